@@ -1,0 +1,152 @@
+"""Code objects: their identity without positions, and the names they look up.
+
+The code object is what runs, so it is the truth about a function. Its digest covers the
+instructions, the constants with their types, the names and the exception table, of nested
+code too; never file, line, own name or docstring. It depends on the Python version, so it
+only *finds* and *verifies* the source (:mod:`pyplant.engine.source`), and identifies code
+that has none.
+"""
+
+from __future__ import annotations
+
+import dis
+import sys
+from collections.abc import Iterator
+from opcode import opmap
+from types import CodeType
+
+from pyplant.engine.digest import Encoder, digest_bytes
+from pyplant.engine.hints import NAMED_CALLS, Hint, NameKind
+
+__all__ = ["code_digest", "nested", "read_names", "scan"]
+
+_HAS_DOCSTRING = 0x4000000  # a flag since 3.13; before, a docstring is the first constant
+_FUNCTION_LIKE = 0x2  # CO_NEWLOCALS: not a class body, not a module
+_DIGESTS: dict[int, tuple[CodeType, str]] = {}
+
+_EXTENDED_ARG = opmap["EXTENDED_ARG"]
+_LOAD_GLOBAL = opmap["LOAD_GLOBAL"]
+_BY_NAME = {opmap[name] for name in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS") if name in opmap}
+_REBINDS = {opmap["STORE_GLOBAL"], opmap["DELETE_GLOBAL"]}
+
+
+def code_digest(code: CodeType) -> str:
+    """The digest of a code object, positions and docstrings aside."""
+    known = _DIGESTS.get(id(code))
+    if known is not None:
+        return known[1]
+    encoder = Encoder()
+    encoder.data(code.co_code)
+    flags = code.co_flags & ~_HAS_DOCSTRING
+    encoder.item(
+        (
+            code.co_argcount,
+            code.co_posonlyargcount,
+            code.co_kwonlyargcount,
+            flags,
+            code.co_names,
+            code.co_varnames,
+            code.co_freevars,
+            code.co_cellvars,
+            code.co_exceptiontable,
+        )
+    )
+    skip_first = _has_docstring(code)
+    for index, constant in enumerate(code.co_consts):
+        if isinstance(constant, CodeType):
+            encoder.data(code_digest(constant).encode())
+        elif index or not skip_first:
+            encoder.item(constant)
+    digest = digest_bytes(encoder.result().data)
+    _DIGESTS[id(code)] = (code, digest)  # holding the code keeps its id from being used again
+    return digest
+
+
+def _has_docstring(code: CodeType) -> bool:
+    if sys.version_info >= (3, 13):
+        return bool(code.co_flags & _HAS_DOCSTRING)
+    return (
+        bool(code.co_flags & _FUNCTION_LIKE)
+        and not code.co_name.startswith("<")
+        and bool(code.co_consts)
+        and isinstance(code.co_consts[0], str)
+    )
+
+
+def nested(code: CodeType) -> Iterator[CodeType]:
+    """The code object and all code objects inside it."""
+    stack = [code]
+    while stack:
+        current = stack.pop()
+        yield current
+        stack.extend(c for c in current.co_consts if isinstance(c, CodeType))
+
+
+def _arguments(code: CodeType) -> Iterator[tuple[int, int]]:
+    raw, extended = code.co_code, 0
+    for index in range(0, len(raw), 2):
+        opcode, argument = raw[index], raw[index + 1] | extended
+        extended = argument << 8 if opcode == _EXTENDED_ARG else 0
+        yield opcode, argument
+
+
+def read_names(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
+    """The global names that the code, nested code included, reads; and those it rebinds."""
+    read: set[str] = set()
+    rebound: set[str] = set()
+    for part in nested(code):
+        names = part.co_names
+        for opcode, argument in _arguments(part):
+            if opcode == _LOAD_GLOBAL:
+                read.add(names[argument >> 1])
+            elif opcode in _BY_NAME:
+                read.add(names[argument])
+            elif opcode in _REBINDS:
+                rebound.add(names[argument])
+    return frozenset(read), frozenset(rebound)
+
+
+def scan(code: CodeType) -> tuple[frozenset[tuple[str, ...]], frozenset[Hint]]:
+    """References and hints of code without source, from its instructions.
+
+    Only names are resolved; the instructions are never interpreted, so that a new opcode
+    of a later Python costs precision and nothing else.
+    """
+    references: set[tuple[str, ...]] = set()
+    hints: set[Hint] = set()
+    for part in nested(code):
+        chain: list[str] = []
+        first = part.co_varnames[0] if part.co_argcount else ""
+        for instruction in dis.get_instructions(part):
+            name, value = instruction.opname, instruction.argval
+            if name in {"LOAD_ATTR", "LOAD_METHOD"} and chain:
+                chain.append(str(value))
+                continue
+            if name in {"CACHE", "PUSH_NULL", "PRECALL", "COPY", "SWAP", "EXTENDED_ARG", "NOP"}:
+                continue
+            if chain and chain[0] == "l":
+                _hint(chain, first, value if name == "LOAD_CONST" else None, hints)
+            elif chain:
+                references.add(tuple(chain))
+            chain = _start(name, value)
+    return frozenset(references), frozenset(hints)
+
+
+def _start(name: str, value: object) -> list[str]:
+    if name in {"LOAD_GLOBAL", "LOAD_NAME"}:
+        return ["g", str(value)]
+    if name == "IMPORT_NAME":
+        return ["m", str(value)]
+    if name.startswith("LOAD_FAST") and isinstance(value, str):
+        return ["l", value]
+    return []
+
+
+def _hint(chain: list[str], first: str, value: object, hints: set[Hint]) -> None:
+    if len(chain) != 3:  # noqa: PLR2004 - marker, variable, method
+        return
+    _, variable, method = chain
+    if method in NAMED_CALLS and variable in {first, "pipe"}:
+        known = isinstance(value, str)
+        kind, text = (NameKind.LITERAL, (str(value),)) if known else (NameKind.DYNAMIC, ())
+        hints.add(Hint(method, variable == "pipe", kind, text))

@@ -1,0 +1,340 @@
+"""Canonical encoding of values: equal values give equal bytes, different ones do not.
+
+The rules
+---------
+- Every item carries a tag for its type and the length of what follows, so that ``1``,
+  ``1.0``, ``True`` and ``"1"`` differ and nothing collides by concatenation. No ``repr``,
+  no ``str``, no addresses.
+- Sets are encoded in the order of their items' encodings. Mappings keep their order: a
+  program can see it. Attributes of objects are sorted by name, since it cannot.
+- Whatever else is taken apart by ``copyreg`` and ``__reduce_ex__``, recursively; the
+  classes and functions found on the way count by their *code*. They are not encoded here
+  but handed out as :attr:`Encoding.edges`, in the order met, because code may refer back
+  to the value (see :mod:`pyplant.engine.fingerprint`, which resolves them).
+- What cannot be taken apart (a lock, a connection, a generator) counts by its class and is
+  listed in :attr:`Encoding.opaque`.
+
+Libraries teach the encoder their types with :func:`encodes`, by name, without being
+imported. Dispatch by type follows the idea of dask's ``normalize_token``; refusing what
+cannot be told apart, that of its ``ensure-deterministic`` option.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import struct
+import sys
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from blake3 import blake3
+
+from pyplant.engine.origin import is_user_module, package_name
+
+__all__ = ["DIGEST_BYTES", "Encoder", "Encoding", "digest_bytes", "encode", "encodes"]
+
+DIGEST_BYTES = 20
+"""Length of every digest; 160 bits are what git found enough against accidents."""
+
+_LARGE = 1 << 20  # from here on hashing with several threads pays
+
+
+def digest_bytes(*parts: bytes | memoryview) -> str:
+    """BLAKE3 of the concatenated parts, as hex."""
+    hasher = blake3()
+    for part in parts:
+        if len(part) >= _LARGE:
+            hasher = _threaded(hasher, part)
+        else:
+            hasher.update(part)
+    return hasher.hexdigest(length=DIGEST_BYTES)
+
+
+def _threaded(hasher: blake3, part: bytes | memoryview) -> blake3:
+    # The number of threads is fixed at construction: hash the big part on its own.
+    hasher.update(blake3(part, max_threads=blake3.AUTO).digest())
+    return hasher
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """A value in canonical form.
+
+    Attributes
+    ----------
+    data
+        Its bytes, with a marker wherever a function, class or module stands.
+    edges
+        Those functions, classes and modules, in the order of their markers.
+    opaque
+        Names of the classes of parts that could not be taken apart.
+    """
+
+    data: bytes
+    edges: tuple[Any, ...] = ()
+    opaque: tuple[str, ...] = ()
+
+
+_Handler = Callable[[Any, "Encoder"], None]
+_by_name: dict[str, _Handler] = {}
+_by_type: dict[type, _Handler | None] = {}
+
+
+def encodes(*type_names: str) -> Callable[[_Handler], _Handler]:
+    """Register an encoder for the types called so (``"module.qualname"``).
+
+    The encoder is called as ``handler(value, encoder)`` and describes the value through
+    :meth:`Encoder.tag`, :meth:`Encoder.data` and :meth:`Encoder.item`.
+    """
+
+    def register(handler: _Handler) -> _Handler:
+        for name in type_names:
+            _by_name[name] = handler
+        _by_type.clear()
+        return handler
+
+    return register
+
+
+def encode(value: Any) -> Encoding:
+    """Encode ``value``; never raises for what cannot be encoded, see :attr:`Encoding.opaque`."""
+    encoder = Encoder()
+    try:
+        encoder.item(value)
+    except RecursionError:
+        encoder = Encoder()
+        encoder.opaque_item(value, "nested too deeply")
+    return encoder.result()
+
+
+class Encoder:
+    """Collects the canonical bytes of one value."""
+
+    __slots__ = ("_cycles", "_edges", "_memo", "_opaque", "_open", "_parts")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._edges: list[Any] = []
+        self._opaque: list[str] = []
+        self._open: dict[int, int] = {}  # containers being encoded: id -> depth
+        self._memo: dict[int, tuple[bytes, Any]] = {}  # id -> encoding, and the value itself
+        self._cycles = 0
+
+    def result(self) -> Encoding:
+        """What was collected."""
+        return Encoding(b"".join(self._parts), tuple(self._edges), tuple(self._opaque))
+
+    # ---------------------------------------------------------------- for handlers
+
+    def tag(self, name: str) -> None:
+        """Name what follows."""
+        self.data(name.encode())
+
+    def data(self, data: bytes) -> None:
+        """Add bytes, with their length."""
+        self._parts.append(b"%d:" % len(data))
+        self._parts.append(data)
+
+    def buffer(self, data: bytes | memoryview) -> None:
+        """Add a big buffer by its digest, so that it is not copied."""
+        self.data(digest_bytes(data).encode())
+
+    def code(self, obj: Any) -> None:
+        """Add a function, class or module, which counts by its code."""
+        self._parts.append(b"@")
+        self._edges.append(obj)
+
+    def item(self, value: Any) -> None:
+        """Add any value."""
+        cls = type(value)
+        scalar = _SCALARS.get(cls)
+        if scalar is not None:
+            tag, to_bytes = scalar
+            data = to_bytes(value)
+            self._parts.append(b"%s%d:" % (tag, len(data)))
+            self._parts.append(data)
+        elif isinstance(value, _CODE):
+            self.code(value)
+        else:
+            self._container(value, cls)
+
+    def opaque_item(self, value: Any, why: str = "") -> None:
+        """Add a value that cannot be taken apart: by its class."""
+        cls = type(value)
+        self._opaque.append(f"{cls.__module__}.{cls.__qualname__}" + (f" ({why})" if why else ""))
+        self._parts.append(b"?")
+        self.code(cls)
+
+    # ---------------------------------------------------------------- containers
+
+    def _container(self, value: Any, cls: type) -> None:
+        key = id(value)
+        if key in self._open:
+            self._cycles += 1
+            self._parts.append(b"^%d:" % (len(self._open) - self._open[key]))
+            return
+        known = self._memo.get(key)
+        if known is not None:
+            self._parts.append(known[0])
+            return
+        start, edges, cycles = len(self._parts), len(self._edges), self._cycles
+        self._open[key] = len(self._open)
+        try:
+            self._dispatch(value, cls)
+        finally:
+            del self._open[key]
+        if len(self._edges) == edges and self._cycles == cycles and not self._opaque:
+            self._fold(value, start)
+
+    def _fold(self, value: Any, start: int) -> None:
+        """Remember the encoding of ``value``; a long one is replaced by its digest.
+
+        Without this a value that is shared many times would be encoded as often.
+        """
+        data = b"".join(self._parts[start:])
+        if len(data) > 64:  # noqa: PLR2004 - longer than the digest that replaces it
+            data = b"#" + digest_bytes(data).encode()
+        self._parts[start:] = [data]
+        self._memo[id(value)] = (data, value)
+
+    def _dispatch(self, value: Any, cls: type) -> None:
+        if cls is list or cls is tuple:
+            self._sequence(b"l" if cls is list else b"t", value)
+        elif cls is dict:
+            self._sequence(b"d", [part for pair in value.items() for part in pair])
+        elif cls is set or cls is frozenset:
+            self._unordered(b"s" if cls is set else b"f", value)
+        elif isinstance(value, Enum):
+            self.tag("enum")
+            self.code(cls)
+            self.item(value.name)
+        elif cls is types.MethodType:
+            self._sequence(b"m", [value.__func__, value.__self__])
+        else:
+            handler = _handler_for(cls)
+            if handler is None:
+                self._reduced(value)
+            else:
+                handler(value, self)
+
+    def _sequence(self, tag: bytes, items: list[Any] | tuple[Any, ...]) -> None:
+        self._parts.append(b"%s%d:" % (tag, len(items)))
+        for item in items:
+            self.item(item)
+
+    def _unordered(self, tag: bytes, items: Iterable[Any]) -> None:
+        encodings = sorted((encode(item) for item in items), key=_canonical)
+        self._parts.append(b"%s%d:" % (tag, len(encodings)))
+        for encoding in encodings:
+            self.data(encoding.data)
+            self._edges.extend(encoding.edges)
+            self._opaque.extend(encoding.opaque)
+
+    # ---------------------------------------------------------------- everything else
+
+    def _reduced(self, value: Any) -> None:
+        cls = type(value)
+        if callable(value) and self._wrapper(value, cls):
+            return
+        try:
+            reducer = copyreg.dispatch_table.get(cls)
+            reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
+        except RecursionError:
+            raise
+        except Exception:  # noqa: BLE001 - a class may refuse to be pickled in any way it likes
+            self.opaque_item(value)
+            return
+        self.tag("object")
+        self.code(cls)
+        if isinstance(reduced, str):  # the name of a global: a singleton
+            self.tag(reduced)
+            return
+        func, args, *rest = reduced
+        state, items, pairs = (*rest[:3], None, None, None)[:3]
+        self.item(func)
+        self.item(args)
+        self._state(state)
+        self.item(None if items is None else list(items))
+        self.item(None if pairs is None else [list(pair) for pair in pairs])
+
+    def _wrapper(self, value: Any, cls: type) -> bool:
+        """Callables that are no functions: installed ones by name, wrappers by what they wrap."""
+        name = _installed_name(value)
+        if name is not None:
+            self.tag("installed")
+            self.tag(name)
+            return True
+        for attribute in ("__wrapped__", "py_func"):  # functools and its like; numba
+            try:
+                wrapped = getattr(value, attribute, None)
+            except Exception:  # noqa: BLE001 - a class may do anything in __getattr__
+                return False
+            if isinstance(wrapped, types.FunctionType):
+                self.tag("wrapper")
+                self.code(cls)
+                self.code(wrapped)
+                return True
+        return False
+
+    def _state(self, state: Any) -> None:
+        """The attributes of an object, sorted: their order is an accident."""
+        if type(state) is tuple and len(state) == 2 and type(state[1]) is dict:  # noqa: PLR2004
+            self._attributes(state[0])  # (__dict__, slots)
+            self._attributes(state[1])
+        else:
+            self._attributes(state)
+
+    def _attributes(self, state: Any) -> None:
+        if type(state) is dict and all(type(key) is str for key in state):
+            self._sequence(b"a", [part for key in sorted(state) for part in (key, state[key])])
+        else:
+            self.item(state)
+
+
+def _canonical(encoding: Encoding) -> tuple[bytes, list[str]]:
+    names = [f"{getattr(e, '__module__', '')}.{getattr(e, '__qualname__', e)}" for e in encoding.edges]
+    return encoding.data, names
+
+
+def _installed_name(value: Any) -> str | None:
+    """The name of a callable that an installed module defines, such as a NumPy ufunc."""
+    module = getattr(value, "__module__", None)
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+    if not (isinstance(module, str) and isinstance(name, str)):
+        return None
+    home = sys.modules.get(module)
+    if home is None or getattr(home, name, None) is not value or is_user_module(home):
+        return None
+    return f"{package_name(module)}:{name}"
+
+
+def _handler_for(cls: type) -> _Handler | None:
+    try:
+        return _by_type[cls]
+    except KeyError:
+        name = f"{cls.__module__}.{cls.__qualname__}"
+        handler = _by_type[cls] = _by_name.get(name)
+        return handler
+
+
+def _int_bytes(value: int) -> bytes:
+    return value.to_bytes((value.bit_length() + 8) // 8, "little", signed=True)
+
+
+_CODE = (types.FunctionType, type, types.ModuleType, types.BuiltinFunctionType)
+
+_SCALARS: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
+    type(None): (b"N", lambda _: b""),
+    type(...): (b"E", lambda _: b""),
+    type(NotImplemented): (b"X", lambda _: b""),
+    bool: (b"B", lambda v: b"1" if v else b"0"),
+    int: (b"I", _int_bytes),
+    float: (b"F", struct.Struct("<d").pack),
+    complex: (b"C", lambda v: struct.pack("<dd", v.real, v.imag)),
+    str: (b"S", lambda v: v.encode("utf-8", "surrogatepass")),
+    bytes: (b"Y", lambda v: v),
+    bytearray: (b"A", bytes),
+}

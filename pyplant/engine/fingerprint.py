@@ -1,0 +1,438 @@
+"""Fingerprints: one digest for a function and everything its code reaches.
+
+Theory of operation
+-------------------
+Functions, classes, modules and the values they name form a graph
+(:mod:`pyplant.engine.describe`). Its digest is that of a Merkle graph: a node's digest
+covers its own description and the digests of what it refers to. Code may be mutually
+recursive, so the unit is the strongly connected component (Tarjan's algorithm, without
+recursion): its members are told apart by refining their descriptions with one another's
+until nothing new is learned, then each is combined with the digest of the whole.
+
+Sub-graphs are shared: 1,000 reactors over one library digest the library once. What was
+digested stays valid until user code has run (an *epoch* ends); then a node is looked at
+again when somebody asks for it, which for a function compares identities only.
+
+Every digest can be opened again: :class:`Record` keeps what it was made of, and
+:func:`differences` tells two of them apart by name. Records are stored beside the traces,
+so a plant can say which helper changed, and how, long after the old text is gone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any, Protocol
+
+from pyplant.engine.bytecode import code_digest
+from pyplant.engine.describe import Describer, Description, Kind, Leaf, Note
+from pyplant.engine.digest import digest_bytes, encode
+from pyplant.engine.hints import Hint
+from pyplant.engine.source import CodePart, Sources
+from pyplant.errors import UndigestibleError
+
+__all__ = [
+    "Difference",
+    "Fingerprint",
+    "Fingerprinter",
+    "PartMemo",
+    "Record",
+    "digest_of",
+    "differences",
+    "fingerprint_of",
+]
+
+
+class PartMemo(Protocol):
+    """Remembers the parts of code objects between sessions, so that no source is read."""
+
+    def get_part(self, digest: str) -> CodePart | None:
+        """The part of the code object with this digest."""
+
+    def put_part(self, digest: str, part: CodePart) -> None:
+        """Remember a part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """The identity of a function's code.
+
+    Attributes
+    ----------
+    digest
+        Equal for equal behaviour, as far as code shows it.
+    hints
+        What the code, with all that it calls, mentions by name.
+    notes
+        What could not be followed.
+    """
+
+    digest: str
+    hints: frozenset[Hint]
+    notes: frozenset[Note]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a digest was made of: one node, and its edges by label.
+
+    Attributes
+    ----------
+    kind, name
+        What it is and what people call it.
+    local
+        Digest of the node alone.
+    text
+        Its source, or a short text of its value.
+    edges
+        ``label -> (owner, name, digest)``; for a leaf ``=digest:text``.
+    """
+
+    kind: Kind
+    name: str
+    local: str
+    text: str
+    edges: dict[str, tuple[str, str, str]]
+
+    def to_json(self) -> list[Any]:
+        """A JSON-able form."""
+        return [self.kind.value, self.name, self.local, self.text, self.edges]
+
+    @classmethod
+    def from_json(cls, data: list[Any]) -> Record:
+        """The inverse of :meth:`to_json`."""
+        kind, name, local, text, edges = data
+        return cls(Kind(kind), name, local, text, {k: tuple(v) for k, v in edges.items()})
+
+
+class _Node:
+    """A described object and what is known about its place in the graph."""
+
+    __slots__ = ("children", "description", "digest", "epoch", "generation", "hints", "notes", "obj")
+
+    def __init__(self, obj: Any, description: Description, epoch: int) -> None:
+        self.obj = obj  # also keeps its id from being used again
+        self.description = description
+        self.epoch = epoch
+        self.children: list[tuple[str, Any]] = [(edge.label, edge.target) for edge in description.edges]
+        self.digest = ""
+        self.generation = -1
+        self.hints: frozenset[Hint] = frozenset()
+        self.notes: frozenset[Note] = frozenset()
+
+    def holds(self) -> bool:
+        description = self.description
+        return all(watch.holds() for watch in description.watches) and (
+            description.unchanged is None or description.unchanged()
+        )
+
+
+class Fingerprinter:
+    """Takes fingerprints, and keeps what it learned for the next one.
+
+    Parameters
+    ----------
+    memo
+        Where parts of code are remembered between sessions.
+    sources
+        The texts of the session.
+    version
+        Gives what to count of an installed package besides its name.
+    """
+
+    def __init__(
+        self,
+        memo: PartMemo | None = None,
+        sources: Sources | None = None,
+        version: Callable[[str], str] = lambda _: "",
+    ) -> None:
+        self.state: set[tuple[str, str]] = set()
+        self.records: dict[str, Record] = {}
+        self._handed_out: set[str] = set()
+        self._memo = memo
+        self._sources = sources or Sources()
+        self._describe = Describer(self._part, self.state, version)
+        self._nodes: dict[int, _Node] = {}
+        self._parts: dict[str, CodePart] = {}
+        self._epoch = 0
+        self._generation = 0
+
+    def user_code_ran(self) -> None:
+        """Values of globals, and what names stand for, may have changed."""
+        self._epoch += 1
+
+    def add_state(self, names: set[tuple[str, str]]) -> None:
+        """Leave these ``(owner, name)`` pairs out from now on."""
+        if not names <= self.state:
+            self.state |= names
+            self._nodes.clear()
+
+    def take(self, function: Callable[..., Any]) -> Fingerprint:
+        """The fingerprint of a function or class as it is now."""
+        self._look(function)
+        node = self._nodes[id(function)]
+        if node.generation != self._generation:
+            self._digest_from(node)
+        own = node.description.hints
+        return Fingerprint(node.digest, node.hints | own if own else node.hints, node.notes)
+
+    def digest(self, value: Any) -> tuple[str, frozenset[Note]]:
+        """The digest of any value, functions and classes in it counting by their code."""
+        encoding = encode(value)
+        notes = {Note("opaque", text) for text in encoding.opaque}
+        parts = [encoding.data]
+        for target in encoding.edges:
+            found = self.take(target)
+            parts.append(found.digest.encode())
+            notes |= found.notes
+        return digest_bytes(*parts), frozenset(notes)
+
+    def reaches(self, root: Callable[..., Any], obj: Any) -> bool:
+        """Whether the code of ``root`` names ``obj``, directly or through what it calls."""
+        self._look(root)
+        seen, stack = {id(root)}, [root]
+        while stack:
+            current = stack.pop()
+            if current is obj:
+                return True
+            for _, target in self._nodes[id(current)].children:
+                if type(target) is not Leaf and id(target) not in seen:
+                    seen.add(id(target))
+                    stack.append(target)
+        return False
+
+    def new_records(self, digest: str) -> dict[str, Record]:
+        """The records below a digest that were not asked for before."""
+        found: dict[str, Record] = {}
+        stack = [digest]
+        while stack:
+            current = stack.pop()
+            record = self.records.get(current)
+            if record is not None and current not in self._handed_out:
+                self._handed_out.add(current)
+                found[current] = record
+                stack.extend(edge[2] for edge in record.edges.values())
+        return found
+
+    # ------------------------------------------------------------------ looking
+
+    def _look(self, root: Any) -> None:
+        """Describe what is new below ``root`` and look again at what is not of this epoch."""
+        stack = [root]
+        while stack:
+            obj = stack.pop()
+            node = self._nodes.get(id(obj))
+            if node is not None:
+                if node.epoch == self._epoch:
+                    continue
+                node.epoch = self._epoch
+                if node.holds():
+                    stack.extend(target for _, target in node.children if type(target) is not Leaf)
+                    continue
+                self._generation += 1
+            node = self._nodes[id(obj)] = _Node(obj, self._describe(obj), self._epoch)
+            stack.extend(target for _, target in node.children if type(target) is not Leaf)
+
+    def _part(self, code: CodeType, namespace: dict[str, Any]) -> CodePart:
+        key = code_digest(code)
+        part = self._parts.get(key)
+        if part is None and self._memo is not None:
+            part = self._memo.get_part(key)
+        if part is None:
+            part = self._sources.part(code, namespace)
+            if self._memo is not None:
+                self._memo.put_part(key, part)
+        self._parts[key] = part
+        return part
+
+    # ------------------------------------------------------------------ digesting
+
+    def _digest_from(self, root: _Node) -> None:
+        for component in _components(root, self._valid_children):
+            self._digest_component(component)
+
+    def _valid_children(self, node: _Node) -> Iterator[_Node]:
+        """Those children whose digests are not known yet."""
+        for _, target in node.children:
+            if type(target) is not Leaf:
+                child = self._nodes[id(target)]
+                if child.generation != self._generation:
+                    yield child
+
+    def _digest_component(self, component: list[_Node]) -> None:
+        inside = {id(node.obj): index for index, node in enumerate(component)}
+        colours = [self._colour(node, inside, None) for node in component]
+        if any(id(target) in inside for node in component for _, target in node.children):
+            classes = 0
+            while len(set(colours)) > classes:
+                classes = len(set(colours))
+                colours = [self._colour(node, inside, colours) for node in component]
+            whole = digest_bytes(*(colour.encode() for colour in sorted(colours)))
+            colours = [digest_bytes(whole.encode(), colour.encode()) for colour in colours]
+        hints: set[Hint] = set()
+        notes: set[Note] = set()
+        for node, digest in zip(component, colours, strict=True):
+            node.digest, node.generation = digest, self._generation
+        for node in component:
+            hints.update(hint for hint in node.description.hints if hint.certain)
+            notes |= node.description.notes
+            for _, target in node.children:
+                if type(target) is not Leaf and id(target) not in inside:
+                    child = self._nodes[id(target)]
+                    hints |= child.hints
+                    notes |= child.notes
+        shared_hints, shared_notes = frozenset(hints), frozenset(notes)
+        for node in component:
+            node.hints, node.notes = shared_hints, shared_notes
+            self._record(node)
+
+    def _colour(self, node: _Node, inside: dict[int, int], colours: list[str] | None) -> str:
+        """A node's digest, given those of its component so far (none: they look alike)."""
+        parts = [node.description.local]
+        for label, target in node.children:
+            if type(target) is Leaf:
+                parts.append(f"\0{label}={target.text}".encode())
+            elif (index := inside.get(id(target))) is not None:
+                parts.append(f"\0{label}~{colours[index] if colours else ''}".encode())
+            else:
+                parts.append(f"\0{label}:{self._nodes[id(target)].digest}".encode())
+        return digest_bytes(*parts)
+
+    def _record(self, node: _Node) -> None:
+        if node.digest in self.records:
+            return
+        edges = {}
+        for edge in node.description.edges:
+            target = edge.target
+            text = target.shown() if type(target) is Leaf else self._nodes[id(target)].digest
+            edges[edge.label] = (edge.owner, edge.name, text)
+        description = node.description
+        self.records[node.digest] = Record(
+            description.kind, description.name, digest_bytes(description.local), description.text, edges
+        )
+
+
+def _components(root: _Node, children: Callable[[_Node], Iterator[_Node]]) -> Iterator[list[_Node]]:
+    """Strongly connected components, each after those it refers to (Tarjan 1972, iterative)."""
+    index: dict[int, int] = {}
+    low: dict[int, int] = {}
+    path: list[_Node] = []
+    on_path: set[int] = set()
+    work: list[tuple[_Node, Iterator[_Node]]] = []
+
+    def enter(node: _Node) -> None:
+        index[id(node)] = low[id(node)] = len(index)
+        path.append(node)
+        on_path.add(id(node))
+        work.append((node, children(node)))
+
+    enter(root)
+    while work:
+        node, remaining = work[-1]
+        child = next(remaining, None)
+        if child is not None:
+            if id(child) not in index:
+                enter(child)
+            elif id(child) in on_path:
+                low[id(node)] = min(low[id(node)], index[id(child)])
+            continue
+        work.pop()
+        if work:
+            parent = work[-1][0]
+            low[id(parent)] = min(low[id(parent)], low[id(node)])
+        if low[id(node)] == index[id(node)]:
+            component: list[_Node] = []
+            while not component or component[-1] is not node:
+                component.append(path.pop())
+                on_path.discard(id(component[-1]))
+            yield component
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that differs between two fingerprints.
+
+    Attributes
+    ----------
+    path
+        The names that lead from the reactor to it.
+    owner, name
+        The scope it was found in and its name there, if it is a value with a name.
+    kind
+        What it is now, or was.
+    old, new
+        Its source or a short text of its value; ``None`` where it does not exist.
+    """
+
+    path: tuple[str, ...]
+    owner: str
+    name: str
+    kind: Kind
+    old: str | None
+    new: str | None
+
+
+def differences(old: str, new: str, record: Callable[[str], Record | None]) -> list[Difference]:
+    """What differs between two fingerprints, by walking their records side by side."""
+    found: list[Difference] = []
+    seen: set[tuple[str, str]] = set()
+    first = record(new) or record(old)
+    queue = deque([(old, new, (first.name,) if first else (), ("", ""))])  # breadth first: short paths
+    while queue:
+        before, after, path, place = queue.popleft()
+        if before == after or (before, after) in seen:
+            continue
+        seen.add((before, after))
+        a, b = record(before), record(after)
+        if a is None or b is None or a.kind is not b.kind or a.kind is Kind.VALUE:
+            found.append(_difference(a, b, before, after, path, place))
+            continue
+        if a.local != b.local:
+            found.append(Difference(path, *place, b.kind, a.text, b.text))
+        for label in sorted(a.edges.keys() | b.edges.keys()):
+            x, y = a.edges.get(label), b.edges.get(label)
+            if a.local == b.local or (x and y):  # otherwise the changed text says it already
+                owner, name, _ = y or x or ("", "", "")
+                queue.append((x[2] if x else "", y[2] if y else "", (*path, name or label), (owner, name)))
+    return found
+
+
+def _difference(
+    a: Record | None, b: Record | None, before: str, after: str, path: tuple[str, ...], place: tuple[str, str]
+) -> Difference:
+    kind = (b or a).kind if (b or a) is not None else Kind.VALUE  # type: ignore[union-attr]
+    return Difference(path, *place, kind, _text(a, before), _text(b, after))
+
+
+def _text(record: Record | None, digest: str) -> str | None:
+    if record is not None:
+        return record.text
+    return digest.partition(":")[2] or None
+
+
+_shared = Fingerprinter()
+
+
+def fingerprint_of(obj: Callable[..., Any]) -> str:
+    """The code fingerprint of a function or class, as it is now."""
+    _shared.user_code_ran()
+    return _shared.take(obj).digest
+
+
+def digest_of(value: Any) -> str:
+    """The digest of any value.
+
+    Raises
+    ------
+    pyplant.errors.UndigestibleError
+        If part of the value has no content that could be compared.
+    """
+    _shared.user_code_ran()
+    digest, notes = _shared.digest(value)
+    opaque = sorted(note.text for note in notes if note.kind == "opaque")
+    if opaque:
+        message = f"A {type(value).__name__} cannot be digested: {', '.join(opaque)} has no comparable content."
+        raise UndigestibleError(message)
+    return digest

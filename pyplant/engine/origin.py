@@ -1,0 +1,111 @@
+"""Whose code is it: the user's, an installed package's, or Python's own.
+
+User code is followed line by line. The standard library and site-packages count by name:
+they change with an installation, not with an edit. PyPlant itself is never user code, and
+a package installed as editable lies outside site-packages and so is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os.path
+import sys
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+__all__ = ["import_user_module", "is_own_file", "is_user_file", "is_user_module", "is_user_object", "package_name"]
+
+_PYPLANT = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
+_STDLIB = os.path.dirname(os.path.realpath(os.__file__)) + os.sep
+_INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
+
+
+@cache
+def is_user_file(filename: str) -> bool:
+    """Whether code of this file is the user's; text without a file (a cell, ``exec``) is."""
+    if filename.startswith("<frozen"):
+        return False
+    if filename.startswith("<"):
+        return True
+    path = os.path.realpath(filename)
+    return not (
+        path.startswith(_PYPLANT)
+        or any(part in path for part in _INSTALLED)
+        or path.startswith(_STDLIB)
+    )
+
+
+def is_own_file(filename: str) -> bool:
+    """Whether code of this file is PyPlant's own."""
+    return filename.startswith(_PYPLANT)
+
+
+def is_user_module(module: ModuleType) -> bool:
+    """Whether a module's code is the user's."""
+    name = module.__name__
+    if name == "__main__":
+        return True
+    filename = getattr(module, "__file__", None)
+    if filename is None:
+        paths = list(getattr(module, "__path__", ()))  # a namespace package
+        return bool(paths) and is_user_file(os.path.join(str(paths[0]), "__init__.py"))
+    return is_user_file(filename)
+
+
+def is_user_object(obj: Any) -> bool:
+    """Whether a class, or anything else that names its module, belongs to the user."""
+    name = getattr(obj, "__module__", None)
+    if not isinstance(name, str) or name == "builtins":
+        return False
+    module = sys.modules.get(name)
+    if module is None:
+        return name.partition(".")[0] not in sys.stdlib_module_names
+    return is_user_module(module)
+
+
+def package_name(module: str | None) -> str:
+    """The name an installed module counts by; its inner layout may move between versions."""
+    return (module or "").partition(".")[0]
+
+
+def import_user_module(name: str, package: str | None) -> ModuleType | None:
+    """The module that an ``import`` inside a function means, loaded if it is the user's.
+
+    The import must happen here: otherwise the fingerprint before the first run, when the
+    module is not loaded yet, would differ from the one after it.
+
+    Returns
+    -------
+    module
+        ``None`` when it does not exist, or is installed and was not imported yet.
+    """
+    try:
+        absolute = importlib.util.resolve_name(name, package)
+    except (ImportError, ValueError):
+        return None
+    loaded = sys.modules.get(absolute)
+    if loaded is not None:
+        return loaded
+    top = absolute.partition(".")[0]
+    if top in sys.stdlib_module_names or not _is_user_package(top):
+        return None
+    try:
+        return importlib.import_module(absolute)
+    except Exception:  # noqa: BLE001 - the reactor itself will raise it, in its own place
+        return None
+
+
+def _is_user_package(top: str) -> bool:
+    loaded = sys.modules.get(top)
+    if loaded is not None:
+        return is_user_module(loaded)
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError, AttributeError):
+        return False
+    if spec is None:
+        return False
+    places = [spec.origin] if spec.has_location and spec.origin else list(spec.submodule_search_locations or ())
+    return bool(places) and is_user_file(os.path.join(str(places[0]), "x") if not spec.origin else str(places[0]))

@@ -1,0 +1,132 @@
+"""Prediction: who sends and receives what, before anything ran.
+
+Literal names, constants bound to names, and the literal parts of f-strings are read from
+the hints of the code (:mod:`pyplant.engine.hints`). They give the graph, the order in which
+senders of a name are tried, and conflicts. They are hints: a trace says what really was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Any
+
+from pyplant.engine.hints import Hint, NameKind
+
+__all__ = ["Predicted", "Senders", "near_misses", "predict"]
+
+_SENDING = frozenset({"send", "allocate"})
+_READING = frozenset({"read_config", "config"})
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What one reactor is expected to do.
+
+    Attributes
+    ----------
+    sends, receives, reads
+        Ingredients sent and received, parameters read.
+    patterns
+        Regular expressions of names it may send.
+    open_ended
+        Whether it may send names that cannot be foreseen.
+    """
+
+    sends: frozenset[str] = frozenset()
+    receives: frozenset[str] = frozenset()
+    reads: frozenset[str] = frozenset()
+    patterns: tuple[str, ...] = ()
+    open_ended: bool = False
+
+
+def predict(hints: Iterable[Hint], namespace: Mapping[str, Any]) -> Predicted:
+    """Turn the hints of a reactor into names, constants being looked up in its globals."""
+    names: dict[str, set[str]] = {"sends": set(), "receives": set(), "reads": set()}
+    patterns: set[str] = set()
+    open_ended = False
+    for hint in hints:
+        sending = hint.method in _SENDING
+        group = "sends" if sending else "reads" if hint.method in _READING else "receives"
+        known = _resolve(hint, namespace)
+        if known is not None:
+            names[group].add(known)
+        elif sending and hint.kind is NameKind.PATTERN and any(hint.text):
+            patterns.add("".join(re.escape(part) if part else ".*" for part in hint.text))
+        elif sending:
+            open_ended = True
+    return Predicted(
+        frozenset(names["sends"]),
+        frozenset(names["receives"]),
+        frozenset(names["reads"]),
+        tuple(sorted(patterns)),
+        open_ended,
+    )
+
+
+def _resolve(hint: Hint, namespace: Mapping[str, Any]) -> str | None:
+    if hint.method == "config":
+        return hint.text[0]
+    if hint.kind is NameKind.LITERAL:
+        return hint.text[0]
+    if hint.kind is NameKind.REFERENCE:
+        value = namespace.get(hint.text[0])
+        for attribute in hint.text[1:]:
+            value = vars(value).get(attribute) if isinstance(value, ModuleType | type) else None
+        return value if isinstance(value, str) else None
+    return None
+
+
+class Senders:
+    """Which reactors may send a name.
+
+    Parameters
+    ----------
+    predicted
+        The prediction of each reactor by its key, in order of definition.
+    """
+
+    def __init__(self, predicted: Mapping[str, Predicted]) -> None:
+        self._literal: dict[str, list[str]] = {}
+        self._patterns: list[tuple[re.Pattern[str], str]] = []
+        self._open_ended: list[str] = []
+        for key, expected in predicted.items():
+            for name in expected.sends:
+                self._literal.setdefault(name, []).append(key)
+            self._patterns += [(re.compile(pattern, re.DOTALL), key) for pattern in expected.patterns]
+            if expected.open_ended or expected.patterns:
+                self._open_ended.append(key)
+
+    def literal(self, name: str) -> list[str]:
+        """The reactors whose code names it; more than one is a conflict."""
+        return self._literal.get(name, [])
+
+    def candidates(self, name: str, remembered: Iterable[str]) -> Iterator[str]:
+        """The reactors that may send ``name``, the likeliest first.
+
+        Parameters
+        ----------
+        name
+            The ingredient.
+        remembered
+            Reactors that sent it in kept executions, newest first.
+        """
+        seen: set[str] = set()
+        matching = (key for pattern, key in self._patterns if pattern.fullmatch(name))
+        for group in (self.literal(name), remembered, matching, self._open_ended):
+            for key in group:
+                if key not in seen:
+                    seen.add(key)
+                    yield key
+
+    def names(self) -> list[str]:
+        """All names that are foreseen."""
+        return sorted(self._literal)
+
+
+def near_misses(name: str, known: Iterable[str]) -> list[str]:
+    """Known names that look like ``name``."""
+    return get_close_matches(name, list(known), n=3, cutoff=0.6)

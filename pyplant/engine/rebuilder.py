@@ -1,0 +1,197 @@
+"""The rebuilder: *whether* a reactor must run, and why. It never decides when.
+
+Traces of the reactor's present code are looked up by asking their questions in recorded
+order. A later dependency is never demanded before the earlier ones matched: it may not be
+needed any more. The question at which the nearest candidate failed is the explanation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from pyplant.engine.trace import Branch, DependencyKind, Question, Trace, TraceTree
+
+__all__ = ["UNKNOWN", "Answer", "Demands", "Facts", "Reason", "ReasonKind", "Verdict", "check"]
+
+
+class ReasonKind(Enum):
+    """Why a reactor runs."""
+
+    NEW = "never ran"
+    CODE = "code changed"
+    PARAMETER = "parameter changed"
+    ABSENCE = "parameter added"
+    AUXILIARY = "parameter counts again"
+    INPUT = "input changed"
+    INPUT_UNKNOWN = "input may change"
+    FILE = "file changed"
+    SUBREACTOR = "subreactor changed"
+    EVICTED = "result is no longer stored"
+    FORCED = "forced"
+    FORGOTTEN = "invalidated"
+    UNCACHED = "not cached"
+    NO_OUTPUT = "sends nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason to run.
+
+    Attributes
+    ----------
+    kind
+        What sort of change it is.
+    name
+        The parameter, ingredient, file, subreactor or reactor concerned.
+    old, new
+        The digests compared; empty where there is none.
+    trace
+        The kept execution that came nearest.
+    """
+
+    kind: ReasonKind
+    name: str = ""
+    old: str = ""
+    new: str = ""
+    trace: Trace | None = None
+
+
+class _Unknown(Enum):
+    UNKNOWN = "unknown"
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN = _Unknown.UNKNOWN
+"""The digest of an ingredient that is known only after a run (in a dry look-up)."""
+
+Answer = tuple["str | None | _Unknown", ...]
+"""Digests of ingredients; ``None`` for a name that nobody sends."""
+
+Demands = Generator[tuple[str, ...], Answer, "Verdict"]
+"""A look-up in progress: it yields names of ingredients and is sent their digests."""
+
+
+class Facts(Protocol):
+    """The present state of everything but ingredients."""
+
+    def parameter(self, name: str) -> str | None:
+        """Digest of a parameter, ``None`` if the configuration lacks it."""
+
+    def is_auxiliary(self, name: str) -> bool:
+        """Whether a parameter is marked as auxiliary."""
+
+    def subreactor(self, name: str) -> str | None:
+        """Fingerprint of a subreactor, ``None`` if it is gone."""
+
+    def file(self, path: str) -> str | None:
+        """Digest of a file's content, ``None`` if it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of a look-up.
+
+    Attributes
+    ----------
+    trace
+        The newest kept execution that verifies, if there is one.
+    reasons
+        Otherwise, why there is none.
+    certain
+        Whether the reasons hold whatever else runs; uncertain in dry look-ups only.
+    """
+
+    trace: Trace | None
+    reasons: tuple[Reason, ...] = ()
+    certain: bool = True
+
+
+_Options = Iterator[tuple[Question, "dict[tuple[str, ...], Branch]"]]
+_REASONS = {
+    DependencyKind.PARAMETER: ReasonKind.PARAMETER,
+    DependencyKind.AUXILIARY: ReasonKind.AUXILIARY,
+    DependencyKind.ABSENCE: ReasonKind.ABSENCE,
+    DependencyKind.INGREDIENT: ReasonKind.INPUT,
+    DependencyKind.SUBREACTOR: ReasonKind.SUBREACTOR,
+    DependencyKind.FILE: ReasonKind.FILE,
+}
+
+
+def check(tree: TraceTree, facts: Facts) -> Demands:
+    """Look for a trace that verifies; see :data:`Demands`."""
+    if tree.root.leaf is not None:
+        return Verdict(tree.root.leaf)
+    nearest: tuple[int, Verdict] = (-1, Verdict(None, (Reason(ReasonKind.NEW),)))
+    path: list[_Options] = [tree.root.newest_first()]
+    while path:
+        option = next(path[-1], None)
+        if option is None:
+            path.pop()
+            continue
+        question, answers = option
+        digests = yield from _answer(question, facts)
+        following = _following(question, answers, digests, facts)
+        for branch in following:
+            if branch.leaf is not None:
+                return Verdict(branch.leaf)
+        path.extend(branch.newest_first() for branch in following)
+        if not following and len(path) > nearest[0]:
+            nearest = (len(path), _mismatch(question, answers, digests))
+    return nearest[1]
+
+
+def _answer(question: Question, facts: Facts) -> Generator[tuple[str, ...], Answer, Answer]:
+    kind, names = question
+    if kind is DependencyKind.INGREDIENT:
+        return (yield names)
+    name = names[0]
+    match kind:
+        case DependencyKind.PARAMETER:
+            return (facts.parameter(name),)
+        case DependencyKind.ABSENCE:
+            return ("" if facts.parameter(name) is None else None,)
+        case DependencyKind.AUXILIARY:
+            return ("" if facts.is_auxiliary(name) else None,)
+        case DependencyKind.SUBREACTOR:
+            return (facts.subreactor(name),)
+        case _:
+            return (facts.file(name),)
+
+
+def _following(
+    question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer, facts: Facts
+) -> list[Branch]:
+    """The branches that this answer leads to, the one to try first last."""
+    kind, names = question
+    if kind is DependencyKind.PARAMETER and facts.is_auxiliary(names[0]):
+        return sorted(answers.values(), key=_rank)  # never compared: any will do
+    if UNKNOWN in digests or None in digests:
+        return []
+    branch = answers.get(digests)  # type: ignore[arg-type] - nothing but strings is left
+    return [] if branch is None else [branch]
+
+
+def _rank(branch: Branch) -> tuple[int, str]:
+    newest = branch.newest()
+    return newest.rank if newest is not None else (0, "")
+
+
+def _mismatch(question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer) -> Verdict:
+    kind, names = question
+    recorded = max(answers, key=lambda key: _rank(answers[key]))
+    trace = answers[recorded].newest()
+    reasons: list[Reason] = []
+    uncertain: list[Reason] = []
+    for name, old, new in zip(names, recorded, digests, strict=True):
+        if new is UNKNOWN:
+            uncertain.append(Reason(ReasonKind.INPUT_UNKNOWN, name, old, "", trace))
+        elif new != old:
+            reasons.append(Reason(_REASONS[kind], name, old, new or "", trace))
+    if not reasons and not uncertain:  # each digest is known, but not together
+        reasons = [Reason(_REASONS[kind], name, "", "", trace) for name in names]
+    return Verdict(None, tuple(reasons or uncertain), certain=bool(reasons))

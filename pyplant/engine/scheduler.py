@@ -1,0 +1,486 @@
+"""The scheduler: *when* reactors run. A suspending scheduler, without recursion.
+
+Theory of operation
+-------------------
+Every reactor that is demanded becomes a :class:`Task`. A task first looks for a trace that
+verifies; the look-up may demand ingredients, so it can sleep. If no trace verifies, the
+task asks to be started, and from then on sleeps and resumes as its reactor receives. A
+name that is demanded is *sought*: its likely senders are demanded one after another until
+one has finished with it.
+
+The scheduler runs nothing. It hands out actions (:class:`Start`, :class:`Resume`) and is
+told what came of them (:meth:`Scheduler.needs`, :meth:`~Scheduler.finished`,
+:meth:`~Scheduler.failed`, :meth:`~Scheduler.lost`). Ready tasks form a stack, so that one
+worker goes depth first, but any number of actions may be under way at once.
+
+When nothing is ready and nothing is under way, tasks wait for one another in a circle.
+
+Known is not present: a verified trace gives digests even when its stored bytes are gone.
+Only a demand for the value runs its sender again; should that yield another value, what
+this run concluded from the old one is judged again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from pyplant.engine.rebuilder import Answer, Demands, Reason, ReasonKind, Verdict
+from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.errors import CycleError, DuplicateSenderError, MissingSenderError
+from pyplant.ingredient import Ingredient
+
+__all__ = ["Action", "Resume", "Scheduler", "Start", "State", "Task", "World"]
+
+
+class State(Enum):
+    """Where a task stands."""
+
+    PENDING = "pending"
+    CHECKING = "checking"
+    RUNNING = "running"
+    SLEEPING = "sleeping"
+    CACHED = "cached"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.PENDING: frozenset({State.CHECKING, State.RUNNING, State.SKIPPED}),
+    State.CHECKING: frozenset({State.CACHED, State.RUNNING, State.PENDING, State.SKIPPED}),
+    State.RUNNING: frozenset({State.SLEEPING, State.DONE, State.FAILED}),
+    State.SLEEPING: frozenset({State.RUNNING, State.SKIPPED}),
+    State.CACHED: frozenset({State.PENDING, State.RUNNING}),
+    State.DONE: frozenset({State.RUNNING}),
+    State.FAILED: frozenset(),
+    State.SKIPPED: frozenset(),
+}
+"""The legal moves. From CACHED and DONE there is a way back only for lost or changed values."""
+
+FINISHED = frozenset({State.CACHED, State.DONE, State.FAILED, State.SKIPPED})
+
+
+@dataclass(eq=False, slots=True)
+class Task:
+    """A demanded reactor.
+
+    Attributes
+    ----------
+    key
+        Identifies the reactor.
+    state
+        See :data:`TRANSITIONS`.
+    reasons
+        Why it runs.
+    trace
+        The execution that verified, or that this run finished.
+    asked, missing
+        The names it waits for: all of the last question, and those not there yet.
+    """
+
+    key: str
+    state: State = State.PENDING
+    reasons: tuple[Reason, ...] = ()
+    trace: Trace | None = None
+    asked: tuple[str, ...] = ()
+    missing: set[str] = field(default_factory=set)
+    lookup: Demands | None = None
+    queued: bool = False
+    must_run: Reason | None = None
+
+    def move(self, state: State) -> None:
+        """Change the state; an illegal move is a bug."""
+        if state not in TRANSITIONS[self.state]:
+            message = f"illegal move of {self.key}: {self.state} to {state}"
+            raise AssertionError(message)
+        self.state = state
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start executing a reactor."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on with a reactor: hand it these ingredients, in this order."""
+
+    task: Task
+    ingredients: tuple[Ingredient, ...]
+
+
+Action = Start | Resume
+
+
+class World(Protocol):
+    """What the scheduler asks about reactors."""
+
+    def check(self, key: str) -> Demands | Verdict:
+        """Look for a trace of this reactor that verifies, or say at once why none can."""
+
+    def candidates(self, name: str) -> Iterator[str]:
+        """Reactors that may send a name, the likeliest first."""
+
+    def literal_senders(self, name: str) -> list[str]:
+        """Reactors whose code names the ingredient they send."""
+
+    def label(self, key: str) -> str:
+        """What people call a reactor."""
+
+    def suggestions(self, name: str) -> str:
+        """A sentence with names that look alike and where an ingredient last came from."""
+
+
+@dataclass(slots=True)
+class _Search:
+    """The search for the sender of one name."""
+
+    candidates: Iterator[str]
+    current: str | None = None
+
+
+class Scheduler:
+    """Brings targets up to date; see the module's theory of operation.
+
+    Parameters
+    ----------
+    world
+        Answers questions about reactors.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.tasks: dict[str, Task] = {}
+        self.available: dict[str, Ingredient] = {}
+        self.nondeterministic: set[str] = set()
+        self._world = world
+        self._ready: list[Task] = []
+        self._waiting: dict[str, list[Task]] = {}
+        self._searches: dict[str, _Search] = {}
+        self._sought_from: dict[str, set[str]] = {}
+        self._sender: dict[str, str] = {}
+        self._unsent: set[str] = set()
+        self._goals: set[str] = set()
+        self._replaced: dict[str, Trace] = {}
+        self._cached: list[Task] = []
+
+    # ------------------------------------------------------------------ demands
+
+    def demand_reactor(self, key: str, must_run: Reason | None = None) -> None:
+        """Bring a reactor up to date; with ``must_run`` it executes whatever its traces say."""
+        task = self.tasks.setdefault(key, Task(key))
+        task.must_run = must_run
+        self._queue(task)
+
+    def demand_names(self, names: Iterable[str]) -> None:
+        """Bring ingredients up to date."""
+        for name in reversed(list(names)):
+            self._goals.add(name)
+            if name not in self.available:
+                self._seek(name)
+
+    # ------------------------------------------------------------------ actions
+
+    def next(self) -> Action | None:
+        """The next thing to do; ``None`` when there is nothing to do for now."""
+        while self._ready:
+            task = self._ready.pop()
+            task.queued = False
+            action = self._advance(task)
+            if action is not None:
+                return action
+        return None
+
+    def _queue(self, task: Task) -> None:
+        if not task.queued:
+            task.queued = True
+            self._ready.append(task)
+
+    def _advance(self, task: Task) -> Action | None:
+        if task.state is State.SLEEPING:
+            task.move(State.RUNNING)
+            return Resume(task, tuple(self.available[name] for name in task.asked))
+        if task.state is State.PENDING:
+            if task.must_run is not None:
+                return self._start(task, (task.must_run,))
+            task.move(State.CHECKING)
+            found = self._world.check(task.key)
+            if isinstance(found, Verdict):
+                return self._judge(task, found)
+            task.lookup, task.asked = found, ()
+        if task.state is State.CHECKING:
+            return self._look_up(task)
+        return None
+
+    def _look_up(self, task: Task) -> Action | None:
+        lookup = task.lookup
+        if lookup is None:
+            return None
+        try:
+            names = next(lookup) if not task.asked else lookup.send(self._digests(task.asked))
+            while not self._await(task, names):
+                names = lookup.send(self._digests(names))
+        except StopIteration as stop:
+            return self._judge(task, stop.value)
+        return None
+
+    def _digests(self, names: tuple[str, ...]) -> Answer:
+        return tuple(self.available[name].digest if name in self.available else None for name in names)
+
+    def _judge(self, task: Task, verdict: Verdict) -> Action | None:
+        task.lookup, task.asked = None, ()
+        if verdict.trace is None:
+            return self._start(task, verdict.reasons)
+        task.move(State.CACHED)
+        task.trace, task.reasons = verdict.trace, verdict.reasons
+        self._cached.append(task)
+        self._publish(task, verdict.trace)
+        return None
+
+    def _start(self, task: Task, reasons: tuple[Reason, ...]) -> Action:
+        task.move(State.RUNNING)
+        task.reasons, task.asked, task.lookup = reasons, (), None
+        return Start(task)
+
+    # ------------------------------------------------------------------ outcomes
+
+    def needs(self, task: Task, names: tuple[str, ...]) -> None:
+        """A reactor waits for ingredients."""
+        task.move(State.SLEEPING)
+        if not self._await(task, names):
+            self._queue(task)
+
+    def finished(self, task: Task, trace: Trace) -> None:
+        """A reactor has finished, with this trace."""
+        task.move(State.DONE)
+        task.trace = trace
+        replaced = self._replaced.pop(task.key, None)
+        if replaced is not None:
+            self._compare(task, replaced, trace)
+        self._publish(task, trace)
+
+    def failed(self, task: Task) -> None:
+        """A reactor raised; what waits for it can never go on."""
+        task.move(State.FAILED)
+
+    def lost(self, task: Task, names: Iterable[str]) -> None:
+        """Values that ``task`` was to be resumed with are no longer stored."""
+        task.move(State.SLEEPING)
+        for name in names:
+            self.lose(name)
+        self._await(task, task.asked)
+
+    def lose(self, name: str) -> None:
+        """The value of an ingredient is no longer stored: its sender must run again."""
+        ingredient = self.available.get(name)
+        if ingredient is None:
+            return
+        sender = self.tasks[self._sender[name]]
+        if sender.trace is not None:
+            self._replaced[sender.key] = sender.trace
+            self._retract(sender)
+        sender.must_run = Reason(ReasonKind.EVICTED, name, ingredient.digest)
+        sender.state = State.PENDING
+        if name in self._goals:
+            self._seek(name)
+
+    def is_done(self) -> bool:
+        """Whether everything demanded is there; asked when nothing is ready or under way."""
+        return all(name in self.available for name in self._goals) and all(
+            task.state in FINISHED or task.state is State.PENDING for task in self.tasks.values()
+        )
+
+    def newly_cached(self) -> list[Task]:
+        """Tasks found to be up to date since this was last asked."""
+        found, self._cached = self._cached, []
+        return found
+
+    def skip_waiting(self) -> list[Task]:
+        """Give up on all tasks that are not finished; returns them."""
+        waiting = [task for task in self.tasks.values() if task.state not in FINISHED]
+        for task in waiting:
+            task.state = State.SKIPPED
+        return waiting
+
+    # ------------------------------------------------------------------ names
+
+    def _await(self, task: Task, names: tuple[str, ...]) -> bool:
+        """Let ``task`` wait for those names that are not there; whether there are any."""
+        task.asked = names
+        task.missing = {name for name in names if not self._settled(name, task)}
+        for name in reversed(names):
+            if name in task.missing:
+                self._waiting.setdefault(name, []).append(task)
+                self._seek(name)
+        return bool(task.missing)
+
+    def _settled(self, name: str, task: Task) -> bool:
+        if name in self.available:
+            return True
+        if name not in self._unsent:
+            return False
+        if task.state is State.CHECKING:
+            return True  # nobody sends it any more: a mismatch, not an error
+        raise self._missing_sender(name, [task])
+
+    def _seek(self, name: str) -> None:
+        search = self._searches.get(name)
+        if search is None:
+            self._refuse_conflict(name)
+            search = self._searches[name] = _Search(self._world.candidates(name))
+        if search.current is not None:
+            current = self.tasks[search.current]
+            if current.state not in FINISHED:
+                if current.state is State.PENDING:
+                    self._queue(current)
+                return
+            if current.state in {State.FAILED, State.SKIPPED}:
+                return
+        self._try_next(name, search)
+
+    def _try_next(self, name: str, search: _Search) -> bool:
+        for key in search.candidates:
+            task = self.tasks.setdefault(key, Task(key))
+            if task.state in {State.CACHED, State.DONE}:
+                continue  # finished without sending it
+            search.current = key
+            self._sought_from.setdefault(key, set()).add(name)
+            if task.state is State.PENDING:
+                self._queue(task)
+            return True
+        self._give_up(name)
+        return False
+
+    def _give_up(self, name: str) -> None:
+        """Nobody sends ``name``: a mismatch for look-ups, an error for running reactors."""
+        self._unsent.add(name)
+        waiting = self._waiting.pop(name, [])
+        asleep = [task for task in waiting if task.state is State.SLEEPING]
+        if asleep or name in self._goals:
+            raise self._missing_sender(name, asleep)
+        for task in waiting:
+            self._settle(task, name)
+
+    def _settle(self, task: Task, name: str) -> None:
+        task.missing.discard(name)
+        if not task.missing and task.state in {State.CHECKING, State.SLEEPING}:
+            self._queue(task)
+
+    def _publish(self, task: Task, trace: Trace) -> None:
+        for output in trace.outputs:
+            sender = self._sender.setdefault(output.name, task.key)
+            if sender != task.key:
+                raise self._conflict(output.name, [sender, task.key])
+            self.available[output.name] = output
+            for waiting in self._waiting.pop(output.name, []):
+                self._settle(waiting, output.name)
+        for name in sorted(self._sought_from.pop(task.key, ())):
+            if name not in self.available:
+                self._seek(name)
+
+    # ------------------------------------------------------------------ values that changed
+
+    def _retract(self, task: Task) -> None:
+        for output in task.trace.outputs if task.trace is not None else ():
+            self.available.pop(output.name, None)
+            search = self._searches.setdefault(output.name, _Search(iter(())))
+            search.current = task.key
+
+    def _compare(self, task: Task, old: Trace, new: Trace) -> None:
+        """Judge again what was concluded from values that came out differently."""
+        before = {output.name: output.digest for output in old.outputs}
+        after = {output.name: output.digest for output in new.outputs}
+        changed = {name for name, digest in before.items() if after.get(name) != digest}
+        if not changed:
+            return
+        self.nondeterministic.add(task.key)
+        for other in self.tasks.values():
+            if other.state is State.CHECKING:
+                self._forget_lookup(other)
+        pending = [changed]
+        while pending:
+            names = pending.pop()
+            for other in self.tasks.values():
+                if other.state is State.CACHED and other.trace and names & _received(other.trace):
+                    pending.append({output.name for output in other.trace.outputs})
+                    self._retract(other)
+                    other.move(State.PENDING)
+                    self._requeue_sought(other)
+
+    def _forget_lookup(self, task: Task) -> None:
+        for name in task.missing:
+            if task in self._waiting.get(name, ()):
+                self._waiting[name].remove(task)
+        task.missing.clear()
+        task.lookup = None
+        task.move(State.PENDING)
+        self._queue(task)
+
+    def _requeue_sought(self, task: Task) -> None:
+        outputs = {output.name for output in task.trace.outputs} if task.trace else set()
+        if outputs & (self._goals | self._waiting.keys()):
+            self._queue(task)
+
+    # ------------------------------------------------------------------ errors
+
+    def stalled(self) -> None:
+        """Nothing is ready and nothing under way: find another sender, or report the circle.
+
+        Raises
+        ------
+        pyplant.errors.CycleError
+            With the path of reactors and ingredients.
+        """
+        cycle = self._cycle()
+        for _, name in cycle:
+            search = self._searches[name]
+            if search.current not in self._world.literal_senders(name) and self._try_next(name, search):
+                return
+        steps = [f"{self._world.label(key)} waits for {name!r}" for key, name in cycle]
+        closing = self._world.label(cycle[0][0]) if cycle else ""
+        message = f"Reactors wait for one another in a circle: {', sent by '.join(steps)}, sent by {closing}. "
+        raise CycleError(message + "Break the circle by splitting one of these reactors in two.")
+
+    def _cycle(self) -> list[tuple[str, str]]:
+        start = next(task for task in self.tasks.values() if task.missing and task.state not in FINISHED)
+        path: dict[str, str] = {}
+        key = start.key
+        while key not in path:
+            name = min(self.tasks[key].missing)
+            path[key] = name
+            key = self._searches[name].current or key
+        steps = list(path.items())
+        return steps[list(path).index(key) :]
+
+    def _refuse_conflict(self, name: str) -> None:
+        senders = self._world.literal_senders(name)
+        if len(senders) > 1:
+            raise self._conflict(name, senders)
+
+    def _conflict(self, name: str, keys: list[str]) -> DuplicateSenderError:
+        labels = " and ".join(self._world.label(key) for key in keys)
+        message = (
+            f"Ingredient {name!r} is sent by {labels}; each name must have one sender. Rename one of them, "
+            f"or let one reactor choose between the two."
+        )
+        return DuplicateSenderError(message)
+
+    def _missing_sender(self, name: str, waiting: list[Task]) -> MissingSenderError:
+        labels = ", ".join(self._world.label(task.key) for task in waiting)
+        asking = f"{labels} waits for" if labels else "The run asks for"
+        return MissingSenderError(
+            f"{asking} ingredient {name!r}, which no reactor sends.{self._world.suggestions(name)}"
+        )
+
+
+def _received(trace: Trace) -> set[str]:
+    return {
+        name
+        for dependency in trace.dependencies
+        if dependency.kind is DependencyKind.INGREDIENT
+        for name in dependency.names
+    }

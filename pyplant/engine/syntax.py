@@ -1,0 +1,232 @@
+"""Syntax trees of functions: their digest, the names they reach, the hints they give.
+
+The digest is a walk of our own, because both the bytecode and the text of ``ast.dump``
+change between Python versions. What does not change behaviour does not count: positions,
+comments, docstrings, formatting, annotations, the function's own name. Decorators and
+default values of the function itself are left out as well: they count through the objects
+they made (see :mod:`pyplant.engine.fingerprint`).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Any
+
+from pyplant.engine.digest import Encoder, digest_bytes
+from pyplant.engine.hints import NAMED_CALLS, Hint, NameKind
+
+__all__ = ["SCHEME", "FunctionNode", "Reference", "Survey", "syntax_digest"]
+
+SCHEME = "1"
+"""Version of the walk; a change of it makes every reactor run once more."""
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+Reference = tuple[str, ...]
+"""``("g", name, attribute, ...)`` for a global, ``("m", module, attribute, ...)`` for an
+import inside the function (``".x"`` when relative)."""
+
+_IGNORED = frozenset({"ctx", "type_comment", "kind", "annotation", "returns", "type_params"})
+_Scalar = str | int | float | complex | bytes | bool | None
+
+
+def syntax_digest(node: FunctionNode) -> str:
+    """The digest of a function's parameters and body."""
+    encoder = Encoder()
+    encoder.tag(SCHEME)
+    encoder.tag("async" if isinstance(node, ast.AsyncFunctionDef) else "def")
+    _emit_arguments(node.args, encoder)
+    body = node.body if isinstance(node.body, list) else [ast.Return(value=node.body)]
+    _emit(body, encoder)
+    return digest_bytes(encoder.result().data)
+
+
+def _emit_arguments(args: ast.arguments, encoder: Encoder) -> None:
+    for group in (args.posonlyargs, args.args, args.kwonlyargs):
+        encoder.item([arg.arg for arg in group])
+    encoder.item([arg and arg.arg for arg in (args.vararg, args.kwarg)])
+
+
+def _emit(node: Any, encoder: Encoder) -> None:
+    if isinstance(node, ast.JoinedStr):
+        encoder.tag("JoinedStr")
+        _emit(list(_joined(node.values)), encoder)
+    elif isinstance(node, ast.AST):
+        encoder.tag(type(node).__name__)
+        for field in node._fields:
+            value = getattr(node, field, None)
+            if field not in _IGNORED and value is not None and value != []:
+                encoder.tag(field)
+                if field == "value" and isinstance(node, ast.Constant):
+                    encoder.item(value)
+                else:
+                    _emit(value, encoder)
+    elif isinstance(node, list):
+        kept = [item for item in node if not _is_comment(item)]
+        encoder.tag(str(len(kept)))
+        for item in kept:
+            _emit(item, encoder)
+    else:
+        encoder.item(node)
+
+
+def _is_comment(node: Any) -> bool:
+    """Docstrings and other statements that are only a constant."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _joined(values: list[ast.expr]) -> Iterator[ast.expr]:
+    """The parts of an f-string, adjacent texts merged: versions of Python split them differently."""
+    text = ""
+    for value in values:
+        if isinstance(value, ast.Constant):
+            text += str(value.value)
+            continue
+        if text:
+            yield ast.Constant(value=text)
+            text = ""
+        yield value
+    if text:
+        yield ast.Constant(value=text)
+
+
+class Survey(ast.NodeVisitor):
+    """What the body of one function mentions.
+
+    Attributes
+    ----------
+    references
+        The globals and imported names it reaches, with their chains of attributes.
+    hints
+        The ingredients and parameters it names.
+    rebound
+        Names it rebinds with ``nonlocal``.
+    """
+
+    def __init__(self, node: FunctionNode, global_names: frozenset[str]) -> None:
+        self.references: set[Reference] = set()
+        self.hints: set[Hint] = set()
+        self.rebound: set[str] = set()
+        self._globals = global_names
+        self._modules = dict(_imports(node))
+        self._first, self._pipes, self._configs = _roles(node.args)
+        for child in node.body if isinstance(node.body, list) else [node.body]:
+            self.visit(child)
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Load):
+            self._refer([node.id])
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        chain = _chain(node)
+        if chain is None:
+            self.generic_visit(node)
+            return
+        self._refer(chain)
+        if chain[0] in self._configs:
+            self.hints.add(Hint("config", chain[0] == "config", NameKind.LITERAL, tuple(chain[1:])))
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        target, key = node.value, node.slice
+        if isinstance(target, ast.Name) and target.id in self._configs and _is_text(key):
+            self.hints.add(Hint("config", target.id == "config", NameKind.LITERAL, (key.value,)))  # type: ignore[attr-defined]
+        self.generic_visit(node)
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
+        self.rebound.update(node.names)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        base = "." * node.level + (node.module or "")
+        for alias in node.names:
+            self.references.add(("m", base) if alias.name == "*" else ("m", base, alias.name))
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            if "." in alias.name:  # loads the submodule, whatever is used of it
+                self.references.add(("m", alias.name, ""))
+
+    def visit_Call(self, node: ast.Call) -> None:
+        func = node.func
+        if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.attr in NAMED_CALLS:
+            variable = func.value.id
+            if variable in self._pipes or variable == self._first:
+                names = node.args if func.attr == "receive" else self._name_argument(node)
+                for argument in names:
+                    kind, text = _name(argument)
+                    self.hints.add(Hint(func.attr, variable in self._pipes, kind, text))
+        self.generic_visit(node)
+
+    @staticmethod
+    def _name_argument(node: ast.Call) -> list[ast.expr]:
+        if node.args:
+            return node.args[:1]
+        return [keyword.value for keyword in node.keywords if keyword.arg == "name"]
+
+    def _refer(self, chain: list[str]) -> None:
+        root = chain[0]
+        if root in self._modules:
+            self.references.add(("m", self._modules[root], *chain[1:]))
+        elif root in self._globals:
+            self.references.add(("g", *chain))
+
+
+def _chain(node: ast.expr) -> list[str] | None:
+    """``a.b.c`` as ``["a", "b", "c"]``; ``None`` when it does not start with a name."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return None
+    parts.append(node.id)
+    return parts[::-1]
+
+
+def _imports(node: FunctionNode) -> Iterator[tuple[str, str]]:
+    """Local names that ``import`` statements of the function bind to modules."""
+    for child in ast.walk(node):
+        if isinstance(child, ast.Import):
+            for alias in child.names:
+                if alias.asname:
+                    yield alias.asname, alias.name
+                else:
+                    top = alias.name.partition(".")[0]
+                    yield top, top
+
+
+def _roles(args: ast.arguments) -> tuple[str, set[str], set[str]]:
+    """The first parameter, the parameters that hold a pipework, and those that hold a config."""
+    positional = [*args.posonlyargs, *args.args]
+    every = [*positional, *args.kwonlyargs]
+    pipes = {arg.arg for arg in every if _annotation(arg) == "Pipework"} | {"pipe"}
+    configs = {arg.arg for arg in positional[1:2]} | {"config"}
+    return (positional[0].arg if positional else ""), pipes, configs
+
+
+def _annotation(arg: ast.arg) -> str:
+    annotation = arg.annotation
+    if isinstance(annotation, ast.Attribute):
+        return annotation.attr
+    if isinstance(annotation, ast.Name):
+        return annotation.id
+    if _is_text(annotation):
+        return str(annotation.value).rpartition(".")[2]  # type: ignore[union-attr]
+    return ""
+
+
+def _is_text(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _name(node: ast.expr) -> tuple[NameKind, tuple[str, ...]]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return NameKind.LITERAL, (node.value,)
+    if isinstance(node, ast.Name | ast.Attribute):
+        chain = _chain(node)
+        if chain is not None:
+            return NameKind.REFERENCE, tuple(chain)
+    if isinstance(node, ast.JoinedStr):
+        parts = (str(p.value) if isinstance(p, ast.Constant) else "" for p in _joined(node.values))
+        return NameKind.PATTERN, tuple(parts)
+    return NameKind.DYNAMIC, ()

@@ -1,0 +1,201 @@
+"""Traces: what one finished execution read and made.
+
+A trace is a constructive trace in the sense of "Build Systems à la Carte": it names its
+dependencies with their digests *in the order they were met*, and its outputs with theirs.
+The traces of one code fingerprint form a decision tree (:class:`TraceTree`), so that a
+look-up costs the number of dependencies, however many versions are kept.
+"""
+
+from __future__ import annotations
+
+from base64 import b85decode, b85encode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from pyplant.engine.describe import Note
+from pyplant.ingredient import Ingredient
+
+__all__ = ["Branch", "Dependency", "DependencyKind", "Question", "Trace", "TraceTree"]
+
+
+class DependencyKind(Enum):
+    """What a reactor depended on."""
+
+    PARAMETER = "p"
+    """A parameter of the configuration."""
+    AUXILIARY = "x"
+    """A parameter that was auxiliary when it was read: recorded, never compared."""
+    ABSENCE = "a"
+    """A parameter that the configuration did not have."""
+    INGREDIENT = "i"
+    """One ingredient, or several received at once."""
+    SUBREACTOR = "s"
+    """A subreactor that the reactor's own code does not name."""
+    FILE = "f"
+    """The content of a file outside the plant."""
+
+
+Question = tuple[DependencyKind, tuple[str, ...]]
+"""What a reactor asked for at some point: the kind, and the names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """One question that a reactor asked, and the digests of the answer."""
+
+    kind: DependencyKind
+    names: tuple[str, ...]
+    digests: tuple[str, ...]
+
+    @property
+    def question(self) -> Question:
+        """The question without the answer."""
+        return self.kind, self.names
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One finished execution of a reactor.
+
+    Attributes
+    ----------
+    reactor
+        Full name of the reactor; history only, the fingerprint identifies the code.
+    fingerprint
+        Of the code that ran.
+    dependencies
+        In the order they were met.
+    outputs
+        All that was sent, in order.
+    number, writer
+        Its place in the journal: a counter above every counter seen, ties by writer.
+    seconds
+        The reactor's own time, waiting left out.
+    finished
+        Seconds since the epoch; shown, never compared.
+    host, versions
+        Where it ran, and with what.
+    notes
+        What the fingerprint could not follow.
+    shown
+        Short texts of the parameters, for explanations.
+    """
+
+    reactor: str
+    fingerprint: str
+    dependencies: tuple[Dependency, ...]
+    outputs: tuple[Ingredient, ...]
+    number: int = 0
+    writer: str = ""
+    seconds: float = 0.0
+    finished: float = 0.0
+    host: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    notes: frozenset[Note] = frozenset()
+    shown: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def rank(self) -> tuple[int, str]:
+        """Orders traces by age, newest last."""
+        return self.number, self.writer
+
+    def output(self, name: str) -> Ingredient | None:
+        """The output of that name."""
+        return next((output for output in self.outputs if output.name == name), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able form; number and writer are the journal's."""
+        return {
+            "r": self.reactor,
+            "f": self.fingerprint,
+            "d": [[d.kind.value, d.names, d.digests] for d in self.dependencies],
+            "o": [_output_to_json(output) for output in self.outputs],
+            "s": round(self.seconds, 6),
+            "t": round(self.finished, 3),
+            "h": self.host,
+            "v": self.versions,
+            "n": sorted([note.kind, note.text] for note in self.notes),
+            "p": self.shown,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], number: int, writer: str) -> Trace:
+        """The inverse of :meth:`to_json`."""
+        return cls(
+            reactor=data["r"],
+            fingerprint=data["f"],
+            dependencies=tuple(
+                Dependency(DependencyKind(kind), tuple(names), tuple(digests)) for kind, names, digests in data["d"]
+            ),
+            outputs=tuple(map(_output_from_json, data["o"])),
+            number=number,
+            writer=writer,
+            seconds=float(data["s"]),
+            finished=float(data["t"]),
+            host=str(data["h"]),
+            versions=dict(data["v"]),
+            notes=frozenset(Note(kind, text) for kind, text in data["n"]),
+            shown=dict(data["p"]),
+        )
+
+
+def _output_to_json(output: Ingredient) -> list[Any]:
+    inline = None if output.inline is None else b85encode(output.inline).decode()
+    return [output.name, output.format, output.digest, output.object, output.size, output.metadata, inline]
+
+
+def _output_from_json(data: list[Any]) -> Ingredient:
+    name, spec, digest, stored, size, metadata, inline = data
+    content = None if inline is None else b85decode(inline)
+    return Ingredient(str(name), str(spec), str(digest), str(stored), int(size), dict(metadata), content)
+
+
+class Branch:
+    """A node of the tree: what was asked next, and where each answer leads.
+
+    A reactor that is a function of what it reads asks one question at each point; one that
+    is not may have asked several, which are then tried newest first.
+    """
+
+    __slots__ = ("leaf", "questions")
+
+    def __init__(self) -> None:
+        self.questions: dict[Question, dict[tuple[str, ...], Branch]] = {}
+        self.leaf: Trace | None = None
+
+    def newest_first(self) -> Iterator[tuple[Question, dict[tuple[str, ...], Branch]]]:
+        """The questions asked here, the most recent one first."""
+        return reversed(self.questions.items())
+
+    def newest(self) -> Trace | None:
+        """The newest trace below."""
+        best: Trace | None = None
+        stack = [self]
+        while stack:
+            branch = stack.pop()
+            if branch.leaf is not None and (best is None or branch.leaf.rank > best.rank):
+                best = branch.leaf
+            for answers in branch.questions.values():
+                stack.extend(answers.values())
+        return best
+
+
+class TraceTree:
+    """All kept traces of one fingerprint, by the questions they asked."""
+
+    def __init__(self) -> None:
+        self.root = Branch()
+
+    def add(self, trace: Trace) -> None:
+        """Add a trace; traces must come oldest first. The newest wins at a leaf."""
+        branch = self.root
+        for dependency in trace.dependencies:
+            answers = branch.questions.pop(dependency.question, {})
+            branch.questions[dependency.question] = answers  # moves it to the newest end
+            following = answers.get(dependency.digests)
+            if following is None:
+                following = answers[dependency.digests] = Branch()
+            branch = following
+        branch.leaf = trace

@@ -1,0 +1,205 @@
+"""Every exception and warning of PyPlant.
+
+The tree::
+
+    PlantError
+    ├── DefinitionError (ValueError)       a reactor or an ingredient was declared wrongly
+    │   ├── NotAReactorError (TypeError)
+    │   ├── DuplicateSenderError
+    │   └── UnknownReactorError (LookupError)
+    ├── ConfigError                        parameters
+    │   ├── MissingParameterError (AttributeError, KeyError)
+    │   ├── ConfigChangedError (RuntimeError)
+    │   └── UndigestibleError (TypeError)
+    ├── IngredientError                    values that reactors send and receive
+    │   ├── UnknownTypeError (ValueError)
+    │   ├── NotAllocatedError (RuntimeError)
+    │   ├── SentTwiceError (RuntimeError)
+    │   ├── UnsavableError (TypeError)
+    │   └── MissingIngredientError (LookupError)
+    ├── RunError (RuntimeError)            the order of things
+    │   ├── NotYieldedError
+    │   ├── CycleError
+    │   ├── MissingSenderError (LookupError)
+    │   └── NestedRunError
+    └── StoreError (OSError)               the plant directory
+        ├── PlantDirError
+        ├── FormatError
+        └── DamagedError
+
+    PlantWarning (UserWarning)
+    ├── StaleWarning                       an older value was handed out, on request
+    ├── StateWarning                       a global that changes while reactors run
+    ├── OpaqueWarning                      something the fingerprint cannot follow
+    ├── UnsavedWarning                     a result was delivered but not kept
+    ├── NondeterministicWarning            the same inputs gave another value
+    └── DamageWarning                      a stored file was not what was written
+
+A reactor's own exception is never wrapped. Each message says what happened, to
+which name, and what to do. The second bases let code that expects the builtin
+exception keep working.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigChangedError",
+    "ConfigError",
+    "CycleError",
+    "DamageWarning",
+    "DamagedError",
+    "DefinitionError",
+    "DuplicateSenderError",
+    "FormatError",
+    "IngredientError",
+    "MissingIngredientError",
+    "MissingParameterError",
+    "MissingSenderError",
+    "NestedRunError",
+    "NondeterministicWarning",
+    "NotAReactorError",
+    "NotAllocatedError",
+    "NotYieldedError",
+    "OpaqueWarning",
+    "PlantDirError",
+    "PlantError",
+    "PlantWarning",
+    "RunError",
+    "SentTwiceError",
+    "StaleWarning",
+    "StateWarning",
+    "StoreError",
+    "UndigestibleError",
+    "UnknownReactorError",
+    "UnknownTypeError",
+    "UnsavableError",
+    "UnsavedWarning",
+]
+
+
+class PlantError(Exception):
+    """Root of all errors that PyPlant itself raises."""
+
+    def __str__(self) -> str:
+        # KeyError would show the message in quotes; OSError would hide it.
+        return str(self.args[0]) if self.args else ""
+
+
+class DefinitionError(PlantError, ValueError):
+    """A reactor is declared in a way that cannot work."""
+
+
+class NotAReactorError(DefinitionError, TypeError):
+    """Something that is not decorated with ``@ReactorFunc`` was used as a reactor."""
+
+
+class DuplicateSenderError(DefinitionError):
+    """Two reactors send the same ingredient."""
+
+
+class UnknownReactorError(DefinitionError, LookupError):
+    """No reactor, or more than one, goes by this name."""
+
+
+class ConfigError(PlantError):
+    """A configuration, or the use of one, is wrong."""
+
+
+class MissingParameterError(ConfigError, AttributeError, KeyError):
+    """A parameter was read that the configuration does not have."""
+
+
+class ConfigChangedError(ConfigError, RuntimeError):
+    """A reactor tried to change the configuration."""
+
+
+class UndigestibleError(ConfigError, TypeError):
+    """A value has no content that could be compared between runs."""
+
+
+class IngredientError(PlantError):
+    """A value was sent, allocated or received wrongly."""
+
+
+class UnknownTypeError(IngredientError, ValueError):
+    """No ingredient spec goes by this type."""
+
+
+class NotAllocatedError(IngredientError, RuntimeError):
+    """A value was sent whose type must be allocated first."""
+
+
+class SentTwiceError(IngredientError, RuntimeError):
+    """One execution sent one name twice."""
+
+
+class UnsavableError(IngredientError, TypeError):
+    """A spec cannot store this value faithfully."""
+
+
+class MissingIngredientError(IngredientError, LookupError):
+    """An ingredient is not in the plant."""
+
+
+class RunError(PlantError, RuntimeError):
+    """Reactors could not be brought to an end."""
+
+
+class NotYieldedError(RunError):
+    """The result of ``receive`` or of a subreactor was used without ``yield``."""
+
+
+class CycleError(RunError):
+    """Reactors wait for one another in a circle."""
+
+
+class MissingSenderError(RunError, LookupError):
+    """An ingredient is demanded that no reactor sends."""
+
+
+class NestedRunError(RunError):
+    """A plant was asked to run from inside one of its own reactors."""
+
+
+class StoreError(PlantError, OSError):
+    """The plant directory could not be used."""
+
+
+class PlantDirError(StoreError):
+    """The plant directory is not one, not writable, or somebody else's."""
+
+
+class FormatError(StoreError):
+    """The plant was written in a format this version does not know."""
+
+
+class DamagedError(StoreError):
+    """A stored file is not what was written."""
+
+
+class PlantWarning(UserWarning):
+    """Root of all warnings of PyPlant."""
+
+
+class StaleWarning(PlantWarning):
+    """A value is handed out that the current code would not produce."""
+
+
+class StateWarning(PlantWarning):
+    """A name that changes while reactors run is left out of the fingerprint."""
+
+
+class OpaqueWarning(PlantWarning):
+    """An object counts by its class only, because its content cannot be compared."""
+
+
+class UnsavedWarning(PlantWarning):
+    """A result was delivered but could not be kept."""
+
+
+class NondeterministicWarning(PlantWarning):
+    """The same code and inputs produced another value."""
+
+
+class DamageWarning(PlantWarning):
+    """A stored file is not what was written; its value is computed again."""

@@ -1,0 +1,66 @@
+"""Executors: where reactors run. This one runs them here, one at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pyplant.engine.scheduler import Task
+from pyplant.execution.worker import Execution, Finished, Needs
+
+__all__ = ["Executor", "Failed", "InlineExecutor", "Job", "Outcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The reactor raised."""
+
+    error: BaseException
+
+
+Outcome = Needs | Finished | Failed
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One step of a reactor: go on with this value until it waits or ends."""
+
+    task: Task
+    execution: Execution
+    value: Any = None
+
+
+class Executor(Protocol):
+    """Takes jobs and gives their outcomes, in any order."""
+
+    capacity: int
+    """Jobs that may be under way at once."""
+
+    def submit(self, job: Job) -> None:
+        """Begin a job."""
+
+    def collect(self) -> tuple[Job, Outcome]:
+        """Wait for the outcome of a job."""
+
+
+class InlineExecutor:
+    """Runs each job in the calling thread when its outcome is asked for."""
+
+    capacity = 1
+
+    def __init__(self) -> None:
+        self._jobs: deque[Job] = deque()
+
+    def submit(self, job: Job) -> None:
+        """Put a job aside."""
+        self._jobs.append(job)
+
+    def collect(self) -> tuple[Job, Outcome]:
+        """Do a job. Only errors of reactors become outcomes; an interrupt goes through."""
+        job = self._jobs.popleft()
+        value, job.value = job.value, None  # let the reactor alone hold it
+        try:
+            return job, job.execution.advance(value)
+        except Exception as error:  # noqa: BLE001 - a reactor may raise anything
+            return job, Failed(error)

@@ -1,0 +1,352 @@
+"""A run: the scheduler says what to do, an executor does it, the warehouse keeps it."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from pyplant.config import private_copy
+from pyplant.engine.describe import Kind, Note
+from pyplant.engine.fingerprint import Fingerprint, differences
+from pyplant.engine.scheduler import Action, Resume, Scheduler, Start, Task
+from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.errors import (
+    DamagedError,
+    DamageWarning,
+    NondeterministicWarning,
+    OpaqueWarning,
+    PlantWarning,
+    StateWarning,
+    UnsavedWarning,
+)
+from pyplant.events import (
+    Event,
+    IngredientReceived,
+    ReactorCached,
+    ReactorFailed,
+    ReactorFinished,
+    ReactorResumed,
+    ReactorStarted,
+    ReactorWaiting,
+)
+from pyplant.execution.inline import Executor, Failed, Job, Outcome
+from pyplant.execution.worker import Execution, Finished, Needs
+from pyplant.execution.world import RunWorld
+from pyplant.ingredient import Ingredient
+from pyplant.pipework import ExecutionRecord, Pipework
+from pyplant.store.warehouse import Warehouse
+
+__all__ = ["Failure", "Run"]
+
+_IN_MEMORY = "(in memory)"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A reactor that raised."""
+
+    key: str
+    error: Exception
+
+
+class _Facts:
+    """The run as one execution sees it (:class:`~pyplant.pipework.RunFacts`)."""
+
+    def __init__(self, world: RunWorld, function: Callable[..., Any]) -> None:
+        self.parameters = world.parameters
+        self.parameter = world.parameter
+        self.file = world.file
+        self._world = world
+        self._function = function
+
+    def subreactor_entered(self, function: Callable[..., Any], name: str) -> str:
+        del name
+        return self._world.subreactor_entered(self._function, function)
+
+
+class Run:
+    """Brings what was demanded of its scheduler up to date.
+
+    Parameters
+    ----------
+    world, warehouse, executor
+        What reactors there are, where values go, where reactors run.
+    emit
+        Takes events.
+    told
+        Warnings given already in this session; each is given once.
+    keep_going
+        Whether to go on with what does not depend on a failure.
+    """
+
+    def __init__(
+        self,
+        world: RunWorld,
+        warehouse: Warehouse,
+        executor: Executor,
+        emit: Callable[[Event], None],
+        told: set[str],
+        *,
+        keep_going: bool = False,
+    ) -> None:
+        self.scheduler = Scheduler(world)
+        self.failures: list[Failure] = []
+        self.unsaved: set[str] = set()
+        self._world = world
+        self._warehouse = warehouse
+        self._executor = executor
+        self._emit = emit
+        self._told = told
+        self._keep_going = keep_going
+        self._executions: dict[str, Execution] = {}
+        self._fingerprints: dict[str, Fingerprint] = {}
+        self._in_memory: dict[str, Any] = {}
+        self._reported: set[str] = set()
+
+    # ------------------------------------------------------------------ the loop
+
+    def to_the_end(self) -> None:
+        """Run until everything demanded is up to date, or has failed.
+
+        Raises
+        ------
+        Exception
+            What a reactor raised, unless the run keeps going; see :attr:`failures`.
+        pyplant.errors.RunError
+            If reactors wait for what cannot come.
+        """
+        under_way = 0
+        try:
+            while True:
+                action = self.scheduler.next() if under_way < self._executor.capacity else None
+                if action is not None:
+                    job = self._prepare(action)
+                    if job is not None:
+                        self._executor.submit(job)
+                        under_way += 1
+                elif under_way:
+                    job, outcome = self._executor.collect()
+                    under_way -= 1
+                    self._conclude(job, outcome)
+                elif self.scheduler.is_done() or self.failures:
+                    break
+                else:
+                    self.scheduler.stalled()
+            self.scheduler.skip_waiting()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self._report_cached()
+        for execution in self._executions.values():
+            try:
+                execution.close()
+            except Exception as error:  # noqa: BLE001 - a finally block of the user may raise
+                self._warn(PlantWarning, f"Reactor {execution.definition.name!r} raised while it was closed: {error!r}")
+        self._executions.clear()
+
+    # ------------------------------------------------------------------ actions
+
+    def _prepare(self, action: Action) -> Job | None:
+        if isinstance(action, Start):
+            return self._start(action.task)
+        return self._resume(action)
+
+    def _start(self, task: Task) -> Job:
+        self._report_cached()
+        definition = self._world.definitions[task.key]
+        self._fingerprints[task.key] = fingerprint = self._world.fingerprint(task.key)
+        self._tell_notes(fingerprint.notes)
+        facts = _Facts(self._world, definition.function)
+        pipework = Pipework(definition, self._warehouse, facts, self._emit)
+        execution = self._executions[task.key] = Execution(definition, pipework)
+        self._emit(ReactorStarted(definition.name, task.reasons))
+        return Job(task, execution)
+
+    def _resume(self, action: Resume) -> Job | None:
+        task, execution = action.task, self._executions[action.task.key]
+        values: list[Any] = []
+        for ingredient in action.ingredients:
+            try:
+                values.append(self.load(ingredient))
+            except DamagedError as error:
+                self._tell_lost(ingredient, error)
+                self.scheduler.lost(task, [ingredient.name])
+                return None
+        execution.pipework.received(action.ingredients)
+        name = execution.definition.name
+        self._emit(ReactorResumed(name))
+        for ingredient in action.ingredients:
+            self._emit(IngredientReceived(name, ingredient.name))
+        return Job(task, execution, values[0] if len(values) == 1 else tuple(values))
+
+    def load(self, ingredient: Ingredient) -> Any:
+        """The value of an ingredient of this run, private to whoever asked."""
+        if ingredient.format == _IN_MEMORY:
+            return private_copy(self._in_memory[ingredient.name])
+        return self._warehouse.load(ingredient)
+
+    def _tell_lost(self, ingredient: Ingredient, error: DamagedError) -> None:
+        if "damaged" in str(error) or "no longer loads" in str(error):
+            self._warn(DamageWarning, f"{error} Ingredient {ingredient.name!r} is computed again.")
+
+    # ------------------------------------------------------------------ outcomes
+
+    def _conclude(self, job: Job, outcome: Outcome) -> None:
+        self._world.fingerprinter.user_code_ran()
+        name = job.execution.definition.name
+        match outcome:
+            case Needs(command):
+                self._emit(ReactorWaiting(name, command.names))
+                self.scheduler.needs(job.task, command.names)
+            case Finished(record, seconds):
+                self._finish(job, record, seconds)
+            case Failed(error):
+                self._fail(job, error)
+
+    def _fail(self, job: Job, error: BaseException) -> None:
+        name = job.execution.definition.name
+        self._forget_execution(job)
+        self._emit(ReactorFailed(name, error))
+        self.scheduler.failed(job.task)
+        error.add_note(f"Raised by reactor {name!r} ({job.execution.definition.home}).")
+        if not self._keep_going or not isinstance(error, Exception):
+            raise error
+        self.failures.append(Failure(job.task.key, error))
+
+    def _forget_execution(self, job: Job) -> None:
+        self._executions.pop(job.task.key, None)
+        job.execution.close()
+
+    def _finish(self, job: Job, record: ExecutionRecord, seconds: float) -> None:
+        definition = job.execution.definition
+        for name in job.execution.pipework.unsent():
+            self._warn(PlantWarning, f"Reactor {definition.name!r} allocated {name!r} and never sent it.")
+        self._forget_execution(job)
+        trace = self._trace(job.task, record, seconds)
+        kept = self._keep(job.task, record, trace)
+        nondeterministic = self.scheduler.nondeterministic.copy()
+        self.scheduler.finished(job.task, kept or trace)
+        if kept is None:
+            self.unsaved.add(job.task.key)
+        self._emit(ReactorFinished(definition.name, seconds, kept is not None))
+        for key in self.scheduler.nondeterministic - nondeterministic:
+            self._tell_nondeterministic(key)
+
+    def _trace(self, task: Task, record: ExecutionRecord, seconds: float) -> Trace:
+        fingerprint = self._fingerprints[task.key]
+        outputs = dict(record.outputs)
+        for name, (value, _) in record.unsaved.items():
+            self._in_memory[name] = value
+            outputs[name] = Ingredient(name, _IN_MEMORY, self._world.fingerprinter.digest(value)[0])
+        return Trace(
+            reactor=self._world.definitions[task.key].full_name,
+            fingerprint=fingerprint.digest,
+            dependencies=tuple(record.dependencies),
+            outputs=tuple(outputs.values()),
+            seconds=seconds,
+            finished=time.time(),
+            host=socket.gethostname(),
+            versions=_versions(),
+            notes=fingerprint.notes,
+            shown=record.shown,
+        )
+
+    def _keep(self, task: Task, record: ExecutionRecord, trace: Trace) -> Trace | None:
+        """Commit the trace, unless what it claims is not what ran."""
+        name = self._world.definitions[task.key].name
+        for output, (_, error) in record.unsaved.items():
+            self._warn(UnsavedWarning, f"Ingredient {output!r} was delivered but could not be saved: {error}")
+        if record.unsaved or not self._inputs_unchanged(name, trace):
+            return None
+        fingerprint = self._settled_fingerprint(task, name)
+        if fingerprint is None:
+            return None
+        trace = replace(trace, fingerprint=fingerprint.digest, notes=fingerprint.notes)
+        try:
+            self._warehouse.ledger.put_records(self._world.fingerprinter.new_records(fingerprint.digest))
+            return self._warehouse.commit(trace)
+        except OSError as error:
+            self._warn(UnsavedWarning, f"The results of {name!r} were delivered but could not be saved: {error}")
+            return None
+
+    def _inputs_unchanged(self, name: str, trace: Trace) -> bool:
+        for dependency in trace.dependencies:
+            if dependency.kind is DependencyKind.FILE:
+                path = dependency.names[0]
+                if self._world.file_now(path) != dependency.digests[0]:
+                    self._warn(UnsavedWarning, f"{path} changed while {name!r} read it; the result is not kept.")
+                    return False
+        return True
+
+    def _settled_fingerprint(self, task: Task, name: str) -> Fingerprint | None:
+        """The fingerprint to keep a trace under: of the code that ran, without what it changed.
+
+        A global or closure variable that changed meanwhile is state, not input. If code
+        changed meanwhile, nothing can be said.
+        """
+        before, now = self._fingerprints[task.key], self._world.fingerprint(task.key)
+        if before.digest == now.digest:
+            return now
+        changed = differences(before.digest, now.digest, self._world.fingerprinter.records.get)
+        values = {(change.owner, change.name) for change in changed if change.kind is Kind.VALUE}
+        if ("", "") in values or any(change.kind is not Kind.VALUE for change in changed):
+            self._warn(UnsavedWarning, f"Code of {name!r} changed while it ran; the result is not kept.")
+            return None
+        for owner, variable in sorted(values):
+            self._warn(
+                StateWarning,
+                f"{owner}.{variable} changed while reactor {name!r} ran, so it counts as state from now on: a "
+                f"change of it reruns nothing. Send it as an ingredient if results depend on it.",
+            )
+        self._world.fingerprinter.add_state(values)
+        self._warehouse.ledger.add_state(values)
+        return self._world.fingerprint(task.key)
+
+    # ------------------------------------------------------------------ telling
+
+    def _report_cached(self) -> None:
+        for task in self.scheduler.newly_cached():
+            if task.trace is not None and task.key not in self._reported:
+                self._reported.add(task.key)
+                self._emit(ReactorCached(self._world.definitions[task.key].name, task.trace.seconds))
+
+    def _tell_notes(self, notes: frozenset[Note]) -> None:
+        for note in sorted(notes, key=lambda note: note.text):
+            if note.kind == "opaque":
+                self._warn(
+                    OpaqueWarning,
+                    f"A {note.text} counts by its class only: its content cannot be compared between runs.",
+                )
+            elif note.kind == "state" and "rebound" in note.text:
+                self._warn(StateWarning, f"{note.text}, so it counts as state: a change of it reruns nothing.")
+
+    def _tell_nondeterministic(self, key: str) -> None:
+        definition = self._world.definitions[key]
+        self._warehouse.ledger.put_nondeterministic(definition.full_name)
+        self._warn(
+            NondeterministicWarning,
+            f"Reactor {definition.name!r} gave another value for the same code and inputs; what depends on it "
+            f"was judged again.",
+        )
+
+    def _warn(self, category: type[PlantWarning], message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            warnings.warn(message, category, stacklevel=2)
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        found["numpy"] = str(getattr(numpy, "__version__", ""))
+    return found

@@ -1,0 +1,122 @@
+"""Executing one reactor, step by step. Executors differ in where they do this."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from pyplant.engine.commands import Receive, Unyielded
+from pyplant.errors import NotYieldedError, RunError
+from pyplant.pipework import ExecutionRecord, Pipework
+from pyplant.reactor import Definition, active
+
+__all__ = ["Execution", "Finished", "Needs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The reactor sleeps until these ingredients exist."""
+
+    command: Receive
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The reactor has returned; this is what it did, and its own time in seconds."""
+
+    record: ExecutionRecord
+    seconds: float
+
+
+class Execution:
+    """One execution of a reactor.
+
+    Parameters
+    ----------
+    definition
+        What to execute.
+    pipework
+        What to hand to it.
+    """
+
+    def __init__(self, definition: Definition, pipework: Pipework) -> None:
+        self.definition = definition
+        self.pipework = pipework
+        self.seconds = 0.0
+        self._generator: Generator[Any, Any, Any] | None = None
+        self._started = False
+
+    def advance(self, value: Any = None) -> Needs | Finished:
+        """Go on until the reactor waits or has returned.
+
+        Parameters
+        ----------
+        value
+            What it waited for.
+
+        Raises
+        ------
+        Exception
+            Whatever the reactor raises.
+        """
+        began = time.perf_counter()
+        token = active.set(self.pipework)
+        try:
+            command = self._step(value)
+            if command is not None:
+                return Needs(command)
+            record = self.pipework.finish()
+        finally:
+            active.reset(token)
+            self.seconds += time.perf_counter() - began
+        return Finished(record, self.seconds)
+
+    def _step(self, value: Any) -> Receive | None:
+        if not self._started:
+            self._started = True
+            arguments = (self.pipework, self.pipework.config) if self.definition.takes_config else (self.pipework,)
+            result = self.definition.function(*arguments)
+            if not inspect.isgenerator(result):
+                self._refuse_result(result)
+                return None
+            self._generator = result
+        generator = self._generator
+        while generator is not None:
+            try:
+                yielded = generator.send(value)
+            except StopIteration:
+                return None
+            if isinstance(yielded, Receive):
+                self.pipework.yielded(yielded)
+                return yielded
+            self._refuse_yield(yielded)
+            value = None  # a bare yield only gives way
+        return None
+
+    def _refuse_result(self, result: Any) -> None:
+        if isinstance(result, Unyielded):
+            raise NotYieldedError(result.hint())
+
+    def _refuse_yield(self, yielded: Any) -> None:
+        if yielded is None:
+            return
+        if isinstance(yielded, Unyielded):
+            raise NotYieldedError(yielded.hint())
+        message = (
+            f"Reactor {self.definition.name!r} yielded {type(yielded).__name__}; a reactor yields only "
+            f"pipe.receive(...). To hand on a value use pipe.send(name, value)."
+        )
+        raise RunError(message)
+
+    def close(self) -> None:
+        """End the reactor where it stands; its ``finally`` blocks run."""
+        if self._generator is not None:
+            token = active.set(self.pipework)
+            try:
+                self._generator.close()
+            finally:
+                active.reset(token)
+        self.pipework.close()

@@ -1,0 +1,193 @@
+"""One run's view of the world: what the scheduler, the rebuilder and reactors ask about.
+
+Answers are remembered for the length of a run: freshness is judged anew at each one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from pyplant.config import MISSING, Parameters
+from pyplant.engine.fingerprint import Fingerprint, Fingerprinter
+from pyplant.engine.prediction import Predicted, Senders, near_misses, predict
+from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
+from pyplant.errors import UndigestibleError
+from pyplant.reactor import Definition
+from pyplant.store.inputs import InputFiles
+from pyplant.store.warehouse import Warehouse
+
+__all__ = ["RunWorld"]
+
+
+class RunWorld:
+    """Everything that is asked during one run.
+
+    Parameters
+    ----------
+    definitions
+        The reactors by key, in order of definition.
+    warehouse
+        The store.
+    fingerprinter
+        Takes fingerprints of code.
+    parameters
+        The configuration.
+    """
+
+    def __init__(
+        self,
+        definitions: Mapping[str, Definition],
+        warehouse: Warehouse,
+        fingerprinter: Fingerprinter,
+        parameters: Parameters,
+    ) -> None:
+        self.definitions = definitions
+        self.parameters = parameters
+        self.fingerprinter = fingerprinter
+        self._warehouse = warehouse
+        self._ledger = warehouse.ledger
+        self._inputs = InputFiles(warehouse.ledger)
+        self._digests: dict[str, str | None] = {}
+        self._files: dict[str, str] = {}
+
+    # ------------------------------------------------------------------ the scheduler asks
+
+    def fingerprint(self, key: str) -> Fingerprint:
+        """The fingerprint of a reactor's code as it is now."""
+        return self.fingerprinter.take(self.definitions[key].function)
+
+    def check(self, key: str) -> Demands | Verdict:
+        """Look for a trace that verifies."""
+        definition = self.definitions[key]
+        if not definition.cache:
+            return Verdict(None, (Reason(ReasonKind.UNCACHED, definition.name),))
+        fingerprint = self.fingerprint(key).digest
+        tree = self._ledger.tree(fingerprint)
+        if tree is None:
+            return Verdict(None, (self._why_unknown(definition, fingerprint),))
+        return check(tree, self)
+
+    def _why_unknown(self, definition: Definition, fingerprint: str) -> Reason:
+        earlier = self._ledger.of_reactor(definition.full_name)
+        if not earlier:
+            forgotten = self._ledger.was_forgotten(definition.full_name)
+            return Reason(ReasonKind.FORGOTTEN if forgotten else ReasonKind.NEW, definition.name)
+        nearest = earlier[-1]
+        return Reason(ReasonKind.CODE, definition.name, nearest.fingerprint, fingerprint, nearest)
+
+    @cached_property
+    def predicted(self) -> dict[str, Predicted]:
+        """What each reactor is expected to send, receive and read."""
+        found: dict[str, Predicted] = {}
+        for key, definition in self.definitions.items():
+            hints = self.fingerprinter.take(definition.function).hints
+            namespace = getattr(definition.function, "__globals__", {})
+            found[key] = predict(hints, namespace)
+        return found
+
+    @cached_property
+    def _senders(self) -> Senders:
+        return Senders(self.predicted)
+
+    def candidates(self, name: str) -> Iterator[str]:
+        """Reactors that may send a name, the likeliest first."""
+        return self._senders.candidates(name, self._remembered(name))
+
+    def _remembered(self, name: str) -> Iterator[str]:
+        by_name = {definition.full_name: key for key, definition in self.definitions.items()}
+        for trace in self._ledger.senders_of(name):
+            key = by_name.get(trace.reactor)
+            if key is not None and self._may_send(key):
+                yield key
+
+    def _may_send(self, key: str) -> bool:
+        """Whether a reactor may send more than its code names literally."""
+        expected = self.predicted[key]
+        return expected.open_ended or bool(expected.patterns)
+
+    def literal_senders(self, name: str) -> list[str]:
+        """Reactors whose code names an ingredient they send."""
+        return self._senders.literal(name)
+
+    def label(self, key: str) -> str:
+        """What people call a reactor."""
+        return f"{self.definitions[key].name!r}"
+
+    def suggestions(self, name: str) -> str:
+        """Names that look alike, and where an ingredient last came from."""
+        last = self._ledger.senders_of(name)
+        if last:
+            return (
+                f" It was last sent by {last[0].reactor!r}, which is not defined now: define it, or take the "
+                f"kept value with plant.fetch_ingredient({name!r})."
+            )
+        close = near_misses(name, self._senders.names())
+        if close:
+            senders = ", ".join(f"{n!r}, sent by {self.label(self._senders.literal(n)[0])}" for n in close)
+            return f" Did you mean {senders}?"
+        if not self.definitions:
+            return " No reactors are defined: decorate functions with @ReactorFunc."
+        return f" Send it in one of the reactors: pipe.send({name!r}, value)."
+
+    # ------------------------------------------------------------------ the rebuilder asks
+
+    def parameter(self, name: str) -> str | None:
+        """Digest of a parameter.
+
+        Raises
+        ------
+        pyplant.errors.UndigestibleError
+            If its value has no content to compare.
+        """
+        if name not in self._digests:
+            value = self.parameters.lookup(name)
+            self._digests[name] = None if value is MISSING else self._parameter_digest(name, value)
+        return self._digests[name]
+
+    def _parameter_digest(self, name: str, value: Any) -> str:
+        digest, notes = self.fingerprinter.digest(value)
+        opaque = sorted(note.text for note in notes if note.kind == "opaque")
+        if opaque:
+            message = (
+                f"Parameter {name!r} holds a {opaque[0]}, whose content cannot be compared between runs. Use plain "
+                f"values, or mark it: plant.mark_params_as_auxiliary([{name!r}])."
+            )
+            raise UndigestibleError(message)
+        return digest
+
+    def is_auxiliary(self, name: str) -> bool:
+        """Whether a parameter is marked as auxiliary."""
+        return self.parameters.is_auxiliary(name)
+
+    def subreactor(self, name: str) -> str | None:
+        """Fingerprint of a subreactor by its full name, if there still is one."""
+        module, _, qualname = name.rpartition(".")
+        while module and module not in sys.modules:
+            module, _, step = module.rpartition(".")
+            qualname = f"{step}.{qualname}"
+        found: Any = sys.modules.get(module)
+        for step in qualname.split("."):
+            found = getattr(found, step, None)
+        function = getattr(found, "__pyplant_subreactor__", None)
+        return None if function is None else self.fingerprinter.take(function).digest
+
+    def file(self, path: str) -> str | None:
+        """Digest of an input file, taken once a run."""
+        if path not in self._files:
+            self._files[path] = self._inputs.digest(path)
+        return self._files[path]
+
+    # ------------------------------------------------------------------ executions ask
+
+    def file_now(self, path: str) -> str:
+        """Digest of an input file as it is now."""
+        return self._inputs.digest(path)
+
+    def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
+        """Fingerprint of a subreactor that the reactor's own code does not name, else ``""``."""
+        if self.fingerprinter.reaches(reactor, function):
+            return ""
+        return self.fingerprinter.take(function).digest

@@ -1,0 +1,164 @@
+"""From typed reasons to explanations: what changed, from what to what, and why that changed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pyplant.config import MISSING, Parameters
+from pyplant.engine.describe import Kind, shorten
+from pyplant.engine.fingerprint import Difference, Record, differences
+from pyplant.engine.rebuilder import Reason, ReasonKind
+
+__all__ = ["Cause", "Explainer"]
+
+_MOST_DIFFERENCES = 5
+_MOST_LINES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One reason to run, ready to be shown.
+
+    Attributes
+    ----------
+    kind
+        What sort of change it is.
+    name
+        The parameter, ingredient, file or reactor concerned; for code, what was edited.
+    summary
+        One sentence.
+    old, new
+        Short texts of the values before and now, where there are any.
+    diff
+        A unified diff of the source, where code changed.
+    causes
+        Why an input changed: the causes of its sender.
+    """
+
+    kind: ReasonKind
+    name: str
+    summary: str
+    old: str | None = None
+    new: str | None = None
+    diff: str = ""
+    causes: tuple[Cause, ...] = ()
+
+
+class Explainer:
+    """Turns reasons into causes.
+
+    Parameters
+    ----------
+    record
+        Opens a fingerprint: what it was made of.
+    parameters
+        The present configuration.
+    senders
+        The reactor that sends an ingredient in this run, by the ingredient's name.
+    """
+
+    def __init__(
+        self,
+        record: Callable[[str], Record | None],
+        parameters: Parameters,
+        senders: Mapping[str, str],
+    ) -> None:
+        self._record = record
+        self._parameters = parameters
+        self._senders = senders
+
+    def causes(self, reasons: tuple[Reason, ...], upstream: Mapping[str, tuple[Cause, ...]]) -> tuple[Cause, ...]:
+        """The causes of one reactor, given those of the reactors before it."""
+        found: list[Cause] = []
+        for reason in reasons:
+            if reason.kind is ReasonKind.CODE:
+                found += self._code(reason)
+            elif reason.kind in {ReasonKind.INPUT, ReasonKind.INPUT_UNKNOWN}:
+                found.append(self._input(reason, upstream))
+            elif reason.kind is ReasonKind.PARAMETER:
+                found.append(self._parameter(reason))
+            else:
+                found.append(Cause(reason.kind, reason.name, _sentence(reason)))
+        return tuple(found)
+
+    def _parameter(self, reason: Reason) -> Cause:
+        name = reason.name
+        old = reason.trace.shown.get(name) if reason.trace is not None else None
+        value = self._parameters.lookup(name)
+        if value is MISSING:
+            return Cause(reason.kind, name, f"parameter {name!r} was removed (it was {old})", old)
+        new = shorten(value)
+        if old == new or old is None:
+            return Cause(reason.kind, name, f"parameter {name!r} changed (now {new})", old, new)
+        return Cause(reason.kind, name, f"parameter {name!r} changed: {old} → {new}", old, new)
+
+    def _input(self, reason: Reason, upstream: Mapping[str, tuple[Cause, ...]]) -> Cause:
+        sender = self._senders.get(reason.name)
+        by = f", sent by {sender!r}" if sender else ""
+        if reason.kind is ReasonKind.INPUT_UNKNOWN:
+            text = f"ingredient {reason.name!r}{by} may change"
+        elif not reason.new:
+            text = f"ingredient {reason.name!r} is no longer sent by any reactor"
+        else:
+            text = f"ingredient {reason.name!r} changed{by}"
+        return Cause(reason.kind, reason.name, text, causes=upstream.get(sender or "", ()))
+
+    def _code(self, reason: Reason) -> list[Cause]:
+        found = differences(reason.old, reason.new, self._record)
+        causes = [self._difference(reason, difference) for difference in found[:_MOST_DIFFERENCES]]
+        if len(found) > _MOST_DIFFERENCES:
+            more = len(found) - _MOST_DIFFERENCES
+            causes.append(Cause(reason.kind, reason.name, f"{more} more changes of code"))
+        return causes or [Cause(reason.kind, reason.name, "its code changed")]
+
+    def _difference(self, reason: Reason, difference: Difference) -> Cause:
+        name = difference.path[-1] if difference.path else reason.name
+        through = " through " + " → ".join(difference.path[1:-1]) if len(difference.path) > 2 else ""  # noqa: PLR2004
+        own = len(difference.path) <= 1
+        old, new = difference.old, difference.new
+        if difference.kind is Kind.VALUE:
+            if old is None or new is None:
+                text = f"{name} was {'added' if old is None else 'removed'}{through}"
+            else:
+                text = f"{name} changed: {old} → {new}{through}"
+            return Cause(reason.kind, name, text, old, new)
+        shown = "its own code" if own else f"{name}{'()' if difference.kind is Kind.FUNCTION else ''}"
+        diff = _diff(old, new)
+        text = f"{shown} changed{through}" if diff or own else f"{shown} is another one now{through}"
+        return Cause(reason.kind, name, text, diff=diff)
+
+
+def _diff(old: str | None, new: str | None) -> str:
+    if not old or not new or old == new:
+        return ""
+    lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), "before", "now", lineterm="", n=2))
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[:_MOST_LINES], f"… {len(lines) - _MOST_LINES} more lines"]
+    return "\n".join(lines)
+
+
+def _sentence(reason: Reason) -> str:
+    name = reason.name
+    match reason.kind:
+        case ReasonKind.NEW:
+            return "never ran"
+        case ReasonKind.ABSENCE:
+            return f"parameter {name!r} was added"
+        case ReasonKind.AUXILIARY:
+            return f"parameter {name!r} is no longer auxiliary"
+        case ReasonKind.FILE:
+            return f"file {name} changed" if reason.new != "absent" else f"file {name} is gone"
+        case ReasonKind.SUBREACTOR:
+            return f"subreactor {name} changed"
+        case ReasonKind.EVICTED:
+            return f"the stored value of {name!r} is gone"
+        case ReasonKind.FORCED:
+            return "forced"
+        case ReasonKind.FORGOTTEN:
+            return "invalidated"
+        case ReasonKind.UNCACHED:
+            return "declared with cache=False"
+        case _:
+            return "sends nothing, so it always runs"

@@ -1,0 +1,353 @@
+"""Reactors and subreactors: the decorators, and what is known of a decorated function."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import inspect
+import os.path
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import FunctionType
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
+
+from pyplant.engine.commands import Unyielded
+from pyplant.engine.source import Sources
+from pyplant.errors import DefinitionError, NotAReactorError
+
+__all__ = [
+    "Definition",
+    "ReactorFunc",
+    "SubreactorCall",
+    "SubreactorFunc",
+    "TaskObserver",
+    "active",
+    "declared",
+    "definition_of",
+    "sources",
+]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_MARK = "__pyplant_reactor__"
+
+sources = Sources()
+"""The texts that decorated functions were defined in, taken when they were defined."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Definition:
+    """A reactor as it was declared.
+
+    Attributes
+    ----------
+    function
+        The function itself.
+    name
+        What people call it.
+    module
+        The module it is defined in.
+    home, qualname
+        Its file (``"__main__"`` in a notebook) and its name there: two definitions that
+        agree in both are one reactor, the newer one.
+    cache
+        Whether its results may be served from traces.
+    is_generator, takes_config
+        How it is called.
+    execution
+        Identifies the execution of its module; a module that was executed again no longer
+        has the reactors of the time before.
+    resources
+        Passed to the executor.
+    """
+
+    function: Callable[..., Any]
+    name: str
+    module: str
+    home: str
+    qualname: str
+    cache: bool
+    is_generator: bool
+    takes_config: bool
+    execution: object
+    resources: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Identifies the reactor among those of the process."""
+        return f"{self.home}::{self.qualname}"
+
+    @property
+    def full_name(self) -> str:
+        """The name with its module."""
+        return f"{self.module}.{self.name}"
+
+    @property
+    def is_current(self) -> bool:
+        """Whether its module has not been executed again since without defining it."""
+        module = sys.modules.get(self.module)
+        namespace = getattr(self.function, "__globals__", {})
+        if module is None or vars(module) is not namespace:
+            return module is None or self.module == "__main__"
+        return getattr(module, "__spec__", None) is self.execution
+
+
+_declared: dict[str, Definition] = {}
+_repeated: dict[str, list[Definition]] = {}
+
+
+def declared() -> Iterator[Definition]:
+    """All reactors of the process, in order of definition; what was redefined is gone."""
+    for definition in tuple(_declared.values()):
+        if definition.is_current:
+            twin = _repeated.get(definition.key)
+            if twin:
+                raise _repetition(definition)
+            yield definition
+
+
+def _declare(definition: Definition) -> None:
+    key = definition.key
+    earlier = _declared.pop(key, None)
+    _repeated.pop(key, None)
+    if earlier is not None and _same_execution(earlier, definition):
+        _repeated[key] = [earlier, definition]
+    _declared[key] = definition
+
+
+def _same_execution(earlier: Definition, later: Definition) -> bool:
+    """Whether one run of a module defined both, as a loop does; cells are run again at will."""
+    if "<locals>" in later.qualname or hasattr(builtins, "__IPYTHON__"):
+        return False
+    if later.execution is None and later.home == "__main__":
+        return False
+    same_globals = getattr(earlier.function, "__globals__", 0) is getattr(later.function, "__globals__", 1)
+    return same_globals and earlier.execution is later.execution
+
+
+def _repetition(definition: Definition) -> DefinitionError:
+    return DefinitionError(
+        f"{definition.home} defines reactor {definition.name!r} more than once in one go, so only the last "
+        f"would count. Give each its own name: @ReactorFunc(name=...)."
+    )
+
+
+def definition_of(function: Any) -> Definition:
+    """The definition of a decorated function.
+
+    Raises
+    ------
+    pyplant.errors.NotAReactorError
+        If it is not decorated with ``@ReactorFunc``.
+    """
+    definition = getattr(function, "__dict__", {}).get(_MARK)
+    if isinstance(definition, Definition):
+        if definition.function is not function and isinstance(function, FunctionType):
+            # %autoreload patches the old function object in place, this mark included.
+            return _define(function, definition.name, cache=definition.cache, resources=definition.resources)
+        return definition
+    shown = getattr(function, "__qualname__", None) or repr(function)
+    if isinstance(function, FunctionType) and hasattr(function, "__pyplant_subreactor__"):
+        advice = "It is a subreactor: call it from a reactor with 'yield from', or decorate it with @ReactorFunc."
+    elif callable(function):
+        advice = "Decorate it with @ReactorFunc."
+    else:
+        advice = "Pass the decorated function, or its name."
+    message = f"{shown} is not a reactor. {advice}"
+    raise NotAReactorError(message)
+
+
+@overload
+def ReactorFunc(function: _F, /) -> _F: ...
+@overload
+def ReactorFunc(
+    *, name: str | None = None, cache: bool = True, resources: dict[str, Any] | None = None
+) -> Callable[[_F], _F]: ...
+
+
+def ReactorFunc(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    cache: bool = True,
+    resources: dict[str, Any] | None = None,
+) -> Any:
+    """Declare a function to be a reactor.
+
+    The function takes a :class:`~pyplant.Pipework` and, if it likes, the configuration:
+    ``f(pipe)`` or ``f(pipe, config)``. It is a generator if it receives anything, else it
+    may be a plain function. The function itself is returned, unchanged.
+
+    Parameters
+    ----------
+    name
+        What to call the reactor, when one function makes several (a factory, a loop).
+    cache
+        ``False``: runs whenever it is demanded, once a run.
+    resources
+        Handed to the executor, such as ``{"GPU": 1}``.
+
+    Raises
+    ------
+    pyplant.errors.DefinitionError
+        If the function cannot be called as a reactor.
+
+    Examples
+    --------
+    >>> @ReactorFunc
+    ... def double(pipe):
+    ...     numbers = yield pipe.receive("numbers")
+    ...     pipe.send("doubled", [2 * n for n in numbers])
+    """
+
+    def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
+        definition = _define(target, name, cache=cache, resources=resources or {})
+        target.__dict__[_MARK] = definition
+        _declare(definition)
+        return target
+
+    return decorate if function is None else decorate(function)
+
+
+def _define(
+    function: Callable[..., Any], name: str | None, *, cache: bool, resources: dict[str, Any]
+) -> Definition:
+    if not isinstance(function, FunctionType):
+        shown = f"{type(function).__name__} {getattr(function, '__name__', '')!r}".strip()
+        message = f"@ReactorFunc decorates functions, not a {shown}; wrap it in a function that takes 'pipe'."
+        raise NotAReactorError(message)
+    takes_config = _check_signature(function)
+    module = sys.modules.get(function.__module__)
+    filename = getattr(module, "__file__", None)
+    sources.capture(function.__code__.co_filename, function.__globals__)
+    qualname = function.__qualname__ if name in (None, function.__name__) else f"{function.__qualname__}[{name}]"
+    return Definition(
+        function=function,
+        name=name or function.__name__,
+        module=function.__module__,
+        home=os.path.realpath(filename) if filename else function.__module__,
+        qualname=qualname,
+        cache=cache,
+        is_generator=_is_generator(function),
+        takes_config=takes_config,
+        execution=function.__globals__.get("__spec__"),
+        resources=resources,
+    )
+
+
+def _is_generator(function: Callable[..., Any]) -> bool:
+    return inspect.isgeneratorfunction(inspect.unwrap(function)) or inspect.isgeneratorfunction(function)
+
+
+def _check_signature(function: FunctionType) -> bool:
+    """Whether the function takes the configuration; refuses what no plant can call."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        message = f"Reactor {function.__qualname__!r} is async; reactors are plain functions or generators."
+        raise DefinitionError(message)
+    parameters = inspect.signature(function).parameters.values()
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = [p for p in positional if p.default is p.empty]
+    keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    if len(needed) > 2 or keywords or not (positional or takes_any):  # noqa: PLR2004 - pipe and config
+        message = (
+            f"Reactor {function.__qualname__!r} has the signature {inspect.signature(function)}; a reactor takes "
+            f"(pipe) or (pipe, config). Other values are received: x = yield pipe.receive('x')."
+        )
+        raise DefinitionError(message)
+    second = positional[1] if len(positional) > 1 else None
+    return second is not None and (second.default is second.empty or second.name == "config")
+
+
+# ---------------------------------------------------------------------- subreactors
+
+
+class TaskObserver(Protocol):
+    """What a running reactor tells of itself to the one who runs it."""
+
+    def outstanding(self, item: Unyielded) -> None:
+        """Something was made that must be yielded before it is of use."""
+
+    def entered(self, call: SubreactorCall) -> None:
+        """A subreactor begins."""
+
+    def left(self, name: str) -> None:
+        """A subreactor returned."""
+
+
+active: ContextVar[TaskObserver | None] = ContextVar("pyplant_active_reactor", default=None)
+"""The reactor that is being stepped right now, if any."""
+
+
+class SubreactorCall(Unyielded):
+    """A subreactor that was called but not entered: ``yield from`` enters it."""
+
+    __slots__ = ("_arguments", "_keywords", "function", "name")
+
+    def __init__(self, function: Callable[..., Any], name: str, arguments: Any, keywords: Any) -> None:
+        self.function = function
+        self.name = name
+        self._arguments = arguments
+        self._keywords = keywords
+        observer = active.get()
+        if observer is not None:
+            observer.outstanding(self)
+
+    def __iter__(self) -> Generator[Any, Any, Any]:
+        observer = active.get()
+        if observer is not None:
+            observer.entered(self)
+        result = self.function(*self._arguments, **self._keywords)
+        if inspect.isgenerator(result):
+            result = yield from result
+        if observer is not None:
+            observer.left(self.name)
+        return result
+
+    def hint(self) -> str:
+        """What happened and what to write instead."""
+        return (
+            f"Subreactor {self.name!r} was called without 'yield from', so it has not run. "
+            f"Write:  value = yield from {self.name}(...)"
+        )
+
+    def __repr__(self) -> str:
+        return f"<subreactor {self.name}, not entered yet>"
+
+
+def SubreactorFunc(function: Callable[_P, Any] | None = None, /, *, name: str | None = None) -> Any:
+    """Declare a function to be a subreactor: a procedure that reactors share.
+
+    Called as ``value = yield from f(...)``. It may receive and send like a reactor (pass
+    it the pipework), call other subreactors, or be a plain function. What it does is
+    attributed to the reactor that called it. Ordinary functions are tracked just as well;
+    a subreactor is one that may wait.
+
+    Examples
+    --------
+    >>> @SubreactorFunc
+    ... def load_both(pipe):
+    ...     left, right = yield pipe.receive("left", "right")
+    ...     return left + right
+    """
+
+    def decorate(target: Callable[..., Any]) -> Callable[..., SubreactorCall]:
+        if not isinstance(target, FunctionType):
+            message = f"@SubreactorFunc decorates functions, not a {type(target).__name__}."
+            raise NotAReactorError(message)
+        sources.capture(target.__code__.co_filename, target.__globals__)
+        called = name or target.__name__
+
+        @functools.wraps(target)
+        def subreactor(*args: Any, **kwargs: Any) -> SubreactorCall:
+            return SubreactorCall(target, called, args, kwargs)
+
+        subreactor.__dict__["__pyplant_subreactor__"] = target
+        return subreactor
+
+    return decorate if function is None else decorate(function)

@@ -1,0 +1,475 @@
+"""What users see of runs and plants: reports, as text of 80 columns and as HTML.
+
+Both forms are rendered from one description (:class:`Block`), so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import html
+import shutil
+import textwrap
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from pyplant.explain import Cause
+
+__all__ = [
+    "Entry",
+    "Explanation",
+    "History",
+    "HistoryEntry",
+    "Outcome",
+    "Plan",
+    "Report",
+    "RunReport",
+    "Status",
+    "format_age",
+    "format_seconds",
+    "format_size",
+]
+
+_WIDTH = 80
+
+
+class Outcome(Enum):
+    """How a reactor stands, or fared in a run."""
+
+    NEW = "new"
+    CACHED = "cached"
+    STALE = "stale"
+    UNCACHED = "uncached"
+    RUNNING = "running"
+    WAITING = "waiting"
+    RAN = "ran"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+_ICONS = {
+    Outcome.NEW: "○",
+    Outcome.CACHED: "✓",
+    Outcome.STALE: "◐",
+    Outcome.UNCACHED: "↻",
+    Outcome.RUNNING: "▶",
+    Outcome.WAITING: "…",
+    Outcome.RAN: "●",
+    Outcome.FAILED: "✗",
+    Outcome.SKIPPED: "–",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One reactor in a report.
+
+    Attributes
+    ----------
+    name
+        The reactor.
+    outcome
+        How it stands or fared.
+    causes
+        Why it ran or would run.
+    seconds
+        What its execution took, or what the kept one had taken.
+    size
+        Stored bytes of what it sends.
+    finished
+        When its kept execution finished, in seconds since the epoch; 0 if never.
+    outputs
+        What it sends.
+    certain
+        Whether it is stale whatever else comes out (in a dry look only).
+    """
+
+    name: str
+    outcome: Outcome
+    causes: tuple[Cause, ...] = ()
+    seconds: float = 0.0
+    size: int = 0
+    finished: float = 0.0
+    outputs: tuple[str, ...] = ()
+    certain: bool = True
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The causes, a sentence each."""
+        return tuple(cause.summary for cause in self.causes)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A line of a report with what belongs below it."""
+
+    text: str
+    icon: str = ""
+    aside: str = ""
+    style: str = ""
+    code: str = ""
+    children: tuple[Block, ...] = ()
+
+
+class Report:
+    """Base of all reports: text, HTML, and equality of what both say."""
+
+    __slots__ = ()
+
+    def title(self) -> str:
+        """The first line."""
+        raise NotImplementedError
+
+    def blocks(self) -> Iterator[Block]:
+        """The content."""
+        raise NotImplementedError
+
+    def text(self, width: int = _WIDTH) -> str:
+        """The report as plain text, no line wider than ``width``."""
+        lines = [*_wrapped(self.title(), width, "")]
+        for block in self.blocks():
+            lines += _text_lines(block, width, 1)
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        columns = shutil.get_terminal_size((_WIDTH, 24)).columns
+        return self.text(max(40, min(columns, 120)))
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        body = "".join(_html_block(block) for block in self.blocks())
+        head = html.escape(self.title())
+        return f'<div class="pyplant-report">{_STYLE}<div class="pp-title">{head}</div>{body}</div>'
+
+
+@dataclass(frozen=True, repr=False)
+class RunReport(Report):
+    """What a run did.
+
+    Attributes
+    ----------
+    target
+        What was asked for.
+    entries
+        Every reactor that took part, in the order in which they were settled.
+    seconds
+        How long the run took.
+    """
+
+    target: str
+    entries: tuple[Entry, ...]
+    seconds: float
+    errors: tuple[Exception, ...] = ()
+
+    def _named(self, outcome: Outcome) -> tuple[str, ...]:
+        return tuple(entry.name for entry in self.entries if entry.outcome is outcome)
+
+    @property
+    def ran(self) -> tuple[str, ...]:
+        """Reactors that executed, in order."""
+        return self._named(Outcome.RAN)
+
+    @property
+    def cached(self) -> tuple[str, ...]:
+        """Reactors whose kept results were used."""
+        return self._named(Outcome.CACHED)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Reactors that raised."""
+        return self._named(Outcome.FAILED)
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Reactors that could not run because another failed."""
+        return self._named(Outcome.SKIPPED)
+
+    @property
+    def saved(self) -> float:
+        """Seconds that the cached executions had taken."""
+        return sum(entry.seconds for entry in self.entries if entry.outcome is Outcome.CACHED)
+
+    def __getitem__(self, name: str) -> Entry:
+        for entry in self.entries:
+            if entry.name == name:
+                return entry
+        raise KeyError(name)
+
+    def title(self) -> str:
+        """The first line."""
+        counts = ", ".join(
+            f"{len(names)} {word}"
+            for word, names in (
+                ("ran", self.ran),
+                ("cached", self.cached),
+                ("failed", self.failed),
+                ("skipped", self.skipped),
+            )
+            if names
+        )
+        saved = f", saved {format_seconds(self.saved)}" if self.saved >= 0.001 else ""  # noqa: PLR2004
+        return f"{self.target}: {counts or 'nothing to do'} in {format_seconds(self.seconds)}{saved}"
+
+    def blocks(self) -> Iterator[Block]:
+        """The content."""
+        shown = [entry for entry in self.entries if entry.outcome is not Outcome.CACHED]
+        for entry in shown:
+            yield _entry_block(entry, format_seconds(entry.seconds))
+        cached = [entry for entry in self.entries if entry.outcome is Outcome.CACHED]
+        if len(cached) > 8:  # noqa: PLR2004 - as many as one takes in at a glance
+            names = ", ".join(entry.name for entry in cached[:8])
+            text = f"{names} and {len(cached) - 8} more"
+            yield Block(text, _ICONS[Outcome.CACHED], format_seconds(self.saved), Outcome.CACHED.value)
+            return
+        for entry in cached:
+            yield _entry_block(entry, format_seconds(entry.seconds))
+
+
+@dataclass(frozen=True, repr=False)
+class Status(Report):
+    """How every reactor of a plant stands."""
+
+    entries: tuple[Entry, ...]
+    directory: str = ""
+
+    def __getitem__(self, name: str) -> Entry:
+        for entry in self.entries:
+            if entry.name == name:
+                return entry
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def title(self) -> str:
+        """The first line."""
+        counts = {outcome: sum(entry.outcome is outcome for entry in self.entries) for outcome in Outcome}
+        text = ", ".join(f"{count} {outcome.value}" for outcome, count in counts.items() if count)
+        return f"{len(self.entries)} reactors: {text}" if self.entries else "No reactors are defined."
+
+    def blocks(self) -> Iterator[Block]:
+        """The content."""
+        for entry in self.entries:
+            parts = []
+            if entry.finished:
+                parts = [format_seconds(entry.seconds), format_size(entry.size), format_age(entry.finished)]
+            yield _entry_block(entry, ", ".join(parts))
+
+
+@dataclass(frozen=True, repr=False)
+class Plan(Report):
+    """What a run would do, as far as can be known before it."""
+
+    target: str
+    entries: tuple[Entry, ...]
+
+    def _named(self, *outcomes: Outcome, certain: bool) -> tuple[str, ...]:
+        return tuple(e.name for e in self.entries if e.outcome in outcomes and e.certain is certain)
+
+    @property
+    def will_run(self) -> tuple[str, ...]:
+        """Reactors that run for certain."""
+        return self._named(Outcome.NEW, Outcome.STALE, Outcome.UNCACHED, certain=True)
+
+    @property
+    def may_run(self) -> tuple[str, ...]:
+        """Reactors that run unless what comes before them yields the same values again."""
+        return self._named(Outcome.NEW, Outcome.STALE, Outcome.UNCACHED, certain=False)
+
+    @property
+    def cached(self) -> tuple[str, ...]:
+        """Reactors that need not run."""
+        return self._named(Outcome.CACHED, certain=True)
+
+    def title(self) -> str:
+        """The first line."""
+        may = f", {len(self.may_run)} may run" if self.may_run else ""
+        return f"{self.target}: {len(self.will_run)} would run{may}, {len(self.cached)} cached"
+
+    def blocks(self) -> Iterator[Block]:
+        """The content."""
+        for entry in self.entries:
+            took = f"took {format_seconds(entry.seconds)}" if entry.finished else ""
+            yield _entry_block(entry, took)
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation(Report):
+    """Why one reactor would run, or why it need not."""
+
+    entry: Entry
+    not_followed: tuple[str, ...] = ()
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """The causes, in the order in which they were found."""
+        return self.entry.causes
+
+    def title(self) -> str:
+        """The first line."""
+        entry = self.entry
+        if entry.outcome is Outcome.CACHED:
+            return f"{entry.name} is up to date (computed {format_age(entry.finished)}, {format_seconds(entry.seconds)})"
+        return f"{entry.name} {'would run' if entry.certain else 'may run'}: {entry.outcome.value}"
+
+    def blocks(self) -> Iterator[Block]:
+        """The content."""
+        for cause in self.entry.causes:
+            yield _cause_block(cause)
+        for note in self.not_followed:
+            yield Block(f"not followed: {note}", "!", style="note")
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One past execution of a reactor."""
+
+    finished: float
+    seconds: float
+    host: str
+    fingerprint: str
+    parameters: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, repr=False)
+class History(Report):
+    """The kept executions of a reactor, newest first."""
+
+    reactor: str
+    entries: tuple[HistoryEntry, ...]
+
+    def __iter__(self) -> Iterator[HistoryEntry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> HistoryEntry:
+        return self.entries[index]
+
+    def title(self) -> str:
+        """The first line."""
+        return f"{self.reactor}: {len(self.entries)} kept execution{'s' if len(self.entries) != 1 else ''}"
+
+    def blocks(self) -> Iterator[Block]:
+        """The content."""
+        for entry in self.entries:
+            when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.finished))
+            values = ", ".join(f"{name}={text}" for name, text in entry.parameters.items())
+            text = f"{when}  code {entry.fingerprint[:8]}" + (f"  {values}" if values else "")
+            yield Block(text, "●", format_seconds(entry.seconds))
+
+
+# ---------------------------------------------------------------------- rendering
+
+
+def _entry_block(entry: Entry, aside: str) -> Block:
+    text = entry.name if entry.certain else f"{entry.name} (perhaps)"
+    children = tuple(_cause_block(cause) for cause in entry.causes)
+    return Block(text, _ICONS[entry.outcome], aside, entry.outcome.value, children=children)
+
+
+def _cause_block(cause: Cause) -> Block:
+    below = tuple(_cause_block(child) for child in cause.causes)
+    return Block(cause.summary, "because" if not below else "because", style="cause", code=cause.diff, children=below)
+
+
+def _wrapped(text: str, width: int, indent: str) -> list[str]:
+    return textwrap.wrap(
+        clean(text), width, subsequent_indent=indent + "  ", initial_indent=indent, break_on_hyphens=False
+    ) or [indent.rstrip()]
+
+
+def _text_lines(block: Block, width: int, depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    mark = "" if block.style == "cause" else f"{block.icon} "
+    lines = _wrapped(f"{mark}{block.text}", width - (len(block.aside) + 2 if block.aside else 0), indent)
+    if block.aside:
+        lines[0] = f"{lines[0]:<{width - len(block.aside) - 2}}  {block.aside}"
+    yield from lines
+    for line in block.code.splitlines():
+        yield f"{indent}    {clean(line)}"[:width]
+    if depth < 6:  # noqa: PLR2004 - deeper than anybody reads
+        for child in block.children:
+            yield from _text_lines(child, width, depth + 1)
+
+
+def _html_block(block: Block, depth: int = 0) -> str:
+    icon = f'<span class="pp-icon" aria-hidden="true">{html.escape(block.icon)}</span> ' if block.style != "cause" else ""
+    aside = f'<span class="pp-aside">{html.escape(block.aside)}</span>' if block.aside else ""
+    code = f'<pre class="pp-diff">{_html_diff(block.code)}</pre>' if block.code else ""
+    below = "".join(_html_block(child, depth + 1) for child in block.children) if depth < 6 else ""  # noqa: PLR2004
+    text = html.escape(clean(block.text))
+    state = f' title="{html.escape(block.style)}"' if block.style not in ("", "cause") else ""
+    return (
+        f'<div class="pp-row pp-{html.escape(block.style or "plain")}"{state}>'
+        f'<div class="pp-line">{icon}<span class="pp-text">{text}</span>{aside}</div>{code}{below}</div>'
+    )
+
+
+def _html_diff(code: str) -> str:
+    lines = []
+    for line in code.splitlines():
+        kind = {"+": "pp-add", "-": "pp-del"}.get(line[:1], "pp-same")
+        lines.append(f'<span class="{kind}">{html.escape(clean(line))}</span>')
+    return "\n".join(lines)
+
+
+def clean(text: str) -> str:
+    """Text without control and direction characters: names come from anywhere."""
+    return "".join(c if c.isprintable() or c == " " else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration, as short as it can be said."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms" if seconds >= 0.0005 else "0 ms"  # noqa: PLR2004
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def format_size(size: float) -> str:
+    """A number of bytes."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:  # noqa: PLR2004
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"  # noqa: PLR2004
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def format_age(when: float) -> str:
+    """How long ago a moment was."""
+    age = max(0.0, time.time() - when)
+    for limit, unit, length in ((60, "s", 1), (3600, "min", 60), (86400, "h", 3600)):
+        if age < limit:
+            return f"{int(age // length)} {unit} ago"
+    days = int(age // 86400)
+    return f"{days} day{'s' if days != 1 else ''} ago"
+
+
+_STYLE = (
+    "<style>"
+    ".pyplant-report{font:13px/1.5 system-ui,sans-serif;max-width:60em;color:inherit}"
+    ".pyplant-report .pp-title{font-weight:600;margin-bottom:.3em}"
+    ".pyplant-report .pp-row .pp-row{margin-left:1.6em;opacity:.85}"
+    ".pyplant-report .pp-line{display:flex;gap:.5em;align-items:baseline}"
+    ".pyplant-report .pp-icon{width:1.1em;text-align:center;flex:none}"
+    ".pyplant-report .pp-aside{margin-left:auto;opacity:.7;white-space:nowrap;font-variant-numeric:tabular-nums}"
+    ".pyplant-report .pp-cached>.pp-line .pp-icon{color:#2e8540}"
+    ".pyplant-report .pp-ran>.pp-line .pp-icon,.pyplant-report .pp-running>.pp-line .pp-icon{color:#2a6fdb}"
+    ".pyplant-report .pp-stale>.pp-line .pp-icon,.pyplant-report .pp-new>.pp-line .pp-icon{color:#c47f00}"
+    ".pyplant-report .pp-failed>.pp-line .pp-icon{color:#d1362f}"
+    ".pyplant-report .pp-diff{margin:.2em 0 .4em 1.6em;padding:.4em .6em;border-left:3px solid #8886;"
+    "font-size:12px;line-height:1.4;overflow-x:auto;background:#8881}"
+    ".pyplant-report .pp-add{color:#2e8540}.pyplant-report .pp-del{color:#d1362f}"
+    "</style>"
+)

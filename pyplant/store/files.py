@@ -1,0 +1,160 @@
+"""The one seam to the disk: every call that touches a plant directory goes through here.
+
+Tests replace :class:`Files` to enumerate what a crash may leave behind, so the calls are
+few and small. Directories are 0700 and files 0600 whatever the umask says.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import shutil
+import stat
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+__all__ = ["Files", "Identity", "Writer", "boot_id"]
+
+Identity = tuple[int, int, int, int, int, str]
+"""Device, inode, size, times of content and status change, boot: an untouched file keeps it."""
+
+_CHUNK = 1 << 24
+_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if os.name == "posix" and os.uname().sysname == "Linux" else 0)
+
+
+@cache
+def boot_id() -> str:
+    """Identifies this boot of the machine; what was not synced may be gone after another."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
+    return "unknown"
+
+
+class Writer:
+    """A file being written; not buffered."""
+
+    __slots__ = ("_descriptor", "path")
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append all of ``data``."""
+        view = memoryview(data).cast("B") if len(data) else memoryview(b"")
+        while view:
+            written = os.write(self._descriptor, view[:_CHUNK])
+            view = view[written:]
+
+    def sync(self) -> None:
+        """Bring what was written to the disk."""
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file; closing twice is harmless."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class Files:
+    """The real disk."""
+
+    def make_directory(self, path: Path) -> None:
+        """Make a directory, and those above it, unless it is there."""
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def create(self, path: Path) -> Writer:
+        """Create a new file for writing; an existing one is an error."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        return Writer(path, os.open(path, flags, 0o600))
+
+    def open_append(self, path: Path) -> Writer:
+        """Open a file, new or not, for appending; every write lands at its end."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+        return Writer(path, os.open(path, flags, 0o600))
+
+    def read(self, path: Path, offset: int = 0) -> bytes:
+        """The content of a file from ``offset`` on."""
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            return stream.read()
+
+    def map_private(self, path: Path) -> mmap.mmap | bytes:
+        """Map a file copy-on-write: writes stay with whoever made them.
+
+        No memory is reserved: NumPy's own copy-on-write mode refuses files larger than
+        memory. An empty file cannot be mapped and gives ``b""``.
+        """
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size == 0:
+                return b""
+            if os.name == "nt":
+                return mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_COPY)
+            flags = mmap.MAP_PRIVATE | _NORESERVE
+            return mmap.mmap(stream.fileno(), size, flags, mmap.PROT_READ | mmap.PROT_WRITE)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file its final name, replacing what bears it."""
+        source.replace(target)
+
+    def unlink(self, path: Path) -> None:
+        """Delete a file; one that is gone already is fine."""
+        path.unlink(missing_ok=True)
+
+    def remove_tree(self, path: Path) -> None:
+        """Delete a directory and all below it, as far as that works."""
+        shutil.rmtree(path, ignore_errors=True)
+
+    def sync_file(self, path: Path) -> None:
+        """Bring a finished file to the disk."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sync_directory(self, path: Path) -> None:
+        """Bring the names in a directory to the disk, where the system can."""
+        if os.name == "posix":
+            self.sync_file(path)
+
+    def sizes(self, path: Path) -> dict[str, int]:
+        """Names and sizes of the files in a directory; empty if there is none."""
+        try:
+            with os.scandir(path) as entries:
+                return {entry.name: entry.stat().st_size for entry in entries if entry.is_file(follow_symlinks=False)}
+        except FileNotFoundError:
+            return {}
+
+    def names(self, path: Path) -> list[str]:
+        """Sorted names in a directory; empty if there is none."""
+        try:
+            return sorted(os.listdir(path))
+        except FileNotFoundError:
+            return []
+
+    def identity(self, path: Path) -> Identity | None:
+        """What tells an untouched file from a changed one; ``None`` if there is no file."""
+        try:
+            info = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not stat.S_ISREG(info.st_mode):
+            return None
+        return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns, boot_id())
+
+    def protect(self, path: Path) -> None:
+        """Make a file read-only, for everybody."""
+        path.chmod(0o400)
+
+    def owner_and_mode(self, path: Path) -> tuple[int, int]:
+        """Owner and permission bits."""
+        info = path.stat()
+        return (info.st_uid if os.name == "posix" else 0), stat.S_IMODE(info.st_mode)
+
+    def own_user(self) -> int:
+        """The user we are."""
+        return os.geteuid() if os.name == "posix" else 0

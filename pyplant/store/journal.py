@@ -1,0 +1,166 @@
+"""The journal: the truth about a plant, in append-only files, one a writer.
+
+A line is ``checksum kind number key payload``. The checksum covers the rest, so a torn
+tail or a flipped bit costs that line and no other. The number is a counter above every
+counter seen when the line was written: it orders lines of different writers without
+trusting clocks. The payload is JSON on one line; it is parsed only when somebody asks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from pyplant.store.files import Files, Writer
+
+__all__ = ["Entry", "Journal"]
+
+_SUFFIX = ".log"
+_CHECK = 16  # hex digits of checksum
+
+
+@dataclass(slots=True)
+class Entry:
+    """One line of the journal.
+
+    Attributes
+    ----------
+    kind
+        What sort of line it is; unknown kinds are left alone.
+    key
+        What it is about; no spaces.
+    number, writer
+        Its place among all lines.
+    """
+
+    kind: str
+    key: str
+    number: int
+    writer: str
+    _payload: bytes
+
+    def payload(self) -> Any:
+        """The content, parsed."""
+        return json.loads(self._payload)
+
+
+class Journal:
+    """All journal files of a plant, and the one that this process writes.
+
+    Parameters
+    ----------
+    files
+        The disk.
+    directory
+        Where the journal files are.
+    """
+
+    def __init__(self, files: Files, directory: Path) -> None:
+        self.writer = uuid.uuid4().hex[:12]
+        self._files = files
+        self._directory = directory
+        self._read: dict[str, int] = {}
+        self._number = 0
+        self._pending: list[bytes] = []
+        self._stream: Writer | None = None
+        self._pid = os.getpid()
+        self.damaged_lines = 0
+
+    # ------------------------------------------------------------------ reading
+
+    def news(self) -> Iterator[Entry]:
+        """Lines that were written since the last call, by this or other processes."""
+        for name, size in sorted(self._files.sizes(self._directory).items()):
+            if name.endswith(_SUFFIX) and size > self._read.get(name, 0):
+                yield from self._tail(name)
+
+    def _tail(self, name: str) -> Iterator[Entry]:
+        start = self._read.get(name, 0)
+        data = self._files.read(self._directory / name, start)
+        end = data.rfind(b"\n") + 1  # a line without its end is still being written, or torn
+        self._read[name] = start + end
+        writer = name.removesuffix(_SUFFIX)
+        for line in data[:end].split(b"\n"):
+            if line:
+                entry = self._parse(line, writer)
+                if entry is None:
+                    self.damaged_lines += 1
+                else:
+                    yield entry
+
+    def _parse(self, line: bytes, writer: str) -> Entry | None:
+        check, _, rest = line.partition(b" ")
+        if blake3(rest).hexdigest(length=_CHECK // 2).encode() != check:
+            return None
+        try:
+            kind, number, key, payload = rest.split(b" ", 3)
+            entry = Entry(kind.decode(), key.decode(), int(number), writer, payload)
+        except ValueError:
+            return None
+        self._number = max(self._number, entry.number)
+        return entry
+
+    # ------------------------------------------------------------------ writing
+
+    def append(self, kind: str, key: str, payload: Any) -> Entry:
+        """Add a line; it reaches the file with the next :meth:`flush`."""
+        self._number += 1
+        data = json.dumps(payload, separators=(",", ":"), ensure_ascii=True).encode()
+        rest = b"%s %d %s %s" % (kind.encode(), self._number, key.encode(), data)
+        self._pending.append(blake3(rest).hexdigest(length=_CHECK // 2).encode() + b" " + rest + b"\n")
+        return Entry(kind, key, self._number, self.writer, data)
+
+    def flush(self, *, sync: bool = False) -> None:
+        """Write pending lines; they then survive this process, and with ``sync`` a power cut.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or failing. The lines are then dropped.
+        """
+        if os.getpid() != self._pid:
+            self._pending.clear()  # a forked child writes no journal
+            return
+        pending, self._pending = self._pending, []
+        if pending:
+            data = b"".join(pending)
+            if self._stream is None:
+                self._files.make_directory(self._directory)
+                self._stream = self._files.open_append(self._directory / f"{self.writer}{_SUFFIX}")
+            try:
+                self._stream.write(data)
+            except OSError:
+                self._abandon()
+                raise
+            name = f"{self.writer}{_SUFFIX}"
+            self._read[name] = self._read.get(name, 0) + len(data)
+        if sync and self._stream is not None:
+            try:
+                self._stream.sync()
+                self._files.sync_directory(self._directory)
+            except OSError:
+                self._abandon()
+                raise
+
+    def _abandon(self) -> None:
+        """After a failed write the end of the file is unknown: go on in a new one."""
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = None
+        self.writer = uuid.uuid4().hex[:12]
+
+    def close(self) -> None:
+        """Write what is pending and close the file."""
+        try:
+            self.flush()
+        finally:
+            if self._stream is not None:
+                self._stream.close()
+                self._stream = None

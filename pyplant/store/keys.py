@@ -1,0 +1,57 @@
+"""The user's signing key, kept outside every plant.
+
+Loading a pickle runs code. A plant may come from somebody else, so a pickled value is
+loaded only if it carries a signature that this user's key made. A key inside the plant
+would travel with it and prove nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from functools import cache
+from pathlib import Path
+
+__all__ = ["signing_key"]
+
+_LENGTH = 32
+
+
+def _directory() -> Path:
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "pyplant"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "pyplant"
+
+
+@cache
+def signing_key() -> bytes:
+    """The key, made on first use. Without a home to keep it in, it lives as long as the process."""
+    path = _directory() / "signing-key"
+    try:
+        return _read(path)
+    except OSError:
+        pass
+    key = secrets.token_bytes(_LENGTH)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(key)
+        try:
+            os.link(temporary, path)  # the first process to come here wins
+        except FileExistsError:
+            return _read(path)
+        finally:
+            temporary.unlink()
+    except OSError:
+        pass
+    return key
+
+
+def _read(path: Path) -> bytes:
+    key = path.read_bytes()
+    if len(key) != _LENGTH:
+        message = f"{path} is damaged"
+        raise OSError(message)
+    return key

@@ -1,0 +1,263 @@
+"""The object store: immutable content, named by its digest.
+
+An object is written to private scratch while it is hashed, then renamed to its name. It
+is never opened for writing again. Reading verifies it: an object whose file identity is
+the one noted when it was last hashed is taken as it is, any other is hashed once more. An
+object that is not what was written goes to quarantine and counts as missing.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import socket
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from pyplant.engine.digest import DIGEST_BYTES
+from pyplant.errors import DamagedError
+from pyplant.store.files import Files, Writer
+from pyplant.store.ledger import Ledger
+
+__all__ = ["INLINE_LIMIT", "HashingSink", "ObjectStore", "hash_file"]
+
+INLINE_LIMIT = 2048
+"""Values of so few bytes are kept in the journal itself."""
+
+_CHUNK = 1 << 23
+_THREAD_FROM = 1 << 21
+_SUFFIX = re.compile(r"(\.[a-z0-9]{1,12}){0,3}")
+
+
+def hash_file(path: Path) -> str:
+    """The digest of a file's content, in bounded memory."""
+    hasher = blake3(max_threads=blake3.AUTO)
+    hasher.update_mmap(path)
+    return hasher.hexdigest(length=DIGEST_BYTES)
+
+
+class HashingSink:
+    """Takes the bytes of a value: hashes them, and writes them beside that.
+
+    Few bytes stay in memory. For big ones a second thread hashes what this one writes.
+    """
+
+    def __init__(self, files: Files, path: Path) -> None:
+        self.size = 0
+        self._files = files
+        self._path = path
+        self._small: list[bytes] = []
+        self._stream: Writer | None = None
+        self._hasher = blake3()
+        self._queue: queue.SimpleQueue[memoryview | None] | None = None
+        self._thread: threading.Thread | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append bytes, which must not change until the sink is finished."""
+        view = memoryview(data).cast("B") if len(data) else memoryview(b"")
+        self.size += len(view)
+        if self._stream is None:
+            if self.size <= INLINE_LIMIT:
+                self._small.append(bytes(view))
+                return len(view)
+            self._stream = self._files.create(self._path)
+            for part in self._small:
+                self._put(memoryview(part))
+            self._small.clear()
+        self._put(view)
+        return len(view)
+
+    def _put(self, view: memoryview) -> None:
+        stream = self._stream
+        if stream is None:
+            return
+        if len(view) < _THREAD_FROM:
+            self._hash(view)
+            stream.write(view)
+            return
+        for start in range(0, len(view), _CHUNK):
+            chunk = view[start : start + _CHUNK]
+            self._hash(chunk, aside=True)
+            stream.write(chunk)
+
+    def _hash(self, view: memoryview, *, aside: bool = False) -> None:
+        if self._queue is None and aside:
+            self._queue = queue.SimpleQueue()
+            self._thread = threading.Thread(target=self._hash_aside, args=(self._queue,), daemon=True)
+            self._thread.start()
+        if self._queue is not None:
+            self._queue.put(view)
+        else:
+            self._hasher.update(view)
+
+    def _hash_aside(self, chunks: queue.SimpleQueue[memoryview | None]) -> None:
+        while (chunk := chunks.get()) is not None:
+            self._hasher.update(chunk)
+
+    def finish(self) -> tuple[str, bytes | None]:
+        """The digest of all bytes, and the bytes themselves when they were few."""
+        self._join()
+        if self._stream is not None:
+            self._stream.close()
+            return self._hasher.hexdigest(length=DIGEST_BYTES), None
+        content = b"".join(self._small)
+        return blake3(content).hexdigest(length=DIGEST_BYTES), content
+
+    def abandon(self) -> None:
+        """Throw away what was written."""
+        self._join()
+        if self._stream is not None:
+            self._stream.close()
+            self._files.unlink(self._path)
+
+    def _join(self) -> None:
+        if self._queue is not None and self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._queue = self._thread = None
+
+
+class ObjectStore:
+    """The objects of one plant.
+
+    Parameters
+    ----------
+    files
+        The disk.
+    root
+        The plant directory.
+    ledger
+        Where file identities are noted.
+    """
+
+    def __init__(self, files: Files, root: Path, ledger: Ledger) -> None:
+        self._files = files
+        self._root = root
+        self._ledger = ledger
+        self._scratch: Path | None = None
+        self._scratch_pid = 0
+        self._made: set[Path] = set()
+        self.unsynced: set[Path] = set()
+
+    # ------------------------------------------------------------------ scratch
+
+    def scratch_path(self, suffix: str = "") -> Path:
+        """A new path in private scratch, on the same file system as the objects."""
+        if self._scratch is None or self._scratch_pid != os.getpid():
+            name = f"{_safe(socket.gethostname())}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+            self._scratch = self._root / "tmp" / name
+            self._scratch_pid = os.getpid()
+            self._files.make_directory(self._scratch)
+        return self._scratch / f"{uuid.uuid4().hex}{safe_suffix(suffix)}"
+
+    def clear_scratch(self) -> None:
+        """Delete this process's scratch."""
+        if self._scratch is not None and self._scratch_pid == os.getpid():
+            self._files.remove_tree(self._scratch)
+        self._scratch = None
+
+    # ------------------------------------------------------------------ writing
+
+    def hash(self, path: Path) -> tuple[str, int]:
+        """Digest and size of a finished file."""
+        identity = self._files.identity(path)
+        return hash_file(path), identity[2] if identity else 0
+
+    def publish(self, path: Path, digest: str, suffix: str, *, read_only: bool = False) -> str:
+        """Give a finished file its name; returns it.
+
+        A file of that name is replaced: the new one is known to be good.
+        """
+        stored = digest + safe_suffix(suffix)
+        target = self.path(stored)
+        if target.parent not in self._made:
+            self._files.make_directory(target.parent)
+            self._made.add(target.parent)
+        if read_only:
+            self._files.protect(path)
+        self._files.rename(path, target)
+        identity = self._files.identity(target)
+        if identity is not None:
+            self._ledger.put_identity(stored, identity)
+        self.unsynced.add(target)
+        return stored
+
+    def sync(self) -> None:
+        """Bring all objects written so far to the disk, then their names."""
+        unsynced, self.unsynced = self.unsynced, set()
+        for path in sorted(unsynced):
+            if self._files.identity(path) is not None:
+                self._files.sync_file(path)
+        parents = {path.parent for path in unsynced}
+        for directory in sorted(parents | {parent.parent for parent in parents}):
+            self._files.sync_directory(directory)
+
+    # ------------------------------------------------------------------ reading
+
+    def path(self, stored: str) -> Path:
+        """Where an object is, or would be."""
+        return self._root / "objects" / stored[:2] / stored
+
+    def has(self, stored: str, size: int) -> bool:
+        """Whether an object seems to be there; its content is not looked at."""
+        identity = self._files.identity(self.path(stored))
+        return identity is not None and identity[2] == size
+
+    def verified(self, stored: str, size: int) -> Path:
+        """The path of an object whose content is what was written.
+
+        Raises
+        ------
+        pyplant.errors.DamagedError
+            If it is gone, or was damaged; a damaged one is moved to quarantine.
+        """
+        path = self.path(stored)
+        identity = self._files.identity(path)
+        if identity is None:
+            message = f"Object {stored} is no longer in the plant."
+            raise DamagedError(message)
+        noted = self._ledger.identity(stored)
+        if identity[2] == size and noted == identity:
+            return path
+        if identity[2] != size or hash_file(path) != stored.partition(".")[0]:
+            self.quarantine(stored)
+            message = f"Object {stored} was damaged on disk; it is now in {self._root / 'quarantine'}."
+            raise DamagedError(message)
+        self._ledger.put_identity(stored, identity)
+        return path
+
+    def map(self, stored: str, size: int) -> Any:
+        """The content of an object as a private copy-on-write map."""
+        return self._files.map_private(self.verified(stored, size))
+
+    def quarantine(self, stored: str) -> None:
+        """Move an object out of the way, but keep it for whoever wants to look."""
+        directory = self._root / "quarantine"
+        self._files.make_directory(directory)
+        self._files.rename(self.path(stored), directory / f"{stored}.{uuid.uuid4().hex[:8]}")
+
+    def delete(self, stored: str) -> None:
+        """Delete an object."""
+        self._files.unlink(self.path(stored))
+
+    def sizes(self) -> dict[str, int]:
+        """All objects and their sizes in bytes."""
+        root = self._root / "objects"
+        found: dict[str, int] = {}
+        for name in self._files.names(root):
+            found.update(self._files.sizes(root / name))
+        return found
+
+
+def safe_suffix(suffix: str) -> str:
+    """A file name's ending, if it is harmless; else none."""
+    return suffix if _SUFFIX.fullmatch(suffix) else ""
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "-", text.lower())[:32]
