@@ -42,6 +42,9 @@ exception keep working.
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 __all__ = [
     "ConfigChangedError",
     "ConfigError",
@@ -74,6 +77,7 @@ __all__ = [
     "UnknownTypeError",
     "UnsavableError",
     "UnsavedWarning",
+    "warn",
 ]
 
 
@@ -203,3 +207,11 @@ class NondeterministicWarning(PlantWarning):
 
 class DamageWarning(PlantWarning):
     """A stored file is not what was written; its value is computed again."""
+
+
+def warn(category: type[PlantWarning], message: str) -> None:
+    """Warn, pointing at the line of the user that led here."""
+    level, frame = 2, sys._getframe(1)  # noqa: SLF001 - what warnings itself does
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("pyplant."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyplant.config import MISSING, Parameters
 from pyplant.engine.describe import Kind, shorten
@@ -43,7 +43,7 @@ class Cause:
     old: str | None = None
     new: str | None = None
     diff: str = ""
-    causes: tuple[Cause, ...] = ()
+    causes: tuple[Cause, ...] = field(default=(), repr=False, compare=False)
 
 
 class Explainer:
@@ -56,7 +56,9 @@ class Explainer:
     parameters
         The present configuration.
     senders
-        The reactor that sends an ingredient in this run, by the ingredient's name.
+        The key of the reactor that sends an ingredient, by the ingredient's name.
+    label
+        What people call the reactor with a key.
     """
 
     def __init__(
@@ -64,13 +66,15 @@ class Explainer:
         record: Callable[[str], Record | None],
         parameters: Parameters,
         senders: Mapping[str, str],
+        label: Callable[[str], str],
     ) -> None:
         self._record = record
         self._parameters = parameters
         self._senders = senders
+        self._label = label
 
     def causes(self, reasons: tuple[Reason, ...], upstream: Mapping[str, tuple[Cause, ...]]) -> tuple[Cause, ...]:
-        """The causes of one reactor, given those of the reactors before it."""
+        """The causes of one reactor, given those of the reactors before it by key."""
         found: list[Cause] = []
         for reason in reasons:
             if reason.kind is ReasonKind.CODE:
@@ -96,7 +100,7 @@ class Explainer:
 
     def _input(self, reason: Reason, upstream: Mapping[str, tuple[Cause, ...]]) -> Cause:
         sender = self._senders.get(reason.name)
-        by = f", sent by {sender!r}" if sender else ""
+        by = f", sent by {self._label(sender)}" if sender else ""
         if reason.kind is ReasonKind.INPUT_UNKNOWN:
             text = f"ingredient {reason.name!r}{by} may change"
         elif not reason.new:

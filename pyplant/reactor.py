@@ -26,6 +26,7 @@ __all__ = [
     "active",
     "declared",
     "definition_of",
+    "newest",
     "sources",
 ]
 
@@ -108,6 +109,12 @@ def declared() -> Iterator[Definition]:
             if twin:
                 raise _repetition(definition)
             yield definition
+
+
+def newest(definition: Definition) -> Definition:
+    """The newest definition of the same reactor."""
+    latest = _declared.get(definition.key)
+    return latest if latest is not None and latest.is_current else definition
 
 
 def _declare(definition: Definition) -> None:

@@ -47,7 +47,7 @@ class Outcome(Enum):
     SKIPPED = "skipped"
 
 
-_ICONS = {
+ICONS = {
     Outcome.NEW: "○",
     Outcome.CACHED: "✓",
     Outcome.STALE: "◐",
@@ -82,6 +82,8 @@ class Entry:
         What it sends.
     certain
         Whether it is stale whatever else comes out (in a dry look only).
+    error
+        How it failed.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Entry:
     finished: float = 0.0
     outputs: tuple[str, ...] = ()
     certain: bool = True
+    error: str = ""
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -221,7 +224,7 @@ class RunReport(Report):
         if len(cached) > 8:  # noqa: PLR2004 - as many as one takes in at a glance
             names = ", ".join(entry.name for entry in cached[:8])
             text = f"{names} and {len(cached) - 8} more"
-            yield Block(text, _ICONS[Outcome.CACHED], format_seconds(self.saved), Outcome.CACHED.value)
+            yield Block(text, ICONS[Outcome.CACHED], format_seconds(self.saved), Outcome.CACHED.value)
             return
         for entry in cached:
             yield _entry_block(entry, format_seconds(entry.seconds))
@@ -372,12 +375,14 @@ class History(Report):
 def _entry_block(entry: Entry, aside: str) -> Block:
     text = entry.name if entry.certain else f"{entry.name} (perhaps)"
     children = tuple(_cause_block(cause) for cause in entry.causes)
-    return Block(text, _ICONS[entry.outcome], aside, entry.outcome.value, children=children)
+    if entry.error:
+        children = (Block(entry.error, style="cause"), *children)
+    return Block(text, ICONS[entry.outcome], aside, entry.outcome.value, children=children)
 
 
 def _cause_block(cause: Cause) -> Block:
     below = tuple(_cause_block(child) for child in cause.causes)
-    return Block(cause.summary, "because" if not below else "because", style="cause", code=cause.diff, children=below)
+    return Block(cause.summary, style="cause", code=cause.diff, children=below)
 
 
 def _wrapped(text: str, width: int, indent: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from pyplant.engine.trace import Branch, DependencyKind, Question, Trace, TraceTree
 
-__all__ = ["UNKNOWN", "Answer", "Demands", "Facts", "Reason", "ReasonKind", "Verdict", "check"]
+__all__ = ["UNKNOWN", "Answer", "Demands", "Facts", "Reason", "ReasonKind", "Unknown", "Verdict", "check"]
 
 
 class ReasonKind(Enum):
@@ -59,17 +59,19 @@ class Reason:
     trace: Trace | None = None
 
 
-class _Unknown(Enum):
+class Unknown(Enum):
+    """The type of :data:`UNKNOWN`."""
+
     UNKNOWN = "unknown"
 
     def __repr__(self) -> str:
         return "UNKNOWN"
 
 
-UNKNOWN = _Unknown.UNKNOWN
+UNKNOWN = Unknown.UNKNOWN
 """The digest of an ingredient that is known only after a run (in a dry look-up)."""
 
-Answer = tuple["str | None | _Unknown", ...]
+Answer = tuple["str | None | Unknown", ...]
 """Digests of ingredients; ``None`` for a name that nobody sends."""
 
 Demands = Generator[tuple[str, ...], Answer, "Verdict"]

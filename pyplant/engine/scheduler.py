@@ -79,6 +79,11 @@ class Task:
         The execution that verified, or that this run finished.
     asked, missing
         The names it waits for: all of the last question, and those not there yet.
+    must_run
+        Why it runs whatever its traces say.
+    silent_runs
+        Whether it runs although it verifies if it sends nothing: what it is run for is
+        then an effect that no trace can give back.
     """
 
     key: str
@@ -90,6 +95,7 @@ class Task:
     lookup: Demands | None = None
     queued: bool = False
     must_run: Reason | None = None
+    silent_runs: bool = False
 
     def move(self, state: State) -> None:
         """Change the state; an illegal move is a bug."""
@@ -170,10 +176,11 @@ class Scheduler:
 
     # ------------------------------------------------------------------ demands
 
-    def demand_reactor(self, key: str, must_run: Reason | None = None) -> None:
+    def demand_reactor(self, key: str, must_run: Reason | None = None, *, silent_runs: bool = False) -> None:
         """Bring a reactor up to date; with ``must_run`` it executes whatever its traces say."""
         task = self.tasks.setdefault(key, Task(key))
         task.must_run = must_run
+        task.silent_runs = silent_runs
         self._queue(task)
 
     def demand_names(self, names: Iterable[str]) -> None:
@@ -235,6 +242,8 @@ class Scheduler:
         task.lookup, task.asked = None, ()
         if verdict.trace is None:
             return self._start(task, verdict.reasons)
+        if task.silent_runs and not verdict.trace.outputs:
+            return self._start(task, (Reason(ReasonKind.NO_OUTPUT, task.key),))
         task.move(State.CACHED)
         task.trace, task.reasons = verdict.trace, verdict.reasons
         self._cached.append(task)
@@ -298,6 +307,10 @@ class Scheduler:
         """Tasks found to be up to date since this was last asked."""
         found, self._cached = self._cached, []
         return found
+
+    def sender(self, name: str) -> str | None:
+        """The reactor that sent an ingredient in this run."""
+        return self._sender.get(name)
 
     def skip_waiting(self) -> list[Task]:
         """Give up on all tasks that are not finished; returns them."""

@@ -6,16 +6,15 @@ import platform
 import socket
 import sys
 import time
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from pyplant.config import private_copy
 from pyplant.engine.describe import Kind, Note
 from pyplant.engine.fingerprint import Fingerprint, differences
-from pyplant.engine.scheduler import Action, Resume, Scheduler, Start, Task
+from pyplant.engine.scheduler import Action, Resume, Scheduler, Start, State, Task
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.errors import (
     DamagedError,
@@ -25,6 +24,7 @@ from pyplant.errors import (
     PlantWarning,
     StateWarning,
     UnsavedWarning,
+    warn,
 )
 from pyplant.events import (
     Event,
@@ -41,19 +41,12 @@ from pyplant.execution.worker import Execution, Finished, Needs
 from pyplant.execution.world import RunWorld
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import ExecutionRecord, Pipework
+from pyplant.report import Outcome as Standing
 from pyplant.store.warehouse import Warehouse
 
-__all__ = ["Failure", "Run"]
+__all__ = ["Run"]
 
 _IN_MEMORY = "(in memory)"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A reactor that raised."""
-
-    key: str
-    error: Exception
 
 
 class _Facts:
@@ -97,8 +90,9 @@ class Run:
         keep_going: bool = False,
     ) -> None:
         self.scheduler = Scheduler(world)
-        self.failures: list[Failure] = []
-        self.unsaved: set[str] = set()
+        self.world = world
+        self.errors: dict[str, BaseException] = {}
+        self.settled: dict[str, None] = {}
         self._world = world
         self._warehouse = warehouse
         self._executor = executor
@@ -135,7 +129,7 @@ class Run:
                     job, outcome = self._executor.collect()
                     under_way -= 1
                     self._conclude(job, outcome)
-                elif self.scheduler.is_done() or self.failures:
+                elif self.scheduler.is_done() or self.errors:
                     break
                 else:
                     self.scheduler.stalled()
@@ -187,6 +181,31 @@ class Run:
             self._emit(IngredientReceived(name, ingredient.name))
         return Job(task, execution, values[0] if len(values) == 1 else tuple(values))
 
+    def _settle(self, key: str) -> None:
+        """Note the order in which reactors came to an end; the last end counts."""
+        self.settled.pop(key, None)
+        self.settled[key] = None
+
+    def states(self) -> dict[str, Standing]:
+        """Which reactors run and which wait, by key."""
+        live = {State.RUNNING: Standing.RUNNING, State.SLEEPING: Standing.WAITING}
+        return {key: live[task.state] for key, task in self.scheduler.tasks.items() if task.state in live}
+
+    def values(self, names: Iterable[str]) -> list[Any]:
+        """The values of ingredients that were demanded; those that are lost are made again."""
+        values: list[Any] = []
+        for name in names:
+            while True:
+                ingredient = self.scheduler.available[name]
+                try:
+                    values.append(self.load(ingredient))
+                    break
+                except DamagedError as error:
+                    self._tell_lost(ingredient, error)
+                    self.scheduler.lose(name)
+                    self.to_the_end()
+        return values
+
     def load(self, ingredient: Ingredient) -> Any:
         """The value of an ingredient of this run, private to whoever asked."""
         if ingredient.format == _IN_MEMORY:
@@ -216,10 +235,11 @@ class Run:
         self._forget_execution(job)
         self._emit(ReactorFailed(name, error))
         self.scheduler.failed(job.task)
+        self.errors[job.task.key] = error
+        self._settle(job.task.key)
         error.add_note(f"Raised by reactor {name!r} ({job.execution.definition.home}).")
         if not self._keep_going or not isinstance(error, Exception):
             raise error
-        self.failures.append(Failure(job.task.key, error))
 
     def _forget_execution(self, job: Job) -> None:
         self._executions.pop(job.task.key, None)
@@ -233,9 +253,8 @@ class Run:
         trace = self._trace(job.task, record, seconds)
         kept = self._keep(job.task, record, trace)
         nondeterministic = self.scheduler.nondeterministic.copy()
+        self._settle(job.task.key)
         self.scheduler.finished(job.task, kept or trace)
-        if kept is None:
-            self.unsaved.add(job.task.key)
         self._emit(ReactorFinished(definition.name, seconds, kept is not None))
         for key in self.scheduler.nondeterministic - nondeterministic:
             self._tell_nondeterministic(key)
@@ -316,6 +335,7 @@ class Run:
         for task in self.scheduler.newly_cached():
             if task.trace is not None and task.key not in self._reported:
                 self._reported.add(task.key)
+                self._settle(task.key)
                 self._emit(ReactorCached(self._world.definitions[task.key].name, task.trace.seconds))
 
     def _tell_notes(self, notes: frozenset[Note]) -> None:
@@ -340,7 +360,7 @@ class Run:
     def _warn(self, category: type[PlantWarning], message: str) -> None:
         if message not in self._told:
             self._told.add(message)
-            warnings.warn(message, category, stacklevel=2)
+            warn(category, message)
 
 
 @cache

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from pyplant.config import MISSING, Parameters
-from pyplant.engine.fingerprint import Fingerprint, Fingerprinter
+from pyplant.engine.digest import digest_bytes
+from pyplant.engine.fingerprint import Fingerprint, Fingerprinter, Record
 from pyplant.engine.prediction import Predicted, Senders, near_misses, predict
 from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
+from pyplant.engine.trace import Trace
 from pyplant.errors import UndigestibleError
 from pyplant.reactor import Definition
 from pyplant.store.inputs import InputFiles
@@ -35,6 +38,8 @@ class RunWorld:
         Takes fingerprints of code.
     parameters
         The configuration.
+    function_hash
+        Replaces the fingerprint of a reactor's code.
     """
 
     def __init__(
@@ -43,11 +48,12 @@ class RunWorld:
         warehouse: Warehouse,
         fingerprinter: Fingerprinter,
         parameters: Parameters,
+        function_hash: Callable[[Callable[..., Any]], str] | None = None,
     ) -> None:
         self.definitions = definitions
         self.parameters = parameters
         self.fingerprinter = fingerprinter
-        self._warehouse = warehouse
+        self._function_hash = function_hash
         self._ledger = warehouse.ledger
         self._inputs = InputFiles(warehouse.ledger)
         self._digests: dict[str, str | None] = {}
@@ -57,7 +63,12 @@ class RunWorld:
 
     def fingerprint(self, key: str) -> Fingerprint:
         """The fingerprint of a reactor's code as it is now."""
-        return self.fingerprinter.take(self.definitions[key].function)
+        function = self.definitions[key].function
+        fingerprint = self.fingerprinter.take(function)
+        if self._function_hash is None:
+            return fingerprint
+        text = str(self._function_hash(function))
+        return replace(fingerprint, digest=digest_bytes(b"function_hash", text.encode()))
 
     def check(self, key: str) -> Demands | Verdict:
         """Look for a trace that verifies."""
@@ -71,11 +82,10 @@ class RunWorld:
         return check(tree, self)
 
     def _why_unknown(self, definition: Definition, fingerprint: str) -> Reason:
-        earlier = self._ledger.of_reactor(definition.full_name)
-        if not earlier:
+        nearest = self._ledger.last(definition.full_name)
+        if nearest is None:
             forgotten = self._ledger.was_forgotten(definition.full_name)
             return Reason(ReasonKind.FORGOTTEN if forgotten else ReasonKind.NEW, definition.name)
-        nearest = earlier[-1]
         return Reason(ReasonKind.CODE, definition.name, nearest.fingerprint, fingerprint, nearest)
 
     @cached_property
@@ -131,6 +141,16 @@ class RunWorld:
         if not self.definitions:
             return " No reactors are defined: decorate functions with @ReactorFunc."
         return f" Send it in one of the reactors: pipe.send({name!r}, value)."
+
+    # ------------------------------------------------------------------ explanations ask
+
+    def record(self, digest: str) -> Record | None:
+        """What a fingerprint was made of."""
+        return self.fingerprinter.records.get(digest) or self._ledger.record(digest)
+
+    def last(self, full_name: str) -> Trace | None:
+        """The newest kept execution of a reactor, under any code."""
+        return self._ledger.last(full_name)
 
     # ------------------------------------------------------------------ the rebuilder asks
 

@@ -124,6 +124,11 @@ class Ledger:
         kept = (trace for trace in self._by_reactor.get(full_name, ()) if self._is_kept(trace))
         return sorted(kept, key=lambda trace: trace.rank)
 
+    def last(self, full_name: str) -> Trace | None:
+        """The newest kept trace of a reactor under any code."""
+        kept = self.of_reactor(full_name)
+        return kept[-1] if kept else None
+
     def senders_of(self, name: str) -> list[Trace]:
         """The kept traces that sent ``name``, newest first."""
         found = [trace for trace in self.traces() if trace.output(name) is not None]

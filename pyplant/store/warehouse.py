@@ -7,42 +7,33 @@ outputs of one execution, or none.
 
 from __future__ import annotations
 
-import hmac
 import logging
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blake3 import blake3
-
-from pyplant.engine.digest import DIGEST_BYTES
 from pyplant.engine.trace import Trace
 from pyplant.errors import (
-    DamagedError,
     DamageWarning,
     NotAllocatedError,
-    PlantWarning,
-    UnknownTypeError,
     UnsavableError,
+    warn,
 )
 from pyplant.ingredient import Ingredient
-from pyplant.specs import builtin_specs
 from pyplant.specs.base import IngredientSpec, StreamSpec
 from pyplant.store.files import Files
 from pyplant.store.journal import Journal
-from pyplant.store.keys import signing_key
 from pyplant.store.ledger import Ledger
 from pyplant.store.layout import open_plant
 from pyplant.store.objects import HashingSink, ObjectStore
+from pyplant.store.shelf import Shelf
 
 __all__ = ["Allocation", "TypeLike", "Warehouse"]
 
 TypeLike = "Ingredient.Type | type[IngredientSpec] | IngredientSpec | str | None"
 
 _log = logging.getLogger("pyplant")
-_RUNS_CODE = frozenset({"object", "keras"})
 _SYNC_AFTER = 1.0  # seconds of work that a power cut may cost
 
 
@@ -82,21 +73,15 @@ class Warehouse:
         self.journal = Journal(self.files, root / "journal")
         self.ledger = Ledger(self.journal)
         self.objects = ObjectStore(self.files, root, self.ledger)
-        self._trust = trust
-        self._specs: list[IngredientSpec] = builtin_specs()
+        self.shelf = Shelf(trust=trust)
         self._unsynced_seconds = 0.0
-        self._told_untrusted = False
         self.ledger.refresh()
         if self.journal.damaged_lines:
-            self._warn(
+            warn(
                 DamageWarning,
                 f"{self.journal.damaged_lines} lines of the journal in {root} were damaged; what they "
                 f"recorded is computed again when it is needed.",
             )
-
-    @staticmethod
-    def _warn(category: type[PlantWarning], message: str) -> None:
-        warnings.warn(message, category, stacklevel=3)
 
     # ------------------------------------------------------------------ specs
 
@@ -113,32 +98,7 @@ class Warehouse:
         pyplant.errors.UnknownTypeError
             If one of them is not an ingredient spec.
         """
-        for spec in reversed(list(specs)):
-            if not isinstance(spec, IngredientSpec):
-                shown = f"{spec.__name__}()" if isinstance(spec, type) else "an IngredientSpec object"
-                message = f"register_ingredient_specs takes spec objects; {spec!r} is none. Write {shown}."
-                raise UnknownTypeError(message)
-            self._specs = [known for known in self._specs if known.name != spec.name]
-            self._specs.insert(0, spec)
-
-    def spec(self, kind: Any) -> IngredientSpec:
-        """The spec meant by an ``Ingredient.Type``, a spec class or object, or a name."""
-        if isinstance(kind, Ingredient.Type):
-            kind = kind.value
-        for spec in self._specs:
-            if kind in (spec.name, type(spec)) or kind is spec:
-                return spec
-        if isinstance(kind, type) and issubclass(kind, IngredientSpec):
-            return self._adopt(kind())
-        if isinstance(kind, IngredientSpec):
-            return self._adopt(kind)
-        known = ", ".join(sorted(spec.name for spec in self._specs))
-        message = f"{kind!r} is no ingredient type. Known are {known}; register others with register_ingredient_specs."
-        raise UnknownTypeError(message)
-
-    def _adopt(self, spec: IngredientSpec) -> IngredientSpec:
-        self.register_ingredient_specs([spec])
-        return spec
+        self.shelf.register(specs)
 
     # ------------------------------------------------------------------ saving
 
@@ -153,15 +113,14 @@ class Warehouse:
             If the disk is full or failing.
         """
         if kind is not None:
-            spec = self.spec(kind)
+            spec = self.shelf.spec(kind)
             return self._save_as(spec, name, value)
         refusals: list[str] = []
-        for spec in self._specs:
-            if spec.matches(value):
-                try:
-                    return self._save_as(spec, name, value)
-                except UnsavableError as error:
-                    refusals.append(str(error))
+        for spec in self.shelf.matching(value):
+            try:
+                return self._save_as(spec, name, value)
+            except UnsavableError as error:
+                refusals.append(str(error))
         message = f"Ingredient {name!r} of type {type(value).__name__} cannot be stored: {' '.join(refusals)}"
         raise UnsavableError(message)
 
@@ -183,7 +142,7 @@ class Warehouse:
         except BaseException:
             sink.abandon()
             raise
-        metadata = self._signed(spec, digest, metadata)
+        metadata = self.shelf.signed(spec, digest, metadata)
         value_digest = spec.digest_value(value) or digest
         if content is not None:
             return Ingredient(name, spec.name, value_digest, "", sink.size, metadata, content)
@@ -193,16 +152,10 @@ class Warehouse:
     def _keep_file(self, spec: IngredientSpec, name: str, path: Path, metadata: dict[str, Any]) -> Ingredient:
         value_digest = spec.digest(path, metadata)
         digest, size = self.objects.hash(path)
-        metadata = self._signed(spec, digest, metadata)
+        metadata = self.shelf.signed(spec, digest, metadata)
         suffix = str(metadata.get("suffix", spec.suffix))
         stored = self.objects.publish(path, digest, suffix, read_only=spec.name == "file")
         return Ingredient(name, spec.name, value_digest or stored, stored, size, metadata)
-
-    def _signed(self, spec: IngredientSpec, digest: str, metadata: dict[str, Any]) -> dict[str, Any]:
-        """Loading these formats runs code, so what this user made is marked as such."""
-        if spec.name not in _RUNS_CODE:
-            return metadata
-        return {**metadata, "signature": _signature(digest)}
 
     # ------------------------------------------------------------------ allocating
 
@@ -214,7 +167,7 @@ class Warehouse:
         pyplant.errors.NotAllocatedError
             If values of this type are not allocated.
         """
-        spec = self.spec(kind)
+        spec = self.shelf.spec(kind)
         if not spec.allocatable:
             message = f"Ingredient {name!r}: type {spec.name!r} is not allocated; make the value and send it."
             raise NotAllocatedError(message)
@@ -241,37 +194,11 @@ class Warehouse:
         pyplant.errors.DamagedError
             If it is no longer stored, was damaged, cannot be loaded, or may not be.
         """
-        spec = self.spec(ingredient.format)
-        self._check_signature(spec, ingredient)
-        try:
-            if ingredient.inline is not None:
-                return spec.parse(ingredient.inline, ingredient.metadata)  # type: ignore[attr-defined]
-            if isinstance(spec, StreamSpec):
-                return spec.parse(self.objects.map(ingredient.object, ingredient.size), ingredient.metadata)
-            return spec.load(self.objects.verified(ingredient.object, ingredient.size), ingredient.metadata)
-        except DamagedError:
-            raise
-        except Exception as error:
-            message = f"Ingredient {ingredient.name!r} no longer loads: {type(error).__name__}: {error}"
-            raise DamagedError(message) from error
-
-    def _check_signature(self, spec: IngredientSpec, ingredient: Ingredient) -> None:
-        if spec.name not in _RUNS_CODE or self._trust:
-            return
-        digest = ingredient.object.partition(".")[0]
         if ingredient.inline is not None:
-            digest = blake3(ingredient.inline).hexdigest(length=DIGEST_BYTES)
-        expected = _signature(digest)
-        if hmac.compare_digest(str(ingredient.metadata.get("signature", "")), expected):
-            return
-        message = (
-            f"Ingredient {ingredient.name!r} was pickled by another user, so loading it could run their code. "
-            f"It is computed again; Plant(..., trust=True) loads it."
-        )
-        if not self._told_untrusted:
-            self._told_untrusted = True
-            self._warn(DamageWarning, message)
-        raise DamagedError(message)
+            return self.shelf.parse(ingredient, ingredient.inline)
+        if isinstance(self.shelf.spec(ingredient.format), StreamSpec):
+            return self.shelf.parse(ingredient, self.objects.map(ingredient.object, ingredient.size))
+        return self.shelf.load(ingredient, self.objects.verified(ingredient.object, ingredient.size))
 
     def is_present(self, ingredient: Ingredient) -> bool:
         """Whether the bytes of an ingredient seem to be there."""
@@ -300,6 +227,10 @@ class Warehouse:
             self._unsynced_seconds = 0.0
         return numbered
 
+    def flush(self, *, sync: bool = False) -> None:
+        """Hand what is pending to the system, or bring it to the disk."""
+        self.journal.flush(sync=sync)
+
     def close(self) -> None:
         """Write what is pending, and clean up."""
         try:
@@ -308,6 +239,3 @@ class Warehouse:
             _log.warning("The end of the journal in %s could not be written: %s", self.root, error)
         self.objects.clear_scratch()
 
-
-def _signature(digest: str) -> str:
-    return blake3(digest.encode(), key=signing_key()).hexdigest(length=16)

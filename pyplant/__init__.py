@@ -1,0 +1,43 @@
+"""Data pipelines that rerun only what an edit really touched.
+
+Write plain functions that receive and send named values; PyPlant runs them in the right
+order, keeps the results on disk, and reruns what a change of code, configuration or input
+affects::
+
+    from pyplant import *
+
+    @ReactorFunc
+    def load(pipe):
+        pipe.send("numbers", [1, 2, 3])
+
+    @ReactorFunc
+    def total(pipe):
+        numbers = yield pipe.receive("numbers")
+        pipe.send("total", sum(numbers))
+
+    with Plant("plant") as plant:
+        print(plant.get("total"))
+"""
+
+from pyplant import specs
+from pyplant.config import ConfigBase, ConfigValue
+from pyplant.ingredient import Ingredient
+from pyplant.pipework import Pipework
+from pyplant.plant import Plant
+from pyplant.portable import load_ingredients as load_ingredients  # public, but not starred
+from pyplant.reactor import ReactorFunc, SubreactorFunc
+
+__version__ = "2.0.0"
+
+# What a star import brings: nothing that shadows a builtin.
+__all__ = [
+    "ConfigBase",
+    "ConfigValue",
+    "Ingredient",
+    "Pipework",
+    "Plant",
+    "ReactorFunc",
+    "SubreactorFunc",
+    "specs",
+]
+

@@ -1,0 +1,1 @@
+"""Running reactors: the loop, and the places where they run."""

@@ -1,0 +1,59 @@
+"""The report of a finished run."""
+
+from __future__ import annotations
+
+from pyplant.engine.scheduler import State, Task
+from pyplant.execution.run import Run
+from pyplant.explain import Cause, Explainer
+from pyplant.report import Entry, Outcome, RunReport
+
+__all__ = ["summarise"]
+
+_OUTCOMES = {
+    State.CACHED: Outcome.CACHED,
+    State.DONE: Outcome.RAN,
+    State.FAILED: Outcome.FAILED,
+    State.SKIPPED: Outcome.SKIPPED,
+}
+
+
+def summarise(run: Run, targets: tuple[str, ...], seconds: float) -> RunReport:
+    """What a run did.
+
+    Parameters
+    ----------
+    run
+        The run, at its end.
+    targets
+        What it was asked for.
+    seconds
+        How long it took.
+    """
+    world, tasks = run.world, run.scheduler.tasks
+    senders = {name: key for name in run.scheduler.available if (key := run.scheduler.sender(name)) is not None}
+    explainer = Explainer(world.record, world.parameters, senders, world.label)
+    causes: dict[str, tuple[Cause, ...]] = {}
+    entries: list[Entry] = []
+    skipped = [key for key, task in tasks.items() if task.state is State.SKIPPED]
+    for key in [*run.settled, *skipped]:
+        task = tasks[key]
+        if task.state is not State.CACHED:
+            causes[key] = explainer.causes(task.reasons, causes)
+        if task.state in _OUTCOMES:
+            entries.append(_entry(world.definitions[key].name, task, causes.get(key, ()), run.errors.get(key)))
+    errors = tuple(error for error in run.errors.values() if isinstance(error, Exception))
+    return RunReport(", ".join(targets), tuple(entries), seconds, errors)
+
+
+def _entry(name: str, task: Task, causes: tuple[Cause, ...], error: BaseException | None) -> Entry:
+    trace = task.trace
+    return Entry(
+        name=name,
+        outcome=_OUTCOMES[task.state],
+        causes=causes,
+        seconds=trace.seconds if trace else 0.0,
+        size=sum(output.size for output in trace.outputs) if trace else 0,
+        finished=trace.finished if trace else 0.0,
+        outputs=tuple(output.name for output in trace.outputs) if trace else (),
+        error=f"{type(error).__name__}: {error}" if error is not None else "",
+    )

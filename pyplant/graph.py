@@ -1,0 +1,96 @@
+"""The graph of reactors, for Graphviz and as a tree of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pyplant.report import ICONS, Outcome, Status, clean
+
+if TYPE_CHECKING:
+    import graphviz
+
+__all__ = ["Edges", "draw", "tree"]
+
+Edges = Mapping[str, Mapping[str, list[str]]]
+"""receiver -> sender -> names of the ingredients that flow."""
+
+_COLOURS = {
+    Outcome.CACHED: "#2e8540",
+    Outcome.RAN: "#2e8540",
+    Outcome.RUNNING: "#2a6fdb",
+    Outcome.WAITING: "#2a6fdb",
+    Outcome.FAILED: "#d1362f",
+}
+_OTHER = "#c47f00"
+_MANY = 3
+
+
+def draw(status: Status, edges: Edges) -> graphviz.Digraph:
+    """The graph for Graphviz, left to right.
+
+    Parameters
+    ----------
+    status
+        The reactors.
+    edges
+        What flows between them.
+    """
+    import graphviz
+
+    graph = graphviz.Digraph("plant", graph_attr={"rankdir": "LR"})
+    graph.attr("node", shape="box", style="rounded", fontname="sans-serif", fontsize="11")
+    graph.attr("edge", fontname="sans-serif", fontsize="9", color="#888888", fontcolor="#666666")
+    for entry in status:
+        colour = _COLOURS.get(entry.outcome, _OTHER)
+        style = "rounded" if entry.certain else "rounded,dashed"
+        tip = "; ".join([entry.outcome.value, *entry.reasons])
+        label = f"{ICONS[entry.outcome]} {clean(entry.name)}"
+        graph.node(
+            _id(entry.name), graphviz.escape(label), color=colour, style=style, tooltip=graphviz.escape(clean(tip))
+        )
+    for receiver, senders in edges.items():
+        for sender, names in senders.items():
+            graph.edge(_id(sender), _id(receiver), label=graphviz.escape(clean(_listed(names))))
+    return graph
+
+
+def _id(name: str) -> str:
+    """Node names without colons, which Graphviz takes for ports."""
+    return name.encode().hex()
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:_MANY])
+    return shown if len(names) <= _MANY else f"{shown} and {len(names) - _MANY} more"
+
+
+def tree(status: Status, edges: Edges) -> str:
+    """The graph as text: every reactor once, below the first that receives from it.
+
+    Parameters
+    ----------
+    status
+        The reactors.
+    edges
+        What flows between them.
+    """
+    entries = {entry.name: entry for entry in status}
+    used = {sender for senders in edges.values() for sender in senders}
+    roots = [name for name in entries if name not in used] or list(entries)[:1]
+    lines = [status.title()]
+    shown: set[str] = set()
+    for start in [*roots, *(name for name in entries if name in used)]:
+        stack = [(start, 0, "")] if start not in shown else []
+        while stack:
+            name, depth, flows = stack.pop()
+            again = name in shown and bool(edges.get(name))
+            shown.add(name)
+            entry = entries[name]
+            about = f"  ← {flows}" if flows else ""
+            more = "  (see above)" if again else ""
+            lines.append(f"{'   ' * depth}{ICONS[entry.outcome]} {clean(name)}{clean(about)}{more}")
+            if not again:
+                below = edges.get(name, {})
+                stack += [(sender, depth + 1, _listed(names)) for sender, names in reversed(below.items())]
+    return "\n".join(lines)

@@ -1,0 +1,519 @@
+"""The plant: what users hold. It knows everything below it, and nothing knows it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyplant.config import ConfigBase, Parameters
+from pyplant.engine.fingerprint import Fingerprinter
+from pyplant.engine.rebuilder import Reason, ReasonKind
+from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.errors import (
+    ConfigChangedError,
+    ConfigError,
+    DamagedError,
+    MissingIngredientError,
+    NestedRunError,
+    PlantDirError,
+    RunError,
+    StaleWarning,
+    warn,
+)
+from pyplant.events import Dispatcher, Listener, RunFinished, RunStarted
+from pyplant.execution.inline import Executor, InlineExecutor
+from pyplant.execution.outlook import Outlook
+from pyplant.execution.run import Run
+from pyplant.execution.summary import summarise
+from pyplant.execution.world import RunWorld
+from pyplant.graph import draw, tree
+from pyplant.portable import export
+from pyplant.reactor import Definition, active, sources
+from pyplant.registry import Registry
+from pyplant.report import Explanation, History, HistoryEntry, Plan, RunReport, Status
+from pyplant.store.fsck import Audit, audit
+from pyplant.store.retention import Collection, collect, parse_size
+from pyplant.store.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import graphviz
+
+__all__ = ["Plant"]
+
+_log = logging.getLogger("pyplant")
+_Reactor = Callable[..., Any] | str
+
+
+class Plant:
+    """Runs reactors in the right order, keeps their results, and reruns what an edit touched.
+
+    Parameters
+    ----------
+    plantDir
+        The directory in which results are kept; made if it does not exist. One for each
+        project; several processes may use it at once.
+    executor
+        Where reactors run; ``None``: in this thread.
+    max_size
+        How much history to keep, in bytes or as in ``"20 GB"``. What the current reactors
+        need is kept whatever its size.
+    trust
+        Whether to load pickled values made by another user, which can run their code.
+    function_hash
+        Replaces the code fingerprint of reactors: called with the function, returns a
+        string that changes when results are to be computed anew.
+    progress
+        Whether to show progress in the terminal; ``"auto"``: if there is one.
+    track_packages
+        Installed packages whose version counts as code.
+
+    Raises
+    ------
+    pyplant.errors.PlantDirError, pyplant.errors.FormatError
+        If the directory cannot serve as a plant.
+
+    Examples
+    --------
+    >>> with Plant("/tmp/my-project") as plant:     # doctest: +SKIP
+    ...     plant.run_reactor(plot_data)
+    """
+
+    def __init__(
+        self,
+        plantDir: str | os.PathLike[str],  # noqa: N803 - the historical spelling
+        *,
+        executor: None = None,
+        max_size: str | int = "20 GB",
+        trust: bool = False,
+        function_hash: Callable[[Callable[..., Any]], str] | None = None,
+        progress: bool | str = "auto",
+        track_packages: Iterable[str] = (),
+    ) -> None:
+        self._max_size = parse_size(max_size)
+        self._executor = _executor(executor)
+        self._listeners = Dispatcher()
+        _show_progress(self._listeners, progress)
+        self.warehouse = Warehouse(Path(plantDir).absolute(), trust=trust)
+        self._finalizer = weakref.finalize(self, self.warehouse.close)
+        self._registry = Registry()
+        self._parameters = Parameters()
+        self._function_hash = function_hash
+        self._fingerprinter = Fingerprinter(self.warehouse.ledger, sources, _versions(track_packages))
+        self._lock = threading.RLock()
+        self._run: Run | None = None
+        self._failed: dict[str, str] = {}
+        self._told: set[str] = set()
+
+    # ------------------------------------------------------------------ life
+
+    @property
+    def directory(self) -> Path:
+        """The plant directory."""
+        return self.warehouse.root
+
+    def close(self) -> None:
+        """Write what is pending. Closing again is harmless; the interpreter's exit closes too."""
+        self._finalizer()
+
+    def __enter__(self) -> Plant:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Plant {str(self.directory)!r}{'' if self._finalizer.alive else ', closed'}>"
+
+    # ------------------------------------------------------------------ reactors
+
+    def add_reactor(self, *reactors: Callable[..., Any] | Iterable[Callable[..., Any]]) -> None:
+        """Use exactly the reactors that are added, in any number of calls.
+
+        Without it every ``@ReactorFunc`` of the process counts.
+
+        Parameters
+        ----------
+        reactors
+            Functions, or lists of functions.
+
+        Raises
+        ------
+        pyplant.errors.NotAReactorError
+            If one of them is not decorated; none is added then.
+        """
+        self._registry.add(reactors)
+
+    add_reactors = add_reactor
+
+    def remove_reactor(self, reactor: _Reactor) -> None:
+        """Forget a reactor until it is defined or added again. Its results are kept."""
+        self._registry.remove(self._registry.find(reactor))
+
+    # ------------------------------------------------------------------ configuration
+
+    @property
+    def config(self) -> dict[str, Any] | ConfigBase:
+        """The configuration as it was set."""
+        return self._parameters.source
+
+    def set_config(self, config: Mapping[str, Any] | ConfigBase) -> None:
+        """Set the parameters that reactors read.
+
+        Raises
+        ------
+        pyplant.errors.ConfigError
+            If it is neither a mapping nor a ``ConfigBase`` object.
+        pyplant.errors.ConfigChangedError
+            If a reactor calls this.
+        """
+        if active.get() is not None:
+            message = (
+                "plant.set_config was called inside a reactor, where the configuration is read-only; set it before the run."
+            )
+            raise ConfigChangedError(message)
+        self._parameters.set(config)
+
+    def mark_params_as_auxiliary(self, names: Iterable[str]) -> None:
+        """Mark parameters whose change must not rerun anything, such as a log level.
+
+        Parameters
+        ----------
+        names
+            A list of names; those of a nested configuration with a dot.
+        """
+        self._parameters.mark_auxiliary(names)
+
+    # ------------------------------------------------------------------ running
+
+    def run_reactor(self, reactor: _Reactor, *, force: bool = False, keep_going: bool = False) -> RunReport:
+        """Bring a reactor up to date.
+
+        A reactor that sends nothing (it plots or prints) always runs.
+
+        Parameters
+        ----------
+        reactor
+            The function, or its name.
+        force
+            Run this one even if it is up to date.
+        keep_going
+            After a failure, go on with what does not depend on it.
+
+        Returns
+        -------
+        report
+            What ran, what was cached, why, and how long it took.
+
+        Raises
+        ------
+        Exception
+            What a reactor raises leaves as it is; with ``keep_going`` in an
+            ``ExceptionGroup``.
+        pyplant.errors.RunError
+            If reactors wait for what nobody sends, or for one another.
+        """
+        self._refuse_inside(f"plant.run_reactor({_shown(reactor)})")
+        with self._lock:
+            definition = self._registry.find(reactor)
+            run = self._begin(definition, keep_going=keep_going)
+            must_run = Reason(ReasonKind.FORCED, definition.name) if force else None
+            run.scheduler.demand_reactor(definition.key, must_run, silent_runs=True)
+            report = self._carry_out(run, (definition.name,), run.to_the_end)
+        if report.errors:
+            message = f"{len(report.errors)} reactors failed: {', '.join(report.failed)}"
+            raise ExceptionGroup(message, list(report.errors))
+        return report
+
+    def get(self, *names: str) -> Any:
+        """Bring ingredients up to date and return their values.
+
+        Parameters
+        ----------
+        names
+            One name or several.
+
+        Returns
+        -------
+        value
+            The value; a tuple of values if several names were given. It is yours: changing
+            it does not reach the plant.
+        """
+        self._refuse_inside(f"plant.get({', '.join(map(repr, names))})")
+        _check_names(names)
+        values: list[Any] = []
+
+        def deliver() -> None:
+            run.scheduler.demand_names(names)
+            run.to_the_end()
+            values.extend(run.values(names))
+
+        with self._lock:
+            run = self._begin()
+            self._carry_out(run, names, deliver)
+        return values[0] if len(names) == 1 else tuple(values)
+
+    def _refuse_inside(self, call: str) -> None:
+        if active.get() is not None:
+            message = (
+                f"{call} was called inside a reactor. A reactor receives what it needs: x = yield pipe.receive('x')."
+            )
+            raise NestedRunError(message)
+        if self._run is not None and self._lock.acquire(blocking=False):
+            self._lock.release()
+            message = f"{call} was called by a listener of the run that is under way; call it after the run."
+            raise NestedRunError(message)
+
+    def _begin(self, target: Definition | None = None, *, keep_going: bool = False) -> Run:
+        world = self._world(target)
+        return Run(
+            world, self.warehouse, self._executor, self._listeners.emit, self._told, keep_going=keep_going
+        )
+
+    def _world(self, target: Definition | None = None) -> RunWorld:
+        """How things stand now; freshness is judged anew each time."""
+        if not self._finalizer.alive:
+            message = f"The plant in {self.directory} is closed; open it again with Plant({str(self.directory)!r})."
+            raise PlantDirError(message)
+        self.warehouse.ledger.refresh()
+        self._fingerprinter.user_code_ran()
+        self._fingerprinter.add_state(self.warehouse.ledger.state)
+        definitions = self._registry.current()
+        if target is not None:
+            definitions[target.key] = target
+        return RunWorld(
+            definitions, self.warehouse, self._fingerprinter, self._parameters, self._function_hash
+        )
+
+    def _carry_out(self, run: Run, targets: tuple[str, ...], work: Callable[[], None]) -> RunReport:
+        self._run = run
+        began = time.perf_counter()
+        self._listeners.emit(RunStarted(targets))
+        report: RunReport | None = None
+        try:
+            work()
+        finally:
+            self._run = None
+            for key, error in run.errors.items():
+                self._failed[key] = f"{type(error).__name__}: {error}"
+            for key in run.settled.keys() - run.errors.keys():
+                self._failed.pop(key, None)
+            self.warehouse.flush()
+            report = summarise(run, targets, time.perf_counter() - began)
+            self._listeners.emit(RunFinished(report))
+        collect(self.warehouse, self._max_size, only_if_needed=True)
+        return report
+
+    # ------------------------------------------------------------------ values
+
+    def fetch_ingredient(self, name: str) -> Any:
+        """The stored value of an ingredient; runs nothing.
+
+        Returns
+        -------
+        value
+            The value that is up to date if there is one, else the newest that was kept,
+            with a :class:`~pyplant.errors.StaleWarning`.
+
+        Raises
+        ------
+        pyplant.errors.MissingIngredientError
+            If the plant has no value of that name.
+        """
+        _check_names((name,))
+        with self._lock:
+            world = self._world()
+            verified = Outlook(world).verified(name)
+            kept = self.warehouse.ledger.senders_of(name)
+        for trace in [verified, *kept] if verified is not None else kept:
+            ingredient = trace.output(name)
+            try:
+                value = self.warehouse.load(ingredient) if ingredient is not None else None
+            except DamagedError as error:
+                _log.info("%s", error)
+                continue
+            if trace is not verified:
+                warn(StaleWarning, f"{name!r} is not up to date; this is the value of {time.ctime(trace.finished)}.")
+            return value
+        message = f"The plant has no value of {name!r}.{world.suggestions(name)}"
+        raise MissingIngredientError(message)
+
+    def export(self, names: Iterable[str], directory: str | os.PathLike[str]) -> Path:
+        """Bring ingredients up to date and write them to a folder that needs no plant.
+
+        Parameters
+        ----------
+        names
+            The ingredients.
+        directory
+            A folder that is empty or does not exist yet; :func:`pyplant.load_ingredients`
+            reads it.
+        """
+        wanted = [names] if isinstance(names, str) else list(names)
+        self._refuse_inside("plant.export")
+        _check_names(tuple(wanted))
+        found: list[Any] = []
+
+        def deliver() -> None:
+            run.scheduler.demand_names(wanted)
+            run.to_the_end()
+            run.values(wanted)  # makes sure that what is exported loads
+            found.extend(run.scheduler.available[name] for name in wanted)
+
+        with self._lock:
+            run = self._begin()
+            self._carry_out(run, tuple(wanted), deliver)
+            return export(self.warehouse, found, Path(directory))
+
+    # ------------------------------------------------------------------ looking
+
+    def status(self) -> Status:
+        """How every reactor stands, with reasons; runs nothing."""
+        with self._lock:
+            world = self._world()
+            outlook = Outlook(world)
+            outlook.judge(world.definitions)
+            live = self._run.states() if self._run is not None else {}
+            entries = [
+                outlook.entry(key, now=live.get(key), error=self._failed.get(key, ""))
+                for key in world.definitions
+            ]
+        return Status(tuple(entries), str(self.directory))
+
+    def explain(self, reactor: _Reactor) -> Explanation:
+        """Why a reactor would run, down to the edit that causes it; runs nothing."""
+        with self._lock:
+            definition = self._registry.find(reactor)
+            world = self._world(definition)
+            outlook = Outlook(world)
+            outlook.judge([definition.key])
+            entry = outlook.entry(definition.key, as_target=True)
+            notes = world.fingerprint(definition.key).notes
+        return Explanation(entry, tuple(sorted(note.text for note in notes)))
+
+    def plan(self, reactor: _Reactor) -> Plan:
+        """What running a reactor would involve, as far as that is known before it."""
+        with self._lock:
+            definition = self._registry.find(reactor)
+            world = self._world(definition)
+            return Plan(definition.name, tuple(Outlook(world).plan(definition.key)))
+
+    def history(self, reactor: _Reactor) -> History:
+        """The kept executions of a reactor, newest first."""
+        with self._lock:
+            definition = self._registry.find(reactor)
+            self._world(definition)
+            traces = self.warehouse.ledger.of_reactor(definition.full_name)
+        return History(definition.name, tuple(_history_entry(trace) for trace in reversed(traces)))
+
+    def graph(self) -> graphviz.Digraph:
+        """The reactors and what they send to one another, for Graphviz."""
+        return draw(self.status(), self._edges())
+
+    def show_graph(self) -> None:
+        """Show the reactors, what they send to one another, and how they stand."""
+        print(tree(self.status(), self._edges()))  # noqa: T201 - what it is for
+
+    def _edges(self) -> dict[str, dict[str, list[str]]]:
+        with self._lock:
+            world = self._world()
+            outlook = Outlook(world)
+            outlook.judge(world.definitions)
+            return outlook.edges()
+
+    # ------------------------------------------------------------------ upkeep
+
+    def invalidate(self, reactor: _Reactor) -> None:
+        """Forget every kept execution of a reactor; it runs when it is next needed."""
+        with self._lock:
+            definition = self._registry.find(reactor)
+            world = self._world(definition)
+            self.warehouse.ledger.forget(definition.full_name, world.fingerprint(definition.key).digest)
+            self.warehouse.flush(sync=True)
+
+    def gc(self) -> Collection:
+        """Reclaim space: what nothing names any more, and history beyond ``max_size``."""
+        with self._lock:
+            self._world()
+            return collect(self.warehouse, self._max_size)
+
+    def fsck(self, repair: bool = False) -> Audit:  # noqa: FBT001, FBT002 - the public signature
+        """Check all that is stored.
+
+        Parameters
+        ----------
+        repair
+            Put damaged values aside, so that they are computed again when needed.
+        """
+        with self._lock:
+            self._world()
+            return audit(self.warehouse, repair=repair)
+
+    def add_event_listener(self, listener: Listener) -> None:
+        """Call ``listener`` with every event (:mod:`pyplant.events`) from now on."""
+        self._listeners.add(listener)
+
+    def remove_event_listener(self, listener: Listener) -> None:
+        """Call a listener no longer."""
+        self._listeners.remove(listener)
+
+
+def _executor(executor: Any) -> Executor:
+    if executor is not None:
+        message = f"executor={executor!r} is not supported by this version; leave it out."
+        raise RunError(message)
+    return InlineExecutor()
+
+
+def _show_progress(listeners: Dispatcher, progress: bool | str) -> None:  # noqa: FBT001 - public values
+    if progress not in (True, False, "auto"):
+        message = f"progress is True, False or 'auto', not {progress!r}."
+        raise ConfigError(message)
+    if progress is not False:
+        from pyplant.terminal import TerminalProgress, is_terminal
+
+        if progress is True or is_terminal():
+            listeners.add(TerminalProgress())
+
+
+def _versions(packages: Iterable[str]) -> Callable[[str], str]:
+    tracked = [packages] if isinstance(packages, str) else list(packages)
+    versions: dict[str, str] = {}
+    for package in tracked:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            message = f"track_packages names {package!r}, which is not installed."
+            raise ConfigError(message) from None
+    return lambda package: versions.get(package, "")
+
+
+def _check_names(names: tuple[str, ...]) -> None:
+    if not names or not all(isinstance(name, str) and name for name in names):
+        message = f"Give names of ingredients, such as 'data'; got {', '.join(map(repr, names)) or 'none'}."
+        raise MissingIngredientError(message)
+
+
+def _shown(reactor: Any) -> str:
+    return repr(reactor) if isinstance(reactor, str) else str(getattr(reactor, "__name__", reactor))
+
+
+def _history_entry(trace: Trace) -> HistoryEntry:
+    parameters = {
+        name: trace.shown.get(name, "?")
+        for dependency in trace.dependencies
+        if dependency.kind is DependencyKind.PARAMETER
+        for name in dependency.names
+    }
+    outputs = {output.name: output.digest for output in trace.outputs}
+    return HistoryEntry(trace.finished, trace.seconds, trace.host, trace.fingerprint, parameters, outputs)

@@ -1,0 +1,114 @@
+"""Ingredients in a folder of their own, to be given away and read without a plant."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pyplant.errors import DamagedError, MissingIngredientError, PlantDirError
+from pyplant.ingredient import Ingredient
+from pyplant.store.objects import hash_file
+from pyplant.store.warehouse import Shelf, Warehouse
+
+__all__ = ["export", "load_ingredients"]
+
+_MANIFEST = "ingredients.json"
+_VERSION = 1
+
+
+def export(warehouse: Warehouse, ingredients: Iterable[Ingredient], directory: Path) -> Path:
+    """Write ingredients to a new folder.
+
+    Parameters
+    ----------
+    warehouse
+        Where they are.
+    ingredients
+        What to write.
+    directory
+        Empty, or not there yet.
+
+    Raises
+    ------
+    pyplant.errors.PlantDirError
+        If the folder holds something else.
+    """
+    directory = directory.absolute()
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        message = f"{directory} is not an empty folder; export to a new one."
+        raise PlantDirError(message)
+    directory.mkdir(parents=True, exist_ok=True)
+    listed: list[dict[str, Any]] = []
+    for number, ingredient in enumerate(ingredients, 1):
+        slug = re.sub(r"[^A-Za-z0-9_-]+", "-", ingredient.name).strip("-")[:60]
+        suffix = "." + ingredient.object.partition(".")[2] if "." in ingredient.object else ".bin"
+        file = f"{number:03}-{slug}{suffix}"
+        if ingredient.inline is not None:
+            (directory / file).write_bytes(ingredient.inline)
+        else:
+            shutil.copyfile(warehouse.objects.verified(ingredient.object, ingredient.size), directory / file)
+        listed.append(
+            {
+                "name": ingredient.name,
+                "format": ingredient.format,
+                "file": file,
+                "digest": hash_file(directory / file),
+                "metadata": ingredient.metadata,
+                "inline": ingredient.inline is not None,
+            }
+        )
+    text = json.dumps({"version": _VERSION, "ingredients": listed}, indent=1)
+    (directory / _MANIFEST).write_text(text + "\n", encoding="utf-8")
+    return directory
+
+
+def load_ingredients(directory: str | Path, *, trust: bool = False) -> dict[str, Any]:
+    """Read a folder that ``plant.export`` wrote.
+
+    Parameters
+    ----------
+    directory
+        The folder.
+    trust
+        Whether to load pickled values made by another user, which can run their code.
+
+    Returns
+    -------
+    values
+        The values by name.
+
+    Raises
+    ------
+    pyplant.errors.MissingIngredientError
+        If the folder was not written by ``plant.export``.
+    pyplant.errors.DamagedError
+        If a file is not what was written, or may not be loaded.
+    """
+    root = Path(directory)
+    try:
+        manifest = json.loads((root / _MANIFEST).read_text(encoding="utf-8"))
+        listed = manifest["ingredients"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{root} holds no exported ingredients ({_MANIFEST} is missing or damaged)."
+        raise MissingIngredientError(message) from error
+    if manifest.get("version") != _VERSION:
+        message = f"{root} was exported by a newer version of PyPlant; update to read it."
+        raise MissingIngredientError(message)
+    shelf = Shelf(trust=trust)
+    return {item["name"]: _load(shelf, root, item) for item in listed}
+
+
+def _load(shelf: Shelf, root: Path, item: dict[str, Any]) -> Any:
+    path = root / Path(item["file"]).name
+    if not path.is_file() or hash_file(path) != item["digest"]:
+        message = f"{path} is missing or damaged: export {item['name']!r} again."
+        raise DamagedError(message)
+    inline = path.read_bytes() if item["inline"] else None
+    ingredient = Ingredient(
+        item["name"], item["format"], item["digest"], item["digest"], path.stat().st_size, item["metadata"], inline
+    )
+    return shelf.load(ingredient, path)

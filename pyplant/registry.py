@@ -1,0 +1,93 @@
+"""Which reactors a plant uses, and what people may call them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from pyplant.errors import NotAReactorError, UnknownReactorError
+from pyplant.reactor import Definition, declared, definition_of, newest
+
+__all__ = ["Registry"]
+
+
+class Registry:
+    """The reactors of one plant: those that were added, else all of the process."""
+
+    def __init__(self) -> None:
+        self._added: dict[str, Definition] = {}
+        self._removed: dict[str, Definition] = {}
+
+    def add(self, functions: Iterable[Callable[..., Any] | Iterable[Callable[..., Any]]]) -> None:
+        """Add reactors, one by one or in lists.
+
+        Raises
+        ------
+        pyplant.errors.NotAReactorError
+            If one of them is none; none is added then.
+        """
+        definitions: list[Definition] = []
+        for item in functions:
+            group = item if isinstance(item, list | tuple | set | frozenset) else [item]
+            definitions += [definition_of(function) for function in group]
+        for definition in definitions:
+            self._added.pop(definition.key, None)
+            self._added[definition.key] = definition
+
+    def remove(self, definition: Definition) -> None:
+        """Forget a reactor until it is defined or added again."""
+        self._added.pop(definition.key, None)
+        self._removed[definition.key] = definition
+
+    def current(self) -> dict[str, Definition]:
+        """The reactors by key, in order of definition; of equal ones the newest."""
+        if self._added:
+            return {key: newest(definition) for key, definition in self._added.items()}
+        return {
+            definition.key: definition
+            for definition in declared()
+            if self._removed.get(definition.key) is not definition
+        }
+
+    def find(self, reactor: Callable[..., Any] | str) -> Definition:
+        """The reactor meant by a function or a name.
+
+        Raises
+        ------
+        pyplant.errors.NotAReactorError
+            If a function is no reactor.
+        pyplant.errors.UnknownReactorError
+            If no reactor, or more than one, goes by the name.
+        """
+        if isinstance(reactor, str):
+            return self._by_name(reactor)
+        definition = definition_of(reactor)
+        if self._added and definition.key not in self._added:
+            self.add([definition.function])
+        return newest(definition)
+
+    def _by_name(self, name: str) -> Definition:
+        current = self.current().values()
+        found = [definition for definition in current if name in (definition.name, definition.full_name)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            full = " or ".join(sorted(repr(definition.full_name) for definition in found))
+            message = f"Several reactors are called {name!r}; write {full}."
+            raise UnknownReactorError(message)
+        if not isinstance(name, str) or not name:
+            message = f"A reactor is given by its function or its name, not {name!r}."
+            raise NotAReactorError(message)
+        known = [definition.name for definition in current]
+        close = get_close_matches(name, known, n=3)
+        hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else _all_of(known)
+        message = f"No reactor is called {name!r}. {hint}"
+        raise UnknownReactorError(message)
+
+
+def _all_of(known: list[str]) -> str:
+    if not known:
+        return "No reactors are defined: decorate functions with @ReactorFunc."
+    shown = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")  # noqa: PLR2004 - a line's worth
+    return f"Known are: {shown}."

@@ -1,0 +1,132 @@
+"""The formats a plant knows, and whether a stored value may be loaded.
+
+Loading some formats runs code (pickle). What this user wrote is signed with a key that
+lies outside the plant, so that a planted file is recognised before anything runs.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from pyplant.engine.digest import DIGEST_BYTES
+from pyplant.errors import DamagedError, DamageWarning, UnknownTypeError, warn
+from pyplant.ingredient import Ingredient
+from pyplant.specs import builtin_specs
+from pyplant.specs.base import IngredientSpec, Metadata, StreamSpec
+from pyplant.store.keys import signing_key
+
+__all__ = ["Shelf"]
+
+_RUNS_CODE = frozenset({"object", "keras"})
+
+
+class Shelf:
+    """Ingredient specs by name, class and value.
+
+    Parameters
+    ----------
+    trust
+        Whether to load pickled values that another user made.
+    """
+
+    def __init__(self, *, trust: bool = False) -> None:
+        self._trust = trust
+        self._specs: list[IngredientSpec] = builtin_specs()
+        self._told_untrusted = False
+
+    def register(self, specs: Iterable[IngredientSpec]) -> None:
+        """Add specs, or replace those of the same name; they win over the built-in ones.
+
+        Raises
+        ------
+        pyplant.errors.UnknownTypeError
+            If one of them is not an ingredient spec; none is added then.
+        """
+        added = list(specs)
+        for spec in added:
+            if not isinstance(spec, IngredientSpec):
+                shown = f"{spec.__name__}()" if isinstance(spec, type) else "an IngredientSpec object"
+                message = f"register_ingredient_specs takes spec objects; {spec!r} is none. Write {shown}."
+                raise UnknownTypeError(message)
+        for spec in reversed(added):
+            self._specs = [spec, *(known for known in self._specs if known.name != spec.name)]
+
+    def spec(self, kind: Any) -> IngredientSpec:
+        """The spec meant by an ``Ingredient.Type``, a spec class or object, or a name.
+
+        Raises
+        ------
+        pyplant.errors.UnknownTypeError
+            If there is none.
+        """
+        if isinstance(kind, Ingredient.Type):
+            kind = kind.value
+        for spec in self._specs:
+            if kind in (spec.name, type(spec)) or kind is spec:
+                return spec
+        if isinstance(kind, type) and issubclass(kind, IngredientSpec):
+            kind = kind()
+        if isinstance(kind, IngredientSpec):
+            self.register([kind])
+            return kind
+        known = ", ".join(sorted(spec.name for spec in self._specs))
+        message = f"{kind!r} is no ingredient type. Known are {known}; register others with register_ingredient_specs."
+        raise UnknownTypeError(message)
+
+    def matching(self, value: Any) -> Iterator[IngredientSpec]:
+        """The specs that suit a value, the most natural one first."""
+        return (spec for spec in self._specs if spec.matches(value))
+
+    def signed(self, spec: IngredientSpec, digest: str, metadata: Metadata) -> Metadata:
+        """The metadata, with a signature if loading this format runs code."""
+        return {**metadata, "signature": _signature(digest)} if spec.name in _RUNS_CODE else metadata
+
+    def parse(self, ingredient: Ingredient, buffer: Any) -> Any:
+        """The value of an ingredient whose bytes are in memory or mapped."""
+        spec = self._permitted(ingredient)
+        if not isinstance(spec, StreamSpec):
+            message = f"Ingredient {ingredient.name!r}: type {spec.name!r} is not read from memory."
+            raise DamagedError(message)
+        try:
+            return spec.parse(buffer, ingredient.metadata)
+        except Exception as error:
+            raise _no_longer_loads(ingredient, error) from error
+
+    def load(self, ingredient: Ingredient, path: Path) -> Any:
+        """The value of an ingredient whose bytes are in a file."""
+        spec = self._permitted(ingredient)
+        try:
+            return spec.load(path, ingredient.metadata)
+        except Exception as error:
+            raise _no_longer_loads(ingredient, error) from error
+
+    def _permitted(self, ingredient: Ingredient) -> IngredientSpec:
+        spec = self.spec(ingredient.format)
+        if spec.name not in _RUNS_CODE or self._trust:
+            return spec
+        digest = ingredient.object.partition(".")[0]
+        if ingredient.inline is not None:
+            digest = blake3(ingredient.inline).hexdigest(length=DIGEST_BYTES)
+        if hmac.compare_digest(str(ingredient.metadata.get("signature", "")), _signature(digest)):
+            return spec
+        message = (
+            f"Ingredient {ingredient.name!r} was pickled by another user, so loading it could run their code. "
+            f"It is computed again; Plant(..., trust=True) loads it."
+        )
+        if not self._told_untrusted:
+            self._told_untrusted = True
+            warn(DamageWarning, message)
+        raise DamagedError(message)
+
+
+def _no_longer_loads(ingredient: Ingredient, error: Exception) -> DamagedError:
+    return DamagedError(f"Ingredient {ingredient.name!r} no longer loads: {type(error).__name__}: {error}")
+
+
+def _signature(digest: str) -> str:
+    return blake3(digest.encode(), key=signing_key()).hexdigest(length=16)
