@@ -137,7 +137,8 @@ class Explainer:
 def _diff(old: str | None, new: str | None) -> str:
     if not old or not new or old == new:
         return ""
-    lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), "before", "now", lineterm="", n=2))
+    lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=2))[3:]
+    lines = ["…" if line.startswith("@@") else line for line in lines]  # line numbers say nothing here
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], f"… {len(lines) - _MOST_LINES} more lines"]
     return "\n".join(lines)

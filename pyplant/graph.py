@@ -92,5 +92,5 @@ def tree(status: Status, edges: Edges) -> str:
             lines.append(f"{'   ' * depth}{ICONS[entry.outcome]} {clean(name)}{clean(about)}{more}")
             if not again:
                 below = edges.get(name, {})
-                stack += [(sender, depth + 1, _listed(names)) for sender, names in reversed(below.items())]
+                stack += [(sender, depth + 1, _listed(names)) for sender, names in reversed(list(below.items()))]
     return "\n".join(lines)

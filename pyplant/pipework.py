@@ -7,7 +7,7 @@ reactor does through it becomes part of the trace.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -305,7 +305,7 @@ class Pipework:
         total
             Number of items, where ``len(iterable)`` does not tell.
         """
-        if total is None and hasattr(iterable, "__len__"):
+        if total is None and isinstance(iterable, Sized):
             total = len(iterable)
         text = description or ""
         self._emit(ProgressAdvanced(self._definition.name, text, 0, total))

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from pyplant.config import ConfigBase, Parameters
 from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.engine.rebuilder import Reason, ReasonKind
-from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.errors import (
     ConfigChangedError,
     ConfigError,
@@ -31,13 +30,13 @@ from pyplant.events import Dispatcher, Listener, RunFinished, RunStarted
 from pyplant.execution.inline import Executor, InlineExecutor
 from pyplant.execution.outlook import Outlook
 from pyplant.execution.run import Run
-from pyplant.execution.summary import summarise
+from pyplant.execution.summary import remember, summarise
 from pyplant.execution.world import RunWorld
 from pyplant.graph import draw, tree
 from pyplant.portable import export
 from pyplant.reactor import Definition, active, sources
 from pyplant.registry import Registry
-from pyplant.report import Explanation, History, HistoryEntry, Plan, RunReport, Status
+from pyplant.report import Explanation, History, Plan, RunReport, Status
 from pyplant.store.fsck import Audit, audit
 from pyplant.store.retention import Collection, collect, parse_size
 from pyplant.store.warehouse import Warehouse
@@ -251,17 +250,22 @@ class Plant:
         """
         self._refuse_inside(f"plant.get({', '.join(map(repr, names))})")
         _check_names(names)
+        with self._lock:
+            values = self._bring(names)[1]
+        return values[0] if len(names) == 1 else tuple(values)
+
+    def _bring(self, names: tuple[str, ...]) -> tuple[Run, list[Any]]:
+        """Bring ingredients up to date; returns the run, and their values."""
+        run = self._begin()
         values: list[Any] = []
 
-        def deliver() -> None:
+        def work() -> None:
             run.scheduler.demand_names(names)
             run.to_the_end()
             values.extend(run.values(names))
 
-        with self._lock:
-            run = self._begin()
-            self._carry_out(run, names, deliver)
-        return values[0] if len(names) == 1 else tuple(values)
+        self._carry_out(run, names, work)
+        return run, values
 
     def _refuse_inside(self, call: str) -> None:
         if active.get() is not None:
@@ -359,21 +363,12 @@ class Plant:
             A folder that is empty or does not exist yet; :func:`pyplant.load_ingredients`
             reads it.
         """
-        wanted = [names] if isinstance(names, str) else list(names)
         self._refuse_inside("plant.export")
-        _check_names(tuple(wanted))
-        found: list[Any] = []
-
-        def deliver() -> None:
-            run.scheduler.demand_names(wanted)
-            run.to_the_end()
-            run.values(wanted)  # makes sure that what is exported loads
-            found.extend(run.scheduler.available[name] for name in wanted)
-
+        wanted = (names,) if isinstance(names, str) else tuple(names)
+        _check_names(wanted)
         with self._lock:
-            run = self._begin()
-            self._carry_out(run, tuple(wanted), deliver)
-            return export(self.warehouse, found, Path(directory))
+            run, _ = self._bring(wanted)  # loading them all shows that what is exported is sound
+            return export(self.warehouse, map(run.scheduler.available.__getitem__, wanted), Path(directory))
 
     # ------------------------------------------------------------------ looking
 
@@ -414,7 +409,7 @@ class Plant:
             definition = self._registry.find(reactor)
             self._world(definition)
             traces = self.warehouse.ledger.of_reactor(definition.full_name)
-        return History(definition.name, tuple(_history_entry(trace) for trace in reversed(traces)))
+        return History(definition.name, tuple(map(remember, reversed(traces))))
 
     def graph(self) -> graphviz.Digraph:
         """The reactors and what they send to one another, for Graphviz."""
@@ -507,13 +502,3 @@ def _check_names(names: tuple[str, ...]) -> None:
 def _shown(reactor: Any) -> str:
     return repr(reactor) if isinstance(reactor, str) else str(getattr(reactor, "__name__", reactor))
 
-
-def _history_entry(trace: Trace) -> HistoryEntry:
-    parameters = {
-        name: trace.shown.get(name, "?")
-        for dependency in trace.dependencies
-        if dependency.kind is DependencyKind.PARAMETER
-        for name in dependency.names
-    }
-    outputs = {output.name: output.digest for output in trace.outputs}
-    return HistoryEntry(trace.finished, trace.seconds, trace.host, trace.fingerprint, parameters, outputs)

@@ -12,7 +12,8 @@ from typing import Any
 from pyplant.errors import DamagedError, MissingIngredientError, PlantDirError
 from pyplant.ingredient import Ingredient
 from pyplant.store.objects import hash_file
-from pyplant.store.warehouse import Shelf, Warehouse
+from pyplant.store.shelf import Shelf
+from pyplant.store.warehouse import Warehouse
 
 __all__ = ["export", "load_ingredients"]
 

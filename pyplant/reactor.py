@@ -237,7 +237,7 @@ def _define(
         function=function,
         name=name or function.__name__,
         module=function.__module__,
-        home=os.path.realpath(filename) if filename else function.__module__,
+        home=_real_path(filename) if filename else function.__module__,
         qualname=qualname,
         cache=cache,
         is_generator=_is_generator(function),
@@ -245,6 +245,9 @@ def _define(
         execution=function.__globals__.get("__spec__"),
         resources=resources,
     )
+
+
+_real_path = functools.cache(os.path.realpath)
 
 
 def _is_generator(function: Callable[..., Any]) -> bool:
@@ -256,19 +259,22 @@ def _check_signature(function: FunctionType) -> bool:
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         message = f"Reactor {function.__qualname__!r} is async; reactors are plain functions or generators."
         raise DefinitionError(message)
-    parameters = inspect.signature(function).parameters.values()
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    needed = [p for p in positional if p.default is p.empty]
-    keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
-    takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    if len(needed) > 2 or keywords or not (positional or takes_any):  # noqa: PLR2004 - pipe and config
+    unwrapped = inspect.unwrap(function)
+    inner = unwrapped if isinstance(unwrapped, FunctionType) else function
+    code = inner.__code__
+    names = code.co_varnames
+    positional = names[: code.co_argcount]
+    needed = code.co_argcount - len(inner.__defaults__ or ())
+    keywords = set(names[code.co_argcount : code.co_argcount + code.co_kwonlyargcount])
+    keywords -= (inner.__kwdefaults__ or {}).keys()
+    takes_any = bool(code.co_flags & inspect.CO_VARARGS)
+    if needed > 2 or keywords or not (positional or takes_any):  # noqa: PLR2004 - pipe and config
         message = (
             f"Reactor {function.__qualname__!r} has the signature {inspect.signature(function)}; a reactor takes "
             f"(pipe) or (pipe, config). Other values are received: x = yield pipe.receive('x')."
         )
         raise DefinitionError(message)
-    second = positional[1] if len(positional) > 1 else None
-    return second is not None and (second.default is second.empty or second.name == "config")
+    return len(positional) > 1 and (needed > 1 or positional[1] == "config")
 
 
 # ---------------------------------------------------------------------- subreactors

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any
 
-from pyplant.errors import NotAReactorError, UnknownReactorError
+from pyplant.errors import DefinitionError, NotAReactorError, UnknownReactorError
 from pyplant.reactor import Definition, declared, definition_of, newest
 
 __all__ = ["Registry"]
@@ -24,13 +24,22 @@ class Registry:
 
         Raises
         ------
-        pyplant.errors.NotAReactorError
-            If one of them is none; none is added then.
+        pyplant.errors.NotAReactorError, pyplant.errors.DefinitionError
+            If one of them is no reactor, or two go by one name; none is added then.
         """
         definitions: list[Definition] = []
         for item in functions:
             group = item if isinstance(item, list | tuple | set | frozenset) else [item]
             definitions += [definition_of(function) for function in group]
+        named: dict[str, Definition] = {}
+        for definition in definitions:
+            twin = named.setdefault(definition.key, definition)
+            if twin.function is not definition.function:
+                message = (
+                    f"Two different functions are both called {definition.full_name!r}, so only one would count. "
+                    f"Give each its own name: @ReactorFunc(name=...)."
+                )
+                raise DefinitionError(message)
         for definition in definitions:
             self._added.pop(definition.key, None)
             self._added[definition.key] = definition

@@ -318,7 +318,7 @@ class Explanation(Report):
         entry = self.entry
         if entry.outcome is Outcome.CACHED:
             return f"{entry.name} is up to date (computed {format_age(entry.finished)}, {format_seconds(entry.seconds)})"
-        return f"{entry.name} {'would run' if entry.certain else 'may run'}: {entry.outcome.value}"
+        return f"{entry.name} {'would run' if entry.certain else 'may run'}"
 
     def blocks(self) -> Iterator[Block]:
         """The content."""

@@ -129,4 +129,4 @@ class Senders:
 
 def near_misses(name: str, known: Iterable[str]) -> list[str]:
     """Known names that look like ``name``."""
-    return get_close_matches(name, list(known), n=3, cutoff=0.6)
+    return get_close_matches(name, list(known), n=3, cutoff=0.7)

@@ -174,7 +174,7 @@ def _following(
         return sorted(answers.values(), key=_rank)  # never compared: any will do
     if UNKNOWN in digests or None in digests:
         return []
-    branch = answers.get(digests)  # type: ignore[arg-type] - nothing but strings is left
+    branch = answers.get(digests)  # type: ignore[arg-type] # only strings are left
     return [] if branch is None else [branch]
 
 

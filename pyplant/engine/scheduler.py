@@ -453,10 +453,11 @@ class Scheduler:
             search = self._searches[name]
             if search.current not in self._world.literal_senders(name) and self._try_next(name, search):
                 return
-        steps = [f"{self._world.label(key)} waits for {name!r}" for key, name in cycle]
-        closing = self._world.label(cycle[0][0]) if cycle else ""
-        message = f"Reactors wait for one another in a circle: {', sent by '.join(steps)}, sent by {closing}. "
-        raise CycleError(message + "Break the circle by splitting one of these reactors in two.")
+        senders = [key for key, _ in cycle[1:] + cycle[:1]]
+        steps = [f"{name!r} from {self._world.label(key)}" for (_, name), key in zip(cycle, senders, strict=True)]
+        path = f"{self._world.label(cycle[0][0])} waits for {', which waits for '.join(steps)}"
+        message = f"Reactors wait for one another in a circle: {path}. Break it by splitting one of them in two."
+        raise CycleError(message)
 
     def _cycle(self) -> list[tuple[str, str]]:
         start = next(task for task in self.tasks.values() if task.missing and task.state not in FINISHED)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pyplant.engine.rebuilder import UNKNOWN, Answer, Demands, Reason, ReasonKind, Verdict, Unknown
+from pyplant.engine.rebuilder import UNKNOWN, Answer, Demands, Reason, ReasonKind, Unknown, Verdict
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.execution.world import RunWorld
 from pyplant.explain import Cause, Explainer
@@ -144,7 +144,8 @@ class Outlook:
         trace = trace or self._world.last(definition.full_name)
         causes = self.causes(key)
         outcome = _outcome(verdict, cache=definition.cache)
-        if as_target and verdict.trace is not None and not verdict.trace.outputs:
+        silent = as_target and trace is not None and not trace.outputs
+        if silent and verdict.trace is not None:
             outcome = Outcome.UNCACHED
             causes = self._explainer.causes((Reason(ReasonKind.NO_OUTPUT, definition.name),), {})
         if error and verdict.trace is None:
@@ -157,7 +158,7 @@ class Outlook:
             size=sum(output.size for output in trace.outputs) if trace else 0,
             finished=trace.finished if trace else 0.0,
             outputs=tuple(output.name for output in trace.outputs) if trace else (),
-            certain=verdict.certain and sure,
+            certain=(verdict.certain or silent) and sure,
             error=error if outcome is Outcome.FAILED else "",
         )
 

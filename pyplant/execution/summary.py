@@ -1,13 +1,14 @@
-"""The report of a finished run."""
+"""Reports of what was done: of a run, and of kept executions."""
 
 from __future__ import annotations
 
 from pyplant.engine.scheduler import State, Task
+from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.execution.run import Run
 from pyplant.explain import Cause, Explainer
-from pyplant.report import Entry, Outcome, RunReport
+from pyplant.report import Entry, HistoryEntry, Outcome, RunReport
 
-__all__ = ["summarise"]
+__all__ = ["remember", "summarise"]
 
 _OUTCOMES = {
     State.CACHED: Outcome.CACHED,
@@ -57,3 +58,15 @@ def _entry(name: str, task: Task, causes: tuple[Cause, ...], error: BaseExceptio
         outputs=tuple(output.name for output in trace.outputs) if trace else (),
         error=f"{type(error).__name__}: {error}" if error is not None else "",
     )
+
+
+def remember(trace: Trace) -> HistoryEntry:
+    """A kept execution, for people."""
+    parameters = {
+        name: trace.shown.get(name, "?")
+        for dependency in trace.dependencies
+        if dependency.kind is DependencyKind.PARAMETER
+        for name in dependency.names
+    }
+    outputs = {output.name: output.digest for output in trace.outputs}
+    return HistoryEntry(trace.finished, trace.seconds, trace.host, trace.fingerprint, parameters, outputs)

@@ -10,16 +10,20 @@ import mmap
 import os
 import shutil
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Files", "Identity", "Writer", "boot_id"]
+from blake3 import blake3
+
+__all__ = ["Files", "Identity", "Writer", "boot_id", "place"]
 
 Identity = tuple[int, int, int, int, int, str]
 """Device, inode, size, times of content and status change, boot: an untouched file keeps it."""
 
 _CHUNK = 1 << 24
+_PIECE = 1 << 22
 _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if os.name == "posix" and os.uname().sysname == "Linux" else 0)
 
 
@@ -29,6 +33,15 @@ def boot_id() -> str:
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
     return "unknown"
+
+
+@cache
+def place() -> str:
+    """Identifies where process numbers mean what they mean here: this boot, this container."""
+    namespace = ""
+    with suppress(OSError):
+        namespace = os.readlink("/proc/self/ns/pid")
+    return blake3(f"{boot_id()} {namespace}".encode()).hexdigest(length=4)
 
 
 class Writer:
@@ -42,7 +55,8 @@ class Writer:
 
     def write(self, data: bytes | memoryview) -> None:
         """Append all of ``data``."""
-        view = memoryview(data).cast("B") if len(data) else memoryview(b"")
+        view = memoryview(data)
+        view = view.cast("B") if view.nbytes else memoryview(b"")
         while view:
             written = os.write(self._descriptor, view[:_CHUNK])
             view = view[written:]
@@ -53,9 +67,9 @@ class Writer:
 
     def close(self) -> None:
         """Close the file; closing twice is harmless."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 class Files:
@@ -75,11 +89,23 @@ class Files:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
         return Writer(path, os.open(path, flags, 0o600))
 
-    def read(self, path: Path, offset: int = 0) -> bytes:
-        """The content of a file from ``offset`` on."""
+    def read(self, path: Path, offset: int = 0, limit: int = -1) -> bytes:
+        """The content of a file from ``offset`` on, at most ``limit`` bytes of it."""
         with path.open("rb") as stream:
             stream.seek(offset)
-            return stream.read()
+            return stream.read(limit)
+
+    def chunks(self, path: Path) -> Iterator[memoryview]:
+        """The content of a file, piece by piece; each piece is overwritten by the next.
+
+        Not a map: a file that shrinks meanwhile, or a failing disk, would kill a process
+        that reads through one, and raises here.
+        """
+        buffer = bytearray(_PIECE)
+        view = memoryview(buffer)
+        with path.open("rb", buffering=0) as stream:
+            while count := stream.readinto(buffer):
+                yield view[:count]
 
     def map_private(self, path: Path) -> mmap.mmap | bytes:
         """Map a file copy-on-write: writes stay with whoever made them.
@@ -123,17 +149,19 @@ class Files:
 
     def sizes(self, path: Path) -> dict[str, int]:
         """Names and sizes of the files in a directory; empty if there is none."""
-        try:
-            with os.scandir(path) as entries:
-                return {entry.name: entry.stat().st_size for entry in entries if entry.is_file(follow_symlinks=False)}
-        except FileNotFoundError:
-            return {}
+        found: dict[str, int] = {}
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # deleted since it was listed
+                    if entry.is_file(follow_symlinks=False):
+                        found[entry.name] = entry.stat(follow_symlinks=False).st_size
+        return found
 
     def names(self, path: Path) -> list[str]:
         """Sorted names in a directory; empty if there is none."""
         try:
             return sorted(os.listdir(path))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def identity(self, path: Path) -> Identity | None:
@@ -146,9 +174,24 @@ class Files:
             return None
         return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns, boot_id())
 
-    def protect(self, path: Path) -> None:
-        """Make a file read-only, for everybody."""
-        path.chmod(0o400)
+    def modified(self, path: Path) -> float | None:
+        """When a file, directory or link was last written or renamed; ``None`` if there is none.
+
+        In seconds since the epoch, by the clock of the file system.
+        """
+        try:
+            info = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return max(info.st_mtime, info.st_ctime)
+
+    def is_directory(self, path: Path) -> bool:
+        """Whether there is a directory, not a link to one."""
+        return path.is_dir() and not path.is_symlink()
+
+    def protect(self, path: Path, *, read_only: bool = True) -> None:
+        """Keep a file from everybody else, and from being written."""
+        path.chmod(0o400 if read_only else 0o600)
 
     def owner_and_mode(self, path: Path) -> tuple[int, int]:
         """Owner and permission bits."""

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import stat
 import time
+from pathlib import Path
 from typing import Any
 
 from pyplant.engine.digest import digest_bytes
+from pyplant.errors import IngredientError
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import hash_file
 
@@ -21,6 +23,7 @@ __all__ = ["ABSENT", "InputFiles"]
 ABSENT = "absent"
 """The digest of a file that does not exist."""
 
+_PARTS = 3  # of a note: identity, digest, time of the look
 _SETTLED = 2_000_000_000  # nanoseconds that a file must have been left alone
 
 
@@ -43,6 +46,8 @@ class InputFiles:
         ------
         IsADirectoryError
             If it is a directory.
+        pyplant.errors.IngredientError
+            If it is neither a file nor a directory.
         """
         full = os.path.realpath(path)
         try:
@@ -52,13 +57,19 @@ class InputFiles:
         if stat.S_ISDIR(info.st_mode):
             message = f"pipe.input_file takes a file; {path} is a directory. Name the files in it one by one."
             raise IsADirectoryError(message)
+        if not stat.S_ISREG(info.st_mode):
+            message = f"pipe.input_file takes a file; {path} is a pipe or a device, whose content cannot be compared."
+            raise IngredientError(message)
         identity = [info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns]
         key = digest_bytes(full.encode("utf-8", "surrogateescape"))
         noted = self._ledger.input_file(key)
-        if noted is not None and noted[0] == identity and _was_settled(noted):
+        if noted is not None and len(noted) == _PARTS and noted[0] == identity and _was_settled(noted):
             return str(noted[1])
         now = time.time_ns()
-        digest = hash_file(os.fspath(full)) if info.st_size else digest_bytes(b"")
+        try:
+            digest = hash_file(Path(full))
+        except FileNotFoundError:  # deleted since the look at it
+            return ABSENT
         self._ledger.put_input_file(key, [identity, digest, now])
         return digest
 

@@ -1,13 +1,15 @@
 """The journal: the truth about a plant, in append-only files, one a writer.
 
 A line is ``checksum kind number key payload``. The checksum covers the rest, so a torn
-tail or a flipped bit costs that line and no other. The number is a counter above every
+tail or a flipped bit costs that line and no other: an empty line stands before each, so
+that a damaged line end does not join two of them. The number is a counter above every
 counter seen when the line was written: it orders lines of different writers without
 trusting clocks. The payload is JSON on one line; it is parsed only when somebody asks.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import uuid
@@ -24,6 +26,8 @@ __all__ = ["Entry", "Journal"]
 
 _SUFFIX = ".log"
 _CHECK = 16  # hex digits of checksum
+_PIECE = 1 << 24  # bytes read at once
+_LONGEST = 1 << 26  # bytes; what is longer was not written by us
 
 
 @dataclass(slots=True)
@@ -82,18 +86,25 @@ class Journal:
                 yield from self._tail(name)
 
     def _tail(self, name: str) -> Iterator[Entry]:
-        start = self._read.get(name, 0)
-        data = self._files.read(self._directory / name, start)
-        end = data.rfind(b"\n") + 1  # a line without its end is still being written, or torn
-        self._read[name] = start + end
         writer = name.removesuffix(_SUFFIX)
-        for line in data[:end].split(b"\n"):
-            if line:
-                entry = self._parse(line, writer)
-                if entry is None:
-                    self.damaged_lines += 1
-                else:
-                    yield entry
+        for line in self._lines(name):
+            entry = self._parse(line, writer)
+            if entry is None:
+                self.damaged_lines += 1
+            else:
+                yield entry
+
+    def _lines(self, name: str) -> Iterator[bytes]:
+        """New complete lines; one without its end is still being written, or torn."""
+        held = b""
+        while data := self._files.read(self._directory / name, self._read.get(name, 0) + len(held), _PIECE):
+            held += data
+            end = held.rfind(b"\n") + 1
+            lines, held = held[:end], held[end:]
+            if len(held) > _LONGEST:
+                lines, held = lines + held, b""
+            self._read[name] = self._read.get(name, 0) + len(lines)
+            yield from filter(None, lines.split(b"\n"))
 
     def _parse(self, line: bytes, writer: str) -> Entry | None:
         check, _, rest = line.partition(b" ")
@@ -109,12 +120,26 @@ class Journal:
 
     # ------------------------------------------------------------------ writing
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process may write; a forked child may not."""
+        return os.getpid() == self._pid
+
     def append(self, kind: str, key: str, payload: Any) -> Entry:
-        """Add a line; it reaches the file with the next :meth:`flush`."""
+        """Add a line; it reaches the file with the next :meth:`flush`.
+
+        Raises
+        ------
+        OSError
+            If it is longer than any reader accepts.
+        """
         self._number += 1
         data = json.dumps(payload, separators=(",", ":"), ensure_ascii=True).encode()
         rest = b"%s %d %s %s" % (kind.encode(), self._number, key.encode(), data)
-        self._pending.append(blake3(rest).hexdigest(length=_CHECK // 2).encode() + b" " + rest + b"\n")
+        if len(rest) > _LONGEST:
+            message = f"A record of {len(rest)} bytes is too long for the journal."
+            raise OSError(errno.EFBIG, message)
+        self._pending.append(b"\n%s %s\n" % (blake3(rest).hexdigest(length=_CHECK // 2).encode(), rest))
         return Entry(kind, key, self._number, self.writer, data)
 
     def flush(self, *, sync: bool = False) -> None:
@@ -125,8 +150,8 @@ class Journal:
         OSError
             If the disk is full or failing. The lines are then dropped.
         """
-        if os.getpid() != self._pid:
-            self._pending.clear()  # a forked child writes no journal
+        if not self.is_ours:
+            self._pending.clear()
             return
         pending, self._pending = self._pending, []
         if pending:

@@ -26,32 +26,37 @@ def _directory() -> Path:
 @cache
 def signing_key() -> bytes:
     """The key, made on first use. Without a home to keep it in, it lives as long as the process."""
-    path = _directory() / "signing-key"
     try:
-        return _read(path)
-    except OSError:
-        pass
+        path = _directory() / "signing-key"
+        return _read(path) or _make(path)
+    except (OSError, RuntimeError):  # pathlib says RuntimeError where there is no home
+        return secrets.token_bytes(_LENGTH)
+
+
+def _make(path: Path) -> bytes:
     key = secrets.token_bytes(_LENGTH)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(key)
-        try:
+            os.fsync(descriptor)
+        if path.exists():  # it is damaged: nobody can sign with it any more
+            temporary.replace(path)
+        else:
             os.link(temporary, path)  # the first process to come here wins
-        except FileExistsError:
-            return _read(path)
-        finally:
-            temporary.unlink()
-    except OSError:
+    except FileExistsError:
         pass
-    return key
+    finally:
+        temporary.unlink(missing_ok=True)
+    return _read(path) or key
 
 
-def _read(path: Path) -> bytes:
-    key = path.read_bytes()
-    if len(key) != _LENGTH:
-        message = f"{path} is damaged"
-        raise OSError(message)
-    return key
+def _read(path: Path) -> bytes | None:
+    """The key; ``None`` if there is none, or none that is whole."""
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    return key if len(key) == _LENGTH else None

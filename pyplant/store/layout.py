@@ -5,24 +5,26 @@ from __future__ import annotations
 import json
 import os
 import uuid
-import warnings
 from pathlib import Path
+from typing import Any
 
 from pyplant.engine.digest import digest_bytes
-from pyplant.errors import DamageWarning, FormatError, PlantDirError
+from pyplant.errors import DamageWarning, FormatError, PlantDirError, StoreError, warn
 from pyplant.store.files import Files
 
-__all__ = ["FORMAT", "open_plant"]
+__all__ = ["FORMAT", "PARTS", "open_plant"]
 
 FORMAT = 1
 """Version of everything below a plant directory."""
 
-_PARTS = frozenset({"FORMAT", "CACHEDIR.TAG", "objects", "journal", "claims", "leases", "tmp", "quarantine"})
+PARTS = frozenset({"FORMAT", "CACHEDIR.TAG", "objects", "journal", "claims", "leases", "tmp", "quarantine"})
+"""What a plant directory holds."""
 _CACHEDIR_TAG = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n"
     b"# This directory holds results that PyPlant can compute again.\n"
 )
 _ANYBODY_MAY_WRITE = 0o002
+_LONGEST = 4096  # bytes of FORMAT
 
 
 def open_plant(files: Files, root: Path) -> None:
@@ -36,23 +38,44 @@ def open_plant(files: Files, root: Path) -> None:
         If a later version made it. Nothing was written.
     """
     try:
-        if root.exists() and not root.is_dir():
-            message = f"{root} is a file; a plant needs a directory of its own."
-            raise PlantDirError(message)
-        names = set(files.names(root))
-        if names:
+        if root.exists():
+            if not root.is_dir():
+                message = f"{root} is a file; a plant needs a directory of its own."
+                raise PlantDirError(message)
             _check_owner(files, root)
-            _check_names(root, names)
-        if "FORMAT" in names and _known_format(files, root):
-            _check_writable(root)
-            return
-        _make(files, root)
+        if not _is_ready(files, root):
+            _make(files, root)
+    except StoreError:
+        raise
     except PermissionError as error:
         message = f"The plant directory {root} is not writable: {error.strerror}. Choose another one."
         raise PlantDirError(message) from error
-    except (FileNotFoundError, NotADirectoryError, FileExistsError) as error:
-        message = f"The plant directory {root} cannot be made: {error.strerror}."
+    except OSError as error:
+        message = f"The plant directory {root} cannot be used: {error.strerror or error}. Choose another one."
         raise PlantDirError(message) from error
+
+
+def _is_ready(files: Files, root: Path) -> bool:
+    """Whether the directory is a plant of this version; ``False`` if it is to become one."""
+    # Whoever writes a journal has written FORMAT before: seen in this order, one that is
+    # being made by another process is never taken for one whose FORMAT was lost.
+    has_journal = any(name.endswith(".log") for name in files.names(root / "journal"))
+    names = set(files.names(root))
+    version = _version(files, root) if "FORMAT" in names else None
+    if version is not None:
+        _check_version(root, version)
+        _check_writable(root)
+        return True
+    strange = sorted(names - PARTS)
+    if strange and not has_journal:
+        message = f"{root} holds other files ({', '.join(strange[:3])}); a plant needs a directory of its own."
+        raise PlantDirError(message)
+    if has_journal or "FORMAT" in names:
+        warn(
+            DamageWarning,
+            f"{root / 'FORMAT'} was damaged or missing and is written anew; the journal is as it was.",
+        )
+    return False
 
 
 def _check_owner(files: Files, root: Path) -> None:
@@ -71,40 +94,30 @@ def _check_owner(files: Files, root: Path) -> None:
         raise PlantDirError(message)
 
 
-def _check_names(root: Path, names: set[str]) -> None:
-    if "FORMAT" in names or {"journal", "CACHEDIR.TAG"} & names:
-        return
-    strange = sorted(names - _PARTS)
-    if strange:
-        message = f"{root} holds other files ({', '.join(strange[:3])}); a plant needs a directory of its own."
-        raise PlantDirError(message)
-
-
 def _check_writable(root: Path) -> None:
     if not os.access(root, os.W_OK | os.X_OK):
         message = f"The plant directory {root} is not writable. Choose another one."
         raise PlantDirError(message)
 
 
-def _known_format(files: Files, root: Path) -> bool:
-    """Whether the format is ours; ``False`` if the file is damaged and must be made again."""
+def _version(files: Files, root: Path) -> Any:
+    """What ``FORMAT`` says; ``None`` if it is damaged."""
     try:
-        check, _, body = files.read(root / "FORMAT").decode().strip().partition(" ")
+        check, _, body = files.read(root / "FORMAT", limit=_LONGEST).decode().strip().partition(" ")
         if digest_bytes(body.encode())[:16] != check:
-            raise ValueError(check)
-        version = json.loads(body)["format"]
+            return None
+        return json.loads(body)["format"]
     except (ValueError, KeyError, TypeError):
-        warnings.warn(
-            f"{root / 'FORMAT'} was damaged and is written anew; the journal is intact.", DamageWarning, stacklevel=5
-        )
-        return False
+        return None
+
+
+def _check_version(root: Path, version: Any) -> None:
     if version != FORMAT:
         message = (
             f"The plant {root} has format {version}, and this version of PyPlant knows format {FORMAT}. "
             f"Upgrade PyPlant, or choose another directory; nothing was changed."
         )
         raise FormatError(message)
-    return True
 
 
 def _make(files: Files, root: Path) -> None:
@@ -118,8 +131,10 @@ def _make(files: Files, root: Path) -> None:
     for name, content in contents.items():
         temporary = root / "tmp" / f"{name}-{uuid.uuid4().hex[:8]}"
         writer = files.create(temporary)
-        writer.write(content)
-        writer.sync()
-        writer.close()
+        try:
+            writer.write(content)
+            writer.sync()
+        finally:
+            writer.close()
         files.rename(temporary, root / name)
     files.sync_directory(root)

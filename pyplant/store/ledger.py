@@ -6,7 +6,8 @@ a plant costs no more than reading its lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,16 @@ from pyplant.store.files import Identity
 from pyplant.store.journal import Entry, Journal
 
 __all__ = ["Ledger"]
+
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What parsing a payload raises that this version did not write."""
+
+_DAY = 86400.0
+_IN_A_LINE = 1000  # traces forgotten by one line
+
+
+Rank = tuple[int, str]
+"""A place among all lines of the journal: number and writer."""
 
 
 class Ledger:
@@ -35,17 +46,26 @@ class Ledger:
         self._traces: dict[str, list[Trace]] = {}
         self._by_reactor: dict[str, list[Trace]] | None = None
         self._forgotten: dict[str, int] = {}
+        self._evicted: set[Rank] = set()
+        self._used: dict[Rank, tuple[Rank, float]] = {}
         self._parts: dict[str, Entry] = {}
         self._records: dict[str, Entry] = {}
-        self._identities: dict[str, Identity] = {}
-        self._inputs: dict[str, list[Any]] = {}
+        self._identities: dict[str, Entry] = {}
+        self._inputs: dict[str, Entry] = {}
         self._nondeterministic: set[str] = set()
         self.state: set[tuple[str, str]] = set()
+        self.known_damage = 0
+        """Damaged lines of the journal that were told and need not be told again."""
+        self.unknown_traces = 0
+        """Traces that a later version wrote; nobody here can say what they need."""
 
     def refresh(self) -> None:
-        """Take in what other processes wrote meanwhile."""
-        for entry in self._journal.news():
-            self._take(entry)
+        """Take in what other processes wrote meanwhile, oldest first."""
+        for entry in sorted(self._journal.news(), key=_rank):
+            try:
+                self._take(entry)
+            except _UNREADABLE:
+                continue  # of a kind this version does not know: as if it were not there
 
     def _take(self, entry: Entry) -> None:
         match entry.kind:
@@ -56,9 +76,9 @@ class Ledger:
             case "n":
                 self._records[entry.key] = entry
             case "i":
-                self._identities[entry.key] = tuple(entry.payload())
+                self._identities[entry.key] = entry
             case "f":
-                self._inputs[entry.key] = entry.payload()
+                self._inputs[entry.key] = entry
             case "s":
                 self.state |= {(owner, name) for owner, name in entry.payload()}
             case "d":
@@ -66,6 +86,14 @@ class Ledger:
             case "x":
                 for name in entry.payload():
                     self._forget(name, entry.number)
+            case "e":
+                self._evicted |= {(int(number), str(writer)) for number, writer in entry.payload()}
+                self._trees.clear()
+            case "k":
+                self.known_damage = max(self.known_damage, int(entry.payload()))
+            case "u":
+                for number, writer, when in entry.payload():
+                    self._used[int(number), str(writer)] = (entry.number, entry.writer), float(when)
 
     def _append(self, kind: str, key: str, payload: Any) -> Entry:
         entry = self._journal.append(kind, key, payload)
@@ -90,16 +118,17 @@ class Ledger:
         for entry in self._unparsed.pop(fingerprint, ()):
             try:
                 trace = Trace.from_json(entry.payload(), entry.number, entry.writer)
-            except (ValueError, KeyError, TypeError):
-                continue  # of a kind this version does not know: as if it were not there
+            except _UNREADABLE:
+                self.unknown_traces += 1
+                continue
             self._traces.setdefault(fingerprint, []).append(trace)
             if self._by_reactor is not None:
                 self._by_reactor.setdefault(trace.reactor, []).append(trace)
-            tree = self._trees.get(fingerprint)
-            if tree is not None and self._is_kept(trace):
-                tree.add(trace)
+            self._trees.pop(fingerprint, None)  # it may be older than what the tree holds
 
     def _is_kept(self, trace: Trace) -> bool:
+        if trace.rank in self._evicted:
+            return False
         forgotten = self._forgotten
         if not forgotten:
             return True
@@ -134,9 +163,16 @@ class Ledger:
         found = [trace for trace in self.traces() if trace.output(name) is not None]
         return sorted(found, key=lambda trace: trace.rank, reverse=True)
 
-    def add_trace(self, trace: Trace) -> Trace:
-        """Keep a trace; it becomes the newest."""
+    def add_trace(self, trace: Trace, *, sync: bool = False) -> Trace:
+        """Keep a trace; it becomes the newest, once it is written.
+
+        Raises
+        ------
+        OSError
+            If it could not be written; it is not kept then.
+        """
         entry = self._journal.append("t", trace.fingerprint, trace.to_json())
+        self._journal.flush(sync=sync)
         self._parse(trace.fingerprint)
         numbered = replace(trace, number=entry.number, writer=entry.writer)
         self._traces.setdefault(trace.fingerprint, []).append(numbered)
@@ -148,8 +184,19 @@ class Ledger:
         return numbered
 
     def forget(self, full_name: str, fingerprint: str) -> None:
-        """Forget every trace of a reactor, under its name and under its present code."""
-        self._append("x", "-", [full_name, fingerprint])
+        """Forget every trace of a reactor, under its name and under its present code.
+
+        Durable when this returns.
+
+        Raises
+        ------
+        OSError
+            If it could not be written.
+        """
+        self.refresh()  # only what has a lower number is forgotten
+        entry = self._journal.append("x", "-", [full_name, fingerprint])
+        self._journal.flush(sync=True)
+        self._take(entry)
 
     def was_forgotten(self, full_name: str) -> bool:
         """Whether a reactor has no trace because it was invalidated."""
@@ -159,6 +206,56 @@ class Ledger:
         self._forgotten[full_name] = max(number, self._forgotten.get(full_name, 0))
         self._trees.clear()
 
+    def evict(self, traces: Iterable[Trace]) -> None:
+        """Forget these traces and no others; durable when this returns.
+
+        Raises
+        ------
+        OSError
+            If it could not be written.
+        """
+        ranks = sorted(trace.rank for trace in traces)
+        lines = [ranks[start : start + _IN_A_LINE] for start in range(0, len(ranks), _IN_A_LINE)]
+        entries = [self._journal.append("e", "-", line) for line in lines]
+        self._journal.flush(sync=True)
+        for entry in entries:
+            self._take(entry)
+
+    # ------------------------------------------------------------------ use
+
+    def note_used(self, traces: Collection[Trace], now: float | None = None) -> None:
+        """Note that these traces verified, so that retention knows what is current.
+
+        Written once a day for each, and whenever another execution of the reactor would
+        seem the more recent one.
+
+        Parameters
+        ----------
+        traces
+            Those that a run found up to date.
+        now
+            Seconds since the epoch.
+        """
+        now = time.time() if now is None else now
+        noted = [[*trace.rank, round(now)] for trace in traces if self._is_news(trace, now)]
+        if noted:
+            self._append("u", "-", noted)
+
+    def _is_news(self, trace: Trace, now: float) -> bool:
+        if now - self.last_used(trace) > _DAY:
+            return True
+        return self.recency(trace) < max(map(self.recency, self.of_reactor(trace.reactor)), default=trace.rank)
+
+    def last_used(self, trace: Trace) -> float:
+        """When a trace was made or last noted as used, in seconds since the epoch."""
+        _, when = self._used.get(trace.rank, (None, 0.0))
+        return max(when, trace.finished)
+
+    def recency(self, trace: Trace) -> Rank:
+        """Orders traces by when they were made or last noted as used, without clocks."""
+        used, _ = self._used.get(trace.rank, (trace.rank, 0.0))
+        return max(used, trace.rank)
+
     # ------------------------------------------------------------------ code
 
     def get_part(self, digest: str) -> CodePart | None:
@@ -166,7 +263,7 @@ class Ledger:
         entry = self._parts.get(digest)
         try:
             return None if entry is None else CodePart.from_json(entry.payload())
-        except (ValueError, KeyError, TypeError):
+        except _UNREADABLE:
             return None
 
     def put_part(self, digest: str, part: CodePart) -> None:
@@ -176,7 +273,10 @@ class Ledger:
     def record(self, digest: str) -> Record | None:
         """What a fingerprint was made of."""
         entry = self._records.get(digest)
-        return None if entry is None else Record.from_json(entry.payload())
+        try:
+            return None if entry is None else Record.from_json(entry.payload())
+        except _UNREADABLE:
+            return None
 
     def put_records(self, records: dict[str, Record]) -> None:
         """Keep what fingerprints were made of; those known already are left alone."""
@@ -191,19 +291,31 @@ class Ledger:
 
     def identity(self, stored: str) -> Identity | None:
         """The identity of an object's file when it was last hashed."""
-        return self._identities.get(stored)
+        entry = self._identities.get(stored)
+        try:
+            return None if entry is None else tuple(entry.payload())
+        except _UNREADABLE:
+            return None
 
-    def put_identity(self, stored: str, identity: Identity) -> None:
-        """Note the identity of an object's file that was just hashed."""
-        self._append("i", stored, identity)
+    def put_identity(self, stored: str, identity: Identity | None) -> None:
+        """Note the identity of an object's file that was just hashed; ``None`` withdraws the note."""
+        self._append("i", stored, identity or ())
 
     def input_file(self, key: str) -> list[Any] | None:
         """What was noted about an input file."""
-        return self._inputs.get(key)
+        entry = self._inputs.get(key)
+        try:
+            return None if entry is None else list(entry.payload())
+        except _UNREADABLE:
+            return None
 
     def put_input_file(self, key: str, noted: list[Any]) -> None:
         """Note the identity and digest of an input file."""
         self._append("f", key, noted)
+
+    def put_known_damage(self, lines: int) -> None:
+        """Remember how many damaged lines of the journal were told."""
+        self._append("k", "-", lines)
 
     def is_nondeterministic(self, full_name: str) -> bool:
         """Whether a reactor once gave another value for the same inputs."""
@@ -213,3 +325,7 @@ class Ledger:
         """Remember that a reactor gave another value for the same inputs."""
         if full_name not in self._nondeterministic:
             self._append("d", "-", full_name)
+
+
+def _rank(entry: Entry) -> Rank:
+    return entry.number, entry.writer

@@ -8,12 +8,14 @@ object that is not what was written goes to quarantine and counts as missing.
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import re
 import socket
 import threading
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,10 @@ from blake3 import blake3
 
 from pyplant.engine.digest import DIGEST_BYTES
 from pyplant.errors import DamagedError
-from pyplant.store.files import Files, Writer
+from pyplant.store.files import Files, Writer, place
 from pyplant.store.ledger import Ledger
 
-__all__ = ["INLINE_LIMIT", "HashingSink", "ObjectStore", "hash_file"]
+__all__ = ["INLINE_LIMIT", "HashingSink", "ObjectStore", "hash_file", "is_object_name", "safe_suffix", "scratch_name"]
 
 INLINE_LIMIT = 2048
 """Values of so few bytes are kept in the journal itself."""
@@ -32,12 +34,14 @@ INLINE_LIMIT = 2048
 _CHUNK = 1 << 23
 _THREAD_FROM = 1 << 21
 _SUFFIX = re.compile(r"(\.[a-z0-9]{1,12}){0,3}")
+_NAME = re.compile(rf"[0-9a-f]{{{2 * DIGEST_BYTES}}}{_SUFFIX.pattern}")
 
 
-def hash_file(path: Path) -> str:
+def hash_file(path: Path, files: Files | None = None) -> str:
     """The digest of a file's content, in bounded memory."""
     hasher = blake3(max_threads=blake3.AUTO)
-    hasher.update_mmap(path)
+    for chunk in (files or Files()).chunks(path):
+        hasher.update(chunk)
     return hasher.hexdigest(length=DIGEST_BYTES)
 
 
@@ -59,7 +63,8 @@ class HashingSink:
 
     def write(self, data: bytes | memoryview) -> int:
         """Append bytes, which must not change until the sink is finished."""
-        view = memoryview(data).cast("B") if len(data) else memoryview(b"")
+        view = memoryview(data)
+        view = view.cast("B") if view.nbytes else memoryview(b"")
         self.size += len(view)
         if self._stream is None:
             if self.size <= INLINE_LIMIT:
@@ -141,7 +146,6 @@ class ObjectStore:
         self._ledger = ledger
         self._scratch: Path | None = None
         self._scratch_pid = 0
-        self._made: set[Path] = set()
         self.unsynced: set[Path] = set()
 
     # ------------------------------------------------------------------ scratch
@@ -149,10 +153,9 @@ class ObjectStore:
     def scratch_path(self, suffix: str = "") -> Path:
         """A new path in private scratch, on the same file system as the objects."""
         if self._scratch is None or self._scratch_pid != os.getpid():
-            name = f"{_safe(socket.gethostname())}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-            self._scratch = self._root / "tmp" / name
+            self._scratch = self._root / "tmp" / scratch_name(os.getpid())
             self._scratch_pid = os.getpid()
-            self._files.make_directory(self._scratch)
+        self._files.make_directory(self._scratch)
         return self._scratch / f"{uuid.uuid4().hex}{safe_suffix(suffix)}"
 
     def clear_scratch(self) -> None:
@@ -166,45 +169,86 @@ class ObjectStore:
     def hash(self, path: Path) -> tuple[str, int]:
         """Digest and size of a finished file."""
         identity = self._files.identity(path)
-        return hash_file(path), identity[2] if identity else 0
+        if identity is None:
+            raise FileNotFoundError(errno.ENOENT, "there is no regular file of this name", str(path))
+        return hash_file(path, self._files), identity[2]
 
     def publish(self, path: Path, digest: str, suffix: str, *, read_only: bool = False) -> str:
         """Give a finished file its name; returns it.
 
-        A file of that name is replaced: the new one is known to be good.
+        A file of that name is replaced: the new one is known to be good, and is young, so
+        that nobody takes it for a leftover.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or failing; the file is then gone.
         """
         stored = digest + safe_suffix(suffix)
         target = self.path(stored)
-        if target.parent not in self._made:
+        try:
+            self._files.protect(path, read_only=read_only)
+            if self._files.identity(target) is not None:
+                self._files.sync_file(path)  # what is there may have survived a power cut already
             self._files.make_directory(target.parent)
-            self._made.add(target.parent)
-        if read_only:
-            self._files.protect(path)
-        self._files.rename(path, target)
+            self._rename(path, stored)
+        except BaseException:
+            self._files.unlink(path)
+            raise
         identity = self._files.identity(target)
         if identity is not None:
             self._ledger.put_identity(stored, identity)
         self.unsynced.add(target)
         return stored
 
+    def _rename(self, path: Path, stored: str) -> None:
+        try:
+            self._files.rename(path, self.path(stored))
+        except IsADirectoryError:  # nothing of ours
+            self.quarantine(stored)
+            self._files.rename(path, self.path(stored))
+
     def sync(self) -> None:
-        """Bring all objects written so far to the disk, then their names."""
-        unsynced, self.unsynced = self.unsynced, set()
-        for path in sorted(unsynced):
-            if self._files.identity(path) is not None:
-                self._files.sync_file(path)
-        parents = {path.parent for path in unsynced}
-        for directory in sorted(parents | {parent.parent for parent in parents}):
-            self._files.sync_directory(directory)
+        """Bring all objects written so far to the disk, then their names.
+
+        Raises
+        ------
+        OSError
+            If that failed. Nobody knows then what is on the disk, so these objects are
+            hashed again when they are read.
+        """
+        unsynced, self.unsynced = sorted(self.unsynced), set()
+        try:
+            for path in unsynced:
+                if self._files.identity(path) is not None:
+                    self._files.sync_file(path)
+            parents = {path.parent for path in unsynced}
+            for directory in sorted(parents | {parent.parent for parent in parents}):
+                self._files.sync_directory(directory)
+        except OSError:
+            for path in unsynced:
+                self._ledger.put_identity(path.name, None)
+            raise
 
     # ------------------------------------------------------------------ reading
 
     def path(self, stored: str) -> Path:
-        """Where an object is, or would be."""
+        """Where an object is, or would be.
+
+        Raises
+        ------
+        pyplant.errors.DamagedError
+            If no object can have this name; a plant from elsewhere may name anything.
+        """
+        if not is_object_name(stored):
+            message = f"{stored!r} is not the name of an object."
+            raise DamagedError(message)
         return self._root / "objects" / stored[:2] / stored
 
     def has(self, stored: str, size: int) -> bool:
         """Whether an object seems to be there; its content is not looked at."""
+        if not is_object_name(stored):
+            return False
         identity = self._files.identity(self.path(stored))
         return identity is not None and identity[2] == size
 
@@ -224,9 +268,10 @@ class ObjectStore:
         noted = self._ledger.identity(stored)
         if identity[2] == size and noted == identity:
             return path
-        if identity[2] != size or hash_file(path) != stored.partition(".")[0]:
-            self.quarantine(stored)
-            message = f"Object {stored} was damaged on disk; it is now in {self._root / 'quarantine'}."
+        if identity[2] != size or hash_file(path, self._files) != stored.partition(".")[0]:
+            with suppress(OSError):  # it is damaged wherever it lies
+                self.quarantine(stored)
+            message = f"Object {stored} was damaged on disk; what was found there is in {self._root / 'quarantine'}."
             raise DamagedError(message)
         self._ledger.put_identity(stored, identity)
         return path
@@ -254,10 +299,17 @@ class ObjectStore:
         return found
 
 
+def is_object_name(name: str) -> bool:
+    """Whether an object can have this name."""
+    return _NAME.fullmatch(name) is not None
+
+
 def safe_suffix(suffix: str) -> str:
     """A file name's ending, if it is harmless; else none."""
     return suffix if _SUFFIX.fullmatch(suffix) else ""
 
 
-def _safe(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "-", text.lower())[:32]
+def scratch_name(pid: int, nonce: str | None = None) -> str:
+    """Name of the private scratch of a process here: ``host-place-pid-nonce``."""
+    host = re.sub(r"[^a-z0-9]", "-", socket.gethostname().lower())[:32]
+    return f"{host}-{place()}-{pid}-{nonce or uuid.uuid4().hex[:8]}"

@@ -86,6 +86,16 @@ class Shelf:
         """The metadata, with a signature if loading this format runs code."""
         return {**metadata, "signature": _signature(digest)} if spec.name in _RUNS_CODE else metadata
 
+    def trusts(self, ingredient: Ingredient) -> bool:
+        """Whether loading an ingredient runs no code, or code that this user stored."""
+        if ingredient.format not in _RUNS_CODE or self._trust:
+            return True
+        digest = ingredient.object.partition(".")[0]
+        if ingredient.inline is not None:
+            digest = blake3(ingredient.inline).hexdigest(length=DIGEST_BYTES)
+        signature = str(ingredient.metadata.get("signature", ""))
+        return hmac.compare_digest(signature.encode(), _signature(digest).encode())
+
     def parse(self, ingredient: Ingredient, buffer: Any) -> Any:
         """The value of an ingredient whose bytes are in memory or mapped."""
         spec = self._permitted(ingredient)
@@ -94,6 +104,8 @@ class Shelf:
             raise DamagedError(message)
         try:
             return spec.parse(buffer, ingredient.metadata)
+        except MemoryError:
+            raise  # says nothing about what is stored
         except Exception as error:
             raise _no_longer_loads(ingredient, error) from error
 
@@ -102,17 +114,14 @@ class Shelf:
         spec = self._permitted(ingredient)
         try:
             return spec.load(path, ingredient.metadata)
+        except MemoryError:
+            raise  # says nothing about what is stored
         except Exception as error:
             raise _no_longer_loads(ingredient, error) from error
 
     def _permitted(self, ingredient: Ingredient) -> IngredientSpec:
         spec = self.spec(ingredient.format)
-        if spec.name not in _RUNS_CODE or self._trust:
-            return spec
-        digest = ingredient.object.partition(".")[0]
-        if ingredient.inline is not None:
-            digest = blake3(ingredient.inline).hexdigest(length=DIGEST_BYTES)
-        if hmac.compare_digest(str(ingredient.metadata.get("signature", "")), _signature(digest)):
+        if self.trusts(ingredient):
             return spec
         message = (
             f"Ingredient {ingredient.name!r} was pickled by another user, so loading it could run their code. "

@@ -7,12 +7,15 @@ outputs of one execution, or none.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyplant.engine.digest import digest_bytes
 from pyplant.engine.trace import Trace
 from pyplant.errors import (
     DamageWarning,
@@ -24,8 +27,8 @@ from pyplant.ingredient import Ingredient
 from pyplant.specs.base import IngredientSpec, StreamSpec
 from pyplant.store.files import Files
 from pyplant.store.journal import Journal
-from pyplant.store.ledger import Ledger
 from pyplant.store.layout import open_plant
+from pyplant.store.ledger import Ledger
 from pyplant.store.objects import HashingSink, ObjectStore
 from pyplant.store.shelf import Shelf
 
@@ -67,7 +70,7 @@ class Warehouse:
     """
 
     def __init__(self, root: Path, *, files: Files | None = None, trust: bool = False) -> None:
-        self.root = root
+        self.root = root = root.absolute()  # the working directory may change
         self.files = files or Files()
         open_plant(self.files, root)
         self.journal = Journal(self.files, root / "journal")
@@ -76,7 +79,7 @@ class Warehouse:
         self.shelf = Shelf(trust=trust)
         self._unsynced_seconds = 0.0
         self.ledger.refresh()
-        if self.journal.damaged_lines:
+        if self.journal.damaged_lines > self.ledger.known_damage:
             warn(
                 DamageWarning,
                 f"{self.journal.damaged_lines} lines of the journal in {root} were damaged; what they "
@@ -132,30 +135,40 @@ class Warehouse:
             )
             raise NotAllocatedError(message)
         path = self.objects.scratch_path(spec.suffix)
-        if not isinstance(spec, StreamSpec):
-            metadata = spec.save(value, path)
-            return self._keep_file(spec, name, path, metadata)
+        try:
+            if isinstance(spec, StreamSpec):
+                return self._save_stream(spec, name, value, path)
+            return self._keep_file(spec, name, path, spec.save(value, path))
+        except BaseException:
+            with suppress(OSError):  # what is half-written may be what fills the disk
+                self.files.unlink(path)
+            raise
+
+    def _save_stream(self, spec: StreamSpec, name: str, value: Any, path: Path) -> Ingredient:
         sink = HashingSink(self.files, path)
         try:
-            metadata = spec.dump(value, sink)
+            metadata = _plain(spec, spec.dump(value, sink))
+            value_digest = spec.digest_value(value)
             digest, content = sink.finish()
         except BaseException:
             sink.abandon()
             raise
+        value_digest = value_digest or _value_digest(spec, digest, metadata)
         metadata = self.shelf.signed(spec, digest, metadata)
-        value_digest = spec.digest_value(value) or digest
         if content is not None:
             return Ingredient(name, spec.name, value_digest, "", sink.size, metadata, content)
         stored = self.objects.publish(path, digest, spec.suffix)
         return Ingredient(name, spec.name, value_digest, stored, sink.size, metadata)
 
     def _keep_file(self, spec: IngredientSpec, name: str, path: Path, metadata: dict[str, Any]) -> Ingredient:
-        value_digest = spec.digest(path, metadata)
+        metadata = _plain(spec, metadata)
+        own_digest = spec.digest(path, metadata)
         digest, size = self.objects.hash(path)
+        value_digest = own_digest or _value_digest(spec, digest, metadata)
         metadata = self.shelf.signed(spec, digest, metadata)
         suffix = str(metadata.get("suffix", spec.suffix))
         stored = self.objects.publish(path, digest, suffix, read_only=spec.name == "file")
-        return Ingredient(name, spec.name, value_digest or stored, stored, size, metadata)
+        return Ingredient(name, spec.name, value_digest, stored, size, metadata)
 
     # ------------------------------------------------------------------ allocating
 
@@ -221,8 +234,7 @@ class Warehouse:
         sync = self._unsynced_seconds >= _SYNC_AFTER
         if sync:
             self.objects.sync()
-        numbered = self.ledger.add_trace(trace)
-        self.journal.flush(sync=sync)
+        numbered = self.ledger.add_trace(trace, sync=sync)
         if sync:
             self._unsynced_seconds = 0.0
         return numbered
@@ -239,3 +251,21 @@ class Warehouse:
             _log.warning("The end of the journal in %s could not be written: %s", self.root, error)
         self.objects.clear_scratch()
 
+
+def _plain(spec: IngredientSpec, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Metadata as it comes back from the journal, so that a value loads the same either way."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(metadata))
+    except (TypeError, ValueError) as error:
+        message = f"Spec {spec.name!r} returned metadata that JSON cannot hold: {error}."
+        raise UnsavableError(message) from error
+    return plain
+
+
+def _value_digest(spec: IngredientSpec, digest: str, metadata: dict[str, Any]) -> str:
+    """The digest of a value whose spec has none of its own.
+
+    Equal bytes in two formats, or under two shapes, are two values.
+    """
+    meaning = json.dumps([spec.name, digest, metadata], sort_keys=True)
+    return digest_bytes(meaning.encode())

@@ -1,0 +1,305 @@
+"""Checking all that is stored, in terms of ingredients.
+
+Every object that a kept execution names is read and hashed, in bounded memory. The check
+goes on past whatever it cannot read. Repairing puts damaged objects aside and forgets the
+executions that name them, so that these values are computed again when they are needed;
+it never deletes a value, and touches nothing that it does not know.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+
+from pyplant.engine.trace import Trace
+from pyplant.ingredient import Ingredient
+from pyplant.store.journal import Journal
+from pyplant.store.layout import PARTS
+from pyplant.store.objects import hash_file, is_object_name
+from pyplant.store.retention import forgotten_scratch
+from pyplant.store.warehouse import Warehouse
+
+__all__ = ["Audit", "Finding", "Problem", "audit"]
+
+_FAN_OUT = re.compile(r"[0-9a-f]{2}")
+
+
+class Problem(Enum):
+    """What can be wrong with a plant."""
+
+    DAMAGED = "damaged"
+    """A stored value is not what was written."""
+    MISSING = "missing"
+    """A stored value is gone, or something else stands in its place."""
+    UNREADABLE = "unreadable"
+    """The disk does not give a stored value back."""
+    UNTRUSTED = "untrusted"
+    """Loading a value could run another user's code."""
+    JOURNAL = "journal"
+    """Lines of the journal are not what was written."""
+    FOREIGN = "foreign"
+    """A file that no version of this library puts there."""
+    ORPHANS = "orphans"
+    """Stored values that no result names; runs that were killed leave them."""
+    SCRATCH = "scratch"
+    """Scratch of processes that died."""
+
+
+_LOST = frozenset({Problem.DAMAGED, Problem.MISSING, Problem.UNREADABLE})
+_HARMLESS = frozenset({Problem.ORPHANS, Problem.SCRATCH})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Attributes
+    ----------
+    problem
+        What it is.
+    text
+        The same for people.
+    ingredient, reactor
+        The value concerned and who made it; empty where there is none.
+    object
+        Name of the stored bytes; empty where there are none.
+    """
+
+    problem: Problem
+    text: str
+    ingredient: str = ""
+    reactor: str = ""
+    object: str = ""
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether it costs room and nothing else."""
+        return self.problem in _HARMLESS
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What a check found; iterating gives the findings.
+
+    Attributes
+    ----------
+    findings
+        In no particular order; none if all is well.
+    objects, size
+        Number and bytes of the stored values that were read.
+    repaired
+        Whether what was lost has been forgotten.
+    """
+
+    findings: tuple[Finding, ...]
+    objects: int = 0
+    size: int = 0
+    repaired: bool = False
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing worse than leftovers was found."""
+        return all(finding.is_harmless for finding in self.findings)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    def __str__(self) -> str:
+        checked = f"{self.objects} stored value{'' if self.objects == 1 else 's'} checked"
+        if not self.findings:
+            return f"{checked}; all is well."
+        lines = [f"{checked}; {len(self.findings)} finding{'' if len(self.findings) == 1 else 's'}:"]
+        lines += [f"  {finding}" for finding in self.findings]
+        if any(finding.problem in _LOST for finding in self.findings):
+            lines.append(
+                "Forgotten; they are computed again when they are needed."
+                if self.repaired
+                else "plant.fsck(repair=True) forgets what is lost, so that it is computed again."
+            )
+        return "\n".join(lines)
+
+
+def audit(warehouse: Warehouse, *, repair: bool = False, now: float | None = None) -> Audit:
+    """Check a plant.
+
+    Parameters
+    ----------
+    warehouse
+        Of the plant.
+    repair
+        Whether to put damaged values aside, forget the executions that lost a value, and
+        delete the scratch of dead processes.
+    now
+        Seconds since the epoch.
+
+    Raises
+    ------
+    OSError
+        If a repair could not be written.
+    """
+    auditor = _Auditor(warehouse, time.time() if now is None else now, repair=repair)
+    return Audit(tuple(auditor.findings()), auditor.objects, auditor.size, repair)
+
+
+class _Auditor:
+    def __init__(self, warehouse: Warehouse, now: float, *, repair: bool) -> None:
+        self._warehouse = warehouse
+        self._ledger = warehouse.ledger
+        self._files = warehouse.files
+        self._root = warehouse.root
+        self._now = now
+        self._repair = repair and warehouse.journal.is_ours
+        self.objects = 0
+        self.size = 0
+
+    def findings(self) -> Iterator[Finding]:
+        self._ledger.refresh()
+        yield from self._journal()
+        users: dict[str, list[tuple[Trace, Ingredient]]] = {}
+        for trace in self._ledger.traces():
+            for output in trace.outputs:
+                users.setdefault(output.object, []).append((trace, output))
+        yield from self._untrusted(users)
+        users.pop("", None)  # inline values: the journal's checksums cover them
+        for stored, named in sorted(users.items()):
+            yield from self._object(stored, named)
+        yield from self._orphans()
+        yield from self._foreign()
+        yield from self._scratch()
+        self._warehouse.flush()
+
+    # ------------------------------------------------------------------ values
+
+    def _object(self, stored: str, named: list[tuple[Trace, Ingredient]]) -> Iterator[Finding]:
+        problem = self._problem(stored, {output.size for _, output in named})
+        if problem is None:
+            return
+        yield from _lost(problem, stored, named)
+        if self._repair:
+            if problem is Problem.DAMAGED:
+                with suppress(OSError):  # damaged wherever it lies
+                    self._warehouse.objects.quarantine(stored)
+            self._ledger.evict([trace for trace, _ in named])
+
+    def _problem(self, stored: str, sizes: set[int]) -> Problem | None:
+        if not is_object_name(stored):
+            return Problem.MISSING
+        path = self._warehouse.objects.path(stored)
+        identity = self._files.identity(path)
+        if identity is None:
+            return Problem.MISSING
+        self.objects += 1
+        self.size += identity[2]
+        if sizes != {identity[2]}:
+            return Problem.DAMAGED
+        try:
+            digest = hash_file(path, self._files)
+        except FileNotFoundError:
+            return Problem.MISSING
+        except OSError:
+            return Problem.UNREADABLE
+        if digest != stored.partition(".")[0]:
+            return Problem.DAMAGED
+        if self._ledger.identity(stored) != identity:
+            self._ledger.put_identity(stored, identity)
+        return None
+
+    def _untrusted(self, users: dict[str, list[tuple[Trace, Ingredient]]]) -> Iterator[Finding]:
+        shelf = self._warehouse.shelf
+        for stored, named in users.items():
+            strange = [(trace, output) for trace, output in named if not shelf.trusts(output)]
+            yield from _lost(Problem.UNTRUSTED, stored, strange)
+
+    # ------------------------------------------------------------------ the rest
+
+    def _journal(self) -> Iterator[Finding]:
+        journal = Journal(self._files, self._root / "journal")
+        for _ in journal.news():
+            pass
+        if journal.damaged_lines > self._ledger.known_damage:
+            yield Finding(
+                Problem.JOURNAL,
+                f"{_counted(journal.damaged_lines, 'line')} of the journal: damaged; what they recorded is "
+                f"computed again when it is needed.",
+            )
+            if self._repair:
+                self._ledger.put_known_damage(journal.damaged_lines)
+
+    def _orphans(self) -> Iterator[Finding]:
+        unnamed = self._warehouse.objects.sizes()
+        self._ledger.refresh()  # after the listing: what is named by now is none
+        for trace in self._ledger.traces():
+            for output in trace.outputs:
+                unnamed.pop(output.object, None)
+        orphans = [size for name, size in unnamed.items() if is_object_name(name)]
+        if orphans:
+            yield Finding(
+                Problem.ORPHANS,
+                f"{_counted(len(orphans), 'stored value')} of {sum(orphans)} bytes: named by no result; "
+                f"plant.gc() deletes what is older than a day.",
+            )
+
+    def _foreign(self) -> Iterator[Finding]:
+        for path in sorted(self._foreign_paths()):
+            yield Finding(Problem.FOREIGN, f"{path!r}: not a file of the plant; it is left alone.")
+
+    def _foreign_paths(self) -> Iterator[str]:
+        root, names = self._root, self._files.names
+        yield from (name for name in names(root) if name not in PARTS)
+        yield from (f"journal/{name}" for name in names(root / "journal") if not name.endswith(".log"))
+        for part in names(root / "objects"):
+            if not _FAN_OUT.fullmatch(part) or not self._files.is_directory(root / "objects" / part):
+                yield f"objects/{part}"
+                continue
+            for name in names(root / "objects" / part):
+                path = root / "objects" / part / name
+                if not is_object_name(name) or name[:2] != part or self._files.identity(path) is None:
+                    yield f"objects/{part}/{name}"
+
+    def _scratch(self) -> Iterator[Finding]:
+        dead = list(forgotten_scratch(self._files, self._root / "tmp", self._now))
+        if not dead:
+            return
+        done = "now deleted" if self._repair else "plant.gc() deletes it"
+        yield Finding(Problem.SCRATCH, f"Scratch of {_counted(len(dead), 'run')} that died: {done}.")
+        if self._repair:
+            for path in dead:
+                if self._files.is_directory(path):
+                    self._files.remove_tree(path)
+                else:
+                    self._files.unlink(path)
+
+
+def _lost(problem: Problem, stored: str, named: list[tuple[Trace, Ingredient]]) -> Iterator[Finding]:
+    """One finding for each ingredient that an object was, however many executions made it."""
+    newest: dict[tuple[str, str], Trace] = {}
+    for trace, output in named:
+        key = (trace.reactor, output.name)
+        if key not in newest or trace.rank > newest[key].rank:
+            newest[key] = trace
+    for (reactor, name), trace in sorted(newest.items()):
+        text = f"{name!r} of reactor {reactor.rpartition('.')[2]!r}, computed {_day(trace.finished)}: {problem.value}"
+        if problem is Problem.UNTRUSTED:
+            text += ": pickled by another user; it counts as missing unless the plant is opened with trust=True"
+        yield Finding(problem, text, name, reactor, stored)
+
+
+def _day(moment: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d", time.localtime(moment))
+    except (ValueError, OverflowError, OSError):
+        return "at an unknown time"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,337 @@
+"""What is kept: everything current, and as much history as there is room for.
+
+The rules
+---------
+- *Current* is the most recent execution of each reactor under each configuration that was
+  used within the grace period, whoever used it. Current executions and the objects they
+  name are never touched, however much room they take. The journal alone decides, so that
+  the reactors one notebook defines never cost another notebook its results.
+- The rest is *history*. If all objects together exceed ``max_size``, history goes, the
+  least recent first, until they fit. Recency is a place in the journal, not a time.
+- An execution is forgotten durably before its objects are deleted: whoever looks meanwhile
+  finds it with its values, or not at all.
+- What nothing names (objects of killed runs, scratch of dead processes, quarantine) goes
+  when it is old, since its owner may be about to name it.
+
+Readers in other processes hold no leases yet. Deleting under a reader is harmless: a map
+outlives its file's name, and a missing object is computed again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.errors import ConfigError
+from pyplant.store.files import Files
+from pyplant.store.ledger import Ledger
+from pyplant.store.objects import is_object_name, scratch_name
+from pyplant.store.warehouse import Warehouse
+
+__all__ = ["GRACE", "Collection", "collect", "forgotten_scratch", "parse_size", "stored_bytes"]
+
+GRACE = 7 * 86400.0
+"""Seconds for which something unused is left alone."""
+
+_OWNERLESS = 86400.0  # seconds after which what no result names has no owner
+_log = logging.getLogger("pyplant")
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
+_BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgtp]?)(i?)(?:b|bytes?)?\s*", re.IGNORECASE)
+_PID = re.compile(r"-(\d+)-([0-9a-f]{8})")
+
+
+def parse_size(size: str | float) -> int:
+    """Read a size such as ``"20 GB"``, ``"1.5 TiB"`` or a number of bytes.
+
+    Parameters
+    ----------
+    size
+        Units are decimal (``kB``, ``MB``, …) or binary (``KiB``, ``MiB``, …); case and
+        spaces do not matter.
+
+    Returns
+    -------
+    bytes
+        The size in bytes.
+
+    Raises
+    ------
+    pyplant.errors.ConfigError
+        If it cannot be read.
+    """
+    if isinstance(size, int | float) and not isinstance(size, bool) and 0 <= size < float("inf"):
+        return round(size)
+    found = _SIZE.fullmatch(size) if isinstance(size, str) else None
+    if found is None:
+        message = f"{size!r} is not a size. Write a number of bytes, or a text such as '20 GB' or '500 MiB'."
+        raise ConfigError(message)
+    number, unit, binary = found.groups()
+    units = _BINARY if binary else _UNITS
+    return round(float(number) * units[unit.lower()])
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What one collection removed.
+
+    Attributes
+    ----------
+    traces
+        Executions that were forgotten.
+    objects
+        Names of the stored values that were deleted.
+    leftovers
+        Names of the scratch and quarantined files that were deleted.
+    freed, kept
+        Bytes of stored values deleted and left.
+    """
+
+    traces: tuple[Trace, ...] = ()
+    objects: tuple[str, ...] = ()
+    leftovers: tuple[str, ...] = ()
+    freed: int = 0
+    kept: int = 0
+
+    def __str__(self) -> str:
+        if not (self.traces or self.objects or self.leftovers):
+            return f"Nothing to remove; {_shown(self.kept)} kept."
+        parts = [
+            _counted(len(self.traces), "old result"),
+            _counted(len(self.objects), "stored value"),
+            _counted(len(self.leftovers), "leftover"),
+        ]
+        removed = ", ".join(part for part in parts if part)
+        return f"Removed {removed}; {_shown(self.freed)} freed, {_shown(self.kept)} kept."
+
+
+def collect(
+    warehouse: Warehouse,
+    max_size: int,
+    *,
+    only_if_needed: bool = False,
+    now: float | None = None,
+    grace: float = GRACE,
+) -> Collection:
+    """Reclaim space; see the rules above.
+
+    Parameters
+    ----------
+    warehouse
+        Of the plant.
+    max_size
+        Bytes that objects may take together.
+    only_if_needed
+        Whether to do no more than bring objects below ``max_size``: sizes are then taken
+        from the journal, no directory is listed, and a failing disk is only logged.
+    now
+        Seconds since the epoch.
+    grace
+        Seconds for which what was used stays current.
+
+    Raises
+    ------
+    OSError
+        If the disk is failing. What was forgotten is computed again, nothing is wrong.
+    """
+    now = time.time() if now is None else now
+    if not warehouse.journal.is_ours:  # what a forked child forgets, nobody would know
+        return Collection(kept=stored_bytes(warehouse.ledger.traces()))
+    if not only_if_needed:
+        return _Collector(warehouse, now).everything(max_size, grace)
+    try:
+        return _Collector(warehouse, now).history(max_size, grace)
+    except OSError as error:
+        _log.warning("Old results in %s could not be removed: %s", warehouse.root, error)
+        return Collection(kept=stored_bytes(warehouse.ledger.traces()))
+
+
+def stored_bytes(traces: Iterable[Trace]) -> int:
+    """Bytes of all objects that these executions name, each counted once."""
+    return sum(_objects(traces).values())
+
+
+class _Collector:
+    def __init__(self, warehouse: Warehouse, now: float) -> None:
+        self._ledger = warehouse.ledger
+        self._objects = warehouse.objects
+        self._files = warehouse.files
+        self._root = warehouse.root
+        self._now = now
+
+    def history(self, max_size: int, grace: float) -> Collection:
+        kept = list(self._ledger.traces())
+        if stored_bytes(kept) <= max_size:
+            return Collection(kept=stored_bytes(kept))
+        outdated = _outdated(self._ledger, kept, max_size, self._now - grace)
+        if not outdated:
+            return Collection(kept=stored_bytes(kept))
+        self._ledger.evict(outdated)
+        self._ledger.refresh()  # somebody may have stored one of these values again
+        named = _objects(self._ledger.traces())
+        unnamed = {name: size for name, size in _objects(outdated).items() if name not in named}
+        deleted = [name for name in unnamed if self._delete_known(name)]
+        return Collection(
+            traces=tuple(outdated),
+            objects=tuple(deleted),
+            freed=sum(unnamed[name] for name in deleted),
+            kept=sum(named.values()),
+        )
+
+    def _delete_known(self, name: str) -> bool:
+        """Delete an object, unless somebody stored it anew and is about to name it."""
+        if not is_object_name(name):
+            return False
+        identity = self._files.identity(self._objects.path(name))
+        if identity is None:
+            return False
+        noted = self._ledger.identity(name)
+        if noted is None or noted[:-1] != identity[:-1]:  # another boot makes no other file
+            return False
+        self._objects.delete(name)
+        return True
+
+    def everything(self, max_size: int, grace: float) -> Collection:
+        collection = self.history(max_size, grace)
+        leftovers = [*self._clear_scratch(), *self._clear_quarantine(grace)]
+        orphans = self._orphans()
+        for name in orphans:
+            self._objects.delete(name)
+        return replace(
+            collection,
+            objects=(*collection.objects, *orphans),
+            leftovers=tuple(leftovers),
+            freed=collection.freed + sum(orphans.values()),
+        )
+
+    def _orphans(self) -> dict[str, int]:
+        """Objects that no kept execution names, and that are too old to be named yet."""
+        stored = self._objects.sizes()
+        self._ledger.refresh()  # after the listing: what is named by now is no orphan
+        named = _objects(self._ledger.traces())
+        if self._ledger.unknown_traces:
+            return {}  # a later version may need any of them
+        return {
+            name: size
+            for name, size in stored.items()
+            if name not in named and is_object_name(name) and self._is_older(self._objects.path(name), _OWNERLESS)
+        }
+
+    def _clear_scratch(self) -> Iterator[str]:
+        for path in forgotten_scratch(self._files, self._root / "tmp", self._now):
+            self._remove(path)
+            yield path.name
+
+    def _clear_quarantine(self, grace: float) -> Iterator[str]:
+        directory = self._root / "quarantine"
+        for name in self._files.names(directory):
+            if self._is_older(directory / name, grace):
+                self._remove(directory / name)
+                yield name
+
+    def _is_older(self, path: Path, age: float) -> bool:
+        modified = self._files.modified(path)
+        return modified is not None and modified < self._now - age
+
+    def _remove(self, path: Path) -> None:
+        if self._files.is_directory(path):
+            self._files.remove_tree(path)
+        else:
+            self._files.unlink(path)
+
+
+def _outdated(ledger: Ledger, traces: list[Trace], max_size: int, used_since: float) -> list[Trace]:
+    """History that must go so that the rest fits, least recent first."""
+    current = _current(ledger, traces, used_since)
+    safe = _objects(current)
+    ranks = {trace.rank for trace in current}
+    history = sorted((trace for trace in traces if trace.rank not in ranks), key=ledger.recency)
+    names = {trace.rank: _objects([trace]).keys() - safe.keys() for trace in history}
+    named_by: dict[str, int] = {}
+    for trace in history:
+        for name in names[trace.rank]:
+            named_by[name] = named_by.get(name, 0) + 1
+    sizes = _objects(traces)
+    excess = sum(sizes.values()) - max_size
+    outdated: list[Trace] = []
+    for trace in history:
+        if excess <= 0:
+            break
+        if not names[trace.rank]:
+            continue  # it takes no room of its own
+        outdated.append(trace)
+        for name in names[trace.rank]:
+            named_by[name] -= 1
+            excess -= sizes[name] if named_by[name] == 0 else 0
+    return outdated
+
+
+def _current(ledger: Ledger, traces: Iterable[Trace], used_since: float) -> list[Trace]:
+    newest: dict[object, Trace] = {}
+    for trace in traces:
+        key = (trace.reactor, _configuration(trace))
+        if key not in newest or ledger.recency(trace) > ledger.recency(newest[key]):
+            newest[key] = trace
+    return [trace for trace in newest.values() if ledger.last_used(trace) >= used_since]
+
+
+def _configuration(trace: Trace) -> frozenset[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """The parameters that an execution depended on; auxiliary ones do not count."""
+    kinds = (DependencyKind.PARAMETER, DependencyKind.ABSENCE)
+    return frozenset((d.kind.value, d.names, d.digests) for d in trace.dependencies if d.kind in kinds)
+
+
+def _objects(traces: Iterable[Trace]) -> dict[str, int]:
+    """The objects that executions name, with their sizes in bytes."""
+    return {output.object: output.size for trace in traces for output in trace.outputs if output.object}
+
+
+def forgotten_scratch(files: Files, directory: Path, now: float) -> Iterator[Path]:
+    """Scratch in ``directory`` whose process is dead, or that nobody touched for a day.
+
+    Process numbers mean something only on this machine, in this container and since it was
+    started; everybody else's scratch is judged by its age.
+    """
+    for name in files.names(directory):
+        path = directory / name
+        found = _PID.search(name)
+        if found is not None and name == scratch_name(int(found[1]), found[2]):
+            if not _is_alive(int(found[1])):
+                yield path
+            continue
+        times = [files.modified(path / inner) for inner in files.names(path)] + [files.modified(path)]
+        if max((moment for moment in times if moment is not None), default=now) < now - _OWNERLESS:
+            yield path
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # asking would end it
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}" if count else ""
+
+
+def _shown(size: float) -> str:
+    if size < 1000:  # noqa: PLR2004 - units are decimal
+        return f"{size} bytes"
+    for unit in ("kB", "MB", "GB"):
+        size /= 1000
+        if size < 1000:  # noqa: PLR2004
+            return f"{size:.1f} {unit}"
+    return f"{size / 1000:.1f} TB"
