@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyplant.collector import paused_collector
 from pyplant.config import ConfigBase, Parameters
 from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.engine.rebuilder import Reason, ReasonKind
@@ -289,7 +290,8 @@ class Plant:
         if not self._finalizer.alive:
             message = f"The plant in {self.directory} is closed; open it again with Plant({str(self.directory)!r})."
             raise PlantDirError(message)
-        self.warehouse.ledger.refresh()
+        with paused_collector():
+            self.warehouse.ledger.refresh()
         self._fingerprinter.user_code_ran()
         self._fingerprinter.add_state(self.warehouse.ledger.state)
         definitions = self._registry.current()

@@ -25,6 +25,7 @@ import functools
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import is_
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
@@ -215,7 +216,7 @@ class Describer:
                 function.__code__ is code
                 and function.__defaults__ is defaults
                 and function.__kwdefaults__ is kwdefaults
-                and all(a is b for a, b in zip(map(_contents, function.__closure__ or ()), cells, strict=True))
+                and (not cells or all(map(is_, map(_contents, function.__closure__ or ()), cells)))
             )
 
         notes = scope.notes

@@ -110,23 +110,28 @@ class Record:
 class _Node:
     """A described object and what is known about its place in the graph."""
 
-    __slots__ = ("children", "description", "digest", "epoch", "generation", "hints", "notes", "obj")
+    __slots__ = ("children", "description", "digest", "epoch", "generation", "hints", "notes", "obj", "targets")
 
     def __init__(self, obj: Any, description: Description, epoch: int) -> None:
         self.obj = obj  # also keeps its id from being used again
         self.description = description
         self.epoch = epoch
         self.children: list[tuple[str, Any]] = [(edge.label, edge.target) for edge in description.edges]
+        self.targets = [target for _, target in self.children if type(target) is not Leaf]
         self.digest = ""
         self.generation = -1
         self.hints: frozenset[Hint] = frozenset()
         self.notes: frozenset[Note] = frozenset()
 
     def holds(self) -> bool:
+        """Whether the object still is as it was described; asked very often."""
         description = self.description
-        return all(watch.holds() for watch in description.watches) and (
-            description.unchanged is None or description.unchanged()
-        )
+        if description.unchanged is not None and not description.unchanged():
+            return False
+        for watch in description.watches:  # noqa: SIM110 - all() would cost half as much again
+            if not watch.holds():
+                return False
+        return True
 
 
 class Fingerprinter:
@@ -220,20 +225,18 @@ class Fingerprinter:
 
     def _look(self, root: Any) -> None:
         """Describe what is new below ``root`` and look again at what is not of this epoch."""
-        stack = [root]
+        nodes, epoch, stack = self._nodes, self._epoch, [root]
         while stack:
             obj = stack.pop()
-            node = self._nodes.get(id(obj))
-            if node is not None:
-                if node.epoch == self._epoch:
-                    continue
-                node.epoch = self._epoch
-                if node.holds():
-                    stack.extend(target for _, target in node.children if type(target) is not Leaf)
-                    continue
-                self._generation += 1
-            node = self._nodes[id(obj)] = _Node(obj, self._describe(obj), self._epoch)
-            stack.extend(target for _, target in node.children if type(target) is not Leaf)
+            node = nodes.get(id(obj))
+            if node is None or (node.epoch != epoch and not node.holds()):
+                if node is not None:
+                    self._generation += 1
+                node = nodes[id(obj)] = _Node(obj, self._describe(obj), epoch)
+            elif node.epoch == epoch:
+                continue
+            node.epoch = epoch
+            stack += node.targets
 
     def _part(self, code: CodeType, namespace: dict[str, Any]) -> CodePart:
         key = code_digest(code)

@@ -11,10 +11,11 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from pyplant.collector import paused_collector
 from pyplant.config import private_copy
 from pyplant.engine.describe import Kind, Note
 from pyplant.engine.fingerprint import Fingerprint, differences
-from pyplant.engine.scheduler import Action, Resume, Scheduler, Start, State, Task
+from pyplant.engine.scheduler import Resume, Scheduler, Start, State, Task
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.errors import (
     DamagedError,
@@ -119,16 +120,13 @@ class Run:
         under_way = 0
         try:
             while True:
-                action = self.scheduler.next() if under_way < self._executor.capacity else None
-                if action is not None:
-                    job = self._prepare(action)
-                    if job is not None:
-                        self._executor.submit(job)
-                        under_way += 1
+                job = self._next_job() if under_way < self._executor.capacity else None
+                if job is not None:
+                    self._executor.submit(job)
+                    under_way += 1
                 elif under_way:
-                    job, outcome = self._executor.collect()
+                    self._conclude(*self._executor.collect())
                     under_way -= 1
-                    self._conclude(job, outcome)
                 elif self.scheduler.is_done() or self.errors:
                     break
                 else:
@@ -148,10 +146,14 @@ class Run:
 
     # ------------------------------------------------------------------ actions
 
-    def _prepare(self, action: Action) -> Job | None:
-        if isinstance(action, Start):
-            return self._start(action.task)
-        return self._resume(action)
+    @paused_collector()
+    def _next_job(self) -> Job | None:
+        """The next step of a reactor; ``None`` when there is nothing to do for now."""
+        while (action := self.scheduler.next()) is not None:
+            job = self._start(action.task) if isinstance(action, Start) else self._resume(action)
+            if job is not None:
+                return job
+        return None
 
     def _start(self, task: Task) -> Job:
         self._report_cached()
@@ -218,6 +220,7 @@ class Run:
 
     # ------------------------------------------------------------------ outcomes
 
+    @paused_collector()
     def _conclude(self, job: Job, outcome: Outcome) -> None:
         self._world.fingerprinter.user_code_ran()
         name = job.execution.definition.name

@@ -24,7 +24,9 @@ Identity = tuple[int, int, int, int, int, str]
 
 _CHUNK = 1 << 24
 _PIECE = 1 << 22
-_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if os.name == "posix" and os.uname().sysname == "Linux" else 0)
+_NORESERVE = getattr(
+    mmap, "MAP_NORESERVE", 0x4000 if os.name == "posix" and os.uname().sysname == "Linux" else 0
+)
 
 
 @cache

@@ -290,7 +290,9 @@ def _lost(problem: Problem, stored: str, named: list[tuple[Trace, Ingredient]]) 
     for (reactor, name), trace in sorted(newest.items()):
         text = f"{name!r} of reactor {reactor.rpartition('.')[2]!r}, computed {_day(trace.finished)}: {problem.value}"
         if problem is Problem.UNTRUSTED:
-            text += ": pickled by another user; it counts as missing unless the plant is opened with trust=True"
+            text += (
+                ": pickled by another user; it counts as missing unless the plant is opened with trust=True"
+            )
         yield Finding(problem, text, name, reactor, stored)
 
 

@@ -14,6 +14,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -176,10 +177,11 @@ class Journal:
 
     def _abandon(self) -> None:
         """After a failed write the end of the file is unknown: go on in a new one."""
-        if self._stream is not None:
-            self._stream.close()
-        self._stream = None
+        stream, self._stream = self._stream, None
         self.writer = uuid.uuid4().hex[:12]
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
 
     def close(self) -> None:
         """Write what is pending and close the file."""

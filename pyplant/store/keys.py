@@ -42,12 +42,10 @@ def _make(path: Path) -> bytes:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(key)
             os.fsync(descriptor)
-        if path.exists():  # it is damaged: nobody can sign with it any more
-            temporary.replace(path)
-        else:
-            os.link(temporary, path)  # the first process to come here wins
+        os.link(temporary, path)  # the first process to come here wins
     except FileExistsError:
-        pass
+        if _read(path) is None:  # damaged: nobody can sign with it any more
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return _read(path) or key

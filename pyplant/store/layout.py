@@ -68,7 +68,9 @@ def _is_ready(files: Files, root: Path) -> bool:
         return True
     strange = sorted(names - PARTS)
     if strange and not has_journal:
-        message = f"{root} holds other files ({', '.join(strange[:3])}); a plant needs a directory of its own."
+        message = (
+            f"{root} holds other files ({', '.join(strange[:3])}); a plant needs a directory of its own."
+        )
         raise PlantDirError(message)
     if has_journal or "FORMAT" in names:
         warn(

@@ -244,7 +244,9 @@ class Ledger:
     def _is_news(self, trace: Trace, now: float) -> bool:
         if now - self.last_used(trace) > _DAY:
             return True
-        return self.recency(trace) < max(map(self.recency, self.of_reactor(trace.reactor)), default=trace.rank)
+        return self.recency(trace) < max(
+            map(self.recency, self.of_reactor(trace.reactor)), default=trace.rank
+        )
 
     def last_used(self, trace: Trace) -> float:
         """When a trace was made or last noted as used, in seconds since the epoch."""
@@ -280,8 +282,9 @@ class Ledger:
 
     def put_records(self, records: dict[str, Record]) -> None:
         """Keep what fingerprints were made of; those known already are left alone."""
-        for digest in records.keys() - self._records.keys():
-            self._append("n", digest, records[digest].to_json())
+        for digest, record in records.items():
+            if digest not in self._records:
+                self._append("n", digest, record.to_json())
 
     def add_state(self, names: set[tuple[str, str]]) -> None:
         """Remember names that change while reactors run."""

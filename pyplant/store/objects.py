@@ -26,7 +26,15 @@ from pyplant.errors import DamagedError
 from pyplant.store.files import Files, Writer, place
 from pyplant.store.ledger import Ledger
 
-__all__ = ["INLINE_LIMIT", "HashingSink", "ObjectStore", "hash_file", "is_object_name", "safe_suffix", "scratch_name"]
+__all__ = [
+    "INLINE_LIMIT",
+    "HashingSink",
+    "ObjectStore",
+    "hash_file",
+    "is_object_name",
+    "safe_suffix",
+    "scratch_name",
+]
 
 INLINE_LIMIT = 2048
 """Values of so few bytes are kept in the journal itself."""

@@ -221,7 +221,9 @@ class _Collector:
         return {
             name: size
             for name, size in stored.items()
-            if name not in named and is_object_name(name) and self._is_older(self._objects.path(name), _OWNERLESS)
+            if name not in named
+            and is_object_name(name)
+            and self._is_older(self._objects.path(name), _OWNERLESS)
         }
 
     def _clear_scratch(self) -> Iterator[str]:

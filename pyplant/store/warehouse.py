@@ -172,7 +172,9 @@ class Warehouse:
 
     # ------------------------------------------------------------------ allocating
 
-    def allocate(self, name: str, kind: Any, options: dict[str, Any], *, temporary: bool = False) -> Allocation:
+    def allocate(
+        self, name: str, kind: Any, options: dict[str, Any], *, temporary: bool = False
+    ) -> Allocation:
         """Create a value in scratch, for a reactor to fill.
 
         Raises

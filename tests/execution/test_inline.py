@@ -1,0 +1,70 @@
+"""The executor that runs reactors here, one at a time."""
+
+import pytest
+
+from pyplant import ReactorFunc
+from pyplant.engine.scheduler import Task
+from pyplant.execution.inline import Failed, InlineExecutor, Job
+from pyplant.execution.worker import Execution, Finished
+from pyplant.reactor import definition_of
+from pyplant.testing import PipeworkMock
+
+
+def job(function):
+    return Job(Task("key"), Execution(definition_of(function), PipeworkMock(reactor=function)))
+
+
+@ReactorFunc
+def good(pipe):
+    pipe.send("x", 1)
+
+
+@ReactorFunc
+def bad(pipe):
+    raise ValueError
+
+
+@ReactorFunc
+def interrupted(pipe):
+    raise KeyboardInterrupt
+
+
+def test_jobs_run_when_they_are_collected_in_order():
+    executor = InlineExecutor()
+    first, second = job(good), job(good)
+    executor.submit(first)
+    executor.submit(second)
+    assert executor.collect()[0] is first
+    done, outcome = executor.collect()
+    assert done is second
+    assert isinstance(outcome, Finished)
+
+
+def test_an_error_of_a_reactor_is_an_outcome():
+    executor = InlineExecutor()
+    executor.submit(job(bad))
+    outcome = executor.collect()[1]
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, ValueError)
+
+
+def test_an_interrupt_is_not():
+    executor = InlineExecutor()
+    executor.submit(job(interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        executor.collect()
+
+
+def test_the_value_is_not_held_by_the_job():
+    @ReactorFunc
+    def receives(pipe):
+        yield pipe.receive("x")
+
+    executor = InlineExecutor()
+    started = job(receives)
+    executor.submit(started)
+    executor.collect()
+    started.value = object()
+    executor.submit(started)
+    executor.collect()
+    assert started.value is None

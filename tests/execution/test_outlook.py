@@ -1,0 +1,140 @@
+"""The dry look: it runs nothing, and foretells what a run does."""
+
+import pytest
+
+from pyplant import Plant, ReactorFunc
+from pyplant.engine.rebuilder import ReasonKind
+from pyplant.report import Outcome
+
+RUNS = []
+
+
+@ReactorFunc
+def load(pipe, config):
+    RUNS.append("load")
+    pipe.send("data", config.size // 10)
+
+
+@ReactorFunc
+def scale(pipe, config):
+    data = yield pipe.receive("data")
+    RUNS.append("scale")
+    pipe.send("scaled", data * config.factor)
+
+
+@ReactorFunc
+def plot(pipe):
+    yield pipe.receive("scaled")
+    RUNS.append("plot")
+
+
+@ReactorFunc(cache=False)
+def clock(pipe):
+    pipe.send("time", 12)
+
+
+@ReactorFunc
+def diary(pipe):
+    time = yield pipe.receive("time")
+    pipe.send("entry", f"at {time}")
+
+
+@ReactorFunc
+def egg(pipe):
+    hen = yield pipe.receive("hen")
+    pipe.send("egg", hen)
+
+
+@ReactorFunc
+def hen(pipe):
+    egg = yield pipe.receive("egg")
+    pipe.send("hen", egg)
+
+
+@pytest.fixture
+def plant(tmp_path):
+    RUNS.clear()
+    with Plant(tmp_path / "plant") as plant:
+        plant.add_reactor([load, scale, plot, clock, diary, egg, hen])
+        plant.set_config({"size": 10, "factor": 2})
+        yield plant
+
+
+def test_a_look_at_a_new_plant_runs_nothing(plant):
+    assert plant.plan(plot).will_run == ("load", "scale", "plot")
+    assert plant.status()["load"].outcome is Outcome.NEW
+    assert RUNS == []
+
+
+def test_the_plan_after_a_run_has_only_the_silent_target(plant):
+    plant.run_reactor(plot)
+    plan = plant.plan(plot)
+    assert plan.will_run == ("plot",)
+    assert plan["plot"].causes[0].kind is ReasonKind.NO_OUTPUT
+    assert set(plan.cached) == {"scale", "load"}
+
+
+def test_what_is_below_a_stale_reactor_is_not_certain(plant):
+    plant.get("scaled")
+    plant.set_config({"size": 11, "factor": 2})
+    plan = plant.plan(scale)
+    assert plan.will_run == ("load",)
+    assert plan.may_run == ("scale",)
+    report = plant.run_reactor(scale)
+    assert report.ran == ("load",)  # it gave the same value, so nothing else happened
+
+
+def test_reasons_are_the_same_before_and_after(plant):
+    plant.get("scaled")
+    plant.set_config({"size": 10, "factor": 3})
+    before = plant.plan(scale)["scale"].reasons
+    after = plant.run_reactor(scale)["scale"].reasons
+    assert before == after == ("parameter 'factor' changed: 2 → 3",)
+
+
+def test_the_outlook_follows_an_input_to_its_cause(plant):
+    plant.get("scaled")
+    plant.set_config({"size": 20, "factor": 2})
+    (cause,) = plant.explain(scale).causes
+    assert cause.kind is ReasonKind.INPUT_UNKNOWN
+    assert [below.name for below in cause.causes] == ["size"]
+
+
+def test_an_uncached_reactor_is_called_so_and_what_is_below_is_uncertain(plant):
+    plant.get("entry")
+    status = plant.status()
+    assert status["clock"].outcome is Outcome.UNCACHED
+    assert status["diary"].outcome is Outcome.STALE
+    assert not status["diary"].certain
+
+
+def test_reactors_that_wait_for_one_another_can_be_looked_at(plant):
+    assert plant.status()["hen"].outcome is Outcome.NEW
+    assert set(plant.plan(hen).will_run) == {"hen", "egg"}
+
+
+def test_a_failed_reactor_is_shown_with_its_error(plant):
+    @ReactorFunc
+    def broken(pipe):
+        raise ValueError("boom")
+
+    plant.add_reactor(broken)
+    with pytest.raises(ValueError, match="boom"):
+        plant.run_reactor(broken)
+    entry = plant.status()["broken"]
+    assert entry.outcome is Outcome.FAILED
+    assert entry.error == "ValueError: boom"
+
+
+def test_a_reactor_seen_from_inside_a_run_is_running(plant):
+    seen = {}
+
+    @ReactorFunc
+    def watched(pipe):
+        yield pipe.receive("data")
+        seen.update({entry.name: entry.outcome for entry in plant.status()})
+
+    plant.add_reactor(watched)
+    plant.run_reactor(watched)
+    assert seen["watched"] is Outcome.RUNNING
+    assert seen["load"] is Outcome.CACHED

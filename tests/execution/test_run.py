@@ -1,0 +1,176 @@
+"""The loop of a run: what it keeps, what it tells, and how it ends."""
+
+import errno
+
+import numpy as np
+import pytest
+
+from pyplant import Ingredient, Plant, ReactorFunc
+from pyplant.errors import NondeterministicWarning, PlantWarning, StateWarning, UnsavedWarning
+from pyplant.events import ReactorCached, ReactorFinished, ReactorStarted, RunFinished, RunStarted
+
+COUNTER = {"runs": 0}
+SWITCH = 1
+
+
+@ReactorFunc
+def load(pipe):
+    pipe.send("data", list(range(3)))
+
+
+@ReactorFunc
+def total(pipe):
+    data = yield pipe.receive("data")
+    pipe.send("total", sum(data))
+
+
+@ReactorFunc
+def breaks(pipe):
+    yield pipe.receive("data")
+    raise ValueError("boom")
+
+
+@ReactorFunc
+def waits_for_broken(pipe):
+    yield pipe.receive("nothing from breaks")
+
+
+@pytest.fixture
+def plant(tmp_path):
+    with Plant(tmp_path / "plant") as plant:
+        plant.add_reactor([load, total, breaks])
+        yield plant
+
+
+def test_events_come_in_order(plant):
+    events = []
+    plant.add_event_listener(events.append)
+    plant.run_reactor(total)
+    kinds = [type(event) for event in events if type(event) in (RunStarted, ReactorStarted, ReactorFinished, RunFinished)]
+    assert kinds == [RunStarted, ReactorStarted, ReactorStarted, ReactorFinished, ReactorFinished, RunFinished]
+    events.clear()
+    plant.run_reactor(total)
+    assert [event.reactor for event in events if isinstance(event, ReactorCached)] == ["load", "total"]
+
+
+def test_a_listener_that_raises_harms_nobody(plant, caplog):
+    def bad(event):
+        raise RuntimeError("listener")
+
+    plant.add_event_listener(bad)
+    assert plant.get("total") == 3
+    assert "listener" in caplog.text
+
+
+def test_an_exception_leaves_as_itself_with_a_note(plant):
+    with pytest.raises(ValueError, match="^boom$") as caught:
+        plant.run_reactor(breaks)
+    assert "breaks" in caught.value.__notes__[0]
+
+
+def test_what_finished_before_a_failure_is_kept(plant):
+    with pytest.raises(ValueError, match="boom"):
+        plant.run_reactor(breaks)
+    assert plant.run_reactor(total).cached == ("load",)
+
+
+def test_keep_going_collects_the_failures(plant):
+    with pytest.raises(ExceptionGroup) as caught:
+        plant.run_reactor(breaks, keep_going=True)
+    assert [type(error) for error in caught.value.exceptions] == [ValueError]
+    assert "breaks" in str(caught.value)
+
+
+def test_a_global_that_changes_meanwhile_is_state_and_warned_about_once(plant):
+    @ReactorFunc
+    def counts(pipe):
+        COUNTER["runs"] += 1
+        pipe.send("count", 1)
+
+    plant.add_reactor(counts)
+    with pytest.warns(StateWarning, match="COUNTER"):
+        plant.get("count")
+    assert plant.run_reactor(counts).cached == ("counts",)
+    COUNTER["runs"] = 100
+    assert plant.run_reactor(counts).cached == ("counts",)
+
+
+def test_a_full_disk_delivers_the_value_and_says_that_it_is_not_saved(plant, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    @ReactorFunc
+    def big(pipe):
+        pipe.send("big", np.zeros(10_000))
+
+    @ReactorFunc
+    def uses(pipe):
+        big = yield pipe.receive("big")
+        pipe.send("size", len(big))
+
+    plant.add_reactor([big, uses])
+    with monkeypatch.context() as patch:
+        patch.setattr(plant.warehouse.files, "create", full)
+        with pytest.warns(UnsavedWarning, match="'big'"):
+            assert plant.get("size") == 10_000
+    assert "big" in plant.run_reactor(uses).ran
+
+
+def test_a_file_that_changes_while_it_is_read_keeps_no_trace(plant, tmp_path):
+    path = tmp_path / "input.txt"
+    path.write_text("one")
+
+    @ReactorFunc
+    def reads(pipe):
+        text = open(pipe.input_file(path)).read()
+        path.write_text("two, longer")
+        pipe.send("text", text)
+
+    plant.add_reactor(reads)
+    with pytest.warns(UnsavedWarning, match="changed while"):
+        assert plant.get("text") == "one"
+    assert "file" in plant.explain(reads).causes[0].summary or plant.explain(reads).causes[0].summary == "never ran"
+
+
+def test_another_value_for_the_same_inputs_is_noticed_when_it_is_made_again(plant):
+    values = iter(range(10))
+
+    @ReactorFunc
+    def random(pipe):
+        pipe.send("random", np.full(1000, next(values)))
+
+    @ReactorFunc
+    def summary(pipe):
+        random = yield pipe.receive("random")
+        pipe.send("mean", float(random.mean()))
+
+    plant.add_reactor([random, summary])
+    with pytest.warns(PlantWarning):
+        assert plant.get("mean") == 0.0
+    for path in (plant.directory / "objects").rglob("*.npy"):
+        path.unlink()
+    with pytest.warns(NondeterministicWarning, match="random"):
+        value, mean = plant.get("random", "mean")
+    assert value[0] == mean
+
+
+def test_what_was_allocated_and_never_sent_is_reported(plant):
+    @ReactorFunc
+    def forgets(pipe):
+        pipe.allocate("picture", Ingredient.Type.file, suffix=".png")
+
+    plant.add_reactor(forgets)
+    with pytest.warns(PlantWarning, match="allocated 'picture' and never sent it"):
+        plant.run_reactor(forgets)
+
+
+def test_values_that_are_gone_are_made_again_for_get(plant):
+    @ReactorFunc
+    def array(pipe):
+        pipe.send("array", np.arange(1000))
+
+    plant.add_reactor(array)
+    plant.get("array")
+    for path in (plant.directory / "objects").rglob("*.npy"):
+        path.unlink()
+    assert plant.get("array")[-1] == 999

@@ -1,0 +1,237 @@
+import mmap
+import os
+import stat
+
+import pytest
+
+from pyplant.store import files as files_module
+from pyplant.store.files import Files, place
+
+disk = Files()
+
+
+@pytest.fixture
+def no_umask():
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def write(path, content=b"content"):
+    writer = disk.create(path)
+    writer.write(content)
+    writer.close()
+    return path
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permission bits")
+@pytest.mark.usefixtures("no_umask")
+class TestPermissions:
+    def test_files_are_private_whatever_the_umask(self, tmp_path):
+        assert stat.S_IMODE(write(tmp_path / "new").stat().st_mode) == 0o600
+
+    def test_appended_files_are_private_whatever_the_umask(self, tmp_path):
+        disk.open_append(tmp_path / "new").close()
+        assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o600
+
+    def test_directories_are_private_whatever_the_umask(self, tmp_path):
+        disk.make_directory(tmp_path / "new")
+        assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+
+    def test_protect_opens_nothing_to_others(self, tmp_path):
+        path = write(tmp_path / "new")
+        path.chmod(0o666)
+        disk.protect(path, read_only=False)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        disk.protect(path)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o400
+
+
+def test_create_refuses_an_existing_file(tmp_path):
+    write(tmp_path / "file")
+    with pytest.raises(FileExistsError):
+        disk.create(tmp_path / "file")
+
+
+def test_create_does_not_follow_a_planted_link(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError):
+        disk.create(tmp_path / "link")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_two_writers_append_without_overwriting_each_other(tmp_path):
+    first, second = disk.open_append(tmp_path / "log"), disk.open_append(tmp_path / "log")
+    for number in range(3):
+        first.write(b"a%d" % number)
+        second.write(b"b%d" % number)
+    first.close()
+    second.close()
+    assert disk.read(tmp_path / "log") == b"a0b0a1b1a2b2"
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (2, 3), ()])
+def test_write_takes_buffers_of_any_shape(tmp_path, shape):
+    numpy = pytest.importorskip("numpy")
+    array = numpy.ones(shape, numpy.uint8)
+    writer = disk.create(tmp_path / "file")
+    writer.write(memoryview(array))
+    writer.close()
+    assert disk.read(tmp_path / "file") == array.tobytes()
+
+
+def test_closing_twice_is_harmless(tmp_path):
+    writer = disk.create(tmp_path / "file")
+    writer.close()
+    writer.close()
+
+
+def test_a_close_that_failed_is_not_tried_on_a_number_that_may_be_somebody_elses(tmp_path, monkeypatch):
+    writer = disk.create(tmp_path / "file")
+    closed = []
+
+    def fail(descriptor):
+        closed.append(descriptor)
+        raise OSError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", fail)
+        with pytest.raises(OSError):  # noqa: PT011 - the point is that it is raised once
+            writer.close()
+        writer.close()
+    os.close(*closed)
+    assert len(closed) == 1
+
+
+def test_read_begins_at_the_offset_and_ends_at_the_limit(tmp_path):
+    path = write(tmp_path / "file", b"0123456789")
+    assert disk.read(path, 3) == b"3456789"
+    assert disk.read(path, 3, 4) == b"3456"
+    assert disk.read(path, 20) == b""
+
+
+def test_chunks_give_the_whole_file_in_bounded_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(files_module, "_PIECE", 7)
+    path = write(tmp_path / "file", bytes(range(50)))
+    pieces = [bytes(piece) for piece in disk.chunks(path)]
+    assert b"".join(pieces) == bytes(range(50))
+    assert max(map(len, pieces)) == 7
+
+
+def test_what_is_written_to_a_map_stays_there(tmp_path):
+    path = write(tmp_path / "file", b"content")
+    mapped, other = disk.map_private(path), disk.map_private(path)
+    mapped[:3] = b"XXX"
+    assert bytes(other) == b"content"
+    assert path.read_bytes() == b"content"
+
+
+def test_control_a_shared_map_does_reach_the_file(tmp_path):
+    path = write(tmp_path / "file", b"content")
+    with path.open("r+b") as stream, mmap.mmap(stream.fileno(), 0) as shared:
+        shared[:3] = b"XXX"
+    assert path.read_bytes() == b"XXXtent"
+
+
+def test_an_empty_file_maps_to_nothing(tmp_path):
+    assert disk.map_private(write(tmp_path / "file", b"")) == b""
+
+
+def test_rename_replaces(tmp_path):
+    disk.rename(write(tmp_path / "new", b"new"), write(tmp_path / "old", b"old"))
+    assert (tmp_path / "old").read_bytes() == b"new"
+
+
+def test_deleting_what_is_gone_is_fine(tmp_path):
+    disk.unlink(tmp_path / "nothing")
+    disk.remove_tree(tmp_path / "nothing")
+
+
+class TestIdentity:
+    def test_is_that_of_an_untouched_file(self, tmp_path):
+        path = write(tmp_path / "file")
+        assert disk.identity(path) == disk.identity(path)
+
+    def test_changes_with_restored_times(self, tmp_path):
+        path = write(tmp_path / "file")
+        before = disk.identity(path)
+        times = path.stat()
+        while disk.identity(path) == before:
+            path.write_bytes(b"CONTENT")
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert disk.identity(path)[3] == before[3]
+
+    def test_changes_with_the_boot(self, tmp_path, monkeypatch):
+        path = write(tmp_path / "file")
+        before = disk.identity(path)
+        monkeypatch.setattr(files_module, "boot_id", lambda: "another")
+        assert disk.identity(path) != before
+
+    def test_nothing_but_a_regular_file_has_one(self, tmp_path):
+        (tmp_path / "link").symlink_to(write(tmp_path / "file"))
+        assert disk.identity(tmp_path) is None
+        assert disk.identity(tmp_path / "link") is None
+        assert disk.identity(tmp_path / "nothing") is None
+        assert disk.identity(tmp_path / "file" / "below") is None
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+    def test_a_pipe_has_none(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        assert disk.identity(tmp_path / "pipe") is None
+
+
+class TestListing:
+    def test_names_are_sorted(self, tmp_path):
+        write(tmp_path / "b")
+        write(tmp_path / "a")
+        assert disk.names(tmp_path) == ["a", "b"]
+
+    def test_sizes_are_of_regular_files_only(self, tmp_path):
+        write(tmp_path / "file", b"12345")
+        (tmp_path / "directory").mkdir()
+        (tmp_path / "link").symlink_to(tmp_path / "file")
+        assert disk.sizes(tmp_path) == {"file": 5}
+
+    @pytest.mark.parametrize("name", ["nothing", "file"])
+    def test_what_is_no_directory_is_empty(self, tmp_path, name):
+        write(tmp_path / "file")
+        assert disk.names(tmp_path / name) == []
+        assert disk.sizes(tmp_path / name) == {}
+
+    def test_a_file_that_vanishes_meanwhile_hides_no_other(self, tmp_path, monkeypatch):
+        for name in "abc":
+            write(tmp_path / name)
+        scandir = os.scandir
+
+        class Vanishing:
+            def __init__(self, entries):
+                self.entries = entries
+
+            def __enter__(self):
+                found = sorted(self.entries, key=lambda entry: entry.name)
+                (tmp_path / "a").unlink()
+                return iter(found)
+
+            def __exit__(self, *error):
+                self.entries.close()
+
+        monkeypatch.setattr(os, "scandir", lambda path: Vanishing(scandir(path)))
+        assert disk.sizes(tmp_path).keys() == {"b", "c"}
+
+
+def test_modified_counts_a_rename(tmp_path):
+    path = write(tmp_path / "file")
+    os.utime(path, (0, 0))
+    assert disk.modified(path) > 1e9
+    assert disk.modified(tmp_path / "nothing") is None
+
+
+def test_a_link_to_a_directory_is_no_directory(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert disk.is_directory(tmp_path)
+    assert not disk.is_directory(tmp_path / "link")
+
+
+def test_the_place_is_the_same_for_the_whole_process():
+    assert place() == place()
+    assert len(place()) == 8

@@ -1,0 +1,234 @@
+import json
+import os
+import warnings
+
+import pytest
+
+from pyplant.engine.digest import digest_bytes
+from pyplant.errors import DamageWarning, FormatError, PlantDirError
+from pyplant.store.files import Files
+from pyplant.store.journal import Journal
+from pyplant.store.layout import FORMAT, open_plant
+
+from . import FailingFiles, HookedFiles
+
+as_other_user = pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may do anything")
+
+
+def snapshot(root):
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def write_format(root, body, check=None):
+    text = json.dumps(body)
+    (root / "FORMAT").write_text(f"{check or digest_bytes(text.encode())[:16]} {text}\n")
+
+
+@pytest.fixture
+def plant(tmp_path):
+    root = tmp_path / "plant"
+    open_plant(Files(), root)
+    return root
+
+
+@pytest.fixture
+def used_plant(plant):
+    journal = Journal(Files(), plant / "journal")
+    journal.append("t", "key", 1)
+    journal.close()
+    return plant
+
+
+class TestMaking:
+    def test_a_new_plant_says_what_it_is(self, plant):
+        check, _, body = (plant / "FORMAT").read_text().strip().partition(" ")
+        assert json.loads(body)["format"] == FORMAT
+        assert check == digest_bytes(body.encode())[:16]
+        assert (
+            (plant / "CACHEDIR.TAG").read_bytes().startswith(b"Signature: 8a477f597d28d172789f06886806bc55")
+        )
+
+    def test_a_new_plant_is_private(self, plant):
+        for path in [plant, *plant.rglob("*")]:
+            assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600)
+
+    def test_directories_above_are_made(self, tmp_path):
+        open_plant(Files(), tmp_path / "a" / "b")
+        assert (tmp_path / "a" / "b" / "FORMAT").exists()
+
+    def test_an_empty_directory_becomes_a_plant(self, tmp_path):
+        open_plant(Files(), tmp_path)
+        assert (tmp_path / "FORMAT").exists()
+
+    def test_opening_again_writes_nothing(self, plant):
+        class ReadOnly(HookedFiles):
+            def before(self, call, path):
+                raise AssertionError(call)
+
+        before = snapshot(plant)
+        open_plant(ReadOnly(), plant)
+        assert snapshot(plant) == before
+
+    def test_an_interrupted_making_is_finished_without_a_word(self, tmp_path):
+        for nth in range(1, 30):
+            root, files = tmp_path / str(nth), FailingFiles(nth)
+            try:
+                open_plant(files, root)
+            except PlantDirError as error:
+                assert "No space" in str(error)  # noqa: PT017 - the last round raises nothing
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                open_plant(Files(), root)
+            assert (root / "FORMAT").exists()
+            if not files.failures:
+                return
+        pytest.fail("it never got through")
+
+
+class TestFormat:
+    @pytest.mark.parametrize("version", [FORMAT + 1, 99, "1", 0, 1.5])
+    def test_another_format_is_refused_and_nothing_is_written(self, plant, version):
+        write_format(plant, {"format": version})
+        before = snapshot(plant)
+        with pytest.raises(FormatError, match="nothing was changed"):
+            open_plant(Files(), plant)
+        assert snapshot(plant) == before
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"", b"garbage", b"\xff\xfe", b"0123456789abcdef {}", b"x" * 100_000, b"{}\n", b"\0" * 100],
+    )
+    def test_a_damaged_one_is_written_anew_and_told_once(self, used_plant, content):
+        (used_plant / "FORMAT").write_bytes(content)
+        with pytest.warns(DamageWarning, match="FORMAT") as told:
+            open_plant(Files(), used_plant)
+        assert len(told) == 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            open_plant(Files(), used_plant)
+
+    def test_every_flipped_bit_is_noticed(self, used_plant):
+        content = (used_plant / "FORMAT").read_bytes()
+        for position in range(len(content) - 1):
+            damaged = bytearray(content)
+            damaged[position] ^= 1
+            (used_plant / "FORMAT").write_bytes(damaged)
+            with pytest.warns(DamageWarning):
+                open_plant(Files(), used_plant)
+
+    def test_a_flipped_version_is_not_taken_for_another_version(self, used_plant):
+        content = (used_plant / "FORMAT").read_bytes()
+        (used_plant / "FORMAT").write_bytes(content.replace(b'"format": 1', b'"format": 3'))
+        with pytest.warns(DamageWarning):
+            open_plant(Files(), used_plant)
+
+    def test_control_with_a_matching_checksum_it_is(self, used_plant):
+        write_format(used_plant, {"format": 3})
+        with pytest.raises(FormatError):
+            open_plant(Files(), used_plant)
+
+    def test_a_missing_one_is_written_anew_and_told(self, used_plant):
+        (used_plant / "FORMAT").unlink()
+        before = snapshot(used_plant / "journal")
+        with pytest.warns(DamageWarning, match="FORMAT"):
+            open_plant(Files(), used_plant)
+        assert snapshot(used_plant / "journal") == before
+
+    def test_a_plant_that_another_process_is_making_is_no_damage(self, tmp_path):
+        for part in ("objects", "journal", "tmp"):
+            (tmp_path / part).mkdir()
+        (tmp_path / "CACHEDIR.TAG").touch()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            open_plant(Files(), tmp_path)
+
+    def test_a_foreign_file_beside_it_is_no_obstacle(self, plant):
+        (plant / "notes.txt").touch()
+        open_plant(Files(), plant)
+
+
+class TestRefusing:
+    def test_a_file(self, tmp_path):
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(PlantDirError, match="is a file"):
+            open_plant(Files(), tmp_path / "file")
+        assert (tmp_path / "file").read_text() == "mine"
+
+    def test_a_path_below_a_file(self, tmp_path):
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(PlantDirError):
+            open_plant(Files(), tmp_path / "file" / "plant")
+
+    @pytest.mark.parametrize(
+        "names",
+        [["thesis.tex"], ["thesis.tex", "CACHEDIR.TAG"], ["thesis.tex", "FORMAT"], ["thesis.tex", "objects"]],
+    )
+    def test_a_directory_of_other_things(self, tmp_path, names):
+        for name in names:
+            (tmp_path / name).write_text("mine")
+        before = snapshot(tmp_path)
+        with pytest.raises(PlantDirError, match=r"thesis\.tex"):
+            open_plant(Files(), tmp_path)
+        assert snapshot(tmp_path) == before
+
+    def test_a_directory_with_somebodys_journal(self, tmp_path):
+        (tmp_path / "journal").mkdir()
+        (tmp_path / "journal" / "monday.txt").write_text("mine")
+        (tmp_path / "thesis.tex").write_text("mine")
+        with pytest.raises(PlantDirError, match=r"thesis\.tex"):
+            open_plant(Files(), tmp_path)
+
+    def test_somebody_elses_plant(self, plant):
+        class Foreign(Files):
+            def owner_and_mode(self, path):
+                return self.own_user() + 1, 0o700
+
+        with pytest.raises(PlantDirError, match="belongs to user"):
+            open_plant(Foreign(), plant)
+
+    def test_a_plant_of_the_system_is_no_stranger(self, plant):
+        class Ours(Files):
+            def own_user(self):
+                return 1000
+
+            def owner_and_mode(self, path):
+                return 0, 0o755
+
+        open_plant(Ours(), plant)
+
+    @pytest.mark.skipif(os.name != "posix", reason="needs permission bits")
+    @pytest.mark.parametrize("empty", [True, False])
+    def test_a_directory_that_anybody_may_write(self, tmp_path, empty):
+        root = tmp_path / "plant"
+        if empty:
+            root.mkdir()
+        else:
+            open_plant(Files(), root)
+        root.chmod(0o777)
+        with pytest.raises(PlantDirError, match="chmod o-w"):
+            open_plant(Files(), root)
+        root.chmod(0o770)
+        open_plant(Files(), root)
+
+    @as_other_user
+    def test_an_unwritable_plant(self, plant):
+        plant.chmod(0o500)
+        try:
+            with pytest.raises(PlantDirError, match="not writable"):
+                open_plant(Files(), plant)
+        finally:
+            plant.chmod(0o700)
+
+    @as_other_user
+    def test_an_unwritable_place(self, tmp_path):
+        tmp_path.chmod(0o500)
+        try:
+            with pytest.raises(PlantDirError, match="not writable"):
+                open_plant(Files(), tmp_path / "plant")
+        finally:
+            tmp_path.chmod(0o700)
+
+    def test_a_directory_called_format(self, tmp_path):
+        (tmp_path / "FORMAT").mkdir()
+        with pytest.raises(PlantDirError):
+            open_plant(Files(), tmp_path)

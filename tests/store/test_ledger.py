@@ -1,0 +1,261 @@
+import pytest
+
+from pyplant.engine.trace import DependencyKind
+from pyplant.ingredient import Ingredient
+from pyplant.store.files import Files
+from pyplant.store.journal import Journal
+from pyplant.store.ledger import Ledger
+
+from . import FailingFiles, a_trace
+
+
+@pytest.fixture
+def open_ledger(tmp_path):
+    """Opens the same journal as another process would."""
+
+    def opened(files=None):
+        ledger = Ledger(Journal(files or Files(), tmp_path))
+        ledger.refresh()
+        return ledger
+
+    return opened
+
+
+def simple(name, digest="d"):
+    return Ingredient(name, "simple", digest, inline=b"1")
+
+
+def newest(ledger, fingerprint="code"):
+    tree = ledger.tree(fingerprint)
+    return None if tree is None else tree.root.newest()
+
+
+class TestTraces:
+    def test_a_trace_comes_back_as_it_was(self, open_ledger):
+        trace = open_ledger().add_trace(
+            a_trace(simple("x"), config=[("a", "1")], inputs=[("y", "2")], seconds=1.5)
+        )
+        assert list(open_ledger().traces()) == [trace]
+        assert trace.number == 1
+        assert trace.writer
+
+    def test_unknown_code_has_no_tree(self, open_ledger):
+        open_ledger().add_trace(a_trace())
+        assert open_ledger().tree("other") is None
+
+    def test_a_trace_is_seen_by_others_after_their_next_refresh(self, open_ledger):
+        writer, reader = open_ledger(), open_ledger()
+        writer.add_trace(a_trace(simple("x")))
+        assert newest(reader) is None
+        reader.refresh()
+        assert newest(reader).output("x")
+
+    def test_the_newest_wins_in_its_own_process(self, open_ledger):
+        ledger = open_ledger()
+        ledger.add_trace(a_trace(simple("x", "old")))
+        assert newest(ledger).output("x").digest == "old"
+        ledger.add_trace(a_trace(simple("x", "new")))
+        assert newest(ledger).output("x").digest == "new"
+
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_the_newest_wins_whichever_file_is_read_first(self, open_ledger, first):
+        reader = open_ledger()
+        writers = sorted([open_ledger(), open_ledger()], key=lambda ledger: ledger._journal.writer)
+        old, new = writers[first], writers[1 - first]
+        reader.add_trace(a_trace(simple("x", "oldest")))
+        old.refresh()
+        old.add_trace(a_trace(simple("x", "old")))
+        new.refresh()
+        new.add_trace(a_trace(simple("x", "new")))
+        assert newest(reader).output("x").digest == "oldest"
+        reader.refresh()
+        assert newest(reader).output("x").digest == "new"
+
+    def test_an_older_trace_that_is_read_late_does_not_win(self, open_ledger):
+        behind = open_ledger()
+        ledger = open_ledger()
+        for digest in ("1", "2"):
+            ledger.add_trace(a_trace(simple("x", digest)))
+        assert newest(ledger).output("x").digest == "2"
+        behind.add_trace(a_trace(simple("x", "late")))
+        ledger.refresh()
+        assert newest(ledger).output("x").digest == "2"
+
+    def test_what_cannot_be_written_is_not_kept(self, open_ledger):
+        ledger = open_ledger(FailingFiles(1))
+        with pytest.raises(OSError, match="No space"):
+            ledger.add_trace(a_trace(simple("x")))
+        assert newest(ledger) is None
+        assert not ledger.of_reactor("garden.make")
+        assert not list(open_ledger().traces())
+
+    def test_of_reactor_gives_any_code_oldest_first(self, open_ledger):
+        ledger = open_ledger()
+        for code in ("b", "a", "c"):
+            ledger.add_trace(a_trace(fingerprint=code))
+        ledger.add_trace(a_trace(reactor="garden.other"))
+        assert [trace.fingerprint for trace in ledger.of_reactor("garden.make")] == ["b", "a", "c"]
+        assert [trace.fingerprint for trace in open_ledger().of_reactor("garden.make")] == ["b", "a", "c"]
+        ledger.add_trace(a_trace(fingerprint="d"))
+        assert [trace.fingerprint for trace in ledger.of_reactor("garden.make")] == ["b", "a", "c", "d"]
+
+    def test_senders_come_newest_first(self, open_ledger):
+        ledger = open_ledger()
+        for reactor in ("first", "second"):
+            ledger.add_trace(a_trace(simple("x"), reactor=reactor, fingerprint=reactor))
+        ledger.add_trace(a_trace(simple("y"), reactor="third"))
+        assert [trace.reactor for trace in ledger.senders_of("x")] == ["second", "first"]
+
+
+class TestForgetting:
+    def test_a_forgotten_reactor_has_no_traces_for_anybody(self, open_ledger):
+        ledger = open_ledger()
+        ledger.add_trace(a_trace())
+        ledger.add_trace(a_trace(reactor="renamed"))
+        ledger.add_trace(a_trace(reactor="other", fingerprint="other"))
+        ledger.forget("garden.make", "code")
+        for view in (ledger, open_ledger()):
+            assert view.tree("code") is None
+            assert [trace.reactor for trace in view.traces()] == ["other"]
+            assert view.was_forgotten("garden.make")
+            assert not view.was_forgotten("other")
+
+    def test_it_is_on_the_disk_at_once(self, open_ledger):
+        writer, other = open_ledger(), open_ledger()
+        writer.add_trace(a_trace())
+        writer.forget("garden.make", "code")
+        other.refresh()
+        assert not list(other.traces())
+
+    def test_later_traces_are_kept(self, open_ledger):
+        ledger = open_ledger()
+        ledger.add_trace(a_trace(simple("x", "old")))
+        ledger.forget("garden.make", "code")
+        ledger.add_trace(a_trace(simple("x", "new")))
+        for view in (ledger, open_ledger()):
+            assert [trace.output("x").digest for trace in view.traces()] == ["new"]
+
+    def test_traces_of_others_that_were_not_read_yet_are_forgotten_too(self, open_ledger):
+        behind, other = open_ledger(), open_ledger()
+        for _ in range(5):
+            other.add_trace(a_trace())
+        behind.forget("garden.make", "code")
+        assert not list(open_ledger().traces())
+
+    def test_control_without_looking_first_they_survive(self, open_ledger, monkeypatch):
+        behind, other = open_ledger(), open_ledger()
+        for _ in range(5):
+            other.add_trace(a_trace())
+        monkeypatch.setattr(behind, "refresh", lambda: None)
+        behind.forget("garden.make", "code")
+        assert len(list(open_ledger().traces())) == 4
+
+    def test_evicting_forgets_these_traces_only(self, open_ledger):
+        ledger = open_ledger()
+        traces = [ledger.add_trace(a_trace(config=[("a", str(value))])) for value in range(4)]
+        assert newest(ledger)
+        ledger.evict(traces[1:3])
+        for view in (ledger, open_ledger()):
+            assert list(view.traces()) == [traces[0], traces[3]]
+            assert view.of_reactor("garden.make") == [traces[0], traces[3]]
+            assert not view.was_forgotten("garden.make")
+            tree = view.tree("code")
+            assert tree.root.questions[DependencyKind.PARAMETER, ("a",)].keys() == {("0",), ("3",)}
+
+    def test_what_could_not_be_evicted_is_still_there(self, open_ledger):
+        open_ledger().add_trace(a_trace())
+        ledger = open_ledger(FailingFiles(1))
+        with pytest.raises(OSError, match="No space"):
+            ledger.evict(list(ledger.traces()))
+        assert len(list(ledger.traces())) == 1
+
+
+class TestUse:
+    def test_a_trace_was_last_used_when_it_was_made(self, open_ledger):
+        ledger = open_ledger()
+        assert ledger.last_used(ledger.add_trace(a_trace(finished=100.0))) == 100.0
+
+    def test_use_is_noted_for_everybody(self, open_ledger):
+        ledger = open_ledger()
+        trace = ledger.add_trace(a_trace(finished=100.0))
+        ledger.note_used([trace], now=1e6)
+        ledger._journal.flush()
+        assert open_ledger().last_used(trace) == 1e6
+
+    def test_it_is_noted_once_a_day(self, open_ledger, tmp_path):
+        ledger = open_ledger()
+        trace = ledger.add_trace(a_trace(finished=100.0))
+        for now in (1e6, 1e6 + 100, 1e6 + 200):
+            ledger.note_used([trace], now=now)
+        assert ledger.last_used(trace) == 1e6
+
+    def test_going_back_to_an_older_trace_makes_it_the_more_recent(self, open_ledger):
+        ledger = open_ledger()
+        old, new = (ledger.add_trace(a_trace(fingerprint=code, finished=100.0)) for code in ("old", "new"))
+        assert ledger.recency(old) < ledger.recency(new)
+        ledger.note_used([old], now=101.0)
+        assert ledger.recency(old) > ledger.recency(new)
+
+
+class TestOther:
+    def test_notes_on_objects_and_input_files_come_back(self, open_ledger):
+        ledger = open_ledger()
+        ledger.put_identity("object", (1, 2, 3, 4, 5, "boot"))
+        ledger.put_input_file("key", [[1, 2], "digest", 3])
+        ledger._journal.flush()
+        for view in (ledger, open_ledger()):
+            assert view.identity("object") == (1, 2, 3, 4, 5, "boot")
+            assert view.input_file("key") == [[1, 2], "digest", 3]
+            assert view.identity("other") is None
+            assert view.input_file("other") is None
+
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_the_latest_note_wins_whichever_file_is_read_first(self, open_ledger, first):
+        writers = sorted([open_ledger(), open_ledger()], key=lambda ledger: ledger._journal.writer)
+        old, new = writers[first], writers[1 - first]
+        old.put_identity("object", (1, 1, 1, 1, 1, "old"))
+        old._journal.flush()
+        new.refresh()
+        new.put_identity("object", (2, 2, 2, 2, 2, "new"))
+        new._journal.flush()
+        assert open_ledger().identity("object")[-1] == "new"
+
+    def test_state_and_nondeterminism_come_back(self, open_ledger):
+        ledger = open_ledger()
+        ledger.add_state({("m", "a")})
+        ledger.add_state({("m", "b")})
+        ledger.put_nondeterministic("garden.make")
+        ledger._journal.flush()
+        assert open_ledger().state == {("m", "a"), ("m", "b")}
+        assert open_ledger().is_nondeterministic("garden.make")
+        assert not open_ledger().is_nondeterministic("other")
+
+    def test_known_damage_is_remembered(self, open_ledger):
+        ledger = open_ledger()
+        ledger.put_known_damage(3)
+        ledger._journal.flush()
+        assert open_ledger().known_damage == 3
+
+    @pytest.mark.parametrize("kind", list("tcnifsdxeuk?"))
+    @pytest.mark.parametrize("payload", [None, 5, "text", [], [5], [[]], [["a"]], {}, {"r": 1}, [[1, 2, 3]]])
+    def test_lines_of_another_version_stop_nothing(self, open_ledger, kind, payload):
+        journal = open_ledger()._journal
+        journal.append(kind, "key", payload)
+        journal.flush()
+        ledger = open_ledger()
+        assert not list(ledger.traces())
+        assert ledger.tree("key") is None
+        assert ledger.get_part("key") is None
+        assert ledger.record("key") is None
+        ledger.identity("key")
+        ledger.input_file("key")
+        trace = ledger.add_trace(a_trace())
+        assert list(ledger.traces()) == [trace]
+
+    def test_traces_of_another_version_are_counted(self, open_ledger):
+        journal = open_ledger()._journal
+        journal.append("t", "code", {"unknown": 1})
+        journal.flush()
+        ledger = open_ledger()
+        list(ledger.traces())
+        assert ledger.unknown_traces == 1

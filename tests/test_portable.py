@@ -1,0 +1,74 @@
+"""Folders of values that need no plant."""
+
+import json
+
+import numpy as np
+import pytest
+
+import pyplant
+from pyplant import Plant, ReactorFunc
+from pyplant.errors import DamagedError, MissingIngredientError, PlantDirError
+from pyplant.store import keys
+
+
+@ReactorFunc
+def send_some(pipe):
+    pipe.send("number", 3)
+    pipe.send("big/../array", np.arange(10000.0))
+    pipe.send("thing", {1: {2, 3}})
+
+
+@pytest.fixture
+def exported(tmp_path):
+    with Plant(tmp_path / "plant") as plant:
+        plant.add_reactor(send_some)
+        return plant.export(["number", "big/../array", "thing"], tmp_path / "out")
+
+
+def test_exported_values_come_back_without_the_plant(exported):
+    values = pyplant.load_ingredients(exported)
+    assert values["number"] == 3
+    assert values["thing"] == {1: {2, 3}}
+    np.testing.assert_array_equal(values["big/../array"], np.arange(10000.0))
+
+
+def test_names_never_become_paths(exported):
+    assert sorted(path.parent for path in exported.iterdir()) == [exported] * 4
+
+
+def test_a_folder_with_something_in_it_is_refused(exported, tmp_path):
+    with Plant(tmp_path / "plant") as plant:
+        plant.add_reactor(send_some)
+        with pytest.raises(PlantDirError, match="not an empty folder"):
+            plant.export("number", exported)
+
+
+def test_damage_is_noticed(exported):
+    victim = next(path for path in exported.iterdir() if "array" in path.name)
+    content = bytearray(victim.read_bytes())
+    content[500] ^= 1
+    victim.write_bytes(content)
+    with pytest.raises(DamagedError, match="array"):
+        pyplant.load_ingredients(exported)
+
+
+def test_a_folder_that_was_not_exported_is_refused(tmp_path):
+    with pytest.raises(MissingIngredientError, match="no exported ingredients"):
+        pyplant.load_ingredients(tmp_path)
+
+
+def test_a_manifest_cannot_point_outside_the_folder(exported):
+    manifest = json.loads((exported / "ingredients.json").read_text())
+    (exported.parent / "secret.bin").write_bytes(b"3")
+    manifest["ingredients"][0]["file"] = "../secret.bin"
+    (exported / "ingredients.json").write_text(json.dumps(manifest))
+    with pytest.raises(DamagedError):
+        pyplant.load_ingredients(exported)
+
+
+def test_pickles_of_another_user_need_trust(exported, monkeypatch):
+    monkeypatch.setattr("pyplant.store.shelf.signing_key", lambda: b"another user's key".ljust(32))
+    with pytest.warns(pyplant.errors.DamageWarning, match="trust=True"), pytest.raises(DamagedError):
+        pyplant.load_ingredients(exported)
+    assert pyplant.load_ingredients(exported, trust=True)["thing"] == {1: {2, 3}}
+    assert keys.signing_key

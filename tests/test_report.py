@@ -1,0 +1,151 @@
+"""Reports: one content, as text of limited width and as safe HTML."""
+
+import time
+
+import pytest
+
+from pyplant.engine.rebuilder import ReasonKind
+from pyplant.explain import Cause
+from pyplant.report import (
+    Entry,
+    Explanation,
+    History,
+    HistoryEntry,
+    Outcome,
+    Plan,
+    RunReport,
+    Status,
+    format_age,
+    format_seconds,
+    format_size,
+)
+
+DIFF = "-    return x\n+    return x + 1"
+CAUSE = Cause(ReasonKind.CODE, "helper", "helper() changed", diff=DIFF)
+RAN = Entry("features", Outcome.RAN, (CAUSE,), seconds=1.5)
+CACHED = Entry("load", Outcome.CACHED, seconds=40.0, size=2048)
+FAILED = Entry("plot", Outcome.FAILED, error="ValueError: boom")
+
+
+@pytest.fixture
+def report():
+    return RunReport("plot", (CACHED, RAN, FAILED, Entry("publish", Outcome.SKIPPED)), 2.0)
+
+
+def test_a_run_report_names_what_ran_and_what_did_not(report):
+    assert report.ran == ("features",)
+    assert report.cached == ("load",)
+    assert report.failed == ("plot",)
+    assert report.skipped == ("publish",)
+
+
+def test_a_run_report_adds_up_the_time_that_was_saved(report):
+    assert report.saved == 40.0
+    assert "saved 40.0 s" in report.title()
+
+
+def test_an_entry_is_found_by_its_name(report):
+    assert report["features"] is RAN
+    with pytest.raises(KeyError):
+        report["nothing"]
+
+
+def test_the_text_shows_the_reason_and_its_diff(report):
+    text = report.text()
+    assert "helper() changed" in text
+    assert "+    return x + 1" in text
+    assert "ValueError: boom" in text
+
+
+def test_no_line_of_text_is_wider_than_asked_for():
+    cause = Cause(ReasonKind.PARAMETER, "p", "parameter 'p' changed: " + "very long words " * 20, diff="+" + "x" * 200)
+    entry = Entry("a" * 70, Outcome.STALE, (cause,), seconds=3, finished=time.time(), size=5)
+    status = Status((entry,), "")
+    assert max(map(len, status.text(80).splitlines())) <= 80
+    assert max(map(len, status.text(40).splitlines())) <= 40
+
+
+def test_many_cached_reactors_take_one_line():
+    entries = tuple(Entry(f"r{n}", Outcome.CACHED, seconds=1) for n in range(100))
+    lines = RunReport("r99", entries, 0.1).text().splitlines()
+    assert len(lines) <= 4
+    assert "and 92 more" in " ".join(lines)
+
+
+def test_html_escapes_hostile_names():
+    entry = Entry("<script>alert(1)</script>", Outcome.STALE, (Cause(ReasonKind.NEW, "", "<img src=x>"),))
+    html = Status((entry,))._repr_html_()
+    assert "<script>" not in html
+    assert "<img" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_control_and_direction_characters_do_not_reach_the_terminal():
+    entry = Entry("a\x1b[31mb\u202ec", Outcome.NEW)
+    assert "\x1b" not in Status((entry,)).text()
+    assert "\u202e" not in Status((entry,)).text()
+
+
+def test_text_and_html_say_the_same(report):
+    html = report._repr_html_()
+    for word in ("features", "helper() changed", "ValueError: boom", "publish"):
+        assert word in html
+        assert word in report.text()
+
+
+def test_a_status_counts_its_reactors():
+    status = Status((CACHED, Entry("b", Outcome.NEW), Entry("c", Outcome.NEW)))
+    assert status.title() == "3 reactors: 2 new, 1 cached"
+    assert len(status) == 3
+    assert [entry.name for entry in status] == ["load", "b", "c"]
+    assert Status(()).title() == "No reactors are defined."
+
+
+def test_a_plan_tells_the_certain_from_the_possible():
+    perhaps = Entry("plot", Outcome.STALE, certain=False)
+    plan = Plan("plot", (CACHED, Entry("features", Outcome.STALE), perhaps))
+    assert plan.will_run == ("features",)
+    assert plan.may_run == ("plot",)
+    assert plan.cached == ("load",)
+    assert "plot (perhaps)" in plan.text()
+
+
+def test_an_explanation_of_what_is_up_to_date_says_so():
+    assert "load is up to date" in Explanation(CACHED).title()
+    assert Explanation(Entry("b", Outcome.STALE)).title() == "b would run"
+    assert "not followed: a global" in Explanation(CACHED, ("a global",)).text()
+
+
+def test_a_history_lists_executions():
+    entries = (HistoryEntry(0.0, 1.0, "host", "f" * 40, {"color": "'red'"}),)
+    history = History("plot", entries)
+    assert history[0].parameters == {"color": "'red'"}
+    assert "1 kept execution" in history.title()
+    assert "color='red'" in history.text()
+
+
+def test_deeply_nested_causes_render():
+    cause = Cause(ReasonKind.NEW, "", "never ran")
+    for level in range(5000):
+        cause = Cause(ReasonKind.INPUT, f"x{level}", f"ingredient x{level} changed", causes=(cause,))
+    entry = Entry("deep", Outcome.STALE, (cause,))
+    assert "x4999" in Status((entry,)).text()
+    assert "x4999" in Status((entry,))._repr_html_()
+    assert "x4999" in repr(entry)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 ms"), (0.0123, "12 ms"), (1.25, "1.2 s"), (61, "1 min 01 s"), (7260, "2 h 01 min")]
+)
+def test_durations_are_short(seconds, text):
+    assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(("size", "text"), [(12, "12 B"), (2048, "2.0 kB"), (5e6, "5.0 MB"), (3e12, "3.0 TB")])
+def test_sizes_are_short(size, text):
+    assert format_size(size) == text
+
+
+@pytest.mark.parametrize(("age", "text"), [(5, "5 s ago"), (125, "2 min ago"), (3 * 86400, "3 days ago")])
+def test_ages_are_short(age, text):
+    assert format_age(time.time() - age) == text
