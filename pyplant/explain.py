@@ -119,7 +119,8 @@ class Explainer:
 
     def _difference(self, reason: Reason, difference: Difference) -> Cause:
         name = difference.path[-1] if difference.path else reason.name
-        through = " through " + " → ".join(difference.path[1:-1]) if len(difference.path) > 2 else ""  # noqa: PLR2004
+        between = [step for step in difference.path[1:-1] if not step.startswith("attribute ")]
+        through = f" through {' → '.join(between)}" if between else ""
         own = len(difference.path) <= 1
         old, new = difference.old, difference.new
         if difference.kind is Kind.VALUE:

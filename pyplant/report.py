@@ -130,8 +130,9 @@ class Report:
     def text(self, width: int = _WIDTH) -> str:
         """The report as plain text, no line wider than ``width``."""
         lines = [*_wrapped(self.title(), width, "")]
+        shown: set[str] = set()
         for block in self.blocks():
-            lines += _text_lines(block, width, 1)
+            lines += _text_lines(block, width, 1, shown)
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -391,18 +392,30 @@ def _wrapped(text: str, width: int, indent: str) -> list[str]:
     ) or [indent.rstrip()]
 
 
-def _text_lines(block: Block, width: int, depth: int) -> Iterator[str]:
+def _text_lines(block: Block, width: int, depth: int, shown: set[str]) -> Iterator[str]:
     indent = "  " * depth
     mark = "" if block.style == "cause" else f"{block.icon} "
     lines = _wrapped(f"{mark}{block.text}", width - (len(block.aside) + 2 if block.aside else 0), indent)
     if block.aside:
         lines[0] = f"{lines[0]:<{width - len(block.aside) - 2}}  {block.aside}"
     yield from lines
-    for line in block.code.splitlines():
-        yield f"{indent}    {clean(line)}"[:width]
+    if block.code in shown:
+        yield f"{indent}    (see above)"
+    elif block.code:
+        shown.add(block.code)
+        for line in block.code.splitlines():
+            yield from _folded(clean(line), width, f"{indent}    ")
     if depth < 6:  # noqa: PLR2004 - deeper than anybody reads
         for child in block.children:
-            yield from _text_lines(child, width, depth + 1)
+            yield from _text_lines(child, width, depth + 1, shown)
+
+
+def _folded(line: str, width: int, indent: str) -> Iterator[str]:
+    """A line of code, folded where it is too long; nothing of it is dropped."""
+    room = max(20, width - len(indent) - 2)
+    yield f"{indent}{line[:room]}"
+    for start in range(room, len(line), room):
+        yield f"{indent}  {line[start : start + room]}"
 
 
 def _html_block(block: Block, depth: int = 0) -> str:

@@ -42,7 +42,7 @@ def place() -> str:
     """Identifies where process numbers mean what they mean here: this boot, this container."""
     namespace = ""
     with suppress(OSError):
-        namespace = os.readlink("/proc/self/ns/pid")
+        namespace = str(Path("/proc/self/ns/pid").readlink())
     return blake3(f"{boot_id()} {namespace}".encode()).hexdigest(length=4)
 
 
@@ -162,7 +162,7 @@ class Files:
     def names(self, path: Path) -> list[str]:
         """Sorted names in a directory; empty if there is none."""
         try:
-            return sorted(os.listdir(path))
+            return sorted(entry.name for entry in path.iterdir())
         except (FileNotFoundError, NotADirectoryError):
             return []
 

@@ -192,11 +192,9 @@ class _Auditor:
             self._ledger.evict([trace for trace, _ in named])
 
     def _problem(self, stored: str, sizes: set[int]) -> Problem | None:
-        if not is_object_name(stored):
-            return Problem.MISSING
-        path = self._warehouse.objects.path(stored)
-        identity = self._files.identity(path)
-        if identity is None:
+        path = self._warehouse.objects.path(stored) if is_object_name(stored) else None
+        identity = None if path is None else self._files.identity(path)
+        if path is None or identity is None:
             return Problem.MISSING
         self.objects += 1
         self.size += identity[2]
@@ -288,11 +286,10 @@ def _lost(problem: Problem, stored: str, named: list[tuple[Trace, Ingredient]]) 
         if key not in newest or trace.rank > newest[key].rank:
             newest[key] = trace
     for (reactor, name), trace in sorted(newest.items()):
-        text = f"{name!r} of reactor {reactor.rpartition('.')[2]!r}, computed {_day(trace.finished)}: {problem.value}"
+        short = reactor.rpartition(".")[2]
+        text = f"{name!r} of reactor {short!r}, computed {_day(trace.finished)}: {problem.value}"
         if problem is Problem.UNTRUSTED:
-            text += (
-                ": pickled by another user; it counts as missing unless the plant is opened with trust=True"
-            )
+            text += ": pickled by another user; missing unless the plant is opened with trust=True"
         yield Finding(problem, text, name, reactor, stored)
 
 

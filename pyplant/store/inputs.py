@@ -51,14 +51,14 @@ class InputFiles:
         """
         full = os.path.realpath(path)
         try:
-            info = os.stat(full)
+            info = Path(full).stat()
         except (FileNotFoundError, NotADirectoryError):
             return ABSENT
         if stat.S_ISDIR(info.st_mode):
             message = f"pipe.input_file takes a file; {path} is a directory. Name the files in it one by one."
             raise IsADirectoryError(message)
         if not stat.S_ISREG(info.st_mode):
-            message = f"pipe.input_file takes a file; {path} is a pipe or a device, whose content cannot be compared."
+            message = f"pipe.input_file takes a file; {path} is a pipe or device, without fixed content."
             raise IngredientError(message)
         identity = [info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns]
         key = digest_bytes(full.encode("utf-8", "surrogateescape"))

@@ -84,8 +84,8 @@ def _check_owner(files: Files, root: Path) -> None:
     owner, mode = files.owner_and_mode(root)
     if owner not in (files.own_user(), 0):
         message = (
-            f"The plant directory {root} belongs to user {owner}. Loading what somebody else stored could run "
-            f"their code; copy the directory, or choose another one."
+            f"The plant directory {root} belongs to user {owner}. Loading what somebody else stored could "
+            f"run their code; copy the directory, or choose another one."
         )
         raise PlantDirError(message)
     if mode & _ANYBODY_MAY_WRITE:

@@ -52,6 +52,7 @@ class Ledger:
         self._records: dict[str, Entry] = {}
         self._identities: dict[str, Entry] = {}
         self._inputs: dict[str, Entry] = {}
+        self._latest = {"c": self._parts, "n": self._records, "i": self._identities, "f": self._inputs}
         self._nondeterministic: set[str] = set()
         self.state: set[tuple[str, str]] = set()
         self.known_damage = 0
@@ -68,17 +69,13 @@ class Ledger:
                 continue  # of a kind this version does not know: as if it were not there
 
     def _take(self, entry: Entry) -> None:
+        latest = self._latest.get(entry.kind)
+        if latest is not None:
+            latest[entry.key] = entry
+            return
         match entry.kind:
             case "t":
                 self._unparsed.setdefault(entry.key, []).append(entry)
-            case "c":
-                self._parts[entry.key] = entry
-            case "n":
-                self._records[entry.key] = entry
-            case "i":
-                self._identities[entry.key] = entry
-            case "f":
-                self._inputs[entry.key] = entry
             case "s":
                 self.state |= {(owner, name) for owner, name in entry.payload()}
             case "d":
@@ -92,8 +89,11 @@ class Ledger:
             case "k":
                 self.known_damage = max(self.known_damage, int(entry.payload()))
             case "u":
-                for number, writer, when in entry.payload():
-                    self._used[int(number), str(writer)] = (entry.number, entry.writer), float(when)
+                self._take_used(entry)
+
+    def _take_used(self, entry: Entry) -> None:
+        for number, writer, when in entry.payload():
+            self._used[int(number), str(writer)] = _rank(entry), float(when)
 
     def _append(self, kind: str, key: str, payload: Any) -> Entry:
         entry = self._journal.append(kind, key, payload)

@@ -279,7 +279,8 @@ class ObjectStore:
         if identity[2] != size or hash_file(path, self._files) != stored.partition(".")[0]:
             with suppress(OSError):  # it is damaged wherever it lies
                 self.quarantine(stored)
-            message = f"Object {stored} was damaged on disk; what was found there is in {self._root / 'quarantine'}."
+            aside = self._root / "quarantine"
+            message = f"Object {stored} was damaged on disk; what was found there is in {aside}."
             raise DamagedError(message)
         self._ledger.put_identity(stored, identity)
         return path

@@ -75,7 +75,10 @@ class Shelf:
             self.register([kind])
             return kind
         known = ", ".join(sorted(spec.name for spec in self._specs))
-        message = f"{kind!r} is no ingredient type. Known are {known}; register others with register_ingredient_specs."
+        message = (
+            f"{kind!r} is no ingredient type. Known are {known}; "
+            f"register others with register_ingredient_specs."
+        )
         raise UnknownTypeError(message)
 
     def matching(self, value: Any) -> Iterator[IngredientSpec]:
@@ -124,8 +127,8 @@ class Shelf:
         if self.trusts(ingredient):
             return spec
         message = (
-            f"Ingredient {ingredient.name!r} was pickled by another user, so loading it could run their code. "
-            f"It is computed again; Plant(..., trust=True) loads it."
+            f"Ingredient {ingredient.name!r} was pickled by another user, so loading it could run their "
+            f"code. It is computed again; Plant(..., trust=True) loads it."
         )
         if not self._told_untrusted:
             self._told_untrusted = True

@@ -82,8 +82,8 @@ class Warehouse:
         if self.journal.damaged_lines > self.ledger.known_damage:
             warn(
                 DamageWarning,
-                f"{self.journal.damaged_lines} lines of the journal in {root} were damaged; what they "
-                f"recorded is computed again when it is needed.",
+                f"Damaged lines in the journal of {root}: {self.journal.damaged_lines}. What they recorded "
+                f"is computed again when it is needed; plant.fsck(repair=True) ends this warning.",
             )
 
     # ------------------------------------------------------------------ specs

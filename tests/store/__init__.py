@@ -212,13 +212,12 @@ def open_warehouse(root, **options):
     return warehouse
 
 
-def a_trace(
-    *outputs, reactor="garden.make", fingerprint="code", config=(), inputs=(), seconds=0.0, finished=0.0
-):
+def a_trace(*outputs, config=(), inputs=(), **fields):
     """A trace that read these parameters and ingredients, given as ``(name, digest)``."""
     dependencies = [Dependency(DependencyKind.PARAMETER, (name,), (digest,)) for name, digest in config]
     dependencies += [Dependency(DependencyKind.INGREDIENT, (name,), (digest,)) for name, digest in inputs]
-    return Trace(reactor, fingerprint, tuple(dependencies), outputs, seconds=seconds, finished=finished)
+    fields = {"reactor": "garden.make", "fingerprint": "code", **fields}
+    return Trace(dependencies=tuple(dependencies), outputs=outputs, **fields)
 
 
 def flip(path, position=0, bit=0):

@@ -1,5 +1,6 @@
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -48,7 +49,7 @@ def file(tmp_path):
 
 def edit_unseen(file, content):
     """Change a file as if within one tick of a coarse clock: same size, same times, same inode."""
-    before = inputs_module.os.stat(file)
+    before = file.stat()
     file.write_bytes(content)
     return before
 
@@ -89,7 +90,7 @@ def test_a_file_just_written_is_hashed_again(inputs, file, hashed):
 def test_a_racy_edit_is_seen(inputs, file, monkeypatch):
     before = inputs.digest(str(file))
     stat = edit_unseen(file, b"1,2,4")
-    monkeypatch.setattr(inputs_module.os, "stat", lambda path: stat)
+    monkeypatch.setattr(Path, "stat", lambda path: stat)
     assert inputs.digest(str(file)) == digest_bytes(b"1,2,4") != before
 
 
@@ -97,7 +98,7 @@ def test_a_racy_edit_is_seen(inputs, file, monkeypatch):
 def test_control_if_the_file_counted_as_settled_it_would_not(inputs, file, monkeypatch):
     before = inputs.digest(str(file))
     stat = edit_unseen(file, b"1,2,4")
-    monkeypatch.setattr(inputs_module.os, "stat", lambda path: stat)
+    monkeypatch.setattr(Path, "stat", lambda path: stat)
     assert inputs.digest(str(file)) == before
 
 

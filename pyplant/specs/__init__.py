@@ -1,0 +1,46 @@
+"""Ingredient specs: one format, one small file.
+
+``pipe.send(name, value, specs.ArraySpec)`` names one; left out, it is found from the value.
+"""
+
+from pyplant.specs.array import ArraySpec
+from pyplant.specs.base import ByteSink, IngredientSpec, Metadata, StreamSpec
+from pyplant.specs.file import FileSpec
+from pyplant.specs.hdf import HdfArraySpec
+from pyplant.specs.keras import KerasModelSpec
+from pyplant.specs.pickled import ObjectSpec
+from pyplant.specs.simple import ListSpec, SimpleSpec
+from pyplant.specs.sparse import ScipySparseSpec
+from pyplant.specs.table import TableSpec
+
+__all__ = [
+    "ArraySpec",
+    "ByteSink",
+    "FileSpec",
+    "HdfArraySpec",
+    "IngredientSpec",
+    "KerasModelSpec",
+    "ListSpec",
+    "Metadata",
+    "ObjectSpec",
+    "ScipySparseSpec",
+    "SimpleSpec",
+    "StreamSpec",
+    "TableSpec",
+    "builtin_specs",
+]
+
+
+def builtin_specs() -> list[IngredientSpec]:
+    """All built-in specs in the order in which they are tried; pickle comes last."""
+    return [
+        SimpleSpec(),
+        ListSpec(),
+        ArraySpec(),
+        HdfArraySpec(),
+        ScipySparseSpec(),
+        TableSpec(),
+        KerasModelSpec(),
+        FileSpec(),
+        ObjectSpec(),
+    ]

@@ -1,0 +1,53 @@
+"""Files that a reactor writes by itself: pictures, reports, archives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pyplant.errors import NotAllocatedError, UnsavableError
+from pyplant.specs.base import IngredientSpec, Metadata
+
+__all__ = ["FileSpec"]
+
+
+class FileSpec(IngredientSpec):
+    """A file, allocated as a path to write to and received as the path of the stored file.
+
+    ``path = pipe.allocate("plot", Ingredient.Type.file, suffix=".png")``. The stored file
+    is shared and read-only; copy it to change it.
+    """
+
+    name: ClassVar[str] = "file"
+    allocatable: ClassVar[bool] = True
+    must_allocate: ClassVar[bool] = True
+
+    def matches(self, value: Any) -> bool:
+        del value
+        return False
+
+    def load(self, path: Path, metadata: Metadata) -> Any:
+        return str(path)
+
+    def allocate(self, path: Path, **options: Any) -> Any:
+        """The path of a file that does not exist yet.
+
+        Parameters
+        ----------
+        path
+            Where it will be.
+        suffix
+            Its ending, such as ``".png"``; letters and digits.
+        """
+        unknown = options.keys() - {"suffix"}
+        if unknown:
+            message = f"A file is allocated with suffix='.png' or the like, got {', '.join(sorted(unknown))}."
+            raise NotAllocatedError(message)
+        return str(path)
+
+    def finish(self, handle: Any) -> Metadata:
+        path = Path(handle)
+        if not path.is_file() or path.is_symlink():
+            message = "No file was written to the path that pipe.allocate returned; write it before it is sent."
+            raise UnsavableError(message)
+        return {"suffix": "".join(path.suffixes)}

@@ -1,0 +1,129 @@
+"""Arrays in HDF5 files, written in place and larger than memory if need be."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from blake3 import blake3
+
+from pyplant.engine.digest import DIGEST_BYTES
+from pyplant.errors import NotAllocatedError, UnsavableError
+from pyplant.specs.base import IngredientSpec, Metadata
+
+__all__ = ["HdfArraySpec"]
+
+_DATASET = "data"
+_SLAB = 1 << 25  # bytes that are read at once
+
+
+class HdfArraySpec(IngredientSpec):
+    """An HDF5 dataset, allocated as a writable and received as a read-only ``h5py.Dataset``.
+
+    ``data = pipe.allocate("data", specs.HdfArraySpec, shape=(500, 1000, 1000), dtype=np.float32)``.
+    Other options go to ``h5py.Group.create_dataset``: ``chunks``, ``compression``, ...
+
+    The digest is of shape, dtype and values, read in pieces: HDF5 files of equal values
+    may differ in bytes.
+    """
+
+    name: ClassVar[str] = "hdf"
+    suffix: ClassVar[str] = ".h5"
+    allocatable: ClassVar[bool] = True
+    must_allocate: ClassVar[bool] = True
+
+    def matches(self, value: Any) -> bool:
+        h5py = sys.modules.get("h5py")
+        return h5py is not None and isinstance(value, h5py.Dataset)
+
+    def load(self, path: Path, metadata: Metadata) -> Any:
+        import h5py
+
+        # No locks: the file never changes, and homes on NFS often refuse them.
+        return h5py.File(path, "r", locking=False)[_DATASET]
+
+    def allocate(self, path: Path, **options: Any) -> Any:
+        """A new dataset, filled with zeros or with ``fillvalue``.
+
+        Parameters
+        ----------
+        path
+            Its file.
+        shape
+            Of the array.
+        dtype
+            ``float32`` if left out.
+        **options
+            See ``h5py.Group.create_dataset``.
+        """
+        import h5py
+
+        if "shape" not in options and "data" not in options:
+            message = "An HDF5 array is allocated with shape=... and dtype=...."
+            raise NotAllocatedError(message)
+        stream = h5py.File(path, "w", libver="latest", locking=False)
+        try:
+            return stream.create_dataset(_DATASET, track_times=False, **options)
+        except Exception as error:
+            stream.close()
+            path.unlink(missing_ok=True)
+            message = f"The HDF5 array cannot be allocated: {error}"
+            raise NotAllocatedError(message) from error
+
+    def finish(self, handle: Any) -> Metadata:
+        if not handle:
+            message = "The HDF5 file was closed by the reactor; leave that to the plant."
+            raise UnsavableError(message)
+        metadata = {"shape": list(handle.shape), "dtype": str(handle.dtype)}
+        stream = handle.file
+        stream.flush()
+        stream.close()
+        return metadata
+
+    def discard(self, handle: Any) -> None:
+        with suppress(Exception):  # it is thrown away; how it feels about that does not matter
+            if handle:
+                handle.file.close()
+
+    def digest(self, path: Path, metadata: Metadata) -> str | None:
+        import h5py
+
+        with h5py.File(path, "r", locking=False) as stream:
+            data = stream[_DATASET]
+            hasher = blake3(max_threads=blake3.AUTO)
+            hasher.update(repr((data.shape, data.dtype.descr, data.dtype.str)).encode())
+            for slab in _slabs(data):
+                values = data[slab]
+                if values.dtype.hasobject:  # strings and other values of variable length
+                    hasher.update(repr(values.tolist()).encode())
+                elif values.nbytes:
+                    hasher.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+            return hasher.hexdigest(length=DIGEST_BYTES)
+
+
+def _slabs(data: Any) -> Iterator[Any]:
+    """Selections that together cover a dataset in order, each of bounded size."""
+    shape, chunks = data.shape, data.chunks
+    if not shape or 0 in shape:
+        yield ()
+        return
+    # The leading axes are walked one by one until what is left fits.
+    row = data.dtype.itemsize
+    axis = len(shape)
+    while axis > 0 and row * shape[axis - 1] <= _SLAB:
+        axis -= 1
+        row *= shape[axis]
+    if axis == 0:
+        yield ()
+        return
+    axis -= 1
+    step = max(1, _SLAB // row)
+    if chunks is not None:  # whole chunks, so that none is unpacked twice
+        step = max(1, step // chunks[axis]) * chunks[axis]
+    for lead in np.ndindex(*shape[:axis]):
+        for start in range(0, shape[axis], step):
+            yield (*lead, slice(start, min(start + step, shape[axis])))

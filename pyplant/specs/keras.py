@@ -1,0 +1,87 @@
+"""Keras models as ``.keras`` files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from blake3 import blake3
+
+from pyplant.engine.digest import DIGEST_BYTES
+from pyplant.errors import UnsavableError
+from pyplant.specs.base import IngredientSpec, Metadata
+
+__all__ = ["KerasModelSpec"]
+
+
+class KerasModelSpec(IngredientSpec):
+    """A Keras 3 model with its weights and, where it was compiled, its optimizer's state.
+
+    The digest is of configuration, weights and optimizer state: a ``.keras`` file is an
+    archive with times in it, so equal models differ in bytes.
+    """
+
+    name: ClassVar[str] = "keras"
+    suffix: ClassVar[str] = ".keras"
+
+    def matches(self, value: Any) -> bool:
+        keras = sys.modules.get("keras")
+        model = getattr(keras, "Model", None)
+        return isinstance(model, type) and isinstance(value, model)
+
+    def save(self, value: Any, path: Path) -> Metadata:
+        if not self.matches(value):
+            message = f"This type holds Keras models, not a {type(value).__name__}."
+            raise UnsavableError(message)
+        try:
+            value.save(path)
+        except Exception as error:
+            message = f"Keras cannot save this model: {error}"
+            raise UnsavableError(message) from error
+        return {"digest": _digest(value)}
+
+    def load(self, path: Path, metadata: Metadata) -> Any:
+        import keras
+
+        return keras.saving.load_model(path)
+
+    def digest(self, path: Path, metadata: Metadata) -> str | None:
+        return str(metadata["digest"])
+
+
+def _digest(model: Any) -> str:
+    hasher = blake3()
+    config = {"class": type(model).__qualname__, "config": _without_names(model.get_config())}
+    optimizer = getattr(model, "optimizer", None)
+    variables = list(model.weights)
+    if optimizer is not None:
+        config["compiled"] = _without_names(model.get_compile_config() or {})
+        variables += optimizer.variables
+    hasher.update(json.dumps(config, sort_keys=True, default=repr).encode())
+    for variable in variables:
+        array = np.ascontiguousarray(np.asarray(variable))
+        hasher.update(repr((array.shape, array.dtype.str)).encode())
+        if array.nbytes:
+            hasher.update(array.reshape(-1).view(np.uint8))
+    return hasher.hexdigest(length=DIGEST_BYTES)
+
+
+def _without_names(config: Any) -> Any:
+    """A configuration without the names that Keras counts up in each process (``dense_7``)."""
+    renamed: dict[str, str] = {}
+
+    def visit(item: Any, key: str = "") -> Any:
+        if isinstance(item, dict):
+            return {str(name): visit(content, str(name)) for name, content in item.items()}
+        if isinstance(item, list | tuple):
+            return [visit(content, key) for content in item]
+        if isinstance(item, str) and key == "name":
+            return renamed.setdefault(item, f"#{len(renamed)}")
+        if isinstance(item, str) and item in renamed:
+            return renamed[item]
+        return item
+
+    return visit(config)

@@ -1,0 +1,87 @@
+"""Primitive values, and lists of them, as tagged JSON: no pickle, exact types."""
+
+from __future__ import annotations
+
+import json
+from base64 import b85decode, b85encode
+from typing import Any, ClassVar
+
+from pyplant.errors import UnsavableError
+from pyplant.specs.base import ByteSink, Metadata, StreamSpec
+
+__all__ = ["ListSpec", "SimpleSpec"]
+
+_TAGGED = frozenset({float, complex, str, bytes})
+_PLAIN = frozenset({type(None), bool, int})
+_PRIMITIVE = _TAGGED | _PLAIN
+_DIGITS = 4000  # Python refuses to print longer integers
+
+
+def _encode(value: Any) -> Any:
+    cls = type(value)
+    if cls is float:
+        return {"f": value.hex()}
+    if cls is complex:
+        return {"c": [value.real.hex(), value.imag.hex()]}
+    if cls is bytes:
+        return {"b": b85encode(value).decode("ascii")}
+    if cls is int and value.bit_length() > _DIGITS:
+        return {"i": hex(value)}
+    return value  # None, bool, int and str are JSON's own; surrogates are escaped
+
+
+def _decode(data: Any) -> Any:
+    if type(data) is not dict:
+        return data
+    ((tag, content),) = data.items()
+    match tag:
+        case "f":
+            return float.fromhex(content)
+        case "c":
+            return complex(float.fromhex(content[0]), float.fromhex(content[1]))
+        case "i":
+            return int(content, 16)
+        case _:
+            return b85decode(content)
+
+
+def _refuse(fits: bool, value: Any, wanted: str) -> None:  # noqa: FBT001 - private
+    if not fits:
+        message = f"This type holds {wanted}; a {type(value).__name__} needs another, or none given."
+        raise UnsavableError(message)
+
+
+class SimpleSpec(StreamSpec):
+    """``None``, ``bool``, ``int``, ``float``, ``complex``, ``str`` and ``bytes``, exactly."""
+
+    name: ClassVar[str] = "simple"
+    suffix: ClassVar[str] = ".json"
+
+    def matches(self, value: Any) -> bool:
+        return type(value) in _PRIMITIVE
+
+    def dump(self, value: Any, stream: ByteSink) -> Metadata:
+        _refuse(self.matches(value), value, "a primitive value (None, bool, int, float, complex, str, bytes)")
+        stream.write(json.dumps(_encode(value), separators=(",", ":")).encode("ascii"))
+        return {}
+
+    def parse(self, buffer: Any, metadata: Metadata) -> Any:
+        return _decode(json.loads(bytes(buffer)))
+
+
+class ListSpec(StreamSpec):
+    """A list of primitive values."""
+
+    name: ClassVar[str] = "list"
+    suffix: ClassVar[str] = ".json"
+
+    def matches(self, value: Any) -> bool:
+        return type(value) is list and _PRIMITIVE.issuperset(map(type, value))
+
+    def dump(self, value: Any, stream: ByteSink) -> Metadata:
+        _refuse(self.matches(value), value, "a list of primitive values")
+        stream.write(json.dumps([_encode(item) for item in value], separators=(",", ":")).encode("ascii"))
+        return {}
+
+    def parse(self, buffer: Any, metadata: Metadata) -> Any:
+        return [_decode(item) for item in json.loads(bytes(buffer))]

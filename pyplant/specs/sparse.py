@@ -1,0 +1,122 @@
+"""SciPy's sparse matrices and arrays, as their raw arrays."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pyplant.engine.digest import Encoder, encodes
+from pyplant.errors import UnsavableError
+from pyplant.specs.base import ByteSink, Metadata, StreamSpec
+
+__all__ = ["ScipySparseSpec"]
+
+_PARTS = {
+    "csr": ("data", "indices", "indptr"),
+    "csc": ("data", "indices", "indptr"),
+    "bsr": ("data", "indices", "indptr"),
+    "dia": ("data", "offsets"),
+    "coo": ("data", "row", "col"),
+}
+_BY_COO = ("dok", "lil")  # these hold Python objects; COO says the same
+_ALIGNED = 64
+
+
+def _is_sparse(value: Any) -> bool:
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and bool(sparse.issparse(value))
+
+
+def _parts(value: Any) -> tuple[str, dict[str, Any]]:
+    """The raw arrays of a matrix in stored order, and the format that they make up."""
+    form = value.format
+    if form in _BY_COO:
+        value = value.tocoo()
+        order = np.lexsort(value.coords[::-1])  # a dictionary has the order of its filling
+        return "coo", {"data": value.data[order], **_coordinates(value, order)}
+    if form == "coo":
+        return "coo", {"data": value.data, **_coordinates(value, slice(None))}
+    return form, {name: getattr(value, name) for name in _PARTS[form]}
+
+
+def _coordinates(value: Any, order: Any) -> dict[str, Any]:
+    return {f"coord{axis}": coord[order] for axis, coord in enumerate(value.coords)}
+
+
+class ScipySparseSpec(StreamSpec):
+    """Every format of ``scipy.sparse``, as matrix and as array; the same class comes back."""
+
+    name: ClassVar[str] = "sparse"
+    suffix: ClassVar[str] = ".sparse"
+
+    def matches(self, value: Any) -> bool:
+        return _is_sparse(value)
+
+    def dump(self, value: Any, stream: ByteSink) -> Metadata:
+        if not _is_sparse(value):
+            message = f"This type holds SciPy's sparse matrices, not a {type(value).__name__}."
+            raise UnsavableError(message)
+        form, parts = _parts(value)
+        arrays = {name: np.ascontiguousarray(part) for name, part in parts.items()}
+        if any(part.dtype.hasobject for part in arrays.values()):
+            message = "A sparse matrix of Python objects has no raw arrays."
+            raise UnsavableError(message)
+        head: dict[str, Any] = {"class": type(value).__name__, "format": form, "shape": list(value.shape)}
+        head["parts"] = [[name, part.dtype.str, list(part.shape)] for name, part in arrays.items()]
+        text = json.dumps(head).encode("ascii")
+        text += b" " * (-(8 + len(text)) % _ALIGNED)
+        stream.write(len(text).to_bytes(8, "little") + text)
+        for part in arrays.values():
+            raw = memoryview(part.reshape(-1).view(np.uint8))
+            if len(raw):
+                stream.write(raw)
+            stream.write(b"\0" * (-len(raw) % _ALIGNED))
+        return {}
+
+    def parse(self, buffer: Any, metadata: Metadata) -> Any:
+        from scipy import sparse
+
+        view = memoryview(buffer)
+        offset = 8 + int.from_bytes(view[:8], "little")
+        head = json.loads(bytes(view[8:offset]))
+        own = bytearray(buffer) if isinstance(buffer, bytes) else buffer  # bytes cannot be written to
+        parts: dict[str, Any] = {}
+        for name, dtype, shape in head["parts"]:
+            part = np.ndarray(tuple(shape), np.dtype(dtype), own, offset) if 0 not in shape else np.zeros(shape, dtype)
+            offset += part.nbytes + (-part.nbytes % _ALIGNED)
+            parts[name] = part
+        return _rebuilt(sparse, head, parts)
+
+    def digest_value(self, value: Any) -> str | None:
+        return None
+
+
+def _rebuilt(sparse: Any, head: dict[str, Any], parts: dict[str, Any]) -> Any:
+    cls = getattr(sparse, head["class"])
+    shape = tuple(head["shape"])
+    if head["format"] == "coo":
+        coords = tuple(part for name, part in parts.items() if name.startswith("coord"))
+        base = getattr(sparse, "coo_matrix" if head["class"].endswith("matrix") else "coo_array")
+        made = base((parts["data"], coords), shape=shape)
+        return made if cls is base else cls(made)
+    return cls(tuple(parts.values()), shape=shape)
+
+
+@encodes(
+    *(
+        f"scipy.sparse._{form}.{form}_{kind}"
+        for form in (*_PARTS, *_BY_COO)
+        for kind in ("matrix", "array")
+    )
+)
+def _encode_sparse(value: Any, encoder: Encoder) -> None:
+    encoder.tag(type(value).__name__)
+    encoder.item(value.shape)
+    for name, part in _parts(value)[1].items():
+        encoder.tag(name)
+        encoder.item(np.asarray(part))
+
+

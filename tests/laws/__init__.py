@@ -1,0 +1,1 @@
+"""The laws of the design, tried on random pipelines under random edits."""

@@ -1,0 +1,198 @@
+"""A process under test, as far as one process can play another.
+
+It imports the package from disk, reloads modules, holds plants on one directory, and can
+be killed: then everything in memory is gone and the next one starts anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import linecache
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyplant
+from pyplant import reactor
+from pyplant.config import ConfigBase
+from pyplant.engine import bytecode, origin
+from pyplant.errors import PlantWarning
+from pyplant.events import Event, ReactorFailed, ReactorFinished, ReactorStarted
+from tests.laws.oracle import Config, Oracle
+from tests.laws.pipelines import AUXILIARY, NESTED, Pipeline
+from tests.laws.source import MODULES, PACKAGE, render
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 - syncs cost nothing there
+
+
+class LawConfig(ConfigBase):
+    """A configuration object; its parameters are set from outside."""
+
+
+@dataclass(slots=True)
+class Log:
+    """What happened since it was last cleared: names of reactors, in order."""
+
+    started: list[str] = field(default_factory=list)
+    finished: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    warnings: list[warnings.WarningMessage] = field(default_factory=list)
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        match event:
+            case ReactorStarted(name, _):
+                self.started.append(name)
+            case ReactorFinished(name, _, _):
+                self.finished.append(name)
+            case ReactorFailed(name, _):
+                self.failed.append(name)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        for entries in (self.started, self.finished, self.failed, self.warnings):
+            entries.clear()
+
+
+class Kernel:
+    """A package on disk, the process that runs it, and the oracle beside it."""
+
+    def __init__(self) -> None:
+        base = _MEMORY if _MEMORY.is_dir() else None
+        self.root = Path(tempfile.mkdtemp(prefix="laws-", dir=base))
+        self.folder = self.root / "files"
+        self.directory = self.root / "plant"
+        self.log = Log()
+        self.plants: list[pyplant.Plant] = []
+        self.senders: dict[str, str] = {}
+        self._on_disk: dict[str, str] = {}
+        self._senders_on_disk: dict[str, str] = {}
+        (self.root / PACKAGE).mkdir()
+        (self.root / PACKAGE / "__init__.py").touch()
+        self.folder.mkdir()
+        sys.path.insert(0, str(self.root))
+        self.oracle = Oracle(self._on_disk.__getitem__)
+
+    # ------------------------------------------------------------------ the disk
+
+    def write(self, pipeline: Pipeline) -> list[str]:
+        """Write the package; returns the modules that changed."""
+        texts = render(pipeline, str(self.folder))
+        changed = [name for name in MODULES if texts[name] != self._on_disk.get(name)]
+        for name in changed:
+            (self.root / PACKAGE / f"{name}.py").write_text(texts[name])
+        self._on_disk.update(texts)
+        self._senders_on_disk = pipeline.outputs()
+        return changed
+
+    # ------------------------------------------------------------------ the process
+
+    def boot(self) -> None:
+        """A new process: import the package and open the plant."""
+        forget_process()
+        self.oracle = Oracle(self._on_disk.__getitem__)
+        self._load(["reactors"], importlib.import_module)
+        self.plants = [self.open(self.directory)]
+
+    def reload(self, names: list[str]) -> None:
+        """Reload modules, as ``importlib.reload`` does; those not loaded yet stay so."""
+        loaded = [name for name in names if f"{PACKAGE}.{name}" in sys.modules]
+        self._load(loaded, lambda full: importlib.reload(sys.modules[full]))
+
+    def _load(self, names: list[str], load: Callable[[str], Any]) -> None:
+        for name in names:
+            importlib.invalidate_caches()
+            load(f"{PACKAGE}.{name}")
+            self.oracle.load(name)
+            if name == "reactors":
+                self.senders = dict(self._senders_on_disk)
+
+    def note_imports(self) -> None:
+        """Load in the oracle what the process has imported meanwhile, on its own account."""
+        for name in MODULES:
+            full = f"{PACKAGE}.{name}"
+            if full in sys.modules and full not in self.oracle.modules:
+                self.oracle.load(name)
+
+    def open(self, directory: Path) -> pyplant.Plant:
+        """Another plant object."""
+        plant = pyplant.Plant(directory, progress=False)
+        plant.mark_params_as_auxiliary([AUXILIARY])
+        plant.add_event_listener(self.log)
+        return plant
+
+    def kill(self) -> None:
+        """End the process without a chance to write anything."""
+        for plant in self.plants:
+            plant._finalizer.detach()  # noqa: SLF001 - a killed process finalises nothing
+            plant.warehouse.journal._pending.clear()  # noqa: SLF001 - nor writes what is pending
+        self.plants.clear()
+
+    def close(self) -> None:
+        """End the process properly."""
+        for plant in self.plants:
+            plant.close()
+        self.plants.clear()
+
+    def remove(self) -> None:
+        """Leave no trace."""
+        self.close()
+        forget_process()
+        sys.path.remove(str(self.root))
+        sys.path_importer_cache.pop(str(self.root), None)
+        sys.path_importer_cache.pop(str(self.root / PACKAGE), None)
+        shutil.rmtree(self.root)
+
+    @contextmanager
+    def watched(self) -> Iterator[Log]:
+        """Note events and warnings from here on."""
+        self.log.clear()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", PlantWarning)
+            yield self.log
+        self.log.warnings[:] = caught
+
+
+def forget_process() -> None:
+    """Whatever the modules under test and PyPlant keep for the length of a process."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+        del sys.modules[name]
+    reactor._declared.clear()  # noqa: SLF001
+    reactor._repeated.clear()  # noqa: SLF001
+    reactor.sources._texts.clear()  # noqa: SLF001
+    reactor._real_path.cache_clear()  # noqa: SLF001
+    bytecode._DIGESTS.clear()  # noqa: SLF001
+    origin.is_user_file.cache_clear()
+    linecache.clearcache()
+
+
+def plant_config(pipeline: Pipeline) -> Any:
+    """The configuration as a plant takes it."""
+    values = copy.deepcopy(pipeline.parameters)
+    if not pipeline.object_config:
+        return values
+    config, nested = LawConfig(), LawConfig()
+    vars(nested)[NESTED] = values.pop(NESTED)
+    vars(config).update(values, sub=nested)
+    return config
+
+
+def oracle_config(pipeline: Pipeline) -> Config:
+    """The same for the oracle."""
+    values = dict(pipeline.parameters)
+    if pipeline.object_config:
+        values[f"sub.{NESTED}"] = values.pop(NESTED)
+    return Config(values, frozenset({AUXILIARY}))
+
+
+def as_namespace(**values: Any) -> SimpleNamespace:
+    """A bag of values."""
+    return SimpleNamespace(**values)

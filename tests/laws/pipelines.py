@@ -1,0 +1,159 @@
+"""Random pipelines: what one consists of, and how it is edited.
+
+A pipeline is a description; :mod:`tests.laws.source` turns it into the text of a small
+package. Every literal in that text is a *slot*: editing a constant, a helper's helper, a
+closure value or a default argument all means giving a slot another value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import strategies as st
+
+HELPERS = tuple(f"h{i}" for i in range(13))
+FILES = ("f0.txt", "f1.txt")
+REQUIRED, OPTIONAL, NESTED, AUXILIARY = ("a", "b"), ("c", "d"), "q", "log"
+PARAMETERS = (*REQUIRED, *OPTIONAL, NESTED, AUXILIARY)
+FORMS = ("normal", "short", "factory", "decorated", "defaulted")
+SHAPES = (
+    "int", "text", "float", "list", "tuple", "dict", "set", "array", "long", "bytes", "parity", "nested",
+    "record", "pair",
+)  # fmt: skip
+KINDS = (
+    "call", "receive", "global", "read", "maybe", "branch", "file", "sub", "subreceive", "guarded", "switched",
+    "attribute", "group", "aux",
+)  # fmt: skip
+LITERALS = (1, 2, 1.0, True, "1", None, 3, "a", (1, 2), (1.0, 2), 0, -0.0, 0.0, False)
+CONTAINERS = (*LITERALS, [1, 2], {"k": 1}, {1, 2}, {"k": {"x", "y"}}, [1.0, 2], {"k": True})
+
+WHERE = (
+    "constant", "helper", "deep", "lazy", "global", "closure", "default", "keyword", "decorator", "method",
+    "base", "attribute", "subreactor",
+)  # fmt: skip
+"""Where a slot can stand."""
+
+_SHARED = {
+    "deep": ("d0", "recursion", "global"),
+    "lazy": ("z0", "z1"),
+    "helper": ("h0", "h1", "h8"),
+    "global": ("TABLE", "LIMIT"),
+    "closure": ("h6",),
+    "default": ("h4", "partial"),
+    "keyword": ("h4",),
+    "decorator": ("noted", "traced"),
+    "method": ("use", "scale"),
+    "base": ("start",),
+    "attribute": ("FACTOR", "depth"),
+    "subreactor": ("s0", "s1", "s2"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line or two of a reactor; what the numbers mean depends on the kind."""
+
+    kind: str
+    a: int = 0
+    b: int = 0
+    style: int = 0
+
+
+@dataclass(slots=True)
+class Output:
+    """One ingredient: its number in the pipeline, the shape of its value, how it is named."""
+
+    number: int
+    shape: str
+    lossy: bool
+    style: int
+
+
+@dataclass(slots=True)
+class Reactor:
+    """One reactor; it receives only from reactors before it."""
+
+    number: int
+    form: str
+    steps: list[Step]
+    outputs: list[Output]
+    fails: bool = False
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """Everything that the text of the package is made from, and what it runs against."""
+
+    reactors: list[Reactor]
+    object_config: bool
+    slots: dict[str, Any]
+    parameters: dict[str, Any]
+    files: dict[str, str]
+    cosmetics: int = 0
+    renamed: dict[str, int] = field(default_factory=dict)
+
+    def name(self, stem: str) -> str:
+        """What something is called now."""
+        times = self.renamed.get(stem, 0)
+        return f"{stem}_{times}" if times else stem
+
+    def outputs(self) -> dict[str, str]:
+        """Who sends what: names of ingredients to names of reactors."""
+        return {
+            self.name(f"o{output.number}"): self.name(f"r{reactor.number}")
+            for reactor in self.reactors
+            for output in reactor.outputs
+        }
+
+    def slots_at(self, where: str) -> list[str]:
+        """The slots of one sort."""
+        return sorted(key for key in self.slots if key.startswith(f"{where}:"))
+
+    def stems(self) -> list[str]:
+        """What can be renamed: reactors, ingredients and globals."""
+        found = [f"r{reactor.number}" for reactor in self.reactors]
+        found += [f"o{output.number}" for reactor in self.reactors for output in reactor.outputs]
+        return found + [f"GLOBAL{reactor.number}" for reactor in self.reactors]
+
+
+def first_slots(count: int) -> dict[str, Any]:
+    """The slots of a package with so many reactors, with the values they begin with."""
+    slots: dict[str, Any] = {f"{where}:{owner}": 1 for where, owners in _SHARED.items() for owner in owners}
+    for number in range(count):
+        for where in ("constant", "global", "closure", "default", "keyword"):
+            slots[f"{where}:r{number}"] = 1
+    return slots
+
+
+def steps() -> st.SearchStrategy[Step]:
+    """Any step."""
+    number = st.integers(0, 23)
+    return st.builds(Step, st.sampled_from(KINDS), number, number, st.integers(0, 3))
+
+
+@st.composite
+def _outputs(draw: st.DrawFn, first: int) -> list[Output]:
+    count = draw(st.integers(1, 2))
+    return [
+        Output(first + i, draw(st.sampled_from(SHAPES)), draw(st.integers(0, 3)) == 3, draw(st.integers(0, 3)))
+        for i in range(count)
+    ]
+
+
+@st.composite
+def pipelines(draw: st.DrawFn) -> Pipeline:
+    """A random pipeline of two to six reactors."""
+    reactors: list[Reactor] = []
+    sent = 0
+    for number in range(draw(st.integers(2, 6))):
+        form = draw(st.sampled_from(FORMS))
+        body = draw(st.lists(steps(), min_size=1, max_size=4))
+        if number:
+            body = [*body, Step("receive", draw(st.integers(0, 23)), 0, draw(st.integers(0, 3)))]
+        outputs = draw(_outputs(sent))
+        sent += len(outputs)
+        reactors.append(Reactor(number, form, body, outputs))
+    parameters = dict.fromkeys((*REQUIRED, NESTED, AUXILIARY), 1)
+    files = dict.fromkeys(FILES, "1")
+    return Pipeline(reactors, draw(st.booleans()), first_slots(len(reactors)), parameters, files)
