@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 _WIDTH = 80
+_DEEPEST = 6  # levels of causes; deeper than anybody reads
 
 
 class Outcome(Enum):
@@ -381,9 +382,13 @@ def _entry_block(entry: Entry, aside: str) -> Block:
     return Block(text, ICONS[entry.outcome], aside, entry.outcome.value, children=children)
 
 
-def _cause_block(cause: Cause) -> Block:
-    below = tuple(_cause_block(child) for child in cause.causes)
-    return Block(cause.summary, style="cause", code=cause.diff, children=below)
+def _cause_block(cause: Cause, depth: int = 0) -> Block:
+    children: tuple[Block, ...] = ()
+    if depth < _DEEPEST:
+        children = tuple(_cause_block(child, depth + 1) for child in cause.causes)
+    elif cause.causes:
+        children = (Block("… and so on, see explain()", style="cause"),)
+    return Block(cause.summary, style="cause", code=cause.diff, children=children)
 
 
 def _wrapped(text: str, width: int, indent: str) -> list[str]:
@@ -405,9 +410,8 @@ def _text_lines(block: Block, width: int, depth: int, shown: set[str]) -> Iterat
         shown.add(block.code)
         for line in block.code.splitlines():
             yield from _folded(clean(line), width, f"{indent}    ")
-    if depth < 6:  # noqa: PLR2004 - deeper than anybody reads
-        for child in block.children:
-            yield from _text_lines(child, width, depth + 1, shown)
+    for child in block.children:
+        yield from _text_lines(child, width, depth + 1, shown)
 
 
 def _folded(line: str, width: int, indent: str) -> Iterator[str]:
@@ -418,11 +422,11 @@ def _folded(line: str, width: int, indent: str) -> Iterator[str]:
         yield f"{indent}  {line[start : start + room]}"
 
 
-def _html_block(block: Block, depth: int = 0) -> str:
+def _html_block(block: Block) -> str:
     icon = f'<span class="pp-icon" aria-hidden="true">{html.escape(block.icon)}</span> ' if block.style != "cause" else ""
     aside = f'<span class="pp-aside">{html.escape(block.aside)}</span>' if block.aside else ""
     code = f'<pre class="pp-diff">{_html_diff(block.code)}</pre>' if block.code else ""
-    below = "".join(_html_block(child, depth + 1) for child in block.children) if depth < 6 else ""  # noqa: PLR2004
+    below = "".join(map(_html_block, block.children))
     text = html.escape(clean(block.text))
     state = f' title="{html.escape(block.style)}"' if block.style not in ("", "cause") else ""
     return (

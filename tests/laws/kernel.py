@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyplant
@@ -25,7 +24,8 @@ from pyplant import reactor
 from pyplant.config import ConfigBase
 from pyplant.engine import bytecode, origin
 from pyplant.errors import PlantWarning
-from pyplant.events import Event, ReactorFailed, ReactorFinished, ReactorStarted
+from pyplant.events import Event, ReactorFailed, ReactorFinished, ReactorStarted, RunFinished
+from pyplant.report import Entry, Outcome
 from tests.laws.oracle import Config, Oracle
 from tests.laws.pipelines import AUXILIARY, NESTED, Pipeline
 from tests.laws.source import MODULES, PACKAGE, render
@@ -44,6 +44,7 @@ class Log:
     started: list[str] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    entries: dict[str, Entry] = field(default_factory=dict)
     warnings: list[warnings.WarningMessage] = field(default_factory=list)
 
     def __call__(self, event: Event) -> None:
@@ -55,11 +56,13 @@ class Log:
                 self.finished.append(name)
             case ReactorFailed(name, _):
                 self.failed.append(name)
+            case RunFinished(report):
+                self.entries.update((e.name, e) for e in report.entries if e.outcome is not Outcome.CACHED)
 
     def clear(self) -> None:
         """Begin anew."""
-        for entries in (self.started, self.finished, self.failed, self.warnings):
-            entries.clear()
+        for noted in (self.started, self.finished, self.failed, self.entries, self.warnings):
+            noted.clear()
 
 
 class Kernel:
@@ -79,6 +82,7 @@ class Kernel:
         (self.root / PACKAGE / "__init__.py").touch()
         self.folder.mkdir()
         sys.path.insert(0, str(self.root))
+        self._wrote_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         self.oracle = Oracle(self._on_disk.__getitem__)
 
     # ------------------------------------------------------------------ the disk
@@ -146,6 +150,7 @@ class Kernel:
         """Leave no trace."""
         self.close()
         forget_process()
+        sys.dont_write_bytecode = self._wrote_bytecode
         sys.path.remove(str(self.root))
         sys.path_importer_cache.pop(str(self.root), None)
         sys.path_importer_cache.pop(str(self.root / PACKAGE), None)
@@ -192,7 +197,3 @@ def oracle_config(pipeline: Pipeline) -> Config:
         values[f"sub.{NESTED}"] = values.pop(NESTED)
     return Config(values, frozenset({AUXILIARY}))
 
-
-def as_namespace(**values: Any) -> SimpleNamespace:
-    """A bag of values."""
-    return SimpleNamespace(**values)

@@ -1,7 +1,8 @@
+import errno
 import os
-import pickle
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -333,9 +334,7 @@ class TestTrust:
 
     @pytest.mark.parametrize("signature", [None, "", "0" * 32, "ü", 5])
     def test_a_planted_pickle_never_runs(self, warehouse, root, tmp_path, signature):
-        content = pickle.dumps(Canary(str(tmp_path / "canary")))
-        metadata = {} if signature is None else {"signature": signature}
-        planted = Ingredient("x", "object", "digest", "", len(content), metadata, content)
+        planted = planted_canary(warehouse, tmp_path, {} if signature is None else {"signature": signature})
         warehouse.commit(a_trace(planted))
         other, outputs = reopened(root)
         with pytest.warns(DamageWarning), pytest.raises(DamagedError):
@@ -344,18 +343,15 @@ class TestTrust:
 
     def test_a_signature_is_worth_nothing_beside_other_bytes(self, warehouse, tmp_path):
         signed = warehouse.save("x", {"a": 1}, "object")
-        content = pickle.dumps(Canary(str(tmp_path / "canary")))
-        planted = Ingredient("x", "object", "digest", "", len(content), signed.metadata, content)
+        planted = planted_canary(warehouse, tmp_path, {"signature": signed.metadata["signature"]})
         with pytest.warns(DamageWarning), pytest.raises(DamagedError):
             warehouse.load(planted)
         assert not (tmp_path / "canary").exists()
 
     def test_control_the_canary_sings_when_nothing_is_checked(self, warehouse, tmp_path, monkeypatch):
         monkeypatch.setattr(shelf_module, "_RUNS_CODE", frozenset())
-        content = pickle.dumps(Canary(str(tmp_path / "canary")))
-        planted = Ingredient("x", "object", "digest", "", len(content), {}, content)
         with suppress(DamagedError):
-            warehouse.load(planted)
+            warehouse.load(planted_canary(warehouse, tmp_path, {}))
         assert (tmp_path / "canary").exists()
 
     def test_a_planted_name_reads_and_moves_nothing_outside(self, warehouse, tmp_path):
@@ -376,6 +372,14 @@ class Canary:
 
     def __reduce__(self):
         return os.mkdir, (self.path,)
+
+
+def planted_canary(warehouse, directory, signature):
+    """A canary as an attacker would store it, with this signature or none."""
+    saved = warehouse.save("x", Canary(str(directory / "canary")), "object")
+    metadata = {key: value for key, value in saved.metadata.items() if key != "signature"}
+    assert not (directory / "canary").exists()
+    return replace(saved, metadata={**metadata, **signature})
 
 
 class TestCommitting:
@@ -456,6 +460,16 @@ class TestFullDisk:
                 break
         else:
             pytest.fail("it never got through")
+
+    def test_what_a_library_wrote_before_it_failed_does_not_fill_the_disk(self, warehouse):
+        class Full(PathSpec):
+            def save(self, value, path):
+                super().save(value, path)
+                raise OSError(errno.ENOSPC, "full")
+
+        with pytest.raises(OSError, match="full"):
+            warehouse.save("x", LONG, Full())
+        assert not list(warehouse.root.glob("tmp/*/*"))
 
     def test_after_room_was_made_it_goes_on(self, root):
         for nth in range(1, 20):

@@ -1,0 +1,34 @@
+"""The laws hold, whatever is edited."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.laws.machine import Laws
+
+STEPS = 20
+
+
+def _settings(examples: int, *, derandomize: bool) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=STEPS,
+        deadline=None,
+        derandomize=derandomize,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def test_laws_hold_under_random_edits():
+    examples = os.environ.get("PYPLANT_LAWS_EXAMPLES")
+    run_state_machine_as_test(Laws, settings=_settings(int(examples or 60), derandomize=not examples))
+
+
+@pytest.mark.nightly
+def test_laws_hold_in_two_thousand_examples():
+    run_state_machine_as_test(Laws, settings=_settings(2000, derandomize=False))
