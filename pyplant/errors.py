@@ -26,6 +26,8 @@ The tree::
         ├── PlantDirError
         ├── FormatError
         └── DamagedError
+            ├── EvictedError
+            └── UntrustedError
 
     PlantWarning (UserWarning)
     ├── StaleWarning                       an older value was handed out, on request
@@ -53,6 +55,7 @@ __all__ = [
     "DamagedError",
     "DefinitionError",
     "DuplicateSenderError",
+    "EvictedError",
     "FormatError",
     "IngredientError",
     "MissingIngredientError",
@@ -77,6 +80,7 @@ __all__ = [
     "UnknownTypeError",
     "UnsavableError",
     "UnsavedWarning",
+    "UntrustedError",
     "warn",
 ]
 
@@ -181,6 +185,14 @@ class DamagedError(StoreError):
     """A stored file is not what was written."""
 
 
+class EvictedError(DamagedError):
+    """A value is no longer stored."""
+
+
+class UntrustedError(DamagedError):
+    """A value was pickled by another user, so loading it could run their code."""
+
+
 class PlantWarning(UserWarning):
     """Root of all warnings of PyPlant."""
 
@@ -212,6 +224,6 @@ class DamageWarning(PlantWarning):
 def warn(category: type[PlantWarning], message: str) -> None:
     """Warn, pointing at the line of the user that led here."""
     level, frame = 2, sys._getframe(1)  # noqa: SLF001 - what warnings itself does
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("pyplant."):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("pyplant.", "contextlib")):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)

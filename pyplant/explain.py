@@ -122,6 +122,8 @@ class Explainer:
         between = [step for step in difference.path[1:-1] if not step.startswith("attribute ")]
         through = f" through {' → '.join(between)}" if between else ""
         own = len(difference.path) <= 1
+        if own and difference.kind is Kind.VALUE:  # what the old code was made of is not known any more
+            return Cause(reason.kind, reason.name, "its code changed")
         old, new = difference.old, difference.new
         if difference.kind is Kind.VALUE:
             if old is None or new is None:

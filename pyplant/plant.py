@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyplant.collector import paused_collector
 from pyplant.config import ConfigBase, Parameters
+from pyplant.engine.digest import Encoder, encodes
 from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.errors import (
@@ -131,6 +132,10 @@ class Plant:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        message = "A Plant cannot be pickled or sent; open it again where it is needed: Plant(directory)."
+        raise TypeError(message)
 
     def __repr__(self) -> str:
         return f"<Plant {str(self.directory)!r}{'' if self._finalizer.alive else ', closed'}>"
@@ -314,6 +319,7 @@ class Plant:
                 self._failed[key] = f"{type(error).__name__}: {error}"
             for key in run.settled.keys() - run.errors.keys():
                 self._failed.pop(key, None)
+            self.warehouse.ledger.note_used(run.verified())
             self.warehouse.flush()
             report = summarise(run, targets, time.perf_counter() - began)
             self._listeners.emit(RunFinished(report))
@@ -436,7 +442,6 @@ class Plant:
             definition = self._registry.find(reactor)
             world = self._world(definition)
             self.warehouse.ledger.forget(definition.full_name, world.fingerprint(definition.key).digest)
-            self.warehouse.flush(sync=True)
 
     def gc(self) -> Collection:
         """Reclaim space: what nothing names any more, and history beyond ``max_size``."""
@@ -463,6 +468,13 @@ class Plant:
     def remove_event_listener(self, listener: Listener) -> None:
         """Call a listener no longer."""
         self._listeners.remove(listener)
+
+
+@encodes("pyplant.plant.Plant")
+def _encode_plant(plant: Plant, encoder: Encoder) -> None:
+    """A plant that code refers to is no input: it counts by its class."""
+    del plant
+    encoder.tag("Plant")
 
 
 def _executor(executor: Any) -> Executor:

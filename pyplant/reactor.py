@@ -25,6 +25,7 @@ __all__ = [
     "TaskObserver",
     "active",
     "declared",
+    "define",
     "definition_of",
     "newest",
     "sources",
@@ -155,7 +156,7 @@ def definition_of(function: Any) -> Definition:
     if isinstance(definition, Definition):
         if definition.function is not function and isinstance(function, FunctionType):
             # %autoreload patches the old function object in place, this mark included.
-            return _define(function, definition.name, cache=definition.cache, resources=definition.resources)
+            return define(function, definition.name, cache=definition.cache, resources=definition.resources)
         return definition
     shown = getattr(function, "__qualname__", None) or repr(function)
     if isinstance(function, FunctionType) and hasattr(function, "__pyplant_subreactor__"):
@@ -213,7 +214,7 @@ def ReactorFunc(
     """
 
     def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
-        definition = _define(target, name, cache=cache, resources=resources or {})
+        definition = define(target, name, cache=cache, resources=resources)
         target.__dict__[_MARK] = definition
         _declare(definition)
         return target
@@ -221,9 +222,16 @@ def ReactorFunc(
     return decorate if function is None else decorate(function)
 
 
-def _define(
-    function: Callable[..., Any], name: str | None, *, cache: bool, resources: dict[str, Any]
+def define(
+    function: Callable[..., Any], name: str | None = None, *, cache: bool = True, resources: dict[str, Any] | None = None
 ) -> Definition:
+    """The definition of a function, which is not declared by this.
+
+    Raises
+    ------
+    pyplant.errors.DefinitionError
+        If the function cannot be called as a reactor.
+    """
     if not isinstance(function, FunctionType):
         shown = f"{type(function).__name__} {getattr(function, '__name__', '')!r}".strip()
         message = f"@ReactorFunc decorates functions, not a {shown}; wrap it in a function that takes 'pipe'."
@@ -243,7 +251,7 @@ def _define(
         is_generator=_is_generator(function),
         takes_config=takes_config,
         execution=function.__globals__.get("__spec__"),
-        resources=resources,
+        resources=resources or {},
     )
 
 

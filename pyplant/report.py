@@ -149,8 +149,27 @@ class Report:
         return f'<div class="pyplant-report">{_STYLE}<div class="pp-title">{head}</div>{body}</div>'
 
 
+class _Entries(Report):
+    """A report with an entry for each reactor; ``report["name"]`` finds one."""
+
+    __slots__ = ()
+    entries: tuple[Entry, ...]
+
+    def __getitem__(self, name: str) -> Entry:
+        for entry in self.entries:
+            if entry.name == name:
+                return entry
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
 @dataclass(frozen=True, repr=False)
-class RunReport(Report):
+class RunReport(_Entries):
     """What a run did.
 
     Attributes
@@ -196,12 +215,6 @@ class RunReport(Report):
         """Seconds that the cached executions had taken."""
         return sum(entry.seconds for entry in self.entries if entry.outcome is Outcome.CACHED)
 
-    def __getitem__(self, name: str) -> Entry:
-        for entry in self.entries:
-            if entry.name == name:
-                return entry
-        raise KeyError(name)
-
     def title(self) -> str:
         """The first line."""
         counts = ", ".join(
@@ -233,23 +246,11 @@ class RunReport(Report):
 
 
 @dataclass(frozen=True, repr=False)
-class Status(Report):
+class Status(_Entries):
     """How every reactor of a plant stands."""
 
     entries: tuple[Entry, ...]
     directory: str = ""
-
-    def __getitem__(self, name: str) -> Entry:
-        for entry in self.entries:
-            if entry.name == name:
-                return entry
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self.entries)
-
-    def __len__(self) -> int:
-        return len(self.entries)
 
     def title(self) -> str:
         """The first line."""
@@ -267,7 +268,7 @@ class Status(Report):
 
 
 @dataclass(frozen=True, repr=False)
-class Plan(Report):
+class Plan(_Entries):
     """What a run would do, as far as can be known before it."""
 
     target: str

@@ -17,7 +17,7 @@ from pyplant.events import Event
 from pyplant.execution.worker import Execution, Needs
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import Pipework
-from pyplant.reactor import ReactorFunc, definition_of
+from pyplant.reactor import define, definition_of
 from pyplant.specs import IngredientSpec, StreamSpec
 from pyplant.store.objects import hash_file
 from pyplant.store.warehouse import Warehouse
@@ -82,7 +82,7 @@ class PipeworkMock(Pipework):
         self._folder = tempfile.TemporaryDirectory(prefix="pyplant-", ignore_cleanup_errors=True)
         self.inputs = dict(inputs or {})
         self.events: list[Event] = []
-        definition = definition_of(reactor if reactor is not None else _nothing)
+        definition = define(_nothing) if reactor is None else definition_of(reactor)
         warehouse = Warehouse(Path(self._folder.name) / "plant")
         super().__init__(definition, warehouse, _Facts(config if config is not None else {}), self.events.append)
 
@@ -123,7 +123,6 @@ class PipeworkMock(Pipework):
         return values[0] if len(values) == 1 else values
 
 
-@ReactorFunc
 def _nothing(pipe: Pipework) -> None:
     """Stands for the reactor where a mock is made without one."""
 

@@ -99,10 +99,11 @@ def test_a_short_name_of_two_modules_is_refused_with_both_full_names():
 
 def test_a_removed_reactor_counts_again_when_it_is_defined_again():
     registry = Registry()
-    registry.remove(registry.find("test_registry.load" if __name__ == "test_registry" else f"{__name__}.load"))
-    assert "load" not in names(registry)
+    definition = registry.find(load)
+    registry.remove(definition)
+    assert definition.key not in registry.current()
     ReactorFunc(load)
-    assert "load" in names(registry)
+    assert definition.key in registry.current()
 
 
 def test_an_added_reactor_can_be_removed():

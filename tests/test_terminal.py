@@ -17,8 +17,8 @@ class _Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch):
+def use_terminal(monkeypatch):
+    """Not a fixture: pytest sets standard error anew when the test begins."""
     stream = _Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
@@ -32,12 +32,14 @@ def play(progress, *events):
     progress(RunFinished(RunReport("plot", (), 0.5)))
 
 
-def test_short_runs_leave_the_terminal_alone(terminal):
+def test_short_runs_leave_the_terminal_alone(monkeypatch):
+    terminal = use_terminal(monkeypatch)
     play(TerminalProgress(), ReactorStarted("a"), ReactorFinished("a", 0.01))
     assert terminal.getvalue() == ""
 
 
-def test_long_runs_show_reactors_bars_and_failures(terminal, monkeypatch):
+def test_long_runs_show_reactors_bars_and_failures(monkeypatch):
+    terminal = use_terminal(monkeypatch)
     monkeypatch.setattr("pyplant.terminal._QUIET", -1)
     play(
         TerminalProgress(),

@@ -20,11 +20,13 @@ from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.errors import (
     DamagedError,
     DamageWarning,
+    EvictedError,
     NondeterministicWarning,
     OpaqueWarning,
     PlantWarning,
     StateWarning,
     UnsavedWarning,
+    UntrustedError,
     warn,
 )
 from pyplant.events import (
@@ -104,6 +106,7 @@ class Run:
         self._fingerprints: dict[str, Fingerprint] = {}
         self._in_memory: dict[str, Any] = {}
         self._reported: set[str] = set()
+        self._made_again: set[str] = set()
 
     # ------------------------------------------------------------------ the loop
 
@@ -173,7 +176,7 @@ class Run:
             try:
                 values.append(self.load(ingredient))
             except DamagedError as error:
-                self._tell_lost(ingredient, error)
+                self._make_again(ingredient, error)
                 self.scheduler.lost(task, [ingredient.name])
                 return None
         execution.pipework.received(action.ingredients)
@@ -193,6 +196,10 @@ class Run:
         live = {State.RUNNING: Standing.RUNNING, State.SLEEPING: Standing.WAITING}
         return {key: live[task.state] for key, task in self.scheduler.tasks.items() if task.state in live}
 
+    def verified(self) -> list[Trace]:
+        """The kept executions that this run found up to date."""
+        return [t.trace for t in self.scheduler.tasks.values() if t.state is State.CACHED and t.trace is not None]
+
     def values(self, names: Iterable[str]) -> list[Any]:
         """The values of ingredients that were demanded; those that are lost are made again."""
         values: list[Any] = []
@@ -203,7 +210,7 @@ class Run:
                     values.append(self.load(ingredient))
                     break
                 except DamagedError as error:
-                    self._tell_lost(ingredient, error)
+                    self._make_again(ingredient, error)
                     self.scheduler.lose(name)
                     self.to_the_end()
         return values
@@ -214,9 +221,13 @@ class Run:
             return private_copy(self._in_memory[ingredient.name])
         return self._warehouse.load(ingredient)
 
-    def _tell_lost(self, ingredient: Ingredient, error: DamagedError) -> None:
-        if "damaged" in str(error) or "no longer loads" in str(error):
-            self._warn(DamageWarning, f"{error} Ingredient {ingredient.name!r} is computed again.")
+    def _make_again(self, ingredient: Ingredient, error: DamagedError) -> None:
+        """Prepare for another execution of the sender; a value that was just made must load."""
+        if ingredient.name in self._made_again:
+            raise error
+        self._made_again.add(ingredient.name)
+        if not isinstance(error, EvictedError | UntrustedError):
+            self._warn(DamageWarning, f"{error} It is computed again.")
 
     # ------------------------------------------------------------------ outcomes
 

@@ -40,12 +40,16 @@ class IngredientSpec(ABC):
         Whether ``pipe.allocate`` may create values of this type.
     must_allocate
         Whether a value can be sent only after ``pipe.allocate`` made it.
+    runs_code
+        Whether loading can run code that the file brings along, as unpickling can. Such
+        values are signed, and load only for the user who stored them.
     """
 
     name: ClassVar[str]
     suffix: ClassVar[str] = ""
     allocatable: ClassVar[bool] = False
     must_allocate: ClassVar[bool] = False
+    runs_code: ClassVar[bool] = False
 
     @abstractmethod
     def matches(self, value: Any) -> bool:

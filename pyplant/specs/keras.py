@@ -26,6 +26,7 @@ class KerasModelSpec(IngredientSpec):
 
     name: ClassVar[str] = "keras"
     suffix: ClassVar[str] = ".keras"
+    runs_code: ClassVar[bool] = True
 
     def matches(self, value: Any) -> bool:
         keras = sys.modules.get("keras")

@@ -71,6 +71,7 @@ class ObjectSpec(StreamSpec):
 
     name: ClassVar[str] = "object"
     suffix: ClassVar[str] = ".pickle"
+    runs_code: ClassVar[bool] = True
 
     def matches(self, value: Any) -> bool:
         del value

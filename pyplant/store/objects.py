@@ -22,7 +22,7 @@ from typing import Any
 from blake3 import blake3
 
 from pyplant.engine.digest import DIGEST_BYTES
-from pyplant.errors import DamagedError
+from pyplant.errors import DamagedError, EvictedError
 from pyplant.store.files import Files, Writer, place
 from pyplant.store.ledger import Ledger
 
@@ -272,7 +272,7 @@ class ObjectStore:
         identity = self._files.identity(path)
         if identity is None:
             message = f"Object {stored} is no longer in the plant."
-            raise DamagedError(message)
+            raise EvictedError(message)
         noted = self._ledger.identity(stored)
         if identity[2] == size and noted == identity:
             return path

@@ -14,15 +14,13 @@ from typing import Any
 from blake3 import blake3
 
 from pyplant.engine.digest import DIGEST_BYTES
-from pyplant.errors import DamagedError, DamageWarning, UnknownTypeError, warn
+from pyplant.errors import DamagedError, DamageWarning, UnknownTypeError, UntrustedError, warn
 from pyplant.ingredient import Ingredient
 from pyplant.specs import builtin_specs
 from pyplant.specs.base import IngredientSpec, Metadata, StreamSpec
 from pyplant.store.keys import signing_key
 
 __all__ = ["Shelf"]
-
-_RUNS_CODE = frozenset({"object", "keras"})
 
 
 class Shelf:
@@ -87,11 +85,11 @@ class Shelf:
 
     def signed(self, spec: IngredientSpec, digest: str, metadata: Metadata) -> Metadata:
         """The metadata, with a signature if loading this format runs code."""
-        return {**metadata, "signature": _signature(digest)} if spec.name in _RUNS_CODE else metadata
+        return {**metadata, "signature": _signature(digest)} if spec.runs_code else metadata
 
     def trusts(self, ingredient: Ingredient) -> bool:
         """Whether loading an ingredient runs no code, or code that this user stored."""
-        if ingredient.format not in _RUNS_CODE or self._trust:
+        if self._trust or not self.spec(ingredient.format).runs_code:
             return True
         digest = ingredient.object.partition(".")[0]
         if ingredient.inline is not None:
@@ -133,7 +131,7 @@ class Shelf:
         if not self._told_untrusted:
             self._told_untrusted = True
             warn(DamageWarning, message)
-        raise DamagedError(message)
+        raise UntrustedError(message)
 
 
 def _no_longer_loads(ingredient: Ingredient, error: Exception) -> DamagedError:

@@ -6,26 +6,20 @@ from pyplant import Plant, ReactorFunc
 from pyplant.engine.rebuilder import ReasonKind
 from pyplant.report import Outcome
 
-RUNS = []
-
-
 @ReactorFunc
 def load(pipe, config):
-    RUNS.append("load")
     pipe.send("data", config.size // 10)
 
 
 @ReactorFunc
 def scale(pipe, config):
     data = yield pipe.receive("data")
-    RUNS.append("scale")
     pipe.send("scaled", data * config.factor)
 
 
 @ReactorFunc
 def plot(pipe):
     yield pipe.receive("scaled")
-    RUNS.append("plot")
 
 
 @ReactorFunc(cache=False)
@@ -53,7 +47,6 @@ def hen(pipe):
 
 @pytest.fixture
 def plant(tmp_path):
-    RUNS.clear()
     with Plant(tmp_path / "plant") as plant:
         plant.add_reactor([load, scale, plot, clock, diary, egg, hen])
         plant.set_config({"size": 10, "factor": 2})
@@ -61,9 +54,11 @@ def plant(tmp_path):
 
 
 def test_a_look_at_a_new_plant_runs_nothing(plant):
+    events = []
+    plant.add_event_listener(events.append)
     assert plant.plan(plot).will_run == ("load", "scale", "plot")
     assert plant.status()["load"].outcome is Outcome.NEW
-    assert RUNS == []
+    assert events == []
 
 
 def test_the_plan_after_a_run_has_only_the_silent_target(plant):
@@ -129,10 +124,13 @@ def test_a_failed_reactor_is_shown_with_its_error(plant):
 def test_a_reactor_seen_from_inside_a_run_is_running(plant):
     seen = {}
 
+    def look():
+        seen.update({entry.name: entry.outcome for entry in plant.status()})
+
     @ReactorFunc
     def watched(pipe):
         yield pipe.receive("data")
-        seen.update({entry.name: entry.outcome for entry in plant.status()})
+        look()
 
     plant.add_reactor(watched)
     plant.run_reactor(watched)

@@ -63,8 +63,9 @@ def test_a_listener_that_raises_harms_nobody(plant, caplog):
 
 
 def test_an_exception_leaves_as_itself_with_a_note(plant):
-    with pytest.raises(ValueError, match="^boom$") as caught:
+    with pytest.raises(ValueError, match="boom") as caught:
         plant.run_reactor(breaks)
+    assert str(caught.value) == "boom"
     assert "breaks" in caught.value.__notes__[0]
 
 
