@@ -28,7 +28,10 @@ def main() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     script = Path(shutil.copy(HERE / "digits.py", FOLDER))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
     took: list[tuple[str, float]] = []
     for number, (title, edit) in enumerate(RUNS, 1):
         if edit is not None:

@@ -163,7 +163,9 @@ def _class_attribute(cls: type, name: str) -> Any:
 def missing_parameter(name: str, known: Iterable[str]) -> MissingParameterError:
     """The error for a parameter that is not there, with near misses."""
     close = get_close_matches(name.rpartition(".")[2], list(known), n=3)
-    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else " Set it with plant.set_config(...)."
+    hint = (
+        f" Did you mean {' or '.join(map(repr, close))}?" if close else " Set it with plant.set_config(...)."
+    )
     return MissingParameterError(f"The configuration has no parameter {name!r}.{hint}")
 
 
@@ -174,7 +176,7 @@ def own_parameters(config: ConfigBase) -> dict[str, Any]:
         if base not in (object, ConfigBase):
             for name, value in vars(base).items():
                 callable_kind = isinstance(value, types.FunctionType | classmethod | staticmethod | property)
-                if not (name.startswith("__") or callable_kind or name.startswith("_abc_")):
+                if not (callable_kind or name.startswith(("__", "_abc_"))):
                     found[name] = value
     attributes = object.__getattribute__(config, "__dict__")
     found.update((name, value) for name, value in attributes.items() if name not in _OWN)

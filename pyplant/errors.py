@@ -223,7 +223,9 @@ class DamageWarning(PlantWarning):
 
 def warn(category: type[PlantWarning], message: str) -> None:
     """Warn, pointing at the line of the user that led here."""
-    level, frame = 2, sys._getframe(1)  # noqa: SLF001 - what warnings itself does
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("pyplant.", "contextlib")):
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
+        ("pyplant.", "contextlib")
+    ):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)

@@ -172,5 +172,5 @@ class Dispatcher:
         for listener in tuple(self._listeners):
             try:
                 listener(event)
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever a listener does, the run goes on
                 _log.exception("The listener %r failed on %s.", listener, type(event).__name__)

@@ -73,7 +73,9 @@ class Explainer:
         self._senders = senders
         self._label = label
 
-    def causes(self, reasons: tuple[Reason, ...], upstream: Mapping[str, tuple[Cause, ...]]) -> tuple[Cause, ...]:
+    def causes(
+        self, reasons: tuple[Reason, ...], upstream: Mapping[str, tuple[Cause, ...]]
+    ) -> tuple[Cause, ...]:
         """The causes of one reactor, given those of the reactors before it by key."""
         found: list[Cause] = []
         for reason in reasons:

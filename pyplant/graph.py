@@ -47,7 +47,11 @@ def draw(status: Status, edges: Edges) -> graphviz.Digraph:
         tip = "; ".join([entry.outcome.value, *entry.reasons])
         label = f"{ICONS[entry.outcome]} {clean(entry.name)}"
         graph.node(
-            _id(entry.name), graphviz.escape(label), color=colour, style=style, tooltip=graphviz.escape(clean(tip))
+            _id(entry.name),
+            graphviz.escape(label),
+            color=colour,
+            style=style,
+            tooltip=graphviz.escape(clean(tip)),
         )
     for receiver, senders in edges.items():
         for sender, names in senders.items():
@@ -92,5 +96,7 @@ def tree(status: Status, edges: Edges) -> str:
             lines.append(f"{'   ' * depth}{ICONS[entry.outcome]} {clean(name)}{clean(about)}{more}")
             if not again:
                 below = edges.get(name, {})
-                stack += [(sender, depth + 1, _listed(names)) for sender, names in reversed(list(below.items()))]
+                stack += [
+                    (sender, depth + 1, _listed(names)) for sender, names in reversed(list(below.items()))
+                ]
     return "\n".join(lines)

@@ -359,7 +359,9 @@ class Pipework:
             ingredient = self._warehouse.finish(allocation)
             self._record.outputs[ingredient.name] = ingredient
             del self._allocations[allocation.name]
-            self._emit(IngredientSent(self._definition.name, ingredient.name, ingredient.format, ingredient.size))
+            self._emit(
+                IngredientSent(self._definition.name, ingredient.name, ingredient.format, ingredient.size)
+            )
         self._to_finish.clear()
         return self._record
 

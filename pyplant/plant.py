@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pyplant.collector import paused_collector
 from pyplant.config import ConfigBase, Parameters
@@ -125,7 +125,7 @@ class Plant:
         """Write what is pending. Closing again is harmless; the interpreter's exit closes too."""
         self._finalizer()
 
-    def __enter__(self) -> Plant:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -183,9 +183,7 @@ class Plant:
             If a reactor calls this.
         """
         if active.get() is not None:
-            message = (
-                "plant.set_config was called inside a reactor, where the configuration is read-only; set it before the run."
-            )
+            message = "plant.set_config was called inside a reactor, where the configuration is read-only; set it before the run."
             raise ConfigChangedError(message)
         self._parameters.set(config)
 
@@ -275,9 +273,7 @@ class Plant:
 
     def _refuse_inside(self, call: str) -> None:
         if active.get() is not None:
-            message = (
-                f"{call} was called inside a reactor. A reactor receives what it needs: x = yield pipe.receive('x')."
-            )
+            message = f"{call} was called inside a reactor. A reactor receives what it needs: x = yield pipe.receive('x')."
             raise NestedRunError(message)
         if self._run is not None and self._lock.acquire(blocking=False):
             self._lock.release()
@@ -293,7 +289,9 @@ class Plant:
     def _world(self, target: Definition | None = None) -> RunWorld:
         """How things stand now; freshness is judged anew each time."""
         if not self._finalizer.alive:
-            message = f"The plant in {self.directory} is closed; open it again with Plant({str(self.directory)!r})."
+            message = (
+                f"The plant in {self.directory} is closed; open it again with Plant({str(self.directory)!r})."
+            )
             raise PlantDirError(message)
         with paused_collector():
             self.warehouse.ledger.refresh()
@@ -355,7 +353,10 @@ class Plant:
                 _log.info("%s", error)
                 continue
             if trace is not verified:
-                warn(StaleWarning, f"{name!r} is not up to date; this is the value of {time.ctime(trace.finished)}.")
+                warn(
+                    StaleWarning,
+                    f"{name!r} is not up to date; this is the value of {time.ctime(trace.finished)}.",
+                )
             return value
         message = f"The plant has no value of {name!r}.{world.suggestions(name)}"
         raise MissingIngredientError(message)
@@ -515,4 +516,3 @@ def _check_names(names: tuple[str, ...]) -> None:
 
 def _shown(reactor: Any) -> str:
     return repr(reactor) if isinstance(reactor, str) else str(getattr(reactor, "__name__", reactor))
-

@@ -110,6 +110,12 @@ def _load(shelf: Shelf, root: Path, item: dict[str, Any]) -> Any:
         raise DamagedError(message)
     inline = path.read_bytes() if item["inline"] else None
     ingredient = Ingredient(
-        item["name"], item["format"], item["digest"], item["digest"], path.stat().st_size, item["metadata"], inline
+        item["name"],
+        item["format"],
+        item["digest"],
+        item["digest"],
+        path.stat().st_size,
+        item["metadata"],
+        inline,
     )
     return shelf.load(ingredient, path)

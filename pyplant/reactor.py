@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 _P = ParamSpec("_P")
-_R = TypeVar("_R")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _MARK = "__pyplant_reactor__"
@@ -122,7 +121,11 @@ def _declare(definition: Definition) -> None:
     key = definition.key
     earlier = _declared.pop(key, None)
     _repeated.pop(key, None)
-    if earlier is not None and _same_execution(earlier, definition):
+    if (
+        earlier is not None
+        and earlier.function is not definition.function
+        and _same_execution(earlier, definition)
+    ):
         _repeated[key] = [earlier, definition]
     _declared[key] = definition
 
@@ -160,7 +163,9 @@ def definition_of(function: Any) -> Definition:
         return definition
     shown = getattr(function, "__qualname__", None) or repr(function)
     if isinstance(function, FunctionType) and hasattr(function, "__pyplant_subreactor__"):
-        advice = "It is a subreactor: call it from a reactor with 'yield from', or decorate it with @ReactorFunc."
+        advice = (
+            "It is a subreactor: call it from a reactor with 'yield from', or decorate it with @ReactorFunc."
+        )
     elif callable(function):
         advice = "Decorate it with @ReactorFunc."
     else:
@@ -223,7 +228,11 @@ def ReactorFunc(
 
 
 def define(
-    function: Callable[..., Any], name: str | None = None, *, cache: bool = True, resources: dict[str, Any] | None = None
+    function: Callable[..., Any],
+    name: str | None = None,
+    *,
+    cache: bool = True,
+    resources: dict[str, Any] | None = None,
 ) -> Definition:
     """The definition of a function, which is not declared by this.
 
@@ -240,7 +249,9 @@ def define(
     module = sys.modules.get(function.__module__)
     filename = getattr(module, "__file__", None)
     sources.capture(function.__code__.co_filename, function.__globals__)
-    qualname = function.__qualname__ if name in (None, function.__name__) else f"{function.__qualname__}[{name}]"
+    qualname = (
+        function.__qualname__ if name in (None, function.__name__) else f"{function.__qualname__}[{name}]"
+    )
     return Definition(
         function=function,
         name=name or function.__name__,

@@ -424,7 +424,11 @@ def _folded(line: str, width: int, indent: str) -> Iterator[str]:
 
 
 def _html_block(block: Block) -> str:
-    icon = f'<span class="pp-icon" aria-hidden="true">{html.escape(block.icon)}</span> ' if block.style != "cause" else ""
+    icon = (
+        f'<span class="pp-icon" aria-hidden="true">{html.escape(block.icon)}</span> '
+        if block.style != "cause"
+        else ""
+    )
     aside = f'<span class="pp-aside">{html.escape(block.aside)}</span>' if block.aside else ""
     code = f'<pre class="pp-diff">{_html_diff(block.code)}</pre>' if block.code else ""
     below = "".join(map(_html_block, block.children))

@@ -92,7 +92,9 @@ class TerminalProgress:
     def _advance(self, name: str, text: str, done: int, total: int | None) -> None:
         bar = self._bar(name, text, total)
         if bar is not None:
-            self._live.update(bar, completed=done, total=total, count=f"{done}/{total}" if total else str(done))
+            self._live.update(
+                bar, completed=done, total=total, count=f"{done}/{total}" if total else str(done)
+            )
 
     def _end(self, name: str, line: str) -> None:
         live = self._open()

@@ -84,7 +84,9 @@ class PipeworkMock(Pipework):
         self.events: list[Event] = []
         definition = define(_nothing) if reactor is None else definition_of(reactor)
         warehouse = Warehouse(Path(self._folder.name) / "plant")
-        super().__init__(definition, warehouse, _Facts(config if config is not None else {}), self.events.append)
+        super().__init__(
+            definition, warehouse, _Facts(config if config is not None else {}), self.events.append
+        )
 
     @property
     def sent(self) -> dict[str, Any]:
@@ -92,7 +94,7 @@ class PipeworkMock(Pipework):
         return {name: self._warehouse.load(output) for name, output in self._record.outputs.items()}
 
     @property
-    def received(self) -> list[str]:
+    def receives(self) -> list[str]:
         """The names that were received, in order."""
         return self._names(DependencyKind.INGREDIENT)
 
@@ -115,7 +117,11 @@ class PipeworkMock(Pipework):
         for name in names:
             if name not in self.inputs:
                 close = near_misses(name, self.inputs)
-                known = f"Did you mean {close[0]!r}?" if close else f"Given are: {', '.join(self.inputs) or 'none'}."
+                known = (
+                    f"Did you mean {close[0]!r}?"
+                    if close
+                    else f"Given are: {', '.join(self.inputs) or 'none'}."
+                )
                 message = f"The reactor receives {name!r}, which is not among the inputs. {known}"
                 raise MissingIngredientError(message)
         self._record.depend(DependencyKind.INGREDIENT, names, ("",) * len(names))
@@ -146,7 +152,7 @@ def run_reactor(
     Returns
     -------
     pipe
-        Its ``sent``, ``received``, ``reads`` and ``events`` tell what the reactor did.
+        Its ``sent``, ``receives``, ``reads`` and ``events`` tell what the reactor did.
 
     Raises
     ------
@@ -227,7 +233,9 @@ class SpecConformance:
     def test_name_and_suffix_are_safe(self) -> None:
         """They go into traces and file names."""
         spec = self.spec()
-        assert re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", spec.name), "the name must be lower-case letters and digits"
+        assert re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", spec.name), (
+            "the name must be lower-case letters and digits"
+        )
         assert re.fullmatch(r"(\.[a-z0-9]{1,12}){0,3}", spec.suffix), "the suffix must be like '.npy'"
 
     def test_there_are_values_to_test_with(self) -> None:

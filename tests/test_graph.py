@@ -14,7 +14,11 @@ STATUS = Status(
         Entry("plot: final", Outcome.NEW, certain=False),
     )
 )
-EDGES = {"load": {}, "features": {"load": ["data", "labels"]}, "plot: final": {"features": ["f"], "load": ["data"]}}
+EDGES = {
+    "load": {},
+    "features": {"load": ["data", "labels"]},
+    "plot: final": {"features": ["f"], "load": ["data"]},
+}
 
 
 def test_every_reactor_is_in_the_tree_once_and_repeats_are_marked():

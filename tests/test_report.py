@@ -58,7 +58,9 @@ def test_the_text_shows_the_reason_and_its_diff(report):
 
 
 def test_no_line_of_text_is_wider_than_asked_for():
-    cause = Cause(ReasonKind.PARAMETER, "p", "parameter 'p' changed: " + "very long words " * 20, diff="+" + "x" * 200)
+    cause = Cause(
+        ReasonKind.PARAMETER, "p", "parameter 'p' changed: " + "very long words " * 20, diff="+" + "x" * 200
+    )
     entry = Entry("a" * 70, Outcome.STALE, (cause,), seconds=3, finished=time.time(), size=5)
     status = Status((entry,), "")
     assert max(map(len, status.text(80).splitlines())) <= 80
@@ -135,13 +137,16 @@ def test_deeply_nested_causes_render():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 ms"), (0.0123, "12 ms"), (1.25, "1.2 s"), (61, "1 min 01 s"), (7260, "2 h 01 min")]
+    ("seconds", "text"),
+    [(0, "0 ms"), (0.0123, "12 ms"), (1.25, "1.2 s"), (61, "1 min 01 s"), (7260, "2 h 01 min")],
 )
 def test_durations_are_short(seconds, text):
     assert format_seconds(seconds) == text
 
 
-@pytest.mark.parametrize(("size", "text"), [(12, "12 B"), (2048, "2.0 kB"), (5e6, "5.0 MB"), (3e12, "3.0 TB")])
+@pytest.mark.parametrize(
+    ("size", "text"), [(12, "12 B"), (2048, "2.0 kB"), (5e6, "5.0 MB"), (3e12, "3.0 TB")]
+)
 def test_sizes_are_short(size, text):
     assert format_size(size) == text
 

@@ -7,7 +7,15 @@ import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import ConfigError
-from pyplant.events import ProgressAdvanced, ReactorCached, ReactorFailed, ReactorFinished, ReactorStarted, RunFinished, RunStarted
+from pyplant.events import (
+    ProgressAdvanced,
+    ReactorCached,
+    ReactorFailed,
+    ReactorFinished,
+    ReactorStarted,
+    RunFinished,
+    RunStarted,
+)
 from pyplant.report import RunReport
 from pyplant.terminal import TerminalProgress, is_terminal
 

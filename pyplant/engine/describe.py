@@ -135,13 +135,44 @@ class Description:
 
 
 _IGNORED_MEMBERS = frozenset(
-    """__module__ __qualname__ __doc__ __dict__ __weakref__ __annotations__ __annotate__
-    __annotate_func__ __annotations_cache__ __slotnames__ __static_attributes__ __firstlineno__
-    __abstractmethods__ __parameters__ __dataclass_params__ __match_args__ __orig_bases__
-    __type_params__ _abc_impl __hash__ __classcell__ __conditional_annotations__""".split()
+    [
+        "__module__",
+        "__qualname__",
+        "__doc__",
+        "__dict__",
+        "__weakref__",
+        "__annotations__",
+        "__annotate__",
+        "__annotate_func__",
+        "__annotations_cache__",
+        "__slotnames__",
+        "__static_attributes__",
+        "__firstlineno__",
+        "__abstractmethods__",
+        "__parameters__",
+        "__dataclass_params__",
+        "__match_args__",
+        "__orig_bases__",
+        "__type_params__",
+        "_abc_impl",
+        "__hash__",
+        "__classcell__",
+        "__conditional_annotations__",
+    ]
 )
 _IGNORED_IN_MODULE = frozenset(
-    "__name__ __doc__ __file__ __cached__ __loader__ __spec__ __package__ __builtins__ __annotations__ __path__".split()
+    [
+        "__name__",
+        "__doc__",
+        "__file__",
+        "__cached__",
+        "__loader__",
+        "__spec__",
+        "__package__",
+        "__builtins__",
+        "__annotations__",
+        "__path__",
+    ]
 )
 _GENERATED = ("<string>", "<attrs generated")
 _SCALARS = (type(None), bool, int, float, complex, str, bytes, type(...))
@@ -243,7 +274,9 @@ class Describer:
         else:
             scope.add(f"closure {variable}", content, variable)
 
-    def _reference(self, scope: _Scope, function: FunctionType, reference: tuple[str, ...], part: CodePart) -> None:
+    def _reference(
+        self, scope: _Scope, function: FunctionType, reference: tuple[str, ...], part: CodePart
+    ) -> None:
         kind, root, *chain = reference
         label = " ".join(reference)
         if kind == "m":
@@ -384,7 +417,7 @@ class _Scope:
 
     def add(self, label: str, target: Any, name: str = "", owner: str = "") -> None:
         owner = owner or self.owner
-        if (owner, name) in self._describer._state:  # noqa: SLF001 - two halves of one class
+        if (owner, name) in self._describer._state:
             self.note("state", f"{owner}: {name!r} changes while reactors run")
             return
         if type(target) in _SCALARS:
@@ -458,4 +491,3 @@ def _immutable(value: Any) -> bool:
     if isinstance(value, tuple | frozenset):
         return all(map(_immutable, value))
     return type(value) in _SCALARS or isinstance(value, enum.Enum)
-

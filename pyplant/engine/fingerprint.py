@@ -39,8 +39,8 @@ __all__ = [
     "Fingerprinter",
     "PartMemo",
     "Record",
-    "digest_of",
     "differences",
+    "digest_of",
     "fingerprint_of",
 ]
 
@@ -110,7 +110,17 @@ class Record:
 class _Node:
     """A described object and what is known about its place in the graph."""
 
-    __slots__ = ("children", "description", "digest", "epoch", "generation", "hints", "notes", "obj", "targets")
+    __slots__ = (
+        "children",
+        "description",
+        "digest",
+        "epoch",
+        "generation",
+        "hints",
+        "notes",
+        "obj",
+        "targets",
+    )
 
     def __init__(self, obj: Any, description: Description, epoch: int) -> None:
         self.obj = obj  # also keeps its id from being used again
@@ -436,6 +446,8 @@ def digest_of(value: Any) -> str:
     digest, notes = _shared.digest(value)
     opaque = sorted(note.text for note in notes if note.kind == "opaque")
     if opaque:
-        message = f"A {type(value).__name__} cannot be digested: {', '.join(opaque)} has no comparable content."
+        message = (
+            f"A {type(value).__name__} cannot be digested: {', '.join(opaque)} has no comparable content."
+        )
         raise UndigestibleError(message)
     return digest

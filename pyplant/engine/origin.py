@@ -15,7 +15,14 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-__all__ = ["import_user_module", "is_own_file", "is_user_file", "is_user_module", "is_user_object", "package_name"]
+__all__ = [
+    "import_user_module",
+    "is_own_file",
+    "is_user_file",
+    "is_user_module",
+    "is_user_object",
+    "package_name",
+]
 
 _PYPLANT = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
 _STDLIB = os.path.dirname(os.path.realpath(os.__file__)) + os.sep
@@ -30,11 +37,7 @@ def is_user_file(filename: str) -> bool:
     if filename.startswith("<"):
         return True
     path = os.path.realpath(filename)
-    return not (
-        path.startswith(_PYPLANT)
-        or any(part in path for part in _INSTALLED)
-        or path.startswith(_STDLIB)
-    )
+    return not (path.startswith((_PYPLANT, _STDLIB)) or any(part in path for part in _INSTALLED))
 
 
 def is_own_file(filename: str) -> bool:
@@ -107,5 +110,9 @@ def _is_user_package(top: str) -> bool:
         return False
     if spec is None:
         return False
-    places = [spec.origin] if spec.has_location and spec.origin else list(spec.submodule_search_locations or ())
-    return bool(places) and is_user_file(os.path.join(str(places[0]), "x") if not spec.origin else str(places[0]))
+    places = (
+        [spec.origin] if spec.has_location and spec.origin else list(spec.submodule_search_locations or ())
+    )
+    return bool(places) and is_user_file(
+        os.path.join(str(places[0]), "x") if not spec.origin else str(places[0])
+    )

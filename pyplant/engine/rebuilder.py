@@ -71,7 +71,7 @@ class Unknown(Enum):
 UNKNOWN = Unknown.UNKNOWN
 """The digest of an ingredient that is known only after a run (in a dry look-up)."""
 
-Answer = tuple["str | None | Unknown", ...]
+Answer = tuple["str | Unknown | None", ...]
 """Digests of ingredients; ``None`` for a name that nobody sends."""
 
 Demands = Generator[tuple[str, ...], Answer, "Verdict"]

@@ -454,9 +454,13 @@ class Scheduler:
             if search.current not in self._world.literal_senders(name) and self._try_next(name, search):
                 return
         senders = [key for key, _ in cycle[1:] + cycle[:1]]
-        steps = [f"{name!r} from {self._world.label(key)}" for (_, name), key in zip(cycle, senders, strict=True)]
+        steps = [
+            f"{name!r} from {self._world.label(key)}" for (_, name), key in zip(cycle, senders, strict=True)
+        ]
         path = f"{self._world.label(cycle[0][0])} waits for {', which waits for '.join(steps)}"
-        message = f"Reactors wait for one another in a circle: {path}. Break it by splitting one of them in two."
+        message = (
+            f"Reactors wait for one another in a circle: {path}. Break it by splitting one of them in two."
+        )
         raise CycleError(message)
 
     def _cycle(self) -> list[tuple[str, str]]:

@@ -127,7 +127,8 @@ class Trace:
             reactor=data["r"],
             fingerprint=data["f"],
             dependencies=tuple(
-                Dependency(DependencyKind(kind), tuple(names), tuple(digests)) for kind, names, digests in data["d"]
+                Dependency(DependencyKind(kind), tuple(names), tuple(digests))
+                for kind, names, digests in data["d"]
             ),
             outputs=tuple(map(_output_from_json, data["o"])),
             number=number,

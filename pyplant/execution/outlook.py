@@ -123,7 +123,13 @@ class Outlook:
     # ------------------------------------------------------------------ reporting
 
     def entry(
-        self, key: str, *, as_target: bool = False, sure: bool = True, now: Outcome | None = None, error: str = ""
+        self,
+        key: str,
+        *,
+        as_target: bool = False,
+        sure: bool = True,
+        now: Outcome | None = None,
+        error: str = "",
     ) -> Entry:
         """How a judged reactor stands.
 

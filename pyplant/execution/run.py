@@ -144,7 +144,10 @@ class Run:
             try:
                 execution.close()
             except Exception as error:  # noqa: BLE001 - a finally block of the user may raise
-                self._warn(PlantWarning, f"Reactor {execution.definition.name!r} raised while it was closed: {error!r}")
+                self._warn(
+                    PlantWarning,
+                    f"Reactor {execution.definition.name!r} raised while it was closed: {error!r}",
+                )
         self._executions.clear()
 
     # ------------------------------------------------------------------ actions
@@ -198,7 +201,9 @@ class Run:
 
     def verified(self) -> list[Trace]:
         """The kept executions that this run found up to date."""
-        return [t.trace for t in self.scheduler.tasks.values() if t.state is State.CACHED and t.trace is not None]
+        return [
+            t.trace for t in self.scheduler.tasks.values() if t.state is State.CACHED and t.trace is not None
+        ]
 
     def values(self, names: Iterable[str]) -> list[Any]:
         """The values of ingredients that were demanded; those that are lost are made again."""
@@ -307,7 +312,9 @@ class Run:
             self._warehouse.ledger.put_records(self._world.fingerprinter.new_records(fingerprint.digest))
             return self._warehouse.commit(trace)
         except OSError as error:
-            self._warn(UnsavedWarning, f"The results of {name!r} were delivered but could not be saved: {error}")
+            self._warn(
+                UnsavedWarning, f"The results of {name!r} were delivered but could not be saved: {error}"
+            )
             return None
 
     def _inputs_unchanged(self, name: str, trace: Trace) -> bool:
@@ -315,7 +322,9 @@ class Run:
             if dependency.kind is DependencyKind.FILE:
                 path = dependency.names[0]
                 if self._world.file_now(path) != dependency.digests[0]:
-                    self._warn(UnsavedWarning, f"{path} changed while {name!r} read it; the result is not kept.")
+                    self._warn(
+                        UnsavedWarning, f"{path} changed while {name!r} read it; the result is not kept."
+                    )
                     return False
         return True
 
@@ -360,7 +369,9 @@ class Run:
                     f"A {note.text} counts by its class only: its content cannot be compared between runs.",
                 )
             elif note.kind == "state" and "rebound" in note.text:
-                self._warn(StateWarning, f"{note.text}, so it counts as state: a change of it reruns nothing.")
+                self._warn(
+                    StateWarning, f"{note.text}, so it counts as state: a change of it reruns nothing."
+                )
 
     def _tell_nondeterministic(self, key: str) -> None:
         definition = self._world.definitions[key]

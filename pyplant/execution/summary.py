@@ -31,7 +31,9 @@ def summarise(run: Run, targets: tuple[str, ...], seconds: float) -> RunReport:
         How long it took.
     """
     world, tasks = run.world, run.scheduler.tasks
-    senders = {name: key for name in run.scheduler.available if (key := run.scheduler.sender(name)) is not None}
+    senders = {
+        name: key for name in run.scheduler.available if (key := run.scheduler.sender(name)) is not None
+    }
     explainer = Explainer(world.record, world.parameters, senders, world.label)
     causes: dict[str, tuple[Cause, ...]] = {}
     entries: list[Entry] = []
@@ -41,7 +43,9 @@ def summarise(run: Run, targets: tuple[str, ...], seconds: float) -> RunReport:
         if task.state is not State.CACHED:
             causes[key] = explainer.causes(task.reasons, causes)
         if task.state in _OUTCOMES:
-            entries.append(_entry(world.definitions[key].name, task, causes.get(key, ()), run.errors.get(key)))
+            entries.append(
+                _entry(world.definitions[key].name, task, causes.get(key, ()), run.errors.get(key))
+            )
     errors = tuple(error for error in run.errors.values() if isinstance(error, Exception))
     return RunReport(", ".join(targets), tuple(entries), seconds, errors)
 

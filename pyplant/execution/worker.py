@@ -77,7 +77,9 @@ class Execution:
     def _step(self, value: Any) -> Receive | None:
         if not self._started:
             self._started = True
-            arguments = (self.pipework, self.pipework.config) if self.definition.takes_config else (self.pipework,)
+            arguments = (
+                (self.pipework, self.pipework.config) if self.definition.takes_config else (self.pipework,)
+            )
             result = self.definition.function(*arguments)
             if not inspect.isgenerator(result):
                 self._refuse_result(result)

@@ -25,7 +25,7 @@ def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     """The head of a ``.npy`` file in C order, padded so that the data are aligned to 64 bytes."""
     stream = io.BytesIO()
     described = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    npy.write_array_header_2_0(stream, described)  # type: ignore[no-untyped-call]
+    npy.write_array_header_2_0(stream, described)
     return stream.getvalue()
 
 
@@ -76,8 +76,8 @@ class ArraySpec(StreamSpec):
 
     def parse(self, buffer: Any, metadata: Metadata) -> Any:
         head = io.BytesIO(bytes(memoryview(buffer)[: 1 << 16]))
-        npy.read_magic(head)  # type: ignore[no-untyped-call]
-        shape, fortran, dtype = npy.read_array_header_2_0(head)  # type: ignore[no-untyped-call]
+        npy.read_magic(head)
+        shape, fortran, dtype = npy.read_array_header_2_0(head)
         if fortran or dtype.hasobject:
             message = "not an array that PyPlant wrote"
             raise ValueError(message)
@@ -100,7 +100,9 @@ class ArraySpec(StreamSpec):
         """
         unknown = options.keys() - {"shape", "dtype"}
         if "shape" not in options or unknown:
-            message = f"An array is allocated with shape=... and dtype=..., got {', '.join(options) or 'nothing'}."
+            message = (
+                f"An array is allocated with shape=... and dtype=..., got {', '.join(options) or 'nothing'}."
+            )
             raise NotAllocatedError(message)
         dtype, shape = np.dtype(options.get("dtype", float)), options["shape"]
         shape = (int(shape),) if np.ndim(shape) == 0 else tuple(int(n) for n in shape)
@@ -118,7 +120,7 @@ class ArraySpec(StreamSpec):
 
     def finish(self, handle: Any) -> Metadata:
         if isinstance(handle, np.memmap):
-            handle.flush()  # type: ignore[no-untyped-call]
+            handle.flush()
         return {}
 
     def is_part_of(self, value: Any, handle: Any) -> bool:
@@ -127,7 +129,7 @@ class ArraySpec(StreamSpec):
 
 def _raw(array: Any) -> memoryview:
     """The bytes of a contiguous array; dtypes that have no buffer format are viewed as bytes."""
-    return memoryview(array.reshape(-1).view(np.uint8) if array.dtype.itemsize else array.tobytes())
+    return array.reshape(-1).view(np.uint8).data if array.dtype.itemsize else memoryview(b"")
 
 
 def reserve(descriptor: int, size: int, path: Path) -> None:

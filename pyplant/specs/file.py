@@ -48,6 +48,8 @@ class FileSpec(IngredientSpec):
     def finish(self, handle: Any) -> Metadata:
         path = Path(handle)
         if not path.is_file() or path.is_symlink():
-            message = "No file was written to the path that pipe.allocate returned; write it before it is sent."
+            message = (
+                "No file was written to the path that pipe.allocate returned; write it before it is sent."
+            )
             raise UnsavableError(message)
         return {"suffix": "".join(path.suffixes)}

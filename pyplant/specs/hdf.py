@@ -101,7 +101,7 @@ class HdfArraySpec(IngredientSpec):
                 if values.dtype.hasobject:  # strings and other values of variable length
                     hasher.update(repr(values.tolist()).encode())
                 elif values.nbytes:
-                    hasher.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+                    hasher.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
             return hasher.hexdigest(length=DIGEST_BYTES)
 
 

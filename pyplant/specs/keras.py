@@ -66,7 +66,7 @@ def _digest(model: Any) -> str:
         array = np.ascontiguousarray(np.asarray(variable))
         hasher.update(repr((array.shape, array.dtype.str)).encode())
         if array.nbytes:
-            hasher.update(array.reshape(-1).view(np.uint8))
+            hasher.update(array.reshape(-1).view(np.uint8).data)
     return hasher.hexdigest(length=DIGEST_BYTES)
 
 

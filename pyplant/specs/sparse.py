@@ -70,7 +70,7 @@ class ScipySparseSpec(StreamSpec):
         text += b" " * (-(8 + len(text)) % _ALIGNED)
         stream.write(len(text).to_bytes(8, "little") + text)
         for part in arrays.values():
-            raw = memoryview(part.reshape(-1).view(np.uint8))
+            raw = part.reshape(-1).view(np.uint8).data
             if len(raw):
                 stream.write(raw)
             stream.write(b"\0" * (-len(raw) % _ALIGNED))
@@ -85,7 +85,11 @@ class ScipySparseSpec(StreamSpec):
         own = bytearray(buffer) if isinstance(buffer, bytes) else buffer  # bytes cannot be written to
         parts: dict[str, Any] = {}
         for name, dtype, shape in head["parts"]:
-            part = np.ndarray(tuple(shape), np.dtype(dtype), own, offset) if 0 not in shape else np.zeros(shape, dtype)
+            part = (
+                np.ndarray(tuple(shape), np.dtype(dtype), own, offset)
+                if 0 not in shape
+                else np.zeros(shape, dtype)
+            )
             offset += part.nbytes + (-part.nbytes % _ALIGNED)
             parts[name] = part
         return _rebuilt(sparse, head, parts)
@@ -106,11 +110,7 @@ def _rebuilt(sparse: Any, head: dict[str, Any], parts: dict[str, Any]) -> Any:
 
 
 @encodes(
-    *(
-        f"scipy.sparse._{form}.{form}_{kind}"
-        for form in (*_PARTS, *_BY_COO)
-        for kind in ("matrix", "array")
-    )
+    *(f"scipy.sparse._{form}.{form}_{kind}" for form in (*_PARTS, *_BY_COO) for kind in ("matrix", "array"))
 )
 def _encode_sparse(value: Any, encoder: Encoder) -> None:
     encoder.tag(type(value).__name__)
@@ -118,5 +118,3 @@ def _encode_sparse(value: Any, encoder: Encoder) -> None:
     for name, part in _parts(value)[1].items():
         encoder.tag(name)
         encoder.item(np.asarray(part))
-
-

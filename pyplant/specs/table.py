@@ -21,7 +21,11 @@ def _library(value: Any) -> str:
         "polars": ("DataFrame", "Series"),
         "pyarrow": ("Table", "RecordBatch"),
     }
-    if top in known and cls.__name__ in known[top] and getattr(sys.modules.get(top), cls.__name__, None) is cls:
+    if (
+        top in known
+        and cls.__name__ in known[top]
+        and getattr(sys.modules.get(top), cls.__name__, None) is cls
+    ):
         return f"{top}.{cls.__name__}"
     return ""
 
@@ -55,7 +59,9 @@ class TableSpec(StreamSpec):
             message = f"Arrow cannot hold this {kind}: {error}"
             raise UnsavableError(message) from error
         if not _is_faithful(kind, value, table):
-            message = f"This {kind} would not come back from Arrow as it is; send it with Ingredient.Type.object."
+            message = (
+                f"This {kind} would not come back from Arrow as it is; send it with Ingredient.Type.object."
+            )
             raise UnsavableError(message)
         sink = pa.PythonFile(_Adapter(stream), "w")
         with pa.ipc.new_file(sink, table.schema) as writer:

@@ -6,6 +6,7 @@ from pyplant import Plant, ReactorFunc
 from pyplant.engine.rebuilder import ReasonKind
 from pyplant.report import Outcome
 
+
 @ReactorFunc
 def load(pipe, config):
     pipe.send("data", config.size // 10)

@@ -46,8 +46,19 @@ def test_events_come_in_order(plant):
     events = []
     plant.add_event_listener(events.append)
     plant.run_reactor(total)
-    kinds = [type(event) for event in events if type(event) in (RunStarted, ReactorStarted, ReactorFinished, RunFinished)]
-    assert kinds == [RunStarted, ReactorStarted, ReactorStarted, ReactorFinished, ReactorFinished, RunFinished]
+    kinds = [
+        type(event)
+        for event in events
+        if type(event) in (RunStarted, ReactorStarted, ReactorFinished, RunFinished)
+    ]
+    assert kinds == [
+        RunStarted,
+        ReactorStarted,
+        ReactorStarted,
+        ReactorFinished,
+        ReactorFinished,
+        RunFinished,
+    ]
     events.clear()
     plant.run_reactor(total)
     assert [event.reactor for event in events if isinstance(event, ReactorCached)] == ["load", "total"]
@@ -130,7 +141,10 @@ def test_a_file_that_changes_while_it_is_read_keeps_no_trace(plant, tmp_path):
     plant.add_reactor(reads)
     with pytest.warns(UnsavedWarning, match="changed while"):
         assert plant.get("text") == "one"
-    assert "file" in plant.explain(reads).causes[0].summary or plant.explain(reads).causes[0].summary == "never ran"
+    assert (
+        "file" in plant.explain(reads).causes[0].summary
+        or plant.explain(reads).causes[0].summary == "never ran"
+    )
 
 
 def test_another_value_for_the_same_inputs_is_noticed_when_it_is_made_again(plant):

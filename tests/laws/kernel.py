@@ -196,4 +196,3 @@ def oracle_config(pipeline: Pipeline) -> Config:
     if pipeline.object_config:
         values[f"sub.{NESTED}"] = values.pop(NESTED)
     return Config(values, frozenset({AUXILIARY}))
-

@@ -21,7 +21,18 @@ from pyplant.report import Outcome
 from tests.laws.kernel import Kernel, oracle_config, plant_config
 from tests.laws.model import Expectation, LawBroken, Model, check_causes, expect
 from tests.laws.oracle import canonical
-from tests.laws.pipelines import CONTAINERS, FILES, LITERALS, OPTIONAL, PARAMETERS, WHERE, Pipeline, Step, pipelines, steps
+from tests.laws.pipelines import (
+    CONTAINERS,
+    FILES,
+    LITERALS,
+    OPTIONAL,
+    PARAMETERS,
+    WHERE,
+    Pipeline,
+    Step,
+    pipelines,
+    steps,
+)
 from tests.laws.source import MODULES, PACKAGE
 
 _PICK = st.integers(0, 1 << 10)
@@ -258,7 +269,7 @@ class Laws(RuleBasedStateMachine):
             self._check_values(values, names, expected)
             _spoil(values)
             self._check_values(plant.get(*names, names[0]), names, expected)
-            _demand(log.started == ran, f"minimal: an unchanged run ran {log.started[len(ran):]}")
+            _demand(log.started == ran, f"minimal: an unchanged run ran {log.started[len(ran) :]}")
         self._check_warnings(log.warnings)
         _demand(not must or must in ran, f"kept: {must} was invalidated and did not run")
         _demand(len(set(ran)) == len(ran), f"minimal: some reactor ran twice: {ran}")
@@ -319,7 +330,10 @@ class Laws(RuleBasedStateMachine):
                 plant.run_reactor(broken[0], keep_going=keep_going)
             except Exception as raised:  # noqa: BLE001 - it is looked at below
                 error = raised.exceptions[0] if isinstance(raised, ExceptionGroup) else raised
-        _demand(isinstance(error, RuntimeError) and error.args == ("planned",), f"fresh: {broken[0]} raised {error!r}")
+        _demand(
+            isinstance(error, RuntimeError) and error.args == ("planned",),
+            f"fresh: {broken[0]} raised {error!r}",
+        )
         self._check_needed(log.finished, expected)
         self._note_kept(plant, log.finished, expected)
 
@@ -366,7 +380,11 @@ class Laws(RuleBasedStateMachine):
         self.model.vague = False
         for name in names:
             trace = plant.warehouse.ledger.last(_full(name))
-            objects = frozenset(output.object for output in trace.outputs if output.object) if trace else frozenset()
+            objects = (
+                frozenset(output.object for output in trace.outputs if output.object)
+                if trace
+                else frozenset()
+            )
             self.model.keep(_full(name), expected.keys[name], objects)
 
     def _write_files(self) -> None:

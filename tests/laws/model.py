@@ -101,7 +101,9 @@ class Model:
 
     def note_repairs(self) -> None:
         """Forget damage that was found and mended."""
-        self.damaged = {name for name in self.damaged if (self._path(name)).exists() and not self._is_whole(name)}
+        self.damaged = {
+            name for name in self.damaged if (self._path(name)).exists() and not self._is_whole(name)
+        }
 
     def _is_sound(self, name: str) -> bool:
         return self._path(name).exists() and name not in self.damaged

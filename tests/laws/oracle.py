@@ -106,7 +106,9 @@ class Oracle:
                     if senders[name] in outcome.errors:
                         raise Blocked
                 got = [copy.deepcopy(outcome.values[name]) for name in names]
-                pipe.events.append(("in", *(text for n in names for text in (n, canonical(outcome.values[n])))))
+                pipe.events.append(
+                    ("in", *(text for n in names for text in (n, canonical(outcome.values[n]))))
+                )
                 answer = got[0] if len(got) == 1 else tuple(got)
         except StopIteration:
             pass

@@ -136,7 +136,9 @@ def steps() -> st.SearchStrategy[Step]:
 def _outputs(draw: st.DrawFn, first: int) -> list[Output]:
     count = draw(st.integers(1, 2))
     return [
-        Output(first + i, draw(st.sampled_from(SHAPES)), draw(st.integers(0, 3)) == 3, draw(st.integers(0, 3)))
+        Output(
+            first + i, draw(st.sampled_from(SHAPES)), draw(st.integers(0, 3)) == 3, draw(st.integers(0, 3))
+        )
         for i in range(count)
     ]
 

@@ -17,7 +17,7 @@ PACKAGE = "lawpkg"
 MODULES = ("deep", "lazy", "helpers", "reactors")
 """In the order in which they refer to one another; ``lazy`` is imported inside functions only."""
 
-_DEEP = '''
+_DEEP = """
 import os
 import zlib
 
@@ -84,9 +84,9 @@ class Base:
     @property
     def depth(self):
         return {attribute:depth}
-'''
+"""
 
-_LAZY = '''
+_LAZY = """
 def z0(x):
     from lawpkg.deep import mix
     return mix(x, {lazy:z0})
@@ -94,9 +94,9 @@ def z0(x):
 def z1(x):
     from lawpkg import deep
     return deep.mix(deep.d0(x), {lazy:z1})
-'''
+"""
 
-_HELPERS = '''
+_HELPERS = """
 import functools
 import lawpkg.deep
 from lawpkg import deep
@@ -180,7 +180,7 @@ def s2(pipe, names, x):
     got = yield pipe.receive(*names)
     y = yield from s0(x)
     return mix(y, got, {subreactor:s2})
-'''
+"""
 
 _VALUES = {
     "int": "n",
@@ -240,7 +240,9 @@ def _reactors_module(pipeline: Pipeline, files: str) -> Iterator[str]:
     for reactor in pipeline.reactors:
         number = reactor.number
         yield f"{pipeline.name(f'GLOBAL{number}')} = {literal(pipeline.slots[f'global:r{number}'])}"
-        yield from (f'NAME{o.number} = "{pipeline.name(f"o{o.number}")}"' for o in reactor.outputs if o.style == 1)
+        yield from (
+            f'NAME{o.number} = "{pipeline.name(f"o{o.number}")}"' for o in reactor.outputs if o.style == 1
+        )
         yield "\n".join(_reactor(pipeline, reactor))
 
 

@@ -1,0 +1,36 @@
+# `make demo` and `make test` do everything on a fresh machine, one after the other or each alone.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+STAMPS = $(VENV)/stamps
+WORKERS ?= 2
+
+.PHONY: demo test lint bench nightly clean
+
+# An environment with an extra installed; made anew when the dependencies change.
+$(STAMPS)/%: pyproject.toml
+	@test -x $(BIN)/python || { echo "Making an environment in $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing pyplant[$*] ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@mkdir -p $(STAMPS) && touch $@
+
+demo: $(STAMPS)/demo
+	@$(BIN)/python notebooks/demo.py
+
+test: $(STAMPS)/dev lint
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not nightly" \
+		--cov=pyplant --cov-report=term:skip-covered $(ARGS)
+
+lint: $(STAMPS)/dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(STAMPS)/bench
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+nightly: $(STAMPS)/dev
+	HYPOTHESIS_PROFILE=nightly KERAS_BACKEND=jax $(BIN)/python -m pytest --timeout 7200 -m "nightly or not nightly" $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,67 @@
+"""Fixtures of all tests, and what keeps them apart from one another and from the user."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from pyplant import reactor
+
+ROOT = Path(__file__).resolve().parent.parent
+CI = os.environ.get("CI") == "true"
+
+_quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+settings.register_profile(
+    "default", deadline=None, max_examples=50, print_blob=True, suppress_health_check=_quiet
+)
+settings.register_profile("nightly", parent=settings.get_profile("default"), max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+# The signing key must be neither read nor made where the user has theirs; child processes inherit this.
+_home = tempfile.TemporaryDirectory(prefix="pyplant-tests-", ignore_cleanup_errors=True)
+os.environ["XDG_DATA_HOME"] = _home.name
+os.environ["XDG_CACHE_HOME"] = _home.name
+
+
+@pytest.fixture(autouse=True)
+def fresh_registry():
+    """Reactors that a test declares are gone when it ends."""
+    kept, repeated = dict(reactor._declared), dict(reactor._repeated)
+    yield
+    for registry, before in ((reactor._declared, kept), (reactor._repeated, repeated)):
+        registry.clear()
+        registry.update(before)
+
+
+@pytest.fixture
+def plant_dir(tmp_path):
+    """A directory for a plant, not made yet."""
+    return tmp_path / "plant"
+
+
+@pytest.fixture
+def run_script(tmp_path):
+    """Write a script and run it in a process of its own; returns the finished process."""
+
+    def run(source, *args, name="pipeline.py", python=sys.executable, env=None, check=True, timeout=120):
+        path = tmp_path / name
+        path.write_text(source, encoding="utf-8")
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
+        process = subprocess.run(
+            [python, str(path), *map(str, args)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check and process.returncode != 0:
+            pytest.fail(f"{name} ended with {process.returncode}:\n{process.stderr}")
+        return process
+
+    return run
