@@ -65,6 +65,8 @@ class HdfArraySpec(IngredientSpec):
         if "shape" not in options and "data" not in options:
             message = "An HDF5 array is allocated with shape=... and dtype=...."
             raise NotAllocatedError(message)
+        if "data" not in options:
+            options.setdefault("dtype", "f4")
         stream = h5py.File(path, "w", libver="latest", locking=False)
         try:
             return stream.create_dataset(_DATASET, track_times=False, **options)

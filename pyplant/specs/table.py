@@ -53,6 +53,9 @@ class TableSpec(StreamSpec):
         except ImportError as error:
             message = "Tables are stored with pyarrow: pip install pyplant[tables]."
             raise UnsavableError(message) from error
+        if kind == "pandas.DataFrame" and not _objects_are_texts(value):
+            message = "Arrow cannot hold a frame with mixed objects; send it with Ingredient.Type.object."
+            raise UnsavableError(message)
         try:
             table = _to_arrow(kind, value)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
@@ -97,8 +100,9 @@ class _Adapter:
 
 
 def _metadata(kind: str, value: Any) -> Metadata:
-    if kind == "pandas.Series":
-        return {"named": value.name is not None}
+    if kind.startswith("pandas"):
+        named = {"named": value.name is not None} if kind.endswith("Series") else {}
+        return {**named, "freq": getattr(value.index, "freqstr", None)}
     if kind == "polars.Series":
         return {"name": value.name}
     return {}
@@ -125,9 +129,9 @@ def _to_arrow(kind: str, value: Any) -> Any:
 def _from_arrow(kind: str, table: Any, metadata: Metadata) -> Any:
     match kind:
         case "pandas.DataFrame":
-            return table.to_pandas()
+            return _to_pandas(table, metadata)
         case "pandas.Series":
-            series = table.to_pandas().iloc[:, 0]
+            series = _to_pandas(table, metadata).iloc[:, 0]
             return series if metadata["named"] else series.rename(None)
         case "polars.DataFrame":
             import polars
@@ -142,6 +146,13 @@ def _from_arrow(kind: str, table: Any, metadata: Metadata) -> Any:
             return batches[0] if batches else _empty_batch(table.schema)
         case _:
             return table
+
+
+def _to_pandas(table: Any, metadata: Metadata) -> Any:
+    frame = table.to_pandas()
+    if metadata["freq"] is not None and hasattr(frame.index, "freq") and frame.index.freq is None:
+        frame.index.freq = metadata["freq"]  # Arrow has no word for it
+    return frame
 
 
 def _empty_batch(schema: Any) -> Any:
@@ -166,7 +177,7 @@ def _is_faithful(kind: str, value: Any, table: Any) -> bool:
 def _same_frame(value: Any, back: Any) -> bool:
     import pandas as pd
 
-    if any(dtype.kind == "O" and not _texts_only(column) for column, dtype in _columns(value)):
+    if not _objects_are_texts(value):
         return False
     try:
         pd.testing.assert_frame_equal(
@@ -175,6 +186,10 @@ def _same_frame(value: Any, back: Any) -> bool:
     except (AssertionError, TypeError, ValueError):
         return False
     return bool(value.attrs == back.attrs) and type(value.index) is type(back.index)
+
+
+def _objects_are_texts(frame: Any) -> bool:
+    return not any(dtype.kind == "O" and not _texts_only(column) for column, dtype in _columns(frame))
 
 
 def _columns(frame: Any) -> list[tuple[Any, Any]]:

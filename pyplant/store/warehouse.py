@@ -29,7 +29,7 @@ from pyplant.store.files import Files
 from pyplant.store.journal import Journal
 from pyplant.store.layout import open_plant
 from pyplant.store.ledger import Ledger
-from pyplant.store.objects import HashingSink, ObjectStore
+from pyplant.store.objects import HashingSink, ObjectStore, safe_suffix
 from pyplant.store.shelf import Shelf
 
 __all__ = ["Allocation", "TypeLike", "Warehouse"]
@@ -186,7 +186,11 @@ class Warehouse:
         if not spec.allocatable:
             message = f"Ingredient {name!r}: type {spec.name!r} is not allocated; make the value and send it."
             raise NotAllocatedError(message)
-        path = self.objects.scratch_path(str(options.get("suffix", spec.suffix)))
+        suffix = str(options.get("suffix", spec.suffix)).lower()
+        if safe_suffix(suffix) != suffix:
+            message = f"Ingredient {name!r}: a suffix is short letters and digits after a dot, as '.png', not {suffix!r}."
+            raise NotAllocatedError(message)
+        path = self.objects.scratch_path(suffix)
         return Allocation(name, spec, path, spec.allocate(path, **options), temporary)
 
     def finish(self, allocation: Allocation) -> Ingredient:

@@ -4,6 +4,7 @@ import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.engine.rebuilder import ReasonKind
+from pyplant.events import ReactorResumed
 from pyplant.report import Outcome
 
 
@@ -122,18 +123,19 @@ def test_a_failed_reactor_is_shown_with_its_error(plant):
     assert entry.error == "ValueError: boom"
 
 
-def test_a_reactor_seen_from_inside_a_run_is_running(plant):
+def test_a_listener_sees_what_is_running(plant):
     seen = {}
 
-    def look():
-        seen.update({entry.name: entry.outcome for entry in plant.status()})
+    def look(event):
+        if isinstance(event, ReactorResumed):
+            seen.update({entry.name: entry.outcome for entry in plant.status()})
 
     @ReactorFunc
     def watched(pipe):
         yield pipe.receive("data")
-        look()
 
     plant.add_reactor(watched)
+    plant.add_event_listener(look)
     plant.run_reactor(watched)
     assert seen["watched"] is Outcome.RUNNING
     assert seen["load"] is Outcome.CACHED

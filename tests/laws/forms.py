@@ -84,7 +84,8 @@ def _references(oracle: Oracle, function: types.FunctionType, node: Node) -> dic
     """Globals and imported things, by the chain of names that leads to them."""
     found: dict[str, Any] = {}
     aliases: dict[str, Any] = {}
-    for part in ast.walk(node):
+    inside = [part for item in _body(node) for part in ast.walk(item)]
+    for part in inside:
         if isinstance(part, ast.Import):
             aliases.update((a.asname, oracle.modules.get(a.name)) for a in part.names if a.asname)
         elif isinstance(part, ast.ImportFrom):
@@ -95,7 +96,7 @@ def _references(oracle: Oracle, function: types.FunctionType, node: Node) -> dic
                     aliases[alias.asname or alias.name] = value
                 else:
                     found[f"{part.module}.{alias.name}"] = _target(value)
-    for part in ast.walk(node):
+    for part in inside:
         chain = _chain(part)
         value = aliases.get(chain[0], function.__globals__.get(chain[0], found)) if chain else found
         steps = chain[1:]
@@ -131,13 +132,16 @@ def _dump(node: Node) -> str:
     known = _dumps.get(id(node))
     if known is not None and known[0] is node:
         return known[1]
-    body = node.body if isinstance(node.body, list) else [node.body]
-    kept = [item for item in body if not _is_docstring(item)]
+    kept = [item for item in _body(node) if not _is_docstring(item)]
     text = ";".join(ast.dump(item) for item in (node.args, *kept))
     if len(_dumps) > 4000:
         _dumps.clear()
     _dumps[id(node)] = node, text
     return text
+
+
+def _body(node: Node) -> list[ast.stmt] | list[ast.expr]:
+    return node.body if isinstance(node.body, list) else [node.body]
 
 
 def _is_docstring(node: ast.AST) -> bool:

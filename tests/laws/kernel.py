@@ -23,7 +23,7 @@ import pyplant
 from pyplant import reactor
 from pyplant.config import ConfigBase
 from pyplant.engine import bytecode, origin
-from pyplant.errors import PlantWarning
+from pyplant.errors import DamageWarning, PlantWarning
 from pyplant.events import Event, ReactorFailed, ReactorFinished, ReactorStarted, RunFinished
 from pyplant.report import Entry, Outcome
 from tests.laws.oracle import Config, Oracle
@@ -76,6 +76,7 @@ class Kernel:
         self.log = Log()
         self.plants: list[pyplant.Plant] = []
         self.senders: dict[str, str] = {}
+        self.journal_damaged = False
         self._on_disk: dict[str, str] = {}
         self._senders_on_disk: dict[str, str] = {}
         (self.root / PACKAGE).mkdir()
@@ -128,7 +129,10 @@ class Kernel:
 
     def open(self, directory: Path) -> pyplant.Plant:
         """Another plant object."""
-        plant = pyplant.Plant(directory, progress=False)
+        with warnings.catch_warnings():
+            if self.journal_damaged:
+                warnings.simplefilter("ignore", DamageWarning)
+            plant = pyplant.Plant(directory, progress=False)
         plant.mark_params_as_auxiliary([AUXILIARY])
         plant.add_event_listener(self.log)
         return plant

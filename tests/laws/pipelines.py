@@ -12,6 +12,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+
+class Compact:
+    """Shown as its ``repr`` says, also by Hypothesis, which would unfold dataclasses."""
+
+    __slots__ = ()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - IPython's protocol
+        del cycle
+        printer.text(repr(self))
+
+
 HELPERS = tuple(f"h{i}" for i in range(13))
 FILES = ("f0.txt", "f1.txt")
 REQUIRED, OPTIONAL, NESTED, AUXILIARY = ("a", "b"), ("c", "d"), "q", "log"
@@ -50,8 +61,8 @@ _SHARED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+@dataclass(frozen=True, slots=True, repr=False)
+class Step(Compact):
     """One line or two of a reactor; what the numbers mean depends on the kind."""
 
     kind: str
@@ -59,15 +70,21 @@ class Step:
     b: int = 0
     style: int = 0
 
+    def __repr__(self) -> str:
+        return f"{self.kind}({self.a}, {self.b}, {self.style})"
 
-@dataclass(slots=True)
-class Output:
+
+@dataclass(slots=True, repr=False)
+class Output(Compact):
     """One ingredient: its number in the pipeline, the shape of its value, how it is named."""
 
     number: int
     shape: str
     lossy: bool
     style: int
+
+    def __repr__(self) -> str:
+        return f"o{self.number}={self.shape}{'%' * self.lossy}/{self.style}"
 
 
 @dataclass(slots=True)
@@ -81,8 +98,8 @@ class Reactor:
     fails: bool = False
 
 
-@dataclass(slots=True)
-class Pipeline:
+@dataclass(slots=True, repr=False)
+class Pipeline(Compact):
     """Everything that the text of the package is made from, and what it runs against."""
 
     reactors: list[Reactor]
@@ -92,6 +109,10 @@ class Pipeline:
     files: dict[str, str]
     cosmetics: int = 0
     renamed: dict[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        lines = [f"{r.number} {r.form} sends {r.outputs}: {r.steps}" for r in self.reactors]
+        return f"<{'object' if self.object_config else 'dict'} config; " + "; ".join(lines) + ">"
 
     def name(self, stem: str) -> str:
         """What something is called now."""

@@ -16,8 +16,8 @@ from pyplant.errors import (
     UnsavableError,
 )
 from pyplant.ingredient import Ingredient
+from pyplant.specs import ObjectSpec
 from pyplant.store import files as files_module
-from pyplant.store import shelf as shelf_module
 from pyplant.store import warehouse as warehouse_module
 from pyplant.store.files import Files
 from pyplant.store.keys import signing_key
@@ -349,7 +349,7 @@ class TestTrust:
         assert not (tmp_path / "canary").exists()
 
     def test_control_the_canary_sings_when_nothing_is_checked(self, warehouse, tmp_path, monkeypatch):
-        monkeypatch.setattr(shelf_module, "_RUNS_CODE", frozenset())
+        monkeypatch.setattr(ObjectSpec, "runs_code", False)
         with suppress(DamagedError):
             warehouse.load(planted_canary(warehouse, tmp_path, {}))
         assert (tmp_path / "canary").exists()

@@ -1,0 +1,171 @@
+"""NumPy arrays."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pyplant import Ingredient, Plant, ReactorFunc
+from pyplant.engine.fingerprint import digest_of
+from pyplant.errors import NotAllocatedError, UnsavableError
+from pyplant.specs import ArraySpec
+from pyplant.specs.array import _CHUNK
+from pyplant.store.warehouse import Warehouse
+from pyplant.testing import SpecConformance
+from tests.specs.helpers import Sink, dumped
+
+STRUCTURED = np.zeros(3, [("a", "i2"), ("b", "f8", (2,))])
+
+
+def same(left, right):
+    return (
+        type(left) is type(right)
+        and left.dtype == right.dtype
+        and left.shape == right.shape
+        and left.tobytes() == right.tobytes()
+    )
+
+
+class TestArray(SpecConformance):
+    def spec(self):
+        return ArraySpec()
+
+    def values(self):
+        return [
+            np.arange(10_000.0),
+            np.arange(10_000),
+            np.arange(6).reshape(2, 3),
+            np.arange(6).reshape(3, 2),
+            np.arange(6, dtype=">i8"),
+            np.array(5.0),
+            np.zeros(0),
+            np.zeros((0, 3)),
+            np.zeros((3, 0)),
+            np.array(["a", "bc"]),
+            np.array([b"a", b"bc"]),
+            np.array(["2026-01-01"], "datetime64[D]"),
+            np.array([True, False]),
+            np.array([np.nan, -0.0]),
+            STRUCTURED,
+        ]
+
+    def equal(self, left, right):
+        return same(left, right)
+
+    def change(self, value):
+        value[...] = np.ones_like(value)
+
+
+@settings(max_examples=100)
+@given(hnp.arrays(hnp.scalar_dtypes(), hnp.array_shapes(min_dims=0, min_side=0)))
+def test_every_array_comes_back(array):
+    assert same(
+        ArraySpec().parse(dumped(ArraySpec(), array), {}), np.ascontiguousarray(array).reshape(array.shape)
+    )
+
+
+@given(hnp.arrays(np.int32, hnp.array_shapes(min_dims=2)), st.data())
+def test_views_come_back_in_c_order(array, data):
+    view = data.draw(st.sampled_from([array.T, array[::-1], array[:, ::2], np.asfortranarray(array)]))
+    back = ArraySpec().parse(dumped(ArraySpec(), view), {})
+    np.testing.assert_array_equal(back, view)
+    assert back.flags.c_contiguous
+
+
+def test_the_data_are_aligned(tmp_path):
+    sink = Sink()
+    ArraySpec().dump(np.arange(10), sink)
+    assert sink.pieces[0] % 64 == 0
+
+
+def test_a_contiguous_array_is_written_without_a_copy():
+    sink = Sink()
+    ArraySpec().dump(np.zeros(1 << 20), sink)
+    assert sink.pieces[1:] == [8 << 20]
+
+
+def test_any_other_is_copied_piece_by_piece():
+    array = np.zeros((_CHUNK // 1000, 4000))[:, ::2]
+    sink = Sink()
+    ArraySpec().dump(array, sink)
+    assert max(sink.pieces) <= _CHUNK
+    assert len(sink.pieces) > 3
+
+
+def test_what_is_received_is_a_plain_writable_array_over_a_private_map(tmp_path):
+    warehouse = Warehouse(tmp_path / "plant")
+    ingredient = warehouse.save("x", np.zeros(10_000))
+    first, second = warehouse.load(ingredient), warehouse.load(ingredient)
+    assert type(first) is np.ndarray
+    assert not first.flags.owndata
+    first[:] = 1
+    assert second.sum() == 0
+    assert warehouse.load(ingredient).sum() == 0
+
+
+def test_arrays_of_objects_are_no_arrays():
+    array = np.array([None, 1])
+    assert not ArraySpec().matches(array)
+    with pytest.raises(UnsavableError, match="Python objects"):
+        dumped(ArraySpec(), array)
+
+
+def test_subclasses_are_objects():
+    assert not ArraySpec().matches(np.matrix([[1]]))
+    assert not ArraySpec().matches(np.ma.array([1]))
+
+
+def test_an_allocated_array_equals_one_that_was_sent(tmp_path):
+    warehouse = Warehouse(tmp_path / "plant")
+    allocation = warehouse.allocate("x", Ingredient.Type.array, {"shape": (100, 50), "dtype": "f4"})
+    allocation.handle[:] = 7
+    finished = warehouse.finish(allocation)
+    sent = warehouse.save("x", np.full((100, 50), 7, "f4"))
+    assert finished.digest == sent.digest
+    assert same(warehouse.load(finished), warehouse.load(sent))
+
+
+def test_a_part_of_an_allocated_array_cannot_be_sent(tmp_path):
+    @ReactorFunc
+    def sends_part(pipe):
+        whole = pipe.allocate("whole", Ingredient.Type.array, shape=(10, 10), dtype=float)
+        pipe.send("part", whole[2:5])
+
+    with Plant(tmp_path / "plant") as plant:
+        plant.add_reactor(sends_part)
+        with pytest.raises(NotAllocatedError, match="part.copy"):
+            plant.run_reactor(sends_part)
+
+
+def test_allocation_without_room_fails_at_once_and_says_how_much_is_needed(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="8,000,128 bytes") as caught:
+        ArraySpec().allocate(tmp_path / "x.npy", shape=1_000_000)
+    assert caught.value.errno == errno.ENOSPC
+    assert not (tmp_path / "x.npy").exists()
+
+
+@pytest.mark.parametrize("options", [{}, {"size": 5}, {"shape": 3, "dtype": object}])
+def test_wrong_options_are_refused(tmp_path, options):
+    with pytest.raises(NotAllocatedError):
+        ArraySpec().allocate(tmp_path / "x.npy", **options)
+
+
+def test_digests_of_arrays_within_other_values_tell_dtype_shape_and_content_apart():
+    arrays = [np.arange(6), np.arange(6.0), np.arange(6).reshape(2, 3), np.arange(1, 7), np.array([None, 1])]
+    digests = [digest_of({"x": array}) for array in arrays]
+    assert len(set(digests)) == len(digests)
+    assert digest_of({"x": np.arange(6)}) == digests[0]
+    assert digest_of({"x": np.arange(12)[::2] // 2}) == digests[0]
+
+
+def test_scalars_of_numpy_are_told_from_those_of_python():
+    assert digest_of(np.float64(1)) != digest_of(1.0)
+    assert digest_of(np.float64(1)) == digest_of(np.float64(1))

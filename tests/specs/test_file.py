@@ -1,0 +1,100 @@
+"""Files as ingredients."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pyplant import Ingredient, Plant, ReactorFunc, specs
+from pyplant.errors import NotAllocatedError, UnsavableError
+from pyplant.specs import FileSpec
+from pyplant.testing import SpecConformance
+
+
+class TestFile(SpecConformance):
+    def spec(self):
+        return FileSpec()
+
+    def values(self):
+        return ["one", "two", ""]
+
+    def fill(self, warehouse, value):
+        allocation = warehouse.allocate("value", self.spec(), {"suffix": ".txt"})
+        text = Path(value).read_text() if os.path.isabs(value) else value
+        Path(allocation.handle).write_text(text)
+        return warehouse.finish(allocation)
+
+    def equal(self, left, right):
+        texts = [Path(item).read_text() if os.path.isabs(item) else item for item in (left, right)]
+        return texts[0] == texts[1]
+
+
+@ReactorFunc
+def picture(pipe):
+    path = pipe.allocate("picture", Ingredient.Type.file, suffix=".png")
+    Path(path).write_bytes(b"pixels")
+    pipe.send("picture", path)
+
+
+@ReactorFunc
+def forgets_to_write(pipe):
+    pipe.send("forgotten", pipe.allocate("forgotten", specs.FileSpec))
+
+
+@ReactorFunc
+def sends_a_path(pipe):
+    pipe.send("path", "/etc/passwd", Ingredient.Type.file)
+
+
+@pytest.fixture
+def plant(plant_dir):
+    with Plant(plant_dir) as plant:
+        plant.add_reactor([picture, forgets_to_write, sends_a_path])
+        yield plant
+
+
+def test_a_file_is_received_as_the_path_of_a_read_only_file_with_its_suffix(plant):
+    path = Path(plant.get("picture"))
+    assert path.read_bytes() == b"pixels"
+    assert path.suffix == ".png"
+    assert path.is_relative_to(plant.directory)
+    assert not path.stat().st_mode & 0o222
+
+
+def test_a_file_that_was_never_written_is_an_error(plant):
+    with pytest.raises(UnsavableError, match="write it before"):
+        plant.run_reactor(forgets_to_write)
+
+
+def test_a_path_that_was_not_allocated_is_an_error(plant):
+    with pytest.raises(NotAllocatedError, match="pipe.allocate\\('path'"):
+        plant.run_reactor(sends_a_path)
+
+
+def test_a_path_object_may_be_sent_too(plant_dir):
+    @ReactorFunc
+    def sends_path_object(pipe):
+        path = Path(pipe.allocate("text", Ingredient.Type.file, suffix=".tar.gz"))
+        path.write_text("x")
+        pipe.send("text", path)
+
+    with Plant(plant_dir) as plant:
+        plant.add_reactor(sends_path_object)
+        assert plant.get("text").endswith(".tar.gz")
+
+
+@pytest.mark.parametrize("suffix", ["png", "../../x", "/etc", ".a/b", "." + "x" * 50, 5])
+def test_a_suffix_that_is_none_is_refused(plant_dir, suffix):
+    @ReactorFunc
+    def odd(pipe):
+        pipe.allocate("odd", Ingredient.Type.file, suffix=suffix)
+
+    with Plant(plant_dir) as plant:
+        plant.add_reactor(odd)
+        with pytest.raises(NotAllocatedError, match="suffix"):
+            plant.run_reactor(odd)
+
+
+def test_unknown_options_are_refused(tmp_path):
+    with pytest.raises(NotAllocatedError, match="shape"):
+        FileSpec().allocate(tmp_path / "x", shape=3)

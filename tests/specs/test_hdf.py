@@ -1,0 +1,132 @@
+"""HDF5 arrays."""
+
+import h5py
+import numpy as np
+import pytest
+
+from pyplant import Plant, ReactorFunc, specs
+from pyplant.errors import NotAllocatedError, UnsavableError
+from pyplant.specs import HdfArraySpec
+from pyplant.specs import hdf as module
+from pyplant.store.warehouse import Warehouse
+from pyplant.testing import SpecConformance
+
+
+def store(warehouse, value, **options):
+    allocation = warehouse.allocate(
+        "value", HdfArraySpec, {"shape": value.shape, "dtype": value.dtype, **options}
+    )
+    allocation.handle[...] = value
+    return warehouse.finish(allocation)
+
+
+class TestHdf(SpecConformance):
+    def spec(self):
+        return HdfArraySpec()
+
+    def values(self):
+        grid = np.arange(24)
+        return [
+            grid.reshape(2, 3, 4),
+            grid.reshape(4, 6),
+            grid.reshape(4, 6).astype("f4"),
+            grid.reshape(4, 6)[::-1],
+            np.array(5.0),
+            np.zeros((0, 3)),
+        ]
+
+    def fill(self, warehouse, value):
+        return store(warehouse, np.asarray(value[()]))
+
+    def equal(self, left, right):
+        left, right = (np.asarray(item[()]) for item in (left, right))
+        return left.dtype == right.dtype and np.array_equal(left, right)
+
+
+@pytest.fixture
+def warehouse(tmp_path):
+    return Warehouse(tmp_path / "plant")
+
+
+def test_a_dataset_is_received_read_only(warehouse):
+    data = warehouse.load(store(warehouse, np.arange(5)))
+    assert isinstance(data, h5py.Dataset)
+    with pytest.raises((OSError, ValueError, RuntimeError)):
+        data[0] = 9
+
+
+def test_the_digest_is_of_the_values_not_of_the_file(warehouse):
+    values = np.arange(1000).reshape(10, 100)
+    plain = store(warehouse, values)
+    packed = store(warehouse, values, chunks=(3, 7), compression="gzip")
+    assert plain.object != packed.object
+    assert plain.digest == packed.digest
+
+
+@pytest.mark.parametrize("shape", [(7,), (50, 3), (3, 50), (2, 3, 5, 7), (1, 1, 100)])
+@pytest.mark.parametrize("chunks", [None, True])
+def test_slabs_cover_a_dataset_once_in_order_and_are_bounded(tmp_path, monkeypatch, shape, chunks):
+    monkeypatch.setattr(module, "_SLAB", 64)
+    values = np.arange(np.prod(shape)).reshape(shape)
+    with h5py.File(tmp_path / "x.h5", "w") as stream:
+        data = stream.create_dataset("data", data=values, chunks=chunks)
+        pieces = [np.ravel(data[slab]) for slab in module._slabs(data)]
+    np.testing.assert_array_equal(np.concatenate(pieces), values.ravel())
+    if chunks is None:
+        assert max(piece.nbytes for piece in pieces) <= 64
+
+
+def test_it_must_be_allocated(plant_dir):
+    @ReactorFunc
+    def sends(pipe):
+        pipe.send("x", np.zeros(3), specs.HdfArraySpec)
+
+    with Plant(plant_dir) as plant:
+        plant.add_reactor(sends)
+        with pytest.raises(NotAllocatedError, match="pipe.allocate\\('x', HdfArraySpec"):
+            plant.run_reactor(sends)
+
+
+def test_options_that_make_no_dataset_are_refused(tmp_path):
+    with pytest.raises(NotAllocatedError, match="shape"):
+        HdfArraySpec().allocate(tmp_path / "x.h5")
+    with pytest.raises(NotAllocatedError, match="cannot be allocated"):
+        HdfArraySpec().allocate(tmp_path / "x.h5", shape=(3,), chunks=(50,), compression="nonsense")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_the_reactor_closed_is_an_error(plant_dir):
+    @ReactorFunc
+    def closes(pipe):
+        data = pipe.allocate("x", specs.HdfArraySpec, shape=(3,))
+        pipe.send("x", data)
+        data.file.close()
+
+    with Plant(plant_dir) as plant:
+        plant.add_reactor(closes)
+        with pytest.raises(UnsavableError, match="closed by the reactor"):
+            plant.run_reactor(closes)
+
+
+def test_a_reactor_that_fails_leaves_no_file(plant_dir):
+    @ReactorFunc
+    def fails(pipe):
+        pipe.allocate("x", specs.HdfArraySpec, shape=(3,))
+        raise ValueError("boom")
+
+    with Plant(plant_dir) as plant:
+        plant.add_reactor(fails)
+        with pytest.raises(ValueError, match="boom"):
+            plant.run_reactor(fails)
+        assert list((plant_dir / "tmp").rglob("*.h5")) == []
+
+
+def test_texts_have_digests_too(warehouse):
+    def texts(*values):
+        options = {"shape": (2,), "dtype": h5py.string_dtype()}
+        allocation = warehouse.allocate("value", HdfArraySpec, options)
+        allocation.handle[...] = values
+        return warehouse.finish(allocation).digest
+
+    assert texts("a", "b") == texts("a", "b")
+    assert texts("a", "b") != texts("b", "a")

@@ -1,0 +1,167 @@
+"""Tables of pandas, polars and Arrow."""
+
+import datetime
+
+import numpy as np
+import pytest
+
+from pyplant.engine.fingerprint import digest_of
+from pyplant.errors import UnsavableError
+from pyplant.specs import TableSpec
+from pyplant.store.warehouse import Warehouse
+from pyplant.testing import SpecConformance
+from tests.specs.helpers import dumped
+
+pa = pytest.importorskip("pyarrow")
+pd = pytest.importorskip("pandas")
+pl = pytest.importorskip("polars")
+
+NUMBERS = {"a": [1, 2, 3], "b": [1.5, float("nan"), -0.0]}
+
+
+def frames():
+    base = pd.DataFrame(NUMBERS)
+    return [
+        base,
+        base.astype({"a": "int8"}),
+        base.set_index("a"),
+        base.set_index(["a", "b"]),
+        base.rename(columns={"a": "c"}),
+        base[::-1],
+        base.set_index(pd.date_range("2026-01-01", periods=3, tz="Europe/Berlin")),
+        base.set_index(pd.date_range("2026-01-01", periods=3, name="day")),
+        pd.DataFrame({"t": ["x", "ü", "z"]}),
+        pd.DataFrame({"c": pd.Categorical(["x", "y", "x"])}),
+        pd.DataFrame({"c": pd.Categorical(["x", "y", "x"], categories=["y", "x"], ordered=True)}),
+        pd.DataFrame({"n": pd.array([1, None, 3], "Int64")}),
+        pd.DataFrame({"n": pd.array([True, None, False], "boolean")}),
+        pd.DataFrame({"d": pd.to_timedelta([1, 2, 3], "s")}),
+        pd.DataFrame(),
+        pd.DataFrame({"a": []}),
+    ]
+
+
+class TestPandas(SpecConformance):
+    def spec(self):
+        return TableSpec()
+
+    def values(self):
+        return frames()
+
+    def equal(self, left, right):
+        try:
+            pd.testing.assert_frame_equal(left, right)
+        except AssertionError:
+            return False
+        return type(left.index) is type(right.index)
+
+    def change(self, value):
+        if value.shape[1]:
+            value.isetitem(0, ["changed"] * len(value))
+
+
+class TestSeries(SpecConformance):
+    def spec(self):
+        return TableSpec()
+
+    def values(self):
+        return [
+            pd.Series([1, 2]),
+            pd.Series([1, 2], name="x"),
+            pd.Series([1.0, 2.0]),
+            pd.Series(["a", "b"], [5, 6]),
+        ]
+
+    def equal(self, left, right):
+        try:
+            pd.testing.assert_series_equal(left, right)
+        except AssertionError:
+            return False
+        return left.name == right.name
+
+
+class TestPolars(SpecConformance):
+    def spec(self):
+        return TableSpec()
+
+    def values(self):
+        frame = pl.DataFrame(NUMBERS)
+        return [
+            frame,
+            frame.with_columns(pl.col("a").cast(pl.Int8)),
+            frame.reverse(),
+            pl.DataFrame({"t": ["x", None], "d": [datetime.date(2026, 1, 1), None]}),
+            pl.DataFrame({"l": [[1, 2], []], "s": [{"x": 1}, {"x": 2}]}),
+            pl.Series("s", [1, 2]),
+            pl.Series("t", [1, 2]),
+            pl.DataFrame(),
+        ]
+
+    def equal(self, left, right):
+        return type(left) is type(right) and left.equals(right) and str(left) == str(right)
+
+
+class TestArrow(SpecConformance):
+    def spec(self):
+        return TableSpec()
+
+    def values(self):
+        table = pa.table(NUMBERS)
+        return [
+            table,
+            table.slice(1),
+            table.replace_schema_metadata({"made": "here"}),
+            pa.table({"x": pa.array([1, None], pa.int8())}),
+            pa.RecordBatch.from_pydict({"a": [1, 2]}),
+            pa.RecordBatch.from_pydict({"a": pa.array([], pa.int8())}),
+        ]
+
+    def equal(self, left, right):
+        same = type(left) is type(right) and left.schema.equals(right.schema, check_metadata=True)
+        return same and left.to_pydict().__repr__() == right.to_pydict().__repr__()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"x": [1, "a", None]}, dtype=object),
+        pd.DataFrame({"x": [{1, 2}]}),
+        pd.DataFrame([[1, 2]], columns=["a", "a"]),
+        pd.DataFrame({5: [1], "5": [2]}),
+    ],
+    ids=["mixed objects", "sets", "equal names", "names of two types"],
+)
+def test_what_arrow_would_change_is_refused_and_then_pickled(frame, tmp_path):
+    with pytest.raises(UnsavableError):
+        dumped(TableSpec(), frame)
+    warehouse = Warehouse(tmp_path / "plant")
+    ingredient = warehouse.save("frame", frame)
+    assert ingredient.format == "object"
+    pd.testing.assert_frame_equal(warehouse.load(ingredient), frame)
+
+
+def test_a_received_frame_can_be_changed_in_place(tmp_path):
+    warehouse = Warehouse(tmp_path / "plant")
+    ingredient = warehouse.save("frame", pd.DataFrame({"x": np.arange(5000.0)}))
+    frame = warehouse.load(ingredient)
+    frame.loc[0, "x"] = 99.0
+    frame["x"] *= 2
+    assert warehouse.load(ingredient)["x"].iloc[0] == 0
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_tables_within_other_values_have_digests(make):
+    assert digest_of([make(NUMBERS)]) == digest_of([make(NUMBERS)])
+    assert digest_of([make(NUMBERS)]) != digest_of([make({**NUMBERS, "a": [1, 2, 4]})])
+    assert digest_of([make(NUMBERS)]) != digest_of([make({"z": [1, 2, 3], "b": NUMBERS["b"]})])
+
+
+def test_frames_of_pandas_are_told_apart_by_everything_that_can_be_seen():
+    digests = [digest_of(frame) for frame in frames()]
+    assert len(set(digests)) == len(digests)
+    assert digests == [digest_of(frame.copy()) for frame in frames()]
+
+
+def test_other_values_are_refused():
+    with pytest.raises(UnsavableError, match="dict"):
+        dumped(TableSpec(), {})
