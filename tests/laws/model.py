@@ -54,7 +54,9 @@ class Model:
     def __init__(self, directory: Path) -> None:
         self.damaged: set[str] = set()
         self.vague = False
-        """Whether nobody knows what is kept, since the journal was damaged."""
+        """Whether nobody knows what is kept, since the journal was just damaged."""
+        self.incomplete = False
+        """Whether more may be kept than is known here, since it was damaged once."""
         self._objects = directory / "objects"
         self._kept: dict[Key, list[Kept]] = {}
 
@@ -75,7 +77,7 @@ class Model:
     def forget_all(self) -> None:
         """Nobody knows what is kept any more."""
         self._kept.clear()
-        self.vague = True
+        self.vague = self.incomplete = True
 
     def is_kept(self, key: Key) -> bool:
         """Whether this very execution is kept."""
@@ -129,7 +131,7 @@ def check_causes(model: Model, reactor: str, full_name: str, key: Key, entry: En
         message = f"explained: {reactor} ran and no cause is given"
         raise LawBroken(message)
     kinds = {cause.kind for cause in entry.causes}
-    if model.vague or ReasonKind.FORCED in kinds:
+    if model.incomplete or ReasonKind.FORCED in kinds:
         return
     form, events = key
     if model.is_kept(key):

@@ -127,6 +127,12 @@ class Pipeline(Compact):
             for output in reactor.outputs
         }
 
+    def is_predictable(self) -> bool:
+        """Whether all names sent and received can be read from the text."""
+        return not any(step.kind == "subreceive" for reactor in self.reactors for step in reactor.steps) and all(
+            output.style < 2 for reactor in self.reactors for output in reactor.outputs
+        )
+
     def slots_at(self, where: str) -> list[str]:
         """The slots of one sort."""
         return sorted(key for key in self.slots if key.startswith(f"{where}:"))
@@ -154,7 +160,7 @@ def steps() -> st.SearchStrategy[Step]:
 
 
 @st.composite
-def _outputs(draw: st.DrawFn, first: int) -> list[Output]:
+def _outputs(draw: st.DrawFn, first: int, styles: int) -> list[Output]:
     count = draw(st.integers(1, 2))
     return [
         Output(
@@ -168,13 +174,13 @@ def _outputs(draw: st.DrawFn, first: int) -> list[Output]:
 def pipelines(draw: st.DrawFn) -> Pipeline:
     """A random pipeline of two to six reactors."""
     reactors: list[Reactor] = []
-    sent = 0
+    sent, styles = 0, draw(st.sampled_from([1, 3]))
     for number in range(draw(st.integers(2, 6))):
         form = draw(st.sampled_from(FORMS))
         body = draw(st.lists(steps(), min_size=1, max_size=4))
         if number:
             body = [*body, Step("receive", draw(st.integers(0, 23)), 0, draw(st.integers(0, 3)))]
-        outputs = draw(_outputs(sent))
+        outputs = draw(_outputs(sent, styles))
         sent += len(outputs)
         reactors.append(Reactor(number, form, body, outputs))
     parameters = dict.fromkeys((*REQUIRED, NESTED, AUXILIARY), 1)

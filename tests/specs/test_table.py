@@ -36,7 +36,6 @@ def frames():
         pd.DataFrame({"n": pd.array([1, None, 3], "Int64")}),
         pd.DataFrame({"n": pd.array([True, None, False], "boolean")}),
         pd.DataFrame({"d": pd.to_timedelta([1, 2, 3], "s")}),
-        pd.DataFrame(),
         pd.DataFrame({"a": []}),
     ]
 
@@ -128,8 +127,9 @@ class TestArrow(SpecConformance):
         pd.DataFrame({"x": [{1, 2}]}),
         pd.DataFrame([[1, 2]], columns=["a", "a"]),
         pd.DataFrame({5: [1], "5": [2]}),
+        pd.DataFrame(),
     ],
-    ids=["mixed objects", "sets", "equal names", "names of two types"],
+    ids=["mixed objects", "sets", "equal names", "names of two types", "nothing at all"],
 )
 def test_what_arrow_would_change_is_refused_and_then_pickled(frame, tmp_path):
     with pytest.raises(UnsavableError):
