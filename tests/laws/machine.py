@@ -282,7 +282,7 @@ class Laws(RuleBasedStateMachine):
         if not lost and not self.model.damaged:
             self._check_status(status, ran)
             self._check_plan(plan, run_for_target)
-        self._note_kept(plant, expected.keys if self.model.vague else ran, expected)
+        self._note_kept(plant, ran, expected)
 
     def _check_values(self, values: tuple[Any, ...], names: list[str], expected: Expectation) -> None:
         for name, value in zip([*names, names[0]], values, strict=True):

@@ -129,9 +129,9 @@ class Pipeline(Compact):
 
     def is_predictable(self) -> bool:
         """Whether all names sent and received can be read from the text."""
-        return not any(step.kind == "subreceive" for reactor in self.reactors for step in reactor.steps) and all(
-            output.style < 2 for reactor in self.reactors for output in reactor.outputs
-        )
+        return not any(
+            step.kind == "subreceive" for reactor in self.reactors for step in reactor.steps
+        ) and all(output.style < 2 for reactor in self.reactors for output in reactor.outputs)
 
     def slots_at(self, where: str) -> list[str]:
         """The slots of one sort."""

@@ -1,0 +1,37 @@
+"""The README's code runs, from top to bottom, in one session."""
+
+import re
+
+import pytest
+
+from tests.conftest import ROOT
+
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def run(text, folder, run_script):
+    source = "\n".join(BLOCK.findall(text))
+    return run_script(source, name="readme.py")
+
+
+def test_all_blocks_run(tmp_path, run_script):
+    shown = run(README, tmp_path, run_script).stdout
+    assert "a blue plot of 10 points" in shown
+    assert "parameter 'window' changed: 3 → 5" in shown
+
+
+def test_there_are_blocks():
+    assert len(BLOCK.findall(README)) >= 5
+
+
+def test_a_wrong_block_fails(tmp_path, run_script):
+    with pytest.raises(pytest.fail.Exception):
+        run(README + "\n```python\nassert 1 == 2\n```\n", tmp_path, run_script)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / target).exists(), target
