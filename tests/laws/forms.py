@@ -11,6 +11,7 @@ import ast
 import functools
 import types
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from blake3 import blake3
@@ -21,8 +22,6 @@ from tests.laws.source import PACKAGE
 _NO_MEMBERS = frozenset(
     "__module__ __qualname__ __doc__ __dict__ __weakref__ __static_attributes__ __firstlineno__".split()
 )
-_dumps: dict[int, tuple[Node, str]] = {}
-
 Part = tuple[str, Any]
 """A label, and what it refers to: text in a :class:`_Text`, or an object to look into."""
 
@@ -31,14 +30,21 @@ class _Text(str):
     __slots__ = ()
 
 
-def form_of(oracle: Oracle, function: Any) -> str:
-    """The normal form of a function and all that it reaches, as a digest."""
+def forms_of(oracle: Oracle) -> dict[str, str]:
+    """The normal forms of all reactors, by name: each and all that it reaches, as a digest."""
+    known: dict[int, list[Part]] = {}
+    return {name: _form(oracle, function, known) for name, function in oracle.reactors.items()}
+
+
+def _form(oracle: Oracle, function: Any, known: dict[int, list[Part]]) -> str:
     found = [function]
     places = {id(function): 0}
     lines = []
     for obj in found:  # grows meanwhile
+        if id(obj) not in known:
+            known[id(obj)] = list(_parts(oracle, obj))
         parts = []
-        for label, target in _parts(oracle, obj):
+        for label, target in known[id(obj)]:
             if isinstance(target, _Text):
                 parts.append(f"{label}={target}")
                 continue
@@ -72,7 +78,7 @@ def _wrapper(function: types.FunctionType) -> Iterator[Part]:
 
 
 def _function(oracle: Oracle, function: types.FunctionType, node: Node) -> Iterator[Part]:
-    yield "code", _Text(_dump(node))
+    yield "code", _Text(_read(node).dump)
     yield "defaults", _target(function.__defaults__)
     yield "keywords", _target(function.__kwdefaults__)
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
@@ -83,23 +89,17 @@ def _function(oracle: Oracle, function: types.FunctionType, node: Node) -> Itera
 def _references(oracle: Oracle, function: types.FunctionType, node: Node) -> dict[str, Any]:
     """Globals and imported things, by the chain of names that leads to them."""
     found: dict[str, Any] = {}
-    aliases: dict[str, Any] = {}
-    inside = [part for item in _body(node) for part in ast.walk(item)]
-    for part in inside:
-        if isinstance(part, ast.Import):
-            aliases.update((a.asname, oracle.modules.get(a.name)) for a in part.names if a.asname)
-        elif isinstance(part, ast.ImportFrom):
-            module = oracle.modules.get(part.module or "")
-            for alias in part.names:
-                value = getattr(module, alias.name, None)
-                if isinstance(value, types.ModuleType):
-                    aliases[alias.asname or alias.name] = value
-                else:
-                    found[f"{part.module}.{alias.name}"] = _target(value)
-    for part in inside:
-        chain = _chain(part)
-        value = aliases.get(chain[0], function.__globals__.get(chain[0], found)) if chain else found
-        steps = chain[1:]
+    text = _read(node)
+    aliases = {alias: oracle.modules.get(module) for alias, module in text.imports}
+    for module, name, alias in text.taken:
+        value = getattr(oracle.modules.get(module), name, None)
+        if isinstance(value, types.ModuleType):
+            aliases[alias] = value
+        else:
+            found[f"{module}.{name}"] = _target(value)
+    for chain in text.chains:
+        value = aliases.get(chain[0], function.__globals__.get(chain[0], found))
+        steps = list(chain[1:])
         while isinstance(value, types.ModuleType) and steps and value.__name__.startswith(PACKAGE):
             value = getattr(value, steps.pop(0), found)
         if value is not found and not _is_own_module(value):
@@ -112,14 +112,6 @@ def _is_own_module(value: Any) -> bool:
     return isinstance(value, types.ModuleType) and value.__name__.startswith(PACKAGE)
 
 
-def _chain(node: ast.AST) -> list[str]:
-    steps: list[str] = []
-    while isinstance(node, ast.Attribute):
-        steps.insert(0, node.attr)
-        node = node.value
-    return [node.id, *steps] if isinstance(node, ast.Name) else []
-
-
 def _target(value: Any) -> Any:
     if isinstance(value, types.FunctionType | functools.partial | type | types.ModuleType):
         return value
@@ -128,16 +120,49 @@ def _target(value: Any) -> Any:
     return _Text(canonical(value))
 
 
-def _dump(node: Node) -> str:
-    known = _dumps.get(id(node))
-    if known is not None and known[0] is node:
-        return known[1]
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the text of a function says: its normal form, names it uses, imports it makes."""
+
+    node: Node
+    dump: str
+    chains: frozenset[tuple[str, ...]]
+    imports: tuple[tuple[str, str], ...]
+    taken: tuple[tuple[str, str, str], ...]
+
+
+def _read(node: Node) -> _Read:
+    known = _known.get(id(node))
+    if known is not None and known.node is node:
+        return known
+    inside = [part for item in _body(node) for part in ast.walk(item)]
     kept = [item for item in _body(node) if not _is_docstring(item)]
-    text = ";".join(ast.dump(item) for item in (node.args, *kept))
-    if len(_dumps) > 4000:
-        _dumps.clear()
-    _dumps[id(node)] = node, text
+    imports = [a for part in inside if isinstance(part, ast.Import) for a in part.names]
+    taken = [
+        (part.module or "", a) for part in inside if isinstance(part, ast.ImportFrom) for a in part.names
+    ]
+    text = _Read(
+        node,
+        ";".join(ast.dump(item) for item in (node.args, *kept)),
+        frozenset(chain for chain in map(_chain, inside) if chain),
+        tuple((a.asname, a.name) for a in imports if a.asname),
+        tuple((module, a.name, a.asname or a.name) for module, a in taken),
+    )
+    if len(_known) > 4000:
+        _known.clear()
+    _known[id(node)] = text
     return text
+
+
+def _chain(node: ast.AST) -> tuple[str, ...]:
+    steps: list[str] = []
+    while isinstance(node, ast.Attribute):
+        steps.insert(0, node.attr)
+        node = node.value
+    return (node.id, *steps) if isinstance(node, ast.Name) else ()
+
+
+_known: dict[int, _Read] = {}
 
 
 def _body(node: Node) -> list[ast.stmt] | list[ast.expr]:

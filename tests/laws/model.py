@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from pyplant.engine.rebuilder import ReasonKind
 from pyplant.report import Entry
-from tests.laws.forms import form_of
+from tests.laws.forms import forms_of
 from tests.laws.oracle import Config, Event, Oracle, Outcome
 
 Key = tuple[str, tuple[Event, ...]]
@@ -121,7 +121,9 @@ class Model:
 def expect(oracle: Oracle, config: Config, senders: dict[str, str]) -> Expectation:
     """Evaluate everything from scratch."""
     outcome = oracle.evaluate(config, senders)
-    keys = {name: (form_of(oracle, f), outcome.events[name]) for name, f in oracle.reactors.items()}
+    if not oracle.forms:
+        oracle.forms.update(forms_of(oracle))
+    keys = {name: (form, outcome.events[name]) for name, form in oracle.forms.items()}
     return Expectation(outcome, keys, senders)
 
 

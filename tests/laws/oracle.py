@@ -45,6 +45,8 @@ class Oracle:
         self.modules: dict[str, types.ModuleType] = {PACKAGE: types.ModuleType(PACKAGE)}
         self.nodes: dict[tuple[str, int, str], Node] = {}
         self.reactors: dict[str, Callable[..., Any]] = {}
+        self.forms: dict[str, str] = {}
+        """Normal forms of the reactors, once somebody has worked them out."""
         self._read = read
         self._builtins = {**vars(builtins), "__import__": self._import}
         self._fake = types.ModuleType("pyplant")
@@ -60,6 +62,7 @@ class Oracle:
             setattr(self.modules[PACKAGE], name, module)
         if name == "reactors":
             self.reactors.clear()
+        self.forms.clear()
         code, nodes = _compiled(name, self._read(name))
         self.nodes.update(nodes)
         exec(code, vars(module))  # noqa: S102 - it is what an interpreter does
