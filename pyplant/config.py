@@ -11,11 +11,10 @@ from __future__ import annotations
 import copy
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pyplant.errors import ConfigChangedError, ConfigError, MissingParameterError
+from pyplant.errors import ConfigChangedError, ConfigError, MissingParameterError, near_misses
 
 __all__ = ["MISSING", "ConfigBase", "ConfigReader", "ConfigValue", "Parameters", "private_copy"]
 
@@ -162,7 +161,7 @@ def _class_attribute(cls: type, name: str) -> Any:
 
 def missing_parameter(name: str, known: Iterable[str]) -> MissingParameterError:
     """The error for a parameter that is not there, with near misses."""
-    close = get_close_matches(name.rpartition(".")[2], list(known), n=3)
+    close = near_misses(name.rpartition(".")[2], known)
     hint = (
         f" Did you mean {' or '.join(map(repr, close))}?" if close else " Set it with plant.set_config(...)."
     )

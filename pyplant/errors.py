@@ -46,6 +46,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterable
 
 __all__ = [
     "ConfigChangedError",
@@ -81,6 +82,7 @@ __all__ = [
     "UnsavableError",
     "UnsavedWarning",
     "UntrustedError",
+    "near_misses",
     "warn",
 ]
 
@@ -219,6 +221,13 @@ class NondeterministicWarning(PlantWarning):
 
 class DamageWarning(PlantWarning):
     """A stored file is not what was written; its value is computed again."""
+
+
+def near_misses(name: str, known: Iterable[str]) -> list[str]:
+    """Known names that look like ``name``, the likeliest first."""
+    from difflib import get_close_matches  # slow to load
+
+    return get_close_matches(name, list(known), n=3, cutoff=0.7)
 
 
 def warn(category: type[PlantWarning], message: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -142,6 +141,8 @@ class Explainer:
 def _diff(old: str | None, new: str | None) -> str:
     if not old or not new or old == new:
         return ""
+    import difflib  # slow to load
+
     lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=2))[3:]
     lines = ["…" if line.startswith("@@") else line for line in lines]  # line numbers say nothing here
     if len(lines) > _MOST_LINES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import os
 import threading
@@ -498,11 +497,15 @@ def _show_progress(listeners: Dispatcher, progress: bool | str) -> None:  # noqa
 
 def _versions(packages: Iterable[str]) -> Callable[[str], str]:
     tracked = [packages] if isinstance(packages, str) else list(packages)
+    if not tracked:
+        return lambda _: ""
+    from importlib import metadata  # slow, and few need it
+
     versions: dict[str, str] = {}
     for package in tracked:
         try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
             message = f"track_packages names {package!r}, which is not installed."
             raise ConfigError(message) from None
     return lambda package: versions.get(package, "")

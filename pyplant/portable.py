@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,8 @@ def export(warehouse: Warehouse, ingredients: Iterable[Ingredient], directory: P
     pyplant.errors.PlantDirError
         If the folder holds something else.
     """
+    from shutil import copyfile  # slow to load
+
     directory = directory.absolute()
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         message = f"{directory} is not an empty folder; export to a new one."
@@ -51,7 +52,7 @@ def export(warehouse: Warehouse, ingredients: Iterable[Ingredient], directory: P
         if ingredient.inline is not None:
             (directory / file).write_bytes(ingredient.inline)
         else:
-            shutil.copyfile(warehouse.objects.verified(ingredient.object, ingredient.size), directory / file)
+            copyfile(warehouse.objects.verified(ingredient.object, ingredient.size), directory / file)
         listed.append(
             {
                 "name": ingredient.name,

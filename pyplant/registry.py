@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from typing import Any
 
-from pyplant.errors import DefinitionError, NotAReactorError, UnknownReactorError
+from pyplant.errors import DefinitionError, NotAReactorError, UnknownReactorError, near_misses
 from pyplant.reactor import Definition, declared, definition_of, newest
 
 __all__ = ["Registry"]
@@ -66,7 +65,7 @@ class Registry:
         ------
         pyplant.errors.NotAReactorError
             If a function is no reactor.
-        pyplant.errors.UnknownReactorError
+        pyplant.errors.UnknownReactorError, near_misses
             If no reactor, or more than one, goes by the name.
         """
         if isinstance(reactor, str):
@@ -89,7 +88,7 @@ class Registry:
             message = f"A reactor is given by its function or its name, not {name!r}."
             raise NotAReactorError(message)
         known = [definition.name for definition in current]
-        close = get_close_matches(name, known, n=3)
+        close = near_misses(name, known)
         hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else _all_of(known)
         message = f"No reactor is called {name!r}. {hint}"
         raise UnknownReactorError(message)

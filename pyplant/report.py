@@ -5,8 +5,6 @@ Both forms are rendered from one description (:class:`Block`), so they cannot di
 
 from __future__ import annotations
 
-import html
-import shutil
 import textwrap
 import time
 from collections.abc import Iterator
@@ -137,6 +135,8 @@ class Report:
         return "\n".join(lines)
 
     def __str__(self) -> str:
+        import shutil  # slow to load, as is html below
+
         columns = shutil.get_terminal_size((_WIDTH, 24)).columns
         return self.text(max(40, min(columns, 120)))
 
@@ -145,7 +145,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         body = "".join(_html_block(block) for block in self.blocks())
-        head = html.escape(self.title())
+        head = escape(self.title())
         return f'<div class="pyplant-report">{_STYLE}<div class="pp-title">{head}</div>{body}</div>'
 
 
@@ -425,17 +425,17 @@ def _folded(line: str, width: int, indent: str) -> Iterator[str]:
 
 def _html_block(block: Block) -> str:
     icon = (
-        f'<span class="pp-icon" aria-hidden="true">{html.escape(block.icon)}</span> '
+        f'<span class="pp-icon" aria-hidden="true">{escape(block.icon)}</span> '
         if block.style != "cause"
         else ""
     )
-    aside = f'<span class="pp-aside">{html.escape(block.aside)}</span>' if block.aside else ""
+    aside = f'<span class="pp-aside">{escape(block.aside)}</span>' if block.aside else ""
     code = f'<pre class="pp-diff">{_html_diff(block.code)}</pre>' if block.code else ""
     below = "".join(map(_html_block, block.children))
-    text = html.escape(clean(block.text))
-    state = f' title="{html.escape(block.style)}"' if block.style not in ("", "cause") else ""
+    text = escape(clean(block.text))
+    state = f' title="{escape(block.style)}"' if block.style not in ("", "cause") else ""
     return (
-        f'<div class="pp-row pp-{html.escape(block.style or "plain")}"{state}>'
+        f'<div class="pp-row pp-{escape(block.style or "plain")}"{state}>'
         f'<div class="pp-line">{icon}<span class="pp-text">{text}</span>{aside}</div>{code}{below}</div>'
     )
 
@@ -444,8 +444,15 @@ def _html_diff(code: str) -> str:
     lines = []
     for line in code.splitlines():
         kind = {"+": "pp-add", "-": "pp-del"}.get(line[:1], "pp-same")
-        lines.append(f'<span class="{kind}">{html.escape(clean(line))}</span>')
+        lines.append(f'<span class="{kind}">{escape(clean(line))}</span>')
     return "\n".join(lines)
+
+
+def escape(text: str) -> str:
+    """Text for HTML."""
+    from html import escape as escaped
+
+    return escaped(text)
 
 
 def clean(text: str) -> str:

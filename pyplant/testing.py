@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pyplant.config import MISSING, ConfigBase, Parameters, private_copy
-from pyplant.engine.prediction import near_misses
 from pyplant.engine.trace import DependencyKind
-from pyplant.errors import MissingIngredientError, NotAllocatedError
+from pyplant.errors import MissingIngredientError, NotAllocatedError, near_misses
 from pyplant.events import Event
 from pyplant.execution.worker import Execution, Needs
 from pyplant.ingredient import Ingredient

@@ -27,6 +27,11 @@ os.environ["XDG_DATA_HOME"] = _home.name
 os.environ["XDG_CACHE_HOME"] = _home.name
 
 
+def pytest_configure(config):
+    # Not in pyproject.toml: pytest would import PyPlant for it before coverage is measured.
+    config.addinivalue_line("filterwarnings", "error::pyplant.errors.PlantWarning")
+
+
 @pytest.fixture(autouse=True)
 def fresh_registry():
     """Reactors that a test declares are gone when it ends."""

@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
 from pyplant.engine.hints import Hint, NameKind
 
-__all__ = ["Predicted", "Senders", "near_misses", "predict"]
+__all__ = ["Predicted", "Senders", "predict"]
 
 _SENDING = frozenset({"send", "allocate"})
 _READING = frozenset({"read_config", "config"})
@@ -125,8 +124,3 @@ class Senders:
     def names(self) -> list[str]:
         """All names that are foreseen."""
         return sorted(self._literal)
-
-
-def near_misses(name: str, known: Iterable[str]) -> list[str]:
-    """Known names that look like ``name``."""
-    return get_close_matches(name, list(known), n=3, cutoff=0.7)

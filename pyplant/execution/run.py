@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -45,6 +43,7 @@ from pyplant.execution.world import RunWorld
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import ExecutionRecord, Pipework
 from pyplant.report import Outcome as Standing
+from pyplant.store.files import host_name
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["Run"]
@@ -291,7 +290,7 @@ class Run:
             outputs=tuple(outputs.values()),
             seconds=seconds,
             finished=time.time(),
-            host=socket.gethostname(),
+            host=host_name(),
             versions=_versions(),
             notes=fingerprint.notes,
             shown=record.shown,
@@ -390,7 +389,7 @@ class Run:
 
 @cache
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         found["numpy"] = str(getattr(numpy, "__version__", ""))

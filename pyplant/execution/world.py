@@ -14,10 +14,10 @@ from typing import Any
 from pyplant.config import MISSING, Parameters
 from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import Fingerprint, Fingerprinter, Record
-from pyplant.engine.prediction import Predicted, Senders, near_misses, predict
+from pyplant.engine.prediction import Predicted, Senders, predict
 from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
 from pyplant.engine.trace import Trace
-from pyplant.errors import UndigestibleError
+from pyplant.errors import UndigestibleError, near_misses
 from pyplant.reactor import Definition
 from pyplant.store.inputs import InputFiles
 from pyplant.store.warehouse import Warehouse

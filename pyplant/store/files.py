@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-__all__ = ["Files", "Identity", "Writer", "boot_id", "place"]
+__all__ = ["Files", "Identity", "Writer", "boot_id", "host_name", "place", "unique"]
 
 Identity = tuple[int, int, int, int, int, str]
 """Device, inode, size, times of content and status change, boot: an untouched file keeps it."""
@@ -44,6 +43,20 @@ def place() -> str:
     with suppress(OSError):
         namespace = str(Path("/proc/self/ns/pid").readlink())
     return blake3(f"{boot_id()} {namespace}".encode()).hexdigest(length=4)
+
+
+def host_name() -> str:
+    """The name of this machine."""
+    if os.name == "posix":
+        return os.uname().nodename
+    import socket  # slow to load
+
+    return socket.gethostname()
+
+
+def unique(length: int = 12) -> str:
+    """A name that nobody else will take: hexadecimal digits."""
+    return os.urandom(length // 2).hex()
 
 
 class Writer:
@@ -134,6 +147,8 @@ class Files:
 
     def remove_tree(self, path: Path) -> None:
         """Delete a directory and all below it, as far as that works."""
+        import shutil  # slow to load
+
         shutil.rmtree(path, ignore_errors=True)
 
     def sync_file(self, path: Path) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from pyplant.store.files import Files, Writer
+from pyplant.store.files import Files, Writer, unique
 
 __all__ = ["Entry", "Journal"]
 
@@ -68,7 +67,7 @@ class Journal:
     """
 
     def __init__(self, files: Files, directory: Path) -> None:
-        self.writer = uuid.uuid4().hex[:12]
+        self.writer = unique()
         self._files = files
         self._directory = directory
         self._read: dict[str, int] = {}
@@ -178,7 +177,7 @@ class Journal:
     def _abandon(self) -> None:
         """After a failed write the end of the file is unknown: go on in a new one."""
         stream, self._stream = self._stream, None
-        self.writer = uuid.uuid4().hex[:12]
+        self.writer = unique()
         if stream is not None:
             with suppress(OSError):
                 stream.close()

@@ -8,7 +8,6 @@ would travel with it and prove nothing.
 from __future__ import annotations
 
 import os
-import secrets
 from functools import cache
 from pathlib import Path
 
@@ -30,13 +29,13 @@ def signing_key() -> bytes:
         path = _directory() / "signing-key"
         return _read(path) or _make(path)
     except (OSError, RuntimeError):  # pathlib says RuntimeError where there is no home
-        return secrets.token_bytes(_LENGTH)
+        return os.urandom(_LENGTH)
 
 
 def _make(path: Path) -> bytes:
-    key = secrets.token_bytes(_LENGTH)
+    key = os.urandom(_LENGTH)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:

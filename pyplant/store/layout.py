@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from pathlib import Path
 from typing import Any
 
 from pyplant.engine.digest import digest_bytes
 from pyplant.errors import DamageWarning, FormatError, PlantDirError, StoreError, warn
-from pyplant.store.files import Files
+from pyplant.store.files import Files, unique
 
 __all__ = ["FORMAT", "PARTS", "open_plant"]
 
@@ -125,13 +124,13 @@ def _check_version(root: Path, version: Any) -> None:
 def _make(files: Files, root: Path) -> None:
     for part in ("", "objects", "journal", "tmp"):
         files.make_directory(root / part)
-    body = json.dumps({"format": FORMAT, "id": uuid.uuid4().hex, "digest": "blake3-160"})
+    body = json.dumps({"format": FORMAT, "id": unique(32), "digest": "blake3-160"})
     contents = {
         "CACHEDIR.TAG": _CACHEDIR_TAG,
         "FORMAT": f"{digest_bytes(body.encode())[:16]} {body}\n".encode(),
     }
     for name, content in contents.items():
-        temporary = root / "tmp" / f"{name}-{uuid.uuid4().hex[:8]}"
+        temporary = root / "tmp" / f"{name}-{unique(8)}"
         writer = files.create(temporary)
         try:
             writer.write(content)

@@ -12,9 +12,7 @@ import errno
 import os
 import queue
 import re
-import socket
 import threading
-import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from blake3 import blake3
 
 from pyplant.engine.digest import DIGEST_BYTES
 from pyplant.errors import DamagedError, EvictedError
-from pyplant.store.files import Files, Writer, place
+from pyplant.store.files import Files, Writer, host_name, place, unique
 from pyplant.store.ledger import Ledger
 
 __all__ = [
@@ -164,7 +162,7 @@ class ObjectStore:
             self._scratch = self._root / "tmp" / scratch_name(os.getpid())
             self._scratch_pid = os.getpid()
         self._files.make_directory(self._scratch)
-        return self._scratch / f"{uuid.uuid4().hex}{safe_suffix(suffix)}"
+        return self._scratch / f"{unique(32)}{safe_suffix(suffix)}"
 
     def clear_scratch(self) -> None:
         """Delete this process's scratch."""
@@ -293,7 +291,7 @@ class ObjectStore:
         """Move an object out of the way, but keep it for whoever wants to look."""
         directory = self._root / "quarantine"
         self._files.make_directory(directory)
-        self._files.rename(self.path(stored), directory / f"{stored}.{uuid.uuid4().hex[:8]}")
+        self._files.rename(self.path(stored), directory / f"{stored}.{unique(8)}")
 
     def delete(self, stored: str) -> None:
         """Delete an object."""
@@ -320,5 +318,5 @@ def safe_suffix(suffix: str) -> str:
 
 def scratch_name(pid: int, nonce: str | None = None) -> str:
     """Name of the private scratch of a process here: ``host-place-pid-nonce``."""
-    host = re.sub(r"[^a-z0-9]", "-", socket.gethostname().lower())[:32]
-    return f"{host}-{place()}-{pid}-{nonce or uuid.uuid4().hex[:8]}"
+    host = re.sub(r"[^a-z0-9]", "-", host_name().lower())[:32]
+    return f"{host}-{place()}-{pid}-{nonce or unique(8)}"

@@ -6,7 +6,6 @@ lies outside the plant, so that a planted file is recognised before anything run
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -95,6 +94,8 @@ class Shelf:
         if ingredient.inline is not None:
             digest = blake3(ingredient.inline).hexdigest(length=DIGEST_BYTES)
         signature = str(ingredient.metadata.get("signature", ""))
+        import hmac  # slow to load
+
         return hmac.compare_digest(signature.encode(), _signature(digest).encode())
 
     def parse(self, ingredient: Ingredient, buffer: Any) -> Any:

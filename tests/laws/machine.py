@@ -79,14 +79,40 @@ class Laws(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ edits of code
 
-    @rule(where=st.sampled_from(WHERE), pick=_PICK, value=st.sampled_from(CONTAINERS), then=_THEN)
-    def edit(self, where: str, pick: int, value: Any, then: str) -> None:
-        """Change one literal: a constant, a helper's, a default, a closure value, …"""
-        keys = self.pipeline.slots_at(where)
-        if where != "global" and value not in LITERALS:
-            value = repr(value)
-        self.pipeline.slots[keys[pick % len(keys)]] = copy.deepcopy(value)
+    @rule(pick=_PICK, value=st.sampled_from(CONTAINERS), then=_THEN)
+    def edit(self, pick: int, value: Any, then: str) -> None:
+        """Change one literal that some value depends on."""
+        slots = self.pipeline.used_slots()
+        self._edit(slots[pick % len(slots)], value)
         self._apply(then)
+
+    @rule(where=st.sampled_from(WHERE), pick=_PICK, value=st.sampled_from(CONTAINERS), then=_THEN)
+    def edit_anywhere(self, where: str, pick: int, value: Any, then: str) -> None:
+        """Change one literal of a sort, whether or not anything depends on it."""
+        slots = self.pipeline.slots_at(where)
+        self._edit(slots[pick % len(slots)], value)
+        self._apply(then)
+
+    @rule(picks=st.lists(_PICK, min_size=2, max_size=4), value=st.sampled_from(CONTAINERS), then=_THEN)
+    def edit_several(self, picks: list[int], value: Any, then: str) -> None:
+        """Change literals in several places before anything runs."""
+        slots = self.pipeline.used_slots()
+        for pick in picks:
+            self._edit(slots[pick % len(slots)], value)
+        self._apply(then)
+
+    @rule(pick=_PICK, value=st.sampled_from([1.0, True, 1]))
+    def edit_type(self, pick: int, value: Any) -> None:
+        """Change nothing but the type of a literal."""
+        slots = [slot for slot in self.pipeline.used_slots() if self.pipeline.slots[slot] == 1]
+        if slots:
+            self._edit(slots[pick % len(slots)], value)
+        self._apply("reload")
+
+    def _edit(self, slot: str, value: Any) -> None:
+        if not slot.startswith("global:") and value not in LITERALS:
+            value = repr(value)
+        self.pipeline.slots[slot] = copy.deepcopy(value)
 
     @rule(pick=_PICK, step=steps(), then=_THEN)
     def restructure(self, pick: int, step: Step, then: str) -> None:
@@ -137,6 +163,16 @@ class Laws(RuleBasedStateMachine):
     def configure(self, name: str, value: Any) -> None:
         """Set a parameter."""
         self.pipeline.parameters[name] = copy.deepcopy(value)
+        self.check()
+
+    @rule(name=st.sampled_from(PARAMETERS), kind=st.sampled_from([int, float, bool, str, list]))
+    def convert(self, name: str, kind: type) -> None:
+        """Change nothing but the type of a parameter."""
+        value = self.pipeline.parameters.get(name)
+        if kind is list:
+            self.pipeline.parameters[name] = [value]
+        elif type(value) in (int, float, bool):
+            self.pipeline.parameters[name] = kind(value)
         self.check()
 
     @rule(name=st.sampled_from(OPTIONAL))

@@ -61,6 +61,17 @@ _SHARED = {
 }
 
 
+_USED = {
+    "h0": "helper:h0 deep:d0", "h1": "helper:h1 deep:global", "h2": "lazy:z0", "h3": "lazy:z1 deep:d0",
+    "h4": "default:h4 keyword:h4", "h5": "global:LIMIT global:TABLE", "h6": "closure:h6",
+    "h7": "default:partial keyword:h4", "h8": "helper:h8 decorator:noted",
+    "h9": "method:use method:scale base:start attribute:FACTOR", "h10": "deep:recursion",
+    "h11": "attribute:depth", "h12": "helper:h0 deep:d0", "s0": "subreactor:s0", "s1": "subreactor:s0 subreactor:s1",
+    "s2": "subreactor:s0 subreactor:s2",
+}  # fmt: skip
+"""Which slots each helper shows in its value."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Step(Compact):
     """One line or two of a reactor; what the numbers mean depends on the kind."""
@@ -72,6 +83,12 @@ class Step(Compact):
 
     def __repr__(self) -> str:
         return f"{self.kind}({self.a}, {self.b}, {self.style})"
+
+    def helper(self) -> str:
+        """The helper that it calls, if it calls one."""
+        if self.kind == "call":
+            return HELPERS[self.a % len(HELPERS)]
+        return {"sub": f"s{self.a % 2}", "subreceive": "s2"}.get(self.kind, "")
 
 
 @dataclass(slots=True, repr=False)
@@ -136,6 +153,22 @@ class Pipeline(Compact):
     def slots_at(self, where: str) -> list[str]:
         """The slots of one sort."""
         return sorted(key for key in self.slots if key.startswith(f"{where}:"))
+
+    def used_slots(self) -> list[str]:
+        """The slots that some reactor's value depends on."""
+        used: set[str] = set()
+        for reactor in self.reactors:
+            own = {"factory": ("closure",), "defaulted": ("default", "keyword")}.get(reactor.form, ())
+            used |= {f"{where}:r{reactor.number}" for where in ("constant", *own)}
+            if reactor.form == "decorated":
+                used.add("decorator:traced")
+            for step in reactor.steps:
+                used |= set(_USED.get(step.helper(), "").split())
+                if step.kind == "global":
+                    used.add(f"global:r{reactor.number}")
+                if step.kind == "attribute":
+                    used.add(("global:LIMIT", "deep:global")[step.a % 2])
+        return sorted(used)
 
     def stems(self) -> list[str]:
         """What can be renamed: reactors, ingredients and globals."""

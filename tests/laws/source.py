@@ -305,7 +305,7 @@ def _before(pipeline: Pipeline, reactor: Reactor) -> list[str]:
 
 def _call(pipeline: Pipeline, reactor: Reactor, step: Step) -> list[str]:
     del pipeline, reactor
-    name = HELPERS[step.a % len(HELPERS)]
+    name = step.helper()
     return [
         [f"n = {name}(n)"],
         [f"n = helpers.{name}(n)"],
@@ -405,7 +405,7 @@ def _file(pipeline: Pipeline, reactor: Reactor, step: Step) -> list[str]:
 
 def _sub(pipeline: Pipeline, reactor: Reactor, step: Step) -> list[str]:
     del pipeline, reactor
-    call = ("s0(n)", "s1(pipe, n)", "helpers.s0(n)", "helpers.s1(pipe, n)")[step.a % 4]
+    call = ("s0(n)", "s1(pipe, n)", "helpers.s0(n)", "helpers.s1(pipe, n)")[step.a % 4]  # as Step.helper says
     return [f"n = yield from {call}"]
 
 

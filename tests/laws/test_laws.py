@@ -13,7 +13,7 @@ from tests.laws.machine import Laws
 STEPS = 20
 
 
-def _settings(examples: int, *, derandomize: bool) -> settings:
+def law_settings(examples: int, *, derandomize: bool) -> settings:
     return settings(
         max_examples=examples,
         stateful_step_count=STEPS,
@@ -26,9 +26,9 @@ def _settings(examples: int, *, derandomize: bool) -> settings:
 
 def test_laws_hold_under_random_edits():
     examples = os.environ.get("PYPLANT_LAWS_EXAMPLES")
-    run_state_machine_as_test(Laws, settings=_settings(int(examples or 60), derandomize=not examples))
+    run_state_machine_as_test(Laws, settings=law_settings(int(examples or 60), derandomize=not examples))
 
 
 @pytest.mark.nightly
 def test_laws_hold_in_two_thousand_examples():
-    run_state_machine_as_test(Laws, settings=_settings(2000, derandomize=False))
+    run_state_machine_as_test(Laws, settings=law_settings(2000, derandomize=False))

@@ -1,0 +1,254 @@
+"""Protections switched off, one at a time: negative controls of the laws.
+
+Each function patches one piece of PyPlant so that a law no longer holds. The machine of
+:mod:`tests.laws.machine` must notice every one of them.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import dataclasses
+import itertools
+import os
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+from pytest import MonkeyPatch
+
+from pyplant import pipework
+from pyplant.engine import rebuilder, source, syntax
+from pyplant.engine.describe import Describer, _Scope
+from pyplant.engine.rebuilder import Reason, ReasonKind
+from pyplant.engine.trace import DependencyKind, TraceTree
+from pyplant.execution.outlook import Outlook
+from pyplant.execution.world import RunWorld
+from pyplant.pipework import Pipework
+from pyplant.store.inputs import InputFiles
+from pyplant.store.journal import Journal
+from pyplant.store.ledger import Ledger
+from pyplant.store.objects import ObjectStore
+from pyplant.store.warehouse import Warehouse
+
+Sabotage = Callable[[MonkeyPatch], None]
+SABOTAGES: dict[str, Sabotage] = {}
+
+
+def _sabotage(function: Sabotage) -> Sabotage:
+    SABOTAGES[function.__name__] = function
+    return function
+
+
+# ---------------------------------------------------------------------- what counts as code
+
+
+def _ignore(patch: MonkeyPatch, condition: Callable[[str, Any], bool]) -> None:
+    """Leave out of every fingerprint the references for which the condition holds."""
+    add = _Scope.add
+
+    def forgetful(scope: _Scope, label: str, target: Any, name: str = "", owner: str = "") -> None:
+        if not condition(label, target):
+            add(scope, label, target, name, owner)
+
+    patch.setattr(_Scope, "add", forgetful)
+
+
+@_sabotage
+def helpers_are_not_followed(patch: MonkeyPatch) -> None:
+    _ignore(patch, lambda label, target: label[:2] in ("g ", "m ") and isinstance(target, FunctionType))
+
+
+@_sabotage
+def globals_are_ignored(patch: MonkeyPatch) -> None:
+    _ignore(patch, lambda label, target: label.startswith("g ") and isinstance(target, int | str | dict | list))
+
+
+@_sabotage
+def closures_are_ignored(patch: MonkeyPatch) -> None:
+    patch.setattr(Describer, "_cell", lambda *_: None)
+
+
+@_sabotage
+def defaults_are_ignored(patch: MonkeyPatch) -> None:
+    _ignore(patch, lambda label, _: label.startswith("default "))
+
+
+@_sabotage
+def base_classes_are_ignored(patch: MonkeyPatch) -> None:
+    _ignore(patch, lambda label, _: label.startswith("base "))
+
+
+@_sabotage
+def members_of_classes_are_ignored(patch: MonkeyPatch) -> None:
+    _ignore(patch, lambda label, _: label.startswith("member "))
+
+
+@_sabotage
+def imports_inside_functions_are_ignored(patch: MonkeyPatch) -> None:
+    _ignore(patch, lambda label, _: label.startswith("m "))
+
+
+@_sabotage
+def types_of_constants_are_ignored(patch: MonkeyPatch) -> None:
+    class Plain(ast.NodeTransformer):
+        def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+            return ast.Constant(int(node.value)) if isinstance(node.value, bool | float) else node
+
+    digest = syntax.syntax_digest
+    patch.setattr(source, "syntax_digest", lambda node: digest(Plain().visit(copy.deepcopy(node))))
+
+
+@_sabotage
+def source_is_taken_from_the_file_as_it_is(patch: MonkeyPatch) -> None:
+    """By name, without looking whether it compiles to the code that runs."""
+
+    def find(sources: source.Sources, code: Any, namespace: Any) -> Any:
+        sources._texts.pop(code.co_filename, None)
+        sources.capture(code.co_filename, namespace)
+        for text in sources._texts.get(code.co_filename, ()):
+            for node in ast.walk(ast.parse("".join(text.lines))):
+                if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
+                    return text, node
+        return None
+
+    patch.setattr(source.Sources, "_find", find)
+
+
+@_sabotage
+def comments_count(patch: MonkeyPatch) -> None:
+    from_source = source.Sources._from_source
+
+    def textual(code: Any, text: Any, node: Any) -> Any:
+        part = from_source(code, text, node)
+        return dataclasses.replace(part, digest=part.text)
+
+    patch.setattr(source.Sources, "_from_source", staticmethod(textual))
+
+
+# ---------------------------------------------------------------------- what counts as read
+
+
+@_sabotage
+def types_of_parameters_are_ignored(patch: MonkeyPatch) -> None:
+    digest = RunWorld._parameter_digest
+
+    def plain(world: RunWorld, name: str, value: Any) -> str:
+        return digest(world, name, int(value) if isinstance(value, bool | float) else value)
+
+    patch.setattr(RunWorld, "_parameter_digest", plain)
+
+
+@_sabotage
+def absent_parameters_are_not_recorded(patch: MonkeyPatch) -> None:
+    patch.setattr(Pipework, "absent", lambda *_: None)
+
+
+@_sabotage
+def groups_of_ingredients_are_not_compared(patch: MonkeyPatch) -> None:
+    following = rebuilder._following
+
+    def lenient(question: Any, answers: Any, digests: Any, facts: Any) -> Any:
+        kind, names = question
+        if kind is DependencyKind.INGREDIENT and len(names) > 1:
+            return list(answers.values())[-1:]
+        return following(question, answers, digests, facts)
+
+    patch.setattr(rebuilder, "_following", lenient)
+
+
+@_sabotage
+def files_are_judged_by_their_time(patch: MonkeyPatch) -> None:
+    def digest(_: InputFiles, path: str) -> str:
+        if not os.path.exists(path):
+            return "absent"
+        return f"{os.stat(path).st_mtime_ns} {os.stat(path).st_size}"
+
+    patch.setattr(InputFiles, "digest", digest)
+
+
+# ---------------------------------------------------------------------- values
+
+
+@_sabotage
+def values_are_shared(patch: MonkeyPatch) -> None:
+    load, loaded = Warehouse.load, {}
+
+    def shared(warehouse: Warehouse, ingredient: Any) -> Any:
+        if ingredient.digest not in loaded:
+            loaded[ingredient.digest] = load(warehouse, ingredient)
+        return loaded[ingredient.digest]
+
+    patch.setattr(Warehouse, "load", shared)
+
+
+@_sabotage
+def parameters_are_shared(patch: MonkeyPatch) -> None:
+    patch.setattr(pipework, "private_copy", lambda value: value)
+
+
+@_sabotage
+def equal_results_rerun_their_receivers(patch: MonkeyPatch) -> None:
+    save, numbers = Warehouse.save, itertools.count()
+
+    def unique(warehouse: Warehouse, name: str, value: Any, kind: Any = None) -> Any:
+        ingredient = save(warehouse, name, value, kind)
+        return dataclasses.replace(ingredient, digest=f"{ingredient.digest} {next(numbers)}")
+
+    patch.setattr(Warehouse, "save", unique)
+
+
+# ---------------------------------------------------------------------- the store
+
+
+@_sabotage
+def objects_are_not_verified(patch: MonkeyPatch) -> None:
+    patch.setattr(ObjectStore, "verified", lambda store, stored, _: store.path(stored))
+
+
+@_sabotage
+def invalidation_is_not_durable(patch: MonkeyPatch) -> None:
+    def forget(ledger: Ledger, full_name: str, fingerprint: str) -> None:
+        for name in (full_name, fingerprint):
+            ledger._forget(name, ledger._journal._number)
+
+    patch.setattr(Ledger, "forget", forget)
+
+
+@_sabotage
+def results_are_written_at_the_end_of_the_process(patch: MonkeyPatch) -> None:
+    patch.setattr(Journal, "flush", lambda *_, **__: None)
+
+
+@_sabotage
+def only_the_newest_trace_is_kept(patch: MonkeyPatch) -> None:
+    tree = Ledger.tree
+
+    def newest(ledger: Ledger, fingerprint: str) -> TraceTree | None:
+        found = tree(ledger, fingerprint)
+        best = found.root.newest() if found is not None else None
+        if best is None:
+            return found
+        pruned = TraceTree()
+        pruned.add(best)
+        return pruned
+
+    patch.setattr(Ledger, "tree", newest)
+
+
+# ---------------------------------------------------------------------- explanations
+
+
+@_sabotage
+def every_reactor_says_it_never_ran(patch: MonkeyPatch) -> None:
+    patch.setattr(RunWorld, "_why_unknown", lambda _, definition, __: Reason(ReasonKind.NEW, definition.name))
+
+
+@_sabotage
+def plans_claim_to_be_certain(patch: MonkeyPatch) -> None:
+    entry = Outlook.entry
+
+    def certain(outlook: Outlook, *args: Any, **options: Any) -> Any:
+        return dataclasses.replace(entry(outlook, *args, **options), certain=True)
+
+    patch.setattr(Outlook, "entry", certain)
