@@ -19,13 +19,17 @@ affects::
         print(plant.get("total"))
 """
 
+from typing import TYPE_CHECKING, Any
+
 from pyplant import specs
 from pyplant.config import ConfigBase, ConfigValue
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import Pipework
 from pyplant.plant import Plant
-from pyplant.portable import load_ingredients as load_ingredients  # public, but not starred
 from pyplant.reactor import ReactorFunc, SubreactorFunc
+
+if TYPE_CHECKING:
+    from pyplant.portable import load_ingredients as load_ingredients  # public, but not starred
 
 __version__ = "2.0.0"
 
@@ -40,3 +44,13 @@ __all__ = [
     "SubreactorFunc",
     "specs",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what few need when it is first asked for."""
+    if name == "load_ingredients":
+        from pyplant.portable import load_ingredients
+
+        return load_ingredients
+    message = f"module 'pyplant' has no attribute {name!r}"
+    raise AttributeError(message)

@@ -33,12 +33,9 @@ from pyplant.execution.outlook import Outlook
 from pyplant.execution.run import Run
 from pyplant.execution.summary import remember, summarise
 from pyplant.execution.world import RunWorld
-from pyplant.graph import draw, tree
-from pyplant.portable import export
 from pyplant.reactor import Definition, active, sources
 from pyplant.registry import Registry
 from pyplant.report import Explanation, History, Plan, RunReport, Status
-from pyplant.store.fsck import Audit, audit
 from pyplant.store.retention import Collection, collect, parse_size
 from pyplant.store.warehouse import Warehouse
 
@@ -46,6 +43,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import graphviz
+
+    from pyplant.store.fsck import Audit
 
 __all__ = ["Plant"]
 
@@ -371,6 +370,8 @@ class Plant:
             A folder that is empty or does not exist yet; :func:`pyplant.load_ingredients`
             reads it.
         """
+        from pyplant.portable import export
+
         self._refuse_inside("plant.export")
         wanted = (names,) if isinstance(names, str) else tuple(names)
         _check_names(wanted)
@@ -421,10 +422,14 @@ class Plant:
 
     def graph(self) -> graphviz.Digraph:
         """The reactors and what they send to one another, for Graphviz."""
+        from pyplant.graph import draw
+
         return draw(self.status(), self._edges())
 
     def show_graph(self) -> None:
         """Show the reactors, what they send to one another, and how they stand."""
+        from pyplant.graph import tree
+
         print(tree(self.status(), self._edges()))  # noqa: T201 - what it is for
 
     def _edges(self) -> dict[str, dict[str, list[str]]]:
@@ -457,6 +462,8 @@ class Plant:
         repair
             Put damaged values aside, so that they are computed again when needed.
         """
+        from pyplant.store.fsck import audit
+
         with self._lock:
             self._world()
             return audit(self.warehouse, repair=repair)

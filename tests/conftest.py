@@ -18,8 +18,10 @@ _quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_t
 settings.register_profile(
     "default", deadline=None, max_examples=50, print_blob=True, suppress_health_check=_quiet
 )
+# A failure there must be the same when it is run again.
+settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True)
 settings.register_profile("nightly", parent=settings.get_profile("default"), max_examples=1000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if CI else "default"))
 
 # The signing key must be neither read nor made where the user has theirs; child processes inherit this.
 _home = tempfile.TemporaryDirectory(prefix="pyplant-tests-", ignore_cleanup_errors=True)
@@ -33,9 +35,14 @@ def pytest_configure(config):
 
 
 @pytest.fixture(autouse=True)
-def fresh_registry():
-    """Reactors that a test declares are gone when it ends."""
+def fresh_registry(request):
+    """Reactors that a test declares are gone when it ends, and those of other test modules are not there."""
     kept, repeated = dict(reactor._declared), dict(reactor._repeated)
+    module = getattr(request.module, "__name__", None)
+    for key, definition in kept.items():
+        if definition.module != module:
+            del reactor._declared[key]
+            reactor._repeated.pop(key, None)
     yield
     for registry, before in ((reactor._declared, kept), (reactor._repeated, repeated)):
         registry.clear()

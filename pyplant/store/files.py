@@ -21,7 +21,7 @@ __all__ = ["Files", "Identity", "Writer", "boot_id", "host_name", "place", "uniq
 Identity = tuple[int, int, int, int, int, str]
 """Device, inode, size, times of content and status change, boot: an untouched file keeps it."""
 
-_CHUNK = 1 << 24
+_CHUNK = 1 << 30
 _PIECE = 1 << 22
 _NORESERVE = getattr(
     mmap, "MAP_NORESERVE", 0x4000 if os.name == "posix" and os.uname().sysname == "Linux" else 0

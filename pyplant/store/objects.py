@@ -37,8 +37,8 @@ __all__ = [
 INLINE_LIMIT = 2048
 """Values of so few bytes are kept in the journal itself."""
 
-_CHUNK = 1 << 23
 _THREAD_FROM = 1 << 21
+_AHEAD = 4  # pieces that may be written before they are hashed; they stay in memory until then
 _SUFFIX = re.compile(r"(\.[a-z0-9]{1,12}){0,3}")
 _NAME = re.compile(rf"[0-9a-f]{{{2 * DIGEST_BYTES}}}{_SUFFIX.pattern}")
 
@@ -63,8 +63,8 @@ class HashingSink:
         self._path = path
         self._small: list[bytes] = []
         self._stream: Writer | None = None
-        self._hasher = blake3()
-        self._queue: queue.SimpleQueue[memoryview | None] | None = None
+        self._hasher = blake3(max_threads=blake3.AUTO)
+        self._queue: queue.Queue[memoryview | None] | None = None
         self._thread: threading.Thread | None = None
 
     def write(self, data: bytes | memoryview) -> int:
@@ -91,14 +91,12 @@ class HashingSink:
             self._hash(view)
             stream.write(view)
             return
-        for start in range(0, len(view), _CHUNK):
-            chunk = view[start : start + _CHUNK]
-            self._hash(chunk, aside=True)
-            stream.write(chunk)
+        self._hash(view, aside=True)
+        stream.write(view)
 
     def _hash(self, view: memoryview, *, aside: bool = False) -> None:
         if self._queue is None and aside:
-            self._queue = queue.SimpleQueue()
+            self._queue = queue.Queue(_AHEAD)
             self._thread = threading.Thread(target=self._hash_aside, args=(self._queue,), daemon=True)
             self._thread.start()
         if self._queue is not None:
@@ -106,7 +104,7 @@ class HashingSink:
         else:
             self._hasher.update(view)
 
-    def _hash_aside(self, chunks: queue.SimpleQueue[memoryview | None]) -> None:
+    def _hash_aside(self, chunks: queue.Queue[memoryview | None]) -> None:
         while (chunk := chunks.get()) is not None:
             self._hasher.update(chunk)
 
