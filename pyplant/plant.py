@@ -1,4 +1,7 @@
-"""The plant: what users hold. It knows everything below it, and nothing knows it."""
+"""The plant: what users hold. It knows everything below it, and nothing knows it.
+
+What only some calls need is imported by them, so that ``import pyplant`` stays quick.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from pyplant.collector import paused_collector
 from pyplant.config import ConfigBase, Parameters
 from pyplant.engine.digest import Encoder, encodes
 from pyplant.engine.fingerprint import Fingerprinter
+from pyplant.engine.origin import package_versions
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.errors import (
     ConfigChangedError,
@@ -29,13 +33,10 @@ from pyplant.errors import (
 )
 from pyplant.events import Dispatcher, Listener, RunFinished, RunStarted
 from pyplant.execution.inline import Executor, InlineExecutor
-from pyplant.execution.outlook import Outlook
 from pyplant.execution.run import Run
-from pyplant.execution.summary import remember, summarise
 from pyplant.execution.world import RunWorld
 from pyplant.reactor import Definition, active, sources
 from pyplant.registry import Registry
-from pyplant.report import Explanation, History, Plan, RunReport, Status
 from pyplant.store.retention import Collection, collect, parse_size
 from pyplant.store.warehouse import Warehouse
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     import graphviz
 
+    from pyplant.report import Explanation, History, Plan, RunReport, Status
     from pyplant.store.fsck import Audit
 
 __all__ = ["Plant"]
@@ -106,7 +108,7 @@ class Plant:
         self._registry = Registry()
         self._parameters = Parameters()
         self._function_hash = function_hash
-        self._fingerprinter = Fingerprinter(self.warehouse.ledger, sources, _versions(track_packages))
+        self._fingerprinter = Fingerprinter(self.warehouse.ledger, sources, package_versions(track_packages))
         self._lock = threading.RLock()
         self._run: Run | None = None
         self._failed: dict[str, str] = {}
@@ -303,6 +305,8 @@ class Plant:
         )
 
     def _carry_out(self, run: Run, targets: tuple[str, ...], work: Callable[[], None]) -> RunReport:
+        from pyplant.execution.summary import summarise
+
         self._run = run
         began = time.perf_counter()
         self._listeners.emit(RunStarted(targets))
@@ -338,6 +342,8 @@ class Plant:
         pyplant.errors.MissingIngredientError
             If the plant has no value of that name.
         """
+        from pyplant.execution.outlook import Outlook
+
         _check_names((name,))
         with self._lock:
             world = self._world()
@@ -383,42 +389,36 @@ class Plant:
 
     def status(self) -> Status:
         """How every reactor stands, with reasons; runs nothing."""
+        from pyplant.execution import views
+
         with self._lock:
-            world = self._world()
-            outlook = Outlook(world)
-            outlook.judge(world.definitions)
             live = self._run.states() if self._run is not None else {}
-            entries = [
-                outlook.entry(key, now=live.get(key), error=self._failed.get(key, ""))
-                for key in world.definitions
-            ]
-        return Status(tuple(entries), str(self.directory))
+            return views.status(self._world(), live, self._failed, str(self.directory))
 
     def explain(self, reactor: _Reactor) -> Explanation:
         """Why a reactor would run, down to the edit that causes it; runs nothing."""
+        from pyplant.execution import views
+
         with self._lock:
             definition = self._registry.find(reactor)
-            world = self._world(definition)
-            outlook = Outlook(world)
-            outlook.judge([definition.key])
-            entry = outlook.entry(definition.key, as_target=True)
-            notes = world.fingerprint(definition.key).notes
-        return Explanation(entry, tuple(sorted(note.text for note in notes)))
+            return views.explain(self._world(definition), definition.key)
 
     def plan(self, reactor: _Reactor) -> Plan:
         """What running a reactor would involve, as far as that is known before it."""
+        from pyplant.execution import views
+
         with self._lock:
             definition = self._registry.find(reactor)
-            world = self._world(definition)
-            return Plan(definition.name, tuple(Outlook(world).plan(definition.key)))
+            return views.plan(self._world(definition), definition)
 
     def history(self, reactor: _Reactor) -> History:
         """The kept executions of a reactor, newest first."""
+        from pyplant.execution import views
+
         with self._lock:
             definition = self._registry.find(reactor)
             self._world(definition)
-            traces = self.warehouse.ledger.of_reactor(definition.full_name)
-        return History(definition.name, tuple(map(remember, reversed(traces))))
+            return views.history(definition.name, self.warehouse.ledger.of_reactor(definition.full_name))
 
     def graph(self) -> graphviz.Digraph:
         """The reactors and what they send to one another, for Graphviz."""
@@ -433,11 +433,10 @@ class Plant:
         print(tree(self.status(), self._edges()))  # noqa: T201 - what it is for
 
     def _edges(self) -> dict[str, dict[str, list[str]]]:
+        from pyplant.execution import views
+
         with self._lock:
-            world = self._world()
-            outlook = Outlook(world)
-            outlook.judge(world.definitions)
-            return outlook.edges()
+            return views.edges(self._world())
 
     # ------------------------------------------------------------------ upkeep
 
@@ -500,22 +499,6 @@ def _show_progress(listeners: Dispatcher, progress: bool | str) -> None:  # noqa
 
         if progress is True or is_terminal():
             listeners.add(TerminalProgress())
-
-
-def _versions(packages: Iterable[str]) -> Callable[[str], str]:
-    tracked = [packages] if isinstance(packages, str) else list(packages)
-    if not tracked:
-        return lambda _: ""
-    from importlib import metadata  # slow, and few need it
-
-    versions: dict[str, str] = {}
-    for package in tracked:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            message = f"track_packages names {package!r}, which is not installed."
-            raise ConfigError(message) from None
-    return lambda package: versions.get(package, "")
 
 
 def _check_names(names: tuple[str, ...]) -> None:

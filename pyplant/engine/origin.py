@@ -11,9 +11,12 @@ import importlib
 import importlib.util
 import os.path
 import sys
+from collections.abc import Callable, Iterable
 from functools import cache
 from types import ModuleType
 from typing import Any
+
+from pyplant.errors import ConfigError
 
 __all__ = [
     "import_user_module",
@@ -22,6 +25,7 @@ __all__ = [
     "is_user_module",
     "is_user_object",
     "package_name",
+    "package_versions",
 ]
 
 _PYPLANT = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
@@ -116,3 +120,26 @@ def _is_user_package(top: str) -> bool:
     return bool(places) and is_user_file(
         os.path.join(str(places[0]), "x") if not spec.origin else str(places[0])
     )
+
+
+def package_versions(packages: Iterable[str]) -> Callable[[str], str]:
+    """Gives the version of an installed package if it is one of these, else ``""``.
+
+    Raises
+    ------
+    pyplant.errors.ConfigError
+        If one of them is not installed.
+    """
+    tracked = [packages] if isinstance(packages, str) else list(packages)
+    if not tracked:
+        return lambda _: ""
+    from importlib import metadata  # slow, and few need it
+
+    versions: dict[str, str] = {}
+    for package in tracked:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            message = f"track_packages names {package!r}, which is not installed."
+            raise ConfigError(message) from None
+    return lambda package: versions.get(package, "")

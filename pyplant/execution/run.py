@@ -42,7 +42,6 @@ from pyplant.execution.worker import Execution, Finished, Needs
 from pyplant.execution.world import RunWorld
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import ExecutionRecord, Pipework
-from pyplant.report import Outcome as Standing
 from pyplant.store.files import host_name
 from pyplant.store.warehouse import Warehouse
 
@@ -193,10 +192,9 @@ class Run:
         self.settled.pop(key, None)
         self.settled[key] = None
 
-    def states(self) -> dict[str, Standing]:
-        """Which reactors run and which wait, by key."""
-        live = {State.RUNNING: Standing.RUNNING, State.SLEEPING: Standing.WAITING}
-        return {key: live[task.state] for key, task in self.scheduler.tasks.items() if task.state in live}
+    def states(self) -> dict[str, State]:
+        """What the reactors of this run are doing, by key."""
+        return {key: task.state for key, task in self.scheduler.tasks.items()}
 
     def verified(self) -> list[Trace]:
         """The kept executions that this run found up to date."""
