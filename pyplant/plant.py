@@ -113,6 +113,7 @@ class Plant:
         self._run: Run | None = None
         self._failed: dict[str, str] = {}
         self._told: set[str] = set()
+        self._look_at = 0  # bytes of new results
 
     # ------------------------------------------------------------------ life
 
@@ -323,8 +324,14 @@ class Plant:
             self.warehouse.flush()
             report = summarise(run, targets, time.perf_counter() - began)
             self._listeners.emit(RunFinished(report))
-        collect(self.warehouse, self._max_size, only_if_needed=True)
+        self._bound_history()
         return report
+
+    def _bound_history(self) -> None:
+        """Keep history below ``max_size``; looked at once, then whenever much was added."""
+        if self.warehouse.grown > self._look_at:
+            collect(self.warehouse, self._max_size, only_if_needed=True)
+            self.warehouse.grown, self._look_at = 0, self._max_size // 100
 
     # ------------------------------------------------------------------ values
 

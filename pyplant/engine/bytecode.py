@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from opcode import opmap
 from types import CodeType
 
-from pyplant.engine.digest import Encoder, digest_bytes
+from pyplant.engine.digest import digest_bytes
 from pyplant.engine.hints import NAMED_CALLS, Hint, NameKind
 
 __all__ = ["code_digest", "nested", "read_names", "scan"]
 
 _HAS_DOCSTRING = 0x4000000  # a flag since 3.13; before, a docstring is the first constant
 _FUNCTION_LIKE = 0x2  # CO_NEWLOCALS: not a class body, not a module
+_PRINTABLE = 4000  # bits; Python refuses to print much longer integers in decimal
 _DIGESTS: dict[int, tuple[CodeType, str]] = {}
 
 _EXTENDED_ARG = opmap["EXTENDED_ARG"]
@@ -35,31 +36,35 @@ def code_digest(code: CodeType) -> str:
     known = _DIGESTS.get(id(code))
     if known is not None:
         return known[1]
-    encoder = Encoder()
-    encoder.data(code.co_code)
-    flags = code.co_flags & ~_HAS_DOCSTRING
-    encoder.item(
-        (
-            code.co_argcount,
-            code.co_posonlyargcount,
-            code.co_kwonlyargcount,
-            flags,
-            code.co_names,
-            code.co_varnames,
-            code.co_freevars,
-            code.co_cellvars,
-            code.co_exceptiontable,
-        )
+    head = (
+        code.co_argcount,
+        code.co_posonlyargcount,
+        code.co_kwonlyargcount,
+        code.co_flags & ~_HAS_DOCSTRING,
+        code.co_names,
+        code.co_varnames,
+        code.co_freevars,
+        code.co_cellvars,
+        code.co_exceptiontable,
     )
-    skip_first = _has_docstring(code)
-    for index, constant in enumerate(code.co_consts):
-        if isinstance(constant, CodeType):
-            encoder.data(code_digest(constant).encode())
-        elif index or not skip_first:
-            encoder.item(constant)
-    digest = digest_bytes(encoder.result().data)
+    constants = code.co_consts[1:] if _has_docstring(code) else code.co_consts
+    text = f"{head} {_shown(constants)}"
+    digest = digest_bytes(code.co_code, text.encode("utf-8", "surrogatepass"))
     _DIGESTS[id(code)] = (code, digest)  # holding the code keeps its id from being used again
     return digest
+
+
+def _shown(constant: object) -> str:
+    """A constant as text: its type shows, and sets have an order."""
+    if isinstance(constant, CodeType):
+        return f"code {code_digest(constant)}"
+    if isinstance(constant, tuple):
+        return f"({','.join(map(_shown, constant))})"
+    if isinstance(constant, frozenset):
+        return f"{{{','.join(sorted(map(_shown, constant)))}}}"
+    if isinstance(constant, int) and constant.bit_length() > _PRINTABLE:
+        return hex(constant)
+    return repr(constant)
 
 
 def _has_docstring(code: CodeType) -> bool:

@@ -179,14 +179,13 @@ def _following(
 
 
 def _rank(branch: Branch) -> tuple[int, str]:
-    newest = branch.newest()
-    return newest.rank if newest is not None else (0, "")
+    return branch.newest.rank if branch.newest is not None else (0, "")
 
 
 def _mismatch(question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer) -> Verdict:
     kind, names = question
-    recorded = max(answers, key=lambda key: _rank(answers[key]))
-    trace = answers[recorded].newest()
+    recorded = next(reversed(answers))  # the answer of the newest trace
+    trace = answers[recorded].newest
     reasons: list[Reason] = []
     uncertain: list[Reason] = []
     for name, old, new in zip(names, recorded, digests, strict=True):

@@ -101,6 +101,12 @@ class Trace:
         """Orders traces by age, newest last."""
         return self.number, self.writer
 
+    @property
+    def configuration(self) -> frozenset[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        """The parameters it depended on; auxiliary ones do not count."""
+        kinds = (DependencyKind.PARAMETER, DependencyKind.ABSENCE)
+        return frozenset((d.kind.value, d.names, d.digests) for d in self.dependencies if d.kind in kinds)
+
     def output(self, name: str) -> Ingredient | None:
         """The output of that name."""
         return next((output for output in self.outputs if output.name == name), None)
@@ -157,30 +163,29 @@ class Branch:
     """A node of the tree: what was asked next, and where each answer leads.
 
     A reactor that is a function of what it reads asks one question at each point; one that
-    is not may have asked several, which are then tried newest first.
+    is not may have asked several, which are then tried newest first. Questions and answers
+    are in the order in which they were last met.
+
+    Attributes
+    ----------
+    questions
+        ``question -> answer -> branch``.
+    leaf
+        The newest trace that ends here.
+    newest
+        The newest trace that came by.
     """
 
-    __slots__ = ("leaf", "questions")
+    __slots__ = ("leaf", "newest", "questions")
 
     def __init__(self) -> None:
         self.questions: dict[Question, dict[tuple[str, ...], Branch]] = {}
         self.leaf: Trace | None = None
+        self.newest: Trace | None = None
 
     def newest_first(self) -> Iterator[tuple[Question, dict[tuple[str, ...], Branch]]]:
         """The questions asked here, the most recent one first."""
         return reversed(self.questions.items())
-
-    def newest(self) -> Trace | None:
-        """The newest trace below."""
-        best: Trace | None = None
-        stack = [self]
-        while stack:
-            branch = stack.pop()
-            if branch.leaf is not None and (best is None or branch.leaf.rank > best.rank):
-                best = branch.leaf
-            for answers in branch.questions.values():
-                stack.extend(answers.values())
-        return best
 
 
 class TraceTree:
@@ -192,11 +197,11 @@ class TraceTree:
     def add(self, trace: Trace) -> None:
         """Add a trace; traces must come oldest first. The newest wins at a leaf."""
         branch = self.root
+        branch.newest = trace
         for dependency in trace.dependencies:
             answers = branch.questions.pop(dependency.question, {})
             branch.questions[dependency.question] = answers  # moves it to the newest end
-            following = answers.get(dependency.digests)
-            if following is None:
-                following = answers[dependency.digests] = Branch()
-            branch = following
+            branch = answers.pop(dependency.digests) if dependency.digests in answers else Branch()
+            answers[dependency.digests] = branch
+            branch.newest = trace
         branch.leaf = trace

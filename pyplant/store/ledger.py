@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import Record
 from pyplant.engine.source import CodePart
 from pyplant.engine.trace import Trace, TraceTree
@@ -48,6 +49,9 @@ class Ledger:
         self._forgotten: dict[str, int] = {}
         self._evicted: set[Rank] = set()
         self._used: dict[Rank, tuple[Rank, float]] = {}
+        self._groups: dict[Rank, str] = {}
+        self._recent: dict[str, Rank] = {}
+        self._last: dict[str, Trace] = {}
         self._parts: dict[str, Entry] = {}
         self._records: dict[str, Entry] = {}
         self._identities: dict[str, Entry] = {}
@@ -75,7 +79,10 @@ class Ledger:
             return
         match entry.kind:
             case "t":
-                self._unparsed.setdefault(entry.key, []).append(entry)
+                fingerprint, _, group = entry.key.partition(".")
+                self._unparsed.setdefault(fingerprint, []).append(entry)
+                self._groups[_rank(entry)] = group
+                self._note_recent(group, _rank(entry))
             case "s":
                 self.state |= {(owner, name) for owner, name in entry.payload()}
             case "d":
@@ -86,14 +93,27 @@ class Ledger:
             case "e":
                 self._evicted |= {(int(number), str(writer)) for number, writer in entry.payload()}
                 self._trees.clear()
+                self._last.clear()
             case "k":
                 self.known_damage = max(self.known_damage, int(entry.payload()))
             case "u":
                 self._take_used(entry)
 
     def _take_used(self, entry: Entry) -> None:
-        for number, writer, when in entry.payload():
+        for number, writer, when, group in entry.payload():
             self._used[int(number), str(writer)] = _rank(entry), float(when)
+            self._note_recent(str(group), _rank(entry))
+
+    def _group(self, trace: Trace) -> str:
+        """Stands for a reactor with its parameters: of these executions one is current."""
+        known = self._groups.get(trace.rank)
+        if known is None:
+            parts = [trace.reactor, *map(repr, sorted(trace.configuration))]
+            known = digest_bytes("\0".join(parts).encode("utf-8", "surrogatepass"))[:12]
+        return known
+
+    def _note_recent(self, group: str, rank: Rank) -> None:
+        self._recent[group] = max(rank, self._recent.get(group, rank))
 
     def _append(self, kind: str, key: str, payload: Any) -> Entry:
         entry = self._journal.append(kind, key, payload)
@@ -125,6 +145,7 @@ class Ledger:
             if self._by_reactor is not None:
                 self._by_reactor.setdefault(trace.reactor, []).append(trace)
             self._trees.pop(fingerprint, None)  # it may be older than what the tree holds
+            self._last.pop(trace.reactor, None)
 
     def _is_kept(self, trace: Trace) -> bool:
         if trace.rank in self._evicted:
@@ -155,8 +176,12 @@ class Ledger:
 
     def last(self, full_name: str) -> Trace | None:
         """The newest kept trace of a reactor under any code."""
-        kept = self.of_reactor(full_name)
-        return kept[-1] if kept else None
+        if self._unparsed or full_name not in self._last:
+            kept = self.of_reactor(full_name)
+            if not kept:
+                return None
+            self._last[full_name] = kept[-1]
+        return self._last[full_name]
 
     def senders_of(self, name: str) -> list[Trace]:
         """The kept traces that sent ``name``, newest first."""
@@ -171,10 +196,14 @@ class Ledger:
         OSError
             If it could not be written; it is not kept then.
         """
-        entry = self._journal.append("t", trace.fingerprint, trace.to_json())
+        group = self._group(trace)
+        entry = self._journal.append("t", f"{trace.fingerprint}.{group}", trace.to_json())
         self._journal.flush(sync=sync)
         self._parse(trace.fingerprint)
         numbered = replace(trace, number=entry.number, writer=entry.writer)
+        self._groups[_rank(entry)] = group
+        self._note_recent(group, _rank(entry))
+        self._last[trace.reactor] = numbered
         self._traces.setdefault(trace.fingerprint, []).append(numbered)
         if self._by_reactor is not None:
             self._by_reactor.setdefault(trace.reactor, []).append(numbered)
@@ -205,6 +234,7 @@ class Ledger:
     def _forget(self, full_name: str, number: int) -> None:
         self._forgotten[full_name] = max(number, self._forgotten.get(full_name, 0))
         self._trees.clear()
+        self._last.clear()
 
     def evict(self, traces: Iterable[Trace]) -> None:
         """Forget these traces and no others; durable when this returns.
@@ -226,8 +256,8 @@ class Ledger:
     def note_used(self, traces: Collection[Trace], now: float | None = None) -> None:
         """Note that these traces verified, so that retention knows what is current.
 
-        Written once a day for each, and whenever another execution of the reactor would
-        seem the more recent one.
+        Written once a day for each, and whenever another execution of the reactor with
+        the same parameters would seem the more recent one.
 
         Parameters
         ----------
@@ -237,16 +267,16 @@ class Ledger:
             Seconds since the epoch.
         """
         now = time.time() if now is None else now
-        noted = [[*trace.rank, round(now)] for trace in traces if self._is_news(trace, now)]
+        noted = [
+            [*trace.rank, round(now), self._group(trace)] for trace in traces if self._is_news(trace, now)
+        ]
         if noted:
             self._append("u", "-", noted)
 
     def _is_news(self, trace: Trace, now: float) -> bool:
         if now - self.last_used(trace) > _DAY:
             return True
-        return self.recency(trace) < max(
-            map(self.recency, self.of_reactor(trace.reactor)), default=trace.rank
-        )
+        return self.recency(trace) < self._recent.get(self._group(trace), trace.rank)
 
     def last_used(self, trace: Trace) -> float:
         """When a trace was made or last noted as used, in seconds since the epoch."""

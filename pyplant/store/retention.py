@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.engine.trace import Trace
 from pyplant.errors import ConfigError
 from pyplant.store.files import Files
 from pyplant.store.ledger import Ledger
@@ -278,16 +278,10 @@ def _outdated(ledger: Ledger, traces: list[Trace], max_size: int, used_since: fl
 def _current(ledger: Ledger, traces: Iterable[Trace], used_since: float) -> list[Trace]:
     newest: dict[object, Trace] = {}
     for trace in traces:
-        key = (trace.reactor, _configuration(trace))
+        key = (trace.reactor, trace.configuration)
         if key not in newest or ledger.recency(trace) > ledger.recency(newest[key]):
             newest[key] = trace
     return [trace for trace in newest.values() if ledger.last_used(trace) >= used_since]
-
-
-def _configuration(trace: Trace) -> frozenset[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-    """The parameters that an execution depended on; auxiliary ones do not count."""
-    kinds = (DependencyKind.PARAMETER, DependencyKind.ABSENCE)
-    return frozenset((d.kind.value, d.names, d.digests) for d in trace.dependencies if d.kind in kinds)
 
 
 def _objects(traces: Iterable[Trace]) -> dict[str, int]:

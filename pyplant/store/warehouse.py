@@ -77,6 +77,7 @@ class Warehouse:
         self.ledger = Ledger(self.journal)
         self.objects = ObjectStore(self.files, root, self.ledger)
         self.shelf = Shelf(trust=trust)
+        self.grown = 0
         self._unsynced_seconds = 0.0
         self.ledger.refresh()
         if self.journal.damaged_lines > self.ledger.known_damage:
@@ -236,6 +237,7 @@ class Warehouse:
         OSError
             If it could not be written; nothing is visible then.
         """
+        self.grown += sum(output.size for output in trace.outputs)
         self._unsynced_seconds += trace.seconds
         sync = self._unsynced_seconds >= _SYNC_AFTER
         if sync:

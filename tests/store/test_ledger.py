@@ -27,7 +27,7 @@ def simple(name, digest="d"):
 
 def newest(ledger, fingerprint="code"):
     tree = ledger.tree(fingerprint)
-    return None if tree is None else tree.root.newest()
+    return None if tree is None else tree.root.newest
 
 
 class TestTraces:
