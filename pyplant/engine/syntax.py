@@ -28,6 +28,7 @@ Reference = tuple[str, ...]
 import inside the function (``".x"`` when relative)."""
 
 _IGNORED = frozenset({"ctx", "type_comment", "kind", "annotation", "returns", "type_params"})
+_END = ")"  # no field is called so
 _Scalar = str | int | float | complex | bytes | bool | None
 
 
@@ -62,6 +63,7 @@ def _emit(node: Any, encoder: Encoder) -> None:
                     encoder.item(value)
                 else:
                     _emit(value, encoder)
+        encoder.tag(_END)  # fields may be left out, so it must be clear whose the next one is
     elif isinstance(node, list):
         kept = [item for item in node if not _is_comment(item)]
         encoder.tag(str(len(kept)))
