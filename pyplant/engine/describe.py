@@ -21,17 +21,20 @@ from __future__ import annotations
 
 import builtins
 import enum
-import functools
+import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from operator import is_
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 from pyplant.engine.digest import digest_bytes, encode
 from pyplant.engine.hints import Hint
+from pyplant.engine.members import MISSING, members, watched_names
 from pyplant.engine.origin import (
+    absolute_name,
     import_user_module,
     is_own_file,
     is_user_file,
@@ -103,20 +106,23 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Names in a namespace, and the identities they had: a cheap test for change."""
+    """Names in a namespace, and the objects they stood for: a cheap test for change.
+
+    The objects are held, so that none is taken for another that got its address.
+    """
 
     namespace: Mapping[str, Any]
     names: tuple[str, ...]
-    ids: tuple[int, ...]
+    objects: tuple[Any, ...]
 
     @classmethod
     def of(cls, namespace: Mapping[str, Any], names: tuple[str, ...]) -> Watch:
         """Watch ``names`` (also absent ones) as they are now."""
-        return cls(namespace, names, tuple(map(id, map(namespace.get, names))))
+        return cls(namespace, names, tuple(map(namespace.get, names, repeat(MISSING))))
 
     def holds(self) -> bool:
         """Whether every name still stands for the same object."""
-        return tuple(map(id, map(self.namespace.get, self.names))) == self.ids
+        return all(map(is_, map(self.namespace.get, self.names, repeat(MISSING)), self.objects))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,32 +140,6 @@ class Description:
     text: str = ""
 
 
-_IGNORED_MEMBERS = frozenset(
-    [
-        "__module__",
-        "__qualname__",
-        "__doc__",
-        "__dict__",
-        "__weakref__",
-        "__annotations__",
-        "__annotate__",
-        "__annotate_func__",
-        "__annotations_cache__",
-        "__slotnames__",
-        "__static_attributes__",
-        "__firstlineno__",
-        "__abstractmethods__",
-        "__parameters__",
-        "__dataclass_params__",
-        "__match_args__",
-        "__orig_bases__",
-        "__type_params__",
-        "_abc_impl",
-        "__hash__",
-        "__classcell__",
-        "__conditional_annotations__",
-    ]
-)
 _IGNORED_IN_MODULE = frozenset(
     [
         "__name__",
@@ -172,12 +152,11 @@ _IGNORED_IN_MODULE = frozenset(
         "__builtins__",
         "__annotations__",
         "__path__",
+        "__warningregistry__",
     ]
 )
-_GENERATED = ("<string>", "<attrs generated")
 _SCALARS = (type(None), bool, int, float, complex, str, bytes, type(...))
 _SHORT = 200
-_MISSING = object()
 
 
 class Describer:
@@ -230,15 +209,17 @@ class Describer:
                 self._reference(scope, function, reference, part)
             for index, value in enumerate(function.__defaults__ or ()):
                 scope.add(f"default {index}", value)
-            for key, value in sorted((function.__kwdefaults__ or {}).items()):
-                scope.add(f"default {key}", value)
+            keyword_defaults = function.__kwdefaults__ or {}
+            for key in sorted(keyword_defaults):
+                scope.add(f"default {key}", scope.watch(keyword_defaults, key))
         rebound = part.rebound if part is not None else frozenset()
         if not is_own_file(code.co_filename):
             for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
                 self._cell(scope, variable, cell, rebound)
-        for key, value in function.__dict__.items():
-            if not key.startswith("__pyplant") and key != "__dataclass_params__":
-                scope.add(f"attribute {key}", value)
+        attributes = tuple(key for key in function.__dict__ if not key.startswith("__pyplant"))
+        for key in attributes:
+            scope.add(f"attribute {key}", scope.watch(function.__dict__, key))
+        own_keys = len(function.__dict__)
         cells = tuple(map(_contents, function.__closure__ or ()))
         defaults, kwdefaults = function.__defaults__, function.__kwdefaults__
 
@@ -247,6 +228,7 @@ class Describer:
                 function.__code__ is code
                 and function.__defaults__ is defaults
                 and function.__kwdefaults__ is kwdefaults
+                and len(function.__dict__) == own_keys
                 and (not cells or all(map(is_, map(_contents, function.__closure__ or ()), cells)))
             )
 
@@ -267,7 +249,7 @@ class Describer:
 
     def _cell(self, scope: _Scope, variable: str, cell: CellType, rebound: frozenset[str]) -> None:
         content = _contents(cell)
-        if content is _MISSING:
+        if content is MISSING:
             return
         if variable in rebound:
             scope.note("state", f"{scope.owner}: {variable!r} is rebound by the function itself")
@@ -280,23 +262,27 @@ class Describer:
         kind, root, *chain = reference
         label = " ".join(reference)
         if kind == "m":
-            package = function.__globals__.get("__package__")
-            module = import_user_module(root, package)
-            if module is None:
-                scope.add(label, Leaf(f"import {root}{self._version(package_name(root))}"))
-            elif chain != [""]:
-                self._follow(scope, label, module, chain)
+            self._imported(scope, label, root, chain, function.__globals__.get("__package__"))
             return
         if root in part.rebound:
             scope.note("state", f"{function.__module__}: {root!r} is rebound by {function.__qualname__}()")
             return
         namespace = function.__globals__
         value = scope.watch(namespace, root)
-        if value is _MISSING:
+        if value is MISSING:
             known = hasattr(builtins, root)
             scope.add(label, Leaf(f"builtin {root}" if known else f"undefined {root}"))
         else:
             self._follow(scope, label, value, chain, owner=function.__module__, name=root)
+
+    def _imported(self, scope: _Scope, label: str, name: str, chain: list[str], package: str | None) -> None:
+        """Follow an import inside the function; installed modules count alike, loaded or not."""
+        module = import_user_module(name, package)
+        scope.watch(sys.modules, absolute_name(name, package))
+        if module is None or not is_user_module(module):
+            scope.add(label, Leaf(f"import {name}{self._version(package_name(name))}"))
+        elif chain != [""]:
+            self._follow(scope, label, module, chain)
 
     def _follow(
         self, scope: _Scope, label: str, value: Any, chain: list[str], owner: str = "", name: str = ""
@@ -307,11 +293,11 @@ class Describer:
                 break
             owner, name = value.__name__, attribute
             found = scope.watch(vars(value), attribute)
-            if found is _MISSING:
-                found = import_user_module(f"{value.__name__}.{attribute}", None) or _MISSING
-            if found is _MISSING:
-                found = getattr(value, attribute, _MISSING)
-            if found is _MISSING:
+            if found is MISSING:
+                found = import_user_module(f"{value.__name__}.{attribute}", None) or MISSING
+            if found is MISSING:
+                found = getattr(value, attribute, MISSING)
+            if found is MISSING:
                 scope.add(label, Leaf(f"undefined {attribute}"))
                 return
             value = found
@@ -332,10 +318,9 @@ class Describer:
             scope.add(f"base {index}", base)
         if type(cls) is not type:
             scope.add("metaclass", type(cls))
-        members = dict(_enum_members(cls) if issubclass(cls, enum.Enum) else _members(cls))
-        for key, value in members.items():
+        for key, value in members(cls):
             scope.add(f"member {key}", value, key)
-        names = tuple(key for key in vars(cls) if key not in _IGNORED_MEMBERS)
+        names = watched_names(cls)
         scope.watching.append(Watch.of(vars(cls), names))
         bases = cls.__bases__
         return Description(
@@ -344,7 +329,7 @@ class Describer:
             b"class",
             scope.finished(),
             scope.watches(),
-            lambda: cls.__bases__ is bases and len(vars(cls)) >= len(names),
+            lambda: cls.__bases__ is bases and watched_names(cls) == names,
             notes=frozenset(scope.notes),
         )
 
@@ -356,11 +341,17 @@ class Describer:
             text = f"module {name}{self._version(package_name(name))}"
             return Description(Kind.MODULE, name, text.encode())
         scope = _Scope(self, name)
-        names = tuple(sorted(key for key in vars(module) if key not in _IGNORED_IN_MODULE))
+        names = vars(module).keys() - _IGNORED_IN_MODULE
         for key in names:
             scope.add(f"member {key}", scope.watch(vars(module), key), key)
         return Description(
-            Kind.MODULE, name, b"module", scope.finished(), scope.watches(), notes=frozenset(scope.notes)
+            Kind.MODULE,
+            name,
+            b"module",
+            scope.finished(),
+            scope.watches(),
+            lambda: vars(module).keys() - _IGNORED_IN_MODULE == names,
+            notes=frozenset(scope.notes),
         )
 
     def _value(self, value: Any) -> Description:
@@ -413,7 +404,7 @@ class _Scope:
 
     def watch(self, namespace: Mapping[str, Any], name: str) -> Any:
         self._watched.setdefault(id(namespace), (namespace, set()))[1].add(name)
-        return namespace.get(name, _MISSING)
+        return namespace.get(name, MISSING)
 
     def add(self, label: str, target: Any, name: str = "", owner: str = "") -> None:
         owner = owner or self.owner
@@ -439,52 +430,7 @@ def _contents(cell: CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:  # not bound yet
-        return _MISSING
-
-
-def _members(cls: type) -> Iterator[tuple[str, Any]]:
-    generated = any(mark in vars(cls) for mark in ("__dataclass_fields__", "__attrs_attrs__", "_fields"))
-    for key, value in vars(cls).items():
-        if key == "__dataclass_fields__":
-            yield key, [_field(field) for field in value.values()]
-        elif key in _IGNORED_MEMBERS and not (key == "__hash__" and isinstance(value, FunctionType)):
-            continue
-        elif not (generated and _is_generated(value)):
-            yield key, _unwrapped(value)
-    yield "annotated names", list(vars(cls).get("__annotations__", ()))
-
-
-def _field(field: Any) -> list[Any]:
-    default = [] if "MISSING" in repr(field.default) else [field.default]
-    factory = [] if "MISSING" in repr(field.default_factory) else [field.default_factory]
-    return [field.name, default, factory, field.init, field.repr, field.compare, bool(field.kw_only)]
-
-
-def _enum_members(cls: type[enum.Enum]) -> Iterator[tuple[str, Any]]:
-    yield "members", [[name, member.value] for name, member in cls.__members__.items()]
-    for key, value in vars(cls).items():
-        is_code = isinstance(value, FunctionType | classmethod | staticmethod | property)
-        if is_code and key not in _IGNORED_MEMBERS and not _is_generated(value):
-            yield key, _unwrapped(value)
-
-
-def _is_generated(value: Any) -> bool:
-    return isinstance(value, FunctionType) and (
-        value.__code__.co_filename.startswith(_GENERATED) or not is_user_file(value.__code__.co_filename)
-    )
-
-
-def _unwrapped(value: Any) -> Any:
-    """Descriptors by the functions they hold, which is what their attributes are."""
-    if isinstance(value, staticmethod | classmethod):
-        return [type(value).__name__, value.__func__]
-    if isinstance(value, property):
-        return ["property", value.fget, value.fset, value.fdel]
-    if isinstance(value, functools.cached_property):
-        return ["cached_property", value.func]
-    if isinstance(value, types.MemberDescriptorType | types.GetSetDescriptorType):
-        return value.__name__
-    return value
+        return MISSING
 
 
 def _immutable(value: Any) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 from pyplant.errors import ConfigError
 
 __all__ = [
+    "absolute_name",
     "import_user_module",
     "is_own_file",
     "is_user_file",
@@ -77,6 +78,14 @@ def package_name(module: str | None) -> str:
     return (module or "").partition(".")[0]
 
 
+def absolute_name(name: str, package: str | None) -> str:
+    """The full name of a module that is imported as ``name``, or ``""`` if it cannot be told."""
+    try:
+        return importlib.util.resolve_name(name, package)
+    except (ImportError, ValueError):
+        return ""
+
+
 def import_user_module(name: str, package: str | None) -> ModuleType | None:
     """The module that an ``import`` inside a function means, loaded if it is the user's.
 
@@ -88,9 +97,8 @@ def import_user_module(name: str, package: str | None) -> ModuleType | None:
     module
         ``None`` when it does not exist, or is installed and was not imported yet.
     """
-    try:
-        absolute = importlib.util.resolve_name(name, package)
-    except (ImportError, ValueError):
+    absolute = absolute_name(name, package)
+    if not absolute:
         return None
     loaded = sys.modules.get(absolute)
     if loaded is not None:
