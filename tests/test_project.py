@@ -1,11 +1,17 @@
 """The project as it is packaged and started."""
 
+import email
+import os
 import re
 import subprocess
 import sys
 import tomllib
+import zipfile
+
+import pytest
 
 import pyplant
+from pyplant.reactor import declared
 from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -58,30 +64,53 @@ def test_the_types_are_announced():
     assert (ROOT / "pyplant" / "py.typed").exists()
 
 
-def test_public_use_is_well_typed(tmp_path):
-    script = tmp_path / "use.py"
-    script.write_text(
-        "from pyplant import ConfigBase, Ingredient, Pipework, Plant, ReactorFunc, SubreactorFunc, specs\n"
-        "from collections.abc import Generator\n"
-        "from typing import Any\n"
-        "class Config(ConfigBase):\n"
-        "    def __init__(self) -> None:\n"
-        "        self.color = 'red'\n"
-        "@ReactorFunc\n"
-        "def load(pipe: Pipework, config: Config) -> None:\n"
-        "    pipe.send('x', config.color.upper(), Ingredient.Type.simple)\n"
-        "@ReactorFunc(cache=False)\n"
-        "def plot(pipe: Pipework) -> Generator[Any, Any, None]:\n"
-        "    x = yield pipe.receive('x')\n"
-        "    print(x)\n"
-        "with Plant('plant', max_size='1 GB') as plant:\n"
-        "    plant.set_config(Config())\n"
-        "    plant.add_reactor([load], plot)\n"
-        "    names: tuple[str, ...] = plant.run_reactor(plot).ran\n"
-    )
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", str(script)]
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert process.returncode == 0, process.stdout
+    assert process.returncode == 0, process.stderr
+    (path,) = folder.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel):
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "pyplant").rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert packed == expected
+    assert "pyplant/py.typed" in packed
+
+
+def test_the_wheel_tells_version_licence_and_extras(wheel):
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = email.message_from_bytes(wheel.read(name))
+    assert metadata["Version"] == pyplant.__version__
+    assert metadata["License-Expression"] == "MIT"
+    assert set(metadata.get_all("Provides-Extra")) == set(PROJECT["project"]["optional-dependencies"])
+    assert any(entry.endswith("licenses/LICENSE") for entry in wheel.namelist())
+
+
+def test_the_commands_are_there():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in ("demo", "test", "lint", "bench", "nightly", "clean"):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_reactors_do_not_leak_from_one_test_into_the_next(attempt):
+    assert not [found.name for found in declared() if found.name == "leaking"]
+
+    @pyplant.ReactorFunc(name="leaking")
+    def reactor(pipe):
+        pipe.send("x", attempt)
+
+    assert [found.name for found in declared() if found.name == "leaking"]
 
 
 def test_the_project_speaks_of_itself_alone():

@@ -25,6 +25,21 @@ def test_there_are_blocks():
     assert len(BLOCK.findall(README)) >= 5
 
 
+def test_no_block_of_python_is_left_out():
+    assert left_out(README) == []
+
+
+@pytest.mark.parametrize("fence", ["```python no-run", "```py", "``` python", "~~~python"])
+def test_a_block_that_is_left_out_is_found(fence):
+    assert left_out(f"{README}\n{fence}\nx = 1\n{fence[:3]}\n")
+
+
+def left_out(text):
+    """First lines of the blocks that look like Python and would not run."""
+    fences = re.findall(r"^[ \t]*(?:```|~~~)[ ]*py.*$", text, re.MULTILINE)
+    return [fence for fence in fences if fence.strip() != "```python" or fence != fence.lstrip()]
+
+
 def test_a_wrong_block_fails(tmp_path, run_script):
     with pytest.raises(pytest.fail.Exception):
         run(README + "\n```python\nassert 1 == 2\n```\n", tmp_path, run_script)

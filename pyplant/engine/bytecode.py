@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from opcode import opmap
 from types import CodeType
 
-from pyplant.engine.digest import digest_bytes
+from pyplant.engine.hashing import digest_bytes
 from pyplant.engine.hints import NAMED_CALLS, Hint, NameKind
 
 __all__ = ["code_digest", "nested", "read_names", "scan"]

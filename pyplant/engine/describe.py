@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import builtins
 import enum
-import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from pyplant.engine.digest import digest_bytes, encode
 from pyplant.engine.hints import Hint
 from pyplant.engine.members import MISSING, members, watched_names
 from pyplant.engine.origin import (
+    LOADED,
     absolute_name,
     import_user_module,
     is_own_file,
@@ -205,13 +205,7 @@ class Describer:
             local = b"installed:" + self._installed(function).text.encode()
         scope = _Scope(self, name)
         if part is not None:
-            for reference in part.references:
-                self._reference(scope, function, reference, part)
-            for index, value in enumerate(function.__defaults__ or ()):
-                scope.add(f"default {index}", value)
-            keyword_defaults = function.__kwdefaults__ or {}
-            for key in sorted(keyword_defaults):
-                scope.add(f"default {key}", scope.watch(keyword_defaults, key))
+            self._mentions(scope, function, part)
         rebound = part.rebound if part is not None else frozenset()
         if not is_own_file(code.co_filename):
             for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
@@ -247,6 +241,15 @@ class Describer:
             part.text if part is not None else "",
         )
 
+    def _mentions(self, scope: _Scope, function: FunctionType, part: CodePart) -> None:
+        for reference in part.references:
+            self._reference(scope, function, reference, part)
+        for index, value in enumerate(function.__defaults__ or ()):
+            scope.add(f"default {index}", value)
+        keyword_defaults = function.__kwdefaults__ or {}
+        for key in sorted(keyword_defaults):
+            scope.add(f"default {key}", scope.watch(keyword_defaults, key))
+
     def _cell(self, scope: _Scope, variable: str, cell: CellType, rebound: frozenset[str]) -> None:
         content = _contents(cell)
         if content is MISSING:
@@ -278,7 +281,7 @@ class Describer:
     def _imported(self, scope: _Scope, label: str, name: str, chain: list[str], package: str | None) -> None:
         """Follow an import inside the function; installed modules count alike, loaded or not."""
         module = import_user_module(name, package)
-        scope.watch(sys.modules, absolute_name(name, package))
+        scope.watch(LOADED, absolute_name(name, package))
         if module is None or not is_user_module(module):
             scope.add(label, Leaf(f"import {name}{self._version(package_name(name))}"))
         elif chain != [""]:

@@ -22,41 +22,22 @@ cannot be told apart, that of its ``ensure-deterministic`` option.
 from __future__ import annotations
 
 import copyreg
+import functools
 import struct
 import sys
 import types
-from collections.abc import Callable, Iterable
+import weakref
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from blake3 import blake3
-
+from pyplant.engine.bytecode import code_digest
+from pyplant.engine.canonical import Code, Node, canonical
+from pyplant.engine.hashing import DIGEST_BYTES, digest_bytes
 from pyplant.engine.origin import is_user_module, package_name
 
 __all__ = ["DIGEST_BYTES", "Encoder", "Encoding", "digest_bytes", "encode", "encodes"]
-
-DIGEST_BYTES = 20
-"""Length of every digest; 160 bits are what git found enough against accidents."""
-
-_LARGE = 1 << 20  # from here on hashing with several threads pays
-
-
-def digest_bytes(*parts: bytes | memoryview) -> str:
-    """BLAKE3 of the concatenated parts, as hex."""
-    hasher = blake3()
-    for part in parts:
-        if len(part) >= _LARGE:
-            hasher = _threaded(hasher, part)
-        else:
-            hasher.update(part)
-    return hasher.hexdigest(length=DIGEST_BYTES)
-
-
-def _threaded(hasher: blake3, part: bytes | memoryview) -> blake3:
-    # The number of threads is fixed at construction: hash the big part on its own.
-    hasher.update(blake3(part, max_threads=blake3.AUTO).digest())
-    return hasher
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,30 +83,34 @@ def encodes(*type_names: str) -> Callable[[_Handler], _Handler]:
 def encode(value: Any) -> Encoding:
     """Encode ``value``; never raises for what cannot be encoded, see :attr:`Encoding.opaque`."""
     encoder = Encoder()
-    try:
-        encoder.item(value)
-    except RecursionError:
-        encoder = Encoder()
-        encoder.opaque_item(value, "nested too deeply")
+    encoder.item(value)
     return encoder.result()
 
 
 class Encoder:
-    """Collects the canonical bytes of one value."""
+    """Collects the canonical form of one value.
 
-    __slots__ = ("_cycles", "_edges", "_memo", "_opaque", "_open", "_parts")
+    A value is a graph: containers and objects are nodes (:class:`~pyplant.engine.canonical.Node`)
+    that hold their own bytes and refer to others. Nothing recurses, so depth does not
+    matter; a part that is shared is looked at once, and cycles come to an end.
+    """
+
+    __slots__ = ("_current", "_index", "_nodes", "_opaque", "_pending")
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._edges: list[Any] = []
+        self._current = Node(None)
+        self._nodes = [self._current]
+        self._index: dict[int, int] = {}
+        self._pending: list[Node] = []
         self._opaque: list[str] = []
-        self._open: dict[int, int] = {}  # containers being encoded: id -> depth
-        self._memo: dict[int, tuple[bytes, Any]] = {}  # id -> encoding, and the value itself
-        self._cycles = 0
 
     def result(self) -> Encoding:
         """What was collected."""
-        return Encoding(b"".join(self._parts), tuple(self._edges), tuple(self._opaque))
+        while self._pending:
+            self._current = node = self._pending.pop()
+            self._dispatch(node.obj, type(node.obj))
+        data, edges = canonical(self._nodes, digest_bytes, _provisional_name)
+        return Encoding(data, edges, tuple(sorted(self._opaque)))
 
     # ---------------------------------------------------------------- for handlers
 
@@ -135,8 +120,7 @@ class Encoder:
 
     def data(self, data: bytes) -> None:
         """Add bytes, with their length."""
-        self._parts.append(b"%d:" % len(data))
-        self._parts.append(data)
+        self._current.parts.append(b"%d:%s" % (len(data), data))
 
     def buffer(self, data: bytes | memoryview) -> None:
         """Add a big buffer by its digest, so that it is not copied."""
@@ -144,61 +128,38 @@ class Encoder:
 
     def code(self, obj: Any) -> None:
         """Add a function, class or module, which counts by its code."""
-        self._parts.append(b"@")
-        self._edges.append(obj)
+        self._current.parts.append(Code(obj))
 
     def item(self, value: Any) -> None:
         """Add any value."""
-        cls = type(value)
-        scalar = _SCALARS.get(cls)
+        scalar = _SCALARS.get(type(value))
         if scalar is not None:
             tag, to_bytes = scalar
             data = to_bytes(value)
-            self._parts.append(b"%s%d:" % (tag, len(data)))
-            self._parts.append(data)
+            self._current.parts.append(b"%s%d:%s" % (tag, len(data), data))
         elif isinstance(value, _CODE):
             self.code(value)
         else:
-            self._container(value, cls)
+            self._current.parts.append(self._node(value))
 
     def opaque_item(self, value: Any, why: str = "") -> None:
         """Add a value that cannot be taken apart: by its class."""
         cls = type(value)
         self._opaque.append(f"{cls.__module__}.{cls.__qualname__}" + (f" ({why})" if why else ""))
-        self._parts.append(b"?")
+        self._current.parts.append(b"?")
         self.code(cls)
 
     # ---------------------------------------------------------------- containers
 
-    def _container(self, value: Any, cls: type) -> None:
-        key = id(value)
-        if key in self._open:
-            self._cycles += 1
-            self._parts.append(b"^%d:" % (len(self._open) - self._open[key]))
-            return
-        known = self._memo.get(key)
-        if known is not None:
-            self._parts.append(known[0])
-            return
-        start, edges, cycles = len(self._parts), len(self._edges), self._cycles
-        self._open[key] = len(self._open)
-        try:
-            self._dispatch(value, cls)
-        finally:
-            del self._open[key]
-        if len(self._edges) == edges and self._cycles == cycles and not self._opaque:
-            self._fold(value, start)
-
-    def _fold(self, value: Any, start: int) -> None:
-        """Remember the encoding of ``value``; a long one is replaced by its digest.
-
-        Without this a value that is shared many times would be encoded as often.
-        """
-        data = b"".join(self._parts[start:])
-        if len(data) > 64:  # noqa: PLR2004 - longer than the digest that replaces it
-            data = b"#" + digest_bytes(data).encode()
-        self._parts[start:] = [data]
-        self._memo[id(value)] = (data, value)
+    def _node(self, value: Any) -> int:
+        """The number of the node of a value, which is looked at later."""
+        index = self._index.get(id(value))
+        if index is None:
+            index = self._index[id(value)] = len(self._nodes)
+            node = Node(value)  # holding the value keeps its id from being used again
+            self._nodes.append(node)
+            self._pending.append(node)
+        return index
 
     def _dispatch(self, value: Any, cls: type) -> None:
         if cls is list or cls is tuple:
@@ -206,13 +167,19 @@ class Encoder:
         elif cls is dict:
             self._sequence(b"d", [part for pair in value.items() for part in pair])
         elif cls is set or cls is frozenset:
-            self._unordered(b"s" if cls is set else b"f", value)
+            self._current.unordered = True
+            self._sequence(b"s" if cls is set else b"f", value)
         elif isinstance(value, Enum):
             self.tag("enum")
             self.code(cls)
             self.item(value.name)
+            self.item(value.value)
         elif cls is types.MethodType:
             self._sequence(b"m", [value.__func__, value.__self__])
+        elif cls is types.MappingProxyType:
+            self._sequence(b"p", [part for pair in value.items() for part in pair])
+        elif issubclass(cls, _CACHES):
+            self.tag("cache")
         else:
             handler = _handler_for(cls)
             if handler is None:
@@ -220,18 +187,10 @@ class Encoder:
             else:
                 handler(value, self)
 
-    def _sequence(self, tag: bytes, items: list[Any] | tuple[Any, ...]) -> None:
-        self._parts.append(b"%s%d:" % (tag, len(items)))
+    def _sequence(self, tag: bytes, items: Collection[Any]) -> None:
+        self._current.parts.append(b"%s%d:" % (tag, len(items)))
         for item in items:
             self.item(item)
-
-    def _unordered(self, tag: bytes, items: Iterable[Any]) -> None:
-        encodings = sorted((encode(item) for item in items), key=_canonical)
-        self._parts.append(b"%s%d:" % (tag, len(encodings)))
-        for encoding in encodings:
-            self.data(encoding.data)
-            self._edges.extend(encoding.edges)
-            self._opaque.extend(encoding.opaque)
 
     # ---------------------------------------------------------------- everything else
 
@@ -242,8 +201,6 @@ class Encoder:
         try:
             reducer = copyreg.dispatch_table.get(cls)
             reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
-        except RecursionError:
-            raise
         except Exception:  # noqa: BLE001 - a class may refuse to be pickled in any way it likes
             self.opaque_item(value)
             return
@@ -267,6 +224,8 @@ class Encoder:
             self.tag("installed")
             self.tag(name)
             return True
+        if isinstance(value, functools.partial):
+            return False
         for attribute in ("__wrapped__", "py_func"):  # functools and its like; numba
             try:
                 wrapped = getattr(value, attribute, None)
@@ -276,6 +235,9 @@ class Encoder:
                 self.tag("wrapper")
                 self.code(cls)
                 self.code(wrapped)
+                if attribute == "__wrapped__":
+                    own = getattr(value, "__dict__", {})
+                    self._attributes({key: own[key] for key in own if key not in _OF_WRAPPERS})
                 return True
         return False
 
@@ -294,9 +256,9 @@ class Encoder:
             self.item(state)
 
 
-def _canonical(encoding: Encoding) -> tuple[bytes, list[str]]:
-    names = [f"{getattr(e, '__module__', '')}.{getattr(e, '__qualname__', e)}" for e in encoding.edges]
-    return encoding.data, names
+def _provisional_name(obj: Any) -> str:
+    """Tells code apart by its instructions, for want of anything better so far."""
+    return code_digest(obj.__code__) if isinstance(obj, types.FunctionType) else type(obj).__name__
 
 
 def _installed_name(value: Any) -> str | None:
@@ -324,6 +286,8 @@ def _int_bytes(value: int) -> bytes:
     return value.to_bytes((value.bit_length() + 8) // 8, "little", signed=True)
 
 
+_CACHES = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
+_OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "__dict__", "__type_params__"})
 _CODE = (types.FunctionType, type, types.ModuleType, types.BuiltinFunctionType)
 
 _SCALARS: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {

@@ -27,6 +27,7 @@ from types import CodeType
 from typing import Any, Protocol
 
 from pyplant.engine.bytecode import code_digest
+from pyplant.engine.components import components
 from pyplant.engine.describe import Describer, Description, Kind, Leaf, Note
 from pyplant.engine.digest import digest_bytes, encode
 from pyplant.engine.hints import Hint
@@ -263,7 +264,7 @@ class Fingerprinter:
     # ------------------------------------------------------------------ digesting
 
     def _digest_from(self, root: _Node) -> None:
-        for component in _components(root, self._valid_children):
+        for component in components(root, self._valid_children):
             self._digest_component(component)
 
     def _valid_children(self, node: _Node) -> Iterator[_Node]:
@@ -325,42 +326,6 @@ class Fingerprinter:
         self.records[node.digest] = Record(
             description.kind, description.name, digest_bytes(description.local), description.text, edges
         )
-
-
-def _components(root: _Node, children: Callable[[_Node], Iterator[_Node]]) -> Iterator[list[_Node]]:
-    """Strongly connected components, each after those it refers to (Tarjan 1972, iterative)."""
-    index: dict[int, int] = {}
-    low: dict[int, int] = {}
-    path: list[_Node] = []
-    on_path: set[int] = set()
-    work: list[tuple[_Node, Iterator[_Node]]] = []
-
-    def enter(node: _Node) -> None:
-        index[id(node)] = low[id(node)] = len(index)
-        path.append(node)
-        on_path.add(id(node))
-        work.append((node, children(node)))
-
-    enter(root)
-    while work:
-        node, remaining = work[-1]
-        child = next(remaining, None)
-        if child is not None:
-            if id(child) not in index:
-                enter(child)
-            elif id(child) in on_path:
-                low[id(node)] = min(low[id(node)], index[id(child)])
-            continue
-        work.pop()
-        if work:
-            parent = work[-1][0]
-            low[id(parent)] = min(low[id(parent)], low[id(node)])
-        if low[id(node)] == index[id(node)]:
-            component: list[_Node] = []
-            while not component or component[-1] is not node:
-                component.append(path.pop())
-                on_path.discard(id(component[-1]))
-            yield component
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from typing import Any
 from pyplant.errors import ConfigError
 
 __all__ = [
+    "LOADED",
     "absolute_name",
     "import_user_module",
     "is_own_file",
@@ -28,6 +29,9 @@ __all__ = [
     "package_name",
     "package_versions",
 ]
+
+LOADED = sys.modules
+"""The modules of the process."""
 
 _PYPLANT = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
 _STDLIB = os.path.dirname(os.path.realpath(os.__file__)) + os.sep

@@ -14,14 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from blake3 import blake3
-
 from tests.laws.oracle import Node, Oracle, canonical
 from tests.laws.source import PACKAGE
 
 _NO_MEMBERS = frozenset(
     "__module__ __qualname__ __doc__ __dict__ __weakref__ __static_attributes__ __firstlineno__".split()
 )
+_DEPTH = 24
+"""No chain of references in the packages is longer."""
+
 Part = tuple[str, Any]
 """A label, and what it refers to: text in a :class:`_Text`, or an object to look into."""
 
@@ -30,30 +31,25 @@ class _Text(str):
     __slots__ = ()
 
 
-def forms_of(oracle: Oracle) -> dict[str, str]:
-    """The normal forms of all reactors, by name: each and all that it reaches, as a digest."""
-    known: dict[int, list[Part]] = {}
-    return {name: _form(oracle, function, known) for name, function in oracle.reactors.items()}
+def forms_of(oracle: Oracle) -> dict[str, int]:
+    """The normal forms of all reactors by name: each and all that it reaches, as a digest.
 
-
-def _form(oracle: Oracle, function: Any, known: dict[int, list[Part]]) -> str:
-    found = [function]
-    places = {id(function): 0}
-    lines = []
+    Copies of one function (an old one and one from a reloaded module) count as one: things
+    are told apart by what they say and by what they refer to, never by identity.
+    """
+    parts: dict[int, list[Part]] = {}
+    found = list(oracle.reactors.values())
     for obj in found:  # grows meanwhile
-        if id(obj) not in known:
-            known[id(obj)] = list(_parts(oracle, obj))
-        parts = []
-        for label, target in known[id(obj)]:
-            if isinstance(target, _Text):
-                parts.append(f"{label}={target}")
-                continue
-            if id(target) not in places:
-                places[id(target)] = len(found)
-                found.append(target)
-            parts.append(f"{label}>{places[id(target)]}")
-        lines.append(";".join(parts))
-    return blake3("\n".join(lines).encode()).hexdigest(length=10)
+        if id(obj) not in parts:
+            parts[id(obj)] = list(_parts(oracle, obj))
+            found += [target for _, target in parts[id(obj)] if not isinstance(target, _Text)]
+    colours = dict.fromkeys(parts, 0)
+    for _ in range(_DEPTH):
+        colours = {
+            key: hash(tuple((label, colours.get(id(target), target)) for label, target in edges))
+            for key, edges in parts.items()
+        }
+    return {name: colours[id(function)] for name, function in oracle.reactors.items()}
 
 
 def _parts(oracle: Oracle, obj: Any) -> Iterator[Part]:

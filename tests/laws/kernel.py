@@ -30,7 +30,7 @@ from tests.laws.oracle import Config, Oracle
 from tests.laws.pipelines import AUXILIARY, NESTED, Pipeline
 from tests.laws.source import MODULES, PACKAGE, render
 
-_MEMORY = Path("/dev/shm")  # noqa: S108 - syncs cost nothing there
+_MEMORY = Path("/dev/shm")  # syncs cost nothing there
 
 
 class LawConfig(ConfigBase):
@@ -127,12 +127,12 @@ class Kernel:
             if full in sys.modules and full not in self.oracle.modules:
                 self.oracle.load(name)
 
-    def open(self, directory: Path) -> pyplant.Plant:
+    def open(self, directory: Path, max_size: str | int = "20 GB") -> pyplant.Plant:
         """Another plant object."""
         with warnings.catch_warnings():
             if self.journal_damaged:
                 warnings.simplefilter("ignore", DamageWarning)
-            plant = pyplant.Plant(directory, progress=False)
+            plant = pyplant.Plant(directory, max_size=max_size, progress=False)
         plant.mark_params_as_auxiliary([AUXILIARY])
         plant.add_event_listener(self.log)
         return plant
@@ -140,8 +140,8 @@ class Kernel:
     def kill(self) -> None:
         """End the process without a chance to write anything."""
         for plant in self.plants:
-            plant._finalizer.detach()  # noqa: SLF001 - a killed process finalises nothing
-            plant.warehouse.journal._pending.clear()  # noqa: SLF001 - nor writes what is pending
+            plant._finalizer.detach()  # a killed process finalises nothing
+            plant.warehouse.journal._pending.clear()  # nor writes what is pending
         self.plants.clear()
 
     def close(self) -> None:
@@ -174,11 +174,11 @@ def forget_process() -> None:
     """Whatever the modules under test and PyPlant keep for the length of a process."""
     for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
         del sys.modules[name]
-    reactor._declared.clear()  # noqa: SLF001
-    reactor._repeated.clear()  # noqa: SLF001
-    reactor.sources._texts.clear()  # noqa: SLF001
-    reactor._real_path.cache_clear()  # noqa: SLF001
-    bytecode._DIGESTS.clear()  # noqa: SLF001
+    reactor._declared.clear()
+    reactor._repeated.clear()
+    reactor.sources._texts.clear()
+    reactor._real_path.cache_clear()
+    bytecode._DIGESTS.clear()
     origin.is_user_file.cache_clear()
     linecache.clearcache()
 

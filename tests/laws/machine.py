@@ -17,9 +17,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 import pyplant
 from pyplant.errors import DamageWarning, PlantError, PlantWarning
-from pyplant.report import Outcome
-from tests.laws.kernel import Kernel, oracle_config, plant_config
-from tests.laws.model import Expectation, LawBroken, Model, check_causes, expect
+from pyplant.report import Entry, Outcome
+from tests.laws.causes import check_causes, check_edit_is_named
+from tests.laws.kernel import Kernel, Log, oracle_config, plant_config
+from tests.laws.model import Expectation, LawBroken, Model, expect
 from tests.laws.oracle import canonical
 from tests.laws.pipelines import (
     CONTAINERS,
@@ -57,6 +58,7 @@ class Laws(RuleBasedStateMachine):
         self.model = Model(self.kernel.directory)
         self.pipeline: Pipeline
         self.versions: list[bytes] = []
+        self.ran_with: dict[str, Pipeline | None] = {}
         self.turn = 0
         self.loaded = True
 
@@ -142,12 +144,12 @@ class Laws(RuleBasedStateMachine):
     @rule(pick=_PICK, then=st.sampled_from(["reload", "boot"]))
     def go_back(self, pick: int, then: str) -> None:
         """Return to an earlier state of everything."""
-        self.pipeline = pickle.loads(self.versions[pick % len(self.versions)])  # noqa: S301 - our own
+        self.pipeline = pickle.loads(self.versions[pick % len(self.versions)])  # our own
         self._write_files()
         self._apply(then)
 
     @rule(pick=_PICK, keep_going=st.booleans())
-    def fail_and_mend(self, pick: int, keep_going: bool) -> None:  # noqa: FBT001 - drawn
+    def fail_and_mend(self, pick: int, keep_going: bool) -> None:  # drawn
         """Let a reactor raise, run, and take the fault out again."""
         reactor = self.pipeline.reactors[pick % len(self.pipeline.reactors)]
         reactor.fails = True
@@ -182,7 +184,7 @@ class Laws(RuleBasedStateMachine):
         self.check()
 
     @rule(name=st.sampled_from(FILES), content=st.sampled_from(["1", "2", "3", "44", ""]), sly=st.booleans())
-    def change_file(self, name: str, content: str, sly: bool) -> None:  # noqa: FBT001 - drawn
+    def change_file(self, name: str, content: str, sly: bool) -> None:  # drawn
         """Change an input file, perhaps with its old time."""
         path = self.kernel.folder / name
         before = path.stat() if path.exists() else None
@@ -202,7 +204,7 @@ class Laws(RuleBasedStateMachine):
     # ------------------------------------------------------------------ the process and the plant
 
     @rule(kill=st.booleans())
-    def restart(self, kill: bool) -> None:  # noqa: FBT001 - drawn
+    def restart(self, kill: bool) -> None:  # drawn
         """A new process, after the old one ended or was killed."""
         self._end(kill=kill)
         self.kernel.boot()
@@ -217,7 +219,7 @@ class Laws(RuleBasedStateMachine):
         self.check()
 
     @rule(pick=_PICK, restart=st.booleans())
-    def invalidate(self, pick: int, restart: bool) -> None:  # noqa: FBT001 - drawn
+    def invalidate(self, pick: int, restart: bool) -> None:  # drawn
         """Forget the executions of a reactor; it must run again."""
         plant, expected = self._plant(), self._expect()
         name = self._reactor(pick)
@@ -239,17 +241,28 @@ class Laws(RuleBasedStateMachine):
         with self.kernel.watched() as log:
             plant.run_reactor(name, force=True)
         _demand(name in log.started, f"minimal: {name} was forced and did not run")
-        self._check_needed(log.started, needless)
+        self._check_needed(log.started, needless, log)
         self._note_kept(plant, log.started, expected)
         self.check()
 
-    @rule()
-    def upkeep(self) -> None:
+    @rule(repair=st.booleans())
+    def upkeep(self, repair: bool) -> None:
         """Collect garbage and check the store: nothing is lost by either."""
         plant = self._plant()
+        with self.kernel.watched() as log:
+            plant.gc()
+            plant.fsck(repair=repair)
+        self._check_warnings(log.warnings)
+        self.check()
+
+    @rule()
+    def reclaim(self) -> None:
+        """Make do with no room at all: what is current stays, history may go."""
+        expected = self._expect()
+        plant = self.kernel.open(self.kernel.directory, max_size=0)
         plant.gc()
-        if not self.model.damaged and not self.model.vague:
-            plant.fsck()
+        plant.close()
+        self.model.keep_only(expected.keys.values())
         self.check()
 
     # ------------------------------------------------------------------ damage
@@ -312,13 +325,21 @@ class Laws(RuleBasedStateMachine):
         self._check_warnings(log.warnings)
         _demand(not must or must in ran, f"kept: {must} was invalidated and did not run")
         _demand(len(set(ran)) == len(ran), f"minimal: some reactor ran twice: {ran}")
-        self._check_needed(ran, needless)
+        self._check_needed(ran, needless, log)
         for name in ran:
             check_causes(self.model, name, _full(name), expected.keys[name], log.entries.get(name))
-        if not lost and not self.model.damaged:
+            self._check_edit(name, log.entries[name])
+        if not lost and not self.model.damaged and not self.model.incomplete:
             self._check_status(status, ran)
             self._check_plan(plan, run_for_target)
         self._note_kept(plant, ran, expected)
+
+    def _check_edit(self, name: str, entry: Entry) -> None:
+        now = pickle.loads(pickle.dumps(self.pipeline)) if self.loaded else None
+        before = self.ran_with.get(name)
+        if now is not None and before is not None and not self.model.incomplete:
+            check_edit_is_named(name, entry, before, now)
+        self.ran_with[name] = now
 
     def _check_values(self, values: tuple[Any, ...], names: list[str], expected: Expectation) -> None:
         for name, value in zip([*names, names[0]], values, strict=True):
@@ -336,9 +357,10 @@ class Laws(RuleBasedStateMachine):
         }
 
     @staticmethod
-    def _check_needed(ran: list[str], needless: set[str]) -> None:
+    def _check_needed(ran: list[str], needless: set[str], log: Log) -> None:
         for name in ran:
-            _demand(name not in needless, f"minimal: {name} ran, and this execution of it is kept")
+            said = log.entries[name].reasons if name in log.entries else ()
+            _demand(name not in needless, f"minimal: {name} ran ({said}), and this execution of it is kept")
 
     @staticmethod
     def _check_status(status: dict[str, Any], ran: list[str]) -> None:
@@ -373,13 +395,13 @@ class Laws(RuleBasedStateMachine):
             error: BaseException | None = None
             try:
                 plant.run_reactor(broken[0], keep_going=keep_going)
-            except Exception as raised:  # noqa: BLE001 - it is looked at below
+            except Exception as raised:  # it is looked at below
                 error = raised.exceptions[0] if isinstance(raised, ExceptionGroup) else raised
         _demand(
             isinstance(error, RuntimeError) and error.args == ("planned",),
             f"fresh: {broken[0]} raised {error!r}",
         )
-        self._check_needed(log.finished, needless)
+        self._check_needed(log.finished, needless, log)
         self._note_kept(plant, log.finished, expected)
 
     def _compare_with_empty_plant(self) -> None:

@@ -6,22 +6,19 @@ code and by all that they read. One that it remembers need not happen again.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from blake3 import blake3
 
-from pyplant.engine.rebuilder import ReasonKind
-from pyplant.report import Entry
 from tests.laws.forms import forms_of
 from tests.laws.oracle import Config, Event, Oracle, Outcome
 
-Key = tuple[str, tuple[Event, ...]]
-
-_OF_READING = {ReasonKind.PARAMETER: "parameter", ReasonKind.ABSENCE: "parameter", ReasonKind.FILE: "file"}
+Key = tuple[int, tuple[Event, ...]]
 
 
-class LawBroken(AssertionError):  # noqa: N818 - it is what a test reports
+class LawBroken(AssertionError):  # it is what a test reports
     """A law does not hold."""
 
 
@@ -66,7 +63,7 @@ class Model:
         """An execution finished and its results are kept."""
         self._kept.setdefault(key, []).append(Kept(reactor, objects))
 
-    def forget(self, reactor: str, form: str) -> None:
+    def forget(self, reactor: str, form: int) -> None:
         """A reactor was invalidated, under its name and under its present code."""
         for key, entries in list(self._kept.items()):
             left = [] if key[0] == form else [kept for kept in entries if kept.reactor != reactor]
@@ -78,6 +75,11 @@ class Model:
         """Nobody knows what is kept any more."""
         self._kept.clear()
         self.vague = self.incomplete = True
+
+    def keep_only(self, keys: Collection[Key]) -> None:
+        """Of the rest nobody knows: it may have been reclaimed."""
+        self._kept = {key: kept for key, kept in self._kept.items() if key in keys}
+        self.incomplete = True
 
     def is_kept(self, key: Key) -> bool:
         """Whether this very execution is kept."""
@@ -91,7 +93,7 @@ class Model:
         """Whether any execution is kept under this name."""
         return any(kept.reactor == reactor for entries in self._kept.values() for kept in entries)
 
-    def readings(self, form: str) -> list[tuple[Event, ...]]:
+    def readings(self, form: int) -> list[tuple[Event, ...]]:
         """What the kept executions of this code read."""
         return [events for kept_form, events in self._kept if kept_form == form]
 
@@ -125,55 +127,3 @@ def expect(oracle: Oracle, config: Config, senders: dict[str, str]) -> Expectati
         oracle.forms.update(forms_of(oracle))
     keys = {name: (form, outcome.events[name]) for name, form in oracle.forms.items()}
     return Expectation(outcome, keys, senders)
-
-
-def check_causes(model: Model, reactor: str, full_name: str, key: Key, entry: Entry | None) -> None:
-    """The fourth law, for one reactor that ran: the causes given are the true ones."""
-    if entry is None or not entry.causes:
-        message = f"explained: {reactor} ran and no cause is given"
-        raise LawBroken(message)
-    kinds = {cause.kind for cause in entry.causes}
-    if model.incomplete or ReasonKind.FORCED in kinds:
-        return
-    form, events = key
-    if model.is_kept(key):
-        allowed = {ReasonKind.EVICTED}
-    elif readings := model.readings(form):
-        for cause in entry.causes:
-            _check_reading(reactor, events, readings, cause.kind, cause.name)
-        return
-    elif model.has_run(full_name):
-        allowed = {ReasonKind.CODE}
-    else:
-        allowed = {ReasonKind.NEW, ReasonKind.FORGOTTEN}
-    if not kinds <= allowed:
-        message = f"explained: {reactor} says {entry.reasons}, where it must be one of {allowed}"
-        raise LawBroken(message)
-
-
-def _check_reading(
-    reactor: str, events: tuple[Event, ...], readings: list[tuple[Event, ...]], kind: ReasonKind, name: str
-) -> None:
-    """A changed reading: some kept execution read something else under that name."""
-    if kind is ReasonKind.INPUT:
-        differs = any(_input(old, name) != _input(events, name) for old in readings)
-    elif kind in _OF_READING:
-        differs = any(_reading(old, name) != _reading(events, name) for old in readings)
-    else:
-        differs = False
-    if not differs:
-        message = f"explained: {reactor} says {kind.value}: {name}, which no kept execution read otherwise"
-        raise LawBroken(message)
-
-
-def _input(events: tuple[Event, ...], name: str) -> str | None:
-    for event in events:
-        if event[0] == "in" and name in event[1::2]:
-            return event[2::2][event[1::2].index(name)]
-    return None
-
-
-def _reading(events: tuple[Event, ...], name: str) -> str | None:
-    """What was read under a name; a file goes by its last part."""
-    last = name.rpartition("/")[2]
-    return next((event[-1] for event in events if event[0] != "in" and event[1] in (name, last)), None)

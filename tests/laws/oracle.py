@@ -45,7 +45,7 @@ class Oracle:
         self.modules: dict[str, types.ModuleType] = {PACKAGE: types.ModuleType(PACKAGE)}
         self.nodes: dict[tuple[str, int, str], Node] = {}
         self.reactors: dict[str, Callable[..., Any]] = {}
-        self.forms: dict[str, str] = {}
+        self.forms: dict[str, int] = {}
         """Normal forms of the reactors, once somebody has worked them out."""
         self._read = read
         self._builtins = {**vars(builtins), "__import__": self._import}
@@ -65,7 +65,7 @@ class Oracle:
         self.forms.clear()
         code, nodes = _compiled(name, self._read(name))
         self.nodes.update(nodes)
-        exec(code, vars(module))  # noqa: S102 - it is what an interpreter does
+        exec(code, vars(module))  # it is what an interpreter does
 
     def _import(
         self, name: str, given: Any = None, local: Any = None, fromlist: Any = (), level: int = 0
@@ -115,14 +115,14 @@ class Oracle:
                 answer = got[0] if len(got) == 1 else tuple(got)
         except StopIteration:
             pass
-        except Exception as error:  # noqa: BLE001 - a reactor may raise anything
+        except Exception as error:  # a reactor may raise anything
             outcome.errors[reactor] = error
             pipe.sent.clear()
         outcome.events[reactor] = tuple(pipe.events)
         outcome.values.update(pipe.sent)
 
 
-class Blocked(Exception):  # noqa: N818 - no error of its own
+class Blocked(Exception):  # no error of its own
     """A reactor waits for one that raised."""
 
 

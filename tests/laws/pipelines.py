@@ -18,7 +18,7 @@ class Compact:
 
     __slots__ = ()
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - IPython's protocol
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # IPython's protocol
         del cycle
         printer.text(repr(self))
 
@@ -114,6 +114,20 @@ class Reactor:
     outputs: list[Output]
     fails: bool = False
 
+    def used_slots(self) -> set[str]:
+        """The slots that its own code and the helpers that it calls hold."""
+        forms = {"factory": ["closure"], "defaulted": ["default", "keyword"]}
+        used = {f"{where}:r{self.number}" for where in ("constant", *forms.get(self.form, ()))}
+        if self.form == "decorated":
+            used.add("decorator:traced")
+        for step in self.steps:
+            used |= set(_USED.get(step.helper(), "").split())
+            if step.kind == "global":
+                used.add(f"global:r{self.number}")
+            elif step.kind == "attribute":
+                used.add(("global:LIMIT", "deep:global")[step.a % 2])
+        return used
+
 
 @dataclass(slots=True, repr=False)
 class Pipeline(Compact):
@@ -150,25 +164,18 @@ class Pipeline(Compact):
             step.kind == "subreceive" for reactor in self.reactors for step in reactor.steps
         ) and all(output.style < 2 for reactor in self.reactors for output in reactor.outputs)
 
+    def shape(self, number: int) -> tuple[Any, ...]:
+        """All of one reactor but the values of slots, as far as it shows in its code."""
+        reactor = self.reactors[number]
+        return reactor.form, reactor.steps, reactor.outputs, sorted(self.renamed.items())
+
     def slots_at(self, where: str) -> list[str]:
         """The slots of one sort."""
         return sorted(key for key in self.slots if key.startswith(f"{where}:"))
 
     def used_slots(self) -> list[str]:
         """The slots that some reactor's value depends on."""
-        used: set[str] = set()
-        for reactor in self.reactors:
-            own = {"factory": ("closure",), "defaulted": ("default", "keyword")}.get(reactor.form, ())
-            used |= {f"{where}:r{reactor.number}" for where in ("constant", *own)}
-            if reactor.form == "decorated":
-                used.add("decorator:traced")
-            for step in reactor.steps:
-                used |= set(_USED.get(step.helper(), "").split())
-                if step.kind == "global":
-                    used.add(f"global:r{reactor.number}")
-                if step.kind == "attribute":
-                    used.add(("global:LIMIT", "deep:global")[step.a % 2])
-        return sorted(used)
+        return sorted(set().union(*(reactor.used_slots() for reactor in self.reactors)))
 
     def stems(self) -> list[str]:
         """What can be renamed: reactors, ingredients and globals."""

@@ -12,6 +12,7 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Callable
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -22,6 +23,7 @@ from pyplant.engine import rebuilder, source, syntax
 from pyplant.engine.describe import Describer, _Scope
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.trace import DependencyKind, TraceTree
+from pyplant.errors import DamagedError
 from pyplant.execution.outlook import Outlook
 from pyplant.execution.world import RunWorld
 from pyplant.pipework import Pipework
@@ -61,7 +63,9 @@ def helpers_are_not_followed(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def globals_are_ignored(patch: MonkeyPatch) -> None:
-    _ignore(patch, lambda label, target: label.startswith("g ") and isinstance(target, int | str | dict | list))
+    _ignore(
+        patch, lambda label, target: label.startswith("g ") and isinstance(target, int | str | dict | list)
+    )
 
 
 @_sabotage
@@ -203,7 +207,13 @@ def equal_results_rerun_their_receivers(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def objects_are_not_verified(patch: MonkeyPatch) -> None:
-    patch.setattr(ObjectStore, "verified", lambda store, stored, _: store.path(stored))
+    def found(store: ObjectStore, stored: str, _: int) -> Path:
+        path = store.path(stored)
+        if not path.exists():
+            raise DamagedError(stored)
+        return path
+
+    patch.setattr(ObjectStore, "verified", found)
 
 
 @_sabotage
@@ -226,7 +236,7 @@ def only_the_newest_trace_is_kept(patch: MonkeyPatch) -> None:
 
     def newest(ledger: Ledger, fingerprint: str) -> TraceTree | None:
         found = tree(ledger, fingerprint)
-        best = found.root.newest() if found is not None else None
+        best = found.root.newest if found is not None else None
         if best is None:
             return found
         pruned = TraceTree()

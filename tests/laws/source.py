@@ -74,13 +74,10 @@ def odd(x, depth):
 
 class Base:
     FACTOR = {attribute:FACTOR}
-
     def __init__(self, start={base:start}):
         self.start = start
-
     def scale(self, x):
         return mix(x, self.start, {method:scale}, self.FACTOR)
-
     @property
     def depth(self):
         return {attribute:depth}
@@ -210,7 +207,8 @@ def render(pipeline: Pipeline, files: str) -> dict[str, str]:
     if not pipeline.cosmetics:
         return texts
     chance = random.Random(pipeline.cosmetics)
-    return {name: _restyled(text, chance, shuffle=name == "reactors") for name, text in texts.items()}
+    ordered = {"helpers"}  # some of its definitions need others when they are executed
+    return {name: _restyled(text, chance, shuffle=name not in ordered) for name, text in texts.items()}
 
 
 def literal(value: Any) -> str:

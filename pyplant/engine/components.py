@@ -1,0 +1,54 @@
+"""Strongly connected components of a graph, without recursion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import TypeVar
+
+__all__ = ["components"]
+
+_T = TypeVar("_T", bound=Hashable)
+
+
+def components(root: _T, children: Callable[[_T], Iterable[_T]]) -> Iterator[list[_T]]:
+    """The components below ``root``, each after those it refers to (Tarjan 1972, iterative).
+
+    Parameters
+    ----------
+    root
+        Where to begin.
+    children
+        What a node refers to.
+    """
+    index: dict[_T, int] = {}
+    low: dict[_T, int] = {}
+    path: list[_T] = []
+    on_path: set[_T] = set()
+    work: list[tuple[_T, Iterator[_T]]] = []
+
+    def enter(node: _T) -> None:
+        index[node] = low[node] = len(index)
+        path.append(node)
+        on_path.add(node)
+        work.append((node, iter(children(node))))
+
+    enter(root)
+    while work:
+        node, remaining = work[-1]
+        child = next(remaining, None)
+        if child is not None:
+            if child not in index:
+                enter(child)
+            elif child in on_path:
+                low[node] = min(low[node], index[child])
+            continue
+        work.pop()
+        if work:
+            parent = work[-1][0]
+            low[parent] = min(low[parent], low[node])
+        if low[node] == index[node]:
+            component: list[_T] = []
+            while not component or component[-1] != node:
+                component.append(path.pop())
+                on_path.discard(component[-1])
+            yield component

@@ -1,0 +1,22 @@
+"""Hints: what a text mentions by name."""
+
+import json
+
+import pytest
+
+from pyplant.engine.hints import NAMED_CALLS, Hint, NameKind
+
+
+@pytest.mark.parametrize("kind", NameKind)
+def test_a_hint_survives_json(kind):
+    hint = Hint("send", True, kind, ("a", ""))
+    assert Hint.from_json(json.loads(json.dumps(hint.to_json()))) == hint
+
+
+def test_a_hint_without_a_name_survives_json():
+    hint = Hint("send", False, NameKind.DYNAMIC, ())
+    assert Hint.from_json(json.loads(json.dumps(hint.to_json()))) == hint
+
+
+def test_methods_of_a_pipework_that_take_a_name_are_known():
+    assert NAMED_CALLS == {"receive", "send", "allocate", "read_config", "read_config_unregistered"}

@@ -1,0 +1,696 @@
+"""When reactors run: the scheduler in a world made of tables."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyplant.engine.rebuilder import Reason, ReasonKind, Verdict, check
+from pyplant.engine.scheduler import TRANSITIONS, Resume, Scheduler, Start, State, Task
+from pyplant.engine.trace import Dependency, DependencyKind, Trace, TraceTree
+from pyplant.errors import CycleError, DuplicateSenderError, MissingSenderError
+from pyplant.ingredient import Ingredient
+
+INGREDIENT = DependencyKind.INGREDIENT
+
+
+class Reactor:
+    """A reactor as a table: what it receives, one group after another, and what it then sends."""
+
+    def __init__(self, receives=(), sends=(), literal=True):
+        self.receives = [(group,) if isinstance(group, str) else tuple(group) for group in receives]
+        self.sends = tuple(sends)
+        self.literal = literal
+
+
+class World:
+    """Reactors, their kept traces, and a tiny executor."""
+
+    def __init__(self, reactors):
+        self.reactors = reactors
+        self.trees = {}
+        self.ran = []
+        self.resumed = []
+        self.content = {}  # what a name's value is made of, besides its inputs
+        self.evicted = set()
+        self.failing = set()
+        self.number = 0
+        self.learn()
+
+    def learn(self):
+        """Note who names which ingredient; again after reactors were exchanged."""
+        self.named = {}
+        for key, reactor in self.reactors.items():
+            for name in reactor.sends if reactor.literal else ():
+                self.named.setdefault(name, []).append(key)
+
+    # what the scheduler asks
+
+    def check(self, key):
+        tree = self.trees.get(key)
+        return Verdict(None, (Reason(ReasonKind.NEW, key),)) if tree is None else check(tree, self)
+
+    def candidates(self, name):
+        yield from self.literal_senders(name)
+        yield from (key for key, reactor in self.reactors.items() if not reactor.literal)
+
+    def literal_senders(self, name):
+        return self.named.get(name, [])
+
+    def label(self, key):
+        return f"'{key}'"
+
+    def suggestions(self, name):
+        return f" Did you mean {name.upper()!r}?"
+
+    def parameter(self, name):
+        return None
+
+    def is_auxiliary(self, name):
+        return False
+
+    # a run
+
+    def run(self, *names, reactors=(), must_run=None, keep_going=False, silent_runs=False):
+        self.learn()
+        scheduler = Scheduler(self)
+        for key in reactors:
+            scheduler.demand_reactor(key, must_run, silent_runs=silent_runs)
+        scheduler.demand_names(names)
+        self.ran, self.resumed, self.steps = [], [], {}
+        while True:
+            action = scheduler.next()
+            if action is None:
+                if scheduler.is_done() or any(t.state is State.FAILED for t in scheduler.tasks.values()):
+                    break
+                scheduler.stalled()
+                continue
+            self.do(scheduler, action)
+        return scheduler
+
+    def do(self, scheduler, action):
+        task = action.task
+        reactor = self.reactors[task.key]
+        if isinstance(action, Start):
+            self.ran.append(task.key)
+            self.steps[task.key] = []
+        else:
+            lost = [i.name for i in action.ingredients if i.digest in self.evicted]
+            if lost:
+                scheduler.lost(task, lost)
+                return
+            digests = tuple(i.digest for i in action.ingredients)
+            self.resumed.append((task.key, tuple(i.name for i in action.ingredients)))
+            self.steps[task.key].append(Dependency(INGREDIENT, task.asked, digests))
+        done = len(self.steps[task.key])
+        if task.key in self.failing:
+            scheduler.failed(task)
+        elif done < len(reactor.receives):
+            scheduler.needs(task, reactor.receives[done])
+        else:
+            scheduler.finished(task, self.trace(task.key))
+
+    def trace(self, key):
+        self.number += 1
+        dependencies = tuple(self.steps[key])
+        made_of = ",".join(digest for d in dependencies for digest in d.digests)
+        outputs = []
+        for name in self.reactors[key].sends:
+            digest = str(self.content.get(name, f"{name}({made_of})"))
+            self.evicted.discard(digest)
+            outputs.append(Ingredient(name, "simple", digest))
+        made = Trace(key, key, dependencies, tuple(outputs), number=self.number)
+        self.trees.setdefault(key, TraceTree()).add(made)
+        return made
+
+    def edit(self, key):
+        self.trees.pop(key, None)
+
+
+def chain(length):
+    reactors = {"r0": Reactor((), ["x0"])}
+    reactors |= {f"r{i}": Reactor([f"x{i - 1}"], [f"x{i}"]) for i in range(1, length)}
+    return World(reactors)
+
+
+def diamond():
+    return World(
+        {
+            "top": Reactor((), ["t"]),
+            "left": Reactor(["t"], ["l"]),
+            "right": Reactor(["t"], ["r"]),
+            "bottom": Reactor([("l", "r")], ["b"]),
+        }
+    )
+
+
+# ------------------------------------------------------------------ what runs
+
+
+def test_what_is_demanded_runs_after_what_it_needs():
+    world = chain(3)
+    assert world.run("x2").available["x2"].digest == "x2(x1(x0()))"
+    assert world.ran == ["r2", "r1", "r0"]
+    assert [key for key, _ in world.resumed] == ["r1", "r2"]
+
+
+def test_nothing_runs_the_second_time():
+    world = diamond()
+    world.run("b")
+    scheduler = world.run("b")
+    assert world.ran == []
+    assert {task.key for task in scheduler.newly_cached()} == {"top", "left", "right", "bottom"}
+    assert scheduler.newly_cached() == []
+
+
+def test_what_is_not_demanded_does_not_run():
+    world = diamond()
+    world.run("l")
+    assert sorted(world.ran) == ["left", "top"]
+
+
+def test_what_several_need_runs_once():
+    world = diamond()
+    world.run("b")
+    assert sorted(world.ran) == ["bottom", "left", "right", "top"]
+
+
+def test_what_depends_on_an_edit_runs_again():
+    world = diamond()
+    world.run("b")
+    world.edit("left")
+    world.content["l"] = "new"
+    assert world.run("b").available["b"].digest == "b(new,r(t()))"
+    assert sorted(world.ran) == ["bottom", "left"]
+
+
+def test_a_rerun_that_yields_equal_content_stops_there():
+    world = diamond()
+    world.run("b")
+    world.edit("top")
+    world.run("b")
+    assert world.ran == ["top"]
+
+
+def test_a_group_is_resumed_in_the_order_asked_for():
+    world = World({"a": Reactor((), ["x"]), "b": Reactor((), ["y"]), "c": Reactor([("y", "x", "y")], ["z"])})
+    world.run("z")
+    assert world.resumed == [("c", ("y", "x", "y"))]
+
+
+def test_a_group_is_asked_for_at_once():
+    world = World({"a": Reactor((), ["x"]), "b": Reactor((), ["y"]), "c": Reactor([("x", "y")], ["z"])})
+    scheduler = Scheduler(world)
+    scheduler.demand_names(["z"])
+    start = scheduler.next()
+    scheduler.needs(start.task, ("x", "y"))
+    started = [scheduler.next(), scheduler.next()]
+    assert [action.task.key for action in started] == ["a", "b"]
+    assert scheduler.next() is None
+    assert not scheduler.is_done()
+
+
+def test_a_reactor_that_sends_several_names_runs_once():
+    world = World({"a": Reactor((), ["x", "y"]), "b": Reactor(["x", "y"], ["z"])})
+    world.run("z")
+    assert world.ran == ["b", "a"]
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_chain_of_10000_reactors_works(warm):
+    world = chain(10_000)
+    world.run("x9999")
+    if warm:
+        world.run("x9999")
+    assert len(world.ran) == (0 if warm else 10_000)
+
+
+def test_a_chain_of_10000_reactors_stops_at_equal_content():
+    world = chain(10_000)
+    world.content = {f"x{i}": i for i in range(10_000)}
+    world.run("x9999")
+    world.edit("r0")
+    world.run("x9999")
+    assert world.ran == ["r0"]
+
+
+def test_one_reactor_with_10000_inputs_works():
+    world = World(
+        {"all": Reactor([tuple(f"x{i}" for i in range(10_000))], ["y"])}
+        | {f"r{i}": Reactor((), [f"x{i}"]) for i in range(10_000)}
+    )
+    world.run("y")
+    assert len(world.ran) == 10_001
+
+
+def test_a_later_dependency_is_not_brought_up_to_date_before_the_earlier_ones_matched():
+    world = World({"a": Reactor((), ["x"]), "b": Reactor((), ["y"]), "c": Reactor(["x", "y"], ["z"])})
+    world.run("z")
+    world.edit("a")
+    world.edit("b")
+    world.content["x"] = "new"
+    world.reactors["c"].receives = [("x",)]
+    world.run("z")
+    assert world.ran == ["a", "c"]
+
+
+# ------------------------------------------------------------------ force, targets
+
+
+def test_a_forced_reactor_runs_alone():
+    world = chain(3)
+    world.run("x2")
+    forced = Reason(ReasonKind.FORCED, "r1")
+    scheduler = world.run(reactors=["r1"], must_run=forced)
+    assert world.ran == ["r1"]
+    assert scheduler.tasks["r1"].reasons == (forced,)
+    assert scheduler.tasks["r1"].state is State.DONE
+
+
+def test_a_target_that_verifies_is_cached():
+    world = chain(1)
+    world.run(reactors=["r0"])
+    assert world.run(reactors=["r0"]).tasks["r0"].state is State.CACHED
+
+
+def test_a_target_that_sends_nothing_runs_again_on_request():
+    world = World({"plot": Reactor(["x"]), "a": Reactor((), ["x"])})
+    world.run(reactors=["plot"])
+    scheduler = world.run(reactors=["plot"], silent_runs=True)
+    assert world.ran == ["plot"]
+    assert [reason.kind for reason in scheduler.tasks["plot"].reasons] == [ReasonKind.NO_OUTPUT]
+    world.run(reactors=["plot"])
+    assert world.ran == []
+
+
+def test_a_target_that_sends_something_does_not_run_again_on_that_request():
+    world = chain(1)
+    world.run(reactors=["r0"])
+    world.run(reactors=["r0"], silent_runs=True)
+    assert world.ran == []
+
+
+# ------------------------------------------------------------------ finding the sender
+
+
+def open_ended(**receives):
+    return World({key: Reactor(list(asked), (), literal=False) for key, asked in receives.items()})
+
+
+def test_open_ended_reactors_are_tried_one_after_another():
+    world = open_ended(a="", b="", c="")
+    world.reactors["b"].sends = ("x",)
+    world.run("x")
+    assert world.ran == ["a", "b"]
+
+
+def test_an_open_ended_reactor_is_tried_once_a_run():
+    world = open_ended(a="", b="")
+    world.reactors["b"].sends = ("x", "y")
+    world.run("x", "y")
+    assert sorted(world.ran) == ["a", "b"]
+
+
+def test_a_candidate_that_waits_for_the_name_it_might_send_is_passed_over():
+    world = open_ended(a=["x"], b="")
+    world.reactors["a"].sends = ("y",)
+    world.reactors["b"].sends = ("x",)
+    world.run("y")
+    assert world.ran == ["a", "b"]
+
+
+def test_two_open_ended_reactors_that_wait_for_one_another_by_mistake_are_untangled():
+    world = open_ended(a=["x"], b=["y"], c="")
+    world.reactors["a"].sends = ("p",)
+    world.reactors["b"].sends = ("q",)
+    world.reactors["c"].sends = ("x", "y")
+    scheduler = world.run("p", "q")
+    assert {"p", "q"} <= scheduler.available.keys()
+
+
+def test_a_name_that_nobody_sends_is_an_error_that_names_who_waits():
+    world = World({"a": Reactor(["x"], ["y"])})
+    with pytest.raises(
+        MissingSenderError, match=r"'a' waits for ingredient 'x', which no reactor sends\. Did you mean 'X'"
+    ):
+        world.run("y")
+
+
+def test_a_target_that_nobody_sends_is_an_error():
+    with pytest.raises(MissingSenderError, match="The run asks for ingredient 'x'"):
+        World({}).run("x")
+
+
+def test_all_who_wait_for_a_missing_name_are_named():
+    world = open_ended(c="")
+    world.reactors |= {"a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])}
+    world.reactors["d"] = Reactor([("p", "q")], ["z"])
+    with pytest.raises(MissingSenderError, match="x") as error:
+        world.run("z")
+    assert "'a'" in str(error.value)
+
+
+def test_a_trace_that_depends_on_a_name_nobody_sends_any_more_is_a_mismatch():
+    world = World({"a": Reactor((), ["x"]), "b": Reactor(["x"], ["y"])})
+    world.run("y")
+    del world.reactors["a"]
+    world.reactors["b"].receives = []
+    scheduler = world.run("y")
+    assert world.ran == ["b"]
+    assert [reason.kind for reason in scheduler.tasks["b"].reasons] == [ReasonKind.INPUT]
+
+
+def test_a_sender_that_no_longer_sends_a_name_is_a_mismatch_too():
+    world = World({"a": Reactor((), ["x"], literal=False), "b": Reactor(["x"], ["y"])})
+    world.run("y")
+    world.edit("a")
+    world.reactors["a"].sends = ()
+    world.reactors["b"].receives = []
+    world.run("y")
+    assert world.ran == ["a", "b"]
+
+
+def test_two_reactors_that_name_one_ingredient_are_refused():
+    world = World({"a": Reactor((), ["x"]), "b": Reactor((), ["x"])})
+    with pytest.raises(DuplicateSenderError, match="'x' is sent by 'a' and 'b'"):
+        world.run("x")
+    assert world.ran == []
+
+
+def test_two_reactors_that_send_one_ingredient_unforeseen_are_refused():
+    world = open_ended(a="", b="")
+    world.reactors["a"].sends = ("x",)
+    world.reactors["b"].sends = ("x", "y")
+    with pytest.raises(DuplicateSenderError, match="'x' is sent by 'a' and 'b'"):
+        world.run("x", "y")
+
+
+# ------------------------------------------------------------------ circles
+
+
+def test_a_circle_is_reported_with_its_path():
+    world = World({"a": Reactor(["z"], ["x"]), "b": Reactor(["x"], ["y"]), "c": Reactor(["y"], ["z"])})
+    with pytest.raises(CycleError) as error:
+        world.run("x")
+    message = str(error.value)
+    assert "'a' waits for 'z' from 'c', which waits for 'y' from 'b', which waits for 'x' from 'a'" in message
+
+
+def test_a_reactor_that_waits_for_itself_is_a_circle():
+    with pytest.raises(CycleError, match="'a' waits for 'x' from 'a'"):
+        World({"a": Reactor(["x"], ["x"])}).run("x")
+
+
+def test_a_circle_behind_a_chain_is_reported_alone():
+    world = World({"t": Reactor(["x"], ["w"]), "a": Reactor(["y"], ["x"]), "b": Reactor(["x"], ["y"])})
+    with pytest.raises(CycleError) as error:
+        world.run("w")
+    assert "'t'" not in str(error.value)
+
+
+def test_a_circle_of_10000_reactors_is_reported():
+    world = chain(10_000)
+    world.reactors["r0"] = Reactor(["x9999"], ["x0"])
+    with pytest.raises(CycleError):
+        world.run("x9999")
+
+
+def test_a_circle_in_kept_traces_that_the_code_has_left_is_no_error():
+    world = World({"a": Reactor((), ["x"]), "b": Reactor(["x"], ["y"])})
+    world.run("y")
+    world.reactors["a"] = Reactor(["y"], ["x"])
+    world.edit("a")
+    world.reactors["b"].receives = []
+    world.content["x"] = "other"
+    with pytest.raises(CycleError):  # b's only kept execution asks for x first, and a waits for b
+        world.run("x")
+
+
+# ------------------------------------------------------------------ failures
+
+
+def test_what_waits_for_a_failure_is_skipped_and_the_rest_goes_on():
+    world = diamond()
+    world.reactors["other"] = Reactor(["t"], ["o"])
+    world.failing = {"left"}
+    scheduler = world.run("b", "o")
+    skipped = scheduler.skip_waiting()
+    assert [task.key for task in skipped] == ["bottom"]
+    assert scheduler.tasks["bottom"].state is State.SKIPPED
+    assert scheduler.tasks["left"].state is State.FAILED
+    assert "o" in scheduler.available
+
+
+def test_after_a_failure_what_finished_is_kept():
+    world = diamond()
+    world.failing = {"left"}
+    world.run("b")
+    world.failing = set()
+    world.run("b")
+    assert sorted(world.ran) == ["bottom", "left"]
+
+
+# ------------------------------------------------------------------ lost values
+
+
+def test_a_lost_value_that_nobody_needs_is_not_made_again():
+    world = chain(3)
+    world.run("x2")
+    world.evicted = {"x0()", "x1(x0())"}
+    world.run("x2")
+    assert world.ran == []
+
+
+def test_a_lost_value_that_is_needed_is_made_again():
+    world = chain(3)
+    world.run("x2")
+    world.edit("r2")
+    world.evicted = {"x1(x0())"}
+    scheduler = world.run("x2")
+    assert world.ran == ["r2", "r1"]
+    assert [reason.kind for reason in scheduler.tasks["r1"].reasons] == [ReasonKind.EVICTED]
+
+
+def test_lost_values_all_the_way_up_are_made_again():
+    world = chain(4)
+    world.run("x3")
+    world.edit("r3")
+    world.evicted = {"x0()", "x1(x0())", "x2(x1(x0()))"}
+    world.run("x3")
+    assert world.ran == ["r3", "r2", "r1", "r0"]
+
+
+def test_a_lost_value_that_two_need_is_made_again_once():
+    world = World({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
+    world.run("p", "q")
+    world.edit("a")
+    world.edit("b")
+    world.evicted = {"x()"}
+    world.run("p", "q")
+    assert sorted(world.ran) == ["a", "b", "s"]
+
+
+def test_both_values_of_a_lost_sender_are_there_again():
+    world = World({"s": Reactor((), ["x", "y"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["y"], ["q"])})
+    world.run("p", "q")
+    world.edit("a")
+    world.edit("b")
+    world.evicted = {"x()"}
+    assert {"p", "q"} <= world.run("p", "q").available.keys()
+
+
+def test_several_lost_values_of_one_group_are_made_again():
+    world = World({"s": Reactor((), ["x"]), "t": Reactor((), ["y"]), "a": Reactor([("x", "y")], ["z"])})
+    world.run("z")
+    world.edit("a")
+    world.evicted = {"x()", "y()"}
+    world.run("z")
+    assert sorted(world.ran) == ["a", "s", "t"]
+
+
+def test_a_lost_goal_is_made_again():
+    world = chain(2)
+    world.run("x1")
+    scheduler = world.run("x1")
+    scheduler.lose("x1")
+    action = scheduler.next()
+    assert isinstance(action, Start)
+    assert action.task.key == "r1"
+
+
+def test_losing_what_was_never_there_changes_nothing():
+    scheduler = chain(1).run("x0")
+    scheduler.lose("no such name")
+    assert scheduler.next() is None
+
+
+def test_a_lost_value_that_comes_out_otherwise_is_judged_again():
+    world = World(
+        {
+            "s": Reactor((), ["x"]),
+            "a": Reactor(["x"], ["p"]),
+            "b": Reactor(["x"], ["q"]),
+            "c": Reactor([("p", "q")], ["z"]),
+        }
+    )
+    world.content["x"] = "old"
+    world.run("z")
+    world.edit("b")
+    world.evicted = {"old"}
+    world.content["x"] = "new"
+    scheduler = world.run("z")
+    assert scheduler.nondeterministic == {"s"}
+    assert scheduler.available["z"].digest == "z(p(new),q(new))"
+    assert sorted(world.ran) == ["a", "b", "c", "s"]
+
+
+def test_a_goal_that_was_judged_by_the_old_value_is_made_again():
+    world = World({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
+    world.content["x"] = "old"
+    world.run("p", "q")
+    world.edit("b")
+    world.evicted = {"old"}
+    world.content["x"] = "new"
+    scheduler = world.run("p", "q")
+    assert scheduler.available["p"].digest == "p(new)"
+    assert scheduler.available["q"].digest == "q(new)"
+
+
+def test_a_lost_value_that_comes_out_the_same_judges_nothing_again():
+    world = World({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
+    world.run("p", "q")
+    world.edit("b")
+    world.evicted = {"x()"}
+    scheduler = world.run("p", "q")
+    assert scheduler.nondeterministic == set()
+    assert sorted(world.ran) == ["b", "s"]
+
+
+# ------------------------------------------------------------------ states
+
+
+def test_an_illegal_move_is_a_bug():
+    task = Task("a", State.DONE)
+    with pytest.raises(AssertionError, match="illegal move of a"):
+        task.move(State.SLEEPING)
+
+
+def test_every_state_has_its_moves():
+    assert TRANSITIONS.keys() == set(State)
+
+
+def test_who_sent_a_name_is_known():
+    scheduler = chain(2).run("x1")
+    assert scheduler.sender("x0") == "r0"
+    assert scheduler.sender("other") is None
+
+
+# ------------------------------------------------------------------ many at once, in any order
+
+
+@st.composite
+def graphs(draw):
+    count = draw(st.integers(2, 7))
+    reactors = {}
+    for i in range(count):
+        above = [f"x{j}" for j in range(i)]
+        groups = (
+            draw(st.lists(st.lists(st.sampled_from(above), min_size=1, max_size=3), max_size=2))
+            if above
+            else []
+        )
+        reactors[f"r{i}"] = Reactor([tuple(group) for group in groups], [f"x{i}"])
+    return reactors
+
+
+def in_any_order(world, names, data):
+    """Run with several actions under way, concluded in an order drawn at random."""
+    scheduler = Scheduler(world)
+    scheduler.demand_names(names)
+    world.ran, world.resumed, world.steps = [], [], {}
+    under_way = []
+    while True:
+        action = scheduler.next() if len(under_way) < 3 else None
+        if action is not None:
+            if isinstance(action, Resume) and any(i.digest in world.evicted for i in action.ingredients):
+                world.do(scheduler, action)  # values are loaded when the action is taken
+            else:
+                under_way.append(action)
+        elif under_way:
+            world.do(scheduler, under_way.pop(data.draw(st.integers(0, len(under_way) - 1))))
+        elif scheduler.is_done():
+            return scheduler
+        else:
+            scheduler.stalled()
+
+
+def fresh(world, name):
+    """The digest of a name by plain recursion."""
+    (key,) = world.literal_senders(name)
+    made_of = [fresh(world, asked) for group in world.reactors[key].receives for asked in group]
+    return str(world.content.get(name, f"{name}({','.join(made_of)})"))
+
+
+@settings(max_examples=200)
+@given(graphs(), st.data())
+def test_whatever_is_edited_the_result_is_that_of_an_empty_plant(reactors, data):
+    world = World(reactors)
+    names = [f"x{i}" for i in range(len(reactors))]
+    for round_number in range(3):
+        goals = data.draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+        scheduler = in_any_order(world, goals, data)
+        assert {name: scheduler.available[name].digest for name in goals} == {
+            name: fresh(world, name) for name in goals
+        }
+        assert len(world.ran) == len(set(world.ran))
+        assert in_any_order(world, goals, data) and world.ran == []
+        for key in data.draw(st.sets(st.sampled_from(sorted(reactors)))):
+            world.edit(key)
+            name = reactors[key].sends[0]
+            world.content[name] = data.draw(st.sampled_from([f"{key}-edit-{round_number}", "same"]))
+
+
+@settings(max_examples=200)
+@given(graphs(), st.data())
+def test_whatever_is_lost_the_result_is_that_of_an_empty_plant(reactors, data):
+    world = World(reactors)
+    names = [f"x{i}" for i in range(len(reactors))]
+    in_any_order(world, names, data)
+    for key in data.draw(st.sets(st.sampled_from(sorted(reactors)), min_size=1)):
+        world.edit(key)
+    world.evicted = data.draw(st.sets(st.sampled_from([fresh(world, name) for name in names])))
+    scheduler = in_any_order(world, names, data)
+    assert {name: scheduler.available[name].digest for name in names} == {
+        name: fresh(world, name) for name in names
+    }
+
+
+def test_two_that_were_about_to_go_on_with_a_lost_value_both_wait_for_it_again():
+    world = World(
+        {
+            "u": Reactor((), ["w"]),
+            "s": Reactor(["w"], ["x"]),
+            "a": Reactor(["x"], ["p"]),
+            "b": Reactor(["x"], ["q"]),
+            "all": Reactor([("p", "q")], ["z"]),
+        }
+    )
+    world.run("z")
+    for key in ("u", "a", "b", "all"):
+        world.edit(key)
+    world.evicted = {"x(w())"}
+    scheduler = Scheduler(world)
+    scheduler.demand_names(["z"])
+    world.ran, world.resumed, world.steps = [], [], {}
+    for slow in ("u", "s"):  # while it runs, everything else goes as far as it can
+        delayed = []
+        while (action := scheduler.next()) is not None:
+            if action.task.key == slow:
+                delayed.append(action)
+            else:
+                world.do(scheduler, action)
+        for action in delayed:
+            world.do(scheduler, action)
+    while (action := scheduler.next()) is not None:
+        world.do(scheduler, action)
+    assert "z" in scheduler.available
+    assert world.ran.count("s") == 1
