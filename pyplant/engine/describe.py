@@ -202,7 +202,9 @@ class Describer:
             local = b"function:" + part.digest.encode()
         else:
             part = None
-            local = b"installed:" + self._installed(function).text.encode()
+            # Not its own name and module: functools.wraps gives it those of what it wraps.
+            package = package_name(function.__globals__.get("__name__"))
+            local = f"installed:{package}{self._version(package)}:{code.co_qualname}".encode()
         scope = _Scope(self, name)
         if part is not None:
             self._mentions(scope, function, part)
@@ -254,7 +256,7 @@ class Describer:
         content = _contents(cell)
         if content is MISSING:
             return
-        if variable in rebound:
+        if f"nonlocal {variable}" in rebound:
             scope.note("state", f"{scope.owner}: {variable!r} is rebound by the function itself")
         else:
             scope.add(f"closure {variable}", content, variable)
@@ -437,6 +439,11 @@ def _contents(cell: CellType) -> Any:
 
 
 def _immutable(value: Any) -> bool:
-    if isinstance(value, tuple | frozenset):
-        return all(map(_immutable, value))
-    return type(value) in _SCALARS or isinstance(value, enum.Enum)
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, tuple | frozenset):
+            stack.extend(item)
+        elif type(item) not in _SCALARS and not isinstance(item, enum.Enum):
+            return False
+    return True

@@ -204,6 +204,9 @@ class Encoder:
         except Exception:  # noqa: BLE001 - a class may refuse to be pickled in any way it likes
             self.opaque_item(value)
             return
+        if isinstance(reduced, str) and not _is_global(value, reduced):
+            self.opaque_item(value)  # a name that says nothing
+            return
         self.tag("object")
         self.code(cls)
         if isinstance(reduced, str):  # the name of a global: a singleton
@@ -259,6 +262,22 @@ class Encoder:
 def _provisional_name(obj: Any) -> str:
     """Tells code apart by its instructions, for want of anything better so far."""
     return code_digest(obj.__code__) if isinstance(obj, types.FunctionType) else type(obj).__name__
+
+
+def _is_global(value: Any, name: str) -> bool:
+    """Whether some module has an object under the name that it gives itself."""
+    names = {
+        getattr(value, "__module__", None),
+        type(value).__module__,
+        type(value).__module__.partition(".")[0],
+    }
+    for module in filter(None, map(sys.modules.get, filter(None, names))):
+        found: Any = module
+        for step in name.split("."):
+            found = getattr(found, step, None)
+        if found is value:
+            return True
+    return False
 
 
 def _installed_name(value: Any) -> str | None:

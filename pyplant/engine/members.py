@@ -7,6 +7,7 @@ fields and options, which count instead: their code differs between Python versi
 from __future__ import annotations
 
 import collections
+import dataclasses
 import enum
 import functools
 import types
@@ -75,8 +76,8 @@ def members(cls: type) -> Iterator[tuple[str, Any]]:
 
 
 def _field(field: Any) -> list[Any]:
-    default = [] if "MISSING" in repr(field.default) else [field.default]
-    factory = [] if "MISSING" in repr(field.default_factory) else [field.default_factory]
+    default = [] if field.default is dataclasses.MISSING else [field.default]
+    factory = [] if field.default_factory is dataclasses.MISSING else [field.default_factory]
     flags = [field.init, field.repr, field.compare, field.hash, bool(field.kw_only)]
     return [field.name, default, factory, flags, dict(field.metadata)]
 

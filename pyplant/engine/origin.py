@@ -60,10 +60,16 @@ def is_user_module(module: ModuleType) -> bool:
     if name == "__main__":
         return True
     filename = getattr(module, "__file__", None)
-    if filename is None:
-        paths = list(getattr(module, "__path__", ()))  # a namespace package
-        return bool(paths) and is_user_file(os.path.join(str(paths[0]), "__init__.py"))
-    return is_user_file(filename)
+    if filename is not None:
+        return is_user_file(filename)
+    paths = list(getattr(module, "__path__", ()))  # a namespace package
+    if paths:
+        return is_user_file(os.path.join(str(paths[0]), "__init__.py"))
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names or top in sys.builtin_module_names:
+        return False
+    package = sys.modules.get(top)  # somebody made this module in memory: whose package is it?
+    return package is None or package is module or is_user_module(package)
 
 
 def is_user_object(obj: Any) -> bool:
@@ -112,7 +118,7 @@ def import_user_module(name: str, package: str | None) -> ModuleType | None:
         return None
     try:
         return importlib.import_module(absolute)
-    except Exception:  # noqa: BLE001 - the reactor itself will raise it, in its own place
+    except (Exception, SystemExit):  # noqa: BLE001 - the reactor itself will raise it, in its own place
         return None
 
 

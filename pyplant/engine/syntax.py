@@ -53,6 +53,8 @@ def _emit(node: Any, encoder: Encoder) -> None:
     if isinstance(node, ast.JoinedStr):
         encoder.tag("JoinedStr")
         _emit(list(_joined(node.values)), encoder)
+    elif isinstance(node, ast.AnnAssign) and node.value is not None:
+        _emit(ast.Assign(targets=[node.target], value=node.value), encoder)
     elif isinstance(node, ast.AST):
         encoder.tag(type(node).__name__)
         for field in node._fields:
@@ -103,7 +105,7 @@ class Survey(ast.NodeVisitor):
     hints
         The ingredients and parameters it names.
     rebound
-        Names it rebinds with ``nonlocal``.
+        Names it rebinds with ``nonlocal``, as ``"nonlocal x"``.
     """
 
     def __init__(self, node: FunctionNode, global_names: frozenset[str]) -> None:
@@ -136,7 +138,29 @@ class Survey(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
-        self.rebound.update(node.names)
+        self.rebound.update(f"nonlocal {name}" for name in node.names)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        if isinstance(node.target, ast.Name):
+            self._refer([node.target.id])  # it is read as well
+        self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        for part in (node.target, node.value):
+            if part is not None:
+                self.visit(part)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        self._visit_function(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+        self._visit_function(node)
+
+    def _visit_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        """A nested function without its annotations."""
+        defaults = [default for default in node.args.kw_defaults if default is not None]
+        for part in (*node.decorator_list, *node.args.defaults, *defaults, *node.body):
+            self.visit(part)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         base = "." * node.level + (node.module or "")
