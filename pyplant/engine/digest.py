@@ -176,6 +176,9 @@ class Encoder:
             self.item(value.value)
         elif cls is types.MethodType:
             self._sequence(b"m", [value.__func__, value.__self__])
+        elif cls is functools.partial:
+            self._sequence(b"o", [value.func, value.args, value.keywords])
+            self._attributes({key: own for key, own in vars(value).items() if key not in _OF_WRAPPERS})
         elif cls is types.MappingProxyType:
             self._sequence(b"p", [part for pair in value.items() for part in pair])
         elif issubclass(cls, _CACHES):

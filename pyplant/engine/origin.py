@@ -65,10 +65,11 @@ def is_user_module(module: ModuleType) -> bool:
     paths = list(getattr(module, "__path__", ()))  # a namespace package
     if paths:
         return is_user_file(os.path.join(str(paths[0]), "__init__.py"))
-    top = name.partition(".")[0]
-    if top in sys.stdlib_module_names or top in sys.builtin_module_names:
+    if getattr(getattr(module, "__spec__", None), "origin", None) in {"built-in", "frozen"}:
         return False
-    package = sys.modules.get(top)  # somebody made this module in memory: whose package is it?
+    package = sys.modules.get(
+        name.partition(".")[0]
+    )  # somebody made this module in memory: whose package is it?
     return package is None or package is module or is_user_module(package)
 
 

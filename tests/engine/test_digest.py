@@ -524,11 +524,6 @@ def test_the_digest_of_an_opaque_value_is_refused_with_its_class():
         digest_of([threading.Lock()])
 
 
-def test_a_singleton_counts_by_its_name():
-    assert encode(Singleton()) == encode(Singleton())
-    assert encode(Singleton()).opaque == ()
-
-
 def test_a_callable_object_counts_by_what_it_wraps_and_by_its_attributes():
     class Scaled:
         def __init__(self, function, factor):

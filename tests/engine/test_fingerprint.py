@@ -1299,6 +1299,13 @@ def test_an_opaque_global_counts_by_its_class_and_is_noted(tmp_path):
     assert [(note.kind, note.text) for note in one.notes] == [("opaque", "_thread.lock")]
 
 
+@pytest.mark.parametrize("text", ["W = np.frompyfunc(lambda x: x + {}, 1, 1)", "W = iter([{}])"])
+def test_content_that_is_left_out_is_noted(tmp_path, text):
+    text = f"import numpy as np\nclass A: pass\n{text}\ndef main(): return W"
+    one, two = (taken(load(tmp_path, text.format(n))) for n in (1, 2))
+    assert one.digest != two.digest or [note.kind for note in one.notes] == ["opaque"]
+
+
 def test_the_notes_and_hints_of_helpers_reach_the_reactor(tmp_path):
     text = (
         "def h(pipe): pipe.send('a', 1)\ndef g(pipe):\n h(pipe)\n pipe.send('b', 1)\ndef main(pipe):\n"

@@ -178,7 +178,7 @@ def test_imports_are_found_with_what_is_used_of_them():
 
 
 def test_nonlocal_names_are_rebound():
-    assert survey("def f():\n def g():\n  nonlocal a, b\n return g").rebound == {"a", "b"}
+    assert survey("def f():\n def g():\n  nonlocal a, b\n return g").rebound == {"nonlocal a", "nonlocal b"}
 
 
 HINTS = {
