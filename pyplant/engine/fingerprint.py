@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, Protocol
 
 from pyplant.engine.bytecode import code_digest
@@ -290,13 +290,15 @@ class Fingerprinter:
         for node, digest in zip(component, colours, strict=True):
             node.digest, node.generation = digest, self._generation
         for node in component:
-            hints.update(hint for hint in node.description.hints if hint.certain)
+            if not _is_reactor(node.obj):
+                hints.update(hint for hint in node.description.hints if hint.certain)
             notes |= node.description.notes
             for _, target in node.children:
                 if type(target) is not Leaf and id(target) not in inside:
                     child = self._nodes[id(target)]
-                    hints |= child.hints
                     notes |= child.notes
+                    if not _is_reactor(target):
+                        hints |= child.hints
         shared_hints, shared_notes = frozenset(hints), frozenset(notes)
         for node in component:
             node.hints, node.notes = shared_hints, shared_notes
@@ -326,6 +328,11 @@ class Fingerprinter:
         self.records[node.digest] = Record(
             description.kind, description.name, digest_bytes(description.local), description.text, edges
         )
+
+
+def _is_reactor(obj: Any) -> bool:
+    """Whether something is a reactor: code that mentions it does not send what it sends."""
+    return isinstance(obj, FunctionType) and "__pyplant_reactor__" in obj.__dict__
 
 
 @dataclass(frozen=True, slots=True)

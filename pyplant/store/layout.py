@@ -107,9 +107,13 @@ def _version(files: Files, root: Path) -> Any:
         check, _, body = files.read(root / "FORMAT", limit=_LONGEST).decode().strip().partition(" ")
         if digest_bytes(body.encode())[:16] != check:
             return None
-        return json.loads(body)["format"]
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         return None
+    try:
+        found = json.loads(body)["format"]
+    except (ValueError, KeyError, TypeError):
+        found = None
+    return body if found is None else found  # intact, and of a kind that nobody here knows
 
 
 def _check_version(root: Path, version: Any) -> None:

@@ -22,10 +22,10 @@ from pyplant import reactor
 
 builtin_modules = set(sys.modules)
 results = []
-for folder, script, arguments in json.loads(sys.argv[1]):
+for folder, script in json.loads(sys.argv[1]):
     os.chdir(folder)
     sys.path.insert(0, folder)
-    sys.argv[:] = [script, *arguments]
+    sys.argv[:] = [script]
     importlib.invalidate_caches()
     out = io.StringIO()
     error = ""
@@ -54,14 +54,14 @@ def environment(**variables):
 
 
 def run_batch(jobs, python=sys.executable, timeout=250, **variables):
-    """What scripts print, each run in its folder, all of them in one new process.
+    """What scripts print (or how they fail), each run in its folder, all of them in one new process.
 
     Parameters
     ----------
     jobs
-        Pairs of a folder and a script in it, or triples with a list of arguments.
+        Pairs of a folder and a script in it.
     """
-    jobs = [[str(folder), script, [*map(str, *rest)]] for folder, script, *rest in jobs]
+    jobs = [(str(folder), script) for folder, script in jobs]
     process = subprocess.run(
         [python, "-c", _BATCH, json.dumps(jobs)],
         env=environment(**variables),
@@ -72,13 +72,7 @@ def run_batch(jobs, python=sys.executable, timeout=250, **variables):
     )
     if process.returncode != 0:
         pytest.fail(f"the batch ended with {process.returncode}:\n{process.stderr}")
-    results = json.loads(process.stdout.splitlines()[-1])
-    failures = [
-        f"{job[0]}/{job[1]}:\n{error}" for job, (_, error) in zip(jobs, results, strict=True) if error
-    ]
-    if failures:
-        pytest.fail("\n".join(failures))
-    return [out for out, _ in results]
+    return [error or out for out, error in json.loads(process.stdout.splitlines()[-1])]
 
 
 def write_files(folder, files):

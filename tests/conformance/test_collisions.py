@@ -79,6 +79,51 @@ def test_parameters_that_are_equal_share_their_result(pair, plant):
     assert plant.run_reactor(describe).cached == ("describe",)
 
 
+@ReactorFunc
+def produce(pipe):
+    pipe.send("value", pipe.config.value)
+
+
+@ReactorFunc
+def consume(pipe):
+    value = yield pipe.receive("value")
+    pipe.send(
+        "seen",
+        f"{type(value).__name__} {value!r} {getattr(value, 'shape', '')} {getattr(value, 'dtype', '')}",
+    )
+
+
+def consumed(plant, value):
+    plant.set_config({"value": value})
+    report = plant.run_reactor(consume)
+    return report.ran, plant.get("seen")
+
+
+@pytest.mark.parametrize("pair", DIFFERENT)
+def test_ingredients_that_differ_rerun_what_receives_them(pair, plant_dir):
+    left, right = DIFFERENT[pair]
+    with Plant(plant_dir) as plant:
+        plant.add_reactor([produce, consume])
+        assert consumed(plant, left)[0] == ("produce", "consume")
+        ran, seen = consumed(plant, right)
+        assert ran == ("produce", "consume")
+        assert consumed(plant, left) == ((), plant.get("seen"))
+    with Plant(plant_dir.with_name("empty")) as empty:
+        empty.add_reactor([produce, consume])
+        assert consumed(empty, right)[1] == seen
+
+
+@pytest.mark.parametrize("pair", EQUAL)
+def test_ingredients_that_are_equal_stop_the_rerun(pair, plant_dir):
+    left, right = EQUAL[pair]
+    with Plant(plant_dir) as plant:
+        plant.add_reactor([produce, consume])
+        consumed(plant, left)
+        plant.set_config({"value": right})
+        assert plant.run_reactor(produce, force=True).ran == ("produce",)
+        assert plant.run_reactor(consume).ran == ()
+
+
 def make(name, factor):
     @ReactorFunc(name=name)
     def reactor(pipe):

@@ -1,270 +1,245 @@
 """Edit one thing, start a new process, run again: does it rerun when it must, and only then?
 
-Every row is run three times in processes of its own: as it was, edited, and as it was
-again. After an edit that matters the reactor runs and its value is the new one; after one
-that does not, and when the edit is taken back, nothing runs.
+Every row is run as it was, edited, as it was again, and edited again, each time in a new
+process. After an edit that matters the reactor runs and its value is that of an empty plant;
+after one that does not, and when going back or forth, nothing runs. The rows are those of
+the comparison with other libraries, and what else Python has to offer.
+
+The rows have plants of their own, so each of those four processes serves all rows; a test
+below shows that a process of one's own makes no difference.
 """
 
-import os
 import shutil
-import subprocess
-import sys
 import textwrap
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conformance.helpers import run_batch, write_files
+from tests.conformance.project import DO_NOT_MATTER, FILES, MATTER
 
-FILES = {
-    "pipeline.py": '''
-        import functools
-        import sys
-        import helpers
-        from helpers import from_other_module
-        from pyplant import *
-
-        CONSTANT = 10
-        TABLE = {"a": 1, "b": [2, 3]}
-        WORDS = {"x", "y", "z"}
-        UNUSED = 1
-
-        def helper(x):
-            """A docstring."""
-            return middle(x) + 1
-
-        def middle(x):
-            return x * 2  # a comment
-
-        def unused(x):
-            return x
-
-        def default(x, step=1, *, scale=2):
-            return x * scale + step
-
-        def decorator(function):
-            @functools.wraps(function)
-            def wrapper(*args):
-                return function(*args) + 100
-            return wrapper
-
-        @decorator
-        def decorated(x):
-            return x
-
-        class Base:
-            size = 3
-            def area(self):
-                return self.size * 2
-
-        class Shape(Base):
-            def half(self):
-                return self.area() / 2
-
-            @property
-            def double(self):
-                return self.area() * 2
-
-            @staticmethod
-            def fixed():
-                return 7
-
-        def make(factor):
-            def closure(x):
-                return x * factor
-            return closure
-
-        triple = make(3)
-        partial = functools.partial(default, step=5)
-        add = lambda x: x + 4
-
-        @functools.lru_cache
-        def memoised(x):
-            return x + 8
-
-        @SubreactorFunc
-        def inner(pipe):
-            return 3
-
-        @SubreactorFunc
-        def outer(pipe):
-            value = yield from inner(pipe)
-            return value + 1
-
-        @ReactorFunc
-        def work(pipe, config):
-            x = 1
-            parts = [helper(x), from_other_module(x), helpers.deep(x), helpers.TABLE["k"], CONSTANT]
-            parts += [TABLE["b"][1], len(WORDS), default(x), decorated(x), Shape().half(), Shape().double]
-            parts += [Shape.fixed(), triple(x), partial(x), add(x), memoised(x), config.color]
-            from imported_late import late
-            parts.append(late(x))
-            parts.append((yield from outer(pipe)))
-            for number in range(2):
-                parts.append(number)
-            pipe.send("result", parts)
-
-        if __name__ == "__main__":
-            with Plant("plant") as plant:
-                plant.set_config({"color": "red", "unread": 1})
-                report = plant.run_reactor("work")
-                print(",".join(report.ran) or "nothing")
-                print(plant.get("result"))
-    ''',
-    "helpers.py": """
-        from deeper import deepest
-
-        TABLE = {"k": 5}
-
-        def from_other_module(x):
-            return x + 6
-
-        def deep(x):
-            return deepest(x) + 1
-    """,
-    "deeper.py": """
-        def deepest(x):
-            return x + 20
-    """,
-    "imported_late.py": """
-        def late(x):
-            return x + 30
-    """,
-}
-
-MATTER = {
-    "body": ("pipeline.py", "x = 1\n", "x = 2\n"),
-    "a literal's type": ("pipeline.py", "x = 1\n", "x = 1.0\n"),
-    "a literal from 1 to True": ("pipeline.py", "x = 1\n", "x = True\n"),
-    "helper, same file": ("pipeline.py", "middle(x) + 1", "middle(x) + 2"),
-    "helper's helper": ("pipeline.py", "return x * 2  #", "return x * 3  #"),
-    "helper, other module": ("helpers.py", "x + 6", "x + 7"),
-    "helper through its module": ("helpers.py", "deepest(x) + 1", "deepest(x) + 2"),
-    "helper, two modules away": ("deeper.py", "x + 20", "x + 21"),
-    "helper imported inside the function": ("imported_late.py", "x + 30", "x + 31"),
-    "global constant": ("pipeline.py", "CONSTANT = 10", "CONSTANT = 11"),
-    "global constant's type": ("pipeline.py", "CONSTANT = 10", "CONSTANT = 10.0"),
-    "global container": ("pipeline.py", "[2, 3]", "[2, 4]"),
-    "global set": ("pipeline.py", '"x", "y", "z"', '"x", "y", "z", "w"'),
-    "global of another module": ("helpers.py", '{"k": 5}', '{"k": 6}'),
-    "default argument": ("pipeline.py", "step=1", "step=2"),
-    "keyword default": ("pipeline.py", "scale=2", "scale=3"),
-    "decorator": ("pipeline.py", "+ 100", "+ 200"),
-    "what is decorated": (
-        "pipeline.py",
-        "def decorated(x):\n    return x",
-        "def decorated(x):\n    return x + 1",
-    ),
-    "method of a base class": ("pipeline.py", "self.size * 2", "self.size * 4"),
-    "method of a class": ("pipeline.py", "self.area() / 2", "self.area() / 4"),
-    "property": ("pipeline.py", "self.area() * 2", "self.area() * 3"),
-    "static method": ("pipeline.py", "return 7", "return 8"),
-    "class attribute": ("pipeline.py", "size = 3", "size = 5"),
-    "closure": ("pipeline.py", "make(3)", "make(4)"),
-    "code of a closure": ("pipeline.py", "return x * factor", "return x + factor"),
-    "partial": ("pipeline.py", "step=5", "step=6"),
-    "lambda": ("pipeline.py", "x + 4", "x + 5"),
-    "memoised function": ("pipeline.py", "x + 8", "x + 9"),
-    "subreactor": ("pipeline.py", "value + 1", "value + 2"),
-    "nested subreactor": ("pipeline.py", "    return 3\n", "    return 4\n"),
-    "a parameter that is read": ("pipeline.py", '"color": "red"', '"color": "blue"'),
-    "a loop inside": ("pipeline.py", "range(2)", "range(3)"),
-    "an override of a method": ("pipeline.py", "class Shape(Base):\n", "class Shape(Base):\n    size = 9\n"),
-    "another base": (
-        "pipeline.py",
-        "class Shape(Base):",
-        "class Other(Base):\n    size = 8\n\nclass Shape(Other):",
-    ),
-}
-
-DO_NOT_MATTER = {
-    "nothing": ("pipeline.py", "", ""),
-    "comment": ("pipeline.py", "# a comment", "# another comment"),
-    "comment inside the reactor": ("pipeline.py", "    x = 1\n", "    x = 1  # one\n"),
-    "docstring": ("pipeline.py", "A docstring.", "Another docstring."),
-    "docstring added": ("pipeline.py", "def middle(x):\n", 'def middle(x):\n    """New."""\n'),
-    "line shift": ("pipeline.py", "import functools\n", "import functools\n\n\n\n"),
-    "blank lines inside": ("pipeline.py", "    x = 1\n", "\n    x = 1\n\n"),
-    "formatting": (
-        "pipeline.py",
-        "return x * scale + step",
-        "return (\n        x * scale\n        + step\n    )",
-    ),
-    "quotes": ("pipeline.py", '{"a": 1,', "{'a': 1,"),
-    "annotation": ("pipeline.py", "def middle(x):", "def middle(x: int) -> int:"),
-    "unused function": ("pipeline.py", "def unused(x):\n    return x", "def unused(x):\n    return x + 1"),
-    "unused global": ("pipeline.py", "UNUSED = 1", "UNUSED = 2"),
-    "an unread parameter": ("pipeline.py", '"unread": 1', '"unread": 2'),
-    "order of functions": ("pipeline.py", "def unused(x):\n    return x\n", ""),
-    "a new reactor": (
-        "pipeline.py",
-        "@ReactorFunc\n",
-        "@ReactorFunc\ndef other(pipe):\n    pipe.send('o', 1)\n\n@ReactorFunc\n",
-    ),
-    "rename of the file": ("pipeline.py", "", "rename"),
-    "rename of the reactor": ("pipeline.py", "def work(", "def labour("),
-    "order of a set": ("pipeline.py", '"x", "y", "z"', '"z", "y", "x"'),
-    "comment in another module": ("helpers.py", "x + 6", "x + 6  # six"),
-}
+EDITS = {**MATTER, **DO_NOT_MATTER}
 
 
-def write(folder, edit=("", "", "")):
-    folder.mkdir(exist_ok=True)
-    edited, old, new = edit
-    script = "pipeline.py"
-    for name, text in FILES.items():
-        source = textwrap.dedent(text).lstrip()
-        if name == edited and new == "rename":
-            script = name = "renamed.py"
-            (folder / "pipeline.py").unlink(missing_ok=True)
-        elif name == edited:
-            assert old in source
-            source = source.replace(old, new) if old else source
-            source = (
-                source.replace('run_reactor("work")', 'run_reactor("labour")') if "labour" in new else source
-            )
-        (folder / name).write_text(source)
-    return script
+def edited(edit):
+    """The files of the project after an edit."""
+    name, old, new = edit
+    assert old in FILES[name], f"{old!r} is not in {name}"
+    text = FILES[name].replace(old, new) if old else FILES[name]
+    if "def labour(" in new:
+        text = text.replace('run_reactor("work")', 'run_reactor("labour")')
+    return {**FILES, name: text}
 
 
-def run(folder, script="pipeline.py"):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    process = subprocess.run(
-        [sys.executable, script], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert process.returncode == 0, process.stderr
-    ran, value = process.stdout.splitlines()
-    return ran, value
+def parsed(outputs):
+    return [tuple(output.splitlines()) for output in outputs]
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """The project with its plant after a first run; what it printed."""
+    """The project with its plant after a first run, and what it sent."""
     folder = tmp_path_factory.mktemp("edits") / "base"
-    write(folder)
-    ran, value = run(folder)
-    assert ran == "work"
-    return folder, value
+    write_files(folder, FILES)
+    (output,) = run_batch([(folder, "pipeline.py")])
+    assert output.startswith("work\n"), output
+    return folder, output.splitlines()[1]
 
 
-@pytest.fixture
-def project(base, tmp_path):
+@pytest.fixture(scope="module")
+def rows(base):
+    """For every row what ran and what was sent: edited, in an empty plant, taken back, edited again."""
+    folders = {row: base[0].with_name(f"row-{number}") for number, row in enumerate(EDITS)}
+    fresh = {row: base[0].with_name(f"fresh-{number}") for number, row in enumerate(EDITS)}
+    for row in EDITS:
+        shutil.copytree(base[0], folders[row])
+
+    def run(directories, files):
+        for row, folder in directories.items():
+            write_files(folder, files(row))
+        return parsed(run_batch([(folder, "pipeline.py") for folder in directories.values()]))
+
+    columns = [
+        run(folders, lambda row: edited(EDITS[row])),
+        run(fresh, lambda row: edited(EDITS[row])),
+        run(folders, lambda row: FILES),
+        run(folders, lambda row: edited(EDITS[row])),
+    ]
+    return dict(zip(EDITS, zip(*columns, strict=True), strict=True))
+
+
+@pytest.mark.parametrize("row", MATTER)
+def test_an_edit_that_matters_reruns_and_going_back_and_forth_does_not(row, rows, base):
+    now, empty, back, again = rows[row]
+    assert now == ("work", empty[1])
+    assert now[1] != base[1], "the row is no edit that matters"
+    assert back == ("nothing", base[1])
+    assert again == ("nothing", empty[1])
+
+
+@pytest.mark.parametrize("row", DO_NOT_MATTER)
+def test_an_edit_that_does_not_matter_runs_nothing(row, rows, base):
+    now, empty, back, again = rows[row]
+    assert empty[1] == base[1], "the row is an edit that matters"
+    assert now == back == again == ("nothing", base[1])
+
+
+def test_a_process_of_its_own_makes_no_difference(base, run_script, tmp_path):
     folder = tmp_path / "project"
     shutil.copytree(base[0], folder)
-    return folder
+    script = (folder / "pipeline.py").read_text()
 
+    def run(text):
+        process = run_script(text, name="project/pipeline.py", env={"PYTHONHASHSEED": "5"})
+        return tuple(process.stdout.splitlines())
 
-@pytest.mark.parametrize("edit", MATTER)
-def test_an_edit_that_matters_reruns_and_taking_it_back_does_not(edit, project, base):
-    script = write(project, MATTER[edit])
-    ran, value = run(project, script)
+    shutil.move(folder / "plant", tmp_path / "plant")  # run_script runs in the folder above
+    assert run(script) == ("nothing", base[1])
+    ran, value = run(script.replace("middle(x) + 1", "middle(x) + 2"))
     assert ran == "work"
-    fresh = project.with_name("fresh")
-    assert value == run(fresh, write(fresh, MATTER[edit]))[1]
-    write(project)
-    assert run(project) == ("nothing", base[1])
+    assert value != base[1]
+    assert run(script) == ("nothing", base[1])
 
 
-@pytest.mark.parametrize("edit", DO_NOT_MATTER)
-def test_an_edit_that_does_not_matter_runs_nothing(edit, project, base):
-    script = write(project, DO_NOT_MATTER[edit])
-    assert run(project, script) == ("nothing", base[1])
+# ---------------------------------------------------------------------- moves and renames
+
+
+def moved_folder(base, tmp_path):
+    folder = tmp_path / "elsewhere" / "deeper"
+    shutil.copytree(base[0], folder)
+    return folder, "pipeline.py"
+
+
+def renamed_file(base, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(base[0], folder)
+    (folder / "pipeline.py").rename(folder / "renamed.py")
+    return folder, "renamed.py"
+
+
+def imported_module(base, tmp_path):
+    """The pipeline as a module, with a script that imports it."""
+    folder = tmp_path / "project"
+    shutil.copytree(base[0], folder)
+    text = (folder / "pipeline.py").read_text()
+    definitions, _, main = text.partition('if __name__ == "__main__":\n')
+    (folder / "pipeline.py").write_text(definitions)
+    (folder / "main.py").write_text("from pyplant import *\nimport pipeline\n\n" + textwrap.dedent(main))
+    return folder, "main.py"
+
+
+def windows_line_ends(base, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(base[0], folder)
+    for path in folder.rglob("*.py"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    return folder, "pipeline.py"
+
+
+def tabs(base, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(base[0], folder)
+    for path in folder.rglob("*.py"):
+        path.write_text(path.read_text().replace("    ", "\t"))
+    return folder, "pipeline.py"
+
+
+def helper_moved_to_another_module(base, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(base[0], folder)
+    text = (folder / "pipeline.py").read_text()
+    helper = "def middle(x):\n    return x * 2  # a comment\n"
+    assert helper in text
+    (folder / "pipeline.py").write_text(text.replace(helper, "from moved import middle\n"))
+    (folder / "moved.py").write_text(helper)
+    return folder, "pipeline.py"
+
+
+MOVES = [
+    moved_folder,
+    renamed_file,
+    imported_module,
+    windows_line_ends,
+    tabs,
+    helper_moved_to_another_module,
+]
+
+
+@pytest.mark.parametrize("move", MOVES, ids=lambda f: f.__name__)
+def test_where_code_stands_does_not_count(move, base, tmp_path):
+    folder, script = move(base, tmp_path)
+    assert parsed(run_batch([(folder, script)])) == [("nothing", base[1])]
+
+
+# ---------------------------------------------------------------------- chains of reactors
+
+CHAIN = """
+    from pyplant import *
+
+    @ReactorFunc
+    def source(pipe, config):
+        pipe.send("source", compute(config.start))
+
+    def compute(start):
+        return start * 2
+
+    @ReactorFunc
+    def middle(pipe):
+        pipe.send("middle", (yield pipe.receive("source")) % 10)
+
+    @ReactorFunc
+    def target(pipe):
+        pipe.send("target", (yield pipe.receive("middle")) + 100)
+
+    with Plant("plant") as plant:
+        plant.set_config({"start": 3})
+        print(",".join(plant.run_reactor("target").ran) or "nothing", plant.get("target"))
+"""
+
+
+def test_an_edit_reruns_what_it_reaches_and_stops_where_values_are_equal(tmp_path):
+    def run(source):
+        write_files(tmp_path, {"chain.py": source})
+        return run_batch([(tmp_path, "chain.py")])[0].strip()
+
+    assert run(CHAIN) == "source,middle,target 106"
+    assert run(CHAIN.replace("start * 2", "start * 3")) == "source,middle,target 109"
+    assert run(CHAIN) == "nothing 106"
+    assert run(CHAIN.replace("start * 2", "2 * start")) == "source 106"
+    assert run(CHAIN.replace("start * 2", "start * 2 + 10")) == "source,middle 106"
+    assert run(CHAIN.replace("+ 100", "+ 200")) == "target 206"
+    assert run(CHAIN.replace('"start": 3', '"start": 8')) == "source 106"
+    assert run(CHAIN) == "nothing 106"
+
+
+# ---------------------------------------------------------------------- factories
+
+FACTORY = """
+    from pyplant import *
+    from pyplant.events import ReactorStarted
+
+    def make(name, factor, offset=0):
+        @ReactorFunc(name=name)
+        def reactor(pipe):
+            pipe.send(name, 10 * factor + offset)
+        return reactor
+
+    twenty = make("twenty", 2)
+    thirty = make("thirty", 3)
+    started = []
+
+    with Plant("plant") as plant:
+        plant.add_event_listener(lambda e: started.append(e.reactor) if isinstance(e, ReactorStarted) else None)
+        print(plant.get("twenty", "thirty"), started)
+"""
+
+
+def test_two_functions_of_one_factory_have_results_of_their_own(tmp_path):
+    def run(text):
+        write_files(tmp_path, {"factory.py": text})
+        return run_batch([(tmp_path, "factory.py")])[0].strip()
+
+    assert run(FACTORY) == "(20, 30) ['twenty', 'thirty']"
+    assert run(FACTORY) == "(20, 30) []"
+    assert run(FACTORY.replace('"thirty", 3', '"thirty", 4')) == "(20, 40) ['thirty']"
+    assert run(FACTORY.replace('"thirty", 3', '"thirty", 3, 5')) == "(20, 35) ['thirty']"
+    assert run(FACTORY.replace("10 * factor", "11 * factor")) == "(22, 33) ['twenty', 'thirty']"
+    assert run(FACTORY) == "(20, 30) []"

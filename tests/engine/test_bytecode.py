@@ -32,12 +32,7 @@ DIFFERENT = {
 
 EQUAL = {
     "position": ("def f(): return 1", "\n\n\ndef f(): return 1"),
-    "docstring": ("def f(): return 1", "def f():\n 'About.'\n return 1"),
     "other docstring": ("def f():\n 'One.'\n return 1", "def f():\n 'Two.'\n return 1"),
-    "docstring of a nested function": (
-        "def f():\n def g(): return 1\n return g",
-        "def f():\n def g():\n  'About.'\n  return 1\n return g",
-    ),
     "comment": ("def f(): return 1", "def f():\n # a\n return 1 # b"),
     "annotation": ("def f(x): return x", "def f(x: int) -> str: return x"),
 }

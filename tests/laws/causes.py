@@ -16,6 +16,7 @@ _WORDS = {
     "default:partial": "h7 partial",
     "closure": "by",
     "default": "default",
+    "base": "__init__",
     "global": "GLOBAL",
     "keyword": "pepper kind",
 }

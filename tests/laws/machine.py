@@ -167,14 +167,12 @@ class Laws(RuleBasedStateMachine):
         self.pipeline.parameters[name] = copy.deepcopy(value)
         self.check()
 
-    @rule(name=st.sampled_from(PARAMETERS), kind=st.sampled_from([int, float, bool, str, list]))
-    def convert(self, name: str, kind: type) -> None:
-        """Change nothing but the type of a parameter."""
-        value = self.pipeline.parameters.get(name)
-        if kind is list:
-            self.pipeline.parameters[name] = [value]
-        elif type(value) in (int, float, bool):
-            self.pipeline.parameters[name] = kind(value)
+    @rule(kind=st.sampled_from([float, bool, int, str]))
+    def convert(self, kind: type) -> None:
+        """Change nothing but the types of parameters."""
+        for name, value in self.pipeline.parameters.items():
+            if type(value) in (int, float, bool):
+                self.pipeline.parameters[name] = kind(value)
         self.check()
 
     @rule(name=st.sampled_from(OPTIONAL))

@@ -34,7 +34,7 @@ SHAPES = (
 )  # fmt: skip
 KINDS = (
     "call", "receive", "global", "read", "maybe", "branch", "file", "sub", "subreceive", "guarded", "switched",
-    "attribute", "group", "aux",
+    "attribute", "group", "group", "aux", "maybe", "file",
 )  # fmt: skip
 LITERALS = (1, 2, 1.0, True, "1", None, 3, "a", (1, 2), (1.0, 2), 0, -0.0, 0.0, False)
 CONTAINERS = (*LITERALS, [1, 2], {"k": 1}, {1, 2}, {"k": {"x", "y"}}, [1.0, 2], {"k": True})
