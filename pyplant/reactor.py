@@ -91,10 +91,7 @@ class Definition:
     def is_current(self) -> bool:
         """Whether its module has not been executed again since without defining it."""
         module = sys.modules.get(self.module)
-        namespace = getattr(self.function, "__globals__", {})
-        if module is None or vars(module) is not namespace:
-            return module is None or self.module == "__main__"
-        return getattr(module, "__spec__", None) is self.execution
+        return module is None or getattr(module, "__spec__", None) is self.execution
 
 
 _declared: dict[str, Definition] = {}
@@ -261,7 +258,8 @@ def define(
         cache=cache,
         is_generator=_is_generator(function),
         takes_config=takes_config,
-        execution=function.__globals__.get("__spec__"),
+        # Of the module it is defined in; a decorator's wrapper has the globals of another one.
+        execution=getattr(module, "__spec__", None),
         resources=resources or {},
     )
 

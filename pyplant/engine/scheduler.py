@@ -148,6 +148,7 @@ class _Search:
 
     candidates: Iterator[str]
     current: str | None = None
+    tried: list[str] = field(default_factory=list)
 
 
 class Scheduler:
@@ -355,17 +356,27 @@ class Scheduler:
                 return
         self._try_next(name, search)
 
-    def _try_next(self, name: str, search: _Search) -> bool:
+    def _try_next(self, name: str, search: _Search) -> None:
+        if self._try_another(name, search):
+            return
+        for key in search.tried:
+            if self.tasks[key].state not in FINISHED:  # passed over when all stood still
+                search.current = key
+                return
+        self._give_up(name)
+
+    def _try_another(self, name: str, search: _Search) -> bool:
+        """Demand a sender that was not tried yet; whether there is one."""
         for key in search.candidates:
             task = self.tasks.setdefault(key, Task(key))
             if task.state in {State.CACHED, State.DONE}:
                 continue  # finished without sending it
             search.current = key
+            search.tried.append(key)
             self._sought_from.setdefault(key, set()).add(name)
             if task.state is State.PENDING:
                 self._queue(task)
             return True
-        self._give_up(name)
         return False
 
     def _give_up(self, name: str) -> None:
@@ -449,9 +460,10 @@ class Scheduler:
             With the path of reactors and ingredients.
         """
         cycle = self._cycle()
-        for _, name in cycle:
+        awaited = [name for _, name in cycle] + [name for name, tasks in self._waiting.items() if tasks]
+        for name in awaited:
             search = self._searches[name]
-            if search.current not in self._world.literal_senders(name) and self._try_next(name, search):
+            if search.current not in self._world.literal_senders(name) and self._try_another(name, search):
                 return
         senders = [key for key, _ in cycle[1:] + cycle[:1]]
         steps = [
