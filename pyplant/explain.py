@@ -119,10 +119,11 @@ class Explainer:
         return causes or [Cause(reason.kind, reason.name, "its code changed")]
 
     def _difference(self, reason: Reason, difference: Difference) -> Cause:
-        name = difference.path[-1] if difference.path else reason.name
-        between = [step for step in difference.path[1:-1] if not step.startswith("attribute ")]
+        path = [step for step in difference.path if step != "attribute __wrapped__"]  # under a decorator
+        name = path[-1] if path else reason.name
+        between = [step for step in path[1:-1] if not step.startswith("attribute ")]
         through = f" through {' → '.join(between)}" if between else ""
-        own = len(difference.path) <= 1
+        own = len(path) <= 1
         if own and difference.kind is Kind.VALUE:  # what the old code was made of is not known any more
             return Cause(reason.kind, reason.name, "its code changed")
         old, new = difference.old, difference.new

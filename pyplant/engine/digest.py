@@ -264,7 +264,23 @@ class Encoder:
 
 def _provisional_name(obj: Any) -> str:
     """Tells code apart by its instructions, for want of anything better so far."""
-    return code_digest(obj.__code__) if isinstance(obj, types.FunctionType) else type(obj).__name__
+    if isinstance(obj, types.FunctionType):
+        return code_digest(obj.__code__)
+    if not isinstance(obj, type):
+        return str(getattr(obj, "__qualname__", None) or getattr(obj, "__name__", type(obj).__name__))
+    home = sys.modules.get(obj.__module__)
+    if home is not None and not is_user_module(home):
+        return f"{package_name(obj.__module__)}:{obj.__qualname__}"
+    inside = (
+        f"{key} {code_digest(value.__code__)}"
+        for key, value in vars(obj).items()
+        if hasattr(value, "__code__")
+    )
+    scalars = (
+        f"{key} {value!r}" for key, value in vars(obj).items() if type(value) in {int, float, bool, str}
+    )
+    skipped = ("__module__", "__qualname__", "__doc__", "__firstlineno__")
+    return ";".join([*inside, *(text for text in sorted(scalars) if not text.startswith(skipped))])
 
 
 def _is_global(value: Any, name: str) -> bool:

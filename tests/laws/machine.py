@@ -61,6 +61,9 @@ class Laws(RuleBasedStateMachine):
         self.ran_with: dict[str, Pipeline | None] = {}
         self.turn = 0
         self.loaded = True
+        """Whether the process has the code that is on disk."""
+        self.sound = False
+        """Whether the laws held when they were last looked at."""
 
     @initialize(pipeline=pipelines())
     def begin(self, pipeline: Pipeline) -> None:
@@ -74,7 +77,7 @@ class Laws(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Hold the last state against a plant that never knew another."""
         try:
-            if self.kernel.plants and self.versions:
+            if self.sound:
                 self._compare_with_empty_plant()
         finally:
             self.kernel.remove()
@@ -293,6 +296,7 @@ class Laws(RuleBasedStateMachine):
 
     def check(self, must: str = "") -> None:
         """Bring everything up to date, and hold it against the laws."""
+        self.sound = False
         plant, expected = self._plant(), self._expect()
         target = self._reactor(self.turn)
         try:
@@ -300,6 +304,7 @@ class Laws(RuleBasedStateMachine):
         except PlantError as error:
             message = f"fresh: the plant raised {type(error).__name__}: {error}"
             raise LawBroken(message) from error
+        self.sound = True
         self.model.note_repairs()
         if self.loaded:
             self.versions.append(pickle.dumps(self.pipeline))
@@ -414,13 +419,12 @@ class Laws(RuleBasedStateMachine):
     def _apply(self, then: str) -> None:
         """Write the package, and let the process have it or not."""
         changed = self.kernel.write(self.pipeline)
-        self.loaded = then != "wait" and (self.loaded or then != "changed")
         if then == "boot":
             self._end(kill=True)
             self.kernel.boot()
         elif then != "wait":
             self.kernel.reload(list(MODULES) if then == "reload" else changed)
-            self.loaded = then == "reload"
+        self.loaded = then in {"boot", "reload"}
         self.check()
 
     def _end(self, *, kill: bool) -> None:

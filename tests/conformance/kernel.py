@@ -1,0 +1,101 @@
+"""A real Jupyter kernel, driven cell by cell."""
+
+import sys
+import textwrap
+import time
+from queue import Empty
+
+import pytest
+
+from tests.conformance.helpers import environment
+
+jupyter_client = pytest.importorskip("jupyter_client")
+pytest.importorskip("ipykernel")
+
+_PATIENCE = 120  # seconds for a cell, on a busy machine
+
+
+class _Specs(jupyter_client.kernelspec.KernelSpecManager):
+    """Knows this interpreter's kernel, whatever is installed for the user."""
+
+    def get_kernel_spec(self, kernel_name):
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return jupyter_client.kernelspec.KernelSpec(argv=argv, display_name=kernel_name, language="python")
+
+
+class CellError(Exception):
+    """A cell raised; the message is what the notebook would show last."""
+
+
+class Kernel:
+    """A kernel in a folder.
+
+    Parameters
+    ----------
+    folder
+        Its working directory.
+    """
+
+    def __init__(self, folder):
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        variables = environment(IPYTHONDIR=str(folder / ".ipython"), JUPYTER_RUNTIME_DIR=str(folder))
+        variables.pop("PYTEST_CURRENT_TEST", None)
+        self._environment = variables
+        self._start()
+
+    def _start(self):
+        self._manager = jupyter_client.KernelManager(kernel_spec_manager=_Specs())
+        self._manager.start_kernel(cwd=str(self._folder), env=self._environment)
+        self._client = self._manager.client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=_PATIENCE)
+
+    def cell(self, text, interrupt_when=None):
+        """Run a cell; returns what it printed.
+
+        Parameters
+        ----------
+        text
+            The cell.
+        interrupt_when
+            Asked again and again while the cell runs; once it is true the kernel is interrupted.
+
+        Raises
+        ------
+        CellError
+            If it raised.
+        """
+        asked = self._client.execute(textwrap.dedent(text).strip("\n"), store_history=True)
+        printed, error = [], None
+        ends = time.monotonic() + _PATIENCE
+        while time.monotonic() < ends:
+            if interrupt_when is not None and interrupt_when():
+                self._manager.interrupt_kernel()
+                interrupt_when = None
+            try:
+                message = self._client.get_iopub_msg(timeout=5 if interrupt_when is None else 0.02)
+            except Empty:
+                continue
+            if message["parent_header"].get("msg_id") != asked:
+                continue
+            kind, content = message["msg_type"], message["content"]
+            if kind == "stream" and content["name"] == "stdout":
+                printed.append(content["text"])
+            elif kind == "error":
+                error = f"{content['ename']}: {content['evalue']}"
+            elif kind == "status" and content["execution_state"] == "idle":
+                if error is not None:
+                    raise CellError(error)
+                return "".join(printed).strip()
+        pytest.fail(f"the cell took longer than {_PATIENCE} s:\n{text}")
+
+    def restart(self):
+        """What *Restart kernel* does: everything in memory is gone."""
+        self.close()
+        self._start()
+
+    def close(self):
+        """End the kernel."""
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
