@@ -121,6 +121,7 @@ def scan(code: CodeType) -> tuple[frozenset[tuple[str, ...]], frozenset[Hint]]:
     hints: set[Hint] = set()
     for part in nested(code):
         chain: list[str] = []
+        constants: list[object] = []
         first = part.co_varnames[0] if part.co_argcount else ""
         for instruction in dis.get_instructions(part):
             name, value = instruction.opname, instruction.argval
@@ -129,12 +130,23 @@ def scan(code: CodeType) -> tuple[frozenset[tuple[str, ...]], frozenset[Hint]]:
                 continue
             if name in {"CACHE", "PUSH_NULL", "PRECALL", "COPY", "SWAP", "EXTENDED_ARG", "NOP"}:
                 continue
-            if chain and chain[0] == "l":
-                _hint(chain, first, value if name == "LOAD_CONST" else None, hints)
+            if chain and chain[0] in {"l", "more"}:
+                if chain[0] == "l" or name == "LOAD_CONST":
+                    _hint(chain, first, value if name == "LOAD_CONST" else None, hints)
+                if name == "LOAD_CONST" and chain[-1] == "receive":
+                    chain[0] = "more"  # the next constant is a name as well
+                    continue
             elif chain:
                 references.add(tuple(chain))
-            chain = _start(name, value)
+            constants = [*constants[-1:], value] if name == "LOAD_CONST" else constants
+            chain = _start(name, _relative(value, constants) if name == "IMPORT_NAME" else value)
     return frozenset(references), frozenset(hints)
+
+
+def _relative(module: object, constants: list[object]) -> str:
+    """A module's name with the dots of a relative import: the level is loaded before the names."""
+    level = constants[0] if len(constants) > 1 else 0
+    return "." * (level if type(level) is int else 0) + str(module)
 
 
 def _start(name: str, value: object) -> list[str]:

@@ -7,6 +7,7 @@ with a tuple of values when it asked for several; it may also yield nothing at a
 
 from __future__ import annotations
 
+from keyword import iskeyword
 from typing import Any, NoReturn
 
 from pyplant.errors import NotYieldedError
@@ -41,7 +42,8 @@ class Unyielded:
     __getitem__ = __setitem__ = __contains__ = _refuse
     __int__ = __float__ = __index__ = _refuse
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refuse
-    __truediv__ = __rtruediv__ = __floordiv__ = __mod__ = __pow__ = __matmul__ = _refuse
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _refuse
+    __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __divmod__ = __rdivmod__ = _refuse
     __neg__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
 
 
@@ -64,7 +66,8 @@ class Receive(Unyielded):
 
     def hint(self) -> str:
         asked = ", ".join(repr(name) for name in self.names)
-        bound = self.names[0] if self.single and self.names[0].isidentifier() else "value"
+        first = self.names[0]
+        bound = first if self.single and first.isidentifier() and not iskeyword(first) else "value"
         bound = bound if self.single else ", ".join(f"value_{i}" for i in range(len(self.names)))
         return (
             f"pipe.receive({asked}) was used without 'yield', so there is no value yet. "

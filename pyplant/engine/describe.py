@@ -238,7 +238,7 @@ class Describer:
             scope.finished(),
             scope.watches(),
             unchanged,
-            part.hints if part is not None else frozenset(),
+            frozenset(hint.resolved(function.__globals__) for hint in part.hints) if part else frozenset(),
             frozenset(notes),
             part.text if part is not None else "",
         )

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CodeType, FunctionType
 from typing import Any, Protocol
 
@@ -291,14 +291,14 @@ class Fingerprinter:
             node.digest, node.generation = digest, self._generation
         for node in component:
             if not _is_reactor(node.obj):
-                hints.update(hint for hint in node.description.hints if hint.certain)
+                hints.update(_perhaps(hint) for hint in node.description.hints if hint.certain)
             notes |= node.description.notes
             for _, target in node.children:
                 if type(target) is not Leaf and id(target) not in inside:
                     child = self._nodes[id(target)]
                     notes |= child.notes
                     if not _is_reactor(target):
-                        hints |= child.hints
+                        hints.update(_perhaps(hint) for hint in child.hints)
         shared_hints, shared_notes = frozenset(hints), frozenset(notes)
         for node in component:
             node.hints, node.notes = shared_hints, shared_notes
@@ -328,6 +328,11 @@ class Fingerprinter:
         self.records[node.digest] = Record(
             description.kind, description.name, digest_bytes(description.local), description.text, edges
         )
+
+
+def _perhaps(hint: Hint) -> Hint:
+    """A hint as it counts for code that mentions this one: the call may depend on something."""
+    return replace(hint, always=False) if hint.always else hint
 
 
 def _is_reactor(obj: Any) -> bool:

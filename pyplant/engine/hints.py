@@ -6,8 +6,10 @@ run. A hint is never a truth: names made while a reactor runs work all the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
+from types import ModuleType
 from typing import Any
 
 __all__ = ["NAMED_CALLS", "Hint", "NameKind"]
@@ -42,19 +44,36 @@ class Hint:
         Otherwise it is the function's first parameter, which is one in a reactor only.
     kind, text
         The name.
+    always
+        Whether the function itself comes by it, whatever happens.
     """
 
     method: str
     certain: bool
     kind: NameKind
     text: tuple[str, ...]
+    always: bool = False
 
     def to_json(self) -> list[Any]:
         """A JSON-able form."""
-        return [self.method, self.certain, self.kind.value, list(self.text)]
+        return [self.method, self.certain, self.kind.value, list(self.text), self.always]
 
     @classmethod
     def from_json(cls, data: list[Any]) -> Hint:
         """The inverse of :meth:`to_json`."""
-        method, certain, kind, text = data
-        return cls(str(method), bool(certain), NameKind(kind), tuple(text))
+        method, certain, kind, text, always = data
+        return cls(str(method), bool(certain), NameKind(kind), tuple(text), bool(always))
+
+    def resolved(self, namespace: Mapping[str, Any]) -> Hint:
+        """The hint with a constant's value in place of its name, as far as that is a text."""
+        if self.kind is not NameKind.REFERENCE:
+            return self
+        value = namespace.get(self.text[0])
+        for attribute in self.text[1:]:
+            if isinstance(value, Enum) and attribute == "value":
+                value = value.value
+            else:
+                value = getattr(value, attribute, None) if isinstance(value, ModuleType | type) else None
+        if isinstance(value, str):
+            return replace(self, kind=NameKind.LITERAL, text=(str(value),))
+        return replace(self, kind=NameKind.DYNAMIC, text=())

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 from pyplant.engine.hints import Hint, NameKind
@@ -33,6 +32,8 @@ class Predicted:
         Regular expressions of names it may send.
     open_ended
         Whether it may send names that cannot be foreseen.
+    surely_receives
+        Those of the ingredients received that it comes by whatever happens.
     """
 
     sends: frozenset[str] = frozenset()
@@ -40,19 +41,22 @@ class Predicted:
     reads: frozenset[str] = frozenset()
     patterns: tuple[str, ...] = ()
     open_ended: bool = False
+    surely_receives: frozenset[str] = frozenset()
 
 
 def predict(hints: Iterable[Hint], namespace: Mapping[str, Any]) -> Predicted:
     """Turn the hints of a reactor into names, constants being looked up in its globals."""
-    names: dict[str, set[str]] = {"sends": set(), "receives": set(), "reads": set()}
+    names: dict[str, set[str]] = {"sends": set(), "receives": set(), "reads": set(), "surely": set()}
     patterns: set[str] = set()
     open_ended = False
-    for hint in hints:
+    for mentioned in hints:
+        hint = mentioned.resolved(namespace)
         sending = hint.method in _SENDING
         group = "sends" if sending else "reads" if hint.method in _READING else "receives"
-        known = _resolve(hint, namespace)
-        if known is not None:
-            names[group].add(known)
+        if hint.kind is NameKind.LITERAL:
+            names[group].add(hint.text[0])
+            if hint.always and group == "receives":
+                names["surely"].add(hint.text[0])
         elif sending and hint.kind is NameKind.PATTERN and any(hint.text):
             patterns.add("".join(re.escape(part) if part else ".*" for part in hint.text))
         elif sending:
@@ -63,20 +67,8 @@ def predict(hints: Iterable[Hint], namespace: Mapping[str, Any]) -> Predicted:
         frozenset(names["reads"]),
         tuple(sorted(patterns)),
         open_ended,
+        frozenset(names["surely"]),
     )
-
-
-def _resolve(hint: Hint, namespace: Mapping[str, Any]) -> str | None:
-    if hint.method == "config":
-        return hint.text[0]
-    if hint.kind is NameKind.LITERAL:
-        return hint.text[0]
-    if hint.kind is NameKind.REFERENCE:
-        value = namespace.get(hint.text[0])
-        for attribute in hint.text[1:]:
-            value = vars(value).get(attribute) if isinstance(value, ModuleType | type) else None
-        return value if isinstance(value, str) else None
-    return None
 
 
 class Senders:

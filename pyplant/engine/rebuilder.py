@@ -129,21 +129,22 @@ def check(tree: TraceTree, facts: Facts) -> Demands:
     if tree.root.leaf is not None:
         return Verdict(tree.root.leaf)
     nearest: tuple[int, Verdict] = (-1, Verdict(None, (Reason(ReasonKind.NEW),)))
-    path: list[_Options] = [tree.root.newest_first()]
+    path: list[tuple[int, _Options]] = [(0, tree.root.newest_first())]
     while path:
-        option = next(path[-1], None)
+        depth, options = path[-1]
+        option = next(options, None)
         if option is None:
             path.pop()
             continue
         question, answers = option
         digests = yield from _answer(question, facts)
         following = _following(question, answers, digests, facts)
-        for branch in following:
+        for branch in reversed(following):
             if branch.leaf is not None:
                 return Verdict(branch.leaf)
-        path.extend(branch.newest_first() for branch in following)
-        if not following and len(path) > nearest[0]:
-            nearest = (len(path), _mismatch(question, answers, digests))
+        path.extend((depth + 1, branch.newest_first()) for branch in following)
+        if not following and depth > nearest[0]:
+            nearest = (depth, _mismatch(question, answers, digests))
     return nearest[1]
 
 
@@ -156,7 +157,7 @@ def _answer(question: Question, facts: Facts) -> Generator[tuple[str, ...], Answ
         case DependencyKind.PARAMETER:
             return (facts.parameter(name),)
         case DependencyKind.ABSENCE:
-            return ("" if facts.parameter(name) is None else None,)
+            return ("" if facts.is_auxiliary(name) or facts.parameter(name) is None else None,)
         case DependencyKind.AUXILIARY:
             return ("" if facts.is_auxiliary(name) else None,)
         case DependencyKind.SUBREACTOR:

@@ -210,6 +210,8 @@ class Scheduler:
 
     def _advance(self, task: Task) -> Action | None:
         if task.state is State.SLEEPING:
+            if self._await(task, task.asked):  # one of them was lost again meanwhile
+                return None
             task.move(State.RUNNING)
             return Resume(task, tuple(self.available[name] for name in task.asked))
         if task.state is State.PENDING:

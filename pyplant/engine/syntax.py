@@ -28,6 +28,11 @@ Reference = tuple[str, ...]
 import inside the function (``".x"`` when relative)."""
 
 _IGNORED = frozenset({"ctx", "type_comment", "kind", "annotation", "returns", "type_params"})
+_BRANCHING = (
+    *(ast.If, ast.IfExp, ast.For, ast.While, ast.Try, ast.TryStar, ast.BoolOp, ast.Match, ast.Lambda),
+    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.FunctionDef, ast.AsyncFunctionDef),
+)
+_NEVER_SURE = 1_000_000
 _END = ")"  # no field is called so
 _Scalar = str | int | float | complex | bytes | bool | None
 
@@ -115,8 +120,18 @@ class Survey(ast.NodeVisitor):
         self._globals = global_names
         self._modules = dict(_imports(node))
         self._first, self._pipes, self._configs = _roles(node.args)
+        self._branches = 0  # that lead to where we are
         for child in node.body if isinstance(node.body, list) else [node.body]:
             self.visit(child)
+
+    def visit(self, node: ast.AST) -> None:
+        """Visit a node, knowing whether execution is sure to come by."""
+        branches = isinstance(node, _BRANCHING)
+        self._branches += branches
+        super().visit(node)
+        self._branches -= branches
+        if self._branches and isinstance(node, ast.Return | ast.Raise):
+            self._branches += _NEVER_SURE  # what follows may not be reached
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Load):
@@ -180,7 +195,10 @@ class Survey(ast.NodeVisitor):
                 names = node.args if func.attr == "receive" else self._name_argument(node)
                 for argument in names:
                     kind, text = _name(argument)
-                    self.hints.add(Hint(func.attr, variable in self._pipes, kind, text))
+                    if kind is NameKind.REFERENCE and text[0] not in self._globals:
+                        kind, text = NameKind.DYNAMIC, ()  # a local variable
+                    always = not self._branches
+                    self.hints.add(Hint(func.attr, variable in self._pipes, kind, text, always))
         self.generic_visit(node)
 
     @staticmethod

@@ -218,7 +218,8 @@ class Outlook:
         expected = sorted(self._world.predicted[key].receives)
         nearest = next((reason.trace for reason in verdict.reasons if reason.trace), None)
         if verdict.certain:
-            return self._keys_of(expected), self._keys_of(_inputs(nearest)) if nearest else []
+            sure = sorted(self._world.predicted[key].surely_receives)
+            return self._keys_of(sure), self._keys_of([*expected, *(_inputs(nearest) if nearest else ())])
         asked = [reason.name for reason in verdict.reasons]
         return self._keys_of(asked), self._keys_of([*expected, *(_inputs(nearest) if nearest else ())])
 

@@ -101,7 +101,14 @@ def test_names_are_foreseen_through_helpers_and_imports(tmp_path):
         " x = yield pipe.receive('c')\n pipe.send(f'd_{x}', 1)\n"
     )
     found = of(tmp_path, text)
-    assert found == Predicted(frozenset("ab"), frozenset("c"), frozenset("p"), ("d_.*",), open_ended=False)
+    assert found == Predicted(
+        frozenset("ab"),
+        frozenset("c"),
+        frozenset("p"),
+        ("d_.*",),
+        open_ended=False,
+        surely_receives=frozenset("c"),
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def survey(text, *names):
 
 
 def hints(text):
-    return {(hint.method, hint.kind, hint.text) for hint in survey(text).hints}
+    return {(hint.method, hint.kind, hint.text) for hint in survey(text, "NAME", "n", "B").hints}
 
 
 def test_a_lambda_equals_the_function_it_stands_for():
@@ -235,7 +235,26 @@ def test_what_is_no_pipework_gives_no_hint():
     ],
 )
 def test_a_pipework_is_certain_by_its_name_or_annotation(text, certain):
-    assert survey(text).hints == {Hint("send", certain, NameKind.LITERAL, ("a",))}
+    assert survey(text).hints == {Hint("send", certain, NameKind.LITERAL, ("a",), always=True)}
+
+
+SURE = [
+    "def f(pipe): x = yield pipe.receive('a')",
+    "def f(pipe):\n with x: y = yield pipe.receive('a')",
+    "def f(pipe):\n if x: pass\n y = yield pipe.receive('a')",
+]
+UNSURE = [
+    "def f(pipe):\n if x: y = yield pipe.receive('a')",
+    "def f(pipe):\n for i in x: y = yield pipe.receive('a')",
+    "def f(pipe):\n if x: return\n y = yield pipe.receive('a')",
+    "def f(pipe):\n def g(): yield pipe.receive('a')",
+    "def f(pipe): y = (yield pipe.receive('a')) if x else 1",
+]
+
+
+@pytest.mark.parametrize(("text", "sure"), [*((t, True) for t in SURE), *((t, False) for t in UNSURE)])
+def test_it_is_known_what_a_function_comes_by_whatever_happens(text, sure):
+    assert {hint.always for hint in survey(text).hints} == {sure}
 
 
 @pytest.mark.parametrize(
