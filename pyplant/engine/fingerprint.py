@@ -172,6 +172,7 @@ class Fingerprinter:
         self._describe = Describer(self._part, self.state, version)
         self._nodes: dict[int, _Node] = {}
         self._parts: dict[str, CodePart] = {}
+        self._unrolled: dict[str, str] = {}
         self._epoch = 0
         self._generation = 0
 
@@ -278,17 +279,22 @@ class Fingerprinter:
     def _digest_component(self, component: list[_Node]) -> None:
         inside = {id(node.obj): index for index, node in enumerate(component)}
         colours = [self._colour(node, inside, None) for node in component]
-        if any(id(target) in inside for node in component for _, target in node.children):
+        recursive = any(id(target) in inside for node in component for _, target in node.children)
+        if recursive:
             classes = 0
             while len(set(colours)) > classes:
                 classes = len(set(colours))
                 colours = [self._colour(node, inside, colours) for node in component]
             whole = digest_bytes(*(colour.encode() for colour in sorted(colours)))
             colours = [digest_bytes(whole.encode(), colour.encode()) for colour in colours]
+        else:
+            colours = [self._unrolled.get(colour, colour) for colour in colours]
         hints: set[Hint] = set()
         notes: set[Note] = set()
         for node, digest in zip(component, colours, strict=True):
             node.digest, node.generation = digest, self._generation
+        if recursive:  # an older twin of a reloaded function refers to the newer one
+            self._unrolled.update((self._colour(node, {}, None), node.digest) for node in component)
         for node in component:
             if not _is_reactor(node.obj):
                 hints.update(_perhaps(hint) for hint in node.description.hints if hint.certain)

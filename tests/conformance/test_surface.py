@@ -1172,6 +1172,95 @@ def test_a_reactor_that_gives_another_value_is_marked_and_consumers_are_judged_a
     assert plant.run_reactor(both).ran == ()
 
 
+def test_a_kept_execution_that_needs_what_nobody_sends_any_more_is_no_error(plant):
+    @ReactorFunc
+    def extra(pipe):
+        pipe.send("extra", 5)
+
+    @ReactorFunc
+    def chooses(pipe):
+        value = 0
+        if pipe.read_config_unregistered("use"):
+            value = yield pipe.receive("extra")
+        pipe.send("chosen", value)
+
+    plant.add_reactor([extra, chooses])
+    plant.set_config({"use": True})
+    assert plant.get("chosen") == 5
+    plant.remove_reactor(extra)
+    plant.set_config({"use": False})
+    assert plant.get("chosen") == 0
+
+
+# ---------------------------------------------------------------------- state and code that change meanwhile
+
+
+def test_a_global_that_a_reactor_changes_is_state_and_told_once(plant, module_at):
+    text = """
+        from pyplant import ReactorFunc
+
+        LOG = []
+
+        @ReactorFunc
+        def logs(pipe):
+            LOG.append(1)
+            pipe.send("logged", 1)
+    """
+    module = module_at("logging_reactor", text)
+    with pytest.warns(errors.StateWarning, match="LOG"):
+        plant.run_reactor("logs")
+    assert plant.run_reactor("logs").ran == ()
+    module.LOG.append(2)
+    assert plant.run_reactor("logs").ran == ()
+
+
+def test_code_that_changes_while_it_runs_is_told_and_nothing_is_kept(plant, module_at):
+    text = """
+        from pyplant import ReactorFunc
+
+        def helper():
+            return 1
+
+        @ReactorFunc
+        def replaces(pipe):
+            value = helper()
+            globals()["helper"] = lambda: 2
+            pipe.send("value", value)
+    """
+    module_at("replacing", text)
+    with pytest.warns(errors.PlantWarning):
+        assert plant.get("value") == 1
+    assert plant.get("value") == 2
+    assert plant.run_reactor("replaces").ran == ()
+
+
+def test_a_subreactor_that_only_a_run_can_know_counts(plant, module_at):
+    text = """
+        from pyplant import ReactorFunc, SubreactorFunc
+
+        @SubreactorFunc
+        def part_a(pipe):
+            return 1
+
+        @ReactorFunc
+        def whole(pipe):
+            part = globals()["part_" + pipe.read_config("letter")]
+            pipe.send("whole", (yield from part(pipe)))
+    """
+    import importlib
+
+    module = module_at("dynamic_parts", text)
+    plant.set_config({"letter": "a"})
+    assert plant.get("whole") == 1
+    assert plant.run_reactor("whole").ran == ()
+    module_at("dynamic_parts", text.replace("return 1", "return 2"), load=False)
+    importlib.reload(module)
+    assert plant.get("whole") == 2
+    module_at("dynamic_parts", text, load=False)
+    importlib.reload(module)
+    assert plant.run_reactor("whole").ran == ()
+
+
 # ---------------------------------------------------------------------- options of the plant
 
 
