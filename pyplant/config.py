@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import copy
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pyplant.errors import ConfigChangedError, ConfigError, MissingParameterError, near_misses
 
 __all__ = ["MISSING", "ConfigBase", "ConfigReader", "ConfigValue", "Parameters", "private_copy"]
 
-_READER = "_pyplant_reader"
-_PREFIX = "_pyplant_prefix"
+_VIEW = "_pyplant_view"
 _AUXILIARY = "_pyplant_auxiliary"
-_OWN = frozenset({_READER, _PREFIX, _AUXILIARY, "mark_auxiliary"})
+_OWN = frozenset({_VIEW, _AUXILIARY, "mark_auxiliary"})
+# What they do shows in the values; the code of other special methods counts.
+_CONSTRUCTION = frozenset({"__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__"})
 
 
 class _Missing(Enum):
@@ -97,20 +99,21 @@ class ConfigBase:
         pyplant.errors.ConfigError
             If a single string is given.
         """
-        vars(self).setdefault(_AUXILIARY, set()).update(name_list(names))
+        given = name_list(names)
+        for name in given:
+            _refuse_change(self, name)
+        _attributes(self).setdefault(_AUXILIARY, set()).update(given)
 
     if not TYPE_CHECKING:  # type checkers must see the attributes that users declare
 
         def __getattribute__(self, name):
             """Report the read when this object is a reactor's view."""
-            get = object.__getattribute__
-            attributes = get(self, "__dict__")
-            reader = attributes.get(_READER)
-            if reader is None or name in _OWN or (name.startswith("__") and name != "__dict__"):
-                return get(self, name)
+            view = object.__getattribute__(self, "__dict__").get(_VIEW)
+            if view is None or name in _OWN or (name.startswith("__") and name != "__dict__"):
+                return object.__getattribute__(self, name)
             if name == "__dict__":
-                return {key: getattr(self, key) for key in own_parameters(self)}
-            return _tracked(self, name, reader, attributes[_PREFIX])
+                return {key: getattr(self, key) for key in own_parameters(view.config)}
+            return _tracked(self, name, view)
 
         def __setattr__(self, name, value):
             """Refuse changes when this object is a reactor's view."""
@@ -123,8 +126,21 @@ class ConfigBase:
             object.__delattr__(self, name)
 
 
+class _View(NamedTuple):
+    """What makes a ``ConfigBase`` object a view: whom it shows, and whom it tells."""
+
+    config: ConfigBase
+    reader: ConfigReader
+    prefix: str
+
+
+def _attributes(config: ConfigBase) -> dict[str, Any]:
+    found: dict[str, Any] = object.__getattribute__(config, "__dict__")
+    return found
+
+
 def _refuse_change(config: ConfigBase, name: str) -> None:
-    if _READER in object.__getattribute__(config, "__dict__"):
+    if _VIEW in _attributes(config):
         raise _changed(name)
 
 
@@ -135,28 +151,58 @@ def _changed(name: str) -> ConfigChangedError:
     )
 
 
-def _tracked(config: ConfigBase, name: str, reader: ConfigReader, prefix: str) -> Any:
-    kind = _class_attribute(type(config), name)
-    if isinstance(kind, types.FunctionType | classmethod | staticmethod | property):
-        # Methods see this view as self; their code counts as a parameter of its own.
-        function = kind.fget if isinstance(kind, property) else getattr(kind, "__func__", kind)
-        reader.read(f"{prefix}{name}()", function)
-        return object.__getattribute__(config, name)
-    try:
-        value = object.__getattribute__(config, name)
-    except AttributeError:
+def _tracked(self: ConfigBase, name: str, view: _View) -> Any:
+    """What a reactor gets as ``config.name``."""
+    config, reader, prefix = view
+    kind = _code_behind(config, name)
+    if kind is not None:
+        # It sees the view as self, so what it reads is noted; its code counts as a parameter too.
+        reader.read(f"{prefix}{name}()", _code_value(kind, type(config)))
+        return kind.func(self) if isinstance(kind, cached_property) else object.__getattribute__(self, name)
+    value = _value_behind(config, name)
+    if value is MISSING:
         reader.absent(prefix + name)
-        raise missing_parameter(prefix + name, own_parameters(config)) from None
+        raise missing_parameter(prefix + name, own_parameters(config))
     if isinstance(value, ConfigBase):
         return view_of(value, reader, f"{prefix}{name}.")
     return reader.read(prefix + name, value)
 
 
-def _class_attribute(cls: type, name: str) -> Any:
-    for base in cls.__mro__:
-        if name in vars(base):
-            return vars(base)[name]
-    return MISSING
+_CODE = (types.FunctionType, classmethod, staticmethod, property, cached_property)
+
+
+def _code_behind(config: ConfigBase, name: str) -> Any:
+    """The method or property that ``config.name`` would run, if any."""
+    for base in type(config).__mro__:
+        kind = vars(base).get(name, MISSING)
+        if kind is not MISSING:
+            if not isinstance(kind, _CODE):
+                return None
+            computed = isinstance(kind, property | cached_property)
+            return kind if computed or name not in _attributes(config) else None
+    return None
+
+
+def _value_behind(config: ConfigBase, name: str) -> Any:
+    """The value of an attribute: of the object, a slot, a descriptor or the class."""
+    try:
+        return object.__getattribute__(config, name)
+    except AttributeError:
+        return MISSING
+
+
+def _code_value(kind: Any, cls: type) -> Any:
+    """What stands for the code of a method: the function, with the class where it looks at that."""
+    function: Any
+    if isinstance(kind, property):
+        function = kind.fget
+    elif isinstance(kind, cached_property):
+        function = kind.func
+    else:
+        function = getattr(kind, "__func__", kind)
+    names = getattr(getattr(function, "__code__", None), "co_names", ())
+    sees_class = isinstance(kind, classmethod) or "type" in names or "__class__" in names
+    return types.MethodType(function, cls) if sees_class else function
 
 
 def missing_parameter(name: str, known: Iterable[str]) -> MissingParameterError:
@@ -170,26 +216,44 @@ def missing_parameter(name: str, known: Iterable[str]) -> MissingParameterError:
 
 def own_parameters(config: ConfigBase) -> dict[str, Any]:
     """The parameters of a configuration, those of nested ones not unfolded."""
-    found: dict[str, Any] = {}
+    names: dict[str, None] = {}
     for base in reversed(type(config).__mro__):
         if base not in (object, ConfigBase):
-            for name, value in vars(base).items():
-                callable_kind = isinstance(value, types.FunctionType | classmethod | staticmethod | property)
-                if not (callable_kind or name.startswith(("__", "_abc_"))):
-                    found[name] = value
-    attributes = object.__getattribute__(config, "__dict__")
-    found.update((name, value) for name, value in attributes.items() if name not in _OWN)
-    return found
+            names.update((name, None) for name in vars(base) if not name.startswith(("__", "_abc_")))
+    names.update((name, None) for name in _attributes(config) if name not in _OWN)
+    values = {name: _value_behind(config, name) for name in names if _code_behind(config, name) is None}
+    return {name: value for name, value in values.items() if value is not MISSING}
 
 
 def view_of(config: Any, reader: ConfigReader, prefix: str = "") -> Any:
     """The view of a configuration that reports to ``reader``."""
-    if isinstance(config, ConfigBase):
-        view = copy.copy(config)
-        attributes = object.__getattribute__(view, "__dict__")
-        attributes[_PREFIX], attributes[_READER] = prefix, reader
-        return view
-    return _DictView(config, reader)
+    if not isinstance(config, ConfigBase):
+        return _DictView(config, reader)
+    view = object.__new__(type(config))
+    _attributes(view)[_VIEW] = _View(copy.copy(config), reader, prefix)
+    for name in _special_methods(type(config)):
+        reader.read(f"{prefix}{name}()", _code_value(_code_behind(config, name), type(config)))
+    return view
+
+
+def _special_methods(cls: type) -> list[str]:
+    """Special methods that users wrote: Python runs them without looking them up on the view."""
+    return sorted(
+        {
+            name
+            for base in cls.__mro__
+            if base not in (object, ConfigBase)
+            for name, value in vars(base).items()
+            if name.startswith("__") and name not in _CONSTRUCTION and _is_written(value)
+        }
+    )
+
+
+def _is_written(value: object) -> bool:
+    """Whether a function has source; what dataclasses make follows from the fields."""
+    while isinstance(value, types.FunctionType) and hasattr(value, "__wrapped__"):
+        value = value.__wrapped__
+    return isinstance(value, types.FunctionType) and value.__code__.co_filename != "<string>"
 
 
 class _DictView(Mapping[str, Any]):
@@ -202,26 +266,33 @@ class _DictView(Mapping[str, Any]):
         object.__setattr__(self, "_reader", reader)
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._values:
-            self._reader.absent(name)
-            raise missing_parameter(name, self._values)
-        return self._reader.read(name, self._values[name])
+        values, reader = _behind(self)
+        if name not in values:
+            reader.absent(name)
+            raise missing_parameter(name, values)
+        return reader.read(name, values[name])
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name not in self._values:
-            raise AttributeError(name)
+    def __getattribute__(self, name: str) -> Any:
+        """A parameter, also one that is called like a method of a ``dict``."""
+        values, _ = _behind(self)
+        if name not in values and (name.startswith("__") or name in ("get", "items", "keys", "values")):
+            return object.__getattribute__(self, name)
+        if name not in values and name in _CHANGES:
+            return lambda *args, **kwargs: _refuse(name, *args, **kwargs)
         return self[name]
 
     def __contains__(self, name: object) -> bool:
-        if name in self._values:
-            self._reader.read(str(name), self._values[str(name)])
+        values, reader = _behind(self)
+        if name in values:
+            reader.read(str(name), values[str(name)])
             return True
-        self._reader.absent(str(name))
+        reader.absent(str(name))
         return False
 
     def __iter__(self) -> Iterator[str]:
-        names = sorted(self._values)
-        self._reader.read("*", names)
+        values, reader = _behind(self)
+        names = sorted(values)
+        reader.read("*", names)
         return iter(names)
 
     def __len__(self) -> int:
@@ -230,11 +301,29 @@ class _DictView(Mapping[str, Any]):
     def __setattr__(self, name: str, value: Any) -> None:
         raise _changed(name)
 
-    def __setitem__(self, name: str, value: Any) -> None:
+    __setitem__ = __setattr__
+
+    def __delattr__(self, name: str) -> None:
         raise _changed(name)
 
+    __delitem__ = __delattr__
+
     def __repr__(self) -> str:
-        return f"<config with {len(self._values)} parameters>"
+        return f"<config with {len(_behind(self)[0])} parameters>"
+
+
+_CHANGES = frozenset({"clear", "pop", "popitem", "setdefault", "update"})
+
+
+def _refuse(change: str, *args: Any, **kwargs: Any) -> None:
+    names = [*args[:1], *kwargs]
+    first = names[0] if names else change
+    raise _changed(next(iter(first), change) if isinstance(first, Mapping) else str(first))
+
+
+def _behind(view: _DictView) -> tuple[Mapping[str, Any], ConfigReader]:
+    get = object.__getattribute__
+    return get(view, "_values"), get(view, "_reader")
 
 
 class Parameters:
@@ -272,17 +361,21 @@ class Parameters:
         self._marked.update(name_list(names))
 
     def is_auxiliary(self, name: str) -> bool:
-        """Whether ``name`` is marked, on the plant or in its configuration object."""
-        if name in self._marked:
-            return True
+        """Whether ``name`` is marked, on the plant or in its configuration object.
+
+        Marking a nested configuration marks all of it.
+        """
+        name = name.removesuffix("()")
         config: Any = self.source
-        rest = name
+        if not isinstance(config, ConfigBase):
+            return name in self._marked
+        if _covers(self._marked, name):
+            return True
         while isinstance(config, ConfigBase):
-            attributes = object.__getattribute__(config, "__dict__")
-            if rest in attributes.get(_AUXILIARY, ()):
+            if _covers(_attributes(config).get(_AUXILIARY, ()), name):
                 return True
-            head, _, rest = rest.partition(".")
-            config = attributes.get(head)
+            head, _, name = name.partition(".")
+            config = _value_behind(config, head) if name else None
         return False
 
     def lookup(self, name: str) -> Any:
@@ -291,18 +384,18 @@ class Parameters:
         ``"a.b"`` is ``b`` of the nested configuration ``a``, ``"total()"`` the code of a
         method or property, ``"*"`` the sorted names of a ``dict`` configuration.
         """
-        config = self.source
+        config: Any = self.source
         if not isinstance(config, ConfigBase):
             return sorted(config) if name == "*" else config.get(name, MISSING)
-        value: Any = config
-        for step in name.removesuffix("()").split("."):
-            if not isinstance(value, ConfigBase):
+        *path, last = name.removesuffix("()").split(".")
+        for step in path:
+            config = _value_behind(config, step)
+            if not isinstance(config, ConfigBase):
                 return MISSING
-            if name.endswith("()") and (found := _class_attribute(type(value), step)) is not MISSING:
-                function = found.fget if isinstance(found, property) else getattr(found, "__func__", found)
-                value = function
-            else:
-                value = own_parameters(value).get(step, MISSING)
+        code = _code_behind(config, last)
+        if name.endswith("()"):
+            return MISSING if code is None else _code_value(code, type(config))
+        value = MISSING if code is not None else _value_behind(config, last)
         return MISSING if isinstance(value, ConfigBase) else value
 
     def names(self) -> list[str]:
@@ -323,6 +416,13 @@ class Parameters:
     def view(self, reader: ConfigReader) -> Any:
         """A reactor's view of the configuration."""
         return view_of(self.source, reader)
+
+
+def _covers(marks: Collection[str], name: str) -> bool:
+    """Whether a parameter or a nested configuration that holds it is marked."""
+    while name and name not in marks:
+        name = name.rpartition(".")[0]
+    return bool(name)
 
 
 def name_list(names: Iterable[str]) -> list[str]:

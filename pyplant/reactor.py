@@ -276,8 +276,10 @@ def _check_signature(function: FunctionType) -> bool:
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         message = f"Reactor {function.__qualname__!r} is async; reactors are plain functions or generators."
         raise DefinitionError(message)
-    unwrapped = inspect.unwrap(function)
-    inner = unwrapped if isinstance(unwrapped, FunctionType) else function
+    inner = function
+    if function.__code__.co_flags & inspect.CO_VARARGS:  # a wrapper that hands on what it gets
+        unwrapped = inspect.unwrap(function)
+        inner = unwrapped if isinstance(unwrapped, FunctionType) else function
     code = inner.__code__
     names = code.co_varnames
     positional = names[: code.co_argcount]

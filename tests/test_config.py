@@ -225,7 +225,38 @@ def test_methods_and_properties_count_by_their_code_and_by_what_they_read():
     assert (view.mean, view.total(2), view.fixed(), view.named()) == (1.5, 6, 7, "Config")
     assert diary.reads == ["mean()", "total()", "sizes", "sizes", "total()", "sizes", "fixed()", "named()"]
     for name in ("mean()", "total()", "fixed()", "named()"):
-        assert parameters.lookup(name) is diary.values[name]
+        assert parameters.lookup(name) == diary.values[name]
+
+
+def test_special_methods_count_when_there_is_a_view():
+    class Indexed(Config):
+        def __getitem__(self, name):
+            return getattr(self, name)
+
+    parameters, view, diary = viewed(Indexed())
+    assert view["color"] == "red"
+    assert diary.reads == ["__getitem__()", "color"]
+    assert parameters.lookup("__getitem__()") is Indexed.__getitem__
+
+
+def test_a_method_that_looks_at_its_class_counts_with_the_class():
+    def digests(default):
+        class Looking(ConfigBase):
+            rate = default
+
+            @classmethod
+            def of_class(cls):
+                return cls.rate
+
+            def of_type(self):
+                return type(self).rate
+
+        parameters, view, diary = viewed(Looking())
+        assert (view.of_class(), view.of_type()) == (default, default)
+        return [digest_of(parameters.lookup(name)) for name in diary.reads if name.endswith("()")]
+
+    assert digests(1) == digests(1)
+    assert all(one != two for one, two in zip(digests(1), digests(2), strict=True))
 
 
 def test_methods_of_a_nested_configuration_are_tracked():
@@ -441,6 +472,12 @@ def test_what_was_read_is_what_is_looked_up(one, two, ask):
 @pytest.mark.parametrize("config", [Fields(), SlottedFields(), FrozenFields(), Slotted(), Validated()])
 def test_all_kinds_of_attributes_are_listed(config):
     assert "a" in names_of(config)
+
+
+@pytest.mark.parametrize("config", [Fields(), SlottedFields(), FrozenFields()])
+def test_what_a_dataclass_writes_itself_does_not_count(config):
+    _, _, diary = viewed(config)
+    assert diary.reads == []
 
 
 def test_a_method_of_a_nested_object_is_that_of_its_own_class():

@@ -180,7 +180,8 @@ class Survey(ast.NodeVisitor):
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         base = "." * node.level + (node.module or "")
         for alias in node.names:
-            self.references.add(("m", base) if alias.name == "*" else ("m", base, alias.name))
+            if alias.name == "*":
+                self.references.add(("m", base))
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -210,7 +211,7 @@ class Survey(ast.NodeVisitor):
     def _refer(self, chain: list[str]) -> None:
         root = chain[0]
         if root in self._modules:
-            self.references.add(("m", self._modules[root], *chain[1:]))
+            self.references.add(("m", *self._modules[root], *chain[1:]))
         elif root in self._globals:
             self.references.add(("g", *chain))
 
@@ -227,16 +228,17 @@ def _chain(node: ast.expr) -> list[str] | None:
     return parts[::-1]
 
 
-def _imports(node: FunctionNode) -> Iterator[tuple[str, str]]:
-    """Local names that ``import`` statements of the function bind to modules."""
+def _imports(node: FunctionNode) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Local names that ``import`` statements of the function bind, and to what."""
     for child in ast.walk(node):
         if isinstance(child, ast.Import):
             for alias in child.names:
-                if alias.asname:
-                    yield alias.asname, alias.name
-                else:
-                    top = alias.name.partition(".")[0]
-                    yield top, top
+                top = alias.name.partition(".")[0]
+                yield (alias.asname, (alias.name,)) if alias.asname else (top, (top,))
+        elif isinstance(child, ast.ImportFrom):
+            base = "." * child.level + (child.module or "")
+            for alias in child.names:
+                yield alias.asname or alias.name, (base, alias.name)
 
 
 def _roles(args: ast.arguments) -> tuple[str, set[str], set[str]]:

@@ -1103,7 +1103,7 @@ SHAPES = {
     "a table of two, one way": "def a(): return 1\ndef b(): return 2\nT = [a, b]\ndef main(): return T",
     "a table of two, the other way": "def a(): return 1\ndef b(): return 2\nT = [b, a]\ndef main(): return T",
     "a table that holds main": "T = {}\ndef main(): return T\nT['main'] = main",
-    "a table that holds a circle": "T = {}\ndef main(): return T\ndef a(): return T\nT['main'] = a",
+    "a table that holds a circle": "T = {}\ndef main(): return T\ndef a(): return T, 1\nT['main'] = a",
     "classes that name one another": (
         "class A:\n def f(self): return B()\nclass B:\n def f(self): return A()\ndef main(): return A()"
     ),

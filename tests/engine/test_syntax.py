@@ -162,7 +162,7 @@ def test_globals_are_found_with_their_chains():
 def test_imports_are_found_with_what_is_used_of_them():
     text = (
         "def f():\n import a\n import b.c\n import d.e as g\n from h import i, j as k\n from . import l\n"
-        " from ..m import n\n return a.x, b.c.y, g.z"
+        " from ..m import n, unused\n return a.x, b.c.y, g.z, i(k.l), l.u, lambda: n.v"
     )
     assert survey(text).references == {
         ("m", "a", "x"),
@@ -171,9 +171,9 @@ def test_imports_are_found_with_what_is_used_of_them():
         ("m", "d.e", ""),
         ("m", "d.e", "z"),
         ("m", "h", "i"),
-        ("m", "h", "j"),
-        ("m", ".", "l"),
-        ("m", "..m", "n"),
+        ("m", "h", "j", "l"),
+        ("m", ".", "l", "u"),
+        ("m", "..m", "n", "v"),
     }
 
 

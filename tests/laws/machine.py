@@ -253,6 +253,8 @@ class Laws(RuleBasedStateMachine):
         with self.kernel.watched() as log:
             plant.gc()
             plant.fsck(repair=repair)
+        if repair:
+            self.model.forget_lost()
         self._check_warnings(log.warnings)
         self.check()
 

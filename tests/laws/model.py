@@ -76,6 +76,14 @@ class Model:
         self._kept.clear()
         self.vague = self.incomplete = True
 
+    def forget_lost(self) -> None:
+        """A repair forgot the executions that had lost a value."""
+        self._kept = {
+            key: left
+            for key, entries in self._kept.items()
+            if (left := [kept for kept in entries if all(map(self._is_sound, kept.objects))])
+        }
+
     def keep_only(self, keys: Collection[Key]) -> None:
         """Of the rest nobody knows: it may have been reclaimed."""
         self._kept = {key: kept for key, kept in self._kept.items() if key in keys}
