@@ -215,13 +215,13 @@ class Outlook:
         verdict = self.verdicts[key]
         if verdict.trace is not None:
             return self._keys_of(_inputs(verdict.trace)), []
-        expected = sorted(self._world.predicted[key].receives)
+        expected = self._world.predicted[key]
         nearest = next((reason.trace for reason in verdict.reasons if reason.trace), None)
-        if verdict.certain:
-            sure = sorted(self._world.predicted[key].surely_receives)
-            return self._keys_of(sure), self._keys_of([*expected, *(_inputs(nearest) if nearest else ())])
-        asked = [reason.name for reason in verdict.reasons]
-        return self._keys_of(asked), self._keys_of([*expected, *(_inputs(nearest) if nearest else ())])
+        asked = expected.surely_receives if verdict.certain else [reason.name for reason in verdict.reasons]
+        # Of a name that no code mentions, nobody knows who sends it until somebody has.
+        sure = [name for name in sorted(asked) if self._world.literal_senders(name)]
+        perhaps = [*sorted({*expected.receives, *asked}), *(_inputs(nearest) if nearest else ())]
+        return self._keys_of(sure), self._keys_of(perhaps)
 
     def _keys_of(self, names: Iterable[str]) -> list[str]:
         found: dict[str, None] = {}
