@@ -128,7 +128,7 @@ def check(tree: TraceTree, facts: Facts) -> Demands:
     """Look for a trace that verifies; see :data:`Demands`."""
     if tree.root.leaf is not None:
         return Verdict(tree.root.leaf)
-    nearest: tuple[int, Verdict] = (-1, Verdict(None, (Reason(ReasonKind.NEW),)))
+    nearest: tuple[bool, int, Verdict] = (False, -1, Verdict(None, (Reason(ReasonKind.NEW),)))
     path: list[tuple[int, _Options]] = [(0, tree.root.newest_first())]
     while path:
         depth, options = path[-1]
@@ -143,9 +143,11 @@ def check(tree: TraceTree, facts: Facts) -> Demands:
             if branch.leaf is not None:
                 return Verdict(branch.leaf)
         path.extend((depth + 1, branch.newest_first()) for branch in following)
-        if not following and depth > nearest[0]:
-            nearest = (depth, _mismatch(question, answers, digests))
-    return nearest[1]
+        if not following and (UNKNOWN in digests or depth > nearest[1]):
+            verdict = _mismatch(question, answers, digests)
+            # One that may still verify decides, however far another one got.
+            nearest = max(nearest, (not verdict.certain, depth, verdict), key=lambda found: found[:2])
+    return nearest[2]
 
 
 def _answer(question: Question, facts: Facts) -> Generator[tuple[str, ...], Answer, Answer]:
@@ -185,15 +187,24 @@ def _rank(branch: Branch) -> tuple[int, str]:
 
 def _mismatch(question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer) -> Verdict:
     kind, names = question
-    recorded = next(reversed(answers))  # the answer of the newest trace
-    trace = answers[recorded].newest
-    reasons: list[Reason] = []
-    uncertain: list[Reason] = []
-    for name, old, new in zip(names, recorded, digests, strict=True):
-        if new is UNKNOWN:
-            uncertain.append(Reason(ReasonKind.INPUT_UNKNOWN, name, old, "", trace))
-        elif new != old:
-            reasons.append(Reason(_REASONS[kind], name, old, new or "", trace))
-    if not reasons and not uncertain:  # each digest is known, but not together
-        reasons = [Reason(_REASONS[kind], name, "", "", trace) for name in names]
-    return Verdict(None, tuple(reasons or uncertain), certain=bool(reasons))
+    compatible = (
+        recorded
+        for recorded in reversed(answers)
+        if all(new in (UNKNOWN, old) for old, new in zip(recorded, digests, strict=True))
+    )
+    recorded = next(compatible, None) if UNKNOWN in digests else None
+    if recorded is not None:
+        trace = answers[recorded].newest
+        unknown = [i for i, new in enumerate(digests) if new is UNKNOWN]
+        reasons = [Reason(ReasonKind.INPUT_UNKNOWN, names[i], recorded[i], "", trace) for i in unknown]
+        return Verdict(None, tuple(reasons), certain=False)
+    newest = next(reversed(answers))
+    trace = answers[newest].newest
+    changed = [
+        Reason(_REASONS[kind], name, old, new or "", trace)
+        for name, old, new in zip(names, newest, digests, strict=True)
+        if new is not UNKNOWN and new != old
+    ]
+    # If each digest is known, but not together, all of them are the reason.
+    together = [Reason(_REASONS[kind], name, "", "", trace) for name in names]
+    return Verdict(None, tuple(changed or together))

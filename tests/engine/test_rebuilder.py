@@ -131,6 +131,24 @@ def test_a_changed_input_beside_an_unknown_one_is_certain():
     assert [(reason.kind, reason.name) for reason in verdict.reasons] == [(ReasonKind.INPUT, "b")]
 
 
+def test_a_candidate_that_may_still_verify_leaves_the_verdict_uncertain():
+    further = trace((INGREDIENT, "a", "1"), (PARAMETER, "p", "1"))
+    maybe = trace((FILE, "f", "1"), (INGREDIENT, "b", "2"), number=2)
+    now = Now(parameters={"p": "9"}, files={"f": "1"}, ingredients={"a": "1", "b": UNKNOWN})
+    for traces in ((further, maybe), (maybe, further)):
+        verdict = look(now, *traces)
+        assert not verdict.certain
+        assert [(reason.name, reason.trace) for reason in verdict.reasons] == [("b", maybe)]
+
+
+def test_an_older_answer_that_may_still_fit_leaves_the_verdict_uncertain():
+    fits = trace((INGREDIENT, ("a", "b"), ("1", "3")))
+    newest = trace((INGREDIENT, ("a", "b"), ("1", "2")), number=2)
+    verdict = look(Now(ingredients={"a": UNKNOWN, "b": "3"}), fits, newest)
+    assert not verdict.certain
+    assert [(reason.name, reason.trace) for reason in verdict.reasons] == [("a", fits)]
+
+
 def test_every_changed_input_of_a_group_is_a_reason():
     kept = trace((INGREDIENT, ("a", "b", "c"), ("1", "2", "3")))
     verdict = look(Now(ingredients={"a": "1", "b": "x", "c": "y"}), kept)
