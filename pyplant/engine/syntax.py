@@ -118,7 +118,9 @@ class Survey(ast.NodeVisitor):
         self.hints: set[Hint] = set()
         self.rebound: set[str] = set()
         self._globals = global_names
-        self._modules = dict(_imports(node))
+        self._imported: dict[str, list[tuple[str, ...]]] = {}
+        for name, origin in _imports(node):
+            self._imported.setdefault(name, []).append(origin)
         self._first, self._pipes, self._configs = _roles(node.args)
         self._branches = 0  # that lead to where we are
         for child in node.body if isinstance(node.body, list) else [node.body]:
@@ -210,9 +212,9 @@ class Survey(ast.NodeVisitor):
 
     def _refer(self, chain: list[str]) -> None:
         root = chain[0]
-        if root in self._modules:
-            self.references.add(("m", *self._modules[root], *chain[1:]))
-        elif root in self._globals:
+        for origin in self._imported.get(root, ()):
+            self.references.add(("m", *origin, *chain[1:]))
+        if root in self._globals:
             self.references.add(("g", *chain))
 
 

@@ -177,6 +177,16 @@ def test_imports_are_found_with_what_is_used_of_them():
     }
 
 
+def test_a_name_that_is_imported_twice_may_be_either():
+    text = "def f(x):\n from a import b as i\n x = i(x)\n import c as i\n return i.d(x)"
+    assert survey(text).references == {
+        ("m", "a", "b"),
+        ("m", "a", "b", "d"),
+        ("m", "c"),
+        ("m", "c", "d"),
+    }
+
+
 def test_nonlocal_names_are_rebound():
     assert survey("def f():\n def g():\n  nonlocal a, b\n return g").rebound == {"nonlocal a", "nonlocal b"}
 

@@ -1,0 +1,134 @@
+"""Scripts that measure themselves; each prints its figures as JSON."""
+
+CONFIGURATIONS = {
+    "pyplant": """
+import json, sys, time
+from pyplant import Plant, ReactorFunc, plant, report
+from pyplant.execution import run
+
+@ReactorFunc
+def model(pipe, config):
+    pipe.send("model", config.alpha * 2)
+
+began = time.perf_counter()
+with Plant("plant", progress=False) as plant:
+    total = 0
+    for n in range(int(sys.argv[1])):
+        plant.set_config({"alpha": n})
+        total += plant.get("model")
+print(json.dumps({"seconds": time.perf_counter() - began, "value": total}))
+""",
+    "joblib": """
+import json, sys, time
+import joblib, numpy
+memory = joblib.Memory("cache", verbose=0)
+
+@memory.cache
+def model(alpha):
+    return alpha * 2
+
+began = time.perf_counter()
+total = 0
+for n in range(int(sys.argv[1])):
+    total += model(n)
+print(json.dumps({"seconds": time.perf_counter() - began, "value": total}))
+""",
+}
+
+BIG_ARRAY = """
+import json, os, shutil, sys, time
+import numpy as np
+from pyplant import Plant, ReactorFunc, plant, report
+from pyplant.execution import run
+
+what, megabytes = sys.argv[1], int(sys.argv[2])
+array = np.random.default_rng(1).random((megabytes << 20) // 8) if what in ("send", "save") else None
+syncing = 0.0
+sync = os.fsync
+
+def timed_sync(number):
+    global syncing
+    began = time.perf_counter()
+    sync(number)
+    syncing += time.perf_counter() - began
+
+os.fsync = timed_sync
+
+@ReactorFunc
+def sends(pipe):
+    pipe.send("big", array if array is not None else np.random.default_rng(1).random((megabytes << 20) // 8))
+
+seconds = 0.0
+
+@ReactorFunc
+def receives(pipe):
+    global seconds
+    began = time.perf_counter()
+    big = yield pipe.receive("big")
+    seconds = time.perf_counter() - began
+    pipe.send("some", float(big[0]))
+
+folder = f"plant{megabytes}"
+if what in ("send", "save"):  # on a virtual machine, pages that were never touched cost most
+    with open("scratch", "wb") as stream:
+        stream.write(memoryview(array).cast("B"))
+        stream.flush()
+        sync(stream.fileno())
+    os.unlink("scratch")
+if what == "save":
+    began = time.perf_counter()
+    np.save("array.npy", array)
+    seconds = time.perf_counter() - began
+    os.unlink("array.npy")
+elif what == "send":
+    shutil.rmtree("sent", ignore_errors=True)
+    with Plant("sent", progress=False) as plant:
+        began = time.perf_counter()
+        plant.run_reactor(sends)
+        seconds = time.perf_counter() - began - syncing
+    shutil.rmtree("sent")
+elif what == "receive":
+    with Plant(folder, progress=False) as plant:
+        plant.run_reactor(sends)
+        plant.invalidate("receives")
+        plant.run_reactor(receives)
+else:
+    with Plant(folder, progress=False) as plant:
+        plant.run_reactor(sends)
+    began = time.perf_counter()
+    with Plant(folder, progress=False) as plant:
+        plant.run_reactor(sends)
+    seconds = time.perf_counter() - began
+print(json.dumps({"seconds": seconds}))
+"""
+
+OUT_OF_CORE = """
+import json, resource, sys
+import numpy as np
+from pyplant import Plant, ReactorFunc, specs
+
+phase, megabytes = sys.argv[1], int(sys.argv[2])
+ROWS, COLUMNS = megabytes, (1 << 20) // 8
+
+@ReactorFunc
+def writes(pipe):
+    big = yield pipe.allocate("big", specs.HdfArraySpec, shape=(ROWS, COLUMNS), dtype=np.float64)
+    for row in range(0, ROWS, 16):
+        big[row : row + 16] = np.full((min(16, ROWS - row), COLUMNS), float(row))
+
+@ReactorFunc
+def reduces(pipe):
+    big = yield pipe.receive("big")
+    total = 0.0
+    for row in range(0, ROWS, 16):
+        total += float(big[row : row + 16].sum())
+    pipe.send("total", total)
+
+with Plant("plant", progress=False) as plant:
+    if phase == "write":
+        plant.run_reactor(writes)
+    else:
+        expected = sum(float(row) * min(16, ROWS - row) * COLUMNS for row in range(0, ROWS, 16))
+        assert plant.get("total") == expected
+print(json.dumps({"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+"""
