@@ -22,7 +22,6 @@ from pyplant.engine.origin import package_versions
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.errors import (
     ConfigChangedError,
-    ConfigError,
     DamagedError,
     MissingIngredientError,
     NestedRunError,
@@ -102,7 +101,10 @@ class Plant:
         self._max_size = parse_size(max_size)
         self._executor = _executor(executor)
         self._listeners = Dispatcher()
-        _show_progress(self._listeners, progress)
+        if progress is not False:
+            from pyplant.terminal import follow
+
+            follow(self._listeners, progress)
         self.warehouse = Warehouse(Path(plantDir).absolute(), trust=trust)
         self._finalizer = weakref.finalize(self, self.warehouse.close)
         self._registry = Registry()
@@ -233,7 +235,7 @@ class Plant:
             run = self._begin(definition, keep_going=keep_going)
             must_run = Reason(ReasonKind.FORCED, definition.name) if force else None
             run.scheduler.demand_reactor(definition.key, must_run, silent_runs=True)
-            report = self._carry_out(run, (definition.name,), run.to_the_end)
+            report = self._carry_out(run, (definition.name,), run.to_the_end)()
         if report.errors:
             message = f"{len(report.errors)} reactors failed: {', '.join(report.failed)}"
             raise ExceptionGroup(message, list(report.errors))
@@ -305,13 +307,15 @@ class Plant:
             definitions, self.warehouse, self._fingerprinter, self._parameters, self._function_hash
         )
 
-    def _carry_out(self, run: Run, targets: tuple[str, ...], work: Callable[[], None]) -> RunReport:
+    def _carry_out(
+        self, run: Run, targets: tuple[str, ...], work: Callable[[], None]
+    ) -> Callable[[], RunReport]:
+        """Do the work of a run; returns how to get its report, which few ask for."""
         from pyplant.execution.summary import summarise
 
         self._run = run
         began = time.perf_counter()
         self._listeners.emit(RunStarted(targets))
-        report: RunReport | None = None
         try:
             work()
         finally:
@@ -322,10 +326,12 @@ class Plant:
                 self._failed.pop(key, None)
             self.warehouse.ledger.note_used(run.verified())
             self.warehouse.flush()
-            report = summarise(run, targets, time.perf_counter() - began)
-            self._listeners.emit(RunFinished(report))
+            seconds = time.perf_counter() - began
+            report = summarise(run, targets, seconds) if self._listeners else None
+            if report is not None:
+                self._listeners.emit(RunFinished(report))
         self._bound_history()
-        return report
+        return lambda: summarise(run, targets, seconds) if report is None else report
 
     def _bound_history(self) -> None:
         """Keep history below ``max_size``; looked at once, then whenever much was added."""
@@ -495,17 +501,6 @@ def _executor(executor: Any) -> Executor:
         message = f"executor={executor!r} is not supported by this version; leave it out."
         raise RunError(message)
     return InlineExecutor()
-
-
-def _show_progress(listeners: Dispatcher, progress: bool | str) -> None:  # noqa: FBT001 - public values
-    if progress not in (True, False, "auto"):
-        message = f"progress is True, False or 'auto', not {progress!r}."
-        raise ConfigError(message)
-    if progress is not False:
-        from pyplant.terminal import TerminalProgress, is_terminal
-
-        if progress is True or is_terminal():
-            listeners.add(TerminalProgress())
 
 
 def _check_names(names: tuple[str, ...]) -> None:

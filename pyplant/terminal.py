@@ -6,7 +6,9 @@ import sys
 import time
 from typing import Any
 
+from pyplant.errors import ConfigError
 from pyplant.events import (
+    Dispatcher,
     Event,
     ProgressAdvanced,
     ReactorCached,
@@ -18,7 +20,7 @@ from pyplant.events import (
 )
 from pyplant.report import clean, format_seconds
 
-__all__ = ["TerminalProgress", "is_terminal"]
+__all__ = ["TerminalProgress", "follow", "is_terminal"]
 
 _QUIET = 0.3  # seconds before anything is drawn: short runs leave the terminal alone
 
@@ -28,6 +30,21 @@ def is_terminal() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return sys.stderr.isatty() and not hasattr(shell, "kernel")
+
+
+def follow(listeners: Dispatcher, progress: bool | str) -> None:  # noqa: FBT001 - public values
+    """Draw progress from now on: if ``True``, or if ``"auto"`` and somebody watches.
+
+    Raises
+    ------
+    pyplant.errors.ConfigError
+        If ``progress`` is something else.
+    """
+    if progress not in (True, False, "auto"):
+        message = f"progress is True, False or 'auto', not {progress!r}."
+        raise ConfigError(message)
+    if progress is True or (progress == "auto" and is_terminal()):
+        listeners.add(TerminalProgress())
 
 
 class TerminalProgress:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
 
 from pyplant.engine.hints import Hint, NameKind
 
@@ -44,13 +44,13 @@ class Predicted:
     surely_receives: frozenset[str] = frozenset()
 
 
-def predict(hints: Iterable[Hint], namespace: Mapping[str, Any]) -> Predicted:
-    """Turn the hints of a reactor into names, constants being looked up in its globals."""
+@cache  # a plant asks anew in every run
+def predict(hints: frozenset[Hint]) -> Predicted:
+    """Turn the hints of a reactor into names."""
     names: dict[str, set[str]] = {"sends": set(), "receives": set(), "reads": set(), "surely": set()}
     patterns: set[str] = set()
     open_ended = False
-    for mentioned in hints:
-        hint = mentioned.resolved(namespace)
+    for hint in hints:
         sending = hint.method in _SENDING
         group = "sends" if sending else "reads" if hint.method in _READING else "receives"
         if hint.kind is NameKind.LITERAL:

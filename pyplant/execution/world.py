@@ -91,12 +91,8 @@ class RunWorld:
     @cached_property
     def predicted(self) -> dict[str, Predicted]:
         """What each reactor is expected to send, receive and read."""
-        found: dict[str, Predicted] = {}
-        for key, definition in self.definitions.items():
-            hints = self.fingerprinter.take(definition.function).hints
-            namespace = getattr(definition.function, "__globals__", {})
-            found[key] = predict(hints, namespace)
-        return found
+        take = self.fingerprinter.take
+        return {key: predict(take(definition.function).hints) for key, definition in self.definitions.items()}
 
     @cached_property
     def _senders(self) -> Senders:

@@ -167,11 +167,18 @@ class Files:
     def sizes(self, path: Path) -> dict[str, int]:
         """Names and sizes of the files in a directory; empty if there is none."""
         found: dict[str, int] = {}
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):  # deleted since it was listed
-                    if entry.is_file(follow_symlinks=False):
-                        found[entry.name] = entry.stat(follow_symlinks=False).st_size
+        try:
+            entries = os.scandir(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return found
+        with entries as listed:
+            for entry in listed:
+                try:
+                    info = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # deleted since it was listed
+                if stat.S_ISREG(info.st_mode):
+                    found[entry.name] = info.st_size
         return found
 
     def names(self, path: Path) -> list[str]:

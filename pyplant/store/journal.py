@@ -52,7 +52,7 @@ class Entry:
 
     def payload(self) -> Any:
         """The content, parsed."""
-        return json.loads(self._payload)
+        return json.loads(self._payload.decode())
 
 
 class Journal:

@@ -32,7 +32,7 @@ def hint(method, kind, *text):
 
 def of(folder, text):
     module = load(folder, text)
-    return predict(Fingerprinter().take(module.main).hints, vars(module))
+    return predict(Fingerprinter().take(module.main).hints)
 
 
 def test_literal_names_are_sorted_by_what_is_done_with_them():
@@ -43,7 +43,7 @@ def test_literal_names_are_sorted_by_what_is_done_with_them():
         "read_config": "d",
         "config": "e",
     }
-    found = predict([hint(method, NameKind.LITERAL, name) for method, name in kinds.items()], {})
+    found = predict(frozenset([hint(method, NameKind.LITERAL, name) for method, name in kinds.items()]))
     assert found == Predicted(frozenset("ab"), frozenset("c"), frozenset("de"))
 
 
@@ -64,32 +64,32 @@ def test_constants_are_looked_up(text, namespace):
         module = types.ModuleType("names")
         module.RAW = "raw"
         namespace = {"names": module}
-    assert predict([hint("send", NameKind.REFERENCE, *text)], namespace).sends == {"raw"}
+    assert predict(frozenset([hint("send", NameKind.REFERENCE, *text).resolved(namespace)])).sends == {"raw"}
 
 
 @pytest.mark.parametrize("namespace", [{}, {"NAME": 1}, {"NAME": Names}])
 def test_a_sender_whose_constant_is_no_text_is_open_ended(namespace):
-    found = predict([hint("send", NameKind.REFERENCE, "NAME")], namespace)
+    found = predict(frozenset([hint("send", NameKind.REFERENCE, "NAME").resolved(namespace)]))
     assert found == Predicted(open_ended=True)
 
 
 def test_the_texts_of_an_f_string_are_a_pattern():
-    found = predict([hint("send", NameKind.PATTERN, "a.", "", "_z")], {})
+    found = predict(frozenset([hint("send", NameKind.PATTERN, "a.", "", "_z")]))
     assert found.patterns == (r"a\..*_z",)
     assert not found.open_ended
 
 
 def test_an_f_string_of_values_alone_is_open_ended():
-    assert predict([hint("send", NameKind.PATTERN, "", "")], {}) == Predicted(open_ended=True)
+    assert predict(frozenset([hint("send", NameKind.PATTERN, "", "")])) == Predicted(open_ended=True)
 
 
 def test_a_computed_name_is_open_ended_for_senders_only():
-    assert predict([hint("send", NameKind.DYNAMIC)], {}).open_ended
-    assert predict([hint("receive", NameKind.DYNAMIC)], {}) == Predicted()
+    assert predict(frozenset([hint("send", NameKind.DYNAMIC)])).open_ended
+    assert predict(frozenset([hint("receive", NameKind.DYNAMIC)])) == Predicted()
 
 
 def test_a_parameter_is_known_by_the_first_name_of_its_chain():
-    assert predict([hint("config", NameKind.LITERAL, "model", "depth")], {}).reads == {"model"}
+    assert predict(frozenset([hint("config", NameKind.LITERAL, "model", "depth")])).reads == {"model"}
 
 
 # ------------------------------------------------------------------ from code
