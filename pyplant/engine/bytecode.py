@@ -28,6 +28,7 @@ _DIGESTS: dict[int, tuple[CodeType, str]] = {}
 _EXTENDED_ARG = opmap["EXTENDED_ARG"]
 _LOAD_GLOBAL = opmap["LOAD_GLOBAL"]
 _BY_NAME = {opmap[name] for name in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS") if name in opmap}
+_CONSTANTS = {"LOAD_CONST", "LOAD_SMALL_INT"}
 _REBINDS = {opmap["STORE_GLOBAL"], opmap["DELETE_GLOBAL"]}
 
 
@@ -138,22 +139,27 @@ def scan(code: CodeType) -> tuple[frozenset[tuple[str, ...]], frozenset[Hint]]:
                     continue
             elif chain:
                 references.add(tuple(chain))
-            constants = [*constants[-1:], value] if name == "LOAD_CONST" else constants
-            chain = _start(name, _relative(value, constants) if name == "IMPORT_NAME" else value)
+            if name == "IMPORT_NAME":
+                references.update(_imported(str(value), *constants))
+            constants = [*constants[-1:], value] if name in _CONSTANTS else constants
+            chain = _start(name, value)
     return frozenset(references), frozenset(hints)
 
 
-def _relative(module: object, constants: list[object]) -> str:
-    """A module's name with the dots of a relative import: the level is loaded before the names."""
-    level = constants[0] if len(constants) > 1 else 0
-    return "." * (level if type(level) is int else 0) + str(module)
+def _imported(module: str, level: object = 0, names: object = None) -> Iterator[tuple[str, ...]]:
+    """What an import may bring: the constants before it are its dots and the names it takes."""
+    base = "." * (level if type(level) is int else 0) + module
+    if isinstance(names, tuple) and "*" not in names:
+        yield from (("m", base, str(name)) for name in names)
+        return
+    yield ("m", base)
+    if names is None and "." in module:  # without "as", it binds the package
+        yield ("m", module.partition(".")[0])
 
 
 def _start(name: str, value: object) -> list[str]:
     if name in {"LOAD_GLOBAL", "LOAD_NAME"}:
         return ["g", str(value)]
-    if name == "IMPORT_NAME":
-        return ["m", str(value)]
     if name.startswith("LOAD_FAST") and isinstance(value, str):
         return ["l", value]
     return []

@@ -303,7 +303,7 @@ class Fingerprinter:
                 if type(target) is not Leaf and id(target) not in inside:
                     child = self._nodes[id(target)]
                     notes |= child.notes
-                    if not _is_reactor(target):
+                    if not _is_reactor(target) and node.description.kind is not Kind.MODULE:
                         hints.update(_perhaps(hint) for hint in child.hints)
         shared_hints, shared_notes = frozenset(hints), frozenset(notes)
         for node in component:

@@ -97,6 +97,21 @@ def test_a_scan_finds_chains_of_globals_and_imports():
     assert {("g", "g"), ("g", "h", "i", "j"), ("m", "a.b")} <= references
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("import a", {("m", "a")}),
+        ("import a.b", {("m", "a.b"), ("m", "a")}),
+        ("from a import b, c as d", {("m", "a", "b"), ("m", "a", "c")}),
+        ("from ..a import b", {("m", "..a", "b")}),
+        ("from . import b", {("m", ".", "b")}),
+    ],
+)
+def test_a_scan_finds_what_an_import_takes(text, expected):
+    references, _ = scan(code(f"def f():\n {text}"))
+    assert references == expected
+
+
 def test_a_scan_keeps_the_level_of_a_relative_import():
     references, _ = scan(code("def f():\n from .sub import name\n return name"))
     assert any(reference[:2] == ("m", ".sub") for reference in references)

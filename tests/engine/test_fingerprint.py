@@ -1319,6 +1319,14 @@ def test_the_notes_and_hints_of_helpers_reach_the_reactor(tmp_path):
     }
 
 
+def test_a_module_used_as_a_value_passes_its_notes_but_no_hints(tmp_path):
+    text = "import sys\nME = sys.modules[__name__]\ndef h(pipe): pipe.send('a', 1)\ndef main(): return ME"
+    module = load(tmp_path, text)
+    assert taken(module).hints == frozenset()
+    module.h.__code__ = load(tmp_path, text.replace("1)", "2)")).h.__code__
+    assert taken(module).digest != taken(load(tmp_path, text)).digest
+
+
 def test_an_uncertain_hint_counts_for_the_reactor_itself_only(tmp_path):
     text = "def h(box): box.send('a', 1)\ndef main(p):\n p.send('b', h(p))"
     assert {hint.text for hint in taken(load(tmp_path, text)).hints} == {("b",)}

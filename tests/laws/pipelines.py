@@ -224,5 +224,6 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
         sent += len(outputs)
         reactors.append(Reactor(number, form, body, outputs))
     parameters = dict.fromkeys((*REQUIRED, NESTED, AUXILIARY), 1)
+    parameters["b"] = [1, {"k": 2}]  # what reactors may spoil
     files = dict.fromkeys(FILES, "1")
     return Pipeline(reactors, draw(st.booleans()), first_slots(len(reactors)), parameters, files)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.laws.machine import Laws
@@ -14,8 +14,12 @@ STEPS = 20
 
 
 def law_settings(examples: int, *, derandomize: bool) -> settings:
+    """Twenty steps each; failures are not shrunk, which takes long, but can be replayed by their blob."""
     return settings(
         max_examples=examples,
+        phases=[Phase.generate],
+        report_multiple_bugs=False,
+        print_blob=True,
         stateful_step_count=STEPS,
         deadline=None,
         derandomize=derandomize,
