@@ -23,11 +23,10 @@ import builtins
 import enum
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import repeat
 from operator import is_
 from types import CellType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyplant.engine.digest import digest_bytes, encode
 from pyplant.engine.hints import Hint
@@ -56,8 +55,7 @@ class Kind(enum.Enum):
     VALUE = "value"
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """Something that counts by a text alone: an installed function, a scalar.
 
     Attributes
@@ -76,8 +74,7 @@ class Leaf:
         return f"={digest_bytes(self.text.encode())[:16]}:{self.display or self.text}"
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """A reference to something else.
 
     Attributes
@@ -96,16 +93,14 @@ class Edge:
     target: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """Something the fingerprint does not follow; kept with the trace and shown."""
 
     kind: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(NamedTuple):
     """Names in a namespace, and the objects they stood for: a cheap test for change.
 
     The objects are held, so that none is taken for another that got its address.
@@ -125,8 +120,7 @@ class Watch:
         return all(map(is_, map(self.namespace.get, self.names, repeat(MISSING)), self.objects))
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(NamedTuple):
     """One node of the graph of code and values."""
 
     kind: Kind

@@ -28,9 +28,8 @@ import sys
 import types
 import weakref
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyplant.engine.bytecode import code_digest
 from pyplant.engine.canonical import Code, Node, canonical
@@ -40,8 +39,7 @@ from pyplant.engine.origin import is_user_module, package_name
 __all__ = ["DIGEST_BYTES", "Encoder", "Encoding", "digest_bytes", "encode", "encodes"]
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
+class Encoding(NamedTuple):
     """A value in canonical form.
 
     Attributes

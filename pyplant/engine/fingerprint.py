@@ -22,9 +22,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from types import CodeType, FunctionType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pyplant.engine.bytecode import code_digest
 from pyplant.engine.components import components
@@ -56,8 +55,7 @@ class PartMemo(Protocol):
         """Remember a part."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(NamedTuple):
     """The identity of a function's code.
 
     Attributes
@@ -75,8 +73,7 @@ class Fingerprint:
     notes: frozenset[Note]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What a digest was made of: one node, and its edges by label.
 
     Attributes
@@ -338,7 +335,7 @@ class Fingerprinter:
 
 def _perhaps(hint: Hint) -> Hint:
     """A hint as it counts for code that mentions this one: the call may depend on something."""
-    return replace(hint, always=False) if hint.always else hint
+    return hint._replace(always=False) if hint.always else hint
 
 
 def _is_reactor(obj: Any) -> bool:
@@ -346,8 +343,7 @@ def _is_reactor(obj: Any) -> bool:
     return isinstance(obj, FunctionType) and "__pyplant_reactor__" in obj.__dict__
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """One thing that differs between two fingerprints.
 
     Attributes

@@ -7,10 +7,9 @@ run. A hint is never a truth: names made while a reactor runs work all the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import Enum
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["NAMED_CALLS", "Hint", "NameKind"]
 
@@ -31,8 +30,7 @@ class NameKind(Enum):
     """Anything else."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(NamedTuple):
     """One mention of a name.
 
     Attributes
@@ -75,5 +73,5 @@ class Hint:
             else:
                 value = getattr(value, attribute, None) if isinstance(value, ModuleType | type) else None
         if isinstance(value, str):
-            return replace(self, kind=NameKind.LITERAL, text=(str(value),))
-        return replace(self, kind=NameKind.DYNAMIC, text=())
+            return self._replace(kind=NameKind.LITERAL, text=(str(value),))
+        return self._replace(kind=NameKind.DYNAMIC, text=())

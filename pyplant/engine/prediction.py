@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from pyplant.engine.hints import Hint, NameKind
 
@@ -20,8 +20,7 @@ _SENDING = frozenset({"send", "allocate"})
 _READING = frozenset({"read_config", "config"})
 
 
-@dataclass(frozen=True, slots=True)
-class Predicted:
+class Predicted(NamedTuple):
     """What one reactor is expected to do.
 
     Attributes

@@ -8,9 +8,8 @@ needed any more. The question at which the nearest candidate failed is the expla
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pyplant.engine.trace import Branch, DependencyKind, Question, Trace, TraceTree
 
@@ -36,8 +35,7 @@ class ReasonKind(Enum):
     NO_OUTPUT = "sends nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """One reason to run.
 
     Attributes
@@ -94,8 +92,7 @@ class Facts(Protocol):
         """Digest of a file's content, ``None`` if it cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The outcome of a look-up.
 
     Attributes

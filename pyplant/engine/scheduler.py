@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pyplant.engine.rebuilder import Answer, Demands, Reason, ReasonKind, Verdict
 from pyplant.engine.trace import DependencyKind, Trace
@@ -105,15 +105,13 @@ class Task:
         self.state = state
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """Start executing a reactor."""
 
     task: Task
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(NamedTuple):
     """Go on with a reactor: hand it these ingredients, in this order."""
 
     task: Task

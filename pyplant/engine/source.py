@@ -17,9 +17,8 @@ import gc
 import linecache
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyplant.engine.bytecode import code_digest, nested, read_names, scan
 from pyplant.engine.hints import Hint
@@ -31,8 +30,7 @@ _TEXT_LIMIT = 20_000  # characters of source kept for showing differences
 _VERSIONS = 4  # texts kept of one file
 
 
-@dataclass(frozen=True, slots=True)
-class CodePart:
+class CodePart(NamedTuple):
     """What one code object contributes, all that it refers to left aside.
 
     Attributes

@@ -9,10 +9,10 @@ look-up costs the number of dependencies, however many versions are kept.
 from __future__ import annotations
 
 from base64 import b85decode, b85encode
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pyplant.engine.describe import Note
 from pyplant.ingredient import Ingredient
@@ -41,8 +41,7 @@ Question = tuple[DependencyKind, tuple[str, ...]]
 """What a reactor asked for at some point: the kind, and the names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dependency:
+class Dependency(NamedTuple):
     """One question that a reactor asked, and the digests of the answer."""
 
     kind: DependencyKind
@@ -55,8 +54,7 @@ class Dependency:
         return self.kind, self.names
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """One finished execution of a reactor.
 
     Attributes
@@ -92,9 +90,9 @@ class Trace:
     seconds: float = 0.0
     finished: float = 0.0
     host: str = ""
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = MappingProxyType({})
     notes: frozenset[Note] = frozenset()
-    shown: dict[str, str] = field(default_factory=dict)
+    shown: Mapping[str, str] = MappingProxyType({})
 
     @property
     def rank(self) -> tuple[int, str]:
@@ -121,9 +119,9 @@ class Trace:
             "s": round(self.seconds, 6),
             "t": round(self.finished, 3),
             "h": self.host,
-            "v": self.versions,
+            "v": dict(self.versions),
             "n": sorted([note.kind, note.text] for note in self.notes),
-            "p": self.shown,
+            "p": dict(self.shown),
         }
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pyplant.engine.scheduler import Task
 from pyplant.execution.worker import Execution, Finished, Needs
@@ -12,8 +12,7 @@ from pyplant.execution.worker import Execution, Finished, Needs
 __all__ = ["Executor", "Failed", "InlineExecutor", "Job", "Outcome"]
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """The reactor raised."""
 
     error: BaseException

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -304,7 +303,7 @@ class Run:
         fingerprint = self._settled_fingerprint(task, name)
         if fingerprint is None:
             return None
-        trace = replace(trace, fingerprint=fingerprint.digest, notes=fingerprint.notes)
+        trace = trace._replace(fingerprint=fingerprint.digest, notes=fingerprint.notes)
         try:
             self._warehouse.ledger.put_records(self._world.fingerprinter.new_records(fingerprint.digest))
             return self._warehouse.commit(trace)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyplant.engine.commands import Receive, Unyielded
 from pyplant.errors import NotYieldedError, RunError
@@ -16,15 +15,13 @@ from pyplant.reactor import Definition, active
 __all__ = ["Execution", "Finished", "Needs"]
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(NamedTuple):
     """The reactor sleeps until these ingredients exist."""
 
     command: Receive
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """The reactor has returned; this is what it did, and its own time in seconds."""
 
     record: ExecutionRecord

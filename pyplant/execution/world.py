@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -68,7 +67,7 @@ class RunWorld:
         if self._function_hash is None:
             return fingerprint
         text = str(self._function_hash(function))
-        return replace(fingerprint, digest=digest_bytes(b"function_hash", text.encode()))
+        return fingerprint._replace(digest=digest_bytes(b"function_hash", text.encode()))
 
     def check(self, key: str) -> Demands | Verdict:
         """Look for a trace that verifies."""

@@ -14,9 +14,8 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from blake3 import blake3
 
@@ -30,8 +29,7 @@ _PIECE = 1 << 24  # bytes read at once
 _LONGEST = 1 << 26  # bytes; what is longer was not written by us
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of the journal.
 
     Attributes
@@ -42,17 +40,19 @@ class Entry:
         What it is about; no spaces.
     number, writer
         Its place among all lines.
+    data
+        The content, as JSON.
     """
 
     kind: str
     key: str
     number: int
     writer: str
-    _payload: bytes
+    data: bytes
 
     def payload(self) -> Any:
         """The content, parsed."""
-        return json.loads(self._payload.decode())
+        return json.loads(self.data.decode())
 
 
 class Journal:

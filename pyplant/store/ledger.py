@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from pyplant.engine.digest import digest_bytes
@@ -200,7 +199,7 @@ class Ledger:
         entry = self._journal.append("t", f"{trace.fingerprint}.{group}", trace.to_json())
         self._journal.flush(sync=sync)
         self._parse(trace.fingerprint)
-        numbered = replace(trace, number=entry.number, writer=entry.writer)
+        numbered = trace._replace(number=entry.number, writer=entry.writer)
         self._groups[_rank(entry)] = group
         self._note_recent(group, _rank(entry))
         self._last[trace.reactor] = numbered
