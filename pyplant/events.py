@@ -1,4 +1,4 @@
-"""What happens during a run, as frozen objects handed to listeners.
+"""What happens during a run, as immutable objects handed to listeners.
 
 The engine never prints: the log, the terminal's progress and the notebook's graph are
 listeners. A listener is any callable that takes one event; what it raises is logged and
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = [
     "Dispatcher",
@@ -34,58 +33,46 @@ __all__ = [
 _log = logging.getLogger("pyplant")
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Root of all events."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunStarted(Event):
+class RunStarted(NamedTuple):
     """A run begins; ``targets`` are the reactors or ingredients asked for."""
 
     targets: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RunFinished(Event):
+class RunFinished(NamedTuple):
     """A run has ended; ``report`` is its :class:`~pyplant.report.RunReport`."""
 
     report: Any
 
 
-@dataclass(frozen=True, slots=True)
-class ReactorStarted(Event):
+class ReactorStarted(NamedTuple):
     """A reactor begins to execute, for these typed reasons."""
 
     reactor: str
     reasons: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ReactorWaiting(Event):
+class ReactorWaiting(NamedTuple):
     """A reactor sleeps until these ingredients exist."""
 
     reactor: str
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReactorResumed(Event):
+class ReactorResumed(NamedTuple):
     """A reactor goes on with what it waited for."""
 
     reactor: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReactorCached(Event):
+class ReactorCached(NamedTuple):
     """A reactor need not run; ``seconds`` is what its kept execution took."""
 
     reactor: str
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class ReactorFinished(Event):
+class ReactorFinished(NamedTuple):
     """A reactor has executed in ``seconds`` of its own time."""
 
     reactor: str
@@ -93,32 +80,28 @@ class ReactorFinished(Event):
     kept: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ReactorFailed(Event):
+class ReactorFailed(NamedTuple):
     """A reactor raised ``error``."""
 
     reactor: str
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class SubreactorEntered(Event):
+class SubreactorEntered(NamedTuple):
     """A reactor calls a subreactor."""
 
     reactor: str
     subreactor: str
 
 
-@dataclass(frozen=True, slots=True)
-class SubreactorLeft(Event):
+class SubreactorLeft(NamedTuple):
     """A subreactor returned to its reactor."""
 
     reactor: str
     subreactor: str
 
 
-@dataclass(frozen=True, slots=True)
-class IngredientSent(Event):
+class IngredientSent(NamedTuple):
     """A reactor sent an ingredient of ``size`` bytes; others see it when the reactor ends."""
 
     reactor: str
@@ -127,16 +110,14 @@ class IngredientSent(Event):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class IngredientReceived(Event):
+class IngredientReceived(NamedTuple):
     """A reactor was handed the value of an ingredient."""
 
     reactor: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProgressAdvanced(Event):
+class ProgressAdvanced(NamedTuple):
     """A loop under ``pipe.progress`` has done ``done`` of ``total`` (``None``: unknown)."""
 
     reactor: str
@@ -144,6 +125,23 @@ class ProgressAdvanced(Event):
     done: int
     total: int | None
 
+
+Event = (
+    RunStarted
+    | RunFinished
+    | ReactorStarted
+    | ReactorWaiting
+    | ReactorResumed
+    | ReactorCached
+    | ReactorFinished
+    | ReactorFailed
+    | SubreactorEntered
+    | SubreactorLeft
+    | IngredientSent
+    | IngredientReceived
+    | ProgressAdvanced
+)
+"""Any of them; tell them apart by class."""
 
 Listener = Callable[[Event], object]
 

@@ -1,7 +1,7 @@
 """What happens during a run, handed to listeners."""
 
-import dataclasses
 import logging
+from typing import get_args
 
 import pytest
 
@@ -9,19 +9,20 @@ from pyplant import events
 from pyplant.events import Dispatcher, Event, ReactorResumed, RunStarted
 
 
-def test_every_event_is_public_frozen_and_slotted():
-    kinds = [value for value in vars(events).values() if isinstance(value, type) and issubclass(value, Event)]
+def test_every_event_is_public():
+    kinds = get_args(Event)
     assert len(kinds) > 10
-    for kind in kinds:
-        assert kind.__name__ in events.__all__
-        assert dataclasses.is_dataclass(kind)
-        assert kind.__dataclass_params__.frozen
-        assert "__slots__" in vars(kind)
+    assert {kind.__name__ for kind in kinds} < set(events.__all__)
+    classes = {
+        value for value in vars(events).values() if isinstance(value, type) and hasattr(value, "_fields")
+    }
+    assert classes == set(kinds)
 
 
 def test_an_event_cannot_be_changed():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        RunStarted(("a",)).targets = ()
+    for change in (lambda event: setattr(event, "targets", ()), lambda event: setattr(event, "other", 1)):
+        with pytest.raises(AttributeError):
+            change(RunStarted(("a",)))
 
 
 def test_listeners_are_told_in_the_order_they_were_added():
