@@ -47,6 +47,10 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import logging
 
 __all__ = [
     "ConfigChangedError",
@@ -228,6 +232,13 @@ def near_misses(name: str, known: Iterable[str]) -> list[str]:
     from difflib import get_close_matches  # slow to load
 
     return get_close_matches(name, list(known), n=3, cutoff=0.7)
+
+
+def logger() -> logging.Logger:
+    """The logger of the library."""
+    import logging  # slow to load, and most sessions log nothing
+
+    return logging.getLogger("pyplant")
 
 
 def warn(category: type[PlantWarning], message: str) -> None:

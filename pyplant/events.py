@@ -7,9 +7,10 @@ never reaches the run.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+from pyplant.errors import logger
 
 __all__ = [
     "Dispatcher",
@@ -29,8 +30,6 @@ __all__ = [
     "SubreactorEntered",
     "SubreactorLeft",
 ]
-
-_log = logging.getLogger("pyplant")
 
 
 class RunStarted(NamedTuple):
@@ -171,4 +170,4 @@ class Dispatcher:
             try:
                 listener(event)
             except Exception:  # noqa: BLE001 - whatever a listener does, the run goes on
-                _log.exception("The listener %r failed on %s.", listener, type(event).__name__)
+                logger().exception("The listener %r failed on %s.", listener, type(event).__name__)

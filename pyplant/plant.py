@@ -5,7 +5,6 @@ What only some calls need is imported by them, so that ``import pyplant`` stays 
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -28,6 +27,7 @@ from pyplant.errors import (
     PlantDirError,
     RunError,
     StaleWarning,
+    logger,
     warn,
 )
 from pyplant.events import Dispatcher, Listener, RunFinished, RunStarted
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Plant"]
 
-_log = logging.getLogger("pyplant")
 _Reactor = Callable[..., Any] | str
 
 
@@ -367,7 +366,7 @@ class Plant:
             try:
                 value = self.warehouse.load(ingredient) if ingredient is not None else None
             except DamagedError as error:
-                _log.info("%s", error)
+                logger().info("%s", error)
                 continue
             if trace is not verified:
                 warn(

@@ -69,6 +69,9 @@ def canonical(
     name
         Tells functions and classes apart as far as that is possible without their digests.
     """
+    first = nodes[0]
+    if len(nodes) == 1 and not first.unordered and all(type(part) is bytes for part in first.parts):
+        return b"".join(first.parts), ()  # type: ignore[arg-type] # a scalar, as most parameters are
     found = _Canonical(nodes, digest)
     if not any(node.unordered for node in nodes):
         found.number_code(found.preorder(0))

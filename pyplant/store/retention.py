@@ -19,7 +19,6 @@ outlives its file's name, and a missing object is computed again.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import time
@@ -28,7 +27,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyplant.engine.trace import Trace
-from pyplant.errors import ConfigError
+from pyplant.errors import ConfigError, logger
 from pyplant.store.files import Files
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import is_object_name, scratch_name
@@ -40,7 +39,6 @@ GRACE = 7 * 86400.0
 """Seconds for which something unused is left alone."""
 
 _OWNERLESS = 86400.0  # seconds after which what no result names has no owner
-_log = logging.getLogger("pyplant")
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
 _BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
@@ -149,7 +147,7 @@ def collect(
     try:
         return _Collector(warehouse, now).history(max_size, grace)
     except OSError as error:
-        _log.warning("Old results in %s could not be removed: %s", warehouse.root, error)
+        logger().warning("Old results in %s could not be removed: %s", warehouse.root, error)
         return Collection(kept=stored_bytes(warehouse.ledger.traces()))
 
 

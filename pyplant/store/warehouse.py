@@ -8,7 +8,6 @@ outputs of one execution, or none.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pyplant.errors import (
     DamageWarning,
     NotAllocatedError,
     UnsavableError,
+    logger,
     warn,
 )
 from pyplant.ingredient import Ingredient
@@ -36,7 +36,6 @@ __all__ = ["Allocation", "TypeLike", "Warehouse"]
 
 TypeLike = "Ingredient.Type | type[IngredientSpec] | IngredientSpec | str | None"
 
-_log = logging.getLogger("pyplant")
 _SYNC_AFTER = 1.0  # seconds of work that a power cut may cost
 
 
@@ -256,7 +255,7 @@ class Warehouse:
         try:
             self.journal.close()
         except OSError as error:
-            _log.warning("The end of the journal in %s could not be written: %s", self.root, error)
+            logger().warning("The end of the journal in %s could not be written: %s", self.root, error)
         self.objects.clear_scratch()
 
 

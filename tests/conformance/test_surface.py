@@ -1,7 +1,6 @@
 """Every call of the public surface, end to end, as its users see it."""
 
 import builtins
-import dataclasses
 import gc
 import inspect
 import threading
@@ -1023,7 +1022,7 @@ def test_listeners_hear_frozen_events_in_order(plant):
     assert kinds[-1] == "RunFinished"
     assert kinds.index("ReactorWaiting") < kinds.index("ReactorResumed") < kinds.index("IngredientReceived")
     assert {"ReactorStarted", "ReactorFinished", "IngredientSent"} <= set(kinds)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         seen[0].targets = ()
     assert seen[-1].report.ran == ("numbers", "ordered")
     seen.clear()
