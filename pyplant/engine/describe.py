@@ -186,6 +186,21 @@ class Describer:
             return self._module(obj)
         return self._value(obj)
 
+    def _distinctly(self, obj: Any) -> str:
+        """Tells code in a set apart by what it says and refers to, before its digest is known."""
+        description = self(obj)
+        parts = [description.local]
+        for edge in description.edges:
+            target = edge.target
+            if type(target) is Leaf:
+                said = target.text.encode()
+            elif isinstance(target, FunctionType | type | ModuleType):
+                said = self(target).local
+            else:
+                said = encode(target).data
+            parts.append(edge.label.encode() + b"=" + said)
+        return digest_bytes(*parts)
+
     # ------------------------------------------------------------------ functions
 
     def _function(self, function: FunctionType) -> Description:
@@ -354,7 +369,7 @@ class Describer:
         )
 
     def _value(self, value: Any) -> Description:
-        encoding = encode(value)
+        encoding = encode(value, self._distinctly)
         edges = tuple(Edge(f"{i:06}", "", "", target) for i, target in enumerate(encoding.edges))
         name = type(value).__qualname__
         if isinstance(value, types.BuiltinFunctionType):
@@ -368,7 +383,7 @@ class Describer:
             encoding.data,
             edges,
             (),
-            None if _immutable(value) else lambda: encode(value) == encoding,
+            None if _immutable(value) else lambda: encode(value, self._distinctly) == encoding,
             notes=notes,
             text=shorten(value),
         )

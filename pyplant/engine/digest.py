@@ -31,7 +31,6 @@ from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Any, NamedTuple
 
-from pyplant.engine.bytecode import code_digest
 from pyplant.engine.canonical import Code, Node, canonical
 from pyplant.engine.hashing import DIGEST_BYTES, digest_bytes
 from pyplant.engine.origin import is_user_module, package_name
@@ -78,11 +77,20 @@ def encodes(*type_names: str) -> Callable[[_Handler], _Handler]:
     return register
 
 
-def encode(value: Any) -> Encoding:
-    """Encode ``value``; never raises for what cannot be encoded, see :attr:`Encoding.opaque`."""
+def encode(value: Any, name: Callable[[Any], str] | None = None) -> Encoding:
+    """Encode ``value``; never raises for what cannot be encoded, see :attr:`Encoding.opaque`.
+
+    Parameters
+    ----------
+    value
+        Anything.
+    name
+        Tells functions and classes apart, which gives those in a set an order; as good as
+        their digests, or as near as can be known.
+    """
     encoder = Encoder()
     encoder.item(value)
-    return encoder.result()
+    return encoder.result(name)
 
 
 class Encoder:
@@ -102,12 +110,12 @@ class Encoder:
         self._pending: list[Node] = []
         self._opaque: list[str] = []
 
-    def result(self) -> Encoding:
-        """What was collected."""
+    def result(self, name: Callable[[Any], str] | None = None) -> Encoding:
+        """What was collected; see :func:`encode`."""
         while self._pending:
             self._current = node = self._pending.pop()
             self._dispatch(node.obj, type(node.obj))
-        data, edges = canonical(self._nodes, digest_bytes, _provisional_name)
+        data, edges = canonical(self._nodes, digest_bytes, name or _plain_name)
         return Encoding(data, edges, tuple(sorted(self._opaque)))
 
     # ---------------------------------------------------------------- for handlers
@@ -260,25 +268,26 @@ class Encoder:
             self.item(state)
 
 
-def _provisional_name(obj: Any) -> str:
-    """Tells code apart by its instructions, for want of anything better so far."""
-    if isinstance(obj, types.FunctionType):
-        return code_digest(obj.__code__)
-    if not isinstance(obj, type):
-        return str(getattr(obj, "__qualname__", None) or getattr(obj, "__name__", type(obj).__name__))
-    home = sys.modules.get(obj.__module__)
-    if home is not None and not is_user_module(home):
-        return f"{package_name(obj.__module__)}:{obj.__qualname__}"
-    inside = (
-        f"{key} {code_digest(value.__code__)}"
-        for key, value in vars(obj).items()
-        if hasattr(value, "__code__")
-    )
-    scalars = (
-        f"{key} {value!r}" for key, value in vars(obj).items() if type(value) in {int, float, bool, str}
-    )
-    skipped = ("__module__", "__qualname__", "__doc__", "__firstlineno__")
-    return ";".join([*inside, *(text for text in sorted(scalars) if not text.startswith(skipped))])
+def _plain_name(obj: Any) -> str:
+    return str(getattr(obj, "__qualname__", None) or getattr(obj, "__name__", type(obj).__name__))
+
+
+@encodes(
+    *(
+        f"{module}.{system}Path"
+        for module in ("pathlib", "pathlib._local")
+        for system in ("Posix", "Windows")
+    ),
+    *(
+        f"{module}.Pure{system}Path"
+        for module in ("pathlib", "pathlib._local")
+        for system in ("Posix", "Windows")
+    ),
+)
+def _encode_path(path: Any, encoder: Encoder) -> None:
+    """A path by its text; its class lives in another module from Python 3.13 on."""
+    encoder.tag(type(path).__qualname__)
+    encoder.item(str(path))
 
 
 def _is_global(value: Any, name: str) -> bool:

@@ -194,7 +194,7 @@ class Fingerprinter:
 
     def digest(self, value: Any) -> tuple[str, frozenset[Note]]:
         """The digest of any value, functions and classes in it counting by their code."""
-        encoding = encode(value)
+        encoding = encode(value, lambda code: self.take(code).digest)
         notes = {Note("opaque", text) for text in encoding.opaque}
         parts = [encoding.data]
         for target in encoding.edges:

@@ -50,7 +50,21 @@ _IGNORED = frozenset(
         "_abc_impl",
     ]
 )
+_OF_TYPING = frozenset(  # what protocols and typed dictionaries keep of themselves, by version
+    [
+        "_is_protocol",
+        "_is_runtime_protocol",
+        "__protocol_attrs__",
+        "__callable_proto_members_only__",
+        "__non_callable_proto_members__",
+        "__readonly_keys__",
+        "__mutable_keys__",
+        "__extra_items__",
+        "__closed__",
+    ]
+)
 _GENERATED = ("<string>", "<attrs generated")
+_MARKS = ("__dataclass_fields__", "__attrs_attrs__", "_fields")
 _OPTIONS = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")  # those that every version has
 
 
@@ -64,13 +78,15 @@ def members(cls: type) -> Iterator[tuple[str, Any]]:
     if issubclass(cls, enum.Enum):
         yield from _enum_members(cls)
         return
-    generated = any(mark in vars(cls) for mark in ("__dataclass_fields__", "__attrs_attrs__", "_fields"))
+    of_typing = type(cls).__module__ == "typing"
+    generated = of_typing or any(mark in vars(cls) for mark in _MARKS)
+    ignored = _IGNORED | _OF_TYPING if of_typing else _IGNORED
     for key, value in vars(cls).items():
         if key == "__dataclass_fields__":
             yield key, [_field(field) for field in value.values()]
         elif key == "__dataclass_params__":
             yield key, [getattr(value, option) for option in _OPTIONS]
-        elif key not in _IGNORED and not (generated and _is_generated(key, value)):
+        elif key not in ignored and not (generated and _is_generated(key, value)):
             yield key, _unwrapped(value)
     yield "annotated names", list(vars(cls).get("__annotations__", ()))
 
@@ -93,8 +109,10 @@ def _enum_members(cls: type[enum.Enum]) -> Iterator[tuple[str, Any]]:
 
 
 def _is_generated(key: str, value: Any) -> bool:
-    if isinstance(value, classmethod):
+    if isinstance(value, classmethod | staticmethod):
         value = value.__func__
+    if type(value).__name__ == "_tuplegetter":
+        return True
     if not isinstance(value, FunctionType):
         return False
     filename = value.__code__.co_filename
