@@ -125,7 +125,7 @@ def comments_count(patch: MonkeyPatch) -> None:
 
     def textual(code: Any, text: Any, node: Any) -> Any:
         part = from_source(code, text, node)
-        return dataclasses.replace(part, digest=part.text)
+        return part._replace(digest=part.text)
 
     patch.setattr(source.Sources, "_from_source", staticmethod(textual))
 
