@@ -92,7 +92,10 @@ class RunWorld:
     def predicted(self) -> dict[str, Predicted]:
         """What each reactor is expected to send, receive and read."""
         take = self.fingerprinter.take
-        return {key: predict(take(definition.function).hints) for key, definition in self.definitions.items()}
+        with paused_collector():
+            return {
+                key: predict(take(definition.function).hints) for key, definition in self.definitions.items()
+            }
 
     @cached_property
     def _senders(self) -> Senders:
