@@ -6,21 +6,27 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["paused_collector"]
+__all__ = ["collector"]
 
 
 @contextmanager
-def paused_collector() -> Iterator[None]:
-    """Collect no garbage meanwhile; for stretches that run no code of the user.
+def collector(*, enabled: bool) -> Iterator[None]:
+    """Have garbage collected meanwhile, or not; afterwards it is as before.
 
     Judging thousands of reactors makes many small objects that live as long as the run.
     The collector would look at all of them again and again: a third of the time of a run
-    of 10,000 reactors that are up to date.
+    of 10,000 reactors that are up to date. So it rests, except while user code runs.
     """
-    enabled = gc.isenabled()
-    gc.disable()
+    before = gc.isenabled()
+    _set(enabled=enabled)
     try:
         yield
     finally:
-        if enabled:
-            gc.enable()
+        _set(enabled=before)
+
+
+def _set(*, enabled: bool) -> None:
+    if enabled:
+        gc.enable()
+    else:
+        gc.disable()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pyplant.collector import paused_collector
+from pyplant.collector import collector
 from pyplant.config import ConfigBase, Parameters
 from pyplant.engine.digest import Encoder, encodes
 from pyplant.engine.fingerprint import Fingerprinter
@@ -295,7 +295,7 @@ class Plant:
                 f"The plant in {self.directory} is closed; open it again with Plant({str(self.directory)!r})."
             )
             raise PlantDirError(message)
-        with paused_collector():
+        with collector(enabled=False):
             self.warehouse.ledger.refresh()
         self._fingerprinter.user_code_ran()
         self._fingerprinter.add_state(self.warehouse.ledger.state)
@@ -316,7 +316,8 @@ class Plant:
         began = time.perf_counter()
         self._listeners.emit(RunStarted(targets))
         try:
-            work()
+            with collector(enabled=False):
+                work()
         finally:
             self._run = None
             for key, error in run.errors.items():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-from pyplant.collector import paused_collector
+from pyplant.collector import collector
 from pyplant.config import private_copy
 from pyplant.engine.describe import Kind, Note
 from pyplant.engine.fingerprint import Fingerprint, differences
@@ -104,6 +105,7 @@ class Run:
         self._in_memory: dict[str, Any] = {}
         self._reported: set[str] = set()
         self._made_again: set[str] = set()
+        self._collects = gc.isenabled()
 
     # ------------------------------------------------------------------ the loop
 
@@ -125,7 +127,9 @@ class Run:
                     self._executor.submit(job)
                     under_way += 1
                 elif under_way:
-                    self._conclude(*self._executor.collect())
+                    with collector(enabled=self._collects):
+                        done = self._executor.collect()
+                    self._conclude(*done)
                     under_way -= 1
                 elif self.scheduler.is_done() or self.errors:
                     break
@@ -149,7 +153,6 @@ class Run:
 
     # ------------------------------------------------------------------ actions
 
-    @paused_collector()
     def _next_job(self) -> Job | None:
         """The next step of a reactor; ``None`` when there is nothing to do for now."""
         while (action := self.scheduler.next()) is not None:
@@ -232,7 +235,6 @@ class Run:
 
     # ------------------------------------------------------------------ outcomes
 
-    @paused_collector()
     def _conclude(self, job: Job, outcome: Outcome) -> None:
         self._world.fingerprinter.user_code_ran()
         name = job.execution.definition.name

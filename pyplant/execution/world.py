@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from pyplant.collector import paused_collector
 from pyplant.config import MISSING, Parameters
 from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import Fingerprint, Fingerprinter, Record
@@ -92,10 +91,7 @@ class RunWorld:
     def predicted(self) -> dict[str, Predicted]:
         """What each reactor is expected to send, receive and read."""
         take = self.fingerprinter.take
-        with paused_collector():
-            return {
-                key: predict(take(definition.function).hints) for key, definition in self.definitions.items()
-            }
+        return {key: predict(take(definition.function).hints) for key, definition in self.definitions.items()}
 
     @cached_property
     def _senders(self) -> Senders:
