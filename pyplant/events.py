@@ -19,6 +19,7 @@ __all__ = [
     "IngredientSent",
     "Listener",
     "ProgressAdvanced",
+    "ReactorBlocked",
     "ReactorCached",
     "ReactorFailed",
     "ReactorFinished",
@@ -49,6 +50,18 @@ class ReactorStarted(NamedTuple):
 
     reactor: str
     reasons: tuple[Any, ...] = ()
+
+
+class ReactorBlocked(NamedTuple):
+    """A reactor was to start, and another process is executing it.
+
+    Told again while that lasts. ``owner`` says who does, as in ``"kernel 4711 on host a"``,
+    and ``since`` since when, in seconds since the epoch by the clock of that machine.
+    """
+
+    reactor: str
+    owner: str
+    since: float
 
 
 class ReactorWaiting(NamedTuple):
@@ -129,6 +142,7 @@ Event = (
     RunStarted
     | RunFinished
     | ReactorStarted
+    | ReactorBlocked
     | ReactorWaiting
     | ReactorResumed
     | ReactorCached

@@ -36,7 +36,6 @@ from pyplant.execution.run import Run
 from pyplant.execution.world import RunWorld
 from pyplant.reactor import Definition, active, sources
 from pyplant.registry import Registry
-from pyplant.store.retention import Collection, collect, parse_size
 from pyplant.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 
     from pyplant.report import Explanation, History, Plan, RunReport, Status
     from pyplant.store.fsck import Audit
+    from pyplant.store.retention import Collection
 
 __all__ = ["Plant"]
 
@@ -97,6 +97,8 @@ class Plant:
         progress: bool | str = "auto",
         track_packages: Iterable[str] = (),
     ) -> None:
+        from pyplant.store.retention import parse_size
+
         self._max_size = parse_size(max_size)
         self._executor = _executor(executor)
         self._listeners = Dispatcher()
@@ -336,6 +338,8 @@ class Plant:
     def _bound_history(self) -> None:
         """Keep history below ``max_size``; looked at once, then whenever much was added."""
         if self.warehouse.grown > self._look_at:
+            from pyplant.store.retention import collect
+
             collect(self.warehouse, self._max_size, only_if_needed=True)
             self.warehouse.grown, self._look_at = 0, self._max_size // 100
 
@@ -462,6 +466,8 @@ class Plant:
 
     def gc(self) -> Collection:
         """Reclaim space: what nothing names any more, and history beyond ``max_size``."""
+        from pyplant.store.retention import collect
+
         with self._lock:
             self._world()
             return collect(self.warehouse, self._max_size)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyplant.errors import ConfigError
 from pyplant.events import (
     Dispatcher,
     Event,
     ProgressAdvanced,
+    ReactorBlocked,
     ReactorCached,
     ReactorFailed,
     ReactorFinished,
@@ -47,28 +49,46 @@ def follow(listeners: Dispatcher, progress: bool | str) -> None:  # noqa: FBT001
         listeners.add(TerminalProgress())
 
 
+class _Bar(NamedTuple):
+    label: str
+    done: int | None = None
+    total: int | None = None
+
+
 class TerminalProgress:
-    """Draws the reactors that run, and a line for each that has finished."""
+    """Draws the reactors that run, and a line for each that has finished.
+
+    What happens before there is a display is kept; a timer opens it, so that a run whose
+    first reactor takes hours shows it all the same.
+    """
 
     def __init__(self) -> None:
         self._live: Any = None
+        self._timer: threading.Timer | None = None
+        self._lock = threading.RLock()
         self._bars: dict[tuple[str, str], Any] = {}
-        self._began = 0.0
-        self._cached = 0
         self._pending: list[str] = []
+        self._current: dict[tuple[str, str], _Bar] = {}
 
     def __call__(self, event: Event) -> None:
         """Take an event."""
+        with self._lock:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
         match event:
             case RunStarted():
-                self._began, self._cached = time.monotonic(), 0
-                self._pending.clear()
+                self._begin()
             case ReactorStarted(reactor=name):
-                self._bar(name, "", total=None)
+                self._remove(name)
+                self._draw(name, "", _Bar(name))
+            case ReactorBlocked(reactor=name, owner=owner, since=since):
+                ago = format_seconds(max(0.0, time.time() - since))
+                self._draw(name, "blocked", _Bar(f"{name}: computed by {owner}, for {ago}"))
             case ProgressAdvanced(reactor=name, description=text, done=done, total=total):
-                self._advance(name, text, done, total)
-            case ReactorCached():
-                self._cached += 1
+                self._draw(name, text, _Bar(f"{name}: {text}" if text else name, done, total))
+            case ReactorCached(reactor=name):
+                self._remove(name)
             case ReactorFinished(reactor=name, seconds=seconds):
                 self._end(name, f"[green]●[/] {_escaped(name)}  [dim]{format_seconds(seconds)}[/]")
             case ReactorFailed(reactor=name):
@@ -76,12 +96,21 @@ class TerminalProgress:
             case RunFinished(report=report):
                 self._close(report)
 
-    def _open(self) -> Any:
-        """The display, once a run has taken long enough to need one."""
-        if self._live is None and time.monotonic() - self._began > _QUIET:
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    def _begin(self) -> None:
+        self._pending.clear()
+        self._current.clear()
+        self._timer = threading.Timer(_QUIET, self._open)
+        self._timer.daemon = True
+        self._timer.start()
 
+    def _open(self) -> None:
+        """Begin to draw: the run takes long enough."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        with self._lock:
+            if self._timer is None:
+                return  # the run has ended meanwhile
             self._live = Progress(
                 TextColumn("[blue]▶[/] {task.description}"),
                 BarColumn(bar_width=24),
@@ -94,36 +123,41 @@ class TerminalProgress:
             self._live.start()
             for line in self._pending:
                 self._live.console.print(line, highlight=False)
-            self._pending.clear()
-        return self._live
+            for (name, text), bar in self._current.items():
+                self._draw(name, text, bar)
 
-    def _bar(self, name: str, text: str, total: int | None) -> Any:
-        live = self._open()
-        if live is None:
-            return None
+    def _draw(self, name: str, text: str, bar: _Bar) -> None:
+        self._current[name, text] = bar
+        if self._live is None:
+            return
         if (name, text) not in self._bars:
-            label = _escaped(f"{name}: {text}" if text else name)
-            self._bars[name, text] = live.add_task(label, total=total, count="")
-        return self._bars[name, text]
+            self._bars[name, text] = self._live.add_task("", total=None, count="")
+        count = "" if bar.done is None else f"{bar.done}/{bar.total}" if bar.total else str(bar.done)
+        self._live.update(
+            self._bars[name, text],
+            description=_escaped(bar.label),
+            completed=bar.done or 0,
+            total=bar.total,
+            count=count,
+        )
 
-    def _advance(self, name: str, text: str, done: int, total: int | None) -> None:
-        bar = self._bar(name, text, total)
-        if bar is not None:
-            self._live.update(
-                bar, completed=done, total=total, count=f"{done}/{total}" if total else str(done)
-            )
+    def _remove(self, name: str) -> None:
+        for key in [key for key in self._current if key[0] == name]:
+            del self._current[key]
+            if key in self._bars:
+                self._live.remove_task(self._bars.pop(key))
 
     def _end(self, name: str, line: str) -> None:
-        live = self._open()
-        if live is None:
+        self._remove(name)
+        if self._live is None:
             self._pending.append(line)
-            return
-        for key in [key for key in self._bars if key[0] == name]:
-            live.remove_task(self._bars.pop(key))
-        live.console.print(line, highlight=False)
+        else:
+            self._live.console.print(line, highlight=False)
 
     def _close(self, report: Any) -> None:
-        live, self._live = self._live, None
+        if self._timer is not None:
+            self._timer.cancel()
+        live, self._live, self._timer = self._live, None, None
         self._bars.clear()
         if live is not None:
             live.stop()

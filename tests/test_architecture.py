@@ -101,7 +101,10 @@ ONLY_IN = {
     "warnings": {"pyplant.errors"},
     "mmap": {"pyplant.store.files"},
     "tempfile": {"pyplant.testing"},
-    "threading": {"pyplant.plant", "pyplant.store.objects"},
+    "threading": {
+        *("pyplant.plant", "pyplant.store.objects"),
+        *("pyplant.store.claims", "pyplant.terminal"),
+    },
     **dict.fromkeys(("IPython", "ipywidgets", "matplotlib", "dask", "distributed"), set()),
     **dict.fromkeys(("marshal", "shelve", "dill", "dbm", "sqlite3", "random", "secrets"), set()),
     **dict.fromkeys(("subprocess", "multiprocessing", "asyncio", "urllib", "http", "requests"), set()),
@@ -121,7 +124,14 @@ HEAVY = [
     "matplotlib",
 ]
 DISK_MODULES = {"shutil", "tempfile", "mmap", "io", "glob", "fileinput"}
-HARMLESS_IN_OS = {"getpid", "kill", "fspath", "urandom", "access"}  # they ask, and change nothing
+HARMLESS_IN_OS = {
+    "getpid",
+    "kill",
+    "fspath",
+    "urandom",
+    "access",
+    "register_at_fork",
+}  # they ask, and change nothing
 DISK_CALLS = {
     *(
         "open",

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import time
 
 import pytest
 
@@ -9,6 +10,7 @@ from pyplant import Plant, ReactorFunc
 from pyplant.errors import ConfigError
 from pyplant.events import (
     ProgressAdvanced,
+    ReactorBlocked,
     ReactorCached,
     ReactorFailed,
     ReactorFinished,
@@ -46,22 +48,46 @@ def test_short_runs_leave_the_terminal_alone(monkeypatch):
     assert terminal.getvalue() == ""
 
 
+def shown_after(terminal, text, seconds=10.0):
+    """What was drawn, as soon as it holds ``text``."""
+    deadline = time.monotonic() + seconds
+    while text not in terminal.getvalue() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return terminal.getvalue()
+
+
 def test_long_runs_show_reactors_bars_and_failures(monkeypatch):
     terminal = use_terminal(monkeypatch)
-    monkeypatch.setattr("pyplant.terminal._QUIET", -1)
-    play(
-        TerminalProgress(),
-        ReactorStarted("load[data]"),
-        ProgressAdvanced("load[data]", "reading", 1, 4),
-        ReactorFinished("load[data]", 2.0),
-        ReactorCached("old", 3.0),
-        ReactorStarted("bad"),
-        ReactorFailed("bad", ValueError("boom")),
-    )
+    monkeypatch.setattr("pyplant.terminal._QUIET", 0.01)
+    progress = TerminalProgress()
+    progress(RunStarted(("plot",)))
+    progress(ReactorStarted("early"))
+    progress(ReactorFinished("early", 1.0))
+    progress(ReactorStarted("load[data]"))
+    assert "early" in shown_after(terminal, "load[data]")  # nothing else happened
+    progress(ProgressAdvanced("load[data]", "reading", 1, 4))
+    shown_after(terminal, "reading")
+    progress(ReactorFinished("load[data]", 2.0))
+    progress(ReactorCached("old", 3.0))
+    progress(ReactorStarted("bad"))
+    progress(ReactorFailed("bad", ValueError("boom")))
+    progress(RunFinished(RunReport("plot", (), 0.5)))
     shown = terminal.getvalue()
-    assert "load[data]" in shown
+    assert "1/4" in shown
     assert "✗" in shown
     assert "plot: nothing to do" in shown
+
+
+def test_who_computes_is_shown_until_the_result_is_there(monkeypatch):
+    terminal = use_terminal(monkeypatch)
+    monkeypatch.setattr("pyplant.terminal._QUIET", 0.01)
+    progress = TerminalProgress()
+    progress(RunStarted(("plot",)))
+    progress(ReactorBlocked("load", "kernel 4711 on host a", time.time() - 180))
+    assert "kernel 4711" in shown_after(terminal, "for 3")
+    progress(ReactorCached("load", 3.0))
+    assert not progress._current
+    progress(RunFinished(RunReport("plot", (), 0.5)))
 
 
 def test_a_pipe_is_no_terminal(monkeypatch):

@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-Every reactor that is demanded becomes a :class:`Task`. A task first looks for a trace that
+Every reactor that is demanded becomes a :class:`~pyplant.engine.task.Task`. A task first looks for a trace that
 verifies; the look-up may demand ingredients, so it can sleep. If no trace verifies, the
 task asks to be started, and from then on sleeps and resumes as its reactor receives. A
 name that is demanded is *sought*: its likely senders are demanded one after another until
@@ -10,7 +10,7 @@ one has finished with it.
 
 The scheduler runs nothing. It hands out actions (:class:`Start`, :class:`Resume`) and is
 told what came of them (:meth:`Scheduler.needs`, :meth:`~Scheduler.finished`,
-:meth:`~Scheduler.failed`, :meth:`~Scheduler.lost`). Ready tasks form a stack, so that one
+:meth:`~Scheduler.failed`, :meth:`~Scheduler.lost`, :meth:`~Scheduler.blocked`). Ready tasks form a stack, so that one
 worker goes depth first, but any number of actions may be under way at once.
 
 When nothing is ready and nothing is under way, tasks wait for one another in a circle.
@@ -24,85 +24,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import NamedTuple, Protocol
 
 from pyplant.engine.rebuilder import Answer, Demands, Reason, ReasonKind, Verdict
+from pyplant.engine.task import FINISHED, State, Task
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.errors import CycleError, DuplicateSenderError, MissingSenderError
 from pyplant.ingredient import Ingredient
 
-__all__ = ["Action", "Resume", "Scheduler", "Start", "State", "Task", "World"]
-
-
-class State(Enum):
-    """Where a task stands."""
-
-    PENDING = "pending"
-    CHECKING = "checking"
-    RUNNING = "running"
-    SLEEPING = "sleeping"
-    CACHED = "cached"
-    DONE = "done"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-
-
-TRANSITIONS: dict[State, frozenset[State]] = {
-    State.PENDING: frozenset({State.CHECKING, State.RUNNING, State.SKIPPED}),
-    State.CHECKING: frozenset({State.CACHED, State.RUNNING, State.PENDING, State.SKIPPED}),
-    State.RUNNING: frozenset({State.SLEEPING, State.DONE, State.FAILED}),
-    State.SLEEPING: frozenset({State.RUNNING, State.SKIPPED}),
-    State.CACHED: frozenset({State.PENDING, State.RUNNING}),
-    State.DONE: frozenset({State.RUNNING}),
-    State.FAILED: frozenset(),
-    State.SKIPPED: frozenset(),
-}
-"""The legal moves. From CACHED and DONE there is a way back only for lost or changed values."""
-
-FINISHED = frozenset({State.CACHED, State.DONE, State.FAILED, State.SKIPPED})
-
-
-@dataclass(eq=False, slots=True)
-class Task:
-    """A demanded reactor.
-
-    Attributes
-    ----------
-    key
-        Identifies the reactor.
-    state
-        See :data:`TRANSITIONS`.
-    reasons
-        Why it runs.
-    trace
-        The execution that verified, or that this run finished.
-    asked, missing
-        The names it waits for: all of the last question, and those not there yet.
-    must_run
-        Why it runs whatever its traces say.
-    silent_runs
-        Whether it runs although it verifies if it sends nothing: what it is run for is
-        then an effect that no trace can give back.
-    """
-
-    key: str
-    state: State = State.PENDING
-    reasons: tuple[Reason, ...] = ()
-    trace: Trace | None = None
-    asked: tuple[str, ...] = ()
-    missing: set[str] = field(default_factory=set)
-    lookup: Demands | None = None
-    queued: bool = False
-    must_run: Reason | None = None
-    silent_runs: bool = False
-
-    def move(self, state: State) -> None:
-        """Change the state; an illegal move is a bug."""
-        if state not in TRANSITIONS[self.state]:
-            message = f"illegal move of {self.key}: {self.state} to {state}"
-            raise AssertionError(message)
-        self.state = state
+__all__ = ["Action", "Resume", "Scheduler", "Start", "World"]
 
 
 class Start(NamedTuple):
@@ -246,9 +176,9 @@ class Scheduler:
         if task.silent_runs and not verdict.trace.outputs:
             return self._start(task, (Reason(ReasonKind.NO_OUTPUT, task.key),))
         task.move(State.CACHED)
-        task.trace, task.reasons = verdict.trace, verdict.reasons
+        task.reasons = verdict.reasons
         self._cached.append(task)
-        self._publish(task, verdict.trace)
+        self._settle_with(task, verdict.trace)
         return None
 
     def _start(self, task: Task, reasons: tuple[Reason, ...]) -> Action:
@@ -257,6 +187,17 @@ class Scheduler:
         return Start(task)
 
     # ------------------------------------------------------------------ outcomes
+
+    def blocked(self, task: Task) -> None:
+        """A reactor that was to start is being executed by another process."""
+        task.move(State.BLOCKED)
+
+    def check_again(self, task: Task) -> None:
+        """Look for a trace once more instead of starting: another process may have left one."""
+        task.move(State.PENDING)
+        if task.must_run is not None and task.must_run.kind is ReasonKind.EVICTED:
+            task.must_run = None
+        self._queue(task)
 
     def needs(self, task: Task, names: tuple[str, ...]) -> None:
         """A reactor waits for ingredients."""
@@ -267,6 +208,9 @@ class Scheduler:
     def finished(self, task: Task, trace: Trace) -> None:
         """A reactor has finished, with this trace."""
         task.move(State.DONE)
+        self._settle_with(task, trace)
+
+    def _settle_with(self, task: Task, trace: Trace) -> None:
         task.trace = trace
         replaced = self._replaced.pop(task.key, None)
         if replaced is not None:
@@ -387,9 +331,9 @@ class Scheduler:
         if asleep or name in self._goals:
             raise self._missing_sender(name, asleep)
         for task in waiting:
-            self._settle(task, name)
+            self._arrived(task, name)
 
-    def _settle(self, task: Task, name: str) -> None:
+    def _arrived(self, task: Task, name: str) -> None:
         task.missing.discard(name)
         if not task.missing and task.state in {State.CHECKING, State.SLEEPING}:
             self._queue(task)
@@ -401,7 +345,7 @@ class Scheduler:
                 raise self._conflict(output.name, [sender, task.key])
             self.available[output.name] = output
             for waiting in self._waiting.pop(output.name, []):
-                self._settle(waiting, output.name)
+                self._arrived(waiting, output.name)
         for name in sorted(self._sought_from.pop(task.key, ())):
             if name not in self.available:
                 self._seek(name)

@@ -8,7 +8,6 @@ look-up costs the number of dependencies, however many versions are kept.
 
 from __future__ import annotations
 
-from base64 import b85decode, b85encode
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from types import MappingProxyType
@@ -147,13 +146,13 @@ class Trace(NamedTuple):
 
 
 def _output_to_json(output: Ingredient) -> list[Any]:
-    inline = None if output.inline is None else b85encode(output.inline).decode()
+    inline = None if output.inline is None else output.inline.hex()
     return [output.name, output.format, output.digest, output.object, output.size, output.metadata, inline]
 
 
 def _output_from_json(data: list[Any]) -> Ingredient:
     name, spec, digest, stored, size, metadata, inline = data
-    content = None if inline is None else b85decode(inline)
+    content = None if inline is None else bytes.fromhex(inline)
     return Ingredient(str(name), str(spec), str(digest), str(stored), int(size), dict(metadata), content)
 
 

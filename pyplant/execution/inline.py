@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from pyplant.engine.scheduler import Task
+from pyplant.engine.task import Task
 from pyplant.execution.worker import Execution, Finished, Needs
 
 __all__ = ["Executor", "Failed", "InlineExecutor", "Job", "Outcome"]

@@ -13,7 +13,8 @@ from pyplant.collector import collector
 from pyplant.config import private_copy
 from pyplant.engine.describe import Kind, Note
 from pyplant.engine.fingerprint import Fingerprint, differences
-from pyplant.engine.scheduler import Resume, Scheduler, Start, State, Task
+from pyplant.engine.scheduler import Resume, Scheduler, Start
+from pyplant.engine.task import State, Task
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.errors import (
     DamagedError,
@@ -37,6 +38,7 @@ from pyplant.events import (
     ReactorStarted,
     ReactorWaiting,
 )
+from pyplant.execution.flight import SingleFlight
 from pyplant.execution.inline import Executor, Failed, Job, Outcome
 from pyplant.execution.worker import Execution, Finished, Needs
 from pyplant.execution.world import RunWorld
@@ -105,6 +107,7 @@ class Run:
         self._in_memory: dict[str, Any] = {}
         self._reported: set[str] = set()
         self._made_again: set[str] = set()
+        self._flight = SingleFlight(world, warehouse, self.scheduler, emit, self._warn)
         self._collects = gc.isenabled()
 
     # ------------------------------------------------------------------ the loop
@@ -131,6 +134,8 @@ class Run:
                         done = self._executor.collect()
                     self._conclude(*done)
                     under_way -= 1
+                elif self._flight.is_blocked():
+                    self._flight.wait()
                 elif self.scheduler.is_done() or self.errors:
                     break
                 else:
@@ -150,6 +155,7 @@ class Run:
                     f"Reactor {execution.definition.name!r} raised while it was closed: {error!r}",
                 )
         self._executions.clear()
+        self._flight.release_all()
 
     # ------------------------------------------------------------------ actions
 
@@ -161,9 +167,11 @@ class Run:
                 return job
         return None
 
-    def _start(self, task: Task) -> Job:
+    def _start(self, task: Task) -> Job | None:
         self._report_cached()
         definition = self._world.definitions[task.key]
+        if definition.cache and not self._flight.may_start(task):
+            return None
         self._fingerprints[task.key] = fingerprint = self._world.fingerprint(task.key)
         self._tell_notes(fingerprint.notes)
         facts = _Facts(self._world, definition.function)
@@ -253,6 +261,7 @@ class Run:
         self._emit(ReactorFailed(name, error))
         self.scheduler.failed(job.task)
         self.errors[job.task.key] = error
+        self._flight.release(job.task.key)
         self._settle(job.task.key)
         error.add_note(f"Raised by reactor {name!r} ({job.execution.definition.home}).")
         if not self._keep_going or not isinstance(error, Exception):
@@ -270,6 +279,7 @@ class Run:
         trace = self._trace(job.task, record, seconds)
         kept = self._keep(job.task, record, trace)
         nondeterministic = self.scheduler.nondeterministic.copy()
+        self._flight.release(job.task.key)
         self._settle(job.task.key)
         self.scheduler.finished(job.task, kept or trace)
         self._emit(ReactorFinished(definition.name, seconds, kept is not None))
@@ -354,6 +364,7 @@ class Run:
 
     def _report_cached(self) -> None:
         for task in self.scheduler.newly_cached():
+            self._flight.release(task.key)
             if task.trace is not None and task.key not in self._reported:
                 self._reported.add(task.key)
                 self._settle(task.key)

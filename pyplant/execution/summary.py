@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyplant.engine.scheduler import State, Task
+from pyplant.engine.task import State, Task
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.execution.run import Run
 from pyplant.explain import Cause, Explainer

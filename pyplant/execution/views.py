@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pyplant.engine.scheduler import State
+from pyplant.engine.task import State
 from pyplant.engine.trace import Trace
 from pyplant.execution.outlook import Outlook
 from pyplant.execution.summary import remember
@@ -14,7 +14,11 @@ from pyplant.report import Explanation, History, Outcome, Plan, Status
 
 __all__ = ["edges", "explain", "history", "plan", "status"]
 
-_LIVE = {State.RUNNING: Outcome.RUNNING, State.SLEEPING: Outcome.WAITING}
+_LIVE = {
+    State.RUNNING: Outcome.RUNNING,
+    State.SLEEPING: Outcome.WAITING,
+    State.BLOCKED: Outcome.WAITING,
+}
 
 
 def status(world: RunWorld, live: Mapping[str, State], failed: Mapping[str, str], directory: str) -> Status:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,8 @@ from pyplant.store.inputs import InputFiles
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["RunWorld"]
+
+_CLAIM_DIGITS = 32
 
 
 class RunWorld:
@@ -57,6 +60,7 @@ class RunWorld:
         self._inputs = InputFiles(warehouse.ledger)
         self._digests: dict[str, str | None] = {}
         self._files: dict[str, str] = {}
+        self._known: dict[str, int] = {}
 
     # ------------------------------------------------------------------ the scheduler asks
 
@@ -75,10 +79,33 @@ class RunWorld:
         if not definition.cache:
             return Verdict(None, (Reason(ReasonKind.UNCACHED, definition.name),))
         fingerprint = self.fingerprint(key).digest
+        self._known[key] = self._ledger.count(fingerprint)
         tree = self._ledger.tree(fingerprint)
         if tree is None:
             return Verdict(None, (self._why_unknown(definition, fingerprint),))
         return check(tree, self)
+
+    def has_news(self, key: str) -> bool:
+        """Whether another process has left traces of a reactor since it was checked."""
+        self._ledger.refresh()
+        return self._ledger.count(self.fingerprint(key).digest) != self._known.get(key, 0)
+
+    def claim_key(self, key: str) -> str:
+        """Names the execution of a reactor under this configuration, for all processes.
+
+        Its inputs are not known yet. The whole configuration counts, so that those who try
+        several do not wait for one another.
+        """
+        return digest_bytes(self.fingerprint(key).digest.encode(), self._configuration)[:_CLAIM_DIGITS]
+
+    @cached_property
+    def _configuration(self) -> bytes:
+        digests: list[str] = []
+        for name in self.parameters.names():
+            if not self.is_auxiliary(name):
+                with suppress(UndigestibleError):
+                    digests.append(f"{name}={self.parameter(name)}")
+        return "\0".join(digests).encode("utf-8", "surrogatepass")
 
     def _why_unknown(self, definition: Definition, fingerprint: str) -> Reason:
         nearest = self._ledger.last(definition.full_name)

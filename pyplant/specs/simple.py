@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b85decode, b85encode
 from typing import Any, ClassVar
 
 from pyplant.errors import UnsavableError
@@ -24,7 +23,7 @@ def _encode(value: Any) -> Any:
     if cls is complex:
         return {"c": [value.real.hex(), value.imag.hex()]}
     if cls is bytes:
-        return {"b": b85encode(value).decode("ascii")}
+        return {"b": value.hex()}
     if cls is int and value.bit_length() > _DIGITS:
         return {"i": hex(value)}
     return value  # None, bool, int and str are JSON's own; surrogates are escaped
@@ -42,7 +41,7 @@ def _decode(data: Any) -> Any:
         case "i":
             return int(content, 16)
         case _:
-            return b85decode(content)
+            return bytes.fromhex(content)
 
 
 def _refuse(fits: bool, value: Any, wanted: str) -> None:  # noqa: FBT001 - private

@@ -6,6 +6,7 @@ few and small. Directories are 0700 and files 0600 whatever the umask says.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import stat
@@ -16,7 +17,22 @@ from pathlib import Path
 
 from blake3 import blake3
 
-__all__ = ["Files", "Identity", "Writer", "boot_id", "host_name", "place", "unique"]
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = [
+    "Files",
+    "Identity",
+    "Writer",
+    "birth",
+    "boot_id",
+    "host_name",
+    "is_alive",
+    "place",
+    "unique",
+]
 
 Identity = tuple[int, int, int, int, int, str]
 """Device, inode, size, times of content and status change, boot: an untouched file keeps it."""
@@ -26,6 +42,44 @@ _PIECE = 1 << 22
 _NORESERVE = getattr(
     mmap, "MAP_NORESERVE", 0x4000 if os.name == "posix" and os.uname().sysname == "Linux" else 0
 )
+
+
+_LOCAL = frozenset(
+    [
+        "ext2",
+        "ext3",
+        "ext4",
+        "xfs",
+        "btrfs",
+        "zfs",
+        "f2fs",
+        "tmpfs",
+        "ramfs",
+        "overlay",
+        "jfs",
+        "reiserfs",
+        "bcachefs",
+        "apfs",
+        "hfs",
+        "ufs",
+    ]
+)
+"""File systems of one machine alone. Others may keep locks to themselves, or have none."""
+
+
+def _file_system(path: Path) -> str:
+    """The type of the file system that holds ``path``; ``""`` where the system does not say."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return "apfs" if os.name == "posix" and os.uname().sysname == "Darwin" else ""
+    found, real = ("", ""), f"{path.resolve()}/"
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        point = before.split(" ")[4].replace("\\040", " ").rstrip("/") + "/"
+        if real.startswith(point) and len(point) >= len(found[0]):
+            found = point, after.split(" ")[0]
+    return found[1]
 
 
 @cache
@@ -54,6 +108,30 @@ def host_name() -> str:
     return socket.gethostname()
 
 
+def birth(pid: int) -> str:
+    """Tells a process from a later one of the same number; ``""`` where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except (OSError, ValueError):
+        return ""
+    return "".join(
+        fields.rpartition(")")[2].split()[19:20]
+    )  # counted from the name on, which may hold spaces
+
+
+def is_alive(pid: int, born: str = "") -> bool:
+    """Whether a process of this machine is alive; where that cannot be known, it is."""
+    if os.name == "nt":
+        return True  # asking would end it
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass
+    return not born or birth(pid) in (born, "")
+
+
 def unique(length: int = 12) -> str:
     """A name that nobody else will take: hexadecimal digits."""
     return os.urandom(length // 2).hex()
@@ -76,9 +154,25 @@ class Writer:
             written = os.write(self._descriptor, view[:_CHUNK])
             view = view[written:]
 
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._descriptor
+
     def sync(self) -> None:
         """Bring what was written to the disk."""
         os.fsync(self._descriptor)
+
+    def rewrite(self, data: bytes) -> None:
+        """Put ``data`` at the beginning, in place of what was there."""
+        os.pwrite(self._descriptor, data, 0)
+
+    def is_named(self) -> bool:
+        """Whether the file still has its name: nobody deleted or replaced it."""
+        try:
+            named, opened = os.lstat(self.path), os.fstat(self._descriptor)
+        except OSError:
+            return False
+        return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
 
     def close(self) -> None:
         """Close the file; closing twice is harmless."""
@@ -103,6 +197,38 @@ class Files:
         """Open a file, new or not, for appending; every write lands at its end."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
         return Writer(path, os.open(path, flags, 0o600))
+
+    def lock(self, path: Path) -> Writer | None:
+        """Open a file with the kernel's lock on it; ``None`` if another has the lock.
+
+        The file is made, or emptied. The lock ends with the process, however that ends.
+
+        Raises
+        ------
+        OSError
+            If this file system has no locks.
+        """
+        if fcntl is None:
+            raise OSError(errno.ENOSYS, "this system has no such locks", str(path))
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        while True:
+            writer = Writer(path, os.open(path, flags, 0o600))
+            try:
+                fcntl.flock(writer.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                writer.close()
+                return None
+            except BaseException:
+                writer.close()
+                raise
+            if writer.is_named():
+                os.ftruncate(writer.fileno(), 0)
+                return writer
+            writer.close()  # its owner deleted it while we opened it
+
+    def has_shared_locks(self, path: Path) -> bool:
+        """Whether the kernel's lock on a file here is seen by all who can see the file."""
+        return fcntl is not None and _file_system(path) in _LOCAL
 
     def read(self, path: Path, offset: int = 0, limit: int = -1) -> bytes:
         """The content of a file from ``offset`` on, at most ``limit`` bytes of it."""

@@ -1,6 +1,7 @@
 """The journal: the truth about a plant, in append-only files, one a writer.
 
-A line is ``checksum kind number key payload``. The checksum covers the rest, so a torn
+A line is ``checksum kind number key payload``; in a file that was merged from others, the
+number is followed by the line's writer. The checksum covers the rest, so a torn
 tail or a flipped bit costs that line and no other: an empty line stands before each, so
 that a damaged line end does not join two of them. The number is a counter above every
 counter seen when the line was written: it orders lines of different writers without
@@ -12,13 +13,14 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from blake3 import blake3
 
+from pyplant.store.claims import Holdings
 from pyplant.store.files import Files, Writer, unique
 
 __all__ = ["Entry", "Journal"]
@@ -64,12 +66,15 @@ class Journal:
         The disk.
     directory
         Where the journal files are.
+    leases
+        Where this process shows that it is writing.
     """
 
-    def __init__(self, files: Files, directory: Path) -> None:
+    def __init__(self, files: Files, directory: Path, leases: Holdings | None = None) -> None:
         self.writer = unique()
         self._files = files
         self._directory = directory
+        self._leases = leases
         self._read: dict[str, int] = {}
         self._number = 0
         self._pending: list[bytes] = []
@@ -80,10 +85,25 @@ class Journal:
     # ------------------------------------------------------------------ reading
 
     def news(self) -> Iterator[Entry]:
-        """Lines that were written since the last call, by this or other processes."""
-        for name, size in sorted(self._files.sizes(self._directory).items()):
-            if name.endswith(_SUFFIX) and size > self._read.get(name, 0):
-                yield from self._tail(name)
+        """Lines that were written since the last call, by this or other processes.
+
+        While files are merged, a line may come twice, and none is missing: files are listed
+        again as long as they come and go.
+        """
+        listed: dict[str, int] = {}
+        while (files := self.files()) != listed:
+            longer = [name for name, size in files.items() if size > self._read.get(name, 0)]
+            for name in longer:
+                with suppress(FileNotFoundError):
+                    yield from self._tail(name)
+            if not longer:
+                return
+            listed = files
+
+    def files(self) -> dict[str, int]:
+        """The files of the journal, and their sizes in bytes."""
+        sizes = sorted(self._files.sizes(self._directory).items())
+        return {name: size for name, size in sizes if name.endswith(_SUFFIX)}
 
     def _tail(self, name: str) -> Iterator[Entry]:
         writer = name.removesuffix(_SUFFIX)
@@ -111,8 +131,9 @@ class Journal:
         if blake3(rest).hexdigest(length=_CHECK // 2).encode() != check:
             return None
         try:
-            kind, number, key, payload = rest.split(b" ", 3)
-            entry = Entry(kind.decode(), key.decode(), int(number), writer, payload)
+            kind, place, key, payload = rest.split(b" ", 3)
+            number, _, merged = place.partition(b"@")
+            entry = Entry(kind.decode(), key.decode(), int(number), merged.decode() or writer, payload)
         except ValueError:
             return None
         self._number = max(self._number, entry.number)
@@ -139,7 +160,7 @@ class Journal:
         if len(rest) > _LONGEST:
             message = f"A record of {len(rest)} bytes is too long for the journal."
             raise OSError(errno.EFBIG, message)
-        self._pending.append(b"\n%s %s\n" % (blake3(rest).hexdigest(length=_CHECK // 2).encode(), rest))
+        self._pending.append(_line(rest))
         return Entry(kind, key, self._number, self.writer, data)
 
     def flush(self, *, sync: bool = False) -> None:
@@ -156,8 +177,12 @@ class Journal:
         pending, self._pending = self._pending, []
         if pending:
             data = b"".join(pending)
+            if self._stream is not None and not self._stream.is_named():
+                self._abandon()  # merged by one who took this process for dead, or deleted
             if self._stream is None:
                 self._files.make_directory(self._directory)
+                if self._leases is not None:
+                    self._leases.take(self.writer)
                 self._stream = self._files.open_append(self._directory / f"{self.writer}{_SUFFIX}")
             try:
                 self._stream.write(data)
@@ -190,3 +215,54 @@ class Journal:
             if self._stream is not None:
                 self._stream.close()
                 self._stream = None
+
+    # ------------------------------------------------------------------ merging
+
+    def merge(self, names: Collection[str], is_needed: Callable[[Entry], bool], scratch: Path) -> None:
+        """Put what is needed of these files into one new file, and delete them.
+
+        A reader finds every needed line at any moment, and so does who comes after a crash.
+
+        Parameters
+        ----------
+        names
+            Files that nobody writes any more.
+        is_needed
+            Whether a line is to be kept.
+        scratch
+            A new path for the file while it is written.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or failing; nothing is deleted then.
+        """
+        old = Journal(self._files, self._directory)
+        lines: dict[tuple[int, str], Entry] = {}
+        for name in names:
+            for entry in old._tail(name):
+                lines.setdefault((entry.number, entry.writer), entry)
+        needed = [entry for _, entry in sorted(lines.items()) if is_needed(entry)]
+        merged = f"{unique()}{_SUFFIX}"
+        if needed:
+            writer = self._files.create(scratch)
+            try:
+                for entry in needed:
+                    place = b"%d@%s" % (entry.number, entry.writer.encode())
+                    rest = b" ".join((entry.kind.encode(), place, entry.key.encode(), entry.data))
+                    writer.write(_line(rest))
+                writer.sync()
+            except BaseException:
+                writer.close()
+                self._files.unlink(scratch)
+                raise
+            writer.close()
+            self._files.rename(scratch, self._directory / merged)
+            self._files.sync_directory(self._directory)
+            self._read[merged] = self._files.sizes(self._directory).get(merged, 0)
+        for name in names:
+            self._files.unlink(self._directory / name)
+
+
+def _line(rest: bytes) -> bytes:
+    return b"\n%s %s\n" % (blake3(rest).hexdigest(length=_CHECK // 2).encode(), rest)

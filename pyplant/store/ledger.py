@@ -154,6 +154,10 @@ class Ledger:
             return True
         return trace.number > max(forgotten.get(trace.reactor, 0), forgotten.get(trace.fingerprint, 0))
 
+    def count(self, fingerprint: str) -> int:
+        """How many traces of this code were ever seen; it tells whether there is a new one."""
+        return len(self._unparsed.get(fingerprint, ())) + len(self._traces.get(fingerprint, ()))
+
     def traces(self) -> Iterator[Trace]:
         """All kept traces, in no order."""
         for fingerprint in list(self._unparsed):

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import errno
 import os
-import queue
 import re
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
@@ -23,6 +22,9 @@ from pyplant.engine.digest import DIGEST_BYTES
 from pyplant.errors import DamagedError, EvictedError
 from pyplant.store.files import Files, Writer, host_name, place, unique
 from pyplant.store.ledger import Ledger
+
+if TYPE_CHECKING:
+    import queue
 
 __all__ = [
     "INLINE_LIMIT",
@@ -96,6 +98,8 @@ class HashingSink:
 
     def _hash(self, view: memoryview, *, aside: bool = False) -> None:
         if self._queue is None and aside:
+            import queue  # slow to load
+
             self._queue = queue.Queue(_AHEAD)
             self._thread = threading.Thread(target=self._hash_aside, args=(self._queue,), daemon=True)
             self._thread.start()

@@ -19,7 +19,6 @@ outlives its file's name, and a missing object is computed again.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -28,7 +27,7 @@ from pathlib import Path
 
 from pyplant.engine.trace import Trace
 from pyplant.errors import ConfigError, logger
-from pyplant.store.files import Files
+from pyplant.store.files import Files, is_alive
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import is_object_name, scratch_name
 from pyplant.store.warehouse import Warehouse
@@ -297,24 +296,12 @@ def forgotten_scratch(files: Files, directory: Path, now: float) -> Iterator[Pat
         path = directory / name
         found = _PID.search(name)
         if found is not None and name == scratch_name(int(found[1]), found[2]):
-            if not _is_alive(int(found[1])):
+            if not is_alive(int(found[1])):
                 yield path
             continue
         times = [files.modified(path / inner) for inner in files.names(path)] + [files.modified(path)]
         if max((moment for moment in times if moment is not None), default=now) < now - _OWNERLESS:
             yield path
-
-
-def _is_alive(pid: int) -> bool:
-    if os.name == "nt":
-        return True  # asking would end it
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _counted(count: int, noun: str) -> str:

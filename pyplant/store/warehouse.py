@@ -25,6 +25,7 @@ from pyplant.errors import (
 )
 from pyplant.ingredient import Ingredient
 from pyplant.specs.base import IngredientSpec, StreamSpec
+from pyplant.store.claims import Holdings
 from pyplant.store.files import Files
 from pyplant.store.journal import Journal
 from pyplant.store.layout import open_plant
@@ -76,6 +77,7 @@ class Warehouse:
         self.ledger = Ledger(self.journal)
         self.objects = ObjectStore(self.files, root, self.ledger)
         self.shelf = Shelf(trust=trust)
+        self.claims = Holdings(self.files, root / "claims")
         self.grown = 0
         self._unsynced_seconds = 0.0
         self.ledger.refresh()
@@ -256,6 +258,7 @@ class Warehouse:
             self.journal.close()
         except OSError as error:
             logger().warning("The end of the journal in %s could not be written: %s", self.root, error)
+        self.claims.release_all()
         self.objects.clear_scratch()
 
 

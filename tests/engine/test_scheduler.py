@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyplant.engine.rebuilder import Reason, ReasonKind, Verdict, check
-from pyplant.engine.scheduler import TRANSITIONS, Resume, Scheduler, Start, State, Task
+from pyplant.engine.scheduler import Resume, Scheduler, Start
+from pyplant.engine.task import TRANSITIONS, State, Task
 from pyplant.engine.trace import Dependency, DependencyKind, Trace, TraceTree
 from pyplant.errors import CycleError, DuplicateSenderError, MissingSenderError
 from pyplant.ingredient import Ingredient

@@ -3,7 +3,7 @@
 import pytest
 
 from pyplant import ReactorFunc
-from pyplant.engine.scheduler import Task
+from pyplant.engine.task import Task
 from pyplant.execution.inline import Failed, InlineExecutor, Job
 from pyplant.execution.worker import Execution, Finished
 from pyplant.reactor import definition_of

@@ -1,0 +1,274 @@
+"""Files that say what living processes hold."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from pyplant.store.claims import Holdings
+from pyplant.store.files import Files
+
+KEY = "ab12"
+
+
+class _Lockless(Files):
+    """A file system without locks."""
+
+    def __init__(self, code=errno.ENOLCK):
+        self.code = code
+
+    def lock(self, path):
+        raise OSError(self.code, "no locks", str(path))
+
+
+class _Network(Files):
+    """A network mount: the kernel's locks are not seen by others."""
+
+    def has_shared_locks(self, path):
+        return False
+
+
+@pytest.fixture(params=[Files, _Lockless, _Network])
+def disk(request):
+    return request.param()
+
+
+@pytest.fixture
+def make(tmp_path, disk):
+    made = []
+
+    def make(**options):
+        made.append(Holdings(disk, tmp_path / "claims", **options))
+        return made[-1]
+
+    yield make
+    for holdings in made:
+        holdings.release_all()
+
+
+def as_other_process(holdings, name, **changes):
+    """Let a held file say that another process holds it."""
+    path = holdings._directory / name
+    owner = json.loads(path.read_bytes()[:1024])
+    path.write_bytes(json.dumps({**owner, **changes}).encode().ljust(1023) + b"\n")
+
+
+def test_one_holds_and_the_others_do_not(make):
+    first, second = make(), make()
+    assert first.take(KEY)
+    assert first.take(KEY)  # ours already
+    assert not second.take(KEY)
+    assert second.take("cd34")
+    first.release(KEY)
+    assert second.take(KEY)
+
+
+def test_a_released_file_is_gone(make, tmp_path):
+    holdings = make()
+    holdings.take(KEY)
+    holdings.release_all()
+    assert list((tmp_path / "claims").iterdir()) == []
+
+
+def test_the_owner_can_be_asked_for(make):
+    first, second = make(), make()
+    first.take(KEY)
+    owner = second.owner(KEY)
+    assert (owner.pid, owner.host) == (os.getpid(), os.uname().nodename)
+    assert abs(owner.since - time.time()) < 5
+    assert str(owner) == f"process {os.getpid()} on host {os.uname().nodename}"
+    assert second.owner("none") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 1024, b"[1]", b'{"host": 1}', b"[" * 1024])
+def test_an_unreadable_owner_is_unknown(make, tmp_path, content):
+    holdings = make()
+    holdings.take(KEY)
+    (tmp_path / "claims" / KEY).write_bytes(content)
+    assert holdings.owner(KEY) is None
+
+
+def test_what_is_written_behind_the_owner_can_be_read(make):
+    first, second = make(), make()
+    first.take(KEY)
+    first.append(KEY, b"one\n")
+    first.wait_for(["cd34"])  # written anew, in place
+    first.append(KEY, b"two\n")
+    assert second.content(KEY, 100) == b"one\ntwo\n"
+    assert second.owner(KEY).waits == ("cd34",)
+
+
+def run_owner(directory, disk, how):
+    """Another process that holds KEY, and then does something."""
+    code = (
+        "import os, sys, time\n"
+        "from pathlib import Path\n"
+        "from pyplant.store.claims import Holdings\n"
+        f"from {disk.__module__} import {type(disk).__name__} as Disk\n"
+        "held = Holdings(Disk(), Path(sys.argv[1]))\n"
+        "assert held.take('ab12')\n"
+        f"print('held', flush=True)\n{how}\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(directory)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_killed_owner_holds_nothing(make, tmp_path, disk):
+    process = run_owner(tmp_path / "claims", disk, "time.sleep(60)")
+    holdings = make()
+    assert not holdings.take(KEY)
+    process.kill()
+    process.communicate()
+    assert holdings.take(KEY)
+    assert holdings.owner(KEY).pid == os.getpid()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_neither_holds_nor_takes(make, tmp_path, disk):
+    how = (
+        "read, write = os.pipe()\n"
+        "if os.fork() == 0:\n"
+        "    taken = held.take('cd34')\n"
+        "    os.write(write, b'x')\n"
+        "    held.release_all()\n"
+        "    time.sleep(60)\n"
+        "os.read(read, 1)\n"
+        "print('forked', flush=True)\n"
+        "sys.stdin.readline()\n"
+    )
+    process = run_owner(tmp_path / "claims", disk, how)
+    assert process.stdout.readline() == "forked\n"
+    holdings = make()
+    assert not holdings.take(KEY)  # the child released nothing of its parent's
+    assert holdings.take("cd34")
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert holdings.take(KEY)  # and the child, alive, holds nothing
+
+
+class TestWithoutLocks:
+    @pytest.fixture(params=[_Lockless, _Network])
+    def disk(self, request):
+        return request.param()
+
+    def test_an_owner_that_does_not_count_is_taken_for_dead(self, make):
+        first, second = make(), make(still=0.05)
+        first.take(KEY)
+        as_other_process(first, KEY, place="elsewhere")
+        assert not second.take(KEY)
+        time.sleep(0.1)
+        assert second.take(KEY)
+
+    def test_an_owner_that_counts_is_alive(self, make):
+        first, second = make(beat=0.01), make(still=0.2)
+        first.take(KEY)
+        deadline = time.monotonic() + 0.6
+        while time.monotonic() < deadline:
+            assert not second.take(KEY)
+            time.sleep(0.01)
+
+    def test_an_owner_whose_process_is_gone_is_dead_at_once(self, make):
+        first, second = make(), make()
+        first.take(KEY)
+        as_other_process(first, KEY, born="1")  # the number was given to another process since
+        assert second.take(KEY)
+
+    def test_an_owner_in_another_container_is_not_judged_by_its_number(self, make):
+        first, second = make(), make()
+        first.take(KEY)
+        as_other_process(first, KEY, born="1", place="elsewhere")
+        assert not second.take(KEY)
+
+    def test_an_owner_that_was_overtaken_ends_nothing(self, make):
+        first, second, third = make(), make(), make()
+        first.take(KEY)
+        as_other_process(first, KEY, born="1")
+        assert second.take(KEY)
+        first.release(KEY)
+        assert not third.take(KEY)
+
+    def test_of_two_that_take_over_one_succeeds(self, make, monkeypatch):
+        first, second, third = make(), make(), make()
+        first.take(KEY)
+        as_other_process(first, KEY, born="1")
+        rename = Files.rename
+        quicker = []
+
+        def slow(self, source, target):
+            if source.name == KEY and not quicker:
+                quicker.append(True)
+                assert third.take(KEY)  # while the second is about to
+            rename(self, source, target)
+
+        monkeypatch.setattr(Files, "rename", slow)
+        assert not second.take(KEY)
+        assert third.owner(KEY) is not None
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EBADF, 524])
+def test_any_way_of_having_no_locks_is_understood(tmp_path, code):
+    first = Holdings(_Lockless(code), tmp_path)
+    second = Holdings(_Lockless(code), tmp_path)
+    assert first.take(KEY)
+    assert first.trouble is None
+    assert not second.take(KEY)
+    first.release(KEY)
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_trouble_stops_nobody(tmp_path, code):
+    holdings = Holdings(_Lockless(code), tmp_path)
+    assert holdings.take(KEY)
+    assert holdings.trouble.errno == code
+    holdings.release(KEY)
+
+
+def test_a_circle_of_owners_is_seen(tmp_path):
+    first, second, third = (Holdings(Files(), tmp_path) for _ in range(3))
+    for holdings, held, awaited in [(first, "a", "b"), (second, "b", "c"), (third, "c", "a")]:
+        assert holdings.take(held)
+        holdings.wait_for([awaited])
+    assert first.is_circular("b")
+    third.wait_for([])
+    assert not first.is_circular("b")
+    for holdings in (first, second, third):
+        holdings.release_all()
+
+
+def test_who_waits_for_a_circle_of_others_is_in_none(tmp_path):
+    first, second, third = (Holdings(Files(), tmp_path) for _ in range(3))
+    for holdings, held, awaited in [(first, "a", "b"), (second, "b", "a"), (third, "c", "a")]:
+        assert holdings.take(held)
+        holdings.wait_for([awaited])
+    assert not third.is_circular("a")
+    for holdings in (first, second, third):
+        holdings.release_all()
+
+
+def test_a_planted_link_is_not_followed(tmp_path):
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "claims" / KEY).symlink_to(tmp_path / "precious")
+    holdings = Holdings(Files(), tmp_path / "claims")
+    assert holdings.take(KEY)
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_the_beating_ends_with_its_owner(tmp_path):
+    holdings = Holdings(_Network(), tmp_path, beat=0.01)
+    holdings.take(KEY)
+    holdings.release_all()
+    del holdings
+    deadline = time.monotonic() + 5
+    while any(str(tmp_path) in thread.name for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
