@@ -181,6 +181,7 @@ class Run:
         return Job(task, execution)
 
     def _resume(self, action: Resume) -> Job | None:
+        self._report_cached()
         task, execution = action.task, self._executions[action.task.key]
         values: list[Any] = []
         for ingredient in action.ingredients:
@@ -363,7 +364,9 @@ class Run:
     # ------------------------------------------------------------------ telling
 
     def _report_cached(self) -> None:
-        for task in self.scheduler.newly_cached():
+        cached = self.scheduler.newly_cached()
+        self._warehouse.use(task.trace for task in cached if task.trace is not None)
+        for task in cached:
             self._flight.release(task.key)
             if task.trace is not None and task.key not in self._reported:
                 self._reported.add(task.key)

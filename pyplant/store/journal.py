@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ __all__ = ["Entry", "Journal"]
 
 _SUFFIX = ".log"
 _CHECK = 16  # hex digits of checksum
+_FRAME = 128  # bytes of a line beside key and content, at most
 _PIECE = 1 << 24  # bytes read at once
 _LONGEST = 1 << 26  # bytes; what is longer was not written by us
 
@@ -77,7 +78,7 @@ class Journal:
         self._leases = leases
         self._read: dict[str, int] = {}
         self._number = 0
-        self._pending: list[bytes] = []
+        self._pending: list[Entry] = []
         self._stream: Writer | None = None
         self._pid = os.getpid()
         self.damaged_lines = 0
@@ -156,12 +157,12 @@ class Journal:
         """
         self._number += 1
         data = json.dumps(payload, separators=(",", ":"), ensure_ascii=True).encode()
-        rest = b"%s %d %s %s" % (kind.encode(), self._number, key.encode(), data)
-        if len(rest) > _LONGEST:
-            message = f"A record of {len(rest)} bytes is too long for the journal."
+        entry = Entry(kind, key, self._number, self.writer, data)
+        if len(data) + len(key) + _FRAME > _LONGEST:
+            message = f"A record of {len(data)} bytes is too long for the journal."
             raise OSError(errno.EFBIG, message)
-        self._pending.append(_line(rest))
-        return Entry(kind, key, self._number, self.writer, data)
+        self._pending.append(entry)
+        return entry
 
     def flush(self, *, sync: bool = False) -> None:
         """Write pending lines; they then survive this process, and with ``sync`` a power cut.
@@ -176,7 +177,6 @@ class Journal:
             return
         pending, self._pending = self._pending, []
         if pending:
-            data = b"".join(pending)
             if self._stream is not None and not self._stream.is_named():
                 self._abandon()  # merged by one who took this process for dead, or deleted
             if self._stream is None:
@@ -184,6 +184,7 @@ class Journal:
                 if self._leases is not None:
                     self._leases.take(self.writer)
                 self._stream = self._files.open_append(self._directory / f"{self.writer}{_SUFFIX}")
+            data = b"".join(_line(entry, self.writer) for entry in pending)
             try:
                 self._stream.write(data)
             except OSError:
@@ -218,7 +219,7 @@ class Journal:
 
     # ------------------------------------------------------------------ merging
 
-    def merge(self, names: Collection[str], is_needed: Callable[[Entry], bool], scratch: Path) -> None:
+    def merge(self, names: Mapping[str, int], is_needed: Callable[[Entry], bool], scratch: Path) -> None:
         """Put what is needed of these files into one new file, and delete them.
 
         A reader finds every needed line at any moment, and so does who comes after a crash.
@@ -226,7 +227,7 @@ class Journal:
         Parameters
         ----------
         names
-            Files that nobody writes any more.
+            Files that nobody writes any more, and their sizes in bytes.
         is_needed
             Whether a line is to be kept.
         scratch
@@ -248,9 +249,7 @@ class Journal:
             writer = self._files.create(scratch)
             try:
                 for entry in needed:
-                    place = b"%d@%s" % (entry.number, entry.writer.encode())
-                    rest = b" ".join((entry.kind.encode(), place, entry.key.encode(), entry.data))
-                    writer.write(_line(rest))
+                    writer.write(_line(entry, merged))
                 writer.sync()
             except BaseException:
                 writer.close()
@@ -260,9 +259,13 @@ class Journal:
             self._files.rename(scratch, self._directory / merged)
             self._files.sync_directory(self._directory)
             self._read[merged] = self._files.sizes(self._directory).get(merged, 0)
-        for name in names:
-            self._files.unlink(self._directory / name)
+        for name, size in self.files().items():
+            if name in names and size == names[name]:  # or somebody writes it after all
+                self._files.unlink(self._directory / name)
 
 
-def _line(rest: bytes) -> bytes:
+def _line(entry: Entry, writer: str) -> bytes:
+    """An entry as it stands in a file of ``writer``."""
+    place = f"{entry.number}" if entry.writer == writer else f"{entry.number}@{entry.writer}"
+    rest = f"{entry.kind} {place} {entry.key} ".encode() + entry.data
     return b"\n%s %s\n" % (blake3(rest).hexdigest(length=_CHECK // 2).encode(), rest)

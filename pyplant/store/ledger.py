@@ -7,7 +7,7 @@ a plant costs no more than reading its lines.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from pyplant.engine.digest import digest_bytes
@@ -74,10 +74,13 @@ class Ledger:
     def _take(self, entry: Entry) -> None:
         latest = self._latest.get(entry.kind)
         if latest is not None:
-            latest[entry.key] = entry
+            if entry.key not in latest or _rank(latest[entry.key]) <= _rank(entry):
+                latest[entry.key] = entry
             return
         match entry.kind:
             case "t":
+                if _rank(entry) in self._groups:
+                    return  # a line comes twice while files are merged
                 fingerprint, _, group = entry.key.partition(".")
                 self._unparsed.setdefault(fingerprint, []).append(entry)
                 self._groups[_rank(entry)] = group
@@ -100,10 +103,11 @@ class Ledger:
 
     def _take_used(self, entry: Entry) -> None:
         for number, writer, when, group in entry.payload():
-            self._used[int(number), str(writer)] = _rank(entry), float(when)
+            rank = int(number), str(writer)
+            self._used[rank] = max((_rank(entry), float(when)), self._used.get(rank, (rank, 0.0)))
             self._note_recent(str(group), _rank(entry))
 
-    def _group(self, trace: Trace) -> str:
+    def group(self, trace: Trace) -> str:
         """Stands for a reactor with its parameters: of these executions one is current."""
         known = self._groups.get(trace.rank)
         if known is None:
@@ -199,7 +203,7 @@ class Ledger:
         OSError
             If it could not be written; it is not kept then.
         """
-        group = self._group(trace)
+        group = self.group(trace)
         entry = self._journal.append("t", f"{trace.fingerprint}.{group}", trace.to_json())
         self._journal.flush(sync=sync)
         self._parse(trace.fingerprint)
@@ -271,7 +275,7 @@ class Ledger:
         """
         now = time.time() if now is None else now
         noted = [
-            [*trace.rank, round(now), self._group(trace)] for trace in traces if self._is_news(trace, now)
+            [*trace.rank, round(now), self.group(trace)] for trace in traces if self._is_news(trace, now)
         ]
         if noted:
             self._append("u", "-", noted)
@@ -279,7 +283,7 @@ class Ledger:
     def _is_news(self, trace: Trace, now: float) -> bool:
         if now - self.last_used(trace) > _DAY:
             return True
-        return self.recency(trace) < self._recent.get(self._group(trace), trace.rank)
+        return self.recency(trace) < self._recent.get(self.group(trace), trace.rank)
 
     def last_used(self, trace: Trace) -> float:
         """When a trace was made or last noted as used, in seconds since the epoch."""
@@ -290,6 +294,42 @@ class Ledger:
         """Orders traces by when they were made or last noted as used, without clocks."""
         used, _ = self._used.get(trace.rank, (trace.rank, 0.0))
         return max(used, trace.rank)
+
+    # ------------------------------------------------------------------ merging
+
+    def needed(self, written: Collection[str]) -> Callable[[Entry], bool]:
+        """Which lines still say something; the others may be dropped.
+
+        Parameters
+        ----------
+        written
+            The writers whose lines are not looked at, and may name any others.
+        """
+        kept = {trace.rank: trace for trace in self.traces()}
+        parsed = {trace.rank for traces in self._traces.values() for trace in traces}
+        named = {output.object for trace in kept.values() for output in trace.outputs}
+
+        def is_needed(entry: Entry) -> bool:
+            rank = _rank(entry)
+            match entry.kind:
+                case "t":
+                    return rank in kept or rank not in parsed  # or a later version wrote it
+                case "i":
+                    return entry.key in named and self._identities.get(entry.key) == entry
+                case "c" | "n" | "f":
+                    return self._latest[entry.kind].get(entry.key) == entry
+                case "x":
+                    return entry.number in (self._forgotten.get(name) for name in entry.payload())
+                case "e":
+                    return any(writer in written for _, writer in entry.payload())
+                case "u":
+                    ranks = [(int(number), str(writer)) for number, writer, *_ in entry.payload()]
+                    return any(one in kept and self.recency(kept[one]) == rank for one in ranks)
+                case "k":
+                    return False  # the damaged lines go as well
+            return True
+
+        return is_needed
 
     # ------------------------------------------------------------------ code
 

@@ -13,8 +13,10 @@ The rules
 - What nothing names (objects of killed runs, scratch of dead processes, quarantine) goes
   when it is old, since its owner may be about to name it.
 
-Readers in other processes hold no leases yet. Deleting under a reader is harmless: a map
-outlives its file's name, and a missing object is computed again.
+- What an open plant uses, here or in another process, is current as well, however old.
+
+Deleting under a reader that has no lease yet is harmless: a map outlives its file's name,
+and a missing object is computed again.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,11 +35,20 @@ from pyplant.store.ledger import Ledger
 from pyplant.store.objects import is_object_name, scratch_name
 from pyplant.store.warehouse import Warehouse
 
-__all__ = ["GRACE", "Collection", "collect", "forgotten_scratch", "parse_size", "stored_bytes"]
+__all__ = [
+    "GRACE",
+    "Collection",
+    "collect",
+    "forgotten_scratch",
+    "merge_journal",
+    "parse_size",
+    "stored_bytes",
+]
 
 GRACE = 7 * 86400.0
 """Seconds for which something unused is left alone."""
 
+_MERGING = "merging"
 _OWNERLESS = 86400.0  # seconds after which what no result names has no owner
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
@@ -144,6 +156,7 @@ def collect(
     if not only_if_needed:
         return _Collector(warehouse, now).everything(max_size, grace)
     try:
+        merge_journal(warehouse)
         return _Collector(warehouse, now).history(max_size, grace)
     except OSError as error:
         logger().warning("Old results in %s could not be removed: %s", warehouse.root, error)
@@ -155,9 +168,50 @@ def stored_bytes(traces: Iterable[Trace]) -> int:
     return sum(_objects(traces).values())
 
 
+def merge_journal(warehouse: Warehouse, at_least: int = 64) -> bool:
+    """Put finished files of the journal together, without what says nothing any more.
+
+    Every process writes a file of its own, so their number grows with every run that adds
+    something. Others may write meanwhile.
+
+    Parameters
+    ----------
+    warehouse
+        Of the plant.
+    at_least
+        The number of files from which it is done.
+
+    Returns
+    -------
+    done
+        Whether files were merged.
+
+    Raises
+    ------
+    OSError
+        If the disk is failing; nothing is lost then.
+    """
+    journal, claims = warehouse.journal, warehouse.claims
+    files = journal.files()  # listed before the leases: who writes had a lease before its file
+    if len(files) < at_least or not journal.is_ours or not claims.take(_MERGING):
+        return False
+    try:
+        written = {*warehouse.leases.living(), journal.writer}
+        finished = {name: size for name, size in files.items() if name.removesuffix(".log") not in written}
+        if 2 * len(finished) < at_least:
+            return False
+        warehouse.ledger.refresh()
+        journal.merge(finished, warehouse.ledger.needed(written), warehouse.objects.scratch_path())
+        return bool(finished)
+    finally:
+        claims.release(_MERGING)
+
+
 class _Collector:
     def __init__(self, warehouse: Warehouse, now: float) -> None:
         self._ledger = warehouse.ledger
+        self._warehouse = warehouse
+        self._leases = warehouse.leases
         self._objects = warehouse.objects
         self._files = warehouse.files
         self._root = warehouse.root
@@ -167,7 +221,8 @@ class _Collector:
         kept = list(self._ledger.traces())
         if stored_bytes(kept) <= max_size:
             return Collection(kept=stored_bytes(kept))
-        outdated = _outdated(self._ledger, kept, max_size, self._now - grace)
+        leased = self._leases.used()
+        outdated = _outdated(self._ledger, kept, max_size, self._now - grace, leased)
         if not outdated:
             return Collection(kept=stored_bytes(kept))
         self._ledger.evict(outdated)
@@ -197,6 +252,8 @@ class _Collector:
 
     def everything(self, max_size: int, grace: float) -> Collection:
         collection = self.history(max_size, grace)
+        self._warehouse.claims.living()  # removes what dead processes left
+        merge_journal(self._warehouse, at_least=1)
         leftovers = [*self._clear_scratch(), *self._clear_quarantine(grace)]
         orphans = self._orphans()
         for name in orphans:
@@ -246,9 +303,16 @@ class _Collector:
             self._files.unlink(path)
 
 
-def _outdated(ledger: Ledger, traces: list[Trace], max_size: int, used_since: float) -> list[Trace]:
+def _outdated(
+    ledger: Ledger,
+    traces: list[Trace],
+    max_size: int,
+    used_since: float,
+    leased: AbstractSet[tuple[int, str]],
+) -> list[Trace]:
     """History that must go so that the rest fits, least recent first."""
     current = _current(ledger, traces, used_since)
+    current += [trace for trace in traces if trace.rank in leased]
     safe = _objects(current)
     ranks = {trace.rank for trace in current}
     history = sorted((trace for trace in traces if trace.rank not in ranks), key=ledger.recency)

@@ -29,6 +29,7 @@ from pyplant.store.claims import Holdings
 from pyplant.store.files import Files
 from pyplant.store.journal import Journal
 from pyplant.store.layout import open_plant
+from pyplant.store.leases import Leases
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import HashingSink, ObjectStore, safe_suffix
 from pyplant.store.shelf import Shelf
@@ -73,7 +74,8 @@ class Warehouse:
         self.root = root = root.absolute()  # the working directory may change
         self.files = files or Files()
         open_plant(self.files, root)
-        self.journal = Journal(self.files, root / "journal")
+        self.leases = Leases(self.files, root / "leases")
+        self.journal = Journal(self.files, root / "journal", self.leases)
         self.ledger = Ledger(self.journal)
         self.objects = ObjectStore(self.files, root, self.ledger)
         self.shelf = Shelf(trust=trust)
@@ -244,9 +246,17 @@ class Warehouse:
         if sync:
             self.objects.sync()
         numbered = self.ledger.add_trace(trace, sync=sync)
+        self.use([numbered])
         if sync:
             self._unsynced_seconds = 0.0
         return numbered
+
+    def use(self, traces: Iterable[Trace]) -> None:
+        """Let no other process remove what these executions made, until this plant is closed.
+
+        Of a reactor under one configuration the last execution counts.
+        """
+        self.leases.add(self.journal.writer, {self.ledger.group(trace): trace.rank for trace in traces})
 
     def flush(self, *, sync: bool = False) -> None:
         """Hand what is pending to the system, or bring it to the disk."""
@@ -259,6 +269,7 @@ class Warehouse:
         except OSError as error:
             logger().warning("The end of the journal in %s could not be written: %s", self.root, error)
         self.claims.release_all()
+        self.leases.release_all()
         self.objects.clear_scratch()
 
 

@@ -2,16 +2,18 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import closing, suppress
 
 import pytest
 
 from pyplant.errors import DamagedError, PlantError
 from pyplant.store.files import Files
+from pyplant.store.journal import Journal
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import scratch_name
-from pyplant.store.retention import GRACE, collect, forgotten_scratch, parse_size, stored_bytes
+from pyplant.store.retention import GRACE, collect, forgotten_scratch, merge_journal, parse_size, stored_bytes
 
-from . import LONG, FailingFiles, RecordingFiles, TextSpec, a_trace, open_warehouse
+from . import LONG, FailingFiles, Killed, KilledFiles, RecordingFiles, TextSpec, a_trace, open_warehouse
 
 DAY = 86400.0
 
@@ -116,8 +118,10 @@ class TestHistory:
         collect(warehouse, 0)
         assert texts(warehouse) == ["c"]
 
-    def test_what_was_not_used_for_long_is_history(self, warehouse):
-        commit(warehouse, "a", reactor="a", days_ago=GRACE / DAY + 1)
+    def test_what_was_not_used_for_long_is_history(self, warehouse, root):
+        with closing(open_warehouse(root)) as other:
+            commit(other, "a", reactor="a", days_ago=GRACE / DAY + 1)
+        warehouse.ledger.refresh()
         commit(warehouse, "b", reactor="b")
         collect(warehouse, 15_000)
         assert texts(warehouse) == ["b"]
@@ -138,6 +142,7 @@ class TestHistory:
         old = commit(warehouse, "a", fingerprint="old")
         commit(warehouse, "b", fingerprint="new")
         warehouse.ledger.note_used([old])
+        warehouse.use([old])
         collect(warehouse, 0)
         assert texts(warehouse) == ["a"]
 
@@ -255,13 +260,241 @@ class TestOrder:
             warehouse.load(trace.outputs[0])
 
 
+class TestLeases:
+    """What an open plant uses stays, however old it is."""
+
+    @pytest.fixture
+    def other(self, root):
+        with closing(open_warehouse(root)) as other:
+            yield other
+
+    def test_what_another_open_plant_uses_stays(self, warehouse, other):
+        old = commit(warehouse, "a", fingerprint="old")
+        commit(warehouse, "b", fingerprint="new")
+        other.ledger.refresh()
+        other.use([old])
+        collect(warehouse, 0)
+        assert texts(warehouse) == ["a", "b"]
+
+    def test_until_that_plant_is_closed(self, warehouse, other):
+        old = commit(warehouse, "a", fingerprint="old")
+        commit(warehouse, "b", fingerprint="new")
+        other.use([old])
+        other.close()
+        collect(warehouse, 0)
+        assert texts(warehouse) == ["b"]
+
+    def test_of_a_reactor_under_one_configuration_the_last_one_used_stays(self, warehouse, other):
+        traces = [commit(warehouse, letter, fingerprint=letter) for letter in "abc"]
+        other.use(traces[:1])
+        other.use(traces[1:2])
+        collect(warehouse, 0)
+        assert texts(warehouse) == ["b", "c"]
+
+    def test_the_lease_of_a_killed_process_holds_nothing(self, warehouse, root):
+        old = commit(warehouse, "a", fingerprint="old")
+        commit(warehouse, "b", fingerprint="new")
+        code = (
+            "import os, sys\n"
+            "from pathlib import Path\n"
+            "from pyplant.store.warehouse import Warehouse\n"
+            "other = Warehouse(Path(sys.argv[1]))\n"
+            "other.use(list(other.ledger.traces()))\n"
+            "os._exit(1)\n"
+        )
+        subprocess.run([sys.executable, "-c", code, str(root)], check=False)
+        assert len(list((root / "leases").iterdir())) == 2
+        collect(warehouse, 0)
+        assert texts(warehouse) == ["b"]
+        assert old.rank not in {trace.rank for trace in warehouse.ledger.traces()}
+        assert len(list((root / "leases").iterdir())) == 1
+
+    def test_nothing_is_left_of_a_closed_plant(self, root):
+        with closing(open_warehouse(root)) as warehouse:
+            commit(warehouse, "a")
+            assert len(list((root / "leases").iterdir())) == 1
+        assert list((root / "leases").iterdir()) == []
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"x", b"a b c\n", b"\xff 1 \xff\n", b"a 1 b", b"a " + b"9" * 5000]
+    )
+    def test_a_strange_lease_is_no_error(self, warehouse, root, content):
+        commit(warehouse, "a", fingerprint="old")
+        commit(warehouse, "b", fingerprint="new")
+        (root / "leases" / "strange").write_bytes(bytes(1024) + content)
+        collect(warehouse, 0)
+        assert texts(warehouse) == ["b"]
+
+
+class TestMerging:
+    """The files of finished writers become one."""
+
+    def history(self, root, letters="abc"):
+        for letter in letters:
+            with closing(open_warehouse(root)) as warehouse:
+                commit(warehouse, letter, reactor=letter)
+        return open_warehouse(root)
+
+    def test_finished_files_become_one(self, root):
+        warehouse = self.history(root)
+        assert len(warehouse.journal.files()) == 3
+        assert merge_journal(warehouse, at_least=1)
+        assert len(warehouse.journal.files()) == 1
+        warehouse.close()
+        assert texts(open_warehouse(root)) == ["a", "b", "c"]
+
+    def test_places_in_the_journal_stay(self, root):
+        warehouse = self.history(root)
+        before = sorted(trace.rank for trace in warehouse.ledger.traces())
+        merge_journal(warehouse, at_least=1)
+        again = open_warehouse(root)
+        assert sorted(trace.rank for trace in again.ledger.traces()) == before
+        assert merge_journal(again, at_least=1)
+        assert sorted(trace.rank for trace in open_warehouse(root).ledger.traces()) == before
+
+    def test_a_file_that_is_written_is_left_alone(self, root):
+        writing = self.history(root)
+        commit(writing, "d", reactor="d")
+        warehouse = open_warehouse(root)
+        merge_journal(warehouse, at_least=1)
+        assert len(warehouse.journal.files()) == 2
+        commit(writing, "e", reactor="e")
+        warehouse.ledger.refresh()
+        assert texts(warehouse) == ["a", "b", "c", "d", "e"]
+        writing.close()
+
+    def test_who_reads_meanwhile_loses_nothing_and_counts_nothing_twice(self, root):
+        reading = self.history(root)
+        warehouse = open_warehouse(root)
+        merge_journal(warehouse, at_least=1)
+        reading.ledger.refresh()
+        assert texts(reading) == ["a", "b", "c"]
+
+    def test_who_lists_before_and_reads_after_loses_nothing(self, root, monkeypatch):
+        warehouse = self.history(root)
+        sizes = Files.sizes
+
+        def merge_after_listing(self, path):
+            found = sizes(self, path)
+            monkeypatch.undo()
+            merge_journal(warehouse, at_least=1)
+            return found
+
+        monkeypatch.setattr(Files, "sizes", merge_after_listing)
+        assert texts(open_warehouse(root)) == ["a", "b", "c"]
+
+    def test_what_was_forgotten_stays_forgotten(self, root):
+        warehouse = self.history(root)
+        warehouse.ledger.forget("a", "other code")
+        warehouse.close()
+        merge_journal(open_warehouse(root), at_least=1)
+        assert texts(open_warehouse(root)) == ["b", "c"]
+
+    def test_what_was_removed_is_dropped_with_all_that_says_so(self, root):
+        warehouse = self.history(root)
+        commit(warehouse, "z", reactor="a")
+        collect(warehouse, 0)
+        warehouse.close()
+        size = sum(open_warehouse(root).journal.files().values())
+        merge_journal(open_warehouse(root), at_least=1)
+        again = open_warehouse(root)
+        assert sum(again.journal.files().values()) < size
+        assert texts(again) == ["b", "c", "z"]
+        assert {entry.kind for entry in Journal(Files(), root / "journal").news()} <= {"t", "i"}
+
+    def test_a_removal_is_kept_as_long_as_the_removed_may_be_read(self, root):
+        writing = open_warehouse(root)
+        commit(writing, "a", fingerprint="old")
+        commit(writing, "b", fingerprint="new")
+        with closing(open_warehouse(root)) as other:
+            other.ledger.evict([trace for trace in other.ledger.traces() if trace.fingerprint == "old"])
+        merge_journal(open_warehouse(root), at_least=1)
+        assert texts(open_warehouse(root)) == ["b"]
+        writing.close()
+
+    def test_lines_of_later_versions_are_kept(self, root):
+        with closing(open_warehouse(root)) as warehouse:
+            warehouse.journal.append("t", "f.g", {"of": "a later version"})
+            warehouse.journal.append("z", "-", "unknown")
+        merge_journal(open_warehouse(root), at_least=1)
+        assert [entry.kind for entry in Journal(Files(), root / "journal").news()] == ["t", "z"]
+
+    def test_a_torn_tail_is_dropped(self, root):
+        warehouse = self.history(root)
+        for name in warehouse.journal.files():
+            with (root / "journal" / name).open("ab") as stream:
+                stream.write(b"\ntorn")
+        assert merge_journal(open_warehouse(root), at_least=1)
+        again = open_warehouse(root)
+        assert len(again.journal.files()) == 1
+        assert texts(again) == ["a", "b", "c"]
+
+    def test_one_that_is_taken_for_dead_and_writes_again_loses_nothing(self, root):
+        sleeper = open_warehouse(root)
+        commit(sleeper, "a", reactor="a")
+        sleeper.leases.release_all()
+        merge_journal(open_warehouse(root), at_least=1)
+        commit(sleeper, "b", reactor="b")
+        assert texts(open_warehouse(root)) == ["a", "b"]
+        sleeper.close()
+
+    def test_a_file_that_grows_meanwhile_is_not_deleted(self, root, monkeypatch):
+        sleeper = open_warehouse(root)
+        commit(sleeper, "a", reactor="a")
+        sleeper.leases.release_all()
+        needed = Ledger.needed
+
+        def grow(ledger, written):
+            commit(sleeper, "b", reactor="b")
+            return needed(ledger, written)
+
+        monkeypatch.setattr(Ledger, "needed", grow)
+        merge_journal(open_warehouse(root), at_least=1)
+        assert texts(open_warehouse(root)) == ["a", "b"]
+        sleeper.close()
+
+    @pytest.mark.parametrize("nth", range(1, 9))
+    def test_a_full_disk_loses_nothing(self, root, nth):
+        self.history(root).close()
+        warehouse = open_warehouse(root)
+        warehouse.journal._files = FailingFiles(nth)
+        with suppress(OSError):
+            merge_journal(warehouse, at_least=1)
+        assert texts(open_warehouse(root)) == ["a", "b", "c"]
+
+    @pytest.mark.parametrize("nth", range(1, 9))
+    def test_a_kill_loses_nothing(self, root, nth):
+        self.history(root).close()
+        warehouse = open_warehouse(root)
+        warehouse.journal._files = KilledFiles(nth)
+        with suppress(Killed):
+            merge_journal(warehouse, at_least=1)
+        warehouse.close()
+        assert texts(open_warehouse(root)) == ["a", "b", "c"]
+
+    def test_only_one_process_merges(self, root):
+        first, second = self.history(root), open_warehouse(root)
+        assert first.claims.take("merging")
+        assert not merge_journal(second, at_least=1)
+        first.close()
+        assert merge_journal(second, at_least=1)
+
+    def test_a_few_files_are_left_alone(self, root):
+        assert not merge_journal(self.history(root))
+
+    def test_a_run_merges_when_there_are_many(self, root):
+        warehouse = self.history(root, "ab" * 40)
+        collect(warehouse, 10**9, only_if_needed=True)
+        assert len(warehouse.journal.files()) == 1
+
+
 class TestEndOfARun:
     def test_it_lists_no_directory(self, warehouse, monkeypatch):
         for letter in "abc":
             commit(warehouse, letter)
 
         def refuse(self, path):
-            assert path.name == "journal", path
+            assert path.name in {"journal", "leases"}, path
             return sizes(self, path)
 
         sizes = Files.sizes
