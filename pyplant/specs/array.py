@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
-import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +13,7 @@ from numpy.lib import format as npy
 from pyplant.engine.digest import Encoder, encodes
 from pyplant.errors import NotAllocatedError, UnsavableError
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
+from pyplant.specs.room import reserve
 
 __all__ = ["ArraySpec"]
 
@@ -130,25 +129,6 @@ class ArraySpec(StreamSpec):
 def _raw(array: Any) -> memoryview:
     """The bytes of a contiguous array; dtypes that have no buffer format are viewed as bytes."""
     return array.reshape(-1).view(np.uint8).data if array.dtype.itemsize else memoryview(b"")
-
-
-def reserve(descriptor: int, size: int, path: Path) -> None:
-    """Take the space on disk now: better no room at the start than in the middle.
-
-    Raises
-    ------
-    OSError
-        If there is not enough, with the bytes needed.
-    """
-    try:
-        if hasattr(os, "posix_fallocate") and sys.platform != "darwin":
-            os.posix_fallocate(descriptor, 0, size)
-        else:
-            os.truncate(descriptor, size)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        message = f"{size:,} bytes are needed and cannot be had: {error.strerror}"
-        raise OSError(error.errno, message) from error
 
 
 @encodes("numpy.ndarray", "numpy.memmap")

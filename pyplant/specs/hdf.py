@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,11 +14,13 @@ from blake3 import blake3
 
 from pyplant.engine.digest import DIGEST_BYTES
 from pyplant.errors import NotAllocatedError, UnsavableError
+from pyplant.specs import room
 from pyplant.specs.base import IngredientSpec, Metadata
 
 __all__ = ["HdfArraySpec"]
 
 _DATASET = "data"
+_SPARSE = frozenset({"chunks", "maxshape", "compression"})  # takes less than its shape says
 _SLAB = 1 << 25  # bytes that are read at once
 
 
@@ -67,6 +70,9 @@ class HdfArraySpec(IngredientSpec):
             raise NotAllocatedError(message)
         if "data" not in options:
             options.setdefault("dtype", "f4")
+            if not options.keys() & _SPARSE:
+                shape, itemsize = options["shape"], np.dtype(options["dtype"]).itemsize
+                room.need(math.prod(shape if np.ndim(shape) else (shape,)) * itemsize, path)
         stream = h5py.File(path, "w", libver="latest", locking=False)
         try:
             return stream.create_dataset(_DATASET, track_times=False, **options)

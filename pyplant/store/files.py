@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any, NoReturn
 
 from blake3 import blake3
 
@@ -25,6 +26,7 @@ except ImportError:  # Windows
 __all__ = [
     "Files",
     "Identity",
+    "ReadOnlyFiles",
     "Writer",
     "birth",
     "boot_id",
@@ -36,6 +38,9 @@ __all__ = [
 
 Identity = tuple[int, int, int, int, int, str]
 """Device, inode, size, times of content and status change, boot: an untouched file keeps it."""
+
+_OWN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+"""Nobody else's files: not for child processes, and not where a planted link leads."""
 
 _CHUNK = 1 << 30
 _PIECE = 1 << 22
@@ -185,17 +190,27 @@ class Files:
     """The real disk."""
 
     def make_directory(self, path: Path) -> None:
-        """Make a directory, and those above it, unless it is there."""
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make a directory, and those above it, unless it is there.
+
+        Raises
+        ------
+        NotADirectoryError
+            If something else has its name; a link to a directory counts as such.
+        """
+        try:
+            path.mkdir(mode=0o700, parents=True)
+        except FileExistsError:
+            if not stat.S_ISDIR(path.lstat().st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, "not a directory of the plant", str(path)) from None
 
     def create(self, path: Path) -> Writer:
         """Create a new file for writing; an existing one is an error."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OWN
         return Writer(path, os.open(path, flags, 0o600))
 
     def open_append(self, path: Path) -> Writer:
         """Open a file, new or not, for appending; every write lands at its end."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _OWN
         return Writer(path, os.open(path, flags, 0o600))
 
     def lock(self, path: Path) -> Writer | None:
@@ -210,7 +225,7 @@ class Files:
         """
         if fcntl is None:
             raise OSError(errno.ENOSYS, "this system has no such locks", str(path))
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CREAT | _OWN
         while True:
             writer = Writer(path, os.open(path, flags, 0o600))
             try:
@@ -232,9 +247,10 @@ class Files:
 
     def read(self, path: Path, offset: int = 0, limit: int = -1) -> bytes:
         """The content of a file from ``offset`` on, at most ``limit`` bytes of it."""
-        with path.open("rb") as stream:
+        with _opened(path, -1) as stream:
             stream.seek(offset)
-            return stream.read(limit)
+            content: bytes = stream.read(limit)
+            return content
 
     def chunks(self, path: Path) -> Iterator[memoryview]:
         """The content of a file, piece by piece; each piece is overwritten by the next.
@@ -244,7 +260,7 @@ class Files:
         """
         buffer = bytearray(_PIECE)
         view = memoryview(buffer)
-        with path.open("rb", buffering=0) as stream:
+        with _opened(path, 0) as stream:
             while count := stream.readinto(buffer):
                 yield view[:count]
 
@@ -254,7 +270,7 @@ class Files:
         No memory is reserved: NumPy's own copy-on-write mode refuses files larger than
         memory. An empty file cannot be mapped and gives ``b""``.
         """
-        with path.open("rb") as stream:
+        with _opened(path, 0) as stream:
             size = os.fstat(stream.fileno()).st_size
             if size == 0:
                 return b""
@@ -351,3 +367,29 @@ class Files:
     def own_user(self) -> int:
         """The user we are."""
         return os.geteuid() if os.name == "posix" else 0
+
+
+class ReadOnlyFiles(Files):
+    """The real disk, of which nothing can be changed."""
+
+    def _refuse(self, path: Path, *_: object, **__: object) -> NoReturn:
+        raise OSError(errno.EROFS, "this plant was opened for reading only", str(path))
+
+    make_directory = create = open_append = lock = _refuse
+    unlink = remove_tree = sync_file = sync_directory = protect = _refuse
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Refused."""
+        self._refuse(target, source)
+
+
+def _opened(path: Path, buffering: int) -> Any:
+    """A regular file, for reading; opening a planted pipe would wait for ever."""
+    descriptor = os.open(path, os.O_RDONLY | _OWN | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return open(descriptor, "rb", buffering=buffering)

@@ -69,9 +69,18 @@ class Journal:
         Where the journal files are.
     leases
         Where this process shows that it is writing.
+    read_only
+        Whether it writes nothing.
     """
 
-    def __init__(self, files: Files, directory: Path, leases: Holdings | None = None) -> None:
+    def __init__(
+        self,
+        files: Files,
+        directory: Path,
+        leases: Holdings | None = None,
+        *,
+        read_only: bool = False,
+    ) -> None:
         self.writer = unique()
         self._files = files
         self._directory = directory
@@ -81,6 +90,7 @@ class Journal:
         self._pending: list[Entry] = []
         self._stream: Writer | None = None
         self._pid = os.getpid()
+        self._read_only = read_only
         self.damaged_lines = 0
 
     # ------------------------------------------------------------------ reading
@@ -145,7 +155,7 @@ class Journal:
     @property
     def is_ours(self) -> bool:
         """Whether this process may write; a forked child may not."""
-        return os.getpid() == self._pid
+        return not self._read_only and os.getpid() == self._pid
 
     def append(self, kind: str, key: str, payload: Any) -> Entry:
         """Add a line; it reaches the file with the next :meth:`flush`.

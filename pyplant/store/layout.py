@@ -11,13 +11,14 @@ from pyplant.engine.digest import digest_bytes
 from pyplant.errors import DamageWarning, FormatError, PlantDirError, StoreError, warn
 from pyplant.store.files import Files, unique
 
-__all__ = ["FORMAT", "PARTS", "open_plant"]
+__all__ = ["FORMAT", "PARTS", "check_plant", "open_plant"]
 
 FORMAT = 1
 """Version of everything below a plant directory."""
 
 PARTS = frozenset({"FORMAT", "CACHEDIR.TAG", "objects", "journal", "claims", "leases", "tmp", "quarantine"})
 """What a plant directory holds."""
+_DIRECTORIES = PARTS - {"FORMAT", "CACHEDIR.TAG"}
 _CACHEDIR_TAG = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n"
     b"# This directory holds results that PyPlant can compute again.\n"
@@ -54,6 +55,32 @@ def open_plant(files: Files, root: Path) -> None:
         raise PlantDirError(message) from error
 
 
+def check_plant(files: Files, root: Path) -> None:
+    """Make sure that ``root`` is a plant directory that this version may read; write nothing.
+
+    Raises
+    ------
+    pyplant.errors.PlantDirError
+        If it is none, or somebody else's.
+    pyplant.errors.FormatError
+        If a later version made it.
+    """
+    try:
+        names = set(files.names(root))
+        version = _version(files, root) if "FORMAT" in names else None
+        if version is None:
+            message = f"There is no plant in {root}."
+            raise PlantDirError(message)
+        _check_owner(files, root)
+        _check_version(root, version)
+        _check_parts(files, root, names)
+    except StoreError:
+        raise
+    except OSError as error:
+        message = f"The plant directory {root} cannot be read: {error.strerror or error}."
+        raise PlantDirError(message) from error
+
+
 def _is_ready(files: Files, root: Path) -> bool:
     """Whether the directory is a plant of this version; ``False`` if it is to become one."""
     # Whoever writes a journal has written FORMAT before: seen in this order, one that is
@@ -64,6 +91,7 @@ def _is_ready(files: Files, root: Path) -> bool:
     if version is not None:
         _check_version(root, version)
         _check_writable(root)
+        _check_parts(files, root, names)
         return True
     strange = sorted(names - PARTS)
     if strange and not has_journal:
@@ -101,6 +129,16 @@ def _check_writable(root: Path) -> None:
         raise PlantDirError(message)
 
 
+def _check_parts(files: Files, root: Path, names: set[str]) -> None:
+    for name in sorted(names & _DIRECTORIES):
+        if not files.is_directory(root / name):
+            message = (
+                f"{root / name} is no directory of the plant, but a link or a file. What it leads to is left "
+                f"alone; remove it, or choose another plant directory."
+            )
+            raise PlantDirError(message)
+
+
 def _version(files: Files, root: Path) -> Any:
     """What ``FORMAT`` says; ``None`` if it is damaged."""
     try:
@@ -126,7 +164,9 @@ def _check_version(root: Path, version: Any) -> None:
 
 
 def _make(files: Files, root: Path) -> None:
-    for part in ("", "objects", "journal", "tmp"):
+    if not root.is_dir():
+        files.make_directory(root)
+    for part in ("objects", "journal", "tmp"):
         files.make_directory(root / part)
     body = json.dumps({"format": FORMAT, "id": unique(32), "digest": "blake3-160"})
     contents = {

@@ -304,6 +304,8 @@ class ObjectStore:
         root = self._root / "objects"
         found: dict[str, int] = {}
         for name in self._files.names(root):
+            if not self._files.is_directory(root / name):
+                continue  # nothing of ours, and nothing behind it
             found.update(self._files.sizes(root / name))
         return found
 

@@ -26,9 +26,9 @@ from pyplant.errors import (
 from pyplant.ingredient import Ingredient
 from pyplant.specs.base import IngredientSpec, StreamSpec
 from pyplant.store.claims import Holdings
-from pyplant.store.files import Files
+from pyplant.store.files import Files, ReadOnlyFiles
 from pyplant.store.journal import Journal
-from pyplant.store.layout import open_plant
+from pyplant.store.layout import check_plant, open_plant
 from pyplant.store.leases import Leases
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import HashingSink, ObjectStore, safe_suffix
@@ -63,6 +63,8 @@ class Warehouse:
         The disk.
     trust
         Whether to load pickled values that another user made.
+    read_only
+        Whether to write nothing, and to need no permission to. There must be a plant then.
 
     Raises
     ------
@@ -70,12 +72,17 @@ class Warehouse:
         If the directory cannot serve as a plant.
     """
 
-    def __init__(self, root: Path, *, files: Files | None = None, trust: bool = False) -> None:
+    def __init__(
+        self, root: Path, *, files: Files | None = None, trust: bool = False, read_only: bool = False
+    ) -> None:
         self.root = root = root.absolute()  # the working directory may change
-        self.files = files or Files()
-        open_plant(self.files, root)
+        self.files = files or (ReadOnlyFiles() if read_only else Files())
+        if read_only:
+            check_plant(self.files, root)
+        else:
+            open_plant(self.files, root)
         self.leases = Leases(self.files, root / "leases")
-        self.journal = Journal(self.files, root / "journal", self.leases)
+        self.journal = Journal(self.files, root / "journal", self.leases, read_only=read_only)
         self.ledger = Ledger(self.journal)
         self.objects = ObjectStore(self.files, root, self.ledger)
         self.shelf = Shelf(trust=trust)

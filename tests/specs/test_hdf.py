@@ -130,3 +130,14 @@ def test_texts_have_digests_too(warehouse):
 
     assert texts("a", "b") == texts("a", "b")
     assert texts("a", "b") != texts("b", "a")
+
+
+def test_a_dataset_for_which_there_is_no_room_is_refused_at_once(tmp_path):
+    with pytest.raises(OSError, match=r"40,000,000,000,000,000 bytes are needed, and [\d,]+ are free"):
+        HdfArraySpec().allocate(tmp_path / "x.h5", shape=(10**8, 10**8))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dataset_in_chunks_takes_room_when_it_is_filled(tmp_path):
+    handle = HdfArraySpec().allocate(tmp_path / "x.h5", shape=(10**8, 10**8), chunks=(1000, 1000))
+    HdfArraySpec().discard(handle)

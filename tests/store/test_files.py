@@ -1,11 +1,14 @@
 import mmap
 import os
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from pyplant.store import files as files_module
-from pyplant.store.files import Files, place
+from pyplant.store.files import Files, ReadOnlyFiles, birth, is_alive, place
 
 disk = Files()
 
@@ -235,3 +238,86 @@ def test_a_link_to_a_directory_is_no_directory(tmp_path):
 def test_the_place_is_the_same_for_the_whole_process():
     assert place() == place()
     assert len(place()) == 8
+
+
+class TestPlantedFiles:
+    """Nothing is read or written where a planted link leads, and a planted pipe stops nobody."""
+
+    @pytest.fixture
+    def precious(self, tmp_path):
+        path = tmp_path / "precious"
+        path.write_bytes(b"precious")
+        return path
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda path: disk.read(path),
+            lambda path: list(disk.chunks(path)),
+            lambda path: disk.map_private(path),
+            lambda path: disk.open_append(path),
+            lambda path: disk.lock(path),
+        ],
+    )
+    def test_a_link_is_not_followed(self, tmp_path, precious, call):
+        (tmp_path / "link").symlink_to(precious)
+        with pytest.raises(OSError):
+            call(tmp_path / "link")
+        assert precious.read_bytes() == b"precious"
+
+    def test_a_link_to_a_directory_is_none(self, tmp_path):
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(NotADirectoryError):
+            disk.make_directory(tmp_path / "link")
+
+    @pytest.mark.parametrize(
+        "call", [lambda path: disk.read(path), lambda path: list(disk.chunks(path)), disk.map_private]
+    )
+    def test_a_pipe_is_not_waited_for(self, tmp_path, call):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(OSError, match="not a regular file"):
+            call(tmp_path / "pipe")
+
+
+class TestReadOnly:
+    def test_nothing_can_be_changed(self, tmp_path):
+        path = write(tmp_path / "file")
+        files = ReadOnlyFiles()
+        for call in (files.create, files.open_append, files.lock, files.unlink, files.make_directory):
+            with pytest.raises(OSError, match="reading only"):
+                call(path)
+        with pytest.raises(OSError, match="reading only"):
+            files.rename(path, tmp_path / "other")
+        assert files.read(path) == b"content"
+
+
+class TestProcesses:
+    def test_this_one_is_alive(self):
+        assert is_alive(os.getpid())
+        assert is_alive(os.getpid(), birth(os.getpid()))
+
+    def test_one_of_the_same_number_that_began_earlier_is_not(self):
+        assert not is_alive(os.getpid(), "1")
+
+    def test_one_that_has_ended_is_not(self):
+        process = subprocess.Popen([sys.executable, "-c", ""])
+        born = birth(process.pid)
+        process.wait()
+        assert born
+        assert not is_alive(process.pid, born)
+
+
+def test_kernel_locks_are_trusted_on_local_file_systems_only(tmp_path, monkeypatch):
+    mounts = "1 2 8:1 / / rw - ext4 /dev/x rw\n2 1 8:2 / /home rw shared:1 - nfs4 server:/home rw\n"
+    (tmp_path / "mountinfo").write_text(mounts + "3 1 8:3 / /home/a\\040b rw - xfs /dev/y rw\n")
+    read = Path.read_text
+
+    def fake(path, **options):
+        return read(tmp_path / "mountinfo" if str(path) == "/proc/self/mountinfo" else path, **options)
+
+    monkeypatch.setattr(Path, "read_text", fake)
+    assert disk.has_shared_locks(Path("/tmp"))
+    assert not disk.has_shared_locks(Path("/home/me"))
+    assert disk.has_shared_locks(Path("/home/a b/plant"))
+    assert disk.has_shared_locks(Path("/homestead"))

@@ -1,6 +1,7 @@
 import json
 import os
 import warnings
+from contextlib import closing
 
 import pytest
 
@@ -10,7 +11,7 @@ from pyplant.store.files import Files
 from pyplant.store.journal import Journal
 from pyplant.store.layout import FORMAT, open_plant
 
-from . import FailingFiles, HookedFiles
+from . import LONG, FailingFiles, HookedFiles, TextSpec, a_trace, open_warehouse
 
 as_other_user = pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may do anything")
 
@@ -232,3 +233,47 @@ class TestRefusing:
         (tmp_path / "FORMAT").mkdir()
         with pytest.raises(PlantDirError):
             open_plant(Files(), tmp_path)
+
+
+class TestReadingOnly:
+    """A plant can be looked at without leaving anything in it."""
+
+    def listing(self, root):
+        return sorted((str(path), path.lstat().st_mtime_ns) for path in [root, *root.rglob("*")])
+
+    def test_a_plant_is_read_and_left_alone(self, tmp_path):
+        with closing(open_warehouse(tmp_path / "plant")) as warehouse:
+            saved = warehouse.save("x", LONG, TextSpec)
+            warehouse.commit(a_trace(saved))
+        before = self.listing(tmp_path / "plant")
+        with closing(open_warehouse(tmp_path / "plant", read_only=True)) as reader:
+            (trace,) = reader.ledger.traces()
+            assert reader.load(trace.outputs[0]) == LONG
+            reader.ledger.note_used([trace], now=1e12)
+            reader.use([trace])
+            reader.flush()
+        assert self.listing(tmp_path / "plant") == before
+
+    def test_nothing_is_made(self, tmp_path):
+        with pytest.raises(PlantDirError, match="no plant"):
+            open_warehouse(tmp_path / "none", read_only=True)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_later_format_is_refused(self, tmp_path):
+        open_warehouse(tmp_path / "plant").close()
+        body = '{"format": 99}'
+        (tmp_path / "plant" / "FORMAT").write_text(f"{digest_bytes(body.encode())[:16]} {body}\n")
+        with pytest.raises(FormatError, match="99"):
+            open_warehouse(tmp_path / "plant", read_only=True)
+
+
+@pytest.mark.parametrize("name", ["objects", "journal", "claims", "leases", "tmp", "quarantine"])
+def test_a_planted_link_is_not_followed(tmp_path, name):
+    open_warehouse(tmp_path / "plant").close()
+    path = tmp_path / "plant" / name
+    if path.exists():
+        path.rename(tmp_path / "was")
+    (tmp_path / "elsewhere").mkdir()
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PlantDirError, match=f"{name} is no directory of the plant"):
+        open_warehouse(tmp_path / "plant")
