@@ -4,26 +4,36 @@ from __future__ import annotations
 
 from blake3 import blake3
 
-__all__ = ["DIGEST_BYTES", "digest_bytes"]
+__all__ = ["DIGEST_BYTES", "digest_bytes", "hash_in_one_thread", "hasher"]
 
 DIGEST_BYTES = 20
 """Length of every digest; 160 bits are what git found enough against accidents."""
 
 _LARGE = 1 << 20  # from here on hashing with several threads pays
+_threads = blake3.AUTO
+
+
+def hasher() -> blake3:
+    """A hasher for what may be big: it uses all cores where it can."""
+    return blake3(max_threads=_threads)
+
+
+def hash_in_one_thread() -> None:
+    """Use no other threads from now on.
+
+    A forked process has none of the threads of its parent, and the hash would wait for
+    them for ever.
+    """
+    global _threads
+    _threads = 1
 
 
 def digest_bytes(*parts: bytes | memoryview) -> str:
     """BLAKE3 of the concatenated parts, as hex."""
-    hasher = blake3()
+    whole = blake3()
     for part in parts:
-        if len(part) >= _LARGE:
-            hasher = _threaded(hasher, part)
+        if len(part) >= _LARGE:  # on its own: the number of threads is fixed at construction
+            whole.update(hasher().update(part).digest())
         else:
-            hasher.update(part)
-    return hasher.hexdigest(length=DIGEST_BYTES)
-
-
-def _threaded(hasher: blake3, part: bytes | memoryview) -> blake3:
-    # The number of threads is fixed at construction: hash the big part on its own.
-    hasher.update(blake3(part, max_threads=blake3.AUTO).digest())
-    return hasher
+            whole.update(part)
+    return whole.hexdigest(length=DIGEST_BYTES)

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from blake3 import blake3
 
-from pyplant.engine.digest import DIGEST_BYTES
+from pyplant.engine.hashing import DIGEST_BYTES, hasher
 from pyplant.errors import NotAllocatedError, UnsavableError
 from pyplant.specs import room
 from pyplant.specs.base import IngredientSpec, Metadata
@@ -102,15 +101,15 @@ class HdfArraySpec(IngredientSpec):
 
         with h5py.File(path, "r", locking=False) as stream:
             data = stream[_DATASET]
-            hasher = blake3(max_threads=blake3.AUTO)
-            hasher.update(repr((data.shape, data.dtype.descr, data.dtype.str)).encode())
+            whole = hasher()
+            whole.update(repr((data.shape, data.dtype.descr, data.dtype.str)).encode())
             for slab in _slabs(data):
                 values = data[slab]
                 if values.dtype.hasobject:  # strings and other values of variable length
-                    hasher.update(repr(values.tolist()).encode())
+                    whole.update(repr(values.tolist()).encode())
                 elif values.nbytes:
-                    hasher.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
-            return hasher.hexdigest(length=DIGEST_BYTES)
+                    whole.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+            return whole.hexdigest(length=DIGEST_BYTES)
 
 
 def _slabs(data: Any) -> Iterator[Any]:

@@ -18,6 +18,8 @@ from typing import Any, NoReturn
 
 from blake3 import blake3
 
+from pyplant.engine.hashing import hash_in_one_thread
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -393,3 +395,7 @@ def _opened(path: Path, buffering: int) -> Any:
         os.close(descriptor)
         raise
     return open(descriptor, "rb", buffering=buffering)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=hash_in_one_thread)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
-from pyplant.engine.digest import DIGEST_BYTES
+from pyplant.engine.hashing import DIGEST_BYTES, hasher
 from pyplant.errors import DamagedError, EvictedError
 from pyplant.store.files import Files, Writer, host_name, place, unique
 from pyplant.store.ledger import Ledger
@@ -47,10 +47,10 @@ _NAME = re.compile(rf"[0-9a-f]{{{2 * DIGEST_BYTES}}}{_SUFFIX.pattern}")
 
 def hash_file(path: Path, files: Files | None = None) -> str:
     """The digest of a file's content, in bounded memory."""
-    hasher = blake3(max_threads=blake3.AUTO)
+    whole = hasher()
     for chunk in (files or Files()).chunks(path):
-        hasher.update(chunk)
-    return hasher.hexdigest(length=DIGEST_BYTES)
+        whole.update(chunk)
+    return whole.hexdigest(length=DIGEST_BYTES)
 
 
 class HashingSink:
@@ -65,7 +65,7 @@ class HashingSink:
         self._path = path
         self._small: list[bytes] = []
         self._stream: Writer | None = None
-        self._hasher = blake3(max_threads=blake3.AUTO)
+        self._hasher = hasher()
         self._queue: queue.Queue[memoryview | None] | None = None
         self._thread: threading.Thread | None = None
 

@@ -1,5 +1,7 @@
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -367,3 +369,22 @@ class TestScratch:
     def test_hashing_what_is_no_file_is_an_error(self, store):
         with pytest.raises(FileNotFoundError):
             store.hash(store.scratch_path())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_hashes_big_files(tmp_path):
+    """The hash works with threads, and a forked process has none of its parent's."""
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from pyplant.store.objects import hash_file\n"
+        "path = Path(sys.argv[1])\n"
+        "digest = hash_file(path)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    signal.alarm(20)\n"
+        "    os._exit(0 if hash_file(path) == digest else 1)\n"
+        "sys.exit(os.waitpid(child, 0)[1])\n"
+    )
+    (tmp_path / "big").write_bytes(bytes(30_000_000))
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "big")], check=True)
