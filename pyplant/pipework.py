@@ -165,7 +165,7 @@ class Pipework:
         try:
             ingredient = self._warehouse.save(name, value, type)
         except OSError as error:
-            self._record.unsaved[name] = (value, error)
+            self._record.unsaved[name] = (private_copy(value), error)
             return
         self._record.outputs[name] = ingredient
         self._emit(IngredientSent(self._definition.name, name, ingredient.format, ingredient.size))

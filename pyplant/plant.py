@@ -286,6 +286,7 @@ class Plant:
 
     def _begin(self, target: Definition | None = None, *, keep_going: bool = False) -> Run:
         world = self._world(target)
+        self._executor.reset()
         return Run(
             world, self.warehouse, self._executor, self._listeners.emit, self._told, keep_going=keep_going
         )

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple, Protocol
 
+from pyplant.engine import wire
 from pyplant.engine.bytecode import code_digest
 from pyplant.engine.components import components
 from pyplant.engine.describe import Describer, Description, Kind, Leaf, Note
@@ -102,7 +103,18 @@ class Record(NamedTuple):
     def from_json(cls, data: list[Any]) -> Record:
         """The inverse of :meth:`to_json`."""
         kind, name, local, text, edges = data
-        return cls(Kind(kind), name, local, text, {k: tuple(v) for k, v in edges.items()})
+        return cls(
+            Kind(kind),
+            wire.text(name),
+            wire.code(local),
+            wire.text(text),
+            {label: _edge(target) for label, target in wire.mapping(edges).items()},
+        )
+
+
+def _edge(data: Any) -> tuple[str, str, str]:
+    owner, name, digest = wire.texts(data)
+    return owner, name, digest
 
 
 class _Node:

@@ -11,6 +11,8 @@ from enum import Enum
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from pyplant.engine import wire
+
 __all__ = ["NAMED_CALLS", "Hint", "NameKind"]
 
 NAMED_CALLS = frozenset({"receive", "send", "allocate", "read_config", "read_config_unregistered"})
@@ -60,7 +62,7 @@ class Hint(NamedTuple):
     def from_json(cls, data: list[Any]) -> Hint:
         """The inverse of :meth:`to_json`."""
         method, certain, kind, text, always = data
-        return cls(str(method), bool(certain), NameKind(kind), tuple(text), bool(always))
+        return cls(wire.code(method), bool(certain), NameKind(kind), wire.codes(text), bool(always))
 
     def resolved(self, namespace: Mapping[str, Any]) -> Hint:
         """The hint with a constant's value in place of its name, as far as that is a text."""

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from types import CodeType
 from typing import Any, NamedTuple
 
+from pyplant.engine import wire
 from pyplant.engine.bytecode import code_digest, nested, read_names, scan
 from pyplant.engine.hints import Hint
 from pyplant.engine.syntax import FunctionNode, Reference, Survey, syntax_digest
@@ -27,6 +28,7 @@ from pyplant.engine.syntax import FunctionNode, Reference, Survey, syntax_digest
 __all__ = ["CodePart", "Sources"]
 
 _TEXT_LIMIT = 20_000  # characters of source kept for showing differences
+_SHORTEST = 2  # parts of a reference
 _VERSIONS = 4  # texts kept of one file
 
 
@@ -71,13 +73,20 @@ class CodePart(NamedTuple):
     def from_json(cls, data: dict[str, Any]) -> CodePart:
         """The inverse of :meth:`to_json`."""
         return cls(
-            data["d"],
-            tuple(tuple(reference) for reference in data["r"]),
+            wire.code(data["d"]),
+            tuple(_reference_from_json(reference) for reference in data["r"]),
             frozenset(map(Hint.from_json, data["h"])),
-            frozenset(data["s"]),
-            data["t"],
-            data["v"],
+            frozenset(wire.codes(data["s"])),
+            wire.text(data["t"]),
+            bool(data["v"]),
         )
+
+
+def _reference_from_json(data: list[Any]) -> Reference:
+    reference = wire.codes(data)
+    if len(reference) < _SHORTEST or reference[0] not in ("g", "m"):
+        raise ValueError(data)
+    return reference
 
 
 class _Text:

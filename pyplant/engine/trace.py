@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pyplant.engine.describe import Note
+from pyplant.engine.wire import count, mapping, moment, real, text, texts, texts_by_text
 from pyplant.ingredient import Ingredient
 
 __all__ = ["Branch", "Dependency", "DependencyKind", "Question", "Trace", "TraceTree"]
@@ -125,24 +126,35 @@ class Trace(NamedTuple):
 
     @classmethod
     def from_json(cls, data: dict[str, Any], number: int, writer: str) -> Trace:
-        """The inverse of :meth:`to_json`."""
+        """The inverse of :meth:`to_json`.
+
+        Raises
+        ------
+        Exception
+            One of :data:`~pyplant.engine.wire.UNREADABLE` if this version did not write it.
+        """
         return cls(
-            reactor=data["r"],
-            fingerprint=data["f"],
-            dependencies=tuple(
-                Dependency(DependencyKind(kind), tuple(names), tuple(digests))
-                for kind, names, digests in data["d"]
-            ),
+            reactor=text(data["r"]),
+            fingerprint=text(data["f"]),
+            dependencies=tuple(map(_dependency_from_json, data["d"])),
             outputs=tuple(map(_output_from_json, data["o"])),
             number=number,
             writer=writer,
-            seconds=float(data["s"]),
-            finished=float(data["t"]),
-            host=str(data["h"]),
-            versions=dict(data["v"]),
-            notes=frozenset(Note(kind, text) for kind, text in data["n"]),
-            shown=dict(data["p"]),
+            seconds=real(data["s"]),
+            finished=moment(data["t"]),
+            host=text(data["h"]),
+            versions=texts_by_text(data["v"]),
+            notes=frozenset(Note(text(kind), text(what)) for kind, what in data["n"]),
+            shown=texts_by_text(data["p"]),
         )
+
+
+def _dependency_from_json(data: list[Any]) -> Dependency:
+    kind, names, digests = data
+    found = Dependency(DependencyKind(kind), texts(names), texts(digests))
+    if not found.names or len(found.names) != len(found.digests):
+        raise ValueError(data)
+    return found
 
 
 def _output_to_json(output: Ingredient) -> list[Any]:
@@ -152,8 +164,10 @@ def _output_to_json(output: Ingredient) -> list[Any]:
 
 def _output_from_json(data: list[Any]) -> Ingredient:
     name, spec, digest, stored, size, metadata, inline = data
-    content = None if inline is None else bytes.fromhex(inline)
-    return Ingredient(str(name), str(spec), str(digest), str(stored), int(size), dict(metadata), content)
+    content = None if inline is None else bytes.fromhex(text(inline))
+    return Ingredient(
+        text(name), text(spec), text(digest), text(stored), count(size), mapping(metadata), content
+    )
 
 
 class Branch:

@@ -36,6 +36,9 @@ class Executor(Protocol):
     capacity: int
     """Jobs that may be under way at once."""
 
+    def reset(self) -> None:
+        """Forget the jobs of a run that was interrupted."""
+
     def submit(self, job: Job) -> None:
         """Begin a job."""
 
@@ -50,6 +53,10 @@ class InlineExecutor:
 
     def __init__(self) -> None:
         self._jobs: deque[Job] = deque()
+
+    def reset(self) -> None:
+        """Forget the jobs of a run that was interrupted."""
+        self._jobs.clear()
 
     def submit(self, job: Job) -> None:
         """Put a job aside."""

@@ -14,13 +14,11 @@ from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import Record
 from pyplant.engine.source import CodePart
 from pyplant.engine.trace import Trace, TraceTree
+from pyplant.engine.wire import UNREADABLE, count, moment, text, texts
 from pyplant.store.files import Identity
 from pyplant.store.journal import Entry, Journal
 
 __all__ = ["Ledger"]
-
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
-"""What parsing a payload raises that this version did not write."""
 
 _DAY = 86400.0
 _IN_A_LINE = 1000  # traces forgotten by one line
@@ -68,7 +66,7 @@ class Ledger:
         for entry in sorted(self._journal.news(), key=_rank):
             try:
                 self._take(entry)
-            except _UNREADABLE:
+            except UNREADABLE:
                 continue  # of a kind this version does not know: as if it were not there
 
     def _take(self, entry: Entry) -> None:
@@ -86,26 +84,26 @@ class Ledger:
                 self._groups[_rank(entry)] = group
                 self._note_recent(group, _rank(entry))
             case "s":
-                self.state |= {(owner, name) for owner, name in entry.payload()}
+                self.state |= {(text(owner), text(name)) for owner, name in entry.payload()}
             case "d":
-                self._nondeterministic.add(entry.payload())
+                self._nondeterministic.add(text(entry.payload()))
             case "x":
-                for name in entry.payload():
+                for name in texts(entry.payload()):
                     self._forget(name, entry.number)
             case "e":
-                self._evicted |= {(int(number), str(writer)) for number, writer in entry.payload()}
+                self._evicted |= {(count(number), text(writer)) for number, writer in entry.payload()}
                 self._trees.clear()
                 self._last.clear()
             case "k":
-                self.known_damage = max(self.known_damage, int(entry.payload()))
+                self.known_damage = max(self.known_damage, count(entry.payload()))
             case "u":
                 self._take_used(entry)
 
     def _take_used(self, entry: Entry) -> None:
         for number, writer, when, group in entry.payload():
-            rank = int(number), str(writer)
-            self._used[rank] = max((_rank(entry), float(when)), self._used.get(rank, (rank, 0.0)))
-            self._note_recent(str(group), _rank(entry))
+            rank = count(number), text(writer)
+            self._used[rank] = max((_rank(entry), moment(when)), self._used.get(rank, (rank, 0.0)))
+            self._note_recent(text(group), _rank(entry))
 
     def group(self, trace: Trace) -> str:
         """Stands for a reactor with its parameters: of these executions one is current."""
@@ -141,7 +139,7 @@ class Ledger:
         for entry in self._unparsed.pop(fingerprint, ()):
             try:
                 trace = Trace.from_json(entry.payload(), entry.number, entry.writer)
-            except _UNREADABLE:
+            except UNREADABLE:
                 self.unknown_traces += 1
                 continue
             self._traces.setdefault(fingerprint, []).append(trace)
@@ -310,7 +308,12 @@ class Ledger:
         named = {output.object for trace in kept.values() for output in trace.outputs}
 
         def is_needed(entry: Entry) -> bool:
-            rank = _rank(entry)
+            try:
+                return says_something(entry, _rank(entry))
+            except UNREADABLE:
+                return True  # of a kind that this version does not know
+
+        def says_something(entry: Entry, rank: Rank) -> bool:
             match entry.kind:
                 case "t":
                     return rank in kept or rank not in parsed  # or a later version wrote it
@@ -338,7 +341,7 @@ class Ledger:
         entry = self._parts.get(digest)
         try:
             return None if entry is None else CodePart.from_json(entry.payload())
-        except _UNREADABLE:
+        except UNREADABLE:
             return None
 
     def put_part(self, digest: str, part: CodePart) -> None:
@@ -350,7 +353,7 @@ class Ledger:
         entry = self._records.get(digest)
         try:
             return None if entry is None else Record.from_json(entry.payload())
-        except _UNREADABLE:
+        except UNREADABLE:
             return None
 
     def put_records(self, records: dict[str, Record]) -> None:
@@ -370,7 +373,7 @@ class Ledger:
         entry = self._identities.get(stored)
         try:
             return None if entry is None else tuple(entry.payload())
-        except _UNREADABLE:
+        except UNREADABLE:
             return None
 
     def put_identity(self, stored: str, identity: Identity | None) -> None:
@@ -381,8 +384,11 @@ class Ledger:
         """What was noted about an input file."""
         entry = self._inputs.get(key)
         try:
-            return None if entry is None else list(entry.payload())
-        except _UNREADABLE:
+            if entry is None:
+                return None
+            identity, digest, when = entry.payload()
+            return [list(map(count, identity)), text(digest), count(when)]
+        except UNREADABLE:
             return None
 
     def put_input_file(self, key: str, noted: list[Any]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyplant import ReactorFunc
+from pyplant import Plant, ReactorFunc
 from pyplant.engine.task import Task
 from pyplant.execution.inline import Failed, InlineExecutor, Job
 from pyplant.execution.worker import Execution, Finished
@@ -68,3 +68,21 @@ def test_the_value_is_not_held_by_the_job():
     executor.submit(started)
     executor.collect()
     assert started.value is None
+
+
+def test_jobs_of_an_interrupted_run_are_forgotten(tmp_path, monkeypatch):
+    @ReactorFunc
+    def number(pipe):
+        pipe.send("number", 1)
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(number)
+
+        def interrupted(self):
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(InlineExecutor, "collect", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            plant.get("number")
+        assert plant.get("number") == 1

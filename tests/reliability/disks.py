@@ -1,0 +1,121 @@
+"""Disks that die, fail or interrupt at a chosen change."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pyplant.store.files import Files, Writer
+
+__all__ = ["CountingFiles", "FailingFiles", "KillingFiles", "WatchedFiles"]
+
+Do = Callable[[], Any]
+CHANGES = (
+    *("make_directory", "create", "open_append", "lock", "rename", "unlink"),
+    *("remove_tree", "sync_file", "sync_directory", "protect"),
+)
+READS = ("read", "map_private", "identity", "sizes", "names")
+
+
+class WatchedWriter(Writer):
+    """A file whose writes and syncs go by its disk."""
+
+    __slots__ = ("_disk",)
+
+    def __init__(self, disk: WatchedFiles, writer: Writer) -> None:
+        super().__init__(writer.path, writer.fileno())
+        self._disk = disk
+
+    def write(self, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        whole, half = super().write, view.nbytes // 2
+        bytes_ = view.cast("B") if view.nbytes else memoryview(b"")
+        self._disk.change("write", self.path, lambda: whole(bytes_), lambda: whole(bytes_[:half]))
+
+    def sync(self) -> None:
+        self._disk.change("sync", self.path, super().sync, None)
+
+    def rewrite(self, data: bytes) -> None:
+        whole = super().rewrite
+        self._disk.change("rewrite", self.path, lambda: whole(data), None)
+
+
+class WatchedFiles(Files):
+    """The real disk; :meth:`change` sees every call that changes it, before it is made."""
+
+    watched = CHANGES
+
+    def change(self, name: str, path: Path, do: Do, tear: Do | None) -> Any:
+        """Make the change with ``do``; ``tear`` makes half of it, where there are halves."""
+        del name, path, tear
+        return do()
+
+
+def _watched(name: str) -> Any:
+    original = getattr(Files, name)
+
+    def call(self: WatchedFiles, path: Path, *arguments: Any, **options: Any) -> Any:
+        def do() -> Any:
+            return original(self, path, *arguments, **options)
+
+        result = self.change(name, path, do, None) if name in self.watched else do()
+        return WatchedWriter(self, result) if isinstance(result, Writer) else result
+
+    return call
+
+
+for _name in (*CHANGES, *READS):
+    setattr(WatchedFiles, _name, _watched(_name))
+
+
+class CountingFiles(WatchedFiles):
+    """Counts the points at which something can happen: before each change, and half way through."""
+
+    def __init__(self) -> None:
+        self.points: list[str] = []
+
+    def change(self, name: str, path: Path, do: Do, tear: Do | None) -> Any:
+        self.points += [f"{name} {path.name}", *([f"half of {name} {path.name}"] if tear else [])]
+        return do()
+
+
+class KillingFiles(WatchedFiles):
+    """Kills its process at the ``nth`` point, counted from 1."""
+
+    def __init__(self, nth: int) -> None:
+        self.left = nth
+
+    def change(self, name: str, path: Path, do: Do, tear: Do | None) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if tear is not None:
+            self.left -= 1
+            if self.left == 0:
+                tear()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return do()
+
+
+class FailingFiles(WatchedFiles):
+    """Fails at the ``nth`` point with an error; from then on always, or ``once``."""
+
+    def __init__(self, nth: int, code: int = errno.EIO, *, once: bool = False, reads: bool = False) -> None:
+        self.left = nth
+        self.code = code
+        self.once = once
+        self.failed: list[str] = []
+        self.watched = CHANGES + READS if reads else CHANGES
+
+    def change(self, name: str, path: Path, do: Do, tear: Do | None) -> Any:
+        self.left -= 1
+        if self.left == 0 or (self.left < 0 and not self.once):
+            if tear is not None:
+                tear()
+            self.failed.append(name)
+            raise OSError(self.code, os.strerror(self.code), str(path))
+        return do()

@@ -1,0 +1,247 @@
+"""Protections, each of which can be removed: the negative controls.
+
+Every function patches one piece of PyPlant away. Nothing of this is in the library.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest import MonkeyPatch
+
+from pyplant.engine.digest import digest_bytes
+from pyplant.execution.flight import SingleFlight
+from pyplant.pipework import Pipework
+from pyplant.store import ledger, retention
+from pyplant.store.claims import Holdings
+from pyplant.store.files import Files, Writer
+from pyplant.store.journal import Entry, Journal
+from pyplant.store.objects import ObjectStore
+from pyplant.store.shelf import Shelf
+from pyplant.store.warehouse import Warehouse
+from tests.laws.sabotages import SABOTAGES as OF_THE_LAWS
+
+__all__ = ["SABOTAGES", "sabotaged"]
+
+SABOTAGES: dict[str, Callable[[MonkeyPatch], None]] = {}
+
+
+def _sabotage(function: Callable[[MonkeyPatch], None]) -> Callable[[MonkeyPatch], None]:
+    SABOTAGES[function.__name__.replace("_", " ")] = function
+    return function
+
+
+@contextmanager
+def sabotaged(name: str) -> Iterator[None]:
+    """Work without a protection for a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        (SABOTAGES.get(name) or OF_THE_LAWS[name.replace(" ", "_")])(patch)
+        yield
+
+
+# ---------------------------------------------------------------------- writing
+
+
+@_sabotage
+def results_reach_the_journal_late(patch: MonkeyPatch) -> None:
+    """Lines are kept in memory until the plant is closed."""
+    flush, close = Journal.flush, Journal.close
+
+    def late(self: Journal, *, sync: bool = False) -> None:
+        del sync
+        if getattr(self, "_closing", False):
+            flush(self)
+
+    def at_last(self: Journal) -> None:
+        self._closing = True  # type: ignore[attr-defined]
+        close(self)
+
+    patch.setattr(Journal, "flush", late)
+    patch.setattr(Journal, "close", at_last)
+
+
+@_sabotage
+def values_are_written_in_place(patch: MonkeyPatch) -> None:
+    """One file for each name, whatever the content, which is never looked at again."""
+    save = Warehouse._save_as
+    keep = Warehouse._keep_file
+
+    def named(self: Warehouse, spec: Any, name: str, value: Any) -> Any:
+        self.objects._name = name  # type: ignore[attr-defined]
+        return save(self, spec, name, value)
+
+    def kept(self: Warehouse, spec: Any, name: str, path: Path, metadata: Any) -> Any:
+        self.objects._name = name  # type: ignore[attr-defined]
+        return keep(self, spec, name, path, metadata)
+
+    def publish(self: ObjectStore, path: Path, digest: str, suffix: str, *, read_only: bool = False) -> str:
+        del digest, read_only
+        stored = digest_bytes(self._name.encode()) + suffix  # type: ignore[attr-defined]
+        target = self.path(stored)
+        self._files.make_directory(target.parent)
+        self._files.unlink(target)
+        writer = self._files.create(target)
+        writer.write(path.read_bytes())
+        writer.close()
+        return stored
+
+    patch.setattr(Warehouse, "_save_as", named)
+    patch.setattr(Warehouse, "_keep_file", kept)
+    patch.setattr(ObjectStore, "publish", publish)
+    objects_are_not_verified(patch)
+    every_pickle_is_trusted(patch)
+
+
+@_sabotage
+def nothing_is_synced(patch: MonkeyPatch) -> None:
+    """What is written may stay in memory."""
+    patch.setattr(Writer, "sync", lambda self: None)
+    patch.setattr(Files, "sync_file", lambda self, path: None)
+    patch.setattr(Files, "sync_directory", lambda self, path: None)
+
+
+@_sabotage
+def failed_syncs_are_ignored(patch: MonkeyPatch) -> None:
+    """As if what could not be synced were on the disk."""
+    sync = ObjectStore.sync
+
+    def careless(self: ObjectStore) -> None:
+        try:
+            sync(self)
+        except OSError:
+            pass
+
+    patch.setattr(ObjectStore, "sync", careless)
+
+
+@_sabotage
+def a_full_disk_is_an_error(patch: MonkeyPatch) -> None:
+    """Values that cannot be saved are not delivered."""
+    send = Pipework.send
+
+    def strict(self: Pipework, name: str, value: Any, type: Any = None) -> None:
+        send(self, name, value, type)
+        if name in self._record.unsaved:
+            raise self._record.unsaved[name][1]
+
+    patch.setattr(Pipework, "send", strict)
+
+
+# ---------------------------------------------------------------------- reading
+
+
+@_sabotage
+def objects_are_not_verified(patch: MonkeyPatch) -> None:
+    """Whatever bears the name is taken."""
+
+    def trusting(self: ObjectStore, stored: str, size: int) -> Path:
+        del size
+        return self.path(stored)
+
+    patch.setattr(ObjectStore, "verified", trusting)
+    patch.setattr(ObjectStore, "has", lambda self, stored, size: self.path(stored).exists())
+
+
+@_sabotage
+def nothing_is_verified(patch: MonkeyPatch) -> None:
+    """Neither objects nor the lines of the journal."""
+    objects_are_not_verified(patch)
+
+    def unchecked(self: Journal, line: bytes, writer: str) -> Entry | None:
+        try:
+            kind, place, key, payload = line.split(b" ", 4)[1:]
+            number, _, merged = place.partition(b"@")
+            entry = Entry(kind.decode(), key.decode(), int(number), merged.decode() or writer, payload)
+        except ValueError:
+            return None
+        self._number = max(self._number, entry.number)
+        return entry
+
+    patch.setattr(Journal, "_parse", unchecked)
+
+
+@_sabotage
+def records_are_taken_as_they_come(patch: MonkeyPatch) -> None:
+    """What this version did not write raises."""
+    patch.setattr(ledger, "UNREADABLE", ())
+
+
+@_sabotage
+def fsck_hashes_nothing(patch: MonkeyPatch) -> None:
+    """It looks at sizes only."""
+    patch.setattr("pyplant.store.fsck.hash_file", lambda path, files: path.name.partition(".")[0])
+
+
+@_sabotage
+def files_are_read_whole_to_be_verified(patch: MonkeyPatch) -> None:
+    """Not piece by piece."""
+    patch.setattr(Files, "chunks", lambda self, path: iter([memoryview(path.read_bytes())]))
+
+
+@_sabotage
+def leftovers_are_never_removed(patch: MonkeyPatch) -> None:
+    """Neither by those who made them, nor by anybody else."""
+    patch.setattr(ObjectStore, "clear_scratch", lambda self: None)
+    patch.setattr(retention, "forgotten_scratch", lambda *_: iter(()))
+    patch.setattr(Files, "unlink", lambda self, path: None)
+
+
+# ---------------------------------------------------------------------- several processes
+
+
+@_sabotage
+def nothing_is_claimed(patch: MonkeyPatch) -> None:
+    """Everybody computes what is missing."""
+    patch.setattr(Holdings, "take", lambda self, name: True)
+
+
+@_sabotage
+def claims_are_kept_after_a_failure(patch: MonkeyPatch) -> None:
+    """Until the process ends."""
+    patch.setattr(SingleFlight, "release_all", lambda self: None)
+
+
+@_sabotage
+def collection_removes_what_is_in_use(patch: MonkeyPatch) -> None:
+    """Nothing counts as current."""
+    patch.setattr(retention, "_current", lambda *_: [])
+    patch.setattr("pyplant.store.leases.Leases.used", lambda self: set())
+
+
+# ---------------------------------------------------------------------- strangers
+
+
+@_sabotage
+def names_become_paths(patch: MonkeyPatch) -> None:
+    """Files are called like the ingredients they hold."""
+    save = Warehouse._save_as
+
+    def named(self: Warehouse, spec: Any, name: str, value: Any) -> Any:
+        target = self.root / "objects" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(b"")
+        return save(self, spec, name, value)
+
+    patch.setattr(Warehouse, "_save_as", named)
+
+
+@_sabotage
+def modes_are_left_to_the_umask(patch: MonkeyPatch) -> None:
+    """As with plain ``open`` and ``mkdir``."""
+
+    def create(self: Files, path: Path) -> Writer:
+        return Writer(path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+
+    patch.setattr(Files, "create", create)
+    patch.setattr(Files, "protect", lambda self, path, read_only=True: None)
+
+
+@_sabotage
+def every_pickle_is_trusted(patch: MonkeyPatch) -> None:
+    """Whoever wrote it."""
+    patch.setattr(Shelf, "trusts", lambda self, ingredient: True)
