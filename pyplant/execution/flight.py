@@ -116,6 +116,8 @@ class SingleFlight:
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 if time.monotonic() - told > _TELL:
                     told = time.monotonic()
+                    if self._break_circle():
+                        break
                     for claim in self._blocked:
                         self._tell(claim)
         finally:
@@ -124,12 +126,23 @@ class SingleFlight:
     def _unblock(self, claim: str) -> bool:
         task = self._blocked[claim]
         if not self._take(claim, task):
-            if not self._claims.is_circular(claim):
-                return False
-            self._unclaimed.add(claim)
+            return False
         del self._blocked[claim]
         self._scheduler.check_again(task)
         return True
+
+    def _break_circle(self) -> bool:
+        """Go on without a claim if its owner waits for this process.
+
+        Not asked at once: claims are also held for a moment, while a trace is looked for.
+        """
+        for claim, task in self._blocked.items():
+            if self._claims.is_circular(claim):
+                self._unclaimed.add(claim)
+                del self._blocked[claim]
+                self._scheduler.check_again(task)
+                return True
+        return False
 
     def _tell(self, claim: str) -> None:
         owner = self._claims.owner(claim)

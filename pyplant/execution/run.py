@@ -135,6 +135,7 @@ class Run:
                     self._conclude(*done)
                     under_way -= 1
                 elif self._flight.is_blocked():
+                    self._report_cached()  # others may wait for their claims
                     self._flight.wait()
                 elif self.scheduler.is_done() or self.errors:
                     break
