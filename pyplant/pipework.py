@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from pyplant.config import MISSING, Parameters, missing_parameter, private_copy
 from pyplant.engine.commands import Receive, Unyielded
@@ -48,6 +48,14 @@ class RunFacts(Protocol):
         """Fingerprint of a subreactor that was called."""
 
 
+class Unsaved(NamedTuple):
+    """A value that was sent and could not be stored."""
+
+    value: Any
+    digest: str | None
+    error: OSError
+
+
 @dataclass(slots=True)
 class ExecutionRecord:
     """What one execution did, as it will stand in the trace."""
@@ -55,7 +63,7 @@ class ExecutionRecord:
     dependencies: list[Dependency] = field(default_factory=list)
     outputs: dict[str, Ingredient] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
-    unsaved: dict[str, Any] = field(default_factory=dict)
+    unsaved: dict[str, Unsaved] = field(default_factory=dict)
     asked: set[tuple[DependencyKind, tuple[str, ...]]] = field(default_factory=set)
 
     def depend(self, kind: DependencyKind, names: tuple[str, ...], digests: tuple[str, ...]) -> None:
@@ -165,7 +173,8 @@ class Pipework:
         try:
             ingredient = self._warehouse.save(name, value, type)
         except OSError as error:
-            self._record.unsaved[name] = (private_copy(value), error)
+            digest = self._warehouse.digest(name, value, type)
+            self._record.unsaved[name] = Unsaved(private_copy(value), digest, error)
             return
         self._record.outputs[name] = ingredient
         self._emit(IngredientSent(self._definition.name, name, ingredient.format, ingredient.size))

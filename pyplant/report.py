@@ -401,7 +401,9 @@ def _wrapped(text: str, width: int, indent: str) -> list[str]:
 def _text_lines(block: Block, width: int, depth: int, shown: set[str]) -> Iterator[str]:
     indent = "  " * depth
     mark = "" if block.style == "cause" else f"{block.icon} "
-    lines = _wrapped(f"{mark}{block.text}", max(20, width - (len(block.aside) + 2 if block.aside else 0)), indent)
+    lines = _wrapped(
+        f"{mark}{block.text}", max(20, width - (len(block.aside) + 2 if block.aside else 0)), indent
+    )
     if block.aside:
         lines[0] = f"{lines[0]:<{width - len(block.aside) - 2}}  {block.aside}"
     yield from lines

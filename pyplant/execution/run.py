@@ -291,9 +291,10 @@ class Run:
     def _trace(self, task: Task, record: ExecutionRecord, seconds: float) -> Trace:
         fingerprint = self._fingerprints[task.key]
         outputs = dict(record.outputs)
-        for name, (value, _) in record.unsaved.items():
+        for name, (value, digest, _) in record.unsaved.items():
             self._in_memory[name] = value
-            outputs[name] = Ingredient(name, _IN_MEMORY, self._world.fingerprinter.digest(value)[0])
+            known = digest or self._world.fingerprinter.digest(value)[0]
+            outputs[name] = Ingredient(name, _IN_MEMORY, known)
         return Trace(
             reactor=self._world.definitions[task.key].full_name,
             fingerprint=fingerprint.digest,
@@ -310,8 +311,10 @@ class Run:
     def _keep(self, task: Task, record: ExecutionRecord, trace: Trace) -> Trace | None:
         """Commit the trace, unless what it claims is not what ran."""
         name = self._world.definitions[task.key].name
-        for output, (_, error) in record.unsaved.items():
-            self._warn(UnsavedWarning, f"Ingredient {output!r} was delivered but could not be saved: {error}")
+        for output, unsaved in record.unsaved.items():
+            self._warn(
+                UnsavedWarning, f"Ingredient {output!r} was delivered but could not be saved: {unsaved.error}"
+            )
         if record.unsaved or not self._inputs_unchanged(name, trace):
             return None
         fingerprint = self._settled_fingerprint(task, name)

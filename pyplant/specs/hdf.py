@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -87,8 +90,12 @@ class HdfArraySpec(IngredientSpec):
             raise UnsavableError(message)
         metadata = {"shape": list(handle.shape), "dtype": str(handle.dtype)}
         stream = handle.file
-        stream.flush()
-        stream.close()
+        try:
+            stream.flush()
+            stream.close()
+        except (RuntimeError, OSError) as error:  # h5py has no other words for a full disk
+            self.discard(handle)
+            raise _disk_error(error) from error
         return metadata
 
     def discard(self, handle: Any) -> None:
@@ -110,6 +117,13 @@ class HdfArraySpec(IngredientSpec):
                 elif values.nbytes:
                     whole.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
             return whole.hexdigest(length=DIGEST_BYTES)
+
+
+def _disk_error(error: Exception) -> OSError:
+    """The error of the system that HDF5 tells about in a sentence."""
+    found = re.search(r"errno = (\d+)", str(error))
+    code = int(found[1]) if found else errno.EIO
+    return OSError(code, f"the HDF5 file could not be written: {os.strerror(code)}")
 
 
 def _slabs(data: Any) -> Iterator[Any]:

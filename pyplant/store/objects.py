@@ -57,9 +57,14 @@ class HashingSink:
     """Takes the bytes of a value: hashes them, and writes them beside that.
 
     Few bytes stay in memory. For big ones a second thread hashes what this one writes.
+
+    Parameters
+    ----------
+    files, path
+        Where they are written; without ``files`` nowhere.
     """
 
-    def __init__(self, files: Files, path: Path) -> None:
+    def __init__(self, files: Files | None, path: Path) -> None:
         self.size = 0
         self._files = files
         self._path = path
@@ -74,6 +79,9 @@ class HashingSink:
         view = memoryview(data)
         view = view.cast("B") if view.nbytes else memoryview(b"")
         self.size += len(view)
+        if self._files is None:
+            self._hasher.update(view)
+            return len(view)
         if self._stream is None:
             if self.size <= INLINE_LIMIT:
                 self._small.append(bytes(view))
@@ -117,6 +125,7 @@ class HashingSink:
         self._join()
         if self._stream is not None:
             self._stream.close()
+        if self._stream is not None or self._files is None:
             return self._hasher.hexdigest(length=DIGEST_BYTES), None
         content = b"".join(self._small)
         return blake3(content).hexdigest(length=DIGEST_BYTES), content
@@ -124,7 +133,7 @@ class HashingSink:
     def abandon(self) -> None:
         """Throw away what was written."""
         self._join()
-        if self._stream is not None:
+        if self._stream is not None and self._files is not None:
             self._stream.close()
             self._files.unlink(self._path)
 

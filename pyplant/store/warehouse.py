@@ -155,6 +155,19 @@ class Warehouse:
                 self.files.unlink(path)
             raise
 
+    def digest(self, name: str, value: Any, kind: Any = None) -> str | None:
+        """The digest that a value would have, could it be saved; ``None`` if only a file tells."""
+        specs = [self.shelf.spec(kind)] if kind is not None else self.shelf.matching(value)
+        for spec in specs:
+            with suppress(UnsavableError):
+                if not isinstance(spec, StreamSpec) or spec.must_allocate:
+                    return None
+                sink = HashingSink(None, Path(name))
+                metadata = _plain(spec, spec.dump(value, sink))
+                digest, _ = sink.finish()
+                return spec.digest_value(value) or _value_digest(spec, digest, metadata)
+        return None
+
     def _save_stream(self, spec: StreamSpec, name: str, value: Any, path: Path) -> Ingredient:
         sink = HashingSink(self.files, path)
         try:
@@ -265,16 +278,18 @@ class Warehouse:
         """
         self.leases.add(self.journal.writer, {self.ledger.group(trace): trace.rank for trace in traces})
 
-    def flush(self, *, sync: bool = False) -> None:
-        """Hand what is pending to the system, or bring it to the disk."""
-        self.journal.flush(sync=sync)
+    def flush(self) -> None:
+        """Hand the notes that are pending to the system. They save time, so losing them is no error."""
+        try:
+            self.journal.flush()
+        except OSError as error:
+            logger().warning("Notes for the journal in %s could not be written: %s", self.root, error)
 
     def close(self) -> None:
         """Write what is pending, and clean up."""
-        try:
+        self.flush()
+        with suppress(OSError):
             self.journal.close()
-        except OSError as error:
-            logger().warning("The end of the journal in %s could not be written: %s", self.root, error)
         self.claims.release_all()
         self.leases.release_all()
         self.objects.clear_scratch()

@@ -11,7 +11,13 @@ from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # trials fork, and threads do not survive that
 
-from tests.reliability import damage, kills, sharing  # noqa: F401 - their import declares figures
+from tests.reliability import (  # noqa: F401 - their import declares figures
+    damage,
+    failing,
+    kills,
+    power,
+    sharing,
+)
 from tests.reliability.bench import FIGURES, Result, measure, table
 
 REPORT = Path(__file__).with_name("FIGURES.md")

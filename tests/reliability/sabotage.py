@@ -127,7 +127,7 @@ def a_full_disk_is_an_error(patch: MonkeyPatch) -> None:
     def strict(self: Pipework, name: str, value: Any, type: Any = None) -> None:
         send(self, name, value, type)
         if name in self._record.unsaved:
-            raise self._record.unsaved[name][1]
+            raise self._record.unsaved[name].error
 
     patch.setattr(Pipework, "send", strict)
 

@@ -84,7 +84,9 @@ def single_flight(lab: Lab) -> Iterator[str]:
         if not failure and slow > 1.0 + 10 * 0.05:
             failure = f"waited {slow:.1f} s"
         yield failure and f"round {round_}: {failure}"
-    lab.notes.append(f"{executions / lab.trials / len(NAMES):.2f} executions a result, {longest:.2f} s at most")
+    lab.notes.append(
+        f"{executions / lab.trials / len(NAMES):.2f} executions a result, {longest:.2f} s at most"
+    )
     del os.environ["PYPLANT_TRIAL_LOG"]
 
 
@@ -108,7 +110,9 @@ def use(root: Path, who: int, until: float, *, rewrite: bool) -> str:
             plant.set_config({"who": who, "version": version})
             plant.get("large")
             plant.add_event_listener(
-                lambda event, ran=ran: ran.append(event.reactor) if isinstance(event, ReactorStarted) else None
+                lambda event, ran=ran: (
+                    ran.append(event.reactor) if isinstance(event, ReactorStarted) else None
+                )
             )
             for _ in range(5):
                 if not np.array_equal(plant.get("large"), np.full(3000, version + 100 * who)):

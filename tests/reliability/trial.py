@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import select
@@ -71,6 +72,7 @@ def started(function: Callable[[], Any]) -> Callable[..., Ended]:
 def _child(function: Callable[[], Any], send: int) -> None:
     try:
         warnings.simplefilter("ignore")
+        logging.getLogger("pyplant").setLevel(logging.CRITICAL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             answer: tuple[Any, str] = function(), ""
