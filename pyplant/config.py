@@ -33,6 +33,9 @@ class _Missing(Enum):
         return "MISSING"
 
 
+ALL_NAMES = "(all names)"
+"""Stands for the names of all parameters, which a reactor reads by iterating over them."""
+
 MISSING = _Missing.MISSING
 """Stands for a parameter that is not there; ``None`` is a value like any other."""
 
@@ -292,7 +295,7 @@ class _DictView(Mapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         values, reader = _behind(self)
         names = sorted(values)
-        reader.read("*", names)
+        reader.read(ALL_NAMES, names)
         return iter(names)
 
     def __len__(self) -> int:
@@ -382,11 +385,11 @@ class Parameters:
         """The value of a parameter, :data:`MISSING` if there is none.
 
         ``"a.b"`` is ``b`` of the nested configuration ``a``, ``"total()"`` the code of a
-        method or property, ``"*"`` the sorted names of a ``dict`` configuration.
+        method or property, :data:`ALL_NAMES` the sorted names of a ``dict`` configuration.
         """
         config: Any = self.source
         if not isinstance(config, ConfigBase):
-            return sorted(config) if name == "*" else config.get(name, MISSING)
+            return sorted(config) if name == ALL_NAMES else config.get(name, MISSING)
         *path, last = name.removesuffix("()").split(".")
         for step in path:
             config = _value_behind(config, step)

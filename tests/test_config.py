@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from pyplant.config import MISSING, ConfigBase, ConfigValue, Parameters, private_copy
+from pyplant.config import ALL_NAMES, MISSING, ConfigBase, ConfigValue, Parameters, private_copy
 from pyplant.engine.fingerprint import digest_of
 from pyplant.errors import ConfigChangedError, ConfigError, MissingParameterError
 
@@ -114,8 +114,8 @@ def test_asking_whether_a_parameter_is_there_counts():
 def test_walking_over_a_dict_reads_the_set_of_names(walk):
     parameters, view, diary = viewed({"b": 1, "a": 2})
     walk(view)
-    assert diary.reads[0] == "*"
-    assert parameters.lookup("*") == diary.values["*"] == ["a", "b"]
+    assert diary.reads[0] == ALL_NAMES
+    assert parameters.lookup(ALL_NAMES) == diary.values[ALL_NAMES] == ["a", "b"]
 
 
 def test_none_is_a_value():
@@ -668,3 +668,9 @@ def test_a_private_copy_may_be_changed():
 @pytest.mark.parametrize("value", [1, "a", None, len, Config, threading.Lock()])
 def test_what_cannot_change_or_be_copied_is_handed_out_as_it_is(value):
     assert private_copy(value) is value
+
+
+def test_a_parameter_may_be_called_star():
+    parameters = Parameters()
+    parameters.set({"*": 1, "a": 2})
+    assert parameters.lookup("*") == 1

@@ -207,7 +207,7 @@ class ObjectStore:
             self._files.protect(path, read_only=read_only)
             if self._files.identity(target) is not None:
                 self._files.sync_file(path)  # what is there may have survived a power cut already
-            self._files.make_directory(target.parent)
+            self._make_place(target.parent)
             self._rename(path, stored)
         except BaseException:
             self._files.unlink(path)
@@ -217,6 +217,13 @@ class ObjectStore:
             self._ledger.put_identity(stored, identity)
         self.unsynced.add(target)
         return stored
+
+    def _make_place(self, directory: Path) -> None:
+        try:
+            self._files.make_directory(directory)
+        except NotADirectoryError:  # nothing of ours has the name; it is not looked into
+            self._put_aside(directory)
+            self._files.make_directory(directory)
 
     def _rename(self, path: Path, stored: str) -> None:
         try:
@@ -300,9 +307,12 @@ class ObjectStore:
 
     def quarantine(self, stored: str) -> None:
         """Move an object out of the way, but keep it for whoever wants to look."""
+        self._put_aside(self.path(stored))
+
+    def _put_aside(self, path: Path) -> None:
         directory = self._root / "quarantine"
         self._files.make_directory(directory)
-        self._files.rename(self.path(stored), directory / f"{stored}.{unique(8)}")
+        self._files.rename(path, directory / f"{path.name}.{unique(8)}")
 
     def delete(self, stored: str) -> None:
         """Delete an object."""

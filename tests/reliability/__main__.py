@@ -14,6 +14,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # trials fork, and threads d
 from tests.reliability import (  # noqa: F401 - their import declares figures
     damage,
     failing,
+    hostile,
+    identity,
     kills,
     power,
     sharing,

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from pytest import MonkeyPatch
 
+from pyplant.engine import bytecode, canonical
 from pyplant.engine.digest import digest_bytes
 from pyplant.execution.flight import SingleFlight
 from pyplant.pipework import Pipework
@@ -189,6 +190,16 @@ def leftovers_are_never_removed(patch: MonkeyPatch) -> None:
     patch.setattr(ObjectStore, "clear_scratch", lambda self: None)
     patch.setattr(retention, "forgotten_scratch", lambda *_: iter(()))
     patch.setattr(Files, "unlink", lambda self, path: None)
+
+
+@_sabotage
+def sets_count_in_their_order(patch: MonkeyPatch) -> None:
+    """Which differs from process to process."""
+    from tests.reliability import identity
+
+    patch.setattr(identity, "ACTIVE", ["sets count in their order"])
+    patch.setattr(canonical, "sorted", lambda items, key=None: list(items), raising=False)
+    patch.setattr(bytecode, "sorted", lambda items: list(items), raising=False)
 
 
 # ---------------------------------------------------------------------- several processes
