@@ -12,6 +12,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # trials fork, and threads do not survive that
 
 from tests.reliability import (  # noqa: F401 - their import declares figures
+    crashes,
     damage,
     failing,
     hostile,
@@ -33,7 +34,7 @@ removed, did. With 0 failures in N trials the failure rate is below 3/N with 95 
 
 def main() -> int:
     """Run what is asked for."""
-    order = sorted(FIGURES, key=lambda ident: int(ident[1:]))
+    order = sorted(FIGURES, key=lambda ident: (ident[0], int(ident[1:])))
     parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
     parser.add_argument("idents", nargs="*", metavar="FIGURE", help=f"which: {', '.join(order)}")
     parser.add_argument("--full", action="store_true", help="the long form, which takes hours")

@@ -104,6 +104,11 @@ def nothing_is_synced(patch: MonkeyPatch) -> None:
     patch.setattr(Writer, "sync", lambda self: None)
     patch.setattr(Files, "sync_file", lambda self, path: None)
     patch.setattr(Files, "sync_directory", lambda self, path: None)
+    from tests.reliability.crashes import LoggedFiles, LoggedWriter
+
+    patch.setattr(LoggedWriter, "sync", lambda self: None)
+    patch.setattr(LoggedFiles, "sync_file", lambda self, path: None)
+    patch.setattr(LoggedFiles, "sync_directory", lambda self, path: None)
 
 
 @_sabotage
