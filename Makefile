@@ -31,6 +31,7 @@ bench: $(STAMPS)/bench
 
 nightly: $(STAMPS)/dev
 	HYPOTHESIS_PROFILE=nightly KERAS_BACKEND=jax $(BIN)/python -m pytest --timeout 7200 -m "nightly or not nightly" $(ARGS)
+	$(BIN)/python -m tests.reliability --full --write
 
 clean:
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -401,11 +401,11 @@ def _wrapped(text: str, width: int, indent: str) -> list[str]:
 def _text_lines(block: Block, width: int, depth: int, shown: set[str]) -> Iterator[str]:
     indent = "  " * depth
     mark = "" if block.style == "cause" else f"{block.icon} "
-    lines = _wrapped(
-        f"{mark}{block.text}", max(20, width - (len(block.aside) + 2 if block.aside else 0)), indent
-    )
-    if block.aside:
-        lines[0] = f"{lines[0]:<{width - len(block.aside) - 2}}  {block.aside}"
+    aside = block.aside[: width // 2]
+    room = width - len(aside) - 2 if aside else width
+    lines = _wrapped(f"{mark}{block.text}", room, indent)
+    if aside:
+        lines[0] = f"{lines[0]:<{room}}  {aside}"
     yield from lines
     if block.code in shown:
         yield f"{indent}    (see above)"

@@ -189,3 +189,33 @@ def test_values_that_are_gone_are_made_again_for_get(plant):
     for path in (plant.directory / "objects").rglob("*.npy"):
         path.unlink()
     assert plant.get("array")[-1] == 999
+
+
+def test_who_received_an_unsaved_value_is_not_executed_again_when_it_is_saved(tmp_path, monkeypatch):
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor([load, total])
+        save = type(plant.warehouse)._save_as
+
+        def full(warehouse, spec, name, value):
+            if name == "data":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return save(warehouse, spec, name, value)
+
+        monkeypatch.setattr(type(plant.warehouse), "_save_as", full)
+        with pytest.warns(UnsavedWarning, match="'data'"):
+            assert plant.get("total") == 3
+        monkeypatch.undo()
+        report = plant.run_reactor(total)
+        assert (report.ran, report.cached) == (("load",), ("total",))
+
+
+def test_notes_that_cannot_be_written_harm_nobody(tmp_path, monkeypatch):
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor([load, total])
+        plant.get("total")
+
+        def full(journal, *, sync=False):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(type(plant.warehouse.journal), "flush", full)
+        assert plant.get("total") == 3
