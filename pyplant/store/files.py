@@ -32,6 +32,7 @@ __all__ = [
     "Writer",
     "birth",
     "boot_id",
+    "file_system",
     "host_name",
     "is_alive",
     "place",
@@ -74,7 +75,7 @@ _LOCAL = frozenset(
 """File systems of one machine alone. Others may keep locks to themselves, or have none."""
 
 
-def _file_system(path: Path) -> str:
+def file_system(path: Path) -> str:
     """The type of the file system that holds ``path``; ``""`` where the system does not say."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
@@ -245,7 +246,7 @@ class Files:
 
     def has_shared_locks(self, path: Path) -> bool:
         """Whether the kernel's lock on a file here is seen by all who can see the file."""
-        return fcntl is not None and _file_system(path) in _LOCAL
+        return fcntl is not None and file_system(path) in _LOCAL
 
     def read(self, path: Path, offset: int = 0, limit: int = -1) -> bytes:
         """The content of a file from ``offset`` on, at most ``limit`` bytes of it."""

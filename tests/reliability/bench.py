@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.reliability.sabotage import sabotaged
+
+LOG = "PYPLANT_TRIAL_LOG"
+"""The variable of the environment that says where reactors of trials note that they execute."""
 
 __all__ = ["FIGURES", "Figure", "Lab", "Result", "figure", "measure", "table"]
 
@@ -162,7 +166,10 @@ def measure(subject: Figure, *, full: bool, seed: int) -> Result:
 def _outcomes(subject: Figure, notes: list[str], *, full: bool, seed: int) -> Iterator[str]:
     with TemporaryDirectory(prefix=f"pyplant-{subject.ident}-") as folder:
         trials = subject.full if full else subject.short
-        yield from subject.trials(Lab(Path(folder), trials, full, random.Random(seed), notes))
+        try:
+            yield from subject.trials(Lab(Path(folder), trials, full, random.Random(seed), notes))
+        finally:  # also of a control, which is left at its first failure
+            os.environ.pop(LOG, None)
 
 
 def table(results: list[Result]) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 import pyplant
 from pyplant import Plant, ReactorFunc, specs
 from tests.reliability import pipeline
-from tests.reliability.bench import Lab, figure
+from tests.reliability.bench import LOG, Lab, figure
 from tests.reliability.disks import CountingFiles, KillingFiles
 from tests.reliability.trial import aftermath, forked, read_done, run_pipeline, started, use_disk
 
@@ -104,11 +104,13 @@ def edit_kill_revert(lab: Lab) -> Iterator[str]:
     full=1_000,
 )
 def random_kills(lab: Lab) -> Iterator[str]:
-    """One trial is one kill."""
+    """One trial is one kill; what was to be killed and had ended counts for nothing."""
     root, log = lab.folder / "plant", lab.folder / "log"
-    os.environ["PYPLANT_TRIAL_LOG"] = str(log)
+    os.environ[LOG] = str(log)
     typical = 0.1
-    for round_ in range(1, lab.trials // 3 + 1):
+    killed = round_ = 0
+    while killed < lab.trials:
+        round_ += 1
         log.unlink(missing_ok=True)
 
         def work(scale: int = round_) -> Any:
@@ -117,9 +119,8 @@ def random_kills(lab: Lab) -> Iterator[str]:
         began = time.monotonic()
         victims = [started(work) for _ in range(3)]
         survivor = started(work)
-        kills = 0
         for moment, victim in sorted(
-            ((lab.random.uniform(0, typical), victim) for victim in victims), key=lambda one: one[0]
+            ((lab.random.uniform(0, 1.5 * typical), victim) for victim in victims), key=lambda one: one[0]
         ):
             time.sleep(max(0.0, began + moment - time.monotonic()))
             with suppress(ProcessLookupError):
@@ -131,9 +132,10 @@ def random_kills(lab: Lab) -> Iterator[str]:
         failure = ended.error or ended.value["wrong"] or ended.value["audit"]
         if not failure and len(executions) > len(pipeline.REACTORS) + kills:
             failure = f"{len(executions)} executions with {kills} kills"
-        yield failure and f"round {round_}: {failure}"
-        yield from ("" for _ in range(2))
-    del os.environ["PYPLANT_TRIAL_LOG"]
+        killed += kills
+        if failure:
+            yield f"round {round_}: {failure}"
+        yield from [""] * kills
 
 
 # ---------------------------------------------------------------------- interrupts

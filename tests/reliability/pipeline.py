@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyplant import Ingredient, Plant, ReactorFunc, specs
+from tests.reliability.bench import LOG
 
 NAMES = ("numbers", "count", "cube", "bag", "note", "total")
 
@@ -22,7 +23,7 @@ class Bag:
 
 def log(name: str) -> None:
     """Note outside of the plant that a reactor executes; what is appended survives a kill."""
-    path = os.environ.get("PYPLANT_TRIAL_LOG")
+    path = os.environ.get(LOG)
     if path:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(descriptor, f"{name}\n".encode())

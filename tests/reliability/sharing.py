@@ -20,7 +20,7 @@ from pyplant import Plant, ReactorFunc
 from pyplant.events import ReactorStarted
 from pyplant.store import claims
 from pyplant.store.files import Files, Writer
-from tests.reliability.bench import Lab, figure
+from tests.reliability.bench import LOG, Lab, figure
 from tests.reliability.pipeline import log
 from tests.reliability.trial import Ended, forked, started, use_disk
 
@@ -67,7 +67,7 @@ def ask(root: Path, round_: int, start: float = 0.0) -> tuple[str, float]:
 def single_flight(lab: Lab) -> Iterator[str]:
     """One trial is one round."""
     root, path = lab.folder / "plant", lab.folder / "log"
-    os.environ["PYPLANT_TRIAL_LOG"] = str(path)
+    os.environ[LOG] = str(path)
     executions, longest = 0, 0.0
     for round_ in range(1, lab.trials + 1):
         path.unlink(missing_ok=True)
@@ -87,7 +87,6 @@ def single_flight(lab: Lab) -> Iterator[str]:
     lab.notes.append(
         f"{executions / lab.trials / len(NAMES):.2f} executions a result, {longest:.2f} s at most"
     )
-    del os.environ["PYPLANT_TRIAL_LOG"]
 
 
 # ---------------------------------------------------------------------- collection
@@ -221,7 +220,7 @@ def ask_patient(root: Path, *, shift: float = 0.0, network: bool = True, place: 
 def pauses(lab: Lab) -> Iterator[str]:
     """An owner and three who wait."""
     path = lab.folder / "log"
-    os.environ["PYPLANT_TRIAL_LOG"] = str(path)
+    os.environ[LOG] = str(path)
     for trial in range(lab.trials):
         root = lab.folder / f"{trial}"
         path.unlink(missing_ok=True)
@@ -251,7 +250,6 @@ def pauses(lab: Lab) -> Iterator[str]:
             failure = f"{executions} executions"
         yield failure and f"{kind}: {failure}"
         shutil.rmtree(root, ignore_errors=True)
-    del os.environ["PYPLANT_TRIAL_LOG"]
 
 
 # ---------------------------------------------------------------------- kinds of locks
@@ -292,7 +290,7 @@ def lock_matrix(lab: Lab) -> Iterator[str]:
     mounts = [lab.folder / "one", lab.folder / "other"]
     for folder in (real, *mounts):
         folder.mkdir()
-    os.environ["PYPLANT_TRIAL_LOG"] = str(path)
+    os.environ[LOG] = str(path)
     try:
         for mount in mounts:
             options = "entry_timeout=20,negative_timeout=20,attr_timeout=20"
@@ -307,7 +305,6 @@ def lock_matrix(lab: Lab) -> Iterator[str]:
         for mount in mounts:
             with suppress(subprocess.CalledProcessError):
                 subprocess.run(["umount", str(mount)], check=True)
-        del os.environ["PYPLANT_TRIAL_LOG"]
 
 
 def both(kind: Any, roots: list[Path], path: Path) -> str:

@@ -1,0 +1,93 @@
+"""What the command line prints: text for people, or one JSON document for programs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+import click
+
+from pyplant.report import clean
+
+__all__ = ["emit", "note", "table", "to_plain", "when"]
+
+
+def emit(text: str, document: Any, *, as_json: bool) -> None:
+    """Print a result.
+
+    Parameters
+    ----------
+    text
+        For people. What cannot be printed in it is replaced, line by line.
+    document
+        For programs: anything that :func:`to_plain` takes.
+    as_json
+        Which of the two.
+    """
+    if as_json:
+        click.echo(json.dumps(to_plain(document), indent=1, ensure_ascii=False, allow_nan=False))
+    else:
+        click.echo("\n".join(map(clean, text.split("\n"))))
+
+
+def note(text: str) -> None:
+    """Say something that is not the result: on standard error."""
+    click.echo(f"pyplant: {clean(text)}", err=True)
+
+
+def to_plain(value: Any) -> Any:
+    """A value made of what JSON has: reports become objects, everything else its text.
+
+    Parameters
+    ----------
+    value
+        A report, a finding, a number, or any nesting of such.
+    """
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: to_plain(item) for name, item in value._asdict().items()}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence | AbstractSet) and not isinstance(value, str | bytes):
+        return [to_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)  # JSON has no infinity
+    return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: str = "") -> str:
+    """Text in columns.
+
+    Parameters
+    ----------
+    head
+        Names of the columns.
+    rows
+        The cells.
+    right
+        The columns that are aligned at their right end, by name.
+    """
+    cells = [tuple(head), *(tuple(map(clean, row)) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    aligned = [
+        f"{'>' if name in right.split() else '<'}{width}" for name, width in zip(head, widths, strict=True)
+    ]
+    return "\n".join(
+        "  ".join(f"{cell:{form}}" for cell, form in zip(row, aligned, strict=True)).rstrip() for row in cells
+    )
+
+
+def when(moment: float) -> str:
+    """A moment on the calendar."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
+    except (ValueError, OverflowError, OSError):
+        return "at an unknown time"

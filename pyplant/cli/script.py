@@ -1,0 +1,291 @@
+"""A script as the command line sees it: its reactors, its plant and its configuration."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import click
+
+from pyplant.cli.output import note
+from pyplant.config import ConfigBase, own_parameters
+from pyplant.engine.origin import is_own_file, is_user_file
+from pyplant.errors import ConfigError, near_misses
+from pyplant.plant import Plant
+
+__all__ = ["Choice", "open_script", "show_failure"]
+
+
+class Choice(NamedTuple):
+    """What was said on the command line beside the script.
+
+    Attributes
+    ----------
+    plant
+        The plant directory.
+    config_class
+        Name of the configuration class in the script.
+    config
+        A JSON file with parameters.
+    settings
+        ``NAME=VALUE``, each.
+    """
+
+    plant: Path | None = None
+    config_class: str | None = None
+    config: Path | None = None
+    settings: tuple[str, ...] = ()
+
+
+def open_script(name: str, choice: Choice) -> Plant:
+    """Import a script and open its plant, configured.
+
+    Parameters
+    ----------
+    name
+        The path of a file, or the dotted name of a module.
+    choice
+        What else was said.
+
+    Raises
+    ------
+    click.UsageError
+        If the script cannot be used so.
+    pyplant.errors.ConfigError
+        If the configuration does not fit.
+    """
+    module = _import(name)
+    own = _only(module, Plant, "plants", "--plant")
+    plant = own or Plant(_directory(module, choice.plant))
+    if own is not None and choice.plant is not None and choice.plant.absolute() != own.directory:
+        message = f"{name} opens its own plant, {own.directory}, so --plant cannot name another one."
+        raise click.UsageError(message)
+    config = _configuration(module, plant, choice)
+    if config is not None:
+        plant.set_config(config)
+    return plant
+
+
+# ---------------------------------------------------------------------- the module
+
+
+def _import(name: str) -> ModuleType:
+    path = Path(name)
+    is_file = path.suffix == ".py" or path.is_file()
+    if is_file and not path.is_file():
+        message = f"There is no script {name}."
+        raise click.UsageError(message)
+    if path.suffix not in {"", ".py"} and path.is_file():
+        message = f"{name} is not a Python script; give a .py file or the name of a module."
+        raise click.UsageError(message)
+    sys.path.insert(0, str(path.resolve().parent if is_file else Path.cwd()))  # as running it would
+    sys.argv = [name]
+    try:
+        return _import_file(path) if is_file else importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or is_file or not f"{name}.".startswith(f"{error.name}."):
+            raise _broken(name, error) from error
+        message = f"There is no module {name!r} here, and no file of that name."
+        raise click.UsageError(message) from error
+    except click.ClickException:
+        raise
+    except SystemExit as error:
+        message = (
+            f"{name} ended while it was imported (exit code {error.code}). Put what is for running it alone "
+            f"below: if __name__ == '__main__':"
+        )
+        raise click.UsageError(message) from error
+    except Exception as error:
+        raise _broken(name, error) from error
+
+
+def _import_file(path: Path) -> ModuleType:
+    """The module of a file, under its own name: its main guard does not run."""
+    if path.stem in sys.modules:
+        message = f"{path}: another module is called {path.stem!r}; rename the script."
+        raise click.UsageError(message)
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    if spec is None or spec.loader is None:
+        message = f"{path} is not a Python script."
+        raise click.UsageError(message)
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _broken(name: str, error: Exception) -> click.UsageError:
+    show_failure(error)
+    return click.UsageError(f"{name} could not be imported: {type(error).__name__}: {error}")
+
+
+# ---------------------------------------------------------------------- plant and configuration
+
+
+def _only(module: ModuleType, kind: type[Any], noun: str, option: str) -> Any:
+    """The one object of a class that a module has; ``None`` if it has none."""
+    found = {id(value): name for name, value in vars(module).items() if isinstance(value, kind)}
+    if len(found) > 1:
+        names = ", ".join(sorted(found.values()))
+        message = f"{module.__name__} has several {noun}: {names}. Say which with {option}."
+        raise click.UsageError(message)
+    return next((getattr(module, name) for name in found.values()), None)
+
+
+def _directory(module: ModuleType, given: Path | None) -> Path:
+    """The plant directory: as said, or beside the script, from wherever it is run."""
+    if given is not None:
+        return given
+    home = Path(module.__file__) if module.__file__ else Path.cwd() / module.__name__
+    directory = home.with_suffix(".plant")
+    if not directory.exists():
+        note(f"results are kept in {os.path.relpath(directory)}")
+    return directory
+
+
+def _configuration(module: ModuleType, plant: Plant, choice: Choice) -> ConfigBase | dict[str, Any] | None:
+    """What the reactors read; ``None`` if it stays as it is."""
+    config: Any = None
+    if choice.config_class is not None:
+        config = _config_class(module, choice.config_class)()
+    elif plant.config:
+        config = plant.config
+    else:
+        config = _only(module, ConfigBase, "configurations", "--config-class") or _only_class(module)
+    changes = _read(choice.config) if choice.config is not None else {}
+    if not changes and not choice.settings:
+        return config  # type: ignore[no-any-return]
+    config = {} if config is None else config
+    _update(config, changes)
+    for setting in choice.settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name:
+            message = f"--set takes NAME=VALUE, such as --set model.depth=3, not {setting!r}."
+            raise click.UsageError(message)
+        _set(config, name.split("."), _value(text))
+    return config  # type: ignore[no-any-return]
+
+
+def _classes(module: ModuleType) -> dict[str, type[ConfigBase]]:
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, ConfigBase) and value.__module__ == module.__name__
+    }
+
+
+def _config_class(module: ModuleType, name: str) -> type[ConfigBase]:
+    found = getattr(module, name, None)
+    if not (isinstance(found, type) and issubclass(found, ConfigBase)):
+        known = ", ".join(_classes(module)) or "none"
+        message = f"{module.__name__} has no configuration class {name!r}. It has: {known}."
+        raise click.UsageError(message)
+    return found
+
+
+def _only_class(module: ModuleType) -> ConfigBase | None:
+    """An object of the one configuration class that is no part of another one."""
+    made = {name: kind() for name, kind in _classes(module).items()}
+    parts = {type(value) for config in made.values() for value in own_parameters(config).values()}
+    parents = {base for config in made.values() for base in type(config).__mro__[1:]}
+    whole = {name: config for name, config in made.items() if type(config) not in parts | parents}
+    if len(whole) > 1:
+        message = f"{module.__name__} has several configurations: {', '.join(whole)}. Say which with --config-class."
+        raise click.UsageError(message)
+    for name, config in whole.items():
+        note(f"configured with {name}()")
+        return config
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        message = f"{path} is not JSON: {error}"
+        raise click.UsageError(message) from error
+    if not isinstance(found, dict):
+        message = f'{path} holds no object of parameters, such as {{"color": "red"}}.'
+        raise click.UsageError(message)
+    return found
+
+
+def _value(text: str) -> Any:
+    """JSON, or else the text itself, so that quotes are rarely needed."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _update(config: Any, changes: Mapping[str, Any], above: tuple[str, ...] = ()) -> None:
+    for name, value in changes.items():
+        inner = _parameters(config).get(name)
+        if isinstance(value, dict) and isinstance(inner, ConfigBase):
+            _update(inner, value, (*above, name))
+        else:
+            _set(config, [name], value, above)
+
+
+def _set(config: Any, path: list[str], value: Any, above: tuple[str, ...] = ()) -> None:
+    first, *rest = path
+    known = _parameters(config)
+    if isinstance(config, ConfigBase) and first not in known:
+        raise _unknown(".".join((*above, first)), first, known)
+    if rest:
+        if not isinstance(known.get(first), ConfigBase | dict):
+            raise _unknown(".".join((*above, *path)), first, known)
+        _set(known[first], rest, value, (*above, first))
+    elif isinstance(config, ConfigBase):
+        setattr(config, first, _like(known[first], value))
+    else:
+        config[first] = _like(known.get(first), value)
+
+
+def _parameters(config: Any) -> Mapping[str, Any]:
+    return own_parameters(config) if isinstance(config, ConfigBase) else config
+
+
+def _unknown(full: str, name: str, known: Iterable[str]) -> ConfigError:
+    close = near_misses(name, known) or sorted(known)[:8]
+    hint = f" Known are: {', '.join(close)}." if close else ""
+    return ConfigError(f"The configuration has no parameter {full!r}.{hint}")
+
+
+def _like(before: Any, value: Any) -> Any:
+    """A value of JSON as the kind that stands in the script: JSON has no tuples, sets and paths."""
+    if isinstance(before, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(before, tuple | set | frozenset) and isinstance(value, list):
+        return type(before)(value)
+    if isinstance(before, Path) and isinstance(value, str):
+        return Path(value)
+    return value
+
+
+# ---------------------------------------------------------------------- failures
+
+
+def show_failure(error: BaseException) -> None:
+    """Print how user code failed, without the frames of whoever called it."""
+    report = traceback.TracebackException.from_exception(error)
+    _keep_user_frames(report)
+    click.echo("".join(report.format()).rstrip(), err=True)
+
+
+def _keep_user_frames(report: traceback.TracebackException) -> None:
+    frames = list(report.stack)
+    while frames and not is_user_file(frames[0].filename):
+        del frames[0]
+    kept = [frame for frame in frames if not is_own_file(frame.filename)]
+    report.stack = traceback.StackSummary.from_list(kept)
+    for inner in (report.__cause__, report.__context__, *(report.exceptions or ())):
+        if inner is not None:
+            _keep_user_frames(inner)

@@ -1,0 +1,329 @@
+"""Commands on a plant directory: they need no reactors, and run nobody's code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pyplant.cli.output import emit, table, to_plain, when
+from pyplant.engine.describe import shorten
+from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.errors import (
+    DamagedError,
+    MissingIngredientError,
+    PlantDirError,
+    UnknownReactorError,
+    near_misses,
+)
+from pyplant.execution.views import history as history_of
+from pyplant.ingredient import Ingredient
+from pyplant.portable import export as export_to
+from pyplant.report import format_age, format_seconds, format_size
+from pyplant.store.doctor import Check, Verdict, examine
+from pyplant.store.fsck import audit
+from pyplant.store.retention import collect, parse_size, stored_bytes
+from pyplant.store.warehouse import Warehouse
+
+__all__ = ["COMMANDS"]
+
+_SHOWN = 16 << 20  # bytes of a plain value that are read to be shown
+_PLAIN = frozenset({"simple", "list", "array"})
+_EVERYTHING = 1 << 62  # bytes
+
+_PLANT = click.argument("plant", type=click.Path(path_type=Path))
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+
+Kept = tuple[Ingredient, Trace]
+"""A stored value, and the execution that made it."""
+
+
+def _opened(plant: Path, *, read_only: bool = True) -> closing[Warehouse]:
+    if not read_only:
+        Warehouse(plant, read_only=True).close()  # to open for writing would make what is not there
+    return closing(Warehouse(plant, read_only=read_only))
+
+
+def _newest_first(warehouse: Warehouse) -> Iterator[Kept]:
+    for trace in sorted(warehouse.ledger.traces(), key=lambda trace: trace.rank, reverse=True):
+        for output in trace.outputs:
+            yield output, trace
+
+
+def _newest(warehouse: Warehouse) -> dict[str, Kept]:
+    """The newest kept value of each ingredient."""
+    found: dict[str, Kept] = {}
+    for output, trace in _newest_first(warehouse):
+        found.setdefault(output.name, (output, trace))
+    return found
+
+
+def _find(kept: dict[str, Kept], name: str, plant: Path) -> Kept:
+    if name in kept:
+        return kept[name]
+    close = near_misses(name, kept)
+    hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"See: pyplant ls {plant}"
+    message = f"The plant {plant} keeps no ingredient {name!r}. {hint}"
+    raise MissingIngredientError(message)
+
+
+def _short(trace: Trace) -> str:
+    return trace.reactor.rpartition(".")[2]
+
+
+# ---------------------------------------------------------------------- looking
+
+
+@click.command("ls", epilog="Example: pyplant ls digits.plant")
+@_PLANT
+@click.option("--all", "every", is_flag=True, help="Every kept value, not the newest of each name.")
+@_JSON
+def list_ingredients(plant: Path, *, every: bool, as_json: bool) -> None:
+    """List the ingredients that PLANT keeps.
+
+    One line for the newest value of each: type, size, age, and the reactor that sent it.
+    JSON: a list of objects with name, type, size (bytes), finished (seconds since the
+    epoch), reactor, digest.
+    """
+    with _opened(plant) as warehouse:
+        kept = list(_newest_first(warehouse)) if every else list(_newest(warehouse).values())
+    kept.sort(key=lambda pair: pair[0].name)  # stable: the newest first within a name
+    rows = [
+        (o.name, o.format, format_size(o.size), format_age(t.finished), _short(t), o.digest[:8])
+        for o, t in kept
+    ]
+    text = table(("NAME", "TYPE", "SIZE", "AGE", "REACTOR", "DIGEST"), rows, right="SIZE")
+    document = [
+        {
+            "name": output.name,
+            "type": output.format,
+            "size": output.size,
+            "finished": trace.finished,
+            "reactor": trace.reactor,
+            "digest": output.digest,
+        }
+        for output, trace in kept
+    ]
+    emit(text if kept else f"{plant} keeps no ingredients yet.", document, as_json=as_json)
+
+
+@click.command(epilog="Example: pyplant show digits.plant accuracy")
+@_PLANT
+@click.argument("name")
+@_JSON
+def show(plant: Path, name: str, *, as_json: bool) -> None:
+    """Show where an ingredient of PLANT comes from.
+
+    Of the newest value of ingredient NAME: its reactor, what that read, when, where and how long it took; the value itself where
+    it is small and plain. Nothing is unpickled. JSON: an object with name, type, size
+    (bytes), digest, metadata, value (text or null), reactor, finished, seconds, host,
+    versions, dependencies.
+    """
+    with _opened(plant) as warehouse:
+        output, trace = _find(_newest(warehouse), name, plant)
+        value = _preview(warehouse, output)
+    metadata = {key: item for key, item in output.metadata.items() if key != "signature"}
+    document = {
+        "name": output.name,
+        "type": output.format,
+        "size": output.size,
+        "digest": output.digest,
+        "metadata": metadata,
+        "value": value,
+        "reactor": trace.reactor,
+        "finished": trace.finished,
+        "seconds": trace.seconds,
+        "host": trace.host,
+        "versions": trace.versions,
+        "dependencies": [_dependency(trace, dependency) for dependency in trace.dependencies],
+    }
+    emit("\n".join(_shown(output, trace, value, metadata)), document, as_json=as_json)
+
+
+def _preview(warehouse: Warehouse, output: Ingredient) -> str | None:
+    """A plain value as text; ``None`` for all others, which loading could cost much or run code."""
+    if output.format not in _PLAIN or output.size > _SHOWN:
+        return None
+    try:
+        return shorten(warehouse.load(output))
+    except DamagedError:
+        return "(damaged)"
+
+
+def _dependency(trace: Trace, dependency: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = {"kind": dependency.kind.name.lower(), "names": dependency.names}
+    if dependency.kind is DependencyKind.PARAMETER:
+        plain["values"] = [trace.shown.get(name, "?") for name in dependency.names]
+    return plain
+
+
+def _shown(output: Ingredient, trace: Trace, value: str | None, metadata: dict[str, Any]) -> Iterator[str]:
+    yield f"{output.name}: {output.format}, {format_size(output.size)}"
+    if value is not None:
+        yield f"  value      {value}"
+    for key, item in metadata.items():
+        yield f"  {key:<10} {shorten(to_plain(item))}"
+    yield f"  sent by    {trace.reactor}"
+    yield f"  finished   {when(trace.finished)}, {format_age(trace.finished)}, on {trace.host or 'an unknown host'}"
+    yield f"  took       {format_seconds(trace.seconds)}"
+    yield f"  digest     {output.digest}"
+    for dependency in trace.dependencies:
+        kind = dependency.kind.name.lower()
+        for name in dependency.names:
+            known = f" = {trace.shown[name]}" if name in trace.shown else ""
+            yield f"  read       {kind} {name}{known}"
+
+
+@click.command(epilog="Example: pyplant history digits.plant train_forest")
+@_PLANT
+@click.argument("reactor", required=False)
+@_JSON
+def history(plant: Path, reactor: str | None, *, as_json: bool) -> None:
+    """List the executions that PLANT keeps.
+
+    Those of one REACTOR or of all, newest first. JSON: a list of objects with reactor and entries; an entry has finished, seconds,
+    host, fingerprint (of the code), parameters, outputs (name to digest).
+    """
+    with _opened(plant) as warehouse:
+        by_reactor: dict[str, list[Trace]] = {}
+        for trace in sorted(warehouse.ledger.traces(), key=lambda trace: trace.rank):
+            by_reactor.setdefault(trace.reactor, []).append(trace)
+    if reactor is not None:
+        wanted = [name for name in by_reactor if reactor in (name, name.rpartition(".")[2])]
+        if not wanted:
+            raise _no_executions(reactor, by_reactor, plant)
+        by_reactor = {name: by_reactor[name] for name in wanted}
+    histories = [history_of(name, traces) for name, traces in sorted(by_reactor.items())]
+    text = "\n".join(map(str, histories)) or f"{plant} keeps no executions yet."
+    emit(text, histories, as_json=as_json)
+
+
+def _no_executions(reactor: str, known: Iterable[str], plant: Path) -> UnknownReactorError:
+    short = sorted({name.rpartition(".")[2] for name in known})
+    close = near_misses(reactor, short)
+    hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"See: pyplant history {plant}"
+    return UnknownReactorError(f"The plant {plant} keeps no execution of reactor {reactor!r}. {hint}")
+
+
+# ---------------------------------------------------------------------- upkeep
+
+
+@click.command(epilog='Example: pyplant gc digits.plant --max-size "5 GB"')
+@_PLANT
+@click.option("--max-size", help="Remove old results as well until the rest fits, such as '20 GB'.")
+@_JSON
+def gc(plant: Path, max_size: str | None, *, as_json: bool) -> None:
+    """Reclaim space in PLANT.
+
+    Without --max-size no result goes, only what killed runs left behind. With it, old
+    results go, those not used for longest first; never what an open plant uses, or what
+    is newest of its kind and was used within a week. JSON: an object with freed and kept
+    (bytes), and the number of results, objects and leftovers that were removed.
+    """
+    limit = _EVERYTHING if max_size is None else parse_size(max_size)
+    with _opened(plant, read_only=False) as warehouse:
+        done = collect(warehouse, limit)
+    document = {
+        "results": len(done.traces),
+        "objects": len(done.objects),
+        "leftovers": len(done.leftovers),
+        "freed": done.freed,
+        "kept": done.kept,
+    }
+    emit(str(done), document, as_json=as_json)
+
+
+@click.command(epilog="Example: pyplant fsck digits.plant --repair")
+@_PLANT
+@click.option("--repair", is_flag=True, help="Put what is damaged aside, so that it is computed again.")
+@_JSON
+def fsck(plant: Path, *, repair: bool, as_json: bool) -> int:
+    """Check all that PLANT stores.
+
+    Everything is read, and compared with what was written. Exit code 1 if something is wrong and was not repaired. JSON: an object with findings
+    (a list of problem, text, ingredient, reactor, object), objects, size (bytes),
+    repaired.
+    """
+    with _opened(plant, read_only=not repair) as warehouse:
+        found = audit(warehouse, repair=repair)
+    text = str(found).replace("plant.fsck(repair=True)", "--repair").replace("plant.gc()", "pyplant gc")
+    emit(text, found, as_json=as_json)
+    return 0 if found.is_clean or repair else 1
+
+
+@click.command(epilog="Example: pyplant export digits.plant accuracy confusion --to results")
+@_PLANT
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--to",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A folder that is empty or not there yet.",
+)
+@_JSON
+def export(plant: Path, names: tuple[str, ...], folder: Path, *, as_json: bool) -> None:
+    """Copy values from PLANT to a folder.
+
+    The newest kept values go to a folder that needs no plant to be read. Nothing runs, so they may be older than the code; 'pyplant run' brings them up to date
+    first. pyplant.load_ingredients(folder) reads them. JSON: an object with folder and
+    ingredients (names).
+    """
+    with _opened(plant) as warehouse:
+        kept = _newest(warehouse)
+        wanted = [_find(kept, name, plant)[0] for name in dict.fromkeys(names)]
+        written = export_to(warehouse, wanted, folder)
+    text = f"{len(wanted)} ingredient{'' if len(wanted) == 1 else 's'} written to {folder}"
+    emit(text, {"folder": written, "ingredients": [i.name for i in wanted]}, as_json=as_json)
+
+
+# ---------------------------------------------------------------------- doctor
+
+
+@click.command(epilog="Example: pyplant doctor /shared/project")
+@click.argument("directory", default=".", type=click.Path(path_type=Path))
+@_JSON
+def doctor(directory: Path, *, as_json: bool) -> int:
+    """Try out what a file system can do for a plant.
+
+    That of DIRECTORY; if there is a plant in it, that is looked at as well. Exit code 1 if something essential does not work. JSON: a list of objects with name,
+    verdict (ok, warning or failed), text.
+    """
+    if not directory.is_dir():
+        message = f"{directory} is not a directory."
+        raise PlantDirError(message)
+    checks = [*examine(directory), *_plant_checks(directory)]
+    marks = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.FAILED: "✗"}
+    text = "\n".join(f"{marks[check.verdict]} {check.name:<16} {check.text}" for check in checks)
+    emit(text, checks, as_json=as_json)
+    return 1 if any(check.verdict is Verdict.FAILED for check in checks) else 0
+
+
+def _plant_checks(directory: Path) -> Iterator[Check]:
+    if not (directory / "FORMAT").exists():
+        yield Check("plant", Verdict.OK, "none here")
+        return
+    try:
+        with _opened(directory) as warehouse:
+            traces = list(warehouse.ledger.traces())
+            files = len(warehouse.journal.files())
+            damaged = warehouse.journal.damaged_lines - warehouse.ledger.known_damage
+            unknown = warehouse.ledger.unknown_traces
+    except OSError as error:
+        yield Check("plant", Verdict.FAILED, str(error))
+        return
+    yield Check("plant", Verdict.OK, f"{len(traces)} kept executions, {format_size(stored_bytes(traces))}")
+    yield Check("journal", Verdict.OK, f"{files} file{'' if files == 1 else 's'}")
+    if damaged > 0:
+        text = f"{damaged} lines are damaged; what they said is computed again when it is needed"
+        yield Check("damage", Verdict.WARNING, text)
+    if unknown:
+        text = f"{unknown} executions were written by a later version of PyPlant; update to use them"
+        yield Check("version", Verdict.WARNING, text)
+
+
+COMMANDS = (list_ingredients, show, history, gc, fsck, export, doctor)
+"""In the order in which people need them."""

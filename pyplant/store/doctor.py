@@ -1,0 +1,187 @@
+"""What a file system can do for a plant, tried out rather than believed.
+
+Everything is tried in a directory of its own, which is removed afterwards.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple
+
+from pyplant.store.files import Files, file_system, unique
+
+__all__ = ["Check", "Verdict", "examine"]
+
+_LITTLE = 10**9  # bytes; fewer than this are soon used up
+_SKEW = 60.0  # seconds by which the clocks of a machine and its file server may differ
+_TRIES = 5
+
+
+class Verdict(Enum):
+    """What a check came to."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """It works, and costs something."""
+    FAILED = "failed"
+    """A plant cannot live here."""
+
+
+class Check(NamedTuple):
+    """One thing that was tried.
+
+    Attributes
+    ----------
+    name
+        What.
+    verdict
+        How it went.
+    text
+        What that means, for people.
+    """
+
+    name: str
+    verdict: Verdict
+    text: str
+
+
+def examine(directory: Path, files: Files | None = None) -> Iterator[Check]:
+    """Try out what a plant in this directory would need.
+
+    Parameters
+    ----------
+    directory
+        A directory that is there.
+    files
+        The disk.
+    """
+    files = files or Files()
+    kind = file_system(directory)
+    yield Check("file system", Verdict.OK, kind or "of a type that the system does not tell")
+    probe = directory / f".pyplant-doctor-{unique(8)}"
+    try:
+        files.make_directory(probe)
+    except OSError as error:
+        text = f"nothing can be written here ({error.strerror}); reading a plant works"
+        yield Check("writing", Verdict.FAILED, text)
+        return
+    try:
+        yield Check("writing", Verdict.OK, "files can be made here")
+        for name, trial in _TRIALS.items():
+            try:
+                yield Check(name, *trial(files, probe))
+            except OSError as error:
+                yield Check(name, Verdict.FAILED, f"does not work: {error.strerror or error}")
+        yield _space(directory)
+    finally:
+        with suppress(OSError):
+            files.remove_tree(probe)
+
+
+_Outcome = tuple[Verdict, str]
+
+
+def _write(files: Files, path: Path, content: bytes = b"probe") -> None:
+    writer = files.create(path)
+    try:
+        writer.write(content)
+        writer.sync()
+    finally:
+        writer.close()
+
+
+def _renaming(files: Files, probe: Path) -> _Outcome:
+    _write(files, probe / "old", b"old")
+    _write(files, probe / "new", b"new")
+    files.rename(probe / "new", probe / "old")
+    if files.read(probe / "old") != b"new":
+        return Verdict.FAILED, "a renamed file does not replace the one before"
+    return Verdict.OK, "a finished file replaces another in one step"
+
+
+def _syncing(files: Files, probe: Path) -> _Outcome:
+    _write(files, probe / "synced")
+    try:
+        files.sync_directory(probe)
+    except OSError as error:
+        text = f"directories cannot be synced ({error.strerror}): a power cut may cost recent results"
+        return Verdict.WARNING, text
+    return Verdict.OK, "what is reported as written survives a power cut, if the disk keeps its word"
+
+
+def _locking(files: Files, probe: Path) -> _Outcome:
+    counting = "each result in work is claimed by a file that its owner counts in"
+    try:
+        first = files.lock(probe / "lock")
+    except OSError as error:
+        return Verdict.WARNING, f"no kernel locks ({error.strerror}); {counting}"
+    second = None
+    try:
+        second = files.lock(probe / "lock")
+    finally:
+        for writer in (first, second):
+            if writer is not None:
+                writer.close()
+    if second is not None:
+        return Verdict.WARNING, f"kernel locks do not hold; {counting}"
+    if not files.has_shared_locks(probe):
+        text = f"kernel locks work, but other machines may not see them; {counting}"
+        return Verdict.WARNING, text
+    return Verdict.OK, "kernel locks work: several processes may share a plant"
+
+
+def _exclusive(files: Files, probe: Path) -> _Outcome:
+    _write(files, probe / "mine")
+    try:
+        files.create(probe / "mine").close()
+    except FileExistsError:
+        return Verdict.OK, "of two processes that make one file, one is told"
+    return Verdict.WARNING, "two processes may make one file: some work may be done twice"
+
+
+def _mapping(files: Files, probe: Path) -> _Outcome:
+    _write(files, probe / "mapped", b"mapped")
+    if bytes(files.map_private(probe / "mapped")[:]) != b"mapped":
+        return Verdict.FAILED, "a file in memory is not the file on disk"
+    return Verdict.OK, "arrays are read in place, however large"
+
+
+def _times(files: Files, probe: Path) -> _Outcome:
+    whole = True
+    for number in range(_TRIES):
+        path = probe / f"time-{number}"
+        _write(files, path)
+        identity = files.identity(path)
+        whole = whole and identity is not None and identity[3] % 10**9 == 0
+    changed = files.modified(probe)
+    skew = 0.0 if changed is None else changed - time.time()
+    if abs(skew) > _SKEW:
+        return Verdict.WARNING, (
+            f"the clock of the file server differs by {abs(skew):.0f} s; what is old is judged by it"
+        )
+    if whole:
+        return Verdict.WARNING, "times are whole seconds: a file changed twice in one may be verified late"
+    return Verdict.OK, "fine enough to see that a file was touched"
+
+
+def _space(directory: Path) -> Check:
+    free = shutil.disk_usage(directory).free
+    shown = f"{free / 10**9:,.1f} GB free"
+    if free < _LITTLE:
+        return Check("space", Verdict.WARNING, f"{shown}; results that find no room are computed, not kept")
+    return Check("space", Verdict.OK, shown)
+
+
+_TRIALS: dict[str, Callable[[Files, Path], _Outcome]] = {
+    "renaming": _renaming,
+    "syncing": _syncing,
+    "locks": _locking,
+    "exclusive files": _exclusive,
+    "mapping": _mapping,
+    "times": _times,
+}
