@@ -5,7 +5,6 @@ Everything is tried in a directory of its own, which is removed afterwards.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -77,7 +76,7 @@ def examine(directory: Path, files: Files | None = None) -> Iterator[Check]:
                 yield Check(name, *trial(files, probe))
             except OSError as error:
                 yield Check(name, Verdict.FAILED, f"does not work: {error.strerror or error}")
-        yield _space(directory)
+        yield _space(files, directory)
     finally:
         with suppress(OSError):
             files.remove_tree(probe)
@@ -169,8 +168,8 @@ def _times(files: Files, probe: Path) -> _Outcome:
     return Verdict.OK, "fine enough to see that a file was touched"
 
 
-def _space(directory: Path) -> Check:
-    free = shutil.disk_usage(directory).free
+def _space(files: Files, directory: Path) -> Check:
+    free = files.free(directory)
     shown = f"{free / 10**9:,.1f} GB free"
     if free < _LITTLE:
         return Check("space", Verdict.WARNING, f"{shown}; results that find no room are computed, not kept")

@@ -309,6 +309,12 @@ class Files:
         if os.name == "posix":
             self.sync_file(path)
 
+    def free(self, path: Path) -> int:
+        """Bytes that are free where a directory is."""
+        import shutil  # slow to load
+
+        return shutil.disk_usage(path).free
+
     def sizes(self, path: Path) -> dict[str, int]:
         """Names and sizes of the files in a directory; empty if there is none."""
         found: dict[str, int] = {}

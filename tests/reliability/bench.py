@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 
 from tests.reliability.sabotage import sabotaged
 
+__all__ = ["FIGURES", "LOG", "Figure", "Lab", "Result", "figure", "measure", "table"]
+
 LOG = "PYPLANT_TRIAL_LOG"
 """The variable of the environment that says where reactors of trials note that they execute."""
-
-__all__ = ["FIGURES", "Figure", "Lab", "Result", "figure", "measure", "table"]
 
 Trials = Callable[["Lab"], Iterator[str]]
 """Yields one text a trial: what went wrong, or ``""``."""
