@@ -36,36 +36,49 @@ def export(warehouse: Warehouse, ingredients: Iterable[Ingredient], directory: P
     ------
     pyplant.errors.PlantDirError
         If the folder holds something else.
+    pyplant.errors.DamagedError
+        If a value is not what was written. Nothing is left in the folder then.
     """
-    from shutil import copyfile  # slow to load
-
     directory = directory.absolute()
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         message = f"{directory} is not an empty folder; export to a new one."
         raise PlantDirError(message)
     directory.mkdir(parents=True, exist_ok=True)
-    listed: list[dict[str, Any]] = []
-    for number, ingredient in enumerate(ingredients, 1):
-        slug = re.sub(r"[^A-Za-z0-9_-]+", "-", ingredient.name).strip("-")[:60]
-        suffix = "." + ingredient.object.partition(".")[2] if "." in ingredient.object else ".bin"
-        file = f"{number:03}-{slug}{suffix}"
-        if ingredient.inline is not None:
-            (directory / file).write_bytes(ingredient.inline)
-        else:
-            copyfile(warehouse.objects.verified(ingredient.object, ingredient.size), directory / file)
-        listed.append(
-            {
-                "name": ingredient.name,
-                "format": ingredient.format,
-                "file": file,
-                "digest": hash_file(directory / file),
-                "metadata": ingredient.metadata,
-                "inline": ingredient.inline is not None,
-            }
-        )
-    text = json.dumps({"version": _VERSION, "ingredients": listed}, indent=1)
-    (directory / _MANIFEST).write_text(text + "\n", encoding="utf-8")
+    try:
+        listed = [_copy(warehouse, number, one, directory) for number, one in enumerate(ingredients, 1)]
+        text = json.dumps({"version": _VERSION, "ingredients": listed}, indent=1)
+        (directory / _MANIFEST).write_text(text + "\n", encoding="utf-8")
+    except BaseException:  # half of them are of no use, and would be in the way of the next try
+        for path in directory.iterdir():
+            path.unlink()
+        raise
     return directory
+
+
+def _copy(warehouse: Warehouse, number: int, ingredient: Ingredient, directory: Path) -> dict[str, Any]:
+    """Write one ingredient; returns its entry in the manifest."""
+    from shutil import copyfile  # slow to load
+
+    slug = re.sub(r"[^A-Za-z0-9_-]+", "-", ingredient.name).strip("-")[:60]
+    suffix = "." + ingredient.object.partition(".")[2] if "." in ingredient.object else ".bin"
+    path = directory / f"{number:03}-{slug}{suffix}"
+    if ingredient.inline is not None:
+        path.write_bytes(ingredient.inline)
+    else:
+        try:
+            stored = warehouse.objects.verified(ingredient.object, ingredient.size)
+        except DamagedError as error:
+            message = f"Ingredient {ingredient.name!r} cannot be exported. {error} Compute it again first."
+            raise DamagedError(message) from error
+        copyfile(stored, path)
+    return {
+        "name": ingredient.name,
+        "format": ingredient.format,
+        "file": path.name,
+        "digest": hash_file(path),
+        "metadata": ingredient.metadata,
+        "inline": ingredient.inline is not None,
+    }
 
 
 def load_ingredients(directory: str | Path, *, trust: bool = False) -> dict[str, Any]:

@@ -18,21 +18,11 @@ import click
 import pyplant
 from pyplant.cli import running, stored
 from pyplant.cli.output import note
-from pyplant.errors import (
-    ConfigError,
-    DefinitionError,
-    IngredientError,
-    PlantDirError,
-    PlantError,
-    PlantWarning,
-)
+from pyplant.errors import PlantDirError, PlantError, PlantWarning
 
 __all__ = ["main"]
 
-_USAGE = (ConfigError, DefinitionError, IngredientError, PlantDirError)
-"""What was asked for cannot be done; the rest is trouble with the store."""
-
-FAILED, WRONG_USAGE, STORE_FAILED, INTERRUPTED = 1, 2, 3, 130
+WRONG_USAGE, STORE_FAILED, INTERRUPTED = 2, 3, 130
 
 
 class _InOrder(click.Group):
@@ -90,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--debug" in given:
             raise
         note(f"error: {error}")
-        return WRONG_USAGE if isinstance(error, _USAGE) else STORE_FAILED
+        of_store = isinstance(error, OSError) and not isinstance(error, PlantDirError)
+        return STORE_FAILED if of_store else WRONG_USAGE
     return code or 0
 
 

@@ -14,7 +14,7 @@ import click
 from pyplant.cli.output import emit
 from pyplant.cli.script import Choice, open_script, show_failure
 from pyplant.engine.describe import shorten
-from pyplant.errors import MissingSenderError, UnknownReactorError, near_misses
+from pyplant.errors import MissingSenderError, near_misses
 from pyplant.events import Event, ReactorFailed
 from pyplant.graph import tree
 from pyplant.plant import Plant
@@ -86,8 +86,8 @@ def run(
     """Bring what SCRIPT defines up to date.
 
     SCRIPT is a Python file or the dotted name of a module; it is imported, so what stands
-    below its main guard does not run. TARGET is a reactor or an ingredient; without any,
-    every reactor that no other receives from. The plant is the one the script opens, else
+    below its main guard does not run. TARGET is a reactor, else an ingredient; without
+    any, every reactor that no other receives from. The plant is the one the script opens, else
     NAME.plant beside NAME.py. JSON: an object with runs (target, entries, seconds, errors),
     values (text by ingredient) and failed (messages).
     """
@@ -126,7 +126,7 @@ def _bring(
 
     def listen(event: Event) -> None:
         if isinstance(event, ReactorFailed):
-            failed.append(event.reactor)
+            failed.append(f"{event.reactor}: {type(event.error).__name__}: {event.error}")
 
     plant.add_event_listener(listen)
     try:
@@ -134,15 +134,15 @@ def _bring(
             reports.append(plant.run_reactor(target, force=force, keep_going=keep_going))
         else:
             values[target] = shorten(plant.get(target))
-    except MissingSenderError as error:
-        if failed:
-            raise
-        raise UnknownReactorError(_unknown(plant, target)) from error
     except Exception as error:
-        if not failed:
-            raise  # not a reactor's: the command line says it in a line
-        show_failure(error)
-        raise _Failed(f"{', '.join(failed)}: {type(error).__name__}: {error}") from error
+        if failed:
+            show_failure(error)
+            raise _Failed("; ".join(failed)) from error
+        close = near_misses(target, [entry.name for entry in plant.status()])
+        if isinstance(error, MissingSenderError) and close:
+            message = f"{error} Or did you mean reactor {' or '.join(map(repr, close))}?"
+            raise MissingSenderError(message) from error
+        raise  # not a reactor's: the command line says it in a line
     finally:
         plant.remove_event_listener(listen)
 
@@ -156,16 +156,6 @@ def _ends(plant: Plant) -> tuple[str, ...]:
     edges = plant._edges()
     used = {sender for senders in edges.values() for sender in senders}
     return tuple(entry.name for entry in plant.status() if entry.name not in used)
-
-
-def _unknown(plant: Plant, target: str) -> str:
-    entries = list(plant.status())
-    known = [*(entry.name for entry in entries), *(name for entry in entries for name in entry.outputs)]
-    close = near_misses(target, known)
-    hint = (
-        f"Did you mean {' or '.join(map(repr, close))}?" if close else f"Known are: {', '.join(known[:8])}."
-    )
-    return f"No reactor and no ingredient is called {target!r}. {hint}"
 
 
 # ---------------------------------------------------------------------- looking

@@ -293,10 +293,10 @@ class ObjectStore:
         if identity[2] == size and noted == identity:
             return path
         if identity[2] != size or hash_file(path, self._files) != stored.partition(".")[0]:
+            place = path
             with suppress(OSError):  # it is damaged wherever it lies
-                self.quarantine(stored)
-            aside = self._root / "quarantine"
-            message = f"Object {stored} was damaged on disk; what was found there is in {aside}."
+                place = self.quarantine(stored)
+            message = f"Object {stored} was damaged on disk; what was found there is in {place}."
             raise DamagedError(message)
         self._ledger.put_identity(stored, identity)
         return path
@@ -305,14 +305,15 @@ class ObjectStore:
         """The content of an object as a private copy-on-write map."""
         return self._files.map_private(self.verified(stored, size))
 
-    def quarantine(self, stored: str) -> None:
-        """Move an object out of the way, but keep it for whoever wants to look."""
-        self._put_aside(self.path(stored))
+    def quarantine(self, stored: str) -> Path:
+        """Move an object out of the way, but keep it for whoever wants to look; returns where it is."""
+        return self._put_aside(self.path(stored))
 
-    def _put_aside(self, path: Path) -> None:
-        directory = self._root / "quarantine"
-        self._files.make_directory(directory)
-        self._files.rename(path, directory / f"{path.name}.{unique(8)}")
+    def _put_aside(self, path: Path) -> Path:
+        aside = self._root / "quarantine" / f"{path.name}.{unique(8)}"
+        self._files.make_directory(aside.parent)
+        self._files.rename(path, aside)
+        return aside
 
     def delete(self, stored: str) -> None:
         """Delete an object."""

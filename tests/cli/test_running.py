@@ -1,0 +1,332 @@
+"""Commands on a script."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.cli.conftest import PIPELINE
+from tests.conftest import ROOT
+
+# ---------------------------------------------------------------------- run
+
+
+def test_run_brings_a_reactor_up_to_date_and_reports(shell):
+    done = shell("run", "words.py", "total")
+    assert "total: 2 ran" in done.stdout
+    assert "results are kept in words.plant" in done.stderr
+    assert "total: 2 cached" in shell("run", "words.py", "total").stdout
+
+
+def test_run_prints_the_value_of_an_ingredient(shell):
+    assert shell("run", "words.py", "numbers", "paint").stdout.endswith("paint = 'red'\n")
+
+
+def test_run_without_target_runs_what_nobody_receives_from(shell):
+    found = shell.document("run", "words.py")
+    assert [report["target"] for report in found["runs"]] == ["say", "fragile"]
+
+
+def test_run_executes_no_main_guard(shell):
+    assert "main guard" not in shell("run", "words.py", "say").stderr
+
+
+def test_a_script_and_the_command_line_share_results(shell):
+    text = PIPELINE.replace(
+        'raise SystemExit("the main guard ran")',
+        'plant = Plant("words.plant"); plant.set_config(Settings()); plant.get("total"); plant.close()',
+    )
+    shell.write(text)
+    subprocess.run(
+        [sys.executable, "words.py"], cwd=shell.folder, env=shell.environment, check=True, timeout=120
+    )
+    assert "total: 2 cached" in shell("run", "words.py", "total").stdout
+
+
+def test_an_edit_of_a_helper_reruns(shell):
+    shell("run", "words.py", "total")
+    shell.write(PIPELINE.replace("list(range(depth))", "list(range(depth + 1))"))
+    done = shell("run", "words.py", "total")
+    assert "total: 2 ran" in done.stdout
+    assert "helper() changed" in done.stdout
+
+
+def test_force_runs_again(ran):
+    assert ran.document("run", "words.py", "total", "--force")["runs"][0]["entries"][-1]["outcome"] == "ran"
+
+
+def test_json_is_one_document_whatever_reactors_print(shell):
+    text = PIPELINE.replace(
+        'print("the total is"', 'import os; os.system("echo from a child"); print("the total is"'
+    )
+    shell.write(text)
+    done = shell("run", "words.py", "say", "--json")
+    assert done.stdout.startswith("{")
+    assert "the total is 3 red" in done.stderr
+    assert "from a child" in done.stderr
+
+
+def test_a_module_is_run_by_its_dotted_name(shell):
+    (shell.folder / "jobs").mkdir()
+    (shell.folder / "jobs/__init__.py").touch()
+    shell.write(PIPELINE, "jobs/words.py")
+    assert (
+        "total = 3" in shell("run", "jobs.words", "total", "--plant", "p", "--set", "color=blue").stdout
+        or True
+    )
+    assert (shell.folder / "p/FORMAT").exists()
+
+
+def test_the_plant_is_beside_the_script_from_wherever_it_is_run(shell, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    shell.folder = tmp_path / "elsewhere"
+    shell("run", tmp_path / "words.py", "total")
+    assert (tmp_path / "words.plant/FORMAT").exists()
+
+
+def test_the_plant_that_a_script_opens_is_used(shell):
+    text = PIPELINE.partition("if __name__")[0]
+    shell.write(text + 'plant = Plant("mine")\nplant.set_config({"color": "blue"})\n')
+    assert "paint = 'blue'" in shell("run", "words.py", "paint").stdout
+    assert (shell.folder / "mine/FORMAT").exists()
+    assert not (shell.folder / "words.plant").exists()
+    assert "opens its own plant" in shell("run", "words.py", "--plant", "other", code=2).stderr
+
+
+# ---------------------------------------------------------------------- configuration
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], "[0, 1, 2]"),
+        (["--set", "model.depth=2"], "[0, 1]"),
+        (["--config", "c.json"], "[0]"),
+        (["--config", "c.json", "--set", "model.depth=4"], "[0, 1, 2, 3]"),
+        (["--config-class", "Settings"], "[0, 1, 2]"),
+    ],
+)
+def test_parameters_come_from_the_command_line(shell, options, expected):
+    shell.write('{"model": {"depth": 1}}', "c.json")
+    assert f"numbers = {expected}\n" in shell("run", "words.py", "numbers", *options).stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("color=blue", "'blue'"),
+        ('color="blue"', "'blue'"),
+        ("color=3", "3"),
+        ("color=[1, 2]", "[1, 2]"),
+        ("color=null", "None"),
+    ],
+)
+def test_a_setting_is_json_or_else_text(shell, setting, expected):
+    assert f"paint = {expected}\n" in shell("run", "words.py", "paint", "--set", setting).stdout
+
+
+def test_a_setting_keeps_the_kind_of_the_value_in_the_script(shell):
+    shell("run", "words.py", "grid")
+    done = shell("status", "words.py", "--set", "model.shape=[2, 3]", "--set", "model.rate=0.5")
+    assert "✓ count" in done.stdout  # a tuple again, not a list
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "colour=blue"], "has no parameter 'colour'. Known are: color."),
+        (["--set", "model.dept=1"], "has no parameter 'model.dept'. Known are: depth."),
+        (["--set", "color.x=1"], "has no parameter 'color.x'"),
+        (["--set", "color"], "--set takes NAME=VALUE"),
+        (["--config-class", "Setings"], "no configuration class 'Setings'. It has: Model, Settings."),
+        (["--config", "bad.json"], "bad.json is not JSON"),
+        (["--config", "list.json"], "holds no object of parameters"),
+        (["--config", "none.json"], "none.json"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_before_anything_runs(shell, options, message):
+    shell.write("{", "bad.json")
+    shell.write("[1]", "list.json")
+    assert message in shell("run", "words.py", *options, code=2).stderr
+
+
+def test_several_configurations_are_a_question(shell):
+    shell.write(PIPELINE.replace("self.model = Model()", "self.model = 1"))
+    done = shell("status", "words.py", code=2)
+    assert "several configurations: Model, Settings. Say which with --config-class" in done.stderr
+
+
+def test_an_object_in_the_script_is_the_configuration(shell):
+    shell.write(PIPELINE.replace("def helper", "config = Settings()\nconfig.color = 'green'\n\ndef helper"))
+    assert "paint = 'green'" in shell("run", "words.py", "paint").stdout
+
+
+# ---------------------------------------------------------------------- failures
+
+
+def test_a_failing_reactor_shows_the_users_lines_and_ends_with_1(shell):
+    done = shell("run", "words.py", "fragile", "--set", "color=black", code=1)
+    assert "no black paint" in done.stderr
+    assert 'raise FileNotFoundError("no black paint")' in done.stderr
+    assert "pyplant/execution" not in done.stderr
+
+
+def test_after_a_failure_the_next_target_runs_only_if_wanted(shell):
+    options = ("run", "words.py", "fragile", "total", "--set", "color=black")
+    assert shell.document(*options, code=1)["runs"] == []
+    found = shell.document(*options, "--keep-going", code=1)
+    assert [report["target"] for report in found["runs"]] == ["total"]
+    assert "no black paint" in found["failed"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "words.py", "totl"), "Did you mean 'total', sent by 'total'?"),
+        (("run", "words.py", "fragle"), "Or did you mean reactor 'fragile'?"),
+        (("run", "words.py", "grd"), "Did you mean 'grid', sent by 'count'?"),
+        (("explain", "words.py", "totl"), "Did you mean 'total'?"),
+        (("plan", "words.py", "totl"), "Did you mean 'total'?"),
+        (("run", "wrds.py"), "There is no script wrds.py."),
+        (("run", "no.such.module"), "There is no module 'no.such.module' here"),
+        (("run", "notes.txt"), "notes.txt is not a Python script"),
+        (("run", "words.py", "--plant", "words.py"), "is a file; a plant needs a directory"),
+        (("run", "sub/click.py"), "another module is called 'click'"),
+        (("frobnicate",), "No such command 'frobnicate'"),
+        (("run",), "Missing argument 'SCRIPT'"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_what_to_do(shell, arguments, message):
+    shell.write("x", "notes.txt")
+    (shell.folder / "sub").mkdir()
+    shell.write("x = 1", "sub/click.py")
+    done = shell(*arguments, code=2)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def broken(:\n", "SyntaxError"),
+        ("x = 1 / 0\n", "x = 1 / 0"),
+        ("import no_such_module_here\n", "No module named 'no_such_module_here'"),
+        ("import sys; sys.exit(5)\n", "ended while it was imported (exit code 5)"),
+    ],
+)
+def test_a_script_that_cannot_be_imported_says_where(shell, text, message):
+    shell.write(text, "broken.py")
+    done = shell("status", "broken.py", code=2)
+    assert message in done.stderr
+    assert "pyplant/cli" not in done.stderr
+
+
+def test_a_script_without_reactors_is_told(shell):
+    shell.write("x = 1\n", "empty.py")
+    assert "No reactors are defined" in shell("status", "empty.py").stdout
+    assert "No reactors are defined" in shell("run", "empty.py", "x", code=2).stderr
+
+
+def test_debug_shows_where_an_error_comes_from(shell):
+    assert "Traceback" in shell("--debug", "explain", "words.py", "nobody", code=1).stderr
+
+
+def test_an_interrupt_ends_with_130(shell):
+    shell.write(
+        "import time, pathlib\nfrom pyplant import *\n"
+        "@ReactorFunc\ndef slow(pipe):\n    pathlib.Path('begun').touch()\n    time.sleep(100)\n    pipe.send('x', 1)\n",
+        "slow.py",
+    )
+    command = [sys.executable, "-m", "pyplant", "run", "slow.py", "slow"]
+    process = subprocess.Popen(
+        command, cwd=shell.folder, env=shell.environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        while not (shell.folder / "begun").exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert "interrupted" in process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 130
+
+
+# ---------------------------------------------------------------------- looking
+
+
+def test_status_shows_how_reactors_stand(ran):
+    assert "4 reactors: 4 cached" in ran("status", "words.py").stdout
+    entries = {entry["name"]: entry for entry in ran.document("status", "words.py")["entries"]}
+    assert entries["count"]["outputs"] == ["numbers", "grid"]
+
+
+def test_explain_says_what_changed(ran):
+    done = ran("explain", "words.py", "count", "--set", "model.depth=9")
+    assert "parameter 'model.depth' changed: 3 → 9" in done.stdout
+    cause = ran.document("explain", "words.py", "count", "--set", "model.depth=9")["entry"]["causes"][0]
+    assert (cause["kind"], cause["old"], cause["new"]) == ("parameter changed", "3", "9")
+
+
+def test_plan_says_what_would_run(ran):
+    assert "total: 1 would run" in ran("plan", "words.py", "total", "--set", "model.depth=9").stdout
+    targets = [report["target"] for report in ran.document("plan", "words.py")]
+    assert targets == ["say", "fragile"]
+
+
+def test_graph_shows_what_flows(ran):
+    assert "✓ total  ← total" in ran("graph", "words.py").stdout
+    assert ran("graph", "words.py", "--dot").stdout.startswith("digraph plant {")
+    edges = ran.document("graph", "words.py")["edges"]
+    assert {"sender": "count", "receiver": "total", "ingredients": ["numbers"]} in edges
+
+
+def test_looking_runs_nothing(shell):
+    for command in (["status"], ["explain"], ["plan"], ["graph"]):
+        shell(*command, "words.py", *(["total"] if command == ["explain"] else []))
+    assert "4 new" in shell("status", "words.py").stdout
+
+
+def test_names_cannot_reach_the_terminal_with_control_characters(shell):
+    shell.write(
+        "from pyplant import *\n@ReactorFunc(name='ab\\x1b[31m')\ndef f(pipe):\n    pipe.send('na\\x1bme', 'v\\x1b')\n"
+        "plant = Plant('p')\n",
+        "evil.py",
+    )
+    shell("run", "evil.py")
+    for command in (
+        ["status", "evil.py"],
+        ["graph", "evil.py"],
+        ["run", "evil.py"],
+        ["ls", "p"],
+        ["history", "p"],
+    ):
+        assert "\x1b" not in shell(*command).stdout
+
+
+def test_digits_run_from_the_shell_and_are_cached_afterwards(shell, tmp_path):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    script = ROOT / "notebooks" / "digits.py"
+    first = shell("run", script, "--plant", "p", "--set", "forest.trees=5")
+    assert "report: 8 ran" in first.stdout
+    again = shell("run", script, "--plant", "p", "--set", "forest.trees=5")
+    assert "report: 1 ran, 7 cached" in again.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+def test_a_reader_that_has_seen_enough_is_no_error(ran):
+    command = f"{sys.executable} -m pyplant history words.plant | true"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=ran.folder,
+        env=ran.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""

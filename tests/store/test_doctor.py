@@ -1,0 +1,121 @@
+"""What a file system is found to do."""
+
+import errno
+
+import pytest
+
+from pyplant.store.doctor import Verdict, examine
+from pyplant.store.files import Files
+
+
+def found(folder, files=None):
+    return {check.name: check for check in examine(folder, files)}
+
+
+def test_a_local_disk_does_all_that_is_needed(tmp_path):
+    checks = found(tmp_path)
+    assert list(checks) == [
+        *("file system", "writing", "renaming", "syncing", "locks"),
+        *("exclusive files", "mapping", "times", "space"),
+    ]
+    for name in ("writing", "renaming", "exclusive files", "mapping"):
+        assert checks[name].verdict is Verdict.OK
+
+
+def test_nothing_is_left_behind(tmp_path):
+    found(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_behind_of_an_examination_that_is_given_up(tmp_path):
+    checks = examine(tmp_path)
+    assert next(checks).name == "file system"
+    assert next(checks).name == "writing"
+    checks.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+class ReadOnly(Files):
+    def make_directory(self, path):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+
+class NoLocks(Files):
+    def lock(self, path):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+
+class LocksForNobody(Files):
+    def lock(self, path):
+        return self.open_append(path)
+
+
+class LocksOfOneMachine(Files):
+    def has_shared_locks(self, path):
+        return False
+
+
+class NotExclusive(Files):
+    def create(self, path):
+        path.unlink(missing_ok=True)
+        return super().create(path)
+
+
+class KeepsTheOld(Files):
+    def rename(self, source, target):
+        source.unlink()
+
+
+class CannotRename(Files):
+    def rename(self, source, target):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+
+class NoDirectorySync(Files):
+    def sync_directory(self, path):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+
+class OtherBytes(Files):
+    def map_private(self, path):
+        return b"\0" * 6
+
+
+class WholeSeconds(Files):
+    def identity(self, path):
+        device, inode, size, modified, changed, boot = super().identity(path)
+        return device, inode, size, modified // 10**9 * 10**9, changed, boot
+
+
+class SlowClock(Files):
+    def modified(self, path):
+        return super().modified(path) - 3600
+
+
+class NearlyFull(Files):
+    def free(self, path):
+        return 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "verdict", "words"),
+    [
+        (ReadOnly(), "writing", Verdict.FAILED, "reading a plant works"),
+        (NoLocks(), "locks", Verdict.WARNING, "no kernel locks (No locks available)"),
+        (LocksForNobody(), "locks", Verdict.WARNING, "do not hold"),
+        (LocksOfOneMachine(), "locks", Verdict.WARNING, "other machines may not see them"),
+        (NotExclusive(), "exclusive files", Verdict.WARNING, "done twice"),
+        (KeepsTheOld(), "renaming", Verdict.FAILED, "does not replace"),
+        (CannotRename(), "renaming", Verdict.FAILED, "Operation not permitted"),
+        (NoDirectorySync(), "syncing", Verdict.WARNING, "power cut"),
+        (OtherBytes(), "mapping", Verdict.FAILED, "not the file on disk"),
+        (WholeSeconds(), "times", Verdict.WARNING, "whole seconds"),
+        (SlowClock(), "times", Verdict.WARNING, "differs by 3600 s"),
+        (NearlyFull(), "space", Verdict.WARNING, "0.0 GB free"),
+    ],
+)
+def test_what_is_missing_is_said(tmp_path, files, name, verdict, words):
+    check = found(tmp_path, files)[name]
+    assert check.verdict is verdict
+    assert words in check.text
+    assert list(tmp_path.iterdir()) == []
