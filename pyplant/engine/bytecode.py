@@ -20,7 +20,7 @@ from pyplant.engine.hints import NAMED_CALLS, Hint, NameKind
 
 __all__ = ["code_digest", "nested", "read_names", "scan"]
 
-_HAS_DOCSTRING = 0x4000000  # a flag since 3.13; before, a docstring is the first constant
+_HAS_DOCSTRING = 0x4000000  # a flag since 3.14; before, a docstring is the first constant
 _FUNCTION_LIKE = 0x2  # CO_NEWLOCALS: not a class body, not a module
 _PRINTABLE = 4000  # bits; Python refuses to print much longer integers in decimal
 _DIGESTS: dict[int, tuple[CodeType, str]] = {}
@@ -29,6 +29,7 @@ _EXTENDED_ARG = opmap["EXTENDED_ARG"]
 _LOAD_GLOBAL = opmap["LOAD_GLOBAL"]
 _BY_NAME = {opmap[name] for name in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS") if name in opmap}
 _CONSTANTS = {"LOAD_CONST", "LOAD_SMALL_INT"}
+_WITHOUT_EFFECT = {"CACHE", "EXTENDED_ARG", "KW_NAMES", "NOP", "RESUME", "SWAP"}
 _REBINDS = {opmap["STORE_GLOBAL"], opmap["DELETE_GLOBAL"]}
 
 
@@ -69,7 +70,7 @@ def _shown(constant: object) -> str:
 
 
 def _has_docstring(code: CodeType) -> bool:
-    if sys.version_info >= (3, 13):
+    if sys.version_info >= (3, 14):
         return bool(code.co_flags & _HAS_DOCSTRING)
     return (
         bool(code.co_flags & _FUNCTION_LIKE)
@@ -124,7 +125,8 @@ def scan(code: CodeType) -> tuple[frozenset[tuple[str, ...]], frozenset[Hint]]:
         chain: list[str] = []
         constants: list[object] = []
         first = part.co_varnames[0] if part.co_argcount else ""
-        for instruction in dis.get_instructions(part):
+        instructions = list(dis.get_instructions(part))
+        for index, instruction in enumerate(instructions):
             name, value = instruction.opname, instruction.argval
             if name in {"LOAD_ATTR", "LOAD_METHOD"} and chain:
                 chain.append(str(value))
@@ -133,7 +135,8 @@ def scan(code: CodeType) -> tuple[frozenset[tuple[str, ...]], frozenset[Hint]]:
                 continue
             if chain and chain[0] in {"l", "more"}:
                 if chain[0] == "l" or name == "LOAD_CONST":
-                    _hint(chain, first, value if name == "LOAD_CONST" else None, hints)
+                    is_name = name == "LOAD_CONST" and _is_passed(instructions[index + 1 :])
+                    _hint(chain, first, value if is_name else None, hints)
                 if name == "LOAD_CONST" and chain[-1] == "receive":
                     chain[0] = "more"  # the next constant is a name as well
                     continue
@@ -144,6 +147,21 @@ def scan(code: CodeType) -> tuple[frozenset[tuple[str, ...]], frozenset[Hint]]:
             constants = [*constants[-1:], value] if name in _CONSTANTS else constants
             chain = _start(name, value)
     return frozenset(references), frozenset(hints)
+
+
+def _is_passed(following: list[dis.Instruction]) -> bool:
+    """Whether a constant reaches a call as it is: what takes it from the stack is the call."""
+    height = 0  # of the stack above the constant
+    for instruction in following:
+        name = instruction.opname
+        if name in _WITHOUT_EFFECT:
+            continue
+        if name in {"LOAD_ATTR", "LOAD_METHOD"} and height == 0:
+            return False
+        height += dis.stack_effect(instruction.opcode, instruction.arg, jump=False)
+        if height <= 0 and "JUMP" not in name and not name.startswith(("POP", "STORE")):
+            return name.startswith(("CALL", "PRECALL"))
+    return False
 
 
 def _imported(module: str, level: object = 0, names: object = None) -> Iterator[tuple[str, ...]]:

@@ -139,8 +139,19 @@ class _Text:
             return nodes[0] if nodes else None
         # Several lambdas begin on one line: take the smallest that spans all instructions.
         places = [(line, column) for line, _, column, _ in code.co_positions() if line and column is not None]
-        spanning = [node for node in nodes if _spans(node, places)]
+        if any(column for _, column in places):
+            spanning = [node for node in nodes if _spans(node, places)]
+        else:  # Python 3.12 gives no places to a lambda that returns a constant
+            spanning = [node for node in nodes if _compiles_to(node, code)]
         return min(spanning, key=_extent) if spanning else None
+
+
+def _compiles_to(node: FunctionNode, code: CodeType) -> bool:
+    """Whether a lambda that reads nothing from around it is this code."""
+    if not isinstance(node, ast.Lambda):
+        return False
+    alone = compile(ast.Expression(node), "<lambda>", "eval", dont_inherit=True)
+    return any(code_digest(inner) == code_digest(code) for inner in nested(alone))
 
 
 def _first_line(node: FunctionNode) -> int:

@@ -152,3 +152,48 @@ else:
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({"megabytes": kilobytes / 1024}))
 """
+
+SAFETY = """
+import json, shutil, sys, time
+from contextlib import ExitStack
+from pathlib import Path
+import numpy as np
+from pyplant import Plant, ReactorFunc, plant, report
+from pyplant.execution import run
+from tests.reliability.sabotage import sabotaged
+
+what, count, megabytes, *removed = sys.argv[1:]
+
+def make_step(number):
+    @ReactorFunc(name=f"step_{number}")
+    def step(pipe):
+        x = (yield pipe.receive(f"x{number - 1}")) if number else 0
+        pipe.send(f"x{number}", x + 1)
+
+def make_array(number, megabytes):
+    @ReactorFunc(name=f"array_{number}")
+    def array(pipe):
+        pipe.send(f"x{number}", np.random.default_rng(number).random((megabytes << 20) // 8))
+
+for number in range(int(count)):
+    make_step(number) if what == "steps" else make_array(number, int(megabytes))
+
+def timed(folder, names):
+    began = time.perf_counter()
+    with Plant(folder, progress=False) as plant:
+        for name in names:
+            plant.get(name)
+    return time.perf_counter() - began
+
+last = f"x{int(count) - 1}"
+names = [last] if what == "steps" else [f"x{number}" for number in range(int(count))]
+if what == "copied":
+    timed("kept", names)
+    shutil.copytree("kept", "measured")
+with ExitStack() as stack:
+    for name in removed:
+        stack.enter_context(sabotaged(name))
+    seconds = timed("measured", names)
+shutil.rmtree("measured")
+print(json.dumps({"seconds": seconds}))
+"""

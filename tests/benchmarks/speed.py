@@ -160,6 +160,48 @@ def big_arrays(folder: Path, effort: Effort) -> Iterator[Row]:
     yield Row(f"nothing to do, {effort.size} MB kept", idle, against="1 MB", target=1.25)
 
 
+PROTECTIONS = {
+    "no syncs": "nothing is synced",
+    "no checks": "nothing is verified",
+    "no claims": "nothing is claimed",
+}
+
+
+def safety(folder: Path, effort: Effort) -> Iterator[Row]:
+    """What syncs, checksums of what is read, and claims and leases cost, against a build without."""
+    script = _script(folder, scripts.SAFETY)
+    builds = {
+        OURS: (),
+        **{name: (one,) for name, one in PROTECTIONS.items()},
+        "none": (*PROTECTIONS.values(),),
+    }
+
+    def sides(*work: object) -> dict[str, Side]:
+        return {
+            name: lambda removed=removed: measure(script, *work, *removed)["seconds"]
+            for name, removed in builds.items()
+        }
+
+    yield Row(
+        "safety: 1,000 cheap steps, cold",
+        medians(sides("steps", 1_000, 0), effort.runs),
+        against="none",
+        target=1.5,
+    )
+    yield Row(
+        f"safety: eight arrays, {effort.size} MB in all, cold",
+        medians(sides("arrays", 8, effort.size // 8), effort.runs),
+        against="none",
+        target=1.5,
+    )
+    yield Row(
+        f"safety: the first look at {effort.size} MB that were copied here",
+        medians(sides("copied", 8, effort.size // 8), effort.runs),
+        against="none",
+        notes=("every byte is read and hashed once; afterwards, see 'nothing to do'",),
+    )
+
+
 def imports(folder: Path, effort: Effort) -> Iterator[Row]:
     """Loading the library, in processes that do nothing else."""
     del folder
@@ -195,6 +237,7 @@ ALL: dict[str, Callable[[Path, Effort], Iterator[Row]]] = {
     "long": long_chain,
     "configurations": configurations,
     "arrays": big_arrays,
+    "safety": safety,
     "import": imports,
     "memory": larger_than_memory,
 }

@@ -6,7 +6,7 @@ import pytest
 
 from tests.benchmarks import pipelines, scripts
 from tests.benchmarks.harness import Row, measure, medians, table
-from tests.benchmarks.speed import QUICK, larger_than_memory
+from tests.benchmarks.speed import PROTECTIONS, QUICK, larger_than_memory
 
 
 @pytest.mark.parametrize("library", ["pyplant", "numpy", "h5py"])
@@ -33,6 +33,14 @@ def test_configurations_are_looked_up(tmp_path):
     script = tmp_path / "main.py"
     script.write_text(scripts.CONFIGURATIONS["pyplant"])
     assert [measure(script, 5)["value"] for _ in range(2)] == [20, 20]
+
+
+@pytest.mark.parametrize("what", ["steps", "arrays", "copied"])
+@pytest.mark.parametrize("removed", [(), tuple(PROTECTIONS.values())])
+def test_the_cost_of_safety_is_timed(tmp_path, what, removed):
+    script = tmp_path / "main.py"
+    script.write_text(scripts.SAFETY)
+    assert measure(script, what, 3, 1, *removed)["seconds"] > 0
 
 
 def test_a_file_larger_than_memory_is_written_and_reduced(tmp_path):

@@ -125,6 +125,35 @@ def test_a_scan_finds_names_given_to_a_pipework():
     assert all(hint.text != ("other",) for hint in hints)
 
 
+@pytest.mark.parametrize(
+    ("given", "is_a_name"),
+    [
+        ("'x', value", True),
+        ("'x', a + b", True),
+        ("'x', g(value)", True),
+        ("'x', a if b else c", True),
+        ("'x', [i for i in a]", True),
+        ("'x', {'y': 1}", True),
+        ("'x', value, type=a.b", True),
+        ("'x', a.b(c)[0]", True),
+        ("'x', not a", True),
+        ("'x', a and b", True),
+        ("'x', f'{a}'", True),
+        ("f'x{n}', value", False),
+        ("'x' + n, value", False),
+        ("'x%d' % n, value", False),
+        ("'x{}'.format(n), value", False),
+        ("'x'.upper(), value", False),
+        ("'xy'[n], value", False),
+        ("('x', 'y')[n], value", False),
+    ],
+)
+def test_a_scan_takes_a_text_for_a_name_only_if_it_is_passed_as_it_is(given, is_a_name):
+    _, hints = scan(code(f"def f(pipe, value, a, b, c, g, n):\n pipe.send({given})"))
+    kinds = {(hint.kind, hint.text) for hint in hints}
+    assert kinds == ({(NameKind.LITERAL, ("x",))} if is_a_name else {(NameKind.DYNAMIC, ())})
+
+
 def test_a_scan_knows_a_pipework_by_its_name():
     _, hints = scan(code("def f(x, pipe):\n pipe.send('a', 1)\n y = yield pipe.receive('b')"))
     assert hints == {

@@ -106,6 +106,16 @@ def test_a_lambda_is_found_whatever_stands_beside_it(tmp_path, first, second):
         assert found.digest == part(load(tmp_path, f"f = ({text})").f).digest
 
 
+@pytest.mark.parametrize(
+    "text", ["lambda: 1", "lambda x: 1", "lambda: 1 + 1", "lambda: (1, 2)", "lambda: -1"]
+)
+def test_a_lambda_that_returns_a_constant_counts_by_it_whatever_stands_beside_it(tmp_path, text):
+    before = part(load(tmp_path, f"a, b = ({text}), (lambda x: x)").a)
+    after = part(load(tmp_path, f"a, b = ({text.replace('1', '3')}), (lambda x: x)").a)
+    assert before.verified
+    assert before.digest != after.digest
+
+
 def test_an_inner_lambda_is_told_from_the_one_around_it(tmp_path):
     module = load(tmp_path, "f = lambda x: (lambda x: (lambda x: x))")
     outer, middle = module.f, module.f(1)
