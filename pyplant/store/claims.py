@@ -3,8 +3,9 @@
 A file is *held* from :meth:`Holdings.take` to :meth:`Holdings.release`, or until its owner
 is gone. Which of two ways is used depends on the file system:
 
-- Where the kernel's locks are seen by everybody, the owner keeps one. It ends with the
-  process, so nothing is ever left over, whatever happened.
+- Where the kernel's locks are seen by everybody, the owner keeps one on a file of its own,
+  and what it holds are further names of that file. The lock ends with the process, whatever
+  happened. (To make, write and delete a file for each result takes ten times as long.)
 - Elsewhere (network homes, FUSE) the owner creates the file exclusively and counts in it.
   Others take over when the owner's process is known to be gone, or when its count has
   stood still for a minute of *their* time; clocks are never compared.
@@ -42,6 +43,7 @@ STILL = 60.0
 
 _HEAD = 1024  # bytes for the owner; what else the file holds stands behind
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EBADF, errno.EOPNOTSUPP, errno.EINVAL, 524})
+_NO_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.EXDEV})
 _MOST_WAITS = 16
 
 
@@ -80,12 +82,16 @@ class Owner(NamedTuple):
 
 
 class _Held:
-    __slots__ = ("count", "since", "writer")
+    """A file of this process, and the name that it has while it is held."""
 
-    def __init__(self, writer: Writer) -> None:
+    __slots__ = ("count", "is_appended", "path", "since", "writer")
+
+    def __init__(self, writer: Writer, path: Path) -> None:
         self.writer = writer
+        self.path = path
         self.since = time.time()
         self.count = 0
+        self.is_appended = False
 
 
 class Holdings:
@@ -109,6 +115,7 @@ class Holdings:
         self._beat = beat
         self._still = still
         self._held: dict[str, _Held] = {}
+        self._free: list[Writer] = []  # locked, and held for nothing now
         self._waits: tuple[str, ...] = ()
         self._seen: dict[str, tuple[bytes, float]] = {}
         self._locks: bool | None = None
@@ -129,37 +136,63 @@ class Holdings:
         """
         if name in self._held or self.trouble is not None or os.getpid() != self._pid:
             return True
+        path = self._directory / name
         try:
-            writer = self._open(name)
+            writer = self._open(name, path)
         except OSError as error:
             self.trouble = error
             return True
         if writer is None:
             return False
-        held = _Held(writer)
+        held = _Held(writer, path)
         with self._lock:
             self._held[name] = held
             with suppress(OSError):
-                writer.write(self._signature(held))
+                writer.rewrite(self._signature(held))
         self._seen.pop(name, None)
         return True
 
-    def _open(self, name: str) -> Writer | None:
-        path = self._directory / name
+    def _open(self, name: str, path: Path) -> Writer | None:
         if self._locks is None:
             self._files.make_directory(self._directory)
             self._locks = self._files.has_shared_locks(self._directory)
         if self._locks:
             try:
-                return self._files.lock(path)
+                return self._link(path)
             except FileNotFoundError:
                 self._files.make_directory(self._directory)
-                return self._files.lock(path)
+                return self._link(path)
             except OSError as error:
-                if error.errno not in _NO_LOCKS:
+                if error.errno not in _NO_LOCKS | _NO_LINKS:
                     raise
                 self._locks = False
         return self._create(name, path)
+
+    def _link(self, path: Path) -> Writer | None:
+        """Give a locked file of ours the name, unless a living process has the lock of who has it."""
+        own = self._free.pop() if self._free else None
+        try:
+            while True:
+                own = own or self._prepared(self._files.lock(self._directory / f".{unique()}"))
+                if own is None:
+                    return None  # somebody looks at it this very moment
+                try:
+                    self._files.link(own.path, path)
+                except FileExistsError:
+                    dead = self._files.lock(path)
+                    if dead is None:
+                        return None
+                    self._files.unlink(path)
+                    dead.close()
+                except FileNotFoundError:  # somebody deleted it
+                    own.close()
+                    own = None
+                else:
+                    taken, own = own, None
+                    return taken
+        finally:
+            if own is not None:
+                self._free.append(own)
 
     def _create(self, name: str, path: Path) -> Writer | None:
         """Create the file, after putting one aside whose owner is dead."""
@@ -173,8 +206,16 @@ class Holdings:
                 self._files.make_directory(self._directory)
             else:
                 self._start_beating()
-                return writer
+                return self._prepared(writer)
         return None
+
+    @staticmethod
+    def _prepared(writer: Writer | None) -> Writer | None:
+        """Leave room for the owner; what else is written comes behind it."""
+        if writer is not None:
+            with suppress(OSError):
+                writer.write(bytes(_HEAD))
+        return writer
 
     def _is_abandoned(self, name: str) -> bool:
         head = self._head(name)
@@ -207,21 +248,38 @@ class Holdings:
         """Hold a file no longer; one that is not held is fine."""
         with self._lock:
             held = self._held.pop(name, None)
-        if held is not None:
-            with suppress(OSError):
-                if held.writer.is_named():  # or it was taken over
-                    self._files.unlink(held.writer.path)
+        if held is None:
+            return
+        try:
+            if held.writer.is_named(held.path):  # or it was taken over
+                self._files.unlink(held.path)
+        except OSError:
+            held.writer.close()  # it would seem to be held as long as the file is locked
+            return
+        if held.writer.path == held.path:
             held.writer.close()
+        elif held.is_appended:
+            self._discard(held.writer)
+        else:
+            self._free.append(held.writer)
+
+    def _discard(self, writer: Writer) -> None:
+        with suppress(OSError):
+            self._files.unlink(writer.path)
+        writer.close()
 
     def release_all(self) -> None:
         """Hold nothing any longer."""
         for name in list(self._held):
             self.release(name)
+        while self._free:
+            self._discard(self._free.pop())
 
     def append(self, name: str, data: bytes) -> None:
         """Write behind the owner, in a file that is held."""
         held = self._held.get(name)
         if held is not None:
+            held.is_appended = True
             with suppress(OSError):
                 held.writer.write(data)
 
@@ -235,7 +293,7 @@ class Holdings:
                 found.append(name)
             else:
                 self.release(name)
-        return found
+        return [name for name in found if not name.startswith(".")]
 
     def owner(self, name: str) -> Owner | None:
         """Who holds a file, or held it last; ``None`` if that is not known."""
@@ -318,9 +376,10 @@ class Holdings:
     def let_go(self) -> None:
         """Close what a parent process holds, without ending its holding."""
         self._lock = threading.Lock()  # another thread of the parent may have had it
-        held, self._held = self._held, {}
-        for one in held.values():
-            one.writer.close()
+        writers = [*self._free, *(held.writer for held in self._held.values())]
+        self._free, self._held = [], {}
+        for writer in writers:
+            writer.close()
 
 
 def _beat(owner: weakref.ref[Holdings], pause: float) -> None:

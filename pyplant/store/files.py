@@ -174,10 +174,10 @@ class Writer:
         """Put ``data`` at the beginning, in place of what was there."""
         os.pwrite(self._descriptor, data, 0)
 
-    def is_named(self) -> bool:
-        """Whether the file still has its name: nobody deleted or replaced it."""
+    def is_named(self, path: Path | None = None) -> bool:
+        """Whether the file still has this name, by default its own: nobody deleted or replaced it."""
         try:
-            named, opened = os.lstat(self.path), os.fstat(self._descriptor)
+            named, opened = os.lstat(path or self.path), os.fstat(self._descriptor)
         except OSError:
             return False
         return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
@@ -243,6 +243,10 @@ class Files:
                 os.ftruncate(writer.fileno(), 0)
                 return writer
             writer.close()  # its owner deleted it while we opened it
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name; one that is taken is an error."""
+        os.link(source, target)
 
     def has_shared_locks(self, path: Path) -> bool:
         """Whether the kernel's lock on a file here is seen by all who can see the file."""
@@ -390,6 +394,8 @@ class ReadOnlyFiles(Files):
     def rename(self, source: Path, target: Path) -> None:
         """Refused."""
         self._refuse(target, source)
+
+    link = rename
 
 
 def _opened(path: Path, buffering: int) -> Any:

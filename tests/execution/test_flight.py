@@ -268,13 +268,13 @@ def test_a_lost_value_is_made_again_once(plants, starts):
 
 def test_nothing_is_held_after_a_run(plants):
     plants[0].get("slow")
-    assert list((plants[0].directory / "claims").iterdir()) == []
+    assert plants[1].warehouse.claims.living() == []
 
 
 def test_nothing_is_held_after_a_failure(plants):
     with pytest.raises(ValueError):
         plants[0].run_reactor(bad)
-    assert list((plants[0].directory / "claims").iterdir()) == []
+    assert plants[1].warehouse.claims.living() == []
 
 
 def test_without_claims_everything_else_works(plants, monkeypatch):

@@ -15,7 +15,7 @@ __all__ = ["CountingFiles", "FailingFiles", "KillingFiles", "WatchedFiles"]
 
 Do = Callable[[], Any]
 CHANGES = (
-    *("make_directory", "create", "open_append", "lock", "rename", "unlink"),
+    *("make_directory", "create", "open_append", "lock", "link", "rename", "unlink"),
     *("remove_tree", "sync_file", "sync_directory", "protect"),
 )
 READS = ("read", "map_private", "identity", "sizes", "names")

@@ -155,6 +155,94 @@ def test_a_forked_child_neither_holds_nor_takes(make, tmp_path, disk):
     assert holdings.take(KEY)  # and the child, alive, holds nothing
 
 
+class TestWithLocks:
+    @pytest.fixture
+    def disk(self):
+        return Files()
+
+    def test_one_file_serves_one_result_after_another(self, make, tmp_path):
+        holdings = make()
+        for number in range(10):
+            assert holdings.take(f"key{number}")
+            assert len(list((tmp_path / "claims").iterdir())) == 2  # the file, and its second name
+            holdings.release(f"key{number}")
+        assert len(list((tmp_path / "claims").iterdir())) == 1
+
+    def test_each_of_several_names_has_its_own_owner(self, make):
+        first, second = make(), make()
+        first.take("a")
+        first._held["a"].since = 1e9
+        first.take("b")
+        first.wait_for(["c"])
+        assert (second.owner("a").since, second.owner("b").waits) == (1e9, ("c",))
+
+    def test_a_file_that_was_written_behind_its_owner_serves_no_other(self, make):
+        first, second = make(), make()
+        first.take("a")
+        first.append("a", b"one\n")
+        first.release("a")
+        first.take("b")
+        assert second.content("b", 100) == b""
+
+    def test_all_that_a_killed_owner_held_goes_to_whoever_takes_it(self, make, tmp_path, disk):
+        process = run_owner(
+            tmp_path / "claims", disk, "held.take('cd34'); print('both', flush=True); time.sleep(60)"
+        )
+        assert process.stdout.readline() == "both\n"
+        process.kill()
+        process.communicate()
+        first, second = make(), make()
+        assert first.take(KEY)
+        assert second.take("cd34")
+        assert not second.take(KEY)
+
+    def test_what_a_killed_owner_left_is_removed(self, make, tmp_path, disk):
+        process = run_owner(
+            tmp_path / "claims", disk, "held.release('ab12'); print('free', flush=True); time.sleep(60)"
+        )
+        assert process.stdout.readline() == "free\n"
+        process.kill()
+        process.communicate()
+        holdings = make()
+        assert holdings.living() == []
+        holdings.release_all()
+        assert list((tmp_path / "claims").iterdir()) == []
+
+    def test_what_cannot_be_released_does_not_seem_to_be_held(self, make, monkeypatch):
+        first, second = make(), make()
+        first.take(KEY)
+
+        def fail(self, path):
+            raise OSError(errno.EIO, "Input/output error")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Files, "unlink", fail)
+            first.release(KEY)
+        assert second.take(KEY)
+
+    def test_a_file_that_somebody_deleted_is_made_again(self, make, tmp_path):
+        first, second = make(), make()
+        first.take(KEY)
+        first.release(KEY)
+        for path in (tmp_path / "claims").iterdir():
+            path.unlink()
+        assert first.take(KEY)
+        assert not second.take(KEY)
+
+    @pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK])
+    def test_where_files_have_one_name_only_each_claim_is_a_file(self, make, monkeypatch, code):
+        def fail(self, source, target):
+            raise OSError(code, "no links")
+
+        monkeypatch.setattr(Files, "link", fail)
+        first, second = make(), make()
+        assert first.take(KEY)
+        assert first.trouble is None
+        assert not second.take(KEY)
+        first.release(KEY)
+        assert second.take(KEY)
+
+
 class TestWithoutLocks:
     @pytest.fixture(params=[_Lockless, _Network])
     def disk(self, request):

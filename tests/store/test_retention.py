@@ -303,16 +303,16 @@ class TestLeases:
             "os._exit(1)\n"
         )
         subprocess.run([sys.executable, "-c", code, str(root)], check=False)
-        assert len(list((root / "leases").iterdir())) == 2
+        assert len(list((root / "leases").glob("[!.]*"))) == 2
         collect(warehouse, 0)
         assert texts(warehouse) == ["b"]
         assert old.rank not in {trace.rank for trace in warehouse.ledger.traces()}
-        assert len(list((root / "leases").iterdir())) == 1
+        assert len(list((root / "leases").glob("[!.]*"))) == 1
 
     def test_nothing_is_left_of_a_closed_plant(self, root):
         with closing(open_warehouse(root)) as warehouse:
             commit(warehouse, "a")
-            assert len(list((root / "leases").iterdir())) == 1
+            assert len(list((root / "leases").glob("[!.]*"))) == 1
         assert list((root / "leases").iterdir()) == []
 
     @pytest.mark.parametrize(
