@@ -1,14 +1,14 @@
 """Files that say what living processes hold: the results they compute, the values they use.
 
-A file is *held* from :meth:`Holdings.take` to :meth:`Holdings.release`, or until its owner
-is gone. Which of two ways is used depends on the file system:
+A process has one file in a directory, which says who it is. What it *holds*, from
+:meth:`Holdings.take` to :meth:`Holdings.release` or until it is gone, are names that lead
+there. Which of two ways is used depends on the file system:
 
-- Where the kernel's locks are seen by everybody, the owner keeps one on a file of its own,
-  and what it holds are further names of that file. The lock ends with the process, whatever
-  happened. (To make, write and delete a file for each result takes ten times as long.)
-- Elsewhere (network homes, FUSE) the owner creates the file exclusively and counts in it.
-  Others take over when the owner's process is known to be gone, or when its count has
-  stood still for a minute of *their* time; clocks are never compared.
+- Where the kernel's locks are seen by everybody, the process keeps one on its file, and the
+  names are hard links to it. The lock ends with the process, whatever happened to it.
+- Elsewhere (network homes, FUSE) the process counts in its file, and the names are files,
+  created exclusively, that name it. Others take over when the process is known to be gone,
+  or when its count has stood still for a minute of *their* time; clocks are never compared.
 
 Holding saves work and protects nothing: what is published is immutable and verified, so an
 owner that was asleep too long, or a lock that did not work, costs a second execution and
@@ -22,6 +22,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -41,14 +42,16 @@ BEAT = 10.0
 STILL = 60.0
 """Seconds after which an owner that does not count is taken for dead."""
 
-_HEAD = 1024  # bytes for the owner; what else the file holds stands behind
+_HEAD = 1024  # bytes for the owner; what else its file holds stands behind
+_LEADS = re.compile(rb"\.[0-9a-f]{12}")  # what a name without a link contains: the owner's file
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EBADF, errno.EOPNOTSUPP, errno.EINVAL, 524})
-_NO_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.EXDEV})
+_NO_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
 _MOST_WAITS = 16
+_TRIES = 3
 
 
 class Owner(NamedTuple):
-    """Who holds a file.
+    """Who holds a name.
 
     Attributes
     ----------
@@ -57,11 +60,13 @@ class Owner(NamedTuple):
     what
         ``"kernel"`` or ``"process"``.
     since
-        When it took the file, in seconds since the epoch by its own clock.
+        Since when it has held anything, in seconds since the epoch by its own clock.
     place, born
         Where its number means what it means here, and when the process began.
     waits
-        Names of the files that it waits for.
+        The names that it waits for.
+    is_locked
+        Whether it keeps a lock while it lives.
     """
 
     host: str
@@ -71,6 +76,7 @@ class Owner(NamedTuple):
     place: str = ""
     born: str = ""
     waits: tuple[str, ...] = ()
+    is_locked: bool = False
 
     def __str__(self) -> str:
         return f"{self.what} {self.pid} on host {self.host}"
@@ -81,21 +87,8 @@ class Owner(NamedTuple):
         return self.place == place() and bool(self.born) and not is_alive(self.pid, self.born)
 
 
-class _Held:
-    """A file of this process, and the name that it has while it is held."""
-
-    __slots__ = ("count", "is_appended", "path", "since", "writer")
-
-    def __init__(self, writer: Writer, path: Path) -> None:
-        self.writer = writer
-        self.path = path
-        self.since = time.time()
-        self.count = 0
-        self.is_appended = False
-
-
 class Holdings:
-    """The held files of one directory, as one process sees them.
+    """The names of one directory that are held, as one process sees them.
 
     Parameters
     ----------
@@ -114,8 +107,10 @@ class Holdings:
         self._directory = directory
         self._beat = beat
         self._still = still
-        self._held: dict[str, _Held] = {}
-        self._free: list[Writer] = []  # locked, and held for nothing now
+        self._own: Writer | None = None
+        self._held: set[str] = set()
+        self._since = 0.0
+        self._count = 0
         self._waits: tuple[str, ...] = ()
         self._seen: dict[str, tuple[bytes, float]] = {}
         self._locks: bool | None = None
@@ -127,7 +122,7 @@ class Holdings:
     # ------------------------------------------------------------------ holding
 
     def take(self, name: str) -> bool:
-        """Hold a file, unless a living process does; ``True`` if it is ours, or nothing can be held.
+        """Hold a name, unless a living process does; ``True`` if it is ours, or nothing can be held.
 
         Parameters
         ----------
@@ -136,88 +131,93 @@ class Holdings:
         """
         if name in self._held or self.trouble is not None or os.getpid() != self._pid:
             return True
-        path = self._directory / name
         try:
-            writer = self._open(name, path)
+            taken = self._take(name)
         except OSError as error:
             self.trouble = error
             return True
-        if writer is None:
-            return False
-        held = _Held(writer, path)
-        with self._lock:
-            self._held[name] = held
-            with suppress(OSError):
-                writer.rewrite(self._signature(held))
-        self._seen.pop(name, None)
-        return True
+        if taken:
+            with self._lock:
+                if not self._held:
+                    self._since = time.time()
+                    self._sign()
+                self._held.add(name)
+            self._seen.pop(name, None)
+        return taken
 
-    def _open(self, name: str, path: Path) -> Writer | None:
+    def _take(self, name: str) -> bool:
+        for _ in range(_TRIES):
+            own = self._own = self._own or self._begin()
+            if own is None:
+                return False
+            try:
+                self._lead(self._directory / name, own)
+            except FileExistsError:
+                if not self._take_over(name):
+                    return False
+            except FileNotFoundError:  # somebody deleted our file
+                own.close()
+                self._own = None
+            else:
+                return True
+        return False
+
+    def _begin(self) -> Writer | None:
+        """Make the file of this process; ``None`` if somebody looks at it this very moment."""
+        path = self._directory / f".{unique()}"
+        self._files.make_directory(self._directory)
         if self._locks is None:
-            self._files.make_directory(self._directory)
             self._locks = self._files.has_shared_locks(self._directory)
+        writer: Writer | None = None
         if self._locks:
             try:
-                return self._link(path)
-            except FileNotFoundError:
-                self._files.make_directory(self._directory)
-                return self._link(path)
+                writer = self._files.lock(path)
             except OSError as error:
-                if error.errno not in _NO_LOCKS | _NO_LINKS:
+                if error.errno not in _NO_LOCKS:
                     raise
                 self._locks = False
-        return self._create(name, path)
-
-    def _link(self, path: Path) -> Writer | None:
-        """Give a locked file of ours the name, unless a living process has the lock of who has it."""
-        own = self._free.pop() if self._free else None
-        try:
-            while True:
-                own = own or self._prepared(self._files.lock(self._directory / f".{unique()}"))
-                if own is None:
-                    return None  # somebody looks at it this very moment
-                try:
-                    self._files.link(own.path, path)
-                except FileExistsError:
-                    dead = self._files.lock(path)
-                    if dead is None:
-                        return None
-                    self._files.unlink(path)
-                    dead.close()
-                except FileNotFoundError:  # somebody deleted it
-                    own.close()
-                    own = None
-                else:
-                    taken, own = own, None
-                    return taken
-        finally:
-            if own is not None:
-                self._free.append(own)
-
-    def _create(self, name: str, path: Path) -> Writer | None:
-        """Create the file, after putting one aside whose owner is dead."""
-        for _ in range(2):
-            try:
-                writer = self._files.create(path)
-            except FileExistsError:
-                if not self._is_abandoned(name) or not self._put_aside(name):
-                    return None
-            except FileNotFoundError:
-                self._files.make_directory(self._directory)
-            else:
-                self._start_beating()
-                return self._prepared(writer)
-        return None
-
-    @staticmethod
-    def _prepared(writer: Writer | None) -> Writer | None:
-        """Leave room for the owner; what else is written comes behind it."""
+        if not self._locks:
+            writer = self._files.create(path)
+            self._start_beating()
         if writer is not None:
             with suppress(OSError):
-                writer.write(bytes(_HEAD))
+                writer.write(self._signature())
         return writer
 
+    def _lead(self, path: Path, own: Writer) -> None:
+        """Make a name that leads to our file, unless it is taken."""
+        if self._locks:
+            try:
+                self._files.link(own.path, path)
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+            else:
+                return
+        writer = self._files.create(path)
+        try:
+            with suppress(OSError):
+                writer.write(own.path.name.encode())
+        finally:
+            writer.close()
+
+    def _take_over(self, name: str) -> bool:
+        """Free a name that is held, if its owner is dead."""
+        if self._files.identity(self._directory / name) is None:
+            return self._put_aside(name, b"")  # a link or a pipe, which nobody here makes
+        content, file = self._read(name), self._file(name)
+        owner = self.owner(file)
+        if owner is None or not owner.is_locked or not self._locks:
+            return self._is_abandoned(name) and self._put_aside(name, content)
+        dead = self._files.lock(self._directory / file)
+        if dead is None:
+            return False
+        self._files.unlink(self._directory / name)
+        dead.close()
+        return True
+
     def _is_abandoned(self, name: str) -> bool:
+        """Whether an owner that may not be locked is dead."""
         head = self._head(name)
         owner = _parse(head)
         if owner is not None and owner.is_gone:
@@ -229,104 +229,106 @@ class Holdings:
             return False
         return now - since > self._still
 
-    def _put_aside(self, name: str) -> bool:
-        """Remove the file of a dead owner; only one of several who try succeeds."""
-        path, judged = self._directory / name, self._head(name)
-        aside = self._directory / f"{name}.{unique(8)}"
+    def _put_aside(self, name: str, judged: bytes) -> bool:
+        """Remove the name of a dead owner; only one of several who try succeeds."""
+        path = self._directory / name
+        aside = f"{name}.{unique(8)}"
         try:
-            self._files.rename(path, aside)
+            self._files.rename(path, self._directory / aside)
             if self._read(aside) != judged and self._files.identity(path) is None:
-                self._files.rename(aside, path)  # somebody was quicker, and this is theirs
+                self._files.rename(self._directory / aside, path)  # somebody was quicker: this is theirs
                 return False
-            self._files.unlink(aside)
+            self._files.unlink(self._directory / aside)
         except FileNotFoundError:
             pass  # gone, by the owner or by another who waits
         self._seen.pop(name, None)
         return True
 
     def release(self, name: str) -> None:
-        """Hold a file no longer; one that is not held is fine."""
+        """Hold a name no longer; one that is not held is fine."""
         with self._lock:
-            held = self._held.pop(name, None)
-        if held is None:
-            return
+            if name not in self._held:
+                return
+            self._held.discard(name)
         try:
-            if held.writer.is_named(held.path):  # or it was taken over
-                self._files.unlink(held.path)
+            if self._leads_here(name):  # or it was taken over
+                self._files.unlink(self._directory / name)
         except OSError:
-            held.writer.close()  # it would seem to be held as long as the file is locked
-            return
-        if held.writer.path == held.path:
-            held.writer.close()
-        elif held.is_appended:
-            self._discard(held.writer)
-        else:
-            self._free.append(held.writer)
+            if self._own is not None:  # the name would seem to be held as long as the file is locked
+                self._own.close()
+                self._own = None
 
-    def _discard(self, writer: Writer) -> None:
-        with suppress(OSError):
-            self._files.unlink(writer.path)
-        writer.close()
+    def _leads_here(self, name: str) -> bool:
+        own, path = self._own, self._directory / name
+        return own is not None and (own.is_named(path) or self._read(name) == own.path.name.encode())
 
     def release_all(self) -> None:
         """Hold nothing any longer."""
         for name in list(self._held):
             self.release(name)
-        while self._free:
-            self._discard(self._free.pop())
+        own, self._own = self._own, None
+        if own is not None:
+            with suppress(OSError):
+                self._files.unlink(own.path)
+            own.close()
 
     def append(self, name: str, data: bytes) -> None:
-        """Write behind the owner, in a file that is held."""
-        held = self._held.get(name)
-        if held is not None:
-            held.is_appended = True
+        """Write behind the owner, where each process holds one name."""
+        if name in self._held and self._own is not None:
             with suppress(OSError):
-                held.writer.write(data)
+                self._own.write(data)
 
     # ------------------------------------------------------------------ looking
 
     def living(self) -> list[str]:
-        """The files that living processes hold, this one included; what the dead left is removed."""
+        """The names that living processes hold, this one included; what the dead left is removed."""
         found: list[str] = []
-        for name in self._files.names(self._directory):
+        names = self._files.names(self._directory)
+        for name in (name for name in names if not name.startswith(".")):
             if name in self._held or not self.take(name) or self.trouble is not None:
                 found.append(name)
             else:
                 self.release(name)
-        return [name for name in found if not name.startswith(".")]
+        for name in (name for name in names if name.startswith(".")):
+            if (self._own is None or name != self._own.path.name) and self.trouble is None:
+                with suppress(OSError):
+                    self._take_over(name)
+        return found
 
     def owner(self, name: str) -> Owner | None:
-        """Who holds a file, or held it last; ``None`` if that is not known."""
+        """Who holds a name, or held it last; ``None`` if that is not known."""
         return _parse(self._head(name))
 
     def content(self, name: str, limit: int) -> bytes:
         """What was written behind the owner."""
-        try:
-            return self._files.read(self._directory / name, _HEAD, limit)
-        except OSError:
-            return b""
+        return self._read(self._file(name), _HEAD, limit)
+
+    def _file(self, name: str) -> str:
+        """The name of the file that a name leads to."""
+        content = self._read(name)
+        return content.decode() if _LEADS.fullmatch(content) else name
 
     def _head(self, name: str) -> bytes:
-        return self._read(self._directory / name)
+        return self._read(self._file(name))
 
-    def _read(self, path: Path) -> bytes:
+    def _read(self, name: str, offset: int = 0, limit: int = _HEAD) -> bytes:
         try:
-            return self._files.read(path, limit=_HEAD)
+            return self._files.read(self._directory / name, offset, limit)
         except OSError:
             return b""
 
     # ------------------------------------------------------------------ waiting
 
     def wait_for(self, names: Iterable[str]) -> None:
-        """Write into every held file what this process waits for, so that circles are seen."""
+        """Write down what this process waits for, so that circles are seen."""
         waits = tuple(names)[:_MOST_WAITS]
         with self._lock:
             if waits != self._waits:
                 self._waits = waits
-                self._sign_all()
+                self._sign()
 
     def is_circular(self, name: str) -> bool:
-        """Whether the owner of a file waits, perhaps through others, for one that is held here."""
+        """Whether the owner of a name waits, perhaps through others, for one that is held here."""
         pending, seen = [name], set()
         while pending:
             owner = self.owner(current := pending.pop())
@@ -340,23 +342,24 @@ class Holdings:
 
     # ------------------------------------------------------------------ signs of life
 
-    def _signature(self, held: _Held) -> bytes:
+    def _signature(self) -> bytes:
         owner = {
             "host": host_name()[:64],
             "pid": self._pid,
             "what": "kernel" if _is_kernel() else "process",
-            "since": round(held.since),
+            "since": round(self._since),
             "place": place(),
             "born": _own_birth(),
             "waits": self._waits,
-            "count": held.count,
+            "is_locked": bool(self._locks),
+            "count": self._count,
         }
         return json.dumps(owner).encode().ljust(_HEAD - 1) + b"\n"
 
-    def _sign_all(self) -> None:
-        for held in self._held.values():
+    def _sign(self) -> None:
+        if self._own is not None:
             with suppress(OSError):
-                held.writer.rewrite(self._signature(held))
+                self._own.rewrite(self._signature())
 
     def _start_beating(self) -> None:
         if not self._beating:
@@ -369,17 +372,16 @@ class Holdings:
     def count_once(self) -> None:
         """Show that this process is alive."""
         with self._lock:
-            for held in self._held.values():
-                held.count += 1
-            self._sign_all()
+            self._count += 1
+            self._sign()
 
     def let_go(self) -> None:
         """Close what a parent process holds, without ending its holding."""
         self._lock = threading.Lock()  # another thread of the parent may have had it
-        writers = [*self._free, *(held.writer for held in self._held.values())]
-        self._free, self._held = [], {}
-        for writer in writers:
-            writer.close()
+        own, self._own = self._own, None
+        self._held = set()
+        if own is not None:
+            own.close()
 
 
 def _beat(owner: weakref.ref[Holdings], pause: float) -> None:
@@ -404,6 +406,7 @@ def _parse(head: bytes) -> Owner | None:
             str(found["place"]),
             str(found["born"]),
             tuple(str(name) for name in found["waits"]),
+            found["is_locked"] is True,
         )
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None

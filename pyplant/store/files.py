@@ -175,7 +175,7 @@ class Writer:
         os.pwrite(self._descriptor, data, 0)
 
     def is_named(self, path: Path | None = None) -> bool:
-        """Whether the file still has this name, by default its own: nobody deleted or replaced it."""
+        """Whether the file has this name, by default still its own: nobody deleted or replaced it."""
         try:
             named, opened = os.lstat(path or self.path), os.fstat(self._descriptor)
         except OSError:
@@ -219,7 +219,7 @@ class Files:
     def lock(self, path: Path) -> Writer | None:
         """Open a file with the kernel's lock on it; ``None`` if another has the lock.
 
-        The file is made, or emptied. The lock ends with the process, however that ends.
+        The file is made if it is not there. The lock ends with the process, however that ends.
 
         Raises
         ------
@@ -240,7 +240,6 @@ class Files:
                 writer.close()
                 raise
             if writer.is_named():
-                os.ftruncate(writer.fileno(), 0)
                 return writer
             writer.close()  # its owner deleted it while we opened it
 
