@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
 import platform
 import sys
@@ -21,7 +20,7 @@ from tests.reliability import (  # noqa: F401 - their import declares figures
     power,
     sharing,
 )
-from tests.reliability.bench import FIGURES, Result, measure, table
+from tests.reliability.bench import FIGURES, HEADING, Result, line, measure
 
 REPORT = Path(__file__).with_name("FIGURES.md")
 HEAD = """# Figures of reliability
@@ -32,9 +31,24 @@ removed, did. With 0 failures in N trials the failure rate is below 3/N with 95 
 """
 
 
+def by_number(ident: str) -> tuple[str, int]:
+    """Orders figures."""
+    return ident[0], int(ident[1:])
+
+
+def write(result: Result) -> None:
+    """Put a result into the report at once: the long form takes hours, and may be interrupted."""
+    text = REPORT.read_text() if REPORT.exists() else ""
+    lines = {row.split("|")[1].strip(): row for row in text.splitlines() if row.startswith(("| R", "| E"))}
+    lines[result.ident] = line(result)
+    machine = f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores"
+    rows = "\n".join(lines[ident] for ident in sorted(lines, key=by_number))
+    REPORT.write_text(f"{HEAD}\nMachine of the last one: {machine}.\n\n{HEADING}\n{rows}\n")
+
+
 def main() -> int:
     """Run what is asked for."""
-    order = sorted(FIGURES, key=lambda ident: (ident[0], int(ident[1:])))
+    order = sorted(FIGURES, key=by_number)
     parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
     parser.add_argument("idents", nargs="*", metavar="FIGURE", help=f"which: {', '.join(order)}")
     parser.add_argument("--full", action="store_true", help="the long form, which takes hours")
@@ -50,15 +64,13 @@ def main() -> int:
             continue
         result = measure(FIGURES[ident], full=options.full, seed=options.seed)
         results.append(result)
-        print(table([result]).splitlines()[-1], flush=True)
+        print(line(result), flush=True)
         for failure in result.failures[:5]:
             print(f"    failed: {failure}", flush=True)
         if not result.control_trials and not result.skipped:
             print(f"    the control ({result.control}) does not fail", flush=True)
-    if options.write:
-        machine = f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores"
-        when = datetime.date.today().isoformat()
-        REPORT.write_text(f"{HEAD}\n{when}, seed {options.seed}, {machine}.\n\n{table(results)}\n")
+        if options.write:
+            write(result)
     return 0 if all(result.holds for result in results) else 1
 
 

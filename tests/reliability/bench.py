@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import random
 import time
@@ -12,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from tests.reliability.sabotage import sabotaged
 
-__all__ = ["FIGURES", "LOG", "Figure", "Lab", "Result", "figure", "measure", "table"]
+__all__ = ["FIGURES", "HEADING", "LOG", "Figure", "Lab", "Result", "figure", "line", "measure"]
 
 LOG = "PYPLANT_TRIAL_LOG"
 """The variable of the environment that says where reactors of trials note that they execute."""
@@ -172,22 +173,19 @@ def _outcomes(subject: Figure, notes: list[str], *, full: bool, seed: int) -> It
             os.environ.pop(LOG, None)
 
 
-def table(results: list[Result]) -> str:
-    """The results as a table in Markdown."""
-    lines = [
-        "| | what is done | bar | trials | failures | without its protection | s |",
-        "|---|---|---|---:|---:|---|---:|",
-    ]
-    for result in results:
-        if result.skipped:
-            counts = f"skipped: {result.skipped} | | |"
-        else:
-            control = (
-                f"{result.control}: fails in trial {result.control_trials}"
-                if result.control_trials
-                else f"{result.control}: **does not fail**"
-            )
-            counts = f"{result.trials:,} | {len(result.failures)} | {control} | {result.seconds:.0f}"
-        title = "; ".join([result.title, *result.notes])
-        lines.append(f"| {result.ident} | {title} | {result.bar} | {counts} |")
-    return "\n".join(lines)
+HEADING = """| | what is done | bar | trials | failures | without its protection | s | measured |
+|---|---|---|---:|---:|---|---:|---|"""
+
+
+def line(result: Result) -> str:
+    """A result as a line of a table in Markdown."""
+    if result.skipped:
+        counts = f"skipped: {result.skipped} | | | "
+    else:
+        failed = f"fails in trial {result.control_trials}" if result.control_trials else "**does not fail**"
+        counts = (
+            f"{result.trials:,} | {len(result.failures)} | {result.control}: {failed} | {result.seconds:.0f}"
+        )
+    title = "; ".join([result.title, *result.notes])
+    when = datetime.date.today().isoformat()
+    return f"| {result.ident} | {title} | {result.bar} | {counts} | {when}, seed {result.seed} |"
