@@ -42,6 +42,8 @@ BEAT = 10.0
 STILL = 60.0
 """Seconds after which an owner that does not count is taken for dead."""
 
+_BEING_WRITTEN = 1.0  # seconds after which what names no owner never will; a power cut leaves such files
+
 _HEAD = 1024  # bytes for the owner; what else its file holds stands behind
 _LEADS = re.compile(rb"\.[0-9a-f]{12}")  # what a name without a link contains: the owner's file
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EBADF, errno.EOPNOTSUPP, errno.EINVAL, 524})
@@ -207,8 +209,11 @@ class Holdings:
             return self._put_aside(name, b"")  # a link or a pipe, which nobody here makes
         content, file = self._read(name), self._file(name)
         owner = self.owner(file)
-        if owner is None or not owner.is_locked or not self._locks:
-            return self._is_abandoned(name) and self._put_aside(name, content)
+        if not self._locks or (owner is not None and not owner.is_locked):
+            gone = owner is not None and owner.is_gone
+            return (gone or self._stands_still(name, self._still)) and self._put_aside(name, content)
+        if owner is None and not self._stands_still(name, _BEING_WRITTEN):
+            return False
         dead = self._files.lock(self._directory / file)
         if dead is None:
             return False
@@ -216,18 +221,14 @@ class Holdings:
         dead.close()
         return True
 
-    def _is_abandoned(self, name: str) -> bool:
-        """Whether an owner that may not be locked is dead."""
-        head = self._head(name)
-        owner = _parse(head)
-        if owner is not None and owner.is_gone:
-            return True
-        now = time.monotonic()
+    def _stands_still(self, name: str, seconds: float) -> bool:
+        """Whether an owner has not counted for so long, as far as we have watched."""
+        head, now = self._head(name), time.monotonic()
         before, since = self._seen.setdefault(name, (head, now))
         if before != head:
             self._seen[name] = head, now
             return False
-        return now - since > self._still
+        return now - since > seconds
 
     def _put_aside(self, name: str, judged: bytes) -> bool:
         """Remove the name of a dead owner; only one of several who try succeeds."""

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from pyplant.store import claims
 from pyplant.store.claims import Holdings
 from pyplant.store.files import Files
 
@@ -204,8 +205,9 @@ class TestWithLocks:
         assert second.take(KEY)
 
     @pytest.mark.parametrize("content", [b"", b"garbage", b".0123456789ab", b"." * 2000])
-    def test_what_is_no_claim_does_not_last(self, make, tmp_path, content):
-        holdings = make(still=0.05)
+    def test_what_is_no_claim_does_not_last(self, make, tmp_path, content, monkeypatch):
+        monkeypatch.setattr(claims, "_BEING_WRITTEN", 0.05)  # nobody waits a minute for it
+        holdings = make()
         (tmp_path / "claims").mkdir()
         (tmp_path / "claims" / KEY).write_bytes(content)
         assert not holdings.take(KEY)
