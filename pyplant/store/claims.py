@@ -212,7 +212,7 @@ class Holdings:
         if not self._locks or (owner is not None and not owner.is_locked):
             gone = owner is not None and owner.is_gone
             return (gone or self._stands_still(name, self._still)) and self._put_aside(name, content)
-        if owner is None and not self._stands_still(name, _BEING_WRITTEN):
+        if owner is None and not self._is_older(name, _BEING_WRITTEN):
             return False
         dead = self._files.lock(self._directory / file)
         if dead is None:
@@ -220,6 +220,11 @@ class Holdings:
         self._files.unlink(self._directory / name)
         dead.close()
         return True
+
+    def _is_older(self, name: str, seconds: float) -> bool:
+        """Whether a file was last changed so long ago; here, as kernel locks work, there is one clock."""
+        changed = self._files.modified(self._directory / name)
+        return changed is None or time.time() - changed > seconds or self._stands_still(name, seconds)
 
     def _stands_still(self, name: str, seconds: float) -> bool:
         """Whether an owner has not counted for so long, as far as we have watched."""

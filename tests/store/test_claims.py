@@ -168,6 +168,15 @@ class TestWithLocks:
             assert holdings.take(f"key{number}")
         assert len({path.stat().st_ino for path in (tmp_path / "claims").iterdir()}) == 1
 
+    def test_a_claim_that_a_power_cut_emptied_holds_nobody_up(self, make, tmp_path):
+        holdings = make()
+        (tmp_path / "claims").mkdir()
+        (tmp_path / "claims" / KEY).touch()
+        os.utime(tmp_path / "claims" / KEY, (0, 0))
+        assert not holdings.take(KEY)  # its status was changed just now
+        time.sleep(1.1)
+        assert make().take(KEY)  # by one who has not watched
+
     def test_all_that_a_killed_owner_held_goes_to_whoever_takes_it(self, make, tmp_path, disk):
         process = run_owner(
             tmp_path / "claims", disk, "held.take('cd34'); print('both', flush=True); time.sleep(60)"
