@@ -97,8 +97,8 @@ class SingleFlight:
 
     def release_all(self) -> None:
         """The run is over."""
-        for key in list(self._ours):
-            self.release(key)
+        self._ours.clear()
+        self._claims.release_all()  # also what an interrupt kept from being noted
 
     # ------------------------------------------------------------------ waiting
 

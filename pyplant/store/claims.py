@@ -133,19 +133,24 @@ class Holdings:
         """
         if name in self._held or self.trouble is not None or os.getpid() != self._pid:
             return True
+        with self._lock:
+            is_first = not self._held
+            self._held.add(name)  # before it is, so that an interrupt leaves nothing unknown behind
+        if is_first:
+            self._since = time.time()
         try:
             taken = self._take(name)
         except OSError as error:
-            self.trouble = error
-            return True
-        if taken:
+            self.trouble, taken = error, False
+        if not taken:
             with self._lock:
-                if not self._held:
-                    self._since = time.time()
-                    self._sign()
-                self._held.add(name)
-            self._seen.pop(name, None)
-        return taken
+                self._held.discard(name)
+            return self.trouble is not None
+        if is_first:
+            with self._lock:
+                self._sign()
+        self._seen.pop(name, None)
+        return True
 
     def _take(self, name: str) -> bool:
         for _ in range(_TRIES):
@@ -155,6 +160,8 @@ class Holdings:
             try:
                 self._lead(self._directory / name, own)
             except FileExistsError:
+                if self._leads_here(name):
+                    return True  # we were interrupted
                 if not self._take_over(name):
                     return False
             except FileNotFoundError:  # somebody deleted our file
@@ -252,10 +259,8 @@ class Holdings:
 
     def release(self, name: str) -> None:
         """Hold a name no longer; one that is not held is fine."""
-        with self._lock:
-            if name not in self._held:
-                return
-            self._held.discard(name)
+        if name not in self._held:
+            return
         try:
             if self._leads_here(name):  # or it was taken over
                 self._files.unlink(self._directory / name)
@@ -263,6 +268,8 @@ class Holdings:
             if self._own is not None:  # the name would seem to be held as long as the file is locked
                 self._own.close()
                 self._own = None
+        with self._lock:
+            self._held.discard(name)
 
     def _leads_here(self, name: str) -> bool:
         own, path = self._own, self._directory / name
@@ -272,6 +279,10 @@ class Holdings:
         """Hold nothing any longer."""
         for name in list(self._held):
             self.release(name)
+
+    def close(self) -> None:
+        """Hold nothing any longer, and leave nothing behind."""
+        self.release_all()
         own, self._own = self._own, None
         if own is not None:
             with suppress(OSError):

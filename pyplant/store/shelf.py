@@ -97,7 +97,7 @@ class Shelf:
         signature = str(ingredient.metadata.get("signature", ""))
         import hmac  # slow to load
 
-        return hmac.compare_digest(signature.encode(), _signature(digest).encode())
+        return hmac.compare_digest(_bytes(signature), _bytes(_signature(digest)))
 
     def parse(self, ingredient: Ingredient, buffer: Any) -> Any:
         """The value of an ingredient whose bytes are in memory or mapped."""
@@ -141,4 +141,8 @@ def _no_longer_loads(ingredient: Ingredient, error: Exception) -> DamagedError:
 
 
 def _signature(digest: str) -> str:
-    return blake3(digest.encode(), key=signing_key()).hexdigest(length=16)
+    return blake3(_bytes(digest), key=signing_key()).hexdigest(length=16)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # a tampered record may hold any text

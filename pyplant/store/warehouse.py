@@ -290,8 +290,8 @@ class Warehouse:
         self.flush()
         with suppress(OSError):
             self.journal.close()
-        self.claims.release_all()
-        self.leases.release_all()
+        self.claims.close()
+        self.leases.close()
         self.objects.clear_scratch()
 
 

@@ -49,7 +49,7 @@ def make(tmp_path, disk):
 
     yield make
     for holdings in made:
-        holdings.release_all()
+        holdings.close()
 
 
 def as_other_process(holdings, **changes):
@@ -72,7 +72,7 @@ def test_one_holds_and_the_others_do_not(make):
 def test_a_released_file_is_gone(make, tmp_path):
     holdings = make()
     holdings.take(KEY)
-    holdings.release_all()
+    holdings.close()
     assert list((tmp_path / "claims").iterdir()) == []
 
 
@@ -139,7 +139,7 @@ def test_a_forked_child_neither_holds_nor_takes(make, tmp_path, disk):
         "if os.fork() == 0:\n"
         "    taken = held.take('cd34')\n"
         "    os.write(write, b'x')\n"
-        "    held.release_all()\n"
+        "    held.close()\n"
         "    time.sleep(5)\n"
         "    os._exit(0)\n"
         "os.read(read, 1)\n"
@@ -198,8 +198,33 @@ class TestWithLocks:
         process.communicate()
         holdings = make()
         assert holdings.living() == []
-        holdings.release_all()
+        holdings.close()
         assert list((tmp_path / "claims").iterdir()) == []
+
+    @pytest.mark.parametrize("when", ["link", "unlink"])
+    def test_an_interrupt_leaves_nothing_held(self, make, monkeypatch, when):
+        first, second = make(), make()
+        original = getattr(Files, when)
+
+        def interrupted(self, *paths):
+            if when == "link":
+                original(self, *paths)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Files, when, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                first.take(KEY)
+                first.release(KEY)
+        assert not second.take(KEY)
+        first.release_all()
+        assert second.take(KEY)
+
+    def test_a_name_that_leads_to_our_own_file_is_ours(self, make, tmp_path):
+        holdings = make()
+        holdings.take("a")
+        os.link(holdings._own.path, tmp_path / "claims" / KEY)
+        assert holdings.take(KEY)
 
     def test_what_cannot_be_released_does_not_seem_to_be_held(self, make, monkeypatch):
         first, second = make(), make()
@@ -334,7 +359,7 @@ def test_a_circle_of_owners_is_seen(tmp_path):
     third.wait_for([])
     assert not first.is_circular("b")
     for holdings in (first, second, third):
-        holdings.release_all()
+        holdings.close()
 
 
 def test_who_waits_for_a_circle_of_others_is_in_none(tmp_path):
@@ -344,7 +369,7 @@ def test_who_waits_for_a_circle_of_others_is_in_none(tmp_path):
         holdings.wait_for([awaited])
     assert not third.is_circular("a")
     for holdings in (first, second, third):
-        holdings.release_all()
+        holdings.close()
 
 
 def test_a_planted_link_is_not_followed(tmp_path):
@@ -359,7 +384,7 @@ def test_a_planted_link_is_not_followed(tmp_path):
 def test_the_beating_ends_with_its_owner(tmp_path):
     holdings = Holdings(_Network(), tmp_path, beat=0.01)
     holdings.take(KEY)
-    holdings.release_all()
+    holdings.close()
     del holdings
     deadline = time.monotonic() + 5
     while any(str(tmp_path) in thread.name for thread in threading.enumerate()):

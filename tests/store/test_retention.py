@@ -432,7 +432,7 @@ class TestMerging:
     def test_one_that_is_taken_for_dead_and_writes_again_loses_nothing(self, root):
         sleeper = open_warehouse(root)
         commit(sleeper, "a", reactor="a")
-        sleeper.leases.release_all()
+        sleeper.leases.close()
         merge_journal(open_warehouse(root), at_least=1)
         commit(sleeper, "b", reactor="b")
         assert texts(open_warehouse(root)) == ["a", "b"]
@@ -441,7 +441,7 @@ class TestMerging:
     def test_a_file_that_grows_meanwhile_is_not_deleted(self, root, monkeypatch):
         sleeper = open_warehouse(root)
         commit(sleeper, "a", reactor="a")
-        sleeper.leases.release_all()
+        sleeper.leases.close()
         needed = Ledger.needed
 
         def grow(ledger, written):
