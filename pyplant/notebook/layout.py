@@ -200,25 +200,31 @@ class _Columns:
         heights = self._heights()
         top = min(y - self._sizes[node][1] / 2 for node, y in heights.items())
         bottom = max(y + self._sizes[node][1] / 2 for node, y in heights.items())
-        across, x = [], _MARGIN
+        across, widths, x = [], [], _MARGIN
         for column in self._columns:
             width = max(self._sizes[node][0] for node in column)
+            widths.append(width)
             across.append(x + width / 2)
             x += width + _GAP
         centres = {node: (across[self._ranks[node]], y - top + _MARGIN) for node, y in heights.items()}
         routes = [
-            self._route(chain, centres, is_turned=source != chain[0])
+            self._route(chain, centres, widths, is_turned=source != chain[0])
             for chain, (source, _) in zip(self._chains, edges, strict=True)
         ]
         count = len(self._sizes) - sum(max(0, len(chain) - 2) for chain in self._chains)
         size = (x - _GAP + _MARGIN, bottom - top + 2 * _MARGIN)
         return Layout([centres[node] for node in range(count)], routes, size)
 
-    def _route(self, chain: list[int], centres: dict[int, Point], *, is_turned: bool) -> list[Point]:
-        points = [centres[node] for node in chain]
+    def _route(
+        self, chain: list[int], centres: dict[int, Point], widths: list[float], *, is_turned: bool
+    ) -> list[Point]:
+        """From side to side; straight through the columns between, where nodes stand above and below."""
         first, last = chain[0], chain[-1]
-        points[0] = (points[0][0] + self._sizes[first][0] / 2, points[0][1])
-        points[-1] = (points[-1][0] - self._sizes[last][0] / 2, points[-1][1])
+        points = [(centres[first][0] + self._sizes[first][0] / 2, centres[first][1])]
+        for node in chain[1:-1]:
+            (x, y), half = centres[node], widths[self._ranks[node]] / 2
+            points += [(x - half, y), (x + half, y)]
+        points.append((centres[last][0] - self._sizes[last][0] / 2, centres[last][1]))
         return points[::-1] if is_turned else points
 
     def _heights(self) -> dict[int, float]:

@@ -82,6 +82,18 @@ def test_an_edge_to_itself_is_drawn():
     assert len(arrange([SIZE], [(0, 0)]).routes[0]) == 2
 
 
+def test_no_edge_runs_through_a_node():
+    edges = pipeline(60, most=2)
+    layout = arrange([SIZE] * 60, edges)
+    for (source, target), route in zip(edges, layout.routes):
+        for (ax, ay), (bx, by) in zip(route, route[1:]):
+            for node, (x, y) in enumerate(layout.centres):
+                inside = ax < x + SIZE[0] / 2 and x - SIZE[0] / 2 < bx
+                if inside and node not in (source, target):
+                    assert ay == by
+                    assert abs(ay - y) >= SIZE[1] / 2
+
+
 @given(st.integers(1, 25), st.data())
 def test_any_graph_fits_into_its_size_without_overlaps(count, data):
     node = st.integers(0, count - 1)

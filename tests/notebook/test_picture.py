@@ -1,0 +1,89 @@
+"""The graph as a picture."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from pyplant.engine.rebuilder import ReasonKind
+from pyplant.explain import Cause
+from pyplant.notebook.layout import Layout
+from pyplant.notebook.picture import draw, node_size
+from pyplant.report import ICONS, Entry, Outcome, Status
+
+HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a\x1b[31m\u202eb", "]]>", "&lt;"]
+
+
+def picture(*entries, edges=None, **options):
+    return draw(Status(entries), edges or {}, **options)
+
+
+def svg(html):
+    return ElementTree.fromstring(re.search(r"<svg.*</svg>", html, re.DOTALL)[0])
+
+
+def texts(html):
+    return "".join(svg(html).itertext())
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_each_status_has_its_icon_and_its_class(outcome):
+    html = picture(Entry("a", outcome))
+    assert ICONS[outcome] in texts(html)
+    assert f"pp-{outcome.value}" in html
+
+
+def test_outlines_differ_without_colour():
+    html = picture(Entry("a", Outcome.STALE))
+    rules = re.findall(r"\.pp-(stale|new|running|waiting|failed|uncached) rect\{([^}]*)\}", html)
+    shapes = {re.sub(r"stroke:var\([^)]*\);?", "", rule) for _, rule in rules}
+    assert len(rules) == 6
+    assert len(shapes) >= 5  # running and failed are both thick, and have icons
+
+
+def test_a_node_says_what_it_took_and_why_it_would_run():
+    cause = Cause(ReasonKind.PARAMETER, "x", "parameter 'x' changed: 1 → 2")
+    entry = Entry("a", Outcome.STALE, (cause,), seconds=41.0, size=3_500_000, finished=1.0)
+    assert "41.0 s · 3.5 MB" in texts(picture(entry))
+    assert "a: stale; parameter 'x' changed: 1 → 2" in texts(picture(entry))
+
+
+def test_an_edge_names_what_flows():
+    html = picture(Entry("a", Outcome.NEW), Entry("b", Outcome.NEW), edges={"b": {"a": ["x", "y"]}})
+    assert "a → b: x, y" in texts(html)
+    assert html.count("pp-edge") == 2  # the rule, and the edge
+
+
+def test_a_large_graph_has_no_details():
+    entries = [Entry(f"r{n}", Outcome.CACHED, seconds=1.0, finished=1.0) for n in range(61)]
+    assert "1.0 s" not in texts(picture(*entries))
+    assert "1.0 s" in texts(picture(*entries[:60]))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_stay_text(name):
+    html = picture(Entry(name, Outcome.NEW), Entry("b", Outcome.NEW), edges={"b": {name: [name]}})
+    tags = {element.tag.rpartition("}")[2] for element in svg(html).iter()}
+    assert tags == {"svg", "g", "title", "rect", "text", "path"}
+    assert "<script" not in html
+    assert "\x1b" not in html
+    assert "\u202e" not in html
+
+
+def test_long_names_are_shortened_and_whole_in_the_tip():
+    name = "x" * 100
+    html = picture(Entry(name, Outcome.NEW))
+    assert f"{'x' * 27}…" in texts(html)
+    assert f"{name}: new" in texts(html)
+    assert node_size(Entry(name, Outcome.NEW), detailed=True)[0] < 300
+
+
+def test_it_can_be_laid_out_by_others():
+    def arranger(sizes, edges):
+        return Layout([(50.0, 50.0)] * len(sizes), [[(0.0, 0.0), (9.0, 9.0)]] * len(edges), (123.0, 45.0))
+
+    assert 'width="123"' in picture(Entry("a", Outcome.NEW), arranger=arranger)
+
+
+def test_no_reactors_make_an_empty_picture():
+    assert "No reactors are defined." in picture()
