@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
@@ -20,6 +20,8 @@ from pyplant.config import ConfigBase, own_parameters
 from pyplant.engine.origin import is_own_file, is_user_file
 from pyplant.errors import ConfigError, near_misses
 from pyplant.plant import Plant
+
+_T = TypeVar("_T")
 
 __all__ = ["Choice", "open_script", "show_failure"]
 
@@ -63,11 +65,7 @@ def open_script(name: str, choice: Choice) -> Plant:
         If the configuration does not fit.
     """
     module = _import(name)
-    own = _only(module, Plant, "plants", "--plant")
-    plant = own or Plant(_directory(module, choice.plant))
-    if own is not None and choice.plant is not None and choice.plant.absolute() != own.directory:
-        message = f"{name} opens its own plant, {own.directory}, so --plant cannot name another one."
-        raise click.UsageError(message)
+    plant = _own_plant(module, choice.plant) or Plant(_directory(module, choice.plant))
     config = _configuration(module, plant, choice)
     if config is not None:
         plant.set_config(config)
@@ -80,11 +78,9 @@ def open_script(name: str, choice: Choice) -> Plant:
 def _import(name: str) -> ModuleType:
     path = Path(name)
     is_file = path.suffix == ".py" or path.is_file()
-    if is_file and not path.is_file():
-        message = f"There is no script {name}."
-        raise click.UsageError(message)
-    if path.suffix not in {"", ".py"} and path.is_file():
-        message = f"{name} is not a Python script; give a .py file or the name of a module."
+    if is_file and (not path.is_file() or path.suffix != ".py"):
+        what = "is not a Python script" if path.is_file() else "does not exist"
+        message = f"{name} {what}; give a .py file or the name of a module."
         raise click.UsageError(message)
     sys.path.insert(0, str(path.resolve().parent if is_file else Path.cwd()))  # as running it would
     sys.argv = [name]
@@ -129,14 +125,27 @@ def _broken(name: str, error: Exception) -> click.UsageError:
 # ---------------------------------------------------------------------- plant and configuration
 
 
-def _only(module: ModuleType, kind: type[Any], noun: str, option: str) -> Any:
-    """The one object of a class that a module has; ``None`` if it has none."""
-    found = {id(value): name for name, value in vars(module).items() if isinstance(value, kind)}
-    if len(found) > 1:
-        names = ", ".join(sorted(found.values()))
-        message = f"{module.__name__} has several {noun}: {names}. Say which with {option}."
+def _objects(module: ModuleType, kind: type[_T]) -> dict[str, _T]:
+    """The objects of a class that a module has, each by one of its names."""
+    found = {id(value): (name, value) for name, value in vars(module).items() if isinstance(value, kind)}
+    return dict(found.values())
+
+
+def _own_plant(module: ModuleType, given: Path | None) -> Plant | None:
+    """The plant that a script opens itself; ``None`` if it opens none."""
+    plants = _objects(module, Plant)
+    if given is not None:
+        for plant in plants.values():
+            if plant.directory == given.absolute():
+                return plant
+    directories = " and ".join(str(plant.directory) for plant in plants.values())
+    if plants and given is not None:
+        message = f"The script opens its own plant, {directories}, so --plant cannot name another one."
         raise click.UsageError(message)
-    return next((getattr(module, name) for name in found.values()), None)
+    if len(plants) > 1:
+        message = f"The script opens several plants, {directories}. Say which with --plant."
+        raise click.UsageError(message)
+    return next(iter(plants.values()), None)
 
 
 def _directory(module: ModuleType, given: Path | None) -> Path:
@@ -158,7 +167,7 @@ def _configuration(module: ModuleType, plant: Plant, choice: Choice) -> ConfigBa
     elif plant.config:
         config = plant.config
     else:
-        config = _only(module, ConfigBase, "configurations", "--config-class") or _only_class(module)
+        config = _only_config(module)
     changes = _read(choice.config) if choice.config is not None else {}
     if not changes and not choice.settings:
         return config  # type: ignore[no-any-return]
@@ -190,17 +199,20 @@ def _config_class(module: ModuleType, name: str) -> type[ConfigBase]:
     return found
 
 
-def _only_class(module: ModuleType) -> ConfigBase | None:
-    """An object of the one configuration class that is no part of another one."""
-    made = {name: kind() for name, kind in _classes(module).items()}
-    parts = {type(value) for config in made.values() for value in own_parameters(config).values()}
-    parents = {base for config in made.values() for base in type(config).__mro__[1:]}
-    whole = {name: config for name, config in made.items() if type(config) not in parts | parents}
-    if len(whole) > 1:
-        message = f"{module.__name__} has several configurations: {', '.join(whole)}. Say which with --config-class."
+def _only_config(module: ModuleType) -> ConfigBase | None:
+    """The configuration of a script, or an object of its one class that is no part of another."""
+    made = _objects(module, ConfigBase)
+    if not made:
+        whole = {name: kind() for name, kind in _classes(module).items()}
+        parts = {type(value) for config in whole.values() for value in own_parameters(config).values()}
+        parents = {base for config in whole.values() for base in type(config).__mro__[1:]}
+        made = {f"{n}()": config for n, config in whole.items() if type(config) not in parts | parents}
+    if len(made) > 1:
+        names = ", ".join(name.removesuffix("()") for name in made)
+        message = f"{module.__name__} has several configurations: {names}. Say which with --config-class."
         raise click.UsageError(message)
-    for name, config in whole.items():
-        note(f"configured with {name}()")
+    for name, config in made.items():
+        note(f"configured with {name}")
         return config
     return None
 

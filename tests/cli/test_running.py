@@ -93,7 +93,18 @@ def test_the_plant_that_a_script_opens_is_used(shell):
     assert "paint = 'blue'" in shell("run", "words.py", "paint").stdout
     assert (shell.folder / "mine/FORMAT").exists()
     assert not (shell.folder / "words.plant").exists()
+    assert "paint = 'blue'" in shell("run", "words.py", "paint", "--plant", "mine").stdout
     assert "opens its own plant" in shell("run", "words.py", "--plant", "other", code=2).stderr
+
+
+def test_of_several_plants_one_is_chosen(shell):
+    shell.write(
+        "from pyplant import *\n@ReactorFunc\ndef f(pipe):\n    pipe.send('x', 1)\na, b = Plant('a'), Plant('b')\n"
+    )
+    assert "several plants" in shell("run", "words.py", code=2).stderr
+    assert "f: 1 ran" in shell("run", "words.py", "--plant", "b").stdout
+    assert shell.document("ls", "a") == []
+    assert len(shell.document("ls", "b")) == 1
 
 
 # ---------------------------------------------------------------------- configuration
@@ -190,7 +201,7 @@ def test_after_a_failure_the_next_target_runs_only_if_wanted(shell):
         (("run", "words.py", "grd"), "Did you mean 'grid', sent by 'count'?"),
         (("explain", "words.py", "totl"), "Did you mean 'total'?"),
         (("plan", "words.py", "totl"), "Did you mean 'total'?"),
-        (("run", "wrds.py"), "There is no script wrds.py."),
+        (("run", "wrds.py"), "wrds.py does not exist"),
         (("run", "no.such.module"), "There is no module 'no.such.module' here"),
         (("run", "notes.txt"), "notes.txt is not a Python script"),
         (("run", "words.py", "--plant", "words.py"), "is a file; a plant needs a directory"),
