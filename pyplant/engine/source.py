@@ -190,6 +190,21 @@ class Sources:
 
     def __init__(self) -> None:
         self._texts: dict[str, list[_Text]] = {}
+        self._given: dict[str, tuple[str, FunctionNode]] = {}
+
+    def give(self, code: CodeType, node: FunctionNode, text: str) -> None:
+        """Take the source of code that was compiled from a syntax tree, and stands in no file.
+
+        Parameters
+        ----------
+        code
+            What the tree was compiled to.
+        node
+            The function in the tree.
+        text
+            What people wrote, for showing differences.
+        """
+        self._given[code_digest(code)] = text[:_TEXT_LIMIT], node
 
     def capture(self, filename: str, namespace: dict[str, Any] | None = None) -> None:
         """Take the text of ``filename`` as it is now, unless it is known already."""
@@ -203,17 +218,16 @@ class Sources:
     def part(self, code: CodeType, namespace: dict[str, Any] | None = None) -> CodePart:
         """What ``code`` contributes; from its source where that can be verified."""
         try:
-            found = self._find(code, namespace)
+            found = self._given.get(code_digest(code)) or self._find(code, namespace)
             if found is not None:
-                text, node = found
-                return self._from_source(code, text, node)
+                return self._from_source(code, *found)
         except RecursionError:
             pass  # an expression nested too deeply to walk: the code object will do
         references, hints = scan(code)
         digest = f"{code_digest(code)}"
         return CodePart(digest, tuple(sorted(references)), hints, read_names(code)[1], "", verified=False)
 
-    def _find(self, code: CodeType, namespace: dict[str, Any] | None) -> tuple[_Text, FunctionNode] | None:
+    def _find(self, code: CodeType, namespace: dict[str, Any] | None) -> tuple[str, FunctionNode] | None:
         filename = code.co_filename
         for fresh in (False, True):
             if fresh:
@@ -221,11 +235,11 @@ class Sources:
             for text in self._texts.get(filename, ()):
                 node = text.find(code)
                 if node is not None:
-                    return text, node
+                    return text.segment(node), node
         return None
 
     @staticmethod
-    def _from_source(code: CodeType, text: _Text, node: FunctionNode) -> CodePart:
+    def _from_source(code: CodeType, text: str, node: FunctionNode) -> CodePart:
         read, rebound = read_names(code)
         survey = Survey(node, read)
         return CodePart(
@@ -233,6 +247,6 @@ class Sources:
             references=tuple(sorted(survey.references)),
             hints=frozenset(survey.hints),
             rebound=rebound | survey.rebound,
-            text=text.segment(node),
+            text=text,
             verified=True,
         )

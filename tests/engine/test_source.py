@@ -1,7 +1,9 @@
 """From a code object to its source."""
 
+import ast
 import inspect
 import linecache
+import types
 
 import pytest
 
@@ -169,3 +171,19 @@ def test_the_collector_is_left_as_it_was(tmp_path):
         gc.enable()
     part(load(tmp_path, "def main(): return 2").main)
     assert gc.isenabled()
+
+
+def test_code_that_was_compiled_from_a_tree_counts_by_it():
+    def given(body):
+        tree = ast.parse(f"def f(pipe):\n    {body}")
+        code = next(c for c in compile(tree, "<cell>", "exec").co_consts if isinstance(c, types.CodeType))
+        sources = Sources()
+        sources.give(code, tree.body[0], body)
+        return sources.part(code)
+
+    part = given("pipe.send('x', 1)")
+    assert part.verified
+    assert part.text == "pipe.send('x', 1)"
+    assert {hint.text for hint in part.hints} == {("x",)}
+    assert part.digest == given("pipe.send( 'x',  1 )  # the same").digest
+    assert part.digest != given("pipe.send('x', 2)").digest
