@@ -40,6 +40,15 @@ def left_out(text):
     return [fence for fence in fences if fence.strip() != "```python" or fence != fence.lstrip()]
 
 
+def test_the_figures_are_those_that_were_measured():
+    measured = (ROOT / "tests/reliability/FIGURES.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^\| (R\d+) \|.*\| ([\d,]+) \| (\d+) \|$", README, re.MULTILINE)
+    assert len(quoted) >= 5
+    for ident, trials, failures in quoted:
+        row = next(line for line in measured.splitlines() if line.startswith(f"| {ident} |"))
+        assert [cell.strip() for cell in row.split("|")][4:6] == [trials, failures], ident
+
+
 def test_a_wrong_block_fails(tmp_path, run_script):
     with pytest.raises(pytest.fail.Exception):
         run(README + "\n```python\nassert 1 == 2\n```\n", tmp_path, run_script)
