@@ -113,7 +113,7 @@ def source_is_taken_from_the_file_as_it_is(patch: MonkeyPatch) -> None:
         for text in sources._texts.get(code.co_filename, ()):
             for node in ast.walk(ast.parse("".join(text.lines))):
                 if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
-                    return text, node
+                    return text.segment(node), node
         return None
 
     patch.setattr(source.Sources, "_find", find)
