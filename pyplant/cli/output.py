@@ -14,7 +14,11 @@ import click
 
 from pyplant.report import clean
 
-__all__ = ["emit", "note", "table", "to_plain", "when"]
+__all__ = ["emit", "json_option", "note", "table", "to_plain", "when"]
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+"""The option of every command that prints a result."""
 
 
 def emit(text: str, document: Any, *, as_json: bool) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pyplant.cli.output import emit
+from pyplant.cli.output import emit, json_option
 from pyplant.cli.script import Choice, open_script, show_failure
 from pyplant.engine.describe import shorten
 from pyplant.errors import MissingSenderError, near_misses
@@ -38,7 +38,7 @@ def _on_a_script(command: _Command) -> _Command:
                 help="A JSON file with parameters.",
             ),
             click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One parameter."),
-            click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text."),
+            json_option,
         )
     ):
         command = decorate(command)
@@ -48,13 +48,8 @@ def _on_a_script(command: _Command) -> _Command:
 @contextmanager
 def _opened(script: str, as_json: bool, **said: Any) -> Iterator[Plant]:  # noqa: FBT001 - a flag of click's
     """The plant of a script; what the script prints must not get between the JSON."""
-    with _printing_aside() if as_json else _as_it_is(), open_script(script, Choice(**said)) as plant:
+    with _printing_aside() if as_json else nullcontext(), open_script(script, Choice(**said)) as plant:
         yield plant
-
-
-@contextmanager
-def _as_it_is() -> Iterator[None]:
-    yield
 
 
 @contextmanager

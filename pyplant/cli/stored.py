@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pyplant.cli.output import emit, table, to_plain, when
+from pyplant.cli.output import emit, json_option, table, to_plain, when
 from pyplant.engine.describe import shorten
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.errors import (
@@ -35,7 +35,6 @@ _PLAIN = frozenset({"simple", "list", "array"})
 _EVERYTHING = 1 << 62  # bytes
 
 _PLANT = click.argument("plant", type=click.Path(path_type=Path))
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 
 Kept = tuple[Ingredient, Trace]
 """A stored value, and the execution that made it."""
@@ -64,10 +63,13 @@ def _newest(warehouse: Warehouse) -> dict[str, Kept]:
 def _find(kept: dict[str, Kept], name: str, plant: Path) -> Kept:
     if name in kept:
         return kept[name]
-    close = near_misses(name, kept)
-    hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"See: pyplant ls {plant}"
-    message = f"The plant {plant} keeps no ingredient {name!r}. {hint}"
+    message = f"The plant {plant} keeps no ingredient {name!r}. {_hint(name, kept, f'pyplant ls {plant}')}"
     raise MissingIngredientError(message)
+
+
+def _hint(name: str, known: Iterable[str], listing: str) -> str:
+    close = near_misses(name, known)
+    return f"Did you mean {' or '.join(map(repr, close))}?" if close else f"See: {listing}"
 
 
 def _short(trace: Trace) -> str:
@@ -80,7 +82,7 @@ def _short(trace: Trace) -> str:
 @click.command("ls", epilog="Example: pyplant ls digits.plant")
 @_PLANT
 @click.option("--all", "every", is_flag=True, help="Every kept value, not the newest of each name.")
-@_JSON
+@json_option
 def list_ingredients(plant: Path, *, every: bool, as_json: bool) -> None:
     """List the ingredients that PLANT keeps.
 
@@ -113,14 +115,14 @@ def list_ingredients(plant: Path, *, every: bool, as_json: bool) -> None:
 @click.command(epilog="Example: pyplant show digits.plant accuracy")
 @_PLANT
 @click.argument("name")
-@_JSON
+@json_option
 def show(plant: Path, name: str, *, as_json: bool) -> None:
     """Show where an ingredient of PLANT comes from.
 
-    Of the newest value of ingredient NAME: its reactor, what that read, when, where and how long it took; the value itself where
-    it is small and plain. Nothing is unpickled. JSON: an object with name, type, size
-    (bytes), digest, metadata, value (text or null), reactor, finished, seconds, host,
-    versions, dependencies.
+    Of the newest value of ingredient NAME: its reactor, what that read, when, where and how
+    long it took; the value itself where it is small and plain. Nothing is unpickled. JSON:
+    an object with name, type, size (bytes), digest, metadata, value (text or null),
+    reactor, finished, seconds, host, versions, dependencies.
     """
     with _opened(plant) as warehouse:
         output, trace = _find(_newest(warehouse), name, plant)
@@ -180,12 +182,13 @@ def _shown(output: Ingredient, trace: Trace, value: str | None, metadata: dict[s
 @click.command(epilog="Example: pyplant history digits.plant train_forest")
 @_PLANT
 @click.argument("reactor", required=False)
-@_JSON
+@json_option
 def history(plant: Path, reactor: str | None, *, as_json: bool) -> None:
     """List the executions that PLANT keeps.
 
-    Those of one REACTOR or of all, newest first. JSON: a list of objects with reactor and entries; an entry has finished, seconds,
-    host, fingerprint (of the code), parameters, outputs (name to digest).
+    Those of one REACTOR or of all, newest first. JSON: a list of objects with reactor and
+    entries; an entry has finished, seconds, host, fingerprint (of the code), parameters,
+    outputs (name to digest).
     """
     with _opened(plant) as warehouse:
         by_reactor: dict[str, list[Trace]] = {}
@@ -203,8 +206,7 @@ def history(plant: Path, reactor: str | None, *, as_json: bool) -> None:
 
 def _no_executions(reactor: str, known: Iterable[str], plant: Path) -> UnknownReactorError:
     short = sorted({name.rpartition(".")[2] for name in known})
-    close = near_misses(reactor, short)
-    hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"See: pyplant history {plant}"
+    hint = _hint(reactor, short, f"pyplant history {plant}")
     return UnknownReactorError(f"The plant {plant} keeps no execution of reactor {reactor!r}. {hint}")
 
 
@@ -214,7 +216,7 @@ def _no_executions(reactor: str, known: Iterable[str], plant: Path) -> UnknownRe
 @click.command(epilog='Example: pyplant gc digits.plant --max-size "5 GB"')
 @_PLANT
 @click.option("--max-size", help="Remove old results as well until the rest fits, such as '20 GB'.")
-@_JSON
+@json_option
 def gc(plant: Path, max_size: str | None, *, as_json: bool) -> None:
     """Reclaim space in PLANT.
 
@@ -239,13 +241,13 @@ def gc(plant: Path, max_size: str | None, *, as_json: bool) -> None:
 @click.command(epilog="Example: pyplant fsck digits.plant --repair")
 @_PLANT
 @click.option("--repair", is_flag=True, help="Put what is damaged aside, so that it is computed again.")
-@_JSON
+@json_option
 def fsck(plant: Path, *, repair: bool, as_json: bool) -> int:
     """Check all that PLANT stores.
 
-    Everything is read, and compared with what was written. Exit code 1 if something is wrong and was not repaired. JSON: an object with findings
-    (a list of problem, text, ingredient, reactor, object), objects, size (bytes),
-    repaired.
+    Everything is read, and compared with what was written. Exit code 1 if something is
+    wrong and was not repaired. JSON: an object with findings (a list of problem, text,
+    ingredient, reactor, object), objects, size (bytes), repaired.
     """
     with _opened(plant, read_only=not repair) as warehouse:
         found = audit(warehouse, repair=repair)
@@ -264,12 +266,13 @@ def fsck(plant: Path, *, repair: bool, as_json: bool) -> int:
     type=click.Path(path_type=Path),
     help="A folder that is empty or not there yet.",
 )
-@_JSON
+@json_option
 def export(plant: Path, names: tuple[str, ...], folder: Path, *, as_json: bool) -> None:
     """Copy values from PLANT to a folder.
 
-    The newest kept values go to a folder that needs no plant to be read. Nothing runs, so they may be older than the code; 'pyplant run' brings them up to date
-    first. pyplant.load_ingredients(folder) reads them. JSON: an object with folder and
+    The newest kept values go to a folder that needs no plant to be read. Nothing runs, so
+    they may be older than the code; 'pyplant run' brings them up to date first.
+    pyplant.load_ingredients(folder) reads them. JSON: an object with folder and
     ingredients (names).
     """
     with _opened(plant) as warehouse:
@@ -285,12 +288,13 @@ def export(plant: Path, names: tuple[str, ...], folder: Path, *, as_json: bool) 
 
 @click.command(epilog="Example: pyplant doctor /shared/project")
 @click.argument("directory", default=".", type=click.Path(path_type=Path))
-@_JSON
+@json_option
 def doctor(directory: Path, *, as_json: bool) -> int:
     """Try out what a file system can do for a plant.
 
-    That of DIRECTORY; if there is a plant in it, that is looked at as well. Exit code 1 if something essential does not work. JSON: a list of objects with name,
-    verdict (ok, warning or failed), text.
+    That of DIRECTORY; if there is a plant in it, that is looked at as well. Exit code 1 if
+    something essential does not work. JSON: a list of objects with name, verdict (ok,
+    warning or failed), text.
     """
     if not directory.is_dir():
         message = f"{directory} is not a directory."

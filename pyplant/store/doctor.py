@@ -85,18 +85,9 @@ def examine(directory: Path, files: Files | None = None) -> Iterator[Check]:
 _Outcome = tuple[Verdict, str]
 
 
-def _write(files: Files, path: Path, content: bytes = b"probe") -> None:
-    writer = files.create(path)
-    try:
-        writer.write(content)
-        writer.sync()
-    finally:
-        writer.close()
-
-
 def _renaming(files: Files, probe: Path) -> _Outcome:
-    _write(files, probe / "old", b"old")
-    _write(files, probe / "new", b"new")
+    files.create_synced(probe / "old", b"old")
+    files.create_synced(probe / "new", b"new")
     files.rename(probe / "new", probe / "old")
     if files.read(probe / "old") != b"new":
         return Verdict.FAILED, "a renamed file does not replace the one before"
@@ -104,7 +95,7 @@ def _renaming(files: Files, probe: Path) -> _Outcome:
 
 
 def _syncing(files: Files, probe: Path) -> _Outcome:
-    _write(files, probe / "synced")
+    files.create_synced(probe / "synced", b"probe")
     try:
         files.sync_directory(probe)
     except OSError as error:
@@ -135,7 +126,7 @@ def _locking(files: Files, probe: Path) -> _Outcome:
 
 
 def _exclusive(files: Files, probe: Path) -> _Outcome:
-    _write(files, probe / "mine")
+    files.create_synced(probe / "mine", b"probe")
     try:
         files.create(probe / "mine").close()
     except FileExistsError:
@@ -144,7 +135,7 @@ def _exclusive(files: Files, probe: Path) -> _Outcome:
 
 
 def _mapping(files: Files, probe: Path) -> _Outcome:
-    _write(files, probe / "mapped", b"mapped")
+    files.create_synced(probe / "mapped", b"mapped")
     if bytes(files.map_private(probe / "mapped")[:]) != b"mapped":
         return Verdict.FAILED, "a file in memory is not the file on disk"
     return Verdict.OK, "arrays are read in place, however large"
@@ -154,7 +145,7 @@ def _times(files: Files, probe: Path) -> _Outcome:
     whole = True
     for number in range(_TRIES):
         path = probe / f"time-{number}"
-        _write(files, path)
+        files.create_synced(path, b"probe")
         identity = files.identity(path)
         whole = whole and identity is not None and identity[3] % 10**9 == 0
     changed = files.modified(probe)

@@ -211,6 +211,15 @@ class Files:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OWN
         return Writer(path, os.open(path, flags, 0o600))
 
+    def create_synced(self, path: Path, content: bytes) -> None:
+        """Create a new file that holds ``content``, and bring it to the disk."""
+        writer = self.create(path)
+        try:
+            writer.write(content)
+            writer.sync()
+        finally:
+            writer.close()
+
     def open_append(self, path: Path) -> Writer:
         """Open a file, new or not, for appending; every write lands at its end."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _OWN

@@ -175,11 +175,6 @@ def _make(files: Files, root: Path) -> None:
     }
     for name, content in contents.items():
         temporary = root / "tmp" / f"{name}-{unique(8)}"
-        writer = files.create(temporary)
-        try:
-            writer.write(content)
-            writer.sync()
-        finally:
-            writer.close()
+        files.create_synced(temporary, content)
         files.rename(temporary, root / name)
     files.sync_directory(root)
