@@ -15,10 +15,15 @@ $(STAMPS)/%: pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
 	@mkdir -p $(STAMPS) && touch $@
 
+# Other kernels that the notebook layer must work on, in folders of their own.
+$(STAMPS)/kernels: tests/notebook/kernels.py | $(STAMPS)/dev
+	@$(BIN)/python -m tests.notebook.kernels
+	@touch $@
+
 demo: $(STAMPS)/demo
 	@$(BIN)/python notebooks/demo.py
 
-test: $(STAMPS)/dev lint
+test: $(STAMPS)/dev $(STAMPS)/kernels lint
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not nightly" \
 		--cov=pyplant --cov-report=term:skip-covered $(ARGS)
 
@@ -29,7 +34,7 @@ lint: $(STAMPS)/dev
 bench: $(STAMPS)/bench
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-nightly: $(STAMPS)/dev
+nightly: $(STAMPS)/dev $(STAMPS)/kernels
 	HYPOTHESIS_PROFILE=nightly KERAS_BACKEND=jax $(BIN)/python -m pytest --timeout 7200 -m "nightly or not nightly" $(ARGS)
 	$(BIN)/python -m tests.reliability --full --write
 

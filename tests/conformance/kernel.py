@@ -34,14 +34,16 @@ class Kernel:
     ----------
     folder
         Its working directory.
+    variables
+        What else its environment holds.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, **variables):
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        variables = environment(IPYTHONDIR=str(folder / ".ipython"), JUPYTER_RUNTIME_DIR=str(folder))
-        variables.pop("PYTEST_CURRENT_TEST", None)
-        self._environment = variables
+        own = {"IPYTHONDIR": str(folder / ".ipython"), "JUPYTER_RUNTIME_DIR": str(folder)}
+        self._environment = environment(**{**own, **variables})
+        self._environment.pop("PYTEST_CURRENT_TEST", None)
         self._start()
 
     def _start(self):
@@ -68,6 +70,20 @@ class Kernel:
         """
         asked = self._client.execute(textwrap.dedent(text).strip("\n"), store_history=True)
         printed, error = [], None
+        for message in self._follow(asked, interrupt_when):
+            kind, content = message["msg_type"], message["content"]
+            if message["parent_header"].get("msg_id") != asked:
+                continue
+            if kind == "stream" and content["name"] == "stdout":
+                printed.append(content["text"])
+            elif kind == "error":
+                error = f"{content['ename']}: {content['evalue']}"
+        if error is not None:
+            raise CellError(error)
+        return "".join(printed).strip()
+
+    def _follow(self, asked, interrupt_when=None):
+        """All that the kernel says, until it is done with a request."""
         ends = time.monotonic() + _PATIENCE
         while time.monotonic() < ends:
             if interrupt_when is not None and interrupt_when():
@@ -77,18 +93,11 @@ class Kernel:
                 message = self._client.get_iopub_msg(timeout=5 if interrupt_when is None else 0.02)
             except Empty:
                 continue
-            if message["parent_header"].get("msg_id") != asked:
-                continue
-            kind, content = message["msg_type"], message["content"]
-            if kind == "stream" and content["name"] == "stdout":
-                printed.append(content["text"])
-            elif kind == "error":
-                error = f"{content['ename']}: {content['evalue']}"
-            elif kind == "status" and content["execution_state"] == "idle":
-                if error is not None:
-                    raise CellError(error)
-                return "".join(printed).strip()
-        pytest.fail(f"the cell took longer than {_PATIENCE} s:\n{text}")
+            yield message
+            done = message["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
+            if done and message["parent_header"].get("msg_id") == asked:
+                return
+        pytest.fail(f"the kernel was not done after {_PATIENCE} s")
 
     def restart(self):
         """What *Restart kernel* does: everything in memory is gone."""

@@ -1,0 +1,37 @@
+"""Fixtures of notebooks in real kernels."""
+
+import pytest
+
+from tests.notebook.rig import Notebook, NotebookKernel
+
+# What `del` and `%reset` leave behind, a user of the same kernel would not have: plants, reactors, comms.
+_CLEAN = """
+%unload_ext pyplant
+%reset -f
+from pyplant import reactor
+reactor._declared.clear()
+reactor._repeated.clear()
+del reactor
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    """One kernel for the tests of a module; it may be restarted."""
+    kernel = NotebookKernel(tmp_path_factory.mktemp("kernel"))
+    yield kernel
+    kernel.close()
+
+
+@pytest.fixture
+def notebook(kernel, plant_dir):
+    """A notebook of its own, with PyPlant loaded and a plant bound to ``plant``."""
+    kernel.run(_CLEAN)
+    notebook = Notebook(kernel)
+    notebook.plant_dir = plant_dir
+    notebook.begin = lambda: [
+        kernel.run("%load_ext pyplant\nfrom pyplant import *").fine,
+        kernel.run(f"%plant {plant_dir}").fine,
+    ]
+    notebook.begin()
+    return notebook

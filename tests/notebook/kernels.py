@@ -1,0 +1,76 @@
+"""The kernels that the notebook layer must work on: versions of ipykernel and of IPython, combined at will.
+
+Each version that is not the environment's own lies in a folder beside the environment, and goes to the
+front of a kernel's path. ``python -m tests.notebook.kernels`` makes the folders (``make test`` does).
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.conftest import CI, ROOT
+
+FOLDER = Path(sys.prefix) / "kernels"
+# What the environment may lack for them is named as well; all the rest they share with it.
+PACKAGES = {
+    "ipykernel-6.31.0": ["ipykernel==6.31.0", "nest-asyncio==1.6.0"],
+    "ipykernel-7.3.0": ["ipykernel==7.3.0"],
+    "ipython-8.39.0": ["ipython==8.39.0", "decorator==5.2.1"],
+}
+
+
+class Versions(NamedTuple):
+    """A kernel of the matrix; empty means: as the environment has it."""
+
+    ipykernel: str = ""
+    ipython: str = ""
+
+    @property
+    def folders(self):
+        """The folders that make it."""
+        named = (("ipykernel", self.ipykernel), ("ipython", self.ipython))
+        return [FOLDER / f"{name}-{version}" for name, version in named if version]
+
+    @property
+    def variables(self):
+        """What the environment of such a kernel must hold."""
+        return {"PYTHONPATH": os.pathsep.join(map(str, [*self.folders, ROOT]))}
+
+    def __str__(self):
+        kernel = self.ipykernel or "current"
+        return f"ipykernel-{kernel}-ipython-{self.ipython or 'current'}"
+
+    def need(self):
+        """Skip the test where a folder is missing; where CI runs, fail it."""
+        if missing := [folder.name for folder in self.folders if not (folder / "made").exists()]:
+            (pytest.fail if CI else pytest.skip)(
+                f"{', '.join(missing)}: not there; make with python -m {__spec__.name}"
+            )
+
+
+CURRENT = Versions()
+MATRIX = [Versions(ipykernel, ipython) for ipykernel in ("6.31.0", "7.3.0", "") for ipython in ("8.39.0", "")]
+
+
+def make():
+    """Install what is not there yet."""
+    for name, packages in PACKAGES.items():
+        folder = FOLDER / name
+        asked = "\n".join(packages)
+        made = folder / "made"
+        if made.exists() and made.read_text(encoding="utf-8") == asked:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"Installing {name} ...", flush=True)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--no-deps", "--target", str(folder), *packages], check=True)
+        made.write_text(asked, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    make()

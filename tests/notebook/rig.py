@@ -1,0 +1,368 @@
+"""Kernels that are driven as JupyterLab drives them, and notebooks that keep its accounts of cells."""
+
+import re
+import textwrap
+import time
+from dataclasses import dataclass, field
+from queue import Empty
+
+import pytest
+
+from tests.conformance.kernel import Kernel
+from tests.notebook.kernels import CURRENT
+
+nbclient = pytest.importorskip("nbclient")
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass
+class Stream:
+    """Text in a row, as a notebook shows it: writes to one stream are one output."""
+
+    kind: str
+    text: str
+
+
+@dataclass
+class Display:
+    """Something displayed, or the value of the last expression (then ``kind`` is ``result``)."""
+
+    kind: str
+    data: dict
+    metadata: dict
+    id: str | None = None
+
+    @property
+    def text(self):
+        return self.data.get("text/plain", "")
+
+
+@dataclass
+class Failure:
+    """An error, without the colours."""
+
+    name: str
+    value: str
+    traceback: str
+    kind: str = "error"
+
+    @property
+    def text(self):
+        return f"{self.name}: {self.value}"
+
+
+@dataclass
+class Ran:
+    """One execution of a cell: its outputs in order, as they stand in the notebook now."""
+
+    asked: str
+    outputs: list = field(default_factory=list)
+    done: bool = False
+    clear: bool = False  # with the next output
+
+    @property
+    def kinds(self):
+        """What kind each output is; the richest type of a display stands for it."""
+        return [
+            output.kind if not isinstance(output, Display) else _richest(output.data)
+            for output in self.outputs
+        ]
+
+    @property
+    def stdout(self):
+        return self._text("stdout")
+
+    @property
+    def stderr(self):
+        return self._text("stderr")
+
+    @property
+    def displays(self):
+        return [output for output in self.outputs if isinstance(output, Display)]
+
+    @property
+    def html(self):
+        return "\n".join(display.data.get("text/html", "") for display in self.displays)
+
+    @property
+    def text(self):
+        """All outputs as plain text, in order."""
+        return "\n".join(output.text.rstrip("\n") for output in self.outputs)
+
+    @property
+    def error(self):
+        """The error that the cell ended with, or ``None``."""
+        return next((output for output in self.outputs if isinstance(output, Failure)), None)
+
+    @property
+    def fine(self):
+        """This execution, if it raised nothing."""
+        assert self.error is None, self.error.traceback
+        return self
+
+    def _text(self, kind):
+        return "".join(output.text for output in self.outputs if output.kind == kind)
+
+
+def _richest(data):
+    order = ("application/vnd.jupyter.widget-view+json", "image/png", "image/svg+xml", "text/html")
+    return next((kind for kind in order if kind in data), "text/plain")
+
+
+@dataclass
+class Comm:
+    """A comm that the kernel opened, and what was said on it; for widgets, their state."""
+
+    id: str
+    target: str
+    data: dict
+    state: dict = field(default_factory=dict)
+    updates: list = field(default_factory=list)
+    custom: list = field(default_factory=list)
+    closed: bool = False
+
+    def take(self, data):
+        if data.get("method") == "update":
+            self.updates.append(data["state"])
+            self.state.update(data["state"])
+        elif data.get("method") == "custom":
+            self.custom.append(data["content"])
+
+
+class NotebookKernel(Kernel):
+    """A kernel that is told which cell it runs, and which cells were deleted.
+
+    Parameters
+    ----------
+    folder
+        Its working directory.
+    versions
+        Which ipykernel and IPython it has.
+    variables
+        What else its environment holds.
+    """
+
+    def __init__(self, folder, versions=CURRENT, **variables):
+        self.comms = {}
+        self._runs = {}
+        self._subshell = None
+        super().__init__(folder, **{**versions.variables, **variables})
+
+    def begin(self, text, *, cell=None, deleted=()):
+        """Ask for a cell to be run, and do not wait for it."""
+        content = {
+            "code": textwrap.dedent(text).strip("\n"),
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": True,
+        }
+        metadata = {"trusted": True, "deletedCells": list(deleted), "recordTiming": False}
+        if cell is not None:
+            metadata["cellId"] = cell
+        message = self._client.session.msg("execute_request", content, metadata=metadata)
+        ran = Ran(message["header"]["msg_id"])
+        self._runs[ran.asked] = ran
+        self._client.shell_channel.send(message)
+        return ran
+
+    def finish(self, ran, interrupt_when=None):
+        """Wait until a cell is done.
+
+        Parameters
+        ----------
+        interrupt_when
+            Asked with what has been put out so far; once it is true the kernel is interrupted.
+        """
+        if ran.done:
+            return ran
+        when = None if interrupt_when is None else (lambda: interrupt_when(ran))
+        for message in self._follow(ran.asked, when):
+            self._take(message)
+        ran.done = True
+        return ran
+
+    def run(self, text, *, cell=None, deleted=(), interrupt_when=None):
+        """Run a cell; what it put out."""
+        return self.finish(self.begin(text, cell=cell, deleted=deleted), interrupt_when)
+
+    def wait(self, until, seconds=60):
+        """Read what the kernel says until something is true, whether or not it is busy."""
+        ends = time.monotonic() + seconds
+        while not until():
+            if time.monotonic() > ends:
+                pytest.fail("what was waited for did not happen")
+            try:
+                self._take(self._client.get_iopub_msg(timeout=0.1))
+            except Empty:
+                continue
+
+    def interrupt(self):
+        """Press ■."""
+        self._manager.interrupt_kernel()
+
+    def restart(self):
+        super().restart()
+        self.comms.clear()
+        self._runs.clear()
+        self._subshell = None
+
+    # ------------------------------------------------------------------ comms
+
+    @property
+    def widgets(self):
+        """The widgets that draw graphs, oldest first."""
+        return [comm for comm in self.comms.values() if "graph" in comm.state and not comm.closed]
+
+    def send(self, comm, content, *, subshell=False):
+        """What a front end does with ``model.send``.
+
+        Parameters
+        ----------
+        subshell
+            Through a subshell, as JupyterLab does where the kernel has them.
+        """
+        data = {"method": "custom", "content": content}
+        message = self._client.session.msg("comm_msg", {"comm_id": comm.id, "data": data})
+        if subshell:
+            message["header"]["subshell_id"] = self._made_subshell()
+        self._client.shell_channel.send(message)
+
+    def has_subshells(self):
+        """Whether this kernel has subshells."""
+        self._client.kernel_info()
+        reply = self._client.get_shell_msg(timeout=60)
+        while reply["msg_type"] != "kernel_info_reply":
+            reply = self._client.get_shell_msg(timeout=60)
+        return "kernel subshells" in reply["content"].get("supported_features", [])
+
+    def _made_subshell(self):
+        if self._subshell is None:
+            self._client.control_channel.send(self._client.session.msg("create_subshell_request"))
+            self._subshell = self._client.get_control_msg(timeout=60)["content"]["subshell_id"]
+        return self._subshell
+
+    # ------------------------------------------------------------------ what the kernel says
+
+    def _take(self, message):
+        kind, content = message["msg_type"], message["content"]
+        ran = self._runs.get(message["parent_header"].get("msg_id"))
+        if kind == "comm_open":
+            state = dict(content["data"].get("state", {}))
+            comm = Comm(content["comm_id"], content["target_name"], content["data"], state)
+            self.comms[comm.id] = comm
+        elif kind == "comm_msg" and content["comm_id"] in self.comms:
+            self.comms[content["comm_id"]].take(content["data"])
+        elif kind == "comm_close" and content["comm_id"] in self.comms:
+            self.comms[content["comm_id"]].closed = True
+        elif kind == "update_display_data":
+            self._update(content)
+        elif kind == "status" and ran is not None and content["execution_state"] == "idle":
+            ran.done = True
+        elif ran is not None:
+            _put_out(ran, kind, content)
+
+    def _update(self, content):
+        for ran in self._runs.values():
+            for display in ran.displays:
+                if display.id is not None and display.id == content["transient"].get("display_id"):
+                    display.data, display.metadata = content["data"], content["metadata"]
+
+
+def _put_out(ran, kind, content):
+    """Add a message to the outputs of a cell, by the rules of the front ends."""
+    if kind == "clear_output":
+        ran.clear = True
+        if content["wait"]:
+            return
+    if ran.clear and kind in {"stream", "display_data", "execute_result", "error", "clear_output"}:
+        ran.outputs.clear()
+        ran.clear = False
+    if kind == "stream":
+        if ran.outputs and ran.outputs[-1].kind == content["name"]:
+            ran.outputs[-1].text += content["text"]
+        else:
+            ran.outputs.append(Stream(content["name"], content["text"]))
+    elif kind in {"display_data", "execute_result"}:
+        name = "display" if kind == "display_data" else "result"
+        display_id = content.get("transient", {}).get("display_id")
+        ran.outputs.append(Display(name, content["data"], content["metadata"], display_id))
+    elif kind == "error":
+        traceback = _ANSI.sub("", "\n".join(content["traceback"]))
+        ran.outputs.append(Failure(content["ename"], content["evalue"], traceback))
+
+
+class Notebook:
+    """Cells with ids, and JupyterLab's accounts of them.
+
+    It reports deleted cells once, with the next execution of any cell; a cell that was cut and pasted is
+    reported though it is there; merging makes a new cell and reports nothing; undo reports nothing.
+
+    Parameters
+    ----------
+    kernel
+        Where the cells run.
+    """
+
+    def __init__(self, kernel):
+        self.kernel = kernel
+        self.cells = {}
+        self._made = 0
+        self._deleted = []
+        self._lost = {}
+
+    def add(self, text, cell=None):
+        """A new cell at the end; its id."""
+        if cell is None:
+            self._made += 1
+            cell = f"cell-{self._made}"
+        self.cells[cell] = text
+        return cell
+
+    def run(self, cell, text=None, **options):
+        """Run a cell, edited to ``text`` if that is given."""
+        if text is not None:
+            self.cells[cell] = text
+        deleted, self._deleted = self._deleted, []
+        return self.kernel.run(self.cells[cell], cell=cell, deleted=deleted, **options)
+
+    def new(self, text, **options):
+        """Add a cell and run it; it must not raise. Its id."""
+        cell = self.add(text)
+        self.run(cell, **options).fine
+        return cell
+
+    def look(self, text, **options):
+        """Run a cell that is thrown away at once, unreported, as a console does."""
+        return self.kernel.run(text, **options)
+
+    def run_all(self):
+        """Run every cell from top to bottom, until one raises; what they put out."""
+        outcomes = []
+        for cell in list(self.cells):
+            outcomes.append(self.run(cell))
+            if outcomes[-1].error is not None:
+                break
+        return outcomes
+
+    def delete(self, cell):
+        self._lost[cell] = self.cells.pop(cell)
+        self._deleted.append(cell)
+
+    def undo(self, cell):
+        """Take back the deletion of a cell."""
+        self.cells[cell] = self._lost.pop(cell)
+
+    def cut_and_paste(self, cell):
+        self.delete(cell)
+        self.undo(cell)
+
+    def merge(self, first, second):
+        """Merge two cells; the id of the one that is there instead."""
+        return self.add(self.cells.pop(first) + "\n\n" + self.cells.pop(second))
+
+    def restart(self):
+        """Restart the kernel; no cell is run."""
+        self.kernel.restart()
