@@ -22,6 +22,7 @@ from pyplant.errors import (
     SentTwiceError,
 )
 from pyplant.events import Event, IngredientSent, ProgressAdvanced, SubreactorEntered, SubreactorLeft
+from pyplant.frontend import Recorded
 from pyplant.ingredient import Ingredient
 from pyplant.reactor import Definition, SubreactorCall
 from pyplant.store.warehouse import Allocation, Warehouse
@@ -65,6 +66,7 @@ class ExecutionRecord:
     shown: dict[str, str] = field(default_factory=dict)
     unsaved: dict[str, Unsaved] = field(default_factory=dict)
     asked: set[tuple[DependencyKind, tuple[str, ...]]] = field(default_factory=set)
+    showed: Recorded | None = None
 
     def depend(self, kind: DependencyKind, names: tuple[str, ...], digests: tuple[str, ...]) -> None:
         """Record a dependency the first time it is met."""

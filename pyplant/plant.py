@@ -6,36 +6,32 @@ What only some calls need is imported by them, so that ``import pyplant`` stays 
 from __future__ import annotations
 
 import os
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pyplant.collector import collector
+from pyplant import frontend
 from pyplant.config import ConfigBase, Parameters
 from pyplant.engine.digest import Encoder, encodes
 from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.engine.origin import package_versions
-from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.errors import (
     ConfigChangedError,
     DamagedError,
     MissingIngredientError,
-    NestedRunError,
     PlantDirError,
-    RunError,
     StaleWarning,
     logger,
     warn,
 )
-from pyplant.events import Dispatcher, Listener, RunFinished, RunStarted
-from pyplant.execution.inline import Executor, InlineExecutor
-from pyplant.execution.run import Run
+from pyplant.events import Dispatcher, Listener
+from pyplant.execution.inline import executor_of
 from pyplant.execution.world import RunWorld
 from pyplant.reactor import Definition, active, sources
 from pyplant.registry import Registry
+from pyplant.session import Session
 from pyplant.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -100,7 +96,6 @@ class Plant:
         from pyplant.store.retention import parse_size
 
         self._max_size = parse_size(max_size)
-        self._executor = _executor(executor)
         self._listeners = Dispatcher()
         if progress is not False:
             from pyplant.terminal import follow
@@ -110,13 +105,16 @@ class Plant:
         self._finalizer = weakref.finalize(self, self.warehouse.close)
         self._registry = Registry()
         self._parameters = Parameters()
-        self._function_hash = function_hash
-        self._fingerprinter = Fingerprinter(self.warehouse.ledger, sources, package_versions(track_packages))
-        self._lock = threading.RLock()
-        self._run: Run | None = None
-        self._failed: dict[str, str] = {}
-        self._told: set[str] = set()
-        self._look_at = 0  # bytes of new results
+        self._session = Session(
+            self.warehouse,
+            self._parameters,
+            self._registry,
+            Fingerprinter(self.warehouse.ledger, sources, package_versions(track_packages)),
+            executor_of(executor),
+            self._listeners,
+            function_hash,
+            self._max_size,
+        )
 
     # ------------------------------------------------------------------ life
 
@@ -206,7 +204,8 @@ class Plant:
     def run_reactor(self, reactor: _Reactor, *, force: bool = False, keep_going: bool = False) -> RunReport:
         """Bring a reactor up to date.
 
-        A reactor that sends nothing (it plots or prints) always runs.
+        A reactor that sends nothing (it plots or prints) always runs in a script. In a
+        notebook what it showed is shown again, if it is up to date.
 
         Parameters
         ----------
@@ -230,13 +229,14 @@ class Plant:
         pyplant.errors.RunError
             If reactors wait for what nobody sends, or for one another.
         """
-        self._refuse_inside(f"plant.run_reactor({_shown(reactor)})")
-        with self._lock:
+        self._session.refuse_inside(f"plant.run_reactor({_shown(reactor)})")
+        with self._session.lock:
+            self._check_open()
             definition = self._registry.find(reactor)
-            run = self._begin(definition, keep_going=keep_going)
-            must_run = Reason(ReasonKind.FORCED, definition.name) if force else None
-            run.scheduler.demand_reactor(definition.key, must_run, silent_runs=True)
-            report = self._carry_out(run, (definition.name,), run.to_the_end)()
+            run, report, _ = self._session.bring_reactor(definition, force=force, keep_going=keep_going)
+            kept = run.kept(definition.key)
+            if kept is not None and not kept.outputs:
+                self._session.show_again(kept)
         if report.errors:
             message = f"{len(report.errors)} reactors failed: {', '.join(report.failed)}"
             raise ExceptionGroup(message, list(report.errors))
@@ -256,93 +256,24 @@ class Plant:
             The value; a tuple of values if several names were given. It is yours: changing
             it does not reach the plant.
         """
-        self._refuse_inside(f"plant.get({', '.join(map(repr, names))})")
+        self._session.refuse_inside(f"plant.get({', '.join(map(repr, names))})")
         _check_names(names)
-        with self._lock:
-            values = self._bring(names)[1]
+        with self._session.lock:
+            self._check_open()
+            values = self._session.bring_names(names)[1]
         return values[0] if len(names) == 1 else tuple(values)
 
-    def _bring(self, names: tuple[str, ...]) -> tuple[Run, list[Any]]:
-        """Bring ingredients up to date; returns the run, and their values."""
-        run = self._begin()
-        values: list[Any] = []
-
-        def work() -> None:
-            run.scheduler.demand_names(names)
-            run.to_the_end()
-            values.extend(run.values(names))
-
-        self._carry_out(run, names, work)
-        return run, values
-
-    def _refuse_inside(self, call: str) -> None:
-        if active.get() is not None:
-            message = f"{call} was called inside a reactor. A reactor receives what it needs: x = yield pipe.receive('x')."
-            raise NestedRunError(message)
-        if self._run is not None and self._lock.acquire(blocking=False):
-            self._lock.release()
-            message = f"{call} was called by a listener of the run that is under way; call it after the run."
-            raise NestedRunError(message)
-
-    def _begin(self, target: Definition | None = None, *, keep_going: bool = False) -> Run:
-        world = self._world(target)
-        self._executor.reset()
-        return Run(
-            world, self.warehouse, self._executor, self._listeners.emit, self._told, keep_going=keep_going
-        )
-
     def _world(self, target: Definition | None = None) -> RunWorld:
-        """How things stand now; freshness is judged anew each time."""
+        """How things stand now, if the plant is open."""
+        self._check_open()
+        return self._session.world(target)
+
+    def _check_open(self) -> None:
         if not self._finalizer.alive:
             message = (
                 f"The plant in {self.directory} is closed; open it again with Plant({str(self.directory)!r})."
             )
             raise PlantDirError(message)
-        with collector(enabled=False):
-            self.warehouse.ledger.refresh()
-        self._fingerprinter.user_code_ran()
-        self._fingerprinter.add_state(self.warehouse.ledger.state)
-        definitions = self._registry.current()
-        if target is not None:
-            definitions[target.key] = target
-        return RunWorld(
-            definitions, self.warehouse, self._fingerprinter, self._parameters, self._function_hash
-        )
-
-    def _carry_out(
-        self, run: Run, targets: tuple[str, ...], work: Callable[[], None]
-    ) -> Callable[[], RunReport]:
-        """Do the work of a run; returns how to get its report, which few ask for."""
-        from pyplant.execution.summary import summarise
-
-        self._run = run
-        began = time.perf_counter()
-        self._listeners.emit(RunStarted(targets))
-        try:
-            with collector(enabled=False):
-                work()
-        finally:
-            self._run = None
-            for key, error in run.errors.items():
-                self._failed[key] = f"{type(error).__name__}: {error}"
-            for key in run.settled.keys() - run.errors.keys():
-                self._failed.pop(key, None)
-            self.warehouse.ledger.note_used(run.verified())
-            self.warehouse.flush()
-            seconds = time.perf_counter() - began
-            report = summarise(run, targets, seconds) if self._listeners else None
-            if report is not None:
-                self._listeners.emit(RunFinished(report))
-        self._bound_history()
-        return lambda: summarise(run, targets, seconds) if report is None else report
-
-    def _bound_history(self) -> None:
-        """Keep history below ``max_size``; looked at once, then whenever much was added."""
-        if self.warehouse.grown > self._look_at:
-            from pyplant.store.retention import collect
-
-            collect(self.warehouse, self._max_size, only_if_needed=True)
-            self.warehouse.grown, self._look_at = 0, self._max_size // 100
 
     # ------------------------------------------------------------------ values
 
@@ -363,7 +294,7 @@ class Plant:
         from pyplant.execution.outlook import Outlook
 
         _check_names((name,))
-        with self._lock:
+        with self._session.lock:
             world = self._world()
             verified = Outlook(world).verified(name)
             kept = self.warehouse.ledger.senders_of(name)
@@ -396,11 +327,14 @@ class Plant:
         """
         from pyplant.portable import export
 
-        self._refuse_inside("plant.export")
+        self._session.refuse_inside("plant.export")
         wanted = (names,) if isinstance(names, str) else tuple(names)
         _check_names(wanted)
-        with self._lock:
-            run, _ = self._bring(wanted)  # loading them all shows that what is exported is sound
+        with self._session.lock:
+            self._check_open()
+            run, _ = self._session.bring_names(
+                wanted
+            )  # loading them all shows that what is exported is sound
             return export(self.warehouse, map(run.scheduler.available.__getitem__, wanted), Path(directory))
 
     # ------------------------------------------------------------------ looking
@@ -409,15 +343,15 @@ class Plant:
         """How every reactor stands, with reasons; runs nothing."""
         from pyplant.execution import views
 
-        with self._lock:
-            live = self._run.states() if self._run is not None else {}
-            return views.status(self._world(), live, self._failed, str(self.directory))
+        with self._session.lock:
+            live = self._session.run.states() if self._session.run is not None else {}
+            return views.status(self._world(), live, self._session.failed, str(self.directory))
 
     def explain(self, reactor: _Reactor) -> Explanation:
         """Why a reactor would run, down to the edit that causes it; runs nothing."""
         from pyplant.execution import views
 
-        with self._lock:
+        with self._session.lock:
             definition = self._registry.find(reactor)
             return views.explain(self._world(definition), definition.key)
 
@@ -425,7 +359,7 @@ class Plant:
         """What running a reactor would involve, as far as that is known before it."""
         from pyplant.execution import views
 
-        with self._lock:
+        with self._session.lock:
             definition = self._registry.find(reactor)
             return views.plan(self._world(definition), definition)
 
@@ -433,7 +367,7 @@ class Plant:
         """The kept executions of a reactor, newest first."""
         from pyplant.execution import views
 
-        with self._lock:
+        with self._session.lock:
             definition = self._registry.find(reactor)
             self._world(definition)
             return views.history(definition.name, self.warehouse.ledger.of_reactor(definition.full_name))
@@ -445,22 +379,28 @@ class Plant:
         return draw(self.status(), self._edges())
 
     def show_graph(self) -> None:
-        """Show the reactors, what they send to one another, and how they stand."""
+        """Show the reactors, what they send to one another, and how they stand.
+
+        In a notebook this is a live picture, elsewhere a tree of text.
+        """
         from pyplant.graph import tree
 
+        front_end = frontend.current()
+        if front_end is not None and front_end.show_graph(self):
+            return
         print(tree(self.status(), self._edges()))  # noqa: T201 - what it is for
 
     def _edges(self) -> dict[str, dict[str, list[str]]]:
         from pyplant.execution import views
 
-        with self._lock:
+        with self._session.lock:
             return views.edges(self._world())
 
     # ------------------------------------------------------------------ upkeep
 
     def invalidate(self, reactor: _Reactor) -> None:
         """Forget every kept execution of a reactor; it runs when it is next needed."""
-        with self._lock:
+        with self._session.lock:
             definition = self._registry.find(reactor)
             world = self._world(definition)
             self.warehouse.ledger.forget(definition.full_name, world.fingerprint(definition.key).digest)
@@ -469,7 +409,7 @@ class Plant:
         """Reclaim space: what nothing names any more, and history beyond ``max_size``."""
         from pyplant.store.retention import collect
 
-        with self._lock:
+        with self._session.lock:
             self._world()
             return collect(self.warehouse, self._max_size)
 
@@ -483,7 +423,7 @@ class Plant:
         """
         from pyplant.store.fsck import audit
 
-        with self._lock:
+        with self._session.lock:
             self._world()
             return audit(self.warehouse, repair=repair)
 
@@ -501,13 +441,6 @@ def _encode_plant(plant: Plant, encoder: Encoder) -> None:
     """A plant that code refers to is no input: it counts by its class."""
     del plant
     encoder.tag("Plant")
-
-
-def _executor(executor: Any) -> Executor:
-    if executor is not None:
-        message = f"executor={executor!r} is not supported by this version; leave it out."
-        raise RunError(message)
-    return InlineExecutor()
 
 
 def _check_names(names: tuple[str, ...]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import functools
 import inspect
 import os.path
@@ -18,17 +17,21 @@ from pyplant.engine.source import Sources
 from pyplant.errors import DefinitionError, NotAReactorError
 
 __all__ = [
+    "CellRun",
     "Definition",
     "ReactorFunc",
     "SubreactorCall",
     "SubreactorFunc",
     "TaskObserver",
     "active",
+    "declare",
     "declared",
     "define",
     "definition_of",
     "newest",
+    "orphans",
     "sources",
+    "withdraw",
 ]
 
 _P = ParamSpec("_P")
@@ -38,6 +41,31 @@ _MARK = "__pyplant_reactor__"
 
 sources = Sources()
 """The texts that decorated functions were defined in, taken when they were defined."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellRun:
+    """One execution of a cell of a notebook.
+
+    Attributes
+    ----------
+    ident
+        Identifies the cell as long as the notebook lives; ``""`` if the front end does not tell.
+    number
+        What the notebook counts, as in ``In [3]``.
+    """
+
+    ident: str
+    number: int
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return f"cell [{self.number}]"
+
+
+running_cell: CellRun | None = None
+"""The cell that is being executed right now; set by the notebook, where there is one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +90,8 @@ class Definition:
     execution
         Identifies the execution of its module; a module that was executed again no longer
         has the reactors of the time before.
+    cell
+        The cell of a notebook whose execution defined it.
     resources
         Passed to the executor.
     """
@@ -76,6 +106,12 @@ class Definition:
     takes_config: bool
     execution: object
     resources: dict[str, Any] = field(default_factory=dict)
+    cell: CellRun | None = None
+
+    @property
+    def place(self) -> str:
+        """Where people find it: a cell, or a file."""
+        return self.cell.label if self.cell is not None else os.path.basename(self.home)
 
     @property
     def key(self) -> str:
@@ -96,6 +132,8 @@ class Definition:
 
 _declared: dict[str, Definition] = {}
 _repeated: dict[str, list[Definition]] = {}
+orphans: set[Definition] = set()
+"""Reactors whose cell was deleted: they serve until another takes their name, or sends what they send."""
 
 
 def declared() -> Iterator[Definition]:
@@ -114,7 +152,18 @@ def newest(definition: Definition) -> Definition:
     return latest if latest is not None and latest.is_current else definition
 
 
-def _declare(definition: Definition) -> None:
+def withdraw(definition: Definition) -> bool:
+    """Forget a definition; whether it was the one that counts."""
+    orphans.discard(definition)
+    if _declared.get(definition.key) is not definition:
+        return False
+    del _declared[definition.key]
+    _repeated.pop(definition.key, None)
+    return True
+
+
+def declare(definition: Definition) -> None:
+    """Let a definition count from now on, in the place of earlier ones of the same reactor."""
     key = definition.key
     earlier = _declared.pop(key, None)
     _repeated.pop(key, None)
@@ -129,17 +178,18 @@ def _declare(definition: Definition) -> None:
 
 def _same_execution(earlier: Definition, later: Definition) -> bool:
     """Whether one run of a module defined both, as a loop does; cells are run again at will."""
-    if "<locals>" in later.qualname or hasattr(builtins, "__IPYTHON__"):
+    if "<locals>" in later.qualname or later.cell is not earlier.cell:
         return False
-    if later.execution is None and later.home == "__main__":
+    if later.execution is None and later.home == "__main__" and later.cell is None:
         return False
     same_globals = getattr(earlier.function, "__globals__", 0) is getattr(later.function, "__globals__", 1)
     return same_globals and earlier.execution is later.execution
 
 
 def _repetition(definition: Definition) -> DefinitionError:
+    where = definition.home if definition.cell is None else definition.place.capitalize()
     return DefinitionError(
-        f"{definition.home} defines reactor {definition.name!r} more than once in one go, so only the last "
+        f"{where} defines reactor {definition.name!r} more than once in one go, so only the last "
         f"would count. Give each its own name: @ReactorFunc(name=...)."
     )
 
@@ -218,7 +268,7 @@ def ReactorFunc(
     def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
         definition = define(target, name, cache=cache, resources=resources)
         target.__dict__[_MARK] = definition
-        _declare(definition)
+        declare(definition)
         return target
 
     return decorate if function is None else decorate(function)
@@ -261,6 +311,7 @@ def define(
         # Of the module it is defined in; a decorator's wrapper has the globals of another one.
         execution=getattr(module, "__spec__", None),
         resources=resources or {},
+        cell=running_cell if function.__module__ == "__main__" else None,
     )
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "RunReport",
     "Status",
     "format_age",
+    "format_date",
     "format_seconds",
     "format_size",
 ]
@@ -480,6 +481,11 @@ def format_size(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"  # noqa: PLR2004
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def format_date(when: float) -> str:
+    """A moment, to the minute, by the local clock."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
 
 
 def format_age(when: float) -> str:

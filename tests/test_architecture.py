@@ -23,6 +23,7 @@ LAYERS = [
     ("pyplant.events", 0),
     ("pyplant.collector", 0),
     ("pyplant.engine", 1),
+    ("pyplant.frontend", 1),
     ("pyplant.ingredient", 1),
     ("pyplant.config", 1),
     ("pyplant.reactor", 1),
@@ -35,6 +36,7 @@ LAYERS = [
     ("pyplant.graph", 3),
     ("pyplant.execution", 4),
     ("pyplant.registry", 4),
+    ("pyplant.session", 4),
     ("pyplant.terminal", 4),
     ("pyplant.plant", 5),
     ("pyplant.testing", 6),
@@ -86,6 +88,7 @@ PURITY_EXCEPTIONS = {
     "pyplant.engine.bytecode": {"sys"},  # the version of Python that the bytecode is for
     "pyplant.engine.digest": {"sys"},  # whether NumPy, say, is loaded at all
 }
+NOTEBOOK = {module for module in MODULES if module.startswith("pyplant.notebook")}
 # What only these modules may import, wherever in the module: what it is good for has one place.
 ONLY_IN = {
     "pickle": {"pyplant.specs.pickled"},
@@ -106,12 +109,16 @@ ONLY_IN = {
     "mmap": {"pyplant.store.files"},
     "tempfile": {"pyplant.testing"},
     "threading": {
-        *("pyplant.plant", "pyplant.store.objects"),
+        *("pyplant.session", "pyplant.store.objects"),
         *("pyplant.store.claims", "pyplant.terminal"),
+        "pyplant.notebook.live",
     },
-    **dict.fromkeys(("IPython", "ipywidgets", "matplotlib", "dask", "distributed"), set()),
+    **dict.fromkeys(("IPython", "ipywidgets", "ipykernel", "matplotlib", "matplotlib_inline"), NOTEBOOK),
+    "anywidget": {"pyplant.notebook.widget"},
+    **dict.fromkeys(("dask", "distributed"), set()),
     **dict.fromkeys(("marshal", "shelve", "dill", "dbm", "sqlite3", "random", "secrets"), set()),
-    **dict.fromkeys(("subprocess", "multiprocessing", "asyncio", "urllib", "http", "requests"), set()),
+    "subprocess": {"pyplant.notebook.positions"},
+    **dict.fromkeys(("multiprocessing", "asyncio", "urllib", "http", "requests"), set()),
 }
 HEAVY = [
     "IPython",

@@ -69,6 +69,9 @@ class World(Protocol):
     def suggestions(self, name: str) -> str:
         """A sentence with names that look alike and where an ingredient last came from."""
 
+    def runs_for_effect(self, trace: Trace) -> bool:
+        """Whether what an execution did for its user is done again only by running it again."""
+
 
 @dataclass(slots=True)
 class _Search:
@@ -105,11 +108,11 @@ class Scheduler:
 
     # ------------------------------------------------------------------ demands
 
-    def demand_reactor(self, key: str, must_run: Reason | None = None, *, silent_runs: bool = False) -> None:
+    def demand_reactor(self, key: str, must_run: Reason | None = None) -> None:
         """Bring a reactor up to date; with ``must_run`` it executes whatever its traces say."""
         task = self.tasks.setdefault(key, Task(key))
         task.must_run = must_run
-        task.silent_runs = silent_runs
+        task.is_target = True
         self._queue(task)
 
     def demand_names(self, names: Iterable[str]) -> None:
@@ -173,7 +176,7 @@ class Scheduler:
         task.lookup, task.asked = None, ()
         if verdict.trace is None:
             return self._start(task, verdict.reasons)
-        if task.silent_runs and not verdict.trace.outputs:
+        if task.is_target and self._world.runs_for_effect(verdict.trace):
             return self._start(task, (Reason(ReasonKind.NO_OUTPUT, task.key),))
         task.move(State.CACHED)
         task.reasons = verdict.reasons
@@ -439,7 +442,7 @@ class Scheduler:
         labels = " and ".join(self._world.label(key) for key in keys)
         message = (
             f"Ingredient {name!r} is sent by {labels}; each name must have one sender. Rename one of them, "
-            f"or let one reactor choose between the two."
+            f"let one reactor choose between the two, or drop a leftover: plant.remove_reactor(name)."
         )
         return DuplicateSenderError(message)
 

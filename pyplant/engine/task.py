@@ -59,9 +59,9 @@ class Task:
         The names it waits for: all of the last question, and those not there yet.
     must_run
         Why it runs whatever its traces say.
-    silent_runs
-        Whether it runs although it verifies if it sends nothing: what it is run for is
-        then an effect that no trace can give back.
+    is_target
+        Whether it was asked for itself. It then runs although it verifies if it is run for
+        an effect that no trace can give back.
     """
 
     key: str
@@ -73,7 +73,7 @@ class Task:
     lookup: Demands | None = None
     queued: bool = False
     must_run: Reason | None = None
-    silent_runs: bool = False
+    is_target: bool = False
 
     def move(self, state: State) -> None:
         """Change the state; an illegal move is a bug."""

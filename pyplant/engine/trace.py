@@ -79,6 +79,8 @@ class Trace(NamedTuple):
         What the fingerprint could not follow.
     shown
         Short texts of the parameters, for explanations.
+    recorded
+        What it showed in a notebook, to be shown again; ``None`` if nobody took that down.
     """
 
     reactor: str
@@ -93,6 +95,7 @@ class Trace(NamedTuple):
     versions: Mapping[str, str] = MappingProxyType({})
     notes: frozenset[Note] = frozenset()
     shown: Mapping[str, str] = MappingProxyType({})
+    recorded: Ingredient | None = None
 
     @property
     def rank(self) -> tuple[int, str]:
@@ -105,13 +108,18 @@ class Trace(NamedTuple):
         kinds = (DependencyKind.PARAMETER, DependencyKind.ABSENCE)
         return frozenset((d.kind.value, d.names, d.digests) for d in self.dependencies if d.kind in kinds)
 
+    @property
+    def stored(self) -> tuple[Ingredient, ...]:
+        """All that is stored of it: what it sent, and what it showed."""
+        return self.outputs if self.recorded is None else (*self.outputs, self.recorded)
+
     def output(self, name: str) -> Ingredient | None:
         """The output of that name."""
         return next((output for output in self.outputs if output.name == name), None)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able form; number and writer are the journal's."""
-        return {
+        data = {
             "r": self.reactor,
             "f": self.fingerprint,
             "d": [[d.kind.value, d.names, d.digests] for d in self.dependencies],
@@ -123,6 +131,9 @@ class Trace(NamedTuple):
             "n": sorted([note.kind, note.text] for note in self.notes),
             "p": dict(self.shown),
         }
+        if self.recorded is not None:
+            data["w"] = _output_to_json(self.recorded)
+        return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any], number: int, writer: str) -> Trace:
@@ -146,6 +157,7 @@ class Trace(NamedTuple):
             versions=texts_by_text(data["v"]),
             notes=frozenset(Note(text(kind), text(what)) for kind, what in data["n"]),
             shown=texts_by_text(data["p"]),
+            recorded=_output_from_json(data["w"]) if "w" in data else None,
         )
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from pyplant.engine.task import Task
+from pyplant.errors import RunError
 from pyplant.execution.worker import Execution, Finished, Needs
 
-__all__ = ["Executor", "Failed", "InlineExecutor", "Job", "Outcome"]
+__all__ = ["Executor", "Failed", "InlineExecutor", "Job", "Outcome", "executor_of"]
 
 
 class Failed(NamedTuple):
@@ -70,3 +71,17 @@ class InlineExecutor:
             return job, job.execution.advance(value)
         except Exception as error:  # noqa: BLE001 - a reactor may raise anything
             return job, Failed(error)
+
+
+def executor_of(wanted: Any) -> Executor:
+    """The executor that users mean.
+
+    Raises
+    ------
+    pyplant.errors.RunError
+        If there is none such.
+    """
+    if wanted is not None:
+        message = f"executor={wanted!r} is not supported by this version; leave it out."
+        raise RunError(message)
+    return InlineExecutor()

@@ -150,7 +150,7 @@ class Outlook:
         trace = trace or self._world.last(definition.full_name)
         causes = self.causes(key)
         outcome = _outcome(verdict, cache=definition.cache)
-        silent = as_target and trace is not None and not trace.outputs
+        silent = as_target and trace is not None and self._world.runs_for_effect(trace)
         if silent and verdict.trace is not None:
             outcome = Outcome.UNCACHED
             causes = self._explainer.causes((Reason(ReasonKind.NO_OUTPUT, definition.name),), {})

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
+from pyplant import frontend
 from pyplant.collector import collector
 from pyplant.config import private_copy
 from pyplant.engine.describe import Kind, Note
@@ -44,6 +45,7 @@ from pyplant.execution.worker import Execution, Finished, Needs
 from pyplant.execution.world import RunWorld
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import ExecutionRecord, Pipework
+from pyplant.specs.recorded import NOTHING_SHOWN, RecordedSpec
 from pyplant.store.files import host_name
 from pyplant.store.warehouse import Warehouse
 
@@ -107,6 +109,7 @@ class Run:
         self._in_memory: dict[str, Any] = {}
         self._reported: set[str] = set()
         self._made_again: set[str] = set()
+        self._front_end = frontend.current()
         self._flight = SingleFlight(world, warehouse, self.scheduler, emit, self._warn)
         self._collects = gc.isenabled()
 
@@ -177,7 +180,9 @@ class Run:
         self._tell_notes(fingerprint.notes)
         facts = _Facts(self._world, definition.function)
         pipework = Pipework(definition, self._warehouse, facts, self._emit)
-        execution = self._executions[task.key] = Execution(definition, pipework)
+        front_end = self._front_end
+        recording = None if front_end is None else front_end.record(definition, is_target=task.is_target)
+        execution = self._executions[task.key] = Execution(definition, pipework, recording)
         self._emit(ReactorStarted(definition.name, task.reasons))
         return Job(task, execution)
 
@@ -213,6 +218,11 @@ class Run:
         return [
             t.trace for t in self.scheduler.tasks.values() if t.state is State.CACHED and t.trace is not None
         ]
+
+    def kept(self, key: str) -> Trace | None:
+        """The kept execution of a reactor, if this run found it up to date."""
+        task = self.scheduler.tasks[key]
+        return task.trace if task.state is State.CACHED else None
 
     def values(self, names: Iterable[str]) -> list[Any]:
         """The values of ingredients that were demanded; those that are lost are made again."""
@@ -265,7 +275,7 @@ class Run:
         self.errors[job.task.key] = error
         self._flight.release(job.task.key)
         self._settle(job.task.key)
-        error.add_note(f"Raised by reactor {name!r} ({job.execution.definition.home}).")
+        error.add_note(f"Raised by reactor {name!r} ({job.execution.definition.place}).")
         if not self._keep_going or not isinstance(error, Exception):
             raise error
 
@@ -320,8 +330,10 @@ class Run:
         fingerprint = self._settled_fingerprint(task, name)
         if fingerprint is None:
             return None
-        trace = trace._replace(fingerprint=fingerprint.digest, notes=fingerprint.notes)
         try:
+            trace = trace._replace(
+                fingerprint=fingerprint.digest, notes=fingerprint.notes, recorded=self._recorded(record)
+            )
             self._warehouse.ledger.put_records(self._world.fingerprinter.new_records(fingerprint.digest))
             return self._warehouse.commit(trace)
         except OSError as error:
@@ -329,6 +341,12 @@ class Run:
                 UnsavedWarning, f"The results of {name!r} were delivered but could not be saved: {error}"
             )
             return None
+
+    def _recorded(self, record: ExecutionRecord) -> Ingredient | None:
+        """What the reactor showed, stored; ``None`` if nobody took it down."""
+        if not record.showed:
+            return None if record.showed is None else NOTHING_SHOWN
+        return self._warehouse.save("", record.showed, RecordedSpec)
 
     def _inputs_unchanged(self, name: str, trace: Trace) -> bool:
         for dependency in trace.dependencies:

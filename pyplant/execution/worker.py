@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Generator
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from pyplant.engine.commands import Receive, Unyielded
 from pyplant.errors import NotYieldedError, RunError
+from pyplant.frontend import Recording
 from pyplant.pipework import ExecutionRecord, Pipework
 from pyplant.reactor import Definition, active
 
@@ -37,11 +39,17 @@ class Execution:
         What to execute.
     pipework
         What to hand to it.
+    recording
+        Takes down what it shows, in a notebook.
     """
 
-    def __init__(self, definition: Definition, pipework: Pipework) -> None:
+    def __init__(
+        self, definition: Definition, pipework: Pipework, recording: Recording | None = None
+    ) -> None:
         self.definition = definition
         self.pipework = pipework
+        self._recording = recording
+        self._stage = nullcontext if recording is None else recording.step
         self.seconds = 0.0
         self._generator: Generator[Any, Any, Any] | None = None
         self._started = False
@@ -62,10 +70,13 @@ class Execution:
         began = time.perf_counter()
         token = active.set(self.pipework)
         try:
-            command = self._step(value)
+            with self._stage():
+                command = self._step(value)
             if command is not None:
                 return Needs(command)
             record = self.pipework.finish()
+            if self._recording is not None:
+                record.showed = self._recording.finish()
         finally:
             active.reset(token)
             self.seconds += time.perf_counter() - began
@@ -115,7 +126,10 @@ class Execution:
         if self._generator is not None:
             token = active.set(self.pipework)
             try:
-                self._generator.close()
+                with self._stage():
+                    self._generator.close()
             finally:
                 active.reset(token)
+        if self._recording is not None:
+            self._recording.abandon()
         self.pipework.close()

@@ -6,11 +6,12 @@ Answers are remembered for the length of a run: freshness is judged anew at each
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
+from pyplant import frontend
 from pyplant.config import MISSING, Parameters
 from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import Fingerprint, Fingerprinter, Record
@@ -19,6 +20,7 @@ from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
 from pyplant.engine.trace import Trace
 from pyplant.errors import UndigestibleError, near_misses
 from pyplant.reactor import Definition
+from pyplant.report import format_date
 from pyplant.store.inputs import InputFiles
 from pyplant.store.warehouse import Warehouse
 
@@ -57,6 +59,7 @@ class RunWorld:
         self.fingerprinter = fingerprinter
         self._function_hash = function_hash
         self._ledger = warehouse.ledger
+        self._warehouse = warehouse
         self._inputs = InputFiles(warehouse.ledger)
         self._digests: dict[str, str | None] = {}
         self._files: dict[str, str] = {}
@@ -144,17 +147,29 @@ class RunWorld:
         """Reactors whose code names an ingredient they send."""
         return self._senders.literal(name)
 
+    def replaced(self, orphans: Iterable[Definition]) -> list[Definition]:
+        """Those of the orphans that send what another reactor sends as well."""
+        senders = [
+            self.literal_senders(name) for key in self.definitions for name in self.predicted[key].sends
+        ]
+        shared = {key for keys in senders if len(keys) > 1 for key in keys}
+        return [orphan for orphan in orphans if orphan.key in shared]
+
     def label(self, key: str) -> str:
-        """What people call a reactor."""
-        return f"{self.definitions[key].name!r}"
+        """What people call a reactor, and where they find it in their notebook."""
+        definition = self.definitions[key]
+        return f"{definition.name!r}" + (f" ({definition.place})" if definition.cell else "")
 
     def suggestions(self, name: str) -> str:
         """Names that look alike, and where an ingredient last came from."""
         last = self._ledger.senders_of(name)
         if last:
+            reactor, when = last[0].reactor, format_date(last[0].finished)
+            in_notebook = reactor.startswith("__main__.")
             return (
-                f" It was last sent by {last[0].reactor!r}, which is not defined now: define it, or take the "
-                f"kept value with plant.fetch_ingredient({name!r})."
+                f" It was last sent by {reactor.removeprefix('__main__.')!r} ({when}), which is not defined now: "
+                f"{'run its cell' if in_notebook else 'define it'}, or take the kept value with "
+                f"plant.fetch_ingredient({name!r})."
             )
         close = near_misses(name, self._senders.names())
         if close:
@@ -163,6 +178,15 @@ class RunWorld:
         if not self.definitions:
             return " No reactors are defined: decorate functions with @ReactorFunc."
         return f" Send it in one of the reactors: pipe.send({name!r}, value)."
+
+    def runs_for_effect(self, trace: Trace) -> bool:
+        """Whether an execution was for its effect alone: it sent nothing.
+
+        What it showed is such an effect as well, but a notebook can show it again.
+        """
+        if trace.outputs:
+            return False
+        return frontend.current() is None or not self._warehouse.can_load(trace.recorded)
 
     # ------------------------------------------------------------------ explanations ask
 

@@ -9,6 +9,7 @@ from pyplant.specs.file import FileSpec
 from pyplant.specs.hdf import HdfArraySpec
 from pyplant.specs.keras import KerasModelSpec
 from pyplant.specs.pickled import ObjectSpec
+from pyplant.specs.recorded import RecordedSpec
 from pyplant.specs.simple import ListSpec, SimpleSpec
 from pyplant.specs.sparse import ScipySparseSpec
 from pyplant.specs.table import TableSpec
@@ -42,5 +43,6 @@ def builtin_specs() -> list[IngredientSpec]:
         TableSpec(),
         KerasModelSpec(),
         FileSpec(),
+        RecordedSpec(),
         ObjectSpec(),
     ]

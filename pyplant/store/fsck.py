@@ -167,7 +167,7 @@ class _Auditor:
         yield from self._journal()
         users: dict[str, list[tuple[Trace, Ingredient]]] = {}
         for trace in self._ledger.traces():
-            for output in trace.outputs:
+            for output in trace.stored:
                 users.setdefault(output.object, []).append((trace, output))
         yield from self._untrusted(users)
         users.pop("", None)  # inline values: the journal's checksums cover them
@@ -237,7 +237,7 @@ class _Auditor:
         unnamed = self._warehouse.objects.sizes()
         self._ledger.refresh()  # after the listing: what is named by now is none
         for trace in self._ledger.traces():
-            for output in trace.outputs:
+            for output in trace.stored:
                 unnamed.pop(output.object, None)
         orphans = [size for name, size in unnamed.items() if is_object_name(name)]
         if orphans:

@@ -305,7 +305,7 @@ class Ledger:
         """
         kept = {trace.rank: trace for trace in self.traces()}
         parsed = {trace.rank for traces in self._traces.values() for trace in traces}
-        named = {output.object for trace in kept.values() for output in trace.outputs}
+        named = {output.object for trace in kept.values() for output in trace.stored}
 
         def is_needed(entry: Entry) -> bool:
             try:

@@ -347,7 +347,7 @@ def _current(ledger: Ledger, traces: Iterable[Trace], used_since: float) -> list
 
 def _objects(traces: Iterable[Trace]) -> dict[str, int]:
     """The objects that executions name, with their sizes in bytes."""
-    return {output.object: output.size for trace in traces for output in trace.outputs if output.object}
+    return {output.object: output.size for trace in traces for output in trace.stored if output.object}
 
 
 def forgotten_scratch(files: Files, directory: Path, now: float) -> Iterator[Path]:

@@ -127,7 +127,7 @@ class Shelf:
         if self.trusts(ingredient):
             return spec
         message = (
-            f"Ingredient {ingredient.name!r} was pickled by another user, so loading it could run their "
+            f"Ingredient {ingredient.name!r} was stored by another user, so loading it could run their "
             f"code. It is computed again; Plant(..., trust=True) loads it."
         )
         if not self._told_untrusted:

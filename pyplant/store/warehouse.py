@@ -247,6 +247,10 @@ class Warehouse:
         """Whether the bytes of an ingredient seem to be there."""
         return ingredient.inline is not None or self.objects.has(ingredient.object, ingredient.size)
 
+    def can_load(self, ingredient: Ingredient | None) -> bool:
+        """Whether an ingredient seems to be there and may be loaded."""
+        return ingredient is not None and self.is_present(ingredient) and self.shelf.trusts(ingredient)
+
     # ------------------------------------------------------------------ committing
 
     def commit(self, trace: Trace) -> Trace:
@@ -260,7 +264,7 @@ class Warehouse:
         OSError
             If it could not be written; nothing is visible then.
         """
-        self.grown += sum(output.size for output in trace.outputs)
+        self.grown += sum(output.size for output in trace.stored)
         self._unsynced_seconds += trace.seconds
         sync = self._unsynced_seconds >= _SYNC_AFTER
         if sync:

@@ -35,6 +35,7 @@ class World:
         self.evicted = set()
         self.failing = set()
         self.number = 0
+        self.for_effect = False
         self.learn()
 
     def learn(self):
@@ -63,6 +64,9 @@ class World:
     def suggestions(self, name):
         return f" Did you mean {name.upper()!r}?"
 
+    def runs_for_effect(self, trace):
+        return self.for_effect and not trace.outputs
+
     def parameter(self, name):
         return None
 
@@ -71,11 +75,11 @@ class World:
 
     # a run
 
-    def run(self, *names, reactors=(), must_run=None, keep_going=False, silent_runs=False):
+    def run(self, *names, reactors=(), must_run=None, keep_going=False):
         self.learn()
         scheduler = Scheduler(self)
         for key in reactors:
-            scheduler.demand_reactor(key, must_run, silent_runs=silent_runs)
+            scheduler.demand_reactor(key, must_run)
         scheduler.demand_names(names)
         self.ran, self.resumed, self.steps = [], [], {}
         while True:
@@ -275,10 +279,12 @@ def test_a_target_that_verifies_is_cached():
 
 def test_a_target_that_sends_nothing_runs_again_on_request():
     world = World({"plot": Reactor(["x"]), "a": Reactor((), ["x"])})
+    world.for_effect = True
     world.run(reactors=["plot"])
-    scheduler = world.run(reactors=["plot"], silent_runs=True)
+    scheduler = world.run(reactors=["plot"])
     assert world.ran == ["plot"]
     assert [reason.kind for reason in scheduler.tasks["plot"].reasons] == [ReasonKind.NO_OUTPUT]
+    world.for_effect = False  # a notebook can show again what it showed
     world.run(reactors=["plot"])
     assert world.ran == []
 
@@ -286,7 +292,8 @@ def test_a_target_that_sends_nothing_runs_again_on_request():
 def test_a_target_that_sends_something_does_not_run_again_on_that_request():
     world = chain(1)
     world.run(reactors=["r0"])
-    world.run(reactors=["r0"], silent_runs=True)
+    world.for_effect = True
+    world.run(reactors=["r0"])
     assert world.ran == []
 
 

@@ -44,6 +44,7 @@ TRACES = st.builds(
     versions=st.dictionaries(TEXT, TEXT, max_size=2),
     notes=st.frozensets(st.builds(Note, TEXT, TEXT), max_size=2),
     shown=st.dictionaries(TEXT, TEXT, max_size=2),
+    recorded=st.none() | INGREDIENTS,
 )
 
 

@@ -1,0 +1,203 @@
+"""A session with a plant: what lasts from one run to the next, and how a run is carried out.
+
+:class:`~pyplant.plant.Plant` is what users hold; this is what it holds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pyplant import frontend
+from pyplant.collector import collector
+from pyplant.config import Parameters
+from pyplant.engine.fingerprint import Fingerprinter
+from pyplant.engine.rebuilder import Reason, ReasonKind
+from pyplant.errors import DamagedError, NestedRunError, logger
+from pyplant.events import Dispatcher, RunFinished, RunStarted
+from pyplant.execution.inline import Executor
+from pyplant.execution.run import Run
+from pyplant.execution.world import RunWorld
+from pyplant.reactor import Definition, active, orphans, withdraw
+from pyplant.registry import Registry
+from pyplant.store.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from pyplant.engine.trace import Trace
+    from pyplant.report import RunReport
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One run at a time; a second thread waits.
+
+    Parameters
+    ----------
+    warehouse, parameters, registry, fingerprinter, executor
+        What runs work with.
+    listeners
+        Who is told.
+    function_hash
+        Replaces the fingerprint of a reactor's code.
+    max_size
+        Bytes of history to keep.
+    """
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        parameters: Parameters,
+        registry: Registry,
+        fingerprinter: Fingerprinter,
+        executor: Executor,
+        listeners: Dispatcher,
+        function_hash: Callable[[Callable[..., Any]], str] | None,
+        max_size: int,
+    ) -> None:
+        self.lock = threading.RLock()
+        self.run: Run | None = None
+        self.failed: dict[str, str] = {}
+        self._warehouse = warehouse
+        self._parameters = parameters
+        self._registry = registry
+        self._fingerprinter = fingerprinter
+        self._executor = executor
+        self._listeners = listeners
+        self._function_hash = function_hash
+        self._max_size = max_size
+        self._told: set[str] = set()
+        self._look_at = 0  # bytes of new results
+
+    # ------------------------------------------------------------------ bringing up to date
+
+    def bring_reactor(
+        self,
+        definition: Definition,
+        names: tuple[str, ...] = (),
+        *,
+        force: bool = False,
+        keep_going: bool = False,
+    ) -> tuple[Run, RunReport, list[Any]]:
+        """Bring a reactor up to date.
+
+        Returns
+        -------
+        run, report, values
+            The run, what it did, and the values of ``names``, which the reactor sends.
+        """
+        run = self._begin(definition, keep_going=keep_going)
+        must_run = Reason(ReasonKind.FORCED, definition.name) if force else None
+        run.scheduler.demand_reactor(definition.key, must_run)
+        values: list[Any] = []
+
+        def work() -> None:
+            run.to_the_end()
+            if not run.errors:
+                values.extend(run.values(names))
+
+        report = self._carry_out(run, (definition.name,), work)
+        return run, report(), values
+
+    def bring_names(self, names: tuple[str, ...]) -> tuple[Run, list[Any]]:
+        """Bring ingredients up to date; returns the run, and their values."""
+        run = self._begin()
+        values: list[Any] = []
+
+        def work() -> None:
+            run.scheduler.demand_names(names)
+            run.to_the_end()
+            values.extend(run.values(names))
+
+        self._carry_out(run, names, work)
+        return run, values
+
+    def refuse_inside(self, call: str) -> None:
+        """Refuse what would begin a run in the midst of one."""
+        if active.get() is not None:
+            message = f"{call} was called inside a reactor. A reactor receives what it needs: x = yield pipe.receive('x')."
+            raise NestedRunError(message)
+        if self.run is not None and self.lock.acquire(blocking=False):
+            self.lock.release()
+            message = f"{call} was called by a listener of the run that is under way; call it after the run."
+            raise NestedRunError(message)
+
+    def show_again(self, trace: Trace) -> bool:
+        """Show in the notebook what a kept execution showed; whether that was possible."""
+        front_end = frontend.current()
+        if front_end is None or trace.recorded is None:
+            return False
+        try:
+            recorded = self._warehouse.load(trace.recorded)
+        except DamagedError as error:
+            logger().warning("What %r showed cannot be shown again: %s", trace.reactor, error)
+            return False
+        front_end.replay(recorded)
+        return True
+
+    # ------------------------------------------------------------------ a run
+
+    def world(self, target: Definition | None = None) -> RunWorld:
+        """How things stand now; freshness is judged anew each time."""
+        with collector(enabled=False):
+            self._warehouse.ledger.refresh()
+        self._fingerprinter.user_code_ran()
+        self._fingerprinter.add_state(self._warehouse.ledger.state)
+        definitions = self._registry.current()
+        if target is not None:
+            definitions[target.key] = target
+        world = RunWorld(
+            definitions, self._warehouse, self._fingerprinter, self._parameters, self._function_hash
+        )
+        replaced = world.replaced(orphans) if orphans else []
+        for orphan in replaced:
+            withdraw(orphan)
+        return self.world(target) if replaced else world
+
+    def _begin(self, target: Definition | None = None, *, keep_going: bool = False) -> Run:
+        world = self.world(target)
+        self._executor.reset()
+        return Run(
+            world, self._warehouse, self._executor, self._listeners.emit, self._told, keep_going=keep_going
+        )
+
+    def _carry_out(
+        self, run: Run, targets: tuple[str, ...], work: Callable[[], None]
+    ) -> Callable[[], RunReport]:
+        """Do the work of a run; returns how to get its report, which few ask for."""
+        from pyplant.execution.summary import summarise
+
+        self.run = run
+        began = time.perf_counter()
+        self._listeners.emit(RunStarted(targets))
+        try:
+            with collector(enabled=False):
+                work()
+        except BaseException as error:
+            if (front_end := frontend.current()) is not None:
+                front_end.failed(error)
+            raise
+        finally:
+            self.run = None
+            for key, failure in run.errors.items():
+                self.failed[key] = f"{type(failure).__name__}: {failure}"
+            for key in run.settled.keys() - run.errors.keys():
+                self.failed.pop(key, None)
+            self._warehouse.ledger.note_used(run.verified())
+            self._warehouse.flush()
+            seconds = time.perf_counter() - began
+            report = summarise(run, targets, seconds) if self._listeners else None
+            if report is not None:
+                self._listeners.emit(RunFinished(report))
+        self._bound_history()
+        return lambda: summarise(run, targets, seconds) if report is None else report
+
+    def _bound_history(self) -> None:
+        """Keep history below its bound; looked at once, then whenever much was added."""
+        if self._warehouse.grown > self._look_at:
+            from pyplant.store.retention import collect
+
+            collect(self._warehouse, self._max_size, only_if_needed=True)
+            self._warehouse.grown, self._look_at = 0, self._max_size // 100
