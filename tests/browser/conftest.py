@@ -1,0 +1,167 @@
+"""One JupyterLab and one Chromium for the browser tests of a process, while it runs these."""
+
+import itertools
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.browser.lab import Lab, OpenNotebook
+from tests.conftest import CI, ROOT
+from tests.notebook.kernels import CURRENT
+
+# Nothing but this machine is to be found, and nothing tries to be clever.
+_FLAGS = [
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+_number = itertools.count()
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    page = getattr(item, "funcargs", {}).get("lab_page") or getattr(item, "funcargs", {}).get("page")
+    if report.failed and page is not None and not page.is_closed():
+        folder = ROOT / "build" / "screenshots"
+        folder.mkdir(parents=True, exist_ok=True)
+        name = re.sub(r"\W+", "-", item.name)
+        page.screenshot(path=folder / f"failed-{name}.png")
+    return report
+
+
+@pytest.fixture(scope="package")
+def chromium():
+    """The browser. Not longer than for these tests: it leaves an event loop running in this thread."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        (pytest.fail if CI else pytest.skip)("Chromium is not installed")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        (pytest.fail if CI else pytest.skip)("Playwright is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def lab(tmp_path_factory):
+    """The JupyterLab server."""
+    if shutil.which("jupyter-lab") is None and not CI:
+        pytest.importorskip("jupyterlab")
+    lab = Lab(tmp_path_factory.mktemp("lab"))
+    yield lab
+    lab.close()
+
+
+class Outside(list):
+    """The addresses outside this machine that a page asked for."""
+
+    def watch(self, request):
+        url = urlsplit(request.url)
+        if url.scheme not in {"data", "blob", "about"} and url.hostname != "127.0.0.1":
+            self.append(request.url)
+
+
+@pytest.fixture
+def outside():
+    return Outside()
+
+
+def _new_page(chromium, outside):
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    context.on("request", outside.watch)
+    return context.new_page()
+
+
+@pytest.fixture
+def page(chromium, outside):
+    """A page of its own. It must ask nobody outside for anything."""
+    page = _new_page(chromium, outside)
+    yield page
+    page.context.close()
+    assert not outside
+
+
+_CLOSE_ALL = """() => {
+    for (const widget of [...jupyterapp.shell.widgets("main")]) {
+        if (widget.context) widget.context.model.dirty = false;
+        widget.close();
+    }
+}"""
+
+
+class Desk:
+    """A page with JupyterLab in it, which takes seconds to load: test after test uses it, until one fails."""
+
+    def __init__(self, chromium, lab):
+        self._chromium, self._lab = chromium, lab
+        self.outside = Outside()
+        self.page = None
+
+    def sit_down(self):
+        if self.page is None:
+            self.page = _new_page(self._chromium, self.outside)
+            self._lab.load(self.page)
+        return self.page
+
+    def leave(self, *, tidy):
+        """Put away the page; if it is in order still, it is used again."""
+        if tidy:
+            self.page.emulate_media(color_scheme="light")
+            self.page.evaluate(_CLOSE_ALL)
+            self.page.wait_for_selector(".jp-Notebook", state="detached")
+        else:
+            self.page.context.close()
+            self.page = None
+        self._lab.forget()
+        found, self.outside[:] = list(self.outside), []
+        assert not found, found
+
+
+@pytest.fixture(scope="package")
+def desk(chromium, lab):
+    return Desk(chromium, lab)
+
+
+@pytest.fixture
+def lab_page(desk, request):
+    """A page with JupyterLab in it, and no document open."""
+    failed_before = request.session.testsfailed
+    yield desk.sit_down()
+    desk.leave(tidy=request.session.testsfailed == failed_before)
+
+
+@pytest.fixture
+def open_notebook(lab, lab_page):
+    """Open a notebook with some cells; its kernel is ready. Its name is like no other."""
+
+    def open_notebook(*cells, kernel=CURRENT):
+        kernel.need()
+        path = lab.write(f"notebook-{next(_number)}", cells, kernel)
+        return OpenNotebook(lab, lab_page, path).open()
+
+    return open_notebook
+
+
+@pytest.fixture
+def screenshot():
+    """Take a picture of an element or page into ``build/screenshots``, for people to look at."""
+    folder = ROOT / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def screenshot(what, name):
+        what.screenshot(path=folder / f"{name}.png")
+
+    return screenshot

@@ -1,0 +1,87 @@
+"""The rig itself: JupyterLab does what tests believe it does."""
+
+import pytest
+
+from tests.browser.lab import axe
+from tests.notebook.kernels import MATRIX
+
+
+def test_a_cell_is_run_and_its_outputs_are_read(open_notebook):
+    notebook = open_notebook("print('hello')\n1 + 1")
+    notebook.run(0)
+    assert notebook.text(0).split() == ["hello", "[1]:", "2"]
+    assert [output["output_type"] for output in notebook.outputs(0)] == ["stream", "execute_result"]
+
+
+def test_a_cell_is_watched_while_it_runs(open_notebook):
+    notebook = open_notebook("import time\nprint('began', flush=True)\nwhile True:\n    time.sleep(0.01)")
+    notebook.run(0, wait=False)
+    notebook.output(0).get_by_text("began").wait_for()
+    assert notebook.is_running(0)
+    notebook.interrupt()
+    notebook.wait_for_cell(0)
+    assert "KeyboardInterrupt" in notebook.text(0)
+
+
+def test_a_kernel_forgets_when_it_is_restarted(open_notebook):
+    notebook = open_notebook("x = 1", "x")
+    notebook.run(0)
+    notebook.restart()
+    notebook.run(1)
+    assert "NameError" in notebook.text(1)
+
+
+def test_cells_are_edited_deleted_and_brought_back(open_notebook):
+    notebook = open_notebook("1", "2", "3")
+    notebook.run(0, "1 + 10")
+    assert "11" in notebook.text(0)
+    notebook.command("notebook:delete-cell", 1)
+    assert notebook.sources() == ["1 + 10", "3"]
+    notebook.command("notebook:undo-cell-action")
+    assert notebook.sources() == ["1 + 10", "2", "3"]
+    notebook.command("notebook:merge-cells", 0, also=1)
+    assert notebook.sources() == ["1 + 10\n\n2", "3"]
+
+
+def test_a_notebook_is_saved_and_opened_without_a_kernel(open_notebook):
+    notebook = open_notebook("print('kept')")
+    notebook.run(0)
+    assert notebook.save().cells[0].outputs[0].text == "kept\n"
+    notebook.close()
+    notebook.lab.forget()
+    notebook.open(kernel=False)
+    assert notebook.text(0).strip() == "kept"
+    assert notebook.lab.ask("api/sessions") == []
+
+
+def test_light_and_dark(open_notebook):
+    notebook = open_notebook("1")
+    background = "() => getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor"
+    light = notebook.page.evaluate(background)
+    notebook.dark()
+    assert notebook.page.evaluate(background) != light
+    notebook.dark(False)
+    assert notebook.page.evaluate(background) == light
+
+
+def test_requests_that_leave_the_machine_are_seen(page, outside):
+    page.set_content("<img src='http://example.invalid/x.png'>")
+    page.wait_for_function("() => document.images[0].complete")
+    assert outside == ["http://example.invalid/x.png"]
+    outside.clear()
+
+
+def test_axe_finds_what_is_wrong(page):
+    page.set_content("<main><img src='data:,'><p>fine</p></main>")
+    assert "image-alt" in axe(page, "main")
+    page.set_content("<main><img src='data:,' alt='nothing'><p>fine</p></main>")
+    assert axe(page, "main") == {}
+
+
+@pytest.mark.parametrize("kernel", MATRIX[:1], ids=str)
+def test_a_kernel_of_the_matrix_answers(open_notebook, kernel):
+    notebook = open_notebook(
+        "import ipykernel, IPython\nipykernel.__version__, IPython.__version__", kernel=kernel
+    )
+    notebook.run(0)
+    assert f"('{kernel.ipykernel}', '{kernel.ipython}')" in notebook.text(0)
