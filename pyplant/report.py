@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from pyplant.explain import Cause
+from pyplant.theme import REPORT
 
 __all__ = [
     "Entry",
@@ -147,7 +148,7 @@ class Report:
     def _repr_html_(self) -> str:
         body = "".join(_html_block(block) for block in self.blocks())
         head = escape(self.title())
-        return f'<div class="pyplant-report">{_STYLE}<div class="pp-title">{head}</div>{body}</div>'
+        return f'<div class="pyplant-report"><style>{REPORT}</style><div class="pp-title">{head}</div>{body}</div>'
 
 
 class _Entries(Report):
@@ -496,22 +497,3 @@ def format_age(when: float) -> str:
             return f"{int(age // length)} {unit} ago"
     days = int(age // 86400)
     return f"{days} day{'s' if days != 1 else ''} ago"
-
-
-_STYLE = (
-    "<style>"
-    ".pyplant-report{font:13px/1.5 system-ui,sans-serif;max-width:60em;color:inherit}"
-    ".pyplant-report .pp-title{font-weight:600;margin-bottom:.3em}"
-    ".pyplant-report .pp-row .pp-row{margin-left:1.6em;opacity:.85}"
-    ".pyplant-report .pp-line{display:flex;gap:.5em;align-items:baseline}"
-    ".pyplant-report .pp-icon{width:1.1em;text-align:center;flex:none}"
-    ".pyplant-report .pp-aside{margin-left:auto;opacity:.7;white-space:nowrap;font-variant-numeric:tabular-nums}"
-    ".pyplant-report .pp-cached>.pp-line .pp-icon{color:#2e8540}"
-    ".pyplant-report .pp-ran>.pp-line .pp-icon,.pyplant-report .pp-running>.pp-line .pp-icon{color:#2a6fdb}"
-    ".pyplant-report .pp-stale>.pp-line .pp-icon,.pyplant-report .pp-new>.pp-line .pp-icon{color:#c47f00}"
-    ".pyplant-report .pp-failed>.pp-line .pp-icon{color:#d1362f}"
-    ".pyplant-report .pp-diff{margin:.2em 0 .4em 1.6em;padding:.4em .6em;border-left:3px solid #8886;"
-    "font-size:12px;line-height:1.4;overflow-x:auto;background:#8881}"
-    ".pyplant-report .pp-add{color:#2e8540}.pyplant-report .pp-del{color:#d1362f}"
-    "</style>"
-)

@@ -29,6 +29,7 @@ LAYERS = [
     ("pyplant.reactor", 1),
     ("pyplant.specs", 2),
     ("pyplant.store", 2),
+    ("pyplant.theme", 3),
     ("pyplant.explain", 3),
     ("pyplant.report", 3),
     ("pyplant.pipework", 3),

@@ -13,13 +13,14 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-__all__ = ["Layout", "Point", "Size", "arrange"]
+__all__ = ["Edge", "Layout", "Point", "Size", "arrange", "without_circles"]
 
 Point = tuple[float, float]
 """Right and down, in pixels."""
 Size = tuple[float, float]
 """Width and height, in pixels."""
 Edge = tuple[int, int]
+"""Indices of the source and the target."""
 
 _GAP = 44.0  # pixels between two columns, for the edges
 _SPACE = 14.0  # pixels between two nodes of a column
@@ -59,15 +60,23 @@ def arrange(sizes: Sequence[Size], edges: Sequence[Edge]) -> Layout:
     """
     if not sizes:
         return Layout([], [], (0.0, 0.0))
-    forward = _without_circles(len(sizes), edges)
+    forward = without_circles(len(sizes), edges)
     ranks = _ranks(len(sizes), forward)
     columns = _Columns(sizes, forward, ranks)
     columns.order()
     return columns.place(edges)
 
 
-def _without_circles(count: int, edges: Sequence[Edge]) -> list[Edge]:
-    """The edges, those that lead back turned round."""
+def without_circles(count: int, edges: Sequence[Edge]) -> list[Edge]:
+    """The edges, those that lead back turned round: a graph without circles.
+
+    Parameters
+    ----------
+    count
+        Of nodes.
+    edges
+        Pairs of indices, source and target.
+    """
     below: list[list[int]] = [[] for _ in range(count)]
     for source, target in edges:
         below[source].append(target)

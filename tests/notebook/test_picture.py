@@ -7,8 +7,9 @@ import pytest
 
 from pyplant.engine.rebuilder import ReasonKind
 from pyplant.explain import Cause
+from pyplant.notebook.folds import Fold, Folding
 from pyplant.notebook.layout import Layout
-from pyplant.notebook.picture import draw, node_size
+from pyplant.notebook.picture import draw
 from pyplant.report import ICONS, Entry, Outcome, Status
 
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a\x1b[31m\u202eb", "]]>", "&lt;"]
@@ -54,10 +55,45 @@ def test_an_edge_names_what_flows():
     assert html.count("pp-edge") == 2  # the rule, and the edge
 
 
-def test_a_large_graph_has_no_details():
+def test_of_a_large_graph_it_shows_what_is_not_cached_and_folds_the_rest():
+    entries = [Entry(f"r{n}", Outcome.CACHED) for n in range(100)]
+    entries[50] = Entry("r50", Outcome.STALE)
+    html = picture(*entries, edges={f"r{n + 1}": {f"r{n}": ["x"]} for n in range(99)})
+    assert "r50: stale" in texts(html)
+    assert "49 cached, folded" in texts(html)
+    assert "48 cached → r49: x" in texts(html) or "49 cached → r49: x" in texts(html)
+    assert "r3:" not in texts(html)
+
+
+def test_as_many_as_can_be_read_are_not_folded():
+    assert "folded" not in picture(*(Entry(f"r{n}", Outcome.CACHED) for n in range(60)))
+    assert "folded" in picture(*(Entry(f"r{n}", Outcome.CACHED) for n in range(61)))
+
+
+def test_what_to_fold_can_be_said():
+    folding = Folding((0,), (Fold((1, 2), "group"),))
+    html = picture(*(Entry(name, Outcome.NEW) for name in "abc"), folding=folding)
+    assert "2 new, folded: group" in texts(html)
+    assert "b: new" not in texts(html)
+
+
+def test_where_nothing_is_folded_and_there_is_much_to_see_times_are_left_out():
     entries = [Entry(f"r{n}", Outcome.CACHED, seconds=1.0, finished=1.0) for n in range(61)]
-    assert "1.0 s" not in texts(picture(*entries))
+    everything = Folding(tuple(range(61)), ())
+    assert "1.0 s" not in texts(picture(*entries, folding=everything))
     assert "1.0 s" in texts(picture(*entries[:60]))
+
+
+def test_it_has_the_identity_it_is_given():
+    assert picture(Entry("a", Outcome.NEW), identity="here").startswith('<div class="pp-graph" id="here">')
+    assert "id=" not in picture(Entry("a", Outcome.NEW))
+
+
+def test_without_its_style_sheet_no_shape_is_black():
+    html = picture(Entry("a", Outcome.NEW), Entry("b", Outcome.NEW), edges={"b": {"a": ["x"]}})
+    shapes = [element for element in svg(html).iter() if element.tag.endswith(("rect", "path"))]
+    assert shapes
+    assert all(shape.get("fill") in ("none", "#888") for shape in shapes)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -75,7 +111,6 @@ def test_long_names_are_shortened_and_whole_in_the_tip():
     html = picture(Entry(name, Outcome.NEW))
     assert f"{'x' * 27}…" in texts(html)
     assert f"{name}: new" in texts(html)
-    assert node_size(Entry(name, Outcome.NEW), detailed=True)[0] < 300
 
 
 def test_it_can_be_laid_out_by_others():
