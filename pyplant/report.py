@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -24,10 +25,12 @@ __all__ = [
     "Report",
     "RunReport",
     "Status",
+    "counts",
     "format_age",
     "format_date",
     "format_seconds",
     "format_size",
+    "summary",
 ]
 
 _WIDTH = 80
@@ -256,9 +259,7 @@ class Status(_Entries):
 
     def title(self) -> str:
         """The first line."""
-        counts = {outcome: sum(entry.outcome is outcome for entry in self.entries) for outcome in Outcome}
-        text = ", ".join(f"{count} {outcome.value}" for outcome, count in counts.items() if count)
-        return f"{len(self.entries)} reactors: {text}" if self.entries else "No reactors are defined."
+        return summary([entry.outcome for entry in self.entries])
 
     def blocks(self) -> Iterator[Block]:
         """The content."""
@@ -450,6 +451,19 @@ def _html_diff(code: str) -> str:
         kind = {"+": "pp-add", "-": "pp-del"}.get(line[:1], "pp-same")
         lines.append(f'<span class="{kind}">{escape(clean(line))}</span>')
     return "\n".join(lines)
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """How many reactors stand how, as in ``"8 reactors: 5 cached, 3 stale"``."""
+    if not outcomes:
+        return "No reactors are defined."
+    return f"{len(outcomes)} reactor{'s' if len(outcomes) != 1 else ''}: {counts(outcomes)}"
+
+
+def counts(outcomes: Iterable[Outcome]) -> str:
+    """How many of each there are, as in ``"5 cached, 3 stale"``."""
+    found = Counter(outcomes)
+    return ", ".join(f"{found[outcome]} {outcome.value}" for outcome in Outcome if outcome in found)
 
 
 def escape(text: str) -> str:

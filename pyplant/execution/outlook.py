@@ -170,9 +170,10 @@ class Outlook:
 
     def causes(self, key: str) -> tuple[Cause, ...]:
         """Why a judged reactor would run."""
-        for judged, verdict in self.verdicts.items():  # senders come before receivers
-            if judged not in self._causes:
-                self._causes[judged] = self._explainer.causes(verdict.reasons, self._causes)
+        if key not in self._causes:
+            for judged, verdict in self.verdicts.items():  # senders come before receivers
+                if judged not in self._causes:
+                    self._causes[judged] = self._explainer.causes(verdict.reasons, self._causes)
         return self._causes[key]
 
     def edges(self) -> dict[str, dict[str, list[str]]]:

@@ -92,7 +92,7 @@ def folded(
         what is shown, so that nothing vanishes because it was computed.
     """
     urgent = _urgent(outcomes)
-    if not (seen and seen.issuperset(urgent)):
+    if not (seen and seen >= set(urgent)):
         seen = _with_neighbours(urgent or _ends(len(outcomes), edges), edges)
     shown = set(seen | opened)
     forward = without_circles(len(outcomes), edges)

@@ -7,7 +7,6 @@ colours from the theme of the page.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -15,7 +14,7 @@ from pyplant.graph import Edges
 from pyplant.notebook.folds import MOST, Fold, Folding, folded, grouped, unfolded
 from pyplant.notebook.layout import Point, arrange
 from pyplant.notebook.scene import Arranger, Box, Line, compose, flows, label
-from pyplant.report import ICONS, Entry, Outcome, Status, clean, escape, format_seconds, format_size
+from pyplant.report import ICONS, Entry, Status, clean, counts, escape, format_seconds, format_size
 from pyplant.theme import GRAPH
 
 __all__ = ["STYLE", "draw"]
@@ -90,8 +89,7 @@ def _meta(entry: Entry) -> str:
 
 def _counts(fold: Fold, entries: Sequence[Entry]) -> str:
     """What stands in a fold, as in "137 cached"."""
-    counts = Counter(entries[node].outcome for node in fold.members)
-    return ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in Outcome if counts[outcome])
+    return counts(entries[node].outcome for node in fold.members)
 
 
 def _box(box: Box, entries: Sequence[Entry], *, detailed: bool) -> str:

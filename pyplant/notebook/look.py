@@ -1,0 +1,119 @@
+"""One look at a plant: how its reactors stand, what flows between them, and what is known of each."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.execution.outlook import Outlook
+from pyplant.execution.world import RunWorld
+from pyplant.graph import Edges
+from pyplant.reactor import orphans
+from pyplant.report import Status
+
+if TYPE_CHECKING:
+    from pyplant.plant import Plant
+
+__all__ = ["Known", "Look", "look"]
+
+
+class Known(NamedTuple):
+    """A reactor.
+
+    Attributes
+    ----------
+    name
+        What people call it.
+    address
+        What ``plant.run_reactor`` knows it by: its name, or its full name if several are
+        called alike.
+    where
+        The cell or file that defines it.
+    module
+        Its module.
+    is_orphan
+        Whether its cell was deleted.
+    inputs
+        Ingredients that it receives.
+    outputs
+        Ingredients that it sends: name, format and bytes; without a format if it never ran.
+    notes
+        What its fingerprint could not follow.
+    """
+
+    name: str
+    address: str = ""
+    where: str = ""
+    module: str = ""
+    is_orphan: bool = False
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[tuple[str, str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Look(NamedTuple):
+    """A plant at one moment; ``reactors`` are in the order of ``status``.
+
+    ``seconds`` is how long it took to look.
+    """
+
+    status: Status
+    edges: Edges
+    reactors: tuple[Known, ...]
+    seconds: float = 0.0
+
+
+def look(plant: Plant) -> Look | None:
+    """Look at a plant, running nothing; ``None`` if another thread is busy with it.
+
+    Raises
+    ------
+    pyplant.errors.PyPlantError
+        If nothing can be said of the plant, because it was closed for example.
+    """
+    session = plant._session
+    if not session.lock.acquire(blocking=False):
+        return None
+    try:
+        began = time.perf_counter()
+        world = session.world()
+        outlook = Outlook(world)
+        outlook.judge(world.definitions)
+        entries = tuple(outlook.entry(key, error=session.failed.get(key, "")) for key in world.definitions)
+        status, edges = Status(entries, str(plant.directory)), outlook.edges()
+        reactors = tuple(_known(world, outlook))
+        return Look(status, edges, reactors, time.perf_counter() - began)
+    finally:
+        session.lock.release()
+
+
+def _known(world: RunWorld, outlook: Outlook) -> Iterator[Known]:
+    names = Counter(definition.name for definition in world.definitions.values())
+    for key, definition in world.definitions.items():
+        trace = outlook.verdicts[key].trace or world.last(definition.full_name)
+        expected = world.predicted[key]
+        yield Known(
+            definition.name,
+            definition.name if names[definition.name] == 1 else definition.full_name,
+            definition.place,
+            definition.module,
+            definition in orphans,
+            tuple(dict.fromkeys([*_received(trace), *sorted(expected.receives)])),
+            tuple(_sent(trace, expected.sends)),
+            tuple(sorted(note.text for note in world.fingerprint(key).notes)),
+        )
+
+
+def _received(trace: Trace | None) -> Iterator[str]:
+    for dependency in trace.dependencies if trace is not None else ():
+        if dependency.kind is DependencyKind.INGREDIENT:
+            yield from dependency.names
+
+
+def _sent(trace: Trace | None, expected: frozenset[str]) -> Iterator[tuple[str, str, int]]:
+    sent = {output.name: (output.name, output.format, output.size) for output in trace.outputs} if trace else {}
+    yield from sent.values()
+    yield from ((name, "", 0) for name in sorted(expected - sent.keys()))
