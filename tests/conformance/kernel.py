@@ -15,12 +15,20 @@ pytest.importorskip("ipykernel")
 _PATIENCE = 120  # seconds for a cell, on a busy machine
 
 
-class _Specs(jupyter_client.kernelspec.KernelSpecManager):
+class Specs(jupyter_client.kernelspec.KernelSpecManager):
     """Knows this interpreter's kernel, whatever is installed for the user."""
 
     def get_kernel_spec(self, kernel_name):
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         return jupyter_client.kernelspec.KernelSpec(argv=argv, display_name=kernel_name, language="python")
+
+
+def kernel_environment(folder, **variables):
+    """The environment of a kernel that leaves its own files in a folder."""
+    own = {"IPYTHONDIR": str(folder / ".ipython"), "JUPYTER_RUNTIME_DIR": str(folder)}
+    made = environment(**{**own, **variables})
+    made.pop("PYTEST_CURRENT_TEST", None)  # the kernel would not capture what child processes print
+    return made
 
 
 class CellError(Exception):
@@ -41,13 +49,11 @@ class Kernel:
     def __init__(self, folder, **variables):
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        own = {"IPYTHONDIR": str(folder / ".ipython"), "JUPYTER_RUNTIME_DIR": str(folder)}
-        self._environment = environment(**{**own, **variables})
-        self._environment.pop("PYTEST_CURRENT_TEST", None)
+        self._environment = kernel_environment(folder, **variables)
         self._start()
 
     def _start(self):
-        self._manager = jupyter_client.KernelManager(kernel_spec_manager=_Specs())
+        self._manager = jupyter_client.KernelManager(kernel_spec_manager=Specs())
         self._manager.start_kernel(cwd=str(self._folder), env=self._environment)
         self._client = self._manager.client()
         self._client.start_channels()

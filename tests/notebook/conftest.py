@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.notebook.rig import Notebook, NotebookKernel
+from tests.notebook.rig import NotebookKernel, PlantNotebook
 
 # What `del` and `%reset` leave behind, a user of the same kernel would not have: plants, reactors, comms.
 _CLEAN = """
@@ -27,11 +27,4 @@ def kernel(tmp_path_factory):
 def notebook(kernel, plant_dir):
     """A notebook of its own, with PyPlant loaded and a plant bound to ``plant``."""
     kernel.run(_CLEAN)
-    notebook = Notebook(kernel)
-    notebook.plant_dir = plant_dir
-    notebook.begin = lambda: [
-        kernel.run("%load_ext pyplant\nfrom pyplant import *").fine,
-        kernel.run(f"%plant {plant_dir}").fine,
-    ]
-    notebook.begin()
-    return notebook
+    return PlantNotebook(kernel, plant_dir)

@@ -8,10 +8,11 @@ from queue import Empty
 
 import pytest
 
-from tests.conformance.kernel import Kernel
+from tests.conformance.kernel import Kernel, Specs, jupyter_client, kernel_environment
 from tests.notebook.kernels import CURRENT
 
 nbclient = pytest.importorskip("nbclient")
+nbformat = pytest.importorskip("nbformat")
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -321,12 +322,16 @@ class Notebook:
         self.cells[cell] = text
         return cell
 
-    def run(self, cell, text=None, **options):
-        """Run a cell, edited to ``text`` if that is given."""
+    def begin_run(self, cell, text=None):
+        """Begin to run a cell, edited to ``text`` if that is given."""
         if text is not None:
             self.cells[cell] = text
         deleted, self._deleted = self._deleted, []
-        return self.kernel.run(self.cells[cell], cell=cell, deleted=deleted, **options)
+        return self.kernel.begin(self.cells[cell], cell=cell, deleted=deleted)
+
+    def run(self, cell, text=None, interrupt_when=None):
+        """Run a cell to its end."""
+        return self.kernel.finish(self.begin_run(cell, text), interrupt_when)
 
     def new(self, text, **options):
         """Add a cell and run it; it must not raise. Its id."""
@@ -335,8 +340,8 @@ class Notebook:
         return cell
 
     def look(self, text, **options):
-        """Run a cell that is thrown away at once, unreported, as a console does."""
-        return self.kernel.run(text, **options)
+        """Run a line in a cell that is there for this alone."""
+        return self.run(self.add(text, "looks"), **options)
 
     def run_all(self):
         """Run every cell from top to bottom, until one raises; what they put out."""
@@ -363,6 +368,112 @@ class Notebook:
         """Merge two cells; the id of the one that is there instead."""
         return self.add(self.cells.pop(first) + "\n\n" + self.cells.pop(second))
 
+
+
+# ---------------------------------------------------------------------- without ids of cells
+
+
+class _Manager(jupyter_client.AsyncKernelManager):
+    """Starts the kernel of this environment, whatever is installed for the user."""
+
+    def __init__(self, **options):
+        super().__init__(**{**options, "kernel_spec_manager": Specs()})
+
+
+def execute(cells, folder, **options):
+    """Run a notebook by nbclient, which tells the kernel nothing of cells; what each put out.
+
+    Parameters
+    ----------
+    cells
+        Their texts.
+    folder
+        The kernel's working directory.
+    options
+        For ``nbclient.NotebookClient``, such as ``allow_errors=True``.
+    """
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(textwrap.dedent(cell).strip("\n")) for cell in cells]
+    client = nbclient.NotebookClient(
+        notebook,
+        timeout=250,
+        kernel_manager_class=_Manager,
+        resources={"metadata": {"path": str(folder)}},
+        **options,
+    )
+    client.execute(env=kernel_environment(folder))
+    return [_saved(cell.outputs) for cell in notebook.cells]
+
+
+def _saved(outputs):
+    """What a saved cell put out."""
+    ran = Ran("", done=True)
+    for output in outputs:
+        content = {"transient": {}, **output}
+        _put_out(ran, output.output_type, content)
+    return ran
+
+
+# ---------------------------------------------------------------------- notebooks with a plant
+
+SETUP = """
+from pyplant import *
+from pyplant.events import ReactorStarted
+
+started = []
+plant.add_event_listener(lambda e: started.append(e.reactor) if isinstance(e, ReactorStarted) else None)
+
+def look(*names):
+    value = plant.get(*names)
+    print(seen(), value)
+
+def seen():
+    names = ",".join(sorted(started)) or "nothing"
+    started.clear()
+    return names
+"""
+
+
+class PlantNotebook(Notebook):
+    """A notebook with PyPlant loaded and a plant bound to ``plant``.
+
+    Parameters
+    ----------
+    kernel
+        Where the cells run.
+    plant_dir
+        The plant's directory.
+    """
+
+    def __init__(self, kernel, plant_dir):
+        super().__init__(kernel)
+        self.plant_dir = plant_dir
+        self.begin()
+
+    def begin(self):
+        """The first cells: they define no reactor."""
+        for text in ("%load_ext pyplant", f"%plant {self.plant_dir}", SETUP):
+            self.kernel.run(text, cell="first").fine
+
     def restart(self):
-        """Restart the kernel; no cell is run."""
+        """Restart the kernel and run the first cells; no other cell is run."""
         self.kernel.restart()
+        self.begin()
+
+    def get(self, *names):
+        """The reactors that ran when ingredients were demanded, and the values: ``"load,show <20>"``."""
+        return self.look(f"look(*{names!r})").fine.stdout.strip()
+
+    def fails(self, *names):
+        """What is said when ingredients are demanded that cannot be had."""
+        error = self.look(f"look(*{names!r})").error
+        assert error is not None, "it could be had"
+        return error.text
+
+    def seen(self):
+        """The reactors that ran since this was last asked."""
+        return self.look("print(seen())").fine.stdout.strip()
+
+    def reactors(self):
+        """The names of all reactors."""
+        return self.look("print(*sorted(entry.name for entry in plant.status()))").fine.stdout.split()

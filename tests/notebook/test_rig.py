@@ -65,7 +65,7 @@ def test_the_kernel_is_told_of_cells(tmp_path):
         assert f"{second} []" in notebook.run(second).stdout
         merged = notebook.merge(first, second)
         assert f"{merged} []" in notebook.run(merged).stdout
-        assert "None []" in notebook.look("3").stdout
+        assert "looks []" in notebook.look("3").stdout
     finally:
         kernel.close()
 
