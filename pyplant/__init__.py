@@ -19,6 +19,7 @@ affects::
         print(plant.get("total"))
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from pyplant import specs
@@ -44,6 +45,32 @@ __all__ = [
     "SubreactorFunc",
     "specs",
 ]
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Do what ``%load_ext pyplant`` asks for."""
+    from pyplant.notebook import load_extension
+
+    load_extension(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """Do what ``%unload_ext pyplant`` asks for."""
+    from pyplant.notebook import unload_extension
+
+    unload_extension(ipython)
+
+
+def _attach() -> None:
+    """Follow the cells, if this is imported in IPython; elsewhere nothing of it is loaded."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is not None:
+        from pyplant.notebook import attach
+
+        attach(shell)
+
+
+_attach()
 
 
 def __getattr__(name: str) -> Any:

@@ -21,15 +21,13 @@ from pyplant.errors import (
     ConfigChangedError,
     DamagedError,
     MissingIngredientError,
-    PlantDirError,
     StaleWarning,
     logger,
     warn,
 )
 from pyplant.events import Dispatcher, Listener
 from pyplant.execution.inline import executor_of
-from pyplant.execution.world import RunWorld
-from pyplant.reactor import Definition, active, sources
+from pyplant.reactor import active, sources
 from pyplant.registry import Registry
 from pyplant.session import Session
 from pyplant.store.warehouse import Warehouse
@@ -123,6 +121,11 @@ class Plant:
         """The plant directory."""
         return self.warehouse.root
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the plant was closed."""
+        return not self._finalizer.alive
+
     def close(self) -> None:
         """Write what is pending. Closing again is harmless; the interpreter's exit closes too."""
         self._finalizer()
@@ -140,7 +143,7 @@ class Plant:
         raise TypeError(message)
 
     def __repr__(self) -> str:
-        return f"<Plant {str(self.directory)!r}{'' if self._finalizer.alive else ', closed'}>"
+        return f"<Plant {str(self.directory)!r}{', closed' if self.is_closed else ''}>"
 
     # ------------------------------------------------------------------ reactors
 
@@ -231,7 +234,6 @@ class Plant:
         """
         self._session.refuse_inside(f"plant.run_reactor({_shown(reactor)})")
         with self._session.lock:
-            self._check_open()
             definition = self._registry.find(reactor)
             run, report, _ = self._session.bring_reactor(definition, force=force, keep_going=keep_going)
             kept = run.kept(definition.key)
@@ -259,21 +261,8 @@ class Plant:
         self._session.refuse_inside(f"plant.get({', '.join(map(repr, names))})")
         _check_names(names)
         with self._session.lock:
-            self._check_open()
             values = self._session.bring_names(names)[1]
         return values[0] if len(names) == 1 else tuple(values)
-
-    def _world(self, target: Definition | None = None) -> RunWorld:
-        """How things stand now, if the plant is open."""
-        self._check_open()
-        return self._session.world(target)
-
-    def _check_open(self) -> None:
-        if not self._finalizer.alive:
-            message = (
-                f"The plant in {self.directory} is closed; open it again with Plant({str(self.directory)!r})."
-            )
-            raise PlantDirError(message)
 
     # ------------------------------------------------------------------ values
 
@@ -295,7 +284,7 @@ class Plant:
 
         _check_names((name,))
         with self._session.lock:
-            world = self._world()
+            world = self._session.world()
             verified = Outlook(world).verified(name)
             kept = self.warehouse.ledger.senders_of(name)
         for trace in [verified, *kept] if verified is not None else kept:
@@ -331,7 +320,6 @@ class Plant:
         wanted = (names,) if isinstance(names, str) else tuple(names)
         _check_names(wanted)
         with self._session.lock:
-            self._check_open()
             run, _ = self._session.bring_names(
                 wanted
             )  # loading them all shows that what is exported is sound
@@ -345,7 +333,7 @@ class Plant:
 
         with self._session.lock:
             live = self._session.run.states() if self._session.run is not None else {}
-            return views.status(self._world(), live, self._session.failed, str(self.directory))
+            return views.status(self._session.world(), live, self._session.failed, str(self.directory))
 
     def explain(self, reactor: _Reactor) -> Explanation:
         """Why a reactor would run, down to the edit that causes it; runs nothing."""
@@ -353,7 +341,7 @@ class Plant:
 
         with self._session.lock:
             definition = self._registry.find(reactor)
-            return views.explain(self._world(definition), definition.key)
+            return views.explain(self._session.world(definition), definition.key)
 
     def plan(self, reactor: _Reactor) -> Plan:
         """What running a reactor would involve, as far as that is known before it."""
@@ -361,7 +349,7 @@ class Plant:
 
         with self._session.lock:
             definition = self._registry.find(reactor)
-            return views.plan(self._world(definition), definition)
+            return views.plan(self._session.world(definition), definition)
 
     def history(self, reactor: _Reactor) -> History:
         """The kept executions of a reactor, newest first."""
@@ -369,7 +357,7 @@ class Plant:
 
         with self._session.lock:
             definition = self._registry.find(reactor)
-            self._world(definition)
+            self._session.world(definition)
             return views.history(definition.name, self.warehouse.ledger.of_reactor(definition.full_name))
 
     def graph(self) -> graphviz.Digraph:
@@ -394,7 +382,7 @@ class Plant:
         from pyplant.execution import views
 
         with self._session.lock:
-            return views.edges(self._world())
+            return views.edges(self._session.world())
 
     # ------------------------------------------------------------------ upkeep
 
@@ -402,7 +390,7 @@ class Plant:
         """Forget every kept execution of a reactor; it runs when it is next needed."""
         with self._session.lock:
             definition = self._registry.find(reactor)
-            world = self._world(definition)
+            world = self._session.world(definition)
             self.warehouse.ledger.forget(definition.full_name, world.fingerprint(definition.key).digest)
 
     def gc(self) -> Collection:
@@ -410,7 +398,7 @@ class Plant:
         from pyplant.store.retention import collect
 
         with self._session.lock:
-            self._world()
+            self._session.world()
             return collect(self.warehouse, self._max_size)
 
     def fsck(self, repair: bool = False) -> Audit:  # noqa: FBT001, FBT002 - the public signature
@@ -424,7 +412,7 @@ class Plant:
         from pyplant.store.fsck import audit
 
         with self._session.lock:
-            self._world()
+            self._session.world()
             return audit(self.warehouse, repair=repair)
 
     def add_event_listener(self, listener: Listener) -> None:

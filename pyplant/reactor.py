@@ -28,6 +28,7 @@ __all__ = [
     "declared",
     "define",
     "definition_of",
+    "kept",
     "newest",
     "orphans",
     "sources",
@@ -146,6 +147,11 @@ def declared() -> Iterator[Definition]:
             yield definition
 
 
+def kept() -> list[Definition]:
+    """All definitions that may count, those that are wrong included."""
+    return list(_declared.values())
+
+
 def newest(definition: Definition) -> Definition:
     """The newest definition of the same reactor."""
     latest = _declared.get(definition.key)
@@ -167,6 +173,8 @@ def declare(definition: Definition) -> None:
     key = definition.key
     earlier = _declared.pop(key, None)
     _repeated.pop(key, None)
+    if earlier is not None:
+        orphans.discard(earlier)
     if (
         earlier is not None
         and earlier.function is not definition.function

@@ -15,7 +15,7 @@ from pyplant.collector import collector
 from pyplant.config import Parameters
 from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.engine.rebuilder import Reason, ReasonKind
-from pyplant.errors import DamagedError, NestedRunError, logger
+from pyplant.errors import DamagedError, NestedRunError, PlantDirError, logger
 from pyplant.events import Dispatcher, RunFinished, RunStarted
 from pyplant.execution.inline import Executor
 from pyplant.execution.run import Run
@@ -114,6 +114,13 @@ class Session:
         self._carry_out(run, names, work)
         return run, values
 
+    def sent_by_others(self, key: str) -> frozenset[str]:
+        """The ingredients that reactors other than this one are seen to send."""
+        predicted = self.world().predicted
+        return frozenset(
+            name for other, expected in predicted.items() if other != key for name in expected.sends
+        )
+
     def refuse_inside(self, call: str) -> None:
         """Refuse what would begin a run in the midst of one."""
         if active.get() is not None:
@@ -140,7 +147,17 @@ class Session:
     # ------------------------------------------------------------------ a run
 
     def world(self, target: Definition | None = None) -> RunWorld:
-        """How things stand now; freshness is judged anew each time."""
+        """How things stand now; freshness is judged anew each time.
+
+        Raises
+        ------
+        pyplant.errors.PlantDirError
+            If the plant was closed.
+        """
+        directory = self._warehouse.root
+        if self._warehouse.is_closed:
+            message = f"The plant in {directory} is closed; open it again with Plant({str(directory)!r})."
+            raise PlantDirError(message)
         with collector(enabled=False):
             self._warehouse.ledger.refresh()
         self._fingerprinter.user_code_ran()

@@ -134,6 +134,9 @@ class Description(NamedTuple):
     text: str = ""
 
 
+_OF_SHELL = frozenset(["open", "get_ipython", "exit", "quit", "display"])
+"""Names that IPython puts into the namespace of a notebook: builtins, as far as code is concerned."""
+_SHELLS = frozenset(["IPython", "ipykernel"])
 _IGNORED_IN_MODULE = frozenset(
     [
         "__name__",
@@ -286,6 +289,8 @@ class Describer:
         if value is MISSING:
             known = hasattr(builtins, root)
             scope.add(label, Leaf(f"builtin {root}" if known else f"undefined {root}"))
+        elif root in _OF_SHELL and _package_of(value) in _SHELLS:
+            scope.add(label, Leaf(f"builtin {root}"))
         else:
             self._follow(scope, label, value, chain, owner=function.__module__, name=root)
 
@@ -456,3 +461,8 @@ def _immutable(value: Any) -> bool:
         elif type(item) not in _SCALARS and not isinstance(item, enum.Enum):
             return False
     return True
+
+
+def _package_of(value: Any) -> str:
+    module = getattr(value, "__module__", None) or type(value).__module__
+    return package_name(module)

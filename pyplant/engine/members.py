@@ -88,7 +88,8 @@ def members(cls: type) -> Iterator[tuple[str, Any]]:
             yield key, [getattr(value, option) for option in _OPTIONS]
         elif key not in ignored and not (generated and _is_generated(key, value)):
             yield key, _unwrapped(value)
-    yield "annotated names", list(vars(cls).get("__annotations__", ()))
+    annotations = vars(cls).get("__annotations__", ())
+    yield "annotated names", list(annotations) if isinstance(annotations, dict) else []
 
 
 def _field(field: Any) -> list[Any]:

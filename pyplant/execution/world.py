@@ -149,11 +149,16 @@ class RunWorld:
 
     def replaced(self, orphans: Iterable[Definition]) -> list[Definition]:
         """Those of the orphans that send what another reactor sends as well."""
-        senders = [
-            self.literal_senders(name) for key in self.definitions for name in self.predicted[key].sends
-        ]
-        shared = {key for keys in senders if len(keys) > 1 for key in keys}
-        return [orphan for orphan in orphans if orphan.key in shared]
+        by_key = {orphan.key: orphan for orphan in orphans}
+        names = {
+            name for key in by_key.keys() & self.definitions.keys() for name in self.predicted[key].sends
+        }
+        found: set[str] = set()
+        for name in names:
+            senders = self.literal_senders(name)
+            lasting = [key for key in senders if key not in by_key] or senders[-1:]
+            found.update(key for key in senders if key not in lasting)
+        return [by_key[key] for key in found]
 
     def label(self, key: str) -> str:
         """What people call a reactor, and where they find it in their notebook."""

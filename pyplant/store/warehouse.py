@@ -88,6 +88,7 @@ class Warehouse:
         self.shelf = Shelf(trust=trust)
         self.claims = Holdings(self.files, root / "claims")
         self.grown = 0
+        self.is_closed = False
         self._unsynced_seconds = 0.0
         self.ledger.refresh()
         if self.journal.damaged_lines > self.ledger.known_damage:
@@ -291,6 +292,7 @@ class Warehouse:
 
     def close(self) -> None:
         """Write what is pending, and clean up."""
+        self.is_closed = True
         self.flush()
         with suppress(OSError):
             self.journal.close()

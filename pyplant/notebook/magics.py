@@ -1,0 +1,222 @@
+"""``%plant`` and ``%%reactor``: what they take, and what they do."""
+
+# mypy: disable-error-code="misc,untyped-decorator"
+# IPython has no types.
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+from collections.abc import Callable, Sequence
+from types import FunctionType
+from typing import Any, NoReturn
+
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+
+from pyplant.errors import DefinitionError
+from pyplant.notebook.body import Body, make_function, read_body, refuse_missing_inputs
+from pyplant.notebook.console import Console, show
+from pyplant.reactor import ReactorFunc, declare, define
+
+__all__ = ["OPTIONS", "PlantMagics"]
+
+_DECORATOR = ".ReactorFunc"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        text = f"{self.prog}: {message}. {' '.join(self.format_usage().split())}"
+        raise DefinitionError(text)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        raise _HelpShownError
+
+
+class _HelpShownError(Exception):
+    """``--help`` was asked for."""
+
+
+def _reactor_parser() -> _Parser:
+    parser = _Parser(
+        prog="%%reactor",
+        description="Run this cell as a reactor: an ordinary cell that remembers. Without NAME every function "
+        "of the cell whose first parameter is called pipe becomes a reactor.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the reactor")
+    parser.add_argument(
+        "-i", nargs="+", action="extend", default=[], metavar="X", help="ingredients to receive"
+    )
+    parser.add_argument(
+        "-o",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="Y",
+        help="ingredients to send, and to bind in the notebook",
+    )
+    parser.add_argument("--plant", metavar="P", help="the variable that holds the plant (default: plant)")
+    parser.add_argument("--no-run", action="store_true", help="only define the reactor")
+    parser.add_argument("--force", action="store_true", help="run even if it is up to date")
+    parser.add_argument("--no-replay", action="store_true", help="do not show again what it showed")
+    parser.add_argument("--no-cache", action="store_true", help="run whenever it is needed")
+    return parser
+
+
+_REACTOR = _reactor_parser()
+OPTIONS = ("-i", "-o", "--plant", "--no-run", "--force", "--no-replay", "--no-cache")
+"""What can follow ``%%reactor``."""
+
+
+@magics_class
+class PlantMagics(Magics):
+    """The magics of PyPlant.
+
+    Parameters
+    ----------
+    console
+        The notebook they work in.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console.shell)
+        self._console = console
+
+    @no_var_expand
+    @line_magic
+    def plant(self, line: str) -> None:
+        """Open a plant and bind it to ``plant``: ``%plant DIRECTORY``.
+
+        A relative directory lies beside the notebook. The same directory again gives the
+        same plant.
+        """
+        directory = _unquoted(line.strip())
+        if not directory:
+            message = "%plant needs the directory of a plant, such as: %plant my-project"
+            raise self._console.plainly(DefinitionError(message))
+        with self._console.errors_of_users():
+            self._console.shell.user_ns["plant"] = self._console.open_plant(directory)
+
+    @no_var_expand
+    @line_cell_magic
+    def reactor(self, line: str, cell: str | None = None) -> None:
+        """Run a cell as a reactor: ``%%reactor NAME [-i a b] [-o x y] [--plant p] [--no-run] ...``.
+
+        ``%%reactor --help`` says more.
+        """
+        with self._console.errors_of_users():
+            if cell is None:
+                message = "%%reactor is a cell magic: it stands in the first line of a cell, with two percent signs."
+                raise DefinitionError(message)
+            try:
+                options = _REACTOR.parse_args(_words(line))
+            except _HelpShownError:
+                return
+            options.i, options.o = _names(options.i), _names(options.o)
+            if options.name is None:
+                self._functions(options, cell)
+            else:
+                self._named(options, cell)
+
+    def _read(self, text: str) -> Body:
+        cells = self._console.cells
+        number = cells.running.number if cells.running is not None else 0
+        return read_body(self._console.shell, cells.raw_cell, text, number)
+
+    def _named(self, options: argparse.Namespace, text: str) -> None:
+        """The body becomes the reactor NAME, which is brought up to date."""
+        console, name = self._console, options.name
+        if not name.isidentifier():
+            message = f"%%reactor {name}: a reactor is called like a variable; try {_identifier(name)}."
+            raise DefinitionError(message)
+        body = self._read(text)
+        function = make_function(name, body, options.i, options.o, console.shell.user_ns, show)
+        plant = console.find_plant(options.plant)
+        sent = plant._session.sent_by_others(f"__main__::{name}")
+        refuse_missing_inputs(function, body.header, options.i, sent, console.bound_names())
+        definition = define(function, cache=not options.no_cache)
+        function.__dict__["__pyplant_reactor__"] = definition
+        declare(definition)
+        console.note_locals(definition, function)
+        if not options.no_run:
+            console.bring(
+                plant, definition, tuple(options.o), force=options.force, replay=not options.no_replay
+            )
+
+    def _functions(self, options: argparse.Namespace, text: str) -> None:
+        """Every function of the cell that takes a pipe becomes a reactor; the rest is an ordinary cell."""
+        if options.i or options.o or options.force or options.no_replay:
+            message = "%%reactor without a name takes --plant, --no-run and --no-cache only; the functions in the cell receive and send."
+            raise DefinitionError(message)
+        body = self._read(text)
+        reactors = [
+            node for node in body.tree.body if isinstance(node, ast.FunctionDef) and _takes_pipe(node)
+        ]
+        if not reactors:
+            message = "No function in this cell has a first parameter called pipe. Name the cell instead: %%reactor NAME"
+            raise DefinitionError(message)
+        for node in reactors:
+            node.decorator_list.insert(0, ast.copy_location(ast.Name(_DECORATOR, ast.Load()), node))
+        namespace = self._console.shell.user_ns
+        namespace[_DECORATOR] = _decorator(cache=not options.no_cache)
+        try:
+            _execute(body.tree, body.filename, namespace, body.flags, is_quiet=body.is_quiet)
+        finally:
+            namespace.pop(_DECORATOR, None)
+
+
+def _decorator(*, cache: bool) -> Callable[[Any], Any]:
+    def decorate(function: Any) -> Any:
+        is_one = "__pyplant_reactor__" in getattr(function, "__dict__", {})
+        return (
+            function
+            if is_one or not isinstance(function, FunctionType)
+            else ReactorFunc(cache=cache)(function)
+        )
+
+    return decorate
+
+
+def _execute(
+    tree: ast.Module, filename: str, namespace: dict[str, Any], flags: int, *, is_quiet: bool
+) -> None:
+    """Run an ordinary cell; its last expression is displayed as ever."""
+    last = tree.body[-1]
+    shown: list[ast.stmt] = [last] if isinstance(last, ast.Expr) and not is_quiet else []
+    statements = tree.body[: len(tree.body) - len(shown)]
+    exec(compile(ast.Module(statements, []), filename, "exec", flags, dont_inherit=True), namespace)  # noqa: S102 - a cell of the user
+    if shown:
+        exec(compile(ast.Interactive(shown), filename, "single", flags, dont_inherit=True), namespace)  # noqa: S102 - likewise
+
+
+def _takes_pipe(node: ast.FunctionDef) -> bool:
+    parameters = [*node.args.posonlyargs, *node.args.args]
+    if not parameters:
+        return False
+    annotation = ast.unparse(parameters[0].annotation) if parameters[0].annotation else ""
+    return parameters[0].arg == "pipe" or annotation.strip("'\"").rpartition(".")[2] == "Pipework"
+
+
+def _words(line: str) -> list[str]:
+    """The arguments, a comment at the end left out."""
+    import shlex
+
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError as error:
+        message = f"%%reactor {line}: {error}."
+        raise DefinitionError(message) from None
+
+
+def _names(words: Sequence[str]) -> list[str]:
+    return [name for word in words for name in word.split(",") if name]
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"\W+", "_", name).strip("_") or "my_reactor"
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
