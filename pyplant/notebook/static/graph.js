@@ -1,0 +1,1030 @@
+// The live graph of a plant: one ES module for anywidget, without libraries and without a build step.
+//
+// - Names, values, diffs and errors are data of users and may be hostile. They enter the page as text
+//   nodes and attributes, through `html`, `svg`, `set` and `write`, and in no other way.
+// - `graph` changes rarely, and the picture is then drawn anew. `state` changes often; it is a full,
+//   numbered snapshot that is patched into what is on the page. Older numbers are ignored.
+// - Everything is shown by `View.sync`, whichever trait changed, so the order in which they come is free.
+// - Colour is never the only sign: each status has an icon, an outline and a word.
+
+const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
+const MANY = 60; // boxes up to which a graph is shrunk to fit ...
+const SMALLEST = 0.7; // ... as far as this
+const TALLEST = 520; // pixels of the viewport
+const PATIENCE = 5000; // milliseconds without news of a run until we ask
+const PAUSE = 2000; // milliseconds between two things said to screen readers
+const INDENT = 28; // of the texts of a box
+
+// The statuses in words, the loudest first: a fold looks like its loudest member.
+const WORDS = {
+  failed: "failed",
+  running: "running",
+  waiting: "waiting",
+  stale: "stale, would run again",
+  new: "new, no result is kept",
+  uncached: "uncached, runs every time",
+  skipped: "skipped, something before it failed",
+  ran: "ran",
+  cached: "cached",
+};
+const LOUDEST = Object.keys(WORDS);
+const BARE = ["failed", "waiting", "new", "skipped"]; // what the kept result took is not what matters
+
+// Icons in a square of 16: what is filled, and what is drawn over it as a line.
+const DISC = "M13.2 8a5.2 5.2 0 1 1-10.4 0a5.2 5.2 0 0 1 10.4 0z";
+const dot = (x) => `M${x + 1.35} 8a1.35 1.35 0 1 1-2.7 0a1.35 1.35 0 0 1 2.7 0z`;
+const ICONS = {
+  failed: ["", "M4 4l8 8M12 4l-8 8"],
+  running: ["M4.6 2.9v10.2a.5.5 0 0 0 .76.43l8.2-5.1a.5.5 0 0 0 0-.86l-8.2-5.1a.5.5 0 0 0-.76.43z", ""],
+  waiting: [dot(3.4) + dot(8) + dot(12.6), ""],
+  stale: ["M8 2.8a5.2 5.2 0 0 0 0 10.4z", DISC],
+  new: ["", DISC],
+  uncached: ["M13.6 2.4v4.4H9.2z", "M12.6 5.6A5.2 5.2 0 1 0 13.2 8.6"],
+  skipped: ["", "M3.6 8h8.8"],
+  ran: [DISC, "M5.4 8.3l1.9 1.9l3.4-4.1"],
+  cached: ["", "M3.6 8.6l3 3l5.8-7"],
+  fold: ["", "M6 3.6L10.4 8L6 12.4"],
+  unknown: ["", ""],
+};
+
+// ------------------------------------------------------------------------------------------ elements
+
+const maker = (space) => (tag, attributes, ...children) => {
+  const element = document.createElementNS(space, tag);
+  for (const [key, value] of Object.entries(attributes ?? {})) {
+    if (typeof value === "function") element.addEventListener(key, value);
+    else element.setAttribute(key, value);
+  }
+  element.append(...children);
+  return element;
+};
+const html = maker("http://www.w3.org/1999/xhtml");
+const svg = maker("http://www.w3.org/2000/svg");
+
+const button = (label, title, click, style = "") => html("button", { type: "button", title, click, class: style }, label);
+const group = (label, ...children) => html("div", { class: "pg-group", role: "group", "aria-label": label }, ...children);
+
+/** Set what differs, so that a page at rest stays at rest. */
+function set(element, attributes) {
+  for (const [key, value] of Object.entries(attributes)) {
+    if (element.getAttribute(key) !== String(value)) element.setAttribute(key, value);
+  }
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function strokes(name) {
+  const [solid, line] = ICONS[name];
+  return [svg("path", { class: "pg-solid", d: solid }), svg("path", { class: "pg-line", d: line })];
+}
+
+const icon = (name) => svg("svg", { class: "pg-icon", viewBox: "0 0 16 16", "aria-hidden": true }, ...strokes(name));
+
+// --------------------------------------------------------------------------------------------- texts
+
+const joined = (...texts) => texts.filter(Boolean).join(" · ");
+const two = (number) => String(number).padStart(2, "0");
+
+/** A duration, in whole seconds while it grows. */
+function duration(seconds, isGrowing) {
+  if (seconds < 1 && !isGrowing) return `${Math.round(seconds * 1000)} ms`;
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${isGrowing ? whole : seconds.toFixed(1)} s`;
+  const minutes = Math.floor(whole / 60);
+  return minutes < 60 ? `${minutes} min ${two(whole % 60)} s` : `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
+}
+
+function bytes(size) {
+  if (!size) return "";
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  while (size >= 1000 && units.length > 1) [size] = [size / 1000, units.shift()];
+  return `${size.toFixed(units.length === 5 || size >= 100 ? 0 : 1)} ${units[0]}`;
+}
+
+function age(when) {
+  const past = Math.max(1, Date.now() / 1000 - when);
+  const [unit, length] = Object.entries({ days: 86400, h: 3600, min: 60, s: 1 }).find(([, one]) => past >= one);
+  return `${Math.floor(past / length)} ${unit} ago`;
+}
+
+const took = ({ f, s, b }) => (f ? joined(duration(s ?? 0), bytes(b)) : "");
+
+const pen = document.createElement("canvas").getContext("2d");
+const widths = new Map();
+
+function fits(text, room, font) {
+  const key = font + text;
+  if (!widths.has(key)) {
+    pen.font = `${font} ${FONT}`;
+    widths.set(key, pen.measureText(text).width);
+  }
+  return widths.get(key) <= room;
+}
+
+/** The first text that is no wider than there is room, else the last one, cut. */
+function fitted(texts, room, font) {
+  const fitting = texts.find((text) => fits(text, room, font));
+  if (fitting !== undefined) return fitting;
+  const letters = Array.from(texts.at(-1));
+  while (letters.length > 1 && !fits(`${letters.join("")}…`, room, font)) letters.pop();
+  return `${letters.join("")}…`;
+}
+
+// --------------------------------------------------------------------------------------------- model
+
+/** What `graph` says, and who is next to whom. */
+class Graph {
+  constructor(data) {
+    this.data = data;
+    this.nodes = data.nodes ?? {};
+    this.ids = Object.keys(this.nodes);
+    [this.senders, this.receivers] = [0, 1].map(() => new Map(this.ids.map((id) => [id, new Set()])));
+    for (const id of this.ids) {
+      for (const [, sender] of this.nodes[id].inputs) {
+        this.receivers.get(sender)?.add(id);
+        if (this.nodes[sender]) this.senders.get(id).add(sender);
+      }
+    }
+  }
+
+  name(id) {
+    return this.nodes[id].name;
+  }
+}
+
+function walk(starts, next, steps) {
+  const seen = new Set(starts);
+  let edge = [...seen];
+  for (let step = 0; step < steps && edge.length; step += 1) {
+    edge = edge.flatMap((id) => [...next.get(id)]).filter((id) => !seen.has(id) && seen.add(id));
+  }
+  return seen;
+}
+
+/**
+ * What a filter finds, or null when it is empty.
+ *
+ * Words and `+x`, `x+`, `1+x+2` unite; what they find must have one of the statuses, if there are any.
+ */
+function chosen(graph, states, filter) {
+  const terms = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  if (!terms.length) return null;
+  const [statuses, words] = [true, false].map((is) => terms.filter((term) => term.startsWith("status:") === is));
+  const found = new Set(words.length ? [] : graph.ids);
+  const steps = (text) => (text === undefined ? 0 : text === "" ? Infinity : Number(text));
+  for (const word of words) {
+    const [, up, name, down] = /^(?:(\d*)\+)?(.*?)(?:\+(\d*))?$/.exec(word);
+    const named = (test) => graph.ids.filter((id) => name && test(graph.name(id).toLowerCase()));
+    const same = named((other) => other === name);
+    const starts = word !== name && same.length ? same : named((other) => other.includes(name));
+    for (const id of walk(starts, graph.senders, steps(up))) found.add(id);
+    for (const id of walk(starts, graph.receivers, steps(down))) found.add(id);
+  }
+  const isWanted = (id) => !statuses.length || statuses.some((term) => states[id]?.o.startsWith(term.slice(7)));
+  return new Set([...found].filter(isWanted));
+}
+
+const links = new WeakMap();
+
+/** What the views of one model share: the clock of the kernel, its silence, and the hidden picture. */
+class Link {
+  static of(model) {
+    if (!links.has(model)) links.set(model, new Link(model));
+    return links.get(model);
+  }
+
+  constructor(model) {
+    Object.assign(this, { model, views: 0, seq: -1, ahead: 0 });
+    this.rest();
+  }
+
+  /** News came, or none are expected. */
+  rest() {
+    [this.heard, this.patience] = [Date.now(), PATIENCE];
+  }
+
+  hear({ seq, now }) {
+    this.rest();
+    if (!(seq > this.seq)) return;
+    this.seq = seq;
+    const ahead = now - Date.now() / 1000;
+    // How far the clock of the kernel is ahead. Snapshots are late by turns: that says nothing about clocks.
+    if (ahead > this.ahead || this.ahead - ahead > 2) this.ahead = ahead;
+  }
+
+  now() {
+    return Date.now() / 1000 + this.ahead;
+  }
+
+  /** News are expected: ask for them when none come, less and less often. */
+  wait() {
+    if (Date.now() - this.heard < this.patience) return;
+    [this.heard, this.patience] = [Date.now(), Math.min(2 * this.patience, 60000)];
+    this.model.send({ kind: "resync" });
+  }
+
+  /** Hide the static picture while there are views. A rule outlives the element, which the kernel replaces. */
+  cover(id) {
+    const others = document.adoptedStyleSheets.filter((sheet) => sheet !== this.sheet);
+    this.sheet = new CSSStyleSheet();
+    if (id) this.sheet.insertRule(`#${CSS.escape(id)}{display:none!important}`);
+    document.adoptedStyleSheets = this.views ? [...others, this.sheet] : others;
+  }
+}
+
+/** Interrupt the kernel through the server of the page; whether that was possible. */
+async function interrupt(kernel) {
+  const config = document.getElementById("jupyter-config-data");
+  if (!config || !kernel) return false;
+  try {
+    const { baseUrl = "/", token } = JSON.parse(config.textContent);
+    const headers = {};
+    const [, cookie] = /(?:^|;\s*)_xsrf=([^;]*)/.exec(document.cookie) ?? [];
+    if (cookie) headers["X-XSRFToken"] = cookie;
+    if (token) headers.Authorization = `token ${token}`;
+    const url = `${baseUrl.replace(/\/*$/, "/")}api/kernels/${encodeURIComponent(kernel)}/interrupt`;
+    return (await fetch(url, { method: "POST", headers, credentials: "same-origin" })).ok;
+  } catch {
+    return false;
+  }
+}
+
+// -------------------------------------------------------------------------------------------- canvas
+
+/** One box of the picture: a reactor, or a fold of them. */
+class Box {
+  constructor(graph, id, members, [x, y, w, h], label) {
+    const isFold = label !== undefined;
+    Object.assign(this, { id, members, x, y, w, h, label, isFold, lines: [], key: "" });
+    this.names = members.map((member) => graph.name(member));
+    this.isLow = h < 32; // no room for a second line
+    const [left, top] = [x - w / 2, y - h / 2];
+    const rect = (style, by, height = h + 2 * by, rx = 7 + by) =>
+      svg("rect", { class: style, x: left - by, y: top - by, width: w + 2 * by, height, rx });
+    const text = (style, dx, dy) => svg("text", { class: style, x: left + dx, y: y + dy });
+    this.title = svg("title");
+    this.name = text("pg-name", INDENT, this.isLow ? 4 : -2.5);
+    this.meta = text("pg-meta", INDENT, 10.5);
+    this.note = text("pg-note", w / 2, h / 2 + 13);
+    this.bar = svg("rect", { class: "pg-bar", x: left + 8, y: y + h / 2 - 5.5, height: 2.5, rx: 1.25 });
+    this.strokes = strokes("unknown");
+    const behind = isFold ? [6, 3].map((by) => svg("g", { transform: `translate(${by},${-by})` }, rect("pg-face", 0))) : [];
+    this.element = svg(
+      "g",
+      { role: "button", tabindex: -1 },
+      this.title,
+      rect("pg-halo", 3.5),
+      ...behind,
+      rect("pg-face", 0),
+      this.bar,
+      svg("g", { class: "pg-icon", transform: `translate(${left + 8},${y - 8})` }, ...this.strokes),
+      this.name,
+      this.meta,
+      this.note,
+    );
+  }
+
+  /** Bring the element up to date; `look` is all that it shows. */
+  paint(look) {
+    const key = JSON.stringify(look);
+    if (key === this.key) return;
+    this.key = key;
+    const flags = ["maybe", "orphan", "dim", "chosen", "guess"].filter((flag) => look[flag]).map((flag) => ` pg-is-${flag}`);
+    const room = this.w - INDENT - 7;
+    set(this.element, {
+      class: `pg-box pg-${look.status}${flags.join("")}`,
+      "aria-label": look.spoken,
+      "aria-pressed": Boolean(look.chosen),
+    });
+    ICONS[look.icon].forEach((d, index) => set(this.strokes[index], { d }));
+    set(this.bar, { width: Math.min(1, look.share ?? 0) * (this.w - 16) });
+    write(this.title, look.tip);
+    write(this.name, fitted(look.names, room, "500 11.5px"));
+    write(this.meta, this.isLow ? "" : fitted(look.metas, room, "9.5px"));
+  }
+}
+
+/** The picture: drawing, zoom, and walking about in it. */
+class Canvas {
+  constructor(owner) {
+    Object.assign(this, { owner, boxes: [], zoom: 0 }); // 0: as large as fits sensibly
+    this.element = html("div", { class: "pg-canvas", keydown: (event) => this.onKey(event) });
+    this.element.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
+    this.element.addEventListener("pointerdown", (event) => this.onDrag(event));
+    this.watch = new ResizeObserver(() => {
+      this.resize();
+      this.startAt(this.start);
+    });
+    this.watch.observe(this.element);
+  }
+
+  draw(graph, { size, nodes, folds = [], edges }) {
+    const hadFocus = this.element.contains(document.activeElement);
+    const before = new Set(this.current?.names);
+    this.size = size;
+    this.boxes = [
+      ...nodes.map(([id, ...place]) => new Box(graph, id, [id], place)),
+      ...folds.map(({ id, members, at, label }) => new Box(graph, id, members, at, label ?? "")),
+    ];
+    const byId = new Map(this.boxes.map((box) => [box.id, box]));
+    this.holders = new Map(this.boxes.flatMap((box) => box.members.map((id) => [id, box])));
+    this.owners = new WeakMap(this.boxes.map((box) => [box.element, box]));
+    this.lines = edges.map(([from, to, names, route]) => this.line(byId.get(from), byId.get(to), names, route));
+    this.picture = svg(
+      "svg",
+      {
+        role: "group",
+        "aria-label": "Graph of reactors: arrow keys follow the edges, Enter shows more",
+        viewBox: `0 0 ${size[0]} ${size[1]}`,
+        "font-family": FONT,
+        click: (event) => this.onClick(event),
+        pointerover: (event) => this.light(this.boxAt(event)),
+        pointerleave: () => this.light(),
+      },
+      ...this.lines.map((line) => line.element),
+      ...this.boxes.map((box) => box.element),
+    );
+    this.element.replaceChildren(this.picture);
+    this.resize();
+    // Who stood at a box stands where its reactors are now, be it the first one of an unfolded group.
+    const again = this.boxes.find((box) => box.names.some((name) => before.has(name)));
+    this.stand(again ?? this.boxes[0]);
+    if (again && hadFocus) this.go(again);
+  }
+
+  line(sender, receiver, names, route) {
+    const [[x, y], [before]] = [route.at(-1), route.at(-2)];
+    const back = x >= before ? 6 : -6;
+    let [[ax, ay]] = route;
+    let d = `M${ax} ${ay}`;
+    for (const [bx, by] of [...route.slice(1, -1), [x - back, y]]) {
+      const middle = (ax + bx) / 2;
+      d += `C${middle} ${ay} ${middle} ${by} ${bx} ${by}`;
+      [ax, ay] = [bx, by];
+    }
+    const title = `${sender.label ?? sender.names[0]} → ${receiver.label ?? receiver.names[0]}: ${names.join(", ")}`;
+    const way = svg("path", { class: "pg-way", d });
+    const tip = svg("path", { class: "pg-tip", d: `M${x} ${y}l${-back * 1.2} -3.5v7z` });
+    const line = { sender, receiver, element: svg("g", {}, svg("title", {}, title), way, tip) };
+    sender.lines.push(line);
+    receiver.lines.push(line);
+    return line;
+  }
+
+  paintLines() {
+    for (const { sender, receiver, element } of this.lines) {
+      const isLit = [sender, receiver].some((box) => box === this.lit || box.isChosen);
+      const flags = [receiver.isBusy && "live", isLit && "lit", (sender.isDim || receiver.isDim) && "dim"];
+      set(element, { class: flags.filter(Boolean).map((flag) => `pg-is-${flag}`).join(" ") });
+    }
+  }
+
+  light(box) {
+    if (box === this.lit) return;
+    this.lit = box;
+    this.paintLines();
+  }
+
+  boxAt(event) {
+    return this.owners.get(event.target.closest(".pg-box"));
+  }
+
+  // ------------------------------------------------------------------- zoom
+
+  get scale() {
+    const [width, height] = this.size;
+    const room = this.element.clientWidth - 2;
+    const fit = room > 0 ? Math.min(1, room / width, (TALLEST - 2) / height) : 1;
+    if (this.zoom === "fit") return fit;
+    return this.zoom || (this.boxes.length > MANY ? 1 : Math.max(SMALLEST, fit));
+  }
+
+  /** Begin with a box in the middle, as soon as the page gives room. */
+  startAt(box) {
+    this.start = box;
+    if (!box || !this.element.clientWidth) return;
+    this.reveal(box, true);
+    this.start = null;
+  }
+
+  resize() {
+    if (!this.size) return;
+    const [width, height] = this.size;
+    const { scale } = this;
+    set(this.picture, { width: width * scale, height: height * scale });
+    this.owner.onZoom(scale, width > this.element.clientWidth || height > TALLEST);
+  }
+
+  /** Zoom, keeping the point at `x`, `y` of the viewport where it is. */
+  zoomTo(zoom, x = this.element.clientWidth / 2, y = this.element.clientHeight / 2) {
+    const before = this.scale;
+    this.zoom = zoom === "fit" ? zoom : Math.max(0.1, Math.min(3, zoom));
+    this.resize();
+    const ratio = this.scale / before;
+    this.element.scrollTo((this.element.scrollLeft + x) * ratio - x, (this.element.scrollTop + y) * ratio - y);
+  }
+
+  onWheel(event) {
+    if (!event.ctrlKey) return;
+    event.preventDefault();
+    const { left, top } = this.element.getBoundingClientRect();
+    this.zoomTo(this.scale * Math.exp(-event.deltaY / 300), event.clientX - left, event.clientY - top);
+  }
+
+  onDrag(event) {
+    const { element } = this;
+    if (event.button !== 0 || event.pointerType === "touch" || event.target !== this.picture) return;
+    const [x, y] = [element.scrollLeft + event.clientX, element.scrollTop + event.clientY];
+    const move = ({ clientX, clientY }) => element.scrollTo(x - clientX, y - clientY);
+    element.setPointerCapture(event.pointerId);
+    element.addEventListener("pointermove", move);
+    element.addEventListener("lostpointercapture", () => element.removeEventListener("pointermove", move), { once: true });
+  }
+
+  // ------------------------------------------------------------------- walk
+
+  /** Make a box the one that the tab key reaches. */
+  stand(box) {
+    this.current?.element.setAttribute("tabindex", -1);
+    this.current = box;
+    box?.element.setAttribute("tabindex", 0);
+  }
+
+  go(box) {
+    this.stand(box);
+    box.element.focus({ preventScroll: true });
+    this.reveal(box);
+  }
+
+  /** Scroll no further than it takes, or to the middle. */
+  reveal(box, isMiddle) {
+    const { scale, element } = this;
+    const near = (at, centre, size, room) => {
+      if (isMiddle) return centre * scale - room / 2;
+      const reach = (size / 2) * scale + 40;
+      return Math.max(centre * scale + reach - room, Math.min(at, centre * scale - reach));
+    };
+    element.scrollTo({
+      left: near(element.scrollLeft, box.x, box.w, element.clientWidth),
+      top: near(element.scrollTop, box.y, box.h, element.clientHeight),
+      behavior: isMiddle || matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth",
+    });
+  }
+
+  neighbour(box, key) {
+    const side = { ArrowLeft: "sender", ArrowRight: "receiver" }[key];
+    const sign = { ArrowUp: -1, ArrowDown: 1 }[key];
+    const isBelow = (other) => (other.y - box.y) * sign > 0 && Math.abs(other.x - box.x) < (other.w + box.w) / 2;
+    const candidates = side ? box.lines.map((line) => line[side]) : this.boxes.filter(isBelow);
+    const distance = (other) => Math.abs(other.y - box.y);
+    return candidates.filter((other) => other !== box).sort((a, b) => distance(a) - distance(b))[0];
+  }
+
+  onKey(event) {
+    const box = this.boxAt(event);
+    const isDeed = event.key === "Enter" || event.key === " ";
+    if (!box || event.ctrlKey || event.metaKey || !(isDeed || event.key.startsWith("Arrow"))) return;
+    event.preventDefault();
+    const next = isDeed ? null : this.neighbour(box, event.key);
+    if (isDeed) this.owner.open(box, true);
+    else if (next) {
+      this.go(next);
+      this.owner.follow(next);
+    }
+  }
+
+  onClick(event) {
+    const box = this.boxAt(event);
+    if (!box) return;
+    this.stand(box);
+    box.element.focus({ preventScroll: true });
+    this.owner.open(box);
+  }
+}
+
+// ----------------------------------------------------------------------------------- panel and table
+
+/** What is known of one reactor. */
+class Panel {
+  constructor(owner) {
+    this.owner = owner;
+    this.element = html("section", { class: "pg-panel", hidden: true });
+  }
+
+  get isOpen() {
+    return !this.element.hidden;
+  }
+
+  show(id) {
+    const { graph, details } = this.owner;
+    const { name, where, run, inputs, outputs, used_by: users } = graph.nodes[id];
+    const { causes = [], notes = [], error = "" } = details[id] ?? {};
+    this.id = id;
+    this.mark = html("span");
+    this.heading = html("h3", { tabindex: -1 }, name);
+    this.word = html("p");
+    this.loops = html("div");
+    this.took = html("dd");
+    const close = button("×", "Close (Escape)", () => this.owner.close(), "pg-close");
+    close.setAttribute("aria-label", "Close");
+    this.element.replaceChildren(
+      html("header", {}, this.mark, this.heading, close),
+      this.word,
+      this.loops,
+      ...(error ? [this.code("pg-error", "Error", error)] : []),
+      ...(causes.length ? [html("h4", {}, "Why"), html("ul", {}, ...causes.map((cause) => this.cause(cause)))] : []),
+      html(
+        "dl",
+        {},
+        ...this.fact("took", this.took),
+        ...this.fact("inputs", ...inputs.map(([ingredient, sender]) => html("dd", {}, ingredient, ...this.from(" from ", sender)))),
+        ...this.fact("outputs", ...outputs.map(([ingredient, format, size]) => html("dd", {}, `${ingredient} `, html("small", {}, joined(format, bytes(size)))))),
+        ...this.fact("used by", ...users.map((user) => html("dd", {}, this.link(user)))),
+        ...this.fact("not followed", ...notes.map((note) => html("dd", {}, note))),
+        ...this.fact("defined in", ...(where ? [html("dd", {}, where)] : [])),
+      ),
+      this.statement(run),
+    );
+    this.element.hidden = false;
+    set(this.element, { "aria-label": `Reactor ${name}` });
+    this.element.scrollTop = 0;
+    this.patch();
+  }
+
+  /** What changes while reactors run. */
+  patch() {
+    if (!this.isOpen) return;
+    const state = this.owner.states[this.id] ?? { o: "unknown" };
+    if (this.mark.className !== `pg-${state.o}`) this.mark.replaceChildren(icon(state.o));
+    this.mark.className = `pg-${state.o}`;
+    write(this.word, this.owner.inWords(this.id));
+    const loops = state.p ?? [];
+    const loop = () => html("label", {}, html("span"), html("progress"));
+    if (this.loops.childElementCount !== loops.length) this.loops.replaceChildren(...loops.map(loop));
+    loops.forEach(([description, done, total], index) => {
+      const [text, meter] = this.loops.children[index].children;
+      write(text, `${description ?? ""} ${done}${total ? ` of ${total}` : ""}`.trim());
+      if (total) set(meter, { max: total, value: done });
+      else meter.removeAttribute("value");
+    });
+    write(this.took, took(state) && `${took(state)}, ${age(state.f)}`);
+    set(this.took, { title: state.f ? new Date(state.f * 1000).toLocaleString() : "" });
+    this.took.parentElement.hidden = !state.f;
+  }
+
+  fact(word, ...values) {
+    return values.length ? [html("div", {}, html("dt", {}, word), ...values)] : [];
+  }
+
+  link(id) {
+    return button(this.owner.graph.name(id), "Show this reactor", () => this.owner.visit(id), "pg-link");
+  }
+
+  from(word, id) {
+    return this.owner.graph.nodes[id] ? [html("small", {}, word), this.link(id)] : [];
+  }
+
+  cause({ text, diff, from }) {
+    const tags = { "+": "ins", "-": "del", "@": "i" };
+    const lines = (diff ?? "").trimEnd().split("\n").map((line) => html(tags[line[0]] ?? "span", {}, `${line}\n`));
+    return html("li", {}, text, ...this.from(" see ", from), ...(diff ? [this.code("pg-diff", "What changed", ...lines)] : []));
+  }
+
+  code(style, label, ...content) {
+    return html("pre", { class: style, tabindex: 0, role: "group", "aria-label": label }, ...content);
+  }
+
+  statement(run) {
+    const code = html("code", {}, run);
+    const copy = button("Copy", "Copy what runs this reactor", async () => {
+      getSelection().selectAllChildren(code); // for a page that may not write the clipboard
+      let isDone = true;
+      try {
+        await navigator.clipboard.writeText(run);
+      } catch {
+        isDone = document.execCommand("copy");
+      }
+      write(copy, isDone ? "Copied" : "Ctrl+C");
+      setTimeout(() => write(copy, "Copy"), PAUSE);
+    });
+    return html("div", { class: "pg-run" }, code, copy);
+  }
+}
+
+/** The same as text: made when it is opened, patched while it is open. */
+class Table {
+  constructor(owner) {
+    this.owner = owner;
+    this.body = html("tbody");
+    const head = ["Reactor", "Status", "Time", "Size"].map((word) => html("th", { scope: "col" }, word));
+    const table = html("table", {}, html("thead", {}, html("tr", {}, ...head)), this.body);
+    this.element = html("details", { toggle: () => this.draw() }, html("summary", {}, "As a table"), html("div", {}, table));
+  }
+
+  draw() {
+    const ids = this.element.open ? this.owner.graph.ids : [];
+    this.rows = ids.map((id) => [id, ...[0, 1, 2].map(() => html("td"))]);
+    this.body.replaceChildren(
+      ...this.rows.map(([id, ...cells]) => html("tr", {}, html("th", { scope: "row" }, this.owner.panel.link(id)), ...cells)),
+    );
+    this.patch();
+  }
+
+  patch() {
+    for (const [id, word, time, size] of this.rows) {
+      const { f, s, b } = this.owner.states[id] ?? {};
+      write(word, this.owner.inWords(id));
+      write(time, f ? duration(s ?? 0) : "");
+      write(size, bytes(b));
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- view
+
+/** One view of a model: the frame, and what happens in it. */
+class View {
+  constructor(model, el) {
+    Object.assign(this, { model, link: Link.of(model), states: {}, state: { seq: -1 }, words: [] });
+    this.canvas = new Canvas(this);
+    this.panel = new Panel(this);
+    this.table = new Table(this);
+    this.frame(el);
+    this.listen("on");
+    this.link.views += 1;
+    this.sync();
+    this.lookAtWhatMatters();
+    this.timer = setInterval(() => this.tick(), 1000);
+  }
+
+  listen(how) {
+    this.onChange ??= () => this.sync();
+    for (const trait of ["graph", "state", "details"]) this.model[how](`change:${trait}`, this.onChange);
+  }
+
+  remove() {
+    this.listen("off");
+    clearInterval(this.timer);
+    clearTimeout(this.speaking);
+    this.canvas.watch.disconnect();
+    this.link.views -= 1;
+    this.link.cover(this.graph.data.snapshot);
+    this.root.remove();
+  }
+
+  frame(el) {
+    this.plant = html("strong");
+    this.chips = LOUDEST.map((status) => {
+      const count = html("span");
+      const chip = button(icon(status), `Show what is ${status}`, () => this.toggle(`status:${status}`), `pg-chip pg-${status}`);
+      chip.append(count);
+      return [status, chip, count];
+    });
+    this.unsure = html("span", { class: "pg-badge", title: "Code ran since staleness was judged" }, "not checked");
+    this.runner = button("", "Show what is running", () => this.visit(this.running), "pg-link");
+    this.pacer = html("small");
+    this.stopper = button("", "Interrupt the run; what has finished is kept", () => this.stop(), "pg-stop");
+    this.hint = html("small");
+    this.search = html("input", {
+      type: "search",
+      placeholder: "Filter: name, +report, status:stale",
+      title:
+        "load: all with this in their names\n+x: x and all before it\nx+: x and all after it\n1+x+2: so many steps\n" +
+        "status:stale: of these only the stale\nEnter: go to the first; Escape: clear",
+      "aria-label": "Filter the graph",
+      spellcheck: false,
+      autocomplete: "off",
+      input: () => this.filter(),
+    });
+    this.found = html("small");
+    this.scopes = [
+      ["all", button("All", "Every reactor", () => this.choose("all"))],
+      ["focus", button("Focus", "What is not cached and what is next to it", () => this.choose("focus"))],
+    ];
+    this.scope = group("What is shown", ...this.scopes.map(([, one]) => one));
+    this.refold = button("Fold", "Fold what was unfolded", () => this.model.send({ kind: "fold" }));
+    this.percent = button("", "Show at 100 %", () => this.canvas.zoomTo(1));
+    this.zoom = group(
+      "Zoom",
+      button("−", "Smaller", () => this.canvas.zoomTo(this.canvas.scale / 1.25)),
+      this.percent,
+      button("+", "Larger", () => this.canvas.zoomTo(this.canvas.scale * 1.25)),
+      button("Fit", "Show all of it", () => this.canvas.zoomTo("fit")),
+    );
+    this.empty = html("p");
+    this.voice = html("div", { class: "pg-voice", role: "status" });
+    this.current = html("div", { class: "pg-right" }, this.runner, this.pacer, this.stopper, this.hint);
+    const chips = html("div", { class: "pg-chips" }, ...this.chips.map(([, chip]) => chip));
+    this.root = html(
+      "section",
+      { class: "pyplant-graph", keydown: (event) => this.onKey(event) },
+      html("div", { class: "pg-head" }, this.plant, chips, this.unsure, this.current),
+      html("div", { class: "pg-head" }, this.search, this.found, html("div", { class: "pg-right" }, this.scope, this.refold, this.zoom)),
+      this.empty,
+      html("div", { class: "pg-body" }, this.canvas.element, this.panel.element),
+      this.table.element,
+      this.voice,
+    );
+    el.replaceChildren(this.root);
+  }
+
+  // ------------------------------------------------------------------- data
+
+  /** Show what the model says now. */
+  sync() {
+    const [data, state, details] = ["graph", "state", "details"].map((trait) => this.model.get(trait) ?? {});
+    const isNew = data !== this.graph?.data;
+    const isExplained = details !== this.details;
+    this.details = details;
+    if (isNew) this.redraw(new Graph(data));
+    else if (isExplained && this.panel.isOpen) this.panel.show(this.panel.id);
+    if (state.seq > this.state.seq && state.version === data.version) this.take(state);
+    this.patch();
+  }
+
+  redraw(graph) {
+    const shown = this.panel.isOpen && this.graph.name(this.panel.id);
+    // Another version gives other reactors the same ids.
+    if (graph.data.version !== this.graph?.data.version) this.states = {};
+    this.graph = graph;
+    this.link.cover(graph.data.snapshot);
+    this.drawView();
+    this.table.draw();
+    if (!shown) return;
+    const id = graph.ids.find((one) => graph.name(one) === shown);
+    if (id) this.panel.show(id);
+    else this.close();
+  }
+
+  drawView() {
+    const { views = {}, view, unfolded, plant = "" } = this.graph.data;
+    const name = [this.wish, view, "all"].find((one) => views[one]);
+    write(this.plant, plant);
+    this.scope.hidden = !(views.all && views.focus);
+    for (const [scope, choice] of this.scopes) set(choice, { "aria-pressed": scope === name });
+    this.refold.hidden = !(name === "focus" && unfolded);
+    this.canvas.draw(this.graph, views[name] ?? { size: [1, 1], nodes: [], edges: [] });
+  }
+
+  take(state) {
+    const [states, { run }] = [this.states, this.state];
+    [this.state, this.states] = [state, state.nodes];
+    this.link.hear(state);
+    const changed = this.graph.ids.filter((id) => states[id] && states[id].o !== state.nodes[id]?.o);
+    if (changed.length > 3) this.say(`${changed.length} reactors changed`);
+    else for (const id of changed) this.say(`${this.graph.name(id)}: ${this.inWords(id)}`);
+    if (run != null && state.run == null) this.say(`The run is over. ${state.title}`);
+    if (state.run !== this.stopping) this.stopping = null;
+  }
+
+  /** Bring all that is on the page up to date. */
+  patch() {
+    this.match = chosen(this.graph, this.states, this.search.value);
+    for (const box of this.canvas.boxes) this.paint(box);
+    this.canvas.paintLines();
+    this.panel.patch();
+    this.table.patch();
+    this.patchHead();
+  }
+
+  patchHead() {
+    const { state, states, graph, match } = this;
+    const having = (status) => graph.ids.filter((id) => states[id]?.o === status);
+    for (const [status, chip, count] of this.chips) {
+      const number = having(status).length;
+      write(count, `${number} ${status}`);
+      chip.hidden = !number;
+      set(chip, { "aria-pressed": this.search.value.split(/\s+/).includes(`status:${status}`) });
+    }
+    set(this.root, { "aria-label": `Reactors of ${this.plant.textContent}: ${state.title ?? ""}` });
+    write(this.empty, graph.ids.length ? "" : state.title ?? "");
+    write(this.found, match ? `${match.size} of ${graph.ids.length}` : "");
+    this.unsure.hidden = state.checked !== false;
+    const running = having("running").sort((a, b) => states[a].t - states[b].t);
+    [this.running] = running;
+    write(this.runner, running.length ? graph.name(running[0]) : "");
+    write(this.pacer, running.length ? this.pace(states[running[0]])[0] + (running.length > 1 ? `, ${running.length - 1} more` : "") : "");
+    this.stopper.hidden = state.run == null;
+    this.stopper.disabled = this.stopping != null;
+    write(this.stopper, this.stopping != null ? "stopping …" : "■ Stop");
+    if (state.run == null) write(this.hint, "");
+  }
+
+  tick() {
+    const isRunning = this.state.run != null || this.running;
+    if (isRunning || this.state.version !== this.graph.data.version) this.link.wait();
+    else this.link.rest();
+    if (isRunning) this.patch();
+  }
+
+  // ------------------------------------------------------------------ words
+
+  /** How long it has been running and may still run, the longest text first. */
+  pace({ t, e }) {
+    const past = Math.max(0, this.link.now() - t);
+    const gone = duration(past, true);
+    if (!e) return [gone];
+    const left = e - past < 1 ? `usually ${duration(e, true)}` : `~${duration(e - past, true)} left`;
+    return [`${gone} · ${left}`, left, gone];
+  }
+
+  inWords(id) {
+    const state = this.states[id];
+    if (!state) return "";
+    const { o, w } = state;
+    const pace = o === "running" ? this.pace(state)[0] : "";
+    const orphan = this.graph.nodes[id].orphan ? "its cell was deleted" : "";
+    return [this.perhaps(state) + WORDS[o], w, pace, orphan].filter(Boolean).join(", ");
+  }
+
+  perhaps({ o, sure }) {
+    return sure === false && o !== "cached" ? "perhaps " : "";
+  }
+
+  /** The second line of a box, the longest text first. */
+  metas(state) {
+    const { o, w, s, p = [] } = state;
+    if (o !== "running") return [w, BARE.includes(o) || !took(state) ? o : took(state), s && duration(s)].filter(Boolean);
+    const pace = this.pace(state);
+    if (!p.length) return pace;
+    const [description, done, total] = p[0];
+    const count = total ? `${done}/${total}` : `${done}`;
+    const named = `${description ?? ""} ${count}`.trim();
+    return [joined(named, pace[0]), joined(named, pace.at(-2)), joined(count, pace.at(-2)), named, count];
+  }
+
+  paint(box) {
+    const states = box.members.map((id) => this.states[id]).filter(Boolean);
+    const status = LOUDEST.find((word) => states.some(({ o }) => o === word)) ?? "unknown";
+    const dim = Boolean(this.match) && !box.members.some((id) => this.match.has(id));
+    const chosen = this.panel.isOpen && box.members.includes(this.panel.id);
+    const look = box.isFold ? this.foldLook(box, states) : this.look(box, states[0] ?? { o: "" });
+    Object.assign(box, { isDim: dim, isChosen: chosen, isBusy: status === "running" });
+    box.paint({ status, icon: box.isFold ? "fold" : status, dim, chosen, ...look });
+  }
+
+  look({ id, names: [name] }, state) {
+    const { o, sure, p = [], e, t } = state;
+    const { orphan } = this.graph.nodes[id];
+    const causes = (this.details[id]?.causes ?? []).slice(0, 3).map(({ text }) => text);
+    const word = this.perhaps(state) + o;
+    const [, done, total] = p[0] ?? [];
+    const guess = o === "running" && !p.length && Boolean(e);
+    return {
+      names: [name],
+      metas: this.metas(state),
+      spoken: `${name}, ${word}${orphan ? ", its cell was deleted" : ""}`,
+      tip: [`${name}: ${word}`, ...causes].join("\n"),
+      share: guess ? Math.min(0.97, (this.link.now() - t) / e) : total ? done / total : 0,
+      maybe: sure === false,
+      orphan,
+      guess,
+    };
+  }
+
+  foldLook({ members, label, isLow }, states) {
+    const counts = LOUDEST.map((word) => [states.filter(({ o }) => o === word).length, word]).filter(([count]) => count);
+    const all = counts.map((count) => count.join(" ")).join(", ");
+    const [loudest = ""] = all.split(",");
+    const time = duration(states.reduce((sum, { s }) => sum + (s ?? 0), 0));
+    const spoken = `${label ? `${label}: ` : ""}${all}, folded`;
+    const metas = counts.length > 1 ? [joined(label, `${members.length} reactors`)] : [joined(label, time)];
+    return { names: [all, isLow ? `${loudest} of ${members.length}` : loudest], metas: [...metas, label], spoken, tip: `${spoken}\nClick to unfold` };
+  }
+
+  /** Tell screen readers, not faster than they can read. */
+  say(text) {
+    this.words = [...this.words, text].slice(-4);
+    this.speaking ??= setTimeout(() => {
+      write(this.voice, this.words.join(". "));
+      [this.words, this.speaking] = [[], null];
+    }, PAUSE);
+  }
+
+  // ------------------------------------------------------------------ deeds
+
+  open(box, isByKey) {
+    if (box.isFold) return this.unfold(box);
+    this.panel.show(box.id);
+    if (isByKey) this.panel.heading.focus();
+    this.patch();
+    return this.canvas.reveal(box);
+  }
+
+  /** An open panel follows the walk. */
+  follow(box) {
+    if (!this.panel.isOpen || box.isFold) return;
+    this.panel.show(box.id);
+    this.patch();
+  }
+
+  /** Show a reactor that something other than its box points to. */
+  visit(id) {
+    const box = this.canvas.holders.get(id);
+    this.panel.show(id);
+    this.panel.heading.focus({ preventScroll: true });
+    this.patch();
+    if (!box) return;
+    this.canvas.stand(box);
+    this.canvas.reveal(box);
+  }
+
+  close() {
+    if (!this.panel.isOpen) return;
+    this.panel.element.hidden = true;
+    const box = this.canvas.holders.get(this.panel.id);
+    this.patch();
+    if (box) this.canvas.go(box);
+  }
+
+  unfold(box) {
+    this.model.send({ kind: "unfold", folds: [box.id] });
+    setTimeout(() => {
+      if (!box.element.isConnected) return;
+      write(box.note, "unfolds when the cell is done");
+      this.say(box.note.textContent);
+    }, 300);
+  }
+
+  choose(view) {
+    this.wish = view;
+    this.drawView();
+    this.patch();
+    this.lookAtWhatMatters();
+  }
+
+  /** Where a graph does not fit, begin where something happens. */
+  lookAtWhatMatters() {
+    const loudness = (box) => LOUDEST.findIndex((status) => box.element.classList.contains(`pg-${status}`));
+    const [first] = [...this.canvas.boxes].sort((a, b) => loudness(a) - loudness(b) || a.x - b.x);
+    this.canvas.startAt(first);
+  }
+
+  toggle(term) {
+    const terms = this.search.value.split(/\s+/).filter(Boolean);
+    this.search.value = (terms.includes(term) ? terms.filter((one) => one !== term) : [...terms, term]).join(" ");
+    this.filter();
+  }
+
+  filter() {
+    this.patch();
+    if (this.match) this.say(`${this.found.textContent} found`);
+  }
+
+  async stop() {
+    const { run } = this.state;
+    // A click that comes late must not hit what runs next.
+    if (run == null || this.stopping != null) return;
+    this.stopping = run;
+    this.patchHead();
+    setTimeout(() => {
+      if (this.stopping === run) this.stopping = null;
+    }, 10000);
+    if (await interrupt(this.graph.data.kernel)) return;
+    this.model.send({ kind: "stop", run });
+    write(this.hint, "press ■ in the toolbar");
+    this.say(this.hint.textContent);
+  }
+
+  onZoom(scale, isLarge) {
+    write(this.percent, `${Math.round(scale * 100)} %`);
+    this.zoom.hidden = !isLarge && Math.abs(scale - 1) < 0.01;
+  }
+
+  onKey(event) {
+    const isTyping = event.target === this.search;
+    const isPlain = !event.ctrlKey && !event.metaKey;
+    if (event.key === "Escape") {
+      if ((isTyping || !this.panel.isOpen) && this.search.value) {
+        this.search.value = "";
+        this.filter();
+      } else this.close();
+    } else if (event.key === "/" && !isTyping && isPlain) {
+      event.preventDefault();
+      this.search.focus();
+    } else if (event.key === "Enter" && isTyping) {
+      const first = this.canvas.boxes.find((box) => !box.isDim);
+      if (first) this.canvas.go(first);
+    }
+    // The notebook has keys of its own: d d deletes the cell around us. What saves the notebook may pass.
+    if (isPlain || (isTyping && event.key !== "s")) event.stopPropagation();
+  }
+}
+
+const cleanups = new WeakMap();
+
+function render({ model, el }) {
+  cleanups.get(el)?.();
+  const view = new View(model, el);
+  const cleanup = () => {
+    if (cleanups.get(el) !== cleanup) return;
+    cleanups.delete(el);
+    view.remove();
+  };
+  cleanups.set(el, cleanup);
+  return cleanup;
+}
+
+export default { render };
