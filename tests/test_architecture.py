@@ -112,10 +112,10 @@ ONLY_IN = {
     "threading": {
         *("pyplant.session", "pyplant.store.objects"),
         *("pyplant.store.claims", "pyplant.terminal"),
-        "pyplant.notebook.live",
+        *("pyplant.notebook.live", "pyplant.notebook.board"),
     },
     **dict.fromkeys(("IPython", "ipywidgets", "ipykernel", "matplotlib", "matplotlib_inline"), NOTEBOOK),
-    "anywidget": {"pyplant.notebook.widget"},
+    "anywidget": {"pyplant.notebook.graph_widget"},
     **dict.fromkeys(("dask", "distributed"), set()),
     **dict.fromkeys(("marshal", "shelve", "dill", "dbm", "sqlite3", "random", "secrets"), set()),
     "subprocess": {"pyplant.notebook.positions"},

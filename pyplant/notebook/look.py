@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,7 +10,7 @@ from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.execution.outlook import Outlook
 from pyplant.execution.world import RunWorld
 from pyplant.graph import Edges
-from pyplant.reactor import orphans
+from pyplant.reactor import Definition, orphans
 from pyplant.report import Status
 
 if TYPE_CHECKING:
@@ -55,15 +54,12 @@ class Known(NamedTuple):
 
 
 class Look(NamedTuple):
-    """A plant at one moment; ``reactors`` are in the order of ``status``.
-
-    ``seconds`` is how long it took to look.
-    """
+    """A plant at one moment; ``reactors`` and ``definitions`` are in the order of ``status``."""
 
     status: Status
     edges: Edges
     reactors: tuple[Known, ...]
-    seconds: float = 0.0
+    definitions: tuple[Definition, ...] = ()
 
 
 def look(plant: Plant) -> Look | None:
@@ -71,21 +67,20 @@ def look(plant: Plant) -> Look | None:
 
     Raises
     ------
-    pyplant.errors.PyPlantError
+    pyplant.errors.PlantError
         If nothing can be said of the plant, because it was closed for example.
     """
     session = plant._session
     if not session.lock.acquire(blocking=False):
         return None
     try:
-        began = time.perf_counter()
         world = session.world()
         outlook = Outlook(world)
         outlook.judge(world.definitions)
         entries = tuple(outlook.entry(key, error=session.failed.get(key, "")) for key in world.definitions)
         status, edges = Status(entries, str(plant.directory)), outlook.edges()
         reactors = tuple(_known(world, outlook))
-        return Look(status, edges, reactors, time.perf_counter() - began)
+        return Look(status, edges, reactors, tuple(world.definitions.values()))
     finally:
         session.lock.release()
 
@@ -114,6 +109,8 @@ def _received(trace: Trace | None) -> Iterator[str]:
 
 
 def _sent(trace: Trace | None, expected: frozenset[str]) -> Iterator[tuple[str, str, int]]:
-    sent = {output.name: (output.name, output.format, output.size) for output in trace.outputs} if trace else {}
+    sent = (
+        {output.name: (output.name, output.format, output.size) for output in trace.outputs} if trace else {}
+    )
     yield from sent.values()
     yield from ((name, "", 0) for name in sorted(expected - sent.keys()))

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from pyplant.graph import Edges
-from pyplant.notebook.folds import MOST, Fold, Folding, folded, grouped, unfolded
+from pyplant.notebook.folds import MOST, Fold, folded, grouped, unfolded
 from pyplant.notebook.layout import Point, arrange
-from pyplant.notebook.scene import Arranger, Box, Line, compose, flows, label
+from pyplant.notebook.scene import Arranger, Box, Line, Scene, compose, flows, label
 from pyplant.report import ICONS, Entry, Status, clean, counts, escape, format_seconds, format_size
 from pyplant.theme import GRAPH
 
-__all__ = ["STYLE", "draw"]
+__all__ = ["STYLE", "draw", "paint"]
 
 # A notebook that was reopened without its kernel has a picture, and where the widget was the line
 # "Error displaying widget": an output of JupyterLab with text and no element in it.
@@ -29,15 +29,8 @@ STYLE = GRAPH + _NO_LEFTOVERS
 _PLAIN = 'fill="none" stroke="#888"'
 
 
-def draw(
-    status: Status,
-    edges: Edges,
-    arranger: Arranger = arrange,
-    *,
-    folding: Folding | None = None,
-    identity: str = "",
-) -> str:
-    """The graph as HTML.
+def draw(status: Status, edges: Edges, arranger: Arranger = arrange) -> str:
+    """The graph as HTML. Of a large one, what is cached and far from all else is folded.
 
     Parameters
     ----------
@@ -47,19 +40,30 @@ def draw(
         What flows between them.
     arranger
         Lays the graph out.
-    folding
-        What of it to draw, for those who know better than to fold what is cached and far
-        from everything else in a large graph.
+    """
+    names = [entry.name for entry in status]
+    flowing = flows(names, edges)
+    folding = unfolded(len(names))
+    if len(names) > MOST:
+        folding = folded([entry.outcome for entry in status], list(flowing), grouped(names))
+    return paint(status, compose(names, flowing, folding, arranger))
+
+
+def paint(status: Status, scene: Scene, identity: str = "") -> str:
+    """The graph as HTML, when everything has its place already.
+
+    Parameters
+    ----------
+    status
+        The reactors.
+    scene
+        Where they stand.
     identity
         The DOM id of the whole, so that a page can find it.
     """
     entries = list(status)
-    names = [entry.name for entry in entries]
-    flowing = flows(names, edges)
-    if folding is None and len(entries) > MOST:
-        folding = folded([entry.outcome for entry in entries], list(flowing), grouped(names))
-    scene = compose(names, flowing, folding or unfolded(len(entries)), arranger)
-    lines = [_line(line, _name_of(scene.boxes, entries)) for line in scene.lines]
+    name = _name_of(scene.boxes, entries)
+    lines = [_line(line, name) for line in scene.lines]
     boxes = [_box(box, entries, detailed=scene.detailed) for box in scene.boxes]
     width, height = scene.size
     title = escape(status.title())

@@ -18,7 +18,7 @@ from pyplant.notebook.look import Look
 from pyplant.notebook.scene import Arranger, Scene, compose, flows
 from pyplant.report import clean
 
-__all__ = ["details", "focus", "graph", "ids"]
+__all__ = ["details", "focus", "graph", "ids", "scene"]
 
 _LONGEST_DIFF = 6000  # characters
 _ALL_DIFFS = 200_000  # characters; when a helper of all reactors changed, all have its diff
@@ -30,7 +30,9 @@ def ids(count: int) -> list[str]:
     return [f"n{number}" for number in range(count)]
 
 
-def focus(look: Look, opened: AbstractSet[str] = frozenset(), seen: AbstractSet[str] = frozenset()) -> Folding:
+def focus(
+    look: Look, opened: AbstractSet[str] = frozenset(), seen: AbstractSet[str] = frozenset()
+) -> Folding:
     """What to show of a graph first: all of a small one, else what matters.
 
     Parameters
@@ -54,31 +56,41 @@ def focus(look: Look, opened: AbstractSet[str] = frozenset(), seen: AbstractSet[
     )
 
 
-def graph(look: Look, folding: Folding, arranger: Arranger, variable: str = "plant") -> dict[str, Any]:
-    """What changes only with the structure, and with what is folded.
+def scene(look: Look, folding: Folding, arranger: Arranger) -> Scene:
+    """The graph with places for what a folding leaves of it.
 
     Parameters
     ----------
     look
         The plant.
     folding
-        What to show first.
+        What to show.
     arranger
         Lays graphs out.
+    """
+    names = [known.name for known in look.reactors]
+    return compose(names, flows(names, look.edges), folding, arranger)
+
+
+def graph(look: Look, first: Scene, arranger: Arranger, variable: str = "plant") -> dict[str, Any]:
+    """What changes only with the structure, and with what is folded.
+
+    Parameters
+    ----------
+    look
+        The plant.
+    first
+        What is shown first: all of a small graph, the focus of a large one.
+    arranger
+        Lays the rest of a large graph out.
     variable
         What the notebook calls the plant.
     """
-    names = [known.name for known in look.reactors]
-    flowing = flows(names, look.edges)
-    everything = unfolded(len(names))
-    views = {"all": _view(compose(names, flowing, everything, arranger))}
-    if len(names) > MOST:
-        views["focus"] = _view(compose(names, flowing, folding, arranger))
-    return {
-        "nodes": dict(_nodes(look, variable)),
-        "views": views,
-        "view": "focus" if "focus" in views else "all",
-    }
+    nodes, count = dict(_nodes(look, variable)), len(look.reactors)
+    if count <= MOST:
+        return {"nodes": nodes, "views": {"all": _view(first)}, "view": "all"}
+    everything = scene(look, unfolded(count), arranger)
+    return {"nodes": nodes, "views": {"all": _view(everything), "focus": _view(first)}, "view": "focus"}
 
 
 def details(look: Look) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import pytest
 
 from pyplant.engine.rebuilder import ReasonKind
 from pyplant.explain import Cause
-from pyplant.notebook.folds import Fold, Folding
-from pyplant.notebook.layout import Layout
-from pyplant.notebook.picture import draw
+from pyplant.notebook.folds import Fold, Folding, unfolded
+from pyplant.notebook.layout import Layout, arrange
+from pyplant.notebook.picture import draw, paint
+from pyplant.notebook.scene import compose
 from pyplant.report import ICONS, Entry, Outcome, Status
 
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a\x1b[31m\u202eb", "]]>", "&lt;"]
@@ -71,22 +72,23 @@ def test_as_many_as_can_be_read_are_not_folded():
 
 
 def test_what_to_fold_can_be_said():
-    folding = Folding((0,), (Fold((1, 2), "group"),))
-    html = picture(*(Entry(name, Outcome.NEW) for name in "abc"), folding=folding)
+    scene = compose("abc", {}, Folding((0,), (Fold((1, 2), "group"),)), arrange)
+    html = paint(Status(tuple(Entry(name, Outcome.NEW) for name in "abc")), scene)
     assert "2 new, folded: group" in texts(html)
     assert "b: new" not in texts(html)
 
 
 def test_where_nothing_is_folded_and_there_is_much_to_see_times_are_left_out():
     entries = [Entry(f"r{n}", Outcome.CACHED, seconds=1.0, finished=1.0) for n in range(61)]
-    everything = Folding(tuple(range(61)), ())
-    assert "1.0 s" not in texts(picture(*entries, folding=everything))
+    scene = compose([entry.name for entry in entries], {}, unfolded(61), arrange)
+    assert "1.0 s" not in texts(paint(Status(tuple(entries)), scene))
     assert "1.0 s" in texts(picture(*entries[:60]))
 
 
 def test_it_has_the_identity_it_is_given():
-    assert picture(Entry("a", Outcome.NEW), identity="here").startswith('<div class="pp-graph" id="here">')
-    assert "id=" not in picture(Entry("a", Outcome.NEW))
+    status, scene = Status((Entry("a", Outcome.NEW),)), compose("a", {}, unfolded(1), arrange)
+    assert paint(status, scene, "here").startswith('<div class="pp-graph" id="here">')
+    assert "id=" not in paint(status, scene)
 
 
 def test_without_its_style_sheet_no_shape_is_black():
