@@ -1,0 +1,128 @@
+"""Waits until what child processes and C code have written so far has arrived.
+
+A Jupyter kernel puts a pipe in the place of file descriptors 1 and 2 and reads it in a
+thread, which hands on what it finds to ``sys.stdout.write`` or ``sys.stderr.write``. So such
+output arrives a little later than it was written, maybe when another reactor is at work
+already. A fence is a marker that is written to the descriptor: when the thread brings it,
+everything that was written before has come.
+
+A marker costs some ten microseconds, which is too much for each step of each reactor, and it
+goes to the terminal of the server as well. On Linux one can look instead: while the thread
+sleeps in reading its pipe, nothing is under way. (To ask how much is in the pipe is not
+enough: the thread may have read it and wait for the interpreter.) Elsewhere a marker is
+written whenever the last look is longer ago than a millisecond, as it is after a process.
+
+The marker is made of characters that terminals do not show, 32 of them by chance. Kernels
+that do not watch their descriptors (on Windows, under pytest, in a terminal) have no fence.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from functools import cache
+from typing import Any
+
+from pyplant.errors import logger
+
+__all__ = ["Fence"]
+
+_PATIENCE = 1.0  # seconds
+_SLOW = 0.001  # seconds
+_MARKER = format(int.from_bytes(os.urandom(4), "little"), "032b").translate({48: "\0", 49: "\x7f"})
+
+
+class Fence:
+    """The fence of one output stream of a kernel.
+
+    Parameters
+    ----------
+    descriptor
+        Where child processes and C code write.
+    pipe
+        Where the thread reads what they wrote.
+    watcher
+        The thread.
+    """
+
+    def __init__(self, descriptor: int, pipe: int, watcher: threading.Thread) -> None:
+        self.thread = watcher.ident
+        self.process = os.getpid()
+        self.broken = False
+        self._descriptor = descriptor
+        self._arrived = threading.Event()
+        self._begun = ""
+        self._reads = b" %#x " % pipe  # the first argument of the call that the thread sleeps in
+        try:
+            path = f"/proc/self/task/{watcher.native_id}/syscall"
+            self._look = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            os.pread(self._look, 1, 0)
+        except OSError:
+            self._look = -1
+
+    @staticmethod
+    def of(stream: Any) -> Fence | None:
+        """The fence of a stream, if it watches a descriptor."""
+        watcher = getattr(stream, "watch_fd_thread", None)
+        pipe = getattr(stream, "_fid", None)
+        descriptor = getattr(stream, "_original_stdstream_fd", None)
+        if not isinstance(watcher, threading.Thread) or not watcher.is_alive():
+            return None
+        if not isinstance(pipe, int) or not isinstance(descriptor, int):
+            return None
+        return _fence(descriptor, pipe, watcher)
+
+    def may_be_under_way(self, seconds: float) -> bool:
+        """Whether something may have been written that has not arrived.
+
+        Parameters
+        ----------
+        seconds
+            How long ago the last look was.
+        """
+        if self.broken:
+            return False
+        if self._look < 0:
+            return seconds > _SLOW
+        return os.pread(self._look, 24, 0).find(self._reads, 0, 16) < 0
+
+    def wait(self) -> None:
+        """Wait until all that was written up to now has arrived."""
+        self._arrived.clear()
+        self._begun = ""
+        # A full pipe must not block: then the thread is stuck, and nothing will arrive.
+        _, writable, _ = select.select([], [self._descriptor], [], _PATIENCE)
+        if writable:
+            os.write(self._descriptor, _MARKER.encode("ascii"))
+        if not writable or not self._arrived.wait(_PATIENCE):
+            self.broken = True
+            logger().info("Output of child processes is late; it is no longer waited for.")
+
+    def without_marker(self, text: str) -> tuple[str, bool]:
+        """What the thread brings, without the marker; and whether that was in it."""
+        text = self._begun + text
+        before, marker, after = text.partition(_MARKER)
+        if marker:
+            self._begun = ""
+            return before + after, True
+        # The thread reads pieces of a fixed size, so the marker may come in two.
+        begun = next((n for n in range(len(_MARKER) - 1, 0, -1) if text.endswith(_MARKER[:n])), 0)
+        self._begun = text[len(text) - begun :]
+        return text[: len(text) - begun], False
+
+    def arrived(self) -> None:
+        """Everything before the marker has been passed on."""
+        self._arrived.set()
+
+    def write_in_child(self, text: str) -> None:
+        """Write in a forked process: through the pipe, so that it arrives here like all else of children."""
+        data = text.encode("utf-8", "replace")
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+
+@cache
+def _fence(descriptor: int, pipe: int, watcher: threading.Thread) -> Fence:
+    """One for each stream: a kernel has the same two as long as it lives, and each holds a file open."""
+    return Fence(descriptor, pipe, watcher)

@@ -1,0 +1,423 @@
+"""Takes down what reactors show in a notebook, in order, while it is shown.
+
+Output reaches people through four doors: ``write`` of the two output streams, and ``publish``
+and ``clear_output`` of the shell's display publisher. While a reactor's step runs each of
+them has a tap: what passes goes into the record of that reactor, and on to where it went
+anyway. Taps are set into the objects that are there, since others hold them: logging
+handlers, threads, and the one that brings what child processes write (see
+:mod:`pyplant.notebook.fence`).
+
+The rules:
+
+* A tap lives only as long as the step. IPython itself replaces ``write`` for the time of a
+  cell, so what was found is put back.
+* Nothing here raises into a reactor. Where taking down fails, output passes on.
+* Most reactors of a large run show nothing, and their steps must cost next to nothing: a
+  glance decides whether there is anything to wait for, to show or to compare.
+
+What cannot be told: the output of a thread that outlives its reactor counts as output of
+whichever reactor is at work when it comes. A forked process can add text, but no displays.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import AbstractContextManager, suppress
+from threading import get_ident
+from types import TracebackType
+from typing import Any, ClassVar
+
+from pyplant.errors import PlantWarning, logger, warn
+from pyplant.notebook.fence import Fence
+from pyplant.notebook.figures import Figures
+from pyplant.notebook.randomness import GlobalRandomState
+from pyplant.notebook.record import Output, Record
+from pyplant.report import escape
+
+__all__ = ["Recorder", "Recording"]
+
+_HEADING = (
+    "font:11px/1.4 system-ui,-apple-system,'Segoe UI',sans-serif;color:var(--jp-ui-font-color2,#7a828c)"
+)
+
+_TOGETHER = 0.0002  # seconds in which a reactor hardly starts a process and waits for it
+
+
+class Recorder:
+    """Makes the recordings of one shell.
+
+    Parameters
+    ----------
+    shell
+        An ``InteractiveShell``.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self.active: Recording | None = None
+        self.is_buried = False
+        self.random = GlobalRandomState()
+        self.warned: set[str] = set()
+        self._shell = shell
+        self._doors: tuple[Any, Any, Any] = (None, None, None)
+        self._taps: list[_Tap] = []
+        self._steps: list[Recording] = []
+        self._shown_last: Recording | None = None
+        self._passing: set[int] = set()
+        self._settled = 0.0
+
+    def record(self, reactor: str, *, heading: str = "") -> Recording:
+        """A reactor begins.
+
+        Parameters
+        ----------
+        reactor
+            Its name.
+        heading
+            A line above what it shows, also where it goes on after another reactor; not recorded.
+        """
+        return Recording(self, reactor, heading)
+
+    # ------------------------------------------------------------------ steps
+
+    def enter(self, recording: Recording) -> None:
+        """A step begins. A step within a step is one of another plant."""
+        self._steps.append(recording)
+        self.active = recording
+        if len(self._steps) == 1:
+            self._settled = time.perf_counter()
+            out, err, publisher = self._doors
+            if (
+                sys.stdout is not out
+                or sys.stderr is not err
+                or self._shell.display_pub is not publisher
+                or self.is_buried
+            ):
+                self._set_taps()
+            for tap in self._taps:
+                tap.open()
+
+    def leave(self, recording: Recording) -> None:
+        """A step has ended, or was interrupted before it began."""
+        steps = self._steps
+        if steps and steps[-1] is recording:
+            steps.pop()
+        elif recording in steps:
+            steps.remove(recording)
+        self.active = steps[-1] if steps else None
+        if not steps:
+            for tap in self._taps:
+                tap.close()
+
+    def settle(self) -> None:
+        """Wait for what child processes and C code have written up to now."""
+        now = time.perf_counter()
+        seconds, self._settled = now - self._settled, now
+        for tap in self._taps:
+            fence = tap.fence
+            if fence is not None and fence.may_be_under_way(seconds):
+                fence.wait()
+
+    def keep_order(self) -> None:
+        """Something is about to be shown: what others wrote before comes first."""
+        if time.perf_counter() - self._settled > _TOGETHER:
+            self.settle()
+
+    def _set_taps(self) -> None:
+        out, err, publisher = self._doors = sys.stdout, sys.stderr, self._shell.display_pub
+        self._taps, self.is_buried = [], False
+        for kind, door in ((_Stdout, out), (_Stderr, err), (_Publish, publisher), (_Clear, publisher)):
+            # What takes no tap (no stream at all, say) is not recorded; one stream for both gets one tap.
+            if not (kind is _Stderr and err is out):
+                with suppress(TypeError, AttributeError):
+                    self._taps.append(kind(self, door))
+
+    # ------------------------------------------------------------------ what is shown
+
+    def announce(self, recording: Recording) -> None:
+        """A recording is about to show something: its heading comes first, unless it showed something last."""
+        if recording is self._shown_last:
+            return
+        self._shown_last = recording
+        publish = next((tap for tap in self._taps if isinstance(tap, _Publish)), None)
+        if recording.heading and publish is not None:
+            html = f'<div style="{_HEADING}">{escape(recording.heading)}</div>'
+            with suppress(Exception):  # a line less is better than an error in somebody's print()
+                self.pass_on(publish, {"text/plain": recording.heading, "text/html": html}, {})
+
+    def cleared(self) -> None:
+        """The output of the cell is gone, with all headings."""
+        self._shown_last = None
+
+    def pass_on(self, tap: _Tap, /, *args: Any, **options: Any) -> Any:
+        """Let something pass; what that writes in turn (in a terminal, displays are text) is no output of its own."""
+        thread = get_ident()
+        self._passing.add(thread)
+        try:
+            return tap.original(*args, **options)
+        finally:
+            self._passing.discard(thread)
+
+    def is_passing(self) -> bool:
+        """Whether this thread is in the midst of letting something pass."""
+        return bool(self._passing) and get_ident() in self._passing
+
+
+class Recording:
+    """What one execution of a reactor shows. It is the context of each of its steps itself.
+
+    Attributes
+    ----------
+    heading
+        See :meth:`Recorder.record`.
+    notes
+        What it did that a cached result will not do again, for people.
+    """
+
+    __slots__ = (
+        *("_before", "_broken", "_figures", "_reactor", "_record", "_recorder", "heading"),
+        "notes",
+    )
+
+    def __init__(self, recorder: Recorder, reactor: str, heading: str) -> None:
+        self.heading = heading
+        self.notes: tuple[str, ...] = ()
+        self._recorder = recorder
+        self._reactor = reactor
+        self._record = Record()
+        self._figures = Figures()
+        self._broken = False
+
+    def step(self) -> AbstractContextManager[None]:
+        """Around each step of the reactor: what is shown inside belongs to it."""
+        return self
+
+    def __enter__(self) -> None:
+        try:
+            self._figures.enter()
+            self._recorder.enter(self)
+        except Exception:  # noqa: BLE001 - recording must not stop a run
+            self._fail()
+        self._before = self._recorder.random.read()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        after = self._recorder.random.read()
+        try:
+            self._recorder.settle()
+        except Exception:  # noqa: BLE001
+            self._fail()
+        finally:
+            self._end_step()
+        if after != self._before:
+            changed = GlobalRandomState.changed(self._before, after)
+            self.notes = tuple(
+                sorted({*self.notes, *(f"the global random state of {name}" for name in changed)})
+            )
+
+    def _end_step(self) -> None:
+        try:
+            self._recorder.leave(self)
+            self._figures.leave()
+        except Exception:  # noqa: BLE001
+            self._fail()
+
+    def show(self, value: Any) -> None:
+        """Display the value of a cell's last expression, inside a step."""
+        if value is not None:
+            from IPython.display import display
+
+            display(value)
+
+    def finish(self) -> list[Output]:
+        """The reactor has returned.
+
+        Returns
+        -------
+        outputs
+            What it showed, in order, in the form of the notebook format; JSON-able.
+        """
+        self._show_figures()
+        outputs: list[Output] = []
+        try:
+            outputs = self._record.outputs()
+        except Exception:  # noqa: BLE001
+            self._fail()
+        if self.notes and self._reactor not in self._recorder.warned:
+            self._recorder.warned.add(self._reactor)
+            warn(PlantWarning, _random_state(self._reactor, self.notes))
+        return outputs
+
+    def abandon(self) -> None:
+        """The reactor failed, or was closed where it stood: nothing is kept, but its figures are shown."""
+        self._recorder.leave(self)  # in case a step was interrupted while it began or ended
+        self._show_figures()
+
+    # ------------------------------------------------------------------ from the taps
+
+    def wrote(self, stream: str, text: str) -> None:
+        """Text has passed."""
+        if not self._broken:
+            try:
+                self._record.write(stream, text)
+            except Exception:  # noqa: BLE001
+                self._fail()
+
+    def displayed(self, data: Any, metadata: Any, display_id: str | None, *, update: bool) -> None:
+        """A display has passed, or the update of one."""
+        if not self._broken:
+            try:
+                put = self._record.update if update else self._record.display
+                put(data, metadata or {}, display_id)
+            except Exception:  # noqa: BLE001
+                self._fail()
+
+    def cleared(self, *, wait: bool) -> None:
+        """Output was cleared."""
+        self._record.clear(wait=wait)
+
+    def _show_figures(self) -> None:
+        if not self._figures:
+            return
+        try:
+            with self:
+                self._figures.flush()
+            self._figures.hand_over()
+        except Exception:  # noqa: BLE001
+            self._fail()
+
+    def _fail(self) -> None:
+        self._broken = True  # first: what the log writes may pass a tap
+        logger().warning("What %r shows cannot be taken down.", self._reactor, exc_info=True)
+
+
+def _random_state(reactor: str, notes: tuple[str, ...]) -> str:
+    return (
+        f"Reactor {reactor!r} changed {' and '.join(notes)}. That is not repeated when its result is taken from "
+        f"the plant, so other code then draws other numbers. A generator of its own keeps apart: "
+        f"rng = numpy.random.default_rng(seed)."
+    )
+
+
+class _Tap:
+    """An attribute of an object that is replaced by this for a while.
+
+    Whoever replaces it in turn and does not put it back has buried the tap: it then lets
+    everything pass for ever, and another one is made.
+    """
+
+    __slots__ = ("_attributes", "_found", "fence", "is_open", "original", "recorder", "target")
+    name: ClassVar[str]
+
+    def __init__(self, recorder: Recorder, target: Any) -> None:
+        self.recorder = recorder
+        self.target = target
+        self.original = getattr(target, self.name)
+        self.fence: Fence | None = None
+        self.is_open = False
+        self._attributes = vars(target)
+        self._found: Any = None
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Take the place of the attribute."""
+        raise NotImplementedError
+
+    def open(self) -> None:
+        """Take the place of what is there."""
+        found = self._attributes.get(self.name)
+        if found is not self:
+            self._found = found
+            self.original = getattr(self.target, self.name)
+            self._attributes[self.name] = self
+        self.is_open = True
+
+    def close(self) -> None:
+        """Put back what was there."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        if self._attributes.get(self.name) is not self:
+            self.recorder.is_buried = True
+        elif self._found is None:
+            del self._attributes[self.name]
+        else:
+            self._attributes[self.name] = self._found
+
+
+class _Write(_Tap):
+    __slots__ = ()
+    name = "write"
+    stream: ClassVar[str]
+
+    def __init__(self, recorder: Recorder, target: Any) -> None:
+        super().__init__(recorder, target)
+        self.fence = Fence.of(target)
+
+    def __call__(self, text: Any) -> Any:
+        fence, recording = self.fence, self.recorder.active
+        if not self.is_open or recording is None or self.recorder.is_passing():
+            return self.original(text)
+        if fence is None:
+            return self._pass(text, recording)
+        if os.getpid() != fence.process:
+            return fence.write_in_child(text)
+        if get_ident() != fence.thread:
+            self.recorder.keep_order()
+            return self._pass(text, recording)
+        text, is_marked = fence.without_marker(text)
+        try:
+            return self._pass(text, recording)
+        finally:
+            if is_marked:
+                fence.arrived()
+
+    def _pass(self, text: Any, recording: Recording) -> Any:
+        if text:
+            self.recorder.announce(recording)
+        result = self.original(text)
+        recording.wrote(self.stream, text)
+        return result
+
+
+class _Stdout(_Write):
+    __slots__ = ()
+    stream = "stdout"
+
+
+class _Stderr(_Write):
+    __slots__ = ()
+    stream = "stderr"
+
+
+class _Publish(_Tap):
+    __slots__ = ()
+    name = "publish"
+
+    def __call__(self, data: Any, metadata: Any = None, *args: Any, **options: Any) -> Any:
+        recording = self.recorder.active
+        if not self.is_open or recording is None:
+            return self.original(data, metadata, *args, **options)
+        self.recorder.keep_order()
+        update = bool(options.get("update"))
+        if not update:
+            self.recorder.announce(recording)
+        result = self.recorder.pass_on(self, data, metadata, *args, **options)
+        display_id = (options.get("transient") or {}).get("display_id")
+        recording.displayed(data, metadata, display_id, update=update)
+        return result
+
+
+class _Clear(_Tap):
+    __slots__ = ()
+    name = "clear_output"
+
+    def __call__(self, wait: bool = False) -> Any:  # noqa: FBT001, FBT002 - its signature
+        recording = self.recorder.active
+        if not self.is_open or recording is None:
+            return self.original(wait)
+        result = self.recorder.pass_on(self, wait)
+        recording.cleared(wait=wait)
+        self.recorder.cleared()
+        return result

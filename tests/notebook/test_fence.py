@@ -1,0 +1,136 @@
+"""Waiting for what was written to a descriptor, with a pipe and a thread as a kernel has them."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from pyplant.notebook import fence as module
+from pyplant.notebook.fence import Fence
+
+
+class Stream:
+    """Watches the end of a pipe as ipykernel's output streams do."""
+
+    def __init__(self):
+        self._fid, self._original_stdstream_fd = os.pipe()
+        self.text = ""
+        self.fence = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self.watch_fd_thread = threading.Thread(target=self._watch, daemon=True)
+        self.watch_fd_thread.start()
+
+    def _watch(self):
+        while data := os.read(self._fid, 1000):
+            self.gate.wait()
+            self.write(data.decode())
+
+    def write(self, text):
+        text, arrived = self.fence.without_marker(text)
+        self.text += text
+        if arrived:
+            self.fence.arrived()
+
+    def put(self, text):
+        os.write(self._original_stdstream_fd, text.encode())
+
+
+@pytest.fixture
+def stream():
+    stream = Stream()
+    stream.fence = Fence.of(stream)
+    yield stream
+    stream.gate.set()
+    os.close(stream._original_stdstream_fd)
+    stream.watch_fd_thread.join(10)
+    os.close(stream._fid)
+
+
+def wait_until(condition):
+    for _ in range(1000):
+        if condition():
+            return
+        threading.Event().wait(0.01)
+    pytest.fail("it did not happen")
+
+
+def test_everything_written_before_has_arrived_and_the_marker_is_not_seen(stream):
+    written = ""
+    for n in range(300):
+        text = "x" * (7 * n)  # so that the marker comes in two now and then
+        stream.put(text)
+        stream.fence.wait()
+        written += text
+        assert stream.text == written
+
+
+def test_what_only_looks_like_the_marker_is_kept(stream):
+    text = module._MARKER[:20] + "more" + module._MARKER[:5]
+    stream.put(text)
+    stream.fence.wait()
+    assert stream.text == text
+
+
+def test_output_of_a_child_process_has_arrived(stream):
+    code = "print('a' * 500_000, end='')"
+    subprocess.run([sys.executable, "-c", code], stdout=stream._original_stdstream_fd, check=True)
+    stream.fence.wait()
+    assert len(stream.text) == 500_000
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+class TestLooking:
+    def test_a_thread_that_sleeps_has_brought_everything(self, stream):
+        wait_until(lambda: not stream.fence.may_be_under_way(10.0))
+
+    def test_what_a_thread_has_read_but_not_brought_is_under_way(self, stream):
+        wait_until(lambda: not stream.fence.may_be_under_way(10.0))
+        stream.gate.clear()
+        stream.put("x")
+        for _ in range(100):
+            assert stream.fence.may_be_under_way(0.0)
+        stream.gate.set()
+        wait_until(lambda: not stream.fence.may_be_under_way(0.0))
+        assert stream.text == "x"
+
+
+def test_where_one_cannot_look_time_decides(stream, monkeypatch):
+    monkeypatch.setattr(stream.fence, "_look", -1)
+    assert stream.fence.may_be_under_way(0.002)
+    assert not stream.fence.may_be_under_way(0.0005)
+
+
+def test_a_thread_that_is_stuck_is_not_waited_for_twice(stream, monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+    stream.gate.clear()
+    stream.put("x")
+    stream.fence.wait()
+    assert not stream.fence.may_be_under_way(10.0)
+
+
+def test_a_full_pipe_does_not_block(stream, monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+    stream.gate.clear()
+    stream.put("x" * 65_000)
+    stream.fence.wait()
+    assert stream.fence.broken
+
+
+def test_text_of_a_forked_process_goes_through_the_pipe(stream):
+    stream.fence.write_in_child("ä" * 50_000)
+    stream.fence.wait()
+    assert stream.text.replace("\N{REPLACEMENT CHARACTER}", "").count("ä") > 49_000
+
+
+@pytest.mark.parametrize("missing", ["_fid", "_original_stdstream_fd", "watch_fd_thread"])
+def test_streams_that_watch_nothing_have_no_fence(stream, monkeypatch, missing):
+    monkeypatch.delattr(stream, missing)
+    assert Fence.of(stream) is None
+
+
+def test_a_stream_that_watches_no_longer_has_no_fence(stream, monkeypatch):
+    monkeypatch.setattr(stream, "watch_fd_thread", threading.Thread())
+    assert Fence.of(stream) is None
