@@ -4,12 +4,12 @@ import contextlib
 import io
 import logging
 import os
+import random
 import subprocess
 import sys
 import textwrap
 import threading
 
-import numpy as np
 import pytest
 
 from pyplant.errors import PlantWarning
@@ -413,21 +413,20 @@ def uses_random_state(recorder, action, name="r"):
 
 
 def test_a_changed_random_state_is_warned_about_once_for_each_reactor(recorder):
-    np.random.seed(1)
     for name in ("r", "s"):
-        recording = uses_random_state(recorder, np.random.rand, name)
-        with pytest.warns(PlantWarning, match=f"'{name}' changed the global random state of numpy.random"):
+        recording = uses_random_state(recorder, random.random, name)
+        with pytest.warns(PlantWarning, match=f"'{name}' changed the global random state of random"):
             recording.finish()
-    recording = uses_random_state(recorder, np.random.rand)
+    recording = uses_random_state(recorder, random.random)
     recording.finish()  # a second warning would be an error
-    assert recording.notes == ("the global random state of numpy.random",)
+    assert recording.notes == ("the global random state of random",)
 
 
 def test_random_state_that_changes_outside_of_steps_is_not_the_reactors(recorder):
     recording = recorder.record("r")
     with recording.step():
         pass
-    np.random.seed(1)
+    random.seed(1)
     with recording.step():
         pass
     recording.finish()
@@ -435,7 +434,7 @@ def test_random_state_that_changes_outside_of_steps_is_not_the_reactors(recorder
 
 
 def test_a_reactor_that_fails_is_not_warned_about(recorder):
-    uses_random_state(recorder, np.random.rand).abandon()
+    uses_random_state(recorder, random.random).abandon()
 
 
 # ------------------------------------------------------------------ without a kernel
