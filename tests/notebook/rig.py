@@ -58,6 +58,7 @@ class Ran:
     """One execution of a cell: its outputs in order, as they stand in the notebook now."""
 
     asked: str
+    number: int = 0  # as in In [3]
     outputs: list = field(default_factory=list)
     done: bool = False
     clear: bool = False  # with the next output
@@ -262,6 +263,8 @@ class NotebookKernel(Kernel):
             self._update(content)
         elif kind == "status" and ran is not None and content["execution_state"] == "idle":
             ran.done = True
+        elif ran is not None and kind == "execute_input":
+            ran.number = content["execution_count"]
         elif ran is not None:
             _put_out(ran, kind, content)
 
@@ -369,7 +372,6 @@ class Notebook:
         return self.add(self.cells.pop(first) + "\n\n" + self.cells.pop(second))
 
 
-
 # ---------------------------------------------------------------------- without ids of cells
 
 
@@ -407,7 +409,7 @@ def execute(cells, folder, **options):
 
 def _saved(outputs):
     """What a saved cell put out."""
-    ran = Ran("", done=True)
+    ran = Ran("")
     for output in outputs:
         content = {"transient": {}, **output}
         _put_out(ran, output.output_type, content)
