@@ -175,10 +175,8 @@ class Holdings:
         """Make the file of this process; ``None`` if somebody looks at it this very moment."""
         path = self._directory / f".{unique()}"
         self._files.make_directory(self._directory)
-        if self._locks is None:
-            self._locks = self._files.has_shared_locks(self._directory)
         writer: Writer | None = None
-        if self._locks:
+        if self._has_locks():
             try:
                 writer = self._files.lock(path)
             except OSError as error:
@@ -192,6 +190,12 @@ class Holdings:
             with suppress(OSError):
                 writer.write(self._signature())
         return writer
+
+    def _has_locks(self) -> bool:
+        """Whether the kernel's locks are seen by all who may use this directory."""
+        if self._locks is None:
+            self._locks = self._files.has_shared_locks(self._directory)
+        return self._locks
 
     def _lead(self, path: Path, own: Writer) -> None:
         """Make a name that leads to our file, unless it is taken."""
@@ -216,10 +220,12 @@ class Holdings:
             return self._put_aside(name, b"")  # a link or a pipe, which nobody here makes
         content, file = self._read(name), self._file(name)
         owner = self.owner(file)
-        if not self._locks or (owner is not None and not owner.is_locked):
+        if not self._has_locks() or (owner is not None and not owner.is_locked):
             gone = owner is not None and owner.is_gone
             return (gone or self._stands_still(name, self._still)) and self._put_aside(name, content)
-        if owner is None and not self._is_older(name, _BEING_WRITTEN):
+        # What somebody is making right now is locked, or will be found to be gone and made anew. Not so a
+        # name: where there are no hard links it is written into after it was made.
+        if owner is None and not name.startswith(".") and not self._is_older(name, _BEING_WRITTEN):
             return False
         dead = self._files.lock(self._directory / file)
         if dead is None:

@@ -133,6 +133,14 @@ def test_a_killed_owner_holds_nothing(make, tmp_path, disk):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_what_an_interrupt_left_of_a_file_that_was_being_made_is_removed(tmp_path):
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / ".ab12").touch()  # made, and neither locked nor signed
+    newcomer = Holdings(Files(), tmp_path / "claims")
+    assert newcomer.living() == []
+    assert list((tmp_path / "claims").iterdir()) == []
+
+
 def test_a_forked_child_neither_holds_nor_takes(make, tmp_path, disk):
     how = (
         "read, write = os.pipe()\n"
