@@ -78,6 +78,8 @@ class Console:
         self.cells = Cells(shell, self.tell)
         self._recorder = Recorder(shell)
         self._plants: dict[Path, Plant] = {}
+        self._count = 0
+        self._ahead = 0  # of the number of the cell; versions differ in when they increase the counter
         self._followed: weakref.WeakSet[Plant] = weakref.WeakSet()
         self._bound: dict[str, _Bound] = {}
         self._about_to_bind: frozenset[str] = frozenset()
@@ -91,8 +93,9 @@ class Console:
         self.shell.events.register("pre_run_cell", self._before_cell)
         self.shell.events.register("post_run_cell", self._after_cell)
         frontend.install(self)
-        history = self._history()
-        self.cells.begin(history[-1], max(1, len(history) - 1))
+        history = getattr(self.shell.history_manager, "input_hist_raw", None) or [""]
+        self._ahead = int(self.shell.execution_count >= len(history))
+        self.cells.begin(history[-1], self.shell.execution_count - self._ahead)
 
     def uninstall(self) -> None:
         """Listen no longer."""
@@ -104,14 +107,12 @@ class Console:
         self.cells.end(failed=False)
 
     def _before_cell(self, info: Any) -> None:
-        # Not the shell's counter: versions differ in when they increase it.
-        self.cells.begin(info.raw_cell, len(self._history()))
-
-    def _history(self) -> list[str]:
-        """The texts of all cells so far, after an empty one."""
-        return getattr(self.shell.history_manager, "input_hist_raw", None) or [""]
+        self._count = self.shell.execution_count
+        self.cells.begin(info.raw_cell, self._count - self._ahead)
 
     def _after_cell(self, result: Any) -> None:
+        if self._count and result.info.store_history:
+            self._ahead = self._count - result.execution_count
         self.cells.end(failed=not result.success)
         self._about_to_bind = frozenset()
         error = result.error_in_exec
