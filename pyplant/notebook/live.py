@@ -233,8 +233,9 @@ class Live:
         thread = threading.Thread(target=context.run, args=(self._work,), name="pyplant-graph", daemon=True)
         try:
             thread.start()
+            self._has_thread = True
         except RuntimeError:  # in a browser there are no threads: what is pending goes with the next event
-            logger().debug("The graph is updated without a thread.", exc_info=True)
+            self._has_thread = False
 
     # ------------------------------------------------------------------ what is known
 
@@ -378,7 +379,7 @@ class Live:
 
     def ask(self) -> None:
         """Have a snapshot sent, now if there was none for a while, else soon."""
-        if self.is_asked:
+        if self.is_asked and self._has_thread:
             return
         if time.monotonic() >= self._not_before:
             self.send()
@@ -397,9 +398,11 @@ class Live:
         with self._sending:
             self.is_asked = False  # what happens from here on is not in this snapshot
             began = time.thread_time()
-            self._publish({**more, "state": self.snapshot()})
-            pause = max(_PERIOD, _SHARE * (time.thread_time() - began))
-            self._not_before = time.monotonic() + pause
+            try:
+                self._publish({**more, "state": self.snapshot()})
+            finally:
+                pause = max(_PERIOD, _SHARE * (time.thread_time() - began))
+                self._not_before = time.monotonic() + pause
 
     def close(self) -> None:
         """End the thread. What is asked from now on is not sent."""
