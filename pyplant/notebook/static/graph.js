@@ -2,9 +2,9 @@
 //
 // - Names, values, diffs and errors are data of users and may be hostile. They enter the page as text
 //   nodes and attributes, through `html`, `svg`, `set` and `write`, and in no other way.
-// - `graph` changes rarely, and the picture is then drawn anew. `state` changes often; it is a full,
-//   numbered snapshot that is patched into what is on the page. Older numbers are ignored.
-// - Everything is shown by `View.sync`, whichever trait changed, so the order in which they come is free.
+// - `graph` changes rarely; then the picture is drawn anew. `state` changes often: it is a full, numbered
+//   snapshot that is patched into the page. Older numbers are ignored.
+// - `View.sync` shows everything, whichever trait changed, so they may come in any order.
 // - Colour is never the only sign: each status has an icon, an outline and a word.
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
@@ -35,7 +35,7 @@ const DISC = "M13.2 8a5.2 5.2 0 1 1-10.4 0a5.2 5.2 0 0 1 10.4 0z";
 const dot = (x) => `M${x + 1.35} 8a1.35 1.35 0 1 1-2.7 0a1.35 1.35 0 0 1 2.7 0z`;
 const ICONS = {
   failed: ["", "M4 4l8 8M12 4l-8 8"],
-  running: ["M4.6 2.9v10.2a.5.5 0 0 0 .76.43l8.2-5.1a.5.5 0 0 0 0-.86l-8.2-5.1a.5.5 0 0 0-.76.43z", ""],
+  running: ["M5.2 3.4v9.2L12.6 8z", ""],
   waiting: [dot(3.4) + dot(8) + dot(12.6), ""],
   stale: ["M8 2.8a5.2 5.2 0 0 0 0 10.4z", DISC],
   new: ["", DISC],
@@ -47,22 +47,29 @@ const ICONS = {
   unknown: ["", ""],
 };
 
-// ------------------------------------------------------------------------------------------ elements
+// ------------------------------ elements
 
-const maker = (space) => (tag, attributes, ...children) => {
+/** Makes elements of a namespace, from "tag" or "tag.class", attributes and listeners if any, and children. */
+const maker = (space) => (kind, ...content) => {
+  const [tag, style] = kind.split(".");
   const element = document.createElementNS(space, tag);
-  for (const [key, value] of Object.entries(attributes ?? {})) {
-    if (typeof value === "function") element.addEventListener(key, value);
-    else element.setAttribute(key, value);
+  if (style) element.setAttribute("class", style);
+  if (content[0]?.constructor === Object) {
+    for (const [key, value] of Object.entries(content.shift())) {
+      if (typeof value === "function") element.addEventListener(key, value);
+      else element.setAttribute(key, value);
+    }
   }
-  element.append(...children);
+  element.append(...content);
   return element;
 };
 const html = maker("http://www.w3.org/1999/xhtml");
 const svg = maker("http://www.w3.org/2000/svg");
 
-const button = (label, title, click, style = "") => html("button", { type: "button", title, click, class: style }, label);
-const group = (label, ...children) => html("div", { class: "pg-group", role: "group", "aria-label": label }, ...children);
+const button = (label, title, click, style = "") =>
+  html(`button.${style}`, { type: "button", title, click }, label);
+const small = (text) => html("small", text);
+const group = (label, ...children) => html("div.pg-group", { role: "group", "aria-label": label }, ...children);
 
 /** Set what differs, so that a page at rest stays at rest. */
 function set(element, attributes) {
@@ -77,12 +84,12 @@ function write(element, text) {
 
 function strokes(name) {
   const [solid, line] = ICONS[name];
-  return [svg("path", { class: "pg-solid", d: solid }), svg("path", { class: "pg-line", d: line })];
+  return [svg("path.pg-solid", { d: solid }), svg("path.pg-line", { d: line })];
 }
 
-const icon = (name) => svg("svg", { class: "pg-icon", viewBox: "0 0 16 16", "aria-hidden": true }, ...strokes(name));
+const icon = (name) => svg("svg.pg-icon", { viewBox: "0 0 16 16", "aria-hidden": true }, ...strokes(name));
 
-// --------------------------------------------------------------------------------------------- texts
+// ------------------------------ texts
 
 const joined = (...texts) => texts.filter(Boolean).join(" · ");
 const two = (number) => String(number).padStart(2, "0");
@@ -93,7 +100,8 @@ function duration(seconds, isGrowing) {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${isGrowing ? whole : seconds.toFixed(1)} s`;
   const minutes = Math.floor(whole / 60);
-  return minutes < 60 ? `${minutes} min ${two(whole % 60)} s` : `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
+  if (minutes < 60) return `${minutes} min ${two(whole % 60)} s`;
+  return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
 }
 
 function bytes(size) {
@@ -112,27 +120,19 @@ function age(when) {
 const took = ({ f, s, b }) => (f ? joined(duration(s ?? 0), bytes(b)) : "");
 
 const pen = document.createElement("canvas").getContext("2d");
-const widths = new Map();
-
-function fits(text, room, font) {
-  const key = font + text;
-  if (!widths.has(key)) {
-    pen.font = `${font} ${FONT}`;
-    widths.set(key, pen.measureText(text).width);
-  }
-  return widths.get(key) <= room;
-}
 
 /** The first text that is no wider than there is room, else the last one, cut. */
 function fitted(texts, room, font) {
-  const fitting = texts.find((text) => fits(text, room, font));
-  if (fitting !== undefined) return fitting;
+  pen.font = `${font} ${FONT}`;
+  const fits = (text) => pen.measureText(text).width <= room;
   const letters = Array.from(texts.at(-1));
-  while (letters.length > 1 && !fits(`${letters.join("")}…`, room, font)) letters.pop();
-  return `${letters.join("")}…`;
+  const cut = () => `${letters.join("")}…`;
+  const fitting = texts.find(fits);
+  while (fitting === undefined && letters.length > 1 && !fits(cut())) letters.pop();
+  return fitting ?? cut();
 }
 
-// --------------------------------------------------------------------------------------------- model
+// ------------------------------ model
 
 /** What `graph` says, and who is next to whom. */
 class Graph {
@@ -190,13 +190,9 @@ const links = new WeakMap();
 
 /** What the views of one model share: the clock of the kernel, its silence, and the hidden picture. */
 class Link {
-  static of(model) {
-    if (!links.has(model)) links.set(model, new Link(model));
-    return links.get(model);
-  }
-
   constructor(model) {
     Object.assign(this, { model, views: 0, seq: -1, ahead: 0 });
+    links.set(model, this);
     this.rest();
   }
 
@@ -245,13 +241,13 @@ async function interrupt(kernel) {
     if (cookie) headers["X-XSRFToken"] = cookie;
     if (token) headers.Authorization = `token ${token}`;
     const url = `${baseUrl.replace(/\/*$/, "/")}api/kernels/${encodeURIComponent(kernel)}/interrupt`;
-    return (await fetch(url, { method: "POST", headers, credentials: "same-origin" })).ok;
+    return (await fetch(url, { method: "POST", headers })).ok;
   } catch {
     return false;
   }
 }
 
-// -------------------------------------------------------------------------------------------- canvas
+// ------------------------------ canvas
 
 /** One box of the picture: a reactor, or a fold of them. */
 class Box {
@@ -262,24 +258,24 @@ class Box {
     this.isLow = h < 32; // no room for a second line
     const [left, top] = [x - w / 2, y - h / 2];
     const rect = (style, by, height = h + 2 * by, rx = 7 + by) =>
-      svg("rect", { class: style, x: left - by, y: top - by, width: w + 2 * by, height, rx });
-    const text = (style, dx, dy) => svg("text", { class: style, x: left + dx, y: y + dy });
+      svg(`rect.${style}`, { x: left - by, y: top - by, width: w + 2 * by, height, rx });
+    const text = (style, dx, dy) => svg(`text.${style}`, { x: left + dx, y: y + dy });
     this.title = svg("title");
     this.name = text("pg-name", INDENT, this.isLow ? 4 : -2.5);
     this.meta = text("pg-meta", INDENT, 10.5);
     this.note = text("pg-note", w / 2, h / 2 + 13);
-    this.bar = svg("rect", { class: "pg-bar", x: left + 8, y: y + h / 2 - 5.5, height: 2.5, rx: 1.25 });
+    this.bar = svg("rect.pg-bar", { x: left + 8, y: y + h / 2 - 5.5, height: 2.5, rx: 1.25 });
     this.strokes = strokes("unknown");
-    const behind = isFold ? [6, 3].map((by) => svg("g", { transform: `translate(${by},${-by})` }, rect("pg-face", 0))) : [];
+    const moved = (by) => svg("g", { transform: `translate(${by},${-by})` }, rect("pg-face", 0));
     this.element = svg(
       "g",
       { role: "button", tabindex: -1 },
       this.title,
       rect("pg-halo", 3.5),
-      ...behind,
+      ...(isFold ? [6, 3] : []).map(moved),
       rect("pg-face", 0),
       this.bar,
-      svg("g", { class: "pg-icon", transform: `translate(${left + 8},${y - 8})` }, ...this.strokes),
+      svg("g.pg-icon", { transform: `translate(${left + 8},${y - 8})` }, ...this.strokes),
       this.name,
       this.meta,
       this.note,
@@ -291,12 +287,12 @@ class Box {
     const key = JSON.stringify(look);
     if (key === this.key) return;
     this.key = key;
-    const flags = ["maybe", "orphan", "dim", "chosen", "guess"].filter((flag) => look[flag]).map((flag) => ` pg-is-${flag}`);
+    const flags = ["fold", "maybe", "orphan", "dim", "chosen", "guess"].filter((flag) => look[flag]);
     const room = this.w - INDENT - 7;
     set(this.element, {
-      class: `pg-box pg-${look.status}${flags.join("")}`,
+      class: ["pg-node", `pg-${look.status}`, ...flags.map((flag) => `pg-is-${flag}`)].join(" "),
       "aria-label": look.spoken,
-      "aria-pressed": Boolean(look.chosen),
+      "aria-pressed": look.chosen,
     });
     ICONS[look.icon].forEach((d, index) => set(this.strokes[index], { d }));
     set(this.bar, { width: Math.min(1, look.share ?? 0) * (this.w - 16) });
@@ -308,11 +304,14 @@ class Box {
 
 /** The picture: drawing, zoom, and walking about in it. */
 class Canvas {
-  constructor(owner) {
-    Object.assign(this, { owner, boxes: [], zoom: 0 }); // 0: as large as fits sensibly
-    this.element = html("div", { class: "pg-canvas", keydown: (event) => this.onKey(event) });
+  constructor(view) {
+    Object.assign(this, { view, boxes: [], zoom: 0 }); // 0: as large as fits sensibly
+    this.element = html("div.pg-canvas", {
+      keydown: (event) => this.onKey(event),
+      focusin: (event) => this.stand(this.boxAt(event)),
+      pointerdown: (event) => this.onDrag(event),
+    });
     this.element.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
-    this.element.addEventListener("pointerdown", (event) => this.onDrag(event));
     this.watch = new ResizeObserver(() => {
       this.resize();
       this.startAt(this.start);
@@ -321,7 +320,7 @@ class Canvas {
   }
 
   draw(graph, { size, nodes, folds = [], edges }) {
-    const hadFocus = this.element.contains(document.activeElement);
+    const hadFocus = this.element.matches(":focus-within");
     const before = new Set(this.current?.names);
     this.size = size;
     this.boxes = [
@@ -330,7 +329,7 @@ class Canvas {
     ];
     const byId = new Map(this.boxes.map((box) => [box.id, box]));
     this.holders = new Map(this.boxes.flatMap((box) => box.members.map((id) => [id, box])));
-    this.owners = new WeakMap(this.boxes.map((box) => [box.element, box]));
+    this.views = new WeakMap(this.boxes.map((box) => [box.element, box]));
     this.lines = edges.map(([from, to, names, route]) => this.line(byId.get(from), byId.get(to), names, route));
     this.picture = svg(
       "svg",
@@ -355,7 +354,7 @@ class Canvas {
   }
 
   line(sender, receiver, names, route) {
-    const [[x, y], [before]] = [route.at(-1), route.at(-2)];
+    const [[before], [x, y]] = route.slice(-2);
     const back = x >= before ? 6 : -6;
     let [[ax, ay]] = route;
     let d = `M${ax} ${ay}`;
@@ -364,10 +363,11 @@ class Canvas {
       d += `C${middle} ${ay} ${middle} ${by} ${bx} ${by}`;
       [ax, ay] = [bx, by];
     }
-    const title = `${sender.label ?? sender.names[0]} → ${receiver.label ?? receiver.names[0]}: ${names.join(", ")}`;
-    const way = svg("path", { class: "pg-way", d });
-    const tip = svg("path", { class: "pg-tip", d: `M${x} ${y}l${-back * 1.2} -3.5v7z` });
-    const line = { sender, receiver, element: svg("g", {}, svg("title", {}, title), way, tip) };
+    const [one, other] = [sender, receiver].map((box) => box.label ?? box.names[0]);
+    const title = `${one} → ${other}: ${names.join(", ")}`;
+    const way = svg("path.pg-way", { d });
+    const tip = svg("path.pg-tip", { d: `M${x} ${y}l${-back * 1.2} -3.5v7z` });
+    const line = { sender, receiver, element: svg("g", svg("title", title), way, tip) };
     sender.lines.push(line);
     receiver.lines.push(line);
     return line;
@@ -388,10 +388,8 @@ class Canvas {
   }
 
   boxAt(event) {
-    return this.owners.get(event.target.closest(".pg-box"));
+    return this.views.get(event.target.closest(".pg-node"));
   }
-
-  // ------------------------------------------------------------------- zoom
 
   get scale() {
     const [width, height] = this.size;
@@ -414,7 +412,7 @@ class Canvas {
     const [width, height] = this.size;
     const { scale } = this;
     set(this.picture, { width: width * scale, height: height * scale });
-    this.owner.onZoom(scale, width > this.element.clientWidth || height > TALLEST);
+    this.view.onZoom(scale, width > this.element.clientWidth || height > TALLEST);
   }
 
   /** Zoom, keeping the point at `x`, `y` of the viewport where it is. */
@@ -437,13 +435,12 @@ class Canvas {
     const { element } = this;
     if (event.button !== 0 || event.pointerType === "touch" || event.target !== this.picture) return;
     const [x, y] = [element.scrollLeft + event.clientX, element.scrollTop + event.clientY];
-    const move = ({ clientX, clientY }) => element.scrollTo(x - clientX, y - clientY);
     element.setPointerCapture(event.pointerId);
-    element.addEventListener("pointermove", move);
-    element.addEventListener("lostpointercapture", () => element.removeEventListener("pointermove", move), { once: true });
+    element.onpointermove = ({ clientX, clientY }) => element.scrollTo(x - clientX, y - clientY);
+    element.onlostpointercapture = () => {
+      element.onpointermove = null;
+    };
   }
-
-  // ------------------------------------------------------------------- walk
 
   /** Make a box the one that the tab key reaches. */
   stand(box) {
@@ -453,7 +450,6 @@ class Canvas {
   }
 
   go(box) {
-    this.stand(box);
     box.element.focus({ preventScroll: true });
     this.reveal(box);
   }
@@ -488,29 +484,27 @@ class Canvas {
     if (!box || event.ctrlKey || event.metaKey || !(isDeed || event.key.startsWith("Arrow"))) return;
     event.preventDefault();
     const next = isDeed ? null : this.neighbour(box, event.key);
-    if (isDeed) this.owner.open(box, true);
-    else if (next) {
-      this.go(next);
-      this.owner.follow(next);
-    }
+    if (isDeed) this.view.open(box, true);
+    if (!next) return;
+    this.go(next);
+    this.view.follow(next);
   }
 
   onClick(event) {
     const box = this.boxAt(event);
     if (!box) return;
-    this.stand(box);
-    box.element.focus({ preventScroll: true });
-    this.owner.open(box);
+    this.go(box);
+    this.view.open(box, false);
   }
 }
 
-// ----------------------------------------------------------------------------------- panel and table
+// ------------------------------ panel and table
 
 /** What is known of one reactor. */
 class Panel {
-  constructor(owner) {
-    this.owner = owner;
-    this.element = html("section", { class: "pg-panel", hidden: true });
+  constructor(view) {
+    this.view = view;
+    this.element = html("section.pg-panel", { hidden: true });
   }
 
   get isOpen() {
@@ -518,51 +512,55 @@ class Panel {
   }
 
   show(id) {
-    const { graph, details } = this.owner;
+    const { graph, details } = this.view;
     const { name, where, run, inputs, outputs, used_by: users } = graph.nodes[id];
     const { causes = [], notes = [], error = "" } = details[id] ?? {};
+    const hadFocus = this.element.matches(":focus-within");
+    const dds = (values, content) => values.map((value) => html("dd", ...content(value)));
+    if (id !== this.id) this.element.scrollTop = 0;
     this.id = id;
     this.mark = html("span");
     this.heading = html("h3", { tabindex: -1 }, name);
     this.word = html("p");
     this.loops = html("div");
     this.took = html("dd");
-    const close = button("×", "Close (Escape)", () => this.owner.close(), "pg-close");
+    const close = button("×", "Close (Escape)", () => this.view.close(), "pg-close");
     close.setAttribute("aria-label", "Close");
     this.element.replaceChildren(
-      html("header", {}, this.mark, this.heading, close),
+      html("header", this.mark, this.heading, close),
       this.word,
       this.loops,
       ...(error ? [this.code("pg-error", "Error", error)] : []),
-      ...(causes.length ? [html("h4", {}, "Why"), html("ul", {}, ...causes.map((cause) => this.cause(cause)))] : []),
+      ...(causes.length ? [html("h4", "Why"), html("ul", ...causes.map((cause) => this.cause(cause)))] : []),
       html(
         "dl",
-        {},
-        ...this.fact("took", this.took),
-        ...this.fact("inputs", ...inputs.map(([ingredient, sender]) => html("dd", {}, ingredient, ...this.from(" from ", sender)))),
-        ...this.fact("outputs", ...outputs.map(([ingredient, format, size]) => html("dd", {}, `${ingredient} `, html("small", {}, joined(format, bytes(size)))))),
-        ...this.fact("used by", ...users.map((user) => html("dd", {}, this.link(user)))),
-        ...this.fact("not followed", ...notes.map((note) => html("dd", {}, note))),
-        ...this.fact("defined in", ...(where ? [html("dd", {}, where)] : [])),
+        ...this.fact("took", [this.took]),
+        ...this.fact("inputs", dds(inputs, ([name, sender]) => [name, ...this.from(" from ", sender)])),
+        ...this.fact("outputs", dds(outputs, ([name, form, size]) => [`${name} `, small(joined(form, bytes(size)))])),
+        ...this.fact("used by", dds(users, (user) => [this.link(user)])),
+        ...this.fact("not followed", dds(notes, (note) => [note])),
+        ...this.fact("defined in", dds(where ? [where] : [], (place) => [place])),
       ),
       this.statement(run),
     );
     this.element.hidden = false;
     set(this.element, { "aria-label": `Reactor ${name}` });
-    this.element.scrollTop = 0;
     this.patch();
+    if (hadFocus) this.heading.focus({ preventScroll: true });
   }
 
   /** What changes while reactors run. */
   patch() {
     if (!this.isOpen) return;
-    const state = this.owner.states[this.id] ?? { o: "unknown" };
+    const state = this.view.states[this.id] ?? { o: "unknown" };
     if (this.mark.className !== `pg-${state.o}`) this.mark.replaceChildren(icon(state.o));
     this.mark.className = `pg-${state.o}`;
-    write(this.word, this.owner.inWords(this.id));
+    const pace = state.o === "running" ? this.view.pace(state)[0] : "";
+    write(this.word, joined(this.view.inWords(this.id), pace));
     const loops = state.p ?? [];
-    const loop = () => html("label", {}, html("span"), html("progress"));
-    if (this.loops.childElementCount !== loops.length) this.loops.replaceChildren(...loops.map(loop));
+    if (this.loops.childElementCount !== loops.length) {
+      this.loops.replaceChildren(...loops.map(() => html("label", html("span"), html("progress"))));
+    }
     loops.forEach(([description, done, total], index) => {
       const [text, meter] = this.loops.children[index].children;
       write(text, `${description ?? ""} ${done}${total ? ` of ${total}` : ""}`.trim());
@@ -574,30 +572,31 @@ class Panel {
     this.took.parentElement.hidden = !state.f;
   }
 
-  fact(word, ...values) {
-    return values.length ? [html("div", {}, html("dt", {}, word), ...values)] : [];
+  fact(word, dds) {
+    return dds.length ? [html("div", html("dt", word), ...dds)] : [];
   }
 
   link(id) {
-    return button(this.owner.graph.name(id), "Show this reactor", () => this.owner.visit(id), "pg-link");
+    return button(this.view.graph.name(id), "Show this reactor", () => this.view.visit(id), "pg-link");
   }
 
   from(word, id) {
-    return this.owner.graph.nodes[id] ? [html("small", {}, word), this.link(id)] : [];
+    return this.view.graph.nodes[id] ? [small(word), this.link(id)] : [];
   }
 
   cause({ text, diff, from }) {
     const tags = { "+": "ins", "-": "del", "@": "i" };
-    const lines = (diff ?? "").trimEnd().split("\n").map((line) => html(tags[line[0]] ?? "span", {}, `${line}\n`));
-    return html("li", {}, text, ...this.from(" see ", from), ...(diff ? [this.code("pg-diff", "What changed", ...lines)] : []));
+    const lines = (diff ?? "").trimEnd().split("\n").map((line) => html(tags[line[0]] ?? "span", `${line}\n`));
+    const code = diff ? [this.code("pg-diff", "What changed", ...lines)] : [];
+    return html("li", text, ...this.from(" see ", from), ...code);
   }
 
   code(style, label, ...content) {
-    return html("pre", { class: style, tabindex: 0, role: "group", "aria-label": label }, ...content);
+    return html(`pre.${style}`, { tabindex: 0, role: "group", "aria-label": label }, ...content);
   }
 
   statement(run) {
-    const code = html("code", {}, run);
+    const code = html("code", run);
     const copy = button("Copy", "Copy what runs this reactor", async () => {
       getSelection().selectAllChildren(code); // for a page that may not write the clipboard
       let isDone = true;
@@ -609,45 +608,45 @@ class Panel {
       write(copy, isDone ? "Copied" : "Ctrl+C");
       setTimeout(() => write(copy, "Copy"), PAUSE);
     });
-    return html("div", { class: "pg-run" }, code, copy);
+    return html("div.pg-run", code, copy);
   }
 }
 
 /** The same as text: made when it is opened, patched while it is open. */
 class Table {
-  constructor(owner) {
-    this.owner = owner;
+  constructor(view) {
+    this.view = view;
     this.body = html("tbody");
     const head = ["Reactor", "Status", "Time", "Size"].map((word) => html("th", { scope: "col" }, word));
-    const table = html("table", {}, html("thead", {}, html("tr", {}, ...head)), this.body);
-    this.element = html("details", { toggle: () => this.draw() }, html("summary", {}, "As a table"), html("div", {}, table));
+    const table = html("table", html("thead", html("tr", ...head)), this.body);
+    const summary = html("summary", "As a table");
+    this.element = html("details", { toggle: () => this.draw() }, summary, html("div", table));
   }
 
   draw() {
-    const ids = this.element.open ? this.owner.graph.ids : [];
+    const ids = this.element.open ? this.view.graph.ids : [];
     this.rows = ids.map((id) => [id, ...[0, 1, 2].map(() => html("td"))]);
-    this.body.replaceChildren(
-      ...this.rows.map(([id, ...cells]) => html("tr", {}, html("th", { scope: "row" }, this.owner.panel.link(id)), ...cells)),
-    );
+    const head = (id) => html("th", { scope: "row" }, this.view.panel.link(id));
+    this.body.replaceChildren(...this.rows.map(([id, ...cells]) => html("tr", head(id), ...cells)));
     this.patch();
   }
 
   patch() {
     for (const [id, word, time, size] of this.rows) {
-      const { f, s, b } = this.owner.states[id] ?? {};
-      write(word, this.owner.inWords(id));
+      const { f, s, b } = this.view.states[id] ?? {};
+      write(word, this.view.inWords(id));
       write(time, f ? duration(s ?? 0) : "");
       write(size, bytes(b));
     }
   }
 }
 
-// ---------------------------------------------------------------------------------------------- view
+// ------------------------------ view
 
 /** One view of a model: the frame, and what happens in it. */
 class View {
   constructor(model, el) {
-    Object.assign(this, { model, link: Link.of(model), states: {}, state: { seq: -1 }, words: [] });
+    Object.assign(this, { model, link: links.get(model) ?? new Link(model), states: {}, state: { seq: -1 }, words: [] });
     this.canvas = new Canvas(this);
     this.panel = new Panel(this);
     this.table = new Table(this);
@@ -677,16 +676,15 @@ class View {
   frame(el) {
     this.plant = html("strong");
     this.chips = LOUDEST.map((status) => {
-      const count = html("span");
-      const chip = button(icon(status), `Show what is ${status}`, () => this.toggle(`status:${status}`), `pg-chip pg-${status}`);
-      chip.append(count);
-      return [status, chip, count];
+      const click = () => this.toggle(`status:${status}`);
+      const chip = button(icon(status), `Show what is ${status}`, click, `pg-chip pg-${status}`);
+      chip.append(html("span"));
+      return [status, chip];
     });
-    this.unsure = html("span", { class: "pg-badge", title: "Code ran since staleness was judged" }, "not checked");
+    this.unsure = html("span.pg-badge", { title: "Code ran since staleness was judged" }, "not checked");
     this.runner = button("", "Show what is running", () => this.visit(this.running), "pg-link");
-    this.pacer = html("small");
+    [this.pacer, this.hint, this.found] = [small(""), small(""), small("")];
     this.stopper = button("", "Interrupt the run; what has finished is kept", () => this.stop(), "pg-stop");
-    this.hint = html("small");
     this.search = html("input", {
       type: "search",
       placeholder: "Filter: name, +report, status:stale",
@@ -698,12 +696,11 @@ class View {
       autocomplete: "off",
       input: () => this.filter(),
     });
-    this.found = html("small");
-    this.scopes = [
-      ["all", button("All", "Every reactor", () => this.choose("all"))],
-      ["focus", button("Focus", "What is not cached and what is next to it", () => this.choose("focus"))],
-    ];
-    this.scope = group("What is shown", ...this.scopes.map(([, one]) => one));
+    this.scope = group(
+      "What is shown",
+      button("All", "Every reactor", () => this.choose("all")),
+      button("Focus", "What is not cached and what is next to it", () => this.choose("focus")),
+    );
     this.refold = button("Fold", "Fold what was unfolded", () => this.model.send({ kind: "fold" }));
     this.percent = button("", "Show at 100 %", () => this.canvas.zoomTo(1));
     this.zoom = group(
@@ -714,23 +711,21 @@ class View {
       button("Fit", "Show all of it", () => this.canvas.zoomTo("fit")),
     );
     this.empty = html("p");
-    this.voice = html("div", { class: "pg-voice", role: "status" });
-    this.current = html("div", { class: "pg-right" }, this.runner, this.pacer, this.stopper, this.hint);
-    const chips = html("div", { class: "pg-chips" }, ...this.chips.map(([, chip]) => chip));
+    this.voice = html("div.pg-voice", { role: "status" });
+    const right = (...parts) => html("div.pg-right", ...parts);
+    const chips = html("div.pg-chips", ...this.chips.map(([, chip]) => chip));
     this.root = html(
       "section",
       { class: "pyplant-graph", keydown: (event) => this.onKey(event) },
-      html("div", { class: "pg-head" }, this.plant, chips, this.unsure, this.current),
-      html("div", { class: "pg-head" }, this.search, this.found, html("div", { class: "pg-right" }, this.scope, this.refold, this.zoom)),
+      html("div.pg-head", this.plant, chips, this.unsure, right(this.runner, this.pacer, this.stopper, this.hint)),
+      html("div.pg-head", this.search, this.found, right(this.scope, this.refold, this.zoom)),
       this.empty,
-      html("div", { class: "pg-body" }, this.canvas.element, this.panel.element),
+      html("div.pg-body", this.canvas.element, this.panel.element),
       this.table.element,
       this.voice,
     );
     el.replaceChildren(this.root);
   }
-
-  // ------------------------------------------------------------------- data
 
   /** Show what the model says now. */
   sync() {
@@ -755,7 +750,7 @@ class View {
     if (!shown) return;
     const id = graph.ids.find((one) => graph.name(one) === shown);
     if (id) this.panel.show(id);
-    else this.close();
+    this.panel.element.hidden = !id;
   }
 
   drawView() {
@@ -763,18 +758,18 @@ class View {
     const name = [this.wish, view, "all"].find((one) => views[one]);
     write(this.plant, plant);
     this.scope.hidden = !(views.all && views.focus);
-    for (const [scope, choice] of this.scopes) set(choice, { "aria-pressed": scope === name });
+    ["all", "focus"].forEach((one, index) => set(this.scope.children[index], { "aria-pressed": one === name }));
     this.refold.hidden = !(name === "focus" && unfolded);
     this.canvas.draw(this.graph, views[name] ?? { size: [1, 1], nodes: [], edges: [] });
   }
 
   take(state) {
-    const [states, { run }] = [this.states, this.state];
-    [this.state, this.states] = [state, state.nodes];
+    const [{ run }, states] = [this.state, this.states];
+    Object.assign(this, { state, states: state.nodes });
     this.link.hear(state);
     const changed = this.graph.ids.filter((id) => states[id] && states[id].o !== state.nodes[id]?.o);
     if (changed.length > 3) this.say(`${changed.length} reactors changed`);
-    else for (const id of changed) this.say(`${this.graph.name(id)}: ${this.inWords(id)}`);
+    else changed.forEach((id) => this.say(`${this.graph.name(id)}: ${this.inWords(id)}`));
     if (run != null && state.run == null) this.say(`The run is over. ${state.title}`);
     if (state.run !== this.stopping) this.stopping = null;
   }
@@ -792,9 +787,9 @@ class View {
   patchHead() {
     const { state, states, graph, match } = this;
     const having = (status) => graph.ids.filter((id) => states[id]?.o === status);
-    for (const [status, chip, count] of this.chips) {
+    for (const [status, chip] of this.chips) {
       const number = having(status).length;
-      write(count, `${number} ${status}`);
+      write(chip.lastChild, `${number} ${status}`);
       chip.hidden = !number;
       set(chip, { "aria-pressed": this.search.value.split(/\s+/).includes(`status:${status}`) });
     }
@@ -804,8 +799,9 @@ class View {
     this.unsure.hidden = state.checked !== false;
     const running = having("running").sort((a, b) => states[a].t - states[b].t);
     [this.running] = running;
-    write(this.runner, running.length ? graph.name(running[0]) : "");
-    write(this.pacer, running.length ? this.pace(states[running[0]])[0] + (running.length > 1 ? `, ${running.length - 1} more` : "") : "");
+    const more = running.length > 1 ? ` · ${running.length - 1} more` : "";
+    write(this.runner, this.running ? graph.name(this.running) : "");
+    write(this.pacer, this.running ? this.pace(states[this.running])[0] + more : "");
     this.stopper.hidden = state.run == null;
     this.stopper.disabled = this.stopping != null;
     write(this.stopper, this.stopping != null ? "stopping …" : "■ Stop");
@@ -819,8 +815,6 @@ class View {
     if (isRunning) this.patch();
   }
 
-  // ------------------------------------------------------------------ words
-
   /** How long it has been running and may still run, the longest text first. */
   pace({ t, e }) {
     const past = Math.max(0, this.link.now() - t);
@@ -831,22 +825,17 @@ class View {
   }
 
   inWords(id) {
-    const state = this.states[id];
-    if (!state) return "";
-    const { o, w } = state;
-    const pace = o === "running" ? this.pace(state)[0] : "";
-    const orphan = this.graph.nodes[id].orphan ? "its cell was deleted" : "";
-    return [this.perhaps(state) + WORDS[o], w, pace, orphan].filter(Boolean).join(", ");
-  }
-
-  perhaps({ o, sure }) {
-    return sure === false && o !== "cached" ? "perhaps " : "";
+    const { o, sure, w } = this.states[id] ?? {};
+    const perhaps = sure === false && o !== "cached" ? "perhaps " : "";
+    const orphan = this.graph.nodes[id].orphan && "its cell was deleted";
+    return [perhaps + (WORDS[o] ?? ""), w, orphan].filter(Boolean).join(", ");
   }
 
   /** The second line of a box, the longest text first. */
   metas(state) {
     const { o, w, s, p = [] } = state;
-    if (o !== "running") return [w, BARE.includes(o) || !took(state) ? o : took(state), s && duration(s)].filter(Boolean);
+    if (w) return [w];
+    if (o !== "running") return BARE.includes(o) || !took(state) ? [o] : [took(state), duration(s ?? 0)];
     const pace = this.pace(state);
     if (!p.length) return pace;
     const [description, done, total] = p[0];
@@ -862,36 +851,41 @@ class View {
     const chosen = this.panel.isOpen && box.members.includes(this.panel.id);
     const look = box.isFold ? this.foldLook(box, states) : this.look(box, states[0] ?? { o: "" });
     Object.assign(box, { isDim: dim, isChosen: chosen, isBusy: status === "running" });
-    box.paint({ status, icon: box.isFold ? "fold" : status, dim, chosen, ...look });
+    box.paint({ status, icon: box.isFold ? "fold" : status, fold: box.isFold, dim, chosen, ...look });
   }
 
   look({ id, names: [name] }, state) {
     const { o, sure, p = [], e, t } = state;
-    const { orphan } = this.graph.nodes[id];
     const causes = (this.details[id]?.causes ?? []).slice(0, 3).map(({ text }) => text);
-    const word = this.perhaps(state) + o;
+    const spoken = `${name}, ${this.inWords(id)}`;
     const [, done, total] = p[0] ?? [];
     const guess = o === "running" && !p.length && Boolean(e);
     return {
       names: [name],
       metas: this.metas(state),
-      spoken: `${name}, ${word}${orphan ? ", its cell was deleted" : ""}`,
-      tip: [`${name}: ${word}`, ...causes].join("\n"),
+      spoken,
+      tip: [spoken, ...causes].join("\n"),
       share: guess ? Math.min(0.97, (this.link.now() - t) / e) : total ? done / total : 0,
       maybe: sure === false,
-      orphan,
+      orphan: this.graph.nodes[id].orphan,
       guess,
     };
   }
 
   foldLook({ members, label, isLow }, states) {
-    const counts = LOUDEST.map((word) => [states.filter(({ o }) => o === word).length, word]).filter(([count]) => count);
-    const all = counts.map((count) => count.join(" ")).join(", ");
+    const count = (word) => states.filter(({ o }) => o === word).length;
+    const counts = LOUDEST.map((word) => [count(word), word]).filter(([number]) => number);
+    const all = counts.map((pair) => pair.join(" ")).join(", ");
     const [loudest = ""] = all.split(",");
     const time = duration(states.reduce((sum, { s }) => sum + (s ?? 0), 0));
-    const spoken = `${label ? `${label}: ` : ""}${all}, folded`;
-    const metas = counts.length > 1 ? [joined(label, `${members.length} reactors`)] : [joined(label, time)];
-    return { names: [all, isLow ? `${loudest} of ${members.length}` : loudest], metas: [...metas, label], spoken, tip: `${spoken}\nClick to unfold` };
+    const spoken = `${label ? `${label}, ` : ""}${all}, folded`;
+    const number = members.length;
+    return {
+      names: [all, isLow ? `${loudest} of ${number}` : loudest],
+      metas: [joined(label, counts.length > 1 ? `${number} reactors` : time), label],
+      spoken,
+      tip: `${spoken}\nClick to unfold`,
+    };
   }
 
   /** Tell screen readers, not faster than they can read. */
@@ -903,29 +897,21 @@ class View {
     }, PAUSE);
   }
 
-  // ------------------------------------------------------------------ deeds
-
-  open(box, isByKey) {
-    if (box.isFold) return this.unfold(box);
-    this.panel.show(box.id);
-    if (isByKey) this.panel.heading.focus();
-    this.patch();
-    return this.canvas.reveal(box);
+  open(box, takesFocus) {
+    if (box.isFold) this.unfold(box);
+    else this.visit(box.id, takesFocus);
   }
 
   /** An open panel follows the walk. */
   follow(box) {
-    if (!this.panel.isOpen || box.isFold) return;
-    this.panel.show(box.id);
-    this.patch();
+    if (this.panel.isOpen && !box.isFold) this.visit(box.id, false);
   }
 
-  /** Show a reactor that something other than its box points to. */
-  visit(id) {
-    const box = this.canvas.holders.get(id);
+  visit(id, takesFocus = true) {
     this.panel.show(id);
-    this.panel.heading.focus({ preventScroll: true });
+    if (takesFocus) this.panel.heading.focus({ preventScroll: true });
     this.patch();
+    const box = this.canvas.holders.get(id);
     if (!box) return;
     this.canvas.stand(box);
     this.canvas.reveal(box);

@@ -1,0 +1,924 @@
+"""The live graph in a page without Jupyter: what it shows, and what people can do with it."""
+
+import json
+import re
+
+import pytest
+
+from pyplant.report import ICONS, Outcome
+from tests.browser.harness import scenarios
+from tests.browser.harness.page import Server, Shown
+from tests.browser.lab import axe
+from tests.conftest import ROOT
+
+sync_api = pytest.importorskip("playwright.sync_api")
+expect = sync_api.expect
+
+STATIC = ROOT / "pyplant" / "notebook" / "static"
+INTERRUPT = "**/api/kernels/*/interrupt"
+HOSTILE = [
+    "<script>alarm(1)</script>",
+    "<img src=x onerror=alarm(2)>",
+    '"><svg onload=alarm(3)>',
+    "'-alarm(4)-'",
+    "javascript:alarm(5)",
+    "</title><script>alarm(6)</script>",
+    "</style><iframe srcdoc='<script>parent.alarm(7)</script>'>",
+    "{{constructor.constructor('alarm(8)')()}}",
+    "${alarm(9)}",
+    "]]><a xlink:href=javascript:alarm(10)>",
+    "&lt;b&gt; & &#x22;",
+    "__proto__",
+    "constructor",
+    "a b+c:d #e .f [g] *",
+    "#" * 300,
+]
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def shown(page, server):
+    """The page, whose clock stands still unless a test moves it; nothing alarming must happen in it."""
+    errors = []
+    page.on("pageerror", lambda error: errors.append(error))
+    shown = Shown(page, server.url)
+    yield shown
+    assert not errors
+    assert not shown.alarms
+
+
+@pytest.fixture
+def digits(shown):
+    return shown.start(scenarios.digits())
+
+
+@pytest.fixture
+def ticking(page, shown):
+    """The small pipeline in a page whose clock tests move on; it begins with the time of the scenario."""
+    traits = scenarios.digits()
+    page.clock.install(time=traits["state"]["now"])
+    return shown.start(traits)
+
+
+# ------------------------------------------------------------------------ looks
+
+
+def test_each_status_has_an_icon_of_its_own(shown):
+    shown.start(scenarios.all_states())
+    icons = {
+        status: tuple(path.get_attribute("d") for path in shown.node(status).locator(".pg-icon path").all())
+        for status in (outcome.value for outcome in ICONS)
+    }
+    assert len(set(icons.values())) == len(Outcome)
+
+
+def test_each_status_has_an_outline_of_its_own(shown):
+    shown.start(scenarios.all_states())
+    outlines = {
+        outcome: tuple(shown.style(f".pg-{outcome.value} .pg-face", "strokeDasharray", "strokeWidth"))
+        for outcome in Outcome
+    }
+    solid = {Outcome.CACHED, Outcome.RAN}  # both are fine: the second is tinted, and has a disc as its icon
+    assert len(set(outlines.values())) == len(Outcome) - len(solid) + 1
+
+
+def test_a_node_says_name_time_and_size(digits):
+    expect(digits.node("load_digits")).to_contain_text("load_digits2.4 s · 4.4 MB")
+
+
+def test_a_name_that_is_too_long_is_cut_and_stands_in_the_title(shown):
+    name = "features_" + "x" * 80
+    shown.start(scenarios.traits({name: []}))
+    label = shown.root.locator(".pg-name")
+    expect(label).to_have_text(re.compile(r"^features_x+…$"))
+    box, face = label.bounding_box(), shown.root.locator(".pg-face").bounding_box()
+    assert box["x"] + box["width"] < face["x"] + face["width"]
+    assert name in shown.root.locator(".pg-node title").text_content()
+
+
+def test_edges_name_what_flows(digits):
+    titles = digits.root.locator("svg g > title").all_text_contents()
+    assert "load_digits → clean_images: load_digits_out" in titles
+
+
+def test_a_page_without_a_theme_follows_the_system(shown, page):
+    faces = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        shown.start(scenarios.digits(), theme="")
+        faces += shown.style(".pg-canvas", "backgroundColor")
+    assert faces == ["rgb(255, 255, 255)", "rgb(27, 29, 32)"]
+
+
+def test_the_theme_of_the_notebook_wins_over_the_system(shown, page):
+    page.emulate_media(color_scheme="dark")
+    shown.start(scenarios.digits(), theme="light")
+    light = shown.style(".pg-stale .pg-face", "stroke")
+    page.emulate_media(color_scheme="light")
+    shown.start(scenarios.digits(), theme="dark")
+    assert shown.style(".pg-canvas", "backgroundColor") == ["rgb(17, 17, 17)"]
+    assert shown.style(".pg-stale .pg-face", "stroke") != light
+
+
+def test_what_runs_pulses_unless_motion_is_unwelcome(digits, page):
+    assert digits.style(".pg-running .pg-halo", "animationName") == ["pg-pulse"]
+    page.emulate_media(reduced_motion="reduce")
+    assert digits.style(".pg-running .pg-halo", "animationName") == ["none"]
+
+
+def test_a_narrow_page_is_not_wider_than_it_is(shown, page):
+    page.set_viewport_size({"width": 360, "height": 800})
+    shown.start(scenarios.digits())
+    shown.open("train_forest")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
+    graph, panel = (shown.root.locator(part).bounding_box() for part in (".pg-canvas", ".pg-panel"))
+    assert panel["y"] >= graph["y"] + graph["height"]
+
+
+def test_a_wide_page_has_the_panel_beside_the_graph(digits):
+    panel = digits.open("train_forest").bounding_box()
+    graph = digits.root.locator(".pg-canvas").bounding_box()
+    assert panel["x"] >= graph["x"] + graph["width"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("scenario", [scenarios.all_states, scenarios.digits, lambda: scenarios.large(150)])
+def test_axe_finds_nothing(shown, page, scenario, theme):
+    page.emulate_media(reduced_motion="reduce")
+    page.context.set_default_timeout(10_000)
+    traits = scenario()
+    traits["state"] |= {"checked": False, "run": 3}
+    shown.start(traits, theme=theme)
+    shown.root.get_by_text("As a table").click()
+    shown.root.locator(".pg-node:not(.pg-is-fold)").first.click()
+    # The page forbids scripts that others add, so axe comes in through the back door.
+    page.add_script_tag = lambda path: page.evaluate(path.read_text(encoding="utf-8") + ";undefined")
+    assert axe(page, "main") == {}
+
+
+def test_an_empty_plant_says_so(shown):
+    traits = scenarios.traits({})
+    traits["state"]["title"] = "No reactors are defined."
+    shown.start(traits)
+    expect(shown.root.get_by_text("No reactors are defined.")).to_be_visible()
+
+
+# ----------------------------------------------------------------------- states
+
+
+def test_states_are_patched_into_the_picture_that_is_there(digits, page):
+    page.evaluate("() => { window.kept = document.querySelector('.pg-canvas > svg') }")
+    digits.tell({"train_forest": {"o": "ran", "s": 40.0, "p": []}, "train_linear": {"o": "running"}})
+    expect(digits.node("train_forest")).to_have_class(re.compile("pg-ran"))
+    expect(digits.node("train_linear")).to_have_class(re.compile("pg-running"))
+    assert page.evaluate("() => window.kept === document.querySelector('.pg-canvas > svg')")
+
+
+def test_only_what_changed_is_touched(shown, page):
+    shown.start(scenarios.large(500))
+    page.evaluate(
+        """() => {
+            window.touched = new Set();
+            new MutationObserver(records => records.forEach(({target}) => {
+                const element = target.nodeType === 1 ? target : target.parentElement;
+                window.touched.add(element.closest('.pg-node') ?? element);
+            })).observe(document.querySelector('.pg-canvas'),
+                        {subtree: true, childList: true, attributes: true, characterData: true});
+        }"""
+    )
+    name = shown.root.locator(".pg-node.pg-cached:not(.pg-is-fold) .pg-name").first.text_content()
+    shown.tell({name: {"o": "failed"}})
+    expect(shown.node(name)).to_have_class(re.compile("pg-failed"))
+    assert page.evaluate("() => window.touched.size") == 1
+
+
+def test_an_older_snapshot_is_ignored(digits):
+    digits.tell({"report": {"o": "running"}}, seq=9)
+    digits.tell({"report": {"o": "stale"}}, seq=8)
+    digits.tell({}, seq=7)
+    expect(digits.node("report")).to_have_class(re.compile("pg-running"))
+
+
+def test_a_snapshot_of_another_graph_waits_for_that_graph(digits, page):
+    other = scenarios.traits({"first": [], "second": ["first"]}, version=2)
+    digits.set("state", other["state"] | {"seq": 5})
+    expect(digits.node("load_digits")).to_have_class(re.compile("pg-cached"))
+    digits.set("graph", other["graph"])
+    expect(digits.node("second")).to_have_class(re.compile("pg-cached"))
+    expect(digits.root.locator(".pg-node")).to_have_count(2)
+
+
+def test_a_graph_waits_for_its_snapshot(digits):
+    other = scenarios.traits({"first": [], "second": ["first"]}, version=2)
+    digits.set("graph", other["graph"])
+    expect(digits.root.locator(".pg-node.pg-unknown")).to_have_count(2)
+    digits.set("state", other["state"] | {"seq": 5})
+    expect(digits.node("second")).to_have_class(re.compile("pg-cached"))
+
+
+def test_time_goes_on_without_news(ticking, page):
+    ticking.tell({"train_forest": {"p": [], "t": page.evaluate("() => Date.now() / 1000")}})
+    page.clock.run_for(4_000)
+    expect(ticking.node("train_forest")).to_contain_text(re.compile(r"4 s · ~37 s left|~37 s left"))
+    expect(ticking.root.locator(".pg-right").first).to_contain_text("4 s · ~37 s left")
+
+
+def test_what_takes_longer_than_usual_is_said_to(ticking, page):
+    ticking.tell({"train_forest": {"p": [], "e": 3.0, "t": page.evaluate("() => Date.now() / 1000")}})
+    page.clock.run_for(5_000)
+    expect(ticking.root.locator(".pg-right").first).to_contain_text("5 s · usually 3 s")
+
+
+def test_elapsed_time_is_that_of_the_kernel(ticking):
+    ticking.tell({"train_forest": {"p": [], "e": None, "t": 5_000_000_000.0}}, now=5_000_000_065.0)
+    expect(ticking.node("train_forest")).to_contain_text("1 min 05 s")
+
+
+def test_progress_is_a_bar_and_a_count(digits):
+    expect(digits.node("train_forest")).to_contain_text("120/400")
+    bar = digits.node("train_forest").locator(".pg-bar")
+    before = float(bar.get_attribute("width"))
+    digits.tell({"train_forest": {"p": [["trees", 240, 400]]}})
+    expect(digits.node("train_forest")).to_contain_text("240/400")
+    assert float(bar.get_attribute("width")) == pytest.approx(2 * before)
+
+
+def test_progress_without_a_total_is_a_count(digits):
+    digits.tell({"train_forest": {"p": [["rows", 1234, None]]}})
+    expect(digits.node("train_forest")).to_contain_text("1234")
+    assert float(digits.node("train_forest").locator(".pg-bar").get_attribute("width")) == 0
+
+
+def test_silence_while_something_runs_is_answered_by_asking_less_and_less(ticking, page):
+    asked = []
+    for _ in range(6):
+        page.clock.run_for(6_000)
+        asked.append(len(ticking.sent))
+    assert asked == [1, 1, 2, 2, 2, 3]
+    assert ticking.sent == [{"kind": "resync"}] * 3
+
+
+def test_news_make_it_patient_again(ticking, page):
+    page.clock.run_for(6_000)
+    ticking.tell({})
+    page.clock.run_for(4_000)
+    assert len(ticking.sent) == 1
+    page.clock.run_for(2_000)
+    assert len(ticking.sent) == 2
+
+
+def test_silence_while_nothing_runs_is_fine(ticking, page):
+    ticking.tell({"train_forest": {"o": "ran"}}, run=None)
+    page.clock.run_for(60_000)
+    assert ticking.sent == []
+
+
+def test_a_graph_whose_snapshot_was_lost_asks_for_one(ticking, page):
+    ticking.tell({"train_forest": {"o": "ran"}}, run=None)
+    ticking.set("graph", scenarios.traits({"first": []}, version=2)["graph"])
+    page.clock.run_for(6_000)
+    assert ticking.sent == [{"kind": "resync"}]
+
+
+def test_staleness_that_was_not_judged_is_marked(digits):
+    badge = digits.root.get_by_text("not checked")
+    expect(badge).to_be_hidden()
+    digits.tell({}, checked=False)
+    expect(badge).to_be_visible()
+
+
+def test_changes_are_told_to_screen_readers_in_words_and_not_too_often(ticking, page):
+    ticking.tell({"train_forest": {"o": "ran"}})
+    ticking.tell({"train_linear": {"o": "running"}})
+    assert ticking.live.text_content() == ""
+    page.clock.run_for(2_100)
+    expect(ticking.live).to_have_text("train_forest: ran. train_linear: running")
+
+
+def test_many_changes_are_told_as_one(ticking, page):
+    ticking.tell(dict.fromkeys(scenarios.DIGITS, {"o": "failed"}))
+    page.clock.run_for(2_100)
+    expect(ticking.live).to_have_text("8 reactors changed")
+
+
+def test_the_end_of_a_run_is_told(ticking, page):
+    ticking.tell({}, run=None, title="8 reactors: 8 cached")
+    page.clock.run_for(2_100)
+    expect(ticking.live).to_have_text("The run is over. 8 reactors: 8 cached")
+
+
+# ----------------------------------------------------------------------- header
+
+
+def test_the_header_counts_by_status(digits):
+    chips = [chip.inner_text().strip() for chip in digits.root.locator(".pg-chip:visible").all()]
+    assert chips == ["1 running", "1 waiting", "1 stale", "1 new", "2 ran", "2 cached"]
+
+
+def test_a_count_filters_by_its_status(digits):
+    chip = digits.root.get_by_role("button", name="2 ran")
+    chip.click()
+    assert digits.bright == {"split", "scale_features"}
+    expect(chip).to_have_attribute("aria-pressed", "true")
+    digits.root.get_by_role("button", name="1 stale").click()
+    assert digits.bright == {"split", "scale_features", "evaluate"}
+    chip.click()
+    assert digits.bright == {"evaluate"}
+
+
+def test_the_header_leads_to_what_runs(shown, page):
+    traits = scenarios.large(150)
+    last = list(traits["graph"]["nodes"])[-1]
+    name = traits["graph"]["nodes"][last]["name"]
+    traits["state"]["nodes"][last] |= {"o": "running"}
+    traits["graph"]["view"] = "all"
+    shown.start(traits)
+    shown.root.get_by_role("button", name=name, exact=True).first.click()
+    expect(shown.panel.get_by_role("heading", name=name)).to_be_focused()
+    expect(shown.node(name)).to_be_in_viewport()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("train", {"train_forest", "train_linear"}),
+        ("SPLIT", {"split"}),
+        ("split report", {"split", "report"}),
+        ("+split", {"load_digits", "clean_images", "split"}),
+        ("evaluate+", {"evaluate", "report"}),
+        ("1+split", {"clean_images", "split"}),
+        ("load_digits+1", {"load_digits", "clean_images"}),
+        ("1+evaluate+1", {"train_forest", "train_linear", "split", "evaluate", "report"}),
+        (
+            "+scale_features+1",
+            {"load_digits", "clean_images", "split", "scale_features", "train_forest", "train_linear"},
+        ),
+        ("status:stale", {"evaluate"}),
+        ("status:stale status:new", {"evaluate", "report"}),
+        ("+split status:cached", {"load_digits", "clean_images"}),
+        ("nothing", set()),
+        ("+", set()),
+        ("", set(scenarios.DIGITS)),
+        ("   ", set(scenarios.DIGITS)),
+    ],
+)
+def test_the_filter(digits, text, found):
+    digits.filter.fill(text)
+    assert digits.bright == found
+
+
+def test_the_filter_says_how_many_it_finds(ticking, page):
+    ticking.filter.fill("train")
+    expect(ticking.root.get_by_text("2 of 8", exact=True)).to_be_visible()
+    page.clock.run_for(2_100)
+    expect(ticking.live).to_have_text("2 of 8 found")
+
+
+def test_the_filter_moves_nothing(digits):
+    before = digits.node("split").bounding_box()
+    digits.filter.fill("train")
+    assert digits.node("split").bounding_box() == before
+
+
+def test_the_filter_explains_itself(digits):
+    assert "status:stale" in digits.filter.get_attribute("placeholder")
+    assert "+x: x and all before it" in digits.filter.get_attribute("title")
+
+
+def test_a_slash_leads_to_the_filter_enter_to_what_it_finds_and_escape_clears_it(digits):
+    digits.node("load_digits").focus()
+    digits.press("/")
+    expect(digits.filter).to_be_focused()
+    digits.page.keyboard.type("train")
+    digits.press("Enter")
+    assert digits.focused.startswith("train_forest,")
+    digits.press("Escape")
+    expect(digits.filter).to_have_value("")
+    assert digits.bright == set(scenarios.DIGITS)
+
+
+# ------------------------------------------------------------------------- stop
+
+
+@pytest.fixture
+def jupyter(digits, page):
+    """The page as a Jupyter server makes it; what is posted to the server."""
+    posted = []
+
+    def answer(route):
+        posted.append(route.request)
+        route.fulfill(status=204)
+
+    page.route(INTERRUPT, answer)
+    page.evaluate(
+        """() => {
+            document.cookie = "_xsrf=2|abc; path=/";
+            const config = document.createElement("script");
+            Object.assign(config, {id: "jupyter-config-data", type: "application/json"});
+            config.textContent = JSON.stringify({baseUrl: "/user/me/", token: "secret"});
+            document.body.append(config);
+        }"""
+    )
+    return posted
+
+
+def test_stop_interrupts_the_kernel_through_the_server(digits, jupyter):
+    digits.root.get_by_role("button", name="Stop").click()
+    expect(digits.root.get_by_role("button", name="stopping")).to_be_disabled()
+    [request] = jupyter
+    assert request.method == "POST"
+    assert request.url.endswith("/user/me/api/kernels/1234-abcd/interrupt")
+    assert request.headers["x-xsrftoken"] == "2|abc"
+    assert request.headers["authorization"] == "token secret"
+    assert digits.sent == []
+
+
+def test_stop_is_there_while_a_run_is_under_way(digits, jupyter):
+    stop = digits.root.locator(".pg-stop")
+    stop.click()
+    digits.tell({"train_forest": {"o": "stale"}}, run=None)
+    expect(stop).to_be_hidden()
+    digits.tell({"train_forest": {"o": "running"}}, run=8)
+    expect(stop).to_be_enabled()
+
+
+def test_a_late_click_stops_nothing(digits, jupyter, page):
+    digits.tell({}, run=None)
+    page.evaluate("() => document.querySelector('.pg-stop').click()")
+    page.evaluate("() => new Promise(done => setTimeout(done, 50))")
+    assert jupyter == []
+    assert digits.sent == []
+
+
+def test_stop_without_a_server_tells_the_kernel_and_the_user(digits):
+    digits.root.locator(".pg-stop").click()
+    expect(digits.root.get_by_text("press ■ in the toolbar")).to_be_visible()
+    assert digits.sent == [{"kind": "stop", "run": 7}]
+
+
+def test_stop_that_the_server_refuses_tells_the_kernel_and_the_user(digits, jupyter, page):
+    page.unroute(INTERRUPT)
+    page.route(INTERRUPT, lambda route: route.fulfill(status=403))
+    digits.root.locator(".pg-stop").click()
+    expect(digits.root.get_by_text("press ■ in the toolbar")).to_be_visible()
+    assert digits.sent == [{"kind": "stop", "run": 7}]
+
+
+def test_stop_can_be_tried_again_when_it_does_not_help(ticking, page):
+    ticking.root.locator(".pg-stop").click()
+    expect(ticking.root.locator(".pg-stop")).to_be_disabled()
+    page.clock.run_for(12_000)
+    expect(ticking.root.locator(".pg-stop")).to_be_enabled()
+
+
+# ------------------------------------------------------------------------ panel
+
+
+def test_a_click_opens_the_panel_with_what_is_known(digits):
+    panel = digits.open("scale_features")
+    for text in (
+        "scale_features",
+        "ran",
+        "310 ms · 3.1 MB, 2 h ago",
+        "split_out from split",
+        "scale_features_out array · 3.1 MB",
+        "train_forest",
+        "cell [3]",
+        "plant.run_reactor('scale_features')",
+    ):
+        expect(panel).to_contain_text(text)
+
+
+def test_the_panel_says_why_with_the_diff_as_text(digits):
+    panel = digits.open("train_forest")
+    expect(panel).to_contain_text("code of 'train_forest' changed")
+    diff = panel.locator(".pg-diff")
+    assert diff.text_content() == scenarios.DIFF
+    assert diff.locator("del").all_text_contents() == [
+        "-    forest = RandomForestClassifier(n_estimators=200)\n"
+    ]
+    assert diff.locator("ins").all_text_contents() == [
+        "+    forest = RandomForestClassifier(n_estimators=400)\n"
+    ]
+
+
+def test_the_panel_says_what_was_not_followed(digits):
+    expect(digits.open("train_forest")).to_contain_text("joblib.Parallel: state of a process pool")
+
+
+def test_the_panel_shows_an_error(digits):
+    digits.tell({"report": {"o": "failed", "w": "ValueError: no data"}})
+    digits.set("details", {"n7": {"causes": [], "notes": [], "error": "ValueError: no data\n  at line 3"}})
+    panel = digits.open("report")
+    assert panel.locator(".pg-error").text_content() == "ValueError: no data\n  at line 3"
+    expect(panel).to_contain_text("failed, ValueError: no data")
+
+
+def test_the_panel_leads_to_the_sender(digits):
+    digits.open("evaluate").get_by_role("button", name="train_forest").first.click()
+    expect(digits.panel.get_by_role("heading", name="train_forest")).to_be_focused()
+    expect(digits.node("train_forest")).to_have_attribute("aria-pressed", "true")
+    expect(digits.node("evaluate")).to_have_attribute("aria-pressed", "false")
+
+
+def test_an_open_panel_is_patched_and_keeps_the_focus(digits):
+    panel = digits.open("train_forest")
+    copy = panel.get_by_role("button", name="Copy")
+    copy.focus()
+    digits.tell({"train_forest": {"p": [["trees", 399, 400], ["folds", 1, None]]}})
+    expect(panel).to_contain_text("trees 399 of 400")
+    expect(panel).to_contain_text("folds 1")
+    expect(panel.get_by_role("progressbar")).to_have_count(2)
+    expect(copy).to_be_focused()
+
+
+def test_an_open_panel_shows_new_explanations(digits):
+    panel = digits.open("split")
+    digits.set(
+        "details",
+        {
+            "n2": {
+                "causes": [{"text": "parameter 'seed' changed", "diff": "", "from": None}],
+                "error": "",
+                "notes": [],
+            }
+        },
+    )
+    expect(panel).to_contain_text("parameter 'seed' changed")
+
+
+def test_an_open_panel_stays_with_its_reactor_when_the_graph_changes(digits):
+    digits.open("train_forest")
+    other = scenarios.traits({"train_forest": [], "another": []}, version=2)
+    digits.set("graph", other["graph"])
+    digits.set("state", other["state"] | {"seq": 5})
+    expect(digits.panel.get_by_role("heading", name="train_forest")).to_be_visible()
+    digits.set("graph", scenarios.traits({"another": []}, version=3)["graph"])
+    expect(digits.panel).to_be_hidden()
+
+
+def test_enter_opens_the_panel_and_escape_leads_back(digits):
+    digits.node("split").focus()
+    digits.press("Enter")
+    expect(digits.panel.get_by_role("heading", name="split")).to_be_focused()
+    digits.press("Escape")
+    expect(digits.panel).to_be_hidden()
+    assert digits.focused.startswith("split,")
+
+
+def test_the_button_of_the_panel_closes_it(digits):
+    digits.open("split").get_by_role("button", name="Close").click()
+    expect(digits.panel).to_be_hidden()
+    assert digits.focused.startswith("split,")
+
+
+def test_the_statement_is_copied(digits, page):
+    page.evaluate("() => { navigator.clipboard.writeText = async (text) => { window.copied = text } }")
+    copy = digits.open("split").get_by_role("button", name="Copy")
+    copy.click()
+    expect(digits.panel.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("() => window.copied") == "plant.run_reactor('split')"
+
+
+def test_a_statement_that_cannot_be_copied_is_selected(digits, page):
+    page.evaluate(
+        """() => {
+            Object.defineProperty(navigator, 'clipboard', {value: undefined});
+            document.execCommand = () => false;
+        }"""
+    )
+    digits.open("split").get_by_role("button", name="Copy").click()
+    expect(digits.panel.get_by_role("button", name="Ctrl+C")).to_be_visible()
+    assert page.evaluate("() => getSelection().toString()") == "plant.run_reactor('split')"
+
+
+# --------------------------------------------------------------- walk, fold, zoom
+
+
+def test_the_graph_is_one_stop_of_the_tab_key(digits):
+    expect(digits.root.locator(".pg-node[tabindex='0']")).to_have_count(1)
+    digits.node("split").click()
+    expect(digits.root.locator(".pg-node[tabindex='0']")).to_have_attribute(
+        "aria-label", re.compile("^split,")
+    )
+    expect(digits.root.locator(".pg-node[tabindex='0']")).to_have_count(1)
+
+
+@pytest.mark.parametrize(
+    ("start", "keys", "end"),
+    [
+        ("load_digits", ["ArrowRight"], "clean_images"),
+        ("load_digits", ["ArrowRight"] * 2, "split"),
+        ("report", ["ArrowLeft"], "evaluate"),
+        ("train_forest", ["ArrowDown"], "train_linear"),
+        ("train_linear", ["ArrowUp"], "train_forest"),
+        ("load_digits", ["ArrowLeft"], "load_digits"),
+        ("report", ["ArrowRight"], "report"),
+    ],
+)
+def test_arrows_follow_edges_and_columns(digits, start, keys, end):
+    digits.node(start).focus()
+    digits.press(*keys)
+    assert digits.focused.startswith(f"{end},")
+
+
+def test_an_open_panel_follows_the_arrows(digits):
+    digits.open("load_digits")
+    digits.press("ArrowRight")
+    expect(digits.panel.get_by_role("heading", name="clean_images")).to_be_visible()
+    assert digits.focused.startswith("clean_images,")
+
+
+def test_a_fold_says_what_is_in_it(shown):
+    shown.start(scenarios.large(150))
+    folds = shown.root.locator(".pg-is-fold")
+    for label, text in zip(
+        folds.locator(".pg-name").all_text_contents(), folds.locator("title").all_text_contents(), strict=True
+    ):
+        assert re.fullmatch(r"\d+ cached", label)
+        assert "folded" in text
+
+
+def test_a_fold_in_which_something_happens_shows_it(shown):
+    traits = scenarios.large(150)
+    shown.start(traits)
+    first, second = traits["graph"]["views"]["focus"]["folds"][0]["members"][:2]
+    name_of = {id_: name for name, id_ in shown.names.items()}
+    shown.tell({name_of[first]: {"o": "running"}})
+    fold = shown.root.locator(".pg-is-fold.pg-running")
+    expect(fold).to_contain_text(re.compile("1 running"))
+    shown.tell({name_of[second]: {"o": "failed"}})
+    expect(shown.root.locator(".pg-is-fold.pg-failed")).to_contain_text("1 failed")
+
+
+@pytest.mark.parametrize("deed", ["click", "Enter"])
+def test_a_fold_asks_to_be_unfolded(shown, deed):
+    shown.start(scenarios.large(150))
+    fold = shown.root.locator(".pg-is-fold").first
+    if deed == "click":
+        fold.click()
+    else:
+        fold.focus()
+        shown.press(deed)
+    assert [message["kind"] for message in shown.sent] == ["unfold"]
+    assert re.fullmatch(r"f\d+", shown.sent[0]["folds"][0])
+    expect(shown.panel).to_be_hidden()
+
+
+def test_a_fold_says_when_it_must_wait_for_the_kernel(shown, page):
+    page.clock.install()
+    shown.start(scenarios.large(150))
+    shown.root.locator(".pg-is-fold").first.click()
+    note = shown.root.get_by_text("unfolds when the cell is done").first
+    page.clock.run_for(200)
+    expect(note).to_have_count(0)
+    page.clock.run_for(200)
+    expect(note).to_be_visible()
+
+
+def test_what_was_unfolded_is_where_one_goes_on(shown):
+    traits = scenarios.large(150)
+    shown.start(traits)
+    members = traits["graph"]["views"]["focus"]["folds"][0]["members"]
+    names = [traits["graph"]["nodes"][id_]["name"] for id_ in members]
+    fold = shown.root.locator(".pg-is-fold").first
+    fold.focus()
+    shown.press("Enter")
+    senders = scenarios.pipeline(150)
+    states = {name: traits["state"]["nodes"][id_] for name, id_ in shown.names.items()}
+    after = scenarios.traits(senders, states, opened=names, version=2)
+    shown.set("graph", after["graph"])
+    shown.set("state", after["state"] | {"seq": 2})
+    assert shown.focused.split(",")[0] in names
+    shown.root.get_by_role("button", name="Fold", exact=True).click()
+    assert shown.sent[-1] == {"kind": "fold"}
+
+
+def test_there_is_nothing_to_fold_at_first(shown):
+    shown.start(scenarios.large(150))
+    expect(shown.root.get_by_role("button", name="Fold", exact=True)).to_be_hidden()
+
+
+def test_all_of_a_large_graph_can_be_shown(shown):
+    shown.start(scenarios.large(500))
+    shown.root.get_by_role("button", name="All").click()
+    expect(shown.root.locator(".pg-node")).to_have_count(500)
+    expect(shown.root.get_by_role("button", name="All")).to_have_attribute("aria-pressed", "true")
+    shown.root.get_by_role("button", name="Focus").click()
+    assert shown.root.locator(".pg-node").count() < 100
+
+
+def test_a_small_graph_has_no_choice_of_views(digits):
+    expect(digits.root.get_by_role("button", name="Focus")).to_be_hidden()
+
+
+def test_a_large_graph_is_not_shrunk_and_begins_where_something_happens(shown):
+    shown.start(scenarios.large(500))
+    expect(shown.root.get_by_role("group", name="Zoom")).to_contain_text("100 %")
+    assert shown.root.locator(".pg-canvas").bounding_box()["height"] <= 522
+    expect(shown.root.locator(".pg-node.pg-stale").first).to_be_in_viewport()
+    assert shown.root.locator(".pg-canvas").evaluate("canvas => canvas.scrollLeft") > 0
+
+
+def test_a_graph_that_nearly_fits_is_shrunk_to_fit(shown):
+    shown.start(scenarios.large(60))
+    canvas = shown.root.locator(".pg-canvas")
+    assert canvas.evaluate(
+        "box => box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight"
+    )
+
+
+def test_a_graph_that_fits_has_no_zoom(shown):
+    shown.start(scenarios.traits({"first": [], "second": ["first"]}))
+    expect(shown.root.get_by_role("group", name="Zoom")).to_be_hidden()
+
+
+def test_zoom_by_buttons(shown):
+    shown.start(scenarios.large(150))
+    zoom = shown.root.get_by_role("group", name="Zoom")
+    zoom.get_by_text("+").click()
+    expect(zoom).to_contain_text("125 %")
+    zoom.get_by_text("Fit").click()
+    canvas = shown.root.locator(".pg-canvas")
+    assert canvas.evaluate(
+        "box => box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight"
+    )
+    zoom.get_by_title("Show at 100 %").click()
+    expect(zoom).to_contain_text("100 %")
+
+
+def test_zoom_by_the_wheel_keeps_what_is_below_the_pointer(shown, page):
+    shown.start(scenarios.large(150))
+    node = shown.root.locator(".pg-node.pg-stale").first
+    before = node.bounding_box()
+    x, y = before["x"] + before["width"] / 2, before["y"] + before["height"] / 2
+    page.mouse.move(x, y)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -60)
+    page.keyboard.up("Control")
+    expect(shown.root.get_by_role("group", name="Zoom")).to_contain_text("122 %")
+    after = node.bounding_box()
+    assert after["width"] > before["width"] * 1.15
+    assert abs(after["x"] + after["width"] / 2 - x) < 2
+    assert abs(after["y"] + after["height"] / 2 - y) < 2
+
+
+def test_the_wheel_alone_does_not_zoom(shown, page):
+    shown.start(scenarios.large(150))
+    page.mouse.move(300, 300)
+    page.mouse.wheel(0, -60)
+    expect(shown.root.get_by_role("group", name="Zoom")).to_contain_text("100 %")
+
+
+def test_the_ground_can_be_dragged(shown, page):
+    shown.start(scenarios.large(150))
+    left = "() => document.querySelector('.pg-canvas').scrollLeft"
+    before = page.evaluate(left)
+    box = shown.root.locator(".pg-canvas").bounding_box()
+    page.mouse.move(box["x"] + 200, box["y"] + 4)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 260, box["y"] + 4)
+    page.mouse.up()
+    page.mouse.move(box["x"] + 400, box["y"] + 4)
+    assert page.evaluate(left) == before - 60
+
+
+def test_the_table_says_the_same(digits):
+    digits.root.get_by_text("As a table").click()
+    row = digits.root.get_by_role("row", name="load_digits")
+    assert [cell.inner_text() for cell in row.get_by_role("cell").all()] == ["cached", "2.4 s", "4.4 MB"]
+    digits.tell({"load_digits": {"o": "failed"}})
+    expect(row.get_by_role("cell").first).to_have_text("failed")
+    row.get_by_role("button").click()
+    expect(digits.panel.get_by_role("heading", name="load_digits")).to_be_visible()
+
+
+# ------------------------------------------------------------------------ guest
+
+
+def test_keys_do_not_reach_the_notebook(digits, page):
+    digits.node("split").focus()
+    digits.press("d", "d", "a", "ArrowDown", "Enter", "Escape", "/")
+    page.keyboard.type("b")
+    digits.press("Shift+Enter", "Control+z")
+    assert page.evaluate("() => harness.leaked.filter(key => key !== 'Control')") == []
+
+
+def test_saving_the_notebook_passes(digits, page):
+    digits.filter.focus()
+    digits.press("Control+s")
+    assert "s" in page.evaluate("() => harness.leaked")
+
+
+def test_the_picture_is_hidden_while_there_is_a_view(digits, page):
+    picture = page.locator("#picture")
+    expect(picture).to_be_hidden()
+    digits.page.evaluate("() => { harness.view(); harness.cleanups[0]() }")
+    expect(picture).to_be_hidden()
+    digits.page.evaluate("() => harness.cleanups[1]()")
+    expect(picture).to_be_visible()
+
+
+def test_a_picture_that_is_replaced_stays_hidden(digits, page):
+    page.evaluate("() => { document.getElementById('picture').outerHTML = '<p id=picture>newer</p>' }")
+    expect(page.locator("#picture")).to_be_hidden()
+
+
+def test_another_picture_is_hidden_instead(digits, page):
+    digits.set("graph", scenarios.digits(snapshot="other")["graph"])
+    expect(page.locator("#picture")).to_be_visible()
+
+
+def test_a_view_that_is_removed_leaves_nothing(digits, page):
+    page.evaluate("() => harness.cleanups.forEach(cleanup => { cleanup(); cleanup() })")
+    expect(digits.root).to_have_count(0)
+    assert page.evaluate("() => harness.model.listening") == 0
+    assert page.evaluate("() => document.adoptedStyleSheets.length") == 0
+
+
+def test_rendering_again_replaces(digits, page):
+    page.evaluate("() => harness.again()")
+    expect(digits.root).to_have_count(1)
+    assert page.evaluate("() => harness.model.listening") == 3
+    page.evaluate("() => harness.cleanups[0]()")  # of the view that is not there any more
+    expect(digits.root).to_have_count(1)
+    digits.tell({"split": {"o": "failed"}})
+    expect(digits.node("split")).to_have_class(re.compile("pg-failed"))
+
+
+def test_two_views_of_one_model_both_live(digits, page):
+    page.evaluate("() => harness.view()")
+    digits.tell({"split": {"o": "failed"}})
+    expect(digits.node("split")).to_have_count(2)
+    for node in digits.node("split").all():
+        expect(node).to_have_class(re.compile("pg-failed"))
+
+
+def test_a_view_that_is_attached_late_is_laid_out_then(shown, page):
+    traits = scenarios.large(150)
+    page.add_init_script(
+        "document.addEventListener('DOMContentLoaded', () => { document.getElementById('views').hidden = true })"
+    )
+    shown.start(traits)
+    page.evaluate("() => { document.getElementById('views').hidden = false }")
+    expect(shown.root.locator(".pg-node.pg-stale").first).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("part", ["names", "texts"])
+def test_hostile_names_and_texts_are_only_text(shown, page, part):
+    names = HOSTILE if part == "names" else [f"r{number}" for number in range(len(HOSTILE))]
+    senders = {name: names[max(0, number - 1) : number] for number, name in enumerate(names)}
+    traits = scenarios.traits(senders)
+    traits["graph"]["plant"] = HOSTILE[0]
+    traits["state"]["title"] = HOSTILE[1]
+    for text, (id_, node) in zip(HOSTILE, traits["graph"]["nodes"].items(), strict=True):
+        node |= {"where": text, "run": text, "outputs": [[text, text, 5]], "inputs": [[text, "n0"]]}
+        traits["state"]["nodes"][id_] |= {"o": "running", "w": text, "p": [[text, 1, 2]]}
+        traits["details"][id_] = {
+            "causes": [{"text": text, "diff": f"+{text}\n", "from": "n1"}],
+            "error": text,
+            "notes": [text],
+        }
+    shown.start(traits)
+    shown.root.get_by_text("As a table").click()
+    for number, text in enumerate(HOSTILE):
+        shown.root.locator(".pg-node").nth(number).click()
+        assert shown.panel.text_content().count(text) >= 8
+        assert shown.panel.locator("h3").text_content() == names[number]
+        assert shown.panel.locator(".pg-diff").text_content() == f"+{text}\n"
+    assert (
+        page.evaluate(
+            "() => document.querySelectorAll('.pyplant-graph :is(script, img, iframe, a, style, [onerror], [onload])').length"
+        )
+        == 0
+    )
+    assert shown.alarms == []
+
+
+def test_the_canary_sings(shown, page):
+    """What the test above relies on: scripts that data brings in are noticed, run or not."""
+    shown.start(scenarios.digits())
+    page.evaluate("() => { document.querySelector('#picture').innerHTML = '<img src=x onerror=alarm(1)>' }")
+    page.wait_for_function("() => harness.alarms.length > 0")
+    page.evaluate("() => { harness.alarms = [] }")
+
+
+def test_the_module_is_small_and_asks_nobody():
+    module = (STATIC / "graph.js").read_bytes()
+    style = (STATIC / "graph.css").read_text(encoding="utf-8")
+    assert len(module) <= 40 * 1024
+    assert not re.search(
+        rb"\bimport\b|innerHTML|outerHTML|insertAdjacent|\beval\b|https?://(?!www\.w3\.org/)", module
+    )
+    assert not re.search(r"@import|url\(", style)
+
+
+def test_scenarios_are_what_json_can_say():
+    for traits in (scenarios.digits(), scenarios.all_states(), scenarios.large(150)):
+        assert json.loads(json.dumps(traits)) == traits
