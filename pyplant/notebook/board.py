@@ -258,7 +258,10 @@ class Board:
         """Do what the front end asks for; this may be any thread, and a run may be under way."""
         match content:
             case {"kind": "resync"}:
-                self._live.send(graph=self._graph, details=self._details)
+                for showing in self._showings:
+                    if showing.widget is not None:
+                        showing.widget.send_state(["graph", "details"])
+                self._live.send()
             case {"kind": "stop", "run": int(run)} if run == self._live.run:
                 _interrupt()
             case {"kind": "unfold", "folds": list(folds)}:
