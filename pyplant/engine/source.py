@@ -11,6 +11,7 @@ does not lose the text that is running.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import gc
@@ -28,6 +29,7 @@ from pyplant.engine.syntax import FunctionNode, Reference, Survey, syntax_digest
 __all__ = ["CodePart", "Sources"]
 
 _TEXT_LIMIT = 20_000  # characters of source kept for showing differences
+_FUTURE = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 _SHORTEST = 2  # parts of a reference
 _VERSIONS = 4  # texts kept of one file
 
@@ -96,6 +98,8 @@ class _Text:
         self.lines = lines
         self._filename = filename
         self._codes: dict[str, list[CodeType]] | None = None
+        self._pieces: dict[int, dict[str, list[CodeType]]] = {}
+        self._tree = ast.Module([], [])
         self._nodes: dict[tuple[str, int], list[FunctionNode]] = {}
 
     def find(self, code: CodeType) -> FunctionNode | None:
@@ -103,7 +107,18 @@ class _Text:
         if self._codes is None:
             self._codes = {}
             self._compile(self._codes)
-        same_name = self._codes.get(code.co_name, ())
+        found = self._find(code, self._codes)
+        if found is None:
+            # IPython compiles the statements of a cell one by one, under the future imports of earlier cells;
+            # and Python calls what the same text imports in another way than what it does not.
+            future = code.co_flags & _FUTURE
+            if future not in self._pieces:
+                self._pieces[future] = self._compiled_pieces(future)
+            found = self._find(code, self._pieces[future])
+        return found
+
+    def _find(self, code: CodeType, codes: dict[str, list[CodeType]]) -> FunctionNode | None:
+        same_name = codes.get(code.co_name, ())
         at_place = [c for c in same_name if c.co_firstlineno == code.co_firstlineno]
         wanted = code_digest(code)
         for candidates in (at_place, same_name):
@@ -130,8 +145,18 @@ class _Text:
                 if isinstance(node, FunctionNode):
                     name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
                     self._nodes.setdefault((name, _first_line(node)), []).append(node)
+            self._tree = tree
             for code in nested(module):
                 codes.setdefault(code.co_name, []).append(code)
+
+    def _compiled_pieces(self, future: int) -> dict[str, list[CodeType]]:
+        codes: dict[str, list[CodeType]] = {}
+        with _collector_paused():
+            for statement in self._tree.body:
+                piece = ast.Module([statement], [])
+                for code in nested(compile(piece, self._filename, "exec", future, dont_inherit=True)):
+                    codes.setdefault(code.co_name, []).append(code)
+        return codes
 
     def _node(self, code: CodeType) -> FunctionNode | None:
         nodes = self._nodes.get((code.co_name, code.co_firstlineno), [])

@@ -1,5 +1,7 @@
 """From a code object to its source."""
 
+import __future__
+
 import ast
 import inspect
 import linecache
@@ -187,3 +189,28 @@ def test_code_that_was_compiled_from_a_tree_counts_by_it():
     assert {hint.text for hint in part.hints} == {("x",)}
     assert part.digest == given("pipe.send( 'x',  1 )  # the same").digest
     assert part.digest != given("pipe.send('x', 2)").digest
+
+
+def in_pieces(tmp_path, text, flags=0):
+    """Run a text as IPython runs a cell: statement by statement."""
+    path = write(tmp_path, text)
+    namespace = {"__name__": "cell"}
+    for statement in ast.parse(text).body:
+        code = compile(ast.Module([statement], []), str(path), "exec", flags, dont_inherit=True)
+        exec(code, namespace)
+    return namespace["main"]
+
+
+def test_a_function_beside_an_import_that_it_uses_is_found_in_a_cell(tmp_path):
+    main = in_pieces(tmp_path, "import math as m\n\ndef main(x):\n    return m.floor(x)  # down\n")
+    assert part(main).text == "def main(x):\n    return m.floor(x)  # down\n"
+
+
+def test_a_function_under_a_future_import_of_another_cell_is_found(tmp_path):
+    main = in_pieces(tmp_path, "def main(x): return 1", flags=__future__.annotations.compiler_flag)
+    assert part(main).verified
+
+
+def test_a_cell_counts_like_the_same_text_in_a_module(tmp_path):
+    text = "import math as m\ndef main(x): return m.floor(x)\n"
+    assert part(in_pieces(tmp_path, text)).digest == part(load(tmp_path, text).main).digest
