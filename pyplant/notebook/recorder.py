@@ -24,7 +24,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from threading import get_ident
 from types import TracebackType
 from typing import Any, ClassVar
@@ -42,6 +42,7 @@ _HEADING = (
     "font:11px/1.4 system-ui,-apple-system,'Segoe UI',sans-serif;color:var(--jp-ui-font-color2,#7a828c)"
 )
 
+_OVER = nullcontext()
 _TOGETHER = 0.0002  # seconds in which a reactor hardly starts a process and waits for it
 
 
@@ -101,10 +102,9 @@ class Recorder:
     def leave(self, recording: Recording) -> None:
         """A step has ended, or was interrupted before it began."""
         steps = self._steps
-        if steps and steps[-1] is recording:
-            steps.pop()
-        elif recording in steps:
-            steps.remove(recording)
+        if recording not in steps:
+            return
+        steps.remove(recording)
         self.active = steps[-1] if steps else None
         if not steps:
             for tap in self._taps:
@@ -176,7 +176,7 @@ class Recording:
     """
 
     __slots__ = (
-        *("_before", "_broken", "_figures", "_reactor", "_record", "_recorder", "heading"),
+        *("_before", "_broken", "_figures", "_is_over", "_reactor", "_record", "_recorder", "heading"),
         "notes",
     )
 
@@ -187,11 +187,11 @@ class Recording:
         self._reactor = reactor
         self._record = Record()
         self._figures = Figures()
-        self._broken = False
+        self._broken = self._is_over = False
 
     def step(self) -> AbstractContextManager[None]:
         """Around each step of the reactor: what is shown inside belongs to it."""
-        return self
+        return _OVER if self._is_over else self
 
     def __enter__(self) -> None:
         try:
@@ -205,16 +205,17 @@ class Recording:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         after = self._recorder.random.read()
+        before = self._before
         try:
             self._recorder.settle()
         except Exception:  # noqa: BLE001
             self._fail()
         finally:
             self._end_step()
-        if after != self._before:
-            changed = GlobalRandomState.changed(self._before, after)
+        if after != before:
+            names = GlobalRandomState.changed(before, after)
             self.notes = tuple(
-                sorted({*self.notes, *(f"the global random state of {name}" for name in changed)})
+                sorted({*self.notes, *(f"the global random state of {name}" for name in names)})
             )
 
     def _end_step(self) -> None:
@@ -240,6 +241,7 @@ class Recording:
             What it showed, in order, in the form of the notebook format; JSON-able.
         """
         self._show_figures()
+        self._is_over = True  # closing the generator that has returned is a step in which nothing happens
         outputs: list[Output] = []
         try:
             outputs = self._record.outputs()
