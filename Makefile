@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 STAMPS = $(VENV)/stamps
 WORKERS ?= 2
 
-.PHONY: demo test lint bench nightly clean
+.PHONY: demo lab test lint bench nightly clean
 
 # An environment with an extra installed; made anew when the dependencies change.
 $(STAMPS)/%: pyproject.toml
@@ -22,6 +22,9 @@ $(STAMPS)/kernels: tests/notebook/kernels.py | $(STAMPS)/dev
 
 demo: $(STAMPS)/demo
 	@$(BIN)/python notebooks/demo.py
+
+lab: $(STAMPS)/demo
+	@$(BIN)/jupyter lab notebooks/01-quickstart.ipynb
 
 test: $(STAMPS)/dev $(STAMPS)/kernels lint
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not nightly" \

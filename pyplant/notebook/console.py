@@ -230,6 +230,7 @@ class Console:
 
     def after_run(self, plant: Plant, report: RunReport) -> None:
         """Say which variables of the notebook hold what a reactor no longer sends."""
+        older: dict[str, list[str]] = {}
         for name, bound in self._bound.items():
             definition = bound.definition
             if definition.name not in report.ran or name in self._about_to_bind:
@@ -237,7 +238,11 @@ class Console:
             trace = plant.warehouse.ledger.last(definition.full_name)
             output = trace.output(name) if trace is not None else None
             if output is not None and output.digest != bound.digest:
-                self.tell(f"{definition.name} ({definition.place}) ran; the notebook's {name!r} is older.")
+                older.setdefault(f"{definition.name} ({definition.place})", []).append(repr(name))
+        if older:
+            names = [name for group in older.values() for name in group]
+            verb = "is" if len(names) == 1 else "are"
+            self.tell(f"{listed(list(older))} ran; the notebook's {listed(names)} {verb} older.")
 
     def _warn_of_unreceived(self, definition: Definition) -> None:
         """Warn if a reactor reads an ingredient from the notebook, where nobody tracks its sender."""
@@ -325,6 +330,11 @@ def _ends_in(error: BaseException, trace: TracebackType) -> bool:
     return last is not None and (
         last.tb_frame is trace.tb_frame or not is_own_file(last.tb_frame.f_code.co_filename)
     )
+
+
+def listed(words: list[str]) -> str:
+    """Words as people list them."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _is_ipython(filename: str) -> bool:
