@@ -42,7 +42,7 @@ GRAPH = (
     '.pp-graph{font:11px/1.4 system-ui,-apple-system,"Segoe UI",sans-serif;color:var(--pp-fg);'
     "overflow:auto;max-width:100%}"
     ".pp-graph .pp-head{font-size:12px;margin:0 0 4px 2px}"
-    ".pp-graph svg{display:block}"
+    ".pp-graph svg{display:block;max-width:100%;height:auto}"
     ".pp-graph rect{fill:var(--pp-face);stroke:var(--pp-line);stroke-width:1.2}"
     ".pp-graph text{fill:var(--pp-fg)}"
     ".pp-graph .pp-meta{fill:var(--pp-muted);font-size:9px}"

@@ -25,6 +25,8 @@ _NEXT = ".jp-OutputArea-child:has(.pp-graph)+.jp-OutputArea-child"
 _NO_LEFTOVERS = f"{_NEXT}:has(.jupyter-widgets):not(:has(.jupyter-widgets>*)){{display:none}}"
 STYLE = GRAPH + _NO_LEFTOVERS
 
+_SMALLEST = 0.8  # as far as it shrinks on a narrow page, before one has to scroll
+
 # For pages that strip style sheets: without them shapes would be black.
 _PLAIN = 'fill="none" stroke="#888"'
 
@@ -71,6 +73,7 @@ def paint(status: Status, scene: Scene, identity: str = "") -> str:
     return (
         f'<div class="pp-graph"{mark}><style>{STYLE}</style><div class="pp-head">{title}</div>'
         f'<svg role="img" aria-label="{title}" width="{width:.0f}" height="{height:.0f}" '
+        f'style="min-width:{_SMALLEST * width:.0f}px" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" xmlns="http://www.w3.org/2000/svg">'
         f"{''.join(lines)}{''.join(boxes)}</svg></div>"
     )
@@ -100,7 +103,7 @@ def _box(box: Box, entries: Sequence[Entry], *, detailed: bool) -> str:
     if isinstance(box.content, Fold):
         text, about = _counts(box.content, entries), box.content.label
         tip = f"{text}, folded" + (f": {about}" if about else "")
-        return _shape(box, "pp-fold", "▸", text, label(about) if detailed else "", tip)
+        return _shape(box, "pp-fold", "▸", text, label(about) if detailed else "", tip, behind=(6, 3))
     entry = entries[box.content]
     style = f"pp-{entry.outcome.value}" + ("" if entry.certain else " pp-maybe")
     tip = "; ".join([f"{entry.name}: {entry.outcome.value}", *entry.reasons])
@@ -108,16 +111,23 @@ def _box(box: Box, entries: Sequence[Entry], *, detailed: bool) -> str:
     return _shape(box, style, ICONS[entry.outcome], entry.name, meta, tip)
 
 
-def _shape(box: Box, style: str, icon: str, text: str, meta: str, tip: str) -> str:
+def _shape(
+    box: Box, style: str, icon: str, text: str, meta: str, tip: str, behind: Sequence[int] = ()
+) -> str:
+    """One box; ``behind`` says by how much others stick out behind it."""
     (x, y), (width, height) = box.centre, box.size
     left, top = x - width / 2, y - height / 2
     base = y - 3 if meta else y + 4
     below = (
         f'<text class="pp-meta" x="{left + 26:.1f}" y="{y + 11:.1f}">{escape(meta)}</text>' if meta else ""
     )
+    rects = "".join(
+        f'<rect {_PLAIN} x="{left + by:.1f}" y="{top - by:.1f}" '
+        f'width="{width:.1f}" height="{height:.1f}" rx="6"/>'
+        for by in (*behind, 0)
+    )
     return (
-        f'<g class="pp-node {style}"><title>{escape(clean(tip))}</title>'
-        f'<rect {_PLAIN} x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" rx="6"/>'
+        f'<g class="pp-node {style}"><title>{escape(clean(tip))}</title>{rects}'
         f'<text class="pp-icon" x="{left + 9:.1f}" y="{y + 4:.1f}">{icon}</text>'
         f'<text x="{left + 26:.1f}" y="{base:.1f}">{escape(label(text))}</text>{below}</g>'
     )
