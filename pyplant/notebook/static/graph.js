@@ -8,8 +8,8 @@
 // - Colour is never the only sign: each status has an icon, an outline and a word.
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
-const MANY = 60; // boxes up to which a graph is shrunk to fit ...
-const SMALLEST = 0.7; // ... as far as this
+const SMALLEST = 0.7; // as far as a graph is shrunk unasked
+const HOPELESS = 0.5; // what would have to be shrunk further is not shrunk at all
 const TALLEST = 520; // pixels of the viewport
 const PATIENCE = 5000; // milliseconds without news of a run until we ask
 const PAUSE = 2000; // milliseconds between two things said to screen readers
@@ -49,7 +49,7 @@ const ICONS = {
 
 // ------------------------------ elements
 
-/** Makes elements of a namespace, from "tag" or "tag.class", attributes and listeners if any, and children. */
+/** Makes elements from "tag" or "tag.class", attributes and listeners if there are any, and children. */
 const maker = (space) => (kind, ...content) => {
   const [tag, style] = kind.split(".");
   const element = document.createElementNS(space, tag);
@@ -232,15 +232,15 @@ class Link {
 
 /** Interrupt the kernel through the server of the page; whether that was possible. */
 async function interrupt(kernel) {
-  const config = document.getElementById("jupyter-config-data");
-  if (!config || !kernel) return false;
+  if (!kernel) return false;
   try {
-    const { baseUrl = "/", token } = JSON.parse(config.textContent);
+    // Pages of other hosts have no such element.
+    const { baseUrl, token } = JSON.parse(document.getElementById("jupyter-config-data").textContent);
     const headers = {};
     const [, cookie] = /(?:^|;\s*)_xsrf=([^;]*)/.exec(document.cookie) ?? [];
     if (cookie) headers["X-XSRFToken"] = cookie;
     if (token) headers.Authorization = `token ${token}`;
-    const url = `${baseUrl.replace(/\/*$/, "/")}api/kernels/${encodeURIComponent(kernel)}/interrupt`;
+    const url = `${baseUrl.replace(/\/?$/, "/")}api/kernels/${encodeURIComponent(kernel)}/interrupt`;
     return (await fetch(url, { method: "POST", headers })).ok;
   } catch {
     return false;
@@ -394,9 +394,9 @@ class Canvas {
   get scale() {
     const [width, height] = this.size;
     const room = this.element.clientWidth - 2;
-    const fit = room > 0 ? Math.min(1, room / width, (TALLEST - 2) / height) : 1;
+    const fit = room > 0 ? Math.min(1, room / width, TALLEST / height) : 1;
     if (this.zoom === "fit") return fit;
-    return this.zoom || (this.boxes.length > MANY ? 1 : Math.max(SMALLEST, fit));
+    return this.zoom || (fit < HOPELESS ? 1 : Math.max(SMALLEST, fit));
   }
 
   /** Begin with a box in the middle, as soon as the page gives room. */
