@@ -62,7 +62,10 @@ class Hint(NamedTuple):
     def from_json(cls, data: list[Any]) -> Hint:
         """The inverse of :meth:`to_json`."""
         method, certain, kind, text, always = data
-        return cls(wire.code(method), bool(certain), NameKind(kind), wire.codes(text), bool(always))
+        hint = cls(wire.code(method), bool(certain), NameKind(kind), wire.codes(text), bool(always))
+        if not hint.text and hint.kind in (NameKind.LITERAL, NameKind.REFERENCE):
+            raise ValueError(data)
+        return hint
 
     def resolved(self, namespace: Mapping[str, Any]) -> Hint:
         """The hint with a constant's value in place of its name, as far as that is a text."""

@@ -131,10 +131,13 @@ class RunWorld:
         """Reactors that may send a name, the likeliest first."""
         return self._senders.candidates(name, self._remembered(name))
 
+    @cached_property
+    def _by_full_name(self) -> dict[str, str]:
+        return {definition.full_name: key for key, definition in self.definitions.items()}
+
     def _remembered(self, name: str) -> Iterator[str]:
-        by_name = {definition.full_name: key for key, definition in self.definitions.items()}
         for trace in self._ledger.senders_of(name):
-            key = by_name.get(trace.reactor)
+            key = self._by_full_name.get(trace.reactor)
             if key is not None and self._may_send(key):
                 yield key
 

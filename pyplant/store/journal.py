@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from blake3 import blake3
 
+from pyplant.engine.wire import count
 from pyplant.store.claims import Holdings
 from pyplant.store.files import Files, Writer, unique
 
@@ -144,7 +145,8 @@ class Journal:
         try:
             kind, place, key, payload = rest.split(b" ", 3)
             number, _, merged = place.partition(b"@")
-            entry = Entry(kind.decode(), key.decode(), int(number), merged.decode() or writer, payload)
+            place_in_order = count(int(number))
+            entry = Entry(kind.decode(), key.decode(), place_in_order, merged.decode() or writer, payload)
         except ValueError:
             return None
         self._number = max(self._number, entry.number)

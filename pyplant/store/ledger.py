@@ -42,7 +42,9 @@ class Ledger:
         self._trees: dict[str, TraceTree] = {}
         self._unparsed: dict[str, list[Entry]] = {}
         self._traces: dict[str, list[Trace]] = {}
-        self._by_reactor: dict[str, list[Trace]] | None = None
+        self._is_indexed = False
+        self._by_reactor: dict[str, list[Trace]] = {}
+        self._by_output: dict[str, list[Trace]] = {}
         self._forgotten: dict[str, int] = {}
         self._evicted: set[Rank] = set()
         self._used: dict[Rank, tuple[Rank, float]] = {}
@@ -142,11 +144,29 @@ class Ledger:
             except UNREADABLE:
                 self.unknown_traces += 1
                 continue
-            self._traces.setdefault(fingerprint, []).append(trace)
-            if self._by_reactor is not None:
-                self._by_reactor.setdefault(trace.reactor, []).append(trace)
+            self._hold(trace)
             self._trees.pop(fingerprint, None)  # it may be older than what the tree holds
             self._last.pop(trace.reactor, None)
+
+    def _hold(self, trace: Trace) -> None:
+        self._traces.setdefault(trace.fingerprint, []).append(trace)
+        if self._is_indexed:
+            self._enter(trace)
+
+    def _enter(self, trace: Trace) -> None:
+        self._by_reactor.setdefault(trace.reactor, []).append(trace)
+        for output in trace.outputs:
+            self._by_output.setdefault(output.name, []).append(trace)
+
+    def _index(self) -> None:
+        """Enter all traces into the indices, which most runs need not have at all."""
+        if not self._is_indexed:
+            self._is_indexed = True
+            for traces in self._traces.values():
+                for trace in traces:
+                    self._enter(trace)
+        for fingerprint in list(self._unparsed):
+            self._parse(fingerprint)
 
     def _is_kept(self, trace: Trace) -> bool:
         if trace.rank in self._evicted:
@@ -171,11 +191,7 @@ class Ledger:
 
     def of_reactor(self, full_name: str) -> list[Trace]:
         """The kept traces of a reactor under any code, oldest first."""
-        if self._by_reactor is None or self._unparsed:
-            grouped: dict[str, list[Trace]] = {}
-            for trace in self.traces():
-                grouped.setdefault(trace.reactor, []).append(trace)
-            self._by_reactor = grouped
+        self._index()
         kept = (trace for trace in self._by_reactor.get(full_name, ()) if self._is_kept(trace))
         return sorted(kept, key=lambda trace: trace.rank)
 
@@ -190,8 +206,9 @@ class Ledger:
 
     def senders_of(self, name: str) -> list[Trace]:
         """The kept traces that sent ``name``, newest first."""
-        found = [trace for trace in self.traces() if trace.output(name) is not None]
-        return sorted(found, key=lambda trace: trace.rank, reverse=True)
+        self._index()
+        kept = (trace for trace in self._by_output.get(name, ()) if self._is_kept(trace))
+        return sorted(kept, key=lambda trace: trace.rank, reverse=True)
 
     def add_trace(self, trace: Trace, *, sync: bool = False) -> Trace:
         """Keep a trace; it becomes the newest, once it is written.
@@ -209,9 +226,7 @@ class Ledger:
         self._groups[_rank(entry)] = group
         self._note_recent(group, _rank(entry))
         self._last[trace.reactor] = numbered
-        self._traces.setdefault(trace.fingerprint, []).append(numbered)
-        if self._by_reactor is not None:
-            self._by_reactor.setdefault(trace.reactor, []).append(numbered)
+        self._hold(numbered)
         tree = self._trees.get(trace.fingerprint)
         if tree is not None:
             tree.add(numbered)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from pyplant.engine.hints import NAMED_CALLS, Hint, NameKind
+from pyplant.engine.wire import UNREADABLE
 
 
 @pytest.mark.parametrize("kind", NameKind)
@@ -16,6 +17,12 @@ def test_a_hint_survives_json(kind):
 def test_a_hint_without_a_name_survives_json():
     hint = Hint("send", False, NameKind.DYNAMIC, ())
     assert Hint.from_json(json.loads(json.dumps(hint.to_json()))) == hint
+
+
+@pytest.mark.parametrize("kind", [NameKind.LITERAL, NameKind.REFERENCE])
+def test_a_hint_that_lost_its_name_is_refused(kind):
+    with pytest.raises(UNREADABLE):
+        Hint.from_json(["send", True, kind.value, [], False])
 
 
 def test_methods_of_a_pipework_that_take_a_name_are_known():

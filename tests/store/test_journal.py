@@ -120,6 +120,18 @@ class TestDamage:
         list(reader.news())
         assert reader.damaged_lines == 1
 
+    @pytest.mark.parametrize("number", ["9" * 30, "-1", "1.5"])
+    def test_a_line_whose_number_no_counter_reached_is_damaged(self, tmp_path, number):
+        path = write(tmp_path, 1, 2)
+        first = path.read_bytes().strip().split(b"\n")[0].split(b" ", 1)[1]
+        forged = first.replace(b" 1 ", f" {number} ".encode(), 1)
+        check = journal_module.blake3(forged).hexdigest(length=8).encode()
+        path.write_bytes(path.read_bytes() + b"\n" + check + b" " + forged + b"\n")
+        reader = new(tmp_path)
+        assert [entry.payload() for entry in reader.news()] == [1, 2]
+        assert reader.damaged_lines == 1
+        assert reader.append("t", "key", 3).number == 3
+
     def test_garbage_is_skipped(self, tmp_path):
         write(tmp_path, 1)
         garbage = random.Random(0).randbytes(10_000)  # noqa: S311 - any garbage will do
