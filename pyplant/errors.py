@@ -245,7 +245,7 @@ def warn(category: type[PlantWarning], message: str) -> None:
     """Warn, pointing at the line of the user that led here."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
-        ("pyplant.", "contextlib")
+        ("pyplant.", "contextlib", "IPython.core.")
     ):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)

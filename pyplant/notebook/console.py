@@ -286,7 +286,7 @@ class Console:
         # IPython shows a real SyntaxError with the frames of whoever compiled.
         shown: Exception = type("SyntaxError", (Exception,), {})(str(error))
         lines = self.shell.SyntaxTB.structured_traceback(SyntaxError, error, [])
-        shown._render_traceback_ = lambda: lines
+        shown._render_traceback_ = lambda: lines  # type: ignore[attr-defined]
         return shown
 
     def _users_traceback(self, error: BaseException) -> list[str]:

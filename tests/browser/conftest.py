@@ -81,6 +81,7 @@ def outside():
 
 def _new_page(chromium, outside):
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    context.outside = outside
     context.on("request", outside.watch)
     return context.new_page()
 

@@ -128,7 +128,12 @@ def _view(scene):
             if not isinstance(box.content, Fold)
         ],
         "folds": [
-            {"id": id_, "members": [f"n{n}" for n in box.content.members], "at": place, "label": box.content.label}
+            {
+                "id": id_,
+                "members": [f"n{n}" for n in box.content.members],
+                "at": place,
+                "label": box.content.label,
+            }
             for id_, place, box in zip(ids, places, scene.boxes, strict=True)
             if isinstance(box.content, Fold)
         ],

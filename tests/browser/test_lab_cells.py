@@ -1,0 +1,157 @@
+"""Cells that remember, and cells that are moved about, in JupyterLab itself."""
+
+import pytest
+
+BEGIN = "%load_ext pyplant\nfrom pyplant import *\n%plant {name}.plant"
+SHOWS = """
+%%reactor shows -o x
+import sys
+import matplotlib.pyplot as plt
+print("first", flush=True)
+plt.plot([1, 2, 3])
+plt.show()
+print("second", file=sys.stderr, flush=True)
+print("third")
+x = 5
+x + 1
+"""
+
+
+@pytest.fixture
+def notebook(open_notebook, request):
+    """A notebook with a plant, and some empty cells below."""
+    name = "".join(c if c.isalnum() else "-" for c in request.node.name)
+    notebook = open_notebook(BEGIN.format(name=name), *[""] * 6)
+    notebook.run(0)
+    return notebook
+
+
+def test_a_cell_is_replayed_after_a_restart_as_it_was(notebook, screenshot):
+    notebook.run(1, SHOWS)
+    notebook.output(1).locator("img").wait_for()
+    shown = notebook.text(1)
+    kinds = [output["output_type"] for output in notebook.outputs(1)]
+    assert shown.index("first") < shown.index("second") < shown.index("third")
+    notebook.restart()
+    notebook.run(0)
+    notebook.run(1)
+    notebook.output(1).locator("img").wait_for()
+    head, *rest = notebook.outputs(1)
+    assert "cached" in head["data"]["text/plain"]
+    assert [output["output_type"] for output in rest] == kinds
+    lines = [line for line in notebook.text(1).splitlines() if line]
+    assert lines[1:] == [line for line in shown.splitlines() if line]
+    screenshot(notebook.cell(1), "replayed-cell")
+
+
+def test_what_a_cell_sends_is_bound_after_a_restart_without_running_it(notebook):
+    notebook.run(1, "%%reactor numbers -o xs\nprint('computing')\nxs = [1, 2, 3]")
+    notebook.restart()
+    notebook.run(0)
+    notebook.run(1)
+    notebook.run(2, "sum(xs)")
+    assert "6" in notebook.text(2)
+
+
+def test_a_traceback_points_into_the_cell(notebook):
+    notebook.run(1, "%%reactor fails -o x\n\ny = 1\nx = y / 0")
+    text = notebook.text(1)
+    assert "ZeroDivisionError" in text
+    assert "Cell In[2], line 4" in text
+    assert "----> 4 x = y / 0" in text
+
+
+# ---------------------------------------------------------------------- ghosts
+
+
+def reactor(name, sends, value):
+    return f"%%reactor {name} -o {sends}\n{sends} = {value}"
+
+
+def names(notebook, cell=6):
+    """The names of all reactors, as the kernel tells them in the last cell."""
+    notebook.run(len(notebook.sources()) - 1, "print(*sorted(e.name for e in plant.status()))")
+    return notebook.text(len(notebook.sources()) - 1).split()
+
+
+def value(notebook, name):
+    """What ingredient the kernel has, or how that fails."""
+    last = len(notebook.sources()) - 1
+    notebook.run(last, f"print('value', plant.get({name!r}))")
+    return notebook.text(last)
+
+
+def test_a_renamed_reactor_leaves_no_ghost(notebook):
+    notebook.run(1, reactor("a", "x", 1))
+    notebook.run(1, reactor("b", "x", 2))
+    assert names(notebook) == ["b"]
+    assert "value 2" in value(notebook, "x")
+
+
+def test_the_reactor_of_a_deleted_cell_serves_until_another_sends_the_same(notebook):
+    notebook.run(1, reactor("a", "x", 1))
+    notebook.command("notebook:delete-cell", 1)
+    assert "value 1" in value(notebook, "x")
+    notebook.run(1, reactor("b", "x", 2))
+    assert "value 2" in value(notebook, "x")
+    assert names(notebook) == ["b"]
+
+
+def test_a_deletion_that_is_undone_before_and_after_it_was_reported(notebook):
+    notebook.run(1, reactor("a", "x", 1))
+    for report in (False, True):
+        notebook.command("notebook:delete-cell", 1)
+        if report:
+            assert names(notebook) == ["a"]
+        notebook.command("notebook:undo-cell-action")
+        notebook.run(1)
+        assert names(notebook) == ["a"]
+    notebook.run(1, reactor("b", "x", 2))
+    assert names(notebook) == ["b"]
+
+
+def test_a_cell_that_is_cut_and_pasted(notebook):
+    notebook.run(1, reactor("a", "x", 1))
+    notebook.command("notebook:cut-cell", 1)
+    notebook.command("notebook:paste-cell-below", 2)
+    place = notebook.sources().index(reactor("a", "x", 1))
+    assert "value 1" in value(notebook, "x")
+    notebook.run(place, reactor("b", "x", 2))
+    assert "value 2" in value(notebook, "x")
+    assert names(notebook) == ["b"]
+
+
+def test_a_cell_that_is_copied_and_pasted_takes_the_name_with_one_line(notebook):
+    notebook.run(1, reactor("a", "x", 1))
+    notebook.command("notebook:copy-cell", 1)
+    notebook.command("notebook:paste-cell-below", 1)
+    notebook.run(2, reactor("a", "x", 3))
+    assert [line for line in notebook.text(2).splitlines() if line.strip()][0].count("'a'") == 1
+    assert "value 3" in value(notebook, "x")
+
+
+def test_two_cells_that_are_merged(notebook):
+    for cell, name, sends in ((1, "a", "x"), (2, "b", "y")):
+        notebook.run(cell, f"@ReactorFunc\ndef {name}(pipe):\n    pipe.send({sends!r}, 1)")
+    notebook.command("notebook:merge-cells", 1, also=2)
+    notebook.run(1)
+    assert names(notebook) == ["a", "b"]
+    assert "value (1, 1)" in value(notebook, "x").replace("value 1", "") or "value 1" in value(notebook, "y")
+
+
+def test_names_that_are_swapped_between_two_cells(notebook):
+    notebook.run(1, reactor("a", "x", 1))
+    notebook.run(2, reactor("b", "y", 2))
+    notebook.run(1, reactor("b", "x", 1))
+    notebook.run(2, reactor("a", "y", 2))
+    assert names(notebook) == ["a", "b"]
+    assert "value 1" in value(notebook, "x")
+    assert "value 2" in value(notebook, "y")
+
+
+def test_a_missing_input_is_refused_with_the_corrected_line(notebook):
+    notebook.run(1, reactor("a", "x", 1))
+    notebook.run(2, "%%reactor b -o y\ny = x + 1")
+    assert "%%reactor b -i x -o y" in notebook.text(2)
+    notebook.run(2, "%%reactor b -i x -o y\ny = x + 1")
+    assert "value 2" in value(notebook, "y")

@@ -1,0 +1,217 @@
+"""The graph lives while the kernel is busy: states, Stop, silence."""
+
+import pytest
+
+from tests.browser.graph import Graph
+from tests.browser.lab import PATIENCE
+from tests.notebook.kernels import MATRIX
+
+BEGIN = "%load_ext pyplant\nfrom pyplant import *\n%plant {name}.plant"
+# Each reactor goes on when a file is there, so that tests decide how long it runs.
+PIPELINE = """
+import pathlib, time
+
+def wait_for(name):
+    while not pathlib.Path(name).exists():
+        time.sleep(0.01)
+
+@ReactorFunc
+def load(pipe):
+    wait_for({prefix!r} + "load")
+    pipe.send("data", [1, 2, 3])
+
+@ReactorFunc
+def train(pipe):
+    data = yield pipe.receive("data")
+    for number in pipe.progress(range(4), "rounds"):
+        wait_for({prefix!r} + f"round{{number}}")
+    pipe.send("model", sum(data))
+
+@ReactorFunc
+def report(pipe):
+    model = yield pipe.receive("model")
+    wait_for({prefix!r} + "report")
+    pipe.send("text", f"<{{model}}>")
+"""
+
+
+@pytest.fixture
+def pipeline(open_notebook, request):
+    """A notebook that shows the graph of three reactors in cell 2, and runs them in cell 3."""
+
+    def start(kernel=MATRIX[-1], **cells):
+        prefix = f"{request.node.name.partition('[')[0]}-{kernel}-"
+        run = cells.get("run", "plant.run_reactor('report');")
+        text = PIPELINE.format(prefix=prefix)
+        notebook = open_notebook(
+            BEGIN.format(name=prefix), text, "plant.show_graph()", run, "print('next')", kernel=kernel
+        )
+        notebook.go = lambda name: (notebook.path.parent / (prefix + name)).touch()
+        for cell in (0, 1, 2):
+            notebook.run(cell)
+        return notebook, Graph(notebook, 2)
+
+    return start
+
+
+@pytest.mark.parametrize("kernel", [MATRIX[-1], MATRIX[0], MATRIX[3]], ids=str)
+def test_each_state_is_seen_while_the_kernel_is_busy(pipeline, kernel):
+    notebook, graph = pipeline(kernel)
+    assert [graph.status(name) for name in ("load", "train", "report")] == ["new"] * 3
+    graph.watch()
+    notebook.run(3, wait=False)
+    graph.wait("load", "running")
+    assert graph.stop.is_visible()
+    notebook.go("load")
+    graph.wait("train", "running")
+    graph.wait("load", "ran")
+    notebook.go("round0")
+    graph.node("train").get_by_text("1/4").wait_for()
+    for number in (1, 2, 3):
+        notebook.go(f"round{number}")
+    graph.wait("report", "running")
+    graph.wait("train", "ran")
+    assert notebook.is_running(3)
+    notebook.go("report")
+    notebook.wait_for_cell(3)
+    graph.wait("report", "ran", "cached")
+    graph.stop.wait_for(state="hidden")
+    seen = graph.transitions()
+    for name in ("load", "train", "report"):
+        states = [(status, kernel) for who, status, kernel in seen if who == name]
+        assert states[0][0] == "new"
+        assert ("running", "busy") in states
+    assert ("load", "ran", "busy") in seen
+    assert ("train", "ran", "busy") in seen
+
+
+def test_a_reactor_that_fails_is_shown_as_failed_with_its_error(pipeline):
+    notebook, graph = pipeline()
+    notebook.run(1, notebook.sources()[1].replace("sum(data)", "sum(data) / 0"))
+    for name in ("load", "round0", "round1", "round2", "round3"):
+        notebook.go(name)
+    notebook.run(3)
+    graph.wait("train", "failed")
+    assert "ZeroDivisionError" in graph.open("train").inner_text()
+
+
+# ---------------------------------------------------------------------- Stop
+
+
+def test_stop_interrupts_a_kernel_that_is_blocked(pipeline):
+    notebook, graph = pipeline()
+    notebook.run(3, wait=False)
+    graph.wait("load", "running")
+    graph.stop.click()
+    # How fast it is, `make bench` measures.
+    notebook.wait_for_cell(3)
+    assert "KeyboardInterrupt" in notebook.text(3)
+    graph.stop.wait_for(state="hidden")
+    notebook.run(4)
+    assert notebook.text(4).strip() == "next"
+    notebook.go("load")
+    notebook.run(3, "plant.get('data')")
+    assert "[1, 2, 3]" in notebook.text(3)
+
+
+def test_a_click_on_stop_after_the_run_hits_nothing(pipeline):
+    notebook, graph = pipeline(run="plant.get('data');")
+    notebook.go("load")
+    notebook.run(3)
+    graph.wait("load", "ran", "cached")
+    text = "print('began', flush=True)\nwait_for('late')\nprint('ended')"
+    notebook.run(4, text, wait=False)
+    notebook.output(4).get_by_text("began").wait_for()
+    graph.stop.evaluate("button => button.click()")
+    (notebook.path.parent / "late").touch()
+    notebook.wait_for_cell(4)
+    assert notebook.text(4).split() == ["began", "ended"]
+
+
+@pytest.mark.parametrize("kernel", [MATRIX[-1], MATRIX[0], MATRIX[3]], ids=str)
+def test_a_stop_that_reaches_the_kernel_late_does_not_hit_the_next_run(pipeline, kernel):
+    """Where the server cannot be asked, the widget asks the kernel, which hears it when it hears it."""
+    notebook, graph = pipeline(kernel, run="plant.get('data');")
+    notebook.page.route("**/interrupt", lambda route: route.fulfill(status=403))
+    try:
+        notebook.run(3, wait=False)
+        graph.wait("load", "running")
+        graph.stop.click()
+        graph.root.get_by_text("press ■ in the toolbar").wait_for()
+        notebook.go("load")
+        notebook.wait_for_cell(3)  # a kernel that heard it at once may have stopped this one
+        notebook.run(4, "plant.get('data'), 'next run'")
+        assert "next run" in notebook.text(4)
+        assert "KeyboardInterrupt" not in notebook.text(4)
+    finally:
+        notebook.page.unroute("**/interrupt")
+
+
+# ---------------------------------------------------------------------- lost messages
+
+
+def test_the_graph_recovers_when_a_flood_of_output_drowned_its_messages(pipeline):
+    notebook, graph = pipeline(run="plant.run_reactor('flood');")
+    flood = (
+        "@ReactorFunc\ndef flood(pipe):\n"
+        "    for number in range(300):\n        print('x' * 100_000)\n"
+        "    pipe.send('flooded', 1)\n    wait_for('flooded')"
+    )
+    notebook.run(1, notebook.sources()[1] + "\n" + flood)
+    notebook.run(2)
+    graph = Graph(notebook, 2)
+    graph.watch()
+    notebook.run(3, wait=False)
+    notebook.output(3).get_by_text("data rate exceeded").wait_for()
+    (notebook.path.parent / "flooded").touch()
+    notebook.wait_for_cell(3)
+    graph.wait("flood", "ran", "cached")
+    assert graph.root.get_by_text("1 ran").or_(graph.root.get_by_text("1 cached")).count()
+
+
+# ---------------------------------------------------------------------- explanations
+
+
+def test_the_panel_explains_an_edit(pipeline):
+    notebook, graph = pipeline()
+    for name in ("load", "round0", "round1", "round2", "round3", "report"):
+        notebook.go(name)
+    notebook.run(3)
+    graph.wait("report", "ran", "cached")
+    notebook.run(1, notebook.sources()[1].replace("[1, 2, 3]", "[1, 2, 4]"))
+    graph.settle(4)
+    graph.wait("load", "stale")
+    graph.wait("train", "stale")
+    panel = graph.open("load")
+    panel.get_by_text("Why").wait_for()
+    diff = panel.locator(".pg-diff").inner_text()
+    assert '-    pipe.send("data", [1, 2, 3])' in diff
+    assert '+    pipe.send("data", [1, 2, 4])' in diff
+    assert "data" in graph.open("train").inner_text()
+    notebook.run(3)
+    graph.wait("load", "ran", "cached")
+
+
+def test_a_reactor_that_a_cell_defines_appears_in_the_graph(pipeline):
+    notebook, graph = pipeline()
+    assert graph.nodes.count() == 3
+    notebook.run(1, notebook.sources()[1] + "\n@ReactorFunc\ndef later(pipe):\n    pipe.send('more', 1)")
+    graph.settle(4)
+    graph.wait("later", "new")
+    assert graph.nodes.count() == 4
+
+
+def test_two_views_of_one_graph_live_both(pipeline):
+    notebook, graph = pipeline(run="plant.get('data');")
+    notebook.command("notebook:create-output-view", 2)
+    views = notebook.page.locator(".pyplant-graph")
+    notebook.page.wait_for_function("() => document.querySelectorAll('.pyplant-graph').length === 2")
+    notebook.page.evaluate(
+        "() => jupyterapp.shell.activateById([...jupyterapp.shell.widgets('main')].find(w => w.context).id)"
+    )
+    notebook.go("load")
+    notebook.run(3)
+    for number in (0, 1):
+        views.nth(number).locator(".pg-node.pg-ran, .pg-node.pg-cached").first.wait_for(
+            state="attached", timeout=PATIENCE * 1000
+        )

@@ -1,0 +1,102 @@
+"""What is left of a graph in a saved notebook, without a kernel, and in pages that nbconvert makes."""
+
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from tests.browser.graph import Graph
+from tests.conformance.helpers import environment
+
+CELLS = (
+    "%load_ext pyplant\nfrom pyplant import *\n%plant {name}.plant",
+    "%%reactor load -o data\ndata = [1, 2, 3]",
+    "%%reactor total -i data -o whole\nwhole = sum(data)",
+    "plant.show_graph()",
+)
+
+
+@pytest.fixture
+def notebook(open_notebook, request):
+    first, *rest = CELLS
+    notebook = open_notebook(first.format(name=request.node.name), *rest)
+    for cell in range(4):
+        notebook.run(cell)
+    return notebook
+
+
+def test_the_picture_is_hidden_while_the_widget_lives(notebook):
+    Graph(notebook, 3)
+    assert notebook.output(3).locator(".pp-graph").count() == 1
+    assert not notebook.output(3).locator(".pp-graph").is_visible()
+
+
+def reopen(notebook):
+    notebook.close()
+    notebook.lab.forget()
+    return notebook.open(kernel=False)
+
+
+def test_a_notebook_without_a_kernel_shows_the_picture_and_nothing_broken(notebook, screenshot):
+    Graph(notebook, 3)
+    notebook.save()
+    reopen(notebook)
+    picture = notebook.output(3).locator(".pp-graph")
+    picture.locator("svg").wait_for()
+    assert "load" in picture.inner_text()
+    assert "total" in picture.inner_text()
+    assert notebook.page.get_by_text("Error displaying widget").count() == 0 or not (
+        notebook.page.get_by_text("Error displaying widget").first.is_visible()
+    )
+    screenshot(notebook.cell(3), "reopened-without-kernel")
+
+
+def test_a_notebook_that_is_not_trusted_says_how_things_stood(notebook, screenshot):
+    Graph(notebook, 3)
+    saved = notebook.save()
+    notebook.close()
+    notebook.lab.forget()
+    saved.cells[0].source += "\n# edited by somebody else"
+    nbformat.write(saved, notebook.path)
+    notebook.open(kernel=False)
+    # JupyterLab takes the drawing out of what it does not trust, and leaves the words.
+    notebook.output(3).get_by_text("2 reactors: 2 cached").first.wait_for()
+    assert "total" in notebook.text(3)
+    screenshot(notebook.cell(3), "reopened-untrusted")
+
+
+def test_the_picture_shows_how_things_stood_when_the_notebook_was_saved(open_notebook, request):
+    first, load, total, show = CELLS
+    notebook = open_notebook(first.format(name=request.node.name), load, show, total)
+    for cell in range(3):
+        notebook.run(cell)
+    graph = Graph(notebook, 2)
+    notebook.run(3)
+    graph.wait("total", "ran", "cached")
+    notebook.save()
+    reopen(notebook)
+    picture = notebook.output(2).locator(".pp-graph")
+    picture.locator("svg").wait_for()
+    assert "total" in picture.inner_text()
+
+
+def test_a_page_that_nbconvert_makes_shows_the_picture(notebook, page, screenshot):
+    Graph(notebook, 3)
+    notebook.save()
+    process = subprocess.run(
+        [sys.executable, "-m", "nbconvert", "--to", "html", "--template", "classic", str(notebook.path)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    # Such pages load MathJax and widgets from elsewhere; this one is to make do without.
+    page.route("**/*", lambda route: route.continue_() if "file:" in route.request.url else route.abort())
+    page.context.remove_listener("request", page.context.outside.watch)
+    page.goto(notebook.path.with_suffix(".html").as_uri())
+    page.locator(".pp-graph svg").wait_for()
+    assert "total" in page.locator(".pp-graph").inner_text()
+    screenshot(page.locator(".pp-graph"), "nbconvert")
