@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 STAMPS = $(VENV)/stamps
 WORKERS ?= 2
 
-.PHONY: demo lab test lint bench nightly clean
+.PHONY: demo lab test lint bench pictures nightly clean
 
 # An environment with an extra installed; made anew when the dependencies change.
 $(STAMPS)/%: pyproject.toml
@@ -36,6 +36,9 @@ lint: $(STAMPS)/dev
 
 bench: $(STAMPS)/bench
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+pictures: $(STAMPS)/dev
+	$(BIN)/python -m tests.browser.pictures
 
 nightly: $(STAMPS)/dev $(STAMPS)/kernels
 	HYPOTHESIS_PROFILE=nightly KERAS_BACKEND=jax $(BIN)/python -m pytest --timeout 7200 -m "nightly or not nightly" $(ARGS)

@@ -1,6 +1,6 @@
 """The demo: a notebook that remembers, and the same pipeline as a script.
 
-First ``01-quickstart.ipynb`` is run twice without a browser; what it shows is left as a page. Then
+First ``01-quickstart.ipynb`` is run twice without a browser; what it shows is left as two pages. Then
 ``digits.py`` is run cold, unchanged, with another colour and with a helper edited, each time in a
 process of its own. The edits are made to a copy.
 """
@@ -26,26 +26,25 @@ RUNS = [
 ]
 
 
-def run_notebook() -> Path:
-    """Run the notebook twice; returns the page with what it showed."""
+def run_notebook() -> list[Path]:
+    """Run the notebook twice; returns the pages with what it showed."""
     import nbclient
     import nbconvert
     import nbformat
 
-    path = Path(shutil.copy(HERE / f"{NOTEBOOK}.ipynb", FOLDER))
-    for number, title in enumerate(("cold", "again: every cell remembers"), 1):
-        notebook = nbformat.read(path, as_version=4)
+    pages: list[Path] = []
+    for number, (title, suffix) in enumerate((("cold", ""), ("again: every cell remembers", "-again")), 1):
+        notebook = nbformat.read(HERE / f"{NOTEBOOK}.ipynb", as_version=4)
         began = time.perf_counter()
         client = nbclient.NotebookClient(
             notebook, kernel_name="python3", timeout=900, resources={"metadata": {"path": str(FOLDER)}}
         )
         client.execute()
         print(f"  {number}. {time.perf_counter() - began:5.1f} s  {title}", flush=True)
-        nbformat.write(notebook, path)
-    page, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)
-    target = path.with_suffix(".html")
-    target.write_text(page, encoding="utf-8")
-    return target
+        page, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)
+        pages.append(FOLDER / f"{NOTEBOOK}{suffix}.html")
+        pages[-1].write_text(page, encoding="utf-8")
+    return pages
 
 
 def run_script(environment: dict[str, str]) -> None:
@@ -76,9 +75,12 @@ def main() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
     print(f"=== The notebook {NOTEBOOK}.ipynb, twice, in a new kernel each time", flush=True)
-    page = run_notebook()
+    pages = run_notebook()
     run_script(dict(os.environ))
-    print(f"\nThe notebook with all it showed: {os.path.relpath(page)}\nTo play with it: make lab")
+    print("\nThe notebook with all it showed, cold and again:")
+    for page in pages:
+        print(f"  {os.path.relpath(page)}")
+    print("To play with it: make lab")
 
 
 if __name__ == "__main__":

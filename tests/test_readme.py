@@ -7,6 +7,7 @@ import pytest
 from tests.conftest import ROOT
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+CELL = re.compile(r"^```ipython\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -23,6 +24,20 @@ def test_all_blocks_run(tmp_path, run_script):
 
 def test_there_are_blocks():
     assert len(BLOCK.findall(README)) >= 5
+    assert len(CELL.findall(README)) >= 2
+
+
+def test_all_cells_run_and_remember(tmp_path):
+    rig = pytest.importorskip("tests.notebook.rig")
+    cells = CELL.findall(README)
+    _, *ran = rig.execute(["%load_ext pyplant", *cells, *cells], tmp_path)
+    first, again = ran[: len(cells)], ran[len(cells) :]
+    assert any("image/png" in outcome.kinds for outcome in first)
+    for before, after in zip(first, again, strict=True):
+        assert after.outputs[0].text.startswith("✓ ")
+        assert after.kinds[1:] == [
+            kind for kind in before.kinds if kind != "text/html"
+        ]  # a new plant says so
 
 
 def test_no_block_of_python_is_left_out():
@@ -57,5 +72,6 @@ def test_a_wrong_block_fails(tmp_path, run_script):
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
 def test_links_lead_somewhere(name):
     text = (ROOT / name).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+    for target in re.findall(r"\]\(([^)#:]+)\)|src(?:set)?=\"([^\":]+)\"", text):
+        target = "".join(target)
         assert (ROOT / target).exists(), target

@@ -6,12 +6,16 @@ hundred microseconds, too much for each step of each reactor. But both are Merse
 that keep their state in memory which never moves: 624 words and how many of them are used up.
 That number changes with each draw, and all words change when they are used up or seeded. So
 the number and a few words beside it tell, and reading them takes a fraction of a microsecond.
+
+Some libraries draw from ``random`` while they are loaded, which nobody can help and which happens
+once in a process. Whatever loads modules is therefore not judged for ``random``.
 """
 
 from __future__ import annotations
 
 import ctypes
 import random
+import sys
 from typing import Any, NamedTuple
 
 __all__ = ["GlobalRandomState", "Snapshot"]
@@ -21,8 +25,8 @@ _WORD = 4  # bytes, of the number as well
 _SIZE = 4 * _WORD  # the number and three words: the first word is the same after each seed
 _NOTHING = memoryview(b"")  # no state, as far as can be seen
 
-Snapshot = tuple[bytes, bytes]
-"""What tells the states of the two apart from others."""
+Snapshot = tuple[bytes, bytes, int]
+"""What tells the states of the two apart from others, and how many modules are loaded."""
 
 
 class _Memory(NamedTuple):
@@ -48,12 +52,14 @@ class GlobalRandomState:
         generator = getattr(self._numpy, "_bit_generator", None)
         if generator is not self._of_numpy.owner:  # numpy.random.set_bit_generator
             self._of_numpy = _memory_of_numpy(generator)
-        return bytes(self._of_random.view), bytes(self._of_numpy.view)
+        return bytes(self._of_random.view), bytes(self._of_numpy.view), len(sys.modules)
 
     @staticmethod
     def changed(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
         """The libraries whose state differs."""
-        return tuple(name for name, old, new in zip(_NAMES, before, after, strict=True) if old != new)
+        of_random = before[0] != after[0] and before[2] == after[2]
+        of_numpy = before[1] != after[1]
+        return tuple(name for name, differs in zip(_NAMES, (of_random, of_numpy), strict=True) if differs)
 
 
 def _memory_of_random() -> _Memory:

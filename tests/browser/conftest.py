@@ -8,15 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser.lab import Lab, OpenNotebook
+from tests.browser.lab import FLAGS, Lab, OpenNotebook
 from tests.conftest import CI, ROOT
 from tests.notebook.kernels import CURRENT
 
-# Nothing but this machine is to be found, and nothing tries to be clever.
-_FLAGS = [
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 _number = itertools.count()
 
 
@@ -50,7 +45,7 @@ def chromium():
     except ImportError:
         (pytest.fail if CI else pytest.skip)("Playwright is not installed")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
 

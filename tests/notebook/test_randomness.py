@@ -2,7 +2,9 @@
 
 # ruff: noqa: NPY002 - the global state is what this is about
 
+import importlib
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -54,6 +56,25 @@ def test_a_state_that_was_put_back_has_not_changed(state):
     assert changed_by(state, borrow) == ()
 
 
+def test_what_a_module_draws_while_it_is_loaded_is_not_told(state, tmp_path, monkeypatch):
+    (tmp_path / "draws_when_loaded.py").write_text("import random\nrandom.random()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    try:
+        assert changed_by(state, lambda: importlib.import_module("draws_when_loaded")) == ()
+        assert changed_by(state, lambda: importlib.reload(sys.modules["draws_when_loaded"])) == ("random",)
+    finally:
+        sys.modules.pop("draws_when_loaded", None)
+
+
+def test_numpys_state_is_told_even_of_what_loads_modules(state, monkeypatch):
+    def both():
+        monkeypatch.setitem(sys.modules, "loaded_just_now", sys)
+        np.random.rand()
+
+    assert changed_by(state, both) == ("numpy.random",)
+
+
 def test_another_generator_of_numpys_is_a_change(state):
     usual = np.random.get_bit_generator()
     try:
@@ -70,4 +91,4 @@ def test_another_generator_of_numpys_is_a_change(state):
 @pytest.mark.parametrize(("module", "name"), [(random, "_inst"), (np.random.mtrand, "_rand")])
 def test_libraries_without_what_is_looked_for_are_not_followed(monkeypatch, module, name):
     monkeypatch.delattr(module, name)
-    assert len(GlobalRandomState().read()) == 2
+    assert len(GlobalRandomState().read()) == 3

@@ -1,0 +1,125 @@
+"""Takes the pictures of the README: a real run in JupyterLab, light and dark. ``make pictures``."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from tests.browser.graph import Graph
+from tests.browser.lab import FLAGS, Lab, OpenNotebook
+from tests.conftest import ROOT
+
+FOLDER = ROOT / "notebooks" / "pictures"
+
+PIPELINE = """
+import pathlib, time
+from pyplant import *
+from sklearn.datasets import load_digits as digits
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
+
+%plant digits.plant
+
+plant.set_config({"rounds": 40, "width": WIDTH})
+
+def wait_for(name):
+    while not pathlib.Path(name).exists():
+        time.sleep(0.01)
+
+@ReactorFunc
+def load_digits(pipe):
+    images, labels = digits(return_X_y=True)
+    pipe.send("images", images)
+    pipe.send("labels", labels)
+
+@ReactorFunc
+def scale(pipe):
+    images = yield pipe.receive("images")
+    pipe.send("features", images / 16)
+
+@ReactorFunc
+def split(pipe):
+    features, labels = yield pipe.receive("features", "labels")
+    seen, kept, known, asked = train_test_split(features, labels, test_size=0.5, random_state=1)
+    pipe.send("seen", (seen, known))
+    pipe.send("kept", (kept, asked))
+
+@ReactorFunc
+def examples(pipe):
+    images = yield pipe.receive("images")
+    pipe.send("sheet", images[:64])
+
+@ReactorFunc
+def train(pipe, config):
+    features, labels = yield pipe.receive("seen")
+    model = MLPClassifier(config.width, random_state=1)
+    for round in pipe.progress(range(config.rounds), "rounds"):
+        model.partial_fit(features, labels, classes=range(10))
+        PAUSE
+    pipe.send("model", model)
+
+@ReactorFunc
+def evaluate(pipe):
+    model, (features, labels) = yield pipe.receive("model", "kept")
+    pipe.send("wrong", model.predict(features) != labels)
+    pipe.send("accuracy", model.score(features, labels))
+
+@ReactorFunc
+def report(pipe):
+    accuracy, sheet = yield pipe.receive("accuracy", "sheet")
+    pipe.send("page", f"<h1>{accuracy:.2f}</h1>")
+"""
+CELLS = (
+    "%load_ext pyplant",
+    PIPELINE.replace("PAUSE", "time.sleep(0.03)").replace("WIDTH", "32"),
+    "plant.run_reactor('report')",
+    "plant.show_graph()",
+    "plant.run_reactor('report')",
+)
+# An edit, another parameter, and a run that stands still while its pictures are taken.
+EDITED = (
+    PIPELINE.replace("PAUSE", "if round == 26: wait_for('go on')")
+    .replace("WIDTH", "64")
+    .replace(":.2f", ":.1%")
+)
+
+
+def take(lab, page):
+    """Run the notebook and take the pictures."""
+    notebook = OpenNotebook(lab, page, lab.write("digits", CELLS)).open()
+    for cell in range(4):
+        notebook.run(cell)
+    graph = Graph(notebook, 3)
+    notebook.run(1, EDITED)
+    graph.wait("report", "stale")
+    notebook.run(4, wait=False)
+    graph.node("train").get_by_text("26/40").wait_for()
+    panel = graph.open("report")
+    panel.locator(".pg-diff").wait_for()
+    FOLDER.mkdir(exist_ok=True)
+    for theme in ("light", "dark"):
+        notebook.dark(theme == "dark")
+        page.mouse.move(0, 0)
+        graph.root.screenshot(path=FOLDER / f"graph-{theme}.png")
+    (notebook.path.parent / "go on").touch()
+    notebook.wait_for_cell(4)
+
+
+def main():
+    """Start JupyterLab and Chromium for it."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        lab = Lab(Path(folder))
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            page = browser.new_page(viewport={"width": 1240, "height": 900}, device_scale_factor=2)
+            lab.load(page)
+            take(lab, page)
+        finally:
+            browser.close()
+            lab.close()
+
+
+if __name__ == "__main__":
+    main()

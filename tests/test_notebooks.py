@@ -1,0 +1,69 @@
+"""The notebooks, executed as their readers do."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.conftest import ROOT
+
+nbformat = pytest.importorskip("nbformat")
+rig = pytest.importorskip("tests.notebook.rig")
+
+FOLDER = ROOT / "notebooks"
+NAMES = sorted(path.name for path in FOLDER.glob("*.ipynb"))
+
+
+def cells(name):
+    notebook = nbformat.read(FOLDER / name, as_version=4)
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def execute(name, folder):
+    """What each code cell put out, by its first line."""
+    texts = cells(name)
+    return dict(zip([text.partition("\n")[0] for text in texts], rig.execute(texts, folder), strict=True))
+
+
+@pytest.mark.timeout(900)
+def test_the_quickstart_shows_what_it_says_and_remembers_it(tmp_path):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    first = execute("01-quickstart.ipynb", tmp_path)
+    assert "1,797 images of 8 by 8 pixels" in first["%%reactor load_images -o images labels"].text
+    assert "image/png" in first["%%reactor report -i accuracy wrong"].kinds
+    assert "/ 16" in first['plant.explain("evaluate")'].text  # the diff of the edit
+    assert "4 ran, 3 cached" in first['run = plant.run_reactor("report")'].text  # the accuracy came out equal
+    assert "<svg" in first["plant.show_graph()"].html
+
+    again = execute("01-quickstart.ipynb", tmp_path)
+    remembered = {line: ran for line, ran in again.items() if line.startswith("%%reactor")}
+    assert len(remembered) == 8
+    for line, ran in remembered.items():
+        assert ran.outputs[0].text.startswith("✓ "), line
+        assert ran.kinds[1:] == first[line].kinds, line
+    assert "7 cached" in again['run = plant.run_reactor("report")'].text
+
+
+@pytest.mark.timeout(900)
+def test_an_array_larger_than_memory(tmp_path):
+    pytest.importorskip("matplotlib")
+    try:
+        ran = execute("02-larger-than-memory.ipynb", tmp_path)
+    finally:
+        shutil.rmtree(tmp_path / "waves.plant", ignore_errors=True)
+    assert "times the memory allowed" in ran['heights = plant.get("heights")'].text
+    assert "image/png" in ran["%%reactor picture -i pattern energy"].kinds
+    assert "0 would run" in ran['plant.plan("picture")'].text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebooks_are_kept_without_outputs(name):
+    notebook = json.loads((FOLDER / name).read_text(encoding="utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
+    assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
+
+
+def test_there_are_notebooks():
+    assert len(NAMES) >= 2
