@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pyplant.report import ICONS, Outcome, Status, clean
+from pyplant.report import ICONS, Outcome, Status
+from pyplant.wording import clean
 
 if TYPE_CHECKING:
     import graphviz

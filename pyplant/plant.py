@@ -145,6 +145,17 @@ class Plant:
     def __repr__(self) -> str:
         return f"<Plant {str(self.directory)!r}{', closed' if self.is_closed else ''}>"
 
+    def _repr_html_(self) -> str:
+        from pyplant.report import Overview
+        from pyplant.wording import escape
+
+        if self.is_closed:
+            return f"<code>{escape(repr(self))}</code>"
+        status = self.status()
+        traces = list(self.warehouse.ledger.traces())
+        sizes = {value.digest: value.size for trace in traces for value in trace.stored}
+        return Overview(str(self.directory), len(traces), sum(sizes.values()), status)._repr_html_()
+
     # ------------------------------------------------------------------ reactors
 
     def add_reactor(self, *reactors: Callable[..., Any] | Iterable[Callable[..., Any]]) -> None:

@@ -14,6 +14,7 @@ from enum import Enum
 
 from pyplant.explain import Cause
 from pyplant.theme import REPORT
+from pyplant.wording import clean, escape, format_age, format_seconds, format_size
 
 __all__ = [
     "Entry",
@@ -21,15 +22,12 @@ __all__ = [
     "History",
     "HistoryEntry",
     "Outcome",
+    "Overview",
     "Plan",
     "Report",
     "RunReport",
     "Status",
     "counts",
-    "format_age",
-    "format_date",
-    "format_seconds",
-    "format_size",
     "summary",
 ]
 
@@ -266,8 +264,30 @@ class Status(_Entries):
         for entry in self.entries:
             parts = []
             if entry.finished:
-                parts = [format_seconds(entry.seconds), format_size(entry.size), format_age(entry.finished)]
+                size = [format_size(entry.size)] if entry.size else []
+                parts = [format_seconds(entry.seconds), *size, format_age(entry.finished)]
             yield _entry_block(entry, ", ".join(parts))
+
+
+@dataclass(frozen=True, repr=False)
+class Overview(Report):
+    """A plant at a glance: where it is, what is kept, how its reactors stand."""
+
+    directory: str
+    executions: int
+    size: int
+    status: Status
+
+    def title(self) -> str:
+        """The first line."""
+        return self.directory
+
+    def blocks(self) -> Iterator[Block]:
+        """The content."""
+        plural = "s" if self.executions != 1 else ""
+        yield Block(f"{self.executions} kept execution{plural}, {format_size(self.size)}", style="cause")
+        yield Block(self.status.title(), style="cause")
+        yield from self.status.blocks()
 
 
 @dataclass(frozen=True, repr=False)
@@ -464,50 +484,3 @@ def counts(outcomes: Iterable[Outcome]) -> str:
     """How many of each there are, as in ``"5 cached, 3 stale"``."""
     found = Counter(outcomes)
     return ", ".join(f"{found[outcome]} {outcome.value}" for outcome in Outcome if outcome in found)
-
-
-def escape(text: str) -> str:
-    """Text for HTML."""
-    from html import escape as escaped
-
-    return escaped(text)
-
-
-def clean(text: str) -> str:
-    """Text without control and direction characters: names come from anywhere."""
-    return "".join(c if c.isprintable() or c == " " else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def format_seconds(seconds: float) -> str:
-    """A duration, as short as it can be said."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms" if seconds >= 0.0005 else "0 ms"  # noqa: PLR2004
-    if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
-
-
-def format_size(size: float) -> str:
-    """A number of bytes."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:  # noqa: PLR2004
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"  # noqa: PLR2004
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
-def format_date(when: float) -> str:
-    """A moment, to the minute, by the local clock."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
-
-
-def format_age(when: float) -> str:
-    """How long ago a moment was."""
-    age = max(0.0, time.time() - when)
-    for limit, unit, length in ((60, "s", 1), (3600, "min", 60), (86400, "h", 3600)):
-        if age < limit:
-            return f"{int(age // length)} {unit} ago"
-    days = int(age // 86400)
-    return f"{days} day{'s' if days != 1 else ''} ago"

@@ -20,7 +20,7 @@ from pyplant.events import (
     RunFinished,
     RunStarted,
 )
-from pyplant.report import clean, format_seconds
+from pyplant.wording import clean, format_seconds
 
 __all__ = ["TerminalProgress", "follow", "is_terminal"]
 

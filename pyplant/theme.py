@@ -21,7 +21,7 @@ _VARIABLES = (
 
 REPORT = (
     f"{_VARIABLES}"
-    ".pyplant-report{font:13px/1.5 system-ui,sans-serif;max-width:60em;color:inherit}"
+    ".pyplant-report{font:13px/1.5 system-ui,sans-serif;max-width:48em;color:inherit}"
     ".pyplant-report .pp-title{font-weight:600;margin-bottom:.3em}"
     ".pyplant-report .pp-row .pp-row{margin-left:1.6em;opacity:.85}"
     ".pyplant-report .pp-line{display:flex;gap:.5em;align-items:baseline}"

@@ -22,6 +22,7 @@ LAYERS = [
     ("pyplant.errors", 0),
     ("pyplant.events", 0),
     ("pyplant.collector", 0),
+    ("pyplant.wording", 0),
     ("pyplant.engine", 1),
     ("pyplant.frontend", 1),
     ("pyplant.ingredient", 1),

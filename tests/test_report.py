@@ -4,21 +4,11 @@ import time
 
 import pytest
 
+from pyplant import Plant, ReactorFunc
 from pyplant.engine.rebuilder import ReasonKind
 from pyplant.explain import Cause
-from pyplant.report import (
-    Entry,
-    Explanation,
-    History,
-    HistoryEntry,
-    Outcome,
-    Plan,
-    RunReport,
-    Status,
-    format_age,
-    format_seconds,
-    format_size,
-)
+from pyplant.report import Entry, Explanation, History, HistoryEntry, Outcome, Plan, RunReport, Status
+from pyplant.wording import format_age, format_seconds, format_size
 
 DIFF = "-    return x\n+    return x + 1"
 CAUSE = Cause(ReasonKind.CODE, "helper", "helper() changed", diff=DIFF)
@@ -138,7 +128,14 @@ def test_deeply_nested_causes_render():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 ms"), (0.0123, "12 ms"), (1.25, "1.2 s"), (61, "1 min 01 s"), (7260, "2 h 01 min")],
+    [
+        (0, "0 ms"),
+        (0.0001, "<1 ms"),
+        (0.0123, "12 ms"),
+        (1.25, "1.2 s"),
+        (61, "1 min 01 s"),
+        (7260, "2 h 01 min"),
+    ],
 )
 def test_durations_are_short(seconds, text):
     assert format_seconds(seconds) == text
@@ -154,3 +151,20 @@ def test_sizes_are_short(size, text):
 @pytest.mark.parametrize(("age", "text"), [(5, "5 s ago"), (125, "2 min ago"), (3 * 86400, "3 days ago")])
 def test_ages_are_short(age, text):
     assert format_age(time.time() - age) == text
+
+
+def test_a_plant_shows_where_it_is_what_it_keeps_and_how_its_reactors_stand(tmp_path):
+    @ReactorFunc
+    def load(pipe):
+        pipe.send("data", [1, 2, 3])
+
+    with Plant(tmp_path / "<b>") as plant:
+        plant.add_reactor(load)
+        plant.run_reactor("load")
+        html = plant._repr_html_()
+        assert "&lt;b&gt;" in html
+        assert "<b>" not in html
+        assert "1 kept execution" in html
+        assert "1 reactor: 1 cached" in html
+        assert "load" in html
+    assert "closed" in plant._repr_html_()

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from pyplant.report import clean
+from pyplant.wording import clean
 
 __all__ = ["emit", "json_option", "note", "table", "to_plain", "when"]
 

@@ -22,11 +22,11 @@ from pyplant.errors import (
 from pyplant.execution.views import history as history_of
 from pyplant.ingredient import Ingredient
 from pyplant.portable import export as export_to
-from pyplant.report import format_age, format_seconds, format_size
 from pyplant.store.doctor import Check, Verdict, examine
 from pyplant.store.fsck import audit
 from pyplant.store.retention import collect, parse_size, stored_bytes
 from pyplant.store.warehouse import Warehouse
+from pyplant.wording import format_age, format_seconds, format_size
 
 __all__ = ["COMMANDS"]
 

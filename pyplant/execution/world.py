@@ -20,9 +20,9 @@ from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
 from pyplant.engine.trace import Trace
 from pyplant.errors import UndigestibleError, near_misses
 from pyplant.reactor import Definition
-from pyplant.report import format_date
 from pyplant.store.inputs import InputFiles
 from pyplant.store.warehouse import Warehouse
+from pyplant.wording import format_date
 
 __all__ = ["RunWorld"]
 

@@ -25,7 +25,8 @@ from pyplant.notebook.folds import MOST, Folding
 from pyplant.notebook.live import Live, Node
 from pyplant.notebook.look import Look, look
 from pyplant.notebook.scene import Scene
-from pyplant.report import Entry, Outcome, RunReport, Status, clean
+from pyplant.report import Entry, Outcome, RunReport, Status
+from pyplant.wording import clean
 
 if TYPE_CHECKING:
     from pyplant.notebook.graph_widget import GraphWidget

@@ -24,7 +24,7 @@ from pyplant.notebook.body import CellSyntaxError, notebook_names
 from pyplant.notebook.cells import Cells
 from pyplant.notebook.recorder import Recorder
 from pyplant.reactor import Definition
-from pyplant.report import clean, escape, format_date, format_seconds
+from pyplant.wording import clean, escape, format_date, format_seconds
 
 if TYPE_CHECKING:
     from pyplant.engine.trace import Trace

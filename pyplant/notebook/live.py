@@ -36,7 +36,8 @@ from pyplant.events import (
     RunFinished,
     RunStarted,
 )
-from pyplant.report import Entry, Outcome, RunReport, clean, summary
+from pyplant.report import Entry, Outcome, RunReport, summary
+from pyplant.wording import clean
 
 __all__ = ["Live", "Node"]
 

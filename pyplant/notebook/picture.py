@@ -14,8 +14,9 @@ from pyplant.graph import Edges
 from pyplant.notebook.folds import MOST, Fold, folded, grouped, unfolded
 from pyplant.notebook.layout import Point, arrange
 from pyplant.notebook.scene import Arranger, Box, Line, Scene, compose, flows, label
-from pyplant.report import ICONS, Entry, Status, clean, counts, escape, format_seconds, format_size
+from pyplant.report import ICONS, Entry, Status, counts
 from pyplant.theme import GRAPH
+from pyplant.wording import clean, escape, format_seconds, format_size
 
 __all__ = ["STYLE", "draw", "paint"]
 

@@ -23,7 +23,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pyplant.report import format_size
+from pyplant.wording import format_size
 
 __all__ = ["Output", "Record", "collapsed"]
 

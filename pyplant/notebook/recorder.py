@@ -34,7 +34,7 @@ from pyplant.notebook.fence import Fence
 from pyplant.notebook.figures import Figures
 from pyplant.notebook.randomness import GlobalRandomState
 from pyplant.notebook.record import Output, Record
-from pyplant.report import escape
+from pyplant.wording import escape
 
 __all__ = ["Recorder", "Recording"]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from pyplant.errors import logger
 from pyplant.notebook.record import Output
-from pyplant.report import escape, format_size
+from pyplant.wording import escape, format_size
 
 __all__ = ["replay"]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pyplant.graph import Edges
 from pyplant.notebook.folds import MOST, Fold, Folding
 from pyplant.notebook.layout import Edge, Layout, Point, Size
-from pyplant.report import clean
+from pyplant.wording import clean
 
 __all__ = ["Arranger", "Box", "Line", "Scene", "compose", "flows", "label", "node_size"]
 

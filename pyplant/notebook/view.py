@@ -16,7 +16,7 @@ from pyplant.explain import Cause
 from pyplant.notebook.folds import MOST, Fold, Folding, folded, grouped, unfolded
 from pyplant.notebook.look import Look
 from pyplant.notebook.scene import Arranger, Scene, compose, flows
-from pyplant.report import clean
+from pyplant.wording import clean
 
 __all__ = ["details", "focus", "graph", "ids", "scene"]
 

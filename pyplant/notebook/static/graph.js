@@ -96,7 +96,7 @@ const two = (number) => String(number).padStart(2, "0");
 
 /** A duration, in whole seconds while it grows. */
 function duration(seconds, isGrowing) {
-  if (seconds < 1 && !isGrowing) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 1 && !isGrowing) return seconds && seconds < 5e-4 ? "<1 ms" : `${Math.round(seconds * 1000)} ms`;
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${isGrowing ? whole : seconds.toFixed(1)} s`;
   const minutes = Math.floor(whole / 60);
