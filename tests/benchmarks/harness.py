@@ -23,6 +23,34 @@ Side = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
+class Effort:
+    """How much to measure.
+
+    Attributes
+    ----------
+    runs
+        Of each side.
+    size
+        Megabytes of the big arrays.
+    file_size
+        Megabytes of the file that is larger than memory.
+    long
+        Steps of the longest chain.
+    steps
+        Trivial reactors of a run in a notebook.
+    cells
+        Events and executions of cells that are timed, each once.
+    """
+
+    runs: int
+    size: int
+    file_size: int
+    long: int
+    steps: int
+    cells: int
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One comparison.
 
@@ -83,6 +111,14 @@ def measure(script: Path, *arguments: object) -> dict[str, float]:
         raise RuntimeError(message)
     figures: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
     return figures
+
+
+def write_script(folder: Path, text: str) -> Path:
+    """A script in a folder of its own, which is where it runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "main.py"
+    path.write_text(text)
+    return path
 
 
 def environment() -> dict[str, str]:

@@ -197,3 +197,173 @@ with ExitStack() as stack:
 shutil.rmtree("measured")
 print(json.dumps({"seconds": seconds}))
 """
+
+# ---------------------------------------------------------------------- cells of notebooks
+
+WATCHED = """
+%load_ext pyplant
+import json, time
+from pyplant import *
+from pyplant.events import ReactorFinished, ReactorStarted
+
+%plant watched.plant
+plant.set_config({{"count": {count}}})
+events = []
+
+def note(event):
+    if isinstance(event, ReactorStarted | ReactorFinished):
+        status = "running" if isinstance(event, ReactorStarted) else "ran"
+        events.append((event.reactor, status, time.time()))
+
+plant.add_event_listener(note)
+
+def compute(seconds):
+    ends = time.perf_counter() + seconds
+    while time.perf_counter() < ends:
+        sum(range(1000))
+
+def make(number, senders):
+    @ReactorFunc(name=f"step_{{number}}")
+    def step(pipe):
+        for sender in senders:
+            yield pipe.receive(f"x{{sender}}")
+        compute(0.15 + 0.3 * (number * 0.618 % 1))  # so that snapshots and events do not go in step
+        pipe.send(f"x{{number}}", number)
+
+for number in range({count}):
+    make(number, sorted({{max(0, number - 7), max(0, number - 7 - number % 3)}} - {{number}}))
+
+def run(count):
+    plant.get(*[f"x{{number}}" for number in range(count)])
+    print(json.dumps(events))
+"""
+
+TRIVIAL = """
+%load_ext pyplant
+import json, shutil, statistics, time
+from pyplant import *
+from pyplant import frontend
+
+console = frontend.current()
+plant = None
+
+def make(number):
+    @ReactorFunc(name=f"step_{{number}}")
+    def step(pipe):
+        x = (yield pipe.receive(f"x{{number - 1}}")) if number else 0
+        pipe.send(f"x{{number}}", x + 1)
+
+for number in range({count}):
+    make(number)
+
+def begin():
+    global plant
+    if plant is not None:
+        plant.close()
+        shutil.rmtree(plant.directory)
+    plant = Plant("fresh.plant", progress=False)
+
+def run(recorded=True):
+    if not recorded:
+        frontend.install(None)
+    try:
+        began = time.perf_counter()
+        value = plant.get(f"x{{{count} - 1}}")
+        seconds = time.perf_counter() - began
+    finally:
+        frontend.install(console)
+    assert value == {count}
+    own = statistics.median(entry.seconds for entry in plant.status())
+    return {{"seconds": seconds, "own": own}}
+"""
+
+WAITS = """
+import contextlib, select, sys, threading
+
+@contextlib.contextmanager
+def waiting():
+    waits = []
+    places = [(time, "sleep"), (select, "select"), (threading.Event, "wait"), (threading.Condition, "wait")]
+    originals = [getattr(owner, name) for owner, name in places]
+
+    def counted(original):
+        def wait(*args, **options):
+            if sys._getframe(1).f_globals.get("__name__", "").startswith("pyplant.notebook"):
+                waits.append(original)
+            return original(*args, **options)
+        return wait
+
+    for (owner, name), original in zip(places, originals):
+        setattr(owner, name, counted(original))
+    try:
+        yield waits
+    finally:
+        for (owner, name), original in zip(places, originals):
+            setattr(owner, name, original)
+"""
+
+LAYOUT = """
+import json, random, sys, time
+from pyplant.notebook import positions
+
+shape, count = sys.argv[1], int(sys.argv[2])
+chance = random.Random(1)
+if shape == "stages":  # of some twenty reactors, each of which receives from two or three of the one before
+    edges = [(max(0, n - 20 - chance.randrange(8)), n) for n in range(1, count) for _ in range(3)]
+elif shape == "chain":
+    edges = [(n - 1, n) for n in range(1, count)]
+elif shape == "star":
+    edges = [(0, n) for n in range(1, count - 1)] + [(n, count - 1) for n in range(1, count - 1)]
+else:
+    edges = [(chance.randrange(n), n) for n in range(1, count) for _ in range(2)]
+edges = list(dict.fromkeys(edges))[: count * 8 // 3]
+sizes = [(100.0 + n % 60, 24.0) for n in range(count)]
+began = time.perf_counter()
+positions.arrange(sizes, edges)
+print(json.dumps({"seconds": time.perf_counter() - began, "edges": len(edges)}))
+"""
+
+
+def reactor_cells(count: int) -> list[str]:
+    """A chain of cells that remember, each of which shows something."""
+    return [
+        f"%%reactor step_{n} {f'-i x{n - 1}' if n else ''} -o x{n}\n"
+        f"print('shown by step_{n}')\nx{n} = {f'x{n - 1} + 1' if n else '0'}"
+        for n in range(count)
+    ]
+
+
+KEPT = """
+%load_ext pyplant
+%plant kept.plant
+import json, pathlib
+
+def write_kept(name, file):
+    definition = next(d for d in plant._registry.current().values() if d.name == name)
+    trace = plant.warehouse.ledger.last(definition.full_name)
+    pathlib.Path(file).write_text(json.dumps(plant.warehouse.load(trace.recorded)))
+"""
+
+FLOODS = {
+    "text": """
+%%reactor text -o done
+for number in range(60_000):
+    print(f"line {number:06} {'<&>' * 29}")
+done = 1
+""",
+    "displays": """
+%%reactor displays -o done
+from IPython.display import HTML, display
+for number in range(12):
+    display(HTML(f"<p>{number}</p><!--{'x' * 500_000}-->"))
+done = 2
+""",
+    "both": """
+%%reactor both -o done
+from IPython.display import HTML, display
+for number in range(100):
+    print(f"{number} of many\\n" + f"line {number}\\n" * 100)
+    display(HTML(f"<p>{number}</p><!--{'x' * 60_000}-->"))
+done = 3
+""",
+}

@@ -10,40 +10,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks import pipelines, scripts
-from tests.benchmarks.harness import OURS, Row, Side, environment, measure, medians
+from tests.benchmarks import notebook, pipelines, scripts
+from tests.benchmarks.harness import OURS, Effort, Row, Side, environment, measure, medians, write_script
 
 PEERS = ("joblib", "hamilton", "pipefunc", "numpy", "h5py")
 SLOW = "pipefunc"  # its time grows with the square of the steps, so it is run once
 
 
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How much to measure.
-
-    Attributes
-    ----------
-    runs
-        Of each side.
-    size
-        Megabytes of the big arrays.
-    file_size
-        Megabytes of the file that is larger than memory.
-    long
-        Steps of the longest chain.
-    """
-
-    runs: int
-    size: int
-    file_size: int
-    long: int
-
-
-FULL = Effort(runs=5, size=512, file_size=8192, long=10_000)
-QUICK = Effort(runs=3, size=64, file_size=512, long=3_000)
+FULL = Effort(runs=5, size=512, file_size=8192, long=10_000, steps=1_000, cells=100)
+QUICK = Effort(runs=3, size=64, file_size=512, long=3_000, steps=300, cells=20)
 
 
 def _rounds(folder: Path, script: Path, expected: object, *, cold: bool) -> Side:
@@ -126,7 +103,7 @@ def configurations(folder: Path, effort: Effort) -> Iterator[Row]:
         sides: dict[str, Side] = {}
         for side in (OURS, "joblib"):
             place = folder / f"{side}{count}"
-            script = _script(place, scripts.CONFIGURATIONS[side])
+            script = write_script(place, scripts.CONFIGURATIONS[side])
             measure(script, count)  # the first is cold
             sides[side] = lambda script=script, count=count: measure(script, count)["seconds"] / count
         yield Row(
@@ -139,7 +116,7 @@ def configurations(folder: Path, effort: Effort) -> Iterator[Row]:
 
 def big_arrays(folder: Path, effort: Effort) -> Iterator[Row]:
     """Sending a big array, receiving it, and not looking at it."""
-    script = _script(folder, scripts.BIG_ARRAY)
+    script = write_script(folder, scripts.BIG_ARRAY)
     pairs = medians(
         {
             OURS: lambda: measure(script, "send", effort.size)["seconds"],
@@ -169,7 +146,7 @@ PROTECTIONS = {
 
 def safety(folder: Path, effort: Effort) -> Iterator[Row]:
     """What syncs, checksums of what is read, and claims and leases cost, against a build without."""
-    script = _script(folder, scripts.SAFETY)
+    script = write_script(folder, scripts.SAFETY)
     builds = {
         OURS: (),
         **{name: (one,) for name, one in PROTECTIONS.items()},
@@ -218,17 +195,10 @@ def imports(folder: Path, effort: Effort) -> Iterator[Row]:
 
 def larger_than_memory(folder: Path, effort: Effort) -> Iterator[Row]:
     """The most memory that writing and reducing a big file takes; interpreter and libraries included."""
-    script = _script(folder, scripts.OUT_OF_CORE)
+    script = write_script(folder, scripts.OUT_OF_CORE)
     peak = max(measure(script, phase, effort.file_size)["megabytes"] for phase in ("write", "reduce"))
     shutil.rmtree(folder)
     yield Row(f"writing and reducing {effort.file_size:,} MB of HDF5", {OURS: peak}, unit="MB", target=400)
-
-
-def _script(folder: Path, text: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "main.py"
-    path.write_text(text)
-    return path
 
 
 ALL: dict[str, Callable[[Path, Effort], Iterator[Row]]] = {
@@ -240,4 +210,10 @@ ALL: dict[str, Callable[[Path, Effort], Iterator[Row]]] = {
     "safety": safety,
     "import": imports,
     "memory": larger_than_memory,
+    "live": notebook.live,
+    "widget": notebook.widget,
+    "recorder": notebook.recorder,
+    "layout": notebook.layout,
+    "cached": notebook.cached,
+    "replay": notebook.replay,
 }
