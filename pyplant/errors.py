@@ -21,7 +21,8 @@ The tree::
     │   ├── NotYieldedError
     │   ├── CycleError
     │   ├── MissingSenderError (LookupError)
-    │   └── NestedRunError
+    │   ├── NestedRunError
+    │   └── WorkerError
     └── StoreError (OSError)               the plant directory
         ├── PlantDirError
         ├── FormatError
@@ -86,6 +87,7 @@ __all__ = [
     "UnsavableError",
     "UnsavedWarning",
     "UntrustedError",
+    "WorkerError",
     "near_misses",
     "warn",
 ]
@@ -173,6 +175,10 @@ class MissingSenderError(RunError, LookupError):
 
 class NestedRunError(RunError):
     """A plant was asked to run from inside one of its own reactors."""
+
+
+class WorkerError(RunError):
+    """Workers died each time they performed a reactor."""
 
 
 class StoreError(PlantError, OSError):

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-__all__ = ["Ingredient"]
+__all__ = ["IN_MEMORY", "Ingredient"]
+
+IN_MEMORY = "(in memory)"
+"""The format of a value that could not be stored and lives until the run is over."""
 
 
 class _Type(Enum):

@@ -59,12 +59,13 @@ class Unsaved(NamedTuple):
 
 @dataclass(slots=True)
 class ExecutionRecord:
-    """What one execution did, as it will stand in the trace."""
+    """What one execution did, as it will stand in the trace; ``unsent`` was allocated for nothing."""
 
     dependencies: list[Dependency] = field(default_factory=list)
     outputs: dict[str, Ingredient] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
     unsaved: dict[str, Unsaved] = field(default_factory=dict)
+    unsent: tuple[str, ...] = ()
     asked: set[tuple[DependencyKind, tuple[str, ...]]] = field(default_factory=set)
     showed: Recorded | None = None
 
@@ -374,11 +375,10 @@ class Pipework:
                 IngredientSent(self._definition.name, ingredient.name, ingredient.format, ingredient.size)
             )
         self._to_finish.clear()
+        self._record.unsent = tuple(
+            name for name, allocation in self._allocations.items() if not allocation.temporary
+        )
         return self._record
-
-    def unsent(self) -> list[str]:
-        """Names that were allocated to be sent, and never were."""
-        return [name for name, allocation in self._allocations.items() if not allocation.temporary]
 
     def close(self) -> None:
         """Throw away what was allocated and not sent; the pipework is of no use afterwards."""

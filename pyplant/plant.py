@@ -26,7 +26,7 @@ from pyplant.errors import (
     warn,
 )
 from pyplant.events import Dispatcher, Listener
-from pyplant.execution.inline import executor_of
+from pyplant.execution.executors import executor_of
 from pyplant.reactor import active, sources
 from pyplant.registry import Registry
 from pyplant.session import Session
@@ -84,7 +84,7 @@ class Plant:
         self,
         plantDir: str | os.PathLike[str],  # noqa: N803 - the historical spelling
         *,
-        executor: None = None,
+        executor: Any = None,
         max_size: str | int = "20 GB",
         trust: bool = False,
         function_hash: Callable[[Callable[..., Any]], str] | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import inspect
 import os.path
@@ -188,8 +189,10 @@ def _same_execution(earlier: Definition, later: Definition) -> bool:
     """Whether one run of a module defined both, as a loop does; cells are run again at will."""
     if "<locals>" in later.qualname or later.cell is not earlier.cell:
         return False
-    if later.execution is None and later.home == "__main__" and later.cell is None:
-        return False
+    if later.cell is None and (hasattr(builtins, "__IPYTHON__") or later.home == "__main__"):
+        return (
+            False  # typed in once more, or defined again by %autoreload, which leaves the rest of a module be
+        )
     same_globals = getattr(earlier.function, "__globals__", 0) is getattr(later.function, "__globals__", 1)
     return same_globals and earlier.execution is later.execution
 

@@ -17,7 +17,7 @@ from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.errors import DamagedError, NestedRunError, PlantDirError, logger
 from pyplant.events import Dispatcher, RunFinished, RunStarted
-from pyplant.execution.inline import Executor
+from pyplant.execution.executor import Executor
 from pyplant.execution.run import Run
 from pyplant.execution.world import RunWorld
 from pyplant.reactor import Definition, active, orphans, withdraw
@@ -166,7 +166,12 @@ class Session:
         if target is not None:
             definitions[target.key] = target
         world = RunWorld(
-            definitions, self._warehouse, self._fingerprinter, self._parameters, self._function_hash
+            definitions,
+            self._warehouse,
+            self._fingerprinter,
+            self._parameters,
+            self._function_hash,
+            side_by_side=self._executor.begins_anew,
         )
         replaced = world.replaced(orphans) if orphans else []
         for orphan in replaced:
@@ -175,7 +180,6 @@ class Session:
 
     def _begin(self, target: Definition | None = None, *, keep_going: bool = False) -> Run:
         world = self.world(target)
-        self._executor.reset()
         return Run(
             world, self._warehouse, self._executor, self._listeners.emit, self._told, keep_going=keep_going
         )

@@ -174,7 +174,7 @@ def run_reactor(
     try:
         step = execution.advance()
         while isinstance(step, Needs):
-            step = execution.advance(pipe.answer(step.command.names))
+            step = execution.advance(pipe.answer(step.names))
     finally:
         execution.close()
     return pipe

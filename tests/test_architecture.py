@@ -93,8 +93,8 @@ PURITY_EXCEPTIONS = {
 NOTEBOOK = {module for module in MODULES if module.startswith("pyplant.notebook")}
 # What only these modules may import, wherever in the module: what it is good for has one place.
 ONLY_IN = {
-    "pickle": {"pyplant.specs.pickled"},
-    "cloudpickle": {"pyplant.specs.pickled"},
+    **dict.fromkeys(("pickle", "cloudpickle"), {"pyplant.specs.pickled", "pyplant.execution.parcel"}),
+    "loky": {"pyplant.execution.pools"},
     "h5py": {"pyplant.specs.hdf"},
     "keras": {"pyplant.specs.keras"},
     "scipy": {"pyplant.specs.sparse"},
@@ -112,6 +112,7 @@ ONLY_IN = {
     "tempfile": {"pyplant.testing"},
     "threading": {
         *("pyplant.session", "pyplant.store.objects"),
+        *("pyplant.execution.attempt", "pyplant.execution.voice"),
         *("pyplant.store.claims", "pyplant.terminal"),
         *("pyplant.notebook.live", "pyplant.notebook.board"),
         *("pyplant.notebook.fence", "pyplant.notebook.record", "pyplant.notebook.recorder"),

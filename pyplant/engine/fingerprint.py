@@ -43,6 +43,7 @@ __all__ = [
     "differences",
     "digest_of",
     "fingerprint_of",
+    "remember_in",
 ]
 
 
@@ -417,6 +418,12 @@ def _text(record: Record | None, digest: str) -> str | None:
 
 
 _shared = Fingerprinter()
+
+
+def remember_in(memo: PartMemo) -> None:
+    """Have parts of code looked up here from now on, where their text is not at hand: in a worker."""
+    global _shared
+    _shared = Fingerprinter(memo)
 
 
 def fingerprint_of(obj: Callable[..., Any]) -> str:

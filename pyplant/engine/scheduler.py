@@ -63,6 +63,9 @@ class World(Protocol):
     def literal_senders(self, name: str) -> list[str]:
         """Reactors whose code names the ingredient they send."""
 
+    def foreseen(self, key: str) -> Iterable[str]:
+        """Names that a reactor receives whatever happens, if they may be brought about ahead."""
+
     def label(self, key: str) -> str:
         """What people call a reactor."""
 
@@ -167,6 +170,9 @@ class Scheduler:
                 names = lookup.send(self._digests(names))
         except StopIteration as stop:
             return self._judge(task, stop.value)
+        for name in self._world.foreseen(task.key):
+            if name not in self.available and name not in self._unsent:
+                self._seek(name)
         return None
 
     def _digests(self, names: tuple[str, ...]) -> Answer:

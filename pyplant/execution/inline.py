@@ -1,63 +1,35 @@
-"""Executors: where reactors run. This one runs them here, one at a time."""
+"""Runs reactors in the calling thread, one at a time, and keeps them where they wait."""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
 
-from pyplant.engine.task import Task
-from pyplant.errors import RunError
-from pyplant.execution.worker import Execution, Finished, Needs
+from pyplant.execution.executor import Failed, Job, Outcome, Part
+from pyplant.execution.worker import Execution
+from pyplant.pipework import Pipework
 
-__all__ = ["Executor", "Failed", "InlineExecutor", "Job", "Outcome", "executor_of"]
+__all__ = ["InlineExecutor", "perform_here"]
 
 
-class Failed(NamedTuple):
-    """The reactor raised."""
-
-    error: BaseException
-
-
-Outcome = Needs | Finished | Failed
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """One step of a reactor: go on with this value until it waits or ends."""
-
-    task: Task
-    execution: Execution
-    value: Any = None
-
-
-class Executor(Protocol):
-    """Takes jobs and gives their outcomes, in any order."""
-
-    capacity: int
-    """Jobs that may be under way at once."""
-
-    def reset(self) -> None:
-        """Forget the jobs of a run that was interrupted."""
-
-    def submit(self, job: Job) -> None:
-        """Begin a job."""
-
-    def collect(self) -> tuple[Job, Outcome]:
-        """Wait for the outcome of a job."""
+def perform_here(part: Part) -> Execution:
+    """The execution of a reactor in this process."""
+    pipework = Pipework(part.definition, part.warehouse, part.facts, part.emit)
+    return Execution(part.definition, pipework, part.recording)
 
 
 class InlineExecutor:
-    """Runs each job in the calling thread when its outcome is asked for."""
+    """Runs each job when its outcome is asked for."""
 
     capacity = 1
+    runs_here = True
+    begins_anew = False
 
     def __init__(self) -> None:
         self._jobs: deque[Job] = deque()
 
-    def reset(self) -> None:
-        """Forget the jobs of a run that was interrupted."""
-        self._jobs.clear()
+    def prepare(self, part: Part) -> Execution:
+        """A reactor is about to begin."""
+        return perform_here(part)
 
     def submit(self, job: Job) -> None:
         """Put a job aside."""
@@ -72,16 +44,6 @@ class InlineExecutor:
         except Exception as error:  # noqa: BLE001 - a reactor may raise anything
             return job, Failed(error)
 
-
-def executor_of(wanted: Any) -> Executor:
-    """The executor that users mean.
-
-    Raises
-    ------
-    pyplant.errors.RunError
-        If there is none such.
-    """
-    if wanted is not None:
-        message = f"executor={wanted!r} is not supported by this version; leave it out."
-        raise RunError(message)
-    return InlineExecutor()
+    def reset(self) -> None:
+        """Forget the jobs of a run that was interrupted."""
+        self._jobs.clear()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import heapq
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -14,7 +17,7 @@ from pyplant.collector import collector
 from pyplant.config import private_copy
 from pyplant.engine.describe import Kind, Note
 from pyplant.engine.fingerprint import Fingerprint, differences
-from pyplant.engine.scheduler import Resume, Scheduler, Start
+from pyplant.engine.scheduler import Action, Resume, Scheduler, Start
 from pyplant.engine.task import State, Task
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.errors import (
@@ -39,19 +42,17 @@ from pyplant.events import (
     ReactorStarted,
     ReactorWaiting,
 )
+from pyplant.execution.executor import Executor, Failed, Job, Lost, Outcome, Part, Performance
 from pyplant.execution.flight import SingleFlight
-from pyplant.execution.inline import Executor, Failed, Job, Outcome
-from pyplant.execution.worker import Execution, Finished, Needs
+from pyplant.execution.worker import Finished, Needs
 from pyplant.execution.world import RunWorld
-from pyplant.ingredient import Ingredient
-from pyplant.pipework import ExecutionRecord, Pipework
+from pyplant.ingredient import IN_MEMORY, Ingredient
+from pyplant.pipework import ExecutionRecord
 from pyplant.specs.recorded import NOTHING_SHOWN, RecordedSpec
 from pyplant.store.files import host_name
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["Run"]
-
-_IN_MEMORY = "(in memory)"
 
 
 class _Facts:
@@ -104,7 +105,8 @@ class Run:
         self._emit = emit
         self._told = told
         self._keep_going = keep_going
-        self._executions: dict[str, Execution] = {}
+        self._executions: dict[str, Performance] = {}
+        self._actions: list[tuple[float, int, Action]] = []
         self._fingerprints: dict[str, Fingerprint] = {}
         self._in_memory: dict[str, Any] = {}
         self._reported: set[str] = set()
@@ -112,6 +114,7 @@ class Run:
         self._front_end = frontend.current()
         self._flight = SingleFlight(world, warehouse, self.scheduler, emit, self._warn)
         self._collects = gc.isenabled()
+        self._turn = itertools.count()
 
     # ------------------------------------------------------------------ the loop
 
@@ -159,17 +162,28 @@ class Run:
                     f"Reactor {execution.definition.name!r} raised while it was closed: {error!r}",
                 )
         self._executions.clear()
+        self._actions.clear()
+        self._executor.reset()
         self._flight.release_all()
 
     # ------------------------------------------------------------------ actions
 
     def _next_job(self) -> Job | None:
         """The next step of a reactor; ``None`` when there is nothing to do for now."""
-        while (action := self.scheduler.next()) is not None:
+        while (action := self._next_action()) is not None:
             job = self._start(action.task) if isinstance(action, Start) else self._resume(action)
             if job is not None:
                 return job
         return None
+
+    def _next_action(self) -> Action | None:
+        """One reactor at a time goes depth first; side by side, the longest way to the end goes first."""
+        if self._executor.capacity == 1:
+            return self.scheduler.next()
+        while (action := self.scheduler.next()) is not None:
+            urgency = -self._world.remaining_seconds(action.task.key)
+            heapq.heappush(self._actions, (urgency, next(self._turn), action))
+        return heapq.heappop(self._actions)[2] if self._actions else None
 
     def _start(self, task: Task) -> Job | None:
         self._report_cached()
@@ -179,12 +193,17 @@ class Run:
         self._fingerprints[task.key] = fingerprint = self._world.fingerprint(task.key)
         self._tell_notes(fingerprint.notes)
         facts = _Facts(self._world, definition.function)
-        pipework = Pipework(definition, self._warehouse, facts, self._emit)
         front_end = self._front_end
         recording = None if front_end is None else front_end.record(definition, is_target=task.is_target)
-        execution = self._executions[task.key] = Execution(definition, pipework, recording)
+        part = Part(definition, facts, self._warehouse, self._emit, recording, self.load)
+        execution = self._executions[task.key] = self._executor.prepare(part)
         self._emit(ReactorStarted(definition.name, task.reasons))
-        return Job(task, execution)
+        if self._executor.begins_anew:
+            surely = tuple(self._world.foreseen(task.key))
+            if surely:
+                self.scheduler.needs(task, surely)
+                return None
+        return self._job(task, execution)
 
     def _resume(self, action: Resume) -> Job | None:
         self._report_cached()
@@ -192,17 +211,30 @@ class Run:
         values: list[Any] = []
         for ingredient in action.ingredients:
             try:
-                values.append(self.load(ingredient))
+                values.append(execution.hand(ingredient, self.load))
             except DamagedError as error:
                 self._make_again(ingredient, error)
                 self.scheduler.lost(task, [ingredient.name])
                 return None
-        execution.pipework.received(action.ingredients)
+        execution.received(action.ingredients)
         name = execution.definition.name
         self._emit(ReactorResumed(name))
         for ingredient in action.ingredients:
             self._emit(IngredientReceived(name, ingredient.name))
-        return Job(task, execution, values[0] if len(values) == 1 else tuple(values))
+        return self._job(task, execution, values[0] if len(values) == 1 else tuple(values))
+
+    def _job(self, task: Task, execution: Performance, value: Any = None) -> Job:
+        if self._executor.begins_anew:
+            self._give_more(task, execution)
+        return Job(task, execution, value, -self._world.remaining_seconds(task.key))
+
+    def _give_more(self, task: Task, execution: Performance) -> None:
+        """Give what a reactor may ask for and is there, so that it need not begin again for it."""
+        for name in self._world.predicted[task.key].receives:
+            ingredient = self.scheduler.available.get(name)
+            if ingredient is not None:
+                with suppress(DamagedError):  # it is made again if it is asked for
+                    execution.hand(ingredient, self.load)
 
     def _settle(self, key: str) -> None:
         """Note the order in which reactors came to an end; the last end counts."""
@@ -241,7 +273,7 @@ class Run:
 
     def load(self, ingredient: Ingredient) -> Any:
         """The value of an ingredient of this run, private to whoever asked."""
-        if ingredient.format == _IN_MEMORY:
+        if ingredient.format == IN_MEMORY:
             return private_copy(self._in_memory[ingredient.name])
         return self._warehouse.load(ingredient)
 
@@ -256,12 +288,17 @@ class Run:
     # ------------------------------------------------------------------ outcomes
 
     def _conclude(self, job: Job, outcome: Outcome) -> None:
-        self._world.fingerprinter.user_code_ran()
+        if self._executor.runs_here:
+            self._world.fingerprinter.user_code_ran()
         name = job.execution.definition.name
         match outcome:
-            case Needs(command):
-                self._emit(ReactorWaiting(name, command.names))
-                self.scheduler.needs(job.task, command.names)
+            case Needs(names, held):
+                self._emit(ReactorWaiting(name, names))
+                self.scheduler.needs(job.task, held + names)
+            case Lost(ingredient, error, held):
+                self._make_again(ingredient, error)
+                self.scheduler.lose(ingredient.name)
+                self.scheduler.needs(job.task, held)
             case Finished(record, seconds):
                 self._finish(job, record, seconds)
             case Failed(error):
@@ -285,7 +322,7 @@ class Run:
 
     def _finish(self, job: Job, record: ExecutionRecord, seconds: float) -> None:
         definition = job.execution.definition
-        for name in job.execution.pipework.unsent():
+        for name in record.unsent:
             self._warn(PlantWarning, f"Reactor {definition.name!r} allocated {name!r} and never sent it.")
         self._forget_execution(job)
         trace = self._trace(job.task, record, seconds)
@@ -304,7 +341,7 @@ class Run:
         for name, (value, digest, _) in record.unsaved.items():
             self._in_memory[name] = value
             known = digest or self._world.fingerprinter.digest(value)[0]
-            outputs[name] = Ingredient(name, _IN_MEMORY, known)
+            outputs[name] = Ingredient(name, IN_MEMORY, known)
         return Trace(
             reactor=self._world.definitions[task.key].full_name,
             fingerprint=fingerprint.digest,

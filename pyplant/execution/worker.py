@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from pyplant.engine.commands import Receive, Unyielded
 from pyplant.errors import NotYieldedError, RunError
 from pyplant.frontend import Recording
+from pyplant.ingredient import Ingredient
 from pyplant.pipework import ExecutionRecord, Pipework
 from pyplant.reactor import Definition, active
 
-__all__ = ["Execution", "Finished", "Needs"]
+__all__ = ["Execution", "Finished", "Load", "Needs"]
+
+Load = Callable[[Ingredient], Any]
+"""Gives the value of an ingredient."""
 
 
 class Needs(NamedTuple):
-    """The reactor sleeps until these ingredients exist."""
+    """The reactor waits for ingredients.
 
-    command: Receive
+    Attributes
+    ----------
+    names
+        Those that it asks for now.
+    held
+        Those that it was handed before and must be handed again, as it begins anew.
+    """
+
+    names: tuple[str, ...]
+    held: tuple[str, ...] = ()
 
 
 class Finished(NamedTuple):
@@ -41,6 +54,11 @@ class Execution:
         What to hand to it.
     recording
         Takes down what it shows, in a notebook.
+
+    Attributes
+    ----------
+    handed
+        Names of the ingredients it was handed so far.
     """
 
     def __init__(
@@ -51,8 +69,42 @@ class Execution:
         self._recording = recording
         self._stage = nullcontext if recording is None else recording.step
         self.seconds = 0.0
+        self.handed: list[str] = []
         self._generator: Generator[Any, Any, Any] | None = None
         self._started = False
+
+    def hand(self, ingredient: Ingredient, load: Load) -> Any:
+        """The value of an ingredient, for the reactor to go on with.
+
+        Raises
+        ------
+        pyplant.errors.DamagedError
+            If it is no longer stored.
+        """
+        return load(ingredient)
+
+    def received(self, ingredients: tuple[Ingredient, ...]) -> None:
+        """The reactor is handed these."""
+        self.handed += [ingredient.name for ingredient in ingredients]
+        self.pipework.received(ingredients)
+
+    def perform(self, given: Mapping[str, Ingredient], load: Load) -> Needs | Finished:
+        """Go on for as long as the reactor asks for no more than is given.
+
+        Raises
+        ------
+        Exception
+            Whatever the reactor raises.
+        pyplant.errors.DamagedError
+            If what is given is no longer stored.
+        """
+        outcome = self.advance()
+        while isinstance(outcome, Needs) and all(name in given for name in outcome.names):
+            ingredients = tuple(given[name] for name in outcome.names)
+            values = [load(ingredient) for ingredient in ingredients]
+            self.received(ingredients)
+            outcome = self.advance(values[0] if len(values) == 1 else tuple(values))
+        return outcome
 
     def advance(self, value: Any = None) -> Needs | Finished:
         """Go on until the reactor waits or has returned.
@@ -73,7 +125,7 @@ class Execution:
             with self._stage():
                 command = self._step(value)
             if command is not None:
-                return Needs(command)
+                return Needs(command.names)
             record = self.pipework.finish()
             if self._recording is not None:
                 record.showed = self._recording.finish()

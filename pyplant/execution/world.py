@@ -19,6 +19,7 @@ from pyplant.engine.prediction import Predicted, Senders, predict
 from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
 from pyplant.engine.trace import Trace
 from pyplant.errors import UndigestibleError, near_misses
+from pyplant.execution.urgency import remaining_seconds
 from pyplant.reactor import Definition
 from pyplant.store.inputs import InputFiles
 from pyplant.store.warehouse import Warehouse
@@ -44,6 +45,8 @@ class RunWorld:
         The configuration.
     function_hash
         Replaces the fingerprint of a reactor's code.
+    side_by_side
+        Whether reactors run side by side.
     """
 
     def __init__(
@@ -53,11 +56,14 @@ class RunWorld:
         fingerprinter: Fingerprinter,
         parameters: Parameters,
         function_hash: Callable[[Callable[..., Any]], str] | None = None,
+        *,
+        side_by_side: bool = False,
     ) -> None:
         self.definitions = definitions
         self.parameters = parameters
         self.fingerprinter = fingerprinter
         self._function_hash = function_hash
+        self._side_by_side = side_by_side
         self._ledger = warehouse.ledger
         self._warehouse = warehouse
         self._inputs = InputFiles(warehouse.ledger)
@@ -126,6 +132,26 @@ class RunWorld:
     @cached_property
     def _senders(self) -> Senders:
         return Senders(self.predicted)
+
+    def foreseen(self, key: str) -> Iterable[str]:
+        """Names that a reactor receives whatever happens, where reactors run side by side.
+
+        Whether its trace verifies or it runs: they are needed, so they need not be brought about
+        one after the other.
+        """
+        return sorted(self.predicted[key].surely_receives) if self._side_by_side else ()
+
+    def remaining_seconds(self, key: str) -> float:
+        """The time from a reactor's begin to the end of all that depends on it, as far as is known."""
+        return self._remaining.get(key, 0.0)
+
+    @cached_property
+    def _remaining(self) -> dict[str, float]:
+        def seconds(key: str) -> float:
+            last = self._ledger.last(self.definitions[key].full_name)
+            return 0.0 if last is None else last.seconds
+
+        return remaining_seconds(self.predicted, seconds)
 
     def candidates(self, name: str) -> Iterator[str]:
         """Reactors that may send a name, the likeliest first."""

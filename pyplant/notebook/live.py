@@ -7,10 +7,9 @@ Rules:
 - A snapshot is numbered and full, never a difference: the Jupyter server drops messages
   when a cell prints too much, and the next snapshot then makes up for it.
 - There are at most ten snapshots a second, and fewer where they would take more than a
-  twentieth of the time. The first leaves at once, in the thread of the
-  event, since the reactor that has just begun may hold the interpreter for minutes. What
-  comes within a tenth of a second is sent at its end by a thread that sleeps when nothing
-  happens. Half a second after a run there is one more, for what a flood may have swallowed.
+  fortieth of the time. The first leaves at once, in the thread of the event, since the
+  reactor that has just begun may hold the interpreter for minutes. What comes within a
+  tenth of a second is sent at its end by a thread that sleeps when nothing happens. Half a second after a run there is one more, for what a flood may have swallowed.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from pyplant.wording import clean
 __all__ = ["Live", "Node"]
 
 _PERIOD = 0.1  # seconds between snapshots
-_SHARE = 20  # times as long as a snapshot takes there is none
+_SHARE = 40  # times as long as a snapshot takes there is none
 _AFTERWARDS = 0.5  # seconds from the end of a run to the last one
 _MOST_LOOPS = 4
 _LONGEST = 200  # characters of a text about a reactor
@@ -397,6 +396,8 @@ class Live:
             What to send with it, by the name of the trait.
         """
         with self._sending:
+            # Or the run would wait for this one to be sent, and send another.
+            self._not_before = time.monotonic() + _PERIOD
             self.is_asked = False  # what happens from here on is not in this snapshot
             began = time.thread_time()
             try:

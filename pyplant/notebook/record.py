@@ -146,6 +146,8 @@ class Record:
 
     def outputs(self) -> list[Output]:
         """What was shown, in order."""
+        if not self._events:  # most often
+            return []
         with self._lock:
             self._squeeze()
             outputs: list[Output] = []

@@ -59,6 +59,10 @@ class Entry(NamedTuple):
         return json.loads(self.data.decode())
 
 
+Note = tuple[str, str, bytes]
+"""Kind, key and content of a line that another process is to write."""
+
+
 class Journal:
     """All journal files of a plant, and the one that this process writes.
 
@@ -175,6 +179,12 @@ class Journal:
             raise OSError(errno.EFBIG, message)
         self._pending.append(entry)
         return entry
+
+    def take_notes(self) -> tuple[Note, ...]:
+        """The pending lines, for another process to write; they are pending no longer."""
+        notes = tuple((entry.kind, entry.key, entry.data) for entry in self._pending)
+        self._pending.clear()
+        return notes
 
     def flush(self, *, sync: bool = False) -> None:
         """Write pending lines; they then survive this process, and with ``sync`` a power cut.

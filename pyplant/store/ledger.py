@@ -6,6 +6,7 @@ a plant costs no more than reading its lines.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
@@ -16,7 +17,7 @@ from pyplant.engine.source import CodePart
 from pyplant.engine.trace import Trace, TraceTree
 from pyplant.engine.wire import UNREADABLE, count, moment, text, texts
 from pyplant.store.files import Identity
-from pyplant.store.journal import Entry, Journal
+from pyplant.store.journal import Entry, Journal, Note
 
 __all__ = ["Ledger"]
 
@@ -380,6 +381,12 @@ class Ledger:
     def add_state(self, names: set[tuple[str, str]]) -> None:
         """Remember names that change while reactors run."""
         self._append("s", "-", sorted(names))
+
+    def adopt(self, notes: Iterable[Note]) -> None:
+        """Write the notes of a worker (:meth:`~pyplant.store.journal.Journal.take_notes`)."""
+        for kind, key, data in notes:
+            if kind in self._latest and not (kind in "cn" and key in self._latest[kind]):
+                self._append(kind, key, json.loads(data))
 
     # ------------------------------------------------------------------ the rest
 

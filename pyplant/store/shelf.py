@@ -7,6 +7,7 @@ lies outside the plant, so that a planted file is recognised before anything run
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +87,24 @@ class Shelf:
         """The metadata, with a signature if loading this format runs code."""
         return {**metadata, "signature": _signature(digest)} if spec.runs_code else metadata
 
+    def signed_again(self, ingredient: Ingredient) -> Ingredient:
+        """An ingredient that a worker of this user stored, where keys may differ."""
+        spec = self.spec(ingredient.format)
+        metadata = self.signed(spec, _object_digest(ingredient), ingredient.metadata)
+        return replace(ingredient, metadata=metadata)
+
+    def trusting(self) -> Shelf:
+        """The same specs, for workers: what they are to load was judged here."""
+        shelf = Shelf(trust=True)
+        shelf._specs = list(self._specs)
+        return shelf
+
     def trusts(self, ingredient: Ingredient) -> bool:
         """Whether loading an ingredient runs no code, or code that this user stored."""
         known = next((spec for spec in self._specs if spec.name == ingredient.format), None)
         if self._trust or known is None or not known.runs_code:
             return True  # what no spec here loads runs nothing
-        digest = ingredient.object.partition(".")[0]
-        if ingredient.inline is not None:
-            digest = blake3(ingredient.inline).hexdigest(length=DIGEST_BYTES)
+        digest = _object_digest(ingredient)
         signature = str(ingredient.metadata.get("signature", ""))
         import hmac  # slow to load
 
@@ -101,7 +112,7 @@ class Shelf:
 
     def parse(self, ingredient: Ingredient, buffer: Any) -> Any:
         """The value of an ingredient whose bytes are in memory or mapped."""
-        spec = self._permitted(ingredient)
+        spec = self.permitted(ingredient)
         if not isinstance(spec, StreamSpec):
             message = f"Ingredient {ingredient.name!r}: type {spec.name!r} is not read from memory."
             raise DamagedError(message)
@@ -114,7 +125,7 @@ class Shelf:
 
     def load(self, ingredient: Ingredient, path: Path) -> Any:
         """The value of an ingredient whose bytes are in a file."""
-        spec = self._permitted(ingredient)
+        spec = self.permitted(ingredient)
         try:
             return spec.load(path, ingredient.metadata)
         except MemoryError:
@@ -122,7 +133,14 @@ class Shelf:
         except Exception as error:
             raise _no_longer_loads(ingredient, error) from error
 
-    def _permitted(self, ingredient: Ingredient) -> IngredientSpec:
+    def permitted(self, ingredient: Ingredient) -> IngredientSpec:
+        """The spec that loads an ingredient.
+
+        Raises
+        ------
+        pyplant.errors.UntrustedError
+            If that could run the code of somebody else.
+        """
         spec = self.spec(ingredient.format)
         if self.trusts(ingredient):
             return spec
@@ -138,6 +156,13 @@ class Shelf:
 
 def _no_longer_loads(ingredient: Ingredient, error: Exception) -> DamagedError:
     return DamagedError(f"Ingredient {ingredient.name!r} no longer loads: {type(error).__name__}: {error}")
+
+
+def _object_digest(ingredient: Ingredient) -> str:
+    """The digest of the stored bytes."""
+    if ingredient.inline is not None:
+        return blake3(ingredient.inline).hexdigest(length=DIGEST_BYTES)
+    return ingredient.object.partition(".")[0]
 
 
 def _signature(digest: str) -> str:

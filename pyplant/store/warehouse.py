@@ -65,6 +65,9 @@ class Warehouse:
         Whether to load pickled values that another user made.
     read_only
         Whether to write nothing, and to need no permission to. There must be a plant then.
+    keeps_journal
+        Whether to write the journal. A worker does not: it stores values, and hands its notes to
+        whoever it works for. There must be a plant then as well.
 
     Raises
     ------
@@ -73,16 +76,24 @@ class Warehouse:
     """
 
     def __init__(
-        self, root: Path, *, files: Files | None = None, trust: bool = False, read_only: bool = False
+        self,
+        root: Path,
+        *,
+        files: Files | None = None,
+        trust: bool = False,
+        read_only: bool = False,
+        keeps_journal: bool = True,
     ) -> None:
         self.root = root = root.absolute()  # the working directory may change
         self.files = files or (ReadOnlyFiles() if read_only else Files())
-        if read_only:
+        if read_only or not keeps_journal:
             check_plant(self.files, root)
         else:
             open_plant(self.files, root)
         self.leases = Leases(self.files, root / "leases")
-        self.journal = Journal(self.files, root / "journal", self.leases, read_only=read_only)
+        self.journal = Journal(
+            self.files, root / "journal", self.leases, read_only=read_only or not keeps_journal
+        )
         self.ledger = Ledger(self.journal)
         self.objects = ObjectStore(self.files, root, self.ledger)
         self.shelf = Shelf(trust=trust)
@@ -91,7 +102,7 @@ class Warehouse:
         self.is_closed = False
         self._unsynced_seconds = 0.0
         self.ledger.refresh()
-        if self.journal.damaged_lines > self.ledger.known_damage:
+        if keeps_journal and self.journal.damaged_lines > self.ledger.known_damage:
             warn(
                 DamageWarning,
                 f"Damaged lines in the journal of {root}: {self.journal.damaged_lines}. What they recorded "

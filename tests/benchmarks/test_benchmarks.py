@@ -1,12 +1,15 @@
 """The benchmarks work; what they measure is for ``make bench``."""
 
 import dataclasses
+import importlib.util
+import shutil
 
 import pytest
 
-from tests.benchmarks import pipelines, scripts
-from tests.benchmarks.harness import Row, measure, medians, table
+from tests.benchmarks import notebook, pipelines, scripts
+from tests.benchmarks.harness import Row, measure, medians, quickest, table
 from tests.benchmarks.speed import PROTECTIONS, QUICK, larger_than_memory
+from tests.conftest import CI
 
 
 @pytest.mark.parametrize("library", ["pyplant", "numpy", "h5py"])
@@ -75,3 +78,121 @@ def test_a_target_bounds_the_ratio_or_the_figure():
     assert (alone.measured, alone.is_met) == (5.0, False)
     assert "MISSED" in table([alone])
     assert "0.25 x peer, target 0.25: ok" in table([against])
+
+
+# ---------------------------------------------------------------------- notebooks
+
+SMALLEST = dataclasses.replace(QUICK, runs=1, steps=12, cells=3)
+
+
+@pytest.fixture
+def browser():
+    """Skip the test where there is no browser; where CI runs, fail it."""
+    if shutil.which("chromium") is None and shutil.which("google-chrome") is None:
+        (pytest.fail if CI else pytest.skip)("Chromium is not installed")
+    for library in ("playwright", "jupyterlab"):
+        if importlib.util.find_spec(library) is None:
+            (pytest.fail if CI else pytest.skip)(f"{library} is not installed")
+
+
+@pytest.mark.browser
+@pytest.mark.usefixtures("browser")
+def test_what_a_page_shows_is_timed(tmp_path):
+    (row,) = notebook.live(tmp_path, SMALLEST)
+    assert row.figures["pyplant"] > 0
+    assert row.figures["19 of 20"] >= row.figures["ends"]
+
+
+@pytest.mark.browser
+@pytest.mark.usefixtures("browser")
+def test_a_run_is_timed_with_and_without_its_graph(tmp_path):
+    (row,) = notebook.widget(tmp_path, SMALLEST)
+    assert min(row.figures.values()) > 0
+
+
+@pytest.mark.browser
+@pytest.mark.usefixtures("browser")
+def test_large_outputs_are_shown_again_whole(tmp_path):
+    rows = list(notebook.replay(tmp_path, SMALLEST))
+    assert [row.measured for row in rows] == [0, 0, 0]
+
+
+def test_a_run_is_timed_recorded_and_not(tmp_path):
+    cost, waits = notebook.recorder(tmp_path, SMALLEST)
+    assert min(cost.figures.values()) > 0
+    assert waits.measured == 0
+
+
+def test_waits_of_the_recorder_are_counted(tmp_path):
+    """What the benchmark relies on: there is something to count where reactors start processes."""
+    with notebook.kernel_in(tmp_path) as kernel:
+        kernel.cell(scripts.TRIVIAL.format(count=2))
+        kernel.cell(
+            "import os\n@ReactorFunc\ndef shouts(pipe):\n    os.system('echo hello')\n    pipe.send('a', 1)"
+        )
+        assert notebook.waits(kernel, "plant.get('a')") > 0
+        assert notebook.waits(kernel, "time.sleep(0)") == 0
+
+
+def test_layouts_are_timed(tmp_path):
+    rows = list(notebook.layout(tmp_path, SMALLEST))
+    assert all(row.measured > 0 for row in rows)
+
+
+def test_cached_cells_are_timed(tmp_path):
+    first_output, restarted = notebook.cached(tmp_path, SMALLEST)
+    assert first_output.figures["slowest"] >= first_output.measured > 0
+    assert restarted.measured > 0
+
+
+def test_a_delay_ends_when_the_page_shows_an_event_or_something_later():
+    events = [("a", "running", 1.0), ("a", "ran", 2.0), ("b", "running", 3.0)]
+    shown = [
+        ("b", "running", 0.5),
+        ("a", "new", 1.1),
+        ("a", "running", 1.25),
+        ("a", "cached", 2.5),
+        ("b", "ran", 4.0),
+    ]
+    found = notebook.delays(
+        [notebook.Moment(*event) for event in events], [notebook.Moment(*moment) for moment in shown]
+    )
+    assert found == [("running", 0.25), ("ran", 0.5), ("running", 1.0)]
+
+
+def test_an_event_that_is_never_shown_is_an_error():
+    with pytest.raises(RuntimeError, match="never seen"):
+        notebook.delays([notebook.Moment("a", "ran", 1.0)], [notebook.Moment("a", "running", 1.5)])
+
+
+KEPT = [
+    {"output_type": "stream", "name": "stdout", "text": "one <&>\ntwo\nthree\n"},
+    {"output_type": "display_data", "data": {"text/html": "<p>four</p>"}, "metadata": {}},
+]
+
+
+def _folded(text):
+    html = f'<details><summary style="">3 lines</summary><pre style="">{text}</pre></details>'
+    return {"output_type": "display_data", "data": {"text/plain": "short", "text/html": html}, "metadata": {}}
+
+
+def test_what_is_shown_in_another_form_is_not_lost():
+    assert notebook.lost(KEPT, KEPT) == 0
+    assert notebook.lost(KEPT, [_folded("one &lt;&amp;&gt;\ntwo\nthree\n"), KEPT[1]]) == 0
+
+
+@pytest.mark.parametrize(
+    ("shown", "missing"),
+    [
+        ([], len("one <&>\ntwo\nthree\ntext/html <p>four</p>") - len("text/html ")),
+        ([_folded("one &lt;&amp;&gt;\nthree\n"), KEPT[1]], len("two\n")),
+        ([KEPT[0]], len("<p>four</p>")),
+    ],
+)
+def test_what_is_lost_is_counted(shown, missing):
+    assert notebook.lost(KEPT, shown) == missing
+
+
+def test_the_quickest_of_all_turns_counts():
+    figures = iter([3.0, 30.0, 1.0, 10.0, 2.0, 20.0])
+    assert quickest({"a": lambda: next(figures), "b": lambda: next(figures)}, 3) == {"a": 1.0, "b": 10.0}

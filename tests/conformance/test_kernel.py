@@ -306,7 +306,9 @@ def test_the_old_reactor_beside_its_renamed_self_is_an_error_that_names_both(not
     one = "@ReactorFunc\ndef produce(pipe):\n    pipe.send('thing', 1)"
     notebook.cell(one)
     notebook.cell(one.replace("produce", "produce_better"))
-    with pytest.raises(CellError, match="'thing' is sent by 'produce' and 'produce_better'"):
+    with pytest.raises(
+        CellError, match=r"'thing' is sent by 'produce' \(cell \[\d+\]\) and 'produce_better' \(cell"
+    ):
         notebook.cell("look('thing')")
 
 

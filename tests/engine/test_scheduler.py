@@ -55,6 +55,9 @@ class World:
         yield from self.literal_senders(name)
         yield from (key for key, reactor in self.reactors.items() if not reactor.literal)
 
+    def foreseen(self, key):
+        return ()
+
     def literal_senders(self, name):
         return self.named.get(name, [])
 

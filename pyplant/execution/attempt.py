@@ -1,0 +1,221 @@
+"""What a worker does with an order: one attempt to perform a reactor, from the beginning.
+
+Everything here runs in the worker, be it a thread, a process or a machine. It reads and
+writes values in the plant itself, and writes no journal: what the run must know comes back
+in the reply.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pyplant.config import Parameters
+from pyplant.engine.fingerprint import remember_in
+from pyplant.errors import DamagedError, PlantDirError
+from pyplant.execution.order import (
+    CONTEXT,
+    Context,
+    Done,
+    Ended,
+    Hidden,
+    More,
+    Order,
+    Raised,
+    Reply,
+    Unloadable,
+    here,
+    local,
+)
+from pyplant.execution.parcel import freeze, thaw, unpack
+from pyplant.execution.voice import Voice, speaking
+from pyplant.execution.worker import Execution, Needs
+from pyplant.ingredient import Ingredient
+from pyplant.pipework import Pipework
+from pyplant.store.files import Files
+from pyplant.store.inputs import InputFiles
+from pyplant.store.warehouse import Warehouse
+
+__all__ = ["carry_out", "carry_out_packed", "sees"]
+
+
+def carry_out_packed(data: bytes) -> bytes:
+    """Carry out a pickled order; returns the pickled reply."""
+    reply = carry_out(thaw(data))
+    try:
+        return freeze(reply)
+    except Exception as error:  # noqa: BLE001 - an exception of the user's, or an unsaved value
+        return freeze(reply._replace(outcome=_unspeakable(reply.outcome, error)))
+
+
+def _unspeakable(outcome: Any, error: Exception) -> Raised:
+    if isinstance(outcome, Raised):
+        told = RuntimeError(f"{type(outcome.error).__name__}: {outcome.error}")
+        return Raised(told, outcome.traceback)
+    return Raised(error, "")
+
+
+def sees(root: str) -> str:
+    """Why a worker does not see a plant; empty if it does."""
+    try:
+        Warehouse(Path(root), read_only=True).close()
+    except Exception as error:  # noqa: BLE001 - whatever it is, work cannot begin
+        return f"{here()[0]}: {error}"
+    return ""
+
+
+def carry_out(order: Order) -> Reply:
+    """Make an attempt."""
+    try:
+        bench = _bench(order)
+    except FileNotFoundError:
+        return Reply(_why_not(order))
+    except PlantDirError as error:
+        return Reply(Hidden(str(error)))
+    voice = Voice(Path(order.folder), order.name, bench.warehouse.files, is_home=order.folder in local)
+    outcome: More | Done | Raised | Unloadable | Ended
+    try:
+        with speaking(voice):
+            outcome = _attempt(order, bench, voice)
+    except KeyboardInterrupt:
+        outcome = Ended()
+    objects = bench.warehouse.objects
+    if order.process[0] != here()[0]:
+        with suppress(OSError):  # nobody else can bring them from here to the disk
+            objects.sync()
+    unsynced = tuple(path.name for path in objects.unsynced)
+    objects.unsynced.clear()
+    return Reply(outcome, voice.rest(), voice.written, bench.warehouse.journal.take_notes(), unsynced)
+
+
+def _why_not(order: Order) -> Hidden | Ended:
+    """The context of the run is not there."""
+    root = Path(order.folder).parent.parent.parent
+    if not root.is_dir():
+        return Hidden(f"There is no directory {root}.")
+    return Ended()
+
+
+def _attempt(order: Order, bench: _Bench, voice: Voice) -> More | Done | Raised | Unloadable:
+    execution: Execution | None = None
+    try:
+        home = local.get(order.folder)
+        definition = unpack(order.reactor) if home is None else home.definitions[order.name]
+        facts = _Facts(bench.context.parameters, InputFiles(bench.warehouse.ledger))
+        execution = Execution(definition, Pipework(definition, bench.warehouse, facts, voice.emit))
+        outcome = execution.perform(order.given, partial(_load, bench.warehouse))
+        if isinstance(outcome, Needs):
+            return More(outcome.names, tuple(execution.handed))
+        return Done(outcome.record, outcome.seconds, tuple(facts.subreactors))
+    except _NotLoadedError as error:
+        return Unloadable(error.name, error.reason)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a reactor may raise anything
+        text = "".join(traceback.format_exception(error))
+        return Raised(error, text)
+    finally:
+        if execution is not None:
+            with suppress(Exception):  # a finally block of the user's
+                execution.close()
+
+
+class _NotLoadedError(Exception):
+    """Passes through the reactor's frames from where a value was to be loaded."""
+
+    def __init__(self, name: str, reason: DamagedError) -> None:
+        super().__init__(name)
+        self.name = name
+        self.reason = reason
+
+
+def _load(warehouse: Warehouse, ingredient: Ingredient) -> Any:
+    try:
+        return warehouse.load(ingredient)
+    except DamagedError as error:
+        raise _NotLoadedError(ingredient.name, error) from None
+
+
+class _Facts:
+    """The run as an attempt sees it (:class:`~pyplant.pipework.RunFacts`).
+
+    What parameters and subreactors are worth, the run says when it has the reply.
+    """
+
+    def __init__(self, parameters: Parameters, files: InputFiles) -> None:
+        self.parameters = parameters
+        self.file = files.digest
+        self.subreactors: list[Callable[..., Any]] = []
+
+    def parameter(self, name: str) -> str:
+        del name
+        return ""
+
+    def subreactor_entered(self, function: Callable[..., Any], name: str) -> str:
+        del name
+        self.subreactors.append(function)
+        return str(len(self.subreactors) - 1)
+
+
+# ---------------------------------------------------------------------- what lasts from attempt to attempt
+
+
+@dataclass(slots=True)
+class _Bench:
+    """Where a worker works: a plant, and the context of the run it works for."""
+
+    folder: str
+    context: Context
+    warehouse: Warehouse
+
+
+_kept = threading.local()
+
+
+def _bench(order: Order) -> _Bench:
+    """The bench for an order. Each thread has one of its own.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the run is over, or what it wrote is not to be seen from here.
+    pyplant.errors.PlantDirError
+        If there is no plant.
+    """
+    last: _Bench | None = getattr(_kept, "bench", None)
+    if last is not None and last.folder == order.folder:
+        last.warehouse.ledger.refresh()
+        return last
+    home = local.get(order.folder)
+    context = home.context if home is not None else _away(order.folder)
+    root = Path(context.root)
+    if last is not None and last.context.root == context.root and root.is_dir():
+        warehouse = last.warehouse
+        warehouse.ledger.refresh()
+    else:
+        warehouse = Warehouse(root, keeps_journal=False)
+    warehouse.shelf = context.shelf
+    if home is None:
+        remember_in(warehouse.ledger)
+    _kept.bench = bench = _Bench(order.folder, context, warehouse)
+    return bench
+
+
+def _away(folder: str) -> Context:
+    """The context of a run of another process. This process becomes like that one."""
+    surroundings, packed = thaw(Files().read(Path(folder) / CONTEXT))
+    with suppress(OSError):  # on another machine it may not exist, nor matter
+        os.chdir(surroundings.directory)
+    sys.path += [path for path in surroundings.paths if path not in sys.path]
+    logging.getLogger().setLevel(surroundings.level)
+    context: Context = unpack(packed)
+    return context

@@ -1,0 +1,110 @@
+"""What a run asks of an executor: where reactors run, and how their steps come back.
+
+The inline executor steps a reactor here and keeps it where it waits. The others make
+*attempts* elsewhere: an attempt runs from the beginning with all that is known to be
+needed, and ends when the reactor has returned or asks for more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from pyplant.engine.task import Task
+from pyplant.errors import DamagedError
+from pyplant.events import Event
+from pyplant.execution.worker import Finished, Load, Needs
+from pyplant.frontend import Recording
+from pyplant.ingredient import Ingredient
+from pyplant.pipework import RunFacts
+from pyplant.reactor import Definition
+from pyplant.store.warehouse import Warehouse
+
+__all__ = ["Executor", "Failed", "Job", "Lost", "Outcome", "Part", "Performance"]
+
+
+class Failed(NamedTuple):
+    """The reactor raised."""
+
+    error: BaseException
+
+
+class Lost(NamedTuple):
+    """A value that was given is no longer stored; ``held`` is all that was given."""
+
+    ingredient: Ingredient
+    error: DamagedError
+    held: tuple[str, ...]
+
+
+Outcome = Needs | Finished | Failed | Lost
+
+
+class Performance(Protocol):
+    """One execution of a reactor, as the run sees it."""
+
+    definition: Definition
+
+    def hand(self, ingredient: Ingredient, load: Load) -> Any:
+        """What the reactor is to go on with for an ingredient it waited for.
+
+        Raises
+        ------
+        pyplant.errors.DamagedError
+            If it is no longer stored.
+        """
+
+    def received(self, ingredients: tuple[Ingredient, ...]) -> None:
+        """The reactor is handed these."""
+
+    def close(self) -> None:
+        """End it where it stands."""
+
+
+class Part(NamedTuple):
+    """A reactor's part in a run: all that an executor needs to have it performed."""
+
+    definition: Definition
+    facts: RunFacts
+    warehouse: Warehouse
+    emit: Callable[[Event], None]
+    recording: Recording | None
+    load: Load
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """Go on with a reactor, with this value, until it waits or ends."""
+
+    task: Task
+    execution: Any
+    value: Any = None
+    priority: float = 0.0
+
+
+class Executor(Protocol):
+    """Takes jobs and gives their outcomes, in any order."""
+
+    begins_anew: bool
+    """Whether a reactor that waited begins anew, instead of going on where it stood."""
+
+    @property
+    def capacity(self) -> int:
+        """Jobs that may be under way at once."""
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether reactors run in this process, and may change what other code sees."""
+
+    def prepare(self, part: Part) -> Performance:
+        """A reactor is about to begin."""
+
+    def submit(self, job: Job) -> None:
+        """Begin a job."""
+
+    def collect(self) -> tuple[Job, Outcome]:
+        """Wait for the outcome of a job."""
+
+    def reset(self) -> None:
+        """The run is over: stop what is under way, and forget it."""

@@ -1,0 +1,187 @@
+"""What goes to a worker and what comes back: small records, never values.
+
+A run makes a folder in the plant's scratch. It holds the *context* that all attempts of the
+run share (configuration, specs, paths), and what attempts have to say while they last
+(:mod:`pyplant.execution.voice`). Workers find it because the plant lies where all can see
+it; when it is gone, the run is over, and whoever still works for it stops.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from pyplant.config import Parameters
+from pyplant.errors import DamagedError
+from pyplant.ingredient import Ingredient
+from pyplant.pipework import ExecutionRecord
+from pyplant.reactor import Definition
+from pyplant.store.files import host_name
+from pyplant.store.journal import Note
+from pyplant.store.shelf import Shelf
+
+__all__ = [
+    "CONTEXT",
+    "Context",
+    "Done",
+    "Ended",
+    "Hidden",
+    "Local",
+    "More",
+    "Order",
+    "Raised",
+    "Reply",
+    "Said",
+    "Surroundings",
+    "Unloadable",
+    "here",
+    "local",
+]
+
+CONTEXT = "context"
+"""Name of the file with the context, in the folder of the run."""
+
+Said = tuple[Any, ...]
+"""One thing that an attempt has to say: what kind of thing, then its parts; JSON-able."""
+
+
+class Context(NamedTuple):
+    """What all attempts of a run share.
+
+    Attributes
+    ----------
+    root
+        The plant directory.
+    parameters
+        The configuration.
+    shelf
+        The ingredient specs.
+    """
+
+    root: str
+    parameters: Parameters
+    shelf: Shelf
+
+
+class Surroundings(NamedTuple):
+    """What a process must be like before it can unpack anything.
+
+    Attributes
+    ----------
+    directory, paths
+        Where relative paths begin, and where modules are found.
+    level
+        What is logged at all.
+    """
+
+    directory: str
+    paths: tuple[str, ...]
+    level: int
+
+
+class Local(NamedTuple):
+    """What a run need not pack for workers in its own process."""
+
+    context: Context
+    definitions: dict[str, Definition]
+
+
+local: dict[str, Local] = {}
+"""The runs of this process, by folder."""
+
+
+class Order(NamedTuple):
+    """An attempt to be made.
+
+    Attributes
+    ----------
+    folder
+        Of the run.
+    name
+        Of the attempt, within the run.
+    reactor
+        The packed definition; empty if it need not leave the process.
+    given
+        What the reactor may receive without asking again. Whoever gives it answers for it.
+    process
+        Where the order comes from.
+    """
+
+    folder: str
+    name: str
+    reactor: bytes
+    given: dict[str, Ingredient]
+    process: tuple[str, int]
+
+
+class More(NamedTuple):
+    """The reactor asks for ingredients that were not given; ``held`` are those it was handed."""
+
+    names: tuple[str, ...]
+    held: tuple[str, ...]
+
+
+class Done(NamedTuple):
+    """The reactor has returned.
+
+    The digests of parameters are empty in its record, and those of subreactors refer to
+    ``subreactors``: both are judged where the order came from.
+    """
+
+    record: ExecutionRecord
+    seconds: float
+    subreactors: tuple[Callable[..., Any], ...]
+
+
+class Raised(NamedTuple):
+    """The reactor raised."""
+
+    error: BaseException
+    traceback: str
+
+
+class Unloadable(NamedTuple):
+    """A value that was given could not be loaded."""
+
+    name: str
+    error: DamagedError
+
+
+class Hidden(NamedTuple):
+    """The worker does not see the plant."""
+
+    reason: str
+
+
+class Ended(NamedTuple):
+    """The run is over; nobody waits for this."""
+
+
+class Reply(NamedTuple):
+    """What came of an attempt.
+
+    Attributes
+    ----------
+    outcome
+        How it ended.
+    said
+        What it has to say and has not written down yet.
+    written
+        Bytes that it has written down.
+    notes
+        For the journal, which workers do not write.
+    unsynced
+        Names of objects that no ``fsync`` has brought to the disk yet.
+    """
+
+    outcome: More | Done | Raised | Unloadable | Hidden | Ended
+    said: tuple[Said, ...] = ()
+    written: int = 0
+    notes: tuple[Note, ...] = ()
+    unsynced: tuple[str, ...] = ()
+
+
+def here() -> tuple[str, int]:
+    """What tells the processes apart that may see a plant."""
+    return host_name(), os.getpid()

@@ -1,0 +1,233 @@
+"""User code on its way to a worker.
+
+What a worker runs must be what was fingerprinted. Were functions of user modules pickled by
+name, as pickle does, a worker would import these modules itself: perhaps an older version
+that it has loaded already, perhaps a newer one from the disk, perhaps none. So all user
+code travels by value, whether it comes from a cell, from ``__main__`` or from a module;
+installed packages travel by name.
+
+Where a worker has unpacked user classes and functions, it puts them where their names say,
+into modules made for the purpose: what it pickles itself then refers to them by name, and
+their fingerprints are the same as here.
+
+A module that is used as a whole travels with those of its contents that can be pickled.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import pickle
+import sys
+from functools import cache
+from types import FunctionType, ModuleType
+from typing import Any
+
+from pyplant.engine.origin import is_user_module
+from pyplant.errors import RunError
+from pyplant.reactor import Definition
+
+__all__ = ["Packer", "freeze", "thaw", "unpack"]
+
+_PROTOCOL = 5
+
+
+class Packer:
+    """Pickles objects with all user code they need.
+
+    From the first one on, all of cloudpickle takes user modules by value, until this is
+    closed: it knows no other way to be told.
+    """
+
+    def __init__(self) -> None:
+        self._modules = 0
+        self._by_value: list[ModuleType] = []
+
+    def pack(self, obj: Any) -> bytes:
+        """Pickle an object.
+
+        Raises
+        ------
+        Exception
+            Whatever pickling it raises.
+        """
+        self._register()
+        return _dump(obj, frozenset())
+
+    def _register(self) -> None:
+        if len(sys.modules) == self._modules:
+            return
+        import cloudpickle
+
+        known = cloudpickle.list_registry_pickle_by_value()
+        for name, module in list(sys.modules.items()):
+            is_itself = type(module) is ModuleType and module.__name__ == name
+            if is_itself and name not in known and _is_by_value(module):
+                cloudpickle.register_pickle_by_value(module)
+                self._by_value.append(module)
+        self._modules = len(sys.modules)
+
+    def close(self) -> None:
+        """Leave cloudpickle as it was."""
+        import cloudpickle
+
+        for module in self._by_value:
+            if module.__name__ in cloudpickle.list_registry_pickle_by_value():
+                cloudpickle.unregister_pickle_by_value(module)
+        self._by_value.clear()
+        self._modules = 0
+
+
+def unpack(data: bytes | memoryview) -> Any:
+    """The object that was packed; the user code with it comes to be where its names say."""
+    obj, homes = pickle.loads(data)  # noqa: S301 - it comes from whoever gives this worker its work
+    for (module, qualname), found in homes.items():
+        _settle(_module(module), qualname, found)
+    return obj
+
+
+def freeze(obj: Any) -> bytes:
+    """Pickle a record of our own. What of it is the user's goes as cloudpickle sees fit."""
+    try:
+        return pickle.dumps(obj, _PROTOCOL)
+    except Exception:  # noqa: BLE001 - a class or function that has no name to be found by
+        import cloudpickle
+
+        return bytes(cloudpickle.dumps(obj, _PROTOCOL))
+
+
+def thaw(data: bytes) -> Any:
+    """The inverse of :func:`freeze`."""
+    return pickle.loads(data)  # noqa: S301 - from the other end of a pool of the user's
+
+
+def _dump(obj: Any, within: frozenset[str]) -> bytes:
+    stream = io.BytesIO()
+    pickler = _pickler()(stream, _PROTOCOL)
+    pickler.homes, pickler.within = {}, within
+    # The homes are found while the object is pickled, which comes first.
+    pickler.dump((obj, pickler.homes))
+    return stream.getvalue()
+
+
+@cache
+def _pickler() -> Any:
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle has no types
+        homes: dict[tuple[str, str], Any]
+        within: frozenset[str]
+
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, Definition):
+                return _definition, _fields(obj)
+            if isinstance(obj, ModuleType) and _is_by_value(obj):
+                return _module, (obj.__name__, _contents(obj, self.within))
+            if isinstance(obj, type | FunctionType) and _is_at_home(obj):
+                self.homes[obj.__module__, obj.__qualname__] = obj
+            return super().reducer_override(obj)
+
+    return Pickler
+
+
+def _fields(definition: Definition) -> tuple[Any, ...]:
+    """What a worker needs of a definition; the rest belongs to the process it was made in."""
+    d = definition
+    return d.function, d.name, d.module, d.home, d.qualname, d.cache, d.is_generator, d.takes_config
+
+
+def _definition(*fields: Any) -> Definition:
+    names = ("function", "name", "module", "home", "qualname", "cache", "is_generator", "takes_config")
+    return Definition(**dict(zip(names, fields, strict=True)), execution=None)
+
+
+def _is_by_value(module: ModuleType) -> bool:
+    return module.__name__ != "__main__" and is_user_module(module)
+
+
+def _is_at_home(obj: type | FunctionType) -> bool:
+    """Whether user code is what its module and name say it is."""
+    module = sys.modules.get(obj.__module__ or "")
+    return module is not None and is_user_module(module) and _found(module, obj.__qualname__) is obj
+
+
+def _found(module: ModuleType, qualname: str) -> Any:
+    found: Any = module
+    for step in qualname.split("."):
+        found = getattr(found, step, None)
+    return found
+
+
+def _contents(module: ModuleType, within: frozenset[str]) -> dict[str, bytes]:
+    """What of a module can be pickled. Each part alone, so that nothing fails for what is not used."""
+    if module.__name__ in within:
+        return {}  # it is being packed further out
+    contents: dict[str, bytes] = {}
+    for name, value in list(vars(module).items()):
+        if name.startswith("__") and name.endswith("__"):
+            continue
+        try:
+            contents[name] = _dump(value, within | {module.__name__})
+        except Exception:  # noqa: BLE001, S112 - whoever uses it there is told
+            continue
+    return contents
+
+
+# ---------------------------------------------------------------------- in the worker
+
+
+class _Partial(ModuleType):
+    """A user module in a worker: what was sent along, and behind it the module itself, if it can be imported.
+
+    What was not sent is not used by any code that was, but pickled values may name it.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        whole = vars(self).get("__pyplant_whole__")
+        if whole is None:
+            whole = vars(self)["__pyplant_whole__"] = _imported(self.__name__)
+        if hasattr(whole, name):
+            return getattr(whole, name)
+        message = (
+            f"{self.__name__}.{name} is not there in the worker: it could not be pickled, or was made after "
+            f"the import. Make it inside the reactor."
+        )
+        raise AttributeError(message)
+
+
+def _imported(name: str) -> Any:
+    """The module of that name, loaded beside the one that is there."""
+    try:
+        partial = sys.modules.pop(name, None)
+        try:
+            return importlib.import_module(name)
+        finally:
+            if partial is not None:
+                sys.modules[name] = partial
+    except Exception:  # noqa: BLE001 - it is not there, or cannot be loaded here
+        return None
+
+
+def _module(name: str, contents: dict[str, bytes] | None = None) -> ModuleType:
+    """The module of that name in this process, with these contents."""
+    module = sys.modules.get(name)
+    if module is None:
+        module = sys.modules[name] = _Partial(name)
+    for attribute, data in (contents or {}).items():
+        vars(module)[attribute] = unpack(data)
+    return module
+
+
+def _settle(module: ModuleType, qualname: str, found: Any) -> None:
+    *outer, name = qualname.split(".")
+    place: Any = module
+    for step in outer:
+        place = getattr(place, step, None)
+    if place is not None and getattr(place, "__dict__", {}).get(name) is not found:
+        try:
+            setattr(place, name, found)
+        except (AttributeError, TypeError) as error:
+            message = f"{qualname!r} of {module.__name__!r} cannot be set in the worker: {error}"
+            raise RunError(message) from error

@@ -1,0 +1,229 @@
+"""Where attempts are made: worker processes of our own, any ``concurrent.futures`` pool, Dask.
+
+A pool takes a function with one argument and gives a future; that is all that is asked of
+it. What differs is how many work at once, how a broken one is mended, and how work that is
+under way is stopped.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Executor as FuturesExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
+
+from pyplant.errors import PlantDirError, RunError
+from pyplant.execution.attempt import carry_out, carry_out_packed, sees
+from pyplant.execution.order import Order
+
+__all__ = ["Pool", "pool_of"]
+
+_IDLE = 300.0  # seconds after which worker processes that have nothing to do end
+_GRACE = 2.0  # seconds in which an attempt that was interrupted ends
+
+
+class Pool(Protocol):
+    """Makes attempts."""
+
+    is_here: bool
+    """Whether workers share this process, and nothing need be packed."""
+
+    @property
+    def size(self) -> int:
+        """How many attempts are made at once."""
+
+    def check(self, root: str) -> None:
+        """See to it that the workers see the plant.
+
+        Raises
+        ------
+        pyplant.errors.PlantDirError
+            If one does not.
+        """
+
+    def submit(self, order: Order, packed: bytes, resources: dict[str, Any], urgency: float) -> Any:
+        """Have an attempt made; returns a future of its reply, packed or not as the order."""
+
+    def mend(self) -> None:
+        """A worker died: see to it that others can be asked."""
+
+    def stop(self, futures: list[Any]) -> None:
+        """Nobody waits for these any more."""
+
+
+class FuturesPool:
+    """Any executor of ``concurrent.futures``: threads, processes, loky, MPI.
+
+    Parameters
+    ----------
+    executor
+        The executor; it stays its owner's.
+    """
+
+    def __init__(self, executor: FuturesExecutor) -> None:
+        self._executor = executor
+        self.is_here = isinstance(executor, ThreadPoolExecutor)
+
+    @property
+    def size(self) -> int:
+        """How many attempts are made at once."""
+        return int(getattr(self._executor, "_max_workers", 0) or os.cpu_count() or 1)
+
+    def check(self, root: str) -> None:
+        """Nobody knows these workers; each says so itself if it does not see the plant."""
+
+    def submit(self, order: Order, packed: bytes, resources: dict[str, Any], urgency: float) -> Future[Any]:
+        """Have an attempt made."""
+        del resources, urgency
+        if self.is_here:
+            return self._executor.submit(carry_out, order)
+        return self._executor.submit(carry_out_packed, packed)
+
+    def mend(self) -> None:
+        """A broken executor refuses all work, and is not ours to replace."""
+        if getattr(self._executor, "_broken", False) or getattr(self._executor, "_flags", None):
+            self._executor = LocalPool(self.size).begin()
+
+    def stop(self, futures: list[Future[Any]]) -> None:
+        """Nobody waits for these any more; those that run notice it themselves."""
+        for future in futures:
+            future.cancel()
+        _wait(futures)
+
+
+class LocalPool:
+    """Worker processes on this machine, started when they are needed and used again.
+
+    They are started by loky: neither forked, which is not safe beside threads, nor by
+    importing ``__main__`` anew, which a notebook has not.
+
+    Parameters
+    ----------
+    workers
+        How many.
+    """
+
+    is_here = False
+
+    def __init__(self, workers: int) -> None:
+        self.size = workers
+        self._executor: Any = None
+
+    def begin(self) -> Any:
+        """The executor."""
+        if self._executor is None:
+            from loky.process_executor import ProcessPoolExecutor
+
+            self._executor = ProcessPoolExecutor(max_workers=self.size, timeout=_IDLE)
+        return self._executor
+
+    def check(self, root: str) -> None:
+        """They are on this machine."""
+
+    def submit(self, order: Order, packed: bytes, resources: dict[str, Any], urgency: float) -> Any:
+        """Have an attempt made."""
+        del order, resources, urgency
+        return self.begin().submit(carry_out_packed, packed)
+
+    def mend(self) -> None:
+        """Start others."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=False, kill_workers=True)
+
+    def stop(self, futures: list[Any]) -> None:
+        """Nobody waits for these any more; who does not stop of itself is killed."""
+        for future in futures:
+            future.cancel()
+        if not _wait(futures):
+            self.mend()
+
+
+class DaskPool:
+    """The workers of a Dask cluster.
+
+    Parameters
+    ----------
+    client
+        A ``dask.distributed.Client``.
+    """
+
+    is_here = False
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._checked: set[str] = set()
+
+    @property
+    def size(self) -> int:
+        """How many attempts are made at once; clusters grow and shrink."""
+        return max(1, sum(map(int, self._client.nthreads().values())))
+
+    def check(self, root: str) -> None:
+        """Ask each worker that was not asked yet."""
+        new = [worker for worker in self._client.nthreads() if worker not in self._checked]
+        if not new:
+            return
+        answers = self._client.run(sees, root, workers=new)
+        blind = [answer for answer in answers.values() if answer]
+        if blind:
+            raise _blind(root, blind[0])
+        self._checked.update(new)
+
+    def submit(self, order: Order, packed: bytes, resources: dict[str, Any], urgency: float) -> Any:
+        """Have an attempt made."""
+        return self._client.submit(
+            carry_out_packed,
+            packed,
+            key=f"pyplant-{order.name}",
+            pure=False,
+            resources=resources or None,
+            priority=urgency,
+        )
+
+    def mend(self) -> None:
+        """Dask replaces workers itself."""
+
+    def stop(self, futures: list[Any]) -> None:
+        """Nobody waits for these any more; those that run notice it themselves."""
+        if futures:
+            self._client.cancel(futures)
+
+
+def _wait(futures: list[Any]) -> bool:
+    """Give attempts that were interrupted a moment to end; whether all have."""
+    from concurrent.futures import wait
+
+    running = [future for future in futures if not future.done()]
+    return not running or not wait(running, timeout=_GRACE).not_done
+
+
+def _blind(root: str, answer: str) -> PlantDirError:
+    return PlantDirError(
+        f"A worker does not see the plant in {root} ({answer}). Open the plant in a directory that all "
+        f"workers reach under the same path."
+    )
+
+
+def pool_of(wanted: Any) -> Pool:
+    """The pool that users mean by ``executor=``.
+
+    Raises
+    ------
+    pyplant.errors.RunError
+        If there is none such.
+    """
+    if isinstance(wanted, int) and not isinstance(wanted, bool):
+        if wanted < 1:
+            message = f"executor={wanted}: the number of worker processes is at least 1."
+            raise RunError(message)
+        return LocalPool(wanted)
+    if isinstance(wanted, FuturesExecutor):
+        return FuturesPool(wanted)
+    if type(wanted).__module__.partition(".")[0] == "distributed" and hasattr(wanted, "submit"):
+        return DaskPool(wanted)
+    message = (
+        f"executor={wanted!r} is not supported. It is None, a number of worker processes, an executor of "
+        f"concurrent.futures, or a dask.distributed.Client."
+    )
+    raise RunError(message)
