@@ -9,7 +9,8 @@ Rules:
 - There are at most ten snapshots a second, and fewer where they would take more than a
   fortieth of the time. The first leaves at once, in the thread of the event, since the
   reactor that has just begun may hold the interpreter for minutes. What comes within a
-  tenth of a second is sent at its end by a thread that sleeps when nothing happens. Half a second after a run there is one more, for what a flood may have swallowed.
+  tenth of a second is sent at its end by a thread that sleeps when nothing happens. Half a
+  second after a run there is one more, for what a flood may have swallowed.
 """
 
 from __future__ import annotations
@@ -381,7 +382,8 @@ class Live:
         """Have a snapshot sent, now if there was none for a while, else soon."""
         if self.is_asked and self._has_thread:
             return
-        if time.monotonic() >= self._not_before:
+        # While another thread sends one, the run must not wait for that and then send the next.
+        if time.monotonic() >= self._not_before and not self._sending.locked():
             self.send()
         else:
             self.is_asked = True
@@ -396,8 +398,6 @@ class Live:
             What to send with it, by the name of the trait.
         """
         with self._sending:
-            # Or the run would wait for this one to be sent, and send another.
-            self._not_before = time.monotonic() + _PERIOD
             self.is_asked = False  # what happens from here on is not in this snapshot
             began = time.thread_time()
             try:

@@ -324,6 +324,30 @@ def test_snapshots_that_take_long_are_fewer(one, monkeypatch):
     assert one.live._not_before > time.monotonic() + 5
 
 
+def test_what_happens_while_a_snapshot_is_sent_waits_for_nothing(one):
+    """Another thread sends it; the run goes on, and what happens there is in the next one."""
+    sending, may_end = threading.Event(), threading.Event()
+
+    def take_long(traits):
+        sending.set()
+        may_end.wait(PATIENCE)
+
+    one.live(ReactorStarted("a"))
+    one.live._publish = take_long
+    one.live(ReactorFinished("a", 0.1, True))  # too soon: our thread sends it
+    assert sending.wait(PATIENCE)
+    one.live._publish = one.take
+    run = threading.Thread(target=one.live, args=(ReactorStarted("a"),))
+    run.start()
+    run.join(PATIENCE / 10)
+    is_stuck = run.is_alive()
+    may_end.set()
+    run.join()
+    assert not is_stuck
+    one.wait_for(2)
+    assert one.states[-1]["nodes"]["n0"]["o"] == "running"
+
+
 def test_after_a_run_there_is_one_more_that_says_the_same(one):
     one.live(RunStarted(("a",)))
     one.live(ReactorStarted("a"))

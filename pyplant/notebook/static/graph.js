@@ -1,18 +1,18 @@
-// The live graph of a plant: one ES module for anywidget, without libraries and without a build step.
+// The live graph of a plant: one ES module for anywidget, without libraries or a build step.
 //
 // - Names, values, diffs and errors are data of users and may be hostile. They enter the page as text
-//   nodes and attributes, through `html`, `svg`, `set` and `write`, and in no other way.
-// - `graph` changes rarely; then the picture is drawn anew. `state` changes often: it is a full, numbered
+//   nodes and attributes, through `html`, `svg`, `set` and `write` only.
+// - `graph` changes rarely; then the picture is drawn anew. `state` changes often: a full, numbered
 //   snapshot that is patched into the page. Older numbers are ignored.
 // - `View.sync` shows everything, whichever trait changed, so they may come in any order.
 // - Colour is never the only sign: each status has an icon, an outline and a word.
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 const SMALLEST = 0.7; // as far as a graph is shrunk unasked
-const HOPELESS = 0.5; // what would have to be shrunk further is not shrunk at all
+const HOPELESS = 0.5; // what would be shrunk further is not shrunk at all
 const TALLEST = 520; // pixels of the viewport
 const PATIENCE = 5000; // milliseconds without news of a run until we ask
-const PAUSE = 2000; // milliseconds between two things said to screen readers
+const PAUSE = 2000; // milliseconds between things said to screen readers
 const INDENT = 28; // of the texts of a box
 
 // The statuses in words, the loudest first: a fold looks like its loudest member.
@@ -28,9 +28,9 @@ const WORDS = {
   cached: "cached",
 };
 const LOUDEST = Object.keys(WORDS);
-const BARE = ["failed", "waiting", "new", "skipped"]; // what the kept result took is not what matters
+const BARE = ["failed", "waiting", "new", "skipped"]; // what the kept result took does not matter
 
-// Icons in a square of 16: what is filled, and what is drawn over it as a line.
+// Icons in a square of 16: what is filled, and a line over it.
 const DISC = "M13.2 8a5.2 5.2 0 1 1-10.4 0a5.2 5.2 0 0 1 10.4 0z";
 const dot = (x) => `M${x + 1.35} 8a1.35 1.35 0 1 1-2.7 0a1.35 1.35 0 0 1 2.7 0z`;
 const ICONS = {
@@ -206,7 +206,7 @@ class Link {
     if (!(seq > this.seq)) return;
     this.seq = seq;
     const ahead = now - Date.now() / 1000;
-    // How far the clock of the kernel is ahead. Snapshots are late by turns: that says nothing about clocks.
+    // How far the kernel's clock is ahead. That snapshots are late by turns says nothing about clocks.
     if (ahead > this.ahead || this.ahead - ahead > 2) this.ahead = ahead;
   }
 
@@ -347,7 +347,7 @@ class Canvas {
     );
     this.element.replaceChildren(this.picture);
     this.resize();
-    // Who stood at a box stands where its reactors are now, be it the first one of an unfolded group.
+    // Who stood at a box stands where its reactors are now: at the first of an unfolded group.
     const again = this.boxes.find((box) => box.names.some((name) => before.has(name)));
     this.stand(again ?? this.boxes[0]);
     if (again && hadFocus) this.go(again);
@@ -994,7 +994,7 @@ class View {
       const first = this.canvas.boxes.find((box) => !box.isDim);
       if (first) this.canvas.go(first);
     }
-    // The notebook has keys of its own: d d deletes the cell around us. What saves the notebook may pass.
+    // The notebook has keys of its own: d d deletes our cell. What saves the notebook may pass.
     if (isPlain || (isTyping && event.key !== "s")) event.stopPropagation();
   }
 }
