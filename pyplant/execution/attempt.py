@@ -33,10 +33,11 @@ from pyplant.execution.order import (
     Raised,
     Reply,
     Unloadable,
+    Wants,
     here,
     local,
 )
-from pyplant.execution.parcel import freeze, thaw, unpack
+from pyplant.execution.parcel import Wanted, expect_modules, freeze, thaw, unpack, wanting
 from pyplant.execution.voice import Voice, speaking
 from pyplant.execution.worker import Execution, Needs
 from pyplant.ingredient import Ingredient
@@ -82,9 +83,9 @@ def carry_out(order: Order) -> Reply:
     except PlantDirError as error:
         return Reply(Hidden(str(error)))
     voice = Voice(Path(order.folder), order.name, bench.warehouse.files, is_home=order.folder in local)
-    outcome: More | Done | Raised | Unloadable | Ended
+    outcome: More | Wants | Done | Raised | Unloadable | Ended
     try:
-        with speaking(voice):
+        with speaking(voice), wanting():
             outcome = _attempt(order, bench, voice)
     except KeyboardInterrupt:
         outcome = Ended()
@@ -105,10 +106,12 @@ def _why_not(order: Order) -> Hidden | Ended:
     return Ended()
 
 
-def _attempt(order: Order, bench: _Bench, voice: Voice) -> More | Done | Raised | Unloadable:
+def _attempt(order: Order, bench: _Bench, voice: Voice) -> More | Wants | Done | Raised | Unloadable:
     execution: Execution | None = None
     try:
         home = local.get(order.folder)
+        for module in order.modules:
+            unpack(module)
         definition = unpack(order.reactor) if home is None else home.definitions[order.name]
         facts = _Facts(bench.context.parameters, InputFiles(bench.warehouse.ledger))
         execution = Execution(definition, Pipework(definition, bench.warehouse, facts, voice.emit))
@@ -118,6 +121,8 @@ def _attempt(order: Order, bench: _Bench, voice: Voice) -> More | Done | Raised 
         return Done(outcome.record, outcome.seconds, tuple(facts.subreactors))
     except _NotLoadedError as error:
         return Unloadable(error.name, error.reason)
+    except Wanted as wanted:
+        return Wants(wanted.module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a reactor may raise anything
@@ -179,6 +184,9 @@ class _Bench:
 
 
 _kept = threading.local()
+_guard = threading.Lock()
+_run_here: list[str] = []
+"""The run for which this process was last prepared, by its folder."""
 
 
 def _bench(order: Order) -> _Bench:
@@ -218,4 +226,8 @@ def _away(folder: str) -> Context:
     sys.path += [path for path in surroundings.paths if path not in sys.path]
     logging.getLogger().setLevel(surroundings.level)
     context: Context = unpack(packed)
+    with _guard:  # threads of this process may work for the same run
+        if _run_here[:] != [folder]:
+            _run_here[:] = [folder]
+            expect_modules(context.modules)
     return context

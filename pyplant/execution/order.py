@@ -35,6 +35,7 @@ __all__ = [
     "Said",
     "Surroundings",
     "Unloadable",
+    "Wants",
     "here",
     "local",
 ]
@@ -57,11 +58,14 @@ class Context(NamedTuple):
         The configuration.
     shelf
         The ingredient specs.
+    modules
+        Names of the user's modules, which workers must not import themselves.
     """
 
     root: str
     parameters: Parameters
     shelf: Shelf
+    modules: tuple[str, ...] = ()
 
 
 class Surroundings(NamedTuple):
@@ -102,6 +106,8 @@ class Order(NamedTuple):
         Of the attempt, within the run.
     reactor
         The packed definition; empty if it need not leave the process.
+    modules
+        Packed modules that it uses.
     given
         What the reactor may receive without asking again. Whoever gives it answers for it.
     process
@@ -111,6 +117,7 @@ class Order(NamedTuple):
     folder: str
     name: str
     reactor: bytes
+    modules: tuple[bytes, ...]
     given: dict[str, Ingredient]
     process: tuple[str, int]
 
@@ -120,6 +127,12 @@ class More(NamedTuple):
 
     names: tuple[str, ...]
     held: tuple[str, ...]
+
+
+class Wants(NamedTuple):
+    """The reactor uses a module of the user's that was not sent along."""
+
+    module: str
 
 
 class Done(NamedTuple):
@@ -175,7 +188,7 @@ class Reply(NamedTuple):
         Names of objects that no ``fsync`` has brought to the disk yet.
     """
 
-    outcome: More | Done | Raised | Unloadable | Hidden | Ended
+    outcome: More | Wants | Done | Raised | Unloadable | Hidden | Ended
     said: tuple[Said, ...] = ()
     written: int = 0
     notes: tuple[Note, ...] = ()

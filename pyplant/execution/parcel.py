@@ -10,24 +10,28 @@ Where a worker has unpacked user classes and functions, it puts them where their
 into modules made for the purpose: what it pickles itself then refers to them by name, and
 their fingerprints are the same as here.
 
-A module that is used as a whole travels with those of its contents that can be pickled.
+Only code that runs knows which modules it imports and which its pickles name. So a worker
+imports no module that the user's process has loaded: it stops with :class:`Wanted`, is sent
+the module as it is there, and begins anew. A module travels with those of its contents
+that can be pickled.
 """
 
 from __future__ import annotations
 
-import importlib
 import io
 import pickle
 import sys
-from functools import cache
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache, partial
 from types import FunctionType, ModuleType
 from typing import Any
 
 from pyplant.engine.origin import is_user_module
-from pyplant.errors import RunError
 from pyplant.reactor import Definition
 
-__all__ = ["Packer", "freeze", "thaw", "unpack"]
+__all__ = ["Packer", "Wanted", "expect_modules", "freeze", "thaw", "unpack", "wanting"]
 
 _PROTOCOL = 5
 
@@ -66,6 +70,11 @@ class Packer:
                 cloudpickle.register_pickle_by_value(module)
                 self._by_value.append(module)
         self._modules = len(sys.modules)
+
+    def modules(self) -> tuple[str, ...]:
+        """The names of all user modules that are loaded, but for ``__main__``."""
+        self._register()
+        return tuple(module.__name__ for module in self._by_value)
 
     def close(self) -> None:
         """Leave cloudpickle as it was."""
@@ -122,7 +131,10 @@ def _pickler() -> Any:
             if isinstance(obj, Definition):
                 return _definition, _fields(obj)
             if isinstance(obj, ModuleType) and _is_by_value(obj):
-                return _module, (obj.__name__, _contents(obj, self.within))
+                return partial(_module, is_package=hasattr(obj, "__path__")), (
+                    obj.__name__,
+                    _contents(obj, self.within),
+                )
             if isinstance(obj, type | FunctionType) and _is_at_home(obj):
                 self.homes[obj.__module__, obj.__qualname__] = obj
             return super().reducer_override(obj)
@@ -176,58 +188,105 @@ def _contents(module: ModuleType, within: frozenset[str]) -> dict[str, bytes]:
 # ---------------------------------------------------------------------- in the worker
 
 
-class _Partial(ModuleType):
-    """A user module in a worker: what was sent along, and behind it the module itself, if it can be imported.
+class Wanted(BaseException):
+    """A module of the user's is to be used in a worker, and was not sent along."""
 
-    What was not sent is not used by any code that was, but pickled values may name it.
-    """
+    def __init__(self, module: str) -> None:
+        super().__init__(module)
+        self.module = module
+
+
+class _Sent(ModuleType):
+    """A user module in a worker: what was sent of it."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
-        whole = vars(self).get("__pyplant_whole__")
-        if whole is None:
-            whole = vars(self)["__pyplant_whole__"] = _imported(self.__name__)
-        if hasattr(whole, name):
-            return getattr(whole, name)
+        if not vars(self)["__pyplant_whole__"] and _finder.is_watching:
+            raise Wanted(self.__name__)
         message = (
-            f"{self.__name__}.{name} is not there in the worker: it could not be pickled, or was made after "
-            f"the import. Make it inside the reactor."
+            f"{self.__name__}.{name} is not there in the worker: it cannot be pickled, or was made after the "
+            f"run had begun. Make it inside the reactor."
         )
         raise AttributeError(message)
 
 
-def _imported(name: str) -> Any:
-    """The module of that name, loaded beside the one that is there."""
+class _Finder:
+    """Keeps workers from importing what is to be sent to them."""
+
+    def __init__(self) -> None:
+        self.names: frozenset[str] = frozenset()
+        self._attempts = 0
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether an attempt is being made."""
+        return self._attempts > 0
+
+    def watch(self, change: int) -> None:
+        """Attempts begin, or end."""
+        with _guard:
+            self._attempts += change
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        del path, target
+        if name in self.names and self.is_watching:
+            raise Wanted(name)
+
+
+_guard = threading.Lock()
+_finder = _Finder()
+
+
+def expect_modules(names: Iterable[str]) -> None:
+    """Forget user modules that were sent or imported before; these are sent when they are wanted."""
+    for name in _finder.names:
+        sys.modules.pop(name, None)
+    _finder.names = frozenset(names)
+    for name in _finder.names:
+        sys.modules.pop(name, None)
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+
+
+@contextmanager
+def wanting() -> Iterator[None]:
+    """Ask for modules meanwhile; what pickles records afterwards makes do with what is there."""
+    _finder.watch(1)
     try:
-        partial = sys.modules.pop(name, None)
-        try:
-            return importlib.import_module(name)
-        finally:
-            if partial is not None:
-                sys.modules[name] = partial
-    except Exception:  # noqa: BLE001 - it is not there, or cannot be loaded here
-        return None
+        yield
+    finally:
+        _finder.watch(-1)
 
 
-def _module(name: str, contents: dict[str, bytes] | None = None) -> ModuleType:
+def _module(name: str, contents: dict[str, bytes] | None = None, *, is_package: bool = False) -> ModuleType:
     """The module of that name in this process, with these contents."""
     module = sys.modules.get(name)
     if module is None:
-        module = sys.modules[name] = _Partial(name)
-    for attribute, data in (contents or {}).items():
-        vars(module)[attribute] = unpack(data)
+        module = sys.modules[name] = _Sent(name)
+        vars(module)["__pyplant_whole__"] = False
+        package, _, last = name.rpartition(".")
+        if package:
+            outer = vars(_module(package))
+            outer.setdefault("__path__", [])
+            outer.setdefault(last, module)
+    if contents and not vars(module).get("__pyplant_whole__", True):
+        vars(module)["__pyplant_whole__"] = True
+        if is_package:
+            vars(module)["__path__"] = []
+        for attribute, data in contents.items():
+            vars(module)[attribute] = unpack(data)
     return module
 
 
 def _settle(module: ModuleType, qualname: str, found: Any) -> None:
+    """Put user code where its name says."""
     *outer, name = qualname.split(".")
     place: Any = module
     for step in outer:
-        place = getattr(place, step, None)
-    if place is not None and getattr(place, "__dict__", {}).get(name) is not found:
-        try:
+        place = vars(place).get(step)
+        if place is None:
+            return
+    if vars(place).get(name) is not found:
+        with suppress(AttributeError, TypeError):
             setattr(place, name, found)
-        except (AttributeError, TypeError) as error:
-            message = f"{qualname!r} of {module.__name__!r} cannot be set in the worker: {error}"
-            raise RunError(message) from error

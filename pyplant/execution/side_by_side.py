@@ -41,6 +41,7 @@ from pyplant.execution.order import (
     Said,
     Surroundings,
     Unloadable,
+    Wants,
     here,
     local,
 )
@@ -74,6 +75,7 @@ class Attempts:
         self.definition = part.definition
         self.part = part
         self.given: dict[str, Ingredient] = {}
+        self.modules: dict[str, None] = {}
         self.deaths = 0
         self.deaths_alone = 0
         self._shown: dict[str, str] = {}
@@ -164,6 +166,7 @@ class _Run:
         self.folder = str(self.path)
         self.packer = Packer()
         self.packed: dict[str, bytes] = {}
+        self._modules: dict[str, bytes] = {}
         self.reader = Reader(self.path, warehouse.files)
         self._files = warehouse.files
         self._files.make_directory(self.path)
@@ -176,6 +179,7 @@ class _Run:
         surroundings = Surroundings(os.getcwd(), tuple(sys.path), level)
         stream = self._files.create(self.path / CONTEXT)
         try:
+            context = context._replace(modules=self.packer.modules())
             stream.write(freeze((surroundings, self.packer.pack(context))))
         finally:
             stream.close()
@@ -194,6 +198,12 @@ class _Run:
                 )
                 raise RunError(message) from error
         return self.packed[key]
+
+    def pack_module(self, name: str) -> bytes:
+        """A packed module of the user's, as far as it can be packed."""
+        if name not in self._modules:
+            self._modules[name] = self.packer.pack(sys.modules[name])
+        return self._modules[name]
 
     def close(self) -> None:
         """The run is over; whoever still works for it notices it by this."""
@@ -271,7 +281,8 @@ class SideBySide:
         attempts.begins()
         reactor = b"" if self._pool.is_here else run.pack(job)
         run.definitions[name] = attempts.definition
-        order = Order(run.folder, name, reactor, dict(attempts.given), here())
+        modules = tuple(run.pack_module(module) for module in attempts.modules)
+        order = Order(run.folder, name, reactor, modules, dict(attempts.given), here())
         packed = b"" if self._pool.is_here else freeze(order)
         resources = attempts.definition.resources
         attempts.part.warehouse.flush()  # a worker looks there for the text of code it has none of
@@ -326,6 +337,10 @@ class SideBySide:
                 return Needs(names, held)
             case Done(record, seconds, subreactors):
                 return _judged(attempts, record, seconds, subreactors)
+            case Wants(module):
+                attempts.modules[module] = None
+                self._waiting.appendleft(job)
+                return None
             case Raised(raised, text):
                 if not self._pool.is_here:
                     raised.__cause__ = RemoteError(text)

@@ -66,9 +66,16 @@ class Log:
 
 
 class Kernel:
-    """A package on disk, the process that runs it, and the oracle beside it."""
+    """A package on disk, the process that runs it, and the oracle beside it.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    executor
+        Where the reactors of all plants run.
+    """
+
+    def __init__(self, executor: Any = None) -> None:
+        self._executor = executor
         base = _MEMORY if _MEMORY.is_dir() else None
         self.root = Path(tempfile.mkdtemp(prefix="laws-", dir=base))
         self.folder = self.root / "files"
@@ -132,7 +139,7 @@ class Kernel:
         with warnings.catch_warnings():
             if self.journal_damaged:
                 warnings.simplefilter("ignore", DamageWarning)
-            plant = pyplant.Plant(directory, max_size=max_size, progress=False)
+            plant = pyplant.Plant(directory, executor=self._executor, max_size=max_size, progress=False)
         plant.mark_params_as_auxiliary([AUXILIARY])
         plant.add_event_listener(self.log)
         return plant

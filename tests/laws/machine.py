@@ -52,9 +52,12 @@ def _demand(condition: object, message: str) -> None:
 class Laws(RuleBasedStateMachine):
     """A pipeline, a process that runs it, and what the laws say about it."""
 
+    executor: Any = None
+    """Where the reactors run."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.kernel = Kernel()
+        self.kernel = Kernel(self.executor)
         self.model = Model(self.kernel.directory)
         self.pipeline: Pipeline
         self.versions: list[bytes] = []
