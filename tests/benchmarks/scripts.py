@@ -244,8 +244,7 @@ import gc, json, shutil, statistics, time
 from pyplant import *
 from pyplant import frontend
 
-console = frontend.current()
-plant = None
+plant, console = None, frontend.current()
 
 def make(number):
     @ReactorFunc(name=f"step_{{number}}")
@@ -264,8 +263,7 @@ def begin():
     plant = Plant("fresh.plant", progress=False)
 
 def run(recorded=True):
-    if not recorded:
-        frontend.install(None)
+    frontend.install(console if recorded else None)
     gc.collect()  # it takes a tenth of a run, and comes by chance
     try:
         began = time.perf_counter()
