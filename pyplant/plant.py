@@ -129,6 +129,7 @@ class Plant:
     def close(self) -> None:
         """Write what is pending. Closing again is harmless; the interpreter's exit closes too."""
         self._finalizer()
+        self._session.close()
 
     def __enter__(self) -> Self:
         return self

@@ -71,6 +71,10 @@ class Session:
         self._told: set[str] = set()
         self._look_at = 0  # bytes of new results
 
+    def close(self) -> None:
+        """The plant is closed."""
+        self._executor.close()
+
     # ------------------------------------------------------------------ bringing up to date
 
     def bring_reactor(

@@ -37,7 +37,7 @@ from pyplant.execution.order import (
     here,
     local,
 )
-from pyplant.execution.parcel import Wanted, expect_modules, freeze, thaw, unpack, wanting
+from pyplant.execution.parcel import Wanted, expect_modules, freeze, number_of, thaw, unpack, wanting
 from pyplant.execution.voice import Voice, speaking
 from pyplant.execution.worker import Execution, Needs
 from pyplant.ingredient import Ingredient
@@ -159,7 +159,7 @@ class _Facts:
     def __init__(self, parameters: Parameters, files: InputFiles) -> None:
         self.parameters = parameters
         self.file = files.digest
-        self.subreactors: list[Callable[..., Any]] = []
+        self.subreactors: list[Any] = []
 
     def parameter(self, name: str) -> str:
         del name
@@ -167,7 +167,7 @@ class _Facts:
 
     def subreactor_entered(self, function: Callable[..., Any], name: str) -> str:
         del name
-        self.subreactors.append(function)
+        self.subreactors.append(number_of(function))
         return str(len(self.subreactors) - 1)
 
 

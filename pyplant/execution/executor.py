@@ -108,3 +108,6 @@ class Executor(Protocol):
 
     def reset(self) -> None:
         """The run is over: stop what is under way, and forget it."""
+
+    def close(self) -> None:
+        """The plant is closed."""

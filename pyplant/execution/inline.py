@@ -47,3 +47,6 @@ class InlineExecutor:
     def reset(self) -> None:
         """Forget the jobs of a run that was interrupted."""
         self._jobs.clear()
+
+    def close(self) -> None:
+        """There is nothing to end."""

@@ -9,7 +9,6 @@ it; when it is gone, the run is over, and whoever still works for it stops.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pyplant.config import Parameters
@@ -139,12 +138,13 @@ class Done(NamedTuple):
     """The reactor has returned.
 
     The digests of parameters are empty in its record, and those of subreactors refer to
-    ``subreactors``: both are judged where the order came from.
+    ``subreactors``: numbers of functions that were sent, or functions that were made there.
+    Both are judged where the order came from.
     """
 
     record: ExecutionRecord
     seconds: float
-    subreactors: tuple[Callable[..., Any], ...]
+    subreactors: tuple[Any, ...]
 
 
 class Raised(NamedTuple):

@@ -27,11 +27,12 @@ from contextlib import contextmanager, suppress
 from functools import cache, partial
 from types import FunctionType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pyplant.engine.origin import is_user_module
 from pyplant.reactor import Definition
 
-__all__ = ["Packer", "Wanted", "expect_modules", "freeze", "thaw", "unpack", "wanting"]
+__all__ = ["Packer", "Wanted", "expect_modules", "freeze", "number_of", "thaw", "unpack", "wanting"]
 
 _PROTOCOL = 5
 
@@ -44,6 +45,8 @@ class Packer:
     """
 
     def __init__(self) -> None:
+        self.functions: list[FunctionType] = []
+        """The subreactors that were packed; their number here is what a worker knows them by."""
         self._modules = 0
         self._by_value: list[ModuleType] = []
 
@@ -56,7 +59,7 @@ class Packer:
             Whatever pickling it raises.
         """
         self._register()
-        return _dump(obj, frozenset())
+        return _dump(obj, self.functions, frozenset())
 
     def _register(self) -> None:
         if len(sys.modules) == self._modules:
@@ -89,7 +92,8 @@ class Packer:
 
 def unpack(data: bytes | memoryview) -> Any:
     """The object that was packed; the user code with it comes to be where its names say."""
-    obj, homes = pickle.loads(data)  # noqa: S301 - it comes from whoever gives this worker its work
+    obj, homes, numbers = pickle.loads(data)  # noqa: S301 - it comes from whoever gives this worker its work
+    _numbers.update((function, number) for number, function in numbers.items())
     for (module, qualname), found in homes.items():
         _settle(_module(module), qualname, found)
     return obj
@@ -110,12 +114,20 @@ def thaw(data: bytes) -> Any:
     return pickle.loads(data)  # noqa: S301 - from the other end of a pool of the user's
 
 
-def _dump(obj: Any, within: frozenset[str]) -> bytes:
+def number_of(function: Any) -> Any:
+    """The number of a subreactor that was sent, else the function itself."""
+    return _numbers.get(function, function)
+
+
+_numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+
+
+def _dump(obj: Any, functions: list[FunctionType], within: frozenset[str]) -> bytes:
     stream = io.BytesIO()
     pickler = _pickler()(stream, _PROTOCOL)
-    pickler.homes, pickler.within = {}, within
-    # The homes are found while the object is pickled, which comes first.
-    pickler.dump((obj, pickler.homes))
+    pickler.homes, pickler.numbers, pickler.functions, pickler.within = {}, {}, functions, within
+    # Homes and numbers are found while the object is pickled, which comes first.
+    pickler.dump((obj, pickler.homes, pickler.numbers))
     return stream.getvalue()
 
 
@@ -125,6 +137,8 @@ def _pickler() -> Any:
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle has no types
         homes: dict[tuple[str, str], Any]
+        numbers: dict[int, FunctionType]
+        functions: list[FunctionType]
         within: frozenset[str]
 
         def reducer_override(self, obj: Any) -> Any:
@@ -133,10 +147,14 @@ def _pickler() -> Any:
             if isinstance(obj, ModuleType) and _is_by_value(obj):
                 return partial(_module, is_package=hasattr(obj, "__path__")), (
                     obj.__name__,
-                    _contents(obj, self.within),
+                    _contents(obj, self.functions, self.within),
                 )
             if isinstance(obj, type | FunctionType) and _is_at_home(obj):
                 self.homes[obj.__module__, obj.__qualname__] = obj
+            subreactor = vars(obj).get("__pyplant_subreactor__") if isinstance(obj, FunctionType) else None
+            if subreactor is not None:
+                self.numbers[len(self.functions)] = subreactor
+                self.functions.append(subreactor)
             return super().reducer_override(obj)
 
     return Pickler
@@ -170,7 +188,7 @@ def _found(module: ModuleType, qualname: str) -> Any:
     return found
 
 
-def _contents(module: ModuleType, within: frozenset[str]) -> dict[str, bytes]:
+def _contents(module: ModuleType, functions: list[FunctionType], within: frozenset[str]) -> dict[str, bytes]:
     """What of a module can be pickled. Each part alone, so that nothing fails for what is not used."""
     if module.__name__ in within:
         return {}  # it is being packed further out
@@ -179,7 +197,7 @@ def _contents(module: ModuleType, within: frozenset[str]) -> dict[str, bytes]:
         if name.startswith("__") and name.endswith("__"):
             continue
         try:
-            contents[name] = _dump(value, within | {module.__name__})
+            contents[name] = _dump(value, functions, within | {module.__name__})
         except Exception:  # noqa: BLE001, S112 - whoever uses it there is told
             continue
     return contents

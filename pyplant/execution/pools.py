@@ -8,8 +8,9 @@ under way is stopped.
 from __future__ import annotations
 
 import os
+import weakref
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from concurrent.futures import Executor as FuturesExecutor
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from pyplant.errors import PlantDirError, RunError
@@ -44,11 +45,14 @@ class Pool(Protocol):
     def submit(self, order: Order, packed: bytes, resources: dict[str, Any], urgency: float) -> Any:
         """Have an attempt made; returns a future of its reply, packed or not as the order."""
 
-    def mend(self) -> None:
-        """A worker died: see to it that others can be asked."""
+    def mend(self, broken: Any) -> None:
+        """A worker died, and with it this future: see to it that others can be asked."""
 
     def stop(self, futures: list[Any]) -> None:
         """Nobody waits for these any more."""
+
+    def close(self) -> None:
+        """The plant is closed: end workers that are its own."""
 
 
 class FuturesPool:
@@ -62,6 +66,7 @@ class FuturesPool:
 
     def __init__(self, executor: FuturesExecutor) -> None:
         self._executor = executor
+        self._own: LocalPool | None = None
         self.is_here = isinstance(executor, ThreadPoolExecutor)
 
     @property
@@ -74,21 +79,32 @@ class FuturesPool:
 
     def submit(self, order: Order, packed: bytes, resources: dict[str, Any], urgency: float) -> Future[Any]:
         """Have an attempt made."""
-        del resources, urgency
+        if self._own is not None:
+            future: Future[Any] = self._own.submit(order, packed, resources, urgency)
+            return future
         if self.is_here:
             return self._executor.submit(carry_out, order)
         return self._executor.submit(carry_out_packed, packed)
 
-    def mend(self) -> None:
-        """A broken executor refuses all work, and is not ours to replace."""
-        if getattr(self._executor, "_broken", False) or getattr(self._executor, "_flags", None):
-            self._executor = LocalPool(self.size).begin()
+    def mend(self, broken: Any) -> None:
+        """A broken executor refuses all work; as it is not ours to repair, workers of our own take over."""
+        del broken
+        if self._own is None:
+            try:
+                self._executor.submit(int).cancel()
+            except BrokenExecutor:
+                self._own = LocalPool(self.size)
 
     def stop(self, futures: list[Future[Any]]) -> None:
         """Nobody waits for these any more; those that run notice it themselves."""
         for future in futures:
             future.cancel()
         _wait(futures)
+
+    def close(self) -> None:
+        """The executor is its owner's."""
+        if self._own is not None:
+            self._own.close()
 
 
 class LocalPool:
@@ -108,6 +124,7 @@ class LocalPool:
     def __init__(self, workers: int) -> None:
         self.size = workers
         self._executor: Any = None
+        self._given: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def begin(self) -> Any:
         """The executor."""
@@ -123,11 +140,19 @@ class LocalPool:
     def submit(self, order: Order, packed: bytes, resources: dict[str, Any], urgency: float) -> Any:
         """Have an attempt made."""
         del order, resources, urgency
-        return self.begin().submit(carry_out_packed, packed)
+        future = self.begin().submit(carry_out_packed, packed)
+        self._given.add(future)
+        return future
 
-    def mend(self) -> None:
-        """Start others."""
+    def mend(self, broken: Any) -> None:
+        """Start others, unless that was done already."""
+        if broken in self._given:
+            self.close()
+
+    def close(self) -> None:
+        """End the workers; others are started when there is work."""
         executor, self._executor = self._executor, None
+        self._given.clear()
         if executor is not None:
             executor.shutdown(wait=False, kill_workers=True)
 
@@ -136,7 +161,7 @@ class LocalPool:
         for future in futures:
             future.cancel()
         if not _wait(futures):
-            self.mend()
+            self.close()
 
 
 class DaskPool:
@@ -181,13 +206,16 @@ class DaskPool:
             priority=urgency,
         )
 
-    def mend(self) -> None:
+    def mend(self, broken: Any) -> None:
         """Dask replaces workers itself."""
 
     def stop(self, futures: list[Any]) -> None:
         """Nobody waits for these any more; those that run notice it themselves."""
         if futures:
             self._client.cancel(futures)
+
+    def close(self) -> None:
+        """The cluster is its owner's."""
 
 
 def _wait(futures: list[Any]) -> bool:

@@ -55,6 +55,7 @@ from pyplant.store.files import unique
 
 __all__ = ["SideBySide"]
 
+_DEATHS = {"KilledWorker", "FutureCancelledError", "CommClosedError", "ShutdownExecutorError"}
 _TICK = 0.1  # seconds between two looks at what attempts say
 _AHEAD = 2  # attempts submitted for each worker, so that none waits for the next
 _SUSPICIOUS = 2  # deaths with a reactor under way after which it is performed alone
@@ -289,7 +290,7 @@ class SideBySide:
         try:
             future = self._pool.submit(order, packed, resources, job.priority)
         except BrokenExecutor:
-            self._pool.mend()
+            self._pool.mend(None)
             future = self._pool.submit(order, packed, resources, job.priority)
         self._under_way[name] = job, future
         future.add_done_callback(lambda _: self._replies.put(name))
@@ -330,13 +331,13 @@ class SideBySide:
             answer = future.result()
             reply: Reply = answer if isinstance(answer, Reply) else thaw(answer)
         except Exception as error:  # noqa: BLE001 - whatever the pool says
-            return self._died(job, error) if _is_death(error) else Failed(error)
+            return self._died(job, future, error) if _is_death(error) else Failed(error)
         self._hear(attempts, name, reply)
         match reply.outcome:
             case More(names, held):
                 return Needs(names, held)
             case Done(record, seconds, subreactors):
-                return _judged(attempts, record, seconds, subreactors)
+                return self._judged(attempts, record, seconds, subreactors)
             case Wants(module):
                 attempts.modules[module] = None
                 self._waiting.appendleft(job)
@@ -353,8 +354,39 @@ class SideBySide:
                 message = f"A worker does not see the plant in {root}: {reason} Open the plant where all workers reach it."
                 raise PlantDirError(message)
             case Ended():
-                return self._died(job, KeyboardInterrupt("interrupted"))
+                return self._died(job, None, KeyboardInterrupt("interrupted"))
         return None
+
+    def _judged(
+        self, attempts: Attempts, record: ExecutionRecord, seconds: float, subreactors: tuple[Any, ...]
+    ) -> Outcome:
+        """A record with the digests that only the run knows."""
+        part, judged = attempts.part, []
+        try:
+            for dependency in record.dependencies:
+                kind, names, digests = dependency
+                if kind is DependencyKind.PARAMETER:
+                    digests = (part.facts.parameter(names[0]) or "",)
+                elif kind is DependencyKind.SUBREACTOR:
+                    function = self._function(subreactors[int(digests[0])])
+                    digests = (part.facts.subreactor_entered(function, names[0]),)
+                    if not digests[0]:
+                        continue
+                judged.append(Dependency(kind, names, digests))
+        except Exception as error:  # noqa: BLE001 - such as a parameter without content to compare
+            return Failed(error)
+        record.dependencies[:] = judged
+        shelf = part.warehouse.shelf
+        record.outputs = {name: shelf.signed_again(output) for name, output in record.outputs.items()}
+        if part.recording is not None:
+            record.showed = part.recording.finish()
+        return Finished(record, seconds)
+
+    def _function(self, sent: Any) -> Any:
+        """A function that a worker was sent, or made itself."""
+        if isinstance(sent, int) and self._run is not None:
+            return self._run.packer.functions[sent]
+        return sent
 
     def _hear(self, attempts: Attempts, name: str, reply: Reply) -> None:
         """Take over what an attempt said and noted."""
@@ -369,7 +401,7 @@ class SideBySide:
         warehouse.ledger.adopt(reply.notes)
         warehouse.objects.unsynced.update(map(warehouse.objects.path, reply.unsynced))
 
-    def _died(self, job: Job, error: BaseException) -> Outcome | None:
+    def _died(self, job: Job, future: Any, error: BaseException) -> Outcome | None:
         attempts = job.execution
         attempts.deaths_alone += attempts.is_suspicious
         attempts.deaths += 1
@@ -380,7 +412,7 @@ class SideBySide:
                 f"it runs in this process."
             )
             return Failed(WorkerError(message))
-        self._pool.mend()
+        self._pool.mend(future)
         self._waiting.appendleft(job)
         return None
 
@@ -401,6 +433,10 @@ class SideBySide:
                 execution.pipework.close()
         return job, outcome
 
+    def close(self) -> None:
+        """The plant is closed."""
+        self._pool.close()
+
     def reset(self) -> None:
         """The run is over: stop what is under way, and forget it."""
         futures = [future for _, future in self._under_way.values()]
@@ -414,41 +450,6 @@ class SideBySide:
         self._pool.stop(futures)
 
 
-def _judged(
-    attempts: Attempts, record: ExecutionRecord, seconds: float, subreactors: tuple[Any, ...]
-) -> Outcome:
-    """A record with the digests that only the run knows."""
-    part, judged = attempts.part, []
-    try:
-        for dependency in record.dependencies:
-            kind, names, digests = dependency
-            if kind is DependencyKind.PARAMETER:
-                digests = (part.facts.parameter(names[0]) or "",)
-            elif kind is DependencyKind.SUBREACTOR:
-                function = _at_home(subreactors[int(digests[0])])
-                digests = (part.facts.subreactor_entered(function, names[0]),)
-                if not digests[0]:
-                    continue
-            judged.append(Dependency(kind, names, digests))
-    except Exception as error:  # noqa: BLE001 - such as a parameter without content to compare
-        return Failed(error)
-    record.dependencies[:] = judged
-    shelf = part.warehouse.shelf
-    record.outputs = {name: shelf.signed_again(output) for name, output in record.outputs.items()}
-    if part.recording is not None:
-        record.showed = part.recording.finish()
-    return Finished(record, seconds)
-
-
-def _at_home(function: Any) -> Any:
-    """The subreactor of this process that a worker's copy stands for."""
-    found: Any = sys.modules.get(function.__module__)
-    for step in function.__qualname__.split("."):
-        found = getattr(found, step, None)
-    live = getattr(found, "__pyplant_subreactor__", None)
-    return function if live is None or live.__code__ != function.__code__ else live
-
-
 def _needs_kernel(part: Part) -> bool:
     """Whether a reactor talks to the kernel, as magics do."""
     return "get_ipython" in part.definition.function.__code__.co_names
@@ -458,9 +459,4 @@ def _is_death(error: BaseException) -> bool:
     """Whether a worker is gone, rather than that something was wrong with the work."""
     if isinstance(error, BrokenExecutor | CancelledError):
         return True
-    return type(error).__name__ in {
-        "KilledWorker",
-        "CancelledError",
-        "FutureCancelledError",
-        "CommClosedError",
-    }
+    return type(error).__name__ in _DEATHS
