@@ -21,6 +21,7 @@ from typing import Any
 
 from pyplant.config import Parameters
 from pyplant.engine.fingerprint import remember_in
+from pyplant.engine.origin import is_own_file
 from pyplant.errors import DamagedError, PlantDirError
 from pyplant.execution.order import (
     CONTEXT,
@@ -126,12 +127,19 @@ def _attempt(order: Order, bench: _Bench, voice: Voice) -> More | Wants | Done |
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a reactor may raise anything
-        text = "".join(traceback.format_exception(error))
-        return Raised(error, text)
+        return Raised(error, _told(error))
     finally:
         if execution is not None:
             with suppress(Exception):  # a finally block of the user's
                 execution.close()
+
+
+def _told(error: BaseException) -> str:
+    """The traceback of an error in the user's code, as text; our own frames say nothing."""
+    frames = error.__traceback__
+    while frames is not None and is_own_file(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames or error.__traceback__))
 
 
 class _NotLoadedError(Exception):

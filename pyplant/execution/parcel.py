@@ -22,10 +22,10 @@ import io
 import pickle
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -142,6 +142,8 @@ def _pickler() -> Any:
         within: frozenset[str]
 
         def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, CodeType):
+                return _code, (*self.dispatch_table[CodeType](obj)[:2], obj.co_filename)
             if isinstance(obj, Definition):
                 return _definition, _fields(obj)
             if isinstance(obj, ModuleType) and _is_by_value(obj):
@@ -158,6 +160,11 @@ def _pickler() -> Any:
             return super().reducer_override(obj)
 
     return Pickler
+
+
+def _code(make: Callable[..., CodeType], arguments: tuple[Any, ...], filename: str) -> CodeType:
+    """Code that knows where it stood, which cloudpickle leaves out, for tracebacks."""
+    return make(*arguments).replace(co_filename=filename)
 
 
 def _fields(definition: Definition) -> tuple[Any, ...]:
