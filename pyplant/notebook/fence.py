@@ -102,7 +102,6 @@ class Fence:
     def wait(self) -> None:
         """Wait until all that was written up to now has arrived."""
         self._arrived.clear()
-        self._begun = ""
         # A full pipe must not block: then the thread is stuck, and nothing will arrive.
         _, writable, _ = select.select([], [self._descriptor], [], _PATIENCE)
         if writable:

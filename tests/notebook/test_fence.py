@@ -74,6 +74,13 @@ def test_what_only_looks_like_the_marker_is_kept(stream):
     assert stream.text == text
 
 
+def test_what_looks_like_the_marker_and_came_before_it_is_asked_for_is_kept(stream):
+    stream.put(module._MARKER[:5])
+    wait_until(lambda: stream.fence._begun)
+    stream.fence.wait()
+    assert stream.text == module._MARKER[:5]
+
+
 def test_output_of_a_child_process_has_arrived(stream):
     code = "print('a' * 500_000, end='')"
     subprocess.run([sys.executable, "-c", code], stdout=stream._original_stdstream_fd, check=True)
