@@ -210,7 +210,8 @@ def _code_value(kind: Any, cls: type) -> Any:
 
 def missing_parameter(name: str, known: Iterable[str]) -> MissingParameterError:
     """The error for a parameter that is not there, with near misses."""
-    close = near_misses(name.rpartition(".")[2], known)
+    known = list(known)
+    close = near_misses(name.rpartition(".")[2], known) or near_misses(name, known)
     hint = (
         f" Did you mean {' or '.join(map(repr, close))}?" if close else " Set it with plant.set_config(...)."
     )
@@ -358,6 +359,31 @@ class Parameters:
             message = f"Parameter names are strings; {strange[0]!r} is {type(strange[0]).__name__}."
             raise ConfigError(message)
         self.source = dict(config)
+
+    def varied(self, values: Mapping[str, Any]) -> Parameters:
+        """A copy in which some parameters have other values; nested ones are named with a dot.
+
+        Raises
+        ------
+        pyplant.errors.MissingParameterError
+            If the configuration is an object and has no such parameter.
+        """
+        other = Parameters()
+        other._marked = self._marked
+        if not isinstance(self.source, ConfigBase):
+            other.source = {**self.source, **values}
+            return other
+        other.source = config = copy.deepcopy(self.source)
+        known = self.names()
+        for name, value in values.items():
+            if name not in known:
+                raise missing_parameter(name, known)
+            *path, last = name.split(".")
+            owner: Any = config
+            for step in path:
+                owner = _value_behind(owner, step)
+            object.__setattr__(owner, last, value)
+        return other
 
     def mark_auxiliary(self, names: Iterable[str]) -> None:
         """Mark parameters whose change must not rerun anything."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pyplant import frontend
-from pyplant.config import ConfigBase, Parameters
+from pyplant.config import ConfigBase, Parameters, name_list
 from pyplant.engine.digest import Encoder, encodes
 from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.engine.origin import package_versions
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pyplant.report import Explanation, History, Plan, RunReport, Status
     from pyplant.store.fsck import Audit
     from pyplant.store.retention import Collection
+    from pyplant.sweep import Sweep
 
 __all__ = ["Plant"]
 
@@ -256,6 +257,57 @@ class Plant:
             raise ExceptionGroup(message, list(report.errors))
         return report
 
+    def sweep(
+        self,
+        reactor: _Reactor,
+        parameters: Mapping[str, Iterable[Any]],
+        ingredients: Iterable[str] = (),
+        *,
+        keep_going: bool = False,
+    ) -> Sweep:
+        """Run a reactor under many configurations, side by side where the executor allows it.
+
+        What does not depend on the varied parameters is computed once. A sweep that was
+        interrupted goes on where it was when it is called again.
+
+        Parameters
+        ----------
+        reactor
+            The function or its name.
+        parameters
+            For each parameter to vary the values it takes, as in ``{"alpha": [0.1, 1.0], "seed": range(5)}``;
+            all combinations are run. Parameters of nested configurations are named with a dot.
+        ingredients
+            Ingredients whose values the table is to hold.
+        keep_going
+            Whether to go on with the other configurations when the reactor fails under one.
+
+        Returns
+        -------
+        sweep
+            A row for each configuration: parameters, ingredients, outcome, seconds. ``to_pandas()`` makes a
+            ``pandas.DataFrame`` of it.
+
+        Raises
+        ------
+        pyplant.errors.ConfigError, pyplant.errors.MissingParameterError
+            If the parameters cannot be varied like this.
+        Exception
+            What a reactor raises, unless ``keep_going``.
+        """
+        from pyplant.execution.sweeping import sweep
+        from pyplant.sweep import combinations
+
+        self._session.refuse_inside(f"plant.sweep({_shown(reactor)}, ...)")
+        chosen = combinations(parameters)
+        wanted = tuple(name_list(ingredients))
+        if wanted:
+            _check_names(wanted)
+        with self._session.lock:
+            definition = self._registry.find(reactor)
+            variants = [self._parameters.varied(values) for values in chosen]
+            return sweep(self._session, definition, chosen, variants, wanted, keep_going=keep_going)
+
     def get(self, *names: str) -> Any:
         """Bring ingredients up to date and return their values.
 
@@ -330,7 +382,8 @@ class Plant:
 
         self._session.refuse_inside("plant.export")
         wanted = (names,) if isinstance(names, str) else tuple(names)
-        _check_names(wanted)
+        if wanted:
+            _check_names(wanted)
         with self._session.lock:
             run, _ = self._session.bring_names(
                 wanted
@@ -344,7 +397,7 @@ class Plant:
         from pyplant.execution import views
 
         with self._session.lock:
-            live = self._session.run.states() if self._session.run is not None else {}
+            live = self._session.states()
             return views.status(self._session.world(), live, self._session.failed, str(self.directory))
 
     def explain(self, reactor: _Reactor) -> Explanation:

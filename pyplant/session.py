@@ -5,19 +5,23 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyplant import frontend
 from pyplant.collector import collector
 from pyplant.config import Parameters
 from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.engine.rebuilder import Reason, ReasonKind
+from pyplant.engine.task import BUSY, State
 from pyplant.errors import DamagedError, NestedRunError, PlantDirError, logger
 from pyplant.events import Dispatcher, RunFinished, RunStarted
 from pyplant.execution.executor import Executor
+from pyplant.execution.loop import bring_to_the_end
 from pyplant.execution.run import Run
 from pyplant.execution.world import RunWorld
 from pyplant.reactor import Definition, active, orphans, withdraw
@@ -28,7 +32,14 @@ if TYPE_CHECKING:
     from pyplant.engine.trace import Trace
     from pyplant.report import RunReport
 
-__all__ = ["Session"]
+__all__ = ["Session", "Variant"]
+
+
+class Variant(NamedTuple):
+    """What came of a reactor under one of several configurations."""
+
+    run: Run
+    values: list[Any]
 
 
 class Session:
@@ -58,7 +69,8 @@ class Session:
         max_size: int,
     ) -> None:
         self.lock = threading.RLock()
-        self.run: Run | None = None
+        self.runs: Sequence[Run] = ()
+        self._collects = True
         self.failed: dict[str, str] = {}
         self._warehouse = warehouse
         self._parameters = parameters
@@ -98,11 +110,11 @@ class Session:
         values: list[Any] = []
 
         def work() -> None:
-            run.to_the_end()
+            self._to_the_end(run)
             if not run.errors:
-                values.extend(run.values(names))
+                values.extend(run.values(names, partial(self._to_the_end, run)))
 
-        report = self._carry_out(run, (definition.name,), work)
+        report = self._carry_out([run], (definition.name,), work)
         return run, report(), values
 
     def bring_names(self, names: tuple[str, ...]) -> tuple[Run, list[Any]]:
@@ -112,11 +124,39 @@ class Session:
 
         def work() -> None:
             run.scheduler.demand_names(names)
-            run.to_the_end()
-            values.extend(run.values(names))
+            self._to_the_end(run)
+            values.extend(run.values(names, partial(self._to_the_end, run)))
 
-        self._carry_out(run, names, work)
+        self._carry_out([run], names, work)
         return run, values
+
+    def bring_variants(
+        self,
+        definition: Definition,
+        variants: Sequence[Parameters],
+        names: tuple[str, ...],
+        *,
+        keep_going: bool = False,
+    ) -> list[Variant]:
+        """Bring a reactor up to date under several configurations, side by side if reactors run so."""
+        world = self.world(definition)
+        runs = [self._run(world.variant(parameters), keep_going=keep_going) for parameters in variants]
+        values: list[list[Any]] = []
+
+        def work() -> None:
+            for run in runs:
+                run.scheduler.demand_reactor(definition.key)
+                run.scheduler.demand_names(names)
+            self._to_the_end(*runs)
+            for run in runs:
+                again = partial(self._to_the_end, run)
+                values.append([] if run.errors else run.values(names, again))
+
+        self._carry_out(runs, (definition.name,), work)
+        return [Variant(run, found) for run, found in zip(runs, values, strict=True)]
+
+    def _to_the_end(self, *runs: Run) -> None:
+        bring_to_the_end(runs, self._executor, collects=self._collects)
 
     def sent_by_others(self, key: str) -> frozenset[str]:
         """The ingredients that reactors other than this one are seen to send."""
@@ -130,7 +170,7 @@ class Session:
         if active.get() is not None:
             message = f"{call} was called inside a reactor. A reactor receives what it needs: x = yield pipe.receive('x')."
             raise NestedRunError(message)
-        if self.run is not None and self.lock.acquire(blocking=False):
+        if self.runs and self.lock.acquire(blocking=False):
             self.lock.release()
             message = f"{call} was called by a listener of the run that is under way; call it after the run."
             raise NestedRunError(message)
@@ -183,18 +223,28 @@ class Session:
         return self.world(target) if replaced else world
 
     def _begin(self, target: Definition | None = None, *, keep_going: bool = False) -> Run:
-        world = self.world(target)
+        return self._run(self.world(target), keep_going=keep_going)
+
+    def _run(self, world: RunWorld, *, keep_going: bool) -> Run:
         return Run(
             world, self._warehouse, self._executor, self._listeners.emit, self._told, keep_going=keep_going
         )
 
+    def states(self) -> dict[str, State]:
+        """What the reactors of the run that is under way are doing, by key."""
+        found: dict[str, State] = {}
+        for run in reversed(self.runs):
+            found.update((key, state) for key, state in run.states().items() if found.get(key) not in BUSY)
+        return found
+
     def _carry_out(
-        self, run: Run, targets: tuple[str, ...], work: Callable[[], None]
+        self, runs: Sequence[Run], targets: tuple[str, ...], work: Callable[[], None]
     ) -> Callable[[], RunReport]:
         """Do the work of a run; returns how to get its report, which few ask for."""
         from pyplant.execution.summary import summarise
 
-        self.run = run
+        self.runs = runs
+        self._collects = gc.isenabled()
         began = time.perf_counter()
         self._listeners.emit(RunStarted(targets))
         try:
@@ -205,19 +255,20 @@ class Session:
                 front_end.failed(error)
             raise
         finally:
-            self.run = None
-            for key, failure in run.errors.items():
-                self.failed[key] = f"{type(failure).__name__}: {failure}"
-            for key in run.settled.keys() - run.errors.keys():
-                self.failed.pop(key, None)
-            self._warehouse.ledger.note_used(run.verified())
+            self.runs = ()
+            for run in runs:
+                for key, failure in run.errors.items():
+                    self.failed[key] = f"{type(failure).__name__}: {failure}"
+                for key in run.settled.keys() - run.errors.keys():
+                    self.failed.pop(key, None)
+                self._warehouse.ledger.note_used(run.verified())
             self._warehouse.flush()
             seconds = time.perf_counter() - began
-            report = summarise(run, targets, seconds) if self._listeners else None
+            report = summarise(runs, targets, seconds) if self._listeners else None
             if report is not None:
                 self._listeners.emit(RunFinished(report))
         self._bound_history()
-        return lambda: summarise(run, targets, seconds) if report is None else report
+        return lambda: summarise(runs, targets, seconds) if report is None else report
 
     def _bound_history(self) -> None:
         """Keep history below its bound; looked at once, then whenever much was added."""

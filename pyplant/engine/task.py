@@ -8,7 +8,7 @@ from enum import Enum
 from pyplant.engine.rebuilder import Demands, Reason
 from pyplant.engine.trace import Trace
 
-__all__ = ["FINISHED", "TRANSITIONS", "State", "Task"]
+__all__ = ["BUSY", "FINISHED", "TRANSITIONS", "State", "Task"]
 
 
 class State(Enum):
@@ -38,6 +38,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 }
 """The legal moves. From RUNNING there is a way back to PENDING before the first step. From CACHED and DONE there is a way back only for lost or changed values."""
 
+BUSY = frozenset({State.RUNNING, State.SLEEPING, State.BLOCKED})
 FINISHED = frozenset({State.CACHED, State.DONE, State.FAILED, State.SKIPPED})
 
 

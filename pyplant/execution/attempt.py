@@ -118,7 +118,7 @@ def _attempt(order: Order, bench: _Bench, voice: Voice) -> More | Wants | Done |
         execution = Execution(definition, Pipework(definition, bench.warehouse, facts, voice.emit))
         outcome = execution.perform(order.given, partial(_load, bench.warehouse))
         if isinstance(outcome, Needs):
-            return More(outcome.names, tuple(execution.handed))
+            return More(outcome.names, tuple(execution.given))
         return Done(outcome.record, outcome.seconds, tuple(facts.subreactors))
     except _NotLoadedError as error:
         return Unloadable(error.name, error.reason)

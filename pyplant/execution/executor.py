@@ -45,6 +45,7 @@ class Performance(Protocol):
     """One execution of a reactor, as the run sees it."""
 
     definition: Definition
+    given: dict[str, Ingredient]
 
     def hand(self, ingredient: Ingredient, load: Load) -> Any:
         """What the reactor is to go on with for an ingredient it waited for.
@@ -81,6 +82,7 @@ class Job:
     execution: Any
     value: Any = None
     priority: float = 0.0
+    received: tuple[str, ...] = ()
 
 
 class Executor(Protocol):

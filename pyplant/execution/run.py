@@ -1,8 +1,10 @@
-"""A run: the scheduler says what to do, an executor does it, the warehouse keeps it."""
+"""A run: its scheduler says what to do, an executor does it, the warehouse keeps it.
+
+:mod:`pyplant.execution.loop` drives it.
+"""
 
 from __future__ import annotations
 
-import gc
 import heapq
 import itertools
 import sys
@@ -13,7 +15,6 @@ from functools import cache
 from typing import Any
 
 from pyplant import frontend
-from pyplant.collector import collector
 from pyplant.config import private_copy
 from pyplant.engine.describe import Kind, Note
 from pyplant.engine.fingerprint import Fingerprint, differences
@@ -113,45 +114,50 @@ class Run:
         self._made_again: set[str] = set()
         self._front_end = frontend.current()
         self._flight = SingleFlight(world, warehouse, self.scheduler, emit, self._warn)
-        self._collects = gc.isenabled()
         self._turn = itertools.count()
+        self._begun: set[str] = set()
 
-    # ------------------------------------------------------------------ the loop
+    # ------------------------------------------------------------------ for the loop
 
-    def to_the_end(self) -> None:
-        """Run until everything demanded is up to date, or has failed.
+    def is_over(self) -> bool:
+        """Whether everything demanded is there, or cannot be; asked when nothing is ready or under way."""
+        return not self._flight.is_blocked() and (self.scheduler.is_done() or bool(self.errors))
 
-        Raises
-        ------
-        Exception
-            What a reactor raised, unless the run keeps going; see :attr:`failures`.
-        pyplant.errors.RunError
-            If reactors wait for what cannot come.
-        """
-        under_way = 0
-        try:
-            while True:
-                job = self._next_job() if under_way < self._executor.capacity else None
-                if job is not None:
-                    self._executor.submit(job)
-                    under_way += 1
-                elif under_way:
-                    with collector(enabled=self._collects):
-                        done = self._executor.collect()
-                    self._conclude(*done)
-                    under_way -= 1
-                elif self._flight.is_blocked():
-                    self._report_cached()  # others may wait for their claims
-                    self._flight.wait()
-                elif self.scheduler.is_done() or self.errors:
-                    break
-                else:
-                    self.scheduler.stalled()
-            self.scheduler.skip_waiting()
-        finally:
-            self._close()
+    def is_blocked(self) -> bool:
+        """Whether it waits for what another process computes."""
+        return self._flight.is_blocked()
 
-    def _close(self) -> None:
+    def wait(self) -> None:
+        """Wait for another process; there is nothing else to do."""
+        self._report_cached()  # others may wait for their claims
+        self._flight.wait()
+
+    def identity(self, job: Job) -> str:
+        """Tells the execution of a reactor apart from others with other code, inputs or parameters."""
+        key = job.task.key
+        given = [f"{name}={ingredient.digest}" for name, ingredient in sorted(job.execution.given.items())]
+        read = [f"{name}={self._world.parameter(name)}" for name in sorted(self._world.probably_reads(key))]
+        return "\0".join([self._fingerprints[key].digest, *given, "", *read])
+
+    def announce(self, job: Job) -> None:
+        """A job is about to be submitted."""
+        name = job.execution.definition.name
+        if job.task.key not in self._begun:
+            self._begun.add(job.task.key)
+            self._emit(ReactorStarted(name, job.task.reasons))
+        elif job.received:
+            self._emit(ReactorResumed(name))
+        for ingredient in job.received:
+            self._emit(IngredientReceived(name, ingredient))
+
+    def put_off(self, job: Job) -> None:
+        """Another run performs the same: wait for it."""
+        self._forget_execution(job)
+        self._flight.release(job.task.key)
+        self.scheduler.blocked(job.task)
+
+    def close(self) -> None:
+        """The run is over, however it ended."""
         self._report_cached()
         for execution in self._executions.values():
             try:
@@ -163,12 +169,11 @@ class Run:
                 )
         self._executions.clear()
         self._actions.clear()
-        self._executor.reset()
         self._flight.release_all()
 
     # ------------------------------------------------------------------ actions
 
-    def _next_job(self) -> Job | None:
+    def next_job(self) -> Job | None:
         """The next step of a reactor; ``None`` when there is nothing to do for now."""
         while (action := self._next_action()) is not None:
             job = self._start(action.task) if isinstance(action, Start) else self._resume(action)
@@ -197,7 +202,6 @@ class Run:
         recording = None if front_end is None else front_end.record(definition, is_target=task.is_target)
         part = Part(definition, facts, self._warehouse, self._emit, recording, self.load)
         execution = self._executions[task.key] = self._executor.prepare(part)
-        self._emit(ReactorStarted(definition.name, task.reasons))
         if self._executor.begins_anew:
             surely = tuple(self._world.foreseen(task.key))
             if surely:
@@ -217,11 +221,9 @@ class Run:
                 self.scheduler.lost(task, [ingredient.name])
                 return None
         execution.received(action.ingredients)
-        name = execution.definition.name
-        self._emit(ReactorResumed(name))
-        for ingredient in action.ingredients:
-            self._emit(IngredientReceived(name, ingredient.name))
-        return self._job(task, execution, values[0] if len(values) == 1 else tuple(values))
+        job = self._job(task, execution, values[0] if len(values) == 1 else tuple(values))
+        job.received = task.asked
+        return job
 
     def _job(self, task: Task, execution: Performance, value: Any = None) -> Job:
         if self._executor.begins_anew:
@@ -256,8 +258,8 @@ class Run:
         task = self.scheduler.tasks[key]
         return task.trace if task.state is State.CACHED else None
 
-    def values(self, names: Iterable[str]) -> list[Any]:
-        """The values of ingredients that were demanded; those that are lost are made again."""
+    def values(self, names: Iterable[str], again: Callable[[], None]) -> list[Any]:
+        """The values of ingredients that were demanded; to make lost ones, the run goes ``again`` to its end."""
         values: list[Any] = []
         for name in names:
             while True:
@@ -268,7 +270,7 @@ class Run:
                 except DamagedError as error:
                     self._make_again(ingredient, error)
                     self.scheduler.lose(name)
-                    self.to_the_end()
+                    again()
         return values
 
     def load(self, ingredient: Ingredient) -> Any:
@@ -287,7 +289,8 @@ class Run:
 
     # ------------------------------------------------------------------ outcomes
 
-    def _conclude(self, job: Job, outcome: Outcome) -> None:
+    def conclude(self, job: Job, outcome: Outcome) -> None:
+        """Take in what came of a job."""
         if self._executor.runs_here:
             self._world.fingerprinter.user_code_ran()
         name = job.execution.definition.name
@@ -317,6 +320,7 @@ class Run:
             raise error
 
     def _forget_execution(self, job: Job) -> None:
+        self._begun.discard(job.task.key)
         self._executions.pop(job.task.key, None)
         job.execution.close()
 

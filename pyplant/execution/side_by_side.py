@@ -72,7 +72,8 @@ class RemoteError(Exception):
 class Attempts:
     """One execution of a reactor by workers (:class:`~pyplant.execution.executor.Performance`)."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, run: _Run) -> None:
+        self.run = run
         self.definition = part.definition
         self.part = part
         self.given: dict[str, Ingredient] = {}
@@ -226,7 +227,7 @@ class SideBySide:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._run: _Run | None = None
+        self._runs: dict[Any, _Run] = {}
         self._inline = InlineExecutor()
         self._here: deque[Job] = deque()
         self._waiting: deque[Job] = deque()
@@ -249,10 +250,12 @@ class SideBySide:
         """A reactor is about to begin."""
         if _needs_kernel(part):
             return perform_here(part)
-        if self._run is None:
-            self._pool.check(str(part.warehouse.root))
-            self._run = _Run(part, is_here=self._pool.is_here)
-        return Attempts(part)
+        parameters = part.facts.parameters
+        if parameters not in self._runs:
+            if not self._runs:
+                self._pool.check(str(part.warehouse.root))
+            self._runs[parameters] = _Run(part, is_here=self._pool.is_here)
+        return Attempts(part, self._runs[parameters])
 
     def submit(self, job: Job) -> None:
         """Begin a job."""
@@ -275,9 +278,8 @@ class SideBySide:
             self._order(self._waiting.popleft())
 
     def _order(self, job: Job) -> None:
-        run, attempts = self._run, job.execution
-        if run is None:
-            return
+        attempts = job.execution
+        run = attempts.run
         name = f"{unique(8)}-{next(self._number)}"
         attempts.begins()
         reactor = b"" if self._pool.is_here else run.pack(job)
@@ -318,11 +320,12 @@ class SideBySide:
     def _listen(self) -> None:
         """Show what attempts say meanwhile."""
         now = time.monotonic()
-        if self._run is None or now - self._looked < _TICK:
+        if now - self._looked < _TICK:
             return
         self._looked = now
-        for name, said in list(self._run.reader.news(self._under_way)):
-            self._under_way[name][0].execution.show(said)
+        for run in self._runs.values():
+            for name, said in list(run.reader.news(self._under_way)):
+                self._under_way[name][0].execution.show(said)
 
     def _conclude(self, job: Job, name: str, future: Any) -> Outcome | None:
         """What came of an attempt; ``None`` if another is made."""
@@ -368,7 +371,7 @@ class SideBySide:
                 if kind is DependencyKind.PARAMETER:
                     digests = (part.facts.parameter(names[0]) or "",)
                 elif kind is DependencyKind.SUBREACTOR:
-                    function = self._function(subreactors[int(digests[0])])
+                    function = self._function(attempts, subreactors[int(digests[0])])
                     digests = (part.facts.subreactor_entered(function, names[0]),)
                     if not digests[0]:
                         continue
@@ -382,20 +385,17 @@ class SideBySide:
             record.showed = part.recording.finish()
         return Finished(record, seconds)
 
-    def _function(self, sent: Any) -> Any:
+    def _function(self, attempts: Attempts, sent: Any) -> Any:
         """A function that a worker was sent, or made itself."""
-        if isinstance(sent, int) and self._run is not None:
-            return self._run.packer.functions[sent]
-        return sent
+        return attempts.run.packer.functions[sent] if isinstance(sent, int) else sent
 
     def _hear(self, attempts: Attempts, name: str, reply: Reply) -> None:
         """Take over what an attempt said and noted."""
-        run, warehouse = self._run, attempts.part.warehouse
-        if run is not None:
-            run.definitions.pop(name, None)
-            for said in run.reader.rest(name, reply.written) if reply.written else ():
-                attempts.show(said)
-            run.reader.forget(name)
+        run, warehouse = attempts.run, attempts.part.warehouse
+        run.definitions.pop(name, None)
+        for said in run.reader.rest(name, reply.written) if reply.written else ():
+            attempts.show(said)
+        run.reader.forget(name)
         for said in reply.said:
             attempts.show(said)
         warehouse.ledger.adopt(reply.notes)
@@ -425,7 +425,7 @@ class SideBySide:
         try:
             outcome: Outcome = execution.perform(attempts.given, attempts.part.load)
             if isinstance(outcome, Needs):
-                outcome = Needs(outcome.names, tuple(execution.handed))
+                outcome = Needs(outcome.names, tuple(execution.given))
         except Exception as error:  # noqa: BLE001 - a reactor may raise anything
             outcome = Failed(error)
         finally:
@@ -444,9 +444,9 @@ class SideBySide:
         self._here.clear()
         self._waiting.clear()
         self._under_way.clear()
-        run, self._run = self._run, None
-        if run is not None:
+        for run in self._runs.values():
             run.close()
+        self._runs.clear()
         self._pool.stop(futures)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from pyplant.engine.task import State, Task
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.execution.run import Run
 from pyplant.explain import Cause, Explainer
 from pyplant.report import Entry, HistoryEntry, Outcome, RunReport
 
-__all__ = ["remember", "summarise"]
+__all__ = ["OUTCOMES", "remember", "summarise"]
 
-_OUTCOMES = {
+OUTCOMES = {
     State.CACHED: Outcome.CACHED,
     State.DONE: Outcome.RAN,
     State.FAILED: Outcome.FAILED,
@@ -18,43 +20,44 @@ _OUTCOMES = {
 }
 
 
-def summarise(run: Run, targets: tuple[str, ...], seconds: float) -> RunReport:
-    """What a run did.
+def summarise(runs: Sequence[Run], targets: tuple[str, ...], seconds: float) -> RunReport:
+    """What runs did.
 
     Parameters
     ----------
-    run
-        The run, at its end.
+    runs
+        One run, or one for each configuration, at their end.
     targets
-        What it was asked for.
+        What they were asked for.
     seconds
-        How long it took.
+        How long they took.
     """
+    entries = tuple(entry for run in runs for entry in _entries(run))
+    errors = tuple(error for run in runs for error in run.errors.values() if isinstance(error, Exception))
+    return RunReport(", ".join(targets), entries, seconds, errors)
+
+
+def _entries(run: Run) -> Iterator[Entry]:
     world, tasks = run.world, run.scheduler.tasks
     senders = {
         name: key for name in run.scheduler.available if (key := run.scheduler.sender(name)) is not None
     }
     explainer = Explainer(world.record, world.parameters, senders, world.label)
     causes: dict[str, tuple[Cause, ...]] = {}
-    entries: list[Entry] = []
     skipped = [key for key, task in tasks.items() if task.state is State.SKIPPED]
     for key in [*run.settled, *skipped]:
         task = tasks[key]
         if task.state is not State.CACHED:
             causes[key] = explainer.causes(task.reasons, causes)
-        if task.state in _OUTCOMES:
-            entries.append(
-                _entry(world.definitions[key].name, task, causes.get(key, ()), run.errors.get(key))
-            )
-    errors = tuple(error for error in run.errors.values() if isinstance(error, Exception))
-    return RunReport(", ".join(targets), tuple(entries), seconds, errors)
+        if task.state in OUTCOMES:
+            yield _entry(world.definitions[key].name, task, causes.get(key, ()), run.errors.get(key))
 
 
 def _entry(name: str, task: Task, causes: tuple[Cause, ...], error: BaseException | None) -> Entry:
     trace = task.trace
     return Entry(
         name=name,
-        outcome=_OUTCOMES[task.state],
+        outcome=OUTCOMES[task.state],
         causes=causes,
         seconds=trace.seconds if trace else 0.0,
         size=sum(output.size for output in trace.outputs) if trace else 0,

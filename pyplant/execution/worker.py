@@ -57,8 +57,8 @@ class Execution:
 
     Attributes
     ----------
-    handed
-        Names of the ingredients it was handed so far.
+    given
+        The ingredients it was handed so far, by name.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Execution:
         self._recording = recording
         self._stage = nullcontext if recording is None else recording.step
         self.seconds = 0.0
-        self.handed: list[str] = []
+        self.given: dict[str, Ingredient] = {}
         self._generator: Generator[Any, Any, Any] | None = None
         self._started = False
 
@@ -85,7 +85,7 @@ class Execution:
 
     def received(self, ingredients: tuple[Ingredient, ...]) -> None:
         """The reactor is handed these."""
-        self.handed += [ingredient.name for ingredient in ingredients]
+        self.given.update((ingredient.name, ingredient) for ingredient in ingredients)
         self.pipework.received(ingredients)
 
     def perform(self, given: Mapping[str, Ingredient], load: Load) -> Needs | Finished:

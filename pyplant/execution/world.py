@@ -5,6 +5,7 @@ Answers are remembered for the length of a run: freshness is judged anew at each
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -17,7 +18,7 @@ from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import Fingerprint, Fingerprinter, Record
 from pyplant.engine.prediction import Predicted, Senders, predict
 from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
-from pyplant.engine.trace import Trace
+from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.errors import UndigestibleError, near_misses
 from pyplant.execution.urgency import remaining_seconds
 from pyplant.reactor import Definition
@@ -140,6 +141,26 @@ class RunWorld:
         one after the other.
         """
         return sorted(self.predicted[key].surely_receives) if self._side_by_side else ()
+
+    def variant(self, parameters: Parameters) -> RunWorld:
+        """The same world under another configuration; what does not depend on it is shared."""
+        other = copy.copy(self)
+        other.parameters = parameters
+        other._digests = {}
+        other._known = {}
+        other.__dict__.pop("_configuration", None)
+        return other
+
+    def probably_reads(self, key: str) -> set[str]:
+        """Parameters that a reactor reads as far as its code tells, and that it read when it last ran."""
+        last = self._ledger.last(self.definitions[key].full_name)
+        read = {
+            name
+            for dependency in (last.dependencies if last is not None else ())
+            if dependency.kind is DependencyKind.PARAMETER
+            for name in dependency.names
+        }
+        return {*self.predicted[key].reads, *read}
 
     def remaining_seconds(self, key: str) -> float:
         """The time from a reactor's begin to the end of all that depends on it, as far as is known."""

@@ -1,0 +1,117 @@
+"""The loop that brings runs to their end: it asks them for jobs and hands back what came of each.
+
+Mostly there is one run. A sweep has one for each configuration, side by side on one executor.
+What does not depend on what is varied is then wanted by several of them: while one performs
+it, its *twins* are put off, and look for its result when it has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyplant.collector import collector
+from pyplant.engine.task import Task
+from pyplant.execution.executor import Executor, Job
+from pyplant.execution.run import Run
+
+__all__ = ["bring_to_the_end"]
+
+
+class _Twins:
+    """Which of several runs performs what, and who waits for it."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[str, Job] = {}
+        self._put_off: dict[str, list[tuple[Run, Task]]] = {}
+        self._identities: dict[Job, str] = {}
+
+    def may_begin(self, run: Run, job: Job) -> bool:
+        """Whether nobody else is at it; otherwise it is put off."""
+        identity = run.identity(job)
+        other = self._under_way.setdefault(identity, job)
+        if other is not job and other.execution is not job.execution:
+            run.put_off(job)
+            self._put_off.setdefault(identity, []).append((run, job.task))
+            return False
+        self._identities[job] = identity
+        return True
+
+    def ended(self, job: Job) -> None:
+        """Let those who waited for it look for its result."""
+        identity = self._identities.pop(job)
+        if self._under_way.get(identity) is job:
+            del self._under_way[identity]
+        for run, task in self._put_off.pop(identity, ()):
+            run.scheduler.check_again(task)
+
+
+def bring_to_the_end(runs: Sequence[Run], executor: Executor, *, collects: bool) -> None:
+    """Bring everything that was demanded of these runs up to date.
+
+    Parameters
+    ----------
+    runs
+        What is to be done; those that come first go first.
+    executor
+        Where reactors run.
+    collects
+        Whether Python collects garbage while they do.
+
+    Raises
+    ------
+    Exception
+        What a reactor raised, unless its run keeps going.
+    pyplant.errors.RunError
+        If reactors wait for what cannot come.
+    """
+    twins = _Twins() if len(runs) > 1 and executor.begins_anew else None
+    under_way: dict[Job, Run] = {}
+    going = list(runs)
+    try:
+        while going:
+            job, run = _next(going, twins) if len(under_way) < executor.capacity else (None, None)
+            if job is not None and run is not None:
+                under_way[job] = run
+                run.announce(job)
+                executor.submit(job)
+            elif under_way:
+                with collector(enabled=collects):
+                    job, outcome = executor.collect()
+                run = under_way.pop(job)
+                try:
+                    run.conclude(job, outcome)
+                finally:
+                    if twins is not None:
+                        twins.ended(job)
+            else:
+                _end_some(going)
+    finally:
+        try:
+            for run in runs:
+                run.close()
+        finally:
+            executor.reset()
+
+
+def _next(going: list[Run], twins: _Twins | None) -> tuple[Job, Run] | tuple[None, None]:
+    """The next job of the first run that has one."""
+    for run in going:
+        while (job := run.next_job()) is not None:
+            if twins is None or twins.may_begin(run, job):
+                return job, run
+    return None, None
+
+
+def _end_some(going: list[Run]) -> None:
+    """Nothing is ready and nothing under way: see who is at the end, who waits, who stands still."""
+    over = [run for run in going if run.is_over()]
+    if over:
+        for run in over:
+            going.remove(run)
+            run.scheduler.skip_waiting()
+        return
+    blocked = [run for run in going if run.is_blocked()]
+    if blocked:
+        blocked[0].wait()
+    else:
+        going[0].scheduler.stalled()

@@ -1,0 +1,59 @@
+"""Carrying out a sweep: a run for each configuration, in one loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pyplant.config import Parameters
+from pyplant.execution.summary import OUTCOMES
+from pyplant.reactor import Definition
+from pyplant.report import Outcome
+from pyplant.sweep import Sweep, SweepRow
+
+if TYPE_CHECKING:
+    from pyplant.session import Session, Variant
+
+__all__ = ["sweep"]
+
+
+def sweep(
+    session: Session,
+    definition: Definition,
+    chosen: Sequence[dict[str, Any]],
+    variants: Sequence[Parameters],
+    names: tuple[str, ...],
+    *,
+    keep_going: bool,
+) -> Sweep:
+    """Bring a reactor up to date under each configuration, and make a table of it.
+
+    Parameters
+    ----------
+    session
+        Of the plant.
+    definition
+        The reactor.
+    chosen, variants
+        The values that are varied, and the configurations with them.
+    names
+        Ingredients whose values the table is to hold.
+    keep_going
+        Whether one failure leaves the others be.
+    """
+    began = time.perf_counter()
+    found = session.bring_variants(definition, variants, names, keep_going=keep_going)
+    rows = [
+        _row(definition.key, values, names, variant) for values, variant in zip(chosen, found, strict=True)
+    ]
+    return Sweep(definition.name, tuple(rows), time.perf_counter() - began)
+
+
+def _row(key: str, parameters: dict[str, Any], names: tuple[str, ...], variant: Variant) -> SweepRow:
+    task = variant.run.scheduler.tasks[key]
+    ingredients = dict(zip(names, variant.values, strict=False))
+    seconds = task.trace.seconds if task.trace is not None else 0.0
+    error = next(iter(variant.run.errors.values()), None)
+    outcome = OUTCOMES.get(task.state, Outcome.SKIPPED)
+    return SweepRow(parameters, ingredients, outcome, seconds, error)

@@ -1,0 +1,124 @@
+"""Sweeps: one reactor under many configurations, as a table."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyplant.engine.describe import shorten
+from pyplant.errors import ConfigError
+from pyplant.report import ICONS, Block, Outcome, Report, counts
+from pyplant.wording import format_seconds
+
+__all__ = ["Sweep", "SweepRow", "combinations"]
+
+_SHOWN = 60  # rows; a table has more than anybody reads
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRow:
+    """One configuration of a sweep.
+
+    Attributes
+    ----------
+    parameters
+        The values that were varied.
+    ingredients
+        The values that were asked for; empty if it failed.
+    outcome
+        How the reactor fared: ``CACHED``, ``RAN``, ``FAILED`` or ``SKIPPED``.
+    seconds
+        What its execution took, now or when it was kept.
+    error
+        What was raised, if anything was.
+    """
+
+    parameters: dict[str, Any]
+    ingredients: dict[str, Any]
+    outcome: Outcome
+    seconds: float
+    error: BaseException | None = None
+
+    def flat(self) -> dict[str, Any]:
+        """All of it side by side, as in a line of a table."""
+        return {**self.parameters, **self.ingredients, "outcome": self.outcome.value, "seconds": self.seconds}
+
+
+@dataclass(frozen=True, repr=False)
+class Sweep(Report):
+    """What came of a sweep: a row for each configuration, in the order of the parameters."""
+
+    reactor: str
+    rows: tuple[SweepRow, ...]
+    seconds: float
+
+    def __iter__(self) -> Iterator[SweepRow]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> SweepRow:
+        return self.rows[index]
+
+    def to_pandas(self) -> Any:
+        """A ``pandas.DataFrame`` with a column for each parameter and ingredient, ``outcome`` and ``seconds``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        import pandas
+
+        return pandas.DataFrame([row.flat() for row in self.rows])
+
+    def title(self) -> str:
+        """The first line."""
+        found = counts(row.outcome for row in self.rows)
+        many = f"{len(self.rows)} configuration{'' if len(self.rows) == 1 else 's'}"
+        return f"{self.reactor}: {many}, {found or 'nothing to do'} in {format_seconds(self.seconds)}"
+
+    def blocks(self) -> Iterator[Block]:
+        """The content."""
+        for row in self.rows[:_SHOWN]:
+            yield _block(row)
+        if len(self.rows) > _SHOWN:
+            yield Block(f"and {len(self.rows) - _SHOWN} more; to_pandas() has them all", style="cause")
+
+
+def _block(row: SweepRow) -> Block:
+    text = _pairs(row.parameters)
+    if row.ingredients:
+        text = f"{text} → {_pairs(row.ingredients)}"
+    children = (
+        () if row.error is None else (Block(f"{type(row.error).__name__}: {row.error}", style="cause"),)
+    )
+    icon, style = ICONS[row.outcome], row.outcome.value
+    return Block(text, icon, format_seconds(row.seconds), style, children=children)
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={shorten(value)}" for name, value in values.items())
+
+
+def combinations(varied: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+    """All combinations of values, the last parameter changing fastest.
+
+    Raises
+    ------
+    pyplant.errors.ConfigError
+        If something is not a list of values.
+    """
+    if not isinstance(varied, Mapping) or not varied:
+        message = 'A sweep takes the parameters to vary, as in plant.sweep("train", {"alpha": [0.1, 1.0]}).'
+        raise ConfigError(message)
+    lists: list[list[Any]] = []
+    for name, values in varied.items():
+        if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+            message = f"Parameter {name!r} is varied over {values!r}; give a list of values: [{values!r}]."
+            raise ConfigError(message)
+        lists.append(list(values))
+    return [dict(zip(varied, chosen, strict=True)) for chosen in itertools.product(*lists)]
