@@ -127,6 +127,7 @@ ONLY_IN = {
     **dict.fromkeys(("multiprocessing", "asyncio", "urllib", "http", "requests"), set()),
 }
 HEAVY = [
+    "numpy",
     "IPython",
     "h5py",
     "ipywidgets",

@@ -7,7 +7,7 @@ Rules:
 - A snapshot is numbered and full, never a difference: the Jupyter server drops messages
   when a cell prints too much, and the next snapshot then makes up for it.
 - There are at most ten snapshots a second, and fewer where they would take more than a
-  fortieth of the time. The first leaves at once, in the thread of the event, since the
+  hundredth of the time. The first leaves at once, in the thread of the event, since the
   reactor that has just begun may hold the interpreter for minutes. What comes within a
   tenth of a second is sent at its end by a thread that sleeps when nothing happens. Half a
   second after a run there is one more, for what a flood may have swallowed.
@@ -42,7 +42,7 @@ from pyplant.wording import clean
 __all__ = ["Live", "Node"]
 
 _PERIOD = 0.1  # seconds between snapshots
-_SHARE = 40  # times as long as a snapshot takes there is none
+_SHARE = 100  # times as long as a snapshot takes there is none
 _AFTERWARDS = 0.5  # seconds from the end of a run to the last one
 _MOST_LOOPS = 4
 _LONGEST = 200  # characters of a text about a reactor

@@ -1,19 +1,22 @@
-"""NumPy arrays as ``.npy``, received as private memory maps."""
+"""NumPy arrays as ``.npy``, received as private memory maps.
+
+NumPy takes longer to load than all of PyPlant; it is loaded when there are arrays.
+"""
 
 from __future__ import annotations
 
 import io
 import math
 from pathlib import Path
-from typing import Any, ClassVar
-
-import numpy as np
-from numpy.lib import format as npy
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyplant.engine.digest import Encoder, encodes
 from pyplant.errors import NotAllocatedError, UnsavableError
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
 from pyplant.specs.room import reserve
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["ArraySpec"]
 
@@ -22,6 +25,8 @@ _CHUNK = 1 << 24  # bytes of a non-contiguous array that are copied at once
 
 def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     """The head of a ``.npy`` file in C order, padded so that the data are aligned to 64 bytes."""
+    from numpy.lib import format as npy
+
     stream = io.BytesIO()
     described = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     npy.write_array_header_2_0(stream, described)
@@ -30,6 +35,9 @@ def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
 
 def _refusal(array: Any) -> str:
     """Why an array cannot be stored as raw bytes; empty if it can."""
+    import numpy as np
+    from numpy.lib import format as npy
+
     if type(array) not in (np.ndarray, np.memmap):
         return f"a {type(array).__name__} is no plain NumPy array"
     if array.dtype.hasobject:
@@ -56,7 +64,9 @@ class ArraySpec(StreamSpec):
     allocatable: ClassVar[bool] = True
 
     def matches(self, value: Any) -> bool:
-        return type(value) in (np.ndarray, np.memmap) and not value.dtype.hasobject
+        kind = type(value)
+        is_plain = kind.__module__ == "numpy" and kind.__name__ in ("ndarray", "memmap")
+        return is_plain and not value.dtype.hasobject
 
     def dump(self, value: Any, stream: ByteSink) -> Metadata:
         why = _refusal(value)
@@ -68,12 +78,17 @@ class ArraySpec(StreamSpec):
             if value.nbytes:
                 stream.write(_raw(value))
             return {}
+        import numpy as np
+
         rows = max(1, _CHUNK // max(1, value.nbytes // len(value)))
         for start in range(0, len(value), rows):
             stream.write(_raw(np.ascontiguousarray(value[start : start + rows])))
         return {}
 
     def parse(self, buffer: Any, metadata: Metadata) -> Any:
+        import numpy as np
+        from numpy.lib import format as npy
+
         head = io.BytesIO(bytes(memoryview(buffer)[: 1 << 16]))
         npy.read_magic(head)
         shape, fortran, dtype = npy.read_array_header_2_0(head)
@@ -97,6 +112,8 @@ class ArraySpec(StreamSpec):
         shape, dtype
             As for ``numpy.zeros``; ``dtype`` is ``float`` if left out.
         """
+        import numpy as np
+
         unknown = options.keys() - {"shape", "dtype"}
         if "shape" not in options or unknown:
             message = (
@@ -118,21 +135,28 @@ class ArraySpec(StreamSpec):
         return np.memmap(path, dtype, "r+", len(head), shape)
 
     def finish(self, handle: Any) -> Metadata:
+        import numpy as np
+
         if isinstance(handle, np.memmap):
             handle.flush()
         return {}
 
     def is_part_of(self, value: Any, handle: Any) -> bool:
+        import numpy as np
+
         return isinstance(value, np.ndarray) and bool(np.may_share_memory(value, handle))
 
 
 def _raw(array: Any) -> memoryview:
     """The bytes of a contiguous array; dtypes that have no buffer format are viewed as bytes."""
-    return array.reshape(-1).view(np.uint8).data if array.dtype.itemsize else memoryview(b"")
+    return array.reshape(-1).view("u1").data if array.dtype.itemsize else memoryview(b"")
 
 
 @encodes("numpy.ndarray", "numpy.memmap")
 def _encode_array(value: Any, encoder: Encoder) -> None:
+    import numpy as np
+    from numpy.lib import format as npy
+
     encoder.tag("ndarray")
     encoder.item(value.shape)
     if value.dtype.hasobject:

@@ -12,8 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from pyplant.engine.hashing import DIGEST_BYTES, hasher
 from pyplant.errors import NotAllocatedError, UnsavableError
 from pyplant.specs import room
@@ -66,6 +64,7 @@ class HdfArraySpec(IngredientSpec):
             See ``h5py.Group.create_dataset``.
         """
         import h5py
+        import numpy as np
 
         if "shape" not in options and "data" not in options:
             message = "An HDF5 array is allocated with shape=... and dtype=...."
@@ -105,6 +104,7 @@ class HdfArraySpec(IngredientSpec):
 
     def digest(self, path: Path, metadata: Metadata) -> str | None:
         import h5py
+        import numpy as np
 
         with h5py.File(path, "r", locking=False) as stream:
             data = stream[_DATASET]
@@ -128,6 +128,8 @@ def _disk_error(error: Exception) -> OSError:
 
 def _slabs(data: Any) -> Iterator[Any]:
     """Selections that together cover a dataset in order, each of bounded size."""
+    import numpy as np
+
     shape, chunks = data.shape, data.chunks
     if not shape or 0 in shape:
         yield ()

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from blake3 import blake3
 
 from pyplant.engine.digest import DIGEST_BYTES
@@ -54,6 +53,8 @@ class KerasModelSpec(IngredientSpec):
 
 
 def _digest(model: Any) -> str:
+    import numpy as np
+
     hasher = blake3()
     config = {"class": type(model).__qualname__, "config": _without_names(model.get_config())}
     optimizer = getattr(model, "optimizer", None)

@@ -6,8 +6,6 @@ import json
 import sys
 from typing import Any, ClassVar
 
-import numpy as np
-
 from pyplant.engine.digest import Encoder, encodes
 from pyplant.errors import UnsavableError
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
@@ -32,6 +30,8 @@ def _is_sparse(value: Any) -> bool:
 
 def _parts(value: Any) -> tuple[str, dict[str, Any]]:
     """The raw arrays of a matrix in stored order, and the format that they make up."""
+    import numpy as np
+
     form = value.format
     if form in _BY_COO:
         value = value.tocoo()
@@ -56,6 +56,8 @@ class ScipySparseSpec(StreamSpec):
         return _is_sparse(value)
 
     def dump(self, value: Any, stream: ByteSink) -> Metadata:
+        import numpy as np
+
         if not _is_sparse(value):
             message = f"This type holds SciPy's sparse matrices, not a {type(value).__name__}."
             raise UnsavableError(message)
@@ -77,6 +79,7 @@ class ScipySparseSpec(StreamSpec):
         return {}
 
     def parse(self, buffer: Any, metadata: Metadata) -> Any:
+        import numpy as np
         from scipy import sparse
 
         view = memoryview(buffer)
@@ -113,6 +116,8 @@ def _rebuilt(sparse: Any, head: dict[str, Any], parts: dict[str, Any]) -> Any:
     *(f"scipy.sparse._{form}.{form}_{kind}" for form in (*_PARTS, *_BY_COO) for kind in ("matrix", "array"))
 )
 def _encode_sparse(value: Any, encoder: Encoder) -> None:
+    import numpy as np
+
     encoder.tag(type(value).__name__)
     encoder.item(value.shape)
     for name, part in _parts(value)[1].items():
