@@ -25,7 +25,7 @@ STATIC = ROOT / "pyplant" / "notebook" / "static"
 REACTORS = 200  # of the graph that is watched
 _LARGE = 500  # reactors of the graph that is laid out
 _TURNS = 5  # times as many as other runs, for a tenth is less than what they differ by
-_QUICKEST = "the quickest of many turns"
+_QUICKEST = "processor time of all threads of the kernel, since a page that draws needs some too; the least of many turns"
 
 
 # ---------------------------------------------------------------------- where it is measured

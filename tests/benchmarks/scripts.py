@@ -266,9 +266,9 @@ def run(recorded=True):
     frontend.install(console if recorded else None)
     gc.collect()  # it takes a tenth of a run, and comes by chance
     try:
-        began = time.perf_counter()
+        began = time.process_time()
         value = plant.get(f"x{{{count} - 1}}")
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
     finally:
         frontend.install(console)
     assert value == {count}
