@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pyplant import frontend
+from pyplant.collector import collector
 from pyplant.config import ConfigBase, Parameters, name_list
 from pyplant.engine.digest import Encoder, encodes
 from pyplant.engine.fingerprint import Fingerprinter
@@ -100,7 +101,8 @@ class Plant:
             from pyplant.terminal import follow
 
             follow(self._listeners, progress)
-        self.warehouse = Warehouse(Path(plantDir).absolute(), trust=trust)
+        with collector(enabled=False):
+            self.warehouse = Warehouse(Path(plantDir).absolute(), trust=trust)
         self._finalizer = weakref.finalize(self, self.warehouse.close)
         self._registry = Registry()
         self._parameters = Parameters()

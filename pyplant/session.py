@@ -8,7 +8,8 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -104,6 +105,12 @@ class Session:
         run, report, values
             The run, what it did, and the values of ``names``, which the reactor sends.
         """
+        with self._resting_collector():
+            return self._bring_reactor(definition, names, force=force, keep_going=keep_going)
+
+    def _bring_reactor(
+        self, definition: Definition, names: tuple[str, ...], *, force: bool, keep_going: bool
+    ) -> tuple[Run, RunReport, list[Any]]:
         run = self._begin(definition, keep_going=keep_going)
         must_run = Reason(ReasonKind.FORCED, definition.name) if force else None
         run.scheduler.demand_reactor(definition.key, must_run)
@@ -119,15 +126,16 @@ class Session:
 
     def bring_names(self, names: tuple[str, ...]) -> tuple[Run, list[Any]]:
         """Bring ingredients up to date; returns the run, and their values."""
-        run = self._begin()
         values: list[Any] = []
+        with self._resting_collector():
+            run = self._begin()
 
-        def work() -> None:
-            run.scheduler.demand_names(names)
-            self._to_the_end(run)
-            values.extend(run.values(names, partial(self._to_the_end, run)))
+            def work() -> None:
+                run.scheduler.demand_names(names)
+                self._to_the_end(run)
+                values.extend(run.values(names, partial(self._to_the_end, run)))
 
-        self._carry_out([run], names, work)
+            self._carry_out([run], names, work)
         return run, values
 
     def bring_variants(
@@ -139,21 +147,29 @@ class Session:
         keep_going: bool = False,
     ) -> list[Variant]:
         """Bring a reactor up to date under several configurations, side by side if reactors run so."""
-        world = self.world(definition)
-        runs = [self._run(world.variant(parameters), keep_going=keep_going) for parameters in variants]
         values: list[list[Any]] = []
+        with self._resting_collector():
+            world = self.world(definition)
+            runs = [self._run(world.variant(parameters), keep_going=keep_going) for parameters in variants]
 
-        def work() -> None:
-            for run in runs:
-                run.scheduler.demand_reactor(definition.key)
-                run.scheduler.demand_names(names)
-            self._to_the_end(*runs)
-            for run in runs:
-                again = partial(self._to_the_end, run)
-                values.append([] if run.errors else run.values(names, again))
+            def work() -> None:
+                for run in runs:
+                    run.scheduler.demand_reactor(definition.key)
+                    run.scheduler.demand_names(names)
+                self._to_the_end(*runs)
+                for run in runs:
+                    again = partial(self._to_the_end, run)
+                    values.append([] if run.errors else run.values(names, again))
 
-        self._carry_out(runs, (definition.name,), work)
+            self._carry_out(runs, (definition.name,), work)
         return [Variant(run, found) for run, found in zip(runs, values, strict=True)]
+
+    @contextmanager
+    def _resting_collector(self) -> Iterator[None]:
+        """No garbage is collected meanwhile, except while reactors run."""
+        self._collects = gc.isenabled()
+        with collector(enabled=False):
+            yield
 
     def _to_the_end(self, *runs: Run) -> None:
         bring_to_the_end(runs, self._executor, collects=self._collects)
@@ -241,15 +257,11 @@ class Session:
         self, runs: Sequence[Run], targets: tuple[str, ...], work: Callable[[], None]
     ) -> Callable[[], RunReport]:
         """Do the work of a run; returns how to get its report, which few ask for."""
-        from pyplant.execution.summary import summarise
-
         self.runs = runs
-        self._collects = gc.isenabled()
         began = time.perf_counter()
         self._listeners.emit(RunStarted(targets))
         try:
-            with collector(enabled=False):
-                work()
+            work()
         except BaseException as error:
             if (front_end := frontend.current()) is not None:
                 front_end.failed(error)
@@ -264,11 +276,11 @@ class Session:
                 self._warehouse.ledger.note_used(run.verified())
             self._warehouse.flush()
             seconds = time.perf_counter() - began
-            report = summarise(runs, targets, seconds) if self._listeners else None
+            report = _report(runs, targets, seconds) if self._listeners else None
             if report is not None:
                 self._listeners.emit(RunFinished(report))
         self._bound_history()
-        return lambda: summarise(runs, targets, seconds) if report is None else report
+        return lambda: _report(runs, targets, seconds) if report is None else report
 
     def _bound_history(self) -> None:
         """Keep history below its bound; looked at once, then whenever much was added."""
@@ -277,3 +289,9 @@ class Session:
 
             collect(self._warehouse, self._max_size, only_if_needed=True)
             self._warehouse.grown, self._look_at = 0, self._max_size // 100
+
+
+def _report(runs: Sequence[Run], targets: tuple[str, ...], seconds: float) -> RunReport:
+    from pyplant.execution.summary import summarise  # it loads much that most runs need not have
+
+    return summarise(runs, targets, seconds)
