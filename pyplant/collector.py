@@ -22,6 +22,11 @@ def collector(*, enabled: bool) -> Iterator[None]:
     try:
         yield
     finally:
+        if before and not enabled and not gc.get_freeze_count():
+            # What was made meanwhile counts as old at once, without being looked at: the next full
+            # collection finds what of it is garbage.
+            gc.freeze()
+            gc.unfreeze()
         _set(enabled=before)
 
 

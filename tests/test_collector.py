@@ -1,6 +1,7 @@
 """The garbage collector rests while PyPlant judges, and works while user code runs."""
 
 import gc
+import weakref
 
 import pytest
 
@@ -33,3 +34,26 @@ def test_reactors_run_as_the_user_has_it_and_listeners_while_it_rests(tmp_path, 
         assert plant.get("seen", "again") == (enabled, enabled)
         assert gc.isenabled() is enabled
     assert False in seen
+
+
+def test_what_was_made_meanwhile_is_not_looked_at_at_once_and_collected_in_the_end():
+    class Circle:
+        def __init__(self):
+            self.own = self
+
+    gone = weakref.WeakSet()
+    with collector(enabled=True):
+        gc.collect()
+        looked_at = []
+        gc.callbacks.append(lambda phase, info: looked_at.append(info["generation"]))
+        try:
+            with collector(enabled=False):
+                kept = [[number] for number in range(50_000)]
+                gone.add(Circle())
+            assert gc.get_count()[0] < 700
+            assert looked_at == []
+        finally:
+            del gc.callbacks[-1]
+        assert len(kept) == 50_000
+        gc.collect()
+        assert not gone
