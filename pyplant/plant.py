@@ -57,7 +57,9 @@ class Plant:
         The directory in which results are kept; made if it does not exist. One for each
         project; several processes may use it at once.
     executor
-        Where reactors run; ``None``: in this thread.
+        Where reactors run: ``None``, in this thread; a number, in so many worker processes; any executor of
+        ``concurrent.futures``; a ``dask.distributed.Client``, for which the plant directory lies where all its
+        workers see it.
     max_size
         How much history to keep, in bytes or as in ``"20 GB"``. What the current reactors
         need is kept whatever its size.
