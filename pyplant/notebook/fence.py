@@ -96,8 +96,8 @@ class Fence:
         if clock == self._asleep_at and not is_filled:
             return False
         sleeps = os.pread(self._look, 24, 0).find(self._reads, 0, 16) >= 0
-        self._asleep_at = clock if sleeps else -1
-        return not sleeps
+        self._asleep_at = clock if sleeps and not is_filled else -1
+        return bool(is_filled) or not sleeps
 
     def wait(self) -> None:
         """Wait until all that was written up to now has arrived."""
