@@ -156,9 +156,9 @@ def test_more_than_a_pipe_holds_arrives_whole(kernel):
 
 def test_no_marker_is_ever_seen(kernel):
     live = kernel.run("""
-        fence = recorder._taps[0].fence
         @execute
         def fenced():
+            fence = recorder._taps[0].fence
             for _ in range(200):
                 os.write(1, b"." * 37)
                 fence.wait()
