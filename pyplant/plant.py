@@ -386,8 +386,7 @@ class Plant:
 
         self._session.refuse_inside("plant.export")
         wanted = (names,) if isinstance(names, str) else tuple(names)
-        if wanted:
-            _check_names(wanted)
+        _check_names(wanted)
         with self._session.lock:
             run, _ = self._session.bring_names(
                 wanted

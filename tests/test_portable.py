@@ -43,6 +43,15 @@ def test_a_folder_with_something_in_it_is_refused(exported, tmp_path):
             plant.export("number", exported)
 
 
+def test_an_export_of_nothing_is_refused(tmp_path):
+    with (
+        Plant(tmp_path / "plant", progress=False) as plant,
+        pytest.raises(MissingIngredientError, match="got none"),
+    ):
+        plant.export([], tmp_path / "given")
+    assert not (tmp_path / "given").exists()
+
+
 def test_damage_is_noticed(exported):
     victim = next(path for path in exported.iterdir() if "array" in path.name)
     content = bytearray(victim.read_bytes())
