@@ -30,6 +30,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from pyplant.engine.origin import is_user_module
+from pyplant.errors import RunError
 from pyplant.reactor import Definition
 
 __all__ = ["Packer", "Wanted", "expect_modules", "freeze", "number_of", "thaw", "unpack", "wanting"]
@@ -38,7 +39,7 @@ _PROTOCOL = 5
 
 
 class Packer:
-    """Pickles objects with all user code they need.
+    """Pickles objects with all user code they need, for the length of a run.
 
     From the first one on, all of cloudpickle takes user modules by value, until this is
     closed: it knows no other way to be told.
@@ -47,8 +48,36 @@ class Packer:
     def __init__(self) -> None:
         self.functions: list[FunctionType] = []
         """The subreactors that were packed; their number here is what a worker knows them by."""
-        self._modules = 0
-        self._by_value: list[ModuleType] = []
+        self._looked_at = 0
+        self._users: dict[str, None] = {}
+        self._registered: list[ModuleType] = []
+        self._definitions: dict[Definition, bytes] = {}
+        self._modules: dict[str, bytes] = {}
+
+    def definition(self, definition: Definition) -> bytes:
+        """A packed reactor, the same each time.
+
+        Raises
+        ------
+        pyplant.errors.RunError
+            If something that its code uses cannot be pickled.
+        """
+        if definition not in self._definitions:
+            try:
+                self._definitions[definition] = self.pack(definition)
+            except Exception as error:
+                message = (
+                    f"Reactor {definition.name!r} cannot be sent to a worker: {type(error).__name__}: {error}. Something "
+                    f"that its code uses cannot be pickled; make it inside the reactor, or use executor=None."
+                )
+                raise RunError(message) from error
+        return self._definitions[definition]
+
+    def module(self, name: str) -> bytes:
+        """A packed module of the user's, as far as it can be packed; the same each time."""
+        if name not in self._modules:
+            self._modules[name] = self.pack(sys.modules[name])
+        return self._modules[name]
 
     def pack(self, obj: Any) -> bytes:
         """Pickle an object.
@@ -62,32 +91,33 @@ class Packer:
         return _dump(obj, self.functions, frozenset())
 
     def _register(self) -> None:
-        if len(sys.modules) == self._modules:
+        if len(sys.modules) == self._looked_at:
             return
         import cloudpickle
 
         known = cloudpickle.list_registry_pickle_by_value()
         for name, module in list(sys.modules.items()):
             is_itself = type(module) is ModuleType and module.__name__ == name
-            if is_itself and name not in known and _is_by_value(module):
-                cloudpickle.register_pickle_by_value(module)
-                self._by_value.append(module)
-        self._modules = len(sys.modules)
+            if is_itself and _is_by_value(module):
+                self._users[name] = None
+                if name not in known:
+                    cloudpickle.register_pickle_by_value(module)
+                    self._registered.append(module)
+        self._looked_at = len(sys.modules)
 
-    def modules(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """The names of all user modules that are loaded, but for ``__main__``."""
         self._register()
-        return tuple(module.__name__ for module in self._by_value)
+        return tuple(self._users)
 
     def close(self) -> None:
         """Leave cloudpickle as it was."""
         import cloudpickle
 
-        for module in self._by_value:
+        for module in self._registered:
             if module.__name__ in cloudpickle.list_registry_pickle_by_value():
                 cloudpickle.unregister_pickle_by_value(module)
-        self._by_value.clear()
-        self._modules = 0
+        self._registered.clear()
 
 
 def unpack(data: bytes | memoryview) -> Any:

@@ -24,7 +24,7 @@ from contextlib import nullcontext, suppress
 from typing import Any
 
 from pyplant.engine.trace import Dependency, DependencyKind
-from pyplant.errors import PlantDirError, RunError, WorkerError
+from pyplant.errors import PlantDirError, WorkerError
 from pyplant.execution.executor import Failed, Job, Lost, Outcome, Part
 from pyplant.execution.inline import InlineExecutor, perform_here
 from pyplant.execution.order import (
@@ -158,60 +158,35 @@ class _Run:
     ----------
     part
         Any part of the run.
-    is_here
-        Whether workers share this process.
+    packer
+        Packs what leaves the process; ``None`` if workers share it.
     """
 
-    def __init__(self, part: Part, *, is_here: bool) -> None:
+    def __init__(self, part: Part, packer: Packer | None) -> None:
         warehouse = part.warehouse
         self.path = warehouse.objects.scratch_path()
         self.folder = str(self.path)
-        self.packer = Packer()
-        self.packed: dict[str, bytes] = {}
-        self._modules: dict[str, bytes] = {}
         self.reader = Reader(self.path, warehouse.files)
         self._files = warehouse.files
         self._files.make_directory(self.path)
         context = Context(str(warehouse.root), part.facts.parameters, warehouse.shelf.trusting())
         self.definitions: dict[str, Any] = {}
-        if is_here:
+        if packer is None:
             local[self.folder] = Local(context, self.definitions)
             return
         level = logging.getLogger().getEffectiveLevel()
         surroundings = Surroundings(os.getcwd(), tuple(sys.path), level)
         stream = self._files.create(self.path / CONTEXT)
         try:
-            context = context._replace(modules=self.packer.modules())
-            stream.write(freeze((surroundings, self.packer.pack(context))))
+            context = context._replace(modules=packer.names())
+            stream.write(freeze((surroundings, packer.pack(context))))
         finally:
             stream.close()
-
-    def pack(self, job: Job) -> bytes:
-        """The packed definition of a reactor, the same for all attempts of the run."""
-        key = job.task.key
-        if key not in self.packed:
-            definition = job.execution.definition
-            try:
-                self.packed[key] = self.packer.pack(definition)
-            except Exception as error:
-                message = (
-                    f"Reactor {definition.name!r} cannot be sent to a worker: {type(error).__name__}: {error}. Something "
-                    f"that its code uses cannot be pickled; make it inside the reactor, or use executor=None."
-                )
-                raise RunError(message) from error
-        return self.packed[key]
-
-    def pack_module(self, name: str) -> bytes:
-        """A packed module of the user's, as far as it can be packed."""
-        if name not in self._modules:
-            self._modules[name] = self.packer.pack(sys.modules[name])
-        return self._modules[name]
 
     def close(self) -> None:
         """The run is over; whoever still works for it notices it by this."""
         local.pop(self.folder, None)
         self._files.remove_tree(self.path)
-        self.packer.close()
 
 
 class SideBySide:
@@ -228,6 +203,7 @@ class SideBySide:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._runs: dict[Any, _Run] = {}
+        self._packer = None if pool.is_here else Packer()
         self._inline = InlineExecutor()
         self._here: deque[Job] = deque()
         self._waiting: deque[Job] = deque()
@@ -254,7 +230,7 @@ class SideBySide:
         if parameters not in self._runs:
             if not self._runs:
                 self._pool.check(str(part.warehouse.root))
-            self._runs[parameters] = _Run(part, is_here=self._pool.is_here)
+            self._runs[parameters] = _Run(part, self._packer)
         return Attempts(part, self._runs[parameters])
 
     def submit(self, job: Job) -> None:
@@ -282,11 +258,13 @@ class SideBySide:
         run = attempts.run
         name = f"{unique(8)}-{next(self._number)}"
         attempts.begins()
-        reactor = b"" if self._pool.is_here else run.pack(job)
         run.definitions[name] = attempts.definition
-        modules = tuple(run.pack_module(module) for module in attempts.modules)
-        order = Order(run.folder, name, reactor, modules, dict(attempts.given), here())
-        packed = b"" if self._pool.is_here else freeze(order)
+        order = Order(run.folder, name, b"", (), dict(attempts.given), here())
+        packed = b""
+        if self._packer is not None:
+            modules = tuple(map(self._packer.module, attempts.modules))
+            order = order._replace(reactor=self._packer.definition(attempts.definition), modules=modules)
+            packed = freeze(order)
         resources = attempts.definition.resources
         attempts.part.warehouse.flush()  # a worker looks there for the text of code it has none of
         try:
@@ -387,7 +365,7 @@ class SideBySide:
 
     def _function(self, attempts: Attempts, sent: Any) -> Any:
         """A function that a worker was sent, or made itself."""
-        return attempts.run.packer.functions[sent] if isinstance(sent, int) else sent
+        return self._packer.functions[sent] if self._packer is not None and isinstance(sent, int) else sent
 
     def _hear(self, attempts: Attempts, name: str, reply: Reply) -> None:
         """Take over what an attempt said and noted."""
@@ -446,6 +424,9 @@ class SideBySide:
         self._under_way.clear()
         for run in self._runs.values():
             run.close()
+        if self._runs and self._packer is not None:
+            self._packer.close()
+            self._packer = Packer()
         self._runs.clear()
         self._pool.stop(futures)
 

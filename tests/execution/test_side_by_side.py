@@ -312,6 +312,21 @@ def test_an_edited_module_is_what_runs_though_workers_have_met_it_before(plant, 
         assert plant.get("scaled") == 10 * factor
 
 
+def test_all_configurations_run_the_code_that_is_loaded_here_whatever_is_on_the_disk(plant, module, tmp_path):
+    module("def scale(x):\n    return 2 * x\n")
+    (tmp_path / "modules" / "sbs_helpers.py").write_text("def scale(x):\n    return 3 * x\n")
+
+    @ReactorFunc
+    def scaled(pipe, config):
+        import sbs_helpers
+
+        pipe.send("scaled", sbs_helpers.scale(config.seed))
+
+    plant.add_reactor(scaled)
+    table = plant.sweep(scaled, {"seed": [1, 2, 3, 4]}, ["scaled"])
+    assert [row.ingredients["scaled"] for row in table] == [2, 4, 6, 8]
+
+
 @pytest.mark.filterwarnings("ignore::pyplant.errors.OpaqueWarning")
 def test_a_module_with_something_that_cannot_be_pickled_serves_with_the_rest(plant, module):
     helpers = module("import threading\nlock = threading.Lock()\ndef scale(x):\n    return 2 * x\n")
