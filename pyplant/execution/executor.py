@@ -76,12 +76,12 @@ class Part(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """Go on with a reactor, with this value, until it waits or ends."""
+    """Go on with a reactor, with this value, until it waits or ends; the most urgent go first."""
 
     task: Task
     execution: Any
     value: Any = None
-    priority: float = 0.0
+    urgency: float = 0.0
     received: tuple[str, ...] = ()
 
 

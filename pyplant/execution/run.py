@@ -186,8 +186,8 @@ class Run:
         if self._executor.capacity == 1:
             return self.scheduler.next()
         while (action := self.scheduler.next()) is not None:
-            urgency = -self._world.remaining_seconds(action.task.key)
-            heapq.heappush(self._actions, (urgency, next(self._turn), action))
+            urgency = self._world.remaining_seconds(action.task.key)
+            heapq.heappush(self._actions, (-urgency, next(self._turn), action))
         return heapq.heappop(self._actions)[2] if self._actions else None
 
     def _start(self, task: Task) -> Job | None:
@@ -202,11 +202,10 @@ class Run:
         recording = None if front_end is None else front_end.record(definition, is_target=task.is_target)
         part = Part(definition, facts, self._warehouse, self._emit, recording, self.load)
         execution = self._executions[task.key] = self._executor.prepare(part)
-        if self._executor.begins_anew:
-            surely = tuple(self._world.foreseen(task.key))
-            if surely:
-                self.scheduler.needs(task, surely)
-                return None
+        surely = tuple(self._world.foreseen(task.key))
+        if surely:
+            self.scheduler.needs(task, surely)
+            return None
         return self._job(task, execution)
 
     def _resume(self, action: Resume) -> Job | None:
@@ -226,9 +225,11 @@ class Run:
         return job
 
     def _job(self, task: Task, execution: Performance, value: Any = None) -> Job:
+        job = Job(task, execution, value)
         if self._executor.begins_anew:
             self._give_more(task, execution)
-        return Job(task, execution, value, -self._world.remaining_seconds(task.key))
+            job.urgency = self._world.remaining_seconds(task.key)
+        return job
 
     def _give_more(self, task: Task, execution: Performance) -> None:
         """Give what a reactor may ask for and is there, so that it need not begin again for it."""

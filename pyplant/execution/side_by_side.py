@@ -268,10 +268,10 @@ class SideBySide:
         resources = attempts.definition.resources
         attempts.part.warehouse.flush()  # a worker looks there for the text of code it has none of
         try:
-            future = self._pool.submit(order, packed, resources, job.priority)
+            future = self._pool.submit(order, packed, resources, job.urgency)
         except BrokenExecutor:
             self._pool.mend(None)
-            future = self._pool.submit(order, packed, resources, job.priority)
+            future = self._pool.submit(order, packed, resources, job.urgency)
         self._under_way[name] = job, future
         future.add_done_callback(lambda _: self._replies.put(name))
 

@@ -17,8 +17,9 @@ from pyplant import Plant, ReactorFunc, SubreactorFunc
 from pyplant.errors import PlantDirError, RunError, UnsavedWarning, WorkerError
 from pyplant.events import ProgressAdvanced, ReactorStarted, ReactorWaiting
 from pyplant.execution.attempt import carry_out, sees
-from pyplant.execution.order import Hidden, Order, here
-from pyplant.execution.pools import DaskPool, LocalPool, pool_of
+from pyplant.execution.order import Hidden, Order, here, local
+from pyplant.execution.pools import DaskPool, FuturesPool, LocalPool, pool_of
+from pyplant.execution.world import RunWorld
 
 PATIENCE = 60
 
@@ -222,6 +223,46 @@ def test_the_longest_way_to_the_end_goes_first(tmp_path, pools):
         plant.set_config({"version": 2})
         plant.get(*names)
     assert log.read_text().split().index("slow") < 2
+
+
+def test_what_has_the_longest_way_is_the_most_urgent_to_the_pool(tmp_path, pools, monkeypatch):
+    urgency = {}
+
+    def submit(self, order, packed, resources, urgent):
+        urgency.setdefault(local[order.folder].definitions[order.name].name, urgent)
+        return original(self, order, packed, resources, urgent)
+
+    original = FuturesPool.submit
+
+    @ReactorFunc
+    def quick(pipe, config):
+        pipe.send("quick", config.version)
+
+    @ReactorFunc
+    def slow(pipe, config):
+        time.sleep(0.2)
+        pipe.send("slow", config.version)
+
+    with Plant(tmp_path / "plant", executor=pools("threads"), progress=False) as plant:
+        plant.add_reactor(quick, slow)
+        plant.set_config({"version": 1})
+        plant.get("quick", "slow")
+        monkeypatch.setattr(FuturesPool, "submit", submit)
+        plant.set_config({"version": 2})
+        plant.get("quick", "slow")
+    assert urgency["slow"] > urgency["quick"]
+
+
+def test_one_at_a_time_nobody_asks_what_is_urgent(tmp_path, monkeypatch):
+    monkeypatch.setattr(RunWorld, "remaining_seconds", lambda self, key: pytest.fail("asked"))
+
+    @ReactorFunc
+    def sends(pipe):
+        pipe.send("x", 1)
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(sends)
+        assert plant.get("x") == 1
 
 
 # ---------------------------------------------------------------------- what travels
