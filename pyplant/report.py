@@ -28,6 +28,7 @@ __all__ = [
     "RunReport",
     "Status",
     "counts",
+    "entry_block",
     "summary",
 ]
 
@@ -237,7 +238,7 @@ class RunReport(_Entries):
         """The content."""
         shown = [entry for entry in self.entries if entry.outcome is not Outcome.CACHED]
         for entry in shown:
-            yield _entry_block(entry, format_seconds(entry.seconds))
+            yield entry_block(entry, format_seconds(entry.seconds))
         cached = [entry for entry in self.entries if entry.outcome is Outcome.CACHED]
         if len(cached) > 8:  # noqa: PLR2004 - as many as one takes in at a glance
             names = ", ".join(entry.name for entry in cached[:8])
@@ -245,7 +246,7 @@ class RunReport(_Entries):
             yield Block(text, ICONS[Outcome.CACHED], format_seconds(self.saved), Outcome.CACHED.value)
             return
         for entry in cached:
-            yield _entry_block(entry, format_seconds(entry.seconds))
+            yield entry_block(entry, format_seconds(entry.seconds))
 
 
 @dataclass(frozen=True, repr=False)
@@ -266,7 +267,7 @@ class Status(_Entries):
             if entry.finished:
                 size = [format_size(entry.size)] if entry.size else []
                 parts = [format_seconds(entry.seconds), *size, format_age(entry.finished)]
-            yield _entry_block(entry, ", ".join(parts))
+            yield entry_block(entry, ", ".join(parts))
 
 
 @dataclass(frozen=True, repr=False)
@@ -324,7 +325,7 @@ class Plan(_Entries):
         """The content."""
         for entry in self.entries:
             took = f"took {format_seconds(entry.seconds)}" if entry.finished else ""
-            yield _entry_block(entry, took)
+            yield entry_block(entry, took)
 
 
 @dataclass(frozen=True, repr=False)
@@ -398,7 +399,8 @@ class History(Report):
 # ---------------------------------------------------------------------- rendering
 
 
-def _entry_block(entry: Entry, aside: str) -> Block:
+def entry_block(entry: Entry, aside: str) -> Block:
+    """The line of a reactor, with what is said of it at its end and below."""
     text = entry.name if entry.certain else f"{entry.name} (perhaps)"
     children = tuple(_cause_block(cause) for cause in entry.causes)
     if entry.error:

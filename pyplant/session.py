@@ -105,24 +105,19 @@ class Session:
         run, report, values
             The run, what it did, and the values of ``names``, which the reactor sends.
         """
-        with self._resting_collector():
-            return self._bring_reactor(definition, names, force=force, keep_going=keep_going)
-
-    def _bring_reactor(
-        self, definition: Definition, names: tuple[str, ...], *, force: bool, keep_going: bool
-    ) -> tuple[Run, RunReport, list[Any]]:
-        run = self._begin(definition, keep_going=keep_going)
         must_run = Reason(ReasonKind.FORCED, definition.name) if force else None
-        run.scheduler.demand_reactor(definition.key, must_run)
         values: list[Any] = []
+        with self._resting_collector():
+            run = self._begin(definition, keep_going=keep_going)
+            run.scheduler.demand_reactor(definition.key, must_run)
 
-        def work() -> None:
-            self._to_the_end(run)
-            if not run.errors:
-                values.extend(run.values(names, partial(self._to_the_end, run)))
+            def work() -> None:
+                self._to_the_end(run)
+                if not run.errors:
+                    values.extend(run.values(names, partial(self._to_the_end, run)))
 
-        report = self._carry_out([run], (definition.name,), work)
-        return run, report(), values
+            report = self._carry_out([run], (definition.name,), work)
+            return run, report(), values
 
     def bring_names(self, names: tuple[str, ...]) -> tuple[Run, list[Any]]:
         """Bring ingredients up to date; returns the run, and their values."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyplant.engine.describe import shorten
 from pyplant.errors import ConfigError
-from pyplant.report import ICONS, Block, Outcome, Report, counts
+from pyplant.report import Block, Entry, Outcome, Report, counts, entry_block
 from pyplant.wording import format_seconds
 
 __all__ = ["Sweep", "SweepRow", "combinations"]
@@ -93,11 +93,8 @@ def _block(row: SweepRow) -> Block:
     text = _pairs(row.parameters)
     if row.ingredients:
         text = f"{text} → {_pairs(row.ingredients)}"
-    children = (
-        () if row.error is None else (Block(f"{type(row.error).__name__}: {row.error}", style="cause"),)
-    )
-    icon, style = ICONS[row.outcome], row.outcome.value
-    return Block(text, icon, format_seconds(row.seconds), style, children=children)
+    error = "" if row.error is None else f"{type(row.error).__name__}: {row.error}"
+    return entry_block(Entry(text, row.outcome, error=error), format_seconds(row.seconds))
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

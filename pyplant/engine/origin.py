@@ -21,6 +21,7 @@ from pyplant.errors import ConfigError
 __all__ = [
     "LOADED",
     "absolute_name",
+    "find",
     "import_user_module",
     "is_own_file",
     "is_user_file",
@@ -82,6 +83,14 @@ def is_user_object(obj: Any) -> bool:
     if module is None:
         return name.partition(".")[0] not in sys.stdlib_module_names
     return is_user_module(module)
+
+
+def find(module: ModuleType | None, qualname: str) -> Any:
+    """What a module has under a qualified name; ``None`` if it has nothing there."""
+    found: Any = module
+    for step in qualname.split("."):
+        found = getattr(found, step, None)
+    return found
 
 
 def package_name(module: str | None) -> str:

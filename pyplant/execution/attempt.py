@@ -43,8 +43,9 @@ from pyplant.execution.voice import Voice, speaking
 from pyplant.execution.worker import Execution, Needs
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import Pipework
-from pyplant.store.files import Files
+from pyplant.store.files import Files, ReadOnlyFiles
 from pyplant.store.inputs import InputFiles
+from pyplant.store.layout import check_plant
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["carry_out", "carry_out_packed", "sees"]
@@ -69,7 +70,7 @@ def _unspeakable(outcome: Any, error: Exception) -> Raised:
 def sees(root: str) -> str:
     """Why a worker does not see a plant; empty if it does."""
     try:
-        Warehouse(Path(root), read_only=True).close()
+        check_plant(ReadOnlyFiles(), Path(root))
     except Exception as error:  # noqa: BLE001 - whatever it is, work cannot begin
         return f"{here()[0]}: {error}"
     return ""

@@ -29,13 +29,15 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from pyplant.engine.origin import is_user_module
+from pyplant.engine.origin import find, is_user_module
 from pyplant.errors import RunError
 from pyplant.reactor import Definition
 
 __all__ = ["Packer", "Wanted", "expect_modules", "freeze", "number_of", "thaw", "unpack", "wanting"]
 
 _PROTOCOL = 5
+_KEPT = ("function", "name", "module", "home", "qualname", "cache", "is_generator", "takes_config")
+"""What a worker needs of a definition; the rest belongs to the process it was made in."""
 
 
 class Packer:
@@ -175,7 +177,7 @@ def _pickler() -> Any:
             if isinstance(obj, CodeType):
                 return _code, (*self.dispatch_table[CodeType](obj)[:2], obj.co_filename)
             if isinstance(obj, Definition):
-                return _definition, _fields(obj)
+                return _definition, ({name: getattr(obj, name) for name in _KEPT},)
             if isinstance(obj, ModuleType) and _is_by_value(obj):
                 return partial(_module, is_package=hasattr(obj, "__path__")), (
                     obj.__name__,
@@ -197,15 +199,8 @@ def _code(make: Callable[..., CodeType], arguments: tuple[Any, ...], filename: s
     return make(*arguments).replace(co_filename=filename)
 
 
-def _fields(definition: Definition) -> tuple[Any, ...]:
-    """What a worker needs of a definition; the rest belongs to the process it was made in."""
-    d = definition
-    return d.function, d.name, d.module, d.home, d.qualname, d.cache, d.is_generator, d.takes_config
-
-
-def _definition(*fields: Any) -> Definition:
-    names = ("function", "name", "module", "home", "qualname", "cache", "is_generator", "takes_config")
-    return Definition(**dict(zip(names, fields, strict=True)), execution=None)
+def _definition(kept: dict[str, Any]) -> Definition:
+    return Definition(**kept, execution=None)
 
 
 def _is_by_value(module: ModuleType) -> bool:
@@ -215,14 +210,7 @@ def _is_by_value(module: ModuleType) -> bool:
 def _is_at_home(obj: type | FunctionType) -> bool:
     """Whether user code is what its module and name say it is."""
     module = sys.modules.get(obj.__module__ or "")
-    return module is not None and is_user_module(module) and _found(module, obj.__qualname__) is obj
-
-
-def _found(module: ModuleType, qualname: str) -> Any:
-    found: Any = module
-    for step in qualname.split("."):
-        found = getattr(found, step, None)
-    return found
+    return module is not None and is_user_module(module) and find(module, obj.__qualname__) is obj
 
 
 def _contents(module: ModuleType, functions: list[FunctionType], within: frozenset[str]) -> dict[str, bytes]:
@@ -295,10 +283,8 @@ _finder = _Finder()
 
 def expect_modules(names: Iterable[str]) -> None:
     """Forget user modules that were sent or imported before; these are sent when they are wanted."""
-    for name in _finder.names:
-        sys.modules.pop(name, None)
-    _finder.names = frozenset(names)
-    for name in _finder.names:
+    before, _finder.names = _finder.names, frozenset(names)
+    for name in before | _finder.names:
         sys.modules.pop(name, None)
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)

@@ -97,9 +97,7 @@ class FuturesPool:
 
     def stop(self, futures: list[Future[Any]]) -> None:
         """Nobody waits for these any more; those that run notice it themselves."""
-        for future in futures:
-            future.cancel()
-        _wait(futures)
+        _stop(futures)
 
     def close(self) -> None:
         """The executor is its owner's."""
@@ -158,9 +156,7 @@ class LocalPool:
 
     def stop(self, futures: list[Any]) -> None:
         """Nobody waits for these any more; who does not stop of itself is killed."""
-        for future in futures:
-            future.cancel()
-        if not _wait(futures):
+        if not _stop(futures):
             self.close()
 
 
@@ -218,10 +214,12 @@ class DaskPool:
         """The cluster is its owner's."""
 
 
-def _wait(futures: list[Any]) -> bool:
-    """Give attempts that were interrupted a moment to end; whether all have."""
+def _stop(futures: list[Any]) -> bool:
+    """Cancel what has not begun, and give the rest, which notices, a moment to end; whether all have."""
     from concurrent.futures import wait
 
+    for future in futures:
+        future.cancel()
     running = [future for future in futures if not future.done()]
     return not running or not wait(running, timeout=_GRACE).not_done
 

@@ -19,6 +19,7 @@ import queue
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import nullcontext, suppress
 from typing import Any
@@ -235,10 +236,7 @@ class SideBySide:
 
     def submit(self, job: Job) -> None:
         """Begin a job."""
-        if not isinstance(job.execution, Attempts):
-            self._inline.submit(job)
-            self._here.append(job)
-        elif job.execution.must_be_here:
+        if not isinstance(job.execution, Attempts) or job.execution.must_be_here:
             self._here.append(job)
         else:
             self._waiting.append(job)
@@ -318,7 +316,8 @@ class SideBySide:
             case More(names, held):
                 return Needs(names, held)
             case Done(record, seconds, subreactors):
-                return self._judged(attempts, record, seconds, subreactors)
+                sent = self._packer.functions if self._packer is not None else ()
+                return _judged(attempts.part, record, seconds, [_function(one, sent) for one in subreactors])
             case Wants(module):
                 attempts.modules[module] = None
                 self._waiting.appendleft(job)
@@ -337,35 +336,6 @@ class SideBySide:
             case Ended():
                 return self._died(job, None, KeyboardInterrupt("interrupted"))
         return None
-
-    def _judged(
-        self, attempts: Attempts, record: ExecutionRecord, seconds: float, subreactors: tuple[Any, ...]
-    ) -> Outcome:
-        """A record with the digests that only the run knows."""
-        part, judged = attempts.part, []
-        try:
-            for dependency in record.dependencies:
-                kind, names, digests = dependency
-                if kind is DependencyKind.PARAMETER:
-                    digests = (part.facts.parameter(names[0]) or "",)
-                elif kind is DependencyKind.SUBREACTOR:
-                    function = self._function(attempts, subreactors[int(digests[0])])
-                    digests = (part.facts.subreactor_entered(function, names[0]),)
-                    if not digests[0]:
-                        continue
-                judged.append(Dependency(kind, names, digests))
-        except Exception as error:  # noqa: BLE001 - such as a parameter without content to compare
-            return Failed(error)
-        record.dependencies[:] = judged
-        shelf = part.warehouse.shelf
-        record.outputs = {name: shelf.signed_again(output) for name, output in record.outputs.items()}
-        if part.recording is not None:
-            record.showed = part.recording.finish()
-        return Finished(record, seconds)
-
-    def _function(self, attempts: Attempts, sent: Any) -> Any:
-        """A function that a worker was sent, or made itself."""
-        return self._packer.functions[sent] if self._packer is not None and isinstance(sent, int) else sent
 
     def _hear(self, attempts: Attempts, name: str, reply: Reply) -> None:
         """Take over what an attempt said and noted."""
@@ -397,6 +367,7 @@ class SideBySide:
     def _perform_here(self, job: Job) -> tuple[Job, Outcome]:
         """Perform a reactor in this process, when no other can."""
         if not isinstance(job.execution, Attempts):
+            self._inline.submit(job)
             return self._inline.collect()
         attempts = job.execution
         execution = perform_here(attempts.part)
@@ -418,7 +389,6 @@ class SideBySide:
     def reset(self) -> None:
         """The run is over: stop what is under way, and forget it."""
         futures = [future for _, future in self._under_way.values()]
-        self._inline.reset()
         self._here.clear()
         self._waiting.clear()
         self._under_way.clear()
@@ -429,6 +399,34 @@ class SideBySide:
             self._packer = Packer()
         self._runs.clear()
         self._pool.stop(futures)
+
+
+def _function(one: Any, sent: Sequence[Any]) -> Any:
+    """A function that a worker was sent, by its number, or made itself."""
+    return sent[one] if isinstance(one, int) else one
+
+
+def _judged(part: Part, record: ExecutionRecord, seconds: float, subreactors: Sequence[Any]) -> Outcome:
+    """A record with the digests that only the run knows."""
+    judged = []
+    try:
+        for dependency in record.dependencies:
+            kind, names, digests = dependency
+            if kind is DependencyKind.PARAMETER:
+                digests = (part.facts.parameter(names[0]) or "",)
+            elif kind is DependencyKind.SUBREACTOR:
+                digests = (part.facts.subreactor_entered(subreactors[int(digests[0])], names[0]),)
+                if not digests[0]:
+                    continue
+            judged.append(Dependency(kind, names, digests))
+    except Exception as error:  # noqa: BLE001 - such as a parameter without content to compare
+        return Failed(error)
+    record.dependencies[:] = judged
+    shelf = part.warehouse.shelf
+    record.outputs = {name: shelf.signed_again(output) for name, output in record.outputs.items()}
+    if part.recording is not None:
+        record.showed = part.recording.finish()
+    return Finished(record, seconds)
 
 
 def _needs_kernel(part: Part) -> bool:

@@ -16,6 +16,7 @@ from pyplant import frontend
 from pyplant.config import MISSING, Parameters
 from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import Fingerprint, Fingerprinter, Record
+from pyplant.engine.origin import find
 from pyplant.engine.prediction import Predicted, Senders, predict
 from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
 from pyplant.engine.trace import DependencyKind, Trace
@@ -289,9 +290,7 @@ class RunWorld:
         while module and module not in sys.modules:
             module, _, step = module.rpartition(".")
             qualname = f"{step}.{qualname}"
-        found: Any = sys.modules.get(module)
-        for step in qualname.split("."):
-            found = getattr(found, step, None)
+        found = find(sys.modules.get(module), qualname)
         function = getattr(found, "__pyplant_subreactor__", None)
         return None if function is None else self.fingerprinter.take(function).digest
 

@@ -15,6 +15,7 @@ from types import FunctionType
 from typing import Any, ClassVar
 
 from pyplant.engine.fingerprint import digest_of, fingerprint_of
+from pyplant.engine.origin import find
 from pyplant.errors import UndigestibleError, UnsavableError
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
 
@@ -32,10 +33,7 @@ def _home(obj: Any) -> str | None:
 
 
 def _live(qualname: str) -> Any:
-    found: Any = sys.modules.get("__main__")
-    for step in qualname.split("."):
-        found = getattr(found, step, None)
-    return found
+    return find(sys.modules.get("__main__"), qualname)
 
 
 def _pickler(stream: io.BytesIO, by_value: dict[str, Any]) -> Any:

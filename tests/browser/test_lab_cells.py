@@ -2,19 +2,9 @@
 
 import pytest
 
+from tests.notebook.rig import SHOWS
+
 BEGIN = "%load_ext pyplant\nfrom pyplant import *\n%plant {name}.plant"
-SHOWS = """
-%%reactor shows -o x
-import sys
-import matplotlib.pyplot as plt
-print("first", flush=True)
-plt.plot([1, 2, 3])
-plt.show()
-print("second", file=sys.stderr, flush=True)
-print("third")
-x = 5
-x + 1
-"""
 
 
 @pytest.fixture

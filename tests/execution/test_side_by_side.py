@@ -16,8 +16,10 @@ import pytest
 from pyplant import Plant, ReactorFunc, SubreactorFunc
 from pyplant.errors import PlantDirError, RunError, UnsavedWarning, WorkerError
 from pyplant.events import ProgressAdvanced, ReactorStarted, ReactorWaiting
+from pyplant.execution import side_by_side
 from pyplant.execution.attempt import carry_out, sees
 from pyplant.execution.order import Hidden, Order, here, local
+from pyplant.execution.parcel import thaw
 from pyplant.execution.pools import DaskPool, FuturesPool, LocalPool, pool_of
 from pyplant.execution.world import RunWorld
 
@@ -270,10 +272,7 @@ def test_one_at_a_time_nobody_asks_what_is_urgent(tmp_path, monkeypatch):
 
 def test_values_stay_in_the_plant(tmp_path, processes, monkeypatch):
     sizes = []
-    from pyplant.execution import side_by_side
-
-    monkeypatch.setattr(side_by_side, "thaw", lambda data: sizes.append(len(data)) or original(data))
-    original = side_by_side.freeze.__globals__["thaw"]
+    monkeypatch.setattr(side_by_side, "thaw", lambda data: sizes.append(len(data)) or thaw(data))
 
     @ReactorFunc
     def big(pipe):
@@ -535,8 +534,9 @@ def own(tmp_path):
         yield plant
 
 
-def test_a_worker_that_dies_costs_an_attempt(own, tmp_path):
-    flag = str(tmp_path / "died")
+def dies_once(folder):
+    """A reactor that kills the worker of its first attempt."""
+    flag = str(folder / "died")
 
     @ReactorFunc
     def dies_once(pipe):
@@ -545,26 +545,24 @@ def test_a_worker_that_dies_costs_an_attempt(own, tmp_path):
             os.kill(os.getpid(), signal.SIGKILL)
         pipe.send("x", 1)
 
+    return dies_once
+
+
+def test_a_worker_that_dies_costs_an_attempt(own, tmp_path):
     @ReactorFunc
     def beside(pipe):
         time.sleep(0.2)
         pipe.send("y", 2)
 
-    own.add_reactor(dies_once, beside)
+    own.add_reactor(dies_once(tmp_path), beside)
     assert own.get("x", "y") == (1, 2)
 
 
 def test_a_reactor_that_kills_its_workers_is_named_and_the_others_are_not(own):
     @ReactorFunc
-    def deadly(pipe):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    @ReactorFunc
     def harmless(pipe):
         time.sleep(0.05)
         pipe.send("y", 2)
-
-    own.add_reactor(deadly, harmless)
 
     @ReactorFunc
     def both(pipe):
@@ -576,7 +574,7 @@ def test_a_reactor_that_kills_its_workers_is_named_and_the_others_are_not(own):
         os.kill(os.getpid(), signal.SIGKILL)
         pipe.send("x", 1)
 
-    own.add_reactor(both, sends_x)
+    own.add_reactor(harmless, both, sends_x)
     with pytest.raises(WorkerError, match="'sends_x' died"):
         own.run_reactor(both)
     assert own.get("y") == 2
@@ -586,20 +584,11 @@ def test_an_executor_of_the_users_that_broke_is_replaced(tmp_path):
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    flag = str(tmp_path / "died")
-
-    @ReactorFunc
-    def dies_once(pipe):
-        if not Path(flag).exists():
-            Path(flag).touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        pipe.send("x", 1)
-
     with (
         ProcessPoolExecutor(1, mp_context=get_context("forkserver")) as executor,
         Plant(tmp_path / "plant", executor=executor, progress=False) as plant,
     ):
-        plant.add_reactor(dies_once)
+        plant.add_reactor(dies_once(tmp_path))
         assert plant.get("x") == 1
 
 
@@ -637,20 +626,7 @@ def test_an_interrupt_stops_the_workers_and_keeps_what_was_finished(own, tmp_pat
 # ---------------------------------------------------------------------- where there is no worker for it
 
 
-def test_values_that_could_not_be_saved_are_used_here(plant, monkeypatch):
-    class Unsavable:
-        def __init__(self):
-            self.pid = os.getpid()
-
-    def refuse(self, name, value, kind=None):
-        if name == "fragile":
-            raise OSError(28, "No space left on device")
-        return save(self, name, value, kind)
-
-    from pyplant.store.warehouse import Warehouse
-
-    save = Warehouse.save
-
+def test_values_that_could_not_be_saved_are_used_here(plant):
     @ReactorFunc
     def makes(pipe):
         from pyplant.store.warehouse import Warehouse

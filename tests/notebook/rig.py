@@ -14,6 +14,20 @@ from tests.notebook.kernels import CURRENT
 nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
 
+SHOWS = """
+%%reactor shows -o x
+import logging, sys
+import matplotlib.pyplot as plt
+print("first", flush=True)
+plt.plot([1, 2, 3])
+plt.show()
+print("second", file=sys.stderr, flush=True)
+print("third")
+x = 5
+x + 1
+"""
+"""A cell that shows something at every door, in an order that must be kept."""
+
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.notebook.kernels import MATRIX
-from tests.notebook.rig import NotebookKernel
+from tests.notebook.rig import SHOWS, NotebookKernel
 
 
 @pytest.fixture(scope="module", params=MATRIX, ids=str)
@@ -12,20 +12,6 @@ def kernel(request, tmp_path_factory):
     kernel = NotebookKernel(tmp_path_factory.mktemp("kernel"), request.param)
     yield kernel
     kernel.close()
-
-
-SHOWS = """
-%%reactor shows -o x
-import logging, sys
-import matplotlib.pyplot as plt
-print("first", flush=True)
-plt.plot([1, 2, 3])
-plt.show()
-print("second", file=sys.stderr, flush=True)
-print("third")
-x = 5
-x + 1
-"""
 
 
 def body(ran, begins="first"):
