@@ -34,22 +34,11 @@ _QUICKEST = "processor time of all threads of the kernel, since a page that draw
 @contextmanager
 def _jupyter_lab(folder: Path) -> Iterator[Callable[..., Any]]:
     """JupyterLab in Chromium; makes notebooks of cells, each with a kernel of its own."""
-    from playwright.sync_api import sync_playwright
+    from tests.browser.lab import OpenNotebook, lab_in_browser
 
-    from tests.browser.lab import FLAGS, Lab, OpenNotebook
-
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        lab = Lab(folder)
-        try:
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            lab.load(page)
-            yield lambda name, *cells: OpenNotebook(lab, page, lab.write(name, cells)).open()
-            lab.forget()
-        finally:
-            browser.close()
-            lab.close()
+    with lab_in_browser(folder, viewport={"width": 1280, "height": 900}) as (lab, page):
+        yield lambda name, *cells: OpenNotebook(lab, page, lab.write(name, cells)).open()
+        lab.forget()
 
 
 @contextmanager

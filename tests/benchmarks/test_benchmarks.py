@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.util
-import shutil
 
 import pytest
 
@@ -88,11 +87,13 @@ SMALLEST = dataclasses.replace(QUICK, runs=1, steps=12, cells=3)
 @pytest.fixture
 def browser():
     """Skip the test where there is no browser; where CI runs, fail it."""
-    if shutil.which("chromium") is None and shutil.which("google-chrome") is None:
-        (pytest.fail if CI else pytest.skip)("Chromium is not installed")
     for library in ("playwright", "jupyterlab"):
         if importlib.util.find_spec(library) is None:
             (pytest.fail if CI else pytest.skip)(f"{library} is not installed")
+    from tests.browser.lab import chromium_path
+
+    if chromium_path() is None:
+        (pytest.fail if CI else pytest.skip)("Chromium is not installed")
 
 
 @pytest.mark.browser

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser.lab import FLAGS, Lab, OpenNotebook
+from tests.browser.lab import FLAGS, Lab, OpenNotebook, chromium_path
 from tests.conftest import CI, ROOT
 from tests.notebook.kernels import CURRENT
 
@@ -37,7 +37,7 @@ def pytest_runtest_makereport(item, call):
 @pytest.fixture(scope="package")
 def chromium():
     """The browser. Not longer than for these tests: it leaves an event loop running in this thread."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
+    path = chromium_path()
     if path is None:
         (pytest.fail if CI else pytest.skip)("Chromium is not installed")
     try:

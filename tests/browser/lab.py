@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,28 @@ FLAGS = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+
+
+def chromium_path():
+    """Where the browser is; ``None`` if there is none."""
+    return shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@contextmanager
+def lab_in_browser(folder, **options):
+    """JupyterLab in a folder, and a page of Chromium with it, as programs other than tests need them."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
+        lab = Lab(folder)
+        try:
+            page = browser.new_page(**options)
+            lab.load(page)
+            yield lab, page
+        finally:
+            browser.close()
+            lab.close()
 
 
 def _free_port():

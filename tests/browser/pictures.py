@@ -1,11 +1,10 @@
 """Takes the pictures of the README: a real run in JupyterLab, light and dark. ``make pictures``."""
 
-import shutil
 import tempfile
 from pathlib import Path
 
 from tests.browser.graph import Graph
-from tests.browser.lab import FLAGS, Lab, OpenNotebook
+from tests.browser.lab import OpenNotebook, lab_in_browser
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "notebooks" / "pictures"
@@ -106,19 +105,9 @@ def take(lab, page):
 
 def main():
     """Start JupyterLab and Chromium for it."""
-    from playwright.sync_api import sync_playwright
-
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        lab = Lab(Path(folder))
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        try:
-            page = browser.new_page(viewport={"width": 1240, "height": 900}, device_scale_factor=2)
-            lab.load(page)
-            take(lab, page)
-        finally:
-            browser.close()
-            lab.close()
+    options = {"viewport": {"width": 1240, "height": 900}, "device_scale_factor": 2}
+    with tempfile.TemporaryDirectory() as folder, lab_in_browser(Path(folder), **options) as (lab, page):
+        take(lab, page)
 
 
 if __name__ == "__main__":
