@@ -1,6 +1,7 @@
 """Fixtures of all tests, and what keeps them apart from one another and from the user."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,8 @@ os.environ["XDG_CACHE_HOME"] = _home.name
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in what a shell started with `&`
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Not in pyproject.toml: pytest would import PyPlant for it before coverage is measured.
     config.addinivalue_line("filterwarnings", "error::pyplant.errors.PlantWarning")
 

@@ -56,6 +56,8 @@ class Fence:
         self._begun = ""
         self._reads = b" %#x " % pipe  # the first argument of the call that the thread sleeps in
         self._asleep_at = -1
+        self._writable = select.poll()  # not `select.select`, which refuses descriptors above 1023
+        self._writable.register(descriptor, select.POLLOUT)
         try:
             path = f"/proc/self/task/{watcher.native_id}/syscall"
             self._look = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -103,7 +105,7 @@ class Fence:
         """Wait until all that was written up to now has arrived."""
         self._arrived.clear()
         # A full pipe must not block: then the thread is stuck, and nothing will arrive.
-        _, writable, _ = select.select([], [self._descriptor], [], _PATIENCE)
+        writable = self._writable.poll(_PATIENCE * 1000)
         if writable:
             os.write(self._descriptor, _MARKER.encode("ascii"))
         if not writable or not self._arrived.wait(_PATIENCE):

@@ -146,6 +146,20 @@ class Comm:
             self.custom.append(data["content"])
 
 
+# ipykernel 7.0 to 7.3 may overlook a request that arrives while it sends a reply, and then waits for ever:
+# https://github.com/ipython/ipykernel/pull/1529. What 7.4 does instead, so that tests do not hang now and then.
+_REPAIR = """
+def repair(kernel):
+    manager = getattr(getattr(kernel, "shell_channel_thread", None), "manager", None)
+    if hasattr(manager, "_shell_socket"):
+        manager._send_on_shell_channel = kernel.shell_stream.send_multipart
+        manager._main_to_shell_channel.to_stream.on_recv(kernel.shell_stream.send_multipart)
+
+repair(get_ipython().kernel)
+del repair
+"""
+
+
 class NotebookKernel(Kernel):
     """A kernel that is told which cell it runs, and which cells were deleted.
 
@@ -164,6 +178,10 @@ class NotebookKernel(Kernel):
         self._runs = {}
         self._subshell = None
         super().__init__(folder, **{**versions.variables, **variables})
+
+    def _start(self):
+        super()._start()
+        self._client.execute(_REPAIR, silent=True)
 
     def begin(self, text, *, cell=None, deleted=()):
         """Ask for a cell to be run, and do not wait for it."""

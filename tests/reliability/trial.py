@@ -87,9 +87,10 @@ def _child(function: Callable[[], Any], send: int) -> None:
 
 def _await(pid: int, receive: int, patience: float) -> Ended:
     content, deadline = b"", time.monotonic() + patience
+    arrivals = select.poll()
+    arrivals.register(receive, select.POLLIN)
     while True:
-        ready, _, _ = select.select([receive], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
+        if not arrivals.poll(max(0.0, deadline - time.monotonic()) * 1000):
             os.kill(pid, signal.SIGABRT)  # shows where, if faulthandler is on
             os.waitpid(pid, 0)
             return Ended(error=f"still running after {patience:.0f} s")
