@@ -46,18 +46,25 @@ def draw(status: Status, edges: Edges) -> graphviz.Digraph:
         colour = _COLOURS.get(entry.outcome, _OTHER)
         style = "rounded" if entry.certain else "rounded,dashed"
         tip = "; ".join([entry.outcome.value, *entry.reasons])
-        label = f"{ICONS[entry.outcome]} {clean(entry.name)}"
+        label = f"{ICONS[entry.outcome]} {entry.name}"
         graph.node(
             _id(entry.name),
-            graphviz.escape(label),
+            _text(label),
             color=colour,
             style=style,
-            tooltip=graphviz.escape(clean(tip)),
+            tooltip=_text(tip),
         )
     for receiver, senders in edges.items():
         for sender, names in senders.items():
-            graph.edge(_id(sender), _id(receiver), label=graphviz.escape(clean(_listed(names))))
+            graph.edge(_id(sender), _id(receiver), label=_text(_listed(names)))
     return graph
+
+
+def _text(text: str) -> str:
+    """Text as it is: Graphviz has escapes of its own, and knows those of HTML."""
+    import graphviz
+
+    return graphviz.escape(clean(text).replace("&", "&amp;"))
 
 
 def _id(name: str) -> str:

@@ -132,7 +132,7 @@ class Report:
 
     def text(self, width: int = _WIDTH) -> str:
         """The report as plain text, no line wider than ``width``."""
-        lines = [*_wrapped(self.title(), width, "")]
+        lines = [*_wrapped(clean(self.title()), width, "")]
         shown: set[str] = set()
         for block in self.blocks():
             lines += _text_lines(block, width, 1, shown)
@@ -149,7 +149,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         body = "".join(_html_block(block) for block in self.blocks())
-        head = escape(self.title())
+        head = escape(clean(self.title()))
         return f'<div class="pyplant-report"><style>{REPORT}</style><div class="pp-title">{head}</div>{body}</div>'
 
 

@@ -5,34 +5,20 @@ import re
 
 import pytest
 
-from pyplant.report import ICONS, Outcome
+from pyplant.notebook import picture
+from pyplant.report import ICONS, Entry, Outcome, Status
 from tests.browser.harness import scenarios
 from tests.browser.harness.page import Server, Shown
 from tests.browser.lab import axe
 from tests.conftest import ROOT
+from tests.injection import CONTROLS, TEXTS
+from tests.test_injection import reports
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
 
 STATIC = ROOT / "pyplant" / "notebook" / "static"
 INTERRUPT = "**/api/kernels/*/interrupt"
-HOSTILE = [
-    "<script>alarm(1)</script>",
-    "<img src=x onerror=alarm(2)>",
-    '"><svg onload=alarm(3)>',
-    "'-alarm(4)-'",
-    "javascript:alarm(5)",
-    "</title><script>alarm(6)</script>",
-    "</style><iframe srcdoc='<script>parent.alarm(7)</script>'>",
-    "{{constructor.constructor('alarm(8)')()}}",
-    "${alarm(9)}",
-    "]]><a xlink:href=javascript:alarm(10)>",
-    "&lt;b&gt; & &#x22;",
-    "__proto__",
-    "constructor",
-    "a b+c:d #e .f [g] *",
-    "#" * 300,
-]
 
 
 @pytest.fixture(scope="module")
@@ -870,14 +856,16 @@ def test_a_view_that_is_attached_late_is_laid_out_then(shown, page):
     expect(shown.root.locator(".pg-node.pg-stale").first).to_be_in_viewport()
 
 
+@pytest.mark.parametrize("first", range(0, len(TEXTS), 30))
 @pytest.mark.parametrize("part", ["names", "texts"])
-def test_hostile_names_and_texts_are_only_text(shown, page, part):
-    names = HOSTILE if part == "names" else [f"r{number}" for number in range(len(HOSTILE))]
+def test_hostile_names_and_texts_are_only_text(shown, page, part, first):
+    some = TEXTS[first : first + 30]  # so few that the graph is not folded
+    names = some if part == "names" else [f"r{number}" for number in range(len(some))]
     senders = {name: names[max(0, number - 1) : number] for number, name in enumerate(names)}
     traits = scenarios.traits(senders)
-    traits["graph"]["plant"] = HOSTILE[0]
-    traits["state"]["title"] = HOSTILE[1]
-    for text, (id_, node) in zip(HOSTILE, traits["graph"]["nodes"].items(), strict=True):
+    traits["graph"]["plant"] = some[0]
+    traits["state"]["title"] = some[1]
+    for text, (id_, node) in zip(some, traits["graph"]["nodes"].items(), strict=True):
         node |= {"where": text, "run": text, "outputs": [[text, text, 5]], "inputs": [[text, "n0"]]}
         traits["state"]["nodes"][id_] |= {"o": "running", "w": text, "p": [[text, 1, 2]]}
         traits["details"][id_] = {
@@ -887,7 +875,7 @@ def test_hostile_names_and_texts_are_only_text(shown, page, part):
         }
     shown.start(traits)
     shown.root.get_by_text("As a table").click()
-    for number, text in enumerate(HOSTILE):
+    for number, text in enumerate(some):
         shown.root.locator(".pg-node").nth(number).click()
         assert shown.panel.text_content().count(text) >= 8
         assert shown.panel.locator("h3").text_content() == names[number]
@@ -899,6 +887,36 @@ def test_hostile_names_and_texts_are_only_text(shown, page, part):
         == 0
     )
     assert shown.alarms == []
+
+
+class Listening:
+    """A page that does whatever HTML tells it; what it was told to run, and to fetch."""
+
+    def __init__(self, page):
+        self._page, self.requests = page, []
+        page.on("request", lambda request: self.requests.append(request.url))
+
+    def alarms(self, html):
+        self._page.evaluate("() => { window.alarms = []; window.alarm = what => alarms.push(String(what)); }")
+        self._page.set_content(html)
+        return self._page.evaluate("() => alarms")
+
+
+def test_reports_and_pictures_of_hostile_texts_do_nothing(page):
+    listening = Listening(page)
+    for text in [*TEXTS, *CONTROLS]:
+        status = Status((Entry(text, Outcome.NEW), Entry("b", Outcome.NEW)), text)
+        parts = [report._repr_html_() for report in reports(text)]
+        assert listening.alarms("".join([*parts, picture.draw(status, {"b": {text: [text]}})])) == []
+    assert listening.requests == []
+
+
+def test_control_hostile_texts_that_are_not_escaped_do_something(page):
+    listening = Listening(page)
+    assert listening.alarms("".join(text for text in TEXTS if text.startswith("<script>")))
+    (fetches,) = (text for text in TEXTS if text.startswith("<img src='http:"))
+    listening.alarms(fetches)
+    assert listening.requests
 
 
 def test_the_canary_sings(shown, page):

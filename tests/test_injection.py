@@ -1,0 +1,114 @@
+"""Names and texts from anywhere are shown as text and do nothing: figure R25, where there is no browser."""
+
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from pyplant.engine.rebuilder import ReasonKind
+from pyplant.explain import Cause
+from pyplant.graph import draw, tree
+from pyplant.notebook import picture
+from pyplant.report import Entry, Explanation, Outcome, Overview, Plan, RunReport, Status
+from tests.injection import CONTROLS, TEXTS
+
+EVERYTHING = [*TEXTS, *CONTROLS]
+
+
+def reports(text):
+    """A report of each kind that says nothing but a text."""
+    cause = Cause(ReasonKind.CODE, text, text, diff=f"-{text}\n+{text}")
+    entry = Entry(text, Outcome.FAILED, (cause,), error=text)
+    return [
+        RunReport(text, (entry,), 1.0),
+        Overview(text, 1, 1, Status((entry,), text)),
+        Plan(text, (entry,)),
+        Explanation(entry),
+    ]
+
+
+class Page(HTMLParser):
+    """What a browser would make of HTML: its elements, their attributes, its text."""
+
+    def __init__(self, html):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.attributes, self.text = set(), set(), ""
+        self._in_style = False
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self._in_style = tag == "style"
+
+    def handle_endtag(self, tag):
+        self._in_style = False
+
+    def handle_data(self, data):
+        if not self._in_style:
+            self.text += data
+
+
+def test_there_are_enough_texts():
+    assert len(set(TEXTS)) >= 100
+    assert all(text.isprintable() for text in TEXTS)
+    assert not any(text.isprintable() for text in CONTROLS)
+
+
+@pytest.mark.parametrize("text", EVERYTHING)
+def test_reports_are_made_of_their_own_elements(text):
+    for report in reports(text):
+        page = Page(report._repr_html_())
+        assert page.elements <= {"div", "style", "span", "pre"}
+        assert page.attributes <= {"class", "title", "aria-hidden"}
+        assert all(character.isprintable() or character == "\n" for character in page.text)
+        if text in TEXTS:
+            assert text in page.text
+
+
+@pytest.mark.parametrize("text", EVERYTHING)
+def test_pictures_are_made_of_their_own_elements(text):
+    status = Status((Entry(text, Outcome.NEW), Entry("b", Outcome.NEW)), text)
+    page = Page(picture.draw(status, {"b": {text: [text]}}))
+    assert page.elements <= {
+        "div",
+        "style",
+        "svg",
+        "g",
+        "title",
+        "rect",
+        "text",
+        "path",
+        "figure",
+        "figcaption",
+    }
+    assert not {name for name in page.attributes if name.startswith("on") or name in ("href", "src")}
+    if text in TEXTS:
+        assert text in page.text
+
+
+@pytest.mark.parametrize("text", EVERYTHING)
+def test_what_a_terminal_gets_moves_nothing(text):
+    status = Status((Entry(text, Outcome.NEW), Entry("b", Outcome.NEW)), text)
+    for said in [*(report.text() for report in reports(text)), tree(status, {"b": {text: [text]}})]:
+        assert all(character.isprintable() or character == "\n" for character in said)
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz's dot is not installed")
+def test_names_come_out_of_a_drawing_as_they_went_in():
+    names = [text for text in TEXTS if len(text) < 100]
+    edges = {after: {before: ["x"]} for before, after in zip(names, names[1:], strict=False)}
+    drawing = draw(Status(tuple(Entry(name, Outcome.NEW) for name in names), ""), edges).source
+    made = subprocess.run(
+        ["dot", "-Tsvg"], input=drawing, capture_output=True, text=True, check=True, timeout=60
+    )
+    svg = ElementTree.fromstring(made.stdout)
+    shown = []
+    for group in svg.iter("{http://www.w3.org/2000/svg}g"):
+        if group.get("class") == "node":
+            (text,) = group.iter("{http://www.w3.org/2000/svg}text")
+            shown.append(text.text.replace("\xa0", " ").split(" ", 1)[1])
+    assert shown == names
