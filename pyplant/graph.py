@@ -64,7 +64,7 @@ def _text(text: str) -> str:
     """Text as it is: Graphviz has escapes of its own, and knows those of HTML."""
     import graphviz
 
-    return graphviz.escape(clean(text).replace("&", "&amp;"))
+    return str(graphviz.escape(clean(text).replace("&", "&amp;")))
 
 
 def _id(name: str) -> str:

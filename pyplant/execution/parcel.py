@@ -22,15 +22,17 @@ import io
 import pickle
 import sys
 import threading
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from pyplant.engine.origin import find, is_user_module
 from pyplant.errors import RunError
+from pyplant.execution.remake import REMADE, Cached, remake
 from pyplant.reactor import Definition
 
 __all__ = ["Packer", "Wanted", "expect_modules", "freeze", "number_of", "thaw", "unpack", "wanting"]
@@ -168,6 +170,7 @@ def _pickler() -> Any:
     import cloudpickle
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle has no types
+        dispatch_table: ClassVar = ChainMap(REMADE, cloudpickle.Pickler.dispatch_table)
         homes: dict[tuple[str, str], Any]
         numbers: dict[int, FunctionType]
         functions: list[FunctionType]
@@ -183,13 +186,13 @@ def _pickler() -> Any:
                     obj.__name__,
                     _contents(obj, self.functions, self.within),
                 )
-            if isinstance(obj, type | FunctionType) and _is_at_home(obj):
+            if isinstance(obj, type | FunctionType | Cached) and _is_at_home(obj):
                 self.homes[obj.__module__, obj.__qualname__] = obj
             subreactor = vars(obj).get("__pyplant_subreactor__") if isinstance(obj, FunctionType) else None
             if subreactor is not None:
                 self.numbers[len(self.functions)] = subreactor
                 self.functions.append(subreactor)
-            return super().reducer_override(obj)
+            return remake(obj) or super().reducer_override(obj)
 
     return Pickler
 
@@ -207,7 +210,7 @@ def _is_by_value(module: ModuleType) -> bool:
     return module.__name__ != "__main__" and is_user_module(module)
 
 
-def _is_at_home(obj: type | FunctionType) -> bool:
+def _is_at_home(obj: Any) -> bool:
     """Whether user code is what its module and name say it is."""
     module = sys.modules.get(obj.__module__ or "")
     return module is not None and is_user_module(module) and find(module, obj.__qualname__) is obj

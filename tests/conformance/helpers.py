@@ -18,11 +18,18 @@ from tests.conftest import ROOT
 _BATCH = """
 import contextlib, importlib, io, json, os, runpy, sys, traceback
 
-from pyplant import reactor
+from pyplant import Plant, reactor
 
+jobs, executor = json.loads(sys.argv[1]), sys.argv[2]
+stack = contextlib.ExitStack()
+if executor:
+    from tests.laws.executors import pool
+
+    pool, begin = stack.enter_context(pool(executor)), Plant.__init__
+    Plant.__init__ = lambda *args, **options: begin(*args, executor=pool, **options)
 builtin_modules = set(sys.modules)
 results = []
-for folder, script in json.loads(sys.argv[1]):
+for folder, script in jobs:
     os.chdir(folder)
     sys.path.insert(0, folder)
     sys.argv[:] = [script]
@@ -42,6 +49,7 @@ for folder, script in json.loads(sys.argv[1]):
         file = getattr(sys.modules[name], "__file__", None) or ""
         if file.startswith(folder):
             del sys.modules[name]
+stack.close()
 print(json.dumps(results))
 """
 
@@ -53,17 +61,19 @@ def environment(**variables):
     return {**base, **variables}
 
 
-def run_batch(jobs, python=sys.executable, timeout=250, **variables):
+def run_batch(jobs, python=sys.executable, timeout=250, executor="", **variables):
     """What scripts print (or how they fail), each run in its folder, all of them in one new process.
 
     Parameters
     ----------
     jobs
         Pairs of a folder and a script in it.
+    executor
+        Where reactors run, all of them on the same: "threads", "processes" or "dask"; else one after another.
     """
     jobs = [(str(folder), script) for folder, script in jobs]
     process = subprocess.run(
-        [python, "-c", _BATCH, json.dumps(jobs)],
+        [python, "-c", _BATCH, json.dumps(jobs), executor],
         env=environment(**variables),
         capture_output=True,
         text=True,

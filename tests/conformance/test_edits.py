@@ -16,6 +16,7 @@ import pytest
 
 from tests.conformance.helpers import run_batch, write_files
 from tests.conformance.project import DO_NOT_MATTER, FILES, MATTER
+from tests.laws.executors import POOLS
 
 EDITS = {**MATTER, **DO_NOT_MATTER}
 
@@ -80,6 +81,17 @@ def test_an_edit_that_does_not_matter_runs_nothing(row, rows, base):
     now, empty, back, again = rows[row]
     assert empty[1] == base[1], "the row is an edit that matters"
     assert now == back == again == ("nothing", base[1])
+
+
+@pytest.mark.parametrize("executor", POOLS)
+def test_what_reruns_and_what_comes_of_it_is_the_same_side_by_side(executor, rows, base, tmp_path):
+    """All rows on the same workers, which have seen the modules of the rows before."""
+    folders = {row: tmp_path / f"row-{number}" for number, row in enumerate(EDITS)}
+    for row, folder in folders.items():
+        shutil.copytree(base[0], folder)
+        write_files(folder, edited(EDITS[row]))
+    outputs = parsed(run_batch([(folder, "pipeline.py") for folder in folders.values()], executor=executor))
+    assert dict(zip(EDITS, outputs, strict=True)) == {row: now for row, (now, *_) in rows.items()}
 
 
 def test_a_process_of_its_own_makes_no_difference(base, run_script, tmp_path):
