@@ -113,7 +113,12 @@ ONLY_IN = {
     "tempfile": {"pyplant.testing"},
     "threading": {
         *("pyplant.session", "pyplant.store.objects"),
-        *("pyplant.execution.attempt", "pyplant.execution.voice", "pyplant.execution.parcel"),
+        *(
+            "pyplant.execution.remake",
+            "pyplant.execution.attempt",
+            "pyplant.execution.voice",
+            "pyplant.execution.parcel",
+        ),
         *("pyplant.store.claims", "pyplant.terminal"),
         *("pyplant.notebook.live", "pyplant.notebook.board"),
         *("pyplant.notebook.fence", "pyplant.notebook.record", "pyplant.notebook.recorder"),

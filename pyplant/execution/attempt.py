@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,7 +49,26 @@ from pyplant.store.inputs import InputFiles
 from pyplant.store.layout import check_plant
 from pyplant.store.warehouse import Warehouse
 
-__all__ = ["carry_out", "carry_out_packed", "sees"]
+__all__ = ["carry_out", "carry_out_packed", "end_with", "sees"]
+
+_LOOK = 1.0  # seconds between two looks whether the user's process is still there
+
+
+def end_with(parent: int) -> None:
+    """Let this worker process end soon after the one that started it, however that ends.
+
+    Parameters
+    ----------
+    parent
+        The process that started it.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK)
+        os._exit(1)  # nobody waits for what it does, and what it writes may be cut off anywhere
+
+    threading.Thread(target=watch, name="pyplant-orphan", daemon=True).start()
 
 
 def carry_out_packed(data: bytes) -> bytes:

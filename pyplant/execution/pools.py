@@ -14,7 +14,7 @@ from concurrent.futures import Executor as FuturesExecutor
 from typing import Any, Protocol
 
 from pyplant.errors import PlantDirError, RunError
-from pyplant.execution.attempt import carry_out, carry_out_packed, sees
+from pyplant.execution.attempt import carry_out, carry_out_packed, end_with, sees
 from pyplant.execution.order import Order
 
 __all__ = ["Pool", "pool_of"]
@@ -129,7 +129,9 @@ class LocalPool:
         if self._executor is None:
             from loky.process_executor import ProcessPoolExecutor
 
-            self._executor = ProcessPoolExecutor(max_workers=self.size, timeout=_IDLE)
+            self._executor = ProcessPoolExecutor(
+                max_workers=self.size, timeout=_IDLE, initializer=end_with, initargs=(os.getpid(),)
+            )
         return self._executor
 
     def check(self, root: str) -> None:

@@ -380,20 +380,6 @@ def test_a_module_with_something_that_cannot_be_pickled_serves_with_the_rest(pla
 
 
 @pytest.mark.filterwarnings("ignore::pyplant.errors.OpaqueWarning")
-def test_what_cannot_be_sent_is_an_error_that_names_the_reactor(tmp_path, processes):
-    lock = threading.Lock()
-
-    @ReactorFunc
-    def locked(pipe):
-        with lock:
-            pipe.send("x", 1)
-
-    with Plant(tmp_path / "plant", executor=processes, progress=False) as plant:
-        plant.add_reactor(locked)
-        with pytest.raises(RunError, match="'locked' cannot be sent to a worker.*lock"):
-            plant.get("x")
-
-
 def test_a_subreactor_that_code_does_not_name_is_a_dependency(plant):
     def make(factor):
         @SubreactorFunc

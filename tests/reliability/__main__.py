@@ -19,6 +19,7 @@ from tests.reliability import (  # noqa: F401 - their import declares figures
     kills,
     power,
     sharing,
+    workers,
 )
 from tests.reliability.bench import FIGURES, HEADING, Result, line, measure
 

@@ -16,7 +16,9 @@ from pytest import MonkeyPatch
 
 from pyplant.engine import bytecode, canonical
 from pyplant.engine.digest import digest_bytes
+from pyplant.execution.executor import Failed
 from pyplant.execution.flight import SingleFlight
+from pyplant.execution.side_by_side import SideBySide
 from pyplant.pipework import Pipework
 from pyplant.store import ledger, retention
 from pyplant.store.claims import Holdings
@@ -261,3 +263,12 @@ def modes_are_left_to_the_umask(patch: MonkeyPatch) -> None:
 def every_pickle_is_trusted(patch: MonkeyPatch) -> None:
     """Whoever wrote it."""
     patch.setattr(Shelf, "trusts", lambda self, ingredient: True)
+
+
+# ---------------------------------------------------------------------- workers
+
+
+@_sabotage
+def deaths_of_workers_are_failures(patch: MonkeyPatch) -> None:
+    """What a worker had under way when it died is not tried again."""
+    patch.setattr(SideBySide, "_died", lambda self, job, future, error: Failed(RuntimeError(str(error))))

@@ -114,7 +114,12 @@ def use_disk(disk: Files) -> None:
 
 
 def run_pipeline(
-    root: Path, *, scale: float = 1, done: Path | None = None, names: tuple[str, ...] = pipeline.NAMES
+    root: Path,
+    *,
+    scale: float = 1,
+    done: Path | None = None,
+    names: tuple[str, ...] = pipeline.NAMES,
+    executor: Any = None,
 ) -> dict[str, Any]:
     """Bring the pipeline up to date and look at all values.
 
@@ -126,6 +131,8 @@ def run_pipeline(
         The parameter.
     done
         Where to note the reactors that were reported as finished and kept.
+    executor
+        Where the reactors run.
 
     Returns
     -------
@@ -142,7 +149,7 @@ def run_pipeline(
             with done.open("a") as stream:
                 stream.write(f"{event.reactor}\n")
 
-    with pipeline.open_plant(root, scale) as plant:
+    with pipeline.open_plant(root, scale, executor=executor) as plant:
         plant.add_event_listener(listen)
         values = dict(zip(names, plant.get(*names), strict=True))
         audit = plant.fsck()
