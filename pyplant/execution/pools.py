@@ -88,12 +88,13 @@ class FuturesPool:
 
     def mend(self, broken: Any) -> None:
         """A broken executor refuses all work; as it is not ours to repair, workers of our own take over."""
-        del broken
-        if self._own is None:
-            try:
-                self._executor.submit(int).cancel()
-            except BrokenExecutor:
-                self._own = LocalPool(self.size)
+        if self._own is not None:
+            self._own.mend(broken)
+            return
+        try:
+            self._executor.submit(int).cancel()
+        except BrokenExecutor:
+            self._own = LocalPool(self.size)
 
     def stop(self, futures: list[Future[Any]]) -> None:
         """Nobody waits for these any more; those that run notice it themselves."""
@@ -146,7 +147,7 @@ class LocalPool:
 
     def mend(self, broken: Any) -> None:
         """Start others, unless that was done already."""
-        if broken in self._given:
+        if broken is None or broken in self._given:
             self.close()
 
     def close(self) -> None:
@@ -187,11 +188,14 @@ class DaskPool:
         new = [worker for worker in self._client.nthreads() if worker not in self._checked]
         if not new:
             return
-        answers = self._client.run(sees, root, workers=new)
-        blind = [answer for answer in answers.values() if answer]
-        if blind:
-            raise _blind(root, blind[0])
-        self._checked.update(new)
+        for worker, answer in self._client.run(sees, root, workers=new, on_error="return").items():
+            if isinstance(answer, OSError):
+                continue  # it is going; who comes in its place is asked then
+            if isinstance(answer, Exception):
+                raise answer
+            if answer:
+                raise _blind(root, answer)
+            self._checked.add(worker)
 
     def submit(self, order: Order, packed: bytes, resources: dict[str, Any], urgency: float) -> Any:
         """Have an attempt made."""

@@ -520,6 +520,26 @@ def own(tmp_path):
         yield plant
 
 
+def survives_idle_deaths(plant):
+    """Workers that die while they have nothing to do are replaced."""
+
+    @ReactorFunc
+    def process(pipe, config):
+        pipe.send("process", os.getpid() + 0 * config["n"])
+
+    plant.add_reactor(process)
+    plant.set_config({"n": 0})
+    for n in range(1, 4):
+        os.kill(plant.get("process"), signal.SIGKILL)
+        time.sleep(0.1 * n)  # until the pool knows
+        plant.set_config({"n": n})
+        assert plant.run_reactor(process).ran == ("process",)
+
+
+def test_workers_that_died_while_they_had_nothing_to_do_are_replaced(own):
+    survives_idle_deaths(own)
+
+
 def dies_once(folder):
     """A reactor that kills the worker of its first attempt."""
     flag = str(folder / "died")
@@ -576,6 +596,7 @@ def test_an_executor_of_the_users_that_broke_is_replaced(tmp_path):
     ):
         plant.add_reactor(dies_once(tmp_path))
         assert plant.get("x") == 1
+        survives_idle_deaths(plant)
 
 
 def test_an_interrupt_stops_the_workers_and_keeps_what_was_finished(own, tmp_path):
@@ -661,17 +682,40 @@ def test_a_worker_that_does_not_see_the_plant_says_so(tmp_path):
     assert str(tmp_path) in sees(str(tmp_path / "nowhere"))
 
 
+class Cluster:
+    """A client of two workers that answer as they are told."""
+
+    def __init__(self, *answers):
+        self.answers = dict(zip(("tcp://a", "tcp://b"), answers, strict=True))
+        self.asked = []
+
+    def nthreads(self):
+        return dict.fromkeys(self.answers, 1)
+
+    def run(self, function, *arguments, workers, on_error):
+        assert on_error == "return"
+        self.asked.append(list(workers))
+        return {worker: self.answers[worker] or function(*arguments) for worker in workers}
+
+
 def test_all_workers_of_a_cluster_are_asked_before_any_work(tmp_path):
-    class Client:
-        def nthreads(self):
-            return {"tcp://a": 1, "tcp://b": 1}
-
-        def run(self, function, *arguments, workers):
-            return {worker: function(*arguments) for worker in workers}
-
-    pool = DaskPool(Client())
     with pytest.raises(PlantDirError, match="does not see the plant in .*nowhere"):
-        pool.check(str(tmp_path / "nowhere"))
+        DaskPool(Cluster(None, None)).check(str(tmp_path / "nowhere"))
+
+
+def test_a_worker_that_is_going_is_asked_when_it_is_there_again(tmp_path):
+    Plant(tmp_path, progress=False).close()
+    cluster = Cluster(None, OSError("the stream is closed"))
+    pool = DaskPool(cluster)
+    for _ in range(2):
+        pool.check(str(tmp_path))
+    assert cluster.asked == [["tcp://a", "tcp://b"], ["tcp://b"]]
+
+
+def test_a_worker_without_pyplant_says_so(tmp_path):
+    Plant(tmp_path, progress=False).close()
+    with pytest.raises(ModuleNotFoundError):
+        DaskPool(Cluster(None, ModuleNotFoundError("No module named 'pyplant'"))).check(str(tmp_path))
 
 
 def test_resources_reach_dask(tmp_path):
