@@ -11,6 +11,8 @@ from tests.laws.executors import POOLS, pool
 from tests.laws.machine import Laws
 from tests.laws.test_laws import law_settings
 
+EXAMPLES = {"threads": 8, "processes": 8, "dask": 4}  # a cluster is slow; the nightly form has more
+
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", POOLS)
@@ -18,5 +20,5 @@ def test_laws_hold_side_by_side(name):
     examples = os.environ.get("PYPLANT_LAWS_EXAMPLES")
     with pool(name) as executor:
         machine = type("SideBySideLaws", (Laws,), {"executor": executor})
-        settings = law_settings(int(examples or 8), derandomize=not examples)
+        settings = law_settings(int(examples or EXAMPLES[name]), derandomize=not examples)
         run_state_machine_as_test(machine, settings=settings)
