@@ -44,7 +44,7 @@ pictures: $(STAMPS)/dev
 	$(BIN)/python -m tests.browser.pictures
 
 nightly: $(STAMPS)/dev $(STAMPS)/kernels
-	HYPOTHESIS_PROFILE=nightly KERAS_BACKEND=jax $(BIN)/python -m pytest --timeout 7200 -m "nightly or not nightly" $(ARGS)
+	HYPOTHESIS_PROFILE=nightly PYPLANT_LAWS_EXAMPLES=200 KERAS_BACKEND=jax $(BIN)/python -m pytest --timeout 7200 -m "nightly or not nightly" $(ARGS)
 	$(BIN)/python -m tests.reliability --full --write
 
 clean:
