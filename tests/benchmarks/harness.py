@@ -40,6 +40,8 @@ class Effort:
         Trivial reactors of a run in a notebook.
     cells
         Events and executions of cells that are timed, each once.
+    fan
+        Reactors side by side, and configurations of a sweep; some runs have several times as many.
     """
 
     runs: int
@@ -48,6 +50,7 @@ class Effort:
     long: int
     steps: int
     cells: int
+    fan: int
 
 
 @dataclass(frozen=True, slots=True)

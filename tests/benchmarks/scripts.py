@@ -366,3 +366,132 @@ for number in range(100):
 done = 3
 """,
 }
+
+SIDE_BY_SIDE = """
+import importlib, json, sys, time
+from contextlib import contextmanager
+import numpy as np
+from pyplant import Plant, ReactorFunc
+
+WORKERS = 2
+
+@contextmanager
+def executor_of(kind):
+    if kind == "none":
+        yield None
+    elif kind == "threads":
+        from concurrent.futures import ThreadPoolExecutor
+        with ThreadPoolExecutor(WORKERS) as executor:
+            yield executor
+    elif kind == "processes":
+        from loky.process_executor import ProcessPoolExecutor
+        with ProcessPoolExecutor(WORKERS) as executor:
+            yield executor
+    else:
+        from distributed import Client, LocalCluster
+        with LocalCluster(
+            n_workers=WORKERS, threads_per_worker=1, dashboard_address=None, host="127.0.0.1", silence_logs=50
+        ) as cluster, Client(cluster) as client:
+            yield client
+
+def busy():
+    return sum(n * n for n in range(8_000_000))
+
+@ReactorFunc
+def one(pipe):
+    pipe.send("one", busy())
+
+@ReactorFunc
+def other(pipe):
+    pipe.send("other", busy())
+
+@ReactorFunc
+def both(pipe):
+    one, other = yield pipe.receive("one", "other")
+    pipe.send("both", one + other)
+
+def fan(count, seconds, prefix):
+    # A file: only names that stand in the code are known before anything has run.
+    names = [f"{prefix}{n}" for n in range(count)]
+    lines = ["import time", "from pyplant import ReactorFunc", ""]
+    for name in names:
+        lines += ["@ReactorFunc", f"def make_{name}(pipe):"]
+        lines += [f"    time.sleep({seconds})"] * bool(seconds) + [f"    pipe.send('{name}', 1)", ""]
+    lines += ["@ReactorFunc", f"def make_{prefix}total(pipe):", f"    values = yield pipe.receive(*{names!r})"]
+    lines += [f"    pipe.send('{prefix}total', sum(values))", ""]
+    with open(f"fan_{prefix}.py", "w") as stream:
+        stream.write("\\n".join(lines))
+    return importlib.import_module(f"fan_{prefix}")
+
+def work(seconds):
+    if seconds:
+        time.sleep(seconds)
+    return 1
+
+def bare(executor, count, seconds):
+    if executor is None:
+        return sum(work(seconds) for _ in range(count))
+    if hasattr(executor, "gather"):
+        futures = [executor.submit(work, seconds, pure=False) for _ in range(count)]
+        return sum(executor.gather(futures))
+    return sum(future.result() for future in [executor.submit(work, seconds) for _ in range(count)])
+
+@ReactorFunc
+def large(pipe, config):
+    pipe.send("large", np.ones(config.megabytes << 17))
+
+@ReactorFunc
+def reduced(pipe):
+    large = yield pipe.receive("large")
+    pipe.send("reduced", float(large.sum()))
+
+def resident():
+    with open("/proc/self/status") as stream:
+        return max(int(line.split()[1]) for line in stream if line.startswith("VmHWM")) / 1000
+
+def main(what, kind, count=0, seconds=0.0):
+    with executor_of(kind) as executor:
+        if what == "bare":
+            bare(executor, 10, 0)
+            began = time.perf_counter()
+            bare(executor, count, seconds)
+            took = time.perf_counter() - began
+            return {"seconds": took, "each": took / count}
+        with Plant(f"plant-{time.time_ns()}", executor=executor, progress=False) as plant:
+            fan(10, 0, "warm")
+            assert plant.get("warmtotal") == 10
+            if what == "transport":
+                plant.set_config({"megabytes": count})
+                before = resident()
+                assert plant.get("reduced") == count << 17
+                return {"megabytes": resident() - before}
+            if what != "two":
+                fan(count, seconds, "x")
+            began = time.perf_counter()
+            plant.get("both" if what == "two" else "xtotal")
+            took = time.perf_counter() - began
+            return {"seconds": took, "each": took / max(1, count)}
+
+if __name__ == "__main__":
+    print(json.dumps(main(*sys.argv[1:3], *map(int, sys.argv[3:4]), *map(float, sys.argv[4:5]))))
+"""
+
+SWEEP = {
+    "pyplant": """
+import json, sys, time
+from pyplant import Plant, ReactorFunc
+
+@ReactorFunc
+def model(pipe, config):
+    pipe.send("model", config.alpha * 2)
+
+if __name__ == "__main__":
+    import pyplant.sweep
+    began = time.perf_counter()
+    with Plant("plant", progress=False) as plant:
+        table = plant.sweep(model, {"alpha": range(int(sys.argv[1]))}, ["model"])
+        total = sum(row["model"] for row in table)
+    print(json.dumps({"seconds": time.perf_counter() - began, "value": total}))
+""",
+    "joblib": CONFIGURATIONS["joblib"],
+}

@@ -12,15 +12,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.benchmarks import notebook, pipelines, scripts
+from tests.benchmarks import notebook, pipelines, scripts, side_by_side
 from tests.benchmarks.harness import OURS, Effort, Row, Side, environment, measure, medians, write_script
 
 PEERS = ("joblib", "hamilton", "pipefunc", "numpy", "h5py")
 SLOW = "pipefunc"  # its time grows with the square of the steps, so it is run once
 
 
-FULL = Effort(runs=5, size=512, file_size=8192, long=10_000, steps=1_000, cells=100)
-QUICK = Effort(runs=3, size=64, file_size=512, long=3_000, steps=300, cells=20)
+FULL = Effort(runs=5, size=512, file_size=8192, long=10_000, steps=1_000, cells=100, fan=200)
+QUICK = Effort(runs=3, size=64, file_size=512, long=3_000, steps=300, cells=20, fan=40)
 
 
 def _rounds(folder: Path, script: Path, expected: object, *, cold: bool) -> Side:
@@ -216,4 +216,9 @@ ALL: dict[str, Callable[[Path, Effort], Iterator[Row]]] = {
     "layout": notebook.layout,
     "cached": notebook.cached,
     "replay": notebook.replay,
+    "two": side_by_side.two,
+    "overhead": side_by_side.overhead,
+    "fan": side_by_side.fan,
+    "transport": side_by_side.transport,
+    "sweep": side_by_side.sweeps,
 }

@@ -5,7 +5,7 @@ import importlib.util
 
 import pytest
 
-from tests.benchmarks import notebook, pipelines, scripts
+from tests.benchmarks import notebook, pipelines, scripts, side_by_side
 from tests.benchmarks.harness import Row, measure, medians, quickest, table
 from tests.benchmarks.speed import PROTECTIONS, QUICK, larger_than_memory
 from tests.conftest import CI
@@ -51,6 +51,26 @@ def test_a_file_larger_than_memory_is_written_and_reduced(tmp_path):
     assert 0 < row.measured < 400
 
 
+@pytest.mark.parametrize("kind", ["none", "threads", "processes", "dask"])
+@pytest.mark.parametrize("what", ["trivial", "fan", "bare"])
+def test_reactors_side_by_side_are_timed(tmp_path, kind, what):
+    script = tmp_path / "main.py"
+    script.write_text(scripts.SIDE_BY_SIDE)
+    figures = measure(script, what, kind, 3, 0.02)
+    assert figures["seconds"] > 0.02
+    assert figures["each"] == figures["seconds"] / 3
+
+
+def test_memory_that_a_value_between_workers_takes_is_measured(tmp_path):
+    assert all(row.is_met for row in side_by_side.transport(tmp_path, SMALLEST))
+
+
+def test_sweeps_are_timed(tmp_path):
+    *rows, linear = side_by_side.sweeps(tmp_path, SMALLEST)
+    assert all(row.measured > 0 for row in [*rows, linear])
+    assert len(rows) == 2
+
+
 def test_a_script_that_fails_tells_why(tmp_path):
     script = tmp_path / "main.py"
     script.write_text("raise SystemExit('no reason')")
@@ -81,7 +101,7 @@ def test_a_target_bounds_the_ratio_or_the_figure():
 
 # ---------------------------------------------------------------------- notebooks
 
-SMALLEST = dataclasses.replace(QUICK, runs=1, steps=12, cells=3)
+SMALLEST = dataclasses.replace(QUICK, runs=1, size=1, steps=12, cells=3, fan=4)
 
 
 @pytest.fixture

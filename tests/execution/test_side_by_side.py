@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyplant import Plant, ReactorFunc, SubreactorFunc
+from pyplant import Plant, ReactorFunc, SubreactorFunc, specs
 from pyplant.errors import PlantDirError, RunError, UnsavedWarning, WorkerError
 from pyplant.events import ProgressAdvanced, ReactorStarted, ReactorWaiting
 from pyplant.execution import side_by_side
@@ -628,6 +628,45 @@ def test_an_interrupt_stops_the_workers_and_keeps_what_was_finished(own, tmp_pat
     thread.join()
     wait_for(Path(folder, "stopped"))
     assert own.run_reactor(quick).ran == ()
+
+
+# ---------------------------------------------------------------------- one array, several readers
+
+
+def test_reactors_read_parts_of_one_array_at_the_same_time(plant, tmp_path):
+    folder = str(tmp_path)
+
+    @ReactorFunc
+    def fills(pipe):
+        data = pipe.allocate(
+            "data", specs.HdfArraySpec, shape=(4, 1000), dtype="f8", chunks=(1, 1000), compression="gzip"
+        )
+        for row in range(4):
+            data[row] = row
+        pipe.send("data", data)
+
+    def reduce(data, row):
+        Path(folder, f"open-{row}").touch()
+        wait_for(Path(folder, f"open-{1 - row}"))  # the other has it open as well
+        return float(data[row].sum() + data[row + 2].sum())
+
+    @ReactorFunc
+    def reads_even(pipe):
+        data = yield pipe.receive("data")
+        pipe.send("even", reduce(data, 0))
+
+    @ReactorFunc
+    def reads_odd(pipe):
+        data = yield pipe.receive("data")
+        pipe.send("odd", reduce(data, 1))
+
+    @ReactorFunc
+    def adds(pipe):
+        sums = yield pipe.receive("even", "odd")
+        pipe.send("sum", sum(sums))
+
+    plant.add_reactor(fills, reads_even, reads_odd, adds)
+    assert plant.get("sum") == 6000.0
 
 
 # ---------------------------------------------------------------------- where there is no worker for it

@@ -141,3 +141,21 @@ def test_a_dataset_for_which_there_is_no_room_is_refused_at_once(tmp_path):
 def test_a_dataset_in_chunks_takes_room_when_it_is_filled(tmp_path):
     handle = HdfArraySpec().allocate(tmp_path / "x.h5", shape=(10**8, 10**8), chunks=(1000, 1000))
     HdfArraySpec().discard(handle)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"chunks": True},
+        {"chunks": (2, 50), "compression": "gzip", "compression_opts": 1, "shuffle": True},
+        {"chunks": (5, 5), "compression": "lzf"},
+        {"fletcher32": True},
+    ],
+)
+def test_chunks_compression_and_checksums_are_kept(warehouse, options):
+    values = np.arange(1000.0).reshape(10, 100)
+    data = warehouse.load(store(warehouse, values, **options))
+    np.testing.assert_array_equal(data[...], values)
+    assert data.chunks
+    for name, value in options.items():
+        assert getattr(data, name) if value is True else getattr(data, name) == value
