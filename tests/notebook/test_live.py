@@ -312,10 +312,10 @@ def test_there_are_no_more_than_ten_a_second_and_the_last_is_sent(one):
         done += 1
         one.live(ProgressAdvanced("a", "", done, None))
         time.sleep(0.001)
-    one.wait_for(len(one.sent) + 1)
+    with one.news:
+        assert one.news.wait_for(lambda: one.states[-1]["nodes"]["n0"]["p"] == [["", done, None]], PATIENCE)
     moments = [moment for moment, _, _ in one.sent]
     assert min(after - before for before, after in zip(moments, moments[1:])) >= 0.1
-    assert one.states[-1]["nodes"]["n0"]["p"] == [["", done, None]]
 
 
 def test_snapshots_that_take_long_are_fewer(one, monkeypatch):
