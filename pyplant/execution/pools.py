@@ -7,7 +7,9 @@ under way is stopped.
 
 from __future__ import annotations
 
+import math
 import os
+import time
 import weakref
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from concurrent.futures import Executor as FuturesExecutor
@@ -20,6 +22,7 @@ from pyplant.execution.order import Order
 __all__ = ["Pool", "pool_of"]
 
 _IDLE = 300.0  # seconds after which worker processes that have nothing to do end
+_COUNT = 0.5  # seconds between two questions how large a cluster is; each takes milliseconds
 _GRACE = 2.0  # seconds in which an attempt that was interrupted ends
 
 
@@ -177,11 +180,18 @@ class DaskPool:
     def __init__(self, client: Any) -> None:
         self._client = client
         self._checked: set[str] = set()
+        self._asked: weakref.WeakKeyDictionary[Future[bytes], Any] = weakref.WeakKeyDictionary()
+        self._size = 1
+        self._counted = -math.inf
 
     @property
     def size(self) -> int:
         """How many attempts are made at once; clusters grow and shrink."""
-        return max(1, sum(map(int, self._client.nthreads().values())))
+        now = time.monotonic()
+        if now - self._counted > _COUNT:
+            self._size = max(1, sum(map(int, self._client.nthreads().values())))
+            self._counted = now
+        return self._size
 
     def check(self, root: str) -> None:
         """Ask each worker that was not asked yet."""
@@ -199,7 +209,7 @@ class DaskPool:
 
     def submit(self, order: Order, packed: bytes, resources: dict[str, Any], urgency: float) -> Any:
         """Have an attempt made."""
-        return self._client.submit(
+        asked = self._client.submit(
             carry_out_packed,
             packed,
             key=f"pyplant-{order.name}",
@@ -207,6 +217,18 @@ class DaskPool:
             resources=resources or None,
             priority=urgency,
         )
+        reply: Future[bytes] = Future()
+
+        async def fetch() -> None:
+            try:
+                reply.set_result(await self._client.gather(asked, asynchronous=True))
+            except BaseException as error:  # noqa: BLE001 - whatever came of it
+                reply.set_exception(error)
+
+        # Asked for at once where the client listens: each question costs milliseconds of waiting.
+        self._client.loop.add_callback(fetch)
+        self._asked[reply] = asked
+        return reply
 
     def mend(self, broken: Any) -> None:
         """Dask replaces workers itself."""
@@ -214,7 +236,7 @@ class DaskPool:
     def stop(self, futures: list[Any]) -> None:
         """Nobody waits for these any more; those that run notice it themselves."""
         if futures:
-            self._client.cancel(futures)
+            self._client.cancel([self._asked[future] for future in futures])
 
     def close(self) -> None:
         """The cluster is its owner's."""

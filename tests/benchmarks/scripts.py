@@ -387,7 +387,7 @@ def executor_of(kind):
             yield client
 
 def busy():
-    return sum(n * n for n in range(8_000_000))
+    return sum(n * n for n in range(24_000_000))
 
 @ReactorFunc
 def one(pipe):
@@ -482,7 +482,7 @@ if __name__ == "__main__":
     began = time.perf_counter()
     with Plant("plant", progress=False) as plant:
         table = plant.sweep(model, {"alpha": range(int(sys.argv[1]))}, ["model"])
-        total = sum(row["model"] for row in table)
+        total = sum(row.ingredients["model"] for row in table)
     print(json.dumps({"seconds": time.perf_counter() - began, "value": total}))
 """,
     "joblib": CONFIGURATIONS["joblib"],

@@ -9,6 +9,7 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -761,6 +762,8 @@ def test_resources_reach_dask(tmp_path):
     asked = {}
 
     class Client:
+        loop = SimpleNamespace(add_callback=lambda fetch: None)
+
         def submit(self, function, *arguments, **options):
             asked.update(options)
 
