@@ -471,6 +471,7 @@ if __name__ == "__main__":
 SWEEP = {
     "pyplant": """
 import json, sys, time
+import pyplant.sweep
 from pyplant import Plant, ReactorFunc
 
 @ReactorFunc
@@ -478,12 +479,25 @@ def model(pipe, config):
     pipe.send("model", config.alpha * 2)
 
 if __name__ == "__main__":
-    import pyplant.sweep
     began = time.perf_counter()
-    with Plant("plant", progress=False) as plant:
+    with Plant("plant", executor=2, progress=False) as plant:
         table = plant.sweep(model, {"alpha": range(int(sys.argv[1]))}, ["model"])
         total = sum(row.ingredients["model"] for row in table)
     print(json.dumps({"seconds": time.perf_counter() - began, "value": total}))
 """,
-    "joblib": CONFIGURATIONS["joblib"],
+    "joblib": """
+import json, sys, time
+import joblib, numpy
+memory = joblib.Memory("cache", verbose=0)
+
+@memory.cache
+def model(alpha):
+    return alpha * 2
+
+if __name__ == "__main__":
+    began = time.perf_counter()
+    values = joblib.Parallel(n_jobs=2)(joblib.delayed(model)(n) for n in range(int(sys.argv[1])))
+    print(json.dumps({"seconds": time.perf_counter() - began, "value": sum(values)}))
+""",
+    "joblib in a loop": CONFIGURATIONS["joblib"],
 }
