@@ -57,6 +57,23 @@ def test_an_array_larger_than_memory(tmp_path):
     assert "0 would run" in ran['plant.plan("picture")'].text
 
 
+@pytest.mark.timeout(900)
+def test_many_cores_and_a_cluster(tmp_path):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("distributed")
+    shutil.copy(FOLDER / "digits.py", tmp_path)
+    ran = execute("03-many-cores-and-clusters.ipynb", tmp_path)
+    run = ran['run = plant.run_reactor("report")']
+    assert "8 ran" in run.text
+    assert "of the test images read correctly" in run.stdout
+    assert "8 configurations, 1 cached, 7 ran" in ran["table = plant.sweep("].text
+    assert "image/png" in ran["import matplotlib.pyplot as plt"].kinds
+    assert "0 would run" in ran['on_cluster.plan("evaluate")'].text
+    (wider,) = (cell for line, cell in ran.items() if line.startswith("wider"))
+    assert "9 configurations, 4 cached, 5 ran" in wider.text
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_notebooks_are_kept_without_outputs(name):
     notebook = json.loads((FOLDER / name).read_text(encoding="utf-8"))
@@ -66,4 +83,4 @@ def test_notebooks_are_kept_without_outputs(name):
 
 
 def test_there_are_notebooks():
-    assert len(NAMES) >= 2
+    assert len(NAMES) >= 3
