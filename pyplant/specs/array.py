@@ -57,6 +57,9 @@ class ArraySpec(StreamSpec):
     It is received as a writable ``ndarray`` in C order, over a private map of the file: at
     once whatever its size, and changes stay with the receiver. Subclasses of ``ndarray``
     are objects; a ``memmap`` counts as an array, for only its storage differs.
+
+    Allocated, it is a ``numpy.memmap`` of a complete ``.npy`` file. Other processes that a
+    reactor starts may fill parts of it: ``numpy.load(data.filename, mmap_mode="r+")``.
     """
 
     name: ClassVar[str] = "array"

@@ -2,7 +2,9 @@
 
 import errno
 import os
+from functools import partial
 
+import loky
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -127,6 +129,30 @@ def test_an_allocated_array_equals_one_that_was_sent(tmp_path):
     sent = warehouse.save("x", np.full((100, 50), 7, "f4"))
     assert finished.digest == sent.digest
     assert same(warehouse.load(finished), warehouse.load(sent))
+
+
+def test_several_processes_fill_an_allocated_array_in_place(tmp_path):
+    def fill(path, row):
+        part = np.load(path, mmap_mode="r+")
+        part[row] = row
+        part.flush()
+
+    @ReactorFunc
+    def filled(pipe):
+        data = pipe.allocate("data", Ingredient.Type.array, shape=(8, 1000), dtype="i4")
+        with loky.ProcessPoolExecutor(2) as workers:
+            list(workers.map(partial(fill, data.filename), range(8)))
+        pipe.send("data", data)
+
+    @ReactorFunc
+    def sent(pipe):
+        pipe.send("same", np.repeat(np.arange(8, dtype="i4"), 1000).reshape(8, 1000))
+
+    with Plant(tmp_path / "plant") as plant:
+        plant.add_reactor(filled, sent)
+        data, expected = plant.get("data", "same")
+        assert same(data, expected)
+        assert plant.fsck().is_clean
 
 
 def test_a_part_of_an_allocated_array_cannot_be_sent(tmp_path):
