@@ -108,6 +108,7 @@ class Console:
 
     def _before_cell(self, info: Any) -> None:
         self._count = self.shell.execution_count
+        self._recorder.cleared()
         self.cells.begin(info.raw_cell, self._count - self._ahead)
 
     def _after_cell(self, result: Any) -> None:
@@ -128,7 +129,7 @@ class Console:
     # ------------------------------------------------------------------ what a run asks for
 
     def record(self, definition: Definition, *, is_target: bool) -> Recording:
-        """Take down what an execution shows; that of another than the target gets a heading."""
+        """Take down what an execution shows; the target's needs a heading only after that of others."""
         self._warn_of_unreceived(definition)
         return self._recorder.record(definition.name, heading="" if is_target else definition.name)
 

@@ -77,6 +77,7 @@ class Recorder:
             Its name.
         heading
             A line above what it shows, also where it goes on after another reactor; not recorded.
+            Without one, its name stands above what it shows after another.
         """
         return Recording(self, reactor, heading)
 
@@ -137,17 +138,18 @@ class Recorder:
 
     def announce(self, recording: Recording) -> None:
         """A recording is about to show something: its heading comes first, unless it showed something last."""
-        if recording is self._shown_last:
+        last, self._shown_last = self._shown_last, recording
+        if recording is last:
             return
-        self._shown_last = recording
+        heading = recording.heading or (recording.reactor if last is not None else "")
         publish = next((tap for tap in self._taps if isinstance(tap, _Publish)), None)
-        if recording.heading and publish is not None:
-            html = f'<div style="{_HEADING}">{escape(recording.heading)}</div>'
+        if heading and publish is not None:
+            html = f'<div style="{_HEADING}">{escape(heading)}</div>'
             with suppress(Exception):  # a line less is better than an error in somebody's print()
-                self.pass_on(publish, {"text/plain": recording.heading, "text/html": html}, {})
+                self.pass_on(publish, {"text/plain": heading, "text/html": html}, {})
 
     def cleared(self) -> None:
-        """The output of the cell is gone, with all headings."""
+        """The output of the cell is gone with all headings, or that of another cell begins."""
         self._shown_last = None
 
     def pass_on(self, tap: _Tap, /, *args: Any, **options: Any) -> Any:
@@ -169,22 +171,22 @@ class Recording:
 
     Attributes
     ----------
-    heading
+    reactor, heading
         See :meth:`Recorder.record`.
     notes
         What it did that a cached result will not do again, for people.
     """
 
     __slots__ = (
-        *("_before", "_broken", "_figures", "_is_over", "_reactor", "_record", "_recorder", "heading"),
-        "notes",
+        *("_before", "_broken", "_figures", "_is_over", "_record", "_recorder"),
+        *("heading", "notes", "reactor"),
     )
 
     def __init__(self, recorder: Recorder, reactor: str, heading: str) -> None:
         self.heading = heading
         self.notes: tuple[str, ...] = ()
         self._recorder = recorder
-        self._reactor = reactor
+        self.reactor = reactor
         self._record = Record()
         self._figures = Figures()
         self._broken = self._is_over = False
@@ -247,9 +249,9 @@ class Recording:
             outputs = self._record.outputs()
         except Exception:  # noqa: BLE001
             self._fail()
-        if self.notes and self._reactor not in self._recorder.warned:
-            self._recorder.warned.add(self._reactor)
-            warn(PlantWarning, _random_state(self._reactor, self.notes))
+        if self.notes and self.reactor not in self._recorder.warned:
+            self._recorder.warned.add(self.reactor)
+            warn(PlantWarning, _random_state(self.reactor, self.notes))
         return outputs
 
     def abandon(self) -> None:
@@ -292,7 +294,7 @@ class Recording:
 
     def _fail(self) -> None:
         self._broken = True  # first: what the log writes may pass a tap
-        logger().warning("What %r shows cannot be taken down.", self._reactor, exc_info=True)
+        logger().warning("What %r shows cannot be taken down.", self.reactor, exc_info=True)
 
 
 def _random_state(reactor: str, notes: tuple[str, ...]) -> str:

@@ -63,9 +63,9 @@ def test_the_line_of_a_hit_is_not_recorded(notebook):
     assert ran.text.count("cached") == 1
 
 
-def test_an_upstream_reactor_that_runs_shows_its_name_and_a_cached_one_nothing(cell):
+def test_an_upstream_reactor_that_runs_shows_its_name_and_so_then_the_target_and_a_cached_one_nothing(cell):
     cell(NUMBERS.replace("-o xs", "-o xs --no-run"))
-    assert cell(TOTAL + 'print("summed")').text.split() == ["numbers", "computing", "5", "summed"]
+    assert cell(TOTAL + 'print("summed")').text.split() == ["numbers", "computing", "5", "total", "summed"]
     assert "computing" not in cell(TOTAL.replace("sum(xs)", "max(xs)")).text
 
 

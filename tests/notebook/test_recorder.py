@@ -305,6 +305,22 @@ def test_the_heading_comes_again_when_others_showed_something(recorder, shell):
     assert shell.display_pub.published == ["1", "2", "1"]
 
 
+def test_without_a_heading_its_name_stands_above_what_it_shows_after_another(recorder, shell):
+    target, other = recorder.record("target"), recorder.record("other", heading="other")
+    for recording in (target, other, target):
+        with recording.step():
+            print("x")
+    assert shell.display_pub.published == ["other", "target"]
+
+
+def test_another_cell_needs_no_name_above_its_target(recorder, shell):
+    for name in ("target", "again"):
+        recorder.cleared()  # as the console says before each cell
+        with recorder.record(name).step():
+            print("x")
+    assert shell.display_pub.published == []
+
+
 def test_the_heading_comes_again_after_clearing(recorder, shell):
     recording = recorder.record("r", heading="h")
     with recording.step():

@@ -17,6 +17,7 @@ from pyplant.notebook.recorder import Recorder
 from pyplant.notebook.replay import replay
 
 recorder = Recorder(get_ipython())
+get_ipython().events.register("pre_run_cell", lambda info: recorder.cleared())  # as the console does
 kept = {}
 
 def execute(reactor, heading=""):
