@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from pyplant.explain import Cause
+from pyplant.table import Table
 from pyplant.theme import REPORT
 from pyplant.wording import clean, escape, format_age, format_seconds, format_size
 
 __all__ = [
+    "ICONS",
     "Entry",
     "Explanation",
     "History",
@@ -28,7 +30,6 @@ __all__ = [
     "RunReport",
     "Status",
     "counts",
-    "entry_block",
     "summary",
 ]
 
@@ -126,7 +127,7 @@ class Report:
         """The first line."""
         raise NotImplementedError
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[Block | Table]:
         """The content."""
         raise NotImplementedError
 
@@ -135,7 +136,7 @@ class Report:
         lines = [*_wrapped(clean(self.title()), width, "")]
         shown: set[str] = set()
         for block in self.blocks():
-            lines += _text_lines(block, width, 1, shown)
+            lines += block.text(width) if isinstance(block, Table) else _text_lines(block, width, 1, shown)
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -148,7 +149,8 @@ class Report:
         return self.text()
 
     def _repr_html_(self) -> str:
-        body = "".join(_html_block(block) for block in self.blocks())
+        blocks = self.blocks()
+        body = "".join(block.html() if isinstance(block, Table) else _html_block(block) for block in blocks)
         head = escape(clean(self.title()))
         return f'<div class="pyplant-report"><style>{REPORT}</style><div class="pp-title">{head}</div>{body}</div>'
 
@@ -238,7 +240,7 @@ class RunReport(_Entries):
         """The content."""
         shown = [entry for entry in self.entries if entry.outcome is not Outcome.CACHED]
         for entry in shown:
-            yield entry_block(entry, format_seconds(entry.seconds))
+            yield _entry_block(entry, format_seconds(entry.seconds))
         cached = [entry for entry in self.entries if entry.outcome is Outcome.CACHED]
         if len(cached) > 8:  # noqa: PLR2004 - as many as one takes in at a glance
             names = ", ".join(entry.name for entry in cached[:8])
@@ -246,7 +248,7 @@ class RunReport(_Entries):
             yield Block(text, ICONS[Outcome.CACHED], format_seconds(self.saved), Outcome.CACHED.value)
             return
         for entry in cached:
-            yield entry_block(entry, format_seconds(entry.seconds))
+            yield _entry_block(entry, format_seconds(entry.seconds))
 
 
 @dataclass(frozen=True, repr=False)
@@ -267,7 +269,7 @@ class Status(_Entries):
             if entry.finished:
                 size = [format_size(entry.size)] if entry.size else []
                 parts = [format_seconds(entry.seconds), *size, format_age(entry.finished)]
-            yield entry_block(entry, ", ".join(parts))
+            yield _entry_block(entry, ", ".join(parts))
 
 
 @dataclass(frozen=True, repr=False)
@@ -325,7 +327,7 @@ class Plan(_Entries):
         """The content."""
         for entry in self.entries:
             took = f"took {format_seconds(entry.seconds)}" if entry.finished else ""
-            yield entry_block(entry, took)
+            yield _entry_block(entry, took)
 
 
 @dataclass(frozen=True, repr=False)
@@ -399,7 +401,7 @@ class History(Report):
 # ---------------------------------------------------------------------- rendering
 
 
-def entry_block(entry: Entry, aside: str) -> Block:
+def _entry_block(entry: Entry, aside: str) -> Block:
     """The line of a reactor, with what is said of it at its end and below."""
     text = entry.name if entry.certain else f"{entry.name} (perhaps)"
     children = tuple(_cause_block(cause) for cause in entry.causes)

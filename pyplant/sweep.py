@@ -9,7 +9,8 @@ from typing import Any
 
 from pyplant.engine.describe import shorten
 from pyplant.errors import ConfigError
-from pyplant.report import Block, Entry, Outcome, Report, counts, entry_block
+from pyplant.report import ICONS, Block, Outcome, Report, counts
+from pyplant.table import Line, Table, brief
 from pyplant.wording import format_seconds
 
 __all__ = ["Sweep", "SweepRow", "combinations"]
@@ -81,24 +82,23 @@ class Sweep(Report):
         many = f"{len(self.rows)} configuration{'' if len(self.rows) == 1 else 's'}"
         return f"{self.reactor}: {many}, {found or 'nothing to do'} in {format_seconds(self.seconds)}"
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[Block | Table]:
         """The content."""
-        for row in self.rows[:_SHOWN]:
-            yield _block(row)
+        if self.rows:
+            shown = self.rows[:_SHOWN]
+            names = dict.fromkeys(name for row in shown for name in row.ingredients)
+            head = (*self.rows[0].parameters, *names, "time")
+            yield Table(head, tuple(_line(row, tuple(names)) for row in shown))
         if len(self.rows) > _SHOWN:
             yield Block(f"and {len(self.rows) - _SHOWN} more; to_pandas() has them all", style="cause")
 
 
-def _block(row: SweepRow) -> Block:
-    text = _pairs(row.parameters)
-    if row.ingredients:
-        text = f"{text} → {_pairs(row.ingredients)}"
+def _line(row: SweepRow, names: tuple[str, ...]) -> Line:
+    parameters = map(shorten, row.parameters.values())
+    ingredients = (brief(row.ingredients[name]) if name in row.ingredients else "" for name in names)
+    cells = (*parameters, *ingredients, format_seconds(row.seconds) if row.seconds else "")
     error = "" if row.error is None else f"{type(row.error).__name__}: {row.error}"
-    return entry_block(Entry(text, row.outcome, error=error), format_seconds(row.seconds))
-
-
-def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={shorten(value)}" for name, value in values.items())
+    return Line(ICONS[row.outcome], row.outcome.value, cells, error)
 
 
 def combinations(varied: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:

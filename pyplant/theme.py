@@ -33,6 +33,15 @@ REPORT = (
     ".pyplant-report .pp-failed>.pp-line .pp-icon{color:var(--pp-bad)}"
     ".pyplant-report .pp-diff{margin:.2em 0 .4em 1.6em;padding:.4em .6em;border-left:3px solid #8886;"
     "font-size:12px;line-height:1.4;overflow-x:auto;background:#8881}"
+    # Notebooks have rules of their own for tables: these must be the more specific ones.
+    "table.pp-table{border-collapse:collapse;font:inherit;margin:0;color:inherit}"
+    ".pyplant-report .pp-table td,.pyplant-report .pp-table th{"
+    "text-align:left;padding:.1em 1.6em .1em 0;vertical-align:baseline;border:0;background:none;"
+    "font-variant-numeric:tabular-nums;max-width:32em;white-space:normal}"
+    ".pyplant-report .pp-table th{font-weight:normal;opacity:.7}"
+    ".pyplant-report .pp-table td:first-child{padding-right:.5em}"
+    ".pyplant-report tr.pp-cached .pp-icon,.pyplant-report tr.pp-ran .pp-icon{color:var(--pp-good)}"
+    ".pyplant-report tr.pp-failed .pp-icon{color:var(--pp-bad)}"
     ".pyplant-report .pp-add{color:var(--pp-good)}.pyplant-report .pp-del{color:var(--pp-bad)}"
 )
 """Rules for ``.pyplant-report``."""

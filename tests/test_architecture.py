@@ -31,6 +31,7 @@ LAYERS = [
     ("pyplant.specs", 2),
     ("pyplant.store", 2),
     ("pyplant.theme", 3),
+    ("pyplant.table", 3),
     ("pyplant.explain", 3),
     ("pyplant.report", 3),
     ("pyplant.sweep", 3),

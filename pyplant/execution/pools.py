@@ -51,6 +51,9 @@ class Pool(Protocol):
     def mend(self, broken: Any) -> None:
         """A worker died, and with it this future: see to it that others can be asked."""
 
+    def lacks(self, resources: dict[str, Any]) -> str:
+        """What is missing for an attempt that needs these to be made at all, for people; empty if nothing is."""
+
     def stop(self, futures: list[Any]) -> None:
         """Nobody waits for these any more."""
 
@@ -98,6 +101,11 @@ class FuturesPool:
             self._executor.submit(int).cancel()
         except BrokenExecutor:
             self._own = LocalPool(self.size)
+
+    def lacks(self, resources: dict[str, Any]) -> str:
+        """Nothing is known of these workers."""
+        del resources
+        return ""
 
     def stop(self, futures: list[Future[Any]]) -> None:
         """Nobody waits for these any more; those that run notice it themselves."""
@@ -152,6 +160,11 @@ class LocalPool:
         """Start others, unless that was done already."""
         if broken is None or broken in self._given:
             self.close()
+
+    def lacks(self, resources: dict[str, Any]) -> str:
+        """Workers are started when they are needed."""
+        del resources
+        return ""
 
     def close(self) -> None:
         """End the workers; others are started when there is work."""
@@ -232,6 +245,19 @@ class DaskPool:
 
     def mend(self, broken: Any) -> None:
         """Dask replaces workers itself."""
+
+    def lacks(self, resources: dict[str, Any]) -> str:
+        """A cluster may have lost all its workers, or never had one for this; Dask waits without a word."""
+        try:
+            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        except OSError:
+            return ""  # who waits for an answer hears of it
+        if not workers:
+            return "the Dask cluster has no worker"
+        for worker in workers:
+            if all(worker["resources"].get(name, 0) >= amount for name, amount in resources.items()):
+                return ""
+        return f"no worker of the Dask cluster offers {resources}"
 
     def stop(self, futures: list[Any]) -> None:
         """Nobody waits for these any more; those that run notice it themselves."""

@@ -25,7 +25,7 @@ from contextlib import nullcontext, suppress
 from typing import Any
 
 from pyplant.engine.trace import Dependency, DependencyKind
-from pyplant.errors import PlantDirError, WorkerError
+from pyplant.errors import PlantDirError, PlantWarning, WorkerError, warn
 from pyplant.execution.executor import Failed, Job, Lost, Outcome, Part
 from pyplant.execution.inline import InlineExecutor, perform_here
 from pyplant.execution.order import (
@@ -58,6 +58,7 @@ __all__ = ["SideBySide"]
 
 _DEATHS = {"KilledWorker", "FutureCancelledError", "CommClosedError", "ShutdownExecutorError"}
 _TICK = 0.1  # seconds between two looks at what attempts say
+_SILENCE = 5.0  # seconds without a reply after which it is asked whether one can come
 _AHEAD = 2  # attempts submitted for each worker, so that none waits for the next
 _SUSPICIOUS = 2  # deaths with a reactor under way after which it is performed alone
 _DEADLY = 3  # deaths of workers who performed it alone
@@ -211,7 +212,8 @@ class SideBySide:
         self._under_way: dict[str, tuple[Job, Any]] = {}
         self._replies: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._number = itertools.count()
-        self._looked = 0.0
+        self._looked = self._replied = 0.0
+        self._told: set[str] = set()
 
     @property
     def capacity(self) -> int:
@@ -277,6 +279,7 @@ class SideBySide:
 
     def collect(self) -> tuple[Job, Outcome]:
         """Wait for the outcome of a job."""
+        self._replied = time.monotonic()
         while True:
             if self._here:
                 return self._perform_here(self._here.popleft())
@@ -285,6 +288,7 @@ class SideBySide:
             try:
                 name = self._replies.get(timeout=_TICK)
             except queue.Empty:
+                self._wonder()
                 continue
             if name not in self._under_way:
                 continue  # of a run that is over
@@ -302,6 +306,19 @@ class SideBySide:
         for run in self._runs.values():
             for name, said in list(run.reader.news(self._under_way)):
                 self._under_way[name][0].execution.show(said)
+
+    def _wonder(self) -> None:
+        """Nothing came back for some time: say so, once in a run, if nothing can."""
+        now = time.monotonic()
+        if now - self._replied < _SILENCE:
+            return
+        self._replied = now
+        for job, _ in self._under_way.values():
+            definition = job.execution.definition
+            missing = self._pool.lacks(definition.resources)
+            if missing and missing not in self._told:
+                self._told.add(missing)
+                warn(PlantWarning, f"Reactor {definition.name!r} waits to be executed: {missing}.")
 
     def _conclude(self, job: Job, name: str, future: Any) -> Outcome | None:
         """What came of an attempt; ``None`` if another is made."""
@@ -398,6 +415,7 @@ class SideBySide:
             self._packer.close()
             self._packer = Packer()
         self._runs.clear()
+        self._told.clear()
         self._pool.stop(futures)
 
 

@@ -389,7 +389,7 @@ def executor_of(kind):
     else:
         from distributed import Client, LocalCluster
         with LocalCluster(
-            n_workers=WORKERS, threads_per_worker=1, dashboard_address=None, host="127.0.0.1", silence_logs=50
+            n_workers=WORKERS, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1", silence_logs=50
         ) as cluster, Client(cluster) as client:
             yield client
 

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from pyplant import Plant, ReactorFunc, SubreactorFunc, specs
-from pyplant.errors import PlantDirError, RunError, UnsavedWarning, WorkerError
+from pyplant.errors import PlantDirError, PlantWarning, RunError, UnsavedWarning, WorkerError
 from pyplant.events import ProgressAdvanced, ReactorStarted, ReactorWaiting
 from pyplant.execution import side_by_side
 from pyplant.execution.attempt import carry_out, sees
@@ -771,3 +772,43 @@ def test_resources_reach_dask(tmp_path):
     DaskPool(Client()).submit(order, b"", {"GPU": 1}, 2.0)
     assert asked["resources"] == {"GPU": 1}
     assert asked["priority"] == 2.0
+
+
+def test_a_cluster_without_workers_is_told_and_waited_for(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(side_by_side, "_SILENCE", 0.2)
+
+    @ReactorFunc
+    def answers(pipe):
+        pipe.send("answer", 42)
+
+    def scale_when_told():
+        while not told:
+            time.sleep(0.01)
+        cluster.scale(1)
+
+    with (
+        distributed.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
+        distributed.Client(cluster) as client,
+        Plant(tmp_path / "plant", executor=client, progress=False) as plant,
+        warnings.catch_warnings(record=True) as told,
+    ):
+        warnings.simplefilter("always", PlantWarning)
+        thread = threading.Thread(target=scale_when_told)
+        thread.start()
+        plant.add_reactor(answers)
+        assert plant.get("answer") == 42
+        thread.join()
+    said = [str(warning.message) for warning in told if warning.category is PlantWarning]
+    assert said == ["Reactor 'answers' waits to be executed: the Dask cluster has no worker."]
+
+
+def test_what_no_worker_of_a_cluster_offers_is_told():
+    workers = {"a": {"resources": {}}, "b": {"resources": {"GPU": 2.0, "disk": 1.0}}}
+    pool = DaskPool(SimpleNamespace(scheduler_info=lambda **_: {"workers": workers}))
+    for wanted in ({}, {"GPU": 2}, {"GPU": 1, "disk": 1}):
+        assert pool.lacks(wanted) == ""
+    for wanted in ({"GPU": 3}, {"FPGA": 1}, {"GPU": 1, "FPGA": 1}):
+        assert pool.lacks(wanted) == f"no worker of the Dask cluster offers {wanted}"
+    workers.clear()
+    assert pool.lacks({}) == "the Dask cluster has no worker"

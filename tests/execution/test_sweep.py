@@ -145,8 +145,10 @@ def test_a_sweep_is_a_table_for_people_and_for_pandas(tmp_path):
         plant.add_reactor(data, middle, model)
         table = plant.sweep(model, GRID, ["score"])
     assert table.title().startswith("model: 6 configurations, 6 ran in ")
-    assert "alpha=0.1, seed=2 → score=3.2" in table.text()
-    assert "alpha=0.1, seed=2 → score=3.2" in table._repr_html_()
+    _, head, *lines = [line.split() for line in table.text().splitlines()]
+    assert head == ["alpha", "seed", "score", "time"]
+    assert lines[2][:4] == ["●", "0.1", "2", "3.2"]
+    assert "<td>0.1</td><td>2</td><td>3.2</td>" in table._repr_html_()
     frame = table.to_pandas()
     assert isinstance(frame, pandas.DataFrame)
     assert list(frame.columns) == ["alpha", "seed", "score", "outcome", "seconds"]

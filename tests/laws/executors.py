@@ -32,7 +32,7 @@ def pool(name: str) -> Iterator[Any]:
             LocalCluster(
                 n_workers=WORKERS,
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 host="127.0.0.1",
                 silence_logs=50,
             ) as cluster,

@@ -25,11 +25,22 @@ UNDER_WAY = 2 * WORKERS  # each worker has a second reactor at hand when it ends
 MARK = "PYPLANT_TRIAL_MARK"  # the variable of the environment that all processes of a trial share
 
 # In a process of its own, for whoever uses a cluster has threads that do not survive a fork.
+# A nanny gives up on a worker that dies while it starts; who runs a cluster replaces such workers.
 _CLUSTER = """
-import sys
+import asyncio, contextlib, sys
+from distributed.core import Status
 from tests.laws.executors import pool
 
+async def replace(nannies):
+    while True:
+        await asyncio.sleep(1)
+        for nanny in nannies:
+            if nanny.process is not None and nanny.process.status in (Status.failed, Status.stopped):
+                with contextlib.suppress(Exception):
+                    await nanny.instantiate()
+
 with pool("dask") as client:
+    client.loop.add_callback(replace, list(client.cluster.workers.values()))
     print(client.scheduler.address, flush=True)
     sys.stdin.read()
 """
