@@ -305,7 +305,7 @@ class Scheduler:
                 if current.state is State.PENDING:
                     self._queue(current)
                 return
-            if current.state in {State.FAILED, State.SKIPPED}:
+            if current.state in (State.FAILED, State.SKIPPED):
                 return
         self._try_next(name, search)
 
@@ -322,7 +322,7 @@ class Scheduler:
         """Demand a sender that was not tried yet; whether there is one."""
         for key in search.candidates:
             task = self.tasks.setdefault(key, Task(key))
-            if task.state in {State.CACHED, State.DONE}:
+            if task.state in (State.CACHED, State.DONE):
                 continue  # finished without sending it
             search.current = key
             search.tried.append(key)
@@ -344,7 +344,7 @@ class Scheduler:
 
     def _arrived(self, task: Task, name: str) -> None:
         task.missing.discard(name)
-        if not task.missing and task.state in {State.CHECKING, State.SLEEPING}:
+        if not task.missing and task.state in (State.CHECKING, State.SLEEPING):
             self._queue(task)
 
     def _publish(self, task: Task, trace: Trace) -> None:

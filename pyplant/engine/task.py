@@ -14,6 +14,8 @@ __all__ = ["BUSY", "FINISHED", "TRANSITIONS", "State", "Task"]
 class State(Enum):
     """Where a task stands."""
 
+    __hash__ = object.__hash__  # that of Enum is written in Python, and states are looked up all the time
+
     PENDING = "pending"
     CHECKING = "checking"
     RUNNING = "running"

@@ -9,8 +9,9 @@ handlers, threads, and the one that brings what child processes write (see
 
 The rules:
 
-* A tap lives only as long as the step. IPython itself replaces ``write`` for the time of a
-  cell, so what was found is put back.
+* A tap is in place only while there is a reactor that has begun and not ended, and takes down
+  only in its steps. IPython itself replaces ``write`` for the time of a cell, so what was
+  found is put back.
 * Nothing here raises into a reactor. Where taking down fails, output passes on.
 * Most reactors of a large run show nothing, and their steps must cost next to nothing: a
   glance decides whether there is anything to wait for, to show or to compare.
@@ -64,6 +65,7 @@ class Recorder:
         self._doors: tuple[Any, Any, Any] = (None, None, None)
         self._taps: list[_Tap] = []
         self._steps: list[Recording] = []
+        self._going: set[Recording] = set()
         self._shown_last: Recording | None = None
         self._passing: set[int] = set()
         self._settled = 0.0
@@ -95,10 +97,10 @@ class Recorder:
                 or sys.stderr is not err
                 or self._shell.display_pub is not publisher
                 or self.is_buried
+                or not all([tap.open() for tap in self._taps])
             ):
                 self._set_taps()
-            for tap in self._taps:
-                tap.open()
+            self._going.add(recording)
 
     def leave(self, recording: Recording) -> None:
         """A step has ended, or was interrupted before it began."""
@@ -107,9 +109,16 @@ class Recorder:
             return
         steps.remove(recording)
         self.active = steps[-1] if steps else None
-        if not steps:
-            for tap in self._taps:
-                tap.close()
+
+    def end(self, recording: Recording) -> None:
+        """A reactor has ended; with the last of them the taps go."""
+        self._going.discard(recording)
+        if not self._going:
+            self._remove_taps()
+
+    def _remove_taps(self) -> None:
+        for tap in self._taps:
+            tap.close()
 
     def settle(self) -> None:
         """Wait for what child processes and C code have written up to now."""
@@ -126,6 +135,7 @@ class Recorder:
             self.settle()
 
     def _set_taps(self) -> None:
+        self._remove_taps()
         out, err, publisher = self._doors = sys.stdout, sys.stderr, self._shell.display_pub
         self._taps, self.is_buried = [], False
         for kind, door in ((_Stdout, out), (_Stderr, err), (_Publish, publisher), (_Clear, publisher)):
@@ -133,6 +143,8 @@ class Recorder:
             if not (kind is _Stderr and err is out):
                 with suppress(TypeError, AttributeError):
                     self._taps.append(kind(self, door))
+        for tap in self._taps:
+            tap.open()
 
     # ------------------------------------------------------------------ what is shown
 
@@ -244,6 +256,7 @@ class Recording:
         """
         self._show_figures()
         self._is_over = True  # closing the generator that has returned is a step in which nothing happens
+        self._recorder.end(self)
         outputs: list[Output] = []
         try:
             outputs = self._record.outputs()
@@ -258,6 +271,7 @@ class Recording:
         """The reactor failed, or was closed where it stood: nothing is kept, but its figures are shown."""
         self._recorder.leave(self)  # in case a step was interrupted while it began or ended
         self._show_figures()
+        self._recorder.end(self)
 
     # ------------------------------------------------------------------ from the taps
 
@@ -328,14 +342,17 @@ class _Tap:
         """Take the place of the attribute."""
         raise NotImplementedError
 
-    def open(self) -> None:
-        """Take the place of what is there."""
+    def open(self) -> bool:
+        """Take the place of what is there, if that is not done; ``False`` if somebody buried the tap since."""
         found = self._attributes.get(self.name)
+        if self.is_open:
+            return found is self
         if found is not self:
             self._found = found
             self.original = getattr(self.target, self.name)
             self._attributes[self.name] = self
         self.is_open = True
+        return True
 
     def close(self) -> None:
         """Put back what was there."""

@@ -173,20 +173,25 @@ def test_the_last_expression_is_displayed(recorder, monkeypatch):
 # ------------------------------------------------------------------ what is left as it was
 
 
-def test_streams_are_as_they_were_after_a_step(recorder, shell, capsys):
+def test_streams_are_as_they_were_after_a_reactor(recorder, shell, capsys):
     below = sys.stdout.write
 
     def theirs(text):
         return below(text.upper())
 
     sys.stdout.write = theirs  # as IPython does for the time of a cell
-    recording = recorder.record("r")
-    with recording.step():
-        print("a")
+    one, two = recorder.record("one"), recorder.record("two")
+    for recording in (one, two):
+        with recording.step():
+            print("a")
+    print("outside")
+    one.finish()
+    two.abandon()
+    assert one.finish() == [write("a\n")]
     assert sys.stdout.write is theirs
     assert not is_changed(sys.stderr)
     assert set(vars(shell.display_pub)) == {"published"}
-    assert capsys.readouterr().out == "A\n"
+    assert capsys.readouterr().out == "A\n<TWO>\nA\nOUTSIDE\n"
 
 
 def test_streams_are_as_they_were_after_an_error(recorder):
