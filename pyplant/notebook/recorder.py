@@ -97,7 +97,7 @@ class Recorder:
                 or sys.stderr is not err
                 or self._shell.display_pub is not publisher
                 or self.is_buried
-                or not all([tap.open() for tap in self._taps])
+                or not all(tap.open() for tap in self._taps)
             ):
                 self._set_taps()
             self._going.add(recording)

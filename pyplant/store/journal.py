@@ -56,7 +56,9 @@ class Entry(NamedTuple):
 
     def payload(self) -> Any:
         """The content, parsed."""
-        return _DECODER.decode(self.data.decode())  # json.loads takes a fifth longer to find out what it is given
+        return _DECODER.decode(
+            self.data.decode()
+        )  # json.loads takes a fifth longer to find out what it is given
 
 
 _DECODER = json.JSONDecoder()
