@@ -25,22 +25,22 @@ UNDER_WAY = 2 * WORKERS  # each worker has a second reactor at hand when it ends
 MARK = "PYPLANT_TRIAL_MARK"  # the variable of the environment that all processes of a trial share
 
 # In a process of its own, for whoever uses a cluster has threads that do not survive a fork.
-# A nanny gives up on a worker that dies while it starts; who runs a cluster replaces such workers.
+# A nanny gives up for good on a worker that dies while it starts; who runs a cluster then takes another.
 _CLUSTER = """
-import asyncio, contextlib, sys
+import sys, threading, time
 from distributed.core import Status
-from tests.laws.executors import pool
+from tests.laws.executors import WORKERS, pool
 
-async def replace(nannies):
+def restore(cluster):
     while True:
-        await asyncio.sleep(1)
-        for nanny in nannies:
-            if nanny.process is not None and nanny.process.status in (Status.failed, Status.stopped):
-                with contextlib.suppress(Exception):
-                    await nanny.instantiate()
+        time.sleep(1)
+        for name, nanny in list(cluster.workers.items()):
+            if nanny.status is Status.failed:
+                del cluster.workers[name]
+        cluster.scale(WORKERS)
 
 with pool("dask") as client:
-    client.loop.add_callback(replace, list(client.cluster.workers.values()))
+    threading.Thread(target=restore, args=(client.cluster,), daemon=True).start()
     print(client.scheduler.address, flush=True)
     sys.stdin.read()
 """
