@@ -162,10 +162,10 @@ def coordinator_dies(lab: Lab) -> Iterator[str]:
 @figure(
     "R31",
     "a worker, of two, is killed at a random moment of a run; processes, then a Dask cluster",
-    bar="that run ends with the right values; a death costs at most one more execution of what was under way",
+    bar="that run ends with the right values; a death costs at most as many executions as were under way",
     control="deaths of workers are failures",
     short=20,
-    full=1_000,
+    full=200,
 )
 def workers_die(lab: Lab) -> Iterator[str]:
     """One trial is one kill; a run that had ended before does not count."""
@@ -228,9 +228,7 @@ def _runs_with_kills(
 
 
 def _needless(executions: list[str], deaths: int) -> str:
-    """Whether more was executed than deaths account for: each costs once more what was under way."""
-    counted = Counter(executions)
-    again = [name for name, times in counted.items() if times > 1]
-    if max(counted.values()) > 1 + deaths or len(again) > UNDER_WAY * deaths:
-        return f"{dict(counted)} executions with {deaths} deaths"
+    """Whether more was executed than deaths account for: each costs as many executions as were under way."""
+    if len(executions) > len(pipeline.REACTORS) + UNDER_WAY * deaths:
+        return f"{dict(Counter(executions))} executions with {deaths} deaths"
     return ""
