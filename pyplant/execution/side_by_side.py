@@ -313,8 +313,12 @@ class SideBySide:
         if now - self._replied < _SILENCE:
             return
         self._replied = now
+        asked: list[dict[str, Any]] = []  # most need the same, and each question goes to the cluster
         for job, _ in self._under_way.values():
             definition = job.execution.definition
+            if definition.resources in asked:
+                continue
+            asked.append(definition.resources)
             missing = self._pool.lacks(definition.resources)
             if missing and missing not in self._told:
                 self._told.add(missing)

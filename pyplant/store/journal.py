@@ -56,12 +56,10 @@ class Entry(NamedTuple):
 
     def payload(self) -> Any:
         """The content, parsed."""
-        return _DECODER.decode(
-            self.data.decode()
-        )  # json.loads takes a fifth longer to find out what it is given
+        return _DECODER.decode(self.data.decode())
 
 
-_DECODER = json.JSONDecoder()
+_DECODER = json.JSONDecoder()  # json.loads takes a fifth longer, to find out what it is given
 
 Note = tuple[str, str, bytes]
 """Kind, key and content of a line that another process is to write."""

@@ -185,9 +185,8 @@ def test_streams_are_as_they_were_after_a_reactor(recorder, shell, capsys):
         with recording.step():
             print("a")
     print("outside")
-    one.finish()
-    two.abandon()
     assert one.finish() == [write("a\n")]
+    two.abandon()
     assert sys.stdout.write is theirs
     assert not is_changed(sys.stderr)
     assert set(vars(shell.display_pub)) == {"published"}

@@ -32,6 +32,11 @@ many.add_reactor(go_left, go_right, meet)
 """
 
 
+def cell(folder):
+    """The cell that defines it all; its reactors wait for the file ``go``."""
+    return CELL.replace("GO", repr(str(folder / "go"))).replace("FOLDER", repr(str(folder / "many")))
+
+
 def outcomes(widget):
     """How the graph shows the reactors."""
     return {
@@ -41,8 +46,7 @@ def outcomes(widget):
 
 
 def test_the_graph_shows_all_reactors_that_run_and_the_cell_what_they_print(notebook, tmp_path):
-    text = CELL.replace("GO", repr(str(tmp_path / "go"))).replace("FOLDER", repr(str(tmp_path / "many")))
-    notebook.new(text)
+    notebook.new(cell(tmp_path))
     notebook.new("many.show_graph()")
     widget = notebook.kernel.widgets[-1]
     ran = notebook.begin_run(notebook.add("many.get('met')"))
@@ -55,8 +59,7 @@ def test_the_graph_shows_all_reactors_that_run_and_the_cell_what_they_print(note
 
 
 def test_interrupting_the_cell_stops_the_workers(notebook, tmp_path):
-    text = CELL.replace("GO", repr(str(tmp_path / "go"))).replace("FOLDER", repr(str(tmp_path / "many")))
-    notebook.new(text)
+    notebook.new(cell(tmp_path))
     ran = notebook.run(
         notebook.add("many.get('met')"), interrupt_when=lambda ran: ran.stdout.count("waits") == 2
     )

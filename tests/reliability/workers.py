@@ -16,12 +16,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from pyplant.execution.side_by_side import _AHEAD
+from tests.laws.executors import WORKERS
 from tests.reliability import pipeline
 from tests.reliability.bench import LOG, Lab, figure
 from tests.reliability.trial import aftermath, forked, read_done, run_pipeline, started
 
-WORKERS = 2
-UNDER_WAY = 2 * WORKERS  # each worker has a second reactor at hand when it ends the first
+UNDER_WAY = _AHEAD * WORKERS  # each worker has a second reactor at hand when it ends the first
 MARK = "PYPLANT_TRIAL_MARK"  # the variable of the environment that all processes of a trial share
 
 # In a process of its own, for whoever uses a cluster has threads that do not survive a fork.
