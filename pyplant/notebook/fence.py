@@ -22,12 +22,13 @@ import os
 import select
 import threading
 import time
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from pyplant.errors import logger
 
-__all__ = ["Fence"]
+__all__ = ["Fence", "Fences"]
 
 _PATIENCE = 1.0  # seconds
 _SLOW = 0.001  # seconds
@@ -48,6 +49,7 @@ class Fence:
     """
 
     def __init__(self, descriptor: int, pipe: int, watcher: threading.Thread) -> None:
+        self.pipe = pipe
         self.thread = watcher.ident
         self.process = os.getpid()
         self.broken = False
@@ -63,8 +65,6 @@ class Fence:
             self._look = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             os.pread(self._look, 1, 0)
             self._clock = time.pthread_getcpuclockid(watcher.ident or 0)
-            self._filled = select.poll()
-            self._filled.register(pipe, select.POLLIN)
         except (OSError, AttributeError):
             self._look = -1
 
@@ -80,26 +80,28 @@ class Fence:
             return None
         return _fence(descriptor, pipe, watcher)
 
-    def may_be_under_way(self, seconds: float) -> bool:
+    def may_be_under_way(self, seconds: float, *, is_filled: bool) -> bool:
         """Whether something may have been written that has not arrived.
 
         Parameters
         ----------
         seconds
             How long ago the last look was.
+        is_filled
+            Whether something was in the pipe just now.
         """
         if self.broken:
             return False
         if self._look < 0:
             return seconds > _SLOW
-        # Half the price, and most often enough: nothing is in the pipe, and since the thread was seen
+        # Half the price, and most often enough: nothing was in the pipe, and since the thread was seen
         # sleeping it has not had any time of a processor. In this order, or it might empty the pipe in between.
-        is_filled, clock = self._filled.poll(0), time.clock_gettime_ns(self._clock)
+        clock = time.clock_gettime_ns(self._clock)
         if clock == self._asleep_at and not is_filled:
             return False
         sleeps = os.pread(self._look, 24, 0).find(self._reads, 0, 16) >= 0
         self._asleep_at = clock if sleeps and not is_filled else -1
-        return bool(is_filled) or not sleeps
+        return is_filled or not sleeps
 
     def wait(self) -> None:
         """Wait until all that was written up to now has arrived."""
@@ -133,6 +135,30 @@ class Fence:
         data = text.encode("utf-8", "replace")
         while data:
             data = data[os.write(self._descriptor, data) :]
+
+
+class Fences:
+    """Some fences that are looked at together, since each look is a call of the system."""
+
+    def __init__(self, fences: Iterable[Fence]) -> None:
+        self._fences = tuple(fences)
+        if self._fences:  # Windows has none, and no poll
+            self._filled = select.poll()
+        for fence in self._fences:
+            self._filled.register(fence.pipe, select.POLLIN)
+
+    def under_way(self, seconds: float) -> list[Fence]:
+        """Those behind which something may have been written that has not arrived.
+
+        Parameters
+        ----------
+        seconds
+            How long ago the last look was.
+        """
+        if not self._fences:
+            return []
+        filled = dict(self._filled.poll(0))
+        return [f for f in self._fences if f.may_be_under_way(seconds, is_filled=f.pipe in filled)]
 
 
 @cache

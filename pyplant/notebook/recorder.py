@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import Any, ClassVar
 
 from pyplant.errors import PlantWarning, logger, warn
-from pyplant.notebook.fence import Fence
+from pyplant.notebook.fence import Fence, Fences
 from pyplant.notebook.figures import Figures
 from pyplant.notebook.randomness import GlobalRandomState
 from pyplant.notebook.record import Output, Record
@@ -64,6 +64,7 @@ class Recorder:
         self._shell = shell
         self._doors: tuple[Any, Any, Any] = (None, None, None)
         self._taps: list[_Tap] = []
+        self._fences = Fences(())
         self._steps: list[Recording] = []
         self._going: set[Recording] = set()
         self._shown_last: Recording | None = None
@@ -124,10 +125,8 @@ class Recorder:
         """Wait for what child processes and C code have written up to now."""
         now = time.perf_counter()
         seconds, self._settled = now - self._settled, now
-        for tap in self._taps:
-            fence = tap.fence
-            if fence is not None and fence.may_be_under_way(seconds):
-                fence.wait()
+        for fence in self._fences.under_way(seconds):
+            fence.wait()
 
     def keep_order(self) -> None:
         """Something is about to be shown: what others wrote before comes first."""
@@ -143,6 +142,7 @@ class Recorder:
             if not (kind is _Stderr and err is out):
                 with suppress(TypeError, AttributeError):
                     self._taps.append(kind(self, door))
+        self._fences = Fences(tap.fence for tap in self._taps if tap.fence is not None)
         for tap in self._taps:
             tap.open()
 
@@ -255,8 +255,8 @@ class Recording:
             What it showed, in order, in the form of the notebook format; JSON-able.
         """
         self._show_figures()
-        self._is_over = True  # closing the generator that has returned is a step in which nothing happens
         self._recorder.end(self)
+        self._is_over = True  # closing the generator that has returned is a step in which nothing happens
         outputs: list[Output] = []
         try:
             outputs = self._record.outputs()
@@ -269,6 +269,8 @@ class Recording:
 
     def abandon(self) -> None:
         """The reactor failed, or was closed where it stood: nothing is kept, but its figures are shown."""
+        if self._is_over:  # it has returned, and is only closed
+            return
         self._recorder.leave(self)  # in case a step was interrupted while it began or ended
         self._show_figures()
         self._recorder.end(self)

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from pyplant.notebook import fence as module
-from pyplant.notebook.fence import Fence
+from pyplant.notebook.fence import Fence, Fences
 
 
 class Stream:
@@ -33,6 +33,9 @@ class Stream:
         self.text += text
         if arrived:
             self.fence.arrived()
+
+    def under_way(self, seconds):
+        return Fences([self.fence]).under_way(seconds) == [self.fence]
 
     def put(self, text):
         os.write(self._original_stdstream_fd, text.encode())
@@ -91,23 +94,23 @@ def test_output_of_a_child_process_has_arrived(stream):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 class TestLooking:
     def test_a_thread_that_sleeps_has_brought_everything(self, stream):
-        wait_until(lambda: not stream.fence.may_be_under_way(10.0))
+        wait_until(lambda: not stream.under_way(10.0))
 
     def test_what_a_thread_has_read_but_not_brought_is_under_way(self, stream):
-        wait_until(lambda: not stream.fence.may_be_under_way(10.0))
+        wait_until(lambda: not stream.under_way(10.0))
         stream.gate.clear()
         stream.put("x")
         for _ in range(100):
-            assert stream.fence.may_be_under_way(0.0)
+            assert stream.under_way(0.0)
         stream.gate.set()
-        wait_until(lambda: not stream.fence.may_be_under_way(0.0))
+        wait_until(lambda: not stream.under_way(0.0))
         assert stream.text == "x"
 
 
 def test_where_one_cannot_look_time_decides(stream, monkeypatch):
     monkeypatch.setattr(stream.fence, "_look", -1)
-    assert stream.fence.may_be_under_way(0.002)
-    assert not stream.fence.may_be_under_way(0.0005)
+    assert stream.under_way(0.002)
+    assert not stream.under_way(0.0005)
 
 
 def test_a_thread_that_is_stuck_is_not_waited_for_twice(stream, monkeypatch):
@@ -115,7 +118,7 @@ def test_a_thread_that_is_stuck_is_not_waited_for_twice(stream, monkeypatch):
     stream.gate.clear()
     stream.put("x")
     stream.fence.wait()
-    assert not stream.fence.may_be_under_way(10.0)
+    assert not stream.under_way(10.0)
 
 
 def test_a_full_pipe_does_not_block(stream, monkeypatch):
