@@ -23,8 +23,10 @@ $(STAMPS)/kernels: tests/notebook/kernels.py | $(STAMPS)/dev
 demo: $(STAMPS)/demo
 	@$(BIN)/python notebooks/demo.py
 
+# Jupyter warns before it works for root, who in a container is the only user there is.
+lab: ARGS += $(if $(filter 0,$(shell id -u)),--allow-root)
 lab: $(STAMPS)/demo
-	@$(BIN)/jupyter lab notebooks/01-quickstart.ipynb
+	@$(BIN)/jupyter lab $(ARGS) notebooks/01-quickstart.ipynb
 
 test: $(STAMPS)/dev $(STAMPS)/kernels lint
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not nightly" $(ARGS)
