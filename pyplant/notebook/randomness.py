@@ -52,7 +52,7 @@ class GlobalRandomState:
         generator = getattr(self._numpy, "_bit_generator", None)
         if generator is not self._of_numpy.owner:  # numpy.random.set_bit_generator
             self._of_numpy = _memory_of_numpy(generator)
-        return bytes(self._of_random.view), bytes(self._of_numpy.view), len(sys.modules)
+        return self._of_random.view.tobytes(), self._of_numpy.view.tobytes(), len(sys.modules)
 
     @staticmethod
     def changed(before: Snapshot, after: Snapshot) -> tuple[str, ...]:

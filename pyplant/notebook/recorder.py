@@ -98,7 +98,7 @@ class Recorder:
                 or sys.stderr is not err
                 or self._shell.display_pub is not publisher
                 or self.is_buried
-                or not all(tap.open() for tap in self._taps)
+                or not self._open_taps()
             ):
                 self._set_taps()
             self._going.add(recording)
@@ -116,6 +116,12 @@ class Recorder:
         self._going.discard(recording)
         if not self._going:
             self._remove_taps()
+
+    def _open_taps(self) -> bool:
+        for tap in self._taps:  # noqa: SIM110 - a generator costs more than what it would do
+            if not tap.open():
+                return False
+        return True
 
     def _remove_taps(self) -> None:
         for tap in self._taps:
@@ -143,8 +149,7 @@ class Recorder:
                 with suppress(TypeError, AttributeError):
                     self._taps.append(kind(self, door))
         self._fences = Fences(tap.fence for tap in self._taps if tap.fence is not None)
-        for tap in self._taps:
-            tap.open()
+        self._open_taps()
 
     # ------------------------------------------------------------------ what is shown
 
