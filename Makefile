@@ -23,10 +23,9 @@ $(STAMPS)/kernels: tests/notebook/kernels.py | $(STAMPS)/dev
 demo: $(STAMPS)/demo
 	@$(BIN)/python notebooks/demo.py
 
-# Jupyter warns before it works for root, who in a container is the only user there is.
-lab: ARGS += $(if $(filter 0,$(shell id -u)),--allow-root)
+# Jupyter refuses root, who in a container is the only user there is, unless it is told so.
 lab: $(STAMPS)/demo
-	@$(BIN)/jupyter lab $(ARGS) notebooks/01-quickstart.ipynb
+	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) notebooks/01-quickstart.ipynb
 
 test: $(STAMPS)/dev $(STAMPS)/kernels lint
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not nightly" $(ARGS)

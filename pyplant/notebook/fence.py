@@ -88,14 +88,14 @@ class Fence:
         seconds
             How long ago the last look was.
         is_filled
-            Whether something was in the pipe just now.
+            Whether something was in the pipe just now; asked before, or the thread might empty it in between.
         """
         if self.broken:
             return False
         if self._look < 0:
             return seconds > _SLOW
         # Half the price, and most often enough: nothing was in the pipe, and since the thread was seen
-        # sleeping it has not had any time of a processor. In this order, or it might empty the pipe in between.
+        # sleeping it has not had any time of a processor.
         clock = time.clock_gettime_ns(self._clock)
         if clock == self._asleep_at and not is_filled:
             return False
