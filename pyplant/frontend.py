@@ -37,6 +37,9 @@ class FrontEnd(Protocol):
     def record(self, definition: Definition, *, is_target: bool) -> Recording:
         """A reactor begins; ``is_target`` if it is what was asked for."""
 
+    def run_ended(self) -> None:
+        """A run that may have recorded something is over."""
+
     def replay(self, recorded: Recorded) -> None:
         """Show again what a reactor showed when it was executed."""
 

@@ -169,6 +169,8 @@ class Run:
                 )
         self._executions.clear()
         self._actions.clear()
+        if self._front_end is not None:
+            self._front_end.run_ended()
         self._flight.release_all()
 
     # ------------------------------------------------------------------ actions

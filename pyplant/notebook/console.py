@@ -130,8 +130,13 @@ class Console:
 
     def record(self, definition: Definition, *, is_target: bool) -> Recording:
         """Take down what an execution shows; the target's needs a heading only after that of others."""
-        self._warn_of_unreceived(definition)
+        if self._bound:
+            self._warn_of_unreceived(definition)
         return self._recorder.record(definition.name, heading="" if is_target else definition.name)
+
+    def run_ended(self) -> None:
+        """Nothing is taken down until the next run."""
+        self._recorder.rest()
 
     def replay(self, recorded: Recorded) -> None:
         """Show again what a reactor showed."""
@@ -247,7 +252,7 @@ class Console:
 
     def _warn_of_unreceived(self, definition: Definition) -> None:
         """Warn if a reactor reads an ingredient from the notebook, where nobody tracks its sender."""
-        if not self._bound or definition.name in self._told:
+        if definition.name in self._told:
             return
         function = definition.function
         if not isinstance(function, FunctionType):

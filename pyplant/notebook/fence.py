@@ -57,16 +57,15 @@ class Fence:
         self._arrived = threading.Event()
         self._begun = ""
         self._reads = b" %#x " % pipe  # the first argument of the call that the thread sleeps in
-        self._asleep_at = -1
         self._writable = select.poll()  # not `select.select`, which refuses descriptors above 1023
         self._writable.register(descriptor, select.POLLOUT)
         try:
             path = f"/proc/self/task/{watcher.native_id}/syscall"
             self._look = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             os.pread(self._look, 1, 0)
-            self._clock = time.pthread_getcpuclockid(watcher.ident or 0)
+            self.clock: int | None = time.pthread_getcpuclockid(watcher.ident or 0)
         except (OSError, AttributeError):
-            self._look = -1
+            self.clock = None
 
     @staticmethod
     def of(stream: Any) -> Fence | None:
@@ -92,16 +91,9 @@ class Fence:
         """
         if self.broken:
             return False
-        if self._look < 0:
+        if self.clock is None:
             return seconds > _SLOW
-        # Half the price, and most often enough: nothing was in the pipe, and since the thread was seen
-        # sleeping it has not had any time of a processor.
-        clock = time.clock_gettime_ns(self._clock)
-        if clock == self._asleep_at and not is_filled:
-            return False
-        sleeps = os.pread(self._look, 24, 0).find(self._reads, 0, 16) >= 0
-        self._asleep_at = clock if sleeps and not is_filled else -1
-        return is_filled or not sleeps
+        return is_filled or os.pread(self._look, 24, 0).find(self._reads, 0, 16) < 0
 
     def wait(self) -> None:
         """Wait until all that was written up to now has arrived."""
@@ -142,6 +134,9 @@ class Fences:
 
     def __init__(self, fences: Iterable[Fence]) -> None:
         self._fences = tuple(fences)
+        clocks = [fence.clock for fence in self._fences]
+        self._clocks = [clock for clock in clocks if clock is not None] if None not in clocks else []
+        self._asleep_at: list[int] = []
         if self._fences:  # Windows has none, and no poll
             self._filled = select.poll()
         for fence in self._fences:
@@ -157,8 +152,16 @@ class Fences:
         """
         if not self._fences:
             return []
-        filled = dict(self._filled.poll(0))
-        return [f for f in self._fences if f.may_be_under_way(seconds, is_filled=f.pipe in filled)]
+        filled = self._filled.poll(0)
+        # Half the price of a look, and most often enough: nothing is in the pipes, and since the threads
+        # were seen sleeping they have not had any time of a processor.
+        clocks = list(map(time.clock_gettime_ns, self._clocks))
+        if clocks and clocks == self._asleep_at and not filled:
+            return []
+        pipes = dict(filled)
+        found = [f for f in self._fences if f.may_be_under_way(seconds, is_filled=f.pipe in pipes)]
+        self._asleep_at = [] if found else clocks
+        return found
 
 
 @cache

@@ -96,18 +96,23 @@ class _Display:
         self.data, self.metadata, self.view, self.size = {"text/plain": note}, {}, None, 0
 
 
+# Held for moments, so one is enough for all records. Its owner may take it again: an object that
+# dies in the midst of this may print.
+_lock = threading.RLock()
+
+
 class Record:
     """What one execution showed. Any thread may add to it."""
 
+    __slots__ = ("_by_id", "_characters", "_clear_next", "_displayed", "_events")
+
     def __init__(self) -> None:
-        # A lock that its owner may take again: an object that dies in the midst of this may print.
-        self._lock = threading.RLock()
         self._clear_next = False
         self._clear()
 
     def write(self, stream: str, text: str) -> None:
         """Add text that was written to ``stdout`` or ``stderr``."""
-        with self._lock:
+        with _lock:
             events = self._next()
             last = events[-1] if events else None
             if isinstance(last, _Text) and last.stream == stream:
@@ -122,7 +127,7 @@ class Record:
         self, data: Mapping[str, Any], metadata: Mapping[str, Any], display_id: str | None = None
     ) -> None:
         """Add what was displayed; whatever has the same id looks like that from now on."""
-        with self._lock:
+        with _lock:
             shown = _Display(display_id)
             self._next().append(shown)
             if display_id is None:
@@ -133,13 +138,13 @@ class Record:
 
     def update(self, data: Mapping[str, Any], metadata: Mapping[str, Any], display_id: str | None) -> None:
         """Change what was displayed under an id; it does nothing if that was elsewhere."""
-        with self._lock:
+        with _lock:
             for shown in self._by_id.get(display_id, ()):
                 self._show(shown, data, metadata)
 
     def clear(self, *, wait: bool) -> None:
         """Forget everything, when the next output comes if ``wait`` is true."""
-        with self._lock:
+        with _lock:
             self._clear_next = wait
             if not wait:
                 self._clear()
@@ -148,7 +153,7 @@ class Record:
         """What was shown, in order."""
         if not self._events:  # most often
             return []
-        with self._lock:
+        with _lock:
             self._squeeze()
             outputs: list[Output] = []
             for event in self._events:

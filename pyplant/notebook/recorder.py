@@ -9,9 +9,8 @@ handlers, threads, and the one that brings what child processes write (see
 
 The rules:
 
-* A tap is in place only while there is a reactor that has begun and not ended, and takes down
-  only in its steps. IPython itself replaces ``write`` for the time of a cell, so what was
-  found is put back.
+* Taps are set by the first step of a run and go when it ends; they take down only in steps.
+  IPython itself replaces ``write`` for the time of a cell, so what was found is put back.
 * Nothing here raises into a reactor. Where taking down fails, output passes on.
 * Most reactors of a large run show nothing, and their steps must cost next to nothing: a
   glance decides whether there is anything to wait for, to show or to compare.
@@ -58,7 +57,6 @@ class Recorder:
 
     def __init__(self, shell: Any) -> None:
         self.active: Recording | None = None
-        self.is_buried = False
         self.random = GlobalRandomState()
         self.warned: set[str] = set()
         self._shell = shell
@@ -66,7 +64,6 @@ class Recorder:
         self._taps: list[_Tap] = []
         self._fences = Fences(())
         self._steps: list[Recording] = []
-        self._going: set[Recording] = set()
         self._shown_last: Recording | None = None
         self._passing: set[int] = set()
         self._settled = 0.0
@@ -92,16 +89,8 @@ class Recorder:
         self.active = recording
         if len(self._steps) == 1:
             self._settled = time.perf_counter()
-            out, err, publisher = self._doors
-            if (
-                sys.stdout is not out
-                or sys.stderr is not err
-                or self._shell.display_pub is not publisher
-                or self.is_buried
-                or not self._open_taps()
-            ):
+            if not self._is_tapped():
                 self._set_taps()
-            self._going.add(recording)
 
     def leave(self, recording: Recording) -> None:
         """A step has ended, or was interrupted before it began."""
@@ -111,21 +100,35 @@ class Recorder:
         steps.remove(recording)
         self.active = steps[-1] if steps else None
 
-    def end(self, recording: Recording) -> None:
-        """A reactor has ended; with the last of them the taps go."""
-        self._going.discard(recording)
-        if not self._going:
+    def rest(self) -> None:
+        """A run has ended: the taps go, unless that was a run within a step."""
+        if not self._steps:
             self._remove_taps()
 
-    def _open_taps(self) -> bool:
+    def _is_tapped(self) -> bool:
+        out, err, publisher = self._doors
+        if sys.stdout is not out or sys.stderr is not err or self._shell.display_pub is not publisher:
+            return False
         for tap in self._taps:  # noqa: SIM110 - a generator costs more than what it would do
-            if not tap.open():
+            if tap.attributes.get(tap.name) is not tap:
                 return False
         return True
 
+    def _set_taps(self) -> None:
+        self._remove_taps()
+        out, err, publisher = self._doors = sys.stdout, sys.stderr, self._shell.display_pub
+        for kind, door in ((_Stdout, out), (_Stderr, err), (_Publish, publisher), (_Clear, publisher)):
+            # What takes no tap (no stream at all, say) is not recorded; one stream for both gets one tap.
+            if not (kind is _Stderr and err is out):
+                with suppress(TypeError, AttributeError):
+                    self._taps.append(kind(self, door))
+        self._fences = Fences(tap.fence for tap in self._taps if tap.fence is not None)
+
     def _remove_taps(self) -> None:
         for tap in self._taps:
-            tap.close()
+            tap.remove()
+        self._taps = []
+        self._doors = (None, None, None)
 
     def settle(self) -> None:
         """Wait for what child processes and C code have written up to now."""
@@ -138,18 +141,6 @@ class Recorder:
         """Something is about to be shown: what others wrote before comes first."""
         if time.perf_counter() - self._settled > _TOGETHER:
             self.settle()
-
-    def _set_taps(self) -> None:
-        self._remove_taps()
-        out, err, publisher = self._doors = sys.stdout, sys.stderr, self._shell.display_pub
-        self._taps, self.is_buried = [], False
-        for kind, door in ((_Stdout, out), (_Stderr, err), (_Publish, publisher), (_Clear, publisher)):
-            # What takes no tap (no stream at all, say) is not recorded; one stream for both gets one tap.
-            if not (kind is _Stderr and err is out):
-                with suppress(TypeError, AttributeError):
-                    self._taps.append(kind(self, door))
-        self._fences = Fences(tap.fence for tap in self._taps if tap.fence is not None)
-        self._open_taps()
 
     # ------------------------------------------------------------------ what is shown
 
@@ -260,7 +251,6 @@ class Recording:
             What it showed, in order, in the form of the notebook format; JSON-able.
         """
         self._show_figures()
-        self._recorder.end(self)
         self._is_over = True  # closing the generator that has returned is a step in which nothing happens
         outputs: list[Output] = []
         try:
@@ -278,7 +268,6 @@ class Recording:
             return
         self._recorder.leave(self)  # in case a step was interrupted while it began or ended
         self._show_figures()
-        self._recorder.end(self)
 
     # ------------------------------------------------------------------ from the taps
 
@@ -329,11 +318,11 @@ def _random_state(reactor: str, notes: tuple[str, ...]) -> str:
 class _Tap:
     """An attribute of an object that is replaced by this for a while.
 
-    Whoever replaces it in turn and does not put it back has buried the tap: it then lets
-    everything pass for ever, and another one is made.
+    Whoever replaces it in turn and does not put it back has buried the tap: another one is set,
+    and once removed it lets everything pass for ever.
     """
 
-    __slots__ = ("_attributes", "_found", "fence", "is_open", "original", "recorder", "target")
+    __slots__ = ("_found", "attributes", "fence", "is_open", "original", "recorder", "target")
     name: ClassVar[str]
 
     def __init__(self, recorder: Recorder, target: Any) -> None:
@@ -341,37 +330,24 @@ class _Tap:
         self.target = target
         self.original = getattr(target, self.name)
         self.fence: Fence | None = None
-        self.is_open = False
-        self._attributes = vars(target)
-        self._found: Any = None
+        self.is_open = True
+        self.attributes = vars(target)
+        self._found = self.attributes.get(self.name)
+        self.attributes[self.name] = self
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """Take the place of the attribute."""
         raise NotImplementedError
 
-    def open(self) -> bool:
-        """Take the place of what is there, if that is not done; ``False`` if somebody buried the tap since."""
-        found = self._attributes.get(self.name)
-        if self.is_open:
-            return found is self
-        if found is not self:
-            self._found = found
-            self.original = getattr(self.target, self.name)
-            self._attributes[self.name] = self
-        self.is_open = True
-        return True
-
-    def close(self) -> None:
+    def remove(self) -> None:
         """Put back what was there."""
-        if not self.is_open:
-            return
         self.is_open = False
-        if self._attributes.get(self.name) is not self:
-            self.recorder.is_buried = True
-        elif self._found is None:
-            del self._attributes[self.name]
+        if self.attributes.get(self.name) is not self:
+            return
+        if self._found is None:
+            del self.attributes[self.name]
         else:
-            self._attributes[self.name] = self._found
+            self.attributes[self.name] = self._found
 
 
 class _Write(_Tap):
@@ -380,8 +356,9 @@ class _Write(_Tap):
     stream: ClassVar[str]
 
     def __init__(self, recorder: Recorder, target: Any) -> None:
+        fence = Fence.of(target)
         super().__init__(recorder, target)
-        self.fence = Fence.of(target)
+        self.fence = fence
 
     def __call__(self, text: Any) -> Any:
         fence, recording = self.fence, self.recorder.active

@@ -108,7 +108,7 @@ class TestLooking:
 
 
 def test_where_one_cannot_look_time_decides(stream, monkeypatch):
-    monkeypatch.setattr(stream.fence, "_look", -1)
+    monkeypatch.setattr(stream.fence, "clock", None)
     assert stream.under_way(0.002)
     assert not stream.under_way(0.0005)
 

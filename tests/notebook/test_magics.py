@@ -78,6 +78,19 @@ def test_a_target_that_sends_nothing_shows_again_what_it_showed(cell, notebook):
     assert report.text == "a plot\n('plot',) nothing"
 
 
+def test_streams_are_as_they_were_after_a_run_also_one_that_failed(cell):
+    cell(
+        "import sys\nfrom contextlib import suppress\n"
+        "def taps():\n"
+        "    doors = [(sys.stdout, 'write'), (sys.stderr, 'write'), (get_ipython().display_pub, 'publish')]\n"
+        "    return sum(type(vars(door).get(name)).__name__.startswith('_') for door, name in doors)"
+    )
+    cell("@ReactorFunc\ndef fine(pipe):\n    pipe.send('taps', taps())")
+    cell("@ReactorFunc\ndef fails(pipe):\n    yield pipe.receive('taps')\n    raise ValueError")
+    assert cell("plant.get('taps'), taps()").text == "(3, 0)"
+    assert cell("with suppress(ValueError): plant.run_reactor('fails')\ntaps()").text == "0"
+
+
 def test_what_a_script_computed_is_run_by_a_notebook_that_has_nothing_to_show(cell):
     cell("from pyplant import frontend\nkept = frontend.current()\nfrontend.install(None)")
     cell("%%reactor plot\nprint('a plot')")

@@ -173,7 +173,7 @@ def test_the_last_expression_is_displayed(recorder, monkeypatch):
 # ------------------------------------------------------------------ what is left as it was
 
 
-def test_streams_are_as_they_were_after_a_reactor(recorder, shell, capsys):
+def test_streams_are_as_they_were_after_a_run(recorder, shell, capsys):
     below = sys.stdout.write
 
     def theirs(text):
@@ -187,6 +187,7 @@ def test_streams_are_as_they_were_after_a_reactor(recorder, shell, capsys):
     print("outside")
     assert one.finish() == [write("a\n")]
     two.abandon()
+    recorder.rest()
     assert sys.stdout.write is theirs
     assert not is_changed(sys.stderr)
     assert set(vars(shell.display_pub)) == {"published"}
@@ -198,6 +199,7 @@ def test_streams_are_as_they_were_after_an_error(recorder):
     with pytest.raises(ZeroDivisionError), recording.step():
         1 / 0
     recording.abandon()
+    recorder.rest()
     assert not is_changed(sys.stdout)
     assert not is_changed(sys.stderr)
 
@@ -205,17 +207,21 @@ def test_streams_are_as_they_were_after_an_error(recorder):
 def test_whoever_replaces_write_in_a_reactor_and_leaves_it_is_let_be(recorder, capsys):
     def install():
         below = sys.stdout.write
-        sys.stdout.write = lambda text: below(f"[{text}]") if text.strip() else below(text)
+        sys.stdout.write = theirs = lambda text: below(f"[{text}]") if text.strip() else below(text)
+        return theirs
 
     recording = recorder.record("r")
     with recording.step():
-        install()
+        theirs = install()
         print("a")
     print("outside")
     with recording.step():
         print("b")
     assert recording.finish() == [write("[a]\nb\n")]
-    assert capsys.readouterr().out == "[a]\n[outside]\n[b]\n"
+    recorder.rest()
+    assert sys.stdout.write is theirs
+    print("after")
+    assert capsys.readouterr().out == "[a]\n[outside]\n[b]\n[after]\n"
 
 
 def test_a_tap_that_somebody_kept_and_puts_back_is_inert(recorder, capsys):
@@ -234,8 +240,30 @@ def test_an_interrupt_between_steps_leaves_nothing(recorder):
     recording = recorder.record("r")
     recording.__enter__()  # and then the interrupt, before `with` had it
     recording.abandon()
+    recorder.rest()
     assert not is_changed(sys.stdout)
     assert recorder.active is None
+
+
+def test_a_run_that_ends_within_a_step_leaves_the_step_recorded(recorder):
+    outer, inner = recorder.record("outer"), recorder.record("inner")
+    with outer.step():
+        with inner.step():
+            pass
+        recorder.rest()
+        print("outer")
+    assert outer.finish() == [write("outer\n")]
+    recorder.rest()
+    assert not is_changed(sys.stdout)
+
+
+def test_another_run_is_recorded_as_well(recorder):
+    for text in "ab":
+        recording = recorder.record("r")
+        with recording.step():
+            print(text)
+        assert recording.finish() == [write(f"{text}\n")]
+        recorder.rest()
 
 
 @pytest.mark.parametrize("stream", [None, object(), type("Slotted", (), {"__slots__": ("write",)})()])
@@ -359,7 +387,7 @@ class Fence:
 
     def __init__(self):
         self.process, self.thread, self.late = os.getpid(), None, []
-        self.pipe = 0
+        self.pipe, self.clock = 0, None
 
     def may_be_under_way(self, seconds, *, is_filled):
         return bool(self.late)

@@ -29,6 +29,7 @@ def execute(reactor, heading=""):
             run = run or reactor() or iter(())
             waits = next(run, "returned") != "returned"
     kept[name] = recording.finish()
+    recorder.rest()
     return reactor
 
 def again(name):
@@ -441,6 +442,7 @@ def test_an_interrupted_step_leaves_nothing_behind(kernel):
                     time.sleep(0.01)
         except KeyboardInterrupt:
             recording.abandon()
+            recorder.rest()
             print("interrupted", recorder.active, type(vars(sys.stdout).get("write")).__name__)
         """,
         interrupt_when=lambda ran: "began" in ran.stdout,
