@@ -306,7 +306,9 @@ def define(
     takes_config = _check_signature(function)
     module = sys.modules.get(function.__module__)
     filename = getattr(module, "__file__", None)
-    sources.capture(function.__code__.co_filename, function.__globals__)
+    # Of the module it is defined in; a decorator's wrapper has the globals of another one.
+    execution = getattr(module, "__spec__", None)
+    sources.capture(function.__code__.co_filename, function.__globals__, execution)
     qualname = (
         function.__qualname__ if name in (None, function.__name__) else f"{function.__qualname__}[{name}]"
     )
@@ -319,8 +321,7 @@ def define(
         cache=cache,
         is_generator=_is_generator(function),
         takes_config=takes_config,
-        # Of the module it is defined in; a decorator's wrapper has the globals of another one.
-        execution=getattr(module, "__spec__", None),
+        execution=execution,
         resources=resources or {},
         cell=running_cell if function.__module__ == "__main__" else None,
     )
@@ -329,13 +330,16 @@ def define(
 _real_path = functools.cache(os.path.realpath)
 
 
-def _is_generator(function: Callable[..., Any]) -> bool:
-    return inspect.isgeneratorfunction(inspect.unwrap(function)) or inspect.isgeneratorfunction(function)
+def _is_generator(function: FunctionType) -> bool:
+    if function.__code__.co_flags & inspect.CO_GENERATOR:
+        return True
+    return hasattr(function, "__wrapped__") and inspect.isgeneratorfunction(inspect.unwrap(function))
 
 
 def _check_signature(function: FunctionType) -> bool:
     """Whether the function takes the configuration; refuses what no plant can call."""
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+    is_async_generator = function.__code__.co_flags & inspect.CO_ASYNC_GENERATOR
+    if is_async_generator or inspect.iscoroutinefunction(function):
         message = f"Reactor {function.__qualname__!r} is async; reactors are plain functions or generators."
         raise DefinitionError(message)
     inner = function

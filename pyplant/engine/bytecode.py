@@ -58,6 +58,8 @@ def code_digest(code: CodeType) -> str:
 
 def _shown(constant: object) -> str:
     """A constant as text: its type shows, and sets have an order."""
+    if constant is None or type(constant) is str:  # most are
+        return repr(constant)
     if isinstance(constant, CodeType):
         return f"code {code_digest(constant)}"
     if isinstance(constant, tuple):

@@ -30,6 +30,8 @@ def hash_in_one_thread() -> None:
 
 def digest_bytes(*parts: bytes | memoryview) -> str:
     """BLAKE3 of the concatenated parts, as hex."""
+    if sum(map(len, parts)) < _LARGE:
+        return blake3(b"".join(parts)).hexdigest(length=DIGEST_BYTES)
     whole = blake3()
     for part in parts:
         if len(part) >= _LARGE:  # on its own: the number of threads is fixed at construction

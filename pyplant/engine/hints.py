@@ -22,6 +22,8 @@ NAMED_CALLS = frozenset({"receive", "send", "allocate", "read_config", "read_con
 class NameKind(Enum):
     """How a name is written."""
 
+    __hash__ = object.__hash__  # that of Enum is written in Python, and hints are looked up all the time
+
     LITERAL = "l"
     """``pipe.send("x")``; the text is the name."""
     REFERENCE = "r"
@@ -30,6 +32,9 @@ class NameKind(Enum):
     """``pipe.send(f"x_{i}")``; the text is the literal parts, empty ones where values go."""
     DYNAMIC = "d"
     """Anything else."""
+
+
+_KINDS = {kind.value: kind for kind in NameKind}
 
 
 class Hint(NamedTuple):
@@ -62,7 +67,7 @@ class Hint(NamedTuple):
     def from_json(cls, data: list[Any]) -> Hint:
         """The inverse of :meth:`to_json`."""
         method, certain, kind, text, always = data
-        hint = cls(wire.code(method), bool(certain), NameKind(kind), wire.codes(text), bool(always))
+        hint = cls(wire.code(method), bool(certain), _KINDS[kind], wire.codes(text), bool(always))
         if not hint.text and hint.kind in (NameKind.LITERAL, NameKind.REFERENCE):
             raise ValueError(data)
         return hint

@@ -216,6 +216,7 @@ class Sources:
     def __init__(self) -> None:
         self._texts: dict[str, list[_Text]] = {}
         self._given: dict[str, tuple[str, FunctionNode]] = {}
+        self._captured: dict[str, object] = {}
 
     def give(self, code: CodeType, node: FunctionNode, text: str) -> None:
         """Take the source of code that was compiled from a syntax tree, and stands in no file.
@@ -231,8 +232,21 @@ class Sources:
         """
         self._given[code_digest(code)] = text[:_TEXT_LIMIT], node
 
-    def capture(self, filename: str, namespace: dict[str, Any] | None = None) -> None:
-        """Take the text of ``filename`` as it is now, unless it is known already."""
+    def capture(
+        self, filename: str, namespace: dict[str, Any] | None = None, execution: object = None
+    ) -> None:
+        """Take the text of ``filename`` as it is now, unless it is known already.
+
+        Parameters
+        ----------
+        filename, namespace
+            The file, and the globals of its code, which may say where else its text is.
+        execution
+            Identifies the execution of a module, for which the text is taken once.
+        """
+        if execution is not None and self._captured.get(filename) is execution:
+            return
+        self._captured[filename] = execution
         linecache.checkcache(filename)
         lines = linecache.getlines(filename, namespace)
         versions = self._texts.setdefault(filename, [])

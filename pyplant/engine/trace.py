@@ -23,6 +23,8 @@ __all__ = ["Branch", "Dependency", "DependencyKind", "Question", "Trace", "Trace
 class DependencyKind(Enum):
     """What a reactor depended on."""
 
+    __hash__ = object.__hash__  # that of Enum is written in Python, and questions are looked up all the time
+
     PARAMETER = "p"
     """A parameter of the configuration."""
     AUXILIARY = "x"
@@ -36,6 +38,8 @@ class DependencyKind(Enum):
     FILE = "f"
     """The content of a file outside the plant."""
 
+
+_KINDS = {kind.value: kind for kind in DependencyKind}
 
 Question = tuple[DependencyKind, tuple[str, ...]]
 """What a reactor asked for at some point: the kind, and the names."""
@@ -163,7 +167,7 @@ class Trace(NamedTuple):
 
 def _dependency_from_json(data: list[Any]) -> Dependency:
     kind, names, digests = data
-    found = Dependency(DependencyKind(kind), texts(names), texts(digests))
+    found = Dependency(_KINDS[kind], texts(names), texts(digests))
     if not found.names or len(found.names) != len(found.digests):
         raise ValueError(data)
     return found

@@ -60,6 +60,21 @@ def test_text_that_was_captured_outlives_an_edit(tmp_path):
     assert part(module.main, sources).verified
 
 
+def test_the_text_of_a_module_is_taken_once_for_each_execution(tmp_path, monkeypatch):
+    path = write(tmp_path, "def main(): return 1")
+    looked, check = [], linecache.checkcache
+    monkeypatch.setattr(linecache, "checkcache", lambda filename: looked.append(filename) or check(filename))
+    sources, first, second = Sources(), object(), object()
+    for _ in range(3):
+        sources.capture(str(path), execution=first)
+    assert looked == [str(path)]
+    module = run("def main(): return 2", path)
+    path.write_text("def main(): return 2\n", encoding="utf-8")
+    sources.capture(str(path), execution=second)
+    path.unlink()
+    assert part(module.main, sources).verified
+
+
 def test_a_file_that_is_gone_leaves_the_code_object(tmp_path):
     path = write(tmp_path, "def main(): return 1")
     module = run("def main(x): return len(x)", path)
