@@ -58,7 +58,7 @@ def look(root: Path) -> str:
     "one bit flipped in any byte of any file",
     bar="never served, never an exception, computed again",
     control="nothing is verified",
-    short=150,
+    short=100,
     full=5_000,
 )
 def bit_flips(lab: Lab) -> Iterator[str]:
@@ -213,7 +213,7 @@ def speed(lab: Lab) -> str:
     "lines of the journal mutated, half of them with a valid checksum",
     bar="opening, looking, checking, collecting and running never raise",
     control="records are taken as they come",
-    short=1_500,
+    short=500,
     full=100_000,
 )
 def mutated_records(lab: Lab) -> Iterator[str]:

@@ -139,7 +139,7 @@ def limits(lab: Lab) -> Iterator[str]:
     "EIO at every read, write, sync, rename, link and unlink, once or from then on",
     bar="never wrong; nothing is kept whose sync failed",
     control="failed syncs are ignored",
-    short=80,
+    short=40,
     full=2_000,
 )
 def io_errors(lab: Lab) -> Iterator[str]:

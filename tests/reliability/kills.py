@@ -50,7 +50,7 @@ def points_of_a_run(lab: Lab, root: Path, scale: float = 1) -> list[int]:
     "SIGKILL before each change of the disk and half way through each write of a run",
     bar="afterwards 0 wrong, 0 exceptions, 0 reported results computed again",
     control="results reach the journal late",
-    short=60,
+    short=40,
     full=10_000,
 )
 def every_point(lab: Lab) -> Iterator[str]:
@@ -172,7 +172,7 @@ def _leaves_block(frame: Any) -> bool:
     "Ctrl-C at a line of the store or of the run; or no memory for one allocation",
     bar="the same session and the next are right; nothing is left over",
     control="leftovers are never removed",
-    short=80,
+    short=40,
     full=5_000,
 )
 def interrupts(lab: Lab) -> Iterator[str]:
@@ -406,7 +406,7 @@ def run_pieces(root: Path) -> str:
     "HDF5 and sparse values: killed at a random moment of writing; a byte flipped afterwards",
     bar="an unfinished value is never visible, a damaged one never served",
     control="objects are not verified",
-    short=40,
+    short=24,
     full=1_000,
 )
 def many_pieces(lab: Lab) -> Iterator[str]:

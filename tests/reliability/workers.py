@@ -120,7 +120,7 @@ def left_over(mark: str, patience: float = 20) -> str:
     "SIGKILL at a random moment of a run whose reactors are on threads, processes and a Dask cluster in turn",
     bar="afterwards 0 wrong, 0 exceptions, 0 reported results computed again, 0 processes left over",
     control="results reach the journal late",
-    short=18,
+    short=12,
     full=600,
 )
 def coordinator_dies(lab: Lab) -> Iterator[str]:
@@ -165,7 +165,7 @@ def coordinator_dies(lab: Lab) -> Iterator[str]:
     "a worker, of two, is killed at a random moment of a run; processes, then a Dask cluster",
     bar="that run ends with the right values; a death costs at most as many executions as were under way",
     control="deaths of workers are failures",
-    short=20,
+    short=12,
     full=200,
 )
 def workers_die(lab: Lab) -> Iterator[str]:
