@@ -306,9 +306,7 @@ def define(
     takes_config = _check_signature(function)
     module = sys.modules.get(function.__module__)
     filename = getattr(module, "__file__", None)
-    # Of the module it is defined in; a decorator's wrapper has the globals of another one.
-    execution = getattr(module, "__spec__", None)
-    sources.capture(function.__code__.co_filename, function.__globals__, execution)
+    execution = _capture(function)
     qualname = (
         function.__qualname__ if name in (None, function.__name__) else f"{function.__qualname__}[{name}]"
     )
@@ -325,6 +323,14 @@ def define(
         resources=resources or {},
         cell=running_cell if function.__module__ == "__main__" else None,
     )
+
+
+def _capture(function: FunctionType) -> object:
+    """Take the text that a function stands in; returns the execution of its module."""
+    # Of the module it is defined in; a decorator's wrapper has the globals of another one.
+    execution = getattr(sys.modules.get(function.__module__), "__spec__", None)
+    sources.capture(function.__code__.co_filename, function.__globals__, execution)
+    return execution
 
 
 _real_path = functools.cache(os.path.realpath)
@@ -438,7 +444,7 @@ def SubreactorFunc(function: Callable[_P, Any] | None = None, /, *, name: str | 
         if not isinstance(target, FunctionType):
             message = f"@SubreactorFunc decorates functions, not a {type(target).__name__}."
             raise NotAReactorError(message)
-        sources.capture(target.__code__.co_filename, target.__globals__)
+        _capture(target)
         called = name or target.__name__
 
         @functools.wraps(target)
