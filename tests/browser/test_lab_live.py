@@ -61,7 +61,7 @@ def test_each_state_is_seen_while_the_kernel_is_busy(pipeline, kernel):
     graph.watch()
     notebook.run(3, wait=False)
     graph.wait("load", "running")
-    assert graph.stop.is_visible()
+    graph.stop.wait_for()
     notebook.go("load")
     graph.wait("train", "running")
     graph.wait("load", "ran")
@@ -92,7 +92,7 @@ def test_a_reactor_that_fails_is_shown_as_failed_with_its_error(pipeline):
         notebook.go(name)
     notebook.run(3)
     graph.wait("train", "failed")
-    assert "ZeroDivisionError" in graph.open("train").inner_text()
+    graph.open("train").filter(has_text="ZeroDivisionError").wait_for()
 
 
 # ---------------------------------------------------------------------- Stop
@@ -166,7 +166,7 @@ def test_the_graph_recovers_when_a_flood_of_output_drowned_its_messages(pipeline
     (notebook.path.parent / "flooded").touch()
     notebook.wait_for_cell(3)
     graph.wait("flood", "ran", "cached")
-    assert graph.root.get_by_text("1 ran").or_(graph.root.get_by_text("1 cached")).count()
+    graph.root.get_by_text("1 ran").or_(graph.root.get_by_text("1 cached")).first.wait_for()
 
 
 # ---------------------------------------------------------------------- explanations
@@ -187,7 +187,7 @@ def test_the_panel_explains_an_edit(pipeline):
     diff = panel.locator(".pg-diff").inner_text()
     assert '-    pipe.send("data", [1, 2, 3])' in diff
     assert '+    pipe.send("data", [1, 2, 4])' in diff
-    assert "data" in graph.open("train").inner_text()
+    graph.open("train").filter(has_text="data").wait_for()
     notebook.run(3)
     graph.wait("load", "ran", "cached")
 

@@ -1,5 +1,7 @@
 """Graphs of 5, 60 and 500 reactors, light and dark; the pictures lie in ``build/screenshots``."""
 
+import re
+
 import pytest
 
 from tests.browser.graph import Graph
@@ -60,13 +62,13 @@ def test_a_graph_light_and_dark_is_drawn_and_accessible(graph_of, screenshot, si
         assert graph.nodes.count() == size
     else:
         assert 1 < graph.nodes.count() < 60
-        assert graph.root.get_by_text("cached").count()
+        graph.root.locator(".pg-chip:visible").filter(has_text=re.compile(r"\d cached")).wait_for()
     for theme in ("light", "dark"):
         notebook.dark(theme == "dark")
         screenshot(graph.root, f"graph-{size}-{theme}")
         assert axe(notebook.page, ".pyplant-graph") == {}
         panel = graph.open(edited)
-        assert edited in panel.inner_text()
+        panel.filter(has_text=edited).wait_for()
         screenshot(graph.root, f"graph-{size}-{theme}-panel")
         assert axe(notebook.page, ".pyplant-graph") == {}
         panel.get_by_label("Close").click()
