@@ -343,6 +343,14 @@ class OpenNotebook:
         self.page.wait_for_function(f"() => document.body.dataset.jpThemeLight === '{str(not dark).lower()}'")
 
 
+def wait_for_text(element, *texts):
+    """Until each of the texts is to be read in an element."""
+    # Waiting for an element that has a text would take hidden text for it, in any case of letters.
+    expect = pytest.importorskip("playwright.sync_api").expect
+    for text in texts:
+        expect(element).to_contain_text(text, use_inner_text=True, timeout=PATIENCE * 1000)
+
+
 def axe(page, selector):
     """What axe-core has to say against a part of a page: the rules broken, each with the elements that do."""
     package = pytest.importorskip("axe_playwright_python")

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.browser.graph import Graph
-from tests.browser.lab import PATIENCE
+from tests.browser.lab import PATIENCE, wait_for_text
 from tests.notebook.kernels import MATRIX
 
 BEGIN = "%load_ext pyplant\nfrom pyplant import *\n%plant {name}.plant"
@@ -92,7 +92,7 @@ def test_a_reactor_that_fails_is_shown_as_failed_with_its_error(pipeline):
         notebook.go(name)
     notebook.run(3)
     graph.wait("train", "failed")
-    graph.open("train").filter(has_text="ZeroDivisionError").wait_for()
+    wait_for_text(graph.open("train"), "ZeroDivisionError")
 
 
 # ---------------------------------------------------------------------- Stop
@@ -187,7 +187,7 @@ def test_the_panel_explains_an_edit(pipeline):
     diff = panel.locator(".pg-diff").inner_text()
     assert '-    pipe.send("data", [1, 2, 3])' in diff
     assert '+    pipe.send("data", [1, 2, 4])' in diff
-    graph.open("train").filter(has_text="data").wait_for()
+    wait_for_text(graph.open("train"), "data")
     notebook.run(3)
     graph.wait("load", "ran", "cached")
 

@@ -7,6 +7,7 @@ import nbformat
 import pytest
 
 from tests.browser.graph import Graph
+from tests.browser.lab import wait_for_text
 from tests.conformance.helpers import environment
 
 CELLS = (
@@ -45,7 +46,7 @@ def test_a_notebook_without_a_kernel_shows_the_picture_and_nothing_broken(notebo
     reopen(notebook)
     picture = notebook.output(3).locator(".pp-graph")
     picture.locator("svg").wait_for()
-    picture.filter(has_text="load").filter(has_text="total").wait_for()
+    wait_for_text(picture, "load", "total")
     assert notebook.page.get_by_text("Error displaying widget").count() == 0 or not (
         notebook.page.get_by_text("Error displaying widget").first.is_visible()
     )
@@ -62,7 +63,7 @@ def test_a_notebook_that_is_not_trusted_says_how_things_stood(notebook, screensh
     notebook.open(kernel=False)
     # JupyterLab takes the drawing out of what it does not trust, and leaves the words.
     notebook.output(3).get_by_text("2 reactors: 2 cached").first.wait_for()
-    notebook.output(3).filter(has_text="total").wait_for()
+    wait_for_text(notebook.output(3), "total")
     screenshot(notebook.cell(3), "reopened-untrusted")
 
 
@@ -78,7 +79,7 @@ def test_the_picture_shows_how_things_stood_when_the_notebook_was_saved(open_not
     reopen(notebook)
     picture = notebook.output(2).locator(".pp-graph")
     picture.locator("svg").wait_for()
-    picture.filter(has_text="total").wait_for()
+    wait_for_text(picture, "total")
 
 
 def test_a_page_that_nbconvert_makes_shows_the_picture(notebook, page, screenshot):
@@ -98,5 +99,5 @@ def test_a_page_that_nbconvert_makes_shows_the_picture(notebook, page, screensho
     page.context.remove_listener("request", page.context.outside.watch)
     page.goto(notebook.path.with_suffix(".html").as_uri())
     page.locator(".pp-graph svg").wait_for()
-    page.locator(".pp-graph").filter(has_text="total").wait_for()
+    wait_for_text(page.locator(".pp-graph"), "total")
     screenshot(page.locator(".pp-graph"), "nbconvert")

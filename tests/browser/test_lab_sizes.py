@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.browser.graph import Graph
-from tests.browser.lab import axe
+from tests.browser.lab import axe, wait_for_text
 
 BEGIN = "%load_ext pyplant\nfrom pyplant import *\n%plant {name}.plant"
 MAKE = """
@@ -68,7 +68,7 @@ def test_a_graph_light_and_dark_is_drawn_and_accessible(graph_of, screenshot, si
         screenshot(graph.root, f"graph-{size}-{theme}")
         assert axe(notebook.page, ".pyplant-graph") == {}
         panel = graph.open(edited)
-        panel.filter(has_text=edited).wait_for()
+        wait_for_text(panel, edited)
         screenshot(graph.root, f"graph-{size}-{theme}-panel")
         assert axe(notebook.page, ".pyplant-graph") == {}
         panel.get_by_label("Close").click()
