@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser.lab import FLAGS, Lab, OpenNotebook, chromium_path
+from tests.browser.lab import FLAGS, PATIENCE, Lab, OpenNotebook, chromium_path
 from tests.conftest import CI, ROOT
 from tests.notebook.kernels import CURRENT
 
@@ -41,9 +41,10 @@ def chromium():
     if path is None:
         (pytest.fail if CI else pytest.skip)("Chromium is not installed")
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import expect, sync_playwright
     except ImportError:
         (pytest.fail if CI else pytest.skip)("Playwright is not installed")
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser

@@ -45,10 +45,6 @@ class Graph:
     def nodes(self):
         return self.root.locator(".pg-node")
 
-    def status(self, name):
-        """What a reactor is said to be."""
-        return self.node(name).get_attribute("aria-label").split(", ")[1]
-
     def wait(self, name, *statuses):
         """Until a reactor has one of the statuses."""
         selectors = [f".pg-node.pg-{status}[aria-label^={json.dumps(name + ',')}]" for status in statuses]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -191,6 +192,8 @@ class OpenNotebook:
     """A notebook in a page of the browser.
 
     Cells are meant by their place, counted from 0. What takes time is waited for, unless it says otherwise.
+    JupyterLab draws outputs when it comes to it, so that there is nothing to ask what a cell shows at this
+    moment: :func:`wait_for_text` says what is to be read there, and :meth:`printed` what the kernel said.
     """
 
     def __init__(self, lab, page, path):
@@ -312,12 +315,12 @@ class OpenNotebook:
         return self.cell(cell).locator(".jp-OutputArea").first
 
     def outputs(self, cell):
-        """The outputs of a cell as the notebook would save them."""
+        """The outputs of a cell that has come to its end, as the notebook would save them."""
         return self._run(f"() => {self._model(cell)}.outputs.toJSON()")
 
-    def text(self, cell):
-        """All that is to be read below a cell."""
-        return self.output(cell).inner_text()
+    def printed(self, cell):
+        """What a cell that has come to its end printed."""
+        return "".join(output["text"] for output in self.outputs(cell) if output["output_type"] == "stream")
 
     # ------------------------------------------------------------------ the kernel and the file
 
@@ -344,11 +347,11 @@ class OpenNotebook:
 
 
 def wait_for_text(element, *texts):
-    """Until each of the texts is to be read in an element."""
+    """Until the texts are to be read in an element, one after the other."""
     # Waiting for an element that has a text would take hidden text for it, in any case of letters.
     expect = pytest.importorskip("playwright.sync_api").expect
-    for text in texts:
-        expect(element).to_contain_text(text, use_inner_text=True, timeout=PATIENCE * 1000)
+    pattern = re.compile(".*".join(re.escape(text) for text in texts), re.DOTALL)
+    expect(element).to_contain_text(pattern, use_inner_text=True)
 
 
 def axe(page, selector):

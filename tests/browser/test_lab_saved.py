@@ -10,6 +10,8 @@ from tests.browser.graph import Graph
 from tests.browser.lab import wait_for_text
 from tests.conformance.helpers import environment
 
+expect = pytest.importorskip("playwright.sync_api").expect
+
 CELLS = (
     "%load_ext pyplant\nfrom pyplant import *\n%plant {name}.plant",
     "%%reactor load -o data\ndata = [1, 2, 3]",
@@ -30,8 +32,8 @@ def notebook(open_notebook, request):
 def test_the_picture_is_hidden_while_the_widget_lives(notebook):
     Graph(notebook, 3)
     picture = notebook.output(3).locator(".pp-graph")
-    picture.wait_for(state="hidden")
-    assert picture.count() == 1
+    expect(picture).to_have_count(1)
+    expect(picture).to_be_hidden()
 
 
 def reopen(notebook):
@@ -47,9 +49,7 @@ def test_a_notebook_without_a_kernel_shows_the_picture_and_nothing_broken(notebo
     picture = notebook.output(3).locator(".pp-graph")
     picture.locator("svg").wait_for()
     wait_for_text(picture, "load", "total")
-    assert notebook.page.get_by_text("Error displaying widget").count() == 0 or not (
-        notebook.page.get_by_text("Error displaying widget").first.is_visible()
-    )
+    expect(notebook.page.get_by_text("Error displaying widget").first).to_be_hidden()
     screenshot(notebook.cell(3), "reopened-without-kernel")
 
 

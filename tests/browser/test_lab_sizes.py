@@ -7,6 +7,8 @@ import pytest
 from tests.browser.graph import Graph
 from tests.browser.lab import axe, wait_for_text
 
+expect = pytest.importorskip("playwright.sync_api").expect
+
 BEGIN = "%load_ext pyplant\nfrom pyplant import *\n%plant {name}.plant"
 MAKE = """
 plant.set_config({{"depth": 2}})
@@ -59,10 +61,10 @@ def graph_of(open_notebook, request):
 def test_a_graph_light_and_dark_is_drawn_and_accessible(graph_of, screenshot, size):
     notebook, graph, edited = graph_of(size)
     if size <= 60:
-        assert graph.nodes.count() == size
+        expect(graph.nodes).to_have_count(size)
     else:
-        assert 1 < graph.nodes.count() < 60
         graph.root.locator(".pg-chip:visible").filter(has_text=re.compile(r"\d cached")).wait_for()
+        assert 1 < graph.nodes.count() < 60
     for theme in ("light", "dark"):
         notebook.dark(theme == "dark")
         screenshot(graph.root, f"graph-{size}-{theme}")
@@ -78,7 +80,7 @@ def test_a_graph_light_and_dark_is_drawn_and_accessible(graph_of, screenshot, si
 def test_a_large_graph_can_be_shown_whole(graph_of, screenshot):
     notebook, graph, _ = graph_of(500)
     graph.root.get_by_role("button", name="All", exact=True).click()
-    notebook.page.wait_for_function("() => document.querySelectorAll('.pg-node').length === 500")
+    expect(graph.nodes).to_have_count(500)
     screenshot(graph.root, "graph-500-all")
 
 
