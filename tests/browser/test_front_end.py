@@ -444,7 +444,7 @@ def test_a_late_click_stops_nothing(digits, jupyter, page):
 
 def test_stop_without_a_server_tells_the_kernel_and_the_user(digits):
     digits.root.locator(".pg-stop").click()
-    expect(digits.root.get_by_text("press ■ in the toolbar")).to_be_visible()
+    expect(digits.root.get_by_text("press ■ in the toolbar", exact=True)).to_be_visible()
     assert digits.sent == [{"kind": "stop", "run": 7}]
 
 
@@ -452,7 +452,7 @@ def test_stop_that_the_server_refuses_tells_the_kernel_and_the_user(digits, jupy
     page.unroute(INTERRUPT)
     page.route(INTERRUPT, lambda route: route.fulfill(status=403))
     digits.root.locator(".pg-stop").click()
-    expect(digits.root.get_by_text("press ■ in the toolbar")).to_be_visible()
+    expect(digits.root.get_by_text("press ■ in the toolbar", exact=True)).to_be_visible()
     assert digits.sent == [{"kind": "stop", "run": 7}]
 
 
