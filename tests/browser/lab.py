@@ -346,12 +346,13 @@ class OpenNotebook:
         self.page.wait_for_function(f"() => document.body.dataset.jpThemeLight === '{str(not dark).lower()}'")
 
 
-def wait_for_text(element, *texts):
-    """Until the texts are to be read in an element, one after the other."""
+def wait_for_text(element, *texts, alone=False):
+    """Until the texts are to be read in an element, one after the other; ``alone``: with only space around."""
     # Waiting for an element that has a text would take hidden text for it, in any case of letters.
     expect = pytest.importorskip("playwright.sync_api").expect
-    pattern = re.compile(".*".join(re.escape(text) for text in texts), re.DOTALL)
-    expect(element).to_contain_text(pattern, use_inner_text=True)
+    texts = [re.escape(text) for text in texts]
+    pattern = r"^\s*" + r"\s+".join(texts) + r"\s*$" if alone else ".*".join(texts)
+    expect(element).to_contain_text(re.compile(pattern, re.DOTALL), use_inner_text=True)
 
 
 def axe(page, selector):

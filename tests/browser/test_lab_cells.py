@@ -21,13 +21,15 @@ def test_a_cell_is_replayed_after_a_restart_as_it_was(notebook, screenshot):
     notebook.run(1, SHOWS)
     shown = "first", "second", "third", "6"
     notebook.output(1).locator("img").wait_for()
-    wait_for_text(notebook.output(1), *shown)
+    wait_for_text(notebook.output(1), *shown, alone=True)
     first = notebook.outputs(1)
     notebook.restart()
     notebook.run(0)
     notebook.run(1)
     notebook.output(1).locator("img").wait_for()
-    wait_for_text(notebook.output(1), "cached", *shown)
+    wait_for_text(notebook.output(1), "cached", *shown)  # each output is drawn then
+    lines = [line.strip() for line in notebook.output(1).inner_text().splitlines() if line.strip()]
+    assert lines[1:] == list(shown)
     head, *rest = notebook.outputs(1)
     assert "cached" in head["data"]["text/plain"]
     assert rest == first

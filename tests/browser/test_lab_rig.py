@@ -9,7 +9,7 @@ from tests.notebook.kernels import MATRIX
 def test_a_cell_is_run_and_its_outputs_are_read(open_notebook):
     notebook = open_notebook("print('hello')\n1 + 1")
     notebook.run(0)
-    wait_for_text(notebook.output(0), "hello", "[1]:", "2")
+    wait_for_text(notebook.output(0), "hello", "[1]:", "2", alone=True)
     assert notebook.printed(0) == "hello\n"
     assert [output["output_type"] for output in notebook.outputs(0)] == ["stream", "execute_result"]
 
@@ -51,7 +51,7 @@ def test_a_notebook_is_saved_and_opened_without_a_kernel(open_notebook):
     notebook.close()
     notebook.lab.forget()
     notebook.open(kernel=False)
-    wait_for_text(notebook.output(0), "kept")
+    wait_for_text(notebook.output(0), "kept", alone=True)
     assert notebook.lab.ask("api/sessions") == []
 
 
