@@ -71,23 +71,23 @@ def names(notebook):
 
 
 def value(notebook, name):
-    """An ingredient, in the last line: what is said while it is made comes before it."""
-    return ask(notebook, f"plant.get({name!r})").splitlines()[-1:]
+    """An ingredient, as it is printed."""
+    return ask(notebook, f"plant.get({name!r})").strip()
 
 
 def test_a_renamed_reactor_leaves_no_ghost(notebook):
     notebook.run(1, reactor("a", "x", 1))
     notebook.run(1, reactor("b", "x", 2))
     assert names(notebook) == ["b"]
-    assert value(notebook, "x") == ["2"]
+    assert value(notebook, "x") == "2"
 
 
 def test_the_reactor_of_a_deleted_cell_serves_until_another_sends_the_same(notebook):
     notebook.run(1, reactor("a", "x", 1))
     notebook.command("notebook:delete-cell", 1)
-    assert value(notebook, "x") == ["1"]
+    assert value(notebook, "x") == "1"
     notebook.run(1, reactor("b", "x", 2))
-    assert value(notebook, "x") == ["2"]
+    assert value(notebook, "x") == "2"
     assert names(notebook) == ["b"]
 
 
@@ -109,9 +109,9 @@ def test_a_cell_that_is_cut_and_pasted(notebook):
     notebook.command("notebook:cut-cell", 1)
     notebook.command("notebook:paste-cell-below", 2)
     place = notebook.sources().index(reactor("a", "x", 1))
-    assert value(notebook, "x") == ["1"]
+    assert value(notebook, "x") == "1"
     notebook.run(place, reactor("b", "x", 2))
-    assert value(notebook, "x") == ["2"]
+    assert value(notebook, "x") == "2"
     assert names(notebook) == ["b"]
 
 
@@ -122,7 +122,7 @@ def test_a_cell_that_is_copied_and_pasted_takes_the_name_with_one_line(notebook)
     notebook.run(2, reactor("a", "x", 3))
     wait_for_text(notebook.output(2), "'a'")
     assert notebook.outputs(2)[0]["data"]["text/plain"].count("'a'") == 1
-    assert value(notebook, "x") == ["3"]
+    assert value(notebook, "x") == "3"
 
 
 def test_two_cells_that_are_merged(notebook):
@@ -131,8 +131,8 @@ def test_two_cells_that_are_merged(notebook):
     notebook.command("notebook:merge-cells", 1, also=2)
     notebook.run(1)
     assert names(notebook) == ["a", "b"]
-    assert value(notebook, "x") == ["1"]
-    assert value(notebook, "y") == ["1"]
+    assert value(notebook, "x") == "1"
+    assert value(notebook, "y") == "1"
 
 
 def test_names_that_are_swapped_between_two_cells(notebook):
@@ -141,8 +141,8 @@ def test_names_that_are_swapped_between_two_cells(notebook):
     notebook.run(1, reactor("b", "x", 1))
     notebook.run(2, reactor("a", "y", 2))
     assert names(notebook) == ["a", "b"]
-    assert value(notebook, "x") == ["1"]
-    assert value(notebook, "y") == ["2"]
+    assert value(notebook, "x") == "1"
+    assert value(notebook, "y") == "2"
 
 
 def test_a_missing_input_is_refused_with_the_corrected_line(notebook):
@@ -150,4 +150,4 @@ def test_a_missing_input_is_refused_with_the_corrected_line(notebook):
     notebook.run(2, "%%reactor b -o y\ny = x + 1")
     wait_for_text(notebook.output(2), "%%reactor b -i x -o y")
     notebook.run(2, "%%reactor b -i x -o y\ny = x + 1")
-    assert value(notebook, "y") == ["2"]
+    assert value(notebook, "y") == "2"
