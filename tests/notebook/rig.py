@@ -121,6 +121,15 @@ class Ran:
         return "".join(output.text for output in self.outputs if output.kind == kind)
 
 
+def began(ran):
+    """Whether a cell has printed the line ``began``.
+
+    The whole line: ``print`` writes its end apart from the text, so that a kernel that is interrupted as soon
+    as the word is seen may be within ``print``, and the end is never written.
+    """
+    return "began\n" in ran.stdout
+
+
 def _richest(data):
     order = ("application/vnd.jupyter.widget-view+json", "image/png", "image/svg+xml", "text/html")
     return next((kind for kind in order if kind in data), "text/plain")

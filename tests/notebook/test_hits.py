@@ -6,6 +6,8 @@ cells: a helper in one cell, reactors in others, in a real kernel.
 
 import pytest
 
+from tests.notebook.rig import began
+
 HELPER = """
 def helper(x):
     return x * 2
@@ -220,7 +222,7 @@ def test_an_interrupted_cell_runs_when_it_is_run_again(notebook, tmp_path):
     text = "%%reactor r -o x\nx = 1\nwait = pathlib.Path(LOCK)\nprint('began', flush=True)\n"
     text = text.replace("LOCK", repr(str(tmp_path / "go"))) + "while not wait.exists():\n    time.sleep(0.01)"
     cell = notebook.add(text)
-    ran = notebook.run(cell, interrupt_when=lambda ran: "began" in ran.stdout)
+    ran = notebook.run(cell, interrupt_when=began)
     assert ran.error.name == "KeyboardInterrupt"
     (tmp_path / "go").touch()
     notebook.seen()

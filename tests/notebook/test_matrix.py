@@ -3,7 +3,7 @@
 import pytest
 
 from tests.notebook.kernels import MATRIX
-from tests.notebook.rig import SHOWS, NotebookKernel
+from tests.notebook.rig import SHOWS, NotebookKernel, began
 
 
 @pytest.fixture(scope="module", params=MATRIX, ids=str)
@@ -48,7 +48,7 @@ def test_a_traceback_names_the_cell_and_the_line(notebook):
 def test_an_interrupt_leaves_a_notebook_that_goes_on(notebook):
     slow = "%%reactor slow -o x\nimport time\nprint('began', flush=True)\nwhile True:\n    time.sleep(0.01)\nx = 1"
     cell = notebook.add(slow)
-    ran = notebook.run(cell, interrupt_when=lambda ran: "began" in ran.stdout)
+    ran = notebook.run(cell, interrupt_when=began)
     assert ran.error.name == "KeyboardInterrupt"
     assert "fails" not in ran.text
     notebook.run(cell, "%%reactor slow -o x\nx = 2").fine
@@ -102,7 +102,7 @@ def test_a_stop_that_comes_late_is_ignored(notebook, tmp_path, subshell):
     assert runs
     (tmp_path / "go").unlink()
     ran = notebook.begin_run(cell, notebook.cells[cell] + "\ny + 1")
-    notebook.kernel.wait(lambda: "began" in ran.stdout)
+    notebook.kernel.wait(lambda: began(ran))
     notebook.kernel.send(widget, {"kind": "stop", "run": runs[0]}, subshell=subshell)
     (tmp_path / "go").touch()
     notebook.kernel.finish(ran).fine

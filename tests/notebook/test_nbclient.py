@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from tests.conformance.helpers import environment
-from tests.notebook.rig import SETUP, NotebookKernel, PlantNotebook, execute
+from tests.notebook.rig import SETUP, NotebookKernel, PlantNotebook, began, execute
 
 BEGIN = ["%load_ext pyplant", "%plant my.plant", SETUP]
 
@@ -154,7 +154,7 @@ def test_two_notebooks_that_want_the_same_at_once_compute_it_once(tmp_path):
     try:
         first, second = [PlantNotebook(kernel, tmp_path / "both.plant") for kernel in kernels]
         computing = first.begin_run(first.add(text))
-        kernels[0].wait(lambda: "began" in computing.stdout)
+        kernels[0].wait(lambda: began(computing))
         waiting = second.begin_run(second.add(text))
         (tmp_path / "go").touch()
         kernels[0].finish(computing).fine

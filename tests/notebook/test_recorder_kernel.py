@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.notebook.kernels import Versions
-from tests.notebook.rig import Display, NotebookKernel, Stream
+from tests.notebook.rig import Display, NotebookKernel, Stream, began
 
 VERSIONS = [Versions("6.31.0"), Versions("7.3.0"), Versions(), Versions("", "8.39.0")]
 
@@ -445,7 +445,7 @@ def test_an_interrupted_step_leaves_nothing_behind(kernel):
             recorder.rest()
             print("interrupted", recorder.active, type(vars(sys.stdout).get("write")).__name__)
         """,
-        interrupt_when=lambda ran: "began" in ran.stdout,
+        interrupt_when=began,
     ).fine
     assert ran.stdout.splitlines()[-1].startswith("interrupted None ")
     assert "Stdout" not in ran.stdout

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.notebook.kernels import MATRIX
-from tests.notebook.rig import Notebook, NotebookKernel
+from tests.notebook.rig import Notebook, NotebookKernel, began
 
 
 def test_outputs_keep_their_order_and_streams_are_joined(kernel):
@@ -42,7 +42,7 @@ def test_an_error_says_what_the_notebook_would(kernel):
 
 def test_a_cell_that_is_interrupted(kernel):
     text = "import time\nprint('began', flush=True)\nwhile True:\n    time.sleep(0.01)"
-    ran = kernel.run(text, interrupt_when=lambda ran: "began" in ran.stdout)
+    ran = kernel.run(text, interrupt_when=began)
     assert ran.error.name == "KeyboardInterrupt"
 
 

@@ -51,7 +51,7 @@ def test_the_graph_shows_all_reactors_that_run_and_the_cell_what_they_print(note
     widget = notebook.kernel.widgets[-1]
     ran = notebook.begin_run(notebook.add("many.get('met')"))
     notebook.kernel.wait(lambda: [*outcomes(widget).values()].count("running") == 2)
-    notebook.kernel.wait(lambda: ran.stdout.count("waits") == 2)
+    notebook.kernel.wait(lambda: ran.stdout.count("waits\n") == 2)
     assert outcomes(widget)["meet"] != "running"
     (tmp_path / "go").touch()
     assert notebook.kernel.finish(ran).fine.outputs[-1].text == "'leftright'"
@@ -61,7 +61,7 @@ def test_the_graph_shows_all_reactors_that_run_and_the_cell_what_they_print(note
 def test_interrupting_the_cell_stops_the_workers(notebook, tmp_path):
     notebook.new(cell(tmp_path))
     ran = notebook.run(
-        notebook.add("many.get('met')"), interrupt_when=lambda ran: ran.stdout.count("waits") == 2
+        notebook.add("many.get('met')"), interrupt_when=lambda ran: ran.stdout.count("waits\n") == 2
     )
     assert ran.error.name == "KeyboardInterrupt"
     (tmp_path / "go").touch()
