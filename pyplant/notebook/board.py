@@ -81,7 +81,7 @@ class Board:
         self._version = 0
         self._graph: dict[str, Any] = {}
         self._details: dict[str, Any] = {}
-        self._expected = 0.0
+        self._cost = self._expected = 0.0
         self._drawn: object = None
         self._draw_after = 0.0
         self._live = Live(self._publish, self._began, self._ended)
@@ -99,8 +99,6 @@ class Board:
             If nothing can be said of the plant, because it was closed for example.
         """
         self._judge()
-        if self._expected > AFFORDABLE:
-            self._judge()  # the first look reads all code; the second tells what looking costs
         self._draw()
         showing = _Showing(*self._cell())
         self._publish_picture(showing, self._status(), is_new=True)
@@ -180,7 +178,9 @@ class Board:
         if found is None:
             return False
         # A busy machine may be in the way for once; a slow disk will be again.
-        self._expected = max(time.thread_time() - worked, (time.perf_counter() - began) / _BUSY_MACHINE)
+        cost = max(time.thread_time() - worked, (time.perf_counter() - began) / _BUSY_MACHINE)
+        # What takes long once may be quick again: the first look reads all code, one after an edit some.
+        self._expected, self._cost = min(cost, self._cost), cost
         with self._lock:
             before, self._look = self._look, found
             is_same = self._version and (found.reactors, found.edges) == (before.reactors, before.edges)
