@@ -9,6 +9,8 @@ handlers, threads, and the one that brings what child processes write (see
 
 The rules:
 
+* Output that comes late, from child processes and C code, is waited for when a reactor has
+  returned, and before the step of another. Until then it belongs to the one whose step it was.
 * Taps are set by the first step of a run and go when it ends; they take down only in steps.
   IPython itself replaces ``write`` for the time of a cell, so what was found is put back.
 * Nothing here raises into a reactor. Where taking down fails, output passes on.
@@ -57,6 +59,7 @@ class Recorder:
 
     def __init__(self, shell: Any) -> None:
         self.active: Recording | None = None
+        self.late: Recording | None = None  # whose step has ended, but not all that it wrote may have come
         self.random = GlobalRandomState()
         self.warned: set[str] = set()
         self._shell = shell
@@ -85,12 +88,15 @@ class Recorder:
 
     def enter(self, recording: Recording) -> None:
         """A step begins. A step within a step is one of another plant."""
+        is_tapped = bool(self._steps) or self._is_tapped()
+        if self.late is None and not self._steps:
+            self._settled = time.perf_counter()
+        elif self.late is not recording or not is_tapped:
+            self.settle()
         self._steps.append(recording)
         self.active = recording
-        if len(self._steps) == 1:
-            self._settled = time.perf_counter()
-            if not self._is_tapped():
-                self._set_taps()
+        if not is_tapped:
+            self._set_taps()
 
     def leave(self, recording: Recording) -> None:
         """A step has ended, or was interrupted before it began."""
@@ -99,10 +105,12 @@ class Recorder:
             return
         steps.remove(recording)
         self.active = steps[-1] if steps else None
+        self.late = recording
 
     def rest(self) -> None:
         """A run has ended: the taps go, unless that was a run within a step."""
         if not self._steps:
+            self.late = None
             self._remove_taps()
 
     def _is_tapped(self) -> bool:
@@ -134,8 +142,11 @@ class Recorder:
         """Wait for what child processes and C code have written up to now."""
         now = time.perf_counter()
         seconds, self._settled = now - self._settled, now
-        for fence in self._fences.under_way(seconds):
-            fence.wait()
+        try:
+            for fence in self._fences.under_way(seconds):
+                fence.wait()
+        finally:
+            self.late = None
 
     def keep_order(self) -> None:
         """Something is about to be shown: what others wrote before comes first."""
@@ -215,25 +226,16 @@ class Recording:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         after = self._recorder.random.read()
-        before = self._before
-        try:
-            self._recorder.settle()
-        except Exception:  # noqa: BLE001
-            self._fail()
-        finally:
-            self._end_step()
-        if after != before:
-            names = GlobalRandomState.changed(before, after)
-            self.notes = tuple(
-                sorted({*self.notes, *(f"the global random state of {name}" for name in names)})
-            )
-
-    def _end_step(self) -> None:
         try:
             self._recorder.leave(self)
             self._figures.leave()
         except Exception:  # noqa: BLE001
             self._fail()
+        if after != self._before:
+            names = GlobalRandomState.changed(self._before, after)
+            self.notes = tuple(
+                sorted({*self.notes, *(f"the global random state of {name}" for name in names)})
+            )
 
     def show(self, value: Any) -> None:
         """Display the value of a cell's last expression, inside a step."""
@@ -250,7 +252,7 @@ class Recording:
         outputs
             What it showed, in order, in the form of the notebook format; JSON-able.
         """
-        self._show_figures()
+        self._end()
         self._is_over = True  # closing the generator that has returned is a step in which nothing happens
         outputs: list[Output] = []
         try:
@@ -267,7 +269,7 @@ class Recording:
         if self._is_over:  # it has returned, and is only closed
             return
         self._recorder.leave(self)  # in case a step was interrupted while it began or ended
-        self._show_figures()
+        self._end()
 
     # ------------------------------------------------------------------ from the taps
 
@@ -292,13 +294,14 @@ class Recording:
         """Output was cleared."""
         self._record.clear(wait=wait)
 
-    def _show_figures(self) -> None:
-        if not self._figures:
-            return
+    def _end(self) -> None:
+        """After the last step: show the figures, and wait for what is under way."""
         try:
-            with self:
-                self._figures.flush()
-            self._figures.hand_over()
+            if self._figures:
+                with self:
+                    self._figures.flush()
+                self._figures.hand_over()
+            self._recorder.settle()
         except Exception:  # noqa: BLE001
             self._fail()
 
@@ -362,13 +365,16 @@ class _Write(_Tap):
 
     def __call__(self, text: Any) -> Any:
         fence, recording = self.fence, self.recorder.active
+        is_brought = fence is not None and get_ident() == fence.thread
+        if is_brought:
+            recording = self.recorder.late or recording
         if not self.is_open or recording is None or self.recorder.is_passing():
             return self.original(text)
         if fence is None:
             return self._pass(text, recording)
         if os.getpid() != fence.process:
             return fence.write_in_child(text)
-        if get_ident() != fence.thread:
+        if not is_brought:
             self.recorder.keep_order()
             return self._pass(text, recording)
         text, is_marked = fence.without_marker(text)

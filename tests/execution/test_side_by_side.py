@@ -220,7 +220,7 @@ def test_the_longest_way_to_the_end_goes_first(tmp_path, pools):
 
     with Plant(tmp_path / "plant", executor=pools("threads"), progress=False) as plant:
         names = ["a", "b", "c", "d", "e", "slow"]
-        plant.add_reactor(*(chain(name, 0.4 if name == "slow" else 0.01) for name in names))
+        plant.add_reactor(*(chain(name, 1.0 if name == "slow" else 0.01) for name in names))
         plant.set_config({"version": 1})
         plant.get(*names)
         log.unlink()
@@ -244,7 +244,7 @@ def test_what_has_the_longest_way_is_the_most_urgent_to_the_pool(tmp_path, pools
 
     @ReactorFunc
     def slow(pipe, config):
-        time.sleep(0.2)
+        time.sleep(1.0)
         pipe.send("slow", config.version)
 
     with Plant(tmp_path / "plant", executor=pools("threads"), progress=False) as plant:

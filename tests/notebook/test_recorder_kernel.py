@@ -143,6 +143,49 @@ def test_what_c_code_writes_last_is_not_missed_nor_taken_for_the_next_reactors(k
     assert kernel.run("print(wrong)").stdout == "[]\n"
 
 
+def test_what_c_code_writes_belongs_to_the_reactor_whose_step_it_was(kernel):
+    live = kernel.run("""
+        texts = {0: "", 1: ""}
+        both = [recorder.record(f"reactor {n}", heading="-") for n in texts]
+        for n in range(300):
+            turn = n % 3 % 2  # one after the other, and one twice in a row
+            with both[turn].step():
+                os.write(1, f"{n}\\n".encode())
+                texts[turn] += f"{n}\\n"
+        left = recorder.record("left")
+        with left.step():
+            os.write(1, b"left\\n")
+        left.abandon()
+        silent = recorder.record("silent")
+        with silent.step():
+            pass
+        kept["silent"] = silent.finish()
+        for n, recording in enumerate(both):
+            kept[n] = recording.finish()
+        recorder.rest()
+    """).fine
+    assert live.stdout == "".join(f"{n}\n" for n in range(300)) + "left\n"
+    same = "[[output['text'] for output in kept[n]] == [texts[n]] for n in texts]"
+    assert kernel.run(f"print(kept['silent'], {same})").stdout == "[] [True, True]\n"
+
+
+def test_what_comes_late_belongs_to_the_step_before_though_the_streams_were_replaced(kernel):
+    kernel.run("""
+        import io
+        recording, stdout = recorder.record("late"), sys.stdout
+        for n in range(100):
+            with recording.step():
+                os.write(1, f"{n}\\n".encode())
+            sys.stdout = io.StringIO()
+            with recording.step():
+                pass
+            sys.stdout = stdout
+        kept["late"] = recording.finish()
+        recorder.rest()
+    """).fine
+    assert recorded(kernel, "late") == [("stdout", "".join(f"{n}\n" for n in range(100)))]
+
+
 def test_more_than_a_pipe_holds_arrives_whole(kernel):
     live = kernel.run("""
         @execute

@@ -295,9 +295,9 @@ class TestWithoutLocks:
         assert second.take(KEY)
 
     def test_an_owner_that_counts_is_alive(self, make):
-        first, second = make(beat=0.01), make(still=1.0)
+        first, second = make(beat=0.01), make(still=2.0)
         first.take(KEY)
-        deadline = time.monotonic() + 1.5
+        deadline = time.monotonic() + 2.5
         while time.monotonic() < deadline:
             assert not second.take(KEY)
             time.sleep(0.01)
