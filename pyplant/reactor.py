@@ -190,9 +190,8 @@ def _same_execution(earlier: Definition, later: Definition) -> bool:
     if "<locals>" in later.qualname or later.cell is not earlier.cell:
         return False
     if later.cell is None and (hasattr(builtins, "__IPYTHON__") or later.home == "__main__"):
-        return (
-            False  # typed in once more, or defined again by %autoreload, which leaves the rest of a module be
-        )
+        # Typed in once more, or defined again by %autoreload, which leaves the rest of a module be.
+        return False
     same_globals = getattr(earlier.function, "__globals__", 0) is getattr(later.function, "__globals__", 1)
     return same_globals and earlier.execution is later.execution
 

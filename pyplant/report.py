@@ -151,7 +151,7 @@ class Report:
     def _repr_html_(self) -> str:
         blocks = self.blocks()
         body = "".join(block.html() if isinstance(block, Table) else _html_block(block) for block in blocks)
-        head = escape(clean(self.title()))
+        head = escape(self.title())
         return f'<div class="pyplant-report"><style>{REPORT}</style><div class="pp-title">{head}</div>{body}</div>'
 
 
@@ -461,7 +461,7 @@ def _html_block(block: Block) -> str:
     aside = f'<span class="pp-aside">{escape(block.aside)}</span>' if block.aside else ""
     code = f'<pre class="pp-diff">{_html_diff(block.code)}</pre>' if block.code else ""
     below = "".join(map(_html_block, block.children))
-    text = escape(clean(block.text))
+    text = escape(block.text)
     state = f' title="{escape(block.style)}"' if block.style not in ("", "cause") else ""
     return (
         f'<div class="pp-row pp-{escape(block.style or "plain")}"{state}>'
@@ -473,7 +473,7 @@ def _html_diff(code: str) -> str:
     lines = []
     for line in code.splitlines():
         kind = {"+": "pp-add", "-": "pp-del"}.get(line[:1], "pp-same")
-        lines.append(f'<span class="{kind}">{escape(clean(line))}</span>')
+        lines.append(f'<span class="{kind}">{escape(line)}</span>')
     return "\n".join(lines)
 
 

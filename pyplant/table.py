@@ -49,16 +49,16 @@ class Table:
 
     def html(self) -> str:
         """The table as HTML, in the look of :data:`pyplant.theme.REPORT`."""
-        head = "".join(f'<th scope="col">{escape(clean(cell))}</th>' for cell in self.head)
+        head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in self.head)
         body = "".join(map(self._html_line, self.lines))
         return f'<table class="pp-table"><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>'
 
     def _html_line(self, line: Line) -> str:
-        cells = "".join(f"<td>{escape(clean(cell))}</td>" for cell in line.cells)
+        cells = "".join(f"<td>{escape(cell)}</td>" for cell in line.cells)
         icon = f'<td><span class="pp-icon" aria-hidden="true">{escape(line.icon)}</span></td>'
         note = ""
         if line.note:
-            note = f'<tr><td></td><td colspan="{len(self.head)}">{escape(clean(line.note))}</td></tr>'
+            note = f'<tr><td></td><td colspan="{len(self.head)}">{escape(line.note)}</td></tr>'
         return f'<tr class="pp-{escape(line.style)}" title="{escape(line.style)}">{icon}{cells}</tr>{note}'
 
 

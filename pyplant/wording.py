@@ -7,16 +7,16 @@ import time
 __all__ = ["clean", "escape", "format_age", "format_date", "format_seconds", "format_size"]
 
 
-def escape(text: str) -> str:
-    """Text for HTML."""
-    from html import escape as escaped
-
-    return escaped(text)
-
-
 def clean(text: str) -> str:
     """Text without control and direction characters: names come from anywhere."""
     return "".join(c if c.isprintable() or c == " " else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def escape(text: str) -> str:
+    """A line of text for HTML, cleaned as well."""
+    from html import escape as escaped
+
+    return escaped(clean(text))
 
 
 def format_seconds(seconds: float) -> str:

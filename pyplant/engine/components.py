@@ -20,6 +20,9 @@ def components(root: _T, children: Callable[[_T], Iterable[_T]]) -> Iterator[lis
     children
         What a node refers to.
     """
+    if next(iter(children(root)), None) is None:  # most often: nothing to set up
+        yield [root]
+        return
     index: dict[_T, int] = {}
     low: dict[_T, int] = {}
     path: list[_T] = []

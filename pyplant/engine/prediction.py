@@ -46,27 +46,35 @@ class Predicted(NamedTuple):
 @cache  # a plant asks anew in every run
 def predict(hints: frozenset[Hint]) -> Predicted:
     """Turn the hints of a reactor into names."""
-    names: dict[str, set[str]] = {"sends": set(), "receives": set(), "reads": set(), "surely": set()}
+    sends: set[str] = set()
+    receives: set[str] = set()
+    reads: set[str] = set()
+    surely: set[str] = set()
     patterns: set[str] = set()
     open_ended = False
     for hint in hints:
         sending = hint.method in _SENDING
-        group = "sends" if sending else "reads" if hint.method in _READING else "receives"
         if hint.kind is NameKind.LITERAL:
-            names[group].add(hint.text[0])
-            if hint.always and group == "receives":
-                names["surely"].add(hint.text[0])
+            name = hint.text[0]
+            if sending:
+                sends.add(name)
+            elif hint.method in _READING:
+                reads.add(name)
+            else:
+                receives.add(name)
+                if hint.always:
+                    surely.add(name)
         elif sending and hint.kind is NameKind.PATTERN and any(hint.text):
             patterns.add("".join(re.escape(part) if part else ".*" for part in hint.text))
         elif sending:
             open_ended = True
     return Predicted(
-        frozenset(names["sends"]),
-        frozenset(names["receives"]),
-        frozenset(names["reads"]),
+        frozenset(sends),
+        frozenset(receives),
+        frozenset(reads),
         tuple(sorted(patterns)),
         open_ended,
-        frozenset(names["surely"]),
+        frozenset(surely),
     )
 
 

@@ -12,7 +12,7 @@ import os
 from typing import Any, NamedTuple
 
 from pyplant.config import Parameters
-from pyplant.errors import DamagedError
+from pyplant.errors import DamagedError, PlantDirError
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import ExecutionRecord
 from pyplant.reactor import Definition
@@ -165,6 +165,13 @@ class Hidden(NamedTuple):
     """The worker does not see the plant."""
 
     reason: str
+
+    def error(self, root: Any) -> PlantDirError:
+        """For people; ``root`` is the directory of the plant."""
+        return PlantDirError(
+            f"A worker does not see the plant in {root} ({self.reason.rstrip('.')}). Open the plant in a "
+            f"directory that all workers reach under the same path."
+        )
 
 
 class Ended(NamedTuple):

@@ -15,9 +15,9 @@ from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from concurrent.futures import Executor as FuturesExecutor
 from typing import Any, Protocol
 
-from pyplant.errors import PlantDirError, RunError
+from pyplant.errors import RunError
 from pyplant.execution.attempt import carry_out, carry_out_packed, end_with, sees
-from pyplant.execution.order import Order
+from pyplant.execution.order import Hidden, Order
 
 __all__ = ["Pool", "pool_of"]
 
@@ -217,7 +217,7 @@ class DaskPool:
             if isinstance(answer, Exception):
                 raise answer
             if answer:
-                raise _blind(root, answer)
+                raise Hidden(answer).error(root)
             self._checked.add(worker)
 
     def submit(self, order: Order, packed: bytes, resources: dict[str, Any], urgency: float) -> Any:
@@ -276,13 +276,6 @@ def _stop(futures: list[Any]) -> bool:
         future.cancel()
     running = [future for future in futures if not future.done()]
     return not running or not wait(running, timeout=_GRACE).not_done
-
-
-def _blind(root: str, answer: str) -> PlantDirError:
-    return PlantDirError(
-        f"A worker does not see the plant in {root} ({answer}). Open the plant in a directory that all "
-        f"workers reach under the same path."
-    )
 
 
 def pool_of(wanted: Any) -> Pool:

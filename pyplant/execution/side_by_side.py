@@ -25,7 +25,7 @@ from contextlib import nullcontext, suppress
 from typing import Any
 
 from pyplant.engine.trace import Dependency, DependencyKind
-from pyplant.errors import PlantDirError, PlantWarning, WorkerError, warn
+from pyplant.errors import PlantWarning, WorkerError, warn
 from pyplant.execution.executor import Failed, Job, Lost, Outcome, Part
 from pyplant.execution.inline import InlineExecutor, perform_here
 from pyplant.execution.order import (
@@ -350,10 +350,8 @@ class SideBySide:
             case Unloadable(missing, damage):
                 held = tuple(attempts.given)
                 return Lost(attempts.given.pop(missing), damage, held)
-            case Hidden(reason):
-                root = attempts.part.warehouse.root
-                message = f"A worker does not see the plant in {root}: {reason} Open the plant where all workers reach it."
-                raise PlantDirError(message)
+            case Hidden():
+                raise reply.outcome.error(attempts.part.warehouse.root)
             case Ended():
                 return self._died(job, None, KeyboardInterrupt("interrupted"))
         return None

@@ -214,9 +214,11 @@ class Console:
 
     def tell(self, text: str) -> None:
         """Show one quiet line, which belongs to no reactor."""
-        line = clean(text)
         self.shell.display_pub.publish(
-            {"text/plain": line, "text/html": f'<div style="opacity:.65;font-size:.9em">{escape(line)}</div>'}
+            {
+                "text/plain": clean(text),
+                "text/html": f'<div style="opacity:.65;font-size:.9em">{escape(text)}</div>',
+            }
         )
 
     def _tell_cached(self, definition: Definition, trace: Trace) -> None:

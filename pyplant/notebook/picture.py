@@ -16,7 +16,7 @@ from pyplant.notebook.layout import Point, arrange
 from pyplant.notebook.scene import Arranger, Box, Line, Scene, compose, flows, label
 from pyplant.report import ICONS, Entry, Status, counts
 from pyplant.theme import GRAPH
-from pyplant.wording import clean, escape, format_seconds, format_size
+from pyplant.wording import escape, format_seconds, format_size
 
 __all__ = ["STYLE", "draw", "paint"]
 
@@ -128,14 +128,14 @@ def _shape(
         for by in (*behind, 0)
     )
     return (
-        f'<g class="pp-node {style}"><title>{escape(clean(tip))}</title>{rects}'
+        f'<g class="pp-node {style}"><title>{escape(tip)}</title>{rects}'
         f'<text class="pp-icon" x="{left + 9:.1f}" y="{y + 4:.1f}">{icon}</text>'
         f'<text x="{left + 26:.1f}" y="{base:.1f}">{escape(label(text))}</text>{below}</g>'
     )
 
 
 def _line(line: Line, name: Callable[[int], str]) -> str:
-    tip = escape(clean(f"{name(line.source)} → {name(line.target)}: {', '.join(line.names)}"))
+    tip = escape(f"{name(line.source)} → {name(line.target)}: {', '.join(line.names)}")
     (x, y), (before, _) = line.route[-1], line.route[-2]
     back = 6 if x >= before else -6
     points: list[Point] = [*line.route[:-1], (x - back, y)]

@@ -36,7 +36,7 @@ from pyplant.notebook.fence import Fence, Fences
 from pyplant.notebook.figures import Figures
 from pyplant.notebook.randomness import GlobalRandomState
 from pyplant.notebook.record import Output, Record
-from pyplant.wording import escape
+from pyplant.wording import clean, escape
 
 __all__ = ["Recorder", "Recording"]
 
@@ -165,7 +165,7 @@ class Recorder:
         if heading and publish is not None:
             html = f'<div style="{_HEADING}">{escape(heading)}</div>'
             with suppress(Exception):  # a line less is better than an error in somebody's print()
-                self.pass_on(publish, {"text/plain": heading, "text/html": html}, {})
+                self.pass_on(publish, {"text/plain": clean(heading), "text/html": html}, {})
 
     def cleared(self) -> None:
         """The output of the cell is gone with all headings, or that of another cell begins."""

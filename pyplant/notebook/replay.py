@@ -7,6 +7,7 @@ that opens on a click.
 
 from __future__ import annotations
 
+import html
 import re
 import sys
 import uuid
@@ -16,7 +17,7 @@ from typing import Any
 
 from pyplant.errors import logger
 from pyplant.notebook.record import Output
-from pyplant.wording import escape, format_size
+from pyplant.wording import format_size
 
 __all__ = ["replay"]
 
@@ -92,7 +93,7 @@ def _folded(outputs: Sequence[Output], summary: str) -> str:
 
 def _pieces(outputs: Sequence[Output]) -> Iterator[str]:
     for output in outputs:
-        text = escape(_CODES.sub("", output["text"]))
+        text = html.escape(_CODES.sub("", output["text"]))
         yield text if output["name"] == "stdout" else f'<span style="{_ERRORS}">{text}</span>'
 
 
