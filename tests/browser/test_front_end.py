@@ -448,6 +448,22 @@ def test_stop_without_a_server_tells_the_kernel_and_the_user(digits):
     digits.root.locator(".pg-stop").click()
     expect(digits.root.get_by_text("press ■ in the toolbar", exact=True)).to_be_visible()
     assert digits.sent == [{"kind": "stop", "run": 7}]
+    digits.tell({}, run=None)
+    expect(digits.root.get_by_text("press ■ in the toolbar", exact=True)).to_be_hidden()
+
+
+def test_stop_that_is_refused_after_the_run_tells_nobody(digits, jupyter, page):
+    page.unroute(INTERRUPT)
+    asked = []
+    page.route(INTERRUPT, lambda route: asked.append(route))
+    with page.expect_response(INTERRUPT):
+        digits.root.locator(".pg-stop").click()
+        expect(digits.root.get_by_role("button", name="stopping")).to_be_disabled()
+        digits.tell({"train_forest": {"o": "ran"}}, run=None)
+        asked[0].fulfill(status=403)
+    page.evaluate("() => new Promise(done => setTimeout(done, 50))")
+    assert digits.sent == []
+    expect(digits.root.get_by_text("press ■ in the toolbar", exact=True)).to_be_hidden()
 
 
 def test_stop_that_the_server_refuses_tells_the_kernel_and_the_user(digits, jupyter, page):

@@ -230,11 +230,11 @@ class Link {
   }
 }
 
-/** Interrupt the kernel through the server of the page; whether that was possible. */
+/** Interrupt the kernel through the page's server; whether that worked. */
 async function interrupt(kernel) {
   if (!kernel) return false;
   try {
-    // Pages of other hosts have no such element.
+    // Other hosts have no such element.
     const { baseUrl, token } = JSON.parse(document.getElementById("jupyter-config-data").textContent);
     const headers = {};
     const [, cookie] = /(?:^|;\s*)_xsrf=([^;]*)/.exec(document.cookie) ?? [];
@@ -961,14 +961,14 @@ class View {
 
   async stop() {
     const { run } = this.state;
-    // A click that comes late must not hit what runs next.
+    // A late click must not hit what runs next.
     if (run == null || this.stopping != null) return;
     this.stopping = run;
     this.patchHead();
     setTimeout(() => {
       if (this.stopping === run) this.stopping = null;
     }, 10000);
-    if (await interrupt(this.graph.data.kernel)) return;
+    if ((await interrupt(this.graph.data.kernel)) || this.state.run !== run) return;
     this.model.send({ kind: "stop", run });
     write(this.hint, "press ■ in the toolbar");
     this.say(this.hint.textContent);
