@@ -30,7 +30,8 @@ from pyplant.errors import logger
 
 __all__ = ["Fence", "Fences"]
 
-_PATIENCE = 1.0  # seconds
+_PATIENCE = 1.0  # seconds, after which one looks why nothing has come
+_STUCK = 10.0  # seconds in which a thread has its turn on the busiest machine
 _SLOW = 0.001  # seconds
 _MARKER = format(int.from_bytes(os.urandom(4), "little"), "032b").translate({48: "\0", 49: "\x7f"})
 
@@ -59,6 +60,8 @@ class Fence:
         self._reads = b" %#x " % pipe  # the first argument of the call that the thread sleeps in
         self._writable = select.poll()  # not `select.select`, which refuses descriptors above 1023
         self._writable.register(descriptor, select.POLLOUT)
+        self._filled = select.poll()
+        self._filled.register(pipe, select.POLLIN)
         try:
             path = f"/proc/self/task/{watcher.native_id}/syscall"
             self._look = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -99,12 +102,25 @@ class Fence:
         """Wait until all that was written up to now has arrived."""
         self._arrived.clear()
         # A full pipe must not block: then the thread is stuck, and nothing will arrive.
-        writable = self._writable.poll(_PATIENCE * 1000)
+        writable = self._writable.poll(_STUCK * 1000)
         if writable:
             os.write(self._descriptor, _MARKER.encode("ascii"))
-        if not writable or not self._arrived.wait(_PATIENCE):
+        if not writable or not self._comes():
             self.broken = True
             logger().info("Output of child processes is late; it is no longer waited for.")
+
+    def _comes(self) -> bool:
+        """Wait for the marker; whether it has come. While nothing is under way, it has gone elsewhere."""
+        stuck_at = time.monotonic() + _STUCK
+        while not self._arrived.wait(_PATIENCE):
+            is_filled = bool(self._filled.poll(0))
+            if (
+                self.clock is None
+                or time.monotonic() > stuck_at
+                or not self.may_be_under_way(0.0, is_filled=is_filled)
+            ):
+                return self._arrived.is_set()
+        return True
 
     def without_marker(self, text: str) -> tuple[str, bool]:
         """What the thread brings, without the marker; and whether that was in it."""

@@ -107,6 +107,33 @@ class TestLooking:
         assert stream.text == "x"
 
 
+    def test_on_a_busy_machine_a_thread_may_take_its_time(self, stream, monkeypatch):
+        monkeypatch.setattr(module, "_PATIENCE", 0.05)
+        stream.gate.clear()
+        stream.put("x")
+        opens = threading.Timer(1.0, stream.gate.set)
+        opens.start()
+        stream.fence.wait()
+        assert stream.text == "x"
+        assert not stream.fence.broken
+        opens.join()
+
+    def test_a_marker_that_went_elsewhere_is_not_waited_for(self, stream, monkeypatch):
+        monkeypatch.setattr(module, "_PATIENCE", 0.05)
+        monkeypatch.setattr(module, "_STUCK", 3600.0)
+        descriptor = stream._original_stdstream_fd
+        kept, elsewhere = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(elsewhere, descriptor)
+        waits = threading.Thread(target=stream.fence.wait, daemon=True)
+        waits.start()
+        waits.join(20)
+        os.dup2(kept, descriptor)
+        os.close(kept)
+        os.close(elsewhere)
+        assert not waits.is_alive()
+        assert stream.fence.broken
+
+
 def test_where_one_cannot_look_time_decides(stream, monkeypatch):
     monkeypatch.setattr(stream.fence, "clock", None)
     assert stream.under_way(0.002)
@@ -115,6 +142,7 @@ def test_where_one_cannot_look_time_decides(stream, monkeypatch):
 
 def test_a_thread_that_is_stuck_is_not_waited_for_twice(stream, monkeypatch):
     monkeypatch.setattr(module, "_PATIENCE", 0.05)
+    monkeypatch.setattr(module, "_STUCK", 0.2)
     stream.gate.clear()
     stream.put("x")
     stream.fence.wait()
@@ -123,6 +151,7 @@ def test_a_thread_that_is_stuck_is_not_waited_for_twice(stream, monkeypatch):
 
 def test_a_full_pipe_does_not_block(stream, monkeypatch):
     monkeypatch.setattr(module, "_PATIENCE", 0.05)
+    monkeypatch.setattr(module, "_STUCK", 0.2)
     stream.gate.clear()
     stream.put("x" * 65_000)
     stream.fence.wait()
