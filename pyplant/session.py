@@ -215,7 +215,7 @@ class Session:
             raise PlantDirError(message)
         with collector(enabled=False):
             self._warehouse.ledger.refresh()
-        self._fingerprinter.user_code_ran()
+        self._fingerprinter.look_anew()
         self._fingerprinter.add_state(self._warehouse.ledger.state)
         definitions = self._registry.current()
         if target is not None:

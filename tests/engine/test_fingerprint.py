@@ -4,6 +4,7 @@ import importlib
 import json
 import sys
 import textwrap
+import weakref
 
 import pytest
 from hypothesis import given, settings
@@ -1241,9 +1242,68 @@ def test_a_fingerprinter_that_goes_on_agrees_with_a_new_one(tmp_path_factory, ve
         chosen = data.draw(st.sets(st.sampled_from([*NAMES, "X", "Y"])))
         lines = [line for line in text_of(program).splitlines() if chosen & set(_defined(line))]
         again(module, "\n".join(lines))
-        fingerprinter.user_code_ran()
-        for name in data.draw(st.permutations(NAMES)):
+        data.draw(st.sampled_from([fingerprinter.user_code_ran, fingerprinter.look_anew]))()
+        asked = data.draw(st.permutations(NAMES))
+        for name in asked[: data.draw(st.integers(0, len(asked)))]:
             assert fingerprinter.take(getattr(module, name)).digest == taken(module, name).digest
+
+
+# ------------------------------------------------------------------ letting go
+
+
+def test_a_value_that_no_code_names_any_more_is_let_go(tmp_path):
+    module = load(tmp_path, "class Big: pass\nX = Big()\ndef main(): return X")
+    fingerprinter = Fingerprinter()
+    old = weakref.ref(module.X)
+    fingerprinter.take(module.main)
+    again(module, "X = Big()")
+    for _ in range(2):
+        fingerprinter.look_anew()
+        fingerprinter.take(module.main)
+    assert old() is None
+
+
+def test_a_function_that_was_defined_again_is_let_go_with_the_values_it_names(tmp_path):
+    module = load(tmp_path, "class Big: pass\nX = Big()\ndef main(): return X")
+    fingerprinter = Fingerprinter()
+    old = weakref.ref(module.main), weakref.ref(module.X)
+    fingerprinter.take(module.main)
+    again(module, "X = Big()\ndef main(): return X")
+    fingerprinter.look_anew()
+    fingerprinter.take(module.main)
+    fingerprinter.look_anew()
+    assert [ref() for ref in old] == [None, None]
+
+
+def test_what_is_asked_for_all_the_time_is_described_once(tmp_path, monkeypatch):
+    module = load(tmp_path, "X = 'x'\ndef helper(): return X\ndef main(): return helper()")
+    fingerprinter = Fingerprinter()
+    described = []
+    describe = fingerprinter._describe
+    monkeypatch.setattr(fingerprinter, "_describe", lambda obj: described.append(obj) or describe(obj))
+    for _ in range(3):
+        fingerprinter.look_anew()
+        fingerprinter.take(module.main)
+    assert described == [module.main, module.helper]
+
+
+def test_a_look_that_was_interrupted_leaves_nothing_stale(tmp_path):
+    """What it did not reach was let go, so its digest is not known, nor that of what names it."""
+    text = (
+        "class Late:\n n = 0\n def __getstate__(self):\n  if Late.n: raise KeyboardInterrupt\n  return 1\n"
+        "A = [1]\nB = [Late()]\ndef main(): return A, B"
+    )
+    module = load(tmp_path, text)
+    fingerprinter = Fingerprinter()
+    fingerprinter.take(module.main)
+    fingerprinter.look_anew()
+    module.Late.n = 1
+    with pytest.raises(KeyboardInterrupt):
+        fingerprinter.take(module.main)
+    module.Late.n = 0
+    fingerprinter.look_anew()
+    module.A.append(2)
+    assert fingerprinter.take(module.main).digest == taken(module).digest
 
 
 # ------------------------------------------------------------------ state and notes

@@ -228,3 +228,17 @@ def test_an_interrupted_cell_runs_when_it_is_run_again(notebook, tmp_path):
     notebook.seen()
     notebook.run(cell).fine
     assert notebook.seen() == "r"
+
+
+def test_values_that_a_notebook_replaced_are_let_go(notebook):
+    notebook.new("import weakref, gc, numpy as np\nmade = []\nplant.show_graph()")
+    values = notebook.add("")
+    named = notebook.add("%%reactor add -o total\ntotal = float(values.sum())")
+    function = notebook.add("%%reactor\ndef average(pipe):\n    pipe.send('mean', float(values.mean()))")
+    for n in range(5):
+        notebook.run(values, f"values = np.full(1000, {n}.0)\nmade.append(weakref.ref(values))").fine
+        notebook.run(named).fine
+        notebook.run(function).fine
+        assert notebook.get("mean") == f"add,average {n}.0"
+    alive = notebook.run(notebook.add("gc.collect()\nlen([ref for ref in made if ref() is not None])"))
+    assert int(alive.fine.text) <= 2
