@@ -29,7 +29,7 @@ from types import CellType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from pyplant.engine.digest import digest_bytes, encode
-from pyplant.engine.hints import Hint
+from pyplant.engine.hints import Hint, resolved
 from pyplant.engine.members import MISSING, members, watched_names
 from pyplant.engine.origin import (
     LOADED,
@@ -224,9 +224,9 @@ class Describer:
         if not is_own_file(code.co_filename):
             for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
                 self._cell(scope, variable, cell, rebound)
-        attributes = tuple(key for key in function.__dict__ if not key.startswith("__pyplant"))
-        for key in attributes:
-            scope.add(f"attribute {key}", scope.watch(function.__dict__, key))
+        for key in function.__dict__:
+            if not key.startswith("__pyplant"):
+                scope.add(f"attribute {key}", scope.watch(function.__dict__, key))
         own_keys = len(function.__dict__)
         cells = tuple(map(_contents, function.__closure__ or ()))
         defaults, kwdefaults = function.__defaults__, function.__kwdefaults__
@@ -250,7 +250,7 @@ class Describer:
             scope.finished(),
             scope.watches(),
             unchanged,
-            frozenset(hint.resolved(function.__globals__) for hint in part.hints) if part else frozenset(),
+            resolved(part.hints, function.__globals__) if part is not None else frozenset(),
             frozenset(notes),
             part.text if part is not None else "",
         )
@@ -438,7 +438,7 @@ class _Scope:
         self.notes.add(Note(kind, text))
 
     def finished(self) -> tuple[Edge, ...]:
-        return tuple(self._edges[label] for label in sorted(self._edges))
+        return tuple(self._edges[label] for label in sorted(self._edges)) if self._edges else ()
 
     def watches(self) -> tuple[Watch, ...]:
         groups = (Watch.of(namespace, tuple(sorted(names))) for namespace, names in self._watched.values())

@@ -113,6 +113,9 @@ class Record(NamedTuple):
         )
 
 
+_NOTHING: frozenset[Any] = frozenset()  # every other empty one would be an object of its own
+
+
 def _edge(data: Any) -> tuple[str, str, str]:
     owner, name, digest = wire.texts(data)
     return owner, name, digest
@@ -141,8 +144,8 @@ class _Node:
         self.targets = [target for _, target in self.children if type(target) is not Leaf]
         self.digest = ""
         self.generation = -1
-        self.hints: frozenset[Hint] = frozenset()
-        self.notes: frozenset[Note] = frozenset()
+        self.hints: frozenset[Hint] = _NOTHING
+        self.notes: frozenset[Note] = _NOTHING
 
     def holds(self) -> bool:
         """Whether the object still is as it was described; asked very often."""
@@ -302,7 +305,7 @@ class Fingerprinter:
     def _digest_component(self, component: list[_Node]) -> None:
         inside = {id(node.obj): index for index, node in enumerate(component)}
         colours = [self._colour(node, inside, None) for node in component]
-        recursive = any(id(target) in inside for node in component for _, target in node.children)
+        recursive = any(id(target) in inside for node in component for target in node.targets)
         if recursive:
             classes = 0
             while len(set(colours)) > classes:
@@ -322,13 +325,14 @@ class Fingerprinter:
             if not _is_reactor(node.obj):
                 hints.update(_perhaps(hint) for hint in node.description.hints if hint.certain)
             notes |= node.description.notes
-            for _, target in node.children:
-                if type(target) is not Leaf and id(target) not in inside:
+            for target in node.targets:
+                if id(target) not in inside:
                     child = self._nodes[id(target)]
                     notes |= child.notes
                     if not _is_reactor(target) and node.description.kind is not Kind.MODULE:
                         hints.update(_perhaps(hint) for hint in child.hints)
-        shared_hints, shared_notes = frozenset(hints), frozenset(notes)
+        shared_hints = frozenset(hints) if hints else _NOTHING
+        shared_notes = frozenset(notes) if notes else _NOTHING
         for node in component:
             node.hints, node.notes = shared_hints, shared_notes
             self._record(node)

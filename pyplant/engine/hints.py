@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from pyplant.engine import wire
 
-__all__ = ["NAMED_CALLS", "Hint", "NameKind"]
+__all__ = ["NAMED_CALLS", "Hint", "NameKind", "resolved"]
 
 NAMED_CALLS = frozenset({"receive", "send", "allocate", "read_config", "read_config_unregistered"})
 """Methods of a pipework whose first argument is a name."""
@@ -85,3 +85,11 @@ class Hint(NamedTuple):
         if isinstance(value, str):
             return self._replace(kind=NameKind.LITERAL, text=(str(value),))
         return self._replace(kind=NameKind.DYNAMIC, text=())
+
+
+def resolved(hints: frozenset[Hint], namespace: Mapping[str, Any]) -> frozenset[Hint]:
+    """The hints with the values of constants in place of their names."""
+    for hint in hints:
+        if hint.kind is NameKind.REFERENCE:
+            return frozenset(each.resolved(namespace) for each in hints)
+    return hints  # most often: nothing to look up

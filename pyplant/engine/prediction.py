@@ -46,33 +46,33 @@ class Predicted(NamedTuple):
 @cache  # a plant asks anew in every run
 def predict(hints: frozenset[Hint]) -> Predicted:
     """Turn the hints of a reactor into names."""
-    sends: set[str] = set()
-    receives: set[str] = set()
-    reads: set[str] = set()
-    surely: set[str] = set()
-    patterns: set[str] = set()
+    sends: list[str] = []
+    receives: list[str] = []
+    reads: list[str] = []
+    surely: list[str] = []
+    patterns: list[str] = []
     open_ended = False
     for hint in hints:
         sending = hint.method in _SENDING
         if hint.kind is NameKind.LITERAL:
             name = hint.text[0]
             if sending:
-                sends.add(name)
+                sends.append(name)
             elif hint.method in _READING:
-                reads.add(name)
+                reads.append(name)
             else:
-                receives.add(name)
+                receives.append(name)
                 if hint.always:
-                    surely.add(name)
+                    surely.append(name)
         elif sending and hint.kind is NameKind.PATTERN and any(hint.text):
-            patterns.add("".join(re.escape(part) if part else ".*" for part in hint.text))
+            patterns.append("".join(re.escape(part) if part else ".*" for part in hint.text))
         elif sending:
             open_ended = True
     return Predicted(
         frozenset(sends),
         frozenset(receives),
         frozenset(reads),
-        tuple(sorted(patterns)),
+        tuple(sorted(set(patterns))),
         open_ended,
         frozenset(surely),
     )
