@@ -140,10 +140,9 @@ orphans: set[Definition] = set()
 
 def declared() -> Iterator[Definition]:
     """All reactors of the process, in order of definition; what was redefined is gone."""
-    for definition in tuple(_declared.values()):
+    for key, definition in tuple(_declared.items()):
         if definition.is_current:
-            twin = _repeated.get(definition.key)
-            if twin:
+            if key in _repeated:
                 raise _repetition(definition)
             yield definition
 
@@ -352,13 +351,11 @@ def _check_signature(function: FunctionType) -> bool:
         unwrapped = inspect.unwrap(function)
         inner = unwrapped if isinstance(unwrapped, FunctionType) else function
     code = inner.__code__
-    names = code.co_varnames
-    positional = names[: code.co_argcount]
+    positional = code.co_varnames[: code.co_argcount]
     needed = code.co_argcount - len(inner.__defaults__ or ())
-    keywords = set(names[code.co_argcount : code.co_argcount + code.co_kwonlyargcount])
-    keywords -= (inner.__kwdefaults__ or {}).keys()
+    needed_by_keyword = code.co_kwonlyargcount - len(inner.__kwdefaults__ or ())
     takes_any = bool(code.co_flags & inspect.CO_VARARGS)
-    if needed > 2 or keywords or not (positional or takes_any):  # noqa: PLR2004 - pipe and config
+    if needed > 2 or needed_by_keyword > 0 or not (positional or takes_any):  # noqa: PLR2004 - pipe and config
         message = (
             f"Reactor {function.__qualname__!r} has the signature {inspect.signature(function)}; a reactor takes "
             f"(pipe) or (pipe, config). Other values are received: x = yield pipe.receive('x')."

@@ -221,8 +221,8 @@ class Describer:
         if part is not None:
             self._mentions(scope, function, part)
         rebound = part.rebound if part is not None else frozenset()
-        if not is_own_file(code.co_filename):
-            for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
+        if function.__closure__ and not is_own_file(code.co_filename):
+            for variable, cell in zip(code.co_freevars, function.__closure__, strict=False):
                 self._cell(scope, variable, cell, rebound)
         for key in function.__dict__:
             if not key.startswith("__pyplant"):

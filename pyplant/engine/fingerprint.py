@@ -129,6 +129,7 @@ class _Node:
         "description",
         "digest",
         "epoch",
+        "fingerprint",
         "generation",
         "hints",
         "notes",
@@ -146,6 +147,7 @@ class _Node:
         self.generation = -1
         self.hints: frozenset[Hint] = _NOTHING
         self.notes: frozenset[Note] = _NOTHING
+        self.fingerprint: Fingerprint | None = None
 
     def holds(self) -> bool:
         """Whether the object still is as it was described; asked very often."""
@@ -218,8 +220,10 @@ class Fingerprinter:
         node = self._nodes[id(function)]
         if node.generation != self._generation:
             self._digest_from(node)
-        own = node.description.hints
-        return Fingerprint(node.digest, node.hints | own if own else node.hints, node.notes)
+        if node.fingerprint is None:
+            hints = node.hints | node.description.hints
+            node.fingerprint = Fingerprint(node.digest, hints, node.notes)
+        return node.fingerprint
 
     def digest(self, value: Any) -> tuple[str, frozenset[Note]]:
         """The digest of any value, functions and classes in it counting by their code."""
@@ -334,7 +338,7 @@ class Fingerprinter:
         shared_hints = frozenset(hints) if hints else _NOTHING
         shared_notes = frozenset(notes) if notes else _NOTHING
         for node in component:
-            node.hints, node.notes = shared_hints, shared_notes
+            node.hints, node.notes, node.fingerprint = shared_hints, shared_notes, None
             self._record(node)
 
     def _colour(self, node: _Node, inside: dict[int, int], colours: list[str] | None) -> str:

@@ -76,7 +76,7 @@ class CodePart(NamedTuple):
         """The inverse of :meth:`to_json`."""
         return cls(
             wire.code(data["d"]),
-            tuple(_reference_from_json(reference) for reference in data["r"]),
+            tuple(map(_reference_from_json, data["r"])),
             frozenset(map(Hint.from_json, data["h"])),
             frozenset(wire.codes(data["s"])),
             wire.text(data["t"]),

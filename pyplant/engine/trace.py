@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pyplant.engine.describe import Note
-from pyplant.engine.wire import count, mapping, moment, real, text, texts, texts_by_text
+from pyplant.engine.wire import count, mapping, moment, real, texts, texts_by_text
 from pyplant.ingredient import Ingredient
 
 __all__ = ["Branch", "Dependency", "DependencyKind", "Question", "Trace", "TraceTree"]
@@ -148,18 +148,19 @@ class Trace(NamedTuple):
         Exception
             One of :data:`~pyplant.engine.wire.UNREADABLE` if this version did not write it.
         """
+        reactor, fingerprint, host = texts([data["r"], data["f"], data["h"]])
         return cls(
-            reactor=text(data["r"]),
-            fingerprint=text(data["f"]),
+            reactor=reactor,
+            fingerprint=fingerprint,
             dependencies=tuple(map(_dependency_from_json, data["d"])),
             outputs=tuple(map(_output_from_json, data["o"])),
             number=number,
             writer=writer,
             seconds=real(data["s"]),
             finished=moment(data["t"]),
-            host=text(data["h"]),
+            host=host,
             versions=texts_by_text(data["v"]),
-            notes=frozenset(Note(text(kind), text(what)) for kind, what in data["n"]),
+            notes=frozenset(Note(*texts(note)) for note in data["n"]),
             shown=texts_by_text(data["p"]),
             recorded=_output_from_json(data["w"]) if "w" in data else None,
         )
@@ -179,11 +180,10 @@ def _output_to_json(output: Ingredient) -> list[Any]:
 
 
 def _output_from_json(data: list[Any]) -> Ingredient:
-    name, spec, digest, stored, size, metadata, inline = data
-    content = None if inline is None else bytes.fromhex(text(inline))
-    return Ingredient(
-        text(name), text(spec), text(digest), text(stored), count(size), mapping(metadata), content
-    )
+    name, spec, digest, stored = texts(data[:4])
+    size, metadata, inline = data[4:]
+    content = None if inline is None else bytes.fromhex(inline)
+    return Ingredient(name, spec, digest, stored, count(size), mapping(metadata), content)
 
 
 class Branch:

@@ -27,7 +27,7 @@ from pyplant.store.files import Files, Writer, unique
 __all__ = ["Entry", "Journal"]
 
 _SUFFIX = ".log"
-_CHECK = 16  # hex digits of checksum
+_CHECK_BYTES = 8
 _FRAME = 128  # bytes of a line beside key and content, at most
 _PIECE = 1 << 24  # bytes read at once
 _LONGEST = 1 << 26  # bytes; what is longer was not written by us
@@ -151,7 +151,7 @@ class Journal:
 
     def _parse(self, line: bytes, writer: str) -> Entry | None:
         check, _, rest = line.partition(b" ")
-        if blake3(rest).hexdigest(length=_CHECK // 2).encode() != check:
+        if blake3(rest).hexdigest(length=_CHECK_BYTES).encode() != check:
             return None
         try:
             kind, place, key, payload = rest.split(b" ", 3)
@@ -160,7 +160,7 @@ class Journal:
             entry = Entry(kind.decode(), key.decode(), place_in_order, merged.decode() or writer, payload)
         except ValueError:
             return None
-        self._number = max(self._number, entry.number)
+        self._number = max(self._number, place_in_order)
         return entry
 
     # ------------------------------------------------------------------ writing
@@ -297,4 +297,4 @@ def _line(entry: Entry, writer: str) -> bytes:
     """An entry as it stands in a file of ``writer``."""
     place = f"{entry.number}" if entry.writer == writer else f"{entry.number}@{entry.writer}"
     rest = f"{entry.kind} {place} {entry.key} ".encode() + entry.data
-    return b"\n%s %s\n" % (blake3(rest).hexdigest(length=_CHECK // 2).encode(), rest)
+    return b"\n%s %s\n" % (blake3(rest).hexdigest(length=_CHECK_BYTES).encode(), rest)

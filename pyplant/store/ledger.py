@@ -80,12 +80,13 @@ class Ledger:
             return
         match entry.kind:
             case "t":
-                if _rank(entry) in self._groups:
+                rank = _rank(entry)
+                if rank in self._groups:
                     return  # a line comes twice while files are merged
                 fingerprint, _, group = entry.key.partition(".")
                 self._unparsed.setdefault(fingerprint, []).append(entry)
-                self._groups[_rank(entry)] = group
-                self._note_recent(group, _rank(entry))
+                self._groups[rank] = group
+                self._note_recent(group, rank)
             case "s":
                 self.state |= {(text(owner), text(name)) for owner, name in entry.payload()}
             case "d":
@@ -133,8 +134,9 @@ class Ledger:
             kept = [trace for trace in self._traces.get(fingerprint, ()) if self._is_kept(trace)]
             if not kept:
                 return None
+            kept.sort(key=_rank)
             tree = self._trees[fingerprint] = TraceTree()
-            for trace in sorted(kept, key=lambda trace: trace.rank):
+            for trace in kept:
                 tree.add(trace)
         return self._trees[fingerprint]
 
@@ -431,5 +433,5 @@ class Ledger:
             self._append("d", "-", full_name)
 
 
-def _rank(entry: Entry) -> Rank:
+def _rank(entry: Entry | Trace) -> Rank:
     return entry.number, entry.writer

@@ -106,7 +106,6 @@ class TestLooking:
         wait_until(lambda: not stream.under_way(0.0))
         assert stream.text == "x"
 
-
     def test_on_a_busy_machine_a_thread_may_take_its_time(self, stream, monkeypatch):
         monkeypatch.setattr(module, "_PATIENCE", 0.05)
         stream.gate.clear()
