@@ -47,7 +47,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ __all__ = [
     "WorkerError",
     "near_misses",
     "warn",
+    "warns_once",
 ]
 
 
@@ -255,3 +256,15 @@ def warn(category: type[PlantWarning], message: str) -> None:
     ):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def warns_once() -> Callable[[type[PlantWarning], str], None]:
+    """A function that warns as :func:`warn` does, of the same thing once only."""
+    told: set[str] = set()
+
+    def warn_once(category: type[PlantWarning], message: str) -> None:
+        if message not in told:
+            told.add(message)
+            warn(category, message)
+
+    return warn_once

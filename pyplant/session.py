@@ -19,7 +19,7 @@ from pyplant.config import Parameters
 from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.task import BUSY, State
-from pyplant.errors import DamagedError, NestedRunError, PlantDirError, logger
+from pyplant.errors import DamagedError, NestedRunError, PlantDirError, logger, warns_once
 from pyplant.events import Dispatcher, RunFinished, RunStarted
 from pyplant.execution.executor import Executor
 from pyplant.execution.loop import bring_to_the_end
@@ -81,7 +81,7 @@ class Session:
         self._listeners = listeners
         self._function_hash = function_hash
         self._max_size = max_size
-        self._told: set[str] = set()
+        self._warn = warns_once()
         self._look_at = 0  # bytes of new results
 
     def close(self) -> None:
@@ -238,7 +238,7 @@ class Session:
 
     def _run(self, world: RunWorld, *, keep_going: bool) -> Run:
         return Run(
-            world, self._warehouse, self._executor, self._listeners.emit, self._told, keep_going=keep_going
+            world, self._warehouse, self._executor, self._listeners.emit, self._warn, keep_going=keep_going
         )
 
     def states(self) -> dict[str, State]:

@@ -31,7 +31,6 @@ from pyplant.errors import (
     StateWarning,
     UnsavedWarning,
     UntrustedError,
-    warn,
 )
 from pyplant.events import (
     Event,
@@ -80,8 +79,8 @@ class Run:
         What reactors there are, where values go, where reactors run.
     emit
         Takes events.
-    told
-        Warnings given already in this session; each is given once.
+    warn
+        Takes warnings.
     keep_going
         Whether to go on with what does not depend on a failure.
     """
@@ -92,7 +91,7 @@ class Run:
         warehouse: Warehouse,
         executor: Executor,
         emit: Callable[[Event], None],
-        told: set[str],
+        warn: Callable[[type[PlantWarning], str], None],
         *,
         keep_going: bool = False,
     ) -> None:
@@ -104,7 +103,7 @@ class Run:
         self._warehouse = warehouse
         self._executor = executor
         self._emit = emit
-        self._told = told
+        self._warn = warn
         self._keep_going = keep_going
         self._executions: dict[str, Performance] = {}
         self._actions: list[tuple[float, int, Action]] = []
@@ -113,7 +112,7 @@ class Run:
         self._reported: set[str] = set()
         self._made_again: set[str] = set()
         self._front_end = frontend.current()
-        self._flight = SingleFlight(world, warehouse, self.scheduler, emit, self._warn)
+        self._flight = SingleFlight(world, warehouse, self.scheduler, emit, warn)
         self._turn = itertools.count()
         self._begun: set[str] = set()
 
@@ -459,11 +458,6 @@ class Run:
             f"Reactor {definition.name!r} gave another value for the same code and inputs; what depends on it "
             f"was judged again.",
         )
-
-    def _warn(self, category: type[PlantWarning], message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
-            warn(category, message)
 
 
 @cache

@@ -1,11 +1,13 @@
 """The loop of a run: what it keeps, what it tells, and how it ends."""
 
 import errno
+import weakref
 
 import numpy as np
 import pytest
 
 from pyplant import Ingredient, Plant, ReactorFunc
+from pyplant.collector import collector
 from pyplant.errors import NondeterministicWarning, PlantWarning, StateWarning, UnsavedWarning
 from pyplant.events import ReactorCached, ReactorFinished, ReactorStarted, RunFinished, RunStarted
 
@@ -105,6 +107,21 @@ def test_a_global_that_changes_meanwhile_is_state_and_warned_about_once(plant):
     assert plant.run_reactor(counts).cached == ("counts",)
     COUNTER["runs"] = 100
     assert plant.run_reactor(counts).cached == ("counts",)
+
+
+@pytest.mark.parametrize("what", ["cached", "runs", "sweep"])
+def test_a_run_that_is_over_is_let_go_at_once(plant, what):
+    """Else a loop over a thousand configurations holds a thousand runs until garbage is collected."""
+    plant.get("total")
+    seen = weakref.WeakSet()
+    plant.add_event_listener(lambda event: seen.update(plant._session.runs))
+    with collector(enabled=False):
+        if what == "sweep":
+            plant.sweep(total, {"n": [1, 2]})
+        else:
+            plant.run_reactor(total, force=what == "runs")
+            plant.get("total")
+        assert not seen
 
 
 def test_a_full_disk_delivers_the_value_and_says_that_it_is_not_saved(plant, monkeypatch):
