@@ -383,6 +383,7 @@ class Pipework:
     def close(self) -> None:
         """Throw away what was allocated and not sent; the pipework is of no use afterwards."""
         self._closed = True
+        self._config = MISSING  # the two name each other, and would wait for the collector of garbage
         for allocation in self._allocations.values():
             self._warehouse.discard(allocation)
         self._allocations.clear()
