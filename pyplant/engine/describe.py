@@ -224,7 +224,7 @@ class Describer:
         if function.__closure__ and not is_own_file(code.co_filename):
             for variable, cell in zip(code.co_freevars, function.__closure__, strict=False):
                 self._cell(scope, variable, cell, rebound)
-        for key in function.__dict__:
+        for key in tuple(function.__dict__):
             if not key.startswith("__pyplant"):
                 scope.add(f"attribute {key}", scope.watch(function.__dict__, key))
         own_keys = len(function.__dict__)

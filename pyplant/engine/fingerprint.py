@@ -462,7 +462,7 @@ def digest_of(value: Any) -> str:
     pyplant.errors.UndigestibleError
         If part of the value has no content that could be compared.
     """
-    _shared.user_code_ran()
+    _shared.look_anew()
     digest, notes = _shared.digest(value)
     opaque = sorted(note.text for note in notes if note.kind == "opaque")
     if opaque:

@@ -1275,6 +1275,16 @@ def test_a_function_that_was_defined_again_is_let_go_with_the_values_it_names(tm
     assert [ref() for ref in old] == [None, None]
 
 
+def test_a_value_that_the_class_of_a_digested_one_named_is_let_go(tmp_path):
+    module = load(tmp_path, "class Big: pass\nX = Big()\nclass A:\n def f(self): return X")
+    old = weakref.ref(module.X)
+    digest_of(module.A())
+    again(module, "X = Big()")
+    for _ in range(2):
+        digest_of(module.A())
+    assert old() is None
+
+
 def test_what_is_asked_for_all_the_time_is_described_once(tmp_path, monkeypatch):
     module = load(tmp_path, "X = 'x'\ndef helper(): return X\ndef main(): return helper()")
     fingerprinter = Fingerprinter()
