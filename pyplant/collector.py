@@ -52,11 +52,9 @@ def _collect_if_needed() -> None:
     so that a script with one run never waits for it.
     """
     global _made, _enough
-    if _made > _enough and not gc.get_freeze_count():
+    if _made > _enough:
         gc.collect()
-        gc.freeze()
-        _made, _enough = 0, max(_MANY, gc.get_freeze_count() // 4)
-        gc.unfreeze()
+        _made, _enough = 0, max(_MANY, len(gc.get_objects()) // 4)
 
 
 def _set(*, enabled: bool) -> None:

@@ -88,7 +88,7 @@ IMPURE = {
 INTROSPECTION = {"inspect", "linecache", "sys", "importlib", "gc"}
 PURITY_EXCEPTIONS = {
     "pyplant.engine.origin": {"os", "sys", "importlib"},  # whose code it is, by names of paths
-    "pyplant.engine.source": {"linecache", "gc"},  # the text that a function was defined in
+    "pyplant.engine.source": {"linecache"},  # the text that a function was defined in
     "pyplant.engine.bytecode": {"sys"},  # the version of Python that the bytecode is for
     "pyplant.engine.digest": {"sys"},  # whether NumPy, say, is loaded at all
 }

@@ -9,6 +9,13 @@ from pyplant import Plant, ReactorFunc
 from pyplant.collector import collector
 
 
+class Circle:
+    """Garbage, once nobody else has it, that only the collector finds."""
+
+    def __init__(self):
+        self.own = self
+
+
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("meanwhile", [True, False])
 def test_it_is_afterwards_as_before(before, meanwhile):
@@ -37,10 +44,6 @@ def test_reactors_run_as_the_user_has_it_and_listeners_while_it_rests(tmp_path, 
 
 
 def test_what_was_made_meanwhile_is_not_looked_at_at_once_and_collected_in_the_end():
-    class Circle:
-        def __init__(self):
-            self.own = self
-
     gone = weakref.WeakSet()
     with collector(enabled=True):
         gc.collect()
@@ -73,10 +76,6 @@ def test_a_short_rest_leaves_the_ages_of_objects_alone():
 
 
 def test_garbage_that_was_made_in_many_rests_is_collected_in_time():
-    class Circle:
-        def __init__(self):
-            self.own = self
-
     alive = weakref.WeakSet()
     with collector(enabled=True):
         for _ in range(100):
