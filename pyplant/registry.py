@@ -53,9 +53,9 @@ class Registry:
         if self._added:
             return {key: newest(definition) for key, definition in self._added.items()}
         return {
-            key: definition
+            definition.key: definition
             for definition in declared()
-            if self._removed.get(key := definition.key) is not definition
+            if self._removed.get(definition.key) is not definition
         }
 
     def find(self, reactor: Callable[..., Any] | str) -> Definition:

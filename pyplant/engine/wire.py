@@ -45,10 +45,9 @@ def code(value: Any) -> str:
 
 def codes(values: Any) -> tuple[str, ...]:
     """A list of strings that can stand in source code."""
-    if type(values) is not list:
-        raise TypeError(values)
-    code("".join(values))  # as in texts(), and in one go
-    return tuple(values)
+    found = texts(values)
+    code("".join(found))
+    return found
 
 
 def texts(values: Any) -> tuple[str, ...]:

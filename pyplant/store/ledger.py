@@ -134,9 +134,8 @@ class Ledger:
             kept = [trace for trace in self._traces.get(fingerprint, ()) if self._is_kept(trace)]
             if not kept:
                 return None
-            kept.sort(key=_rank)
             tree = self._trees[fingerprint] = TraceTree()
-            for trace in kept:
+            for trace in sorted(kept, key=lambda trace: trace.rank):
                 tree.add(trace)
         return self._trees[fingerprint]
 
@@ -433,5 +432,5 @@ class Ledger:
             self._append("d", "-", full_name)
 
 
-def _rank(entry: Entry | Trace) -> Rank:
+def _rank(entry: Entry) -> Rank:
     return entry.number, entry.writer
