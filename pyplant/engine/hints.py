@@ -7,7 +7,7 @@ run. A hint is never a truth: names made while a reactor runs work all the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, StrEnum
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -19,10 +19,8 @@ NAMED_CALLS = frozenset({"receive", "send", "allocate", "read_config", "read_con
 """Methods of a pipework whose first argument is a name."""
 
 
-class NameKind(Enum):
+class NameKind(StrEnum):
     """How a name is written."""
-
-    __hash__ = object.__hash__  # that of Enum is written in Python, and hints are looked up all the time
 
     LITERAL = "l"
     """``pipe.send("x")``; the text is the name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 from pyplant.engine.rebuilder import Demands, Reason
 from pyplant.engine.trace import Trace
@@ -11,10 +11,8 @@ from pyplant.engine.trace import Trace
 __all__ = ["BUSY", "FINISHED", "TRANSITIONS", "State", "Task"]
 
 
-class State(Enum):
+class State(StrEnum):
     """Where a task stands."""
-
-    __hash__ = object.__hash__  # that of Enum is written in Python, and states are looked up all the time
 
     PENDING = "pending"
     CHECKING = "checking"

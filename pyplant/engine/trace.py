@@ -9,7 +9,7 @@ look-up costs the number of dependencies, however many versions are kept.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from enum import Enum
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -20,10 +20,8 @@ from pyplant.ingredient import Ingredient
 __all__ = ["Branch", "Dependency", "DependencyKind", "Question", "Trace", "TraceTree"]
 
 
-class DependencyKind(Enum):
+class DependencyKind(StrEnum):
     """What a reactor depended on."""
-
-    __hash__ = object.__hash__  # that of Enum is written in Python, and questions are looked up all the time
 
     PARAMETER = "p"
     """A parameter of the configuration."""
