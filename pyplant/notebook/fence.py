@@ -6,11 +6,12 @@ output arrives a little later than it was written, maybe when another reactor is
 already. A fence is a marker that is written to the descriptor: when the thread brings it,
 everything that was written before has come.
 
-A marker costs some ten microseconds, which is too much for each step of each reactor, and it
-goes to the terminal of the server as well. On Linux one can look instead: while the thread
-sleeps in reading its pipe, nothing is under way. (To ask how much is in the pipe is not
-enough: the thread may have read it and wait for the interpreter.) Elsewhere a marker is
-written whenever the last look is longer ago than a millisecond, as it is after a process.
+A marker costs some ten microseconds, too much for each step of each reactor, and reaches the
+terminal of the server as well. So it is written only if something may be under way: the pipe
+holds data, or the thread has used processor time since everything was known to have arrived.
+(The pipe alone does not tell: the thread may have read it and wait for the interpreter.)
+Where the processor time of a thread cannot be asked for, a marker is written whenever the
+last look is longer ago than a millisecond, as it is after a process.
 
 The marker is made of characters that terminals do not show, 32 of them by chance. Kernels
 that do not watch their descriptors (on Windows, under pytest, in a terminal) have no fence.
@@ -22,17 +23,17 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from pyplant.errors import logger
 
-__all__ = ["Fence", "Fences"]
+__all__ = ["Fence"]
 
 _PATIENCE = 1.0  # seconds, after which one looks why nothing has come
 _STUCK = 10.0  # seconds in which a thread has its turn on the busiest machine
 _SLOW = 0.001  # seconds
+_BACK_TO_SLEEP, _LOOKS = 50e-6, 20  # seconds that a thread takes from handing on a marker to its next read
 _MARKER = format(int.from_bytes(os.urandom(4), "little"), "032b").translate({48: "\0", 49: "\x7f"})
 
 
@@ -57,18 +58,15 @@ class Fence:
         self._descriptor = descriptor
         self._arrived = threading.Event()
         self._begun = ""
-        self._reads = b" %#x " % pipe  # the first argument of the call that the thread sleeps in
         self._writable = select.poll()  # not `select.select`, which refuses descriptors above 1023
         self._writable.register(descriptor, select.POLLOUT)
         self._filled = select.poll()
         self._filled.register(pipe, select.POLLIN)
+        self._idle_at = -1  # processor time of the thread when everything had arrived
         try:
-            path = f"/proc/self/task/{watcher.native_id}/syscall"
-            self._look = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            os.pread(self._look, 1, 0)
-            self.clock: int | None = time.pthread_getcpuclockid(watcher.ident or 0)
-        except (OSError, AttributeError):
-            self.clock = None
+            self._clock: int | None = time.pthread_getcpuclockid(watcher.ident or 0)
+        except (OSError, AttributeError):  # macOS and Windows have no such clock
+            self._clock = None
 
     @staticmethod
     def of(stream: Any) -> Fence | None:
@@ -82,21 +80,22 @@ class Fence:
             return None
         return _fence(descriptor, pipe, watcher)
 
-    def may_be_under_way(self, seconds: float, *, is_filled: bool) -> bool:
+    def may_be_under_way(self, seconds: float) -> bool:
         """Whether something may have been written that has not arrived.
 
         Parameters
         ----------
         seconds
             How long ago the last look was.
-        is_filled
-            Whether something was in the pipe just now; asked before, or the thread might empty it in between.
         """
         if self.broken:
             return False
-        if self.clock is None:
-            return seconds > _SLOW
-        return is_filled or os.pread(self._look, 24, 0).find(self._reads, 0, 16) < 0
+        if self._filled.poll(0):
+            return True
+        return seconds > _SLOW if self._clock is None else self._processor_time() != self._idle_at
+
+    def _processor_time(self) -> int:
+        return 0 if self._clock is None else time.clock_gettime_ns(self._clock)
 
     def wait(self) -> None:
         """Wait until all that was written up to now has arrived."""
@@ -108,17 +107,23 @@ class Fence:
         if not writable or not self._comes():
             self.broken = True
             logger().info("Output of child processes is late; it is no longer waited for.")
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        """Note the processor time of the thread once it is back in reading its pipe."""
+        for _ in range(_LOOKS):
+            self._idle_at = self._processor_time()
+            time.sleep(_BACK_TO_SLEEP)  # lets the thread have the interpreter
+            if self._processor_time() == self._idle_at:
+                return
 
     def _comes(self) -> bool:
-        """Wait for the marker; whether it has come. While nothing is under way, it has gone elsewhere."""
+        """Wait for the marker; whether it has come. If the thread stays idle, the marker went elsewhere."""
         stuck_at = time.monotonic() + _STUCK
+        used = self._processor_time()
         while not self._arrived.wait(_PATIENCE):
-            is_filled = bool(self._filled.poll(0))
-            if (
-                self.clock is None
-                or time.monotonic() > stuck_at
-                or not self.may_be_under_way(0.0, is_filled=is_filled)
-            ):
+            before, used = used, self._processor_time()
+            if time.monotonic() > stuck_at or (used == before and not self._filled.poll(0)):
                 return self._arrived.is_set()
         return True
 
@@ -143,41 +148,6 @@ class Fence:
         data = text.encode("utf-8", "replace")
         while data:
             data = data[os.write(self._descriptor, data) :]
-
-
-class Fences:
-    """Some fences that are looked at together, since each look is a call of the system."""
-
-    def __init__(self, fences: Iterable[Fence]) -> None:
-        self._fences = tuple(fences)
-        clocks = [fence.clock for fence in self._fences]
-        self._clocks = [clock for clock in clocks if clock is not None] if None not in clocks else []
-        self._asleep_at: list[int] = []
-        if self._fences:  # Windows has none, and no poll
-            self._filled = select.poll()
-        for fence in self._fences:
-            self._filled.register(fence.pipe, select.POLLIN)
-
-    def under_way(self, seconds: float) -> list[Fence]:
-        """Those behind which something may have been written that has not arrived.
-
-        Parameters
-        ----------
-        seconds
-            How long ago the last look was.
-        """
-        if not self._fences:
-            return []
-        filled = self._filled.poll(0)
-        # Half the price of a look, and most often enough: nothing is in the pipes, and since the threads
-        # were seen sleeping they have not had any time of a processor.
-        clocks = list(map(time.clock_gettime_ns, self._clocks))
-        if clocks and clocks == self._asleep_at and not filled:
-            return []
-        pipes = dict(filled)
-        found = [f for f in self._fences if f.may_be_under_way(seconds, is_filled=f.pipe in pipes)]
-        self._asleep_at = [] if found else clocks
-        return found
 
 
 @cache

@@ -32,9 +32,9 @@ from types import TracebackType
 from typing import Any, ClassVar
 
 from pyplant.errors import PlantWarning, logger, warn
-from pyplant.notebook.fence import Fence, Fences
+from pyplant.notebook import randomness
+from pyplant.notebook.fence import Fence
 from pyplant.notebook.figures import Figures
-from pyplant.notebook.randomness import GlobalRandomState
 from pyplant.notebook.record import Output, Record
 from pyplant.wording import clean, escape
 
@@ -60,12 +60,12 @@ class Recorder:
     def __init__(self, shell: Any) -> None:
         self.active: Recording | None = None
         self.late: Recording | None = None  # whose step has ended, but not all that it wrote may have come
-        self.random = GlobalRandomState()
+        self.random_state: randomness.Snapshot | None = None  # after the last step of this run
         self.warned: set[str] = set()
         self._shell = shell
         self._doors: tuple[Any, Any, Any] = (None, None, None)
         self._taps: list[_Tap] = []
-        self._fences = Fences(())
+        self._fences: list[Fence] = []
         self._steps: list[Recording] = []
         self._shown_last: Recording | None = None
         self._passing: set[int] = set()
@@ -110,17 +110,14 @@ class Recorder:
     def rest(self) -> None:
         """A run has ended: the taps go, unless that was a run within a step."""
         if not self._steps:
-            self.late = None
+            self.late = self.random_state = None
             self._remove_taps()
 
     def _is_tapped(self) -> bool:
         out, err, publisher = self._doors
         if sys.stdout is not out or sys.stderr is not err or self._shell.display_pub is not publisher:
             return False
-        for tap in self._taps:  # noqa: SIM110 - a generator costs more than what it would do
-            if tap.attributes.get(tap.name) is not tap:
-                return False
-        return True
+        return all(tap.attributes.get(tap.name) is tap for tap in self._taps)
 
     def _set_taps(self) -> None:
         self._remove_taps()
@@ -130,7 +127,7 @@ class Recorder:
             if not (kind is _Stderr and err is out):
                 with suppress(TypeError, AttributeError):
                     self._taps.append(kind(self, door))
-        self._fences = Fences(tap.fence for tap in self._taps if tap.fence is not None)
+        self._fences = [tap.fence for tap in self._taps if tap.fence is not None]
 
     def _remove_taps(self) -> None:
         for tap in self._taps:
@@ -143,8 +140,9 @@ class Recorder:
         now = time.perf_counter()
         seconds, self._settled = now - self._settled, now
         try:
-            for fence in self._fences.under_way(seconds):
-                fence.wait()
+            for fence in self._fences:
+                if fence.may_be_under_way(seconds):
+                    fence.wait()
         finally:
             self.late = None
 
@@ -197,7 +195,7 @@ class Recording:
     """
 
     __slots__ = (
-        *("_before", "_broken", "_figures", "_is_over", "_record", "_recorder"),
+        *("_broken", "_figures", "_is_over", "_record", "_recorder"),
         *("heading", "notes", "reactor"),
     )
 
@@ -220,19 +218,21 @@ class Recording:
             self._recorder.enter(self)
         except Exception:  # noqa: BLE001 - recording must not stop a run
             self._fail()
-        self._before = self._recorder.random.read()
+        if self._recorder.random_state is None:
+            self._recorder.random_state = randomness.read()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        after = self._recorder.random.read()
+        before, after = self._recorder.random_state, randomness.read()
+        self._recorder.random_state = after
         try:
             self._recorder.leave(self)
             self._figures.leave()
         except Exception:  # noqa: BLE001
             self._fail()
-        if after != self._before:
-            names = GlobalRandomState.changed(self._before, after)
+        names = randomness.changed(before, after) if before is not None else ()
+        if names:
             self.notes = tuple(
                 sorted({*self.notes, *(f"the global random state of {name}" for name in names)})
             )

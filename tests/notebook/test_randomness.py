@@ -9,21 +9,21 @@ import sys
 import numpy as np
 import pytest
 
-from pyplant.notebook.randomness import GlobalRandomState
+from pyplant.notebook.randomness import changed, read
 
 
-@pytest.fixture
-def state():
+@pytest.fixture(autouse=True)
+def _restored():
     saved = random.getstate(), np.random.get_state()
-    yield GlobalRandomState()
+    yield
     random.setstate(saved[0])
     np.random.set_state(saved[1])
 
 
-def changed_by(state, action):
-    before = state.read()
+def changed_by(action):
+    before = read()
     action()
-    return state.changed(before, state.read())
+    return changed(before, read())
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,11 @@ def changed_by(state, action):
         (lambda: (random.random(), np.random.rand()), ("random", "numpy.random")),
     ],
 )
-def test_what_changes_is_told(state, action, names):
-    assert changed_by(state, action) == names
+def test_changes_are_named(action, names):
+    assert changed_by(action) == names
 
 
-def test_a_state_that_was_put_back_has_not_changed(state):
+def test_a_state_that_was_put_back_has_not_changed():
     def borrow():
         kept = random.getstate(), np.random.get_state()
         random.random()
@@ -53,42 +53,43 @@ def test_a_state_that_was_put_back_has_not_changed(state):
         random.setstate(kept[0])
         np.random.set_state(kept[1])
 
-    assert changed_by(state, borrow) == ()
+    assert changed_by(borrow) == ()
 
 
-def test_what_a_module_draws_while_it_is_loaded_is_not_told(state, tmp_path, monkeypatch):
+def test_draws_of_a_module_that_is_imported_are_not_reported(tmp_path, monkeypatch):
     (tmp_path / "draws_when_loaded.py").write_text("import random\nrandom.random()\n")
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     try:
-        assert changed_by(state, lambda: importlib.import_module("draws_when_loaded")) == ()
-        assert changed_by(state, lambda: importlib.reload(sys.modules["draws_when_loaded"])) == ("random",)
+        assert changed_by(lambda: importlib.import_module("draws_when_loaded")) == ()
+        assert changed_by(lambda: importlib.reload(sys.modules["draws_when_loaded"])) == ("random",)
     finally:
         sys.modules.pop("draws_when_loaded", None)
 
 
-def test_numpys_state_is_told_even_of_what_loads_modules(state, monkeypatch):
+def test_numpys_state_is_compared_even_where_modules_are_imported(monkeypatch):
     def both():
         monkeypatch.setitem(sys.modules, "loaded_just_now", sys)
         np.random.rand()
 
-    assert changed_by(state, both) == ("numpy.random",)
+    assert changed_by(both) == ("numpy.random",)
 
 
-def test_another_generator_of_numpys_is_a_change(state):
+@pytest.mark.parametrize("kind", [np.random.MT19937, np.random.PCG64, np.random.Philox, np.random.SFC64])
+def test_another_generator_of_numpys_is_a_change_and_followed(kind):
     usual = np.random.get_bit_generator()
     try:
-        assert changed_by(state, lambda: np.random.set_bit_generator(np.random.MT19937(7))) == (
-            "numpy.random",
-        )
-        assert changed_by(state, np.random.rand) == ("numpy.random",)
-        np.random.set_bit_generator(np.random.PCG64(7))
-        assert changed_by(state, np.random.rand) == ()  # not followed
+        assert changed_by(lambda: np.random.set_bit_generator(kind(7))) == ("numpy.random",)
+        assert changed_by(np.random.rand) == ("numpy.random",)
+        assert changed_by(lambda: None) == ()
     finally:
         np.random.set_bit_generator(usual)
 
 
-@pytest.mark.parametrize(("module", "name"), [(random, "_inst"), (np.random.mtrand, "_rand")])
-def test_libraries_without_what_is_looked_for_are_not_followed(monkeypatch, module, name):
-    monkeypatch.delattr(module, name)
-    assert len(GlobalRandomState().read()) == 3
+def test_numpy_random_is_not_imported_to_be_read(monkeypatch):
+    monkeypatch.delitem(sys.modules, "numpy.random")
+    before = read()
+    assert before.of_numpy is None
+    assert "numpy.random" not in sys.modules
+    monkeypatch.undo()
+    assert changed(before, read()) == ()
