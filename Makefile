@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 STAMPS = $(VENV)/stamps
 WORKERS ?= 2
 
-.PHONY: demo lab test coverage lint bench pictures nightly clean
+.PHONY: demo lab test coverage lint docs bench pictures nightly clean
 
 # An environment with an extra installed; made anew when the dependencies change.
 $(STAMPS)/%: pyproject.toml
@@ -27,7 +27,7 @@ demo: $(STAMPS)/demo
 lab: $(STAMPS)/demo
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) notebooks/01-quickstart.ipynb
 
-test: $(STAMPS)/dev $(STAMPS)/kernels lint
+test: $(STAMPS)/dev $(STAMPS)/kernels lint docs
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not nightly" $(ARGS)
 
 # Apart from the tests, which take half as long again with it.
@@ -37,6 +37,10 @@ coverage: test
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Any warning is an error, so that the reference never names what does not exist.
+docs: $(STAMPS)/dev
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs build/docs
 
 bench: $(STAMPS)/bench
 	$(BIN)/python -m tests.benchmarks $(ARGS)
