@@ -27,7 +27,9 @@ demo: $(STAMPS)/demo
 lab: $(STAMPS)/demo
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) notebooks/01-quickstart.ipynb
 
+# Tests start hundreds of interpreters, which compile the package each time where bytecode is not written.
 test: $(STAMPS)/dev $(STAMPS)/kernels lint docs
+	@$(BIN)/python -m compileall -q pyplant tests
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not nightly" $(ARGS)
 
 # Apart from the tests, which take half as long again with it.

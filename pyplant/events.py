@@ -8,7 +8,8 @@ never reaches the run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from pyplant.errors import logger
 
@@ -33,26 +34,30 @@ __all__ = [
 ]
 
 
-class RunStarted(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RunStarted:
     """A run begins; ``targets`` are the reactors or ingredients asked for."""
 
     targets: tuple[str, ...]
 
 
-class RunFinished(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RunFinished:
     """A run has ended; ``report`` is its :class:`~pyplant.report.RunReport`."""
 
     report: Any
 
 
-class ReactorStarted(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ReactorStarted:
     """A reactor begins to execute, for these typed reasons."""
 
     reactor: str
     reasons: tuple[Any, ...] = ()
 
 
-class ReactorBlocked(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ReactorBlocked:
     """A reactor was to start, and another process is executing it.
 
     Told again while that lasts. ``owner`` says who does, as in ``"kernel 4711 on host a"``,
@@ -64,27 +69,31 @@ class ReactorBlocked(NamedTuple):
     since: float
 
 
-class ReactorWaiting(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ReactorWaiting:
     """A reactor sleeps until these ingredients exist."""
 
     reactor: str
     names: tuple[str, ...]
 
 
-class ReactorResumed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ReactorResumed:
     """A reactor goes on with what it waited for."""
 
     reactor: str
 
 
-class ReactorCached(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ReactorCached:
     """A reactor need not run; ``seconds`` is what its kept execution took."""
 
     reactor: str
     seconds: float
 
 
-class ReactorFinished(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ReactorFinished:
     """A reactor has executed in ``seconds`` of its own time."""
 
     reactor: str
@@ -92,28 +101,32 @@ class ReactorFinished(NamedTuple):
     kept: bool = True
 
 
-class ReactorFailed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ReactorFailed:
     """A reactor raised ``error``."""
 
     reactor: str
     error: BaseException
 
 
-class SubreactorEntered(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SubreactorEntered:
     """A reactor calls a subreactor."""
 
     reactor: str
     subreactor: str
 
 
-class SubreactorLeft(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SubreactorLeft:
     """A subreactor returned to its reactor."""
 
     reactor: str
     subreactor: str
 
 
-class IngredientSent(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class IngredientSent:
     """A reactor sent an ingredient of ``size`` bytes; others see it when the reactor ends."""
 
     reactor: str
@@ -122,14 +135,16 @@ class IngredientSent(NamedTuple):
     size: int
 
 
-class IngredientReceived(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class IngredientReceived:
     """A reactor was handed the value of an ingredient."""
 
     reactor: str
     name: str
 
 
-class ProgressAdvanced(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ProgressAdvanced:
     """A loop under ``pipe.progress`` has done ``done`` of ``total`` (``None``: unknown)."""
 
     reactor: str

@@ -79,7 +79,7 @@ class Voice:
 
     def emit(self, event: Event) -> None:
         """Tell an event (see :mod:`pyplant.events`)."""
-        self.say(type(event).__name__, *event)
+        self.say(type(event).__name__, *(getattr(event, name) for name in event.__slots__))
 
     def write_down(self) -> None:
         """Write down what was said, if that is a while ago."""
