@@ -2,13 +2,16 @@
 
 Traces of the reactor's present code are looked up by asking their questions in recorded
 order. A later dependency is never demanded before the earlier ones matched: it may not be
-needed any more. The question at which the nearest candidate failed is the explanation.
+needed any more. Of several traces that verify the newest wins, also where an older one read
+less or more than it. The question at which the nearest candidate failed is the explanation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from bisect import insort
+from collections.abc import Generator, Iterable
 from enum import Enum
+from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 from pyplant.engine.trace import Branch, DependencyKind, Question, Trace, TraceTree
@@ -102,7 +105,8 @@ class Verdict(NamedTuple):
     reasons
         Otherwise, why there is none.
     certain
-        Whether the reasons hold whatever else runs; uncertain in dry look-ups only.
+        Whether this holds whatever else runs; uncertain in dry look-ups only. With a trace, a
+        newer one may turn out to verify, for the given reasons.
     """
 
     trace: Trace | None
@@ -110,7 +114,13 @@ class Verdict(NamedTuple):
     certain: bool = True
 
 
-_Options = Iterator[tuple[Question, "dict[tuple[str, ...], Branch]"]]
+_Step = tuple[tuple[int, str], int, "Trace | None", "Question | None", "dict[tuple[str, ...], Branch]"]
+"""What a look-up may do next: take a complete trace, or ask a question that leads to these answers.
+
+It begins with the rank of the newest trace that the step may lead to, and the step's depth.
+"""
+
+_newest = itemgetter(0)
 _REASONS = {
     DependencyKind.PARAMETER: ReasonKind.PARAMETER,
     DependencyKind.AUXILIARY: ReasonKind.AUXILIARY,
@@ -122,29 +132,42 @@ _REASONS = {
 
 
 def check(tree: TraceTree, facts: Facts) -> Demands:
-    """Look for a trace that verifies; see :data:`Demands`."""
-    if tree.root.leaf is not None:
-        return Verdict(tree.root.leaf)
+    """Look for the newest trace that verifies; see :data:`Demands`.
+
+    The search is best first: the step that may lead to the newest trace is taken first. So the
+    first complete trace is the newest one that verifies, and what only older ones asked for is
+    not demanded.
+    """
     nearest: tuple[bool, int, Verdict] = (False, -1, Verdict(None, (Reason(ReasonKind.NEW),)))
-    path: list[tuple[int, _Options]] = [(0, tree.root.newest_first())]
-    while path:
-        depth, options = path[-1]
-        option = next(options, None)
-        if option is None:
-            path.pop()
-            continue
-        question, answers = option
+    steps: list[_Step] = []  # the newest last
+    _add_steps(steps, tree.root, 0)
+    while steps:
+        _, depth, trace, question, answers = steps.pop()
+        if question is None:
+            return _verified(trace, nearest[2])
         digests = yield from _answer(question, facts)
         following = _following(question, answers, digests, facts)
-        for branch in reversed(following):
-            if branch.leaf is not None:
-                return Verdict(branch.leaf)
-        path.extend((depth + 1, branch.newest_first()) for branch in following)
+        for branch in following:
+            _add_steps(steps, branch, depth + 1)
         if not following and (UNKNOWN in digests or depth > nearest[1]):
             verdict = _mismatch(question, answers, digests)
             # One that may still verify decides, however far another one got.
             nearest = max(nearest, (not verdict.certain, depth, verdict), key=lambda found: found[:2])
     return nearest[2]
+
+
+def _add_steps(steps: list[_Step], branch: Branch, depth: int) -> None:
+    if branch.leaf is not None:
+        insort(steps, (branch.leaf.rank, depth, branch.leaf, None, {}), key=_newest)
+    for question, answers in branch.questions.items():
+        newest = next(reversed(answers.values())).newest
+        if newest is not None:
+            insort(steps, (newest.rank, depth, None, question, answers), key=_newest)
+
+
+def _verified(trace: Trace | None, nearest: Verdict) -> Verdict:
+    """The verdict on a trace that verifies; in a dry look-up a newer one may verify as well."""
+    return Verdict(trace) if nearest.certain else Verdict(trace, nearest.reasons, certain=False)
 
 
 def _answer(question: Question, facts: Facts) -> Generator[tuple[str, ...], Answer, Answer]:
@@ -167,19 +190,15 @@ def _answer(question: Question, facts: Facts) -> Generator[tuple[str, ...], Answ
 
 def _following(
     question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer, facts: Facts
-) -> list[Branch]:
-    """The branches that this answer leads to, the one to try first last."""
+) -> Iterable[Branch]:
+    """The branches that this answer leads to."""
     kind, names = question
     if kind is DependencyKind.PARAMETER and facts.is_auxiliary(names[0]):
-        return sorted(answers.values(), key=_rank)  # never compared: any will do
+        return answers.values()  # never compared: any will do
     if UNKNOWN in digests or None in digests:
-        return []
+        return ()
     branch = answers.get(digests)  # type: ignore[arg-type] # only strings are left
-    return [] if branch is None else [branch]
-
-
-def _rank(branch: Branch) -> tuple[int, str]:
-    return branch.newest.rank if branch.newest is not None else (0, "")
+    return () if branch is None else (branch,)
 
 
 def _mismatch(question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer) -> Verdict:

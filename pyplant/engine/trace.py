@@ -8,7 +8,7 @@ look-up costs the number of dependencies, however many versions are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -188,8 +188,8 @@ class Branch:
     """A node of the tree: what was asked next, and where each answer leads.
 
     A reactor that is a function of what it reads asks one question at each point; one that
-    is not may have asked several, which are then tried newest first. Questions and answers
-    are in the order in which they were last met.
+    is not may have asked several. Questions and answers are in the order in which they were last
+    met.
 
     Attributes
     ----------
@@ -207,10 +207,6 @@ class Branch:
         self.questions: dict[Question, dict[tuple[str, ...], Branch]] = {}
         self.leaf: Trace | None = None
         self.newest: Trace | None = None
-
-    def newest_first(self) -> Iterator[tuple[Question, dict[tuple[str, ...], Branch]]]:
-        """The questions asked here, the most recent one first."""
-        return reversed(self.questions.items())
 
 
 class TraceTree:

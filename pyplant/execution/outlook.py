@@ -105,7 +105,7 @@ class Outlook:
             output = verdict.trace.output(name)
             if output is not None:
                 self._senders[name] = key
-                return output.digest
+                return output.digest if verdict.certain else UNKNOWN
         return None
 
     def verified(self, name: str) -> Trace | None:
@@ -113,11 +113,11 @@ class Outlook:
         while (key := self._unjudged_sender(name)) is not None:
             self._judge(key)
         for key in self._world.candidates(name):
-            trace = self.verdicts[key].trace
-            if trace is None:
+            verdict = self.verdicts[key]
+            if verdict.trace is None or not verdict.certain:
                 return None
-            if trace.output(name) is not None:
-                return trace
+            if verdict.trace.output(name) is not None:
+                return verdict.trace
         return None
 
     # ------------------------------------------------------------------ reporting
@@ -148,8 +148,8 @@ class Outlook:
         verdict = self.verdicts[key]
         trace = verdict.trace or next((r.trace for r in verdict.reasons if r.trace), None)
         trace = trace or self._world.last(definition.full_name)
-        causes = self.causes(key)
         outcome = _outcome(verdict, cache=definition.cache)
+        causes = self.causes(key) if outcome is not Outcome.CACHED else ()
         silent = as_target and trace is not None and self._world.runs_for_effect(trace)
         if silent and verdict.trace is not None:
             outcome = Outcome.UNCACHED
@@ -164,7 +164,7 @@ class Outlook:
             size=sum(output.size for output in trace.outputs) if trace else 0,
             finished=trace.finished if trace else 0.0,
             outputs=tuple(output.name for output in trace.outputs) if trace else (),
-            certain=(verdict.certain or silent) and sure,
+            certain=(verdict.certain or silent or outcome is Outcome.CACHED) and sure,
             error=error if outcome is Outcome.FAILED else "",
         )
 
@@ -215,7 +215,7 @@ class Outlook:
         """Reactors whose outputs a reactor needs: for sure, and perhaps."""
         verdict = self.verdicts[key]
         if verdict.trace is not None:
-            return self._keys_of(_inputs(verdict.trace)), []
+            return self._keys_of(_inputs(verdict.trace)), self._keys_of(r.name for r in verdict.reasons)
         expected = self._world.predicted[key]
         nearest = next((reason.trace for reason in verdict.reasons if reason.trace), None)
         asked = expected.surely_receives if verdict.certain else [reason.name for reason in verdict.reasons]

@@ -94,11 +94,11 @@ def test_versions_branch_at_the_answer_that_differs():
     assert second[("42",)].leaf.number == 42
 
 
-def test_different_questions_are_tried_newest_first():
+def test_questions_are_in_the_order_in_which_they_were_last_met():
     found = tree(
         trace((P, "a", "1"), number=1), trace((P, "b", "1"), number=2), trace((P, "a", "2"), number=3)
     )
-    assert [question for question, _ in found.root.newest_first()] == [(P, ("a",)), (P, ("b",))]
+    assert list(found.root.questions) == [(P, ("b",)), (P, ("a",))]
 
 
 def test_a_group_of_names_is_one_question():
