@@ -22,6 +22,7 @@ The tree::
     │   ├── CycleError
     │   ├── MissingSenderError (LookupError)
     │   ├── NestedRunError
+    │   ├── ReactorExitError
     │   └── WorkerError
     └── StoreError (OSError)               the plant directory
         ├── PlantDirError
@@ -38,7 +39,8 @@ The tree::
     ├── NondeterministicWarning            the same inputs gave another value
     └── DamageWarning                      a stored file was not what was written
 
-A reactor's own exception is never wrapped. Each message says what happened, to
+A reactor's own exception is never wrapped, except ``SystemExit``, which would end the
+program as if nothing were wrong. Each message says what happened, to
 which name, and what to do. The second bases let code that expects the builtin
 exception keep working.
 """
@@ -76,6 +78,7 @@ __all__ = [
     "PlantDirError",
     "PlantError",
     "PlantWarning",
+    "ReactorExitError",
     "RunError",
     "SentTwiceError",
     "StaleWarning",
@@ -176,6 +179,10 @@ class MissingSenderError(RunError, LookupError):
 
 class NestedRunError(RunError):
     """A plant was asked to run from inside one of its own reactors."""
+
+
+class ReactorExitError(RunError):
+    """A reactor called ``sys.exit``; the ``SystemExit`` is its cause."""
 
 
 class WorkerError(RunError):

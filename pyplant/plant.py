@@ -246,6 +246,8 @@ class Plant:
         Exception
             What a reactor raises leaves as it is; with ``keep_going`` in an
             ``ExceptionGroup``.
+        pyplant.errors.ReactorExitError
+            If a reactor calls ``sys.exit``.
         pyplant.errors.RunError
             If reactors wait for what nobody sends, or for one another.
         """
@@ -258,7 +260,7 @@ class Plant:
                 self._session.show_again(kept)
         if report.errors:
             message = f"{len(report.errors)} reactors failed: {', '.join(report.failed)}"
-            raise ExceptionGroup(message, list(report.errors))
+            raise BaseExceptionGroup(message, list(report.errors))
         return report
 
     def sweep(

@@ -191,7 +191,7 @@ class RunReport(_Entries):
     target: str
     entries: tuple[Entry, ...]
     seconds: float
-    errors: tuple[Exception, ...] = ()
+    errors: tuple[BaseException, ...] = ()
 
     def _named(self, outcome: Outcome) -> tuple[str, ...]:
         return tuple(entry.name for entry in self.entries if entry.outcome is outcome)

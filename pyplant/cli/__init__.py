@@ -70,7 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        for line in getattr(error.__cause__ or error, "__notes__", ()):
+            note(line)
         note("interrupted; what had finished is kept.")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read the output has seen enough

@@ -89,6 +89,7 @@ def run(
     reports: list[RunReport] = []
     values: dict[str, str] = {}
     failures: list[str] = []
+    interrupt: KeyboardInterrupt | None = None
     with _opened(script, as_json, **said) as plant:
         for target in targets or _ends(plant):
             try:
@@ -97,9 +98,15 @@ def run(
                 failures.append(str(failed))
                 if not keep_going:
                     break
+            except KeyboardInterrupt as error:
+                interrupt = error
+                failures.append(f"{target}: interrupted")
+                break
     text = [str(report) for report in reports] + [f"{name} = {value}" for name, value in values.items()]
     if text or as_json:
         emit("\n".join(text), {"runs": reports, "values": values, "failed": failures}, as_json=as_json)
+    if interrupt is not None:
+        raise interrupt
     return 1 if failures else 0
 
 
@@ -129,7 +136,9 @@ def _bring(
             reports.append(plant.run_reactor(target, force=force, keep_going=keep_going))
         else:
             values[target] = shorten(plant.get(target))
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         if failed:
             show_failure(error)
             raise _Failed("; ".join(failed)) from error

@@ -99,7 +99,9 @@ def _import(name: str) -> ModuleType:
             f"below: if __name__ == '__main__':"
         )
         raise click.UsageError(message) from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _broken(name, error) from error
 
 
@@ -117,7 +119,7 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _broken(name: str, error: Exception) -> click.UsageError:
+def _broken(name: str, error: BaseException) -> click.UsageError:
     show_failure(error)
     return click.UsageError(f"{name} could not be imported: {type(error).__name__}: {error}")
 

@@ -30,6 +30,7 @@ from pyplant.execution.order import (
     Done,
     Ended,
     Hidden,
+    Interrupted,
     More,
     Order,
     Raised,
@@ -105,12 +106,12 @@ def carry_out(order: Order) -> Reply:
     except PlantDirError as error:
         return Reply(Hidden(str(error)))
     voice = Voice(Path(order.folder), order.name, bench.warehouse.files, is_home=order.folder in local)
-    outcome: More | Wants | Done | Raised | Unloadable | Ended
+    outcome: More | Wants | Done | Raised | Unloadable | Interrupted
     try:
         with speaking(voice), wanting():
             outcome = _attempt(order, bench, voice)
     except KeyboardInterrupt:
-        outcome = Ended()
+        outcome = Interrupted()
     objects = bench.warehouse.objects
     if order.process[0] != here()[0]:
         with suppress(OSError):  # nobody else can bring them from here to the disk
@@ -151,8 +152,16 @@ def _attempt(order: Order, bench: _Bench, voice: Voice) -> More | Wants | Done |
         return Raised(error, _told(error))
     finally:
         if execution is not None:
-            with suppress(Exception):  # a finally block of the user's
-                execution.close()
+            _close(execution)
+
+
+def _close(execution: Execution) -> None:
+    try:
+        execution.close()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001, S110 - a finally block of the user's; the outcome is known already
+        pass
 
 
 def _told(error: BaseException) -> str:

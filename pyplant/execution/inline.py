@@ -36,12 +36,15 @@ class InlineExecutor:
         self._jobs.append(job)
 
     def collect(self) -> tuple[Job, Outcome]:
-        """Do a job. Only errors of reactors become outcomes; an interrupt goes through."""
+        """Do a job. Whatever a reactor raises is its outcome, except an interrupt, which ends the run."""
         job = self._jobs.popleft()
         value, job.value = job.value, None  # let the reactor alone hold it
         try:
             return job, job.execution.advance(value)
-        except Exception as error:  # noqa: BLE001 - a reactor may raise anything
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(f"Interrupted in reactor {job.execution.definition.name!r}.")
+            raise
+        except BaseException as error:  # noqa: BLE001 - a reactor may raise anything
             return job, Failed(error)
 
     def reset(self) -> None:

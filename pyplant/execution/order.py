@@ -26,6 +26,7 @@ __all__ = [
     "Done",
     "Ended",
     "Hidden",
+    "Interrupted",
     "Local",
     "More",
     "Order",
@@ -178,6 +179,10 @@ class Ended(NamedTuple):
     """The run is over; nobody waits for this."""
 
 
+class Interrupted(NamedTuple):
+    """The reactor was interrupted as by Ctrl-C; so is the run, unless it is over already."""
+
+
 class Reply(NamedTuple):
     """What came of an attempt.
 
@@ -195,7 +200,7 @@ class Reply(NamedTuple):
         Names of objects that no ``fsync`` has brought to the disk yet.
     """
 
-    outcome: More | Wants | Done | Raised | Unloadable | Hidden | Ended
+    outcome: More | Wants | Done | Raised | Unloadable | Hidden | Interrupted | Ended
     said: tuple[Said, ...] = ()
     written: int = 0
     notes: tuple[Note, ...] = ()

@@ -28,6 +28,7 @@ from pyplant.errors import (
     NondeterministicWarning,
     OpaqueWarning,
     PlantWarning,
+    ReactorExitError,
     StateWarning,
     UnsavedWarning,
     UntrustedError,
@@ -311,6 +312,8 @@ class Run:
 
     def _fail(self, job: Job, error: BaseException) -> None:
         name = job.execution.definition.name
+        if isinstance(error, SystemExit):
+            error = _exited(name, error)
         self._forget_execution(job)
         self._emit(ReactorFailed(name, error))
         self.scheduler.failed(job.task)
@@ -318,7 +321,7 @@ class Run:
         self._flight.release(job.task.key)
         self._settle(job.task.key)
         error.add_note(f"Raised by reactor {name!r} ({job.execution.definition.place}).")
-        if not self._keep_going or not isinstance(error, Exception):
+        if not self._keep_going or isinstance(error, KeyboardInterrupt):
             raise error
 
     def _forget_execution(self, job: Job) -> None:
@@ -458,6 +461,17 @@ class Run:
             f"Reactor {definition.name!r} gave another value for the same code and inputs; what depends on it "
             f"was judged again.",
         )
+
+
+def _exited(name: str, error: SystemExit) -> ReactorExitError:
+    """What is raised for ``SystemExit``, with which a script would end at once, mostly as a success."""
+    message = (
+        f"Reactor {name!r} called sys.exit({'' if error.code is None else repr(error.code)}), or something that it "
+        f"uses did. A reactor ends by returning and fails by raising an error; it cannot end the program."
+    )
+    failure = ReactorExitError(message)
+    failure.__cause__ = error
+    return failure
 
 
 @cache

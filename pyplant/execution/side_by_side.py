@@ -34,6 +34,7 @@ from pyplant.execution.order import (
     Done,
     Ended,
     Hidden,
+    Interrupted,
     Local,
     More,
     Order,
@@ -330,7 +331,9 @@ class SideBySide:
         try:
             answer = future.result()
             reply: Reply = answer if isinstance(answer, Reply) else thaw(answer)
-        except Exception as error:  # noqa: BLE001 - whatever the pool says
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever the pool says
             return self._died(job, future, error) if _is_death(error) else Failed(error)
         self._hear(attempts, name, reply)
         match reply.outcome:
@@ -352,8 +355,10 @@ class SideBySide:
                 return Lost(attempts.given.pop(missing), damage, held)
             case Hidden():
                 raise reply.outcome.error(attempts.part.warehouse.root)
+            case Interrupted():
+                return Failed(KeyboardInterrupt())
             case Ended():
-                return self._died(job, None, KeyboardInterrupt("interrupted"))
+                return self._died(job, None, KeyboardInterrupt("the run was over"))
         return None
 
     def _hear(self, attempts: Attempts, name: str, reply: Reply) -> None:
@@ -394,7 +399,9 @@ class SideBySide:
             outcome: Outcome = execution.perform(attempts.given, attempts.part.load)
             if isinstance(outcome, Needs):
                 outcome = Needs(outcome.names, tuple(execution.given))
-        except Exception as error:  # noqa: BLE001 - a reactor may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a reactor may raise anything
             outcome = Failed(error)
         finally:
             with suppress(Exception):

@@ -33,7 +33,7 @@ def summarise(runs: Sequence[Run], targets: tuple[str, ...], seconds: float) -> 
         How long they took.
     """
     entries = tuple(entry for run in runs for entry in _entries(run))
-    errors = tuple(error for run in runs for error in run.errors.values() if isinstance(error, Exception))
+    errors = tuple(error for run in runs for error in run.errors.values())
     return RunReport(", ".join(targets), entries, seconds, errors)
 
 
