@@ -45,14 +45,14 @@ docs: $(STAMPS)/dev
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs build/docs
 
 bench: $(STAMPS)/bench
-	$(BIN)/python -m tests.benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 pictures: $(STAMPS)/dev
 	$(BIN)/python -m tests.browser.pictures
 
 nightly: $(STAMPS)/dev $(STAMPS)/kernels
 	HYPOTHESIS_PROFILE=nightly PYPLANT_LAWS_EXAMPLES=200 KERAS_BACKEND=jax $(BIN)/python -m pytest --timeout 7200 -m "nightly or not nightly" $(ARGS)
-	$(BIN)/python -m tests.reliability --full --write
+	$(BIN)/python -m reliability --full --write
 
 clean:
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -56,7 +56,7 @@ def left_out(text):
 
 
 def test_the_figures_are_those_that_were_measured():
-    measured = (ROOT / "tests/reliability/FIGURES.md").read_text(encoding="utf-8")
+    measured = (ROOT / "reliability/FIGURES.md").read_text(encoding="utf-8")
     quoted = re.findall(r"^\| (R\d+) \|.*\| ([\d,]+) \| (\d+) \|$", README, re.MULTILINE)
     assert len(quoted) >= 5
     for ident, trials, failures in quoted:

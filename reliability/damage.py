@@ -16,9 +16,9 @@ from blake3 import blake3
 from pyplant.errors import PlantError
 from pyplant.store.objects import hash_file
 from pyplant.store.warehouse import Warehouse
-from tests.reliability import pipeline
-from tests.reliability.bench import Lab, figure
-from tests.reliability.trial import forked, run_pipeline
+from reliability import pipeline
+from reliability.bench import Lab, figure
+from reliability.trial import forked, run_pipeline
 
 
 def files_of(root: Path) -> list[Path]:

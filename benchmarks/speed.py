@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.benchmarks import notebook, pipelines, scripts, side_by_side
-from tests.benchmarks.harness import OURS, Effort, Row, Side, environment, measure, medians, write_script
+from benchmarks import notebook, pipelines, scripts, side_by_side
+from benchmarks.harness import OURS, Effort, Row, Side, environment, measure, medians, write_script
 
 PEERS = ("joblib", "hamilton", "pipefunc", "numpy", "h5py")
 SLOW = "pipefunc"  # its time grows with the square of the steps, so it is run once

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks``: measure, print a table, and say which targets are missed."""
+"""``python -m benchmarks``: measure, print a table, and say which targets are missed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks.harness import Row, table
-from tests.benchmarks.speed import ALL, FULL, QUICK
+from benchmarks.harness import Row, table
+from benchmarks.speed import ALL, FULL, QUICK
 
 
 def main() -> int:
     """Measure what is asked for."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(ALL)}")
     parser.add_argument("--quick", action="store_true", help="smaller and fewer; the targets are not for it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")

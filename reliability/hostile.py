@@ -21,9 +21,9 @@ from pyplant import Plant, ReactorFunc
 from pyplant.engine.digest import digest_bytes
 from pyplant.errors import PlantDirError
 from pyplant.store.warehouse import Warehouse
-from tests.reliability import pipeline
-from tests.reliability.bench import Lab, figure
-from tests.reliability.trial import forked, run_pipeline
+from reliability import pipeline
+from reliability.bench import Lab, figure
+from reliability.trial import forked, run_pipeline
 
 NOBODY = 65534
 

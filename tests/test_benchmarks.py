@@ -5,9 +5,9 @@ import importlib.util
 
 import pytest
 
-from tests.benchmarks import notebook, pipelines, scripts, side_by_side
-from tests.benchmarks.harness import Row, measure, medians, quickest, table
-from tests.benchmarks.speed import PROTECTIONS, QUICK, larger_than_memory
+from benchmarks import notebook, pipelines, scripts, side_by_side
+from benchmarks.harness import Row, measure, medians, quickest, table
+from benchmarks.speed import PROTECTIONS, QUICK, larger_than_memory
 from tests.conftest import CI
 
 

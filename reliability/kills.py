@@ -18,10 +18,10 @@ import numpy as np
 
 import pyplant
 from pyplant import Plant, ReactorFunc, specs
-from tests.reliability import pipeline
-from tests.reliability.bench import LOG, Lab, figure
-from tests.reliability.disks import CountingFiles, KillingFiles
-from tests.reliability.trial import aftermath, forked, read_done, run_pipeline, started, use_disk
+from reliability import pipeline
+from reliability.bench import LOG, Lab, figure
+from reliability.disks import CountingFiles, KillingFiles
+from reliability.trial import aftermath, forked, read_done, run_pipeline, started, use_disk
 
 PACKAGE = str(Path(pyplant.__file__).parent)
 CGROUP = Path("/sys/fs/cgroup/memory")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks import scripts
-from tests.benchmarks.harness import OURS, Effort, Row, Side, measure, medians, write_script
+from benchmarks import scripts
+from benchmarks.harness import OURS, Effort, Row, Side, measure, medians, write_script
 
 WORKERS = 2
 

@@ -106,7 +106,7 @@ def nothing_is_synced(patch: MonkeyPatch) -> None:
     patch.setattr(Writer, "sync", lambda self: None)
     patch.setattr(Files, "sync_file", lambda self, path: None)
     patch.setattr(Files, "sync_directory", lambda self, path: None)
-    from tests.reliability.crashes import LoggedFiles, LoggedWriter
+    from reliability.crashes import LoggedFiles, LoggedWriter
 
     patch.setattr(LoggedWriter, "sync", lambda self: None)
     patch.setattr(LoggedFiles, "sync_file", lambda self, path: None)
@@ -202,7 +202,7 @@ def leftovers_are_never_removed(patch: MonkeyPatch) -> None:
 @_sabotage
 def sets_count_in_their_order(patch: MonkeyPatch) -> None:
     """Which differs from process to process."""
-    from tests.reliability import identity
+    from reliability import identity
 
     patch.setattr(identity, "ACTIVE", ["sets count in their order"])
     patch.setattr(canonical, "sorted", lambda items, key=None: list(items), raising=False)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.reliability.sabotage import sabotaged
+from reliability.sabotage import sabotaged
 
 __all__ = ["FIGURES", "HEADING", "LOG", "Figure", "Lab", "Result", "figure", "line", "measure"]
 

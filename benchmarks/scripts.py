@@ -159,7 +159,7 @@ from pathlib import Path
 import numpy as np
 from pyplant import Plant, ReactorFunc, plant, report
 from pyplant.execution import run
-from tests.reliability.sabotage import sabotaged
+from reliability.sabotage import sabotaged
 
 what, count, megabytes, *removed = sys.argv[1:]
 

@@ -1,6 +1,6 @@
 """What is measured in notebooks: in kernels, and where a page counts in JupyterLab with a browser.
 
-The cells are in :mod:`tests.benchmarks.scripts`. Kernel, page and this process are on one
+The cells are in :mod:`benchmarks.scripts`. Kernel, page and this process are on one
 machine and share its clock.
 """
 
@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.benchmarks import scripts
-from tests.benchmarks.harness import OURS, ROOT, Effort, Row, measure, medians, quickest, write_script
+from benchmarks import scripts
+from benchmarks.harness import OURS, ROOT, Effort, Row, measure, medians, quickest, write_script
 
 STATIC = ROOT / "pyplant" / "notebook" / "static"
 REACTORS = 200  # of the graph that is watched

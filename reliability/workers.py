@@ -17,10 +17,10 @@ from random import Random
 from typing import Any
 
 from pyplant.execution.side_by_side import _AHEAD
+from reliability import pipeline
+from reliability.bench import LOG, Lab, figure
+from reliability.trial import aftermath, forked, read_done, run_pipeline, started
 from tests.laws.executors import WORKERS
-from tests.reliability import pipeline
-from tests.reliability.bench import LOG, Lab, figure
-from tests.reliability.trial import aftermath, forked, read_done, run_pipeline, started
 
 UNDER_WAY = _AHEAD * WORKERS  # each worker has a second reactor at hand when it ends the first
 MARK = "PYPLANT_TRIAL_MARK"  # the variable of the environment that all processes of a trial share

@@ -29,8 +29,8 @@ from pyplant.store.files import Files, Writer
 from pyplant.store.fsck import audit
 from pyplant.store.retention import collect, merge_journal
 from pyplant.store.warehouse import Warehouse
-from tests.reliability.bench import Lab, figure
-from tests.reliability.trial import forked
+from reliability.bench import Lab, figure
+from reliability.trial import forked
 from tests.store import a_trace
 
 IGNORED = ("tmp", "claims", "leases")

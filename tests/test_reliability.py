@@ -19,7 +19,7 @@ FIGURES = [
 def test_figure(ident):
     # A process of its own: trials fork, and threads of the test runner do not survive that.
     done = subprocess.run(
-        [sys.executable, "-m", "tests.reliability", ident],
+        [sys.executable, "-m", "reliability", ident],
         cwd=ROOT,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,

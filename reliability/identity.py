@@ -19,9 +19,9 @@ import numpy as np
 from pyplant import Plant, ReactorFunc
 from pyplant.engine.digest import digest_bytes
 from pyplant.events import ReactorStarted
+from reliability.bench import Lab, figure
+from reliability.trial import forked
 from tests.conftest import ROOT
-from tests.reliability.bench import Lab, figure
-from tests.reliability.trial import forked
 
 MODULE = textwrap.dedent(
     """
@@ -288,7 +288,7 @@ PIPELINE = textwrap.dedent(
     from pathlib import Path
     from pyplant import Plant, ReactorFunc, SubreactorFunc
     from pyplant.events import ReactorStarted
-    from tests.reliability.sabotage import sabotaged
+    from reliability.sabotage import sabotaged
 
     NAMES = {"alpha", "beta", "gamma", "delta"}
     TABLE = {name: {len(name), name} for name in sorted(NAMES)}  # the order of a dict counts

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from pyplant.events import ReactorFinished, ReactorStarted
 from pyplant.store.files import Files
-from tests.reliability import pipeline
+from reliability import pipeline
 
 __all__ = ["Ended", "aftermath", "forked", "run_pipeline", "started", "use_disk"]
 

@@ -1,4 +1,4 @@
-"""``python -m tests.reliability``: run figures, print them, and say whether they hold."""
+"""``python -m reliability``: run figures, print them, and say whether they hold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # trials fork, and threads do not survive that
 
-from tests.reliability import (  # noqa: F401 - their import declares figures
+from reliability import (  # noqa: F401 - their import declares figures
     crashes,
     damage,
     failing,
@@ -21,12 +21,12 @@ from tests.reliability import (  # noqa: F401 - their import declares figures
     sharing,
     workers,
 )
-from tests.reliability.bench import FIGURES, HEADING, Result, line, measure
+from reliability.bench import FIGURES, HEADING, Result, line, measure
 
 REPORT = Path(__file__).with_name("FIGURES.md")
 HEAD = """# Figures of reliability
 
-Written by `make nightly` (`python -m tests.reliability --full --write`). Each line is a program in this
+Written by `make nightly` (`python -m reliability --full --write`). Each line is a program in this
 folder. A figure holds if nothing failed and its negative control, the same program with one protection
 removed, did. With 0 failures in N trials the failure rate is below 3/N with 95 % confidence.
 """
@@ -50,7 +50,7 @@ def write(result: Result) -> None:
 def main() -> int:
     """Run what is asked for."""
     order = sorted(FIGURES, key=by_number)
-    parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m reliability", description=__doc__)
     parser.add_argument("idents", nargs="*", metavar="FIGURE", help=f"which: {', '.join(order)}")
     parser.add_argument("--full", action="store_true", help="the long form, which takes hours")
     parser.add_argument("--seed", type=int, default=1, help="for everything random")
