@@ -7,12 +7,12 @@ reactor does through it becomes part of the trace.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from pyplant.config import MISSING, Parameters, missing_parameter, private_copy
-from pyplant.engine.commands import Receive, Unyielded
+from pyplant.engine.commands import Receive, Request, Unyielded
 from pyplant.engine.describe import shorten
 from pyplant.engine.trace import Dependency, DependencyKind
 from pyplant.errors import (
@@ -111,20 +111,27 @@ class Pipework:
 
     # ------------------------------------------------------------------ ingredients
 
-    def receive(self, *names: str) -> Any:
+    @overload
+    def receive(self, name: str, /, *names: str) -> Any: ...
+    @overload
+    def receive(self, names: Sequence[str], /) -> Any: ...
+
+    def receive(self, *names: Any) -> Any:
         """Ask for ingredients; the value comes out of ``yield``.
 
         Parameters
         ----------
         names
-            One name or several. Those asked for together may be made side by side.
+            One name, several, or one list or tuple of names. Those asked for together may
+            be made side by side.
 
         Returns
         -------
         command
-            To be yielded: ``x = yield pipe.receive("x")`` gives the value, and
-            ``a, b = yield pipe.receive("a", "b")`` a tuple of values. Each is private to
-            this reactor.
+            To be yielded: ``x = yield pipe.receive("x")`` gives the value,
+            ``a, b = yield pipe.receive("a", "b")`` a tuple of values, and
+            ``values = yield pipe.receive(names)`` a list of values, however many names are
+            in the list. Each value is private to this reactor.
 
         Raises
         ------
@@ -132,12 +139,13 @@ class Pipework:
             If the reactor is a plain function, which cannot wait.
         """
         self._check_open()
-        for name in names:
+        request = Request.of(names)
+        for name in request.names:
             _check_name(name, "receive")
         if not names:
-            message = "pipe.receive() needs the name of an ingredient."
+            message = "pipe.receive() needs the name of an ingredient, or a list of names."
             raise IngredientError(message)
-        command = Receive(names)
+        command = Receive(request.names, as_list=request.as_list)
         self._outstanding.append(command)
         return command
 
@@ -397,6 +405,8 @@ class Pipework:
 def _check_name(name: Any, method: str) -> None:
     if not isinstance(name, str) or not name:
         message = f"pipe.{method} needs the name of an ingredient, a string; it got {name!r}."
+        if method == "receive":
+            message += " Several names are given one by one, or as one list."
         raise IngredientError(message)
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from pyplant import frontend
 from pyplant.collector import collector
 from pyplant.config import ConfigBase, Parameters, name_list
+from pyplant.engine.commands import Request
 from pyplant.engine.digest import Encoder, encodes
 from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.engine.origin import package_versions
@@ -314,25 +315,32 @@ class Plant:
             variants = [self._parameters.varied(values) for values in chosen]
             return sweep(self._session, definition, chosen, variants, wanted, keep_going=keep_going)
 
-    def get(self, *names: str) -> Any:
+    @overload
+    def get(self, *names: str) -> Any: ...
+    @overload
+    def get(self, names: Sequence[str], /) -> list[Any]: ...
+
+    def get(self, *names: Any) -> Any:
         """Bring ingredients up to date and return their values.
 
         Parameters
         ----------
         names
-            One name or several.
+            One name, several, or one list or tuple of names.
 
         Returns
         -------
         value
-            The value; a tuple of values if several names were given. It is yours: changing
-            it does not reach the plant.
+            The value; a tuple of values if several names were given, a list of values if a
+            list was given, however many names are in it. It is yours: changing it does not
+            reach the plant.
         """
         self._session.refuse_inside(f"plant.get({', '.join(map(repr, names))})")
-        _check_names(names)
+        request = Request.of(names)
+        if request.names or not names:
+            _check_names(request.names)
         with self._session.lock:
-            values = self._session.bring_names(names)[1]
-        return values[0] if len(names) == 1 else tuple(values)
+            return request.deliver(self._session.bring_names(request.names)[1])
 
     # ------------------------------------------------------------------ values
 
@@ -503,7 +511,7 @@ def _encode_plant(plant: Plant, encoder: Encoder) -> None:
 
 def _check_names(names: tuple[str, ...]) -> None:
     if not names or not all(isinstance(name, str) and name for name in names):
-        message = f"Give names of ingredients, such as 'data'; got {', '.join(map(repr, names)) or 'none'}."
+        message = f"Give names of ingredients, such as 'data', or one list of names; got {', '.join(map(repr, names)) or 'none'}."
         raise MissingIngredientError(message)
 
 

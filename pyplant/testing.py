@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pyplant.config import MISSING, ConfigBase, Parameters, private_copy
+from pyplant.engine.commands import Request
 from pyplant.engine.trace import DependencyKind
 from pyplant.errors import MissingIngredientError, NotAllocatedError, near_misses
 from pyplant.events import Event
@@ -105,8 +106,8 @@ class PipeworkMock(Pipework):
     def _names(self, kind: DependencyKind) -> list[str]:
         return [name for found in self._record.dependencies if found.kind is kind for name in found.names]
 
-    def answer(self, names: tuple[str, ...]) -> Any:
-        """The value, or tuple of values, that ``yield pipe.receive(*names)`` gives.
+    def answer(self, names: Sequence[str]) -> Any:
+        """What ``yield pipe.receive(*names)`` gives; for a list, ``yield pipe.receive(names)``.
 
         Raises
         ------
@@ -123,9 +124,10 @@ class PipeworkMock(Pipework):
                 )
                 message = f"The reactor receives {name!r}, which is not among the inputs. {known}"
                 raise MissingIngredientError(message)
-        self._record.depend(DependencyKind.INGREDIENT, names, ("",) * len(names))
-        values = tuple(private_copy(self.inputs[name]) for name in names)
-        return values[0] if len(values) == 1 else values
+        if names:
+            self._record.depend(DependencyKind.INGREDIENT, tuple(names), ("",) * len(names))
+        values = [private_copy(self.inputs[name]) for name in names]
+        return Request(tuple(names), isinstance(names, list)).deliver(values)
 
 
 def _nothing(pipe: Pipework) -> None:
@@ -174,7 +176,7 @@ def run_reactor(
     try:
         step = execution.advance()
         while isinstance(step, Needs):
-            step = execution.advance(pipe.answer(step.names))
+            step = execution.advance(pipe.answer(list(step.names)))
     finally:
         execution.close()
     return pipe

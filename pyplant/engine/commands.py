@@ -1,18 +1,48 @@
 """What a reactor may yield to the engine: the whole protocol between the two.
 
-A reactor is a generator. It yields :class:`Receive` and is resumed with the value, or
-with a tuple of values when it asked for several; it may also yield nothing at all
-(a bare ``yield``), which only gives way. Anything else is an error.
+A reactor is a generator. It yields :class:`Receive` and is resumed with the value, with a
+tuple of values when it asked for several, or with a list of values when it gave a list of
+names; it may also yield nothing at all (a bare ``yield``), which only gives way. Anything
+else is an error.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from keyword import iskeyword
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from pyplant.errors import NotYieldedError
 
-__all__ = ["Receive", "Unyielded"]
+__all__ = ["Receive", "Request", "Unyielded"]
+
+
+class Request(NamedTuple):
+    """Names as a caller gave them: one, several, or a list of them.
+
+    Attributes
+    ----------
+    names
+        All of them, in order.
+    as_list
+        Whether they came as a list, so that the values are to be a list as well.
+    """
+
+    names: tuple[Any, ...]
+    as_list: bool = False
+
+    @classmethod
+    def of(cls, arguments: tuple[Any, ...]) -> Request:
+        """The names among the arguments of ``receive`` and ``get``."""
+        if len(arguments) == 1 and isinstance(arguments[0], list | tuple):
+            return cls(tuple(arguments[0]), as_list=True)
+        return cls(arguments)
+
+    def deliver(self, values: Sequence[Any]) -> Any:
+        """The values in the form in which they were asked for."""
+        if self.as_list:
+            return list(values)
+        return values[0] if len(self.names) == 1 else tuple(values)
 
 
 class Unyielded:
@@ -54,21 +84,29 @@ class Receive(Unyielded):
     ----------
     names
         What is asked for, in order. All may be made side by side.
-    single
-        Whether the reactor is resumed with the one value rather than with a tuple.
+    as_list
+        Whether the reactor is resumed with a list, however many names there are.
     """
 
-    __slots__ = ("names", "single")
+    __slots__ = ("as_list", "names")
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, names: tuple[str, ...], *, as_list: bool = False) -> None:
         self.names = names
-        self.single = len(names) == 1
+        self.as_list = as_list
+
+    def deliver(self, values: Sequence[Any]) -> Any:
+        """What the reactor is resumed with, given the values of its names."""
+        return Request(self.names, self.as_list).deliver(values)
 
     def hint(self) -> str:
-        asked = ", ".join(repr(name) for name in self.names)
-        first = self.names[0]
-        bound = first if self.single and first.isidentifier() and not iskeyword(first) else "value"
-        bound = bound if self.single else ", ".join(f"value_{i}" for i in range(len(self.names)))
+        asked = self._asked()
+        if self.as_list:
+            bound = "values"
+        elif len(self.names) == 1:
+            first = self.names[0]
+            bound = first if first.isidentifier() and not iskeyword(first) else "value"
+        else:
+            bound = ", ".join(f"value_{i}" for i in range(len(self.names)))
         return (
             f"pipe.receive({asked}) was used without 'yield', so there is no value yet. "
             f"Write:  {bound} = yield pipe.receive({asked})"
@@ -80,4 +118,7 @@ class Receive(Unyielded):
         return value
 
     def __repr__(self) -> str:
-        return f"<pipe.receive({', '.join(map(repr, self.names))}), not yielded yet>"
+        return f"<pipe.receive({self._asked()}), not yielded yet>"
+
+    def _asked(self) -> str:
+        return repr(list(self.names)) if self.as_list else ", ".join(map(repr, self.names))

@@ -7,7 +7,7 @@ needed, and ends when the reactor has returned or asks for more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -76,11 +76,11 @@ class Part(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """Go on with a reactor, with this value, until it waits or ends; the most urgent go first."""
+    """Go on with a reactor, with these values, until it waits or ends; the most urgent go first."""
 
     task: Task
     execution: Any
-    value: Any = None
+    values: Sequence[Any] = ()
     urgency: float = 0.0
     received: tuple[str, ...] = ()
 

@@ -38,9 +38,9 @@ class InlineExecutor:
     def collect(self) -> tuple[Job, Outcome]:
         """Do a job. Whatever a reactor raises is its outcome, except an interrupt, which ends the run."""
         job = self._jobs.popleft()
-        value, job.value = job.value, None  # let the reactor alone hold it
+        values, job.values = job.values, ()  # let the reactor alone hold them
         try:
-            return job, job.execution.advance(value)
+            return job, job.execution.advance(values)
         except KeyboardInterrupt as interrupt:
             interrupt.add_note(f"Interrupted in reactor {job.execution.definition.name!r}.")
             raise

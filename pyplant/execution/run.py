@@ -9,7 +9,7 @@ import heapq
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -222,12 +222,12 @@ class Run:
                 self.scheduler.lost(task, [ingredient.name])
                 return None
         execution.received(action.ingredients)
-        job = self._job(task, execution, values[0] if len(values) == 1 else tuple(values))
+        job = self._job(task, execution, values)
         job.received = task.asked
         return job
 
-    def _job(self, task: Task, execution: Performance, value: Any = None) -> Job:
-        job = Job(task, execution, value)
+    def _job(self, task: Task, execution: Performance, values: Sequence[Any] = ()) -> Job:
+        job = Job(task, execution, values)
         if self._executor.begins_anew:
             self._give_more(task, execution)
             job.urgency = self._world.remaining_seconds(task.key)

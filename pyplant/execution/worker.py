@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -72,6 +72,7 @@ class Execution:
         self.given: dict[str, Ingredient] = {}
         self._generator: Generator[Any, Any, Any] | None = None
         self._started = False
+        self._asked: Receive | None = None
 
     def hand(self, ingredient: Ingredient, load: Load) -> Any:
         """The value of an ingredient, for the reactor to go on with.
@@ -103,16 +104,16 @@ class Execution:
             ingredients = tuple(given[name] for name in outcome.names)
             values = [load(ingredient) for ingredient in ingredients]
             self.received(ingredients)
-            outcome = self.advance(values[0] if len(values) == 1 else tuple(values))
+            outcome = self.advance(values)
         return outcome
 
-    def advance(self, value: Any = None) -> Needs | Finished:
+    def advance(self, values: Sequence[Any] = ()) -> Needs | Finished:
         """Go on until the reactor waits or has returned.
 
         Parameters
         ----------
-        value
-            What it waited for.
+        values
+            Those of the ingredients it waited for, in the order of their names.
 
         Raises
         ------
@@ -123,7 +124,7 @@ class Execution:
         token = active.set(self.pipework)
         try:
             with self._stage():
-                command = self._step(value)
+                command = self._step(values)
             if command is not None:
                 return Needs(command.names)
             record = self.pipework.finish()
@@ -134,7 +135,7 @@ class Execution:
             self.seconds += time.perf_counter() - began
         return Finished(record, self.seconds)
 
-    def _step(self, value: Any) -> Receive | None:
+    def _step(self, values: Sequence[Any]) -> Receive | None:
         if not self._started:
             self._started = True
             arguments = (
@@ -146,6 +147,7 @@ class Execution:
                 return None
             self._generator = result
         generator = self._generator
+        value = None if self._asked is None else self._asked.deliver(values)
         while generator is not None:
             try:
                 yielded = generator.send(value)
@@ -153,7 +155,11 @@ class Execution:
                 return None
             if isinstance(yielded, Receive):
                 self.pipework.yielded(yielded)
-                return yielded
+                if yielded.names:
+                    self._asked = yielded
+                    return yielded
+                value = yielded.deliver(())  # an empty list: nothing to wait for
+                continue
             self._refuse_yield(yielded)
             value = None  # a bare yield only gives way
         return None

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from pyplant.engine.commands import Receive, Unyielded
+from pyplant.engine.commands import Receive, Request, Unyielded
 from pyplant.errors import NotYieldedError
 
 USES = {
@@ -72,9 +72,26 @@ def test_it_can_be_compared_hashed_and_shown():
     assert repr(command) == "<pipe.receive('a'), not yielded yet>"
 
 
-def test_one_name_is_a_single_value():
-    assert Receive(("a",)).single
-    assert not Receive(("a", "b")).single
+@pytest.mark.parametrize(
+    ("arguments", "delivered"),
+    [
+        (("a",), "A"),
+        (("a", "b"), ("A", "B")),
+        ((["a"],), ["A"]),
+        ((("a",),), ["A"]),
+        ((["a", "b"],), ["A", "B"]),
+        (([],), []),
+    ],
+    ids=["one", "several", "list of one", "tuple of one", "list of two", "empty list"],
+)
+def test_values_come_in_the_form_in_which_they_were_asked_for(arguments, delivered):
+    request = Request.of(arguments)
+    assert request.deliver([name.upper() for name in request.names]) == delivered
+
+
+def test_the_corrected_line_repeats_a_list():
+    hint = Receive(("a",), as_list=True).hint()
+    assert "values = yield pipe.receive(['a'])" in hint
 
 
 def test_yield_from_means_the_same_as_yield():

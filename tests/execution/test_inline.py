@@ -55,7 +55,7 @@ def test_an_interrupt_is_not():
         executor.collect()
 
 
-def test_the_value_is_not_held_by_the_job():
+def test_the_values_are_not_held_by_the_job():
     @ReactorFunc
     def receives(pipe):
         yield pipe.receive("x")
@@ -64,10 +64,10 @@ def test_the_value_is_not_held_by_the_job():
     started = job(receives)
     executor.submit(started)
     executor.collect()
-    started.value = object()
+    started.values = [object()]
     executor.submit(started)
     executor.collect()
-    assert started.value is None
+    assert started.values == ()
 
 
 def test_jobs_of_an_interrupted_run_are_forgotten(tmp_path, monkeypatch):

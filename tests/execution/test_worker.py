@@ -32,7 +32,7 @@ def test_a_generator_stops_at_each_receive_and_goes_on_with_the_value():
 
     running = execution(adds)
     assert running.advance().names == ("a",)
-    assert running.advance(1).names == ("b", "c")
+    assert running.advance([1]).names == ("b", "c")
     assert isinstance(running.advance((2, 3)), Finished)
     assert running.pipework.sent == {"sum": 6}
 
@@ -128,5 +128,5 @@ def test_only_its_own_time_counts():
     running.advance()
     before = running.seconds
     assert before > 0
-    running.advance(1)
+    running.advance([1])
     assert running.seconds > before

@@ -31,7 +31,8 @@ def load(pipe: Pipework, config: Config) -> None:
 @ReactorFunc(cache=False)
 def plot(pipe: Pipework) -> Generator[Any, Any, None]:
     x = yield pipe.receive("x")
-    print(x)
+    rows, *_ = yield pipe.receive(["rows", "x"])
+    print(x, rows)
 
 
 @SubreactorFunc
@@ -53,7 +54,9 @@ with Plant("plant", max_size="1 GB", trust=False, progress="auto") as plant:
     plant.add_reactor([load, total], plot)
     names: tuple[str, ...] = plant.run_reactor(plot, force=True).ran
     value = plant.get("x")
+    values_of_list: list[Any] = plant.get(["x"])
+    several = plant.get("x", "rows")
     plant.export(["x"], "folder")
-    print(plant.status(), plant.explain(plot), plant.plan("load"), plant.history(load), value)
+    print(plant.status(), plant.explain(plot), plant.plan("load"), plant.history(load), value, several)
 
 values = load_ingredients("folder")
