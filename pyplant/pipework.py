@@ -107,6 +107,7 @@ class Pipework:
         self._to_finish: list[Allocation] = []
         self._outstanding: list[Unyielded] = []
         self._closed = False
+        self._process = os.getpid()
         self._config: Any = MISSING
 
     # ------------------------------------------------------------------ ingredients
@@ -390,6 +391,8 @@ class Pipework:
 
     def close(self) -> None:
         """Throw away what was allocated and not sent; the pipework is of no use afterwards."""
+        if os.getpid() != self._process:
+            return  # what was allocated is the parent's
         self._closed = True
         self._config = MISSING  # the two name each other, and would wait for the collector of garbage
         for allocation in self._allocations.values():
@@ -399,6 +402,12 @@ class Pipework:
     def _check_open(self) -> None:
         if self._closed:
             message = f"Reactor {self._definition.name!r} has ended; its pipe can no longer be used."
+            raise IngredientError(message)
+        if os.getpid() != self._process:
+            message = (
+                f"Reactor {self._definition.name!r} used its pipe in a process that it forked. The plant would never "
+                f"know of it: return what was computed to the reactor, and use the pipe there."
+            )
             raise IngredientError(message)
 
 

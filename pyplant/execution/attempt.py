@@ -227,6 +227,18 @@ _run_here: list[str] = []
 """The run for which this process was last prepared, by its folder."""
 
 
+def _after_fork() -> None:
+    """What the parent had at hand for its attempts is the parent's."""
+    global _guard  # another thread of the parent may have had it
+    _guard = threading.Lock()
+    _kept.__dict__.clear()
+    _run_here.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def _bench(order: Order) -> _Bench:
     """The bench for an order. Each thread has one of its own.
 

@@ -94,6 +94,9 @@ class Local(NamedTuple):
 local: dict[str, Local] = {}
 """The runs of this process, by folder."""
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=local.clear)  # those of the parent
+
 
 class Order(NamedTuple):
     """An attempt to be made.

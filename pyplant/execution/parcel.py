@@ -19,6 +19,7 @@ that can be pickled.
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import sys
 import threading
@@ -269,6 +270,10 @@ class _Finder:
         """Whether an attempt is being made."""
         return self._attempts > 0
 
+    def reset(self) -> None:
+        """Let everything be imported, as at first."""
+        self.names, self._attempts = frozenset(), 0
+
     def watch(self, change: int) -> None:
         """Attempts begin, or end."""
         with _guard:
@@ -282,6 +287,17 @@ class _Finder:
 
 _guard = threading.Lock()
 _finder = _Finder()
+
+
+def _after_fork() -> None:
+    """A child that a reactor forks runs no attempt: it imports what it likes."""
+    global _guard  # another thread of the parent may have had it
+    _guard = threading.Lock()
+    _finder.reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def expect_modules(names: Iterable[str]) -> None:

@@ -134,15 +134,17 @@ class LocalPool:
     def __init__(self, workers: int) -> None:
         self.size = workers
         self._executor: Any = None
+        self._process = os.getpid()
         self._given: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def begin(self) -> Any:
         """The executor."""
-        if self._executor is None:
+        if self._executor is None or self._process != os.getpid():
             from loky.process_executor import ProcessPoolExecutor
 
+            self._process = os.getpid()
             self._executor = ProcessPoolExecutor(
-                max_workers=self.size, timeout=_IDLE, initializer=end_with, initargs=(os.getpid(),)
+                max_workers=self.size, timeout=_IDLE, initializer=end_with, initargs=(self._process,)
             )
         return self._executor
 
@@ -167,7 +169,9 @@ class LocalPool:
         return ""
 
     def close(self) -> None:
-        """End the workers; others are started when there is work."""
+        """End the workers; others are started when there is work. In a forked process they are the parent's."""
+        if self._process != os.getpid():
+            return
         executor, self._executor = self._executor, None
         self._given.clear()
         if executor is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -116,6 +117,7 @@ class Run:
         self._flight = SingleFlight(world, warehouse, self.scheduler, emit, warn)
         self._turn = itertools.count()
         self._begun: set[str] = set()
+        self._process = os.getpid()
 
     # ------------------------------------------------------------------ for the loop
 
@@ -157,7 +159,9 @@ class Run:
         self.scheduler.blocked(job.task)
 
     def close(self) -> None:
-        """The run is over, however it ended."""
+        """The run is over, however it ended. In a forked process it is the parent's, and goes on there."""
+        if os.getpid() != self._process:
+            return
         self._report_cached()
         for execution in self._executions.values():
             try:

@@ -169,6 +169,7 @@ class _Run:
         warehouse = part.warehouse
         self.path = warehouse.objects.scratch_path()
         self.folder = str(self.path)
+        self._process = os.getpid()
         self.reader = Reader(self.path, warehouse.files)
         self._files = warehouse.files
         self._files.make_directory(self.path)
@@ -187,7 +188,9 @@ class _Run:
             stream.close()
 
     def close(self) -> None:
-        """The run is over; whoever still works for it notices it by this."""
+        """The run is over; whoever still works for it notices it by this. In a forked process it goes on."""
+        if os.getpid() != self._process:
+            return
         local.pop(self.folder, None)
         self._files.remove_tree(self.path)
 

@@ -241,6 +241,20 @@ def _attend() -> None:
                 voice.stop()
 
 
+def _after_fork() -> None:
+    """Nobody takes down what a forked child says: let it speak for itself."""
+    global _anybody, _guard  # other threads of the parent may have had their locks
+    _anybody, _guard = threading.Event(), threading.Lock()
+    _speaking.clear()
+    _attendant.clear()
+    _voice.set(None)
+    _close_ears()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 # ---------------------------------------------------------------------- at the other end
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import nullcontext
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 from pyplant.engine.commands import Receive, Unyielded
 from pyplant.errors import NotYieldedError, RunError
+from pyplant.execution.forking import end_forked_child
 from pyplant.frontend import Recording
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import ExecutionRecord, Pipework
@@ -73,6 +75,7 @@ class Execution:
         self._generator: Generator[Any, Any, Any] | None = None
         self._started = False
         self._asked: Receive | None = None
+        self._process = os.getpid()
 
     def hand(self, ingredient: Ingredient, load: Load) -> Any:
         """The value of an ingredient, for the reactor to go on with.
@@ -124,7 +127,7 @@ class Execution:
         token = active.set(self.pipework)
         try:
             with self._stage():
-                command = self._step(values)
+                command = self._step_here(values)
             if command is not None:
                 return Needs(command.names)
             record = self.pipework.finish()
@@ -134,6 +137,16 @@ class Execution:
             active.reset(token)
             self.seconds += time.perf_counter() - began
         return Finished(record, self.seconds)
+
+    def _step_here(self, values: Sequence[Any]) -> Receive | None:
+        """A step, which a process that the reactor forks meanwhile does not leave."""
+        try:
+            command = self._step(values)
+        except BaseException as error:
+            end_forked_child(self._process, self.definition.name, error)
+            raise
+        end_forked_child(self._process, self.definition.name, waits=command is not None)
+        return command
 
     def _step(self, values: Sequence[Any]) -> Receive | None:
         if not self._started:
@@ -180,14 +193,26 @@ class Execution:
         raise RunError(message)
 
     def close(self) -> None:
-        """End the reactor where it stands; its ``finally`` blocks run."""
-        if self._generator is not None:
-            token = active.set(self.pipework)
-            try:
-                with self._stage():
-                    self._generator.close()
-            finally:
-                active.reset(token)
-        if self._recording is not None:
-            self._recording.abandon()
-        self.pipework.close()
+        """End the reactor where it stands; its ``finally`` blocks run. In a forked process nothing happens."""
+        if os.getpid() != self._process:
+            return
+        try:
+            if self._generator is not None:
+                token = active.set(self.pipework)
+                try:
+                    with self._stage():
+                        self._close_generator(self._generator)
+                finally:
+                    active.reset(token)
+        finally:
+            if self._recording is not None:
+                self._recording.abandon()
+            self.pipework.close()
+
+    def _close_generator(self, generator: Generator[Any, Any, Any]) -> None:
+        try:
+            generator.close()
+        except BaseException as error:
+            end_forked_child(self._process, self.definition.name, error)
+            raise
+        end_forked_child(self._process, self.definition.name)

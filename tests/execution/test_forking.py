@@ -1,0 +1,304 @@
+"""Processes that a reactor forks: what the run has is the parent's."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyplant import Ingredient, Plant, ReactorFunc
+from pyplant.execution.forking import end_forked_child
+
+PATIENCE = 30
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+
+
+@pytest.fixture(params=["inline", "threads", "processes"])
+def plant(request, tmp_path, pools):
+    executor = None if request.param == "inline" else pools(request.param)
+    with Plant(tmp_path / "plant", executor=executor, progress=False) as plant:
+        yield plant
+
+
+def ended(pid):
+    """The exit status of a child; one that does not end is killed."""
+    limit = time.monotonic() + PATIENCE
+    while time.monotonic() < limit:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    return "did not end"
+
+
+def exits():
+    raise SystemExit(0)
+
+
+def exits_with_status():
+    sys.exit(7)
+
+
+def says_why():
+    sys.exit("no more")
+
+
+def raises():
+    raise ValueError("in the child")
+
+
+def returns():
+    pass
+
+
+WAYS = {exits: 0, exits_with_status: 7, says_why: 1, raises: 1, returns: 0}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_child_leaves_the_run_to_its_parent(way, plant, tmp_path):
+    log = str(tmp_path / "log")
+
+    def note(text):
+        with open(log, "a") as stream:
+            stream.write(f"{text}\n")
+
+    @ReactorFunc
+    def waits(pipe):
+        try:
+            data, status = yield pipe.receive("data", "status")
+        finally:
+            note("finally")
+        pipe.send("end", [data.tolist(), status])
+
+    @ReactorFunc
+    def fill(pipe):
+        data = pipe.allocate("data", Ingredient.Type.array, shape=(4,), dtype=np.float64)
+        temporary = pipe.allocate_temp("temporary", Ingredient.Type.file)
+        Path(temporary).write_text("parent")
+        child = os.fork()
+        if child == 0:
+            data[2:] = 7
+            way()
+            return  # as if it were the end of everything
+        status = ended(child)
+        data[:2] = 3
+        pipe.send("data", data)
+        pipe.send("status", [status, Path(temporary).read_text()])
+
+    plant.add_reactor(waits, fill)
+    assert plant.get("end") == [[3, 3, 7, 7], [WAYS[way], "parent"]]
+    assert plant.run_reactor(waits).ran == ()
+    begun = Path(log).read_text().split()
+    assert set(begun) == {"finally"}
+    assert len(begun) <= 2  # a worker may have begun it twice; the child closes nothing
+
+
+def test_a_child_that_asks_for_an_ingredient_ends(plant, capfd):
+    @ReactorFunc
+    def number(pipe):
+        pipe.send("number", 1)
+
+    @ReactorFunc
+    def forks(pipe, config):
+        child = os.fork()
+        if child == 0:
+            yield pipe.receive(config.name)
+        pipe.send("status", ended(child))
+
+    plant.add_reactor(number, forks)
+    plant.set_config({"name": "number"})
+    assert plant.get("status") == 1
+
+
+def test_a_child_does_not_use_the_pipe(plant):
+    def use(pipe, queue):
+        try:
+            pipe.send("from the child", 1)
+        except Exception as error:
+            queue.put(str(error))
+        else:
+            queue.put("sent")
+
+    @ReactorFunc
+    def starts(pipe):
+        context = multiprocessing.get_context("fork")
+        queue = context.SimpleQueue()
+        process = context.Process(target=use, args=(pipe, queue))
+        process.start()
+        said = queue.get()
+        process.join(PATIENCE)
+        pipe.send("said", said)
+
+    plant.add_reactor(starts)
+    assert "in a process that it forked" in plant.get("said")
+
+
+def test_a_child_forked_in_a_thread_of_a_reactor(plant):
+    @ReactorFunc
+    def fill(pipe):
+        data = pipe.allocate("data", Ingredient.Type.array, shape=(2,), dtype=np.float64)
+        found = []
+
+        def fork():
+            child = os.fork()
+            if child == 0:
+                sys.exit(0)
+            found.append(ended(child))
+
+        thread = threading.Thread(target=fork)
+        thread.start()
+        thread.join(PATIENCE)
+        data[:] = found[0]
+        pipe.send("data", data)
+
+    plant.add_reactor(fill)
+    assert plant.get("data").tolist() == [0, 0]
+
+
+def test_a_child_forked_in_a_finally_block(tmp_path):
+    log = tmp_path / "log"
+
+    @ReactorFunc
+    def fails(pipe):
+        raise ValueError("broken")
+        pipe.send("never", 1)
+
+    @ReactorFunc
+    def waits(pipe):
+        try:
+            yield pipe.receive("never")
+        finally:
+            child = os.fork()
+            if child != 0:
+                log.write_text(str(ended(child)))
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(fails, waits)
+        with pytest.raises(ValueError, match="broken"):
+            plant.run_reactor(waits)
+        assert log.read_text() == "0"
+
+
+def test_what_a_child_prints_is_not_lost(run_script):
+    done = run_script(
+        """
+        import os, sys
+        from pyplant import *
+
+        @ReactorFunc
+        def forks(pipe):
+            child = os.fork()
+            if child == 0:
+                print("from the child")
+                sys.exit(0)
+            os.waitpid(child, 0)
+            pipe.send("done", 1)
+
+        if __name__ == "__main__":
+            with Plant("plant", executor=int(sys.argv[1]) or None, progress=False) as plant:
+                plant.get("done")
+        """.replace("\n        ", "\n"),
+        2,
+    )
+    assert "from the child" in done.stdout
+
+
+SCRIPT = """
+import atexit, os, sys, tempfile, time
+from pathlib import Path
+from pyplant import *
+
+holder = tempfile.TemporaryDirectory()
+atexit.register(lambda: print("exit handler", flush=True))
+
+def waited(child):
+    for _ in range(3000):
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return
+        time.sleep(0.01)
+    os.kill(child, 9)
+
+@ReactorFunc
+def forks(pipe):
+    child = os.fork()
+    if child == 0:
+        sys.exit()
+    waited(child)
+    pipe.send("done", Path(holder.name).is_dir())
+
+def inventory():
+    return sorted(str(path) for path in Path("plant").rglob("*") if path.parent.name in ("leases", "claims", "tmp"))
+
+if __name__ == "__main__":
+    plant = Plant("plant", progress=False)
+    print(plant.get("done"), flush=True)
+    plant.warehouse.objects.scratch_path()
+    before = inventory()
+    child = os.fork()
+    if child == 0:
+        plant.close()
+        print("child", flush=True)
+        sys.exit()
+    waited(child)
+    assert before and inventory() == before, inventory()
+    print(plant.get("done"), plant.is_closed, flush=True)
+"""
+
+
+def test_exit_handlers_and_closing_are_the_parents(run_script):
+    done = run_script(SCRIPT)
+    # The second child is forked beside all reactors, so that its end is its own affair.
+    assert done.stdout.split("\n") == ["True", "child", "exit handler", "True False", "exit handler", ""]
+
+
+def test_a_listener_that_forks_leaves_the_run_alone(tmp_path):
+    source = """
+import os, sys
+from pyplant import *
+from pyplant.events import ReactorStarted
+
+@ReactorFunc
+def number(pipe):
+    data = pipe.allocate("number", Ingredient.Type.array, shape=(1,), dtype=float)
+    yield
+    data[:] = 5
+    pipe.send("number", data)
+
+def listen(event):
+    if isinstance(event, ReactorStarted):
+        child = os.fork()
+        if child == 0:
+            sys.exit()
+        os.waitpid(child, 0)
+
+if __name__ == "__main__":
+    with Plant("plant", executor=int(sys.argv[1]) or None, progress=False) as plant:
+        plant.add_event_listener(listen)
+        print(plant.get("number"))
+"""
+    (tmp_path / "pipeline.py").write_text(source)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for workers in ("0", "2"):
+        done = subprocess.run(
+            [sys.executable, "pipeline.py", workers],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.stdout == "[5.]\n", done.stderr
+        assert "Error" not in done.stderr
+
+
+def test_a_process_that_forked_nothing_goes_on():
+    end_forked_child(os.getpid(), "reactor", ValueError())
