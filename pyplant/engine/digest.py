@@ -64,6 +64,9 @@ _by_type: dict[type, _Handler | None] = {}
 def encodes(*type_names: str) -> Callable[[_Handler], _Handler]:
     """Register an encoder for the types called so (``"module.qualname"``).
 
+    ``"package.*.qualname"`` is that name in any module of a package: libraries move classes
+    between their private modules.
+
     The encoder is called as ``handler(value, encoder)`` and describes the value through
     :meth:`Encoder.tag`, :meth:`Encoder.data` and :meth:`Encoder.item`.
     """
@@ -323,7 +326,8 @@ def _handler_for(cls: type) -> _Handler | None:
         return _by_type[cls]
     except KeyError:
         name = f"{cls.__module__}.{cls.__qualname__}"
-        handler = _by_type[cls] = _by_name.get(name)
+        anywhere = f"{cls.__module__.partition('.')[0]}.*.{cls.__qualname__}"
+        handler = _by_type[cls] = _by_name.get(name) or _by_name.get(anywhere)
         return handler
 
 
