@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pyplant.config import MISSING, Parameters
 from pyplant.engine.describe import Kind, shorten
 from pyplant.engine.fingerprint import Difference, Record, differences
 from pyplant.engine.rebuilder import Reason, ReasonKind
 
-__all__ = ["Cause", "Explainer"]
+__all__ = ["Cause", "Explainer", "Narrator"]
 
+_DEEPEST = 6  # levels of causes; what lies deeper stands on the last level
 _MOST_DIFFERENCES = 5
 _MOST_LINES = 60
 
@@ -33,7 +34,9 @@ class Cause:
     diff
         A unified diff of the source, where code changed.
     causes
-        Why an input changed: the causes of its sender.
+        Why an input changed: the causes of its sender. All that depends on a sender shares
+        them, so there are more paths through them than anybody could read
+        (:class:`Narrator`).
     """
 
     kind: ReasonKind
@@ -137,6 +140,60 @@ class Explainer:
         diff = _diff(old, new)
         text = f"{shown} changed{through}" if diff or own else f"{shown} is another one now{through}"
         return Cause(reason.kind, name, text, diff=diff)
+
+
+class Narrator:
+    """Tells each cause once in a report, so that a report is linear in the reactors it is about.
+
+    Parameters
+    ----------
+    elsewhere
+        The causes of reactors that have a place of their own in the report: they are told
+        there, and not below what depends on those reactors.
+    """
+
+    def __init__(self, elsewhere: Iterable[tuple[Cause, ...]] = ()) -> None:
+        self._elsewhere = {id(causes) for causes in elsewhere}
+        self._followed: set[int] = set()
+        self._told: set[Cause] = set()
+
+    def tell(self, causes: Sequence[Cause]) -> tuple[Cause, ...]:
+        """The causes of one reactor, with what was not told before below them.
+
+        No deeper than a few levels: what lies deeper follows on the last of them, so that a long
+        chain of reactors is told to its end.
+        """
+        below: dict[int, list[Cause]] = {}
+        for depth, cause in reversed(list(self._in_order(causes))):
+            level = min(depth, _DEEPEST)
+            parts = tuple(reversed(below.pop(level + 1, ())))
+            below.setdefault(level, []).append(replace(cause, causes=parts))
+        return tuple(reversed(below.get(0, ())))
+
+    def _in_order(self, causes: Sequence[Cause]) -> Iterator[tuple[int, Cause]]:
+        self._told.update(causes)
+        stack = [(0, cause) for cause in reversed(causes)]
+        while stack:
+            depth, cause = stack.pop()
+            news = self._news_below(cause)
+            if news is None or len(news) == len(cause.causes):
+                yield depth, cause
+            else:
+                where = "above and below" if news else "above"
+                yield depth, replace(cause, summary=f"{cause.summary} (see {where})")
+            stack += [(depth + 1, other) for other in reversed(news or ())]
+
+    def _news_below(self, cause: Cause) -> list[Cause] | None:
+        """What is to be told below a cause; ``None`` if it has a place of its own."""
+        key = id(cause.causes)
+        if key in self._elsewhere:
+            return None
+        if key in self._followed:
+            return []
+        self._followed.add(key)
+        news = [other for other in cause.causes if other not in self._told]
+        self._told.update(news)
+        return news
 
 
 def _diff(old: str | None, new: str | None) -> str:

@@ -9,10 +9,11 @@ import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Self
 
-from pyplant.explain import Cause
+from pyplant.explain import Cause, Narrator
 from pyplant.table import Table
 from pyplant.theme import REPORT
 from pyplant.wording import clean, escape, format_age, format_seconds, format_size
@@ -34,7 +35,6 @@ __all__ = [
 ]
 
 _WIDTH = 80
-_DEEPEST = 6  # levels of causes; deeper than anybody reads
 
 
 class Outcome(Enum):
@@ -131,6 +131,10 @@ class Report:
         """The content."""
         raise NotImplementedError
 
+    def told(self) -> Self:
+        """The same report with each cause where it is told, and nowhere else."""
+        return self
+
     def text(self, width: int = _WIDTH) -> str:
         """The report as plain text, no line wider than ``width``."""
         lines = [*_wrapped(clean(self.title()), width, "")]
@@ -149,8 +153,10 @@ class Report:
         return self.text()
 
     def _repr_html_(self) -> str:
-        blocks = self.blocks()
-        body = "".join(block.html() if isinstance(block, Table) else _html_block(block) for block in blocks)
+        shown: set[str] = set()
+        body = "".join(
+            block.html() if isinstance(block, Table) else _html_block(block, shown) for block in self.blocks()
+        )
         head = escape(self.title())
         return f'<div class="pyplant-report"><style>{REPORT}</style><div class="pp-title">{head}</div>{body}</div>'
 
@@ -160,6 +166,12 @@ class _Entries(Report):
 
     __slots__ = ()
     entries: tuple[Entry, ...]
+
+    def told(self) -> Self:
+        """The same report with each cause where it is told: with the reactor that it is a cause of."""
+        narrator = Narrator(entry.causes for entry in self.entries)
+        entries = [replace(entry, causes=narrator.tell(entry.causes)) for entry in self.entries]
+        return replace(self, entries=tuple(entries))  # type: ignore[type-var] # all are dataclasses
 
     def __getitem__(self, name: str) -> Entry:
         for entry in self.entries:
@@ -238,8 +250,9 @@ class RunReport(_Entries):
 
     def blocks(self) -> Iterator[Block]:
         """The content."""
-        shown = [entry for entry in self.entries if entry.outcome is not Outcome.CACHED]
-        for entry in shown:
+        for entry in self.told().entries:
+            if entry.outcome is Outcome.CACHED:
+                continue
             yield _entry_block(entry, format_seconds(entry.seconds))
         cached = [entry for entry in self.entries if entry.outcome is Outcome.CACHED]
         if len(cached) > 8:  # noqa: PLR2004 - as many as one takes in at a glance
@@ -264,7 +277,7 @@ class Status(_Entries):
 
     def blocks(self) -> Iterator[Block]:
         """The content."""
-        for entry in self.entries:
+        for entry in self.told().entries:
             parts = []
             if entry.finished:
                 size = [format_size(entry.size)] if entry.size else []
@@ -325,7 +338,7 @@ class Plan(_Entries):
 
     def blocks(self) -> Iterator[Block]:
         """The content."""
-        for entry in self.entries:
+        for entry in self.told().entries:
             took = f"took {format_seconds(entry.seconds)}" if entry.finished else ""
             yield _entry_block(entry, took)
 
@@ -342,6 +355,10 @@ class Explanation(Report):
         """The causes, in the order in which they were found."""
         return self.entry.causes
 
+    def told(self) -> Self:
+        """The same explanation with each cause where it is first told."""
+        return replace(self, entry=replace(self.entry, causes=Narrator().tell(self.entry.causes)))
+
     def title(self) -> str:
         """The first line."""
         entry = self.entry
@@ -351,7 +368,7 @@ class Explanation(Report):
 
     def blocks(self) -> Iterator[Block]:
         """The content."""
-        for cause in self.entry.causes:
+        for cause in self.told().causes:
             yield _cause_block(cause)
         for note in self.not_followed:
             yield Block(f"not followed: {note}", "!", style="note")
@@ -410,12 +427,8 @@ def _entry_block(entry: Entry, aside: str) -> Block:
     return Block(text, ICONS[entry.outcome], aside, entry.outcome.value, children=children)
 
 
-def _cause_block(cause: Cause, depth: int = 0) -> Block:
-    children: tuple[Block, ...] = ()
-    if depth < _DEEPEST:
-        children = tuple(_cause_block(child, depth + 1) for child in cause.causes)
-    elif cause.causes:
-        children = (Block("… and so on, see explain()", style="cause"),)
+def _cause_block(cause: Cause) -> Block:
+    children = tuple(map(_cause_block, cause.causes))
     return Block(cause.summary, style="cause", code=cause.diff, children=children)
 
 
@@ -452,15 +465,17 @@ def _folded(line: str, width: int, indent: str) -> Iterator[str]:
         yield f"{indent}  {line[start : start + room]}"
 
 
-def _html_block(block: Block) -> str:
+def _html_block(block: Block, shown: set[str]) -> str:
     icon = (
         f'<span class="pp-icon" aria-hidden="true">{escape(block.icon)}</span> '
         if block.style != "cause"
         else ""
     )
     aside = f'<span class="pp-aside">{escape(block.aside)}</span>' if block.aside else ""
-    code = f'<pre class="pp-diff">{_html_diff(block.code)}</pre>' if block.code else ""
-    below = "".join(map(_html_block, block.children))
+    diff = "(see above)" if block.code in shown else _html_diff(block.code)
+    code = f'<pre class="pp-diff">{diff}</pre>' if block.code else ""
+    shown.add(block.code)
+    below = "".join(_html_block(child, shown) for child in block.children)
     text = escape(block.text)
     state = f' title="{escape(block.style)}"' if block.style not in ("", "cause") else ""
     return (

@@ -7,7 +7,7 @@ from pyplant.engine.describe import Kind
 from pyplant.engine.fingerprint import Record
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.trace import Trace
-from pyplant.explain import Cause, Explainer
+from pyplant.explain import Cause, Explainer, Narrator
 
 LABELS = {"key": "'make'"}
 
@@ -102,3 +102,78 @@ def test_every_kind_of_reason_has_a_sentence(kind):
     found = causes(Reason(kind, "thing", "a", "b"))
     assert found
     assert all(cause.summary for cause in found)
+
+
+# ------------------------------------------------------------------ telling each cause once
+
+
+def changed(name, *below):
+    return Cause(ReasonKind.INPUT, name, f"ingredient {name!r} changed", causes=below)
+
+
+EDIT = Cause(ReasonKind.PARAMETER, "p", "parameter 'p' changed: 1 → 2")
+
+
+def told(*found, elsewhere=()):
+    """Summaries with what is below them, as nested lists."""
+
+    def nested(parts):
+        return [[part.summary, *nested(part.causes)] for part in parts]
+
+    return nested(Narrator(elsewhere).tell(found))
+
+
+def layers(levels, width):
+    """The causes of one reactor of the last level; each depends on all reactors of the level before."""
+    below = (EDIT,)
+    for level in range(levels):
+        reactors = [tuple(changed(f"{level}.{n}", *below) for n in range(width)) for _ in range(width)]
+        below = reactors[0]
+    return below
+
+
+def test_what_several_inputs_have_in_common_is_told_below_the_first():
+    common = changed("base", EDIT)
+    assert told(changed("a", common), changed("b", common)) == [
+        ["ingredient 'a' changed", ["ingredient 'base' changed", ["parameter 'p' changed: 1 → 2"]]],
+        ["ingredient 'b' changed (see above)"],
+    ]
+
+
+def test_what_an_input_has_alone_is_told_below_it():
+    other = Cause(ReasonKind.CODE, "f", "f() changed")
+    assert told(changed("a", EDIT), changed("b", EDIT, other)) == [
+        ["ingredient 'a' changed", ["parameter 'p' changed: 1 → 2"]],
+        ["ingredient 'b' changed (see above and below)", ["f() changed"]],
+    ]
+
+
+def test_what_has_a_place_of_its_own_is_told_there():
+    cause = changed("a", EDIT)
+    assert told(cause, elsewhere=[cause.causes]) == [["ingredient 'a' changed"]]
+    assert told(changed("a", EDIT), elsewhere=[(EDIT,)]) == [
+        ["ingredient 'a' changed", ["parameter 'p' changed: 1 → 2"]]
+    ]
+
+
+@pytest.mark.parametrize("width", [2, 4])
+def test_what_is_told_grows_with_the_graph_and_not_with_its_paths(width):
+    def count(parts):
+        return sum(1 + count(part.causes) for part in parts)
+
+    assert count(Narrator().tell(layers(30, width))) == 30 * width + 1
+
+
+def test_a_long_chain_is_told_to_its_end_without_growing_deep():
+    cause = EDIT
+    for level in range(5000):
+        cause = changed(f"x{level}", cause)
+    (found,) = Narrator().tell([cause])
+    depth, names = 0, []
+    while found.causes:
+        depth += 1
+        names += [part.name for part in found.causes]
+        found = found.causes[0]
+    assert depth < 10
+    assert names[-1] == "p"
+    assert len(names) == 5000

@@ -1,10 +1,12 @@
 """Reports: one content, as text of limited width and as safe HTML."""
 
+import json
 import time
 
 import pytest
 
 from pyplant import Plant, ReactorFunc
+from pyplant.cli.output import to_plain
 from pyplant.engine.rebuilder import ReasonKind
 from pyplant.explain import Cause
 from pyplant.report import Entry, Explanation, History, HistoryEntry, Outcome, Plan, RunReport, Status
@@ -124,6 +126,60 @@ def test_deeply_nested_causes_render():
     assert "x4999" in Status((entry,)).text()
     assert "x4999" in Status((entry,))._repr_html_()
     assert "x4999" in repr(entry)
+
+
+def test_the_edit_at_the_end_of_a_long_chain_is_shown():
+    cause = Cause(ReasonKind.PARAMETER, "p", "parameter 'p' changed: 1 → 2")
+    for level in range(500):
+        cause = Cause(ReasonKind.INPUT, f"x{level}", f"ingredient x{level} changed", causes=(cause,))
+    explanation = Explanation(Entry("deep", Outcome.STALE, (cause,)))
+    assert "parameter 'p' changed: 1 → 2" in explanation.text()
+    assert "parameter &#x27;p&#x27; changed" in explanation._repr_html_()
+
+
+@pytest.fixture(params=["status", "plan", "run", "explanation"])
+def told(request):
+    """A report on layers of reactors, each of which receives from all of the layer before; and their number."""
+    edit = Cause(ReasonKind.PARAMETER, "p", "parameter 'p' changed: 1 → 2", diff=DIFF)
+    layers = [[Entry("start", Outcome.STALE, (edit,))]]
+    for level in range(20):
+        before = layers[-1]
+        layers.append([])
+        for place in range(4):
+            inputs = [
+                Cause(ReasonKind.INPUT, e.name, f"ingredient of {e.name} changed", causes=e.causes)
+                for e in before
+            ]
+            layers[-1].append(Entry(f"{level}-{place}", Outcome.STALE, tuple(inputs)))
+    entries = tuple(entry for layer in layers for entry in layer)
+    return {
+        "status": Status(entries),
+        "plan": Plan("plot", entries),
+        "run": RunReport("plot", entries, 1.0),
+        "explanation": Explanation(entries[-1]),
+    }[request.param]
+
+
+def test_a_cause_is_said_once_however_many_ways_lead_to_it(told):
+    text, html = told.text(), told._repr_html_()
+    for shown in (text, html):
+        assert 1 <= shown.count("1 → 2") <= 2
+        assert shown.count("x + 1") == 1
+        assert shown.count("ingredient of") <= 4 * 4 * 20
+    assert len(text.splitlines()) < 5 * 81 + 20
+
+
+def test_the_document_of_a_report_says_a_cause_once_too(told):
+    text = json.dumps(to_plain(told))
+    assert 1 <= text.count(r"1 \u2192 2") <= 4
+    assert len(text) < 300_000
+
+
+def test_a_diff_is_shown_once_in_html():
+    entries = [Entry(f"r{n}", Outcome.STALE, (CAUSE,)) for n in range(3)]
+    html = Status(tuple(entries))._repr_html_()
+    assert html.count("x + 1") == 1
+    assert html.count("(see above)") == 2
 
 
 @pytest.mark.parametrize(

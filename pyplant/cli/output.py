@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from pyplant.report import Report
 from pyplant.wording import clean
 
 __all__ = ["emit", "json_option", "note", "table", "to_plain", "when"]
@@ -54,6 +55,8 @@ def to_plain(value: Any) -> Any:
     """
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, Report):
+        value = value.told()  # else they would stand below every path that leads to them
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):

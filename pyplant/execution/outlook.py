@@ -8,7 +8,7 @@ equal, and then nothing happens.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyplant.engine.rebuilder import UNKNOWN, Answer, Demands, Reason, ReasonKind, Unknown, Verdict
 from pyplant.engine.trace import DependencyKind, Trace
@@ -21,11 +21,12 @@ __all__ = ["Outlook"]
 
 @dataclass(slots=True)
 class _LookUp:
-    """A look-up in progress; ``asked`` are the names it waits for."""
+    """A look-up in progress; ``asked`` are the names it waits for, ``unjudged`` those still to be judged."""
 
     key: str
     demands: Demands
     asked: tuple[str, ...] = ()
+    unjudged: list[str] = field(default_factory=list)
     begun: bool = False
 
 
@@ -57,17 +58,26 @@ class Outlook:
         self._begin(key, stack)
         while stack:
             current = stack[-1]
-            unjudged = next((k for k in map(self._unjudged_sender, current.asked) if k is not None), None)
-            if unjudged is not None:
-                self._begin(unjudged, stack)
+            sender = self._next_unjudged(current)
+            if sender is not None:
+                self._begin(sender, stack)
                 continue
             try:
                 answer = tuple(self.digest(name) for name in current.asked)
                 current.asked = self._step(current, answer)
+                current.unjudged = list(reversed(current.asked))
             except StopIteration as stop:
                 stack.pop()
                 del self.verdicts[current.key]  # entered anew, so that senders come before receivers
                 self.verdicts[current.key] = stop.value
+
+    def _next_unjudged(self, current: _LookUp) -> str | None:
+        while current.unjudged:
+            sender = self._unjudged_sender(current.unjudged[-1])
+            if sender is not None:
+                return sender
+            current.unjudged.pop()
+        return None
 
     def _step(self, current: _LookUp, answer: Answer) -> tuple[str, ...]:
         if current.begun:
@@ -257,16 +267,15 @@ def _inputs(trace: Trace) -> list[str]:
 
 def _senders_first(target: str, below: dict[str, list[str]]) -> list[str]:
     done: dict[str, None] = {}
-    entered: set[str] = set()
-    stack = [target]
+    entered = {target}
+    stack = [(target, iter(below[target]))]
     while stack:
-        key = stack[-1]
-        waiting = [other for other in below[key] if other not in entered]
-        if key not in entered or waiting:
-            entered.add(key)
-            if waiting:
-                stack.append(waiting[0])
-                continue
-        stack.pop()
-        done[key] = None
+        key, others = stack[-1]
+        other = next((other for other in others if other not in entered), None)
+        if other is None:
+            stack.pop()
+            done[key] = None
+        else:
+            entered.add(other)
+            stack.append((other, iter(below[other])))
     return list(done)

@@ -1,10 +1,13 @@
 """The dry look: it runs nothing, and foretells what a run does."""
 
+from collections import Counter
+
 import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.engine.rebuilder import ReasonKind
 from pyplant.events import ReactorResumed
+from pyplant.execution.outlook import Outlook
 from pyplant.report import Outcome
 
 
@@ -139,3 +142,56 @@ def test_a_listener_sees_what_is_running(plant):
     plant.run_reactor(watched)
     assert seen["watched"] is Outcome.RUNNING
     assert seen["load"] is Outcome.CACHED
+
+
+def fan(width):
+    """So many reactors, and one that receives from all of them."""
+
+    def sender(number):
+        @ReactorFunc(name=f"sender_{number}")
+        def send(pipe, config, number=number):
+            pipe.send(f"x{number}", config.size + number)
+
+        return send
+
+    names = [f"x{number}" for number in range(width)]
+
+    @ReactorFunc
+    def final(pipe):
+        values = yield pipe.receive(*names)
+        pipe.send("final", sum(values))
+
+    return [*map(sender, range(width)), final]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("look", ["status", "plan", "explain"])
+def test_a_look_is_linear_in_what_a_reactor_receives(tmp_path, monkeypatch, look, kept):
+    asked = Counter()
+    may_be_unjudged = Outlook._unjudged_sender
+
+    def counted(self, name):
+        asked[width] += 1
+        return may_be_unjudged(self, name)
+
+    monkeypatch.setattr(Outlook, "_unjudged_sender", counted)
+    for width in (10, 40):
+        with Plant(tmp_path / f"plant{width}") as plant:
+            plant.add_reactor(fan(width))
+            plant.set_config({"size": 1})
+            if kept:
+                plant.get("final")
+                plant.set_config({"size": 2})
+            getattr(plant, look)(*([] if look == "status" else ["final"]))
+    assert asked[40] <= 4 * asked[10]
+
+
+def test_one_edit_below_many_inputs_is_said_once(tmp_path):
+    with Plant(tmp_path / "plant") as plant:
+        plant.add_reactor(fan(30))
+        plant.set_config({"size": 1})
+        plant.get("final")
+        plant.set_config({"size": 2})
+        text = plant.explain("final").text()
+    assert text.count("'size' changed: 1 → 2") == 1
+    assert text.count("may change") == 30
