@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,16 @@ from pyplant.execution.order import (
     here,
     local,
 )
-from pyplant.execution.parcel import Wanted, expect_modules, freeze, number_of, thaw, unpack, wanting
+from pyplant.execution.parcel import (
+    Wanted,
+    expect_modules,
+    freeze,
+    number_of,
+    thaw,
+    unpack,
+    using_code,
+    wanting,
+)
 from pyplant.execution.voice import Voice, speaking
 from pyplant.execution.worker import Execution, Needs
 from pyplant.ingredient import Ingredient
@@ -74,11 +83,13 @@ def end_with(parent: int) -> None:
 
 def carry_out_packed(data: bytes) -> bytes:
     """Carry out a pickled order; returns the pickled reply."""
-    reply = carry_out(thaw(data))
-    try:
-        return freeze(reply)
-    except Exception as error:  # noqa: BLE001 - an exception of the user's, or an unsaved value
-        return freeze(reply._replace(outcome=_unspeakable(reply.outcome, error)))
+    order: Order = thaw(data)
+    with nullcontext() if order.folder in local else using_code(order.code):
+        reply = carry_out(order)
+        try:
+            return freeze(reply)
+        except Exception as error:  # noqa: BLE001 - an exception of the user's, or an unsaved value
+            return freeze(reply._replace(outcome=_unspeakable(reply.outcome, error)))
 
 
 def _unspeakable(outcome: Any, error: Exception) -> Raised:
@@ -118,7 +129,9 @@ def carry_out(order: Order) -> Reply:
             objects.sync()
     unsynced = tuple(path.name for path in objects.unsynced)
     objects.unsynced.clear()
-    return Reply(outcome, voice.rest(), voice.written, bench.warehouse.journal.take_notes(), unsynced)
+    return Reply(
+        outcome, voice.rest(), voice.written, bench.warehouse.journal.take_notes(), unsynced, voice.is_home
+    )
 
 
 def _why_not(order: Order) -> Hidden | Ended:
@@ -133,8 +146,9 @@ def _attempt(order: Order, bench: _Bench, voice: Voice) -> More | Wants | Done |
     execution: Execution | None = None
     try:
         home = local.get(order.folder)
-        for module in order.modules:
-            unpack(module)
+        if home is None:
+            for module in order.modules:
+                unpack(module)
         definition = unpack(order.reactor) if home is None else home.definitions[order.name]
         facts = _Facts(bench.context.parameters, InputFiles(bench.warehouse.ledger))
         execution = Execution(definition, Pipework(definition, bench.warehouse, facts, voice.emit))
@@ -219,20 +233,15 @@ class _Bench:
     folder: str
     context: Context
     warehouse: Warehouse
+    modules: tuple[str, ...]
 
 
 _kept = threading.local()
-_guard = threading.Lock()
-_run_here: list[str] = []
-"""The run for which this process was last prepared, by its folder."""
 
 
 def _after_fork() -> None:
     """What the parent had at hand for its attempts is the parent's."""
-    global _guard  # another thread of the parent may have had it
-    _guard = threading.Lock()
     _kept.__dict__.clear()
-    _run_here.clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -251,10 +260,11 @@ def _bench(order: Order) -> _Bench:
     """
     last: _Bench | None = getattr(_kept, "bench", None)
     if last is not None and last.folder == order.folder:
+        expect_modules(last.modules)
         last.warehouse.ledger.refresh()
         return last
     home = local.get(order.folder)
-    context = home.context if home is not None else _away(order.folder)
+    context, modules = (home.context, ()) if home is not None else _away(order.folder)
     root = Path(context.root)
     if last is not None and last.context.root == context.root and root.is_dir():
         warehouse = last.warehouse
@@ -264,20 +274,16 @@ def _bench(order: Order) -> _Bench:
     warehouse.shelf = context.shelf
     if home is None:
         remember_in(warehouse.ledger)
-    _kept.bench = bench = _Bench(order.folder, context, warehouse)
+    _kept.bench = bench = _Bench(order.folder, context, warehouse, modules)
     return bench
 
 
-def _away(folder: str) -> Context:
-    """The context of a run of another process. This process becomes like that one."""
+def _away(folder: str) -> tuple[Context, tuple[str, ...]]:
+    """The context of a run of another process, and its user modules. This process becomes like that one."""
     surroundings, packed = thaw(Files().read(Path(folder) / CONTEXT))
     with suppress(OSError):  # on another machine it may not exist, nor matter
         os.chdir(surroundings.directory)
     sys.path += [path for path in surroundings.paths if path not in sys.path]
     logging.getLogger().setLevel(surroundings.level)
-    context: Context = unpack(packed)
-    with _guard:  # threads of this process may work for the same run
-        if _run_here[:] != [folder]:
-            _run_here[:] = [folder]
-            expect_modules(context.modules)
-    return context
+    expect_modules(surroundings.modules)
+    return unpack(packed), surroundings.modules

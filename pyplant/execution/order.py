@@ -58,14 +58,11 @@ class Context(NamedTuple):
         The configuration.
     shelf
         The ingredient specs.
-    modules
-        Names of the user's modules, which workers must not import themselves.
     """
 
     root: str
     parameters: Parameters
     shelf: Shelf
-    modules: tuple[str, ...] = ()
 
 
 class Surroundings(NamedTuple):
@@ -77,15 +74,18 @@ class Surroundings(NamedTuple):
         Where relative paths begin, and where modules are found.
     level
         What is logged at all.
+    modules
+        Names of the user's modules, which workers must not import themselves.
     """
 
     directory: str
     paths: tuple[str, ...]
     level: int
+    modules: tuple[str, ...]
 
 
 class Local(NamedTuple):
-    """What a run need not pack for workers in its own process."""
+    """What workers in the run's own process need not unpack, whatever kind of pool they are from."""
 
     context: Context
     definitions: dict[str, Definition]
@@ -115,6 +115,8 @@ class Order(NamedTuple):
         What the reactor may receive without asking again. Whoever gives it answers for it.
     process
         Where the order comes from.
+    code
+        Tells the user code of this run apart from that of others.
     """
 
     folder: str
@@ -123,6 +125,7 @@ class Order(NamedTuple):
     modules: tuple[bytes, ...]
     given: dict[str, Ingredient]
     process: tuple[str, int]
+    code: str = ""
 
 
 class More(NamedTuple):
@@ -201,6 +204,8 @@ class Reply(NamedTuple):
         For the journal, which workers do not write.
     unsynced
         Names of objects that no ``fsync`` has brought to the disk yet.
+    was_here
+        Whether the worker shares the process of the run.
     """
 
     outcome: More | Wants | Done | Raised | Unloadable | Hidden | Interrupted | Ended
@@ -208,6 +213,7 @@ class Reply(NamedTuple):
     written: int = 0
     notes: tuple[Note, ...] = ()
     unsynced: tuple[str, ...] = ()
+    was_here: bool = False
 
 
 def here() -> tuple[str, int]:

@@ -27,6 +27,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
+from importlib import import_module
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
@@ -35,12 +36,25 @@ from pyplant.engine.origin import find, is_user_module
 from pyplant.errors import RunError
 from pyplant.execution.remake import REMADE, Cached, remake
 from pyplant.reactor import Definition
+from pyplant.store.files import unique
 
-__all__ = ["Packer", "Wanted", "expect_modules", "freeze", "number_of", "thaw", "unpack", "wanting"]
+__all__ = [
+    "Packer",
+    "Wanted",
+    "expect_modules",
+    "freeze",
+    "number_of",
+    "thaw",
+    "unpack",
+    "using_code",
+    "wanting",
+]
 
 _PROTOCOL = 5
 _KEPT = ("function", "name", "module", "home", "qualname", "cache", "is_generator", "takes_config")
 """What a worker needs of a definition; the rest belongs to the process it was made in."""
+_MACHINERY = frozenset(("__builtins__", "__cached__", "__loader__", "__name__", "__package__", "__spec__"))
+"""What the import system puts into modules; other such names (``__version__``, ``__getattr__``) are the user's."""
 
 
 class Packer:
@@ -53,6 +67,8 @@ class Packer:
     def __init__(self) -> None:
         self.functions: list[FunctionType] = []
         """The subreactors that were packed; their number here is what a worker knows them by."""
+        self.code = unique()
+        """Tells workers the code of this run apart from that of others."""
         self._looked_at = 0
         self._users: dict[str, None] = {}
         self._registered: list[ModuleType] = []
@@ -193,9 +209,18 @@ def _pickler() -> Any:
             if subreactor is not None:
                 self.numbers[len(self.functions)] = subreactor
                 self.functions.append(subreactor)
-            return remake(obj) or super().reducer_override(obj)
+            reduced = remake(obj) or super().reducer_override(obj)
+            if isinstance(obj, type) and isinstance(reduced, tuple) and obj.__qualname__ != obj.__name__:
+                return _with_qualname(obj, reduced)
+            return reduced
 
     return Pickler
+
+
+def _with_qualname(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A nested class that knows its full name, which cloudpickle leaves out: its objects are pickled by it."""
+    make, arguments, (members, slots), *rest = reduced
+    return make, arguments, ({"__qualname__": cls.__qualname__, **members}, slots), *rest
 
 
 def _code(make: Callable[..., CodeType], arguments: tuple[Any, ...], filename: str) -> CodeType:
@@ -217,13 +242,15 @@ def _is_at_home(obj: Any) -> bool:
     return module is not None and is_user_module(module) and find(module, obj.__qualname__) is obj
 
 
-def _contents(module: ModuleType, functions: list[FunctionType], within: frozenset[str]) -> dict[str, bytes]:
+def _contents(
+    module: ModuleType, functions: list[FunctionType], within: frozenset[str]
+) -> dict[str, bytes] | None:
     """What of a module can be pickled. Each part alone, so that nothing fails for what is not used."""
     if module.__name__ in within:
-        return {}  # it is being packed further out
+        return None  # it is being packed further out
     contents: dict[str, bytes] = {}
     for name, value in list(vars(module).items()):
-        if name.startswith("__") and name.endswith("__"):
+        if name in _MACHINERY:
             continue
         try:
             contents[name] = _dump(value, functions, within | {module.__name__})
@@ -246,6 +273,9 @@ class Wanted(BaseException):
 class _Sent(ModuleType):
     """A user module in a worker: what was sent of it."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return import_module, (self.__name__,)  # in values that a reactor sends
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
@@ -259,11 +289,18 @@ class _Sent(ModuleType):
 
 
 class _Finder:
-    """Keeps workers from importing what is to be sent to them."""
+    """Keeps workers from importing what is to be sent to them.
+
+    Attributes
+    ----------
+    names
+        The user modules of the run whose code is here.
+    code, users
+        Which code that is, and how many attempts use it.
+    """
 
     def __init__(self) -> None:
-        self.names: frozenset[str] = frozenset()
-        self._attempts = 0
+        self.reset()
 
     @property
     def is_watching(self) -> bool:
@@ -272,7 +309,10 @@ class _Finder:
 
     def reset(self) -> None:
         """Let everything be imported, as at first."""
-        self.names, self._attempts = frozenset(), 0
+        self.names: frozenset[str] = frozenset()
+        self.code = ""
+        self.users = 0
+        self._attempts = 0
 
     def watch(self, change: int) -> None:
         """Attempts begin, or end."""
@@ -285,14 +325,14 @@ class _Finder:
             raise Wanted(name)
 
 
-_guard = threading.Lock()
+_guard = threading.Condition()
 _finder = _Finder()
 
 
 def _after_fork() -> None:
     """A child that a reactor forks runs no attempt: it imports what it likes."""
     global _guard  # another thread of the parent may have had it
-    _guard = threading.Lock()
+    _guard = threading.Condition()
     _finder.reset()
 
 
@@ -300,12 +340,40 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+@contextmanager
+def using_code(code: str) -> Iterator[None]:
+    """Have the user modules of one run in this process meanwhile.
+
+    Threads that work for the same code share its modules. One that comes with other code waits until
+    nobody uses those that are here: modules have one place in a process.
+    """
+    with _guard:
+        _guard.wait_for(lambda: not _finder.users or _finder.code == code)
+        _finder.users += 1
+        if _finder.code != code:
+            for name in _finder.names:
+                sys.modules.pop(name, None)
+            _finder.code, _finder.names = code, frozenset()
+    try:
+        yield
+    finally:
+        with _guard:
+            _finder.users -= 1
+            _guard.notify_all()
+
+
 def expect_modules(names: Iterable[str]) -> None:
-    """Forget user modules that were sent or imported before; these are sent when they are wanted."""
-    before, _finder.names = _finder.names, frozenset(names)
-    for name in before | _finder.names:
+    """Forget user modules that were imported before; these are sent when they are wanted."""
+    with _guard:
+        _expect(names)
+
+
+def _expect(names: Iterable[str]) -> None:
+    new = frozenset(names) - _finder.names  # other threads may use the rest already
+    _finder.names |= new
+    for name in new:
         sys.modules.pop(name, None)
-    if _finder not in sys.meta_path:
+    if new and _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
 
 
@@ -330,7 +398,7 @@ def _module(name: str, contents: dict[str, bytes] | None = None, *, is_package: 
             outer = vars(_module(package))
             outer.setdefault("__path__", [])
             outer.setdefault(last, module)
-    if contents and not vars(module).get("__pyplant_whole__", True):
+    if contents is not None and not vars(module).get("__pyplant_whole__", True):
         vars(module)["__pyplant_whole__"] = True
         if is_package:
             vars(module)["__path__"] = []
@@ -347,6 +415,11 @@ def _settle(module: ModuleType, qualname: str, found: Any) -> None:
         place = vars(place).get(step)
         if place is None:
             return
-    if vars(place).get(name) is not found:
+    there = vars(place).get(name)
+    if isinstance(there, staticmethod):
+        if there.__func__ is found:
+            return
+        found = type(there)(found)
+    if there is not found:
         with suppress(AttributeError, TypeError):
             setattr(place, name, found)

@@ -175,14 +175,13 @@ class _Run:
         self._files.make_directory(self.path)
         context = Context(str(warehouse.root), part.facts.parameters, warehouse.shelf.trusting())
         self.definitions: dict[str, Any] = {}
+        local[self.folder] = Local(context, self.definitions)
         if packer is None:
-            local[self.folder] = Local(context, self.definitions)
             return
         level = logging.getLogger().getEffectiveLevel()
-        surroundings = Surroundings(os.getcwd(), tuple(sys.path), level)
+        surroundings = Surroundings(os.getcwd(), tuple(sys.path), level, packer.names())
         stream = self._files.create(self.path / CONTEXT)
         try:
-            context = context._replace(modules=packer.names())
             stream.write(freeze((surroundings, packer.pack(context))))
         finally:
             stream.close()
@@ -218,6 +217,7 @@ class SideBySide:
         self._number = itertools.count()
         self._looked = self._replied = 0.0
         self._told: set[str] = set()
+        self._were_here = False
 
     @property
     def capacity(self) -> int:
@@ -227,7 +227,7 @@ class SideBySide:
     @property
     def runs_here(self) -> bool:
         """Whether reactors run in this process."""
-        return self._pool.is_here
+        return self._pool.is_here or self._were_here
 
     def prepare(self, part: Part) -> Any:
         """A reactor is about to begin."""
@@ -267,7 +267,8 @@ class SideBySide:
         packed = b""
         if self._packer is not None:
             modules = tuple(map(self._packer.module, attempts.modules))
-            order = order._replace(reactor=self._packer.definition(attempts.definition), modules=modules)
+            packed_reactor = self._packer.definition(attempts.definition)
+            order = order._replace(reactor=packed_reactor, modules=modules, code=self._packer.code)
             packed = freeze(order)
         resources = attempts.definition.resources
         attempts.part.warehouse.flush()  # a worker looks there for the text of code it has none of
@@ -346,6 +347,8 @@ class SideBySide:
                 sent = self._packer.functions if self._packer is not None else ()
                 return _judged(attempts.part, record, seconds, [_function(one, sent) for one in subreactors])
             case Wants(module):
+                if module in attempts.modules:
+                    return Failed(_wanted_again(attempts.definition.name, module))
                 attempts.modules[module] = None
                 self._waiting.appendleft(job)
                 return None
@@ -368,6 +371,7 @@ class SideBySide:
         """Take over what an attempt said and noted."""
         run, warehouse = attempts.run, attempts.part.warehouse
         run.definitions.pop(name, None)
+        self._were_here |= reply.was_here
         for said in run.reader.rest(name, reply.written) if reply.written else ():
             attempts.show(said)
         run.reader.forget(name)
@@ -457,6 +461,14 @@ def _judged(part: Part, record: ExecutionRecord, seconds: float, subreactors: Se
     if part.recording is not None:
         record.showed = part.recording.finish()
     return Finished(record, seconds)
+
+
+def _wanted_again(reactor: str, module: str) -> WorkerError:
+    message = (
+        f"Reactor {reactor!r} asks again for module {module!r}, which was sent to its worker: something takes it out "
+        f"of sys.modules there, or puts another in its place. With executor=None it runs in this process."
+    )
+    return WorkerError(message)
 
 
 def _needs_kernel(part: Part) -> bool:

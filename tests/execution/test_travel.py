@@ -1,0 +1,484 @@
+"""User code on its way to workers: what arrives, and what is left alone where nothing need travel."""
+
+import functools
+import importlib
+import os
+import sys
+import threading
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+
+import pytest
+
+from pyplant import Plant, ReactorFunc
+from pyplant.errors import WorkerError
+from pyplant.execution import side_by_side
+from pyplant.execution.order import Reply, Wants
+from pyplant.execution.parcel import Packer, expect_modules, unpack, using_code
+
+PATIENCE = 60
+
+
+# ---------------------------------------------------------------------- classes
+
+MODULE = """
+import abc, enum, functools
+from typing import NamedTuple
+
+
+def triple(n):
+    return 3 * n
+
+
+class Base(abc.ABC):
+    scale = 2
+
+    @staticmethod
+    def helper(a, b=1):
+        return ("helper", a, b)
+
+    @staticmethod
+    @abc.abstractmethod
+    def abstract(a): ...
+
+    @classmethod
+    def make(cls, *arguments):
+        return cls(*arguments)
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__()
+        cls.options = options
+
+    def __class_getitem__(cls, item):
+        return (cls.__name__, item)
+
+
+class Area(Base, unit="m"):
+    outside = staticmethod(triple)
+    shout = staticmethod(lambda text: text.upper())
+
+    class Corner:
+        @staticmethod
+        def name(n):
+            return f"corner {n}"
+
+        class Deep:
+            @classmethod
+            def who(cls):
+                return cls.__qualname__
+
+    def __init__(self, width=1, height=1):
+        self.width, self.height = width, height
+        self._unit = "m"
+
+    @staticmethod
+    def abstract(a):
+        return ("abstract", a)
+
+    @staticmethod
+    def product(a, b):
+        return Area.helper(a, b)
+
+    def size(self):
+        return self.product(self.width, self.height)
+
+    @property
+    def unit(self):
+        return self._unit
+
+    @unit.setter
+    def unit(self, unit):
+        self._unit = unit
+
+    @functools.cached_property
+    def cached(self):
+        return self.width * 10
+
+    @functools.singledispatchmethod
+    def show(self, value):
+        return "any"
+
+    @show.register
+    def _(self, value: int):
+        return "int"
+
+    twice = functools.partialmethod(lambda self, n: n * self.width, 2)
+
+
+class Meta(type):
+    def called(cls):
+        return cls.__name__
+
+    @staticmethod
+    def of_meta(n):
+        return n + 1
+
+
+class WithMeta(metaclass=Meta):
+    pass
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+    @staticmethod
+    def origin():
+        return Point(0, 0)
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+    @staticmethod
+    def default():
+        return Colour.RED
+
+
+def use(area):
+    area.unit = "km"
+    return [
+        area.size(), Area.product(1, 2), area.helper(1), Area.helper(1), Base.helper(5), area.abstract(3),
+        Area.make(4, 5).size(), area.unit, area.cached, area.show(1), area.show("x"), area.twice(),
+        area.outside(2), Area.outside(2), area.shout("a"), Area.options, Base["k"],
+        Area.Corner.name(1), Area.Corner().name(2), Area.Corner.Deep.who(),
+        WithMeta.called(), type(WithMeta).of_meta(1), Point.origin().x, Point(1, 2).origin().y, Colour.default().value,
+    ]
+"""
+
+
+@pytest.fixture
+def shapes(tmp_path, monkeypatch):
+    """A user module with classes of many kinds."""
+    (tmp_path / "shapes_here.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield importlib.import_module("shapes_here")
+    sys.modules.pop("shapes_here", None)
+
+
+@pytest.fixture(params=["processes", "dask"])
+def away(request, pools):
+    """Workers in other processes."""
+    return pools(request.param)
+
+
+def test_classes_of_all_kinds_work_in_workers_as_here(shapes, away, tmp_path):
+    @ReactorFunc
+    def measures(pipe):
+        pipe.send("found", shapes.use(shapes.Area(2, 3)))
+
+    @ReactorFunc
+    def again(pipe):
+        pipe.send("again", shapes.use(shapes.Area(2, 3)))
+
+    with Plant(tmp_path / "plant", executor=away, progress=False) as plant:
+        plant.add_reactor(measures, again)
+        expected = shapes.use(shapes.Area(2, 3))
+        assert plant.get("found") == expected
+        assert plant.get("again") == expected  # where the class is already
+
+
+def test_a_static_function_that_travels_alone_stays_static(shapes, away, tmp_path):
+    function = shapes.Area.product
+
+    @ReactorFunc
+    def uses_class(pipe):
+        pipe.send("class", shapes.Area(2, 3).size())
+
+    @ReactorFunc
+    def uses_function(pipe):
+        yield pipe.receive("class")
+        pipe.send("function", function(1, 2))
+
+    @ReactorFunc
+    def uses_class_again(pipe):
+        yield pipe.receive("function")
+        pipe.send("class again", shapes.Area(2, 3).size())
+
+    with Plant(tmp_path / "plant", executor=away, progress=False) as plant:
+        plant.add_reactor(uses_class, uses_function, uses_class_again)
+        assert plant.get("class again") == ("helper", 2, 3)
+        assert plant.get("function") == ("helper", 1, 2)
+
+
+# ---------------------------------------------------------------------- modules
+
+LAZY = """
+__version__ = "1.5"
+__all__ = ["answer"]
+BEGUN = []
+
+
+def __getattr__(name):
+    if name in ("answer", "other"):
+        return 42
+    raise AttributeError(f"there is no {name}")
+
+
+def __dir__():
+    return ["answer"]
+"""
+
+
+@pytest.fixture
+def lazy(tmp_path, monkeypatch):
+    """A user module that answers lazily."""
+    (tmp_path / "lazy_here.py").write_text(LAZY)
+    (tmp_path / "only_lazy_here.py").write_text("def __getattr__(name):\n    return name\n")
+    (tmp_path / "empty_here.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("only_lazy_here", "empty_here"):
+        importlib.import_module(name)
+    yield importlib.import_module("lazy_here")
+    for name in ("lazy_here", "only_lazy_here", "empty_here"):
+        sys.modules.pop(name, None)
+
+
+def test_a_module_that_answers_lazily_is_sent_once(lazy, away, tmp_path):
+    log = str(tmp_path / "log")
+
+    @ReactorFunc
+    def asks(pipe):
+        import only_lazy_here
+
+        with open(log, "a") as stream:
+            stream.write("x")
+        missing = getattr(lazy, "missing", "not there")
+        found = [lazy.answer, lazy.other, lazy.__version__, missing, only_lazy_here.anything, dir(lazy)]
+        pipe.send("found", found)
+
+    with Plant(tmp_path / "plant", executor=away, progress=False) as plant:
+        plant.add_reactor(asks)
+        assert plant.get("found") == [42, 42, "1.5", "not there", "anything", ["answer"]]
+    assert len((tmp_path / "log").read_text()) <= 3  # once more for each of two modules
+
+
+def test_what_a_module_lacks_is_an_error_at_once(lazy, away, tmp_path):
+    @ReactorFunc
+    def asks(pipe):
+        import empty_here
+
+        pipe.send("found", empty_here.nothing)
+
+    with Plant(tmp_path / "plant", executor=away, progress=False) as plant:
+        plant.add_reactor(asks)
+        with pytest.raises(AttributeError, match="nothing"):
+            plant.get("found")
+
+
+def test_the_same_module_is_not_asked_for_twice(lazy, pools, tmp_path):
+    """A reactor that throws a module away whenever it comes."""
+
+    @ReactorFunc
+    def stubborn(pipe):
+        sys.modules.pop("lazy_here", None)
+        import lazy_here
+
+        pipe.send("found", lazy_here.answer)
+
+    with Plant(tmp_path / "plant", executor=pools("processes"), progress=False) as plant:
+        plant.add_reactor(stubborn)
+        with pytest.raises(WorkerError, match="'stubborn' asks again for module 'lazy_here'"):
+            plant.get("found")
+
+
+# ---------------------------------------------------------------------- in the process of the run
+
+
+class AtOnce(Executor):
+    """Performs what it is given before it returns."""
+
+    def submit(self, function, /, *arguments, **options):
+        future = Future()
+        try:
+            future.set_result(function(*arguments, **options))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+
+class InThreads(AtOnce):
+    """Has threads, without being a ThreadPoolExecutor."""
+
+    def __init__(self):
+        self._threads = ThreadPoolExecutor(2)
+
+    def submit(self, function, /, *arguments, **options):
+        return self._threads.submit(function, *arguments, **options)
+
+    def shutdown(self, *arguments, **options):
+        self._threads.shutdown(*arguments, **options)
+
+
+@pytest.fixture(params=["at once", "in threads", "dask"])
+def here(request):
+    """Executors that work in this process and do not say so."""
+    if request.param == "dask":
+        from distributed import Client
+
+        with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as client:
+            yield client
+        return
+    with AtOnce() if request.param == "at once" else InThreads() as executor:
+        yield executor
+
+
+def test_in_the_same_process_nothing_is_touched(shapes, here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before, finders, path = dict(sys.modules), list(sys.meta_path), list(sys.path)
+
+    @ReactorFunc
+    def one(pipe):
+        pipe.send("one", [shapes.Area(2, 3).size(), id(shapes)])
+
+    @ReactorFunc
+    def two(pipe):
+        import shapes_here
+
+        got = yield pipe.receive("one")
+        pipe.send("two", [*got, id(shapes_here), os.getpid()])
+
+    with Plant(tmp_path / "plant", executor=here, progress=False) as plant:
+        plant.add_reactor(one, two)
+        assert plant.get("two") == [("helper", 2, 3), id(shapes), id(shapes), os.getpid()]
+        assert plant.run_reactor(two).ran == ()
+    assert sys.modules["shapes_here"] is shapes
+    assert {name for name in before if sys.modules.get(name) is not before[name]} == set()
+    assert sys.meta_path == finders
+    assert sys.path == path
+    importlib.reload(shapes)
+
+
+def test_state_that_a_reactor_changes_here_is_seen(here, tmp_path, recwarn):
+    counter = [0]
+
+    @ReactorFunc
+    def counts(pipe):
+        counter[0] += 1
+        pipe.send("count", counter[0])
+
+    with Plant(tmp_path / "plant", executor=here, progress=False) as plant:
+        plant.add_reactor(counts)
+        assert plant.get("count") == 1
+    assert counter == [1]
+    assert any("counts as state" in str(warning.message) for warning in recwarn)
+
+
+def test_forked_workers_do_not_take_themselves_for_the_parent(shapes, tmp_path):
+    """They have a copy of all that the run keeps for workers in its own process."""
+    import multiprocessing
+
+    @ReactorFunc
+    def one(pipe):
+        pipe.send("one", [shapes.Area(2, 3).size(), os.getpid()])
+
+    with (
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as executor,
+        Plant(tmp_path / "plant", executor=executor, progress=False) as plant,
+    ):
+        plant.add_reactor(one)
+        size, process = plant.get("one")
+        assert size == ("helper", 2, 3)
+        assert process != os.getpid()
+
+
+# ---------------------------------------------------------------------- threads of one worker
+
+
+@pytest.fixture
+def forgotten():
+    """What this process has as a worker is gone afterwards."""
+    finders, modules = list(sys.meta_path), dict(sys.modules)
+    yield
+    sys.meta_path[:] = finders
+    for name in sys.modules.keys() - modules.keys():
+        del sys.modules[name]
+    sys.modules.update(modules)
+    importlib.import_module("pyplant.execution.parcel")._finder.reset()
+
+
+def test_threads_of_one_run_share_modules(shapes, forgotten):
+    packed = Packer()
+    try:
+        data = packed.pack(shapes)
+    finally:
+        packed.close()
+    with using_code("one"):
+        expect_modules(["shapes_here"])
+        unpack(data)
+        module = sys.modules["shapes_here"]
+        assert module is not shapes
+
+        def second():
+            with using_code("one"):
+                expect_modules(["shapes_here", "late_here"])
+
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+        assert sys.modules["shapes_here"] is module
+
+
+def test_a_thread_with_other_code_waits_until_nobody_uses_what_is_here(shapes, forgotten):
+    entered = threading.Event()
+
+    def other():
+        with using_code("two"):
+            entered.set()
+
+    with using_code("one"):
+        expect_modules(["shapes_here"])
+        thread = threading.Thread(target=other)
+        thread.start()
+        assert not entered.wait(0.3)
+    thread.join(PATIENCE)
+    assert entered.is_set()
+
+
+def test_several_threads_of_one_worker_process(shapes, tmp_path):
+    """Each reactor uses code that the others use, at the same time, in one process."""
+    from distributed import Client
+
+    def size(n):
+        return shapes.Area(n, n).size()
+
+    def make(n):
+        @ReactorFunc(name=f"reactor_{n}")
+        def reactor(pipe, n=n):
+            import shapes_here
+
+            pipe.send(f"size {n}", [size(n), shapes_here.use(shapes_here.Area(n, n))[0]])
+            pipe.send(f"partial {n}", functools.partial(size, n))
+            pipe.send(f"area {n}", shapes.Area(n, n))
+
+        return reactor
+
+    with (
+        Client(n_workers=1, threads_per_worker=4, dashboard_address=None) as client,
+        Plant(tmp_path / "plant", executor=client, progress=False) as plant,
+    ):
+        plant.add_reactor([make(n) for n in range(12)])
+        names = [f"size {n}" for n in range(12)]
+        expected = [("helper", n, n) for n in range(12)]
+        assert [found[0] for found in plant.get(*names)] == expected
+        assert [plant.get(f"partial {n}")() for n in range(12)] == expected
+        assert [plant.get(f"area {n}").size() for n in range(12)] == expected
+
+
+def test_the_control_a_module_that_is_wanted_again_is_noticed(monkeypatch, pools, tmp_path):
+    """Without the guard this would go on for ever: a worker that asks whatever it was sent."""
+    thaw = side_by_side.thaw
+
+    def asks(answer):
+        return Reply(Wants("os")) if isinstance(thaw(answer), Reply) else thaw(answer)
+
+    monkeypatch.setattr(side_by_side, "thaw", asks)
+
+    @ReactorFunc
+    def plain(pipe):
+        pipe.send("x", 1)
+
+    with Plant(tmp_path / "plant", executor=pools("processes"), progress=False) as plant:
+        plant.add_reactor(plain)
+        with pytest.raises(WorkerError, match="'os'"):
+            plant.get("x")
