@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pyplant.config import MISSING, Parameters
-from pyplant.engine.describe import Kind, shorten
+from pyplant.engine.description import Kind, shorten
 from pyplant.engine.fingerprint import Difference, Record, differences
 from pyplant.engine.rebuilder import Reason, ReasonKind
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from pyplant.config import MISSING, Parameters, missing_parameter, private_copy
 from pyplant.engine.commands import Receive, Request, Unyielded
-from pyplant.engine.describe import shorten
+from pyplant.engine.description import shorten
 from pyplant.engine.trace import Dependency, DependencyKind
 from pyplant.errors import (
     IngredientError,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyplant.engine.describe import shorten
+from pyplant.engine.description import shorten
 from pyplant.errors import ConfigError
 from pyplant.report import ICONS, Block, Outcome, Report, counts
 from pyplant.table import Line, Table, brief

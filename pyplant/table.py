@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pyplant.engine.describe import shorten
+from pyplant.engine.description import shorten
 from pyplant.wording import clean, escape
 
 __all__ = ["Line", "Table", "brief"]

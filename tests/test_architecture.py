@@ -90,7 +90,6 @@ PURITY_EXCEPTIONS = {
     "pyplant.engine.origin": {"os", "sys", "importlib"},  # whose code it is, by names of paths
     "pyplant.engine.source": {"linecache"},  # the text that a function was defined in
     "pyplant.engine.bytecode": {"sys"},  # the version of Python that the bytecode is for
-    "pyplant.engine.digest": {"sys"},  # whether NumPy, say, is loaded at all
 }
 NOTEBOOK = {module for module in MODULES if module.startswith("pyplant.notebook")}
 # What only these modules may import, wherever in the module: what it is good for has one place.

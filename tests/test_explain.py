@@ -3,7 +3,7 @@
 import pytest
 
 from pyplant.config import Parameters
-from pyplant.engine.describe import Kind
+from pyplant.engine.description import Kind
 from pyplant.engine.fingerprint import Record
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.trace import Trace

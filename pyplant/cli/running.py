@@ -13,7 +13,7 @@ import click
 
 from pyplant.cli.output import emit, json_option
 from pyplant.cli.script import Choice, open_script, show_failure
-from pyplant.engine.describe import shorten
+from pyplant.engine.description import shorten
 from pyplant.errors import MissingSenderError, near_misses
 from pyplant.events import Event, ReactorFailed
 from pyplant.graph import tree

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pyplant.cli.output import emit, json_option, table, to_plain, when
-from pyplant.engine.describe import shorten
+from pyplant.engine.description import shorten
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.errors import (
     DamagedError,

@@ -45,12 +45,16 @@ class Node:
         Bytes, numbers of other nodes, and code, in order.
     unordered
         Whether the order of all parts but the first is an accident.
+    above, depth
+        The object that is no container through which it was met first (its id, 0 if there is
+        none), and how many such objects lie between.
     """
 
-    __slots__ = ("obj", "parts", "unordered")
+    __slots__ = ("above", "depth", "obj", "parts", "unordered")
 
     def __init__(self, obj: Any) -> None:
         self.obj = obj
+        self.above = self.depth = 0
         self.parts: list[bytes | int | Code] = []
         self.unordered = False
 

@@ -23,14 +23,17 @@ import builtins
 import enum
 import types
 from collections.abc import Callable, Mapping
-from itertools import repeat
 from operator import is_
 from types import CellType, FunctionType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
+from pyplant.engine.attributes import MISSING, attribute_of, module_of, qualname_of, static
+from pyplant.engine.description import Description, Edge, Kind, Leaf, Note, Watch, shorten
 from pyplant.engine.digest import digest_bytes, encode
-from pyplant.engine.hints import Hint, resolved
-from pyplant.engine.members import MISSING, members, watched_names
+from pyplant.engine.hints import resolved
+from pyplant.engine.installed import installed_name
+from pyplant.engine.members import members, watched_names
+from pyplant.engine.mocks import mock_behind
 from pyplant.engine.origin import (
     LOADED,
     absolute_name,
@@ -42,96 +45,9 @@ from pyplant.engine.origin import (
     package_name,
 )
 from pyplant.engine.source import CodePart
+from pyplant.errors import PlantError
 
-__all__ = ["Describer", "Description", "Edge", "Kind", "Leaf", "Note", "Watch"]
-
-
-class Kind(enum.Enum):
-    """What a description is of."""
-
-    FUNCTION = "function"
-    CLASS = "class"
-    MODULE = "module"
-    VALUE = "value"
-
-
-class Leaf(NamedTuple):
-    """Something that counts by a text alone: an installed function, a scalar.
-
-    Attributes
-    ----------
-    text
-        What counts.
-    display
-        What people see of it, where that differs.
-    """
-
-    text: str
-    display: str = ""
-
-    def shown(self) -> str:
-        """The leaf as it stands in a record: a digest, and a text for people."""
-        return f"={digest_bytes(self.text.encode())[:16]}:{self.display or self.text}"
-
-
-class Edge(NamedTuple):
-    """A reference to something else.
-
-    Attributes
-    ----------
-    label
-        Unique within its description; decides the order.
-    owner, name
-        The scope the reference was found in and its name there: what a state is called by.
-    target
-        A :class:`Leaf`, or the object itself.
-    """
-
-    label: str
-    owner: str
-    name: str
-    target: Any
-
-
-class Note(NamedTuple):
-    """Something the fingerprint does not follow; kept with the trace and shown."""
-
-    kind: str
-    text: str
-
-
-class Watch(NamedTuple):
-    """Names in a namespace, and the objects they stood for: a cheap test for change.
-
-    The objects are held, so that none is taken for another that got its address.
-    """
-
-    namespace: Mapping[str, Any]
-    names: tuple[str, ...]
-    objects: tuple[Any, ...]
-
-    @classmethod
-    def of(cls, namespace: Mapping[str, Any], names: tuple[str, ...]) -> Watch:
-        """Watch ``names`` (also absent ones) as they are now."""
-        return cls(namespace, names, tuple(map(namespace.get, names, repeat(MISSING))))
-
-    def holds(self) -> bool:
-        """Whether every name still stands for the same object."""
-        return all(map(is_, map(self.namespace.get, self.names, repeat(MISSING)), self.objects))
-
-
-class Description(NamedTuple):
-    """One node of the graph of code and values."""
-
-    kind: Kind
-    name: str
-    local: bytes
-    edges: tuple[Edge, ...] = ()
-    watches: tuple[Watch, ...] = ()
-    unchanged: Callable[[], bool] | None = None
-    hints: frozenset[Hint] = frozenset()
-    notes: frozenset[Note] = frozenset()
-    text: str = ""
+__all__ = ["Describer"]
 
 
 _OF_SHELL = frozenset(["open", "get_ipython", "exit", "quit", "display"])
@@ -153,7 +69,6 @@ _IGNORED_IN_MODULE = frozenset(
     ]
 )
 _SCALARS = (type(None), bool, int, float, complex, str, bytes, type(...))
-_SHORT = 200
 
 
 class Describer:
@@ -180,12 +95,24 @@ class Describer:
         self._version = version
 
     def __call__(self, obj: Any) -> Description:
-        """Describe any object."""
-        if isinstance(obj, FunctionType):
-            return self._function(obj)
-        if isinstance(obj, type):
+        """Describe any object; one that fails whatever is done to it counts by its class."""
+        try:
+            return self._described(obj)
+        except (KeyboardInterrupt, PlantError):
+            raise
+        except BaseException:  # noqa: BLE001 - a class may do anything when it is looked at
+            name = f"{module_of(type(obj))}.{qualname_of(type(obj))}"
+            notes = frozenset([Note("opaque", name)])
+            return Description(Kind.VALUE, name, b"unreadable:" + name.encode(), notes=notes)
+
+    def _described(self, obj: Any) -> Description:
+        cls = type(obj)  # never isinstance(): an object may lie about its class
+        if cls is FunctionType:
+            mock = mock_behind(obj)
+            return self._function(obj) if mock is None else self._value(mock)
+        if issubclass(cls, type):
             return self._class(obj)
-        if isinstance(obj, ModuleType):
+        if issubclass(cls, ModuleType):
             return self._module(obj)
         return self._value(obj)
 
@@ -197,7 +124,7 @@ class Describer:
             target = edge.target
             if type(target) is Leaf:
                 said = target.text.encode()
-            elif isinstance(target, FunctionType | type | ModuleType):
+            elif issubclass(type(target), FunctionType | type | ModuleType):
                 said = self(target).local
             else:
                 said = encode(target).data
@@ -308,14 +235,14 @@ class Describer:
     ) -> None:
         """Follow a chain of attributes through user modules, to what it names in the end."""
         for attribute in chain:
-            if not isinstance(value, ModuleType) or not is_user_module(value):
+            if not is_user_module(value):
                 break
             owner, name = value.__name__, attribute
             found = scope.watch(vars(value), attribute)
             if found is MISSING:
                 found = import_user_module(f"{value.__name__}.{attribute}", None) or MISSING
             if found is MISSING:
-                found = getattr(value, attribute, MISSING)
+                found = attribute_of(value, attribute, MISSING)
             if found is MISSING:
                 scope.add(label, Leaf(f"undefined {attribute}"))
                 return
@@ -323,15 +250,21 @@ class Describer:
         scope.add(label, value, name, owner)
 
     def _installed(self, obj: Any) -> Leaf:
-        package = package_name(getattr(obj, "__module__", None))
-        return Leaf(f"{package}{self._version(package)}:{getattr(obj, '__qualname__', type(obj).__name__)}")
+        package, _, name = installed_name(obj).partition(":")
+        if not name:
+            module, name = static(obj, "__module__"), static(obj, "__qualname__")
+            package = package_name(module if type(module) is str else "")
+            name = name if type(name) is str else qualname_of(type(obj))
+        return Leaf(f"{package}{self._version(package)}:{name}")
 
     # ------------------------------------------------------------------ classes
 
     def _class(self, cls: type) -> Description:
-        name = f"{cls.__module__}.{cls.__qualname__}"
+        name = f"{module_of(cls)}.{qualname_of(cls)}"
         if not is_user_object(cls):
-            return Description(Kind.CLASS, name, b"installed:" + self._installed(cls).text.encode())
+            package = package_name(module_of(cls))
+            text = f"installed:{package}{self._version(package)}:{qualname_of(cls)}"
+            return Description(Kind.CLASS, name, text.encode())
         scope = _Scope(self, name)
         for index, base in enumerate(cls.__bases__):
             scope.add(f"base {index}", base)
@@ -374,40 +307,36 @@ class Describer:
         )
 
     def _value(self, value: Any) -> Description:
+        cls = type(value)
+        name = qualname_of(cls)
+        if issubclass(cls, types.BuiltinFunctionType) or (installed_name(value) and not _is_content(cls)):
+            return self._installed_value(value, name)
         encoding = encode(value, self._distinctly)
         edges = tuple(Edge(f"{i:06}", "", "", target) for i, target in enumerate(encoding.edges))
-        name = type(value).__qualname__
-        if isinstance(value, types.BuiltinFunctionType):
-            bound = value.__self__
-            edges = () if isinstance(bound, ModuleType) or bound is None else (Edge("self", "", "", bound),)
-            return Description(Kind.VALUE, name, b"installed:" + self._installed(value).text.encode(), edges)
-        notes = frozenset(Note("opaque", text) for text in encoding.opaque)
         return Description(
             Kind.VALUE,
             name,
             encoding.data,
             edges,
             (),
-            None if _immutable(value) else lambda: encode(value, self._distinctly) == encoding,
-            notes=notes,
+            None if _immutable(value) else lambda: encode(value, self._distinctly).says_the_same(encoding),
+            notes=frozenset(Note("opaque", text) for text in encoding.opaque),
             text=shorten(value),
         )
 
+    def _installed_value(self, value: Any, name: str) -> Description:
+        """What an installed module holds, and methods in C of anything: by name."""
+        bound = static(value, "__self__") if issubclass(type(value), types.BuiltinFunctionType) else None
+        free = (
+            bound is None or bound is MISSING or issubclass(type(bound), ModuleType) or installed_name(value)
+        )
+        edges = () if free else (Edge("self", "", "", bound),)
+        return Description(Kind.VALUE, name, b"installed:" + self._installed(value).text.encode(), edges)
 
-def shorten(value: Any) -> str:
-    """A short text for people; never identifies anything."""
-    if isinstance(value, str | bytes):
-        value = value[: _SHORT + 1]
-    shape = getattr(value, "shape", None)
-    if shape is not None and hasattr(value, "dtype"):
-        return f"<{type(value).__name__} {value.dtype} {shape}>"
-    if isinstance(value, list | dict | set | tuple | frozenset) and len(value) > _SHORT:
-        return f"<{type(value).__name__} of {len(value)}>"
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - a user's __repr__ may raise anything
-        text = object.__repr__(value)
-    return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
+
+def _is_content(cls: type) -> bool:
+    """Whether objects of a class are data, also where an installed module holds them."""
+    return issubclass(cls, (list, dict, set, frozenset, tuple, bytearray)) or cls in _SCALARS
 
 
 class _Scope:
@@ -456,13 +385,13 @@ def _immutable(value: Any) -> bool:
     stack = [value]
     while stack:
         item = stack.pop()
-        if isinstance(item, tuple | frozenset):
+        if type(item) in (tuple, frozenset):
             stack.extend(item)
-        elif type(item) not in _SCALARS and not isinstance(item, enum.Enum):
+        elif type(item) not in _SCALARS and not issubclass(type(item), enum.Enum):
             return False
     return True
 
 
 def _package_of(value: Any) -> str:
-    module = getattr(value, "__module__", None) or type(value).__module__
-    return package_name(module)
+    module = static(value, "__module__")
+    return package_name(module if type(module) is str else module_of(type(value)))

@@ -12,7 +12,13 @@ The rules
   but handed out as :attr:`Encoding.edges`, in the order met, because code may refer back
   to the value (see :mod:`pyplant.engine.fingerprint`, which resolves them).
 - What cannot be taken apart (a lock, a connection, a generator) counts by its class and is
-  listed in :attr:`Encoding.opaque`.
+  listed in :attr:`Encoding.opaque`. Nothing that a class does when it is looked at is an
+  error: what fails counts by its class too.
+- Objects may make up their attributes, so types are asked and never instances
+  (:mod:`pyplant.engine.attributes`). What an object says of itself may grow without end:
+  below each object that is no container and no dataclass, :data:`MAX_OBJECTS` such objects
+  count, to a depth of :data:`MAX_DEPTH`, and the others by their class. The distance from that
+  object decides which, so that the order of sets does not matter.
 
 Libraries teach the encoder their types with :func:`encodes`, by name, without being
 imported. Dispatch by type follows the idea of dask's ``normalize_token``; refusing what
@@ -24,18 +30,46 @@ from __future__ import annotations
 import copyreg
 import functools
 import struct
-import sys
 import types
 import weakref
 from collections.abc import Callable, Collection
 from enum import Enum
+from operator import is_
 from typing import Any, NamedTuple
 
+from pyplant.engine.attributes import (
+    MISSING,
+    answers_anything,
+    class_entry,
+    held_state,
+    module_of,
+    namespace,
+    qualname_of,
+    readable,
+    reducers,
+    static,
+)
 from pyplant.engine.canonical import Code, Node, canonical
 from pyplant.engine.hashing import DIGEST_BYTES, digest_bytes
-from pyplant.engine.origin import is_user_module, package_name
+from pyplant.engine.installed import holds_itself, installed_name
+from pyplant.engine.mocks import is_mock_class, mock_content
 
-__all__ = ["DIGEST_BYTES", "Encoder", "Encoding", "digest_bytes", "encode", "encodes"]
+__all__ = [
+    "DIGEST_BYTES",
+    "MAX_DEPTH",
+    "MAX_OBJECTS",
+    "Encoder",
+    "Encoding",
+    "digest_bytes",
+    "encode",
+    "encodes",
+]
+
+
+MAX_OBJECTS = 50_000
+"""So many objects are looked at below one that is no container and no dataclass."""
+MAX_DEPTH = 10_000
+"""So many such objects are looked at one within the other."""
 
 
 class Encoding(NamedTuple):
@@ -54,6 +88,15 @@ class Encoding(NamedTuple):
     data: bytes
     edges: tuple[Any, ...] = ()
     opaque: tuple[str, ...] = ()
+
+    def says_the_same(self, other: Encoding) -> bool:
+        """Whether two encodings are equal; the code in them is not asked, it may answer anything."""
+        return (
+            self.data == other.data
+            and self.opaque == other.opaque
+            and len(self.edges) == len(other.edges)
+            and all(map(is_, self.edges, other.edges))
+        )
 
 
 _Handler = Callable[[Any, "Encoder"], None]
@@ -104,7 +147,7 @@ class Encoder:
     matter; a part that is shared is looked at once, and cycles come to an end.
     """
 
-    __slots__ = ("_current", "_index", "_nodes", "_opaque", "_pending")
+    __slots__ = ("_below", "_current", "_index", "_nodes", "_opaque", "_pending")
 
     def __init__(self) -> None:
         self._current = Node(None)
@@ -112,12 +155,19 @@ class Encoder:
         self._index: dict[int, int] = {}
         self._pending: list[Node] = []
         self._opaque: list[str] = []
+        self._below: dict[int, int] = {}
 
     def result(self, name: Callable[[Any], str] | None = None) -> Encoding:
         """What was collected; see :func:`encode`."""
-        while self._pending:
-            self._current = node = self._pending.pop()
-            self._dispatch(node.obj, type(node.obj))
+        while level := self._pending:  # level by level: what is cut does not depend on an order
+            self._pending = []
+            cut = self._cut(level)
+            for node in level:
+                self._current = node
+                if node.above in cut and _is_counted(type(node.obj)):
+                    self.opaque_item(node.obj, "beyond the objects and the depth that are looked at")
+                else:
+                    self._take_apart(node)
         data, edges = canonical(self._nodes, digest_bytes, name or _plain_name)
         return Encoding(data, edges, tuple(sorted(self._opaque)))
 
@@ -146,7 +196,7 @@ class Encoder:
             tag, to_bytes = scalar
             data = to_bytes(value)
             self._current.parts.append(b"%s%d:%s" % (tag, len(data), data))
-        elif isinstance(value, _CODE):
+        elif issubclass(type(value), _CODE):
             self.code(value)
         else:
             self._current.parts.append(self._node(value))
@@ -154,7 +204,7 @@ class Encoder:
     def opaque_item(self, value: Any, why: str = "") -> None:
         """Add a value that cannot be taken apart: by its class."""
         cls = type(value)
-        self._opaque.append(f"{cls.__module__}.{cls.__qualname__}" + (f" ({why})" if why else ""))
+        self._opaque.append(f"{module_of(cls)}.{qualname_of(cls)}" + (f" ({why})" if why else ""))
         self._current.parts.append(b"?")
         self.code(cls)
 
@@ -166,9 +216,33 @@ class Encoder:
         if index is None:
             index = self._index[id(value)] = len(self._nodes)
             node = Node(value)  # holding the value keeps its id from being used again
+            current = self._current
+            node.above, node.depth = current.above, current.depth
+            if _is_counted(type(current.obj)):
+                node.above, node.depth = current.above or id(current), current.depth + 1
             self._nodes.append(node)
             self._pending.append(node)
         return index
+
+    def _cut(self, level: list[Node]) -> set[int]:
+        """The objects below which too much was found to look at what this level adds."""
+        below, cut = self._below, set()
+        for node in level:
+            if node.above and _is_counted(type(node.obj)):
+                below[node.above] = below.get(node.above, 0) + 1
+                if below[node.above] > MAX_OBJECTS or node.depth > MAX_DEPTH:
+                    cut.add(node.above)
+        return cut
+
+    def _take_apart(self, node: Node) -> None:
+        try:
+            self._dispatch(node.obj, type(node.obj))
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001 - a class may do anything when it is looked at
+            node.parts.clear()
+            node.unordered = False
+            self.opaque_item(node.obj)
 
     def _dispatch(self, value: Any, cls: type) -> None:
         if cls is list or cls is tuple:
@@ -178,13 +252,14 @@ class Encoder:
         elif cls is set or cls is frozenset:
             self._current.unordered = True
             self._sequence(b"s" if cls is set else b"f", value)
-        elif isinstance(value, Enum):
+        elif issubclass(cls, Enum):
             self.tag("enum")
             self.code(cls)
             self.item(value.name)
             self.item(value.value)
         elif cls is types.MethodType:
-            self._sequence(b"m", [value.__func__, value.__self__])
+            if not self._installed(value):
+                self._sequence(b"m", [value.__func__, value.__self__])
         elif cls is functools.partial:
             self._sequence(b"o", [value.func, value.args, value.keywords])
             self._attributes({key: own for key, own in vars(value).items() if key not in _OF_WRAPPERS})
@@ -208,20 +283,27 @@ class Encoder:
 
     def _reduced(self, value: Any) -> None:
         cls = type(value)
+        made_up = answers_anything(cls)
+        if (made_up or callable(value)) and self._installed(value):
+            return
         if callable(value) and self._wrapper(value, cls):
             return
         try:
-            reducer = copyreg.dispatch_table.get(cls)
-            reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
-        except Exception:  # noqa: BLE001 - a class may refuse to be pickled in any way it likes
-            self.opaque_item(value)
+            reduced: Any = self._held(value, cls) if made_up else None
+            if reduced is None:
+                reducer = copyreg.dispatch_table.get(cls)
+                reduced = reducer(value) if reducer is not None else cls.__reduce_ex__(value, 4)  # type: ignore[call-arg]
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001 - a class may refuse to be pickled in any way it likes
+            self._proxy(value, cls)
             return
-        if isinstance(reduced, str) and not _is_global(value, reduced):
+        if type(reduced) is str and not holds_itself(value, reduced):
             self.opaque_item(value)  # a name that says nothing
             return
         self.tag("object")
         self.code(cls)
-        if isinstance(reduced, str):  # the name of a global: a singleton
+        if type(reduced) is str:  # the name of a global: a singleton
             self.tag(reduced)
             return
         func, args, *rest = reduced
@@ -232,27 +314,51 @@ class Encoder:
         self.item(None if items is None else list(items))
         self.item(None if pairs is None else [list(pair) for pair in pairs])
 
-    def _wrapper(self, value: Any, cls: type) -> bool:
-        """Callables that are no functions: installed ones by name, wrappers by what they wrap."""
-        name = _installed_name(value)
-        if name is not None:
+    def _installed(self, value: Any) -> bool:
+        name = installed_name(value)
+        if name:
             self.tag("installed")
             self.tag(name)
-            return True
-        if isinstance(value, functools.partial):
+        return bool(name)
+
+    def _held(self, value: Any, cls: type) -> tuple[Any, ...] | None:
+        """What an object that makes up attributes holds; ``None`` if its class says how to pickle it.
+
+        To be pickled it would be asked for attributes, and answer.
+        """
+        own = reducers(cls)
+        if cls in copyreg.dispatch_table or own - {"__getstate__"} or not readable(cls):
+            return None
+        content, attributes = held_state(value)
+        state = class_entry(cls, "__getstate__")(value) if own else attributes
+        return copyreg.__newobj__, (cls, content), state  # type: ignore[attr-defined]
+
+    def _proxy(self, value: Any, cls: type) -> None:
+        """An object without readable content: by what it stands for, if it tells, else by its class."""
+        lazily = static(value, "__factory__")  # of a lazy proxy, which would be filled by a look
+        content = static(value, "__wrapped__") if lazily is MISSING else lazily
+        if content is MISSING:
+            self.opaque_item(value)
+            return
+        self.tag("proxy")
+        self.code(cls)
+        self.item(content)
+
+    def _wrapper(self, value: Any, cls: type) -> bool:
+        """Callables that are no functions, by the function they wrap."""
+        if issubclass(cls, functools.partial) or class_entry(cls, "__factory__") is not MISSING:
             return False
         for attribute in ("__wrapped__", "py_func"):  # functools and its like; numba
-            try:
-                wrapped = getattr(value, attribute, None)
-            except Exception:  # noqa: BLE001 - a class may do anything in __getattr__
-                return False
-            if isinstance(wrapped, types.FunctionType):
+            wrapped = static(value, attribute)
+            if type(wrapped) is types.FunctionType:
                 self.tag("wrapper")
                 self.code(cls)
                 self.code(wrapped)
                 if attribute == "__wrapped__":
-                    own = getattr(value, "__dict__", {})
-                    self._attributes({key: own[key] for key in own if key not in _OF_WRAPPERS})
+                    own = namespace(value) or {}
+                    wrapper = static(value, "_self_wrapper")  # of wrapt's decorators: the code around it
+                    kept = {} if wrapper is MISSING else {"_self_wrapper": wrapper}
+                    self._attributes(kept | {key: own[key] for key in own if key not in _OF_WRAPPERS})
                 return True
         return False
 
@@ -293,42 +399,31 @@ def _encode_path(path: Any, encoder: Encoder) -> None:
     encoder.item(str(path))
 
 
-def _is_global(value: Any, name: str) -> bool:
-    """Whether some module has an object under the name that it gives itself."""
-    names = {
-        getattr(value, "__module__", None),
-        type(value).__module__,
-        type(value).__module__.partition(".")[0],
-    }
-    for module in filter(None, map(sys.modules.get, filter(None, names))):
-        found: Any = module
-        for step in name.split("."):
-            found = getattr(found, step, None)
-        if found is value:
-            return True
-    return False
-
-
-def _installed_name(value: Any) -> str | None:
-    """The name of a callable that an installed module defines, such as a NumPy ufunc."""
-    module = getattr(value, "__module__", None)
-    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-    if not (isinstance(module, str) and isinstance(name, str)):
-        return None
-    home = sys.modules.get(module)
-    if home is None or getattr(home, name, None) is not value or is_user_module(home):
-        return None
-    return f"{package_name(module)}:{name}"
-
-
 def _handler_for(cls: type) -> _Handler | None:
     try:
         return _by_type[cls]
     except KeyError:
-        name = f"{cls.__module__}.{cls.__qualname__}"
-        anywhere = f"{cls.__module__.partition('.')[0]}.*.{cls.__qualname__}"
-        handler = _by_type[cls] = _by_name.get(name) or _by_name.get(anywhere)
+        if is_mock_class(cls):
+            return _encode_mock  # each mock has a class of its own, which is not to be kept for that
+        module, name = module_of(cls), qualname_of(cls)
+        anywhere = f"{module.partition('.')[0]}.*.{name}"
+        handler = _by_type[cls] = _by_name.get(f"{module}.{name}") or _by_name.get(anywhere)
         return handler
+
+
+def _encode_mock(mock: Any, encoder: Encoder) -> None:
+    encoder.tag("mock")
+    encoder.item(mock_content(mock))
+
+
+def _is_counted(cls: type) -> bool:
+    """Whether an object of the class is opaque: no container, array, frame or dataclass."""
+    return not (
+        cls in _BUILTINS
+        or issubclass(cls, _EXTENSIBLE)
+        or _handler_for(cls) is not None
+        or class_entry(cls, "__dataclass_fields__") is not MISSING
+    )
 
 
 def _int_bytes(value: int) -> bytes:
@@ -337,6 +432,8 @@ def _int_bytes(value: int) -> bytes:
 
 _CACHES = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
 _OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "__dict__", "__type_params__"})
+_BUILTINS = frozenset([list, dict, tuple, set, frozenset, type(None), types.MappingProxyType])
+_EXTENSIBLE = (list, dict, tuple, set, frozenset, str, bytes, int, float, complex, Enum)
 _CODE = (types.FunctionType, type, types.ModuleType, types.BuiltinFunctionType)
 
 _SCALARS: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {

@@ -28,7 +28,8 @@ from typing import Any, NamedTuple, Protocol
 from pyplant.engine import wire
 from pyplant.engine.bytecode import code_digest
 from pyplant.engine.components import components
-from pyplant.engine.describe import Describer, Description, Kind, Leaf, Note
+from pyplant.engine.describe import Describer
+from pyplant.engine.description import Description, Kind, Leaf, Note
 from pyplant.engine.digest import digest_bytes, encode
 from pyplant.engine.hints import Hint
 from pyplant.engine.source import CodePart, Sources
@@ -374,7 +375,7 @@ def _perhaps(hint: Hint) -> Hint:
 
 def _is_reactor(obj: Any) -> bool:
     """Whether something is a reactor: code that mentions it does not send what it sends."""
-    return isinstance(obj, FunctionType) and "__pyplant_reactor__" in obj.__dict__
+    return type(obj) is FunctionType and "__pyplant_reactor__" in obj.__dict__
 
 
 class Difference(NamedTuple):

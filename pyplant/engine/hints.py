@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from pyplant.engine import wire
+from pyplant.engine.attributes import attribute_of
 
 __all__ = ["NAMED_CALLS", "Hint", "NameKind", "resolved"]
 
@@ -76,11 +77,10 @@ class Hint(NamedTuple):
             return self
         value = namespace.get(self.text[0])
         for attribute in self.text[1:]:
-            if isinstance(value, Enum) and attribute == "value":
-                value = value.value
-            else:
-                value = getattr(value, attribute, None) if isinstance(value, ModuleType | type) else None
-        if isinstance(value, str):
+            cls: type = type(value)  # not isinstance(): an object may lie about its class
+            asked = issubclass(cls, ModuleType | type) or (issubclass(cls, Enum) and attribute == "value")
+            value = attribute_of(value, attribute, None) if asked else None
+        if issubclass(type(value), str):
             return self._replace(kind=NameKind.LITERAL, text=(str(value),))
         return self._replace(kind=NameKind.DYNAMIC, text=())
 

@@ -15,17 +15,11 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
+from pyplant.engine.attributes import MISSING
 from pyplant.engine.origin import is_user_file
 
 __all__ = ["MISSING", "members", "watched_names"]
 
-
-class _Missing(enum.Enum):
-    MISSING = "missing"
-
-
-MISSING = _Missing.MISSING
-"""Stands for what is not there; ``None`` is a value like any other."""
 
 _IGNORED = frozenset(
     [
@@ -130,6 +124,8 @@ def _unwrapped(value: Any) -> Any:
         return ["property", value.fget, value.fset, value.fdel]
     if isinstance(value, functools.cached_property):
         return ["cached_property", value.func]
-    if isinstance(value, types.MemberDescriptorType | types.GetSetDescriptorType):
+    if isinstance(
+        value, types.MemberDescriptorType | types.GetSetDescriptorType | types.ClassMethodDescriptorType
+    ):
         return value.__name__
     return value

@@ -16,6 +16,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+from pyplant.engine.attributes import attribute_of, module_of, static
 from pyplant.errors import ConfigError
 
 __all__ = [
@@ -56,7 +57,9 @@ def is_own_file(filename: str) -> bool:
 
 
 def is_user_module(module: ModuleType) -> bool:
-    """Whether a module's code is the user's."""
+    """Whether a module's code is the user's; what was put into a module's place is not."""
+    if not issubclass(type(module), ModuleType):
+        return False
     name = module.__name__
     if name == "__main__":
         return True
@@ -76,8 +79,8 @@ def is_user_module(module: ModuleType) -> bool:
 
 def is_user_object(obj: Any) -> bool:
     """Whether a class, or anything else that names its module, belongs to the user."""
-    name = getattr(obj, "__module__", None)
-    if not isinstance(name, str) or name == "builtins":
+    name = module_of(obj) if issubclass(type(obj), type) else static(obj, "__module__")
+    if not (type(name) is str and name) or name == "builtins":
         return False
     module = sys.modules.get(name)
     if module is None:
@@ -89,7 +92,7 @@ def find(module: ModuleType | None, qualname: str) -> Any:
     """What a module has under a qualified name; ``None`` if it has nothing there."""
     found: Any = module
     for step in qualname.split("."):
-        found = getattr(found, step, None)
+        found = attribute_of(found, step, None)
     return found
 
 

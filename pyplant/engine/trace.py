@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from pyplant.engine.describe import Note
+from pyplant.engine.description import Note
 from pyplant.engine.wire import count, mapping, moment, real, texts, texts_by_text
 from pyplant.ingredient import Ingredient
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from pyplant import frontend
 from pyplant.config import private_copy
-from pyplant.engine.describe import Kind, Note
+from pyplant.engine.description import Kind, Note
 from pyplant.engine.fingerprint import Fingerprint, differences
 from pyplant.engine.scheduler import Action, Resume, Scheduler, Start
 from pyplant.engine.task import State, Task

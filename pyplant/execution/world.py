@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
+from types import FunctionType
 from typing import Any
 
 from pyplant import frontend
 from pyplant.config import MISSING, Parameters
+from pyplant.engine.attributes import static
 from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import Fingerprint, Fingerprinter, Record
 from pyplant.engine.origin import find
@@ -291,8 +293,8 @@ class RunWorld:
             module, _, step = module.rpartition(".")
             qualname = f"{step}.{qualname}"
         found = find(sys.modules.get(module), qualname)
-        function = getattr(found, "__pyplant_subreactor__", None)
-        return None if function is None else self.fingerprinter.take(function).digest
+        function = static(found, "__pyplant_subreactor__")
+        return self.fingerprinter.take(function).digest if type(function) is FunctionType else None
 
     def file(self, path: str) -> str | None:
         """Digest of an input file, taken once a run."""

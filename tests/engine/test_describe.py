@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from pyplant.engine.describe import Describer, Kind, Leaf, Watch, shorten
+from pyplant.engine.describe import Describer
+from pyplant.engine.description import Kind, Leaf, Watch, shorten
 from pyplant.engine.source import Sources
 from tests.engine.helpers import load
 

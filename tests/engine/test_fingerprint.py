@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyplant.engine.describe import Kind
+from pyplant.engine.description import Kind
 from pyplant.engine.digest import encode
 from pyplant.engine.fingerprint import Fingerprinter, Record, differences, digest_of, fingerprint_of
 from pyplant.engine.source import CodePart, Sources

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyplant.engine.describe import Note
+from pyplant.engine.description import Note
 from pyplant.engine.trace import Dependency, DependencyKind, Trace, TraceTree
 from pyplant.ingredient import Ingredient
 

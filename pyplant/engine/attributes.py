@@ -1,0 +1,168 @@
+"""What an object holds, read without running code of its class.
+
+An object may answer every attribute (mocks, proxies, expressions), answer with a new object
+each time, raise anything, or lie about its class. So types are asked, never instances: a
+name is looked up in the namespaces of the type's bases and in the object's own dictionary,
+and only descriptors of the interpreter are called.
+"""
+
+from __future__ import annotations
+
+import enum
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = [
+    "MISSING",
+    "answers_anything",
+    "attribute_of",
+    "class_entry",
+    "held_state",
+    "module_of",
+    "namespace",
+    "qualname_of",
+    "readable",
+    "reducers",
+    "static",
+]
+
+
+class _Missing(enum.Enum):
+    MISSING = "missing"
+
+
+MISSING = _Missing.MISSING
+"""Stands for what is not there; ``None`` is a value like any other."""
+
+_mro = type.__dict__["__mro__"].__get__
+_namespace = type.__dict__["__dict__"].__get__
+_qualname = type.__dict__["__qualname__"].__get__
+_module = type.__dict__["__module__"].__get__
+_IN_C = (types.GetSetDescriptorType, types.MemberDescriptorType)
+_BUILTIN = (tuple, list, dict, set, frozenset, str, bytes, int, float, complex)
+_BARE = (object, *_BUILTIN)
+_POINTER = tuple.__itemsize__
+_PICKLING = ("__reduce_ex__", "__reduce__", "__getnewargs_ex__", "__getnewargs__", "__getstate__")
+
+
+def class_entry(cls: type, name: str) -> Any:
+    """What the class or its bases define under a name, unbound, or :data:`MISSING`."""
+    for base in _mro(cls):
+        entries = _namespace(base)
+        if name in entries:
+            return entries[name]
+    return MISSING
+
+
+def module_of(cls: type) -> str:
+    """The name of the module a class says it is from; ``""`` where it does not say that with a text."""
+    own = _namespace(cls).get("__module__", MISSING)
+    if own is MISSING:
+        own = _module(cls)  # of a class made in C: part of its name
+    return own if type(own) is str else ""
+
+
+def qualname_of(cls: type) -> str:
+    """The qualified name of a class, whatever its metaclass says."""
+    return str(_qualname(cls))
+
+
+def namespace(obj: Any) -> dict[str, Any] | None:
+    """The dictionary of an object that is no class, or ``None`` if it has none."""
+    for base in _mro(type(obj)):
+        descriptor = _namespace(base).get("__dict__")
+        if type(descriptor) in _IN_C:  # of a module it is another kind
+            found = _called(descriptor, obj)
+            return found if type(found) is dict else None
+    return None
+
+
+def static(obj: Any, name: str) -> Any:
+    """An attribute of an object that is no class, or :data:`MISSING`.
+
+    Found are what stands in its dictionary, what its class defines, and what C code or a
+    property computes; not what ``__getattr__`` makes up.
+    """
+    entry = class_entry(type(obj), name)
+    if type(entry) in _IN_C or type(entry) is property:
+        return _called(entry, obj)
+    own = namespace(obj)
+    return entry if own is None or name not in own else own[name]
+
+
+def _called(descriptor: Any, obj: Any) -> Any:
+    try:
+        return descriptor.__get__(obj, type(obj))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - some libraries raise what is no Exception (a panic in Rust)
+        return MISSING
+
+
+def attribute_of(obj: Any, name: str, default: Any) -> Any:
+    """``getattr`` that has its default also for an object that raises anything else."""
+    try:
+        return getattr(obj, name, default)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - a module's __getattr__ may raise anything
+        return default
+
+
+def answers_anything(cls: type) -> bool:
+    """Whether attributes of its instances may be made up when somebody asks for them."""
+    if class_entry(cls, "__getattr__") is not MISSING:
+        return True
+    found: object = class_entry(cls, "__getattribute__")
+    return not any(found is _namespace(base).get("__getattribute__") for base in _BARE)
+
+
+def reducers(cls: type) -> set[str]:
+    """The special methods by which a class, and no builtin, decides how it is pickled."""
+    found: set[str] = set()
+    for base in _mro(cls):
+        if base in _BARE:
+            break
+        found.update(_namespace(base).keys() & set(_PICKLING))
+    return found
+
+
+def readable(cls: type) -> bool:
+    """Whether all that an instance holds is in its dictionary, its slots and a builtin value."""
+    bare = next(base for base in _mro(cls) if base in _BARE)
+    room = sum(1 for _ in _slots(cls)) + (cls.__dictoffset__ > 0) + (cls.__weakrefoffset__ > 0)
+    return bool(cls.__basicsize__ <= bare.__basicsize__ + room * _POINTER)
+
+
+def held_state(obj: Any) -> tuple[Any, dict[str, Any]]:
+    """The content of the builtin that an object's class extends, if any, and its attributes by name."""
+    cls = type(obj)
+    base = next(base for base in _mro(cls) if base in _BARE)
+    content = None if base is object else _CONTENT.get(base, _only)(base, obj)
+    attributes = dict(namespace(obj) or {})
+    for name, member in _slots(cls):
+        found = _called(member, obj)
+        if found is not MISSING:
+            attributes.setdefault(name, found)
+    return content, attributes
+
+
+def _only(base: Any, obj: Any) -> Any:
+    return base.__getnewargs__(obj)
+
+
+_CONTENT: dict[type, Callable[[Any, Any], Any]] = {
+    tuple: lambda base, obj: tuple(base.__iter__(obj)),
+    list: lambda base, obj: list(base.__iter__(obj)),
+    dict: lambda base, obj: dict(base.items(obj)),
+    set: lambda base, obj: set(base.__iter__(obj)),
+    frozenset: lambda base, obj: frozenset(base.__iter__(obj)),
+}
+
+
+def _slots(cls: type) -> Iterator[tuple[str, Any]]:
+    for base in _mro(cls):
+        for name, entry in _namespace(base).items():
+            if type(entry) is types.MemberDescriptorType:
+                yield name, entry
