@@ -389,6 +389,11 @@ class Pipework:
         )
         return self._record
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the reactor has ended."""
+        return self._closed
+
     def close(self) -> None:
         """Throw away what was allocated and not sent; the pipework is of no use afterwards."""
         if os.getpid() != self._process:

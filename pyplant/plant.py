@@ -29,7 +29,8 @@ from pyplant.errors import (
 )
 from pyplant.events import Dispatcher, Listener
 from pyplant.execution.executors import executor_of
-from pyplant.reactor import active, sources
+from pyplant.execution.nesting import is_inside_reactor
+from pyplant.reactor import sources
 from pyplant.registry import Registry
 from pyplant.session import Session
 from pyplant.store.warehouse import Warehouse
@@ -205,7 +206,7 @@ class Plant:
         pyplant.errors.ConfigChangedError
             If a reactor calls this.
         """
-        if active.get() is not None:
+        if is_inside_reactor():
             message = "plant.set_config was called inside a reactor, where the configuration is read-only; set it before the run."
             raise ConfigChangedError(message)
         self._parameters.set(config)
@@ -253,7 +254,7 @@ class Plant:
             If reactors wait for what nobody sends, or for one another.
         """
         self._session.refuse_inside(f"plant.run_reactor({_shown(reactor)})")
-        with self._session.lock:
+        with self._session.exclusively("plant.run_reactor"):
             definition = self._registry.find(reactor)
             run, report, _ = self._session.bring_reactor(definition, force=force, keep_going=keep_going)
             kept = run.kept(definition.key)
@@ -310,7 +311,7 @@ class Plant:
         wanted = tuple(name_list(ingredients))
         if wanted:
             _check_names(wanted)
-        with self._session.lock:
+        with self._session.exclusively("plant.sweep"):
             definition = self._registry.find(reactor)
             variants = [self._parameters.varied(values) for values in chosen]
             return sweep(self._session, definition, chosen, variants, wanted, keep_going=keep_going)
@@ -339,7 +340,7 @@ class Plant:
         request = Request.of(names)
         if request.names or not names:
             _check_names(request.names)
-        with self._session.lock:
+        with self._session.exclusively("plant.get"):
             return request.deliver(self._session.bring_names(request.names)[1])
 
     # ------------------------------------------------------------------ values
@@ -361,7 +362,7 @@ class Plant:
         from pyplant.execution.outlook import Outlook
 
         _check_names((name,))
-        with self._session.lock:
+        with self._session.exclusively("plant.fetch_ingredient"):
             world = self._session.world()
             verified = Outlook(world).verified(name)
             kept = self.warehouse.ledger.senders_of(name)
@@ -397,7 +398,7 @@ class Plant:
         self._session.refuse_inside("plant.export")
         wanted = (names,) if isinstance(names, str) else tuple(names)
         _check_names(wanted)
-        with self._session.lock:
+        with self._session.exclusively("plant.export"):
             run, _ = self._session.bring_names(
                 wanted
             )  # loading them all shows that what is exported is sound
@@ -409,7 +410,7 @@ class Plant:
         """How every reactor stands, with reasons; runs nothing."""
         from pyplant.execution import views
 
-        with self._session.lock:
+        with self._session.exclusively("plant.status"):
             live = self._session.states()
             return views.status(self._session.world(), live, self._session.failed, str(self.directory))
 
@@ -417,7 +418,7 @@ class Plant:
         """Why a reactor would run, down to the edit that causes it; runs nothing."""
         from pyplant.execution import views
 
-        with self._session.lock:
+        with self._session.exclusively("plant.explain"):
             definition = self._registry.find(reactor)
             return views.explain(self._session.world(definition), definition.key)
 
@@ -425,7 +426,7 @@ class Plant:
         """What running a reactor would involve, as far as that is known before it."""
         from pyplant.execution import views
 
-        with self._session.lock:
+        with self._session.exclusively("plant.plan"):
             definition = self._registry.find(reactor)
             return views.plan(self._session.world(definition), definition)
 
@@ -433,7 +434,7 @@ class Plant:
         """The kept executions of a reactor, newest first."""
         from pyplant.execution import views
 
-        with self._session.lock:
+        with self._session.exclusively("plant.history"):
             definition = self._registry.find(reactor)
             self._session.world(definition)
             return views.history(definition.name, self.warehouse.ledger.of_reactor(definition.full_name))
@@ -459,14 +460,14 @@ class Plant:
     def _edges(self) -> dict[str, dict[str, list[str]]]:
         from pyplant.execution import views
 
-        with self._session.lock:
+        with self._session.exclusively("plant.graph"):
             return views.edges(self._session.world())
 
     # ------------------------------------------------------------------ upkeep
 
     def invalidate(self, reactor: _Reactor) -> None:
         """Forget every kept execution of a reactor; it runs when it is next needed."""
-        with self._session.lock:
+        with self._session.exclusively("plant.invalidate"):
             definition = self._registry.find(reactor)
             world = self._session.world(definition)
             self.warehouse.ledger.forget(definition.full_name, world.fingerprint(definition.key).digest)
@@ -475,7 +476,7 @@ class Plant:
         """Reclaim space: what nothing names any more, and history beyond ``max_size``."""
         from pyplant.store.retention import collect
 
-        with self._session.lock:
+        with self._session.exclusively("plant.gc"):
             self._session.world()
             return collect(self.warehouse, self._max_size)
 
@@ -489,7 +490,7 @@ class Plant:
         """
         from pyplant.store.fsck import audit
 
-        with self._session.lock:
+        with self._session.exclusively("plant.fsck"):
             self._session.world()
             return audit(self.warehouse, repair=repair)
 

@@ -23,9 +23,10 @@ from pyplant.errors import DamagedError, NestedRunError, PlantDirError, logger, 
 from pyplant.events import Dispatcher, RunFinished, RunStarted
 from pyplant.execution.executor import Executor
 from pyplant.execution.loop import bring_to_the_end
+from pyplant.execution.nesting import is_inside_reactor
 from pyplant.execution.run import Run
 from pyplant.execution.world import RunWorld
-from pyplant.reactor import Definition, active, orphans, withdraw
+from pyplant.reactor import Definition, orphans, withdraw
 from pyplant.registry import Registry
 from pyplant.store.warehouse import Warehouse
 
@@ -178,13 +179,30 @@ class Session:
 
     def refuse_inside(self, call: str) -> None:
         """Refuse what would begin a run in the midst of one."""
-        if active.get() is not None:
-            message = f"{call} was called inside a reactor. A reactor receives what it needs: x = yield pipe.receive('x')."
-            raise NestedRunError(message)
+        if is_inside_reactor():
+            raise NestedRunError(_nested(call))
         if self.runs and self.lock.acquire(blocking=False):
             self.lock.release()
             message = f"{call} was called by a listener of the run that is under way; call it after the run."
             raise NestedRunError(message)
+
+    @contextmanager
+    def exclusively(self, call: str) -> Iterator[None]:
+        """Wait until no other thread uses the plant.
+
+        Raises
+        ------
+        pyplant.errors.NestedRunError
+            If the other is a run that waits for this thread: it works for one of its reactors.
+        """
+        if not self.lock.acquire(blocking=False):
+            if is_inside_reactor():
+                raise NestedRunError(_nested(call))
+            self.lock.acquire()
+        try:
+            yield
+        finally:
+            self.lock.release()
 
     def show_again(self, trace: Trace) -> bool:
         """Show in the notebook what a kept execution showed; whether that was possible."""
@@ -284,6 +302,13 @@ class Session:
 
             collect(self._warehouse, self._max_size, only_if_needed=True)
             self._warehouse.grown, self._look_at = 0, self._max_size // 100
+
+
+def _nested(call: str) -> str:
+    return (
+        f"{call} was called inside a reactor, or by a thread that works for one. A reactor receives what it needs: "
+        f"x = yield pipe.receive('x')."
+    )
 
 
 def _report(runs: Sequence[Run], targets: tuple[str, ...], seconds: float) -> RunReport:

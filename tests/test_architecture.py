@@ -118,6 +118,7 @@ ONLY_IN = {
             "pyplant.execution.attempt",
             "pyplant.execution.voice",
             "pyplant.execution.parcel",
+            "pyplant.execution.nesting",
         ),
         *("pyplant.store.claims", "pyplant.terminal"),
         *("pyplant.notebook.live", "pyplant.notebook.board"),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pyplant.engine.commands import Receive, Unyielded
 from pyplant.errors import NotYieldedError, RunError
 from pyplant.execution.forking import end_forked_child
+from pyplant.execution.nesting import watch_threads
 from pyplant.frontend import Recording
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import ExecutionRecord, Pipework
@@ -76,6 +77,7 @@ class Execution:
         self._started = False
         self._asked: Receive | None = None
         self._process = os.getpid()
+        watch_threads()
 
     def hand(self, ingredient: Ingredient, load: Load) -> Any:
         """The value of an ingredient, for the reactor to go on with.
