@@ -53,6 +53,9 @@ class Ingredient:
         What the spec needs to load the value again; JSON-able.
     inline
         The stored bytes themselves when they are few, else ``None``.
+    signed
+        Whether this user stored it: this process or its workers, or a process whose line in
+        the journal carries a valid seal. Never read from the line itself.
     """
 
     name: str
@@ -62,5 +65,6 @@ class Ingredient:
     size: int = 0
     metadata: dict[str, Any] = field(default_factory=dict)
     inline: bytes | None = None
+    signed: bool = field(default=False, compare=False)
 
     Type = _Type

@@ -8,8 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from blake3 import blake3
+
 from pyplant.errors import DamagedError, MissingIngredientError, PlantDirError
 from pyplant.ingredient import Ingredient
+from pyplant.store.keys import signing_key
 from pyplant.store.objects import hash_file
 from pyplant.store.shelf import Shelf
 from pyplant.store.warehouse import Warehouse
@@ -71,7 +74,7 @@ def _copy(warehouse: Warehouse, number: int, ingredient: Ingredient, directory: 
             message = f"Ingredient {ingredient.name!r} cannot be exported. {error} Compute it again first."
             raise DamagedError(message) from error
         copyfile(stored, path)
-    return {
+    entry = {
         "name": ingredient.name,
         "format": ingredient.format,
         "file": path.name,
@@ -79,6 +82,16 @@ def _copy(warehouse: Warehouse, number: int, ingredient: Ingredient, directory: 
         "metadata": ingredient.metadata,
         "inline": ingredient.inline is not None,
     }
+    if ingredient.signed:  # what another user stored must not become this user's by being exported
+        entry["signature"] = _signature(entry)
+    return entry
+
+
+def _signature(entry: dict[str, Any]) -> str:
+    """A keyed digest of all that an entry of the manifest says."""
+    said = json.dumps({name: entry[name] for name in entry if name != "signature"}, sort_keys=True)
+    key = blake3(b"export", key=signing_key()).digest()
+    return blake3(said.encode("utf-8", "surrogatepass"), key=key).hexdigest(length=16)
 
 
 def load_ingredients(directory: str | Path, *, trust: bool = False) -> dict[str, Any]:
@@ -131,5 +144,6 @@ def _load(shelf: Shelf, root: Path, item: dict[str, Any]) -> Any:
         path.stat().st_size,
         item["metadata"],
         inline,
+        signed=item.get("signature") == _signature(item),
     )
     return shelf.load(ingredient, path)

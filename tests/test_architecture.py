@@ -110,7 +110,7 @@ ONLY_IN = {
         *("pyplant.cli.running", "pyplant.cli.stored"),
     },
     "mmap": {"pyplant.store.files"},
-    "tempfile": {"pyplant.testing"},
+    "tempfile": {"pyplant.testing", "pyplant.store.files"},
     "threading": {
         *("pyplant.session", "pyplant.store.objects"),
         *(

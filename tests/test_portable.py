@@ -76,7 +76,7 @@ def test_a_manifest_cannot_point_outside_the_folder(exported):
 
 
 def test_pickles_of_another_user_need_trust(exported, monkeypatch):
-    monkeypatch.setattr("pyplant.store.shelf.signing_key", lambda: b"another user's key".ljust(32))
+    monkeypatch.setattr("pyplant.portable.signing_key", lambda: b"another user's key".ljust(32))
     with pytest.warns(pyplant.errors.DamageWarning, match="trust=True"), pytest.raises(DamagedError):
         pyplant.load_ingredients(exported)
     assert pyplant.load_ingredients(exported, trust=True)["thing"] == {1: {2, 3}}

@@ -138,8 +138,8 @@ class Trace(NamedTuple):
         return data
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], number: int, writer: str) -> Trace:
-        """The inverse of :meth:`to_json`.
+    def from_json(cls, data: dict[str, Any], number: int, writer: str, *, signed: bool = False) -> Trace:
+        """The inverse of :meth:`to_json`; ``signed`` says whether this user wrote it.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class Trace(NamedTuple):
             reactor=reactor,
             fingerprint=fingerprint,
             dependencies=tuple(map(_dependency_from_json, data["d"])),
-            outputs=tuple(map(_output_from_json, data["o"])),
+            outputs=tuple(_output_from_json(output, signed) for output in data["o"]),
             number=number,
             writer=writer,
             seconds=real(data["s"]),
@@ -160,7 +160,7 @@ class Trace(NamedTuple):
             versions=texts_by_text(data["v"]),
             notes=frozenset(Note(*texts(note)) for note in data["n"]),
             shown=texts_by_text(data["p"]),
-            recorded=_output_from_json(data["w"]) if "w" in data else None,
+            recorded=_output_from_json(data["w"], signed) if "w" in data else None,
         )
 
 
@@ -177,11 +177,11 @@ def _output_to_json(output: Ingredient) -> list[Any]:
     return [output.name, output.format, output.digest, output.object, output.size, output.metadata, inline]
 
 
-def _output_from_json(data: list[Any]) -> Ingredient:
+def _output_from_json(data: list[Any], signed: bool) -> Ingredient:  # noqa: FBT001 - private
     name, spec, digest, stored = texts(data[:4])
     size, metadata, inline = data[4:]
     content = None if inline is None else bytes.fromhex(inline)
-    return Ingredient(name, spec, digest, stored, count(size), mapping(metadata), content)
+    return Ingredient(name, spec, digest, stored, count(size), mapping(metadata), content, signed)
 
 
 class Branch:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pyplant.config import Parameters
+from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import remember_in
 from pyplant.engine.origin import is_own_file
 from pyplant.errors import DamagedError, PlantDirError
@@ -256,7 +257,7 @@ def _bench(order: Order) -> _Bench:
     FileNotFoundError
         If the run is over, or what it wrote is not to be seen from here.
     pyplant.errors.PlantDirError
-        If there is no plant.
+        If there is no plant, or if the context is not the one that the run wrote.
     """
     last: _Bench | None = getattr(_kept, "bench", None)
     if last is not None and last.folder == order.folder:
@@ -264,7 +265,7 @@ def _bench(order: Order) -> _Bench:
         last.warehouse.ledger.refresh()
         return last
     home = local.get(order.folder)
-    context, modules = (home.context, ()) if home is not None else _away(order.folder)
+    context, modules = (home.context, ()) if home is not None else _away(order.folder, order.context)
     root = Path(context.root)
     if last is not None and last.context.root == context.root and root.is_dir():
         warehouse = last.warehouse
@@ -278,9 +279,16 @@ def _bench(order: Order) -> _Bench:
     return bench
 
 
-def _away(folder: str) -> tuple[Context, tuple[str, ...]]:
-    """The context of a run of another process, and its user modules. This process becomes like that one."""
-    surroundings, packed = thaw(Files().read(Path(folder) / CONTEXT))
+def _away(folder: str, digest: str) -> tuple[Context, tuple[str, ...]]:
+    """The context of a run of another process, and its user modules. This process becomes like that one.
+
+    To unpickle it runs code, and other users may be able to write to the folder: its digest came with the order.
+    """
+    content = Files().read(Path(folder) / CONTEXT)
+    if digest_bytes(content) != digest:
+        message = f"{Path(folder) / CONTEXT} is not what the run wrote there"
+        raise PlantDirError(message)
+    surroundings, packed = thaw(content)
     with suppress(OSError):  # on another machine it may not exist, nor matter
         os.chdir(surroundings.directory)
     sys.path += [path for path in surroundings.paths if path not in sys.path]

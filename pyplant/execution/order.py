@@ -105,6 +105,8 @@ class Order(NamedTuple):
     ----------
     folder
         Of the run.
+    context
+        The digest of the file with the context.
     name
         Of the attempt, within the run.
     reactor
@@ -120,6 +122,7 @@ class Order(NamedTuple):
     """
 
     folder: str
+    context: str
     name: str
     reactor: bytes
     modules: tuple[bytes, ...]

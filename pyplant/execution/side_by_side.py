@@ -24,6 +24,7 @@ from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import nullcontext, suppress
 from typing import Any
 
+from pyplant.engine.digest import digest_bytes
 from pyplant.engine.trace import Dependency, DependencyKind
 from pyplant.errors import PlantWarning, WorkerError, warn
 from pyplant.execution.executor import Failed, Job, Lost, Outcome, Part
@@ -176,13 +177,16 @@ class _Run:
         context = Context(str(warehouse.root), part.facts.parameters, warehouse.shelf.trusting())
         self.definitions: dict[str, Any] = {}
         local[self.folder] = Local(context, self.definitions)
+        self.context = ""
         if packer is None:
             return
         level = logging.getLogger().getEffectiveLevel()
         surroundings = Surroundings(os.getcwd(), tuple(sys.path), level, packer.names())
+        content = freeze((surroundings, packer.pack(context)))
+        self.context = digest_bytes(content)
         stream = self._files.create(self.path / CONTEXT)
         try:
-            stream.write(freeze((surroundings, packer.pack(context))))
+            stream.write(content)
         finally:
             stream.close()
 
@@ -263,7 +267,7 @@ class SideBySide:
         name = f"{unique(8)}-{next(self._number)}"
         attempts.begins()
         run.definitions[name] = attempts.definition
-        order = Order(run.folder, name, b"", (), dict(attempts.given), here())
+        order = Order(run.folder, run.context, name, b"", (), dict(attempts.given), here())
         packed = b""
         if self._packer is not None:
             modules = tuple(map(self._packer.module, attempts.modules))
@@ -456,8 +460,6 @@ def _judged(part: Part, record: ExecutionRecord, seconds: float, subreactors: Se
     except Exception as error:  # noqa: BLE001 - such as a parameter without content to compare
         return Failed(error)
     record.dependencies[:] = judged
-    shelf = part.warehouse.shelf
-    record.outputs = {name: shelf.signed_again(output) for name, output in record.outputs.items()}
     if part.recording is not None:
         record.showed = part.recording.finish()
     return Finished(record, seconds)

@@ -65,6 +65,7 @@ class ArraySpec(StreamSpec):
     name: ClassVar[str] = "array"
     suffix: ClassVar[str] = ".npy"
     allocatable: ClassVar[bool] = True
+    runs_code: ClassVar[bool] = False
 
     def matches(self, value: Any) -> bool:
         kind = type(value)

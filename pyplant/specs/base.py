@@ -42,14 +42,14 @@ class IngredientSpec(ABC):
         Whether a value can be sent only after ``pipe.allocate`` made it.
     runs_code
         Whether loading can run code that the file brings along, as unpickling can. Such
-        values are signed, and load only for the user who stored them.
+        values load only for the user who stored them. True unless the spec says otherwise.
     """
 
     name: ClassVar[str]
     suffix: ClassVar[str] = ""
     allocatable: ClassVar[bool] = False
     must_allocate: ClassVar[bool] = False
-    runs_code: ClassVar[bool] = False
+    runs_code: ClassVar[bool] = True
 
     @abstractmethod
     def matches(self, value: Any) -> bool:

@@ -21,6 +21,7 @@ class FileSpec(IngredientSpec):
     name: ClassVar[str] = "file"
     allocatable: ClassVar[bool] = True
     must_allocate: ClassVar[bool] = True
+    runs_code: ClassVar[bool] = False
 
     def matches(self, value: Any) -> bool:
         del value

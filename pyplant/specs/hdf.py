@@ -38,6 +38,7 @@ class HdfArraySpec(IngredientSpec):
     suffix: ClassVar[str] = ".h5"
     allocatable: ClassVar[bool] = True
     must_allocate: ClassVar[bool] = True
+    runs_code: ClassVar[bool] = False
 
     def matches(self, value: Any) -> bool:
         h5py = sys.modules.get("h5py")
@@ -47,7 +48,13 @@ class HdfArraySpec(IngredientSpec):
         import h5py
 
         # No locks: the file never changes, and homes on NFS often refuse them.
-        return h5py.File(path, "r", locking=False)[_DATASET]
+        stream = h5py.File(path, "r", locking=False)
+        try:
+            _refuse_other_files(stream)
+            return stream[_DATASET]
+        except BaseException:
+            stream.close()
+            raise
 
     def allocate(self, path: Path, **options: Any) -> Any:
         """A new dataset, filled with zeros or with ``fillvalue``.
@@ -69,6 +76,9 @@ class HdfArraySpec(IngredientSpec):
         if "shape" not in options and "data" not in options:
             message = "An HDF5 array is allocated with shape=... and dtype=...."
             raise NotAllocatedError(message)
+        if options.get("external"):
+            message = "An HDF5 array in external files is not kept by the plant; leave out external=...."
+            raise NotAllocatedError(message)
         if "data" not in options:
             options.setdefault("dtype", "f4")
             if not options.keys() & _SPARSE:
@@ -89,6 +99,11 @@ class HdfArraySpec(IngredientSpec):
             raise UnsavableError(message)
         metadata = {"shape": list(handle.shape), "dtype": str(handle.dtype)}
         stream = handle.file
+        try:
+            _refuse_other_files(stream)
+        except ValueError as error:
+            self.discard(handle)
+            raise UnsavableError(str(error)) from error
         try:
             stream.flush()
             stream.close()
@@ -117,6 +132,38 @@ class HdfArraySpec(IngredientSpec):
                 elif values.nbytes:
                     whole.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
             return whole.hexdigest(length=DIGEST_BYTES)
+
+
+def _refuse_other_files(stream: Any) -> None:
+    """Make sure that an HDF5 file reads no other file, which its author could choose.
+
+    Raises
+    ------
+    ValueError
+        If it does: by external or symbolic links, external storage or a virtual dataset.
+    """
+    import h5py
+
+    groups, seen = [stream], {_address(stream)}
+    while groups:
+        group = groups.pop()
+        for name in group:
+            link = group.get(name, getlink=True)
+            item = group[name] if isinstance(link, h5py.HardLink) else None
+            if isinstance(item, h5py.Group):
+                if _address(item) not in seen:
+                    seen.add(_address(item))
+                    groups.append(item)
+            elif item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
+                message = f"{name!r} in the HDF5 file leads to another place; a plant keeps what is in the file alone."
+                raise ValueError(message)
+
+
+def _address(item: Any) -> int:
+    """Where an object is in its HDF5 file, whatever the link that leads there."""
+    import h5py
+
+    return int(h5py.h5o.get_info(item.id).addr)
 
 
 def _disk_error(error: Exception) -> OSError:

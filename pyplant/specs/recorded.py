@@ -14,7 +14,7 @@ from pyplant.specs.base import ByteSink, Metadata, StreamSpec
 
 __all__ = ["NOTHING_SHOWN", "RecordedSpec"]
 
-NOTHING_SHOWN = Ingredient("", "list", "", inline=b"[]")
+NOTHING_SHOWN = Ingredient("", "list", "", inline=b"[]", signed=True)
 """What most reactors show; nothing in it needs a signature."""
 
 

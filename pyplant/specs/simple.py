@@ -55,6 +55,7 @@ class SimpleSpec(StreamSpec):
 
     name: ClassVar[str] = "simple"
     suffix: ClassVar[str] = ".json"
+    runs_code: ClassVar[bool] = False
 
     def matches(self, value: Any) -> bool:
         return type(value) in _PRIMITIVE
@@ -73,6 +74,7 @@ class ListSpec(StreamSpec):
 
     name: ClassVar[str] = "list"
     suffix: ClassVar[str] = ".json"
+    runs_code: ClassVar[bool] = False
 
     def matches(self, value: Any) -> bool:
         return type(value) is list and _PRIMITIVE.issuperset(map(type, value))

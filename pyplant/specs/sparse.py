@@ -20,6 +20,7 @@ _PARTS = {
     "coo": ("data", "row", "col"),
 }
 _BY_COO = ("dok", "lil")  # these hold Python objects; COO says the same
+_CLASSES = frozenset(f"{form}_{kind}" for form in (*_PARTS, *_BY_COO) for kind in ("matrix", "array"))
 _ALIGNED = 64
 
 
@@ -51,6 +52,7 @@ class ScipySparseSpec(StreamSpec):
 
     name: ClassVar[str] = "sparse"
     suffix: ClassVar[str] = ".sparse"
+    runs_code: ClassVar[bool] = False
 
     def matches(self, value: Any) -> bool:
         return _is_sparse(value)
@@ -88,6 +90,9 @@ class ScipySparseSpec(StreamSpec):
         own = bytearray(buffer) if isinstance(buffer, bytes) else buffer  # bytes cannot be written to
         parts: dict[str, Any] = {}
         for name, dtype, shape in head["parts"]:
+            if np.dtype(dtype).hasobject:
+                message = "not a matrix that PyPlant wrote"
+                raise ValueError(message)
             part = (
                 np.ndarray(tuple(shape), np.dtype(dtype), own, offset)
                 if 0 not in shape
@@ -103,6 +108,9 @@ class ScipySparseSpec(StreamSpec):
 
 def _rebuilt(sparse: Any, head: dict[str, Any], parts: dict[str, Any]) -> Any:
     cls = getattr(sparse, head["class"])
+    if not isinstance(cls, type) or cls.__name__ not in _CLASSES:
+        message = f"scipy.sparse.{head['class']} is not the class of a matrix"
+        raise ValueError(message)
     shape = tuple(head["shape"])
     if head["format"] == "coo":
         coords = tuple(part for name, part in parts.items() if name.startswith("coord"))

@@ -40,6 +40,7 @@ class TableSpec(StreamSpec):
 
     name: ClassVar[str] = "table"
     suffix: ClassVar[str] = ".arrow"
+    runs_code: ClassVar[bool] = False
 
     def matches(self, value: Any) -> bool:
         return bool(_library(value))

@@ -11,7 +11,7 @@ import mmap
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -379,6 +379,23 @@ class Files:
     def protect(self, path: Path, *, read_only: bool = True) -> None:
         """Keep a file from everybody else, and from being written."""
         path.chmod(0o400 if read_only else 0o600)
+
+    def is_private(self, path: Path, *, readable: bool = False) -> bool:
+        """Whether no other user can write to a file or directory; nor read it, unless ``readable``."""
+        if os.name != "posix":
+            return True
+        info = path.lstat()
+        return info.st_uid in (os.geteuid(), 0) and not info.st_mode & (0o022 if readable else 0o077)
+
+    @contextmanager
+    def private_copy(self, content: bytes, suffix: str) -> Iterator[Path]:
+        """A file with this content that no other user can write to, outside the plant, for a while."""
+        import tempfile  # slow to load
+
+        with tempfile.TemporaryDirectory(prefix="pyplant-") as directory:
+            path = Path(directory) / f"copy{suffix}"
+            self.create_synced(path, content)
+            yield path
 
     def owner_and_mode(self, path: Path) -> tuple[int, int]:
         """Owner and permission bits."""

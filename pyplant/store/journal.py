@@ -1,9 +1,9 @@
 """The journal: the truth about a plant, in append-only files, one a writer.
 
-A line is ``checksum kind number key payload``; in a file that was merged from others, the
-number is followed by the line's writer. The checksum covers the rest, so a torn
-tail or a flipped bit costs that line and no other: an empty line stands before each, so
-that a damaged line end does not join two of them. The number is a counter above every
+A line is ``checksum~seal kind number@writer key payload``. Checksum and seal
+(:mod:`pyplant.store.seals`) cover the rest, so a torn tail or a flipped bit costs that line
+and no other: an empty line stands before each, so that a damaged line end does not join two
+of them. A line without a seal is one that this user did not write. The number is a counter above every
 counter seen when the line was written: it orders lines of different writers without
 trusting clocks. The payload is JSON on one line; it is parsed only when somebody asks.
 """
@@ -23,12 +23,13 @@ from blake3 import blake3
 from pyplant.engine.wire import count
 from pyplant.store.claims import Holdings
 from pyplant.store.files import Files, Writer, unique
+from pyplant.store.seals import Seals
 
 __all__ = ["Entry", "Journal"]
 
 _SUFFIX = ".log"
 _CHECK_BYTES = 8
-_FRAME = 128  # bytes of a line beside key and content, at most
+_FRAME = 192  # bytes of a line beside key and content, at most
 _PIECE = 1 << 24  # bytes read at once
 _LONGEST = 1 << 26  # bytes; what is longer was not written by us
 
@@ -46,6 +47,10 @@ class Entry(NamedTuple):
         Its place among all lines.
     data
         The content, as JSON.
+    seal
+        The seal as it stands in the file; of no meaning unless ``signed``.
+    signed
+        Whether this user wrote it.
     """
 
     kind: str
@@ -53,6 +58,8 @@ class Entry(NamedTuple):
     number: int
     writer: str
     data: bytes
+    seal: bytes = b""
+    signed: bool = False
 
     def payload(self) -> Any:
         """The content, parsed."""
@@ -83,6 +90,8 @@ class Journal:
         Where this process shows that it is writing.
     read_only
         Whether it writes nothing.
+    seals
+        Seals what is written; without them no line counts as written by this user.
     """
 
     def __init__(
@@ -92,8 +101,10 @@ class Journal:
         leases: Holdings | None = None,
         *,
         read_only: bool = False,
+        seals: Seals | None = None,
     ) -> None:
         self.writer = unique()
+        self._seals = seals
         self._files = files
         self._directory = directory
         self._leases = leases
@@ -150,14 +161,18 @@ class Journal:
             yield from filter(None, lines.split(b"\n"))
 
     def _parse(self, line: bytes, writer: str) -> Entry | None:
-        check, _, rest = line.partition(b" ")
-        if blake3(rest).hexdigest(length=_CHECK_BYTES).encode() != check:
+        head, _, rest = line.partition(b" ")
+        check, _, seal = head.partition(b"~")
+        signed = bool(seal) and self._seals is not None and self._seals.is_valid(rest, seal)
+        if not signed and blake3(rest).hexdigest(length=_CHECK_BYTES).encode() != check:
             return None
         try:
             kind, place, key, payload = rest.split(b" ", 3)
             number, _, merged = place.partition(b"@")
             place_in_order = count(int(number))
-            entry = Entry(kind.decode(), key.decode(), place_in_order, merged.decode() or writer, payload)
+            signed = signed and bool(merged)  # a seal does not cover the name of the file
+            writer = merged.decode() or writer
+            entry = Entry(kind.decode(), key.decode(), place_in_order, writer, payload, seal, signed)
         except ValueError:
             return None
         self._number = max(self._number, place_in_order)
@@ -170,8 +185,10 @@ class Journal:
         """Whether this process may write; a forked child may not."""
         return not self._read_only and os.getpid() == self._pid
 
-    def append(self, kind: str, key: str, payload: Any) -> Entry:
+    def append(self, kind: str, key: str, payload: Any, *, sealed: bool = True) -> Entry:
         """Add a line; it reaches the file with the next :meth:`flush`.
+
+        Without a seal it counts as a line of another user.
 
         Raises
         ------
@@ -181,6 +198,8 @@ class Journal:
         self._number += 1
         data = json.dumps(payload, separators=(",", ":"), ensure_ascii=True).encode()
         entry = Entry(kind, key, self._number, self.writer, data)
+        if self._seals is not None and sealed:
+            entry = entry._replace(seal=self._seals.seal(_content(entry)), signed=True)
         if len(data) + len(key) + _FRAME > _LONGEST:
             message = f"A record of {len(data)} bytes is too long for the journal."
             raise OSError(errno.EFBIG, message)
@@ -213,7 +232,7 @@ class Journal:
                 if self._leases is not None:
                     self._leases.take(self.writer)
                 self._stream = self._files.open_append(self._directory / f"{self.writer}{_SUFFIX}")
-            data = b"".join(_line(entry, self.writer) for entry in pending)
+            data = b"".join(map(_line, pending))
             try:
                 self._stream.write(data)
             except OSError:
@@ -267,7 +286,7 @@ class Journal:
         OSError
             If the disk is full or failing; nothing is deleted then.
         """
-        old = Journal(self._files, self._directory)
+        old = Journal(self._files, self._directory, seals=self._seals)
         lines: dict[tuple[int, str], Entry] = {}
         for name in names:
             for entry in old._tail(name):
@@ -278,7 +297,7 @@ class Journal:
             writer = self._files.create(scratch)
             try:
                 for entry in needed:
-                    writer.write(_line(entry, merged))
+                    writer.write(_line(entry))
                 writer.sync()
             except BaseException:
                 writer.close()
@@ -293,8 +312,13 @@ class Journal:
                 self._files.unlink(self._directory / name)
 
 
-def _line(entry: Entry, writer: str) -> bytes:
-    """An entry as it stands in a file of ``writer``."""
-    place = f"{entry.number}" if entry.writer == writer else f"{entry.number}@{entry.writer}"
-    rest = f"{entry.kind} {place} {entry.key} ".encode() + entry.data
-    return b"\n%s %s\n" % (blake3(rest).hexdigest(length=_CHECK_BYTES).encode(), rest)
+def _content(entry: Entry) -> bytes:
+    """What checksum and seal of an entry cover."""
+    return f"{entry.kind} {entry.number}@{entry.writer} {entry.key} ".encode() + entry.data
+
+
+def _line(entry: Entry) -> bytes:
+    """An entry as it stands in a file."""
+    content = _content(entry)
+    check = blake3(content).hexdigest(length=_CHECK_BYTES).encode()
+    return b"\n%s~%s %s\n" % (check, entry.seal, content) if entry.seal else b"\n%s %s\n" % (check, content)

@@ -1,59 +1,238 @@
-"""The user's signing key, kept outside every plant.
+"""The user's signing key, kept outside every plant where that is possible.
 
-Loading a pickle runs code. A plant may come from somebody else, so a pickled value is
-loaded only if it carries a signature that this user's key made. A key inside the plant
-would travel with it and prove nothing.
+Loading a pickle runs code. A plant may come from another user, so a pickled value is loaded only if the line of the
+journal that names it is sealed (:mod:`pyplant.store.seals`) with a key of this user. A key that travels with a plant
+would prove nothing, so the key lies in the user's data directory.
+
+Services and containers often have no home directory that can be written to, or another one in each process. Then the
+key is looked for in the home directory of the user database, in ``$XDG_STATE_HOME`` and in ``$XDG_CONFIG_HOME``. The
+last resort is a file in the plant, if no other user can write to the plant. The key is then derived from the content
+of that file, its inode number and the time of its last change, which no author of an archive can know: a plant that
+was copied or unpacked has no valid key in it.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+import time
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["signing_key"]
+from blake3 import blake3
+
+__all__ = ["PLANT_KEY", "Keyring", "forget_keys", "keyring", "signing_key"]
+
+PLANT_KEY = "key"
+"""Name of the file with the key of last resort, in the plant directory."""
 
 _LENGTH = 32
+_WAIT = 1.0  # seconds in which another process completes the key that it is writing
+_POLL = 0.01
+_MOST_TRIES = 5
+_WRITABLE_BY_OTHERS = 0o022
 
 
-def _directory() -> Path:
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "pyplant"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "pyplant"
+class Keyring(NamedTuple):
+    """The keys of this user for one plant.
+
+    Attributes
+    ----------
+    signing
+        Seals what this process writes.
+    others
+        Further keys whose seals are accepted.
+    trouble
+        Why the key is not where it should be, and what to do; empty if nothing is wrong.
+    """
+
+    signing: bytes
+    others: tuple[bytes, ...] = ()
+    trouble: str = ""
+
+
+def keyring(root: Path, *, may_make: bool) -> Keyring:
+    """The keys for the plant in ``root``.
+
+    Parameters
+    ----------
+    root
+        The plant directory.
+    may_make
+        Whether a key may be created in the plant if there is no other place for one.
+    """
+    key, trouble = _user_key()
+    planted = _plant_key(root, make=False)
+    if key:
+        return Keyring(key, (planted,) if planted else ())
+    if planted:
+        return Keyring(planted)
+    remedy = "Set XDG_DATA_HOME to a directory that you alone can write to."
+    planted = _plant_key(root, make=True) if may_make else None
+    if planted:
+        where = "It is kept in the plant, and is not valid in a copy of the plant."
+        return Keyring(planted, (), f"{trouble} {where} {remedy}")
+    key = _key_in_foreign_home()
+    if key:
+        return Keyring(key)
+    return Keyring(
+        _process_key(), (), f"{trouble} Other processes will compute pickled values again. {remedy}"
+    )
 
 
 @cache
 def signing_key() -> bytes:
-    """The key, made on first use. Without a home to keep it in, it lives as long as the process."""
+    """The key outside of all plants, made on first use; without a place to keep it, one for this process."""
+    return _user_key()[0] or _key_in_foreign_home() or _process_key()
+
+
+def forget_keys() -> None:
+    """Look for the keys again, as a new process does."""
+    for function in (signing_key, _user_key, _key_in_foreign_home, _process_key):
+        function.cache_clear()
+
+
+@cache
+def _process_key() -> bytes:
+    return os.urandom(_LENGTH)
+
+
+@cache
+def _user_key() -> tuple[bytes, str]:
+    """The key outside of all plants; else an empty one, and the reason."""
+    explicit, homes, lasting = _directories()
+    troubles: list[str] = []
+    key = _found(explicit, troubles, make=True) or _found(homes, [], make=False)
+    key = key or _found(lasting, troubles, make=True)
+    trouble = troubles[0] if troubles else "there is no home directory"
+    return key, "" if key else f"The key that signs pickled values cannot be kept at its place ({trouble})."
+
+
+@cache
+def _key_in_foreign_home() -> bytes:
+    """The key in a home directory that may be another one in the next process."""
+    return _found(_directories()[1], [], make=True)
+
+
+def _directories() -> tuple[list[Path], list[Path], list[Path]]:
+    """Where the key may be: as the user says; where it is looked for; and where it is made, for it lasts there."""
+    if os.name == "nt":
+        local = os.environ.get("LOCALAPPDATA")
+        return ([Path(local)] if local else []), [], ([] if local else _homes([os.path.expanduser("~")]))
+    explicit, *further = (
+        [Path(os.environ[name])] if Path(os.environ.get(name, "")).is_absolute() else []
+        for name in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME")
+    )
+    home = os.environ.get("HOME", "")
+    own = _homes(_home_of_user())
+    lasting = [*own, *further[0], *further[1]]
+    return explicit, [*_homes([home]), *lasting], lasting
+
+
+def _home_of_user() -> list[str]:
+    """The home directory in the user database, which is the same in every process."""
     try:
-        path = _directory() / "signing-key"
-        return _read(path) or _make(path)
-    except (OSError, RuntimeError):  # pathlib says RuntimeError where there is no home
-        return os.urandom(_LENGTH)
+        import pwd
+
+        return [pwd.getpwuid(os.geteuid()).pw_dir]
+    except (ImportError, KeyError):
+        return []
 
 
-def _make(path: Path) -> bytes:
-    key = os.urandom(_LENGTH)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(key)
-            os.fsync(descriptor)
-        os.link(temporary, path)  # the first process to come here wins
-    except FileExistsError:
-        if _read(path) is None:  # damaged: nobody can sign with it any more
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return _read(path) or key
+def _homes(names: Iterable[str]) -> list[Path]:
+    """The data directories in home directories; the root directory stands for none."""
+    return [Path(name) / ".local" / "share" for name in names if Path(name).is_absolute() and name.strip("/")]
 
 
-def _read(path: Path) -> bytes | None:
-    """The key; ``None`` if there is none, or none that is whole."""
-    try:
-        key = path.read_bytes()
-    except FileNotFoundError:
+def _found(directories: Iterable[Path], troubles: list[str], *, make: bool) -> bytes:
+    """The first key in these directories; empty if there is none."""
+    for directory in directories:
+        path = directory / "pyplant" / "signing-key"
+        try:
+            if directory.parts[-2:] == (".local", "share") and not directory.parent.parent.is_dir():
+                raise FileNotFoundError(errno.ENOENT, "there is no such home directory")
+            key = _read(path) or (_make(path) if make else None)
+        except OSError as error:
+            troubles.append(f"{directory}: {error.strerror or error}")
+            continue
+        if key is not None:
+            return key[0]
+    return b""
+
+
+def _plant_key(root: Path, *, make: bool) -> bytes | None:
+    """The key of last resort; ``None`` if there is none, or if another user could have put it there."""
+    if os.name != "posix":
         return None
-    return key if len(key) == _LENGTH else None
+    path = root / PLANT_KEY
+    try:
+        directory = root.lstat()
+        is_own = stat.S_ISDIR(directory.st_mode) and directory.st_uid == os.geteuid()
+        if not is_own or directory.st_mode & _WRITABLE_BY_OTHERS:
+            return None
+        found = _read(path) or (_make(path) if make else None)
+    except OSError:
+        return None
+    if found is None or found[1].st_mode & 0o077 or found[1].st_nlink != 1:
+        return None
+    content, info = found
+    return blake3(content + f"{info.st_ino} {info.st_ctime_ns}".encode()).digest()
+
+
+def _make(path: Path) -> tuple[bytes, os.stat_result]:
+    """Create a key, unless another process does."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for _ in range(_MOST_TRIES):
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            found = _completed(path)
+            if found is not None:
+                return found
+            path.unlink(missing_ok=True)  # it was cut short: no process can sign with it any more
+            continue
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(os.urandom(_LENGTH))
+            stream.flush()
+            os.fsync(descriptor)
+        found = _read(path)
+        if found is not None:
+            return found
+    raise OSError(errno.EIO, "the key cannot be written", str(path))
+
+
+def _completed(path: Path) -> tuple[bytes, os.stat_result] | None:
+    """The key that another process is writing; ``None`` if it does not complete it."""
+    end = time.monotonic() + _WAIT
+    while (found := _read(path)) is None and path.exists() and time.monotonic() < end:
+        time.sleep(_POLL)
+    return found
+
+
+def _read(path: Path) -> tuple[bytes, os.stat_result] | None:
+    """The key and what the file is; ``None`` if there is none, or none that is whole.
+
+    Raises
+    ------
+    PermissionError
+        If it is not a file of this user that this user alone can write to.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    with os.fdopen(descriptor, "rb") as stream:
+        info = os.fstat(descriptor)
+        if os.name == "posix" and (
+            not stat.S_ISREG(info.st_mode)
+            or info.st_uid != os.geteuid()
+            or info.st_mode & _WRITABLE_BY_OTHERS
+        ):
+            raise PermissionError(errno.EPERM, "the key there is not a file of this user alone", str(path))
+        key = stream.read(_LENGTH + 1)
+    return (key, info) if len(key) == _LENGTH else None

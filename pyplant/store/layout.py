@@ -10,15 +10,17 @@ from typing import Any
 from pyplant.engine.digest import digest_bytes
 from pyplant.errors import DamageWarning, FormatError, PlantDirError, StoreError, warn
 from pyplant.store.files import Files, unique
+from pyplant.store.keys import PLANT_KEY
 
-__all__ = ["FORMAT", "PARTS", "check_plant", "open_plant"]
+__all__ = ["FORMAT", "PARTS", "check_plant", "identity_of", "open_plant"]
 
 FORMAT = 1
 """Version of everything below a plant directory."""
 
-PARTS = frozenset({"FORMAT", "CACHEDIR.TAG", "objects", "journal", "claims", "leases", "tmp", "quarantine"})
+_FILES = frozenset({"FORMAT", "CACHEDIR.TAG", PLANT_KEY})
+_DIRECTORIES = frozenset({"objects", "journal", "claims", "leases", "tmp", "quarantine"})
+PARTS = _FILES | _DIRECTORIES
 """What a plant directory holds."""
-_DIRECTORIES = PARTS - {"FORMAT", "CACHEDIR.TAG"}
 _CACHEDIR_TAG = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n"
     b"# This directory holds results that PyPlant can compute again.\n"
@@ -139,13 +141,27 @@ def _check_parts(files: Files, root: Path, names: set[str]) -> None:
             raise PlantDirError(message)
 
 
-def _version(files: Files, root: Path) -> Any:
-    """What ``FORMAT`` says; ``None`` if it is damaged."""
+def identity_of(files: Files, root: Path) -> str:
+    """What tells this plant from others, also where they are copies of one another's files; ``""`` if nothing does."""
+    try:
+        return str(json.loads(_body(files, root) or "{}").get("id", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def _body(files: Files, root: Path) -> str | None:
+    """The text in ``FORMAT``; ``None`` if it is damaged."""
     try:
         check, _, body = files.read(root / "FORMAT", limit=_LONGEST).decode().strip().partition(" ")
-        if digest_bytes(body.encode())[:16] != check:
-            return None
     except ValueError:
+        return None
+    return body if digest_bytes(body.encode())[:16] == check else None
+
+
+def _version(files: Files, root: Path) -> Any:
+    """What ``FORMAT`` says; ``None`` if it is damaged."""
+    body = _body(files, root)
+    if body is None:
         return None
     try:
         found = json.loads(body)["format"]

@@ -75,7 +75,9 @@ class Ledger:
     def _take(self, entry: Entry) -> None:
         latest = self._latest.get(entry.kind)
         if latest is not None:
-            if entry.key not in latest or _rank(latest[entry.key]) <= _rank(entry):
+            known = latest.get(entry.key)
+            # A note of another user is of no use here, so it does not replace one of this user.
+            if known is None or (entry.signed, _rank(entry)) >= (known.signed, _rank(known)):
                 latest[entry.key] = entry
             return
         match entry.kind:
@@ -142,7 +144,7 @@ class Ledger:
     def _parse(self, fingerprint: str) -> None:
         for entry in self._unparsed.pop(fingerprint, ()):
             try:
-                trace = Trace.from_json(entry.payload(), entry.number, entry.writer)
+                trace = Trace.from_json(entry.payload(), entry.number, entry.writer, signed=entry.signed)
             except UNREADABLE:
                 self.unknown_traces += 1
                 continue
@@ -221,7 +223,9 @@ class Ledger:
             If it could not be written; it is not kept then.
         """
         group = self.group(trace)
-        entry = self._journal.append("t", f"{trace.fingerprint}.{group}", trace.to_json())
+        signed = all(output.signed for output in trace.stored)  # what another user stored stays theirs
+        key = f"{trace.fingerprint}.{group}"
+        entry = self._journal.append("t", key, trace.to_json(), sealed=signed)
         self._journal.flush(sync=sync)
         self._parse(trace.fingerprint)
         numbered = trace._replace(number=entry.number, writer=entry.writer)
@@ -354,10 +358,13 @@ class Ledger:
     # ------------------------------------------------------------------ code
 
     def get_part(self, digest: str) -> CodePart | None:
-        """The part of a code object (:class:`~pyplant.engine.fingerprint.PartMemo`)."""
+        """The part of a code object (:class:`~pyplant.engine.fingerprint.PartMemo`).
+
+        A part names modules, which are then imported, so another user's is not used.
+        """
         entry = self._parts.get(digest)
         try:
-            return None if entry is None else CodePart.from_json(entry.payload())
+            return None if entry is None or not entry.signed else CodePart.from_json(entry.payload())
         except UNREADABLE:
             return None
 
@@ -386,16 +393,17 @@ class Ledger:
     def adopt(self, notes: Iterable[Note]) -> None:
         """Write the notes of a worker (:meth:`~pyplant.store.journal.Journal.take_notes`)."""
         for kind, key, data in notes:
-            if kind in self._latest and not (kind in "cn" and key in self._latest[kind]):
+            known = self._latest.get(kind, {}).get(key)
+            if kind in self._latest and not (kind in "cn" and known is not None and known.signed):
                 self._append(kind, key, json.loads(data))
 
     # ------------------------------------------------------------------ the rest
 
     def identity(self, stored: str) -> Identity | None:
-        """The identity of an object's file when it was last hashed."""
+        """The identity of an object's file when this user last hashed it."""
         entry = self._identities.get(stored)
         try:
-            return None if entry is None else tuple(entry.payload())
+            return None if entry is None or not entry.signed else tuple(entry.payload())
         except UNREADABLE:
             return None
 
@@ -404,10 +412,10 @@ class Ledger:
         self._append("i", stored, identity or ())
 
     def input_file(self, key: str) -> list[Any] | None:
-        """What was noted about an input file."""
+        """What this user noted about an input file."""
         entry = self._inputs.get(key)
         try:
-            if entry is None:
+            if entry is None or not entry.signed:
                 return None
             identity, digest, when = entry.payload()
             return [list(map(count, identity)), text(digest), count(when)]

@@ -301,6 +301,34 @@ class ObjectStore:
         self._ledger.put_identity(stored, identity)
         return path
 
+    def is_private(self, stored: str) -> bool:
+        """Whether no other user can write to an object, or put another in its place."""
+        return self._files.is_private(self._root) or all(
+            self._files.is_private(path, readable=True)
+            for path in (self._root, self._root / "objects", self.path(stored).parent, self.path(stored))
+        )
+
+    def verified_content(self, stored: str, size: int) -> bytes:
+        """The content of an object, hashed as it is here, whatever was noted about its file.
+
+        Raises
+        ------
+        pyplant.errors.DamagedError
+            If it is gone, or is not what was written.
+        """
+        path = self.path(stored)
+        if self._files.identity(path) is None:
+            message = f"Object {stored} is no longer in the plant."
+            raise EvictedError(message)
+        content = self._files.read(path, limit=size + 1)
+        if blake3(content).hexdigest(length=DIGEST_BYTES) != stored.partition(".")[0]:
+            aside = path
+            with suppress(OSError):
+                aside = self.quarantine(stored)
+            message = f"Object {stored} was damaged on disk; what was found there is in {aside}."
+            raise DamagedError(message)
+        return content
+
     def map(self, stored: str, size: int) -> Any:
         """The content of an object as a private copy-on-write map."""
         return self._files.map_private(self.verified(stored, size))

@@ -1,24 +1,20 @@
 """The formats a plant knows, and whether a stored value may be loaded.
 
-Loading some formats runs code (pickle). What this user wrote is signed with a key that
-lies outside the plant, so that a planted file is recognised before anything runs.
+Loading some formats runs code (pickle). Only what this user stored is loaded then: what this
+process or its workers made, and what a sealed line of the journal names
+(:mod:`pyplant.store.seals`). A planted value is recognised before anything runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from blake3 import blake3
-
-from pyplant.engine.digest import DIGEST_BYTES
 from pyplant.errors import DamagedError, DamageWarning, UnknownTypeError, UntrustedError, warn
 from pyplant.ingredient import Ingredient
 from pyplant.specs import builtin_specs
-from pyplant.specs.base import IngredientSpec, Metadata, StreamSpec
-from pyplant.store.keys import signing_key
+from pyplant.specs.base import IngredientSpec, StreamSpec
 
 __all__ = ["Shelf"]
 
@@ -83,16 +79,6 @@ class Shelf:
         """The specs that suit a value, the most natural one first."""
         return (spec for spec in self._specs if spec.matches(value))
 
-    def signed(self, spec: IngredientSpec, digest: str, metadata: Metadata) -> Metadata:
-        """The metadata, with a signature if loading this format runs code."""
-        return {**metadata, "signature": _signature(digest)} if spec.runs_code else metadata
-
-    def signed_again(self, ingredient: Ingredient) -> Ingredient:
-        """An ingredient that a worker of this user stored, where keys may differ."""
-        spec = self.spec(ingredient.format)
-        metadata = self.signed(spec, _object_digest(ingredient), ingredient.metadata)
-        return replace(ingredient, metadata=metadata)
-
     def trusting(self) -> Shelf:
         """The same specs, for workers: what they are to load was judged here."""
         shelf = Shelf(trust=True)
@@ -102,13 +88,8 @@ class Shelf:
     def trusts(self, ingredient: Ingredient) -> bool:
         """Whether loading an ingredient runs no code, or code that this user stored."""
         known = next((spec for spec in self._specs if spec.name == ingredient.format), None)
-        if self._trust or known is None or not known.runs_code:
-            return True  # what no spec here loads runs nothing
-        digest = _object_digest(ingredient)
-        signature = str(ingredient.metadata.get("signature", ""))
-        import hmac  # slow to load
-
-        return hmac.compare_digest(_bytes(signature), _bytes(_signature(digest)))
+        # What no spec here loads runs nothing.
+        return self._trust or known is None or not known.runs_code or ingredient.signed
 
     def parse(self, ingredient: Ingredient, buffer: Any) -> Any:
         """The value of an ingredient whose bytes are in memory or mapped."""
@@ -145,8 +126,8 @@ class Shelf:
         if self.trusts(ingredient):
             return spec
         message = (
-            f"Ingredient {ingredient.name!r} was stored by another user, so loading it could run their "
-            f"code. It is computed again; Plant(..., trust=True) loads it."
+            f"Ingredient {ingredient.name!r} was stored by another user, or with another signing key, so loading it "
+            f"could run code that is not yours. It is computed again; Plant(..., trust=True) loads it."
         )
         if not self._told_untrusted:
             self._told_untrusted = True
@@ -156,18 +137,3 @@ class Shelf:
 
 def _no_longer_loads(ingredient: Ingredient, error: Exception) -> DamagedError:
     return DamagedError(f"Ingredient {ingredient.name!r} no longer loads: {type(error).__name__}: {error}")
-
-
-def _object_digest(ingredient: Ingredient) -> str:
-    """The digest of the stored bytes."""
-    if ingredient.inline is not None:
-        return blake3(ingredient.inline).hexdigest(length=DIGEST_BYTES)
-    return ingredient.object.partition(".")[0]
-
-
-def _signature(digest: str) -> str:
-    return blake3(_bytes(digest), key=signing_key()).hexdigest(length=16)
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")  # a tampered record may hold any text

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pyplant.engine.trace import Trace
 from pyplant.errors import (
     DamageWarning,
     NotAllocatedError,
+    PlantWarning,
     UnsavableError,
     logger,
     warn,
@@ -28,10 +29,12 @@ from pyplant.specs.base import IngredientSpec, StreamSpec
 from pyplant.store.claims import Holdings
 from pyplant.store.files import Files, ReadOnlyFiles
 from pyplant.store.journal import Journal
-from pyplant.store.layout import check_plant, open_plant
+from pyplant.store.keys import keyring
+from pyplant.store.layout import check_plant, identity_of, open_plant
 from pyplant.store.leases import Leases
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import HashingSink, ObjectStore, safe_suffix
+from pyplant.store.seals import Seals
 from pyplant.store.shelf import Shelf
 
 __all__ = ["Allocation", "TypeLike", "Warehouse"]
@@ -91,8 +94,12 @@ class Warehouse:
         else:
             open_plant(self.files, root)
         self.leases = Leases(self.files, root / "leases")
+        is_writing = keeps_journal and not read_only
+        keys = keyring(root, may_make=is_writing)
+        self._key_trouble = keys.trouble if is_writing else ""
+        seals = Seals(keys, identity_of(self.files, root))
         self.journal = Journal(
-            self.files, root / "journal", self.leases, read_only=read_only or not keeps_journal
+            self.files, root / "journal", self.leases, read_only=not is_writing, seals=seals
         )
         self.ledger = Ledger(self.journal)
         self.objects = ObjectStore(self.files, root, self.ledger)
@@ -190,21 +197,26 @@ class Warehouse:
             sink.abandon()
             raise
         value_digest = value_digest or _value_digest(spec, digest, metadata)
-        metadata = self.shelf.signed(spec, digest, metadata)
-        if content is not None:
-            return Ingredient(name, spec.name, value_digest, "", sink.size, metadata, content)
-        stored = self.objects.publish(path, digest, spec.suffix)
-        return Ingredient(name, spec.name, value_digest, stored, sink.size, metadata)
+        stored = "" if content is not None else self.objects.publish(path, digest, spec.suffix)
+        return self._signed(
+            Ingredient(name, spec.name, value_digest, stored, sink.size, metadata, content), spec
+        )
 
     def _keep_file(self, spec: IngredientSpec, name: str, path: Path, metadata: dict[str, Any]) -> Ingredient:
         metadata = _plain(spec, metadata)
         own_digest = spec.digest(path, metadata)
         digest, size = self.objects.hash(path)
         value_digest = own_digest or _value_digest(spec, digest, metadata)
-        metadata = self.shelf.signed(spec, digest, metadata)
         suffix = str(metadata.get("suffix", spec.suffix))
         stored = self.objects.publish(path, digest, suffix, read_only=spec.name == "file")
-        return Ingredient(name, spec.name, value_digest, stored, size, metadata)
+        return self._signed(Ingredient(name, spec.name, value_digest, stored, size, metadata), spec)
+
+    def _signed(self, ingredient: Ingredient, spec: IngredientSpec) -> Ingredient:
+        """An ingredient that was stored just now; tells if no other process will know that."""
+        if spec.runs_code and self._key_trouble:
+            trouble, self._key_trouble = self._key_trouble, ""
+            warn(PlantWarning, trouble)
+        return replace(ingredient, signed=True)
 
     # ------------------------------------------------------------------ allocating
 
@@ -251,9 +263,21 @@ class Warehouse:
         """
         if ingredient.inline is not None:
             return self.shelf.parse(ingredient, ingredient.inline)
-        if isinstance(self.shelf.spec(ingredient.format), StreamSpec):
+        spec = self.shelf.spec(ingredient.format)
+        if spec.runs_code and not self.objects.is_private(ingredient.object):
+            return self._load_copy(ingredient, is_stream=isinstance(spec, StreamSpec))
+        if isinstance(spec, StreamSpec):
             return self.shelf.parse(ingredient, self.objects.map(ingredient.object, ingredient.size))
         return self.shelf.load(ingredient, self.objects.verified(ingredient.object, ingredient.size))
+
+    def _load_copy(self, ingredient: Ingredient, *, is_stream: bool) -> Any:
+        """Load a value from a copy: other users may write to the original between its verification and its use."""
+        self.shelf.permitted(ingredient)
+        content = self.objects.verified_content(ingredient.object, ingredient.size)
+        if is_stream:
+            return self.shelf.parse(ingredient, content)
+        with self.files.private_copy(content, safe_suffix(f".{ingredient.object.partition('.')[2]}")) as path:
+            return self.shelf.load(ingredient, path)
 
     def is_present(self, ingredient: Ingredient) -> bool:
         """Whether the bytes of an ingredient seem to be there."""

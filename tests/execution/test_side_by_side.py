@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 
 from pyplant import Plant, ReactorFunc, SubreactorFunc, specs
+from pyplant.engine.digest import digest_bytes
 from pyplant.errors import PlantDirError, PlantWarning, RunError, UnsavedWarning, WorkerError
 from pyplant.events import ProgressAdvanced, ReactorStarted, ReactorWaiting
 from pyplant.execution import side_by_side
 from pyplant.execution.attempt import carry_out, sees
-from pyplant.execution.order import Hidden, Order, here, local
-from pyplant.execution.parcel import thaw
+from pyplant.execution.order import CONTEXT, Hidden, Order, here, local
+from pyplant.execution.parcel import freeze, thaw
 from pyplant.execution.pools import DaskPool, FuturesPool, LocalPool, pool_of
 from pyplant.execution.world import RunWorld
 
@@ -717,10 +718,22 @@ def test_a_number_means_worker_processes_of_our_own():
 
 def test_a_worker_that_does_not_see_the_plant_says_so(tmp_path):
     folder = tmp_path / "nowhere" / "plant" / "tmp" / "scratch" / "run"
-    reply = carry_out(Order(str(folder), "1", b"", (), {}, here()))
+    reply = carry_out(Order(str(folder), "", "1", b"", (), {}, here()))
     assert isinstance(reply.outcome, Hidden)
     assert str(tmp_path / "nowhere" / "plant") in reply.outcome.reason
     assert str(tmp_path) in sees(str(tmp_path / "nowhere"))
+
+
+def test_a_context_that_the_run_did_not_write_is_not_unpickled(tmp_path):
+    class Canary:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "canary"),)
+
+    (tmp_path / CONTEXT).write_bytes(freeze((Canary(), b"")))
+    reply = carry_out(Order(str(tmp_path), digest_bytes(b"as written"), "1", b"", (), {}, here()))
+    assert isinstance(reply.outcome, Hidden)
+    assert "not what the run wrote" in reply.outcome.reason
+    assert not (tmp_path / "canary").exists()
 
 
 class Cluster:
@@ -768,7 +781,7 @@ def test_resources_reach_dask(tmp_path):
         def submit(self, function, *arguments, **options):
             asked.update(options)
 
-    order = Order("folder", "1", b"", (), {}, here())
+    order = Order("folder", "", "1", b"", (), {}, here())
     DaskPool(Client()).submit(order, b"", {"GPU": 1}, 2.0)
     assert asked["resources"] == {"GPU": 1}
     assert asked["priority"] == 2.0

@@ -159,3 +159,58 @@ def test_chunks_compression_and_checksums_are_kept(warehouse, options):
     assert data.chunks
     for name, value in options.items():
         assert getattr(data, name) if value is True else getattr(data, name) == value
+
+
+class TestOtherFiles:
+    """A planted file must not read others: the receiver would be shown what its author cannot read."""
+
+    @pytest.fixture
+    def secret(self, tmp_path):
+        path = tmp_path / "secret"
+        path.write_bytes(b"s" * 48)
+        return path
+
+    def external_storage(self, stream, secret):
+        stream.create_dataset("data", shape=(48,), dtype="u1", external=[(str(secret), 0, 48)])
+
+    def external_link(self, stream, secret):
+        with h5py.File(secret.with_suffix(".h5"), "w") as other:
+            other["data"] = np.zeros(48)
+        stream["data"] = h5py.ExternalLink(str(secret.with_suffix(".h5")), "data")
+
+    def virtual(self, stream, secret):
+        layout = h5py.VirtualLayout(shape=(48,), dtype="u1")
+        layout[:] = h5py.VirtualSource(str(secret), "data", shape=(48,))
+        stream.create_virtual_dataset("data", layout)
+
+    def soft_link(self, stream, secret):
+        stream["data"] = h5py.SoftLink("/elsewhere")
+
+    def beside(self, stream, secret):
+        stream["data"] = np.zeros(48)
+        self.external_storage(stream.create_group("further"), secret)
+
+    @pytest.mark.parametrize("how", ["external_storage", "external_link", "virtual", "soft_link", "beside"])
+    def test_a_file_that_leads_elsewhere_does_not_load(self, tmp_path, secret, how):
+        with h5py.File(tmp_path / "planted.h5", "w") as stream:
+            getattr(self, how)(stream, secret)
+        with pytest.raises(ValueError, match="leads to another place"):
+            HdfArraySpec().load(tmp_path / "planted.h5", {})
+
+    def test_groups_that_hold_one_another_end(self, tmp_path):
+        with h5py.File(tmp_path / "f.h5", "w") as stream:
+            stream["data"] = np.arange(3)
+            group = stream.create_group("a")
+            group["itself"] = group
+            group["root"] = stream["/"]
+        assert list(HdfArraySpec().load(tmp_path / "f.h5", {})) == [0, 1, 2]
+
+    def test_none_is_allocated(self, tmp_path, secret):
+        with pytest.raises(NotAllocatedError, match="external"):
+            HdfArraySpec().allocate(tmp_path / "x.h5", shape=(4,), external=[(str(secret), 0, 48)])
+
+    def test_none_is_kept(self, tmp_path, secret):
+        handle = HdfArraySpec().allocate(tmp_path / "x.h5", shape=(4,))
+        self.external_link(handle.file.create_group("further"), secret)
+        with pytest.raises(UnsavableError, match="leads to another place"):
+            HdfArraySpec().finish(handle)

@@ -1,5 +1,7 @@
 """SciPy's sparse matrices."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -69,3 +71,16 @@ def test_having_asked_about_a_matrix_does_not_change_its_digest():
     assert matrix.has_canonical_format
     assert matrix.has_sorted_indices
     assert digest_of(matrix) == before
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"class": "load_npz", "format": "csr", "shape": [1], "parts": []},
+        {"class": "csr_matrix", "format": "csr", "shape": [1], "parts": [["data", "|O", [1]]]},
+    ],
+)
+def test_a_planted_head_makes_nothing_but_matrices_of_numbers(head):
+    text = json.dumps(head).encode()
+    with pytest.raises(ValueError, match=r"not the class|PyPlant wrote"):
+        ScipySparseSpec().parse(len(text).to_bytes(8, "little") + text + bytes(64), {})

@@ -10,7 +10,12 @@ from pathlib import Path
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.specs.base import IngredientSpec, StreamSpec
 from pyplant.store.files import Files, Writer
+from pyplant.store.keys import Keyring
+from pyplant.store.seals import Seals
 from pyplant.store.warehouse import Warehouse
+
+SEALS = Seals(Keyring(bytes(32)), "the identity of a plant")
+"""Those of one user."""
 
 LONG = "a long text " * 1000
 """Too long to be kept inside the journal."""
@@ -168,6 +173,7 @@ class TextSpec(StreamSpec):
 
     name = "text"
     suffix = ".txt"
+    runs_code = False
 
     def matches(self, value):
         return isinstance(value, str)
@@ -185,6 +191,7 @@ class PathSpec(IngredientSpec):
 
     name = "path"
     suffix = ".dat"
+    runs_code = False
     allocatable = True
 
     def matches(self, value):

@@ -8,7 +8,7 @@ from pyplant.ingredient import Ingredient
 from pyplant.store import files as files_module
 from pyplant.store.files import Files
 from pyplant.store.fsck import Problem, audit
-from pyplant.store.keys import signing_key
+from pyplant.store.keys import forget_keys
 from pyplant.store.retention import collect
 
 from . import LONG, FailingFiles, PathSpec, TextSpec, a_trace, flip, open_warehouse, overwrite
@@ -20,9 +20,9 @@ NOON = time.mktime((2026, 11, 2, 12, 0, 0, 0, 0, -1))
 def key(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "home"))
-    signing_key.cache_clear()
+    forget_keys()
     yield
-    signing_key.cache_clear()
+    forget_keys()
 
 
 @pytest.fixture
@@ -185,7 +185,9 @@ class TestValues:
         assert audit(warehouse).is_clean
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "stranger"))
         monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "stranger"))
-        signing_key.cache_clear()
+        forget_keys()
+        warehouse.close()
+        warehouse = open_warehouse(warehouse.root)
         audited = audit(warehouse, repair=True)
         assert problems(audited) == [Problem.UNTRUSTED]
         assert "trust=True" in str(audited)

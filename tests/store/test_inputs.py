@@ -12,6 +12,8 @@ from pyplant.store.inputs import ABSENT, InputFiles
 from pyplant.store.journal import Journal
 from pyplant.store.ledger import Ledger
 
+from . import SEALS
+
 HOUR = 3600 * 10**9
 
 
@@ -37,7 +39,7 @@ def hashed(monkeypatch):
 
 @pytest.fixture
 def inputs(tmp_path):
-    return InputFiles(Ledger(Journal(Files(), tmp_path / "journal")))
+    return InputFiles(Ledger(Journal(Files(), tmp_path / "journal", seals=SEALS)))
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def test_a_settled_file_is_hashed_once(inputs, file, hashed):
 def test_another_process_trusts_the_note(inputs, file, hashed, tmp_path):
     inputs.digest(str(file))
     inputs._ledger._journal.flush()
-    ledger = Ledger(Journal(Files(), tmp_path / "journal"))
+    ledger = Ledger(Journal(Files(), tmp_path / "journal", seals=SEALS))
     ledger.refresh()
     InputFiles(ledger).digest(str(file))
     assert hashed == ["data.csv"]

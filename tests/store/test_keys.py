@@ -1,12 +1,13 @@
 import os
+import shutil
 import subprocess
 import sys
-from pathlib import Path
+import threading
 
 import pytest
 
 from pyplant.store import keys as keys_module
-from pyplant.store.keys import signing_key
+from pyplant.store.keys import PLANT_KEY, forget_keys, keyring, signing_key
 
 
 @pytest.fixture(autouse=True)
@@ -14,13 +15,13 @@ def home(tmp_path, monkeypatch):
     """A home of its own for each test; gives the path of the key."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
-    signing_key.cache_clear()
+    forget_keys()
     yield tmp_path / "pyplant" / "signing-key"
-    signing_key.cache_clear()
+    forget_keys()
 
 
 def key_of_another_process():
-    signing_key.cache_clear()
+    forget_keys()
     return signing_key()
 
 
@@ -81,15 +82,25 @@ def test_two_processes_at_once_agree(tmp_path):
 
 
 def test_who_comes_second_takes_the_key_of_the_first(home, monkeypatch):
-    link = os.link
+    opened = os.open
 
-    def late(source, target):
-        home.write_bytes(b"f" * 32)
-        return link(source, target)
+    def late(path, flags, *args, **kwargs):
+        if flags & os.O_EXCL and not home.exists():
+            home.write_bytes(b"f" * 32)
+        return opened(path, flags, *args, **kwargs)
 
-    monkeypatch.setattr(os, "link", late)
+    monkeypatch.setattr(os, "open", late)
     assert signing_key() == b"f" * 32
     assert [path.name for path in home.parent.iterdir()] == ["signing-key"]
+
+
+def test_a_key_that_is_being_written_is_waited_for(home):
+    home.parent.mkdir()
+    home.touch()
+    writer = threading.Timer(0.1, home.write_bytes, [b"f" * 32])
+    writer.start()
+    assert signing_key() == b"f" * 32
+    writer.join()
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"x" * 33])
@@ -101,34 +112,138 @@ def test_a_damaged_key_is_replaced_for_good(home, content):
     assert key_of_another_process() == key
 
 
-def test_an_unreadable_key_is_left_alone(home, monkeypatch):
+@pytest.fixture
+def homeless(monkeypatch, tmp_path):
+    """No place outside of plants; sets the home directories of the environment and of the user database."""
+    for name in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+
+    def become(home="/nonexistent", own="/nonexistent"):
+        monkeypatch.setenv("HOME", str(home))
+        monkeypatch.setattr(keys_module, "_home_of_user", lambda: [str(own)])
+        forget_keys()
+
+    become()
+    return become
+
+
+def plant(tmp_path, mode=0o700):
+    root = tmp_path / "plant"
+    root.mkdir(mode=0o700, exist_ok=True)
+    root.chmod(mode)
+    return root
+
+
+def test_an_unreadable_key_is_left_alone(home, tmp_path, monkeypatch):
     home.parent.mkdir()
     home.write_bytes(b"k" * 32)
-    read = Path.read_bytes
-
-    def refuse(path):
-        raise PermissionError(path)
-
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    key = signing_key()
-    assert len(key) == 32
-    assert key != b"k" * 32
-    monkeypatch.setattr(Path, "read_bytes", read)
+    monkeypatch.setattr(keys_module, "_home_of_user", list)
+    monkeypatch.delenv("HOME")
+    home.chmod(0o666)  # another user may have written it
+    assert signing_key() != b"k" * 32
     assert home.read_bytes() == b"k" * 32
 
 
-def test_without_a_place_to_keep_it_the_key_lives_as_long_as_the_process(tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setattr(keys_module, "_directory", lambda: tmp_path / "file" / "below")
+def test_a_link_in_place_of_the_key_is_not_followed(home, tmp_path, homeless, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    (tmp_path / "theirs").write_bytes(b"k" * 32)
+    home.parent.mkdir()
+    home.symlink_to(tmp_path / "theirs")
+    assert signing_key() != b"k" * 32
+
+
+@pytest.mark.parametrize("home", ["", "/", "/nonexistent", "/dev/null", "relative"])
+def test_without_a_usable_home_that_of_the_user_database_serves(tmp_path, homeless, home):
+    homeless(home, tmp_path)
     key = signing_key()
+    assert (tmp_path / ".local" / "share" / "pyplant" / "signing-key").read_bytes() == key
+
+
+def test_the_key_is_the_same_whatever_the_home_of_a_process(tmp_path, homeless):
+    own, first, second = (tmp_path / name for name in ("own", "first", "second"))
+    for directory in (own, first, second):
+        directory.mkdir()
+    keys = []
+    for home in (first, second, own, "/nonexistent"):
+        homeless(home, own)
+        keys.append(signing_key())
+    assert len(set(keys)) == 1
+
+
+def test_a_key_that_is_in_the_home_of_the_process_is_used(tmp_path, homeless):
+    homeless(tmp_path, tmp_path)
+    key = signing_key()
+    own = tmp_path / "own"
+    own.mkdir()
+    homeless(tmp_path, own)
     assert signing_key() == key
-    assert key_of_another_process() != key
 
 
-def test_without_a_home_the_key_lives_as_long_as_the_process(monkeypatch):
-    def homeless():
-        message = "Could not determine home directory."
-        raise RuntimeError(message)
+@pytest.mark.parametrize("name", ["XDG_STATE_HOME", "XDG_CONFIG_HOME"])
+def test_without_a_home_the_other_directories_of_the_user_serve(tmp_path, homeless, monkeypatch, name):
+    monkeypatch.setenv(name, str(tmp_path))
+    forget_keys()
+    assert signing_key() == (tmp_path / "pyplant" / "signing-key").read_bytes()
 
-    monkeypatch.setattr(keys_module, "_directory", homeless)
-    assert len(signing_key()) == 32
+
+def test_without_any_place_the_key_lies_in_a_plant_that_nobody_else_can_write_to(tmp_path, homeless):
+    root = plant(tmp_path)
+    made = keyring(root, may_make=True)
+    assert "XDG_DATA_HOME" in made.trouble
+    assert (root / PLANT_KEY).stat().st_mode & 0o777 == 0o600
+    homeless()
+    assert keyring(root, may_make=True) == (made.signing, (), "")
+
+
+def test_in_another_home_the_key_of_the_plant_is_used_rather_than_a_new_one(tmp_path, homeless):
+    root = plant(tmp_path)
+    homeless(tmp_path)
+    made = keyring(root, may_make=True).signing
+    other = tmp_path / "other"
+    other.mkdir()
+    homeless(other)
+    assert keyring(root, may_make=True).signing == made
+
+
+def test_with_a_home_the_key_of_the_plant_is_still_valid(tmp_path, homeless):
+    root = plant(tmp_path)
+    made = keyring(root, may_make=True).signing
+    homeless(tmp_path, tmp_path)
+    found = keyring(root, may_make=True)
+    assert found.signing == signing_key() != made
+    assert found.others == (made,)
+
+
+def test_a_key_that_came_with_a_plant_is_worth_nothing(tmp_path, homeless):
+    root = plant(tmp_path)
+    made = keyring(root, may_make=True).signing
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    assert (copy / PLANT_KEY).read_bytes() == (root / PLANT_KEY).read_bytes()
+    assert keyring(copy, may_make=False).signing != made
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o777, 0o702])
+def test_no_key_lies_in_a_plant_that_others_can_write_to(tmp_path, homeless, mode):
+    root = plant(tmp_path, mode)
+    found = keyring(root, may_make=True)
+    assert "Other processes will compute pickled values again" in found.trouble
+    assert not (root / PLANT_KEY).exists()
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o660])
+def test_a_key_in_a_plant_that_others_can_read_is_not_used(tmp_path, homeless, mode):
+    root = plant(tmp_path)
+    keyring(root, may_make=True)
+    (root / PLANT_KEY).chmod(mode)
+    derived = keys_module.blake3(
+        (root / PLANT_KEY).read_bytes()
+        + f"{(root / PLANT_KEY).stat().st_ino} {(root / PLANT_KEY).stat().st_ctime_ns}".encode()
+    ).digest()
+    assert keyring(root, may_make=True).signing != derived
+
+
+def test_who_only_looks_makes_no_key_in_the_plant(tmp_path, homeless):
+    root = plant(tmp_path)
+    keyring(root, may_make=False)
+    assert list(root.iterdir()) == []

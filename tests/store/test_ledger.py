@@ -6,7 +6,7 @@ from pyplant.store.files import Files
 from pyplant.store.journal import Journal
 from pyplant.store.ledger import Ledger
 
-from . import FailingFiles, a_trace
+from . import SEALS, FailingFiles, a_trace
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def open_ledger(tmp_path):
     """Opens the same journal as another process would."""
 
     def opened(files=None):
-        ledger = Ledger(Journal(files or Files(), tmp_path))
+        ledger = Ledger(Journal(files or Files(), tmp_path, seals=SEALS))
         ledger.refresh()
         return ledger
 

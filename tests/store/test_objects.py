@@ -20,7 +20,7 @@ from pyplant.store.objects import (
     safe_suffix,
 )
 
-from . import FailingFiles, RecordingFiles, flip, overwrite
+from . import SEALS, FailingFiles, RecordingFiles, flip, overwrite
 
 CONTENT = bytes(range(256)) * 40
 
@@ -38,7 +38,7 @@ class CountingFiles(Files):
 
 def new(root, files=None):
     files = files or Files()
-    return ObjectStore(files, root, Ledger(Journal(files, root / "journal")))
+    return ObjectStore(files, root, Ledger(Journal(files, root / "journal", seals=SEALS)))
 
 
 def put(store, content=CONTENT, suffix=".bin"):

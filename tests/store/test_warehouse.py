@@ -1,12 +1,17 @@
 import errno
+import json
 import os
+import pickle
 import warnings
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
+from blake3 import blake3
 
 from pyplant.engine.digest import digest_bytes
+from pyplant.engine.source import CodePart
 from pyplant.errors import (
     DamagedError,
     DamageWarning,
@@ -14,14 +19,17 @@ from pyplant.errors import (
     PlantWarning,
     UnknownTypeError,
     UnsavableError,
+    UntrustedError,
 )
 from pyplant.ingredient import Ingredient
 from pyplant.specs import ObjectSpec
+from pyplant.specs.base import IngredientSpec
 from pyplant.store import files as files_module
 from pyplant.store import warehouse as warehouse_module
 from pyplant.store.files import Files
-from pyplant.store.keys import signing_key
+from pyplant.store.keys import forget_keys
 from pyplant.store.objects import ObjectStore
+from pyplant.store.retention import merge_journal
 
 from . import (
     LONG,
@@ -44,9 +52,9 @@ def key(tmp_path, monkeypatch):
     """A signing key of its own for each test."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "home"))
-    signing_key.cache_clear()
+    forget_keys()
     yield
-    signing_key.cache_clear()
+    forget_keys()
 
 
 @pytest.fixture
@@ -302,7 +310,7 @@ class TestTrust:
         def become():
             monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "stranger"))
             monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "stranger"))
-            signing_key.cache_clear()
+            forget_keys()
 
         return become
 
@@ -332,21 +340,162 @@ class TestTrust:
         other, outputs = reopened(root)
         assert other.load(outputs["x"]) == LONG
 
-    @pytest.mark.parametrize("signature", [None, "", "0" * 32, "ü", 5])
-    def test_a_planted_pickle_never_runs(self, warehouse, root, tmp_path, signature):
-        planted = planted_canary(warehouse, tmp_path, {} if signature is None else {"signature": signature})
+    @pytest.mark.parametrize("key", ["signature", "signed", "trust"])
+    @pytest.mark.parametrize("value", [None, True, "0" * 32])
+    def test_a_planted_pickle_never_runs(self, warehouse, root, tmp_path, key, value):
+        planted = planted_canary(warehouse, tmp_path, {} if value is None else {key: value})
         warehouse.commit(a_trace(planted))
         other, outputs = reopened(root)
         with pytest.warns(DamageWarning), pytest.raises(DamagedError):
             other.load(outputs["x"])
         assert not (tmp_path / "canary").exists()
 
-    def test_a_signature_is_worth_nothing_beside_other_bytes(self, warehouse, tmp_path):
-        signed = warehouse.save("x", {"a": 1}, "object")
-        planted = planted_canary(warehouse, tmp_path, {"signature": signed.metadata["signature"]})
-        with pytest.warns(DamageWarning), pytest.raises(DamagedError):
-            warehouse.load(planted)
+    def test_a_planted_identity_does_not_excuse_other_bytes(self, warehouse, root, tmp_path):
+        warehouse.commit(a_trace(warehouse.save("x", {"a": [1] * 5000}, "object")))
+        warehouse.close()
+        bytes_of_another_pickle(root, tmp_path)
+        other, outputs = reopened(root)
+        with pytest.raises(DamagedError, match="damaged on disk"):
+            other.load(outputs["x"])
         assert not (tmp_path / "canary").exists()
+
+    @pytest.mark.parametrize("what", ["name", "format", "code", "plant", "metadata", "bytes"])
+    def test_a_sealed_value_is_of_no_use_in_another_place(self, warehouse, root, tmp_path, what):
+        warehouse.commit(a_trace(warehouse.save("x", {"a": 1}, "object")))
+        if what == "plant":
+            other = open_warehouse(tmp_path / "other")
+            other.commit(a_trace(other.save("y", LONG, TextSpec)))
+            other.close()
+        warehouse.close()
+        (log,) = (root / "journal").glob("*.log")
+        changes = {
+            "name": (b'"x","object"', b'"y","object"'),
+            "format": (b'"object"', b'"odd"'),
+            "code": (b'"f":"', b'"f":"0'),
+            "metadata": (b",{},", b',{"a":1},'),
+            "bytes": (b',{},"', b',{},"ff'),
+            "plant": (b"", b""),
+        }
+        lines = []
+        for line in filter(None, log.read_bytes().split(b"\n")):
+            head, _, rest = line.partition(b" ")
+            seal = head.partition(b"~")[2]
+            before, after = changes[what]
+            changed = rest.replace(before, after) if rest.startswith(b"t ") else rest
+            check = blake3(changed).hexdigest(length=8).encode()
+            lines.append(b"\n" + check + b"~" + seal + b" " + changed + b"\n")
+        place = tmp_path / "other" if what == "plant" else root
+        (place / "journal" / log.name).write_bytes(b"".join(lines))
+        found = [output for output in all_outputs(place) if output.format != "text"]
+        assert found
+        assert not any(output.signed for output in found)
+
+    def test_control_an_untouched_line_is_signed(self, warehouse, root):
+        warehouse.commit(a_trace(warehouse.save("x", {"a": 1}, "object")))
+        warehouse.close()
+        assert all(output.signed for output in all_outputs(root))
+
+    def test_seals_survive_merging(self, warehouse, root):
+        warehouse.commit(a_trace(warehouse.save("x", {"a": 1}, "object")))
+        warehouse.close()
+        again = open_warehouse(root)
+        assert merge_journal(again, at_least=1)
+        again.close()
+        assert [output.signed for output in all_outputs(root)] == [True]
+
+    @pytest.mark.skipif(os.name != "posix", reason="needs permission bits")
+    @pytest.mark.parametrize("which", ["objects/..", "objects", "objects/*", "objects/*/*"])
+    def test_where_others_can_write_pickles_are_read_once_and_hashed_as_read(
+        self, warehouse, root, which, monkeypatch
+    ):
+        saved = warehouse.save("x", {"a": [1] * 5000}, "object")
+        root.chmod(0o750)
+        for path in root.glob(which):
+            path.chmod(path.stat().st_mode | 0o020)
+        monkeypatch.setattr(type(warehouse.objects), "map", None)  # another user may write behind a map
+        monkeypatch.setattr(type(warehouse.objects), "verified", None)
+        assert warehouse.load(saved) == {"a": [1] * 5000}
+        path = warehouse.objects.path(saved.object)
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+        with pytest.raises(DamagedError, match="damaged on disk"):
+            warehouse.load(saved)
+
+    @pytest.mark.skipif(os.name != "posix", reason="needs permission bits")
+    def test_where_others_can_write_a_library_reads_a_private_copy(self, warehouse, root):
+        class Runs(PathSpec):
+            name = "runs"
+            runs_code = True
+            read: ClassVar[list] = []
+
+            def load(self, path, metadata):
+                self.read.append((path, path.parent.stat().st_mode & 0o777))
+                return path.read_text()
+
+        saved = warehouse.save("x", LONG, Runs)
+        root.chmod(0o770)
+        assert warehouse.load(saved) == LONG
+        ((path, mode),) = Runs.read
+        assert root not in path.parents
+        assert mode == 0o700
+        assert path.suffix == ".dat"
+        assert not path.exists()
+
+    def test_a_spec_that_does_not_say_that_it_is_safe_runs_code(self, warehouse, root, stranger):
+        class OfAUser(IngredientSpec):
+            name = "of a user"
+            matches = PathSpec.matches
+            save = PathSpec.save
+            load = PathSpec.load
+
+        warehouse.commit(a_trace(warehouse.save("x", LONG, OfAUser)))
+        stranger()
+        other, outputs = reopened(root)
+        other.register_ingredient_specs([OfAUser()])
+        assert not other.can_load(outputs["x"])
+        with pytest.warns(DamageWarning, match="another user"), pytest.raises(UntrustedError):
+            other.load(outputs["x"])
+
+    def test_notes_about_code_of_another_user_are_not_used(self, warehouse, root, stranger):
+        part = CodePart("digest", (), frozenset(), frozenset(), "", verified=False)
+        warehouse.ledger.put_part("digest", part)
+        assert warehouse.ledger.get_part("digest") == part
+        warehouse.close()
+        stranger()
+        other = open_warehouse(root)
+        assert other.ledger.get_part("digest") is None
+        other.ledger.put_part("digest", part)
+        assert other.ledger.get_part("digest") == part
+
+    def test_the_notes_of_two_users_do_not_replace_one_another(self, warehouse, root, stranger):
+        warehouse.ledger.put_identity("name", (1, 2, 3, 4, 5, "boot"))
+        warehouse.close()
+        stranger()
+        other = open_warehouse(root)
+        other.ledger.put_identity("name", (6, 2, 3, 4, 5, "boot"))
+        other.flush()
+        warehouse.ledger.refresh()
+        assert warehouse.ledger.identity("name") == (1, 2, 3, 4, 5, "boot")
+        assert other.ledger.identity("name") == (6, 2, 3, 4, 5, "boot")
+        other.close()
+
+    def test_where_no_key_can_be_kept_the_first_pickle_says_so(self, root, monkeypatch):
+        from pyplant.store import keys
+
+        for name in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "LOCALAPPDATA", "HOME"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr(keys, "_home_of_user", list)
+        forget_keys()
+        warehouse = open_warehouse(root)
+        warehouse.save("n", LONG, TextSpec)
+        with pytest.warns(PlantWarning, match="Set XDG_DATA_HOME"):
+            warehouse.commit(a_trace(warehouse.save("x", {"a": 1}, "object")))
+        warehouse.save("y", {"a": 2}, "object")
+        warehouse.close()
+        forget_keys()
+        other, outputs = reopened(root)
+        assert other.load(outputs["x"]) == {"a": 1}
+        other.save("z", {"a": 1}, "object")
+        other.close()
 
     def test_control_the_canary_sings_when_nothing_is_checked(self, warehouse, tmp_path, monkeypatch):
         monkeypatch.setattr(ObjectSpec, "runs_code", False)
@@ -375,11 +524,27 @@ class Canary:
 
 
 def planted_canary(warehouse, directory, signature):
-    """A canary as an attacker would store it, with this signature or none."""
+    """A canary as an attacker would store it, with this in its metadata."""
     saved = warehouse.save("x", Canary(str(directory / "canary")), "object")
-    metadata = {key: value for key, value in saved.metadata.items() if key != "signature"}
     assert not (directory / "canary").exists()
-    return replace(saved, metadata={**metadata, **signature})
+    return replace(saved, metadata=signature, signed=False)
+
+
+def bytes_of_another_pickle(root, directory):
+    """Put a canary in place of the one object, and a line into the journal that calls the file untouched."""
+    (path,) = root.glob("objects/*/*.pickle")
+    head, body = pickle.dumps({}), pickle.dumps(Canary(str(directory / "canary")))
+    path.write_bytes((len(head).to_bytes(8, "little") + head + body).ljust(path.stat().st_size, b"\0"))
+    identity = json.dumps(Files().identity(path), separators=(",", ":"))
+    rest = f"i 4000@0123456789ab {path.name} {identity}".encode()
+    line = b"\n%s %s\n" % (blake3(rest).hexdigest(length=8).encode(), rest)
+    (root / "journal" / "0123456789ab.log").write_bytes(line)
+
+
+def all_outputs(root):
+    """The outputs of all executions that a plant has."""
+    with closing(open_warehouse(root)) as warehouse:
+        return [output for trace in warehouse.ledger.traces() for output in trace.outputs]
 
 
 class TestCommitting:
