@@ -9,12 +9,19 @@ from pyplant.config import MISSING, Parameters
 from pyplant.engine.description import Kind, shorten
 from pyplant.engine.fingerprint import Difference, Record, differences
 from pyplant.engine.rebuilder import Reason, ReasonKind
+from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE
 
 __all__ = ["Cause", "Explainer", "Narrator"]
 
 _DEEPEST = 6  # levels of causes; what lies deeper stands on the last level
 _MOST_DIFFERENCES = 5
 _MOST_LINES = 60
+_FILE_IS = {
+    ABSENT: "is gone",
+    DIRECTORY: "is a directory now",
+    SPECIAL: "is a pipe or device now",
+    UNREADABLE: "cannot be read now",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +225,7 @@ def _sentence(reason: Reason) -> str:
         case ReasonKind.AUXILIARY:
             return f"parameter {name!r} is no longer auxiliary"
         case ReasonKind.FILE:
-            return f"file {name} changed" if reason.new != "absent" else f"file {name} is gone"
+            return f"file {name} {_FILE_IS.get(reason.new, 'changed')}"
         case ReasonKind.SUBREACTOR:
             return f"subreactor {name} changed"
         case ReasonKind.EVICTED:

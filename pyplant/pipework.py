@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from pyplant.config import MISSING, Parameters, missing_parameter, private_copy
@@ -24,7 +25,9 @@ from pyplant.errors import (
 from pyplant.events import Event, IngredientSent, ProgressAdvanced, SubreactorEntered, SubreactorLeft
 from pyplant.frontend import Recorded
 from pyplant.ingredient import Ingredient
+from pyplant.paths import expanded, is_address, recorded
 from pyplant.reactor import Definition, SubreactorCall
+from pyplant.store.inputs import refuse
 from pyplant.store.warehouse import Allocation, Warehouse
 
 __all__ = ["ExecutionRecord", "Pipework", "RunFacts"]
@@ -300,17 +303,49 @@ class Pipework:
         Parameters
         ----------
         path
-            Of the file; a relative one is relative to the working directory.
+            Of the file; a relative one is relative to the working directory as it is now. ``~`` is
+            the home directory. There need not be such a file.
 
         Returns
         -------
         path
-            The same path.
+            The same path, with ``~`` replaced.
+
+        Raises
+        ------
+        pyplant.errors.IngredientError
+            If it is no path, or leads to something that has no fixed content.
+        IsADirectoryError, PermissionError
+            If it is a directory, or a file that cannot be read.
         """
         self._check_open()
-        digest = self._facts.file(os.fspath(path))
-        self._record.depend(DependencyKind.FILE, (os.fspath(path),), (digest or "",))
-        return path
+        if (
+            not isinstance(path, str | bytes | os.PathLike)
+            or not os.fspath(path)
+            or "\0" in os.fsdecode(path)
+        ):
+            message = f"pipe.input_file takes the path of a file, not {path!r}."
+            raise IngredientError(message)
+        given = expanded(path)
+        if is_address(given):
+            message = (
+                f"pipe.input_file takes the path of a file; {given} is an address, whose content cannot be followed. "
+                f"Download it to a file first, or read it without pipe.input_file."
+            )
+            raise IngredientError(message)
+        name = recorded(given, self._warehouse.root.parent)
+        digest = self._facts.file(name)
+        refuse(given, digest)
+        self._record.depend(DependencyKind.FILE, (name,), (digest or "",))
+        if given == os.fsdecode(path):
+            return path
+        return (
+            Path(given)
+            if isinstance(path, os.PathLike)
+            else given
+            if isinstance(path, str)
+            else os.fsencode(given)
+        )
 
     def progress(
         self, iterable: Iterable[_T], description: str | None = None, total: int | None = None

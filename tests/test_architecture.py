@@ -23,6 +23,7 @@ LAYERS = [
     ("pyplant.events", 0),
     ("pyplant.collector", 0),
     ("pyplant.wording", 0),
+    ("pyplant.paths", 0),
     ("pyplant.engine", 1),
     ("pyplant.frontend", 1),
     ("pyplant.ingredient", 1),

@@ -36,6 +36,7 @@ from pyplant.execution.order import (
     Order,
     Raised,
     Reply,
+    Surroundings,
     Unloadable,
     Wants,
     here,
@@ -151,7 +152,9 @@ def _attempt(order: Order, bench: _Bench, voice: Voice) -> More | Wants | Done |
             for module in order.modules:
                 unpack(module)
         definition = unpack(order.reactor) if home is None else home.definitions[order.name]
-        facts = _Facts(bench.context.parameters, InputFiles(bench.warehouse.ledger))
+        facts = _Facts(
+            bench.context.parameters, InputFiles(bench.warehouse.ledger, bench.warehouse.root.parent)
+        )
         execution = Execution(definition, Pipework(definition, bench.warehouse, facts, voice.emit))
         outcome = execution.perform(order.given, partial(_load, bench.warehouse))
         if isinstance(outcome, Needs):
@@ -234,7 +237,12 @@ class _Bench:
     folder: str
     context: Context
     warehouse: Warehouse
-    modules: tuple[str, ...]
+    surroundings: Surroundings | None
+
+    def adapt(self) -> None:
+        """Make this process as the run needs it, if that is one of another process; reactors change it."""
+        if self.surroundings is not None:
+            _adapt_to(self.surroundings)
 
 
 _kept = threading.local()
@@ -261,11 +269,11 @@ def _bench(order: Order) -> _Bench:
     """
     last: _Bench | None = getattr(_kept, "bench", None)
     if last is not None and last.folder == order.folder:
-        expect_modules(last.modules)
+        last.adapt()
         last.warehouse.ledger.refresh()
         return last
     home = local.get(order.folder)
-    context, modules = (home.context, ()) if home is not None else _away(order.folder, order.context)
+    context, surroundings = (home.context, None) if home is not None else _away(order.folder, order.context)
     root = Path(context.root)
     if last is not None and last.context.root == context.root and root.is_dir():
         warehouse = last.warehouse
@@ -275,12 +283,12 @@ def _bench(order: Order) -> _Bench:
     warehouse.shelf = context.shelf
     if home is None:
         remember_in(warehouse.ledger)
-    _kept.bench = bench = _Bench(order.folder, context, warehouse, modules)
+    _kept.bench = bench = _Bench(order.folder, context, warehouse, surroundings)
     return bench
 
 
-def _away(folder: str, digest: str) -> tuple[Context, tuple[str, ...]]:
-    """The context of a run of another process, and its user modules. This process becomes like that one.
+def _away(folder: str, digest: str) -> tuple[Context, Surroundings]:
+    """The context of a run of another process, and what this process must be like for it.
 
     To unpickle it runs code, and other users may be able to write to the folder: its digest came with the order.
     """
@@ -289,9 +297,13 @@ def _away(folder: str, digest: str) -> tuple[Context, tuple[str, ...]]:
         message = f"{Path(folder) / CONTEXT} is not what the run wrote there"
         raise PlantDirError(message)
     surroundings, packed = thaw(content)
-    with suppress(OSError):  # on another machine it may not exist, nor matter
-        os.chdir(surroundings.directory)
     sys.path += [path for path in surroundings.paths if path not in sys.path]
     logging.getLogger().setLevel(surroundings.level)
+    _adapt_to(surroundings)
+    return unpack(packed), surroundings
+
+
+def _adapt_to(surroundings: Surroundings) -> None:
+    with suppress(OSError):  # on another machine it may not exist, nor matter
+        os.chdir(surroundings.directory)
     expect_modules(surroundings.modules)
-    return unpack(packed), surroundings.modules

@@ -70,7 +70,7 @@ class RunWorld:
         self._side_by_side = side_by_side
         self._ledger = warehouse.ledger
         self._warehouse = warehouse
-        self._inputs = InputFiles(warehouse.ledger)
+        self._inputs = InputFiles(warehouse.ledger, warehouse.root.parent)
         self._digests: dict[str, str | None] = {}
         self._files: dict[str, str] = {}
         self._known: dict[str, int] = {}

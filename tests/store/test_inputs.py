@@ -8,7 +8,7 @@ from pyplant.engine.digest import digest_bytes
 from pyplant.errors import IngredientError
 from pyplant.store import inputs as inputs_module
 from pyplant.store.files import Files
-from pyplant.store.inputs import ABSENT, InputFiles
+from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE, InputFiles, refuse
 from pyplant.store.journal import Journal
 from pyplant.store.ledger import Ledger
 
@@ -159,12 +159,34 @@ def test_a_note_of_another_shape_is_ignored(inputs, file):
 
 
 def test_a_directory_is_refused_by_name(inputs, tmp_path):
+    assert inputs.digest(str(tmp_path)) == DIRECTORY
     with pytest.raises(IsADirectoryError, match="one by one"):
-        inputs.digest(str(tmp_path))
+        refuse("data", DIRECTORY)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
 def test_a_pipe_is_refused_instead_of_waited_for(inputs, tmp_path):
     os.mkfifo(tmp_path / "pipe")
+    assert inputs.digest(str(tmp_path / "pipe")) == SPECIAL
     with pytest.raises(IngredientError, match="pipe"):
-        inputs.digest(str(tmp_path / "pipe"))
+        refuse("data", SPECIAL)
+
+
+def test_what_cannot_be_read_raises_nothing_in_a_look_up(inputs, tmp_path, file, monkeypatch):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert inputs.digest(str(tmp_path / "loop")) == UNREADABLE
+    assert inputs.digest("a\0b") == UNREADABLE
+    assert inputs.digest("n" * 5000) == UNREADABLE
+
+    def deny(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(inputs_module, "hash_file", deny)
+    assert inputs.digest(str(file)) == UNREADABLE
+    with pytest.raises(PermissionError, match="data"):
+        refuse("data", UNREADABLE)
+
+
+@pytest.mark.parametrize("digest", [ABSENT, "0" * 40, None])
+def test_a_file_or_none_is_fine(digest):
+    refuse("data", digest)
