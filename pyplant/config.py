@@ -1,29 +1,29 @@
-"""Configuration: what users set, and the views through which reactors read it.
+"""Configuration: the classes that users write, and what of their objects is a parameter.
 
-A reactor never sees the configuration itself. It gets a view that reports every read, so
-that the dependency is known, and that hands out private copies, so that nothing leaks
-back. For a :class:`ConfigBase` the view is an instance of the user's own class: methods,
-properties and ``isinstance`` work, and what they read is tracked as well.
+How reactors read a configuration is in :mod:`pyplant.config_views`, how a plant looks up,
+varies and marks parameters in :mod:`pyplant.parameters`.
 """
 
 from __future__ import annotations
 
 import copy
 import types
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyplant.errors import ConfigChangedError, ConfigError, MissingParameterError, near_misses
 
-__all__ = ["MISSING", "ConfigBase", "ConfigReader", "ConfigValue", "Parameters", "private_copy"]
+__all__ = ["MISSING", "ConfigBase", "ConfigDict", "ConfigReader", "ConfigValue", "private_copy"]
 
-_VIEW = "_pyplant_view"
-_AUXILIARY = "_pyplant_auxiliary"
-_OWN = frozenset({_VIEW, _AUXILIARY, "mark_auxiliary"})
+VIEW = "_pyplant_view"
+"""Attribute of a ``ConfigBase`` object that is a reactor's view: how it reads."""
+AUXILIARY = "_pyplant_auxiliary"
+_OWN = frozenset({VIEW, AUXILIARY, "mark_auxiliary"})
 # What they do shows in the values; the code of other special methods counts.
 _CONSTRUCTION = frozenset({"__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__"})
+_MOST_NAMES = 1000  # of a nested dict; one with more is a table, and counts as one value
 
 
 class _Missing(Enum):
@@ -32,9 +32,6 @@ class _Missing(Enum):
     def __repr__(self) -> str:
         return "MISSING"
 
-
-ALL_NAMES = "(all names)"
-"""Stands for the names of all parameters, which a reactor reads by iterating over them."""
 
 MISSING = _Missing.MISSING
 """Stands for a parameter that is not there; ``None`` is a value like any other."""
@@ -77,8 +74,13 @@ class ConfigBase:
     """Base class of configurations; declare the parameters as attributes.
 
     Attributes may be set in the constructor (calling ``super().__init__()`` is not
-    needed) or on the class, and may themselves be ``ConfigBase`` objects: a reactor then
-    depends on the leaf it reads, such as ``"model.depth"``.
+    needed) or on the class, and may themselves be ``ConfigBase`` objects or dictionaries: a
+    reactor then depends on the leaf it reads, such as ``"model.depth"``.
+
+    Parameters
+    ----------
+    dictionary
+        Parameters by name, to begin with.
 
     Examples
     --------
@@ -88,6 +90,10 @@ class ConfigBase:
     ...         self.log_level = "info"
     ...         self.mark_auxiliary(["log_level"])
     """
+
+    def __init__(self, dictionary: Mapping[str, Any] | None = None) -> None:
+        for name, value in (dictionary or {}).items():
+            setattr(self, name, value)
 
     def mark_auxiliary(self, names: Iterable[str]) -> None:
         """Mark parameters whose change must not rerun anything.
@@ -105,18 +111,45 @@ class ConfigBase:
         given = name_list(names)
         for name in given:
             _refuse_change(self, name)
-        _attributes(self).setdefault(_AUXILIARY, set()).update(given)
+        attributes(self).setdefault(AUXILIARY, set()).update(given)
+
+    def __getitem__(self, name: str) -> Any:
+        """The parameter of this name, as for a ``dict``."""
+        shown = _behind(self)
+        if not isinstance(name, str) or code_behind(shown, name) is not None:
+            raise missing_parameter(str(name), own_parameters(shown))
+        try:
+            return getattr(self, name)
+        except MissingParameterError:
+            raise
+        except AttributeError:
+            raise missing_parameter(name, own_parameters(shown)) from None
+
+    def __contains__(self, name: object) -> bool:
+        view = attributes(self).get(VIEW)
+        if view is not None:
+            return bool(view.contains(name))
+        return isinstance(name, str) and name in own_parameters(self)
+
+    __iter__ = None  # Python would iterate over self[0], self[1], ...
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A view is copied and pickled as a plain configuration."""
+        view = attributes(self).get(VIEW)
+        return super().__reduce_ex__(protocol) if view is None else view.plain(self).__reduce_ex__(protocol)
+
+    def __dir__(self) -> Iterable[str]:
+        view = attributes(self).get(VIEW)
+        return super().__dir__() if view is None else view.listing()
 
     if not TYPE_CHECKING:  # type checkers must see the attributes that users declare
 
         def __getattribute__(self, name):
             """Report the read when this object is a reactor's view."""
-            view = object.__getattribute__(self, "__dict__").get(_VIEW)
-            if view is None or name in _OWN or (name.startswith("__") and name != "__dict__"):
+            view = object.__getattribute__(self, "__dict__").get(VIEW)
+            if view is None or name in _OWN:
                 return object.__getattribute__(self, name)
-            if name == "__dict__":
-                return {key: getattr(self, key) for key in own_parameters(view.config)}
-            return _tracked(self, name, view)
+            return view.attribute(self, name)
 
         def __setattr__(self, name, value):
             """Refuse changes when this object is a reactor's view."""
@@ -129,52 +162,55 @@ class ConfigBase:
             object.__delattr__(self, name)
 
 
-class _View(NamedTuple):
-    """What makes a ``ConfigBase`` object a view: whom it shows, and whom it tells."""
+class ConfigDict(dict[str, Any]):
+    """A plain copy of a ``dict`` configuration: its own, and readable by attribute as the view was."""
 
-    config: ConfigBase
-    reader: ConfigReader
-    prefix: str
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)  # Python and pickle ask for many of these
+        try:
+            return self[name]
+        except KeyError:
+            raise missing_parameter(name, self) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
 
 
-def _attributes(config: ConfigBase) -> dict[str, Any]:
+def attributes(config: ConfigBase) -> dict[str, Any]:
+    """The attributes of a configuration object, untracked."""
     found: dict[str, Any] = object.__getattribute__(config, "__dict__")
     return found
 
 
+def _behind(config: ConfigBase) -> ConfigBase:
+    """The configuration that a view shows; a plain one itself."""
+    view = attributes(config).get(VIEW)
+    shown: ConfigBase = config if view is None else view.config
+    return shown
+
+
 def _refuse_change(config: ConfigBase, name: str) -> None:
-    if _VIEW in _attributes(config):
-        raise _changed(name)
+    view = attributes(config).get(VIEW)
+    if view is not None:
+        raise changed(view.prefix + name)
 
 
-def _changed(name: str) -> ConfigChangedError:
+def changed(name: str) -> ConfigChangedError:
+    """The error for a reactor that tries to change a parameter."""
     return ConfigChangedError(
         f"A reactor tried to change parameter {name!r}; inside reactors the configuration is read-only. "
-        f"Send the value as an ingredient, or change the configuration before the run."
+        f"Work on a copy (copy.deepcopy makes a plain one), send the value as an ingredient, or change the "
+        f"configuration before the run."
     )
 
 
-def _tracked(self: ConfigBase, name: str, view: _View) -> Any:
-    """What a reactor gets as ``config.name``."""
-    config, reader, prefix = view
-    kind = _code_behind(config, name)
-    if kind is not None:
-        # It sees the view as self, so what it reads is noted; its code counts as a parameter too.
-        reader.read(f"{prefix}{name}()", _code_value(kind, type(config)))
-        return kind.func(self) if isinstance(kind, cached_property) else object.__getattribute__(self, name)
-    value = _value_behind(config, name)
-    if value is MISSING:
-        reader.absent(prefix + name)
-        raise missing_parameter(prefix + name, own_parameters(config))
-    if isinstance(value, ConfigBase):
-        return view_of(value, reader, f"{prefix}{name}.")
-    return reader.read(prefix + name, value)
-
+# ---------------------------------------------------------------------- what is a parameter
 
 _CODE = (types.FunctionType, classmethod, staticmethod, property, cached_property)
 
 
-def _code_behind(config: ConfigBase, name: str) -> Any:
+def code_behind(config: ConfigBase, name: str) -> Any:
     """The method or property that ``config.name`` would run, if any."""
     for base in type(config).__mro__:
         kind = vars(base).get(name, MISSING)
@@ -182,11 +218,11 @@ def _code_behind(config: ConfigBase, name: str) -> Any:
             if not isinstance(kind, _CODE):
                 return None
             computed = isinstance(kind, property | cached_property)
-            return kind if computed or name not in _attributes(config) else None
+            return kind if computed or name not in attributes(config) else None
     return None
 
 
-def _value_behind(config: ConfigBase, name: str) -> Any:
+def value_behind(config: ConfigBase, name: str) -> Any:
     """The value of an attribute: of the object, a slot, a descriptor or the class."""
     try:
         return object.__getattribute__(config, name)
@@ -194,7 +230,7 @@ def _value_behind(config: ConfigBase, name: str) -> Any:
         return MISSING
 
 
-def _code_value(kind: Any, cls: type) -> Any:
+def code_value(kind: Any, cls: type) -> Any:
     """What stands for the code of a method: the function, with the class where it looks at that."""
     function: Any
     if isinstance(kind, property):
@@ -211,7 +247,13 @@ def _code_value(kind: Any, cls: type) -> Any:
 def missing_parameter(name: str, known: Iterable[str]) -> MissingParameterError:
     """The error for a parameter that is not there, with near misses."""
     known = list(known)
-    close = near_misses(name.rpartition(".")[2], known) or near_misses(name, known)
+    last = name.rpartition(".")[2]
+    by_last = {full.rpartition(".")[2]: full for full in known}
+    close = (
+        near_misses(last, known)
+        or [by_last[step] for step in near_misses(last, by_last)]
+        or near_misses(name, known)
+    )
     hint = (
         f" Did you mean {' or '.join(map(repr, close))}?" if close else " Set it with plant.set_config(...)."
     )
@@ -219,239 +261,77 @@ def missing_parameter(name: str, known: Iterable[str]) -> MissingParameterError:
 
 
 def own_parameters(config: ConfigBase) -> dict[str, Any]:
-    """The parameters of a configuration, those of nested ones not unfolded."""
+    """The parameters of a configuration object, those of nested ones not unfolded."""
     names: dict[str, None] = {}
     for base in reversed(type(config).__mro__):
         if base not in (object, ConfigBase):
             names.update((name, None) for name in vars(base) if not name.startswith(("__", "_abc_")))
-    names.update((name, None) for name in _attributes(config) if name not in _OWN)
-    values = {name: _value_behind(config, name) for name in names if _code_behind(config, name) is None}
+    names.update((name, None) for name in attributes(config) if name not in _OWN)
+    values = {name: value_behind(config, name) for name in names if code_behind(config, name) is None}
     return {name: value for name, value in values.items() if value is not MISSING}
 
 
-def view_of(config: Any, reader: ConfigReader, prefix: str = "") -> Any:
-    """The view of a configuration that reports to ``reader``."""
-    if not isinstance(config, ConfigBase):
-        return _DictView(config, reader)
-    view = object.__new__(type(config))
-    _attributes(view)[_VIEW] = _View(copy.copy(config), reader, prefix)
-    for name in _special_methods(type(config)):
-        reader.read(f"{prefix}{name}()", _code_value(_code_behind(config, name), type(config)))
-    return view
+def is_part(value: Any) -> bool:
+    """Whether a value is a nested configuration, whose leaves are parameters of their own.
+
+    A dictionary is one if each of its keys can stand in a dotted name, and they are few.
+    """
+    if type(value) in (dict, ConfigDict):
+        return len(value) <= _MOST_NAMES and all(map(_can_be_step, value))
+    return isinstance(value, ConfigBase)
 
 
-def _special_methods(cls: type) -> list[str]:
+def _can_be_step(key: Any) -> bool:
+    return type(key) is str and key != "" and "." not in key and key[-1] not in "?)"
+
+
+def child(owner: Any, name: str) -> Any:
+    """What a configuration, a mapping or an object holds under a name; :data:`MISSING` if nothing."""
+    if isinstance(owner, ConfigBase):
+        return MISSING if code_behind(owner, name) is not None else value_behind(owner, name)
+    if isinstance(owner, Mapping):
+        return owner.get(name, MISSING) if name in owner else MISSING
+    is_field = name in getattr(type(owner), "__dataclass_fields__", ())
+    if is_field or name in (getattr(owner, "__dict__", None) or ()):
+        return getattr(owner, name, MISSING)
+    return MISSING
+
+
+def special_methods(cls: type) -> list[str]:
     """Special methods that users wrote: Python runs them without looking them up on the view."""
-    return sorted(
-        {
-            name
-            for base in cls.__mro__
-            if base not in (object, ConfigBase)
-            for name, value in vars(base).items()
-            if name.startswith("__") and name not in _CONSTRUCTION and _is_written(value)
-        }
-    )
+    return sorted({name for name, value in _special(cls) if is_written(value)})
 
 
-def _is_written(value: object) -> bool:
-    """Whether a function has source; what dataclasses make follows from the fields."""
+def _special(cls: type) -> Iterable[tuple[str, Any]]:
+    return [
+        (name, value)
+        for base in cls.__mro__
+        if base not in (object, ConfigBase)
+        for name, value in vars(base).items()
+        if name.startswith("__") and name not in _CONSTRUCTION
+    ]
+
+
+def is_written(value: object) -> bool:
+    """Whether a function has source; what dataclasses and attrs make follows from the fields."""
+    filename = getattr(innermost_code(value), "co_filename", "<string>")
+    return filename != "<string>" and not filename.startswith("<attrs generated ")
+
+
+def innermost_code(value: object) -> types.CodeType | None:
+    """The code of a function below its wrappers; ``None`` for anything else."""
     while isinstance(value, types.FunctionType) and hasattr(value, "__wrapped__"):
         value = value.__wrapped__
-    return isinstance(value, types.FunctionType) and value.__code__.co_filename != "<string>"
+    return value.__code__ if isinstance(value, types.FunctionType) else None
 
 
-class _DictView(Mapping[str, Any]):
-    """A ``dict`` configuration as a reactor sees it: by item and by attribute."""
-
-    __slots__ = ("_reader", "_values")
-
-    def __init__(self, values: Mapping[str, Any], reader: ConfigReader) -> None:
-        object.__setattr__(self, "_values", values)
-        object.__setattr__(self, "_reader", reader)
-
-    def __getitem__(self, name: str) -> Any:
-        values, reader = _behind(self)
-        if name not in values:
-            reader.absent(name)
-            raise missing_parameter(name, values)
-        return reader.read(name, values[name])
-
-    def __getattribute__(self, name: str) -> Any:
-        """A parameter, also one that is called like a method of a ``dict``."""
-        values, _ = _behind(self)
-        if name not in values and (name.startswith("__") or name in ("get", "items", "keys", "values")):
-            return object.__getattribute__(self, name)
-        if name not in values and name in _CHANGES:
-            return lambda *args, **kwargs: _refuse(name, *args, **kwargs)
-        return self[name]
-
-    def __contains__(self, name: object) -> bool:
-        values, reader = _behind(self)
-        if name in values:
-            reader.read(str(name), values[str(name)])
-            return True
-        reader.absent(str(name))
-        return False
-
-    def __iter__(self) -> Iterator[str]:
-        values, reader = _behind(self)
-        names = sorted(values)
-        reader.read(ALL_NAMES, names)
-        return iter(names)
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise _changed(name)
-
-    __setitem__ = __setattr__
-
-    def __delattr__(self, name: str) -> None:
-        raise _changed(name)
-
-    __delitem__ = __delattr__
-
-    def __repr__(self) -> str:
-        return f"<config with {len(_behind(self)[0])} parameters>"
+def generated_code(cls: type) -> frozenset[types.CodeType]:
+    """The code of special methods that were generated from the fields of a class."""
+    found = (innermost_code(value) for _, value in _special(cls) if not is_written(value))
+    return frozenset(code for code in found if code is not None)
 
 
-_CHANGES = frozenset({"clear", "pop", "popitem", "setdefault", "update"})
-
-
-def _refuse(change: str, *args: Any, **kwargs: Any) -> None:
-    names = [*args[:1], *kwargs]
-    first = names[0] if names else change
-    raise _changed(next(iter(first), change) if isinstance(first, Mapping) else str(first))
-
-
-def _behind(view: _DictView) -> tuple[Mapping[str, Any], ConfigReader]:
-    get = object.__getattribute__
-    return get(view, "_values"), get(view, "_reader")
-
-
-class Parameters:
-    """The configuration of a plant: a snapshot of what the user set, and what is auxiliary."""
-
-    def __init__(self) -> None:
-        self.source: dict[str, Any] | ConfigBase = {}
-        self._marked: set[str] = set()
-
-    def set(self, config: Mapping[str, Any] | ConfigBase) -> None:
-        """Use this configuration from now on.
-
-        Raises
-        ------
-        pyplant.errors.ConfigError
-            If it is neither a mapping with text keys nor a ``ConfigBase`` object.
-        """
-        if isinstance(config, ConfigBase):
-            self.source = config
-            return
-        if isinstance(config, type) and issubclass(config, ConfigBase):
-            message = f"set_config needs an object: write set_config({config.__name__}())."
-            raise ConfigError(message)
-        if not isinstance(config, Mapping):
-            message = f"A configuration is a dict or a ConfigBase object, not {type(config).__name__}."
-            raise ConfigError(message)
-        strange = [key for key in config if not isinstance(key, str)]
-        if strange:
-            message = f"Parameter names are strings; {strange[0]!r} is {type(strange[0]).__name__}."
-            raise ConfigError(message)
-        self.source = dict(config)
-
-    def varied(self, values: Mapping[str, Any]) -> Parameters:
-        """A copy in which some parameters have other values; nested ones are named with a dot.
-
-        Raises
-        ------
-        pyplant.errors.MissingParameterError
-            If the configuration is an object and has no such parameter.
-        """
-        other = Parameters()
-        other._marked = self._marked
-        if not isinstance(self.source, ConfigBase):
-            other.source = {**self.source, **values}
-            return other
-        other.source = config = copy.deepcopy(self.source)
-        known = self.names()
-        for name, value in values.items():
-            if name not in known:
-                raise missing_parameter(name, known)
-            *path, last = name.split(".")
-            owner: Any = config
-            for step in path:
-                owner = _value_behind(owner, step)
-            object.__setattr__(owner, last, value)
-        return other
-
-    def mark_auxiliary(self, names: Iterable[str]) -> None:
-        """Mark parameters whose change must not rerun anything."""
-        self._marked.update(name_list(names))
-
-    def is_auxiliary(self, name: str) -> bool:
-        """Whether ``name`` is marked, on the plant or in its configuration object.
-
-        Marking a nested configuration marks all of it.
-        """
-        name = name.removesuffix("()")
-        config: Any = self.source
-        if not isinstance(config, ConfigBase):
-            return name in self._marked
-        if _covers(self._marked, name):
-            return True
-        while isinstance(config, ConfigBase):
-            if _covers(_attributes(config).get(_AUXILIARY, ()), name):
-                return True
-            head, _, name = name.partition(".")
-            config = _value_behind(config, head) if name else None
-        return False
-
-    def lookup(self, name: str) -> Any:
-        """The value of a parameter, :data:`MISSING` if there is none.
-
-        ``"a.b"`` is ``b`` of the nested configuration ``a``, ``"total()"`` the code of a
-        method or property, :data:`ALL_NAMES` the sorted names of a ``dict`` configuration.
-        """
-        config: Any = self.source
-        if not isinstance(config, ConfigBase):
-            return sorted(config) if name == ALL_NAMES else config.get(name, MISSING)
-        *path, last = name.removesuffix("()").split(".")
-        for step in path:
-            config = _value_behind(config, step)
-            if not isinstance(config, ConfigBase):
-                return MISSING
-        code = _code_behind(config, last)
-        if name.endswith("()"):
-            return MISSING if code is None else _code_value(code, type(config))
-        value = MISSING if code is not None else _value_behind(config, last)
-        return MISSING if isinstance(value, ConfigBase) else value
-
-    def names(self) -> list[str]:
-        """All parameters, nested ones with a dot."""
-        if not isinstance(self.source, ConfigBase):
-            return sorted(self.source)
-        names: list[str] = []
-        stack: list[tuple[str, ConfigBase]] = [("", self.source)]
-        while stack:
-            prefix, config = stack.pop()
-            for name, value in own_parameters(config).items():
-                if isinstance(value, ConfigBase):
-                    stack.append((f"{prefix}{name}.", value))
-                else:
-                    names.append(prefix + name)
-        return sorted(names)
-
-    def view(self, reader: ConfigReader) -> Any:
-        """A reactor's view of the configuration."""
-        return view_of(self.source, reader)
-
-
-def _covers(marks: Collection[str], name: str) -> bool:
-    """Whether a parameter or a nested configuration that holds it is marked."""
-    while name and name not in marks:
-        name = name.rpartition(".")[0]
-    return bool(name)
+# ---------------------------------------------------------------------- helpers
 
 
 def name_list(names: Iterable[str]) -> list[str]:

@@ -33,6 +33,7 @@ The tree::
 
     PlantWarning (UserWarning)
     ├── StaleWarning                       an older value was handed out, on request
+    ├── UnknownParameterWarning            a name was marked as auxiliary that leads nowhere
     ├── StateWarning                       a global that changes while reactors run
     ├── OpaqueWarning                      something the fingerprint cannot follow
     ├── UnsavedWarning                     a result was delivered but not kept
@@ -85,6 +86,7 @@ __all__ = [
     "StateWarning",
     "StoreError",
     "UndigestibleError",
+    "UnknownParameterWarning",
     "UnknownReactorError",
     "UnknownTypeError",
     "UnsavableError",
@@ -92,6 +94,7 @@ __all__ = [
     "UntrustedError",
     "WorkerError",
     "near_misses",
+    "unknown_mark",
     "warn",
     "warns_once",
 ]
@@ -221,6 +224,10 @@ class StaleWarning(PlantWarning):
     """A value is handed out that the current code would not produce."""
 
 
+class UnknownParameterWarning(PlantWarning):
+    """A name is marked as auxiliary that neither the configuration has nor code reads."""
+
+
 class StateWarning(PlantWarning):
     """A name that changes while reactors run is left out of the fingerprint."""
 
@@ -246,6 +253,20 @@ def near_misses(name: str, known: Iterable[str]) -> list[str]:
     from difflib import get_close_matches  # slow to load
 
     return get_close_matches(name, list(known), n=3, cutoff=0.7)
+
+
+def unknown_mark(name: str, known: Iterable[str]) -> str:
+    """The warning for a mark on a parameter that is not known, with near misses."""
+    close = near_misses(name, known)
+    hint = (
+        f" Did you mean {' or '.join(map(repr, close))}?"
+        if close
+        else " Remove the mark, or correct the name."
+    )
+    return (
+        f"Parameter {name!r} is marked as auxiliary, but the configuration has no such parameter and no "
+        f"reactor reads one.{hint}"
+    )
 
 
 def logger() -> logging.Logger:

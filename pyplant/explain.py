@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pyplant.config import MISSING, Parameters
+from pyplant.config import MISSING
 from pyplant.engine.description import Kind, shorten
 from pyplant.engine.fingerprint import Difference, Record, differences
 from pyplant.engine.rebuilder import Reason, ReasonKind
+from pyplant.parameters import Parameters
 from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE
 
 __all__ = ["Cause", "Explainer", "Narrator"]

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
-from pyplant.config import MISSING, Parameters, missing_parameter, private_copy
+from pyplant.config import MISSING, missing_parameter, private_copy
+from pyplant.config_views import plain
 from pyplant.engine.commands import Receive, Request, Unyielded
 from pyplant.engine.description import shorten
 from pyplant.engine.trace import Dependency, DependencyKind
@@ -25,6 +26,7 @@ from pyplant.errors import (
 from pyplant.events import Event, IngredientSent, ProgressAdvanced, SubreactorEntered, SubreactorLeft
 from pyplant.frontend import Recorded
 from pyplant.ingredient import Ingredient
+from pyplant.parameters import Parameters
 from pyplant.paths import expanded, is_address, recorded
 from pyplant.reactor import Definition, SubreactorCall
 from pyplant.store.inputs import refuse
@@ -178,6 +180,7 @@ class Pipework:
         _check_name(name, "send")
         if isinstance(value, Unyielded):
             raise NotYieldedError(value.hint())
+        value = plain(value)  # of the configuration; this reads all of it
         if name in self._record.outputs or any(done.name == name for done in self._to_finish):
             message = f"Reactor {self._definition.name!r} sent {name!r} twice; an ingredient has one value. Send it once, or under two names."
             raise SentTwiceError(message)
@@ -268,15 +271,16 @@ class Pipework:
             If there is none of that name (also a ``KeyError`` and ``AttributeError``).
         """
         self._check_open()
-        value = self._facts.parameters.lookup(name)
+        parameters = self._facts.parameters
+        value = parameters.read(name, self)
         if value is MISSING:
             self.absent(name)
-            raise missing_parameter(name, self._facts.parameters.names())
-        return self.read(name, value)
+            raise missing_parameter(name, parameters.names())
+        return value
 
     def read_config_unregistered(self, name: str) -> Any:
         """Read a parameter without depending on it: its change will not rerun anything."""
-        value = self._facts.parameters.lookup(name)
+        value = self._facts.parameters.value(name)
         if value is MISSING:
             raise missing_parameter(name, self._facts.parameters.names())
         return private_copy(value)
@@ -288,7 +292,8 @@ class Pipework:
         else:
             digest = self._facts.parameter(name)
             self._record.depend(DependencyKind.PARAMETER, (name,), (digest or "",))
-            self._record.shown.setdefault(name, shorten(value))
+            if name not in self._record.shown:  # of lists of names, only those that count
+                self._record.shown[name] = shorten(self._facts.parameters.lookup(name))
         return private_copy(value)
 
     def absent(self, name: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from pyplant import frontend
 from pyplant.collector import collector
-from pyplant.config import ConfigBase, Parameters, name_list
+from pyplant.config import ConfigBase, name_list
 from pyplant.engine.commands import Request
 from pyplant.engine.digest import Encoder, encodes
 from pyplant.engine.fingerprint import Fingerprinter
@@ -30,6 +30,7 @@ from pyplant.errors import (
 from pyplant.events import Dispatcher, Listener
 from pyplant.execution.executors import executor_of
 from pyplant.execution.nesting import is_inside_reactor
+from pyplant.parameters import Parameters
 from pyplant.reactor import sources
 from pyplant.registry import Registry
 from pyplant.session import Session
@@ -284,7 +285,7 @@ class Plant:
             The function or its name.
         parameters
             For each parameter to vary the values it takes, as in ``{"alpha": [0.1, 1.0], "seed": range(5)}``;
-            all combinations are run. Parameters of nested configurations are named with a dot.
+            all combinations are run. Nested parameters are named with a dot. What a constructor derived stays.
         ingredients
             Ingredients whose values the table is to hold.
         keep_going
@@ -313,8 +314,8 @@ class Plant:
             _check_names(wanted)
         with self._session.exclusively("plant.sweep"):
             definition = self._registry.find(reactor)
-            variants = [self._parameters.varied(values) for values in chosen]
-            return sweep(self._session, definition, chosen, variants, wanted, keep_going=keep_going)
+            base = self._parameters.snapshot()
+            return sweep(self._session, definition, base, chosen, wanted, keep_going=keep_going)
 
     @overload
     def get(self, *names: str) -> Any: ...
@@ -399,9 +400,7 @@ class Plant:
         wanted = (names,) if isinstance(names, str) else tuple(names)
         _check_names(wanted)
         with self._session.exclusively("plant.export"):
-            run, _ = self._session.bring_names(
-                wanted
-            )  # loading them all shows that what is exported is sound
+            run, _ = self._session.bring_names(wanted)  # loading them all shows that they are sound
             return export(self.warehouse, map(run.scheduler.available.__getitem__, wanted), Path(directory))
 
     # ------------------------------------------------------------------ looking

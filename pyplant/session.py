@@ -15,17 +15,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyplant import frontend
 from pyplant.collector import collector
-from pyplant.config import Parameters
+from pyplant.config import MISSING
 from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.task import BUSY, State
-from pyplant.errors import DamagedError, NestedRunError, PlantDirError, logger, warns_once
+from pyplant.errors import (
+    DamagedError,
+    NestedRunError,
+    PlantDirError,
+    UnknownParameterWarning,
+    logger,
+    unknown_mark,
+    warns_once,
+)
 from pyplant.events import Dispatcher, RunFinished, RunStarted
 from pyplant.execution.executor import Executor
 from pyplant.execution.loop import bring_to_the_end
 from pyplant.execution.nesting import is_inside_reactor
 from pyplant.execution.run import Run
 from pyplant.execution.world import RunWorld
+from pyplant.parameters import Parameters
 from pyplant.reactor import Definition, orphans, withdraw
 from pyplant.registry import Registry
 from pyplant.store.warehouse import Warehouse
@@ -83,6 +92,7 @@ class Session:
         self._function_hash = function_hash
         self._max_size = max_size
         self._warn = warns_once()
+        self._marks_checked = -1
         self._look_at = 0  # bytes of new results
 
     def close(self) -> None:
@@ -146,6 +156,7 @@ class Session:
         values: list[list[Any]] = []
         with self._resting_collector():
             world = self.world(definition)
+            self._check_marks(world)
             runs = [self._run(world.variant(parameters), keep_going=keep_going) for parameters in variants]
 
             def work() -> None:
@@ -176,6 +187,10 @@ class Session:
         return frozenset(
             name for other, expected in predicted.items() if other != key for name in expected.sends
         )
+
+    def reads(self) -> frozenset[str]:
+        """The parameters that the code of the reactors is seen to read."""
+        return _reads(self.world())
 
     def refuse_inside(self, call: str) -> None:
         """Refuse what would begin a run in the midst of one."""
@@ -242,7 +257,7 @@ class Session:
             definitions,
             self._warehouse,
             self._fingerprinter,
-            self._parameters,
+            self._parameters.snapshot(),
             self._function_hash,
             side_by_side=self._executor.begins_anew,
         )
@@ -252,7 +267,22 @@ class Session:
         return self.world(target) if replaced else world
 
     def _begin(self, target: Definition | None = None, *, keep_going: bool = False) -> Run:
-        return self._run(self.world(target), keep_going=keep_going)
+        world = self.world(target)
+        self._check_marks(world)
+        return self._run(world, keep_going=keep_going)
+
+    def _check_marks(self, world: RunWorld) -> None:
+        """Warn of marks on parameters that are not known; looked at in the first run, and after new marks."""
+        number = self._parameters.marks_given
+        if self._marks_checked == number:
+            return
+        self._marks_checked = number
+        reads: frozenset[str] | None = None
+        for name in world.parameters.marks():
+            if world.parameters.value(name) is MISSING:
+                reads = _reads(world) if reads is None else reads
+                if name not in reads:
+                    self._warn(UnknownParameterWarning, unknown_mark(name, world.parameters.known(reads)))
 
     def _run(self, world: RunWorld, *, keep_going: bool) -> Run:
         return Run(
@@ -309,6 +339,10 @@ def _nested(call: str) -> str:
         f"{call} was called inside a reactor, or by a thread that works for one. A reactor receives what it needs: "
         f"x = yield pipe.receive('x')."
     )
+
+
+def _reads(world: RunWorld) -> frozenset[str]:
+    return frozenset(name for expected in world.predicted.values() for name in expected.reads)
 
 
 def _report(runs: Sequence[Run], targets: tuple[str, ...], seconds: float) -> RunReport:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyplant.config import MISSING, ConfigBase, Parameters, private_copy
+from pyplant.config import MISSING, ConfigBase, private_copy
 from pyplant.engine.commands import Request
 from pyplant.engine.trace import DependencyKind
 from pyplant.errors import MissingIngredientError, NotAllocatedError, near_misses
 from pyplant.events import Event
 from pyplant.execution.worker import Execution, Needs
 from pyplant.ingredient import Ingredient
+from pyplant.parameters import Parameters
 from pyplant.pipework import Pipework
 from pyplant.reactor import define, definition_of
 from pyplant.specs import IngredientSpec, StreamSpec

@@ -28,6 +28,8 @@ LAYERS = [
     ("pyplant.frontend", 1),
     ("pyplant.ingredient", 1),
     ("pyplant.config", 1),
+    ("pyplant.config_views", 1),
+    ("pyplant.parameters", 1),
     ("pyplant.reactor", 1),
     ("pyplant.specs", 2),
     ("pyplant.store", 2),
@@ -52,10 +54,11 @@ LAYERS = [
 TOP = 7
 # Within layer 1 the engine is below what declares reactors, and within layer 2 the specs are below the store.
 ALSO_FORBIDDEN = [
-    ("pyplant.engine", ("pyplant.reactor", "pyplant.config")),
+    ("pyplant.engine", ("pyplant.reactor", "pyplant.config", "pyplant.parameters")),
     ("pyplant.specs", ("pyplant.store",)),
     ("pyplant.ingredient", ("pyplant.engine", "pyplant.reactor", "pyplant.config")),
-    ("pyplant.config", ("pyplant.engine", "pyplant.reactor")),
+    ("pyplant.config", ("pyplant.engine", "pyplant.reactor", "pyplant.parameters")),
+    ("pyplant.parameters", ("pyplant.engine", "pyplant.reactor")),
 ]
 # Modules of the standard library that let the outside world in.
 IMPURE = {
@@ -108,7 +111,7 @@ ONLY_IN = {
     "warnings": {"pyplant.errors", "pyplant.cli"},
     "click": {
         *("pyplant.cli", "pyplant.cli.output", "pyplant.cli.script"),
-        *("pyplant.cli.running", "pyplant.cli.stored"),
+        *("pyplant.cli.running", "pyplant.cli.settings", "pyplant.cli.stored"),
     },
     "mmap": {"pyplant.store.files"},
     "tempfile": {"pyplant.testing", "pyplant.store.files"},

@@ -6,12 +6,15 @@ import dataclasses
 import functools
 import pickle
 import threading
+import types
 
 import pytest
 
-from pyplant.config import ALL_NAMES, MISSING, ConfigBase, ConfigValue, Parameters, private_copy
+from pyplant.config import MISSING, ConfigBase, ConfigValue, private_copy
+from pyplant.config_views import ALL_NAMES
 from pyplant.engine.fingerprint import digest_of
 from pyplant.errors import ConfigChangedError, ConfigError, MissingParameterError
+from pyplant.parameters import Parameters
 
 
 class Diary:
@@ -107,7 +110,7 @@ def test_asking_whether_a_parameter_is_there_counts():
     assert "a" in view
     assert "b" not in view
     assert not hasattr(view, "c")
-    assert (diary.reads, diary.absences) == (["a"], ["b", "c"])
+    assert (diary.reads, diary.absences) == (["a?"], ["b", "c"])
 
 
 @pytest.mark.parametrize("walk", [list, len, dict, lambda c: list(c.items()), lambda c: list(c.values())])
@@ -145,10 +148,19 @@ def test_changing_a_dict_inside_a_reactor_is_an_error(change):
     assert parameters.lookup("a") == 1
 
 
-def test_a_nested_dict_is_one_parameter():
-    _, view, diary = viewed({"a": {"b": 1}})
-    assert view.a["b"] == 1
-    assert diary.reads == ["a"]
+def test_a_nested_dict_is_read_at_its_leaves():
+    parameters, view, diary = viewed({"a": {"b": 1, "c": {"d": 2}}})
+    assert (view.a["b"], view["a"].c.d) == (1, 2)
+    assert diary.reads == ["a", "a.b", "a", "a.c", "a.c.d"]
+    assert (parameters.lookup("a.c.d"), parameters.lookup("a")) == (2, "(nested dict)")
+
+
+@pytest.mark.parametrize("table", [{1: "a"}, {"a.b": 1}, {"": 1}, {str(n): n for n in range(1001)}])
+def test_a_dict_whose_keys_are_no_names_is_one_value(table):
+    _, view, diary = viewed({"a": table})
+    assert type(view.a) is dict
+    assert view.a == table
+    assert set(diary.reads) == {"a"}
 
 
 @pytest.mark.parametrize("name", ["keys", "items", "values", "get", "_values", "_reader", "__class__"])
@@ -165,16 +177,29 @@ def test_the_dict_behind_a_view_is_out_of_reach():
     assert diary.absences == ["_values"]
 
 
-def test_a_dict_is_taken_as_it_is_when_it_is_set():
-    source = {"a": 1}
-    parameters, view, _ = viewed(source)
-    source["a"] = 2
-    assert parameters.lookup("a") == view.a == 1
+def test_a_change_of_the_dict_counts_like_one_of_an_object():
+    source = {"a": 1, "b": {"c": 1}}
+    parameters, _, _ = viewed(source)
+    snapshot = parameters.snapshot()
+    source["a"], source["b"]["c"] = 2, 2
+    assert (parameters.lookup("a"), parameters.lookup("b.c")) == (2, 2)
+    assert (snapshot.lookup("a"), snapshot.lookup("b.c")) == (1, 1)
 
 
 def test_any_mapping_will_do():
     parameters, _, _ = viewed(collections.OrderedDict(a=1))
     assert parameters.lookup("a") == 1
+
+
+def test_an_attribute_of_a_value_is_read_by_its_full_name():
+    value = Fields(1, [{"c": 2}])
+    value.deep = {"d": 3}
+    plain = types.SimpleNamespace(**{name: getattr(value, name) for name in ("a", "b", "deep")})
+    parameters, _, diary = viewed({"value": plain})
+    assert (parameters.read("value.a", diary), parameters.read("value.deep", diary)["d"]) == (1, 3)
+    assert diary.reads == ["value.a", "value.deep", "value.deep.d"]
+    assert all(parameters.lookup(name) == diary.values[name] for name in diary.reads)
+    assert parameters.lookup("value.x") is MISSING
 
 
 # ------------------------------------------------------------------ a ConfigBase object
@@ -195,9 +220,9 @@ def test_a_view_is_of_the_users_own_class():
 def test_a_nested_configuration_is_read_at_its_leaves():
     parameters, view, diary = viewed(Config(depth=3))
     assert view.model.depth == 3
-    assert diary.reads == ["model.depth"]
+    assert diary.reads == ["model", "model.depth"]
     assert parameters.lookup("model.depth") == 3
-    assert parameters.lookup("model") is MISSING
+    assert parameters.lookup("model") == diary.values["model"] == "(nested Model)"
 
 
 def test_any_depth_of_nesting_is_tracked():
@@ -208,7 +233,7 @@ def test_any_depth_of_nesting_is_tracked():
     outer.a.b.model = inner
     parameters, view, diary = viewed(outer)
     assert view.a.b.model.depth == 2
-    assert diary.reads == ["a.b.model.depth"]
+    assert diary.reads == ["a", "a.b", "a.b.model", "a.b.model.depth"]
     assert parameters.names() == ["a.b.model.depth", "a.b.model.log"]
 
 
@@ -262,8 +287,8 @@ def test_a_method_that_looks_at_its_class_counts_with_the_class():
 def test_methods_of_a_nested_configuration_are_tracked():
     parameters, view, diary = viewed(Config())
     assert view.model.leaves == 5
-    assert diary.reads == ["model.leaves()", "model.cells()", "model.depth"]
-    assert all(parameters.lookup(name) is diary.values[name] for name in diary.reads)
+    assert diary.reads == ["model", "model.leaves()", "model.cells()", "model.depth"]
+    assert all(parameters.lookup(name) == diary.values[name] for name in diary.reads)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@
 
 import pytest
 
-from pyplant.config import Parameters
 from pyplant.engine.description import Kind
 from pyplant.engine.fingerprint import Record
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.trace import Trace
 from pyplant.explain import Cause, Explainer, Narrator
+from pyplant.parameters import Parameters
 
 LABELS = {"key": "'make'"}
 

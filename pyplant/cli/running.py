@@ -37,7 +37,13 @@ def _on_a_script(command: _Command) -> _Command:
                 type=click.Path(exists=True, dir_okay=False, path_type=Path),
                 help="A JSON file with parameters.",
             ),
-            click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One parameter."),
+            click.option(
+                "--set",
+                "settings",
+                multiple=True,
+                metavar="NAME=VALUE",
+                help="One parameter, as the type that it has; +NAME=VALUE adds one.",
+            ),
             json_option,
         )
     ):

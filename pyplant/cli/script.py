@@ -16,9 +16,11 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from pyplant.cli.output import note
+from pyplant.cli.settings import like, varied
 from pyplant.config import ConfigBase, own_parameters
 from pyplant.engine.origin import is_own_file, is_user_file
 from pyplant.errors import ConfigError, near_misses
+from pyplant.parameters import Parameters
 from pyplant.plant import Plant
 
 _T = TypeVar("_T")
@@ -173,15 +175,12 @@ def _configuration(module: ModuleType, plant: Plant, choice: Choice) -> ConfigBa
     changes = _read(choice.config) if choice.config is not None else {}
     if not changes and not choice.settings:
         return config  # type: ignore[no-any-return]
-    config = {} if config is None else config
-    _update(config, changes)
-    for setting in choice.settings:
-        name, equals, text = setting.partition("=")
-        if not equals or not name:
-            message = f"--set takes NAME=VALUE, such as --set model.depth=3, not {setting!r}."
-            raise click.UsageError(message)
-        _set(config, name.split("."), _value(text))
-    return config  # type: ignore[no-any-return]
+    parameters = Parameters()
+    parameters.set({} if config is None else config)
+    parameters = parameters.snapshot()  # what the script holds stays as it is
+    _update(parameters.source, changes)
+    reads = plant._session.reads() if choice.settings else ()
+    return varied(parameters, choice.settings, reads).source
 
 
 def _classes(module: ModuleType) -> dict[str, type[ConfigBase]]:
@@ -231,36 +230,19 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _value(text: str) -> Any:
-    """JSON, or else the text itself, so that quotes are rarely needed."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
 def _update(config: Any, changes: Mapping[str, Any], above: tuple[str, ...] = ()) -> None:
+    """Put what a file says into a configuration."""
+    known = _parameters(config)
     for name, value in changes.items():
-        inner = _parameters(config).get(name)
+        inner = known.get(name)
+        if isinstance(config, ConfigBase) and name not in known:
+            raise _unknown(".".join((*above, name)), name, known)
         if isinstance(value, dict) and isinstance(inner, ConfigBase):
             _update(inner, value, (*above, name))
+        elif isinstance(config, ConfigBase):
+            object.__setattr__(config, name, like(inner, value))
         else:
-            _set(config, [name], value, above)
-
-
-def _set(config: Any, path: list[str], value: Any, above: tuple[str, ...] = ()) -> None:
-    first, *rest = path
-    known = _parameters(config)
-    if isinstance(config, ConfigBase) and first not in known:
-        raise _unknown(".".join((*above, first)), first, known)
-    if rest:
-        if not isinstance(known.get(first), ConfigBase | dict):
-            raise _unknown(".".join((*above, *path)), first, known)
-        _set(known[first], rest, value, (*above, first))
-    elif isinstance(config, ConfigBase):
-        setattr(config, first, _like(known[first], value))
-    else:
-        config[first] = _like(known.get(first), value)
+            config[name] = like(inner, value)
 
 
 def _parameters(config: Any) -> Mapping[str, Any]:
@@ -271,17 +253,6 @@ def _unknown(full: str, name: str, known: Iterable[str]) -> ConfigError:
     close = near_misses(name, known) or sorted(known)[:8]
     hint = f" Known are: {', '.join(close)}." if close else ""
     return ConfigError(f"The configuration has no parameter {full!r}.{hint}")
-
-
-def _like(before: Any, value: Any) -> Any:
-    """A value of JSON as the kind that stands in the script: JSON has no tuples, sets and paths."""
-    if isinstance(before, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(before, tuple | set | frozenset) and isinstance(value, list):
-        return type(before)(value)
-    if isinstance(before, Path) and isinstance(value, str):
-        return Path(value)
-    return value
 
 
 # ---------------------------------------------------------------------- failures

@@ -16,7 +16,7 @@ from opcode import opmap
 from types import CodeType
 
 from pyplant.engine.hashing import digest_bytes
-from pyplant.engine.hints import NAMED_CALLS, Hint, NameKind
+from pyplant.engine.hints import CONFIG_NAMES, NAMED_CALLS, Hint, NameKind
 
 __all__ = ["code_digest", "nested", "read_names", "scan"]
 
@@ -186,6 +186,9 @@ def _start(name: str, value: object) -> list[str]:
 
 
 def _hint(chain: list[str], first: str, value: object, hints: set[Hint]) -> None:
+    if chain[1] in CONFIG_NAMES and len(chain) > 2:  # noqa: PLR2004 - marker, variable
+        hints.add(Hint("config", certain=True, kind=NameKind.LITERAL, text=tuple(chain[2:])))
+        return
     if len(chain) != 3:  # noqa: PLR2004 - marker, variable, method
         return
     _, variable, method = chain

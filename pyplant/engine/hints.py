@@ -14,10 +14,13 @@ from typing import Any, NamedTuple
 from pyplant.engine import wire
 from pyplant.engine.attributes import attribute_of
 
-__all__ = ["NAMED_CALLS", "Hint", "NameKind", "resolved"]
+__all__ = ["CONFIG_NAMES", "NAMED_CALLS", "Hint", "NameKind", "resolved"]
 
 NAMED_CALLS = frozenset({"receive", "send", "allocate", "read_config", "read_config_unregistered"})
 """Methods of a pipework whose first argument is a name."""
+
+CONFIG_NAMES = frozenset({"config", "cfg", "conf"})
+"""What people call the configuration, wherever they hand it to."""
 
 
 class NameKind(StrEnum):
@@ -42,12 +45,13 @@ class Hint(NamedTuple):
     Attributes
     ----------
     method
-        The method it was given to; ``"config"`` for an attribute or item of ``config``.
+        The method it was given to; ``"config"`` for what is read of the configuration.
     certain
-        Whether the object called is surely a pipework (named ``pipe`` or annotated so).
-        Otherwise it is the function's first parameter, which is one in a reactor only.
+        Whether the object called is surely a pipework (named ``pipe`` or annotated so) or a
+        configuration. Otherwise it is the function's first or second parameter, which is one
+        in a reactor only.
     kind, text
-        The name.
+        The name; of the configuration each step of it.
     always
         Whether the function itself comes by it, whatever happens.
     """

@@ -17,7 +17,7 @@ from pyplant.engine.hints import Hint, NameKind
 __all__ = ["Predicted", "Senders", "predict"]
 
 _SENDING = frozenset({"send", "allocate"})
-_READING = frozenset({"read_config", "config"})
+_READING = frozenset({"read_config", "read_config_unregistered", "config"})
 
 
 class Predicted(NamedTuple):
@@ -59,7 +59,7 @@ def predict(hints: frozenset[Hint]) -> Predicted:
             if sending:
                 sends.append(name)
             elif hint.method in _READING:
-                reads.append(name)
+                reads += [".".join(hint.text[:steps]) for steps in range(1, len(hint.text) + 1)]
             else:
                 receives.append(name)
                 if hint.always:

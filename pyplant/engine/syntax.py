@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyplant.engine.digest import Encoder, digest_bytes
-from pyplant.engine.hints import NAMED_CALLS, Hint, NameKind
+from pyplant.engine.hints import CONFIG_NAMES, NAMED_CALLS, Hint, NameKind
 
 __all__ = ["SCHEME", "FunctionNode", "Reference", "Survey", "syntax_digest"]
 
@@ -100,6 +100,13 @@ def _joined(values: list[ast.expr]) -> Iterator[ast.expr]:
         yield ast.Constant(value=text)
 
 
+class _Path(NamedTuple):
+    """A place in the configuration, and whether it surely is one."""
+
+    certain: bool
+    names: tuple[str, ...]
+
+
 class Survey(ast.NodeVisitor):
     """What the body of one function mentions.
 
@@ -122,6 +129,7 @@ class Survey(ast.NodeVisitor):
         for name, origin in _imports(node):
             self._imported.setdefault(name, []).append(origin)
         self._first, self._pipes, self._configs = _roles(node.args)
+        self._parts: dict[str, _Path] = {}  # nested configurations that have a name of their own
         self._branches = 0  # that lead to where we are
         for child in node.body if isinstance(node.body, list) else [node.body]:
             self.visit(child)
@@ -141,18 +149,65 @@ class Survey(ast.NodeVisitor):
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         chain = _chain(node)
+        self._note_read(node)
         if chain is None:
             self.generic_visit(node)
-            return
-        self._refer(chain)
-        if chain[0] in self._configs:
-            self.hints.add(Hint("config", chain[0] == "config", NameKind.LITERAL, tuple(chain[1:])))
+        else:
+            self._refer(chain)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
-        target, key = node.value, node.slice
-        if isinstance(target, ast.Name) and target.id in self._configs and _is_text(key):
-            self.hints.add(Hint("config", target.id == "config", NameKind.LITERAL, (key.value,)))  # type: ignore[attr-defined]
+        self._note_read(node)
         self.generic_visit(node)
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        if len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
+            self._note_read(node.comparators[0], node.left)  # "x" in config
+        self.generic_visit(node)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        path = self._path(node.value)
+        for target in node.targets:
+            if path is not None and isinstance(target, ast.Name):
+                self._parts[target.id] = path
+        self.generic_visit(node)
+
+    def _note_read(self, node: ast.expr, name: ast.expr | None = None) -> None:
+        """Note what an expression reads of the configuration: itself, or under a further name."""
+        path = self._path(node) if name is None else self._step(node, name)
+        if path is not None and path.names:
+            self.hints.add(Hint("config", path.certain, NameKind.LITERAL, path.names))
+        elif path is None and isinstance(node, ast.Subscript):
+            self._note_constant(node)
+
+    def _note_constant(self, node: ast.Subscript) -> None:
+        """``config[NAME]``, whose value is looked up later."""
+        root, chain = self._path(node.value), _chain(node.slice)
+        if root is not None and not root.names and chain is not None and chain[0] in self._globals:
+            self.hints.add(Hint("config", root.certain, NameKind.REFERENCE, tuple(chain)))
+
+    def _path(self, node: ast.expr) -> _Path | None:
+        """Where in the configuration an expression reaches; ``None`` if it does not."""
+        match node:
+            case ast.Name(id=name):
+                found = self._parts.get(name)
+                return _Path(name in CONFIG_NAMES, ()) if name in self._configs else found
+            case ast.Attribute(value=ast.Name(id=pipe), attr="config") if pipe in {*self._pipes, self._first}:
+                return _Path(pipe in self._pipes, ())
+            case ast.Attribute(value=owner, attr=name):
+                return self._step(owner, ast.Constant(name))
+            case ast.Subscript(value=owner, slice=key):
+                return self._step(owner, key)
+            case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[key, *_]):
+                return self._step(owner, key)
+            case ast.Call(func=ast.Name(id="getattr" | "hasattr"), args=[owner, key, *_]):
+                return self._step(owner, key)
+        return None
+
+    def _step(self, owner: ast.expr, key: ast.expr) -> _Path | None:
+        above = self._path(owner)
+        if above is None or not _is_text(key):
+            return None
+        return above._replace(names=(*above.names, str(key.value)))  # type: ignore[attr-defined]
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
         self.rebound.update(f"nonlocal {name}" for name in node.names)
@@ -192,6 +247,7 @@ class Survey(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         func = node.func
+        self._note_read(node)
         if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.attr in NAMED_CALLS:
             variable = func.value.id
             if variable in self._pipes or variable == self._first:
@@ -248,7 +304,7 @@ def _roles(args: ast.arguments) -> tuple[str, set[str], set[str]]:
     positional = [*args.posonlyargs, *args.args]
     every = [*positional, *args.kwonlyargs]
     pipes = {arg.arg for arg in every if _annotation(arg) == "Pipework"} | {"pipe"}
-    configs = {arg.arg for arg in positional[1:2]} | {"config"}
+    configs = {arg.arg for arg in positional[1:2]} | CONFIG_NAMES
     return (positional[0].arg if positional else ""), pipes, configs
 
 

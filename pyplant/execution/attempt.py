@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pyplant.config import Parameters
 from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import remember_in
 from pyplant.engine.origin import is_own_file
@@ -55,6 +54,7 @@ from pyplant.execution.parcel import (
 from pyplant.execution.voice import Voice, speaking
 from pyplant.execution.worker import Execution, Needs
 from pyplant.ingredient import Ingredient
+from pyplant.parameters import Parameters
 from pyplant.pipework import Pipework
 from pyplant.store.files import Files, ReadOnlyFiles
 from pyplant.store.inputs import InputFiles

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-from pyplant.config import Parameters
 from pyplant.errors import DamagedError, PlantDirError
 from pyplant.ingredient import Ingredient
+from pyplant.parameters import Parameters
 from pyplant.pipework import ExecutionRecord
 from pyplant.reactor import Definition
 from pyplant.store.files import host_name

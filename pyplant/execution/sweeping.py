@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyplant.config import Parameters
+from pyplant.config import MISSING
 from pyplant.execution.summary import OUTCOMES
+from pyplant.parameters import Parameters
 from pyplant.reactor import Definition
 from pyplant.report import Outcome
 from pyplant.sweep import Sweep, SweepRow
@@ -21,8 +22,8 @@ __all__ = ["sweep"]
 def sweep(
     session: Session,
     definition: Definition,
+    base: Parameters,
     chosen: Sequence[dict[str, Any]],
-    variants: Sequence[Parameters],
     names: tuple[str, ...],
     *,
     keep_going: bool,
@@ -35,14 +36,22 @@ def sweep(
         Of the plant.
     definition
         The reactor.
-    chosen, variants
-        The values that are varied, and the configurations with them.
+    base, chosen
+        The configuration, and the values that take the place of others in it.
     names
         Ingredients whose values the table is to hold.
     keep_going
         Whether one failure leaves the others be.
+
+    Raises
+    ------
+    pyplant.errors.MissingParameterError
+        If a name leads nowhere; nothing has run then.
     """
     began = time.perf_counter()
+    is_complete = all(base.value(name) is not MISSING for values in chosen for name in values)
+    reads = frozenset() if is_complete else session.reads()
+    variants = [base.varied(values, reads) for values in chosen]
     found = session.bring_variants(definition, variants, names, keep_going=keep_going)
     rows = [
         _row(definition.key, values, names, variant) for values, variant in zip(chosen, found, strict=True)

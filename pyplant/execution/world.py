@@ -14,7 +14,7 @@ from types import FunctionType
 from typing import Any
 
 from pyplant import frontend
-from pyplant.config import MISSING, Parameters
+from pyplant.config import MISSING
 from pyplant.engine.attributes import static
 from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import Fingerprint, Fingerprinter, Record
@@ -24,6 +24,7 @@ from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.errors import UndigestibleError, near_misses
 from pyplant.execution.urgency import remaining_seconds
+from pyplant.parameters import Parameters
 from pyplant.reactor import Definition
 from pyplant.store.inputs import InputFiles
 from pyplant.store.warehouse import Warehouse

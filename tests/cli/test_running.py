@@ -130,13 +130,55 @@ def test_parameters_come_from_the_command_line(shell, options, expected):
     [
         ("color=blue", "'blue'"),
         ('color="blue"', "'blue'"),
-        ("color=3", "3"),
-        ("color=[1, 2]", "[1, 2]"),
-        ("color=null", "None"),
+        ("color=3", "'3'"),
+        ("color=[1, 2]", "'[1, 2]'"),
+        ("color=None", "'None'"),
     ],
 )
-def test_a_setting_is_json_or_else_text(shell, setting, expected):
+def test_a_setting_of_a_text_is_text(shell, setting, expected):
     assert f"paint = {expected}\n" in shell("run", "words.py", "paint", "--set", setting).stdout
+
+
+TYPED = """
+from pyplant import *
+
+@ReactorFunc
+def look(pipe, config):
+    pipe.send("seen", list(map(repr, [config.flag, config.count, config.rate, config.layers, config.get("new")])))
+
+plant = Plant("p")
+GIVEN = {"flag": True, "count": 3, "rate": 0.1, "layers": [1, 2], "limit": None}
+plant.set_config(GIVEN)
+"""
+
+
+def test_a_setting_takes_the_type_of_the_parameter(shell):
+    shell.write(TYPED)
+    options = ["flag=False", "count=1_000", "rate=.5", "layers=1,2,3", "new=1.5"]
+    done = shell("run", "words.py", "seen", *(part for option in options for part in ("--set", option)))
+    assert "seen = ['False', '1000', '0.5', '[1, 2, 3]', '1.5']" in done.stdout
+
+
+@pytest.mark.parametrize("setting", ["flag=no", "count=ten", "count=2.5", "rate=fast", "layers=5"])
+def test_a_setting_that_does_not_fit_is_refused(shell, setting):
+    shell.write(TYPED)
+    name, _, text = setting.partition("=")
+    done = shell("run", "words.py", "seen", "--set", setting, code=2)
+    assert f"parameter {name!r} takes" in done.stderr
+    assert f"which {text!r} is not" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_setting_that_nothing_knows_is_added_on_request_only(shell):
+    shell.write(TYPED)
+    done = shell("run", "words.py", "seen", "--set", "cuont=5", code=2)
+    assert "no parameter 'cuont'. Did you mean 'count'? To add it: --set +cuont=5" in done.stderr
+    assert "seen = " in shell("run", "words.py", "seen", "--set", "+cuont=5").stdout
+
+
+def test_a_setting_leaves_what_the_script_holds(shell):
+    shell.write(TYPED.replace("map(repr, [", 'map(repr, [GIVEN["count"], '))
+    assert "seen = ['3', 'True', '4'" in shell("run", "words.py", "seen", "--set", "count=4").stdout
 
 
 def test_a_setting_keeps_the_kind_of_the_value_in_the_script(shell):
@@ -148,8 +190,8 @@ def test_a_setting_keeps_the_kind_of_the_value_in_the_script(shell):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--set", "colour=blue"], "has no parameter 'colour'. Known are: color."),
-        (["--set", "model.dept=1"], "has no parameter 'model.dept'. Known are: depth."),
+        (["--set", "colour=blue"], "has no parameter 'colour'. Did you mean 'color'?"),
+        (["--set", "model.dept=1"], "has no parameter 'model.dept'. Did you mean 'model.depth'?"),
         (["--set", "color.x=1"], "has no parameter 'color.x'"),
         (["--set", "color"], "--set takes NAME=VALUE"),
         (["--config-class", "Setings"], "no configuration class 'Setings'. It has: Model, Settings."),

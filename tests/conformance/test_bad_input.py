@@ -507,8 +507,8 @@ def test_a_parameter_that_cannot_be_digested(plant):
         refused(
             lambda: plant.run_reactor(reads),
             errors.UndigestibleError,
-            "'value'",
-            "mark_params_as_auxiliary(['value'])",
+            "'value.deep'",
+            "mark_params_as_auxiliary(['value.deep'])",
         )
         plant.mark_params_as_auxiliary(["value"])
         assert plant.run_reactor(reads).ran == ("reads",)

@@ -88,8 +88,9 @@ def test_a_computed_name_is_open_ended_for_senders_only():
     assert predict(frozenset([hint("receive", NameKind.DYNAMIC)])) == Predicted()
 
 
-def test_a_parameter_is_known_by_the_first_name_of_its_chain():
-    assert predict(frozenset([hint("config", NameKind.LITERAL, "model", "depth")])).reads == {"model"}
+def test_a_nested_parameter_is_known_with_all_that_holds_it():
+    found = predict(frozenset([hint("config", NameKind.LITERAL, "model", "depth")]))
+    assert found.reads == {"model", "model.depth"}
 
 
 # ------------------------------------------------------------------ from code

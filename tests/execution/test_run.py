@@ -112,6 +112,7 @@ def test_a_global_that_changes_meanwhile_is_state_and_warned_about_once(plant):
 @pytest.mark.parametrize("what", ["cached", "runs", "sweep"])
 def test_a_run_that_is_over_is_let_go_at_once(plant, what):
     """Else a loop over a thousand configurations holds a thousand runs until garbage is collected."""
+    plant.set_config({"n": 0})
     plant.get("total")
     seen = weakref.WeakSet()
     plant.add_event_listener(lambda event: seen.update(plant._session.runs))

@@ -1,11 +1,13 @@
 """Sweeps: one reactor under many configurations."""
 
+import dataclasses
+import types
 from pathlib import Path
 
 import pytest
 
 from pyplant import ConfigBase, Plant, ReactorFunc
-from pyplant.errors import ConfigError, MissingParameterError
+from pyplant.errors import ConfigError, MissingParameterError, UnknownParameterWarning
 from pyplant.events import ReactorStarted
 from pyplant.report import Outcome
 from tests.laws.executors import POOLS
@@ -172,3 +174,210 @@ def test_configurations_run_side_by_side(tmp_path, pools):
         plant.add_reactor(meets)
         table = plant.sweep(meets, {"number": [0, 1]}, ["met"])
     assert [row.ingredients["met"] for row in table] == [True, True]
+
+
+# ------------------------------------------------------------------ nested parameters
+
+
+class Shared(ConfigBase):
+    depth = 1
+
+
+class OnTheClass(ConfigBase):
+    model = Shared()
+    sizes = {"small": {"n": 1}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen(ConfigBase):
+    depth: int = 1
+
+
+@dataclasses.dataclass
+class Plain:
+    depth: int = 1
+
+
+@ReactorFunc
+def deep(pipe, config):
+    pipe.send("deep", config.model.depth * 10)
+
+
+def both_ways():
+    """One nested object under two names."""
+    config = ConfigBase()
+    config.model = config.other = Shared()
+    return config
+
+
+NESTED = {
+    "dict in a dict": lambda: {"model": {"depth": 1, "log": "a"}},
+    "object in a dict": lambda: {"model": Shared()},
+    "dict in an object": lambda: ConfigBase({"model": {"depth": 1}}),
+    "object on the class": OnTheClass,
+    "frozen dataclass": lambda: ConfigBase({"model": Frozen()}),
+    "dataclass as a value": lambda: {"model": Plain()},
+    "namespace as a value": lambda: {"model": types.SimpleNamespace(depth=1)},
+    "object under two names": both_ways,
+}
+
+
+@pytest.mark.parametrize("make", NESTED.values(), ids=NESTED)
+def test_a_leaf_is_varied_in_a_copy(make, tmp_path):
+    config = make()
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.set_config(config)
+        plant.add_reactor(deep)
+        table = plant.sweep(deep, {"model.depth": [2, 3, 4]}, ["deep"])
+        assert [row.ingredients["deep"] for row in table] == [20, 30, 40]
+        assert plant.config is config
+        assert plant.get("deep") == 10
+    assert Shared.depth == OnTheClass.model.depth == 1
+    assert OnTheClass().model.depth == 1
+
+
+def test_only_the_name_that_is_varied_varies(tmp_path):
+    @ReactorFunc
+    def pair(pipe, config):
+        pipe.send("pair", [config.model.depth, config.other.depth])
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.set_config(both_ways())
+        plant.add_reactor(pair)
+        table = plant.sweep(pair, {"model.depth": [2, 3]}, ["pair"])
+    assert [row.ingredients["pair"] for row in table] == [[2, 1], [3, 1]]
+
+
+def test_a_whole_nested_configuration_is_varied(tmp_path):
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.set_config({"model": {"depth": 1}})
+        plant.add_reactor(deep)
+        table = plant.sweep(deep, {"model": [{"depth": 5}, Shared()]}, ["deep"])
+    assert [row.ingredients["deep"] for row in table] == [50, 10]
+
+
+@pytest.mark.parametrize("make", [dict, ConfigBase])
+@pytest.mark.parametrize(
+    ("given", "name", "meant"),
+    [
+        ({"alpha": 1}, "aplha", "'alpha'"),
+        ({"model": {"depth": 1}}, "model.dpeth", "'model.depth'"),
+        ({"model": {"depth": 1}}, "dpeth", "'model.depth'"),
+        ({"model": {"depth": 1}}, "model.depth.x", "'model.depth'"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_refused_before_anything_runs(make, given, name, meant, tmp_path):
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.set_config(make(given))
+        plant.add_reactor(deep)
+        started = []
+        plant.add_event_listener(started.append)
+        with pytest.raises(MissingParameterError, match=f"'{name}'.*Did you mean {meant}"):
+            plant.sweep(deep, {name: [1, 2]})
+        assert started == []
+
+
+NAME = "by_constant"
+
+
+@ReactorFunc
+def reader(pipe, settings):
+    part = settings.get("part", {})
+    found = [settings.get("by_get", 0), getattr(settings, "by_getattr", 0), part.get("leaf", 0)]
+    found += [settings[NAME] if NAME in settings else 0, helper(settings)]
+    if "by_in" in settings:
+        found.append(pipe.config.by_in)
+    pipe.send("found", found)
+
+
+def helper(cfg):
+    return cfg.get("in_helper", 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["by_get", "by_getattr", "part.leaf", "by_constant", "in_helper", "by_in", "part"]
+)
+def test_what_code_reads_is_known_though_the_configuration_lacks_it(name, tmp_path):
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.set_config({"alpha": 1})
+        plant.add_reactor(reader)
+        table = plant.sweep(reader, {name: [{} if name == "part" else 5]}, ["found"])
+        expected = [0] if name == "part" else [5]
+        assert [max(row.ingredients["found"]) for row in table] == expected
+        with pytest.raises(MissingParameterError):
+            plant.sweep(reader, {name + "_": [1]})
+
+
+def test_what_a_class_computes_is_not_varied(tmp_path):
+    class Computing(ConfigBase):
+        n = 2
+
+        @property
+        def total(self):
+            return self.n * 100
+
+    @ReactorFunc
+    def use(pipe, config):
+        pipe.send("used", config.total)
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.set_config(Computing())
+        plant.add_reactor(use)
+        assert [row.ingredients["used"] for row in plant.sweep(use, {"n": [2, 3]}, ["used"])] == [200, 300]
+        with pytest.raises(ConfigError, match="'total' is computed"):
+            plant.sweep(use, {"total": [1]})
+
+
+# ------------------------------------------------------------------ marks
+
+
+@pytest.mark.parametrize("make", [dict, ConfigBase])
+def test_a_leaf_of_a_nested_dict_is_auxiliary(make, tmp_path):
+    @ReactorFunc
+    def logs(pipe, config):
+        assert config.model["log"]
+        pipe.send("logged", [config.model.depth, *config.model])
+
+    def given(**changes):
+        return make({"model": {"depth": 1, "log": "a", **changes}})
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(logs)
+        plant.mark_params_as_auxiliary(["model.log"])
+        plant.set_config(given())
+        plant.run_reactor(logs)
+        plant.set_config(given(log="b"))
+        assert plant.run_reactor(logs).ran == ()
+        plant.set_config(given(depth=2))
+        assert plant.run_reactor(logs).ran == ("logs",)
+
+
+@ReactorFunc
+def asks(pipe, config):
+    pipe.send("asked", [getattr(config, "by_getattr", 0), hasattr(config, "part") and config.part.leaf])
+
+
+@pytest.mark.parametrize("make", [dict, ConfigBase])
+def test_a_mark_on_what_nobody_knows_is_warned_of_once(make, tmp_path):
+    config = make({"model": {"log": 1}})
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(asks)
+        plant.set_config(config)
+        plant.mark_params_as_auxiliary(["model.lgo", "model", "model.log", "by_getattr", "part.leaf"])
+        with pytest.warns(UnknownParameterWarning, match=r"'model.lgo'.*Did you mean 'model.log'") as told:
+            plant.run_reactor(asks)
+        assert len(told) == 1
+        plant.run_reactor(asks)
+        plant.mark_params_as_auxiliary(["nothing"])
+        with pytest.warns(UnknownParameterWarning, match="'nothing'"):
+            plant.get("asked")
+
+
+def test_a_mark_in_a_nested_object_is_checked_as_well(tmp_path):
+    config = ConfigBase({"model": ConfigBase({"log": 1})})
+    config.model.mark_auxiliary(["lgo"])
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(asks)
+        plant.set_config(config)
+        with pytest.warns(UnknownParameterWarning, match=r"'model.lgo'.*Did you mean 'model.log'"):
+            plant.sweep(asks, {"model.log": [1, 2]})

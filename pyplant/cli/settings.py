@@ -1,0 +1,155 @@
+"""``--set NAME=VALUE``: texts of the command line as values of parameters."""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import json
+import numbers
+from collections.abc import Collection, Iterable
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pyplant.config import MISSING, is_part
+from pyplant.errors import ConfigError
+from pyplant.parameters import Parameters
+
+__all__ = ["like", "varied"]
+
+_TRUTHS = {"true": True, "false": False, "1": True, "0": False}
+_COLLECTIONS = (list, tuple, set, frozenset)
+
+
+def varied(parameters: Parameters, settings: Iterable[str], reads: Collection[str]) -> Parameters:
+    """The parameters with what was set on the command line.
+
+    Parameters
+    ----------
+    parameters
+        The configuration.
+    settings
+        ``NAME=VALUE``, each; ``+NAME=VALUE`` for a parameter that nothing knows yet.
+    reads
+        Parameters that code reads.
+
+    Raises
+    ------
+    pyplant.errors.ConfigError
+        If a name leads nowhere, or a value does not fit the parameter.
+    """
+    for setting in settings:
+        given, equals, text = setting.partition("=")
+        name = given.removeprefix("+")
+        if not equals or not name:
+            message = f"--set takes NAME=VALUE, such as --set model.depth=3, not {setting!r}."
+            raise click.UsageError(message)
+        if not given.startswith("+"):
+            _check(parameters, name, text, reads)
+        value = _value(name, text, parameters.value(name))
+        parameters = parameters.varied({name: value}, {*reads, name})
+    return parameters
+
+
+def _check(parameters: Parameters, name: str, text: str, reads: Collection[str]) -> None:
+    try:
+        parameters.check([name], reads)
+    except ConfigError as error:
+        message = f"{error} To add it: --set +{name}={text}"
+        raise type(error)(message) from None
+
+
+def _value(name: str, text: str, before: Any) -> Any:
+    """A value of the type that the parameter has; of a new one, whatever the text says."""
+    if before is MISSING or before is None:
+        return _literal(text)
+    if isinstance(before, str) and not isinstance(before, Enum):
+        return _unquoted(text)
+    if text in ("None", "null"):
+        return None
+    value = _converted(text, before)
+    if value is MISSING:
+        raise _misfit(name, text, before)
+    return value
+
+
+def _converted(text: str, before: Any) -> Any:
+    """The text as the kind of a value; :data:`MISSING` if it is none."""
+    kind: Any = type(before)
+    try:
+        match before:
+            case bool():
+                return _TRUTHS.get(text.lower(), MISSING)
+            case Enum():
+                return _member(kind, text)
+            case Path():
+                return kind(text)
+            case numbers.Integral():
+                return kind(_whole(text))
+            case numbers.Number():
+                return kind(text)
+            case datetime.date() | datetime.time():
+                return kind.fromisoformat(text)
+    except (ValueError, ArithmeticError):
+        return MISSING
+    value = like(before, _literal(text))
+    return value if isinstance(value, kind) else MISSING
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        number = float(text)  # such as 1e3
+    if not number.is_integer():
+        raise ValueError(text)
+    return int(number)
+
+
+def _member(kind: type[Enum], text: str) -> Any:
+    if text in kind.__members__:
+        return kind[text]
+    return kind(_literal(text))
+
+
+def _misfit(name: str, text: str, before: Any) -> ConfigError:
+    if is_part(before):
+        return ConfigError(
+            f"{name!r} is a nested configuration; set one of its parameters: --set {name}.NAME=..."
+        )
+    kind = type(before)
+    wanted = f"one of {', '.join(kind.__members__)}" if isinstance(before, Enum) else kind.__name__
+    return ConfigError(
+        f"--set {name}={text}: parameter {name!r} takes {wanted} (it is {before!r}), which {text!r} is not."
+    )
+
+
+def _literal(text: str) -> Any:
+    """A Python literal or a value of JSON, or else the text itself, so that quotes are rarely needed."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        pass
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _unquoted(text: str) -> str:
+    """A text, without the quotes that somebody may have put around it."""
+    value = _literal(text) if text[:1] in ("'", '"') else text
+    return value if isinstance(value, str) else text
+
+
+def like(before: Any, value: Any) -> Any:
+    """A value as the kind that stands in the script: JSON has no tuples, sets and paths."""
+    if isinstance(before, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(before, _COLLECTIONS) and isinstance(value, _COLLECTIONS):
+        return value if type(value) is type(before) else type(before)(value)
+    if isinstance(before, Path) and isinstance(value, str):
+        return Path(value)
+    return value
