@@ -283,7 +283,12 @@ def warn(category: type[PlantWarning], message: str) -> None:
         ("pyplant.", "contextlib", "IPython.core.")
     ):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    try:
+        warnings.warn(message, category, stacklevel=level)
+    except Warning:
+        raise
+    except Exception:  # noqa: BLE001 - standard error may be anything; whoever wants to know sets a filter
+        logger().warning("%s", message)
 
 
 def warns_once() -> Callable[[type[PlantWarning], str], None]:

@@ -11,7 +11,9 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["expanded", "is_address", "located", "recorded"]
+from pyplant.errors import PlantDirError
+
+__all__ = ["directory", "expanded", "is_address", "located", "recorded"]
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # one letter would be a drive of Windows
 
@@ -19,6 +21,21 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # one letter would be a dr
 def expanded(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
     """A path as text, with ``~`` and ``~user`` replaced by the home directory."""
     return os.path.expanduser(os.fsdecode(path))
+
+
+def directory(path: str | os.PathLike[str]) -> Path:
+    """A directory in full, with ``~`` replaced.
+
+    Raises
+    ------
+    pyplant.errors.PlantDirError
+        If nobody knows the home directory that is meant; a directory called ``~`` is hardly ever.
+    """
+    text = expanded(path)
+    if text.startswith("~"):
+        message = f"The home directory in {text} is not known; write the path in full, or as ./{text} if it is a name."
+        raise PlantDirError(message)
+    return Path(text).absolute()
 
 
 def is_address(text: str) -> bool:

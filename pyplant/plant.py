@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from pyplant import frontend
+from pyplant import frontend, paths, streams
 from pyplant.collector import collector
 from pyplant.config import ConfigBase, name_list
 from pyplant.engine.commands import Request
@@ -107,7 +107,7 @@ class Plant:
 
             follow(self._listeners, progress)
         with collector(enabled=False):
-            self.warehouse = Warehouse(Path(plantDir).absolute(), trust=trust)
+            self.warehouse = Warehouse(paths.directory(plantDir), trust=trust)
         self._finalizer = weakref.finalize(self, self.warehouse.close)
         self._registry = Registry()
         self._parameters = Parameters()
@@ -401,7 +401,7 @@ class Plant:
         _check_names(wanted)
         with self._session.exclusively("plant.export"):
             run, _ = self._session.bring_names(wanted)  # loading them all shows that they are sound
-            return export(self.warehouse, map(run.scheduler.available.__getitem__, wanted), Path(directory))
+            return export(self.warehouse, map(run.scheduler.available.__getitem__, wanted), directory)
 
     # ------------------------------------------------------------------ looking
 
@@ -454,7 +454,7 @@ class Plant:
         front_end = frontend.current()
         if front_end is not None and front_end.show_graph(self):
             return
-        print(tree(self.status(), self._edges()))  # noqa: T201 - what it is for
+        streams.say(tree(self.status(), self._edges()))
 
     def _edges(self) -> dict[str, dict[str, list[str]]]:
         from pyplant.execution import views

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from blake3 import blake3
 
+from pyplant import paths
 from pyplant.errors import DamagedError, MissingIngredientError, PlantDirError
 from pyplant.ingredient import Ingredient
 from pyplant.store.keys import signing_key
@@ -23,7 +25,9 @@ _MANIFEST = "ingredients.json"
 _VERSION = 1
 
 
-def export(warehouse: Warehouse, ingredients: Iterable[Ingredient], directory: Path) -> Path:
+def export(
+    warehouse: Warehouse, ingredients: Iterable[Ingredient], directory: str | os.PathLike[str]
+) -> Path:
     """Write ingredients to a new folder.
 
     Parameters
@@ -42,7 +46,7 @@ def export(warehouse: Warehouse, ingredients: Iterable[Ingredient], directory: P
     pyplant.errors.DamagedError
         If a value is not what was written. Nothing is left in the folder then.
     """
-    directory = directory.absolute()
+    directory = paths.directory(directory)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         message = f"{directory} is not an empty folder; export to a new one."
         raise PlantDirError(message)
@@ -116,7 +120,7 @@ def load_ingredients(directory: str | Path, *, trust: bool = False) -> dict[str,
     pyplant.errors.DamagedError
         If a file is not what was written, or may not be loaded.
     """
-    root = Path(directory)
+    root = paths.directory(directory)
     try:
         manifest = json.loads((root / _MANIFEST).read_text(encoding="utf-8"))
         listed = manifest["ingredients"]

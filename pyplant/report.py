@@ -5,6 +5,7 @@ Both forms are rendered from one description (:class:`Block`), so they cannot di
 
 from __future__ import annotations
 
+import sys
 import textwrap
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ from enum import Enum
 from typing import Self
 
 from pyplant.explain import Cause, Narrator
+from pyplant.streams import printable
 from pyplant.table import Table
 from pyplant.theme import REPORT
 from pyplant.wording import clean, escape, format_age, format_seconds, format_size
@@ -147,10 +149,10 @@ class Report:
         import shutil  # slow to load, as is html below
 
         columns = shutil.get_terminal_size((_WIDTH, 24)).columns
-        return self.text(max(40, min(columns, 120)))
+        return printable(self.text(max(40, min(columns, 120))), sys.stdout)
 
     def __repr__(self) -> str:
-        return self.text()
+        return printable(self.text(), sys.stdout)
 
     def _repr_html_(self) -> str:
         shown: set[str] = set()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+from pyplant import streams
 from pyplant.errors import ConfigError
 from pyplant.events import (
     Dispatcher,
@@ -31,7 +32,7 @@ def is_terminal() -> bool:
     """Whether somebody watches standard error, outside of a notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    return sys.stderr.isatty() and not hasattr(shell, "kernel")
+    return streams.is_terminal(sys.stderr) and not hasattr(shell, "kernel")
 
 
 def follow(listeners: Dispatcher, progress: bool | str) -> None:  # noqa: FBT001 - public values
@@ -117,7 +118,7 @@ class TerminalProgress:
                 TextColumn("{task.fields[count]}"),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
-                console=Console(stderr=True),
+                console=Console(file=cast("Any", streams.TolerantStream(sys.stderr)), stderr=True),
                 transient=True,
             )
             self._live.start()

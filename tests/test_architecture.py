@@ -24,6 +24,7 @@ LAYERS = [
     ("pyplant.collector", 0),
     ("pyplant.wording", 0),
     ("pyplant.paths", 0),
+    ("pyplant.streams", 0),
     ("pyplant.engine", 1),
     ("pyplant.frontend", 1),
     ("pyplant.ingredient", 1),

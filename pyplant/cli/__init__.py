@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TextIO
 
 import click
@@ -66,9 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.showwarning = _show_warning
     try:
         code = cli.main(given, prog_name="pyplant", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        if sys.stderr is not None:  # click would ask it for its encoding
+            error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
         for line in getattr(error.__cause__ or error, "__notes__", ()):
@@ -76,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         note("interrupted; what had finished is kept.")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (PlantError, OSError) as error:
         if "--debug" in given:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -12,14 +13,24 @@ from typing import Any
 
 import click
 
+from pyplant import streams
+from pyplant.paths import expanded
 from pyplant.report import Report
 from pyplant.wording import clean
 
-__all__ = ["emit", "json_option", "note", "table", "to_plain", "when"]
+__all__ = ["DirectoryOrFile", "complain", "emit", "json_option", "note", "table", "to_plain", "when"]
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 """The option of every command that prints a result."""
+
+
+class DirectoryOrFile(click.Path):
+    """A path in which ``~`` is the home directory; shells leave it alone after an equals sign."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As for all types of click."""
+        return super().convert(expanded(value), param, ctx)
 
 
 def emit(text: str, document: Any, *, as_json: bool) -> None:
@@ -35,14 +46,22 @@ def emit(text: str, document: Any, *, as_json: bool) -> None:
         Which of the two.
     """
     if as_json:
-        click.echo(json.dumps(to_plain(document), indent=1, ensure_ascii=False, allow_nan=False))
+        document = json.dumps(to_plain(document), indent=1, ensure_ascii=False, allow_nan=False)
+        if streams.printable(document, sys.stdout) != document:
+            document = json.dumps(json.loads(document), indent=1)  # escapes are JSON as well
+        click.echo(document)
     else:
-        click.echo("\n".join(map(clean, text.split("\n"))))
+        click.echo(streams.printable("\n".join(map(clean, text.split("\n"))), sys.stdout))
 
 
 def note(text: str) -> None:
     """Say something that is not the result: on standard error."""
-    click.echo(f"pyplant: {clean(text)}", err=True)
+    complain(f"pyplant: {clean(text)}")
+
+
+def complain(text: str) -> None:
+    """Write lines to standard error, if there is one."""
+    streams.write(sys.stderr, f"{text}\n")
 
 
 def to_plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from pyplant.cli.output import emit, json_option
+from pyplant.cli.output import DirectoryOrFile, emit, json_option
 from pyplant.cli.script import Choice, open_script, show_failure
 from pyplant.engine.description import shorten
 from pyplant.errors import MissingSenderError, near_misses
@@ -30,11 +30,11 @@ def _on_a_script(command: _Command) -> _Command:
     for decorate in reversed(
         (
             click.argument("script"),
-            click.option("--plant", type=click.Path(path_type=Path), help="The plant directory."),
+            click.option("--plant", type=DirectoryOrFile(path_type=Path), help="The plant directory."),
             click.option("--config-class", metavar="NAME", help="The configuration class of the script."),
             click.option(
                 "--config",
-                type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                type=DirectoryOrFile(exists=True, dir_okay=False, path_type=Path),
                 help="A JSON file with parameters.",
             ),
             click.option(
@@ -58,11 +58,19 @@ def _opened(script: str, as_json: bool, **said: Any) -> Iterator[Plant]:  # noqa
         yield plant
 
 
+def _descriptor_of_errors() -> int:
+    """Where standard error goes; nowhere if there is none."""
+    return os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno()
+
+
 @contextmanager
 def _printing_aside() -> Iterator[None]:
     """Let standard output go to standard error, also that of child processes."""
+    if sys.stdout is None:
+        yield
+        return
     sys.stdout.flush()
-    out, aside = sys.stdout.fileno(), sys.stderr.fileno()
+    out, aside = sys.stdout.fileno(), _descriptor_of_errors()
     saved = os.dup(out)
     os.dup2(aside, out)
     try:

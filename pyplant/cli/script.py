@@ -15,12 +15,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from pyplant.cli.output import note
+from pyplant.cli.output import complain, note
 from pyplant.cli.settings import like, varied
 from pyplant.config import ConfigBase, own_parameters
 from pyplant.engine.origin import is_own_file, is_user_file
 from pyplant.errors import ConfigError, near_misses
 from pyplant.parameters import Parameters
+from pyplant.paths import expanded
 from pyplant.plant import Plant
 
 _T = TypeVar("_T")
@@ -78,6 +79,7 @@ def open_script(name: str, choice: Choice) -> Plant:
 
 
 def _import(name: str) -> ModuleType:
+    name = expanded(name)
     path = Path(name)
     is_file = path.suffix == ".py" or path.is_file()
     if is_file and (not path.is_file() or path.suffix != ".py"):
@@ -262,7 +264,7 @@ def show_failure(error: BaseException) -> None:
     """Print how user code failed, without the frames of whoever called it."""
     report = traceback.TracebackException.from_exception(error)
     _keep_user_frames(report)
-    click.echo("".join(report.format()).rstrip(), err=True)
+    complain("".join(report.format()).rstrip())
 
 
 def _keep_user_frames(report: traceback.TracebackException) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pyplant.cli.output import emit, json_option, table, to_plain, when
+from pyplant.cli.output import DirectoryOrFile, emit, json_option, table, to_plain, when
 from pyplant.engine.description import shorten
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.errors import (
@@ -34,7 +34,7 @@ _SHOWN = 16 << 20  # bytes of a plain value that are read to be shown
 _PLAIN = frozenset({"simple", "list", "array"})
 _EVERYTHING = 1 << 62  # bytes
 
-_PLANT = click.argument("plant", type=click.Path(path_type=Path))
+_PLANT = click.argument("plant", type=DirectoryOrFile(path_type=Path))
 
 Kept = tuple[Ingredient, Trace]
 """A stored value, and the execution that made it."""
@@ -263,7 +263,7 @@ def fsck(plant: Path, *, repair: bool, as_json: bool) -> int:
     "--to",
     "folder",
     required=True,
-    type=click.Path(path_type=Path),
+    type=DirectoryOrFile(path_type=Path),
     help="A folder that is empty or not there yet.",
 )
 @json_option
@@ -287,7 +287,7 @@ def export(plant: Path, names: tuple[str, ...], folder: Path, *, as_json: bool) 
 
 
 @click.command(epilog="Example: pyplant doctor /shared/project")
-@click.argument("directory", default=".", type=click.Path(path_type=Path))
+@click.argument("directory", default=".", type=DirectoryOrFile(path_type=Path))
 @json_option
 def doctor(directory: Path, *, as_json: bool) -> int:
     """Try out what a file system can do for a plant.

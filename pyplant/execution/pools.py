@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 import weakref
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from concurrent.futures import Executor as FuturesExecutor
 from typing import Any, Protocol
 
+from pyplant import streams
 from pyplant.errors import RunError
 from pyplant.execution.attempt import carry_out, carry_out_packed, end_with, sees
 from pyplant.execution.order import Hidden, Order
@@ -143,8 +145,14 @@ class LocalPool:
             from loky.process_executor import ProcessPoolExecutor
 
             self._process = os.getpid()
+            # Without standard error a worker could not enable its fault handler, and would end.
+            environment = {"PYTHONFAULTHANDLER": ""} if sys.stderr is None else None
             self._executor = ProcessPoolExecutor(
-                max_workers=self.size, timeout=_IDLE, initializer=end_with, initargs=(self._process,)
+                max_workers=self.size,
+                timeout=_IDLE,
+                initializer=end_with,
+                initargs=(self._process,),
+                env=environment,
             )
         return self._executor
 
@@ -154,7 +162,9 @@ class LocalPool:
     def submit(self, order: Order, packed: bytes, resources: dict[str, Any], urgency: float) -> Any:
         """Have an attempt made."""
         del order, resources, urgency
-        future = self.begin().submit(carry_out_packed, packed)
+        executor = self.begin()
+        with streams.present():  # loky flushes them before it starts a worker
+            future = executor.submit(carry_out_packed, packed)
         self._given.add(future)
         return future
 

@@ -24,6 +24,7 @@ from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import nullcontext, suppress
 from typing import Any
 
+from pyplant import streams
 from pyplant.engine.digest import digest_bytes
 from pyplant.engine.trace import Dependency, DependencyKind
 from pyplant.errors import PlantWarning, WorkerError, warn
@@ -145,9 +146,8 @@ class Attempts:
                 if logger.isEnabledFor(level):
                     logger.log(level, "%s", text, extra={"reactor": self.definition.name})
             else:
-                stream = getattr(sys, kind)
-                stream.write(what if recording is not None else _attributed(self.definition.name, what))
-                stream.flush()
+                text = what if recording is not None else _attributed(self.definition.name, what)
+                streams.write(getattr(sys, kind), text)
 
 
 def _attributed(name: str, text: str) -> str:

@@ -169,7 +169,7 @@ class _Ear:
     def write(self, text: str) -> int:
         voice = _voice.get()
         if voice is None:
-            return int(self.stream.write(text))
+            return len(text) if self.stream is None else int(self.stream.write(text))
         if text:
             voice.say(self.kind, str(text))
         return len(text)
@@ -179,7 +179,7 @@ class _Ear:
             self.write(line)
 
     def flush(self) -> None:
-        if _voice.get() is None:
+        if _voice.get() is None and self.stream is not None:
             self.stream.flush()
 
     def isatty(self) -> bool:

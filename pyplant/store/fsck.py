@@ -9,6 +9,7 @@ it never deletes a value, and touches nothing that it does not know.
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,6 +23,7 @@ from pyplant.store.layout import PARTS
 from pyplant.store.objects import hash_file, is_object_name
 from pyplant.store.retention import forgotten_scratch
 from pyplant.store.warehouse import Warehouse
+from pyplant.streams import printable
 
 __all__ = ["Audit", "Finding", "Problem", "audit"]
 
@@ -126,7 +128,7 @@ class Audit:
                 if self.repaired
                 else "plant.fsck(repair=True) forgets what is lost, so that it is computed again."
             )
-        return "\n".join(lines)
+        return printable("\n".join(lines), sys.stdout)
 
 
 def audit(warehouse: Warehouse, *, repair: bool = False, now: float | None = None) -> Audit:

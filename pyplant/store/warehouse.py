@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pyplant import streams
 from pyplant.engine.digest import digest_bytes
 from pyplant.engine.trace import Trace
 from pyplant.errors import (
@@ -87,6 +88,7 @@ class Warehouse:
         read_only: bool = False,
         keeps_journal: bool = True,
     ) -> None:
+        streams.occupy()
         self.root = root = root.absolute()  # the working directory may change
         self.files = files or (ReadOnlyFiles() if read_only else Files())
         if read_only or not keeps_journal:
