@@ -277,6 +277,10 @@ def ReactorFunc(
     def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
         definition = define(target, name, cache=cache, resources=resources)
         target.__dict__[_MARK] = definition
+        inner = getattr(target, "__wrapped__", None)
+        while isinstance(inner, FunctionType) and "__pyplant_wrapped__" not in inner.__dict__:
+            inner.__dict__["__pyplant_wrapped__"] = True
+            inner = getattr(inner, "__wrapped__", None)
         declare(definition)
         return target
 

@@ -30,7 +30,8 @@ from typing import Any
 from pyplant.engine.attributes import MISSING, attribute_of, module_of, qualname_of, static
 from pyplant.engine.description import Description, Edge, Kind, Leaf, Note, Watch, shorten
 from pyplant.engine.digest import digest_bytes, encode
-from pyplant.engine.hints import resolved
+from pyplant.engine.expressions import UNKNOWN
+from pyplant.engine.hints import CONFIG_NAMES, resolved
 from pyplant.engine.installed import installed_name
 from pyplant.engine.members import members, watched_names
 from pyplant.engine.mocks import mock_behind
@@ -69,6 +70,8 @@ _IGNORED_IN_MODULE = frozenset(
     ]
 )
 _SCALARS = (type(None), bool, int, float, complex, str, bytes, type(...))
+_CALLED_BY_PLANT = frozenset(["__pyplant_reactor__", "__pyplant_wrapped__"])
+"""What reactors, and functions that reactors wrap, carry: nobody passes values to their other parameters."""
 
 
 class Describer:
@@ -177,7 +180,7 @@ class Describer:
             scope.finished(),
             scope.watches(),
             unchanged,
-            resolved(part.hints, function.__globals__) if part is not None else frozenset(),
+            resolved(part.hints, self._constants(function, part)) if part is not None else frozenset(),
             frozenset(notes),
             part.text if part is not None else "",
         )
@@ -190,6 +193,26 @@ class Describer:
         keyword_defaults = function.__kwdefaults__ or {}
         for key in sorted(keyword_defaults):
             scope.add(f"default {key}", scope.watch(keyword_defaults, key))
+
+    def _constants(self, function: FunctionType, part: CodePart) -> Callable[[str], Any]:
+        """What variables of a function stand for whenever it is called, as far as that is known."""
+        code = function.__code__
+        cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=False))
+
+        def lookup(name: str) -> Any:
+            if name in part.rebound or f"nonlocal {name}" in part.rebound:
+                found = UNKNOWN
+            elif name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+                found = _default(function, name) if _CALLED_BY_PLANT & function.__dict__.keys() else UNKNOWN
+            elif name in cells:
+                found = _contents(cells[name])
+            elif (function.__module__, name) in self._state:
+                found = UNKNOWN
+            else:
+                found = function.__globals__.get(name, UNKNOWN)
+            return UNKNOWN if found is MISSING else found
+
+        return lookup
 
     def _cell(self, scope: _Scope, variable: str, cell: CellType, rebound: frozenset[str]) -> None:
         content = _contents(cell)
@@ -372,6 +395,17 @@ class _Scope:
     def watches(self) -> tuple[Watch, ...]:
         groups = (Watch.of(namespace, tuple(sorted(names))) for namespace, names in self._watched.values())
         return (*self.watching, *groups)
+
+
+def _default(function: FunctionType, name: str) -> Any:
+    """The value of a parameter that the plant does not pass."""
+    code, defaults = function.__code__, function.__defaults__ or ()
+    if name in (function.__kwdefaults__ or {}):
+        return (function.__kwdefaults__ or {})[name]
+    positional = code.co_varnames[: code.co_argcount]
+    index = positional.index(name) - (code.co_argcount - len(defaults)) if name in positional else -1
+    is_passed = name in positional[:1] or (name in positional[:2] and name in CONFIG_NAMES)
+    return defaults[index] if index >= 0 and not is_passed else UNKNOWN
 
 
 def _contents(cell: CellType) -> Any:

@@ -6,13 +6,12 @@ run. A hint is never a truth: names made while a reactor runs work all the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from enum import Enum, StrEnum
-from types import ModuleType
+from collections.abc import Callable, Iterator
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from pyplant.engine import wire
-from pyplant.engine.attributes import attribute_of
+from pyplant.engine.expressions import Template, evaluate
 
 __all__ = ["CONFIG_NAMES", "NAMED_CALLS", "Hint", "NameKind", "resolved"]
 
@@ -28,15 +27,15 @@ class NameKind(StrEnum):
 
     LITERAL = "l"
     """``pipe.send("x")``; the text is the name."""
-    REFERENCE = "r"
-    """``pipe.send(NAME)`` or ``pipe.send(names.X)``; the text is the chain of names."""
+    EXPRESSION = "x"
+    """``pipe.send(NAME)`` or ``pipe.send(f"x_{i}")``; the text is the expression, not yet evaluated."""
     PATTERN = "p"
-    """``pipe.send(f"x_{i}")``; the text is the literal parts, empty ones where values go."""
+    """An expression of which parts are known; the text is these, empty ones where values go."""
     DYNAMIC = "d"
     """Anything else."""
 
 
-_KINDS = {kind.value: kind for kind in NameKind}
+_KINDS = {kind.value: kind for kind in NameKind if kind is not NameKind.PATTERN}
 
 
 class Hint(NamedTuple):
@@ -71,27 +70,43 @@ class Hint(NamedTuple):
         """The inverse of :meth:`to_json`."""
         method, certain, kind, text, always = data
         hint = cls(wire.code(method), bool(certain), _KINDS[kind], wire.codes(text), bool(always))
-        if not hint.text and hint.kind in (NameKind.LITERAL, NameKind.REFERENCE):
+        if not hint.text and hint.kind is not NameKind.DYNAMIC:
             raise ValueError(data)
         return hint
 
-    def resolved(self, namespace: Mapping[str, Any]) -> Hint:
-        """The hint with a constant's value in place of its name, as far as that is a text."""
-        if self.kind is not NameKind.REFERENCE:
-            return self
-        value = namespace.get(self.text[0])
-        for attribute in self.text[1:]:
-            cls: type = type(value)  # not isinstance(): an object may lie about its class
-            asked = issubclass(cls, ModuleType | type) or (issubclass(cls, Enum) and attribute == "value")
-            value = attribute_of(value, attribute, None) if asked else None
-        if issubclass(type(value), str):
-            return self._replace(kind=NameKind.LITERAL, text=(str(value),))
-        return self._replace(kind=NameKind.DYNAMIC, text=())
+    def resolved(self, lookup: Callable[[str], Any]) -> Iterator[Hint]:
+        """The hint with the names that its expression gives, or with what is known of them.
+
+        Parameters
+        ----------
+        lookup
+            Gives what a variable stands for, or :data:`~pyplant.engine.expressions.UNKNOWN`.
+        """
+        if self.kind is not NameKind.EXPRESSION:
+            yield self
+            return
+        value, is_firm = evaluate(self.text[0], lookup)
+        is_list = self.method == "receive" and type(value) in (list, tuple)
+        for name in value if is_list else [value]:
+            yield from self._named(name, is_firm=is_firm and type(value) is not list)
+
+    def _named(self, name: Any, *, is_firm: bool) -> Iterator[Hint]:
+        if type(name) is Template:
+            yield self._replace(kind=NameKind.PATTERN, text=tuple(part or "" for part in name.parts))
+        elif not issubclass(type(name), str):
+            yield self._replace(kind=NameKind.DYNAMIC, text=())
+        elif is_firm:
+            yield self._replace(kind=NameKind.LITERAL, text=(str.__str__(name),))
+        elif self.method in ("send", "allocate"):  # likely, but other names are possible
+            yield self._replace(kind=NameKind.PATTERN, text=(str.__str__(name),))
+            yield self._replace(kind=NameKind.DYNAMIC, text=())
+        else:
+            yield self._replace(kind=NameKind.LITERAL, text=(str.__str__(name),), always=False)
 
 
-def resolved(hints: frozenset[Hint], namespace: Mapping[str, Any]) -> frozenset[Hint]:
-    """The hints with the values of constants in place of their names."""
+def resolved(hints: frozenset[Hint], lookup: Callable[[str], Any]) -> frozenset[Hint]:
+    """The hints with the names that their expressions give."""
     for hint in hints:
-        if hint.kind is NameKind.REFERENCE:
-            return frozenset(each.resolved(namespace) for each in hints)
-    return hints  # most often: nothing to look up
+        if hint.kind is NameKind.EXPRESSION:
+            return frozenset(name for each in hints for name in each.resolved(lookup))
+    return hints  # most often: nothing to evaluate

@@ -1,6 +1,6 @@
 """Prediction: who sends and receives what, before anything ran.
 
-Literal names, constants bound to names, and the literal parts of f-strings are read from
+Literal names, names computed from constants, and the known parts of others are read from
 the hints of the code (:mod:`pyplant.engine.hints`). They give the graph, the order in which
 senders of a name are tried, and conflicts. They are hints: a trace says what really was.
 """
@@ -8,7 +8,7 @@ senders of a name are tried, and conflicts. They are hints: a trace says what re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -95,28 +95,43 @@ class Senders:
             for name in expected.sends:
                 self._literal.setdefault(name, []).append(key)
             self._patterns += [(re.compile(pattern, re.DOTALL), key) for pattern in expected.patterns]
-            if expected.open_ended or expected.patterns:
+            if expected.open_ended:
                 self._open_ended.append(key)
 
     def literal(self, name: str) -> list[str]:
         """The reactors whose code names it; more than one is a conflict."""
         return self._literal.get(name, [])
 
-    def candidates(self, name: str, remembered: Iterable[str]) -> Iterator[str]:
-        """The reactors that may send ``name``, the likeliest first.
+    def candidates(
+        self,
+        name: str,
+        remembered: Callable[[], Iterable[str]],
+        unlikeliness: Callable[[str], int] = lambda _: 0,
+    ) -> Iterator[str]:
+        """The reactors that may send ``name``, the likeliest first; those that cannot are not among them.
 
         Parameters
         ----------
         name
             The ingredient.
         remembered
-            Reactors that sent it in kept executions, newest first.
+            Gives the reactors that sent it in kept executions, newest first.
+        unlikeliness
+            Orders reactors whose code does not tell, by what they sent before.
         """
-        seen: set[str] = set()
-        matching = (key for pattern, key in self._patterns if pattern.fullmatch(name))
-        for group in (self.literal(name), remembered, matching, self._open_ended):
-            for key in group:
-                if key not in seen:
+        literal = self.literal(name)
+        yield from literal
+        seen = set(literal)
+        matching = [key for pattern, key in self._patterns if pattern.fullmatch(name)]
+        possible = {*matching, *self._open_ended}
+        groups = (
+            remembered,
+            lambda: sorted(matching, key=unlikeliness),
+            lambda: sorted(self._open_ended, key=unlikeliness),
+        )
+        for group in groups:
+            for key in group():
+                if key in possible and key not in seen:
                     seen.add(key)
                     yield key
 

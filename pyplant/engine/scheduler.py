@@ -8,6 +8,11 @@ task asks to be started, and from then on sleeps and resumes as its reactor rece
 name that is demanded is *sought*: its likely senders are demanded one after another until
 one has finished with it.
 
+A sender whose code does not name what it sends is a *guess*. A task is *wanted* when the run
+cannot do without it: it is a target, or surely sends what a wanted task waits for. A task that
+is not wanted and fails, or waits for what nobody sends, is put aside: the search goes on without
+it, and only when nobody else sends the name does its error count.
+
 The scheduler runs nothing. It hands out actions (:class:`Start`, :class:`Resume`) and is
 told what came of them (:meth:`Scheduler.needs`, :meth:`~Scheduler.finished`,
 :meth:`~Scheduler.failed`, :meth:`~Scheduler.lost`, :meth:`~Scheduler.blocked`). Ready tasks form a stack, so that one
@@ -22,58 +27,26 @@ this run concluded from the old one is judged again.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
 
-from pyplant.engine.rebuilder import Answer, Demands, Reason, ReasonKind, Verdict
+from pyplant.engine.rebuilder import Answer, Reason, ReasonKind, Verdict
+from pyplant.engine.scheduling import (
+    Action,
+    Resume,
+    Start,
+    World,
+    conflict_error,
+    cycle_error,
+    missing_sender_error,
+)
 from pyplant.engine.task import FINISHED, State, Task
 from pyplant.engine.trace import DependencyKind, Trace
-from pyplant.errors import CycleError, DuplicateSenderError, MissingSenderError
+from pyplant.errors import MissingSenderError
 from pyplant.ingredient import Ingredient
 
-__all__ = ["Action", "Resume", "Scheduler", "Start", "World"]
-
-
-class Start(NamedTuple):
-    """Start executing a reactor."""
-
-    task: Task
-
-
-class Resume(NamedTuple):
-    """Go on with a reactor: hand it these ingredients, in this order."""
-
-    task: Task
-    ingredients: tuple[Ingredient, ...]
-
-
-Action = Start | Resume
-
-
-class World(Protocol):
-    """What the scheduler asks about reactors."""
-
-    def check(self, key: str) -> Demands | Verdict:
-        """Look for a trace of this reactor that verifies, or say at once why none can."""
-
-    def candidates(self, name: str) -> Iterator[str]:
-        """Reactors that may send a name, the likeliest first."""
-
-    def literal_senders(self, name: str) -> list[str]:
-        """Reactors whose code names the ingredient they send."""
-
-    def foreseen(self, key: str) -> Iterable[str]:
-        """Names that a reactor receives whatever happens, if they may be brought about ahead."""
-
-    def label(self, key: str) -> str:
-        """What people call a reactor."""
-
-    def suggestions(self, name: str) -> str:
-        """A sentence with names that look alike and where an ingredient last came from."""
-
-    def runs_for_effect(self, trace: Trace) -> bool:
-        """Whether what an execution did for its user is done again only by running it again."""
+__all__ = ["Action", "Resume", "Scheduler", "Start"]
 
 
 @dataclass(slots=True)
@@ -83,6 +56,7 @@ class _Search:
     candidates: Iterator[str]
     current: str | None = None
     tried: list[str] = field(default_factory=list)
+    is_wanted: bool = False
 
 
 class Scheduler:
@@ -98,6 +72,9 @@ class Scheduler:
         self.tasks: dict[str, Task] = {}
         self.available: dict[str, Ingredient] = {}
         self.nondeterministic: set[str] = set()
+        self.put_aside: dict[
+            str, BaseException
+        ] = {}  # tasks that failed and are not needed, as far as is known
         self._world = world
         self._ready: list[Task] = []
         self._waiting: dict[str, list[Task]] = {}
@@ -108,14 +85,16 @@ class Scheduler:
         self._goals: set[str] = set()
         self._replaced: dict[str, Trace] = {}
         self._cached: list[Task] = []
+        self._failures: list[tuple[Task, BaseException]] = []
+        self._orphaned: deque[str] | None = None  # names to be sought elsewhere, while that is being done
 
     # ------------------------------------------------------------------ demands
 
     def demand_reactor(self, key: str, must_run: Reason | None = None) -> None:
         """Bring a reactor up to date; with ``must_run`` it executes whatever its traces say."""
         task = self.tasks.setdefault(key, Task(key))
-        task.must_run = must_run
-        task.is_target = True
+        task.must_run, task.is_target = must_run, True
+        self._want(task)
         self._queue(task)
 
     def demand_names(self, names: Iterable[str]) -> None:
@@ -123,7 +102,7 @@ class Scheduler:
         for name in reversed(list(names)):
             self._goals.add(name)
             if name not in self.available:
-                self._seek(name)
+                self._seek(name, is_wanted=True)
 
     # ------------------------------------------------------------------ actions
 
@@ -172,7 +151,7 @@ class Scheduler:
             return self._judge(task, stop.value)
         for name in self._world.foreseen(task.key):
             if name not in self.available and name not in self._unsent:
-                self._seek(name)
+                self._seek(name, is_wanted=task.is_wanted)
         return None
 
     def _digests(self, names: tuple[str, ...]) -> Answer:
@@ -226,9 +205,18 @@ class Scheduler:
             self._compare(task, replaced, trace)
         self._publish(task, trace)
 
-    def failed(self, task: Task) -> None:
-        """A reactor raised; what waits for it can never go on."""
-        task.move(State.FAILED)
+    def failed(self, task: Task, error: BaseException) -> None:
+        """A reactor raised; what waits for it can never go on, unless it was a guess."""
+        if task.is_wanted:
+            task.move(State.FAILED)
+            self._failures.append((task, error))
+        else:
+            self._put_task_aside(task, error)
+
+    def take_failures(self) -> list[tuple[Task, BaseException]]:
+        """Tasks that the run cannot do without and that failed since this was last asked."""
+        found, self._failures = self._failures, []
+        return found
 
     def lost(self, task: Task, names: Iterable[str]) -> None:
         """Values that ``task`` was to be resumed with are no longer stored."""
@@ -249,12 +237,13 @@ class Scheduler:
         sender.must_run = Reason(ReasonKind.EVICTED, name, ingredient.digest)
         sender.state = State.PENDING
         if name in self._goals:
-            self._seek(name)
+            self._seek(name, is_wanted=True)
 
     def is_done(self) -> bool:
         """Whether everything demanded is there; asked when nothing is ready or under way."""
         return all(name in self.available for name in self._goals) and all(
-            task.state in FINISHED or task.state is State.PENDING for task in self.tasks.values()
+            task.state in FINISHED or task.state is State.PENDING or not task.is_wanted
+            for task in self.tasks.values()
         )
 
     def newly_cached(self) -> list[Task]:
@@ -278,34 +267,37 @@ class Scheduler:
     def _await(self, task: Task, names: tuple[str, ...]) -> bool:
         """Let ``task`` wait for those names that are not there; whether there are any."""
         task.asked = names
-        task.missing = {name for name in names if not self._settled(name, task)}
+        missing = [name for name in names if name not in self.available]
+        unsent = [name for name in missing if name in self._unsent]
+        if unsent and task.state is not State.CHECKING:
+            self._forsake(unsent[0], [task])
+            return True
+        # To a look-up, a name that nobody sends any more is a mismatch, not an error.
+        task.missing = set(missing).difference(unsent)
         for name in reversed(names):
             if name in task.missing:
                 self._waiting.setdefault(name, []).append(task)
-                self._seek(name)
-        return bool(task.missing)
+                self._seek(name, is_wanted=task.is_wanted)
+                if task.state is State.FAILED:
+                    break  # it was put aside meanwhile
+        return bool(task.missing) or task.state is State.FAILED
 
-    def _settled(self, name: str, task: Task) -> bool:
-        if name in self.available:
-            return True
-        if name not in self._unsent:
-            return False
-        if task.state is State.CHECKING:
-            return True  # nobody sends it any more: a mismatch, not an error
-        raise self._missing_sender(name, [task])
-
-    def _seek(self, name: str) -> None:
+    def _seek(self, name: str, *, is_wanted: bool = False) -> None:
         search = self._searches.get(name)
         if search is None:
             self._refuse_conflict(name)
             search = self._searches[name] = _Search(self._world.candidates(name))
+        if is_wanted and not search.is_wanted:
+            search.is_wanted = True
+            if search.current is not None and self._is_sure(name, search.current):
+                self._want(self.tasks[search.current])
         if search.current is not None:
             current = self.tasks[search.current]
             if current.state not in FINISHED:
                 if current.state is State.PENDING:
                     self._queue(current)
                 return
-            if current.state in (State.FAILED, State.SKIPPED):
+            if current.state in (State.FAILED, State.SKIPPED) and current.key not in self.put_aside:
                 return
         self._try_next(name, search)
 
@@ -324,8 +316,12 @@ class Scheduler:
             task = self.tasks.setdefault(key, Task(key))
             if task.state in (State.CACHED, State.DONE):
                 continue  # finished without sending it
-            search.current = key
             search.tried.append(key)
+            if task.state is State.FAILED:
+                continue
+            search.current = key
+            if search.is_wanted and self._is_sure(name, key):
+                self._want(task)
             self._sought_from.setdefault(key, set()).add(name)
             if task.state is State.PENDING:
                 self._queue(task)
@@ -334,11 +330,22 @@ class Scheduler:
 
     def _give_up(self, name: str) -> None:
         """Nobody sends ``name``: a mismatch for look-ups, an error for running reactors."""
-        self._unsent.add(name)
+        search = self._searches[name]
+        failed = [key for key in search.tried if self.tasks[key].state is State.FAILED]
+        if failed and search.is_wanted:
+            search.current = failed[0]
+            self._blame(failed[0])
+            return
         waiting = self._waiting.pop(name, [])
+        if failed:
+            error = self.put_aside[failed[0]]
+            for task in waiting:
+                self._put_task_aside(task, error)
+            return
+        self._unsent.add(name)
         asleep = [task for task in waiting if task.state is State.SLEEPING]
         if asleep or name in self._goals:
-            raise self._missing_sender(name, asleep)
+            self._forsake(name, asleep)
         for task in waiting:
             self._arrived(task, name)
 
@@ -351,13 +358,79 @@ class Scheduler:
         for output in trace.outputs:
             sender = self._sender.setdefault(output.name, task.key)
             if sender != task.key:
-                raise self._conflict(output.name, [sender, task.key])
+                raise conflict_error(self._world, output.name, [sender, task.key])
             self.available[output.name] = output
+            search = self._searches.get(output.name)
+            if search is not None and search.is_wanted:
+                self._want(task)
             for waiting in self._waiting.pop(output.name, []):
                 self._arrived(waiting, output.name)
         for name in sorted(self._sought_from.pop(task.key, ())):
             if name not in self.available:
                 self._seek(name)
+
+    # ------------------------------------------------------------------ guesses
+
+    def _is_sure(self, name: str, key: str) -> bool:
+        return key in self._world.literal_senders(name) or self._sender.get(name) == key
+
+    def _want(self, task: Task) -> None:
+        """The run cannot do without a task, nor without what it waits for."""
+        stack = [task]
+        while stack:
+            current = stack.pop()
+            if current.is_wanted:
+                continue
+            current.is_wanted = True
+            if current.state is State.FAILED:
+                self._blame(current.key)
+            for name in current.missing:
+                search = self._searches[name]
+                search.is_wanted = True
+                if search.current is not None and self._is_sure(name, search.current):
+                    stack.append(self.tasks[search.current])
+
+    def _blame(self, key: str) -> None:
+        """The error of a task that was put aside counts after all."""
+        error = self.put_aside.pop(key, None)
+        if error is not None:
+            self._failures.append((self.tasks[key], error))
+
+    def _missing_sender(self, name: str, waiting: list[Task]) -> MissingSenderError:
+        literal = [self.tasks[key] for key in self._world.literal_senders(name) if key in self.tasks]
+        silent = [task.key for task in literal if task.state in (State.CACHED, State.DONE)]
+        return missing_sender_error(self._world, name, [task.key for task in waiting], silent)
+
+    def _forsake(self, name: str, tasks: list[Task]) -> None:
+        """Nobody sends what these wait for: an error if the run needs them."""
+        wanted = [task for task in tasks if task.is_wanted]
+        if wanted or name in self._goals:
+            raise self._missing_sender(name, wanted)
+        for task in tasks:
+            self._put_task_aside(task, self._missing_sender(name, [task]))
+
+    def _put_task_aside(self, task: Task, error: BaseException) -> None:
+        """Go on without a task, and seek elsewhere what it might have sent; without recursion."""
+        if task.state is State.FAILED:
+            return
+        task.move(State.FAILED)
+        for name in task.missing:
+            self._waiting[name] = [other for other in self._waiting.get(name, ()) if other is not task]
+        task.lookup, task.missing = None, set()
+        self.put_aside[task.key] = error
+        sought = sorted(self._sought_from.pop(task.key, ()))
+        if self._orphaned is not None:
+            self._orphaned.extend(sought)
+            return
+        self._orphaned = deque(sought)
+        try:
+            while self._orphaned:
+                name = self._orphaned.popleft()
+                needed = self._waiting.get(name) or name in self._goals or self._searches[name].is_wanted
+                if needed and name not in self.available:
+                    self._seek(name)
+        finally:
+            self._orphaned = None
 
     # ------------------------------------------------------------------ values that changed
 
@@ -418,18 +491,11 @@ class Scheduler:
             search = self._searches[name]
             if search.current not in self._world.literal_senders(name) and self._try_another(name, search):
                 return
-        senders = [key for key, _ in cycle[1:] + cycle[:1]]
-        steps = [
-            f"{name!r} from {self._world.label(key)}" for (_, name), key in zip(cycle, senders, strict=True)
-        ]
-        path = f"{self._world.label(cycle[0][0])} waits for {', which waits for '.join(steps)}"
-        message = (
-            f"Reactors wait for one another in a circle: {path}. Break it by splitting one of them in two."
-        )
-        raise CycleError(message)
+        raise cycle_error(self._world, cycle)
 
     def _cycle(self) -> list[tuple[str, str]]:
-        start = next(task for task in self.tasks.values() if task.missing and task.state not in FINISHED)
+        stuck = [task for task in self.tasks.values() if task.missing and task.state not in FINISHED]
+        start = next((task for task in stuck if task.is_wanted), stuck[0])
         path: dict[str, str] = {}
         key = start.key
         while key not in path:
@@ -442,22 +508,7 @@ class Scheduler:
     def _refuse_conflict(self, name: str) -> None:
         senders = self._world.literal_senders(name)
         if len(senders) > 1:
-            raise self._conflict(name, senders)
-
-    def _conflict(self, name: str, keys: list[str]) -> DuplicateSenderError:
-        labels = " and ".join(self._world.label(key) for key in keys)
-        message = (
-            f"Ingredient {name!r} is sent by {labels}; each name must have one sender. Rename one of them, "
-            f"let one reactor choose between the two, or drop a leftover: plant.remove_reactor(name)."
-        )
-        return DuplicateSenderError(message)
-
-    def _missing_sender(self, name: str, waiting: list[Task]) -> MissingSenderError:
-        labels = ", ".join(self._world.label(task.key) for task in waiting)
-        asking = f"{labels} waits for" if labels else "The run asks for"
-        return MissingSenderError(
-            f"{asking} ingredient {name!r}, which no reactor sends.{self._world.suggestions(name)}"
-        )
+            raise conflict_error(self._world, name, senders)
 
 
 def _received(trace: Trace) -> set[str]:

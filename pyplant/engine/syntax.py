@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pyplant.engine.digest import Encoder, digest_bytes
+from pyplant.engine.expressions import Bindings
 from pyplant.engine.hints import CONFIG_NAMES, NAMED_CALLS, Hint, NameKind
 
 __all__ = ["SCHEME", "FunctionNode", "Reference", "Survey", "syntax_digest"]
@@ -128,8 +129,10 @@ class Survey(ast.NodeVisitor):
         self._imported: dict[str, list[tuple[str, ...]]] = {}
         for name, origin in _imports(node):
             self._imported.setdefault(name, []).append(origin)
+        self._bindings = Bindings(node)
         self._first, self._pipes, self._configs = _roles(node.args)
         self._parts: dict[str, _Path] = {}  # nested configurations that have a name of their own
+        self._in_other_reactor = 0
         self._branches = 0  # that lead to where we are
         for child in node.body if isinstance(node.body, list) else [node.body]:
             self.visit(child)
@@ -175,7 +178,7 @@ class Survey(ast.NodeVisitor):
         """Note what an expression reads of the configuration: itself, or under a further name."""
         path = self._path(node) if name is None else self._step(node, name)
         if path is not None and path.names:
-            self.hints.add(Hint("config", path.certain, NameKind.LITERAL, path.names))
+            self._mention(Hint("config", path.certain, NameKind.LITERAL, path.names))
         elif path is None and isinstance(node, ast.Subscript):
             self._note_constant(node)
 
@@ -183,7 +186,7 @@ class Survey(ast.NodeVisitor):
         """``config[NAME]``, whose value is looked up later."""
         root, chain = self._path(node.value), _chain(node.slice)
         if root is not None and not root.names and chain is not None and chain[0] in self._globals:
-            self.hints.add(Hint("config", root.certain, NameKind.REFERENCE, tuple(chain)))
+            self._mention(Hint("config", root.certain, NameKind.EXPRESSION, (".".join(chain),)))
 
     def _path(self, node: ast.expr) -> _Path | None:
         """Where in the configuration an expression reaches; ``None`` if it does not."""
@@ -229,10 +232,19 @@ class Survey(ast.NodeVisitor):
         self._visit_function(node)
 
     def _visit_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        """A nested function without its annotations."""
+        """A nested function without its annotations; one that is a reactor sends for itself."""
         defaults = [default for default in node.args.kw_defaults if default is not None]
-        for part in (*node.decorator_list, *node.args.defaults, *defaults, *node.body):
+        for part in (*node.decorator_list, *node.args.defaults, *defaults):
             self.visit(part)
+        is_reactor = any(map(_makes_reactor, node.decorator_list))
+        self._in_other_reactor += is_reactor
+        for statement in node.body:
+            self.visit(statement)
+        self._in_other_reactor -= is_reactor
+
+    def _mention(self, hint: Hint) -> None:
+        if not self._in_other_reactor:
+            self.hints.add(hint)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         base = "." * node.level + (node.module or "")
@@ -251,13 +263,12 @@ class Survey(ast.NodeVisitor):
         if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.attr in NAMED_CALLS:
             variable = func.value.id
             if variable in self._pipes or variable == self._first:
-                names = node.args if func.attr == "receive" else self._name_argument(node)
+                receives = func.attr == "receive"
+                names = _each_name(node.args) if receives else self._name_argument(node)
                 for argument in names:
-                    kind, text = _name(argument)
-                    if kind is NameKind.REFERENCE and text[0] not in self._globals:
-                        kind, text = NameKind.DYNAMIC, ()  # a local variable
+                    kind, text = _name(self._bindings.expression(argument))
                     always = not self._branches
-                    self.hints.add(Hint(func.attr, variable in self._pipes, kind, text, always))
+                    self._mention(Hint(func.attr, variable in self._pipes, kind, text, always))
         self.generic_visit(node)
 
     @staticmethod
@@ -326,11 +337,22 @@ def _is_text(node: ast.AST | None) -> bool:
 def _name(node: ast.expr) -> tuple[NameKind, tuple[str, ...]]:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return NameKind.LITERAL, (node.value,)
-    if isinstance(node, ast.Name | ast.Attribute):
-        chain = _chain(node)
-        if chain is not None:
-            return NameKind.REFERENCE, tuple(chain)
-    if isinstance(node, ast.JoinedStr):
-        parts = (str(p.value) if isinstance(p, ast.Constant) else "" for p in _joined(node.values))
-        return NameKind.PATTERN, tuple(parts)
-    return NameKind.DYNAMIC, ()
+    if isinstance(node, ast.Constant):
+        return NameKind.DYNAMIC, ()
+    try:
+        return NameKind.EXPRESSION, (ast.unparse(ast.fix_missing_locations(node)),)
+    except (ValueError, RecursionError):  # an f-string that Python 3.11 cannot write, or a very deep one
+        return NameKind.DYNAMIC, ()
+
+
+def _each_name(arguments: list[ast.expr]) -> Iterator[ast.expr]:
+    """The names among the arguments of ``receive``: one by one, in a list, or after a star."""
+    for argument in arguments:
+        inner = argument.value if isinstance(argument, ast.Starred) else argument
+        yield from inner.elts if isinstance(inner, ast.List | ast.Tuple) else [inner]
+
+
+def _makes_reactor(decorator: ast.expr) -> bool:
+    """Whether a decorator is ``ReactorFunc``, with arguments or without."""
+    chain = _chain(decorator.func if isinstance(decorator, ast.Call) else decorator)
+    return chain is not None and chain[-1] == "ReactorFunc"

@@ -27,9 +27,9 @@ class State(StrEnum):
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.PENDING: frozenset({State.CHECKING, State.RUNNING, State.SKIPPED}),
-    State.CHECKING: frozenset({State.CACHED, State.RUNNING, State.PENDING, State.SKIPPED}),
+    State.CHECKING: frozenset({State.CACHED, State.RUNNING, State.PENDING, State.FAILED, State.SKIPPED}),
     State.RUNNING: frozenset({State.SLEEPING, State.DONE, State.FAILED, State.BLOCKED, State.PENDING}),
-    State.SLEEPING: frozenset({State.RUNNING, State.SKIPPED}),
+    State.SLEEPING: frozenset({State.RUNNING, State.FAILED, State.SKIPPED}),
     State.BLOCKED: frozenset({State.PENDING, State.SKIPPED}),
     State.CACHED: frozenset({State.PENDING, State.RUNNING}),
     State.DONE: frozenset({State.RUNNING}),
@@ -63,6 +63,9 @@ class Task:
     is_target
         Whether it was asked for itself. It then runs although it verifies if it is run for
         an effect that no trace can give back.
+    is_wanted
+        Whether the run cannot do without it. Otherwise it was tried because it may send a
+        name, or is needed by one that was.
     """
 
     key: str
@@ -75,6 +78,7 @@ class Task:
     queued: bool = False
     must_run: Reason | None = None
     is_target: bool = False
+    is_wanted: bool = False
 
     def move(self, state: State) -> None:
         """Change the state; an illegal move is a bug."""

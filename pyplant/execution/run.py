@@ -123,7 +123,10 @@ class Run:
 
     def is_over(self) -> bool:
         """Whether everything demanded is there, or cannot be; asked when nothing is ready or under way."""
-        return not self._flight.is_blocked() and (self.scheduler.is_done() or bool(self.errors))
+        is_over = not self._flight.is_blocked() and (self.scheduler.is_done() or bool(self.errors))
+        if is_over:
+            self._tell_put_aside()
+        return is_over
 
     def is_blocked(self) -> bool:
         """Whether it waits for what another process computes."""
@@ -185,6 +188,7 @@ class Run:
             job = self._start(action.task) if isinstance(action, Start) else self._resume(action)
             if job is not None:
                 return job
+        self._count_failures()
         return None
 
     def _next_action(self) -> Action | None:
@@ -313,6 +317,7 @@ class Run:
                 self._finish(job, record, seconds)
             case Failed(error):
                 self._fail(job, error)
+        self._count_failures()
 
     def _fail(self, job: Job, error: BaseException) -> None:
         name = job.execution.definition.name
@@ -320,13 +325,30 @@ class Run:
             error = _exited(name, error)
         self._forget_execution(job)
         self._emit(ReactorFailed(name, error))
-        self.scheduler.failed(job.task)
-        self.errors[job.task.key] = error
         self._flight.release(job.task.key)
         self._settle(job.task.key)
         error.add_note(f"Raised by reactor {name!r} ({job.execution.definition.place}).")
-        if not self._keep_going or isinstance(error, KeyboardInterrupt):
+        if isinstance(error, KeyboardInterrupt):
+            self.errors[job.task.key] = error
             raise error
+        self.scheduler.failed(job.task, error)
+
+    def _count_failures(self) -> None:
+        """End the run for what failed, or note it; what was a mere guess does not count."""
+        for task, error in self.scheduler.take_failures():
+            self.errors[task.key] = error
+            if not self._keep_going:
+                raise error
+
+    def _tell_put_aside(self) -> None:
+        for key, error in self.scheduler.put_aside.items():
+            if key not in self._reported:
+                self._reported.add(key)
+                self._warn(
+                    PlantWarning,
+                    f"Reactor {self._world.definitions[key].name!r} was run because it may send what was asked for, "
+                    f"and failed; nothing turned out to need it. {type(error).__name__}: {error}",
+                )
 
     def _forget_execution(self, job: Job) -> None:
         self._begun.discard(job.task.key)

@@ -180,7 +180,7 @@ class RunWorld:
 
     def candidates(self, name: str) -> Iterator[str]:
         """Reactors that may send a name, the likeliest first."""
-        return self._senders.candidates(name, self._remembered(name))
+        return self._senders.candidates(name, lambda: self._remembered(name), self._unlikeliness)
 
     @cached_property
     def _by_full_name(self) -> dict[str, str]:
@@ -189,13 +189,15 @@ class RunWorld:
     def _remembered(self, name: str) -> Iterator[str]:
         for trace in self._ledger.senders_of(name):
             key = self._by_full_name.get(trace.reactor)
-            if key is not None and self._may_send(key):
+            if key is not None:
                 yield key
 
-    def _may_send(self, key: str) -> bool:
-        """Whether a reactor may send more than its code names literally."""
-        expected = self.predicted[key]
-        return expected.open_ended or bool(expected.patterns)
+    def _unlikeliness(self, key: str) -> int:
+        """Orders reactors that never sent a name: one whose code ran sends what it sent, most likely."""
+        last = self._ledger.last(self.definitions[key].full_name)
+        if last is None:
+            return 0
+        return 2 if last.fingerprint == self.fingerprint(key).digest else 1
 
     def literal_senders(self, name: str) -> list[str]:
         """Reactors whose code names an ingredient they send."""
@@ -224,6 +226,9 @@ class RunWorld:
         last = self._ledger.senders_of(name)
         if last:
             reactor, when = last[0].reactor, format_date(last[0].finished)
+            if reactor in self._by_full_name:
+                name_now = self.definitions[self._by_full_name[reactor]].name
+                return f" It was last sent by {name_now!r} ({when}), which did not send it this time."
             in_notebook = reactor.startswith("__main__.")
             return (
                 f" It was last sent by {reactor.removeprefix('__main__.')!r} ({when}), which is not defined now: "

@@ -8,7 +8,7 @@ from pyplant.engine.hints import NAMED_CALLS, Hint, NameKind
 from pyplant.engine.wire import UNREADABLE
 
 
-@pytest.mark.parametrize("kind", NameKind)
+@pytest.mark.parametrize("kind", set(NameKind) - {NameKind.PATTERN})
 def test_a_hint_survives_json(kind):
     hint = Hint("send", True, kind, ("a", ""))
     assert Hint.from_json(json.loads(json.dumps(hint.to_json()))) == hint
@@ -19,7 +19,7 @@ def test_a_hint_without_a_name_survives_json():
     assert Hint.from_json(json.loads(json.dumps(hint.to_json()))) == hint
 
 
-@pytest.mark.parametrize("kind", [NameKind.LITERAL, NameKind.REFERENCE])
+@pytest.mark.parametrize("kind", [NameKind.LITERAL, NameKind.EXPRESSION])
 def test_a_hint_that_lost_its_name_is_refused(kind):
     with pytest.raises(UNREADABLE):
         Hint.from_json(["send", True, kind.value, [], False])

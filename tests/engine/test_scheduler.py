@@ -111,7 +111,7 @@ class World:
             self.steps[task.key].append(Dependency(INGREDIENT, task.asked, digests))
         done = len(self.steps[task.key])
         if task.key in self.failing:
-            scheduler.failed(task)
+            scheduler.failed(task, RuntimeError(task.key))
         elif done < len(reactor.receives):
             scheduler.needs(task, reactor.receives[done])
         else:

@@ -1,0 +1,233 @@
+"""Finding the sender of a name that no code says: guesses that are good, and guesses that go wrong."""
+
+import pytest
+
+from pyplant import Plant, ReactorFunc
+from pyplant.errors import MissingSenderError, PlantWarning
+
+
+def put(pipe, name, value):
+    pipe.send(name, value)
+
+
+def sender(name, sends=None, *, error=None, waits_for=None, version=1):
+    """A reactor of which nobody can tell beforehand what it sends."""
+
+    @ReactorFunc(name=name)
+    def reactor(pipe):
+        if error is not None:
+            raise error
+        if waits_for is not None:
+            yield pipe.receive(waits_for)
+        put(pipe, sends, name if version else None)
+        yield
+
+    return reactor
+
+
+@ReactorFunc
+def gets_c(pipe):
+    value = yield pipe.receive("c")
+    pipe.send("got", value)
+
+
+@pytest.fixture(params=["inline", "processes"])
+def plant(request, tmp_path, pools):
+    executor = None if request.param == "inline" else pools(request.param)
+    with Plant(tmp_path / "plant", progress=False, executor=executor) as plant:
+        yield plant
+
+
+def ran(plant, reactor):
+    return set(plant.run_reactor(reactor).ran)
+
+
+MENTIONED = pytest.mark.filterwarnings("ignore:Reactor 'A' was run because it may send")
+
+
+def test_a_guess_that_fails_is_put_aside_and_mentioned(plant):
+    plant.add_reactor(sender("A", error=OSError("no data")), sender("B", "b"), sender("C", "c"), gets_c)
+    with pytest.warns(PlantWarning, match="'A' was run because it may send .* OSError: no data"):
+        assert plant.get("got") == "C"
+
+
+@MENTIONED
+def test_so_is_one_that_waits_for_what_nobody_sends(plant):
+    plant.add_reactor(sender("A", "a", waits_for="nothing"), sender("C", "c"), gets_c)
+    assert plant.get("got") == "C"
+
+
+@pytest.mark.filterwarnings("ignore:Reactor '.' was run because it may send")
+def test_so_is_one_that_waits_for_what_fails(plant):
+    plant.add_reactor(
+        sender("A", "a", waits_for="b"), sender("B", error=OSError("no data")), sender("C", "c"), gets_c
+    )
+    assert plant.get("got") == "C"
+
+
+@pytest.mark.filterwarnings("ignore:Reactor '.' was run because it may send")
+def test_a_long_chain_of_guesses_is_put_aside(tmp_path):
+    chain = [sender(f"A{i}", f"a{i}", waits_for=f"a{i + 1}") for i in range(300)]
+    last = sender("A300", error=OSError("no data"))
+
+    @ReactorFunc
+    def begins(pipe):
+        yield pipe.receive("a0")
+        put(pipe, "other", 1)
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(begins, *chain, last, sender("C", "c"), gets_c)
+        with pytest.warns(PlantWarning):
+            assert plant.get("got") == "C"
+
+
+def test_the_error_counts_if_nobody_else_sends_the_name(plant):
+    plant.add_reactor(sender("A", error=OSError("no data")), sender("B", "b"), gets_c)
+    with pytest.raises(OSError, match="no data") as caught:
+        plant.get("got")
+    assert any("Raised by reactor 'A'" in note for note in caught.value.__notes__)
+
+
+def test_it_counts_for_a_target_and_for_what_surely_sends_the_name(plant):
+    @ReactorFunc
+    def surely(pipe):
+        pipe.send("c", 1)
+        raise OSError("no data")
+
+    plant.add_reactor(surely, sender("C", "c"), gets_c)
+    with pytest.raises(OSError, match="no data"):
+        plant.get("got")
+    target = sender("T", error=OSError("no target"))
+    plant.add_reactor(target)
+    with pytest.raises(OSError, match="no target"):
+        plant.run_reactor(target)
+
+
+@MENTIONED
+def test_it_counts_as_soon_as_another_reactor_surely_needs_it(plant):
+    @ReactorFunc(name="A")
+    def fails(pipe):
+        put(pipe, "x", 1)
+        if pipe:
+            raise OSError("no data")
+        pipe.send("a", 1)
+
+    @ReactorFunc
+    def needs_both(pipe):
+        yield pipe.receive("c")
+        yield pipe.receive("a")
+        pipe.send("both", 1)
+
+    plant.add_reactor(fails, sender("C", "c"), needs_both)
+    with pytest.raises(OSError, match="no data"):
+        plant.get("both")
+
+
+def test_keep_going_ends_with_the_error_of_the_guess(plant):
+    @ReactorFunc
+    def other(pipe):
+        pipe.send("other", 1)
+
+    @ReactorFunc
+    def wants(pipe):
+        yield pipe.receive("c")
+        yield pipe.receive("other")
+
+    plant.add_reactor(sender("A", error=OSError("no data")), other, wants)
+    with pytest.raises(ExceptionGroup, match="A") as caught:
+        plant.run_reactor(wants, keep_going=True)
+    assert caught.group_contains(OSError) if hasattr(caught, "group_contains") else caught.value.exceptions
+
+
+def test_an_error_of_nobody_is_a_missing_sender(plant):
+    plant.add_reactor(sender("B", "b"), gets_c)
+    with pytest.raises(MissingSenderError, match="'c', which no reactor sends"):
+        plant.get("got")
+
+
+def test_a_reactor_that_never_ran_is_tried_before_those_that_sent_other_names(plant):
+    plant.add_reactor(sender("A", "a"), sender("B", "b"))
+    plant.get("a", "b")
+    plant.set_config({"x": 1})
+    plant.add_reactor(sender("C", "c"), gets_c)
+    assert ran(plant, gets_c) == {"C", "gets_c"}
+
+
+def test_what_sent_a_name_before_is_tried_first(plant):
+    plant.add_reactor(sender("A", "a"), sender("C", "c"), gets_c)
+    plant.get("got")
+    plant.add_reactor(sender("A", "a", version=2), sender("C", "c", version=2))
+    assert ran(plant, gets_c) == {"C"}
+
+
+def test_what_sends_other_names_for_sure_is_not_tried(plant):
+    @ReactorFunc
+    def literal(pipe):
+        pipe.send("a", 1)
+
+    @ReactorFunc
+    def pattern(pipe):
+        pipe.send(f"day {len('abc')}", 1)
+
+    plant.add_reactor(literal, pattern, sender("C", "c"), gets_c)
+    assert ran(plant, gets_c) == {"C", "gets_c"}
+
+
+def test_a_matching_pattern_is_tried_before_what_may_send_anything(plant):
+    @ReactorFunc
+    def day(pipe):
+        pipe.send(f"day {len('abc')}", 1)
+
+    plant.add_reactor(sender("A", "a"), day)
+    assert plant.get("day 3") == 1
+    assert plant.status()["A"].outcome.value == "new"
+
+
+@pytest.mark.parametrize("style", ["default", "closure", "local", "sum", "percent", "format"])
+def test_reactors_made_in_a_loop_run_only_where_they_are_needed(plant, style):
+    reactors = [_made(n, style) for n in range(4)]
+    plant.add_reactor(reactors)
+
+    @ReactorFunc
+    def wanted(pipe):
+        yield pipe.receive("day 2")
+
+    plant.add_reactor(wanted)
+    assert ran(plant, wanted) == {"load 2", "wanted"}
+
+
+def _made(n, style):
+    def by_default(pipe, n=n):
+        pipe.send(f"day {n}", n)
+
+    def by_closure(pipe):
+        pipe.send(f"day {n}", n)
+
+    def by_local(pipe):
+        name = f"day {n}"
+        pipe.send(name, n)
+
+    def by_sum(pipe):
+        pipe.send("day " + str(n), n)
+
+    def by_percent(pipe):
+        pipe.send("day %d" % n, n)
+
+    def by_format(pipe):
+        pipe.send("day {}".format(n), n)  # noqa: UP032 - what is tested
+
+    return ReactorFunc(name=f"load {n}")(locals()[f"by_{style}"])
+
+
+def test_loops_chain(plant):
+    """Each receives what the one before it sends."""
+    for n in range(6):
+
+        @ReactorFunc(name=f"step {n}")
+        def step(pipe, n=n):
+            before = (yield pipe.receive(f"state {n}")) if n else 0
+            pipe.send(f"state {n + 1}", before + 1)
+
+        plant.add_reactor(step)
+    assert plant.get("state 4") == 4
+    assert plant.status()["step 5"].outcome.value == "new"
