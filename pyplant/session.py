@@ -31,7 +31,7 @@ from pyplant.errors import (
 from pyplant.events import Dispatcher, RunFinished, RunStarted
 from pyplant.execution.executor import Executor
 from pyplant.execution.loop import bring_to_the_end
-from pyplant.execution.nesting import is_inside_reactor
+from pyplant.execution.nesting import importing_for_a_process, is_inside_reactor
 from pyplant.execution.run import Run
 from pyplant.execution.world import RunWorld
 from pyplant.parameters import Parameters
@@ -196,6 +196,12 @@ class Session:
         """Refuse what would begin a run in the midst of one."""
         if is_inside_reactor():
             raise NestedRunError(_nested(call))
+        if (file := importing_for_a_process()) is not None:
+            message = (
+                f"{call} was called while {file} is imported by a process that is being started, which needs the "
+                f"functions of that module. Put what runs the plant below: if __name__ == '__main__':"
+            )
+            raise NestedRunError(message)
         if self.runs and self.lock.acquire(blocking=False):
             self.lock.release()
             message = f"{call} was called by a listener of the run that is under way; call it after the run."

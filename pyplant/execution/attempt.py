@@ -24,6 +24,8 @@ from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import remember_in
 from pyplant.engine.origin import is_own_file
 from pyplant.errors import DamagedError, PlantDirError
+from pyplant.execution.forking import reseed_if_forked
+from pyplant.execution.nesting import start_processes_like
 from pyplant.execution.order import (
     CONTEXT,
     Context,
@@ -86,6 +88,8 @@ def end_with(parent: int) -> None:
 def carry_out_packed(data: bytes) -> bytes:
     """Carry out a pickled order; returns the pickled reply."""
     order: Order = thaw(data)
+    if order.folder not in local:
+        reseed_if_forked()
     with nullcontext() if order.folder in local else using_code(order.code):
         reply = carry_out(order)
         try:
@@ -306,4 +310,5 @@ def _away(folder: str, digest: str) -> tuple[Context, Surroundings]:
 def _adapt_to(surroundings: Surroundings) -> None:
     with suppress(OSError):  # on another machine it may not exist, nor matter
         os.chdir(surroundings.directory)
+    start_processes_like(surroundings.processes)
     expect_modules(surroundings.modules)

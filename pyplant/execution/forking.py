@@ -14,7 +14,9 @@ import sys
 import traceback
 from contextlib import suppress
 
-__all__ = ["end_forked_child"]
+__all__ = ["end_forked_child", "reseed_if_forked"]
+
+_forked: list[int] = []  # this process, if it was forked
 
 
 def end_forked_child(
@@ -60,3 +62,21 @@ def _report(name: str, error: BaseException | None, *, waits: bool) -> int:
     else:
         return 0
     return 1
+
+
+def reseed_if_forked() -> None:
+    """Let a forked worker draw other random numbers than its siblings, which began with the same state."""
+    if not _forked:
+        return
+    if "random" in sys.modules:
+        sys.modules["random"].seed()
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
+
+
+def _after_fork() -> None:
+    _forked[:] = [os.getpid()]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

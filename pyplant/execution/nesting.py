@@ -1,28 +1,43 @@
-"""Which threads work for a reactor.
+"""Threads and processes that reactors start.
 
 A plant does one run at a time. A reactor that asks for another would wait for itself, so it is
 refused. The reactor's own thread is known by a context variable, which other threads do not
 have: those that a reactor starts, and those of a pool that it gives work to, are marked
 instead. The marks are set where Python starts threads and where pools take work; there is no
 event for it on all versions that are supported.
+
+A process that is started afresh (spawned) imports the main module of the program, to find the
+functions that it is given there. Workers, which have a main module of their own, say that theirs
+is the program's; and while modules are imported for this, no plant runs.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import weakref
 from collections.abc import Callable
 from functools import partial, wraps
+from importlib.machinery import ModuleSpec
 from typing import Any
 
+from pyplant.engine.origin import is_own_file
+from pyplant.execution.order import Processes
 from pyplant.reactor import active
 
-__all__ = ["is_inside_reactor", "watch_threads"]
+__all__ = [
+    "importing_for_a_process",
+    "is_inside_reactor",
+    "start_of_processes",
+    "start_processes_like",
+    "watch_threads",
+]
 
 _MARK = "_pyplant_works_for"
 _POOLS = "concurrent.futures.thread"
 _watched: set[str] = set()
+_OF_LOKY = ("loky", "loky_init_main")
 
 
 def is_inside_reactor() -> bool:
@@ -86,3 +101,49 @@ def _marked(mark: weakref.ref[Any], function: Any, /, *arguments: Any, **options
         return function(*arguments, **options)
     finally:
         marks[_MARK] = before
+
+
+# ---------------------------------------------------------------------- processes
+
+
+def start_of_processes() -> Processes:
+    """How this process starts others."""
+    multiprocessing = sys.modules.get("multiprocessing")
+    method = None if multiprocessing is None else multiprocessing.get_start_method(allow_none=True)
+    main = sys.modules.get("__main__")
+    name = getattr(getattr(main, "__spec__", None), "name", None)
+    file = getattr(main, "__file__", None)
+    return Processes(method, name, None if name or file is None else os.path.abspath(file))
+
+
+def start_processes_like(wanted: Processes) -> None:
+    """Let this worker start processes as the program does that it works for.
+
+    Left as it is, a worker of loky would start them in a way that they do not know themselves, and they
+    would look for the functions of the program in the main module of the worker.
+    """
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing is not None and multiprocessing.get_start_method(allow_none=True) in _OF_LOKY:
+        method = None if wanted.method in _OF_LOKY else wanted.method
+        multiprocessing.set_start_method(method, force=True)
+    main = sys.modules.get("__main__")
+    if main is None or start_of_processes()[1:] == wanted[1:]:
+        return
+    main.__spec__ = None if wanted.main_name is None else ModuleSpec(wanted.main_name, None)
+    if wanted.main_file is not None:
+        main.__file__ = wanted.main_file
+    elif "__file__" in vars(main):
+        del main.__file__
+
+
+def importing_for_a_process() -> str | None:
+    """The file that is being imported to get this process started; ``None`` if it has started."""
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is None or not getattr(multiprocessing.current_process(), "_inheriting", False):
+        return None
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and not is_own_file(frame.f_code.co_filename):
+            return str(frame.f_code.co_filename)
+        frame = frame.f_back
+    return None

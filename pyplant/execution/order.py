@@ -30,6 +30,7 @@ __all__ = [
     "Local",
     "More",
     "Order",
+    "Processes",
     "Raised",
     "Reply",
     "Said",
@@ -65,6 +66,22 @@ class Context(NamedTuple):
     shelf: Shelf
 
 
+class Processes(NamedTuple):
+    """How a process starts others with :mod:`multiprocessing`, as far as its own start decides it.
+
+    Attributes
+    ----------
+    method
+        The start method that was set; ``None`` if none was.
+    main_name, main_file
+        The main module by name (``python -m``), or its file; started processes import it, to find its functions.
+    """
+
+    method: str | None
+    main_name: str | None
+    main_file: str | None
+
+
 class Surroundings(NamedTuple):
     """What a process must be like before it can unpack anything.
 
@@ -76,12 +93,15 @@ class Surroundings(NamedTuple):
         What is logged at all.
     modules
         Names of the user's modules, which workers must not import themselves.
+    processes
+        How processes are started there.
     """
 
     directory: str
     paths: tuple[str, ...]
     level: int
     modules: tuple[str, ...]
+    processes: Processes
 
 
 class Local(NamedTuple):

@@ -142,6 +142,7 @@ class LocalPool:
     def begin(self) -> Any:
         """The executor."""
         if self._executor is None or self._process != os.getpid():
+            _refuse_daemon(self.size)
             from loky.process_executor import ProcessPoolExecutor
 
             self._process = os.getpid()
@@ -280,6 +281,17 @@ class DaskPool:
 
     def close(self) -> None:
         """The cluster is its owner's."""
+
+
+def _refuse_daemon(workers: int) -> None:
+    """Python lets no daemonic process, as of ``multiprocessing.Pool``, start others."""
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is not None and multiprocessing.current_process().daemon:
+        message = (
+            f"executor={workers} needs worker processes, and this process is daemonic, so Python lets it start none: "
+            f"it belongs to a multiprocessing.Pool or the like. Use executor=None or a ThreadPoolExecutor here."
+        )
+        raise RunError(message)
 
 
 def _stop(futures: list[Any]) -> bool:

@@ -30,6 +30,7 @@ from pyplant.engine.trace import Dependency, DependencyKind
 from pyplant.errors import PlantWarning, WorkerError, warn
 from pyplant.execution.executor import Failed, Job, Lost, Outcome, Part
 from pyplant.execution.inline import InlineExecutor, perform_here
+from pyplant.execution.nesting import start_of_processes
 from pyplant.execution.order import (
     CONTEXT,
     Context,
@@ -181,7 +182,7 @@ class _Run:
         if packer is None:
             return
         level = logging.getLogger().getEffectiveLevel()
-        surroundings = Surroundings(os.getcwd(), tuple(sys.path), level, packer.names())
+        surroundings = Surroundings(os.getcwd(), tuple(sys.path), level, packer.names(), start_of_processes())
         content = freeze((surroundings, packer.pack(context)))
         self.context = digest_bytes(content)
         stream = self._files.create(self.path / CONTEXT)

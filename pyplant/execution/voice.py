@@ -196,7 +196,11 @@ class _LogEar(logging.Handler):
         voice = _voice.get()
         if voice is None or voice.is_home:
             return
-        text = record.getMessage()
+        try:
+            text = record.getMessage()
+        except Exception:  # noqa: BLE001 - arguments that do not fit; logging tells it without raising
+            self.handleError(record)
+            return
         if record.exc_info:
             text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
         voice.say("log", record.name, record.levelno, text)
