@@ -20,6 +20,7 @@ __all__ = [
     "class_entry",
     "held_state",
     "module_of",
+    "mro",
     "namespace",
     "qualname_of",
     "readable",
@@ -35,7 +36,7 @@ class _Missing(enum.Enum):
 MISSING = _Missing.MISSING
 """Stands for what is not there; ``None`` is a value like any other."""
 
-_mro = type.__dict__["__mro__"].__get__
+mro = type.__dict__["__mro__"].__get__
 _namespace = type.__dict__["__dict__"].__get__
 _qualname = type.__dict__["__qualname__"].__get__
 _module = type.__dict__["__module__"].__get__
@@ -48,7 +49,7 @@ _PICKLING = ("__reduce_ex__", "__reduce__", "__getnewargs_ex__", "__getnewargs__
 
 def class_entry(cls: type, name: str) -> Any:
     """What the class or its bases define under a name, unbound, or :data:`MISSING`."""
-    for base in _mro(cls):
+    for base in mro(cls):
         entries = _namespace(base)
         if name in entries:
             return entries[name]
@@ -70,7 +71,7 @@ def qualname_of(cls: type) -> str:
 
 def namespace(obj: Any) -> dict[str, Any] | None:
     """The dictionary of an object that is no class, or ``None`` if it has none."""
-    for base in _mro(type(obj)):
+    for base in mro(type(obj)):
         descriptor = _namespace(base).get("__dict__")
         if type(descriptor) in _IN_C:  # of a module it is another kind
             found = _called(descriptor, obj)
@@ -121,7 +122,7 @@ def answers_anything(cls: type) -> bool:
 def reducers(cls: type) -> set[str]:
     """The special methods by which a class, and no builtin, decides how it is pickled."""
     found: set[str] = set()
-    for base in _mro(cls):
+    for base in mro(cls):
         if base in _BARE:
             break
         found.update(_namespace(base).keys() & set(_PICKLING))
@@ -130,7 +131,7 @@ def reducers(cls: type) -> set[str]:
 
 def readable(cls: type) -> bool:
     """Whether all that an instance holds is in its dictionary, its slots and a builtin value."""
-    bare = next(base for base in _mro(cls) if base in _BARE)
+    bare = next(base for base in mro(cls) if base in _BARE)
     room = sum(1 for _ in _slots(cls)) + (cls.__dictoffset__ > 0) + (cls.__weakrefoffset__ > 0)
     return bool(cls.__basicsize__ <= bare.__basicsize__ + room * _POINTER)
 
@@ -138,7 +139,7 @@ def readable(cls: type) -> bool:
 def held_state(obj: Any) -> tuple[Any, dict[str, Any]]:
     """The content of the builtin that an object's class extends, if any, and its attributes by name."""
     cls = type(obj)
-    base = next(base for base in _mro(cls) if base in _BARE)
+    base = next(base for base in mro(cls) if base in _BARE)
     content = None if base is object else _CONTENT.get(base, _only)(base, obj)
     attributes = dict(namespace(obj) or {})
     for name, member in _slots(cls):
@@ -162,7 +163,7 @@ _CONTENT: dict[type, Callable[[Any, Any], Any]] = {
 
 
 def _slots(cls: type) -> Iterator[tuple[str, Any]]:
-    for base in _mro(cls):
+    for base in mro(cls):
         for name, entry in _namespace(base).items():
             if type(entry) is types.MemberDescriptorType:
                 yield name, entry

@@ -33,6 +33,7 @@ import struct
 import types
 import weakref
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from enum import Enum
 from operator import is_
 from typing import Any, NamedTuple
@@ -43,6 +44,7 @@ from pyplant.engine.attributes import (
     class_entry,
     held_state,
     module_of,
+    mro,
     namespace,
     qualname_of,
     readable,
@@ -108,7 +110,8 @@ def encodes(*type_names: str) -> Callable[[_Handler], _Handler]:
     """Register an encoder for the types called so (``"module.qualname"``).
 
     ``"package.*.qualname"`` is that name in any module of a package: libraries move classes
-    between their private modules.
+    between their private modules. ``"module.qualname+"`` are its subclasses, whose own names
+    come first.
 
     The encoder is called as ``handler(value, encoder)`` and describes the value through
     :meth:`Encoder.tag`, :meth:`Encoder.data` and :meth:`Encoder.item`.
@@ -262,17 +265,19 @@ class Encoder:
                 self._sequence(b"m", [value.__func__, value.__self__])
         elif cls is functools.partial:
             self._sequence(b"o", [value.func, value.args, value.keywords])
-            self._attributes({key: own for key, own in vars(value).items() if key not in _OF_WRAPPERS})
+            self.attributes({key: own for key, own in vars(value).items() if key not in _OF_WRAPPERS})
         elif cls is types.MappingProxyType:
             self._sequence(b"p", [part for pair in value.items() for part in pair])
         elif issubclass(cls, _CACHES):
             self.tag("cache")
         else:
             handler = _handler_for(cls)
-            if handler is None:
-                self._reduced(value)
-            else:
-                handler(value, self)
+            if handler is not None:
+                with suppress(Exception):  # it may not know a version of its library
+                    handler(value, self)
+                    return
+                self._current.parts.clear()
+            self.reduced(value)
 
     def _sequence(self, tag: bytes, items: Collection[Any]) -> None:
         self._current.parts.append(b"%s%d:" % (tag, len(items)))
@@ -281,7 +286,8 @@ class Encoder:
 
     # ---------------------------------------------------------------- everything else
 
-    def _reduced(self, value: Any) -> None:
+    def reduced(self, value: Any) -> None:
+        """Take an object apart as pickling would."""
         cls = type(value)
         made_up = answers_anything(cls)
         if (made_up or callable(value)) and self._installed(value):
@@ -358,19 +364,20 @@ class Encoder:
                     own = namespace(value) or {}
                     wrapper = static(value, "_self_wrapper")  # of wrapt's decorators: the code around it
                     kept = {} if wrapper is MISSING else {"_self_wrapper": wrapper}
-                    self._attributes(kept | {key: own[key] for key in own if key not in _OF_WRAPPERS})
+                    self.attributes(kept | {key: own[key] for key in own if key not in _OF_WRAPPERS})
                 return True
         return False
 
     def _state(self, state: Any) -> None:
         """The attributes of an object, sorted: their order is an accident."""
         if type(state) is tuple and len(state) == 2 and type(state[1]) is dict:  # noqa: PLR2004
-            self._attributes(state[0])  # (__dict__, slots)
-            self._attributes(state[1])
+            self.attributes(state[0])  # (__dict__, slots)
+            self.attributes(state[1])
         else:
-            self._attributes(state)
+            self.attributes(state)
 
-    def _attributes(self, state: Any) -> None:
+    def attributes(self, state: Any) -> None:
+        """Add the attributes of an object; their order is an accident."""
         if type(state) is dict and all(type(key) is str for key in state):
             self._sequence(b"a", [part for key in sorted(state) for part in (key, state[key])])
         else:
@@ -405,10 +412,14 @@ def _handler_for(cls: type) -> _Handler | None:
     except KeyError:
         if is_mock_class(cls):
             return _encode_mock  # each mock has a class of its own, which is not to be kept for that
-        module, name = module_of(cls), qualname_of(cls)
-        anywhere = f"{module.partition('.')[0]}.*.{name}"
-        handler = _by_type[cls] = _by_name.get(f"{module}.{name}") or _by_name.get(anywhere)
+        names = [*_names(cls), *(f"{name}+" for base in mro(cls)[1:] for name in _names(base))]
+        handler = _by_type[cls] = next((_by_name[name] for name in names if name in _by_name), None)
         return handler
+
+
+def _names(cls: type) -> tuple[str, str]:
+    module, name = module_of(cls), qualname_of(cls)
+    return f"{module}.{name}", f"{module.partition('.')[0]}.*.{name}"
 
 
 def _encode_mock(mock: Any, encoder: Encoder) -> None:

@@ -36,6 +36,7 @@ from pyplant.engine.origin import find, is_user_module
 from pyplant.errors import RunError
 from pyplant.execution.remake import REMADE, Cached, remake
 from pyplant.reactor import Definition
+from pyplant.specs.array_subclass import reduce_array
 from pyplant.store.files import unique
 
 __all__ = [
@@ -209,6 +210,9 @@ def _pickler() -> Any:
             if subreactor is not None:
                 self.numbers[len(self.functions)] = subreactor
                 self.functions.append(subreactor)
+            array = reduce_array(obj)
+            if array is not NotImplemented:
+                return array
             reduced = remake(obj) or super().reducer_override(obj)
             if isinstance(obj, type) and isinstance(reduced, tuple) and obj.__qualname__ != obj.__name__:
                 return _with_qualname(obj, reduced)

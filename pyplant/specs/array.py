@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyplant.engine.digest import Encoder, encodes
+from pyplant.engine.fingerprint import digest_of
 from pyplant.errors import NotAllocatedError, UnsavableError
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
 from pyplant.specs.room import reserve
@@ -23,40 +24,109 @@ __all__ = ["ArraySpec"]
 _CHUNK = 1 << 24  # bytes of a non-contiguous array that are copied at once
 
 
-def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
-    """The head of a ``.npy`` file in C order, padded so that the data are aligned to 64 bytes."""
+def _header(shape: tuple[int, ...], dtype: np.dtype[Any], *, fortran: bool = False) -> bytes:
+    """The head of a ``.npy`` file, padded so that the data are aligned to 64 bytes."""
     from numpy.lib import format as npy
 
     stream = io.BytesIO()
-    described = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    described = {"descr": npy.dtype_to_descr(dtype), "fortran_order": fortran, "shape": shape}
     npy.write_array_header_2_0(stream, described)
     return stream.getvalue()
 
 
-def _refusal(array: Any) -> str:
-    """Why an array cannot be stored as raw bytes; empty if it can."""
+def _plan(array: Any) -> Metadata:
+    """What must be known, besides a ``.npy`` file, to load an array as it is.
+
+    Raises
+    ------
+    UnsavableError
+        If it cannot be stored as raw bytes.
+    """
     import numpy as np
     from numpy.lib import format as npy
 
     if type(array) not in (np.ndarray, np.memmap):
-        return f"a {type(array).__name__} is no plain NumPy array"
-    if array.dtype.hasobject:
-        return "an array of Python objects has no raw bytes; send it with Ingredient.Type.object"
+        message = f"a {type(array).__name__} is no plain NumPy array"
+        raise UnsavableError(message)
+    dtype = array.dtype
+    if dtype.hasobject:
+        message = "an array of Python objects has no raw bytes; send it with Ingredient.Type.object"
+        raise UnsavableError(message)
+    if _is_simple(dtype):
+        return {}
+    if _has_metadata(dtype):
+        message = "the .npy format has no place for the metadata of its dtype"
+        raise UnsavableError(message)
+    wanted = digest_of(dtype)
     try:
-        descr = npy.dtype_to_descr(array.dtype)
-        if npy.descr_to_dtype(descr) != array.dtype:
-            return f"dtype {array.dtype} does not survive the .npy format"
+        back = npy.descr_to_dtype(npy.dtype_to_descr(dtype))
+        if digest_of(back) == wanted:
+            return {}
+        if dtype.isalignedstruct and digest_of(_aligned(back)) == wanted:
+            return {"aligned": True}
     except (TypeError, ValueError) as error:
-        return str(error)
-    return ""
+        raise UnsavableError(str(error)) from error
+    message = f"dtype {dtype} does not survive the .npy format"
+    raise UnsavableError(message)
+
+
+def _is_simple(dtype: np.dtype[Any]) -> bool:
+    """Whether ``dtype.str`` says all that there is to say."""
+    return (
+        dtype.names is None
+        and dtype.metadata is None
+        and dtype.subdtype is None
+        and dtype.isbuiltin != 2  # noqa: PLR2004 - a type of another package, such as bfloat16
+        and dtype.char != "T"
+        and dtype.type.__module__ == "numpy"
+    )
+
+
+def _has_metadata(dtype: Any) -> bool:
+    inner = [field[0] for field in (dtype.fields or {}).values()]
+    inner += [dtype.subdtype[0]] if dtype.subdtype else []
+    return bool(dtype.metadata) or any(map(_has_metadata, inner))
+
+
+def _aligned(dtype: Any) -> Any:
+    """A structured dtype as ``align=True`` makes it; the places of its fields are what they were."""
+    import numpy as np
+
+    fields = dtype.fields or {}
+    found = [fields[name] for name in dtype.names or ()]
+    options: Any = {
+        "names": dtype.names,
+        "formats": [field[0] for field in found],
+        "offsets": [field[1] for field in found],
+        "titles": [field[2] if len(field) > 2 else None for field in found],  # noqa: PLR2004
+        "itemsize": dtype.itemsize,
+    }
+    return np.dtype(options, align=True)
+
+
+def _is_fortran(array: Any) -> bool:
+    return bool(array.flags.f_contiguous and not array.flags.c_contiguous)
+
+
+def _without_padding(array: Any) -> Any:
+    """The array with zeros between the fields of its elements, where anything may stand."""
+    import numpy as np
+
+    if array.dtype.names is None:
+        return array
+    clean = np.zeros(array.shape, array.dtype, order="F" if _is_fortran(array) else "C")
+    clean[...] = array  # field by field; zeros_like() would leave anything between them
+    return clean
 
 
 class ArraySpec(StreamSpec):
     """A plain ``ndarray`` of any shape, and any dtype but ``object``.
 
-    It is received as a writable ``ndarray`` in C order, over a private map of the file: at
-    once whatever its size, and changes stay with the receiver. Subclasses of ``ndarray``
-    are objects; a ``memmap`` counts as an array, for only its storage differs.
+    It is received as a writable ``ndarray`` over a private map of the file: at once whatever
+    its size, and changes stay with the receiver. Fortran order is kept, because results of
+    linear algebra and the speed of access depend on it; whatever is in neither order arrives
+    in C order. Subclasses of ``ndarray`` are objects, and so are arrays whose dtype has
+    metadata; a ``memmap`` counts as an array, for only its storage differs.
 
     Allocated, it is a ``numpy.memmap`` of a complete ``.npy`` file. Other processes that a
     reactor starts may fill parts of it: ``numpy.load(data.filename, mmap_mode="r+")``.
@@ -73,21 +143,25 @@ class ArraySpec(StreamSpec):
         return is_plain and not value.dtype.hasobject
 
     def dump(self, value: Any, stream: ByteSink) -> Metadata:
-        why = _refusal(value)
-        if why:
-            message = f"It cannot be stored as an array: {why}."
-            raise UnsavableError(message)
-        stream.write(_header(value.shape, value.dtype))
+        try:
+            metadata = _plan(value)
+        except UnsavableError as error:
+            message = f"It cannot be stored as an array: {error}."
+            raise UnsavableError(message) from error
+        value = _without_padding(value)
+        fortran = _is_fortran(value)
+        stream.write(_header(value.shape, value.dtype, fortran=fortran))
+        value = value.T if fortran else value
         if value.flags.c_contiguous:
             if value.nbytes:
                 stream.write(_raw(value))
-            return {}
+            return metadata
         import numpy as np
 
         rows = max(1, _CHUNK // max(1, value.nbytes // len(value)))
         for start in range(0, len(value), rows):
             stream.write(_raw(np.ascontiguousarray(value[start : start + rows])))
-        return {}
+        return metadata
 
     def parse(self, buffer: Any, metadata: Metadata) -> Any:
         import numpy as np
@@ -96,13 +170,12 @@ class ArraySpec(StreamSpec):
         head = io.BytesIO(bytes(memoryview(buffer)[: 1 << 16]))
         npy.read_magic(head)
         shape, fortran, dtype = npy.read_array_header_2_0(head)
-        if fortran or dtype.hasobject:
+        if dtype.hasobject:
             message = "not an array that PyPlant wrote"
             raise ValueError(message)
-        count = math.prod(shape)
-        if isinstance(buffer, bytes):
-            return np.frombuffer(buffer, dtype, count, head.tell()).reshape(shape).copy()
-        return np.ndarray(shape, dtype, buffer, head.tell())
+        dtype = _aligned(dtype) if metadata.get("aligned") else dtype
+        array: Any = np.ndarray(shape, dtype, buffer, head.tell(), order="F" if fortran else "C")
+        return array.copy(order="K") if isinstance(buffer, bytes) else array  # bytes cannot be written to
 
     # ------------------------------------------------------------------ allocation
 
@@ -159,14 +232,23 @@ def _raw(array: Any) -> memoryview:
 @encodes("numpy.ndarray", "numpy.memmap")
 def _encode_array(value: Any, encoder: Encoder) -> None:
     import numpy as np
-    from numpy.lib import format as npy
 
     encoder.tag("ndarray")
     encoder.item(value.shape)
+    encoder.item(value.dtype.str if _is_simple(value.dtype) else value.dtype)
+    if _is_fortran(value):
+        encoder.tag("fortran")
+        value = value.T
     if value.dtype.hasobject:
-        encoder.item(str(value.dtype))
         encoder.item(value.ravel().tolist())
         return
-    encoder.item(npy.dtype_to_descr(value.dtype))
-    flat = np.ascontiguousarray(value)
+    flat = np.ascontiguousarray(_without_padding(value))
     encoder.buffer(_raw(flat) if flat.nbytes else b"")
+
+
+@encodes("numpy.void", "numpy.record")
+def _encode_void(value: Any, encoder: Encoder) -> None:
+    import numpy as np
+
+    encoder.tag(type(value).__name__)
+    _encode_array(np.array(value, dtype=value.dtype), encoder)

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from pyplant.engine.fingerprint import digest_of, fingerprint_of
 from pyplant.engine.origin import find
 from pyplant.errors import UndigestibleError, UnsavableError
+from pyplant.specs.array_subclass import reduce_array
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
 
 __all__ = ["ObjectSpec"]
@@ -47,6 +48,10 @@ def _pickler(stream: io.BytesIO, by_value: dict[str, Any]) -> Any:
             key = f"{name}{_SEPARATOR}{fingerprint_of(obj)}"
             by_value.setdefault(key, obj)
             return key
+
+        def reducer_override(self, obj: Any) -> Any:
+            reduced = reduce_array(obj)
+            return super().reducer_override(obj) if reduced is NotImplemented else reduced
 
     return Pickler(stream, _PROTOCOL)
 

@@ -30,7 +30,7 @@ DIFFERENT = {
     "big integers": (2**64, 2**64 + 1),
 }
 EQUAL = {
-    "C and F order": (GRID.reshape(4, 6), np.asfortranarray(GRID.reshape(4, 6))),
+    "C and F order of one row": (GRID.reshape(1, 24), np.asfortranarray(GRID.reshape(1, 24))),
     "contiguous and strided": (np.arange(0, 24, 2.0), GRID[::2]),
     "order of a set": ({"a", "b", "c", "dd"}, {"dd", "c", "b", "a"}),
     "shared and equal parts": (["ab"] * 2, ["ab", "xab"[1:]]),

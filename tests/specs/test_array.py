@@ -71,11 +71,21 @@ def test_every_array_comes_back(array):
 
 
 @given(hnp.arrays(np.int32, hnp.array_shapes(min_dims=2)), st.data())
-def test_views_come_back_in_c_order(array, data):
+def test_views_come_back_in_fortran_order_if_they_have_it_else_in_c_order(array, data):
     view = data.draw(st.sampled_from([array.T, array[::-1], array[:, ::2], np.asfortranarray(array)]))
     back = ArraySpec().parse(dumped(ArraySpec(), view), {})
     np.testing.assert_array_equal(back, view)
-    assert back.flags.c_contiguous
+    assert back.flags.c_contiguous == (view.flags.c_contiguous or not view.flags.f_contiguous)
+    assert digest_of(back) == digest_of(view)
+
+
+def test_an_array_in_fortran_order_is_written_without_a_copy(tmp_path):
+    sink = Sink()
+    array = np.asfortranarray(np.zeros((1 << 10, 1 << 10)))
+    ArraySpec().dump(array, sink)
+    assert sink.pieces[1:] == [8 << 20]
+    warehouse = Warehouse(tmp_path / "plant")
+    assert warehouse.load(warehouse.save("x", array)).flags.f_contiguous
 
 
 def test_the_data_are_aligned(tmp_path):
