@@ -101,7 +101,7 @@ NOTEBOOK = {module for module in MODULES if module.startswith("pyplant.notebook"
 ONLY_IN = {
     **dict.fromkeys(("pickle", "cloudpickle"), {"pyplant.specs.pickled", "pyplant.execution.parcel"}),
     "loky": {"pyplant.execution.pools"},
-    "h5py": {"pyplant.specs.hdf"},
+    "h5py": {"pyplant.specs.hdf", "pyplant.specs.hdf_digest"},
     "keras": {"pyplant.specs.keras"},
     "scipy": {"pyplant.specs.sparse"},
     "pandas": {"pyplant.specs.table", "pyplant.specs.table_digest", "pyplant.sweep"},

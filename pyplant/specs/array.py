@@ -19,7 +19,7 @@ from pyplant.specs.room import reserve
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ArraySpec"]
+__all__ = ["ArraySpec", "contiguous_bytes"]
 
 _CHUNK = 1 << 24  # bytes of a non-contiguous array that are copied at once
 
@@ -226,13 +226,18 @@ class ArraySpec(StreamSpec):
 
 def _raw(array: Any) -> memoryview:
     """The bytes of a contiguous array; dtypes that have no buffer format are viewed as bytes."""
-    return array.reshape(-1).view("u1").data if array.dtype.itemsize else memoryview(b"")
+    return array.reshape(-1).view("u1").data if array.nbytes else memoryview(b"")
+
+
+def contiguous_bytes(array: Any) -> memoryview:
+    """The bytes of an array in C order, without what stands between fields."""
+    import numpy as np
+
+    return _raw(np.ascontiguousarray(_without_padding(array)))
 
 
 @encodes("numpy.ndarray", "numpy.memmap")
 def _encode_array(value: Any, encoder: Encoder) -> None:
-    import numpy as np
-
     encoder.tag("ndarray")
     encoder.item(value.shape)
     encoder.item(value.dtype.str if _is_simple(value.dtype) else value.dtype)
@@ -242,8 +247,7 @@ def _encode_array(value: Any, encoder: Encoder) -> None:
     if value.dtype.hasobject:
         encoder.item(value.ravel().tolist())
         return
-    flat = np.ascontiguousarray(_without_padding(value))
-    encoder.buffer(_raw(flat) if flat.nbytes else b"")
+    encoder.buffer(contiguous_bytes(value))
 
 
 @encodes("numpy.void", "numpy.record")

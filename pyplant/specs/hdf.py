@@ -7,21 +7,19 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pyplant.engine.hashing import DIGEST_BYTES, hasher
 from pyplant.errors import NotAllocatedError, UnsavableError
 from pyplant.specs import room
 from pyplant.specs.base import IngredientSpec, Metadata
+from pyplant.specs.hdf_digest import address, file_digest
 
 __all__ = ["HdfArraySpec"]
 
 _DATASET = "data"
 _SPARSE = frozenset({"chunks", "maxshape", "compression"})  # takes less than its shape says
-_SLAB = 1 << 25  # bytes that are read at once
 
 
 class HdfArraySpec(IngredientSpec):
@@ -30,8 +28,9 @@ class HdfArraySpec(IngredientSpec):
     ``data = pipe.allocate("data", specs.HdfArraySpec, shape=(500, 1000, 1000), dtype=np.float32)``.
     Other options go to ``h5py.Group.create_dataset``: ``chunks``, ``compression``, ...
 
-    The digest is of shape, dtype and values, read in pieces: HDF5 files of equal values
-    may differ in bytes.
+    Attributes, and further datasets and groups in its file, are kept and count. The digest is
+    of all that h5py shows of the file, not of its bytes: files of equal content may differ in
+    them.
     """
 
     name: ClassVar[str] = "hdf"
@@ -101,6 +100,11 @@ class HdfArraySpec(IngredientSpec):
         stream = handle.file
         try:
             _refuse_other_files(stream)
+            if stream.get(_DATASET) != handle:
+                message = (
+                    f"The dataset {_DATASET!r} was replaced or removed; fill the one that was allocated."
+                )
+                raise ValueError(message)
         except ValueError as error:
             self.discard(handle)
             raise UnsavableError(str(error)) from error
@@ -118,20 +122,7 @@ class HdfArraySpec(IngredientSpec):
                 handle.file.close()
 
     def digest(self, path: Path, metadata: Metadata) -> str | None:
-        import h5py
-        import numpy as np
-
-        with h5py.File(path, "r", locking=False) as stream:
-            data = stream[_DATASET]
-            whole = hasher()
-            whole.update(repr((data.shape, data.dtype.descr, data.dtype.str)).encode())
-            for slab in _slabs(data):
-                values = data[slab]
-                if values.dtype.hasobject:  # strings and other values of variable length
-                    whole.update(repr(values.tolist()).encode())
-                elif values.nbytes:
-                    whole.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
-            return whole.hexdigest(length=DIGEST_BYTES)
+        return file_digest(path)
 
 
 def _refuse_other_files(stream: Any) -> None:
@@ -144,26 +135,19 @@ def _refuse_other_files(stream: Any) -> None:
     """
     import h5py
 
-    groups, seen = [stream], {_address(stream)}
+    groups, seen = [stream], {address(stream)}
     while groups:
         group = groups.pop()
         for name in group:
             link = group.get(name, getlink=True)
             item = group[name] if isinstance(link, h5py.HardLink) else None
             if isinstance(item, h5py.Group):
-                if _address(item) not in seen:
-                    seen.add(_address(item))
+                if address(item) not in seen:
+                    seen.add(address(item))
                     groups.append(item)
             elif item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
                 message = f"{name!r} in the HDF5 file leads to another place; a plant keeps what is in the file alone."
                 raise ValueError(message)
-
-
-def _address(item: Any) -> int:
-    """Where an object is in its HDF5 file, whatever the link that leads there."""
-    import h5py
-
-    return int(h5py.h5o.get_info(item.id).addr)
 
 
 def _disk_error(error: Exception) -> OSError:
@@ -171,29 +155,3 @@ def _disk_error(error: Exception) -> OSError:
     found = re.search(r"errno = (\d+)", str(error))
     code = int(found[1]) if found else errno.EIO
     return OSError(code, f"the HDF5 file could not be written: {os.strerror(code)}")
-
-
-def _slabs(data: Any) -> Iterator[Any]:
-    """Selections that together cover a dataset in order, each of bounded size."""
-    import numpy as np
-
-    shape, chunks = data.shape, data.chunks
-    if not shape or 0 in shape:
-        yield ()
-        return
-    # The leading axes are walked one by one until what is left fits.
-    row = data.dtype.itemsize
-    axis = len(shape)
-    while axis > 0 and row * shape[axis - 1] <= _SLAB:
-        axis -= 1
-        row *= shape[axis]
-    if axis == 0:
-        yield ()
-        return
-    axis -= 1
-    step = max(1, _SLAB // row)
-    if chunks is not None:  # whole chunks, so that none is unpacked twice
-        step = max(1, step // chunks[axis]) * chunks[axis]
-    for lead in np.ndindex(*shape[:axis]):
-        for start in range(0, shape[axis], step):
-            yield (*lead, slice(start, min(start + step, shape[axis])))
