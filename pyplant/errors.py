@@ -248,6 +248,17 @@ class DamageWarning(PlantWarning):
     """A stored file is not what was written; its value is computed again."""
 
 
+def exit_of_reactor(name: str, error: SystemExit) -> ReactorExitError:
+    """What is raised for ``SystemExit``, with which a script would end at once, mostly as a success."""
+    message = (
+        f"Reactor {name!r} called sys.exit({'' if error.code is None else repr(error.code)}), or something that it "
+        f"uses did. A reactor ends by returning and fails by raising an error; it cannot end the program."
+    )
+    failure = ReactorExitError(message)
+    failure.__cause__ = error
+    return failure
+
+
 def near_misses(name: str, known: Iterable[str]) -> list[str]:
     """Known names that look like ``name``, the likeliest first."""
     from difflib import get_close_matches  # slow to load

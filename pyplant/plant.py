@@ -136,8 +136,7 @@ class Plant:
 
     def close(self) -> None:
         """Write what is pending. Closing again is harmless; the interpreter's exit closes too."""
-        self._finalizer()
-        self._session.close()
+        self._session.close(self._finalizer)
 
     def __enter__(self) -> Self:
         return self

@@ -30,6 +30,7 @@ from pyplant.errors import (
 )
 from pyplant.events import Dispatcher, RunFinished, RunStarted
 from pyplant.execution.executor import Executor
+from pyplant.execution.interrupts import held_interrupts
 from pyplant.execution.loop import bring_to_the_end
 from pyplant.execution.nesting import importing_for_a_process, is_inside_reactor
 from pyplant.execution.run import Run
@@ -95,9 +96,13 @@ class Session:
         self._marks_checked = -1
         self._look_at = 0  # bytes of new results
 
-    def close(self) -> None:
+    def close(self, close_warehouse: Callable[[], Any]) -> None:
         """The plant is closed."""
-        self._executor.close()
+        try:
+            with held_interrupts():
+                close_warehouse()
+        finally:
+            self._executor.close()
 
     # ------------------------------------------------------------------ bringing up to date
 

@@ -124,6 +124,7 @@ ONLY_IN = {
             "pyplant.execution.voice",
             "pyplant.execution.parcel",
             "pyplant.execution.nesting",
+            "pyplant.execution.interrupts",
         ),
         *("pyplant.store.claims", "pyplant.terminal"),
         *("pyplant.notebook.live", "pyplant.notebook.board"),

@@ -8,6 +8,7 @@ it, its *twins* are put off, and look for its result when it has ended.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from pyplant.collector import collector
 from pyplant.engine.task import Task
@@ -86,11 +87,10 @@ def bring_to_the_end(runs: Sequence[Run], executor: Executor, *, collects: bool)
             else:
                 _end_some(going)
     finally:
-        try:
-            for run in runs:
-                run.close()
-        finally:
-            executor.reset()
+        with ExitStack() as ends:  # each is carried out, whatever came of those before
+            ends.callback(executor.reset)
+            for run in reversed(runs):
+                ends.callback(run.close)
 
 
 def _next(going: list[Run], twins: _Twins | None) -> tuple[Job, Run] | tuple[None, None]:

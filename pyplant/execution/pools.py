@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from pyplant import streams
 from pyplant.errors import RunError
 from pyplant.execution.attempt import carry_out, carry_out_packed, end_with, sees
+from pyplant.execution.interrupts import held_interrupts
 from pyplant.execution.order import Hidden, Order
 
 __all__ = ["Pool", "pool_of"]
@@ -186,12 +187,17 @@ class LocalPool:
         executor, self._executor = self._executor, None
         self._given.clear()
         if executor is not None:
-            executor.shutdown(wait=False, kill_workers=True)
+            with held_interrupts():
+                executor.shutdown(wait=False, kill_workers=True)
 
     def stop(self, futures: list[Any]) -> None:
         """Nobody waits for these any more; who does not stop of itself is killed."""
-        if not _stop(futures):
-            self.close()
+        ended = False
+        try:
+            ended = _stop(futures)
+        finally:
+            if not ended:
+                self.close()
 
 
 class DaskPool:

@@ -29,10 +29,10 @@ from pyplant.errors import (
     NondeterministicWarning,
     OpaqueWarning,
     PlantWarning,
-    ReactorExitError,
     StateWarning,
     UnsavedWarning,
     UntrustedError,
+    exit_of_reactor,
 )
 from pyplant.events import (
     Event,
@@ -46,6 +46,7 @@ from pyplant.events import (
 )
 from pyplant.execution.executor import Executor, Failed, Job, Lost, Outcome, Part, Performance
 from pyplant.execution.flight import SingleFlight
+from pyplant.execution.interrupts import close_all, held_interrupts
 from pyplant.execution.worker import Finished, Needs
 from pyplant.execution.world import RunWorld
 from pyplant.ingredient import IN_MEMORY, Ingredient
@@ -165,20 +166,16 @@ class Run:
         """The run is over, however it ended. In a forked process it is the parent's, and goes on there."""
         if os.getpid() != self._process:
             return
-        self._report_cached()
-        for execution in self._executions.values():
-            try:
-                execution.close()
-            except Exception as error:  # noqa: BLE001 - a finally block of the user may raise
-                self._warn(
-                    PlantWarning,
-                    f"Reactor {execution.definition.name!r} raised while it was closed: {error!r}",
-                )
-        self._executions.clear()
-        self._actions.clear()
-        if self._front_end is not None:
-            self._front_end.run_ended()
-        self._flight.release_all()
+        try:
+            self._report_cached()
+            close_all(self._executions.values(), self._warn)
+        finally:
+            with held_interrupts():
+                self._executions.clear()
+                self._actions.clear()
+                if self._front_end is not None:
+                    self._front_end.run_ended()
+                self._flight.release_all()
 
     # ------------------------------------------------------------------ actions
 
@@ -322,7 +319,7 @@ class Run:
     def _fail(self, job: Job, error: BaseException) -> None:
         name = job.execution.definition.name
         if isinstance(error, SystemExit):
-            error = _exited(name, error)
+            error = exit_of_reactor(name, error)
         self._forget_execution(job)
         self._emit(ReactorFailed(name, error))
         self._flight.release(job.task.key)
@@ -487,17 +484,6 @@ class Run:
             f"Reactor {definition.name!r} gave another value for the same code and inputs; what depends on it "
             f"was judged again.",
         )
-
-
-def _exited(name: str, error: SystemExit) -> ReactorExitError:
-    """What is raised for ``SystemExit``, with which a script would end at once, mostly as a success."""
-    message = (
-        f"Reactor {name!r} called sys.exit({'' if error.code is None else repr(error.code)}), or something that it "
-        f"uses did. A reactor ends by returning and fails by raising an error; it cannot end the program."
-    )
-    failure = ReactorExitError(message)
-    failure.__cause__ = error
-    return failure
 
 
 @cache

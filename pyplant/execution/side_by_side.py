@@ -30,6 +30,7 @@ from pyplant.engine.trace import Dependency, DependencyKind
 from pyplant.errors import PlantWarning, WorkerError, warn
 from pyplant.execution.executor import Failed, Job, Lost, Outcome, Part
 from pyplant.execution.inline import InlineExecutor, perform_here
+from pyplant.execution.interrupts import held_interrupts
 from pyplant.execution.nesting import start_of_processes
 from pyplant.execution.order import (
     CONTEXT,
@@ -427,16 +428,17 @@ class SideBySide:
     def reset(self) -> None:
         """The run is over: stop what is under way, and forget it."""
         futures = [future for _, future in self._under_way.values()]
-        self._here.clear()
-        self._waiting.clear()
-        self._under_way.clear()
-        for run in self._runs.values():
-            run.close()
-        if self._runs and self._packer is not None:
-            self._packer.close()
-            self._packer = Packer()
-        self._runs.clear()
-        self._told.clear()
+        with held_interrupts():
+            self._here.clear()
+            self._waiting.clear()
+            self._under_way.clear()
+            for run in self._runs.values():
+                run.close()
+            if self._runs and self._packer is not None:
+                self._packer.close()
+                self._packer = Packer()
+            self._runs.clear()
+            self._told.clear()
         self._pool.stop(futures)
 
 
