@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from pyplant.config import MISSING
 from pyplant.engine.description import Kind, shorten
-from pyplant.engine.fingerprint import Difference, Record, differences
 from pyplant.engine.rebuilder import Reason, ReasonKind
+from pyplant.engine.records import Difference, Record, differences
 from pyplant.parameters import Parameters
 from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE
 

@@ -45,6 +45,7 @@ from pyplant.engine.origin import (
     is_user_object,
     package_name,
 )
+from pyplant.engine.records import part_name, whole_and_part
 from pyplant.engine.source import CodePart
 from pyplant.errors import PlantError
 
@@ -95,6 +96,9 @@ class Describer:
     ) -> None:
         self._part = part
         self._state = state
+        self._left_out: dict[tuple[str, str], set[str]] = {}
+        self._read = 0
+        self._without: dict[tuple[str, str], _Without] = {}
         self._version = version
 
     def __call__(self, obj: Any) -> Description:
@@ -117,7 +121,28 @@ class Describer:
             return self._class(obj)
         if issubclass(cls, ModuleType):
             return self._module(obj)
+        if cls is _Without:
+            return self._value(obj.value, obj.parts)
         return self._value(obj)
+
+    def left_out(self, owner: str, name: str) -> set[str] | None:
+        """What does not count of an object under this name: attributes, or ``""`` for all of it."""
+        if self._read != len(self._state):  # names are only ever added
+            self._left_out.clear()
+            for scope, known in self._state:
+                whole, part = whole_and_part(known)
+                self._left_out.setdefault((scope, whole), set()).add(part)
+            self._read = len(self._state)
+        return self._left_out.get((owner, name))
+
+    def without(self, owner: str, name: str, value: Any, parts: set[str]) -> Any:
+        """A value as it counts under a name of which attributes are left out."""
+        if issubclass(type(value), FunctionType | type | ModuleType):
+            return value
+        known = self._without.get((owner, name))
+        if known is None or known.value is not value or known.parts != parts:
+            known = self._without[owner, name] = _Without(value, frozenset(parts))
+        return known
 
     def _distinctly(self, obj: Any) -> str:
         """Tells code in a set apart by what it says and refers to, before its digest is known."""
@@ -130,7 +155,7 @@ class Describer:
             elif issubclass(type(target), FunctionType | type | ModuleType):
                 said = self(target).local
             else:
-                said = encode(target).data
+                said = self(target).local
             parts.append(edge.label.encode() + b"=" + said)
         return digest_bytes(*parts)
 
@@ -147,7 +172,8 @@ class Describer:
             # Not its own name and module: functools.wraps gives it those of what it wraps.
             package = package_name(function.__globals__.get("__name__"))
             local = f"installed:{package}{self._version(package)}:{code.co_qualname}".encode()
-        scope = _Scope(self, name)
+        wrapper = code.co_qualname != function.__qualname__  # by functools.wraps: other variables
+        scope = _Scope(self, f"{name} ({code.co_qualname})" if wrapper else name)
         if part is not None:
             self._mentions(scope, function, part)
         rebound = part.rebound if part is not None else frozenset()
@@ -329,12 +355,12 @@ class Describer:
             notes=frozenset(scope.notes),
         )
 
-    def _value(self, value: Any) -> Description:
+    def _value(self, value: Any, left_out: frozenset[str] = frozenset()) -> Description:
         cls = type(value)
         name = qualname_of(cls)
         if issubclass(cls, types.BuiltinFunctionType) or (installed_name(value) and not _is_content(cls)):
             return self._installed_value(value, name)
-        encoding = encode(value, self._distinctly)
+        encoding = encode(value, self._distinctly, left_out, segmented=True)
         edges = tuple(Edge(f"{i:06}", "", "", target) for i, target in enumerate(encoding.edges))
         return Description(
             Kind.VALUE,
@@ -342,9 +368,12 @@ class Describer:
             encoding.data,
             edges,
             (),
-            None if _immutable(value) else lambda: encode(value, self._distinctly).says_the_same(encoding),
+            None
+            if _immutable(value)
+            else lambda: encode(value, self._distinctly, left_out).says_the_same(encoding),
             notes=frozenset(Note("opaque", text) for text in encoding.opaque),
             text=shorten(value),
+            segments=encoding.segments,
         )
 
     def _installed_value(self, value: Any, name: str) -> Description:
@@ -360,6 +389,16 @@ class Describer:
 def _is_content(cls: type) -> bool:
     """Whether objects of a class are data, also where an installed module holds them."""
     return issubclass(cls, (list, dict, set, frozenset, tuple, bytearray)) or cls in _SCALARS
+
+
+class _Without:
+    """A value of which some attributes do not count."""
+
+    __slots__ = ("parts", "value")
+
+    def __init__(self, value: Any, parts: frozenset[str]) -> None:
+        self.value = value
+        self.parts = parts
 
 
 class _Scope:
@@ -378,12 +417,17 @@ class _Scope:
         return namespace.get(name, MISSING)
 
     def add(self, label: str, target: Any, name: str = "", owner: str = "") -> None:
-        owner = owner or self.owner
-        if (owner, name) in self._describer._state:
-            self.note("state", f"{owner}: {name!r} changes while reactors run")
+        owner, name = owner or self.owner, name or label
+        left_out = self._describer.left_out(owner, name)
+        for part in left_out or ():
+            known = part_name(name, part) if part else name
+            self.note("state", f"{owner}: {known!r} changes while reactors run")
+        if left_out and "" in left_out:
             return
         if type(target) in _SCALARS:
             target = Leaf("value " + encode(target).data.hex(), shorten(target))
+        elif left_out and type(target) is not Leaf:
+            target = self._describer.without(owner, name, target, left_out)
         self._edges[label] = Edge(label, owner, name, target)
 
     def note(self, kind: str, text: str) -> None:

@@ -45,6 +45,12 @@ class Leaf(NamedTuple):
         """The leaf as it stands in a record: a digest, and a text for people."""
         return f"={digest_bytes(self.text.encode())[:16]}:{self.display or self.text}"
 
+    @staticmethod
+    def is_value(shown: str) -> bool:
+        """Whether a leaf is shown so that is a value: its text is that of a constant, not of a name."""
+        sign, _, text = shown.partition(":")
+        return sign.startswith("=") and not text.startswith(("builtin ", "undefined ", "import "))
+
 
 class Edge(NamedTuple):
     """A reference to something else.
@@ -104,6 +110,7 @@ class Description(NamedTuple):
     hints: frozenset[Hint] = frozenset()
     notes: frozenset[Note] = frozenset()
     text: str = ""
+    segments: Mapping[str, str] | None = None
 
 
 def shorten(value: Any) -> str:

@@ -32,7 +32,7 @@ import functools
 import struct
 import types
 import weakref
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from enum import Enum
 from operator import is_
@@ -55,6 +55,7 @@ from pyplant.engine.canonical import Code, Node, canonical
 from pyplant.engine.hashing import DIGEST_BYTES, digest_bytes
 from pyplant.engine.installed import holds_itself, installed_name
 from pyplant.engine.mocks import is_mock_class, mock_content
+from pyplant.engine.segments import Places, class_name, segments
 
 __all__ = [
     "DIGEST_BYTES",
@@ -85,11 +86,14 @@ class Encoding(NamedTuple):
         Those functions, classes and modules, in the order of their markers.
     opaque
         Names of the classes of parts that could not be taken apart.
+    segments
+        Digests of the attributes of its objects (:mod:`pyplant.engine.segments`), if asked for.
     """
 
     data: bytes
     edges: tuple[Any, ...] = ()
     opaque: tuple[str, ...] = ()
+    segments: Mapping[str, str] | None = None
 
     def says_the_same(self, other: Encoding) -> bool:
         """Whether two encodings are equal; the code in them is not asked, it may answer anything."""
@@ -126,7 +130,13 @@ def encodes(*type_names: str) -> Callable[[_Handler], _Handler]:
     return register
 
 
-def encode(value: Any, name: Callable[[Any], str] | None = None) -> Encoding:
+def encode(
+    value: Any,
+    name: Callable[[Any], str] | None = None,
+    left_out: frozenset[str] = frozenset(),
+    *,
+    segmented: bool = False,
+) -> Encoding:
     """Encode ``value``; never raises for what cannot be encoded, see :attr:`Encoding.opaque`.
 
     Parameters
@@ -136,10 +146,15 @@ def encode(value: Any, name: Callable[[Any], str] | None = None) -> Encoding:
     name
         Tells functions and classes apart, which gives those in a set an order; as good as
         their digests, or as near as can be known.
+    left_out
+        Attributes that do not count, by class and name.
+    segmented
+        Tell the segments too.
     """
-    encoder = Encoder()
+    encoder = Encoder(left_out)
     encoder.item(value)
-    return encoder.result(name)
+    encoding = encoder.result(name)
+    return encoding._replace(segments=encoder.segments()) if segmented else encoding
 
 
 class Encoder:
@@ -150,9 +165,11 @@ class Encoder:
     matter; a part that is shared is looked at once, and cycles come to an end.
     """
 
-    __slots__ = ("_below", "_current", "_index", "_nodes", "_opaque", "_pending")
+    __slots__ = ("_below", "_current", "_index", "_left_out", "_nodes", "_opaque", "_pending", "_places")
 
-    def __init__(self) -> None:
+    def __init__(self, left_out: frozenset[str] = frozenset()) -> None:
+        self._left_out = left_out
+        self._places: Places = {}
         self._current = Node(None)
         self._nodes = [self._current]
         self._index: dict[int, int] = {}
@@ -173,6 +190,10 @@ class Encoder:
                     self._take_apart(node)
         data, edges = canonical(self._nodes, digest_bytes, name or _plain_name)
         return Encoding(data, edges, tuple(sorted(self._opaque)))
+
+    def segments(self) -> dict[str, str]:
+        """The segments of what was collected."""
+        return segments(self._nodes, self._places, digest_bytes, _plain_name)
 
     # ---------------------------------------------------------------- for handlers
 
@@ -244,6 +265,7 @@ class Encoder:
             raise
         except BaseException:  # noqa: BLE001 - a class may do anything when it is looked at
             node.parts.clear()
+            self._places.pop(self._index[id(node.obj)], None)
             node.unordered = False
             self.opaque_item(node.obj)
 
@@ -372,16 +394,31 @@ class Encoder:
         """The attributes of an object, sorted: their order is an accident."""
         if type(state) is tuple and len(state) == 2 and type(state[1]) is dict:  # noqa: PLR2004
             self.attributes(state[0])  # (__dict__, slots)
-            self.attributes(state[1])
+            if self._counting(state[1]) is not None:
+                self.attributes(state[1])
         else:
             self.attributes(state)
 
+    def _counting(self, state: Any) -> Any:
+        """The attributes without those that are left out; ``None``, as for pickle, if there are none."""
+        if not self._left_out or type(state) is not dict:
+            return state
+        cls = class_name(type(self._current.obj))
+        return {key: state[key] for key in state if f"{cls}.{key}" not in self._left_out} or None
+
     def attributes(self, state: Any) -> None:
         """Add the attributes of an object; their order is an accident."""
-        if type(state) is dict and all(type(key) is str for key in state):
-            self._sequence(b"a", [part for key in sorted(state) for part in (key, state[key])])
-        else:
+        state = self._counting(state)
+        if state is not None and not (type(state) is dict and all(type(key) is str for key in state)):
             self.item(state)
+            return
+        names = sorted(state or ())
+        places = self._places.setdefault(self._index[id(self._current.obj)], [])
+        places.append((len(self._current.parts) + 1, names))
+        if state is None:
+            self.item(None)
+        else:
+            self._sequence(b"a", [part for key in names for part in (key, state[key])])
 
 
 def _plain_name(obj: Any) -> str:

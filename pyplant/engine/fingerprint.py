@@ -13,35 +13,31 @@ Sub-graphs are shared: 1,000 reactors over one library digest the library once. 
 digested stays valid until user code has run (an *epoch* ends); then a node is looked at
 again when somebody asks for it, which for a function compares identities only.
 
-Every digest can be opened again: :class:`Record` keeps what it was made of, and
-:func:`differences` tells two of them apart by name. Records are stored beside the traces,
-so a plant can say which helper changed, and how, long after the old text is gone.
+Every digest can be opened again: a :class:`~pyplant.engine.records.Record` keeps what it was
+made of. Records are stored beside the traces, so a plant can say which helper changed, and
+how, long after the old text is gone.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple, Protocol
 
-from pyplant.engine import wire
 from pyplant.engine.bytecode import code_digest
 from pyplant.engine.components import components
 from pyplant.engine.describe import Describer
 from pyplant.engine.description import Description, Kind, Leaf, Note
 from pyplant.engine.digest import digest_bytes, encode
 from pyplant.engine.hints import Hint
+from pyplant.engine.records import Record, changed_names
 from pyplant.engine.source import CodePart, Sources
 from pyplant.errors import UndigestibleError
 
 __all__ = [
-    "Difference",
     "Fingerprint",
     "Fingerprinter",
     "PartMemo",
-    "Record",
-    "differences",
     "digest_of",
     "fingerprint_of",
     "remember_in",
@@ -74,49 +70,6 @@ class Fingerprint(NamedTuple):
     digest: str
     hints: frozenset[Hint]
     notes: frozenset[Note]
-
-
-class Record(NamedTuple):
-    """What a digest was made of: one node, and its edges by label.
-
-    Attributes
-    ----------
-    kind, name
-        What it is and what people call it.
-    local
-        Digest of the node alone.
-    text
-        Its source, or a short text of its value.
-    edges
-        ``label -> (owner, name, digest)``; for a leaf ``=digest:text``.
-    """
-
-    kind: Kind
-    name: str
-    local: str
-    text: str
-    edges: dict[str, tuple[str, str, str]]
-
-    def to_json(self) -> list[Any]:
-        """A JSON-able form."""
-        return [self.kind.value, self.name, self.local, self.text, self.edges]
-
-    @classmethod
-    def from_json(cls, data: list[Any]) -> Record:
-        """The inverse of :meth:`to_json`."""
-        kind, name, local, text, edges = data
-        return cls(
-            Kind(kind),
-            wire.text(name),
-            wire.code(local),
-            wire.text(text),
-            {label: _edge(target) for label, target in wire.mapping(edges).items()},
-        )
-
-
-def _edge(data: Any) -> tuple[str, str, str]:
-    owner, name, digest = wire.texts(data)
-    return owner, name, digest
 
 
 _NOTHING: frozenset[Any] = frozenset()  # every other empty one would be an object of its own
@@ -183,6 +136,7 @@ class Fingerprinter:
         self.state: set[tuple[str, str]] = set()
         self.records: dict[str, Record] = {}
         self._handed_out: set[str] = set()
+        self._segments: dict[str, Mapping[str, str]] = {}
         self._memo = memo
         self._sources = sources or Sources()
         self._describe = Describer(self._part, self.state, version)
@@ -214,6 +168,16 @@ class Fingerprinter:
         if not names <= self.state:
             self.state |= names
             self._nodes.clear()
+
+    def changed_names(self, old: str, new: str) -> set[tuple[str, str]] | None:
+        """The names to leave out because what they stand for changed; ``None`` if code changed.
+
+        Parameters
+        ----------
+        old, new
+            Two fingerprints of one reactor, from before and after it ran.
+        """
+        return changed_names(old, new, self.records.get, self._segments.get)
 
     def take(self, function: Callable[..., Any]) -> Fingerprint:
         """The fingerprint of a function or class as it is now."""
@@ -355,6 +319,8 @@ class Fingerprinter:
         return digest_bytes(*parts)
 
     def _record(self, node: _Node) -> None:
+        if node.description.segments:
+            self._segments[node.digest] = node.description.segments
         if node.digest in self.records:
             return
         edges = {}
@@ -376,67 +342,6 @@ def _perhaps(hint: Hint) -> Hint:
 def _is_reactor(obj: Any) -> bool:
     """Whether something is a reactor: code that mentions it does not send what it sends."""
     return type(obj) is FunctionType and "__pyplant_reactor__" in obj.__dict__
-
-
-class Difference(NamedTuple):
-    """One thing that differs between two fingerprints.
-
-    Attributes
-    ----------
-    path
-        The names that lead from the reactor to it.
-    owner, name
-        The scope it was found in and its name there, if it is a value with a name.
-    kind
-        What it is now, or was.
-    old, new
-        Its source or a short text of its value; ``None`` where it does not exist.
-    """
-
-    path: tuple[str, ...]
-    owner: str
-    name: str
-    kind: Kind
-    old: str | None
-    new: str | None
-
-
-def differences(old: str, new: str, record: Callable[[str], Record | None]) -> list[Difference]:
-    """What differs between two fingerprints, by walking their records side by side."""
-    found: list[Difference] = []
-    seen: set[tuple[str, str]] = set()
-    first = record(new) or record(old)
-    queue = deque([(old, new, (first.name,) if first else (), ("", ""))])  # breadth first: short paths
-    while queue:
-        before, after, path, place = queue.popleft()
-        if before == after or (before, after) in seen:
-            continue
-        seen.add((before, after))
-        a, b = record(before), record(after)
-        if a is None or b is None or a.kind is not b.kind or a.kind is Kind.VALUE:
-            found.append(_difference(a, b, before, after, path, place))
-            continue
-        if a.local != b.local:
-            found.append(Difference(path, *place, b.kind, a.text, b.text))
-        for label in sorted(a.edges.keys() | b.edges.keys()):
-            x, y = a.edges.get(label), b.edges.get(label)
-            if a.local == b.local or (x and y):  # otherwise the changed text says it already
-                owner, name, _ = y or x or ("", "", "")
-                queue.append((x[2] if x else "", y[2] if y else "", (*path, name or label), (owner, name)))
-    return found
-
-
-def _difference(
-    a: Record | None, b: Record | None, before: str, after: str, path: tuple[str, ...], place: tuple[str, str]
-) -> Difference:
-    kind = (b or a).kind if (b or a) is not None else Kind.VALUE  # type: ignore[union-attr]
-    return Difference(path, *place, kind, _text(a, before), _text(b, after))
-
-
-def _text(record: Record | None, digest: str) -> str | None:
-    if record is not None:
-        return record.text
-    return digest.partition(":")[2] or None
 
 
 _shared = Fingerprinter()

@@ -17,8 +17,8 @@ from typing import Any
 
 from pyplant import frontend
 from pyplant.config import private_copy
-from pyplant.engine.description import Kind, Note
-from pyplant.engine.fingerprint import Fingerprint, differences
+from pyplant.engine.description import Note
+from pyplant.engine.fingerprint import Fingerprint
 from pyplant.engine.scheduler import Action, Resume, Scheduler, Start
 from pyplant.engine.task import State, Task
 from pyplant.engine.trace import DependencyKind, Trace
@@ -431,15 +431,14 @@ class Run:
     def _settled_fingerprint(self, task: Task, name: str) -> Fingerprint | None:
         """The fingerprint to keep a trace under: of the code that ran, without what it changed.
 
-        A global or closure variable that changed meanwhile is state, not input. If code
+        A variable or an attribute that changed meanwhile is state, not input. If code
         changed meanwhile, nothing can be said.
         """
         before, now = self._fingerprints[task.key], self._world.fingerprint(task.key)
         if before.digest == now.digest:
             return now
-        changed = differences(before.digest, now.digest, self._world.fingerprinter.records.get)
-        values = {(change.owner, change.name) for change in changed if change.kind is Kind.VALUE}
-        if ("", "") in values or any(change.kind is not Kind.VALUE for change in changed):
+        values = self._world.fingerprinter.changed_names(before.digest, now.digest)
+        if values is None:
             self._warn(UnsavedWarning, f"Code of {name!r} changed while it ran; the result is not kept.")
             return None
         for owner, variable in sorted(values):

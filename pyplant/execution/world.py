@@ -17,10 +17,11 @@ from pyplant import frontend
 from pyplant.config import MISSING
 from pyplant.engine.attributes import static
 from pyplant.engine.digest import digest_bytes
-from pyplant.engine.fingerprint import Fingerprint, Fingerprinter, Record
+from pyplant.engine.fingerprint import Fingerprint, Fingerprinter
 from pyplant.engine.origin import find
 from pyplant.engine.prediction import Predicted, Senders, predict
 from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
+from pyplant.engine.records import Record
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.errors import UndigestibleError, near_misses
 from pyplant.execution.urgency import remaining_seconds

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from pyplant.engine.digest import digest_bytes
-from pyplant.engine.fingerprint import Record
+from pyplant.engine.records import Record
 from pyplant.engine.source import CodePart
 from pyplant.engine.trace import Trace, TraceTree
 from pyplant.engine.wire import UNREADABLE, count, moment, text, texts

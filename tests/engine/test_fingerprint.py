@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pyplant.engine.description import Kind
 from pyplant.engine.digest import encode
-from pyplant.engine.fingerprint import Fingerprinter, Record, differences, digest_of, fingerprint_of
+from pyplant.engine.fingerprint import Fingerprinter, digest_of, fingerprint_of
+from pyplant.engine.records import Record, differences
 from pyplant.engine.source import CodePart, Sources
 from tests.engine.helpers import again, load, run, taken, without_source, write
 
