@@ -3,6 +3,7 @@
 ``pipe.send(name, value, specs.ArraySpec)`` names one; left out, it is found from the value.
 """
 
+import pyplant.specs.xarray_digest  # noqa: F401 - teaches the encoder of values what xarray's objects are
 from pyplant.specs.array import ArraySpec
 from pyplant.specs.base import ByteSink, IngredientSpec, Metadata, StreamSpec
 from pyplant.specs.file import FileSpec

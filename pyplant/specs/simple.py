@@ -26,7 +26,20 @@ def _encode(value: Any) -> Any:
         return {"b": value.hex()}
     if cls is int and value.bit_length() > _DIGITS:
         return {"i": hex(value)}
-    return value  # None, bool, int and str are JSON's own; surrogates are escaped
+    if cls is str and _has_surrogates(value):
+        return {"s": value.encode("utf-8", "surrogatepass").hex()}
+    return value  # None, bool, int and other texts are JSON's own
+
+
+def _has_surrogates(text: str) -> bool:
+    """Whether a text is not valid Unicode; JSON would make one character of two such halves."""
+    if text.isascii():
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _decode(data: Any) -> Any:
@@ -40,6 +53,8 @@ def _decode(data: Any) -> Any:
             return complex(float.fromhex(content[0]), float.fromhex(content[1]))
         case "i":
             return int(content, 16)
+        case "s":
+            return bytes.fromhex(content).decode("utf-8", "surrogatepass")
         case _:
             return bytes.fromhex(content)
 

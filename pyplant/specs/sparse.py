@@ -22,6 +22,12 @@ _PARTS = {
 _BY_COO = ("dok", "lil")  # these hold Python objects; COO says the same
 _CLASSES = frozenset(f"{form}_{kind}" for form in (*_PARTS, *_BY_COO) for kind in ("matrix", "array"))
 _ALIGNED = 64
+_OF_SCIPY = frozenset(
+    {
+        *(name for names in _PARTS.values() for name in names),
+        *("coords", "rows", "dtype", "blocksize", "maxprint", "has_canonical_format", "has_sorted_indices"),
+    }
+)
 
 
 def _is_sparse(value: Any) -> bool:
@@ -47,6 +53,13 @@ def _coordinates(value: Any, order: Any) -> dict[str, Any]:
     return {f"coord{axis}": coord[order] for axis, coord in enumerate(value.coords)}
 
 
+def _own_attributes(value: Any) -> dict[str, Any]:
+    """What a user has put on a matrix."""
+    return {
+        name: own for name, own in vars(value).items() if not name.startswith("_") and name not in _OF_SCIPY
+    }
+
+
 class ScipySparseSpec(StreamSpec):
     """Every format of ``scipy.sparse``, as matrix and as array; the same class comes back."""
 
@@ -62,6 +75,12 @@ class ScipySparseSpec(StreamSpec):
 
         if not _is_sparse(value):
             message = f"This type holds SciPy's sparse matrices, not a {type(value).__name__}."
+            raise UnsavableError(message)
+        if getattr(sys.modules["scipy.sparse"], type(value).__name__, None) is not type(value):
+            message = f"This type holds SciPy's own sparse matrices, not the subclass {type(value).__name__}."
+            raise UnsavableError(message)
+        if _own_attributes(value):
+            message = f"This type has no place for {', '.join(_own_attributes(value))} of a sparse matrix."
             raise UnsavableError(message)
         form, parts = _parts(value)
         arrays = {name: np.ascontiguousarray(part) for name, part in parts.items()}
@@ -128,6 +147,7 @@ def _encode_sparse(value: Any, encoder: Encoder) -> None:
 
     encoder.tag(type(value).__name__)
     encoder.item(value.shape)
+    encoder.attributes(_own_attributes(value))
     for name, part in _parts(value)[1].items():
         encoder.tag(name)
         encoder.item(np.asarray(part))

@@ -11,8 +11,16 @@ from pyplant.specs import ListSpec, SimpleSpec
 from pyplant.testing import SpecConformance
 from tests.specs.helpers import dumped
 
+SURROGATES = st.characters(categories=["Cs", "Lu"])
 PRIMITIVE = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.complex_numbers(), st.text(), st.binary()
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.complex_numbers(),
+    st.text(),
+    st.text(SURROGATES),
+    st.binary(),
 )
 
 
@@ -29,7 +37,7 @@ class TestSimple(SpecConformance):
         return SimpleSpec()
 
     def values(self):
-        texts = ["", "a", "\0", "ü😀", "\ud800", b"", b"\xff\0"]
+        texts = ["", "a", "\0", "ü😀", "\ud800", "\ud83d\ude00", "😀", b"", b"\xff\0"]
         numbers = [0, 1, -1, 10**5000, 0.0, -0.0, 1.0, math.inf, -math.inf, 5e-324, 1j, complex(-0.0, 1)]
         return [None, True, False, *texts, *numbers]
 
@@ -42,7 +50,19 @@ class TestList(SpecConformance):
         return ListSpec()
 
     def values(self):
-        return [[], [1], [1.0], [True], ["1"], [b"1"], [None, 1, "a"], [1, 2], [2, 1]]
+        return [
+            [],
+            [1],
+            [1.0],
+            [True],
+            ["1"],
+            [b"1"],
+            [None, 1, "a"],
+            [1, 2],
+            [2, 1],
+            ["\ud83d\ude00"],
+            ["😀"],
+        ]
 
     def equal(self, left, right):
         return type(left) is type(right) and len(left) == len(right) and all(map(same, left, right))

@@ -8,6 +8,7 @@ import pytest
 from pyplant.engine.fingerprint import digest_of
 from pyplant.errors import UnsavableError
 from pyplant.specs import ScipySparseSpec
+from pyplant.store.warehouse import Warehouse
 from pyplant.testing import SpecConformance
 from tests.specs.helpers import dumped
 
@@ -84,3 +85,45 @@ def test_a_planted_head_makes_nothing_but_matrices_of_numbers(head):
     text = json.dumps(head).encode()
     with pytest.raises(ValueError, match=r"not the class|PyPlant wrote"):
         ScipySparseSpec().parse(len(text).to_bytes(8, "little") + text + bytes(64), {})
+
+
+class Weights(sparse.csr_matrix):
+    """A user's matrix."""
+
+
+def labelled(cls, label):
+    matrix = cls(np.eye(2))
+    matrix.label = label
+    return matrix
+
+
+def with_indices(*indices, dtype="i4"):
+    arrays = np.ones(len(indices)), np.array(indices, dtype), np.array([0, len(indices)], dtype)
+    return sparse.csr_array(arrays, shape=(1, 3))
+
+
+DIFFERENT = {
+    "order of what is stored": lambda: [with_indices(0, 1), with_indices(1, 0)],
+    "sum of duplicates": lambda: [with_indices(0, 0), 2 * with_indices(0)],
+    "stored zero": lambda: [0 * with_indices(0), with_indices()],
+    "type of the indices": lambda: [with_indices(0, dtype=dtype) for dtype in ("i4", "i8")],
+    "format": lambda: [sparse.eye_array(2).asformat(f) for f in ("csr", "csc", "coo", "bsr", "dia", "lil", "dok")],
+    "blocks": lambda: [sparse.bsr_array(np.eye(2), blocksize=(n, n)) for n in (1, 2)],
+    "matrix or array": lambda: [sparse.csr_array(np.eye(2)), sparse.csr_matrix(np.eye(2))],
+    "type of nothing": lambda: [sparse.dok_array((2, 2), dtype=dtype) for dtype in ("f4", "f8")],
+    "attribute": lambda: [labelled(sparse.csr_matrix, "a"), labelled(sparse.csr_matrix, "b")],
+    "subclass": lambda: [labelled(Weights, "a"), labelled(Weights, "b"), labelled(sparse.csr_matrix, "b")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+@pytest.mark.parametrize("around", [lambda v: v, lambda v: {"matrix": v}], ids=["alone", "within"])
+def test_what_can_be_told_apart_differs_and_comes_back(name, around, tmp_path):
+    values = [around(value) for value in DIFFERENT[name]()]
+    digests = [digest_of(value) for value in values]
+    assert len(set(digests)) == len(values)
+    assert [digest_of(around(value)) for value in DIFFERENT[name]()] == digests
+    warehouse = Warehouse(tmp_path / "plant")
+    stored = [warehouse.save("value", value) for value in values]
+    assert len({ingredient.digest for ingredient in stored}) == len(values)
+    assert [digest_of(warehouse.load(ingredient)) for ingredient in stored] == digests
