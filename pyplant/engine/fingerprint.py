@@ -21,6 +21,7 @@ how, long after the old text is gone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple, Protocol
 
@@ -40,7 +41,7 @@ __all__ = [
     "PartMemo",
     "digest_of",
     "fingerprint_of",
-    "remember_in",
+    "use_fingerprinter",
 ]
 
 
@@ -344,19 +345,28 @@ def _is_reactor(obj: Any) -> bool:
     return type(obj) is FunctionType and "__pyplant_reactor__" in obj.__dict__
 
 
-_shared = Fingerprinter()
+_current: ContextVar[Fingerprinter | None] = ContextVar("pyplant_fingerprinter", default=None)
+"""What values are digested with; each thread has its own, since it notes where it stands."""
 
 
-def remember_in(memo: PartMemo) -> None:
-    """Have parts of code looked up here from now on, where their text is not at hand: in a worker."""
-    global _shared
-    _shared = Fingerprinter(memo)
+def use_fingerprinter(fingerprinter: Fingerprinter) -> None:
+    """Digest values with this one in this thread, as in a worker: there it has a memo for code without text."""
+    _current.set(fingerprinter)
+
+
+def _fingerprinter() -> Fingerprinter:
+    found = _current.get()
+    if found is None:
+        found = Fingerprinter()
+        _current.set(found)
+    return found
 
 
 def fingerprint_of(obj: Callable[..., Any]) -> str:
     """The code fingerprint of a function or class, as it is now."""
-    _shared.user_code_ran()  # not look_anew(): one pickle asks for many classes, one by one
-    return _shared.take(obj).digest
+    fingerprinter = _fingerprinter()
+    fingerprinter.user_code_ran()  # not look_anew(): one pickle asks for many classes, one by one
+    return fingerprinter.take(obj).digest
 
 
 def digest_of(value: Any) -> str:
@@ -367,8 +377,9 @@ def digest_of(value: Any) -> str:
     pyplant.errors.UndigestibleError
         If part of the value has no content that could be compared.
     """
-    _shared.look_anew()
-    digest, notes = _shared.digest(value)
+    fingerprinter = _fingerprinter()
+    fingerprinter.look_anew()
+    digest, notes = fingerprinter.digest(value)
     opaque = sorted(note.text for note in notes if note.kind == "opaque")
     if opaque:
         message = (

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pyplant.engine.digest import digest_bytes
-from pyplant.engine.fingerprint import remember_in
+from pyplant.engine.fingerprint import Fingerprinter, use_fingerprinter
 from pyplant.engine.origin import is_own_file
 from pyplant.errors import DamagedError, PlantDirError
 from pyplant.execution.forking import reseed_if_forked
@@ -47,6 +47,7 @@ from pyplant.execution.parcel import (
     Wanted,
     expect_modules,
     freeze,
+    freeze_error,
     number_of,
     thaw,
     unpack,
@@ -92,17 +93,32 @@ def carry_out_packed(data: bytes) -> bytes:
         reseed_if_forked()
     with nullcontext() if order.folder in local else using_code(order.code):
         reply = carry_out(order)
+        if isinstance(reply.outcome, Raised):
+            return _frozen_error(reply, reply.outcome)
         try:
             return freeze(reply)
-        except Exception as error:  # noqa: BLE001 - an exception of the user's, or an unsaved value
-            return freeze(reply._replace(outcome=_unspeakable(reply.outcome, error)))
+        except Exception as error:  # noqa: BLE001 - an unsaved value
+            return freeze(reply._replace(outcome=Raised(error, "")))
 
 
-def _unspeakable(outcome: Any, error: Exception) -> Raised:
-    if isinstance(outcome, Raised):
-        told = RuntimeError(f"{type(outcome.error).__name__}: {outcome.error}")
-        return Raised(told, outcome.traceback)
-    return Raised(error, "")
+def _frozen_error(reply: Reply, raised: Raised) -> bytes:
+    """A packed reply with the exception as it was, or without what cannot leave the process, or as a text."""
+    error = raised.error
+    for attempt in (freeze_error, freeze):
+        with suppress(Exception):
+            packed = attempt(reply)
+            thaw(packed)
+            return packed
+    with suppress(Exception):
+        for name, value in list(vars(error).items()):
+            try:
+                freeze(value)
+            except Exception:  # noqa: BLE001 - a lock, a connection
+                setattr(error, name, repr(value))
+        return freeze_error(reply)
+    return freeze(
+        reply._replace(outcome=Raised(RuntimeError(f"{type(error).__name__}: {error}"), raised.traceback))
+    )
 
 
 def sees(root: str) -> str:
@@ -242,11 +258,13 @@ class _Bench:
     context: Context
     warehouse: Warehouse
     surroundings: Surroundings | None
+    fingerprinter: Fingerprinter
 
     def adapt(self) -> None:
         """Make this process as the run needs it, if that is one of another process; reactors change it."""
         if self.surroundings is not None:
             _adapt_to(self.surroundings)
+            use_fingerprinter(self.fingerprinter)
 
 
 _kept = threading.local()
@@ -285,9 +303,10 @@ def _bench(order: Order) -> _Bench:
     else:
         warehouse = Warehouse(root, keeps_journal=False)
     warehouse.shelf = context.shelf
-    if home is None:
-        remember_in(warehouse.ledger)
-    _kept.bench = bench = _Bench(order.folder, context, warehouse, surroundings)
+    _kept.bench = bench = _Bench(
+        order.folder, context, warehouse, surroundings, Fingerprinter(warehouse.ledger)
+    )
+    bench.adapt()
     return bench
 
 

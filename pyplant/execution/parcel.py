@@ -34,7 +34,7 @@ from weakref import WeakKeyDictionary
 
 from pyplant.engine.origin import find, is_user_module
 from pyplant.errors import RunError
-from pyplant.execution.remake import REMADE, Cached, remake
+from pyplant.execution.remake import REMADE, Cached, reduce_error, remake
 from pyplant.reactor import Definition
 from pyplant.specs.array_subclass import reduce_array
 from pyplant.store.files import unique
@@ -44,6 +44,7 @@ __all__ = [
     "Wanted",
     "expect_modules",
     "freeze",
+    "freeze_error",
     "number_of",
     "thaw",
     "unpack",
@@ -159,6 +160,26 @@ def freeze(obj: Any) -> bytes:
         import cloudpickle
 
         return bytes(cloudpickle.dumps(obj, _PROTOCOL))
+
+
+def freeze_error(record: Any) -> bytes:
+    """The same for a record with an exception; it is certain that the exception can be made again.
+
+    Raises
+    ------
+    Exception
+        If it cannot.
+    """
+    stream = io.BytesIO()
+    _ErrorPickler(stream, _PROTOCOL).dump(record)
+    pickle.loads(stream.getvalue())  # noqa: S301 - it was made just now
+    return stream.getvalue()
+
+
+class _ErrorPickler(pickle.Pickler):
+    def reducer_override(self, obj: Any) -> Any:
+        reduced = reduce_error(obj) if isinstance(obj, BaseException) else None
+        return NotImplemented if reduced is None else reduced
 
 
 def thaw(data: bytes) -> Any:

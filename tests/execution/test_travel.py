@@ -482,3 +482,105 @@ def test_the_control_a_module_that_is_wanted_again_is_noticed(monkeypatch, pools
         plant.add_reactor(plain)
         with pytest.raises(WorkerError, match="'os'"):
             plant.get("x")
+
+
+# ---------------------------------------------------------------------- exceptions
+
+
+class TwoArgumentsError(Exception):
+    def __init__(self, code, detail):
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+
+
+class KeywordError(Exception):
+    def __init__(self, *, where):
+        super().__init__()
+        self.where = where
+
+    def __str__(self):
+        return f"at {self.where}"
+
+
+class DiskError(OSError):
+    def __init__(self, device, number):
+        super().__init__(number, "broken", device)
+        self.device = device
+
+
+class ChildError(TwoArgumentsError):
+    def __init__(self):
+        super().__init__(1, "child")
+
+
+class OwnReduceError(Exception):
+    def __init__(self, a, b):
+        super().__init__("own")
+        self.sum = a + b
+
+    def __reduce__(self):
+        return OwnReduceError, (self.sum, 0)
+
+
+class HoldsLockError(Exception):
+    def __init__(self, row):
+        super().__init__("locked")
+        self.row, self.lock = row, threading.Lock()
+
+
+def noted():
+    error = TwoArgumentsError(42, "noted")
+    error.add_note("in row 7")
+    return error
+
+
+ERRORS = {
+    "two arguments": lambda: TwoArgumentsError(42, "the matrix is singular"),
+    "keyword": lambda: KeywordError(where="row 7"),
+    "of the system": lambda: DiskError("sda", 5),
+    "a child": ChildError,
+    "its own way": lambda: OwnReduceError(1, 2),
+    "noted": noted,
+    "in a group": lambda: ExceptionGroup("several", [TwoArgumentsError(1, "inner"), ValueError("plain")]),
+    "builtin": lambda: UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"),
+    "holds a lock": lambda: HoldsLockError(3),
+}
+
+
+def shown(error):
+    inner = [shown(one) for one in getattr(error, "exceptions", ())]
+    state = {name: value for name, value in vars(error).items() if name not in ("lock", "__notes__")}
+    return type(error), str(error), error.args[:1] if not inner else (), state, inner
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_exceptions_come_back_from_workers_as_they_were_raised(kind, pools, tmp_path):
+    make = ERRORS[kind]
+
+    @ReactorFunc
+    def raises(pipe):
+        raise make()
+
+    with Plant(tmp_path / "plant", executor=pools("processes"), progress=False) as plant:
+        plant.add_reactor(raises)
+        with pytest.raises(type(make())) as raised:
+            plant.run_reactor(raises)
+    assert shown(raised.value) == shown(make())
+    assert "RemoteError" in repr(raised.value.__cause__)
+    assert set(getattr(make(), "__notes__", ())) <= set(raised.value.__notes__)
+
+
+def test_an_exception_that_cannot_be_made_again_keeps_its_text_and_traceback(pools, tmp_path):
+    class Impossible(Exception):
+        def __reduce__(self):
+            raise TypeError("never")
+
+    @ReactorFunc
+    def raises(pipe):
+        raise Impossible("but said")
+
+    with Plant(tmp_path / "plant", executor=pools("processes"), progress=False) as plant:
+        plant.add_reactor(raises)
+        with pytest.raises(RuntimeError, match="Impossible: but said") as raised:
+            plant.run_reactor(raises)
+    assert "in raises" in str(raised.value.__cause__)
