@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from pyplant import frontend, paths, streams
 from pyplant.collector import collector
 from pyplant.config import ConfigBase, name_list
+from pyplant.engine import origin
 from pyplant.engine.commands import Request
 from pyplant.engine.digest import Encoder, encodes
 from pyplant.engine.fingerprint import Fingerprinter
-from pyplant.engine.origin import package_versions
 from pyplant.errors import (
     ConfigChangedError,
     DamagedError,
@@ -75,6 +75,8 @@ class Plant:
         Whether to show progress in the terminal; ``"auto"``: if there is one.
     track_packages
         Installed packages whose version counts as code.
+    follow_packages
+        Installed packages to follow line by line, in the whole process, like those with reactors.
 
     Raises
     ------
@@ -97,10 +99,12 @@ class Plant:
         function_hash: Callable[[Callable[..., Any]], str] | None = None,
         progress: bool | str = "auto",
         track_packages: Iterable[str] = (),
+        follow_packages: Iterable[str] = (),
     ) -> None:
         from pyplant.store.retention import parse_size
 
         self._max_size = parse_size(max_size)
+        origin.follow_packages(follow_packages, must_exist=True)
         self._listeners = Dispatcher()
         if progress is not False:
             from pyplant.terminal import follow
@@ -115,7 +119,7 @@ class Plant:
             self.warehouse,
             self._parameters,
             self._registry,
-            Fingerprinter(self.warehouse.ledger, sources, package_versions(track_packages)),
+            Fingerprinter(self.warehouse.ledger, sources, origin.package_versions(track_packages)),
             executor_of(executor),
             self._listeners,
             function_hash,
@@ -332,14 +336,11 @@ class Plant:
         Returns
         -------
         value
-            The value; a tuple of values if several names were given, a list of values if a
-            list was given, however many names are in it. It is yours: changing it does not
-            reach the plant.
+            The value, private to the caller; for several names a tuple, for a list a list of values.
         """
         self._session.refuse_inside(f"plant.get({', '.join(map(repr, names))})")
         request = Request.of(names)
-        if request.names or not names:
-            _check_names(request.names)
+        _check_names(request.names, may_be_empty=request.as_list)
         with self._session.exclusively("plant.get"):
             return request.deliver(self._session.bring_names(request.names)[1])
 
@@ -508,8 +509,8 @@ def _encode_plant(plant: Plant, encoder: Encoder) -> None:
     encoder.tag("Plant")
 
 
-def _check_names(names: tuple[str, ...]) -> None:
-    if not names or not all(isinstance(name, str) and name for name in names):
+def _check_names(names: tuple[str, ...], *, may_be_empty: bool = False) -> None:
+    if not (names or may_be_empty) or not all(isinstance(name, str) and name for name in names):
         message = f"Give names of ingredients, such as 'data', or one list of names; got {', '.join(map(repr, names)) or 'none'}."
         raise MissingIngredientError(message)
 

@@ -14,6 +14,7 @@ from types import FunctionType
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from pyplant.engine.commands import Unyielded
+from pyplant.engine.origin import follow_file
 from pyplant.engine.source import Sources
 from pyplant.errors import DefinitionError, NotAReactorError
 
@@ -332,7 +333,18 @@ def _capture(function: FunctionType) -> object:
     # Of the module it is defined in; a decorator's wrapper has the globals of another one.
     execution = getattr(sys.modules.get(function.__module__), "__spec__", None)
     sources.capture(function.__code__.co_filename, function.__globals__, execution)
+    _follow(function)
     return execution
+
+
+def _follow(function: FunctionType) -> None:
+    """Let the distribution that holds a function be user code, wherever it is installed."""
+    inner = inspect.unwrap(function) if "__wrapped__" in function.__dict__ else function
+    code = getattr(inner, "__code__", function.__code__)
+    filename = code.co_filename
+    if filename.startswith("<"):
+        filename = getattr(sys.modules.get(function.__module__), "__file__", None) or filename
+    follow_file(filename)
 
 
 _real_path = functools.cache(os.path.realpath)

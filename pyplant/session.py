@@ -17,6 +17,7 @@ from pyplant import frontend
 from pyplant.collector import collector
 from pyplant.config import MISSING
 from pyplant.engine.fingerprint import Fingerprinter
+from pyplant.engine.origin import begin_generation, defining_packages, follow_packages
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.task import BUSY, State
 from pyplant.errors import (
@@ -259,7 +260,10 @@ class Session:
             raise PlantDirError(message)
         with collector(enabled=False):
             self._warehouse.ledger.refresh()
+        follow_packages(self._warehouse.ledger.followed)
+        begin_generation()
         self._fingerprinter.look_anew()
+        self._warehouse.ledger.add_followed(defining_packages())
         self._fingerprinter.add_state(self._warehouse.ledger.state)
         definitions = self._registry.current()
         if target is not None:

@@ -93,6 +93,12 @@ IMPURE = {
 INTROSPECTION = {"inspect", "linecache", "sys", "importlib", "gc"}
 PURITY_EXCEPTIONS = {
     "pyplant.engine.origin": {"os", "sys", "importlib"},  # whose code it is, by names of paths
+    "pyplant.engine.distribution": {
+        "os",
+        "pathlib",
+        "sys",
+        "importlib",
+    },  # which files were installed together
     "pyplant.engine.source": {"linecache"},  # the text that a function was defined in
     "pyplant.engine.bytecode": {"sys"},  # the version of Python that the bytecode is for
 }

@@ -43,6 +43,7 @@ from pyplant.engine.origin import (
     is_user_file,
     is_user_module,
     is_user_object,
+    leads_to_user_code,
     package_name,
 )
 from pyplant.engine.records import part_name, whole_and_part
@@ -274,7 +275,7 @@ class Describer:
         """Follow an import inside the function; installed modules count alike, loaded or not."""
         module = import_user_module(name, package)
         scope.watch(LOADED, absolute_name(name, package))
-        if module is None or not is_user_module(module):
+        if module is None or not leads_to_user_code(module):
             scope.add(label, Leaf(f"import {name}{self._version(package_name(name))}"))
         elif chain != [""]:
             self._follow(scope, label, module, chain)
@@ -284,7 +285,7 @@ class Describer:
     ) -> None:
         """Follow a chain of attributes through user modules, to what it names in the end."""
         for attribute in chain:
-            if not is_user_module(value):
+            if not leads_to_user_code(value):
                 break
             owner, name = value.__name__, attribute
             found = scope.watch(vars(value), attribute)

@@ -25,6 +25,7 @@ from contextvars import ContextVar
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple, Protocol
 
+from pyplant.engine import origin
 from pyplant.engine.bytecode import code_digest
 from pyplant.engine.components import components
 from pyplant.engine.describe import Describer
@@ -147,6 +148,7 @@ class Fingerprinter:
         self._epoch = 0
         self._asked_since = 0
         self._generation = 0
+        self._followed = origin.generation()
 
     def look_anew(self) -> None:
         """User code ran, and what nobody asked for since the last call is let go.
@@ -163,6 +165,9 @@ class Fingerprinter:
     def user_code_ran(self) -> None:
         """Values of globals, and what names stand for, may have changed."""
         self._epoch += 1
+        if self._followed != origin.generation():
+            self._followed = origin.generation()
+            self._nodes.clear()
 
     def add_state(self, names: set[tuple[str, str]]) -> None:
         """Leave these ``(owner, name)`` pairs out from now on."""

@@ -2,7 +2,13 @@
 
 User code is followed line by line. The standard library and site-packages count by name:
 they change with an installation, not with an edit. PyPlant itself is never user code, and
-a package installed as editable lies outside site-packages and so is.
+a package installed as editable lies outside site-packages and so is. An installed
+distribution that defines reactors is user code as well, all of it.
+
+Which distributions are followed is a matter of the process, and grows only: by those whose
+reactors are defined here (:func:`follow_file`), and by those of which a plant knows that they
+define reactors (:func:`follow_packages`), so that a fingerprint does not depend on what else was
+imported. It grows between runs, never within one (:func:`begin_generation`).
 """
 
 from __future__ import annotations
@@ -17,17 +23,31 @@ from types import ModuleType
 from typing import Any
 
 from pyplant.engine.attributes import attribute_of, module_of, static
+from pyplant.engine.distribution import (
+    Distribution,
+    distribution_named,
+    distribution_of,
+    installation_folders,
+)
 from pyplant.errors import ConfigError
 
 __all__ = [
     "LOADED",
     "absolute_name",
+    "adopt_followed",
+    "begin_generation",
+    "defining_packages",
     "find",
+    "follow_file",
+    "follow_packages",
+    "followed",
+    "generation",
     "import_user_module",
     "is_own_file",
     "is_user_file",
     "is_user_module",
     "is_user_object",
+    "leads_to_user_code",
     "package_name",
     "package_versions",
 ]
@@ -37,7 +57,11 @@ LOADED = sys.modules
 
 _PYPLANT = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
 _STDLIB = os.path.dirname(os.path.realpath(os.__file__)) + os.sep
-_INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
+
+_followed: dict[str, Distribution] = {}
+_pending: dict[str, Distribution | None] = {}
+_defining: set[str] = set()
+_generation = 0
 
 
 @cache
@@ -48,7 +72,81 @@ def is_user_file(filename: str) -> bool:
     if filename.startswith("<"):
         return True
     path = os.path.realpath(filename)
-    return not (path.startswith((_PYPLANT, _STDLIB)) or any(part in path for part in _INSTALLED))
+    if path.startswith(_PYPLANT):
+        return False
+    if installation_folders(path) or installation_folders(filename):
+        return any(found.holds(path) or found.holds(filename) for found in _followed.values())
+    return not path.startswith(_STDLIB)
+
+
+def follow_file(filename: str) -> None:
+    """Follow, from the next run on, the distribution that holds this file, since it defines a reactor."""
+    if not _is_installed(filename):
+        return
+    for known in (*_pending.values(), *_followed.values()):
+        if known is not None and known.holds(filename) and known.is_current():
+            return
+    found = distribution_of(filename)
+    if found is not None:
+        _defining.add(found.name)
+        _pending[found.name] = found
+
+
+@cache
+def _is_installed(filename: str) -> bool:
+    if is_own_file(filename) or os.path.realpath(filename).startswith(_PYPLANT):
+        return False
+    return bool(installation_folders(filename) and filename.endswith(".py"))
+
+
+def follow_packages(packages: Iterable[str], *, must_exist: bool = False) -> None:
+    """Follow these installed distributions or packages from the next run on.
+
+    Raises
+    ------
+    pyplant.errors.ConfigError
+        If one of them does not exist and has to.
+    """
+    for package in [packages] if isinstance(packages, str) else packages:
+        if package in _pending or package in _followed:
+            continue
+        found = distribution_named(package)
+        if found is None and must_exist and not _is_user_package(package):
+            message = f"follow_packages names {package!r}, which is not installed."
+            raise ConfigError(message)
+        _pending[package if found is None else found.name] = found
+
+
+def defining_packages() -> frozenset[str]:
+    """Names of the followed distributions that define reactors in this process."""
+    return frozenset(_defining)
+
+
+def followed() -> tuple[Distribution, ...]:
+    """The distributions that are followed."""
+    return tuple(_followed.values())
+
+
+def adopt_followed(distributions: Iterable[Distribution]) -> None:
+    """Follow what another process follows, which asked this one to work for it."""
+    _pending.update((found.name, found) for found in distributions)
+    begin_generation()
+
+
+def begin_generation() -> None:
+    """A run begins: what is to be followed from now on is user code."""
+    global _generation
+    news = {name: found for name, found in _pending.items() if found and _followed.get(name) != found}
+    _pending.clear()
+    if news:
+        _followed.update(news)
+        _generation += 1
+        is_user_file.cache_clear()
+
+
+def generation() -> int:
+    """Changes whenever more code is the user's; what was concluded before is then out of date."""
+    return _generation
 
 
 def is_own_file(filename: str) -> bool:
@@ -75,6 +173,18 @@ def is_user_module(module: ModuleType) -> bool:
         name.partition(".")[0]
     )  # somebody made this module in memory: whose package is it?
     return package is None or package is module or is_user_module(package)
+
+
+def leads_to_user_code(module: ModuleType) -> bool:
+    """Whether a module is the user's, or a namespace that also holds packages of the user's."""
+    if is_user_module(module):
+        return True
+    if not issubclass(type(module), ModuleType) or getattr(module, "__file__", None) is not None:
+        return False
+    inside = tuple(str(path) + os.sep for path in getattr(module, "__path__", ()))
+    return bool(inside) and any(
+        path.startswith(inside) for found in _followed.values() for path in (*found.files, *found.folders)
+    )
 
 
 def is_user_object(obj: Any) -> bool:
@@ -126,8 +236,7 @@ def import_user_module(name: str, package: str | None) -> ModuleType | None:
     loaded = sys.modules.get(absolute)
     if loaded is not None:
         return loaded
-    top = absolute.partition(".")[0]
-    if top in sys.stdlib_module_names or not _is_user_package(top):
+    if absolute.partition(".")[0] in sys.stdlib_module_names or not _is_user_package(absolute):
         return None
     try:
         return importlib.import_module(absolute)
@@ -135,22 +244,30 @@ def import_user_module(name: str, package: str | None) -> ModuleType | None:
         return None
 
 
-def _is_user_package(top: str) -> bool:
-    loaded = sys.modules.get(top)
-    if loaded is not None:
-        return is_user_module(loaded)
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError, AttributeError):
-        return False
-    if spec is None:
-        return False
-    places = (
-        [spec.origin] if spec.has_location and spec.origin else list(spec.submodule_search_locations or ())
-    )
-    return bool(places) and is_user_file(
-        os.path.join(str(places[0]), "x") if not spec.origin else str(places[0])
-    )
+def _is_user_package(name: str) -> bool:
+    """Whether a module that may not be loaded is the user's; no installed code is loaded to find out."""
+    parts = name.split(".")
+    for depth in range(1, len(parts) + 1):
+        package = ".".join(parts[:depth])
+        loaded = sys.modules.get(package)
+        if loaded is not None:
+            if is_user_module(loaded):
+                return True
+            continue
+        try:
+            spec = importlib.util.find_spec(package)
+        except (ImportError, ValueError, AttributeError):
+            return False
+        if spec is None:
+            return False
+        if spec.has_location and spec.origin:
+            return is_user_file(spec.origin)
+        places = list(spec.submodule_search_locations or ())
+        if not places:
+            return False
+        if is_user_file(os.path.join(str(places[0]), "__init__.py")):
+            return True  # otherwise a namespace package of installed ones: what is in it decides
+    return False
 
 
 def package_versions(packages: Iterable[str]) -> Callable[[str], str]:

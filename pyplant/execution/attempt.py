@@ -22,7 +22,7 @@ from typing import Any
 
 from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import Fingerprinter, use_fingerprinter
-from pyplant.engine.origin import is_own_file
+from pyplant.engine.origin import adopt_followed, is_own_file
 from pyplant.errors import DamagedError, PlantDirError
 from pyplant.execution.forking import reseed_if_forked
 from pyplant.execution.nesting import start_processes_like
@@ -330,4 +330,5 @@ def _adapt_to(surroundings: Surroundings) -> None:
     with suppress(OSError):  # on another machine it may not exist, nor matter
         os.chdir(surroundings.directory)
     start_processes_like(surroundings.processes)
+    adopt_followed(surroundings.followed)
     expect_modules(surroundings.modules)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
+from pyplant.engine.distribution import Distribution
 from pyplant.errors import DamagedError, PlantDirError
 from pyplant.ingredient import Ingredient
 from pyplant.parameters import Parameters
@@ -95,6 +96,8 @@ class Surroundings(NamedTuple):
         Names of the user's modules, which workers must not import themselves.
     processes
         How processes are started there.
+    followed
+        The installed distributions whose code is the user's.
     """
 
     directory: str
@@ -102,6 +105,7 @@ class Surroundings(NamedTuple):
     level: int
     modules: tuple[str, ...]
     processes: Processes
+    followed: tuple[Distribution, ...] = ()
 
 
 class Local(NamedTuple):

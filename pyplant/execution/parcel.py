@@ -18,6 +18,7 @@ that can be pickled.
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import pickle
@@ -420,6 +421,9 @@ def _module(name: str, contents: dict[str, bytes] | None = None, *, is_package: 
         vars(module)["__pyplant_whole__"] = False
         package, _, last = name.rpartition(".")
         if package:
+            if package not in _finder.names:
+                with suppress(Exception):  # a namespace that is shared with installed packages
+                    importlib.import_module(package)
             outer = vars(_module(package))
             outer.setdefault("__path__", [])
             outer.setdefault(last, module)

@@ -26,6 +26,7 @@ from typing import Any
 
 from pyplant import streams
 from pyplant.engine.digest import digest_bytes
+from pyplant.engine.origin import followed
 from pyplant.engine.trace import Dependency, DependencyKind
 from pyplant.errors import PlantWarning, WorkerError, warn
 from pyplant.execution.executor import Failed, Job, Lost, Outcome, Part
@@ -183,7 +184,9 @@ class _Run:
         if packer is None:
             return
         level = logging.getLogger().getEffectiveLevel()
-        surroundings = Surroundings(os.getcwd(), tuple(sys.path), level, packer.names(), start_of_processes())
+        surroundings = Surroundings(
+            os.getcwd(), tuple(sys.path), level, packer.names(), start_of_processes(), followed()
+        )
         content = freeze((surroundings, packer.pack(context)))
         self.context = digest_bytes(content)
         stream = self._files.create(self.path / CONTEXT)

@@ -59,6 +59,8 @@ class Ledger:
         self._latest = {"c": self._parts, "n": self._records, "i": self._identities, "f": self._inputs}
         self._nondeterministic: set[str] = set()
         self.state: set[tuple[str, str]] = set()
+        self.followed: set[str] = set()
+        """Installed distributions that are known to define reactors."""
         self.known_damage = 0
         """Damaged lines of the journal that were told and need not be told again."""
         self.unknown_traces = 0
@@ -91,6 +93,8 @@ class Ledger:
                 self._note_recent(group, rank)
             case "s":
                 self.state |= {(text(owner), text(name)) for owner, name in entry.payload()}
+            case "p":
+                self.followed |= set(texts(entry.payload()))
             case "d":
                 self._nondeterministic.add(text(entry.payload()))
             case "x":
@@ -389,6 +393,12 @@ class Ledger:
     def add_state(self, names: set[tuple[str, str]]) -> None:
         """Remember names that change while reactors run."""
         self._append("s", "-", sorted(names))
+
+    def add_followed(self, packages: Iterable[str]) -> None:
+        """Remember installed distributions that define reactors."""
+        news = sorted(set(packages) - self.followed)
+        if news:
+            self._append("p", "-", news)
 
     def adopt(self, notes: Iterable[Note]) -> None:
         """Write the notes of a worker (:meth:`~pyplant.store.journal.Journal.take_notes`)."""

@@ -1,0 +1,166 @@
+"""Which distribution an installed file belongs to, and which other files that has.
+
+Installers write a folder of metadata beside the packages, whose ``RECORD`` lists all files of
+the distribution. That is what counts: a namespace package is shared by distributions, and a
+distribution may bring several packages. Where there is no such list (system packages, eggs),
+the top-level packages that its metadata name belong to it, else the one that holds the file.
+
+The files are read directly, since :mod:`importlib.metadata` takes long to import and longer
+to search.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Distribution", "distribution_named", "distribution_of", "installation_folders"]
+
+_SITES = re.compile(r"[/\\](?:site|dist)-packages(?=[/\\])")
+_LISTS = ("RECORD", "installed-files.txt")
+
+
+class Distribution(NamedTuple):
+    """An installed distribution.
+
+    Attributes
+    ----------
+    name
+        Normalised, as in ``"my_package"``.
+    files
+        Absolute paths of its Python files.
+    folders
+        Folders that belong to it as a whole, where no list of files exists.
+    record, written
+        The list of its files, and when that was written, in nanoseconds.
+    """
+
+    name: str
+    files: frozenset[str] = frozenset()
+    folders: tuple[str, ...] = ()
+    record: str = ""
+    written: int = 0
+
+    def holds(self, path: str) -> bool:
+        """Whether a Python file is one of its files."""
+        return path in self.files or path.startswith(self.folders)
+
+    def is_current(self) -> bool:
+        """Whether it was not installed anew since it was looked at."""
+        return _written(self.record) == self.written
+
+
+def installation_folders(path: str) -> list[str]:
+    """The ``site-packages`` or ``dist-packages`` folders that a path lies in, innermost first."""
+    return [path[: found.end()] for found in _SITES.finditer(path)][::-1]
+
+
+def distribution_of(path: str) -> Distribution | None:
+    """The distribution that an installed file belongs to; ``None`` if the file is not installed."""
+    folders = installation_folders(path)
+    for folder in folders:
+        relative = path[len(folder) + 1 :].replace(os.sep, "/")
+        for metadata in _metadata(folder, first=relative.partition("/")[0]):
+            if _lists(metadata, relative):
+                return _read(folder, metadata)
+    if not folders:
+        return None
+    top = path[len(folders[0]) + 1 :].replace(os.sep, "/").partition("/")[0]
+    for metadata in _metadata(folders[0], first=top):
+        if top.removesuffix(".py") in _text(os.path.join(metadata, "top_level.txt")).split():
+            return _read(folders[0], metadata)
+    return _top_level(folders[0], _normal(top.removesuffix(".py").partition("-")[0]), [top])
+
+
+def distribution_named(name: str) -> Distribution | None:
+    """The installed distribution of this name, or that holds the package of this name."""
+    for folder in dict.fromkeys(filter(installation_folders, (f"{path}{os.sep}" for path in sys.path))):
+        for metadata in _metadata(folder.rstrip(os.sep), first=name):
+            if _name(metadata) == _normal(name):
+                return _read(folder.rstrip(os.sep), metadata)
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return distribution_of(spec.origin) if spec is not None and spec.has_location and spec.origin else None
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "_", name).lower()
+
+
+def _name(metadata: str) -> str:
+    return _normal(os.path.basename(metadata).rpartition(".")[0].partition("-")[0])
+
+
+def _metadata(folder: str, *, first: str) -> Iterator[str]:
+    """The folders with metadata, those of a distribution called ``first`` before all others."""
+    try:
+        names = [name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info"))]
+    except OSError:
+        return
+    wanted = _normal(first.removesuffix(".py"))
+    for name in sorted(names, key=lambda name: (_name(name) != wanted, name)):
+        yield os.path.join(folder, name)
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
+
+
+def _written(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _lists(metadata: str, relative: str) -> bool:
+    """Whether a distribution lists a file; searched as text, since there may be many and long lists."""
+    text = _text(os.path.join(metadata, _LISTS[0]))
+    if text:
+        return f"\n{relative}," in f"\n{text}" or f'\n"{relative}"' in f"\n{text}"
+    return f"../{relative}\n" in _text(os.path.join(metadata, _LISTS[1]))
+
+
+def _read(folder: str, metadata: str) -> Distribution:
+    """What a distribution consists of."""
+    import csv  # few have reactors that are installed
+
+    name = _name(metadata)
+    for record in (os.path.join(metadata, listed) for listed in _LISTS):
+        written, text = _written(record), _text(record)
+        base = folder if record.endswith(_LISTS[0]) else metadata
+        rows = csv.reader(text.splitlines()) if base == folder else ([line] for line in text.splitlines())
+        files = {
+            os.path.normpath(os.path.join(base, row[0])) for row in rows if row and row[0].endswith(".py")
+        }
+        if files:
+            real = {os.path.realpath(file) for file in files}
+            return Distribution(name, frozenset(files | real), (), record, written)
+    listed = os.path.join(metadata, "top_level.txt")
+    return _top_level(folder, name, _text(listed).split() or [name], listed)
+
+
+def _top_level(folder: str, name: str, packages: Iterable[str], record: str = "") -> Distribution:
+    folders: list[str] = []
+    files: list[str] = []
+    for package in packages:
+        path = os.path.join(folder, package)
+        if package.endswith(".py") or os.path.isfile(f"{path}.py"):
+            files.append(path if package.endswith(".py") else f"{path}.py")
+        else:
+            folders.append(path)
+    real = [os.path.realpath(path) for path in (*folders, *files)]
+    in_folders = tuple(dict.fromkeys(path + os.sep for path in (*folders, *real[: len(folders)])))
+    return Distribution(
+        name, frozenset((*files, *real[len(folders) :])), in_folders, record, _written(record)
+    )
