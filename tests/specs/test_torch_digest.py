@@ -1,0 +1,60 @@
+"""Digests of PyTorch's tensors: equal values have equal ones, whatever address they have."""
+
+import copy
+
+import pytest
+
+from pyplant.engine.fingerprint import digest_of
+from pyplant.store.warehouse import Warehouse
+
+torch = pytest.importorskip("torch")
+
+
+def labelled(label):
+    value = torch.ones(1)
+    value.label = label
+    return value
+
+
+def linear(weight):
+    module = torch.nn.Linear(1, 1)
+    with torch.no_grad():
+        module.weight.fill_(weight)
+        module.bias.zero_()
+    return module
+
+
+DIFFERENT = {
+    "values": lambda: [torch.ones(2), torch.zeros(2), torch.ones(2, 1), torch.tensor(1.0)],
+    "dtype": lambda: [
+        torch.ones(2, dtype=getattr(torch, t)) for t in ("float32", "bfloat16", "float16", "bool")
+    ],
+    "strides": lambda: [torch.ones(2, 3), torch.ones(3, 2).T],
+    "gradient": lambda: [torch.ones(2, requires_grad=v) for v in (True, False)],
+    "parameter": lambda: [torch.nn.Parameter(torch.ones(2)), torch.ones(2, requires_grad=True)],
+    "layout": lambda: [torch.eye(2), torch.eye(2).to_sparse()],
+    "part": lambda: [torch.arange(4)[:2], torch.arange(4)[2:]],
+    "attribute": lambda: [labelled("a"), labelled("b")],
+    "module": lambda: [linear(1), linear(2), linear(1).eval()],
+    "weights": lambda: [linear(1).state_dict(), linear(2).state_dict()],
+    "random state": lambda: [torch.Generator().manual_seed(seed) for seed in (1, 2)],
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+@pytest.mark.parametrize("around", [lambda v: v, lambda v: {"x": v}], ids=["alone", "within"])
+def test_what_can_be_told_apart_differs_and_comes_back(name, around, tmp_path):
+    values = [around(value) for value in DIFFERENT[name]()]
+    digests = [digest_of(value) for value in values]
+    assert len(set(digests)) == len(values)
+    assert [digest_of(around(value)) for value in DIFFERENT[name]()] == digests
+    assert [digest_of(copy.deepcopy(value)) for value in values] == digests
+    warehouse = Warehouse(tmp_path / "plant")
+    stored = [warehouse.save("value", value) for value in values]
+    assert len({ingredient.digest for ingredient in stored}) == len(values)
+    assert [digest_of(warehouse.load(ingredient)) for ingredient in stored] == digests
+
+
+def test_a_part_of_a_bigger_tensor_equals_a_tensor_of_its_own():
+    assert digest_of(torch.arange(4)[2:]) == digest_of(torch.tensor([2, 3]))
+    assert digest_of(torch.ones(1) * 1j) == digest_of((torch.ones(1) * -1j).conj())
