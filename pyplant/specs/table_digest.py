@@ -31,8 +31,8 @@ def _encode_frame(value: Any, encoder: Encoder) -> None:
     encoder.tag("pandas.DataFrame")
     _encode_labels(value, encoder)
     encoder.item(value.columns)
-    for number in range(value.shape[1]):
-        encoder.item(value.iloc[:, number].array)
+    for column in value._iter_column_arrays():  # to make a series of each takes twice as long
+        encoder.item(column)
 
 
 @encodes("pandas.*.Series")
