@@ -188,6 +188,7 @@ def test_a_plant_by_another_name(cell, tmp_path):
         ("%%reactor\nx = 1", "Name the cell instead: %%reactor NAME"),
         ("%plant", "needs the directory of a plant"),
         ("%%reactor it\nplant.get('x')", "was called inside a reactor"),
+        ("%%reactor it\nimport sys\nsys.exit()", "'it' called sys.exit()"),
     ],
 )
 def test_wrong_use_is_one_clear_line(cell, text, message):
