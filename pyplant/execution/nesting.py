@@ -35,7 +35,11 @@ __all__ = [
 ]
 
 _MARK = "_pyplant_works_for"
-_POOLS = "concurrent.futures.thread"
+_POOLS = {
+    "concurrent.futures.thread": ("ThreadPoolExecutor", ("submit",)),
+    "multiprocessing.pool": ("ThreadPool", ("apply_async", "_map_async", "imap", "imap_unordered")),
+}
+"""Where pools of threads are, and how they are given a function to call."""
 _watched: set[str] = set()
 _OF_LOKY = ("loky", "loky_init_main")
 
@@ -48,7 +52,7 @@ def is_inside_reactor() -> bool:
 def _works_for() -> Any:
     reference = vars(threading.current_thread()).get(_MARK)
     pipework = None if reference is None else reference()
-    return None if pipework is None or pipework.is_closed else pipework
+    return None if pipework is None or getattr(pipework, "is_closed", False) else pipework
 
 
 def watch_threads() -> None:
@@ -56,9 +60,11 @@ def watch_threads() -> None:
     if "threading" not in _watched:
         _watched.add("threading")
         _replace(threading.Thread, "start", _marking_start)
-    if _POOLS in sys.modules and _POOLS not in _watched:
-        _watched.add(_POOLS)
-        _replace(sys.modules[_POOLS].ThreadPoolExecutor, "submit", _marking_submit)
+    for module, (pool, methods) in _POOLS.items():
+        if module in sys.modules and module not in _watched:
+            _watched.add(module)
+            for method in methods:
+                _replace(getattr(sys.modules[module], pool), method, _marking_submit)
 
 
 def _replace(cls: type, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:

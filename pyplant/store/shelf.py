@@ -101,7 +101,7 @@ class Shelf:
             return spec.parse(buffer, ingredient.metadata)
         except MemoryError:
             raise  # says nothing about what is stored
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _no_longer_loads(ingredient, error) from error
 
     def load(self, ingredient: Ingredient, path: Path) -> Any:
@@ -111,7 +111,7 @@ class Shelf:
             return spec.load(path, ingredient.metadata)
         except MemoryError:
             raise  # says nothing about what is stored
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _no_longer_loads(ingredient, error) from error
 
     def permitted(self, ingredient: Ingredient) -> IngredientSpec:
@@ -135,5 +135,5 @@ class Shelf:
         raise UntrustedError(message)
 
 
-def _no_longer_loads(ingredient: Ingredient, error: Exception) -> DamagedError:
+def _no_longer_loads(ingredient: Ingredient, error: BaseException) -> DamagedError:
     return DamagedError(f"Ingredient {ingredient.name!r} no longer loads: {type(error).__name__}: {error}")

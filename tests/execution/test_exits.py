@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from pyplant import Plant, ReactorFunc
-from pyplant.errors import ReactorExitError, WorkerError
+from pyplant.errors import DamagedError, ReactorExitError, WorkerError
 from pyplant.events import ReactorFailed
 
 
@@ -236,3 +236,27 @@ def test_an_interrupted_command_names_the_reactor_and_still_prints_its_document(
     assert done.returncode == 130
     assert "'first'" in done.stderr
     assert json.loads(done.stdout)["failed"] == ["first: interrupted"]
+
+
+class EndsWhenLoaded:
+    def __init__(self):
+        self.content = 1
+
+    def __setstate__(self, state):
+        sys.exit(0)
+
+
+@pytest.mark.filterwarnings("ignore::pyplant.errors.PlantWarning")
+def test_a_value_that_exits_when_it_is_loaded_is_one_that_does_not_load(plant):
+    @ReactorFunc
+    def sends(pipe):
+        pipe.send("value", EndsWhenLoaded())
+
+    @ReactorFunc
+    def receives(pipe):
+        yield pipe.receive("value")
+        pipe.send("end", 1)
+
+    plant.add_reactor(sends, receives)
+    with pytest.raises(DamagedError, match="'value'"):
+        plant.get("end")

@@ -48,6 +48,18 @@ def in_a_standing_pool(call):
     return standing.submit(call).result(PATIENCE)
 
 
+standing_threads = ThreadPool(1)
+standing_threads.apply(int)
+
+
+def in_a_standing_multiprocessing_pool(call):
+    return standing_threads.apply_async(call).get(PATIENCE)
+
+
+def by_map_of_a_multiprocessing_pool(call):
+    return standing_threads.map_async(lambda _: call(), [0]).get(PATIENCE)[0]
+
+
 def by_map(call):
     return next(standing.map(lambda _: call(), [0]))
 
@@ -99,6 +111,8 @@ WAYS = [
     by_map,
     in_a_thread_of_a_thread,
     in_a_multiprocessing_pool,
+    in_a_standing_multiprocessing_pool,
+    by_map_of_a_multiprocessing_pool,
     by_asyncio,
     by_the_executor_of_a_loop,
     on_a_loop_of_another_thread,
