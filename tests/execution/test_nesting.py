@@ -52,6 +52,13 @@ standing_threads = ThreadPool(1)
 standing_threads.apply(int)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _ended_pools():
+    yield
+    standing.shutdown()
+    standing_threads.terminate()
+
+
 def in_a_standing_multiprocessing_pool(call):
     return standing_threads.apply_async(call).get(PATIENCE)
 
