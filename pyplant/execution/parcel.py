@@ -56,6 +56,8 @@ __all__ = [
 _PROTOCOL = 5
 _KEPT = ("function", "name", "module", "home", "qualname", "cache", "is_generator", "takes_config")
 """What a worker needs of a definition; the rest belongs to the process it was made in."""
+_ASKED_FOR = frozenset(("__all__", "__version__", "__author__"))
+"""Such names that only users of a module ask for."""
 _MACHINERY = frozenset(("__builtins__", "__cached__", "__loader__", "__name__", "__package__", "__spec__"))
 """What the import system puts into modules; other such names (``__version__``, ``__getattr__``) are the user's."""
 
@@ -121,7 +123,7 @@ class Packer:
 
         known = cloudpickle.list_registry_pickle_by_value()
         for name, module in list(sys.modules.items()):
-            is_itself = type(module) is ModuleType and module.__name__ == name
+            is_itself = issubclass(type(module), ModuleType) and vars(module).get("__name__") == name
             if is_itself and _is_by_value(module):
                 self._users[name] = None
                 if name not in known:
@@ -282,6 +284,9 @@ def _contents(
             contents[name] = _dump(value, functions, within | {module.__name__})
         except Exception:  # noqa: BLE001, S112 - whoever uses it there is told
             continue
+    if type(module) is not ModuleType:  # a module may change its class, to have properties
+        with suppress(Exception):
+            contents["__class__"] = _dump(type(module), functions, within | {module.__name__})
     return contents
 
 
@@ -303,8 +308,8 @@ class _Sent(ModuleType):
         return import_module, (self.__name__,)  # in values that a reactor sends
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)
+        if name.startswith("__") and name.endswith("__") and name not in _ASKED_FOR:
+            raise AttributeError(name)  # Python looks whether it is there
         if not vars(self)["__pyplant_whole__"] and _finder.is_watching:
             raise Wanted(self.__name__)
         message = (
@@ -432,7 +437,10 @@ def _module(name: str, contents: dict[str, bytes] | None = None, *, is_package: 
         if is_package:
             vars(module)["__path__"] = []
         for attribute, data in contents.items():
-            vars(module)[attribute] = unpack(data)
+            if attribute == "__class__":
+                module.__class__ = unpack(data)
+            else:
+                vars(module)[attribute] = unpack(data)
     return module
 
 

@@ -252,6 +252,45 @@ def test_a_module_that_answers_lazily_is_sent_once(lazy, away, tmp_path):
     assert len((tmp_path / "log").read_text()) <= 3  # once more for each of two modules
 
 
+def test_names_of_a_module_of_which_only_a_part_was_sent(lazy, shapes, away, tmp_path):
+    (tmp_path / "partly_here.py").write_text("__version__ = '2'\n__all__ = ['one']\ndef one(): return 1\n")
+    partly = importlib.import_module("partly_here")
+    one = partly.one
+
+    @ReactorFunc
+    def asks(pipe):
+        import partly_here
+
+        pipe.send("found", [one(), partly_here.__version__, partly_here.__all__, partly_here.one()])
+
+    try:
+        with Plant(tmp_path / "plant", executor=away, progress=False) as plant:
+            plant.add_reactor(asks)
+            assert plant.get("found") == [1, "2", ["one"], 1]
+    finally:
+        del sys.modules["partly_here"]
+
+
+def test_a_module_that_changed_its_class(away, tmp_path, monkeypatch):
+    (tmp_path / "class_here.py").write_text(
+        "import sys, types\nVALUE = 3\nclass Own(types.ModuleType):\n    @property\n    def double(self): return 2 * VALUE\n"
+        "sys.modules[__name__].__class__ = Own\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = importlib.import_module("class_here")
+
+    @ReactorFunc
+    def asks(pipe):
+        pipe.send("found", [module.double, module.VALUE])
+
+    try:
+        with Plant(tmp_path / "plant", executor=away, progress=False) as plant:
+            plant.add_reactor(asks)
+            assert plant.get("found") == [6, 3]
+    finally:
+        del sys.modules["class_here"]
+
+
 def test_what_a_module_lacks_is_an_error_at_once(lazy, away, tmp_path):
     @ReactorFunc
     def asks(pipe):
