@@ -319,7 +319,8 @@ class Encoder:
         try:
             reduced: Any = self._held(value, cls) if made_up else None
             if reduced is None:
-                reducer = copyreg.dispatch_table.get(cls)
+                # Of exceptions, tblib (which distributed imports) would pickle the traceback as well.
+                reducer = None if issubclass(cls, BaseException) else copyreg.dispatch_table.get(cls)
                 reduced = reducer(value) if reducer is not None else cls.__reduce_ex__(value, 4)  # type: ignore[call-arg]
         except KeyboardInterrupt:
             raise

@@ -3,6 +3,7 @@
 import array
 import collections
 import copy
+import copyreg
 import dataclasses
 import datetime
 import decimal
@@ -640,3 +641,17 @@ def test_a_handler_may_be_for_a_class_and_all_below_it_or_for_any_module_of_a_pa
         for name in names:
             digest._by_name.pop(name)
         digest._by_type.clear()
+
+
+def test_an_exception_that_was_raised_has_its_digest_also_where_tracebacks_are_pickled(monkeypatch):
+    """As tblib does it, which other libraries import."""
+    raised = ValueError("a")
+    with pytest.raises(ValueError):
+        raise raised
+    reducer = lambda error: (
+        type(error),
+        error.args,
+        {"line": error.__traceback__ and error.__traceback__.tb_lineno},
+    )
+    monkeypatch.setitem(copyreg.dispatch_table, ValueError, reducer)
+    assert digest_of(raised) == digest_of(ValueError("a")) != digest_of(ValueError("b"))
