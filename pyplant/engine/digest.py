@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import copyreg
 import functools
-import struct
 import types
 import weakref
 from collections.abc import Callable, Collection, Mapping
@@ -55,6 +54,7 @@ from pyplant.engine.canonical import Code, Node, canonical
 from pyplant.engine.hashing import DIGEST_BYTES, digest_bytes
 from pyplant.engine.installed import holds_itself, installed_name
 from pyplant.engine.mocks import is_mock_class, mock_content
+from pyplant.engine.scalars import SCALARS
 from pyplant.engine.segments import Places, class_name, segments
 
 __all__ = [
@@ -215,7 +215,7 @@ class Encoder:
 
     def item(self, value: Any) -> None:
         """Add any value."""
-        scalar = _SCALARS.get(type(value))
+        scalar = SCALARS.get(type(value))
         if scalar is not None:
             tag, to_bytes = scalar
             data = to_bytes(value)
@@ -475,25 +475,8 @@ def _is_counted(cls: type) -> bool:
     )
 
 
-def _int_bytes(value: int) -> bytes:
-    return value.to_bytes((value.bit_length() + 8) // 8, "little", signed=True)
-
-
 _CACHES = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
 _OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "__dict__", "__type_params__"})
 _BUILTINS = frozenset([list, dict, tuple, set, frozenset, type(None), types.MappingProxyType])
 _EXTENSIBLE = (list, dict, tuple, set, frozenset, str, bytes, int, float, complex, Enum)
 _CODE = (types.FunctionType, type, types.ModuleType, types.BuiltinFunctionType)
-
-_SCALARS: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
-    type(None): (b"N", lambda _: b""),
-    type(...): (b"E", lambda _: b""),
-    type(NotImplemented): (b"X", lambda _: b""),
-    bool: (b"B", lambda v: b"1" if v else b"0"),
-    int: (b"I", _int_bytes),
-    float: (b"F", struct.Struct("<d").pack),
-    complex: (b"C", lambda v: struct.pack("<dd", v.real, v.imag)),
-    str: (b"S", lambda v: v.encode("utf-8", "surrogatepass")),
-    bytes: (b"Y", lambda v: v),
-    bytearray: (b"A", bytes),
-}
