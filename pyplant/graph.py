@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from pyplant.report import ICONS, Outcome, Status
-from pyplant.wording import clean
+from pyplant.wording import clean, escape
 
 if TYPE_CHECKING:
     import graphviz
@@ -37,9 +40,8 @@ def draw(status: Status, edges: Edges) -> graphviz.Digraph:
     edges
         What flows between them.
     """
-    import graphviz
-
-    graph = graphviz.Digraph("plant", graph_attr={"rankdir": "LR"})
+    graph = _class()("plant", graph_attr={"rankdir": "LR"})
+    graph.pyplant_text = tree(status, edges)
     graph.attr("node", shape="box", style="rounded", fontname="sans-serif", fontsize="11")
     graph.attr("edge", fontname="sans-serif", fontsize="9", color="#888888", fontcolor="#666666")
     for entry in status:
@@ -58,6 +60,33 @@ def draw(status: Status, edges: Edges) -> graphviz.Digraph:
         for sender, names in senders.items():
             graph.edge(_id(sender), _id(receiver), label=_text(_listed(names)))
     return graph
+
+
+@cache
+def _class() -> Any:
+    """A ``graphviz.Digraph`` that notebooks show whether they are trusted or not, and without ``dot``."""
+    import graphviz
+
+    class PlantGraph(graphviz.Digraph):  # type: ignore[misc] # it has no types
+        pyplant_text = ""
+
+        def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, str]:
+            bundle = {"text/plain": self.pyplant_text or self.source}
+            with suppress(graphviz.ExecutableNotFound, graphviz.CalledProcessError, OSError):
+                svg = bundle["image/svg+xml"] = self.pipe("svg", encoding="utf-8")
+                # Front ends take <svg> out of what they do not trust, and keep the words in it.
+                data = b64encode(svg.encode()).decode("ascii")
+                alt = escape("; ".join(self.pyplant_text.splitlines()))
+                bundle["text/html"] = (
+                    f'<img src="data:image/svg+xml;base64,{data}" alt="{alt}" style="max-width:100%">'
+                )
+            return {
+                kind: content
+                for kind, content in bundle.items()
+                if (not include or kind in include) and kind not in (exclude or ())
+            }
+
+    return PlantGraph
 
 
 def _text(text: str) -> str:

@@ -1,12 +1,11 @@
 """What users see of runs and plants: reports, as text of 80 columns and as HTML.
 
-Both forms are rendered from one description (:class:`Block`), so they cannot disagree.
+Both forms are rendered from one description (:mod:`pyplant.blocks`), so they cannot disagree.
 """
 
 from __future__ import annotations
 
 import sys
-import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Self
 
+from pyplant.blocks import Block, as_html, as_text
 from pyplant.explain import Cause, Narrator
 from pyplant.streams import printable
 from pyplant.table import Table
-from pyplant.theme import REPORT
-from pyplant.wording import clean, escape, format_age, format_seconds, format_size
+from pyplant.wording import format_age, format_seconds, format_size
 
 __all__ = [
     "ICONS",
@@ -108,18 +107,6 @@ class Entry:
         return tuple(cause.summary for cause in self.causes)
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A line of a report with what belongs below it."""
-
-    text: str
-    icon: str = ""
-    aside: str = ""
-    style: str = ""
-    code: str = ""
-    children: tuple[Block, ...] = ()
-
-
 class Report:
     """Base of all reports: text, HTML, and equality of what both say."""
 
@@ -139,11 +126,7 @@ class Report:
 
     def text(self, width: int = _WIDTH) -> str:
         """The report as plain text, no line wider than ``width``."""
-        lines = [*_wrapped(clean(self.title()), width, "")]
-        shown: set[str] = set()
-        for block in self.blocks():
-            lines += block.text(width) if isinstance(block, Table) else _text_lines(block, width, 1, shown)
-        return "\n".join(lines)
+        return as_text(self.title(), self.blocks(), width)
 
     def __str__(self) -> str:
         import shutil  # slow to load, as is html below
@@ -155,12 +138,7 @@ class Report:
         return printable(self.text(), sys.stdout)
 
     def _repr_html_(self) -> str:
-        shown: set[str] = set()
-        body = "".join(
-            block.html() if isinstance(block, Table) else _html_block(block, shown) for block in self.blocks()
-        )
-        head = escape(self.title())
-        return f'<div class="pyplant-report"><style>{REPORT}</style><div class="pp-title">{head}</div>{body}</div>'
+        return as_html(self.title(), self.blocks())
 
 
 class _Entries(Report):
@@ -432,66 +410,6 @@ def _entry_block(entry: Entry, aside: str) -> Block:
 def _cause_block(cause: Cause) -> Block:
     children = tuple(map(_cause_block, cause.causes))
     return Block(cause.summary, style="cause", code=cause.diff, children=children)
-
-
-def _wrapped(text: str, width: int, indent: str) -> list[str]:
-    return textwrap.wrap(
-        clean(text), width, subsequent_indent=indent + "  ", initial_indent=indent, break_on_hyphens=False
-    ) or [indent.rstrip()]
-
-
-def _text_lines(block: Block, width: int, depth: int, shown: set[str]) -> Iterator[str]:
-    indent = "  " * depth
-    mark = "" if block.style == "cause" else f"{block.icon} "
-    aside = block.aside[: width // 2]
-    room = width - len(aside) - 2 if aside else width
-    lines = _wrapped(f"{mark}{block.text}", room, indent)
-    if aside:
-        lines[0] = f"{lines[0]:<{room}}  {aside}"
-    yield from lines
-    if block.code in shown:
-        yield f"{indent}    (see above)"
-    elif block.code:
-        shown.add(block.code)
-        for line in block.code.splitlines():
-            yield from _folded(clean(line), width, f"{indent}    ")
-    for child in block.children:
-        yield from _text_lines(child, width, depth + 1, shown)
-
-
-def _folded(line: str, width: int, indent: str) -> Iterator[str]:
-    """A line of code, folded where it is too long; nothing of it is dropped."""
-    room = max(20, width - len(indent) - 2)
-    yield f"{indent}{line[:room]}"
-    for start in range(room, len(line), room):
-        yield f"{indent}  {line[start : start + room]}"
-
-
-def _html_block(block: Block, shown: set[str]) -> str:
-    icon = (
-        f'<span class="pp-icon" aria-hidden="true">{escape(block.icon)}</span> '
-        if block.style != "cause"
-        else ""
-    )
-    aside = f'<span class="pp-aside">{escape(block.aside)}</span>' if block.aside else ""
-    diff = "(see above)" if block.code in shown else _html_diff(block.code)
-    code = f'<pre class="pp-diff">{diff}</pre>' if block.code else ""
-    shown.add(block.code)
-    below = "".join(_html_block(child, shown) for child in block.children)
-    text = escape(block.text)
-    state = f' title="{escape(block.style)}"' if block.style not in ("", "cause") else ""
-    return (
-        f'<div class="pp-row pp-{escape(block.style or "plain")}"{state}>'
-        f'<div class="pp-line">{icon}<span class="pp-text">{text}</span>{aside}</div>{code}{below}</div>'
-    )
-
-
-def _html_diff(code: str) -> str:
-    lines = []
-    for line in code.splitlines():
-        kind = {"+": "pp-add", "-": "pp-del"}.get(line[:1], "pp-same")
-        lines.append(f'<span class="{kind}">{escape(line)}</span>')
-    return "\n".join(lines)
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pyplant.blocks import Block
 from pyplant.engine.description import shorten
 from pyplant.errors import ConfigError
-from pyplant.report import ICONS, Block, Outcome, Report, counts
+from pyplant.report import ICONS, Outcome, Report, counts
 from pyplant.table import Line, Table, brief
 from pyplant.wording import format_seconds
 

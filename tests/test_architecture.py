@@ -36,6 +36,7 @@ LAYERS = [
     ("pyplant.store", 2),
     ("pyplant.theme", 3),
     ("pyplant.table", 3),
+    ("pyplant.blocks", 3),
     ("pyplant.explain", 3),
     ("pyplant.report", 3),
     ("pyplant.sweep", 3),

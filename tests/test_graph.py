@@ -1,11 +1,13 @@
 """The graph of reactors, for Graphviz and as text."""
 
+import re
 import shutil
 
 import pytest
 
 from pyplant.graph import draw, tree
 from pyplant.report import Entry, Outcome, Status
+from tests.svg import svg_in
 
 STATUS = Status(
     (
@@ -61,3 +63,24 @@ def test_hostile_names_are_escaped():
 def test_many_ingredients_on_one_edge_are_counted():
     edges = {"features": {"load": [f"x{n}" for n in range(9)]}}
     assert "x0, x1, x2 and 6 more" in tree(STATUS, edges)
+
+
+class TestInNotebooks:
+    @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz's dot is not installed")
+    def test_it_is_shown_where_svg_is_taken_out(self):
+        bundle = draw(STATUS, EDGES)._repr_mimebundle_()
+        assert "<svg" in svg_in(bundle["text/html"])
+        assert bundle["text/html"].startswith("<img ")
+        assert re.search(r'alt="[^"]*load', bundle["text/html"])
+        assert bundle["image/svg+xml"].lstrip().startswith("<?xml")
+        assert bundle["text/plain"] == tree(STATUS, EDGES)
+
+    def test_without_dot_it_is_shown_as_text(self, monkeypatch):
+        monkeypatch.setenv("PATH", "")
+        assert draw(STATUS, EDGES)._repr_mimebundle_() == {"text/plain": tree(STATUS, EDGES)}
+
+    def test_a_front_end_may_ask_for_some_kinds(self, monkeypatch):
+        monkeypatch.setenv("PATH", "")
+        drawn = draw(STATUS, EDGES)
+        assert drawn._repr_mimebundle_(include={"text/html"}) == {}
+        assert drawn._repr_mimebundle_(exclude={"text/plain"}) == {}

@@ -13,6 +13,7 @@ from pyplant.graph import draw, tree
 from pyplant.notebook import picture
 from pyplant.report import Entry, Explanation, Outcome, Overview, Plan, RunReport, Status
 from tests.injection import CONTROLS, TEXTS
+from tests.svg import svg_in
 
 EVERYTHING = [*TEXTS, *CONTROLS]
 
@@ -62,8 +63,8 @@ def test_there_are_enough_texts():
 def test_reports_are_made_of_their_own_elements(text):
     for report in reports(text):
         page = Page(report._repr_html_())
-        assert page.elements <= {"div", "style", "span", "pre"}
-        assert page.attributes <= {"class", "title", "aria-hidden"}
+        assert page.elements <= {"div", "style", "span", "pre", "table", "tbody", "tr", "td"}
+        assert page.attributes <= {"class", "title", "style", "aria-hidden"}
         assert all(character.isprintable() or character == "\n" for character in page.text)
         if text in TEXTS:
             assert text in page.text
@@ -72,22 +73,15 @@ def test_reports_are_made_of_their_own_elements(text):
 @pytest.mark.parametrize("text", EVERYTHING)
 def test_pictures_are_made_of_their_own_elements(text):
     status = Status((Entry(text, Outcome.NEW), Entry("b", Outcome.NEW)), text)
-    page = Page(picture.draw(status, {"b": {text: [text]}}))
-    assert page.elements <= {
-        "div",
-        "style",
-        "svg",
-        "g",
-        "title",
-        "rect",
-        "text",
-        "path",
-        "figure",
-        "figcaption",
-    }
-    assert not {name for name in page.attributes if name.startswith("on") or name in ("href", "src")}
+    html = picture.draw(status, {"b": {text: [text]}})
+    page, drawn = Page(html), Page(svg_in(html))
+    assert page.elements <= {"div", "style", "img"}
+    assert page.attributes <= {"class", "style", "src", "alt", "width"}
+    assert drawn.elements <= {"svg", "style", "g", "title", "rect", "text", "path"}
+    assert not {name for name in drawn.attributes if name.startswith("on") or name in ("href", "src")}
+    ElementTree.fromstring(svg_in(html))
     if text in TEXTS:
-        assert text in page.text
+        assert text in drawn.text
 
 
 @pytest.mark.parametrize("text", EVERYTHING)

@@ -1,6 +1,7 @@
 """Reports: one content, as text of limited width and as safe HTML."""
 
 import json
+import re
 import time
 
 import pytest
@@ -224,3 +225,30 @@ def test_a_plant_shows_where_it_is_what_it_keeps_and_how_its_reactors_stand(tmp_
         assert "1 reactor: 1 cached" in html
         assert "load" in html
     assert "closed" in plant._repr_html_()
+
+
+def test_without_a_style_sheet_nothing_runs_together():
+    """Style sheets are taken out of notebooks that are not trusted: only the table keeps name and time apart."""
+    cause = Cause(
+        ReasonKind.CODE, "f", "f() changed", diff="-a\n+b", causes=(Cause(ReasonKind.NEW, "", "deeper"),)
+    )
+    entries = (Entry("load", Outcome.CACHED, seconds=2.5, finished=1.0), Entry("b", Outcome.STALE, (cause,)))
+    html = re.sub(r"<style>.*?</style>", "", Status(entries)._repr_html_())
+    rows = [
+        re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)
+        for row in re.findall(r"<tr.*?</tr>", html, re.DOTALL)
+    ]
+    assert [(icon, text.partition("<")[0]) for icon, text, _ in rows] == [("✓", "load"), ("◐", "b")]
+    assert rows[0][2].startswith("2.5 s")
+    assert "<div" in rows[1][1].partition("f() changed")[2]  # what is deeper begins a line of its own
+
+
+def test_tables_among_blocks_stay_in_order():
+    from pyplant.blocks import Block, as_html
+    from pyplant.table import Line, Table
+
+    html = as_html(
+        "title", [Block("before"), Table(("head",), (Line("✓", "ran", ("cell",)),)), Block("after")]
+    )
+    places = [html.index(text) for text in (">title<", ">before<", ">head<", ">cell<", ">after<")]
+    assert places == sorted(places)

@@ -1,12 +1,17 @@
-"""The graph of a plant as a picture: HTML with an SVG in it, and no script.
+"""The graph of a plant as a picture: an SVG in an ``<img>``, and no script.
 
 It is what a saved notebook shows, and what is there when there is no live widget. Every
-status has an icon and an outline of its own besides its colour; texts and lines take their
-colours from the theme of the page.
+status has an icon and an outline of its own besides its colour.
+
+Front ends take ``<svg>`` and ``<style>`` out of notebooks that are not trusted, which a colleague's
+notebook is not, and keep the text in them. An ``<img>`` with its data in it is left alone, with its
+text alternative, and so are ``style`` attributes. As nothing in an ``<img>`` sees the theme of the
+page, the picture has a background of its own.
 """
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -15,8 +20,8 @@ from pyplant.notebook.folds import MOST, Fold, folded, grouped, unfolded
 from pyplant.notebook.layout import Point, arrange
 from pyplant.notebook.scene import Arranger, Box, Line, Scene, compose, flows, label
 from pyplant.report import ICONS, Entry, Status, counts
-from pyplant.theme import GRAPH
-from pyplant.wording import escape, format_seconds, format_size
+from pyplant.theme import GRAPH, PICTURE
+from pyplant.wording import clean, escape, format_seconds, format_size
 
 __all__ = ["STYLE", "draw", "paint"]
 
@@ -28,8 +33,11 @@ STYLE = GRAPH + _NO_LEFTOVERS
 
 _SMALLEST = 0.8  # as far as it shrinks on a narrow page, before one has to scroll
 
-# For pages that strip style sheets: without them shapes would be black.
+_MOST_DESCRIBED = 60  # reactors that the text alternative names
+
+# For renderers without style sheets, or without variables in them: shapes would be black.
 _PLAIN = 'fill="none" stroke="#888"'
+_FONT = 'font-family="system-ui,-apple-system,Segoe UI,sans-serif" font-size="11" fill="#1f2328"'
 
 
 def draw(status: Status, edges: Edges, arranger: Arranger = arrange) -> str:
@@ -69,15 +77,36 @@ def paint(status: Status, scene: Scene, identity: str = "") -> str:
     lines = [_line(line, name) for line in scene.lines]
     boxes = [_box(box, entries, detailed=scene.detailed) for box in scene.boxes]
     width, height = scene.size
-    title = escape(status.title())
-    mark = f' id="{escape(identity)}"' if identity else ""
-    return (
-        f'<div class="pp-graph"{mark}><style>{STYLE}</style><div class="pp-head">{title}</div>'
-        f'<svg role="img" aria-label="{title}" width="{width:.0f}" height="{height:.0f}" '
-        f'style="min-width:{_SMALLEST * width:.0f}px" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" xmlns="http://www.w3.org/2000/svg">'
-        f"{''.join(lines)}{''.join(boxes)}</svg></div>"
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" {_FONT}><style>{PICTURE}</style>'
+        f'<rect class="pp-page" width="100%" height="100%" rx="6" fill="#fff"/>'
+        f"{''.join(lines)}{''.join(boxes)}</svg>"
     )
+    mark = f' id="{escape(identity)}"' if identity else ""
+    data = b64encode(svg.encode("utf-8", "replace")).decode("ascii")
+    return (
+        f'<div class="pp-graph"{mark} style="overflow:auto;max-width:100%"><style>{STYLE}</style>'
+        f'<div class="pp-head" style="margin:0 0 4px 2px">{escape(status.title())}</div>'
+        f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(_described(scene, name, entries))}" '
+        f'width="{width:.0f}" style="display:block;max-width:100%;min-width:{_SMALLEST * width:.0f}px;'
+        f'height:auto;margin:0"></div>'
+    )
+
+
+def _described(scene: Scene, name: Callable[[int], str], entries: Sequence[Entry]) -> str:
+    """The graph in words: how each reactor stands, and where what it sends goes."""
+    targets: dict[int, list[str]] = {}
+    for line in scene.lines:
+        targets.setdefault(line.source, []).append(name(line.target))
+    said = []
+    for number, box in enumerate(scene.boxes[:_MOST_DESCRIBED]):
+        content = box.content
+        state = "folded" if isinstance(content, Fold) else entries[content].outcome.value
+        goes = f" → {', '.join(targets[number])}" if number in targets else ""
+        said.append(clean(f"{name(number)} ({state}){goes}"))
+    more = len(scene.boxes) - _MOST_DESCRIBED
+    return "Graph of reactors. " + "; ".join(said) + (f"; and {more} more" if more > 0 else "")
 
 
 def _name_of(boxes: Sequence[Box], entries: Sequence[Entry]) -> Callable[[int], str]:

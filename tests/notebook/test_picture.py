@@ -12,6 +12,7 @@ from pyplant.notebook.layout import Layout, arrange
 from pyplant.notebook.picture import draw, paint
 from pyplant.notebook.scene import compose
 from pyplant.report import ICONS, Entry, Outcome, Status
+from tests.svg import svg_in
 
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a\x1b[31m\u202eb", "]]>", "&lt;"]
 
@@ -21,7 +22,7 @@ def picture(*entries, edges=None, **options):
 
 
 def svg(html):
-    return ElementTree.fromstring(re.search(r"<svg.*</svg>", html, re.DOTALL)[0])
+    return ElementTree.fromstring(svg_in(html))
 
 
 def texts(html):
@@ -32,12 +33,12 @@ def texts(html):
 def test_each_status_has_its_icon_and_its_class(outcome):
     html = picture(Entry("a", outcome))
     assert ICONS[outcome] in texts(html)
-    assert f"pp-{outcome.value}" in html
+    assert f"pp-{outcome.value}" in svg_in(html)
 
 
 def test_outlines_differ_without_colour():
     html = picture(Entry("a", Outcome.STALE))
-    rules = re.findall(r"\.pp-(stale|new|running|waiting|failed|uncached) rect\{([^}]*)\}", html)
+    rules = re.findall(r"\.pp-(stale|new|running|waiting|failed|uncached) rect\{([^}]*)\}", svg_in(html))
     shapes = {re.sub(r"stroke:var\([^)]*\);?", "", rule) for _, rule in rules}
     assert len(rules) == 6
     assert len(shapes) >= 5  # running and failed are both thick, and have icons
@@ -53,7 +54,7 @@ def test_a_node_says_what_it_took_and_why_it_would_run():
 def test_an_edge_names_what_flows():
     html = picture(Entry("a", Outcome.NEW), Entry("b", Outcome.NEW), edges={"b": {"a": ["x", "y"]}})
     assert "a → b: x, y" in texts(html)
-    assert html.count("pp-edge") == 2  # the rule, and the edge
+    assert svg_in(html).count("pp-edge") == 2  # the rule, and the edge
 
 
 def test_of_a_large_graph_it_shows_what_is_not_cached_and_folds_the_rest():
@@ -87,7 +88,7 @@ def test_where_nothing_is_folded_and_there_is_much_to_see_times_are_left_out():
 
 def test_it_has_the_identity_it_is_given():
     status, scene = Status((Entry("a", Outcome.NEW),)), compose("a", {}, unfolded(1), arrange)
-    assert paint(status, scene, "here").startswith('<div class="pp-graph" id="here">')
+    assert paint(status, scene, "here").startswith('<div class="pp-graph" id="here"')
     assert "id=" not in paint(status, scene)
 
 
@@ -95,14 +96,14 @@ def test_without_its_style_sheet_no_shape_is_black():
     html = picture(Entry("a", Outcome.NEW), Entry("b", Outcome.NEW), edges={"b": {"a": ["x"]}})
     shapes = [element for element in svg(html).iter() if element.tag.endswith(("rect", "path"))]
     assert shapes
-    assert all(shape.get("fill") in ("none", "#888") for shape in shapes)
+    assert all(shape.get("fill") in ("none", "#888", "#fff") for shape in shapes)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_stay_text(name):
     html = picture(Entry(name, Outcome.NEW), Entry("b", Outcome.NEW), edges={"b": {name: [name]}})
     tags = {element.tag.rpartition("}")[2] for element in svg(html).iter()}
-    assert tags == {"svg", "g", "title", "rect", "text", "path"}
+    assert tags == {"svg", "style", "g", "title", "rect", "text", "path"}
     assert "<script" not in html
     assert "\x1b" not in html
     assert "\u202e" not in html
@@ -124,3 +125,42 @@ def test_it_can_be_laid_out_by_others():
 
 def test_no_reactors_make_an_empty_picture():
     assert "No reactors are defined." in picture()
+
+
+def test_nothing_but_text_is_left_for_those_who_take_out_elements():
+    """Front ends take <svg> and <style> out of what they do not trust, and keep the text of an <svg>."""
+    html = picture(Entry("load", Outcome.NEW), Entry("b", Outcome.CACHED), edges={"b": {"load": ["x"]}})
+    assert "<svg" not in html
+    left = re.sub(r"<style>.*?</style>", "", html)
+    assert re.sub(r"<[^>]*>", "", left) == "2 reactors: 1 new, 1 cached"
+    assert re.search(r'alt="([^"]*)"', html)[1] == "Graph of reactors. load (new) → b; b (cached)"
+
+
+def test_the_text_alternative_of_a_large_graph_ends():
+    entries = [Entry(f"r{n}", Outcome.STALE) for n in range(1000)]
+    alternative = re.search(r'alt="([^"]*)"', picture(*entries))[1]
+    assert "r59 (stale)" in alternative
+    assert re.search(r"; and \d+ more$", alternative)
+    assert len(alternative) < 4000
+
+
+def test_a_picture_has_a_page_of_its_own_light_and_dark():
+    """Nothing in an <img> sees the theme of the page around it: texts would be light on light."""
+    shown = svg_in(picture(Entry("a", Outcome.NEW)))
+    assert "@media(prefers-color-scheme:dark)" in shown
+    light, dark = re.findall(r"--fg:(#\w+);.*?--page:(#\w+)", shown)
+    for text, page in (light, dark):
+        assert contrast(text, page) > 7
+
+
+def contrast(one, other):
+    """As WCAG defines it."""
+
+    def luminance(colour):
+        digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+        parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)

@@ -17,6 +17,7 @@ from pyplant import Plant, ReactorFunc
 from pyplant.notebook import board as board_module
 from pyplant.notebook import widget
 from pyplant.notebook.graph_widget import GraphWidget
+from tests.svg import svg_in
 
 PATIENCE = 20  # seconds, for what takes a tenth of one
 
@@ -278,7 +279,7 @@ def test_the_panel_of_what_failed_tells_its_error(page, plant, messages):
     assert shown(plant).details["n2"]["error"] == "ValueError: boom"
     assert shown(plant).details["n2"]["causes"]
     page.run_cell()
-    assert "✗" in page.pictures[-1].data["text/html"]
+    assert "✗" in svg_in(page.pictures[-1].data["text/html"])
     assert outcomes(shown(plant).state)[2] == "failed"
 
 
@@ -328,7 +329,7 @@ def test_staleness_is_judged_after_each_cell(page, plant):
     assert outcomes(shown(plant).state) == ["cached", "stale"]
     assert shown(plant).state["checked"]
     assert "changed: 0 → 1" in shown(plant).details["n1"]["causes"][0]["text"]
-    assert "◐" in page.pictures[-1].data["text/html"]
+    assert "◐" in svg_in(page.pictures[-1].data["text/html"])
 
 
 def test_where_nothing_changed_nothing_is_sent(page, plant, messages):
@@ -510,7 +511,7 @@ def test_of_a_large_graph_picture_and_widget_fold_the_same(page, large):
     widget.show_graph(large)
     assert visible(large) == FIRST
     assert [fold["members"] for fold in focus(large)["folds"]][1] == BELOW_10
-    html = page.pictures[0].data["text/html"]
+    html = svg_in(page.pictures[0].data["text/html"])
     assert html.count("cached, folded") == 2
     assert html.count('<g class="pp-node') == 6
     assert not shown(large).graph["unfolded"]
