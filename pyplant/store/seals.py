@@ -10,6 +10,7 @@ not unpickled, an object that they call untouched is hashed, and code that they 
 
 from __future__ import annotations
 
+from binascii import unhexlify
 from functools import cached_property
 
 from blake3 import blake3
@@ -49,13 +50,15 @@ class Seals:
 
     def seal(self, data: bytes) -> bytes:
         """The seal for some bytes."""
-        return _keyed(data, self._signing)
+        return blake3(data, key=self._signing).hexdigest(length=_BYTES).encode()
 
     def is_valid(self, data: bytes, seal: bytes) -> bool:
         """Whether this user sealed these bytes in this plant."""
+        try:
+            expected = unhexlify(seal)
+        except ValueError:
+            return False
         # Each comparison is with another digest of 128 bits: its duration tells nothing that helps to guess one.
-        return seal == _keyed(data, self._signing) or any(seal == _keyed(data, key) for key in self._others)
-
-
-def _keyed(data: bytes, key: bytes) -> bytes:
-    return blake3(data, key=key).hexdigest(length=_BYTES).encode()
+        if blake3(data, key=self._signing).digest(length=_BYTES) == expected:
+            return True
+        return any(blake3(data, key=key).digest(length=_BYTES) == expected for key in self._others)
