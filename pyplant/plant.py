@@ -352,8 +352,8 @@ class Plant:
         Returns
         -------
         value
-            The value that is up to date if there is one, else the newest that was kept,
-            with a :class:`~pyplant.errors.StaleWarning`.
+            The value that is up to date if there is one, else the one that was last brought up
+            to date, with a :class:`~pyplant.errors.StaleWarning`.
 
         Raises
         ------
@@ -477,7 +477,7 @@ class Plant:
 
         with self._session.exclusively("plant.gc"):
             self._session.world()
-            return collect(self.warehouse, self._max_size)
+            return collect(self.warehouse, self._max_size, verifying=self._session.verifying)
 
     def fsck(self, repair: bool = False) -> Audit:  # noqa: FBT001, FBT002 - the public signature
         """Check all that is stored.

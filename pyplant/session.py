@@ -186,6 +186,8 @@ class Session:
 
     def _to_the_end(self, *runs: Run) -> None:
         bring_to_the_end(runs, self._executor, collects=self._collects)
+        while [run for run in runs if run.judge_lost_again()]:
+            bring_to_the_end(runs, self._executor, collects=self._collects)
 
     def sent_by_others(self, key: str) -> frozenset[str]:
         """The ingredients that reactors other than this one are seen to send."""
@@ -281,6 +283,15 @@ class Session:
             withdraw(orphan)
         return self.world(target) if replaced else world
 
+    def verifying(self) -> list[Trace]:
+        """The kept executions that are up to date as things stand now; runs nothing."""
+        from pyplant.execution.outlook import Outlook
+
+        world = self.world()
+        outlook = Outlook(world)
+        outlook.judge(world.definitions)
+        return [verdict.trace for verdict in outlook.verdicts.values() if verdict.trace is not None]
+
     def _begin(self, target: Definition | None = None, *, keep_going: bool = False) -> Run:
         world = self.world(target)
         self._check_marks(world)
@@ -326,12 +337,14 @@ class Session:
             raise
         finally:
             self.runs = ()
+            used: dict[str, Trace] = {}
             for run in runs:
                 for key, failure in run.errors.items():
                     self.failed[key] = f"{type(failure).__name__}: {failure}"
                 for key in run.settled.keys() - run.errors.keys():
                     self.failed.pop(key, None)
-                self._warehouse.ledger.note_used(run.verified())
+                used.update(run.brought_up_to_date())
+            self._warehouse.ledger.note_used(used)
             self._warehouse.flush()
             seconds = time.perf_counter() - began
             report = _report(runs, targets, seconds) if self._listeners else None
@@ -345,7 +358,10 @@ class Session:
         if self._warehouse.grown > self._look_at:
             from pyplant.store.retention import collect
 
-            collect(self._warehouse, self._max_size, only_if_needed=True)
+            try:
+                collect(self._warehouse, self._max_size, only_if_needed=True, verifying=self.verifying)
+            except Exception as error:  # noqa: BLE001 - the configuration or a module may be broken by now
+                logger().warning("Old results in %s were not removed: %s", self._warehouse.root, error)
             self._warehouse.grown, self._look_at = 0, self._max_size // 100
 
 

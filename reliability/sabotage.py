@@ -227,7 +227,7 @@ def claims_are_kept_after_a_failure(patch: MonkeyPatch) -> None:
 @_sabotage
 def collection_removes_what_is_in_use(patch: MonkeyPatch) -> None:
     """Nothing counts as current."""
-    patch.setattr(retention, "_current", lambda *_: [])
+    patch.setattr(ledger.Ledger, "current", lambda _: set())
     patch.setattr("pyplant.store.leases.Leases.used", lambda self: set())
 
 

@@ -158,12 +158,15 @@ def collection_under_fire(lab: Lab) -> Iterator[str]:
 def left_after_collection(lab: Lab, root: Path) -> str:
     """What is wrong after one more collection when everything is quiet and old."""
     from pyplant.store.retention import collect as collect_now
+    from pyplant.store.retention import stored_bytes
     from pyplant.store.warehouse import Warehouse
 
     def look() -> tuple[int, int, str]:
         warehouse = Warehouse(root)
         collect_now(warehouse, 0, now=time.time() + 30 * 86400)
-        stored = sum(warehouse.objects.sizes().values())
+        current = warehouse.ledger.current()  # stays at any age
+        needed = stored_bytes(trace for trace in warehouse.ledger.traces() if trace.rank in current)
+        stored = sum(warehouse.objects.sizes().values()) - needed
         journals = len(warehouse.journal.files())
         warehouse.close()
         return stored, journals, ""
@@ -172,8 +175,12 @@ def left_after_collection(lab: Lab, root: Path) -> str:
     if ended.error:
         return ended.error
     stored, journals, _ = ended.value
-    lab.notes[:] = [f"{stored} bytes and {journals} journal files left at the end"]
-    return "" if stored == 0 and journals <= 2 else f"{stored} bytes in {journals} journal files are left"
+    lab.notes[:] = [f"{stored} bytes of garbage and {journals} journal files left at the end"]
+    return (
+        ""
+        if stored == 0 and journals <= 2
+        else f"{stored} bytes of garbage, {journals} journal files are left"
+    )
 
 
 # ---------------------------------------------------------------------- pauses and clocks

@@ -46,16 +46,16 @@ def _opened(plant: Path, *, read_only: bool = True) -> closing[Warehouse]:
     return closing(Warehouse(plant, read_only=read_only))
 
 
-def _newest_first(warehouse: Warehouse) -> Iterator[Kept]:
-    for trace in sorted(warehouse.ledger.traces(), key=lambda trace: trace.rank, reverse=True):
+def _latest_first(warehouse: Warehouse) -> Iterator[Kept]:
+    for trace in sorted(warehouse.ledger.traces(), key=warehouse.ledger.recency, reverse=True):
         for output in trace.outputs:
             yield output, trace
 
 
-def _newest(warehouse: Warehouse) -> dict[str, Kept]:
-    """The newest kept value of each ingredient."""
+def _current(warehouse: Warehouse) -> dict[str, Kept]:
+    """Of each ingredient the value that was last brought up to date."""
     found: dict[str, Kept] = {}
-    for output, trace in _newest_first(warehouse):
+    for output, trace in _latest_first(warehouse):
         found.setdefault(output.name, (output, trace))
     return found
 
@@ -81,17 +81,17 @@ def _short(trace: Trace) -> str:
 
 @click.command("ls", epilog="Example: pyplant ls digits.plant")
 @_PLANT
-@click.option("--all", "every", is_flag=True, help="Every kept value, not the newest of each name.")
+@click.option("--all", "every", is_flag=True, help="Every kept value, not the current one of each name.")
 @json_option
 def list_ingredients(plant: Path, *, every: bool, as_json: bool) -> None:
     """List the ingredients that PLANT keeps.
 
-    One line for the newest value of each: type, size, age, and the reactor that sent it.
+    One line for the value of each that was last brought up to date: type, size, age, and the reactor that sent it.
     JSON: a list of objects with name, type, size (bytes), finished (seconds since the
     epoch), reactor, digest.
     """
     with _opened(plant) as warehouse:
-        kept = list(_newest_first(warehouse)) if every else list(_newest(warehouse).values())
+        kept = list(_latest_first(warehouse)) if every else list(_current(warehouse).values())
     kept.sort(key=lambda pair: pair[0].name)  # stable: the newest first within a name
     rows = [
         (o.name, o.format, format_size(o.size), format_age(t.finished), _short(t), o.digest[:8])
@@ -119,13 +119,13 @@ def list_ingredients(plant: Path, *, every: bool, as_json: bool) -> None:
 def show(plant: Path, name: str, *, as_json: bool) -> None:
     """Show where an ingredient of PLANT comes from.
 
-    Of the newest value of ingredient NAME: its reactor, what that read, when, where and how
+    Of the value of ingredient NAME that was last brought up to date: its reactor, what that read, when, where and how
     long it took; the value itself where it is small and plain. Nothing is unpickled. JSON:
     an object with name, type, size (bytes), digest, metadata, value (text or null),
     reactor, finished, seconds, host, versions, dependencies.
     """
     with _opened(plant) as warehouse:
-        output, trace = _find(_newest(warehouse), name, plant)
+        output, trace = _find(_current(warehouse), name, plant)
         value = _preview(warehouse, output)
     metadata = {key: item for key, item in output.metadata.items() if key != "signature"}
     document = {
@@ -222,7 +222,7 @@ def gc(plant: Path, max_size: str | None, *, as_json: bool) -> None:
 
     Without --max-size no result goes, only what killed runs left behind. With it, old
     results go, those not used for longest first; never what an open plant uses, or what
-    is newest of its kind and was used within a week. JSON: an object with freed and kept
+    a reactor was last brought up to date with. JSON: an object with freed and kept
     (bytes), and the number of results, objects and leftovers that were removed.
     """
     limit = _EVERYTHING if max_size is None else parse_size(max_size)
@@ -270,13 +270,13 @@ def fsck(plant: Path, *, repair: bool, as_json: bool) -> int:
 def export(plant: Path, names: tuple[str, ...], folder: Path, *, as_json: bool) -> None:
     """Copy values from PLANT to a folder.
 
-    The newest kept values go to a folder that needs no plant to be read. Nothing runs, so
+    The values that were last brought up to date go to a folder that needs no plant to be read. Nothing runs, so
     they may be older than the code; 'pyplant run' brings them up to date first.
     pyplant.load_ingredients(folder) reads them. JSON: an object with folder and
     ingredients (names).
     """
     with _opened(plant) as warehouse:
-        kept = _newest(warehouse)
+        kept = _current(warehouse)
         wanted = [_find(kept, name, plant)[0] for name in dict.fromkeys(names)]
         written = export_to(warehouse, wanted, folder)
     text = f"{len(wanted)} ingredient{'' if len(wanted) == 1 else 's'} written to {folder}"

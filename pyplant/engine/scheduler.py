@@ -239,6 +239,15 @@ class Scheduler:
         if name in self._goals:
             self._seek(name, is_wanted=True)
 
+    def judge_again(self, key: str) -> None:
+        """Judge a reactor again whose trace is no longer kept, though it was when it was found."""
+        task = self.tasks[key]
+        if task.state is State.CACHED and task.trace is not None:
+            self._replaced[key] = task.trace
+            self._retract(task)
+            task.move(State.PENDING)
+            self._queue(task)
+
     def is_done(self) -> bool:
         """Whether everything demanded is there; asked when nothing is ready or under way."""
         return all(name in self.available for name in self._goals) and all(

@@ -117,6 +117,7 @@ class Run:
         self._front_end = frontend.current()
         self._flight = SingleFlight(world, warehouse, self.scheduler, emit, warn)
         self._turn = itertools.count()
+        self._lost: list[str] = []
         self._begun: set[str] = set()
         self._process = os.getpid()
 
@@ -255,11 +256,20 @@ class Run:
         """What the reactors of this run are doing, by key."""
         return {key: task.state for key, task in self.scheduler.tasks.items()}
 
-    def verified(self) -> list[Trace]:
-        """The kept executions that this run found up to date."""
-        return [
-            t.trace for t in self.scheduler.tasks.values() if t.state is State.CACHED and t.trace is not None
-        ]
+    def brought_up_to_date(self) -> dict[str, Trace]:
+        """The kept executions that this run found or made, by the present name of their reactor."""
+        return {
+            self._world.definitions[task.key].full_name: task.trace
+            for task in self.scheduler.tasks.values()
+            if task.trace is not None and task.trace.number and task.state in (State.CACHED, State.DONE)
+        }
+
+    def judge_lost_again(self) -> bool:
+        """Judge reactors again whose executions another process evicted meanwhile; whether there are any."""
+        lost, self._lost = self._lost, []
+        for key in lost:
+            self.scheduler.judge_again(key)
+        return bool(lost)
 
     def kept(self, key: str) -> Trace | None:
         """The kept execution of a reactor, if this run found it up to date."""
@@ -404,7 +414,7 @@ class Run:
                 fingerprint=fingerprint.digest, notes=fingerprint.notes, recorded=self._recorded(record)
             )
             self._warehouse.ledger.put_records(self._world.fingerprinter.new_records(fingerprint.digest))
-            return self._warehouse.commit(trace)
+            return self._warehouse.commit(trace, self._world.under)
         except OSError as error:
             self._warn(
                 UnsavedWarning, f"The results of {name!r} were delivered but could not be saved: {error}"
@@ -455,10 +465,15 @@ class Run:
 
     def _report_cached(self) -> None:
         cached = self.scheduler.newly_cached()
-        self._warehouse.use(task.trace for task in cached if task.trace is not None)
+        if not cached:
+            return
+        found = [task.trace for task in cached if task.trace is not None]
+        lost = {trace.rank for trace in self._warehouse.use(found, self._world.under)}
         for task in cached:
             self._flight.release(task.key)
-            if task.trace is not None and task.key not in self._reported:
+            if task.trace is not None and task.trace.rank in lost:
+                self._lost.append(task.key)
+            elif task.trace is not None and task.key not in self._reported:
                 self._reported.add(task.key)
                 self._settle(task.key)
                 self._emit(ReactorCached(self._world.definitions[task.key].name, task.trace.seconds))

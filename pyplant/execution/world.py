@@ -122,6 +122,11 @@ class RunWorld:
                     digests.append(f"{name}={self.parameter(name)}")
         return "\0".join(digests).encode("utf-8", "surrogatepass")
 
+    @property
+    def under(self) -> str:
+        """Tells the parameters that were asked for so far from others in this process."""
+        return f"{hash(frozenset(self._digests.items())) & 0xFFFFFFFF:x}"
+
     def _why_unknown(self, definition: Definition, fingerprint: str) -> Reason:
         nearest = self._ledger.last(definition.full_name)
         if nearest is None:

@@ -49,6 +49,7 @@ _LEADS = re.compile(rb"\.[0-9a-f]{12}")  # what a name without a link contains: 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EBADF, errno.EOPNOTSUPP, errno.EINVAL, 524})
 _NO_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
 _MOST_WAITS = 16
+_BRIEFLY = 0.002  # seconds between two attempts at what is held for milliseconds
 _TRIES = 3
 
 
@@ -150,6 +151,19 @@ class Holdings:
             with self._lock:
                 self._sign()
         self._seen.pop(name, None)
+        return True
+
+    def is_taken(self, name: str) -> bool:
+        """Whether a name seems to be held, here or elsewhere; its owner may be dead."""
+        return self._files.identity(self._directory / name) is not None
+
+    def take_patiently(self, name: str, patience: float) -> bool:
+        """Hold a name, as :meth:`take`; wait so many seconds for it, for one that is held briefly."""
+        deadline = time.monotonic() + patience
+        while not self.take(name):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_BRIEFLY)
         return True
 
     def _take(self, name: str) -> bool:

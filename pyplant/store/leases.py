@@ -2,7 +2,9 @@
 
 An open plant holds one file, named after the writer of its journal. It lists the
 executions that the plant found up to date or made itself, one a line: of each reactor
-under one configuration the last counts. A journal file whose writer has no lease is
+under one configuration the last counts. An execution is in the lease before others see it
+in the journal. One that was found is looked for again once it is in the lease and no other
+process is collecting: either that process has read the lease, or the eviction is seen. A journal file whose writer has no lease is
 finished.
 """
 
@@ -15,6 +17,7 @@ from pyplant.store.claims import Holdings
 __all__ = ["Leases"]
 
 _LONGEST = 1 << 26  # bytes; what is longer was not written by us
+_TRIES = 10  # another process may look at our file at the moment when it is made
 
 
 class Leases(Holdings):
@@ -28,7 +31,7 @@ class Leases(Holdings):
 
     _written: dict[str, tuple[int, str]] | None = None
 
-    def add(self, name: str, used: Mapping[str, tuple[int, str]]) -> None:
+    def add(self, name: str, used: Mapping[str, tuple[int, str]]) -> bool:
         """Write into the lease of this process.
 
         Parameters
@@ -37,13 +40,20 @@ class Leases(Holdings):
             Of the lease.
         used
             For each reactor with its parameters the place of the execution in the journal.
+
+        Returns
+        -------
+        added
+            Whether that was news.
         """
         written = self._written = {} if self._written is None else self._written
         news = {group: rank for group, rank in used.items() if written.get(group) != rank}
-        if news and self.take(name):
-            lines = (f"{group} {number} {writer}\n" for group, (number, writer) in news.items())
-            self.append(name, "".join(lines).encode())
-            written.update(news)
+        if not news or not any(self.take(name) for _ in range(_TRIES)):
+            return False
+        lines = (f"{group} {number} {writer}\n" for group, (number, writer) in news.items())
+        self.append(name, "".join(lines).encode())
+        written.update(news)
+        return True
 
     def used(self) -> set[tuple[int, str]]:
         """The executions that living processes use."""

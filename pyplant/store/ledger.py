@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from pyplant.engine.digest import digest_bytes
 from pyplant.engine.records import Record
 from pyplant.engine.source import CodePart
 from pyplant.engine.trace import Trace, TraceTree
-from pyplant.engine.wire import UNREADABLE, count, moment, text, texts
+from pyplant.engine.wire import UNREADABLE, count, text, texts
 from pyplant.store.files import Identity
 from pyplant.store.journal import Entry, Journal, Note
 
 __all__ = ["Ledger"]
 
-_DAY = 86400.0
 _IN_A_LINE = 1000  # traces forgotten by one line
 
 
 Rank = tuple[int, str]
 """A place among all lines of the journal: number and writer."""
+
+_NEVER: Rank = (-1, "")
+_REACTOR, _INGREDIENT = "r", "o"  # what topics begin with
 
 
 class Ledger:
@@ -48,9 +50,11 @@ class Ledger:
         self._by_output: dict[str, list[Trace]] = {}
         self._forgotten: dict[str, int] = {}
         self._evicted: set[Rank] = set()
-        self._used: dict[Rank, tuple[Rank, float]] = {}
-        self._groups: dict[Rank, str] = {}
-        self._recent: dict[str, Rank] = {}
+        self._ranks: set[Rank] = set()
+        self._topics: dict[str, str] = {}
+        self._latest_use: dict[str, tuple[Rank, Rank]] = {}
+        self._noted: dict[str, dict[Rank, Rank]] = {}
+        self._recency: dict[Rank, Rank] = {}
         self._last: dict[str, Trace] = {}
         self._parts: dict[str, Entry] = {}
         self._records: dict[str, Entry] = {}
@@ -85,12 +89,12 @@ class Ledger:
         match entry.kind:
             case "t":
                 rank = _rank(entry)
-                if rank in self._groups:
+                if rank in self._ranks:
                     return  # a line comes twice while files are merged
-                fingerprint, _, group = entry.key.partition(".")
+                fingerprint, *topics = entry.key.split(".")
                 self._unparsed.setdefault(fingerprint, []).append(entry)
-                self._groups[rank] = group
-                self._note_recent(group, rank)
+                self._ranks.add(rank)
+                self._note_latest(topics, rank, rank)
             case "s":
                 self.state |= {(text(owner), text(name)) for owner, name in entry.payload()}
             case "p":
@@ -110,21 +114,29 @@ class Ledger:
                 self._take_used(entry)
 
     def _take_used(self, entry: Entry) -> None:
-        for number, writer, when, group in entry.payload():
-            rank = count(number), text(writer)
-            self._used[rank] = max((_rank(entry), moment(when)), self._used.get(rank, (rank, 0.0)))
-            self._note_recent(text(group), _rank(entry))
+        line = _rank(entry)
+        for number, writer, _, joined in entry.payload():
+            rank, topics = (count(number), text(writer)), text(joined).split(".")
+            self._recency[rank] = max(line, self._recency.get(rank, _NEVER))
+            if topics[0].startswith(_REACTOR):  # or an earlier version wrote it
+                noted = self._noted.setdefault(topics[0], {})
+                noted[rank] = max(line, noted.get(rank, _NEVER))
+                self._note_latest(topics, line, rank)
 
-    def group(self, trace: Trace) -> str:
-        """Stands for a reactor with its parameters: of these executions one is current."""
-        known = self._groups.get(trace.rank)
+    def _note_latest(self, topics: Iterable[str], line: Rank, rank: Rank) -> None:
+        for topic in topics:
+            self._latest_use[topic] = max((line, rank), self._latest_use.get(topic, (_NEVER, _NEVER)))
+
+    def topic(self, name: str, kind: str = _REACTOR) -> str:
+        """Stands for a reactor, or for an ingredient, in keys of lines."""
+        known = self._topics.get(kind + name)
         if known is None:
-            parts = [trace.reactor, *map(repr, sorted(trace.configuration))]
-            known = digest_bytes("\0".join(parts).encode("utf-8", "surrogatepass"))[:12]
+            digest = digest_bytes(name.encode("utf-8", "surrogatepass"))
+            known = self._topics[kind + name] = kind + digest[:12]
         return known
 
-    def _note_recent(self, group: str, rank: Rank) -> None:
-        self._recent[group] = max(rank, self._recent.get(group, rank))
+    def _topics_of(self, reactor: str, trace: Trace) -> list[str]:
+        return [self.topic(reactor), *(self.topic(output.name, _INGREDIENT) for output in trace.outputs)]
 
     def _append(self, kind: str, key: str, payload: Any) -> Entry:
         entry = self._journal.append(kind, key, payload)
@@ -137,7 +149,7 @@ class Ledger:
         """The kept traces of this code, or ``None`` if there is none."""
         self._parse(fingerprint)
         if fingerprint not in self._trees:
-            kept = [trace for trace in self._traces.get(fingerprint, ()) if self._is_kept(trace)]
+            kept = [trace for trace in self._traces.get(fingerprint, ()) if self.is_kept(trace)]
             if not kept:
                 return None
             tree = self._trees[fingerprint] = TraceTree()
@@ -176,7 +188,8 @@ class Ledger:
         for fingerprint in list(self._unparsed):
             self._parse(fingerprint)
 
-    def _is_kept(self, trace: Trace) -> bool:
+    def is_kept(self, trace: Trace) -> bool:
+        """Whether a trace is neither evicted nor forgotten."""
         if trace.rank in self._evicted:
             return False
         forgotten = self._forgotten
@@ -194,13 +207,13 @@ class Ledger:
             self._parse(fingerprint)
         for traces in self._traces.values():
             for trace in traces:
-                if self._is_kept(trace):
+                if self.is_kept(trace):
                     yield trace
 
     def of_reactor(self, full_name: str) -> list[Trace]:
         """The kept traces of a reactor under any code, oldest first."""
         self._index()
-        kept = (trace for trace in self._by_reactor.get(full_name, ()) if self._is_kept(trace))
+        kept = (trace for trace in self._by_reactor.get(full_name, ()) if self.is_kept(trace))
         return sorted(kept, key=lambda trace: trace.rank)
 
     def last(self, full_name: str) -> Trace | None:
@@ -213,28 +226,41 @@ class Ledger:
         return self._last[full_name]
 
     def senders_of(self, name: str) -> list[Trace]:
-        """The kept traces that sent ``name``, newest first."""
+        """The kept traces that sent ``name``, those last brought up to date first."""
         self._index()
-        kept = (trace for trace in self._by_output.get(name, ()) if self._is_kept(trace))
-        return sorted(kept, key=lambda trace: trace.rank, reverse=True)
+        kept = (trace for trace in self._by_output.get(name, ()) if self.is_kept(trace))
+        return sorted(kept, key=self.recency, reverse=True)
 
-    def add_trace(self, trace: Trace, *, sync: bool = False) -> Trace:
+    def add_trace(
+        self, trace: Trace, *, sync: bool = False, announce: Callable[[Trace], object] | None = None
+    ) -> Trace:
         """Keep a trace; it becomes the newest, once it is written.
+
+        Parameters
+        ----------
+        trace
+            The trace; its number and writer are replaced.
+        sync
+            Whether it is to survive a power cut when this returns.
+        announce
+            Called with the numbered trace before other processes can see it.
 
         Raises
         ------
         OSError
             If it could not be written; it is not kept then.
         """
-        group = self.group(trace)
+        topics = self._topics_of(trace.reactor, trace)
         signed = all(output.signed for output in trace.stored)  # what another user stored stays theirs
-        key = f"{trace.fingerprint}.{group}"
+        key = ".".join([trace.fingerprint, *topics])
         entry = self._journal.append("t", key, trace.to_json(), sealed=signed)
+        numbered = trace._replace(number=entry.number, writer=entry.writer)
+        if announce is not None:
+            announce(numbered)
         self._journal.flush(sync=sync)
         self._parse(trace.fingerprint)
-        numbered = trace._replace(number=entry.number, writer=entry.writer)
-        self._groups[_rank(entry)] = group
-        self._note_recent(group, _rank(entry))
+        self._ranks.add(numbered.rank)
+        self._note_latest(topics, numbered.rank, numbered.rank)
         self._last[trace.reactor] = numbered
         self._hold(numbered)
         tree = self._trees.get(trace.fingerprint)
@@ -283,40 +309,43 @@ class Ledger:
 
     # ------------------------------------------------------------------ use
 
-    def note_used(self, traces: Collection[Trace], now: float | None = None) -> None:
-        """Note that these traces verified, so that retention knows what is current.
+    def note_used(self, used: Mapping[str, Trace]) -> None:
+        """Note what was brought up to date, so that all processes know what is current.
 
-        Written once a day for each, and whenever another execution of the reactor with
-        the same parameters would seem the more recent one.
+        Nothing is written if the journal says so already: if each of these traces is the one
+        last used under this name of its reactor, and the last that sent its ingredients.
 
         Parameters
         ----------
-        traces
-            Those that a run found up to date.
-        now
-            Seconds since the epoch.
+        used
+            The traces that a run found or made, by the present name of the reactor.
         """
-        now = time.time() if now is None else now
-        noted = [
-            [*trace.rank, round(now), self.group(trace)] for trace in traces if self._is_news(trace, now)
-        ]
+        now = round(time.time())
+        noted: list[Any] = []
+        for reactor, trace in used.items():
+            topics, rank = self._topics_of(reactor, trace), trace.rank
+            if any(self._latest_use.get(topic, (_NEVER, _NEVER))[1] != rank for topic in topics):
+                noted.append([*rank, now, ".".join(topics)])
         if noted:
             self._append("u", "-", noted)
 
-    def _is_news(self, trace: Trace, now: float) -> bool:
-        if now - self.last_used(trace) > _DAY:
-            return True
-        return self.recency(trace) < self._recent.get(self.group(trace), trace.rank)
-
-    def last_used(self, trace: Trace) -> float:
-        """When a trace was made or last noted as used, in seconds since the epoch."""
-        _, when = self._used.get(trace.rank, (None, 0.0))
-        return max(when, trace.finished)
-
     def recency(self, trace: Trace) -> Rank:
-        """Orders traces by when they were made or last noted as used, without clocks."""
-        used, _ = self._used.get(trace.rank, (trace.rank, 0.0))
-        return max(used, trace.rank)
+        """Orders traces by when they were made or last became current, without clocks."""
+        return max(self._recency.get(trace.rank, _NEVER), trace.rank)
+
+    def current(self) -> set[Rank]:
+        """The places of the traces that were last brought up to date, one for each name of a reactor."""
+        latest: dict[str, tuple[Rank, Rank]] = {}
+        kept: set[Rank] = set()
+        for trace in self.traces():
+            topic, rank = self.topic(trace.reactor), trace.rank
+            kept.add(rank)
+            latest[topic] = max((rank, rank), latest.get(topic, (_NEVER, _NEVER)))
+        for topic, noted in self._noted.items():
+            uses = [(line, rank) for rank, line in noted.items() if rank in kept]
+            if uses:
+                latest[topic] = max(*uses, latest.get(topic, (_NEVER, _NEVER)))
+        return {rank for _, rank in latest.values()}
 
     # ------------------------------------------------------------------ merging
 
@@ -351,13 +380,20 @@ class Ledger:
                 case "e":
                     return any(writer in written for _, writer in entry.payload())
                 case "u":
-                    ranks = [(int(number), str(writer)) for number, writer, *_ in entry.payload()]
-                    return any(one in kept and self.recency(kept[one]) == rank for one in ranks)
+                    return any(
+                        (int(number), str(writer)) in kept
+                        and self._is_latest_note((number, writer), topics, rank)
+                        for number, writer, _, topics in entry.payload()
+                    )
                 case "k":
                     return False  # the damaged lines go as well
             return True
 
         return is_needed
+
+    def _is_latest_note(self, trace: Rank, topics: str, line: Rank) -> bool:
+        noted = self._noted.get(topics.partition(".")[0], {})
+        return line in (self._recency.get(trace), noted.get(trace))
 
     # ------------------------------------------------------------------ code
 

@@ -2,18 +2,18 @@
 
 The rules
 ---------
-- *Current* is the most recent execution of each reactor under each configuration that was
-  used within the grace period, whoever used it. Current executions and the objects they
-  name are never touched, however much room they take. The journal alone decides, so that
-  the reactors one notebook defines never cost another notebook its results.
+- *Current* is the execution of each reactor that was last brought up to date, made or found,
+  however long ago and whoever did it. Current executions and the objects they name are never
+  touched, however much room they take. The journal alone decides, so that the reactors one
+  notebook defines never cost another notebook its results.
+- Current as well is what verifies now for the reactors of the plant that collects, and what an
+  open plant uses, here or in another process.
 - The rest is *history*. If all objects together exceed ``max_size``, history goes, the
   least recent first, until they fit. Recency is a place in the journal, not a time.
 - An execution is forgotten durably before its objects are deleted: whoever looks meanwhile
   finds it with its values, or not at all.
 - What nothing names (objects of killed runs, scratch of dead processes, quarantine) goes
   when it is old, since its owner may be about to name it.
-
-- What an open plant uses, here or in another process, is current as well, however old.
 
 Deleting under a reader that has no lease yet is harmless: a map outlives its file's name,
 and a missing object is computed again.
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +33,7 @@ from pyplant.errors import ConfigError, logger
 from pyplant.store.files import Files, is_alive
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import is_object_name, scratch_name
-from pyplant.store.warehouse import Warehouse
+from pyplant.store.warehouse import COLLECTING, Warehouse
 
 __all__ = [
     "GRACE",
@@ -46,9 +46,10 @@ __all__ = [
 ]
 
 GRACE = 7 * 86400.0
-"""Seconds for which something unused is left alone."""
+"""Seconds for which what was put aside is left alone."""
 
 _MERGING = "merging"
+_PATIENCE = 10.0  # seconds to wait while another process collects
 _OWNERLESS = 86400.0  # seconds after which what no result names has no owner
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
@@ -128,6 +129,7 @@ def collect(
     only_if_needed: bool = False,
     now: float | None = None,
     grace: float = GRACE,
+    verifying: Callable[[], Iterable[Trace]] = tuple,
 ) -> Collection:
     """Reclaim space; see the rules above.
 
@@ -143,7 +145,9 @@ def collect(
     now
         Seconds since the epoch.
     grace
-        Seconds for which what was used stays current.
+        Seconds for which what was put aside is left alone.
+    verifying
+        Finds the executions that are up to date now; called if history has to go.
 
     Raises
     ------
@@ -154,10 +158,10 @@ def collect(
     if not warehouse.journal.is_ours:  # what a forked child forgets, nobody would know
         return Collection(kept=stored_bytes(warehouse.ledger.traces()))
     if not only_if_needed:
-        return _Collector(warehouse, now).everything(max_size, grace)
+        return _Collector(warehouse, now, verifying).everything(max_size, grace)
     try:
         merge_journal(warehouse)
-        return _Collector(warehouse, now).history(max_size, grace)
+        return _Collector(warehouse, now, verifying).history(max_size)
     except OSError as error:
         logger().warning("Old results in %s could not be removed: %s", warehouse.root, error)
         return Collection(kept=stored_bytes(warehouse.ledger.traces()))
@@ -208,24 +212,35 @@ def merge_journal(warehouse: Warehouse, at_least: int = 64) -> bool:
 
 
 class _Collector:
-    def __init__(self, warehouse: Warehouse, now: float) -> None:
+    def __init__(self, warehouse: Warehouse, now: float, verifying: Callable[[], Iterable[Trace]]) -> None:
+        self._verifying = verifying
         self._ledger = warehouse.ledger
         self._warehouse = warehouse
         self._leases = warehouse.leases
+        self._claims = warehouse.claims
         self._objects = warehouse.objects
         self._files = warehouse.files
         self._root = warehouse.root
         self._now = now
 
-    def history(self, max_size: int, grace: float) -> Collection:
-        kept = list(self._ledger.traces())
-        if stored_bytes(kept) <= max_size:
-            return Collection(kept=stored_bytes(kept))
-        leased = self._leases.used()
-        outdated = _outdated(self._ledger, kept, max_size, self._now - grace, leased)
-        if not outdated:
-            return Collection(kept=stored_bytes(kept))
-        self._ledger.evict(outdated)
+    def history(self, max_size: int, patience: float = 0.0) -> Collection:
+        """Remove history beyond ``max_size``, unless another process does for longer than ``patience``.
+
+        Whoever finds an execution meanwhile waits for the outcome (:meth:`Warehouse.use`).
+        """
+        size = stored_bytes(self._ledger.traces())
+        if size <= max_size:
+            return Collection(kept=size)
+        verifying = {trace.rank for trace in self._verifying()}
+        if not self._outdated(max_size, verifying) or not self._claims.take_patiently(COLLECTING, patience):
+            return Collection(kept=size)
+        try:
+            self._ledger.refresh()
+            outdated = self._outdated(max_size, verifying)
+            if outdated:
+                self._ledger.evict(outdated)
+        finally:
+            self._claims.release(COLLECTING)
         self._ledger.refresh()  # somebody may have stored one of these values again
         named = _objects(self._ledger.traces())
         unnamed = {name: size for name, size in _objects(outdated).items() if name not in named}
@@ -236,6 +251,13 @@ class _Collector:
             freed=sum(unnamed[name] for name in deleted),
             kept=sum(named.values()),
         )
+
+    def _outdated(self, max_size: int, verifying: AbstractSet[tuple[int, str]]) -> list[Trace]:
+        """History that must go."""
+        kept = list(self._ledger.traces())
+        leased = self._leases.used()  # after the journal: what stands there was leased before
+        current = leased | verifying | self._ledger.current()
+        return _outdated(self._ledger, kept, max_size, current)
 
     def _delete_known(self, name: str) -> bool:
         """Delete an object, unless somebody stored it anew and is about to name it."""
@@ -251,7 +273,7 @@ class _Collector:
         return True
 
     def everything(self, max_size: int, grace: float) -> Collection:
-        collection = self.history(max_size, grace)
+        collection = self.history(max_size, _PATIENCE)
         self._warehouse.claims.living()  # removes what dead processes left
         merge_journal(self._warehouse, at_least=1)
         leftovers = [*self._clear_scratch(), *self._clear_quarantine(grace)]
@@ -304,18 +326,11 @@ class _Collector:
 
 
 def _outdated(
-    ledger: Ledger,
-    traces: list[Trace],
-    max_size: int,
-    used_since: float,
-    leased: AbstractSet[tuple[int, str]],
+    ledger: Ledger, traces: list[Trace], max_size: int, current: AbstractSet[tuple[int, str]]
 ) -> list[Trace]:
     """History that must go so that the rest fits, least recent first."""
-    current = _current(ledger, traces, used_since)
-    current += [trace for trace in traces if trace.rank in leased]
-    safe = _objects(current)
-    ranks = {trace.rank for trace in current}
-    history = sorted((trace for trace in traces if trace.rank not in ranks), key=ledger.recency)
+    safe = _objects(trace for trace in traces if trace.rank in current)
+    history = sorted((trace for trace in traces if trace.rank not in current), key=ledger.recency)
     names = {trace.rank: _objects([trace]).keys() - safe.keys() for trace in history}
     named_by: dict[str, int] = {}
     for trace in history:
@@ -334,15 +349,6 @@ def _outdated(
             named_by[name] -= 1
             excess -= sizes[name] if named_by[name] == 0 else 0
     return outdated
-
-
-def _current(ledger: Ledger, traces: Iterable[Trace], used_since: float) -> list[Trace]:
-    newest: dict[object, Trace] = {}
-    for trace in traces:
-        key = (trace.reactor, trace.configuration)
-        if key not in newest or ledger.recency(trace) > ledger.recency(newest[key]):
-            newest[key] = trace
-    return [trace for trace in newest.values() if ledger.last_used(trace) >= used_since]
 
 
 def _objects(traces: Iterable[Trace]) -> dict[str, int]:

@@ -8,7 +8,7 @@ outputs of one execution, or none.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,10 +38,14 @@ from pyplant.store.objects import HashingSink, ObjectStore, safe_suffix
 from pyplant.store.seals import Seals
 from pyplant.store.shelf import Shelf
 
-__all__ = ["Allocation", "TypeLike", "Warehouse"]
+__all__ = ["COLLECTING", "Allocation", "TypeLike", "Warehouse"]
+
+COLLECTING = "collecting"
+"""What a process claims while it decides which executions are history, and forgets them."""
 
 TypeLike = "Ingredient.Type | type[IngredientSpec] | IngredientSpec | str | None"
 
+_PATIENCE = 10.0  # seconds to wait while another process collects
 _SYNC_AFTER = 1.0  # seconds of work that a power cut may cost
 
 
@@ -291,11 +295,18 @@ class Warehouse:
 
     # ------------------------------------------------------------------ committing
 
-    def commit(self, trace: Trace) -> Trace:
+    def commit(self, trace: Trace, configuration: str = "") -> Trace:
         """Publish an execution: all of its outputs become visible at once.
 
         Work of more than a second is on the disk when this returns; cheaper results are
         grouped, so that a power cut costs about a second of computing and no more.
+
+        Parameters
+        ----------
+        trace
+            The execution.
+        configuration
+            See :meth:`use`.
 
         Raises
         ------
@@ -307,18 +318,42 @@ class Warehouse:
         sync = self._unsynced_seconds >= _SYNC_AFTER
         if sync:
             self.objects.sync()
-        numbered = self.ledger.add_trace(trace, sync=sync)
-        self.use([numbered])
+        numbered = self.ledger.add_trace(
+            trace, sync=sync, announce=lambda made: self._lease([made], configuration)
+        )
         if sync:
             self._unsynced_seconds = 0.0
         return numbered
 
-    def use(self, traces: Iterable[Trace]) -> None:
+    def use(self, traces: Collection[Trace], configuration: str = "") -> list[Trace]:
         """Let no other process remove what these executions made, until this plant is closed.
 
         Of a reactor under one configuration the last execution counts.
+
+        Parameters
+        ----------
+        traces
+            Executions that were found up to date.
+        configuration
+            Tells the configuration under which they were found from others of this process;
+            no spaces.
+
+        Returns
+        -------
+        lost
+            Those that another process evicted before it could know that they are used.
         """
-        self.leases.add(self.journal.writer, {self.ledger.group(trace): trace.rank for trace in traces})
+        if not self._lease(traces, configuration):
+            return []
+        if self.claims.is_taken(COLLECTING):  # it may have read the leases before we were in them
+            self.claims.take_patiently(COLLECTING, _PATIENCE)
+            self.claims.release(COLLECTING)
+        self.ledger.refresh()
+        return [trace for trace in traces if not self.ledger.is_kept(trace)]
+
+    def _lease(self, traces: Iterable[Trace], configuration: str) -> bool:
+        used = {f"{self.ledger.topic(trace.reactor)}.{configuration}": trace.rank for trace in traces}
+        return self.leases.add(self.journal.writer, used)
 
     def flush(self) -> None:
         """Hand the notes that are pending to the system. They save time, so losing them is no error."""

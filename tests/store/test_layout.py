@@ -249,7 +249,7 @@ class TestReadingOnly:
         with closing(open_warehouse(tmp_path / "plant", read_only=True)) as reader:
             (trace,) = reader.ledger.traces()
             assert reader.load(trace.outputs[0]) == LONG
-            reader.ledger.note_used([trace], now=1e10)
+            reader.ledger.note_used({"garden.renamed": trace})
             reader.use([trace])
             reader.flush()
         assert self.listing(tmp_path / "plant") == before

@@ -171,30 +171,93 @@ class TestForgetting:
 
 
 class TestUse:
-    def test_a_trace_was_last_used_when_it_was_made(self, open_ledger):
-        ledger = open_ledger()
-        assert ledger.last_used(ledger.add_trace(a_trace(finished=100.0))) == 100.0
+    def lines(self, ledger):
+        """How many lines the next flush writes."""
+        return len(ledger._journal._pending)
 
-    def test_use_is_noted_for_everybody(self, open_ledger):
-        ledger = open_ledger()
-        trace = ledger.add_trace(a_trace(finished=100.0))
-        ledger.note_used([trace], now=1e6)
+    def note(self, ledger, *traces, name=None):
+        for trace in traces:
+            ledger.note_used({name or trace.reactor: trace})
         ledger._journal.flush()
-        assert open_ledger().last_used(trace) == 1e6
 
-    def test_it_is_noted_once_a_day(self, open_ledger, tmp_path):
+    def test_going_back_to_an_older_trace_makes_it_the_more_recent_for_everybody(self, open_ledger):
         ledger = open_ledger()
-        trace = ledger.add_trace(a_trace(finished=100.0))
-        for now in (1e6, 1e6 + 100, 1e6 + 200):
-            ledger.note_used([trace], now=now)
-        assert ledger.last_used(trace) == 1e6
+        old, new = (ledger.add_trace(a_trace(simple("x", code), fingerprint=code)) for code in ("old", "new"))
+        assert ledger.current() == open_ledger().current() == {new.rank}
+        self.note(ledger, old)
+        for view in (ledger, open_ledger()):
+            assert view.recency(old) > view.recency(new)
+            assert view.current() == {old.rank}
+            assert view.senders_of("x") == [old, new]
 
-    def test_going_back_to_an_older_trace_makes_it_the_more_recent(self, open_ledger):
+    def test_what_is_current_already_is_not_noted(self, open_ledger):
         ledger = open_ledger()
-        old, new = (ledger.add_trace(a_trace(fingerprint=code, finished=100.0)) for code in ("old", "new"))
-        assert ledger.recency(old) < ledger.recency(new)
-        ledger.note_used([old], now=101.0)
-        assert ledger.recency(old) > ledger.recency(new)
+        old, new = (ledger.add_trace(a_trace(simple("x", code), fingerprint=code)) for code in ("old", "new"))
+        for view in (ledger, open_ledger()):
+            view.note_used({"garden.make": new})
+            assert self.lines(view) == 0
+        self.note(ledger, old)
+        for view in (ledger, open_ledger()):
+            view.note_used({"garden.make": old})
+            assert self.lines(view) == 0
+            view.note_used({"garden.make": new})
+            assert self.lines(view) == 1
+
+    def test_under_another_name_of_its_reactor_it_is_noted_once(self, open_ledger):
+        ledger = open_ledger()
+        trace = ledger.add_trace(a_trace(simple("x")))
+        self.note(ledger, trace, name="garden.renamed")
+        view = open_ledger()
+        view.note_used({"garden.renamed": trace})
+        assert self.lines(view) == 0
+
+    def test_each_name_of_a_reactor_has_its_own_current_trace(self, open_ledger):
+        ledger = open_ledger()
+        first = ledger.add_trace(a_trace(simple("x", "1"), fingerprint="1"))
+        second = ledger.add_trace(a_trace(simple("x", "2"), fingerprint="2"))
+        self.note(ledger, first, name="garden.renamed")
+        assert ledger.current() == open_ledger().current() == {first.rank, second.rank}
+
+    def test_an_ingredient_that_another_reactor_sent_meanwhile_is_noted(self, open_ledger):
+        ledger = open_ledger()
+        first = ledger.add_trace(a_trace(simple("x", "1"), reactor="garden.first", fingerprint="1"))
+        second = ledger.add_trace(a_trace(simple("x", "2"), reactor="garden.second", fingerprint="2"))
+        assert ledger.senders_of("x") == [second, first]
+        self.note(ledger, first)
+        assert ledger.senders_of("x") == open_ledger().senders_of("x") == [first, second]
+        assert ledger.current() == {first.rank, second.rank}
+
+    def test_if_the_current_one_is_evicted_the_one_before_it_is_current(self, open_ledger):
+        ledger = open_ledger()
+        old, new = (ledger.add_trace(a_trace(fingerprint=code)) for code in ("old", "new"))
+        ledger.evict([new])
+        assert ledger.current() == open_ledger().current() == {old.rank}
+
+    def test_a_trace_is_announced_before_others_see_it(self, open_ledger):
+        ledger, other = open_ledger(), open_ledger()
+        seen = []
+
+        def announced(trace):
+            other.refresh()
+            seen.append((trace.number, list(other.traces())))
+
+        trace = ledger.add_trace(a_trace(), announce=announced)
+        assert seen == [(trace.number, [])]
+
+    @pytest.mark.parametrize("key", ["code", "code.0123456789ab"])
+    def test_what_earlier_versions_wrote_is_noted_when_it_is_used(self, open_ledger, key):
+        journal = open_ledger()._journal
+        entry = journal.append("t", key, a_trace(simple("x")).to_json())
+        journal.append("u", "-", [[entry.number, entry.writer, 1000, "0123456789ab"]])
+        journal.flush()
+        ledger = open_ledger()
+        (trace,) = ledger.traces()
+        assert ledger.current() == {trace.rank}
+        self.note(ledger, trace)
+        view = open_ledger()
+        view.note_used({"garden.make": trace})
+        assert self.lines(view) == 0
+        assert view.current() == {trace.rank}
 
 
 class TestOther:

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing, suppress
 
@@ -12,6 +13,7 @@ from pyplant.store.journal import Journal
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import scratch_name
 from pyplant.store.retention import GRACE, collect, forgotten_scratch, merge_journal, parse_size, stored_bytes
+from pyplant.store.warehouse import COLLECTING
 
 from . import LONG, FailingFiles, Killed, KilledFiles, RecordingFiles, TextSpec, a_trace, open_warehouse
 
@@ -30,10 +32,10 @@ def warehouse(root):
     warehouse.close()
 
 
-def commit(warehouse, text, *, days_ago=0.0, size=10_000, **options):
+def commit(warehouse, text, *, days_ago=0.0, size=10_000, under="", **options):
     """Keep one result of ``size`` bytes."""
     saved = warehouse.save("x", (text * size)[:size], TextSpec)
-    return warehouse.commit(a_trace(saved, finished=time.time() - days_ago * DAY, **options))
+    return warehouse.commit(a_trace(saved, finished=time.time() - days_ago * DAY, **options), under)
 
 
 def texts(warehouse):
@@ -99,12 +101,16 @@ class TestHistory:
         collect(warehouse, 0)
         assert texts(warehouse) == ["a", "b", "c"]
 
-    def test_every_configuration_in_use_is_current(self, warehouse):
+    def test_every_configuration_that_an_open_plant_used_is_current(self, warehouse, root):
         for letter in "abc":
-            commit(warehouse, letter, config=[("rate", letter)])
-        commit(warehouse, "d", config=[("rate", "c")])
+            commit(warehouse, letter, config=[("rate", letter)], under=letter)
+        commit(warehouse, "d", config=[("rate", "c")], under="c")
         collect(warehouse, 0)
         assert texts(warehouse) == ["a", "b", "d"]
+        warehouse.close()
+        with closing(open_warehouse(root)) as again:
+            collect(again, 0)
+            assert texts(again) == ["d"]
 
     def test_the_code_makes_no_other_configuration(self, warehouse):
         for letter in "abc":
@@ -118,33 +124,46 @@ class TestHistory:
         collect(warehouse, 0)
         assert texts(warehouse) == ["c"]
 
-    def test_what_was_not_used_for_long_is_history(self, warehouse, root):
+    @pytest.mark.parametrize("days_ago", [0, 8, 1000])
+    def test_what_a_reactor_was_last_brought_up_to_date_with_stays_at_any_age(
+        self, warehouse, root, days_ago
+    ):
         with closing(open_warehouse(root)) as other:
-            commit(other, "a", reactor="a", days_ago=GRACE / DAY + 1)
+            commit(other, "a", reactor="a", days_ago=days_ago)
+            commit(other, "b", reactor="b", fingerprint="old", days_ago=days_ago)
+            commit(other, "c", reactor="b", fingerprint="new", days_ago=days_ago)
         warehouse.ledger.refresh()
-        commit(warehouse, "b", reactor="b")
-        collect(warehouse, 15_000)
-        assert texts(warehouse) == ["b"]
-
-    def test_what_was_not_used_for_long_stays_while_there_is_room(self, warehouse):
-        commit(warehouse, "a", days_ago=1000)
-        collect(warehouse, 10_000)
-        assert texts(warehouse) == ["a"]
-
-    def test_use_keeps_what_was_made_long_ago(self, warehouse):
-        trace = commit(warehouse, "a", reactor="a", days_ago=1000)
-        commit(warehouse, "b", reactor="b")
-        warehouse.ledger.note_used([trace])
+        commit(warehouse, "d", reactor="d")
         collect(warehouse, 0)
-        assert texts(warehouse) == ["a", "b"]
+        assert texts(warehouse) == ["a", "c", "d"]
+
+    def test_what_verifies_now_stays(self, warehouse, root):
+        with closing(open_warehouse(root)) as other:
+            old = [commit(other, letter, config=[("rate", letter)]) for letter in "abc"]
+        warehouse.ledger.refresh()
+        collect(warehouse, 0, verifying=lambda: old[:1])
+        assert texts(warehouse) == ["a", "c"]
+
+    def test_nobody_is_asked_what_verifies_while_there_is_room(self, warehouse):
+        commit(warehouse, "a")
+        collect(warehouse, 10_000, verifying=lambda: pytest.fail("asked"))
 
     def test_going_back_to_older_code_makes_its_result_the_current_one(self, warehouse):
         old = commit(warehouse, "a", fingerprint="old")
         commit(warehouse, "b", fingerprint="new")
-        warehouse.ledger.note_used([old])
+        warehouse.ledger.note_used({"garden.make": old})
         warehouse.use([old])
         collect(warehouse, 0)
         assert texts(warehouse) == ["a"]
+
+    def test_what_was_used_under_a_new_name_of_its_reactor_stays(self, warehouse, root):
+        with closing(open_warehouse(root)) as other:
+            old = commit(other, "a", fingerprint="old")
+            commit(other, "b", fingerprint="new")
+            other.ledger.note_used({"garden.renamed": old})
+        warehouse.ledger.refresh()
+        collect(warehouse, 0)
+        assert texts(warehouse) == ["a", "b"]
 
     def test_what_another_notebook_made_is_current_as_well(self, warehouse, root):
         other = open_warehouse(root)
@@ -290,6 +309,71 @@ class TestLeases:
         other.use(traces[1:2])
         collect(warehouse, 0)
         assert texts(warehouse) == ["b", "c"]
+
+    def test_whoever_finds_something_while_others_collect_waits_for_the_outcome(
+        self, warehouse, other, monkeypatch
+    ):
+        old = commit(warehouse, "a", fingerprint="old")
+        commit(warehouse, "b", fingerprint="new")
+        other.ledger.refresh()
+        evict, lost = Ledger.evict, []
+        finder = threading.Thread(target=lambda: lost.append(other.use([old])))
+
+        def meanwhile(self, traces):
+            finder.start()
+            while not other.leases.used():  # it comes after the leases were read
+                time.sleep(0.001)
+            assert lost == []
+            evict(self, traces)
+
+        monkeypatch.setattr(Ledger, "evict", meanwhile)
+        assert collect(warehouse, 0).traces == (old,)
+        finder.join()
+        assert lost == [[old]]
+
+    def test_while_another_process_collects_history_is_left_to_it(self, warehouse, other):
+        for letter in "ab":
+            commit(warehouse, letter)
+        other.claims.take(COLLECTING)
+        assert not collect(warehouse, 0, only_if_needed=True).traces
+        other.claims.release(COLLECTING)
+        assert collect(warehouse, 0, only_if_needed=True).traces
+
+    def test_who_comes_too_late_is_told_so(self, warehouse, other):
+        old = commit(warehouse, "a", fingerprint="old")
+        commit(warehouse, "b", fingerprint="new")
+        other.ledger.refresh()
+        collect(warehouse, 0)
+        assert other.use([old]) == [old]
+
+    def test_what_is_made_is_in_the_lease_before_others_see_it(self, warehouse, other, monkeypatch):
+        flush = Journal.flush
+        used = []
+
+        def meanwhile(self, *, sync=False):
+            if self is warehouse.journal and self._pending:
+                used.append((self._pending[-1].number, other.leases.used()))
+            flush(self, sync=sync)
+
+        monkeypatch.setattr(Journal, "flush", meanwhile)
+        trace = commit(warehouse, "a")
+        assert used[-1] == (trace.number, {trace.rank})
+
+    def test_what_was_used_under_a_new_name_outlives_the_merging_of_journal_files(
+        self, warehouse, other, root
+    ):
+        old = commit(warehouse, "a", fingerprint="old")
+        commit(warehouse, "b", fingerprint="new")
+        warehouse.ledger.note_used({"garden.renamed": old})
+        warehouse.ledger.note_used({"garden.renamed twice": old})
+        warehouse.close()
+        other.ledger.refresh()
+        assert merge_journal(other, at_least=1)
+        with closing(open_warehouse(root)) as again:
+            assert old.rank in again.ledger.current()
+            again.ledger.note_used({"garden.renamed": old})
+            again.ledger.note_used({"garden.renamed twice": old})
+            assert not again.journal._pending
 
     def test_the_lease_of_a_killed_process_holds_nothing(self, warehouse, root):
         old = commit(warehouse, "a", fingerprint="old")
