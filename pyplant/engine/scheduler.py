@@ -42,7 +42,7 @@ from pyplant.engine.scheduling import (
     missing_sender_error,
 )
 from pyplant.engine.task import FINISHED, State, Task
-from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.engine.trace import Trace
 from pyplant.errors import MissingSenderError
 from pyplant.ingredient import Ingredient
 
@@ -464,7 +464,7 @@ class Scheduler:
         while pending:
             names = pending.pop()
             for other in self.tasks.values():
-                if other.state is State.CACHED and other.trace and names & _received(other.trace):
+                if other.state is State.CACHED and other.trace and not names.isdisjoint(other.trace.inputs):
                     pending.append({output.name for output in other.trace.outputs})
                     self._retract(other)
                     other.move(State.PENDING)
@@ -518,12 +518,3 @@ class Scheduler:
         senders = self._world.literal_senders(name)
         if len(senders) > 1:
             raise conflict_error(self._world, name, senders)
-
-
-def _received(trace: Trace) -> set[str]:
-    return {
-        name
-        for dependency in trace.dependencies
-        if dependency.kind is DependencyKind.INGREDIENT
-        for name in dependency.names
-    }

@@ -111,6 +111,12 @@ class Trace(NamedTuple):
         return frozenset((d.kind.value, d.names, d.digests) for d in self.dependencies if d.kind in kinds)
 
     @property
+    def inputs(self) -> list[str]:
+        """Names of the ingredients that it received, in order."""
+        received = (d.names for d in self.dependencies if d.kind is DependencyKind.INGREDIENT)
+        return [name for names in received for name in names]
+
+    @property
     def stored(self) -> tuple[Ingredient, ...]:
         """All that is stored of it: what it sent, and what it showed."""
         return self.outputs if self.recorded is None else (*self.outputs, self.recorded)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pyplant.engine.rebuilder import UNKNOWN, Answer, Demands, Reason, ReasonKind, Unknown, Verdict
-from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.engine.trace import Trace
 from pyplant.execution.world import RunWorld
 from pyplant.explain import Cause, Explainer
 from pyplant.report import Entry, Outcome
@@ -193,7 +193,7 @@ class Outlook:
             trace = self.verdicts[key].trace or self._world.last(definition.full_name)
             expected = self._world.predicted[key].receives
             senders: dict[str, list[str]] = {}
-            for name in dict.fromkeys([*(_inputs(trace) if trace else ()), *sorted(expected)]):
+            for name in dict.fromkeys([*(trace.inputs if trace else ()), *sorted(expected)]):
                 for sender in self._keys_of([name]):
                     senders.setdefault(self._world.definitions[sender].name, []).append(name)
             found[definition.name] = senders
@@ -225,13 +225,13 @@ class Outlook:
         """Reactors whose outputs a reactor needs: for sure, and perhaps."""
         verdict = self.verdicts[key]
         if verdict.trace is not None:
-            return self._keys_of(_inputs(verdict.trace)), self._keys_of(r.name for r in verdict.reasons)
+            return self._keys_of(verdict.trace.inputs), self._keys_of(r.name for r in verdict.reasons)
         expected = self._world.predicted[key]
         nearest = next((reason.trace for reason in verdict.reasons if reason.trace), None)
         asked = expected.surely_receives if verdict.certain else [reason.name for reason in verdict.reasons]
         # Of a name that no code mentions, nobody knows who sends it until somebody has.
         sure = [name for name in sorted(asked) if self._world.literal_senders(name)]
-        perhaps = [*sorted({*expected.receives, *asked}), *(_inputs(nearest) if nearest else ())]
+        perhaps = [*sorted({*expected.receives, *asked}), *(nearest.inputs if nearest else ())]
         return self._keys_of(sure), self._keys_of(perhaps)
 
     def _keys_of(self, names: Iterable[str]) -> list[str]:
@@ -254,15 +254,6 @@ def _outcome(verdict: Verdict, *, cache: bool) -> Outcome:
         return Outcome.CACHED
     new = any(reason.kind is ReasonKind.NEW for reason in verdict.reasons)
     return Outcome.NEW if new else Outcome.STALE
-
-
-def _inputs(trace: Trace) -> list[str]:
-    return [
-        name
-        for dependency in trace.dependencies
-        if dependency.kind is DependencyKind.INGREDIENT
-        for name in dependency.names
-    ]
 
 
 def _senders_first(target: str, below: dict[str, list[str]]) -> list[str]:
