@@ -34,6 +34,7 @@ The tree::
     PlantWarning (UserWarning)
     ├── StaleWarning                       an older value was handed out, on request
     ├── UnknownParameterWarning            a name was marked as auxiliary that leads nowhere
+    ├── ReturnedWarning                    a reactor returned a value, which nothing receives
     ├── StateWarning                       a global that changes while reactors run
     ├── OpaqueWarning                      something the fingerprint cannot follow
     ├── UnsavedWarning                     a result was delivered but not kept
@@ -80,6 +81,7 @@ __all__ = [
     "PlantError",
     "PlantWarning",
     "ReactorExitError",
+    "ReturnedWarning",
     "RunError",
     "SentTwiceError",
     "StaleWarning",
@@ -93,7 +95,11 @@ __all__ = [
     "UnsavedWarning",
     "UntrustedError",
     "WorkerError",
+    "dropped_result",
+    "ingredient_as_parameter",
+    "method_as_reactor",
     "near_misses",
+    "no_function",
     "unknown_mark",
     "warn",
     "warns_once",
@@ -228,6 +234,10 @@ class UnknownParameterWarning(PlantWarning):
     """A name is marked as auxiliary that neither the configuration has nor code reads."""
 
 
+class ReturnedWarning(PlantWarning):
+    """A reactor returned a value; others receive only what is sent."""
+
+
 class StateWarning(PlantWarning):
     """A name that changes while reactors run is left out of the fingerprint."""
 
@@ -264,6 +274,51 @@ def near_misses(name: str, known: Iterable[str]) -> list[str]:
     from difflib import get_close_matches  # slow to load
 
     return get_close_matches(name, list(known), n=3, cutoff=0.7)
+
+
+def dropped_result(reactor: str, kind: str) -> str:
+    """The warning for a reactor that returned a value of this type."""
+    return (
+        f"Reactor {reactor!r} returned a value of type {kind}, which is dropped: others receive what is sent. "
+        f"Write pipe.send({reactor!r}, value) instead of return value."
+    )
+
+
+def ingredient_as_parameter(reactor: str, name: str, senders: Iterable[str]) -> DefinitionError:
+    """The error for a reactor that takes an ingredient as its second parameter."""
+    known = list(senders)
+    why = f"{name!r} is an ingredient, sent by {known[0]!r}" if known else "no configuration was set"
+    otherwise = "If it is the configuration, call it 'config'" + (
+        "" if known else ", or call plant.set_config"
+    )
+    return DefinitionError(
+        f"Reactor {reactor!r} takes (pipe, {name}), where the second parameter is the configuration, but {why}. "
+        f'Ingredients are received; write def {reactor}(pipe), and in it: {name} = yield pipe.receive("{name}"). '
+        f"{otherwise}."
+    )
+
+
+def method_as_reactor(qualname: str, first: str) -> str:
+    """What is wrong with a method as a reactor, and what to write."""
+    name = qualname.rpartition(".")[2]
+    return (
+        f"{qualname!r} is a method (its first parameter is {first!r}); a plant has no object to call it with. "
+        f"Write a function, def {name}(pipe, config), or put @staticmethod above @ReactorFunc and leave "
+        f"{first!r} out. What the object holds comes as parameters."
+    )
+
+
+def no_function(thing: object) -> str:
+    """What is wrong with something else than a function as a reactor, and what to write."""
+    name = getattr(thing, "__name__", "")
+    shown = f"{type(thing).__name__} {name!r}" if isinstance(name, str) and name else type(thing).__name__
+    if isinstance(thing, staticmethod | classmethod):
+        advice = "put @staticmethod above @ReactorFunc"
+    elif callable(thing) and not isinstance(thing, type):
+        advice = "wrap it in a function that takes 'pipe': def name(pipe): return thing(pipe)"
+    else:
+        advice = "wrap it in a function that takes 'pipe'"
+    return f"@ReactorFunc decorates functions, not a {shown}; {advice}."
 
 
 def unknown_mark(name: str, known: Iterable[str]) -> str:

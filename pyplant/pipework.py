@@ -64,13 +64,17 @@ class Unsaved(NamedTuple):
 
 @dataclass(slots=True)
 class ExecutionRecord:
-    """What one execution did, as it will stand in the trace; ``unsent`` was allocated for nothing."""
+    """What one execution did, as it will stand in the trace.
+
+    ``unsent`` was allocated for nothing; a value of the type ``returned`` was returned.
+    """
 
     dependencies: list[Dependency] = field(default_factory=list)
     outputs: dict[str, Ingredient] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
     unsaved: dict[str, Unsaved] = field(default_factory=dict)
     unsent: tuple[str, ...] = ()
+    returned: str = ""
     asked: set[tuple[DependencyKind, tuple[str, ...]]] = field(default_factory=set)
     showed: Recorded | None = None
 
@@ -392,6 +396,13 @@ class Pipework:
     def left(self, name: str) -> None:
         """A subreactor returned."""
         self._emit(SubreactorLeft(self._definition.name, name))
+
+    def returned(self, value: Any) -> None:
+        """The reactor returned this, which goes nowhere."""
+        if isinstance(value, Unyielded):
+            raise NotYieldedError(value.hint())
+        if value is not None:
+            self._record.returned = type(value).__qualname__
 
     def yielded(self, command: Receive) -> None:
         """A command came out of the reactor."""

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 from pyplant.engine.commands import Unyielded
 from pyplant.engine.origin import follow_file
 from pyplant.engine.source import Sources
-from pyplant.errors import DefinitionError, NotAReactorError
+from pyplant.errors import DefinitionError, NotAReactorError, method_as_reactor, no_function
 
 __all__ = [
     "CellRun",
@@ -88,8 +88,9 @@ class Definition:
         agree in both are one reactor, the newer one.
     cache
         Whether its results may be served from traces.
-    is_generator, takes_config
-        How it is called.
+    is_generator, config_name
+        How it is called: the second name is that of the parameter for the configuration, ``""`` if it
+        takes none.
     execution
         Identifies the execution of its module; a module that was executed again no longer
         has the reactors of the time before.
@@ -106,10 +107,15 @@ class Definition:
     qualname: str
     cache: bool
     is_generator: bool
-    takes_config: bool
+    config_name: str
     execution: object
     resources: dict[str, Any] = field(default_factory=dict)
     cell: CellRun | None = None
+
+    @property
+    def takes_config(self) -> bool:
+        """Whether it is called with the configuration."""
+        return bool(self.config_name)
 
     @property
     def place(self) -> str:
@@ -250,7 +256,8 @@ def ReactorFunc(
     """Declare a function to be a reactor.
 
     The function takes a :class:`~pyplant.Pipework` and, if it likes, the configuration:
-    ``f(pipe)`` or ``f(pipe, config)``. It is a generator if it receives anything, else it
+    ``f(pipe)`` or ``f(pipe, config)``. A second parameter without a default is the configuration,
+    whatever it is called; ingredients are received. It is a generator if it receives anything, else it
     may be a plain function. The function itself is returned, unchanged.
 
     Parameters
@@ -303,10 +310,8 @@ def define(
         If the function cannot be called as a reactor.
     """
     if not isinstance(function, FunctionType):
-        shown = f"{type(function).__name__} {getattr(function, '__name__', '')!r}".strip()
-        message = f"@ReactorFunc decorates functions, not a {shown}; wrap it in a function that takes 'pipe'."
-        raise NotAReactorError(message)
-    takes_config = _check_signature(function)
+        raise NotAReactorError(no_function(function))
+    config_name = _check_signature(function)
     module = sys.modules.get(function.__module__)
     filename = getattr(module, "__file__", None)
     execution = _capture(function)
@@ -321,7 +326,7 @@ def define(
         qualname=qualname,
         cache=cache,
         is_generator=_is_generator(function),
-        takes_config=takes_config,
+        config_name=config_name,
         execution=execution,
         resources=resources or {},
         cell=running_cell if function.__module__ == "__main__" else None,
@@ -356,8 +361,8 @@ def _is_generator(function: FunctionType) -> bool:
     return hasattr(function, "__wrapped__") and inspect.isgeneratorfunction(inspect.unwrap(function))
 
 
-def _check_signature(function: FunctionType) -> bool:
-    """Whether the function takes the configuration; refuses what no plant can call."""
+def _check_signature(function: FunctionType) -> str:
+    """The name of the parameter that is the configuration, if any; refuses what no plant can call."""
     is_async_generator = function.__code__.co_flags & inspect.CO_ASYNC_GENERATOR
     if is_async_generator or inspect.iscoroutinefunction(function):
         message = f"Reactor {function.__qualname__!r} is async; reactors are plain functions or generators."
@@ -368,6 +373,8 @@ def _check_signature(function: FunctionType) -> bool:
         inner = unwrapped if isinstance(unwrapped, FunctionType) else function
     code = inner.__code__
     positional = code.co_varnames[: code.co_argcount]
+    if positional[:1] in (("self",), ("cls",)) or positional[1:2] == ("pipe",):
+        raise DefinitionError(method_as_reactor(function.__qualname__, positional[0]))
     needed = code.co_argcount - len(inner.__defaults__ or ())
     needed_by_keyword = code.co_kwonlyargcount - len(inner.__kwdefaults__ or ())
     takes_any = bool(code.co_flags & inspect.CO_VARARGS)
@@ -377,7 +384,7 @@ def _check_signature(function: FunctionType) -> bool:
             f"(pipe) or (pipe, config). Other values are received: x = yield pipe.receive('x')."
         )
         raise DefinitionError(message)
-    return len(positional) > 1 and (needed > 1 or positional[1] == "config")
+    return positional[1] if needed > 1 else ""
 
 
 # ---------------------------------------------------------------------- subreactors

@@ -11,8 +11,9 @@ from typing import Any
 
 from pyplant.config import MISSING, ConfigBase, private_copy
 from pyplant.engine.commands import Request
+from pyplant.engine.hints import CONFIG_NAMES
 from pyplant.engine.trace import DependencyKind
-from pyplant.errors import MissingIngredientError, NotAllocatedError, near_misses
+from pyplant.errors import MissingIngredientError, NotAllocatedError, ingredient_as_parameter, near_misses
 from pyplant.events import Event
 from pyplant.execution.worker import Execution, Needs
 from pyplant.ingredient import Ingredient
@@ -160,6 +161,8 @@ def run_reactor(
     ------
     Exception
         What the reactor raises.
+    pyplant.errors.DefinitionError
+        If it takes one of the inputs as its second parameter.
 
     Examples
     --------
@@ -172,8 +175,12 @@ def run_reactor(
     >>> run_reactor(double, {"numbers": [1, 2]}).sent
     {'doubled': [2, 4]}
     """
+    definition = definition_of(reactor)
+    name = definition.config_name
+    if name in (inputs or {}) and name not in CONFIG_NAMES:
+        raise ingredient_as_parameter(definition.name, name, ["inputs"])
     pipe = PipeworkMock(inputs, config, reactor=reactor)
-    execution = Execution(definition_of(reactor), pipe)
+    execution = Execution(definition, pipe)
     try:
         step = execution.advance()
         while isinstance(step, Needs):

@@ -62,7 +62,7 @@ SIGNATURES = {
     "def f(pipe, config): pass": (False, True),
     "def f(pipe, config): yield": (True, True),
     "def f(pipe, c): pass": (False, True),
-    "def f(pipe, config=None): pass": (False, True),
+    "def f(pipe, config=None): pass": (False, False),
     "def f(pipe, factor=2): pass": (False, False),
     "def f(pipe, a=1, b=2, *, c=3): pass": (False, False),
     "def f(*args): pass": (False, False),

@@ -88,7 +88,7 @@ class Outlook:
     def _begin(self, key: str, stack: list[_LookUp]) -> None:
         if key in self.verdicts:
             return
-        found = self._world.check(key)
+        found = self._world.look_up(key)
         if isinstance(found, Verdict):
             self.verdicts[key] = found
             return

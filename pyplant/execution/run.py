@@ -29,9 +29,11 @@ from pyplant.errors import (
     NondeterministicWarning,
     OpaqueWarning,
     PlantWarning,
+    ReturnedWarning,
     StateWarning,
     UnsavedWarning,
     UntrustedError,
+    dropped_result,
     exit_of_reactor,
 )
 from pyplant.events import (
@@ -201,6 +203,7 @@ class Run:
     def _start(self, task: Task) -> Job | None:
         self._report_cached()
         definition = self._world.definitions[task.key]
+        self._world.refuse_ingredient_as_parameter(task.key)
         if definition.cache and not self._flight.may_start(task):
             return None
         self._fingerprints[task.key] = fingerprint = self._world.fingerprint(task.key)
@@ -364,6 +367,8 @@ class Run:
 
     def _finish(self, job: Job, record: ExecutionRecord, seconds: float) -> None:
         definition = job.execution.definition
+        if record.returned:
+            self._warn(ReturnedWarning, dropped_result(definition.name, record.returned))
         for name in record.unsent:
             self._warn(PlantWarning, f"Reactor {definition.name!r} allocated {name!r} and never sent it.")
         self._forget_execution(job)

@@ -158,7 +158,7 @@ class Execution:
             )
             result = self.definition.function(*arguments)
             if not inspect.isgenerator(result):
-                self._refuse_result(result)
+                self.pipework.returned(result)
                 return None
             self._generator = result
         generator = self._generator
@@ -166,7 +166,8 @@ class Execution:
         while generator is not None:
             try:
                 yielded = generator.send(value)
-            except StopIteration:
+            except StopIteration as stop:
+                self.pipework.returned(stop.value)
                 return None
             if isinstance(yielded, Receive):
                 self.pipework.yielded(yielded)
@@ -178,10 +179,6 @@ class Execution:
             self._refuse_yield(yielded)
             value = None  # a bare yield only gives way
         return None
-
-    def _refuse_result(self, result: Any) -> None:
-        if isinstance(result, Unyielded):
-            raise NotYieldedError(result.hint())
 
     def _refuse_yield(self, yielded: Any) -> None:
         if yielded is None:

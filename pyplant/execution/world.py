@@ -18,12 +18,13 @@ from pyplant.config import MISSING
 from pyplant.engine.attributes import static
 from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import Fingerprint, Fingerprinter
+from pyplant.engine.hints import CONFIG_NAMES
 from pyplant.engine.origin import find
 from pyplant.engine.prediction import Predicted, Senders, predict
 from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
 from pyplant.engine.records import Record
 from pyplant.engine.trace import DependencyKind, Trace
-from pyplant.errors import UndigestibleError, near_misses
+from pyplant.errors import UndigestibleError, ingredient_as_parameter, near_misses
 from pyplant.execution.urgency import remaining_seconds
 from pyplant.parameters import Parameters
 from pyplant.reactor import Definition
@@ -89,7 +90,30 @@ class RunWorld:
         return fingerprint._replace(digest=digest_bytes(b"function_hash", text.encode()))
 
     def check(self, key: str) -> Demands | Verdict:
-        """Look for a trace that verifies."""
+        """Look for a trace that verifies.
+
+        Raises
+        ------
+        pyplant.errors.DefinitionError
+            If the reactor takes an ingredient as its configuration.
+        """
+        self.refuse_ingredient_as_parameter(key)
+        return self.look_up(key)
+
+    def refuse_ingredient_as_parameter(self, key: str) -> None:
+        """Refuse a reactor whose second parameter is meant to be an ingredient, as far as can be told."""
+        definition = self.definitions[key]
+        name = definition.config_name
+        if not name or name in CONFIG_NAMES:
+            return
+        here = [self.definitions[sender].name for sender in self.literal_senders(name) if sender != key]
+        kept = [trace.reactor for trace in self._ledger.senders_of(name)]
+        senders = here + [reactor for reactor in kept if reactor != definition.full_name]
+        if senders or not self.parameters.is_set:
+            raise ingredient_as_parameter(definition.name, name, senders)
+
+    def look_up(self, key: str) -> Demands | Verdict:
+        """Look for a trace that verifies, be the reactor declared rightly or not."""
         definition = self.definitions[key]
         if not definition.cache:
             return Verdict(None, (Reason(ReasonKind.UNCACHED, definition.name),))
