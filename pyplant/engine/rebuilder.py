@@ -162,7 +162,11 @@ def _add_steps(steps: list[_Step], branch: Branch, depth: int) -> None:
     for question, answers in branch.questions.items():
         newest = next(reversed(answers.values())).newest
         if newest is not None:
-            insort(steps, (newest.rank, depth, None, question, answers), key=_newest)
+            step = (newest.rank, depth, None, question, answers)
+            if steps:
+                insort(steps, step, key=_newest)
+            else:  # almost always, and faster
+                steps.append(step)
 
 
 def _verified(trace: Trace | None, nearest: Verdict) -> Verdict:

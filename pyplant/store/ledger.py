@@ -55,6 +55,7 @@ class Ledger:
         self._latest_use: dict[str, tuple[Rank, Rank]] = {}
         self._noted: dict[str, dict[Rank, Rank]] = {}
         self._recency: dict[Rank, Rank] = {}
+        self._noted_last: Mapping[str, Trace] | None = None
         self._last: dict[str, Trace] = {}
         self._parts: dict[str, Entry] = {}
         self._records: dict[str, Entry] = {}
@@ -124,6 +125,7 @@ class Ledger:
                 self._note_latest(topics, line, rank)
 
     def _note_latest(self, topics: Iterable[str], line: Rank, rank: Rank) -> None:
+        self._noted_last = None
         for topic in topics:
             self._latest_use[topic] = max((line, rank), self._latest_use.get(topic, (_NEVER, _NEVER)))
 
@@ -320,6 +322,8 @@ class Ledger:
         used
             The traces that a run found or made, by the present name of the reactor.
         """
+        if used == self._noted_last:  # and no line about what is current came since
+            return
         now = round(time.time())
         noted: list[Any] = []
         for reactor, trace in used.items():
@@ -328,6 +332,7 @@ class Ledger:
                 noted.append([*rank, now, ".".join(topics)])
         if noted:
             self._append("u", "-", noted)
+        self._noted_last = used
 
     def recency(self, trace: Trace) -> Rank:
         """Orders traces by when they were made or last became current, without clocks."""
