@@ -247,3 +247,38 @@ def test_who_only_looks_makes_no_key_in_the_plant(tmp_path, homeless):
     root = plant(tmp_path)
     keyring(root, may_make=False)
     assert list(root.iterdir()) == []
+
+
+def test_processes_at_once_agree_on_the_key_in_a_plant(tmp_path, homeless):
+    root = plant(tmp_path)
+    program = (
+        "import sys, pathlib; from pyplant.store import keys; keys._home_of_user = list; print('ready', flush=True); "
+        "sys.stdin.readline(); print(keys.keyring(pathlib.Path(sys.argv[1]), may_make=True).signing.hex())"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert len({process.communicate(timeout=60)[0] for process in processes}) == 1
+
+
+def test_a_directory_that_was_asked_for_and_cannot_be_used_is_named(tmp_path, homeless, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file" / "below"))
+    forget_keys()
+    assert str(tmp_path / "file" / "below") in keyring(plant(tmp_path, 0o770), may_make=True).trouble
+    homeless(tmp_path, tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file" / "below"))
+    forget_keys()
+    assert keyring(plant(tmp_path), may_make=True).trouble == ""
