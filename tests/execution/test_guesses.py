@@ -148,8 +148,7 @@ def test_an_error_of_nobody_is_a_missing_sender(plant):
 def test_a_reactor_that_never_ran_is_tried_before_those_that_sent_other_names(plant):
     plant.add_reactor(sender("A", "a"), sender("B", "b"))
     plant.get("a", "b")
-    plant.set_config({"x": 1})
-    plant.add_reactor(sender("C", "c"), gets_c)
+    plant.add_reactor(sender("A", "a", version=2), sender("B", "b", version=2), sender("C", "c"), gets_c)
     assert ran(plant, gets_c) == {"C", "gets_c"}
 
 
