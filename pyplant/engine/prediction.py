@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
-from typing import NamedTuple
+from contextlib import suppress
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 from pyplant.engine.hints import Hint, NameKind
 
-__all__ = ["Predicted", "Senders", "predict"]
+__all__ = ["Predicted", "Senders", "constants_of", "predict", "words"]
 
+_WORD = re.compile(r"[^\W_]+")
 _SENDING = frozenset({"send", "allocate"})
 _READING = frozenset({"read_config", "read_config_unregistered", "config"})
 
@@ -78,6 +80,21 @@ def predict(hints: frozenset[Hint]) -> Predicted:
     )
 
 
+@lru_cache(maxsize=1000)
+def words(text: str) -> frozenset[str]:
+    """The words and numbers in a text."""
+    return frozenset(_WORD.findall(text))
+
+
+def constants_of(function: Callable[..., Any]) -> Iterator[Any]:
+    """The default values and closure variables of a function."""
+    yield from getattr(function, "__defaults__", None) or ()
+    yield from (getattr(function, "__kwdefaults__", None) or {}).values()
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):  # not bound yet
+            yield cell.cell_contents
+
+
 class Senders:
     """Which reactors may send a name.
 
@@ -106,7 +123,7 @@ class Senders:
         self,
         name: str,
         remembered: Callable[[], Iterable[str]],
-        unlikeliness: Callable[[str], int] = lambda _: 0,
+        unlikeliness: Callable[[str], tuple[int, int]] = lambda _: (0, 0),
     ) -> Iterator[str]:
         """The reactors that may send ``name``, the likeliest first; those that cannot are not among them.
 
@@ -117,7 +134,7 @@ class Senders:
         remembered
             Gives the reactors that sent it in kept executions, newest first.
         unlikeliness
-            Orders reactors whose code does not tell, by what they sent before.
+            Orders reactors whose code does not tell, by what they sent before and what they hold.
         """
         literal = self.literal(name)
         yield from literal

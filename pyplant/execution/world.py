@@ -20,7 +20,7 @@ from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import Fingerprint, Fingerprinter
 from pyplant.engine.hints import CONFIG_NAMES
 from pyplant.engine.origin import find
-from pyplant.engine.prediction import Predicted, Senders, predict
+from pyplant.engine.prediction import Predicted, Senders, constants_of, predict, words
 from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
 from pyplant.engine.records import Record
 from pyplant.engine.trace import DependencyKind, Trace
@@ -77,6 +77,7 @@ class RunWorld:
         self._digests: dict[str, str | None] = {}
         self._files: dict[str, str] = {}
         self._known: dict[str, int] = {}
+        self._guesses: dict[str, tuple[int, frozenset[str]]] = {}
 
     # ------------------------------------------------------------------ the scheduler asks
 
@@ -210,7 +211,12 @@ class RunWorld:
 
     def candidates(self, name: str) -> Iterator[str]:
         """Reactors that may send a name, the likeliest first."""
-        return self._senders.candidates(name, lambda: self._remembered(name), self._unlikeliness)
+
+        def unlikeliness(key: str) -> tuple[int, int]:
+            rank, own = self._guessed(key)
+            return rank, -len(own & words(name))
+
+        return self._senders.candidates(name, lambda: self._remembered(name), unlikeliness)
 
     @cached_property
     def _by_full_name(self) -> dict[str, str]:
@@ -222,12 +228,19 @@ class RunWorld:
             if key is not None:
                 yield key
 
-    def _unlikeliness(self, key: str) -> int:
-        """Orders reactors that never sent a name: one whose code ran sends what it sent, most likely."""
-        last = self._ledger.last(self.definitions[key].full_name)
-        if last is None:
-            return 0
-        return 2 if last.fingerprint == self.fingerprint(key).digest else 1
+    def _guessed(self, key: str) -> tuple[int, frozenset[str]]:
+        """What helps to guess whether a reactor sends a name that it never sent, as far as is known.
+
+        One whose code ran sends what it sent then, most likely. Of those made in a loop each has values
+        of its own, and most often they are part of the name that it sends.
+        """
+        if key not in self._guesses:
+            definition = self.definitions[key]
+            last = self._ledger.last(definition.full_name)
+            rank = 0 if last is None else 1 + (last.fingerprint == self.fingerprint(key).digest)
+            held = (value for value in constants_of(definition.function) if type(value) in (str, int, float))
+            self._guesses[key] = rank, words(" ".join(map(str, (definition.name, *held))))
+        return self._guesses[key]
 
     def literal_senders(self, name: str) -> list[str]:
         """Reactors whose code names an ingredient they send."""

@@ -11,15 +11,16 @@ def put(pipe, name, value):
 
 
 def sender(name, sends=None, *, error=None, waits_for=None, version=1):
-    """A reactor of which nobody can tell beforehand what it sends."""
+    """A reactor of which nobody can tell beforehand what it sends, not even by the values it holds."""
+    box = (sends, waits_for)
 
     @ReactorFunc(name=name)
     def reactor(pipe):
         if error is not None:
             raise error
-        if waits_for is not None:
-            yield pipe.receive(waits_for)
-        put(pipe, sends, name if version else None)
+        if box[1] is not None:
+            yield pipe.receive(box[1])
+        put(pipe, box[0], name if version else None)
         yield
 
     return reactor
@@ -157,6 +158,22 @@ def test_what_sent_a_name_before_is_tried_first(plant):
     plant.get("got")
     plant.add_reactor(sender("A", "a", version=2), sender("C", "c", version=2))
     assert ran(plant, gets_c) == {"C"}
+
+
+@pytest.mark.parametrize("name", ["day 2", "day_2", "2", "load/2.csv"])
+def test_of_reactors_made_in_a_loop_that_which_holds_what_the_name_says_is_tried_first(plant, name):
+    pattern = name.replace("2", "{}")
+
+    def make(n):
+        @ReactorFunc(name=f"made {chr(97 + n)}")
+        def made(pipe):
+            put(pipe, pattern.format(n), n)
+
+        return made
+
+    plant.add_reactor([make(n) for n in range(4)])
+    assert plant.get(name) == 2
+    assert [entry.name for entry in plant.status() if entry.outcome.value == "cached"] == ["made c"]
 
 
 def test_what_sends_other_names_for_sure_is_not_tried(plant):
