@@ -48,7 +48,17 @@ from pyplant.config import (
     value_behind,
 )
 
-__all__ = ["ALL_NAMES", "LISTING", "handed_out", "is_view", "kind_of_part", "names_of", "plain", "view_of"]
+__all__ = [
+    "ALL_NAMES",
+    "LISTING",
+    "described",
+    "handed_out",
+    "is_view",
+    "kind_of_part",
+    "names_of",
+    "plain",
+    "view_of",
+]
 
 ALL_NAMES = "(all names)"
 """Stands for the names of all parameters of a configuration, in their order."""
@@ -69,6 +79,15 @@ def kind_of_part(value: Any) -> str:
         return "(nested dict)"
     classes = [cls.__qualname__ for cls in type(value).__mro__ if cls not in (object, ConfigBase)]
     return f"(nested {', '.join(classes) or 'ConfigBase'})"
+
+
+def described(name: str) -> str:
+    """What people call that which was read under a name."""
+    for listed in (ALL_NAMES, LISTING):
+        if name.endswith(listed):
+            owner = name[: -len(listed)].removesuffix(".")
+            return f"the set of parameters of {owner!r}" if owner else "the set of parameters"
+    return f"parameter {name.removesuffix('?')!r}"
 
 
 def names_of(config: Any, *, is_top: bool = False) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pyplant.config import MISSING
+from pyplant.config_views import described
 from pyplant.engine.description import Kind, shorten
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.records import Difference, Record, differences
@@ -104,11 +105,11 @@ class Explainer:
         old = reason.trace.shown.get(name) if reason.trace is not None else None
         value = self._parameters.lookup(name)
         if value is MISSING:
-            return Cause(reason.kind, name, f"parameter {name!r} was removed (it was {old})", old)
+            return Cause(reason.kind, name, f"{described(name)} was removed (it was {old})", old)
         new = shorten(value)
         if old == new or old is None:
-            return Cause(reason.kind, name, f"parameter {name!r} changed (now {new})", old, new)
-        return Cause(reason.kind, name, f"parameter {name!r} changed: {old} → {new}", old, new)
+            return Cause(reason.kind, name, f"{described(name)} changed (now {new})", old, new)
+        return Cause(reason.kind, name, f"{described(name)} changed: {old} → {new}", old, new)
 
     def _input(self, reason: Reason, upstream: Mapping[str, tuple[Cause, ...]]) -> Cause:
         sender = self._senders.get(reason.name)

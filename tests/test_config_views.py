@@ -185,6 +185,21 @@ def test_auxiliary_parameters_do_not_count(make):
     assert all(given(log=2, extra=3)[0].lookup(n) == parameters.lookup(n) for n in counting)
 
 
+def test_an_explanation_speaks_of_the_set_of_parameters(tmp_path):
+    @ReactorFunc
+    def asks(pipe, config):
+        pipe.send("asked", [list(config), list(config.part), "x" in config])
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(asks)
+        plant.set_config({"part": {"a": 1}})
+        plant.get("asked")
+        plant.set_config({"part": {"a": 1}, "b": 2})
+        assert "the set of parameters changed: ['part'] → ['b', 'part']" in str(plant.explain(asks))
+        plant.set_config({"part": {"a": 1, "c": 1}})
+        assert "the set of parameters of 'part' changed: ['a'] → ['a', 'c']" in str(plant.explain(asks))
+
+
 # ------------------------------------------------------------------ nested parts
 
 
