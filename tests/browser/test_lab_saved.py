@@ -54,7 +54,7 @@ def test_a_notebook_without_a_kernel_shows_the_picture_and_nothing_broken(notebo
     Graph(notebook, 3)
     notebook.save()
     reopen(notebook)
-    shows(notebook.output(3), "load (ran) → total", "total (ran)")
+    shows(notebook.output(3), "load (cached) → total", "total (cached)")
     expect(notebook.page.get_by_text("Error displaying widget").first).to_be_hidden()
     screenshot(notebook.cell(3), "reopened-without-kernel")
 
