@@ -26,7 +26,7 @@ import numpy as np
 DEPTH = {deep:global}
 
 def flat(value):
-    kind = type(value).__name__
+    kind = "dict" if isinstance(value, dict) else type(value).__name__  # a nested configuration is a view
     if isinstance(value, (list, tuple)):
         inside = [flat(item) for item in value]
     elif isinstance(value, dict):
@@ -48,7 +48,8 @@ def spoil(value):
     elif isinstance(value, dict):
         for item in value.values():
             spoil(item)
-        value["spoiled"] = True
+        if type(value) is dict:  # not a nested configuration, which cannot be changed
+            value["spoiled"] = True
     elif isinstance(value, set):
         value.clear()
     elif isinstance(value, np.ndarray):
