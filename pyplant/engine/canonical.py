@@ -100,7 +100,7 @@ class _Canonical:
         """Tell functions and classes apart as far as their names do."""
         for node in self._nodes:
             for part in node.parts:
-                if isinstance(part, Code):
+                if isinstance(part, Code) and id(part.obj) not in self._code:
                     self._code[id(part.obj)] = name(part.obj).encode()
 
     def number_code(self, order: list[int]) -> None:

@@ -101,6 +101,8 @@ class Describer:
         self._read = 0
         self._without: dict[tuple[str, str], _Without] = {}
         self._version = version
+        self._names_code = True
+        self._told_apart: dict[int, tuple[Any, str]] = {}
 
     def __call__(self, obj: Any) -> Description:
         """Describe any object; one that fails whatever is done to it counts by its class."""
@@ -147,18 +149,26 @@ class Describer:
 
     def _distinctly(self, obj: Any) -> str:
         """Tells code in a set apart by what it says and refers to, before its digest is known."""
-        description = self(obj)
-        parts = [description.local]
-        for edge in description.edges:
-            target = edge.target
-            if type(target) is Leaf:
-                said = target.text.encode()
-            elif issubclass(type(target), FunctionType | type | ModuleType):
-                said = self(target).local
-            else:
-                said = self(target).local
-            parts.append(edge.label.encode() + b"=" + said)
-        return digest_bytes(*parts)
+        known = self._told_apart.get(id(obj))
+        if known is not None:
+            return known[1]
+        self._names_code = False  # or the sets that it refers to would be asked in turn, without an end
+        try:
+            description = self(obj)
+            parts = [description.local]
+            for edge in description.edges:
+                target = edge.target
+                said = target.text.encode() if type(target) is Leaf else self(target).local
+                parts.append(edge.label.encode() + b"=" + said)
+        finally:
+            self._names_code = True
+        found = digest_bytes(*parts)
+        self._told_apart[id(obj)] = (obj, found)
+        return found
+
+    def forget_values(self) -> None:
+        """Values may have changed."""
+        self._told_apart.clear()
 
     # ------------------------------------------------------------------ functions
 
@@ -361,6 +371,8 @@ class Describer:
         name = qualname_of(cls)
         if issubclass(cls, types.BuiltinFunctionType) or (installed_name(value) and not _is_content(cls)):
             return self._installed_value(value, name)
+        if not self._names_code:
+            return Description(Kind.VALUE, name, encode(value, roughly=True).data)
         encoding = encode(value, self._distinctly, left_out, segmented=True)
         edges = tuple(Edge(f"{i:06}", "", "", target) for i, target in enumerate(encoding.edges))
         return Description(
@@ -472,5 +484,5 @@ def _immutable(value: Any) -> bool:
 
 
 def _package_of(value: Any) -> str:
-    module = static(value, "__module__")
+    module = static(value.__func__ if type(value) is types.MethodType else value, "__module__")
     return package_name(module if type(module) is str else module_of(type(value)))

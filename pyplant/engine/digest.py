@@ -73,6 +73,8 @@ MAX_OBJECTS = 50_000
 """So many objects are looked at below one that is no container and no dataclass."""
 MAX_DEPTH = 10_000
 """So many such objects are looked at one within the other."""
+ROUGHLY = 100
+"""So many objects tell functions of a set apart: their digests decide later, this only their order."""
 
 
 class Encoding(NamedTuple):
@@ -136,6 +138,7 @@ def encode(
     left_out: frozenset[str] = frozenset(),
     *,
     segmented: bool = False,
+    roughly: bool = False,
 ) -> Encoding:
     """Encode ``value``; never raises for what cannot be encoded, see :attr:`Encoding.opaque`.
 
@@ -150,10 +153,12 @@ def encode(
         Attributes that do not count, by class and name.
     segmented
         Tell the segments too.
+    roughly
+        Look at the levels nearest to the value only, until they are :data:`ROUGHLY` objects.
     """
     encoder = Encoder(left_out)
     encoder.item(value)
-    encoding = encoder.result(name)
+    encoding = encoder.result(name, ROUGHLY if roughly else None)
     return encoding._replace(segments=encoder.segments()) if segmented else encoding
 
 
@@ -177,9 +182,11 @@ class Encoder:
         self._opaque: list[str] = []
         self._below: dict[int, int] = {}
 
-    def result(self, name: Callable[[Any], str] | None = None) -> Encoding:
-        """What was collected; see :func:`encode`."""
+    def result(self, name: Callable[[Any], str] | None = None, most: int | None = None) -> Encoding:
+        """What was collected; see :func:`encode`. No level is begun beyond ``most`` objects."""
         while level := self._pending:  # level by level: what is cut does not depend on an order
+            if most is not None and len(self._nodes) > most:
+                break
             self._pending = []
             cut = self._cut(level)
             for node in level:

@@ -165,6 +165,7 @@ class Fingerprinter:
     def user_code_ran(self) -> None:
         """Values of globals, and what names stand for, may have changed."""
         self._epoch += 1
+        self._describe.forget_values()
         if self._followed != origin.generation():
             self._followed = origin.generation()
             self._nodes.clear()
@@ -174,6 +175,7 @@ class Fingerprinter:
         if not names <= self.state:
             self.state |= names
             self._nodes.clear()
+            self._describe.forget_values()
 
     def changed_names(self, old: str, new: str) -> set[tuple[str, str]] | None:
         """The names to leave out because what they stand for changed; ``None`` if code changed.

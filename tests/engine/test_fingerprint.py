@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyplant.engine.describe import Describer
 from pyplant.engine.description import Kind
 from pyplant.engine.digest import encode
 from pyplant.engine.fingerprint import Fingerprinter, digest_of, fingerprint_of
@@ -1290,8 +1291,8 @@ def test_what_is_asked_for_all_the_time_is_described_once(tmp_path, monkeypatch)
     module = load(tmp_path, "X = 'x'\ndef helper(): return X\ndef main(): return helper()")
     fingerprinter = Fingerprinter()
     described = []
-    describe = fingerprinter._describe
-    monkeypatch.setattr(fingerprinter, "_describe", lambda obj: described.append(obj) or describe(obj))
+    describe = Describer.__call__
+    monkeypatch.setattr(Describer, "__call__", lambda self, obj: described.append(obj) or describe(self, obj))
     for _ in range(3):
         fingerprinter.look_anew()
         fingerprinter.take(module.main)
@@ -1542,3 +1543,35 @@ def test_a_part_survives_json(tmp_path):
     (part,) = memo.parts.values()
     assert CodePart.from_json(json.loads(json.dumps(part.to_json()))) == part
     assert encode(part.to_json()).opaque == ()
+
+
+FUNCTIONS_IN_SETS = """
+def step(n, below):
+    def call(): return n, below
+    return call
+
+def group(depth, width):
+    steps = {step(n, None) for n in range(width)}
+    for _ in range(depth):
+        steps = {step(n, steps) for n in range(width)}
+    return steps
+
+STEPS = group(12, 4)
+def main(): return STEPS
+"""
+
+
+def test_functions_in_sets_that_hold_functions_in_sets_are_told_apart_once(tmp_path, monkeypatch):
+    """To order the functions of a set took a look at those of the next, and so on: exponential time."""
+    count = []
+    describe = Describer.__call__
+    monkeypatch.setattr(Describer, "__call__", lambda self, obj: count.append(obj) or describe(self, obj))
+    first = taken(load(tmp_path, FUNCTIONS_IN_SETS))
+    assert len(count) < 1000
+    assert taken(load(tmp_path, FUNCTIONS_IN_SETS)).digest == first.digest
+    assert (
+        taken(
+            load(tmp_path, FUNCTIONS_IN_SETS.replace("range(width)}\n    for", "range(1, 5)}\n    for"))
+        ).digest
+        != first.digest
+    )
