@@ -329,8 +329,7 @@ class _DictView(dict[str, Any]):
 
 def _dict_view(values: Mapping[str, Any], reader: ConfigReader, prefix: str) -> _DictView:
     view = dict.__new__(_DictView)
-    if values:
-        dict.update(view, _UNREAD)
+    dict.update(view, _UNREAD)  # also of an empty one: C code that finds nothing asks no further
     object.__setattr__(view, "_values", values)
     object.__setattr__(view, "_reader", reader)
     object.__setattr__(view, "_prefix", prefix)

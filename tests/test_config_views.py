@@ -139,6 +139,15 @@ def test_what_shows_all_parameters_depends_on_them(label, kind, make, see, chang
 
 
 @pytest.mark.parametrize(("label", "kind", "make", "see"), CASES, ids=[f"{c[0]} ({c[1]})" for c in CASES])
+def test_what_shows_no_parameters_depends_on_there_being_none(label, kind, make, see):
+    if label in ("match", "replace", "hash"):  # a class without fields says nothing of itself there
+        return
+    value, read, absences = reads_of(make(), see)
+    if reads_of(make(c=3), see)[0] != value:
+        assert notices(read, absences, make(c=3))
+
+
+@pytest.mark.parametrize(("label", "kind", "make", "see"), CASES, ids=[f"{c[0]} ({c[1]})" for c in CASES])
 def test_what_is_seen_is_what_a_plain_configuration_shows(label, kind, make, see):
     if label == "hash" or (kind == "attrs" and label == "vars"):
         return
