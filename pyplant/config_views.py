@@ -10,6 +10,7 @@ What can be read
 ----------------
 ``a.b``           the leaf ``b`` of the nested configuration ``a``: its value
 ``a``             of a nested configuration: which kind it is, :func:`kind_of_part`
+``(kind)``        which kind the whole configuration is, :data:`KIND`
 ``a.b?``          whether it is there (``"b" in config.a``)
 ``a.b()``         the code of a method or property
 ``a.(all names)`` which parameters ``a`` has, :data:`ALL_NAMES`
@@ -50,9 +51,11 @@ from pyplant.config import (
 
 __all__ = [
     "ALL_NAMES",
+    "KIND",
     "LISTING",
     "described",
     "handed_out",
+    "is_value",
     "is_view",
     "kind_of_part",
     "names_of",
@@ -62,6 +65,9 @@ __all__ = [
 
 ALL_NAMES = "(all names)"
 """Stands for the names of all parameters of a configuration, in their order."""
+
+KIND = "(kind)"
+"""Stands for what the whole configuration is, :func:`kind_of_part`."""
 
 LISTING = "(dir)"
 """Stands for the names of all that a configuration object has, methods included."""
@@ -81,8 +87,15 @@ def kind_of_part(value: Any) -> str:
     return f"(nested {', '.join(classes) or 'ConfigBase'})"
 
 
+def is_value(name: str, shown: str) -> bool:
+    """Whether what was read under a name, and is shown as this text, is the value of a parameter."""
+    return not name.endswith((")", "?")) and not shown.startswith("'(nested ")
+
+
 def described(name: str) -> str:
     """What people call that which was read under a name."""
+    if name == KIND:
+        return "the class of the configuration"
     for listed in (ALL_NAMES, LISTING):
         if name.endswith(listed):
             owner = name[: -len(listed)].removesuffix(".")

@@ -24,7 +24,16 @@ from pyplant.config import (
     name_list,
     own_parameters,
 )
-from pyplant.config_views import ALL_NAMES, LISTING, handed_out, kind_of_part, listing, names_of, view_of
+from pyplant.config_views import (
+    ALL_NAMES,
+    KIND,
+    LISTING,
+    handed_out,
+    kind_of_part,
+    listing,
+    names_of,
+    view_of,
+)
 from pyplant.errors import ConfigError
 
 __all__ = ["Parameters"]
@@ -89,7 +98,7 @@ class Parameters:
 
         See :mod:`pyplant.config_views` for the names of what is no leaf.
         """
-        found = self._at_top(name)
+        found = kind_of_part(self.source) if name == KIND else self._at_top(name)
         if found is not MISSING:
             return found
         above, _, last = name.rpartition(".")

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from pyplant.config import MISSING, missing_parameter, private_copy
-from pyplant.config_views import plain
+from pyplant.config_views import KIND, described, plain
 from pyplant.engine.commands import Receive, Request, Unyielded
 from pyplant.engine.description import shorten
 from pyplant.engine.trace import Dependency, DependencyKind
 from pyplant.errors import (
+    ConfigError,
     IngredientError,
     NotAllocatedError,
     NotYieldedError,
@@ -258,6 +259,8 @@ class Pipework:
     def config(self) -> Any:
         """The configuration, read-only; what is read becomes a dependency."""
         if self._config is MISSING:
+            # Code can ask for its class in ways that nobody can see, such as isinstance().
+            self.read(KIND, self._facts.parameters.lookup(KIND))
             self._config = self._facts.parameters.view(self)
         return self._config
 
@@ -292,17 +295,25 @@ class Pipework:
     def read(self, name: str, value: Any) -> Any:
         """A parameter was read (:class:`~pyplant.config.ConfigReader`)."""
         if self._facts.parameters.is_auxiliary(name):
-            self._record.depend(DependencyKind.AUXILIARY, (name,), ("",))
+            self._depend(DependencyKind.AUXILIARY, name, "")
         else:
-            digest = self._facts.parameter(name)
-            self._record.depend(DependencyKind.PARAMETER, (name,), (digest or "",))
+            self._depend(DependencyKind.PARAMETER, name, self._facts.parameter(name) or "")
             if name not in self._record.shown:  # of lists of names, only those that count
                 self._record.shown[name] = shorten(self._facts.parameters.lookup(name))
         return private_copy(value)
 
     def absent(self, name: str) -> None:
         """A parameter was asked for that is not there."""
-        self._record.depend(DependencyKind.ABSENCE, (name,), ("",))
+        self._depend(DependencyKind.ABSENCE, name, "")
+
+    def _depend(self, kind: DependencyKind, name: str, digest: str) -> None:
+        if os.getpid() != self._process and (kind, (name,)) not in self._record.asked:
+            message = (
+                f"Reactor {self._definition.name!r} read {described(name)} in a process that it forked, and the plant would "
+                f"never know of it. Read it in the reactor first, or give the process a copy: copy.deepcopy(config)."
+            )
+            raise ConfigError(message)
+        self._record.depend(kind, (name,), (digest,))
 
     # ------------------------------------------------------------------ files and progress
 

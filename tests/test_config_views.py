@@ -327,3 +327,45 @@ def test_a_new_parameter_reruns_who_takes_all_of_them(make, tmp_path):
             assert plant.run_reactor(takes_all).ran == (("takes_all",) if ran else ())
             assert plant.get("all") == sorted(given)
             assert plant.run_reactor(takes_one).ran == (("takes_one",) if given == {"a": 1} and ran else ())
+
+
+class Small(ConfigBase):
+    a = 1
+
+
+class Big(ConfigBase):
+    a = 1
+
+
+@pytest.mark.parametrize(
+    "see", [lambda c: isinstance(c, Big), lambda c: type(c).__qualname__, lambda c: c.__class__ is Big]
+)
+def test_the_class_of_the_whole_configuration_counts(tmp_path, see):
+    @ReactorFunc
+    def asks(pipe, config):
+        pipe.send("seen", see(config))
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(asks)
+        for config in (Small(), Big(), {"a": 1}, Small()):
+            plant.set_config(config)
+            with Plant(tmp_path / "fresh" / type(config).__name__, progress=False) as fresh:
+                fresh.add_reactor(asks)
+                fresh.set_config(config)
+                assert plant.get("seen") == fresh.get("seen")
+        assert len(plant.history("asks").entries) == 3
+        plant.set_config(Big())
+        assert "cached" in str(plant.plan("asks"))
+
+
+def test_an_explanation_names_the_class_of_the_configuration(tmp_path):
+    @ReactorFunc
+    def asks(pipe, config):
+        pipe.send("seen", config.a)
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(asks)
+        plant.set_config(Small())
+        plant.get("seen")
+        plant.set_config(Big())
+        assert "the class of the configuration changed" in str(plant.explain(asks))

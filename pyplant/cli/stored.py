@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from pyplant.cli.output import DirectoryOrFile, emit, json_option, table, to_plain, when
+from pyplant.config_views import is_value
 from pyplant.engine.description import shorten
-from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.errors import (
     DamagedError,
     MissingIngredientError,
@@ -140,7 +141,7 @@ def show(plant: Path, name: str, *, as_json: bool) -> None:
         "seconds": trace.seconds,
         "host": trace.host,
         "versions": trace.versions,
-        "dependencies": [_dependency(trace, dependency) for dependency in trace.dependencies],
+        "dependencies": [_dependency(trace, dependency) for dependency in _of_values(trace)],
     }
     emit("\n".join(_shown(output, trace, value, metadata)), document, as_json=as_json)
 
@@ -153,6 +154,15 @@ def _preview(warehouse: Warehouse, output: Ingredient) -> str | None:
         return shorten(warehouse.load(output))
     except DamagedError:
         return "(damaged)"
+
+
+def _of_values(trace: Trace) -> Iterator[Dependency]:
+    """The dependencies, without what says of a configuration only which parts and names it has."""
+    for dependency in trace.dependencies:
+        if dependency.kind is not DependencyKind.PARAMETER or all(
+            is_value(name, trace.shown.get(name, "")) for name in dependency.names
+        ):
+            yield dependency
 
 
 def _dependency(trace: Trace, dependency: Any) -> dict[str, Any]:
@@ -172,7 +182,7 @@ def _shown(output: Ingredient, trace: Trace, value: str | None, metadata: dict[s
     yield f"  finished   {when(trace.finished)}, {format_age(trace.finished)}, on {trace.host or 'an unknown host'}"
     yield f"  took       {format_seconds(trace.seconds)}"
     yield f"  digest     {output.digest}"
-    for dependency in trace.dependencies:
+    for dependency in _of_values(trace):
         kind = dependency.kind.name.lower()
         for name in dependency.names:
             known = f" = {trace.shown[name]}" if name in trace.shown else ""

@@ -97,9 +97,13 @@ def _enum_members(cls: type[enum.Enum]) -> Iterator[tuple[str, Any]]:
     yield "members", [[name, member.value] for name, member in cls.__members__.items()]
     for key, value in vars(cls).items():
         internal = key.startswith("_") and key.endswith("_") and not key.startswith("__")
-        installed = isinstance(value, FunctionType) and not is_user_file(value.__code__.co_filename)
-        of_enum = key.startswith("__") and not isinstance(value, FunctionType)
-        if not (internal or installed or of_enum or key in _IGNORED or key in cls.__members__):
+        function = value.__func__ if isinstance(value, classmethod | staticmethod) else value
+        is_code = isinstance(function, FunctionType)
+        installed = is_code and not is_user_file(function.__code__.co_filename)
+        of_enum = key.startswith("__") and not is_code
+        if not (
+            (internal and not is_code) or installed or of_enum or key in _IGNORED or key in cls.__members__
+        ):
             yield key, _unwrapped(value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pyplant.config_views import is_value
 from pyplant.engine.task import State, Task
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.execution.run import Run
@@ -74,6 +75,7 @@ def remember(trace: Trace) -> HistoryEntry:
         for dependency in trace.dependencies
         if dependency.kind is DependencyKind.PARAMETER
         for name in dependency.names
+        if is_value(name, trace.shown.get(name, ""))
     }
     outputs = {output.name: output.digest for output in trace.outputs}
     return HistoryEntry(trace.finished, trace.seconds, trace.host, trace.fingerprint, parameters, outputs)

@@ -1575,3 +1575,23 @@ def test_functions_in_sets_that_hold_functions_in_sets_are_told_apart_once(tmp_p
         ).digest
         != first.digest
     )
+
+
+ENUM = """
+import enum
+class Size(enum.Enum):
+    SMALL = 1
+    @classmethod
+    def _missing_(cls, value): return cls.SMALL
+    @staticmethod
+    def _generate_next_value_(name, start, count, last): return count
+def main(): return Size(2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("return cls.SMALL", "return None"), ("return count", "return count + 1")]
+)
+def test_hooks_of_enumerations_count(tmp_path, old, new):
+    assert taken(load(tmp_path, ENUM)).digest == taken(load(tmp_path, ENUM)).digest
+    assert taken(load(tmp_path, ENUM)).digest != taken(load(tmp_path, ENUM.replace(old, new))).digest

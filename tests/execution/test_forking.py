@@ -1,5 +1,6 @@
 """Processes that a reactor forks: what the run has is the parent's."""
 
+import copy
 import multiprocessing
 import os
 import subprocess
@@ -302,3 +303,37 @@ if __name__ == "__main__":
 
 def test_a_process_that_forked_nothing_goes_on():
     end_forked_child(os.getpid(), "reactor", ValueError())
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda c: c.n, lambda c: c["n"], lambda c: "n" in c, dict, lambda c: c.get("m")]
+)
+def test_a_child_cannot_read_what_nobody_would_know_of(tmp_path, ask, capfd):
+    @ReactorFunc
+    def forks(pipe, config):
+        child = os.fork()
+        if child == 0:
+            ask(config)
+            os._exit(0)
+        pipe.send("status", ended(child))
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(forks)
+        plant.set_config({"n": 1})
+        assert plant.get("status") == 1
+    assert "in a process that it forked" in capfd.readouterr().err
+
+
+def test_a_child_may_read_what_the_reactor_has_read(tmp_path):
+    @ReactorFunc
+    def forks(pipe, config):
+        first, plain = config.n, copy.deepcopy(config)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if config.n == first and plain["m"] == 2 else 1)
+        pipe.send("status", ended(child))
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(forks)
+        plant.set_config({"n": 1, "m": 2})
+        assert plant.get("status") == 0
