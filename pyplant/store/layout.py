@@ -142,10 +142,16 @@ def _check_parts(files: Files, root: Path, names: set[str]) -> None:
 
 
 def identity_of(files: Files, root: Path) -> str:
-    """What tells this plant from others, also where they are copies of one another's files; ``""`` if nothing does."""
+    """What tells this plant from others, also where they are copies of one another's files; ``""`` if nothing does.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read. What would be written with another identity would not count as written by this user.
+    """
     try:
         return str(json.loads(_body(files, root) or "{}").get("id", ""))
-    except (OSError, ValueError, AttributeError):
+    except (ValueError, AttributeError):
         return ""
 
 

