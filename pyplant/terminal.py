@@ -110,8 +110,8 @@ class TerminalProgress:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         with self._lock:
-            if self._timer is None:
-                return  # the run has ended meanwhile
+            if self._timer is None or self._live is not None:
+                return  # the run has ended meanwhile, or is drawn already
             self._live = Progress(
                 TextColumn("[blue]▶[/] {task.description}"),
                 BarColumn(bar_width=24),

@@ -109,3 +109,14 @@ def test_a_plant_is_silent_where_nobody_watches(tmp_path, capsys):
 def test_progress_takes_only_its_three_values(tmp_path):
     with pytest.raises(ConfigError, match="'auto'"):
         Plant(tmp_path / "plant", progress="yes")
+
+
+def test_a_display_is_opened_once(monkeypatch):
+    monkeypatch.setattr("pyplant.terminal._QUIET", 60.0)
+    progress = TerminalProgress()
+    progress(RunStarted(("a",)))
+    progress._open()
+    live = progress._live
+    progress._open()
+    assert progress._live is live
+    progress(RunFinished(RunReport("a", (), 0.0)))
