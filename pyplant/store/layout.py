@@ -198,5 +198,8 @@ def _make(files: Files, root: Path) -> None:
     for name, content in contents.items():
         temporary = root / "tmp" / f"{name}-{unique(8)}"
         files.create_synced(temporary, content)
+        if (root / name).exists() and (name != "FORMAT" or _body(files, root) is not None):
+            files.unlink(temporary)  # another process made the plant meanwhile: it has one identity
+            continue
         files.rename(temporary, root / name)
     files.sync_directory(root)

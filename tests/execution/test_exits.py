@@ -240,7 +240,7 @@ def test_an_interrupted_command_names_the_reactor_and_still_prints_its_document(
 
 
 @pytest.mark.filterwarnings("ignore::pyplant.errors.PlantWarning")
-def test_a_value_that_exits_when_it_is_loaded_is_one_that_does_not_load(plant):
+def test_a_value_that_exits_when_it_is_loaded_is_one_that_does_not_load(tmp_path):
     @ReactorFunc
     def sends(pipe):
         pipe.send("value", EndsWhenLoaded())
@@ -250,6 +250,7 @@ def test_a_value_that_exits_when_it_is_loaded_is_one_that_does_not_load(plant):
         yield pipe.receive("value")
         pipe.send("end", 1)
 
-    plant.add_reactor(sends, receives)
-    with pytest.raises(DamagedError, match="'value'"):
-        plant.get("end")
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(sends, receives)
+        with pytest.raises(DamagedError, match="'value'"):
+            plant.get("end")

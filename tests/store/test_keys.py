@@ -249,6 +249,7 @@ def test_who_only_looks_makes_no_key_in_the_plant(tmp_path, homeless):
     assert list(root.iterdir()) == []
 
 
+@pytest.mark.nightly
 def test_processes_at_once_agree_on_the_key_in_a_plant(tmp_path, homeless):
     root = plant(tmp_path)
     program = (
