@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
-from pyplant.engine.attributes import MISSING
 from pyplant.engine.origin import is_user_file
 
-__all__ = ["MISSING", "members", "watched_names"]
+__all__ = ["members", "watched_names"]
 
 
 _IGNORED = frozenset(

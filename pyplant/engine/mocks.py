@@ -12,7 +12,7 @@ from __future__ import annotations
 from types import FunctionType
 from typing import Any
 
-from pyplant.engine.attributes import MISSING, module_of, namespace, qualname_of
+from pyplant.engine.attributes import MISSING, module_of, mro, namespace, qualname_of
 from pyplant.engine.origin import LOADED
 
 __all__ = ["is_mock_class", "mock_behind", "mock_content"]
@@ -21,12 +21,11 @@ _MODULES = frozenset(["unittest.mock", "mock.mock"])
 _BOOKKEEPING = ("_mock_", "_spec_")
 _RECORDS = frozenset(["method_calls", "_is_coroutine"])
 _OF_CLASS = frozenset(["__doc__", "__module__", "__dict__", "__weakref__", "__signature__"])
-_mro = type.__dict__["__mro__"].__get__
 
 
 def is_mock_class(cls: type) -> bool:
     """Whether instances of a class are mocks; each mock has a class of its own."""
-    return any(qualname_of(base) == "NonCallableMock" and module_of(base) in _MODULES for base in _mro(cls))
+    return any(qualname_of(base) == "NonCallableMock" and module_of(base) in _MODULES for base in mro(cls))
 
 
 def mock_behind(obj: Any) -> Any:
@@ -158,7 +157,7 @@ _ITERATORS: tuple[type, ...] = (type(iter([])), type(iter(())))
 def _of_magic(held: dict[str, Any], result: Any, effect: Any) -> bool:
     """Whether a special method answers as every ``MagicMock`` does."""
     name, parent = held.get("_mock_new_name"), held.get("_mock_new_parent")
-    module = LOADED.get(next(filter(_MODULES.__contains__, map(module_of, _mro(type(parent)))), ""))
+    module = LOADED.get(next(filter(_MODULES.__contains__, map(module_of, mro(type(parent)))), ""))
     if not isinstance(name, str) or module is None:
         return False
     fixed = getattr(module, "_return_values", {}).get(name, MISSING)

@@ -240,7 +240,8 @@ def test_an_interrupted_command_names_the_reactor_and_still_prints_its_document(
 
 
 @pytest.mark.filterwarnings("ignore::pyplant.errors.PlantWarning")
-def test_a_value_that_exits_when_it_is_loaded_is_one_that_does_not_load(tmp_path):
+@pytest.mark.parametrize("kind", ["inline", "threads"])
+def test_a_value_that_exits_when_it_is_loaded_is_one_that_does_not_load(kind, tmp_path, pools):
     @ReactorFunc
     def sends(pipe):
         pipe.send("value", EndsWhenLoaded())
@@ -250,7 +251,8 @@ def test_a_value_that_exits_when_it_is_loaded_is_one_that_does_not_load(tmp_path
         yield pipe.receive("value")
         pipe.send("end", 1)
 
-    with Plant(tmp_path / "plant", progress=False) as plant:
+    executor = None if kind == "inline" else pools(kind)
+    with Plant(tmp_path / "plant", executor=executor, progress=False) as plant:
         plant.add_reactor(sends, receives)
         with pytest.raises(DamagedError, match="'value'"):
             plant.get("end")
