@@ -433,24 +433,6 @@ def _plain_name(obj: Any) -> str:
     return str(getattr(obj, "__qualname__", None) or getattr(obj, "__name__", type(obj).__name__))
 
 
-@encodes(
-    *(
-        f"{module}.{system}Path"
-        for module in ("pathlib", "pathlib._local")
-        for system in ("Posix", "Windows")
-    ),
-    *(
-        f"{module}.Pure{system}Path"
-        for module in ("pathlib", "pathlib._local")
-        for system in ("Posix", "Windows")
-    ),
-)
-def _encode_path(path: Any, encoder: Encoder) -> None:
-    """A path by its text; its class lives in another module from Python 3.13 on."""
-    encoder.tag(type(path).__qualname__)
-    encoder.item(str(path))
-
-
 def _handler_for(cls: type) -> _Handler | None:
     try:
         return _by_type[cls]

@@ -25,6 +25,7 @@ from contextvars import ContextVar
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple, Protocol
 
+import pyplant.engine.builtin_types  # noqa: F401 - teaches the encoder of values
 from pyplant.engine import origin
 from pyplant.engine.bytecode import code_digest
 from pyplant.engine.components import components

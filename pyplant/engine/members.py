@@ -56,6 +56,17 @@ _OF_TYPING = frozenset(  # what protocols and typed dictionaries keep of themsel
         "__closed__",
     ]
 )
+_OF_PYDANTIC = (
+    frozenset(  # what a model keeps; all else that is called so follows from it and names addresses
+        [
+            "__pydantic_config__",
+            "__pydantic_decorators__",
+            "__pydantic_extra_info__",
+            "__pydantic_fields__",
+            "__pydantic_generic_metadata__",
+        ]
+    )
+)
 _GENERATED = ("<string>", "<attrs generated")
 _MARKS = ("__dataclass_fields__", "__attrs_attrs__", "_fields")
 _OPTIONS = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")  # those that every version has
@@ -74,6 +85,11 @@ def members(cls: type) -> Iterator[tuple[str, Any]]:
     of_typing = type(cls).__module__ == "typing"
     generated = of_typing or any(mark in vars(cls) for mark in _MARKS)
     ignored = _IGNORED | _OF_TYPING if of_typing else _IGNORED
+    if "__pydantic_fields__" in vars(cls):
+        ignored |= {
+            "__signature__",
+            *(key for key in vars(cls) if key.startswith("__pydantic_")),
+        } - _OF_PYDANTIC
     for key, value in vars(cls).items():
         if key == "__dataclass_fields__":
             yield key, [_field(field) for field in value.values()]

@@ -3,7 +3,8 @@
 ``pipe.send(name, value, specs.ArraySpec)`` names one; left out, it is found from the value.
 """
 
-import pyplant.specs.torch_digest  # these teach the encoder of values what objects of libraries are
+import pyplant.specs.pydantic_digest  # these teach the encoder of values what objects of libraries are
+import pyplant.specs.torch_digest
 import pyplant.specs.xarray_digest  # noqa: F401
 from pyplant.specs.array import ArraySpec
 from pyplant.specs.base import ByteSink, IngredientSpec, Metadata, StreamSpec

@@ -14,6 +14,7 @@ import json
 import operator
 import pathlib
 import re
+import struct
 import subprocess
 import sys
 import textwrap
@@ -218,6 +219,11 @@ DIFFERENT = {
     "mapping proxies": (types.MappingProxyType({"a": 1}), types.MappingProxyType({"a": 2})),
     "generic aliases": (list[int], list[str]),
     "exceptions": (ValueError("a"), ValueError("b")),
+    "compiled formats": (struct.Struct("<i"), struct.Struct("<q")),
+    "properties": (property(one), property(two)),
+    "setters of properties": (property(one, one), property(one, two)),
+    "static methods": (staticmethod(one), staticmethod(two)),
+    "cached properties": (functools.cached_property(one), functools.cached_property(two)),
     "ufuncs": (np.add, np.multiply),
     "NumPy's functions": (np.sum, np.mean),
     "NumPy's scalars": (np.float64(1), np.float32(1)),

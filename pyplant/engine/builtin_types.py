@@ -1,0 +1,42 @@
+"""How objects of the standard library count that pickling takes apart badly or not at all."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from pyplant.engine.digest import Encoder, encodes
+
+__all__: list[str] = []
+
+
+@encodes(
+    *(
+        f"{module}.{kind}{system}Path"
+        for module in ("pathlib", "pathlib._local")
+        for kind in ("", "Pure")
+        for system in ("Posix", "Windows")
+    )
+)
+def _encode_path(path: Any, encoder: Encoder) -> None:
+    """A path by its text; its class lives in another module from Python 3.13 on."""
+    encoder.tag(type(path).__qualname__)
+    encoder.item(str(path))
+
+
+@encodes("builtins.property", "builtins.staticmethod", "builtins.classmethod", "functools.cached_property")
+def _encode_descriptor(descriptor: Any, encoder: Encoder) -> None:
+    """A descriptor outside of a class body by the functions that it calls."""
+    encoder.tag(type(descriptor).__qualname__)
+    if type(descriptor) is property:
+        encoder.item([descriptor.fget, descriptor.fset, descriptor.fdel])
+    else:
+        is_cached = type(descriptor) is functools.cached_property
+        encoder.item(descriptor.func if is_cached else descriptor.__func__)
+
+
+@encodes("_struct.Struct")
+def _encode_struct(value: Any, encoder: Encoder) -> None:
+    """A compiled format by its text."""
+    encoder.tag("struct")
+    encoder.item(value.format)
