@@ -2,6 +2,7 @@
 
 import pytest
 
+from pyplant import Plant
 from tests.laws.executors import POOLS, pool
 
 
@@ -26,6 +27,19 @@ def pools():
 def executor(request, pools):
     """Each kind of pool in turn."""
     return pools(request.param)
+
+
+@pytest.fixture(params=["inline", "threads", "processes"])
+def place(request):
+    """Where the reactors of ``plant`` run: in the calling thread, or in a pool. Modules may leave some out."""
+    return request.param
+
+
+@pytest.fixture
+def plant(place, plant_dir, pools):
+    """An empty plant, in each place in turn."""
+    with Plant(plant_dir, executor=None if place == "inline" else pools(place), progress=False) as plant:
+        yield plant
 
 
 @pytest.fixture

@@ -50,13 +50,6 @@ OTHERS = {
 }
 
 
-@pytest.fixture(params=["inline", "threads", "processes"])
-def plant(request, tmp_path, pools):
-    executor = None if request.param == "inline" else pools(request.param)
-    with Plant(tmp_path / "plant", executor=executor, progress=False) as plant:
-        yield plant
-
-
 def reactors(plant, ends):
     @ReactorFunc
     def first(pipe):

@@ -20,13 +20,6 @@ PATIENCE = 30
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 
 
-@pytest.fixture(params=["inline", "threads", "processes"])
-def plant(request, tmp_path, pools):
-    executor = None if request.param == "inline" else pools(request.param)
-    with Plant(tmp_path / "plant", executor=executor, progress=False) as plant:
-        yield plant
-
-
 def ended(pid):
     """The exit status of a child; one that does not end is killed."""
     limit = time.monotonic() + PATIENCE

@@ -33,10 +33,8 @@ def gets_c(pipe):
 
 
 @pytest.fixture(params=["inline", "processes"])
-def plant(request, tmp_path, pools):
-    executor = None if request.param == "inline" else pools(request.param)
-    with Plant(tmp_path / "plant", progress=False, executor=executor) as plant:
-        yield plant
+def place(request):
+    return request.param
 
 
 def ran(plant, reactor):

@@ -143,10 +143,8 @@ CALLS = {
 
 
 @pytest.fixture(params=["inline", "threads"])
-def plant(request, tmp_path, pools):
-    executor = None if request.param == "inline" else pools(request.param)
-    with Plant(tmp_path / "plant", executor=executor, progress=False) as plant:
-        yield plant
+def place(request):
+    return request.param
 
 
 def reactors(plant, call):
