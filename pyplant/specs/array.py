@@ -5,13 +5,16 @@ NumPy takes longer to load than all of PyPlant; it is loaded when there are arra
 
 from __future__ import annotations
 
+import gc
 import io
 import math
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyplant.engine.digest import Encoder, encodes
 from pyplant.engine.fingerprint import digest_of
+from pyplant.engine.installed import installed_name
 from pyplant.errors import NotAllocatedError, UnsavableError
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
 from pyplant.specs.room import reserve
@@ -248,6 +251,18 @@ def _encode_array(value: Any, encoder: Encoder) -> None:
         encoder.item(value.ravel().tolist())
         return
     encoder.buffer(contiguous_bytes(value))
+
+
+@encodes("numpy.ufunc")
+def _encode_ufunc(value: Any, encoder: Encoder) -> None:
+    """A function for arrays by its name, or by the function of the user's that it was made from."""
+    made_from = [] if installed_name(value) else gc.get_referents(value)
+    functions = [found for found in made_from if type(found) is FunctionType]
+    if not functions:
+        encoder.reduced(value)
+        return
+    encoder.tag("ufunc")
+    encoder.item([value.nin, value.nout, value.identity, *functions])
 
 
 @encodes("numpy.void", "numpy.record")

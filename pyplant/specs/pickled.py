@@ -12,13 +12,15 @@ import io
 import pickle
 import sys
 from types import FunctionType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from pyplant.engine.fingerprint import digest_of, fingerprint_of
-from pyplant.engine.origin import find
+from pyplant.engine.origin import find, is_user_file, is_user_object
 from pyplant.errors import UndigestibleError, UnsavableError
 from pyplant.specs.array_subclass import reduce_array
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
+from pyplant.specs.exceptions import reduce_exception
+from pyplant.specs.torch_digest import reduce_tensor
 
 __all__ = ["ObjectSpec"]
 
@@ -37,8 +39,31 @@ def _live(qualname: str) -> Any:
     return find(sys.modules.get("__main__"), qualname)
 
 
-def _pickler(stream: io.BytesIO, by_value: dict[str, Any]) -> Any:
+class _Pickled(NamedTuple):
+    """A pickled value.
+
+    Attributes
+    ----------
+    body
+        Its bytes.
+    by_value
+        The classes and functions of ``__main__`` in it, by name and fingerprint.
+    doubtful
+        Whether code of the user's runs when it is loaded.
+    """
+
+    body: memoryview
+    by_value: dict[str, Any]
+    doubtful: bool
+
+
+def _pickled(value: Any, *, chained: bool = True) -> _Pickled:
+    """Pickle a value; of exceptions with their chain, if that can be pickled."""
     import cloudpickle
+
+    stream, by_value = io.BytesIO(), dict[str, Any]()
+    exceptions = False
+    doubts: dict[type, bool] = {}
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle has no types
         def persistent_id(self, obj: Any) -> str | None:
@@ -50,10 +75,49 @@ def _pickler(stream: io.BytesIO, by_value: dict[str, Any]) -> Any:
             return key
 
         def reducer_override(self, obj: Any) -> Any:
+            nonlocal exceptions
             reduced = reduce_array(obj)
-            return super().reducer_override(obj) if reduced is NotImplemented else reduced
+            if reduced is NotImplemented:
+                reduced = reduce_tensor(obj)
+            if reduced is NotImplemented:
+                reduced = reduce_exception(obj, chained=chained)
+                exceptions |= reduced is not NotImplemented
+            if reduced is not NotImplemented:
+                return reduced
+            if (cls := type(obj)) not in doubts:
+                doubts[cls] = _is_doubtful(cls)
+            return super().reducer_override(obj)
 
-    return Pickler(stream, _PROTOCOL)
+    try:
+        Pickler(stream, _PROTOCOL).dump(value)
+    except Exception:
+        if exceptions and chained:  # the cause of an error may hold anything: a connection, a lock
+            return _pickled(value, chained=False)
+        raise
+    return _Pickled(stream.getbuffer(), by_value, any(doubts.values()))
+
+
+def _is_doubtful(cls: type) -> bool:
+    """Whether code of the user's runs when an object of the class is loaded: it may fail then."""
+    if issubclass(cls, type):
+        return False
+    if issubclass(cls, BaseException):
+        return True
+    entries = (vars(base).get(hook) for base in cls.__mro__ if is_user_object(base) for hook in _HOOKS)
+    functions = (entry.__func__ if type(entry) is staticmethod else entry for entry in entries)
+    return any(
+        type(function) is FunctionType
+        and not function.__code__.co_filename.startswith(_GENERATED)
+        and is_user_file(function.__code__.co_filename)
+        for function in functions
+    )
+
+
+_HOOKS = (
+    *("__new__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__"),
+    *("__getattr__", "__getattribute__", "__setattr__", "__hash__", "__setitem__", "append", "extend"),
+)
+_GENERATED = ("<string>", "<attrs generated")
 
 
 class _Unpickler(pickle.Unpickler):
@@ -81,20 +145,20 @@ class ObjectSpec(StreamSpec):
         return True
 
     def dump(self, value: Any, stream: ByteSink) -> Metadata:
-        by_value: dict[str, Any] = {}
-        body = io.BytesIO()
         try:
-            _pickler(body, by_value).dump(value)
-            copies = {key: _by_value(obj) for key, obj in by_value.items()}
+            pickled = _pickled(value)
+            copies = {key: _by_value(obj) for key, obj in pickled.by_value.items()}
         except Exception as error:
             message = (
                 f"A {type(value).__name__} cannot be pickled ({type(error).__name__}: {error}). Send what it is made "
                 f"from, or register a spec for it: plant.warehouse.register_ingredient_specs([...])."
             )
             raise UnsavableError(message) from error
+        if pickled.doubtful:
+            _try(value, pickled.body, copies)
         head = pickle.dumps(copies, _PROTOCOL)
         stream.write(len(head).to_bytes(8, "little") + head)
-        stream.write(body.getbuffer())
+        stream.write(pickled.body)
         return {}
 
     def parse(self, buffer: Any, metadata: Metadata) -> Any:
@@ -108,6 +172,19 @@ class ObjectSpec(StreamSpec):
             return digest_of(value)
         except UndigestibleError:
             return None  # its bytes must do
+
+
+def _try(value: Any, body: memoryview, copies: dict[str, bytes]) -> None:
+    """Refuse a value whose classes pickle it so that it cannot be loaded: its consumers would fail, much later."""
+    try:
+        _Unpickler(io.BytesIO(body), copies).load()
+    except Exception as error:
+        message = (
+            f"A {type(value).__name__} can be pickled, but not loaded again ({type(error).__name__}: {error}). "
+            f"A class in it needs a __reduce__ that says how to make it (or __getnewargs__, if it has a __new__), "
+            f"and a __getattr__ must raise AttributeError while the object is still empty."
+        )
+        raise UnsavableError(message) from error
 
 
 def _by_value(obj: Any) -> bytes:

@@ -1,18 +1,19 @@
 """Digests of PyTorch's tensors, whose pickled form holds the address of their storage.
 
-The values count, with shape, strides, dtype, layout, device, ``requires_grad`` and the
-attributes that a user put on a tensor; gradients do not, since they are not stored.
+The values count, with shape, strides, dtype, layout, device, ``requires_grad``, the gradient
+and the attributes that a user put on a tensor. A gradient is kept with its tensor.
 Tensors that are quantized or without data count as their pickled form.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
 from pyplant.engine.digest import Encoder, encodes
 
-__all__: list[str] = []
+__all__ = ["reduce_tensor"]
 
 _SPARSE = {
     "torch.sparse_coo": ("_indices", "_values", "is_coalesced"),
@@ -29,6 +30,8 @@ def _encode_tensor(value: Any, encoder: Encoder) -> None:
     encoder.item((tuple(value.shape), str(value.dtype), str(value.device), str(value.layout)))
     encoder.item(value.requires_grad)
     encoder.attributes(dict(vars(value)))
+    if value.is_leaf:  # PyTorch warns if any other is asked for
+        encoder.item(value.grad)
     plain = value.detach()
     if str(value.layout) != "torch.strided":
         for name in _SPARSE[str(value.layout)]:
@@ -37,6 +40,37 @@ def _encode_tensor(value: Any, encoder: Encoder) -> None:
     encoder.item(value.stride())
     plain = plain.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
     encoder.buffer(plain.view(sys.modules["torch"].uint8).numpy().data)
+
+
+def reduce_tensor(value: Any) -> Any:
+    """How to pickle a tensor with its gradient; ``NotImplemented`` for anything else.
+
+    Parameters
+    ----------
+    value
+        Any object.
+    """
+    torch = sys.modules.get("torch")
+    tensor = getattr(torch, "Tensor", None)  # absent while PyTorch is being imported
+    if tensor is None or not issubclass(type(value), tensor) or not value.is_leaf or value.grad is None:
+        return NotImplemented
+    return _with_gradient, (value.__reduce_ex__(5), value.grad)
+
+
+def _with_gradient(reduced: tuple[Any, ...], gradient: Any) -> Any:
+    make, arguments, *state = reduced
+    value = make(*arguments)
+    if state and state[0] is not None:
+        value.__setstate__(state[0]) if hasattr(value, "__setstate__") else vars(value).update(state[0])
+    value.grad = gradient
+    return value
+
+
+@encodes("torch.jit.torch.jit.ScriptFunction")
+def _encode_script(value: Any, encoder: Encoder) -> None:
+    """A compiled function by its graph, with what it calls, without the lines that it stood in."""
+    encoder.tag("torch.jit.ScriptFunction")
+    encoder.item(re.sub(r"\s*# [^\n]*:\d+:\d+$", "", str(value.inlined_graph), flags=re.MULTILINE))
 
 
 @encodes("torch.*.Generator")

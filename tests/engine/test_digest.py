@@ -225,6 +225,7 @@ DIFFERENT = {
     "static methods": (staticmethod(one), staticmethod(two)),
     "cached properties": (functools.cached_property(one), functools.cached_property(two)),
     "ufuncs": (np.add, np.multiply),
+    "ufuncs of the user's": (np.frompyfunc(one, 0, 1), np.frompyfunc(two, 0, 1)),
     "NumPy's functions": (np.sum, np.mean),
     "NumPy's scalars": (np.float64(1), np.float32(1)),
     "generators of random numbers": (np.random.default_rng(1), np.random.default_rng(2)),

@@ -6,6 +6,7 @@ import pytest
 
 from pyplant.engine.fingerprint import digest_of
 from pyplant.store.warehouse import Warehouse
+from tests.engine.helpers import load
 
 torch = pytest.importorskip("torch")
 
@@ -14,6 +15,19 @@ def labelled(label):
     value = torch.ones(1)
     value.label = label
     return value
+
+
+def with_gradient(value, kind=torch.Tensor):
+    made = torch.ones(1, requires_grad=True)
+    made = torch.nn.Parameter(made) if kind is torch.nn.Parameter else made
+    made.grad = None if value is None else torch.full((1,), value)
+    return made
+
+
+def trained(value):
+    module = linear(1)
+    module.weight.grad = None if value is None else torch.full((1, 1), value)
+    return module
 
 
 def linear(weight):
@@ -41,6 +55,23 @@ DIFFERENT = {
 }
 
 
+# A deep copy of a parameter has no gradient.
+GRADIENTS = {
+    "tensor": lambda value: with_gradient(value),
+    "parameter": lambda value: with_gradient(value, torch.nn.Parameter),
+    "module": trained,
+}
+
+
+@pytest.mark.parametrize("make", GRADIENTS.values(), ids=GRADIENTS)
+def test_a_gradient_counts_and_comes_back(make, tmp_path):
+    digests = [digest_of(make(value)) for value in (None, 1.0, 2.0)]
+    assert len(set(digests)) == 3
+    warehouse = Warehouse(tmp_path / "plant")
+    loaded = [warehouse.load(warehouse.save("value", make(value))) for value in (None, 1.0, 2.0)]
+    assert [digest_of(value) for value in loaded] == digests
+
+
 @pytest.mark.parametrize("name", DIFFERENT)
 @pytest.mark.parametrize("around", [lambda v: v, lambda v: {"x": v}], ids=["alone", "within"])
 def test_what_can_be_told_apart_differs_and_comes_back(name, around, tmp_path):
@@ -58,3 +89,25 @@ def test_what_can_be_told_apart_differs_and_comes_back(name, around, tmp_path):
 def test_a_part_of_a_bigger_tensor_equals_a_tensor_of_its_own():
     assert digest_of(torch.arange(4)[2:]) == digest_of(torch.tensor([2, 3]))
     assert digest_of(torch.ones(1) * 1j) == digest_of((torch.ones(1) * -1j).conj())
+
+
+SCRIPT = """
+import torch
+{line}
+def helper(x: int) -> int:
+    return x + {number}
+@torch.jit.script
+def compiled(x: int) -> int:
+    return helper(x)
+"""
+
+
+def compiled(folder, number, line=""):
+    return load(folder, SCRIPT.format(number=number, line=line)).compiled
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_function_counts_by_what_it_does(tmp_path):
+    first = digest_of(compiled(tmp_path, 1))
+    assert digest_of(compiled(tmp_path, 1, line="# a line more")) == first
+    assert digest_of(compiled(tmp_path, 2)) != first
