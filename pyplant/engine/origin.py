@@ -22,7 +22,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from pyplant.engine.attributes import attribute_of, module_of, static
+from pyplant.engine.attributes import attribute_of, module_of, namespace, static
 from pyplant.engine.distribution import (
     Distribution,
     distribution_named,
@@ -158,16 +158,18 @@ def is_user_module(module: ModuleType) -> bool:
     """Whether a module's code is the user's; what was put into a module's place is not."""
     if not issubclass(type(module), ModuleType):
         return False
-    name = module.__name__
+    # What the class of a module says of files, or makes up when asked, is about nothing that exists.
+    own = namespace(module) or {}
+    name = str(own.get("__name__", ""))
     if name == "__main__":
         return True
-    filename = getattr(module, "__file__", None)
-    if filename is not None:
+    filename = own.get("__file__")
+    if isinstance(filename, str):
         return is_user_file(filename)
-    paths = list(getattr(module, "__path__", ()))  # a namespace package
+    paths = list(own.get("__path__") or ())  # a namespace package
     if paths:
         return is_user_file(os.path.join(str(paths[0]), "__init__.py"))
-    if getattr(getattr(module, "__spec__", None), "origin", None) in {"built-in", "frozen"}:
+    if getattr(own.get("__spec__"), "origin", None) in {"built-in", "frozen"}:
         return False
     package = sys.modules.get(
         name.partition(".")[0]
@@ -179,9 +181,10 @@ def leads_to_user_code(module: ModuleType) -> bool:
     """Whether a module is the user's, or a namespace that also holds packages of the user's."""
     if is_user_module(module):
         return True
-    if not issubclass(type(module), ModuleType) or getattr(module, "__file__", None) is not None:
+    own = namespace(module) if issubclass(type(module), ModuleType) else None
+    if own is None or own.get("__file__") is not None:
         return False
-    inside = tuple(str(path) + os.sep for path in getattr(module, "__path__", ()))
+    inside = tuple(str(path) + os.sep for path in own.get("__path__") or ())
     return bool(inside) and any(
         path.startswith(inside) for found in _followed.values() for path in (*found.files, *found.folders)
     )

@@ -1,6 +1,7 @@
 """Whose code is it."""
 
 import importlib
+import importlib.util
 import json
 import sys
 import types
@@ -16,6 +17,7 @@ from pyplant.engine.origin import (
     is_user_file,
     is_user_module,
     is_user_object,
+    leads_to_user_code,
     package_name,
 )
 
@@ -60,6 +62,37 @@ def test_modules_are_the_users_by_their_file():
 
 def test_a_module_that_somebody_made_in_memory_is_the_users():
     assert is_user_module(types.ModuleType("made_in_memory"))
+
+
+class _Operators(types.ModuleType):
+    __file__ = "_operators.py"
+
+
+class _Anything(types.ModuleType):
+    def __getattr__(self, name):
+        return "operators.py"
+
+
+class _Property(types.ModuleType):
+    @property
+    def __file__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("kind", [_Operators, _Anything, _Property])
+def test_a_module_has_the_file_that_its_own_dictionary_names(kind):
+    assert not is_user_module(kind("numpy.operators"))
+    assert not leads_to_user_code(kind("numpy.operators"))
+    assert is_user_module(kind("made_just_now"))
+
+
+def test_to_ask_whose_a_lazy_module_is_does_not_load_it(tmp_path):
+    (tmp_path / "loaded_late.py").write_text("raise RuntimeError")
+    spec = importlib.util.spec_from_file_location("loaded_late", tmp_path / "loaded_late.py")
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert is_user_module(module)
 
 
 def test_a_namespace_package_is_the_users_by_its_place(tmp_path, monkeypatch):
