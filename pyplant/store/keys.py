@@ -34,6 +34,9 @@ _WAIT = 1.0  # seconds in which another process completes the key that it is wri
 _POLL = 0.01
 _MOST_TRIES = 5
 _WRITABLE_BY_OTHERS = 0o022
+_READING = (
+    os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+)
 
 
 class Keyring(NamedTuple):
@@ -183,33 +186,74 @@ def _plant_key(root: Path, *, make: bool) -> bytes | None:
 
 
 def _make(path: Path) -> tuple[bytes, os.stat_result]:
-    """Create a key, unless another process does."""
+    """Create a key, unless another process does.
+
+    A process that writes a key has the lock on its file, and so has one that deletes a file without a whole key. So no
+    process deletes the key that another has begun to sign with. Where there are no locks, both are only improbable.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for _ in range(_MOST_TRIES):
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            found = _completed(path)
-            if found is not None:
-                return found
-            path.unlink(missing_ok=True)  # it was cut short: no process can sign with it any more
-            continue
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(os.urandom(_LENGTH))
-            stream.flush()
-            os.fsync(descriptor)
+            _wait_for_key(path)
+        else:
+            with os.fdopen(descriptor, "wb", buffering=0) as stream:
+                if not _lock(descriptor):
+                    continue  # another process takes the empty file for one that was cut short
+                try:
+                    stream.write(os.urandom(_LENGTH))
+                    os.fsync(descriptor)
+                except OSError:
+                    if _is_named(descriptor, path):
+                        path.unlink()  # the disk may be full: no process has to wait for the rest of the key
+                    raise
         found = _read(path)
         if found is not None:
             return found
     raise OSError(errno.EIO, "the key cannot be written", str(path))
 
 
-def _completed(path: Path) -> tuple[bytes, os.stat_result] | None:
-    """The key that another process is writing; ``None`` if it does not complete it."""
-    end = time.monotonic() + _WAIT
-    while (found := _read(path)) is None and path.exists() and time.monotonic() < end:
-        time.sleep(_POLL)
-    return found
+def _wait_for_key(path: Path) -> None:
+    """Wait for the key that another process is writing; delete its file if it was cut short."""
+    try:
+        descriptor = os.open(path, _READING)
+    except FileNotFoundError:
+        return
+    with os.fdopen(descriptor, "rb", buffering=0):  # while it is open, no other file has its inode number
+        end = time.monotonic() + _WAIT
+        while not _is_whole(descriptor) and _is_named(descriptor, path):
+            if time.monotonic() < end:
+                time.sleep(_POLL)
+                continue
+            if _lock(descriptor) and not _is_whole(descriptor) and _is_named(descriptor, path):
+                path.unlink()
+            return
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the kernel's lock on a file; ``False`` if another process has it. A system without locks gives it to all."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        pass
+    return True
+
+
+def _is_whole(descriptor: int) -> bool:
+    return os.fstat(descriptor).st_size == _LENGTH
+
+
+def _is_named(descriptor: int, path: Path) -> bool:
+    """Whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _read(path: Path) -> tuple[bytes, os.stat_result] | None:
@@ -223,16 +267,17 @@ def _read(path: Path) -> tuple[bytes, os.stat_result] | None:
         If it cannot be read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        descriptor = os.open(path, _READING)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    with os.fdopen(descriptor, "rb") as stream:
+    with os.fdopen(descriptor, "rb", buffering=0):
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        key = os.read(descriptor, _LENGTH + 1) if is_file else b""
+        # After the key: writing it is the last change of its file. Times that were taken before may be those of the
+        # empty file that another process has just created.
         info = os.fstat(descriptor)
-        if os.name == "posix" and (
-            not stat.S_ISREG(info.st_mode)
-            or info.st_uid != os.geteuid()
-            or info.st_mode & _WRITABLE_BY_OTHERS
-        ):
-            raise PermissionError(errno.EPERM, "the key there is not a file of this user alone", str(path))
-        key = stream.read(_LENGTH + 1)
+    if os.name == "posix" and (
+        not is_file or info.st_uid != os.geteuid() or info.st_mode & _WRITABLE_BY_OTHERS
+    ):
+        raise PermissionError(errno.EPERM, "the key there is not a file of this user alone", str(path))
     return (key, info) if len(key) == _LENGTH else None

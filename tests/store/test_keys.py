@@ -1,8 +1,10 @@
+import itertools
 import os
 import shutil
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -249,7 +251,6 @@ def test_who_only_looks_makes_no_key_in_the_plant(tmp_path, homeless):
     assert list(root.iterdir()) == []
 
 
-@pytest.mark.nightly
 def test_processes_at_once_agree_on_the_key_in_a_plant(tmp_path, homeless):
     root = plant(tmp_path)
     program = (
@@ -272,6 +273,75 @@ def test_processes_at_once_agree_on_the_key_in_a_plant(tmp_path, homeless):
         process.stdin.write("\n")
         process.stdin.flush()
     assert len({process.communicate(timeout=60)[0] for process in processes}) == 1
+
+
+_CALLS = ("open", "fstat", "stat", "lstat", "read", "unlink", "write")
+
+
+def interleave(monkeypatch, nth, step):
+    """Take a step of another process after the ``nth`` call to the system; returns how many calls there were."""
+    count = itertools.count(1)
+    made = []
+
+    def hooked(call):
+        def counted(*args, **kwargs):
+            try:
+                return call(*args, **kwargs)
+            finally:
+                made.append(call)
+                if next(count) == nth:
+                    for name, original in originals.items():
+                        monkeypatch.setattr(os, name, original)
+                    time.sleep(0.01)  # clocks of file systems tick slowly
+                    step()
+                    for name, original in originals.items():
+                        monkeypatch.setattr(os, name, hooked(original))
+
+        return counted
+
+    originals = {name: getattr(os, name) for name in _CALLS}
+    for name, original in originals.items():
+        monkeypatch.setattr(os, name, hooked(original))
+    return made
+
+
+def written(path, created):
+    """Another process has created the key and writes it now."""
+    created.write(b"o" * 32)
+    created.close()
+
+
+def written_late(path, created):
+    """Another process was held up before it had the lock on the key that it has created."""
+    if not created.closed and keys_module._lock(created.fileno()):
+        written(path, created)
+
+
+def replaced(path, created):
+    """Another process has waited for the same key that was cut short, and replaces it now."""
+    with path.open("rb") as stream:
+        if keys_module._lock(stream.fileno()) and path.stat().st_size == 0:
+            path.unlink()
+            keys_module._make(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no keys in plants")
+@pytest.mark.parametrize("step", [written, written_late, replaced])
+@pytest.mark.parametrize("nth", range(1, 41))
+def test_whenever_another_process_makes_the_key_in_a_plant_both_agree(
+    tmp_path, homeless, monkeypatch, nth, step
+):
+    path = plant(tmp_path) / PLANT_KEY
+    monkeypatch.setattr(keys_module, "_WAIT", 0.02)
+    with path.open("wb", buffering=0) as created, monkeypatch.context() as patch:
+        path.chmod(0o600)
+        if step is written:
+            assert keys_module._lock(created.fileno())
+        made = interleave(patch, nth, lambda: path.exists() and step(path, created))
+        first = keyring(path.parent, may_make=True).signing
+    homeless()
+    assert keyring(path.parent, may_make=True).signing == first
+    assert step is written or len(made) < 40, "each call was followed by the step once"
 
 
 def test_a_directory_that_was_asked_for_and_cannot_be_used_is_named(tmp_path, homeless, monkeypatch):
