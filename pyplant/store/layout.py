@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ _CACHEDIR_TAG = (
 )
 _ANYBODY_MAY_WRITE = 0o002
 _LONGEST = 4096  # bytes of FORMAT
+_MOST_TRIES = 10
 
 
 def open_plant(files: Files, root: Path) -> None:
@@ -150,23 +153,24 @@ def identity_of(files: Files, root: Path) -> str:
         If it cannot be read. What would be written with another identity would not count as written by this user.
     """
     try:
-        return str(json.loads(_body(files, root) or "{}").get("id", ""))
+        return str(json.loads(_body(files, root / "FORMAT") or "{}").get("id", ""))
     except (ValueError, AttributeError):
         return ""
 
 
-def _body(files: Files, root: Path) -> str | None:
+def _body(files: Files, path: Path) -> str | None:
     """The text in ``FORMAT``; ``None`` if it is damaged."""
     try:
-        check, _, body = files.read(root / "FORMAT", limit=_LONGEST).decode().strip().partition(" ")
+        check, _, body = files.read(path, limit=_LONGEST).decode().strip().partition(" ")
     except ValueError:
         return None
     return body if digest_bytes(body.encode())[:16] == check else None
 
 
 def _version(files: Files, root: Path) -> Any:
-    """What ``FORMAT`` says; ``None`` if it is damaged."""
-    body = _body(files, root)
+    """What ``FORMAT`` says; ``None`` if it is damaged, or being replaced by another process."""
+    path = root / "FORMAT"
+    body = _body(files, path) if _is_intact(files, path) else None
     if body is None:
         return None
     try:
@@ -190,16 +194,52 @@ def _make(files: Files, root: Path) -> None:
         files.make_directory(root)
     for part in ("objects", "journal", "tmp"):
         files.make_directory(root / part)
-    body = json.dumps({"format": FORMAT, "id": unique(32), "digest": "blake3-160"})
-    contents = {
-        "CACHEDIR.TAG": _CACHEDIR_TAG,
-        "FORMAT": f"{digest_bytes(body.encode())[:16]} {body}\n".encode(),
-    }
-    for name, content in contents.items():
-        temporary = root / "tmp" / f"{name}-{unique(8)}"
-        files.create_synced(temporary, content)
-        if (root / name).exists() and (name != "FORMAT" or _body(files, root) is not None):
-            files.unlink(temporary)  # another process made the plant meanwhile: it has one identity
-            continue
-        files.rename(temporary, root / name)
+    tag = root / "tmp" / f"CACHEDIR.TAG-{unique(8)}"
+    files.create_synced(tag, _CACHEDIR_TAG)
+    files.rename(tag, root / "CACHEDIR.TAG")
+    _make_format(files, root)
     files.sync_directory(root)
+
+
+def _make_format(files: Files, root: Path) -> None:
+    """Write ``FORMAT``, unless another process does meanwhile: a plant has one identity.
+
+    A hard link gives the finished file its name only if that is free. Where there are no hard links, a process that
+    writes ``FORMAT`` between the check and the renaming makes another identity; what it stores until the plant is
+    opened again does not count as stored by this user then.
+    """
+    path, temporary = root / "FORMAT", root / "tmp" / f"FORMAT-{unique(8)}"
+    body = json.dumps({"format": FORMAT, "id": unique(32), "digest": "blake3-160"})
+    files.create_synced(temporary, f"{digest_bytes(body.encode())[:16]} {body}\n".encode())
+    for _ in range(_MOST_TRIES):
+        try:
+            files.link(temporary, path)
+        except FileExistsError:
+            if not _is_intact(files, path):
+                _remove_damaged(files, root)
+                continue
+        except OSError:  # no hard links; whatever else it is, renaming fails as well
+            if not _is_intact(files, path):
+                files.rename(temporary, path)
+        files.unlink(temporary)
+        return
+    raise OSError(errno.EBUSY, "other processes remove its FORMAT", str(root))
+
+
+def _remove_damaged(files: Files, root: Path) -> None:
+    """Remove a damaged ``FORMAT``, but not the intact one that another process has put in its place meanwhile."""
+    path, aside = root / "FORMAT", root / "tmp" / f"FORMAT-{unique(8)}"
+    with suppress(FileNotFoundError):
+        files.rename(path, aside)
+        if _is_intact(files, aside):
+            with suppress(FileExistsError):
+                files.link(aside, path)
+        files.unlink(aside)
+
+
+def _is_intact(files: Files, path: Path) -> bool:
+    """Whether there is a ``FORMAT`` here, not damaged."""
+    try:
+        return _body(files, path) is not None
+    except FileNotFoundError:
+        return False

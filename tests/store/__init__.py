@@ -52,10 +52,12 @@ class HookedWriter(Writer):
 
 def _hooked(name):
     def call(self, path, *arguments, **options):
-        self.before(name, arguments[0] if name == "rename" else path)
+        self.before(name, arguments[0] if name in ("rename", "link") else path)
         result = getattr(Files, name)(self, path, *arguments, **options)
         if name == "rename":
             self.moved(path, arguments[0])
+        elif name == "link":
+            self.linked(path, arguments[0])
         else:
             self.after(name, path)
         return HookedWriter(self, result) if isinstance(result, Writer) else result
@@ -75,10 +77,14 @@ class HookedFiles(Files):
     def moved(self, source, target):
         self.after("rename", target)
 
+    def linked(self, source, target):
+        self.after("link", target)
+
     make_directory = _hooked("make_directory")
     create = _hooked("create")
     open_append = _hooked("open_append")
     rename = _hooked("rename")
+    link = _hooked("link")
     unlink = _hooked("unlink")
     remove_tree = _hooked("remove_tree")
     sync_file = _hooked("sync_file")
@@ -153,6 +159,10 @@ class PowerCutFiles(HookedFiles):
         self.safe_size.pop(target, None)
         if source in self.safe_size:
             self.safe_size[target] = self.safe_size.pop(source)
+
+    def linked(self, source, target):
+        if source in self.safe_size:
+            self.safe_size[target] = self.safe_size[source]
 
     def cut(self):
         for path in sorted(self.root.rglob("*"), reverse=True):

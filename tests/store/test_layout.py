@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import warnings
@@ -9,7 +10,7 @@ from pyplant.engine.digest import digest_bytes
 from pyplant.errors import DamageWarning, FormatError, PlantDirError
 from pyplant.store.files import Files
 from pyplant.store.journal import Journal
-from pyplant.store.layout import FORMAT, open_plant
+from pyplant.store.layout import FORMAT, identity_of, open_plant
 
 from . import LONG, FailingFiles, HookedFiles, TextSpec, a_trace, open_warehouse
 
@@ -84,6 +85,111 @@ class TestMaking:
             if not files.failures:
                 return
         pytest.fail("it never got through")
+
+
+def identity_after(root, nth, errors=()):
+    """The identities that a plant has for another process, which opens it before our ``nth`` change, and in the end."""
+    found = []
+
+    class Racing(HookedFiles):
+        left = nth
+
+        def before(self, call, path):
+            self.left -= 1
+            if self.left == 0:
+                open_plant(without_links(*errors)(), root)
+                found.append(identity_of(Files(), root))
+
+        def link(self, source, target):
+            for code in errors:
+                raise OSError(code, os.strerror(code), str(target))
+            super().link(source, target)
+
+    open_plant(Racing(), root)
+    return [*found, identity_of(Files(), root)]
+
+
+def without_links(*errors):
+    class Linkless(Files):
+        def link(self, source, target):
+            for code in errors:
+                raise OSError(code, os.strerror(code), str(target))
+            super().link(source, target)
+
+    return Linkless
+
+
+class TestIdentity:
+    """Processes that make a plant at the same time agree on what it is."""
+
+    def test_whenever_another_process_makes_the_plant_it_has_one_identity(self, tmp_path):
+        for nth in range(1, 40):
+            identities = identity_after(tmp_path / str(nth), nth)
+            assert len(set(identities)) == 1
+            assert all(identities)
+            assert not list((tmp_path / str(nth) / "tmp").iterdir())
+            if len(identities) == 1:
+                return  # that was after the last change
+        pytest.fail("it never got through")
+
+    @pytest.mark.filterwarnings("ignore:.*FORMAT")
+    @pytest.mark.parametrize("content", [b"", b"garbage", None])
+    def test_nor_do_two_that_repair_it_disagree(self, tmp_path, content):
+        for nth in range(1, 40):
+            root = tmp_path / str(nth)
+            open_plant(Files(), root)
+            Journal(Files(), root / "journal").append("t", "key", 1)
+            (root / "FORMAT").unlink()
+            if content is not None:
+                (root / "FORMAT").write_bytes(content)
+            identities = identity_after(root, nth)
+            assert len(set(identities)) == 1
+            assert all(identities)
+            assert not list((root / "tmp").iterdir())
+            if len(identities) == 1:
+                return
+        pytest.fail("it never got through")
+
+    @pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK])
+    @pytest.mark.parametrize("content", [None, b"garbage"])
+    def test_a_file_system_without_hard_links_holds_a_plant(self, tmp_path, code, content):
+        if content is not None:
+            (tmp_path / "FORMAT").write_bytes(content)
+            with pytest.warns(DamageWarning):
+                open_plant(without_links(code)(), tmp_path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            open_plant(without_links(code)(), tmp_path)
+        assert identity_of(Files(), tmp_path)
+        assert not list((tmp_path / "tmp").iterdir())
+
+    def test_there_only_the_moment_of_the_renaming_is_left(self, tmp_path):
+        outcomes = [len(set(identity_after(tmp_path / str(nth), nth, [errno.EPERM]))) for nth in range(1, 20)]
+        assert outcomes.count(2) == 1
+
+    def test_a_link_that_was_made_although_it_failed_is_no_trouble(self, tmp_path):
+        class Repeated(Files):
+            """As NFS, when its answer is lost: the same request again finds the name taken."""
+
+            def link(self, source, target):
+                super().link(source, target)
+                raise FileExistsError(errno.EEXIST, "File exists", str(target))
+
+        open_plant(Repeated(), tmp_path)
+        assert identity_of(Files(), tmp_path)
+
+    def test_a_full_disk_that_lets_nothing_be_linked_is_told(self, tmp_path):
+        class Full(Files):
+            def link(self, source, target):
+                raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+            def rename(self, source, target):
+                if target.name == "FORMAT":
+                    self.link(source, target)
+                super().rename(source, target)
+
+        with pytest.raises(PlantDirError, match="No space"):
+            open_plant(Full(), tmp_path)
 
 
 class TestFormat:
