@@ -38,6 +38,7 @@ coverage: test
 
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check .
+	$(BIN)/biome check
 	$(BIN)/mypy
 
 # Any warning is an error, so that the reference never names what does not exist.

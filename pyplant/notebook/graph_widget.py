@@ -1,7 +1,8 @@
-"""The live graph as a widget: three traits that the front end shows (``static/graph.js``)."""
+"""The live graph as a widget: three traits that the front end (``static/``) shows."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
@@ -14,6 +15,32 @@ from pyplant.errors import logger
 __all__ = ["GraphWidget"]
 
 _STATIC = files("pyplant.notebook") / "static"
+# Each module stands behind those that it imports.
+_MODULES = (
+    "status",
+    "format",
+    "geometry",
+    "keys",
+    "dom",
+    "state",
+    "link",
+    "canvas",
+    "panel",
+    "view",
+    "graph",
+)
+_IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
+_EXPORT = re.compile(r"^export (?!default )", re.MULTILINE)
+
+
+def _joined() -> str:
+    """Join the modules into the one that anywidget takes.
+
+    An imported module would need an address, which a widget has in no front end. Names at the top level
+    are unique in all modules, so the texts can stand one behind the other without imports and exports.
+    """
+    texts = ((_STATIC / f"{name}.js").read_text(encoding="utf-8") for name in _MODULES)
+    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)
 
 
 class GraphWidget(anywidget.AnyWidget):
@@ -32,7 +59,7 @@ class GraphWidget(anywidget.AnyWidget):
         Whether there is somebody to tell.
     """
 
-    _esm = (_STATIC / "graph.js").read_text(encoding="utf-8")
+    _esm = _joined()
     _css = (_STATIC / "graph.css").read_text(encoding="utf-8")
     graph = traitlets.Dict().tag(sync=True)
     state = traitlets.Dict().tag(sync=True)

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 from pyplant.graph import Edges
 from pyplant.notebook.folds import MOST, Fold, folded, grouped, unfolded
-from pyplant.notebook.layout import Point, arrange
-from pyplant.notebook.scene import Arranger, Box, Line, Scene, compose, flows, label
+from pyplant.notebook.layout import arrange
+from pyplant.notebook.scene import Arranger, Box, Line, Scene, compose, curve, flows, label
 from pyplant.report import ICONS, Entry, Status, counts
 from pyplant.theme import GRAPH, PICTURE
 from pyplant.wording import clean, escape, format_seconds, format_size
@@ -165,15 +164,8 @@ def _shape(
 
 def _line(line: Line, name: Callable[[int], str]) -> str:
     tip = escape(f"{name(line.source)} → {name(line.target)}: {', '.join(line.names)}")
-    (x, y), (before, _) = line.route[-1], line.route[-2]
-    back = 6 if x >= before else -6
-    points: list[Point] = [*line.route[:-1], (x - back, y)]
-    path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
-    for (ax, ay), (bx, by) in pairwise(points):
-        middle = (ax + bx) / 2
-        path += f"C{middle:.1f} {ay:.1f} {middle:.1f} {by:.1f} {bx:.1f} {by:.1f}"
-    tail = f"M{x:.1f} {y:.1f}l{-back} -3.2v6.4z"
+    path, head = curve(line.route)
     return (
         f'<g><title>{tip}</title><path {_PLAIN} class="pp-edge" d="{path}"/>'
-        f'<path fill="#888" class="pp-tip" d="{tail}"/></g>'
+        f'<path fill="#888" class="pp-tip" d="{head}"/></g>'
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from pyplant.graph import Edges
@@ -10,7 +11,7 @@ from pyplant.notebook.folds import MOST, Fold, Folding
 from pyplant.notebook.layout import Edge, Layout, Point, Size
 from pyplant.wording import clean
 
-__all__ = ["Arranger", "Box", "Line", "Scene", "compose", "flows", "label", "node_size"]
+__all__ = ["Arranger", "Box", "Line", "Scene", "compose", "curve", "flows", "label", "node_size"]
 
 _LONGEST = 28  # characters of a label
 _LETTER = 6.7  # pixels that one takes on average
@@ -19,6 +20,7 @@ _ICON = 36.0
 _HEIGHT = 38.0
 _LOW_HEIGHT = 24.0
 _FOLD_LETTERS = 16
+_HEAD = (6.0, 3.2)  # pixels: length of an arrow head, and half its width
 _MOST_NAMES = 8  # of ingredients on the line of a fold
 
 Arranger = Callable[[Sequence[Size], Sequence[Edge]], Layout]
@@ -126,6 +128,29 @@ def _lines(contents: Sequence[int | Fold], flowing: Mapping[Edge, list[str]]) ->
 def _bounded(names: list[str]) -> list[str]:
     more = len(names) - _MOST_NAMES
     return [*names[:_MOST_NAMES], f"… and {more} more"] if more > 0 else names
+
+
+def curve(route: Sequence[Point]) -> tuple[str, str]:
+    """A line as two SVG paths: the curve, and the arrow head at its end.
+
+    Parameters
+    ----------
+    route
+        The points that the line passes.
+    """
+    (before, _), (x, y) = route[-2:]
+    length, width = _HEAD
+    back = length if x >= before else -length
+    (start_x, start_y), *_ = points = [*route[:-1], (x - back, y)]
+    path = f"M{_short(start_x)} {_short(start_y)}"
+    for (ax, ay), (bx, by) in pairwise(points):
+        middle = _short((ax + bx) / 2)
+        path += f"C{middle} {_short(ay)} {middle} {_short(by)} {_short(bx)} {_short(by)}"
+    return path, f"M{_short(x)} {_short(y)}l{_short(-back)} {-width}v{2 * width}z"
+
+
+def _short(number: float) -> str:
+    return f"{number:.1f}".removesuffix(".0")
 
 
 def node_size(name: str, *, detailed: bool) -> Size:

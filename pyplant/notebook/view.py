@@ -15,7 +15,7 @@ from pyplant.engine.rebuilder import ReasonKind
 from pyplant.explain import Cause
 from pyplant.notebook.folds import MOST, Fold, Folding, folded, grouped, unfolded
 from pyplant.notebook.look import Look
-from pyplant.notebook.scene import Arranger, Scene, compose, flows
+from pyplant.notebook.scene import Arranger, Scene, compose, curve, flows
 from pyplant.wording import clean
 
 __all__ = ["details", "focus", "graph", "ids", "scene"]
@@ -179,7 +179,7 @@ def _view(scene: Scene) -> dict[str, Any]:
             names[line.source],
             names[line.target],
             [clean(name) for name in line.names],
-            [[round(x), round(y)] for x, y in line.route],
+            *curve(line.route),
         ]
         for line in scene.lines
     ]

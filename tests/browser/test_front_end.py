@@ -6,18 +6,17 @@ import re
 import pytest
 
 from pyplant.notebook import picture
+from pyplant.notebook.graph_widget import GraphWidget
 from pyplant.report import ICONS, Entry, Outcome, Status
 from tests.browser.harness import scenarios
 from tests.browser.harness.page import Server, Shown
 from tests.browser.lab import axe
-from tests.conftest import ROOT
 from tests.injection import CONTROLS, TEXTS
 from tests.test_injection import reports
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
 
-STATIC = ROOT / "pyplant" / "notebook" / "static"
 INTERRUPT = "**/api/kernels/*/interrupt"
 
 
@@ -946,9 +945,8 @@ def test_the_canary_sings(shown, page):
 
 
 def test_the_module_is_small_and_asks_nobody():
-    module = (STATIC / "graph.js").read_bytes()
-    style = (STATIC / "graph.css").read_text(encoding="utf-8")
-    assert len(module) <= 40 * 1024
+    module, style = str(GraphWidget._esm).encode(), str(GraphWidget._css)
+    assert len(module) <= 46 * 1024
     assert not re.search(
         rb"\bimport\b|innerHTML|outerHTML|insertAdjacent|\beval\b|https?://(?!www\.w3\.org/)", module
     )

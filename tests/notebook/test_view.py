@@ -68,9 +68,11 @@ def test_boxes_and_lines_have_places_in_whole_pixels():
     assert [node[0] for node in shown["nodes"]] == ["n0", "n1", "n2"]
     assert [edge[:3] for edge in shown["edges"]] == [["n0", "n1", ["x0"]], ["n1", "n2", ["x1"]]]
     assert shown["folds"] == []
-    (_, x, y, w, _), route = shown["nodes"][0], shown["edges"][0][3]
-    assert route[0] == pytest.approx([x + w / 2, y], abs=1)
-    numbers = [*shown["size"], *(n for node in shown["nodes"] for n in node[1:]), *route[0]]
+    (_, x, y, w, _), (path, head) = shown["nodes"][0], shown["edges"][0][3:]
+    start = [float(number) for number in path.removeprefix("M").partition("C")[0].split()]
+    assert start == pytest.approx([x + w / 2, y], abs=1)
+    assert head.startswith("M")
+    numbers = [*shown["size"], *(n for node in shown["nodes"] for n in node[1:])]
     assert all(type(number) is int for number in numbers)
 
 

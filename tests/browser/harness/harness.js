@@ -1,6 +1,6 @@
 // A page that shows the graph without Jupyter: a model as anywidget gives it, and what tests ask for.
 
-import graph from "/pyplant/notebook/static/graph.js";
+import graph from "/graph.js";
 
 class Model {
   #traits;

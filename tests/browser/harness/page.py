@@ -5,10 +5,26 @@ import http.server
 import json
 import threading
 
+from pyplant.notebook.graph_widget import GraphWidget
 from tests.conftest import ROOT
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files, and what the widget gives to a front end."""
+
+    def do_GET(self):
+        given = {
+            "/graph.js": ("text/javascript", GraphWidget._esm),
+            "/graph.css": ("text/css", GraphWidget._css),
+        }
+        if self.path not in given:
+            return super().do_GET()
+        kind, text = given[self.path]
+        self.send_response(200)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(str(text).encode())
+
     def log_message(self, *about):
         pass
 

@@ -9,7 +9,7 @@ import time
 
 from pyplant.notebook.folds import MOST, Fold, folded, grouped, unfolded
 from pyplant.notebook.layout import arrange
-from pyplant.notebook.scene import compose, flows
+from pyplant.notebook.scene import compose, curve, flows
 from pyplant.report import Entry, Outcome, Status
 
 DIGITS = {
@@ -138,8 +138,7 @@ def _view(scene):
             if isinstance(box.content, Fold)
         ],
         "edges": [
-            [ids[line.source], ids[line.target], line.names, [list(point) for point in line.route]]
-            for line in scene.lines
+            [ids[line.source], ids[line.target], line.names, *curve(line.route)] for line in scene.lines
         ],
     }
 

@@ -1,0 +1,236 @@
+// The picture: boxes and lines, zoom, and walking about in it.
+
+import { FONT, fitted, html, set, strokes, svg, write } from "./dom.js";
+import { bounded, neighbour, scaleOf, scrolled, TALLEST } from "./geometry.js";
+import { boxAction } from "./keys.js";
+import { ICONS } from "./status.js";
+
+const INDENT = 28; // of the texts of a box
+
+/** One box of the picture: a reactor, or a fold of them. */
+export class Box {
+  constructor(graph, id, members, [x, y, w, h], label) {
+    const isFold = label !== undefined;
+    Object.assign(this, { id, members, x, y, w, h, label, isFold, lines: [], key: "" });
+    this.names = members.map((member) => graph.name(member));
+    this.isLow = h < 32; // no room for a second line
+    const [left, top] = [x - w / 2, y - h / 2];
+    const rect = (style, by, height = h + 2 * by, rx = 7 + by) =>
+      svg(`rect.${style}`, { x: left - by, y: top - by, width: w + 2 * by, height, rx });
+    const text = (style, dx, dy) => svg(`text.${style}`, { x: left + dx, y: y + dy });
+    this.title = svg("title");
+    this.name = text("pg-name", INDENT, this.isLow ? 4 : -2.5);
+    this.meta = text("pg-meta", INDENT, 10.5);
+    this.note = text("pg-note", w / 2, h / 2 + 13);
+    this.bar = svg("rect.pg-bar", { x: left + 8, y: y + h / 2 - 5.5, height: 2.5, rx: 1.25 });
+    this.strokes = strokes("unknown");
+    const moved = (by) => svg("g", { transform: `translate(${by},${-by})` }, rect("pg-face", 0));
+    this.element = svg(
+      "g",
+      { role: "button", tabindex: -1 },
+      this.title,
+      rect("pg-halo", 3.5),
+      ...(isFold ? [6, 3] : []).map(moved),
+      rect("pg-face", 0),
+      this.bar,
+      svg("g.pg-icon", { transform: `translate(${left + 8},${y - 8})` }, ...this.strokes),
+      this.name,
+      this.meta,
+      this.note,
+    );
+  }
+
+  /** Bring the element up to date; `look` is all that it shows. */
+  paint(look) {
+    const key = JSON.stringify(look);
+    if (key === this.key) return;
+    this.key = key;
+    const flags = ["fold", "maybe", "orphan", "dim", "chosen", "guess"].filter((flag) => look[flag]);
+    const room = this.w - INDENT - 7;
+    set(this.element, {
+      class: ["pg-node", `pg-${look.status}`, ...flags.map((flag) => `pg-is-${flag}`)].join(" "),
+      "aria-label": look.spoken,
+      "aria-pressed": look.chosen,
+    });
+    for (const [index, d] of ICONS[look.icon].entries()) set(this.strokes[index], { d });
+    set(this.bar, { width: Math.min(1, look.share ?? 0) * (this.w - 16) });
+    write(this.title, look.tip);
+    write(this.name, fitted(look.names, room, "500 11.5px"));
+    write(this.meta, this.isLow ? "" : fitted(look.metas, room, "9.5px"));
+  }
+}
+
+/** The picture: drawing, zoom, and walking about in it. */
+export class Canvas {
+  constructor(view) {
+    Object.assign(this, { view, boxes: [], zoom: 0 }); // 0: as large as fits sensibly
+    this.element = html("div.pg-canvas", {
+      keydown: (event) => this.onKey(event),
+      focusin: (event) => this.stand(this.boxAt(event)),
+      pointerdown: (event) => this.onDrag(event),
+    });
+    this.element.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
+    this.watch = new ResizeObserver(() => {
+      this.resize();
+      this.startAt(this.start);
+    });
+    this.watch.observe(this.element);
+  }
+
+  draw(graph, { size, nodes, folds = [], edges }) {
+    const hadFocus = this.element.matches(":focus-within");
+    const before = new Set(this.current?.names);
+    this.size = size;
+    this.boxes = [
+      ...nodes.map(([id, ...place]) => new Box(graph, id, [id], place)),
+      ...folds.map(({ id, members, at, label }) => new Box(graph, id, members, at, label ?? "")),
+    ];
+    const byId = new Map(this.boxes.map((box) => [box.id, box]));
+    this.holders = new Map(this.boxes.flatMap((box) => box.members.map((id) => [id, box])));
+    this.views = new WeakMap(this.boxes.map((box) => [box.element, box]));
+    this.lines = edges.map(([from, to, ...drawn]) => this.line(byId.get(from), byId.get(to), ...drawn));
+    this.picture = svg(
+      "svg",
+      {
+        role: "group",
+        "aria-label": "Graph of reactors: arrow keys follow the edges, Enter shows more",
+        viewBox: `0 0 ${size[0]} ${size[1]}`,
+        "font-family": FONT,
+        click: (event) => this.onClick(event),
+        pointerover: (event) => this.light(this.boxAt(event)),
+        pointerleave: () => this.light(),
+      },
+      ...this.lines.map((line) => line.element),
+      ...this.boxes.map((box) => box.element),
+    );
+    this.element.replaceChildren(this.picture);
+    this.resize();
+    // Who stood at a box stands where its reactors are now: at the first of an unfolded group.
+    const again = this.boxes.find((box) => box.names.some((name) => before.has(name)));
+    this.stand(again ?? this.boxes[0]);
+    if (again && hadFocus) this.go(again);
+  }
+
+  line(sender, receiver, names, curve, head) {
+    const [one, other] = [sender, receiver].map((box) => box.label ?? box.names[0]);
+    const title = `${one} → ${other}: ${names.join(", ")}`;
+    const way = svg("path.pg-way", { d: curve });
+    const tip = svg("path.pg-tip", { d: head });
+    const line = { sender, receiver, element: svg("g", svg("title", title), way, tip) };
+    sender.lines.push(line);
+    receiver.lines.push(line);
+    return line;
+  }
+
+  paintLines() {
+    for (const { sender, receiver, element } of this.lines) {
+      const isLit = [sender, receiver].some((box) => box === this.lit || box.isChosen);
+      const flags = [receiver.isBusy && "live", isLit && "lit", (sender.isDim || receiver.isDim) && "dim"];
+      set(element, {
+        class: flags
+          .filter(Boolean)
+          .map((flag) => `pg-is-${flag}`)
+          .join(" "),
+      });
+    }
+  }
+
+  light(box) {
+    if (box === this.lit) return;
+    this.lit = box;
+    this.paintLines();
+  }
+
+  boxAt(event) {
+    return this.views.get(event.target.closest(".pg-node"));
+  }
+
+  get scale() {
+    return scaleOf(this.zoom, this.size, this.element.clientWidth - 2);
+  }
+
+  /** Begin with a box in the middle, as soon as the page gives room. */
+  startAt(box) {
+    this.start = box;
+    if (!box || !this.element.clientWidth) return;
+    this.reveal(box, true);
+    this.start = null;
+  }
+
+  resize() {
+    if (!this.size) return;
+    const [width, height] = this.size;
+    const { scale } = this;
+    set(this.picture, { width: width * scale, height: height * scale });
+    this.view.onZoom(scale, width > this.element.clientWidth || height > TALLEST);
+  }
+
+  /** Zoom, keeping the point at `x`, `y` of the viewport where it is. */
+  zoomTo(zoom, x = this.element.clientWidth / 2, y = this.element.clientHeight / 2) {
+    const before = this.scale;
+    this.zoom = bounded(zoom);
+    this.resize();
+    const ratio = this.scale / before;
+    this.element.scrollTo((this.element.scrollLeft + x) * ratio - x, (this.element.scrollTop + y) * ratio - y);
+  }
+
+  onWheel(event) {
+    if (!event.ctrlKey) return;
+    event.preventDefault();
+    const { left, top } = this.element.getBoundingClientRect();
+    this.zoomTo(this.scale * Math.exp(-event.deltaY / 300), event.clientX - left, event.clientY - top);
+  }
+
+  onDrag(event) {
+    const { element } = this;
+    if (event.button !== 0 || event.pointerType === "touch" || event.target !== this.picture) return;
+    const [x, y] = [element.scrollLeft + event.clientX, element.scrollTop + event.clientY];
+    element.setPointerCapture(event.pointerId);
+    element.onpointermove = ({ clientX, clientY }) => element.scrollTo(x - clientX, y - clientY);
+    element.onlostpointercapture = () => {
+      element.onpointermove = null;
+    };
+  }
+
+  /** Make a box the one that the tab key reaches. */
+  stand(box) {
+    this.current?.element.setAttribute("tabindex", -1);
+    this.current = box;
+    box?.element.setAttribute("tabindex", 0);
+  }
+
+  go(box) {
+    box.element.focus({ preventScroll: true });
+    this.reveal(box);
+  }
+
+  /** Scroll no further than it takes, or to the middle. */
+  reveal(box, isMiddle) {
+    const { scale, element } = this;
+    const near = (at, centre, size, room) => scrolled(at, centre * scale, size * scale, room, isMiddle);
+    element.scrollTo({
+      left: near(element.scrollLeft, box.x, box.w, element.clientWidth),
+      top: near(element.scrollTop, box.y, box.h, element.clientHeight),
+      behavior: isMiddle || matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth",
+    });
+  }
+
+  onKey(event) {
+    const box = this.boxAt(event);
+    const action = box && boxAction(event);
+    if (!action) return;
+    event.preventDefault();
+    if (action === "open") this.view.open(box, true);
+    const next = action !== "open" && neighbour(box, action, this.boxes);
+    if (!next) return;
+    this.go(next);
+    this.view.follow(next);
+  }
+
+  onClick(event) {
+    const box = this.boxAt(event);
+    if (!box) return;
+    this.go(box);
+    this.view.open(box, false);
+  }
+}

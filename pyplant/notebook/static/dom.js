@@ -1,0 +1,63 @@
+// Makes and patches elements. Names, values, diffs and errors are data of users and may be hostile:
+// they enter the page as text nodes and attributes only, through these functions.
+
+import { ICONS } from "./status.js";
+
+export const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
+export const PAUSE = 2000; // milliseconds between things said to screen readers
+
+/** Makes elements from "tag" or "tag.class", attributes and listeners if there are any, and children. */
+export const maker =
+  (space) =>
+  (kind, ...content) => {
+    const [tag, style] = kind.split(".");
+    const element = document.createElementNS(space, tag);
+    if (style) element.setAttribute("class", style);
+    if (content[0]?.constructor === Object) {
+      for (const [key, value] of Object.entries(content.shift())) {
+        if (typeof value === "function") element.addEventListener(key, value);
+        else element.setAttribute(key, value);
+      }
+    }
+    element.append(...content);
+    return element;
+  };
+export const html = maker("http://www.w3.org/1999/xhtml");
+export const svg = maker("http://www.w3.org/2000/svg");
+
+export const button = (label, title, click, style = "") =>
+  html(`button.${style}`, { type: "button", title, click }, label);
+export const small = (text) => html("small", text);
+export const group = (label, ...children) => html("div.pg-group", { role: "group", "aria-label": label }, ...children);
+
+/** Set what differs, so that a page at rest stays at rest. */
+export function set(element, attributes) {
+  for (const [key, value] of Object.entries(attributes)) {
+    if (element.getAttribute(key) !== String(value)) element.setAttribute(key, value);
+  }
+}
+
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function strokes(name) {
+  const [solid, line] = ICONS[name];
+  return [svg("path.pg-solid", { d: solid }), svg("path.pg-line", { d: line })];
+}
+
+export const icon = (name) => svg("svg.pg-icon", { viewBox: "0 0 16 16", "aria-hidden": true }, ...strokes(name));
+
+let pen = null;
+
+/** The first text that is no wider than there is room, else the last one, cut. */
+export function fitted(texts, room, font) {
+  pen ??= document.createElement("canvas").getContext("2d");
+  pen.font = `${font} ${FONT}`;
+  const fits = (text) => pen.measureText(text).width <= room;
+  const letters = Array.from(texts.at(-1));
+  const cut = () => `${letters.join("")}…`;
+  const fitting = texts.find(fits);
+  while (fitting === undefined && letters.length > 1 && !fits(cut())) letters.pop();
+  return fitting ?? cut();
+}

@@ -1,0 +1,36 @@
+// Durations, sizes and ages as text: the same as pyplant/wording.py writes, which a test compares.
+
+export const joined = (...texts) => texts.filter(Boolean).join(" · ");
+export const two = (number) => String(number).padStart(2, "0");
+
+/** A duration, in whole seconds while it grows. */
+export function duration(seconds, isGrowing) {
+  if (seconds < 0.9995 && !isGrowing) return seconds && seconds < 5e-4 ? "<1 ms" : `${Math.round(seconds * 1000)} ms`;
+  const whole = Math.max(0, Math.round(seconds));
+  if (isGrowing ? whole < 60 : seconds < 59.95) return `${isGrowing ? whole : seconds.toFixed(1)} s`;
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} min ${two(whole % 60)} s`;
+  return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
+}
+
+/** A number of bytes; nothing for none. */
+export function bytes(size) {
+  if (!size) return "";
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  while (size >= 999.5 && units.length > 1) [size] = [size / 1000, units.shift()];
+  return `${size.toFixed(units.length === 5 || size >= 99.95 ? 0 : 1)} ${units[0]}`;
+}
+
+/** How long ago a moment was. */
+export function age(when, now = Date.now() / 1000) {
+  const past = Math.max(0, now - when);
+  const [unit, length] = [
+    ["day", 86400],
+    ["h", 3600],
+    ["min", 60],
+  ].find(([, one]) => past >= one) ?? ["s", 1];
+  const count = Math.floor(past / length);
+  return `${count} ${unit}${unit === "day" && count !== 1 ? "s" : ""} ago`;
+}
+
+export const took = ({ f, s, b }) => (f ? joined(duration(s ?? 0), bytes(b)) : "");

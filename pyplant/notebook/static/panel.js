@@ -1,0 +1,163 @@
+// What is known of one reactor, and all reactors as a table.
+
+import { button, html, icon, PAUSE, set, small, write } from "./dom.js";
+import { age, bytes, duration, joined, took } from "./format.js";
+
+/** What is known of one reactor. */
+export class Panel {
+  constructor(view) {
+    this.view = view;
+    this.element = html("section.pg-panel", { hidden: true });
+  }
+
+  get isOpen() {
+    return !this.element.hidden;
+  }
+
+  show(id) {
+    const { graph, details } = this.view;
+    const { name, where, run, inputs, outputs, used_by: users } = graph.nodes[id];
+    const { causes = [], notes = [], error = "" } = details[id] ?? {};
+    const hadFocus = this.element.matches(":focus-within");
+    const dds = (values, content) => values.map((value) => html("dd", ...content(value)));
+    if (id !== this.id) this.element.scrollTop = 0;
+    this.id = id;
+    this.mark = html("span");
+    this.heading = html("h3", { tabindex: -1 }, name);
+    this.word = html("p");
+    this.loops = html("div");
+    this.took = html("dd");
+    const close = button("×", "Close (Escape)", () => this.view.close(), "pg-close");
+    close.setAttribute("aria-label", "Close");
+    this.element.replaceChildren(
+      html("header", this.mark, this.heading, close),
+      this.word,
+      this.loops,
+      ...(error ? [this.code("pg-error", "Error", error)] : []),
+      ...(causes.length ? [html("h4", "Why"), html("ul", ...causes.map((cause) => this.cause(cause)))] : []),
+      html(
+        "dl",
+        ...this.fact("took", [this.took]),
+        ...this.fact(
+          "inputs",
+          dds(inputs, ([name, sender]) => [name, ...this.from(" from ", sender)]),
+        ),
+        ...this.fact(
+          "outputs",
+          dds(outputs, ([name, form, size]) => [`${name} `, small(joined(form, bytes(size)))]),
+        ),
+        ...this.fact(
+          "used by",
+          dds(users, (user) => [this.link(user)]),
+        ),
+        ...this.fact(
+          "not followed",
+          dds(notes, (note) => [note]),
+        ),
+        ...this.fact(
+          "defined in",
+          dds(where ? [where] : [], (place) => [place]),
+        ),
+      ),
+      this.statement(run),
+    );
+    this.element.hidden = false;
+    set(this.element, { "aria-label": `Reactor ${name}` });
+    this.patch();
+    if (hadFocus) this.heading.focus({ preventScroll: true });
+  }
+
+  /** What changes while reactors run. */
+  patch() {
+    if (!this.isOpen) return;
+    const state = this.view.states[this.id] ?? { o: "unknown" };
+    if (this.mark.className !== `pg-${state.o}`) this.mark.replaceChildren(icon(state.o));
+    this.mark.className = `pg-${state.o}`;
+    const pace = state.o === "running" ? this.view.pace(state)[0] : "";
+    write(this.word, joined(this.view.inWords(this.id), pace));
+    const loops = state.p ?? [];
+    if (this.loops.childElementCount !== loops.length) {
+      this.loops.replaceChildren(...loops.map(() => html("label", html("span"), html("progress"))));
+    }
+    loops.forEach(([description, done, total], index) => {
+      const [text, meter] = this.loops.children[index].children;
+      write(text, `${description ?? ""} ${done}${total ? ` of ${total}` : ""}`.trim());
+      if (total) set(meter, { max: total, value: done });
+      else meter.removeAttribute("value");
+    });
+    write(this.took, took(state) && `${took(state)}, ${age(state.f)}`);
+    set(this.took, { title: state.f ? new Date(state.f * 1000).toLocaleString() : "" });
+    this.took.parentElement.hidden = !state.f;
+  }
+
+  fact(word, dds) {
+    return dds.length ? [html("div", html("dt", word), ...dds)] : [];
+  }
+
+  link(id) {
+    return button(this.view.graph.name(id), "Show this reactor", () => this.view.visit(id), "pg-link");
+  }
+
+  from(word, id) {
+    return this.view.graph.nodes[id] ? [small(word), this.link(id)] : [];
+  }
+
+  cause({ text, diff, from }) {
+    const tags = { "+": "ins", "-": "del", "@": "i" };
+    const lines = (diff ?? "")
+      .trimEnd()
+      .split("\n")
+      .map((line) => html(tags[line[0]] ?? "span", `${line}\n`));
+    const code = diff ? [this.code("pg-diff", "What changed", ...lines)] : [];
+    return html("li", text, ...this.from(" see ", from), ...code);
+  }
+
+  code(style, label, ...content) {
+    return html(`pre.${style}`, { tabindex: 0, role: "group", "aria-label": label }, ...content);
+  }
+
+  statement(run) {
+    const code = html("code", run);
+    const copy = button("Copy", "Copy what runs this reactor", async () => {
+      getSelection().selectAllChildren(code); // for a page that may not write the clipboard
+      let isDone = true;
+      try {
+        await navigator.clipboard.writeText(run);
+      } catch {
+        isDone = document.execCommand("copy");
+      }
+      write(copy, isDone ? "Copied" : "Ctrl+C");
+      setTimeout(() => write(copy, "Copy"), PAUSE);
+    });
+    return html("div.pg-run", code, copy);
+  }
+}
+
+/** The same as text: made when it is opened, patched while it is open. */
+export class Table {
+  constructor(view) {
+    this.view = view;
+    this.body = html("tbody");
+    const head = ["Reactor", "Status", "Time", "Size"].map((word) => html("th", { scope: "col" }, word));
+    const table = html("table", html("thead", html("tr", ...head)), this.body);
+    const summary = html("summary", "As a table");
+    this.element = html("details", { toggle: () => this.draw() }, summary, html("div", table));
+  }
+
+  draw() {
+    const ids = this.element.open ? this.view.graph.ids : [];
+    this.rows = ids.map((id) => [id, ...[0, 1, 2].map(() => html("td"))]);
+    const head = (id) => html("th", { scope: "row" }, this.view.panel.link(id));
+    this.body.replaceChildren(...this.rows.map(([id, ...cells]) => html("tr", head(id), ...cells)));
+    this.patch();
+  }
+
+  patch() {
+    for (const [id, word, time, size] of this.rows) {
+      const { f, s, b } = this.view.states[id] ?? {};
+      write(word, this.view.inWords(id));
+      write(time, f ? duration(s ?? 0) : "");
+      write(size, bytes(b));
+    }
+  }
+}

@@ -1,0 +1,134 @@
+// What the traits of the model say, as pure functions: who is next to whom, what a filter finds, and
+// what a reactor or a fold shows.
+
+import { duration, joined, took } from "./format.js";
+import { BARE, LOUDEST, WORDS } from "./status.js";
+
+/** What `graph` says, and who is next to whom. */
+export class Graph {
+  constructor(data) {
+    this.data = data;
+    this.nodes = data.nodes ?? {};
+    this.ids = Object.keys(this.nodes);
+    [this.senders, this.receivers] = [0, 1].map(() => new Map(this.ids.map((id) => [id, new Set()])));
+    for (const id of this.ids) {
+      for (const [, sender] of this.nodes[id].inputs) {
+        this.receivers.get(sender)?.add(id);
+        if (this.nodes[sender]) this.senders.get(id).add(sender);
+      }
+    }
+  }
+
+  name(id) {
+    return this.nodes[id].name;
+  }
+}
+
+export function walk(starts, next, steps) {
+  const seen = new Set(starts);
+  let edge = [...seen];
+  for (let step = 0; step < steps && edge.length; step += 1) {
+    edge = edge.flatMap((id) => [...next.get(id)]).filter((id) => !seen.has(id) && seen.add(id));
+  }
+  return seen;
+}
+
+/**
+ * What a filter finds, or null when it is empty.
+ *
+ * Words and `+x`, `x+`, `1+x+2` unite; what they find must have one of the statuses, if there are any.
+ */
+export function chosen(graph, states, filter) {
+  const terms = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  if (!terms.length) return null;
+  const [statuses, words] = [true, false].map((is) => terms.filter((term) => term.startsWith("status:") === is));
+  const found = new Set(words.length ? [] : graph.ids);
+  const steps = (text) => (text === undefined ? 0 : text === "" ? Infinity : Number(text));
+  for (const word of words) {
+    const [, up, name, down] = /^(?:(\d*)\+)?(.*?)(?:\+(\d*))?$/.exec(word);
+    const named = (test) => graph.ids.filter((id) => name && test(graph.name(id).toLowerCase()));
+    const same = named((other) => other === name);
+    const starts = word !== name && same.length ? same : named((other) => other.includes(name));
+    for (const id of walk(starts, graph.senders, steps(up))) found.add(id);
+    for (const id of walk(starts, graph.receivers, steps(down))) found.add(id);
+  }
+  const isWanted = (id) => !statuses.length || statuses.some((term) => states[id]?.o.startsWith(term.slice(7)));
+  return new Set([...found].filter(isWanted));
+}
+
+/** The reactors whose status differs between two states of nodes. */
+export function changed(ids, before, after) {
+  return ids.filter((id) => before[id] && before[id].o !== after[id]?.o);
+}
+
+/** How long a reactor has been running at `now` and may still run, the longest text first. */
+export function pace({ t, e }, now) {
+  const past = Math.max(0, now - t);
+  const gone = duration(past, true);
+  if (!e) return [gone];
+  const left = e - past < 1 ? `usually ${duration(e, true)}` : `~${duration(e - past, true)} left`;
+  return [`${gone} · ${left}`, left, gone];
+}
+
+/** A reactor's status in words. */
+export function inWords({ o, sure, w } = {}, isOrphan = false) {
+  const perhaps = sure === false && o !== "cached" ? "perhaps " : "";
+  return [perhaps + (WORDS[o] ?? ""), w, isOrphan && "its cell was deleted"].filter(Boolean).join(", ");
+}
+
+/** The second line of a box, the longest text first. */
+export function metas(state, now) {
+  const { o, w, s, p = [] } = state;
+  if (w) return [w];
+  if (o !== "running") return BARE.includes(o) || !took(state) ? [o] : [took(state), duration(s ?? 0)];
+  const paces = pace(state, now);
+  if (!p.length) return paces;
+  const [description, done, total] = p[0];
+  const count = total ? `${done}/${total}` : `${done}`;
+  const named = `${description ?? ""} ${count}`.trim();
+  return [joined(named, paces[0]), joined(named, paces.at(-2)), joined(count, paces.at(-2)), named, count];
+}
+
+/** The loudest status of some states. */
+export const loudest = (states) => LOUDEST.find((word) => states.some(({ o }) => o === word)) ?? "unknown";
+
+/** What the box of one reactor shows. */
+export function reactorLook({ name, orphan }, state, causes, now) {
+  const { o, sure, p = [], e, t } = state;
+  const spoken = `${name}, ${inWords(state, orphan)}`;
+  const [, done, total] = p[0] ?? [];
+  const guess = o === "running" && !p.length && Boolean(e);
+  return {
+    names: [name],
+    metas: metas(state, now),
+    spoken,
+    tip: [spoken, ...causes.slice(0, 3).map(({ text }) => text)].join("\n"),
+    share: guess ? Math.min(0.97, (now - t) / e) : total ? done / total : 0,
+    maybe: sure === false,
+    orphan,
+    guess,
+  };
+}
+
+/** What the box of a fold shows. */
+export function foldLook({ members, label, isLow }, states) {
+  const count = (word) => states.filter(({ o }) => o === word).length;
+  const counts = LOUDEST.map((word) => [count(word), word]).filter(([number]) => number);
+  const all = counts.map((pair) => pair.join(" ")).join(", ");
+  const [first = ""] = all.split(",");
+  const time = duration(states.reduce((sum, { s }) => sum + (s ?? 0), 0));
+  const spoken = `${label ? `${label}, ` : ""}${all}, folded`;
+  const number = members.length;
+  return {
+    names: [all, isLow ? `${first} of ${number}` : first],
+    metas: [joined(label, counts.length > 1 ? `${number} reactors` : time), label],
+    spoken,
+    tip: `${spoken}\nClick to unfold`,
+  };
+}
+
+/** A filter with a term put in, or taken out when it is there. */
+export function toggled(filter, term) {
+  const terms = filter.split(/\s+/).filter(Boolean);
+  return (terms.includes(term) ? terms.filter((one) => one !== term) : [...terms, term]).join(" ");
+}

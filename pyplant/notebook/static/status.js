@@ -1,0 +1,33 @@
+// The statuses of reactors: in words and as icons. Colour is never the only sign.
+
+// The statuses in words, the loudest first: a fold looks like its loudest member.
+export const WORDS = {
+  failed: "failed",
+  running: "running",
+  waiting: "waiting",
+  stale: "stale, would run again",
+  new: "new, no result is kept",
+  uncached: "uncached, runs every time",
+  skipped: "skipped, something before it failed",
+  ran: "ran",
+  cached: "cached",
+};
+export const LOUDEST = Object.keys(WORDS);
+export const BARE = ["failed", "waiting", "new", "skipped"]; // what the kept result took does not matter
+
+// Icons in a square of 16: what is filled, and a line over it.
+export const DISC = "M13.2 8a5.2 5.2 0 1 1-10.4 0a5.2 5.2 0 0 1 10.4 0z";
+export const dot = (x) => `M${x + 1.35} 8a1.35 1.35 0 1 1-2.7 0a1.35 1.35 0 0 1 2.7 0z`;
+export const ICONS = {
+  failed: ["", "M4 4l8 8M12 4l-8 8"],
+  running: ["M5.2 3.4v9.2L12.6 8z", ""],
+  waiting: [dot(3.4) + dot(8) + dot(12.6), ""],
+  stale: ["M8 2.8a5.2 5.2 0 0 0 0 10.4z", DISC],
+  new: ["", DISC],
+  uncached: ["M13.6 2.4v4.4H9.2z", "M12.6 5.6A5.2 5.2 0 1 0 13.2 8.6"],
+  skipped: ["", "M3.6 8h8.8"],
+  ran: [DISC, "M5.4 8.3l1.9 1.9l3.4-4.1"],
+  cached: ["", "M3.6 8.6l3 3l5.8-7"],
+  fold: ["", "M6 3.6L10.4 8L6 12.4"],
+  unknown: ["", ""],
+};

@@ -1,0 +1,345 @@
+// One view of a model: the frame, and what happens in it.
+
+import { Canvas } from "./canvas.js";
+import { button, group, html, icon, PAUSE, set, small, write } from "./dom.js";
+import { isKept, KEYS, viewAction } from "./keys.js";
+import { interrupt, Link, links } from "./link.js";
+import { Panel, Table } from "./panel.js";
+import { changed, chosen, foldLook, Graph, inWords, loudest, pace, reactorLook, toggled } from "./state.js";
+import { LOUDEST } from "./status.js";
+
+/** One view of a model: the frame, and what happens in it. */
+export class View {
+  constructor(model, el) {
+    Object.assign(this, {
+      model,
+      link: links.get(model) ?? new Link(model),
+      states: {},
+      state: { seq: -1 },
+      words: [],
+    });
+    this.canvas = new Canvas(this);
+    this.panel = new Panel(this);
+    this.table = new Table(this);
+    this.frame(el);
+    this.listen("on");
+    this.link.views += 1;
+    this.sync();
+    this.lookAtWhatMatters();
+    this.timer = setInterval(() => this.tick(), 1000);
+  }
+
+  listen(how) {
+    this.onChange ??= () => this.sync();
+    for (const trait of ["graph", "state", "details"]) this.model[how](`change:${trait}`, this.onChange);
+  }
+
+  remove() {
+    this.listen("off");
+    clearInterval(this.timer);
+    clearTimeout(this.speaking);
+    this.canvas.watch.disconnect();
+    this.link.views -= 1;
+    this.link.cover(this.graph.data.snapshot);
+    this.root.remove();
+  }
+
+  frame(el) {
+    this.plant = html("strong");
+    this.chips = LOUDEST.map((status) => {
+      const click = () => this.toggle(`status:${status}`);
+      const chip = button(icon(status), `Show what is ${status}`, click, `pg-chip pg-${status}`);
+      chip.append(html("span"));
+      return [status, chip];
+    });
+    this.unsure = html("span.pg-badge", { title: "Code ran since staleness was judged" }, "not checked");
+    this.runner = button("", "Show what is running", () => this.visit(this.running), "pg-link");
+    [this.pacer, this.hint, this.found] = [small(""), small(""), small("")];
+    this.stopper = button("", "Interrupt the run; what has finished is kept", () => this.stop(), "pg-stop");
+    this.search = html("input", {
+      type: "search",
+      placeholder: "Filter: name, +report, status:stale",
+      title:
+        "load: all with this in their names\n+x: x and all before it\nx+: x and all after it\n1+x+2: so many steps\n" +
+        "status:stale: of these only the stale\nEnter: go to the first; Escape: clear",
+      "aria-label": "Filter the graph",
+      spellcheck: false,
+      autocomplete: "off",
+      input: () => this.filter(),
+    });
+    this.scope = group(
+      "What is shown",
+      button("All", "Every reactor", () => this.choose("all")),
+      button("Focus", "What is not cached and what is next to it", () => this.choose("focus")),
+    );
+    this.refold = button("Fold", "Fold what was unfolded", () => this.model.send({ kind: "fold" }));
+    this.percent = button("", "Show at 100 %", () => this.canvas.zoomTo(1));
+    this.zoom = group(
+      "Zoom",
+      button("−", "Smaller", () => this.canvas.zoomTo(this.canvas.scale / 1.25)),
+      this.percent,
+      button("+", "Larger", () => this.canvas.zoomTo(this.canvas.scale * 1.25)),
+      button("Fit", "Show all of it", () => this.canvas.zoomTo("fit")),
+    );
+    this.helper = button("?", "Keys", () => this.toggleKeys());
+    set(this.helper, { "aria-label": "Keys", "aria-expanded": false });
+    const described = ([keys, text]) => html("div", html("dt", keys), html("dd", text));
+    this.keys = html("dl.pg-keys", ...KEYS.map(described));
+    this.keys.hidden = true;
+    this.empty = html("p");
+    this.voice = html("div.pg-voice", { role: "status" });
+    const right = (...parts) => html("div.pg-right", ...parts);
+    const chips = html("div.pg-chips", ...this.chips.map(([, chip]) => chip));
+    this.root = html(
+      "section",
+      { class: "pyplant-graph", keydown: (event) => this.onKey(event) },
+      html("div.pg-head", this.plant, chips, this.unsure, right(this.runner, this.pacer, this.stopper, this.hint)),
+      html("div.pg-head", this.search, this.found, right(this.scope, this.refold, this.zoom, this.helper)),
+      this.keys,
+      this.empty,
+      html("div.pg-body", this.canvas.element, this.panel.element),
+      this.table.element,
+      this.voice,
+    );
+    el.replaceChildren(this.root);
+  }
+
+  /** Show what the model says now. */
+  sync() {
+    const [data, state, details] = ["graph", "state", "details"].map((trait) => this.model.get(trait) ?? {});
+    const isNew = data !== this.graph?.data;
+    const isExplained = details !== this.details;
+    this.details = details;
+    if (isNew) this.redraw(new Graph(data));
+    else if (isExplained && this.panel.isOpen) this.panel.show(this.panel.id);
+    if (state.seq > this.state.seq && state.version === data.version) this.take(state);
+    this.patch();
+  }
+
+  redraw(graph) {
+    const shown = this.panel.isOpen && this.graph.name(this.panel.id);
+    // Another version gives other reactors the same ids.
+    if (graph.data.version !== this.graph?.data.version) this.states = {};
+    this.graph = graph;
+    this.link.cover(graph.data.snapshot);
+    this.drawView();
+    this.table.draw();
+    if (!shown) return;
+    const id = graph.ids.find((one) => graph.name(one) === shown);
+    if (id) this.panel.show(id);
+    this.panel.element.hidden = !id;
+  }
+
+  drawView() {
+    const { views = {}, view, unfolded, plant = "" } = this.graph.data;
+    const name = [this.wish, view, "all"].find((one) => views[one]);
+    write(this.plant, plant);
+    this.scope.hidden = !(views.all && views.focus);
+    for (const [index, one] of ["all", "focus"].entries()) {
+      set(this.scope.children[index], { "aria-pressed": one === name });
+    }
+    this.refold.hidden = !(name === "focus" && unfolded);
+    this.canvas.draw(this.graph, views[name] ?? { size: [1, 1], nodes: [], edges: [] });
+  }
+
+  take(state) {
+    const [{ run }, states] = [this.state, this.states];
+    Object.assign(this, { state, states: state.nodes });
+    this.link.hear(state);
+    const news = changed(this.graph.ids, states, state.nodes);
+    if (news.length > 3) this.say(`${news.length} reactors changed`);
+    else for (const id of news) this.say(`${this.graph.name(id)}: ${this.inWords(id)}`);
+    if (run != null && state.run == null) this.say(`The run is over. ${state.title}`);
+    if (state.run !== this.stopping) this.stopping = null;
+  }
+
+  /** Bring all that is on the page up to date. */
+  patch() {
+    this.match = chosen(this.graph, this.states, this.search.value);
+    for (const box of this.canvas.boxes) this.paint(box);
+    this.canvas.paintLines();
+    this.panel.patch();
+    this.table.patch();
+    this.patchHead();
+  }
+
+  patchHead() {
+    const { state, states, graph, match } = this;
+    const having = (status) => graph.ids.filter((id) => states[id]?.o === status);
+    for (const [status, chip] of this.chips) {
+      const number = having(status).length;
+      write(chip.lastChild, `${number} ${status}`);
+      chip.hidden = !number;
+      set(chip, { "aria-pressed": this.search.value.split(/\s+/).includes(`status:${status}`) });
+    }
+    set(this.root, { "aria-label": `Reactors of ${this.plant.textContent}: ${state.title ?? ""}` });
+    write(this.empty, graph.ids.length ? "" : (state.title ?? ""));
+    write(this.found, match ? `${match.size} of ${graph.ids.length}` : "");
+    this.unsure.hidden = state.checked !== false;
+    const running = having("running").sort((a, b) => states[a].t - states[b].t);
+    [this.running] = running;
+    const more = running.length > 1 ? ` · ${running.length - 1} more` : "";
+    write(this.runner, this.running ? graph.name(this.running) : "");
+    write(this.pacer, this.running ? this.pace(states[this.running])[0] + more : "");
+    this.stopper.hidden = state.run == null;
+    this.stopper.disabled = this.stopping != null;
+    write(this.stopper, this.stopping != null ? "stopping …" : "■ Stop");
+    if (state.run == null) write(this.hint, "");
+  }
+
+  tick() {
+    const isRunning = this.state.run != null || this.running;
+    if (isRunning || this.state.version !== this.graph.data.version) this.link.wait();
+    else this.link.rest();
+    if (isRunning) this.patch();
+  }
+
+  pace(state) {
+    return pace(state, this.link.now());
+  }
+
+  inWords(id) {
+    return inWords(this.states[id], this.graph.nodes[id].orphan);
+  }
+
+  paint(box) {
+    const states = box.members.map((id) => this.states[id]).filter(Boolean);
+    const status = loudest(states);
+    const dim = Boolean(this.match) && !box.members.some((id) => this.match.has(id));
+    const chosen = this.panel.isOpen && box.members.includes(this.panel.id);
+    const look = box.isFold ? foldLook(box, states) : this.look(box);
+    Object.assign(box, { isDim: dim, isChosen: chosen, isBusy: status === "running" });
+    box.paint({ status, icon: box.isFold ? "fold" : status, fold: box.isFold, dim, chosen, ...look });
+  }
+
+  look({ id }) {
+    const causes = this.details[id]?.causes ?? [];
+    return reactorLook(this.graph.nodes[id], this.states[id] ?? { o: "" }, causes, this.link.now());
+  }
+
+  /** Tell screen readers, not faster than they can read. */
+  say(text) {
+    this.words = [...this.words, text].slice(-4);
+    this.speaking ??= setTimeout(() => {
+      write(this.voice, this.words.join(". "));
+      [this.words, this.speaking] = [[], null];
+    }, PAUSE);
+  }
+
+  open(box, takesFocus) {
+    if (box.isFold) this.unfold(box);
+    else this.visit(box.id, takesFocus);
+  }
+
+  /** An open panel follows the walk. */
+  follow(box) {
+    if (this.panel.isOpen && !box.isFold) this.visit(box.id, false);
+  }
+
+  visit(id, takesFocus = true) {
+    this.panel.show(id);
+    if (takesFocus) this.panel.heading.focus({ preventScroll: true });
+    this.patch();
+    const box = this.canvas.holders.get(id);
+    if (!box) return;
+    this.canvas.stand(box);
+    this.canvas.reveal(box);
+  }
+
+  close() {
+    if (!this.panel.isOpen) return;
+    this.panel.element.hidden = true;
+    const box = this.canvas.holders.get(this.panel.id);
+    this.patch();
+    if (box) this.canvas.go(box);
+  }
+
+  unfold(box) {
+    this.model.send({ kind: "unfold", folds: [box.id] });
+    setTimeout(() => {
+      if (!box.element.isConnected) return;
+      write(box.note, "unfolds when the cell is done");
+      this.say(box.note.textContent);
+    }, 300);
+  }
+
+  choose(view) {
+    this.wish = view;
+    this.drawView();
+    this.patch();
+    this.lookAtWhatMatters();
+  }
+
+  /** Where a graph does not fit, begin where something happens. */
+  lookAtWhatMatters() {
+    const loudness = (box) => LOUDEST.findIndex((status) => box.element.classList.contains(`pg-${status}`));
+    const [first] = [...this.canvas.boxes].sort((a, b) => loudness(a) - loudness(b) || a.x - b.x);
+    this.canvas.startAt(first);
+  }
+
+  toggle(term) {
+    this.search.value = toggled(this.search.value, term);
+    this.filter();
+  }
+
+  filter() {
+    this.patch();
+    if (this.match) this.say(`${this.found.textContent} found`);
+  }
+
+  async stop() {
+    const { run } = this.state;
+    // A late click must not hit what runs next.
+    if (run == null || this.stopping != null) return;
+    this.stopping = run;
+    this.patchHead();
+    setTimeout(() => {
+      if (this.stopping === run) this.stopping = null;
+    }, 10000);
+    if ((await interrupt(this.graph.data.kernel)) || this.state.run !== run) return;
+    this.model.send({ kind: "stop", run });
+    write(this.hint, "press ■ in the toolbar");
+    this.say(this.hint.textContent);
+  }
+
+  onZoom(scale, isLarge) {
+    write(this.percent, `${Math.round(scale * 100)} %`);
+    this.zoom.hidden = !isLarge && Math.abs(scale - 1) < 0.01;
+  }
+
+  onKey(event) {
+    const state = {
+      isTyping: event.target === this.search,
+      hasFilter: Boolean(this.search.value),
+      isOpen: this.panel.isOpen || !this.keys.hidden,
+    };
+    const action = viewAction(event, state);
+    if (action === "search" || action === "keys") event.preventDefault();
+    if (action === "search") this.search.focus();
+    else if (action === "keys") this.toggleKeys();
+    else if (action === "clear") this.clear();
+    else if (action === "close") this.closeLast();
+    else if (action === "first") this.goToFirst();
+    if (isKept(event, state)) event.stopPropagation();
+  }
+
+  clear() {
+    this.search.value = "";
+    this.filter();
+  }
+
+  closeLast() {
+    if (!this.keys.hidden) this.toggleKeys();
+    else this.close();
+  }
+
+  goToFirst() {
+    const first = this.canvas.boxes.find((box) => !box.isDim);
+    if (first) this.canvas.go(first);
+  }
+
+  toggleKeys() {
+    this.keys.hidden = !this.keys.hidden;
+    set(this.helper, { "aria-expanded": !this.keys.hidden });
+  }
+}

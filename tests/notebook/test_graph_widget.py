@@ -1,0 +1,76 @@
+"""The modules of the front end, and the one module that they become."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from pyplant.notebook.graph_widget import _MODULES, _STATIC, GraphWidget
+from tests.conftest import CI, ROOT
+
+TOP = re.compile(r"^(?:export )?(?:async )?(?:const|let|function|class) (\w+)", re.MULTILINE)
+IMPORT = re.compile(r'^import \{ ([\w, ]+) \} from "\./(\w+)\.js";$', re.MULTILINE)
+
+
+def text_of(module):
+    return (_STATIC / f"{module}.js").read_text(encoding="utf-8")
+
+
+def node(*arguments, **options):
+    if shutil.which("node") is None:
+        (pytest.fail if CI else pytest.skip)("Node.js is not installed")
+    done = subprocess.run(["node", *arguments], cwd=ROOT, capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_all_modules_are_joined():
+    assert sorted(_MODULES) == sorted(path.name.removesuffix(".js") for path in _STATIC.glob("*.js"))
+
+
+def test_a_name_at_the_top_level_stands_in_one_module():
+    names = [name for module in _MODULES for name in TOP.findall(text_of(module))]
+    assert len(names) > 50
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("module", _MODULES)
+def test_imports_name_what_modules_before_export(module):
+    text = text_of(module)
+    found = IMPORT.findall(text)
+    assert len(found) == text.count("import ")  # in one line each, and none under another name
+    for names, other in found:
+        assert other in _MODULES[: _MODULES.index(module)]
+        exported = re.findall(
+            r"^export (?:async )?(?:const|let|function|class) (\w+)", text_of(other), re.MULTILINE
+        )
+        assert set(names.split(", ")) <= set(exported)
+
+
+def test_the_joined_module_has_one_export_and_no_import():
+    module = str(GraphWidget._esm)
+    assert re.findall(r"^(?:import|export).*", module, re.MULTILINE) == ["export default { render };"]
+
+
+def test_the_joined_module_can_be_parsed(tmp_path):
+    module = tmp_path / "graph.mjs"
+    module.write_text(str(GraphWidget._esm), encoding="utf-8")
+    node("--check", str(module))
+
+
+def test_control_a_name_that_is_defined_twice_cannot_be_parsed(tmp_path):
+    module = tmp_path / "graph.mjs"
+    module.write_text(f"{GraphWidget._esm}\nconst icon = 1;", encoding="utf-8")
+    with pytest.raises(AssertionError, match="already been declared"):
+        node("--check", str(module))
+
+
+def test_what_is_pure_in_the_modules():
+    node("--test", "tests/javascript/")
+
+
+def test_a_key_that_does_something_is_documented():
+    documented, map_ = text_of("keys").split("const BOX_KEYS")
+    signs = {"ArrowLeft": "←", "ArrowRight": "→", "ArrowUp": "↑", "ArrowDown": "↓", "Space": "Space"}
+    for key in re.findall(r"^  (\w+):", map_.partition("};")[0], re.MULTILINE):
+        assert signs.get(key, key) in documented
