@@ -285,6 +285,24 @@ def _can_be_step(key: Any) -> bool:
     return type(key) is str and key != "" and "." not in key and key[-1] not in "?)"
 
 
+_QUOTED = str.maketrans({sign: f"%{ord(sign):02X}" for sign in "%.?)"})
+
+
+def step(key: Any) -> str:
+    """A key or an attribute as it stands in a recorded name, where dots, ``?`` and ``)`` have a meaning."""
+    text = str.__str__(key) if isinstance(key, str) else str(key)
+    return text if text.isidentifier() else text.translate(_QUOTED)
+
+
+def unquoted(name: str) -> str:
+    """A recorded name, or a step of one, as the user writes it."""
+    if "%" not in name:
+        return name
+    for sign in ".?)%":  # "%" last: what it gives is no code
+        name = name.replace(f"%{ord(sign):02X}", sign)
+    return name
+
+
 def child(owner: Any, name: str) -> Any:
     """What a configuration, a mapping or an object holds under a name; :data:`MISSING` if nothing."""
     if isinstance(owner, ConfigBase):

@@ -16,6 +16,9 @@ What can be read
 ``a.(all names)`` which parameters ``a`` has, :data:`ALL_NAMES`
 ``a.(dir)``       the same with methods and properties, :data:`LISTING`
 
+Keys may hold any sign; in these names those that mean something are written as in addresses
+(:func:`~pyplant.config.step`), so that the key ``"a.b"`` is ``a%2Eb`` here and stands for no leaf.
+
 Whatever takes all parameters (iteration, ``len``, ``vars``, ``asdict``, ``repr``, ``==``,
 copying, pickling) reads :data:`ALL_NAMES` and each value, so that a parameter that comes or
 goes is noticed as well.
@@ -46,6 +49,8 @@ from pyplant.config import (
     missing_parameter,
     own_parameters,
     special_methods,
+    step,
+    unquoted,
     value_behind,
 )
 
@@ -99,8 +104,8 @@ def described(name: str) -> str:
     for listed in (ALL_NAMES, LISTING):
         if name.endswith(listed):
             owner = name[: -len(listed)].removesuffix(".")
-            return f"the set of parameters of {owner!r}" if owner else "the set of parameters"
-    return f"parameter {name.removesuffix('?')!r}"
+            return f"the set of parameters of {unquoted(owner)!r}" if owner else "the set of parameters"
+    return f"parameter {unquoted(name.removesuffix('?'))!r}"
 
 
 def names_of(config: Any, *, is_top: bool = False) -> list[str]:
@@ -153,9 +158,9 @@ def handed_out(value: Any, reader: ConfigReader, name: str) -> Any:
 
 def _contains(names: Mapping[str, Any], name: object, reader: ConfigReader, prefix: str) -> bool:
     if name in names:
-        reader.read(f"{prefix}{name}?", True)
+        reader.read(f"{prefix}{step(name)}?", True)
         return True
-    reader.absent(f"{prefix}{name}")
+    reader.absent(prefix + step(name))
     return False
 
 
@@ -177,14 +182,14 @@ class _ObjectView(NamedTuple):
         kind = code_behind(config, name)
         if kind is not None:
             # It sees the view as self, so what it reads is noted; its code counts as a parameter too.
-            reader.read(f"{prefix}{name}()", code_value(kind, type(config)))
+            reader.read(f"{prefix}{step(name)}()", code_value(kind, type(config)))
             computes = isinstance(kind, cached_property)
             return kind.func(shown) if computes else object.__getattribute__(shown, name)
         value = value_behind(config, name)
         if value is MISSING:
-            reader.absent(prefix + name)
+            reader.absent(prefix + step(name))
             raise missing_parameter(prefix + name, own_parameters(config))
-        return handed_out(value, reader, prefix + name)
+        return handed_out(value, reader, prefix + step(name))
 
     def _special(self, shown: ConfigBase, name: str) -> Any:
         if name == "__dict__":
@@ -248,12 +253,12 @@ class _DictView(dict[str, Any]):
     def __getitem__(self, name: str) -> Any:
         values, reader, prefix = _behind(self)
         if name not in values:
-            reader.absent(f"{prefix}{name}")
+            reader.absent(prefix + step(name))
             raise missing_parameter(f"{prefix}{name}", values)
         value = values[name]
-        if not prefix and "." in name:  # it cannot stand in a dotted name
-            return reader.read(name, value)
-        return handed_out(value, reader, prefix + name)
+        if not prefix and "." in name:  # people could not name its leaves
+            return reader.read(step(name), value)
+        return handed_out(value, reader, prefix + step(name))
 
     def __getattribute__(self, name: str) -> Any:
         """A parameter; in a nested dictionary its methods win, as in any ``dict``."""

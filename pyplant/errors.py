@@ -95,6 +95,7 @@ __all__ = [
     "UnsavedWarning",
     "UntrustedError",
     "WorkerError",
+    "auxiliary_in_sweep",
     "dropped_result",
     "ingredient_as_parameter",
     "method_as_reactor",
@@ -319,6 +320,15 @@ def no_function(thing: object) -> str:
     else:
         advice = "wrap it in a function that takes 'pipe'"
     return f"@ReactorFunc decorates functions, not a {shown}; {advice}."
+
+
+def auxiliary_in_sweep(name: str, mark: str) -> ConfigError:
+    """The error for a sweep over a parameter that no result depends on."""
+    through = "" if mark == name else f" (through {mark!r})"
+    return ConfigError(
+        f"A sweep cannot vary {name!r}: it is marked as auxiliary{through}, so no result depends on it, and all "
+        f"rows would show the result of one value. Take the mark away, or leave the parameter out of the sweep."
+    )
 
 
 def unknown_mark(name: str, known: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.records import Difference, Record, differences
 from pyplant.parameters import Parameters
 from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE
+from pyplant.wording import counted
 
 __all__ = ["Cause", "Explainer", "Narrator"]
 
@@ -127,7 +128,7 @@ class Explainer:
         causes = [self._difference(reason, difference) for difference in found[:_MOST_DIFFERENCES]]
         if len(found) > _MOST_DIFFERENCES:
             more = len(found) - _MOST_DIFFERENCES
-            causes.append(Cause(reason.kind, reason.name, f"{more} more changes of code"))
+            causes.append(Cause(reason.kind, reason.name, f"{counted(more, 'more change')} of code"))
         return causes or [Cause(reason.kind, reason.name, "its code changed")]
 
     def _difference(self, reason: Reason, difference: Difference) -> Cause:
@@ -213,7 +214,7 @@ def _diff(old: str | None, new: str | None) -> str:
     lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=2))[3:]
     lines = ["…" if line.startswith("@@") else line for line in lines]  # line numbers say nothing here
     if len(lines) > _MOST_LINES:
-        lines = [*lines[:_MOST_LINES], f"… {len(lines) - _MOST_LINES} more lines"]
+        lines = [*lines[:_MOST_LINES], f"… {counted(len(lines) - _MOST_LINES, 'more line')}"]
     return "\n".join(lines)
 
 
@@ -223,9 +224,9 @@ def _sentence(reason: Reason) -> str:
         case ReasonKind.NEW:
             return "never ran"
         case ReasonKind.ABSENCE:
-            return f"parameter {name!r} was added"
+            return f"{described(name)} was added"
         case ReasonKind.AUXILIARY:
-            return f"parameter {name!r} is no longer auxiliary"
+            return f"{described(name)} is no longer auxiliary"
         case ReasonKind.FILE:
             return f"file {name} {_FILE_IS.get(reason.new, 'changed')}"
         case ReasonKind.SUBREACTOR:

@@ -23,6 +23,8 @@ from pyplant.config import (
     missing_parameter,
     name_list,
     own_parameters,
+    step,
+    unquoted,
 )
 from pyplant.config_views import (
     ALL_NAMES,
@@ -98,55 +100,56 @@ class Parameters:
 
         See :mod:`pyplant.config_views` for the names of what is no leaf.
         """
-        found = kind_of_part(self.source) if name == KIND else self._at_top(name)
-        if found is not MISSING:
-            return found
+        if name == KIND:
+            return kind_of_part(self.source)
         above, _, last = name.rpartition(".")
         owner: Any = self.source
-        for step in above.split(".") if above else ():
-            owner = child(owner, step)
+        for part in above.split(".") if above else ():
+            owner = child(owner, unquoted(part))
         return self._asked(owner, last, f"{above}." if above else "")
-
-    def _at_top(self, name: str) -> Any:
-        """The value of a key of a dictionary, which may be any text."""
-        value = self.source[name] if self._is_key(name) else MISSING
-        return kind_of_part(value) if "." not in name and is_part(value) else value
 
     def _asked(self, owner: Any, last: str, prefix: str) -> Any:
         is_object = isinstance(owner, ConfigBase)
         if not is_part(owner) and owner is not self.source:  # an object that is a value
-            value = child(owner, last)
-            return kind_of_part(value) if is_part(value) else value
+            return _value_or_kind(owner, unquoted(last))
         if last == ALL_NAMES:
             return self._counting(names_of(owner, is_top=not prefix), prefix)
         if last == LISTING:
             return self._counting(listing(owner), prefix) if is_object else MISSING
         if last.endswith("?"):
-            return MISSING if child(owner, last[:-1]) is MISSING else True
+            return MISSING if child(owner, unquoted(last[:-1])) is MISSING else True
         if last.endswith("()"):
-            kind = code_behind(owner, last[:-2]) if is_object else None
+            kind = code_behind(owner, unquoted(last[:-2])) if is_object else None
             return MISSING if kind is None else code_value(kind, type(owner))
-        value = child(owner, last)
-        return kind_of_part(value) if is_part(value) else value
+        return _value_or_kind(owner, unquoted(last))
 
     def _counting(self, names: Iterable[str], prefix: str) -> list[str]:
-        return [name for name in names if not self.is_auxiliary(prefix + name)]
+        return [name for name in names if not self.is_auxiliary(prefix + step(name))]
 
     def value(self, name: str) -> Any:
         """The value of a parameter or a nested configuration, :data:`MISSING` if there is none."""
         if self._is_key(name):
             return self.source[name]
         found: Any = self.source
-        for step in name.split("."):
-            found = child(found, step)
+        for part in name.split("."):
+            found = child(found, part)
         return found
 
     def read(self, name: str, reader: ConfigReader) -> Any:
         """Read a parameter or a nested configuration by its full name; :data:`MISSING` if there is none."""
-        value = self.value(name)
-        if value is MISSING or (self._is_key(name) and "." in name):
-            return value if value is MISSING else reader.read(name, value)
-        return handed_out(value, reader, name)
+        value, is_key = self.value(name), self._is_key(name)
+        if is_key and "." in name:
+            return reader.read(step(name), value)
+        if "." in name and not isinstance(self.source, ConfigBase):
+            reader.absent(step(name))  # such a key would be read instead of the leaf
+        if value is MISSING:
+            reader.absent(self.recorded(name))
+            return value
+        return handed_out(value, reader, self.recorded(name))
+
+    def recorded(self, name: str) -> str:
+        """What is recorded of the read of a parameter that the user calls so."""
+        return step(name) if self._is_key(name) else _dotted(name)
 
     def _is_key(self, name: str) -> bool:
         return not isinstance(self.source, ConfigBase) and name in self.source
@@ -218,24 +221,28 @@ class Parameters:
         self.marks_given += 1
 
     def is_auxiliary(self, name: str) -> bool:
-        """Whether ``name`` is marked, on the plant or in its configuration object.
+        """Whether what is recorded under ``name`` is marked, on the plant or in its configuration object."""
+        return bool(self.mark_on(name))
+
+    def mark_on(self, name: str) -> str:
+        """The mark on what is recorded under ``name``, empty if there is none.
 
         Marking a nested configuration marks all of it.
         """
-        if name in self._marked:
-            return True
+        if self._marked and unquoted(name) in self._marked:
+            return unquoted(name)
         config: Any = self.source
-        if "." in name and self._is_key(name):
-            return False  # a key, not a path
         name = _bare(name)
-        if _covers(self._marked, name):
-            return True
-        while name and is_part(config):
-            if isinstance(config, ConfigBase) and _covers(attributes(config).get(AUXILIARY, ()), name):
-                return True
+        found = _covering(self._marked, name)
+        above = ""
+        while not found and name and is_part(config):
+            if isinstance(config, ConfigBase):
+                own = _covering(attributes(config).get(AUXILIARY, ()), name)
+                found = own and above + own
             head, _, name = name.partition(".")
-            config = child(config, head) if name else None
-        return False
+            above = f"{above}{unquoted(head)}."
+            config = child(config, unquoted(head)) if name else None
+        return found
 
     def marks(self) -> dict[str, None]:
         """All names that are marked, those in nested configurations with a dot."""
@@ -257,13 +264,22 @@ def _bare(name: str) -> str:
     return name.removesuffix("()").removesuffix("?")
 
 
-def _covers(marks: Collection[str], name: str) -> bool:
-    """Whether a parameter or a nested configuration that holds it is marked."""
+def _covering(marks: Collection[str], name: str) -> str:
+    """The mark on a parameter or on a nested configuration that holds it, empty if there is none."""
     if not marks:
-        return False
-    while name and name not in marks:
+        return ""
+    while name and unquoted(name) not in marks:
         name = name.rpartition(".")[0]
-    return bool(name)
+    return unquoted(name)
+
+
+def _dotted(name: str) -> str:
+    return name if name.isidentifier() else ".".join(map(step, name.split(".")))
+
+
+def _value_or_kind(owner: Any, key: str) -> Any:
+    value = child(owner, key)
+    return kind_of_part(value) if is_part(value) and "." not in key else value
 
 
 def _snapshot(config: Any, made: dict[int, Any]) -> Any:

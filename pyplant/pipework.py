@@ -281,7 +281,6 @@ class Pipework:
         parameters = self._facts.parameters
         value = parameters.read(name, self)
         if value is MISSING:
-            self.absent(name)
             raise missing_parameter(name, parameters.names())
         return value
 

@@ -35,6 +35,7 @@ from pyplant.reactor import sources
 from pyplant.registry import Registry
 from pyplant.session import Session
 from pyplant.store.warehouse import Warehouse
+from pyplant.wording import counted, escape
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -159,7 +160,6 @@ class Plant:
 
     def _repr_html_(self) -> str:
         from pyplant.report import Overview
-        from pyplant.wording import escape
 
         if self.is_closed:
             return f"<code>{escape(repr(self))}</code>"
@@ -265,7 +265,7 @@ class Plant:
             if kept is not None and not kept.outputs:
                 self._session.show_again(kept)
         if report.errors:
-            message = f"{len(report.errors)} reactors failed: {', '.join(report.failed)}"
+            message = f"{counted(len(report.errors), 'reactor')} failed: {', '.join(report.failed)}"
             raise BaseExceptionGroup(message, list(report.errors))
         return report
 
@@ -380,7 +380,7 @@ class Plant:
                     f"{name!r} is not up to date; this is the value of {time.ctime(trace.finished)}.",
                 )
             return value
-        message = f"The plant has no value of {name!r}.{world.suggestions(name)}"
+        message = f"The plant has no value of {name!r}.{world.where_from(name)}"
         raise MissingIngredientError(message)
 
     def export(self, names: Iterable[str], directory: str | os.PathLike[str]) -> Path:

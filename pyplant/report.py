@@ -17,7 +17,7 @@ from pyplant.blocks import Block, as_html, as_text
 from pyplant.explain import Cause, Narrator
 from pyplant.streams import printable
 from pyplant.table import Table
-from pyplant.wording import format_age, format_seconds, format_size
+from pyplant.wording import counted, format_age, format_seconds, format_size
 
 __all__ = [
     "ICONS",
@@ -280,8 +280,8 @@ class Overview(Report):
 
     def blocks(self) -> Iterator[Block]:
         """The content."""
-        plural = "s" if self.executions != 1 else ""
-        yield Block(f"{self.executions} kept execution{plural}, {format_size(self.size)}", style="cause")
+        kept = counted(self.executions, "kept execution")
+        yield Block(f"{kept}, {format_size(self.size)}", style="cause")
         yield Block(self.status.title(), style="cause")
         yield from self.status.blocks()
 
@@ -384,7 +384,7 @@ class History(Report):
 
     def title(self) -> str:
         """The first line."""
-        return f"{self.reactor}: {len(self.entries)} kept execution{'s' if len(self.entries) != 1 else ''}"
+        return f"{self.reactor}: {counted(len(self.entries), 'kept execution')}"
 
     def blocks(self) -> Iterator[Block]:
         """The content."""
@@ -416,7 +416,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     """How many reactors stand how, as in ``"8 reactors: 5 cached, 3 stale"``."""
     if not outcomes:
         return "No reactors are defined."
-    return f"{len(outcomes)} reactor{'s' if len(outcomes) != 1 else ''}: {counts(outcomes)}"
+    return f"{counted(len(outcomes), 'reactor')}: {counts(outcomes)}"
 
 
 def counts(outcomes: Iterable[Outcome]) -> str:

@@ -12,7 +12,7 @@ from pyplant.engine.description import shorten
 from pyplant.errors import ConfigError
 from pyplant.report import ICONS, Outcome, Report, counts
 from pyplant.table import Line, Table, brief
-from pyplant.wording import format_seconds
+from pyplant.wording import counted, format_seconds
 
 __all__ = ["Sweep", "SweepRow", "combinations"]
 
@@ -80,7 +80,7 @@ class Sweep(Report):
     def title(self) -> str:
         """The first line."""
         found = counts(row.outcome for row in self.rows)
-        many = f"{len(self.rows)} configuration{'' if len(self.rows) == 1 else 's'}"
+        many = counted(len(self.rows), "configuration")
         return f"{self.reactor}: {many}, {found or 'nothing to do'} in {format_seconds(self.seconds)}"
 
     def blocks(self) -> Iterator[Block | Table]:

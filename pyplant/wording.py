@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["clean", "escape", "format_age", "format_date", "format_seconds", "format_size"]
+__all__ = ["clean", "counted", "escape", "format_age", "format_date", "format_seconds", "format_size"]
 
 
 def clean(text: str) -> str:
@@ -17,6 +17,11 @@ def escape(text: str) -> str:
     from html import escape as escaped
 
     return escaped(clean(text))
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things, as in ``"1 line"`` and ``"2 lines"``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def format_seconds(seconds: float) -> str:
@@ -51,4 +56,4 @@ def format_age(when: float) -> str:
         if age < limit:
             return f"{int(age // length)} {unit} ago"
     days = int(age // 86400)
-    return f"{days} day{'s' if days != 1 else ''} ago"
+    return f"{counted(days, 'day')} ago"

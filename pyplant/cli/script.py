@@ -23,6 +23,7 @@ from pyplant.errors import ConfigError, near_misses
 from pyplant.parameters import Parameters
 from pyplant.paths import expanded
 from pyplant.plant import Plant
+from pyplant.registry import Registry
 
 _T = TypeVar("_T")
 
@@ -68,7 +69,19 @@ def open_script(name: str, choice: Choice) -> Plant:
         If the configuration does not fit.
     """
     module = _import(name)
-    plant = _own_plant(module, choice.plant) or Plant(_directory(module, choice.plant))
+    plant = _own_plant(module, choice.plant)
+    if not (Registry() if plant is None else plant._registry).current():
+        is_folder = module.__file__ is None  # a namespace package: whatever folder there is, can be imported
+        if is_folder:
+            message = f"{name} is a folder; give a .py file or the name of a module."
+        else:
+            message = (
+                f"{name} defines no reactors, nor does what it imports. Decorate functions with @ReactorFunc, or "
+                f"give the file that does."
+            )
+        raise click.UsageError(message)
+    if plant is None:
+        plant = Plant(_directory(module, choice.plant))
     config = _configuration(module, plant, choice)
     if config is not None:
         plant.set_config(config)
@@ -82,8 +95,11 @@ def _import(name: str) -> ModuleType:
     name = expanded(name)
     path = Path(name)
     is_file = path.suffix == ".py" or path.is_file()
-    if is_file and (not path.is_file() or path.suffix != ".py"):
-        what = "is not a Python script" if path.is_file() else "does not exist"
+    is_folder = path.is_dir() and not name.isidentifier()  # that one may be a package
+    if is_folder or (is_file and (not path.is_file() or path.suffix != ".py")):
+        what = (
+            "is a folder" if is_folder else "is not a Python script" if path.is_file() else "does not exist"
+        )
         message = f"{name} {what}; give a .py file or the name of a module."
         raise click.UsageError(message)
     sys.path.insert(0, str(path.resolve().parent if is_file else Path.cwd()))  # as running it would

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pyplant.cli.output import DirectoryOrFile, emit, json_option, table, to_plain, when
+from pyplant.config import unquoted
 from pyplant.config_views import is_value
 from pyplant.engine.description import shorten
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
@@ -27,7 +28,7 @@ from pyplant.store.doctor import Check, Verdict, examine
 from pyplant.store.fsck import audit
 from pyplant.store.retention import collect, parse_size, stored_bytes
 from pyplant.store.warehouse import Warehouse
-from pyplant.wording import format_age, format_seconds, format_size
+from pyplant.wording import counted, format_age, format_seconds, format_size
 
 __all__ = ["COMMANDS"]
 
@@ -165,11 +166,17 @@ def _of_values(trace: Trace) -> Iterator[Dependency]:
             yield dependency
 
 
-def _dependency(trace: Trace, dependency: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = {"kind": dependency.kind.name.lower(), "names": dependency.names}
+def _dependency(trace: Trace, dependency: Dependency) -> dict[str, Any]:
+    names = [_named(dependency, name) for name in dependency.names]
+    plain: dict[str, Any] = {"kind": dependency.kind.name.lower(), "names": names}
     if dependency.kind is DependencyKind.PARAMETER:
         plain["values"] = [trace.shown.get(name, "?") for name in dependency.names]
     return plain
+
+
+def _named(dependency: Dependency, name: str) -> str:
+    of_config = (DependencyKind.PARAMETER, DependencyKind.AUXILIARY, DependencyKind.ABSENCE)
+    return unquoted(name) if dependency.kind in of_config else name
 
 
 def _shown(output: Ingredient, trace: Trace, value: str | None, metadata: dict[str, Any]) -> Iterator[str]:
@@ -186,7 +193,7 @@ def _shown(output: Ingredient, trace: Trace, value: str | None, metadata: dict[s
         kind = dependency.kind.name.lower()
         for name in dependency.names:
             known = f" = {trace.shown[name]}" if name in trace.shown else ""
-            yield f"  read       {kind} {name}{known}"
+            yield f"  read       {kind} {_named(dependency, name)}{known}"
 
 
 @click.command(epilog="Example: pyplant history digits.plant train_forest")
@@ -289,7 +296,7 @@ def export(plant: Path, names: tuple[str, ...], folder: Path, *, as_json: bool) 
         kept = _current(warehouse)
         wanted = [_find(kept, name, plant)[0] for name in dict.fromkeys(names)]
         written = export_to(warehouse, wanted, folder)
-    text = f"{len(wanted)} ingredient{'' if len(wanted) == 1 else 's'} written to {folder}"
+    text = f"{counted(len(wanted), 'ingredient')} written to {folder}"
     emit(text, {"folder": written, "ingredients": [i.name for i in wanted]}, as_json=as_json)
 
 
@@ -329,13 +336,15 @@ def _plant_checks(directory: Path) -> Iterator[Check]:
     except OSError as error:
         yield Check("plant", Verdict.FAILED, str(error))
         return
-    yield Check("plant", Verdict.OK, f"{len(traces)} kept executions, {format_size(stored_bytes(traces))}")
-    yield Check("journal", Verdict.OK, f"{files} file{'' if files == 1 else 's'}")
+    yield Check(
+        "plant", Verdict.OK, f"{counted(len(traces), 'kept execution')}, {format_size(stored_bytes(traces))}"
+    )
+    yield Check("journal", Verdict.OK, counted(files, "file"))
     if damaged > 0:
-        text = f"{damaged} lines are damaged; what they said is computed again when it is needed"
+        text = f"{counted(damaged, 'line')} damaged; what is missing is computed again when it is needed"
         yield Check("damage", Verdict.WARNING, text)
     if unknown:
-        text = f"{unknown} executions were written by a later version of PyPlant; update to use them"
+        text = f"{counted(unknown, 'execution')} written by a later version of PyPlant; update to use what they made"
         yield Check("version", Verdict.WARNING, text)
 
 

@@ -59,6 +59,7 @@ from pyplant.execution.worker import Finished, Load, Needs
 from pyplant.ingredient import IN_MEMORY, Ingredient
 from pyplant.pipework import ExecutionRecord
 from pyplant.store.files import unique
+from pyplant.wording import counted
 
 __all__ = ["SideBySide"]
 
@@ -395,7 +396,7 @@ class SideBySide:
         attempts.deaths += 1
         if attempts.deaths_alone >= _DEADLY:
             message = (
-                f"The worker that performed reactor {attempts.definition.name!r} died, {attempts.deaths} times: "
+                f"The worker that performed reactor {attempts.definition.name!r} died, {counted(attempts.deaths, 'time')}: "
                 f"killed, out of memory, or a crash in native code ({type(error).__name__}: {error}). With executor=None "
                 f"it runs in this process."
             )

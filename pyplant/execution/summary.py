@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pyplant.config import unquoted
 from pyplant.config_views import is_value
 from pyplant.engine.task import State, Task
 from pyplant.engine.trace import DependencyKind, Trace
@@ -71,7 +72,7 @@ def _entry(name: str, task: Task, causes: tuple[Cause, ...], error: BaseExceptio
 def remember(trace: Trace) -> HistoryEntry:
     """A kept execution, for people."""
     parameters = {
-        name: trace.shown.get(name, "?")
+        unquoted(name): trace.shown.get(name, "?")
         for dependency in trace.dependencies
         if dependency.kind is DependencyKind.PARAMETER
         for name in dependency.names

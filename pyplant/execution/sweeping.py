@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyplant.config import MISSING
+from pyplant.errors import auxiliary_in_sweep
 from pyplant.execution.summary import OUTCOMES
 from pyplant.parameters import Parameters
 from pyplant.reactor import Definition
@@ -47,8 +48,13 @@ def sweep(
     ------
     pyplant.errors.MissingParameterError
         If a name leads nowhere; nothing has run then.
+    pyplant.errors.ConfigError
+        If a name is marked as auxiliary, so that no result depends on it.
     """
     began = time.perf_counter()
+    for name in chosen[0] if chosen else ():
+        if mark := base.mark_on(base.recorded(name)):
+            raise auxiliary_in_sweep(name, mark)
     is_complete = all(base.value(name) is not MISSING for values in chosen for name in values)
     reads = frozenset() if is_complete else session.reads()
     variants = [base.varied(values, reads) for values in chosen]

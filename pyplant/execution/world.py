@@ -141,7 +141,7 @@ class RunWorld:
     @cached_property
     def _configuration(self) -> bytes:
         digests: list[str] = []
-        for name in self.parameters.names():
+        for name in map(self.parameters.recorded, self.parameters.names()):
             if not self.is_auxiliary(name):
                 with suppress(UndigestibleError):
                     digests.append(f"{name}={self.parameter(name)}")
@@ -285,6 +285,13 @@ class RunWorld:
         if not self.definitions:
             return " No reactors are defined: decorate functions with @ReactorFunc."
         return f" Send it in one of the reactors: pipe.send({name!r}, value)."
+
+    def where_from(self, name: str) -> str:
+        """How to get an ingredient of which no value is kept."""
+        senders = self.literal_senders(name)
+        if not senders:
+            return self.suggestions(name)
+        return f" It is sent by {self.label(senders[0])}: plant.get({name!r}) computes it."
 
     def runs_for_effect(self, trace: Trace) -> bool:
         """Whether an execution was for its effect alone: it sent nothing.

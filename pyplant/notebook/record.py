@@ -23,7 +23,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pyplant.wording import format_size
+from pyplant.wording import counted, format_size
 
 __all__ = ["Output", "Record", "collapsed"]
 
@@ -70,7 +70,7 @@ class _Gap:
         self.lines += text.count("\n")
 
     def __str__(self) -> str:
-        return f"[{self.lines:,} lines ({format_size(self.characters)}) were shown here and are not kept]\n"
+        return f"[{counted(self.lines, 'line')} ({format_size(self.characters)}) shown here, not kept]\n"
 
 
 class _Display:

@@ -17,7 +17,7 @@ from typing import Any
 
 from pyplant.errors import logger
 from pyplant.notebook.record import Output
-from pyplant.wording import format_size
+from pyplant.wording import counted, format_size
 
 __all__ = ["replay"]
 
@@ -74,7 +74,7 @@ def _show_text(shell: Any, outputs: Sequence[Output]) -> None:
     characters = sum(len(output["text"]) for output in outputs)
     lines = sum(output["text"].count("\n") for output in outputs)
     if characters > _CHARACTERS or lines > _LINES or len(outputs) > _PIECES:
-        summary = f"{lines:,} lines of output ({format_size(characters)})"
+        summary = f"{counted(lines, 'line')} of output ({format_size(characters)})"
         data = {"text/plain": _in_short(outputs, summary), "text/html": _folded(outputs, summary)}
         shell.display_pub.publish(data, {})
         return

@@ -24,6 +24,7 @@ from pyplant.store.objects import hash_file, is_object_name
 from pyplant.store.retention import forgotten_scratch
 from pyplant.store.warehouse import Warehouse
 from pyplant.streams import printable
+from pyplant.wording import counted
 
 __all__ = ["Audit", "Finding", "Problem", "audit"]
 
@@ -117,10 +118,10 @@ class Audit:
         return len(self.findings)
 
     def __str__(self) -> str:
-        checked = f"{self.objects} stored value{'' if self.objects == 1 else 's'} checked"
+        checked = f"{counted(self.objects, 'stored value')} checked"
         if not self.findings:
             return f"{checked}; all is well."
-        lines = [f"{checked}; {len(self.findings)} finding{'' if len(self.findings) == 1 else 's'}:"]
+        lines = [f"{checked}; {counted(len(self.findings), 'finding')}:"]
         lines += [f"  {finding}" for finding in self.findings]
         if any(finding.problem in _LOST for finding in self.findings):
             lines.append(
@@ -229,7 +230,7 @@ class _Auditor:
         if journal.damaged_lines > self._ledger.known_damage:
             yield Finding(
                 Problem.JOURNAL,
-                f"{_counted(journal.damaged_lines, 'line')} of the journal: damaged; what they recorded is "
+                f"{counted(journal.damaged_lines, 'line')} of the journal: damaged; what they recorded is "
                 f"computed again when it is needed.",
             )
             if self._repair:
@@ -245,7 +246,7 @@ class _Auditor:
         if orphans:
             yield Finding(
                 Problem.ORPHANS,
-                f"{_counted(len(orphans), 'stored value')} of {sum(orphans)} bytes: named by no result; "
+                f"{counted(len(orphans), 'stored value')} of {sum(orphans)} bytes: named by no result; "
                 f"plant.gc() deletes what is older than a day.",
             )
 
@@ -271,7 +272,7 @@ class _Auditor:
         if not dead:
             return
         done = "now deleted" if self._repair else "plant.gc() deletes it"
-        yield Finding(Problem.SCRATCH, f"Scratch of {_counted(len(dead), 'run')} that died: {done}.")
+        yield Finding(Problem.SCRATCH, f"Scratch of {counted(len(dead), 'run')} that died: {done}.")
         if self._repair:
             for path in dead:
                 if self._files.is_directory(path):
@@ -300,7 +301,3 @@ def _day(moment: float) -> str:
         return time.strftime("%Y-%m-%d", time.localtime(moment))
     except (ValueError, OverflowError, OSError):
         return "at an unknown time"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

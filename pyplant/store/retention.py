@@ -34,6 +34,7 @@ from pyplant.store.files import Files, is_alive
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import is_object_name, scratch_name
 from pyplant.store.warehouse import COLLECTING, Warehouse
+from pyplant.wording import counted
 
 __all__ = [
     "GRACE",
@@ -113,12 +114,8 @@ class Collection:
     def __str__(self) -> str:
         if not (self.traces or self.objects or self.leftovers):
             return f"Nothing to remove; {_shown(self.kept)} kept."
-        parts = [
-            _counted(len(self.traces), "old result"),
-            _counted(len(self.objects), "stored value"),
-            _counted(len(self.leftovers), "leftover"),
-        ]
-        removed = ", ".join(part for part in parts if part)
+        parts = [(self.traces, "old result"), (self.objects, "stored value"), (self.leftovers, "leftover")]
+        removed = ", ".join(counted(len(found), noun) for found, noun in parts if found)
         return f"Removed {removed}; {_shown(self.freed)} freed, {_shown(self.kept)} kept."
 
 
@@ -374,13 +371,9 @@ def forgotten_scratch(files: Files, directory: Path, now: float) -> Iterator[Pat
             yield path
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}" if count else ""
-
-
 def _shown(size: float) -> str:
     if size < 1000:  # noqa: PLR2004 - units are decimal
-        return f"{size} bytes"
+        return counted(int(size), "byte")
     for unit in ("kB", "MB", "GB"):
         size /= 1000
         if size < 1000:  # noqa: PLR2004

@@ -54,6 +54,40 @@ def test_an_edit_of_a_helper_reruns(shell):
     assert "helper() changed" in done.stdout
 
 
+@pytest.mark.parametrize("command", ["run", "status", "plan", "graph"])
+def test_a_script_without_reactors_is_an_error(shell, command):
+    shell.write("from pyplant import *\ndef load(pipe): pipe.send('q', 1)\n")
+    assert "words.py defines no reactors" in shell(command, "words.py", code=2).stderr
+    assert not (shell.folder / "words.plant").exists()
+
+
+def test_a_script_with_a_plant_but_no_reactors_is_an_error(shell):
+    shell.write("from pyplant import *\nplant = Plant('own')\n")
+    assert "words.py defines no reactors" in shell("run", "words.py", code=2).stderr
+
+
+@pytest.mark.parametrize("name", ["sub", "sub/", "./sub", ".", "sub/deep", "sub.deep"])
+def test_a_folder_is_an_error(shell, name):
+    (shell.folder / "sub" / "deep").mkdir(parents=True)
+    assert f"{name} is a folder" in shell("run", name, code=2).stderr
+    assert not (shell.folder / "sub.plant").exists()
+
+
+@pytest.mark.parametrize("name", ["nope", "nope.py", "sub/nope", "sub/nope.py", "nope.deep", "..", ""])
+def test_what_is_not_there_is_an_error(shell, name):
+    (shell.folder / "sub").mkdir()
+    assert "Error: " in shell("run", name, code=2).stderr
+
+
+def test_a_package_that_defines_reactors_is_a_script(shell):
+    (shell.folder / "stages").mkdir()
+    (shell.folder / "stages" / "__init__.py").write_text("from stages.first import *\n")
+    (shell.folder / "stages" / "first.py").write_text(
+        "from pyplant import *\n@ReactorFunc\ndef load(pipe): pipe.send('q', 1)\n"
+    )
+    assert "load: 1 ran" in shell("run", "stages").stdout
+
+
 def test_force_runs_again(ran):
     assert ran.document("run", "words.py", "total", "--force")["runs"][0]["entries"][-1]["outcome"] == "ran"
 
@@ -276,12 +310,6 @@ def test_a_script_that_cannot_be_imported_says_where(shell, text, message):
     done = shell("status", "broken.py", code=2)
     assert message in done.stderr
     assert "pyplant/cli" not in done.stderr
-
-
-def test_a_script_without_reactors_is_told(shell):
-    shell.write("x = 1\n", "empty.py")
-    assert "No reactors are defined" in shell("status", "empty.py").stdout
-    assert "No reactors are defined" in shell("run", "empty.py", "x", code=2).stderr
 
 
 def test_debug_shows_where_an_error_comes_from(shell):

@@ -381,3 +381,47 @@ def test_a_mark_in_a_nested_object_is_checked_as_well(tmp_path):
         plant.set_config(config)
         with pytest.warns(UnknownParameterWarning, match=r"'model.lgo'.*Did you mean 'model.log'"):
             plant.sweep(asks, {"model.log": [1, 2]})
+
+
+class Marked(ConfigBase):
+    def __init__(self):
+        self.log, self.deep = 1, Deep()
+        self.mark_auxiliary(["log", "deep.rate"])
+
+
+AUXILIARY = {
+    "on the plant": ({"a": 1}, ["a"], "a"),
+    "in a nested dict": ({"m": {"log": 1}}, ["m.log"], "m.log"),
+    "with its part": ({"m": {"log": 1, "x": 2}}, ["m"], "m.log"),
+    "the part itself": ({"m": {"log": 1}}, ["m"], "m"),
+    "in the object": (Marked(), [], "log"),
+    "below the object": (Marked(), [], "deep.rate"),
+    "a key with a dot": ({"a.b": 1}, ["a.b"], "a.b"),
+}
+
+
+@pytest.mark.parametrize("case", AUXILIARY)
+def test_a_sweep_over_an_auxiliary_parameter_is_an_error(tmp_path, case):
+    config, marks, name = AUXILIARY[case]
+    began = []
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(data)
+        plant.add_event_listener(began.append)
+        plant.set_config(config)
+        plant.mark_params_as_auxiliary(marks)
+        with pytest.raises(ConfigError, match=rf"cannot vary '{name}': it is marked as auxiliary"):
+            plant.sweep(data, {"size": [1], name: [1, 2]}, ["data"])
+    assert not began
+
+
+def test_a_part_of_which_only_a_leaf_is_auxiliary_can_be_varied(tmp_path):
+    @ReactorFunc
+    def reads(pipe, config):
+        pipe.send("read", config.m.x)
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(reads)
+        plant.set_config({"m": {"x": 1, "log": 2}})
+        plant.mark_params_as_auxiliary(["m.log"])
+        rows = plant.sweep(reads, {"m": [{"x": 3, "log": 1}, {"x": 4, "log": 1}]}, ["read"])
+        assert [row.ingredients["read"] for row in rows] == [3, 4]

@@ -97,14 +97,14 @@ def test_of_long_text_both_ends_are_kept(record, small):
     [output] = record.outputs()
     lines = output["text"].splitlines()
     assert lines[:5] == [f"{n:09}" for n in range(5)]
-    assert lines[5] == "[990 lines (9.9 kB) were shown here and are not kept]"
+    assert lines[5] == "[990 lines (9.9 kB) shown here, not kept]"
     assert lines[6:] == [f"{n:09}" for n in range(995, 1000)]
 
 
 def test_a_line_longer_than_the_room_is_cut(record, small):
     record.write("stdout", "x" * 1000)
     [output] = record.outputs()
-    assert output["text"].startswith("x" * 50 + "[0 lines (900 B) were")
+    assert output["text"].startswith("x" * 50 + "[0 lines (900 B) shown")
     assert output["text"].endswith("]\n" + "x" * 50)
 
 
@@ -114,7 +114,7 @@ def test_both_streams_share_the_room_and_displays_stay(record, small):
     record.write("stderr", "b\n" * 30)
     outputs = record.outputs()
     assert [output["output_type"] for output in outputs] == ["stream", "display_data", "stream"]
-    assert outputs[0]["text"] == "a\n" * 25 + "[10 lines (20 B) were shown here and are not kept]\n"
+    assert outputs[0]["text"] == "a\n" * 25 + "[10 lines (20 B) shown here, not kept]\n"
     assert outputs[2] == text("stderr", "b\n" * 25)
 
 
