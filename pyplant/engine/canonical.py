@@ -2,9 +2,11 @@
 
 Theory of operation
 -------------------
-A node's digest covers its own bytes and the digests of the nodes it refers to, so a part
-that is shared and a part that is merely equal give the same. Items of a set are sorted by
-their digests. Nodes that refer to one another in a circle are numbered in the order in
+A node's digest covers its own bytes and the digests of the nodes it refers to. A part that
+can change, or that is compared by identity, and that several refer to is not the same as equal
+parts: a change of one is a change of all. References to it carry its number, in the order in
+which such parts are met. Whether an immutable part is shared is an accident, and does not count.
+Items of a set are sorted by their digests. Nodes that refer to one another in a circle are numbered in the order in
 which they are met from the first of them, and referred to by number.
 
 Functions and classes are handed out to be digested by others. They are numbered in the
@@ -15,9 +17,11 @@ with functions and classes told apart as far as ``name`` does.
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pyplant.engine.attributes import class_entry, module_of, mro, qualname_of
 from pyplant.engine.components import components
 
 __all__ = ["Code", "Node", "canonical"]
@@ -48,15 +52,17 @@ class Node:
     above, depth
         The object that is no container through which it was met first (its id, 0 if there is
         none), and how many such objects lie between.
+    shared
+        Whether it was met more than once.
     """
 
-    __slots__ = ("above", "depth", "obj", "parts", "unordered")
+    __slots__ = ("above", "depth", "obj", "parts", "shared", "unordered")
 
     def __init__(self, obj: Any) -> None:
         self.obj = obj
         self.above = self.depth = 0
         self.parts: list[bytes | int | Code] = []
-        self.unordered = False
+        self.shared = self.unordered = False
 
 
 def canonical(
@@ -77,13 +83,52 @@ def canonical(
     if len(nodes) == 1 and not first.unordered and all(type(part) is bytes for part in first.parts):
         return b"".join(first.parts), ()  # type: ignore[arg-type] # a scalar, as most parameters are
     found = _Canonical(nodes, digest)
-    if not any(node.unordered for node in nodes):
-        found.number_code(found.preorder(0))
-        return found.data(), found.edges
-    found.name_code(name)
-    found.data()
+    is_unordered = any(node.unordered for node in nodes)
+    if is_unordered:
+        found.name_code(name)
+        found.data()
+    if found.mark(_shared(nodes)) and is_unordered:
+        found.data()
     found.number_code(found.preorder(0))
     return found.data(), found.edges
+
+
+def _shared(nodes: list[Node]) -> set[int]:
+    """The nodes with an identity that can be reached in two ways; within an immutable part, by way of that."""
+    stack = [index for index, node in enumerate(nodes) if node.shared]
+    found: set[int] = set()
+    seen = set(stack)
+    while stack:
+        index = stack.pop()
+        cls = type(nodes[index].obj)
+        if _has_identity(cls):
+            found.add(index)
+        elif issubclass(cls, _TRANSPARENT):
+            inside = [part for part in nodes[index].parts if type(part) is int and part not in seen]
+            seen.update(inside)
+            stack += inside
+    return found
+
+
+_TRANSPARENT = (tuple, frozenset, types.MappingProxyType, types.MethodType)
+
+
+def _has_identity(cls: type) -> bool:
+    """Whether it can be told if two objects of a class are one: they can change, or compare by identity.
+
+    Objects that are hashed and compared by their content are taken to be immutable.
+    """
+    if module_of(cls).partition(".")[0] in _OF_TABLES:
+        return qualname_of(cls) in _TABLES
+    hashed = class_entry(cls, "__hash__")
+    if hashed is None or hashed is class_entry(object, "__hash__"):
+        return True
+    return any(qualname_of(base) == "Tensor" and module_of(base) in _TORCH for base in mro(cls))
+
+
+_OF_TABLES = frozenset(["pandas", "polars", "pyarrow", "xarray"])
+_TABLES = frozenset(["DataFrame", "Series", "Dataset", "DataArray"])  # their parts are immutable, or storage
+_TORCH = frozenset(["torch", "torch._tensor"])  # it hashes by identity in a way of its own
 
 
 class _Canonical:
@@ -92,6 +137,7 @@ class _Canonical:
         self._digest = digest
         self._digests: dict[int, bytes] = {}
         self._code: dict[int, bytes] = {}
+        self._marks: dict[int, bytes] = {}
         self.edges: tuple[Any, ...] = ()
 
     # ------------------------------------------------------------------ code
@@ -112,6 +158,21 @@ class _Canonical:
                     numbers.setdefault(id(part.obj), (len(numbers), part.obj))
         self._code = {key: b"%d" % number for key, (number, _) in numbers.items()}
         self.edges = tuple(obj for _, obj in numbers.values())
+
+    # ------------------------------------------------------------------ identity
+
+    def mark(self, shared: set[int]) -> bool:
+        """Number nodes that are shared, unless equal items of a set leave their order open."""
+        if not shared:
+            return False
+        for node in self._nodes:
+            if node.unordered:
+                items = [self._shown(part, {}) for part in node.parts[1:] if type(part) is int]
+                if len(set(items)) < len(items):
+                    return False
+        met = (index for index in self.preorder(0) if index in shared)
+        self._marks = {index: b"&%d;" % number for number, index in enumerate(met)}
+        return True
 
     # ------------------------------------------------------------------ order
 
@@ -169,7 +230,7 @@ class _Canonical:
         known = inside.get(part)
         if known is None:
             known = self._digests.get(part, b"")
-        return b"#%d:%s" % (len(known), known)
+        return b"#%d:%s%s" % (len(known), known, self._marks.get(part, b""))
 
     def _join(self, component: set[int]) -> None:
         """The digests of nodes that refer to one another."""

@@ -253,6 +253,8 @@ class Encoder:
                 node.above, node.depth = current.above or id(current), current.depth + 1
             self._nodes.append(node)
             self._pending.append(node)
+        else:
+            self._nodes[index].shared = True
         return index
 
     def _cut(self, level: list[Node]) -> set[int]:
@@ -284,6 +286,8 @@ class Encoder:
         elif cls is set or cls is frozenset:
             self._current.unordered = True
             self._sequence(b"s" if cls is set else b"f", value)
+        elif cls is bytearray:
+            self._current.parts.append(b"A%d:%s" % (len(value), value))
         elif issubclass(cls, Enum):
             self.tag("enum")
             self.code(cls)
@@ -466,6 +470,6 @@ def _is_counted(cls: type) -> bool:
 
 _CACHES = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
 _OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "__dict__", "__type_params__"})
-_BUILTINS = frozenset([list, dict, tuple, set, frozenset, type(None), types.MappingProxyType])
+_BUILTINS = frozenset([list, dict, tuple, set, frozenset, bytearray, type(None), types.MappingProxyType])
 _EXTENSIBLE = (list, dict, tuple, set, frozenset, str, bytes, int, float, complex, Enum)
 _CODE = (types.FunctionType, type, types.ModuleType, types.BuiltinFunctionType)

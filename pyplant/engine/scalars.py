@@ -23,5 +23,4 @@ SCALARS: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
     complex: (b"C", lambda v: struct.pack("<dd", v.real, v.imag)),
     str: (b"S", lambda v: v.encode("utf-8", "surrogatepass")),
     bytes: (b"Y", lambda v: v),
-    bytearray: (b"A", bytes),
 }

@@ -247,7 +247,16 @@ EQUAL = {
     "closures": (adder(1), adder(1)),
     "what a class leaves out of its reduction": (Reducing(1, 2), Reducing(1, 3)),
     "what a class leaves out of its state": (Stateful(1, 2), Stateful(1, 3)),
-    "shared and repeated parts": ([["a" * 100]] * 2, [["a" * 100], ["a" * 100]]),
+    "shared and repeated texts": (["a" * 100] * 2, ["a" * 100, "".join(["a"] * 100)]),
+    "shared and repeated tuples": ([("a" * 100,)] * 2, [("a" * 100,), ("".join(["a"] * 100),)]),
+    "shared and repeated frozensets": ([frozenset("ab")] * 2, [frozenset("ab"), frozenset("ba")]),
+    "shared and repeated dates": ([datetime.date(2026, 1, 1)] * 2, [datetime.date(2026, 1, 1) for _ in "ab"]),
+    "shared and repeated frozen objects": ([FrozenPoint(1)] * 2, [FrozenPoint(1), FrozenPoint(1)]),
+    "shared and repeated numbers of NumPy": ([np.float64(1)] * 2, [np.float64(1), np.float64(1)]),
+    "shared and repeated paths": (
+        [pathlib.PurePosixPath("a")] * 2,
+        [pathlib.PurePosixPath("a"), pathlib.PurePosixPath("a")],
+    ),
     "arrays in no order": (
         np.arange(24).reshape(2, 3, 4).swapaxes(0, 1),
         np.arange(24).reshape(2, 3, 4).swapaxes(0, 1).copy(),
@@ -255,6 +264,71 @@ EQUAL = {
     "views of arrays": (np.arange(4)[::2], np.array([0, 2])),
     "methods of equal objects": (Plain(a=1).__init__, Plain(a=1).__init__),
 }
+
+
+MUTABLE = {
+    "list": lambda: [1],
+    "empty list": list,
+    "dict": lambda: {"a": 1},
+    "set": lambda: {1, 2},
+    "bytearray": lambda: bytearray(b"a"),
+    "deque": lambda: collections.deque([1]),
+    "defaultdict": lambda: collections.defaultdict(list, a=[1]),
+    "subclass of list": lambda: List([1]),
+    "array of the standard library": lambda: array.array("i", [1]),
+    "array": lambda: np.zeros(2),
+    "object": lambda: Plain(a=1),
+    "object with slots": lambda: Slotted(1, 2),
+    "dataclass": lambda: Point(1, 2),
+    "namespace": lambda: types.SimpleNamespace(a=1),
+    "generator of random numbers": lambda: np.random.default_rng(1),
+    "tuple with a list": lambda: ([1],),
+}
+AROUND = {
+    "list": lambda a, b: [a, b],
+    "tuple": lambda a, b: (a, b),
+    "dict": lambda a, b: {"a": a, "b": b},
+    "object": lambda a, b: Plain(a=a, b=b),
+    "deep": lambda a, b: [[a], {"b": [b]}],
+    "beside a set": lambda a, b: [{"x", "y", ("z",)}, a, b],
+    "array of objects": lambda a, b: _objects([a, b]),
+}
+
+
+def _objects(items):
+    made = np.empty(len(items), object)
+    made[:] = items
+    return made
+
+
+@pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
+@pytest.mark.parametrize("make", MUTABLE.values(), ids=MUTABLE)
+def test_one_object_in_two_places_is_not_the_same_as_two_equal_ones(make, around):
+    one = make()
+    shared, apart = around(one, one), around(make(), make())
+    assert digest_of(shared) != digest_of(apart)
+    assert digest_of(copy.deepcopy(shared)) == digest_of(shared)
+    assert digest_of(around(make(), make())) == digest_of(apart)
+
+
+def test_which_of_equal_objects_is_shared_counts():
+    first, second = [1], [1]
+    assert digest_of([first, second, first]) != digest_of([first, second, second])
+    assert digest_of([first, first, second, second]) != digest_of([first, second, first, second])
+
+
+def test_objects_shared_between_sets_count_alike_in_any_order(run_script):
+    source = textwrap.dedent("""
+        from pyplant.engine.fingerprint import digest_of
+        class Plain:
+            def __init__(self, **names): vars(self).update(names)
+        def network(*names):
+            nodes = [Plain(name=name) for name in names]
+            return [set(nodes), {"first": nodes[0], "last": nodes[-1]}, frozenset(nodes[1:])]
+        print(digest_of(network(*"abcdefgh")), digest_of(network("a", "a", "a")))
+    """)
+    seen = {run_script(source, env={"PYTHONHASHSEED": str(seed)}).stdout for seed in range(3)}
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize(("left", "right"), DIFFERENT.values(), ids=DIFFERENT)
@@ -460,9 +534,9 @@ def test_what_is_shared_many_times_is_encoded_once(leaf):
     assert len(encoding.data) + len(encoding.edges) < 5_000
 
 
-def test_sharing_does_not_count_whatever_came_before():
-    part = ["a" * 100, "b"]
-    equal = ["a" * 100, "b"]
+def test_sharing_of_what_cannot_change_does_not_count_whatever_came_before():
+    part = ("a" * 100, "b")
+    equal = ("a" * 100, "".join(["b"]))
     assert digest_of([part, {"x": part}]) == digest_of([part, {"x": equal}])
     assert digest_of([one, part, part]) == digest_of([one, part, equal])
 

@@ -72,6 +72,16 @@ def test_a_gradient_counts_and_comes_back(make, tmp_path):
     assert [digest_of(value) for value in loaded] == digests
 
 
+def test_tied_weights_are_not_the_same_as_equal_ones(tmp_path):
+    layer = linear(1)
+    tied, apart = torch.nn.Sequential(layer, linear(1)), torch.nn.Sequential(layer, linear(1))
+    tied[1].weight = layer.weight
+    assert digest_of(tied) != digest_of(apart)
+    assert digest_of(torch.nn.Sequential(layer, layer)) != digest_of(apart)
+    warehouse = Warehouse(tmp_path / "plant")
+    assert digest_of(warehouse.load(warehouse.save("value", tied))) == digest_of(tied)
+
+
 @pytest.mark.parametrize("name", DIFFERENT)
 @pytest.mark.parametrize("around", [lambda v: v, lambda v: {"x": v}], ids=["alone", "within"])
 def test_what_can_be_told_apart_differs_and_comes_back(name, around, tmp_path):
