@@ -8,16 +8,21 @@ senders of a name are tried, and conflicts. They are hints: a trace says what re
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
+from pyplant.engine.attributes import namespace
 from pyplant.engine.hints import Hint, NameKind
 
-__all__ = ["Predicted", "Senders", "constants_of", "predict", "words"]
+__all__ = ["Predicted", "Senders", "held_words", "predict", "words"]
 
-_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"\d+|[^\W\d_]+")
+_MOST_HELD = 50  # values that are looked at below one constant
+_LONGEST = 200  # characters of a text that are looked at
 _SENDING = frozenset({"send", "allocate"})
 _READING = frozenset({"read_config", "read_config_unregistered", "config"})
 
@@ -86,7 +91,33 @@ def words(text: str) -> frozenset[str]:
     return frozenset(_WORD.findall(text))
 
 
-def constants_of(function: Callable[..., Any]) -> Iterator[Any]:
+def held_words(function: Callable[..., Any]) -> frozenset[str]:
+    """The words in the texts and numbers that a function holds, also as attributes of objects and in containers."""
+    texts: list[str] = []
+    for constant in _constants_of(function):
+        pending = deque([constant])
+        for _ in range(_MOST_HELD):
+            if not pending:
+                break
+            value = pending.popleft()
+            if type(value) in (str, int, float):
+                texts.append(str(value)[:_LONGEST])
+            else:
+                pending.extend(islice(_parts_of(value), _MOST_HELD))
+    return words(" ".join(texts))
+
+
+def _parts_of(value: Any) -> Iterable[Any]:
+    """What a value holds, without running code of its class."""
+    cls = type(value)
+    if issubclass(cls, tuple | list):
+        return (tuple if issubclass(cls, tuple) else list).__iter__(value)
+    if issubclass(cls, dict):
+        return dict.values(value)
+    return (namespace(value) or {}).values()
+
+
+def _constants_of(function: Callable[..., Any]) -> Iterator[Any]:
     """The default values and closure variables of a function."""
     yield from getattr(function, "__defaults__", None) or ()
     yield from (getattr(function, "__kwdefaults__", None) or {}).values()

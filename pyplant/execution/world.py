@@ -20,7 +20,7 @@ from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import Fingerprint, Fingerprinter
 from pyplant.engine.hints import CONFIG_NAMES
 from pyplant.engine.origin import find
-from pyplant.engine.prediction import Predicted, Senders, constants_of, predict, words
+from pyplant.engine.prediction import Predicted, Senders, held_words, predict, words
 from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
 from pyplant.engine.records import Record
 from pyplant.engine.trace import DependencyKind, Trace
@@ -238,8 +238,7 @@ class RunWorld:
             definition = self.definitions[key]
             last = self._ledger.last(definition.full_name)
             rank = 0 if last is None else 1 + (last.fingerprint == self.fingerprint(key).digest)
-            held = (value for value in constants_of(definition.function) if type(value) in (str, int, float))
-            self._guesses[key] = rank, words(" ".join(map(str, (definition.name, *held))))
+            self._guesses[key] = rank, words(definition.name) | held_words(definition.function)
         return self._guesses[key]
 
     def literal_senders(self, name: str) -> list[str]:

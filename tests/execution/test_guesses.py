@@ -1,5 +1,8 @@
 """Finding the sender of a name that no code says: guesses that are good, and guesses that go wrong."""
 
+import enum
+from unittest.mock import MagicMock
+
 import pytest
 
 from pyplant import Plant, ReactorFunc
@@ -12,15 +15,18 @@ def put(pipe, name, value):
 
 def sender(name, sends=None, *, error=None, waits_for=None, version=1):
     """A reactor of which nobody can tell beforehand what it sends, not even by the values it holds."""
-    box = (sends, waits_for)
+
+    def told():
+        return sends, waits_for
 
     @ReactorFunc(name=name)
     def reactor(pipe):
         if error is not None:
             raise error
-        if box[1] is not None:
-            yield pipe.receive(box[1])
-        put(pipe, box[0], name if version else None)
+        name_sent, name_received = told()
+        if name_received is not None:
+            yield pipe.receive(name_received)
+        put(pipe, name_sent, name if version else None)
         yield
 
     return reactor
@@ -172,6 +178,73 @@ def test_of_reactors_made_in_a_loop_that_which_holds_what_the_name_says_is_tried
     plant.add_reactor([make(n) for n in range(4)])
     assert plant.get(name) == 2
     assert [entry.name for entry in plant.status() if entry.outcome.value == "cached"] == ["made c"]
+
+
+class Day:
+    def __init__(self, number):
+        self.number = number
+
+    @property
+    def name(self):
+        return f"day{self.number}"
+
+
+class Box:
+    def __init__(self, day):
+        self.day = day
+
+    def name(self):
+        return self.day.name
+
+
+class Week(tuple):
+    def __iter__(self):
+        raise NotImplementedError
+
+
+class Plan(enum.Enum):
+    ZERO, ONE, TWO, THREE = range(4)
+
+    def name_of(self):
+        return Day(self.value).name
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda n: (Day(n), lambda day: day.name),
+        lambda n: (Box(Day(n)), lambda box: box.name()),
+        lambda n: ({"day": Day(n), "further": [0] * 100}, lambda held: held["day"].name),
+        lambda n: (Week([n]), lambda week: f"day{week[0]}"),
+        lambda n: (Plan(n), lambda plan: plan.name_of()),
+        lambda n: (n, lambda number: f"day{number}" if number % 2 == 0 else f"night{number}"),
+    ],
+)
+def test_what_the_objects_hold_that_a_reactor_holds_is_looked_at(plant, made):
+    def make(n):
+        job, name_of = made(n)
+
+        @ReactorFunc(name=f"made {chr(97 + n)}")
+        def day(pipe, job=job):
+            put(pipe, name_of(job), n)
+
+        return day
+
+    plant.add_reactor([make(n) for n in range(4)])
+    assert plant.get("day2") == 2
+    assert [entry.name for entry in plant.status() if entry.outcome.value == "cached"] == ["made c"]
+
+
+def test_what_a_reactor_holds_is_looked_at_as_far_as_needed(plant):
+    endless = []
+    endless += [endless, "x" * 10_000_000, MagicMock(), Day, enum, print]
+
+    @ReactorFunc
+    def day(pipe, job=endless):
+        put(pipe, "day", len(job))
+
+    plant.add_reactor(day)
+    assert plant.get("day") == 6
 
 
 def test_what_sends_other_names_for_sure_is_not_tried(plant):
