@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from pyplant.reactor import Definition
+    from pyplant._definitions import Definition
 
 __all__ = ["FrontEnd", "Recorded", "Recording", "current", "install"]
 

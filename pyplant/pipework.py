@@ -10,8 +10,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
+from pyplant._definitions import Definition, SubreactorCall
 from pyplant.config import MISSING, missing_parameter, private_copy
 from pyplant.config_views import KIND, described, plain
 from pyplant.engine.commands import Receive, Request, Unyielded
@@ -29,9 +30,23 @@ from pyplant.frontend import Recorded
 from pyplant.ingredient import Ingredient
 from pyplant.parameters import Parameters
 from pyplant.paths import expanded, is_address, recorded
-from pyplant.reactor import Definition, SubreactorCall
 from pyplant.store.inputs import refuse
 from pyplant.store.warehouse import Allocation, Warehouse
+
+if TYPE_CHECKING:
+    import h5py
+    import numpy as np
+
+    from pyplant.ingredient import _Type
+    from pyplant.specs import ArraySpec, FileSpec, HdfArraySpec, IngredientSpec
+
+    # With `type` also the name of a parameter, annotations of those methods cannot say `type[...]`.
+    _ArrayType: TypeAlias = Literal[_Type.array] | type[ArraySpec]
+    _FileType: TypeAlias = Literal[_Type.file] | type[FileSpec]
+    _HdfType: TypeAlias = type[HdfArraySpec]
+    _Spec: TypeAlias = type[IngredientSpec] | IngredientSpec | str
+    _Format: TypeAlias = _Type | _Spec
+    _Shape: TypeAlias = int | tuple[int, ...]
 
 __all__ = ["ExecutionRecord", "Pipework", "RunFacts"]
 
@@ -123,11 +138,11 @@ class Pipework:
     # ------------------------------------------------------------------ ingredients
 
     @overload
-    def receive(self, name: str, /, *names: str) -> Any: ...
+    def receive(self, name: str, /, *names: str) -> Receive: ...
     @overload
-    def receive(self, names: Sequence[str], /) -> Any: ...
+    def receive(self, names: Sequence[str], /) -> Receive: ...
 
-    def receive(self, *names: Any) -> Any:
+    def receive(self, *names: Any) -> Receive:
         """Ask for ingredients; the value comes out of ``yield``.
 
         Parameters
@@ -160,7 +175,7 @@ class Pipework:
         self._outstanding.append(command)
         return command
 
-    def send(self, name: str, value: Any, type: Any = None) -> None:  # noqa: A002 - the public word
+    def send(self, name: str, value: Any, type: _Format | None = None) -> None:  # noqa: A002 - the public word
         """Send an ingredient: its value as it is now. Others see it when the reactor ends.
 
         Parameters
@@ -202,6 +217,19 @@ class Pipework:
         self._record.outputs[name] = ingredient
         self._emit(IngredientSent(self._definition.name, name, ingredient.format, ingredient.size))
 
+    @overload
+    def allocate(
+        self, name: str, type: _ArrayType, *, shape: _Shape, dtype: Any = ...
+    ) -> np.ndarray[Any, Any]: ...
+    @overload
+    def allocate(self, name: str, type: _FileType, *, suffix: str = ...) -> str: ...
+    @overload
+    def allocate(
+        self, name: str, type: _HdfType, *, shape: _Shape, dtype: Any = ..., **options: Any
+    ) -> h5py.Dataset: ...
+    @overload
+    def allocate(self, name: str, type: _Spec, **options: Any) -> Any: ...
+
     def allocate(self, name: str, type: Any, **options: Any) -> Any:  # noqa: A002 - the public word
         """Create a value on disk, for values larger than memory or written by others.
 
@@ -220,6 +248,19 @@ class Pipework:
             To be filled, then sent. For a file it is the path to write to.
         """
         return self._allocate(name, type, options, temporary=False)
+
+    @overload
+    def allocate_temp(
+        self, name: str, type: _ArrayType, *, shape: _Shape, dtype: Any = ...
+    ) -> np.ndarray[Any, Any]: ...
+    @overload
+    def allocate_temp(self, name: str, type: _FileType, *, suffix: str = ...) -> str: ...
+    @overload
+    def allocate_temp(
+        self, name: str, type: _HdfType, *, shape: _Shape, dtype: Any = ..., **options: Any
+    ) -> h5py.Dataset: ...
+    @overload
+    def allocate_temp(self, name: str, type: _Spec, **options: Any) -> Any: ...
 
     def allocate_temp(self, name: str, type: Any, **options: Any) -> Any:  # noqa: A002 - the public word
         """Like :meth:`allocate`, for scratch that is gone when the reactor ends."""
@@ -391,10 +432,10 @@ class Pipework:
     # ------------------------------------------------------------------ for whoever runs it
 
     def outstanding(self, item: Unyielded) -> None:
-        """Something was made that must be yielded (:class:`~pyplant.reactor.TaskObserver`)."""
+        """Something was made that must be yielded (:class:`~pyplant._definitions.TaskObserver`)."""
         self._outstanding.append(item)
 
-    def entered(self, call: SubreactorCall) -> None:
+    def entered(self, call: SubreactorCall[Any]) -> None:
         """A subreactor begins; one that the reactor's code does not name is a dependency."""
         self._settle(call)
         fingerprint = self._facts.subreactor_entered(call.function, call.name)

@@ -10,9 +10,10 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from pyplant import frontend, paths, streams
+from pyplant._definitions import sources
 from pyplant.collector import collector
 from pyplant.config import ConfigBase, name_list
 from pyplant.engine import origin
@@ -28,10 +29,10 @@ from pyplant.errors import (
     warn,
 )
 from pyplant.events import Dispatcher, Listener
-from pyplant.execution.executors import executor_of
+from pyplant.execution.executors import TaskPool, executor_of
 from pyplant.execution.nesting import is_inside_reactor
 from pyplant.parameters import Parameters
-from pyplant.reactor import sources
+from pyplant.reactor import Reactor
 from pyplant.registry import Registry
 from pyplant.session import Session
 from pyplant.store.warehouse import Warehouse
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Plant"]
 
-_Reactor = Callable[..., Any] | str
+_Reactor = Reactor[..., Any] | str
 
 
 class Plant:
@@ -94,11 +95,11 @@ class Plant:
         self,
         plantDir: str | os.PathLike[str],  # noqa: N803 - the historical spelling
         *,
-        executor: Any = None,
+        executor: int | TaskPool | None = None,
         max_size: str | int = "20 GB",
         trust: bool = False,
         function_hash: Callable[[Callable[..., Any]], str] | None = None,
-        progress: bool | str = "auto",
+        progress: bool | Literal["auto"] = "auto",
         track_packages: Iterable[str] = (),
         follow_packages: Iterable[str] = (),
     ) -> None:
@@ -170,7 +171,7 @@ class Plant:
 
     # ------------------------------------------------------------------ reactors
 
-    def add_reactor(self, *reactors: Callable[..., Any] | Iterable[Callable[..., Any]]) -> None:
+    def add_reactor(self, *reactors: Reactor[..., Any] | Iterable[Reactor[..., Any]]) -> None:
         """Use exactly the reactors that are added, in any number of calls.
 
         Without it every ``@ReactorFunc`` of the process counts.

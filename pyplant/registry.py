@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pyplant._definitions import Definition, declared, definition_of, newest
 from pyplant.errors import DefinitionError, NotAReactorError, UnknownReactorError, near_misses
-from pyplant.reactor import Definition, declared, definition_of, newest
 
 __all__ = ["Registry"]
 

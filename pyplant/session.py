@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyplant import frontend
+from pyplant._definitions import Definition, orphans, withdraw
 from pyplant.collector import collector
 from pyplant.config import MISSING
 from pyplant.engine.fingerprint import Fingerprinter
@@ -37,7 +38,6 @@ from pyplant.execution.nesting import importing_for_a_process, is_inside_reactor
 from pyplant.execution.run import Run
 from pyplant.execution.world import RunWorld
 from pyplant.parameters import Parameters
-from pyplant.reactor import Definition, orphans, withdraw
 from pyplant.registry import Registry
 from pyplant.store.warehouse import Warehouse
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from pyplant import streams
 from pyplant.errors import ConfigError
@@ -35,7 +35,7 @@ def is_terminal() -> bool:
     return streams.is_terminal(sys.stderr) and not hasattr(shell, "kernel")
 
 
-def follow(listeners: Dispatcher, progress: bool | str) -> None:  # noqa: FBT001 - public values
+def follow(listeners: Dispatcher, progress: bool | Literal["auto"]) -> None:  # noqa: FBT001 - public values
     """Draw progress from now on: if ``True``, or if ``"auto"`` and somebody watches.
 
     Raises

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pyplant._definitions import define, definition_of
 from pyplant.config import MISSING, ConfigBase, private_copy
 from pyplant.engine.commands import Request
 from pyplant.engine.hints import CONFIG_NAMES
@@ -19,7 +20,6 @@ from pyplant.execution.worker import Execution, Needs
 from pyplant.ingredient import Ingredient
 from pyplant.parameters import Parameters
 from pyplant.pipework import Pipework
-from pyplant.reactor import define, definition_of
 from pyplant.specs import IngredientSpec, StreamSpec
 from pyplant.store.objects import hash_file
 from pyplant.store.warehouse import Warehouse

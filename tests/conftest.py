@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pyplant import reactor
+from pyplant import _definitions
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = os.environ.get("CI") == "true"
@@ -40,14 +40,14 @@ def pytest_configure(config):
 @pytest.fixture(autouse=True)
 def fresh_registry(request):
     """Reactors that a test declares are gone when it ends, and those of other test modules are not there."""
-    kept, repeated = dict(reactor._declared), dict(reactor._repeated)
+    kept, repeated = dict(_definitions._declared), dict(_definitions._repeated)
     module = getattr(request.module, "__name__", None)
     for key, definition in kept.items():
         if definition.module != module:
-            del reactor._declared[key]
-            reactor._repeated.pop(key, None)
+            del _definitions._declared[key]
+            _definitions._repeated.pop(key, None)
     yield
-    for registry, before in ((reactor._declared, kept), (reactor._repeated, repeated)):
+    for registry, before in ((_definitions._declared, kept), (_definitions._repeated, repeated)):
         registry.clear()
         registry.update(before)
 

@@ -31,7 +31,7 @@ LAYERS = [
     ("pyplant.config", 1),
     ("pyplant.config_views", 1),
     ("pyplant.parameters", 1),
-    ("pyplant.reactor", 1),
+    ("pyplant._definitions", 1),
     ("pyplant.specs", 2),
     ("pyplant.store", 2),
     ("pyplant.theme", 3),
@@ -41,6 +41,7 @@ LAYERS = [
     ("pyplant.report", 3),
     ("pyplant.sweep", 3),
     ("pyplant.pipework", 3),
+    ("pyplant.reactor", 3),
     ("pyplant.portable", 3),
     ("pyplant.graph", 3),
     ("pyplant.execution", 4),
@@ -56,11 +57,11 @@ LAYERS = [
 TOP = 7
 # Within layer 1 the engine is below what declares reactors, and within layer 2 the specs are below the store.
 ALSO_FORBIDDEN = [
-    ("pyplant.engine", ("pyplant.reactor", "pyplant.config", "pyplant.parameters")),
+    ("pyplant.engine", ("pyplant._definitions", "pyplant.config", "pyplant.parameters")),
     ("pyplant.specs", ("pyplant.store",)),
-    ("pyplant.ingredient", ("pyplant.engine", "pyplant.reactor", "pyplant.config")),
-    ("pyplant.config", ("pyplant.engine", "pyplant.reactor", "pyplant.parameters")),
-    ("pyplant.parameters", ("pyplant.engine", "pyplant.reactor")),
+    ("pyplant.ingredient", ("pyplant.engine", "pyplant._definitions", "pyplant.config")),
+    ("pyplant.config", ("pyplant.engine", "pyplant._definitions", "pyplant.parameters")),
+    ("pyplant.parameters", ("pyplant.engine", "pyplant._definitions")),
 ]
 # Modules of the standard library that let the outside world in.
 IMPURE = {
@@ -108,7 +109,7 @@ NOTEBOOK = {module for module in MODULES if module.startswith("pyplant.notebook"
 ONLY_IN = {
     **dict.fromkeys(("pickle", "cloudpickle"), {"pyplant.specs.pickled", "pyplant.execution.parcel"}),
     "loky": {"pyplant.execution.pools"},
-    "h5py": {"pyplant.specs.hdf", "pyplant.specs.hdf_digest"},
+    "h5py": {"pyplant.specs.hdf", "pyplant.specs.hdf_digest", "pyplant.pipework"},
     "keras": {"pyplant.specs.keras"},
     "scipy": {"pyplant.specs.sparse"},
     "pandas": {"pyplant.specs.table", "pyplant.specs.table_digest", "pyplant.sweep"},

@@ -11,7 +11,7 @@ import zipfile
 import pytest
 
 import pyplant
-from pyplant.reactor import declared
+from pyplant._definitions import declared
 from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -11,9 +11,9 @@ import textwrap
 import pytest
 
 from pyplant import ReactorFunc, SubreactorFunc
-from pyplant import reactor as module_under_test
+from pyplant import _definitions as module_under_test
+from pyplant._definitions import active, declared, define, definition_of, newest
 from pyplant.errors import DefinitionError, NotAReactorError, NotYieldedError
-from pyplant.reactor import active, declared, define, definition_of, newest
 
 
 def named():

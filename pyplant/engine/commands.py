@@ -8,9 +8,9 @@ else is an error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from keyword import iskeyword
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from pyplant.errors import NotYieldedError
 
@@ -62,19 +62,22 @@ class Unyielded:
         del args, kwargs
         raise NotYieldedError(self.hint())
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__") and name != "__array_interface__":
-            raise AttributeError(name)
-        self._refuse()
+    # Hidden from type checkers, which then report any such use as the error that it is.
+    if not TYPE_CHECKING:
 
-    # Operators bypass __getattr__. Comparison and hashing stay, for containers and tests.
-    __array__ = __call__ = __len__ = __bool__ = _refuse
-    __getitem__ = __setitem__ = __contains__ = _refuse
-    __int__ = __float__ = __index__ = _refuse
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refuse
-    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _refuse
-    __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __divmod__ = __rdivmod__ = _refuse
-    __neg__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__") and name.endswith("__") and name != "__array_interface__":
+                raise AttributeError(name)
+            self._refuse()
+
+        # Operators bypass __getattr__. Comparison and hashing stay, for containers and tests.
+        __array__ = __call__ = __len__ = __bool__ = _refuse
+        __getitem__ = __setitem__ = __contains__ = _refuse
+        __int__ = __float__ = __index__ = _refuse
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refuse
+        __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _refuse
+        __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __divmod__ = __rdivmod__ = _refuse
+        __neg__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
 
 
 class Receive(Unyielded):
@@ -113,7 +116,7 @@ class Receive(Unyielded):
         )
 
     # `yield from pipe.receive(...)` means the same as `yield pipe.receive(...)`.
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Generator[Receive, Any, Any]:
         value = yield self
         return value
 

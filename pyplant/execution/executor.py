@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from pyplant._definitions import Definition
 from pyplant.engine.task import Task
 from pyplant.errors import DamagedError
 from pyplant.events import Event
@@ -18,7 +19,6 @@ from pyplant.execution.worker import Finished, Load, Needs
 from pyplant.frontend import Recording
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import RunFacts
-from pyplant.reactor import Definition
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["Executor", "Failed", "Job", "Lost", "Outcome", "Part", "Performance"]

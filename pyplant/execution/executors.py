@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from pyplant.execution.executor import Executor
 from pyplant.execution.inline import InlineExecutor
 
-__all__ = ["executor_of"]
+__all__ = ["TaskPool", "executor_of"]
 
 
-def executor_of(wanted: Any) -> Executor:
+class TaskPool(Protocol):
+    """What runs tasks elsewhere: any ``concurrent.futures.Executor``, or a ``dask.distributed.Client``."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call a function in a worker; returns a future of its result."""
+
+
+def executor_of(wanted: int | TaskPool | None) -> Executor:
     """The executor that users mean.
 
     Raises

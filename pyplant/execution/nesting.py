@@ -22,9 +22,9 @@ from functools import partial, wraps
 from importlib.machinery import ModuleSpec
 from typing import Any
 
+from pyplant._definitions import active
 from pyplant.engine.origin import is_own_file
 from pyplant.execution.order import Processes
-from pyplant.reactor import active
 
 __all__ = [
     "importing_for_a_process",

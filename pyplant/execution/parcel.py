@@ -33,10 +33,10 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
+from pyplant._definitions import Definition
 from pyplant.engine.origin import find, is_user_module
 from pyplant.errors import RunError
 from pyplant.execution.remake import REMADE, Cached, reduce_error, remake
-from pyplant.reactor import Definition
 from pyplant.specs.array_subclass import reduce_array
 from pyplant.store.files import unique
 

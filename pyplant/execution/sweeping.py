@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pyplant._definitions import Definition
 from pyplant.config import MISSING
 from pyplant.errors import auxiliary_in_sweep
 from pyplant.execution.summary import OUTCOMES
 from pyplant.parameters import Parameters
-from pyplant.reactor import Definition
 from pyplant.report import Outcome
 from pyplant.sweep import Sweep, SweepRow
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from pyplant._definitions import Definition
 from pyplant.engine.task import State
 from pyplant.engine.trace import Trace
 from pyplant.execution.outlook import Outlook
 from pyplant.execution.summary import remember
 from pyplant.execution.world import RunWorld
-from pyplant.reactor import Definition
 from pyplant.report import Explanation, History, Outcome, Plan, Status
 
 __all__ = ["edges", "explain", "history", "plan", "status"]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
+from pyplant._definitions import Definition, active
 from pyplant.engine.commands import Receive, Unyielded
 from pyplant.errors import NotYieldedError, RunError
 from pyplant.execution.forking import end_forked_child
@@ -16,7 +17,6 @@ from pyplant.execution.nesting import watch_threads
 from pyplant.frontend import Recording
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import ExecutionRecord, Pipework
-from pyplant.reactor import Definition, active
 
 __all__ = ["Execution", "Finished", "Load", "Needs"]
 

@@ -14,6 +14,7 @@ from types import FunctionType
 from typing import Any
 
 from pyplant import frontend
+from pyplant._definitions import Definition
 from pyplant.config import MISSING
 from pyplant.engine.attributes import static
 from pyplant.engine.digest import digest_bytes
@@ -27,7 +28,6 @@ from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.errors import UndigestibleError, ingredient_as_parameter, near_misses
 from pyplant.execution.urgency import remaining_seconds
 from pyplant.parameters import Parameters
-from pyplant.reactor import Definition
 from pyplant.store.inputs import InputFiles
 from pyplant.store.warehouse import Warehouse
 from pyplant.wording import format_date

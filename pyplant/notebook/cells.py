@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pyplant import reactor
-from pyplant.reactor import CellRun, Definition, declare, orphans, withdraw
+from pyplant import _definitions
+from pyplant._definitions import CellRun, Definition, declare, orphans, withdraw
 
 __all__ = ["Cells"]
 
@@ -40,26 +40,26 @@ class Cells:
     @property
     def running(self) -> CellRun | None:
         """The cell that is being executed."""
-        return reactor.running_cell
+        return _definitions.running_cell
 
     def begin(self, raw_cell: str, number: int) -> None:
         """A cell is about to be executed, which the notebook will call ``In [number]``."""
         metadata = self._metadata()
         for ident in _texts(metadata.get("deletedCells")):
-            orphans.update(d for d in self._owned.pop(ident, ()) if reactor.newest(d) is d)
+            orphans.update(d for d in self._owned.pop(ident, ()) if _definitions.newest(d) is d)
         run = CellRun(str(metadata.get("cellId") or ""), number)
         self.raw_cell = raw_cell
-        self._before = {d.key: d for d in reactor.kept() if d.cell is not None and d not in orphans}
+        self._before = {d.key: d for d in _definitions.kept() if d.cell is not None and d not in orphans}
         self._withdrawn = [d for d in self._owned.pop(run.ident, ()) if withdraw(d)]
-        reactor.running_cell = run
+        _definitions.running_cell = run
 
     def end(self, *, failed: bool) -> None:
         """The cell was executed; after a failure, what it did not get to defining stays."""
-        run, reactor.running_cell = reactor.running_cell, None
+        run, _definitions.running_cell = _definitions.running_cell, None
         if run is None:
             return
-        defined = [definition for definition in reactor.kept() if definition.cell is run]
-        keys = {definition.key for definition in reactor.kept()}
+        defined = [definition for definition in _definitions.kept() if definition.cell is run]
+        keys = {definition.key for definition in _definitions.kept()}
         restored = [d for d in self._withdrawn if failed and d.key not in keys]
         for definition in restored:
             declare(definition)

@@ -16,6 +16,7 @@ from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyplant import frontend
+from pyplant._definitions import Definition
 from pyplant.engine.origin import is_own_file, is_user_file
 from pyplant.errors import DefinitionError, PlantError, PlantWarning, warn
 from pyplant.events import Event, RunFinished
@@ -23,7 +24,6 @@ from pyplant.frontend import Recorded, Recording
 from pyplant.notebook.body import CellSyntaxError, notebook_names
 from pyplant.notebook.cells import Cells
 from pyplant.notebook.recorder import Recorder
-from pyplant.reactor import Definition
 from pyplant.wording import clean, escape, format_date, format_seconds
 
 if TYPE_CHECKING:

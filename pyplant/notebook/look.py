@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from pyplant._definitions import Definition, orphans
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.execution.outlook import Outlook
 from pyplant.execution.world import RunWorld
 from pyplant.graph import Edges
-from pyplant.reactor import Definition, orphans
 from pyplant.report import Status
 
 if TYPE_CHECKING:

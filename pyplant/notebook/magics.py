@@ -13,10 +13,11 @@ from typing import Any, NoReturn
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
+from pyplant._definitions import declare, define
 from pyplant.errors import DefinitionError
 from pyplant.notebook.body import Body, make_function, read_body, refuse_missing_inputs
 from pyplant.notebook.console import Console, show
-from pyplant.reactor import ReactorFunc, declare, define
+from pyplant.reactor import ReactorFunc
 
 __all__ = ["OPTIONS", "PlantMagics"]
 

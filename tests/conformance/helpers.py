@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 _BATCH = """
 import contextlib, importlib, io, json, os, runpy, sys, traceback
 
-from pyplant import Plant, reactor
+from pyplant import Plant, _definitions
 
 jobs, executor = json.loads(sys.argv[1]), sys.argv[2]
 stack = contextlib.ExitStack()
@@ -43,8 +43,8 @@ for folder, script in jobs:
             error = traceback.format_exc()
     results.append([out.getvalue(), error])
     sys.path.remove(folder)
-    reactor._declared.clear()
-    reactor._repeated.clear()
+    _definitions._declared.clear()
+    _definitions._repeated.clear()
     for name in set(sys.modules) - builtin_modules:
         file = getattr(sys.modules[name], "__file__", None) or ""
         if file.startswith(folder):

@@ -51,7 +51,7 @@ class Notebook:
 def notebook(kernel, plant_dir):
     kernel.cell("%reset -f")
     kernel.cell(
-        "from pyplant import reactor\nreactor._declared.clear()\nreactor._repeated.clear()\ndel reactor"
+        "from pyplant import _definitions\n_definitions._declared.clear()\n_definitions._repeated.clear()\ndel _definitions"
     )
     return Notebook(kernel, plant_dir)
 

@@ -3,10 +3,10 @@
 import pytest
 
 from pyplant import Plant, ReactorFunc
+from pyplant._definitions import definition_of
 from pyplant.engine.task import Task
 from pyplant.execution.inline import Failed, InlineExecutor, Job
 from pyplant.execution.worker import Execution, Finished
-from pyplant.reactor import definition_of
 from pyplant.testing import PipeworkMock
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from pyplant import ReactorFunc, SubreactorFunc
+from pyplant._definitions import active, definition_of
 from pyplant.errors import NotYieldedError, RunError
 from pyplant.execution.worker import Execution, Finished, Needs
-from pyplant.reactor import active, definition_of
 from pyplant.testing import PipeworkMock
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pyplant
-from pyplant import reactor
+from pyplant import _definitions
 from pyplant.config import ConfigBase
 from pyplant.engine import bytecode, origin
 from pyplant.errors import DamageWarning, PlantWarning
@@ -181,10 +181,10 @@ def forget_process() -> None:
     """Whatever the modules under test and PyPlant keep for the length of a process."""
     for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
         del sys.modules[name]
-    reactor._declared.clear()
-    reactor._repeated.clear()
-    reactor.sources._texts.clear()
-    reactor._real_path.cache_clear()
+    _definitions._declared.clear()
+    _definitions._repeated.clear()
+    _definitions.sources._texts.clear()
+    _definitions._real_path.cache_clear()
     bytecode._DIGESTS.clear()
     origin.is_user_file.cache_clear()
     linecache.clearcache()

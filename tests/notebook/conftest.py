@@ -8,9 +8,9 @@ from tests.notebook.rig import NotebookKernel, PlantNotebook
 _CLEAN = """
 %unload_ext pyplant
 %reset -f
-from pyplant import reactor
-reactor._declared.clear()
-reactor._repeated.clear()
+from pyplant import _definitions
+_definitions._declared.clear()
+_definitions._repeated.clear()
 del reactor
 """
 

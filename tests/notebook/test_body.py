@@ -10,6 +10,7 @@ pytest.importorskip("IPython")
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.inputtransformer2 import TransformerManager
 
+from pyplant._definitions import define, sources
 from pyplant.engine.bytecode import code_digest
 from pyplant.errors import DefinitionError
 from pyplant.notebook.body import (
@@ -19,7 +20,6 @@ from pyplant.notebook.body import (
     read_body,
     refuse_missing_inputs,
 )
-from pyplant.reactor import define, sources
 
 
 class Shell:

@@ -1,5 +1,7 @@
-"""PyPlant's annotations, seen from code that uses it."""
+"""PyPlant's annotations, as type checkers see them from code that uses it."""
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,45 +10,45 @@ import pytest
 
 from tests.conftest import ROOT
 
-USE = Path(__file__).with_name("public_use.py").read_text(encoding="utf-8")
+HERE = Path(__file__).parent
+CORRECT = HERE / "correct.py"
+MISTAKES = HERE / "mistakes.py"
+
+PLANTED = {
+    number
+    for number, line in enumerate(MISTAKES.read_text(encoding="utf-8").splitlines(), 1)
+    if line.endswith("# error")
+}
 
 
-@pytest.fixture
-def complaints(tmp_path):
-    """What mypy has to say of a text, in its strictest mode."""
-
-    def check(source):
-        script = tmp_path / "use.py"
-        script.write_text(source, encoding="utf-8")
-        command = [
-            sys.executable,
-            "-m",
-            "mypy",
-            "--strict",
-            "--cache-dir",
-            str(tmp_path / "cache"),
-            str(script),
-        ]
-        process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        assert process.returncode in {0, 1}, process.stderr
-        return process.stdout if process.returncode else ""
-
-    return check
+def _mypy(folder):
+    options = ["--strict", "--no-pretty", "--cache-dir", str(folder / "cache")]
+    return [sys.executable, "-m", "mypy", *options]
 
 
-def test_public_use_is_well_typed(complaints):
-    assert complaints(USE) == ""
+def _pyright(folder):
+    # The checker of editors. This distribution brings its own interpreter of JavaScript, so nothing is downloaded.
+    settings = {"typeCheckingMode": "standard", "include": [], "extraPaths": [str(ROOT)]}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+    options = ["--project", str(folder / "pyrightconfig.json"), "--pythonpath", sys.executable]
+    return [sys.executable, "-m", "basedpyright", "--level", "error", *options]
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong"),
-    [
-        ("names: tuple[str, ...]", "names: int"),
-        ('progress="auto"', "progres=True"),
-        ("plot, force=True", "plot, 3"),
-        ('pipe.send("x", config', "pipe.send(7, config"),
-    ],
-)
-def test_wrong_use_is_not(complaints, right, wrong):
-    assert right in USE
-    assert "use.py:" in complaints(USE.replace(right, wrong))
+@pytest.fixture(scope="module", params=[_mypy, _pyright], ids=["mypy", "pyright"])
+def reported(request, tmp_path_factory):
+    """What a checker reports for both files: the file, the line, the message."""
+    folder = tmp_path_factory.mktemp("typing")
+    command = [*request.param(folder), str(CORRECT), str(MISTAKES)]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    found = re.findall(r"(\w+)\.py:(\d+)(?::\d+ -|:) error: (.*)", process.stdout)
+    assert found, process.stdout + process.stderr
+    return [(name, int(line), message) for name, line, message in found]
+
+
+def test_correct_use_is_accepted(reported):
+    assert [finding for finding in reported if finding[0] != "mistakes"] == []
+
+
+def test_every_mistake_is_reported_and_nothing_else(reported):
+    assert len(PLANTED) > 50
+    assert {line for name, line, _ in reported if name == "mistakes"} == PLANTED
