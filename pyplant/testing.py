@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pyplant._definitions import define, definition_of
+from pyplant._tracer import Tracer
 from pyplant.config import MISSING, ConfigBase, private_copy
 from pyplant.engine.commands import Request
 from pyplant.engine.hints import CONFIG_NAMES
@@ -86,14 +87,15 @@ class PipeworkMock(Pipework):
         self.events: list[Event] = []
         definition = define(_nothing) if reactor is None else definition_of(reactor)
         warehouse = Warehouse(Path(self._folder.name) / "plant")
-        super().__init__(
-            definition, warehouse, _Facts(config if config is not None else {}), self.events.append
-        )
+        facts = _Facts(config if config is not None else {})
+        super().__init__(Tracer(definition, warehouse, facts, self.events.append))
 
     @property
     def sent(self) -> dict[str, Any]:
         """What was sent, by name, as others would receive it."""
-        return {name: self._warehouse.load(output) for name, output in self._record.outputs.items()}
+        return {
+            name: self._tracer.warehouse.load(output) for name, output in self._tracer.record.outputs.items()
+        }
 
     @property
     def receives(self) -> list[str]:
@@ -106,7 +108,9 @@ class PipeworkMock(Pipework):
         return self._names(DependencyKind.PARAMETER)
 
     def _names(self, kind: DependencyKind) -> list[str]:
-        return [name for found in self._record.dependencies if found.kind is kind for name in found.names]
+        return [
+            name for found in self._tracer.record.dependencies if found.kind is kind for name in found.names
+        ]
 
     def answer(self, names: Sequence[str]) -> Any:
         """What ``yield pipe.receive(*names)`` gives; for a list, ``yield pipe.receive(names)``.
@@ -127,7 +131,7 @@ class PipeworkMock(Pipework):
                 message = f"The reactor receives {name!r}, which is not among the inputs. {known}"
                 raise MissingIngredientError(message)
         if names:
-            self._record.depend(DependencyKind.INGREDIENT, tuple(names), ("",) * len(names))
+            self._tracer.record.depend(DependencyKind.INGREDIENT, tuple(names), ("",) * len(names))
         values = [private_copy(self.inputs[name]) for name in names]
         return Request(tuple(names), isinstance(names, list)).deliver(values)
 
@@ -180,7 +184,7 @@ def run_reactor(
     if name in (inputs or {}) and name not in CONFIG_NAMES:
         raise ingredient_as_parameter(definition.name, name, ["inputs"])
     pipe = PipeworkMock(inputs, config, reactor=reactor)
-    execution = Execution(definition, pipe)
+    execution = Execution(definition, pipe._tracer, pipework=pipe)
     try:
         step = execution.advance()
         while isinstance(step, Needs):

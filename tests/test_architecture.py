@@ -40,6 +40,7 @@ LAYERS = [
     ("pyplant.explain", 3),
     ("pyplant.report", 3),
     ("pyplant.sweep", 3),
+    ("pyplant._tracer", 3),
     ("pyplant.pipework", 3),
     ("pyplant.reactor", 3),
     ("pyplant.portable", 3),

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pyplant._tracer import Tracer
 from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import Fingerprinter, use_fingerprinter
 from pyplant.engine.origin import adopt_followed, is_own_file
@@ -58,7 +59,6 @@ from pyplant.execution.voice import Voice, speaking
 from pyplant.execution.worker import Execution, Needs
 from pyplant.ingredient import Ingredient
 from pyplant.parameters import Parameters
-from pyplant.pipework import Pipework
 from pyplant.store.files import Files, ReadOnlyFiles
 from pyplant.store.inputs import InputFiles
 from pyplant.store.layout import check_plant
@@ -175,7 +175,7 @@ def _attempt(order: Order, bench: _Bench, voice: Voice) -> More | Wants | Done |
         facts = _Facts(
             bench.context.parameters, InputFiles(bench.warehouse.ledger, bench.warehouse.root.parent)
         )
-        execution = Execution(definition, Pipework(definition, bench.warehouse, facts, voice.emit))
+        execution = Execution(definition, Tracer(definition, bench.warehouse, facts, voice.emit))
         outcome = execution.perform(order.given, partial(_load, bench.warehouse))
         if isinstance(outcome, Needs):
             return More(outcome.names, tuple(execution.given))
@@ -227,7 +227,7 @@ def _load(warehouse: Warehouse, ingredient: Ingredient) -> Any:
 
 
 class _Facts:
-    """The run as an attempt sees it (:class:`~pyplant.pipework.RunFacts`).
+    """The run as an attempt sees it (:class:`~pyplant._tracer.RunFacts`).
 
     What parameters and subreactors are worth, the run says when it has the reply.
     """

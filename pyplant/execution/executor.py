@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from pyplant._definitions import Definition
+from pyplant._tracer import RunFacts
 from pyplant.engine.task import Task
 from pyplant.errors import DamagedError
 from pyplant.events import Event
 from pyplant.execution.worker import Finished, Load, Needs
 from pyplant.frontend import Recording
 from pyplant.ingredient import Ingredient
-from pyplant.pipework import RunFacts
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["Executor", "Failed", "Job", "Lost", "Outcome", "Part", "Performance"]

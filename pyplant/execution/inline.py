@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 
+from pyplant._tracer import Tracer
 from pyplant.execution.executor import Failed, Job, Outcome, Part
 from pyplant.execution.worker import Execution
-from pyplant.pipework import Pipework
 
 __all__ = ["InlineExecutor", "perform_here"]
 
 
 def perform_here(part: Part) -> Execution:
     """The execution of a reactor in this process."""
-    pipework = Pipework(part.definition, part.warehouse, part.facts, part.emit)
-    return Execution(part.definition, pipework, part.recording)
+    tracer = Tracer(part.definition, part.warehouse, part.facts, part.emit)
+    return Execution(part.definition, tracer, part.recording)
 
 
 class InlineExecutor:

@@ -12,11 +12,11 @@ import os
 from typing import Any, NamedTuple
 
 from pyplant._definitions import Definition
+from pyplant._tracer import ExecutionRecord
 from pyplant.engine.distribution import Distribution
 from pyplant.errors import DamagedError, PlantDirError
 from pyplant.ingredient import Ingredient
 from pyplant.parameters import Parameters
-from pyplant.pipework import ExecutionRecord
 from pyplant.store.files import host_name
 from pyplant.store.journal import Note
 from pyplant.store.shelf import Shelf

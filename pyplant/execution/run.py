@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 from pyplant import frontend
+from pyplant._tracer import ExecutionRecord
 from pyplant.config import private_copy
 from pyplant.engine.description import Note
 from pyplant.engine.fingerprint import Fingerprint
@@ -52,7 +53,6 @@ from pyplant.execution.interrupts import close_all, held_interrupts
 from pyplant.execution.worker import Finished, Needs
 from pyplant.execution.world import RunWorld
 from pyplant.ingredient import IN_MEMORY, Ingredient
-from pyplant.pipework import ExecutionRecord
 from pyplant.specs.recorded import NOTHING_SHOWN, RecordedSpec
 from pyplant.store.files import host_name
 from pyplant.store.warehouse import Warehouse
@@ -61,7 +61,7 @@ __all__ = ["Run"]
 
 
 class _Facts:
-    """The run as one execution sees it (:class:`~pyplant.pipework.RunFacts`)."""
+    """The run as one execution sees it (:class:`~pyplant._tracer.RunFacts`)."""
 
     def __init__(self, world: RunWorld, function: Callable[..., Any]) -> None:
         self.parameters = world.parameters

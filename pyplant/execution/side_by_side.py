@@ -25,6 +25,7 @@ from contextlib import nullcontext, suppress
 from typing import Any
 
 from pyplant import streams
+from pyplant._tracer import ExecutionRecord
 from pyplant.engine.digest import digest_bytes
 from pyplant.engine.origin import followed
 from pyplant.engine.trace import Dependency, DependencyKind
@@ -57,7 +58,6 @@ from pyplant.execution.pools import Pool
 from pyplant.execution.voice import Reader, event_of
 from pyplant.execution.worker import Finished, Load, Needs
 from pyplant.ingredient import IN_MEMORY, Ingredient
-from pyplant.pipework import ExecutionRecord
 from pyplant.store.files import unique
 from pyplant.wording import counted
 
@@ -422,7 +422,7 @@ class SideBySide:
             outcome = Failed(error)
         finally:
             with suppress(Exception):
-                execution.pipework.close()
+                execution.tracer.close()
         return job, outcome
 
     def close(self) -> None:

@@ -10,13 +10,14 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from pyplant._definitions import Definition, active
+from pyplant._tracer import ExecutionRecord, Tracer
 from pyplant.engine.commands import Receive, Unyielded
 from pyplant.errors import NotYieldedError, RunError
 from pyplant.execution.forking import end_forked_child
 from pyplant.execution.nesting import watch_threads
 from pyplant.frontend import Recording
 from pyplant.ingredient import Ingredient
-from pyplant.pipework import ExecutionRecord, Pipework
+from pyplant.pipework import Pipework
 
 __all__ = ["Execution", "Finished", "Load", "Needs"]
 
@@ -53,10 +54,12 @@ class Execution:
     ----------
     definition
         What to execute.
-    pipework
-        What to hand to it.
+    tracer
+        Records what it reads and sends.
     recording
-        Takes down what it shows, in a notebook.
+        Records what it shows, in a notebook.
+    pipework
+        What to pass to it, in place of a pipework that passes everything on to the tracer.
 
     Attributes
     ----------
@@ -65,10 +68,16 @@ class Execution:
     """
 
     def __init__(
-        self, definition: Definition, pipework: Pipework, recording: Recording | None = None
+        self,
+        definition: Definition,
+        tracer: Tracer,
+        recording: Recording | None = None,
+        *,
+        pipework: Pipework | None = None,
     ) -> None:
         self.definition = definition
-        self.pipework = pipework
+        self.tracer = tracer
+        self._pipework = pipework or Pipework(tracer)
         self._recording = recording
         self._stage = nullcontext if recording is None else recording.step
         self.seconds = 0.0
@@ -92,7 +101,7 @@ class Execution:
     def received(self, ingredients: tuple[Ingredient, ...]) -> None:
         """The reactor is handed these."""
         self.given.update((ingredient.name, ingredient) for ingredient in ingredients)
-        self.pipework.received(ingredients)
+        self.tracer.received(ingredients)
 
     def perform(self, given: Mapping[str, Ingredient], load: Load) -> Needs | Finished:
         """Go on for as long as the reactor asks for no more than is given.
@@ -126,13 +135,13 @@ class Execution:
             Whatever the reactor raises.
         """
         began = time.perf_counter()
-        token = active.set(self.pipework)
+        token = active.set(self.tracer)
         try:
             with self._stage():
                 command = self._step_here(values)
             if command is not None:
                 return Needs(command.names)
-            record = self.pipework.finish()
+            record = self.tracer.finish()
             if self._recording is not None:
                 record.showed = self._recording.finish()
         finally:
@@ -154,11 +163,11 @@ class Execution:
         if not self._started:
             self._started = True
             arguments = (
-                (self.pipework, self.pipework.config) if self.definition.takes_config else (self.pipework,)
+                (self._pipework, self.tracer.config) if self.definition.takes_config else (self._pipework,)
             )
             result = self.definition.function(*arguments)
             if not inspect.isgenerator(result):
-                self.pipework.returned(result)
+                self.tracer.returned(result)
                 return None
             self._generator = result
         generator = self._generator
@@ -167,10 +176,10 @@ class Execution:
             try:
                 yielded = generator.send(value)
             except StopIteration as stop:
-                self.pipework.returned(stop.value)
+                self.tracer.returned(stop.value)
                 return None
             if isinstance(yielded, Receive):
-                self.pipework.yielded(yielded)
+                self.tracer.yielded(yielded)
                 if yielded.names:
                     self._asked = yielded
                     return yielded
@@ -197,7 +206,7 @@ class Execution:
             return
         try:
             if self._generator is not None:
-                token = active.set(self.pipework)
+                token = active.set(self.tracer)
                 try:
                     with self._stage():
                         self._close_generator(self._generator)
@@ -206,7 +215,7 @@ class Execution:
         finally:
             if self._recording is not None:
                 self._recording.abandon()
-            self.pipework.close()
+            self.tracer.close()
 
     def _close_generator(self, generator: Generator[Any, Any, Any]) -> None:
         try:

@@ -11,7 +11,8 @@ from pyplant.testing import PipeworkMock
 
 
 def job(function):
-    return Job(Task("key"), Execution(definition_of(function), PipeworkMock(reactor=function)))
+    pipe = PipeworkMock(reactor=function)
+    return Job(Task("key"), Execution(definition_of(function), pipe._tracer, pipework=pipe))
 
 
 @ReactorFunc

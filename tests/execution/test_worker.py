@@ -9,8 +9,12 @@ from pyplant.execution.worker import Execution, Finished, Needs
 from pyplant.testing import PipeworkMock
 
 
-def execution(function):
-    return Execution(definition_of(function), PipeworkMock(reactor=function))
+class execution(Execution):
+    """An execution of a reactor whose pipework tells what was sent."""
+
+    def __init__(self, function):
+        self.pipe = PipeworkMock(reactor=function)
+        super().__init__(definition_of(function), self.pipe._tracer, pipework=self.pipe)
 
 
 def test_a_plain_function_finishes_at_once():
@@ -34,7 +38,7 @@ def test_a_generator_stops_at_each_receive_and_goes_on_with_the_value():
     assert running.advance().names == ("a",)
     assert running.advance([1]).names == ("b", "c")
     assert isinstance(running.advance((2, 3)), Finished)
-    assert running.pipework.sent == {"sum": 6}
+    assert running.pipe.sent == {"sum": 6}
 
 
 def test_a_bare_yield_only_gives_way():
@@ -45,7 +49,7 @@ def test_a_bare_yield_only_gives_way():
 
     running = execution(polite)
     assert isinstance(running.advance(), Finished)
-    assert running.pipework.sent == {"got": None}
+    assert running.pipe.sent == {"got": None}
 
 
 def test_yielding_anything_else_is_an_error_that_names_send():
@@ -110,7 +114,7 @@ def test_the_reactor_is_active_only_while_it_is_stepped():
 
     @ReactorFunc
     def looks(pipe):
-        seen.append(active.get() is pipe)
+        seen.append(active.get() is pipe._tracer)
         yield pipe.receive("x")
 
     running = execution(looks)

@@ -19,6 +19,7 @@ from typing import Any
 from pytest import MonkeyPatch
 
 from pyplant import pipework
+from pyplant._tracer import Tracer
 from pyplant.engine import rebuilder, source, syntax
 from pyplant.engine.describe import Describer, _Scope
 from pyplant.engine.rebuilder import Reason, ReasonKind
@@ -26,7 +27,6 @@ from pyplant.engine.trace import DependencyKind, TraceTree
 from pyplant.errors import DamagedError
 from pyplant.execution.outlook import Outlook
 from pyplant.execution.world import RunWorld
-from pyplant.pipework import Pipework
 from pyplant.store.inputs import InputFiles
 from pyplant.store.journal import Journal
 from pyplant.store.ledger import Ledger
@@ -145,7 +145,7 @@ def types_of_parameters_are_ignored(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def absent_parameters_are_not_recorded(patch: MonkeyPatch) -> None:
-    patch.setattr(Pipework, "absent", lambda *_: None)
+    patch.setattr(Tracer, "absent", lambda *_: None)
 
 
 @_sabotage

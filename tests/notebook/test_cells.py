@@ -3,7 +3,7 @@
 import pytest
 
 import __main__
-from pyplant import Plant, reactor
+from pyplant import Plant, _definitions
 from pyplant.errors import DuplicateSenderError
 from pyplant.notebook.cells import Cells
 
@@ -41,7 +41,7 @@ class Notebook:
 
     @property
     def names(self):
-        return sorted(definition.name for definition in reactor.declared())
+        return sorted(definition.name for definition in _definitions.declared())
 
 
 def sends(name, ingredient="x", value=1):
@@ -54,8 +54,8 @@ def notebook():
     yield Notebook()
     vars(__main__).clear()
     vars(__main__).update(before)
-    reactor.running_cell = None
-    reactor.orphans.clear()
+    _definitions.running_cell = None
+    _definitions.orphans.clear()
 
 
 @pytest.fixture
@@ -66,13 +66,13 @@ def plant(plant_dir):
 
 def test_a_reactor_knows_its_cell(notebook):
     notebook.run(sends("a"), "A")
-    (definition,) = reactor.declared()
+    (definition,) = _definitions.declared()
     assert (definition.place, definition.cell.ident) == ("cell [1]", "A")
 
 
 def test_a_function_of_a_module_belongs_to_no_cell(notebook):
     notebook.run("import tests.notebook.helpers_of_cells", "A")
-    assert {d.cell for d in reactor.declared() if d.name == "from_a_module"} == {None}
+    assert {d.cell for d in _definitions.declared() if d.name == "from_a_module"} == {None}
 
 
 def test_a_cell_that_is_run_again_replaces_what_it_defined(notebook):
@@ -147,14 +147,14 @@ def test_a_loop_that_defines_one_name_twice_is_an_error(notebook, plant):
 def test_what_a_deleted_cell_defined_still_serves(notebook, plant):
     notebook.run(sends("a"), "A")
     notebook.run("pass", "B", deleted=["A"])
-    assert [d.name for d in reactor.orphans] == ["a"]
+    assert [d.name for d in _definitions.orphans] == ["a"]
     assert plant.get("x") == 1
 
 
 def test_an_orphan_gives_way_to_its_name(notebook):
     notebook.run(sends("a"), "A")
     notebook.run(sends("a", value=2), "B", deleted=["A"])
-    assert (notebook.names, reactor.orphans, notebook.told) == (["a"], set(), [])
+    assert (notebook.names, _definitions.orphans, notebook.told) == (["a"], set(), [])
 
 
 def test_an_orphan_gives_way_to_whoever_sends_what_it_sends(notebook, plant):
@@ -175,7 +175,7 @@ def test_a_cell_that_was_cut_and_pasted_is_no_orphan_once_it_runs(notebook):
     notebook.run(sends("a"), "A")
     notebook.run("pass", "B", deleted=["A"])
     notebook.run(sends("a"), "A")
-    assert (notebook.names, reactor.orphans) == (["a"], set())
+    assert (notebook.names, _definitions.orphans) == (["a"], set())
     notebook.run(sends("b"), "A")
     assert notebook.names == ["b"]
 
@@ -183,7 +183,7 @@ def test_a_cell_that_was_cut_and_pasted_is_no_orphan_once_it_runs(notebook):
 def test_cells_that_defined_nothing_may_be_deleted(notebook):
     notebook.run(sends("a"), "A")
     notebook.run("pass", "B", deleted=["unknown", 7, None])
-    assert reactor.orphans == set()
+    assert _definitions.orphans == set()
 
 
 def test_metadata_of_any_shape_is_no_trouble(notebook):

@@ -1,0 +1,341 @@
+"""The tracer: records what one execution of a reactor reads and sends, for its trace.
+
+The reactor itself holds a :class:`~pyplant.Pipework`, which passes everything on to here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from pyplant._definitions import Definition, SubreactorCall
+from pyplant.config import MISSING, private_copy
+from pyplant.config_views import KIND, described, plain
+from pyplant.engine.commands import Receive, Unyielded
+from pyplant.engine.description import shorten
+from pyplant.engine.trace import Dependency, DependencyKind
+from pyplant.errors import (
+    ConfigError,
+    IngredientError,
+    NotAllocatedError,
+    NotYieldedError,
+    SentTwiceError,
+)
+from pyplant.events import Event, IngredientSent, SubreactorEntered, SubreactorLeft
+from pyplant.frontend import Recorded
+from pyplant.ingredient import Ingredient
+from pyplant.parameters import Parameters
+from pyplant.paths import expanded, is_address, recorded
+from pyplant.store.inputs import refuse
+from pyplant.store.warehouse import Allocation, Warehouse
+
+__all__ = ["ExecutionRecord", "RunFacts", "Tracer", "check_name"]
+
+
+class RunFacts(Protocol):
+    """What an execution needs to know of the run around it."""
+
+    @property
+    def parameters(self) -> Parameters:
+        """The configuration."""
+
+    def parameter(self, name: str) -> str | None:
+        """Digest of a parameter, ``None`` if it is not there."""
+
+    def file(self, path: str) -> str | None:
+        """Digest of an input file as it is now."""
+
+    def subreactor_entered(self, function: Callable[..., Any], name: str) -> str:
+        """Fingerprint of a subreactor that was called."""
+
+
+class Unsaved(NamedTuple):
+    """A value that was sent and could not be stored."""
+
+    value: Any
+    digest: str | None
+    error: OSError
+
+
+@dataclass(slots=True)
+class ExecutionRecord:
+    """What one execution did, as it will stand in the trace.
+
+    ``unsent`` was allocated for nothing; a value of the type ``returned`` was returned.
+    """
+
+    dependencies: list[Dependency] = field(default_factory=list)
+    outputs: dict[str, Ingredient] = field(default_factory=dict)
+    shown: dict[str, str] = field(default_factory=dict)
+    unsaved: dict[str, Unsaved] = field(default_factory=dict)
+    unsent: tuple[str, ...] = ()
+    returned: str = ""
+    asked: set[tuple[DependencyKind, tuple[str, ...]]] = field(default_factory=set)
+    showed: Recorded | None = None
+
+    def depend(self, kind: DependencyKind, names: tuple[str, ...], digests: tuple[str, ...]) -> None:
+        """Record a dependency the first time it is met."""
+        if (kind, names) not in self.asked:
+            self.asked.add((kind, names))
+            self.dependencies.append(Dependency(kind, names, digests))
+
+
+class Tracer:
+    """Records one execution of a reactor; made for it, and closed with it.
+
+    Parameters
+    ----------
+    definition
+        The reactor.
+    warehouse
+        Where values go.
+    facts
+        The run around it.
+    emit
+        Takes events.
+    """
+
+    def __init__(
+        self,
+        definition: Definition,
+        warehouse: Warehouse,
+        facts: RunFacts,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.definition = definition
+        self.warehouse = warehouse
+        self.facts = facts
+        self.emit = emit
+        self.record = ExecutionRecord()
+        self._allocations: dict[str, Allocation] = {}
+        self._to_finish: list[Allocation] = []
+        self._outstanding: list[Unyielded] = []
+        self._closed = False
+        self._process = os.getpid()
+        self._config: Any = MISSING
+
+    # ------------------------------------------------------------------ ingredients
+
+    def send(self, name: str, value: Any, kind: Any) -> None:
+        """Store a value as it is now; what was allocated is completed at the end."""
+        self.check_open()
+        check_name(name, "send")
+        if isinstance(value, Unyielded):
+            raise NotYieldedError(value.hint())
+        value = plain(value)  # of the configuration; this reads all of it
+        if name in self.record.outputs or any(done.name == name for done in self._to_finish):
+            message = f"Reactor {self.definition.name!r} sent {name!r} twice; an ingredient has one value. Send it once, or under two names."
+            raise SentTwiceError(message)
+        allocation = self._allocation_of(name, value)
+        if allocation is not None:
+            self._to_finish.append(allocation)
+            return
+        try:
+            ingredient = self.warehouse.save(name, value, kind)
+        except OSError as error:
+            digest = self.warehouse.digest(name, value, kind)
+            self.record.unsaved[name] = Unsaved(private_copy(value), digest, error)
+            return
+        self.record.outputs[name] = ingredient
+        self.emit(IngredientSent(self.definition.name, name, ingredient.format, ingredient.size))
+
+    def allocate(self, name: str, kind: Any, options: dict[str, Any], *, temporary: bool) -> Any:
+        """Create a value on disk and return its handle."""
+        self.check_open()
+        check_name(name, "allocate")
+        if name in self._allocations:
+            message = f"Reactor {self.definition.name!r} allocated {name!r} twice."
+            raise SentTwiceError(message)
+        allocation = self.warehouse.allocate(name, kind, options, temporary=temporary)
+        self._allocations[name] = allocation
+        return allocation.handle
+
+    def _allocation_of(self, name: str, value: Any) -> Allocation | None:
+        for allocation in self._allocations.values():
+            if value is allocation.handle or _same_path(value, allocation.handle):
+                if allocation.temporary:
+                    message = f"{name!r} was made by allocate_temp, which is scratch; use pipe.allocate({name!r}, ...) to send it."
+                    raise NotAllocatedError(message)
+                if allocation.name != name:
+                    message = f"This value was allocated as {allocation.name!r} and cannot be sent as {name!r}; use one name for both."
+                    raise NotAllocatedError(message)
+                return allocation
+            if allocation.spec.is_part_of(value, allocation.handle):
+                message = (
+                    f"{name!r} is a view of the allocated {allocation.name!r}. Send the whole value that "
+                    f"pipe.allocate returned, or a copy of the part: pipe.send({name!r}, part.copy())."
+                )
+                raise NotAllocatedError(message)
+        return None
+
+    def received(self, ingredients: tuple[Ingredient, ...]) -> None:
+        """The reactor is handed these."""
+        names = tuple(ingredient.name for ingredient in ingredients)
+        digests = tuple(ingredient.digest for ingredient in ingredients)
+        self.record.depend(DependencyKind.INGREDIENT, names, digests)
+
+    # ------------------------------------------------------------------ configuration
+
+    @property
+    def config(self) -> Any:
+        """The configuration, read-only; what is read becomes a dependency."""
+        if self._config is MISSING:
+            # Code can ask for its class in ways that nobody can see, such as isinstance().
+            self.read(KIND, self.facts.parameters.lookup(KIND))
+            self._config = self.facts.parameters.view(self)
+        return self._config
+
+    def read(self, name: str, value: Any) -> Any:
+        """A parameter was read (:class:`~pyplant.config.ConfigReader`)."""
+        if self.facts.parameters.is_auxiliary(name):
+            self._depend(DependencyKind.AUXILIARY, name, "")
+        else:
+            self._depend(DependencyKind.PARAMETER, name, self.facts.parameter(name) or "")
+            if name not in self.record.shown:  # of lists of names, only those that count
+                self.record.shown[name] = shorten(self.facts.parameters.lookup(name))
+        return private_copy(value)
+
+    def absent(self, name: str) -> None:
+        """A parameter was asked for that is not there."""
+        self._depend(DependencyKind.ABSENCE, name, "")
+
+    def _depend(self, kind: DependencyKind, name: str, digest: str) -> None:
+        if os.getpid() != self._process and (kind, (name,)) not in self.record.asked:
+            message = (
+                f"Reactor {self.definition.name!r} read {described(name)} in a process that it forked, and the plant would "
+                f"never know of it. Read it in the reactor first, or give the process a copy: copy.deepcopy(config)."
+            )
+            raise ConfigError(message)
+        self.record.depend(kind, (name,), (digest,))
+
+    def input_file(self, path: Any) -> Any:
+        """Depend on the content of a file; returns its path with ``~`` replaced."""
+        self.check_open()
+        if (
+            not isinstance(path, str | bytes | os.PathLike)
+            or not os.fspath(path)
+            or "\0" in os.fsdecode(path)
+        ):
+            message = f"pipe.input_file takes the path of a file, not {path!r}."
+            raise IngredientError(message)
+        given = expanded(path)
+        if is_address(given):
+            message = (
+                f"pipe.input_file takes the path of a file; {given} is an address, whose content cannot be followed. "
+                f"Download it to a file first, or read it without pipe.input_file."
+            )
+            raise IngredientError(message)
+        name = recorded(given, self.warehouse.root.parent)
+        digest = self.facts.file(name)
+        refuse(given, digest)
+        self.record.depend(DependencyKind.FILE, (name,), (digest or "",))
+        if given == os.fsdecode(path):
+            return path
+        return (
+            Path(given)
+            if isinstance(path, os.PathLike)
+            else given
+            if isinstance(path, str)
+            else os.fsencode(given)
+        )
+
+    # ------------------------------------------------------------------ the steps of the reactor
+
+    def outstanding(self, item: Unyielded) -> None:
+        """Something was made that must be yielded (:class:`~pyplant._definitions.TaskObserver`)."""
+        self._outstanding.append(item)
+
+    def entered(self, call: SubreactorCall[Any]) -> None:
+        """A subreactor begins; one that the reactor's code does not name is a dependency."""
+        self._settle(call)
+        fingerprint = self.facts.subreactor_entered(call.function, call.name)
+        if fingerprint:
+            full_name = f"{call.function.__module__}.{call.function.__qualname__}"
+            self.record.depend(DependencyKind.SUBREACTOR, (full_name,), (fingerprint,))
+        self.emit(SubreactorEntered(self.definition.name, call.name))
+
+    def left(self, name: str) -> None:
+        """A subreactor returned."""
+        self.emit(SubreactorLeft(self.definition.name, name))
+
+    def returned(self, value: Any) -> None:
+        """The reactor returned this, which goes nowhere."""
+        if isinstance(value, Unyielded):
+            raise NotYieldedError(value.hint())
+        if value is not None:
+            self.record.returned = type(value).__qualname__
+
+    def yielded(self, command: Receive) -> None:
+        """A command came out of the reactor."""
+        self._settle(command)
+
+    def _settle(self, item: Unyielded) -> None:
+        self._outstanding = [other for other in self._outstanding if other is not item]
+
+    def finish(self) -> ExecutionRecord:
+        """The reactor has returned: complete what it allocated, and give its record.
+
+        Raises
+        ------
+        pyplant.errors.NotYieldedError
+            If something was never yielded.
+        """
+        if self._outstanding:
+            raise NotYieldedError(self._outstanding[0].hint())
+        for allocation in self._to_finish:
+            ingredient = self.warehouse.finish(allocation)
+            self.record.outputs[ingredient.name] = ingredient
+            del self._allocations[allocation.name]
+            self.emit(
+                IngredientSent(self.definition.name, ingredient.name, ingredient.format, ingredient.size)
+            )
+        self._to_finish.clear()
+        self.record.unsent = tuple(
+            name for name, allocation in self._allocations.items() if not allocation.temporary
+        )
+        return self.record
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the reactor has ended."""
+        return self._closed
+
+    def close(self) -> None:
+        """Throw away what was allocated and not sent; the reactor's pipe is of no use afterwards."""
+        if os.getpid() != self._process:
+            return  # what was allocated is the parent's
+        self._closed = True
+        self._config = MISSING  # the two name each other, and would wait for the collector of garbage
+        for allocation in self._allocations.values():
+            self.warehouse.discard(allocation)
+        self._allocations.clear()
+
+    def check_open(self) -> None:
+        """Raise an error if the reactor has ended, or this is a process that it forked."""
+        if self._closed:
+            message = f"Reactor {self.definition.name!r} has ended; its pipe can no longer be used."
+            raise IngredientError(message)
+        if os.getpid() != self._process:
+            message = (
+                f"Reactor {self.definition.name!r} used its pipe in a process that it forked. The plant would never "
+                f"know of it: return what was computed to the reactor, and use the pipe there."
+            )
+            raise IngredientError(message)
+
+
+def check_name(name: Any, method: str) -> None:
+    """Raise an error unless this is the name of an ingredient."""
+    if not isinstance(name, str) or not name:
+        message = f"pipe.{method} needs the name of an ingredient, a string; it got {name!r}."
+        if method == "receive":
+            message += " Several names are given one by one, or as one list."
+        raise IngredientError(message)
+
+
+def _same_path(value: Any, handle: Any) -> bool:
+    if not isinstance(handle, str) or not isinstance(value, str | os.PathLike):
+        return False
+    return os.fspath(value) == handle
