@@ -5,8 +5,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMPS = $(VENV)/stamps
 WORKERS ?= 2
+PYTHONS ?= 3.12 3.13
 
-.PHONY: demo lab test coverage lint docs bench pictures nightly clean
+.PHONY: demo lab quick test suite test-pythons test-oldest coverage lint docs bench pictures nightly clean
 
 # An environment with an extra installed; made anew when the dependencies change.
 $(STAMPS)/%: pyproject.toml
@@ -32,6 +33,28 @@ test: $(STAMPS)/dev $(STAMPS)/kernels lint docs
 	@$(BIN)/python -m compileall -q pyplant tests
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not nightly" $(ARGS)
 
+# What an edit is tried with: no browser, no kernel, no interpreter of its own, and no linter.
+quick: $(STAMPS)/dev
+	@$(BIN)/python -m compileall -q pyplant
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow" -q $(ARGS)
+
+# The suite on whatever Python and packages an environment has; no linter, browser or notebook.
+suite: $(STAMPS)/test
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not nightly and not browser" \
+		--ignore tests/notebook --ignore tests/test_notebooks.py --ignore tests/typing $(ARGS)
+
+# Each Python has an environment of its own; pyenv finds it, or the path.
+test-pythons: $(PYTHONS:%=python-%)
+
+python-%:
+	@$(MAKE) --no-print-directory suite VENV=.venv-$* PYTHON="$$( \
+		PYENV_VERSION=$$(pyenv latest $* 2>/dev/null) pyenv which python 2>/dev/null || command -v python$*)"
+
+# With every dependency as old as pyproject.toml allows.
+test-oldest:
+	@mkdir -p build && $(PYTHON) -m tests.oldest > build/oldest.txt
+	@PIP_CONSTRAINT=$(CURDIR)/build/oldest.txt $(MAKE) --no-print-directory suite VENV=.venv-oldest
+
 # Apart from the tests, which take half as long again with it.
 coverage: ARGS += --cov=pyplant --cov-report=term:skip-covered
 coverage: test
@@ -39,6 +62,7 @@ coverage: test
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check .
 	$(BIN)/biome check
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 
 # Any warning is an error, so that the reference never names what does not exist.
@@ -54,6 +78,7 @@ pictures: $(STAMPS)/dev
 nightly: $(STAMPS)/dev $(STAMPS)/kernels
 	HYPOTHESIS_PROFILE=nightly PYPLANT_LAWS_EXAMPLES=200 KERAS_BACKEND=jax $(BIN)/python -m pytest --timeout 7200 -m "nightly or not nightly" $(ARGS)
 	$(BIN)/python -m reliability --full --write
+	$(MAKE) test-pythons
 
 clean:
-	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -30,11 +30,34 @@ os.environ["XDG_DATA_HOME"] = _home.name
 os.environ["XDG_CACHE_HOME"] = _home.name
 
 
+def pytest_unconfigure():
+    _home.cleanup()
+
+
 def pytest_configure(config):
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in what a shell started with `&`
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # Not in pyproject.toml: pytest would import PyPlant for it before coverage is measured.
     config.addinivalue_line("filterwarnings", "error::pyplant.errors.PlantWarning")
+
+
+SLOW_FOLDERS = {"browser", "conformance", "laws", "notebook", "typing"}
+SLOW_FIXTURES = {"run_script", "shell", "ran"}
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what starts interpreters, kernels, servers or a cluster, so that no new test need say so."""
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        callspec = getattr(item, "callspec", None)
+        slow = (
+            folder in SLOW_FOLDERS
+            or SLOW_FIXTURES & set(item.fixturenames)
+            or (callspec is not None and "dask" in map(str, callspec.params.values()))
+            or item.get_closest_marker("nightly")
+        )
+        if slow:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,8 @@ from benchmarks.harness import Row, measure, medians, quickest, table
 from benchmarks.speed import PROTECTIONS, QUICK, larger_than_memory
 from tests.conftest import CI
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("library", ["pyplant", "numpy", "h5py"])
 def test_a_chain_gives_the_same_value_cold_and_warm(tmp_path, library):
@@ -52,7 +54,9 @@ def test_a_file_larger_than_memory_is_written_transformed_and_reduced(tmp_path):
     assert 0.5 < growth.measured < 2
 
 
-@pytest.mark.parametrize("kind", ["none", "threads", "processes", "dask"])
+@pytest.mark.parametrize(
+    "kind", ["none", "threads", "processes", pytest.param("dask", marks=pytest.mark.nightly)]
+)
 @pytest.mark.parametrize("what", ["trivial", "fan", "bare"])
 def test_reactors_side_by_side_are_timed(tmp_path, kind, what):
     script = tmp_path / "main.py"
@@ -62,10 +66,12 @@ def test_reactors_side_by_side_are_timed(tmp_path, kind, what):
     assert figures["each"] == figures["seconds"] / 3
 
 
+@pytest.mark.nightly
 def test_memory_that_a_value_between_workers_takes_is_measured(tmp_path):
     assert all(row.is_met for row in side_by_side.transport(tmp_path, SMALLEST))
 
 
+@pytest.mark.nightly
 def test_sweeps_are_timed(tmp_path):
     *rows, linear = side_by_side.sweeps(tmp_path, SMALLEST)
     assert all(row.measured > 0 for row in [*rows, linear])
@@ -117,6 +123,7 @@ def browser():
         (pytest.fail if CI else pytest.skip)("Chromium is not installed")
 
 
+@pytest.mark.nightly
 @pytest.mark.browser
 @pytest.mark.usefixtures("browser")
 def test_what_a_page_shows_is_timed(tmp_path):
@@ -125,6 +132,7 @@ def test_what_a_page_shows_is_timed(tmp_path):
     assert row.figures["19 of 20"] >= row.figures["ends"]
 
 
+@pytest.mark.nightly
 @pytest.mark.browser
 @pytest.mark.usefixtures("browser")
 def test_a_run_is_timed_with_and_without_its_graph(tmp_path):
@@ -132,6 +140,7 @@ def test_a_run_is_timed_with_and_without_its_graph(tmp_path):
     assert min(row.figures.values()) > 0
 
 
+@pytest.mark.nightly
 @pytest.mark.browser
 @pytest.mark.usefixtures("browser")
 def test_large_outputs_are_shown_again_whole(tmp_path):

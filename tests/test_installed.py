@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 REACTORS = """
 from pyplant import ReactorFunc
 from {helpers} import factor

@@ -10,6 +10,8 @@ from tests.conftest import ROOT
 nbformat = pytest.importorskip("nbformat")
 rig = pytest.importorskip("tests.notebook.rig")
 
+pytestmark = pytest.mark.slow
+
 FOLDER = ROOT / "notebooks"
 NAMES = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 
@@ -45,6 +47,7 @@ def test_the_quickstart_shows_what_it_says_and_remembers_it(tmp_path):
     assert "7 cached" in again['run = plant.run_reactor("report")'].text
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_an_array_larger_than_memory(tmp_path):
     pytest.importorskip("matplotlib")
@@ -57,6 +60,7 @@ def test_an_array_larger_than_memory(tmp_path):
     assert "0 would run" in ran['plant.plan("picture")'].text
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_many_cores_and_a_cluster(tmp_path):
     pytest.importorskip("sklearn")

@@ -388,6 +388,7 @@ def test_names_cannot_reach_the_terminal_with_control_characters(shell):
         assert "\x1b" not in shell(*command).stdout
 
 
+@pytest.mark.nightly
 def test_digits_run_from_the_shell_and_are_cached_afterwards(shell, tmp_path):
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")

@@ -294,6 +294,7 @@ def test_the_type_of_an_allocated_array_need_not_be_given_again(kind, plant_dir)
         assert list(plant.get("array")) == [7, 7, 7]
 
 
+@pytest.mark.nightly
 def test_the_guides_array_of_two_gigabytes(plant_dir):
     @ReactorFunc
     def write(pipe):

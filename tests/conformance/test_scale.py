@@ -25,8 +25,8 @@ def chain(length):
     )
 
 
-def test_a_chain_of_10_000_reactors_runs_cold_and_warm_and_stops_early(tmp_path):
-    length = 10_000
+@pytest.mark.parametrize("length", [2_000, pytest.param(10_000, marks=pytest.mark.nightly)])
+def test_a_long_chain_of_reactors_runs_cold_and_warm_and_stops_early(tmp_path, length):
     write_files(tmp_path, {"start": "1"})
     (tmp_path / "chain.py").write_text(chain(length))
     limit = sys.getrecursionlimit()

@@ -126,6 +126,7 @@ def test_arrays_of_objects_are_no_arrays():
         dumped(ArraySpec(), array)
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 def test_subclasses_are_objects():
     assert not ArraySpec().matches(np.matrix([[1]]))
     assert not ArraySpec().matches(np.ma.array([1]))

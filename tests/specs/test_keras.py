@@ -9,6 +9,8 @@ from pyplant.errors import UnsavableError
 from pyplant.specs import KerasModelSpec
 from pyplant.testing import SpecConformance
 
+pytestmark = pytest.mark.slow
+
 os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = pytest.importorskip("keras")
 

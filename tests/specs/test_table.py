@@ -16,6 +16,8 @@ pa = pytest.importorskip("pyarrow")
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = {"a": [1, 2, 3], "b": [1.5, float("nan"), -0.0]}
 
 

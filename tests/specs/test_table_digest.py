@@ -14,6 +14,8 @@ pa = pytest.importorskip("pyarrow")
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
 
+pytestmark = pytest.mark.slow
+
 DAYS = pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03"])
 
 

@@ -10,6 +10,8 @@ from tests.engine.helpers import load
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.slow
+
 
 def labelled(label):
     value = torch.ones(1)

@@ -11,6 +11,8 @@ from pyplant.store.warehouse import Warehouse
 
 xr = pytest.importorskip("xarray")
 
+pytestmark = pytest.mark.slow
+
 DAYS = pd.date_range("2024-01-01", periods=3)
 
 
