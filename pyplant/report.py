@@ -6,7 +6,6 @@ Both forms are rendered from one description (:mod:`pyplant.blocks`), so they ca
 from __future__ import annotations
 
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from pyplant.blocks import Block, as_html, as_text
 from pyplant.explain import Cause, Narrator
 from pyplant.streams import printable
 from pyplant.table import Table
-from pyplant.wording import counted, format_age, format_seconds, format_size
+from pyplant.wording import counted, format_age, format_date, format_seconds, format_size
 
 __all__ = [
     "ICONS",
@@ -389,9 +388,10 @@ class History(Report):
     def blocks(self) -> Iterator[Block]:
         """The content."""
         for entry in self.entries:
-            when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.finished))
             values = ", ".join(f"{name}={text}" for name, text in entry.parameters.items())
-            text = f"{when}  code {entry.fingerprint[:8]}" + (f"  {values}" if values else "")
+            text = f"{format_date(entry.finished)}  code {entry.fingerprint[:8]}" + (
+                f"  {values}" if values else ""
+            )
             yield Block(text, "●", format_seconds(entry.seconds))
 
 

@@ -26,9 +26,10 @@ def counted(count: int, noun: str) -> str:
 
 def format_seconds(seconds: float) -> str:
     """A duration, as short as it can be said."""
-    if seconds < 1:
+    # The limits are where the rounded figure reaches the next unit: 59.97 s are one minute, not "60.0 s".
+    if seconds < 0.9995:  # noqa: PLR2004
         return f"{seconds * 1000:.0f} ms" if seconds >= 0.0005 or not seconds else "<1 ms"  # noqa: PLR2004
-    if seconds < 60:  # noqa: PLR2004
+    if seconds < 59.95:  # noqa: PLR2004
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -37,16 +38,20 @@ def format_seconds(seconds: float) -> str:
 
 def format_size(size: float) -> str:
     """A number of bytes."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:  # noqa: PLR2004
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"  # noqa: PLR2004
-        size /= 1000
-    return f"{size:.1f} TB"
+    unit = "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 999.5:  # noqa: PLR2004
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 99.95 else f"{size:.1f} {unit}"  # noqa: PLR2004
 
 
 def format_date(when: float) -> str:
-    """A moment, to the minute, by the local clock."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
+    """A moment by the local clock; a moment from a damaged file may be outside of the calendar."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+    except (ValueError, OverflowError, OSError):
+        return "at an unknown time"
 
 
 def format_age(when: float) -> str:

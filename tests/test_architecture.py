@@ -117,7 +117,7 @@ ONLY_IN = {
     "polars": {"pyplant.specs.table", "pyplant.specs.table_digest"},
     "pyarrow": {"pyplant.specs.table", "pyplant.specs.table_digest"},
     "graphviz": {"pyplant.graph", "pyplant.plant"},
-    "rich": {"pyplant.terminal"},
+    "rich": {"pyplant.terminal", "pyplant.table"},
     "warnings": {"pyplant.errors", "pyplant.cli"},
     "click": {
         *("pyplant.cli", "pyplant.cli.output", "pyplant.cli.script"),

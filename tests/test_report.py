@@ -11,7 +11,8 @@ from pyplant.cli.output import to_plain
 from pyplant.engine.rebuilder import ReasonKind
 from pyplant.explain import Cause
 from pyplant.report import Entry, Explanation, History, HistoryEntry, Outcome, Plan, RunReport, Status
-from pyplant.wording import format_age, format_seconds, format_size
+from pyplant.wording import format_age, format_date, format_seconds, format_size
+from tests.conftest import ROOT
 
 DIFF = "-    return x\n+    return x + 1"
 CAUSE = Cause(ReasonKind.CODE, "helper", "helper() changed", diff=DIFF)
@@ -183,31 +184,29 @@ def test_a_diff_is_shown_once_in_html():
     assert html.count("(see above)") == 2
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 ms"),
-        (0.0001, "<1 ms"),
-        (0.0123, "12 ms"),
-        (1.25, "1.2 s"),
-        (61, "1 min 01 s"),
-        (7260, "2 h 01 min"),
-    ],
-)
+# The front end is held to the same texts by tests/javascript/format.test.js.
+TEXTS = json.loads((ROOT / "tests" / "javascript" / "texts.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("seconds", "text"), TEXTS["durations"])
 def test_durations_are_short(seconds, text):
     assert format_seconds(seconds) == text
 
 
-@pytest.mark.parametrize(
-    ("size", "text"), [(12, "12 B"), (2048, "2.0 kB"), (5e6, "5.0 MB"), (3e12, "3.0 TB")]
-)
+@pytest.mark.parametrize(("size", "text"), TEXTS["sizes"])
 def test_sizes_are_short(size, text):
     assert format_size(size) == text
 
 
-@pytest.mark.parametrize(("age", "text"), [(5, "5 s ago"), (125, "2 min ago"), (3 * 86400, "3 days ago")])
-def test_ages_are_short(age, text):
-    assert format_age(time.time() - age) == text
+@pytest.mark.parametrize(("age", "text"), TEXTS["ages"])
+def test_ages_are_short(age, text, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    assert format_age(1e9 - age) == text
+
+
+def test_a_moment_outside_of_the_calendar_has_a_text():
+    assert format_date(0).startswith(("1969-12-31", "1970-01-01"))
+    assert [format_date(moment) for moment in (float("nan"), 1e300)] == ["at an unknown time"] * 2
 
 
 def test_a_plant_shows_where_it_is_what_it_keeps_and_how_its_reactors_stand(tmp_path):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
-from pyplant.table import Line, Table, brief
+from pyplant.table import Line, Table, aligned, brief
 
 HOSTILE = "<b>\x1b[31m\u202e"
 
@@ -29,6 +30,19 @@ def test_the_widest_cells_are_cut_off():
     assert lines[1] == f"  ● 0.1    {'x' * 28}…"
 
 
+def test_characters_of_two_columns_count_as_two():
+    lines = list(aligned([("名前", "size"), ("x", "1"), ("数字のデータ", "2")], 12))
+    assert lines == ["名前    size", "x       1", "数字 …  2"]
+
+
+def test_numbers_stand_at_the_right_end():
+    assert list(aligned([("SIZE", "AGE"), ("1 kB", "2 h"), ("100 kB", "3 h")], right={0})) == [
+        "  SIZE  AGE",
+        "  1 kB  2 h",
+        "100 kB  3 h",
+    ]
+
+
 cells = st.text(max_size=60)
 
 
@@ -39,7 +53,7 @@ cells = st.text(max_size=60)
 )
 def test_no_line_is_wider_than_asked(rows, note, width):
     lines = list(table(*rows[1:], head=rows[0], note=note).text(width))
-    assert all(len(line) <= width and "\n" not in line for line in lines)
+    assert all(cell_len(line) <= width and "\n" not in line for line in lines)
     assert len(lines) == 1 + len(rows[1:]) * (2 if note else 1)
 
 

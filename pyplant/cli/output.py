@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -18,7 +17,7 @@ from pyplant.paths import expanded
 from pyplant.report import Report
 from pyplant.wording import clean
 
-__all__ = ["DirectoryOrFile", "complain", "emit", "json_option", "note", "table", "to_plain", "when"]
+__all__ = ["DirectoryOrFile", "complain", "emit", "json_option", "note", "to_plain"]
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
@@ -87,33 +86,3 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if value - value == 0 else str(value)  # JSON has no infinity
     return value if value is None or isinstance(value, str | int) else str(value)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: str = "") -> str:
-    """Text in columns.
-
-    Parameters
-    ----------
-    head
-        Names of the columns.
-    rows
-        The cells.
-    right
-        The columns that are aligned at their right end, by name.
-    """
-    cells = [tuple(head), *(tuple(map(clean, row)) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    aligned = [
-        f"{'>' if name in right.split() else '<'}{width}" for name, width in zip(head, widths, strict=True)
-    ]
-    return "\n".join(
-        "  ".join(f"{cell:{form}}" for cell, form in zip(row, aligned, strict=True)).rstrip() for row in cells
-    )
-
-
-def when(moment: float) -> str:
-    """A moment on the calendar."""
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
-    except (ValueError, OverflowError, OSError):
-        return "at an unknown time"

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pyplant.cli.output import DirectoryOrFile, emit, json_option, table, to_plain, when
+from pyplant.cli.output import DirectoryOrFile, emit, json_option, to_plain
 from pyplant.config import unquoted
 from pyplant.config_views import is_value
 from pyplant.engine.description import shorten
@@ -28,7 +28,8 @@ from pyplant.store.doctor import Check, Verdict, examine
 from pyplant.store.fsck import audit
 from pyplant.store.retention import collect, parse_size, stored_bytes
 from pyplant.store.warehouse import Warehouse
-from pyplant.wording import counted, format_age, format_seconds, format_size
+from pyplant.table import aligned
+from pyplant.wording import counted, format_age, format_date, format_seconds, format_size
 
 __all__ = ["COMMANDS"]
 
@@ -99,7 +100,7 @@ def list_ingredients(plant: Path, *, every: bool, as_json: bool) -> None:
         (o.name, o.format, format_size(o.size), format_age(t.finished), _short(t), o.digest[:8])
         for o, t in kept
     ]
-    text = table(("NAME", "TYPE", "SIZE", "AGE", "REACTOR", "DIGEST"), rows, right="SIZE")
+    lines = aligned([("NAME", "TYPE", "SIZE", "AGE", "REACTOR", "DIGEST"), *rows], right={2})
     document = [
         {
             "name": output.name,
@@ -111,7 +112,8 @@ def list_ingredients(plant: Path, *, every: bool, as_json: bool) -> None:
         }
         for output, trace in kept
     ]
-    emit(text if kept else f"{plant} keeps no ingredients yet.", document, as_json=as_json)
+    text = "\n".join(lines) if kept else f"{plant} keeps no ingredients yet."
+    emit(text, document, as_json=as_json)
 
 
 @click.command(epilog="Example: pyplant show digits.plant accuracy")
@@ -186,7 +188,7 @@ def _shown(output: Ingredient, trace: Trace, value: str | None, metadata: dict[s
     for key, item in metadata.items():
         yield f"  {key:<10} {shorten(to_plain(item))}"
     yield f"  sent by    {trace.reactor}"
-    yield f"  finished   {when(trace.finished)}, {format_age(trace.finished)}, on {trace.host or 'an unknown host'}"
+    yield f"  finished   {format_date(trace.finished)}, {format_age(trace.finished)}, on {trace.host or 'an unknown host'}"
     yield f"  took       {format_seconds(trace.seconds)}"
     yield f"  digest     {output.digest}"
     for dependency in _of_values(trace):

@@ -8,6 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from pyplant.wording import format_size
+
 __all__ = ["need", "reserve"]
 
 
@@ -33,7 +35,7 @@ def reserve(descriptor: int, size: int, path: Path) -> None:
             os.truncate(descriptor, size)
     except OSError as error:
         path.unlink(missing_ok=True)
-        message = f"{size:,} bytes are needed and cannot be had: {error.strerror}"
+        message = f"{format_size(size)} are needed and cannot be had: {error.strerror}"
         raise OSError(error.errno, message) from error
 
 
@@ -47,5 +49,5 @@ def need(size: int, path: Path) -> None:
     """
     free = shutil.disk_usage(path.parent).free
     if size > free:
-        message = f"{size:,} bytes are needed, and {free:,} are free"
+        message = f"{format_size(size)} are needed, and {format_size(free)} are free"
         raise OSError(errno.ENOSPC, message, str(path))

@@ -24,7 +24,7 @@ from pyplant.store.objects import hash_file, is_object_name
 from pyplant.store.retention import forgotten_scratch
 from pyplant.store.warehouse import Warehouse
 from pyplant.streams import printable
-from pyplant.wording import counted
+from pyplant.wording import counted, format_date, format_size
 
 __all__ = ["Audit", "Finding", "Problem", "audit"]
 
@@ -246,7 +246,7 @@ class _Auditor:
         if orphans:
             yield Finding(
                 Problem.ORPHANS,
-                f"{counted(len(orphans), 'stored value')} of {sum(orphans)} bytes: named by no result; "
+                f"{counted(len(orphans), 'stored value')} of {format_size(sum(orphans))}: named by no result; "
                 f"plant.gc() deletes what is older than a day.",
             )
 
@@ -290,14 +290,7 @@ def _lost(problem: Problem, stored: str, named: list[tuple[Trace, Ingredient]]) 
             newest[key] = trace
     for (reactor, name), trace in sorted(newest.items()):
         short = reactor.rpartition(".")[2]
-        text = f"{name!r} of reactor {short!r}, computed {_day(trace.finished)}: {problem.value}"
+        text = f"{name!r} of reactor {short!r}, computed {format_date(trace.finished)}: {problem.value}"
         if problem is Problem.UNTRUSTED:
             text += ": pickled by another user; missing unless the plant is opened with trust=True"
         yield Finding(problem, text, name, reactor, stored)
-
-
-def _day(moment: float) -> str:
-    try:
-        return time.strftime("%Y-%m-%d", time.localtime(moment))
-    except (ValueError, OverflowError, OSError):
-        return "at an unknown time"

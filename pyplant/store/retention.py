@@ -34,7 +34,7 @@ from pyplant.store.files import Files, is_alive
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import is_object_name, scratch_name
 from pyplant.store.warehouse import COLLECTING, Warehouse
-from pyplant.wording import counted
+from pyplant.wording import counted, format_size
 
 __all__ = [
     "GRACE",
@@ -113,10 +113,10 @@ class Collection:
 
     def __str__(self) -> str:
         if not (self.traces or self.objects or self.leftovers):
-            return f"Nothing to remove; {_shown(self.kept)} kept."
+            return f"Nothing to remove; {format_size(self.kept)} kept."
         parts = [(self.traces, "old result"), (self.objects, "stored value"), (self.leftovers, "leftover")]
         removed = ", ".join(counted(len(found), noun) for found, noun in parts if found)
-        return f"Removed {removed}; {_shown(self.freed)} freed, {_shown(self.kept)} kept."
+        return f"Removed {removed}; {format_size(self.freed)} freed, {format_size(self.kept)} kept."
 
 
 def collect(
@@ -369,13 +369,3 @@ def forgotten_scratch(files: Files, directory: Path, now: float) -> Iterator[Pat
         times = [files.modified(path / inner) for inner in files.names(path)] + [files.modified(path)]
         if max((moment for moment in times if moment is not None), default=now) < now - _OWNERLESS:
             yield path
-
-
-def _shown(size: float) -> str:
-    if size < 1000:  # noqa: PLR2004 - units are decimal
-        return counted(int(size), "byte")
-    for unit in ("kB", "MB", "GB"):
-        size /= 1000
-        if size < 1000:  # noqa: PLR2004
-            return f"{size:.1f} {unit}"
-    return f"{size / 1000:.1f} TB"

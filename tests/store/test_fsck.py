@@ -102,7 +102,9 @@ class TestValues:
             "features",
             "garden.make_features",
         )
-        assert str(finding).startswith("'features' of reactor 'make_features', computed 2026-11-02: ")
+        assert str(finding).startswith(
+            "'features' of reactor 'make_features', computed 2026-11-02 12:00:00: "
+        )
         assert not audited.is_clean
         assert "repair=True" in str(audited)
         assert len(list(warehouse.ledger.traces())) == 3
@@ -236,7 +238,7 @@ class TestTheRest:
         audited = audit(warehouse, repair=True)
         assert problems(audited) == [Problem.ORPHANS]
         assert audited.is_clean
-        assert "1 stored value of 9999 bytes" in str(audited)
+        assert "1 stored value of 10.0 kB" in str(audited)
         assert warehouse.is_present(saved)
 
     def test_foreign_files_are_told_and_left_alone(self, warehouse, root):
