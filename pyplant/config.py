@@ -331,7 +331,9 @@ def _special(cls: type) -> Iterable[tuple[str, Any]]:
 
 
 def is_written(value: object) -> bool:
-    """Whether a function has source; what dataclasses and attrs make follows from the fields."""
+    """Whether a user wrote a function; what dataclasses and attrs make follows from the fields."""
+    if getattr(value, "__module__", None) == "dataclasses":  # ``__replace__``, new in Python 3.13
+        return False
     filename = getattr(innermost_code(value), "co_filename", "<string>")
     return filename != "<string>" and not filename.startswith("<attrs generated ")
 
