@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pyplant.report import ICONS, Outcome, Status
+from pyplant.theme import LIGHT
 from pyplant.wording import clean, escape
 
 if TYPE_CHECKING:
@@ -20,13 +21,14 @@ Edges = Mapping[str, Mapping[str, list[str]]]
 """receiver -> sender -> names of the ingredients that flow."""
 
 _COLOURS = {
-    Outcome.CACHED: "#2e8540",
-    Outcome.RAN: "#2e8540",
-    Outcome.RUNNING: "#2a6fdb",
-    Outcome.WAITING: "#2a6fdb",
-    Outcome.FAILED: "#d1362f",
+    Outcome.CACHED: LIGHT["good"],
+    Outcome.RAN: LIGHT["good"],
+    Outcome.RUNNING: LIGHT["live"],
+    Outcome.WAITING: LIGHT["live"],
+    Outcome.NEW: LIGHT["new"],
+    Outcome.FAILED: LIGHT["bad"],
 }
-_OTHER = "#c47f00"
+_OTHER = LIGHT["warn"]
 _MANY = 3
 
 
@@ -43,7 +45,7 @@ def draw(status: Status, edges: Edges) -> graphviz.Digraph:
     graph = _class()("plant", graph_attr={"rankdir": "LR"})
     graph.pyplant_text = tree(status, edges)
     graph.attr("node", shape="box", style="rounded", fontname="sans-serif", fontsize="11")
-    graph.attr("edge", fontname="sans-serif", fontsize="9", color="#888888", fontcolor="#666666")
+    graph.attr("edge", fontname="sans-serif", fontsize="9", color=LIGHT["line"], fontcolor=LIGHT["muted"])
     for entry in status:
         colour = _COLOURS.get(entry.outcome, _OTHER)
         style = "rounded" if entry.certain else "rounded,dashed"

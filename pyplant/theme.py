@@ -1,26 +1,72 @@
 """One look for all that notebooks show: reports, the graph as a picture, the live graph.
 
-Texts, faces and lines follow the theme of the page; the four colours that mean something
-come in a light and a dark version. No status is told by its colour alone.
+There is one palette, for light pages and for dark ones. Texts, faces and lines follow the theme of the page
+where it has one. No status is told by its colour alone.
 """
 
 from __future__ import annotations
 
-__all__ = ["GRAPH", "PICTURE", "REPORT"]
+__all__ = ["DARK", "GRAPH", "LIGHT", "PICTURE", "REPORT", "WIDGET"]
 
-_DARK_PAGES = ('body[data-jp-theme-light="false"]', "body.vscode-dark", "html[theme=dark]")
-_ROOTS = (".pp-graph", ".pyplant-report")
-_VARIABLES = (
-    f"{','.join(_ROOTS)}{{"
-    "--pp-fg:var(--jp-ui-font-color1,currentColor);--pp-muted:var(--jp-ui-font-color2,#6b737c);"
-    "--pp-face:var(--jp-layout-color1,transparent);--pp-line:var(--jp-border-color0,#9aa2ab);"
-    "--pp-warn:#c47f00;--pp-live:#2a6fdb;--pp-bad:#d1362f;--pp-good:#2e8540}"
-    f"{','.join(f'{page} {root}' for page in _DARK_PAGES for root in _ROOTS)}{{"
-    "--pp-warn:#f0a93b;--pp-live:#6cb0ff;--pp-bad:#ff7b72;--pp-good:#5fc27a}"
+LIGHT = {
+    "page": "#ffffff",
+    "fg": "#1f2329",
+    "muted": "#63686e",
+    "line": "#818b98",
+    "hair": "#dfe2e5",
+    "soft": "#f4f5f7",
+    "live": "#0068b3",
+    "warn": "#b06000",
+    "bad": "#c2330f",
+    "good": "#00795c",
+    "new": "#8c4a97",
+    "tint": "7%",
+}
+"""The colours on a light page, by what they are for."""
+
+DARK = {
+    "page": "#1b1d20",
+    "fg": "#e4e6e8",
+    "muted": "#9aa0a6",
+    "line": "#7d8590",
+    "hair": "#303338",
+    "soft": "#25282c",
+    "live": "#5cb6f2",
+    "warn": "#eea33b",
+    "bad": "#ff7d5e",
+    "good": "#41c99b",
+    "new": "#d09ddb",
+    "tint": "11%",
+}
+"""The colours on a dark page."""
+
+
+def _variables(colours: dict[str, str]) -> str:
+    return "".join(f"--pp-{name}:{value};" for name, value in colours.items())
+
+
+# JupyterLab, VS Code, Sphinx and Colab.
+_DARK_PAGES = (
+    *('[data-jp-theme-light="false"]', ".vscode-dark", ".vscode-high-contrast"),
+    *('[data-theme="dark"]', "html[theme=dark]"),
 )
 
+
+def _coloured(root: str) -> str:
+    """Rules that give the element ``root`` the colours for its page."""
+    return f"{root}{{{_variables(LIGHT)}}}:is({','.join(_DARK_PAGES)}) {root}{{{_variables(DARK)}}}"
+
+
+WIDGET = (
+    f"{_coloured('.pyplant-graph')}"
+    # A page that does not say which theme it has follows the system.
+    '@media (prefers-color-scheme:dark){body:not([data-jp-theme-light],[class*="vscode-"],[data-theme="light"]) '
+    f".pyplant-graph{{{_variables(DARK)}}}}}"
+)
+"""The colours of the live graph, for ``static/graph.css``."""
+
 REPORT = (
-    f"{_VARIABLES}"
+    f"{_coloured('.pyplant-report')}"
     ".pyplant-report{font:13px/1.5 system-ui,sans-serif;max-width:48em;color:inherit}"
     ".pyplant-report .pp-title{font-weight:600;margin-bottom:.3em}"
     ".pyplant-report .pp-cause{opacity:.85}"
@@ -35,7 +81,8 @@ REPORT = (
     "font-variant-numeric:tabular-nums}"
     ".pyplant-report .pp-cached>.pp-icon,.pyplant-report .pp-ran>.pp-icon{color:var(--pp-good)}"
     ".pyplant-report .pp-running>.pp-icon,.pyplant-report .pp-waiting>.pp-icon{color:var(--pp-live)}"
-    ".pyplant-report .pp-stale>.pp-icon,.pyplant-report .pp-new>.pp-icon{color:var(--pp-warn)}"
+    ".pyplant-report .pp-stale>.pp-icon{color:var(--pp-warn)}"
+    ".pyplant-report .pp-new>.pp-icon{color:var(--pp-new)}"
     ".pyplant-report .pp-failed>.pp-icon{color:var(--pp-bad)}"
     ".pyplant-report .pp-diff{margin:.2em 0 .4em;padding:.4em .6em;border-left:3px solid #8886;"
     "font-size:12px;line-height:1.4;overflow-x:auto;background:#8881}"
@@ -52,38 +99,36 @@ REPORT = (
 """Rules for ``.pyplant-report``."""
 
 GRAPH = (
-    f"{_VARIABLES}"
-    '.pp-graph{font:11px/1.4 system-ui,-apple-system,"Segoe UI",sans-serif;color:var(--pp-fg);'
+    f"{_coloured('.pp-graph')}"
+    '.pp-graph{font:11px/1.4 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit;'
     "overflow:auto;max-width:100%}"
     ".pp-graph .pp-head{font-size:12px;margin:0 0 4px 2px}"
     # A picture in an <img> sees no theme of the page, only the colour scheme of its element.
     ".pp-graph img{color-scheme:light}"
-    f"{','.join(f'{page} .pp-graph img' for page in _DARK_PAGES)}{{color-scheme:dark}}"
+    f":is({','.join(_DARK_PAGES)}) .pp-graph img{{color-scheme:dark}}"
 )
 """Rules for ``.pp-graph``, around the picture."""
 
 PICTURE = (
-    ":root{--fg:#1f2328;--muted:#59636e;--page:#fff;--face:#f6f8fa;--line:#818b98;"
-    "--warn:#9a6700;--live:#0969da;--bad:#cf222e;--good:#1a7f37}"
-    "@media(prefers-color-scheme:dark){:root{--fg:#e6edf3;--muted:#9198a1;--page:#15181d;--face:#21262d;--line:#7d8590;"
-    "--warn:#f0a93b;--live:#6cb0ff;--bad:#ff7b72;--good:#5fc27a}}"
-    ".pp-page{fill:var(--page)}"
-    ".pp-node rect{fill:var(--face);stroke:var(--line);stroke-width:1.2}"
-    "text{fill:var(--fg)}"
-    ".pp-meta{fill:var(--muted);font-size:9px}"
-    ".pp-icon{font-size:12px;fill:var(--muted)}"
-    ".pp-edge{fill:none;stroke:var(--line);stroke-width:1.2}"
-    ".pp-tip{fill:var(--line);stroke:none}"
-    ".pp-cached .pp-icon,.pp-ran .pp-icon{fill:var(--good)}"
-    ".pp-stale rect{stroke:var(--warn);stroke-width:1.6;stroke-dasharray:5 3}"
-    ".pp-new rect{stroke:var(--warn);stroke-dasharray:1.5 3}"
-    ".pp-stale .pp-icon,.pp-new .pp-icon{fill:var(--warn)}"
+    f":root{{{_variables(LIGHT)}}}@media(prefers-color-scheme:dark){{:root{{{_variables(DARK)}}}}}"
+    ".pp-page{fill:var(--pp-page)}"
+    ".pp-node rect{fill:var(--pp-soft);stroke:var(--pp-line);stroke-width:1.2}"
+    "text{fill:var(--pp-fg)}"
+    ".pp-meta{fill:var(--pp-muted);font-size:9px}"
+    ".pp-icon{font-size:12px;fill:var(--pp-muted)}"
+    ".pp-edge{fill:none;stroke:var(--pp-line);stroke-width:1.2}"
+    ".pp-tip{fill:var(--pp-line);stroke:none}"
+    ".pp-cached .pp-icon,.pp-ran .pp-icon{fill:var(--pp-good)}"
+    ".pp-stale rect{stroke:var(--pp-warn);stroke-width:1.6;stroke-dasharray:5 3}"
+    ".pp-new rect{stroke:var(--pp-new);stroke-dasharray:1.5 3}"
+    ".pp-stale .pp-icon{fill:var(--pp-warn)}"
+    ".pp-new .pp-icon{fill:var(--pp-new)}"
     ".pp-uncached rect{stroke-dasharray:8 2}"
-    ".pp-running rect{stroke:var(--live);stroke-width:2.6}"
-    ".pp-waiting rect{stroke:var(--live);stroke-dasharray:2 2}"
-    ".pp-running .pp-icon,.pp-waiting .pp-icon{fill:var(--live)}"
-    ".pp-failed rect{stroke:var(--bad);stroke-width:2.6}"
-    ".pp-failed .pp-icon{fill:var(--bad)}"
+    ".pp-running rect{stroke:var(--pp-live);stroke-width:2.6}"
+    ".pp-waiting rect{stroke:var(--pp-live);stroke-dasharray:2 2}"
+    ".pp-running .pp-icon,.pp-waiting .pp-icon{fill:var(--pp-live)}"
+    ".pp-failed rect{stroke:var(--pp-bad);stroke-width:2.6}"
+    ".pp-failed .pp-icon{fill:var(--pp-bad)}"
     ".pp-fold rect{stroke-dasharray:none}"
     ".pp-maybe rect{opacity:.6}"
     ".pp-maybe text{opacity:.75}"

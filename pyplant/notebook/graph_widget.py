@@ -11,6 +11,7 @@ import anywidget
 import traitlets
 
 from pyplant.errors import logger
+from pyplant.theme import WIDGET
 
 __all__ = ["GraphWidget"]
 
@@ -60,7 +61,7 @@ class GraphWidget(anywidget.AnyWidget):
     """
 
     _esm = _joined()
-    _css = (_STATIC / "graph.css").read_text(encoding="utf-8")
+    _css = f"{WIDGET}\n{(_STATIC / 'graph.css').read_text(encoding='utf-8')}"
     graph = traitlets.Dict().tag(sync=True)
     state = traitlets.Dict().tag(sync=True)
     details = traitlets.Dict().tag(sync=True)

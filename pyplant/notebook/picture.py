@@ -19,7 +19,7 @@ from pyplant.notebook.folds import MOST, Fold, folded, grouped, unfolded
 from pyplant.notebook.layout import arrange
 from pyplant.notebook.scene import Arranger, Box, Line, Scene, compose, curve, flows, label
 from pyplant.report import ICONS, Entry, Status, counts
-from pyplant.theme import GRAPH, PICTURE
+from pyplant.theme import GRAPH, LIGHT, PICTURE
 from pyplant.wording import clean, escape, format_seconds, format_size
 
 __all__ = ["STYLE", "draw", "paint"]
@@ -35,8 +35,8 @@ _SMALLEST = 0.8  # as far as it shrinks on a narrow page, before one has to scro
 _MOST_DESCRIBED = 60  # reactors that the text alternative names
 
 # For renderers without style sheets, or without variables in them: shapes would be black.
-_PLAIN = 'fill="none" stroke="#888"'
-_FONT = 'font-family="system-ui,-apple-system,Segoe UI,sans-serif" font-size="11" fill="#1f2328"'
+_PLAIN = f'fill="none" stroke="{LIGHT["line"]}"'
+_FONT = f'font-family="system-ui,-apple-system,Segoe UI,sans-serif" font-size="11" fill="{LIGHT["fg"]}"'
 
 
 def draw(status: Status, edges: Edges, arranger: Arranger = arrange) -> str:
@@ -79,7 +79,7 @@ def paint(status: Status, scene: Scene, identity: str = "") -> str:
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" {_FONT}><style>{PICTURE}</style>'
-        f'<rect class="pp-page" width="100%" height="100%" rx="6" fill="#fff"/>'
+        f'<rect class="pp-page" width="100%" height="100%" rx="6" fill="{LIGHT["page"]}"/>'
         f"{''.join(lines)}{''.join(boxes)}</svg>"
     )
     mark = f' id="{escape(identity)}"' if identity else ""
@@ -167,5 +167,5 @@ def _line(line: Line, name: Callable[[int], str]) -> str:
     path, head = curve(line.route)
     return (
         f'<g><title>{tip}</title><path {_PLAIN} class="pp-edge" d="{path}"/>'
-        f'<path fill="#888" class="pp-tip" d="{head}"/></g>'
+        f'<path fill="{LIGHT["line"]}" class="pp-tip" d="{head}"/></g>'
     )

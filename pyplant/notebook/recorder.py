@@ -36,12 +36,14 @@ from pyplant.notebook import randomness
 from pyplant.notebook.fence import Fence
 from pyplant.notebook.figures import Figures
 from pyplant.notebook.record import Output, Record
+from pyplant.theme import LIGHT
 from pyplant.wording import clean, escape
 
 __all__ = ["Recorder", "Recording"]
 
 _HEADING = (
-    "font:11px/1.4 system-ui,-apple-system,'Segoe UI',sans-serif;color:var(--jp-ui-font-color2,#7a828c)"
+    "font:11px/1.4 system-ui,-apple-system,'Segoe UI',sans-serif;"
+    f"color:var(--jp-ui-font-color2,{LIGHT['muted']})"
 )
 
 _OVER = nullcontext()

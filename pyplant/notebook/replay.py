@@ -17,6 +17,7 @@ from typing import Any
 
 from pyplant.errors import logger
 from pyplant.notebook.record import Output
+from pyplant.theme import LIGHT
 from pyplant.wording import counted, format_size
 
 __all__ = ["replay"]
@@ -30,7 +31,7 @@ _LINE = 1_000  # characters of each of them
 _CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 _PRE = "margin:2px 0;max-height:40em;overflow:auto;white-space:pre-wrap;word-break:break-all"
 _SUMMARY = "cursor:pointer;font:12px/1.4 system-ui,-apple-system,'Segoe UI',sans-serif"
-_ERRORS = "background:var(--jp-rendermime-error-background,#fdd)"
+_ERRORS = f"background:var(--jp-rendermime-error-background,{LIGHT['bad']}22)"
 
 
 def replay(shell: Any, events: Sequence[Any]) -> None:

@@ -805,6 +805,20 @@ def test_the_table_says_the_same(digits):
 # ------------------------------------------------------------------------ guest
 
 
+def test_a_question_mark_lists_the_keys_until_escape(digits):
+    keys = digits.root.locator(".pg-keys")
+    expect(keys).to_be_hidden()
+    digits.node("split").focus()
+    digits.press("?")
+    expect(keys).to_contain_text("follow an edge")
+    digits.press("Escape")
+    expect(keys).to_be_hidden()
+    button = digits.root.get_by_role("button", name="Keys")
+    button.click()
+    expect(button).to_have_attribute("aria-expanded", "true")
+    expect(keys).to_be_visible()
+
+
 def test_keys_do_not_reach_the_notebook(digits, page):
     digits.node("split").focus()
     digits.press("d", "d", "a", "ArrowDown", "Enter", "Escape", "/")

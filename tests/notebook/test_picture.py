@@ -12,7 +12,8 @@ from pyplant.notebook.layout import Layout, arrange
 from pyplant.notebook.picture import draw, paint
 from pyplant.notebook.scene import compose
 from pyplant.report import ICONS, Entry, Outcome, Status
-from tests.svg import svg_in
+from pyplant.theme import LIGHT
+from tests.svg import contrast, svg_in
 
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a\x1b[31m\u202eb", "]]>", "&lt;"]
 
@@ -96,7 +97,7 @@ def test_without_its_style_sheet_no_shape_is_black():
     html = picture(Entry("a", Outcome.NEW), Entry("b", Outcome.NEW), edges={"b": {"a": ["x"]}})
     shapes = [element for element in svg(html).iter() if element.tag.endswith(("rect", "path"))]
     assert shapes
-    assert all(shape.get("fill") in ("none", "#888", "#fff") for shape in shapes)
+    assert all(shape.get("fill") in ("none", LIGHT["line"], LIGHT["page"]) for shape in shapes)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -148,19 +149,6 @@ def test_a_picture_has_a_page_of_its_own_light_and_dark():
     """Nothing in an <img> sees the theme of the page around it: texts would be light on light."""
     shown = svg_in(picture(Entry("a", Outcome.NEW)))
     assert "@media(prefers-color-scheme:dark)" in shown
-    light, dark = re.findall(r"--fg:(#\w+);.*?--page:(#\w+)", shown)
-    for text, page in (light, dark):
+    light, dark = re.findall(r"--pp-page:(#\w+);--pp-fg:(#\w+)", shown)
+    for page, text in (light, dark):
         assert contrast(text, page) > 7
-
-
-def contrast(one, other):
-    """As WCAG defines it."""
-
-    def luminance(colour):
-        digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
-        parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    high, low = sorted((luminance(one), luminance(other)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
