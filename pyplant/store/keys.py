@@ -18,6 +18,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -172,17 +173,34 @@ def _plant_key(root: Path, *, make: bool) -> bytes | None:
         return None
     path = root / PLANT_KEY
     try:
-        directory = root.lstat()
-        is_own = stat.S_ISDIR(directory.st_mode) and directory.st_uid == os.geteuid()
-        if not is_own or directory.st_mode & _WRITABLE_BY_OTHERS:
+        info = root.stat()  # a link may lead to the plant
+        if info.st_uid != os.geteuid() or info.st_mode & _WRITABLE_BY_OTHERS:
             return None
-        found = _read(path) or (_make(path) if make else None)
+        found = _read(path)
+        if (found is None and not make) or _others_write_journal(root):
+            return None
+        found = found or _make(path)
     except OSError:
         return None
-    if found is None or found[1].st_mode & 0o077 or found[1].st_nlink != 1:
+    if found[1].st_mode & 0o077 or found[1].st_nlink != 1:
         return None
     content, info = found
     return blake3(content + f"{info.st_ino} {info.st_ctime_ns}".encode()).digest()
+
+
+def _others_write_journal(root: Path) -> bool:
+    """Whether other users may write lines of the journal.
+
+    The author of an archive knows the key in it as soon as they can look at what another user of the same machine
+    unpacked: the inode number and the times of a file are no secret. They must not be able to add lines then.
+    """
+    directory = root / "journal"
+    for path in [directory, *directory.iterdir()] if directory.exists() else []:
+        with suppress(FileNotFoundError):  # it was merged into another one
+            info = path.stat()
+            if info.st_uid not in (os.geteuid(), 0) or info.st_mode & _WRITABLE_BY_OTHERS:
+                return True
+    return False
 
 
 def _make(path: Path) -> tuple[bytes, os.stat_result]:

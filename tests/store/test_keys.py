@@ -233,6 +233,42 @@ def test_no_key_lies_in_a_plant_that_others_can_write_to(tmp_path, homeless, mod
     assert not (root / PLANT_KEY).exists()
 
 
+def test_a_link_leads_to_the_key_of_the_plant(tmp_path, homeless):
+    root = plant(tmp_path)
+    (tmp_path / "link").symlink_to(root)
+    made = keyring(tmp_path / "link", may_make=True)
+    assert "It is kept in the plant" in made.trouble
+    homeless()
+    assert keyring(tmp_path / "link", may_make=True) == (made.signing, (), "")
+    assert keyring(root, may_make=True).signing == made.signing
+
+
+@pytest.mark.parametrize("name", ["", "journal", "journal/a.log"])
+@pytest.mark.parametrize("mode", [0o770, 0o702])
+def test_a_key_in_a_plant_whose_journal_others_can_write_is_not_used(tmp_path, homeless, name, mode):
+    root = plant(tmp_path)
+    (root / "journal").mkdir(mode=0o700)
+    (root / "journal" / "a.log").touch(0o600)
+    made = keyring(root, may_make=True).signing
+    homeless()
+    assert keyring(root, may_make=True).signing == made
+    (root / name).chmod(mode)  # whoever made it knows its content, and can look at the times of all its files
+    homeless()
+    assert keyring(root, may_make=True).signing != made
+
+
+def test_a_file_of_the_journal_that_is_merged_meanwhile_costs_no_key(tmp_path, homeless, monkeypatch):
+    root = plant(tmp_path)
+    (root / "journal").mkdir(mode=0o700)
+    made = keyring(root, may_make=True).signing
+    homeless()
+    (root / "journal" / "a.log").touch(0o600)
+    listed = list((root / "journal").iterdir())
+    listed[0].unlink()
+    monkeypatch.setattr(type(root), "iterdir", lambda self: iter(listed))
+    assert keyring(root, may_make=True).signing == made
+
+
 @pytest.mark.parametrize("mode", [0o644, 0o660])
 def test_a_key_in_a_plant_that_others_can_read_is_not_used(tmp_path, homeless, mode):
     root = plant(tmp_path)
