@@ -176,16 +176,31 @@ def _plant_key(root: Path, *, make: bool) -> bytes | None:
         info = root.stat()  # a link may lead to the plant
         if info.st_uid != os.geteuid() or info.st_mode & _WRITABLE_BY_OTHERS:
             return None
+        if make:
+            _remove_exposed(path)
         found = _read(path)
         if (found is None and not make) or _others_write_journal(root):
             return None
-        found = found or _make(path)
+        content, info = found or _make(path)
     except OSError:
         return None
-    if found[1].st_mode & 0o077 or found[1].st_nlink != 1:
+    if _is_exposed(info):
         return None
-    content, info = found
     return blake3(content + f"{info.st_ino} {info.st_ctime_ns}".encode()).digest()
+
+
+def _is_exposed(info: os.stat_result) -> bool:
+    """Whether other users can read or write a file, or it has other names."""
+    return bool(info.st_mode & 0o077) or info.st_nlink > 1
+
+
+def _remove_exposed(path: Path) -> None:
+    """Delete a key that is of no use any more, because it was made readable to others or linked to another place."""
+    with suppress(FileNotFoundError):
+        descriptor = os.open(path, _READING)
+        with os.fdopen(descriptor, "rb", buffering=0):
+            if _is_exposed(os.fstat(descriptor)):
+                _remove(path, descriptor)
 
 
 def _others_write_journal(root: Path) -> bool:
@@ -244,9 +259,17 @@ def _wait_for_key(path: Path) -> None:
             if time.monotonic() < end:
                 time.sleep(_POLL)
                 continue
-            if _lock(descriptor) and not _is_whole(descriptor) and _is_named(descriptor, path):
-                path.unlink()
+            _remove(path, descriptor)
             return
+
+
+def _remove(path: Path, descriptor: int) -> None:
+    """Delete an open file that holds no useful key, unless a process is writing it, or another file has its name."""
+    if not _lock(descriptor):
+        return
+    is_useless = not _is_whole(descriptor) or _is_exposed(os.fstat(descriptor))
+    if is_useless and _is_named(descriptor, path):
+        path.unlink()
 
 
 def _lock(descriptor: int) -> bool:

@@ -281,6 +281,33 @@ def test_a_key_in_a_plant_that_others_can_read_is_not_used(tmp_path, homeless, m
     assert keyring(root, may_make=True).signing != derived
 
 
+@pytest.mark.parametrize("change", [0o644, 0o660, 0o640, "link"])
+def test_a_key_in_a_plant_that_became_useless_is_replaced_for_good(tmp_path, homeless, change):
+    root = plant(tmp_path)
+    first = keyring(root, may_make=True).signing
+    if change == "link":  # as some backups do
+        os.link(root / PLANT_KEY, tmp_path / "backup")
+    else:
+        (root / PLANT_KEY).chmod(change)
+    homeless()
+    second = keyring(root, may_make=True)
+    assert second.signing != first
+    homeless()
+    assert keyring(root, may_make=True) == (second.signing, (), "")
+
+
+def test_what_is_no_file_in_place_of_the_key_is_left_alone(tmp_path, homeless):
+    root = plant(tmp_path)
+    (root / PLANT_KEY).mkdir()
+    assert keyring(root, may_make=True).trouble
+    assert (root / PLANT_KEY).is_dir()
+    (root / PLANT_KEY).rmdir()
+    (root / PLANT_KEY).symlink_to(tmp_path)
+    homeless()
+    assert keyring(root, may_make=True).trouble
+    assert (root / PLANT_KEY).is_symlink()
+
+
 def test_who_only_looks_makes_no_key_in_the_plant(tmp_path, homeless):
     root = plant(tmp_path)
     keyring(root, may_make=False)
@@ -356,10 +383,29 @@ def written_late(path, created):
 def replaced(path, created):
     """Another process has waited for the same key that was cut short, and replaces it now."""
     with path.open("rb") as stream:
-        if not keys_module._lock(stream.fileno()) or path.stat().st_size != 0:
+        if not keys_module._lock(stream.fileno()) or not os.path.samestat(
+            path.stat(), os.fstat(created.fileno())
+        ):
             return None
         path.unlink()
     return keys_module._plant_key(path.parent, make=True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no keys in plants")
+@pytest.mark.parametrize("nth", range(1, 41))
+def test_whenever_another_process_replaces_a_useless_key_in_a_plant_both_agree(
+    tmp_path, homeless, monkeypatch, nth
+):
+    path = plant(tmp_path) / PLANT_KEY
+    keys = []
+    path.write_bytes(b"o" * 32)
+    path.chmod(0o644)
+    with path.open("rb") as useless, monkeypatch.context() as patch:
+        interleave(patch, nth, lambda: path.exists() and keys.append(replaced(path, useless)))
+        keys.append(keyring(path.parent, may_make=True).signing)
+    homeless()
+    keys.append(keyring(path.parent, may_make=True).signing)
+    assert len({key for key in keys if key is not None}) == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no keys in plants")
