@@ -239,7 +239,8 @@ def code_value(kind: Any, cls: type) -> Any:
         function = kind.func
     else:
         function = getattr(kind, "__func__", kind)
-    names = getattr(getattr(function, "__code__", None), "co_names", ())
+    code = getattr(function, "__code__", None)
+    names = () if code is None else (*code.co_names, *code.co_freevars)  # super() has a variable __class__
     sees_class = isinstance(kind, classmethod) or "type" in names or "__class__" in names
     return types.MethodType(function, cls) if sees_class else function
 
@@ -258,6 +259,17 @@ def missing_parameter(name: str, known: Iterable[str]) -> MissingParameterError:
         f" Did you mean {' or '.join(map(repr, close))}?" if close else " Set it with plant.set_config(...)."
     )
     return MissingParameterError(f"The configuration has no parameter {name!r}.{hint}")
+
+
+def of_class(cls: type, name: str) -> Any:
+    """What a class holds under a name, code as :func:`code_value` gives it; the class itself if there is none."""
+    if not name:
+        return cls
+    for base in cls.__mro__:
+        if name in vars(base):
+            kind = vars(base)[name]
+            return code_value(kind, cls) if isinstance(kind, _CODE) else kind
+    return MISSING
 
 
 def own_parameters(config: ConfigBase) -> dict[str, Any]:

@@ -15,6 +15,7 @@ What can be read
 ``a.b()``         the code of a method or property
 ``a.(all names)`` which parameters ``a`` has, :data:`ALL_NAMES`
 ``a.(dir)``       the same with methods and properties, :data:`LISTING`
+``a.b (class)``   what the class of ``a`` has under ``b``, :data:`OF_CLASS`; all of it without ``b``
 
 Keys may hold any sign; in these names those that mean something are written as in addresses
 (:func:`~pyplant.config.step`), so that the key ``"a.b"`` is ``a%2Eb`` here and stands for no leaf.
@@ -58,6 +59,7 @@ __all__ = [
     "ALL_NAMES",
     "KIND",
     "LISTING",
+    "OF_CLASS",
     "described",
     "handed_out",
     "is_value",
@@ -76,6 +78,9 @@ KIND = "(kind)"
 
 LISTING = "(dir)"
 """Stands for the names of all that a configuration object has, methods included."""
+
+OF_CLASS = "(class)"
+"""Ends the name of what is asked of the class of a configuration."""
 
 _generated: Callable[[type], frozenset[CodeType]] = lru_cache(maxsize=256)(generated_code)
 # Attributes of classes and objects that list the parameters.
@@ -101,6 +106,10 @@ def described(name: str) -> str:
     """What people call that which was read under a name."""
     if name == KIND:
         return "the class of the configuration"
+    if name.endswith(OF_CLASS):
+        owner, _, attribute = name.removesuffix(OF_CLASS).rpartition(".")
+        whose = f"the class of {f'{unquoted(owner)!r}' if owner else 'the configuration'}"
+        return f"{attribute.rstrip()!r} of {whose}" if attribute else f"the content of {whose}"
     for listed in (ALL_NAMES, LISTING):
         if name.endswith(listed):
             owner = name[: -len(listed)].removesuffix(".")
@@ -197,6 +206,8 @@ class _ObjectView(NamedTuple):
         cls = type(self.config)
         if name in _LISTS or (name == "__class__" and hasattr(cls, "__attrs_attrs__")):
             self.names()  # attrs asks the class of an object for its fields
+            listing = "__attrs_attrs__" if name == "__class__" else name
+            self.reader.read(f"{self.prefix}{listing} {OF_CLASS}", None)  # defaults and metadata as well
         return object.__getattribute__(shown, name)
 
     def names(self) -> list[str]:

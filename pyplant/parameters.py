@@ -22,6 +22,7 @@ from pyplant.config import (
     is_part,
     missing_parameter,
     name_list,
+    of_class,
     own_parameters,
     step,
     unquoted,
@@ -30,6 +31,7 @@ from pyplant.config_views import (
     ALL_NAMES,
     KIND,
     LISTING,
+    OF_CLASS,
     handed_out,
     kind_of_part,
     listing,
@@ -103,10 +105,32 @@ class Parameters:
         if name == KIND:
             return kind_of_part(self.source)
         above, _, last = name.rpartition(".")
-        owner: Any = self.source
-        for part in above.split(".") if above else ():
-            owner = child(owner, unquoted(part))
-        return self._asked(owner, last, f"{above}." if above else "")
+        return self._asked(self._found(above), last, f"{above}." if above else "")
+
+    def _found(self, name: str) -> Any:
+        """What is recorded under this name; the whole configuration if it is empty."""
+        found: Any = self.source
+        for part in name.split(".") if name else ():
+            found = child(found, unquoted(part))
+        return found
+
+    def classes_below(self, name: str) -> list[type]:
+        """The class of the object to which a method that is recorded under this name belongs, and of its parts."""
+        above = name.rpartition(".")[0]
+        prefix = f"{unquoted(above)}." if above else ""
+        parts = {"": self._found(above)} | {
+            part: value for part, value in self.parts().items() if part.startswith(prefix)
+        }
+        return [type(value) for value in parts.values() if isinstance(value, ConfigBase)]
+
+    def object_read(self, name: str) -> str | None:
+        """The prefix of what a reactor reads of an object that it got by this read; ``None`` if it got none."""
+        above = "" if name == KIND else name
+        if not isinstance(self.source, ConfigBase) and not above:
+            return None
+        if name.endswith((")", "?")) and name != KIND:
+            return None
+        return (f"{above}." if above else "") if isinstance(self._found(above), ConfigBase) else None
 
     def _asked(self, owner: Any, last: str, prefix: str) -> Any:
         is_object = isinstance(owner, ConfigBase)
@@ -116,6 +140,8 @@ class Parameters:
             return self._counting(names_of(owner, is_top=not prefix), prefix)
         if last == LISTING:
             return self._counting(listing(owner), prefix) if is_object else MISSING
+        if last.endswith(OF_CLASS):
+            return of_class(type(owner), last.removesuffix(OF_CLASS).rstrip()) if is_object else MISSING
         if last.endswith("?"):
             return MISSING if child(owner, unquoted(last[:-1])) is MISSING else True
         if last.endswith("()"):
@@ -258,9 +284,9 @@ def _bare(name: str) -> str:
     """The parameter or nested configuration that is meant by a name of :mod:`pyplant.config_views`."""
     if name[-1:] not in (")", "?"):
         return name
-    for listed in (ALL_NAMES, LISTING):
+    for listed in (ALL_NAMES, LISTING, OF_CLASS):
         if name.endswith(listed):
-            return name[: -len(listed)].removesuffix(".")
+            return name[: -len(listed)].rstrip().removesuffix(".")
     return name.removesuffix("()").removesuffix("?")
 
 

@@ -202,8 +202,9 @@ class Pipework:
         Parameters
         ----------
         path
-            Of the file; a relative one is relative to the working directory as it is now. ``~`` is
-            the home directory. There need not be such a file.
+            Of the file; a relative one is relative to the working directory as it is now, and stands
+            for that file from then on: another working directory reruns nothing. ``~`` is the home
+            directory. There need not be such a file.
 
         Returns
         -------

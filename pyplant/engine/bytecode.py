@@ -130,6 +130,8 @@ def scan(code: CodeType) -> tuple[frozenset[tuple[str, ...]], frozenset[Hint]]:
         instructions = list(dis.get_instructions(part))
         for index, instruction in enumerate(instructions):
             name, value = instruction.opname, instruction.argval
+            if value == "__class__" or (value == "type" and name in {"LOAD_GLOBAL", "LOAD_NAME"}):
+                hints.add(Hint("class", certain=True, kind=NameKind.DYNAMIC, text=()))
             if name in {"LOAD_ATTR", "LOAD_METHOD"} and chain:
                 chain.append(str(value))
                 continue

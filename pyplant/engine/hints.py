@@ -44,13 +44,14 @@ class Hint(NamedTuple):
     Attributes
     ----------
     method
-        The method it was given to; ``"config"`` for what is read of the configuration.
+        The method it was given to; ``"config"`` for what is read of the configuration, and
+        ``"class"`` for what is asked of the class of some object, which may be a configuration.
     certain
         Whether the object called is surely a pipework (named ``pipe`` or annotated so) or a
         configuration. Otherwise it is the function's first or second parameter, which is one
-        in a reactor only.
+        in a reactor only. A class asked for is certain unless it is that of ``self``.
     kind, text
-        The name; of the configuration each step of it.
+        The name; of the configuration each step of it; of a class its attribute, none for all of it.
     always
         Whether the function itself comes by it, whatever happens.
     """

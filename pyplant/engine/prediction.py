@@ -40,6 +40,8 @@ class Predicted(NamedTuple):
         Whether it may send names that cannot be foreseen.
     surely_receives
         Those of the ingredients received that it comes by whatever happens.
+    of_classes
+        Attributes that are asked for of the class of some object, ``""`` for all of them.
     """
 
     sends: frozenset[str] = frozenset()
@@ -48,6 +50,7 @@ class Predicted(NamedTuple):
     patterns: tuple[str, ...] = ()
     open_ended: bool = False
     surely_receives: frozenset[str] = frozenset()
+    of_classes: frozenset[str] = frozenset()
 
 
 @cache  # a plant asks anew in every run
@@ -57,11 +60,14 @@ def predict(hints: frozenset[Hint]) -> Predicted:
     receives: list[str] = []
     reads: list[str] = []
     surely: list[str] = []
+    of_classes: list[str] = []
     patterns: list[str] = []
     open_ended = False
     for hint in hints:
         sending = hint.method in _SENDING
-        if hint.kind is NameKind.LITERAL:
+        if hint.method == "class":
+            of_classes.append(hint.text[0] if hint.text else "")
+        elif hint.kind is NameKind.LITERAL:
             name = hint.text[0]
             if sending:
                 sends.append(name)
@@ -82,6 +88,7 @@ def predict(hints: frozenset[Hint]) -> Predicted:
         tuple(sorted(set(patterns))),
         open_ended,
         frozenset(surely),
+        frozenset(of_classes),
     )
 
 

@@ -63,7 +63,7 @@ class CodePart(NamedTuple):
         return {
             "d": self.digest,
             "r": [list(reference) for reference in self.references],
-            "n": sorted(hint.to_json() for hint in self.hints),  # "h" had fewer
+            "c": sorted(hint.to_json() for hint in self.hints),  # "h" and "n" had fewer
             "s": sorted(self.rebound),
             "t": self.text,
             "v": self.verified,
@@ -75,7 +75,7 @@ class CodePart(NamedTuple):
         return cls(
             wire.code(data["d"]),
             tuple(map(_reference_from_json, data["r"])),
-            frozenset(map(Hint.from_json, data["n"])),
+            frozenset(map(Hint.from_json, data["c"])),
             frozenset(wire.codes(data["s"])),
             wire.text(data["t"]),
             bool(data["v"]),

@@ -13,6 +13,7 @@ import ast
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from pyplant.engine.class_reads import asked_of_classes
 from pyplant.engine.digest import Encoder, digest_bytes
 from pyplant.engine.expressions import Bindings
 from pyplant.engine.hints import CONFIG_NAMES, NAMED_CALLS, Hint, NameKind
@@ -136,6 +137,7 @@ class Survey(ast.NodeVisitor):
         self._branches = 0  # that lead to where we are
         for child in node.body if isinstance(node.body, list) else [node.body]:
             self.visit(child)
+            self.hints.update(asked_of_classes(child))
 
     def visit(self, node: ast.AST) -> None:
         """Visit a node, knowing whether execution is sure to come by."""

@@ -392,7 +392,7 @@ class Run:
         return Trace(
             reactor=self._world.definitions[task.key].full_name,
             fingerprint=fingerprint.digest,
-            dependencies=tuple(record.dependencies),
+            dependencies=tuple(self._world.with_classes(task.key, record.dependencies)),
             outputs=tuple(outputs.values()),
             seconds=seconds,
             finished=time.time(),

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
 from pyplant import frontend
 from pyplant._definitions import Definition
-from pyplant.config import MISSING
+from pyplant.config import MISSING, step
+from pyplant.config_views import OF_CLASS
 from pyplant.engine.attributes import static
 from pyplant.engine.digest import digest_bytes
 from pyplant.engine.fingerprint import Fingerprint, Fingerprinter
@@ -24,7 +25,7 @@ from pyplant.engine.origin import find
 from pyplant.engine.prediction import Predicted, Senders, held_words, predict, words
 from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
 from pyplant.engine.records import Record
-from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.errors import UndigestibleError, ingredient_as_parameter, near_misses
 from pyplant.execution.urgency import remaining_seconds
 from pyplant.parameters import Parameters
@@ -327,7 +328,11 @@ class RunWorld:
         return self._digests[name]
 
     def _parameter_digest(self, name: str, value: Any) -> str:
+        if name.endswith("()"):
+            value = self._with_classes_below(name, value)
         digest, notes = self.fingerprinter.digest(value)
+        if name.endswith(")"):
+            return digest  # code, not a value
         opaque = sorted(note.text for note in notes if note.kind == "opaque")
         if opaque:
             message = (
@@ -336,6 +341,13 @@ class RunWorld:
             )
             raise UndigestibleError(message)
         return digest
+
+    def _with_classes_below(self, name: str, value: Any) -> Any:
+        """A method of a configuration, with the classes of the objects that it may ask."""
+        function = value.__func__ if type(value) is MethodType else value
+        if type(function) is FunctionType and predict(self.fingerprinter.take(function).hints).of_classes:
+            return [value, *self.parameters.classes_below(name)]
+        return value
 
     def is_auxiliary(self, name: str) -> bool:
         """Whether a parameter is marked as auxiliary."""
@@ -358,6 +370,23 @@ class RunWorld:
         return self._files[path]
 
     # ------------------------------------------------------------------ executions ask
+
+    def with_classes(self, key: str, dependencies: Iterable[Dependency]) -> Iterable[Dependency]:
+        """Add to each object of the configuration that a reactor got what its code asks of classes of objects."""
+        asked = sorted(self.predicted[key].of_classes)
+        return self._with_classes(asked, dependencies) if asked else dependencies
+
+    def _with_classes(self, asked: Iterable[str], dependencies: Iterable[Dependency]) -> Iterator[Dependency]:
+        for dependency in dependencies:
+            yield dependency
+            is_parameter = dependency.kind is DependencyKind.PARAMETER
+            prefix = self.parameters.object_read(dependency.names[0]) if is_parameter else None
+            for attribute in () if prefix is None else asked:
+                name = f"{prefix}{step(attribute)} {OF_CLASS}" if attribute else f"{prefix}{OF_CLASS}"
+                digest = None if self.is_auxiliary(name) else self.parameter(name)
+                if not self.is_auxiliary(name):
+                    kind = DependencyKind.ABSENCE if digest is None else DependencyKind.PARAMETER
+                    yield Dependency(kind, (name,), (digest or "",))
 
     def file_now(self, path: str) -> str:
         """Digest of an input file as it is now."""
