@@ -447,7 +447,7 @@ class _Scope:
         self.notes.add(Note(kind, text))
 
     def finished(self) -> tuple[Edge, ...]:
-        return tuple(self._edges[label] for label in sorted(self._edges)) if self._edges else ()
+        return tuple(self._edges[label] for label in sorted(self._edges))
 
     def watches(self) -> tuple[Watch, ...]:
         groups = (Watch.of(namespace, tuple(sorted(names))) for namespace, names in self._watched.values())
