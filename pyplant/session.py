@@ -17,6 +17,7 @@ from pyplant import frontend
 from pyplant._definitions import Definition, orphans, withdraw
 from pyplant.collector import collector
 from pyplant.config import MISSING
+from pyplant.engine.definers import follow_used
 from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.engine.origin import begin_generation, defining_packages, follow_packages
 from pyplant.engine.rebuilder import Reason, ReasonKind
@@ -263,11 +264,12 @@ class Session:
         with collector(enabled=False):
             self._warehouse.ledger.refresh()
         follow_packages(self._warehouse.ledger.followed)
+        definitions = self._registry.current()
+        follow_used({definition.module for definition in definitions.values()})
         begin_generation()
         self._fingerprinter.look_anew()
         self._warehouse.ledger.add_followed(defining_packages())
         self._fingerprinter.add_state(self._warehouse.ledger.state)
-        definitions = self._registry.current()
         if target is not None:
             definitions[target.key] = target
         world = RunWorld(

@@ -184,6 +184,33 @@ def test_what_a_plant_knows_to_define_reactors_is_followed_whether_or_not_they_a
     assert site.run(late + "import lib_steps", "mine") == (3, [])
 
 
+@pytest.mark.parametrize(
+    "imports",
+    ["from lib.util import factor", "import lib.util as u\nfactor = u.factor", "from between import factor"],
+)
+@pytest.mark.parametrize("metadata", ["RECORD", None])
+def test_reactors_in_a_module_that_nobody_imports_make_their_distribution_user_code(site, imports, metadata):
+    (site.folder / "between.py").write_text("from lib.util import factor\n")
+    uses = f"{imports}\n@ReactorFunc\ndef total(pipe):\n    pipe.send('total', factor())\n"
+    site.install("lib", package(2, top="lib"), metadata=metadata)
+    assert site.run(uses) == (2, ["total"])
+    assert site.run(uses) == (2, [])
+    site.install("lib", package(3, top="lib"), metadata=metadata)
+    assert site.run(uses) == (3, ["total"])
+
+
+def test_a_package_that_only_mentions_reactors_is_not_followed(site):
+    def files(number):
+        mentions = '"""Like @ReactorFunc of pyplant."""\nimport pyplant\n'
+        return {"lib/__init__.py": "", "lib/other.py": mentions, "lib/util.py": factor(number)}
+
+    uses = "from lib.util import factor\n@ReactorFunc\ndef total(pipe):\n    pipe.send('total', factor())\n"
+    site.install("lib", files(2))
+    assert site.run(uses) == (2, ["total"])
+    site.install("lib", files(3))
+    assert site.run(uses) == (2, [])
+
+
 def test_a_distribution_becomes_followed_between_runs_and_never_within_one(site):
     """The reactor imports further reactors while it runs: its result is kept all the same."""
     site.install("lib", {"lib.py": factor(2), "lib_steps.py": REACTORS.format(helpers="lib")})

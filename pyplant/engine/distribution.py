@@ -19,10 +19,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Distribution", "distribution_named", "distribution_of", "installation_folders"]
+__all__ = [
+    "Distribution",
+    "distribution_named",
+    "distribution_of",
+    "file_with_reactors",
+    "installation_folders",
+]
 
 _SITES = re.compile(r"[/\\](?:site|dist)-packages(?=[/\\])")
 _LISTS = ("RECORD", "installed-files.txt")
+_MOST = 100
+"""Packages with more files are not searched for reactors: reading them would take longer than it is worth."""
+_IMPORT = re.compile(rb"^\s*(?:from|import)\s+pyplant\b", re.MULTILINE)
+_DEFINITION = re.compile(rb"^\s*@(?:\w+\.)?(?:Reactor|Subreactor)Func\b", re.MULTILINE)
 
 
 class Distribution(NamedTuple):
@@ -88,6 +98,36 @@ def distribution_named(name: str) -> Distribution | None:
     except (ImportError, ValueError, AttributeError):
         return None
     return distribution_of(spec.origin) if spec is not None and spec.has_location and spec.origin else None
+
+
+def file_with_reactors(folder: str, package: str) -> str:
+    """A file of an installed package, or of the distribution called like it, that defines a reactor, or ``""``."""
+    for path in _files(folder, package):
+        try:
+            content = Path(path).read_bytes()
+        except OSError:
+            continue
+        if b"pyplant" in content and _IMPORT.search(content) and _DEFINITION.search(content):
+            return path
+    return ""
+
+
+def _files(folder: str, package: str) -> list[str]:
+    """The Python files of a package; none if they are too many."""
+    metadata = next(_metadata(folder, first=package), "")
+    if metadata and _name(metadata) == _normal(package):
+        listed = _text(os.path.join(metadata, _LISTS[0]))
+        if listed.count(".py,") > _MOST:
+            return []
+        if listed:
+            paths = [line.partition(",")[0].strip('"') for line in listed.splitlines()]
+            return [os.path.join(folder, path) for path in paths if path.endswith(".py")]
+    found = [os.path.join(folder, f"{package}.py")]
+    for path, _, names in os.walk(os.path.join(folder, package)):
+        found += [os.path.join(path, name) for name in names if name.endswith(".py")]
+        if len(found) > _MOST:
+            return []
+    return found
 
 
 def _normal(name: str) -> str:
