@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,11 +84,13 @@ class PipeworkMock(Pipework):
         *,
         reactor: Callable[..., Any] | None = None,
     ) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="pyplant-", ignore_cleanup_errors=True)
+        folder = tempfile.mkdtemp(prefix="pyplant-")
+        # A TemporaryDirectory would warn when it goes, which fails tests that take warnings for errors.
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.inputs = dict(inputs or {})
         self.events: list[Event] = []
         definition = define(_nothing) if reactor is None else definition_of(reactor)
-        warehouse = Warehouse(Path(self._folder.name) / "plant")
+        warehouse = Warehouse(Path(folder) / "plant")
         facts = _Facts(config if config is not None else {})
         super().__init__(Tracer(definition, warehouse, facts, self.events.append))
 

@@ -88,7 +88,7 @@ def _is_simple(dtype: np.dtype[Any]) -> bool:
 def _has_metadata(dtype: Any) -> bool:
     inner = [field[0] for field in (dtype.fields or {}).values()]
     inner += [dtype.subdtype[0]] if dtype.subdtype else []
-    return bool(dtype.metadata) or any(map(_has_metadata, inner))
+    return dtype.metadata is not None or any(map(_has_metadata, inner))  # NumPy warns of empty ones, too
 
 
 def _aligned(dtype: Any) -> Any:

@@ -767,7 +767,7 @@ CALLED = {
     "context manager": (
         "import contextlib\n@contextlib.contextmanager\ndef h(): yield\ndef main():\n with h(): pass"
     ),
-    "warning": "import warnings\nimport sys\ndef main():\n with warnings.catch_warnings(record=True): warnings.warn('a')",
+    "warning": "import warnings\nimport sys\ndef main():\n with warnings.catch_warnings(record=True): warnings.simplefilter('always'), warnings.warn('a')",
     "json": "import json\nfrom json import dumps\ndef main(): return dumps([1]), json.loads('1')",
     "data frames": (
         "import pandas as pd\nfrom pandas import DataFrame, read_csv\nimport io\n"

@@ -1,5 +1,9 @@
 """The executor that runs reactors here, one at a time."""
 
+import gc
+import tempfile
+import warnings
+
 import pytest
 
 from pyplant import Plant, ReactorFunc
@@ -87,3 +91,16 @@ def test_jobs_of_an_interrupted_run_are_forgotten(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             plant.get("number")
         assert plant.get("number") == 1
+
+
+def test_a_mock_goes_without_a_warning_and_takes_its_folder_along(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    mock = PipeworkMock()
+    mock.send("x", 1)
+    assert list(tmp_path.iterdir())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del mock
+        gc.collect()
+    assert not list(tmp_path.iterdir())
+    assert not [warning for warning in caught if "cleaning up" in str(warning.message)]
