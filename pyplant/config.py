@@ -321,7 +321,9 @@ def child(owner: Any, name: str) -> Any:
         return MISSING if code_behind(owner, name) is not None else value_behind(owner, name)
     if isinstance(owner, Mapping):
         return owner.get(name, MISSING) if name in owner else MISSING
-    is_field = name in getattr(type(owner), "__dataclass_fields__", ())
+    is_field = name in getattr(type(owner), "__dataclass_fields__", ()) or any(
+        field.name == name for field in getattr(type(owner), "__attrs_attrs__", ())
+    )
     if is_field or name in (getattr(owner, "__dict__", None) or ()):
         return getattr(owner, name, MISSING)
     return MISSING

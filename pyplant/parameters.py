@@ -74,7 +74,10 @@ class Parameters:
             message = f"set_config needs an object: write set_config({config.__name__}())."
             raise ConfigError(message)
         if not isinstance(config, ConfigBase | Mapping):
-            message = f"A configuration is a dict or a ConfigBase object, not {type(config).__name__}."
+            message = (
+                f"A configuration is a dict or a ConfigBase object, not {type(config).__name__}. Derive its class from "
+                f"ConfigBase, or give its parameters as a dict: set_config(vars(config)) for most objects."
+            )
             raise ConfigError(message)
         if not isinstance(config, ConfigBase):
             strange = [key for key in config if not isinstance(key, str)]

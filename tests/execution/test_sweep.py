@@ -4,6 +4,7 @@ import dataclasses
 import types
 from pathlib import Path
 
+import attrs
 import pytest
 
 from pyplant import ConfigBase, Plant, ReactorFunc
@@ -425,3 +426,33 @@ def test_a_part_of_which_only_a_leaf_is_auxiliary_can_be_varied(tmp_path):
         plant.mark_params_as_auxiliary(["m.log"])
         rows = plant.sweep(reads, {"m": [{"x": 3, "log": 1}, {"x": 4, "log": 1}]}, ["read"])
         assert [row.ingredients["read"] for row in rows] == [3, 4]
+
+
+@attrs.define
+class Slotted:
+    x: int
+
+
+@attrs.frozen
+class FrozenSlotted:
+    x: int
+
+
+@pytest.mark.parametrize("kind", [Slotted, FrozenSlotted])
+def test_fields_of_slotted_objects_can_be_varied(tmp_path, kind):
+    @ReactorFunc
+    def reads(pipe, config):
+        pipe.send("read", config.m.x)
+
+    held = kind(7)
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(reads)
+        plant.set_config({"m": held})
+        rows = plant.sweep(reads, {"m.x": [1, 2]}, ["read"])
+        assert [row.ingredients["read"] for row in rows] == [1, 2]
+        assert (held.x, plant.get("read")) == (7, 7)
+
+
+def test_other_objects_are_refused_with_what_to_do(plant):
+    with pytest.raises(ConfigError, match=r"not SimpleNamespace.*set_config\(vars\(config\)\)"):
+        plant.set_config(types.SimpleNamespace(a=1))
