@@ -40,3 +40,11 @@ def _encode_struct(value: Any, encoder: Encoder) -> None:
     """A compiled format by its text."""
     encoder.tag("struct")
     encoder.item(value.format)
+
+
+@encodes("types.SimpleNamespace", "argparse.Namespace")
+def _encode_namespace(value: Any, encoder: Encoder) -> None:
+    """A namespace, which people turn into a dictionary with ``vars``."""
+    encoder.tag("namespace")
+    encoder.code(type(value))
+    encoder.attributes(vars(value), ordered=True)

@@ -418,8 +418,10 @@ class Encoder:
         cls = class_name(type(self._current.obj))
         return {key: state[key] for key in state if f"{cls}.{key}" not in self._left_out} or None
 
-    def attributes(self, state: Any) -> None:
-        """Add the attributes of an object; their order is an accident."""
+    def attributes(self, state: Any, *, ordered: bool = False) -> None:
+        """Add the attributes of an object; their order is an accident unless it is used like a dictionary."""
+        if ordered and sorted(state) != list(state):
+            state = {**state, "(order)": tuple(state)}  # an attribute more: it can be left out like any other
         state = self._counting(state)
         if state is not None and not (type(state) is dict and all(type(key) is str for key in state)):
             self.item(state)

@@ -1,5 +1,6 @@
 """Canonical encoding of values."""
 
+import argparse
 import array
 import collections
 import copy
@@ -216,6 +217,8 @@ DIFFERENT = {
     "slices": (slice(1), slice(2)),
     "arrays of the standard library": (array.array("i", [1]), array.array("l", [1])),
     "namespaces": (types.SimpleNamespace(a=1), types.SimpleNamespace(a=2)),
+    "order in a namespace": (types.SimpleNamespace(a=1, b=2), types.SimpleNamespace(b=2, a=1)),
+    "order in parsed options": (argparse.Namespace(a=1, b=2), argparse.Namespace(b=2, a=1)),
     "mapping proxies": (types.MappingProxyType({"a": 1}), types.MappingProxyType({"a": 2})),
     "generic aliases": (list[int], list[str]),
     "exceptions": (ValueError("a"), ValueError("b")),
