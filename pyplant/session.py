@@ -17,6 +17,7 @@ from pyplant import frontend
 from pyplant._definitions import Definition, orphans, withdraw
 from pyplant.collector import collector
 from pyplant.config import MISSING
+from pyplant.config_views import is_value
 from pyplant.engine.definers import follow_used
 from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.engine.origin import begin_generation, defining_packages, follow_packages
@@ -198,7 +199,7 @@ class Session:
         )
 
     def reads(self) -> frozenset[str]:
-        """The parameters that the code of the reactors is seen to read."""
+        """The parameters that the code of the reactors is seen to read, or that they asked for when they last ran."""
         return _reads(self.world())
 
     def refuse_inside(self, call: str) -> None:
@@ -375,7 +376,8 @@ def _nested(call: str) -> str:
 
 
 def _reads(world: RunWorld) -> frozenset[str]:
-    return frozenset(name for expected in world.predicted.values() for name in expected.reads)
+    names = {name for key in world.predicted for name in world.probably_reads(key)}
+    return frozenset(name for name in names if is_value(name, ""))
 
 
 def _report(runs: Sequence[Run], targets: tuple[str, ...], seconds: float) -> RunReport:

@@ -188,12 +188,12 @@ class RunWorld:
         return other
 
     def probably_reads(self, key: str) -> set[str]:
-        """Parameters that a reactor reads as far as its code tells, and that it read when it last ran."""
+        """Parameters that a reactor reads as far as its code tells, and that it asked for when it last ran."""
         last = self._ledger.last(self.definitions[key].full_name)
         read = {
             name
             for dependency in (last.dependencies if last is not None else ())
-            if dependency.kind is DependencyKind.PARAMETER
+            if dependency.kind in (DependencyKind.PARAMETER, DependencyKind.ABSENCE)
             for name in dependency.names
         }
         return {*self.predicted[key].reads, *read}

@@ -309,6 +309,30 @@ def test_what_code_reads_is_known_though_the_configuration_lacks_it(name, tmp_pa
             plant.sweep(reader, {name + "_": [1]})
 
 
+def value_of(parameters, name):
+    return parameters.get(name, 0)
+
+
+def test_what_a_reactor_asked_for_when_it_last_ran_is_known(tmp_path):
+    @ReactorFunc
+    def by_computed_names(pipe, config):
+        for name in ("rate", "depth"):
+            pipe.send(f"{name} found", [value_of(config, name + ending) for ending in ("", "_low")])
+
+    names = ["rate found", "depth found"]
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.set_config({"alpha": 1})
+        plant.add_reactor(by_computed_names)
+        with pytest.raises(MissingParameterError):
+            plant.sweep(by_computed_names, {"rate_low": [1, 2]}, names)
+        plant.run_reactor(by_computed_names)
+        table = plant.sweep(by_computed_names, {"rate_low": [1, 2]}, names)
+        assert [row.ingredients["rate found"] for row in table] == [[0, 1], [0, 2]]
+        with pytest.raises(MissingParameterError, match="Did you mean 'rate_low'") as raised:
+            plant.sweep(by_computed_names, {"rate_lo": [1]})
+        assert "(" not in str(raised.value)
+
+
 def test_what_a_class_computes_is_not_varied(tmp_path):
     class Computing(ConfigBase):
         n = 2
