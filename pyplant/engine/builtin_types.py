@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from pyplant.engine.bytecode import code_digest
 from pyplant.engine.digest import Encoder, encodes
 
 __all__: list[str] = []
@@ -48,3 +49,20 @@ def _encode_namespace(value: Any, encoder: Encoder) -> None:
     encoder.tag("namespace")
     encoder.code(type(value))
     encoder.attributes(vars(value), ordered=True)
+
+
+@encodes("builtins.dict_keys", "builtins.dict_values", "builtins.dict_items", "builtins.memoryview")
+def _encode_view(value: Any, encoder: Encoder) -> None:
+    """A view by what it shows."""
+    encoder.tag(type(value).__name__)
+    if type(value) is memoryview:
+        encoder.item([value.format, value.shape, value.readonly, value.tobytes()])
+    else:
+        encoder.item(list(value))
+
+
+@encodes("builtins.code")
+def _encode_code(value: Any, encoder: Encoder) -> None:
+    """Compiled code by its instructions."""
+    encoder.tag("code")
+    encoder.item(code_digest(value))
