@@ -338,8 +338,8 @@ import json, pathlib
 
 def write_kept(name, file):
     definition = next(d for d in plant._registry.current().values() if d.name == name)
-    trace = plant.warehouse.ledger.last(definition.full_name)
-    pathlib.Path(file).write_text(json.dumps(plant.warehouse.load(trace.recorded)))
+    trace = plant._warehouse.ledger.last(definition.full_name)
+    pathlib.Path(file).write_text(json.dumps(plant._warehouse.load(trace.recorded)))
 """
 
 FLOODS = {

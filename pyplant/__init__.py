@@ -19,8 +19,9 @@ affects::
         print(plant.get("total"))
 """
 
-import sys
-from typing import TYPE_CHECKING, Any
+import sys as _sys
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from pyplant import specs
 from pyplant.config import ConfigBase, ConfigValue
@@ -29,7 +30,7 @@ from pyplant.pipework import Pipework
 from pyplant.plant import Plant
 from pyplant.reactor import ReactorFunc, SubreactorFunc
 
-if TYPE_CHECKING:
+if _TYPE_CHECKING:
     from pyplant.portable import load_ingredients as load_ingredients  # public, but not starred
 
 __version__ = "2.0.0"
@@ -47,14 +48,14 @@ __all__ = [
 ]
 
 
-def load_ipython_extension(ipython: Any) -> None:
+def load_ipython_extension(ipython: _Any) -> None:
     """Do what ``%load_ext pyplant`` asks for."""
     from pyplant.notebook import load_extension
 
     load_extension(ipython)
 
 
-def unload_ipython_extension(ipython: Any) -> None:
+def unload_ipython_extension(ipython: _Any) -> None:
     """Do what ``%unload_ext pyplant`` asks for."""
     from pyplant.notebook import unload_extension
 
@@ -63,7 +64,7 @@ def unload_ipython_extension(ipython: Any) -> None:
 
 def _attach() -> None:
     """Follow the cells, if this is imported in IPython; elsewhere nothing of it is loaded."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    shell = getattr(_sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is not None:
         from pyplant.notebook import attach
 
@@ -73,7 +74,12 @@ def _attach() -> None:
 _attach()
 
 
-def __getattr__(name: str) -> Any:
+def __dir__() -> list[str]:
+    """The public names, for completion; submodules that others have imported are not among them."""
+    return sorted([*__all__, "load_ingredients", *(name for name in globals() if name.startswith("__"))])
+
+
+def __getattr__(name: str) -> _Any:
     """Load what few need when it is first asked for."""
     if name == "load_ingredients":
         from pyplant.portable import load_ingredients

@@ -184,7 +184,7 @@ class _ObjectView(NamedTuple):
         """What a reactor gets as ``config.name``."""
         config, reader, prefix = self
         # Generated code names the fields, so it changes with them; the caller is two frames up.
-        if sys._getframe(2).f_code in _generated(type(config)):
+        if sys._getframe(2).f_code in _generated(type(config)):  # noqa: SLF001 - documented in sys
             self.names()
         if name.startswith("__"):
             return self._special(shown, name)

@@ -354,7 +354,7 @@ def logger() -> logging.Logger:
 
 def warn(category: type[PlantWarning], message: str) -> None:
     """Warn, pointing at the line of the user that led here."""
-    level, frame = 2, sys._getframe(1)
+    level, frame = 2, sys._getframe(1)  # noqa: SLF001 - documented in sys
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
         ("pyplant.", "contextlib", "IPython.core.")
     ):

@@ -44,11 +44,12 @@ if TYPE_CHECKING:
     import graphviz
 
     from pyplant.report import Explanation, History, Plan, RunReport, Status
+    from pyplant.specs import IngredientSpec
     from pyplant.store.fsck import Audit
     from pyplant.store.retention import Collection
     from pyplant.sweep import Sweep
 
-__all__ = ["Plant"]
+__all__ = ["Plant", "SpecRegistration", "session_of"]
 
 _Reactor = Reactor[..., Any] | str
 
@@ -113,15 +114,15 @@ class Plant:
 
             follow(self._listeners, progress)
         with collector(enabled=False):
-            self.warehouse = Warehouse(paths.directory(plantDir), trust=trust)
-        self._finalizer = weakref.finalize(self, self.warehouse.close)
+            self._warehouse = Warehouse(paths.directory(plantDir), trust=trust)
+        self._finalizer = weakref.finalize(self, self._warehouse.close)
         self._registry = Registry()
         self._parameters = Parameters()
         self._session = Session(
-            self.warehouse,
+            self._warehouse,
             self._parameters,
             self._registry,
-            Fingerprinter(self.warehouse.ledger, sources, origin.package_versions(track_packages)),
+            Fingerprinter(self._warehouse.ledger, sources, origin.package_versions(track_packages)),
             executor_of(executor),
             self._listeners,
             function_hash,
@@ -133,7 +134,7 @@ class Plant:
     @property
     def directory(self) -> Path:
         """The plant directory."""
-        return self.warehouse.root
+        return self._warehouse.root
 
     @property
     def is_closed(self) -> bool:
@@ -165,9 +166,31 @@ class Plant:
         if self.is_closed:
             return f"<code>{escape(repr(self))}</code>"
         status = self.status()
-        traces = list(self.warehouse.ledger.traces())
+        traces = list(self._warehouse.ledger.traces())
         sizes = {value.digest: value.size for trace in traces for value in trace.stored}
         return Overview(str(self.directory), len(traces), sum(sizes.values()), status)._repr_html_()
+
+    # ------------------------------------------------------------------ specs
+
+    @property
+    def warehouse(self) -> SpecRegistration:
+        """Where values are kept, as far as users need it: :meth:`register_specs` in its older form."""
+        return SpecRegistration(self._warehouse)
+
+    def register_specs(self, *specs: IngredientSpec) -> None:
+        """Add ingredient specs, or replace those of the same name; they win over the built-in ones.
+
+        Parameters
+        ----------
+        specs
+            Objects, such as ``specs.HdfArraySpec()``.
+
+        Raises
+        ------
+        pyplant.errors.UnknownTypeError
+            If one of them is not an ingredient spec; none is added then.
+        """
+        self._warehouse.register_ingredient_specs(specs)
 
     # ------------------------------------------------------------------ reactors
 
@@ -367,11 +390,11 @@ class Plant:
         with self._session.exclusively("plant.fetch_ingredient"):
             world = self._session.world()
             verified = Outlook(world).verified(name)
-            kept = self.warehouse.ledger.senders_of(name)
+            kept = self._warehouse.ledger.senders_of(name)
         for trace in [verified, *kept] if verified is not None else kept:
             ingredient = trace.output(name)
             try:
-                value = self.warehouse.load(ingredient) if ingredient is not None else None
+                value = self._warehouse.load(ingredient) if ingredient is not None else None
             except DamagedError as error:
                 logger().info("%s", error)
                 continue
@@ -402,7 +425,7 @@ class Plant:
         _check_names(wanted)
         with self._session.exclusively("plant.export"):
             run, _ = self._session.bring_names(wanted)  # loading them all shows that they are sound
-            return export(self.warehouse, map(run.scheduler.available.__getitem__, wanted), directory)
+            return export(self._warehouse, map(run.scheduler.available.__getitem__, wanted), directory)
 
     # ------------------------------------------------------------------ looking
 
@@ -415,35 +438,54 @@ class Plant:
             return views.status(self._session.world(), live, self._session.failed, str(self.directory))
 
     def explain(self, reactor: _Reactor) -> Explanation:
-        """Why a reactor would run, down to the edit that causes it; runs nothing."""
+        """Why a reactor would run, down to the edit that causes it; runs nothing.
+
+        Parameters
+        ----------
+        reactor
+            The function, its name, or the name of an ingredient that it sends.
+        """
         from pyplant.execution import views
 
         with self._session.exclusively("plant.explain"):
-            definition = self._registry.find(reactor)
-            return views.explain(self._session.world(definition), definition.key)
+            definition, ingredient = self._session.find(reactor)
+            return views.explain(self._session.world(definition), definition, ingredient)
 
     def plan(self, reactor: _Reactor) -> Plan:
-        """What running a reactor would involve, as far as that is known before it."""
+        """What running a reactor would involve, as far as that is known before it.
+
+        Parameters
+        ----------
+        reactor
+            The function, its name, or the name of an ingredient that it sends.
+        """
         from pyplant.execution import views
 
         with self._session.exclusively("plant.plan"):
-            definition = self._registry.find(reactor)
-            return views.plan(self._session.world(definition), definition)
+            definition, ingredient = self._session.find(reactor)
+            return views.plan(self._session.world(definition), definition, ingredient)
 
     def history(self, reactor: _Reactor) -> History:
-        """The kept executions of a reactor, newest first."""
+        """The kept executions of a reactor, newest first.
+
+        Parameters
+        ----------
+        reactor
+            The function, its name, or the name of an ingredient that it sends.
+        """
         from pyplant.execution import views
 
         with self._session.exclusively("plant.history"):
-            definition = self._registry.find(reactor)
+            definition, ingredient = self._session.find(reactor)
             self._session.world(definition)
-            return views.history(definition.name, self.warehouse.ledger.of_reactor(definition.full_name))
+            traces = self._warehouse.ledger.of_reactor(definition.full_name)
+            return views.history(definition.name, traces, ingredient)
 
     def graph(self) -> graphviz.Digraph:
         """The reactors and what they send to one another, for Graphviz."""
         from pyplant.graph import draw
 
-        return draw(self.status(), self._edges())
+        return draw(self.status(), self._session.edges())
 
     def show_graph(self) -> None:
         """Show the reactors, what they send to one another, and how they stand.
@@ -455,13 +497,7 @@ class Plant:
         front_end = frontend.current()
         if front_end is not None and front_end.show_graph(self):
             return
-        streams.say(tree(self.status(), self._edges()))
-
-    def _edges(self) -> dict[str, dict[str, list[str]]]:
-        from pyplant.execution import views
-
-        with self._session.exclusively("plant.graph"):
-            return views.edges(self._session.world())
+        streams.say(tree(self.status(), self._session.edges()))
 
     # ------------------------------------------------------------------ upkeep
 
@@ -470,7 +506,7 @@ class Plant:
         with self._session.exclusively("plant.invalidate"):
             definition = self._registry.find(reactor)
             world = self._session.world(definition)
-            self.warehouse.ledger.forget(definition.full_name, world.fingerprint(definition.key).digest)
+            self._warehouse.ledger.forget(definition.full_name, world.fingerprint(definition.key).digest)
 
     def gc(self) -> Collection:
         """Reclaim space: what nothing names any more, and history beyond ``max_size``."""
@@ -478,7 +514,7 @@ class Plant:
 
         with self._session.exclusively("plant.gc"):
             self._session.world()
-            return collect(self.warehouse, self._max_size, verifying=self._session.verifying)
+            return collect(self._warehouse, self._max_size, verifying=self._session.verifying)
 
     def fsck(self, repair: bool = False) -> Audit:  # noqa: FBT001, FBT002 - the public signature
         """Check all that is stored.
@@ -492,7 +528,7 @@ class Plant:
 
         with self._session.exclusively("plant.fsck"):
             self._session.world()
-            return audit(self.warehouse, repair=repair)
+            return audit(self._warehouse, repair=repair)
 
     def add_event_listener(self, listener: Listener) -> None:
         """Call ``listener`` with every event (:mod:`pyplant.events`) from now on."""
@@ -501,6 +537,22 @@ class Plant:
     def remove_event_listener(self, listener: Listener) -> None:
         """Call a listener no longer."""
         self._listeners.remove(listener)
+
+
+class SpecRegistration:
+    """The warehouse of a plant, as users see it."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def register_ingredient_specs(self, specs: Iterable[IngredientSpec]) -> None:
+        """Add ingredient specs, given as objects in a list; see :meth:`Plant.register_specs`."""
+        self._warehouse.register_ingredient_specs(specs)
+
+
+def session_of(plant: Plant) -> Session:
+    """The session of a plant, for the notebook and the command line."""
+    return plant._session  # noqa: SLF001 - the one way in, beside the public methods
 
 
 @encodes("pyplant.plant.Plant")

@@ -291,6 +291,7 @@ class Plan(_Entries):
 
     target: str
     entries: tuple[Entry, ...]
+    ingredient: str = ""
 
     def _named(self, *outcomes: Outcome, certain: bool) -> tuple[str, ...]:
         return tuple(e.name for e in self.entries if e.outcome in outcomes and e.certain is certain)
@@ -317,6 +318,7 @@ class Plan(_Entries):
 
     def blocks(self) -> Iterator[Block]:
         """The content."""
+        yield from _sender_block(self.ingredient, self.target)
         for entry in self.told().entries:
             took = f"took {format_seconds(entry.seconds)}" if entry.finished else ""
             yield _entry_block(entry, took)
@@ -328,6 +330,7 @@ class Explanation(Report):
 
     entry: Entry
     not_followed: tuple[str, ...] = ()
+    ingredient: str = ""
 
     @property
     def causes(self) -> tuple[Cause, ...]:
@@ -347,6 +350,7 @@ class Explanation(Report):
 
     def blocks(self) -> Iterator[Block]:
         """The content."""
+        yield from _sender_block(self.ingredient, self.entry.name)
         for cause in self.told().causes:
             yield _cause_block(cause)
         for note in self.not_followed:
@@ -371,6 +375,7 @@ class History(Report):
 
     reactor: str
     entries: tuple[HistoryEntry, ...]
+    ingredient: str = ""
 
     def __iter__(self) -> Iterator[HistoryEntry]:
         return iter(self.entries)
@@ -387,6 +392,7 @@ class History(Report):
 
     def blocks(self) -> Iterator[Block]:
         """The content."""
+        yield from _sender_block(self.ingredient, self.reactor)
         for entry in self.entries:
             values = ", ".join(f"{name}={text}" for name, text in entry.parameters.items())
             text = f"{format_date(entry.finished)}  code {entry.fingerprint[:8]}" + (
@@ -396,6 +402,12 @@ class History(Report):
 
 
 # ---------------------------------------------------------------------- rendering
+
+
+def _sender_block(ingredient: str, reactor: str) -> Iterator[Block]:
+    """Which reactor a report is about, where an ingredient was asked for."""
+    if ingredient:
+        yield Block(f"{ingredient} is sent by reactor {reactor}", style="note")
 
 
 def _entry_block(entry: Entry, aside: str) -> Block:

@@ -22,12 +22,14 @@ from pyplant.engine.definers import follow_used
 from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.engine.origin import begin_generation, defining_packages, follow_packages
 from pyplant.engine.rebuilder import Reason, ReasonKind
+from pyplant.engine.scheduling import conflict_error
 from pyplant.engine.task import BUSY, State
 from pyplant.errors import (
     DamagedError,
     NestedRunError,
     PlantDirError,
     UnknownParameterWarning,
+    UnknownReactorError,
     logger,
     unknown_mark,
     warns_once,
@@ -197,6 +199,47 @@ class Session:
         return frozenset(
             name for other, expected in predicted.items() if other != key for name in expected.sends
         )
+
+    def definitions(self) -> dict[str, Definition]:
+        """The reactors by key, in order of definition."""
+        return self._registry.current()
+
+    def last(self, definition: Definition) -> Trace | None:
+        """The newest kept execution of a reactor, under any code."""
+        return self._warehouse.ledger.last(definition.full_name)
+
+    def find(self, wanted: Callable[..., Any] | str) -> tuple[Definition, str]:
+        """The reactor meant by a function, by its name, or by the name of an ingredient that it sends.
+
+        Returns
+        -------
+        definition, ingredient
+            The reactor, and the ingredient if it was meant by that, else ``""``.
+
+        Raises
+        ------
+        pyplant.errors.NotAReactorError, pyplant.errors.UnknownReactorError
+            If there is none.
+        pyplant.errors.DuplicateSenderError
+            If several reactors are seen to send the ingredient.
+        """
+        try:
+            return self._registry.find(wanted), ""
+        except UnknownReactorError:
+            world = self.world()
+            senders = world.known_senders(str(wanted))
+            if not senders:
+                raise
+        if len(senders) > 1:
+            raise conflict_error(world, str(wanted), senders)
+        return world.definitions[senders[0]], str(wanted)
+
+    def edges(self) -> dict[str, dict[str, list[str]]]:
+        """What flows where: receiver -> sender -> names of ingredients, by reactor name."""
+        from pyplant.execution import views
+
+        with self.exclusively("plant.graph"):
+            return views.edges(self.world())
 
     def reads(self) -> frozenset[str]:
         """The parameters that the code of the reactors is seen to read, or that they asked for when they last ran."""

@@ -188,7 +188,7 @@ def run_reactor(
     if name in (inputs or {}) and name not in CONFIG_NAMES:
         raise ingredient_as_parameter(definition.name, name, ["inputs"])
     pipe = PipeworkMock(inputs, config, reactor=reactor)
-    execution = Execution(definition, pipe._tracer, pipework=pipe)
+    execution = Execution(definition, pipe._tracer, pipework=pipe)  # noqa: SLF001 - made for it here
     try:
         step = execution.advance()
         while isinstance(step, Needs):

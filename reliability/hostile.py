@@ -292,7 +292,7 @@ def collected(root: Path) -> None:
     run_pipeline(root)
     with pipeline.open_plant(root) as plant:
         plant.fsck(repair=True)
-        collect(plant.warehouse, 0, now=4e9)
+        collect(plant._warehouse, 0, now=4e9)
 
 
 def read_only_mount(lab: Lab, root: Path) -> str:

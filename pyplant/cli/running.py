@@ -17,7 +17,7 @@ from pyplant.engine.description import shorten
 from pyplant.errors import MissingSenderError, near_misses
 from pyplant.events import Event, ReactorFailed
 from pyplant.graph import tree
-from pyplant.plant import Plant
+from pyplant.plant import Plant, session_of
 from pyplant.report import RunReport
 
 __all__ = ["COMMANDS"]
@@ -166,12 +166,12 @@ def _bring(
 
 
 def _is_reactor(plant: Plant, target: str) -> bool:
-    return any(target in (found.name, found.full_name) for found in plant._registry.current().values())
+    return any(target in (found.name, found.full_name) for found in session_of(plant).definitions().values())
 
 
 def _ends(plant: Plant) -> tuple[str, ...]:
     """The reactors that no other receives from: what all the others are for."""
-    edges = plant._edges()
+    edges = session_of(plant).edges()
     used = {sender for senders in edges.values() for sender in senders}
     return tuple(entry.name for entry in plant.status() if entry.name not in used)
 
@@ -230,7 +230,7 @@ def graph(script: str, *, dot: bool, as_json: bool, **said: Any) -> None:
     receiver, ingredients).
     """
     with _opened(script, as_json, **said) as plant:
-        found, edges = plant.status(), plant._edges()
+        found, edges = plant.status(), session_of(plant).edges()
         text = plant.graph().source.rstrip() if dot else tree(found, edges)
     document = {
         "reactors": [{"name": entry.name, "outcome": entry.outcome} for entry in found],

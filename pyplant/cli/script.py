@@ -22,7 +22,7 @@ from pyplant.engine.origin import is_own_file, is_user_file
 from pyplant.errors import ConfigError, near_misses
 from pyplant.parameters import Parameters
 from pyplant.paths import expanded
-from pyplant.plant import Plant
+from pyplant.plant import Plant, session_of
 from pyplant.registry import Registry
 
 _T = TypeVar("_T")
@@ -70,7 +70,7 @@ def open_script(name: str, choice: Choice) -> Plant:
     """
     module = _import(name)
     plant = _own_plant(module, choice.plant)
-    if not (Registry() if plant is None else plant._registry).current():
+    if not (Registry().current() if plant is None else session_of(plant).definitions()):
         is_folder = module.__file__ is None  # a namespace package: whatever folder there is, can be imported
         if is_folder:
             message = f"{name} is a folder; give a .py file or the name of a module."
@@ -197,7 +197,7 @@ def _configuration(module: ModuleType, plant: Plant, choice: Choice) -> ConfigBa
     parameters.set({} if config is None else config)
     parameters = parameters.snapshot()  # what the script holds stays as it is
     _update(parameters.source, changes)
-    reads = plant._session.reads() if choice.settings else ()
+    reads = session_of(plant).reads() if choice.settings else ()
     return varied(parameters, choice.settings, reads).source
 
 

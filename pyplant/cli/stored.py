@@ -213,12 +213,15 @@ def history(plant: Path, reactor: str | None, *, as_json: bool) -> None:
         by_reactor: dict[str, list[Trace]] = {}
         for trace in sorted(warehouse.ledger.traces(), key=lambda trace: trace.rank):
             by_reactor.setdefault(trace.reactor, []).append(trace)
+    ingredient = ""
     if reactor is not None:
-        wanted = [name for name in by_reactor if reactor in (name, name.rpartition(".")[2])]
-        if not wanted:
+        named = [name for name in by_reactor if reactor in (name, name.rpartition(".")[2])]
+        sending = [name for name, traces in by_reactor.items() if traces[-1].output(reactor) is not None]
+        if not named and not sending:
             raise _no_executions(reactor, by_reactor, plant)
-        by_reactor = {name: by_reactor[name] for name in wanted}
-    histories = [history_of(name, traces) for name, traces in sorted(by_reactor.items())]
+        by_reactor = {name: by_reactor[name] for name in named or sending}
+        ingredient = "" if named else reactor
+    histories = [history_of(name, traces, ingredient) for name, traces in sorted(by_reactor.items())]
     text = "\n".join(map(str, histories)) or f"{plant} keeps no executions yet."
     emit(text, histories, as_json=as_json)
 

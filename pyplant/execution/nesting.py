@@ -147,7 +147,7 @@ def importing_for_a_process() -> str | None:
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is None or not getattr(multiprocessing.current_process(), "_inheriting", False):
         return None
-    frame: Any = sys._getframe(1)
+    frame: Any = sys._getframe(1)  # noqa: SLF001 - documented in sys
     while frame is not None:
         if frame.f_code.co_name == "<module>" and not is_own_file(frame.f_code.co_filename):
             return str(frame.f_code.co_filename)

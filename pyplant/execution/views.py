@@ -44,22 +44,22 @@ def status(world: RunWorld, live: Mapping[str, State], failed: Mapping[str, str]
     return Status(tuple(entries), directory)
 
 
-def explain(world: RunWorld, key: str) -> Explanation:
-    """Why a reactor would run."""
+def explain(world: RunWorld, definition: Definition, ingredient: str = "") -> Explanation:
+    """Why a reactor would run; it was asked for by the name of the ingredient, if one is given."""
     outlook = Outlook(world)
-    outlook.judge([key])
-    notes = sorted(note.text for note in world.fingerprint(key).notes)
-    return Explanation(outlook.entry(key, as_target=True), tuple(notes))
+    outlook.judge([definition.key])
+    notes = sorted(note.text for note in world.fingerprint(definition.key).notes)
+    return Explanation(outlook.entry(definition.key, as_target=True), tuple(notes), ingredient)
 
 
-def plan(world: RunWorld, definition: Definition) -> Plan:
+def plan(world: RunWorld, definition: Definition, ingredient: str = "") -> Plan:
     """What running a reactor would involve."""
-    return Plan(definition.name, tuple(Outlook(world).plan(definition.key)))
+    return Plan(definition.name, tuple(Outlook(world).plan(definition.key)), ingredient)
 
 
-def history(name: str, traces: Iterable[Trace]) -> History:
+def history(name: str, traces: Iterable[Trace], ingredient: str = "") -> History:
     """The kept executions of a reactor, given oldest first."""
-    return History(name, tuple(map(remember, reversed(list(traces)))))
+    return History(name, tuple(map(remember, reversed(list(traces)))), ingredient)
 
 
 def edges(world: RunWorld) -> dict[str, dict[str, list[str]]]:

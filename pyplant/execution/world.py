@@ -6,6 +6,7 @@ Answers are remembered for the length of a run: freshness is judged anew at each
 from __future__ import annotations
 
 import copy
+import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -181,10 +182,8 @@ class RunWorld:
     def variant(self, parameters: Parameters) -> RunWorld:
         """The same world under another configuration; what does not depend on it is shared."""
         other = copy.copy(self)
-        other.parameters = parameters
-        other._digests = {}
-        other._known = {}
-        other.__dict__.pop("_configuration", None)
+        vars(other).update(parameters=parameters, _digests={}, _known={})
+        vars(other).pop("_configuration", None)
         return other
 
     def probably_reads(self, key: str) -> set[str]:
@@ -245,6 +244,10 @@ class RunWorld:
     def literal_senders(self, name: str) -> list[str]:
         """Reactors whose code names an ingredient they send."""
         return self._senders.literal(name)
+
+    def known_senders(self, name: str) -> list[str]:
+        """Reactors whose code names an ingredient they send; else the one that sent it last."""
+        return self.literal_senders(name) or list(itertools.islice(self._remembered(name), 1))
 
     def replaced(self, orphans: Iterable[Definition]) -> list[Definition]:
         """Those of the orphans that send what another reactor sends as well."""

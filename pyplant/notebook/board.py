@@ -29,7 +29,8 @@ from pyplant.wording import clean
 
 if TYPE_CHECKING:
     from pyplant.notebook.graph_widget import GraphWidget
-    from pyplant.plant import Plant
+
+from pyplant.plant import Plant, session_of
 
 __all__ = ["AFFORDABLE", "Board"]
 
@@ -237,7 +238,7 @@ class Board:
     def _began(self) -> None:
         """A run begins; what was defined or edited since the last look is to be seen in it."""
         plant = self._plant()
-        if plant is not None and tuple(plant._registry.current().values()) != self._look.definitions:
+        if plant is not None and tuple(session_of(plant).definitions().values()) != self._look.definitions:
             self._judge_if_affordable()
 
     def _ended(self, report: RunReport) -> None:

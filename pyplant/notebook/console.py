@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pyplant.plant import Plant
     from pyplant.report import RunReport
 
+from pyplant.plant import session_of
+
 __all__ = ["Console", "show"]
 
 _DEFAULT = "notebook.plant"  # where nobody tells the name of the notebook
@@ -195,7 +197,7 @@ class Console:
         self, plant: Plant, definition: Definition, outputs: tuple[str, ...], *, force: bool, replay: bool
     ) -> None:
         """Bring the reactor of the running cell up to date, show what it shows, and bind what it sends."""
-        session = plant._session
+        session = session_of(plant)
         session.refuse_inside(f"%%reactor {definition.name}")
         self._about_to_bind = frozenset(outputs)
         with session.lock:
@@ -243,7 +245,7 @@ class Console:
             definition = bound.definition
             if definition.name not in report.ran or name in self._about_to_bind:
                 continue
-            trace = plant.warehouse.ledger.last(definition.full_name)
+            trace = session_of(plant).last(definition)
             output = trace.output(name) if trace is not None else None
             if output is not None and output.digest != bound.digest:
                 older.setdefault(f"{definition.name} ({definition.place})", []).append(repr(name))

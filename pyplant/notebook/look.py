@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from pyplant._definitions import Definition, orphans
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.execution.outlook import Outlook
 from pyplant.execution.world import RunWorld
 from pyplant.graph import Edges
+from pyplant.plant import Plant, session_of
 from pyplant.report import Status
-
-if TYPE_CHECKING:
-    from pyplant.plant import Plant
 
 __all__ = ["Known", "Look", "look"]
 
@@ -70,7 +68,7 @@ def look(plant: Plant) -> Look | None:
     pyplant.errors.PlantError
         If nothing can be said of the plant, because it was closed for example.
     """
-    session = plant._session
+    session = session_of(plant)
     if not session.lock.acquire(blocking=False):
         return None
     try:

@@ -17,6 +17,7 @@ from pyplant._definitions import declare, define
 from pyplant.errors import DefinitionError
 from pyplant.notebook.body import Body, make_function, read_body, refuse_missing_inputs
 from pyplant.notebook.console import Console, show
+from pyplant.plant import session_of
 from pyplant.reactor import ReactorFunc
 
 __all__ = ["OPTIONS", "PlantMagics"]
@@ -135,7 +136,7 @@ class PlantMagics(Magics):
         body = self._read(text)
         function = make_function(name, body, options.i, options.o, console.shell.user_ns, show)
         plant = console.find_plant(options.plant)
-        sent = plant._session.sent_by_others(f"__main__::{name}")
+        sent = session_of(plant).sent_by_others(f"__main__::{name}")
         refuse_missing_inputs(function, body.header, options.i, sent, console.bound_names())
         definition = define(function, cache=not options.no_cache)
         function.__dict__["__pyplant_reactor__"] = definition

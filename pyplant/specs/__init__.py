@@ -35,6 +35,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """The public names, for completion; modules are not among them."""
+    return sorted(name for name in globals() if name in __all__ or name.startswith("__"))
+
+
 def builtin_specs() -> list[IngredientSpec]:
     """All built-in specs in the order in which they are tried; pickle comes last."""
     return [

@@ -73,6 +73,85 @@ def test_the_public_names_that_are_not_starred():
     assert pyplant.__version__
 
 
+def public(owner):
+    return {name for name in dir(owner) if not name.startswith("_")}
+
+
+def test_completion_offers_public_names_only(plant):
+    @ReactorFunc
+    def looks(pipe):
+        pipe.send("offered", sorted(name for name in dir(pipe) if not name.startswith("_")))
+
+    plant.add_reactor(looks)
+    methods = {
+        "receive",
+        "send",
+        "allocate",
+        "allocate_temp",
+        "config",
+        "read_config",
+        "read_config_unregistered",
+    }
+    assert set(plant.get("offered")) == methods | {"input_file", "progress"}
+    assert public(pyplant) == STAR | {"load_ingredients"}
+    assert public(specs) == set(specs.__all__)
+    assert public(plant.warehouse) == {"register_ingredient_specs"}
+
+
+def test_specs_are_registered_by_the_plant(plant):
+    class Text(specs.StreamSpec):
+        name, suffix = "upper", ".txt"
+
+        def matches(self, value):
+            return isinstance(value, str)
+
+        def dump(self, value, stream):
+            stream.write(value.upper().encode())
+            return {}
+
+        def parse(self, buffer, metadata):
+            return bytes(buffer).decode()
+
+    @ReactorFunc
+    def writes(pipe):
+        pipe.send("text", "abc")
+
+    plant.add_reactor(writes)
+    plant.register_specs(Text())
+    assert plant.get("text") == "ABC"
+    with pytest.raises(errors.UnknownTypeError, match="spec"):
+        plant.register_specs(Text)
+
+
+def test_a_reactor_is_found_by_what_it_sends(plant):
+    plant.add_reactor(CHAIN)
+    plant.run_reactor(shown)
+    for report in (plant.plan("numbers"), plant.history("numbers"), plant.explain("numbers")):
+        assert "numbers" in str(report)
+
+    @ReactorFunc
+    def loads(pipe):
+        pipe.send("table", 1)
+
+    plant.add_reactor(loads)
+    for report in (plant.plan("table"), plant.history("table"), plant.explain("table")):
+        assert "table is sent by reactor loads" in str(report)
+    with pytest.raises(errors.UnknownReactorError, match="tabel"):
+        plant.plan("tabel")
+
+
+def test_an_ingredient_whose_name_is_computed_is_found_by_who_sent_it(plant):
+    @ReactorFunc
+    def computes(pipe):
+        pipe.send("".join(reversed("b-a")), 1)
+
+    plant.add_reactor(computes)
+    with pytest.raises(errors.UnknownReactorError):
+        plant.explain("a-b")
+    plant.run_reactor(computes)
+    assert "a-b is sent by reactor computes" in str(plant.explain("a-b"))
+
+
 def test_the_signature_of_the_plant():
     shown = str(inspect.signature(Plant.__init__).replace(return_annotation=inspect.Signature.empty))
     names = list(inspect.signature(Plant).parameters)

@@ -200,7 +200,7 @@ class TestCollecting:
             (second if elsewhere else plant).gc()
             again = plant.sweep(mean, {"n": ns}, ["mean"])
             assert [row.outcome for row in again.rows] == [Outcome.CACHED] * 4
-            assert plant.warehouse.grown == 0
+            assert plant._warehouse.grown == 0
         for n in ns:
             assert (bring(directory, n) == []) is (n in ns)
         with opened(directory, 50, max_size=0) as plant:
@@ -238,7 +238,7 @@ class TestCollecting:
             for version[0] in range(10):
                 plant.get("made")
             plant.gc()
-            assert len(list(plant.warehouse.ledger.traces())) == 2
+            assert len(list(plant._warehouse.ledger.traces())) == 2
 
     def test_what_is_evicted_while_it_is_found_is_made_again_at_once(self, directory, monkeypatch):
         for n in (3, 99):
@@ -247,7 +247,7 @@ class TestCollecting:
         with opened(directory, 3) as plant, opened(directory, 99, max_size=0) as second:
 
             def collected_before(self, traces, configuration=""):
-                if self is plant.warehouse:
+                if self is plant._warehouse:
                     monkeypatch.undo()
                     second.gc()
                 return use(self, traces, configuration)

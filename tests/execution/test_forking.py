@@ -234,7 +234,7 @@ def inventory():
 if __name__ == "__main__":
     plant = Plant("plant", progress=False)
     print(plant.get("done"), flush=True)
-    plant.warehouse.objects.scratch_path()
+    plant._warehouse.objects.scratch_path()
     before = inventory()
     child = os.fork()
     if child == 0:

@@ -26,7 +26,7 @@ def ran(root, reactor, **options):
 
 def recorded(root, name="text"):
     with Plant(root) as plant:
-        trace = plant.warehouse.ledger.senders_of(name)[0]
+        trace = plant._warehouse.ledger.senders_of(name)[0]
         return [dependency.names[0] for dependency in trace.dependencies]
 
 

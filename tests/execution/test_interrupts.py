@@ -111,13 +111,13 @@ def test_what_finally_blocks_raise_is_told_and_all_are_closed(error, plant, plan
 
 def test_an_interrupt_while_claims_are_released(plant, plant_dir, tmp_path, monkeypatch):
     reactors(plant, str(tmp_path / "log"), raising(ZeroDivisionError), lambda: None)
-    release = plant.warehouse.claims.release
+    release = plant._warehouse.claims.release
 
     def interrupted(name):
         interrupt()
         release(name)
 
-    monkeypatch.setattr(plant.warehouse.claims, "release", interrupted)
+    monkeypatch.setattr(plant._warehouse.claims, "release", interrupted)
     with pytest.raises((KeyboardInterrupt, ZeroDivisionError)):
         plant.get("third")
     monkeypatch.undo()
@@ -129,13 +129,13 @@ def test_an_interrupt_while_the_plant_is_closed(plant_dir, tmp_path, monkeypatch
     reactors(plant, str(tmp_path / "log"), lambda: None, lambda: None)
     plant.get("third")
     assert list((plant_dir / "leases").iterdir())
-    flush = plant.warehouse.journal.flush
+    flush = plant._warehouse.journal.flush
 
     def interrupted(**options):
         interrupt()
         flush(**options)
 
-    monkeypatch.setattr(plant.warehouse.journal, "flush", interrupted)
+    monkeypatch.setattr(plant._warehouse.journal, "flush", interrupted)
     with pytest.raises(KeyboardInterrupt):
         plant.close()
     assert plant.is_closed

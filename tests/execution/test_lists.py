@@ -80,7 +80,7 @@ def test_a_list_is_one_question_of_the_trace_and_an_empty_one_is_none(plant):
     plant.get("gathered")
     plant.set_config({"names": []})
     plant.get("gathered")
-    full, empty = plant.warehouse.ledger.of_reactor(f"{__name__}.gathers")
+    full, empty = plant._warehouse.ledger.of_reactor(f"{__name__}.gathers")
     assert [d.names for d in full.dependencies if d.kind is DependencyKind.INGREDIENT] == [("a", "b")]
     assert [d for d in empty.dependencies if d.kind is DependencyKind.INGREDIENT] == []
 

@@ -156,7 +156,7 @@ def test_a_full_disk_delivers_the_value_and_says_that_it_is_not_saved(plant, mon
 
     plant.add_reactor([big, uses])
     with monkeypatch.context() as patch:
-        patch.setattr(plant.warehouse.files, "create", full)
+        patch.setattr(plant._warehouse.files, "create", full)
         with pytest.warns(UnsavedWarning, match="'big'"):
             assert plant.get("size") == 10_000
     assert "big" in plant.run_reactor(uses).ran
@@ -228,14 +228,14 @@ def test_values_that_are_gone_are_made_again_for_get(plant):
 def test_who_received_an_unsaved_value_is_not_executed_again_when_it_is_saved(tmp_path, monkeypatch):
     with Plant(tmp_path / "plant", progress=False) as plant:
         plant.add_reactor([load, total])
-        save = type(plant.warehouse)._save_as
+        save = type(plant._warehouse)._save_as
 
         def full(warehouse, spec, name, value):
             if name == "data":
                 raise OSError(errno.ENOSPC, "No space left on device")
             return save(warehouse, spec, name, value)
 
-        monkeypatch.setattr(type(plant.warehouse), "_save_as", full)
+        monkeypatch.setattr(type(plant._warehouse), "_save_as", full)
         with pytest.warns(UnsavedWarning, match="'data'"):
             assert plant.get("total") == 3
         monkeypatch.undo()
@@ -251,5 +251,5 @@ def test_notes_that_cannot_be_written_harm_nobody(tmp_path, monkeypatch):
         def full(journal, *, sync=False):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(type(plant.warehouse.journal), "flush", full)
+        monkeypatch.setattr(type(plant._warehouse.journal), "flush", full)
         assert plant.get("total") == 3

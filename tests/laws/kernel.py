@@ -148,7 +148,7 @@ class Kernel:
         """End the process without a chance to write anything."""
         for plant in self.plants:
             plant._finalizer.detach()  # a killed process finalises nothing
-            plant.warehouse.journal._pending.clear()  # nor writes what is pending
+            plant._warehouse.journal._pending.clear()  # nor writes what is pending
         self.plants.clear()
 
     def close(self) -> None:

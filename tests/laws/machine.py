@@ -454,7 +454,7 @@ class Laws(RuleBasedStateMachine):
     def _note_kept(self, plant: pyplant.Plant, names: Any, expected: Expectation) -> None:
         self.model.vague = False
         for name in names:
-            trace = plant.warehouse.ledger.last(_full(name))
+            trace = plant._warehouse.ledger.last(_full(name))
             objects = (
                 frozenset(output.object for output in trace.outputs if output.object)
                 if trace
