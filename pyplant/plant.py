@@ -6,7 +6,6 @@ What only some calls need is imported by them, so that ``import pyplant`` stays 
 from __future__ import annotations
 
 import os
-import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,11 +21,7 @@ from pyplant.engine.digest import Encoder, encodes
 from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.errors import (
     ConfigChangedError,
-    DamagedError,
     MissingIngredientError,
-    StaleWarning,
-    logger,
-    warn,
 )
 from pyplant.events import Dispatcher, Listener
 from pyplant.execution.executors import TaskPool, executor_of
@@ -35,7 +30,7 @@ from pyplant.parameters import Parameters
 from pyplant.reactor import Reactor
 from pyplant.registry import Registry
 from pyplant.session import Session
-from pyplant.store.warehouse import Warehouse
+from pyplant.store.warehouse import SpecRegistration, Warehouse
 from pyplant.wording import counted, escape
 
 if TYPE_CHECKING:
@@ -49,7 +44,7 @@ if TYPE_CHECKING:
     from pyplant.store.retention import Collection
     from pyplant.sweep import Sweep
 
-__all__ = ["Plant", "SpecRegistration", "session_of"]
+__all__ = ["Plant", "session_of"]
 
 _Reactor = Reactor[..., Any] | str
 
@@ -161,16 +156,11 @@ class Plant:
         return f"<Plant {str(self.directory)!r}{', closed' if self.is_closed else ''}>"
 
     def _repr_html_(self) -> str:
-        from pyplant.report import Overview
+        from pyplant.execution import views
 
         if self.is_closed:
             return f"<code>{escape(repr(self))}</code>"
-        status = self.status()
-        traces = list(self._warehouse.ledger.traces())
-        sizes = {value.digest: value.size for trace in traces for value in trace.stored}
-        return Overview(str(self.directory), len(traces), sum(sizes.values()), status)._repr_html_()
-
-    # ------------------------------------------------------------------ specs
+        return views.overview(self._session)._repr_html_()
 
     @property
     def warehouse(self) -> SpecRegistration:
@@ -368,8 +358,6 @@ class Plant:
         with self._session.exclusively("plant.get"):
             return request.deliver(self._session.bring_names(request.names)[1])
 
-    # ------------------------------------------------------------------ values
-
     def fetch_ingredient(self, name: str) -> Any:
         """The stored value of an ingredient; runs nothing.
 
@@ -384,28 +372,10 @@ class Plant:
         pyplant.errors.MissingIngredientError
             If the plant has no value of that name.
         """
-        from pyplant.execution.outlook import Outlook
+        from pyplant.execution import views
 
         _check_names((name,))
-        with self._session.exclusively("plant.fetch_ingredient"):
-            world = self._session.world()
-            verified = Outlook(world).verified(name)
-            kept = self._warehouse.ledger.senders_of(name)
-        for trace in [verified, *kept] if verified is not None else kept:
-            ingredient = trace.output(name)
-            try:
-                value = self._warehouse.load(ingredient) if ingredient is not None else None
-            except DamagedError as error:
-                logger().info("%s", error)
-                continue
-            if trace is not verified:
-                warn(
-                    StaleWarning,
-                    f"{name!r} is not up to date; this is the value of {time.ctime(trace.finished)}.",
-                )
-            return value
-        message = f"The plant has no value of {name!r}.{world.where_from(name)}"
-        raise MissingIngredientError(message)
+        return views.fetch(self._session, name)
 
     def export(self, names: Iterable[str], directory: str | os.PathLike[str]) -> Path:
         """Bring ingredients up to date and write them to a folder that needs no plant.
@@ -433,9 +403,7 @@ class Plant:
         """How every reactor stands, with reasons; runs nothing."""
         from pyplant.execution import views
 
-        with self._session.exclusively("plant.status"):
-            live = self._session.states()
-            return views.status(self._session.world(), live, self._session.failed, str(self.directory))
+        return views.status(self._session)
 
     def explain(self, reactor: _Reactor) -> Explanation:
         """Why a reactor would run, down to the edit that causes it; runs nothing.
@@ -447,9 +415,7 @@ class Plant:
         """
         from pyplant.execution import views
 
-        with self._session.exclusively("plant.explain"):
-            definition, ingredient = self._session.find(reactor)
-            return views.explain(self._session.world(definition), definition, ingredient)
+        return views.explain(self._session, reactor)
 
     def plan(self, reactor: _Reactor) -> Plan:
         """What running a reactor would involve, as far as that is known before it.
@@ -461,9 +427,7 @@ class Plant:
         """
         from pyplant.execution import views
 
-        with self._session.exclusively("plant.plan"):
-            definition, ingredient = self._session.find(reactor)
-            return views.plan(self._session.world(definition), definition, ingredient)
+        return views.plan(self._session, reactor)
 
     def history(self, reactor: _Reactor) -> History:
         """The kept executions of a reactor, newest first.
@@ -475,38 +439,33 @@ class Plant:
         """
         from pyplant.execution import views
 
-        with self._session.exclusively("plant.history"):
-            definition, ingredient = self._session.find(reactor)
-            self._session.world(definition)
-            traces = self._warehouse.ledger.of_reactor(definition.full_name)
-            return views.history(definition.name, traces, ingredient)
+        return views.history(self._session, reactor)
 
     def graph(self) -> graphviz.Digraph:
         """The reactors and what they send to one another, for Graphviz."""
+        from pyplant.execution import views
         from pyplant.graph import draw
 
-        return draw(self.status(), self._session.edges())
+        return draw(self.status(), views.edges(self._session))
 
     def show_graph(self) -> None:
         """Show the reactors, what they send to one another, and how they stand.
 
         In a notebook this is a live picture, elsewhere a tree of text.
         """
+        from pyplant.execution import views
         from pyplant.graph import tree
 
         front_end = frontend.current()
         if front_end is not None and front_end.show_graph(self):
             return
-        streams.say(tree(self.status(), self._session.edges()))
+        streams.say(tree(self.status(), views.edges(self._session)))
 
     # ------------------------------------------------------------------ upkeep
 
     def invalidate(self, reactor: _Reactor) -> None:
         """Forget every kept execution of a reactor; it runs when it is next needed."""
-        with self._session.exclusively("plant.invalidate"):
-            definition = self._registry.find(reactor)
-            world = self._session.world(definition)
-            self._warehouse.ledger.forget(definition.full_name, world.fingerprint(definition.key).digest)
+        self._session.invalidate(reactor)
 
     def gc(self) -> Collection:
         """Reclaim space: what nothing names any more, and history beyond ``max_size``."""
@@ -537,17 +496,6 @@ class Plant:
     def remove_event_listener(self, listener: Listener) -> None:
         """Call a listener no longer."""
         self._listeners.remove(listener)
-
-
-class SpecRegistration:
-    """The warehouse of a plant, as users see it."""
-
-    def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
-
-    def register_ingredient_specs(self, specs: Iterable[IngredientSpec]) -> None:
-        """Add ingredient specs, given as objects in a list; see :meth:`Plant.register_specs`."""
-        self._warehouse.register_ingredient_specs(specs)
 
 
 def session_of(plant: Plant) -> Session:

@@ -89,7 +89,7 @@ class Session:
         self.runs: Sequence[Run] = ()
         self._collects = True
         self.failed: dict[str, str] = {}
-        self._warehouse = warehouse
+        self.warehouse = warehouse
         self._parameters = parameters
         self._registry = registry
         self._fingerprinter = fingerprinter
@@ -206,7 +206,7 @@ class Session:
 
     def last(self, definition: Definition) -> Trace | None:
         """The newest kept execution of a reactor, under any code."""
-        return self._warehouse.ledger.last(definition.full_name)
+        return self.warehouse.ledger.last(definition.full_name)
 
     def find(self, wanted: Callable[..., Any] | str) -> tuple[Definition, str]:
         """The reactor meant by a function, by its name, or by the name of an ingredient that it sends.
@@ -234,12 +234,12 @@ class Session:
             raise conflict_error(world, str(wanted), senders)
         return world.definitions[senders[0]], str(wanted)
 
-    def edges(self) -> dict[str, dict[str, list[str]]]:
-        """What flows where: receiver -> sender -> names of ingredients, by reactor name."""
-        from pyplant.execution import views
-
-        with self.exclusively("plant.graph"):
-            return views.edges(self.world())
+    def invalidate(self, reactor: Callable[..., Any] | str) -> None:
+        """Forget every kept execution of a reactor."""
+        with self.exclusively("plant.invalidate"):
+            definition = self._registry.find(reactor)
+            fingerprint = self.world(definition).fingerprint(definition.key)
+            self.warehouse.ledger.forget(definition.full_name, fingerprint.digest)
 
     def reads(self) -> frozenset[str]:
         """The parameters that the code of the reactors is seen to read, or that they asked for when they last ran."""
@@ -284,7 +284,7 @@ class Session:
         if front_end is None or trace.recorded is None:
             return False
         try:
-            recorded = self._warehouse.load(trace.recorded)
+            recorded = self.warehouse.load(trace.recorded)
         except DamagedError as error:
             logger().warning("What %r showed cannot be shown again: %s", trace.reactor, error)
             return False
@@ -301,24 +301,24 @@ class Session:
         pyplant.errors.PlantDirError
             If the plant was closed.
         """
-        directory = self._warehouse.root
-        if self._warehouse.is_closed:
+        directory = self.warehouse.root
+        if self.warehouse.is_closed:
             message = f"The plant in {directory} is closed; open it again with Plant({str(directory)!r})."
             raise PlantDirError(message)
         with collector(enabled=False):
-            self._warehouse.ledger.refresh()
-        follow_packages(self._warehouse.ledger.followed)
+            self.warehouse.ledger.refresh()
+        follow_packages(self.warehouse.ledger.followed)
         definitions = self._registry.current()
         follow_used({definition.module for definition in definitions.values()})
         begin_generation()
         self._fingerprinter.look_anew()
-        self._warehouse.ledger.add_followed(defining_packages())
-        self._fingerprinter.add_state(self._warehouse.ledger.state)
+        self.warehouse.ledger.add_followed(defining_packages())
+        self._fingerprinter.add_state(self.warehouse.ledger.state)
         if target is not None:
             definitions[target.key] = target
         world = RunWorld(
             definitions,
-            self._warehouse,
+            self.warehouse,
             self._fingerprinter,
             self._parameters.snapshot(),
             self._function_hash,
@@ -358,7 +358,7 @@ class Session:
 
     def _run(self, world: RunWorld, *, keep_going: bool) -> Run:
         return Run(
-            world, self._warehouse, self._executor, self._listeners.emit, self._warn, keep_going=keep_going
+            world, self.warehouse, self._executor, self._listeners.emit, self._warn, keep_going=keep_going
         )
 
     def states(self) -> dict[str, State]:
@@ -390,8 +390,8 @@ class Session:
                 for key in run.settled.keys() - run.errors.keys():
                     self.failed.pop(key, None)
                 used.update(run.brought_up_to_date())
-            self._warehouse.ledger.note_used(used)
-            self._warehouse.flush()
+            self.warehouse.ledger.note_used(used)
+            self.warehouse.flush()
             seconds = time.perf_counter() - began
             report = _report(runs, targets, seconds) if self._listeners else None
             if report is not None:
@@ -401,14 +401,14 @@ class Session:
 
     def _bound_history(self) -> None:
         """Keep history below its bound; looked at once, then whenever much was added."""
-        if self._warehouse.grown > self._look_at:
+        if self.warehouse.grown > self._look_at:
             from pyplant.store.retention import collect
 
             try:
-                collect(self._warehouse, self._max_size, only_if_needed=True, verifying=self.verifying)
+                collect(self.warehouse, self._max_size, only_if_needed=True, verifying=self.verifying)
             except Exception as error:  # noqa: BLE001 - the configuration or a module may be broken by now
-                logger().warning("Old results in %s were not removed: %s", self._warehouse.root, error)
-            self._warehouse.grown, self._look_at = 0, self._max_size // 100
+                logger().warning("Old results in %s were not removed: %s", self.warehouse.root, error)
+            self.warehouse.grown, self._look_at = 0, self._max_size // 100
 
 
 def _nested(call: str) -> str:

@@ -21,7 +21,7 @@ from pyplant.errors import (
     UnknownReactorError,
     near_misses,
 )
-from pyplant.execution.views import history as history_of
+from pyplant.execution.views import history_of
 from pyplant.ingredient import Ingredient
 from pyplant.portable import export as export_to
 from pyplant.store.doctor import Check, Verdict, examine

@@ -38,7 +38,7 @@ from pyplant.store.objects import HashingSink, ObjectStore, safe_suffix
 from pyplant.store.seals import Seals
 from pyplant.store.shelf import Shelf
 
-__all__ = ["COLLECTING", "Allocation", "TypeLike", "Warehouse"]
+__all__ = ["COLLECTING", "Allocation", "SpecRegistration", "TypeLike", "Warehouse"]
 
 COLLECTING = "collecting"
 """What a process claims while it decides which executions are history, and forgets them."""
@@ -371,6 +371,17 @@ class Warehouse:
         self.claims.close()
         self.leases.close()
         self.objects.clear_scratch()
+
+
+class SpecRegistration:
+    """The warehouse of a plant, as users see it."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def register_ingredient_specs(self, specs: Iterable[IngredientSpec]) -> None:
+        """Add ingredient specs, given as objects in a list; see :meth:`pyplant.Plant.register_specs`."""
+        self._warehouse.register_ingredient_specs(specs)
 
 
 def _plain(spec: IngredientSpec, metadata: dict[str, Any]) -> dict[str, Any]:

@@ -138,7 +138,7 @@ CALLS = {
     "gc": lambda plant: plant.gc(),
     "fsck": lambda plant: plant.fsck(),
     "invalidate": lambda plant: plant.invalidate("data"),
-    "graph": lambda plant: plant._edges(),
+    "graph": lambda plant: plant.graph(),
 }
 
 

@@ -4,9 +4,11 @@ import threading
 
 import pytest
 
-from pyplant import Plant, ReactorFunc, reactor
+from pyplant import Plant, ReactorFunc, _definitions
 from pyplant.errors import PlantDirError
+from pyplant.execution import views
 from pyplant.notebook.look import look
+from pyplant.plant import session_of
 from pyplant.report import Outcome
 
 
@@ -52,10 +54,10 @@ def test_it_says_how_a_reactor_failed(plant):
 
 
 def test_edges_and_inputs_are_those_that_code_and_traces_name(plant):
-    assert look(plant).edges == plant._edges()
+    assert look(plant).edges == views.edges(session_of(plant))
     assert known(plant, "add").inputs == ("numbers",)
     plant.run_reactor(add)
-    assert look(plant).edges == plant._edges()
+    assert look(plant).edges == views.edges(session_of(plant))
     assert known(plant, "add").inputs == ("numbers",)
 
 
@@ -74,10 +76,10 @@ def test_it_says_where_reactors_are_defined(plant):
 
 
 def test_orphans_are_told_apart(plant, monkeypatch):
-    monkeypatch.setattr(reactor, "orphans", set())
+    monkeypatch.setattr(_definitions, "orphans", set())
     from pyplant.notebook import look as module
 
-    monkeypatch.setattr(module, "orphans", {reactor.definition_of(load)})
+    monkeypatch.setattr(module, "orphans", {_definitions.definition_of(load)})
     assert known(plant, "load").is_orphan
     assert not known(plant, "add").is_orphan
 
