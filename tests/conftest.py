@@ -37,8 +37,6 @@ def pytest_unconfigure():
 def pytest_configure(config):
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in what a shell started with `&`
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Not in pyproject.toml: pytest would import PyPlant for it before coverage is measured.
-    config.addinivalue_line("filterwarnings", "error::pyplant.errors.PlantWarning")
 
 
 SLOW_FOLDERS = {"browser", "conformance", "laws", "notebook", "typing"}
