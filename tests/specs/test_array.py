@@ -183,7 +183,7 @@ def test_allocation_without_room_fails_at_once_and_says_how_much_is_needed(tmp_p
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(OSError, match="8,000,128 bytes") as caught:
+    with pytest.raises(OSError, match="8.0 MB are needed") as caught:
         ArraySpec().allocate(tmp_path / "x.npy", shape=1_000_000)
     assert caught.value.errno == errno.ENOSPC
     assert not (tmp_path / "x.npy").exists()
