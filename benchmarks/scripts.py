@@ -3,7 +3,8 @@
 CONFIGURATIONS = {
     "pyplant": """
 import json, sys, time
-from pyplant import Plant, ReactorFunc, plant, report
+from pyplant import Plant, ReactorFunc, plant
+from pyplant.reports import report
 from pyplant.execution import run
 
 @ReactorFunc
@@ -38,7 +39,8 @@ print(json.dumps({"seconds": time.perf_counter() - began, "value": total}))
 BIG_ARRAY = """
 import json, os, shutil, statistics, sys, time
 import numpy as np
-from pyplant import Plant, ReactorFunc, plant, report
+from pyplant import Plant, ReactorFunc, plant
+from pyplant.reports import report
 from pyplant.execution import run
 
 what, megabytes = sys.argv[1], int(sys.argv[2])
@@ -157,7 +159,8 @@ import json, shutil, sys, time
 from contextlib import ExitStack
 from pathlib import Path
 import numpy as np
-from pyplant import Plant, ReactorFunc, plant, report
+from pyplant import Plant, ReactorFunc, plant
+from pyplant.reports import report
 from pyplant.execution import run
 from reliability.sabotage import sabotaged
 
@@ -241,7 +244,7 @@ TRIVIAL = """
 %load_ext pyplant
 import gc, json, shutil, statistics, time
 from pyplant import *
-from pyplant import frontend
+from pyplant.execution import frontend
 
 plant, console = None, frontend.current()
 
@@ -302,7 +305,7 @@ def waiting():
 
 LAYOUT = """
 import json, random, sys, time
-from pyplant.notebook import positions
+from pyplant.notebook.graph import graphviz_layout
 
 shape, count = sys.argv[1], int(sys.argv[2])
 chance = random.Random(1)
@@ -478,7 +481,7 @@ if __name__ == "__main__":
 SWEEP = {
     "pyplant": """
 import json, sys, time
-import pyplant.sweep
+import pyplant.reports.sweep
 from pyplant import Plant, ReactorFunc
 
 @ReactorFunc

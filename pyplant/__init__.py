@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from pyplant import specs
-from pyplant.config import ConfigBase, ConfigValue
+from pyplant.config.classes import ConfigBase, ConfigValue
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import Pipework
 from pyplant.plant import Plant

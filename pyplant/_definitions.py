@@ -17,9 +17,9 @@ from types import FunctionType
 from typing import Any, Generic, Protocol, TypeVar
 
 from pyplant.engine.commands import Unyielded
-from pyplant.engine.origin import follow_file
-from pyplant.engine.source import Sources
 from pyplant.errors import DefinitionError, NotAReactorError, method_as_reactor, no_function
+from pyplant.fingerprint.origin import follow_file
+from pyplant.fingerprint.source import Sources
 
 __all__ = [
     "MARK",

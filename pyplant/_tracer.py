@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from pyplant._definitions import Definition, SubreactorCall
-from pyplant.config import MISSING, private_copy
-from pyplant.config_views import KIND, described, plain
+from pyplant._paths import expanded, is_address, recorded
+from pyplant.config.classes import MISSING, private_copy
+from pyplant.config.parameters import Parameters
+from pyplant.config.views import KIND, described, plain
 from pyplant.engine.commands import Receive, Unyielded
-from pyplant.engine.description import shorten
 from pyplant.engine.trace import Dependency, DependencyKind
 from pyplant.errors import (
     ConfigError,
@@ -25,10 +26,9 @@ from pyplant.errors import (
     SentTwiceError,
 )
 from pyplant.events import Event, IngredientSent, SubreactorEntered, SubreactorLeft
-from pyplant.frontend import Recorded
+from pyplant.execution.frontend import Recorded
+from pyplant.fingerprint.description import shorten
 from pyplant.ingredient import Ingredient
-from pyplant.parameters import Parameters
-from pyplant.paths import expanded, is_address, recorded
 from pyplant.store.inputs import refuse
 from pyplant.store.warehouse import Allocation, Warehouse
 
@@ -189,7 +189,7 @@ class Tracer:
         return self._config
 
     def read(self, name: str, value: Any) -> Any:
-        """A parameter was read (:class:`~pyplant.config.ConfigReader`)."""
+        """A parameter was read (:class:`~pyplant.config.classes.ConfigReader`)."""
         if self.facts.parameters.is_auxiliary(name):
             self._depend(DependencyKind.AUXILIARY, name, "")
         else:

@@ -43,7 +43,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """A run has ended; ``report`` is its :class:`~pyplant.report.RunReport`."""
+    """A run has ended; ``report`` is its :class:`~pyplant.reports.report.RunReport`."""
 
     report: Any
 

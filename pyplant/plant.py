@@ -11,38 +11,39 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from pyplant import frontend, paths, streams
+from pyplant import _paths, _streams
 from pyplant._definitions import sources
-from pyplant.collector import collector
-from pyplant.config import ConfigBase, name_list
-from pyplant.engine import origin
+from pyplant._formatting import counted, escape
+from pyplant.config.classes import ConfigBase, name_list
+from pyplant.config.parameters import Parameters
 from pyplant.engine.commands import Request
-from pyplant.engine.digest import Encoder, encodes
-from pyplant.engine.fingerprint import Fingerprinter
 from pyplant.errors import (
     ConfigChangedError,
     MissingIngredientError,
 )
 from pyplant.events import Dispatcher, Listener
-from pyplant.execution.executors import TaskPool, executor_of
+from pyplant.execution import frontend
 from pyplant.execution.nesting import is_inside_reactor
-from pyplant.parameters import Parameters
+from pyplant.execution.registry import Registry
+from pyplant.execution.session import Session
+from pyplant.fingerprint import origin
+from pyplant.fingerprint.digest import Encoder, encodes
+from pyplant.fingerprint.fingerprint import Fingerprinter
+from pyplant.fingerprint.gc_pause import collector
 from pyplant.reactor import Reactor
-from pyplant.registry import Registry
-from pyplant.session import Session
 from pyplant.store.warehouse import SpecRegistration, Warehouse
-from pyplant.wording import counted, escape
+from pyplant.workers.executors import TaskPool, executor_of
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     import graphviz
 
-    from pyplant.report import Explanation, History, Plan, RunReport, Status
+    from pyplant.reports.report import Explanation, History, Plan, RunReport, Status
+    from pyplant.reports.sweep import Sweep
     from pyplant.specs import IngredientSpec
     from pyplant.store.fsck import Audit
     from pyplant.store.retention import Collection
-    from pyplant.sweep import Sweep
 
 __all__ = ["Plant", "session_of"]
 
@@ -105,11 +106,11 @@ class Plant:
         origin.follow_packages(follow_packages, must_exist=True)
         self._listeners = Dispatcher()
         if progress is not False:
-            from pyplant.terminal import follow
+            from pyplant.reports.terminal import follow
 
             follow(self._listeners, progress)
         with collector(enabled=False):
-            self._warehouse = Warehouse(paths.directory(plantDir), trust=trust)
+            self._warehouse = Warehouse(_paths.directory(plantDir), trust=trust)
         self._finalizer = weakref.finalize(self, self._warehouse.close)
         self._registry = Registry()
         self._parameters = Parameters()
@@ -156,11 +157,11 @@ class Plant:
         return f"<Plant {str(self.directory)!r}{', closed' if self.is_closed else ''}>"
 
     def _repr_html_(self) -> str:
-        from pyplant.execution import views
+        from pyplant.execution import queries
 
         if self.is_closed:
             return f"<code>{escape(repr(self))}</code>"
-        return views.overview(self._session)._repr_html_()
+        return queries.overview(self._session)._repr_html_()
 
     @property
     def warehouse(self) -> SpecRegistration:
@@ -322,7 +323,7 @@ class Plant:
             What a reactor raises, unless ``keep_going``.
         """
         from pyplant.execution.sweeping import sweep
-        from pyplant.sweep import combinations
+        from pyplant.reports.sweep import combinations
 
         self._session.refuse_inside(f"plant.sweep({_shown(reactor)}, ...)")
         chosen = combinations(parameters)
@@ -372,10 +373,10 @@ class Plant:
         pyplant.errors.MissingIngredientError
             If the plant has no value of that name.
         """
-        from pyplant.execution import views
+        from pyplant.execution import queries
 
         _check_names((name,))
-        return views.fetch(self._session, name)
+        return queries.fetch(self._session, name)
 
     def export(self, names: Iterable[str], directory: str | os.PathLike[str]) -> Path:
         """Bring ingredients up to date and write them to a folder that needs no plant.
@@ -401,9 +402,9 @@ class Plant:
 
     def status(self) -> Status:
         """How every reactor stands, with reasons; runs nothing."""
-        from pyplant.execution import views
+        from pyplant.execution import queries
 
-        return views.status(self._session)
+        return queries.status(self._session)
 
     def explain(self, reactor: _Reactor) -> Explanation:
         """Why a reactor would run, down to the edit that causes it; runs nothing.
@@ -413,9 +414,9 @@ class Plant:
         reactor
             The function, its name, or the name of an ingredient that it sends.
         """
-        from pyplant.execution import views
+        from pyplant.execution import queries
 
-        return views.explain(self._session, reactor)
+        return queries.explain(self._session, reactor)
 
     def plan(self, reactor: _Reactor) -> Plan:
         """What running a reactor would involve, as far as that is known before it.
@@ -425,9 +426,9 @@ class Plant:
         reactor
             The function, its name, or the name of an ingredient that it sends.
         """
-        from pyplant.execution import views
+        from pyplant.execution import queries
 
-        return views.plan(self._session, reactor)
+        return queries.plan(self._session, reactor)
 
     def history(self, reactor: _Reactor) -> History:
         """The kept executions of a reactor, newest first.
@@ -437,29 +438,29 @@ class Plant:
         reactor
             The function, its name, or the name of an ingredient that it sends.
         """
-        from pyplant.execution import views
+        from pyplant.execution import queries
 
-        return views.history(self._session, reactor)
+        return queries.history(self._session, reactor)
 
     def graph(self) -> graphviz.Digraph:
         """The reactors and what they send to one another, for Graphviz."""
-        from pyplant.execution import views
-        from pyplant.graph import draw
+        from pyplant.execution import queries
+        from pyplant.reports.graph import draw
 
-        return draw(self.status(), views.edges(self._session))
+        return draw(self.status(), queries.edges(self._session))
 
     def show_graph(self) -> None:
         """Show the reactors, what they send to one another, and how they stand.
 
         In a notebook this is a live picture, elsewhere a tree of text.
         """
-        from pyplant.execution import views
-        from pyplant.graph import tree
+        from pyplant.execution import queries
+        from pyplant.reports.graph import tree
 
         front_end = frontend.current()
         if front_end is not None and front_end.show_graph(self):
             return
-        streams.say(tree(self.status(), views.edges(self._session)))
+        _streams.say(tree(self.status(), queries.edges(self._session)))
 
     # ------------------------------------------------------------------ upkeep
 

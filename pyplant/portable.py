@@ -11,12 +11,12 @@ from typing import Any
 
 from blake3 import blake3
 
-from pyplant import paths
+from pyplant import _paths
 from pyplant.errors import DamagedError, MissingIngredientError, PlantDirError
 from pyplant.ingredient import Ingredient
+from pyplant.store.format_registry import Shelf
 from pyplant.store.keys import signing_key
 from pyplant.store.objects import hash_file
-from pyplant.store.shelf import Shelf
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["export", "load_ingredients"]
@@ -46,7 +46,7 @@ def export(
     pyplant.errors.DamagedError
         If a value is not what was written. Nothing is left in the folder then.
     """
-    directory = paths.directory(directory)
+    directory = _paths.directory(directory)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         message = f"{directory} is not an empty folder; export to a new one."
         raise PlantDirError(message)
@@ -120,7 +120,7 @@ def load_ingredients(directory: str | Path, *, trust: bool = False) -> dict[str,
     pyplant.errors.DamagedError
         If a file is not what was written, or may not be loaded.
     """
-    root = paths.directory(directory)
+    root = _paths.directory(directory)
     try:
         manifest = json.loads((root / _MANIFEST).read_text(encoding="utf-8"))
         listed = manifest["ingredients"]

@@ -13,15 +13,15 @@ from typing import Any
 
 from pyplant._definitions import define, definition_of
 from pyplant._tracer import Tracer
-from pyplant.config import MISSING, ConfigBase, private_copy
+from pyplant.config.classes import MISSING, ConfigBase, private_copy
+from pyplant.config.parameters import Parameters
 from pyplant.engine.commands import Request
-from pyplant.engine.hints import CONFIG_NAMES
 from pyplant.engine.trace import DependencyKind
 from pyplant.errors import MissingIngredientError, NotAllocatedError, ingredient_as_parameter, near_misses
 from pyplant.events import Event
-from pyplant.execution.worker import Execution, Needs
+from pyplant.execution.reactor_execution import Execution, Needs
+from pyplant.fingerprint.hints import CONFIG_NAMES
 from pyplant.ingredient import Ingredient
-from pyplant.parameters import Parameters
 from pyplant.pipework import Pipework
 from pyplant.specs import IngredientSpec, StreamSpec
 from pyplant.store.objects import hash_file

@@ -18,8 +18,8 @@ import numpy as np
 from blake3 import blake3
 
 from pyplant import Plant, ReactorFunc
-from pyplant.engine.digest import digest_bytes
 from pyplant.errors import PlantDirError
+from pyplant.fingerprint.digest import digest_bytes
 from pyplant.store.warehouse import Warehouse
 from reliability import pipeline
 from reliability.bench import Lab, figure

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from pyplant import Plant, ReactorFunc
-from pyplant.engine.digest import digest_bytes
 from pyplant.events import ReactorStarted
+from pyplant.fingerprint.digest import digest_bytes
 from reliability.bench import Lab, figure
 from reliability.trial import forked
 from tests.conftest import ROOT

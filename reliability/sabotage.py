@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 from pytest import MonkeyPatch
 
-from pyplant.engine import bytecode, canonical
-from pyplant.engine.digest import digest_bytes
+from pyplant.execution.claims_guard import SingleFlight
 from pyplant.execution.executor import Failed
-from pyplant.execution.flight import SingleFlight
-from pyplant.execution.side_by_side import SideBySide
+from pyplant.fingerprint import bytecode, canonical
+from pyplant.fingerprint.digest import digest_bytes
 from pyplant.pipework import Pipework
 from pyplant.store import ledger, retention
 from pyplant.store.claims import Holdings
 from pyplant.store.files import Files, Writer
+from pyplant.store.format_registry import Shelf
 from pyplant.store.journal import Entry, Journal
 from pyplant.store.objects import ObjectStore
-from pyplant.store.shelf import Shelf
 from pyplant.store.warehouse import Warehouse
+from pyplant.workers.parallel_executor import SideBySide
 from tests.laws.sabotages import SABOTAGES as OF_THE_LAWS
 
 __all__ = ["SABOTAGES", "sabotaged"]

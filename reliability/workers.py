@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from pyplant.execution.side_by_side import _AHEAD
+from pyplant.workers.parallel_executor import _AHEAD
 from reliability import pipeline
 from reliability.bench import LOG, Lab, figure
 from reliability.trial import aftermath, forked, read_done, run_pipeline, started

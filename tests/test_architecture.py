@@ -21,34 +21,34 @@ LAYERS = [
     ("pyplant.engine.commands", 0),
     ("pyplant.errors", 0),
     ("pyplant.events", 0),
-    ("pyplant.collector", 0),
-    ("pyplant.wording", 0),
-    ("pyplant.paths", 0),
-    ("pyplant.streams", 0),
+    ("pyplant.fingerprint.gc_pause", 0),
+    ("pyplant._formatting", 0),
+    ("pyplant._paths", 0),
+    ("pyplant._streams", 0),
     ("pyplant.engine", 1),
-    ("pyplant.frontend", 1),
+    ("pyplant.execution.frontend", 1),
     ("pyplant.ingredient", 1),
-    ("pyplant.config", 1),
-    ("pyplant.config_views", 1),
-    ("pyplant.parameters", 1),
+    ("pyplant.config.classes", 1),
+    ("pyplant.config.views", 1),
+    ("pyplant.config.parameters", 1),
     ("pyplant._definitions", 1),
     ("pyplant.specs", 2),
     ("pyplant.store", 2),
-    ("pyplant.theme", 3),
-    ("pyplant.table", 3),
-    ("pyplant.blocks", 3),
-    ("pyplant.explain", 3),
-    ("pyplant.report", 3),
-    ("pyplant.sweep", 3),
+    ("pyplant.reports.theme", 3),
+    ("pyplant.reports.table", 3),
+    ("pyplant.reports.blocks", 3),
+    ("pyplant.reports.explain", 3),
+    ("pyplant.reports.report", 3),
+    ("pyplant.reports.sweep", 3),
     ("pyplant._tracer", 3),
     ("pyplant.pipework", 3),
     ("pyplant.reactor", 3),
     ("pyplant.portable", 3),
-    ("pyplant.graph", 3),
+    ("pyplant.reports.graph", 3),
     ("pyplant.execution", 4),
-    ("pyplant.registry", 4),
-    ("pyplant.session", 4),
-    ("pyplant.terminal", 4),
+    ("pyplant.execution.registry", 4),
+    ("pyplant.execution.session", 4),
+    ("pyplant.reports.terminal", 4),
     ("pyplant.plant", 5),
     ("pyplant.testing", 6),
     ("pyplant.notebook", 6),
@@ -58,11 +58,11 @@ LAYERS = [
 TOP = 7
 # Within layer 1 the engine is below what declares reactors, and within layer 2 the specs are below the store.
 ALSO_FORBIDDEN = [
-    ("pyplant.engine", ("pyplant._definitions", "pyplant.config", "pyplant.parameters")),
+    ("pyplant.engine", ("pyplant._definitions", "pyplant.config.classes", "pyplant.config.parameters")),
     ("pyplant.specs", ("pyplant.store",)),
-    ("pyplant.ingredient", ("pyplant.engine", "pyplant._definitions", "pyplant.config")),
-    ("pyplant.config", ("pyplant.engine", "pyplant._definitions", "pyplant.parameters")),
-    ("pyplant.parameters", ("pyplant.engine", "pyplant._definitions")),
+    ("pyplant.ingredient", ("pyplant.engine", "pyplant._definitions", "pyplant.config.classes")),
+    ("pyplant.config.classes", ("pyplant.engine", "pyplant._definitions", "pyplant.config.parameters")),
+    ("pyplant.config.parameters", ("pyplant.engine", "pyplant._definitions")),
 ]
 # Modules of the standard library that let the outside world in.
 IMPURE = {
@@ -95,29 +95,29 @@ IMPURE = {
 # Modules that look into the running interpreter, which is input as well.
 INTROSPECTION = {"inspect", "linecache", "sys", "importlib", "gc"}
 PURITY_EXCEPTIONS = {
-    "pyplant.engine.origin": {"os", "sys", "importlib"},  # whose code it is, by names of paths
-    "pyplant.engine.distribution": {
+    "pyplant.fingerprint.origin": {"os", "sys", "importlib"},  # whose code it is, by names of paths
+    "pyplant.fingerprint.distribution": {
         "os",
         "pathlib",
         "sys",
         "importlib",
     },  # which files were installed together
-    "pyplant.engine.source": {"linecache"},  # the text that a function was defined in
-    "pyplant.engine.bytecode": {"sys"},  # the version of Python that the bytecode is for
+    "pyplant.fingerprint.source": {"linecache"},  # the text that a function was defined in
+    "pyplant.fingerprint.bytecode": {"sys"},  # the version of Python that the bytecode is for
 }
 NOTEBOOK = {module for module in MODULES if module.startswith("pyplant.notebook")}
 # What only these modules may import, wherever in the module: what it is good for has one place.
 ONLY_IN = {
-    **dict.fromkeys(("pickle", "cloudpickle"), {"pyplant.specs.pickled", "pyplant.execution.parcel"}),
-    "loky": {"pyplant.execution.pools"},
+    **dict.fromkeys(("pickle", "cloudpickle"), {"pyplant.specs.pickled", "pyplant.workers.pickling"}),
+    "loky": {"pyplant.workers.pools"},
     "h5py": {"pyplant.specs.hdf", "pyplant.specs.hdf_digest", "pyplant.pipework"},
     "keras": {"pyplant.specs.keras"},
     "scipy": {"pyplant.specs.sparse"},
-    "pandas": {"pyplant.specs.table", "pyplant.specs.table_digest", "pyplant.sweep"},
+    "pandas": {"pyplant.specs.table", "pyplant.specs.table_digest", "pyplant.reports.sweep"},
     "polars": {"pyplant.specs.table", "pyplant.specs.table_digest"},
     "pyarrow": {"pyplant.specs.table", "pyplant.specs.table_digest"},
-    "graphviz": {"pyplant.graph", "pyplant.plant"},
-    "rich": {"pyplant.terminal", "pyplant.table"},
+    "graphviz": {"pyplant.reports.graph", "pyplant.plant"},
+    "rich": {"pyplant.reports.terminal", "pyplant.reports.table"},
     "warnings": {"pyplant.errors", "pyplant.cli"},
     "click": {
         *("pyplant.cli", "pyplant.cli.output", "pyplant.cli.script"),
@@ -126,25 +126,29 @@ ONLY_IN = {
     "mmap": {"pyplant.store.files"},
     "tempfile": {"pyplant.testing", "pyplant.store.files"},
     "threading": {
-        *("pyplant.session", "pyplant.store.objects"),
+        *("pyplant.execution.session", "pyplant.store.objects"),
         *(
-            "pyplant.execution.remake",
-            "pyplant.execution.attempt",
-            "pyplant.execution.voice",
-            "pyplant.execution.parcel",
+            "pyplant.workers.reducers",
+            "pyplant.workers.worker_main",
+            "pyplant.workers.output",
+            "pyplant.workers.pickling",
             "pyplant.execution.nesting",
             "pyplant.execution.interrupts",
         ),
-        *("pyplant.store.claims", "pyplant.terminal"),
-        *("pyplant.notebook.live", "pyplant.notebook.board"),
-        *("pyplant.notebook.fence", "pyplant.notebook.record", "pyplant.notebook.recorder"),
+        *("pyplant.store.claims", "pyplant.reports.terminal"),
+        *("pyplant.notebook.graph.live_state", "pyplant.notebook.graph.controller"),
+        *(
+            "pyplant.notebook.output.stream_sync",
+            "pyplant.notebook.output.record",
+            "pyplant.notebook.output.recorder",
+        ),
     },
     **dict.fromkeys(("IPython", "ipywidgets", "ipykernel", "matplotlib", "matplotlib_inline"), NOTEBOOK),
-    "anywidget": {"pyplant.notebook.graph_widget"},
+    "anywidget": {"pyplant.notebook.graph.widget"},
     **dict.fromkeys(("dask", "distributed"), set()),
     **dict.fromkeys(("marshal", "shelve", "dill", "dbm", "sqlite3", "secrets"), set()),
-    "random": {"pyplant.notebook.randomness"},
-    "subprocess": {"pyplant.notebook.positions"},
+    "random": {"pyplant.notebook.output.random_state"},
+    "subprocess": {"pyplant.notebook.graph.graphviz_layout"},
     **dict.fromkeys(("multiprocessing", "asyncio", "urllib", "http", "requests"), set()),
 }
 HEAVY = [
@@ -346,7 +350,7 @@ def test_no_modules_import_one_another():
 def test_a_cycle_is_found():
     sources = {
         "pyplant.engine.trace": "def f():\n    from pyplant.engine import digest",
-        "pyplant.engine.digest": "from pyplant.engine.trace import Trace",
+        "pyplant.fingerprint.digest": "from pyplant.engine.trace import Trace",
     }
     found = cycle({module: ast.parse(source) for module, source in sources.items()})
     assert set(found) == set(sources)

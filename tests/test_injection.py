@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 import pytest
 
 from pyplant.engine.rebuilder import ReasonKind
-from pyplant.explain import Cause
-from pyplant.graph import draw, tree
-from pyplant.notebook import picture
-from pyplant.report import Entry, Explanation, Outcome, Overview, Plan, RunReport, Status
+from pyplant.notebook.graph import svg
+from pyplant.reports.explain import Cause
+from pyplant.reports.graph import draw, tree
+from pyplant.reports.report import Entry, Explanation, Outcome, Overview, Plan, RunReport, Status
 from tests.injection import CONTROLS, TEXTS
 from tests.svg import svg_in
 
@@ -73,7 +73,7 @@ def test_reports_are_made_of_their_own_elements(text):
 @pytest.mark.parametrize("text", EVERYTHING)
 def test_pictures_are_made_of_their_own_elements(text):
     status = Status((Entry(text, Outcome.NEW), Entry("b", Outcome.NEW)), text)
-    html = picture.draw(status, {"b": {text: [text]}})
+    html = svg.draw(status, {"b": {text: [text]}})
     page, drawn = Page(html), Page(svg_in(html))
     assert page.elements <= {"div", "style", "img"}
     assert page.attributes <= {"class", "style", "src", "alt", "width"}

@@ -9,8 +9,8 @@ import pytest
 
 import pyplant
 from pyplant import Plant, ReactorFunc
+from pyplant._paths import directory, is_address, located, recorded
 from pyplant.errors import PlantDirError
-from pyplant.paths import directory, is_address, located, recorded
 
 from .conftest import ROOT
 

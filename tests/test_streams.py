@@ -10,11 +10,11 @@ import warnings
 
 import pytest
 
-from pyplant import Plant, ReactorFunc, streams
+from pyplant import Plant, ReactorFunc, _streams
 from pyplant.errors import PlantWarning, warn
 from pyplant.events import ReactorFinished, ReactorStarted, RunFinished, RunStarted
-from pyplant.report import RunReport
-from pyplant.terminal import TerminalProgress, is_terminal
+from pyplant.reports.report import RunReport
+from pyplant.reports.terminal import TerminalProgress, is_terminal
 
 from .conftest import ROOT
 
@@ -64,12 +64,12 @@ def stream(request):
 
 
 def test_nothing_is_a_terminal_unless_it_says_so(stream):
-    assert not streams.is_terminal(stream)
+    assert not _streams.is_terminal(stream)
 
 
 def test_writing_never_fails(stream):
-    streams.write(stream, "✓ done → größe \ud800\n")
-    drawn = streams.TolerantStream(stream)
+    _streams.write(stream, "✓ done → größe \ud800\n")
+    drawn = _streams.TolerantStream(stream)
     assert drawn.write("✓") == 1
     drawn.flush()
     assert not drawn.isatty()
@@ -77,10 +77,10 @@ def test_writing_never_fails(stream):
 
 def test_what_can_be_encoded_is_left_alone():
     text = "größe ✓ →"
-    assert streams.printable(text, encoded("utf-8")) == text
-    assert streams.printable(text, io.StringIO()) == text
-    assert streams.printable(text, None) == text
-    assert streams.printable("größe", encoded("cp1252")) == "größe"
+    assert _streams.printable(text, encoded("utf-8")) == text
+    assert _streams.printable(text, io.StringIO()) == text
+    assert _streams.printable(text, None) == text
+    assert _streams.printable("größe", encoded("cp1252")) == "größe"
 
 
 @pytest.mark.parametrize(
@@ -88,19 +88,19 @@ def test_what_can_be_encoded_is_left_alone():
     [("cp1252", "größe + -> ?"), ("latin-1", "größe + -> ?"), ("ascii", "gr??e + -> ?")],
 )
 def test_what_cannot_be_encoded_has_a_stand_in(encoding, shown):
-    assert streams.printable("größe ✓ → 雪", encoded(encoding)) == shown
+    assert _streams.printable("größe ✓ → 雪", encoded(encoding)) == shown
 
 
 def test_a_stream_that_replaces_by_itself_may_do_so():
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="backslashreplace")
-    assert streams.printable("✓", stream) == "✓"
+    assert _streams.printable("✓", stream) == "✓"
 
 
 def test_an_encoding_that_nobody_knows_is_no_error():
     class Odd(io.StringIO):
         encoding = "odd"
 
-    assert streams.printable("✓", Odd()) == "✓"
+    assert _streams.printable("✓", Odd()) == "✓"
 
 
 def test_a_plant_opens_and_reports_whatever_the_streams_are(stream, tmp_path, monkeypatch):
@@ -127,7 +127,7 @@ def test_a_plant_opens_and_reports_whatever_the_streams_are(stream, tmp_path, mo
 
 def test_progress_draws_on_any_stream(stream, monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr("pyplant.terminal._QUIET", 0.0)
+    monkeypatch.setattr("pyplant.reports.terminal._QUIET", 0.0)
     progress = TerminalProgress()
     progress(RunStarted(("plot",)))
     progress._open()

@@ -54,7 +54,7 @@ def house() -> tuple[list[str], Counter[tuple[str, str]]]:
 
 def draw() -> str:
     """The rooms and arrows as SVG."""
-    from pyplant.notebook.layout import arrange
+    from pyplant.notebook.graph.layered_layout import arrange
 
     rooms, arrows = house()
     sizes = [(14.0 + 8.0 * len(name), 30.0) for name in rooms]

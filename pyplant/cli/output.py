@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from pyplant import streams
-from pyplant.paths import expanded
-from pyplant.report import Report
-from pyplant.wording import clean
+from pyplant import _streams
+from pyplant._formatting import clean
+from pyplant._paths import expanded
+from pyplant.reports.report import Report
 
 __all__ = ["DirectoryOrFile", "complain", "emit", "json_option", "note", "to_plain"]
 
@@ -46,11 +46,11 @@ def emit(text: str, document: Any, *, as_json: bool) -> None:
     """
     if as_json:
         document = json.dumps(to_plain(document), indent=1, ensure_ascii=False, allow_nan=False)
-        if streams.printable(document, sys.stdout) != document:
+        if _streams.printable(document, sys.stdout) != document:
             document = json.dumps(json.loads(document), indent=1)  # escapes are JSON as well
         click.echo(document)
     else:
-        click.echo(streams.printable("\n".join(map(clean, text.split("\n"))), sys.stdout))
+        click.echo(_streams.printable("\n".join(map(clean, text.split("\n"))), sys.stdout))
 
 
 def note(text: str) -> None:
@@ -60,7 +60,7 @@ def note(text: str) -> None:
 
 def complain(text: str) -> None:
     """Write lines to standard error, if there is one."""
-    streams.write(sys.stderr, f"{text}\n")
+    _streams.write(sys.stderr, f"{text}\n")
 
 
 def to_plain(value: Any) -> Any:

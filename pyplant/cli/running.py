@@ -13,13 +13,13 @@ import click
 
 from pyplant.cli.output import DirectoryOrFile, emit, json_option
 from pyplant.cli.script import Choice, open_script, show_failure
-from pyplant.engine.description import shorten
 from pyplant.errors import MissingSenderError, near_misses
 from pyplant.events import Event, ReactorFailed
-from pyplant.execution import views
-from pyplant.graph import tree
+from pyplant.execution import queries
+from pyplant.fingerprint.description import shorten
 from pyplant.plant import Plant, session_of
-from pyplant.report import RunReport
+from pyplant.reports.graph import tree
+from pyplant.reports.report import RunReport
 
 __all__ = ["COMMANDS"]
 
@@ -172,7 +172,7 @@ def _is_reactor(plant: Plant, target: str) -> bool:
 
 def _ends(plant: Plant) -> tuple[str, ...]:
     """The reactors that no other receives from: what all the others are for."""
-    edges = views.edges(session_of(plant))
+    edges = queries.edges(session_of(plant))
     used = {sender for senders in edges.values() for sender in senders}
     return tuple(entry.name for entry in plant.status() if entry.name not in used)
 
@@ -231,7 +231,7 @@ def graph(script: str, *, dot: bool, as_json: bool, **said: Any) -> None:
     receiver, ingredients).
     """
     with _opened(script, as_json, **said) as plant:
-        found, edges = plant.status(), views.edges(session_of(plant))
+        found, edges = plant.status(), queries.edges(session_of(plant))
         text = plant.graph().source.rstrip() if dot else tree(found, edges)
     document = {
         "reactors": [{"name": entry.name, "outcome": entry.outcome} for entry in found],

@@ -15,15 +15,15 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from pyplant._paths import expanded
 from pyplant.cli.output import complain, note
 from pyplant.cli.settings import like, varied
-from pyplant.config import ConfigBase, own_parameters
-from pyplant.engine.origin import is_own_file, is_user_file
+from pyplant.config.classes import ConfigBase, own_parameters
+from pyplant.config.parameters import Parameters
 from pyplant.errors import ConfigError, near_misses
-from pyplant.parameters import Parameters
-from pyplant.paths import expanded
+from pyplant.execution.registry import Registry
+from pyplant.fingerprint.origin import is_own_file, is_user_file
 from pyplant.plant import Plant, session_of
-from pyplant.registry import Registry
 
 _T = TypeVar("_T")
 

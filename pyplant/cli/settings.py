@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 
-from pyplant.config import MISSING, is_part
+from pyplant.config.classes import MISSING, is_part
+from pyplant.config.parameters import Parameters
 from pyplant.errors import ConfigError
-from pyplant.parameters import Parameters
 
 __all__ = ["like", "varied"]
 

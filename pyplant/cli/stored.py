@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
+from pyplant._formatting import counted, format_age, format_date, format_seconds, format_size
 from pyplant.cli.output import DirectoryOrFile, emit, json_option, to_plain
-from pyplant.config import unquoted
-from pyplant.config_views import is_value
-from pyplant.engine.description import shorten
+from pyplant.config.classes import unquoted
+from pyplant.config.views import is_value
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.errors import (
     DamagedError,
@@ -21,15 +21,15 @@ from pyplant.errors import (
     UnknownReactorError,
     near_misses,
 )
-from pyplant.execution.views import history_of
+from pyplant.execution.queries import history_of
+from pyplant.fingerprint.description import shorten
 from pyplant.ingredient import Ingredient
 from pyplant.portable import export as export_to
+from pyplant.reports.table import aligned
 from pyplant.store.doctor import Check, Verdict, examine
 from pyplant.store.fsck import audit
 from pyplant.store.retention import collect, parse_size, stored_bytes
 from pyplant.store.warehouse import Warehouse
-from pyplant.table import aligned
-from pyplant.wording import counted, format_age, format_date, format_seconds, format_size
 
 __all__ = ["COMMANDS"]
 

@@ -1,7 +1,7 @@
 """Prediction: who sends and receives what, before anything ran.
 
 Literal names, names computed from constants, and the known parts of others are read from
-the hints of the code (:mod:`pyplant.engine.hints`). They give the graph, the order in which
+the hints of the code (:mod:`pyplant.fingerprint.hints`). They give the graph, the order in which
 senders of a name are tried, and conflicts. They are hints: a trace says what really was.
 """
 
@@ -15,8 +15,8 @@ from functools import cache, lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-from pyplant.engine.attributes import namespace
-from pyplant.engine.hints import Hint, NameKind
+from pyplant.fingerprint.attributes import namespace
+from pyplant.fingerprint.hints import Hint, NameKind
 
 __all__ = ["Predicted", "Senders", "held_words", "predict", "words"]
 

@@ -13,8 +13,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from pyplant.engine.description import Note
-from pyplant.engine.wire import count, mapping, moment, real, texts, texts_by_text
+from pyplant.engine.validate import count, mapping, moment, real, texts, texts_by_text
+from pyplant.fingerprint.description import Note
 from pyplant.ingredient import Ingredient
 
 __all__ = ["Branch", "Dependency", "DependencyKind", "Question", "Trace", "TraceTree"]
@@ -150,7 +150,7 @@ class Trace(NamedTuple):
         Raises
         ------
         Exception
-            One of :data:`~pyplant.engine.wire.UNREADABLE` if this version did not write it.
+            One of :data:`~pyplant.engine.validate.UNREADABLE` if this version did not write it.
         """
         reactor, fingerprint, host = texts([data["r"], data["f"], data["h"]])
         return cls(

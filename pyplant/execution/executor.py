@@ -16,8 +16,8 @@ from pyplant._tracer import RunFacts
 from pyplant.engine.task import Task
 from pyplant.errors import DamagedError
 from pyplant.events import Event
-from pyplant.execution.worker import Finished, Load, Needs
-from pyplant.frontend import Recording
+from pyplant.execution.frontend import Recording
+from pyplant.execution.reactor_execution import Finished, Load, Needs
 from pyplant.ingredient import Ingredient
 from pyplant.store.warehouse import Warehouse
 

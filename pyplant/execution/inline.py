@@ -6,7 +6,7 @@ from collections import deque
 
 from pyplant._tracer import Tracer
 from pyplant.execution.executor import Failed, Job, Outcome, Part
-from pyplant.execution.worker import Execution
+from pyplant.execution.reactor_execution import Execution
 
 __all__ = ["InlineExecutor", "perform_here"]
 

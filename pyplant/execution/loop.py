@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from pyplant.collector import collector
 from pyplant.engine.task import Task
 from pyplant.execution.executor import Executor, Job
 from pyplant.execution.run import Run
+from pyplant.fingerprint.gc_pause import collector
 
 __all__ = ["bring_to_the_end"]
 

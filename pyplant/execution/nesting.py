@@ -23,8 +23,8 @@ from importlib.machinery import ModuleSpec
 from typing import Any
 
 from pyplant._definitions import active
-from pyplant.engine.origin import is_own_file
-from pyplant.execution.order import Processes
+from pyplant.fingerprint.origin import is_own_file
+from pyplant.workers.messages import Processes
 
 __all__ = [
     "importing_for_a_process",

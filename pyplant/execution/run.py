@@ -15,11 +15,8 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from pyplant import frontend
 from pyplant._tracer import ExecutionRecord
-from pyplant.config import private_copy
-from pyplant.engine.description import Note
-from pyplant.engine.fingerprint import Fingerprint
+from pyplant.config.classes import private_copy
 from pyplant.engine.scheduler import Action, Resume, Scheduler, Start
 from pyplant.engine.task import State, Task
 from pyplant.engine.trace import DependencyKind, Trace
@@ -47,11 +44,14 @@ from pyplant.events import (
     ReactorStarted,
     ReactorWaiting,
 )
+from pyplant.execution import frontend
+from pyplant.execution.claims_guard import SingleFlight
+from pyplant.execution.context import RunWorld
 from pyplant.execution.executor import Executor, Failed, Job, Lost, Outcome, Part, Performance
-from pyplant.execution.flight import SingleFlight
 from pyplant.execution.interrupts import close_all, held_interrupts
-from pyplant.execution.worker import Finished, Needs
-from pyplant.execution.world import RunWorld
+from pyplant.execution.reactor_execution import Finished, Needs
+from pyplant.fingerprint.description import Note
+from pyplant.fingerprint.fingerprint import Fingerprint
 from pyplant.ingredient import IN_MEMORY, Ingredient
 from pyplant.specs.recorded import NOTHING_SHOWN, RecordedSpec
 from pyplant.store.files import host_name

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pyplant.config import unquoted
-from pyplant.config_views import is_value
+from pyplant.config.classes import unquoted
+from pyplant.config.views import is_value
 from pyplant.engine.task import State, Task
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.execution.run import Run
-from pyplant.explain import Cause, Explainer
-from pyplant.report import Entry, HistoryEntry, Outcome, RunReport
+from pyplant.reports.explain import Cause, Explainer
+from pyplant.reports.report import Entry, HistoryEntry, Outcome, RunReport
 
 __all__ = ["OUTCOMES", "remember", "summarise"]
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyplant._definitions import Definition
-from pyplant.config import MISSING
+from pyplant.config.classes import MISSING
+from pyplant.config.parameters import Parameters
 from pyplant.errors import auxiliary_in_sweep
 from pyplant.execution.summary import OUTCOMES
-from pyplant.parameters import Parameters
-from pyplant.report import Outcome
-from pyplant.sweep import Sweep, SweepRow
+from pyplant.reports.report import Outcome
+from pyplant.reports.sweep import Sweep, SweepRow
 
 if TYPE_CHECKING:
-    from pyplant.session import Session, Variant
+    from pyplant.execution.session import Session, Variant
 
 __all__ = ["sweep"]
 

@@ -29,8 +29,8 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, NoReturn
 
 from pyplant._definitions import sources
-from pyplant.engine.bytecode import nested
 from pyplant.errors import DefinitionError
+from pyplant.fingerprint.bytecode import nested
 
 __all__ = ["Body", "CellSyntaxError", "make_function", "notebook_names", "read_body", "refuse_missing_inputs"]
 

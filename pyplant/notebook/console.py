@@ -15,21 +15,21 @@ from pathlib import Path
 from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyplant import frontend
 from pyplant._definitions import Definition
-from pyplant.engine.origin import is_own_file, is_user_file
+from pyplant._formatting import clean, escape, format_date, format_seconds
 from pyplant.errors import DefinitionError, PlantError, PlantWarning, warn
 from pyplant.events import Event, RunFinished
-from pyplant.frontend import Recorded, Recording
+from pyplant.execution import frontend
+from pyplant.execution.frontend import Recorded, Recording
+from pyplant.fingerprint.origin import is_own_file, is_user_file
 from pyplant.notebook.body import CellSyntaxError, notebook_names
 from pyplant.notebook.cells import Cells
-from pyplant.notebook.recorder import Recorder
-from pyplant.wording import clean, escape, format_date, format_seconds
+from pyplant.notebook.output.recorder import Recorder
 
 if TYPE_CHECKING:
     from pyplant.engine.trace import Trace
     from pyplant.plant import Plant
-    from pyplant.report import RunReport
+    from pyplant.reports.report import RunReport
 
 from pyplant.plant import session_of
 
@@ -124,7 +124,7 @@ class Console:
                 f"{error.name!r} is a local variable of reactor {self._locals[error.name]!r}: send it with "
                 f"-o {error.name} to have it in the notebook."
             )
-        widget = sys.modules.get("pyplant.notebook.widget")
+        widget = sys.modules.get("pyplant.notebook.graph.display")
         if widget is not None:
             widget.after_cell()
 
@@ -142,7 +142,7 @@ class Console:
 
     def replay(self, recorded: Recorded) -> None:
         """Show again what a reactor showed."""
-        from pyplant.notebook.replay import replay
+        from pyplant.notebook.output.replay import replay
 
         replay(self.shell, recorded)
 
@@ -153,7 +153,7 @@ class Console:
 
     def show_graph(self, plant: Plant) -> bool:
         """Draw the graph of a plant."""
-        from pyplant.notebook.widget import show_graph
+        from pyplant.notebook.graph.display import show_graph
 
         return show_graph(plant)
 

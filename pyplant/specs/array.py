@@ -12,12 +12,12 @@ from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pyplant.engine.digest import Encoder, encodes
-from pyplant.engine.fingerprint import digest_of
-from pyplant.engine.installed import installed_name
 from pyplant.errors import NotAllocatedError, UnsavableError
+from pyplant.fingerprint.digest import Encoder, encodes
+from pyplant.fingerprint.fingerprint import digest_of
+from pyplant.fingerprint.installed import installed_name
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
-from pyplant.specs.room import reserve
+from pyplant.specs.disk_space import reserve
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from pyplant.engine.digest import Encoder, encodes
+from pyplant.fingerprint.digest import Encoder, encodes
 
 __all__ = ["reduce_array"]
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from pyplant.engine.attributes import MISSING, class_entry, held_state, mro, namespace
-from pyplant.engine.digest import Encoder, encodes
+from pyplant.fingerprint.attributes import MISSING, class_entry, held_state, mro, namespace
+from pyplant.fingerprint.digest import Encoder, encodes
 
 __all__ = ["reduce_exception"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pyplant.errors import NotAllocatedError, UnsavableError
-from pyplant.specs import room
+from pyplant.specs import disk_space
 from pyplant.specs.base import IngredientSpec, Metadata
 from pyplant.specs.hdf_digest import address, file_digest
 
@@ -82,7 +82,7 @@ class HdfArraySpec(IngredientSpec):
             options.setdefault("dtype", "f4")
             if not options.keys() & _SPARSE:
                 shape, itemsize = options["shape"], np.dtype(options["dtype"]).itemsize
-                room.need(math.prod(shape if np.ndim(shape) else (shape,)) * itemsize, path)
+                disk_space.need(math.prod(shape if np.ndim(shape) else (shape,)) * itemsize, path)
         stream = h5py.File(path, "w", libver="latest", locking=False)
         try:
             return stream.create_dataset(_DATASET, track_times=False, **options)

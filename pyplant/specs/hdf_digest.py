@@ -17,8 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pyplant.engine.fingerprint import digest_of
-from pyplant.engine.hashing import DIGEST_BYTES, hasher
+from pyplant.fingerprint.fingerprint import digest_of
+from pyplant.fingerprint.hashing import DIGEST_BYTES, hasher
 from pyplant.specs.array import contiguous_bytes
 
 __all__ = ["address", "file_digest", "slabs"]

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from blake3 import blake3
 
-from pyplant.engine.digest import DIGEST_BYTES
 from pyplant.errors import UnsavableError
+from pyplant.fingerprint.digest import DIGEST_BYTES
 from pyplant.specs.base import IngredientSpec, Metadata
 
 __all__ = ["KerasModelSpec"]

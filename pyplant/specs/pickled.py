@@ -14,9 +14,9 @@ import sys
 from types import FunctionType
 from typing import Any, ClassVar, NamedTuple
 
-from pyplant.engine.fingerprint import digest_of, fingerprint_of
-from pyplant.engine.origin import find, is_user_file, is_user_object
 from pyplant.errors import UndigestibleError, UnsavableError
+from pyplant.fingerprint.fingerprint import digest_of, fingerprint_of
+from pyplant.fingerprint.origin import find, is_user_file, is_user_object
 from pyplant.specs.array_subclass import reduce_array
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
 from pyplant.specs.exceptions import reduce_exception

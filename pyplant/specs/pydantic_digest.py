@@ -2,14 +2,14 @@
 
 A validator or serializer is compiled from a schema that names classes by their address, so both
 differ in every process. They follow from the type, the function and the configuration, which
-count instead. What a model class consists of, :mod:`pyplant.engine.members` knows.
+count instead. What a model class consists of, :mod:`pyplant.fingerprint.class_members` knows.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from pyplant.engine.digest import Encoder, encodes
+from pyplant.fingerprint.digest import Encoder, encodes
 
 __all__: list[str] = []
 

@@ -6,8 +6,8 @@ import json
 import sys
 from typing import Any, ClassVar
 
-from pyplant.engine.digest import Encoder, encodes
 from pyplant.errors import UnsavableError
+from pyplant.fingerprint.digest import Encoder, encodes
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
 
 __all__ = ["ScipySparseSpec"]

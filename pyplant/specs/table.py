@@ -6,8 +6,8 @@ import sys
 from typing import Any, ClassVar
 
 import pyplant.specs.table_digest  # noqa: F401 - teaches the encoder of values what tables are
-from pyplant.engine.fingerprint import digest_of
 from pyplant.errors import UndigestibleError, UnsavableError
+from pyplant.fingerprint.fingerprint import digest_of
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
 
 __all__ = ["TableSpec"]

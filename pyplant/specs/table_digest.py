@@ -19,7 +19,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from pyplant.engine.digest import Encoder, encodes
+from pyplant.fingerprint.digest import Encoder, encodes
 
 __all__: list[str] = []
 

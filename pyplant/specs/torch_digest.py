@@ -11,7 +11,7 @@ import re
 import sys
 from typing import Any
 
-from pyplant.engine.digest import Encoder, encodes
+from pyplant.fingerprint.digest import Encoder, encodes
 
 __all__ = ["reduce_tensor"]
 

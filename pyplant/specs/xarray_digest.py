@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyplant.engine.digest import Encoder, encodes
+from pyplant.fingerprint.digest import Encoder, encodes
 
 __all__: list[str] = []
 

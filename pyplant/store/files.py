@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from blake3 import blake3
 
-from pyplant.engine.hashing import hash_in_one_thread
+from pyplant.fingerprint.hashing import hash_in_one_thread
 
 try:
     import fcntl

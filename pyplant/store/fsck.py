@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
+from pyplant._formatting import counted, format_date, format_size
+from pyplant._streams import printable
 from pyplant.engine.trace import Trace
 from pyplant.ingredient import Ingredient
 from pyplant.store.journal import Journal
@@ -23,8 +25,6 @@ from pyplant.store.layout import PARTS
 from pyplant.store.objects import hash_file, is_object_name
 from pyplant.store.retention import forgotten_scratch
 from pyplant.store.warehouse import Warehouse
-from pyplant.streams import printable
-from pyplant.wording import counted, format_date, format_size
 
 __all__ = ["Audit", "Finding", "Problem", "audit"]
 

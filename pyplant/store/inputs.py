@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pyplant.engine.digest import digest_bytes
+from pyplant._paths import located
 from pyplant.errors import IngredientError
-from pyplant.paths import located
+from pyplant.fingerprint.digest import digest_bytes
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import hash_file
 
@@ -42,7 +42,7 @@ class InputFiles:
     ledger
         Where the notes are kept.
     base
-        The directory that recorded paths are relative to (:mod:`pyplant.paths`).
+        The directory that recorded paths are relative to (:mod:`pyplant._paths`).
     """
 
     def __init__(self, ledger: Ledger, base: Path = Path()) -> None:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from blake3 import blake3
 
-from pyplant.engine.wire import count
+from pyplant.engine.validate import count
 from pyplant.store.claims import Holdings
 from pyplant.store.files import Files, Writer, unique
 from pyplant.store.seals import Seals

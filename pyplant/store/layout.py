@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pyplant.engine.digest import digest_bytes
 from pyplant.errors import DamageWarning, FormatError, PlantDirError, StoreError, warn
+from pyplant.fingerprint.digest import digest_bytes
 from pyplant.store.files import Files, unique
 from pyplant.store.keys import PLANT_KEY
 

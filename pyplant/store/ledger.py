@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from pyplant.engine.digest import digest_bytes
-from pyplant.engine.records import Record
-from pyplant.engine.source import CodePart
 from pyplant.engine.trace import Trace, TraceTree
-from pyplant.engine.wire import UNREADABLE, count, text, texts
+from pyplant.engine.validate import UNREADABLE, count, text, texts
+from pyplant.fingerprint.digest import digest_bytes
+from pyplant.fingerprint.records import Record
+from pyplant.fingerprint.source import CodePart
 from pyplant.store.files import Identity
 from pyplant.store.journal import Entry, Journal, Note
 
@@ -403,7 +403,7 @@ class Ledger:
     # ------------------------------------------------------------------ code
 
     def get_part(self, digest: str) -> CodePart | None:
-        """The part of a code object (:class:`~pyplant.engine.fingerprint.PartMemo`).
+        """The part of a code object (:class:`~pyplant.fingerprint.fingerprint.PartMemo`).
 
         A part names modules, which are then imported, so another user's is not used.
         """

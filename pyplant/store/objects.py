@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
-from pyplant.engine.hashing import DIGEST_BYTES, hasher
 from pyplant.errors import DamagedError, EvictedError
+from pyplant.fingerprint.hashing import DIGEST_BYTES, hasher
 from pyplant.store.files import Files, Writer, host_name, place, unique
 from pyplant.store.ledger import Ledger
 

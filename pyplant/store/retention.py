@@ -28,13 +28,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pyplant._formatting import counted, format_size
 from pyplant.engine.trace import Trace
 from pyplant.errors import ConfigError, logger
 from pyplant.store.files import Files, is_alive
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import is_object_name, scratch_name
 from pyplant.store.warehouse import COLLECTING, Warehouse
-from pyplant.wording import counted, format_size
 
 __all__ = [
     "GRACE",

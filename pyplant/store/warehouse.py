@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pyplant import streams
-from pyplant.engine.digest import digest_bytes
+from pyplant import _streams
 from pyplant.engine.trace import Trace
 from pyplant.errors import (
     DamageWarning,
@@ -25,10 +24,12 @@ from pyplant.errors import (
     logger,
     warn,
 )
+from pyplant.fingerprint.digest import digest_bytes
 from pyplant.ingredient import Ingredient
 from pyplant.specs.base import IngredientSpec, StreamSpec
 from pyplant.store.claims import Holdings
 from pyplant.store.files import Files, ReadOnlyFiles
+from pyplant.store.format_registry import Shelf
 from pyplant.store.journal import Journal
 from pyplant.store.keys import keyring
 from pyplant.store.layout import check_plant, identity_of, open_plant
@@ -36,7 +37,6 @@ from pyplant.store.leases import Leases
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import HashingSink, ObjectStore, safe_suffix
 from pyplant.store.seals import Seals
-from pyplant.store.shelf import Shelf
 
 __all__ = ["COLLECTING", "Allocation", "SpecRegistration", "TypeLike", "Warehouse"]
 
@@ -92,7 +92,7 @@ class Warehouse:
         read_only: bool = False,
         keeps_journal: bool = True,
     ) -> None:
-        streams.occupy()
+        _streams.occupy()
         self.root = root = root.absolute()  # the working directory may change
         self.files = files or (ReadOnlyFiles() if read_only else Files())
         if read_only or not keeps_journal:

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from pyplant.notebook import picture
-from pyplant.notebook.graph_widget import GraphWidget
-from pyplant.report import ICONS, Entry, Outcome, Status
+from pyplant.notebook.graph import svg
+from pyplant.notebook.graph.widget import GraphWidget
+from pyplant.reports.report import ICONS, Entry, Outcome, Status
 from tests.browser.harness import scenarios
 from tests.browser.harness.page import Server, Shown
 from tests.browser.lab import axe
@@ -835,11 +835,11 @@ def test_saving_the_notebook_passes(digits, page):
 
 def test_the_picture_is_hidden_while_there_is_a_view(digits, page):
     picture = page.locator("#picture")
-    expect(picture).to_be_hidden()
+    expect(svg).to_be_hidden()
     digits.page.evaluate("() => { harness.view(); harness.cleanups[0]() }")
-    expect(picture).to_be_hidden()
+    expect(svg).to_be_hidden()
     digits.page.evaluate("() => harness.cleanups[1]()")
-    expect(picture).to_be_visible()
+    expect(svg).to_be_visible()
 
 
 def test_a_picture_that_is_replaced_stays_hidden(digits, page):
@@ -938,7 +938,7 @@ def test_reports_and_pictures_of_hostile_texts_do_nothing(page):
     for text in [*TEXTS, *CONTROLS]:
         status = Status((Entry(text, Outcome.NEW), Entry("b", Outcome.NEW)), text)
         parts = [report._repr_html_() for report in reports(text)]
-        assert listening.alarms("".join([*parts, picture.draw(status, {"b": {text: [text]}})])) == []
+        assert listening.alarms("".join([*parts, svg.draw(status, {"b": {text: [text]}})])) == []
     assert listening.requests == []
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from pyplant import ConfigBase
 from pyplant.cli.settings import varied
+from pyplant.config.parameters import Parameters
 from pyplant.errors import ConfigError, MissingParameterError
-from pyplant.parameters import Parameters
 
 
 class Color(enum.Enum):

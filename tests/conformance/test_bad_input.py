@@ -694,7 +694,7 @@ def test_a_plant_directory_that_anybody_may_write_to(plant_dir):
 
 
 def written_format(body):
-    from pyplant.engine.digest import digest_bytes
+    from pyplant.fingerprint.digest import digest_bytes
 
     return f"{digest_bytes(body.encode())[:16]} {body}\n"
 

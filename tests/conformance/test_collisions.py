@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pyplant import Plant, ReactorFunc
-from pyplant.engine.fingerprint import digest_of
+from pyplant.fingerprint.fingerprint import digest_of
 
 GRID = np.arange(24.0)
 DIFFERENT = {

@@ -10,7 +10,7 @@ import pytest
 
 from pyplant import Plant, ReactorFunc, SubreactorFunc
 from pyplant.errors import PlantWarning, ReactorExitError
-from pyplant.report import Outcome
+from pyplant.reports.report import Outcome
 from tests.conformance.helpers import environment, write_files
 
 # Prints a line when a reactor begins or ends, so that whoever watches can act at that point.

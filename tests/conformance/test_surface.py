@@ -10,7 +10,7 @@ import pytest
 
 import pyplant
 from pyplant import ConfigBase, Ingredient, Plant, ReactorFunc, SubreactorFunc, errors, events, specs
-from pyplant.report import Outcome
+from pyplant.reports.report import Outcome
 from tests.conformance.helpers import module_at  # noqa: F401
 
 

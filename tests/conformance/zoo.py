@@ -25,7 +25,7 @@ import zoneinfo
 
 import numpy as np
 
-from pyplant.engine.fingerprint import digest_of
+from pyplant.fingerprint.fingerprint import digest_of
 
 
 class Colour(enum.Enum):

@@ -5,11 +5,11 @@ import types
 
 import pytest
 
-from pyplant.engine.expressions import UNKNOWN
-from pyplant.engine.fingerprint import Fingerprinter
-from pyplant.engine.hints import Hint, NameKind
 from pyplant.engine.prediction import Predicted, Senders, predict
-from tests.engine.helpers import load
+from pyplant.fingerprint.expressions import UNKNOWN
+from pyplant.fingerprint.fingerprint import Fingerprinter
+from pyplant.fingerprint.hints import Hint, NameKind
+from tests.fingerprint.helpers import load
 
 
 class Names:

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import pytest
 
-from pyplant.engine.fingerprint import Fingerprinter
-from pyplant.engine.records import part_name, whole_and_part
-from tests.engine.helpers import load
+from pyplant.fingerprint.fingerprint import Fingerprinter
+from pyplant.fingerprint.records import part_name, whole_and_part
+from tests.fingerprint.helpers import load
 
 
 class Case(NamedTuple):

@@ -9,7 +9,7 @@ import pytest
 from pyplant import Plant, ReactorFunc
 from pyplant.cli.stored import _current
 from pyplant.errors import StaleWarning
-from pyplant.report import Outcome
+from pyplant.reports.report import Outcome
 from pyplant.store.warehouse import Warehouse
 
 KILOBYTE = 125  # numbers

@@ -10,7 +10,7 @@ from pyplant import Plant, ReactorFunc
 from pyplant._definitions import definition_of
 from pyplant.engine.task import Task
 from pyplant.execution.inline import Failed, InlineExecutor, Job
-from pyplant.execution.worker import Execution, Finished
+from pyplant.execution.reactor_execution import Execution, Finished
 from pyplant.testing import PipeworkMock
 
 

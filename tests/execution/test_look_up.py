@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from pyplant import Plant, ReactorFunc, SubreactorFunc
-from pyplant.report import Outcome
+from pyplant.reports.report import Outcome
 
 AROUND = {"files": [], "receives": [], "parameters": [], "subreactors": []}
 """What a reactor goes by and does not declare, as what a folder lists."""

@@ -3,8 +3,8 @@
 import pytest
 
 from pyplant import Plant, ReactorFunc
+from pyplant._formatting import counted
 from pyplant.errors import MissingIngredientError
-from pyplant.wording import counted
 
 
 @ReactorFunc

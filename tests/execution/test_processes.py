@@ -17,7 +17,7 @@ import pytest
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import RunError
 from pyplant.execution.nesting import importing_for_a_process, start_of_processes
-from pyplant.execution.order import Processes
+from pyplant.workers.messages import Processes
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nothing forks there")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from pyplant import Ingredient, Plant, ReactorFunc
-from pyplant.collector import collector
 from pyplant.errors import NondeterministicWarning, PlantWarning, StateWarning, UnsavedWarning
 from pyplant.events import ReactorCached, ReactorFinished, ReactorStarted, RunFinished, RunStarted
+from pyplant.fingerprint.gc_pause import collector
 
 COUNTER = {"runs": 0}
 SWITCH = 1

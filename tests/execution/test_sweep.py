@@ -10,7 +10,7 @@ import pytest
 from pyplant import ConfigBase, Plant, ReactorFunc
 from pyplant.errors import ConfigError, MissingParameterError, UnknownParameterWarning
 from pyplant.events import ReactorStarted
-from pyplant.report import Outcome
+from pyplant.reports.report import Outcome
 from tests.laws.executors import POOLS
 
 GRID = {"alpha": [0.1, 1.0], "seed": range(3)}

@@ -11,9 +11,9 @@ import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import WorkerError
-from pyplant.execution import side_by_side
-from pyplant.execution.order import Reply, Wants
-from pyplant.execution.parcel import Packer, expect_modules, unpack, using_code
+from pyplant.workers import parallel_executor
+from pyplant.workers.messages import Reply, Wants
+from pyplant.workers.pickling import Packer, expect_modules, unpack, using_code
 
 PATIENCE = 60
 
@@ -432,7 +432,7 @@ def forgotten():
     for name in sys.modules.keys() - modules.keys():
         del sys.modules[name]
     sys.modules.update(modules)
-    importlib.import_module("pyplant.execution.parcel")._finder.reset()
+    importlib.import_module("pyplant.workers.pickling")._finder.reset()
 
 
 def test_threads_of_one_run_share_modules(shapes, forgotten):
@@ -506,12 +506,12 @@ def test_several_threads_of_one_worker_process(shapes, tmp_path):
 
 def test_the_control_a_module_that_is_wanted_again_is_noticed(monkeypatch, pools, tmp_path):
     """Without the guard this would go on for ever: a worker that asks whatever it was sent."""
-    thaw = side_by_side.thaw
+    thaw = parallel_executor.thaw
 
     def asks(answer):
         return Reply(Wants("os")) if isinstance(thaw(answer), Reply) else thaw(answer)
 
-    monkeypatch.setattr(side_by_side, "thaw", asks)
+    monkeypatch.setattr(parallel_executor, "thaw", asks)
 
     @ReactorFunc
     def plain(pipe):

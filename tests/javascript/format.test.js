@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { age, bytes, duration, joined, took } from "../../pyplant/notebook/static/format.js";
 
-// The same file holds pyplant/wording.py to the same texts.
+// The same file holds pyplant/_formatting.py to the same texts.
 const texts = JSON.parse(readFileSync(new URL("texts.json", import.meta.url), "utf-8"));
 
 for (const [seconds, text] of texts.durations) {

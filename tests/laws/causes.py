@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyplant.engine.rebuilder import ReasonKind
-from pyplant.report import Entry
+from pyplant.reports.report import Entry
 from tests.laws.model import Key, LawBroken, Model
 from tests.laws.oracle import Event
 from tests.laws.pipelines import Pipeline

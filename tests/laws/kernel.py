@@ -21,11 +21,11 @@ from typing import Any
 
 import pyplant
 from pyplant import _definitions
-from pyplant.config import ConfigBase
-from pyplant.engine import bytecode, origin
+from pyplant.config.classes import ConfigBase
 from pyplant.errors import DamageWarning, PlantWarning
 from pyplant.events import Event, ReactorFailed, ReactorFinished, ReactorStarted, RunFinished
-from pyplant.report import Entry, Outcome
+from pyplant.fingerprint import bytecode, origin
+from pyplant.reports.report import Entry, Outcome
 from tests.laws.oracle import Config, Oracle
 from tests.laws.pipelines import AUXILIARY, NESTED, Pipeline
 from tests.laws.source import MODULES, PACKAGE, render

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 import pyplant
 from pyplant.errors import DamageWarning, PlantError, PlantWarning
-from pyplant.report import Entry, Outcome
+from pyplant.reports.report import Entry, Outcome
 from tests.laws.causes import check_causes, check_edit_is_named
 from tests.laws.kernel import Kernel, Log, oracle_config, plant_config
 from tests.laws.model import Expectation, LawBroken, Model, expect

@@ -20,13 +20,14 @@ from pytest import MonkeyPatch
 
 from pyplant import pipework
 from pyplant._tracer import Tracer
-from pyplant.engine import rebuilder, source, syntax
-from pyplant.engine.describe import Describer, _Scope
+from pyplant.engine import rebuilder
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.trace import DependencyKind, TraceTree
 from pyplant.errors import DamagedError
-from pyplant.execution.outlook import Outlook
-from pyplant.execution.world import RunWorld
+from pyplant.execution.context import RunWorld
+from pyplant.execution.staleness import Outlook
+from pyplant.fingerprint import source, syntax
+from pyplant.fingerprint.code_graph import Describer, _Scope
 from pyplant.store.inputs import InputFiles
 from pyplant.store.journal import Journal
 from pyplant.store.ledger import Ledger

@@ -11,8 +11,8 @@ from IPython.core.compilerop import CachingCompiler
 from IPython.core.inputtransformer2 import TransformerManager
 
 from pyplant._definitions import define, sources
-from pyplant.engine.bytecode import code_digest
 from pyplant.errors import DefinitionError
+from pyplant.fingerprint.bytecode import code_digest
 from pyplant.notebook.body import (
     CellSyntaxError,
     make_function,

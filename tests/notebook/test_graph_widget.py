@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from pyplant.notebook.graph_widget import _MODULES, _STATIC, GraphWidget
+from pyplant.notebook.graph.widget import _MODULES, _STATIC, GraphWidget
 from tests.conftest import CI, ROOT
 
 TOP = re.compile(r"^(?:export )?(?:async )?(?:const|let|function|class) (\w+)", re.MULTILINE)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pyplant import Ingredient, Plant, ReactorFunc
-from pyplant.engine.fingerprint import digest_of
 from pyplant.errors import NotAllocatedError, UnsavableError
+from pyplant.fingerprint.fingerprint import digest_of
 from pyplant.specs import ArraySpec
 from pyplant.specs.array import _CHUNK
 from pyplant.store.warehouse import Warehouse

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pyplant import Plant, ReactorFunc
-from pyplant.engine.fingerprint import digest_of
+from pyplant.fingerprint.fingerprint import digest_of
 from pyplant.specs import array_subclass
 from pyplant.store.warehouse import Warehouse
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from pyplant.engine.fingerprint import digest_of
 from pyplant.errors import UnsavableError
+from pyplant.fingerprint.fingerprint import digest_of
 from pyplant.specs import ObjectSpec, pickled
 from tests.specs.helpers import dumped
 

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from pyplant.engine.fingerprint import Fingerprinter
+from pyplant.fingerprint.fingerprint import Fingerprinter
 from tests.conftest import ROOT
-from tests.engine.helpers import load
+from tests.fingerprint.helpers import load
 
 pytest.importorskip("pydantic")
 
@@ -130,8 +130,8 @@ def test_a_model_has_nothing_that_cannot_be_compared(original):
 def test_a_model_counts_alike_in_every_process(tmp_path):
     path = tmp_path / "models.py"
     program = (
-        "import sys; from pathlib import Path; from tests.engine.helpers import load; import tests.specs.helpers;"
-        "import pyplant.specs; from pyplant.engine.fingerprint import Fingerprinter;"
+        "import sys; from pathlib import Path; from tests.fingerprint.helpers import load; import tests.specs.helpers;"
+        "import pyplant.specs; from pyplant.fingerprint.fingerprint import Fingerprinter;"
         "m = load(Path(sys.argv[1]), Path(sys.argv[2]).read_text()); keep = [bytearray(10**int(sys.argv[3]))];"
         "f = Fingerprinter(); print(f.take(m.main).digest, f.digest([m.Model(x=3), m.Of[int](item=1)])[0])"
     )

@@ -5,8 +5,8 @@ import datetime
 import numpy as np
 import pytest
 
-from pyplant.engine.fingerprint import digest_of
 from pyplant.errors import UnsavableError
+from pyplant.fingerprint.fingerprint import digest_of
 from pyplant.specs import TableSpec
 from pyplant.store.warehouse import Warehouse
 from pyplant.testing import SpecConformance

@@ -7,7 +7,7 @@ import zoneinfo
 import numpy as np
 import pytest
 
-from pyplant.engine.fingerprint import digest_of
+from pyplant.fingerprint.fingerprint import digest_of
 from pyplant.store.warehouse import Warehouse
 
 pa = pytest.importorskip("pyarrow")
@@ -332,7 +332,7 @@ def test_several_pieces_of_a_dictionary_count_as_one():
 
 SCRIPT = """
 import pandas as pd, polars as pl, pyarrow as pa
-from pyplant.engine.fingerprint import digest_of
+from pyplant.fingerprint.fingerprint import digest_of
 if FIRST:
     pl.Series(["b", "c"], dtype=pl.Categorical)  # takes the first codes of the process
 print(digest_of([

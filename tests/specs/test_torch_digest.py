@@ -4,9 +4,9 @@ import copy
 
 import pytest
 
-from pyplant.engine.fingerprint import digest_of
+from pyplant.fingerprint.fingerprint import digest_of
 from pyplant.store.warehouse import Warehouse
-from tests.engine.helpers import load
+from tests.fingerprint.helpers import load
 
 torch = pytest.importorskip("torch")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pyplant.engine.fingerprint import digest_of
+from pyplant.fingerprint.fingerprint import digest_of
 from pyplant.store.warehouse import Warehouse
 
 xr = pytest.importorskip("xarray")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pyplant.engine.digest import digest_bytes
 from pyplant.errors import IngredientError
+from pyplant.fingerprint.digest import digest_bytes
 from pyplant.store import inputs as inputs_module
 from pyplant.store.files import Files
 from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE, InputFiles, refuse

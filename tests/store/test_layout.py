@@ -6,8 +6,8 @@ from contextlib import closing
 
 import pytest
 
-from pyplant.engine.digest import digest_bytes
 from pyplant.errors import DamageWarning, FormatError, PlantDirError
+from pyplant.fingerprint.digest import digest_bytes
 from pyplant.store.files import Files
 from pyplant.store.journal import Journal
 from pyplant.store.layout import FORMAT, identity_of, open_plant

@@ -3,7 +3,7 @@
 import pytest
 
 from pyplant.ingredient import Ingredient
-from pyplant.store.shelf import Shelf
+from pyplant.store.format_registry import Shelf
 
 
 @pytest.mark.parametrize("stored", ["\ud800.pkl", "ab\x00.pkl", ""])

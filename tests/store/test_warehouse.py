@@ -10,8 +10,6 @@ from typing import ClassVar
 import pytest
 from blake3 import blake3
 
-from pyplant.engine.digest import digest_bytes
-from pyplant.engine.source import CodePart
 from pyplant.errors import (
     DamagedError,
     DamageWarning,
@@ -21,6 +19,8 @@ from pyplant.errors import (
     UnsavableError,
     UntrustedError,
 )
+from pyplant.fingerprint.digest import digest_bytes
+from pyplant.fingerprint.source import CodePart
 from pyplant.ingredient import Ingredient
 from pyplant.specs import ObjectSpec
 from pyplant.specs.base import IngredientSpec

@@ -1,4 +1,4 @@
-// Durations, sizes and ages as text: the same as pyplant/wording.py writes, which a test compares.
+// Durations, sizes and ages as text: the same as pyplant/_formatting.py writes, which a test compares.
 
 export const joined = (...texts) => texts.filter(Boolean).join(" · ");
 export const two = (number) => String(number).padStart(2, "0");

@@ -1,5 +1,5 @@
 // The live graph of a plant, for anywidget: without libraries or a build step. What imports these modules
-// natively finds the entry here; Jupyter gets all of them joined to one text (pyplant/notebook/graph_widget.py),
+// natively finds the entry here; Jupyter gets all of them joined to one text (pyplant/notebook/graph/widget.py),
 // so a name at the top level of a module must be unique in all of them.
 //
 // - Names, values, diffs and errors are data of users and may be hostile. They enter the page as text

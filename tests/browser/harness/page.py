@@ -5,7 +5,7 @@ import http.server
 import json
 import threading
 
-from pyplant.notebook.graph_widget import GraphWidget
+from pyplant.notebook.graph.widget import GraphWidget
 from tests.conftest import ROOT
 
 

@@ -7,10 +7,10 @@ contract and not against the code that fills it.
 import random
 import time
 
-from pyplant.notebook.folds import MOST, Fold, folded, grouped, unfolded
-from pyplant.notebook.layout import arrange
-from pyplant.notebook.scene import compose, curve, flows
-from pyplant.report import Entry, Outcome, Status
+from pyplant.notebook.graph.folding import MOST, Fold, folded, grouped, unfolded
+from pyplant.notebook.graph.geometry import compose, curve, flows
+from pyplant.notebook.graph.layered_layout import arrange
+from pyplant.reports.report import Entry, Outcome, Status
 
 DIGITS = {
     "load_digits": [],

@@ -1,0 +1,1 @@
+"""Configuration: the classes that users write, what reactors see of it, and its parameters."""

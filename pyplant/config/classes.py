@@ -1,0 +1,389 @@
+"""Configuration: the classes that users write, and what of their objects is a parameter.
+
+How reactors read a configuration is in :mod:`pyplant.config.views`, how a plant looks up,
+varies and marks parameters in :mod:`pyplant.config.parameters`.
+"""
+
+from __future__ import annotations
+
+import copy
+import types
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pyplant.errors import ConfigChangedError, ConfigError, MissingParameterError, near_misses
+
+__all__ = ["MISSING", "ConfigBase", "ConfigDict", "ConfigReader", "ConfigValue", "private_copy"]
+
+VIEW = "_pyplant_view"
+"""Attribute of a ``ConfigBase`` object that is a reactor's view: how it reads."""
+AUXILIARY = "_pyplant_auxiliary"
+_OWN = frozenset({VIEW, AUXILIARY, "mark_auxiliary"})
+# What they do shows in the values; the code of other special methods counts.
+_CONSTRUCTION = frozenset({"__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__"})
+_MOST_NAMES = 1000  # of a nested dict; one with more is a table, and counts as one value
+
+
+class _Missing(Enum):
+    MISSING = "missing"
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING = _Missing.MISSING
+"""Stands for a parameter that is not there; ``None`` is a value like any other."""
+
+
+class ConfigReader(Protocol):
+    """Told of every read of the configuration."""
+
+    def read(self, name: str, value: Any) -> Any:
+        """A parameter was read; returns what the reactor gets."""
+
+    def absent(self, name: str) -> None:
+        """A parameter was asked for that is not there."""
+
+
+class ConfigValue:
+    """Base class for structured parameters: equal when class and fields are equal.
+
+    Examples
+    --------
+    >>> class Window(ConfigValue):
+    ...     def __init__(self, width, overlap=0):
+    ...         self.width, self.overlap = width, overlap
+    >>> Window(5) == Window(5), Window(5) == Window(6)
+    (True, False)
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), tuple(sorted(vars(self)))))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({fields})"
+
+
+class ConfigBase:
+    """Base class of configurations; declare the parameters as attributes.
+
+    Attributes may be set in the constructor (calling ``super().__init__()`` is not
+    needed) or on the class, and may themselves be ``ConfigBase`` objects or dictionaries: a
+    reactor then depends on the leaf it reads, such as ``"model.depth"``.
+
+    Parameters
+    ----------
+    dictionary
+        Parameters by name, to begin with.
+
+    Examples
+    --------
+    >>> class MyConfig(ConfigBase):
+    ...     def __init__(self):
+    ...         self.color = "red"
+    ...         self.log_level = "info"
+    ...         self.mark_auxiliary(["log_level"])
+    """
+
+    def __init__(self, dictionary: Mapping[str, Any] | None = None) -> None:
+        for name, value in (dictionary or {}).items():
+            setattr(self, name, value)
+
+    def mark_auxiliary(self, names: Iterable[str]) -> None:
+        """Mark parameters whose change must not rerun anything.
+
+        Parameters
+        ----------
+        names
+            Their names; those of a nested configuration with a dot.
+
+        Raises
+        ------
+        pyplant.errors.ConfigError
+            If a single string is given.
+        """
+        given = name_list(names)
+        for name in given:
+            _refuse_change(self, name)
+        attributes(self).setdefault(AUXILIARY, set()).update(given)
+
+    def __getitem__(self, name: str) -> Any:
+        """The parameter of this name, as for a ``dict``."""
+        shown = _behind(self)
+        if not isinstance(name, str) or code_behind(shown, name) is not None:
+            raise missing_parameter(str(name), own_parameters(shown))
+        try:
+            return getattr(self, name)
+        except MissingParameterError:
+            raise
+        except AttributeError:
+            raise missing_parameter(name, own_parameters(shown)) from None
+
+    def __contains__(self, name: object) -> bool:
+        view = attributes(self).get(VIEW)
+        if view is not None:
+            return bool(view.contains(name))
+        return isinstance(name, str) and name in own_parameters(self)
+
+    __iter__ = None  # Python would iterate over self[0], self[1], ...
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A view is copied and pickled as a plain configuration."""
+        view = attributes(self).get(VIEW)
+        return super().__reduce_ex__(protocol) if view is None else view.plain(self).__reduce_ex__(protocol)
+
+    def __dir__(self) -> Iterable[str]:
+        view = attributes(self).get(VIEW)
+        return super().__dir__() if view is None else view.listing()
+
+    if not TYPE_CHECKING:  # type checkers must see the attributes that users declare
+
+        def __getattribute__(self, name):
+            """Report the read when this object is a reactor's view."""
+            view = object.__getattribute__(self, "__dict__").get(VIEW)
+            if view is None or name in _OWN:
+                return object.__getattribute__(self, name)
+            return view.attribute(self, name)
+
+        def __setattr__(self, name, value):
+            """Refuse changes when this object is a reactor's view."""
+            _refuse_change(self, name)
+            object.__setattr__(self, name, value)
+
+        def __delattr__(self, name):
+            """Refuse changes when this object is a reactor's view."""
+            _refuse_change(self, name)
+            object.__delattr__(self, name)
+
+
+class ConfigDict(dict[str, Any]):
+    """A plain copy of a ``dict`` configuration: its own, and readable by attribute as the view was."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)  # Python and pickle ask for many of these
+        try:
+            return self[name]
+        except KeyError:
+            raise missing_parameter(name, self) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+
+def attributes(config: ConfigBase) -> dict[str, Any]:
+    """The attributes of a configuration object, untracked."""
+    found: dict[str, Any] = object.__getattribute__(config, "__dict__")
+    return found
+
+
+def _behind(config: ConfigBase) -> ConfigBase:
+    """The configuration that a view shows; a plain one itself."""
+    view = attributes(config).get(VIEW)
+    shown: ConfigBase = config if view is None else view.config
+    return shown
+
+
+def _refuse_change(config: ConfigBase, name: str) -> None:
+    view = attributes(config).get(VIEW)
+    if view is not None:
+        raise changed(view.prefix + name)
+
+
+def changed(name: str) -> ConfigChangedError:
+    """The error for a reactor that tries to change a parameter."""
+    return ConfigChangedError(
+        f"A reactor tried to change parameter {name!r}; inside reactors the configuration is read-only. "
+        f"Work on a copy (copy.deepcopy makes a plain one), send the value as an ingredient, or change the "
+        f"configuration before the run."
+    )
+
+
+# ---------------------------------------------------------------------- what is a parameter
+
+_CODE = (types.FunctionType, classmethod, staticmethod, property, cached_property)
+
+
+def code_behind(config: ConfigBase, name: str) -> Any:
+    """The method or property that ``config.name`` would run, if any."""
+    for base in type(config).__mro__:
+        kind = vars(base).get(name, MISSING)
+        if kind is not MISSING:
+            if not isinstance(kind, _CODE):
+                return None
+            computed = isinstance(kind, property | cached_property)
+            return kind if computed or name not in attributes(config) else None
+    return None
+
+
+def value_behind(config: ConfigBase, name: str) -> Any:
+    """The value of an attribute: of the object, a slot, a descriptor or the class."""
+    try:
+        return object.__getattribute__(config, name)
+    except AttributeError:
+        return MISSING
+
+
+def code_value(kind: Any, cls: type) -> Any:
+    """What stands for the code of a method: the function, with the class where it looks at that."""
+    function: Any
+    if isinstance(kind, property):
+        function = kind.fget
+    elif isinstance(kind, cached_property):
+        function = kind.func
+    else:
+        function = getattr(kind, "__func__", kind)
+    code = getattr(function, "__code__", None)
+    names = () if code is None else (*code.co_names, *code.co_freevars)  # super() has a variable __class__
+    sees_class = isinstance(kind, classmethod) or "type" in names or "__class__" in names
+    return types.MethodType(function, cls) if sees_class else function
+
+
+def missing_parameter(name: str, known: Iterable[str]) -> MissingParameterError:
+    """The error for a parameter that is not there, with near misses."""
+    known = list(known)
+    last = name.rpartition(".")[2]
+    by_last = {full.rpartition(".")[2]: full for full in known}
+    close = (
+        near_misses(last, known)
+        or [by_last[step] for step in near_misses(last, by_last)]
+        or near_misses(name, known)
+    )
+    hint = (
+        f" Did you mean {' or '.join(map(repr, close))}?" if close else " Set it with plant.set_config(...)."
+    )
+    return MissingParameterError(f"The configuration has no parameter {name!r}.{hint}")
+
+
+def of_class(cls: type, name: str) -> Any:
+    """What a class holds under a name, code as :func:`code_value` gives it; the class itself if there is none."""
+    if not name:
+        return cls
+    for base in cls.__mro__:
+        if name in vars(base):
+            kind = vars(base)[name]
+            return code_value(kind, cls) if isinstance(kind, _CODE) else kind
+    return MISSING
+
+
+def own_parameters(config: ConfigBase) -> dict[str, Any]:
+    """The parameters of a configuration object, those of nested ones not unfolded."""
+    names: dict[str, None] = {}
+    for base in reversed(type(config).__mro__):
+        if base not in (object, ConfigBase):
+            names.update((name, None) for name in vars(base) if not name.startswith(("__", "_abc_")))
+    names.update((name, None) for name in attributes(config) if name not in _OWN)
+    values = {name: value_behind(config, name) for name in names if code_behind(config, name) is None}
+    return {name: value for name, value in values.items() if value is not MISSING}
+
+
+def is_part(value: Any) -> bool:
+    """Whether a value is a nested configuration, whose leaves are parameters of their own.
+
+    A dictionary is one if each of its keys can stand in a dotted name, and they are few.
+    """
+    if type(value) in (dict, ConfigDict):
+        return len(value) <= _MOST_NAMES and all(map(_can_be_step, value))
+    return isinstance(value, ConfigBase)
+
+
+def _can_be_step(key: Any) -> bool:
+    return type(key) is str and key != "" and "." not in key and key[-1] not in "?)"
+
+
+_QUOTED = str.maketrans({sign: f"%{ord(sign):02X}" for sign in "%.?)"})
+
+
+def step(key: Any) -> str:
+    """A key or an attribute as it stands in a recorded name, where dots, ``?`` and ``)`` have a meaning."""
+    text = str.__str__(key) if isinstance(key, str) else str(key)
+    return text if text.isidentifier() else text.translate(_QUOTED)
+
+
+def unquoted(name: str) -> str:
+    """A recorded name, or a step of one, as the user writes it."""
+    if "%" not in name:
+        return name
+    for sign in ".?)%":  # "%" last: what it gives is no code
+        name = name.replace(f"%{ord(sign):02X}", sign)
+    return name
+
+
+def child(owner: Any, name: str) -> Any:
+    """What a configuration, a mapping or an object holds under a name; :data:`MISSING` if nothing."""
+    if isinstance(owner, ConfigBase):
+        return MISSING if code_behind(owner, name) is not None else value_behind(owner, name)
+    if isinstance(owner, Mapping):
+        return owner.get(name, MISSING) if name in owner else MISSING
+    is_field = name in getattr(type(owner), "__dataclass_fields__", ()) or any(
+        field.name == name for field in getattr(type(owner), "__attrs_attrs__", ())
+    )
+    if is_field or name in (getattr(owner, "__dict__", None) or ()):
+        return getattr(owner, name, MISSING)
+    return MISSING
+
+
+def special_methods(cls: type) -> list[str]:
+    """Special methods that users wrote: Python runs them without looking them up on the view."""
+    return sorted({name for name, value in _special(cls) if is_written(value)})
+
+
+def _special(cls: type) -> Iterable[tuple[str, Any]]:
+    return [
+        (name, value)
+        for base in cls.__mro__
+        if base not in (object, ConfigBase)
+        for name, value in vars(base).items()
+        if name.startswith("__") and name not in _CONSTRUCTION
+    ]
+
+
+def is_written(value: object) -> bool:
+    """Whether a user wrote a function; what dataclasses and attrs make follows from the fields."""
+    if getattr(value, "__module__", None) == "dataclasses":  # ``__replace__``, new in Python 3.13
+        return False
+    filename = getattr(innermost_code(value), "co_filename", "<string>")
+    return filename != "<string>" and not filename.startswith("<attrs generated ")
+
+
+def innermost_code(value: object) -> types.CodeType | None:
+    """The code of a function below its wrappers; ``None`` for anything else."""
+    while isinstance(value, types.FunctionType) and hasattr(value, "__wrapped__"):
+        value = value.__wrapped__
+    return value.__code__ if isinstance(value, types.FunctionType) else None
+
+
+def generated_code(cls: type) -> frozenset[types.CodeType]:
+    """The code of special methods that were generated from the fields of a class."""
+    found = (innermost_code(value) for _, value in _special(cls) if not is_written(value))
+    return frozenset(code for code in found if code is not None)
+
+
+# ---------------------------------------------------------------------- helpers
+
+
+def name_list(names: Iterable[str]) -> list[str]:
+    """A list of names, a single string being a likely slip."""
+    if isinstance(names, str):
+        message = f"Give a list of parameter names: [{names!r}]."
+        raise ConfigError(message)
+    return list(names)
+
+
+_IMMUTABLE: tuple[type, ...] = (type(None), bool, int, float, complex, str, bytes, type, types.FunctionType)
+
+
+def private_copy(value: Any, copier: Callable[[Any], Any] = copy.deepcopy) -> Any:
+    """A copy that its receiver may change; what cannot be copied is handed out as it is."""
+    if isinstance(value, _IMMUTABLE):
+        return value
+    try:
+        return copier(value)
+    except Exception:  # noqa: BLE001 - a user's __deepcopy__ may raise anything
+        return value

@@ -1,0 +1,349 @@
+"""The parameters of a plant: what the user set, what is auxiliary, what a sweep varies.
+
+Parameters are looked up by name, those of nested configurations with a dot. What else a
+reactor may have read of a configuration is listed in :mod:`pyplant.config.views`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from pyplant.config.classes import (
+    AUXILIARY,
+    MISSING,
+    ConfigBase,
+    ConfigReader,
+    attributes,
+    child,
+    code_behind,
+    code_value,
+    is_part,
+    missing_parameter,
+    name_list,
+    of_class,
+    own_parameters,
+    step,
+    unquoted,
+)
+from pyplant.config.views import (
+    ALL_NAMES,
+    KIND,
+    LISTING,
+    OF_CLASS,
+    handed_out,
+    kind_of_part,
+    listing,
+    names_of,
+    view_of,
+)
+from pyplant.errors import ConfigError
+
+__all__ = ["Parameters"]
+
+
+class Parameters:
+    """The configuration of a plant: what the user set, and what is auxiliary.
+
+    Attributes
+    ----------
+    source
+        The configuration; empty while none was set.
+    is_set
+        Whether one was set.
+    marks_given
+        How often parameters were marked as auxiliary.
+    """
+
+    def __init__(self) -> None:
+        self.source: dict[str, Any] | ConfigBase = {}
+        self.is_set = False
+        self.marks_given = 0
+        self._marked: set[str] = set()
+
+    def set(self, config: Mapping[str, Any] | ConfigBase) -> None:
+        """Use this configuration from now on; changes of it count in later runs.
+
+        Raises
+        ------
+        pyplant.errors.ConfigError
+            If it is neither a mapping with text keys nor a ``ConfigBase`` object.
+        """
+        if isinstance(config, type) and issubclass(config, ConfigBase):
+            message = f"set_config needs an object: write set_config({config.__name__}())."
+            raise ConfigError(message)
+        if not isinstance(config, ConfigBase | Mapping):
+            message = (
+                f"A configuration is a dict or a ConfigBase object, not {type(config).__name__}. Derive its class from "
+                f"ConfigBase, or give its parameters as a dict: set_config(vars(config)) for most objects."
+            )
+            raise ConfigError(message)
+        if not isinstance(config, ConfigBase):
+            strange = [key for key in config if not isinstance(key, str)]
+            if strange:
+                message = f"Parameter names are strings; {strange[0]!r} is {type(strange[0]).__name__}."
+                raise ConfigError(message)
+        self.source = config if isinstance(config, ConfigBase | dict) else dict(config)
+        self.is_set = True
+
+    def snapshot(self) -> Parameters:
+        """These parameters as they are now, which a run keeps to; values are shared."""
+        other = Parameters()
+        other._marked, other.is_set = self._marked, self.is_set
+        other.source = _snapshot(self.source, {})
+        return other
+
+    def view(self, reader: ConfigReader) -> Any:
+        """A reactor's view of the configuration."""
+        return view_of(self.source, reader)
+
+    # ------------------------------------------------------------------ looking up
+
+    def lookup(self, name: str) -> Any:
+        """What a reactor would read under this name, :data:`MISSING` if there is nothing.
+
+        See :mod:`pyplant.config.views` for the names of what is no leaf.
+        """
+        if name == KIND:
+            return kind_of_part(self.source)
+        above, _, last = name.rpartition(".")
+        return self._asked(self._found(above), last, f"{above}." if above else "")
+
+    def _found(self, name: str) -> Any:
+        """What is recorded under this name; the whole configuration if it is empty."""
+        found: Any = self.source
+        for part in name.split(".") if name else ():
+            found = child(found, unquoted(part))
+        return found
+
+    def classes_below(self, name: str) -> list[type]:
+        """The class of the object to which a method that is recorded under this name belongs, and of its parts."""
+        above = name.rpartition(".")[0]
+        prefix = f"{unquoted(above)}." if above else ""
+        parts = {"": self._found(above)} | {
+            part: value for part, value in self.parts().items() if part.startswith(prefix)
+        }
+        return [type(value) for value in parts.values() if isinstance(value, ConfigBase)]
+
+    def object_read(self, name: str) -> str | None:
+        """The prefix of what a reactor reads of an object that it got by this read; ``None`` if it got none."""
+        above = "" if name == KIND else name
+        if not isinstance(self.source, ConfigBase) and not above:
+            return None
+        if name.endswith((")", "?")) and name != KIND:
+            return None
+        return (f"{above}." if above else "") if isinstance(self._found(above), ConfigBase) else None
+
+    def _asked(self, owner: Any, last: str, prefix: str) -> Any:
+        is_object = isinstance(owner, ConfigBase)
+        if not is_part(owner) and owner is not self.source:  # an object that is a value
+            return _value_or_kind(owner, unquoted(last))
+        if last == ALL_NAMES:
+            return self._counting(names_of(owner, is_top=not prefix), prefix)
+        if last == LISTING:
+            return self._counting(listing(owner), prefix) if is_object else MISSING
+        if last.endswith(OF_CLASS):
+            return of_class(type(owner), last.removesuffix(OF_CLASS).rstrip()) if is_object else MISSING
+        if last.endswith("?"):
+            return MISSING if child(owner, unquoted(last[:-1])) is MISSING else True
+        if last.endswith("()"):
+            kind = code_behind(owner, unquoted(last[:-2])) if is_object else None
+            return MISSING if kind is None else code_value(kind, type(owner))
+        return _value_or_kind(owner, unquoted(last))
+
+    def _counting(self, names: Iterable[str], prefix: str) -> list[str]:
+        return [name for name in names if not self.is_auxiliary(prefix + step(name))]
+
+    def value(self, name: str) -> Any:
+        """The value of a parameter or a nested configuration, :data:`MISSING` if there is none."""
+        if self._is_key(name):
+            return self.source[name]
+        found: Any = self.source
+        for part in name.split("."):
+            found = child(found, part)
+        return found
+
+    def read(self, name: str, reader: ConfigReader) -> Any:
+        """Read a parameter or a nested configuration by its full name; :data:`MISSING` if there is none."""
+        value, is_key = self.value(name), self._is_key(name)
+        if is_key and "." in name:
+            return reader.read(step(name), value)
+        if "." in name and not isinstance(self.source, ConfigBase):
+            reader.absent(step(name))  # such a key would be read instead of the leaf
+        if value is MISSING:
+            reader.absent(self.recorded(name))
+            return value
+        return handed_out(value, reader, self.recorded(name))
+
+    def recorded(self, name: str) -> str:
+        """What is recorded of the read of a parameter that the user calls so."""
+        return step(name) if self._is_key(name) else _dotted(name)
+
+    def _is_key(self, name: str) -> bool:
+        return not isinstance(self.source, ConfigBase) and name in self.source
+
+    def names(self) -> list[str]:
+        """All parameters, nested ones with a dot."""
+        return sorted(name for name, _, is_leaf in self._walk() if is_leaf)
+
+    def parts(self) -> dict[str, Any]:
+        """All nested configurations by name."""
+        return {name: value for name, value, is_leaf in self._walk() if not is_leaf}
+
+    def _walk(self) -> Iterator[tuple[str, Any, bool]]:
+        """All names with values, and whether each is a leaf; what holds itself is entered once."""
+        stack: list[tuple[str, Any, frozenset[int]]] = [("", self.source, frozenset({id(self.source)}))]
+        while stack:
+            prefix, owner, above = stack.pop()
+            for name in names_of(owner):
+                value = owner[name] if isinstance(owner, dict) else child(owner, name)
+                is_leaf = not is_part(value) or ("." in name and not prefix)
+                if is_leaf or id(value) not in above:
+                    yield prefix + name, value, is_leaf
+                if not is_leaf and id(value) not in above:
+                    stack.append((f"{prefix}{name}.", value, above | {id(value)}))
+
+    # ------------------------------------------------------------------ other values
+
+    def varied(self, values: Mapping[str, Any], read: Collection[str] = ()) -> Parameters:
+        """A copy in which some parameters have other values; nothing of this one is changed.
+
+        Parameters
+        ----------
+        values
+            The values; parameters of nested configurations are named with a dot.
+        read
+            Parameters that code reads, which the configuration may lack.
+
+        Raises
+        ------
+        pyplant.errors.MissingParameterError
+            If neither the configuration has such a parameter nor code reads it.
+        pyplant.errors.ConfigError
+            If it is computed by a method or property.
+        """
+        self.check(values, read)
+        other = Parameters()
+        other._marked = self._marked
+        other.source, other.is_set = self.source, True
+        for name, value in values.items():
+            path = [name] if self._is_key(name) else name.split(".")
+            other.source = _replaced(other.source, path, value, name)
+        return other
+
+    def check(self, names: Iterable[str], read: Collection[str] = ()) -> None:
+        """Refuse names that lead nowhere; see :meth:`varied`."""
+        for name in names:
+            if name not in read and self.value(name) is MISSING:
+                raise missing_parameter(name, self.known(read))
+
+    def known(self, read: Collection[str] = ()) -> list[str]:
+        """The names of all parameters and nested configurations, and of what code reads."""
+        return sorted({*self.names(), *self.parts(), *read})
+
+    # ------------------------------------------------------------------ auxiliary parameters
+
+    def mark_auxiliary(self, names: Iterable[str]) -> None:
+        """Mark parameters whose change must not rerun anything."""
+        self._marked.update(name_list(names))
+        self.marks_given += 1
+
+    def is_auxiliary(self, name: str) -> bool:
+        """Whether what is recorded under ``name`` is marked, on the plant or in its configuration object."""
+        return bool(self.mark_on(name))
+
+    def mark_on(self, name: str) -> str:
+        """The mark on what is recorded under ``name``, empty if there is none.
+
+        Marking a nested configuration marks all of it.
+        """
+        if self._marked and unquoted(name) in self._marked:
+            return unquoted(name)
+        config: Any = self.source
+        name = _bare(name)
+        found = _covering(self._marked, name)
+        above = ""
+        while not found and name and is_part(config):
+            if isinstance(config, ConfigBase):
+                own = _covering(attributes(config).get(AUXILIARY, ()), name)
+                found = own and above + own
+            head, _, name = name.partition(".")
+            above = f"{above}{unquoted(head)}."
+            config = child(config, unquoted(head)) if name else None
+        return found
+
+    def marks(self) -> dict[str, None]:
+        """All names that are marked, those in nested configurations with a dot."""
+        found = dict.fromkeys(sorted(self._marked))
+        for prefix, config in {"": self.source, **self.parts()}.items():
+            if isinstance(config, ConfigBase):
+                own = sorted(attributes(config).get(AUXILIARY, ()))
+                found.update((f"{prefix}.{name}".lstrip("."), None) for name in own)
+        return found
+
+
+def _bare(name: str) -> str:
+    """The parameter or nested configuration that is meant by a name of :mod:`pyplant.config.views`."""
+    if name[-1:] not in (")", "?"):
+        return name
+    for listed in (ALL_NAMES, LISTING, OF_CLASS):
+        if name.endswith(listed):
+            return name[: -len(listed)].rstrip().removesuffix(".")
+    return name.removesuffix("()").removesuffix("?")
+
+
+def _covering(marks: Collection[str], name: str) -> str:
+    """The mark on a parameter or on a nested configuration that holds it, empty if there is none."""
+    if not marks:
+        return ""
+    while name and unquoted(name) not in marks:
+        name = name.rpartition(".")[0]
+    return unquoted(name)
+
+
+def _dotted(name: str) -> str:
+    return name if name.isidentifier() else ".".join(map(step, name.split(".")))
+
+
+def _value_or_kind(owner: Any, key: str) -> Any:
+    value = child(owner, key)
+    return kind_of_part(value) if is_part(value) and "." not in key else value
+
+
+def _snapshot(config: Any, made: dict[int, Any]) -> Any:
+    """A configuration and its nested ones as objects of their own; ``made`` are those so far, by identity."""
+    if id(config) in made:
+        return made[id(config)]
+    if isinstance(config, ConfigBase):
+        found = made[id(config)] = copy.copy(config)
+        for name, value in own_parameters(config).items():
+            if is_part(value):
+                object.__setattr__(found, name, _snapshot(value, made))
+        return found
+    names: dict[str, Any] = {}
+    made[id(config)] = names
+    names.update(
+        (name, _snapshot(value, made) if is_part(value) else value) for name, value in config.items()
+    )
+    return names
+
+
+def _replaced(owner: Any, path: list[str], value: Any, full: str) -> Any:
+    """A copy of a configuration with another value at the end of a path; the rest is shared."""
+    first, *rest = path
+    if isinstance(owner, ConfigBase) and code_behind(owner, first) is not None:
+        message = f"{full!r} is computed by the configuration's class; vary what it is computed from."
+        raise ConfigError(message)
+    if rest:
+        inner = child(owner, first)
+        value = _replaced({} if inner is MISSING else inner, rest, value, full)
+    if not isinstance(owner, ConfigBase | Mapping) and child(owner, first) is MISSING:
+        raise missing_parameter(full, ())
+    if isinstance(owner, Mapping):
+        made = copy.copy(owner) if isinstance(owner, dict) else dict(owner)
+        made[first] = value
+        return made
+    made = copy.copy(owner)
+    object.__setattr__(made, first, value)
+    return made

@@ -1,0 +1,376 @@
+"""Views: what a reactor gets as its configuration.
+
+A reactor never sees the configuration itself. It gets a view that reports every read, so
+that the dependency is known, and that hands out private copies, so that nothing leaks
+back. For a :class:`~pyplant.config.classes.ConfigBase` the view is an instance of the user's own
+class: methods, properties and ``isinstance`` work, and what they read is tracked as well.
+For a dictionary it is a ``dict`` that can be read by attribute too.
+
+What can be read
+----------------
+``a.b``           the leaf ``b`` of the nested configuration ``a``: its value
+``a``             of a nested configuration: which kind it is, :func:`kind_of_part`
+``(kind)``        which kind the whole configuration is, :data:`KIND`
+``a.b?``          whether it is there (``"b" in config.a``)
+``a.b()``         the code of a method or property
+``a.(all names)`` which parameters ``a`` has, :data:`ALL_NAMES`
+``a.(dir)``       the same with methods and properties, :data:`LISTING`
+``a.b (class)``   what the class of ``a`` has under ``b``, :data:`OF_CLASS`; all of it without ``b``
+
+Keys may hold any sign; in these names those that mean something are written as in addresses
+(:func:`~pyplant.config.classes.step`), so that the key ``"a.b"`` is ``a%2Eb`` here and stands for no leaf.
+
+Whatever takes all parameters (iteration, ``len``, ``vars``, ``asdict``, ``repr``, ``==``,
+copying, pickling) reads :data:`ALL_NAMES` and each value, so that a parameter that comes or
+goes is noticed as well.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from contextlib import suppress
+from functools import cached_property, lru_cache
+from types import CodeType
+from typing import Any, NamedTuple
+
+from pyplant.config.classes import (
+    MISSING,
+    VIEW,
+    ConfigBase,
+    ConfigDict,
+    ConfigReader,
+    attributes,
+    changed,
+    code_behind,
+    code_value,
+    generated_code,
+    is_part,
+    missing_parameter,
+    own_parameters,
+    special_methods,
+    step,
+    unquoted,
+    value_behind,
+)
+
+__all__ = [
+    "ALL_NAMES",
+    "KIND",
+    "LISTING",
+    "OF_CLASS",
+    "described",
+    "handed_out",
+    "is_value",
+    "is_view",
+    "kind_of_part",
+    "names_of",
+    "plain",
+    "view_of",
+]
+
+ALL_NAMES = "(all names)"
+"""Stands for the names of all parameters of a configuration, in their order."""
+
+KIND = "(kind)"
+"""Stands for what the whole configuration is, :func:`kind_of_part`."""
+
+LISTING = "(dir)"
+"""Stands for the names of all that a configuration object has, methods included."""
+
+OF_CLASS = "(class)"
+"""Ends the name of what is asked of the class of a configuration."""
+
+_generated: Callable[[type], frozenset[CodeType]] = lru_cache(maxsize=256)(generated_code)
+# Attributes of classes and objects that list the parameters.
+_LISTS = frozenset(
+    {"__dataclass_fields__", "__annotations__", "__match_args__", "__slots__", "__attrs_attrs__"}
+)
+
+
+def kind_of_part(value: Any) -> str:
+    """What a nested configuration is, apart from its parameters: a ``dict``, or of which classes."""
+    if not isinstance(value, ConfigBase):
+        return "(nested dict)"
+    classes = [cls.__qualname__ for cls in type(value).__mro__ if cls not in (object, ConfigBase)]
+    return f"(nested {', '.join(classes) or 'ConfigBase'})"
+
+
+def is_value(name: str, shown: str) -> bool:
+    """Whether what was read under a name, and is shown as this text, is the value of a parameter."""
+    return not name.endswith((")", "?")) and not shown.startswith("'(nested ")
+
+
+def described(name: str) -> str:
+    """What people call that which was read under a name."""
+    if name == KIND:
+        return "the class of the configuration"
+    if name.endswith(OF_CLASS):
+        owner, _, attribute = name.removesuffix(OF_CLASS).rpartition(".")
+        whose = f"the class of {f'{unquoted(owner)!r}' if owner else 'the configuration'}"
+        return f"{attribute.rstrip()!r} of {whose}" if attribute else f"the content of {whose}"
+    for listed in (ALL_NAMES, LISTING):
+        if name.endswith(listed):
+            owner = name[: -len(listed)].removesuffix(".")
+            return f"the set of parameters of {unquoted(owner)!r}" if owner else "the set of parameters"
+    return f"parameter {unquoted(name.removesuffix('?'))!r}"
+
+
+def names_of(config: Any, *, is_top: bool = False) -> list[str]:
+    """The names of the parameters of a configuration, in the order in which it gives them.
+
+    The order of the outermost dictionary says nothing; that of a nested one may matter.
+    """
+    if isinstance(config, ConfigBase):
+        return list(own_parameters(config))
+    return sorted(config) if is_top else list(config)
+
+
+def listing(config: ConfigBase) -> list[str]:
+    """The names of all that a configuration object has, methods included, those of Python left out."""
+    return sorted(name for name in {*dir(type(config)), *own_parameters(config)} if not name.startswith("__"))
+
+
+def view_of(config: Any, reader: ConfigReader, prefix: str = "") -> Any:
+    """The view of a configuration that reports to ``reader``, nested names beginning with ``prefix``."""
+    if not isinstance(config, ConfigBase):
+        return _dict_view(config, reader, prefix)
+    view = object.__new__(type(config))
+    attributes(view)[VIEW] = _ObjectView(copy.copy(config), reader, prefix)
+    for name in special_methods(type(config)):
+        reader.read(f"{prefix}{name}()", code_value(code_behind(config, name), type(config)))
+    return view
+
+
+def is_view(value: Any) -> bool:
+    """Whether a value is a reactor's view of a configuration."""
+    return type(value) is _DictView or (isinstance(value, ConfigBase) and VIEW in attributes(value))
+
+
+def plain(value: Any) -> Any:
+    """What a view shows, all of it read, as a plain configuration; other values as they are."""
+    if type(value) is _DictView:
+        return ConfigDict((name, plain(value[name])) for name in value)
+    if not is_view(value):
+        return value
+    return attributes(value)[VIEW].plain(value)
+
+
+def handed_out(value: Any, reader: ConfigReader, name: str) -> Any:
+    """What a reactor gets of a value: a view of a nested configuration, a copy of anything else."""
+    if not is_part(value):
+        return reader.read(name, value)
+    reader.read(name, kind_of_part(value))
+    return view_of(value, reader, f"{name}.")
+
+
+def _contains(names: Mapping[str, Any], name: object, reader: ConfigReader, prefix: str) -> bool:
+    if name in names:
+        reader.read(f"{prefix}{step(name)}?", True)
+        return True
+    reader.absent(prefix + step(name))
+    return False
+
+
+class _ObjectView(NamedTuple):
+    """What makes a ``ConfigBase`` object a view: whom it shows, and whom it tells."""
+
+    config: ConfigBase
+    reader: ConfigReader
+    prefix: str
+
+    def attribute(self, shown: ConfigBase, name: str) -> Any:
+        """What a reactor gets as ``config.name``."""
+        config, reader, prefix = self
+        # Generated code names the fields, so it changes with them; the caller is two frames up.
+        if sys._getframe(2).f_code in _generated(type(config)):  # noqa: SLF001 - documented in sys
+            self.names()
+        if name.startswith("__"):
+            return self._special(shown, name)
+        kind = code_behind(config, name)
+        if kind is not None:
+            # It sees the view as self, so what it reads is noted; its code counts as a parameter too.
+            reader.read(f"{prefix}{step(name)}()", code_value(kind, type(config)))
+            computes = isinstance(kind, cached_property)
+            return kind.func(shown) if computes else object.__getattribute__(shown, name)
+        value = value_behind(config, name)
+        if value is MISSING:
+            reader.absent(prefix + step(name))
+            raise missing_parameter(prefix + name, own_parameters(config))
+        return handed_out(value, reader, prefix + step(name))
+
+    def _special(self, shown: ConfigBase, name: str) -> Any:
+        if name == "__dict__":
+            return {key: getattr(shown, key) for key in self.names()}
+        cls = type(self.config)
+        if name in _LISTS or (name == "__class__" and hasattr(cls, "__attrs_attrs__")):
+            self.names()  # attrs asks the class of an object for its fields
+            listing = "__attrs_attrs__" if name == "__class__" else name
+            self.reader.read(f"{self.prefix}{listing} {OF_CLASS}", None)  # defaults and metadata as well
+        return object.__getattribute__(shown, name)
+
+    def names(self) -> list[str]:
+        """The names of all parameters, which is a read."""
+        names = names_of(self.config)
+        self.reader.read(self.prefix + ALL_NAMES, names)
+        return names
+
+    def listing(self) -> list[str]:
+        """What ``dir`` gives, which is a read."""
+        names = listing(self.config)
+        self.reader.read(self.prefix + LISTING, names)
+        return sorted({*dir(type(self.config)), *names})
+
+    def contains(self, name: object) -> bool:
+        """Whether there is a parameter of this name, which is a read."""
+        return _contains(own_parameters(self.config), name, self.reader, self.prefix)
+
+    def plain(self, shown: ConfigBase) -> ConfigBase:
+        """The configuration as an object of its own, all of it read."""
+        made = copy.copy(self.config)
+        for name in self.names():
+            value = plain(getattr(shown, name))
+            with suppress(AttributeError, TypeError):  # a descriptor that cannot be set
+                object.__setattr__(made, name, value)
+        return made
+
+
+class _Unread:
+    """Stands in a ``dict`` view for those who look into it without asking it."""
+
+    def __repr__(self) -> str:
+        return "<parameters, read through the view>"
+
+
+_UNREAD = {"": _Unread()}
+_METHODS = frozenset({"copy", "get", "items", "keys", "values"})
+_CHANGES = frozenset({"clear", "pop", "popitem", "setdefault", "update"})
+
+
+class _DictView(dict[str, Any]):
+    """A dictionary as a reactor sees it: by item and by attribute.
+
+    It is a ``dict``, because libraries ask for one; those that look into it in C find a
+    stand-in and fail, instead of values that nobody would know of.
+    """
+
+    __slots__ = ("_prefix", "_reader", "_values")
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make a plain dictionary: who copies by calling the class wants the content."""
+        return dict(*args, **kwargs)
+
+    def __getitem__(self, name: str) -> Any:
+        values, reader, prefix = _behind(self)
+        if name not in values:
+            reader.absent(prefix + step(name))
+            raise missing_parameter(f"{prefix}{name}", values)
+        value = values[name]
+        if not prefix and "." in name:  # people could not name its leaves
+            return reader.read(step(name), value)
+        return handed_out(value, reader, prefix + step(name))
+
+    def __getattribute__(self, name: str) -> Any:
+        """A parameter; in a nested dictionary its methods win, as in any ``dict``."""
+        values, _, prefix = _behind(self)
+        is_method = name.startswith("__") or name in _METHODS
+        if is_method and (prefix or name not in values):
+            return object.__getattribute__(self, name)
+        if name in _CHANGES and (prefix or name not in values):
+            return lambda *args, **kwargs: _refuse(prefix, name, *args, **kwargs)
+        return self[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The parameter of this name, else ``default``."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def keys(self) -> Any:
+        """The names of all parameters."""
+        return KeysView(self)
+
+    def items(self) -> Any:
+        """All parameters with their names."""
+        return ItemsView(self)
+
+    def values(self) -> Any:
+        """All parameters."""
+        return ValuesView(self)
+
+    def copy(self) -> Any:
+        """A plain copy of all parameters."""
+        return plain(self)
+
+    def __contains__(self, name: object) -> bool:
+        values, reader, prefix = _behind(self)
+        return _contains(values, name, reader, prefix)
+
+    def __iter__(self) -> Iterator[str]:
+        values, reader, prefix = _behind(self)
+        names = names_of(values, is_top=not prefix)
+        reader.read(prefix + ALL_NAMES, names)
+        return iter(names)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(list(self))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return bool(plain(self) == plain(other))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None  # as for any dict
+
+    def __or__(self, other: Any) -> Any:
+        return plain(self) | plain(other)
+
+    def __ror__(self, other: Any) -> Any:
+        return other | plain(self)
+
+    def __ior__(self, other: Any) -> Any:
+        _refuse(_behind(self)[2], "update", other)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise changed(_behind(self)[2] + name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        raise changed(_behind(self)[2] + name)
+
+    def __delattr__(self, name: str) -> None:
+        raise changed(_behind(self)[2] + name)
+
+    def __delitem__(self, name: str) -> None:
+        raise changed(_behind(self)[2] + name)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return ConfigDict, (dict(plain(self)),)
+
+    def __repr__(self) -> str:
+        return repr(dict(plain(self)))
+
+
+def _dict_view(values: Mapping[str, Any], reader: ConfigReader, prefix: str) -> _DictView:
+    view = dict.__new__(_DictView)
+    dict.update(view, _UNREAD)  # also of an empty one: C code that finds nothing asks no further
+    object.__setattr__(view, "_values", values)
+    object.__setattr__(view, "_reader", reader)
+    object.__setattr__(view, "_prefix", prefix)
+    return view
+
+
+def _refuse(prefix: str, change: str, *args: Any, **kwargs: Any) -> None:
+    names = [*args[:1], *kwargs]
+    first = names[0] if names else change
+    raise changed(prefix + (next(iter(first), change) if isinstance(first, Mapping) else str(first)))
+
+
+def _behind(view: _DictView) -> tuple[Mapping[str, Any], ConfigReader, str]:
+    get = object.__getattribute__
+    return get(view, "_values"), get(view, "_reader"), get(view, "_prefix")

@@ -1,0 +1,402 @@
+"""One run's view of the world: what the scheduler, the rebuilder and reactors ask about.
+
+Answers are remembered for the length of a run: freshness is judged anew at each one.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import cached_property
+from types import FunctionType, MethodType
+from typing import Any
+
+from pyplant._definitions import Definition
+from pyplant._formatting import format_date
+from pyplant.config.classes import MISSING, step
+from pyplant.config.parameters import Parameters
+from pyplant.config.views import OF_CLASS
+from pyplant.engine.critical_path import remaining_seconds
+from pyplant.engine.prediction import Predicted, Senders, held_words, predict, words
+from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
+from pyplant.engine.trace import Dependency, DependencyKind, Trace
+from pyplant.errors import UndigestibleError, ingredient_as_parameter, near_misses
+from pyplant.execution import frontend
+from pyplant.fingerprint.attributes import static
+from pyplant.fingerprint.digest import digest_bytes
+from pyplant.fingerprint.fingerprint import Fingerprint, Fingerprinter
+from pyplant.fingerprint.hints import CONFIG_NAMES
+from pyplant.fingerprint.origin import find
+from pyplant.fingerprint.records import Record
+from pyplant.store.inputs import InputFiles
+from pyplant.store.warehouse import Warehouse
+
+__all__ = ["RunWorld"]
+
+_CLAIM_DIGITS = 32
+
+
+class RunWorld:
+    """Everything that is asked during one run.
+
+    Parameters
+    ----------
+    definitions
+        The reactors by key, in order of definition.
+    warehouse
+        The store.
+    fingerprinter
+        Takes fingerprints of code.
+    parameters
+        The configuration.
+    function_hash
+        Replaces the fingerprint of a reactor's code.
+    side_by_side
+        Whether reactors run side by side.
+    """
+
+    def __init__(
+        self,
+        definitions: Mapping[str, Definition],
+        warehouse: Warehouse,
+        fingerprinter: Fingerprinter,
+        parameters: Parameters,
+        function_hash: Callable[[Callable[..., Any]], str] | None = None,
+        *,
+        side_by_side: bool = False,
+    ) -> None:
+        self.definitions = definitions
+        self.parameters = parameters
+        self.fingerprinter = fingerprinter
+        self._function_hash = function_hash
+        self._side_by_side = side_by_side
+        self._ledger = warehouse.ledger
+        self._warehouse = warehouse
+        self._inputs = InputFiles(warehouse.ledger, warehouse.root.parent)
+        self._digests: dict[str, str | None] = {}
+        self._files: dict[str, str] = {}
+        self._known: dict[str, int] = {}
+        self._guesses: dict[str, tuple[int, frozenset[str]]] = {}
+
+    # ------------------------------------------------------------------ the scheduler asks
+
+    def fingerprint(self, key: str) -> Fingerprint:
+        """The fingerprint of a reactor's code as it is now."""
+        function = self.definitions[key].function
+        fingerprint = self.fingerprinter.take(function)
+        if self._function_hash is None:
+            return fingerprint
+        text = str(self._function_hash(function))
+        return fingerprint._replace(digest=digest_bytes(b"function_hash", text.encode()))
+
+    def check(self, key: str) -> Demands | Verdict:
+        """Look for a trace that verifies.
+
+        Raises
+        ------
+        pyplant.errors.DefinitionError
+            If the reactor takes an ingredient as its configuration.
+        """
+        self.refuse_ingredient_as_parameter(key)
+        return self.look_up(key)
+
+    def refuse_ingredient_as_parameter(self, key: str) -> None:
+        """Refuse a reactor whose second parameter is meant to be an ingredient, as far as can be told."""
+        definition = self.definitions[key]
+        name = definition.config_name
+        if not name or name in CONFIG_NAMES:
+            return
+        here = [self.definitions[sender].name for sender in self.literal_senders(name) if sender != key]
+        kept = [trace.reactor for trace in self._ledger.senders_of(name)]
+        senders = here + [reactor for reactor in kept if reactor != definition.full_name]
+        if senders or not self.parameters.is_set:
+            raise ingredient_as_parameter(definition.name, name, senders)
+
+    def look_up(self, key: str) -> Demands | Verdict:
+        """Look for a trace that verifies, be the reactor declared rightly or not."""
+        definition = self.definitions[key]
+        if not definition.cache:
+            return Verdict(None, (Reason(ReasonKind.UNCACHED, definition.name),))
+        fingerprint = self.fingerprint(key).digest
+        self._known[key] = self._ledger.count(fingerprint)
+        tree = self._ledger.tree(fingerprint)
+        if tree is None:
+            return Verdict(None, (self._why_unknown(definition, fingerprint),))
+        return check(tree, self)
+
+    def has_news(self, key: str) -> bool:
+        """Whether another process has left traces of a reactor since it was checked."""
+        self._ledger.refresh()
+        return self._ledger.count(self.fingerprint(key).digest) != self._known.get(key, 0)
+
+    def claim_key(self, key: str) -> str:
+        """Names the execution of a reactor under this configuration, for all processes.
+
+        Its inputs are not known yet. The whole configuration counts, so that those who try
+        several do not wait for one another.
+        """
+        return digest_bytes(self.fingerprint(key).digest.encode(), self._configuration)[:_CLAIM_DIGITS]
+
+    @cached_property
+    def _configuration(self) -> bytes:
+        digests: list[str] = []
+        for name in map(self.parameters.recorded, self.parameters.names()):
+            if not self.is_auxiliary(name):
+                with suppress(UndigestibleError):
+                    digests.append(f"{name}={self.parameter(name)}")
+        return "\0".join(digests).encode("utf-8", "surrogatepass")
+
+    @property
+    def under(self) -> str:
+        """Tells the parameters that were asked for so far from others in this process."""
+        return f"{hash(frozenset(self._digests.items())) & 0xFFFFFFFF:x}"
+
+    def _why_unknown(self, definition: Definition, fingerprint: str) -> Reason:
+        nearest = self._ledger.last(definition.full_name)
+        if nearest is None:
+            forgotten = self._ledger.was_forgotten(definition.full_name)
+            return Reason(ReasonKind.FORGOTTEN if forgotten else ReasonKind.NEW, definition.name)
+        return Reason(ReasonKind.CODE, definition.name, nearest.fingerprint, fingerprint, nearest)
+
+    @cached_property
+    def predicted(self) -> dict[str, Predicted]:
+        """What each reactor is expected to send, receive and read."""
+        take = self.fingerprinter.take
+        return {key: predict(take(definition.function).hints) for key, definition in self.definitions.items()}
+
+    @cached_property
+    def _senders(self) -> Senders:
+        return Senders(self.predicted)
+
+    def foreseen(self, key: str) -> Iterable[str]:
+        """Names that a reactor receives whatever happens, where reactors run side by side.
+
+        Whether its trace verifies or it runs: they are needed, so they need not be brought about
+        one after the other.
+        """
+        return sorted(self.predicted[key].surely_receives) if self._side_by_side else ()
+
+    def variant(self, parameters: Parameters) -> RunWorld:
+        """The same world under another configuration; what does not depend on it is shared."""
+        other = copy.copy(self)
+        vars(other).update(parameters=parameters, _digests={}, _known={})
+        vars(other).pop("_configuration", None)
+        return other
+
+    def probably_reads(self, key: str) -> set[str]:
+        """Parameters that a reactor reads as far as its code tells, and that it asked for when it last ran."""
+        last = self._ledger.last(self.definitions[key].full_name)
+        read = {
+            name
+            for dependency in (last.dependencies if last is not None else ())
+            if dependency.kind in (DependencyKind.PARAMETER, DependencyKind.ABSENCE)
+            for name in dependency.names
+        }
+        return {*self.predicted[key].reads, *read}
+
+    def remaining_seconds(self, key: str) -> float:
+        """The time from a reactor's begin to the end of all that depends on it, as far as is known."""
+        return self._remaining.get(key, 0.0)
+
+    @cached_property
+    def _remaining(self) -> dict[str, float]:
+        def seconds(key: str) -> float:
+            last = self._ledger.last(self.definitions[key].full_name)
+            return 0.0 if last is None else last.seconds
+
+        return remaining_seconds(self.predicted, seconds)
+
+    def candidates(self, name: str) -> Iterator[str]:
+        """Reactors that may send a name, the likeliest first."""
+
+        def unlikeliness(key: str) -> tuple[int, int]:
+            rank, own = self._guessed(key)
+            return rank, -len(own & words(name))
+
+        return self._senders.candidates(name, lambda: self._remembered(name), unlikeliness)
+
+    @cached_property
+    def _by_full_name(self) -> dict[str, str]:
+        return {definition.full_name: key for key, definition in self.definitions.items()}
+
+    def _remembered(self, name: str) -> Iterator[str]:
+        for trace in self._ledger.senders_of(name):
+            key = self._by_full_name.get(trace.reactor)
+            if key is not None:
+                yield key
+
+    def _guessed(self, key: str) -> tuple[int, frozenset[str]]:
+        """What helps to guess whether a reactor sends a name that it never sent, as far as is known.
+
+        One whose code ran sends what it sent then, most likely. Of those made in a loop each has values
+        of its own, and most often they are part of the name that it sends.
+        """
+        if key not in self._guesses:
+            definition = self.definitions[key]
+            last = self._ledger.last(definition.full_name)
+            rank = 0 if last is None else 1 + (last.fingerprint == self.fingerprint(key).digest)
+            self._guesses[key] = rank, words(definition.name) | held_words(definition.function)
+        return self._guesses[key]
+
+    def literal_senders(self, name: str) -> list[str]:
+        """Reactors whose code names an ingredient they send."""
+        return self._senders.literal(name)
+
+    def known_senders(self, name: str) -> list[str]:
+        """Reactors whose code names an ingredient they send; else the one that sent it last."""
+        return self.literal_senders(name) or list(itertools.islice(self._remembered(name), 1))
+
+    def replaced(self, orphans: Iterable[Definition]) -> list[Definition]:
+        """Those of the orphans that send what another reactor sends as well."""
+        by_key = {orphan.key: orphan for orphan in orphans}
+        names = {
+            name for key in by_key.keys() & self.definitions.keys() for name in self.predicted[key].sends
+        }
+        found: set[str] = set()
+        for name in names:
+            senders = self.literal_senders(name)
+            lasting = [key for key in senders if key not in by_key] or senders[-1:]
+            found.update(key for key in senders if key not in lasting)
+        return [by_key[key] for key in found]
+
+    def label(self, key: str) -> str:
+        """What people call a reactor, and where they find it in their notebook."""
+        definition = self.definitions[key]
+        return f"{definition.name!r}" + (f" ({definition.place})" if definition.cell else "")
+
+    def suggestions(self, name: str) -> str:
+        """Names that look alike, and where an ingredient last came from."""
+        last = self._ledger.senders_of(name)
+        if last:
+            reactor, when = last[0].reactor, format_date(last[0].finished)
+            if reactor in self._by_full_name:
+                name_now = self.definitions[self._by_full_name[reactor]].name
+                return f" It was last sent by {name_now!r} ({when}), which did not send it this time."
+            in_notebook = reactor.startswith("__main__.")
+            return (
+                f" It was last sent by {reactor.removeprefix('__main__.')!r} ({when}), which is not defined now: "
+                f"{'run its cell' if in_notebook else 'define it'}, or take the kept value with "
+                f"plant.fetch_ingredient({name!r})."
+            )
+        close = near_misses(name, self._senders.names())
+        if close:
+            senders = ", ".join(f"{n!r}, sent by {self.label(self._senders.literal(n)[0])}" for n in close)
+            return f" Did you mean {senders}?"
+        if not self.definitions:
+            return " No reactors are defined: decorate functions with @ReactorFunc."
+        return f" Send it in one of the reactors: pipe.send({name!r}, value)."
+
+    def where_from(self, name: str) -> str:
+        """How to get an ingredient of which no value is kept."""
+        senders = self.literal_senders(name)
+        if not senders:
+            return self.suggestions(name)
+        return f" It is sent by {self.label(senders[0])}: plant.get({name!r}) computes it."
+
+    def runs_for_effect(self, trace: Trace) -> bool:
+        """Whether an execution was for its effect alone: it sent nothing.
+
+        What it showed is such an effect as well, but a notebook can show it again.
+        """
+        if trace.outputs:
+            return False
+        return frontend.current() is None or not self._warehouse.can_load(trace.recorded)
+
+    # ------------------------------------------------------------------ explanations ask
+
+    def record(self, digest: str) -> Record | None:
+        """What a fingerprint was made of."""
+        return self.fingerprinter.records.get(digest) or self._ledger.record(digest)
+
+    def last(self, full_name: str) -> Trace | None:
+        """The newest kept execution of a reactor, under any code."""
+        return self._ledger.last(full_name)
+
+    # ------------------------------------------------------------------ the rebuilder asks
+
+    def parameter(self, name: str) -> str | None:
+        """Digest of a parameter.
+
+        Raises
+        ------
+        pyplant.errors.UndigestibleError
+            If its value has no content to compare.
+        """
+        if name not in self._digests:
+            value = self.parameters.lookup(name)
+            self._digests[name] = None if value is MISSING else self._parameter_digest(name, value)
+        return self._digests[name]
+
+    def _parameter_digest(self, name: str, value: Any) -> str:
+        if name.endswith("()"):
+            value = self._with_classes_below(name, value)
+        digest, notes = self.fingerprinter.digest(value)
+        if name.endswith(")"):
+            return digest  # code, not a value
+        opaque = sorted(note.text for note in notes if note.kind == "opaque")
+        if opaque:
+            message = (
+                f"Parameter {name!r} holds a {opaque[0]}, whose content cannot be compared between runs. Use plain "
+                f"values, or mark it: plant.mark_params_as_auxiliary([{name!r}])."
+            )
+            raise UndigestibleError(message)
+        return digest
+
+    def _with_classes_below(self, name: str, value: Any) -> Any:
+        """A method of a configuration, with the classes of the objects that it may ask."""
+        function = value.__func__ if type(value) is MethodType else value
+        if type(function) is FunctionType and predict(self.fingerprinter.take(function).hints).of_classes:
+            return [value, *self.parameters.classes_below(name)]
+        return value
+
+    def is_auxiliary(self, name: str) -> bool:
+        """Whether a parameter is marked as auxiliary."""
+        return self.parameters.is_auxiliary(name)
+
+    def subreactor(self, name: str) -> str | None:
+        """Fingerprint of a subreactor by its full name, if there still is one."""
+        module, _, qualname = name.rpartition(".")
+        while module and module not in sys.modules:
+            module, _, step = module.rpartition(".")
+            qualname = f"{step}.{qualname}"
+        found = find(sys.modules.get(module), qualname)
+        function = static(found, "__pyplant_subreactor__")
+        return self.fingerprinter.take(function).digest if type(function) is FunctionType else None
+
+    def file(self, path: str) -> str | None:
+        """Digest of an input file, taken once a run."""
+        if path not in self._files:
+            self._files[path] = self._inputs.digest(path)
+        return self._files[path]
+
+    # ------------------------------------------------------------------ executions ask
+
+    def with_classes(self, key: str, dependencies: Iterable[Dependency]) -> Iterable[Dependency]:
+        """Add to each object of the configuration that a reactor got what its code asks of classes of objects."""
+        asked = sorted(self.predicted[key].of_classes)
+        return self._with_classes(asked, dependencies) if asked else dependencies
+
+    def _with_classes(self, asked: Iterable[str], dependencies: Iterable[Dependency]) -> Iterator[Dependency]:
+        for dependency in dependencies:
+            yield dependency
+            is_parameter = dependency.kind is DependencyKind.PARAMETER
+            prefix = self.parameters.object_read(dependency.names[0]) if is_parameter else None
+            for attribute in () if prefix is None else asked:
+                name = f"{prefix}{step(attribute)} {OF_CLASS}" if attribute else f"{prefix}{OF_CLASS}"
+                digest = None if self.is_auxiliary(name) else self.parameter(name)
+                if not self.is_auxiliary(name):
+                    kind = DependencyKind.ABSENCE if digest is None else DependencyKind.PARAMETER
+                    yield Dependency(kind, (name,), (digest or "",))
+
+    def file_now(self, path: str) -> str:
+        """Digest of an input file as it is now."""
+        return self._inputs.digest(path)
+
+    def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
+        """Fingerprint of a subreactor that the reactor's own code does not name, else ``""``."""
+        if self.fingerprinter.reaches(reactor, function):
+            return ""
+        return self.fingerprinter.take(function).digest

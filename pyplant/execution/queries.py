@@ -1,0 +1,115 @@
+"""What a plant shows of itself without running anything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from pyplant.engine.task import State
+from pyplant.engine.trace import Trace
+from pyplant.errors import DamagedError, MissingIngredientError, StaleWarning, logger, warn
+from pyplant.execution.staleness import Outlook
+from pyplant.execution.summary import remember
+from pyplant.reports.report import Explanation, History, Outcome, Overview, Plan, Status
+
+if TYPE_CHECKING:
+    from pyplant.execution.session import Session
+
+__all__ = ["edges", "explain", "fetch", "history", "history_of", "overview", "plan", "status"]
+
+_LIVE = {
+    State.RUNNING: Outcome.RUNNING,
+    State.SLEEPING: Outcome.WAITING,
+    State.BLOCKED: Outcome.WAITING,
+}
+
+
+def status(session: Session) -> Status:
+    """How every reactor stands, also in the run that is under way."""
+    with session.exclusively("plant.status"):
+        live, failed, world = session.states(), session.failed, session.world()
+        outlook = Outlook(world)
+        outlook.judge(world.definitions)
+        entries = (
+            outlook.entry(key, now=_LIVE.get(live.get(key, State.PENDING)), error=failed.get(key, ""))
+            for key in world.definitions
+        )
+        return Status(tuple(entries), str(session.warehouse.root))
+
+
+def overview(session: Session) -> Overview:
+    """The plant at a glance."""
+    found = status(session)
+    traces = list(session.warehouse.ledger.traces())
+    sizes = {value.digest: value.size for trace in traces for value in trace.stored}
+    return Overview(found.directory, len(traces), sum(sizes.values()), found)
+
+
+def explain(session: Session, wanted: Callable[..., Any] | str) -> Explanation:
+    """Why a reactor would run."""
+    with session.exclusively("plant.explain"):
+        definition, ingredient = session.find(wanted)
+        world = session.world(definition)
+        outlook = Outlook(world)
+        outlook.judge([definition.key])
+        notes = sorted(note.text for note in world.fingerprint(definition.key).notes)
+        return Explanation(outlook.entry(definition.key, as_target=True), tuple(notes), ingredient)
+
+
+def plan(session: Session, wanted: Callable[..., Any] | str) -> Plan:
+    """What running a reactor would involve."""
+    with session.exclusively("plant.plan"):
+        definition, ingredient = session.find(wanted)
+        entries = Outlook(session.world(definition)).plan(definition.key)
+        return Plan(definition.name, tuple(entries), ingredient)
+
+
+def history(session: Session, wanted: Callable[..., Any] | str) -> History:
+    """The kept executions of a reactor."""
+    with session.exclusively("plant.history"):
+        definition, ingredient = session.find(wanted)
+        session.world(definition)
+        traces = session.warehouse.ledger.of_reactor(definition.full_name)
+        return history_of(definition.name, traces, ingredient)
+
+
+def history_of(name: str, traces: Iterable[Trace], ingredient: str = "") -> History:
+    """The kept executions of a reactor, given oldest first; it was found by the ingredient, if one is given."""
+    return History(name, tuple(map(remember, reversed(list(traces)))), ingredient)
+
+
+def edges(session: Session) -> dict[str, dict[str, list[str]]]:
+    """What flows where: receiver -> sender -> names of ingredients, by reactor name."""
+    with session.exclusively("plant.graph"):
+        world = session.world()
+        outlook = Outlook(world)
+        outlook.judge(world.definitions)
+        return outlook.edges()
+
+
+def fetch(session: Session, name: str) -> Any:
+    """The stored value of an ingredient: the one that is up to date, else the one that was so last.
+
+    Raises
+    ------
+    pyplant.errors.MissingIngredientError
+        If the plant has no value of that name.
+    """
+    with session.exclusively("plant.fetch_ingredient"):
+        world = session.world()
+        verified = Outlook(world).verified(name)
+        kept = session.warehouse.ledger.senders_of(name)
+    for trace in [verified, *kept] if verified is not None else kept:
+        ingredient = trace.output(name)
+        try:
+            value = session.warehouse.load(ingredient) if ingredient is not None else None
+        except DamagedError as error:
+            logger().info("%s", error)
+            continue
+        if trace is not verified:
+            message = f"{name!r} is not up to date; this is the value of {time.ctime(trace.finished)}."
+            warn(StaleWarning, message)
+        return value
+    message = f"The plant has no value of {name!r}.{world.where_from(name)}"
+    raise MissingIngredientError(message)

@@ -1,0 +1,226 @@
+"""Executing one reactor, step by step. Executors differ in where they do this."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+from pyplant._definitions import Definition, active
+from pyplant._tracer import ExecutionRecord, Tracer
+from pyplant.engine.commands import Receive, Unyielded
+from pyplant.errors import NotYieldedError, RunError
+from pyplant.execution.forking import end_forked_child
+from pyplant.execution.frontend import Recording
+from pyplant.execution.nesting import watch_threads
+from pyplant.ingredient import Ingredient
+from pyplant.pipework import Pipework
+
+__all__ = ["Execution", "Finished", "Load", "Needs"]
+
+Load = Callable[[Ingredient], Any]
+"""Gives the value of an ingredient."""
+
+
+class Needs(NamedTuple):
+    """The reactor waits for ingredients.
+
+    Attributes
+    ----------
+    names
+        Those that it asks for now.
+    held
+        Those that it was handed before and must be handed again, as it begins anew.
+    """
+
+    names: tuple[str, ...]
+    held: tuple[str, ...] = ()
+
+
+class Finished(NamedTuple):
+    """The reactor has returned; this is what it did, and its own time in seconds."""
+
+    record: ExecutionRecord
+    seconds: float
+
+
+class Execution:
+    """One execution of a reactor.
+
+    Parameters
+    ----------
+    definition
+        What to execute.
+    tracer
+        Records what it reads and sends.
+    recording
+        Records what it shows, in a notebook.
+    pipework
+        What to pass to it, in place of a pipework that passes everything on to the tracer.
+
+    Attributes
+    ----------
+    given
+        The ingredients it was handed so far, by name.
+    """
+
+    def __init__(
+        self,
+        definition: Definition,
+        tracer: Tracer,
+        recording: Recording | None = None,
+        *,
+        pipework: Pipework | None = None,
+    ) -> None:
+        self.definition = definition
+        self.tracer = tracer
+        self._pipework = pipework or Pipework(tracer)
+        self._recording = recording
+        self._stage = nullcontext if recording is None else recording.step
+        self.seconds = 0.0
+        self.given: dict[str, Ingredient] = {}
+        self._generator: Generator[Any, Any, Any] | None = None
+        self._started = False
+        self._asked: Receive | None = None
+        self._process = os.getpid()
+        watch_threads()
+
+    def hand(self, ingredient: Ingredient, load: Load) -> Any:
+        """The value of an ingredient, for the reactor to go on with.
+
+        Raises
+        ------
+        pyplant.errors.DamagedError
+            If it is no longer stored.
+        """
+        return load(ingredient)
+
+    def received(self, ingredients: tuple[Ingredient, ...]) -> None:
+        """The reactor is handed these."""
+        self.given.update((ingredient.name, ingredient) for ingredient in ingredients)
+        self.tracer.received(ingredients)
+
+    def perform(self, given: Mapping[str, Ingredient], load: Load) -> Needs | Finished:
+        """Go on for as long as the reactor asks for no more than is given.
+
+        Raises
+        ------
+        Exception
+            Whatever the reactor raises.
+        pyplant.errors.DamagedError
+            If what is given is no longer stored.
+        """
+        outcome = self.advance()
+        while isinstance(outcome, Needs) and all(name in given for name in outcome.names):
+            ingredients = tuple(given[name] for name in outcome.names)
+            values = [load(ingredient) for ingredient in ingredients]
+            self.received(ingredients)
+            outcome = self.advance(values)
+        return outcome
+
+    def advance(self, values: Sequence[Any] = ()) -> Needs | Finished:
+        """Go on until the reactor waits or has returned.
+
+        Parameters
+        ----------
+        values
+            Those of the ingredients it waited for, in the order of their names.
+
+        Raises
+        ------
+        Exception
+            Whatever the reactor raises.
+        """
+        began = time.perf_counter()
+        token = active.set(self.tracer)
+        try:
+            with self._stage():
+                command = self._step_here(values)
+            if command is not None:
+                return Needs(command.names)
+            record = self.tracer.finish()
+            if self._recording is not None:
+                record.showed = self._recording.finish()
+        finally:
+            active.reset(token)
+            self.seconds += time.perf_counter() - began
+        return Finished(record, self.seconds)
+
+    def _step_here(self, values: Sequence[Any]) -> Receive | None:
+        """A step, which a process that the reactor forks meanwhile does not leave."""
+        try:
+            command = self._step(values)
+        except BaseException as error:
+            end_forked_child(self._process, self.definition.name, error)
+            raise
+        end_forked_child(self._process, self.definition.name, waits=command is not None)
+        return command
+
+    def _step(self, values: Sequence[Any]) -> Receive | None:
+        if not self._started:
+            self._started = True
+            arguments = (
+                (self._pipework, self.tracer.config) if self.definition.takes_config else (self._pipework,)
+            )
+            result = self.definition.function(*arguments)
+            if not inspect.isgenerator(result):
+                self.tracer.returned(result)
+                return None
+            self._generator = result
+        generator = self._generator
+        value = None if self._asked is None else self._asked.deliver(values)
+        while generator is not None:
+            try:
+                yielded = generator.send(value)
+            except StopIteration as stop:
+                self.tracer.returned(stop.value)
+                return None
+            if isinstance(yielded, Receive):
+                self.tracer.yielded(yielded)
+                if yielded.names:
+                    self._asked = yielded
+                    return yielded
+                value = yielded.deliver(())  # an empty list: nothing to wait for
+                continue
+            self._refuse_yield(yielded)
+            value = None  # a bare yield only gives way
+        return None
+
+    def _refuse_yield(self, yielded: Any) -> None:
+        if yielded is None:
+            return
+        if isinstance(yielded, Unyielded):
+            raise NotYieldedError(yielded.hint())
+        message = (
+            f"Reactor {self.definition.name!r} yielded {type(yielded).__name__}; a reactor yields only "
+            f"pipe.receive(...). To hand on a value use pipe.send(name, value)."
+        )
+        raise RunError(message)
+
+    def close(self) -> None:
+        """End the reactor where it stands; its ``finally`` blocks run. In a forked process nothing happens."""
+        if os.getpid() != self._process:
+            return
+        try:
+            if self._generator is not None:
+                token = active.set(self.tracer)
+                try:
+                    with self._stage():
+                        self._close_generator(self._generator)
+                finally:
+                    active.reset(token)
+        finally:
+            if self._recording is not None:
+                self._recording.abandon()
+            self.tracer.close()
+
+    def _close_generator(self, generator: Generator[Any, Any, Any]) -> None:
+        try:
+            generator.close()
+        except BaseException as error:
+            end_forked_child(self._process, self.definition.name, error)
+            raise
+        end_forked_child(self._process, self.definition.name)

@@ -1,0 +1,429 @@
+"""A session with a plant: what lasts from one run to the next, and how a run is carried out.
+
+:class:`~pyplant.plant.Plant` is what users hold; this is what it holds.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pyplant._definitions import Definition, orphans, withdraw
+from pyplant.config.classes import MISSING
+from pyplant.config.parameters import Parameters
+from pyplant.config.views import is_value
+from pyplant.engine.rebuilder import Reason, ReasonKind
+from pyplant.engine.scheduling import conflict_error
+from pyplant.engine.task import BUSY, State
+from pyplant.errors import (
+    DamagedError,
+    NestedRunError,
+    PlantDirError,
+    UnknownParameterWarning,
+    UnknownReactorError,
+    logger,
+    unknown_mark,
+    warns_once,
+)
+from pyplant.events import Dispatcher, RunFinished, RunStarted
+from pyplant.execution import frontend
+from pyplant.execution.context import RunWorld
+from pyplant.execution.executor import Executor
+from pyplant.execution.interrupts import held_interrupts
+from pyplant.execution.loop import bring_to_the_end
+from pyplant.execution.nesting import importing_for_a_process, is_inside_reactor
+from pyplant.execution.registry import Registry
+from pyplant.execution.run import Run
+from pyplant.fingerprint.definers import follow_used
+from pyplant.fingerprint.fingerprint import Fingerprinter
+from pyplant.fingerprint.gc_pause import collector
+from pyplant.fingerprint.origin import begin_generation, defining_packages, follow_packages
+from pyplant.store.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from pyplant.engine.trace import Trace
+    from pyplant.reports.report import RunReport
+
+__all__ = ["Session", "Variant"]
+
+
+class Variant(NamedTuple):
+    """What came of a reactor under one of several configurations."""
+
+    run: Run
+    values: list[Any]
+
+
+class Session:
+    """One run at a time; a second thread waits.
+
+    Parameters
+    ----------
+    warehouse, parameters, registry, fingerprinter, executor
+        What runs work with.
+    listeners
+        Who is told.
+    function_hash
+        Replaces the fingerprint of a reactor's code.
+    max_size
+        Bytes of history to keep.
+    """
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        parameters: Parameters,
+        registry: Registry,
+        fingerprinter: Fingerprinter,
+        executor: Executor,
+        listeners: Dispatcher,
+        function_hash: Callable[[Callable[..., Any]], str] | None,
+        max_size: int,
+    ) -> None:
+        self.lock = threading.RLock()
+        self.runs: Sequence[Run] = ()
+        self._collects = True
+        self.failed: dict[str, str] = {}
+        self.warehouse = warehouse
+        self._parameters = parameters
+        self._registry = registry
+        self._fingerprinter = fingerprinter
+        self._executor = executor
+        self._listeners = listeners
+        self._function_hash = function_hash
+        self._max_size = max_size
+        self._warn = warns_once()
+        self._marks_checked = -1
+        self._look_at = 0  # bytes of new results
+
+    def close(self, close_warehouse: Callable[[], Any]) -> None:
+        """The plant is closed."""
+        try:
+            with held_interrupts():
+                close_warehouse()
+        finally:
+            self._executor.close()
+
+    # ------------------------------------------------------------------ bringing up to date
+
+    def bring_reactor(
+        self,
+        definition: Definition,
+        names: tuple[str, ...] = (),
+        *,
+        force: bool = False,
+        keep_going: bool = False,
+    ) -> tuple[Run, RunReport, list[Any]]:
+        """Bring a reactor up to date.
+
+        Returns
+        -------
+        run, report, values
+            The run, what it did, and the values of ``names``, which the reactor sends.
+        """
+        must_run = Reason(ReasonKind.FORCED, definition.name) if force else None
+        values: list[Any] = []
+        with self._resting_collector():
+            run = self._begin(definition, keep_going=keep_going)
+            run.scheduler.demand_reactor(definition.key, must_run)
+
+            def work() -> None:
+                self._to_the_end(run)
+                if not run.errors:
+                    values.extend(run.values(names, partial(self._to_the_end, run)))
+
+            report = self._carry_out([run], (definition.name,), work)
+            return run, report(), values
+
+    def bring_names(self, names: tuple[str, ...]) -> tuple[Run, list[Any]]:
+        """Bring ingredients up to date; returns the run, and their values."""
+        values: list[Any] = []
+        with self._resting_collector():
+            run = self._begin()
+
+            def work() -> None:
+                run.scheduler.demand_names(names)
+                self._to_the_end(run)
+                values.extend(run.values(names, partial(self._to_the_end, run)))
+
+            self._carry_out([run], names, work)
+        return run, values
+
+    def bring_variants(
+        self,
+        definition: Definition,
+        variants: Sequence[Parameters],
+        names: tuple[str, ...],
+        *,
+        keep_going: bool = False,
+    ) -> list[Variant]:
+        """Bring a reactor up to date under several configurations, side by side if reactors run so."""
+        values: list[list[Any]] = []
+        with self._resting_collector():
+            world = self.world(definition)
+            self._check_marks(world)
+            runs = [self._run(world.variant(parameters), keep_going=keep_going) for parameters in variants]
+
+            def work() -> None:
+                for run in runs:
+                    run.scheduler.demand_reactor(definition.key)
+                    run.scheduler.demand_names(names)
+                self._to_the_end(*runs)
+                for run in runs:
+                    again = partial(self._to_the_end, run)
+                    values.append([] if run.errors else run.values(names, again))
+
+            self._carry_out(runs, (definition.name,), work)
+        return [Variant(run, found) for run, found in zip(runs, values, strict=True)]
+
+    @contextmanager
+    def _resting_collector(self) -> Iterator[None]:
+        """No garbage is collected meanwhile, except while reactors run."""
+        self._collects = gc.isenabled()
+        with collector(enabled=False):
+            yield
+
+    def _to_the_end(self, *runs: Run) -> None:
+        bring_to_the_end(runs, self._executor, collects=self._collects)
+        while [run for run in runs if run.judge_lost_again()]:
+            bring_to_the_end(runs, self._executor, collects=self._collects)
+
+    def sent_by_others(self, key: str) -> frozenset[str]:
+        """The ingredients that reactors other than this one are seen to send."""
+        predicted = self.world().predicted
+        return frozenset(
+            name for other, expected in predicted.items() if other != key for name in expected.sends
+        )
+
+    def definitions(self) -> dict[str, Definition]:
+        """The reactors by key, in order of definition."""
+        return self._registry.current()
+
+    def last(self, definition: Definition) -> Trace | None:
+        """The newest kept execution of a reactor, under any code."""
+        return self.warehouse.ledger.last(definition.full_name)
+
+    def find(self, wanted: Callable[..., Any] | str) -> tuple[Definition, str]:
+        """The reactor meant by a function, by its name, or by the name of an ingredient that it sends.
+
+        Returns
+        -------
+        definition, ingredient
+            The reactor, and the ingredient if it was meant by that, else ``""``.
+
+        Raises
+        ------
+        pyplant.errors.NotAReactorError, pyplant.errors.UnknownReactorError
+            If there is none.
+        pyplant.errors.DuplicateSenderError
+            If several reactors are seen to send the ingredient.
+        """
+        try:
+            return self._registry.find(wanted), ""
+        except UnknownReactorError:
+            world = self.world()
+            senders = world.known_senders(str(wanted))
+            if not senders:
+                raise
+        if len(senders) > 1:
+            raise conflict_error(world, str(wanted), senders)
+        return world.definitions[senders[0]], str(wanted)
+
+    def invalidate(self, reactor: Callable[..., Any] | str) -> None:
+        """Forget every kept execution of a reactor."""
+        with self.exclusively("plant.invalidate"):
+            definition = self._registry.find(reactor)
+            fingerprint = self.world(definition).fingerprint(definition.key)
+            self.warehouse.ledger.forget(definition.full_name, fingerprint.digest)
+
+    def reads(self) -> frozenset[str]:
+        """The parameters that the code of the reactors is seen to read, or that they asked for when they last ran."""
+        return _reads(self.world())
+
+    def refuse_inside(self, call: str) -> None:
+        """Refuse what would begin a run in the midst of one."""
+        if is_inside_reactor():
+            raise NestedRunError(_nested(call))
+        if (file := importing_for_a_process()) is not None:
+            message = (
+                f"{call} was called while {file} is imported by a process that is being started, which needs the "
+                f"functions of that module. Put what runs the plant below: if __name__ == '__main__':"
+            )
+            raise NestedRunError(message)
+        if self.runs and self.lock.acquire(blocking=False):
+            self.lock.release()
+            message = f"{call} was called by a listener of the run that is under way; call it after the run."
+            raise NestedRunError(message)
+
+    @contextmanager
+    def exclusively(self, call: str) -> Iterator[None]:
+        """Wait until no other thread uses the plant.
+
+        Raises
+        ------
+        pyplant.errors.NestedRunError
+            If the other is a run that waits for this thread: it works for one of its reactors.
+        """
+        if not self.lock.acquire(blocking=False):
+            if is_inside_reactor():
+                raise NestedRunError(_nested(call))
+            self.lock.acquire()
+        try:
+            yield
+        finally:
+            self.lock.release()
+
+    def show_again(self, trace: Trace) -> bool:
+        """Show in the notebook what a kept execution showed; whether that was possible."""
+        front_end = frontend.current()
+        if front_end is None or trace.recorded is None:
+            return False
+        try:
+            recorded = self.warehouse.load(trace.recorded)
+        except DamagedError as error:
+            logger().warning("What %r showed cannot be shown again: %s", trace.reactor, error)
+            return False
+        front_end.replay(recorded)
+        return True
+
+    # ------------------------------------------------------------------ a run
+
+    def world(self, target: Definition | None = None) -> RunWorld:
+        """How things stand now; freshness is judged anew each time.
+
+        Raises
+        ------
+        pyplant.errors.PlantDirError
+            If the plant was closed.
+        """
+        directory = self.warehouse.root
+        if self.warehouse.is_closed:
+            message = f"The plant in {directory} is closed; open it again with Plant({str(directory)!r})."
+            raise PlantDirError(message)
+        with collector(enabled=False):
+            self.warehouse.ledger.refresh()
+        follow_packages(self.warehouse.ledger.followed)
+        definitions = self._registry.current()
+        follow_used({definition.module for definition in definitions.values()})
+        begin_generation()
+        self._fingerprinter.look_anew()
+        self.warehouse.ledger.add_followed(defining_packages())
+        self._fingerprinter.add_state(self.warehouse.ledger.state)
+        if target is not None:
+            definitions[target.key] = target
+        world = RunWorld(
+            definitions,
+            self.warehouse,
+            self._fingerprinter,
+            self._parameters.snapshot(),
+            self._function_hash,
+            side_by_side=self._executor.begins_anew,
+        )
+        replaced = world.replaced(orphans) if orphans else []
+        for orphan in replaced:
+            withdraw(orphan)
+        return self.world(target) if replaced else world
+
+    def verifying(self) -> list[Trace]:
+        """The kept executions that are up to date as things stand now; runs nothing."""
+        from pyplant.execution.staleness import Outlook
+
+        world = self.world()
+        outlook = Outlook(world)
+        outlook.judge(world.definitions)
+        return [verdict.trace for verdict in outlook.verdicts.values() if verdict.trace is not None]
+
+    def _begin(self, target: Definition | None = None, *, keep_going: bool = False) -> Run:
+        world = self.world(target)
+        self._check_marks(world)
+        return self._run(world, keep_going=keep_going)
+
+    def _check_marks(self, world: RunWorld) -> None:
+        """Warn of marks on parameters that are not known; looked at in the first run, and after new marks."""
+        number = self._parameters.marks_given
+        if self._marks_checked == number:
+            return
+        self._marks_checked = number
+        reads: frozenset[str] | None = None
+        for name in world.parameters.marks():
+            if world.parameters.value(name) is MISSING:
+                reads = _reads(world) if reads is None else reads
+                if name not in reads:
+                    self._warn(UnknownParameterWarning, unknown_mark(name, world.parameters.known(reads)))
+
+    def _run(self, world: RunWorld, *, keep_going: bool) -> Run:
+        return Run(
+            world, self.warehouse, self._executor, self._listeners.emit, self._warn, keep_going=keep_going
+        )
+
+    def states(self) -> dict[str, State]:
+        """What the reactors of the run that is under way are doing, by key."""
+        found: dict[str, State] = {}
+        for run in reversed(self.runs):
+            found.update((key, state) for key, state in run.states().items() if found.get(key) not in BUSY)
+        return found
+
+    def _carry_out(
+        self, runs: Sequence[Run], targets: tuple[str, ...], work: Callable[[], None]
+    ) -> Callable[[], RunReport]:
+        """Do the work of a run; returns how to get its report, which few ask for."""
+        self.runs = runs
+        began = time.perf_counter()
+        self._listeners.emit(RunStarted(targets))
+        try:
+            work()
+        except BaseException as error:
+            if (front_end := frontend.current()) is not None:
+                front_end.failed(error)
+            raise
+        finally:
+            self.runs = ()
+            used: dict[str, Trace] = {}
+            for run in runs:
+                for key, failure in run.errors.items():
+                    self.failed[key] = f"{type(failure).__name__}: {failure}"
+                for key in run.settled.keys() - run.errors.keys():
+                    self.failed.pop(key, None)
+                used.update(run.brought_up_to_date())
+            self.warehouse.ledger.note_used(used)
+            self.warehouse.flush()
+            seconds = time.perf_counter() - began
+            report = _report(runs, targets, seconds) if self._listeners else None
+            if report is not None:
+                self._listeners.emit(RunFinished(report))
+        self._bound_history()
+        return lambda: _report(runs, targets, seconds) if report is None else report
+
+    def _bound_history(self) -> None:
+        """Keep history below its bound; looked at once, then whenever much was added."""
+        if self.warehouse.grown > self._look_at:
+            from pyplant.store.retention import collect
+
+            try:
+                collect(self.warehouse, self._max_size, only_if_needed=True, verifying=self.verifying)
+            except Exception as error:  # noqa: BLE001 - the configuration or a module may be broken by now
+                logger().warning("Old results in %s were not removed: %s", self.warehouse.root, error)
+            self.warehouse.grown, self._look_at = 0, self._max_size // 100
+
+
+def _nested(call: str) -> str:
+    return (
+        f"{call} was called inside a reactor, or by a thread that works for one. A reactor receives what it needs: "
+        f"x = yield pipe.receive('x')."
+    )
+
+
+def _reads(world: RunWorld) -> frozenset[str]:
+    names = {name for key in world.predicted for name in world.probably_reads(key)}
+    return frozenset(name for name in names if is_value(name, ""))
+
+
+def _report(runs: Sequence[Run], targets: tuple[str, ...], seconds: float) -> RunReport:
+    from pyplant.execution.summary import summarise  # it loads much that most runs need not have
+
+    return summarise(runs, targets, seconds)

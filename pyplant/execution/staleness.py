@@ -1,0 +1,272 @@
+"""A dry look: how every reactor stands, judged without running anything.
+
+The same look-ups as in a run, but a name whose sender would run has an unknown digest.
+What is stale only because of an unknown digest is not certain: its input may come out
+equal, and then nothing happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pyplant.engine.rebuilder import UNKNOWN, Answer, Demands, Reason, ReasonKind, Unknown, Verdict
+from pyplant.engine.trace import Trace
+from pyplant.execution.context import RunWorld
+from pyplant.reports.explain import Cause, Explainer
+from pyplant.reports.report import Entry, Outcome
+
+__all__ = ["Outlook"]
+
+
+@dataclass(slots=True)
+class _LookUp:
+    """A look-up in progress; ``asked`` are the names it waits for, ``unjudged`` those still to be judged."""
+
+    key: str
+    demands: Demands
+    asked: tuple[str, ...] = ()
+    unjudged: list[str] = field(default_factory=list)
+    begun: bool = False
+
+
+class Outlook:
+    """Judges reactors as they stand.
+
+    Parameters
+    ----------
+    world
+        Answers questions about reactors.
+    """
+
+    def __init__(self, world: RunWorld) -> None:
+        self.verdicts: dict[str, Verdict] = {}
+        self._world = world
+        self._senders: dict[str, str] = {}
+        self._explainer = Explainer(world.record, world.parameters, self._senders, world.label)
+        self._causes: dict[str, tuple[Cause, ...]] = {}
+
+    # ------------------------------------------------------------------ judging
+
+    def judge(self, keys: Iterable[str]) -> None:
+        """Judge these reactors and all that they depend on."""
+        for key in keys:
+            self._judge(key)
+
+    def _judge(self, key: str) -> None:
+        stack: list[_LookUp] = []
+        self._begin(key, stack)
+        while stack:
+            current = stack[-1]
+            sender = self._next_unjudged(current)
+            if sender is not None:
+                self._begin(sender, stack)
+                continue
+            try:
+                answer = tuple(self.digest(name) for name in current.asked)
+                current.asked = self._step(current, answer)
+                current.unjudged = list(reversed(current.asked))
+            except StopIteration as stop:
+                stack.pop()
+                del self.verdicts[current.key]  # entered anew, so that senders come before receivers
+                self.verdicts[current.key] = stop.value
+
+    def _next_unjudged(self, current: _LookUp) -> str | None:
+        while current.unjudged:
+            sender = self._unjudged_sender(current.unjudged[-1])
+            if sender is not None:
+                return sender
+            current.unjudged.pop()
+        return None
+
+    def _step(self, current: _LookUp, answer: Answer) -> tuple[str, ...]:
+        if current.begun:
+            return current.demands.send(answer)
+        current.begun = True
+        return next(current.demands)
+
+    def _begin(self, key: str, stack: list[_LookUp]) -> None:
+        if key in self.verdicts:
+            return
+        found = self._world.look_up(key)
+        if isinstance(found, Verdict):
+            self.verdicts[key] = found
+            return
+        # Until it is judged it counts as unknown: reactors may wait for one another in a circle.
+        self.verdicts[key] = Verdict(None, (), certain=False)
+        stack.append(_LookUp(key, found))
+
+    def _unjudged_sender(self, name: str) -> str | None:
+        for key in self._world.candidates(name):
+            verdict = self.verdicts.get(key)
+            if verdict is None:
+                return key
+            if verdict.trace is None or verdict.trace.output(name) is not None:
+                return None
+        return None
+
+    def digest(self, name: str) -> str | Unknown | None:
+        """The digest of an ingredient whose possible senders were judged."""
+        for key in self._world.candidates(name):
+            verdict = self.verdicts[key]
+            if verdict.trace is None:
+                self._senders[name] = key
+                return UNKNOWN
+            output = verdict.trace.output(name)
+            if output is not None:
+                self._senders[name] = key
+                return output.digest if verdict.certain else UNKNOWN
+        return None
+
+    def verified(self, name: str) -> Trace | None:
+        """The execution whose output ``name`` is up to date, if there is one."""
+        while (key := self._unjudged_sender(name)) is not None:
+            self._judge(key)
+        for key in self._world.candidates(name):
+            verdict = self.verdicts[key]
+            if verdict.trace is None or not verdict.certain:
+                return None
+            if verdict.trace.output(name) is not None:
+                return verdict.trace
+        return None
+
+    # ------------------------------------------------------------------ reporting
+
+    def entry(
+        self,
+        key: str,
+        *,
+        as_target: bool = False,
+        sure: bool = True,
+        now: Outcome | None = None,
+        error: str = "",
+    ) -> Entry:
+        """How a judged reactor stands.
+
+        Parameters
+        ----------
+        key
+            The reactor.
+        as_target
+            Whether it is asked for itself: one that sends nothing then always runs.
+        sure
+            Whether it is demanded for sure.
+        now, error
+            What it is doing, and how it failed last.
+        """
+        definition = self._world.definitions[key]
+        verdict = self.verdicts[key]
+        trace = verdict.trace or next((r.trace for r in verdict.reasons if r.trace), None)
+        trace = trace or self._world.last(definition.full_name)
+        outcome = _outcome(verdict, cache=definition.cache)
+        causes = self.causes(key) if outcome is not Outcome.CACHED else ()
+        silent = as_target and trace is not None and self._world.runs_for_effect(trace)
+        if silent and verdict.trace is not None:
+            outcome = Outcome.UNCACHED
+            causes = self._explainer.causes((Reason(ReasonKind.NO_OUTPUT, definition.name),), {})
+        if error and verdict.trace is None:
+            outcome = Outcome.FAILED
+        return Entry(
+            name=definition.name,
+            outcome=now or outcome,
+            causes=causes,
+            seconds=trace.seconds if trace else 0.0,
+            size=sum(output.size for output in trace.outputs) if trace else 0,
+            finished=trace.finished if trace else 0.0,
+            outputs=tuple(output.name for output in trace.outputs) if trace else (),
+            certain=(verdict.certain or silent or outcome is Outcome.CACHED) and sure,
+            error=error if outcome is Outcome.FAILED else "",
+        )
+
+    def causes(self, key: str) -> tuple[Cause, ...]:
+        """Why a judged reactor would run."""
+        if key not in self._causes:
+            for judged, verdict in self.verdicts.items():  # senders come before receivers
+                if judged not in self._causes:
+                    self._causes[judged] = self._explainer.causes(verdict.reasons, self._causes)
+        return self._causes[key]
+
+    def edges(self) -> dict[str, dict[str, list[str]]]:
+        """What flows where: receiver -> sender -> names of ingredients, by reactor name."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for key, definition in self._world.definitions.items():
+            trace = self.verdicts[key].trace or self._world.last(definition.full_name)
+            expected = self._world.predicted[key].receives
+            senders: dict[str, list[str]] = {}
+            for name in dict.fromkeys([*(trace.inputs if trace else ()), *sorted(expected)]):
+                for sender in self._keys_of([name]):
+                    senders.setdefault(self._world.definitions[sender].name, []).append(name)
+            found[definition.name] = senders
+        return found
+
+    # ------------------------------------------------------------------ planning
+
+    def plan(self, target: str) -> list[Entry]:
+        """What running ``target`` would involve, senders first."""
+        self.judge([target])
+        below: dict[str, list[str]] = {}
+        sure: dict[str, bool] = {}
+        work = [(target, True)]
+        while work:
+            key, surely = work.pop()
+            if key in sure and (sure[key] or not surely):
+                continue
+            sure[key] = surely
+            needed, perhaps = self._needs(key)
+            below[key] = [*needed, *perhaps]
+            work += [(other, surely) for other in needed]
+            work += [(other, False) for other in perhaps]
+        return [
+            self.entry(key, as_target=key == target, sure=sure[key] or self.verdicts[key].trace is not None)
+            for key in _senders_first(target, below)
+        ]
+
+    def _needs(self, key: str) -> tuple[list[str], list[str]]:
+        """Reactors whose outputs a reactor needs: for sure, and perhaps."""
+        verdict = self.verdicts[key]
+        if verdict.trace is not None:
+            return self._keys_of(verdict.trace.inputs), self._keys_of(r.name for r in verdict.reasons)
+        expected = self._world.predicted[key]
+        nearest = next((reason.trace for reason in verdict.reasons if reason.trace), None)
+        asked = expected.surely_receives if verdict.certain else [reason.name for reason in verdict.reasons]
+        # Of a name that no code mentions, nobody knows who sends it until somebody has.
+        sure = [name for name in sorted(asked) if self._world.literal_senders(name)]
+        perhaps = [*sorted({*expected.receives, *asked}), *(nearest.inputs if nearest else ())]
+        return self._keys_of(sure), self._keys_of(perhaps)
+
+    def _keys_of(self, names: Iterable[str]) -> list[str]:
+        found: dict[str, None] = {}
+        for name in names:
+            while (key := self._unjudged_sender(name)) is not None:
+                self._judge(key)
+            for key in self._world.candidates(name):
+                trace = self.verdicts[key].trace
+                if trace is None or trace.output(name) is not None:
+                    found[key] = None
+                    break
+        return list(found)
+
+
+def _outcome(verdict: Verdict, *, cache: bool) -> Outcome:
+    if not cache:
+        return Outcome.UNCACHED
+    if verdict.trace is not None:
+        return Outcome.CACHED
+    new = any(reason.kind is ReasonKind.NEW for reason in verdict.reasons)
+    return Outcome.NEW if new else Outcome.STALE
+
+
+def _senders_first(target: str, below: dict[str, list[str]]) -> list[str]:
+    done: dict[str, None] = {}
+    entered = {target}
+    stack = [(target, iter(below[target]))]
+    while stack:
+        key, others = stack[-1]
+        other = next((other for other in others if other not in entered), None)
+        if other is None:
+            stack.pop()
+            done[key] = None
+        else:
+            entered.add(other)
+            stack.append((other, iter(below[other])))
+    return list(done)

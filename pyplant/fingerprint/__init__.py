@@ -1,0 +1,1 @@
+"""What code and values are: fingerprints of functions, digests of values."""

@@ -1,0 +1,68 @@
+"""How objects of the standard library count that pickling takes apart badly or not at all."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from pyplant.fingerprint.bytecode import code_digest
+from pyplant.fingerprint.digest import Encoder, encodes
+
+__all__: list[str] = []
+
+
+@encodes(
+    *(
+        f"{module}.{kind}{system}Path"
+        for module in ("pathlib", "pathlib._local")
+        for kind in ("", "Pure")
+        for system in ("Posix", "Windows")
+    )
+)
+def _encode_path(path: Any, encoder: Encoder) -> None:
+    """A path by its text; its class lives in another module from Python 3.13 on."""
+    encoder.tag(type(path).__qualname__)
+    encoder.item(str(path))
+
+
+@encodes("builtins.property", "builtins.staticmethod", "builtins.classmethod", "functools.cached_property")
+def _encode_descriptor(descriptor: Any, encoder: Encoder) -> None:
+    """A descriptor outside of a class body by the functions that it calls."""
+    encoder.tag(type(descriptor).__qualname__)
+    if type(descriptor) is property:
+        encoder.item([descriptor.fget, descriptor.fset, descriptor.fdel])
+    else:
+        is_cached = type(descriptor) is functools.cached_property
+        encoder.item(descriptor.func if is_cached else descriptor.__func__)
+
+
+@encodes("_struct.Struct")
+def _encode_struct(value: Any, encoder: Encoder) -> None:
+    """A compiled format by its text."""
+    encoder.tag("struct")
+    encoder.item(value.format)
+
+
+@encodes("types.SimpleNamespace", "argparse.Namespace")
+def _encode_namespace(value: Any, encoder: Encoder) -> None:
+    """A namespace, which people turn into a dictionary with ``vars``."""
+    encoder.tag("namespace")
+    encoder.code(type(value))
+    encoder.attributes(vars(value), ordered=True)
+
+
+@encodes("builtins.dict_keys", "builtins.dict_values", "builtins.dict_items", "builtins.memoryview")
+def _encode_view(value: Any, encoder: Encoder) -> None:
+    """A view by what it shows."""
+    encoder.tag(type(value).__name__)
+    if type(value) is memoryview:
+        encoder.item([value.format, value.shape, value.readonly, value.tobytes()])
+    else:
+        encoder.item(list(value))
+
+
+@encodes("builtins.code")
+def _encode_code(value: Any, encoder: Encoder) -> None:
+    """Compiled code by its instructions."""
+    encoder.tag("code")
+    encoder.item(code_digest(value))

@@ -1,0 +1,150 @@
+"""What the body of a class defines, without what decorators and the interpreter add.
+
+Methods that ``dataclass``, ``attrs``, ``NamedTuple`` and ``Enum`` generate follow from the
+fields and options, which count instead: their code differs between Python versions.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import enum
+import functools
+import types
+from collections.abc import Iterator
+from types import FunctionType
+from typing import Any
+
+from pyplant.fingerprint.origin import is_user_file
+
+__all__ = ["members", "watched_names"]
+
+
+_IGNORED = frozenset(
+    [
+        "__module__",
+        "__qualname__",
+        "__doc__",
+        "__dict__",
+        "__weakref__",
+        "__annotations__",
+        "__annotate__",
+        "__annotate_func__",
+        "__annotations_cache__",
+        "__conditional_annotations__",
+        "__slotnames__",
+        "__static_attributes__",
+        "__firstlineno__",
+        "__abstractmethods__",
+        "__parameters__",
+        "__orig_bases__",
+        "__type_params__",
+        "__classcell__",
+        "_abc_impl",
+    ]
+)
+_OF_TYPING = frozenset(  # what protocols and typed dictionaries keep of themselves, by version
+    [
+        "_is_protocol",
+        "_is_runtime_protocol",
+        "__protocol_attrs__",
+        "__callable_proto_members_only__",
+        "__non_callable_proto_members__",
+        "__readonly_keys__",
+        "__mutable_keys__",
+        "__extra_items__",
+        "__closed__",
+    ]
+)
+_OF_PYDANTIC = (
+    frozenset(  # what a model keeps; all else that is called so follows from it and names addresses
+        [
+            "__pydantic_config__",
+            "__pydantic_decorators__",
+            "__pydantic_extra_info__",
+            "__pydantic_fields__",
+            "__pydantic_generic_metadata__",
+        ]
+    )
+)
+_GENERATED = ("<string>", "<attrs generated")
+_MARKS = ("__dataclass_fields__", "__attrs_attrs__", "_fields")
+_OPTIONS = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")  # those that every version has
+
+
+def watched_names(cls: type) -> tuple[str, ...]:
+    """The names in a class whose change is a change of the class."""
+    return tuple(key for key in vars(cls) if key not in _IGNORED)
+
+
+def members(cls: type) -> Iterator[tuple[str, Any]]:
+    """What the body of a user's class defines, by name."""
+    if issubclass(cls, enum.Enum):
+        yield from _enum_members(cls)
+        return
+    of_typing = type(cls).__module__ == "typing"
+    generated = of_typing or any(mark in vars(cls) for mark in _MARKS)
+    ignored = _IGNORED | _OF_TYPING if of_typing else _IGNORED
+    if "__pydantic_fields__" in vars(cls):
+        ignored |= {
+            "__signature__",
+            *(key for key in vars(cls) if key.startswith("__pydantic_")),
+        } - _OF_PYDANTIC
+    for key, value in vars(cls).items():
+        if key == "__dataclass_fields__":
+            yield key, [_field(field) for field in value.values()]
+        elif key == "__dataclass_params__":
+            yield key, [getattr(value, option) for option in _OPTIONS]
+        elif key not in ignored and not (generated and _is_generated(key, value)):
+            yield key, _unwrapped(value)
+    annotations = vars(cls).get("__annotations__", ())
+    yield "annotated names", list(annotations) if isinstance(annotations, dict) else []
+
+
+def _field(field: Any) -> list[Any]:
+    default = [] if field.default is dataclasses.MISSING else [field.default]
+    factory = [] if field.default_factory is dataclasses.MISSING else [field.default_factory]
+    flags = [field.init, field.repr, field.compare, field.hash, bool(field.kw_only)]
+    return [field.name, default, factory, flags, dict(field.metadata)]
+
+
+def _enum_members(cls: type[enum.Enum]) -> Iterator[tuple[str, Any]]:
+    yield "members", [[name, member.value] for name, member in cls.__members__.items()]
+    for key, value in vars(cls).items():
+        internal = key.startswith("_") and key.endswith("_") and not key.startswith("__")
+        function = value.__func__ if isinstance(value, classmethod | staticmethod) else value
+        is_code = isinstance(function, FunctionType)
+        installed = is_code and not is_user_file(function.__code__.co_filename)
+        of_enum = key.startswith("__") and not is_code
+        if not (
+            (internal and not is_code) or installed or of_enum or key in _IGNORED or key in cls.__members__
+        ):
+            yield key, _unwrapped(value)
+
+
+def _is_generated(key: str, value: Any) -> bool:
+    if isinstance(value, classmethod | staticmethod):
+        value = value.__func__
+    if type(value).__name__ == "_tuplegetter":
+        return True
+    if not isinstance(value, FunctionType):
+        return False
+    filename = value.__code__.co_filename
+    if key.startswith("__") and key.endswith("__"):
+        return filename.startswith(_GENERATED) or not is_user_file(filename)
+    return filename == collections.namedtuple.__code__.co_filename  # noqa: PYI024 - its file is asked for
+
+
+def _unwrapped(value: Any) -> Any:
+    """Descriptors by the functions they hold, which is what their attributes are."""
+    if isinstance(value, staticmethod | classmethod):
+        return [type(value).__name__, value.__func__]
+    if isinstance(value, property):
+        return ["property", value.fget, value.fset, value.fdel]
+    if isinstance(value, functools.cached_property):
+        return ["cached_property", value.func]
+    if isinstance(
+        value, types.MemberDescriptorType | types.GetSetDescriptorType | types.ClassMethodDescriptorType
+    ):
+        return value.__name__
+    return value

@@ -1,0 +1,78 @@
+"""What a function asks of the classes of objects: ``type(x).LIMIT``, ``x.__class__``.
+
+Such an object may be a configuration, and nothing tells when its class is asked. So the text
+of the code does, for whatever object it is.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from pyplant.fingerprint.hints import Hint, NameKind
+
+__all__ = ["asked_of_classes"]
+
+# What these say of a class counts with the configuration that a reactor takes.
+_NAMES = frozenset({"__name__", "__qualname__", "__module__"})
+_BY_NAME_ONLY = frozenset({"str", "repr", "format", "print", "isinstance", "issubclass", "id", "hash"})
+_LOGS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log", "format"})
+_COMPARES = (ast.Is, ast.IsNot, ast.Eq, ast.NotEq, ast.In, ast.NotIn)
+
+
+def asked_of_classes(root: ast.AST) -> Iterator[Hint]:
+    """The attributes of classes of objects that code below ``root`` asks for.
+
+    Parameters
+    ----------
+    root
+        A statement or an expression.
+    """
+    stack: list[tuple[ast.AST, ast.AST | None]] = [(root, None)]
+    while stack:
+        node, parent = stack.pop()
+        owner = _object_of(node)
+        if owner is not None:
+            names = _asked(node, parent)
+            if names is not None:
+                is_self = isinstance(owner, ast.Name) and owner.id == "self"
+                kind = NameKind.LITERAL if names else NameKind.DYNAMIC
+                yield Hint("class", not is_self, kind, names)
+        stack += [(child, node) for child in ast.iter_child_nodes(node)]
+
+
+def _object_of(node: ast.AST) -> ast.expr | None:
+    """The object whose class an expression gives; ``None`` if it gives none."""
+    match node:
+        case ast.Call(func=ast.Name(id="type"), args=[owner], keywords=[]):
+            return owner
+        case ast.Attribute(value=owner, attr="__class__", ctx=ast.Load()):
+            return owner
+        case ast.Call(func=ast.Name(id="getattr"), args=[owner, ast.Constant(value="__class__"), *_]):
+            return owner
+    return None
+
+
+def _asked(node: ast.AST, parent: ast.AST | None) -> tuple[str, ...] | None:
+    """The attribute that is asked of a class, none for all of it; ``None`` if it is told apart only."""
+    match parent:
+        case ast.Attribute(attr=name):
+            is_special = name.startswith("__") and name.endswith("__")
+            return (None if name in _NAMES else ()) if is_special else (name,)
+        case ast.Call(
+            func=ast.Name(id="getattr" | "hasattr"), args=[owner, ast.Constant(value=str(name)), *_]
+        ):
+            return (name,) if owner is node and not name.startswith("__") else ()
+        case ast.Call(func=ast.Name(id=name)) if name in _BY_NAME_ONLY:
+            return None
+        case ast.Call(func=ast.Attribute(attr=name)) if name in _LOGS and parent.func is not node:
+            return None
+        case ast.Compare(ops=ops) if all(isinstance(op, _COMPARES) for op in ops):
+            return None
+        case ast.FormattedValue() | ast.Expr():
+            return None
+        case ast.BinOp(left=ast.Constant(value=str()), op=ast.Mod()):
+            return None
+        case ast.Subscript(slice=key) if key is node:
+            return None
+    return ()

@@ -1,0 +1,488 @@
+"""What one function, class, module or value consists of, and what it refers to.
+
+A :class:`Description` is local: the things referred to appear as edges, not as content,
+so that code may be mutually recursive. :mod:`pyplant.fingerprint.fingerprint` joins the
+descriptions into one digest.
+
+What counts
+-----------
+- A function: its part (:mod:`pyplant.fingerprint.source`), its default values, its closure,
+  what it wraps, and every global and imported name that it mentions.
+- A class: its bases and what its body defines. Not: annotations, docstrings, generated
+  methods, and what the interpreter writes into it.
+- A module that is used otherwise than by attribute: everything it defines.
+- Anything else: its canonical encoding (:mod:`pyplant.fingerprint.digest`).
+- Installed code: its name; but what an installed wrapper wraps is followed.
+
+Names in ``state`` (they change while reactors run) are left out.
+"""
+
+from __future__ import annotations
+
+import builtins
+import enum
+import types
+from collections.abc import Callable, Mapping
+from operator import is_
+from types import CellType, FunctionType, ModuleType
+from typing import Any
+
+from pyplant.errors import PlantError
+from pyplant.fingerprint.attributes import MISSING, attribute_of, module_of, qualname_of, static
+from pyplant.fingerprint.class_members import members, watched_names
+from pyplant.fingerprint.description import Description, Edge, Kind, Leaf, Note, Watch, shorten
+from pyplant.fingerprint.digest import digest_bytes, encode
+from pyplant.fingerprint.expressions import UNKNOWN
+from pyplant.fingerprint.hints import CONFIG_NAMES, resolved
+from pyplant.fingerprint.installed import installed_name
+from pyplant.fingerprint.mocks import mock_behind
+from pyplant.fingerprint.origin import (
+    LOADED,
+    absolute_name,
+    import_user_module,
+    is_own_file,
+    is_user_file,
+    is_user_module,
+    is_user_object,
+    leads_to_user_code,
+    package_name,
+)
+from pyplant.fingerprint.records import part_name, whole_and_part
+from pyplant.fingerprint.source import CodePart
+
+__all__ = ["Describer"]
+
+
+_OF_SHELL = frozenset(["open", "get_ipython", "exit", "quit", "display"])
+"""Names that IPython puts into the namespace of a notebook: builtins, as far as code is concerned."""
+_SHELLS = frozenset(["IPython", "ipykernel"])
+_IGNORED_IN_MODULE = frozenset(
+    [
+        "__name__",
+        "__doc__",
+        "__file__",
+        "__cached__",
+        "__loader__",
+        "__spec__",
+        "__package__",
+        "__builtins__",
+        "__annotations__",
+        "__path__",
+        "__warningregistry__",
+    ]
+)
+_SCALARS = (type(None), bool, int, float, complex, str, bytes, type(...))
+_CALLED_BY_PLANT = frozenset(["__pyplant_reactor__", "__pyplant_wrapped__"])
+"""What reactors, and functions that reactors wrap, carry: nobody passes values to their other parameters."""
+
+
+class Describer:
+    """Describes objects, given the parts of code and the names known as state.
+
+    Parameters
+    ----------
+    part
+        Finds the part of a code object, given the globals of its function.
+    state
+        Pairs ``(owner, name)`` to leave out.
+    version
+        Gives the version of an installed package to count besides its name, or ``""``.
+    """
+
+    def __init__(
+        self,
+        part: Callable[[types.CodeType, dict[str, Any]], CodePart],
+        state: set[tuple[str, str]],
+        version: Callable[[str], str],
+    ) -> None:
+        self._part = part
+        self._state = state
+        self._left_out: dict[tuple[str, str], set[str]] = {}
+        self._read = 0
+        self._without: dict[tuple[str, str], _Without] = {}
+        self._version = version
+        self._names_code = True
+        self._told_apart: dict[int, tuple[Any, str]] = {}
+
+    def __call__(self, obj: Any) -> Description:
+        """Describe any object; one that fails whatever is done to it counts by its class."""
+        try:
+            return self._described(obj)
+        except (KeyboardInterrupt, PlantError):
+            raise
+        except BaseException:  # noqa: BLE001 - a class may do anything when it is looked at
+            name = f"{module_of(type(obj))}.{qualname_of(type(obj))}"
+            notes = frozenset([Note("opaque", name)])
+            return Description(Kind.VALUE, name, b"unreadable:" + name.encode(), notes=notes)
+
+    def _described(self, obj: Any) -> Description:
+        cls = type(obj)  # never isinstance(): an object may lie about its class
+        if cls is FunctionType:
+            mock = mock_behind(obj)
+            return self._function(obj) if mock is None else self._value(mock)
+        if issubclass(cls, type):
+            return self._class(obj)
+        if issubclass(cls, ModuleType):
+            return self._module(obj)
+        if cls is _Without:
+            return self._value(obj.value, obj.parts)
+        return self._value(obj)
+
+    def left_out(self, owner: str, name: str) -> set[str] | None:
+        """What does not count of an object under this name: attributes, or ``""`` for all of it."""
+        if self._read != len(self._state):  # names are only ever added
+            self._left_out.clear()
+            for scope, known in self._state:
+                whole, part = whole_and_part(known)
+                self._left_out.setdefault((scope, whole), set()).add(part)
+            self._read = len(self._state)
+        return self._left_out.get((owner, name))
+
+    def without(self, owner: str, name: str, value: Any, parts: set[str]) -> Any:
+        """A value as it counts under a name of which attributes are left out."""
+        if issubclass(type(value), FunctionType | type | ModuleType):
+            return value
+        known = self._without.get((owner, name))
+        if known is None or known.value is not value or known.parts != parts:
+            known = self._without[owner, name] = _Without(value, frozenset(parts))
+        return known
+
+    def _distinctly(self, obj: Any) -> str:
+        """Tells code in a set apart by what it says and refers to, before its digest is known."""
+        known = self._told_apart.get(id(obj))
+        if known is not None:
+            return known[1]
+        self._names_code = False  # or the sets that it refers to would be asked in turn, without an end
+        try:
+            description = self(obj)
+            parts = [description.local]
+            for edge in description.edges:
+                target = edge.target
+                said = target.text.encode() if type(target) is Leaf else self(target).local
+                parts.append(edge.label.encode() + b"=" + said)
+        finally:
+            self._names_code = True
+        found = digest_bytes(*parts)
+        self._told_apart[id(obj)] = (obj, found)
+        return found
+
+    def forget_values(self) -> None:
+        """Values may have changed."""
+        self._told_apart.clear()
+
+    # ------------------------------------------------------------------ functions
+
+    def _function(self, function: FunctionType) -> Description:
+        code, name = function.__code__, f"{function.__module__}.{function.__qualname__}"
+        user = is_user_file(code.co_filename)
+        if user:
+            part = self._part(code, function.__globals__)
+            local = b"function:" + part.digest.encode()
+        else:
+            part = None
+            # Not its own name and module: functools.wraps gives it those of what it wraps.
+            package = package_name(function.__globals__.get("__name__"))
+            local = f"installed:{package}{self._version(package)}:{code.co_qualname}".encode()
+        wrapper = code.co_qualname != function.__qualname__  # by functools.wraps: other variables
+        scope = _Scope(self, f"{name} ({code.co_qualname})" if wrapper else name)
+        if part is not None:
+            self._mentions(scope, function, part)
+        rebound = part.rebound if part is not None else frozenset()
+        if function.__closure__ and not is_own_file(code.co_filename):
+            for variable, cell in zip(code.co_freevars, function.__closure__, strict=False):
+                self._cell(scope, variable, cell, rebound)
+        for key in tuple(function.__dict__):
+            if not key.startswith("__pyplant"):
+                scope.add(f"attribute {key}", scope.watch(function.__dict__, key))
+        own_keys = len(function.__dict__)
+        cells = tuple(map(_contents, function.__closure__ or ()))
+        defaults, kwdefaults = function.__defaults__, function.__kwdefaults__
+
+        def unchanged() -> bool:
+            return (
+                function.__code__ is code
+                and function.__defaults__ is defaults
+                and function.__kwdefaults__ is kwdefaults
+                and len(function.__dict__) == own_keys
+                and (not cells or all(map(is_, map(_contents, function.__closure__ or ()), cells)))
+            )
+
+        notes = scope.notes
+        if part is not None and not part.verified and not code.co_filename.startswith("<"):
+            notes = {*notes, Note("source", f"{name}: its file no longer holds the code that runs")}
+        return Description(
+            Kind.FUNCTION,
+            name,
+            local,
+            scope.finished(),
+            scope.watches(),
+            unchanged,
+            resolved(part.hints, self._constants(function, part)) if part is not None else frozenset(),
+            frozenset(notes),
+            part.text if part is not None else "",
+        )
+
+    def _mentions(self, scope: _Scope, function: FunctionType, part: CodePart) -> None:
+        for reference in part.references:
+            self._reference(scope, function, reference, part)
+        for index, value in enumerate(function.__defaults__ or ()):
+            scope.add(f"default {index}", value)
+        keyword_defaults = function.__kwdefaults__ or {}
+        for key in sorted(keyword_defaults):
+            scope.add(f"default {key}", scope.watch(keyword_defaults, key))
+
+    def _constants(self, function: FunctionType, part: CodePart) -> Callable[[str], Any]:
+        """What variables of a function stand for whenever it is called, as far as that is known."""
+        code = function.__code__
+        cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=False))
+
+        def lookup(name: str) -> Any:
+            if name in part.rebound or f"nonlocal {name}" in part.rebound:
+                found = UNKNOWN
+            elif name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+                found = _default(function, name) if _CALLED_BY_PLANT & function.__dict__.keys() else UNKNOWN
+            elif name in cells:
+                found = _contents(cells[name])
+            elif (function.__module__, name) in self._state:
+                found = UNKNOWN
+            else:
+                found = function.__globals__.get(name, UNKNOWN)
+            return UNKNOWN if found is MISSING else found
+
+        return lookup
+
+    def _cell(self, scope: _Scope, variable: str, cell: CellType, rebound: frozenset[str]) -> None:
+        content = _contents(cell)
+        if content is MISSING:
+            return
+        if f"nonlocal {variable}" in rebound:
+            scope.note("state", f"{scope.owner}: {variable!r} is rebound by the function itself")
+        else:
+            scope.add(f"closure {variable}", content, variable)
+
+    def _reference(
+        self, scope: _Scope, function: FunctionType, reference: tuple[str, ...], part: CodePart
+    ) -> None:
+        kind, root, *chain = reference
+        label = " ".join(reference)
+        if kind == "m":
+            self._imported(scope, label, root, chain, function.__globals__.get("__package__"))
+            return
+        if root in part.rebound:
+            scope.note("state", f"{function.__module__}: {root!r} is rebound by {function.__qualname__}()")
+            return
+        namespace = function.__globals__
+        value = scope.watch(namespace, root)
+        if value is MISSING:
+            known = hasattr(builtins, root)
+            scope.add(label, Leaf(f"builtin {root}" if known else f"undefined {root}"))
+        elif root in _OF_SHELL and _package_of(value) in _SHELLS:
+            scope.add(label, Leaf(f"builtin {root}"))
+        else:
+            self._follow(scope, label, value, chain, owner=function.__module__, name=root)
+
+    def _imported(self, scope: _Scope, label: str, name: str, chain: list[str], package: str | None) -> None:
+        """Follow an import inside the function; installed modules count alike, loaded or not."""
+        module = import_user_module(name, package)
+        scope.watch(LOADED, absolute_name(name, package))
+        if module is None or not leads_to_user_code(module):
+            scope.add(label, Leaf(f"import {name}{self._version(package_name(name))}"))
+        elif chain != [""]:
+            self._follow(scope, label, module, chain)
+
+    def _follow(
+        self, scope: _Scope, label: str, value: Any, chain: list[str], owner: str = "", name: str = ""
+    ) -> None:
+        """Follow a chain of attributes through user modules, to what it names in the end."""
+        for attribute in chain:
+            if not leads_to_user_code(value):
+                break
+            owner, name = value.__name__, attribute
+            found = scope.watch(vars(value), attribute)
+            if found is MISSING:
+                found = import_user_module(f"{value.__name__}.{attribute}", None) or MISSING
+            if found is MISSING:
+                found = attribute_of(value, attribute, MISSING)
+            if found is MISSING:
+                scope.add(label, Leaf(f"undefined {attribute}"))
+                return
+            value = found
+        scope.add(label, value, name, owner)
+
+    def _installed(self, obj: Any) -> Leaf:
+        package, _, name = installed_name(obj).partition(":")
+        if not name:
+            module, name = static(obj, "__module__"), static(obj, "__qualname__")
+            package = package_name(module if type(module) is str else "")
+            name = name if type(name) is str else qualname_of(type(obj))
+        return Leaf(f"{package}{self._version(package)}:{name}")
+
+    # ------------------------------------------------------------------ classes
+
+    def _class(self, cls: type) -> Description:
+        name = f"{module_of(cls)}.{qualname_of(cls)}"
+        if not is_user_object(cls):
+            package = package_name(module_of(cls))
+            text = f"installed:{package}{self._version(package)}:{qualname_of(cls)}"
+            return Description(Kind.CLASS, name, text.encode())
+        scope = _Scope(self, name)
+        for index, base in enumerate(cls.__bases__):
+            scope.add(f"base {index}", base)
+        if type(cls) is not type:
+            scope.add("metaclass", type(cls))
+        for key, value in members(cls):
+            scope.add(f"member {key}", value, key)
+        names = watched_names(cls)
+        scope.watching.append(Watch.of(vars(cls), names))
+        bases = cls.__bases__
+        return Description(
+            Kind.CLASS,
+            name,
+            b"class",
+            scope.finished(),
+            scope.watches(),
+            lambda: cls.__bases__ is bases and watched_names(cls) == names,
+            notes=frozenset(scope.notes),
+        )
+
+    # ------------------------------------------------------------------ modules and values
+
+    def _module(self, module: ModuleType) -> Description:
+        name = module.__name__
+        if not is_user_module(module):
+            text = f"module {name}{self._version(package_name(name))}"
+            return Description(Kind.MODULE, name, text.encode())
+        scope = _Scope(self, name)
+        names = vars(module).keys() - _IGNORED_IN_MODULE
+        for key in names:
+            scope.add(f"member {key}", scope.watch(vars(module), key), key)
+        return Description(
+            Kind.MODULE,
+            name,
+            b"module",
+            scope.finished(),
+            scope.watches(),
+            lambda: vars(module).keys() - _IGNORED_IN_MODULE == names,
+            notes=frozenset(scope.notes),
+        )
+
+    def _value(self, value: Any, left_out: frozenset[str] = frozenset()) -> Description:
+        cls = type(value)
+        name = qualname_of(cls)
+        if issubclass(cls, types.BuiltinFunctionType) or (installed_name(value) and not _is_content(cls)):
+            return self._installed_value(value, name)
+        if not self._names_code:
+            return Description(Kind.VALUE, name, encode(value, roughly=True).data)
+        encoding = encode(value, self._distinctly, left_out, segmented=True)
+        edges = tuple(Edge(f"{i:06}", "", "", target) for i, target in enumerate(encoding.edges))
+        return Description(
+            Kind.VALUE,
+            name,
+            encoding.data,
+            edges,
+            (),
+            None
+            if _immutable(value)
+            else lambda: encode(value, self._distinctly, left_out).says_the_same(encoding),
+            notes=frozenset(Note("opaque", text) for text in encoding.opaque),
+            text=shorten(value),
+            segments=encoding.segments,
+        )
+
+    def _installed_value(self, value: Any, name: str) -> Description:
+        """What an installed module holds, and methods in C of anything: by name."""
+        bound = static(value, "__self__") if issubclass(type(value), types.BuiltinFunctionType) else None
+        free = (
+            bound is None or bound is MISSING or issubclass(type(bound), ModuleType) or installed_name(value)
+        )
+        edges = () if free else (Edge("self", "", "", bound),)
+        return Description(Kind.VALUE, name, b"installed:" + self._installed(value).text.encode(), edges)
+
+
+def _is_content(cls: type) -> bool:
+    """Whether objects of a class are data, also where an installed module holds them."""
+    return issubclass(cls, (list, dict, set, frozenset, tuple, bytearray)) or cls in _SCALARS
+
+
+class _Without:
+    """A value of which some attributes do not count."""
+
+    __slots__ = ("parts", "value")
+
+    def __init__(self, value: Any, parts: frozenset[str]) -> None:
+        self.value = value
+        self.parts = parts
+
+
+class _Scope:
+    """Collects the edges, watches and notes of one description."""
+
+    def __init__(self, describer: Describer, owner: str) -> None:
+        self.owner = owner
+        self.notes: set[Note] = set()
+        self.watching: list[Watch] = []
+        self._describer = describer
+        self._edges: dict[str, Edge] = {}
+        self._watched: dict[int, tuple[Mapping[str, Any], set[str]]] = {}
+
+    def watch(self, namespace: Mapping[str, Any], name: str) -> Any:
+        self._watched.setdefault(id(namespace), (namespace, set()))[1].add(name)
+        return namespace.get(name, MISSING)
+
+    def add(self, label: str, target: Any, name: str = "", owner: str = "") -> None:
+        owner, name = owner or self.owner, name or label
+        left_out = self._describer.left_out(owner, name)
+        for part in left_out or ():
+            known = part_name(name, part) if part else name
+            self.note("state", f"{owner}: {known!r} changes while reactors run")
+        if left_out and "" in left_out:
+            return
+        if type(target) in _SCALARS:
+            target = Leaf("value " + encode(target).data.hex(), shorten(target))
+        elif left_out and type(target) is not Leaf:
+            target = self._describer.without(owner, name, target, left_out)
+        self._edges[label] = Edge(label, owner, name, target)
+
+    def note(self, kind: str, text: str) -> None:
+        self.notes.add(Note(kind, text))
+
+    def finished(self) -> tuple[Edge, ...]:
+        return tuple(self._edges[label] for label in sorted(self._edges))
+
+    def watches(self) -> tuple[Watch, ...]:
+        groups = (Watch.of(namespace, tuple(sorted(names))) for namespace, names in self._watched.values())
+        return (*self.watching, *groups)
+
+
+def _default(function: FunctionType, name: str) -> Any:
+    """The value of a parameter that the plant does not pass."""
+    code, defaults = function.__code__, function.__defaults__ or ()
+    if name in (function.__kwdefaults__ or {}):
+        return (function.__kwdefaults__ or {})[name]
+    positional = code.co_varnames[: code.co_argcount]
+    index = positional.index(name) - (code.co_argcount - len(defaults)) if name in positional else -1
+    is_passed = name in positional[:1] or (name in positional[:2] and name in CONFIG_NAMES)
+    return defaults[index] if index >= 0 and not is_passed else UNKNOWN
+
+
+def _contents(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not bound yet
+        return MISSING
+
+
+def _immutable(value: Any) -> bool:
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if type(item) in (tuple, frozenset):
+            stack.extend(item)
+        elif type(item) not in _SCALARS and not issubclass(type(item), enum.Enum):
+            return False
+    return True
+
+
+def _package_of(value: Any) -> str:
+    module = static(value.__func__ if type(value) is types.MethodType else value, "__module__")
+    return package_name(module if type(module) is str else module_of(type(value)))

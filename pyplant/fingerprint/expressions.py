@@ -1,0 +1,379 @@
+"""Names that code computes, such as ``f"day {n}"``, as far as they are known before it runs.
+
+There are two steps, since text is kept between sessions and values are not. :class:`Bindings`
+writes an expression down with the local variables it uses replaced by what they are assigned;
+what only a run can tell is written ``...``. :func:`evaluate` computes the text from defaults,
+closure variables and globals. It calls nothing but methods of built-in and standard types.
+"""
+
+from __future__ import annotations
+
+import ast
+import enum
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from types import MemberDescriptorType, ModuleType
+from typing import Any, NamedTuple
+
+from pyplant.fingerprint.attributes import attribute_of
+
+__all__ = ["UNKNOWN", "Bindings", "Evaluated", "Template", "evaluate"]
+
+
+class _Unknown:
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN: Any = _Unknown()
+"""The value of what only a run can tell."""
+
+
+class Template(NamedTuple):
+    """A text of which parts are known; ``None`` stands for any text."""
+
+    parts: tuple[str | None, ...]
+
+
+class Evaluated(NamedTuple):
+    """The value of an expression, and whether it holds as long as the names keep their objects."""
+
+    value: Any
+    is_firm: bool
+
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_ALLOWED = (
+    *(ast.Constant, ast.Name, ast.Attribute, ast.JoinedStr, ast.FormattedValue, ast.BinOp, ast.UnaryOp),
+    *(ast.Call, ast.keyword, ast.Subscript, ast.Tuple, ast.List, ast.operator, ast.unaryop, ast.expr_context),
+)
+_DEEPEST = 5  # local variables in one another
+
+
+class Bindings:
+    """What the local variables of a function are assigned.
+
+    Parameters
+    ----------
+    function
+        Its syntax tree.
+    """
+
+    def __init__(self, function: _Function) -> None:
+        self._times: Counter[str] = Counter()
+        self._assigned: dict[str, ast.expr] = {}
+        arguments = function.args
+        own = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+        self._parameters = {argument.arg for argument in own}
+        stack: list[tuple[ast.AST, bool]] = [(function, False)]
+        while stack:
+            node, is_nested = stack.pop()
+            self._times.update(_bound(node))
+            if not is_nested:
+                self._note_assignment(node)
+            deeper = is_nested or (node is not function and isinstance(node, (*_FUNCTIONS, ast.ClassDef)))
+            if deeper and not is_nested and not isinstance(node, ast.Lambda):
+                self._times[node.name] += 1  # type: ignore[attr-defined]
+            stack += [(child, deeper) for child in ast.iter_child_nodes(node)]
+
+    def _note_assignment(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target: ast.expr = node.targets[0]
+        elif isinstance(node, ast.AnnAssign | ast.NamedExpr):
+            target = node.target
+        else:
+            return
+        if isinstance(target, ast.Name) and node.value is not None:
+            self._assigned[target.id] = node.value
+
+    def expression(self, node: ast.expr) -> ast.expr:
+        """The expression with what is assigned in place of local variables."""
+        resolved: ast.expr = self._resolved(node, ())
+        return resolved
+
+    def _resolved(self, node: Any, within: tuple[str, ...]) -> Any:
+        if isinstance(node, ast.Name):
+            return self._variable(node, within)
+        if not isinstance(node, _ALLOWED):
+            return ast.Constant(...)
+        fields = {
+            name: [self._resolved(item, within) for item in value]
+            if isinstance(value, list)
+            else self._resolved(value, within)
+            if isinstance(value, ast.AST)
+            else value
+            for name, value in ast.iter_fields(node)
+        }
+        made: Any = type(node)
+        return made(**fields)
+
+    def _variable(self, node: ast.Name, within: tuple[str, ...]) -> ast.expr:
+        name, times = node.id, self._times[node.id]
+        if times == 0 or (times == 1 and name in self._parameters):
+            return node
+        if times == 1 and name in self._assigned and name not in within and len(within) < _DEEPEST:
+            assigned: ast.expr = self._resolved(self._assigned[name], (*within, name))
+            return assigned
+        return ast.Constant(...)
+
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+def _bound(node: ast.AST) -> Iterator[str]:
+    """The names that a node itself binds or declares."""
+    if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+        yield node.id
+    elif isinstance(node, ast.arg):
+        yield node.arg
+    elif isinstance(node, ast.alias):
+        yield (node.asname or node.name).partition(".")[0]
+    elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+        yield node.name or ""
+    elif isinstance(node, ast.MatchMapping):
+        yield node.rest or ""
+    elif isinstance(node, ast.Global | ast.Nonlocal):
+        yield from node.names
+
+
+# ---------------------------------------------------------------------- values
+
+
+def evaluate(source: str, lookup: Callable[[str], Any]) -> Evaluated:
+    """The value of an expression.
+
+    Parameters
+    ----------
+    source
+        Its text.
+    lookup
+        Gives what a name stands for, or :data:`UNKNOWN`.
+
+    Returns
+    -------
+    evaluated
+        A constant, a tuple or list of them, a :class:`Template`, or :data:`UNKNOWN`.
+    """
+    evaluator = _Evaluator(lookup)
+    try:
+        value = evaluator.value(_parsed(source))
+    except Exception:  # noqa: BLE001 - an error here is the run's to raise, in its own place
+        value = UNKNOWN
+    return Evaluated(value, evaluator.is_firm)
+
+
+@lru_cache(maxsize=1000)
+def _parsed(source: str) -> ast.expr:
+    return ast.parse(source, mode="eval").body
+
+
+_NUMBERS = (int, float, bool)
+_ATOMS = (str, int, float, bool, type(None))
+_STANDARD = frozenset({"datetime", "decimal", "fractions", "numpy", "pathlib", "uuid"})
+_METHODS = frozenset(
+    [
+        *("capitalize", "casefold", "lower", "title", "upper", "swapcase", "zfill", "ljust", "rjust"),
+        *("strip", "lstrip", "rstrip", "removeprefix", "removesuffix", "replace"),
+        *("isoformat", "strftime", "as_posix", "date"),
+    ]
+)
+_WIDEST = 1000  # characters that a number may be padded to
+_CONVERSION = re.compile(r"(%[^a-zA-Z%]*[a-zA-Z%])")
+
+
+def _is_standard(value: Any) -> bool:
+    """Whether a value is a date, path, number or the like, which runs no code of the user's."""
+    cls = type(value)
+    return cls.__module__.partition(".")[0] in _STANDARD and cls.__hash__ is not None
+
+
+def _is_text(value: Any) -> bool:
+    return issubclass(type(value), str)
+
+
+def _is_printable(value: Any) -> bool:
+    return type(value) in _ATOMS or _is_standard(value)
+
+
+class _Evaluator:
+    def __init__(self, lookup: Callable[[str], Any]) -> None:
+        self.is_firm = True
+        self._lookup = lookup
+
+    def value(self, node: ast.expr) -> Any:
+        """The value of a node, computed by the method of its type."""
+        method = getattr(self, f"_{type(node).__name__.lower()}", None)
+        return UNKNOWN if method is None else method(node)
+
+    def _constant(self, node: ast.Constant) -> Any:
+        return UNKNOWN if node.value is ... else node.value
+
+    def _name(self, node: ast.Name) -> Any:
+        return self._lookup(node.id)
+
+    def _tuple(self, node: ast.Tuple) -> Any:
+        return tuple(map(self.value, node.elts))
+
+    def _list(self, node: ast.List) -> Any:
+        return list(map(self.value, node.elts))
+
+    def _attribute(self, node: ast.Attribute) -> Any:
+        value, name = self.value(node.value), node.attr
+        cls: type = type(value)  # not isinstance(): an object may lie about its class
+        if issubclass(cls, enum.Enum):
+            return {"value": value._value_, "name": value._name_}.get(name, UNKNOWN)
+        if issubclass(cls, ModuleType | type):
+            return attribute_of(value, name, UNKNOWN)
+        if _is_standard(value):
+            return getattr(value, name, UNKNOWN)
+        if value is UNKNOWN:
+            return UNKNOWN
+        if issubclass(cls, tuple) and name in (fields := getattr(cls, "_fields", ())):
+            return tuple.__getitem__(value, fields.index(name))
+        members = [vars(base)[name] for base in cls.__mro__ if name in vars(base)]
+        parameters = getattr(cls, "__dataclass_params__", None)
+        self.is_firm &= bool(parameters is not None and parameters.frozen)
+        if members and isinstance(members[0], MemberDescriptorType):
+            return members[0].__get__(value, cls)
+        if any(hasattr(type(member), "__set__") for member in members):
+            return UNKNOWN  # a property
+        return object.__getattribute__(value, "__dict__").get(name, UNKNOWN)
+
+    def _subscript(self, node: ast.Subscript) -> Any:
+        value, key = self.value(node.value), self.value(node.slice)
+        if type(value) not in (tuple, list, dict, str) or type(key) not in _ATOMS:
+            return UNKNOWN
+        self.is_firm &= type(value) in (tuple, str)
+        return value[key]
+
+    def _unaryop(self, node: ast.UnaryOp) -> Any:
+        value = self.value(node.operand)
+        return -value if isinstance(node.op, ast.USub) and type(value) in _NUMBERS else UNKNOWN
+
+    def _binop(self, node: ast.BinOp) -> Any:
+        left, right = self.value(node.left), self.value(node.right)
+        if isinstance(node.op, ast.Mod) and _is_text(left):
+            return _printed(str.__str__(left), right)
+        if isinstance(node.op, ast.Add) and any(
+            _is_text(side) or type(side) is Template for side in (left, right)
+        ):
+            return _joined([left, right])
+        if type(left) not in _NUMBERS or type(right) not in _NUMBERS:
+            return UNKNOWN
+        match node.op:
+            case ast.Add():
+                return left + right
+            case ast.Sub():
+                return left - right
+            case ast.Mult():
+                return left * right
+            case ast.FloorDiv():
+                return left // right
+            case ast.Mod():
+                return left % right
+        return UNKNOWN
+
+    def _joinedstr(self, node: ast.JoinedStr) -> Any:
+        return _joined([self.value(part) for part in node.values])
+
+    def _formattedvalue(self, node: ast.FormattedValue) -> Any:
+        spec = "" if node.format_spec is None else self.value(node.format_spec)
+        conversion = "" if node.conversion < 0 else chr(node.conversion)
+        return _formatted(self.value(node.value), conversion, spec)
+
+    def _call(self, node: ast.Call) -> Any:
+        arguments = [self.value(argument) for argument in node.args]
+        function = node.func
+        if isinstance(function, ast.Attribute):
+            keywords = {keyword.arg or "": self.value(keyword.value) for keyword in node.keywords}
+            return self._method(self.value(function.value), function.attr, arguments, keywords)
+        if not isinstance(function, ast.Name) or len(arguments) != 1 or node.keywords:
+            return UNKNOWN
+        if self._lookup(function.id) is not UNKNOWN or function.id not in {"str", "repr", "int"}:
+            return UNKNOWN  # not the builtin, or none that is known
+        if function.id == "int":
+            return int(arguments[0]) if type(arguments[0]) in _ATOMS else UNKNOWN
+        if function.id == "str" and (_is_text(arguments[0]) or type(arguments[0]) is Template):
+            return arguments[0]
+        return _formatted(arguments[0], "r" if function.id == "repr" else "s", "")
+
+    def _method(self, value: Any, name: str, arguments: list[Any], keywords: dict[str, Any]) -> Any:
+        if name == "format" and _is_text(value):
+            return _filled(str.__str__(value), arguments, keywords)
+        if name == "join" and _is_text(value) and len(arguments) == 1 and not keywords:
+            parts = arguments[0]
+            if type(parts) not in (list, tuple):
+                return UNKNOWN
+            return _joined([item for part in parts for item in (value, part)][1:])
+        known = _is_printable(value) and all(type(argument) in _ATOMS for argument in arguments)
+        if known and name in _METHODS and not keywords:
+            return getattr(value, name)(*arguments)
+        return UNKNOWN
+
+
+def _joined(parts: list[Any]) -> Any:
+    """Texts one after another; unknown ones are any text."""
+    found: list[str | None] = []
+    for part in parts:
+        for piece in part.parts if type(part) is Template else [part]:
+            text = str.__str__(piece) if _is_text(piece) else None
+            if text is not None and found and found[-1] is not None:
+                found[-1] += text
+            elif text is not None or not (found and found[-1] is None):
+                found.append(text)
+    if all(text is not None for text in found):
+        return "".join(filter(None, found))
+    return Template(tuple(text for text in found if text != ""))
+
+
+def _formatted(value: Any, conversion: str, spec: Any) -> Any:
+    """A value as an f-string shows it."""
+    if issubclass(type(value), enum.StrEnum):
+        value = value._value_
+    if type(value) is Template and not conversion and not spec:
+        return value
+    numbers = re.findall(r"\d+", spec) if type(spec) is str else ["inf"]
+    if not _is_printable(value) or any(float(number) > _WIDEST for number in numbers):
+        return Template((None,))
+    shown = {"": value, "s": str(value), "r": repr(value), "a": ascii(value)}[conversion]
+    return format(shown, spec)
+
+
+def _printed(text: str, values: Any) -> Any:
+    """``text % values``, conversion by conversion."""
+    given = list(values) if type(values) is tuple else [values]
+    parts: list[Any] = []
+    for piece in _CONVERSION.split(text):
+        if piece == "%%":
+            parts.append("%")
+        elif not _CONVERSION.fullmatch(piece):
+            parts.append(piece)
+        elif "(" in piece or "*" in piece or not given:
+            return Template((None,))
+        else:
+            value = given.pop(0)
+            is_short = all(int(number) <= _WIDEST for number in re.findall(r"\d+", piece))
+            parts.append(piece % value if _is_printable(value) and is_short else UNKNOWN)
+    return UNKNOWN if given else _joined(parts)
+
+
+def _filled(text: str, arguments: list[Any], keywords: dict[str, Any]) -> Any:
+    """``text.format(...)``, field by field."""
+    parts: list[Any] = []
+    automatic = iter(arguments)
+    for literal, field, spec, conversion in string.Formatter().parse(text):
+        parts.append(literal)
+        if field is None:
+            continue
+        if field == "":
+            value = next(automatic, UNKNOWN)
+        elif field.isdecimal():
+            value = arguments[int(field)] if int(field) < len(arguments) else UNKNOWN
+        else:
+            value = keywords.get(field, UNKNOWN)
+        is_plain = "{" not in (spec or "")
+        parts.append(_formatted(value, conversion or "", spec or "") if is_plain else UNKNOWN)
+    return _joined(parts)

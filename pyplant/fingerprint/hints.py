@@ -1,0 +1,113 @@
+"""Hints: the ingredient and parameter names that a function's text mentions.
+
+They are found by the same walk as the fingerprint and give the graph before the first
+run. A hint is never a truth: names made while a reactor runs work all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from pyplant.engine import validate
+from pyplant.fingerprint.expressions import Template, evaluate
+
+__all__ = ["CONFIG_NAMES", "NAMED_CALLS", "Hint", "NameKind", "resolved"]
+
+NAMED_CALLS = frozenset({"receive", "send", "allocate", "read_config", "read_config_unregistered"})
+"""Methods of a pipework whose first argument is a name."""
+
+CONFIG_NAMES = frozenset({"config", "cfg", "conf"})
+"""What people call the configuration, wherever they hand it to."""
+
+
+class NameKind(StrEnum):
+    """How a name is written."""
+
+    LITERAL = "l"
+    """``pipe.send("x")``; the text is the name."""
+    EXPRESSION = "x"
+    """``pipe.send(NAME)`` or ``pipe.send(f"x_{i}")``; the text is the expression, not yet evaluated."""
+    PATTERN = "p"
+    """An expression of which parts are known; the text is these, empty ones where values go."""
+    DYNAMIC = "d"
+    """Anything else."""
+
+
+_KINDS = {kind.value: kind for kind in NameKind if kind is not NameKind.PATTERN}
+
+
+class Hint(NamedTuple):
+    """One mention of a name.
+
+    Attributes
+    ----------
+    method
+        The method it was given to; ``"config"`` for what is read of the configuration, and
+        ``"class"`` for what is asked of the class of some object, which may be a configuration.
+    certain
+        Whether the object called is surely a pipework (named ``pipe`` or annotated so) or a
+        configuration. Otherwise it is the function's first or second parameter, which is one
+        in a reactor only. A class asked for is certain unless it is that of ``self``.
+    kind, text
+        The name; of the configuration each step of it; of a class its attribute, none for all of it.
+    always
+        Whether the function itself comes by it, whatever happens.
+    """
+
+    method: str
+    certain: bool
+    kind: NameKind
+    text: tuple[str, ...]
+    always: bool = False
+
+    def to_json(self) -> list[Any]:
+        """A JSON-able form."""
+        return [self.method, self.certain, self.kind.value, list(self.text), self.always]
+
+    @classmethod
+    def from_json(cls, data: list[Any]) -> Hint:
+        """The inverse of :meth:`to_json`."""
+        method, certain, kind, text, always = data
+        hint = cls(validate.code(method), bool(certain), _KINDS[kind], validate.codes(text), bool(always))
+        if not hint.text and hint.kind is not NameKind.DYNAMIC:
+            raise ValueError(data)
+        return hint
+
+    def resolved(self, lookup: Callable[[str], Any]) -> Iterator[Hint]:
+        """The hint with the names that its expression gives, or with what is known of them.
+
+        Parameters
+        ----------
+        lookup
+            Gives what a variable stands for, or :data:`~pyplant.fingerprint.expressions.UNKNOWN`.
+        """
+        if self.kind is not NameKind.EXPRESSION:
+            yield self
+            return
+        value, is_firm = evaluate(self.text[0], lookup)
+        is_list = self.method == "receive" and type(value) in (list, tuple)
+        for name in value if is_list else [value]:
+            yield from self._named(name, is_firm=is_firm and type(value) is not list)
+
+    def _named(self, name: Any, *, is_firm: bool) -> Iterator[Hint]:
+        if type(name) is Template:
+            yield self._replace(kind=NameKind.PATTERN, text=tuple(part or "" for part in name.parts))
+        elif not issubclass(type(name), str):
+            yield self._replace(kind=NameKind.DYNAMIC, text=())
+        elif is_firm:
+            yield self._replace(kind=NameKind.LITERAL, text=(str.__str__(name),))
+        elif self.method in ("send", "allocate"):  # likely, but other names are possible
+            yield self._replace(kind=NameKind.PATTERN, text=(str.__str__(name),))
+            yield self._replace(kind=NameKind.DYNAMIC, text=())
+        else:
+            yield self._replace(kind=NameKind.LITERAL, text=(str.__str__(name),), always=False)
+
+
+def resolved(hints: frozenset[Hint], lookup: Callable[[str], Any]) -> frozenset[Hint]:
+    """The hints with the names that their expressions give."""
+    for hint in hints:
+        if hint.kind is NameKind.EXPRESSION:
+            return frozenset(name for each in hints for name in each.resolved(lookup))
+    return hints  # most often: nothing to evaluate

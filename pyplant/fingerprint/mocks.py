@@ -1,0 +1,169 @@
+"""What a mock of :mod:`unittest.mock` consists of: what it answers, not what it was asked.
+
+A mock makes up attributes and return values when they are asked for and records every call,
+so its dictionary changes whenever it is used. Counted are its classes, its specification and
+what was configured: return values, side effects, attributes, what it wraps. A mock that was
+made up and never configured counts like one that was not made up yet; the record of calls
+does not count.
+"""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import Any
+
+from pyplant.fingerprint.attributes import MISSING, module_of, mro, namespace, qualname_of
+from pyplant.fingerprint.origin import LOADED
+
+__all__ = ["is_mock_class", "mock_behind", "mock_content"]
+
+_MODULES = frozenset(["unittest.mock", "mock.mock"])
+_BOOKKEEPING = ("_mock_", "_spec_")
+_RECORDS = frozenset(["method_calls", "_is_coroutine"])
+_OF_CLASS = frozenset(["__doc__", "__module__", "__dict__", "__weakref__", "__signature__"])
+
+
+def is_mock_class(cls: type) -> bool:
+    """Whether instances of a class are mocks; each mock has a class of its own."""
+    return any(qualname_of(base) == "NonCallableMock" and module_of(base) in _MODULES for base in mro(cls))
+
+
+def mock_behind(obj: Any) -> Any:
+    """The mock that an object is, or that a function made by ``create_autospec`` calls; else ``None``."""
+    if type(obj) is FunctionType:
+        mock = obj.__dict__.get("mock")
+        return mock if is_mock_class(type(mock)) and _held(mock).get("_mock_delegate") is obj else None
+    return obj if is_mock_class(type(obj)) else None
+
+
+def mock_content(mock: Any) -> list[Any]:
+    """The content of a mock, and of those it made up, as a plain list.
+
+    Each mock has a number; a mock that was made up and never configured is left out.
+    """
+    mocks, numbers, told = [mock], {id(mock): 0}, []
+    makers: dict[int, list[int]] = {}
+    needed = {0}
+    for maker, current in enumerate(mocks):  # grows meanwhile
+        answers = {key: (value, mock_behind(value)) for key, value in sorted(_configured(current).items())}
+        told.append(answers)
+        for _, inner in answers.values():
+            if inner is None:
+                needed.add(maker)
+            elif id(inner) in numbers:  # a mock that several answer with: somebody told them to
+                needed |= {maker, numbers[id(inner)]}
+            else:
+                number = numbers[id(inner)] = len(mocks)
+                makers.setdefault(number, []).append(maker)
+                mocks.append(inner)
+    stack = list(needed)
+    while stack:
+        for maker in makers.get(stack.pop(), ()):
+            if maker not in needed:
+                needed.add(maker)
+                stack.append(maker)
+    renumbered = {number: place for place, number in enumerate(sorted(needed))}
+    return [
+        [
+            _specification(mocks[number]),
+            {
+                key: value if inner is None else ["mock", renumbered[numbers[id(inner)]]]
+                for key, (value, inner) in told[number].items()
+                if inner is None or numbers[id(inner)] in needed
+            },
+        ]
+        for number in renumbered
+    ]
+
+
+def _specification(mock: Any) -> list[Any]:
+    """The classes of a mock, and what it refuses."""
+    held = _held(mock)
+    methods = held.get("_mock_methods")
+    return [
+        list(type(mock).__bases__),
+        sorted(methods) if isinstance(methods, list | tuple) else methods,
+        bool(held.get("_spec_set")),
+        bool(held.get("_mock_sealed")),
+        _parameters(held.get("_spec_signature")),
+    ]
+
+
+def _held(mock: Any) -> dict[str, Any]:
+    return namespace(mock) or {}
+
+
+def _parameters(signature: Any) -> list[Any]:
+    found = getattr(signature, "parameters", {})
+    return [[name, int(part.kind), part.default is part.empty] for name, part in found.items()]
+
+
+def _configured(mock: Any) -> dict[str, Any]:
+    """What a mock was told, by keys that say how, and what it made up itself."""
+    held = _held(mock)
+    found: dict[str, Any] = {}
+    result, effect = _answer(held)
+    if result is not MISSING:
+        found["returns"] = result
+    if effect is not None:
+        found["side effect"] = effect
+    if held.get("_mock_wraps") is not None:
+        found["wraps"] = held["_mock_wraps"]
+    children = held.get("_mock_children") or {}
+    for name, child in children.items():
+        if qualname_of(type(child)) != "_SpecState":  # a part of a specification nobody used yet
+            found[f"child {name}"] = child
+    for name, value in held.items():
+        if not (name.startswith((*_BOOKKEEPING, "__")) or name in _RECORDS or children.get(name) is value):
+            found[f"attribute {name}"] = value
+    for name, value in vars(type(mock)).items():
+        unused = qualname_of(type(value)) == "MagicProxy" or name in children
+        if not (unused or name.startswith(_BOOKKEEPING) or name in _OF_CLASS):
+            found[f"method {name}"] = value
+    return found
+
+
+def _answer(held: dict[str, Any]) -> tuple[Any, Any]:
+    """What calls return, :data:`MISSING` if nothing was said, and the side effect."""
+    delegate = held.get("_mock_delegate")
+    if type(delegate) is FunctionType:
+        result, effect = delegate.__dict__.get("return_value", MISSING), delegate.__dict__.get("side_effect")
+    else:
+        result, effect = held.get("_mock_return_value", MISSING), held.get("_mock_side_effect")
+    if _is_default(result):
+        result = MISSING
+    if _of_magic(held, result, effect):
+        return MISSING, None
+    return result, _iterated(effect)
+
+
+def _is_default(result: Any) -> bool:
+    """Whether it is the sentinel for "nothing was set"."""
+    return qualname_of(type(result)) == "_SentinelObject" and result.name == "DEFAULT"
+
+
+def _iterated(effect: Any) -> Any:
+    """A side effect; of one that calls step through, all items: how far it is belongs to the calls."""
+    while qualname_of(type(effect)) == "_MockIter":
+        effect = effect.obj
+    if isinstance(effect, _ITERATORS):
+        return list(effect.__reduce__()[1][0])
+    return list(effect) if type(effect) in (list, tuple) else effect
+
+
+_ITERATORS: tuple[type, ...] = (type(iter([])), type(iter(())))
+
+
+def _of_magic(held: dict[str, Any], result: Any, effect: Any) -> bool:
+    """Whether a special method answers as every ``MagicMock`` does."""
+    name, parent = held.get("_mock_new_name"), held.get("_mock_new_parent")
+    module = LOADED.get(next(filter(_MODULES.__contains__, map(module_of, mro(type(parent)))), ""))
+    if not isinstance(name, str) or module is None:
+        return False
+    fixed = getattr(module, "_return_values", {}).get(name, MISSING)
+    computed = getattr(module, "_calculate_return_value", {}).get(name)
+    if effect is not None:
+        return type(effect) is FunctionType and effect.__code__.co_filename == module.__file__
+    if computed is not None:
+        fixed = computed(parent)
+    return fixed is not MISSING and type(result) is type(fixed) and bool(result == fixed)

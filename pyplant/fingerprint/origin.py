@@ -1,0 +1,296 @@
+"""Whose code is it: the user's, an installed package's, or Python's own.
+
+User code is followed line by line. The standard library and site-packages count by name:
+they change with an installation, not with an edit. PyPlant itself is never user code, and
+a package installed as editable lies outside site-packages and so is. An installed
+distribution that defines reactors is user code as well, all of it.
+
+Which distributions are followed is a matter of the process, and grows only: by those whose
+reactors are defined here (:func:`follow_file`), and by those of which a plant knows that they
+define reactors (:func:`follow_packages`), so that a fingerprint does not depend on what else was
+imported. It grows between runs, never within one (:func:`begin_generation`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os.path
+import sys
+from collections.abc import Callable, Iterable
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from pyplant.errors import ConfigError
+from pyplant.fingerprint.attributes import attribute_of, module_of, namespace, static
+from pyplant.fingerprint.distribution import (
+    Distribution,
+    distribution_named,
+    distribution_of,
+    installation_folders,
+)
+
+__all__ = [
+    "LOADED",
+    "absolute_name",
+    "adopt_followed",
+    "begin_generation",
+    "defining_packages",
+    "find",
+    "follow_file",
+    "follow_packages",
+    "followed",
+    "generation",
+    "import_user_module",
+    "is_own_file",
+    "is_user_file",
+    "is_user_module",
+    "is_user_object",
+    "leads_to_user_code",
+    "package_name",
+    "package_versions",
+]
+
+LOADED = sys.modules
+"""The modules of the process."""
+
+_PYPLANT = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
+_STDLIB = os.path.dirname(os.path.realpath(os.__file__)) + os.sep
+
+_followed: dict[str, Distribution] = {}
+_pending: dict[str, Distribution | None] = {}
+_defining: set[str] = set()
+_generation = 0
+
+
+@cache
+def is_user_file(filename: str) -> bool:
+    """Whether code of this file is the user's; text without a file (a cell, ``exec``) is."""
+    if filename.startswith("<frozen"):
+        return False
+    if filename.startswith("<"):
+        return True
+    path = os.path.realpath(filename)
+    if path.startswith(_PYPLANT):
+        return False
+    if installation_folders(path) or installation_folders(filename):
+        return any(found.holds(path) or found.holds(filename) for found in _followed.values())
+    return not path.startswith(_STDLIB)
+
+
+def follow_file(filename: str) -> None:
+    """Follow, from the next run on, the distribution that holds this file, since it defines a reactor."""
+    if not _is_installed(filename):
+        return
+    for known in (*_pending.values(), *_followed.values()):
+        if known is not None and known.holds(filename) and known.is_current():
+            return
+    found = distribution_of(filename)
+    if found is not None:
+        _defining.add(found.name)
+        _pending[found.name] = found
+
+
+@cache
+def _is_installed(filename: str) -> bool:
+    if is_own_file(filename) or os.path.realpath(filename).startswith(_PYPLANT):
+        return False
+    return bool(installation_folders(filename) and filename.endswith(".py"))
+
+
+def follow_packages(packages: Iterable[str], *, must_exist: bool = False) -> None:
+    """Follow these installed distributions or packages from the next run on.
+
+    Raises
+    ------
+    pyplant.errors.ConfigError
+        If one of them does not exist and has to.
+    """
+    for package in [packages] if isinstance(packages, str) else packages:
+        if package in _pending or package in _followed:
+            continue
+        found = distribution_named(package)
+        if found is None and must_exist and not _is_user_package(package):
+            message = f"follow_packages names {package!r}, which is not installed."
+            raise ConfigError(message)
+        _pending[package if found is None else found.name] = found
+
+
+def defining_packages() -> frozenset[str]:
+    """Names of the followed distributions that define reactors in this process."""
+    return frozenset(_defining)
+
+
+def followed() -> tuple[Distribution, ...]:
+    """The distributions that are followed."""
+    return tuple(_followed.values())
+
+
+def adopt_followed(distributions: Iterable[Distribution]) -> None:
+    """Follow what another process follows, which asked this one to work for it."""
+    _pending.update((found.name, found) for found in distributions)
+    begin_generation()
+
+
+def begin_generation() -> None:
+    """A run begins: what is to be followed from now on is user code."""
+    global _generation
+    news = {name: found for name, found in _pending.items() if found and _followed.get(name) != found}
+    _pending.clear()
+    if news:
+        _followed.update(news)
+        _generation += 1
+        is_user_file.cache_clear()
+
+
+def generation() -> int:
+    """Changes whenever more code is the user's; what was concluded before is then out of date."""
+    return _generation
+
+
+def is_own_file(filename: str) -> bool:
+    """Whether code of this file is PyPlant's own."""
+    return filename.startswith(_PYPLANT)
+
+
+def is_user_module(module: ModuleType) -> bool:
+    """Whether a module's code is the user's; what was put into a module's place is not."""
+    if not issubclass(type(module), ModuleType):
+        return False
+    # What the class of a module says of files, or makes up when asked, is about nothing that exists.
+    own = namespace(module) or {}
+    name = str(own.get("__name__", ""))
+    if name == "__main__":
+        return True
+    filename = own.get("__file__")
+    if isinstance(filename, str):
+        return is_user_file(filename)
+    paths = list(own.get("__path__") or ())  # a namespace package
+    if paths:
+        return is_user_file(os.path.join(str(paths[0]), "__init__.py"))
+    if getattr(own.get("__spec__"), "origin", None) in {"built-in", "frozen"}:
+        return False
+    package = sys.modules.get(
+        name.partition(".")[0]
+    )  # somebody made this module in memory: whose package is it?
+    return package is None or package is module or is_user_module(package)
+
+
+def leads_to_user_code(module: ModuleType) -> bool:
+    """Whether a module is the user's, or a namespace that also holds packages of the user's."""
+    if is_user_module(module):
+        return True
+    own = namespace(module) if issubclass(type(module), ModuleType) else None
+    if own is None or own.get("__file__") is not None:
+        return False
+    inside = tuple(str(path) + os.sep for path in own.get("__path__") or ())
+    return bool(inside) and any(
+        path.startswith(inside) for found in _followed.values() for path in (*found.files, *found.folders)
+    )
+
+
+def is_user_object(obj: Any) -> bool:
+    """Whether a class, or anything else that names its module, belongs to the user."""
+    name = module_of(obj) if issubclass(type(obj), type) else static(obj, "__module__")
+    if not (type(name) is str and name) or name == "builtins":
+        return False
+    module = sys.modules.get(name)
+    if module is None:
+        return name.partition(".")[0] not in sys.stdlib_module_names
+    return is_user_module(module)
+
+
+def find(module: ModuleType | None, qualname: str) -> Any:
+    """What a module has under a qualified name; ``None`` if it has nothing there."""
+    found: Any = module
+    for step in qualname.split("."):
+        found = attribute_of(found, step, None)
+    return found
+
+
+def package_name(module: str | None) -> str:
+    """The name an installed module counts by; its inner layout may move between versions."""
+    return (module or "").partition(".")[0]
+
+
+def absolute_name(name: str, package: str | None) -> str:
+    """The full name of a module that is imported as ``name``, or ``""`` if it cannot be told."""
+    try:
+        return importlib.util.resolve_name(name, package)
+    except (ImportError, ValueError):
+        return ""
+
+
+def import_user_module(name: str, package: str | None) -> ModuleType | None:
+    """The module that an ``import`` inside a function means, loaded if it is the user's.
+
+    The import must happen here: otherwise the fingerprint before the first run, when the
+    module is not loaded yet, would differ from the one after it.
+
+    Returns
+    -------
+    module
+        ``None`` when it does not exist, or is installed and was not imported yet.
+    """
+    absolute = absolute_name(name, package)
+    if not absolute:
+        return None
+    loaded = sys.modules.get(absolute)
+    if loaded is not None:
+        return loaded
+    if absolute.partition(".")[0] in sys.stdlib_module_names or not _is_user_package(absolute):
+        return None
+    try:
+        return importlib.import_module(absolute)
+    except (Exception, SystemExit):  # noqa: BLE001 - the reactor itself will raise it, in its own place
+        return None
+
+
+def _is_user_package(name: str) -> bool:
+    """Whether a module that may not be loaded is the user's; no installed code is loaded to find out."""
+    parts = name.split(".")
+    for depth in range(1, len(parts) + 1):
+        package = ".".join(parts[:depth])
+        loaded = sys.modules.get(package)
+        if loaded is not None:
+            if is_user_module(loaded):
+                return True
+            continue
+        try:
+            spec = importlib.util.find_spec(package)
+        except (ImportError, ValueError, AttributeError):
+            return False
+        if spec is None:
+            return False
+        if spec.has_location and spec.origin:
+            return is_user_file(spec.origin)
+        places = list(spec.submodule_search_locations or ())
+        if not places:
+            return False
+        if is_user_file(os.path.join(str(places[0]), "__init__.py")):
+            return True  # otherwise a namespace package of installed ones: what is in it decides
+    return False
+
+
+def package_versions(packages: Iterable[str]) -> Callable[[str], str]:
+    """Gives the version of an installed package if it is one of these, else ``""``.
+
+    Raises
+    ------
+    pyplant.errors.ConfigError
+        If one of them is not installed.
+    """
+    tracked = [packages] if isinstance(packages, str) else list(packages)
+    if not tracked:
+        return lambda _: ""
+    from importlib import metadata  # slow, and few need it
+
+    versions: dict[str, str] = {}
+    for package in tracked:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            message = f"track_packages names {package!r}, which is not installed."
+            raise ConfigError(message) from None
+    return lambda package: versions.get(package, "")

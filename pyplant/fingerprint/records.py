@@ -1,0 +1,187 @@
+"""What digests of code were made of, and what two of them differ in.
+
+A name whose object changed while its reactor ran is state. Of an object that only got other
+attributes, only these are state: :func:`changed_names` finds them by the segments of the value
+(:mod:`pyplant.fingerprint.segments`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from pyplant.engine import validate
+from pyplant.fingerprint.description import Kind, Leaf
+
+__all__ = ["Difference", "Record", "changed_names", "differences", "part_name", "whole_and_part"]
+
+
+class Record(NamedTuple):
+    """What a digest was made of: one node, and its edges by label.
+
+    Attributes
+    ----------
+    kind, name
+        What it is and what people call it.
+    local
+        Digest of the node alone.
+    text
+        Its source, or a short text of its value.
+    edges
+        ``label -> (owner, name, digest)``; for a leaf ``=digest:text``.
+    """
+
+    kind: Kind
+    name: str
+    local: str
+    text: str
+    edges: dict[str, tuple[str, str, str]]
+
+    def to_json(self) -> list[Any]:
+        """A JSON-able form."""
+        return [self.kind.value, self.name, self.local, self.text, self.edges]
+
+    @classmethod
+    def from_json(cls, data: list[Any]) -> Record:
+        """The inverse of :meth:`to_json`."""
+        kind, name, local, text, edges = data
+        return cls(
+            Kind(kind),
+            validate.text(name),
+            validate.code(local),
+            validate.text(text),
+            {label: _edge(target) for label, target in validate.mapping(edges).items()},
+        )
+
+
+def _edge(data: Any) -> tuple[str, str, str]:
+    owner, name, digest = validate.texts(data)
+    return owner, name, digest
+
+
+class Difference(NamedTuple):
+    """One thing that differs between two fingerprints.
+
+    Attributes
+    ----------
+    path
+        The names that lead from the reactor to it.
+    owner, name
+        The scope it was found in and its name there, if it is a value with a name.
+    kind
+        What it is now, or was.
+    old, new
+        Its source or a short text of its value; ``None`` where it does not exist.
+    digests
+        Its digests, before and after; empty where it does not exist.
+    """
+
+    path: tuple[str, ...]
+    owner: str
+    name: str
+    kind: Kind
+    old: str | None
+    new: str | None
+    digests: tuple[str, str] = ("", "")
+
+
+_Open = Callable[[str], "Record | None"]
+
+
+def differences(old: str, new: str, record: _Open, *, everywhere: bool = False) -> list[Difference]:
+    """What differs between two fingerprints, by walking their records side by side.
+
+    Parameters
+    ----------
+    old, new
+        The fingerprints.
+    record
+        Opens a digest.
+    everywhere
+        Name what differs in every place where it is found, not only in the nearest one.
+    """
+    found: list[Difference] = []
+    seen: set[tuple[str, ...]] = set()
+    first = record(new) or record(old)
+    queue = deque([(old, new, (first.name,) if first else (), ("", ""))])  # breadth first: short paths
+    while queue:
+        before, after, path, place = queue.popleft()
+        mark = (before, after, *(place if everywhere else ()))
+        if before == after or mark in seen:
+            continue
+        seen.add(mark)
+        a, b = record(before), record(after)
+        if a is None or b is None or a.kind is not b.kind:
+            kind = (b or a).kind if (b or a) is not None else Kind.VALUE  # type: ignore[union-attr]
+        elif a.local != b.local:
+            kind = b.kind
+        else:
+            kind = None
+        if kind is not None:
+            texts = _text(a, before), _text(b, after)
+            found.append(Difference(path, *place, kind, *texts, (before, after)))
+        if a is None or b is None or a.kind is not b.kind or (kind is not None and a.kind is Kind.VALUE):
+            continue
+        for label in sorted(a.edges.keys() | b.edges.keys()):
+            x, y = a.edges.get(label), b.edges.get(label)
+            if a.local == b.local or (x and y):  # otherwise the changed text says it already
+                owner, name, _ = y or x or ("", "", "")
+                within = a.kind is Kind.VALUE  # what a value refers to has no name but the value's own
+                here = (path, place) if within else ((*path, name or label), (owner, name))
+                queue.append((x[2] if x else "", y[2] if y else "", *here))
+    return found
+
+
+def _text(record: Record | None, digest: str) -> str | None:
+    if record is not None:
+        return record.text
+    return digest.partition(":")[2] or None
+
+
+# ------------------------------------------------------------------ state
+
+
+def part_name(name: str, part: str) -> str:
+    """What an attribute of the objects that a name stands for is called as state."""
+    return f"{name} [{part}]"
+
+
+def whole_and_part(name: str) -> tuple[str, str]:
+    """The inverse of :func:`part_name`; the part is empty for the name as a whole."""
+    whole, _, part = name.partition(" [")
+    return whole, part.removesuffix("]")
+
+
+def changed_names(
+    old: str, new: str, record: _Open, segments: Callable[[str], Mapping[str, str] | None]
+) -> set[tuple[str, str]] | None:
+    """Owners and names of what changed between two fingerprints; ``None`` if code changed."""
+    found: set[tuple[str, str]] = set()
+    for change in differences(old, new, record, everywhere=True):
+        before, after = change.digests
+        filled = _was_value(before, record) or (not before and change.kind is Kind.MODULE)
+        if not change.name or not (change.kind is Kind.VALUE or filled):
+            return None
+        parts = _changed_parts(segments(before), segments(after))
+        found.update((change.owner, part_name(change.name, part)) for part in parts)
+        if not parts:
+            found.add((change.owner, change.name))
+    return found
+
+
+def _was_value(digest: str, record: _Open) -> bool:
+    """Whether a digest is of a value: a name that stood for one, such as ``None``, may get code later."""
+    known = record(digest)
+    if known is not None:
+        return known.kind is Kind.VALUE
+    return Leaf.is_value(digest)
+
+
+def _changed_parts(before: Mapping[str, str] | None, after: Mapping[str, str] | None) -> set[str]:
+    """The attributes that changed, by class and name; none if more than attributes changed."""
+    if not before or not after or before.get("") != after.get(""):
+        return set()
+    classes = {part.rpartition(".")[0] for part in before}
+    changed = {part for part in before.keys() | after.keys() if before.get(part) != after.get(part)}
+    return {part for part in changed if part.rpartition(".")[0] in classes and not part.endswith(".")}

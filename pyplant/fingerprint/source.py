@@ -1,0 +1,277 @@
+"""From a code object to its source, verified.
+
+``inspect.getsource`` trusts line numbers. After ``%autoreload``, after an edit that was
+not reloaded, in a notebook, the text found that way can be another function's. So here a
+text counts as the source of a code object only if compiling it yields *the same code*
+(positions aside). Otherwise the code object speaks for itself.
+
+Texts are taken through :mod:`linecache`, which also holds notebook cells, and kept: when a
+reactor is defined its module's text is taken at once, so that a later edit of the file
+does not lose the text that is running.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import linecache
+from types import CodeType
+from typing import Any, NamedTuple
+
+from pyplant.engine import validate
+from pyplant.fingerprint.bytecode import code_digest, nested, read_names, scan
+from pyplant.fingerprint.gc_pause import collector
+from pyplant.fingerprint.hints import Hint
+from pyplant.fingerprint.syntax import FunctionNode, Reference, Survey, syntax_digest
+
+__all__ = ["CodePart", "Sources"]
+
+_TEXT_LIMIT = 20_000  # characters of source kept for showing differences
+_FUTURE = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+_SHORTEST = 2  # parts of a reference
+_VERSIONS = 4  # texts kept of one file
+
+
+class CodePart(NamedTuple):
+    """What one code object contributes, all that it refers to left aside.
+
+    Attributes
+    ----------
+    digest
+        Of the normalised syntax tree when the source is verified, else of the code object.
+    references
+        The names it reaches.
+    hints
+        The ingredients and parameters it mentions.
+    rebound
+        Globals and closure variables it rebinds: state, not input.
+    text
+        Its source, for showing differences; empty when there is none.
+    verified
+        Whether the source was found and compiles to this very code.
+    """
+
+    digest: str
+    references: tuple[Reference, ...]
+    hints: frozenset[Hint]
+    rebound: frozenset[str]
+    text: str
+    verified: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able form."""
+        return {
+            "d": self.digest,
+            "r": [list(reference) for reference in self.references],
+            "c": sorted(hint.to_json() for hint in self.hints),  # "h" and "n" had fewer
+            "s": sorted(self.rebound),
+            "t": self.text,
+            "v": self.verified,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> CodePart:
+        """The inverse of :meth:`to_json`."""
+        return cls(
+            validate.code(data["d"]),
+            tuple(map(_reference_from_json, data["r"])),
+            frozenset(map(Hint.from_json, data["c"])),
+            frozenset(validate.codes(data["s"])),
+            validate.text(data["t"]),
+            bool(data["v"]),
+        )
+
+
+def _reference_from_json(data: list[Any]) -> Reference:
+    reference = validate.codes(data)
+    if len(reference) < _SHORTEST or reference[0] not in ("g", "m"):
+        raise ValueError(data)
+    return reference
+
+
+class _Text:
+    """One version of a file's text, parsed and compiled at most once."""
+
+    def __init__(self, filename: str, lines: list[str]) -> None:
+        self.lines = lines
+        self._filename = filename
+        self._codes: dict[str, list[CodeType]] | None = None
+        self._pieces: dict[int, dict[str, list[CodeType]]] = {}
+        self._tree = ast.Module([], [])
+        self._nodes: dict[tuple[str, int], list[FunctionNode]] = {}
+
+    def find(self, code: CodeType) -> FunctionNode | None:
+        """The syntax tree that compiles to ``code``, wherever it stands in the text."""
+        if self._codes is None:
+            self._codes = {}
+            self._compile(self._codes)
+        found = self._find(code, self._codes)
+        if found is None:
+            # IPython compiles the statements of a cell one by one, under the future imports of earlier cells;
+            # and Python calls what the same text imports in another way than what it does not.
+            future = code.co_flags & _FUTURE
+            if future not in self._pieces:
+                self._pieces[future] = self._compiled_pieces(future)
+            found = self._find(code, self._pieces[future])
+        return found
+
+    def _find(self, code: CodeType, codes: dict[str, list[CodeType]]) -> FunctionNode | None:
+        same_name = codes.get(code.co_name, ())
+        at_place = [c for c in same_name if c.co_firstlineno == code.co_firstlineno]
+        wanted = code_digest(code)
+        for candidates in (at_place, same_name):
+            nodes = [self._node(c) for c in candidates if code_digest(c) == wanted]
+            found = [node for node in nodes if node is not None]
+            if found:
+                return found[0] if len(found) == 1 else min(found, key=syntax_digest)
+        return None
+
+    def segment(self, node: FunctionNode) -> str:
+        """The text of ``node``, as it stands."""
+        end = node.end_lineno or node.lineno
+        return "".join(self.lines[_first_line(node) - 1 : end])[:_TEXT_LIMIT]
+
+    def _compile(self, codes: dict[str, list[CodeType]]) -> None:
+        text = "".join(self.lines)
+        with collector(enabled=False):  # parsing makes many objects and no garbage
+            try:
+                tree = ast.parse(text)
+                module = compile(text, self._filename, "exec", dont_inherit=True)
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                return
+            for node in ast.walk(tree):
+                if isinstance(node, FunctionNode):
+                    name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
+                    self._nodes.setdefault((name, _first_line(node)), []).append(node)
+            self._tree = tree
+            for code in nested(module):
+                codes.setdefault(code.co_name, []).append(code)
+
+    def _compiled_pieces(self, future: int) -> dict[str, list[CodeType]]:
+        codes: dict[str, list[CodeType]] = {}
+        with collector(enabled=False):
+            for statement in self._tree.body:
+                piece = ast.Module([statement], [])
+                for code in nested(compile(piece, self._filename, "exec", future, dont_inherit=True)):
+                    codes.setdefault(code.co_name, []).append(code)
+        return codes
+
+    def _node(self, code: CodeType) -> FunctionNode | None:
+        nodes = self._nodes.get((code.co_name, code.co_firstlineno), [])
+        if len(nodes) <= 1:
+            return nodes[0] if nodes else None
+        # Several lambdas begin on one line: take the smallest that spans all instructions.
+        places = [(line, column) for line, _, column, _ in code.co_positions() if line and column is not None]
+        if any(column for _, column in places):
+            spanning = [node for node in nodes if _spans(node, places)]
+        else:  # Python 3.12 gives no places to a lambda that returns a constant
+            spanning = [node for node in nodes if _compiles_to(node, code)]
+        return min(spanning, key=_extent) if spanning else None
+
+
+def _compiles_to(node: FunctionNode, code: CodeType) -> bool:
+    """Whether a lambda that reads nothing from around it is this code."""
+    if not isinstance(node, ast.Lambda):
+        return False
+    alone = compile(ast.Expression(node), "<lambda>", "eval", dont_inherit=True)
+    return any(code_digest(inner) == code_digest(code) for inner in nested(alone))
+
+
+def _first_line(node: FunctionNode) -> int:
+    decorators = getattr(node, "decorator_list", None)
+    return int(decorators[0].lineno if decorators else node.lineno)
+
+
+def _spans(node: FunctionNode, places: list[tuple[int, int]]) -> bool:
+    if not isinstance(node, ast.Lambda):
+        return True
+    body = node.body
+    start = (body.lineno, body.col_offset)
+    end = (body.end_lineno or body.lineno, body.end_col_offset or body.col_offset)
+    # The first instruction (RESUME) carries the position of the whole lambda.
+    return all(start <= place <= end for place in places[1:] if place[1] > 0 or place[0] > start[0])
+
+
+def _extent(node: FunctionNode) -> tuple[int, int]:
+    return ((node.end_lineno or 0) - node.lineno, (node.end_col_offset or 0) - node.col_offset)
+
+
+class Sources:
+    """The texts seen so far, and the parts found in them."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, list[_Text]] = {}
+        self._given: dict[str, tuple[str, FunctionNode]] = {}
+        self._captured: dict[str, object] = {}
+
+    def give(self, code: CodeType, node: FunctionNode, text: str) -> None:
+        """Take the source of code that was compiled from a syntax tree, and stands in no file.
+
+        Parameters
+        ----------
+        code
+            What the tree was compiled to.
+        node
+            The function in the tree.
+        text
+            What people wrote, for showing differences.
+        """
+        self._given[code_digest(code)] = text[:_TEXT_LIMIT], node
+
+    def capture(
+        self, filename: str, namespace: dict[str, Any] | None = None, execution: object = None
+    ) -> None:
+        """Take the text of ``filename`` as it is now, unless it is known already.
+
+        Parameters
+        ----------
+        filename, namespace
+            The file, and the globals of its code, which may say where else its text is.
+        execution
+            Identifies the execution of a module, for which the text is taken once.
+        """
+        if execution is not None and self._captured.get(filename) is execution:
+            return
+        self._captured[filename] = execution
+        linecache.checkcache(filename)
+        lines = linecache.getlines(filename, namespace)
+        versions = self._texts.setdefault(filename, [])
+        if lines and not any(text.lines is lines or text.lines == lines for text in versions):
+            versions.insert(0, _Text(filename, lines))
+            del versions[_VERSIONS:]
+
+    def part(self, code: CodeType, namespace: dict[str, Any] | None = None) -> CodePart:
+        """What ``code`` contributes; from its source where that can be verified."""
+        try:
+            found = self._given.get(code_digest(code)) or self._find(code, namespace)
+            if found is not None:
+                return self._from_source(code, *found)
+        except RecursionError:
+            pass  # an expression nested too deeply to walk: the code object will do
+        references, hints = scan(code)
+        digest = f"{code_digest(code)}"
+        return CodePart(digest, tuple(sorted(references)), hints, read_names(code)[1], "", verified=False)
+
+    def _find(self, code: CodeType, namespace: dict[str, Any] | None) -> tuple[str, FunctionNode] | None:
+        filename = code.co_filename
+        for fresh in (False, True):
+            if fresh:
+                self.capture(filename, namespace)
+            for text in self._texts.get(filename, ()):
+                node = text.find(code)
+                if node is not None:
+                    return text.segment(node), node
+        return None
+
+    @staticmethod
+    def _from_source(code: CodeType, text: str, node: FunctionNode) -> CodePart:
+        read, rebound = read_names(code)
+        survey = Survey(node, read)
+        return CodePart(
+            digest=syntax_digest(node),
+            references=tuple(sorted(survey.references)),
+            hints=frozenset(survey.hints),
+            rebound=rebound | survey.rebound,
+            text=text,
+            verified=True,
+        )

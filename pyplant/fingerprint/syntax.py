@@ -1,0 +1,360 @@
+"""Syntax trees of functions: their digest, the names they reach, the hints they give.
+
+The digest is a walk of our own, because both the bytecode and the text of ``ast.dump``
+change between Python versions. What does not change behaviour does not count: positions,
+comments, docstrings, formatting, annotations, the function's own name. Decorators and
+default values of the function itself are left out as well: they count through the objects
+they made (see :mod:`pyplant.fingerprint.fingerprint`).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pyplant.fingerprint.class_reads import asked_of_classes
+from pyplant.fingerprint.digest import Encoder, digest_bytes
+from pyplant.fingerprint.expressions import Bindings
+from pyplant.fingerprint.hints import CONFIG_NAMES, NAMED_CALLS, Hint, NameKind
+
+__all__ = ["SCHEME", "FunctionNode", "Reference", "Survey", "syntax_digest"]
+
+SCHEME = "1"
+"""Version of the walk; a change of it makes every reactor run once more."""
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+Reference = tuple[str, ...]
+"""``("g", name, attribute, ...)`` for a global, ``("m", module, attribute, ...)`` for an
+import inside the function (``".x"`` when relative)."""
+
+_IGNORED = frozenset({"ctx", "type_comment", "kind", "annotation", "returns", "type_params"})
+_BRANCHING = (
+    *(ast.If, ast.IfExp, ast.For, ast.While, ast.Try, ast.TryStar, ast.BoolOp, ast.Match, ast.Lambda),
+    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.FunctionDef, ast.AsyncFunctionDef),
+)
+_NEVER_SURE = 1_000_000
+_END = ")"  # no field is called so
+_Scalar = str | int | float | complex | bytes | bool | None
+
+
+def syntax_digest(node: FunctionNode) -> str:
+    """The digest of a function's parameters and body."""
+    encoder = Encoder()
+    encoder.tag(SCHEME)
+    encoder.tag("async" if isinstance(node, ast.AsyncFunctionDef) else "def")
+    _emit_arguments(node.args, encoder)
+    body = node.body if isinstance(node.body, list) else [ast.Return(value=node.body)]
+    _emit(body, encoder)
+    return digest_bytes(encoder.result().data)
+
+
+def _emit_arguments(args: ast.arguments, encoder: Encoder) -> None:
+    for group in (args.posonlyargs, args.args, args.kwonlyargs):
+        encoder.item([arg.arg for arg in group])
+    encoder.item([arg and arg.arg for arg in (args.vararg, args.kwarg)])
+
+
+def _emit(node: Any, encoder: Encoder) -> None:
+    if isinstance(node, ast.JoinedStr):
+        encoder.tag("JoinedStr")
+        _emit(list(_joined(node.values)), encoder)
+    elif isinstance(node, ast.AnnAssign) and node.value is not None:
+        _emit(ast.Assign(targets=[node.target], value=node.value), encoder)
+    elif isinstance(node, ast.AST):
+        encoder.tag(type(node).__name__)
+        for field in node._fields:
+            value = getattr(node, field, None)
+            if field not in _IGNORED and value is not None and value != []:
+                encoder.tag(field)
+                if field == "value" and isinstance(node, ast.Constant):
+                    encoder.item(value)
+                else:
+                    _emit(value, encoder)
+        encoder.tag(_END)  # fields may be left out, so it must be clear whose the next one is
+    elif isinstance(node, list):
+        kept = [item for item in node if not _is_comment(item)]
+        encoder.tag(str(len(kept)))
+        for item in kept:
+            _emit(item, encoder)
+    else:
+        encoder.item(node)
+
+
+def _is_comment(node: Any) -> bool:
+    """Docstrings and other statements that are only a constant."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _joined(values: list[ast.expr]) -> Iterator[ast.expr]:
+    """The parts of an f-string, adjacent texts merged: versions of Python split them differently."""
+    text = ""
+    for value in values:
+        if isinstance(value, ast.Constant):
+            text += str(value.value)
+            continue
+        if text:
+            yield ast.Constant(value=text)
+            text = ""
+        yield value
+    if text:
+        yield ast.Constant(value=text)
+
+
+class _Path(NamedTuple):
+    """A place in the configuration, and whether it surely is one."""
+
+    certain: bool
+    names: tuple[str, ...]
+
+
+class Survey(ast.NodeVisitor):
+    """What the body of one function mentions.
+
+    Attributes
+    ----------
+    references
+        The globals and imported names it reaches, with their chains of attributes.
+    hints
+        The ingredients and parameters it names.
+    rebound
+        Names it rebinds with ``nonlocal``, as ``"nonlocal x"``.
+    """
+
+    def __init__(self, node: FunctionNode, global_names: frozenset[str]) -> None:
+        self.references: set[Reference] = set()
+        self.hints: set[Hint] = set()
+        self.rebound: set[str] = set()
+        self._globals = global_names
+        self._imported: dict[str, list[tuple[str, ...]]] = {}
+        for name, origin in _imports(node):
+            self._imported.setdefault(name, []).append(origin)
+        self._bindings = Bindings(node)
+        self._first, self._pipes, self._configs = _roles(node.args)
+        self._parts: dict[str, _Path] = {}  # nested configurations that have a name of their own
+        self._in_other_reactor = 0
+        self._branches = 0  # that lead to where we are
+        for child in node.body if isinstance(node.body, list) else [node.body]:
+            self.visit(child)
+            self.hints.update(asked_of_classes(child))
+
+    def visit(self, node: ast.AST) -> None:
+        """Visit a node, knowing whether execution is sure to come by."""
+        branches = isinstance(node, _BRANCHING)
+        self._branches += branches
+        super().visit(node)
+        self._branches -= branches
+        if self._branches and isinstance(node, ast.Return | ast.Raise):
+            self._branches += _NEVER_SURE  # what follows may not be reached
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Load):
+            self._refer([node.id])
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        chain = _chain(node)
+        self._note_read(node)
+        if chain is None:
+            self.generic_visit(node)
+        else:
+            self._refer(chain)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        self._note_read(node)
+        self.generic_visit(node)
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        if len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
+            self._note_read(node.comparators[0], node.left)  # "x" in config
+        self.generic_visit(node)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        path = self._path(node.value)
+        for target in node.targets:
+            if path is not None and isinstance(target, ast.Name):
+                self._parts[target.id] = path
+        self.generic_visit(node)
+
+    def _note_read(self, node: ast.expr, name: ast.expr | None = None) -> None:
+        """Note what an expression reads of the configuration: itself, or under a further name."""
+        path = self._path(node) if name is None else self._step(node, name)
+        if path is not None and path.names:
+            self._mention(Hint("config", path.certain, NameKind.LITERAL, path.names))
+        elif path is None and isinstance(node, ast.Subscript):
+            self._note_constant(node)
+
+    def _note_constant(self, node: ast.Subscript) -> None:
+        """``config[NAME]``, whose value is looked up later."""
+        root, chain = self._path(node.value), _chain(node.slice)
+        if root is not None and not root.names and chain is not None and chain[0] in self._globals:
+            self._mention(Hint("config", root.certain, NameKind.EXPRESSION, (".".join(chain),)))
+
+    def _path(self, node: ast.expr) -> _Path | None:
+        """Where in the configuration an expression reaches; ``None`` if it does not."""
+        match node:
+            case ast.Name(id=name):
+                found = self._parts.get(name)
+                return _Path(name in CONFIG_NAMES, ()) if name in self._configs else found
+            case ast.Attribute(value=ast.Name(id=pipe), attr="config") if pipe in {*self._pipes, self._first}:
+                return _Path(pipe in self._pipes, ())
+            case ast.Attribute(value=owner, attr=name):
+                return self._step(owner, ast.Constant(name))
+            case ast.Subscript(value=owner, slice=key):
+                return self._step(owner, key)
+            case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[key, *_]):
+                return self._step(owner, key)
+            case ast.Call(func=ast.Name(id="getattr" | "hasattr"), args=[owner, key, *_]):
+                return self._step(owner, key)
+        return None
+
+    def _step(self, owner: ast.expr, key: ast.expr) -> _Path | None:
+        above = self._path(owner)
+        if above is None or not _is_text(key):
+            return None
+        return above._replace(names=(*above.names, str(key.value)))  # type: ignore[attr-defined]
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
+        self.rebound.update(f"nonlocal {name}" for name in node.names)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        if isinstance(node.target, ast.Name):
+            self._refer([node.target.id])  # it is read as well
+        self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        for part in (node.target, node.value):
+            if part is not None:
+                self.visit(part)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        self._visit_function(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+        self._visit_function(node)
+
+    def _visit_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        """A nested function without its annotations; one that is a reactor sends for itself."""
+        defaults = [default for default in node.args.kw_defaults if default is not None]
+        for part in (*node.decorator_list, *node.args.defaults, *defaults):
+            self.visit(part)
+        is_reactor = any(map(_makes_reactor, node.decorator_list))
+        self._in_other_reactor += is_reactor
+        for statement in node.body:
+            self.visit(statement)
+        self._in_other_reactor -= is_reactor
+
+    def _mention(self, hint: Hint) -> None:
+        if not self._in_other_reactor:
+            self.hints.add(hint)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        base = "." * node.level + (node.module or "")
+        for alias in node.names:
+            if alias.name == "*":
+                self.references.add(("m", base))
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            if "." in alias.name:  # loads the submodule, whatever is used of it
+                self.references.add(("m", alias.name, ""))
+
+    def visit_Call(self, node: ast.Call) -> None:
+        func = node.func
+        self._note_read(node)
+        if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.attr in NAMED_CALLS:
+            variable = func.value.id
+            if variable in self._pipes or variable == self._first:
+                receives = func.attr == "receive"
+                names = _each_name(node.args) if receives else self._name_argument(node)
+                for argument in names:
+                    kind, text = _name(self._bindings.expression(argument))
+                    always = not self._branches
+                    self._mention(Hint(func.attr, variable in self._pipes, kind, text, always))
+        self.generic_visit(node)
+
+    @staticmethod
+    def _name_argument(node: ast.Call) -> list[ast.expr]:
+        if node.args:
+            return node.args[:1]
+        return [keyword.value for keyword in node.keywords if keyword.arg == "name"]
+
+    def _refer(self, chain: list[str]) -> None:
+        root = chain[0]
+        for origin in self._imported.get(root, ()):
+            self.references.add(("m", *origin, *chain[1:]))
+        if root in self._globals:
+            self.references.add(("g", *chain))
+
+
+def _chain(node: ast.expr) -> list[str] | None:
+    """``a.b.c`` as ``["a", "b", "c"]``; ``None`` when it does not start with a name."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return None
+    parts.append(node.id)
+    return parts[::-1]
+
+
+def _imports(node: FunctionNode) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Local names that ``import`` statements of the function bind, and to what."""
+    for child in ast.walk(node):
+        if isinstance(child, ast.Import):
+            for alias in child.names:
+                top = alias.name.partition(".")[0]
+                yield (alias.asname, (alias.name,)) if alias.asname else (top, (top,))
+        elif isinstance(child, ast.ImportFrom):
+            base = "." * child.level + (child.module or "")
+            for alias in child.names:
+                yield alias.asname or alias.name, (base, alias.name)
+
+
+def _roles(args: ast.arguments) -> tuple[str, set[str], set[str]]:
+    """The first parameter, the parameters that hold a pipework, and those that hold a config."""
+    positional = [*args.posonlyargs, *args.args]
+    every = [*positional, *args.kwonlyargs]
+    pipes = {arg.arg for arg in every if _annotation(arg) == "Pipework"} | {"pipe"}
+    configs = {arg.arg for arg in positional[1:2]} | CONFIG_NAMES
+    return (positional[0].arg if positional else ""), pipes, configs
+
+
+def _annotation(arg: ast.arg) -> str:
+    annotation = arg.annotation
+    if isinstance(annotation, ast.Attribute):
+        return annotation.attr
+    if isinstance(annotation, ast.Name):
+        return annotation.id
+    if _is_text(annotation):
+        return str(annotation.value).rpartition(".")[2]  # type: ignore[union-attr]
+    return ""
+
+
+def _is_text(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _name(node: ast.expr) -> tuple[NameKind, tuple[str, ...]]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return NameKind.LITERAL, (node.value,)
+    if isinstance(node, ast.Constant):
+        return NameKind.DYNAMIC, ()
+    try:
+        return NameKind.EXPRESSION, (ast.unparse(ast.fix_missing_locations(node)),)
+    except (ValueError, RecursionError):  # an f-string that Python 3.11 cannot write, or a very deep one
+        return NameKind.DYNAMIC, ()
+
+
+def _each_name(arguments: list[ast.expr]) -> Iterator[ast.expr]:
+    """The names among the arguments of ``receive``: one by one, in a list, or after a star."""
+    for argument in arguments:
+        inner = argument.value if isinstance(argument, ast.Starred) else argument
+        yield from inner.elts if isinstance(inner, ast.List | ast.Tuple) else [inner]
+
+
+def _makes_reactor(decorator: ast.expr) -> bool:
+    """Whether a decorator is ``ReactorFunc``, with arguments or without."""
+    chain = _chain(decorator.func if isinstance(decorator, ast.Call) else decorator)
+    return chain is not None and chain[-1] == "ReactorFunc"

@@ -1,0 +1,1 @@
+"""The live graph: its state, its layout, its picture and its widget."""

@@ -1,0 +1,114 @@
+"""One look at a plant: how its reactors stand, what flows between them, and what is known of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pyplant._definitions import Definition, orphans
+from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.execution.context import RunWorld
+from pyplant.execution.staleness import Outlook
+from pyplant.plant import Plant, session_of
+from pyplant.reports.graph import Edges
+from pyplant.reports.report import Status
+
+__all__ = ["Known", "Look", "look"]
+
+
+class Known(NamedTuple):
+    """A reactor.
+
+    Attributes
+    ----------
+    name
+        What people call it.
+    address
+        What ``plant.run_reactor`` knows it by: its name, or its full name if several are
+        called alike.
+    where
+        The cell or file that defines it.
+    module
+        Its module.
+    is_orphan
+        Whether its cell was deleted.
+    inputs
+        Ingredients that it receives.
+    outputs
+        Ingredients that it sends: name, format and bytes; without a format if it never ran.
+    notes
+        What its fingerprint could not follow.
+    """
+
+    name: str
+    address: str = ""
+    where: str = ""
+    module: str = ""
+    is_orphan: bool = False
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[tuple[str, str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Look(NamedTuple):
+    """A plant at one moment; ``reactors`` and ``definitions`` are in the order of ``status``."""
+
+    status: Status
+    edges: Edges
+    reactors: tuple[Known, ...]
+    definitions: tuple[Definition, ...] = ()
+
+
+def look(plant: Plant) -> Look | None:
+    """Look at a plant, running nothing; ``None`` if another thread is busy with it.
+
+    Raises
+    ------
+    pyplant.errors.PlantError
+        If nothing can be said of the plant, because it was closed for example.
+    """
+    session = session_of(plant)
+    if not session.lock.acquire(blocking=False):
+        return None
+    try:
+        world = session.world()
+        outlook = Outlook(world)
+        outlook.judge(world.definitions)
+        entries = tuple(outlook.entry(key, error=session.failed.get(key, "")) for key in world.definitions)
+        status, edges = Status(entries, str(plant.directory)), outlook.edges()
+        reactors = tuple(_known(world, outlook))
+        return Look(status, edges, reactors, tuple(world.definitions.values()))
+    finally:
+        session.lock.release()
+
+
+def _known(world: RunWorld, outlook: Outlook) -> Iterator[Known]:
+    names = Counter(definition.name for definition in world.definitions.values())
+    for key, definition in world.definitions.items():
+        trace = outlook.verdicts[key].trace or world.last(definition.full_name)
+        expected = world.predicted[key]
+        yield Known(
+            definition.name,
+            definition.name if names[definition.name] == 1 else definition.full_name,
+            definition.place,
+            definition.module,
+            definition in orphans,
+            tuple(dict.fromkeys([*_received(trace), *sorted(expected.receives)])),
+            tuple(_sent(trace, expected.sends)),
+            tuple(sorted(note.text for note in world.fingerprint(key).notes)),
+        )
+
+
+def _received(trace: Trace | None) -> Iterator[str]:
+    for dependency in trace.dependencies if trace is not None else ():
+        if dependency.kind is DependencyKind.INGREDIENT:
+            yield from dependency.names
+
+
+def _sent(trace: Trace | None, expected: frozenset[str]) -> Iterator[tuple[str, str, int]]:
+    sent = (
+        {output.name: (output.name, output.format, output.size) for output in trace.outputs} if trace else {}
+    )
+    yield from sent.values()
+    yield from ((name, "", 0) for name in sorted(expected - sent.keys()))

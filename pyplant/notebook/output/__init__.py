@@ -1,0 +1,1 @@
+"""What cells show: recorded, kept and shown again."""

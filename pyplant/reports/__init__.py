@@ -1,0 +1,1 @@
+"""What users read: reports, explanations, tables and graphs."""

@@ -1,0 +1,243 @@
+"""From typed reasons to explanations: what changed, from what to what, and why that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pyplant._formatting import counted
+from pyplant.config.classes import MISSING
+from pyplant.config.parameters import Parameters
+from pyplant.config.views import described
+from pyplant.engine.rebuilder import Reason, ReasonKind
+from pyplant.fingerprint.description import Kind, shorten
+from pyplant.fingerprint.records import Difference, Record, differences
+from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE
+
+__all__ = ["Cause", "Explainer", "Narrator"]
+
+_DEEPEST = 6  # levels of causes; what lies deeper stands on the last level
+_MOST_DIFFERENCES = 5
+_MOST_LINES = 60
+_FILE_IS = {
+    ABSENT: "is gone",
+    DIRECTORY: "is a directory now",
+    SPECIAL: "is a pipe or device now",
+    UNREADABLE: "cannot be read now",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One reason to run, ready to be shown.
+
+    Attributes
+    ----------
+    kind
+        What sort of change it is.
+    name
+        The parameter, ingredient, file or reactor concerned; for code, what was edited.
+    summary
+        One sentence.
+    old, new
+        Short texts of the values before and now, where there are any.
+    diff
+        A unified diff of the source, where code changed.
+    causes
+        Why an input changed: the causes of its sender. All that depends on a sender shares
+        them, so there are more paths through them than anybody could read
+        (:class:`Narrator`).
+    """
+
+    kind: ReasonKind
+    name: str
+    summary: str
+    old: str | None = None
+    new: str | None = None
+    diff: str = ""
+    causes: tuple[Cause, ...] = field(default=(), repr=False, compare=False)
+
+
+class Explainer:
+    """Turns reasons into causes.
+
+    Parameters
+    ----------
+    record
+        Opens a fingerprint: what it was made of.
+    parameters
+        The present configuration.
+    senders
+        The key of the reactor that sends an ingredient, by the ingredient's name.
+    label
+        What people call the reactor with a key.
+    """
+
+    def __init__(
+        self,
+        record: Callable[[str], Record | None],
+        parameters: Parameters,
+        senders: Mapping[str, str],
+        label: Callable[[str], str],
+    ) -> None:
+        self._record = record
+        self._parameters = parameters
+        self._senders = senders
+        self._label = label
+
+    def causes(
+        self, reasons: tuple[Reason, ...], upstream: Mapping[str, tuple[Cause, ...]]
+    ) -> tuple[Cause, ...]:
+        """The causes of one reactor, given those of the reactors before it by key."""
+        found: list[Cause] = []
+        for reason in reasons:
+            if reason.kind is ReasonKind.CODE:
+                found += self._code(reason)
+            elif reason.kind in {ReasonKind.INPUT, ReasonKind.INPUT_UNKNOWN}:
+                found.append(self._input(reason, upstream))
+            elif reason.kind is ReasonKind.PARAMETER:
+                found.append(self._parameter(reason))
+            else:
+                found.append(Cause(reason.kind, reason.name, _sentence(reason)))
+        return tuple(found)
+
+    def _parameter(self, reason: Reason) -> Cause:
+        name = reason.name
+        old = reason.trace.shown.get(name) if reason.trace is not None else None
+        value = self._parameters.lookup(name)
+        if value is MISSING:
+            return Cause(reason.kind, name, f"{described(name)} was removed (it was {old})", old)
+        new = shorten(value)
+        if old == new or old is None:
+            return Cause(reason.kind, name, f"{described(name)} changed (now {new})", old, new)
+        return Cause(reason.kind, name, f"{described(name)} changed: {old} → {new}", old, new)
+
+    def _input(self, reason: Reason, upstream: Mapping[str, tuple[Cause, ...]]) -> Cause:
+        sender = self._senders.get(reason.name)
+        by = f", sent by {self._label(sender)}" if sender else ""
+        if reason.kind is ReasonKind.INPUT_UNKNOWN:
+            text = f"ingredient {reason.name!r}{by} may change"
+        elif not reason.new:
+            text = f"ingredient {reason.name!r} is no longer sent by any reactor"
+        else:
+            text = f"ingredient {reason.name!r} changed{by}"
+        return Cause(reason.kind, reason.name, text, causes=upstream.get(sender or "", ()))
+
+    def _code(self, reason: Reason) -> list[Cause]:
+        found = differences(reason.old, reason.new, self._record)
+        causes = [self._difference(reason, difference) for difference in found[:_MOST_DIFFERENCES]]
+        if len(found) > _MOST_DIFFERENCES:
+            more = len(found) - _MOST_DIFFERENCES
+            causes.append(Cause(reason.kind, reason.name, f"{counted(more, 'more change')} of code"))
+        return causes or [Cause(reason.kind, reason.name, "its code changed")]
+
+    def _difference(self, reason: Reason, difference: Difference) -> Cause:
+        path = [step for step in difference.path if step != "attribute __wrapped__"]  # under a decorator
+        name = path[-1] if path else reason.name
+        between = [step for step in path[1:-1] if not step.startswith("attribute ")]
+        through = f" through {' → '.join(between)}" if between else ""
+        own = len(path) <= 1
+        if own and difference.kind is Kind.VALUE:  # what the old code was made of is not known any more
+            return Cause(reason.kind, reason.name, "its code changed")
+        old, new = difference.old, difference.new
+        if difference.kind is Kind.VALUE:
+            if old is None or new is None:
+                text = f"{name} was {'added' if old is None else 'removed'}{through}"
+            else:
+                text = f"{name} changed: {old} → {new}{through}"
+            return Cause(reason.kind, name, text, old, new)
+        shown = "its own code" if own else f"{name}{'()' if difference.kind is Kind.FUNCTION else ''}"
+        diff = _diff(old, new)
+        text = f"{shown} changed{through}" if diff or own else f"{shown} is another one now{through}"
+        return Cause(reason.kind, name, text, diff=diff)
+
+
+class Narrator:
+    """Tells each cause once in a report, so that a report is linear in the reactors it is about.
+
+    Parameters
+    ----------
+    elsewhere
+        The causes of reactors that have a place of their own in the report: they are told
+        there, and not below what depends on those reactors.
+    """
+
+    def __init__(self, elsewhere: Iterable[tuple[Cause, ...]] = ()) -> None:
+        self._elsewhere = {id(causes) for causes in elsewhere}
+        self._followed: set[int] = set()
+        self._told: set[Cause] = set()
+
+    def tell(self, causes: Sequence[Cause]) -> tuple[Cause, ...]:
+        """The causes of one reactor, with what was not told before below them.
+
+        No deeper than a few levels: what lies deeper follows on the last of them, so that a long
+        chain of reactors is told to its end.
+        """
+        below: dict[int, list[Cause]] = {}
+        for depth, cause in reversed(list(self._in_order(causes))):
+            level = min(depth, _DEEPEST)
+            parts = tuple(reversed(below.pop(level + 1, ())))
+            below.setdefault(level, []).append(replace(cause, causes=parts))
+        return tuple(reversed(below.get(0, ())))
+
+    def _in_order(self, causes: Sequence[Cause]) -> Iterator[tuple[int, Cause]]:
+        self._told.update(causes)
+        stack = [(0, cause) for cause in reversed(causes)]
+        while stack:
+            depth, cause = stack.pop()
+            news = self._news_below(cause)
+            if news is None or len(news) == len(cause.causes):
+                yield depth, cause
+            else:
+                where = "above and below" if news else "above"
+                yield depth, replace(cause, summary=f"{cause.summary} (see {where})")
+            stack += [(depth + 1, other) for other in reversed(news or ())]
+
+    def _news_below(self, cause: Cause) -> list[Cause] | None:
+        """What is to be told below a cause; ``None`` if it has a place of its own."""
+        key = id(cause.causes)
+        if key in self._elsewhere:
+            return None
+        if key in self._followed:
+            return []
+        self._followed.add(key)
+        news = [other for other in cause.causes if other not in self._told]
+        self._told.update(news)
+        return news
+
+
+def _diff(old: str | None, new: str | None) -> str:
+    if not old or not new or old == new:
+        return ""
+    import difflib  # slow to load
+
+    lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=2))[3:]
+    lines = ["…" if line.startswith("@@") else line for line in lines]  # line numbers say nothing here
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[:_MOST_LINES], f"… {counted(len(lines) - _MOST_LINES, 'more line')}"]
+    return "\n".join(lines)
+
+
+def _sentence(reason: Reason) -> str:
+    name = reason.name
+    match reason.kind:
+        case ReasonKind.NEW:
+            return "never ran"
+        case ReasonKind.ABSENCE:
+            return f"{described(name)} was added"
+        case ReasonKind.AUXILIARY:
+            return f"{described(name)} is no longer auxiliary"
+        case ReasonKind.FILE:
+            return f"file {name} {_FILE_IS.get(reason.new, 'changed')}"
+        case ReasonKind.SUBREACTOR:
+            return f"subreactor {name} changed"
+        case ReasonKind.EVICTED:
+            return f"the stored value of {name!r} is gone"
+        case ReasonKind.FORCED:
+            return "forced"
+        case ReasonKind.FORGOTTEN:
+            return "invalidated"
+        case ReasonKind.UNCACHED:
+            return "declared with cache=False"
+        case _:
+            return "sends nothing, so it always runs"

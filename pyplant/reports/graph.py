@@ -1,0 +1,141 @@
+"""The graph of reactors, for Graphviz and as a tree of text."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pyplant._formatting import clean, escape
+from pyplant.reports.report import ICONS, Outcome, Status
+from pyplant.reports.theme import LIGHT
+
+if TYPE_CHECKING:
+    import graphviz
+
+__all__ = ["Edges", "draw", "tree"]
+
+Edges = Mapping[str, Mapping[str, list[str]]]
+"""receiver -> sender -> names of the ingredients that flow."""
+
+_COLOURS = {
+    Outcome.CACHED: LIGHT["good"],
+    Outcome.RAN: LIGHT["good"],
+    Outcome.RUNNING: LIGHT["live"],
+    Outcome.WAITING: LIGHT["live"],
+    Outcome.NEW: LIGHT["new"],
+    Outcome.FAILED: LIGHT["bad"],
+}
+_OTHER = LIGHT["warn"]
+_MANY = 3
+
+
+def draw(status: Status, edges: Edges) -> graphviz.Digraph:
+    """The graph for Graphviz, left to right.
+
+    Parameters
+    ----------
+    status
+        The reactors.
+    edges
+        What flows between them.
+    """
+    graph = _class()("plant", graph_attr={"rankdir": "LR"})
+    graph.pyplant_text = tree(status, edges)
+    graph.attr("node", shape="box", style="rounded", fontname="sans-serif", fontsize="11")
+    graph.attr("edge", fontname="sans-serif", fontsize="9", color=LIGHT["line"], fontcolor=LIGHT["muted"])
+    for entry in status:
+        colour = _COLOURS.get(entry.outcome, _OTHER)
+        style = "rounded" if entry.certain else "rounded,dashed"
+        tip = "; ".join([entry.outcome.value, *entry.reasons])
+        label = f"{ICONS[entry.outcome]} {entry.name}"
+        graph.node(
+            _id(entry.name),
+            _text(label),
+            color=colour,
+            style=style,
+            tooltip=_text(tip),
+        )
+    for receiver, senders in edges.items():
+        for sender, names in senders.items():
+            graph.edge(_id(sender), _id(receiver), label=_text(_listed(names)))
+    return graph
+
+
+@cache
+def _class() -> Any:
+    """A ``graphviz.Digraph`` that notebooks show whether they are trusted or not, and without ``dot``."""
+    import graphviz
+
+    class PlantGraph(graphviz.Digraph):  # type: ignore[misc] # it has no types
+        pyplant_text = ""
+
+        def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, str]:
+            bundle = {"text/plain": self.pyplant_text or self.source}
+            with suppress(graphviz.ExecutableNotFound, graphviz.CalledProcessError, OSError):
+                svg = bundle["image/svg+xml"] = self.pipe("svg", encoding="utf-8")
+                # Front ends take <svg> out of what they do not trust, and keep the words in it.
+                data = b64encode(svg.encode()).decode("ascii")
+                alt = escape("; ".join(self.pyplant_text.splitlines()))
+                bundle["text/html"] = (
+                    f'<img src="data:image/svg+xml;base64,{data}" alt="{alt}" style="max-width:100%">'
+                )
+            return {
+                kind: content
+                for kind, content in bundle.items()
+                if (not include or kind in include) and kind not in (exclude or ())
+            }
+
+    return PlantGraph
+
+
+def _text(text: str) -> str:
+    """Text as it is: Graphviz has escapes of its own, and knows those of HTML."""
+    import graphviz
+
+    return str(graphviz.escape(clean(text).replace("&", "&amp;")))
+
+
+def _id(name: str) -> str:
+    """Node names without colons, which Graphviz takes for ports."""
+    return name.encode().hex()
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:_MANY])
+    return shown if len(names) <= _MANY else f"{shown} and {len(names) - _MANY} more"
+
+
+def tree(status: Status, edges: Edges) -> str:
+    """The graph as text: every reactor once, below the first that receives from it.
+
+    Parameters
+    ----------
+    status
+        The reactors.
+    edges
+        What flows between them.
+    """
+    entries = {entry.name: entry for entry in status}
+    used = {sender for senders in edges.values() for sender in senders}
+    roots = [name for name in entries if name not in used] or list(entries)[:1]
+    lines = [status.title()]
+    shown: set[str] = set()
+    for start in [*roots, *(name for name in entries if name in used)]:
+        stack = [(start, 0, "")] if start not in shown else []
+        while stack:
+            name, depth, flows = stack.pop()
+            again = name in shown and bool(edges.get(name))
+            shown.add(name)
+            entry = entries[name]
+            about = f"  ← {flows}" if flows else ""
+            more = "  (see above)" if again else ""
+            lines.append(f"{'   ' * depth}{ICONS[entry.outcome]} {clean(name)}{clean(about)}{more}")
+            if not again:
+                below = edges.get(name, {})
+                stack += [
+                    (sender, depth + 1, _listed(names)) for sender, names in reversed(list(below.items()))
+                ]
+    return "\n".join(lines)

@@ -1,0 +1,122 @@
+"""Sweeps: one reactor under many configurations, as a table."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyplant._formatting import counted, format_seconds
+from pyplant.errors import ConfigError
+from pyplant.fingerprint.description import shorten
+from pyplant.reports.blocks import Block
+from pyplant.reports.report import ICONS, Outcome, Report, counts
+from pyplant.reports.table import Line, Table, brief
+
+__all__ = ["Sweep", "SweepRow", "combinations"]
+
+_SHOWN = 60  # rows; a table has more than anybody reads
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRow:
+    """One configuration of a sweep.
+
+    Attributes
+    ----------
+    parameters
+        The values that were varied.
+    ingredients
+        The values that were asked for; empty if it failed.
+    outcome
+        How the reactor fared: ``CACHED``, ``RAN``, ``FAILED`` or ``SKIPPED``.
+    seconds
+        What its execution took, now or when it was kept.
+    error
+        What was raised, if anything was.
+    """
+
+    parameters: dict[str, Any]
+    ingredients: dict[str, Any]
+    outcome: Outcome
+    seconds: float
+    error: BaseException | None = None
+
+    def flat(self) -> dict[str, Any]:
+        """All of it side by side, as in a line of a table."""
+        return {**self.parameters, **self.ingredients, "outcome": self.outcome.value, "seconds": self.seconds}
+
+
+@dataclass(frozen=True, repr=False)
+class Sweep(Report):
+    """What came of a sweep: a row for each configuration, in the order of the parameters."""
+
+    reactor: str
+    rows: tuple[SweepRow, ...]
+    seconds: float
+
+    def __iter__(self) -> Iterator[SweepRow]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> SweepRow:
+        return self.rows[index]
+
+    def to_pandas(self) -> Any:
+        """A ``pandas.DataFrame`` with a column for each parameter and ingredient, ``outcome`` and ``seconds``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        import pandas
+
+        return pandas.DataFrame([row.flat() for row in self.rows])
+
+    def title(self) -> str:
+        """The first line."""
+        found = counts(row.outcome for row in self.rows)
+        many = counted(len(self.rows), "configuration")
+        return f"{self.reactor}: {many}, {found or 'nothing to do'} in {format_seconds(self.seconds)}"
+
+    def blocks(self) -> Iterator[Block | Table]:
+        """The content."""
+        if self.rows:
+            shown = self.rows[:_SHOWN]
+            names = dict.fromkeys(name for row in shown for name in row.ingredients)
+            head = (*self.rows[0].parameters, *names, "time")
+            yield Table(head, tuple(_line(row, tuple(names)) for row in shown))
+        if len(self.rows) > _SHOWN:
+            yield Block(f"and {len(self.rows) - _SHOWN} more; to_pandas() has them all", style="cause")
+
+
+def _line(row: SweepRow, names: tuple[str, ...]) -> Line:
+    parameters = map(shorten, row.parameters.values())
+    ingredients = (brief(row.ingredients[name]) if name in row.ingredients else "" for name in names)
+    cells = (*parameters, *ingredients, format_seconds(row.seconds) if row.seconds else "")
+    error = "" if row.error is None else f"{type(row.error).__name__}: {row.error}"
+    return Line(ICONS[row.outcome], row.outcome.value, cells, error)
+
+
+def combinations(varied: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+    """All combinations of values, the last parameter changing fastest.
+
+    Raises
+    ------
+    pyplant.errors.ConfigError
+        If something is not a list of values.
+    """
+    if not isinstance(varied, Mapping) or not varied:
+        message = 'A sweep takes the parameters to vary, as in plant.sweep("train", {"alpha": [0.1, 1.0]}).'
+        raise ConfigError(message)
+    lists: list[list[Any]] = []
+    for name, values in varied.items():
+        if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+            message = f"Parameter {name!r} is varied over {values!r}; give a list of values: [{values!r}]."
+            raise ConfigError(message)
+        lists.append(list(values))
+    return [dict(zip(varied, chosen, strict=True)) for chosen in itertools.product(*lists)]

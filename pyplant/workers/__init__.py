@@ -1,0 +1,1 @@
+"""Reactors in parallel: the coordinator's side, and what workers do."""

@@ -1,0 +1,492 @@
+"""Performs reactors side by side, in workers: threads, processes, machines.
+
+A reactor that is ready is packed with what it may need and becomes an *attempt*. The worker
+runs it from the beginning, reading and writing the plant itself. If it asks for something
+that was not given, the attempt is over; another is made when that is there. Prediction
+makes it rare: what a reactor receives whatever happens is brought about before its first
+attempt.
+
+A worker that dies costs one attempt. One that dies again and again with the same reactor
+is asked to perform it with nobody beside it, so that it is known whose fault it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import queue
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor, CancelledError
+from contextlib import nullcontext, suppress
+from typing import Any
+
+from pyplant import _streams
+from pyplant._formatting import counted
+from pyplant._tracer import ExecutionRecord
+from pyplant.engine.trace import Dependency, DependencyKind
+from pyplant.errors import PlantWarning, WorkerError, warn
+from pyplant.execution.executor import Failed, Job, Lost, Outcome, Part
+from pyplant.execution.inline import InlineExecutor, perform_here
+from pyplant.execution.interrupts import held_interrupts
+from pyplant.execution.nesting import start_of_processes
+from pyplant.execution.reactor_execution import Finished, Load, Needs
+from pyplant.fingerprint.digest import digest_bytes
+from pyplant.fingerprint.origin import followed
+from pyplant.ingredient import IN_MEMORY, Ingredient
+from pyplant.store.files import unique
+from pyplant.workers.messages import (
+    CONTEXT,
+    Context,
+    Done,
+    Ended,
+    Hidden,
+    Interrupted,
+    Local,
+    More,
+    Order,
+    Raised,
+    Reply,
+    Said,
+    Surroundings,
+    Unloadable,
+    Wants,
+    here,
+    local,
+)
+from pyplant.workers.output import Reader, event_of
+from pyplant.workers.pickling import Packer, freeze, thaw
+from pyplant.workers.pools import Pool
+
+__all__ = ["SideBySide"]
+
+_DEATHS = {"KilledWorker", "FutureCancelledError", "CommClosedError", "ShutdownExecutorError"}
+_TICK = 0.1  # seconds between two looks at what attempts say
+_SILENCE = 5.0  # seconds without a reply after which it is asked whether one can come
+_AHEAD = 2  # attempts submitted for each worker, so that none waits for the next
+_SUSPICIOUS = 2  # deaths with a reactor under way after which it is performed alone
+_DEADLY = 3  # deaths of workers who performed it alone
+
+
+class RemoteError(Exception):
+    """The traceback of an error in a worker."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+class Attempts:
+    """One execution of a reactor by workers (:class:`~pyplant.execution.executor.Performance`)."""
+
+    def __init__(self, part: Part, run: _Run) -> None:
+        self.run = run
+        self.definition = part.definition
+        self.part = part
+        self.given: dict[str, Ingredient] = {}
+        self.modules: dict[str, None] = {}
+        self.deaths = 0
+        self.deaths_alone = 0
+        self._shown: dict[str, str] = {}
+        self._heard: dict[str, int] = {}
+
+    @property
+    def must_be_here(self) -> bool:
+        """Whether only this process can perform it: it is given what lies in its memory alone."""
+        return any(ingredient.format == IN_MEMORY for ingredient in self.given.values())
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether workers died while they performed it, or something else at the time."""
+        return self.deaths >= _SUSPICIOUS
+
+    def hand(self, ingredient: Ingredient, load: Load) -> None:
+        """Give an ingredient along with the next attempt; its value stays where it is."""
+        del load
+        if ingredient.format != IN_MEMORY:
+            self.part.warehouse.shelf.permitted(ingredient)
+        self.given[ingredient.name] = ingredient
+
+    def received(self, ingredients: tuple[Ingredient, ...]) -> None:
+        """The worker notes what the reactor is handed."""
+
+    def close(self) -> None:
+        """End it where it stands."""
+        if self.part.recording is not None:
+            self.part.recording.abandon()
+
+    def begins(self) -> None:
+        """Another attempt begins, which says again what the last one said."""
+        self._heard.clear()
+
+    def show(self, said: Said) -> None:
+        """Show something that an attempt said, unless an earlier one did."""
+        kind = said[0]
+        if kind not in ("stdout", "stderr", "log"):
+            event = event_of(said)
+            if event is not None:
+                self.part.emit(event)
+            return
+        text = said[1] if kind != "log" else "\0".join(map(str, said[1:])) + "\n"
+        start, shown = self._heard.get(kind, 0), self._shown.get(kind, "")
+        self._heard[kind] = start + len(text)
+        again = shown[start : start + len(text)]
+        if text.startswith(again):
+            new = text[len(again) :]
+            self._shown[kind] = shown + new
+        else:
+            new = text
+        if new:
+            self._speak(kind, new if kind != "log" else said)
+
+    def _speak(self, kind: str, what: Any) -> None:
+        recording = self.part.recording
+        with recording.step() if recording is not None else nullcontext():
+            if kind == "log":
+                _, name, level, text = what
+                logger = logging.getLogger(name)
+                if logger.isEnabledFor(level):
+                    logger.log(level, "%s", text, extra={"reactor": self.definition.name})
+            else:
+                text = what if recording is not None else _attributed(self.definition.name, what)
+                _streams.write(getattr(sys, kind), text)
+
+
+def _attributed(name: str, text: str) -> str:
+    """Lines with the name of whose they are: several reactors speak at once."""
+    return "".join(f"{name} | {line}" for line in text.splitlines(keepends=True))
+
+
+class _Run:
+    """What there is for one run: its folder, and who listens to it.
+
+    Parameters
+    ----------
+    part
+        Any part of the run.
+    packer
+        Packs what leaves the process; ``None`` if workers share it.
+    """
+
+    def __init__(self, part: Part, packer: Packer | None) -> None:
+        warehouse = part.warehouse
+        self.path = warehouse.objects.scratch_path()
+        self.folder = str(self.path)
+        self._process = os.getpid()
+        self.reader = Reader(self.path, warehouse.files)
+        self._files = warehouse.files
+        self._files.make_directory(self.path)
+        context = Context(str(warehouse.root), part.facts.parameters, warehouse.shelf.trusting())
+        self.definitions: dict[str, Any] = {}
+        local[self.folder] = Local(context, self.definitions)
+        self.context = ""
+        if packer is None:
+            return
+        level = logging.getLogger().getEffectiveLevel()
+        surroundings = Surroundings(
+            os.getcwd(), tuple(sys.path), level, packer.names(), start_of_processes(), followed()
+        )
+        content = freeze((surroundings, packer.pack(context)))
+        self.context = digest_bytes(content)
+        stream = self._files.create(self.path / CONTEXT)
+        try:
+            stream.write(content)
+        finally:
+            stream.close()
+
+    def close(self) -> None:
+        """The run is over; whoever still works for it notices it by this. In a forked process it goes on."""
+        if os.getpid() != self._process:
+            return
+        local.pop(self.folder, None)
+        self._files.remove_tree(self.path)
+
+
+class SideBySide:
+    """Has reactors performed by the workers of a pool.
+
+    Parameters
+    ----------
+    pool
+        The workers.
+    """
+
+    begins_anew = True
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._runs: dict[Any, _Run] = {}
+        self._packer = None if pool.is_here else Packer()
+        self._inline = InlineExecutor()
+        self._here: deque[Job] = deque()
+        self._waiting: deque[Job] = deque()
+        self._under_way: dict[str, tuple[Job, Any]] = {}
+        self._replies: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._number = itertools.count()
+        self._looked = self._replied = 0.0
+        self._told: set[str] = set()
+        self._were_here = False
+
+    @property
+    def capacity(self) -> int:
+        """Jobs that may be under way at once."""
+        return _AHEAD * self._pool.size
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether reactors run in this process."""
+        return self._pool.is_here or self._were_here
+
+    def prepare(self, part: Part) -> Any:
+        """A reactor is about to begin."""
+        if _needs_kernel(part):
+            return perform_here(part)
+        parameters = part.facts.parameters
+        if parameters not in self._runs:
+            if not self._runs:
+                self._pool.check(str(part.warehouse.root))
+            self._runs[parameters] = _Run(part, self._packer)
+        return Attempts(part, self._runs[parameters])
+
+    def submit(self, job: Job) -> None:
+        """Begin a job."""
+        if not isinstance(job.execution, Attempts) or job.execution.must_be_here:
+            self._here.append(job)
+        else:
+            self._waiting.append(job)
+            self._send()
+
+    def _send(self) -> None:
+        """Submit what may be: who is suspicious gets the pool for itself."""
+        while self._waiting:
+            alone = self._waiting[0].execution.is_suspicious
+            busy = any(job.execution.is_suspicious for job, _ in self._under_way.values())
+            if busy or (alone and self._under_way):
+                return
+            self._order(self._waiting.popleft())
+
+    def _order(self, job: Job) -> None:
+        attempts = job.execution
+        run = attempts.run
+        name = f"{unique(8)}-{next(self._number)}"
+        attempts.begins()
+        run.definitions[name] = attempts.definition
+        order = Order(run.folder, run.context, name, b"", (), dict(attempts.given), here())
+        packed = b""
+        if self._packer is not None:
+            modules = tuple(map(self._packer.module, attempts.modules))
+            packed_reactor = self._packer.definition(attempts.definition)
+            order = order._replace(reactor=packed_reactor, modules=modules, code=self._packer.code)
+            packed = freeze(order)
+        resources = attempts.definition.resources
+        attempts.part.warehouse.flush()  # a worker looks there for the text of code it has none of
+        try:
+            future = self._pool.submit(order, packed, resources, job.urgency)
+        except BrokenExecutor:
+            self._pool.mend(None)
+            future = self._pool.submit(order, packed, resources, job.urgency)
+        self._under_way[name] = job, future
+        future.add_done_callback(lambda _: self._replies.put(name))
+
+    # ------------------------------------------------------------------ what comes back
+
+    def collect(self) -> tuple[Job, Outcome]:
+        """Wait for the outcome of a job."""
+        self._replied = time.monotonic()
+        while True:
+            if self._here:
+                return self._perform_here(self._here.popleft())
+            self._send()
+            self._listen()
+            try:
+                name = self._replies.get(timeout=_TICK)
+            except queue.Empty:
+                self._wonder()
+                continue
+            if name not in self._under_way:
+                continue  # of a run that is over
+            job, future = self._under_way.pop(name)
+            outcome = self._conclude(job, name, future)
+            if outcome is not None:
+                return job, outcome
+
+    def _listen(self) -> None:
+        """Show what attempts say meanwhile."""
+        now = time.monotonic()
+        if now - self._looked < _TICK:
+            return
+        self._looked = now
+        for run in self._runs.values():
+            for name, said in list(run.reader.news(self._under_way)):
+                self._under_way[name][0].execution.show(said)
+
+    def _wonder(self) -> None:
+        """Nothing came back for some time: say so, once in a run, if nothing can."""
+        now = time.monotonic()
+        if now - self._replied < _SILENCE:
+            return
+        self._replied = now
+        asked: list[dict[str, Any]] = []  # most need the same, and each question goes to the cluster
+        for job, _ in self._under_way.values():
+            definition = job.execution.definition
+            if definition.resources in asked:
+                continue
+            asked.append(definition.resources)
+            missing = self._pool.lacks(definition.resources)
+            if missing and missing not in self._told:
+                self._told.add(missing)
+                warn(PlantWarning, f"Reactor {definition.name!r} waits to be executed: {missing}.")
+
+    def _conclude(self, job: Job, name: str, future: Any) -> Outcome | None:
+        """What came of an attempt; ``None`` if another is made."""
+        attempts = job.execution
+        try:
+            answer = future.result()
+            reply: Reply = answer if isinstance(answer, Reply) else thaw(answer)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever the pool says
+            return self._died(job, future, error) if _is_death(error) else Failed(error)
+        self._hear(attempts, name, reply)
+        match reply.outcome:
+            case More(names, held):
+                return Needs(names, held)
+            case Done(record, seconds, subreactors):
+                sent = self._packer.functions if self._packer is not None else ()
+                return _judged(attempts.part, record, seconds, [_function(one, sent) for one in subreactors])
+            case Wants(module):
+                if module in attempts.modules:
+                    return Failed(_wanted_again(attempts.definition.name, module))
+                attempts.modules[module] = None
+                self._waiting.appendleft(job)
+                return None
+            case Raised(raised, text):
+                if not self._pool.is_here:
+                    raised.__cause__ = RemoteError(text)
+                return Failed(raised)
+            case Unloadable(missing, damage):
+                held = tuple(attempts.given)
+                return Lost(attempts.given.pop(missing), damage, held)
+            case Hidden():
+                raise reply.outcome.error(attempts.part.warehouse.root)
+            case Interrupted():
+                return Failed(KeyboardInterrupt())
+            case Ended():
+                return self._died(job, None, KeyboardInterrupt("the run was over"))
+        return None
+
+    def _hear(self, attempts: Attempts, name: str, reply: Reply) -> None:
+        """Take over what an attempt said and noted."""
+        run, warehouse = attempts.run, attempts.part.warehouse
+        run.definitions.pop(name, None)
+        self._were_here |= reply.was_here
+        for said in run.reader.rest(name, reply.written) if reply.written else ():
+            attempts.show(said)
+        run.reader.forget(name)
+        for said in reply.said:
+            attempts.show(said)
+        warehouse.ledger.adopt(reply.notes)
+        warehouse.objects.unsynced.update(map(warehouse.objects.path, reply.unsynced))
+
+    def _died(self, job: Job, future: Any, error: BaseException) -> Outcome | None:
+        attempts = job.execution
+        attempts.deaths_alone += attempts.is_suspicious
+        attempts.deaths += 1
+        if attempts.deaths_alone >= _DEADLY:
+            message = (
+                f"The worker that performed reactor {attempts.definition.name!r} died, {counted(attempts.deaths, 'time')}: "
+                f"killed, out of memory, or a crash in native code ({type(error).__name__}: {error}). With executor=None "
+                f"it runs in this process."
+            )
+            return Failed(WorkerError(message))
+        self._pool.mend(future)
+        self._waiting.appendleft(job)
+        return None
+
+    def _perform_here(self, job: Job) -> tuple[Job, Outcome]:
+        """Perform a reactor in this process, when no other can."""
+        if not isinstance(job.execution, Attempts):
+            self._inline.submit(job)
+            return self._inline.collect()
+        attempts = job.execution
+        execution = perform_here(attempts.part)
+        try:
+            outcome: Outcome = execution.perform(attempts.given, attempts.part.load)
+            if isinstance(outcome, Needs):
+                outcome = Needs(outcome.names, tuple(execution.given))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a reactor may raise anything
+            outcome = Failed(error)
+        finally:
+            with suppress(Exception):
+                execution.tracer.close()
+        return job, outcome
+
+    def close(self) -> None:
+        """The plant is closed."""
+        self._pool.close()
+
+    def reset(self) -> None:
+        """The run is over: stop what is under way, and forget it."""
+        futures = [future for _, future in self._under_way.values()]
+        with held_interrupts():
+            self._here.clear()
+            self._waiting.clear()
+            self._under_way.clear()
+            for run in self._runs.values():
+                run.close()
+            if self._runs and self._packer is not None:
+                self._packer.close()
+                self._packer = Packer()
+            self._runs.clear()
+            self._told.clear()
+        self._pool.stop(futures)
+
+
+def _function(one: Any, sent: Sequence[Any]) -> Any:
+    """A function that a worker was sent, by its number, or made itself."""
+    return sent[one] if isinstance(one, int) else one
+
+
+def _judged(part: Part, record: ExecutionRecord, seconds: float, subreactors: Sequence[Any]) -> Outcome:
+    """A record with the digests that only the run knows."""
+    judged = []
+    try:
+        for dependency in record.dependencies:
+            kind, names, digests = dependency
+            if kind is DependencyKind.PARAMETER:
+                digests = (part.facts.parameter(names[0]) or "",)
+            elif kind is DependencyKind.SUBREACTOR:
+                digests = (part.facts.subreactor_entered(subreactors[int(digests[0])], names[0]),)
+                if not digests[0]:
+                    continue
+            judged.append(Dependency(kind, names, digests))
+    except Exception as error:  # noqa: BLE001 - such as a parameter without content to compare
+        return Failed(error)
+    record.dependencies[:] = judged
+    if part.recording is not None:
+        record.showed = part.recording.finish()
+    return Finished(record, seconds)
+
+
+def _wanted_again(reactor: str, module: str) -> WorkerError:
+    message = (
+        f"Reactor {reactor!r} asks again for module {module!r}, which was sent to its worker: something takes it out "
+        f"of sys.modules there, or puts another in its place. With executor=None it runs in this process."
+    )
+    return WorkerError(message)
+
+
+def _needs_kernel(part: Part) -> bool:
+    """Whether a reactor talks to the kernel, as magics do."""
+    return "get_ipython" in part.definition.function.__code__.co_names
+
+
+def _is_death(error: BaseException) -> bool:
+    """Whether a worker is gone, rather than that something was wrong with the work."""
+    if isinstance(error, BrokenExecutor | CancelledError):
+        return True
+    return type(error).__name__ in _DEATHS

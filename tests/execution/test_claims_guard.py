@@ -1,0 +1,309 @@
+"""Single flight: one computation, however many processes want the result."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pyplant import Plant, ReactorFunc
+from pyplant.errors import PlantWarning
+from pyplant.events import ReactorBlocked, ReactorStarted
+from pyplant.execution.context import RunWorld
+from pyplant.store.files import Files
+from tests.conftest import ROOT
+
+PIPELINE = textwrap.dedent(
+    """
+    import os, sys, time
+    from pathlib import Path
+    from pyplant import Plant, ReactorFunc
+    from pyplant.events import ReactorBlocked
+
+    HERE = Path(sys.argv[1])
+
+    def log(name):
+        with (HERE / "log").open("a") as stream:
+            stream.write(name + "\\n")
+
+    @ReactorFunc
+    def slow(pipe):
+        log("slow")
+        for _ in range(1000):
+            if (HERE / "go").exists():
+                break
+            time.sleep(0.02)
+        pipe.send("slow", 1)
+
+    @ReactorFunc
+    def quick(pipe):
+        log("quick")
+        pipe.send("quick", 2)
+
+    @ReactorFunc
+    def both(pipe):
+        slow, quick = yield pipe.receive("slow", "quick")
+        log("both")
+        pipe.send("both", slow + quick)
+
+    def tell(event):
+        if isinstance(event, ReactorBlocked):
+            print("blocked", event.since, event.reactor, event.owner, flush=True)
+
+    if __name__ == "__main__":
+        with Plant(HERE / "plant") as plant:
+            plant.add_event_listener(tell)
+            print(plant.get("both"), flush=True)
+    """
+)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts processes that ask for 'both'."""
+    (tmp_path / "pipeline.py").write_text(PIPELINE)
+    processes = []
+
+    def start():
+        process = subprocess.Popen(
+            [sys.executable, str(tmp_path / "pipeline.py"), str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.01)
+
+
+def log(tmp_path):
+    path = tmp_path / "log"
+    return path.read_text().split() if path.exists() else []
+
+
+def test_what_another_process_computes_is_waited_for(start, tmp_path):
+    first = start()
+    wait_for(lambda: log(tmp_path) == ["slow"])
+    others = [start(), start()]
+    for process in others:
+        assert process.stdout.readline().startswith("blocked")
+    (tmp_path / "go").touch()
+    for process in [first, *others]:
+        assert process.communicate(timeout=30)[0].splitlines()[-1] == "3"
+    assert sorted(log(tmp_path)) == ["both", "quick", "slow"]
+
+
+def test_the_work_of_a_killed_process_is_taken_over(start, tmp_path):
+    first = start()
+    wait_for(lambda: log(tmp_path) == ["slow"])
+    second = start()
+    assert second.stdout.readline().startswith("blocked")
+    first.kill()
+    wait_for(lambda: log(tmp_path) == ["slow", "slow"])
+    (tmp_path / "go").touch()
+    assert second.communicate(timeout=30)[0].splitlines()[-1] == "3"
+    assert sorted(log(tmp_path)) == ["both", "quick", "slow", "slow"]
+
+
+def test_who_computes_is_told_and_told_again(start, tmp_path):
+    first = start()
+    wait_for(lambda: log(tmp_path) == ["slow"])
+    second = start()
+    told = [second.stdout.readline().split(" ", 2) for _ in range(2)]
+    assert told[0] == told[1]
+    word, since, owner = told[0]
+    assert word == "blocked"
+    assert owner == f"both process {first.pid} on host {os.uname().nodename}\n"
+    assert 0 <= time.time() - float(since) < 30
+    (tmp_path / "go").touch()
+
+
+def test_an_interrupt_ends_the_waiting(start, tmp_path):
+    start()
+    wait_for(lambda: log(tmp_path) == ["slow"])
+    second = start()
+    assert second.stdout.readline().startswith("blocked")
+    second.send_signal(signal.SIGINT)
+    assert second.wait(timeout=30) != 0
+    assert log(tmp_path) == ["slow"]
+
+
+def at_once(*calls):
+    """What each call gives, each in a thread of its own."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
+
+
+@ReactorFunc
+def slow(pipe):
+    time.sleep(0.3)
+    pipe.send("slow", 1)
+
+
+@ReactorFunc(cache=False)
+def always(pipe):
+    time.sleep(0.1)
+    pipe.send("always", 1)
+
+
+@ReactorFunc
+def large(pipe):
+    time.sleep(0.3)
+    pipe.send("large", bytes(5000))
+
+
+@ReactorFunc
+def bad(pipe):
+    yield pipe.receive("slow")
+    raise ValueError
+
+
+@ReactorFunc
+def left(pipe):
+    if pipe.read_config("order") == "left first":
+        yield pipe.receive("right")
+    pipe.send("left", 1)
+
+
+@ReactorFunc
+def right(pipe):
+    if pipe.read_config("order") != "left first":
+        yield pipe.receive("left")
+    pipe.send("right", 2)
+
+
+@ReactorFunc
+def sized(pipe):
+    time.sleep(0.5)
+    pipe.send("size", pipe.read_config("size"))
+
+
+@pytest.fixture
+def starts():
+    """The reactors that started, in any plant."""
+    return []
+
+
+@pytest.fixture
+def plants(tmp_path, starts):
+    """Two plants on one directory."""
+    plants = [Plant(tmp_path / "plant", progress=False) for _ in range(2)]
+    for plant in plants:
+        plant.add_reactor([slow, always, large, bad, left, right, sized])
+        plant.add_event_listener(
+            lambda event: starts.append(event.reactor) if isinstance(event, ReactorStarted) else None
+        )
+    yield plants
+    for plant in plants:
+        plant.close()
+
+
+def test_one_thread_waits_for_the_other(plants, starts):
+    assert at_once(*(lambda plant=plant: plant.get("slow") for plant in plants)) == [1, 1]
+    assert starts == ["slow"]
+
+
+def test_two_configurations_do_not_wait_for_one_another(plants):
+    blocked = []
+    for size, plant in enumerate(plants):
+        plant.set_config({"size": size})
+        plant.add_event_listener(
+            lambda event: blocked.append(event) if isinstance(event, ReactorBlocked) else None
+        )
+    assert at_once(*(lambda plant=plant: plant.get("size") for plant in plants)) == [0, 1]
+    assert blocked == []
+
+
+def test_what_has_just_been_finished_elsewhere_is_not_executed(plants, starts, monkeypatch):
+    first, second = plants
+    claims = second.warehouse.claims
+    take = claims.take
+
+    def late(name):
+        monkeypatch.undo()
+        first.get("slow")  # between the look-up and the claim
+        return take(name)
+
+    monkeypatch.setattr(claims, "take", late)
+    assert second.get("slow") == 1
+    assert starts == ["slow"]
+
+
+def test_uncached_reactors_wait_for_nobody(plants, starts):
+    at_once(*(lambda plant=plant: plant.get("always") for plant in plants))
+    assert starts == ["always", "always"]
+
+
+def test_forced_reactors_run_after_one_another(plants, starts):
+    at_once(*(lambda plant=plant: plant.run_reactor(slow, force=True) for plant in plants))
+    assert starts == ["slow", "slow"]
+
+
+def test_a_lost_value_is_made_again_once(plants, starts):
+    plants[0].get("large")
+    for path in (plants[0].directory / "objects").glob("*/*"):
+        path.unlink()
+    starts.clear()
+    assert at_once(*(lambda plant=plant: plant.get("large") for plant in plants)) == [bytes(5000)] * 2
+    assert starts == ["large"]
+
+
+def test_nothing_is_held_after_a_run(plants):
+    plants[0].get("slow")
+    assert plants[1].warehouse.claims.living() == []
+
+
+def test_nothing_is_held_after_a_failure(plants):
+    with pytest.raises(ValueError):
+        plants[0].run_reactor(bad)
+    assert plants[1].warehouse.claims.living() == []
+
+
+def test_without_claims_everything_else_works(plants, monkeypatch):
+    def refuse(self, path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Files, "lock", refuse)
+    monkeypatch.setattr(Files, "has_shared_locks", lambda self, path: True)
+    with pytest.warns(PlantWarning, match="Claims do not work in .*Permission denied"):
+        assert plants[0].get("slow") == 1
+
+
+def test_those_who_hold_what_the_other_waits_for_do_not_wait_for_ever(plants, starts, monkeypatch):
+    # The configuration is part of a claim's name; leave it out, and the two plants cross.
+    monkeypatch.setattr(RunWorld, "_configuration", b"")
+    meeting = threading.Barrier(2, timeout=20)
+    for plant, order in zip(plants, ["left first", "right first"], strict=True):
+        met = []
+
+        def meet(event, met=met):
+            if isinstance(event, ReactorStarted) and not met:
+                met.append(event)
+                meeting.wait()  # each holds its first one now
+
+        plant.add_event_listener(meet)
+        plant.set_config({"order": order})
+    assert at_once(lambda: plants[0].get("left"), lambda: plants[1].get("right")) == [1, 2]
+    assert sorted(starts) in (
+        ["left", "left", "right"],
+        ["left", "right", "right"],
+        ["left", "left", "right", "right"],
+    )

@@ -1,0 +1,170 @@
+"""What one function, class, module or value consists of."""
+
+import enum
+import json
+import threading
+
+import pytest
+
+from pyplant.fingerprint.code_graph import Describer
+from pyplant.fingerprint.description import Kind, Leaf, Watch, shorten
+from pyplant.fingerprint.source import Sources
+from tests.fingerprint.helpers import load
+
+
+@pytest.fixture
+def describe():
+    return Describer(Sources().part, set(), lambda _: "")
+
+
+def edges(description):
+    return {edge.label: edge.target for edge in description.edges}
+
+
+def test_the_kinds_are_told_apart(tmp_path, describe):
+    module = load(tmp_path, "def f(): pass\nclass A: pass\n")
+    assert describe(module.f).kind is Kind.FUNCTION
+    assert describe(module.A).kind is Kind.CLASS
+    assert describe(module).kind is Kind.MODULE
+    assert describe([1]).kind is Kind.VALUE
+
+
+def test_a_function_refers_to_what_it_names(tmp_path, describe):
+    module = load(tmp_path, "N = 1\ndef h(): pass\ndef f(x=h, *, y=2): return h(), N, len, missing")
+    found = edges(describe(module.f))
+    assert found["g h"] is module.h
+    assert found["default 0"] is module.h
+    assert found["g len"].text == "builtin len"
+    assert found["g missing"].text == "undefined missing"
+    assert found["g N"].display == "1"
+    assert found["default y"].display == "2"
+
+
+def test_an_installed_function_counts_by_its_name(describe):
+    found = describe(json.dumps)
+    assert found.local == b"installed:json:dumps"
+    assert found.edges == ()
+
+
+def test_the_marks_of_a_reactor_do_not_count(tmp_path, describe):
+    module = load(tmp_path, "def f(): pass\ndef g(): pass\n")
+    module.f.__pyplant_reactor__ = object()
+    assert describe(module.f).edges == describe(module.g).edges == ()
+
+
+def test_a_class_does_not_consist_of_what_the_interpreter_writes_into_it(tmp_path, describe):
+    module = load(tmp_path, "class A:\n 'About.'\n x: int = 1\n def f(self): self.y = 1\n")
+    assert set(edges(describe(module.A))) == {"base 0", "member x", "member f", "member annotated names"}
+
+
+def test_a_description_says_whether_a_function_is_unchanged(tmp_path, describe):
+    module = load(tmp_path, "def f(x=1): return x\ndef g(): return 2")
+    found = describe(module.f)
+    assert found.unchanged()
+    module.f.__defaults__ = (2,)
+    assert not found.unchanged()
+    module.f.__defaults__ = (1,)
+    found = describe(module.f)
+    module.f.__code__ = module.g.__code__
+    assert not found.unchanged()
+
+
+def test_a_description_says_whether_a_value_is_unchanged(describe):
+    value = {"a": [1]}
+    found = describe(value)
+    assert found.unchanged()
+    value["a"].append(2)
+    assert not found.unchanged()
+
+
+def test_a_value_that_cannot_change_is_not_looked_at_again(describe):
+    assert describe((1, "a", (2.5, None))).unchanged is None
+    assert describe((1, [])).unchanged is not None
+
+
+def test_a_watch_holds_until_a_name_stands_for_something_else():
+    space = {"a": 1.5, "b": []}
+    watch = Watch.of(space, ("a", "b", "absent"))
+    assert watch.holds()
+    space["other"] = 1
+    space["b"].append(1)
+    assert watch.holds()
+    space["a"] = 2.5
+    assert not watch.holds()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda space: space.update(absent=None), lambda space: space.pop("none"), lambda space: space.pop("a")],
+)
+def test_a_watch_tells_absence_from_none(change):
+    space = {"a": 1.5, "none": None}
+    watch = Watch.of(space, ("a", "none", "absent"))
+    change(space)
+    assert not watch.holds()
+
+
+def test_a_watch_is_not_fooled_by_a_new_object_at_an_old_address():
+    space = {"a": float("1.5")}
+    watch = Watch.of(space, ("a",))
+    seen = []
+    for number in range(1_000):
+        del space["a"]
+        space["a"] = float(number) + 0.25
+        seen.append(watch.holds())
+    assert not any(seen)
+
+
+def test_an_opaque_value_is_noted(describe):
+    (note,) = describe([threading.Lock()]).notes
+    assert (note.kind, note.text) == ("opaque", "_thread.lock")
+
+
+class Odd:
+    def __repr__(self):
+        raise ValueError
+
+
+class Long:
+    def __repr__(self):
+        return "x" * 1_000
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1, "1"),
+        ("a", "'a'"),
+        ([1, 2], "[1, 2]"),
+        (list(range(1_000)), "<list of 1000>"),
+        ({i: i for i in range(1_000)}, "<dict of 1000>"),
+    ],
+)
+def test_a_short_text_of_a_value(value, expected):
+    assert shorten(value) == expected
+
+
+@pytest.mark.parametrize("value", ["x" * 10_000, b"x" * 10_000, Long(), ["x" * 150] * 2])
+def test_a_short_text_is_short(value):
+    assert len(shorten(value)) == 200
+    assert shorten(value).endswith("…")
+
+
+def test_a_short_text_never_raises():
+    assert "Odd object at" in shorten(Odd())
+
+
+def test_a_short_text_of_an_array_names_its_shape():
+    numpy = pytest.importorskip("numpy")
+    assert shorten(numpy.zeros((2, 3))) == "<ndarray float64 (2, 3)>"
+
+
+def test_a_leaf_shows_a_digest_and_a_text():
+    assert Leaf("value 1", "1").shown() != Leaf("value 2", "1").shown()
+    assert Leaf("value 1", "1").shown().endswith(":1")
+    assert Leaf("builtin len").shown().endswith(":builtin len")
+
+
+def test_enum_members_are_immutable(describe):
+    Colour = enum.Enum("Colour", "RED")
+    assert describe(Colour.RED).unchanged is None

@@ -1,0 +1,231 @@
+"""From a code object to its source."""
+
+import __future__
+
+import ast
+import inspect
+import linecache
+import types
+
+import pytest
+
+from pyplant.fingerprint.source import Sources
+from tests.fingerprint.helpers import again, load, run, write
+
+
+def part(function, sources=None):
+    return (sources or Sources()).part(function.__code__, function.__globals__)
+
+
+def test_the_text_of_a_function_is_found(tmp_path):
+    module = load(tmp_path, "x = 1\n\n@staticmethod\ndef main():\n    return 1  # a\n\ny = 2\n")
+    found = part(module.main.__func__)
+    assert found.verified
+    assert found.text == "@staticmethod\ndef main():\n    return 1  # a\n"
+
+
+def test_the_text_of_a_cell_is_found(tmp_path):
+    module = load(tmp_path, "x = 1")
+    again(module, "y = 2\ndef main(): return 1")
+    assert part(module.main).text == "def main(): return 1"
+
+
+def test_a_file_that_was_edited_since_is_not_believed(tmp_path):
+    path = write(tmp_path, "def main(): return 1")
+    module = run("def main(): return 1", path)
+    path.write_text("def main(): return 2\n", encoding="utf-8")
+    found = part(module.main)
+    assert not found.verified
+    assert found.text == ""
+
+
+def test_a_function_that_moved_in_its_file_is_found(tmp_path):
+    path = write(tmp_path, "def main(): return 1")
+    module = run("def main(): return 1", path)
+    path.write_text("def before(): return 2\n\n\ndef main(): return 1\n", encoding="utf-8")
+    found = part(module.main)
+    assert found.verified
+    assert found.text == "def main(): return 1\n"
+
+
+def test_text_that_was_captured_outlives_an_edit(tmp_path):
+    path = write(tmp_path, "def main(): return 1")
+    module = run("def main(): return 1", path)
+    sources = Sources()
+    sources.capture(str(path))
+    path.write_text("def main(): return 2\n", encoding="utf-8")
+    assert part(module.main, sources).verified
+    edited = run("def main(): return 2\n", path)
+    assert part(edited.main, sources).verified
+    assert part(module.main, sources).verified
+
+
+def test_the_text_of_a_module_is_taken_once_for_each_execution(tmp_path, monkeypatch):
+    path = write(tmp_path, "def main(): return 1")
+    looked, check = [], linecache.checkcache
+    monkeypatch.setattr(linecache, "checkcache", lambda filename: looked.append(filename) or check(filename))
+    sources, first, second = Sources(), object(), object()
+    for _ in range(3):
+        sources.capture(str(path), execution=first)
+    assert looked == [str(path)]
+    module = run("def main(): return 2", path)
+    path.write_text("def main(): return 2\n", encoding="utf-8")
+    sources.capture(str(path), execution=second)
+    path.unlink()
+    assert part(module.main, sources).verified
+
+
+def test_a_file_that_is_gone_leaves_the_code_object(tmp_path):
+    path = write(tmp_path, "def main(): return 1")
+    module = run("def main(x): return len(x)", path)
+    path.unlink()
+    linecache.checkcache()
+    found = part(module.main)
+    assert not found.verified
+    assert found.references == (("g", "len"),)
+
+
+def test_a_file_that_does_not_parse_leaves_the_code_object(tmp_path):
+    path = write(tmp_path, "def main(: return 1")
+    assert not part(run("def main(): return 1", path).main).verified
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_lambdas_of_one_line_are_told_apart(tmp_path, index):
+    text = "fs = [lambda x: x + 1, lambda x: x + 2, lambda: (lambda: 3), (lambda: 4)]"
+    other = ["lambda x: x + 1", "lambda x: x + 2", "lambda: (lambda: 3)", "lambda: 4"]
+    found = part(load(tmp_path, text).fs[index])
+    alone = part(load(tmp_path, f"f = {other[index]}").f)
+    assert found.verified
+    assert found.digest == alone.digest
+
+
+LAMBDAS = [
+    "lambda x: x",
+    "lambda: None",
+    "lambda x=1: x",
+    "lambda x: lambda y: x + y",
+    "lambda *a: a[0]",
+    "lambda x: [x\n for _ in range(3)]",
+    "lambda x: (\n  x +\n  1\n)",
+    "lambda x: x if x else (lambda: x)",
+    "lambda x: f'{x}'",
+    "lambda: (yield)",
+    "lambda x: {i: j for i, j in x}",
+]
+
+
+@pytest.mark.parametrize("first", LAMBDAS)
+@pytest.mark.parametrize("second", LAMBDAS)
+def test_a_lambda_is_found_whatever_stands_beside_it(tmp_path, first, second):
+    beside = load(tmp_path, f"a, b = ({first}), ({second})")
+    for function, text in ((beside.a, first), (beside.b, second)):
+        found = part(function)
+        assert found.verified
+        assert found.digest == part(load(tmp_path, f"f = ({text})").f).digest
+
+
+@pytest.mark.parametrize(
+    "text", ["lambda: 1", "lambda x: 1", "lambda: 1 + 1", "lambda: (1, 2)", "lambda: -1"]
+)
+def test_a_lambda_that_returns_a_constant_counts_by_it_whatever_stands_beside_it(tmp_path, text):
+    before = part(load(tmp_path, f"a, b = ({text}), (lambda x: x)").a)
+    after = part(load(tmp_path, f"a, b = ({text.replace('1', '3')}), (lambda x: x)").a)
+    assert before.verified
+    assert before.digest != after.digest
+
+
+def test_an_inner_lambda_is_told_from_the_one_around_it(tmp_path):
+    module = load(tmp_path, "f = lambda x: (lambda x: (lambda x: x))")
+    outer, middle = module.f, module.f(1)
+    inner = middle(1)
+    digests = [part(function).digest for function in (outer, middle, inner)]
+    assert len(set(digests)) == 3
+    assert digests[2] == part(load(tmp_path, "f = lambda x: x").f).digest
+
+
+def test_functions_of_one_name_are_told_apart(tmp_path):
+    text = "def f():\n return 1\na = f\ndef f():\n return 2\nb = f\nif a:\n def f():\n  return 3\n"
+    module = load(tmp_path, text)
+    texts = [inspect.cleandoc(part(function).text) for function in (module.a, module.b, module.f)]
+    assert [text[-1] for text in texts] == ["1", "2", "3"]
+
+
+def test_methods_closures_and_async_functions_are_found(tmp_path):
+    text = (
+        "class A:\n def f(self): return 1\n class B:\n  async def g(self): return 2\n"
+        "def make(n):\n def inner(): return n\n return inner\nh = make(1)\n"
+    )
+    module = load(tmp_path, text)
+    assert all(part(function).verified for function in (module.A.f, module.A.B.g, module.h))
+
+
+def test_a_function_of_equal_code_in_a_dead_branch_changes_nothing(tmp_path):
+    one = load(tmp_path, "def main(x):\n    return x\n")
+    two = load(tmp_path, "def other(x):\n    return x\ndef main(x):\n    return x\n")
+    assert part(one.main).digest == part(two.main).digest == part(two.other).digest
+
+
+def test_a_very_long_function_is_shown_in_part(tmp_path):
+    text = "def main():\n" + " x = 1\n" * 10_000
+    assert len(part(load(tmp_path, text).main).text) == 20_000
+
+
+def test_an_expression_nested_too_deeply_leaves_the_code_object(tmp_path):
+    text = "def main(x): return " + "-" * 50 + "x" + " + x" * 1_500
+    one = part(load(tmp_path, text).main)
+    assert one.digest == part(load(tmp_path, text).main).digest
+
+
+def test_the_collector_is_left_as_it_was(tmp_path):
+    import gc
+
+    gc.disable()
+    try:
+        part(load(tmp_path, "def main(): return 1").main)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    part(load(tmp_path, "def main(): return 2").main)
+    assert gc.isenabled()
+
+
+def test_code_that_was_compiled_from_a_tree_counts_by_it():
+    def given(body):
+        tree = ast.parse(f"def f(pipe):\n    {body}")
+        code = next(c for c in compile(tree, "<cell>", "exec").co_consts if isinstance(c, types.CodeType))
+        sources = Sources()
+        sources.give(code, tree.body[0], body)
+        return sources.part(code)
+
+    part = given("pipe.send('x', 1)")
+    assert part.verified
+    assert part.text == "pipe.send('x', 1)"
+    assert {hint.text for hint in part.hints} == {("x",)}
+    assert part.digest == given("pipe.send( 'x',  1 )  # the same").digest
+    assert part.digest != given("pipe.send('x', 2)").digest
+
+
+def in_pieces(tmp_path, text, flags=0):
+    """Run a text as IPython runs a cell: statement by statement."""
+    path = write(tmp_path, text)
+    namespace = {"__name__": "cell"}
+    for statement in ast.parse(text).body:
+        code = compile(ast.Module([statement], []), str(path), "exec", flags, dont_inherit=True)
+        exec(code, namespace)
+    return namespace["main"]
+
+
+def test_a_function_beside_an_import_that_it_uses_is_found_in_a_cell(tmp_path):
+    main = in_pieces(tmp_path, "import math as m\n\ndef main(x):\n    return m.floor(x)  # down\n")
+    assert part(main).text == "def main(x):\n    return m.floor(x)  # down\n"
+
+
+def test_a_function_under_a_future_import_of_another_cell_is_found(tmp_path):
+    main = in_pieces(tmp_path, "def main(x): return 1", flags=__future__.annotations.compiler_flag)
+    assert part(main).verified
+
+
+def test_a_cell_counts_like_the_same_text_in_a_module(tmp_path):
+    text = "import math as m\ndef main(x): return m.floor(x)\n"
+    assert part(in_pieces(tmp_path, text)).digest == part(load(tmp_path, text).main).digest

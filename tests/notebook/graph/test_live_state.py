@@ -1,0 +1,445 @@
+"""Snapshots of what runs."""
+
+import contextvars
+import gc
+import json
+import threading
+import time
+import weakref
+
+import pytest
+
+from pyplant.events import (
+    IngredientReceived,
+    IngredientSent,
+    ProgressAdvanced,
+    ReactorBlocked,
+    ReactorCached,
+    ReactorFailed,
+    ReactorFinished,
+    ReactorResumed,
+    ReactorStarted,
+    ReactorWaiting,
+    RunFinished,
+    RunStarted,
+)
+from pyplant.notebook.graph import live_state as module
+from pyplant.notebook.graph.live_state import Live, Node
+from pyplant.reports.report import Entry, Outcome, RunReport
+
+PATIENCE = 20  # seconds, for what takes a tenth of one
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Watched:
+    """A listener of which all that it sends is kept."""
+
+    def __init__(self, *entries, version=1):
+        self.sent = []
+        self.told = []
+        self.news = threading.Condition()
+        self.live = Live(self.take, lambda: self.told.append("began"), self.told.append)
+        self.live.show(version, {f"n{n}": Node(entry) for n, entry in enumerate(entries)})
+
+    def take(self, traits):
+        with self.news:
+            self.sent.append((time.monotonic(), threading.current_thread(), traits))
+            self.news.notify_all()
+
+    def wait_for(self, count):
+        with self.news:
+            assert self.news.wait_for(lambda: len(self.sent) >= count, PATIENCE)
+
+    @property
+    def states(self):
+        return [traits["state"] for _, _, traits in self.sent]
+
+    def after(self, *events):
+        """All that is known once these have happened."""
+        for event in events:
+            self.live(event)
+        return self.live.snapshot()
+
+    def node(self, *events):
+        return self.after(*events)["nodes"]["n0"]
+
+
+@pytest.fixture
+def watch():
+    made = []
+
+    def start(*entries, **options):
+        made.append(Watched(*entries, **options))
+        return made[-1]
+
+    yield start
+    for watched in made:
+        watched.live.close()
+
+
+@pytest.fixture
+def one(watch):
+    """One reactor that never ran, called ``a``."""
+    return watch(Entry("a", Outcome.NEW))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module.time, "time", clock)
+    return clock
+
+
+def report(*entries):
+    return RunFinished(RunReport("a", entries, 1.0))
+
+
+# ---------------------------------------------------------------------- what is said
+
+
+def test_a_snapshot_is_full_and_numbered(watch):
+    watched = watch(Entry("a", Outcome.CACHED, seconds=1.25, size=10, finished=99.0), Entry("b", Outcome.NEW))
+    first, second = watched.live.snapshot(), watched.live.snapshot()
+    assert second["seq"] == first["seq"] + 1
+    assert first["nodes"] == {"n0": {"o": "cached", "s": 1.25, "b": 10, "f": 99}, "n1": {"o": "new"}}
+    assert first["title"] == "2 reactors: 1 new, 1 cached"
+    assert (first["version"], first["run"], first["checked"]) == (1, None, True)
+    json.dumps(first)
+
+
+def test_what_says_nothing_is_left_out(one):
+    assert one.node() == {"o": "new"}
+
+
+def test_runs_are_counted_and_say_what_they_are_for(one):
+    state = one.after(RunStarted(("a", "b")))
+    assert (state["run"], state["target"]) == (1, "a, b")
+    assert one.after(report())["run"] is None
+    assert one.after(RunStarted(("c",)))["run"] == 2
+
+
+def test_a_reactor_that_runs_says_since_when_and_how_long_it_took_last(watch, clock):
+    watched = watch(Entry("a", Outcome.STALE, seconds=41.0, finished=1.0))
+    clock.now = 2000.0
+    assert watched.node(ReactorStarted("a")) == {"o": "running", "s": 41.0, "f": 1, "t": 2000.0, "e": 41.0}
+
+
+def test_one_that_never_ran_expects_nothing(one):
+    assert "e" not in one.node(ReactorStarted("a"))
+
+
+def test_time_spent_waiting_is_not_its_own(one, clock):
+    one.after(ReactorStarted("a"))
+    clock.now += 3
+    assert one.node(ReactorWaiting("a", ("x", "y"))) == {"o": "waiting", "t": 1003.0, "w": "waits for x, y"}
+    clock.now += 100
+    assert one.node(ReactorResumed("a")) == {"o": "running", "t": 1100.0}
+    clock.now += 2
+    one.after(ReactorWaiting("a", ("z",)))
+    clock.now += 100
+    assert one.node(ReactorResumed("a"))["t"] == clock.now - 5
+
+
+def test_a_second_start_begins_anew(one, clock):
+    one.after(ReactorStarted("a"))
+    clock.now += 3
+    one.after(ReactorWaiting("a", ("x",)), ReactorStarted("a"))
+    assert one.node(ReactorResumed("a"))["t"] == clock.now
+
+
+def test_who_computes_it_elsewhere_is_said_once(one):
+    blocked = ReactorBlocked("a", "kernel 4711 on host a", 900.0)
+    assert one.node(blocked) == {"o": "waiting", "t": 900.0, "w": "computed by kernel 4711 on host a"}
+    one.live.send()
+    one.live._not_before = time.monotonic() + PATIENCE
+    one.live(blocked)
+    assert not one.live.is_asked
+
+
+def test_a_reactor_that_ran_has_its_time_and_what_it_sent(one, clock):
+    events = (
+        ReactorStarted("a"),
+        IngredientSent("a", "x", "array", 70),
+        IngredientSent("a", "y", "array", 7),
+    )
+    assert "b" not in one.node(*events)
+    assert one.node(ReactorFinished("a", 2.5)) == {"o": "ran", "s": 2.5, "b": 77, "f": 1000}
+
+
+def test_what_could_not_be_kept_says_so(one):
+    assert one.node(ReactorStarted("a"), ReactorFinished("a", 1.0, kept=False))["w"] == "not kept"
+
+
+def test_a_reactor_that_is_cached_is_not_stale(watch):
+    watched = watch(Entry("a", Outcome.STALE, certain=False))
+    assert watched.node() == {"o": "stale", "sure": False}
+    assert watched.node(ReactorCached("a", 1.0)) == {"o": "cached"}
+
+
+def test_a_failure_is_told_in_one_line(one):
+    node = one.node(ReactorStarted("a"), ReactorFailed("a", ValueError("first\nsecond")))
+    assert node == {"o": "failed", "w": "ValueError: first\ufffdsecond"}
+    assert len(one.node(ReactorFailed("a", ValueError("x" * 10_000)))["w"]) == 200
+    assert one.node(ReactorFailed("a", KeyboardInterrupt()))["w"] == "KeyboardInterrupt"
+
+
+def test_an_error_that_cannot_be_shown_has_its_class(one):
+    class Rude(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    assert one.node(ReactorFailed("a", Rude()))["w"] == "Rude"
+
+
+def test_what_was_skipped_is_known_at_the_end(one):
+    assert one.node(report(Entry("a", Outcome.SKIPPED)))["o"] == "skipped"
+
+
+def test_an_interrupted_run_leaves_nothing_running(watch):
+    watched = watch(Entry("a", Outcome.STALE), Entry("b", Outcome.CACHED))
+    events = (ReactorStarted("a"), ReactorStarted("b"), ReactorWaiting("b", ("x",)), report())
+    assert [node["o"] for node in watched.after(*events)["nodes"].values()] == ["stale", "cached"]
+
+
+def test_unknown_reactors_are_ignored(one):
+    others = [
+        ReactorStarted("z"),
+        ReactorBlocked("z", "b", 1.0),
+        ReactorWaiting("z", ("x",)),
+        ReactorResumed("z"),
+        ReactorCached("z", 1.0),
+        IngredientSent("z", "x", "array", 1),
+        IngredientReceived("z", "x"),
+        ProgressAdvanced("z", "", 1, 2),
+        ReactorFinished("z", 1.0),
+        ReactorFailed("z", ValueError()),
+        report(Entry("z", Outcome.SKIPPED)),
+    ]
+    assert one.node(*others) == {"o": "new"}
+
+
+# ---------------------------------------------------------------------- loops
+
+
+def loops(one, *events):
+    return one.node(ReactorStarted("a"), *(ProgressAdvanced("a", *event) for event in events))["p"]
+
+
+def test_a_loop_is_as_far_as_it_said_last(one):
+    assert loops(one, ("rounds", 0, 4), ("rounds", 1, 4)) == [["rounds", 1, 4]]
+
+
+def test_the_loop_outside_comes_first_and_those_that_ended_last(one):
+    events = [("load", 9, 9), ("epochs", 1, 4), ("batches", 7, 10), ("endless", 3, None)]
+    assert [loop[0] for loop in loops(one, *events)] == ["epochs", "batches", "endless", "load"]
+
+
+def test_ever_new_loops_do_not_pile_up_and_the_one_outside_stays(one):
+    events = [("epochs", 1, 400), *(event for n in range(50) for event in [(f"epoch {n}", 9, 9)])]
+    assert [loop[0] for loop in loops(one, *events, ("last", 1, 2))][:2] == ["epochs", "last"]
+    assert len(loops(one, *events)) == 4
+
+
+def test_a_reactor_that_ended_has_no_loops(one):
+    loops(one, ("rounds", 1, 4))
+    assert "p" not in one.node(ReactorFinished("a", 1.0))
+
+
+def test_descriptions_are_texts_without_control_characters(one):
+    (loop,) = loops(one, ("a\nb" + "x" * 1000, 1, 2))
+    assert loop[0].startswith("a\ufffdb")
+    assert len(loop[0]) == 200
+
+
+# ---------------------------------------------------------------------- views
+
+
+def test_another_look_replaces_what_is_known(one):
+    one.after(ReactorStarted("a"))
+    one.live.show(2, {"n0": Node(Entry("b", Outcome.CACHED)), "n1": Node(Entry("a", Outcome.CACHED))})
+    assert one.live.snapshot()["version"] == 2
+    assert one.after(ReactorStarted("a"))["nodes"] == {
+        "n0": {"o": "cached"},
+        "n1": {"o": "running", "t": pytest.approx(time.time(), abs=60)},
+    }
+
+
+def test_it_says_whether_a_look_was_news(one):
+    same, other = Entry("a", Outcome.NEW), Entry("a", Outcome.STALE)
+    assert not one.live.show(1, {"n0": Node(same)})
+    assert one.live.show(1, {"n0": Node(other)})
+    assert one.live.show(2, {"n0": Node(other)})
+    one.live.checked = False
+    assert one.live.show(2, {"n0": Node(other)})
+    assert one.live.checked
+
+
+# ---------------------------------------------------------------------- when it is said
+
+
+def test_the_first_snapshot_leaves_at_once_in_the_thread_of_the_event(one):
+    one.live(ReactorStarted("a"))
+    ((_, thread, _),) = one.sent
+    assert thread is threading.current_thread()
+
+
+def test_what_comes_soon_after_is_sent_by_another_thread(one):
+    one.live(RunStarted(("a",)))
+    one.live(ReactorStarted("a"))
+    assert len(one.sent) == 1
+    one.wait_for(2)
+    (first, _, _), (second, thread, _) = one.sent
+    assert thread is not threading.current_thread()
+    assert thread.daemon
+    assert second - first >= 0.1
+    assert one.states[-1]["nodes"]["n0"]["o"] == "running"
+
+
+def test_there_are_no_more_than_ten_a_second_and_the_last_is_sent(one):
+    end = time.monotonic() + 0.5
+    done = 0
+    one.live(ReactorStarted("a"))
+    while time.monotonic() < end:
+        done += 1
+        one.live(ProgressAdvanced("a", "", done, None))
+        time.sleep(0.001)
+    with one.news:
+        assert one.news.wait_for(lambda: one.states[-1]["nodes"]["n0"]["p"] == [["", done, None]], PATIENCE)
+    moments = [moment for moment, _, _ in one.sent]
+    assert min(after - before for before, after in zip(moments, moments[1:])) >= 0.1
+
+
+def test_snapshots_that_take_long_are_fewer(one, monkeypatch):
+    monkeypatch.setattr(module.time, "thread_time", iter([0.0, 0.5]).__next__)
+    one.live.send()
+    assert one.live._not_before > time.monotonic() + 5
+
+
+def test_what_happens_while_a_snapshot_is_sent_waits_for_nothing(one):
+    """Another thread sends it; the run goes on, and what happens there is in the next one."""
+    sending, may_end = threading.Event(), threading.Event()
+
+    def take_long(traits):
+        sending.set()
+        may_end.wait(PATIENCE)
+
+    one.live(ReactorStarted("a"))
+    one.live._publish = take_long
+    one.live(ReactorFinished("a", 0.1, True))  # too soon: our thread sends it
+    assert sending.wait(PATIENCE)
+    one.live._publish = one.take
+    run = threading.Thread(target=one.live, args=(ReactorStarted("a"),))
+    run.start()
+    run.join(PATIENCE / 10)
+    is_stuck = run.is_alive()
+    may_end.set()
+    run.join()
+    assert not is_stuck
+    one.wait_for(2)
+    assert one.states[-1]["nodes"]["n0"]["o"] == "running"
+
+
+def test_after_a_run_there_is_one_more_that_says_the_same(one):
+    one.live(RunStarted(("a",)))
+    one.live(ReactorStarted("a"))
+    one.live(ReactorFinished("a", 0.1))
+    one.live(report())
+    one.wait_for(3)
+    last, again = one.states[-2:]
+    assert (last["run"], again["run"]) == (None, None)
+    assert last["nodes"] == again["nodes"] == {"n0": one.live.nodes["n0"].data()}
+    assert again["seq"] == last["seq"] + 1
+
+
+def test_many_short_runs_do_not_make_many_snapshots(one):
+    for _ in range(500):
+        one.live(RunStarted(("a",)))
+        one.live(report())
+    assert len(one.sent) <= 1 + 10 * (one.sent[-1][0] - one.sent[0][0]) + 1
+
+
+def test_its_thread_runs_in_the_context_that_it_was_made_in(monkeypatch):
+    variable = contextvars.ContextVar("variable")
+    variable.set("of the cell")
+    seen = []
+    done = threading.Event()
+
+    def publish(traits):
+        seen.append(variable.get(None))
+        if len(seen) == 2:
+            done.set()
+
+    live = Live(publish, lambda: None, lambda report: None)
+    live.ask()
+    live.ask()
+    assert done.wait(PATIENCE)
+    live.close()
+    assert seen == ["of the cell"] * 2
+
+
+def graph_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "pyplant-graph"]
+
+
+def test_closing_ends_its_thread_and_lets_it_go():
+    before = graph_threads()
+    live = Live(lambda traits: None, lambda: None, lambda report: None)
+    (thread,) = set(graph_threads()) - set(before)
+    live.close()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    gone = weakref.ref(live)
+    del live, thread
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_thread_whose_message_cannot_be_sent_goes_on(one):
+    def fail(traits):
+        one.take(traits)
+        raise RuntimeError("no kernel")
+
+    one.live._publish = fail
+    with pytest.raises(RuntimeError):
+        one.live.ask()
+    for count in (2, 3):  # in its own thread
+        one.live.ask()
+        one.wait_for(count)
+
+
+def test_where_there_are_no_threads_what_is_pending_leaves_with_the_next_event(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    watched = Watched(Entry("a", Outcome.NEW))
+    watched.live(ReactorStarted("a"))
+    watched.live(ProgressAdvanced("a", "", 1, 2))
+    assert len(watched.sent) == 1
+    assert watched.live.is_asked
+    watched.live._not_before = 0.0
+    watched.live(ProgressAdvanced("a", "", 2, 2))
+    assert watched.states[-1]["nodes"]["n0"]["p"] == [["", 2, 2]]
+
+
+def test_a_look_is_news_while_something_is_still_to_be_sent(one):
+    one.live(ReactorStarted("a"))
+    one.live._not_before = time.monotonic() + PATIENCE
+    one.live(ProgressAdvanced("a", "", 1, 2))
+    assert one.live.show(1, one.live.nodes)
+
+
+def test_who_made_it_hears_of_runs(one):
+    one.live(RunStarted(("a",)))
+    end = report()
+    one.live(end)
+    assert one.told == ["began", end.report]

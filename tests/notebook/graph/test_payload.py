@@ -1,0 +1,197 @@
+"""What the widget shows, as data."""
+
+import json
+
+import pytest
+
+from pyplant.engine.rebuilder import ReasonKind
+from pyplant.notebook.graph import payload
+from pyplant.notebook.graph.layered_layout import arrange
+from pyplant.notebook.graph.snapshot import Known, Look
+from pyplant.reports.explain import Cause
+from pyplant.reports.report import Entry, Outcome, Status
+
+HOSTILE = "<script>alert(1)</script>\x1b[31m\u202eevil\nline\ud800"
+
+
+def look_at(*entries, edges=None, **known):
+    """A look at reactors, all that is known of which is their names, but for what is said."""
+    reactors = tuple(known.get(entry.name, Known(entry.name, entry.name, module="m")) for entry in entries)
+    return Look(Status(entries, "/somewhere/digits.plant"), edges or {}, reactors)
+
+
+def chain(count, **outcomes):
+    """Reactors in a row, cached but for those said otherwise by number."""
+    entries = [
+        Entry(f"r{n}", Outcome(outcomes.get(f"r{n}", "cached")), seconds=1.0, finished=1.0)
+        for n in range(count)
+    ]
+    return look_at(*entries, edges={f"r{n + 1}": {f"r{n}": [f"x{n}"]} for n in range(count - 1)})
+
+
+def graph_of(look, **options):
+    folding = payload.focus(look, **options)
+    return payload.graph(look, payload.scene(look, folding, arrange), arrange)
+
+
+# ---------------------------------------------------------------------- graph
+
+
+def test_reactors_are_numbered_and_joined():
+    known = Known("b", "b", "cell [3]", "m", False, ("x", "y"), (("z", "array", 80),))
+    look = look_at(Entry("a", Outcome.NEW), Entry("b", Outcome.NEW), edges={"b": {"a": ["x"]}}, b=known)
+    nodes = graph_of(look)["nodes"]
+    assert nodes["n0"]["used_by"] == ["n1"]
+    assert nodes["n1"] == {
+        "name": "b",
+        "where": "cell [3]",
+        "group": "",
+        "orphan": False,
+        "inputs": [["x", "n0"], ["y", None]],
+        "outputs": [["z", "array", 80]],
+        "used_by": [],
+        "run": "plant.run_reactor('b')",
+    }
+
+
+def test_the_statement_that_runs_a_reactor_names_the_plant_and_the_reactor_as_python_does():
+    known = {"it's": Known("it's", "module.it's")}
+    look = look_at(Entry("it's", Outcome.NEW), **known)
+    graph = payload.graph(look, payload.scene(look, payload.focus(look), arrange), arrange, "garden")
+    assert graph["nodes"]["n0"]["run"] == 'garden.run_reactor("module.it\'s")'
+
+
+def test_boxes_and_lines_have_places_in_whole_pixels():
+    graph = graph_of(chain(3))
+    assert graph["view"] == "all"
+    shown = graph["views"]["all"]
+    assert [node[0] for node in shown["nodes"]] == ["n0", "n1", "n2"]
+    assert [edge[:3] for edge in shown["edges"]] == [["n0", "n1", ["x0"]], ["n1", "n2", ["x1"]]]
+    assert shown["folds"] == []
+    (_, x, y, w, _), (path, head) = shown["nodes"][0], shown["edges"][0][3:]
+    start = [float(number) for number in path.removeprefix("M").partition("C")[0].split()]
+    assert start == pytest.approx([x + w / 2, y], abs=1)
+    assert head.startswith("M")
+    numbers = [*shown["size"], *(n for node in shown["nodes"] for n in node[1:])]
+    assert all(type(number) is int for number in numbers)
+
+
+def test_a_small_graph_has_one_view():
+    assert set(graph_of(chain(60))["views"]) == {"all"}
+
+
+def test_a_large_graph_has_a_focus_and_the_whole():
+    graph = graph_of(chain(61, r30="stale"))
+    assert graph["view"] == "focus"
+    assert len(graph["views"]["all"]["nodes"]) == 61
+    focus = graph["views"]["focus"]
+    assert [node[0] for node in focus["nodes"]] == ["n29", "n30", "n31"]
+    assert [(fold["id"], len(fold["members"])) for fold in focus["folds"]] == [("f0", 29), ("f1", 29)]
+    ends = [edge[:2] for edge in focus["edges"]]
+    assert sorted(ends) == [["f0", "n29"], ["n29", "n30"], ["n30", "n31"], ["n31", "f1"]]
+
+
+def test_lines_of_folds_do_not_list_everything():
+    entries = [Entry(f"r{n}", Outcome.CACHED) for n in range(70)]
+    entries[69] = Entry("r69", Outcome.STALE)
+    edges = {"r0": {f"r{n}": [f"x{n}"] for n in range(1, 69)}, "r69": {"r0": ["y"]}}
+    (line,) = [e for e in graph_of(look_at(*entries, edges=edges))["views"]["focus"]["edges"] if e[0] == "f0"]
+    assert line[1] == "n0"
+    assert line[2][-1] == "… and 60 more"
+    assert len(line[2]) == 9
+
+
+def test_what_is_unfolded_is_shown():
+    look = chain(100, r50="stale")
+    opened = {"r1", "r2"}
+    nodes = graph_of(look, opened=opened)["views"]["focus"]["nodes"]
+    assert [node[0] for node in nodes] == ["n0", "n1", "n2", "n49", "n50", "n51"]
+
+
+def test_what_was_seen_is_still_there_when_it_is_computed():
+    seen = {"r49", "r50", "r51"}
+    nodes = graph_of(chain(100), seen=seen)["views"]["focus"]["nodes"]
+    assert [node[0] for node in nodes] == ["n49", "n50", "n51"]
+
+
+def test_boxes_are_as_large_whatever_the_state():
+    one, other = Entry("a", Outcome.NEW), Entry("a", Outcome.CACHED, (), 3000.0, 10**12, 1.0)
+    assert graph_of(look_at(one))["views"] == graph_of(look_at(other))["views"]
+
+
+# ---------------------------------------------------------------------- details
+
+
+def details_of(*entries, **options):
+    return payload.details(look_at(*entries, **options))
+
+
+def test_only_reactors_that_have_something_to_tell_are_there():
+    assert details_of(Entry("a", Outcome.CACHED)) == {}
+
+
+def test_a_cause_has_its_text_and_its_diff():
+    cause = Cause(ReasonKind.CODE, "helper", "helper() changed", diff="-a\n+\tb")
+    assert details_of(Entry("a", Outcome.STALE, (cause,)))["n0"] == {
+        "causes": [{"text": "helper() changed", "diff": "-a\n+   b", "from": None}],
+        "error": "",
+        "notes": [],
+    }
+
+
+def test_an_input_that_changed_points_to_its_sender_and_does_not_repeat_its_causes():
+    why = Cause(ReasonKind.CODE, "a", "its own code changed", diff="+secret")
+    cause = Cause(ReasonKind.INPUT, "x", "ingredient 'x' changed, sent by 'a'", causes=(why,))
+    entries = (Entry("a", Outcome.STALE, (why,)), Entry("b", Outcome.STALE, (cause,)))
+    found = details_of(*entries, edges={"b": {"a": ["x"]}})
+    assert found["n1"]["causes"] == [{"text": cause.summary, "diff": "", "from": "n0"}]
+    assert "secret" not in json.dumps(found["n1"])
+
+
+def test_a_parameter_that_is_called_like_an_ingredient_points_nowhere():
+    cause = Cause(ReasonKind.PARAMETER, "x", "parameter 'x' changed: 1 → 2")
+    found = details_of(
+        Entry("a", Outcome.NEW), Entry("b", Outcome.STALE, (cause,)), edges={"b": {"a": ["x"]}}
+    )
+    assert found["n1"]["causes"][0]["from"] is None
+
+
+def test_errors_and_notes_are_told():
+    known = Known("a", "a", notes=("lock m.lock",))
+    found = details_of(Entry("a", Outcome.FAILED, error="ValueError: boom"), a=known)
+    assert found == {"n0": {"causes": [], "error": "ValueError: boom", "notes": ["lock m.lock"]}}
+
+
+def test_diffs_are_cut():
+    cause = Cause(ReasonKind.CODE, "helper", "helper() changed", diff="+" + "x" * 100_000)
+    (shown,) = details_of(Entry("a", Outcome.STALE, (cause,)))["n0"]["causes"]
+    assert len(shown["diff"]) < 7000
+    assert shown["diff"].endswith("…")
+
+
+def test_one_diff_in_a_thousand_reactors_does_not_make_a_thousand():
+    cause = Cause(ReasonKind.CODE, "helper", "helper() changed", diff="+" + "x" * 5000)
+    found = details_of(*(Entry(f"r{n}", Outcome.STALE, (cause,)) for n in range(1000)))
+    assert len(json.dumps(found)) < 400_000
+    assert found["n0"]["causes"][0]["diff"]
+    assert found["n999"]["causes"][0] == {
+        "text": "helper() changed (see plant.explain('r999'))",
+        "diff": "",
+        "from": None,
+    }
+
+
+# ---------------------------------------------------------------------- hostile names
+
+
+def test_names_and_texts_are_free_of_control_characters_and_can_be_sent():
+    known = Known(
+        HOSTILE, HOSTILE, HOSTILE, HOSTILE, False, (HOSTILE,), ((HOSTILE, "simple", 1),), (HOSTILE,)
+    )
+    cause = Cause(ReasonKind.CODE, HOSTILE, HOSTILE, diff=HOSTILE)
+    entries = (Entry("a", Outcome.NEW), Entry(HOSTILE, Outcome.FAILED, (cause,), error=HOSTILE))
+    look = look_at(*entries, edges={HOSTILE: {"a": [HOSTILE]}}, **{HOSTILE: known})
+    text = json.dumps([graph_of(look), payload.details(look)], ensure_ascii=False)
+    text.encode()  # half a surrogate pair cannot be sent
+    assert not {"\x1b", "\u202e", "\ud800"} & set(text)
+    assert "evil\ufffdline" in text

@@ -1,0 +1,134 @@
+"""One look at a plant."""
+
+import threading
+
+import pytest
+
+from pyplant import Plant, ReactorFunc, _definitions
+from pyplant.errors import PlantDirError
+from pyplant.execution import queries
+from pyplant.notebook.graph.snapshot import look
+from pyplant.plant import session_of
+from pyplant.reports.report import Outcome
+
+
+@ReactorFunc
+def load(pipe):
+    pipe.send("numbers", [1, 2, 3])
+
+
+@ReactorFunc
+def add(pipe):
+    numbers = yield pipe.receive("numbers")
+    pipe.send("total", sum(numbers))
+
+
+@ReactorFunc
+def fail(pipe):
+    yield pipe.receive("total")
+    raise ValueError("boom")
+
+
+@pytest.fixture
+def plant(tmp_path):
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactors([load, add, fail])
+        yield plant
+
+
+def known(plant, name):
+    return next(known for known in look(plant).reactors if known.name == name)
+
+
+def test_it_says_what_status_says(plant):
+    assert look(plant).status == plant.status()
+    plant.run_reactor(add)
+    assert look(plant).status == plant.status()
+    assert [entry.outcome for entry in look(plant).status] == [Outcome.CACHED, Outcome.CACHED, Outcome.NEW]
+
+
+def test_it_says_how_a_reactor_failed(plant):
+    with pytest.raises(ValueError, match="boom"):
+        plant.run_reactor(fail)
+    assert look(plant).status["fail"].error == "ValueError: boom"
+
+
+def test_edges_and_inputs_are_those_that_code_and_traces_name(plant):
+    assert look(plant).edges == queries.edges(session_of(plant))
+    assert known(plant, "add").inputs == ("numbers",)
+    plant.run_reactor(add)
+    assert look(plant).edges == queries.edges(session_of(plant))
+    assert known(plant, "add").inputs == ("numbers",)
+
+
+def test_outputs_have_a_format_and_a_size_once_they_exist(plant):
+    assert known(plant, "load").outputs == (("numbers", "", 0),)
+    plant.run_reactor(load)
+    ((name, form, size),) = known(plant, "load").outputs
+    assert (name, bool(form)) == ("numbers", True)
+    assert size > 0
+
+
+def test_it_says_where_reactors_are_defined(plant):
+    assert known(plant, "load").where == "test_look.py"
+    assert known(plant, "load").module == __name__
+    assert not known(plant, "load").is_orphan
+
+
+def test_orphans_are_told_apart(plant, monkeypatch):
+    monkeypatch.setattr(_definitions, "orphans", set())
+    from pyplant.notebook.graph import snapshot as module
+
+    monkeypatch.setattr(module, "orphans", {_definitions.definition_of(load)})
+    assert known(plant, "load").is_orphan
+    assert not known(plant, "add").is_orphan
+
+
+def test_what_the_code_cannot_follow_is_listed(plant):
+    lock = threading.Lock()
+
+    @ReactorFunc
+    def locked(pipe):
+        with lock:
+            pipe.send("x", 1)
+
+    plant.add_reactor(locked)
+    assert any("lock" in note for note in known(plant, "locked").notes)
+
+
+def test_reactors_that_share_a_name_are_addressed_in_full(plant):
+    def make(module):
+        def step(pipe):
+            pipe.send(f"of_{module}", 1)
+
+        step.__module__ = module
+        step.__qualname__ = f"step_of_{module}"
+        return ReactorFunc(step)
+
+    plant.add_reactors([make("one"), make("other")])
+    addresses = [known.address for known in look(plant).reactors]
+    assert addresses == ["load", "add", "fail", "one.step", "other.step"]
+
+
+def test_a_plant_that_is_busy_is_not_waited_for(plant):
+    begun, may_end = threading.Event(), threading.Event()
+
+    def listener(event):
+        begun.set()
+        may_end.wait(60)
+
+    plant.add_event_listener(listener)
+    run = threading.Thread(target=plant.run_reactor, args=(load,))
+    run.start()
+    begun.wait(60)
+    assert look(plant) is None
+    may_end.set()
+    run.join(60)
+    assert look(plant) is not None
+
+
+def test_of_a_closed_plant_nothing_can_be_said(plant):
+    plant.close()
+    with pytest.raises(PlantDirError):
+        look(plant)
+    assert plant._session.lock.acquire(blocking=False)

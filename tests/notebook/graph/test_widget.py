@@ -1,0 +1,730 @@
+"""The graph in a notebook: pictures, widgets, and the board that keeps them up to date."""
+
+import gc
+import json
+import logging
+import signal
+import sys
+import threading
+import time
+import types
+import weakref
+
+import pytest
+from comm.base_comm import BaseComm
+
+from pyplant import Plant, ReactorFunc
+from pyplant.notebook.graph import controller as board_module
+from pyplant.notebook.graph import display
+from pyplant.notebook.graph.widget import GraphWidget
+from tests.svg import svg_in
+
+PATIENCE = 20  # seconds, for what takes a tenth of one
+
+
+class Page:
+    """A notebook's shell, and what its front end would show."""
+
+    def __init__(self):
+        self.kernel = object()
+        self.user_ns = {}
+        self.published = []
+        self.parent = {"metadata": {"cellId": "first"}, "header": {"msg_id": "1"}}
+        self.display_pub = types.SimpleNamespace(publish=self.publish)
+        self.display_formatter = types.SimpleNamespace(format=lambda shown: shown._repr_mimebundle_())
+
+    def publish(self, data, metadata=None, *, transient=None, update=False):
+        self.published.append(
+            types.SimpleNamespace(data=data, id=(transient or {}).get("display_id"), update=update)
+        )
+
+    def get_parent(self):
+        return self.parent
+
+    def run_cell(self, cell="another", request=None):
+        """A cell was executed."""
+        self.parent = {
+            "metadata": {"cellId": cell},
+            "header": {"msg_id": request or f"{cell}-{len(self.published)}"},
+        }
+        display.after_cell()
+
+    @property
+    def pictures(self):
+        return [shown for shown in self.published if "text/html" in shown.data]
+
+    @property
+    def widgets(self):
+        return [shown for shown in self.published if any("widget" in kind for kind in shown.data)]
+
+
+@pytest.fixture
+def page(monkeypatch):
+    page = Page()
+    monkeypatch.setattr(display, "_notebook", lambda: page)
+    yield page
+    display.close()
+
+
+@pytest.fixture(autouse=True)
+def messages(monkeypatch):
+    """What widgets send, as it arrives."""
+    sent = []
+
+    class Wire(BaseComm):
+        def publish_msg(self, msg_type, data=None, metadata=None, buffers=None, **keys):
+            if msg_type == "comm_msg":
+                sent.append(json.loads(json.dumps(data)))
+
+    monkeypatch.setattr("comm.create_comm", Wire)
+    return sent
+
+
+def traits(messages, name):
+    return [message["state"][name] for message in messages if name in message.get("state", {})]
+
+
+@ReactorFunc
+def load(pipe):
+    pipe.send("numbers", [1, 2, 3])
+
+
+@ReactorFunc
+def add(pipe):
+    numbers = yield pipe.receive("numbers")
+    pipe.send("total", sum(numbers) + pipe.read_config("bias"))
+
+
+@pytest.fixture
+def plant(tmp_path):
+    with Plant(tmp_path / "digits.plant", progress=False) as plant:
+        plant.set_config({"bias": 0})
+        plant.add_reactors([load, add])
+        yield plant
+
+
+def board_of(plant):
+    return display._boards[plant]
+
+
+def shown(plant, number=-1):
+    """The widget of one call of show_graph."""
+    return board_of(plant)._showings[number].widget
+
+
+def outcomes(state):
+    return [node["o"] for node in state["nodes"].values()]
+
+
+# ---------------------------------------------------------------------- showing
+
+
+def test_a_picture_is_shown_and_the_widget_below_it(page, plant):
+    assert display.show_graph(plant)
+    picture, live = page.published
+    assert 'class="pp-graph"' in picture.data["text/html"]
+    assert "2 reactors: 2 new" in picture.data["text/plain"]
+    assert not picture.update
+    assert live.data["application/vnd.jupyter.widget-view+json"]["model_id"] == shown(plant).model_id
+
+
+def test_the_widget_knows_the_picture_that_it_hides(page, plant):
+    display.show_graph(plant)
+    identity = shown(plant).graph["snapshot"]
+    assert page.pictures[0].id == identity
+    assert f'id="{identity}"' in page.pictures[0].data["text/html"]
+
+
+def test_in_text_a_widget_says_how_many_reactors_stand_how(page, plant):
+    display.show_graph(plant)
+    text = page.widgets[0].data["text/plain"]
+    assert text == "PyPlant graph of digits.plant: 2 reactors: 2 new"
+
+
+def test_the_widget_has_all_of_the_graph_from_the_start(page, plant):
+    display.show_graph(plant)
+    live = shown(plant)
+    assert [node["name"] for node in live.graph["nodes"].values()] == ["load", "add"]
+    assert live.graph["plant"] == "digits.plant"
+    assert live.graph["version"] == live.state["version"]
+    assert live.state["nodes"].keys() == live.graph["nodes"].keys()
+    assert live.details["n0"]["causes"][0]["text"] == "never ran"
+    assert live.graph["kernel"] is None
+    assert "export default" in live._esm
+    assert live._css
+
+
+def test_statements_name_the_variable_that_holds_the_plant(page, plant):
+    page.user_ns.update({"_": plant, "garden": plant})
+    display.show_graph(plant)
+    assert shown(plant).graph["nodes"]["n1"]["run"] == "garden.run_reactor('add')"
+
+
+def test_several_calls_make_several_widgets_that_show_the_same(page, plant):
+    for cell in ("first", "second"):
+        page.parent = {"metadata": {"cellId": cell}, "header": {"msg_id": cell}}
+        display.show_graph(plant)
+    one, other = shown(plant, 0), shown(plant, 1)
+    assert one.graph["snapshot"] != other.graph["snapshot"]
+    plant.run_reactor(add)
+    page.run_cell()
+    assert outcomes(one.state) == outcomes(other.state) == ["cached", "cached"]
+
+
+def test_a_terminal_gets_text(monkeypatch, plant):
+    assert not display.show_graph(plant)
+    ipython = types.SimpleNamespace(get_ipython=lambda: types.SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    assert not display.show_graph(plant)
+    ipython.get_ipython = lambda: types.SimpleNamespace(kernel=None)
+    assert not display.show_graph(plant)
+
+
+def test_without_anywidget_the_picture_is_shown_alone(page, plant, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "pyplant.notebook.graph.widget", None)
+    assert display.show_graph(plant)
+    assert len(page.published) == 1
+    assert "not live" in caplog.text
+
+
+def test_a_widget_that_breaks_leaves_the_picture(page, plant, monkeypatch):
+    monkeypatch.setattr(GraphWidget, "_repr_mimebundle_", lambda self, **options: 1 / 0)
+    assert display.show_graph(plant)
+    assert len(page.published) == 1
+
+
+def test_what_cannot_be_drawn_is_left_to_text(page, plant, monkeypatch, caplog):
+    monkeypatch.setattr(board_module.picture, "paint", lambda *args: 1 / 0)
+    assert not display.show_graph(plant)
+    plant.close()
+    assert not display.show_graph(plant)
+    assert all(record.levelno <= logging.INFO for record in caplog.records)
+
+
+def test_in_colab_the_picture_is_not_hidden(page, plant, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    display.show_graph(plant)
+    assert shown(plant).graph["snapshot"] == ""
+
+
+# ---------------------------------------------------------------------- while it runs
+
+
+def test_a_run_is_seen_while_it_runs(page, plant, messages):
+    display.show_graph(plant)
+    messages.clear()
+    board_of(plant)._live._not_before = 0.0
+    seen = []
+
+    def listener(event):
+        seen.append(outcomes(board_of(plant)._live.snapshot()))
+
+    plant.add_event_listener(listener)
+    plant.run_reactor(add)
+    assert ["new", "running"] in seen
+    assert ["running", "waiting"] in seen
+    assert ["ran", "running"] in seen
+    assert outcomes(traits(messages, "state")[0]) == ["new", "new"]
+    assert traits(messages, "state")[0]["run"] == 1
+
+
+def test_what_was_defined_since_is_seen_in_the_run(page, plant, messages):
+    display.show_graph(plant)
+
+    @ReactorFunc
+    def late(pipe):
+        pipe.send("late", 1)
+
+    messages.clear()
+    plant.run_reactor(late)
+    (graph,) = traits(messages, "graph")
+    assert [node["name"] for node in graph["nodes"].values()] == ["load", "add", "late"]
+    assert board_of(plant)._live.snapshot()["nodes"]["n2"]["o"] == "ran"
+
+
+def test_an_edit_in_the_cell_that_runs_is_seen_in_the_run(page, plant, messages):
+    plant.run_reactor(add)
+    display.show_graph(plant)
+
+    def make():
+        def add(pipe):
+            yield pipe.receive("numbers")
+            pipe.send("total", 7)
+
+        add.__qualname__ = "add"
+        return ReactorFunc(add)
+
+    edited = make()
+    plant.add_reactor(edited)
+    plant.run_reactor(load)
+    assert outcomes(board_of(plant)._live.snapshot()) == ["cached", "stale"]
+
+
+def test_runs_of_what_did_not_change_judge_nothing(page, plant, monkeypatch):
+    display.show_graph(plant)
+    monkeypatch.setattr(board_module, "look", lambda plant: 1 / 0)
+    plant.run_reactor(add)
+    plant.run_reactor(add)
+
+
+def test_the_panel_of_what_failed_tells_its_error(page, plant, messages):
+    @ReactorFunc
+    def fail(pipe):
+        raise ValueError("boom")
+
+    plant.add_reactor(fail)
+    display.show_graph(plant)
+    with pytest.raises(ValueError, match="boom"):
+        plant.run_reactor(fail)
+    assert shown(plant).details["n2"]["error"] == "ValueError: boom"
+    assert shown(plant).details["n2"]["causes"]
+    page.run_cell()
+    assert "✗" in svg_in(page.pictures[-1].data["text/html"])
+    assert outcomes(shown(plant).state)[2] == "failed"
+
+
+def test_at_the_end_of_a_run_the_picture_is_replaced(page, plant):
+    display.show_graph(plant)
+    identity = shown(plant).graph["snapshot"]
+    board_of(plant)._draw_after = 0.0
+    plant.run_reactor(add)
+    assert page.published[-1].update
+    assert page.published[-1].id == identity
+    assert "2 reactors: 2 ran" in page.published[-1].data["text/plain"]
+
+
+def test_many_short_runs_do_not_draw_many_pictures(page, plant):
+    display.show_graph(plant)
+    began = time.monotonic()
+    for bias in range(20):
+        plant.set_config({"bias": bias})
+        plant.get("total")
+    assert len(page.pictures) <= 3 + (time.monotonic() - began)
+
+
+def test_a_widget_that_cannot_be_told_does_not_hinder_others(page, plant, monkeypatch):
+    for cell in ("first", "second"):
+        page.parent = {"metadata": {"cellId": cell}, "header": {"msg_id": cell}}
+        display.show_graph(plant)
+    broken, other = shown(plant, 0), shown(plant, 1)
+    tell = GraphWidget.tell
+    monkeypatch.setattr(
+        GraphWidget, "tell", lambda self, traits: 1 / 0 if self is broken else tell(self, traits)
+    )
+    plant.run_reactor(add)
+    page.run_cell()
+    assert outcomes(other.state) == ["cached", "cached"]
+    assert not broken.is_open
+
+
+# ---------------------------------------------------------------------- after each cell
+
+
+def test_staleness_is_judged_after_each_cell(page, plant):
+    plant.run_reactor(add)
+    display.show_graph(plant)
+    assert outcomes(shown(plant).state) == ["cached", "cached"]
+    plant.set_config({"bias": 1})
+    page.run_cell()
+    assert outcomes(shown(plant).state) == ["cached", "stale"]
+    assert shown(plant).state["checked"]
+    assert "changed: 0 → 1" in shown(plant).details["n1"]["causes"][0]["text"]
+    assert "◐" in svg_in(page.pictures[-1].data["text/html"])
+
+
+def test_where_nothing_changed_nothing_is_sent(page, plant, messages):
+    display.show_graph(plant)
+    page.run_cell()
+    messages.clear()
+    published = len(page.published)
+    for _ in range(3):
+        page.run_cell()
+    assert messages == []
+    assert len(page.published) == published
+
+
+def test_the_graph_is_sent_anew_when_its_structure_changes(page, plant, messages):
+    display.show_graph(plant)
+    page.run_cell()
+    messages.clear()
+
+    @ReactorFunc
+    def late(pipe):
+        yield pipe.receive("total")
+
+    plant.add_reactor(late)
+    page.run_cell()
+    (graph,) = traits(messages, "graph")
+    (state,) = traits(messages, "state")
+    assert graph["version"] == state["version"] > 1
+    assert graph["nodes"]["n2"]["inputs"] == [["total", "n1"]]
+    plant.remove_reactor("late")
+    page.run_cell()
+    assert len(traits(messages, "graph")[-1]["nodes"]) == 2
+
+
+def test_graph_state_and_details_travel_together(page, plant, messages):
+    display.show_graph(plant)
+    messages.clear()
+    plant.run_reactor(add)
+    page.run_cell()
+    assert any({"graph", "state", "details"} <= message["state"].keys() for message in messages)
+
+
+class Looks(list):
+    """The looks at a plant, each of which seems to take some seconds, whatever the machine is like."""
+
+    def __init__(self, monkeypatch):
+        self.seconds = 0.0
+        self._now = 0.0
+        self._look = board_module.look
+        clock = types.SimpleNamespace(thread_time=self.now, perf_counter=self.now, monotonic=time.monotonic)
+        monkeypatch.setattr(board_module, "time", clock)
+        monkeypatch.setattr(board_module, "look", self.look)
+
+    def now(self):
+        return self._now
+
+    def look(self, plant):
+        self.append(plant)
+        self._now += self.seconds
+        return self._look(plant)
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    return Looks(monkeypatch)
+
+
+def test_where_judging_takes_long_it_is_left_and_said_so(page, plant, looks):
+    looks.seconds = 0.06
+    display.show_graph(plant)
+    page.run_cell()
+    assert shown(plant).state["checked"]  # the first look may have read all code; the second tells
+    plant.run_reactor(add)
+    page.run_cell()
+    assert len(looks) == 2
+    assert not shown(plant).state["checked"]
+    assert outcomes(shown(plant).state) == ["ran", "ran"]
+
+
+def test_what_takes_long_is_tried_again_some_time(page, plant, looks):
+    looks.seconds = 0.06
+    display.show_graph(plant)
+    counts = []
+    for _ in range(7):
+        page.run_cell()
+        counts.append(len(looks))
+    assert counts == [2, 2, 2, 3, 3, 3, 4]
+
+
+def test_what_took_long_once_is_looked_at_again_at_once(page, plant, looks):
+    display.show_graph(plant)
+    looks.seconds = 60.0
+    page.run_cell()
+    looks.seconds = 0.0
+    page.run_cell()
+    assert len(looks) == 3
+    looks.seconds = 60.0
+    page.run_cell()
+    page.run_cell()
+    page.run_cell()
+    assert len(looks) == 5
+    assert not shown(plant).state["checked"]
+
+
+def test_a_plant_that_is_busy_is_not_waited_for(page, plant):
+    display.show_graph(plant)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def listener(event):
+        begun.set()
+        may_end.wait(PATIENCE)
+
+    plant.add_event_listener(listener)
+    run = threading.Thread(target=plant.run_reactor, args=(add,))
+    run.start()
+    begun.wait(PATIENCE)
+    page.run_cell()
+    assert not shown(plant).state["checked"]
+    may_end.set()
+    run.join(PATIENCE)
+    page.run_cell()
+    assert shown(plant).state["checked"]
+
+
+def test_a_closed_plant_is_shown_as_it_was(page, plant, caplog):
+    display.show_graph(plant)
+    plant.close()
+    page.run_cell()
+    assert outcomes(shown(plant).state) == ["new", "new"]
+    assert not shown(plant).state["checked"]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_nothing_that_goes_wrong_reaches_the_cell(page, plant, monkeypatch, caplog):
+    display.show_graph(plant)
+    monkeypatch.setattr(board_module, "look", lambda plant: 1 / 0)
+    page.run_cell()
+    assert "ZeroDivisionError" in caplog.text
+
+
+# ---------------------------------------------------------------------- large graphs
+
+
+@pytest.fixture
+def large(tmp_path):
+    """A binary tree of 80 reactors; number 20 is stale, 40 and 41 receive from it."""
+
+    def make(number):
+        @ReactorFunc(name=f"step_{number}")
+        def step(pipe):
+            if number:
+                yield pipe.receive(f"out_{number // 2}")
+            if number == 20:
+                pipe.read_config("bias")
+            pipe.send(f"out_{number}", number)
+
+        return step
+
+    with Plant(tmp_path / "large.plant", progress=False) as plant:
+        plant.set_config({"bias": 0})
+        plant.add_reactors([make(number) for number in range(80)])
+        plant.get(*(f"out_{number}" for number in range(80)))
+        plant.set_config({"bias": 1})
+        yield plant
+
+
+FIRST = ["n10", "n20", "n40", "n41"]
+BELOW_10 = ["n21", "n42", "n43"]
+
+
+def focus(plant):
+    return shown(plant).graph["views"]["focus"]
+
+
+def visible(plant):
+    return [node[0] for node in focus(plant)["nodes"]]
+
+
+def test_of_a_large_graph_picture_and_widget_fold_the_same(page, large):
+    display.show_graph(large)
+    assert visible(large) == FIRST
+    assert [fold["members"] for fold in focus(large)["folds"]][1] == BELOW_10
+    html = svg_in(page.pictures[0].data["text/html"])
+    assert html.count("cached, folded") == 2
+    assert html.count('<g class="pp-node') == 6
+    assert not shown(large).graph["unfolded"]
+
+
+def say(plant, **content):
+    shown(plant)._handle_custom_msg(content, [])
+
+
+def test_a_fold_unfolds_and_folds_again(page, large, messages):
+    display.show_graph(large)
+    before = shown(large).graph["version"]
+    say(large, kind="unfold", folds=["f1"])
+    assert visible(large) == ["n10", "n20", "n21", "n40", "n41", "n42", "n43"]
+    assert shown(large).graph["unfolded"]
+    assert shown(large).graph["version"] == shown(large).state["version"] > before
+    say(large, kind="fold")
+    assert visible(large) == FIRST
+    page.run_cell()
+    assert visible(large) == FIRST
+
+
+def test_what_is_unfolded_stays_so_when_reactors_are_judged(page, large):
+    display.show_graph(large)
+    say(large, kind="unfold", folds=["f1"])
+    large.run_reactor("step_40")
+    page.run_cell()
+    assert visible(large) == ["n10", "n20", "n21", "n40", "n41", "n42", "n43"]
+
+
+def test_unfolding_during_a_run_leaves_states_alone(page, large):
+    display.show_graph(large)
+    states = []
+
+    def listener(event):
+        if type(event).__name__ == "ReactorStarted":
+            say(large, kind="unfold", folds=["f0"])
+            states.append(shown(large).state["nodes"]["n20"]["o"])
+
+    large.add_event_listener(listener)
+    large.run_reactor("step_20")
+    assert states == ["running"]
+
+
+@pytest.mark.parametrize("folds", [["f9"], [], [["f0"]], "f0", None, [{}]])
+def test_folds_that_are_none_unfold_nothing(page, large, folds):
+    display.show_graph(large)
+    say(large, kind="unfold", folds=folds)
+    assert visible(large) == FIRST
+
+
+# ---------------------------------------------------------------------- what the front end says
+
+
+def test_a_front_end_that_missed_something_gets_all_of_it(page, plant, messages):
+    display.show_graph(plant)
+    messages.clear()
+    say(plant, kind="resync")
+    assert [set(message["state"]) for message in messages] == [{"graph", "details"}, {"state"}]
+    assert messages[0]["state"]["graph"]["snapshot"] == page.pictures[0].id
+    assert messages[1]["state"]["state"]["seq"] > 1
+
+
+@pytest.fixture
+def interrupts(monkeypatch):
+    sent = []
+    monkeypatch.setattr(signal, "pthread_kill", lambda thread, number: sent.append((thread, number)))
+    return sent
+
+
+def test_stop_interrupts_the_run_it_was_meant_for(page, plant, interrupts):
+    display.show_graph(plant)
+
+    def listener(event):
+        if type(event).__name__ == "ReactorStarted" and not interrupts:
+            say(plant, kind="stop", run=board_of(plant)._live.run)
+
+    plant.add_event_listener(listener)
+    plant.run_reactor(add)
+    assert interrupts == [(threading.main_thread().ident, signal.SIGINT)]
+
+
+@pytest.mark.parametrize("run", [0, 1, 3, None, "2", 2.5])
+def test_stop_that_comes_late_hits_nothing(page, plant, interrupts, run):
+    display.show_graph(plant)
+    say(plant, kind="stop", run=1)
+    plant.run_reactor(load)
+    say(plant, kind="stop", run=1)
+    plant.add_event_listener(lambda event: say(plant, kind="stop", run=run))
+    plant.run_reactor(load)
+    assert board_of(plant)._live.snapshot()["run"] is None
+    assert interrupts == []
+
+
+@pytest.mark.parametrize("content", ["stop", None, {}, {"kind": "run"}, {"kind": "stop"}, ["kind"]])
+def test_what_is_not_understood_is_ignored(page, plant, content, caplog):
+    display.show_graph(plant)
+    shown(plant)._handle_custom_msg(content, [])
+    assert caplog.records == []
+
+
+def test_a_handler_that_fails_shows_no_traceback_in_the_cell(page, plant, monkeypatch, caplog, capsys):
+    display.show_graph(plant)
+    monkeypatch.setattr(board_of(plant)._live, "send", lambda **traits: 1 / 0)
+    say(plant, kind="resync")
+    assert "ZeroDivisionError" in caplog.text
+    assert "Traceback" not in capsys.readouterr().out
+
+
+def test_the_kernel_is_known_by_its_connection_file(page, plant, monkeypatch):
+    connect = types.ModuleType("ipykernel.connect")
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    monkeypatch.setitem(sys.modules, "ipykernel.connect", connect)
+    for path, expected in [("/run/kernel-12ab-34.json", "12ab-34"), ("/run/other.json", None)]:
+        connect.get_connection_file = lambda path=path: path
+        assert board_module._kernel() == expected
+    connect.get_connection_file = lambda: 1 / 0
+    assert board_module._kernel() is None
+
+
+# ---------------------------------------------------------------------- life
+
+
+def listeners(plant):
+    return [listener for listener in plant._listeners._listeners if type(listener).__name__ == "Live"]
+
+
+def test_a_cell_that_is_run_again_replaces_its_widget(page, plant):
+    display.show_graph(plant)
+    first = shown(plant)
+    page.parent["header"]["msg_id"] = "2"
+    display.show_graph(plant)
+    display.after_cell()
+    assert first.comm is None
+    assert [showing.widget for showing in board_of(plant)._showings] == [shown(plant)]
+    assert shown(plant) is not first
+
+
+def test_two_graphs_in_one_cell_live_side_by_side(page, plant):
+    display.show_graph(plant)
+    display.show_graph(plant)
+    display.after_cell()
+    assert len(board_of(plant)._showings) == 2
+
+
+def test_where_cells_have_no_ids_nothing_is_taken_for_another(page, plant):
+    page.parent = {}
+    for _ in range(3):
+        display.show_graph(plant)
+        display.after_cell()
+    assert len(board_of(plant)._showings) == 3
+
+
+def test_there_are_no_more_than_a_few_at_a_time(page, plant):
+    page.parent = {}
+    for _ in range(12):
+        display.show_graph(plant)
+    assert len(board_of(plant)._showings) == 8
+
+
+def test_nobody_listens_once_the_last_widget_is_gone(page, plant):
+    display.show_graph(plant)
+    (live,) = listeners(plant)
+    page.run_cell("first", "2")  # and shows nothing now
+    assert listeners(plant) == []
+    assert live._is_closed
+    assert plant not in display._boards
+
+
+def test_a_widget_that_the_front_end_closed_is_dropped(page, plant):
+    display.show_graph(plant)
+    shown(plant).comm.handle_close({})
+    page.run_cell()
+    assert listeners(plant) == []
+
+
+def test_a_graph_can_be_shown_again_after_that(page, plant):
+    display.show_graph(plant)
+    page.run_cell("first", "2")
+    assert display.show_graph(plant)
+    plant.run_reactor(add)
+    page.run_cell()
+    assert outcomes(shown(plant).state) == ["cached", "cached"]
+    assert len(listeners(plant)) == 1
+
+
+def test_closing_ends_all(page, plant):
+    display.show_graph(plant)
+    display.close()
+    assert listeners(plant) == []
+    assert not display._boards
+
+
+def test_a_plant_that_nobody_holds_is_let_go_and_its_thread_ends(page, tmp_path):
+    plant = Plant(tmp_path / "short-lived", progress=False)
+    plant.add_reactors([load, add])
+    display.show_graph(plant)
+    live = board_of(plant)._live
+    plant.run_reactor(load)
+    gone = weakref.ref(plant)
+    plant.close()
+    del plant
+    gc.collect()
+    assert gone() is None
+    assert live._is_closed
+    page.run_cell()
+    assert not display._boards
+
+
+def test_a_notebook_is_a_shell_with_a_kernel():
+    assert display._notebook() is None
+
+
+def test_cells_without_a_graph_are_left_alone(page):
+    display.after_cell()
+    assert page.published == []
