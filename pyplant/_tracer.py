@@ -26,9 +26,9 @@ from pyplant.errors import (
     SentTwiceError,
 )
 from pyplant.events import Event, IngredientSent, SubreactorEntered, SubreactorLeft
-from pyplant.execution.frontend import Recorded
 from pyplant.fingerprint.description import shorten
 from pyplant.ingredient import Ingredient
+from pyplant.specs.recorded import Recorded
 from pyplant.store.inputs import refuse
 from pyplant.store.warehouse import Allocation, Warehouse
 

@@ -1,30 +1,18 @@
 """Prediction: who sends and receives what, before anything ran.
 
-Literal names, names computed from constants, and the known parts of others are read from
-the hints of the code (:mod:`pyplant.fingerprint.hints`). They give the graph, the order in which
+Literal names, names computed from constants, and the known parts of others come from the
+hints of the code (``pyplant.fingerprint.hints``). They give the graph, the order in which
 senders of a name are tried, and conflicts. They are hints: a trace says what really was.
 """
 
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from functools import cache, lru_cache
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from pyplant.fingerprint.attributes import namespace
-from pyplant.fingerprint.hints import Hint, NameKind
-
-__all__ = ["Predicted", "Senders", "held_words", "predict", "words"]
-
-_WORD = re.compile(r"\d+|[^\W\d_]+")
-_MOST_HELD = 50  # values that are looked at below one constant
-_LONGEST = 200  # characters of a text that are looked at
-_SENDING = frozenset({"send", "allocate"})
-_READING = frozenset({"read_config", "read_config_unregistered", "config"})
+__all__ = ["Predicted", "Senders", "remaining_seconds"]
 
 
 class Predicted(NamedTuple):
@@ -51,86 +39,6 @@ class Predicted(NamedTuple):
     open_ended: bool = False
     surely_receives: frozenset[str] = frozenset()
     of_classes: frozenset[str] = frozenset()
-
-
-@cache  # a plant asks anew in every run
-def predict(hints: frozenset[Hint]) -> Predicted:
-    """Turn the hints of a reactor into names."""
-    sends: list[str] = []
-    receives: list[str] = []
-    reads: list[str] = []
-    surely: list[str] = []
-    of_classes: list[str] = []
-    patterns: list[str] = []
-    open_ended = False
-    for hint in hints:
-        sending = hint.method in _SENDING
-        if hint.method == "class":
-            of_classes.append(hint.text[0] if hint.text else "")
-        elif hint.kind is NameKind.LITERAL:
-            name = hint.text[0]
-            if sending:
-                sends.append(name)
-            elif hint.method in _READING:
-                reads += [".".join(hint.text[:steps]) for steps in range(1, len(hint.text) + 1)]
-            else:
-                receives.append(name)
-                if hint.always:
-                    surely.append(name)
-        elif sending and hint.kind is NameKind.PATTERN and any(hint.text):
-            patterns.append("".join(re.escape(part) if part else ".*" for part in hint.text))
-        elif sending:
-            open_ended = True
-    return Predicted(
-        frozenset(sends),
-        frozenset(receives),
-        frozenset(reads),
-        tuple(sorted(set(patterns))),
-        open_ended,
-        frozenset(surely),
-        frozenset(of_classes),
-    )
-
-
-@lru_cache(maxsize=1000)
-def words(text: str) -> frozenset[str]:
-    """The words and numbers in a text."""
-    return frozenset(_WORD.findall(text))
-
-
-def held_words(function: Callable[..., Any]) -> frozenset[str]:
-    """The words in the texts and numbers that a function holds, also as attributes of objects and in containers."""
-    texts: list[str] = []
-    for constant in _constants_of(function):
-        pending = deque([constant])
-        for _ in range(_MOST_HELD):
-            if not pending:
-                break
-            value = pending.popleft()
-            if type(value) in (str, int, float):
-                texts.append(str(value)[:_LONGEST])
-            else:
-                pending.extend(islice(_parts_of(value), _MOST_HELD))
-    return words(" ".join(texts))
-
-
-def _parts_of(value: Any) -> Iterable[Any]:
-    """What a value holds, without running code of its class."""
-    cls = type(value)
-    if issubclass(cls, tuple | list):
-        return (tuple if issubclass(cls, tuple) else list).__iter__(value)
-    if issubclass(cls, dict):
-        return dict.values(value)
-    return (namespace(value) or {}).values()
-
-
-def _constants_of(function: Callable[..., Any]) -> Iterator[Any]:
-    """The default values and closure variables of a function."""
-    yield from getattr(function, "__defaults__", None) or ()
-    yield from (getattr(function, "__kwdefaults__", None) or {}).values()
-    for cell in getattr(function, "__closure__", None) or ():
-        with suppress(ValueError):  # not bound yet
-            yield cell.cell_contents
 
 
 class Senders:
@@ -193,3 +101,43 @@ class Senders:
     def names(self) -> list[str]:
         """All names that are foreseen."""
         return sorted(self._literal)
+
+
+def remaining_seconds(
+    predicted: Mapping[str, Predicted], seconds: Callable[[str], float]
+) -> dict[str, float]:
+    """The time from the begin of each reactor to the end of what depends on it.
+
+    In parallel, the reactor with the longest way to the end begins first, the usual heuristic for lists of
+    tasks on several machines ("critical path first": Graham, "Bounds on multiprocessing timing
+    anomalies", 1969). A way is as long as its reactors took when they last ran.
+
+    Parameters
+    ----------
+    predicted
+        What each reactor is expected to send and receive.
+    seconds
+        How long a reactor takes, by key; 0 if nobody knows.
+    """
+    receivers: dict[str, list[str]] = defaultdict(list)
+    for key, expected in predicted.items():
+        for name in expected.receives:
+            receivers[name].append(key)
+    users = {
+        key: [user for name in p.sends for user in receivers.get(name, ())] for key, p in predicted.items()
+    }
+    found: dict[str, float] = {}
+    for start in predicted:
+        stack = [start]
+        entered: set[str] = set()
+        while stack:  # without recursion: chains are longer than Python allows
+            key = stack[-1]
+            if key not in entered and key not in found:
+                entered.add(key)
+                stack += [user for user in users[key] if user not in found and user not in entered]
+                continue
+            stack.pop()
+            if key not in found:
+                # A user that is not found yet lies on a circle.
+                found[key] = seconds(key) + max((found.get(user, 0.0) for user in users[key]), default=0.0)
+    return found

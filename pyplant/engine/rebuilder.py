@@ -12,6 +12,7 @@ from bisect import insort
 from collections.abc import Generator, Iterable
 from enum import Enum
 from operator import itemgetter
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from pyplant.engine.trace import Branch, DependencyKind, Question, Trace, TraceTree
@@ -121,14 +122,16 @@ It begins with the rank of the newest trace that the step may lead to, and the s
 """
 
 _newest = itemgetter(0)
-_REASONS = {
-    DependencyKind.PARAMETER: ReasonKind.PARAMETER,
-    DependencyKind.AUXILIARY: ReasonKind.AUXILIARY,
-    DependencyKind.ABSENCE: ReasonKind.ABSENCE,
-    DependencyKind.INGREDIENT: ReasonKind.INPUT,
-    DependencyKind.SUBREACTOR: ReasonKind.SUBREACTOR,
-    DependencyKind.FILE: ReasonKind.FILE,
-}
+_REASONS = MappingProxyType(
+    {
+        DependencyKind.PARAMETER: ReasonKind.PARAMETER,
+        DependencyKind.AUXILIARY: ReasonKind.AUXILIARY,
+        DependencyKind.ABSENCE: ReasonKind.ABSENCE,
+        DependencyKind.INGREDIENT: ReasonKind.INPUT,
+        DependencyKind.SUBREACTOR: ReasonKind.SUBREACTOR,
+        DependencyKind.FILE: ReasonKind.FILE,
+    }
+)
 
 
 def check(tree: TraceTree, facts: Facts) -> Demands:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 from pyplant.engine.rebuilder import Demands, Reason
 from pyplant.engine.trace import Trace
@@ -25,17 +26,19 @@ class State(StrEnum):
     SKIPPED = "skipped"
 
 
-TRANSITIONS: dict[State, frozenset[State]] = {
-    State.PENDING: frozenset({State.CHECKING, State.RUNNING, State.SKIPPED}),
-    State.CHECKING: frozenset({State.CACHED, State.RUNNING, State.PENDING, State.FAILED, State.SKIPPED}),
-    State.RUNNING: frozenset({State.SLEEPING, State.DONE, State.FAILED, State.BLOCKED, State.PENDING}),
-    State.SLEEPING: frozenset({State.RUNNING, State.FAILED, State.SKIPPED}),
-    State.BLOCKED: frozenset({State.PENDING, State.SKIPPED}),
-    State.CACHED: frozenset({State.PENDING, State.RUNNING}),
-    State.DONE: frozenset({State.RUNNING}),
-    State.FAILED: frozenset(),
-    State.SKIPPED: frozenset(),
-}
+TRANSITIONS = MappingProxyType(
+    {
+        State.PENDING: frozenset({State.CHECKING, State.RUNNING, State.SKIPPED}),
+        State.CHECKING: frozenset({State.CACHED, State.RUNNING, State.PENDING, State.FAILED, State.SKIPPED}),
+        State.RUNNING: frozenset({State.SLEEPING, State.DONE, State.FAILED, State.BLOCKED, State.PENDING}),
+        State.SLEEPING: frozenset({State.RUNNING, State.FAILED, State.SKIPPED}),
+        State.BLOCKED: frozenset({State.PENDING, State.SKIPPED}),
+        State.CACHED: frozenset({State.PENDING, State.RUNNING}),
+        State.DONE: frozenset({State.RUNNING}),
+        State.FAILED: frozenset(),
+        State.SKIPPED: frozenset(),
+    }
+)
 """The legal moves. From RUNNING there is a way back to PENDING before the first step. From CACHED and DONE there is a way back only for lost or changed values."""
 
 BUSY = frozenset({State.RUNNING, State.SLEEPING, State.BLOCKED})

@@ -14,10 +14,16 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pyplant.engine.validate import count, mapping, moment, real, texts, texts_by_text
-from pyplant.fingerprint.description import Note
 from pyplant.ingredient import Ingredient
 
-__all__ = ["Branch", "Dependency", "DependencyKind", "Question", "Trace", "TraceTree"]
+__all__ = ["Branch", "Dependency", "DependencyKind", "Note", "Question", "Trace", "TraceTree"]
+
+
+class Note(NamedTuple):
+    """Something the fingerprint does not follow; kept with the trace and shown."""
+
+    kind: str
+    text: str
 
 
 class DependencyKind(StrEnum):
@@ -37,7 +43,7 @@ class DependencyKind(StrEnum):
     """The content of a file outside the plant."""
 
 
-_KINDS = {kind.value: kind for kind in DependencyKind}
+_KINDS = MappingProxyType({kind.value: kind for kind in DependencyKind})
 
 Question = tuple[DependencyKind, tuple[str, ...]]
 """What a reactor asked for at some point: the kind, and the names."""

@@ -19,8 +19,7 @@ from pyplant._formatting import format_date
 from pyplant.config.classes import MISSING, step
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import OF_CLASS
-from pyplant.engine.critical_path import remaining_seconds
-from pyplant.engine.prediction import Predicted, Senders, held_words, predict, words
+from pyplant.engine.prediction import Predicted, Senders, remaining_seconds
 from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.errors import UndigestibleError, ingredient_as_parameter, near_misses
@@ -28,7 +27,8 @@ from pyplant.execution import frontend
 from pyplant.fingerprint.attributes import static
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.fingerprint import Fingerprint, Fingerprinter
-from pyplant.fingerprint.hints import CONFIG_NAMES
+from pyplant.fingerprint.held_words import held_words, words
+from pyplant.fingerprint.hints import CONFIG_NAMES, predict
 from pyplant.fingerprint.origin import find
 from pyplant.fingerprint.records import Record
 from pyplant.store.inputs import InputFiles

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from pyplant._definitions import Definition
 
-__all__ = ["FrontEnd", "Recorded", "Recording", "current", "install"]
+from pyplant.specs.recorded import Recorded
 
-Recorded = list[Any]
-"""What a reactor showed, in order: JSON-able events that the front end can show again."""
+__all__ = ["FrontEnd", "Recording", "current", "install"]
 
 
 class Recording(Protocol):

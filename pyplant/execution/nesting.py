@@ -20,13 +20,13 @@ import weakref
 from collections.abc import Callable
 from functools import partial, wraps
 from importlib.machinery import ModuleSpec
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyplant._definitions import active
 from pyplant.fingerprint.origin import is_own_file
-from pyplant.workers.messages import Processes
 
 __all__ = [
+    "Processes",
     "importing_for_a_process",
     "is_inside_reactor",
     "start_of_processes",
@@ -42,6 +42,22 @@ _POOLS = {
 """Where pools of threads are, and how they are given a function to call."""
 _watched: set[str] = set()
 _OF_LOKY = ("loky", "loky_init_main")
+
+
+class Processes(NamedTuple):
+    """How a process starts others with :mod:`multiprocessing`, as far as its own start decides it.
+
+    Attributes
+    ----------
+    method
+        The start method that was set; ``None`` if none was.
+    main_name, main_file
+        The main module by name (``python -m``), or its file; started processes import it, to find its functions.
+    """
+
+    method: str | None
+    main_name: str | None
+    main_file: str | None
 
 
 def is_inside_reactor() -> bool:

@@ -19,7 +19,7 @@ from pyplant._tracer import ExecutionRecord
 from pyplant.config.classes import private_copy
 from pyplant.engine.scheduler import Action, Resume, Scheduler, Start
 from pyplant.engine.task import State, Task
-from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.engine.trace import DependencyKind, Note, Trace
 from pyplant.errors import (
     DamagedError,
     DamageWarning,
@@ -50,7 +50,6 @@ from pyplant.execution.context import RunWorld
 from pyplant.execution.executor import Executor, Failed, Job, Lost, Outcome, Part, Performance
 from pyplant.execution.interrupts import close_all, held_interrupts
 from pyplant.execution.reactor_execution import Finished, Needs
-from pyplant.fingerprint.description import Note
 from pyplant.fingerprint.fingerprint import Fingerprint
 from pyplant.ingredient import IN_MEMORY, Ingredient
 from pyplant.specs.recorded import NOTHING_SHOWN, RecordedSpec

@@ -27,10 +27,11 @@ from operator import is_
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
+from pyplant.engine.trace import Note
 from pyplant.errors import PlantError
 from pyplant.fingerprint.attributes import MISSING, attribute_of, module_of, qualname_of, static
 from pyplant.fingerprint.class_members import members, watched_names
-from pyplant.fingerprint.description import Description, Edge, Kind, Leaf, Note, Watch, shorten
+from pyplant.fingerprint.description import Description, Edge, Kind, Leaf, Watch, shorten
 from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.expressions import UNKNOWN
 from pyplant.fingerprint.hints import CONFIG_NAMES, resolved

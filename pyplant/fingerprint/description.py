@@ -8,12 +8,13 @@ from itertools import repeat
 from operator import is_
 from typing import Any, NamedTuple
 
+from pyplant.engine.trace import Note
 from pyplant.fingerprint.attributes import MISSING, class_entry, qualname_of
 from pyplant.fingerprint.hashing import digest_bytes
 from pyplant.fingerprint.hints import Hint
 from pyplant.fingerprint.origin import is_user_object
 
-__all__ = ["Description", "Edge", "Kind", "Leaf", "Note", "Watch", "shorten"]
+__all__ = ["Description", "Edge", "Kind", "Leaf", "Watch", "shorten"]
 
 _SHORT = 200
 
@@ -69,13 +70,6 @@ class Edge(NamedTuple):
     owner: str
     name: str
     target: Any
-
-
-class Note(NamedTuple):
-    """Something the fingerprint does not follow; kept with the trace and shown."""
-
-    kind: str
-    text: str
 
 
 class Watch(NamedTuple):

@@ -26,12 +26,13 @@ from types import CodeType, FunctionType
 from typing import Any, NamedTuple, Protocol
 
 import pyplant.fingerprint.builtin_types  # noqa: F401 - teaches the encoder of values
+from pyplant.engine.trace import Note
 from pyplant.errors import UndigestibleError
 from pyplant.fingerprint import origin
 from pyplant.fingerprint.bytecode import code_digest
 from pyplant.fingerprint.code_graph import Describer
 from pyplant.fingerprint.components import components
-from pyplant.fingerprint.description import Description, Kind, Leaf, Note
+from pyplant.fingerprint.description import Description, Kind, Leaf
 from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.hints import Hint
 from pyplant.fingerprint.records import Record, changed_names

@@ -6,14 +6,17 @@ run. A hint is never a truth: names made while a reactor runs work all the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from enum import StrEnum
+from functools import cache
 from typing import Any, NamedTuple
 
 from pyplant.engine import validate
+from pyplant.engine.prediction import Predicted
 from pyplant.fingerprint.expressions import Template, evaluate
 
-__all__ = ["CONFIG_NAMES", "NAMED_CALLS", "Hint", "NameKind", "resolved"]
+__all__ = ["CONFIG_NAMES", "NAMED_CALLS", "Hint", "NameKind", "predict", "resolved"]
 
 NAMED_CALLS = frozenset({"receive", "send", "allocate", "read_config", "read_config_unregistered"})
 """Methods of a pipework whose first argument is a name."""
@@ -36,6 +39,8 @@ class NameKind(StrEnum):
 
 
 _KINDS = {kind.value: kind for kind in NameKind if kind is not NameKind.PATTERN}
+_SENDING = frozenset({"send", "allocate"})
+_READING = frozenset({"read_config", "read_config_unregistered", "config"})
 
 
 class Hint(NamedTuple):
@@ -111,3 +116,42 @@ def resolved(hints: frozenset[Hint], lookup: Callable[[str], Any]) -> frozenset[
         if hint.kind is NameKind.EXPRESSION:
             return frozenset(name for each in hints for name in each.resolved(lookup))
     return hints  # most often: nothing to evaluate
+
+
+@cache  # a plant asks anew in every run
+def predict(hints: frozenset[Hint]) -> Predicted:
+    """Turn the hints of a reactor into names."""
+    sends: list[str] = []
+    receives: list[str] = []
+    reads: list[str] = []
+    surely: list[str] = []
+    of_classes: list[str] = []
+    patterns: list[str] = []
+    open_ended = False
+    for hint in hints:
+        sending = hint.method in _SENDING
+        if hint.method == "class":
+            of_classes.append(hint.text[0] if hint.text else "")
+        elif hint.kind is NameKind.LITERAL:
+            name = hint.text[0]
+            if sending:
+                sends.append(name)
+            elif hint.method in _READING:
+                reads += [".".join(hint.text[:steps]) for steps in range(1, len(hint.text) + 1)]
+            else:
+                receives.append(name)
+                if hint.always:
+                    surely.append(name)
+        elif sending and hint.kind is NameKind.PATTERN and any(hint.text):
+            patterns.append("".join(re.escape(part) if part else ".*" for part in hint.text))
+        elif sending:
+            open_ended = True
+    return Predicted(
+        frozenset(sends),
+        frozenset(receives),
+        frozenset(reads),
+        tuple(sorted(set(patterns))),
+        open_ended,
+        frozenset(surely),
+        frozenset(of_classes),
+    )

@@ -20,11 +20,12 @@ from pyplant._formatting import clean, escape, format_date, format_seconds
 from pyplant.errors import DefinitionError, PlantError, PlantWarning, warn
 from pyplant.events import Event, RunFinished
 from pyplant.execution import frontend
-from pyplant.execution.frontend import Recorded, Recording
+from pyplant.execution.frontend import Recording
 from pyplant.fingerprint.origin import is_own_file, is_user_file
 from pyplant.notebook.body import CellSyntaxError, notebook_names
 from pyplant.notebook.cells import Cells
 from pyplant.notebook.output.recorder import Recorder
+from pyplant.specs.recorded import Recorded
 
 if TYPE_CHECKING:
     from pyplant.engine.trace import Trace

@@ -12,7 +12,10 @@ from typing import Any, ClassVar
 from pyplant.ingredient import Ingredient
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
 
-__all__ = ["NOTHING_SHOWN", "RecordedSpec"]
+__all__ = ["NOTHING_SHOWN", "Recorded", "RecordedSpec"]
+
+Recorded = list[Any]
+"""What a reactor showed, in order: JSON-able events that the front end can show again."""
 
 NOTHING_SHOWN = Ingredient("", "list", "", inline=b"[]", signed=True)
 """What most reactors show; nothing in it needs a signature."""

@@ -15,6 +15,7 @@ from pyplant._definitions import Definition
 from pyplant._tracer import ExecutionRecord
 from pyplant.config.parameters import Parameters
 from pyplant.errors import DamagedError, PlantDirError
+from pyplant.execution.nesting import Processes
 from pyplant.fingerprint.distribution import Distribution
 from pyplant.ingredient import Ingredient
 from pyplant.store.files import host_name
@@ -31,7 +32,6 @@ __all__ = [
     "Local",
     "More",
     "Order",
-    "Processes",
     "Raised",
     "Reply",
     "Said",
@@ -65,22 +65,6 @@ class Context(NamedTuple):
     root: str
     parameters: Parameters
     shelf: Shelf
-
-
-class Processes(NamedTuple):
-    """How a process starts others with :mod:`multiprocessing`, as far as its own start decides it.
-
-    Attributes
-    ----------
-    method
-        The start method that was set; ``None`` if none was.
-    main_name, main_file
-        The main module by name (``python -m``), or its file; started processes import it, to find its functions.
-    """
-
-    method: str | None
-    main_name: str | None
-    main_file: str | None
 
 
 class Surroundings(NamedTuple):

@@ -5,10 +5,10 @@ import types
 
 import pytest
 
-from pyplant.engine.prediction import Predicted, Senders, predict
+from pyplant.engine.prediction import Predicted, Senders
 from pyplant.fingerprint.expressions import UNKNOWN
 from pyplant.fingerprint.fingerprint import Fingerprinter
-from pyplant.fingerprint.hints import Hint, NameKind
+from pyplant.fingerprint.hints import Hint, NameKind, predict
 from tests.fingerprint.helpers import load
 
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyplant.engine.trace import Dependency, DependencyKind, Trace, TraceTree
-from pyplant.fingerprint.description import Note
+from pyplant.engine.trace import Dependency, DependencyKind, Note, Trace, TraceTree
 from pyplant.ingredient import Ingredient
 
 P, I = DependencyKind.PARAMETER, DependencyKind.INGREDIENT

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from pyplant import ReactorFunc
-from pyplant.engine.prediction import Predicted, predict
+from pyplant.engine.prediction import Predicted
 from pyplant.fingerprint.expressions import UNKNOWN, Template, evaluate
 from pyplant.fingerprint.fingerprint import Fingerprinter
+from pyplant.fingerprint.hints import predict
 from tests.fingerprint.helpers import load
 
 

@@ -1,0 +1,63 @@
+"""Words in the values that a function holds: they help to guess which reactor sends a name.
+
+Of reactors made in a loop each holds values of its own, and most often they are part of the name that it sends.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+from pyplant.fingerprint.attributes import namespace
+
+__all__ = ["held_words", "words"]
+
+_WORD = re.compile(r"\d+|[^\W\d_]+")
+_MOST_HELD = 50  # values that are looked at below one constant
+_LONGEST = 200  # characters of a text that are looked at
+
+
+@lru_cache(maxsize=1000)
+def words(text: str) -> frozenset[str]:
+    """The words and numbers in a text."""
+    return frozenset(_WORD.findall(text))
+
+
+def held_words(function: Callable[..., Any]) -> frozenset[str]:
+    """The words in the texts and numbers that a function holds, also as attributes of objects and in containers."""
+    texts: list[str] = []
+    for constant in _constants_of(function):
+        pending = deque([constant])
+        for _ in range(_MOST_HELD):
+            if not pending:
+                break
+            value = pending.popleft()
+            if type(value) in (str, int, float):
+                texts.append(str(value)[:_LONGEST])
+            else:
+                pending.extend(islice(_parts_of(value), _MOST_HELD))
+    return words(" ".join(texts))
+
+
+def _parts_of(value: Any) -> Iterable[Any]:
+    """What a value holds, without running code of its class."""
+    cls = type(value)
+    if issubclass(cls, tuple | list):
+        return (tuple if issubclass(cls, tuple) else list).__iter__(value)
+    if issubclass(cls, dict):
+        return dict.values(value)
+    return (namespace(value) or {}).values()
+
+
+def _constants_of(function: Callable[..., Any]) -> Iterator[Any]:
+    """The default values and closure variables of a function."""
+    yield from getattr(function, "__defaults__", None) or ()
+    yield from (getattr(function, "__kwdefaults__", None) or {}).values()
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):  # not bound yet
+            yield cell.cell_contents
