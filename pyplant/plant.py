@@ -29,7 +29,7 @@ from pyplant.execution.session import Session
 from pyplant.fingerprint import origin
 from pyplant.fingerprint.digest import Encoder, encodes
 from pyplant.fingerprint.fingerprint import Fingerprinter
-from pyplant.fingerprint.gc_pause import collector
+from pyplant.fingerprint.gc_pause import gc_paused
 from pyplant.reactor import Reactor
 from pyplant.store.warehouse import SpecRegistration, Warehouse
 from pyplant.workers.executors import TaskPool, executor_of
@@ -109,7 +109,7 @@ class Plant:
             from pyplant.reports.terminal import follow
 
             follow(self._listeners, progress)
-        with collector(enabled=False):
+        with gc_paused(enabled=False):
             self._warehouse = Warehouse(_paths.directory(plantDir), trust=trust)
         self._finalizer = weakref.finalize(self, self._warehouse.close)
         self._registry = Registry()
@@ -275,7 +275,7 @@ class Plant:
         self._session.refuse_inside(f"plant.run_reactor({_shown(reactor)})")
         with self._session.exclusively("plant.run_reactor"):
             definition = self._registry.find(reactor)
-            run, report, _ = self._session.bring_reactor(definition, force=force, keep_going=keep_going)
+            run, report, _ = self._session.run_target(definition, force=force, keep_going=keep_going)
             kept = run.kept(definition.key)
             if kept is not None and not kept.outputs:
                 self._session.show_again(kept)
@@ -357,7 +357,7 @@ class Plant:
         request = Request.of(names)
         _check_names(request.names, may_be_empty=request.as_list)
         with self._session.exclusively("plant.get"):
-            return request.deliver(self._session.bring_names(request.names)[1])
+            return request.deliver(self._session.run_for_names(request.names)[1])
 
     def fetch_ingredient(self, name: str) -> Any:
         """The stored value of an ingredient; runs nothing.
@@ -395,7 +395,7 @@ class Plant:
         wanted = (names,) if isinstance(names, str) else tuple(names)
         _check_names(wanted)
         with self._session.exclusively("plant.export"):
-            run, _ = self._session.bring_names(wanted)  # loading them all shows that they are sound
+            run, _ = self._session.run_for_names(wanted)  # loading them all shows that they are sound
             return export(self._warehouse, map(run.scheduler.available.__getitem__, wanted), directory)
 
     # ------------------------------------------------------------------ looking
@@ -473,7 +473,7 @@ class Plant:
         from pyplant.store.retention import collect
 
         with self._session.exclusively("plant.gc"):
-            self._session.world()
+            self._session.context()
             return collect(self._warehouse, self._max_size, verifying=self._session.verifying)
 
     def fsck(self, repair: bool = False) -> Audit:  # noqa: FBT001, FBT002 - the public signature
@@ -487,7 +487,7 @@ class Plant:
         from pyplant.store.fsck import audit
 
         with self._session.exclusively("plant.fsck"):
-            self._session.world()
+            self._session.context()
             return audit(self._warehouse, repair=repair)
 
     def add_event_listener(self, listener: Listener) -> None:

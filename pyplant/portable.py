@@ -14,7 +14,7 @@ from blake3 import blake3
 from pyplant import _paths
 from pyplant.errors import DamagedError, MissingIngredientError, PlantDirError
 from pyplant.ingredient import Ingredient
-from pyplant.store.format_registry import Shelf
+from pyplant.store.format_registry import FormatRegistry
 from pyplant.store.keys import signing_key
 from pyplant.store.objects import hash_file
 from pyplant.store.warehouse import Warehouse
@@ -130,11 +130,11 @@ def load_ingredients(directory: str | Path, *, trust: bool = False) -> dict[str,
     if manifest.get("version") != _VERSION:
         message = f"{root} was exported by a newer version of PyPlant; update to read it."
         raise MissingIngredientError(message)
-    shelf = Shelf(trust=trust)
-    return {item["name"]: _load(shelf, root, item) for item in listed}
+    formats = FormatRegistry(trust=trust)
+    return {item["name"]: _load(formats, root, item) for item in listed}
 
 
-def _load(shelf: Shelf, root: Path, item: dict[str, Any]) -> Any:
+def _load(formats: FormatRegistry, root: Path, item: dict[str, Any]) -> Any:
     path = root / Path(item["file"]).name
     if not path.is_file() or hash_file(path) != item["digest"]:
         message = f"{path} is missing or damaged: export {item['name']!r} again."
@@ -150,4 +150,4 @@ def _load(shelf: Shelf, root: Path, item: dict[str, Any]) -> Any:
         inline,
         signed=item.get("signature") == _signature(item),
     )
-    return shelf.load(ingredient, path)
+    return formats.load(ingredient, path)

@@ -19,7 +19,7 @@ from pyplant.engine.commands import Request
 from pyplant.engine.trace import DependencyKind
 from pyplant.errors import MissingIngredientError, NotAllocatedError, ingredient_as_parameter, near_misses
 from pyplant.events import Event
-from pyplant.execution.reactor_execution import Execution, Needs
+from pyplant.execution.reactor_execution import Needs, ReactorExecution
 from pyplant.fingerprint.hints import CONFIG_NAMES
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import Pipework
@@ -188,7 +188,7 @@ def run_reactor(
     if name in (inputs or {}) and name not in CONFIG_NAMES:
         raise ingredient_as_parameter(definition.name, name, ["inputs"])
     pipe = PipeworkMock(inputs, config, reactor=reactor)
-    execution = Execution(definition, pipe._tracer, pipework=pipe)  # noqa: SLF001 - made for it here
+    execution = ReactorExecution(definition, pipe._tracer, pipework=pipe)  # noqa: SLF001 - made for it here
     try:
         step = execution.advance()
         while isinstance(step, Needs):

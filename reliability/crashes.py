@@ -30,8 +30,8 @@ from pyplant.store.files import Files, Writer
 from pyplant.store.fsck import audit
 from pyplant.store.retention import collect, merge_journal
 from pyplant.store.warehouse import Warehouse
-from reliability.bench import Lab, figure
 from reliability.trial import forked
+from reliability.worker_state import Lab, figure
 from tests.store import a_trace
 
 IGNORED = ("tmp", "claims", "leases")
@@ -161,7 +161,7 @@ class Model:
                 certain = [one for one in self.pending if directory in _directories(one)]
                 self.pending = [one for one in self.pending if one not in certain]
                 for one in certain:
-                    _carry_out(one, self.names)
+                    _execute(one, self.names)
             case ("name", name, inode):
                 self.contents[inode] = Content()
                 self.pending.append(operation)
@@ -175,7 +175,7 @@ class Model:
             names = dict(self.names)
             for operation, keep in zip(pending, kept, strict=True):
                 if keep:
-                    _carry_out(operation, names)
+                    _execute(operation, names)
             files = sorted(name for name in names if names[name] is not None and _is_reachable(name, names))
             inodes = sorted({inode for name in files if (inode := names[name]) is not None})
             for contents in itertools.product(*(self.contents[inode].outcomes() for inode in inodes)):
@@ -189,7 +189,7 @@ def _directories(operation: Operation) -> set[str]:
     return {str(Path(name).parent)}
 
 
-def _carry_out(operation: Operation, names: dict[str, int | None]) -> None:
+def _execute(operation: Operation, names: dict[str, int | None]) -> None:
     match operation:
         case ("mkdir", name):
             names[name] = None

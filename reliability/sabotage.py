@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 from pytest import MonkeyPatch
 
-from pyplant.execution.claims_guard import SingleFlight
+from pyplant.execution.claims_guard import ClaimsGuard
 from pyplant.execution.executor import Failed
 from pyplant.fingerprint import bytecode, canonical
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.pipework import Pipework
 from pyplant.store import ledger, retention
-from pyplant.store.claims import Holdings
+from pyplant.store.claims import OwnershipFiles
 from pyplant.store.files import Files, Writer
-from pyplant.store.format_registry import Shelf
-from pyplant.store.journal import Entry, Journal
+from pyplant.store.format_registry import FormatRegistry
+from pyplant.store.journal import Journal, JournalEntry
 from pyplant.store.objects import ObjectStore
 from pyplant.store.warehouse import Warehouse
-from pyplant.workers.parallel_executor import SideBySide
+from pyplant.workers.parallel_executor import ParallelExecutor
 from tests.laws.sabotages import SABOTAGES as OF_THE_LAWS
 
 __all__ = ["SABOTAGES", "sabotaged"]
@@ -160,11 +160,11 @@ def nothing_is_verified(patch: MonkeyPatch) -> None:
     """Neither objects nor the lines of the journal."""
     objects_are_not_verified(patch)
 
-    def unchecked(self: Journal, line: bytes, writer: str) -> Entry | None:
+    def unchecked(self: Journal, line: bytes, writer: str) -> JournalEntry | None:
         try:
             kind, place, key, payload = line.split(b" ", 4)[1:]
             number, _, merged = place.partition(b"@")
-            entry = Entry(kind.decode(), key.decode(), int(number), merged.decode() or writer, payload)
+            entry = JournalEntry(kind.decode(), key.decode(), int(number), merged.decode() or writer, payload)
         except ValueError:
             return None
         self._number = max(self._number, entry.number)
@@ -215,13 +215,13 @@ def sets_count_in_their_order(patch: MonkeyPatch) -> None:
 @_sabotage
 def nothing_is_claimed(patch: MonkeyPatch) -> None:
     """Everybody computes what is missing."""
-    patch.setattr(Holdings, "take", lambda self, name: True)
+    patch.setattr(OwnershipFiles, "take", lambda self, name: True)
 
 
 @_sabotage
 def claims_are_kept_after_a_failure(patch: MonkeyPatch) -> None:
     """Until the process ends."""
-    patch.setattr(SingleFlight, "release_all", lambda self: None)
+    patch.setattr(ClaimsGuard, "release_all", lambda self: None)
 
 
 @_sabotage
@@ -262,7 +262,7 @@ def modes_are_left_to_the_umask(patch: MonkeyPatch) -> None:
 @_sabotage
 def every_pickle_is_trusted(patch: MonkeyPatch) -> None:
     """Whoever wrote it."""
-    patch.setattr(Shelf, "trusts", lambda self, ingredient: True)
+    patch.setattr(FormatRegistry, "trusts", lambda self, ingredient: True)
 
 
 # ---------------------------------------------------------------------- workers
@@ -271,4 +271,6 @@ def every_pickle_is_trusted(patch: MonkeyPatch) -> None:
 @_sabotage
 def deaths_of_workers_are_failures(patch: MonkeyPatch) -> None:
     """What a worker had under way when it died is not tried again."""
-    patch.setattr(SideBySide, "_died", lambda self, job, future, error: Failed(RuntimeError(str(error))))
+    patch.setattr(
+        ParallelExecutor, "_died", lambda self, job, future, error: Failed(RuntimeError(str(error)))
+    )

@@ -20,9 +20,9 @@ from pyplant import Plant, ReactorFunc
 from pyplant.events import ReactorStarted
 from pyplant.store import claims
 from pyplant.store.files import Files, Writer
-from reliability.bench import LOG, Lab, figure
 from reliability.pipeline import log
 from reliability.trial import Ended, forked, started, use_disk
+from reliability.worker_state import LOG, Lab, figure
 
 
 def keys(count: int) -> list[Any]:
@@ -205,7 +205,7 @@ def ask_patient(root: Path, *, shift: float = 0.0, network: bool = True, place: 
     if network:
         use_disk(NetworkFiles())
     claims.STILL, claims.BEAT = 0.5, 0.1
-    claims.Holdings.__init__.__kwdefaults__.update(beat=0.1, still=0.5)
+    claims.OwnershipFiles.__init__.__kwdefaults__.update(beat=0.1, still=0.5)
     if shift:
         clock = time.time
         time.time = lambda: clock() + shift  # type: ignore[assignment]

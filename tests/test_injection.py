@@ -11,7 +11,7 @@ from pyplant.engine.rebuilder import ReasonKind
 from pyplant.notebook.graph import svg
 from pyplant.reports.explain import Cause
 from pyplant.reports.graph import draw, tree
-from pyplant.reports.report import Entry, Explanation, Outcome, Overview, Plan, RunReport, Status
+from pyplant.reports.report import Explanation, Outcome, Overview, Plan, ReactorEntry, RunReport, Status
 from tests.injection import CONTROLS, TEXTS
 from tests.svg import svg_in
 
@@ -21,7 +21,7 @@ EVERYTHING = [*TEXTS, *CONTROLS]
 def reports(text):
     """A report of each kind that says nothing but a text."""
     cause = Cause(ReasonKind.CODE, text, text, diff=f"-{text}\n+{text}")
-    entry = Entry(text, Outcome.FAILED, (cause,), error=text)
+    entry = ReactorEntry(text, Outcome.FAILED, (cause,), error=text)
     return [
         RunReport(text, (entry,), 1.0),
         Overview(text, 1, 1, Status((entry,), text)),
@@ -72,7 +72,7 @@ def test_reports_are_made_of_their_own_elements(text):
 
 @pytest.mark.parametrize("text", EVERYTHING)
 def test_pictures_are_made_of_their_own_elements(text):
-    status = Status((Entry(text, Outcome.NEW), Entry("b", Outcome.NEW)), text)
+    status = Status((ReactorEntry(text, Outcome.NEW), ReactorEntry("b", Outcome.NEW)), text)
     html = svg.draw(status, {"b": {text: [text]}})
     page, drawn = Page(html), Page(svg_in(html))
     assert page.elements <= {"div", "style", "img"}
@@ -86,7 +86,7 @@ def test_pictures_are_made_of_their_own_elements(text):
 
 @pytest.mark.parametrize("text", EVERYTHING)
 def test_what_a_terminal_gets_moves_nothing(text):
-    status = Status((Entry(text, Outcome.NEW), Entry("b", Outcome.NEW)), text)
+    status = Status((ReactorEntry(text, Outcome.NEW), ReactorEntry("b", Outcome.NEW)), text)
     for said in [*(report.text() for report in reports(text)), tree(status, {"b": {text: [text]}})]:
         assert all(character.isprintable() or character == "\n" for character in said)
 
@@ -95,7 +95,7 @@ def test_what_a_terminal_gets_moves_nothing(text):
 def test_names_come_out_of_a_drawing_as_they_went_in():
     names = [text for text in TEXTS if len(text) < 100]
     edges = {after: {before: ["x"]} for before, after in zip(names, names[1:], strict=False)}
-    drawing = draw(Status(tuple(Entry(name, Outcome.NEW) for name in names), ""), edges).source
+    drawing = draw(Status(tuple(ReactorEntry(name, Outcome.NEW) for name in names), ""), edges).source
     made = subprocess.run(
         ["dot", "-Tsvg"], input=drawing, capture_output=True, text=True, check=True, timeout=60
     )

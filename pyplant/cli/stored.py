@@ -26,7 +26,7 @@ from pyplant.fingerprint.description import shorten
 from pyplant.ingredient import Ingredient
 from pyplant.portable import export as export_to
 from pyplant.reports.table import aligned
-from pyplant.store.doctor import Check, Verdict, examine
+from pyplant.store.doctor import Check, CheckResult, examine
 from pyplant.store.fsck import audit
 from pyplant.store.retention import collect, parse_size, stored_bytes
 from pyplant.store.warehouse import Warehouse
@@ -322,15 +322,15 @@ def doctor(directory: Path, *, as_json: bool) -> int:
         message = f"{directory} is not a directory."
         raise PlantDirError(message)
     checks = [*examine(directory), *_plant_checks(directory)]
-    marks = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.FAILED: "✗"}
+    marks = {CheckResult.OK: "✓", CheckResult.WARNING: "!", CheckResult.FAILED: "✗"}
     text = "\n".join(f"{marks[check.verdict]} {check.name:<16} {check.text}" for check in checks)
     emit(text, checks, as_json=as_json)
-    return 1 if any(check.verdict is Verdict.FAILED for check in checks) else 0
+    return 1 if any(check.verdict is CheckResult.FAILED for check in checks) else 0
 
 
 def _plant_checks(directory: Path) -> Iterator[Check]:
     if not (directory / "FORMAT").exists():
-        yield Check("plant", Verdict.OK, "none here")
+        yield Check("plant", CheckResult.OK, "none here")
         return
     try:
         with _opened(directory) as warehouse:
@@ -339,18 +339,20 @@ def _plant_checks(directory: Path) -> Iterator[Check]:
             damaged = warehouse.journal.damaged_lines - warehouse.ledger.known_damage
             unknown = warehouse.ledger.unknown_traces
     except OSError as error:
-        yield Check("plant", Verdict.FAILED, str(error))
+        yield Check("plant", CheckResult.FAILED, str(error))
         return
     yield Check(
-        "plant", Verdict.OK, f"{counted(len(traces), 'kept execution')}, {format_size(stored_bytes(traces))}"
+        "plant",
+        CheckResult.OK,
+        f"{counted(len(traces), 'kept execution')}, {format_size(stored_bytes(traces))}",
     )
-    yield Check("journal", Verdict.OK, counted(files, "file"))
+    yield Check("journal", CheckResult.OK, counted(files, "file"))
     if damaged > 0:
         text = f"{counted(damaged, 'line')} damaged; what is missing is computed again when it is needed"
-        yield Check("damage", Verdict.WARNING, text)
+        yield Check("damage", CheckResult.WARNING, text)
     if unknown:
         text = f"{counted(unknown, 'execution')} written by a later version of PyPlant; update to use what they made"
-        yield Check("version", Verdict.WARNING, text)
+        yield Check("version", CheckResult.WARNING, text)
 
 
 COMMANDS = (list_ingredients, show, history, gc, fsck, export, doctor)

@@ -37,7 +37,7 @@ class Predicted(NamedTuple):
     reads: frozenset[str] = frozenset()
     patterns: tuple[str, ...] = ()
     open_ended: bool = False
-    surely_receives: frozenset[str] = frozenset()
+    unconditional_receives: frozenset[str] = frozenset()
     of_classes: frozenset[str] = frozenset()
 
 

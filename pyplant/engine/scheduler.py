@@ -68,14 +68,14 @@ class Scheduler:
         Answers questions about reactors.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, context: World) -> None:
         self.tasks: dict[str, Task] = {}
         self.available: dict[str, Ingredient] = {}
         self.nondeterministic: set[str] = set()
         self.put_aside: dict[
             str, BaseException
         ] = {}  # tasks that failed and are not needed, as far as is known
-        self._world = world
+        self._context = context
         self._ready: list[Task] = []
         self._waiting: dict[str, list[Task]] = {}
         self._searches: dict[str, _Search] = {}
@@ -131,7 +131,7 @@ class Scheduler:
             if task.must_run is not None:
                 return self._start(task, (task.must_run,))
             task.move(State.CHECKING)
-            found = self._world.check(task.key)
+            found = self._context.check(task.key)
             if isinstance(found, Verdict):
                 return self._judge(task, found)
             task.lookup, task.asked = found, ()
@@ -149,7 +149,7 @@ class Scheduler:
                 names = lookup.send(self._digests(names))
         except StopIteration as stop:
             return self._judge(task, stop.value)
-        for name in self._world.foreseen(task.key):
+        for name in self._context.prefetchable(task.key):
             if name not in self.available and name not in self._unsent:
                 self._seek(name, is_wanted=task.is_wanted)
         return None
@@ -161,7 +161,7 @@ class Scheduler:
         task.lookup, task.asked = None, ()
         if verdict.trace is None:
             return self._start(task, verdict.reasons)
-        if task.is_target and self._world.runs_for_effect(verdict.trace):
+        if task.is_target and self._context.runs_for_effect(verdict.trace):
             return self._start(task, (Reason(ReasonKind.NO_OUTPUT, task.key),))
         task.move(State.CACHED)
         task.reasons = verdict.reasons
@@ -211,7 +211,7 @@ class Scheduler:
             task.move(State.FAILED)
             self._failures.append((task, error))
         else:
-            self._put_task_aside(task, error)
+            self._defer_task(task, error)
 
     def take_failures(self) -> list[tuple[Task, BaseException]]:
         """Tasks that the run cannot do without and that failed since this was last asked."""
@@ -239,7 +239,7 @@ class Scheduler:
         if name in self._goals:
             self._seek(name, is_wanted=True)
 
-    def judge_again(self, key: str) -> None:
+    def recheck(self, key: str) -> None:
         """Judge a reactor again whose trace is no longer kept, though it was when it was found."""
         task = self.tasks[key]
         if task.state is State.CACHED and task.trace is not None:
@@ -279,7 +279,7 @@ class Scheduler:
         missing = [name for name in names if name not in self.available]
         unsent = [name for name in missing if name in self._unsent]
         if unsent and task.state is not State.CHECKING:
-            self._forsake(unsent[0], [task])
+            self._abandon(unsent[0], [task])
             return True
         # To a look-up, a name that nobody sends any more is a mismatch, not an error.
         task.missing = set(missing).difference(unsent)
@@ -295,10 +295,10 @@ class Scheduler:
         search = self._searches.get(name)
         if search is None:
             self._refuse_conflict(name)
-            search = self._searches[name] = _Search(self._world.candidates(name))
+            search = self._searches[name] = _Search(self._context.candidates(name))
         if is_wanted and not search.is_wanted:
             search.is_wanted = True
-            if search.current is not None and self._is_sure(name, search.current):
+            if search.current is not None and self._is_unconditional(name, search.current):
                 self._want(self.tasks[search.current])
         if search.current is not None:
             current = self.tasks[search.current]
@@ -329,7 +329,7 @@ class Scheduler:
             if task.state is State.FAILED:
                 continue
             search.current = key
-            if search.is_wanted and self._is_sure(name, key):
+            if search.is_wanted and self._is_unconditional(name, key):
                 self._want(task)
             self._sought_from.setdefault(key, set()).add(name)
             if task.state is State.PENDING:
@@ -349,12 +349,12 @@ class Scheduler:
         if failed:
             error = self.put_aside[failed[0]]
             for task in waiting:
-                self._put_task_aside(task, error)
+                self._defer_task(task, error)
             return
         self._unsent.add(name)
         asleep = [task for task in waiting if task.state is State.SLEEPING]
         if asleep or name in self._goals:
-            self._forsake(name, asleep)
+            self._abandon(name, asleep)
         for task in waiting:
             self._arrived(task, name)
 
@@ -367,7 +367,7 @@ class Scheduler:
         for output in trace.outputs:
             sender = self._sender.setdefault(output.name, task.key)
             if sender != task.key:
-                raise conflict_error(self._world, output.name, [sender, task.key])
+                raise conflict_error(self._context, output.name, [sender, task.key])
             self.available[output.name] = output
             search = self._searches.get(output.name)
             if search is not None and search.is_wanted:
@@ -380,8 +380,8 @@ class Scheduler:
 
     # ------------------------------------------------------------------ guesses
 
-    def _is_sure(self, name: str, key: str) -> bool:
-        return key in self._world.literal_senders(name) or self._sender.get(name) == key
+    def _is_unconditional(self, name: str, key: str) -> bool:
+        return key in self._context.literal_senders(name) or self._sender.get(name) == key
 
     def _want(self, task: Task) -> None:
         """The run cannot do without a task, nor without what it waits for."""
@@ -396,7 +396,7 @@ class Scheduler:
             for name in current.missing:
                 search = self._searches[name]
                 search.is_wanted = True
-                if search.current is not None and self._is_sure(name, search.current):
+                if search.current is not None and self._is_unconditional(name, search.current):
                     stack.append(self.tasks[search.current])
 
     def _blame(self, key: str) -> None:
@@ -406,19 +406,19 @@ class Scheduler:
             self._failures.append((self.tasks[key], error))
 
     def _missing_sender(self, name: str, waiting: list[Task]) -> MissingSenderError:
-        literal = [self.tasks[key] for key in self._world.literal_senders(name) if key in self.tasks]
+        literal = [self.tasks[key] for key in self._context.literal_senders(name) if key in self.tasks]
         silent = [task.key for task in literal if task.state in (State.CACHED, State.DONE)]
-        return missing_sender_error(self._world, name, [task.key for task in waiting], silent)
+        return missing_sender_error(self._context, name, [task.key for task in waiting], silent)
 
-    def _forsake(self, name: str, tasks: list[Task]) -> None:
+    def _abandon(self, name: str, tasks: list[Task]) -> None:
         """Nobody sends what these wait for: an error if the run needs them."""
         wanted = [task for task in tasks if task.is_wanted]
         if wanted or name in self._goals:
             raise self._missing_sender(name, wanted)
         for task in tasks:
-            self._put_task_aside(task, self._missing_sender(name, [task]))
+            self._defer_task(task, self._missing_sender(name, [task]))
 
-    def _put_task_aside(self, task: Task, error: BaseException) -> None:
+    def _defer_task(self, task: Task, error: BaseException) -> None:
         """Go on without a task, and seek elsewhere what it might have sent; without recursion."""
         if task.state is State.FAILED:
             return
@@ -498,9 +498,9 @@ class Scheduler:
         awaited = [name for _, name in cycle] + [name for name, tasks in self._waiting.items() if tasks]
         for name in awaited:
             search = self._searches[name]
-            if search.current not in self._world.literal_senders(name) and self._try_another(name, search):
+            if search.current not in self._context.literal_senders(name) and self._try_another(name, search):
                 return
-        raise cycle_error(self._world, cycle)
+        raise cycle_error(self._context, cycle)
 
     def _cycle(self) -> list[tuple[str, str]]:
         stuck = [task for task in self.tasks.values() if task.missing and task.state not in FINISHED]
@@ -515,6 +515,6 @@ class Scheduler:
         return steps[list(path).index(key) :]
 
     def _refuse_conflict(self, name: str) -> None:
-        senders = self._world.literal_senders(name)
+        senders = self._context.literal_senders(name)
         if len(senders) > 1:
-            raise conflict_error(self._world, name, senders)
+            raise conflict_error(self._context, name, senders)

@@ -50,7 +50,7 @@ class World(Protocol):
     def literal_senders(self, name: str) -> list[str]:
         """Reactors whose code names the ingredient they send."""
 
-    def foreseen(self, key: str) -> Iterable[str]:
+    def prefetchable(self, key: str) -> Iterable[str]:
         """Names that a reactor receives whatever happens, if they may be brought about ahead."""
 
     def label(self, key: str) -> str:
@@ -63,18 +63,18 @@ class World(Protocol):
         """Whether what an execution did for its user is done again only by running it again."""
 
 
-def cycle_error(world: World, cycle: Sequence[tuple[str, str]]) -> CycleError:
+def cycle_error(context: World, cycle: Sequence[tuple[str, str]]) -> CycleError:
     """Reactors, each with the name it waits for, which the next one sends, and the last one the first."""
     senders = [key for key, _ in (*cycle[1:], *cycle[:1])]
-    steps = [f"{name!r} from {world.label(key)}" for (_, name), key in zip(cycle, senders, strict=True)]
-    path = f"{world.label(cycle[0][0])} waits for {', which waits for '.join(steps)}"
+    steps = [f"{name!r} from {context.label(key)}" for (_, name), key in zip(cycle, senders, strict=True)]
+    path = f"{context.label(cycle[0][0])} waits for {', which waits for '.join(steps)}"
     message = f"Reactors wait for one another in a circle: {path}. Break it by splitting one of them in two."
     return CycleError(message)
 
 
-def conflict_error(world: World, name: str, keys: Iterable[str]) -> DuplicateSenderError:
+def conflict_error(context: World, name: str, keys: Iterable[str]) -> DuplicateSenderError:
     """An ingredient has more senders than one."""
-    labels = " and ".join(map(world.label, keys))
+    labels = " and ".join(map(context.label, keys))
     message = (
         f"Ingredient {name!r} is sent by {labels}; each name must have one sender. Rename one of them, "
         f"let one reactor choose between the two, or drop a leftover: plant.remove_reactor(name)."
@@ -83,16 +83,16 @@ def conflict_error(world: World, name: str, keys: Iterable[str]) -> DuplicateSen
 
 
 def missing_sender_error(
-    world: World, name: str, waiting: Iterable[str], silent: Sequence[str]
+    context: World, name: str, waiting: Iterable[str], silent: Sequence[str]
 ) -> MissingSenderError:
     """No reactor sends an ingredient; the ``silent`` ones name it and ended without sending it."""
-    labels = ", ".join(map(world.label, waiting))
+    labels = ", ".join(map(context.label, waiting))
     asking = f"{labels} waits for" if labels else "The run asks for"
     if silent:
         return MissingSenderError(
-            f"{asking} ingredient {name!r}. {world.label(silent[0])} ran but did not send {name!r} this time. "
+            f"{asking} ingredient {name!r}. {context.label(silent[0])} ran but did not send {name!r} this time. "
             f"Send it in every case, or receive it only where it is sent."
         )
     return MissingSenderError(
-        f"{asking} ingredient {name!r}, which no reactor sends.{world.suggestions(name)}"
+        f"{asking} ingredient {name!r}, which no reactor sends.{context.suggestions(name)}"
     )

@@ -20,16 +20,16 @@ from pyplant.engine.scheduler import Scheduler
 from pyplant.engine.task import Task
 from pyplant.errors import PlantWarning
 from pyplant.events import Event, ReactorBlocked
-from pyplant.execution.context import RunWorld
+from pyplant.execution.context import RunContext
 from pyplant.store.warehouse import Warehouse
 
-__all__ = ["SingleFlight"]
+__all__ = ["ClaimsGuard"]
 
 _PAUSE, _LONGEST_PAUSE = 0.005, 0.2  # seconds between two looks
 _TELL = 1.0  # seconds after which listeners are told again who is computing
 
 
-class SingleFlight:
+class ClaimsGuard:
     """The claims of one run.
 
     Parameters
@@ -42,13 +42,13 @@ class SingleFlight:
 
     def __init__(
         self,
-        world: RunWorld,
+        context: RunContext,
         warehouse: Warehouse,
         scheduler: Scheduler,
         emit: Callable[[Event], None],
         warn: Callable[[type[PlantWarning], str], None],
     ) -> None:
-        self._world = world
+        self._context = context
         self._scheduler = scheduler
         self._root = warehouse.root
         self._claims = warehouse.claims
@@ -63,7 +63,7 @@ class SingleFlight:
 
         The scheduler has then been told.
         """
-        claim = self._world.claim_key(task.key)
+        claim = self._context.claim_key(task.key)
         if claim in self._unclaimed:
             return True
         if not self._take(claim, task):
@@ -72,7 +72,7 @@ class SingleFlight:
             self._tell(claim)
             return False
         forced = task.must_run is not None and task.must_run.kind is not ReasonKind.EVICTED
-        if not forced and self._world.has_news(task.key):
+        if not forced and self._context.has_news(task.key):
             self._scheduler.check_again(task)
             return False
         return True
@@ -148,5 +148,5 @@ class SingleFlight:
         owner = self._claims.owner(claim)
         who = "another process" if owner is None else str(owner)
         since = time.time() if owner is None else owner.since
-        name = self._world.definitions[self._blocked[claim].key].name
+        name = self._context.definitions[self._blocked[claim].key].name
         self._emit(ReactorBlocked(name, who, since))

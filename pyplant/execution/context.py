@@ -30,16 +30,16 @@ from pyplant.fingerprint.fingerprint import Fingerprint, Fingerprinter
 from pyplant.fingerprint.held_words import held_words, words
 from pyplant.fingerprint.hints import CONFIG_NAMES, predict
 from pyplant.fingerprint.origin import find
-from pyplant.fingerprint.records import Record
+from pyplant.fingerprint.records import CodeRecord
 from pyplant.store.inputs import InputFiles
 from pyplant.store.warehouse import Warehouse
 
-__all__ = ["RunWorld"]
+__all__ = ["RunContext"]
 
 _CLAIM_DIGITS = 32
 
 
-class RunWorld:
+class RunContext:
     """Everything that is asked during one run.
 
     Parameters
@@ -171,15 +171,15 @@ class RunWorld:
     def _senders(self) -> Senders:
         return Senders(self.predicted)
 
-    def foreseen(self, key: str) -> Iterable[str]:
+    def prefetchable(self, key: str) -> Iterable[str]:
         """Names that a reactor receives whatever happens, where reactors run side by side.
 
         Whether its trace verifies or it runs: they are needed, so they need not be brought about
         one after the other.
         """
-        return sorted(self.predicted[key].surely_receives) if self._side_by_side else ()
+        return sorted(self.predicted[key].unconditional_receives) if self._side_by_side else ()
 
-    def variant(self, parameters: Parameters) -> RunWorld:
+    def variant(self, parameters: Parameters) -> RunContext:
         """The same world under another configuration; what does not depend on it is shared."""
         other = copy.copy(self)
         vars(other).update(parameters=parameters, _digests={}, _known={})
@@ -307,7 +307,7 @@ class RunWorld:
 
     # ------------------------------------------------------------------ explanations ask
 
-    def record(self, digest: str) -> Record | None:
+    def record(self, digest: str) -> CodeRecord | None:
         """What a fingerprint was made of."""
         return self.fingerprinter.records.get(digest) or self._ledger.record(digest)
 

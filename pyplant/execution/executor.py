@@ -21,7 +21,7 @@ from pyplant.execution.reactor_execution import Finished, Load, Needs
 from pyplant.ingredient import Ingredient
 from pyplant.store.warehouse import Warehouse
 
-__all__ = ["Executor", "Failed", "Job", "Lost", "Outcome", "Part", "Performance"]
+__all__ = ["ExecutionHandle", "ExecutionRequest", "ExecutionResult", "Executor", "Failed", "Job", "Lost"]
 
 
 class Failed(NamedTuple):
@@ -38,16 +38,16 @@ class Lost(NamedTuple):
     held: tuple[str, ...]
 
 
-Outcome = Needs | Finished | Failed | Lost
+ExecutionResult = Needs | Finished | Failed | Lost
 
 
-class Performance(Protocol):
+class ExecutionHandle(Protocol):
     """One execution of a reactor, as the run sees it."""
 
     definition: Definition
     given: dict[str, Ingredient]
 
-    def hand(self, ingredient: Ingredient, load: Load) -> Any:
+    def deliver(self, ingredient: Ingredient, load: Load) -> Any:
         """What the reactor is to go on with for an ingredient it waited for.
 
         Raises
@@ -63,7 +63,7 @@ class Performance(Protocol):
         """End it where it stands."""
 
 
-class Part(NamedTuple):
+class ExecutionRequest(NamedTuple):
     """A reactor's part in a run: all that an executor needs to have it performed."""
 
     definition: Definition
@@ -81,14 +81,14 @@ class Job:
     task: Task
     execution: Any
     values: Sequence[Any] = ()
-    urgency: float = 0.0
+    priority: float = 0.0
     received: tuple[str, ...] = ()
 
 
 class Executor(Protocol):
     """Takes jobs and gives their outcomes, in any order."""
 
-    begins_anew: bool
+    restarts_on_receive: bool
     """Whether a reactor that waited begins anew, instead of going on where it stood."""
 
     @property
@@ -96,16 +96,16 @@ class Executor(Protocol):
         """Jobs that may be under way at once."""
 
     @property
-    def runs_here(self) -> bool:
+    def runs_inline(self) -> bool:
         """Whether reactors run in this process, and may change what other code sees."""
 
-    def prepare(self, part: Part) -> Performance:
+    def prepare(self, part: ExecutionRequest) -> ExecutionHandle:
         """A reactor is about to begin."""
 
     def submit(self, job: Job) -> None:
         """Begin a job."""
 
-    def collect(self) -> tuple[Job, Outcome]:
+    def collect(self) -> tuple[Job, ExecutionResult]:
         """Wait for the outcome of a job."""
 
     def reset(self) -> None:

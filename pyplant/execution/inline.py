@@ -5,37 +5,37 @@ from __future__ import annotations
 from collections import deque
 
 from pyplant._tracer import Tracer
-from pyplant.execution.executor import Failed, Job, Outcome, Part
-from pyplant.execution.reactor_execution import Execution
+from pyplant.execution.executor import ExecutionRequest, ExecutionResult, Failed, Job
+from pyplant.execution.reactor_execution import ReactorExecution
 
-__all__ = ["InlineExecutor", "perform_here"]
+__all__ = ["InlineExecutor", "execute_inline"]
 
 
-def perform_here(part: Part) -> Execution:
+def execute_inline(part: ExecutionRequest) -> ReactorExecution:
     """The execution of a reactor in this process."""
     tracer = Tracer(part.definition, part.warehouse, part.facts, part.emit)
-    return Execution(part.definition, tracer, part.recording)
+    return ReactorExecution(part.definition, tracer, part.recording)
 
 
 class InlineExecutor:
     """Runs each job when its outcome is asked for."""
 
     capacity = 1
-    runs_here = True
-    begins_anew = False
+    runs_inline = True
+    restarts_on_receive = False
 
     def __init__(self) -> None:
         self._jobs: deque[Job] = deque()
 
-    def prepare(self, part: Part) -> Execution:
+    def prepare(self, part: ExecutionRequest) -> ReactorExecution:
         """A reactor is about to begin."""
-        return perform_here(part)
+        return execute_inline(part)
 
     def submit(self, job: Job) -> None:
         """Put a job aside."""
         self._jobs.append(job)
 
-    def collect(self) -> tuple[Job, Outcome]:
+    def collect(self) -> tuple[Job, ExecutionResult]:
         """Do a job. Whatever a reactor raises is its outcome, except an interrupt, which ends the run."""
         job = self._jobs.popleft()
         values, job.values = job.values, ()  # let the reactor alone hold them

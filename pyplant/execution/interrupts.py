@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyplant.errors import PlantWarning
-from pyplant.execution.executor import Performance
+from pyplant.execution.executor import ExecutionHandle
 
 __all__ = ["close_all", "held_interrupts"]
 
@@ -42,7 +42,7 @@ def held_interrupts() -> Iterator[None]:
             handler(*held[-1])
 
 
-def close_all(executions: Iterable[Performance], warn: Callable[[type[PlantWarning], str], None]) -> None:
+def close_all(executions: Iterable[ExecutionHandle], warn: Callable[[type[PlantWarning], str], None]) -> None:
     """Run the ``finally`` blocks of reactors that wait.
 
     Raises

@@ -13,26 +13,26 @@ from contextlib import ExitStack
 from pyplant.engine.task import Task
 from pyplant.execution.executor import Executor, Job
 from pyplant.execution.run import Run
-from pyplant.fingerprint.gc_pause import collector
+from pyplant.fingerprint.gc_pause import gc_paused
 
-__all__ = ["bring_to_the_end"]
+__all__ = ["run_to_completion"]
 
 
-class _Twins:
+class InFlightDeduplicator:
     """Which of several runs performs what, and who waits for it."""
 
     def __init__(self) -> None:
         self._under_way: dict[str, Job] = {}
-        self._put_off: dict[str, list[tuple[Run, Task]]] = {}
+        self._deferred: dict[str, list[tuple[Run, Task]]] = {}
         self._identities: dict[Job, str] = {}
 
-    def may_begin(self, run: Run, job: Job) -> bool:
+    def may_start(self, run: Run, job: Job) -> bool:
         """Whether nobody else is at it; otherwise it is put off."""
         identity = run.identity(job)
         other = self._under_way.setdefault(identity, job)
         if other is not job and other.execution is not job.execution:
-            run.put_off(job)
-            self._put_off.setdefault(identity, []).append((run, job.task))
+            run.defer(job)
+            self._deferred.setdefault(identity, []).append((run, job.task))
             return False
         self._identities[job] = identity
         return True
@@ -42,11 +42,11 @@ class _Twins:
         identity = self._identities.pop(job)
         if self._under_way.get(identity) is job:
             del self._under_way[identity]
-        for run, task in self._put_off.pop(identity, ()):
+        for run, task in self._deferred.pop(identity, ()):
             run.scheduler.check_again(task)
 
 
-def bring_to_the_end(runs: Sequence[Run], executor: Executor, *, collects: bool) -> None:
+def run_to_completion(runs: Sequence[Run], executor: Executor, *, collects: bool) -> None:
     """Bring everything that was demanded of these runs up to date.
 
     Parameters
@@ -65,25 +65,25 @@ def bring_to_the_end(runs: Sequence[Run], executor: Executor, *, collects: bool)
     pyplant.errors.RunError
         If reactors wait for what cannot come.
     """
-    twins = _Twins() if len(runs) > 1 and executor.begins_anew else None
+    in_flight = InFlightDeduplicator() if len(runs) > 1 and executor.restarts_on_receive else None
     under_way: dict[Job, Run] = {}
     going = list(runs)
     try:
         while going:
-            job, run = _next(going, twins) if len(under_way) < executor.capacity else (None, None)
+            job, run = _next(going, in_flight) if len(under_way) < executor.capacity else (None, None)
             if job is not None and run is not None:
                 under_way[job] = run
                 run.announce(job)
                 executor.submit(job)
             elif under_way:
-                with collector(enabled=collects):
+                with gc_paused(enabled=collects):
                     job, outcome = executor.collect()
                 run = under_way.pop(job)
                 try:
                     run.conclude(job, outcome)
                 finally:
-                    if twins is not None:
-                        twins.ended(job)
+                    if in_flight is not None:
+                        in_flight.ended(job)
             else:
                 _end_some(going)
     finally:
@@ -93,11 +93,11 @@ def bring_to_the_end(runs: Sequence[Run], executor: Executor, *, collects: bool)
                 ends.callback(run.close)
 
 
-def _next(going: list[Run], twins: _Twins | None) -> tuple[Job, Run] | tuple[None, None]:
+def _next(going: list[Run], in_flight: InFlightDeduplicator | None) -> tuple[Job, Run] | tuple[None, None]:
     """The next job of the first run that has one."""
     for run in going:
         while (job := run.next_job()) is not None:
-            if twins is None or twins.may_begin(run, job):
+            if in_flight is None or in_flight.may_start(run, job):
                 return job, run
     return None, None
 

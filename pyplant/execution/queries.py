@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyplant.engine.task import State
 from pyplant.engine.trace import Trace
 from pyplant.errors import DamagedError, MissingIngredientError, StaleWarning, logger, warn
-from pyplant.execution.staleness import Outlook
+from pyplant.execution.staleness import Staleness
 from pyplant.execution.summary import remember
 from pyplant.reports.report import Explanation, History, Outcome, Overview, Plan, Status
 
@@ -28,12 +28,12 @@ _LIVE = {
 def status(session: Session) -> Status:
     """How every reactor stands, also in the run that is under way."""
     with session.exclusively("plant.status"):
-        live, failed, world = session.states(), session.failed, session.world()
-        outlook = Outlook(world)
-        outlook.judge(world.definitions)
+        live, failed, context = session.states(), session.failed, session.context()
+        staleness = Staleness(context)
+        staleness.judge(context.definitions)
         entries = (
-            outlook.entry(key, now=_LIVE.get(live.get(key, State.PENDING)), error=failed.get(key, ""))
-            for key in world.definitions
+            staleness.entry(key, now=_LIVE.get(live.get(key, State.PENDING)), error=failed.get(key, ""))
+            for key in context.definitions
         )
         return Status(tuple(entries), str(session.warehouse.root))
 
@@ -50,18 +50,18 @@ def explain(session: Session, wanted: Callable[..., Any] | str) -> Explanation:
     """Why a reactor would run."""
     with session.exclusively("plant.explain"):
         definition, ingredient = session.find(wanted)
-        world = session.world(definition)
-        outlook = Outlook(world)
-        outlook.judge([definition.key])
-        notes = sorted(note.text for note in world.fingerprint(definition.key).notes)
-        return Explanation(outlook.entry(definition.key, as_target=True), tuple(notes), ingredient)
+        context = session.context(definition)
+        staleness = Staleness(context)
+        staleness.judge([definition.key])
+        notes = sorted(note.text for note in context.fingerprint(definition.key).notes)
+        return Explanation(staleness.entry(definition.key, as_target=True), tuple(notes), ingredient)
 
 
 def plan(session: Session, wanted: Callable[..., Any] | str) -> Plan:
     """What running a reactor would involve."""
     with session.exclusively("plant.plan"):
         definition, ingredient = session.find(wanted)
-        entries = Outlook(session.world(definition)).plan(definition.key)
+        entries = Staleness(session.context(definition)).plan(definition.key)
         return Plan(definition.name, tuple(entries), ingredient)
 
 
@@ -69,7 +69,7 @@ def history(session: Session, wanted: Callable[..., Any] | str) -> History:
     """The kept executions of a reactor."""
     with session.exclusively("plant.history"):
         definition, ingredient = session.find(wanted)
-        session.world(definition)
+        session.context(definition)
         traces = session.warehouse.ledger.of_reactor(definition.full_name)
         return history_of(definition.name, traces, ingredient)
 
@@ -82,10 +82,10 @@ def history_of(name: str, traces: Iterable[Trace], ingredient: str = "") -> Hist
 def edges(session: Session) -> dict[str, dict[str, list[str]]]:
     """What flows where: receiver -> sender -> names of ingredients, by reactor name."""
     with session.exclusively("plant.graph"):
-        world = session.world()
-        outlook = Outlook(world)
-        outlook.judge(world.definitions)
-        return outlook.edges()
+        context = session.context()
+        staleness = Staleness(context)
+        staleness.judge(context.definitions)
+        return staleness.edges()
 
 
 def fetch(session: Session, name: str) -> Any:
@@ -97,8 +97,8 @@ def fetch(session: Session, name: str) -> Any:
         If the plant has no value of that name.
     """
     with session.exclusively("plant.fetch_ingredient"):
-        world = session.world()
-        verified = Outlook(world).verified(name)
+        context = session.context()
+        verified = Staleness(context).verified(name)
         kept = session.warehouse.ledger.senders_of(name)
     for trace in [verified, *kept] if verified is not None else kept:
         ingredient = trace.output(name)
@@ -111,5 +111,5 @@ def fetch(session: Session, name: str) -> Any:
             message = f"{name!r} is not up to date; this is the value of {time.ctime(trace.finished)}."
             warn(StaleWarning, message)
         return value
-    message = f"The plant has no value of {name!r}.{world.where_from(name)}"
+    message = f"The plant has no value of {name!r}.{context.where_from(name)}"
     raise MissingIngredientError(message)

@@ -19,7 +19,7 @@ from pyplant.execution.nesting import watch_threads
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import Pipework
 
-__all__ = ["Execution", "Finished", "Load", "Needs"]
+__all__ = ["Finished", "Load", "Needs", "ReactorExecution"]
 
 Load = Callable[[Ingredient], Any]
 """Gives the value of an ingredient."""
@@ -47,7 +47,7 @@ class Finished(NamedTuple):
     seconds: float
 
 
-class Execution:
+class ReactorExecution:
     """One execution of a reactor.
 
     Parameters
@@ -88,7 +88,7 @@ class Execution:
         self._process = os.getpid()
         watch_threads()
 
-    def hand(self, ingredient: Ingredient, load: Load) -> Any:
+    def deliver(self, ingredient: Ingredient, load: Load) -> Any:
         """The value of an ingredient, for the reactor to go on with.
 
         Raises

@@ -45,9 +45,17 @@ from pyplant.events import (
     ReactorWaiting,
 )
 from pyplant.execution import frontend
-from pyplant.execution.claims_guard import SingleFlight
-from pyplant.execution.context import RunWorld
-from pyplant.execution.executor import Executor, Failed, Job, Lost, Outcome, Part, Performance
+from pyplant.execution.claims_guard import ClaimsGuard
+from pyplant.execution.context import RunContext
+from pyplant.execution.executor import (
+    ExecutionHandle,
+    ExecutionRequest,
+    ExecutionResult,
+    Executor,
+    Failed,
+    Job,
+    Lost,
+)
 from pyplant.execution.interrupts import close_all, held_interrupts
 from pyplant.execution.reactor_execution import Finished, Needs
 from pyplant.fingerprint.fingerprint import Fingerprint
@@ -62,16 +70,16 @@ __all__ = ["Run"]
 class _Facts:
     """The run as one execution sees it (:class:`~pyplant._tracer.RunFacts`)."""
 
-    def __init__(self, world: RunWorld, function: Callable[..., Any]) -> None:
-        self.parameters = world.parameters
-        self.parameter = world.parameter
-        self.file = world.file
-        self._world = world
+    def __init__(self, context: RunContext, function: Callable[..., Any]) -> None:
+        self.parameters = context.parameters
+        self.parameter = context.parameter
+        self.file = context.file
+        self._context = context
         self._function = function
 
     def subreactor_entered(self, function: Callable[..., Any], name: str) -> str:
         del name
-        return self._world.subreactor_entered(self._function, function)
+        return self._context.subreactor_entered(self._function, function)
 
 
 class Run:
@@ -91,7 +99,7 @@ class Run:
 
     def __init__(
         self,
-        world: RunWorld,
+        context: RunContext,
         warehouse: Warehouse,
         executor: Executor,
         emit: Callable[[Event], None],
@@ -99,24 +107,24 @@ class Run:
         *,
         keep_going: bool = False,
     ) -> None:
-        self.scheduler = Scheduler(world)
-        self.world = world
+        self.scheduler = Scheduler(context)
+        self.context = context
         self.errors: dict[str, BaseException] = {}
         self.settled: dict[str, None] = {}
-        self._world = world
+        self._context = context
         self._warehouse = warehouse
         self._executor = executor
         self._emit = emit
         self._warn = warn
         self._keep_going = keep_going
-        self._executions: dict[str, Performance] = {}
+        self._executions: dict[str, ExecutionHandle] = {}
         self._actions: list[tuple[float, int, Action]] = []
         self._fingerprints: dict[str, Fingerprint] = {}
         self._in_memory: dict[str, Any] = {}
         self._reported: set[str] = set()
         self._made_again: set[str] = set()
         self._front_end = frontend.current()
-        self._flight = SingleFlight(world, warehouse, self.scheduler, emit, warn)
+        self._claims_guard = ClaimsGuard(context, warehouse, self.scheduler, emit, warn)
         self._turn = itertools.count()
         self._lost: list[str] = []
         self._begun: set[str] = set()
@@ -126,25 +134,27 @@ class Run:
 
     def is_over(self) -> bool:
         """Whether everything demanded is there, or cannot be; asked when nothing is ready or under way."""
-        is_over = not self._flight.is_blocked() and (self.scheduler.is_done() or bool(self.errors))
+        is_over = not self._claims_guard.is_blocked() and (self.scheduler.is_done() or bool(self.errors))
         if is_over:
             self._tell_put_aside()
         return is_over
 
     def is_blocked(self) -> bool:
         """Whether it waits for what another process computes."""
-        return self._flight.is_blocked()
+        return self._claims_guard.is_blocked()
 
     def wait(self) -> None:
         """Wait for another process; there is nothing else to do."""
         self._report_cached()  # others may wait for their claims
-        self._flight.wait()
+        self._claims_guard.wait()
 
     def identity(self, job: Job) -> str:
         """Tells the execution of a reactor apart from others with other code, inputs or parameters."""
         key = job.task.key
         given = [f"{name}={ingredient.digest}" for name, ingredient in sorted(job.execution.given.items())]
-        read = [f"{name}={self._world.parameter(name)}" for name in sorted(self._world.probably_reads(key))]
+        read = [
+            f"{name}={self._context.parameter(name)}" for name in sorted(self._context.probably_reads(key))
+        ]
         return "\0".join([self._fingerprints[key].digest, *given, "", *read])
 
     def announce(self, job: Job) -> None:
@@ -158,10 +168,10 @@ class Run:
         for ingredient in job.received:
             self._emit(IngredientReceived(name, ingredient))
 
-    def put_off(self, job: Job) -> None:
+    def defer(self, job: Job) -> None:
         """Another run performs the same: wait for it."""
         self._forget_execution(job)
-        self._flight.release(job.task.key)
+        self._claims_guard.release(job.task.key)
         self.scheduler.blocked(job.task)
 
     def close(self) -> None:
@@ -177,7 +187,7 @@ class Run:
                 self._actions.clear()
                 if self._front_end is not None:
                     self._front_end.run_ended()
-                self._flight.release_all()
+                self._claims_guard.release_all()
 
     # ------------------------------------------------------------------ actions
 
@@ -195,24 +205,24 @@ class Run:
         if self._executor.capacity == 1:
             return self.scheduler.next()
         while (action := self.scheduler.next()) is not None:
-            urgency = self._world.remaining_seconds(action.task.key)
-            heapq.heappush(self._actions, (-urgency, next(self._turn), action))
+            priority = self._context.remaining_seconds(action.task.key)
+            heapq.heappush(self._actions, (-priority, next(self._turn), action))
         return heapq.heappop(self._actions)[2] if self._actions else None
 
     def _start(self, task: Task) -> Job | None:
         self._report_cached()
-        definition = self._world.definitions[task.key]
-        self._world.refuse_ingredient_as_parameter(task.key)
-        if definition.cache and not self._flight.may_start(task):
+        definition = self._context.definitions[task.key]
+        self._context.refuse_ingredient_as_parameter(task.key)
+        if definition.cache and not self._claims_guard.may_start(task):
             return None
-        self._fingerprints[task.key] = fingerprint = self._world.fingerprint(task.key)
+        self._fingerprints[task.key] = fingerprint = self._context.fingerprint(task.key)
         self._tell_notes(fingerprint.notes)
-        facts = _Facts(self._world, definition.function)
+        facts = _Facts(self._context, definition.function)
         front_end = self._front_end
         recording = None if front_end is None else front_end.record(definition, is_target=task.is_target)
-        part = Part(definition, facts, self._warehouse, self._emit, recording, self.load)
+        part = ExecutionRequest(definition, facts, self._warehouse, self._emit, recording, self.load)
         execution = self._executions[task.key] = self._executor.prepare(part)
-        surely = tuple(self._world.foreseen(task.key))
+        surely = tuple(self._context.prefetchable(task.key))
         if surely:
             self.scheduler.needs(task, surely)
             return None
@@ -224,7 +234,7 @@ class Run:
         values: list[Any] = []
         for ingredient in action.ingredients:
             try:
-                values.append(execution.hand(ingredient, self.load))
+                values.append(execution.deliver(ingredient, self.load))
             except DamagedError as error:
                 self._make_again(ingredient, error)
                 self.scheduler.lost(task, [ingredient.name])
@@ -234,20 +244,20 @@ class Run:
         job.received = task.asked
         return job
 
-    def _job(self, task: Task, execution: Performance, values: Sequence[Any] = ()) -> Job:
+    def _job(self, task: Task, execution: ExecutionHandle, values: Sequence[Any] = ()) -> Job:
         job = Job(task, execution, values)
-        if self._executor.begins_anew:
+        if self._executor.restarts_on_receive:
             self._give_more(task, execution)
-            job.urgency = self._world.remaining_seconds(task.key)
+            job.priority = self._context.remaining_seconds(task.key)
         return job
 
-    def _give_more(self, task: Task, execution: Performance) -> None:
+    def _give_more(self, task: Task, execution: ExecutionHandle) -> None:
         """Give what a reactor may ask for and is there, so that it need not begin again for it."""
-        for name in self._world.predicted[task.key].receives:
+        for name in self._context.predicted[task.key].receives:
             ingredient = self.scheduler.available.get(name)
             if ingredient is not None:
                 with suppress(DamagedError):  # it is made again if it is asked for
-                    execution.hand(ingredient, self.load)
+                    execution.deliver(ingredient, self.load)
 
     def _settle(self, key: str) -> None:
         """Note the order in which reactors came to an end; the last end counts."""
@@ -261,16 +271,16 @@ class Run:
     def brought_up_to_date(self) -> dict[str, Trace]:
         """The kept executions that this run found or made, by the present name of their reactor."""
         return {
-            self._world.definitions[task.key].full_name: task.trace
+            self._context.definitions[task.key].full_name: task.trace
             for task in self.scheduler.tasks.values()
             if task.trace is not None and task.trace.number and task.state in (State.CACHED, State.DONE)
         }
 
-    def judge_lost_again(self) -> bool:
+    def recheck_lost(self) -> bool:
         """Judge reactors again whose executions another process evicted meanwhile; whether there are any."""
         lost, self._lost = self._lost, []
         for key in lost:
-            self.scheduler.judge_again(key)
+            self.scheduler.recheck(key)
         return bool(lost)
 
     def kept(self, key: str) -> Trace | None:
@@ -309,10 +319,10 @@ class Run:
 
     # ------------------------------------------------------------------ outcomes
 
-    def conclude(self, job: Job, outcome: Outcome) -> None:
+    def conclude(self, job: Job, outcome: ExecutionResult) -> None:
         """Take in what came of a job."""
-        if self._executor.runs_here:
-            self._world.fingerprinter.user_code_ran()
+        if self._executor.runs_inline:
+            self._context.fingerprinter.invalidate_values()
         name = job.execution.definition.name
         match outcome:
             case Needs(names, held):
@@ -334,7 +344,7 @@ class Run:
             error = exit_of_reactor(name, error)
         self._forget_execution(job)
         self._emit(ReactorFailed(name, error))
-        self._flight.release(job.task.key)
+        self._claims_guard.release(job.task.key)
         self._settle(job.task.key)
         error.add_note(f"Raised by reactor {name!r} ({job.execution.definition.place}).")
         if isinstance(error, KeyboardInterrupt):
@@ -355,7 +365,7 @@ class Run:
                 self._reported.add(key)
                 self._warn(
                     PlantWarning,
-                    f"Reactor {self._world.definitions[key].name!r} was run because it may send what was asked for, "
+                    f"Reactor {self._context.definitions[key].name!r} was run because it may send what was asked for, "
                     f"and failed; nothing turned out to need it. {type(error).__name__}: {error}",
                 )
 
@@ -374,7 +384,7 @@ class Run:
         trace = self._trace(job.task, record, seconds)
         kept = self._keep(job.task, record, trace)
         nondeterministic = self.scheduler.nondeterministic.copy()
-        self._flight.release(job.task.key)
+        self._claims_guard.release(job.task.key)
         self._settle(job.task.key)
         self.scheduler.finished(job.task, kept or trace)
         self._emit(ReactorFinished(definition.name, seconds, kept is not None))
@@ -386,12 +396,12 @@ class Run:
         outputs = dict(record.outputs)
         for name, (value, digest, _) in record.unsaved.items():
             self._in_memory[name] = value
-            known = digest or self._world.fingerprinter.digest(value)[0]
+            known = digest or self._context.fingerprinter.digest(value)[0]
             outputs[name] = Ingredient(name, IN_MEMORY, known)
         return Trace(
-            reactor=self._world.definitions[task.key].full_name,
+            reactor=self._context.definitions[task.key].full_name,
             fingerprint=fingerprint.digest,
-            dependencies=tuple(self._world.with_classes(task.key, record.dependencies)),
+            dependencies=tuple(self._context.with_classes(task.key, record.dependencies)),
             outputs=tuple(outputs.values()),
             seconds=seconds,
             finished=time.time(),
@@ -403,7 +413,7 @@ class Run:
 
     def _keep(self, task: Task, record: ExecutionRecord, trace: Trace) -> Trace | None:
         """Commit the trace, unless what it claims is not what ran."""
-        name = self._world.definitions[task.key].name
+        name = self._context.definitions[task.key].name
         for output, unsaved in record.unsaved.items():
             self._warn(
                 UnsavedWarning, f"Ingredient {output!r} was delivered but could not be saved: {unsaved.error}"
@@ -417,8 +427,8 @@ class Run:
             trace = trace._replace(
                 fingerprint=fingerprint.digest, notes=fingerprint.notes, recorded=self._recorded(record)
             )
-            self._warehouse.ledger.put_records(self._world.fingerprinter.new_records(fingerprint.digest))
-            return self._warehouse.commit(trace, self._world.under)
+            self._warehouse.ledger.put_records(self._context.fingerprinter.new_records(fingerprint.digest))
+            return self._warehouse.commit(trace, self._context.under)
         except OSError as error:
             self._warn(
                 UnsavedWarning, f"The results of {name!r} were delivered but could not be saved: {error}"
@@ -435,7 +445,7 @@ class Run:
         for dependency in trace.dependencies:
             if dependency.kind is DependencyKind.FILE:
                 path = dependency.names[0]
-                if self._world.file_now(path) != dependency.digests[0]:
+                if self._context.file_now(path) != dependency.digests[0]:
                     self._warn(
                         UnsavedWarning, f"{path} changed while {name!r} read it; the result is not kept."
                     )
@@ -448,10 +458,10 @@ class Run:
         A variable or an attribute that changed meanwhile is state, not input. If code
         changed meanwhile, nothing can be said.
         """
-        before, now = self._fingerprints[task.key], self._world.fingerprint(task.key)
+        before, now = self._fingerprints[task.key], self._context.fingerprint(task.key)
         if before.digest == now.digest:
             return now
-        values = self._world.fingerprinter.changed_names(before.digest, now.digest)
+        values = self._context.fingerprinter.changed_names(before.digest, now.digest)
         if values is None:
             self._warn(UnsavedWarning, f"Code of {name!r} changed while it ran; the result is not kept.")
             return None
@@ -461,9 +471,9 @@ class Run:
                 f"{owner}.{variable} changed while reactor {name!r} ran, so it counts as state from now on: a "
                 f"change of it reruns nothing. Send it as an ingredient if results depend on it.",
             )
-        self._world.fingerprinter.add_state(values)
+        self._context.fingerprinter.add_state(values)
         self._warehouse.ledger.add_state(values)
-        return self._world.fingerprint(task.key)
+        return self._context.fingerprint(task.key)
 
     # ------------------------------------------------------------------ telling
 
@@ -472,15 +482,15 @@ class Run:
         if not cached:
             return
         found = [task.trace for task in cached if task.trace is not None]
-        lost = {trace.rank for trace in self._warehouse.use(found, self._world.under)}
+        lost = {trace.rank for trace in self._warehouse.use(found, self._context.under)}
         for task in cached:
-            self._flight.release(task.key)
+            self._claims_guard.release(task.key)
             if task.trace is not None and task.trace.rank in lost:
                 self._lost.append(task.key)
             elif task.trace is not None and task.key not in self._reported:
                 self._reported.add(task.key)
                 self._settle(task.key)
-                self._emit(ReactorCached(self._world.definitions[task.key].name, task.trace.seconds))
+                self._emit(ReactorCached(self._context.definitions[task.key].name, task.trace.seconds))
 
     def _tell_notes(self, notes: frozenset[Note]) -> None:
         for note in sorted(notes, key=lambda note: note.text):
@@ -495,7 +505,7 @@ class Run:
                 )
 
     def _tell_nondeterministic(self, key: str) -> None:
-        definition = self._world.definitions[key]
+        definition = self._context.definitions[key]
         self._warehouse.ledger.put_nondeterministic(definition.full_name)
         self._warn(
             NondeterministicWarning,

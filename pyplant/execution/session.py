@@ -32,16 +32,16 @@ from pyplant.errors import (
 )
 from pyplant.events import Dispatcher, RunFinished, RunStarted
 from pyplant.execution import frontend
-from pyplant.execution.context import RunWorld
+from pyplant.execution.context import RunContext
 from pyplant.execution.executor import Executor
 from pyplant.execution.interrupts import held_interrupts
-from pyplant.execution.loop import bring_to_the_end
+from pyplant.execution.loop import run_to_completion
 from pyplant.execution.nesting import importing_for_a_process, is_inside_reactor
 from pyplant.execution.registry import Registry
 from pyplant.execution.run import Run
 from pyplant.fingerprint.definers import follow_used
 from pyplant.fingerprint.fingerprint import Fingerprinter
-from pyplant.fingerprint.gc_pause import collector
+from pyplant.fingerprint.gc_pause import gc_paused
 from pyplant.fingerprint.origin import begin_generation, defining_packages, follow_packages
 from pyplant.store.warehouse import Warehouse
 
@@ -111,7 +111,7 @@ class Session:
 
     # ------------------------------------------------------------------ bringing up to date
 
-    def bring_reactor(
+    def run_target(
         self,
         definition: Definition,
         names: tuple[str, ...] = (),
@@ -128,33 +128,33 @@ class Session:
         """
         must_run = Reason(ReasonKind.FORCED, definition.name) if force else None
         values: list[Any] = []
-        with self._resting_collector():
+        with self._gc_paused():
             run = self._begin(definition, keep_going=keep_going)
             run.scheduler.demand_reactor(definition.key, must_run)
 
             def work() -> None:
-                self._to_the_end(run)
+                self._run_to_completion(run)
                 if not run.errors:
-                    values.extend(run.values(names, partial(self._to_the_end, run)))
+                    values.extend(run.values(names, partial(self._run_to_completion, run)))
 
-            report = self._carry_out([run], (definition.name,), work)
+            report = self._execute([run], (definition.name,), work)
             return run, report(), values
 
-    def bring_names(self, names: tuple[str, ...]) -> tuple[Run, list[Any]]:
+    def run_for_names(self, names: tuple[str, ...]) -> tuple[Run, list[Any]]:
         """Bring ingredients up to date; returns the run, and their values."""
         values: list[Any] = []
-        with self._resting_collector():
+        with self._gc_paused():
             run = self._begin()
 
             def work() -> None:
                 run.scheduler.demand_names(names)
-                self._to_the_end(run)
-                values.extend(run.values(names, partial(self._to_the_end, run)))
+                self._run_to_completion(run)
+                values.extend(run.values(names, partial(self._run_to_completion, run)))
 
-            self._carry_out([run], names, work)
+            self._execute([run], names, work)
         return run, values
 
-    def bring_variants(
+    def run_variants(
         self,
         definition: Definition,
         variants: Sequence[Parameters],
@@ -164,38 +164,38 @@ class Session:
     ) -> list[Variant]:
         """Bring a reactor up to date under several configurations, side by side if reactors run so."""
         values: list[list[Any]] = []
-        with self._resting_collector():
-            world = self.world(definition)
-            self._check_marks(world)
-            runs = [self._run(world.variant(parameters), keep_going=keep_going) for parameters in variants]
+        with self._gc_paused():
+            context = self.context(definition)
+            self._check_marks(context)
+            runs = [self._run(context.variant(parameters), keep_going=keep_going) for parameters in variants]
 
             def work() -> None:
                 for run in runs:
                     run.scheduler.demand_reactor(definition.key)
                     run.scheduler.demand_names(names)
-                self._to_the_end(*runs)
+                self._run_to_completion(*runs)
                 for run in runs:
-                    again = partial(self._to_the_end, run)
+                    again = partial(self._run_to_completion, run)
                     values.append([] if run.errors else run.values(names, again))
 
-            self._carry_out(runs, (definition.name,), work)
+            self._execute(runs, (definition.name,), work)
         return [Variant(run, found) for run, found in zip(runs, values, strict=True)]
 
     @contextmanager
-    def _resting_collector(self) -> Iterator[None]:
+    def _gc_paused(self) -> Iterator[None]:
         """No garbage is collected meanwhile, except while reactors run."""
         self._collects = gc.isenabled()
-        with collector(enabled=False):
+        with gc_paused(enabled=False):
             yield
 
-    def _to_the_end(self, *runs: Run) -> None:
-        bring_to_the_end(runs, self._executor, collects=self._collects)
-        while [run for run in runs if run.judge_lost_again()]:
-            bring_to_the_end(runs, self._executor, collects=self._collects)
+    def _run_to_completion(self, *runs: Run) -> None:
+        run_to_completion(runs, self._executor, collects=self._collects)
+        while [run for run in runs if run.recheck_lost()]:
+            run_to_completion(runs, self._executor, collects=self._collects)
 
     def sent_by_others(self, key: str) -> frozenset[str]:
         """The ingredients that reactors other than this one are seen to send."""
-        predicted = self.world().predicted
+        predicted = self.context().predicted
         return frozenset(
             name for other, expected in predicted.items() if other != key for name in expected.sends
         )
@@ -226,24 +226,24 @@ class Session:
         try:
             return self._registry.find(wanted), ""
         except UnknownReactorError:
-            world = self.world()
-            senders = world.known_senders(str(wanted))
+            context = self.context()
+            senders = context.known_senders(str(wanted))
             if not senders:
                 raise
         if len(senders) > 1:
-            raise conflict_error(world, str(wanted), senders)
-        return world.definitions[senders[0]], str(wanted)
+            raise conflict_error(context, str(wanted), senders)
+        return context.definitions[senders[0]], str(wanted)
 
     def invalidate(self, reactor: Callable[..., Any] | str) -> None:
         """Forget every kept execution of a reactor."""
         with self.exclusively("plant.invalidate"):
             definition = self._registry.find(reactor)
-            fingerprint = self.world(definition).fingerprint(definition.key)
+            fingerprint = self.context(definition).fingerprint(definition.key)
             self.warehouse.ledger.forget(definition.full_name, fingerprint.digest)
 
     def reads(self) -> frozenset[str]:
         """The parameters that the code of the reactors is seen to read, or that they asked for when they last ran."""
-        return _reads(self.world())
+        return _reads(self.context())
 
     def refuse_inside(self, call: str) -> None:
         """Refuse what would begin a run in the midst of one."""
@@ -293,7 +293,7 @@ class Session:
 
     # ------------------------------------------------------------------ a run
 
-    def world(self, target: Definition | None = None) -> RunWorld:
+    def context(self, target: Definition | None = None) -> RunContext:
         """How things stand now; freshness is judged anew each time.
 
         Raises
@@ -305,60 +305,60 @@ class Session:
         if self.warehouse.is_closed:
             message = f"The plant in {directory} is closed; open it again with Plant({str(directory)!r})."
             raise PlantDirError(message)
-        with collector(enabled=False):
+        with gc_paused(enabled=False):
             self.warehouse.ledger.refresh()
         follow_packages(self.warehouse.ledger.followed)
         definitions = self._registry.current()
         follow_used({definition.module for definition in definitions.values()})
         begin_generation()
-        self._fingerprinter.look_anew()
+        self._fingerprinter.begin_generation()
         self.warehouse.ledger.add_followed(defining_packages())
         self._fingerprinter.add_state(self.warehouse.ledger.state)
         if target is not None:
             definitions[target.key] = target
-        world = RunWorld(
+        context = RunContext(
             definitions,
             self.warehouse,
             self._fingerprinter,
             self._parameters.snapshot(),
             self._function_hash,
-            side_by_side=self._executor.begins_anew,
+            side_by_side=self._executor.restarts_on_receive,
         )
-        replaced = world.replaced(orphans) if orphans else []
+        replaced = context.replaced(orphans) if orphans else []
         for orphan in replaced:
             withdraw(orphan)
-        return self.world(target) if replaced else world
+        return self.context(target) if replaced else context
 
     def verifying(self) -> list[Trace]:
         """The kept executions that are up to date as things stand now; runs nothing."""
-        from pyplant.execution.staleness import Outlook
+        from pyplant.execution.staleness import Staleness
 
-        world = self.world()
-        outlook = Outlook(world)
-        outlook.judge(world.definitions)
-        return [verdict.trace for verdict in outlook.verdicts.values() if verdict.trace is not None]
+        context = self.context()
+        staleness = Staleness(context)
+        staleness.judge(context.definitions)
+        return [verdict.trace for verdict in staleness.verdicts.values() if verdict.trace is not None]
 
     def _begin(self, target: Definition | None = None, *, keep_going: bool = False) -> Run:
-        world = self.world(target)
-        self._check_marks(world)
-        return self._run(world, keep_going=keep_going)
+        context = self.context(target)
+        self._check_marks(context)
+        return self._run(context, keep_going=keep_going)
 
-    def _check_marks(self, world: RunWorld) -> None:
+    def _check_marks(self, context: RunContext) -> None:
         """Warn of marks on parameters that are not known; looked at in the first run, and after new marks."""
         number = self._parameters.marks_given
         if self._marks_checked == number:
             return
         self._marks_checked = number
         reads: frozenset[str] | None = None
-        for name in world.parameters.marks():
-            if world.parameters.value(name) is MISSING:
-                reads = _reads(world) if reads is None else reads
+        for name in context.parameters.marks():
+            if context.parameters.value(name) is MISSING:
+                reads = _reads(context) if reads is None else reads
                 if name not in reads:
-                    self._warn(UnknownParameterWarning, unknown_mark(name, world.parameters.known(reads)))
+                    self._warn(UnknownParameterWarning, unknown_mark(name, context.parameters.known(reads)))
 
-    def _run(self, world: RunWorld, *, keep_going: bool) -> Run:
+    def _run(self, context: RunContext, *, keep_going: bool) -> Run:
         return Run(
-            world, self.warehouse, self._executor, self._listeners.emit, self._warn, keep_going=keep_going
+            context, self.warehouse, self._executor, self._listeners.emit, self._warn, keep_going=keep_going
         )
 
     def states(self) -> dict[str, State]:
@@ -368,7 +368,7 @@ class Session:
             found.update((key, state) for key, state in run.states().items() if found.get(key) not in BUSY)
         return found
 
-    def _carry_out(
+    def _execute(
         self, runs: Sequence[Run], targets: tuple[str, ...], work: Callable[[], None]
     ) -> Callable[[], RunReport]:
         """Do the work of a run; returns how to get its report, which few ask for."""
@@ -418,8 +418,8 @@ def _nested(call: str) -> str:
     )
 
 
-def _reads(world: RunWorld) -> frozenset[str]:
-    names = {name for key in world.predicted for name in world.probably_reads(key)}
+def _reads(context: RunContext) -> frozenset[str]:
+    names = {name for key in context.predicted for name in context.probably_reads(key)}
     return frozenset(name for name in names if is_value(name, ""))
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 from pyplant.engine.rebuilder import UNKNOWN, Answer, Demands, Reason, ReasonKind, Unknown, Verdict
 from pyplant.engine.trace import Trace
-from pyplant.execution.context import RunWorld
+from pyplant.execution.context import RunContext
 from pyplant.reports.explain import Cause, Explainer
-from pyplant.reports.report import Entry, Outcome
+from pyplant.reports.report import Outcome, ReactorEntry
 
-__all__ = ["Outlook"]
+__all__ = ["Staleness"]
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class _LookUp:
     begun: bool = False
 
 
-class Outlook:
+class Staleness:
     """Judges reactors as they stand.
 
     Parameters
@@ -39,11 +39,11 @@ class Outlook:
         Answers questions about reactors.
     """
 
-    def __init__(self, world: RunWorld) -> None:
+    def __init__(self, context: RunContext) -> None:
         self.verdicts: dict[str, Verdict] = {}
-        self._world = world
+        self._context = context
         self._senders: dict[str, str] = {}
-        self._explainer = Explainer(world.record, world.parameters, self._senders, world.label)
+        self._explainer = Explainer(context.record, context.parameters, self._senders, context.label)
         self._causes: dict[str, tuple[Cause, ...]] = {}
 
     # ------------------------------------------------------------------ judging
@@ -88,7 +88,7 @@ class Outlook:
     def _begin(self, key: str, stack: list[_LookUp]) -> None:
         if key in self.verdicts:
             return
-        found = self._world.look_up(key)
+        found = self._context.look_up(key)
         if isinstance(found, Verdict):
             self.verdicts[key] = found
             return
@@ -97,7 +97,7 @@ class Outlook:
         stack.append(_LookUp(key, found))
 
     def _unjudged_sender(self, name: str) -> str | None:
-        for key in self._world.candidates(name):
+        for key in self._context.candidates(name):
             verdict = self.verdicts.get(key)
             if verdict is None:
                 return key
@@ -107,7 +107,7 @@ class Outlook:
 
     def digest(self, name: str) -> str | Unknown | None:
         """The digest of an ingredient whose possible senders were judged."""
-        for key in self._world.candidates(name):
+        for key in self._context.candidates(name):
             verdict = self.verdicts[key]
             if verdict.trace is None:
                 self._senders[name] = key
@@ -122,7 +122,7 @@ class Outlook:
         """The execution whose output ``name`` is up to date, if there is one."""
         while (key := self._unjudged_sender(name)) is not None:
             self._judge(key)
-        for key in self._world.candidates(name):
+        for key in self._context.candidates(name):
             verdict = self.verdicts[key]
             if verdict.trace is None or not verdict.certain:
                 return None
@@ -140,7 +140,7 @@ class Outlook:
         sure: bool = True,
         now: Outcome | None = None,
         error: str = "",
-    ) -> Entry:
+    ) -> ReactorEntry:
         """How a judged reactor stands.
 
         Parameters
@@ -154,19 +154,19 @@ class Outlook:
         now, error
             What it is doing, and how it failed last.
         """
-        definition = self._world.definitions[key]
+        definition = self._context.definitions[key]
         verdict = self.verdicts[key]
         trace = verdict.trace or next((r.trace for r in verdict.reasons if r.trace), None)
-        trace = trace or self._world.last(definition.full_name)
+        trace = trace or self._context.last(definition.full_name)
         outcome = _outcome(verdict, cache=definition.cache)
         causes = self.causes(key) if outcome is not Outcome.CACHED else ()
-        silent = as_target and trace is not None and self._world.runs_for_effect(trace)
+        silent = as_target and trace is not None and self._context.runs_for_effect(trace)
         if silent and verdict.trace is not None:
             outcome = Outcome.UNCACHED
             causes = self._explainer.causes((Reason(ReasonKind.NO_OUTPUT, definition.name),), {})
         if error and verdict.trace is None:
             outcome = Outcome.FAILED
-        return Entry(
+        return ReactorEntry(
             name=definition.name,
             outcome=now or outcome,
             causes=causes,
@@ -189,19 +189,19 @@ class Outlook:
     def edges(self) -> dict[str, dict[str, list[str]]]:
         """What flows where: receiver -> sender -> names of ingredients, by reactor name."""
         found: dict[str, dict[str, list[str]]] = {}
-        for key, definition in self._world.definitions.items():
-            trace = self.verdicts[key].trace or self._world.last(definition.full_name)
-            expected = self._world.predicted[key].receives
+        for key, definition in self._context.definitions.items():
+            trace = self.verdicts[key].trace or self._context.last(definition.full_name)
+            expected = self._context.predicted[key].receives
             senders: dict[str, list[str]] = {}
             for name in dict.fromkeys([*(trace.inputs if trace else ()), *sorted(expected)]):
                 for sender in self._keys_of([name]):
-                    senders.setdefault(self._world.definitions[sender].name, []).append(name)
+                    senders.setdefault(self._context.definitions[sender].name, []).append(name)
             found[definition.name] = senders
         return found
 
     # ------------------------------------------------------------------ planning
 
-    def plan(self, target: str) -> list[Entry]:
+    def plan(self, target: str) -> list[ReactorEntry]:
         """What running ``target`` would involve, senders first."""
         self.judge([target])
         below: dict[str, list[str]] = {}
@@ -226,11 +226,15 @@ class Outlook:
         verdict = self.verdicts[key]
         if verdict.trace is not None:
             return self._keys_of(verdict.trace.inputs), self._keys_of(r.name for r in verdict.reasons)
-        expected = self._world.predicted[key]
+        expected = self._context.predicted[key]
         nearest = next((reason.trace for reason in verdict.reasons if reason.trace), None)
-        asked = expected.surely_receives if verdict.certain else [reason.name for reason in verdict.reasons]
+        asked = (
+            expected.unconditional_receives
+            if verdict.certain
+            else [reason.name for reason in verdict.reasons]
+        )
         # Of a name that no code mentions, nobody knows who sends it until somebody has.
-        sure = [name for name in sorted(asked) if self._world.literal_senders(name)]
+        sure = [name for name in sorted(asked) if self._context.literal_senders(name)]
         perhaps = [*sorted({*expected.receives, *asked}), *(nearest.inputs if nearest else ())]
         return self._keys_of(sure), self._keys_of(perhaps)
 
@@ -239,7 +243,7 @@ class Outlook:
         for name in names:
             while (key := self._unjudged_sender(name)) is not None:
                 self._judge(key)
-            for key in self._world.candidates(name):
+            for key in self._context.candidates(name):
                 trace = self.verdicts[key].trace
                 if trace is None or trace.output(name) is not None:
                     found[key] = None

@@ -10,7 +10,7 @@ from pyplant.engine.task import State, Task
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.execution.run import Run
 from pyplant.reports.explain import Cause, Explainer
-from pyplant.reports.report import Entry, HistoryEntry, Outcome, RunReport
+from pyplant.reports.report import HistoryEntry, Outcome, ReactorEntry, RunReport
 
 __all__ = ["OUTCOMES", "remember", "summarise"]
 
@@ -39,12 +39,12 @@ def summarise(runs: Sequence[Run], targets: tuple[str, ...], seconds: float) -> 
     return RunReport(", ".join(targets), entries, seconds, errors)
 
 
-def _entries(run: Run) -> Iterator[Entry]:
-    world, tasks = run.world, run.scheduler.tasks
+def _entries(run: Run) -> Iterator[ReactorEntry]:
+    context, tasks = run.context, run.scheduler.tasks
     senders = {
         name: key for name in run.scheduler.available if (key := run.scheduler.sender(name)) is not None
     }
-    explainer = Explainer(world.record, world.parameters, senders, world.label)
+    explainer = Explainer(context.record, context.parameters, senders, context.label)
     causes: dict[str, tuple[Cause, ...]] = {}
     skipped = [key for key, task in tasks.items() if task.state is State.SKIPPED]
     for key in [*run.settled, *skipped]:
@@ -52,12 +52,12 @@ def _entries(run: Run) -> Iterator[Entry]:
         if task.state is not State.CACHED:
             causes[key] = explainer.causes(task.reasons, causes)
         if task.state in OUTCOMES:
-            yield _entry(world.definitions[key].name, task, causes.get(key, ()), run.errors.get(key))
+            yield _entry(context.definitions[key].name, task, causes.get(key, ()), run.errors.get(key))
 
 
-def _entry(name: str, task: Task, causes: tuple[Cause, ...], error: BaseException | None) -> Entry:
+def _entry(name: str, task: Task, causes: tuple[Cause, ...], error: BaseException | None) -> ReactorEntry:
     trace = task.trace
-    return Entry(
+    return ReactorEntry(
         name=name,
         outcome=OUTCOMES[task.state],
         causes=causes,

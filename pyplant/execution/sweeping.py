@@ -58,7 +58,7 @@ def sweep(
     is_complete = all(base.value(name) is not MISSING for values in chosen for name in values)
     reads = frozenset() if is_complete else session.reads()
     variants = [base.varied(values, reads) for values in chosen]
-    found = session.bring_variants(definition, variants, names, keep_going=keep_going)
+    found = session.run_variants(definition, variants, names, keep_going=keep_going)
     rows = [
         _row(definition.key, values, names, variant) for values, variant in zip(chosen, found, strict=True)
     ]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 __all__ = [
-    "MISSING",
+    "ABSENT",
     "answers_anything",
     "attribute_of",
     "class_entry",
@@ -29,11 +29,11 @@ __all__ = [
 ]
 
 
-class _Missing(enum.Enum):
-    MISSING = "missing"
+class _Absent(enum.Enum):
+    ABSENT = "missing"
 
 
-MISSING = _Missing.MISSING
+ABSENT = _Absent.ABSENT
 """Stands for what is not there; ``None`` is a value like any other."""
 
 mro = type.__dict__["__mro__"].__get__
@@ -48,18 +48,18 @@ _PICKLING = ("__reduce_ex__", "__reduce__", "__getnewargs_ex__", "__getnewargs__
 
 
 def class_entry(cls: type, name: str) -> Any:
-    """What the class or its bases define under a name, unbound, or :data:`MISSING`."""
+    """What the class or its bases define under a name, unbound, or :data:`ABSENT`."""
     for base in mro(cls):
         entries = _namespace(base)
         if name in entries:
             return entries[name]
-    return MISSING
+    return ABSENT
 
 
 def module_of(cls: type) -> str:
     """The name of the module a class says it is from; ``""`` where it does not say that with a text."""
-    own = _namespace(cls).get("__module__", MISSING)
-    if own is MISSING:
+    own = _namespace(cls).get("__module__", ABSENT)
+    if own is ABSENT:
         own = _module(cls)  # of a class made in C: part of its name
     return own if type(own) is str else ""
 
@@ -80,7 +80,7 @@ def namespace(obj: Any) -> dict[str, Any] | None:
 
 
 def static(obj: Any, name: str) -> Any:
-    """An attribute of an object that is no class, or :data:`MISSING`.
+    """An attribute of an object that is no class, or :data:`ABSENT`.
 
     Found are what stands in its dictionary, what its class defines, and what C code or a
     property computes; not what ``__getattr__`` makes up.
@@ -98,7 +98,7 @@ def _called(descriptor: Any, obj: Any) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException:  # noqa: BLE001 - some libraries raise what is no Exception (a panic in Rust)
-        return MISSING
+        return ABSENT
 
 
 def attribute_of(obj: Any, name: str, default: Any) -> Any:
@@ -113,7 +113,7 @@ def attribute_of(obj: Any, name: str, default: Any) -> Any:
 
 def answers_anything(cls: type) -> bool:
     """Whether attributes of its instances may be made up when somebody asks for them."""
-    if class_entry(cls, "__getattr__") is not MISSING:
+    if class_entry(cls, "__getattr__") is not ABSENT:
         return True
     found: object = class_entry(cls, "__getattribute__")
     return not any(found is _namespace(base).get("__getattribute__") for base in _BARE)
@@ -144,7 +144,7 @@ def held_state(obj: Any) -> tuple[Any, dict[str, Any]]:
     attributes = dict(namespace(obj) or {})
     for name, member in _slots(cls):
         found = _called(member, obj)
-        if found is not MISSING:
+        if found is not ABSENT:
             attributes.setdefault(name, found)
     return content, attributes
 

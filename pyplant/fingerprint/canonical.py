@@ -24,7 +24,7 @@ from typing import Any
 from pyplant.fingerprint.attributes import class_entry, module_of, mro, qualname_of
 from pyplant.fingerprint.components import components
 
-__all__ = ["Code", "Node", "canonical"]
+__all__ = ["Code", "ValueNode", "canonical"]
 
 _ROUNDS = 16  # in which items of sets within a circle are told apart
 
@@ -38,7 +38,7 @@ class Code:
         self.obj = obj
 
 
-class Node:
+class ValueNode:
     """A container or an object.
 
     Attributes
@@ -66,7 +66,7 @@ class Node:
 
 
 def canonical(
-    nodes: list[Node], digest: Callable[[bytes], str], name: Callable[[Any], str]
+    nodes: list[ValueNode], digest: Callable[[bytes], str], name: Callable[[Any], str]
 ) -> tuple[bytes, tuple[Any, ...]]:
     """The bytes of the first of some nodes, and the code they refer to by number.
 
@@ -93,7 +93,7 @@ def canonical(
     return found.data(), found.edges
 
 
-def _shared(nodes: list[Node]) -> set[int]:
+def _shared(nodes: list[ValueNode]) -> set[int]:
     """The nodes with an identity that can be reached in two ways; within an immutable part, by way of that."""
     stack = [index for index, node in enumerate(nodes) if node.shared]
     found: set[int] = set()
@@ -132,7 +132,7 @@ _TORCH = frozenset(["torch", "torch._tensor"])  # it hashes by identity in a way
 
 
 class _Canonical:
-    def __init__(self, nodes: list[Node], digest: Callable[[bytes], str]) -> None:
+    def __init__(self, nodes: list[ValueNode], digest: Callable[[bytes], str]) -> None:
         self._nodes = nodes
         self._digest = digest
         self._digests: dict[int, bytes] = {}

@@ -29,9 +29,9 @@ from typing import Any
 
 from pyplant.engine.trace import Note
 from pyplant.errors import PlantError
-from pyplant.fingerprint.attributes import MISSING, attribute_of, module_of, qualname_of, static
+from pyplant.fingerprint.attributes import ABSENT, attribute_of, module_of, qualname_of, static
 from pyplant.fingerprint.class_members import members, watched_names
-from pyplant.fingerprint.description import Description, Edge, Kind, Leaf, Watch, shorten
+from pyplant.fingerprint.description import CodeReference, Description, Kind, Leaf, Watch, shorten
 from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.expressions import UNKNOWN
 from pyplant.fingerprint.hints import CONFIG_NAMES, resolved
@@ -103,7 +103,7 @@ class Describer:
         self._without: dict[tuple[str, str], _Without] = {}
         self._version = version
         self._names_code = True
-        self._told_apart: dict[int, tuple[Any, str]] = {}
+        self._distinguished: dict[int, tuple[Any, str]] = {}
 
     def __call__(self, obj: Any) -> Description:
         """Describe any object; one that fails whatever is done to it counts by its class."""
@@ -150,7 +150,7 @@ class Describer:
 
     def _distinctly(self, obj: Any) -> str:
         """Tells code in a set apart by what it says and refers to, before its digest is known."""
-        known = self._told_apart.get(id(obj))
+        known = self._distinguished.get(id(obj))
         if known is not None:
             return known[1]
         self._names_code = False  # or the sets that it refers to would be asked in turn, without an end
@@ -164,12 +164,12 @@ class Describer:
         finally:
             self._names_code = True
         found = digest_bytes(*parts)
-        self._told_apart[id(obj)] = (obj, found)
+        self._distinguished[id(obj)] = (obj, found)
         return found
 
     def forget_values(self) -> None:
         """Values may have changed."""
-        self._told_apart.clear()
+        self._distinguished.clear()
 
     # ------------------------------------------------------------------ functions
 
@@ -248,13 +248,13 @@ class Describer:
                 found = UNKNOWN
             else:
                 found = function.__globals__.get(name, UNKNOWN)
-            return UNKNOWN if found is MISSING else found
+            return UNKNOWN if found is ABSENT else found
 
         return lookup
 
     def _cell(self, scope: _Scope, variable: str, cell: CellType, rebound: frozenset[str]) -> None:
         content = _contents(cell)
-        if content is MISSING:
+        if content is ABSENT:
             return
         if f"nonlocal {variable}" in rebound:
             scope.note("state", f"{scope.owner}: {variable!r} is rebound by the function itself")
@@ -274,7 +274,7 @@ class Describer:
             return
         namespace = function.__globals__
         value = scope.watch(namespace, root)
-        if value is MISSING:
+        if value is ABSENT:
             known = hasattr(builtins, root)
             scope.add(label, Leaf(f"builtin {root}" if known else f"undefined {root}"))
         elif root in _OF_SHELL and _package_of(value) in _SHELLS:
@@ -300,11 +300,11 @@ class Describer:
                 break
             owner, name = value.__name__, attribute
             found = scope.watch(vars(value), attribute)
-            if found is MISSING:
-                found = import_user_module(f"{value.__name__}.{attribute}", None) or MISSING
-            if found is MISSING:
-                found = attribute_of(value, attribute, MISSING)
-            if found is MISSING:
+            if found is ABSENT:
+                found = import_user_module(f"{value.__name__}.{attribute}", None) or ABSENT
+            if found is ABSENT:
+                found = attribute_of(value, attribute, ABSENT)
+            if found is ABSENT:
                 scope.add(label, Leaf(f"undefined {attribute}"))
                 return
             value = found
@@ -375,7 +375,7 @@ class Describer:
         if not self._names_code:
             return Description(Kind.VALUE, name, encode(value, roughly=True).data)
         encoding = encode(value, self._distinctly, left_out, segmented=True)
-        edges = tuple(Edge(f"{i:06}", "", "", target) for i, target in enumerate(encoding.edges))
+        edges = tuple(CodeReference(f"{i:06}", "", "", target) for i, target in enumerate(encoding.edges))
         return Description(
             Kind.VALUE,
             name,
@@ -394,9 +394,9 @@ class Describer:
         """What an installed module holds, and methods in C of anything: by name."""
         bound = static(value, "__self__") if issubclass(type(value), types.BuiltinFunctionType) else None
         free = (
-            bound is None or bound is MISSING or issubclass(type(bound), ModuleType) or installed_name(value)
+            bound is None or bound is ABSENT or issubclass(type(bound), ModuleType) or installed_name(value)
         )
-        edges = () if free else (Edge("self", "", "", bound),)
+        edges = () if free else (CodeReference("self", "", "", bound),)
         return Description(Kind.VALUE, name, b"installed:" + self._installed(value).text.encode(), edges)
 
 
@@ -423,12 +423,12 @@ class _Scope:
         self.notes: set[Note] = set()
         self.watching: list[Watch] = []
         self._describer = describer
-        self._edges: dict[str, Edge] = {}
+        self._edges: dict[str, CodeReference] = {}
         self._watched: dict[int, tuple[Mapping[str, Any], set[str]]] = {}
 
     def watch(self, namespace: Mapping[str, Any], name: str) -> Any:
         self._watched.setdefault(id(namespace), (namespace, set()))[1].add(name)
-        return namespace.get(name, MISSING)
+        return namespace.get(name, ABSENT)
 
     def add(self, label: str, target: Any, name: str = "", owner: str = "") -> None:
         owner, name = owner or self.owner, name or label
@@ -442,12 +442,12 @@ class _Scope:
             target = Leaf("value " + encode(target).data.hex(), shorten(target))
         elif left_out and type(target) is not Leaf:
             target = self._describer.without(owner, name, target, left_out)
-        self._edges[label] = Edge(label, owner, name, target)
+        self._edges[label] = CodeReference(label, owner, name, target)
 
     def note(self, kind: str, text: str) -> None:
         self.notes.add(Note(kind, text))
 
-    def finished(self) -> tuple[Edge, ...]:
+    def finished(self) -> tuple[CodeReference, ...]:
         return tuple(self._edges[label] for label in sorted(self._edges))
 
     def watches(self) -> tuple[Watch, ...]:
@@ -470,7 +470,7 @@ def _contents(cell: CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:  # not bound yet
-        return MISSING
+        return ABSENT
 
 
 def _immutable(value: Any) -> bool:

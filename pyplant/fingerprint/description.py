@@ -9,12 +9,12 @@ from operator import is_
 from typing import Any, NamedTuple
 
 from pyplant.engine.trace import Note
-from pyplant.fingerprint.attributes import MISSING, class_entry, qualname_of
+from pyplant.fingerprint.attributes import ABSENT, class_entry, qualname_of
 from pyplant.fingerprint.hashing import digest_bytes
 from pyplant.fingerprint.hints import Hint
 from pyplant.fingerprint.origin import is_user_object
 
-__all__ = ["Description", "Edge", "Kind", "Leaf", "Watch", "shorten"]
+__all__ = ["CodeReference", "Description", "Kind", "Leaf", "Watch", "shorten"]
 
 _SHORT = 200
 
@@ -53,7 +53,7 @@ class Leaf(NamedTuple):
         return sign.startswith("=") and not text.startswith(("builtin ", "undefined ", "import "))
 
 
-class Edge(NamedTuple):
+class CodeReference(NamedTuple):
     """A reference to something else.
 
     Attributes
@@ -85,11 +85,11 @@ class Watch(NamedTuple):
     @classmethod
     def of(cls, namespace: Mapping[str, Any], names: tuple[str, ...]) -> Watch:
         """Watch ``names`` (also absent ones) as they are now."""
-        return cls(namespace, names, tuple(map(namespace.get, names, repeat(MISSING))))
+        return cls(namespace, names, tuple(map(namespace.get, names, repeat(ABSENT))))
 
     def holds(self) -> bool:
         """Whether every name still stands for the same object."""
-        return all(map(is_, map(self.namespace.get, self.names, repeat(MISSING)), self.objects))
+        return all(map(is_, map(self.namespace.get, self.names, repeat(ABSENT)), self.objects))
 
 
 class Description(NamedTuple):
@@ -98,7 +98,7 @@ class Description(NamedTuple):
     kind: Kind
     name: str
     local: bytes
-    edges: tuple[Edge, ...] = ()
+    edges: tuple[CodeReference, ...] = ()
     watches: tuple[Watch, ...] = ()
     unchanged: Callable[[], bool] | None = None
     hints: frozenset[Hint] = frozenset()
@@ -127,5 +127,5 @@ def shorten(value: Any) -> str:
 
 def _is_array(cls: type) -> bool:
     return not is_user_object(cls) and all(
-        class_entry(cls, name) is not MISSING for name in ("shape", "dtype")
+        class_entry(cls, name) is not ABSENT for name in ("shape", "dtype")
     )

@@ -38,7 +38,7 @@ from operator import is_
 from typing import Any, NamedTuple
 
 from pyplant.fingerprint.attributes import (
-    MISSING,
+    ABSENT,
     answers_anything,
     class_entry,
     held_state,
@@ -50,7 +50,7 @@ from pyplant.fingerprint.attributes import (
     reducers,
     static,
 )
-from pyplant.fingerprint.canonical import Code, Node, canonical
+from pyplant.fingerprint.canonical import Code, ValueNode, canonical
 from pyplant.fingerprint.hashing import DIGEST_BYTES, digest_bytes
 from pyplant.fingerprint.installed import holds_itself, installed_name
 from pyplant.fingerprint.mocks import is_mock_class, mock_content
@@ -165,7 +165,7 @@ def encode(
 class Encoder:
     """Collects the canonical form of one value.
 
-    A value is a graph: containers and objects are nodes (:class:`~pyplant.fingerprint.canonical.Node`)
+    A value is a graph: containers and objects are nodes (:class:`~pyplant.fingerprint.canonical.ValueNode`)
     that hold their own bytes and refer to others. Nothing recurses, so depth does not
     matter; a part that is shared is looked at once, and cycles come to an end.
     """
@@ -175,10 +175,10 @@ class Encoder:
     def __init__(self, left_out: frozenset[str] = frozenset()) -> None:
         self._left_out = left_out
         self._places: Places = {}
-        self._current = Node(None)
+        self._current = ValueNode(None)
         self._nodes = [self._current]
         self._index: dict[int, int] = {}
-        self._pending: list[Node] = []
+        self._pending: list[ValueNode] = []
         self._opaque: list[str] = []
         self._below: dict[int, int] = {}
 
@@ -246,7 +246,7 @@ class Encoder:
         index = self._index.get(id(value))
         if index is None:
             index = self._index[id(value)] = len(self._nodes)
-            node = Node(value)  # holding the value keeps its id from being used again
+            node = ValueNode(value)  # holding the value keeps its id from being used again
             current = self._current
             node.above, node.depth = current.above, current.depth
             if _is_counted(type(current.obj)):
@@ -257,7 +257,7 @@ class Encoder:
             self._nodes[index].shared = True
         return index
 
-    def _cut(self, level: list[Node]) -> set[int]:
+    def _cut(self, level: list[ValueNode]) -> set[int]:
         """The objects below which too much was found to look at what this level adds."""
         below, cut = self._below, set()
         for node in level:
@@ -267,7 +267,7 @@ class Encoder:
                     cut.add(node.above)
         return cut
 
-    def _take_apart(self, node: Node) -> None:
+    def _take_apart(self, node: ValueNode) -> None:
         try:
             self._dispatch(node.obj, type(node.obj))
         except KeyboardInterrupt:
@@ -376,8 +376,8 @@ class Encoder:
     def _proxy(self, value: Any, cls: type) -> None:
         """An object without readable content: by what it stands for, if it tells, else by its class."""
         lazily = static(value, "__factory__")  # of a lazy proxy, which would be filled by a look
-        content = static(value, "__wrapped__") if lazily is MISSING else lazily
-        if content is MISSING:
+        content = static(value, "__wrapped__") if lazily is ABSENT else lazily
+        if content is ABSENT:
             self.opaque_item(value)
             return
         self.tag("proxy")
@@ -386,7 +386,7 @@ class Encoder:
 
     def _wrapper(self, value: Any, cls: type) -> bool:
         """Callables that are no functions, by the function they wrap."""
-        if issubclass(cls, functools.partial) or class_entry(cls, "__factory__") is not MISSING:
+        if issubclass(cls, functools.partial) or class_entry(cls, "__factory__") is not ABSENT:
             return False
         for attribute in ("__wrapped__", "py_func"):  # functools and its like; numba
             wrapped = static(value, attribute)
@@ -397,7 +397,7 @@ class Encoder:
                 if attribute == "__wrapped__":
                     own = namespace(value) or {}
                     wrapper = static(value, "_self_wrapper")  # of wrapt's decorators: the code around it
-                    kept = {} if wrapper is MISSING else {"_self_wrapper": wrapper}
+                    kept = {} if wrapper is ABSENT else {"_self_wrapper": wrapper}
                     self.attributes(kept | {key: own[key] for key in own if key not in _OF_WRAPPERS})
                 return True
         return False
@@ -466,7 +466,7 @@ def _is_counted(cls: type) -> bool:
         cls in _BUILTINS
         or issubclass(cls, _EXTENSIBLE)
         or _handler_for(cls) is not None
-        or class_entry(cls, "__dataclass_fields__") is not MISSING
+        or class_entry(cls, "__dataclass_fields__") is not ABSENT
     )
 
 

@@ -13,7 +13,7 @@ Sub-graphs are shared: 1,000 reactors over one library digest the library once. 
 digested stays valid until user code has run (an *epoch* ends); then a node is looked at
 again when somebody asks for it, which for a function compares identities only.
 
-Every digest can be opened again: a :class:`~pyplant.fingerprint.records.Record` keeps what it was
+Every digest can be opened again: a :class:`~pyplant.fingerprint.records.CodeRecord` keeps what it was
 made of. Records are stored beside the traces, so a plant can say which helper changed, and
 how, long after the old text is gone.
 """
@@ -35,7 +35,7 @@ from pyplant.fingerprint.components import components
 from pyplant.fingerprint.description import Description, Kind, Leaf
 from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.hints import Hint
-from pyplant.fingerprint.records import Record, changed_names
+from pyplant.fingerprint.records import CodeRecord, changed_names
 from pyplant.fingerprint.source import CodePart, Sources
 
 __all__ = [
@@ -138,7 +138,7 @@ class Fingerprinter:
         version: Callable[[str], str] = lambda _: "",
     ) -> None:
         self.state: set[tuple[str, str]] = set()
-        self.records: dict[str, Record] = {}
+        self.records: dict[str, CodeRecord] = {}
         self._handed_out: set[str] = set()
         self._segments: dict[str, Mapping[str, str]] = {}
         self._memo = memo
@@ -152,7 +152,7 @@ class Fingerprinter:
         self._generation = 0
         self._followed = origin.generation()
 
-    def look_anew(self) -> None:
+    def begin_generation(self) -> None:
         """User code ran, and what nobody asked for since the last call is let go.
 
         So a value that was replaced in a session does not live as long as the session.
@@ -161,10 +161,10 @@ class Fingerprinter:
         if len(kept) < len(self._nodes):
             self._nodes = kept
             self._generation += 1  # after an interrupted look, one that is kept may name one that is not
-        self.user_code_ran()
+        self.invalidate_values()
         self._asked_since = self._epoch
 
-    def user_code_ran(self) -> None:
+    def invalidate_values(self) -> None:
         """Values of globals, and what names stand for, may have changed."""
         self._epoch += 1
         self._describe.forget_values()
@@ -225,9 +225,9 @@ class Fingerprinter:
                     stack.append(target)
         return False
 
-    def new_records(self, digest: str) -> dict[str, Record]:
+    def new_records(self, digest: str) -> dict[str, CodeRecord]:
         """The records below a digest that were not asked for before."""
-        found: dict[str, Record] = {}
+        found: dict[str, CodeRecord] = {}
         stack = [digest]
         while stack:
             current = stack.pop()
@@ -302,14 +302,14 @@ class Fingerprinter:
             self._unrolled.update((self._colour(node, {}, None), node.digest) for node in component)
         for node in component:
             if not _is_reactor(node.obj):
-                hints.update(_perhaps(hint) for hint in node.description.hints if hint.certain)
+                hints.update(_as_conditional(hint) for hint in node.description.hints if hint.certain)
             notes |= node.description.notes
             for target in node.targets:
                 if id(target) not in inside:
                     child = self._nodes[id(target)]
                     notes |= child.notes
                     if not _is_reactor(target) and node.description.kind is not Kind.MODULE:
-                        hints.update(_perhaps(hint) for hint in child.hints)
+                        hints.update(_as_conditional(hint) for hint in child.hints)
         shared_hints = frozenset(hints) if hints else _NOTHING
         shared_notes = frozenset(notes) if notes else _NOTHING
         for node in component:
@@ -339,12 +339,12 @@ class Fingerprinter:
             text = target.shown() if type(target) is Leaf else self._nodes[id(target)].digest
             edges[edge.label] = (edge.owner, edge.name, text)
         description = node.description
-        self.records[node.digest] = Record(
+        self.records[node.digest] = CodeRecord(
             description.kind, description.name, digest_bytes(description.local), description.text, edges
         )
 
 
-def _perhaps(hint: Hint) -> Hint:
+def _as_conditional(hint: Hint) -> Hint:
     """A hint as it counts for code that mentions this one: the call may depend on something."""
     return hint._replace(always=False) if hint.always else hint
 
@@ -374,7 +374,7 @@ def _fingerprinter() -> Fingerprinter:
 def fingerprint_of(obj: Callable[..., Any]) -> str:
     """The code fingerprint of a function or class, as it is now."""
     fingerprinter = _fingerprinter()
-    fingerprinter.user_code_ran()  # not look_anew(): one pickle asks for many classes, one by one
+    fingerprinter.invalidate_values()  # not look_anew(): one pickle asks for many classes, one by one
     return fingerprinter.take(obj).digest
 
 
@@ -387,7 +387,7 @@ def digest_of(value: Any) -> str:
         If part of the value has no content that could be compared.
     """
     fingerprinter = _fingerprinter()
-    fingerprinter.look_anew()
+    fingerprinter.begin_generation()
     digest, notes = fingerprinter.digest(value)
     opaque = sorted(note.text for note in notes if note.kind == "opaque")
     if opaque:

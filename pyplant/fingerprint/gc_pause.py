@@ -6,11 +6,11 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["collector"]
+__all__ = ["gc_paused"]
 
 
 @contextmanager
-def collector(*, enabled: bool) -> Iterator[None]:
+def gc_paused(*, enabled: bool) -> Iterator[None]:
     """Have garbage collected meanwhile, or not; afterwards it is as before.
 
     Judging thousands of reactors makes many small objects that live as long as the run, and the

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from pyplant.engine import validate
 from pyplant.fingerprint.description import Kind, Leaf
 
-__all__ = ["Difference", "Record", "changed_names", "differences", "part_name", "whole_and_part"]
+__all__ = ["CodeRecord", "Difference", "changed_names", "differences", "part_name", "whole_and_part"]
 
 
-class Record(NamedTuple):
+class CodeRecord(NamedTuple):
     """What a digest was made of: one node, and its edges by label.
 
     Attributes
@@ -43,7 +43,7 @@ class Record(NamedTuple):
         return [self.kind.value, self.name, self.local, self.text, self.edges]
 
     @classmethod
-    def from_json(cls, data: list[Any]) -> Record:
+    def from_json(cls, data: list[Any]) -> CodeRecord:
         """The inverse of :meth:`to_json`."""
         kind, name, local, text, edges = data
         return cls(
@@ -86,7 +86,7 @@ class Difference(NamedTuple):
     digests: tuple[str, str] = ("", "")
 
 
-_Open = Callable[[str], "Record | None"]
+_Open = Callable[[str], "CodeRecord | None"]
 
 
 def differences(old: str, new: str, record: _Open, *, everywhere: bool = False) -> list[Difference]:
@@ -133,7 +133,7 @@ def differences(old: str, new: str, record: _Open, *, everywhere: bool = False) 
     return found
 
 
-def _text(record: Record | None, digest: str) -> str | None:
+def _text(record: CodeRecord | None, digest: str) -> str | None:
     if record is not None:
         return record.text
     return digest.partition(":")[2] or None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pyplant.fingerprint.attributes import module_of, qualname_of
-from pyplant.fingerprint.canonical import Code, Node
+from pyplant.fingerprint.canonical import Code, ValueNode
 
 __all__ = ["LIMIT", "Places", "class_name", "segments"]
 
@@ -27,7 +27,7 @@ def class_name(cls: type) -> str:
 
 
 def segments(
-    nodes: list[Node], places: Places, digest: Callable[[bytes], str], name: Callable[[object], str]
+    nodes: list[ValueNode], places: Places, digest: Callable[[bytes], str], name: Callable[[object], str]
 ) -> dict[str, str]:
     """The digest of each segment by class and attribute; that of the rest by ``""``.
 

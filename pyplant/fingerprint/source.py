@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from pyplant.engine import validate
 from pyplant.fingerprint.bytecode import code_digest, nested, read_names, scan
-from pyplant.fingerprint.gc_pause import collector
+from pyplant.fingerprint.gc_pause import gc_paused
 from pyplant.fingerprint.hints import Hint
 from pyplant.fingerprint.syntax import FunctionNode, Reference, Survey, syntax_digest
 
@@ -133,7 +133,7 @@ class _Text:
 
     def _compile(self, codes: dict[str, list[CodeType]]) -> None:
         text = "".join(self.lines)
-        with collector(enabled=False):  # parsing makes many objects and no garbage
+        with gc_paused(enabled=False):  # parsing makes many objects and no garbage
             try:
                 tree = ast.parse(text)
                 module = compile(text, self._filename, "exec", dont_inherit=True)
@@ -149,7 +149,7 @@ class _Text:
 
     def _compiled_pieces(self, future: int) -> dict[str, list[CodeType]]:
         codes: dict[str, list[CodeType]] = {}
-        with collector(enabled=False):
+        with gc_paused(enabled=False):
             for statement in self._tree.body:
                 piece = ast.Module([statement], [])
                 for code in nested(compile(piece, self._filename, "exec", future, dont_inherit=True)):

@@ -202,7 +202,7 @@ class Console:
         session.refuse_inside(f"%%reactor {definition.name}")
         self._about_to_bind = frozenset(outputs)
         with session.lock:
-            run, _, values = session.bring_reactor(definition, outputs, force=force)
+            run, _, values = session.run_target(definition, outputs, force=force)
             kept = run.kept(definition.key)
             sent = {name: run.scheduler.available[name].digest for name in outputs}
             if kept is not None:

@@ -11,7 +11,7 @@ from pyplant.config.parameters import Parameters
 from pyplant.config.views import described
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.fingerprint.description import Kind, shorten
-from pyplant.fingerprint.records import Difference, Record, differences
+from pyplant.fingerprint.records import CodeRecord, Difference, differences
 from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE
 
 __all__ = ["Cause", "Explainer", "Narrator"]
@@ -75,7 +75,7 @@ class Explainer:
 
     def __init__(
         self,
-        record: Callable[[str], Record | None],
+        record: Callable[[str], CodeRecord | None],
         parameters: Parameters,
         senders: Mapping[str, str],
         label: Callable[[str], str],

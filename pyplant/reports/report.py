@@ -20,13 +20,13 @@ from pyplant.reports.table import Table
 
 __all__ = [
     "ICONS",
-    "Entry",
     "Explanation",
     "History",
     "HistoryEntry",
     "Outcome",
     "Overview",
     "Plan",
+    "ReactorEntry",
     "Report",
     "RunReport",
     "Status",
@@ -65,7 +65,7 @@ ICONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ReactorEntry:
     """One reactor in a report.
 
     Attributes
@@ -144,7 +144,7 @@ class _Entries(Report):
     """A report with an entry for each reactor; ``report["name"]`` finds one."""
 
     __slots__ = ()
-    entries: tuple[Entry, ...]
+    entries: tuple[ReactorEntry, ...]
 
     def told(self) -> Self:
         """The same report with each cause where it is told: with the reactor that it is a cause of."""
@@ -152,13 +152,13 @@ class _Entries(Report):
         entries = [replace(entry, causes=narrator.tell(entry.causes)) for entry in self.entries]
         return replace(self, entries=tuple(entries))  # type: ignore[type-var] # all are dataclasses
 
-    def __getitem__(self, name: str) -> Entry:
+    def __getitem__(self, name: str) -> ReactorEntry:
         for entry in self.entries:
             if entry.name == name:
                 return entry
         raise KeyError(name)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[ReactorEntry]:
         return iter(self.entries)
 
     def __len__(self) -> int:
@@ -180,7 +180,7 @@ class RunReport(_Entries):
     """
 
     target: str
-    entries: tuple[Entry, ...]
+    entries: tuple[ReactorEntry, ...]
     seconds: float
     errors: tuple[BaseException, ...] = ()
 
@@ -247,7 +247,7 @@ class RunReport(_Entries):
 class Status(_Entries):
     """How every reactor of a plant stands."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ReactorEntry, ...]
     directory: str = ""
 
     def title(self) -> str:
@@ -290,7 +290,7 @@ class Plan(_Entries):
     """What a run would do, as far as can be known before it."""
 
     target: str
-    entries: tuple[Entry, ...]
+    entries: tuple[ReactorEntry, ...]
     ingredient: str = ""
 
     def _named(self, *outcomes: Outcome, certain: bool) -> tuple[str, ...]:
@@ -328,7 +328,7 @@ class Plan(_Entries):
 class Explanation(Report):
     """Why one reactor would run, or why it need not."""
 
-    entry: Entry
+    entry: ReactorEntry
     not_followed: tuple[str, ...] = ()
     ingredient: str = ""
 
@@ -410,7 +410,7 @@ def _sender_block(ingredient: str, reactor: str) -> Iterator[Block]:
         yield Block(f"{ingredient} is sent by reactor {reactor}", style="note")
 
 
-def _entry_block(entry: Entry, aside: str) -> Block:
+def _entry_block(entry: ReactorEntry, aside: str) -> Block:
     """The line of a reactor, with what is said of it at its end and below."""
     text = entry.name if entry.certain else f"{entry.name} (perhaps)"
     children = tuple(_cause_block(cause) for cause in entry.causes)

@@ -12,7 +12,7 @@ from pyplant.errors import ConfigError
 from pyplant.fingerprint.description import shorten
 from pyplant.reports.blocks import Block
 from pyplant.reports.report import ICONS, Outcome, Report, counts
-from pyplant.reports.table import Line, Table, brief
+from pyplant.reports.table import Row, Table, brief
 
 __all__ = ["Sweep", "SweepRow", "combinations"]
 
@@ -94,12 +94,12 @@ class Sweep(Report):
             yield Block(f"and {len(self.rows) - _SHOWN} more; to_pandas() has them all", style="cause")
 
 
-def _line(row: SweepRow, names: tuple[str, ...]) -> Line:
+def _line(row: SweepRow, names: tuple[str, ...]) -> Row:
     parameters = map(shorten, row.parameters.values())
     ingredients = (brief(row.ingredients[name]) if name in row.ingredients else "" for name in names)
     cells = (*parameters, *ingredients, format_seconds(row.seconds) if row.seconds else "")
     error = "" if row.error is None else f"{type(row.error).__name__}: {row.error}"
-    return Line(ICONS[row.outcome], row.outcome.value, cells, error)
+    return Row(ICONS[row.outcome], row.outcome.value, cells, error)
 
 
 def combinations(varied: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 from pyplant._formatting import clean, escape
 from pyplant.fingerprint.description import shorten
 
-__all__ = ["Line", "Table", "aligned", "brief"]
+__all__ = ["Row", "Table", "aligned", "brief"]
 
 _GAP = 2  # columns between two
 _LEAST = 4  # of a cell that is cut off
@@ -19,7 +19,7 @@ _FEW = 6  # parts of a value that are told
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Row:
     """A row: its mark, what it is about in one word, its cells, and a sentence below them."""
 
     icon: str
@@ -33,7 +33,7 @@ class Table:
     """Rows under a head."""
 
     head: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[Row, ...]
 
     def text(self, width: int) -> Iterator[str]:
         """The table in lines of at most ``width`` characters; cells that are too long are cut off."""
@@ -50,7 +50,7 @@ class Table:
         body = "".join(map(self._html_line, self.lines))
         return f'<table class="pp-table"><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>'
 
-    def _html_line(self, line: Line) -> str:
+    def _html_line(self, line: Row) -> str:
         cells = "".join(f"<td>{escape(cell)}</td>" for cell in line.cells)
         icon = f'<td><span class="pp-icon" aria-hidden="true">{escape(line.icon)}</span></td>'
         note = ""

@@ -1,7 +1,7 @@
 """Files that say what living processes hold: the results they compute, the values they use.
 
 A process has one file in a directory, which says who it is. What it *holds*, from
-:meth:`Holdings.take` to :meth:`Holdings.release` or until it is gone, are names that lead
+:meth:`OwnershipFiles.take` to :meth:`OwnershipFiles.release` or until it is gone, are names that lead
 there. Which of two ways is used depends on the file system:
 
 - Where the kernel's locks are seen by everybody, the process keeps one on its file, and the
@@ -35,7 +35,7 @@ from typing import NamedTuple
 
 from pyplant.store.files import Files, Writer, birth, host_name, is_alive, place, unique
 
-__all__ = ["Holdings", "Owner"]
+__all__ = ["Owner", "OwnershipFiles"]
 
 BEAT = 10.0
 """Seconds between two counts of an owner."""
@@ -90,7 +90,7 @@ class Owner(NamedTuple):
         return self.place == place() and bool(self.born) and not is_alive(self.pid, self.born)
 
 
-class Holdings:
+class OwnershipFiles:
     """The names of one directory that are held, as one process sees them.
 
     Parameters
@@ -108,7 +108,7 @@ class Holdings:
         """Why nothing can be held here, if that is so."""
         self._files = files
         self._directory = directory
-        self._beat = beat
+        self._heartbeat = beat
         self._still = still
         self._own: Writer | None = None
         self._held: set[str] = set()
@@ -199,7 +199,7 @@ class Holdings:
                 self._locks = False
         if not self._locks:
             writer = self._files.create(path)
-            self._start_beating()
+            self._start_heartbeat()
         if writer is not None:
             with suppress(OSError):
                 writer.write(self._signature())
@@ -398,12 +398,12 @@ class Holdings:
             with suppress(OSError):
                 self._own.rewrite(self._signature())
 
-    def _start_beating(self) -> None:
+    def _start_heartbeat(self) -> None:
         if not self._beating:
             self._beating = True
             name = f"pyplant: {self._directory}"
             threading.Thread(
-                target=_beat, args=(weakref.ref(self), self._beat), name=name, daemon=True
+                target=_heartbeat, args=(weakref.ref(self), self._heartbeat), name=name, daemon=True
             ).start()
 
     def count_once(self) -> None:
@@ -421,14 +421,14 @@ class Holdings:
             own.close()
 
 
-def _beat(owner: weakref.ref[Holdings], pause: float) -> None:
+def _heartbeat(owner: weakref.ref[OwnershipFiles], pause: float) -> None:
     while True:
         time.sleep(pause)
-        holdings = owner()
-        if holdings is None:
+        ownership = owner()
+        if ownership is None:
             return
-        holdings.count_once()
-        del holdings
+        ownership.count_once()
+        del ownership
 
 
 def _parse(head: bytes) -> Owner | None:
@@ -459,13 +459,13 @@ def _own_birth() -> str:
     return birth(os.getpid())
 
 
-_everywhere: weakref.WeakSet[Holdings] = weakref.WeakSet()
+_everywhere: weakref.WeakSet[OwnershipFiles] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
     _own_birth.cache_clear()
-    for holdings in list(_everywhere):
-        holdings.let_go()
+    for ownership in list(_everywhere):
+        ownership.let_go()
 
 
 if hasattr(os, "register_at_fork"):

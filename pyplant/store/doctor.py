@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from pyplant.store.files import Files, file_system, unique
 
-__all__ = ["Check", "Verdict", "examine"]
+__all__ = ["Check", "CheckResult", "examine"]
 
 _LITTLE = 10**9  # bytes; fewer than this are soon used up
 _SKEW = 60.0  # seconds by which the clocks of a machine and its file server may differ
 _TRIES = 5
 
 
-class Verdict(Enum):
+class CheckResult(Enum):
     """What a check came to."""
 
     OK = "ok"
@@ -45,7 +45,7 @@ class Check(NamedTuple):
     """
 
     name: str
-    verdict: Verdict
+    verdict: CheckResult
     text: str
 
 
@@ -61,28 +61,28 @@ def examine(directory: Path, files: Files | None = None) -> Iterator[Check]:
     """
     files = files or Files()
     kind = file_system(directory)
-    yield Check("file system", Verdict.OK, kind or "of a type that the system does not tell")
+    yield Check("file system", CheckResult.OK, kind or "of a type that the system does not tell")
     probe = directory / f".pyplant-doctor-{unique(8)}"
     try:
         files.make_directory(probe)
     except OSError as error:
         text = f"nothing can be written here ({error.strerror}); reading a plant works"
-        yield Check("writing", Verdict.FAILED, text)
+        yield Check("writing", CheckResult.FAILED, text)
         return
     try:
-        yield Check("writing", Verdict.OK, "files can be made here")
+        yield Check("writing", CheckResult.OK, "files can be made here")
         for name, trial in _TRIALS.items():
             try:
                 yield Check(name, *trial(files, probe))
             except OSError as error:
-                yield Check(name, Verdict.FAILED, f"does not work: {error.strerror or error}")
+                yield Check(name, CheckResult.FAILED, f"does not work: {error.strerror or error}")
         yield _space(files, directory)
     finally:
         with suppress(OSError):
             files.remove_tree(probe)
 
 
-_Outcome = tuple[Verdict, str]
+_Outcome = tuple[CheckResult, str]
 
 
 def _renaming(files: Files, probe: Path) -> _Outcome:
@@ -90,8 +90,8 @@ def _renaming(files: Files, probe: Path) -> _Outcome:
     files.create_synced(probe / "new", b"new")
     files.rename(probe / "new", probe / "old")
     if files.read(probe / "old") != b"new":
-        return Verdict.FAILED, "a renamed file does not replace the one before"
-    return Verdict.OK, "a finished file replaces another in one step"
+        return CheckResult.FAILED, "a renamed file does not replace the one before"
+    return CheckResult.OK, "a finished file replaces another in one step"
 
 
 def _syncing(files: Files, probe: Path) -> _Outcome:
@@ -100,8 +100,8 @@ def _syncing(files: Files, probe: Path) -> _Outcome:
         files.sync_directory(probe)
     except OSError as error:
         text = f"directories cannot be synced ({error.strerror}): a power cut may cost recent results"
-        return Verdict.WARNING, text
-    return Verdict.OK, "what is reported as written survives a power cut, if the disk keeps its word"
+        return CheckResult.WARNING, text
+    return CheckResult.OK, "what is reported as written survives a power cut, if the disk keeps its word"
 
 
 def _locking(files: Files, probe: Path) -> _Outcome:
@@ -109,7 +109,7 @@ def _locking(files: Files, probe: Path) -> _Outcome:
     try:
         first = files.lock(probe / "lock")
     except OSError as error:
-        return Verdict.WARNING, f"no kernel locks ({error.strerror}); {counting}"
+        return CheckResult.WARNING, f"no kernel locks ({error.strerror}); {counting}"
     second = None
     try:
         second = files.lock(probe / "lock")
@@ -118,11 +118,11 @@ def _locking(files: Files, probe: Path) -> _Outcome:
             if writer is not None:
                 writer.close()
     if second is not None:
-        return Verdict.WARNING, f"kernel locks do not hold; {counting}"
+        return CheckResult.WARNING, f"kernel locks do not hold; {counting}"
     if not files.has_shared_locks(probe):
         text = f"kernel locks work, but other machines may not see them; {counting}"
-        return Verdict.WARNING, text
-    return Verdict.OK, "kernel locks work: several processes may share a plant"
+        return CheckResult.WARNING, text
+    return CheckResult.OK, "kernel locks work: several processes may share a plant"
 
 
 def _exclusive(files: Files, probe: Path) -> _Outcome:
@@ -130,15 +130,15 @@ def _exclusive(files: Files, probe: Path) -> _Outcome:
     try:
         files.create(probe / "mine").close()
     except FileExistsError:
-        return Verdict.OK, "of two processes that make one file, one is told"
-    return Verdict.WARNING, "two processes may make one file: some work may be done twice"
+        return CheckResult.OK, "of two processes that make one file, one is told"
+    return CheckResult.WARNING, "two processes may make one file: some work may be done twice"
 
 
 def _mapping(files: Files, probe: Path) -> _Outcome:
     files.create_synced(probe / "mapped", b"mapped")
     if bytes(files.map_private(probe / "mapped")[:]) != b"mapped":
-        return Verdict.FAILED, "a file in memory is not the file on disk"
-    return Verdict.OK, "arrays are read in place, however large"
+        return CheckResult.FAILED, "a file in memory is not the file on disk"
+    return CheckResult.OK, "arrays are read in place, however large"
 
 
 def _times(files: Files, probe: Path) -> _Outcome:
@@ -151,20 +151,25 @@ def _times(files: Files, probe: Path) -> _Outcome:
     changed = files.modified(probe)
     skew = 0.0 if changed is None else changed - time.time()
     if abs(skew) > _SKEW:
-        return Verdict.WARNING, (
+        return CheckResult.WARNING, (
             f"the clock of the file server differs by {abs(skew):.0f} s; what is old is judged by it"
         )
     if whole:
-        return Verdict.WARNING, "times are whole seconds: a file changed twice in one may be verified late"
-    return Verdict.OK, "fine enough to see that a file was touched"
+        return (
+            CheckResult.WARNING,
+            "times are whole seconds: a file changed twice in one may be verified late",
+        )
+    return CheckResult.OK, "fine enough to see that a file was touched"
 
 
 def _space(files: Files, directory: Path) -> Check:
     free = files.free(directory)
     shown = f"{free / 10**9:,.1f} GB free"
     if free < _LITTLE:
-        return Check("space", Verdict.WARNING, f"{shown}; results that find no room are computed, not kept")
-    return Check("space", Verdict.OK, shown)
+        return Check(
+            "space", CheckResult.WARNING, f"{shown}; results that find no room are computed, not kept"
+        )
+    return Check("space", CheckResult.OK, shown)
 
 
 _TRIALS: dict[str, Callable[[Files, Path], _Outcome]] = {

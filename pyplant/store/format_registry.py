@@ -16,10 +16,10 @@ from pyplant.ingredient import Ingredient
 from pyplant.specs import builtin_specs
 from pyplant.specs.base import IngredientSpec, StreamSpec
 
-__all__ = ["Shelf"]
+__all__ = ["FormatRegistry"]
 
 
-class Shelf:
+class FormatRegistry:
     """Ingredient specs by name, class and value.
 
     Parameters
@@ -79,11 +79,11 @@ class Shelf:
         """The specs that suit a value, the most natural one first."""
         return (spec for spec in self._specs if spec.matches(value))
 
-    def trusting(self) -> Shelf:
+    def trusting(self) -> FormatRegistry:
         """The same specs, for workers: what they are to load was judged here."""
-        shelf = Shelf(trust=True)
-        shelf._specs = list(self._specs)
-        return shelf
+        formats = FormatRegistry(trust=True)
+        formats._specs = list(self._specs)
+        return formats
 
     def trusts(self, ingredient: Ingredient) -> bool:
         """Whether loading an ingredient runs no code, or code that this user stored."""

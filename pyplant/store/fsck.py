@@ -216,9 +216,9 @@ class _Auditor:
         return None
 
     def _untrusted(self, users: dict[str, list[tuple[Trace, Ingredient]]]) -> Iterator[Finding]:
-        shelf = self._warehouse.shelf
+        formats = self._warehouse.formats
         for stored, named in users.items():
-            strange = [(trace, output) for trace, output in named if not shelf.trusts(output)]
+            strange = [(trace, output) for trace, output in named if not formats.trusts(output)]
             yield from _lost(Problem.UNTRUSTED, stored, strange)
 
     # ------------------------------------------------------------------ the rest

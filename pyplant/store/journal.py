@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 from blake3 import blake3
 
 from pyplant.engine.validate import count
-from pyplant.store.claims import Holdings
+from pyplant.store.claims import OwnershipFiles
 from pyplant.store.files import Files, Writer, unique
 from pyplant.store.seals import Seals
 
-__all__ = ["Entry", "Journal"]
+__all__ = ["Journal", "JournalEntry"]
 
 _SUFFIX = ".log"
 _CHECK_BYTES = 8
@@ -34,7 +34,7 @@ _PIECE = 1 << 24  # bytes read at once
 _LONGEST = 1 << 26  # bytes; what is longer was not written by us
 
 
-class Entry(NamedTuple):
+class JournalEntry(NamedTuple):
     """One line of the journal.
 
     Attributes
@@ -73,7 +73,7 @@ class Entry(NamedTuple):
 # json.loads takes longer than to decode, to find out what it is given and to look for white space.
 _DECODER = json.JSONDecoder()
 
-Note = tuple[str, str, bytes]
+JournalNote = tuple[str, str, bytes]
 """Kind, key and content of a line that another process is to write."""
 
 
@@ -98,7 +98,7 @@ class Journal:
         self,
         files: Files,
         directory: Path,
-        leases: Holdings | None = None,
+        leases: OwnershipFiles | None = None,
         *,
         read_only: bool = False,
         seals: Seals | None = None,
@@ -110,7 +110,7 @@ class Journal:
         self._leases = leases
         self._read: dict[str, int] = {}
         self._number = 0
-        self._pending: list[Entry] = []
+        self._pending: list[JournalEntry] = []
         self._stream: Writer | None = None
         self._pid = os.getpid()
         self._read_only = read_only
@@ -118,7 +118,7 @@ class Journal:
 
     # ------------------------------------------------------------------ reading
 
-    def news(self) -> Iterator[Entry]:
+    def news(self) -> Iterator[JournalEntry]:
         """Lines that were written since the last call, by this or other processes.
 
         While files are merged, a line may come twice, and none is missing: files are listed
@@ -139,7 +139,7 @@ class Journal:
         sizes = sorted(self._files.sizes(self._directory).items())
         return {name: size for name, size in sizes if name.endswith(_SUFFIX)}
 
-    def _tail(self, name: str) -> Iterator[Entry]:
+    def _tail(self, name: str) -> Iterator[JournalEntry]:
         writer = name.removesuffix(_SUFFIX)
         for line in self._lines(name):
             entry = self._parse(line, writer)
@@ -160,7 +160,7 @@ class Journal:
             self._read[name] = self._read.get(name, 0) + len(lines)
             yield from filter(None, lines.split(b"\n"))
 
-    def _parse(self, line: bytes, writer: str) -> Entry | None:
+    def _parse(self, line: bytes, writer: str) -> JournalEntry | None:
         head, _, rest = line.partition(b" ")
         check, _, seal = head.partition(b"~")
         signed = bool(seal) and self._seals is not None and self._seals.is_valid(rest, seal)
@@ -172,7 +172,7 @@ class Journal:
             place_in_order = count(int(number))
             signed = signed and bool(merged)  # a seal does not cover the name of the file
             writer = merged.decode() or writer
-            entry = Entry(kind.decode(), key.decode(), place_in_order, writer, payload, seal, signed)
+            entry = JournalEntry(kind.decode(), key.decode(), place_in_order, writer, payload, seal, signed)
         except ValueError:
             return None
         self._number = max(self._number, place_in_order)
@@ -185,7 +185,7 @@ class Journal:
         """Whether this process may write; a forked child may not."""
         return not self._read_only and os.getpid() == self._pid
 
-    def append(self, kind: str, key: str, payload: Any, *, sealed: bool = True) -> Entry:
+    def append(self, kind: str, key: str, payload: Any, *, sealed: bool = True) -> JournalEntry:
         """Add a line; it reaches the file with the next :meth:`flush`.
 
         Without a seal it counts as a line of another user.
@@ -197,7 +197,7 @@ class Journal:
         """
         self._number += 1
         data = json.dumps(payload, separators=(",", ":"), ensure_ascii=True).encode()
-        entry = Entry(kind, key, self._number, self.writer, data)
+        entry = JournalEntry(kind, key, self._number, self.writer, data)
         if self._seals is not None and sealed:
             entry = entry._replace(seal=self._seals.seal(_content(entry)), signed=True)
         if len(data) + len(key) + _FRAME > _LONGEST:
@@ -206,7 +206,7 @@ class Journal:
         self._pending.append(entry)
         return entry
 
-    def take_notes(self) -> tuple[Note, ...]:
+    def take_notes(self) -> tuple[JournalNote, ...]:
         """The pending lines, for another process to write; they are pending no longer."""
         notes = tuple((entry.kind, entry.key, entry.data) for entry in self._pending)
         self._pending.clear()
@@ -267,7 +267,9 @@ class Journal:
 
     # ------------------------------------------------------------------ merging
 
-    def merge(self, names: Mapping[str, int], is_needed: Callable[[Entry], bool], scratch: Path) -> None:
+    def merge(
+        self, names: Mapping[str, int], is_needed: Callable[[JournalEntry], bool], scratch: Path
+    ) -> None:
         """Put what is needed of these files into one new file, and delete them.
 
         A reader finds every needed line at any moment, and so does who comes after a crash.
@@ -287,7 +289,7 @@ class Journal:
             If the disk is full or failing; nothing is deleted then.
         """
         old = Journal(self._files, self._directory, seals=self._seals)
-        lines: dict[tuple[int, str], Entry] = {}
+        lines: dict[tuple[int, str], JournalEntry] = {}
         for name in names:
             for entry in old._tail(name):
                 lines.setdefault((entry.number, entry.writer), entry)
@@ -312,12 +314,12 @@ class Journal:
                 self._files.unlink(self._directory / name)
 
 
-def _content(entry: Entry) -> bytes:
+def _content(entry: JournalEntry) -> bytes:
     """What checksum and seal of an entry cover."""
     return f"{entry.kind} {entry.number}@{entry.writer} {entry.key} ".encode() + entry.data
 
 
-def _line(entry: Entry) -> bytes:
+def _line(entry: JournalEntry) -> bytes:
     """An entry as it stands in a file."""
     content = _content(entry)
     check = blake3(content).hexdigest(length=_CHECK_BYTES).encode()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyplant.store.claims import Holdings
+from pyplant.store.claims import OwnershipFiles
 
 __all__ = ["Leases"]
 
@@ -20,13 +20,13 @@ _LONGEST = 1 << 26  # bytes; what is longer was not written by us
 _TRIES = 10  # another process may look at our file at the moment when it is made
 
 
-class Leases(Holdings):
+class Leases(OwnershipFiles):
     """The leases of one plant.
 
     Parameters
     ----------
     files, directory
-        See :class:`~pyplant.store.claims.Holdings`.
+        See :class:`~pyplant.store.claims.OwnershipFiles`.
     """
 
     _written: dict[str, tuple[int, str]] | None = None

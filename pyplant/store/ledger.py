@@ -14,10 +14,10 @@ from typing import Any
 from pyplant.engine.trace import Trace, TraceTree
 from pyplant.engine.validate import UNREADABLE, count, text, texts
 from pyplant.fingerprint.digest import digest_bytes
-from pyplant.fingerprint.records import Record
+from pyplant.fingerprint.records import CodeRecord
 from pyplant.fingerprint.source import CodePart
 from pyplant.store.files import Identity
-from pyplant.store.journal import Entry, Journal, Note
+from pyplant.store.journal import Journal, JournalEntry, JournalNote
 
 __all__ = ["Ledger"]
 
@@ -43,7 +43,7 @@ class Ledger:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._trees: dict[str, TraceTree] = {}
-        self._unparsed: dict[str, list[Entry]] = {}
+        self._unparsed: dict[str, list[JournalEntry]] = {}
         self._traces: dict[str, list[Trace]] = {}
         self._is_indexed = False
         self._by_reactor: dict[str, list[Trace]] = {}
@@ -57,10 +57,10 @@ class Ledger:
         self._recency: dict[Rank, Rank] = {}
         self._noted_last: Mapping[str, Trace] | None = None
         self._last: dict[str, Trace] = {}
-        self._parts: dict[str, Entry] = {}
-        self._records: dict[str, Entry] = {}
-        self._identities: dict[str, Entry] = {}
-        self._inputs: dict[str, Entry] = {}
+        self._parts: dict[str, JournalEntry] = {}
+        self._records: dict[str, JournalEntry] = {}
+        self._identities: dict[str, JournalEntry] = {}
+        self._inputs: dict[str, JournalEntry] = {}
         self._latest = {"c": self._parts, "n": self._records, "i": self._identities, "f": self._inputs}
         self._nondeterministic: set[str] = set()
         self.state: set[tuple[str, str]] = set()
@@ -79,7 +79,7 @@ class Ledger:
             except UNREADABLE:
                 continue  # of a kind this version does not know: as if it were not there
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, entry: JournalEntry) -> None:
         latest = self._latest.get(entry.kind)
         if latest is not None:
             known = latest.get(entry.key)
@@ -114,7 +114,7 @@ class Ledger:
             case "u":
                 self._take_used(entry)
 
-    def _take_used(self, entry: Entry) -> None:
+    def _take_used(self, entry: JournalEntry) -> None:
         line = _rank(entry)
         for number, writer, _, joined in entry.payload():
             rank, topics = (count(number), text(writer)), text(joined).split(".")
@@ -140,7 +140,7 @@ class Ledger:
     def _topics_of(self, reactor: str, trace: Trace) -> list[str]:
         return [self.topic(reactor), *(self.topic(output.name, _INGREDIENT) for output in trace.outputs)]
 
-    def _append(self, kind: str, key: str, payload: Any) -> Entry:
+    def _append(self, kind: str, key: str, payload: Any) -> JournalEntry:
         entry = self._journal.append(kind, key, payload)
         self._take(entry)
         return entry
@@ -354,7 +354,7 @@ class Ledger:
 
     # ------------------------------------------------------------------ merging
 
-    def needed(self, written: Collection[str]) -> Callable[[Entry], bool]:
+    def needed(self, written: Collection[str]) -> Callable[[JournalEntry], bool]:
         """Which lines still say something; the others may be dropped.
 
         Parameters
@@ -366,13 +366,13 @@ class Ledger:
         parsed = {trace.rank for traces in self._traces.values() for trace in traces}
         named = {output.object for trace in kept.values() for output in trace.stored}
 
-        def is_needed(entry: Entry) -> bool:
+        def is_needed(entry: JournalEntry) -> bool:
             try:
                 return says_something(entry, _rank(entry))
             except UNREADABLE:
                 return True  # of a kind that this version does not know
 
-        def says_something(entry: Entry, rank: Rank) -> bool:
+        def says_something(entry: JournalEntry, rank: Rank) -> bool:
             match entry.kind:
                 case "t":
                     return rank in kept or rank not in parsed  # or a later version wrote it
@@ -417,15 +417,15 @@ class Ledger:
         """Remember the part of a code object."""
         self._append("c", digest, part.to_json())
 
-    def record(self, digest: str) -> Record | None:
+    def record(self, digest: str) -> CodeRecord | None:
         """What a fingerprint was made of."""
         entry = self._records.get(digest)
         try:
-            return None if entry is None else Record.from_json(entry.payload())
+            return None if entry is None else CodeRecord.from_json(entry.payload())
         except UNREADABLE:
             return None
 
-    def put_records(self, records: dict[str, Record]) -> None:
+    def put_records(self, records: dict[str, CodeRecord]) -> None:
         """Keep what fingerprints were made of; those known already are left alone."""
         for digest, record in records.items():
             if digest not in self._records:
@@ -441,7 +441,7 @@ class Ledger:
         if news:
             self._append("p", "-", news)
 
-    def adopt(self, notes: Iterable[Note]) -> None:
+    def adopt(self, notes: Iterable[JournalNote]) -> None:
         """Write the notes of a worker (:meth:`~pyplant.store.journal.Journal.take_notes`)."""
         for kind, key, data in notes:
             known = self._latest.get(kind, {}).get(key)
@@ -491,5 +491,5 @@ class Ledger:
             self._append("d", "-", full_name)
 
 
-def _rank(entry: Entry) -> Rank:
+def _rank(entry: JournalEntry) -> Rank:
     return entry.number, entry.writer

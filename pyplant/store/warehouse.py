@@ -27,9 +27,9 @@ from pyplant.errors import (
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.ingredient import Ingredient
 from pyplant.specs.base import IngredientSpec, StreamSpec
-from pyplant.store.claims import Holdings
+from pyplant.store.claims import OwnershipFiles
 from pyplant.store.files import Files, ReadOnlyFiles
-from pyplant.store.format_registry import Shelf
+from pyplant.store.format_registry import FormatRegistry
 from pyplant.store.journal import Journal
 from pyplant.store.keys import keyring
 from pyplant.store.layout import check_plant, identity_of, open_plant
@@ -109,8 +109,8 @@ class Warehouse:
         )
         self.ledger = Ledger(self.journal)
         self.objects = ObjectStore(self.files, root, self.ledger)
-        self.shelf = Shelf(trust=trust)
-        self.claims = Holdings(self.files, root / "claims")
+        self.formats = FormatRegistry(trust=trust)
+        self.claims = OwnershipFiles(self.files, root / "claims")
         self.grown = 0
         self.is_closed = False
         self._unsynced_seconds = 0.0
@@ -137,7 +137,7 @@ class Warehouse:
         pyplant.errors.UnknownTypeError
             If one of them is not an ingredient spec.
         """
-        self.shelf.register(specs)
+        self.formats.register(specs)
 
     # ------------------------------------------------------------------ saving
 
@@ -152,10 +152,10 @@ class Warehouse:
             If the disk is full or failing.
         """
         if kind is not None:
-            spec = self.shelf.spec(kind)
+            spec = self.formats.spec(kind)
             return self._save_as(spec, name, value)
         refusals: list[str] = []
-        for spec in self.shelf.matching(value):
+        for spec in self.formats.matching(value):
             try:
                 return self._save_as(spec, name, value)
             except UnsavableError as error:
@@ -182,7 +182,7 @@ class Warehouse:
 
     def digest(self, name: str, value: Any, kind: Any = None) -> str | None:
         """The digest that a value would have, could it be saved; ``None`` if only a file tells."""
-        specs = [self.shelf.spec(kind)] if kind is not None else self.shelf.matching(value)
+        specs = [self.formats.spec(kind)] if kind is not None else self.formats.matching(value)
         for spec in specs:
             with suppress(UnsavableError):
                 if not isinstance(spec, StreamSpec) or spec.must_allocate:
@@ -236,7 +236,7 @@ class Warehouse:
         pyplant.errors.NotAllocatedError
             If values of this type are not allocated.
         """
-        spec = self.shelf.spec(kind)
+        spec = self.formats.spec(kind)
         if not spec.allocatable:
             message = f"Ingredient {name!r}: type {spec.name!r} is not allocated; make the value and send it."
             raise NotAllocatedError(message)
@@ -268,22 +268,22 @@ class Warehouse:
             If it is no longer stored, was damaged, cannot be loaded, or may not be.
         """
         if ingredient.inline is not None:
-            return self.shelf.parse(ingredient, ingredient.inline)
-        spec = self.shelf.spec(ingredient.format)
+            return self.formats.parse(ingredient, ingredient.inline)
+        spec = self.formats.spec(ingredient.format)
         if spec.runs_code and not self.objects.is_private(ingredient.object):
             return self._load_copy(ingredient, is_stream=isinstance(spec, StreamSpec))
         if isinstance(spec, StreamSpec):
-            return self.shelf.parse(ingredient, self.objects.map(ingredient.object, ingredient.size))
-        return self.shelf.load(ingredient, self.objects.verified(ingredient.object, ingredient.size))
+            return self.formats.parse(ingredient, self.objects.map(ingredient.object, ingredient.size))
+        return self.formats.load(ingredient, self.objects.verified(ingredient.object, ingredient.size))
 
     def _load_copy(self, ingredient: Ingredient, *, is_stream: bool) -> Any:
         """Load a value from a copy: other users may write to the original between its verification and its use."""
-        self.shelf.permitted(ingredient)
+        self.formats.permitted(ingredient)
         content = self.objects.verified_content(ingredient.object, ingredient.size)
         if is_stream:
-            return self.shelf.parse(ingredient, content)
+            return self.formats.parse(ingredient, content)
         with self.files.private_copy(content, safe_suffix(f".{ingredient.object.partition('.')[2]}")) as path:
-            return self.shelf.load(ingredient, path)
+            return self.formats.load(ingredient, path)
 
     def is_present(self, ingredient: Ingredient) -> bool:
         """Whether the bytes of an ingredient seem to be there."""
@@ -291,7 +291,7 @@ class Warehouse:
 
     def can_load(self, ingredient: Ingredient | None) -> bool:
         """Whether an ingredient seems to be there and may be loaded."""
-        return ingredient is not None and self.is_present(ingredient) and self.shelf.trusts(ingredient)
+        return ingredient is not None and self.is_present(ingredient) and self.formats.trusts(ingredient)
 
     # ------------------------------------------------------------------ committing
 

@@ -28,7 +28,7 @@ def executor_of(wanted: int | TaskPool | None) -> Executor:
     """
     if wanted is None:
         return InlineExecutor()
-    from pyplant.workers.parallel_executor import SideBySide
+    from pyplant.workers.parallel_executor import ParallelExecutor
     from pyplant.workers.pools import pool_of  # slow to load
 
-    return SideBySide(pool_of(wanted))
+    return ParallelExecutor(pool_of(wanted))

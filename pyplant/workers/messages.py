@@ -19,25 +19,25 @@ from pyplant.execution.nesting import Processes
 from pyplant.fingerprint.distribution import Distribution
 from pyplant.ingredient import Ingredient
 from pyplant.store.files import host_name
-from pyplant.store.format_registry import Shelf
-from pyplant.store.journal import Note
+from pyplant.store.format_registry import FormatRegistry
+from pyplant.store.journal import JournalNote
 
 __all__ = [
     "CONTEXT",
-    "Context",
     "Done",
     "Ended",
     "Hidden",
+    "InputsWanted",
     "Interrupted",
     "Local",
-    "More",
-    "Order",
+    "MoreInputs",
     "Raised",
-    "Reply",
+    "RunSettings",
     "Said",
     "Surroundings",
+    "TaskReply",
+    "TaskRequest",
     "Unloadable",
-    "Wants",
     "here",
     "local",
 ]
@@ -49,7 +49,7 @@ Said = tuple[Any, ...]
 """One thing that an attempt has to say: what kind of thing, then its parts; JSON-able."""
 
 
-class Context(NamedTuple):
+class RunSettings(NamedTuple):
     """What all attempts of a run share.
 
     Attributes
@@ -64,7 +64,7 @@ class Context(NamedTuple):
 
     root: str
     parameters: Parameters
-    shelf: Shelf
+    formats: FormatRegistry
 
 
 class Surroundings(NamedTuple):
@@ -95,7 +95,7 @@ class Surroundings(NamedTuple):
 class Local(NamedTuple):
     """What workers in the run's own process need not unpack, whatever kind of pool they are from."""
 
-    context: Context
+    context: RunSettings
     definitions: dict[str, Definition]
 
 
@@ -106,7 +106,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=local.clear)  # those of the parent
 
 
-class Order(NamedTuple):
+class TaskRequest(NamedTuple):
     """An attempt to be made.
 
     Attributes
@@ -139,14 +139,14 @@ class Order(NamedTuple):
     code: str = ""
 
 
-class More(NamedTuple):
+class MoreInputs(NamedTuple):
     """The reactor asks for ingredients that were not given; ``held`` are those it was handed."""
 
     names: tuple[str, ...]
     held: tuple[str, ...]
 
 
-class Wants(NamedTuple):
+class InputsWanted(NamedTuple):
     """The reactor uses a module of the user's that was not sent along."""
 
     module: str
@@ -200,7 +200,7 @@ class Interrupted(NamedTuple):
     """The reactor was interrupted as by Ctrl-C; so is the run, unless it is over already."""
 
 
-class Reply(NamedTuple):
+class TaskReply(NamedTuple):
     """What came of an attempt.
 
     Attributes
@@ -219,10 +219,10 @@ class Reply(NamedTuple):
         Whether the worker shares the process of the run.
     """
 
-    outcome: More | Wants | Done | Raised | Unloadable | Hidden | Interrupted | Ended
+    outcome: MoreInputs | InputsWanted | Done | Raised | Unloadable | Hidden | Interrupted | Ended
     said: tuple[Said, ...] = ()
     written: int = 0
-    notes: tuple[Note, ...] = ()
+    notes: tuple[JournalNote, ...] = ()
     unsynced: tuple[str, ...] = ()
     was_here: bool = False
 

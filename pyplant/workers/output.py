@@ -27,7 +27,7 @@ from pyplant.events import Event
 from pyplant.store.files import Files, Writer
 from pyplant.workers.messages import Said
 
-__all__ = ["LIVE", "Reader", "Voice", "event_of", "speaking"]
+__all__ = ["LIVE", "OutputForwarder", "Reader", "event_of", "redirected"]
 
 LIVE = ".live"
 """How the names of these files end."""
@@ -36,7 +36,7 @@ _MOMENT = 0.1  # seconds after which what was said is written down
 _PATIENCE = 5.0  # seconds in which a file becomes visible on another machine
 
 
-class Voice:
+class OutputForwarder:
     """What one attempt says.
 
     Parameters
@@ -135,31 +135,31 @@ def event_of(said: Said) -> Event | None:
     return None if kind is None else kind(*said[1:])
 
 
-_voice: ContextVar[Voice | None] = ContextVar("pyplant_voice", default=None)
-_speaking: set[Voice] = set()
+_forwarder: ContextVar[OutputForwarder | None] = ContextVar("pyplant_voice", default=None)
+_redirected: set[OutputForwarder] = set()
 _guard = threading.Lock()
 
 
 @contextlib.contextmanager
-def speaking(voice: Voice) -> Iterator[None]:
-    """Have all that this thread prints and logs said by ``voice`` meanwhile."""
-    token = _voice.set(voice)
+def redirected(forwarder: OutputForwarder) -> Iterator[None]:
+    """Have all that this thread prints and logs said by ``forwarder`` meanwhile."""
+    token = _forwarder.set(forwarder)
     with _guard:
-        _speaking.add(voice)
-        if len(_speaking) == 1:
-            _open_ears()
+        _redirected.add(forwarder)
+        if len(_redirected) == 1:
+            _install_proxies()
     try:
         yield
     finally:
         with _guard:
-            voice.end()
-            _speaking.discard(voice)
-            if not _speaking:
-                _close_ears()
-        _voice.reset(token)
+            forwarder.end()
+            _redirected.discard(forwarder)
+            if not _redirected:
+                _remove_proxies()
+        _forwarder.reset(token)
 
 
-class _Ear:
+class _StreamProxy:
     """Standard output or error: what an attempt prints goes to its voice, all else where it went before."""
 
     def __init__(self, kind: str, stream: Any) -> None:
@@ -167,11 +167,11 @@ class _Ear:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        voice = _voice.get()
-        if voice is None:
+        forwarder = _forwarder.get()
+        if forwarder is None:
             return len(text) if self.stream is None else int(self.stream.write(text))
         if text:
-            voice.say(self.kind, str(text))
+            forwarder.say(self.kind, str(text))
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -179,7 +179,7 @@ class _Ear:
             self.write(line)
 
     def flush(self) -> None:
-        if _voice.get() is None and self.stream is not None:
+        if _forwarder.get() is None and self.stream is not None:
             self.stream.flush()
 
     def isatty(self) -> bool:
@@ -189,12 +189,12 @@ class _Ear:
         return getattr(self.stream, name)
 
 
-class _LogEar(logging.Handler):
+class _LogProxy(logging.Handler):
     """Where the loggers are not those of the run, what is logged has a way to go."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        voice = _voice.get()
-        if voice is None or voice.is_home:
+        forwarder = _forwarder.get()
+        if forwarder is None or forwarder.is_home:
             return
         try:
             text = record.getMessage()
@@ -203,33 +203,33 @@ class _LogEar(logging.Handler):
             return
         if record.exc_info:
             text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        voice.say("log", record.name, record.levelno, text)
+        forwarder.say("log", record.name, record.levelno, text)
 
 
-_ears: list[_Ear] = []
-_log_ear = _LogEar()
+_proxies: list[_StreamProxy] = []
+_log_proxy = _LogProxy()
 _anybody = threading.Event()
 _attendant: list[threading.Thread] = []
 
 
-def _open_ears() -> None:
-    _ears[:] = [_Ear("stdout", sys.stdout), _Ear("stderr", sys.stderr)]
-    for ear in _ears:
-        setattr(sys, ear.kind, ear)
-    logging.getLogger().addHandler(_log_ear)
+def _install_proxies() -> None:
+    _proxies[:] = [_StreamProxy("stdout", sys.stdout), _StreamProxy("stderr", sys.stderr)]
+    for proxy in _proxies:
+        setattr(sys, proxy.kind, proxy)
+    logging.getLogger().addHandler(_log_proxy)
     _anybody.set()
     if not _attendant or not _attendant[0].is_alive():
         _attendant[:] = [threading.Thread(target=_attend, name="pyplant-voice", daemon=True)]
         _attendant[0].start()
 
 
-def _close_ears() -> None:
+def _remove_proxies() -> None:
     _anybody.clear()
-    for ear in _ears:
-        if getattr(sys, ear.kind) is ear:
-            setattr(sys, ear.kind, ear.stream)
-    _ears.clear()
-    logging.getLogger().removeHandler(_log_ear)
+    for proxy in _proxies:
+        if getattr(sys, proxy.kind) is proxy:
+            setattr(sys, proxy.kind, proxy.stream)
+    _proxies.clear()
+    logging.getLogger().removeHandler(_log_proxy)
 
 
 def _attend() -> None:
@@ -238,21 +238,21 @@ def _attend() -> None:
         _anybody.wait()
         time.sleep(_MOMENT)
         with _guard:
-            voices = list(_speaking)
-        for voice in voices:
-            voice.write_down()
-            if not voice.is_awaited():
-                voice.stop()
+            forwarders = list(_redirected)
+        for forwarder in forwarders:
+            forwarder.write_down()
+            if not forwarder.is_awaited():
+                forwarder.stop()
 
 
 def _after_fork() -> None:
     """Nobody takes down what a forked child says: let it speak for itself."""
     global _anybody, _guard  # other threads of the parent may have had their locks
     _anybody, _guard = threading.Event(), threading.Lock()
-    _speaking.clear()
+    _redirected.clear()
     _attendant.clear()
-    _voice.set(None)
-    _close_ears()
+    _forwarder.set(None)
+    _remove_proxies()
 
 
 if hasattr(os, "register_at_fork"):

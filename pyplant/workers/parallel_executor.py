@@ -29,8 +29,8 @@ from pyplant._formatting import counted
 from pyplant._tracer import ExecutionRecord
 from pyplant.engine.trace import Dependency, DependencyKind
 from pyplant.errors import PlantWarning, WorkerError, warn
-from pyplant.execution.executor import Failed, Job, Lost, Outcome, Part
-from pyplant.execution.inline import InlineExecutor, perform_here
+from pyplant.execution.executor import ExecutionRequest, ExecutionResult, Failed, Job, Lost
+from pyplant.execution.inline import InlineExecutor, execute_inline
 from pyplant.execution.interrupts import held_interrupts
 from pyplant.execution.nesting import start_of_processes
 from pyplant.execution.reactor_execution import Finished, Load, Needs
@@ -40,28 +40,28 @@ from pyplant.ingredient import IN_MEMORY, Ingredient
 from pyplant.store.files import unique
 from pyplant.workers.messages import (
     CONTEXT,
-    Context,
     Done,
     Ended,
     Hidden,
+    InputsWanted,
     Interrupted,
     Local,
-    More,
-    Order,
+    MoreInputs,
     Raised,
-    Reply,
+    RunSettings,
     Said,
     Surroundings,
+    TaskReply,
+    TaskRequest,
     Unloadable,
-    Wants,
     here,
     local,
 )
 from pyplant.workers.output import Reader, event_of
-from pyplant.workers.pickling import Packer, freeze, thaw
+from pyplant.workers.pickling import CodePickler, dumps, loads
 from pyplant.workers.pools import Pool
 
-__all__ = ["SideBySide"]
+__all__ = ["ParallelExecutor"]
 
 _DEATHS = {"KilledWorker", "FutureCancelledError", "CommClosedError", "ShutdownExecutorError"}
 _TICK = 0.1  # seconds between two looks at what attempts say
@@ -78,10 +78,10 @@ class RemoteError(Exception):
         return f"\n{self.args[0]}"
 
 
-class Attempts:
-    """One execution of a reactor by workers (:class:`~pyplant.execution.executor.Performance`)."""
+class RemoteExecution:
+    """One execution of a reactor by workers (:class:`~pyplant.execution.executor.ExecutionHandle`)."""
 
-    def __init__(self, part: Part, run: _Run) -> None:
+    def __init__(self, part: ExecutionRequest, run: _InFlight) -> None:
         self.run = run
         self.definition = part.definition
         self.part = part
@@ -93,7 +93,7 @@ class Attempts:
         self._heard: dict[str, int] = {}
 
     @property
-    def must_be_here(self) -> bool:
+    def needs_coordinator(self) -> bool:
         """Whether only this process can perform it: it is given what lies in its memory alone."""
         return any(ingredient.format == IN_MEMORY for ingredient in self.given.values())
 
@@ -106,7 +106,7 @@ class Attempts:
         """Give an ingredient along with the next attempt; its value stays where it is."""
         del load
         if ingredient.format != IN_MEMORY:
-            self.part.warehouse.shelf.permitted(ingredient)
+            self.part.warehouse.formats.permitted(ingredient)
         self.given[ingredient.name] = ingredient
 
     def received(self, ingredients: tuple[Ingredient, ...]) -> None:
@@ -159,7 +159,7 @@ def _attributed(name: str, text: str) -> str:
     return "".join(f"{name} | {line}" for line in text.splitlines(keepends=True))
 
 
-class _Run:
+class _InFlight:
     """What there is for one run: its folder, and who listens to it.
 
     Parameters
@@ -170,7 +170,7 @@ class _Run:
         Packs what leaves the process; ``None`` if workers share it.
     """
 
-    def __init__(self, part: Part, packer: Packer | None) -> None:
+    def __init__(self, part: ExecutionRequest, code_pickler: CodePickler | None) -> None:
         warehouse = part.warehouse
         self.path = warehouse.objects.scratch_path()
         self.folder = str(self.path)
@@ -178,17 +178,17 @@ class _Run:
         self.reader = Reader(self.path, warehouse.files)
         self._files = warehouse.files
         self._files.make_directory(self.path)
-        context = Context(str(warehouse.root), part.facts.parameters, warehouse.shelf.trusting())
+        context = RunSettings(str(warehouse.root), part.facts.parameters, warehouse.formats.trusting())
         self.definitions: dict[str, Any] = {}
         local[self.folder] = Local(context, self.definitions)
         self.context = ""
-        if packer is None:
+        if code_pickler is None:
             return
         level = logging.getLogger().getEffectiveLevel()
         surroundings = Surroundings(
-            os.getcwd(), tuple(sys.path), level, packer.names(), start_of_processes(), followed()
+            os.getcwd(), tuple(sys.path), level, code_pickler.names(), start_of_processes(), followed()
         )
-        content = freeze((surroundings, packer.pack(context)))
+        content = dumps((surroundings, code_pickler.pack(context)))
         self.context = digest_bytes(content)
         stream = self._files.create(self.path / CONTEXT)
         try:
@@ -204,7 +204,7 @@ class _Run:
         self._files.remove_tree(self.path)
 
 
-class SideBySide:
+class ParallelExecutor:
     """Has reactors performed by the workers of a pool.
 
     Parameters
@@ -213,12 +213,12 @@ class SideBySide:
         The workers.
     """
 
-    begins_anew = True
+    restarts_on_receive = True
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._runs: dict[Any, _Run] = {}
-        self._packer = None if pool.is_here else Packer()
+        self._runs: dict[Any, _InFlight] = {}
+        self._code_pickler = None if pool.is_here else CodePickler()
         self._inline = InlineExecutor()
         self._here: deque[Job] = deque()
         self._waiting: deque[Job] = deque()
@@ -235,24 +235,24 @@ class SideBySide:
         return _AHEAD * self._pool.size
 
     @property
-    def runs_here(self) -> bool:
+    def runs_inline(self) -> bool:
         """Whether reactors run in this process."""
         return self._pool.is_here or self._were_here
 
-    def prepare(self, part: Part) -> Any:
+    def prepare(self, part: ExecutionRequest) -> Any:
         """A reactor is about to begin."""
         if _needs_kernel(part):
-            return perform_here(part)
+            return execute_inline(part)
         parameters = part.facts.parameters
         if parameters not in self._runs:
             if not self._runs:
                 self._pool.check(str(part.warehouse.root))
-            self._runs[parameters] = _Run(part, self._packer)
-        return Attempts(part, self._runs[parameters])
+            self._runs[parameters] = _InFlight(part, self._code_pickler)
+        return RemoteExecution(part, self._runs[parameters])
 
     def submit(self, job: Job) -> None:
         """Begin a job."""
-        if not isinstance(job.execution, Attempts) or job.execution.must_be_here:
+        if not isinstance(job.execution, RemoteExecution) or job.execution.needs_coordinator:
             self._here.append(job)
         else:
             self._waiting.append(job)
@@ -265,45 +265,45 @@ class SideBySide:
             busy = any(job.execution.is_suspicious for job, _ in self._under_way.values())
             if busy or (alone and self._under_way):
                 return
-            self._order(self._waiting.popleft())
+            self._request(self._waiting.popleft())
 
-    def _order(self, job: Job) -> None:
-        attempts = job.execution
-        run = attempts.run
+    def _request(self, job: Job) -> None:
+        remote = job.execution
+        run = remote.run
         name = f"{unique(8)}-{next(self._number)}"
-        attempts.begins()
-        run.definitions[name] = attempts.definition
-        order = Order(run.folder, run.context, name, b"", (), dict(attempts.given), here())
+        remote.begins()
+        run.definitions[name] = remote.definition
+        order = TaskRequest(run.folder, run.context, name, b"", (), dict(remote.given), here())
         packed = b""
-        if self._packer is not None:
-            modules = tuple(map(self._packer.module, attempts.modules))
-            packed_reactor = self._packer.definition(attempts.definition)
-            order = order._replace(reactor=packed_reactor, modules=modules, code=self._packer.code)
-            packed = freeze(order)
-        resources = attempts.definition.resources
-        attempts.part.warehouse.flush()  # a worker looks there for the text of code it has none of
+        if self._code_pickler is not None:
+            modules = tuple(map(self._code_pickler.module, remote.modules))
+            pickled_reactor = self._code_pickler.definition(remote.definition)
+            order = order._replace(reactor=pickled_reactor, modules=modules, code=self._code_pickler.code)
+            packed = dumps(order)
+        resources = remote.definition.resources
+        remote.part.warehouse.flush()  # a worker looks there for the text of code it has none of
         try:
-            future = self._pool.submit(order, packed, resources, job.urgency)
+            future = self._pool.submit(order, packed, resources, job.priority)
         except BrokenExecutor:
             self._pool.mend(None)
-            future = self._pool.submit(order, packed, resources, job.urgency)
+            future = self._pool.submit(order, packed, resources, job.priority)
         self._under_way[name] = job, future
         future.add_done_callback(lambda _: self._replies.put(name))
 
     # ------------------------------------------------------------------ what comes back
 
-    def collect(self) -> tuple[Job, Outcome]:
+    def collect(self) -> tuple[Job, ExecutionResult]:
         """Wait for the outcome of a job."""
         self._replied = time.monotonic()
         while True:
             if self._here:
-                return self._perform_here(self._here.popleft())
+                return self._execute_inline(self._here.popleft())
             self._send()
             self._listen()
             try:
                 name = self._replies.get(timeout=_TICK)
             except queue.Empty:
-                self._wonder()
+                self._check_workers()
                 continue
             if name not in self._under_way:
                 continue  # of a run that is over
@@ -322,7 +322,7 @@ class SideBySide:
             for name, said in list(run.reader.news(self._under_way)):
                 self._under_way[name][0].execution.show(said)
 
-    def _wonder(self) -> None:
+    def _check_workers(self) -> None:
         """Nothing came back for some time: say so, once in a run, if nothing can."""
         now = time.monotonic()
         if now - self._replied < _SILENCE:
@@ -339,27 +339,27 @@ class SideBySide:
                 self._told.add(missing)
                 warn(PlantWarning, f"Reactor {definition.name!r} waits to be executed: {missing}.")
 
-    def _conclude(self, job: Job, name: str, future: Any) -> Outcome | None:
+    def _conclude(self, job: Job, name: str, future: Any) -> ExecutionResult | None:
         """What came of an attempt; ``None`` if another is made."""
-        attempts = job.execution
+        remote = job.execution
         try:
             answer = future.result()
-            reply: Reply = answer if isinstance(answer, Reply) else thaw(answer)
+            reply: TaskReply = answer if isinstance(answer, TaskReply) else loads(answer)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever the pool says
             return self._died(job, future, error) if _is_death(error) else Failed(error)
-        self._hear(attempts, name, reply)
+        self._hear(remote, name, reply)
         match reply.outcome:
-            case More(names, held):
+            case MoreInputs(names, held):
                 return Needs(names, held)
             case Done(record, seconds, subreactors):
-                sent = self._packer.functions if self._packer is not None else ()
-                return _judged(attempts.part, record, seconds, [_function(one, sent) for one in subreactors])
-            case Wants(module):
-                if module in attempts.modules:
-                    return Failed(_wanted_again(attempts.definition.name, module))
-                attempts.modules[module] = None
+                sent = self._code_pickler.functions if self._code_pickler is not None else ()
+                return _judged(remote.part, record, seconds, [_function(one, sent) for one in subreactors])
+            case InputsWanted(module):
+                if module in remote.modules:
+                    return Failed(_wanted_again(remote.definition.name, module))
+                remote.modules[module] = None
                 self._waiting.appendleft(job)
                 return None
             case Raised(raised, text):
@@ -367,36 +367,36 @@ class SideBySide:
                     raised.__cause__ = RemoteError(text)
                 return Failed(raised)
             case Unloadable(missing, damage):
-                held = tuple(attempts.given)
-                return Lost(attempts.given.pop(missing), damage, held)
+                held = tuple(remote.given)
+                return Lost(remote.given.pop(missing), damage, held)
             case Hidden():
-                raise reply.outcome.error(attempts.part.warehouse.root)
+                raise reply.outcome.error(remote.part.warehouse.root)
             case Interrupted():
                 return Failed(KeyboardInterrupt())
             case Ended():
                 return self._died(job, None, KeyboardInterrupt("the run was over"))
         return None
 
-    def _hear(self, attempts: Attempts, name: str, reply: Reply) -> None:
+    def _hear(self, remote: RemoteExecution, name: str, reply: TaskReply) -> None:
         """Take over what an attempt said and noted."""
-        run, warehouse = attempts.run, attempts.part.warehouse
+        run, warehouse = remote.run, remote.part.warehouse
         run.definitions.pop(name, None)
         self._were_here |= reply.was_here
         for said in run.reader.rest(name, reply.written) if reply.written else ():
-            attempts.show(said)
+            remote.show(said)
         run.reader.forget(name)
         for said in reply.said:
-            attempts.show(said)
+            remote.show(said)
         warehouse.ledger.adopt(reply.notes)
         warehouse.objects.unsynced.update(map(warehouse.objects.path, reply.unsynced))
 
-    def _died(self, job: Job, future: Any, error: BaseException) -> Outcome | None:
-        attempts = job.execution
-        attempts.deaths_alone += attempts.is_suspicious
-        attempts.deaths += 1
-        if attempts.deaths_alone >= _DEADLY:
+    def _died(self, job: Job, future: Any, error: BaseException) -> ExecutionResult | None:
+        remote = job.execution
+        remote.deaths_alone += remote.is_suspicious
+        remote.deaths += 1
+        if remote.deaths_alone >= _DEADLY:
             message = (
-                f"The worker that performed reactor {attempts.definition.name!r} died, {counted(attempts.deaths, 'time')}: "
+                f"The worker that performed reactor {remote.definition.name!r} died, {counted(remote.deaths, 'time')}: "
                 f"killed, out of memory, or a crash in native code ({type(error).__name__}: {error}). With executor=None "
                 f"it runs in this process."
             )
@@ -405,15 +405,15 @@ class SideBySide:
         self._waiting.appendleft(job)
         return None
 
-    def _perform_here(self, job: Job) -> tuple[Job, Outcome]:
+    def _execute_inline(self, job: Job) -> tuple[Job, ExecutionResult]:
         """Perform a reactor in this process, when no other can."""
-        if not isinstance(job.execution, Attempts):
+        if not isinstance(job.execution, RemoteExecution):
             self._inline.submit(job)
             return self._inline.collect()
-        attempts = job.execution
-        execution = perform_here(attempts.part)
+        remote = job.execution
+        execution = execute_inline(remote.part)
         try:
-            outcome: Outcome = execution.perform(attempts.given, attempts.part.load)
+            outcome: ExecutionResult = execution.perform(remote.given, remote.part.load)
             if isinstance(outcome, Needs):
                 outcome = Needs(outcome.names, tuple(execution.given))
         except KeyboardInterrupt:
@@ -438,9 +438,9 @@ class SideBySide:
             self._under_way.clear()
             for run in self._runs.values():
                 run.close()
-            if self._runs and self._packer is not None:
-                self._packer.close()
-                self._packer = Packer()
+            if self._runs and self._code_pickler is not None:
+                self._code_pickler.close()
+                self._code_pickler = CodePickler()
             self._runs.clear()
             self._told.clear()
         self._pool.stop(futures)
@@ -451,7 +451,9 @@ def _function(one: Any, sent: Sequence[Any]) -> Any:
     return sent[one] if isinstance(one, int) else one
 
 
-def _judged(part: Part, record: ExecutionRecord, seconds: float, subreactors: Sequence[Any]) -> Outcome:
+def _judged(
+    part: ExecutionRequest, record: ExecutionRecord, seconds: float, subreactors: Sequence[Any]
+) -> ExecutionResult:
     """A record with the digests that only the run knows."""
     judged = []
     try:
@@ -480,7 +482,7 @@ def _wanted_again(reactor: str, module: str) -> WorkerError:
     return WorkerError(message)
 
 
-def _needs_kernel(part: Part) -> bool:
+def _needs_kernel(part: ExecutionRequest) -> bool:
     """Whether a reactor talks to the kernel, as magics do."""
     return "get_ipython" in part.definition.function.__code__.co_names
 

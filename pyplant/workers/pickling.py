@@ -41,13 +41,13 @@ from pyplant.store.files import unique
 from pyplant.workers.reducers import REMADE, Cached, reduce_error, remake
 
 __all__ = [
-    "Packer",
+    "CodePickler",
     "Wanted",
+    "dumps",
+    "dumps_error",
     "expect_modules",
-    "freeze",
-    "freeze_error",
+    "loads",
     "number_of",
-    "thaw",
     "unpack",
     "using_code",
     "wanting",
@@ -62,7 +62,7 @@ _MACHINERY = frozenset(("__builtins__", "__cached__", "__loader__", "__name__", 
 """What the import system puts into modules; other such names (``__version__``, ``__getattr__``) are the user's."""
 
 
-class Packer:
+class CodePickler:
     """Pickles objects with all user code they need, for the length of a run.
 
     From the first one on, all of cloudpickle takes user modules by value, until this is
@@ -155,7 +155,7 @@ def unpack(data: bytes | memoryview) -> Any:
     return obj
 
 
-def freeze(obj: Any) -> bytes:
+def dumps(obj: Any) -> bytes:
     """Pickle a record of our own. What of it is the user's goes as cloudpickle sees fit."""
     try:
         return pickle.dumps(obj, _PROTOCOL)
@@ -165,7 +165,7 @@ def freeze(obj: Any) -> bytes:
         return bytes(cloudpickle.dumps(obj, _PROTOCOL))
 
 
-def freeze_error(record: Any) -> bytes:
+def dumps_error(record: Any) -> bytes:
     """The same for a record with an exception; it is certain that the exception can be made again.
 
     Raises
@@ -185,8 +185,8 @@ class _ErrorPickler(pickle.Pickler):
         return NotImplemented if reduced is None else reduced
 
 
-def thaw(data: bytes) -> Any:
-    """The inverse of :func:`freeze`."""
+def loads(data: bytes) -> Any:
+    """The inverse of :func:`dumps`."""
     return pickle.loads(data)  # noqa: S301 - from the other end of a pool of the user's
 
 

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 from pyplant import _streams
 from pyplant.errors import RunError
 from pyplant.execution.interrupts import held_interrupts
-from pyplant.workers.messages import Hidden, Order
-from pyplant.workers.worker_main import carry_out, carry_out_packed, end_with, sees
+from pyplant.workers.messages import Hidden, TaskRequest
+from pyplant.workers.worker_main import end_with, execute, execute_pickled, sees
 
 __all__ = ["Pool", "pool_of"]
 
@@ -48,7 +48,7 @@ class Pool(Protocol):
             If one does not.
         """
 
-    def submit(self, order: Order, packed: bytes, resources: dict[str, Any], urgency: float) -> Any:
+    def submit(self, order: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float) -> Any:
         """Have an attempt made; returns a future of its reply, packed or not as the order."""
 
     def mend(self, broken: Any) -> None:
@@ -86,14 +86,16 @@ class FuturesPool:
     def check(self, root: str) -> None:
         """Nobody knows these workers; each says so itself if it does not see the plant."""
 
-    def submit(self, order: Order, packed: bytes, resources: dict[str, Any], urgency: float) -> Future[Any]:
+    def submit(
+        self, order: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float
+    ) -> Future[Any]:
         """Have an attempt made."""
         if self._own is not None:
-            future: Future[Any] = self._own.submit(order, packed, resources, urgency)
+            future: Future[Any] = self._own.submit(order, packed, resources, priority)
             return future
         if self.is_here:
-            return self._executor.submit(carry_out, order)
-        return self._executor.submit(carry_out_packed, packed)
+            return self._executor.submit(execute, order)
+        return self._executor.submit(execute_pickled, packed)
 
     def mend(self, broken: Any) -> None:
         """A broken executor refuses all work; as it is not ours to repair, workers of our own take over."""
@@ -161,12 +163,12 @@ class LocalPool:
     def check(self, root: str) -> None:
         """They are on this machine."""
 
-    def submit(self, order: Order, packed: bytes, resources: dict[str, Any], urgency: float) -> Any:
+    def submit(self, order: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float) -> Any:
         """Have an attempt made."""
-        del order, resources, urgency
+        del order, resources, priority
         executor = self.begin()
         with _streams.present():  # loky flushes them before it starts a worker
-            future = executor.submit(carry_out_packed, packed)
+            future = executor.submit(execute_pickled, packed)
         self._given.add(future)
         return future
 
@@ -241,15 +243,15 @@ class DaskPool:
                 raise Hidden(answer).error(root)
             self._checked.add(worker)
 
-    def submit(self, order: Order, packed: bytes, resources: dict[str, Any], urgency: float) -> Any:
+    def submit(self, order: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float) -> Any:
         """Have an attempt made."""
         asked = self._client.submit(
-            carry_out_packed,
+            execute_pickled,
             packed,
             key=f"pyplant-{order.name}",
             pure=False,
             resources=resources or None,
-            priority=urgency,
+            priority=priority,
         )
         reply: Future[bytes] = Future()
 

@@ -25,7 +25,7 @@ from pyplant.config.parameters import Parameters
 from pyplant.errors import DamagedError, PlantDirError
 from pyplant.execution.forking import reseed_if_forked
 from pyplant.execution.nesting import start_processes_like
-from pyplant.execution.reactor_execution import Execution, Needs
+from pyplant.execution.reactor_execution import Needs, ReactorExecution
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.fingerprint import Fingerprinter, use_fingerprinter
 from pyplant.fingerprint.origin import adopt_followed, is_own_file
@@ -36,35 +36,35 @@ from pyplant.store.layout import check_plant
 from pyplant.store.warehouse import Warehouse
 from pyplant.workers.messages import (
     CONTEXT,
-    Context,
     Done,
     Ended,
     Hidden,
+    InputsWanted,
     Interrupted,
-    More,
-    Order,
+    MoreInputs,
     Raised,
-    Reply,
+    RunSettings,
     Surroundings,
+    TaskReply,
+    TaskRequest,
     Unloadable,
-    Wants,
     here,
     local,
 )
-from pyplant.workers.output import Voice, speaking
+from pyplant.workers.output import OutputForwarder, redirected
 from pyplant.workers.pickling import (
     Wanted,
+    dumps,
+    dumps_error,
     expect_modules,
-    freeze,
-    freeze_error,
+    loads,
     number_of,
-    thaw,
     unpack,
     using_code,
     wanting,
 )
 
-__all__ = ["carry_out", "carry_out_packed", "end_with", "sees"]
+__all__ = ["end_with", "execute", "execute_pickled", "sees"]
 
 _LOOK = 1.0  # seconds between two looks whether the user's process is still there
 
@@ -86,37 +86,37 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, name="pyplant-orphan", daemon=True).start()
 
 
-def carry_out_packed(data: bytes) -> bytes:
+def execute_pickled(data: bytes) -> bytes:
     """Carry out a pickled order; returns the pickled reply."""
-    order: Order = thaw(data)
+    order: TaskRequest = loads(data)
     if order.folder not in local:
         reseed_if_forked()
     with nullcontext() if order.folder in local else using_code(order.code):
-        reply = carry_out(order)
+        reply = execute(order)
         if isinstance(reply.outcome, Raised):
-            return _frozen_error(reply, reply.outcome)
+            return _pickled_error(reply, reply.outcome)
         try:
-            return freeze(reply)
+            return dumps(reply)
         except Exception as error:  # noqa: BLE001 - an unsaved value
-            return freeze(reply._replace(outcome=Raised(error, "")))
+            return dumps(reply._replace(outcome=Raised(error, "")))
 
 
-def _frozen_error(reply: Reply, raised: Raised) -> bytes:
+def _pickled_error(reply: TaskReply, raised: Raised) -> bytes:
     """A packed reply with the exception as it was, or without what cannot leave the process, or as a text."""
     error = raised.error
-    for attempt in (freeze_error, freeze):
+    for attempt in (dumps_error, dumps):
         with suppress(Exception):
             packed = attempt(reply)
-            thaw(packed)
+            loads(packed)
             return packed
     with suppress(Exception):
         for name, value in list(vars(error).items()):
             try:
-                freeze(value)
+                dumps(value)
             except Exception:  # noqa: BLE001 - a lock, a connection
                 setattr(error, name, repr(value))
-        return freeze_error(reply)
-    return freeze(
+        return dumps_error(reply)
+    return dumps(
         reply._replace(outcome=Raised(RuntimeError(f"{type(error).__name__}: {error}"), raised.traceback))
     )
 
@@ -130,33 +130,40 @@ def sees(root: str) -> str:
     return ""
 
 
-def carry_out(order: Order) -> Reply:
+def execute(order: TaskRequest) -> TaskReply:
     """Make an attempt."""
     try:
-        bench = _bench(order)
+        worker_state = _worker_state(order)
     except FileNotFoundError:
-        return Reply(_why_not(order))
+        return TaskReply(_why_not(order))
     except PlantDirError as error:
-        return Reply(Hidden(str(error)))
-    voice = Voice(Path(order.folder), order.name, bench.warehouse.files, is_home=order.folder in local)
-    outcome: More | Wants | Done | Raised | Unloadable | Interrupted
+        return TaskReply(Hidden(str(error)))
+    forwarder = OutputForwarder(
+        Path(order.folder), order.name, worker_state.warehouse.files, is_home=order.folder in local
+    )
+    outcome: MoreInputs | InputsWanted | Done | Raised | Unloadable | Interrupted
     try:
-        with speaking(voice), wanting():
-            outcome = _attempt(order, bench, voice)
+        with redirected(forwarder), wanting():
+            outcome = _attempt(order, worker_state, forwarder)
     except KeyboardInterrupt:
         outcome = Interrupted()
-    objects = bench.warehouse.objects
+    objects = worker_state.warehouse.objects
     if order.process[0] != here()[0]:
         with suppress(OSError):  # nobody else can bring them from here to the disk
             objects.sync()
     unsynced = tuple(path.name for path in objects.unsynced)
     objects.unsynced.clear()
-    return Reply(
-        outcome, voice.rest(), voice.written, bench.warehouse.journal.take_notes(), unsynced, voice.is_home
+    return TaskReply(
+        outcome,
+        forwarder.rest(),
+        forwarder.written,
+        worker_state.warehouse.journal.take_notes(),
+        unsynced,
+        forwarder.is_home,
     )
 
 
-def _why_not(order: Order) -> Hidden | Ended:
+def _why_not(order: TaskRequest) -> Hidden | Ended:
     """The context of the run is not there."""
     root = Path(order.folder).parent.parent.parent
     if not root.is_dir():
@@ -164,8 +171,10 @@ def _why_not(order: Order) -> Hidden | Ended:
     return Ended()
 
 
-def _attempt(order: Order, bench: _Bench, voice: Voice) -> More | Wants | Done | Raised | Unloadable:
-    execution: Execution | None = None
+def _attempt(
+    order: TaskRequest, worker_state: _WorkerState, forwarder: OutputForwarder
+) -> MoreInputs | InputsWanted | Done | Raised | Unloadable:
+    execution: ReactorExecution | None = None
     try:
         home = local.get(order.folder)
         if home is None:
@@ -173,17 +182,20 @@ def _attempt(order: Order, bench: _Bench, voice: Voice) -> More | Wants | Done |
                 unpack(module)
         definition = unpack(order.reactor) if home is None else home.definitions[order.name]
         facts = _Facts(
-            bench.context.parameters, InputFiles(bench.warehouse.ledger, bench.warehouse.root.parent)
+            worker_state.context.parameters,
+            InputFiles(worker_state.warehouse.ledger, worker_state.warehouse.root.parent),
         )
-        execution = Execution(definition, Tracer(definition, bench.warehouse, facts, voice.emit))
-        outcome = execution.perform(order.given, partial(_load, bench.warehouse))
+        execution = ReactorExecution(
+            definition, Tracer(definition, worker_state.warehouse, facts, forwarder.emit)
+        )
+        outcome = execution.perform(order.given, partial(_load, worker_state.warehouse))
         if isinstance(outcome, Needs):
-            return More(outcome.names, tuple(execution.given))
+            return MoreInputs(outcome.names, tuple(execution.given))
         return Done(outcome.record, outcome.seconds, tuple(facts.subreactors))
     except _NotLoadedError as error:
         return Unloadable(error.name, error.reason)
     except Wanted as wanted:
-        return Wants(wanted.module)
+        return InputsWanted(wanted.module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a reactor may raise anything
@@ -193,7 +205,7 @@ def _attempt(order: Order, bench: _Bench, voice: Voice) -> More | Wants | Done |
             _close(execution)
 
 
-def _close(execution: Execution) -> None:
+def _close(execution: ReactorExecution) -> None:
     try:
         execution.close()
     except KeyboardInterrupt:
@@ -251,11 +263,11 @@ class _Facts:
 
 
 @dataclass(slots=True)
-class _Bench:
+class _WorkerState:
     """Where a worker works: a plant, and the context of the run it works for."""
 
     folder: str
-    context: Context
+    context: RunSettings
     warehouse: Warehouse
     surroundings: Surroundings | None
     fingerprinter: Fingerprinter
@@ -279,7 +291,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _bench(order: Order) -> _Bench:
+def _worker_state(order: TaskRequest) -> _WorkerState:
     """The bench for an order. Each thread has one of its own.
 
     Raises
@@ -289,7 +301,7 @@ def _bench(order: Order) -> _Bench:
     pyplant.errors.PlantDirError
         If there is no plant, or if the context is not the one that the run wrote.
     """
-    last: _Bench | None = getattr(_kept, "bench", None)
+    last: _WorkerState | None = getattr(_kept, "worker_state", None)
     if last is not None and last.folder == order.folder:
         last.adapt()
         last.warehouse.ledger.refresh()
@@ -302,15 +314,15 @@ def _bench(order: Order) -> _Bench:
         warehouse.ledger.refresh()
     else:
         warehouse = Warehouse(root, keeps_journal=False)
-    warehouse.shelf = context.shelf
-    _kept.bench = bench = _Bench(
+    warehouse.formats = context.formats
+    _kept.worker_state = worker_state = _WorkerState(
         order.folder, context, warehouse, surroundings, Fingerprinter(warehouse.ledger)
     )
-    bench.adapt()
-    return bench
+    worker_state.adapt()
+    return worker_state
 
 
-def _away(folder: str, digest: str) -> tuple[Context, Surroundings]:
+def _away(folder: str, digest: str) -> tuple[RunSettings, Surroundings]:
     """The context of a run of another process, and what this process must be like for it.
 
     To unpickle it runs code, and other users may be able to write to the folder: its digest came with the order.
@@ -319,7 +331,7 @@ def _away(folder: str, digest: str) -> tuple[Context, Surroundings]:
     if digest_bytes(content) != digest:
         message = f"{Path(folder) / CONTEXT} is not what the run wrote there"
         raise PlantDirError(message)
-    surroundings, packed = thaw(content)
+    surroundings, packed = loads(content)
     sys.path += [path for path in surroundings.paths if path not in sys.path]
     logging.getLogger().setLevel(surroundings.level)
     _adapt_to(surroundings)

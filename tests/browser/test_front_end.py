@@ -7,7 +7,7 @@ import pytest
 
 from pyplant.notebook.graph import svg
 from pyplant.notebook.graph.widget import GraphWidget
-from pyplant.reports.report import ICONS, Entry, Outcome, Status
+from pyplant.reports.report import ICONS, Outcome, ReactorEntry, Status
 from tests.browser.harness import scenarios
 from tests.browser.harness.page import Server, Shown
 from tests.browser.lab import axe
@@ -936,7 +936,7 @@ class Listening:
 def test_reports_and_pictures_of_hostile_texts_do_nothing(page):
     listening = Listening(page)
     for text in [*TEXTS, *CONTROLS]:
-        status = Status((Entry(text, Outcome.NEW), Entry("b", Outcome.NEW)), text)
+        status = Status((ReactorEntry(text, Outcome.NEW), ReactorEntry("b", Outcome.NEW)), text)
         parts = [report._repr_html_() for report in reports(text)]
         assert listening.alarms("".join([*parts, svg.draw(status, {"b": {text: [text]}})])) == []
     assert listening.requests == []

@@ -113,7 +113,7 @@ def test_names_are_foreseen_through_helpers_and_imports(tmp_path):
         frozenset("p"),
         ("d_.*",),
         open_ended=False,
-        surely_receives=frozenset("c"),
+        unconditional_receives=frozenset("c"),
     )
 
 

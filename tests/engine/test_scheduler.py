@@ -55,7 +55,7 @@ class World:
         yield from self.literal_senders(name)
         yield from (key for key, reactor in self.reactors.items() if not reactor.literal)
 
-    def foreseen(self, key):
+    def prefetchable(self, key):
         return ()
 
     def literal_senders(self, name):
@@ -155,59 +155,61 @@ def diamond():
 
 
 def test_what_is_demanded_runs_after_what_it_needs():
-    world = chain(3)
-    assert world.run("x2").available["x2"].digest == "x2(x1(x0()))"
-    assert world.ran == ["r2", "r1", "r0"]
-    assert [key for key, _ in world.resumed] == ["r1", "r2"]
+    context = chain(3)
+    assert context.run("x2").available["x2"].digest == "x2(x1(x0()))"
+    assert context.ran == ["r2", "r1", "r0"]
+    assert [key for key, _ in context.resumed] == ["r1", "r2"]
 
 
 def test_nothing_runs_the_second_time():
-    world = diamond()
-    world.run("b")
-    scheduler = world.run("b")
-    assert world.ran == []
+    context = diamond()
+    context.run("b")
+    scheduler = context.run("b")
+    assert context.ran == []
     assert {task.key for task in scheduler.newly_cached()} == {"top", "left", "right", "bottom"}
     assert scheduler.newly_cached() == []
 
 
 def test_what_is_not_demanded_does_not_run():
-    world = diamond()
-    world.run("l")
-    assert sorted(world.ran) == ["left", "top"]
+    context = diamond()
+    context.run("l")
+    assert sorted(context.ran) == ["left", "top"]
 
 
 def test_what_several_need_runs_once():
-    world = diamond()
-    world.run("b")
-    assert sorted(world.ran) == ["bottom", "left", "right", "top"]
+    context = diamond()
+    context.run("b")
+    assert sorted(context.ran) == ["bottom", "left", "right", "top"]
 
 
 def test_what_depends_on_an_edit_runs_again():
-    world = diamond()
-    world.run("b")
-    world.edit("left")
-    world.content["l"] = "new"
-    assert world.run("b").available["b"].digest == "b(new,r(t()))"
-    assert sorted(world.ran) == ["bottom", "left"]
+    context = diamond()
+    context.run("b")
+    context.edit("left")
+    context.content["l"] = "new"
+    assert context.run("b").available["b"].digest == "b(new,r(t()))"
+    assert sorted(context.ran) == ["bottom", "left"]
 
 
 def test_a_rerun_that_yields_equal_content_stops_there():
-    world = diamond()
-    world.run("b")
-    world.edit("top")
-    world.run("b")
-    assert world.ran == ["top"]
+    context = diamond()
+    context.run("b")
+    context.edit("top")
+    context.run("b")
+    assert context.ran == ["top"]
 
 
 def test_a_group_is_resumed_in_the_order_asked_for():
-    world = World({"a": Reactor((), ["x"]), "b": Reactor((), ["y"]), "c": Reactor([("y", "x", "y")], ["z"])})
-    world.run("z")
-    assert world.resumed == [("c", ("y", "x", "y"))]
+    context = World(
+        {"a": Reactor((), ["x"]), "b": Reactor((), ["y"]), "c": Reactor([("y", "x", "y")], ["z"])}
+    )
+    context.run("z")
+    assert context.resumed == [("c", ("y", "x", "y"))]
 
 
 def test_a_group_is_asked_for_at_once():
-    world = World({"a": Reactor((), ["x"]), "b": Reactor((), ["y"]), "c": Reactor([("x", "y")], ["z"])})
-    scheduler = Scheduler(world)
+    context = World({"a": Reactor((), ["x"]), "b": Reactor((), ["y"]), "c": Reactor([("x", "y")], ["z"])})
+    scheduler = Scheduler(context)
     scheduler.demand_names(["z"])
     start = scheduler.next()
     scheduler.needs(start.task, ("x", "y"))
@@ -218,86 +220,86 @@ def test_a_group_is_asked_for_at_once():
 
 
 def test_a_reactor_that_sends_several_names_runs_once():
-    world = World({"a": Reactor((), ["x", "y"]), "b": Reactor(["x", "y"], ["z"])})
-    world.run("z")
-    assert world.ran == ["b", "a"]
+    context = World({"a": Reactor((), ["x", "y"]), "b": Reactor(["x", "y"], ["z"])})
+    context.run("z")
+    assert context.ran == ["b", "a"]
 
 
 @pytest.mark.parametrize("warm", [False, True])
 def test_a_chain_of_10000_reactors_works(warm):
-    world = chain(10_000)
-    world.run("x9999")
+    context = chain(10_000)
+    context.run("x9999")
     if warm:
-        world.run("x9999")
-    assert len(world.ran) == (0 if warm else 10_000)
+        context.run("x9999")
+    assert len(context.ran) == (0 if warm else 10_000)
 
 
 def test_a_chain_of_10000_reactors_stops_at_equal_content():
-    world = chain(10_000)
-    world.content = {f"x{i}": i for i in range(10_000)}
-    world.run("x9999")
-    world.edit("r0")
-    world.run("x9999")
-    assert world.ran == ["r0"]
+    context = chain(10_000)
+    context.content = {f"x{i}": i for i in range(10_000)}
+    context.run("x9999")
+    context.edit("r0")
+    context.run("x9999")
+    assert context.ran == ["r0"]
 
 
 def test_one_reactor_with_10000_inputs_works():
-    world = World(
+    context = World(
         {"all": Reactor([tuple(f"x{i}" for i in range(10_000))], ["y"])}
         | {f"r{i}": Reactor((), [f"x{i}"]) for i in range(10_000)}
     )
-    world.run("y")
-    assert len(world.ran) == 10_001
+    context.run("y")
+    assert len(context.ran) == 10_001
 
 
 def test_a_later_dependency_is_not_brought_up_to_date_before_the_earlier_ones_matched():
-    world = World({"a": Reactor((), ["x"]), "b": Reactor((), ["y"]), "c": Reactor(["x", "y"], ["z"])})
-    world.run("z")
-    world.edit("a")
-    world.edit("b")
-    world.content["x"] = "new"
-    world.reactors["c"].receives = [("x",)]
-    world.run("z")
-    assert world.ran == ["a", "c"]
+    context = World({"a": Reactor((), ["x"]), "b": Reactor((), ["y"]), "c": Reactor(["x", "y"], ["z"])})
+    context.run("z")
+    context.edit("a")
+    context.edit("b")
+    context.content["x"] = "new"
+    context.reactors["c"].receives = [("x",)]
+    context.run("z")
+    assert context.ran == ["a", "c"]
 
 
 # ------------------------------------------------------------------ force, targets
 
 
 def test_a_forced_reactor_runs_alone():
-    world = chain(3)
-    world.run("x2")
+    context = chain(3)
+    context.run("x2")
     forced = Reason(ReasonKind.FORCED, "r1")
-    scheduler = world.run(reactors=["r1"], must_run=forced)
-    assert world.ran == ["r1"]
+    scheduler = context.run(reactors=["r1"], must_run=forced)
+    assert context.ran == ["r1"]
     assert scheduler.tasks["r1"].reasons == (forced,)
     assert scheduler.tasks["r1"].state is State.DONE
 
 
 def test_a_target_that_verifies_is_cached():
-    world = chain(1)
-    world.run(reactors=["r0"])
-    assert world.run(reactors=["r0"]).tasks["r0"].state is State.CACHED
+    context = chain(1)
+    context.run(reactors=["r0"])
+    assert context.run(reactors=["r0"]).tasks["r0"].state is State.CACHED
 
 
 def test_a_target_that_sends_nothing_runs_again_on_request():
-    world = World({"plot": Reactor(["x"]), "a": Reactor((), ["x"])})
-    world.for_effect = True
-    world.run(reactors=["plot"])
-    scheduler = world.run(reactors=["plot"])
-    assert world.ran == ["plot"]
+    context = World({"plot": Reactor(["x"]), "a": Reactor((), ["x"])})
+    context.for_effect = True
+    context.run(reactors=["plot"])
+    scheduler = context.run(reactors=["plot"])
+    assert context.ran == ["plot"]
     assert [reason.kind for reason in scheduler.tasks["plot"].reasons] == [ReasonKind.NO_OUTPUT]
-    world.for_effect = False  # a notebook can show again what it showed
-    world.run(reactors=["plot"])
-    assert world.ran == []
+    context.for_effect = False  # a notebook can show again what it showed
+    context.run(reactors=["plot"])
+    assert context.ran == []
 
 
 def test_a_target_that_sends_something_does_not_run_again_on_that_request():
-    world = chain(1)
-    world.run(reactors=["r0"])
-    world.for_effect = True
-    world.run(reactors=["r0"])
-    assert world.ran == []
+    context = chain(1)
+    context.run(reactors=["r0"])
+    context.for_effect = True
+    context.run(reactors=["r0"])
+    assert context.ran == []
 
 
 # ------------------------------------------------------------------ finding the sender
@@ -308,42 +310,42 @@ def open_ended(**receives):
 
 
 def test_open_ended_reactors_are_tried_one_after_another():
-    world = open_ended(a="", b="", c="")
-    world.reactors["b"].sends = ("x",)
-    world.run("x")
-    assert world.ran == ["a", "b"]
+    context = open_ended(a="", b="", c="")
+    context.reactors["b"].sends = ("x",)
+    context.run("x")
+    assert context.ran == ["a", "b"]
 
 
 def test_an_open_ended_reactor_is_tried_once_a_run():
-    world = open_ended(a="", b="")
-    world.reactors["b"].sends = ("x", "y")
-    world.run("x", "y")
-    assert sorted(world.ran) == ["a", "b"]
+    context = open_ended(a="", b="")
+    context.reactors["b"].sends = ("x", "y")
+    context.run("x", "y")
+    assert sorted(context.ran) == ["a", "b"]
 
 
 def test_a_candidate_that_waits_for_the_name_it_might_send_is_passed_over():
-    world = open_ended(a=["x"], b="")
-    world.reactors["a"].sends = ("y",)
-    world.reactors["b"].sends = ("x",)
-    world.run("y")
-    assert world.ran == ["a", "b"]
+    context = open_ended(a=["x"], b="")
+    context.reactors["a"].sends = ("y",)
+    context.reactors["b"].sends = ("x",)
+    context.run("y")
+    assert context.ran == ["a", "b"]
 
 
 def test_two_open_ended_reactors_that_wait_for_one_another_by_mistake_are_untangled():
-    world = open_ended(a=["x"], b=["y"], c="")
-    world.reactors["a"].sends = ("p",)
-    world.reactors["b"].sends = ("q",)
-    world.reactors["c"].sends = ("x", "y")
-    scheduler = world.run("p", "q")
+    context = open_ended(a=["x"], b=["y"], c="")
+    context.reactors["a"].sends = ("p",)
+    context.reactors["b"].sends = ("q",)
+    context.reactors["c"].sends = ("x", "y")
+    scheduler = context.run("p", "q")
     assert {"p", "q"} <= scheduler.available.keys()
 
 
 def test_a_name_that_nobody_sends_is_an_error_that_names_who_waits():
-    world = World({"a": Reactor(["x"], ["y"])})
+    context = World({"a": Reactor(["x"], ["y"])})
     with pytest.raises(
         MissingSenderError, match=r"'a' waits for ingredient 'x', which no reactor sends\. Did you mean 'X'"
     ):
-        world.run("y")
+        context.run("y")
 
 
 def test_a_target_that_nobody_sends_is_an_error():
@@ -352,56 +354,56 @@ def test_a_target_that_nobody_sends_is_an_error():
 
 
 def test_all_who_wait_for_a_missing_name_are_named():
-    world = open_ended(c="")
-    world.reactors |= {"a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])}
-    world.reactors["d"] = Reactor([("p", "q")], ["z"])
+    context = open_ended(c="")
+    context.reactors |= {"a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])}
+    context.reactors["d"] = Reactor([("p", "q")], ["z"])
     with pytest.raises(MissingSenderError, match="x") as error:
-        world.run("z")
+        context.run("z")
     assert "'a'" in str(error.value)
 
 
 def test_a_trace_that_depends_on_a_name_nobody_sends_any_more_is_a_mismatch():
-    world = World({"a": Reactor((), ["x"]), "b": Reactor(["x"], ["y"])})
-    world.run("y")
-    del world.reactors["a"]
-    world.reactors["b"].receives = []
-    scheduler = world.run("y")
-    assert world.ran == ["b"]
+    context = World({"a": Reactor((), ["x"]), "b": Reactor(["x"], ["y"])})
+    context.run("y")
+    del context.reactors["a"]
+    context.reactors["b"].receives = []
+    scheduler = context.run("y")
+    assert context.ran == ["b"]
     assert [reason.kind for reason in scheduler.tasks["b"].reasons] == [ReasonKind.INPUT]
 
 
 def test_a_sender_that_no_longer_sends_a_name_is_a_mismatch_too():
-    world = World({"a": Reactor((), ["x"], literal=False), "b": Reactor(["x"], ["y"])})
-    world.run("y")
-    world.edit("a")
-    world.reactors["a"].sends = ()
-    world.reactors["b"].receives = []
-    world.run("y")
-    assert world.ran == ["a", "b"]
+    context = World({"a": Reactor((), ["x"], literal=False), "b": Reactor(["x"], ["y"])})
+    context.run("y")
+    context.edit("a")
+    context.reactors["a"].sends = ()
+    context.reactors["b"].receives = []
+    context.run("y")
+    assert context.ran == ["a", "b"]
 
 
 def test_two_reactors_that_name_one_ingredient_are_refused():
-    world = World({"a": Reactor((), ["x"]), "b": Reactor((), ["x"])})
+    context = World({"a": Reactor((), ["x"]), "b": Reactor((), ["x"])})
     with pytest.raises(DuplicateSenderError, match="'x' is sent by 'a' and 'b'"):
-        world.run("x")
-    assert world.ran == []
+        context.run("x")
+    assert context.ran == []
 
 
 def test_two_reactors_that_send_one_ingredient_unforeseen_are_refused():
-    world = open_ended(a="", b="")
-    world.reactors["a"].sends = ("x",)
-    world.reactors["b"].sends = ("x", "y")
+    context = open_ended(a="", b="")
+    context.reactors["a"].sends = ("x",)
+    context.reactors["b"].sends = ("x", "y")
     with pytest.raises(DuplicateSenderError, match="'x' is sent by 'a' and 'b'"):
-        world.run("x", "y")
+        context.run("x", "y")
 
 
 # ------------------------------------------------------------------ circles
 
 
 def test_a_circle_is_reported_with_its_path():
-    world = World({"a": Reactor(["z"], ["x"]), "b": Reactor(["x"], ["y"]), "c": Reactor(["y"], ["z"])})
+    context = World({"a": Reactor(["z"], ["x"]), "b": Reactor(["x"], ["y"]), "c": Reactor(["y"], ["z"])})
     with pytest.raises(CycleError) as error:
-        world.run("x")
+        context.run("x")
     message = str(error.value)
     assert "'a' waits for 'z' from 'c', which waits for 'y' from 'b', which waits for 'x' from 'a'" in message
 
@@ -412,38 +414,38 @@ def test_a_reactor_that_waits_for_itself_is_a_circle():
 
 
 def test_a_circle_behind_a_chain_is_reported_alone():
-    world = World({"t": Reactor(["x"], ["w"]), "a": Reactor(["y"], ["x"]), "b": Reactor(["x"], ["y"])})
+    context = World({"t": Reactor(["x"], ["w"]), "a": Reactor(["y"], ["x"]), "b": Reactor(["x"], ["y"])})
     with pytest.raises(CycleError) as error:
-        world.run("w")
+        context.run("w")
     assert "'t'" not in str(error.value)
 
 
 def test_a_circle_of_10000_reactors_is_reported():
-    world = chain(10_000)
-    world.reactors["r0"] = Reactor(["x9999"], ["x0"])
+    context = chain(10_000)
+    context.reactors["r0"] = Reactor(["x9999"], ["x0"])
     with pytest.raises(CycleError):
-        world.run("x9999")
+        context.run("x9999")
 
 
 def test_a_circle_in_kept_traces_that_the_code_has_left_is_no_error():
-    world = World({"a": Reactor((), ["x"]), "b": Reactor(["x"], ["y"])})
-    world.run("y")
-    world.reactors["a"] = Reactor(["y"], ["x"])
-    world.edit("a")
-    world.reactors["b"].receives = []
-    world.content["x"] = "other"
+    context = World({"a": Reactor((), ["x"]), "b": Reactor(["x"], ["y"])})
+    context.run("y")
+    context.reactors["a"] = Reactor(["y"], ["x"])
+    context.edit("a")
+    context.reactors["b"].receives = []
+    context.content["x"] = "other"
     with pytest.raises(CycleError):  # b's only kept execution asks for x first, and a waits for b
-        world.run("x")
+        context.run("x")
 
 
 # ------------------------------------------------------------------ failures
 
 
 def test_what_waits_for_a_failure_is_skipped_and_the_rest_goes_on():
-    world = diamond()
-    world.reactors["other"] = Reactor(["t"], ["o"])
-    world.failing = {"left"}
-    scheduler = world.run("b", "o")
+    context = diamond()
+    context.reactors["other"] = Reactor(["t"], ["o"])
+    context.failing = {"left"}
+    scheduler = context.run("b", "o")
     skipped = scheduler.skip_waiting()
     assert [task.key for task in skipped] == ["bottom"]
     assert scheduler.tasks["bottom"].state is State.SKIPPED
@@ -452,76 +454,76 @@ def test_what_waits_for_a_failure_is_skipped_and_the_rest_goes_on():
 
 
 def test_after_a_failure_what_finished_is_kept():
-    world = diamond()
-    world.failing = {"left"}
-    world.run("b")
-    world.failing = set()
-    world.run("b")
-    assert sorted(world.ran) == ["bottom", "left"]
+    context = diamond()
+    context.failing = {"left"}
+    context.run("b")
+    context.failing = set()
+    context.run("b")
+    assert sorted(context.ran) == ["bottom", "left"]
 
 
 # ------------------------------------------------------------------ lost values
 
 
 def test_a_lost_value_that_nobody_needs_is_not_made_again():
-    world = chain(3)
-    world.run("x2")
-    world.evicted = {"x0()", "x1(x0())"}
-    world.run("x2")
-    assert world.ran == []
+    context = chain(3)
+    context.run("x2")
+    context.evicted = {"x0()", "x1(x0())"}
+    context.run("x2")
+    assert context.ran == []
 
 
 def test_a_lost_value_that_is_needed_is_made_again():
-    world = chain(3)
-    world.run("x2")
-    world.edit("r2")
-    world.evicted = {"x1(x0())"}
-    scheduler = world.run("x2")
-    assert world.ran == ["r2", "r1"]
+    context = chain(3)
+    context.run("x2")
+    context.edit("r2")
+    context.evicted = {"x1(x0())"}
+    scheduler = context.run("x2")
+    assert context.ran == ["r2", "r1"]
     assert [reason.kind for reason in scheduler.tasks["r1"].reasons] == [ReasonKind.EVICTED]
 
 
 def test_lost_values_all_the_way_up_are_made_again():
-    world = chain(4)
-    world.run("x3")
-    world.edit("r3")
-    world.evicted = {"x0()", "x1(x0())", "x2(x1(x0()))"}
-    world.run("x3")
-    assert world.ran == ["r3", "r2", "r1", "r0"]
+    context = chain(4)
+    context.run("x3")
+    context.edit("r3")
+    context.evicted = {"x0()", "x1(x0())", "x2(x1(x0()))"}
+    context.run("x3")
+    assert context.ran == ["r3", "r2", "r1", "r0"]
 
 
 def test_a_lost_value_that_two_need_is_made_again_once():
-    world = World({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
-    world.run("p", "q")
-    world.edit("a")
-    world.edit("b")
-    world.evicted = {"x()"}
-    world.run("p", "q")
-    assert sorted(world.ran) == ["a", "b", "s"]
+    context = World({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
+    context.run("p", "q")
+    context.edit("a")
+    context.edit("b")
+    context.evicted = {"x()"}
+    context.run("p", "q")
+    assert sorted(context.ran) == ["a", "b", "s"]
 
 
 def test_both_values_of_a_lost_sender_are_there_again():
-    world = World({"s": Reactor((), ["x", "y"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["y"], ["q"])})
-    world.run("p", "q")
-    world.edit("a")
-    world.edit("b")
-    world.evicted = {"x()"}
-    assert {"p", "q"} <= world.run("p", "q").available.keys()
+    context = World({"s": Reactor((), ["x", "y"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["y"], ["q"])})
+    context.run("p", "q")
+    context.edit("a")
+    context.edit("b")
+    context.evicted = {"x()"}
+    assert {"p", "q"} <= context.run("p", "q").available.keys()
 
 
 def test_several_lost_values_of_one_group_are_made_again():
-    world = World({"s": Reactor((), ["x"]), "t": Reactor((), ["y"]), "a": Reactor([("x", "y")], ["z"])})
-    world.run("z")
-    world.edit("a")
-    world.evicted = {"x()", "y()"}
-    world.run("z")
-    assert sorted(world.ran) == ["a", "s", "t"]
+    context = World({"s": Reactor((), ["x"]), "t": Reactor((), ["y"]), "a": Reactor([("x", "y")], ["z"])})
+    context.run("z")
+    context.edit("a")
+    context.evicted = {"x()", "y()"}
+    context.run("z")
+    assert sorted(context.ran) == ["a", "s", "t"]
 
 
 def test_a_lost_goal_is_made_again():
-    world = chain(2)
-    world.run("x1")
-    scheduler = world.run("x1")
+    context = chain(2)
+    context.run("x1")
+    scheduler = context.run("x1")
     scheduler.lose("x1")
     action = scheduler.next()
     assert isinstance(action, Start)
@@ -535,7 +537,7 @@ def test_losing_what_was_never_there_changes_nothing():
 
 
 def test_a_lost_value_that_comes_out_otherwise_is_judged_again():
-    world = World(
+    context = World(
         {
             "s": Reactor((), ["x"]),
             "a": Reactor(["x"], ["p"]),
@@ -543,37 +545,37 @@ def test_a_lost_value_that_comes_out_otherwise_is_judged_again():
             "c": Reactor([("p", "q")], ["z"]),
         }
     )
-    world.content["x"] = "old"
-    world.run("z")
-    world.edit("b")
-    world.evicted = {"old"}
-    world.content["x"] = "new"
-    scheduler = world.run("z")
+    context.content["x"] = "old"
+    context.run("z")
+    context.edit("b")
+    context.evicted = {"old"}
+    context.content["x"] = "new"
+    scheduler = context.run("z")
     assert scheduler.nondeterministic == {"s"}
     assert scheduler.available["z"].digest == "z(p(new),q(new))"
-    assert sorted(world.ran) == ["a", "b", "c", "s"]
+    assert sorted(context.ran) == ["a", "b", "c", "s"]
 
 
 def test_a_goal_that_was_judged_by_the_old_value_is_made_again():
-    world = World({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
-    world.content["x"] = "old"
-    world.run("p", "q")
-    world.edit("b")
-    world.evicted = {"old"}
-    world.content["x"] = "new"
-    scheduler = world.run("p", "q")
+    context = World({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
+    context.content["x"] = "old"
+    context.run("p", "q")
+    context.edit("b")
+    context.evicted = {"old"}
+    context.content["x"] = "new"
+    scheduler = context.run("p", "q")
     assert scheduler.available["p"].digest == "p(new)"
     assert scheduler.available["q"].digest == "q(new)"
 
 
 def test_a_lost_value_that_comes_out_the_same_judges_nothing_again():
-    world = World({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
-    world.run("p", "q")
-    world.edit("b")
-    world.evicted = {"x()"}
-    scheduler = world.run("p", "q")
+    context = World({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
+    context.run("p", "q")
+    context.edit("b")
+    context.evicted = {"x()"}
+    scheduler = context.run("p", "q")
     assert scheduler.nondeterministic == set()
-    assert sorted(world.ran) == ["b", "s"]
+    assert sorted(context.ran) == ["b", "s"]
 
 
 # ------------------------------------------------------------------ states
@@ -613,70 +615,70 @@ def graphs(draw):
     return reactors
 
 
-def in_any_order(world, names, data):
+def in_any_order(context, names, data):
     """Run with several actions under way, concluded in an order drawn at random."""
-    scheduler = Scheduler(world)
+    scheduler = Scheduler(context)
     scheduler.demand_names(names)
-    world.ran, world.resumed, world.steps = [], [], {}
+    context.ran, context.resumed, context.steps = [], [], {}
     under_way = []
     while True:
         action = scheduler.next() if len(under_way) < 3 else None
         if action is not None:
-            if isinstance(action, Resume) and any(i.digest in world.evicted for i in action.ingredients):
-                world.do(scheduler, action)  # values are loaded when the action is taken
+            if isinstance(action, Resume) and any(i.digest in context.evicted for i in action.ingredients):
+                context.do(scheduler, action)  # values are loaded when the action is taken
             else:
                 under_way.append(action)
         elif under_way:
-            world.do(scheduler, under_way.pop(data.draw(st.integers(0, len(under_way) - 1))))
+            context.do(scheduler, under_way.pop(data.draw(st.integers(0, len(under_way) - 1))))
         elif scheduler.is_done():
             return scheduler
         else:
             scheduler.stalled()
 
 
-def fresh(world, name):
+def fresh(context, name):
     """The digest of a name by plain recursion."""
-    (key,) = world.literal_senders(name)
-    made_of = [fresh(world, asked) for group in world.reactors[key].receives for asked in group]
-    return str(world.content.get(name, f"{name}({','.join(made_of)})"))
+    (key,) = context.literal_senders(name)
+    made_of = [fresh(context, asked) for group in context.reactors[key].receives for asked in group]
+    return str(context.content.get(name, f"{name}({','.join(made_of)})"))
 
 
 @settings(max_examples=200)
 @given(graphs(), st.data())
 def test_whatever_is_edited_the_result_is_that_of_an_empty_plant(reactors, data):
-    world = World(reactors)
+    context = World(reactors)
     names = [f"x{i}" for i in range(len(reactors))]
     for round_number in range(3):
         goals = data.draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
-        scheduler = in_any_order(world, goals, data)
+        scheduler = in_any_order(context, goals, data)
         assert {name: scheduler.available[name].digest for name in goals} == {
-            name: fresh(world, name) for name in goals
+            name: fresh(context, name) for name in goals
         }
-        assert len(world.ran) == len(set(world.ran))
-        assert in_any_order(world, goals, data) and world.ran == []
+        assert len(context.ran) == len(set(context.ran))
+        assert in_any_order(context, goals, data) and context.ran == []
         for key in data.draw(st.sets(st.sampled_from(sorted(reactors)))):
-            world.edit(key)
+            context.edit(key)
             name = reactors[key].sends[0]
-            world.content[name] = data.draw(st.sampled_from([f"{key}-edit-{round_number}", "same"]))
+            context.content[name] = data.draw(st.sampled_from([f"{key}-edit-{round_number}", "same"]))
 
 
 @settings(max_examples=200)
 @given(graphs(), st.data())
 def test_whatever_is_lost_the_result_is_that_of_an_empty_plant(reactors, data):
-    world = World(reactors)
+    context = World(reactors)
     names = [f"x{i}" for i in range(len(reactors))]
-    in_any_order(world, names, data)
+    in_any_order(context, names, data)
     for key in data.draw(st.sets(st.sampled_from(sorted(reactors)), min_size=1)):
-        world.edit(key)
-    world.evicted = data.draw(st.sets(st.sampled_from([fresh(world, name) for name in names])))
-    scheduler = in_any_order(world, names, data)
+        context.edit(key)
+    context.evicted = data.draw(st.sets(st.sampled_from([fresh(context, name) for name in names])))
+    scheduler = in_any_order(context, names, data)
     assert {name: scheduler.available[name].digest for name in names} == {
-        name: fresh(world, name) for name in names
+        name: fresh(context, name) for name in names
     }
 
 
 def test_two_that_were_about_to_go_on_with_a_lost_value_both_wait_for_it_again():
-    world = World(
+    context = World(
         {
             "u": Reactor((), ["w"]),
             "s": Reactor(["w"], ["x"]),
@@ -685,23 +687,23 @@ def test_two_that_were_about_to_go_on_with_a_lost_value_both_wait_for_it_again()
             "all": Reactor([("p", "q")], ["z"]),
         }
     )
-    world.run("z")
+    context.run("z")
     for key in ("u", "a", "b", "all"):
-        world.edit(key)
-    world.evicted = {"x(w())"}
-    scheduler = Scheduler(world)
+        context.edit(key)
+    context.evicted = {"x(w())"}
+    scheduler = Scheduler(context)
     scheduler.demand_names(["z"])
-    world.ran, world.resumed, world.steps = [], [], {}
+    context.ran, context.resumed, context.steps = [], [], {}
     for slow in ("u", "s"):  # while it runs, everything else goes as far as it can
         delayed = []
         while (action := scheduler.next()) is not None:
             if action.task.key == slow:
                 delayed.append(action)
             else:
-                world.do(scheduler, action)
+                context.do(scheduler, action)
         for action in delayed:
-            world.do(scheduler, action)
+            context.do(scheduler, action)
     while (action := scheduler.next()) is not None:
-        world.do(scheduler, action)
+        context.do(scheduler, action)
     assert "z" in scheduler.available
-    assert world.ran.count("s") == 1
+    assert context.ran.count("s") == 1

@@ -224,7 +224,7 @@ def process(folder, text, state=()):
     fingerprinter.add_state(set(state))
     before = fingerprinter.take(module.main).digest
     module.main()
-    fingerprinter.look_anew()
+    fingerprinter.begin_generation()
     after = fingerprinter.take(module.main).digest
     names = fingerprinter.changed_names(before, after)
     assert names is not None
@@ -273,7 +273,7 @@ def test_code_that_changed_is_no_state(tmp_path):
         fingerprinter = Fingerprinter()
         before = fingerprinter.take(module.main).digest
         change()
-        fingerprinter.look_anew()
+        fingerprinter.begin_generation()
         assert fingerprinter.changed_names(before, fingerprinter.take(module.main).digest) is None
 
 

@@ -15,7 +15,7 @@ import pytest
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import PlantWarning
 from pyplant.events import ReactorBlocked, ReactorStarted
-from pyplant.execution.context import RunWorld
+from pyplant.execution.context import RunContext
 from pyplant.store.files import Files
 from tests.conftest import ROOT
 
@@ -289,7 +289,7 @@ def test_without_claims_everything_else_works(plants, monkeypatch):
 
 def test_those_who_hold_what_the_other_waits_for_do_not_wait_for_ever(plants, starts, monkeypatch):
     # The configuration is part of a claim's name; leave it out, and the two plants cross.
-    monkeypatch.setattr(RunWorld, "_configuration", b"")
+    monkeypatch.setattr(RunContext, "_configuration", b"")
     meeting = threading.Barrier(2, timeout=20)
     for plant, order in zip(plants, ["left first", "right first"], strict=True):
         met = []

@@ -10,13 +10,13 @@ from pyplant import Plant, ReactorFunc
 from pyplant._definitions import definition_of
 from pyplant.engine.task import Task
 from pyplant.execution.inline import Failed, InlineExecutor, Job
-from pyplant.execution.reactor_execution import Execution, Finished
+from pyplant.execution.reactor_execution import Finished, ReactorExecution
 from pyplant.testing import PipeworkMock
 
 
 def job(function):
     pipe = PipeworkMock(reactor=function)
-    return Job(Task("key"), Execution(definition_of(function), pipe._tracer, pipework=pipe))
+    return Job(Task("key"), ReactorExecution(definition_of(function), pipe._tracer, pipework=pipe))
 
 
 @ReactorFunc

@@ -5,11 +5,11 @@ import pytest
 from pyplant import ReactorFunc, SubreactorFunc
 from pyplant._definitions import active, definition_of
 from pyplant.errors import NotYieldedError, RunError
-from pyplant.execution.reactor_execution import Execution, Finished, Needs
+from pyplant.execution.reactor_execution import Finished, Needs, ReactorExecution
 from pyplant.testing import PipeworkMock
 
 
-class execution(Execution):
+class execution(ReactorExecution):
     """An execution of a reactor whose pipework tells what was sent."""
 
     def __init__(self, function):

@@ -9,7 +9,7 @@ import pytest
 from pyplant import Ingredient, Plant, ReactorFunc
 from pyplant.errors import NondeterministicWarning, PlantWarning, StateWarning, UnsavedWarning
 from pyplant.events import ReactorCached, ReactorFinished, ReactorStarted, RunFinished, RunStarted
-from pyplant.fingerprint.gc_pause import collector
+from pyplant.fingerprint.gc_pause import gc_paused
 
 COUNTER = {"runs": 0}
 SWITCH = 1
@@ -116,7 +116,7 @@ def test_a_run_that_is_over_is_let_go_at_once(plant, what):
     plant.get("total")
     seen = weakref.WeakSet()
     plant.add_event_listener(lambda event: seen.update(plant._session.runs))
-    with collector(enabled=False):
+    with gc_paused(enabled=False):
         if what == "sweep":
             plant.sweep(total, {"n": [1, 2]})
         else:
@@ -136,7 +136,7 @@ def test_what_a_reactor_was_given_is_let_go_at_once(plant):
 
     plant.add_reactor(reads)
     plant.set_config({"offset": 1})
-    with collector(enabled=False):
+    with gc_paused(enabled=False):
         assert plant.get("sum") == 4
         assert not given
 

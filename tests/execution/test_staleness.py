@@ -7,7 +7,7 @@ import pytest
 from pyplant import Plant, ReactorFunc
 from pyplant.engine.rebuilder import ReasonKind
 from pyplant.events import ReactorResumed
-from pyplant.execution.staleness import Outlook
+from pyplant.execution.staleness import Staleness
 from pyplant.reports.report import Outcome
 
 
@@ -168,13 +168,13 @@ def fan(width):
 @pytest.mark.parametrize("look", ["status", "plan", "explain"])
 def test_a_look_is_linear_in_what_a_reactor_receives(tmp_path, monkeypatch, look, kept):
     asked = Counter()
-    may_be_unjudged = Outlook._unjudged_sender
+    may_be_unjudged = Staleness._unjudged_sender
 
     def counted(self, name):
         asked[width] += 1
         return may_be_unjudged(self, name)
 
-    monkeypatch.setattr(Outlook, "_unjudged_sender", counted)
+    monkeypatch.setattr(Staleness, "_unjudged_sender", counted)
     for width in (10, 40):
         with Plant(tmp_path / f"plant{width}") as plant:
             plant.add_reactor(fan(width))

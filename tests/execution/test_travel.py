@@ -12,8 +12,8 @@ import pytest
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import WorkerError
 from pyplant.workers import parallel_executor
-from pyplant.workers.messages import Reply, Wants
-from pyplant.workers.pickling import Packer, expect_modules, unpack, using_code
+from pyplant.workers.messages import InputsWanted, TaskReply
+from pyplant.workers.pickling import CodePickler, expect_modules, unpack, using_code
 
 PATIENCE = 60
 
@@ -436,7 +436,7 @@ def forgotten():
 
 
 def test_threads_of_one_run_share_modules(shapes, forgotten):
-    packed = Packer()
+    packed = CodePickler()
     try:
         data = packed.pack(shapes)
     finally:
@@ -509,7 +509,7 @@ def test_the_control_a_module_that_is_wanted_again_is_noticed(monkeypatch, pools
     thaw = parallel_executor.thaw
 
     def asks(answer):
-        return Reply(Wants("os")) if isinstance(thaw(answer), Reply) else thaw(answer)
+        return TaskReply(InputsWanted("os")) if isinstance(thaw(answer), TaskReply) else thaw(answer)
 
     monkeypatch.setattr(parallel_executor, "thaw", asks)
 

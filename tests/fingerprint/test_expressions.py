@@ -231,7 +231,7 @@ def test_a_default_that_is_exchanged_is_known_anew():
     fingerprinter = Fingerprinter()
     assert predict(fingerprinter.take(reactor).hints) == only("day 3")
     reactor.__defaults__ = (5,)
-    fingerprinter.look_anew()
+    fingerprinter.begin_generation()
     assert predict(fingerprinter.take(reactor).hints) == only("day 5")
 
 
@@ -265,4 +265,4 @@ def test_received_names_are_computed_too_and_lists_of_them():
 
     expected = sends(reactor)
     assert expected.receives == {"x1", "y", "a", "b", "c"}
-    assert expected.surely_receives == {"x1", "y", "a", "b"}
+    assert expected.unconditional_receives == {"x1", "y", "a", "b"}

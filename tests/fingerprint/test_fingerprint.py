@@ -14,7 +14,7 @@ from pyplant.fingerprint.code_graph import Describer
 from pyplant.fingerprint.description import Kind
 from pyplant.fingerprint.digest import encode
 from pyplant.fingerprint.fingerprint import Fingerprinter, digest_of, fingerprint_of
-from pyplant.fingerprint.records import Record, differences
+from pyplant.fingerprint.records import CodeRecord, differences
 from pyplant.fingerprint.source import CodePart, Sources
 from tests.fingerprint.helpers import again, load, run, taken, without_source, write
 
@@ -618,7 +618,7 @@ def test_an_edit_that_matters_counts_in_a_module_that_goes_on(tmp_path, before, 
     fingerprinter = Fingerprinter()
     fingerprinter.take(module.main)
     again(module, after)
-    fingerprinter.user_code_ran()
+    fingerprinter.invalidate_values()
     assert fingerprinter.take(module.main).digest == taken(module).digest
 
 
@@ -718,7 +718,7 @@ def test_a_change_is_noticed_when_the_next_run_asks(tmp_path, text, change):
     fingerprinter = Fingerprinter()
     before = fingerprinter.take(module.main).digest
     again(module, change)
-    fingerprinter.user_code_ran()
+    fingerprinter.invalidate_values()
     assert fingerprinter.take(module.main).digest == taken(module).digest != before
 
 
@@ -736,7 +736,7 @@ def test_a_scratch_name_that_no_code_mentions_changes_nothing(tmp_path):
     fingerprinter = Fingerprinter()
     before = fingerprinter.take(module.main)
     again(module, "scratch = 1")
-    fingerprinter.user_code_ran()
+    fingerprinter.invalidate_values()
     assert fingerprinter.take(module.main) == before
 
 
@@ -798,7 +798,7 @@ def test_calling_code_does_not_change_its_fingerprint(tmp_path, text):
     fingerprinter = Fingerprinter()
     before = fingerprinter.take(module.main)
     module.main()
-    fingerprinter.user_code_ran()
+    fingerprinter.invalidate_values()
     assert fingerprinter.take(module.main).digest == before.digest
     assert taken(module).digest == before.digest
     assert [note for note in before.notes if note.kind == "opaque"] == []
@@ -944,7 +944,7 @@ def test_a_reloaded_module_counts(tmp_path, use):
         importlib.reload(sys.modules["lib"])
     if "from lib" in use and not use.startswith("def"):  # bound by name: run the importing module again
         again(module, use)
-    fingerprinter.user_code_ran()
+    fingerprinter.invalidate_values()
     assert fingerprinter.take(module.main).digest == taken(module).digest != before
 
 
@@ -958,7 +958,7 @@ def test_a_module_that_is_forgotten_and_imported_again_counts(tmp_path, use):
     forget("lib")
     put(tmp_path, "lib", "def f(): return 2_000")
     importlib.import_module("lib")
-    fingerprinter.user_code_ran()
+    fingerprinter.invalidate_values()
     assert fingerprinter.take(module.main).digest == taken(module).digest != before
 
 
@@ -970,7 +970,7 @@ def test_a_module_that_could_not_be_imported_at_first_counts_when_it_can(tmp_pat
     before = fingerprinter.take(module.main).digest
     put(tmp_path, "lib", "def f(): return 2_000")
     module.main()
-    fingerprinter.user_code_ran()
+    fingerprinter.invalidate_values()
     assert fingerprinter.take(module.main).digest == taken(module).digest != before
 
 
@@ -991,7 +991,7 @@ def test_a_name_added_to_a_module_that_counts_whole_counts(tmp_path):
     fingerprinter = Fingerprinter()
     before = fingerprinter.take(module.main).digest
     module.lib.g = 1
-    fingerprinter.user_code_ran()
+    fingerprinter.invalidate_values()
     assert fingerprinter.take(module.main).digest == taken(module).digest != before
 
 
@@ -1244,7 +1244,7 @@ def test_a_fingerprinter_that_goes_on_agrees_with_a_new_one(tmp_path_factory, ve
         chosen = data.draw(st.sets(st.sampled_from([*NAMES, "X", "Y"])))
         lines = [line for line in text_of(program).splitlines() if chosen & set(_defined(line))]
         again(module, "\n".join(lines))
-        data.draw(st.sampled_from([fingerprinter.user_code_ran, fingerprinter.look_anew]))()
+        data.draw(st.sampled_from([fingerprinter.invalidate_values, fingerprinter.begin_generation]))()
         asked = data.draw(st.permutations(NAMES))
         for name in asked[: data.draw(st.integers(0, len(asked)))]:
             assert fingerprinter.take(getattr(module, name)).digest == taken(module, name).digest
@@ -1260,7 +1260,7 @@ def test_a_value_that_no_code_names_any_more_is_let_go(tmp_path):
     fingerprinter.take(module.main)
     again(module, "X = Big()")
     for _ in range(2):
-        fingerprinter.look_anew()
+        fingerprinter.begin_generation()
         fingerprinter.take(module.main)
     assert old() is None
 
@@ -1271,9 +1271,9 @@ def test_a_function_that_was_defined_again_is_let_go_with_the_values_it_names(tm
     old = weakref.ref(module.main), weakref.ref(module.X)
     fingerprinter.take(module.main)
     again(module, "X = Big()\ndef main(): return X")
-    fingerprinter.look_anew()
+    fingerprinter.begin_generation()
     fingerprinter.take(module.main)
-    fingerprinter.look_anew()
+    fingerprinter.begin_generation()
     assert [ref() for ref in old] == [None, None]
 
 
@@ -1294,7 +1294,7 @@ def test_what_is_asked_for_all_the_time_is_described_once(tmp_path, monkeypatch)
     describe = Describer.__call__
     monkeypatch.setattr(Describer, "__call__", lambda self, obj: described.append(obj) or describe(self, obj))
     for _ in range(3):
-        fingerprinter.look_anew()
+        fingerprinter.begin_generation()
         fingerprinter.take(module.main)
     assert described == [module.main, module.helper]
 
@@ -1308,12 +1308,12 @@ def test_a_look_that_was_interrupted_leaves_nothing_stale(tmp_path):
     module = load(tmp_path, text)
     fingerprinter = Fingerprinter()
     fingerprinter.take(module.main)
-    fingerprinter.look_anew()
+    fingerprinter.begin_generation()
     module.Late.n = 1
     with pytest.raises(KeyboardInterrupt):
         fingerprinter.take(module.main)
     module.Late.n = 0
-    fingerprinter.look_anew()
+    fingerprinter.begin_generation()
     module.A.append(2)
     assert fingerprinter.take(module.main).digest == taken(module).digest
 
@@ -1355,12 +1355,12 @@ def test_names_known_as_state_are_left_out(tmp_path):
     fingerprinter.add_state({("code", "N")})
     without = fingerprinter.take(module.main)
     again(module, "N = 2")
-    fingerprinter.user_code_ran()
+    fingerprinter.invalidate_values()
     assert fingerprinter.take(module.main) == without
     assert without.digest != before.digest
     assert [note.kind for note in without.notes] == ["state"]
     again(module, "M = 2")
-    fingerprinter.user_code_ran()
+    fingerprinter.invalidate_values()
     assert fingerprinter.take(module.main).digest != without.digest
 
 
@@ -1454,7 +1454,7 @@ def compared(folder, before, after):
 
 
 def through_json(record):
-    return None if record is None else Record.from_json(json.loads(json.dumps(record.to_json())))
+    return None if record is None else CodeRecord.from_json(json.loads(json.dumps(record.to_json())))
 
 
 def test_equal_fingerprints_have_no_differences(tmp_path):

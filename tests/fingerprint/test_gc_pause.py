@@ -6,7 +6,7 @@ import weakref
 import pytest
 
 from pyplant import Plant, ReactorFunc
-from pyplant.fingerprint.gc_pause import collector
+from pyplant.fingerprint.gc_pause import gc_paused
 
 
 class Circle:
@@ -19,8 +19,8 @@ class Circle:
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("meanwhile", [True, False])
 def test_it_is_afterwards_as_before(before, meanwhile):
-    with collector(enabled=before):
-        with pytest.raises(ValueError), collector(enabled=meanwhile):
+    with gc_paused(enabled=before):
+        with pytest.raises(ValueError), gc_paused(enabled=meanwhile):
             assert gc.isenabled() is meanwhile
             raise ValueError
         assert gc.isenabled() is before
@@ -37,7 +37,7 @@ def test_reactors_run_as_the_user_has_it_and_listeners_while_it_rests(tmp_path, 
 
     plant.add_reactor(looks)
     plant.add_event_listener(lambda event: seen.append(gc.isenabled()))
-    with collector(enabled=enabled):
+    with gc_paused(enabled=enabled):
         assert plant.get("seen", "again") == (enabled, enabled)
         assert gc.isenabled() is enabled
     assert False in seen
@@ -45,9 +45,9 @@ def test_reactors_run_as_the_user_has_it_and_listeners_while_it_rests(tmp_path, 
 
 def test_garbage_that_was_made_in_many_pauses_is_collected_in_time():
     alive = weakref.WeakSet()
-    with collector(enabled=True):
+    with gc_paused(enabled=True):
         for _ in range(100):
-            with collector(enabled=False):
+            with gc_paused(enabled=False):
                 alive.add(Circle())
                 for _ in range(20_000):
                     own = []

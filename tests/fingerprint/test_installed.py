@@ -76,7 +76,7 @@ def test_drawing_random_numbers_does_not_change_what_draws_them(tmp_path):
     fingerprinter = Fingerprinter()
     before = fingerprinter.take(module.main).digest
     module.main()
-    fingerprinter.look_anew()
+    fingerprinter.begin_generation()
     assert fingerprinter.take(module.main).digest == before
 
 

@@ -173,7 +173,7 @@ def test_a_helper_that_is_patched_counts_until_it_is_patched_no_more(tmp_path):
     fingerprinter = Fingerprinter()
 
     def digest():
-        fingerprinter.look_anew()
+        fingerprinter.begin_generation()
         return fingerprinter.take(module.main).digest
 
     plain = digest()

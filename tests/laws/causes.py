@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyplant.engine.rebuilder import ReasonKind
-from pyplant.reports.report import Entry
+from pyplant.reports.report import ReactorEntry
 from tests.laws.model import Key, LawBroken, Model
 from tests.laws.oracle import Event
 from tests.laws.pipelines import Pipeline
@@ -23,7 +23,7 @@ _WORDS = {
 """By what words a cause may name a slot, where its owner's name is not the only one."""
 
 
-def check_causes(model: Model, reactor: str, full_name: str, key: Key, entry: Entry | None) -> None:
+def check_causes(model: Model, reactor: str, full_name: str, key: Key, entry: ReactorEntry | None) -> None:
     """The fourth law, for one reactor that ran: the causes given are the true ones."""
     if entry is None or not entry.causes:
         message = f"explained: {reactor} ran and no cause is given"
@@ -75,7 +75,7 @@ def _reading(events: tuple[Event, ...], name: str) -> str | None:
     return next((event[-1] for event in events if event[0] != "in" and event[1] in (name, last)), None)
 
 
-def check_edit_is_named(reactor: str, entry: Entry, before: Pipeline, now: Pipeline) -> None:
+def check_edit_is_named(reactor: str, entry: ReactorEntry, before: Pipeline, now: Pipeline) -> None:
     """A change of code names what was edited since the reactor ran last, and nothing else."""
     number = next(r.number for r in now.reactors if now.name(f"r{r.number}") == reactor)
     if before.shape(number) != now.shape(number):

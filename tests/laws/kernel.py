@@ -25,7 +25,7 @@ from pyplant.config.classes import ConfigBase
 from pyplant.errors import DamageWarning, PlantWarning
 from pyplant.events import Event, ReactorFailed, ReactorFinished, ReactorStarted, RunFinished
 from pyplant.fingerprint import bytecode, origin
-from pyplant.reports.report import Entry, Outcome
+from pyplant.reports.report import Outcome, ReactorEntry
 from tests.laws.oracle import Config, Oracle
 from tests.laws.pipelines import AUXILIARY, NESTED, Pipeline
 from tests.laws.source import MODULES, PACKAGE, render
@@ -44,7 +44,7 @@ class Log:
     started: list[str] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, ReactorEntry] = field(default_factory=dict)
     warnings: list[warnings.WarningMessage] = field(default_factory=list)
 
     def __call__(self, event: Event) -> None:

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 import pyplant
 from pyplant.errors import DamageWarning, PlantError, PlantWarning
-from pyplant.reports.report import Entry, Outcome
+from pyplant.reports.report import Outcome, ReactorEntry
 from tests.laws.causes import check_causes, check_edit_is_named
 from tests.laws.kernel import Kernel, Log, oracle_config, plant_config
 from tests.laws.model import Expectation, LawBroken, Model, expect
@@ -342,7 +342,7 @@ class Laws(RuleBasedStateMachine):
             self._check_plan(plan, run_for_target)
         self._note_kept(plant, ran, expected)
 
-    def _check_edit(self, name: str, entry: Entry) -> None:
+    def _check_edit(self, name: str, entry: ReactorEntry) -> None:
         now = pickle.loads(pickle.dumps(self.pipeline)) if self.loaded else None
         before = self.ran_with.get(name)
         if now is not None and before is not None and not self.model.incomplete:

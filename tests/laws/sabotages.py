@@ -24,8 +24,8 @@ from pyplant.engine import rebuilder
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.trace import DependencyKind, TraceTree
 from pyplant.errors import DamagedError
-from pyplant.execution.context import RunWorld
-from pyplant.execution.staleness import Outlook
+from pyplant.execution.context import RunContext
+from pyplant.execution.staleness import Staleness
 from pyplant.fingerprint import source, syntax
 from pyplant.fingerprint.code_graph import Describer, _Scope
 from pyplant.store.inputs import InputFiles
@@ -147,12 +147,12 @@ def comments_count(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def types_of_parameters_are_ignored(patch: MonkeyPatch) -> None:
-    digest = RunWorld._parameter_digest
+    digest = RunContext._parameter_digest
 
-    def plain(world: RunWorld, name: str, value: Any) -> str:
-        return digest(world, name, int(value) if isinstance(value, bool | float) else value)
+    def plain(context: RunContext, name: str, value: Any) -> str:
+        return digest(context, name, int(value) if isinstance(value, bool | float) else value)
 
-    patch.setattr(RunWorld, "_parameter_digest", plain)
+    patch.setattr(RunContext, "_parameter_digest", plain)
 
 
 @_sabotage
@@ -263,14 +263,16 @@ def only_the_newest_trace_is_kept(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def every_reactor_says_it_never_ran(patch: MonkeyPatch) -> None:
-    patch.setattr(RunWorld, "_why_unknown", lambda _, definition, __: Reason(ReasonKind.NEW, definition.name))
+    patch.setattr(
+        RunContext, "_why_unknown", lambda _, definition, __: Reason(ReasonKind.NEW, definition.name)
+    )
 
 
 @_sabotage
 def plans_claim_to_be_certain(patch: MonkeyPatch) -> None:
-    entry = Outlook.entry
+    entry = Staleness.entry
 
-    def certain(outlook: Outlook, *args: Any, **options: Any) -> Any:
-        return dataclasses.replace(entry(outlook, *args, **options), certain=True)
+    def certain(staleness: Staleness, *args: Any, **options: Any) -> Any:
+        return dataclasses.replace(entry(staleness, *args, **options), certain=True)
 
-    patch.setattr(Outlook, "entry", certain)
+    patch.setattr(Staleness, "entry", certain)

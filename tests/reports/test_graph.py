@@ -6,14 +6,14 @@ import shutil
 import pytest
 
 from pyplant.reports.graph import draw, tree
-from pyplant.reports.report import Entry, Outcome, Status
+from pyplant.reports.report import Outcome, ReactorEntry, Status
 from tests.svg import svg_in
 
 STATUS = Status(
     (
-        Entry("load", Outcome.CACHED),
-        Entry("features", Outcome.STALE),
-        Entry("plot: final", Outcome.NEW, certain=False),
+        ReactorEntry("load", Outcome.CACHED),
+        ReactorEntry("features", Outcome.STALE),
+        ReactorEntry("plot: final", Outcome.NEW, certain=False),
     )
 )
 EDGES = {
@@ -37,7 +37,7 @@ def test_a_circle_does_not_make_the_tree_endless():
 
 
 def test_a_long_chain_needs_no_recursion():
-    entries = tuple(Entry(f"r{n}", Outcome.CACHED) for n in range(3000))
+    entries = tuple(ReactorEntry(f"r{n}", Outcome.CACHED) for n in range(3000))
     edges = {f"r{n}": {f"r{n - 1}": ["x"]} if n else {} for n in range(3000)}
     assert "r0" in tree(Status(entries), edges)
 
@@ -56,7 +56,7 @@ def test_the_digraph_renders():
 
 def test_hostile_names_are_escaped():
     name = 'a"]; b [label="<b>\\N'
-    source = draw(Status((Entry(name, Outcome.NEW),)), {}).source
+    source = draw(Status((ReactorEntry(name, Outcome.NEW),)), {}).source
     assert '"]; b [' not in source.replace('\\"', "")
 
 

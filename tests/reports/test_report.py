@@ -11,19 +11,28 @@ from pyplant._formatting import format_age, format_date, format_seconds, format_
 from pyplant.cli.output import to_plain
 from pyplant.engine.rebuilder import ReasonKind
 from pyplant.reports.explain import Cause
-from pyplant.reports.report import Entry, Explanation, History, HistoryEntry, Outcome, Plan, RunReport, Status
+from pyplant.reports.report import (
+    Explanation,
+    History,
+    HistoryEntry,
+    Outcome,
+    Plan,
+    ReactorEntry,
+    RunReport,
+    Status,
+)
 from tests.conftest import ROOT
 
 DIFF = "-    return x\n+    return x + 1"
 CAUSE = Cause(ReasonKind.CODE, "helper", "helper() changed", diff=DIFF)
-RAN = Entry("features", Outcome.RAN, (CAUSE,), seconds=1.5)
-CACHED = Entry("load", Outcome.CACHED, seconds=40.0, size=2048)
-FAILED = Entry("plot", Outcome.FAILED, error="ValueError: boom")
+RAN = ReactorEntry("features", Outcome.RAN, (CAUSE,), seconds=1.5)
+CACHED = ReactorEntry("load", Outcome.CACHED, seconds=40.0, size=2048)
+FAILED = ReactorEntry("plot", Outcome.FAILED, error="ValueError: boom")
 
 
 @pytest.fixture
 def report():
-    return RunReport("plot", (CACHED, RAN, FAILED, Entry("publish", Outcome.SKIPPED)), 2.0)
+    return RunReport("plot", (CACHED, RAN, FAILED, ReactorEntry("publish", Outcome.SKIPPED)), 2.0)
 
 
 def test_a_run_report_names_what_ran_and_what_did_not(report):
@@ -55,21 +64,23 @@ def test_no_line_of_text_is_wider_than_asked_for():
     cause = Cause(
         ReasonKind.PARAMETER, "p", "parameter 'p' changed: " + "very long words " * 20, diff="+" + "x" * 200
     )
-    entry = Entry("a" * 70, Outcome.STALE, (cause,), seconds=3, finished=time.time(), size=5)
+    entry = ReactorEntry("a" * 70, Outcome.STALE, (cause,), seconds=3, finished=time.time(), size=5)
     status = Status((entry,), "")
     assert max(map(len, status.text(80).splitlines())) <= 80
     assert max(map(len, status.text(40).splitlines())) <= 40
 
 
 def test_many_cached_reactors_take_one_line():
-    entries = tuple(Entry(f"r{n}", Outcome.CACHED, seconds=1) for n in range(100))
+    entries = tuple(ReactorEntry(f"r{n}", Outcome.CACHED, seconds=1) for n in range(100))
     lines = RunReport("r99", entries, 0.1).text().splitlines()
     assert len(lines) <= 4
     assert "and 92 more" in " ".join(lines)
 
 
 def test_html_escapes_hostile_names():
-    entry = Entry("<script>alert(1)</script>", Outcome.STALE, (Cause(ReasonKind.NEW, "", "<img src=x>"),))
+    entry = ReactorEntry(
+        "<script>alert(1)</script>", Outcome.STALE, (Cause(ReasonKind.NEW, "", "<img src=x>"),)
+    )
     html = Status((entry,))._repr_html_()
     assert "<script>" not in html
     assert "<img" not in html
@@ -77,7 +88,7 @@ def test_html_escapes_hostile_names():
 
 
 def test_control_and_direction_characters_do_not_reach_the_terminal():
-    entry = Entry("a\x1b[31mb\u202ec", Outcome.NEW)
+    entry = ReactorEntry("a\x1b[31mb\u202ec", Outcome.NEW)
     assert "\x1b" not in Status((entry,)).text()
     assert "\u202e" not in Status((entry,)).text()
 
@@ -90,7 +101,7 @@ def test_text_and_html_say_the_same(report):
 
 
 def test_a_status_counts_its_reactors():
-    status = Status((CACHED, Entry("b", Outcome.NEW), Entry("c", Outcome.NEW)))
+    status = Status((CACHED, ReactorEntry("b", Outcome.NEW), ReactorEntry("c", Outcome.NEW)))
     assert status.title() == "3 reactors: 2 new, 1 cached"
     assert len(status) == 3
     assert [entry.name for entry in status] == ["load", "b", "c"]
@@ -98,8 +109,8 @@ def test_a_status_counts_its_reactors():
 
 
 def test_a_plan_tells_the_certain_from_the_possible():
-    perhaps = Entry("plot", Outcome.STALE, certain=False)
-    plan = Plan("plot", (CACHED, Entry("features", Outcome.STALE), perhaps))
+    perhaps = ReactorEntry("plot", Outcome.STALE, certain=False)
+    plan = Plan("plot", (CACHED, ReactorEntry("features", Outcome.STALE), perhaps))
     assert plan.will_run == ("features",)
     assert plan.may_run == ("plot",)
     assert plan.cached == ("load",)
@@ -108,7 +119,7 @@ def test_a_plan_tells_the_certain_from_the_possible():
 
 def test_an_explanation_of_what_is_up_to_date_says_so():
     assert "load is up to date" in Explanation(CACHED).title()
-    assert Explanation(Entry("b", Outcome.STALE)).title() == "b would run"
+    assert Explanation(ReactorEntry("b", Outcome.STALE)).title() == "b would run"
     assert "not followed: a global" in Explanation(CACHED, ("a global",)).text()
 
 
@@ -124,7 +135,7 @@ def test_deeply_nested_causes_render():
     cause = Cause(ReasonKind.NEW, "", "never ran")
     for level in range(5000):
         cause = Cause(ReasonKind.INPUT, f"x{level}", f"ingredient x{level} changed", causes=(cause,))
-    entry = Entry("deep", Outcome.STALE, (cause,))
+    entry = ReactorEntry("deep", Outcome.STALE, (cause,))
     assert "x4999" in Status((entry,)).text()
     assert "x4999" in Status((entry,))._repr_html_()
     assert "x4999" in repr(entry)
@@ -134,7 +145,7 @@ def test_the_edit_at_the_end_of_a_long_chain_is_shown():
     cause = Cause(ReasonKind.PARAMETER, "p", "parameter 'p' changed: 1 → 2")
     for level in range(500):
         cause = Cause(ReasonKind.INPUT, f"x{level}", f"ingredient x{level} changed", causes=(cause,))
-    explanation = Explanation(Entry("deep", Outcome.STALE, (cause,)))
+    explanation = Explanation(ReactorEntry("deep", Outcome.STALE, (cause,)))
     assert "parameter 'p' changed: 1 → 2" in explanation.text()
     assert "parameter &#x27;p&#x27; changed" in explanation._repr_html_()
 
@@ -143,7 +154,7 @@ def test_the_edit_at_the_end_of_a_long_chain_is_shown():
 def told(request):
     """A report on layers of reactors, each of which receives from all of the layer before; and their number."""
     edit = Cause(ReasonKind.PARAMETER, "p", "parameter 'p' changed: 1 → 2", diff=DIFF)
-    layers = [[Entry("start", Outcome.STALE, (edit,))]]
+    layers = [[ReactorEntry("start", Outcome.STALE, (edit,))]]
     for level in range(20):
         before = layers[-1]
         layers.append([])
@@ -152,7 +163,7 @@ def told(request):
                 Cause(ReasonKind.INPUT, e.name, f"ingredient of {e.name} changed", causes=e.causes)
                 for e in before
             ]
-            layers[-1].append(Entry(f"{level}-{place}", Outcome.STALE, tuple(inputs)))
+            layers[-1].append(ReactorEntry(f"{level}-{place}", Outcome.STALE, tuple(inputs)))
     entries = tuple(entry for layer in layers for entry in layer)
     return {
         "status": Status(entries),
@@ -178,7 +189,7 @@ def test_the_document_of_a_report_says_a_cause_once_too(told):
 
 
 def test_a_diff_is_shown_once_in_html():
-    entries = [Entry(f"r{n}", Outcome.STALE, (CAUSE,)) for n in range(3)]
+    entries = [ReactorEntry(f"r{n}", Outcome.STALE, (CAUSE,)) for n in range(3)]
     html = Status(tuple(entries))._repr_html_()
     assert html.count("x + 1") == 1
     assert html.count("(see above)") == 2
@@ -231,7 +242,10 @@ def test_without_a_style_sheet_nothing_runs_together():
     cause = Cause(
         ReasonKind.CODE, "f", "f() changed", diff="-a\n+b", causes=(Cause(ReasonKind.NEW, "", "deeper"),)
     )
-    entries = (Entry("load", Outcome.CACHED, seconds=2.5, finished=1.0), Entry("b", Outcome.STALE, (cause,)))
+    entries = (
+        ReactorEntry("load", Outcome.CACHED, seconds=2.5, finished=1.0),
+        ReactorEntry("b", Outcome.STALE, (cause,)),
+    )
     html = re.sub(r"<style>.*?</style>", "", Status(entries)._repr_html_())
     rows = [
         re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)
@@ -244,10 +258,10 @@ def test_without_a_style_sheet_nothing_runs_together():
 
 def test_tables_among_blocks_stay_in_order():
     from pyplant.reports.blocks import Block, as_html
-    from pyplant.reports.table import Line, Table
+    from pyplant.reports.table import Row, Table
 
     html = as_html(
-        "title", [Block("before"), Table(("head",), (Line("✓", "ran", ("cell",)),)), Block("after")]
+        "title", [Block("before"), Table(("head",), (Row("✓", "ran", ("cell",)),)), Block("after")]
     )
     places = [html.index(text) for text in (">title<", ">before<", ">head<", ">cell<", ">after<")]
     assert places == sorted(places)

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from pyplant.reports.table import Line, Table, aligned, brief
+from pyplant.reports.table import Row, Table, aligned, brief
 
 HOSTILE = "<b>\x1b[31m\u202e"
 
 
 def table(*rows, head=("alpha", "score"), note=""):
-    return Table(head, tuple(Line("●", "ran", row, note) for row in rows))
+    return Table(head, tuple(Row("●", "ran", row, note) for row in rows))
 
 
 def test_columns_stand_below_each_other():

@@ -151,5 +151,5 @@ def test_using_a_model_changes_nothing(tmp_path):
     module.main()
     module.INSTANCE.x = module.INSTANCE.x
     module.Model.model_json_schema()
-    fingerprinter.look_anew()
+    fingerprinter.begin_generation()
     assert fingerprinter.take(module.main).digest == before

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from pyplant.store import claims
-from pyplant.store.claims import Holdings
+from pyplant.store.claims import OwnershipFiles
 from pyplant.store.files import Files
 
 KEY = "ab12"
@@ -44,17 +44,17 @@ def make(tmp_path, disk):
     made = []
 
     def make(**options):
-        made.append(Holdings(disk, tmp_path / "claims", **options))
+        made.append(OwnershipFiles(disk, tmp_path / "claims", **options))
         return made[-1]
 
     yield make
-    for holdings in made:
-        holdings.close()
+    for ownership in made:
+        ownership.close()
 
 
-def as_other_process(holdings, **changes):
+def as_other_process(ownership, **changes):
     """Let the file of an owner say that another process holds it."""
-    path = holdings._own.path
+    path = ownership._own.path
     owner = json.loads(path.read_bytes()[:1024])
     path.write_bytes(json.dumps({**owner, **changes}).encode().ljust(1023) + b"\n")
 
@@ -70,9 +70,9 @@ def test_one_holds_and_the_others_do_not(make):
 
 
 def test_a_released_file_is_gone(make, tmp_path):
-    holdings = make()
-    holdings.take(KEY)
-    holdings.close()
+    ownership = make()
+    ownership.take(KEY)
+    ownership.close()
     assert list((tmp_path / "claims").iterdir()) == []
 
 
@@ -88,10 +88,10 @@ def test_the_owner_can_be_asked_for(make):
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 1024, b"[1]", b'{"host": 1}', b"[" * 1024])
 def test_an_unreadable_owner_is_unknown(make, content):
-    holdings = make()
-    holdings.take(KEY)
-    holdings._own.path.write_bytes(content)
-    assert holdings.owner(KEY) is None
+    ownership = make()
+    ownership.take(KEY)
+    ownership._own.path.write_bytes(content)
+    assert ownership.owner(KEY) is None
 
 
 def test_what_is_written_behind_the_owner_can_be_read(make):
@@ -124,19 +124,19 @@ def run_owner(directory, disk, how):
 
 def test_a_killed_owner_holds_nothing(make, tmp_path, disk):
     process = run_owner(tmp_path / "claims", disk, "time.sleep(60)")
-    holdings = make()
-    assert not holdings.take(KEY)
+    ownership = make()
+    assert not ownership.take(KEY)
     process.kill()
     process.communicate()
-    assert holdings.take(KEY)
-    assert holdings.owner(KEY).pid == os.getpid()
+    assert ownership.take(KEY)
+    assert ownership.owner(KEY).pid == os.getpid()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_what_an_interrupt_left_of_a_file_that_was_being_made_is_removed(tmp_path):
     (tmp_path / "claims").mkdir()
     (tmp_path / "claims" / ".ab12").touch()  # made, and neither locked nor signed
-    newcomer = Holdings(Files(), tmp_path / "claims")
+    newcomer = OwnershipFiles(Files(), tmp_path / "claims")
     assert newcomer.living() == []
     assert list((tmp_path / "claims").iterdir()) == []
 
@@ -156,13 +156,13 @@ def test_a_forked_child_neither_holds_nor_takes(make, tmp_path, disk):
     )
     process = run_owner(tmp_path / "claims", disk, how)
     assert process.stdout.readline() == "forked\n"
-    holdings = make()
-    assert not holdings.take(KEY)  # the child released nothing of its parent's
-    assert holdings.take("cd34")
+    ownership = make()
+    assert not ownership.take(KEY)  # the child released nothing of its parent's
+    assert ownership.take("cd34")
     process.kill()
     process.wait()
     process.stdout.close()
-    assert holdings.take(KEY)  # and the child, alive, holds nothing
+    assert ownership.take(KEY)  # and the child, alive, holds nothing
 
 
 class TestWithLocks:
@@ -171,17 +171,17 @@ class TestWithLocks:
         return Files()
 
     def test_one_file_serves_all_names(self, make, tmp_path):
-        holdings = make()
+        ownership = make()
         for number in range(2000):  # more than a process may open
-            assert holdings.take(f"key{number}")
+            assert ownership.take(f"key{number}")
         assert len({path.stat().st_ino for path in (tmp_path / "claims").iterdir()}) == 1
 
     def test_a_claim_that_a_power_cut_emptied_holds_nobody_up(self, make, tmp_path):
-        holdings = make()
+        ownership = make()
         (tmp_path / "claims").mkdir()
         (tmp_path / "claims" / KEY).touch()
         os.utime(tmp_path / "claims" / KEY, (0, 0))
-        assert not holdings.take(KEY)  # its status was changed just now
+        assert not ownership.take(KEY)  # its status was changed just now
         time.sleep(1.1)
         assert make().take(KEY)  # by one who has not watched
 
@@ -204,9 +204,9 @@ class TestWithLocks:
         assert process.stdout.readline() == "free\n"
         process.kill()
         process.communicate()
-        holdings = make()
-        assert holdings.living() == []
-        holdings.close()
+        ownership = make()
+        assert ownership.living() == []
+        ownership.close()
         assert list((tmp_path / "claims").iterdir()) == []
 
     @pytest.mark.parametrize("when", ["link", "unlink"])
@@ -229,10 +229,10 @@ class TestWithLocks:
         assert second.take(KEY)
 
     def test_a_name_that_leads_to_our_own_file_is_ours(self, make, tmp_path):
-        holdings = make()
-        holdings.take("a")
-        os.link(holdings._own.path, tmp_path / "claims" / KEY)
-        assert holdings.take(KEY)
+        ownership = make()
+        ownership.take("a")
+        os.link(ownership._own.path, tmp_path / "claims" / KEY)
+        assert ownership.take(KEY)
 
     def test_what_cannot_be_released_does_not_seem_to_be_held(self, make, monkeypatch):
         first, second = make(), make()
@@ -249,12 +249,12 @@ class TestWithLocks:
     @pytest.mark.parametrize("content", [b"", b"garbage", b".0123456789ab", b"." * 2000])
     def test_what_is_no_claim_does_not_last(self, make, tmp_path, content, monkeypatch):
         monkeypatch.setattr(claims, "_BEING_WRITTEN", 60)
-        holdings = make()
+        ownership = make()
         (tmp_path / "claims").mkdir()
         (tmp_path / "claims" / KEY).write_bytes(content)
-        assert not holdings.take(KEY)
+        assert not ownership.take(KEY)
         monkeypatch.setattr(claims, "_BEING_WRITTEN", 0)
-        assert holdings.take(KEY)
+        assert ownership.take(KEY)
 
     def test_a_file_that_somebody_deleted_is_made_again(self, make, tmp_path):
         first, second = make(), make()
@@ -342,8 +342,8 @@ class TestWithoutLocks:
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EBADF, 524])
 def test_any_way_of_having_no_locks_is_understood(tmp_path, code):
-    first = Holdings(_Lockless(code), tmp_path)
-    second = Holdings(_Lockless(code), tmp_path)
+    first = OwnershipFiles(_Lockless(code), tmp_path)
+    second = OwnershipFiles(_Lockless(code), tmp_path)
     assert first.take(KEY)
     assert first.trouble is None
     assert not second.take(KEY)
@@ -352,48 +352,48 @@ def test_any_way_of_having_no_locks_is_understood(tmp_path, code):
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])
 def test_trouble_stops_nobody(tmp_path, code):
-    holdings = Holdings(_Lockless(code), tmp_path)
-    assert holdings.take(KEY)
-    assert holdings.trouble.errno == code
-    holdings.release(KEY)
+    ownership = OwnershipFiles(_Lockless(code), tmp_path)
+    assert ownership.take(KEY)
+    assert ownership.trouble.errno == code
+    ownership.release(KEY)
 
 
 def test_a_circle_of_owners_is_seen(tmp_path):
-    first, second, third = (Holdings(Files(), tmp_path) for _ in range(3))
-    for holdings, held, awaited in [(first, "a", "b"), (second, "b", "c"), (third, "c", "a")]:
-        assert holdings.take(held)
-        holdings.wait_for([awaited])
+    first, second, third = (OwnershipFiles(Files(), tmp_path) for _ in range(3))
+    for ownership, held, awaited in [(first, "a", "b"), (second, "b", "c"), (third, "c", "a")]:
+        assert ownership.take(held)
+        ownership.wait_for([awaited])
     assert first.is_circular("b")
     third.wait_for([])
     assert not first.is_circular("b")
-    for holdings in (first, second, third):
-        holdings.close()
+    for ownership in (first, second, third):
+        ownership.close()
 
 
 def test_who_waits_for_a_circle_of_others_is_in_none(tmp_path):
-    first, second, third = (Holdings(Files(), tmp_path) for _ in range(3))
-    for holdings, held, awaited in [(first, "a", "b"), (second, "b", "a"), (third, "c", "a")]:
-        assert holdings.take(held)
-        holdings.wait_for([awaited])
+    first, second, third = (OwnershipFiles(Files(), tmp_path) for _ in range(3))
+    for ownership, held, awaited in [(first, "a", "b"), (second, "b", "a"), (third, "c", "a")]:
+        assert ownership.take(held)
+        ownership.wait_for([awaited])
     assert not third.is_circular("a")
-    for holdings in (first, second, third):
-        holdings.close()
+    for ownership in (first, second, third):
+        ownership.close()
 
 
 def test_a_planted_link_is_not_followed(tmp_path):
     (tmp_path / "claims").mkdir()
     (tmp_path / "precious").write_text("precious")
     (tmp_path / "claims" / KEY).symlink_to(tmp_path / "precious")
-    holdings = Holdings(Files(), tmp_path / "claims")
-    assert holdings.take(KEY)
+    ownership = OwnershipFiles(Files(), tmp_path / "claims")
+    assert ownership.take(KEY)
     assert (tmp_path / "precious").read_text() == "precious"
 
 
 def test_the_beating_ends_with_its_owner(tmp_path):
-    holdings = Holdings(_Network(), tmp_path, beat=0.01)
-    holdings.take(KEY)
-    holdings.close()
-    del holdings
+    ownership = OwnershipFiles(_Network(), tmp_path, beat=0.01)
+    ownership.take(KEY)
+    ownership.close()
+    del ownership
     deadline = time.monotonic() + 5
     while any(str(tmp_path) in thread.name for thread in threading.enumerate()):
         assert time.monotonic() < deadline

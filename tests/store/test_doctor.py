@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from pyplant.store.doctor import Verdict, examine
+from pyplant.store.doctor import CheckResult, examine
 from pyplant.store.files import Files
 
 
@@ -19,7 +19,7 @@ def test_a_local_disk_does_all_that_is_needed(tmp_path):
         *("exclusive files", "mapping", "times", "space"),
     ]
     for name in ("writing", "renaming", "exclusive files", "mapping"):
-        assert checks[name].verdict is Verdict.OK
+        assert checks[name].verdict is CheckResult.OK
 
 
 def test_nothing_is_left_behind(tmp_path):
@@ -100,18 +100,18 @@ class NearlyFull(Files):
 @pytest.mark.parametrize(
     ("files", "name", "verdict", "words"),
     [
-        (ReadOnly(), "writing", Verdict.FAILED, "reading a plant works"),
-        (NoLocks(), "locks", Verdict.WARNING, "no kernel locks (No locks available)"),
-        (LocksForNobody(), "locks", Verdict.WARNING, "do not hold"),
-        (LocksOfOneMachine(), "locks", Verdict.WARNING, "other machines may not see them"),
-        (NotExclusive(), "exclusive files", Verdict.WARNING, "done twice"),
-        (KeepsTheOld(), "renaming", Verdict.FAILED, "does not replace"),
-        (CannotRename(), "renaming", Verdict.FAILED, "Operation not permitted"),
-        (NoDirectorySync(), "syncing", Verdict.WARNING, "power cut"),
-        (OtherBytes(), "mapping", Verdict.FAILED, "not the file on disk"),
-        (WholeSeconds(), "times", Verdict.WARNING, "whole seconds"),
-        (SlowClock(), "times", Verdict.WARNING, "differs by 3600 s"),
-        (NearlyFull(), "space", Verdict.WARNING, "0.0 GB free"),
+        (ReadOnly(), "writing", CheckResult.FAILED, "reading a plant works"),
+        (NoLocks(), "locks", CheckResult.WARNING, "no kernel locks (No locks available)"),
+        (LocksForNobody(), "locks", CheckResult.WARNING, "do not hold"),
+        (LocksOfOneMachine(), "locks", CheckResult.WARNING, "other machines may not see them"),
+        (NotExclusive(), "exclusive files", CheckResult.WARNING, "done twice"),
+        (KeepsTheOld(), "renaming", CheckResult.FAILED, "does not replace"),
+        (CannotRename(), "renaming", CheckResult.FAILED, "Operation not permitted"),
+        (NoDirectorySync(), "syncing", CheckResult.WARNING, "power cut"),
+        (OtherBytes(), "mapping", CheckResult.FAILED, "not the file on disk"),
+        (WholeSeconds(), "times", CheckResult.WARNING, "whole seconds"),
+        (SlowClock(), "times", CheckResult.WARNING, "differs by 3600 s"),
+        (NearlyFull(), "space", CheckResult.WARNING, "0.0 GB free"),
     ],
 )
 def test_what_is_missing_is_said(tmp_path, files, name, verdict, words):

@@ -18,13 +18,13 @@ import pytest
 from pyplant import Plant, ReactorFunc, SubreactorFunc, specs
 from pyplant.errors import PlantDirError, PlantWarning, RunError, UnsavedWarning, WorkerError
 from pyplant.events import ProgressAdvanced, ReactorStarted, ReactorWaiting
-from pyplant.execution.context import RunWorld
+from pyplant.execution.context import RunContext
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.workers import parallel_executor
-from pyplant.workers.messages import CONTEXT, Hidden, Order, here, local
-from pyplant.workers.pickling import freeze, thaw
+from pyplant.workers.messages import CONTEXT, Hidden, TaskRequest, here, local
+from pyplant.workers.pickling import dumps, loads
 from pyplant.workers.pools import DaskPool, FuturesPool, LocalPool, pool_of
-from pyplant.workers.worker_main import carry_out, sees
+from pyplant.workers.worker_main import execute, sees
 
 PATIENCE = 60
 
@@ -231,10 +231,10 @@ def test_the_longest_way_to_the_end_goes_first(tmp_path, pools):
 
 
 def test_what_has_the_longest_way_is_the_most_urgent_to_the_pool(tmp_path, pools, monkeypatch):
-    urgency = {}
+    priority = {}
 
     def submit(self, order, packed, resources, urgent):
-        urgency.setdefault(local[order.folder].definitions[order.name].name, urgent)
+        priority.setdefault(local[order.folder].definitions[order.name].name, urgent)
         return original(self, order, packed, resources, urgent)
 
     original = FuturesPool.submit
@@ -255,11 +255,11 @@ def test_what_has_the_longest_way_is_the_most_urgent_to_the_pool(tmp_path, pools
         monkeypatch.setattr(FuturesPool, "submit", submit)
         plant.set_config({"version": 2})
         plant.get("quick", "slow")
-    assert urgency["slow"] > urgency["quick"]
+    assert priority["slow"] > priority["quick"]
 
 
 def test_one_at_a_time_nobody_asks_what_is_urgent(tmp_path, monkeypatch):
-    monkeypatch.setattr(RunWorld, "remaining_seconds", lambda self, key: pytest.fail("asked"))
+    monkeypatch.setattr(RunContext, "remaining_seconds", lambda self, key: pytest.fail("asked"))
 
     @ReactorFunc
     def sends(pipe):
@@ -275,7 +275,7 @@ def test_one_at_a_time_nobody_asks_what_is_urgent(tmp_path, monkeypatch):
 
 def test_values_stay_in_the_plant(tmp_path, processes, monkeypatch):
     sizes = []
-    monkeypatch.setattr(parallel_executor, "thaw", lambda data: sizes.append(len(data)) or thaw(data))
+    monkeypatch.setattr(parallel_executor, "loads", lambda data: sizes.append(len(data)) or loads(data))
 
     @ReactorFunc
     def big(pipe):
@@ -721,7 +721,7 @@ def test_a_number_means_worker_processes_of_our_own():
 
 def test_a_worker_that_does_not_see_the_plant_says_so(tmp_path):
     folder = tmp_path / "nowhere" / "plant" / "tmp" / "scratch" / "run"
-    reply = carry_out(Order(str(folder), "", "1", b"", (), {}, here()))
+    reply = execute(TaskRequest(str(folder), "", "1", b"", (), {}, here()))
     assert isinstance(reply.outcome, Hidden)
     assert str(tmp_path / "nowhere" / "plant") in reply.outcome.reason
     assert str(tmp_path) in sees(str(tmp_path / "nowhere"))
@@ -732,8 +732,8 @@ def test_a_context_that_the_run_did_not_write_is_not_unpickled(tmp_path):
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "canary"),)
 
-    (tmp_path / CONTEXT).write_bytes(freeze((Canary(), b"")))
-    reply = carry_out(Order(str(tmp_path), digest_bytes(b"as written"), "1", b"", (), {}, here()))
+    (tmp_path / CONTEXT).write_bytes(dumps((Canary(), b"")))
+    reply = execute(TaskRequest(str(tmp_path), digest_bytes(b"as written"), "1", b"", (), {}, here()))
     assert isinstance(reply.outcome, Hidden)
     assert "not what the run wrote" in reply.outcome.reason
     assert not (tmp_path / "canary").exists()
@@ -784,7 +784,7 @@ def test_resources_reach_dask(tmp_path):
         def submit(self, function, *arguments, **options):
             asked.update(options)
 
-    order = Order("folder", "", "1", b"", (), {}, here())
+    order = TaskRequest("folder", "", "1", b"", (), {}, here())
     DaskPool(Client()).submit(order, b"", {"GPU": 1}, 2.0)
     assert asked["resources"] == {"GPU": 1}
     assert asked["priority"] == 2.0

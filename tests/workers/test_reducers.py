@@ -10,7 +10,7 @@ import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import OpaqueWarning, RunError
-from pyplant.workers.pickling import Packer, unpack
+from pyplant.workers.pickling import CodePickler, unpack
 
 USERS = """
 import functools
@@ -54,9 +54,9 @@ def users(monkeypatch):
 @pytest.fixture
 def copied():
     """What comes out of a parcel."""
-    packer = Packer()
-    yield lambda obj: unpack(packer.pack(obj))
-    packer.close()
+    code_pickler = CodePickler()
+    yield lambda obj: unpack(code_pickler.pack(obj))
+    code_pickler.close()
 
 
 def test_cached_functions_have_caches_of_their_own(users, copied):

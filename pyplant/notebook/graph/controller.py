@@ -21,18 +21,18 @@ from pyplant._formatting import clean
 from pyplant.errors import PlantError, logger
 from pyplant.notebook.graph import graphviz_layout, payload, svg
 from pyplant.notebook.graph.folding import MOST, Folding
-from pyplant.notebook.graph.geometry import Scene
-from pyplant.notebook.graph.live_state import Live, Node
-from pyplant.notebook.graph.snapshot import Look, look
+from pyplant.notebook.graph.geometry import GraphGeometry
+from pyplant.notebook.graph.live_state import LiveState, NodeState
+from pyplant.notebook.graph.snapshot import GraphSnapshot, take_snapshot
 from pyplant.reports.graph import tree
-from pyplant.reports.report import Entry, Outcome, RunReport, Status
+from pyplant.reports.report import Outcome, ReactorEntry, RunReport, Status
 
 if TYPE_CHECKING:
     from pyplant.notebook.graph.widget import GraphWidget
 
 from pyplant.plant import Plant, session_of
 
-__all__ = ["AFFORDABLE", "Board"]
+__all__ = ["AFFORDABLE", "GraphController"]
 
 AFFORDABLE = 0.05
 """Seconds that judging staleness may take after each cell."""
@@ -58,7 +58,7 @@ class _Showing:
         return self.widget is not None and not self.widget.is_open
 
 
-class Board:
+class GraphController:
     """Shows one plant.
 
     Parameters
@@ -74,9 +74,9 @@ class Board:
         self._shell = shell
         self._lock = threading.RLock()
         self._showings: list[_Showing] = []
-        self._look = Look(Status(()), {}, ())
+        self._snapshot = GraphSnapshot(Status(()), {}, ())
         self._folding = Folding((), ())
-        self._scene = Scene([], [], (0.0, 0.0), detailed=True)
+        self._scene = GraphGeometry([], [], (0.0, 0.0), detailed=True)
         self._opened: frozenset[str] = frozenset()
         self._seen: frozenset[str] = frozenset()
         self._version = 0
@@ -85,7 +85,7 @@ class Board:
         self._cost = self._expected = 0.0
         self._drawn: object = None
         self._draw_after = 0.0
-        self._live = Live(self._publish, self._began, self._ended)
+        self._live = LiveState(self._publish, self._began, self._ended)
         weakref.finalize(plant, self._live.close).atexit = False
         plant.add_event_listener(self._live)
 
@@ -175,7 +175,7 @@ class Board:
     def _judge(self) -> bool:
         """Look at the plant anew; ``False`` if it is busy."""
         plant, began, worked = self._plant(), time.perf_counter(), time.thread_time()
-        found = look(plant) if plant is not None else None
+        found = take_snapshot(plant) if plant is not None else None
         if found is None:
             return False
         # A busy machine may be in the way for once; a slow disk will be again.
@@ -183,19 +183,19 @@ class Board:
         # What takes long once may be quick again: the first look reads all code, one after an edit some.
         self._expected, self._cost = min(cost, self._cost), cost
         with self._lock:
-            before, self._look = self._look, found
+            before, self._snapshot = self._snapshot, found
             is_same = self._version and (found.reactors, found.edges) == (before.reactors, before.edges)
             sent = self._refold(found, must_differ=not is_same)
             details = payload.details(found)
             if details != self._details:
                 self._details = sent["details"] = details
             names = payload.ids(len(found.status))
-            nodes = {name: Node(entry) for name, entry in zip(names, found.status, strict=True)}
+            nodes = {name: NodeState(entry) for name, entry in zip(names, found.status, strict=True)}
             if self._live.show(self._version, nodes) or sent:
                 self._live.send(**sent)
         return True
 
-    def _refold(self, now: Look, *, must_differ: bool) -> dict[str, Any]:
+    def _refold(self, now: GraphSnapshot, *, must_differ: bool) -> dict[str, Any]:
         """Make the graph again where it differs; what is to be sent then."""
         folding = payload.focus(now, self._opened, self._seen)
         if folding == self._folding and not must_differ:
@@ -203,11 +203,11 @@ class Board:
         self._version += 1
         self._folding = folding
         self._seen = frozenset(now.reactors[node].name for node in folding.shown)
-        self._scene = payload.scene(now, folding, graphviz_layout.arrange)
+        self._scene = payload.geometry_of(now, folding, graphviz_layout.arrange)
         self._graph = self._new_graph(now)
         return {"graph": self._graph}
 
-    def _new_graph(self, found: Look) -> dict[str, Any]:
+    def _new_graph(self, found: GraphSnapshot) -> dict[str, Any]:
         plant = self._plant()
         variables = (name for name, value in self._shell.user_ns.items() if value is plant and name[0] != "_")
         return {
@@ -238,7 +238,10 @@ class Board:
     def _began(self) -> None:
         """A run begins; what was defined or edited since the last look is to be seen in it."""
         plant = self._plant()
-        if plant is not None and tuple(session_of(plant).definitions().values()) != self._look.definitions:
+        if (
+            plant is not None
+            and tuple(session_of(plant).definitions().values()) != self._snapshot.definitions
+        ):
             self._judge_if_affordable()
 
     def _ended(self, report: RunReport) -> None:
@@ -269,7 +272,7 @@ class Board:
             case {"kind": "unfold", "folds": list(folds)}:
                 members = {f"f{n}": fold.members for n, fold in enumerate(self._folding.folds)}
                 nodes = [node for fold in folds for node in members.get(fold, ())]
-                self._fold(self._opened.union(self._look.reactors[node].name for node in nodes))
+                self._fold(self._opened.union(self._snapshot.reactors[node].name for node in nodes))
             case {"kind": "fold"}:
                 self._seen = frozenset()
                 self._fold(frozenset())
@@ -278,7 +281,7 @@ class Board:
         """Show another part of the graph; how reactors stand stays as it is."""
         with self._lock:
             self._opened = opened
-            sent = self._refold(self._look._replace(status=self._status()), must_differ=True)
+            sent = self._refold(self._snapshot._replace(status=self._status()), must_differ=True)
             self._live.renumber(self._version)
             self._live.send(**sent)
 
@@ -286,7 +289,7 @@ class Board:
 
     def _status(self) -> Status:
         """How reactors stand now, as far as that is known."""
-        return Status(tuple(map(_entry, self._live.nodes.values())), self._look.status.directory)
+        return Status(tuple(map(_entry, self._live.nodes.values())), self._snapshot.status.directory)
 
     def _draw(self) -> None:
         """Replace the pictures, if they would differ."""
@@ -300,7 +303,7 @@ class Board:
 
     def _publish_picture(self, showing: _Showing, status: Status, *, is_new: bool = False) -> None:
         html = svg.paint(status, self._scene, showing.identity)
-        text = tree(status, self._look.edges) if len(status) <= MOST else status.title()
+        text = tree(status, self._snapshot.edges) if len(status) <= MOST else status.title()
         self._shell.display_pub.publish(
             {"text/html": html, "text/plain": text},
             {},
@@ -309,13 +312,13 @@ class Board:
         )
 
 
-def _entry(node: Node) -> Entry:
+def _entry(node: NodeState) -> ReactorEntry:
     """How a reactor stands now, for a report."""
     before = node.entry
     if node.outcome is before.outcome and node.finished == before.finished:
         return before
     is_done = node.outcome in _DONE
-    return Entry(  # dataclasses.replace would take four times as long, and there may be thousands
+    return ReactorEntry(  # dataclasses.replace would take four times as long, and there may be thousands
         before.name,
         node.outcome,
         () if is_done else before.causes,

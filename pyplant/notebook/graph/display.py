@@ -10,14 +10,14 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from pyplant.errors import logger
-from pyplant.notebook.graph.controller import Board
+from pyplant.notebook.graph.controller import GraphController
 
 if TYPE_CHECKING:
     from pyplant.plant import Plant
 
 __all__ = ["after_cell", "close", "show_graph"]
 
-_boards: weakref.WeakKeyDictionary[Plant, Board] = weakref.WeakKeyDictionary()
+_controllers: weakref.WeakKeyDictionary[Plant, GraphController] = weakref.WeakKeyDictionary()
 
 
 def show_graph(plant: Plant) -> bool:
@@ -38,10 +38,10 @@ def show_graph(plant: Plant) -> bool:
     if shell is None:
         return False
     try:
-        board = _boards.get(plant)
-        if board is None:
-            board = _boards[plant] = Board(plant, shell)
-        board.show()
+        controller = _controllers.get(plant)
+        if controller is None:
+            controller = _controllers[plant] = GraphController(plant, shell)
+        controller.show()
     except Exception as error:  # noqa: BLE001 - text is shown instead, and says what is wrong with a plant
         logger().info("The graph cannot be drawn: %s", error)
         logger().debug("Why it cannot be drawn:", exc_info=True)
@@ -51,19 +51,19 @@ def show_graph(plant: Plant) -> bool:
 
 def after_cell() -> None:
     """A cell was executed: bring what is shown up to date, if that is quick."""
-    for plant, board in list(_boards.items()):
+    for plant, controller in list(_controllers.items()):
         try:
-            if not board.after_cell():
-                _boards.pop(plant, None)
+            if not controller.after_cell():
+                _controllers.pop(plant, None)
         except Exception:  # noqa: BLE001 - the cell has succeeded, whatever becomes of a picture
             logger().exception("The graph could not be brought up to date.")
 
 
 def close() -> None:
     """Follow no plant any longer; what is shown stays as it is."""
-    for board in list(_boards.values()):
-        board.close()
-    _boards.clear()
+    for controller in list(_controllers.values()):
+        controller.close()
+    _controllers.clear()
 
 
 def _notebook() -> Any:

@@ -11,7 +11,7 @@ from pyplant.notebook.graph.folding import MOST, Fold, Folding
 from pyplant.notebook.graph.layered_layout import Edge, Layout, Point, Size
 from pyplant.reports.graph import Edges
 
-__all__ = ["Arranger", "Box", "Line", "Scene", "compose", "curve", "flows", "label", "node_size"]
+__all__ = ["Arranger", "Box", "EdgePath", "GraphGeometry", "compose", "curve", "flows", "label", "node_size"]
 
 _LONGEST = 28  # characters of a label
 _LETTER = 6.7  # pixels that one takes on average
@@ -34,7 +34,7 @@ class Box(NamedTuple):
     size: Size
 
 
-class Line(NamedTuple):
+class EdgePath(NamedTuple):
     """What flows from one box to another, by their numbers."""
 
     source: int
@@ -43,14 +43,14 @@ class Line(NamedTuple):
     route: list[Point]
 
 
-class Scene(NamedTuple):
+class GraphGeometry(NamedTuple):
     """Boxes, those of folds last, and lines between them.
 
     ``detailed`` says whether there is room below the names of reactors.
     """
 
     boxes: list[Box]
-    lines: list[Line]
+    lines: list[EdgePath]
     size: Size
     detailed: bool
 
@@ -76,7 +76,7 @@ def flows(names: Sequence[str], edges: Edges) -> Mapping[Edge, list[str]]:
 
 def compose(
     names: Sequence[str], flowing: Mapping[Edge, list[str]], folding: Folding, arranger: Arranger
-) -> Scene:
+) -> GraphGeometry:
     """Give everything its place.
 
     Parameters
@@ -100,9 +100,9 @@ def compose(
     ]
     lines = _lines(contents, flowing)
     layout = arranger(sizes, list(lines))
-    return Scene(
+    return GraphGeometry(
         [Box(*box) for box in zip(contents, layout.centres, sizes, strict=True)],
-        [Line(*pair, lines[pair], route) for pair, route in zip(lines, layout.routes, strict=True)],
+        [EdgePath(*pair, lines[pair], route) for pair, route in zip(lines, layout.routes, strict=True)],
         layout.size,
         detailed,
     )

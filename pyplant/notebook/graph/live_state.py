@@ -37,9 +37,9 @@ from pyplant.events import (
     RunFinished,
     RunStarted,
 )
-from pyplant.reports.report import Entry, Outcome, RunReport, summary
+from pyplant.reports.report import Outcome, ReactorEntry, RunReport, summary
 
-__all__ = ["Live", "Node"]
+__all__ = ["LiveState", "NodeState"]
 
 _PERIOD = 0.1  # seconds between snapshots
 _SHARE = 100  # times as long as a snapshot takes there is none
@@ -51,7 +51,7 @@ _BUSY = frozenset({Outcome.RUNNING, Outcome.WAITING})
 Publish = Callable[[dict[str, Any]], None]
 
 
-class Node:
+class NodeState:
     """How one reactor stands.
 
     Attributes
@@ -85,7 +85,7 @@ class Node:
         "text",
     )
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: ReactorEntry) -> None:
         self.entry = entry
         self.seconds = entry.seconds
         self.size = entry.size
@@ -173,7 +173,7 @@ class Node:
             yield "w", clean(self.text)[:_LONGEST]
 
 
-class Live:
+class LiveState:
     """A listener of one plant, from the first widget to the last.
 
     Parameters
@@ -202,8 +202,8 @@ class Live:
         self.run: int | None = None
         self.checked = True
         self._version = 0
-        self._nodes: dict[str, Node] = {}
-        self._named: dict[str, Node] = {}
+        self._nodes: dict[str, NodeState] = {}
+        self._named: dict[str, NodeState] = {}
         self._publish = publish
         self._began = began
         self._ended = ended
@@ -240,7 +240,7 @@ class Live:
 
     # ------------------------------------------------------------------ what is known
 
-    def show(self, version: int, nodes: dict[str, Node]) -> bool:
+    def show(self, version: int, nodes: dict[str, NodeState]) -> bool:
         """Tell of these reactors from now on, as they were judged just now.
 
         Parameters
@@ -272,7 +272,7 @@ class Live:
         self._version = version
 
     @property
-    def nodes(self) -> dict[str, Node]:
+    def nodes(self) -> dict[str, NodeState]:
         """The reactors, by identifier."""
         return self._nodes
 

@@ -14,11 +14,11 @@ from typing import Any
 from pyplant._formatting import clean
 from pyplant.engine.rebuilder import ReasonKind
 from pyplant.notebook.graph.folding import MOST, Fold, Folding, folded, grouped, unfolded
-from pyplant.notebook.graph.geometry import Arranger, Scene, compose, curve, flows
-from pyplant.notebook.graph.snapshot import Look
+from pyplant.notebook.graph.geometry import Arranger, GraphGeometry, compose, curve, flows
+from pyplant.notebook.graph.snapshot import GraphSnapshot
 from pyplant.reports.explain import Cause
 
-__all__ = ["details", "focus", "graph", "ids", "scene"]
+__all__ = ["details", "focus", "geometry_of", "graph", "ids"]
 
 _LONGEST_DIFF = 6000  # characters
 _ALL_DIFFS = 200_000  # characters; when a helper of all reactors changed, all have its diff
@@ -31,7 +31,7 @@ def ids(count: int) -> list[str]:
 
 
 def focus(
-    look: Look, opened: AbstractSet[str] = frozenset(), seen: AbstractSet[str] = frozenset()
+    snapshot: GraphSnapshot, opened: AbstractSet[str] = frozenset(), seen: AbstractSet[str] = frozenset()
 ) -> Folding:
     """What to show of a graph first: all of a small one, else what matters.
 
@@ -44,19 +44,19 @@ def focus(
     seen
         Names of reactors that were shown so far.
     """
-    names = [known.name for known in look.reactors]
+    names = [known.name for known in snapshot.reactors]
     if len(names) <= MOST:
         return unfolded(len(names))
     return folded(
-        [entry.outcome for entry in look.status],
-        list(flows(names, look.edges)),
-        _groups(look),
+        [entry.outcome for entry in snapshot.status],
+        list(flows(names, snapshot.edges)),
+        _groups(snapshot),
         {number for number, name in enumerate(names) if name in opened},
         {number for number, name in enumerate(names) if name in seen},
     )
 
 
-def scene(look: Look, folding: Folding, arranger: Arranger) -> Scene:
+def geometry_of(snapshot: GraphSnapshot, folding: Folding, arranger: Arranger) -> GraphGeometry:
     """The graph with places for what a folding leaves of it.
 
     Parameters
@@ -68,11 +68,13 @@ def scene(look: Look, folding: Folding, arranger: Arranger) -> Scene:
     arranger
         Lays graphs out.
     """
-    names = [known.name for known in look.reactors]
-    return compose(names, flows(names, look.edges), folding, arranger)
+    names = [known.name for known in snapshot.reactors]
+    return compose(names, flows(names, snapshot.edges), folding, arranger)
 
 
-def graph(look: Look, first: Scene, arranger: Arranger, variable: str = "plant") -> dict[str, Any]:
+def graph(
+    snapshot: GraphSnapshot, first: GraphGeometry, arranger: Arranger, variable: str = "plant"
+) -> dict[str, Any]:
     """What changes only with the structure, and with what is folded.
 
     Parameters
@@ -86,20 +88,20 @@ def graph(look: Look, first: Scene, arranger: Arranger, variable: str = "plant")
     variable
         What the notebook calls the plant.
     """
-    nodes, count = dict(_nodes(look, variable)), len(look.reactors)
+    nodes, count = dict(_nodes(snapshot, variable)), len(snapshot.reactors)
     if count <= MOST:
         return {"nodes": nodes, "views": {"all": _view(first)}, "view": "all"}
-    everything = scene(look, unfolded(count), arranger)
+    everything = geometry_of(snapshot, unfolded(count), arranger)
     return {"nodes": nodes, "views": {"all": _view(everything), "focus": _view(first)}, "view": "focus"}
 
 
-def details(look: Look) -> dict[str, Any]:
+def details(snapshot: GraphSnapshot) -> dict[str, Any]:
     """Why reactors would run, how they failed, and what could not be followed."""
-    places = ids(len(look.reactors))
-    senders = _senders(look)
+    places = ids(len(snapshot.reactors))
+    senders = _senders(snapshot)
     room = _ALL_DIFFS
     found: dict[str, Any] = {}
-    for place, entry, known, sent_by in zip(places, look.status, look.reactors, senders, strict=True):
+    for place, entry, known, sent_by in zip(places, snapshot.status, snapshot.reactors, senders, strict=True):
         causes = []
         for cause in entry.causes:
             diff = _diff(cause) if room > 0 else ""
@@ -123,15 +125,15 @@ def clean_lines(text: str) -> str:
     return "\n".join(map(clean, text.expandtabs(4).splitlines()))
 
 
-def _nodes(look: Look, variable: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    places = ids(len(look.reactors))
-    senders = _senders(look)
+def _nodes(snapshot: GraphSnapshot, variable: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    places = ids(len(snapshot.reactors))
+    senders = _senders(snapshot)
     used_by: dict[str, dict[str, None]] = {place: {} for place in places}
     for receiver, sent_by in zip(places, senders, strict=True):
         for sender in sent_by.values():
             used_by[sender][receiver] = None
-    groups = _groups(look)
-    for place, known, group, sent_by in zip(places, look.reactors, groups, senders, strict=True):
+    groups = _groups(snapshot)
+    for place, known, group, sent_by in zip(places, snapshot.reactors, groups, senders, strict=True):
         yield (
             place,
             {
@@ -147,21 +149,21 @@ def _nodes(look: Look, variable: str) -> Iterator[tuple[str, dict[str, Any]]]:
         )
 
 
-def _senders(look: Look) -> list[dict[str, str]]:
+def _senders(snapshot: GraphSnapshot) -> list[dict[str, str]]:
     """For each reactor, who sends each of its ingredients."""
-    names = [known.name for known in look.reactors]
+    names = [known.name for known in snapshot.reactors]
     found: list[dict[str, str]] = [{} for _ in names]
-    for (sender, receiver), flowing in flows(names, look.edges).items():
+    for (sender, receiver), flowing in flows(names, snapshot.edges).items():
         for name in flowing:
             found[receiver].setdefault(name, f"n{sender}")
     return found
 
 
-def _groups(look: Look) -> Sequence[str]:
-    return grouped([known.name for known in look.reactors], [known.module for known in look.reactors])
+def _groups(snapshot: GraphSnapshot) -> Sequence[str]:
+    return grouped([known.name for known in snapshot.reactors], [known.module for known in snapshot.reactors])
 
 
-def _view(scene: Scene) -> dict[str, Any]:
+def _view(scene: GraphGeometry) -> dict[str, Any]:
     names: list[str] = []
     nodes: list[Any] = []
     folds: list[Any] = []

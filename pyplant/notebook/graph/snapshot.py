@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 from pyplant._definitions import Definition, orphans
 from pyplant.engine.trace import DependencyKind, Trace
-from pyplant.execution.context import RunWorld
-from pyplant.execution.staleness import Outlook
+from pyplant.execution.context import RunContext
+from pyplant.execution.staleness import Staleness
 from pyplant.plant import Plant, session_of
 from pyplant.reports.graph import Edges
 from pyplant.reports.report import Status
 
-__all__ = ["Known", "Look", "look"]
+__all__ = ["GraphSnapshot", "KnownIngredient", "take_snapshot"]
 
 
-class Known(NamedTuple):
+class KnownIngredient(NamedTuple):
     """A reactor.
 
     Attributes
@@ -51,16 +51,16 @@ class Known(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-class Look(NamedTuple):
+class GraphSnapshot(NamedTuple):
     """A plant at one moment; ``reactors`` and ``definitions`` are in the order of ``status``."""
 
     status: Status
     edges: Edges
-    reactors: tuple[Known, ...]
+    reactors: tuple[KnownIngredient, ...]
     definitions: tuple[Definition, ...] = ()
 
 
-def look(plant: Plant) -> Look | None:
+def take_snapshot(plant: Plant) -> GraphSnapshot | None:
     """Look at a plant, running nothing; ``None`` if another thread is busy with it.
 
     Raises
@@ -72,23 +72,25 @@ def look(plant: Plant) -> Look | None:
     if not session.lock.acquire(blocking=False):
         return None
     try:
-        world = session.world()
-        outlook = Outlook(world)
-        outlook.judge(world.definitions)
-        entries = tuple(outlook.entry(key, error=session.failed.get(key, "")) for key in world.definitions)
-        status, edges = Status(entries, str(plant.directory)), outlook.edges()
-        reactors = tuple(_known(world, outlook))
-        return Look(status, edges, reactors, tuple(world.definitions.values()))
+        context = session.context()
+        staleness = Staleness(context)
+        staleness.judge(context.definitions)
+        entries = tuple(
+            staleness.entry(key, error=session.failed.get(key, "")) for key in context.definitions
+        )
+        status, edges = Status(entries, str(plant.directory)), staleness.edges()
+        reactors = tuple(_known(context, staleness))
+        return GraphSnapshot(status, edges, reactors, tuple(context.definitions.values()))
     finally:
         session.lock.release()
 
 
-def _known(world: RunWorld, outlook: Outlook) -> Iterator[Known]:
-    names = Counter(definition.name for definition in world.definitions.values())
-    for key, definition in world.definitions.items():
-        trace = outlook.verdicts[key].trace or world.last(definition.full_name)
-        expected = world.predicted[key]
-        yield Known(
+def _known(context: RunContext, staleness: Staleness) -> Iterator[KnownIngredient]:
+    names = Counter(definition.name for definition in context.definitions.values())
+    for key, definition in context.definitions.items():
+        trace = staleness.verdicts[key].trace or context.last(definition.full_name)
+        expected = context.predicted[key]
+        yield KnownIngredient(
             definition.name,
             definition.name if names[definition.name] == 1 else definition.full_name,
             definition.place,
@@ -96,7 +98,7 @@ def _known(world: RunWorld, outlook: Outlook) -> Iterator[Known]:
             definition in orphans,
             tuple(dict.fromkeys([*_received(trace), *sorted(expected.receives)])),
             tuple(_sent(trace, expected.sends)),
-            tuple(sorted(note.text for note in world.fingerprint(key).notes)),
+            tuple(sorted(note.text for note in context.fingerprint(key).notes)),
         )
 
 

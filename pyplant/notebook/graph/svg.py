@@ -16,10 +16,19 @@ from collections.abc import Callable, Sequence
 
 from pyplant._formatting import clean, escape, format_seconds, format_size
 from pyplant.notebook.graph.folding import MOST, Fold, folded, grouped, unfolded
-from pyplant.notebook.graph.geometry import Arranger, Box, Line, Scene, compose, curve, flows, label
+from pyplant.notebook.graph.geometry import (
+    Arranger,
+    Box,
+    EdgePath,
+    GraphGeometry,
+    compose,
+    curve,
+    flows,
+    label,
+)
 from pyplant.notebook.graph.layered_layout import arrange
 from pyplant.reports.graph import Edges
-from pyplant.reports.report import ICONS, Entry, Status, counts
+from pyplant.reports.report import ICONS, ReactorEntry, Status, counts
 from pyplant.reports.theme import GRAPH, LIGHT, PICTURE
 
 __all__ = ["STYLE", "draw", "paint"]
@@ -59,7 +68,7 @@ def draw(status: Status, edges: Edges, arranger: Arranger = arrange) -> str:
     return paint(status, compose(names, flowing, folding, arranger))
 
 
-def paint(status: Status, scene: Scene, identity: str = "") -> str:
+def paint(status: Status, scene: GraphGeometry, identity: str = "") -> str:
     """The graph as HTML, when everything has its place already.
 
     Parameters
@@ -93,7 +102,7 @@ def paint(status: Status, scene: Scene, identity: str = "") -> str:
     )
 
 
-def _described(scene: Scene, name: Callable[[int], str], entries: Sequence[Entry]) -> str:
+def _described(scene: GraphGeometry, name: Callable[[int], str], entries: Sequence[ReactorEntry]) -> str:
     """The graph in words: how each reactor stands, and where what it sends goes."""
     targets: dict[int, list[str]] = {}
     for line in scene.lines:
@@ -108,7 +117,7 @@ def _described(scene: Scene, name: Callable[[int], str], entries: Sequence[Entry
     return "Graph of reactors. " + "; ".join(said) + (f"; and {more} more" if more > 0 else "")
 
 
-def _name_of(boxes: Sequence[Box], entries: Sequence[Entry]) -> Callable[[int], str]:
+def _name_of(boxes: Sequence[Box], entries: Sequence[ReactorEntry]) -> Callable[[int], str]:
     def name(number: int) -> str:
         content = boxes[number].content
         return _counts(content, entries) if isinstance(content, Fold) else entries[content].name
@@ -116,19 +125,19 @@ def _name_of(boxes: Sequence[Box], entries: Sequence[Entry]) -> Callable[[int], 
     return name
 
 
-def _meta(entry: Entry) -> str:
+def _meta(entry: ReactorEntry) -> str:
     if not entry.finished:
         return entry.outcome.value
     took = format_seconds(entry.seconds)
     return f"{took} · {format_size(entry.size)}" if entry.size else took
 
 
-def _counts(fold: Fold, entries: Sequence[Entry]) -> str:
+def _counts(fold: Fold, entries: Sequence[ReactorEntry]) -> str:
     """What stands in a fold, as in "137 cached"."""
     return counts(entries[node].outcome for node in fold.members)
 
 
-def _box(box: Box, entries: Sequence[Entry], *, detailed: bool) -> str:
+def _box(box: Box, entries: Sequence[ReactorEntry], *, detailed: bool) -> str:
     if isinstance(box.content, Fold):
         text, about = _counts(box.content, entries), box.content.label
         tip = f"{text}, folded" + (f": {about}" if about else "")
@@ -162,7 +171,7 @@ def _shape(
     )
 
 
-def _line(line: Line, name: Callable[[int], str]) -> str:
+def _line(line: EdgePath, name: Callable[[int], str]) -> str:
     tip = escape(f"{name(line.source)} → {name(line.target)}: {', '.join(line.names)}")
     path, head = curve(line.route)
     return (

@@ -14,10 +14,10 @@ import random
 import sys
 from typing import Any, NamedTuple
 
-__all__ = ["Snapshot", "changed", "read"]
+__all__ = ["RandomState", "changed", "read"]
 
 
-class Snapshot(NamedTuple):
+class RandomState(NamedTuple):
     """The global random state at one moment.
 
     Attributes
@@ -35,12 +35,12 @@ class Snapshot(NamedTuple):
     modules: int
 
 
-def read() -> Snapshot:
+def read() -> RandomState:
     """The state now, to be compared by :func:`changed`."""
-    return Snapshot(random.getstate(), _numpy_state(), len(sys.modules))
+    return RandomState(random.getstate(), _numpy_state(), len(sys.modules))
 
 
-def changed(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+def changed(before: RandomState, after: RandomState) -> tuple[str, ...]:
     """The libraries whose state differs between two snapshots.
 
     Returns

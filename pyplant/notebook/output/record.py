@@ -25,7 +25,7 @@ from typing import Any
 
 from pyplant._formatting import counted, format_size
 
-__all__ = ["Output", "Record", "collapsed"]
+__all__ = ["Output", "OutputRecord", "collapsed"]
 
 Output = dict[str, Any]
 """One output, as the notebook format has it (``output_type`` and so on)."""
@@ -101,7 +101,7 @@ class _Display:
 _lock = threading.RLock()
 
 
-class Record:
+class OutputRecord:
     """What one execution showed. Any thread may add to it."""
 
     __slots__ = ("_by_id", "_characters", "_clear_next", "_displayed", "_events")

@@ -35,11 +35,11 @@ from pyplant._formatting import clean, escape
 from pyplant.errors import PlantWarning, logger, warn
 from pyplant.notebook.output import random_state
 from pyplant.notebook.output.figures import Figures
-from pyplant.notebook.output.record import Output, Record
-from pyplant.notebook.output.stream_sync import Fence
+from pyplant.notebook.output.record import Output, OutputRecord
+from pyplant.notebook.output.stream_sync import StreamSync
 from pyplant.reports.theme import LIGHT
 
-__all__ = ["Recorder", "Recording"]
+__all__ = ["OutputRecording", "Recorder"]
 
 _HEADING = (
     "font:11px/1.4 system-ui,-apple-system,'Segoe UI',sans-serif;"
@@ -60,20 +60,22 @@ class Recorder:
     """
 
     def __init__(self, shell: Any) -> None:
-        self.active: Recording | None = None
-        self.late: Recording | None = None  # whose step has ended, but not all that it wrote may have come
-        self.random_state: random_state.Snapshot | None = None  # after the last step of this run
+        self.active: OutputRecording | None = None
+        self.late: OutputRecording | None = (
+            None  # whose step has ended, but not all that it wrote may have come
+        )
+        self.random_state: random_state.RandomState | None = None  # after the last step of this run
         self.warned: set[str] = set()
         self._shell = shell
-        self._doors: tuple[Any, Any, Any] = (None, None, None)
-        self._taps: list[_Tap] = []
-        self._fences: list[Fence] = []
-        self._steps: list[Recording] = []
-        self._shown_last: Recording | None = None
+        self._channels: tuple[Any, Any, Any] = (None, None, None)
+        self._interceptors: list[_Interceptor] = []
+        self._syncs: list[StreamSync] = []
+        self._steps: list[OutputRecording] = []
+        self._shown_last: OutputRecording | None = None
         self._passing: set[int] = set()
         self._settled = 0.0
 
-    def record(self, reactor: str, *, heading: str = "") -> Recording:
+    def record(self, reactor: str, *, heading: str = "") -> OutputRecording:
         """A reactor begins.
 
         Parameters
@@ -84,23 +86,23 @@ class Recorder:
             A line above what it shows, also where it goes on after another reactor; not recorded.
             Without one, its name stands above what it shows after another.
         """
-        return Recording(self, reactor, heading)
+        return OutputRecording(self, reactor, heading)
 
     # ------------------------------------------------------------------ steps
 
-    def enter(self, recording: Recording) -> None:
+    def enter(self, recording: OutputRecording) -> None:
         """A step begins. A step within a step is one of another plant."""
-        is_tapped = bool(self._steps) or self._is_tapped()
+        is_intercepted = bool(self._steps) or self._is_intercepted()
         if self.late is None and not self._steps:
             self._settled = time.perf_counter()
-        elif self.late is not recording or not is_tapped:
+        elif self.late is not recording or not is_intercepted:
             self.settle()
         self._steps.append(recording)
         self.active = recording
-        if not is_tapped:
-            self._set_taps()
+        if not is_intercepted:
+            self._install_interceptors()
 
-    def leave(self, recording: Recording) -> None:
+    def leave(self, recording: OutputRecording) -> None:
         """A step has ended, or was interrupted before it began."""
         steps = self._steps
         if recording not in steps:
@@ -113,38 +115,40 @@ class Recorder:
         """A run has ended: the taps go, unless that was a run within a step."""
         if not self._steps:
             self.late = self.random_state = None
-            self._remove_taps()
+            self._remove_interceptors()
 
-    def _is_tapped(self) -> bool:
-        out, err, publisher = self._doors
+    def _is_intercepted(self) -> bool:
+        out, err, publisher = self._channels
         if sys.stdout is not out or sys.stderr is not err or self._shell.display_pub is not publisher:
             return False
-        return all(tap.attributes.get(tap.name) is tap for tap in self._taps)
+        return all(
+            interceptor.attributes.get(interceptor.name) is interceptor for interceptor in self._interceptors
+        )
 
-    def _set_taps(self) -> None:
-        self._remove_taps()
-        out, err, publisher = self._doors = sys.stdout, sys.stderr, self._shell.display_pub
-        for kind, door in ((_Stdout, out), (_Stderr, err), (_Publish, publisher), (_Clear, publisher)):
+    def _install_interceptors(self) -> None:
+        self._remove_interceptors()
+        out, err, publisher = self._channels = sys.stdout, sys.stderr, self._shell.display_pub
+        for kind, channel in ((_Stdout, out), (_Stderr, err), (_Publish, publisher), (_Clear, publisher)):
             # What takes no tap (no stream at all, say) is not recorded; one stream for both gets one tap.
             if not (kind is _Stderr and err is out):
                 with suppress(TypeError, AttributeError):
-                    self._taps.append(kind(self, door))
-        self._fences = [tap.fence for tap in self._taps if tap.fence is not None]
+                    self._interceptors.append(kind(self, channel))
+        self._syncs = [interceptor.sync for interceptor in self._interceptors if interceptor.sync is not None]
 
-    def _remove_taps(self) -> None:
-        for tap in self._taps:
-            tap.remove()
-        self._taps = []
-        self._doors = (None, None, None)
+    def _remove_interceptors(self) -> None:
+        for interceptor in self._interceptors:
+            interceptor.remove()
+        self._interceptors = []
+        self._channels = (None, None, None)
 
     def settle(self) -> None:
         """Wait for what child processes and C code have written up to now."""
         now = time.perf_counter()
         seconds, self._settled = now - self._settled, now
         try:
-            for fence in self._fences:
-                if fence.may_be_under_way(seconds):
-                    fence.wait()
+            for sync in self._syncs:
+                if sync.may_be_under_way(seconds):
+                    sync.wait()
         finally:
             self.late = None
 
@@ -155,13 +159,15 @@ class Recorder:
 
     # ------------------------------------------------------------------ what is shown
 
-    def announce(self, recording: Recording) -> None:
+    def announce(self, recording: OutputRecording) -> None:
         """A recording is about to show something: its heading comes first, unless it showed something last."""
         last, self._shown_last = self._shown_last, recording
         if recording is last:
             return
         heading = recording.heading or (recording.reactor if last is not None else "")
-        publish = next((tap for tap in self._taps if isinstance(tap, _Publish)), None)
+        publish = next(
+            (interceptor for interceptor in self._interceptors if isinstance(interceptor, _Publish)), None
+        )
         if heading and publish is not None:
             html = f'<div style="{_HEADING}">{escape(heading)}</div>'
             with suppress(Exception):  # a line less is better than an error in somebody's print()
@@ -171,12 +177,12 @@ class Recorder:
         """The output of the cell is gone with all headings, or that of another cell begins."""
         self._shown_last = None
 
-    def pass_on(self, tap: _Tap, /, *args: Any, **options: Any) -> Any:
+    def pass_on(self, interceptor: _Interceptor, /, *args: Any, **options: Any) -> Any:
         """Let something pass; what that writes in turn (in a terminal, displays are text) is no output of its own."""
         thread = get_ident()
         self._passing.add(thread)
         try:
-            return tap.original(*args, **options)
+            return interceptor.original(*args, **options)
         finally:
             self._passing.discard(thread)
 
@@ -185,7 +191,7 @@ class Recorder:
         return bool(self._passing) and get_ident() in self._passing
 
 
-class Recording:
+class OutputRecording:
     """What one execution of a reactor shows. It is the context of each of its steps itself.
 
     Attributes
@@ -206,7 +212,7 @@ class Recording:
         self.notes: tuple[str, ...] = ()
         self._recorder = recorder
         self.reactor = reactor
-        self._record = Record()
+        self._record = OutputRecord()
         self._figures = Figures()
         self._broken = self._is_over = False
 
@@ -320,21 +326,21 @@ def _random_state(reactor: str, notes: tuple[str, ...]) -> str:
     )
 
 
-class _Tap:
+class _Interceptor:
     """An attribute of an object that is replaced by this for a while.
 
     Whoever replaces it in turn and does not put it back has buried the tap: another one is set,
     and once removed it lets everything pass for ever.
     """
 
-    __slots__ = ("_found", "attributes", "fence", "is_open", "original", "recorder", "target")
+    __slots__ = ("_found", "attributes", "is_open", "original", "recorder", "sync", "target")
     name: ClassVar[str]
 
     def __init__(self, recorder: Recorder, target: Any) -> None:
         self.recorder = recorder
         self.target = target
         self.original = getattr(target, self.name)
-        self.fence: Fence | None = None
+        self.sync: StreamSync | None = None
         self.is_open = True
         self.attributes = vars(target)
         self._found = self.attributes.get(self.name)
@@ -355,38 +361,38 @@ class _Tap:
             self.attributes[self.name] = self._found
 
 
-class _Write(_Tap):
+class _Write(_Interceptor):
     __slots__ = ()
     name = "write"
     stream: ClassVar[str]
 
     def __init__(self, recorder: Recorder, target: Any) -> None:
-        fence = Fence.of(target)
+        sync = StreamSync.of(target)
         super().__init__(recorder, target)
-        self.fence = fence
+        self.sync = sync
 
     def __call__(self, text: Any) -> Any:
-        fence, recording = self.fence, self.recorder.active
-        is_brought = fence is not None and get_ident() == fence.thread
+        sync, recording = self.sync, self.recorder.active
+        is_brought = sync is not None and get_ident() == sync.thread
         if is_brought:
             recording = self.recorder.late or recording
         if not self.is_open or recording is None or self.recorder.is_passing():
             return self.original(text)
-        if fence is None:
+        if sync is None:
             return self._pass(text, recording)
-        if os.getpid() != fence.process:
-            return fence.write_in_child(text)
+        if os.getpid() != sync.process:
+            return sync.write_in_child(text)
         if not is_brought:
             self.recorder.keep_order()
             return self._pass(text, recording)
-        text, is_marked = fence.without_marker(text)
+        text, is_marked = sync.without_marker(text)
         try:
             return self._pass(text, recording)
         finally:
             if is_marked:
-                fence.arrived()
+                sync.arrived()
 
-    def _pass(self, text: Any, recording: Recording) -> Any:
+    def _pass(self, text: Any, recording: OutputRecording) -> Any:
         if text:
             self.recorder.announce(recording)
         result = self.original(text)
@@ -404,7 +410,7 @@ class _Stderr(_Write):
     stream = "stderr"
 
 
-class _Publish(_Tap):
+class _Publish(_Interceptor):
     __slots__ = ()
     name = "publish"
 
@@ -422,7 +428,7 @@ class _Publish(_Tap):
         return result
 
 
-class _Clear(_Tap):
+class _Clear(_Interceptor):
     __slots__ = ()
     name = "clear_output"
 

@@ -42,7 +42,7 @@ def replay(shell: Any, events: Sequence[Any]) -> None:
     shell
         The ``InteractiveShell`` to show them in.
     events
-        What :meth:`pyplant.notebook.output.recorder.Recording.finish` returned.
+        What :meth:`pyplant.notebook.output.recorder.OutputRecording.finish` returned.
     """
     try:
         outputs = [event for event in events if _is_sound(event)]

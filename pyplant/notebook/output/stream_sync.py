@@ -28,7 +28,7 @@ from typing import Any
 
 from pyplant.errors import logger
 
-__all__ = ["Fence"]
+__all__ = ["StreamSync"]
 
 _PATIENCE = 1.0  # seconds, after which one looks why nothing has come
 _STUCK = 10.0  # seconds in which a thread has its turn on the busiest machine
@@ -37,7 +37,7 @@ _BACK_TO_SLEEP, _LOOKS = 50e-6, 20  # seconds that a thread takes from handing o
 _MARKER = format(int.from_bytes(os.urandom(4), "little"), "032b").translate({48: "\0", 49: "\x7f"})
 
 
-class Fence:
+class StreamSync:
     """The fence of one output stream of a kernel.
 
     Parameters
@@ -69,7 +69,7 @@ class Fence:
             self._clock = None
 
     @staticmethod
-    def of(stream: Any) -> Fence | None:
+    def of(stream: Any) -> StreamSync | None:
         """The fence of a stream, if it watches a descriptor."""
         watcher = getattr(stream, "watch_fd_thread", None)
         pipe = getattr(stream, "_fid", None)
@@ -78,7 +78,7 @@ class Fence:
             return None
         if not isinstance(pipe, int) or not isinstance(descriptor, int):
             return None
-        return _fence(descriptor, pipe, watcher)
+        return _sync(descriptor, pipe, watcher)
 
     def may_be_under_way(self, seconds: float) -> bool:
         """Whether something may have been written that has not arrived.
@@ -151,6 +151,6 @@ class Fence:
 
 
 @cache
-def _fence(descriptor: int, pipe: int, watcher: threading.Thread) -> Fence:
+def _sync(descriptor: int, pipe: int, watcher: threading.Thread) -> StreamSync:
     """One for each stream: a kernel has the same two as long as it lives, and each holds a file open."""
-    return Fence(descriptor, pipe, watcher)
+    return StreamSync(descriptor, pipe, watcher)

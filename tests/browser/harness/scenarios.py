@@ -10,7 +10,7 @@ import time
 from pyplant.notebook.graph.folding import MOST, Fold, folded, grouped, unfolded
 from pyplant.notebook.graph.geometry import compose, curve, flows
 from pyplant.notebook.graph.layered_layout import arrange
-from pyplant.reports.report import Entry, Outcome, Status
+from pyplant.reports.report import Outcome, ReactorEntry, Status
 
 DIGITS = {
     "load_digits": [],
@@ -113,7 +113,7 @@ def _ingredient(name):
 
 
 def _title(states):
-    return Status(tuple(Entry(name, Outcome(state["o"])) for name, state in states.items())).title()
+    return Status(tuple(ReactorEntry(name, Outcome(state["o"])) for name, state in states.items())).title()
 
 
 def _view(scene):

@@ -24,8 +24,8 @@ from pyplant.events import (
     RunStarted,
 )
 from pyplant.notebook.graph import live_state as module
-from pyplant.notebook.graph.live_state import Live, Node
-from pyplant.reports.report import Entry, Outcome, RunReport
+from pyplant.notebook.graph.live_state import LiveState, NodeState
+from pyplant.reports.report import Outcome, ReactorEntry, RunReport
 
 PATIENCE = 20  # seconds, for what takes a tenth of one
 
@@ -47,8 +47,8 @@ class Watched:
         self.sent = []
         self.told = []
         self.news = threading.Condition()
-        self.live = Live(self.take, lambda: self.told.append("began"), self.told.append)
-        self.live.show(version, {f"n{n}": Node(entry) for n, entry in enumerate(entries)})
+        self.live = LiveState(self.take, lambda: self.told.append("began"), self.told.append)
+        self.live.show(version, {f"n{n}": NodeState(entry) for n, entry in enumerate(entries)})
 
     def take(self, traits):
         with self.news:
@@ -89,7 +89,7 @@ def watch():
 @pytest.fixture
 def one(watch):
     """One reactor that never ran, called ``a``."""
-    return watch(Entry("a", Outcome.NEW))
+    return watch(ReactorEntry("a", Outcome.NEW))
 
 
 @pytest.fixture
@@ -107,7 +107,10 @@ def report(*entries):
 
 
 def test_a_snapshot_is_full_and_numbered(watch):
-    watched = watch(Entry("a", Outcome.CACHED, seconds=1.25, size=10, finished=99.0), Entry("b", Outcome.NEW))
+    watched = watch(
+        ReactorEntry("a", Outcome.CACHED, seconds=1.25, size=10, finished=99.0),
+        ReactorEntry("b", Outcome.NEW),
+    )
     first, second = watched.live.snapshot(), watched.live.snapshot()
     assert second["seq"] == first["seq"] + 1
     assert first["nodes"] == {"n0": {"o": "cached", "s": 1.25, "b": 10, "f": 99}, "n1": {"o": "new"}}
@@ -128,7 +131,7 @@ def test_runs_are_counted_and_say_what_they_are_for(one):
 
 
 def test_a_reactor_that_runs_says_since_when_and_how_long_it_took_last(watch, clock):
-    watched = watch(Entry("a", Outcome.STALE, seconds=41.0, finished=1.0))
+    watched = watch(ReactorEntry("a", Outcome.STALE, seconds=41.0, finished=1.0))
     clock.now = 2000.0
     assert watched.node(ReactorStarted("a")) == {"o": "running", "s": 41.0, "f": 1, "t": 2000.0, "e": 41.0}
 
@@ -180,7 +183,7 @@ def test_what_could_not_be_kept_says_so(one):
 
 
 def test_a_reactor_that_is_cached_is_not_stale(watch):
-    watched = watch(Entry("a", Outcome.STALE, certain=False))
+    watched = watch(ReactorEntry("a", Outcome.STALE, certain=False))
     assert watched.node() == {"o": "stale", "sure": False}
     assert watched.node(ReactorCached("a", 1.0)) == {"o": "cached"}
 
@@ -201,11 +204,11 @@ def test_an_error_that_cannot_be_shown_has_its_class(one):
 
 
 def test_what_was_skipped_is_known_at_the_end(one):
-    assert one.node(report(Entry("a", Outcome.SKIPPED)))["o"] == "skipped"
+    assert one.node(report(ReactorEntry("a", Outcome.SKIPPED)))["o"] == "skipped"
 
 
 def test_an_interrupted_run_leaves_nothing_running(watch):
-    watched = watch(Entry("a", Outcome.STALE), Entry("b", Outcome.CACHED))
+    watched = watch(ReactorEntry("a", Outcome.STALE), ReactorEntry("b", Outcome.CACHED))
     events = (ReactorStarted("a"), ReactorStarted("b"), ReactorWaiting("b", ("x",)), report())
     assert [node["o"] for node in watched.after(*events)["nodes"].values()] == ["stale", "cached"]
 
@@ -222,7 +225,7 @@ def test_unknown_reactors_are_ignored(one):
         ProgressAdvanced("z", "", 1, 2),
         ReactorFinished("z", 1.0),
         ReactorFailed("z", ValueError()),
-        report(Entry("z", Outcome.SKIPPED)),
+        report(ReactorEntry("z", Outcome.SKIPPED)),
     ]
     assert one.node(*others) == {"o": "new"}
 
@@ -265,7 +268,13 @@ def test_descriptions_are_texts_without_control_characters(one):
 
 def test_another_look_replaces_what_is_known(one):
     one.after(ReactorStarted("a"))
-    one.live.show(2, {"n0": Node(Entry("b", Outcome.CACHED)), "n1": Node(Entry("a", Outcome.CACHED))})
+    one.live.show(
+        2,
+        {
+            "n0": NodeState(ReactorEntry("b", Outcome.CACHED)),
+            "n1": NodeState(ReactorEntry("a", Outcome.CACHED)),
+        },
+    )
     assert one.live.snapshot()["version"] == 2
     assert one.after(ReactorStarted("a"))["nodes"] == {
         "n0": {"o": "cached"},
@@ -274,12 +283,12 @@ def test_another_look_replaces_what_is_known(one):
 
 
 def test_it_says_whether_a_look_was_news(one):
-    same, other = Entry("a", Outcome.NEW), Entry("a", Outcome.STALE)
-    assert not one.live.show(1, {"n0": Node(same)})
-    assert one.live.show(1, {"n0": Node(other)})
-    assert one.live.show(2, {"n0": Node(other)})
+    same, other = ReactorEntry("a", Outcome.NEW), ReactorEntry("a", Outcome.STALE)
+    assert not one.live.show(1, {"n0": NodeState(same)})
+    assert one.live.show(1, {"n0": NodeState(other)})
+    assert one.live.show(2, {"n0": NodeState(other)})
     one.live.checked = False
-    assert one.live.show(2, {"n0": Node(other)})
+    assert one.live.show(2, {"n0": NodeState(other)})
     assert one.live.checked
 
 
@@ -378,7 +387,7 @@ def test_its_thread_runs_in_the_context_that_it_was_made_in(monkeypatch):
         if len(seen) == 2:
             done.set()
 
-    live = Live(publish, lambda: None, lambda report: None)
+    live = LiveState(publish, lambda: None, lambda report: None)
     live.ask()
     live.ask()
     assert done.wait(PATIENCE)
@@ -392,7 +401,7 @@ def graph_threads():
 
 def test_closing_ends_its_thread_and_lets_it_go():
     before = graph_threads()
-    live = Live(lambda traits: None, lambda: None, lambda report: None)
+    live = LiveState(lambda traits: None, lambda: None, lambda report: None)
     (thread,) = set(graph_threads()) - set(before)
     live.close()
     thread.join(PATIENCE)
@@ -421,7 +430,7 @@ def test_where_there_are_no_threads_what_is_pending_leaves_with_the_next_event(m
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    watched = Watched(Entry("a", Outcome.NEW))
+    watched = Watched(ReactorEntry("a", Outcome.NEW))
     watched.live(ReactorStarted("a"))
     watched.live(ProgressAdvanced("a", "", 1, 2))
     assert len(watched.sent) == 1

@@ -7,23 +7,25 @@ import pytest
 from pyplant.engine.rebuilder import ReasonKind
 from pyplant.notebook.graph import payload
 from pyplant.notebook.graph.layered_layout import arrange
-from pyplant.notebook.graph.snapshot import Known, Look
+from pyplant.notebook.graph.snapshot import GraphSnapshot, KnownIngredient
 from pyplant.reports.explain import Cause
-from pyplant.reports.report import Entry, Outcome, Status
+from pyplant.reports.report import Outcome, ReactorEntry, Status
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202eevil\nline\ud800"
 
 
 def look_at(*entries, edges=None, **known):
     """A look at reactors, all that is known of which is their names, but for what is said."""
-    reactors = tuple(known.get(entry.name, Known(entry.name, entry.name, module="m")) for entry in entries)
-    return Look(Status(entries, "/somewhere/digits.plant"), edges or {}, reactors)
+    reactors = tuple(
+        known.get(entry.name, KnownIngredient(entry.name, entry.name, module="m")) for entry in entries
+    )
+    return GraphSnapshot(Status(entries, "/somewhere/digits.plant"), edges or {}, reactors)
 
 
 def chain(count, **outcomes):
     """Reactors in a row, cached but for those said otherwise by number."""
     entries = [
-        Entry(f"r{n}", Outcome(outcomes.get(f"r{n}", "cached")), seconds=1.0, finished=1.0)
+        ReactorEntry(f"r{n}", Outcome(outcomes.get(f"r{n}", "cached")), seconds=1.0, finished=1.0)
         for n in range(count)
     ]
     return look_at(*entries, edges={f"r{n + 1}": {f"r{n}": [f"x{n}"]} for n in range(count - 1)})
@@ -31,15 +33,17 @@ def chain(count, **outcomes):
 
 def graph_of(look, **options):
     folding = payload.focus(look, **options)
-    return payload.graph(look, payload.scene(look, folding, arrange), arrange)
+    return payload.graph(look, payload.geometry_of(look, folding, arrange), arrange)
 
 
 # ---------------------------------------------------------------------- graph
 
 
 def test_reactors_are_numbered_and_joined():
-    known = Known("b", "b", "cell [3]", "m", False, ("x", "y"), (("z", "array", 80),))
-    look = look_at(Entry("a", Outcome.NEW), Entry("b", Outcome.NEW), edges={"b": {"a": ["x"]}}, b=known)
+    known = KnownIngredient("b", "b", "cell [3]", "m", False, ("x", "y"), (("z", "array", 80),))
+    look = look_at(
+        ReactorEntry("a", Outcome.NEW), ReactorEntry("b", Outcome.NEW), edges={"b": {"a": ["x"]}}, b=known
+    )
     nodes = graph_of(look)["nodes"]
     assert nodes["n0"]["used_by"] == ["n1"]
     assert nodes["n1"] == {
@@ -55,9 +59,9 @@ def test_reactors_are_numbered_and_joined():
 
 
 def test_the_statement_that_runs_a_reactor_names_the_plant_and_the_reactor_as_python_does():
-    known = {"it's": Known("it's", "module.it's")}
-    look = look_at(Entry("it's", Outcome.NEW), **known)
-    graph = payload.graph(look, payload.scene(look, payload.focus(look), arrange), arrange, "garden")
+    known = {"it's": KnownIngredient("it's", "module.it's")}
+    look = look_at(ReactorEntry("it's", Outcome.NEW), **known)
+    graph = payload.graph(look, payload.geometry_of(look, payload.focus(look), arrange), arrange, "garden")
     assert graph["nodes"]["n0"]["run"] == 'garden.run_reactor("module.it\'s")'
 
 
@@ -92,8 +96,8 @@ def test_a_large_graph_has_a_focus_and_the_whole():
 
 
 def test_lines_of_folds_do_not_list_everything():
-    entries = [Entry(f"r{n}", Outcome.CACHED) for n in range(70)]
-    entries[69] = Entry("r69", Outcome.STALE)
+    entries = [ReactorEntry(f"r{n}", Outcome.CACHED) for n in range(70)]
+    entries[69] = ReactorEntry("r69", Outcome.STALE)
     edges = {"r0": {f"r{n}": [f"x{n}"] for n in range(1, 69)}, "r69": {"r0": ["y"]}}
     (line,) = [e for e in graph_of(look_at(*entries, edges=edges))["views"]["focus"]["edges"] if e[0] == "f0"]
     assert line[1] == "n0"
@@ -115,7 +119,7 @@ def test_what_was_seen_is_still_there_when_it_is_computed():
 
 
 def test_boxes_are_as_large_whatever_the_state():
-    one, other = Entry("a", Outcome.NEW), Entry("a", Outcome.CACHED, (), 3000.0, 10**12, 1.0)
+    one, other = ReactorEntry("a", Outcome.NEW), ReactorEntry("a", Outcome.CACHED, (), 3000.0, 10**12, 1.0)
     assert graph_of(look_at(one))["views"] == graph_of(look_at(other))["views"]
 
 
@@ -127,12 +131,12 @@ def details_of(*entries, **options):
 
 
 def test_only_reactors_that_have_something_to_tell_are_there():
-    assert details_of(Entry("a", Outcome.CACHED)) == {}
+    assert details_of(ReactorEntry("a", Outcome.CACHED)) == {}
 
 
 def test_a_cause_has_its_text_and_its_diff():
     cause = Cause(ReasonKind.CODE, "helper", "helper() changed", diff="-a\n+\tb")
-    assert details_of(Entry("a", Outcome.STALE, (cause,)))["n0"] == {
+    assert details_of(ReactorEntry("a", Outcome.STALE, (cause,)))["n0"] == {
         "causes": [{"text": "helper() changed", "diff": "-a\n+   b", "from": None}],
         "error": "",
         "notes": [],
@@ -142,7 +146,7 @@ def test_a_cause_has_its_text_and_its_diff():
 def test_an_input_that_changed_points_to_its_sender_and_does_not_repeat_its_causes():
     why = Cause(ReasonKind.CODE, "a", "its own code changed", diff="+secret")
     cause = Cause(ReasonKind.INPUT, "x", "ingredient 'x' changed, sent by 'a'", causes=(why,))
-    entries = (Entry("a", Outcome.STALE, (why,)), Entry("b", Outcome.STALE, (cause,)))
+    entries = (ReactorEntry("a", Outcome.STALE, (why,)), ReactorEntry("b", Outcome.STALE, (cause,)))
     found = details_of(*entries, edges={"b": {"a": ["x"]}})
     assert found["n1"]["causes"] == [{"text": cause.summary, "diff": "", "from": "n0"}]
     assert "secret" not in json.dumps(found["n1"])
@@ -151,27 +155,27 @@ def test_an_input_that_changed_points_to_its_sender_and_does_not_repeat_its_caus
 def test_a_parameter_that_is_called_like_an_ingredient_points_nowhere():
     cause = Cause(ReasonKind.PARAMETER, "x", "parameter 'x' changed: 1 → 2")
     found = details_of(
-        Entry("a", Outcome.NEW), Entry("b", Outcome.STALE, (cause,)), edges={"b": {"a": ["x"]}}
+        ReactorEntry("a", Outcome.NEW), ReactorEntry("b", Outcome.STALE, (cause,)), edges={"b": {"a": ["x"]}}
     )
     assert found["n1"]["causes"][0]["from"] is None
 
 
 def test_errors_and_notes_are_told():
-    known = Known("a", "a", notes=("lock m.lock",))
-    found = details_of(Entry("a", Outcome.FAILED, error="ValueError: boom"), a=known)
+    known = KnownIngredient("a", "a", notes=("lock m.lock",))
+    found = details_of(ReactorEntry("a", Outcome.FAILED, error="ValueError: boom"), a=known)
     assert found == {"n0": {"causes": [], "error": "ValueError: boom", "notes": ["lock m.lock"]}}
 
 
 def test_diffs_are_cut():
     cause = Cause(ReasonKind.CODE, "helper", "helper() changed", diff="+" + "x" * 100_000)
-    (shown,) = details_of(Entry("a", Outcome.STALE, (cause,)))["n0"]["causes"]
+    (shown,) = details_of(ReactorEntry("a", Outcome.STALE, (cause,)))["n0"]["causes"]
     assert len(shown["diff"]) < 7000
     assert shown["diff"].endswith("…")
 
 
 def test_one_diff_in_a_thousand_reactors_does_not_make_a_thousand():
     cause = Cause(ReasonKind.CODE, "helper", "helper() changed", diff="+" + "x" * 5000)
-    found = details_of(*(Entry(f"r{n}", Outcome.STALE, (cause,)) for n in range(1000)))
+    found = details_of(*(ReactorEntry(f"r{n}", Outcome.STALE, (cause,)) for n in range(1000)))
     assert len(json.dumps(found)) < 400_000
     assert found["n0"]["causes"][0]["diff"]
     assert found["n999"]["causes"][0] == {
@@ -185,11 +189,11 @@ def test_one_diff_in_a_thousand_reactors_does_not_make_a_thousand():
 
 
 def test_names_and_texts_are_free_of_control_characters_and_can_be_sent():
-    known = Known(
+    known = KnownIngredient(
         HOSTILE, HOSTILE, HOSTILE, HOSTILE, False, (HOSTILE,), ((HOSTILE, "simple", 1),), (HOSTILE,)
     )
     cause = Cause(ReasonKind.CODE, HOSTILE, HOSTILE, diff=HOSTILE)
-    entries = (Entry("a", Outcome.NEW), Entry(HOSTILE, Outcome.FAILED, (cause,), error=HOSTILE))
+    entries = (ReactorEntry("a", Outcome.NEW), ReactorEntry(HOSTILE, Outcome.FAILED, (cause,), error=HOSTILE))
     look = look_at(*entries, edges={HOSTILE: {"a": [HOSTILE]}}, **{HOSTILE: known})
     text = json.dumps([graph_of(look), payload.details(look)], ensure_ascii=False)
     text.encode()  # half a surrogate pair cannot be sent

@@ -7,7 +7,7 @@ import pytest
 from pyplant import Plant, ReactorFunc, _definitions
 from pyplant.errors import PlantDirError
 from pyplant.execution import queries
-from pyplant.notebook.graph.snapshot import look
+from pyplant.notebook.graph.snapshot import take_snapshot
 from pyplant.plant import session_of
 from pyplant.reports.report import Outcome
 
@@ -37,27 +37,31 @@ def plant(tmp_path):
 
 
 def known(plant, name):
-    return next(known for known in look(plant).reactors if known.name == name)
+    return next(known for known in take_snapshot(plant).reactors if known.name == name)
 
 
 def test_it_says_what_status_says(plant):
-    assert look(plant).status == plant.status()
+    assert take_snapshot(plant).status == plant.status()
     plant.run_reactor(add)
-    assert look(plant).status == plant.status()
-    assert [entry.outcome for entry in look(plant).status] == [Outcome.CACHED, Outcome.CACHED, Outcome.NEW]
+    assert take_snapshot(plant).status == plant.status()
+    assert [entry.outcome for entry in take_snapshot(plant).status] == [
+        Outcome.CACHED,
+        Outcome.CACHED,
+        Outcome.NEW,
+    ]
 
 
 def test_it_says_how_a_reactor_failed(plant):
     with pytest.raises(ValueError, match="boom"):
         plant.run_reactor(fail)
-    assert look(plant).status["fail"].error == "ValueError: boom"
+    assert take_snapshot(plant).status["fail"].error == "ValueError: boom"
 
 
 def test_edges_and_inputs_are_those_that_code_and_traces_name(plant):
-    assert look(plant).edges == queries.edges(session_of(plant))
+    assert take_snapshot(plant).edges == queries.edges(session_of(plant))
     assert known(plant, "add").inputs == ("numbers",)
     plant.run_reactor(add)
-    assert look(plant).edges == queries.edges(session_of(plant))
+    assert take_snapshot(plant).edges == queries.edges(session_of(plant))
     assert known(plant, "add").inputs == ("numbers",)
 
 
@@ -106,7 +110,7 @@ def test_reactors_that_share_a_name_are_addressed_in_full(plant):
         return ReactorFunc(step)
 
     plant.add_reactors([make("one"), make("other")])
-    addresses = [known.address for known in look(plant).reactors]
+    addresses = [known.address for known in take_snapshot(plant).reactors]
     assert addresses == ["load", "add", "fail", "one.step", "other.step"]
 
 
@@ -121,14 +125,14 @@ def test_a_plant_that_is_busy_is_not_waited_for(plant):
     run = threading.Thread(target=plant.run_reactor, args=(load,))
     run.start()
     begun.wait(60)
-    assert look(plant) is None
+    assert take_snapshot(plant) is None
     may_end.set()
     run.join(60)
-    assert look(plant) is not None
+    assert take_snapshot(plant) is not None
 
 
 def test_of_a_closed_plant_nothing_can_be_said(plant):
     plant.close()
     with pytest.raises(PlantDirError):
-        look(plant)
+        take_snapshot(plant)
     assert plant._session.lock.acquire(blocking=False)

@@ -11,7 +11,7 @@ from pyplant.notebook.graph.geometry import compose
 from pyplant.notebook.graph.layered_layout import Layout, arrange
 from pyplant.notebook.graph.svg import draw, paint
 from pyplant.reports.explain import Cause
-from pyplant.reports.report import ICONS, Entry, Outcome, Status
+from pyplant.reports.report import ICONS, Outcome, ReactorEntry, Status
 from pyplant.reports.theme import LIGHT
 from tests.svg import contrast, svg_in
 
@@ -32,13 +32,13 @@ def texts(html):
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_each_status_has_its_icon_and_its_class(outcome):
-    html = picture(Entry("a", outcome))
+    html = picture(ReactorEntry("a", outcome))
     assert ICONS[outcome] in texts(html)
     assert f"pp-{outcome.value}" in svg_in(html)
 
 
 def test_outlines_differ_without_colour():
-    html = picture(Entry("a", Outcome.STALE))
+    html = picture(ReactorEntry("a", Outcome.STALE))
     rules = re.findall(r"\.pp-(stale|new|running|waiting|failed|uncached) rect\{([^}]*)\}", svg_in(html))
     shapes = {re.sub(r"stroke:var\([^)]*\);?", "", rule) for _, rule in rules}
     assert len(rules) == 6
@@ -47,20 +47,22 @@ def test_outlines_differ_without_colour():
 
 def test_a_node_says_what_it_took_and_why_it_would_run():
     cause = Cause(ReasonKind.PARAMETER, "x", "parameter 'x' changed: 1 → 2")
-    entry = Entry("a", Outcome.STALE, (cause,), seconds=41.0, size=3_500_000, finished=1.0)
+    entry = ReactorEntry("a", Outcome.STALE, (cause,), seconds=41.0, size=3_500_000, finished=1.0)
     assert "41.0 s · 3.5 MB" in texts(picture(entry))
     assert "a: stale; parameter 'x' changed: 1 → 2" in texts(picture(entry))
 
 
 def test_an_edge_names_what_flows():
-    html = picture(Entry("a", Outcome.NEW), Entry("b", Outcome.NEW), edges={"b": {"a": ["x", "y"]}})
+    html = picture(
+        ReactorEntry("a", Outcome.NEW), ReactorEntry("b", Outcome.NEW), edges={"b": {"a": ["x", "y"]}}
+    )
     assert "a → b: x, y" in texts(html)
     assert svg_in(html).count("pp-edge") == 2  # the rule, and the edge
 
 
 def test_of_a_large_graph_it_shows_what_is_not_cached_and_folds_the_rest():
-    entries = [Entry(f"r{n}", Outcome.CACHED) for n in range(100)]
-    entries[50] = Entry("r50", Outcome.STALE)
+    entries = [ReactorEntry(f"r{n}", Outcome.CACHED) for n in range(100)]
+    entries[50] = ReactorEntry("r50", Outcome.STALE)
     html = picture(*entries, edges={f"r{n + 1}": {f"r{n}": ["x"]} for n in range(99)})
     assert "r50: stale" in texts(html)
     assert "49 cached, folded" in texts(html)
@@ -69,32 +71,32 @@ def test_of_a_large_graph_it_shows_what_is_not_cached_and_folds_the_rest():
 
 
 def test_as_many_as_can_be_read_are_not_folded():
-    assert "folded" not in picture(*(Entry(f"r{n}", Outcome.CACHED) for n in range(60)))
-    assert "folded" in picture(*(Entry(f"r{n}", Outcome.CACHED) for n in range(61)))
+    assert "folded" not in picture(*(ReactorEntry(f"r{n}", Outcome.CACHED) for n in range(60)))
+    assert "folded" in picture(*(ReactorEntry(f"r{n}", Outcome.CACHED) for n in range(61)))
 
 
 def test_what_to_fold_can_be_said():
     scene = compose("abc", {}, Folding((0,), (Fold((1, 2), "group"),)), arrange)
-    html = paint(Status(tuple(Entry(name, Outcome.NEW) for name in "abc")), scene)
+    html = paint(Status(tuple(ReactorEntry(name, Outcome.NEW) for name in "abc")), scene)
     assert "2 new, folded: group" in texts(html)
     assert "b: new" not in texts(html)
 
 
 def test_where_nothing_is_folded_and_there_is_much_to_see_times_are_left_out():
-    entries = [Entry(f"r{n}", Outcome.CACHED, seconds=1.0, finished=1.0) for n in range(61)]
+    entries = [ReactorEntry(f"r{n}", Outcome.CACHED, seconds=1.0, finished=1.0) for n in range(61)]
     scene = compose([entry.name for entry in entries], {}, unfolded(61), arrange)
     assert "1.0 s" not in texts(paint(Status(tuple(entries)), scene))
     assert "1.0 s" in texts(picture(*entries[:60]))
 
 
 def test_it_has_the_identity_it_is_given():
-    status, scene = Status((Entry("a", Outcome.NEW),)), compose("a", {}, unfolded(1), arrange)
+    status, scene = Status((ReactorEntry("a", Outcome.NEW),)), compose("a", {}, unfolded(1), arrange)
     assert paint(status, scene, "here").startswith('<div class="pp-graph" id="here"')
     assert "id=" not in paint(status, scene)
 
 
 def test_without_its_style_sheet_no_shape_is_black():
-    html = picture(Entry("a", Outcome.NEW), Entry("b", Outcome.NEW), edges={"b": {"a": ["x"]}})
+    html = picture(ReactorEntry("a", Outcome.NEW), ReactorEntry("b", Outcome.NEW), edges={"b": {"a": ["x"]}})
     shapes = [element for element in svg(html).iter() if element.tag.endswith(("rect", "path"))]
     assert shapes
     assert all(shape.get("fill") in ("none", LIGHT["line"], LIGHT["page"]) for shape in shapes)
@@ -102,7 +104,9 @@ def test_without_its_style_sheet_no_shape_is_black():
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_stay_text(name):
-    html = picture(Entry(name, Outcome.NEW), Entry("b", Outcome.NEW), edges={"b": {name: [name]}})
+    html = picture(
+        ReactorEntry(name, Outcome.NEW), ReactorEntry("b", Outcome.NEW), edges={"b": {name: [name]}}
+    )
     tags = {element.tag.rpartition("}")[2] for element in svg(html).iter()}
     assert tags == {"svg", "style", "g", "title", "rect", "text", "path"}
     assert "<script" not in html
@@ -112,7 +116,7 @@ def test_hostile_names_stay_text(name):
 
 def test_long_names_are_shortened_and_whole_in_the_tip():
     name = "x" * 100
-    html = picture(Entry(name, Outcome.NEW))
+    html = picture(ReactorEntry(name, Outcome.NEW))
     assert f"{'x' * 27}…" in texts(html)
     assert f"{name}: new" in texts(html)
 
@@ -121,7 +125,7 @@ def test_it_can_be_laid_out_by_others():
     def arranger(sizes, edges):
         return Layout([(50.0, 50.0)] * len(sizes), [[(0.0, 0.0), (9.0, 9.0)]] * len(edges), (123.0, 45.0))
 
-    assert 'width="123"' in picture(Entry("a", Outcome.NEW), arranger=arranger)
+    assert 'width="123"' in picture(ReactorEntry("a", Outcome.NEW), arranger=arranger)
 
 
 def test_no_reactors_make_an_empty_picture():
@@ -130,7 +134,9 @@ def test_no_reactors_make_an_empty_picture():
 
 def test_nothing_but_text_is_left_for_those_who_take_out_elements():
     """Front ends take <svg> and <style> out of what they do not trust, and keep the text of an <svg>."""
-    html = picture(Entry("load", Outcome.NEW), Entry("b", Outcome.CACHED), edges={"b": {"load": ["x"]}})
+    html = picture(
+        ReactorEntry("load", Outcome.NEW), ReactorEntry("b", Outcome.CACHED), edges={"b": {"load": ["x"]}}
+    )
     assert "<svg" not in html
     left = re.sub(r"<style>.*?</style>", "", html)
     assert re.sub(r"<[^>]*>", "", left) == "2 reactors: 1 new, 1 cached"
@@ -138,7 +144,7 @@ def test_nothing_but_text_is_left_for_those_who_take_out_elements():
 
 
 def test_the_text_alternative_of_a_large_graph_ends():
-    entries = [Entry(f"r{n}", Outcome.STALE) for n in range(1000)]
+    entries = [ReactorEntry(f"r{n}", Outcome.STALE) for n in range(1000)]
     alternative = re.search(r'alt="([^"]*)"', picture(*entries))[1]
     assert "r59 (stale)" in alternative
     assert re.search(r"; and \d+ more$", alternative)
@@ -147,7 +153,7 @@ def test_the_text_alternative_of_a_large_graph_ends():
 
 def test_a_picture_has_a_page_of_its_own_light_and_dark():
     """Nothing in an <img> sees the theme of the page around it: texts would be light on light."""
-    shown = svg_in(picture(Entry("a", Outcome.NEW)))
+    shown = svg_in(picture(ReactorEntry("a", Outcome.NEW)))
     assert "@media(prefers-color-scheme:dark)" in shown
     light, dark = re.findall(r"--pp-page:(#\w+);--pp-fg:(#\w+)", shown)
     for page, text in (light, dark):

@@ -104,7 +104,7 @@ def plant(tmp_path):
 
 
 def board_of(plant):
-    return display._boards[plant]
+    return display._controllers[plant]
 
 
 def shown(plant, number=-1):
@@ -678,7 +678,7 @@ def test_nobody_listens_once_the_last_widget_is_gone(page, plant):
     page.run_cell("first", "2")  # and shows nothing now
     assert listeners(plant) == []
     assert live._is_closed
-    assert plant not in display._boards
+    assert plant not in display._controllers
 
 
 def test_a_widget_that_the_front_end_closed_is_dropped(page, plant):
@@ -702,7 +702,7 @@ def test_closing_ends_all(page, plant):
     display.show_graph(plant)
     display.close()
     assert listeners(plant) == []
-    assert not display._boards
+    assert not display._controllers
 
 
 def test_a_plant_that_nobody_holds_is_let_go_and_its_thread_ends(page, tmp_path):
@@ -718,7 +718,7 @@ def test_a_plant_that_nobody_holds_is_let_go_and_its_thread_ends(page, tmp_path)
     assert gone() is None
     assert live._is_closed
     page.run_cell()
-    assert not display._boards
+    assert not display._controllers
 
 
 def test_a_notebook_is_a_shell_with_a_kernel():

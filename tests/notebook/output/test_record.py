@@ -5,14 +5,14 @@ import json
 import pytest
 
 from pyplant.notebook.output import record as module
-from pyplant.notebook.output.record import Record, collapsed
+from pyplant.notebook.output.record import OutputRecord, collapsed
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 @pytest.fixture
 def record():
-    return Record()
+    return OutputRecord()
 
 
 @pytest.fixture

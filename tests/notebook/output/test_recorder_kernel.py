@@ -203,7 +203,7 @@ def test_no_marker_is_ever_seen(kernel):
     live = kernel.run("""
         @execute
         def fenced():
-            fence = recorder._taps[0].fence
+            fence = recorder._interceptors[0].fence
             for _ in range(200):
                 os.write(1, b"." * 37)
                 fence.wait()

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from pyplant.notebook.output import stream_sync as module
-from pyplant.notebook.output.stream_sync import Fence
+from pyplant.notebook.output.stream_sync import StreamSync
 
 
 class Stream:
@@ -45,7 +45,7 @@ class Stream:
 @pytest.fixture
 def stream():
     stream = Stream()
-    stream.fence = Fence.of(stream)
+    stream.fence = StreamSync.of(stream)
     yield stream
     stream.gate.set()
     os.close(stream._original_stdstream_fd)
@@ -176,9 +176,9 @@ def test_text_of_a_forked_process_goes_through_the_pipe(stream):
 @pytest.mark.parametrize("missing", ["_fid", "_original_stdstream_fd", "watch_fd_thread"])
 def test_streams_that_watch_nothing_have_no_fence(stream, monkeypatch, missing):
     monkeypatch.delattr(stream, missing)
-    assert Fence.of(stream) is None
+    assert StreamSync.of(stream) is None
 
 
 def test_a_stream_that_watches_no_longer_has_no_fence(stream, monkeypatch):
     monkeypatch.setattr(stream, "watch_fd_thread", threading.Thread())
-    assert Fence.of(stream) is None
+    assert StreamSync.of(stream) is None
