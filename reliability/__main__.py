@@ -21,7 +21,7 @@ from reliability import (  # noqa: F401 - their import declares figures
     sharing,
     workers,
 )
-from reliability.worker_state import FIGURES, HEADING, Result, line, measure
+from reliability.bench import FIGURES, HEADING, Result, line, measure
 
 REPORT = Path(__file__).with_name("FIGURES.md")
 HEAD = """# Figures of reliability

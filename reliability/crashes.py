@@ -30,8 +30,8 @@ from pyplant.store.files import Files, Writer
 from pyplant.store.fsck import audit
 from pyplant.store.retention import collect, merge_journal
 from pyplant.store.warehouse import Warehouse
+from reliability.bench import Lab, figure
 from reliability.trial import forked
-from reliability.worker_state import Lab, figure
 from tests.store import a_trace
 
 IGNORED = ("tmp", "claims", "leases")

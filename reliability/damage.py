@@ -17,8 +17,8 @@ from pyplant.errors import PlantError
 from pyplant.store.objects import hash_file
 from pyplant.store.warehouse import Warehouse
 from reliability import pipeline
+from reliability.bench import Lab, figure
 from reliability.trial import forked, run_pipeline
-from reliability.worker_state import Lab, figure
 
 
 def files_of(root: Path) -> list[Path]:

@@ -16,9 +16,9 @@ from typing import Any
 from pyplant.events import ReactorFinished
 from pyplant.store import warehouse
 from reliability import pipeline
+from reliability.bench import Lab, figure
 from reliability.disks import CountingFiles, FailingFiles
 from reliability.trial import aftermath, forked, run_pipeline, use_disk
-from reliability.worker_state import Lab, figure
 
 IN_MEMORY = ("numbers", "count", "bag")  # what is delivered even if it cannot be kept
 CLEAR = ("OSError:", "PlantDirError:", "StoreError:", "bytes are needed", "NotAllocatedError:")

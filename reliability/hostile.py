@@ -22,8 +22,8 @@ from pyplant.errors import PlantDirError
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.store.warehouse import Warehouse
 from reliability import pipeline
+from reliability.bench import Lab, figure
 from reliability.trial import forked, run_pipeline
-from reliability.worker_state import Lab, figure
 
 NOBODY = 65534
 

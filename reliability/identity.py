@@ -19,8 +19,8 @@ import numpy as np
 from pyplant import Plant, ReactorFunc
 from pyplant.events import ReactorStarted
 from pyplant.fingerprint.digest import digest_bytes
+from reliability.bench import Lab, figure
 from reliability.trial import forked
-from reliability.worker_state import Lab, figure
 from tests.conftest import ROOT
 
 MODULE = textwrap.dedent(

@@ -19,9 +19,9 @@ import numpy as np
 import pyplant
 from pyplant import Plant, ReactorFunc, specs
 from reliability import pipeline
+from reliability.bench import LOG, Lab, figure
 from reliability.disks import CountingFiles, KillingFiles
 from reliability.trial import aftermath, forked, read_done, run_pipeline, started, use_disk
-from reliability.worker_state import LOG, Lab, figure
 
 PACKAGE = str(Path(pyplant.__file__).parent)
 CGROUP = Path("/sys/fs/cgroup/memory")

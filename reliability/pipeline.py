@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyplant import Ingredient, Plant, ReactorFunc, specs
-from reliability.worker_state import LOG
+from reliability.bench import LOG
 
 NAMES = ("numbers", "count", "cube", "bag", "note", "total")
 

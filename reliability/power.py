@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyplant.store import warehouse
+from reliability.bench import Lab, figure
 from reliability.pipeline import REACTORS
 from reliability.trial import aftermath, run_pipeline, started
-from reliability.worker_state import Lab, figure
 
 SHUTDOWN = 0x8004587D  # FS_IOC_SHUTDOWN
 WITHOUT_FLUSH = 2

@@ -20,9 +20,9 @@ from pyplant import Plant, ReactorFunc
 from pyplant.events import ReactorStarted
 from pyplant.store import claims
 from pyplant.store.files import Files, Writer
+from reliability.bench import LOG, Lab, figure
 from reliability.pipeline import log
 from reliability.trial import Ended, forked, started, use_disk
-from reliability.worker_state import LOG, Lab, figure
 
 
 def keys(count: int) -> list[Any]:

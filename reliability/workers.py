@@ -18,8 +18,8 @@ from typing import Any
 
 from pyplant.workers.parallel_executor import _AHEAD
 from reliability import pipeline
+from reliability.bench import LOG, Lab, figure
 from reliability.trial import aftermath, forked, read_done, run_pipeline, started
-from reliability.worker_state import LOG, Lab, figure
 from tests.laws.executors import WORKERS
 
 UNDER_WAY = _AHEAD * WORKERS  # each worker has a second reactor at hand when it ends the first

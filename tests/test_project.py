@@ -97,7 +97,7 @@ def test_the_wheel_tells_version_licence_and_extras(wheel):
 
 def test_the_commands_are_there():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in ("demo", "test", "lint", "docs", "worker_state", "nightly", "clean"):
+    for target in ("demo", "test", "lint", "docs", "bench", "nightly", "clean"):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
