@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from pyplant._definitions import Definition, SubreactorCall
+from pyplant._missing import MISSING
 from pyplant._paths import expanded, is_address, recorded
-from pyplant.config.classes import MISSING, private_copy
+from pyplant.config.classes import private_copy
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import KIND, described, plain
 from pyplant.engine.commands import Receive, Unyielded

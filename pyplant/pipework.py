@@ -10,8 +10,9 @@ import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
+from pyplant._missing import MISSING
 from pyplant._tracer import Tracer, check_name
-from pyplant.config.classes import MISSING, missing_parameter, private_copy
+from pyplant.config.classes import missing_parameter, private_copy
 from pyplant.engine.commands import Receive, Request
 from pyplant.errors import (
     IngredientError,

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pyplant._definitions import define, definition_of
+from pyplant._missing import MISSING
 from pyplant._tracer import Tracer
-from pyplant.config.classes import MISSING, ConfigBase, private_copy
+from pyplant.config.classes import ConfigBase, private_copy
 from pyplant.config.parameters import Parameters
 from pyplant.engine.commands import Request
 from pyplant.engine.trace import DependencyKind

@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from pyplant.config.classes import MISSING, is_part
+from pyplant._missing import MISSING
+from pyplant.config.classes import is_part
 from pyplant.config.parameters import Parameters
 from pyplant.errors import ConfigError
 

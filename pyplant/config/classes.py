@@ -9,13 +9,13 @@ from __future__ import annotations
 import copy
 import types
 from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pyplant._missing import MISSING
 from pyplant.errors import ConfigChangedError, ConfigError, MissingParameterError, near_misses
 
-__all__ = ["MISSING", "ConfigBase", "ConfigDict", "ConfigReader", "ConfigValue", "private_copy"]
+__all__ = ["ConfigBase", "ConfigDict", "ConfigReader", "ConfigValue", "private_copy"]
 
 VIEW = "_pyplant_view"
 """Attribute of a ``ConfigBase`` object that is a reactor's view: how it reads."""
@@ -24,17 +24,6 @@ _OWN = frozenset({VIEW, AUXILIARY, "mark_auxiliary"})
 # What they do shows in the values; the code of other special methods counts.
 _CONSTRUCTION = frozenset({"__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__"})
 _MOST_NAMES = 1000  # of a nested dict; one with more is a table, and counts as one value
-
-
-class _Missing(Enum):
-    MISSING = "missing"
-
-    def __repr__(self) -> str:
-        return "MISSING"
-
-
-MISSING = _Missing.MISSING
-"""Stands for a parameter that is not there; ``None`` is a value like any other."""
 
 
 class ConfigReader(Protocol):

@@ -10,9 +10,9 @@ import copy
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from pyplant._missing import MISSING
 from pyplant.config.classes import (
     AUXILIARY,
-    MISSING,
     ConfigBase,
     ConfigReader,
     attributes,

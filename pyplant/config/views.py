@@ -35,8 +35,8 @@ from functools import cached_property, lru_cache
 from types import CodeType
 from typing import Any, NamedTuple
 
+from pyplant._missing import MISSING
 from pyplant.config.classes import (
-    MISSING,
     VIEW,
     ConfigBase,
     ConfigDict,

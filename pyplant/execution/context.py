@@ -16,7 +16,8 @@ from typing import Any
 
 from pyplant._definitions import Definition
 from pyplant._formatting import format_date
-from pyplant.config.classes import MISSING, step
+from pyplant._missing import MISSING
+from pyplant.config.classes import step
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import OF_CLASS
 from pyplant.engine.prediction import Predicted, Senders, remaining_seconds

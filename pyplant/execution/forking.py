@@ -14,6 +14,8 @@ import sys
 import traceback
 from contextlib import suppress
 
+from pyplant._fork import after_fork_in_child
+
 __all__ = ["end_forked_child", "reseed_if_forked"]
 
 _forked: list[int] = []  # this process, if it was forked
@@ -74,9 +76,6 @@ def reseed_if_forked() -> None:
         sys.modules["numpy.random"].seed()
 
 
+@after_fork_in_child
 def _after_fork() -> None:
     _forked[:] = [os.getpid()]
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

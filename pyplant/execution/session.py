@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyplant._definitions import Definition, orphans, withdraw
-from pyplant.config.classes import MISSING
+from pyplant._missing import MISSING
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import is_value
 from pyplant.engine.rebuilder import Reason, ReasonKind

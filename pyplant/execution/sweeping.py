@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyplant._definitions import Definition
-from pyplant.config.classes import MISSING
+from pyplant._missing import MISSING
 from pyplant.config.parameters import Parameters
 from pyplant.errors import auxiliary_in_sweep
 from pyplant.execution.summary import OUTCOMES

@@ -8,13 +8,13 @@ and only descriptors of the interpreter are called.
 
 from __future__ import annotations
 
-import enum
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pyplant._missing import MISSING
+
 __all__ = [
-    "ABSENT",
     "answers_anything",
     "attribute_of",
     "class_entry",
@@ -29,13 +29,6 @@ __all__ = [
 ]
 
 
-class _Absent(enum.Enum):
-    ABSENT = "missing"
-
-
-ABSENT = _Absent.ABSENT
-"""Stands for what is not there; ``None`` is a value like any other."""
-
 mro = type.__dict__["__mro__"].__get__
 _namespace = type.__dict__["__dict__"].__get__
 _qualname = type.__dict__["__qualname__"].__get__
@@ -48,18 +41,18 @@ _PICKLING = ("__reduce_ex__", "__reduce__", "__getnewargs_ex__", "__getnewargs__
 
 
 def class_entry(cls: type, name: str) -> Any:
-    """What the class or its bases define under a name, unbound, or :data:`ABSENT`."""
+    """What the class or its bases define under a name, unbound, or :data:`MISSING`."""
     for base in mro(cls):
         entries = _namespace(base)
         if name in entries:
             return entries[name]
-    return ABSENT
+    return MISSING
 
 
 def module_of(cls: type) -> str:
     """The name of the module a class says it is from; ``""`` where it does not say that with a text."""
-    own = _namespace(cls).get("__module__", ABSENT)
-    if own is ABSENT:
+    own = _namespace(cls).get("__module__", MISSING)
+    if own is MISSING:
         own = _module(cls)  # of a class made in C: part of its name
     return own if type(own) is str else ""
 
@@ -80,7 +73,7 @@ def namespace(obj: Any) -> dict[str, Any] | None:
 
 
 def static(obj: Any, name: str) -> Any:
-    """An attribute of an object that is no class, or :data:`ABSENT`.
+    """An attribute of an object that is no class, or :data:`MISSING`.
 
     Found are what stands in its dictionary, what its class defines, and what C code or a
     property computes; not what ``__getattr__`` makes up.
@@ -98,7 +91,7 @@ def _called(descriptor: Any, obj: Any) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException:  # noqa: BLE001 - some libraries raise what is no Exception (a panic in Rust)
-        return ABSENT
+        return MISSING
 
 
 def attribute_of(obj: Any, name: str, default: Any) -> Any:
@@ -113,7 +106,7 @@ def attribute_of(obj: Any, name: str, default: Any) -> Any:
 
 def answers_anything(cls: type) -> bool:
     """Whether attributes of its instances may be made up when somebody asks for them."""
-    if class_entry(cls, "__getattr__") is not ABSENT:
+    if class_entry(cls, "__getattr__") is not MISSING:
         return True
     found: object = class_entry(cls, "__getattribute__")
     return not any(found is _namespace(base).get("__getattribute__") for base in _BARE)
@@ -144,7 +137,7 @@ def held_state(obj: Any) -> tuple[Any, dict[str, Any]]:
     attributes = dict(namespace(obj) or {})
     for name, member in _slots(cls):
         found = _called(member, obj)
-        if found is not ABSENT:
+        if found is not MISSING:
             attributes.setdefault(name, found)
     return content, attributes
 

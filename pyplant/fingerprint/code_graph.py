@@ -27,9 +27,10 @@ from operator import is_
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
+from pyplant._missing import MISSING
 from pyplant.engine.trace import Note
 from pyplant.errors import PlantError
-from pyplant.fingerprint.attributes import ABSENT, attribute_of, module_of, qualname_of, static
+from pyplant.fingerprint.attributes import attribute_of, module_of, qualname_of, static
 from pyplant.fingerprint.class_members import members, watched_names
 from pyplant.fingerprint.description import CodeReference, Description, Kind, Leaf, Watch, shorten
 from pyplant.fingerprint.digest import digest_bytes, encode
@@ -248,13 +249,13 @@ class Describer:
                 found = UNKNOWN
             else:
                 found = function.__globals__.get(name, UNKNOWN)
-            return UNKNOWN if found is ABSENT else found
+            return UNKNOWN if found is MISSING else found
 
         return lookup
 
     def _cell(self, scope: _Scope, variable: str, cell: CellType, rebound: frozenset[str]) -> None:
         content = _contents(cell)
-        if content is ABSENT:
+        if content is MISSING:
             return
         if f"nonlocal {variable}" in rebound:
             scope.note("state", f"{scope.owner}: {variable!r} is rebound by the function itself")
@@ -274,7 +275,7 @@ class Describer:
             return
         namespace = function.__globals__
         value = scope.watch(namespace, root)
-        if value is ABSENT:
+        if value is MISSING:
             known = hasattr(builtins, root)
             scope.add(label, Leaf(f"builtin {root}" if known else f"undefined {root}"))
         elif root in _OF_SHELL and _package_of(value) in _SHELLS:
@@ -300,11 +301,11 @@ class Describer:
                 break
             owner, name = value.__name__, attribute
             found = scope.watch(vars(value), attribute)
-            if found is ABSENT:
-                found = import_user_module(f"{value.__name__}.{attribute}", None) or ABSENT
-            if found is ABSENT:
-                found = attribute_of(value, attribute, ABSENT)
-            if found is ABSENT:
+            if found is MISSING:
+                found = import_user_module(f"{value.__name__}.{attribute}", None) or MISSING
+            if found is MISSING:
+                found = attribute_of(value, attribute, MISSING)
+            if found is MISSING:
                 scope.add(label, Leaf(f"undefined {attribute}"))
                 return
             value = found
@@ -394,7 +395,7 @@ class Describer:
         """What an installed module holds, and methods in C of anything: by name."""
         bound = static(value, "__self__") if issubclass(type(value), types.BuiltinFunctionType) else None
         free = (
-            bound is None or bound is ABSENT or issubclass(type(bound), ModuleType) or installed_name(value)
+            bound is None or bound is MISSING or issubclass(type(bound), ModuleType) or installed_name(value)
         )
         edges = () if free else (CodeReference("self", "", "", bound),)
         return Description(Kind.VALUE, name, b"installed:" + self._installed(value).text.encode(), edges)
@@ -428,7 +429,7 @@ class _Scope:
 
     def watch(self, namespace: Mapping[str, Any], name: str) -> Any:
         self._watched.setdefault(id(namespace), (namespace, set()))[1].add(name)
-        return namespace.get(name, ABSENT)
+        return namespace.get(name, MISSING)
 
     def add(self, label: str, target: Any, name: str = "", owner: str = "") -> None:
         owner, name = owner or self.owner, name or label
@@ -470,7 +471,7 @@ def _contents(cell: CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:  # not bound yet
-        return ABSENT
+        return MISSING
 
 
 def _immutable(value: Any) -> bool:

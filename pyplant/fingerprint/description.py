@@ -8,8 +8,9 @@ from itertools import repeat
 from operator import is_
 from typing import Any, NamedTuple
 
+from pyplant._missing import MISSING
 from pyplant.engine.trace import Note
-from pyplant.fingerprint.attributes import ABSENT, class_entry, qualname_of
+from pyplant.fingerprint.attributes import class_entry, qualname_of
 from pyplant.fingerprint.hashing import digest_bytes
 from pyplant.fingerprint.hints import Hint
 from pyplant.fingerprint.origin import is_user_object
@@ -85,11 +86,11 @@ class Watch(NamedTuple):
     @classmethod
     def of(cls, namespace: Mapping[str, Any], names: tuple[str, ...]) -> Watch:
         """Watch ``names`` (also absent ones) as they are now."""
-        return cls(namespace, names, tuple(map(namespace.get, names, repeat(ABSENT))))
+        return cls(namespace, names, tuple(map(namespace.get, names, repeat(MISSING))))
 
     def holds(self) -> bool:
         """Whether every name still stands for the same object."""
-        return all(map(is_, map(self.namespace.get, self.names, repeat(ABSENT)), self.objects))
+        return all(map(is_, map(self.namespace.get, self.names, repeat(MISSING)), self.objects))
 
 
 class Description(NamedTuple):
@@ -127,5 +128,5 @@ def shorten(value: Any) -> str:
 
 def _is_array(cls: type) -> bool:
     return not is_user_object(cls) and all(
-        class_entry(cls, name) is not ABSENT for name in ("shape", "dtype")
+        class_entry(cls, name) is not MISSING for name in ("shape", "dtype")
     )

@@ -37,8 +37,8 @@ from enum import Enum
 from operator import is_
 from typing import Any, NamedTuple
 
+from pyplant._missing import MISSING
 from pyplant.fingerprint.attributes import (
-    ABSENT,
     answers_anything,
     class_entry,
     held_state,
@@ -376,8 +376,8 @@ class Encoder:
     def _proxy(self, value: Any, cls: type) -> None:
         """An object without readable content: by what it stands for, if it tells, else by its class."""
         lazily = static(value, "__factory__")  # of a lazy proxy, which would be filled by a look
-        content = static(value, "__wrapped__") if lazily is ABSENT else lazily
-        if content is ABSENT:
+        content = static(value, "__wrapped__") if lazily is MISSING else lazily
+        if content is MISSING:
             self.opaque_item(value)
             return
         self.tag("proxy")
@@ -386,7 +386,7 @@ class Encoder:
 
     def _wrapper(self, value: Any, cls: type) -> bool:
         """Callables that are no functions, by the function they wrap."""
-        if issubclass(cls, functools.partial) or class_entry(cls, "__factory__") is not ABSENT:
+        if issubclass(cls, functools.partial) or class_entry(cls, "__factory__") is not MISSING:
             return False
         for attribute in ("__wrapped__", "py_func"):  # functools and its like; numba
             wrapped = static(value, attribute)
@@ -397,7 +397,7 @@ class Encoder:
                 if attribute == "__wrapped__":
                     own = namespace(value) or {}
                     wrapper = static(value, "_self_wrapper")  # of wrapt's decorators: the code around it
-                    kept = {} if wrapper is ABSENT else {"_self_wrapper": wrapper}
+                    kept = {} if wrapper is MISSING else {"_self_wrapper": wrapper}
                     self.attributes(kept | {key: own[key] for key in own if key not in _OF_WRAPPERS})
                 return True
         return False
@@ -466,7 +466,7 @@ def _is_counted(cls: type) -> bool:
         cls in _BUILTINS
         or issubclass(cls, _EXTENSIBLE)
         or _handler_for(cls) is not None
-        or class_entry(cls, "__dataclass_fields__") is not ABSENT
+        or class_entry(cls, "__dataclass_fields__") is not MISSING
     )
 
 

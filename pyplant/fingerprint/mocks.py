@@ -12,7 +12,8 @@ from __future__ import annotations
 from types import FunctionType
 from typing import Any
 
-from pyplant.fingerprint.attributes import ABSENT, module_of, mro, namespace, qualname_of
+from pyplant._missing import MISSING
+from pyplant.fingerprint.attributes import module_of, mro, namespace, qualname_of
 from pyplant.fingerprint.origin import LOADED
 
 __all__ = ["is_mock_class", "mock_behind", "mock_content"]
@@ -103,7 +104,7 @@ def _configured(mock: Any) -> dict[str, Any]:
     held = _held(mock)
     found: dict[str, Any] = {}
     result, effect = _answer(held)
-    if result is not ABSENT:
+    if result is not MISSING:
         found["returns"] = result
     if effect is not None:
         found["side effect"] = effect
@@ -124,16 +125,16 @@ def _configured(mock: Any) -> dict[str, Any]:
 
 
 def _answer(held: dict[str, Any]) -> tuple[Any, Any]:
-    """What calls return, :data:`ABSENT` if nothing was said, and the side effect."""
+    """What calls return, :data:`MISSING` if nothing was said, and the side effect."""
     delegate = held.get("_mock_delegate")
     if type(delegate) is FunctionType:
-        result, effect = delegate.__dict__.get("return_value", ABSENT), delegate.__dict__.get("side_effect")
+        result, effect = delegate.__dict__.get("return_value", MISSING), delegate.__dict__.get("side_effect")
     else:
-        result, effect = held.get("_mock_return_value", ABSENT), held.get("_mock_side_effect")
+        result, effect = held.get("_mock_return_value", MISSING), held.get("_mock_side_effect")
     if _is_default(result):
-        result = ABSENT
+        result = MISSING
     if _of_magic(held, result, effect):
-        return ABSENT, None
+        return MISSING, None
     return result, _iterated(effect)
 
 
@@ -160,10 +161,10 @@ def _of_magic(held: dict[str, Any], result: Any, effect: Any) -> bool:
     module = LOADED.get(next(filter(_MODULES.__contains__, map(module_of, mro(type(parent)))), ""))
     if not isinstance(name, str) or module is None:
         return False
-    fixed = getattr(module, "_return_values", {}).get(name, ABSENT)
+    fixed = getattr(module, "_return_values", {}).get(name, MISSING)
     computed = getattr(module, "_calculate_return_value", {}).get(name)
     if effect is not None:
         return type(effect) is FunctionType and effect.__code__.co_filename == module.__file__
     if computed is not None:
         fixed = computed(parent)
-    return fixed is not ABSENT and type(result) is type(fixed) and bool(result == fixed)
+    return fixed is not MISSING and type(result) is type(fixed) and bool(result == fixed)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pyplant._formatting import counted
-from pyplant.config.classes import MISSING
+from pyplant._missing import MISSING
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import described
 from pyplant.engine.rebuilder import Reason, ReasonKind

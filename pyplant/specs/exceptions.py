@@ -11,7 +11,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from pyplant.fingerprint.attributes import ABSENT, class_entry, held_state, mro, namespace
+from pyplant._missing import MISSING
+from pyplant.fingerprint.attributes import class_entry, held_state, mro, namespace
 from pyplant.fingerprint.digest import Encoder, encodes
 
 __all__ = ["reduce_exception"]
@@ -46,7 +47,7 @@ def _members(value: Any) -> dict[str, Any]:
         for name, member in held_state(value)[1].items()
         if member is not None
         and name not in own
-        and not (name in _LEFT_OUT and class_entry(builtin, name) is not ABSENT)
+        and not (name in _LEFT_OUT and class_entry(builtin, name) is not MISSING)
     }
 
 

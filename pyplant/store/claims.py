@@ -33,6 +33,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from pyplant._fork import after_fork_in_child
 from pyplant.store.files import Files, Writer, birth, host_name, is_alive, place, unique
 
 __all__ = ["Owner", "OwnershipFiles"]
@@ -462,11 +463,8 @@ def _own_birth() -> str:
 _everywhere: weakref.WeakSet[OwnershipFiles] = weakref.WeakSet()
 
 
+@after_fork_in_child
 def _after_fork() -> None:
     _own_birth.cache_clear()
     for ownership in list(_everywhere):
         ownership.let_go()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

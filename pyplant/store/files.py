@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from blake3 import blake3
 
+from pyplant._fork import after_fork_in_child
 from pyplant.fingerprint.hashing import hash_in_one_thread
 
 try:
@@ -435,5 +436,4 @@ def _opened(path: Path, buffering: int) -> Any:
     return open(descriptor, "rb", buffering=buffering)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=hash_in_one_thread)
+after_fork_in_child(hash_in_one_thread)

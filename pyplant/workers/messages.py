@@ -12,6 +12,7 @@ import os
 from typing import Any, NamedTuple
 
 from pyplant._definitions import Definition
+from pyplant._fork import after_fork_in_child
 from pyplant._tracer import ExecutionRecord
 from pyplant.config.parameters import Parameters
 from pyplant.errors import DamagedError, PlantDirError
@@ -102,8 +103,7 @@ class Local(NamedTuple):
 local: dict[str, Local] = {}
 """The runs of this process, by folder."""
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=local.clear)  # those of the parent
+after_fork_in_child(local.clear)  # the runs are those of the parent
 
 
 class TaskRequest(NamedTuple):

@@ -23,6 +23,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from pyplant._fork import after_fork_in_child
 from pyplant.events import Event
 from pyplant.store.files import Files, Writer
 from pyplant.workers.messages import Said
@@ -245,6 +246,7 @@ def _attend() -> None:
                 forwarder.stop()
 
 
+@after_fork_in_child
 def _after_fork() -> None:
     """Nobody takes down what a forked child says: let it speak for itself."""
     global _anybody, _guard  # other threads of the parent may have had their locks
@@ -253,10 +255,6 @@ def _after_fork() -> None:
     _attendant.clear()
     _forwarder.set(None)
     _remove_proxies()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 # ---------------------------------------------------------------------- at the other end

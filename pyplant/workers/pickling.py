@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import os
 import pickle
 import sys
 import threading
@@ -34,6 +33,7 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from pyplant._definitions import Definition
+from pyplant._fork import after_fork_in_child
 from pyplant.errors import RunError
 from pyplant.fingerprint.origin import find, is_user_module
 from pyplant.specs.array_subclass import reduce_array
@@ -360,15 +360,12 @@ _guard = threading.Condition()
 _finder = _Finder()
 
 
+@after_fork_in_child
 def _after_fork() -> None:
     """A child that a reactor forks runs no attempt: it imports what it likes."""
     global _guard  # another thread of the parent may have had it
     _guard = threading.Condition()
     _finder.reset()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pyplant._fork import after_fork_in_child
 from pyplant._tracer import Tracer
 from pyplant.config.parameters import Parameters
 from pyplant.errors import DamagedError, PlantDirError
@@ -282,13 +283,10 @@ class _WorkerState:
 _kept = threading.local()
 
 
+@after_fork_in_child
 def _after_fork() -> None:
     """What the parent had at hand for its attempts is the parent's."""
     _kept.__dict__.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _worker_state(order: TaskRequest) -> _WorkerState:

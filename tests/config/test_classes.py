@@ -10,7 +10,8 @@ import types
 
 import pytest
 
-from pyplant.config.classes import MISSING, ConfigBase, ConfigValue, private_copy
+from pyplant._missing import MISSING
+from pyplant.config.classes import ConfigBase, ConfigValue, private_copy
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import ALL_NAMES
 from pyplant.errors import ConfigChangedError, ConfigError, MissingParameterError

@@ -10,7 +10,8 @@ import attrs
 import pytest
 
 from pyplant import ConfigBase, Plant, ReactorFunc
-from pyplant.config.classes import MISSING, ConfigDict
+from pyplant._missing import MISSING
+from pyplant.config.classes import ConfigDict
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import ALL_NAMES, plain
 from pyplant.fingerprint.fingerprint import digest_of

@@ -9,8 +9,9 @@ import types
 import pytest
 
 from pyplant import specs  # noqa: F401 - registers how arrays are encoded
+from pyplant._missing import MISSING
 from pyplant.fingerprint import digest
-from pyplant.fingerprint.attributes import ABSENT, answers_anything, module_of, namespace, static
+from pyplant.fingerprint.attributes import answers_anything, module_of, namespace, static
 from pyplant.fingerprint.code_graph import Describer
 from pyplant.fingerprint.description import shorten
 from pyplant.fingerprint.digest import encode
@@ -396,7 +397,7 @@ def test_objects_in_a_circle_are_no_growth():
 
 def test_only_what_a_class_declares_is_found():
     assert static(Answering(), "n") == 1
-    assert static(Answering(), "m") is ABSENT
+    assert static(Answering(), "m") is MISSING
     assert static(AnsweringSlots(3), "n") == 3
     assert static(Exiting(2), "n") == 2
     assert namespace(AnsweringSlots(1)) is None
