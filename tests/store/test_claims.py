@@ -109,9 +109,9 @@ def run_owner(directory, disk, how):
     code = (
         "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from pyplant.store.claims import Holdings\n"
+        "from pyplant.store.claims import OwnershipFiles\n"
         f"from {disk.__module__} import {type(disk).__name__} as Disk\n"
-        "held = Holdings(Disk(), Path(sys.argv[1]))\n"
+        "held = OwnershipFiles(Disk(), Path(sys.argv[1]))\n"
         "assert held.take('ab12')\n"
         f"print('held', flush=True)\n{how}\n"
     )
