@@ -28,7 +28,7 @@ class Predicted(NamedTuple):
         Whether it may send names that cannot be foreseen.
     surely_receives
         Those of the ingredients received that it comes by whatever happens.
-    of_classes
+    class_attributes
         Attributes that are asked for of the class of some object, ``""`` for all of them.
     """
 
@@ -38,7 +38,7 @@ class Predicted(NamedTuple):
     patterns: tuple[str, ...] = ()
     open_ended: bool = False
     unconditional_receives: frozenset[str] = frozenset()
-    of_classes: frozenset[str] = frozenset()
+    class_attributes: frozenset[str] = frozenset()
 
 
 class Senders:
@@ -68,8 +68,8 @@ class Senders:
     def candidates(
         self,
         name: str,
-        remembered: Callable[[], Iterable[str]],
-        unlikeliness: Callable[[str], tuple[int, int]] = lambda _: (0, 0),
+        recorded_senders: Callable[[], Iterable[str]],
+        rank: Callable[[str], tuple[int, int]] = lambda _: (0, 0),
     ) -> Iterator[str]:
         """The reactors that may send ``name``, the likeliest first; those that cannot are not among them.
 
@@ -77,9 +77,9 @@ class Senders:
         ----------
         name
             The ingredient.
-        remembered
+        recorded_senders
             Gives the reactors that sent it in kept executions, newest first.
-        unlikeliness
+        rank
             Orders reactors whose code does not tell, by what they sent before and what they hold.
         """
         literal = self.literal(name)
@@ -88,9 +88,9 @@ class Senders:
         matching = [key for pattern, key in self._patterns if pattern.fullmatch(name)]
         possible = {*matching, *self._open_ended}
         groups = (
-            remembered,
-            lambda: sorted(matching, key=unlikeliness),
-            lambda: sorted(self._open_ended, key=unlikeliness),
+            recorded_senders,
+            lambda: sorted(matching, key=rank),
+            lambda: sorted(self._open_ended, key=rank),
         )
         for group in groups:
             for key in group():

@@ -17,7 +17,17 @@ from typing import NamedTuple, Protocol
 
 from pyplant.engine.trace import Branch, DependencyKind, Question, Trace, TraceTree
 
-__all__ = ["UNKNOWN", "Answer", "Demands", "Facts", "Reason", "ReasonKind", "Unknown", "Verdict", "check"]
+__all__ = [
+    "UNKNOWN",
+    "Answer",
+    "Lookup",
+    "Reason",
+    "ReasonKind",
+    "RebuilderContext",
+    "Unknown",
+    "Verdict",
+    "check",
+]
 
 
 class ReasonKind(Enum):
@@ -76,11 +86,11 @@ UNKNOWN = Unknown.UNKNOWN
 Answer = tuple["str | Unknown | None", ...]
 """Digests of ingredients; ``None`` for a name that nobody sends."""
 
-Demands = Generator[tuple[str, ...], Answer, "Verdict"]
+Lookup = Generator[tuple[str, ...], Answer, "Verdict"]
 """A look-up in progress: it yields names of ingredients and is sent their digests."""
 
 
-class Facts(Protocol):
+class RebuilderContext(Protocol):
     """The present state of everything but ingredients."""
 
     def parameter(self, name: str) -> str | None:
@@ -134,8 +144,8 @@ _REASONS = MappingProxyType(
 )
 
 
-def check(tree: TraceTree, facts: Facts) -> Demands:
-    """Look for the newest trace that verifies; see :data:`Demands`.
+def check(tree: TraceTree, facts: RebuilderContext) -> Lookup:
+    """Look for the newest trace that verifies; see :data:`Lookup`.
 
     The search is best first: the step that may lead to the newest trace is taken first. So the
     first complete trace is the newest one that verifies, and what only older ones asked for is
@@ -177,7 +187,7 @@ def _verified(trace: Trace | None, nearest: Verdict) -> Verdict:
     return Verdict(trace) if nearest.certain else Verdict(trace, nearest.reasons, certain=False)
 
 
-def _answer(question: Question, facts: Facts) -> Generator[tuple[str, ...], Answer, Answer]:
+def _answer(question: Question, facts: RebuilderContext) -> Generator[tuple[str, ...], Answer, Answer]:
     kind, names = question
     if kind is DependencyKind.INGREDIENT:
         return (yield names)
@@ -196,7 +206,7 @@ def _answer(question: Question, facts: Facts) -> Generator[tuple[str, ...], Answ
 
 
 def _following(
-    question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer, facts: Facts
+    question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer, facts: RebuilderContext
 ) -> Iterable[Branch]:
     """The branches that this answer leads to."""
     kind, names = question

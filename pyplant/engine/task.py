@@ -1,4 +1,4 @@
-"""A task: a reactor that a run was asked for, and where it stands."""
+"""A task: a reactor that a run needs to bring up to date, and the state of that."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from pyplant.engine.rebuilder import Demands, Reason
+from pyplant.engine.rebuilder import Lookup, Reason
 from pyplant.engine.trace import Trace
 
 __all__ = ["BUSY", "FINISHED", "TRANSITIONS", "State", "Task"]
 
 
 class State(StrEnum):
-    """Where a task stands."""
+    """The state of a task."""
 
     PENDING = "pending"
     CHECKING = "checking"
@@ -39,7 +39,11 @@ TRANSITIONS = MappingProxyType(
         State.SKIPPED: frozenset(),
     }
 )
-"""The legal moves. From RUNNING there is a way back to PENDING before the first step. From CACHED and DONE there is a way back only for lost or changed values."""
+"""The legal moves.
+
+RUNNING may return to PENDING before the reactor's first step only. CACHED and DONE are left only
+when a value was lost or changed.
+"""
 
 BUSY = frozenset({State.RUNNING, State.SLEEPING, State.BLOCKED})
 FINISHED = frozenset({State.CACHED, State.DONE, State.FAILED, State.SKIPPED})
@@ -59,32 +63,36 @@ class Task:
         Why it runs.
     trace
         The execution that verified, or that this run finished.
-    asked, missing
-        The names it waits for: all of the last question, and those not there yet.
-    must_run
-        Why it runs whatever its traces say.
+    awaited, missing
+        The names it waits for: all of the last question, and those of them not available yet.
+    lookup
+        The look-up in progress, while the state is CHECKING.
+    is_queued
+        Whether it is on the scheduler's stack of ready tasks.
+    forced_reason
+        Why it runs even if a trace verifies.
     is_target
-        Whether it was asked for itself. It then runs although it verifies if it is run for
-        an effect that no trace can give back.
-    is_wanted
-        Whether the run cannot do without it. Otherwise it was tried because it may send a
-        name, or is needed by one that was.
+        Whether the user asked for this reactor. A target that has an effect, such as a plot,
+        runs although it verifies, since no trace reproduces the effect.
+    is_required
+        Whether the run fails without it. Other tasks are guesses: they may send an awaited
+        name, or another guess waits for them.
     """
 
     key: str
     state: State = State.PENDING
     reasons: tuple[Reason, ...] = ()
     trace: Trace | None = None
-    asked: tuple[str, ...] = ()
+    awaited: tuple[str, ...] = ()
     missing: set[str] = field(default_factory=set)
-    lookup: Demands | None = None
-    queued: bool = False
-    must_run: Reason | None = None
+    lookup: Lookup | None = None
+    is_queued: bool = False
+    forced_reason: Reason | None = None
     is_target: bool = False
-    is_wanted: bool = False
+    is_required: bool = False
 
     def move(self, state: State) -> None:
-        """Change the state; an illegal move is a bug."""
+        """Change the state; an illegal move is a bug of the scheduler."""
         if state not in TRANSITIONS[self.state]:
             message = f"illegal move of {self.key}: {self.state} to {state}"
             raise AssertionError(message)

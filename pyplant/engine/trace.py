@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from pyplant.engine.validate import count, mapping, moment, real, texts, texts_by_text
+from pyplant.engine.validate import count, finite, mapping, str_dict, str_list, timestamp
 from pyplant.ingredient import Ingredient
 
 __all__ = ["Branch", "Dependency", "DependencyKind", "Note", "Question", "Trace", "TraceTree"]
@@ -86,7 +86,7 @@ class Trace(NamedTuple):
     notes
         What the fingerprint could not follow.
     shown
-        Short texts of the parameters, for explanations.
+        Short str_list of the parameters, for explanations.
     recorded
         What it showed in a notebook, to be shown again; ``None`` if nobody took that down.
     """
@@ -158,7 +158,7 @@ class Trace(NamedTuple):
         Exception
             One of :data:`~pyplant.engine.validate.UNREADABLE` if this version did not write it.
         """
-        reactor, fingerprint, host = texts([data["r"], data["f"], data["h"]])
+        reactor, fingerprint, host = str_list([data["r"], data["f"], data["h"]])
         return cls(
             reactor=reactor,
             fingerprint=fingerprint,
@@ -166,19 +166,19 @@ class Trace(NamedTuple):
             outputs=tuple(_output_from_json(output, signed) for output in data["o"]),
             number=number,
             writer=writer,
-            seconds=real(data["s"]),
-            finished=moment(data["t"]),
+            seconds=finite(data["s"]),
+            finished=timestamp(data["t"]),
             host=host,
-            versions=texts_by_text(data["v"]),
-            notes=frozenset(Note(*texts(note)) for note in data["n"]),
-            shown=texts_by_text(data["p"]),
+            versions=str_dict(data["v"]),
+            notes=frozenset(Note(*str_list(note)) for note in data["n"]),
+            shown=str_dict(data["p"]),
             recorded=_output_from_json(data["w"], signed) if "w" in data else None,
         )
 
 
 def _dependency_from_json(data: list[Any]) -> Dependency:
     kind, names, digests = data
-    found = Dependency(_KINDS[kind], texts(names), texts(digests))
+    found = Dependency(_KINDS[kind], str_list(names), str_list(digests))
     if not found.names or len(found.names) != len(found.digests):
         raise ValueError(data)
     return found
@@ -190,7 +190,7 @@ def _output_to_json(output: Ingredient) -> list[Any]:
 
 
 def _output_from_json(data: list[Any], signed: bool) -> Ingredient:  # noqa: FBT001 - private
-    name, spec, digest, stored = texts(data[:4])
+    name, spec, digest, stored = str_list(data[:4])
     size, metadata, inline = data[4:]
     content = None if inline is None else bytes.fromhex(inline)
     return Ingredient(name, spec, digest, stored, count(size), mapping(metadata), content, signed)

@@ -11,15 +11,15 @@ from typing import Any
 
 __all__ = [
     "UNREADABLE",
-    "code",
-    "codes",
     "count",
+    "finite",
     "mapping",
-    "moment",
-    "real",
-    "text",
-    "texts",
-    "texts_by_text",
+    "source_text",
+    "source_texts",
+    "str_dict",
+    "str_list",
+    "string",
+    "timestamp",
 ]
 
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
@@ -29,28 +29,28 @@ _MOST = 1 << 62
 _LATEST = 1e11  # seconds since the epoch, some three thousand years after it
 
 
-def text(value: Any) -> str:
+def string(value: Any) -> str:
     """A string."""
     if type(value) is not str:
         raise TypeError(value)
     return value
 
 
-def code(value: Any) -> str:
+def source_text(value: Any) -> str:
     """A string that can stand in source code: without lone surrogates, which names may have."""
-    if not text(value).isascii():
+    if not string(value).isascii():
         value.encode()
     return str(value)
 
 
-def codes(values: Any) -> tuple[str, ...]:
+def source_texts(values: Any) -> tuple[str, ...]:
     """A list of strings that can stand in source code."""
-    found = texts(values)
-    code("".join(found))
+    found = str_list(values)
+    source_text("".join(found))
     return found
 
 
-def texts(values: Any) -> tuple[str, ...]:
+def str_list(values: Any) -> tuple[str, ...]:
     """A list of strings."""
     if type(values) is not list:
         raise TypeError(values)
@@ -58,11 +58,11 @@ def texts(values: Any) -> tuple[str, ...]:
     return tuple(values)
 
 
-def texts_by_text(values: Any) -> dict[str, str]:
+def str_dict(values: Any) -> dict[str, str]:
     """An object whose values are strings."""
     found = mapping(values)
     for value in found.values():
-        text(value)
+        string(value)
     return found
 
 
@@ -80,15 +80,15 @@ def count(value: Any) -> int:
     return value
 
 
-def real(value: Any) -> float:
+def finite(value: Any) -> float:
     """A finite number."""
     if type(value) not in (int, float) or not math.isfinite(value):
         raise ValueError(value)
     return float(value)
 
 
-def moment(value: Any) -> float:
+def timestamp(value: Any) -> float:
     """A time that a clock may show, in seconds since the epoch."""
-    if not 0 <= real(value) < _LATEST:
+    if not 0 <= finite(value) < _LATEST:
         raise ValueError(value)
     return float(value)

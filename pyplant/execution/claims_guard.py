@@ -71,7 +71,7 @@ class ClaimsGuard:
             self._blocked[claim] = task
             self._tell(claim)
             return False
-        forced = task.must_run is not None and task.must_run.kind is not ReasonKind.EVICTED
+        forced = task.forced_reason is not None and task.forced_reason.kind is not ReasonKind.EVICTED
         if not forced and self._context.has_news(task.key):
             self._scheduler.check_again(task)
             return False

@@ -21,7 +21,7 @@ from pyplant.config.classes import step
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import OF_CLASS
 from pyplant.engine.prediction import Predicted, Senders, remaining_seconds
-from pyplant.engine.rebuilder import Demands, Reason, ReasonKind, Verdict, check
+from pyplant.engine.rebuilder import Lookup, Reason, ReasonKind, Verdict, check
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.errors import UndigestibleError, ingredient_as_parameter, near_misses
 from pyplant.execution import frontend
@@ -93,7 +93,7 @@ class RunContext:
         text = str(self._function_hash(function))
         return fingerprint._replace(digest=digest_bytes(b"function_hash", text.encode()))
 
-    def check(self, key: str) -> Demands | Verdict:
+    def check(self, key: str) -> Lookup | Verdict:
         """Look for a trace that verifies.
 
         Raises
@@ -116,7 +116,7 @@ class RunContext:
         if senders or not self.parameters.is_set:
             raise ingredient_as_parameter(definition.name, name, senders)
 
-    def look_up(self, key: str) -> Demands | Verdict:
+    def look_up(self, key: str) -> Lookup | Verdict:
         """Look for a trace that verifies, be the reactor declared rightly or not."""
         definition = self.definitions[key]
         if not definition.cache:
@@ -213,11 +213,11 @@ class RunContext:
     def candidates(self, name: str) -> Iterator[str]:
         """Reactors that may send a name, the likeliest first."""
 
-        def unlikeliness(key: str) -> tuple[int, int]:
+        def rank(key: str) -> tuple[int, int]:
             rank, own = self._guessed(key)
             return rank, -len(own & words(name))
 
-        return self._senders.candidates(name, lambda: self._remembered(name), unlikeliness)
+        return self._senders.candidates(name, lambda: self._remembered(name), rank)
 
     @cached_property
     def _by_full_name(self) -> dict[str, str]:
@@ -349,7 +349,10 @@ class RunContext:
     def _with_classes_below(self, name: str, value: Any) -> Any:
         """A method of a configuration, with the classes of the objects that it may ask."""
         function = value.__func__ if type(value) is MethodType else value
-        if type(function) is FunctionType and predict(self.fingerprinter.take(function).hints).of_classes:
+        if (
+            type(function) is FunctionType
+            and predict(self.fingerprinter.take(function).hints).class_attributes
+        ):
             return [value, *self.parameters.classes_below(name)]
         return value
 
@@ -377,7 +380,7 @@ class RunContext:
 
     def with_classes(self, key: str, dependencies: Iterable[Dependency]) -> Iterable[Dependency]:
         """Add to each object of the configuration that a reactor got what its code asks of classes of objects."""
-        asked = sorted(self.predicted[key].of_classes)
+        asked = sorted(self.predicted[key].class_attributes)
         return self._with_classes(asked, dependencies) if asked else dependencies
 
     def _with_classes(self, asked: Iterable[str], dependencies: Iterable[Dependency]) -> Iterator[Dependency]:

@@ -108,7 +108,7 @@ def _end_some(going: list[Run]) -> None:
     if over:
         for run in over:
             going.remove(run)
-            run.scheduler.skip_waiting()
+            run.scheduler.skip_unfinished()
         return
     blocked = [run for run in going if run.is_blocked()]
     if blocked:

@@ -224,7 +224,7 @@ class Run:
         execution = self._executions[task.key] = self._executor.prepare(part)
         surely = tuple(self._context.prefetchable(task.key))
         if surely:
-            self.scheduler.needs(task, surely)
+            self.scheduler.suspended(task, surely)
             return None
         return self._job(task, execution)
 
@@ -237,11 +237,11 @@ class Run:
                 values.append(execution.deliver(ingredient, self.load))
             except DamagedError as error:
                 self._make_again(ingredient, error)
-                self.scheduler.lost(task, [ingredient.name])
+                self.scheduler.inputs_lost(task, [ingredient.name])
                 return None
         execution.received(action.ingredients)
         job = self._job(task, execution, values)
-        job.received = task.asked
+        job.received = task.awaited
         return job
 
     def _job(self, task: Task, execution: ExecutionHandle, values: Sequence[Any] = ()) -> Job:
@@ -299,7 +299,7 @@ class Run:
                     break
                 except DamagedError as error:
                     self._make_again(ingredient, error)
-                    self.scheduler.lose(name)
+                    self.scheduler.value_lost(name)
                     again()
         return values
 
@@ -327,11 +327,11 @@ class Run:
         match outcome:
             case Needs(names, held):
                 self._emit(ReactorWaiting(name, names))
-                self.scheduler.needs(job.task, held + names)
+                self.scheduler.suspended(job.task, held + names)
             case Lost(ingredient, error, held):
                 self._make_again(ingredient, error)
-                self.scheduler.lose(ingredient.name)
-                self.scheduler.needs(job.task, held)
+                self.scheduler.value_lost(ingredient.name)
+                self.scheduler.suspended(job.task, held)
             case Finished(record, seconds):
                 self._finish(job, record, seconds)
             case Failed(error):
@@ -360,7 +360,7 @@ class Run:
                 raise error
 
     def _tell_put_aside(self) -> None:
-        for key, error in self.scheduler.put_aside.items():
+        for key, error in self.scheduler.deferred_failures.items():
             if key not in self._reported:
                 self._reported.add(key)
                 self._warn(
@@ -478,7 +478,7 @@ class Run:
     # ------------------------------------------------------------------ telling
 
     def _report_cached(self) -> None:
-        cached = self.scheduler.newly_cached()
+        cached = self.scheduler.take_newly_cached()
         if not cached:
             return
         found = [task.trace for task in cached if task.trace is not None]

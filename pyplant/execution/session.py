@@ -18,7 +18,7 @@ from pyplant._missing import MISSING
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import is_value
 from pyplant.engine.rebuilder import Reason, ReasonKind
-from pyplant.engine.scheduling import conflict_error
+from pyplant.engine.scheduler_protocol import conflict_error
 from pyplant.engine.task import BUSY, State
 from pyplant.errors import (
     DamagedError,
@@ -126,11 +126,11 @@ class Session:
         run, report, values
             The run, what it did, and the values of ``names``, which the reactor sends.
         """
-        must_run = Reason(ReasonKind.FORCED, definition.name) if force else None
+        forced_reason = Reason(ReasonKind.FORCED, definition.name) if force else None
         values: list[Any] = []
         with self._gc_paused():
             run = self._begin(definition, keep_going=keep_going)
-            run.scheduler.demand_reactor(definition.key, must_run)
+            run.scheduler.demand_reactor(definition.key, forced_reason)
 
             def work() -> None:
                 self._run_to_completion(run)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pyplant.engine.rebuilder import UNKNOWN, Answer, Demands, Reason, ReasonKind, Unknown, Verdict
+from pyplant.engine.rebuilder import UNKNOWN, Answer, Lookup, Reason, ReasonKind, Unknown, Verdict
 from pyplant.engine.trace import Trace
 from pyplant.execution.context import RunContext
 from pyplant.reports.explain import Cause, Explainer
@@ -24,7 +24,7 @@ class _LookUp:
     """A look-up in progress; ``asked`` are the names it waits for, ``unjudged`` those still to be judged."""
 
     key: str
-    demands: Demands
+    demands: Lookup
     asked: tuple[str, ...] = ()
     unjudged: list[str] = field(default_factory=list)
     begun: bool = False

@@ -75,7 +75,13 @@ class Hint(NamedTuple):
     def from_json(cls, data: list[Any]) -> Hint:
         """The inverse of :meth:`to_json`."""
         method, certain, kind, text, always = data
-        hint = cls(validate.code(method), bool(certain), _KINDS[kind], validate.codes(text), bool(always))
+        hint = cls(
+            validate.source_text(method),
+            bool(certain),
+            _KINDS[kind],
+            validate.source_texts(text),
+            bool(always),
+        )
         if not hint.text and hint.kind is not NameKind.DYNAMIC:
             raise ValueError(data)
         return hint
@@ -125,13 +131,13 @@ def predict(hints: frozenset[Hint]) -> Predicted:
     receives: list[str] = []
     reads: list[str] = []
     surely: list[str] = []
-    of_classes: list[str] = []
+    class_attributes: list[str] = []
     patterns: list[str] = []
     open_ended = False
     for hint in hints:
         sending = hint.method in _SENDING
         if hint.method == "class":
-            of_classes.append(hint.text[0] if hint.text else "")
+            class_attributes.append(hint.text[0] if hint.text else "")
         elif hint.kind is NameKind.LITERAL:
             name = hint.text[0]
             if sending:
@@ -153,5 +159,5 @@ def predict(hints: frozenset[Hint]) -> Predicted:
         tuple(sorted(set(patterns))),
         open_ended,
         frozenset(surely),
-        frozenset(of_classes),
+        frozenset(class_attributes),
     )

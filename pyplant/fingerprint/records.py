@@ -48,15 +48,15 @@ class CodeRecord(NamedTuple):
         kind, name, local, text, edges = data
         return cls(
             Kind(kind),
-            validate.text(name),
-            validate.code(local),
-            validate.text(text),
+            validate.string(name),
+            validate.source_text(local),
+            validate.string(text),
             {label: _edge(target) for label, target in validate.mapping(edges).items()},
         )
 
 
 def _edge(data: Any) -> tuple[str, str, str]:
-    owner, name, digest = validate.texts(data)
+    owner, name, digest = validate.str_list(data)
     return owner, name, digest
 
 

@@ -73,17 +73,17 @@ class CodePart(NamedTuple):
     def from_json(cls, data: dict[str, Any]) -> CodePart:
         """The inverse of :meth:`to_json`."""
         return cls(
-            validate.code(data["d"]),
+            validate.source_text(data["d"]),
             tuple(map(_reference_from_json, data["r"])),
             frozenset(map(Hint.from_json, data["c"])),
-            frozenset(validate.codes(data["s"])),
-            validate.text(data["t"]),
+            frozenset(validate.source_texts(data["s"])),
+            validate.string(data["t"]),
             bool(data["v"]),
         )
 
 
 def _reference_from_json(data: list[Any]) -> Reference:
-    reference = validate.codes(data)
+    reference = validate.source_texts(data)
     if len(reference) < _SHORTEST or reference[0] not in ("g", "m"):
         raise ValueError(data)
     return reference

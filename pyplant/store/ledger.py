@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from pyplant.engine.trace import Trace, TraceTree
-from pyplant.engine.validate import UNREADABLE, count, text, texts
+from pyplant.engine.validate import UNREADABLE, count, str_list, string
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.records import CodeRecord
 from pyplant.fingerprint.source import CodePart
@@ -97,16 +97,16 @@ class Ledger:
                 self._ranks.add(rank)
                 self._note_latest(topics, rank, rank)
             case "s":
-                self.state |= {(text(owner), text(name)) for owner, name in entry.payload()}
+                self.state |= {(string(owner), string(name)) for owner, name in entry.payload()}
             case "p":
-                self.followed |= set(texts(entry.payload()))
+                self.followed |= set(str_list(entry.payload()))
             case "d":
-                self._nondeterministic.add(text(entry.payload()))
+                self._nondeterministic.add(string(entry.payload()))
             case "x":
-                for name in texts(entry.payload()):
+                for name in str_list(entry.payload()):
                     self._forget(name, entry.number)
             case "e":
-                self._evicted |= {(count(number), text(writer)) for number, writer in entry.payload()}
+                self._evicted |= {(count(number), string(writer)) for number, writer in entry.payload()}
                 self._trees.clear()
                 self._last.clear()
             case "k":
@@ -117,7 +117,7 @@ class Ledger:
     def _take_used(self, entry: JournalEntry) -> None:
         line = _rank(entry)
         for number, writer, _, joined in entry.payload():
-            rank, topics = (count(number), text(writer)), text(joined).split(".")
+            rank, topics = (count(number), string(writer)), string(joined).split(".")
             self._recency[rank] = max(line, self._recency.get(rank, _NEVER))
             if topics[0].startswith(_REACTOR):  # or an earlier version wrote it
                 noted = self._noted.setdefault(topics[0], {})
@@ -469,7 +469,7 @@ class Ledger:
             if entry is None or not entry.signed:
                 return None
             identity, digest, when = entry.payload()
-            return [list(map(count, identity)), text(digest), count(when)]
+            return [list(map(count, identity)), string(digest), count(when)]
         except UNREADABLE:
             return None
 

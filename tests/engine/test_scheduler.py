@@ -23,7 +23,7 @@ class Reactor:
         self.literal = literal
 
 
-class World:
+class FakeContext:
     """Reactors, their kept traces, and a tiny executor."""
 
     def __init__(self, reactors):
@@ -78,11 +78,11 @@ class World:
 
     # a run
 
-    def run(self, *names, reactors=(), must_run=None, keep_going=False):
+    def run(self, *names, reactors=(), forced_reason=None, keep_going=False):
         self.learn()
         scheduler = Scheduler(self)
         for key in reactors:
-            scheduler.demand_reactor(key, must_run)
+            scheduler.demand_reactor(key, forced_reason)
         scheduler.demand_names(names)
         self.ran, self.resumed, self.steps = [], [], {}
         while True:
@@ -104,16 +104,16 @@ class World:
         else:
             lost = [i.name for i in action.ingredients if i.digest in self.evicted]
             if lost:
-                scheduler.lost(task, lost)
+                scheduler.inputs_lost(task, lost)
                 return
             digests = tuple(i.digest for i in action.ingredients)
             self.resumed.append((task.key, tuple(i.name for i in action.ingredients)))
-            self.steps[task.key].append(Dependency(INGREDIENT, task.asked, digests))
+            self.steps[task.key].append(Dependency(INGREDIENT, task.awaited, digests))
         done = len(self.steps[task.key])
         if task.key in self.failing:
             scheduler.failed(task, RuntimeError(task.key))
         elif done < len(reactor.receives):
-            scheduler.needs(task, reactor.receives[done])
+            scheduler.suspended(task, reactor.receives[done])
         else:
             scheduler.finished(task, self.trace(task.key))
 
@@ -137,11 +137,11 @@ class World:
 def chain(length):
     reactors = {"r0": Reactor((), ["x0"])}
     reactors |= {f"r{i}": Reactor([f"x{i - 1}"], [f"x{i}"]) for i in range(1, length)}
-    return World(reactors)
+    return FakeContext(reactors)
 
 
 def diamond():
-    return World(
+    return FakeContext(
         {
             "top": Reactor((), ["t"]),
             "left": Reactor(["t"], ["l"]),
@@ -166,8 +166,8 @@ def test_nothing_runs_the_second_time():
     context.run("b")
     scheduler = context.run("b")
     assert context.ran == []
-    assert {task.key for task in scheduler.newly_cached()} == {"top", "left", "right", "bottom"}
-    assert scheduler.newly_cached() == []
+    assert {task.key for task in scheduler.take_newly_cached()} == {"top", "left", "right", "bottom"}
+    assert scheduler.take_newly_cached() == []
 
 
 def test_what_is_not_demanded_does_not_run():
@@ -200,7 +200,7 @@ def test_a_rerun_that_yields_equal_content_stops_there():
 
 
 def test_a_group_is_resumed_in_the_order_asked_for():
-    context = World(
+    context = FakeContext(
         {"a": Reactor((), ["x"]), "b": Reactor((), ["y"]), "c": Reactor([("y", "x", "y")], ["z"])}
     )
     context.run("z")
@@ -208,11 +208,13 @@ def test_a_group_is_resumed_in_the_order_asked_for():
 
 
 def test_a_group_is_asked_for_at_once():
-    context = World({"a": Reactor((), ["x"]), "b": Reactor((), ["y"]), "c": Reactor([("x", "y")], ["z"])})
+    context = FakeContext(
+        {"a": Reactor((), ["x"]), "b": Reactor((), ["y"]), "c": Reactor([("x", "y")], ["z"])}
+    )
     scheduler = Scheduler(context)
     scheduler.demand_names(["z"])
     start = scheduler.next()
-    scheduler.needs(start.task, ("x", "y"))
+    scheduler.suspended(start.task, ("x", "y"))
     started = [scheduler.next(), scheduler.next()]
     assert [action.task.key for action in started] == ["a", "b"]
     assert scheduler.next() is None
@@ -220,7 +222,7 @@ def test_a_group_is_asked_for_at_once():
 
 
 def test_a_reactor_that_sends_several_names_runs_once():
-    context = World({"a": Reactor((), ["x", "y"]), "b": Reactor(["x", "y"], ["z"])})
+    context = FakeContext({"a": Reactor((), ["x", "y"]), "b": Reactor(["x", "y"], ["z"])})
     context.run("z")
     assert context.ran == ["b", "a"]
 
@@ -244,7 +246,7 @@ def test_a_chain_of_10000_reactors_stops_at_equal_content():
 
 
 def test_one_reactor_with_10000_inputs_works():
-    context = World(
+    context = FakeContext(
         {"all": Reactor([tuple(f"x{i}" for i in range(10_000))], ["y"])}
         | {f"r{i}": Reactor((), [f"x{i}"]) for i in range(10_000)}
     )
@@ -253,7 +255,7 @@ def test_one_reactor_with_10000_inputs_works():
 
 
 def test_a_later_dependency_is_not_brought_up_to_date_before_the_earlier_ones_matched():
-    context = World({"a": Reactor((), ["x"]), "b": Reactor((), ["y"]), "c": Reactor(["x", "y"], ["z"])})
+    context = FakeContext({"a": Reactor((), ["x"]), "b": Reactor((), ["y"]), "c": Reactor(["x", "y"], ["z"])})
     context.run("z")
     context.edit("a")
     context.edit("b")
@@ -270,7 +272,7 @@ def test_a_forced_reactor_runs_alone():
     context = chain(3)
     context.run("x2")
     forced = Reason(ReasonKind.FORCED, "r1")
-    scheduler = context.run(reactors=["r1"], must_run=forced)
+    scheduler = context.run(reactors=["r1"], forced_reason=forced)
     assert context.ran == ["r1"]
     assert scheduler.tasks["r1"].reasons == (forced,)
     assert scheduler.tasks["r1"].state is State.DONE
@@ -283,7 +285,7 @@ def test_a_target_that_verifies_is_cached():
 
 
 def test_a_target_that_sends_nothing_runs_again_on_request():
-    context = World({"plot": Reactor(["x"]), "a": Reactor((), ["x"])})
+    context = FakeContext({"plot": Reactor(["x"]), "a": Reactor((), ["x"])})
     context.for_effect = True
     context.run(reactors=["plot"])
     scheduler = context.run(reactors=["plot"])
@@ -306,7 +308,7 @@ def test_a_target_that_sends_something_does_not_run_again_on_that_request():
 
 
 def open_ended(**receives):
-    return World({key: Reactor(list(asked), (), literal=False) for key, asked in receives.items()})
+    return FakeContext({key: Reactor(list(asked), (), literal=False) for key, asked in receives.items()})
 
 
 def test_open_ended_reactors_are_tried_one_after_another():
@@ -341,7 +343,7 @@ def test_two_open_ended_reactors_that_wait_for_one_another_by_mistake_are_untang
 
 
 def test_a_name_that_nobody_sends_is_an_error_that_names_who_waits():
-    context = World({"a": Reactor(["x"], ["y"])})
+    context = FakeContext({"a": Reactor(["x"], ["y"])})
     with pytest.raises(
         MissingSenderError, match=r"'a' waits for ingredient 'x', which no reactor sends\. Did you mean 'X'"
     ):
@@ -350,7 +352,7 @@ def test_a_name_that_nobody_sends_is_an_error_that_names_who_waits():
 
 def test_a_target_that_nobody_sends_is_an_error():
     with pytest.raises(MissingSenderError, match="The run asks for ingredient 'x'"):
-        World({}).run("x")
+        FakeContext({}).run("x")
 
 
 def test_all_who_wait_for_a_missing_name_are_named():
@@ -363,7 +365,7 @@ def test_all_who_wait_for_a_missing_name_are_named():
 
 
 def test_a_trace_that_depends_on_a_name_nobody_sends_any_more_is_a_mismatch():
-    context = World({"a": Reactor((), ["x"]), "b": Reactor(["x"], ["y"])})
+    context = FakeContext({"a": Reactor((), ["x"]), "b": Reactor(["x"], ["y"])})
     context.run("y")
     del context.reactors["a"]
     context.reactors["b"].receives = []
@@ -373,7 +375,7 @@ def test_a_trace_that_depends_on_a_name_nobody_sends_any_more_is_a_mismatch():
 
 
 def test_a_sender_that_no_longer_sends_a_name_is_a_mismatch_too():
-    context = World({"a": Reactor((), ["x"], literal=False), "b": Reactor(["x"], ["y"])})
+    context = FakeContext({"a": Reactor((), ["x"], literal=False), "b": Reactor(["x"], ["y"])})
     context.run("y")
     context.edit("a")
     context.reactors["a"].sends = ()
@@ -383,7 +385,7 @@ def test_a_sender_that_no_longer_sends_a_name_is_a_mismatch_too():
 
 
 def test_two_reactors_that_name_one_ingredient_are_refused():
-    context = World({"a": Reactor((), ["x"]), "b": Reactor((), ["x"])})
+    context = FakeContext({"a": Reactor((), ["x"]), "b": Reactor((), ["x"])})
     with pytest.raises(DuplicateSenderError, match="'x' is sent by 'a' and 'b'"):
         context.run("x")
     assert context.ran == []
@@ -401,7 +403,9 @@ def test_two_reactors_that_send_one_ingredient_unforeseen_are_refused():
 
 
 def test_a_circle_is_reported_with_its_path():
-    context = World({"a": Reactor(["z"], ["x"]), "b": Reactor(["x"], ["y"]), "c": Reactor(["y"], ["z"])})
+    context = FakeContext(
+        {"a": Reactor(["z"], ["x"]), "b": Reactor(["x"], ["y"]), "c": Reactor(["y"], ["z"])}
+    )
     with pytest.raises(CycleError) as error:
         context.run("x")
     message = str(error.value)
@@ -410,11 +414,13 @@ def test_a_circle_is_reported_with_its_path():
 
 def test_a_reactor_that_waits_for_itself_is_a_circle():
     with pytest.raises(CycleError, match="'a' waits for 'x' from 'a'"):
-        World({"a": Reactor(["x"], ["x"])}).run("x")
+        FakeContext({"a": Reactor(["x"], ["x"])}).run("x")
 
 
 def test_a_circle_behind_a_chain_is_reported_alone():
-    context = World({"t": Reactor(["x"], ["w"]), "a": Reactor(["y"], ["x"]), "b": Reactor(["x"], ["y"])})
+    context = FakeContext(
+        {"t": Reactor(["x"], ["w"]), "a": Reactor(["y"], ["x"]), "b": Reactor(["x"], ["y"])}
+    )
     with pytest.raises(CycleError) as error:
         context.run("w")
     assert "'t'" not in str(error.value)
@@ -428,7 +434,7 @@ def test_a_circle_of_10000_reactors_is_reported():
 
 
 def test_a_circle_in_kept_traces_that_the_code_has_left_is_no_error():
-    context = World({"a": Reactor((), ["x"]), "b": Reactor(["x"], ["y"])})
+    context = FakeContext({"a": Reactor((), ["x"]), "b": Reactor(["x"], ["y"])})
     context.run("y")
     context.reactors["a"] = Reactor(["y"], ["x"])
     context.edit("a")
@@ -446,7 +452,7 @@ def test_what_waits_for_a_failure_is_skipped_and_the_rest_goes_on():
     context.reactors["other"] = Reactor(["t"], ["o"])
     context.failing = {"left"}
     scheduler = context.run("b", "o")
-    skipped = scheduler.skip_waiting()
+    skipped = scheduler.skip_unfinished()
     assert [task.key for task in skipped] == ["bottom"]
     assert scheduler.tasks["bottom"].state is State.SKIPPED
     assert scheduler.tasks["left"].state is State.FAILED
@@ -493,7 +499,7 @@ def test_lost_values_all_the_way_up_are_made_again():
 
 
 def test_a_lost_value_that_two_need_is_made_again_once():
-    context = World({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
+    context = FakeContext({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
     context.run("p", "q")
     context.edit("a")
     context.edit("b")
@@ -503,7 +509,9 @@ def test_a_lost_value_that_two_need_is_made_again_once():
 
 
 def test_both_values_of_a_lost_sender_are_there_again():
-    context = World({"s": Reactor((), ["x", "y"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["y"], ["q"])})
+    context = FakeContext(
+        {"s": Reactor((), ["x", "y"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["y"], ["q"])}
+    )
     context.run("p", "q")
     context.edit("a")
     context.edit("b")
@@ -512,7 +520,9 @@ def test_both_values_of_a_lost_sender_are_there_again():
 
 
 def test_several_lost_values_of_one_group_are_made_again():
-    context = World({"s": Reactor((), ["x"]), "t": Reactor((), ["y"]), "a": Reactor([("x", "y")], ["z"])})
+    context = FakeContext(
+        {"s": Reactor((), ["x"]), "t": Reactor((), ["y"]), "a": Reactor([("x", "y")], ["z"])}
+    )
     context.run("z")
     context.edit("a")
     context.evicted = {"x()", "y()"}
@@ -524,7 +534,7 @@ def test_a_lost_goal_is_made_again():
     context = chain(2)
     context.run("x1")
     scheduler = context.run("x1")
-    scheduler.lose("x1")
+    scheduler.value_lost("x1")
     action = scheduler.next()
     assert isinstance(action, Start)
     assert action.task.key == "r1"
@@ -532,12 +542,12 @@ def test_a_lost_goal_is_made_again():
 
 def test_losing_what_was_never_there_changes_nothing():
     scheduler = chain(1).run("x0")
-    scheduler.lose("no such name")
+    scheduler.value_lost("no such name")
     assert scheduler.next() is None
 
 
 def test_a_lost_value_that_comes_out_otherwise_is_judged_again():
-    context = World(
+    context = FakeContext(
         {
             "s": Reactor((), ["x"]),
             "a": Reactor(["x"], ["p"]),
@@ -557,7 +567,7 @@ def test_a_lost_value_that_comes_out_otherwise_is_judged_again():
 
 
 def test_a_goal_that_was_judged_by_the_old_value_is_made_again():
-    context = World({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
+    context = FakeContext({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
     context.content["x"] = "old"
     context.run("p", "q")
     context.edit("b")
@@ -569,7 +579,7 @@ def test_a_goal_that_was_judged_by_the_old_value_is_made_again():
 
 
 def test_a_lost_value_that_comes_out_the_same_judges_nothing_again():
-    context = World({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
+    context = FakeContext({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
     context.run("p", "q")
     context.edit("b")
     context.evicted = {"x()"}
@@ -646,7 +656,7 @@ def fresh(context, name):
 @settings(max_examples=200)
 @given(graphs(), st.data())
 def test_whatever_is_edited_the_result_is_that_of_an_empty_plant(reactors, data):
-    context = World(reactors)
+    context = FakeContext(reactors)
     names = [f"x{i}" for i in range(len(reactors))]
     for round_number in range(3):
         goals = data.draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
@@ -665,7 +675,7 @@ def test_whatever_is_edited_the_result_is_that_of_an_empty_plant(reactors, data)
 @settings(max_examples=200)
 @given(graphs(), st.data())
 def test_whatever_is_lost_the_result_is_that_of_an_empty_plant(reactors, data):
-    context = World(reactors)
+    context = FakeContext(reactors)
     names = [f"x{i}" for i in range(len(reactors))]
     in_any_order(context, names, data)
     for key in data.draw(st.sets(st.sampled_from(sorted(reactors)), min_size=1)):
@@ -678,7 +688,7 @@ def test_whatever_is_lost_the_result_is_that_of_an_empty_plant(reactors, data):
 
 
 def test_two_that_were_about_to_go_on_with_a_lost_value_both_wait_for_it_again():
-    context = World(
+    context = FakeContext(
         {
             "u": Reactor((), ["w"]),
             "s": Reactor(["w"], ["x"]),

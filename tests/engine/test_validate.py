@@ -8,16 +8,16 @@ from pyplant.engine import validate
 @pytest.mark.parametrize(
     ("read", "value", "result"),
     [
-        (validate.text, "x", "x"),
-        (validate.text, "\ud800", "\ud800"),
-        (validate.code, "é", "é"),
-        (validate.texts, ["a", "b"], ("a", "b")),
-        (validate.codes, ["a"], ("a",)),
-        (validate.texts_by_text, {"a": "b"}, {"a": "b"}),
+        (validate.string, "x", "x"),
+        (validate.string, "\ud800", "\ud800"),
+        (validate.source_text, "é", "é"),
+        (validate.str_list, ["a", "b"], ("a", "b")),
+        (validate.source_texts, ["a"], ("a",)),
+        (validate.str_dict, {"a": "b"}, {"a": "b"}),
         (validate.mapping, {"a": 1}, {"a": 1}),
         (validate.count, 0, 0),
-        (validate.real, 3, 3.0),
-        (validate.moment, 1.5, 1.5),
+        (validate.finite, 3, 3.0),
+        (validate.timestamp, 1.5, 1.5),
     ],
 )
 def test_what_is_expected_passes(read, value, result):
@@ -27,15 +27,15 @@ def test_what_is_expected_passes(read, value, result):
 @pytest.mark.parametrize(
     ("read", "value"),
     [
-        *((validate.text, value) for value in (None, 1, b"x", ["x"], {})),
-        (validate.code, "\ud800"),
-        *((validate.texts, value) for value in ("ab", ("a",), [1], [["a"]], None, {"a": "b"})),
-        (validate.codes, ["\udfff"]),
-        *((validate.texts_by_text, value) for value in ({"a": 1}, [], None)),
+        *((validate.string, value) for value in (None, 1, b"x", ["x"], {})),
+        (validate.source_text, "\ud800"),
+        *((validate.str_list, value) for value in ("ab", ("a",), [1], [["a"]], None, {"a": "b"})),
+        (validate.source_texts, ["\udfff"]),
+        *((validate.str_dict, value) for value in ({"a": 1}, [], None)),
         *((validate.mapping, value) for value in ([], None, "x")),
         *((validate.count, value) for value in (-1, 1.0, True, "1", 1 << 70, None)),
-        *((validate.real, value) for value in (float("nan"), float("inf"), True, "1", None)),
-        *((validate.moment, value) for value in (-1, 1e12, 1e308)),
+        *((validate.finite, value) for value in (float("nan"), float("inf"), True, "1", None)),
+        *((validate.timestamp, value) for value in (-1, 1e12, 1e308)),
     ],
 )
 def test_anything_else_is_unreadable(read, value):

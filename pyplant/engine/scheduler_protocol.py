@@ -1,12 +1,12 @@
-"""What the scheduler hands out, what it asks, and how it says that it cannot go on."""
+"""The scheduler's side of its protocol: actions it hands out, questions it asks, errors it raises."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from pyplant.engine.rebuilder import Demands, Verdict
-from pyplant.engine.task import Task
+from pyplant.engine.rebuilder import Lookup, Verdict
+from pyplant.engine.task import State, Task
 from pyplant.engine.trace import Trace
 from pyplant.errors import CycleError, DuplicateSenderError, MissingSenderError
 from pyplant.ingredient import Ingredient
@@ -14,8 +14,8 @@ from pyplant.ingredient import Ingredient
 __all__ = [
     "Action",
     "Resume",
+    "SchedulerContext",
     "Start",
-    "World",
     "conflict_error",
     "cycle_error",
     "missing_sender_error",
@@ -29,7 +29,7 @@ class Start(NamedTuple):
 
 
 class Resume(NamedTuple):
-    """Go on with a reactor: hand it these ingredients, in this order."""
+    """Resume a reactor with these ingredients, in this order."""
 
     task: Task
     ingredients: tuple[Ingredient, ...]
@@ -38,11 +38,11 @@ class Resume(NamedTuple):
 Action = Start | Resume
 
 
-class World(Protocol):
-    """What the scheduler asks about reactors."""
+class SchedulerContext(Protocol):
+    """The questions of the scheduler about reactors."""
 
-    def check(self, key: str) -> Demands | Verdict:
-        """Look for a trace of this reactor that verifies, or say at once why none can."""
+    def check(self, key: str) -> Lookup | Verdict:
+        """Start to look for a trace of a reactor that verifies, or return why none can."""
 
     def candidates(self, name: str) -> Iterator[str]:
         """Reactors that may send a name, the likeliest first."""
@@ -51,20 +51,20 @@ class World(Protocol):
         """Reactors whose code names the ingredient they send."""
 
     def prefetchable(self, key: str) -> Iterable[str]:
-        """Names that a reactor receives whatever happens, if they may be brought about ahead."""
+        """Names that a reactor receives on every path, if they may be made before it asks for them."""
 
     def label(self, key: str) -> str:
-        """What people call a reactor."""
+        """The name of a reactor in messages."""
 
     def suggestions(self, name: str) -> str:
-        """A sentence with names that look alike and where an ingredient last came from."""
+        """A sentence with similar names and the reactor that last sent the ingredient."""
 
     def runs_for_effect(self, trace: Trace) -> bool:
-        """Whether what an execution did for its user is done again only by running it again."""
+        """Whether an execution had an effect for its user that its trace cannot reproduce."""
 
 
-def cycle_error(context: World, cycle: Sequence[tuple[str, str]]) -> CycleError:
-    """Reactors, each with the name it waits for, which the next one sends, and the last one the first."""
+def cycle_error(context: SchedulerContext, cycle: Sequence[tuple[str, str]]) -> CycleError:
+    """The error for a cycle of reactors, each with the name that it awaits from the next one."""
     senders = [key for key, _ in (*cycle[1:], *cycle[:1])]
     steps = [f"{name!r} from {context.label(key)}" for (_, name), key in zip(cycle, senders, strict=True)]
     path = f"{context.label(cycle[0][0])} waits for {', which waits for '.join(steps)}"
@@ -72,8 +72,8 @@ def cycle_error(context: World, cycle: Sequence[tuple[str, str]]) -> CycleError:
     return CycleError(message)
 
 
-def conflict_error(context: World, name: str, keys: Iterable[str]) -> DuplicateSenderError:
-    """An ingredient has more senders than one."""
+def conflict_error(context: SchedulerContext, name: str, keys: Iterable[str]) -> DuplicateSenderError:
+    """The error for an ingredient with several senders."""
     labels = " and ".join(map(context.label, keys))
     message = (
         f"Ingredient {name!r} is sent by {labels}; each name must have one sender. Rename one of them, "
@@ -83,10 +83,12 @@ def conflict_error(context: World, name: str, keys: Iterable[str]) -> DuplicateS
 
 
 def missing_sender_error(
-    context: World, name: str, waiting: Iterable[str], silent: Sequence[str]
+    context: SchedulerContext, name: str, waiting: Iterable[Task], tasks: Mapping[str, Task]
 ) -> MissingSenderError:
-    """No reactor sends an ingredient; the ``silent`` ones name it and ended without sending it."""
-    labels = ", ".join(map(context.label, waiting))
+    """The error for an ingredient that the ``waiting`` tasks need and none of ``tasks`` sent."""
+    labels = ", ".join(context.label(task.key) for task in waiting)
+    literal = [tasks[key] for key in context.literal_senders(name) if key in tasks]
+    silent = [task.key for task in literal if task.state in (State.CACHED, State.DONE)]
     asking = f"{labels} waits for" if labels else "The run asks for"
     if silent:
         return MissingSenderError(
