@@ -195,9 +195,10 @@ def is_user_object(obj: Any) -> bool:
     name = module_of(obj) if issubclass(type(obj), type) else static(obj, "__module__")
     if not (type(name) is str and name) or name == "builtins":
         return False
-    module = sys.modules.get(name)
+    # A name such as ``numpy.rec`` (of ``numpy.recarray``) may be a module that nobody has imported yet.
+    module = sys.modules.get(name) or sys.modules.get(package_name(name))
     if module is None:
-        return name.partition(".")[0] not in sys.stdlib_module_names
+        return package_name(name) not in sys.stdlib_module_names
     return is_user_module(module)
 
 

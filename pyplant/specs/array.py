@@ -118,8 +118,20 @@ def _without_padding(array: Any) -> Any:
     if array.dtype.names is None:
         return array
     clean = np.zeros(array.shape, array.dtype, order="F" if _is_fortran(array) else "C")
-    clean[...] = array  # field by field; zeros_like() would leave anything between them
+    _copy_fields(array, clean)
     return clean
+
+
+def _copy_fields(source: Any, target: Any) -> None:
+    """Copy the fields and nothing between them.
+
+    Assigning a whole structured array copies its memory, padding included, since NumPy 2.5.
+    """
+    if source.dtype.names is None:
+        target[...] = source
+        return
+    for name in source.dtype.names:
+        _copy_fields(source[name], target[name])
 
 
 class ArraySpec(StreamSpec):

@@ -115,6 +115,12 @@ def test_objects_are_the_users_by_their_module():
     assert not is_user_object(Mine)
 
 
+def test_a_library_stays_one_while_its_submodule_is_not_imported(monkeypatch):
+    monkeypatch.delitem(sys.modules, "numpy.rec", raising=False)
+    assert np.recarray.__module__ == "numpy.rec"
+    assert not is_user_object(np.recarray)
+
+
 def test_a_package_counts_by_its_first_name():
     assert package_name("numpy.linalg._umath") == "numpy"
     assert package_name(None) == ""
