@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pyplant.errors import PlantDirError
 
-__all__ = ["directory", "expanded", "is_address", "located", "recorded"]
+__all__ = ["directory", "expanded", "is_url", "located", "recorded"]
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # one letter would be a drive of Windows
 
@@ -38,7 +38,7 @@ def directory(path: str | os.PathLike[str]) -> Path:
     return Path(text).absolute()
 
 
-def is_address(text: str) -> bool:
+def is_url(text: str) -> bool:
     """Whether a text is the address of something on the network, such as ``https://…``, rather than a path."""
     return _ADDRESS.match(text) is not None
 

@@ -12,7 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-__all__ = ["TolerantStream", "is_terminal", "occupy", "present", "printable", "say", "write"]
+__all__ = [
+    "TolerantStream",
+    "is_terminal",
+    "missing_replaced",
+    "occupy_descriptors",
+    "print_text",
+    "printable",
+    "write",
+]
 
 _STAND_INS = {
     "✓": "+", "✗": "x", "●": "*", "○": "o", "◐": "~", "◌": "o", "▶": ">", "…": "...", "→": "->", "←": "<-",
@@ -67,13 +75,13 @@ def write(stream: Any, text: str) -> None:
         stream.flush()
 
 
-def say(text: str) -> None:
+def print_text(text: str) -> None:
     """Print a text on standard output, as far as that works."""
     write(sys.stdout, f"{text}\n")
 
 
 @contextmanager
-def present() -> Iterator[None]:
+def missing_replaced() -> Iterator[None]:
     """Have standard streams, if only such as lose everything, for libraries that write without asking."""
     missing = [name for name in ("stdout", "stderr") if getattr(sys, name) is None]
     for name in missing:
@@ -85,7 +93,7 @@ def present() -> Iterator[None]:
             setattr(sys, name, None)
 
 
-def occupy() -> None:
+def occupy_descriptors() -> None:
     """Let the descriptors of missing streams lead nowhere.
 
     Otherwise the next file to be opened gets the number, and what a child process or a library in C prints is

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pyplant._definitions import Definition, SubreactorCall
 from pyplant._missing import MISSING
-from pyplant._paths import expanded, is_address, recorded
+from pyplant._paths import expanded, is_url, recorded
 from pyplant.config.classes import private_copy
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import KIND, described, plain
@@ -30,7 +30,7 @@ from pyplant.events import Event, IngredientSent, SubreactorEntered, SubreactorL
 from pyplant.fingerprint.description import shorten
 from pyplant.ingredient import Ingredient
 from pyplant.specs.recorded import Recorded
-from pyplant.store.inputs import refuse
+from pyplant.store.inputs import require_readable_file
 from pyplant.store.warehouse import Allocation, Warehouse
 
 __all__ = ["ExecutionRecord", "RunFacts", "Tracer", "check_name"]
@@ -223,7 +223,7 @@ class Tracer:
             message = f"pipe.input_file takes the path of a file, not {path!r}."
             raise IngredientError(message)
         given = expanded(path)
-        if is_address(given):
+        if is_url(given):
             message = (
                 f"pipe.input_file takes the path of a file; {given} is an address, whose content cannot be followed. "
                 f"Download it to a file first, or read it without pipe.input_file."
@@ -231,7 +231,7 @@ class Tracer:
             raise IngredientError(message)
         name = recorded(given, self.warehouse.root.parent)
         digest = self.facts.file(name)
-        refuse(given, digest)
+        require_readable_file(given, digest)
         self.record.depend(DependencyKind.FILE, (name,), (digest or "",))
         if given == os.fsdecode(path):
             return path

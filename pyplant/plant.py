@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pyplant.reports.sweep import Sweep
     from pyplant.specs import IngredientSpec
     from pyplant.store.fsck import Audit
-    from pyplant.store.retention import Collection
+    from pyplant.store.retention import CollectionReport
 
 __all__ = ["Plant", "session_of"]
 
@@ -460,7 +460,7 @@ class Plant:
         front_end = frontend.current()
         if front_end is not None and front_end.show_graph(self):
             return
-        _streams.say(tree(self.status(), queries.edges(self._session)))
+        _streams.print_text(tree(self.status(), queries.edges(self._session)))
 
     # ------------------------------------------------------------------ upkeep
 
@@ -468,7 +468,7 @@ class Plant:
         """Forget every kept execution of a reactor; it runs when it is next needed."""
         self._session.invalidate(reactor)
 
-    def gc(self) -> Collection:
+    def gc(self) -> CollectionReport:
         """Reclaim space: what nothing names any more, and history beyond ``max_size``."""
         from pyplant.store.retention import collect
 

@@ -195,7 +195,7 @@ def files_are_read_whole_to_be_verified(patch: MonkeyPatch) -> None:
 def leftovers_are_never_removed(patch: MonkeyPatch) -> None:
     """Neither by those who made them, nor by anybody else."""
     patch.setattr(ObjectStore, "clear_scratch", lambda self: None)
-    patch.setattr(retention, "forgotten_scratch", lambda *_: iter(()))
+    patch.setattr(retention, "abandoned_scratch", lambda *_: iter(()))
     patch.setattr(Files, "unlink", lambda self, path: None)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from pyplant import Plant, ReactorFunc
 from pyplant.events import ReactorStarted
 from pyplant.store import claims
-from pyplant.store.files import Files, Writer
+from pyplant.store.files import Files, OpenFile
 from reliability.bench import LOG, Lab, figure
 from reliability.pipeline import log
 from reliability.trial import Ended, forked, started, use_disk
@@ -204,8 +204,8 @@ def ask_patient(root: Path, *, shift: float = 0.0, network: bool = True, place: 
     """Ask for one result, with another clock or in another container."""
     if network:
         use_disk(NetworkFiles())
-    claims.STILL, claims.BEAT = 0.5, 0.1
-    claims.OwnershipFiles.__init__.__kwdefaults__.update(beat=0.1, still=0.5)
+    claims.HEARTBEAT_TIMEOUT, claims.HEARTBEAT = 0.5, 0.1
+    claims.OwnershipFiles.__init__.__kwdefaults__.update(heartbeat=0.1, timeout=0.5)
     if shift:
         clock = time.time
         time.time = lambda: clock() + shift  # type: ignore[assignment]
@@ -277,7 +277,7 @@ class Lockless(Files):
     def __init__(self, code: int) -> None:
         self.code = code
 
-    def lock(self, path: Path) -> Writer | None:
+    def lock(self, path: Path) -> OpenFile | None:
         raise OSError(self.code, os.strerror(self.code), str(path))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import pyplant
 from pyplant import Plant, ReactorFunc
-from pyplant._paths import directory, is_address, located, recorded
+from pyplant._paths import directory, is_url, located, recorded
 from pyplant.errors import PlantDirError
 
 from .conftest import ROOT
@@ -77,12 +77,12 @@ def test_the_command_line_expands_what_shells_leave_alone(home):
 
 @pytest.mark.parametrize("text", ["https://a/b", "s3://bucket", "file:///x"])
 def test_addresses(text):
-    assert is_address(text)
+    assert is_url(text)
 
 
 @pytest.mark.parametrize("text", ["C:\\x", "C:/x", "a/b", "/a://b", "a:b", ""])
 def test_no_addresses(text):
-    assert not is_address(text)
+    assert not is_url(text)
 
 
 def test_what_is_recorded_is_found_again(home, tmp_path):

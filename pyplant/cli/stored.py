@@ -255,7 +255,7 @@ def gc(plant: Path, max_size: str | None, *, as_json: bool) -> None:
         "objects": len(done.objects),
         "leftovers": len(done.leftovers),
         "freed": done.freed,
-        "kept": done.kept,
+        "stored": done.stored,
     }
     emit(str(done), document, as_json=as_json)
 

@@ -122,7 +122,7 @@ class RunContext:
         if not definition.cache:
             return Verdict(None, (Reason(ReasonKind.UNCACHED, definition.name),))
         fingerprint = self.fingerprint(key).digest
-        self._known[key] = self._ledger.count(fingerprint)
+        self._known[key] = self._ledger.trace_count(fingerprint)
         tree = self._ledger.tree(fingerprint)
         if tree is None:
             return Verdict(None, (self._why_unknown(definition, fingerprint),))
@@ -131,7 +131,7 @@ class RunContext:
     def has_news(self, key: str) -> bool:
         """Whether another process has left traces of a reactor since it was checked."""
         self._ledger.refresh()
-        return self._ledger.count(self.fingerprint(key).digest) != self._known.get(key, 0)
+        return self._ledger.trace_count(self.fingerprint(key).digest) != self._known.get(key, 0)
 
     def claim_key(self, key: str) -> str:
         """Names the execution of a reactor under this configuration, for all processes.

@@ -401,14 +401,14 @@ class Session:
 
     def _bound_history(self) -> None:
         """Keep history below its bound; looked at once, then whenever much was added."""
-        if self.warehouse.grown > self._look_at:
+        if self.warehouse.bytes_added > self._look_at:
             from pyplant.store.retention import collect
 
             try:
                 collect(self.warehouse, self._max_size, only_if_needed=True, verifying=self.verifying)
             except Exception as error:  # noqa: BLE001 - the configuration or a module may be broken by now
                 logger().warning("Old results in %s were not removed: %s", self.warehouse.root, error)
-            self.warehouse.grown, self._look_at = 0, self._max_size // 100
+            self.warehouse.bytes_added, self._look_at = 0, self._max_size // 100
 
 
 def _nested(call: str) -> str:

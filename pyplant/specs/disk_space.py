@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pyplant._formatting import format_size
 
-__all__ = ["need", "reserve"]
+__all__ = ["require", "reserve"]
 
 
 def reserve(descriptor: int, size: int, path: Path) -> None:
@@ -39,7 +39,7 @@ def reserve(descriptor: int, size: int, path: Path) -> None:
         raise OSError(error.errno, message) from error
 
 
-def need(size: int, path: Path) -> None:
+def require(size: int, path: Path) -> None:
     """Make sure that there are ``size`` bytes for a file that its library fills later.
 
     Raises

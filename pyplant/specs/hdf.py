@@ -82,7 +82,7 @@ class HdfArraySpec(IngredientSpec):
             options.setdefault("dtype", "f4")
             if not options.keys() & _SPARSE:
                 shape, itemsize = options["shape"], np.dtype(options["dtype"]).itemsize
-                disk_space.need(math.prod(shape if np.ndim(shape) else (shape,)) * itemsize, path)
+                disk_space.require(math.prod(shape if np.ndim(shape) else (shape,)) * itemsize, path)
         stream = h5py.File(path, "w", libver="latest", locking=False)
         try:
             return stream.create_dataset(_DATASET, track_times=False, **options)

@@ -1,20 +1,25 @@
-"""Files that say what living processes hold: the results they compute, the values they use.
+"""Files that say what living processes hold: the results they compute, the executions they use.
 
-A process has one file in a directory, which says who it is. What it *holds*, from
-:meth:`OwnershipFiles.take` to :meth:`OwnershipFiles.release` or until it is gone, are names that lead
-there. Which of two ways is used depends on the file system:
+How it works
+------------
+Each process has one *owner file* in a directory; its first 1024 bytes say which process it is. A process holds a *name*
+from :meth:`OwnershipFiles.take` to :meth:`OwnershipFiles.release`, or until it ends. A held name is a directory entry
+that leads to the owner file. The file system decides which of two methods is used:
 
-- Where the kernel's locks are seen by everybody, the process keeps one on its file, and the
-  names are hard links to it. The lock ends with the process, whatever happened to it.
-- Elsewhere (network homes, FUSE) the process counts in its file, and the names are files,
-  created exclusively, that name it. Others take over when the process is known to be gone,
-  or when its count has stood still for a minute of *their* time; clocks are never compared.
+- *Locks.* Where every process sees the kernel's locks, a process locks its owner file once, and each name is a hard link
+  to that file. The kernel releases the lock when the process ends for any reason. Creating and deleting a file for each
+  name took 1 ms of a busy disk.
+- *Heartbeats.* Elsewhere (network homes, FUSE) a process increments a counter in its owner file every 10 seconds, and
+  each name is a file, created exclusively, that contains the name of the owner file. Another process takes a name over
+  if the owner is known to have ended, or if its counter did not change for 60 seconds. Each observer measures these
+  seconds with its own clock, since clocks of two machines may differ.
 
-Holding saves work and protects nothing: what is published is immutable and verified, so an
-owner that was asleep too long, or a lock that did not work, costs a second execution and
-no more. Trouble with these files therefore never stops a run.
+Holding a name avoids work that another process does already. Correctness does not depend on it: stored results are
+immutable and verified when they are read. If an owner was suspended for too long or a lock did not work, a reactor is
+executed twice and no more happens. An error while these files are accessed therefore never stops a run; it is kept in
+:attr:`OwnershipFiles.trouble`, and from then on every name counts as held.
 
-A forked child holds nothing: it shares its parent's locks, and would outlive them.
+A forked child holds nothing: it shares the locks of its parent, and would keep them after the parent has ended.
 """
 
 from __future__ import annotations
@@ -34,110 +39,128 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyplant._fork import after_fork_in_child
-from pyplant.store.files import Files, Writer, birth, host_name, is_alive, place, unique
+from pyplant.store.files import Files, OpenFile, host_name, is_alive, pid_namespace, start_time, unique_name
 
 __all__ = ["Owner", "OwnershipFiles"]
 
-BEAT = 10.0
-"""Seconds between two counts of an owner."""
-STILL = 60.0
-"""Seconds after which an owner that does not count is taken for dead."""
+HEARTBEAT = 10.0
+"""Seconds between two increments of an owner's counter."""
+HEARTBEAT_TIMEOUT = 60.0
+"""Seconds without an increment after which an owner counts as dead."""
 
-_BEING_WRITTEN = 1.0  # seconds after which what names no owner never will; a power cut leaves such files
+# A name file without content was created by a process that either writes into it right now or has crashed in between.
+# After these seconds the latter is assumed. A power cut leaves such files, too.
+_MAX_WRITE_SECONDS = 1.0
 
-_HEAD = 1024  # bytes for the owner; what else its file holds stands behind
-_LEADS = re.compile(rb"\.[0-9a-f]{12}")  # what a name without a link contains: the owner's file
+_HEAD = 1024  # bytes reserved for the owner; leases append their lines behind them
+_OWNER_FILE_NAME = re.compile(rb"\.[0-9a-f]{12}")
+# 524 is Linux's internal ENOTSUPP, which some NFS servers pass on.
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EBADF, errno.EOPNOTSUPP, errno.EINVAL, 524})
 _NO_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
-_MOST_WAITS = 16
-_BRIEFLY = 0.002  # seconds between two attempts at what is held for milliseconds
-_TRIES = 3
+_MAX_WAITS = 16  # names in "waits", so that an owner fits into its head
+_RETRY_SECONDS = 0.002
+_MAX_TRIES = 3
 
 
 class Owner(NamedTuple):
-    """Who holds a name.
+    """The process that holds a name.
 
     Attributes
     ----------
     host, pid
         The machine and the number of the process.
-    what
+    kind
         ``"kernel"`` or ``"process"``.
     since
-        Since when it has held anything, in seconds since the epoch by its own clock.
-    place, born
-        Where its number means what it means here, and when the process began.
+        When it took the first of the names that it holds, in seconds since the epoch by its own clock.
+    pid_namespace, started
+        The set of process numbers that ``pid`` belongs to, and when the process started.
     waits
         The names that it waits for.
     is_locked
-        Whether it keeps a lock while it lives.
+        Whether it locks its file.
     """
 
     host: str
     pid: int
-    what: str
+    kind: str
     since: float
-    place: str = ""
-    born: str = ""
+    pid_namespace: str = ""
+    started: str = ""
     waits: tuple[str, ...] = ()
     is_locked: bool = False
 
     def __str__(self) -> str:
-        return f"{self.what} {self.pid} on host {self.host}"
+        return f"{self.kind} {self.pid} on host {self.host}"
 
     @property
     def is_gone(self) -> bool:
-        """Whether its process is known to have ended."""
-        return self.place == place() and bool(self.born) and not is_alive(self.pid, self.born)
+        """Whether the process is known to have ended."""
+        is_comparable = self.pid_namespace == pid_namespace() and bool(self.started)
+        return is_comparable and not is_alive(self.pid, self.started)
 
 
 class OwnershipFiles:
-    """The names of one directory that are held, as one process sees them.
+    """The held names in one directory.
 
     Parameters
     ----------
     files
         The disk.
     directory
-        Where they are; made when it is needed.
-    beat, still
-        Seconds between two counts, and without one until an owner is taken for dead.
+        Where the files are; created when the first name is taken.
+    heartbeat, timeout
+        See :data:`HEARTBEAT` and :data:`HEARTBEAT_TIMEOUT`.
     """
 
-    def __init__(self, files: Files, directory: Path, *, beat: float = BEAT, still: float = STILL) -> None:
+    def __init__(
+        self,
+        files: Files,
+        directory: Path,
+        *,
+        heartbeat: float = HEARTBEAT,
+        timeout: float = HEARTBEAT_TIMEOUT,
+    ) -> None:
         self.trouble: OSError | None = None
-        """Why nothing can be held here, if that is so."""
+        """Why names cannot be held in this directory; ``None`` if they can."""
         self._files = files
         self._directory = directory
-        self._heartbeat = beat
-        self._still = still
-        self._own: Writer | None = None
+        self._heartbeat = heartbeat
+        self._timeout = timeout
+        self._own: OpenFile | None = None
         self._held: set[str] = set()
         self._since = 0.0
         self._count = 0
         self._waits: tuple[str, ...] = ()
-        self._seen: dict[str, tuple[bytes, float]] = {}
+        self._observed: dict[
+            str, tuple[bytes, float]
+        ] = {}  # heads of other owners, and when they last changed
         self._locks: bool | None = None
         self._lock = threading.Lock()
-        self._beating = False
+        self._has_heartbeat = False
         self._pid = os.getpid()
-        _everywhere.add(self)
+        _instances.add(self)
 
     # ------------------------------------------------------------------ holding
 
     def take(self, name: str) -> bool:
-        """Hold a name, unless a living process does; ``True`` if it is ours, or nothing can be held.
+        """Hold a name unless another living process holds it.
 
         Parameters
         ----------
         name
             Letters and digits.
+
+        Returns
+        -------
+        taken
+            Whether the caller may go on: this process holds the name, or names cannot be held here.
         """
         if name in self._held or self.trouble is not None or os.getpid() != self._pid:
             return True
         with self._lock:
             is_first = not self._held
-            self._held.add(name)  # before it is, so that an interrupt leaves nothing unknown behind
+            self._held.add(name)  # before the file exists: an interrupt in between must not leave it behind
         if is_first:
             self._since = time.time()
         try:
@@ -150,70 +173,76 @@ class OwnershipFiles:
             return self.trouble is not None
         if is_first:
             with self._lock:
-                self._sign()
-        self._seen.pop(name, None)
+                self._write_head()
+        self._observed.pop(name, None)
         return True
 
     def is_taken(self, name: str) -> bool:
-        """Whether a name seems to be held, here or elsewhere; its owner may be dead."""
+        """Return whether a name exists; its owner may be this process, another one or dead."""
         return self._files.identity(self._directory / name) is not None
 
-    def take_patiently(self, name: str, patience: float) -> bool:
-        """Hold a name, as :meth:`take`; wait so many seconds for it, for one that is held briefly."""
-        deadline = time.monotonic() + patience
+    def take_within(self, name: str, seconds: float) -> bool:
+        """Like :meth:`take`, but try again for so many seconds; for names that are held briefly."""
+        deadline = time.monotonic() + seconds
         while not self.take(name):
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(_BRIEFLY)
+            time.sleep(_RETRY_SECONDS)
         return True
 
     def _take(self, name: str) -> bool:
-        for _ in range(_TRIES):
-            own = self._own = self._own or self._begin()
+        for _ in range(_MAX_TRIES):
+            own = self._own = self._own or self._create_owner_file()
             if own is None:
                 return False
             try:
-                self._lead(self._directory / name, own)
+                self._create_name(self._directory / name, own)
             except FileExistsError:
-                if self._leads_here(name):
-                    return True  # we were interrupted
+                if self._is_own(name):
+                    return True  # an interrupt came after the name was created
                 if not self._take_over(name):
                     return False
-            except FileNotFoundError:  # somebody deleted our file
+            except FileNotFoundError:  # another process deleted the owner file
                 own.close()
                 self._own = None
             else:
                 return True
         return False
 
-    def _begin(self) -> Writer | None:
-        """Make the file of this process; ``None`` if somebody looks at it this very moment."""
-        path = self._directory / f".{unique()}"
+    def _create_owner_file(self) -> OpenFile | None:
+        """Create the file of this process; ``None`` if another process inspects it at this moment."""
+        path = self._directory / f".{unique_name()}"
         self._files.make_directory(self._directory)
-        writer: Writer | None = None
+        file: OpenFile | None = None
         if self._has_locks():
             try:
-                writer = self._files.lock(path)
+                file = self._files.lock(path)
             except OSError as error:
                 if error.errno not in _NO_LOCKS:
                     raise
                 self._locks = False
         if not self._locks:
-            writer = self._files.create(path)
+            file = self._files.create(path)
             self._start_heartbeat()
-        if writer is not None:
+        if file is not None:
             with suppress(OSError):
-                writer.write(self._signature())
-        return writer
+                file.write(self._head_of_this_process())
+        return file
 
     def _has_locks(self) -> bool:
-        """Whether the kernel's locks are seen by all who may use this directory."""
+        """Return whether all processes that use this directory see the kernel's locks."""
         if self._locks is None:
             self._locks = self._files.has_shared_locks(self._directory)
         return self._locks
 
-    def _lead(self, path: Path, own: Writer) -> None:
-        """Make a name that leads to our file, unless it is taken."""
+    def _create_name(self, path: Path, own: OpenFile) -> None:
+        """Create a name that leads to the owner file of this process.
+
+        Raises
+        ------
+        FileExistsError
+            If the name is taken.
+        """
         if self._locks:
             try:
                 self._files.link(own.path, path)
@@ -222,87 +251,98 @@ class OwnershipFiles:
                     raise
             else:
                 return
-        writer = self._files.create(path)
+        file = self._files.create(path)
         try:
             with suppress(OSError):
-                writer.write(own.path.name.encode())
+                file.write(own.path.name.encode())
         finally:
-            writer.close()
+            file.close()
 
     def _take_over(self, name: str) -> bool:
-        """Free a name that is held, if its owner is dead."""
+        """Remove a name if its owner is dead; return whether it may be created now."""
         if self._files.identity(self._directory / name) is None:
-            return self._put_aside(name, b"")  # a link or a pipe, which nobody here makes
+            return self._remove_name(
+                name, b""
+            )  # gone already, or a link or pipe, which PyPlant never creates
         content, file = self._read(name), self._file(name)
         owner = self.owner(file)
         if not self._has_locks() or (owner is not None and not owner.is_locked):
             gone = owner is not None and owner.is_gone
-            return (gone or self._stands_still(name, self._still)) and self._put_aside(name, content)
-        # What somebody is making right now is locked, or will be found to be gone and made anew. Not so a
-        # name: where there are no hard links it is written into after it was made.
-        if owner is None and not name.startswith(".") and not self._is_older(name, _BEING_WRITTEN):
+            is_dead = gone or self._is_unchanged(name, self._timeout)
+            return is_dead and self._remove_name(name, content)
+        # An owner file that another process creates at this moment is locked, or the process finds it missing and
+        # creates another one. A name file has no such protection: where hard links are missing, it is written into
+        # after it was created, so one without an owner may be new.
+        if owner is None and not name.startswith(".") and not self._is_older(name, _MAX_WRITE_SECONDS):
             return False
-        dead = self._files.lock(self._directory / file)
-        if dead is None:
-            return False
+        locked = self._files.lock(self._directory / file)
+        if locked is None:
+            return False  # the owner is alive
         self._files.unlink(self._directory / name)
-        dead.close()
+        locked.close()
         return True
 
     def _is_older(self, name: str, seconds: float) -> bool:
-        """Whether a file was last changed so long ago; here, as kernel locks work, there is one clock."""
+        """Return whether a file was last changed longer ago; with shared locks there is one machine and one clock."""
         changed = self._files.modified(self._directory / name)
-        return changed is None or time.time() - changed > seconds or self._stands_still(name, seconds)
+        return changed is None or time.time() - changed > seconds or self._is_unchanged(name, seconds)
 
-    def _stands_still(self, name: str, seconds: float) -> bool:
-        """Whether an owner has not counted for so long, as far as we have watched."""
+    def _is_unchanged(self, name: str, seconds: float) -> bool:
+        """Return whether this process has observed the same head, with the same count, for longer."""
         head, now = self._head(name), time.monotonic()
-        before, since = self._seen.setdefault(name, (head, now))
+        before, since = self._observed.setdefault(name, (head, now))
         if before != head:
-            self._seen[name] = head, now
+            self._observed[name] = head, now
             return False
         return now - since > seconds
 
-    def _put_aside(self, name: str, judged: bytes) -> bool:
-        """Remove the name of a dead owner; only one of several who try succeeds."""
+    def _remove_name(self, name: str, judged: bytes) -> bool:
+        """Remove the name of a dead owner; of several processes that try this only one succeeds.
+
+        Renaming is atomic, so one process gets the file. It then compares the content with what was judged: between
+        the judgement and the renaming another process may have removed the name and taken it.
+        """
         path = self._directory / name
-        aside = f"{name}.{unique(8)}"
+        removed = f"{name}.{unique_name(8)}"
         try:
-            self._files.rename(path, self._directory / aside)
-            if self._read(aside) != judged and self._files.identity(path) is None:
-                self._files.rename(self._directory / aside, path)  # somebody was quicker: this is theirs
+            self._files.rename(path, self._directory / removed)
+            if self._read(removed) != judged and self._files.identity(path) is None:
+                self._files.rename(
+                    self._directory / removed, path
+                )  # it belongs to the process that was faster
                 return False
-            self._files.unlink(self._directory / aside)
+            self._files.unlink(self._directory / removed)
         except FileNotFoundError:
-            pass  # gone, by the owner or by another who waits
-        self._seen.pop(name, None)
+            pass  # removed by its owner or by another process that waits for it
+        self._observed.pop(name, None)
         return True
 
     def release(self, name: str) -> None:
-        """Hold a name no longer; one that is not held is fine."""
+        """Stop holding a name; does nothing if this process does not hold it."""
         if name not in self._held:
             return
         try:
-            if self._leads_here(name):  # or it was taken over
+            if self._is_own(name):  # else another process has taken it over
                 self._files.unlink(self._directory / name)
         except OSError:
-            if self._own is not None:  # the name would seem to be held as long as the file is locked
+            if self._own is not None:  # the name remains and would count as held while the file is locked
                 self._own.close()
                 self._own = None
         with self._lock:
             self._held.discard(name)
 
-    def _leads_here(self, name: str) -> bool:
+    def _is_own(self, name: str) -> bool:
+        """Return whether a name leads to the owner file of this process."""
         own, path = self._own, self._directory / name
         return own is not None and (own.is_named(path) or self._read(name) == own.path.name.encode())
 
     def release_all(self) -> None:
-        """Hold nothing any longer."""
+        """Stop holding all names."""
         for name in list(self._held):
             self.release(name)
 
     def close(self) -> None:
-        """Hold nothing any longer, and leave nothing behind."""
+        """Stop holding all names and delete the file of this process."""
         self.release_all()
         own, self._own = self._own, None
         if own is not None:
@@ -311,7 +351,7 @@ class OwnershipFiles:
             own.close()
 
     def append(self, name: str, data: bytes) -> None:
-        """Write behind the owner, where each process holds one name."""
+        """Write data behind the owner; for directories in which each process holds one name."""
         if name in self._held and self._own is not None:
             with suppress(OSError):
                 self._own.write(data)
@@ -319,10 +359,11 @@ class OwnershipFiles:
     # ------------------------------------------------------------------ looking
 
     def living(self) -> list[str]:
-        """The names that living processes hold, this one included; what the dead left is removed."""
+        """Return the names that living processes hold, this one included, and delete the files of dead ones."""
         found: list[str] = []
         names = self._files.names(self._directory)
         for name in (name for name in names if not name.startswith(".")):
+            # Taking a name is the test whether its owner is dead; it also removes the name of a dead owner.
             if name in self._held or not self.take(name) or self.trouble is not None:
                 found.append(name)
             else:
@@ -334,17 +375,17 @@ class OwnershipFiles:
         return found
 
     def owner(self, name: str) -> Owner | None:
-        """Who holds a name, or held it last; ``None`` if that is not known."""
+        """Return the process that holds a name or held it last; ``None`` if that is not known."""
         return _parse(self._head(name))
 
     def content(self, name: str, limit: int) -> bytes:
-        """What was written behind the owner."""
+        """Return at most ``limit`` bytes of what :meth:`append` wrote."""
         return self._read(self._file(name), _HEAD, limit)
 
     def _file(self, name: str) -> str:
-        """The name of the file that a name leads to."""
+        """Return the name of the file to read: for a name file the owner file, for a hard link the name itself."""
         content = self._read(name)
-        return content.decode() if _LEADS.fullmatch(content) else name
+        return content.decode() if _OWNER_FILE_NAME.fullmatch(content) else name
 
     def _head(self, name: str) -> bytes:
         return self._read(self._file(name))
@@ -358,15 +399,15 @@ class OwnershipFiles:
     # ------------------------------------------------------------------ waiting
 
     def wait_for(self, names: Iterable[str]) -> None:
-        """Write down what this process waits for, so that circles are seen."""
-        waits = tuple(names)[:_MOST_WAITS]
+        """Publish the names that this process waits for, so that other processes can detect a deadlock."""
+        waits = tuple(names)[:_MAX_WAITS]
         with self._lock:
             if waits != self._waits:
                 self._waits = waits
-                self._sign()
+                self._write_head()
 
     def is_circular(self, name: str) -> bool:
-        """Whether the owner of a name waits, perhaps through others, for one that is held here."""
+        """Return whether the owner of a name waits, directly or through others, for a name that is held here."""
         pending, seen = [name], set()
         while pending:
             owner = self.owner(current := pending.pop())
@@ -378,71 +419,72 @@ class OwnershipFiles:
             pending.extend(owner.waits)
         return False
 
-    # ------------------------------------------------------------------ signs of life
+    # ------------------------------------------------------------------ heartbeat
 
-    def _signature(self) -> bytes:
+    def _head_of_this_process(self) -> bytes:
         owner = {
             "host": host_name()[:64],
             "pid": self._pid,
-            "what": "kernel" if _is_kernel() else "process",
+            "kind": "kernel" if _is_kernel() else "process",
             "since": round(self._since),
-            "place": place(),
-            "born": _own_birth(),
+            "pid_namespace": pid_namespace(),
+            "started": _own_start_time(),
             "waits": self._waits,
             "is_locked": bool(self._locks),
             "count": self._count,
         }
         return json.dumps(owner).encode().ljust(_HEAD - 1) + b"\n"
 
-    def _sign(self) -> None:
+    def _write_head(self) -> None:
         if self._own is not None:
             with suppress(OSError):
-                self._own.rewrite(self._signature())
+                self._own.rewrite(self._head_of_this_process())
 
     def _start_heartbeat(self) -> None:
-        if not self._beating:
-            self._beating = True
+        if not self._has_heartbeat:
+            self._has_heartbeat = True
             name = f"pyplant: {self._directory}"
             threading.Thread(
-                target=_heartbeat, args=(weakref.ref(self), self._heartbeat), name=name, daemon=True
+                target=_run_heartbeat, args=(weakref.ref(self), self._heartbeat), name=name, daemon=True
             ).start()
 
-    def count_once(self) -> None:
-        """Show that this process is alive."""
+    def increment_count(self) -> None:
+        """Show other processes that this one is alive."""
         with self._lock:
             self._count += 1
-            self._sign()
+            self._write_head()
 
-    def let_go(self) -> None:
-        """Close what a parent process holds, without ending its holding."""
-        self._lock = threading.Lock()  # another thread of the parent may have had it
+    def reset_in_child(self) -> None:
+        """Close the files that a forked child inherited; the parent goes on holding its names."""
+        self._lock = threading.Lock()  # another thread of the parent may have held it during the fork
         own, self._own = self._own, None
         self._held = set()
         if own is not None:
             own.close()
 
 
-def _heartbeat(owner: weakref.ref[OwnershipFiles], pause: float) -> None:
+def _run_heartbeat(reference: weakref.ref[OwnershipFiles], seconds: float) -> None:
+    """Increment the counter until the object is collected; a strong reference would keep it alive."""
     while True:
-        time.sleep(pause)
-        ownership = owner()
+        time.sleep(seconds)
+        ownership = reference()
         if ownership is None:
             return
-        ownership.count_once()
+        ownership.increment_count()
         del ownership
 
 
 def _parse(head: bytes) -> Owner | None:
-    """Read an owner; a file that is being written, or was damaged, names none."""
+    """Read an owner; ``None`` for a file that is being written or was damaged."""
     try:
         found = json.loads(head)
         return Owner(
             str(found["host"]),
             int(found["pid"]),
-            str(found["what"]),
+            str(found["kind"]),
             float(found["since"]),
-            str(found["place"]),
-            str(found["born"]),
+            str(found["pid_namespace"]),
+            str(found["started"]),
             tuple(str(name) for name in found["waits"]),
             found["is_locked"] is True,
         )
@@ -456,15 +498,15 @@ def _is_kernel() -> bool:
 
 
 @cache
-def _own_birth() -> str:
-    return birth(os.getpid())
+def _own_start_time() -> str:
+    return start_time(os.getpid())
 
 
-_everywhere: weakref.WeakSet[OwnershipFiles] = weakref.WeakSet()
+_instances: weakref.WeakSet[OwnershipFiles] = weakref.WeakSet()
 
 
 @after_fork_in_child
 def _after_fork() -> None:
-    _own_birth.cache_clear()
-    for ownership in list(_everywhere):
-        ownership.let_go()
+    _own_start_time.cache_clear()
+    for ownership in list(_instances):
+        ownership.reset_in_child()

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from pyplant.store.files import Files, file_system, unique
+from pyplant.store.files import Files, file_system, unique_name
 
 __all__ = ["Check", "CheckResult", "examine"]
 
@@ -62,7 +62,7 @@ def examine(directory: Path, files: Files | None = None) -> Iterator[Check]:
     files = files or Files()
     kind = file_system(directory)
     yield Check("file system", CheckResult.OK, kind or "of a type that the system does not tell")
-    probe = directory / f".pyplant-doctor-{unique(8)}"
+    probe = directory / f".pyplant-doctor-{unique_name(8)}"
     try:
         files.make_directory(probe)
     except OSError as error:
@@ -163,7 +163,7 @@ def _times(files: Files, probe: Path) -> _Outcome:
 
 
 def _space(files: Files, directory: Path) -> Check:
-    free = files.free(directory)
+    free = files.free_bytes(directory)
     shown = f"{free / 10**9:,.1f} GB free"
     if free < _LITTLE:
         return Check(

@@ -1,7 +1,14 @@
-"""The one seam to the disk: every call that touches a plant directory goes through here.
+"""Access to the disk: the only module that touches a plant directory.
 
-Tests replace :class:`Files` to enumerate what a crash may leave behind, so the calls are
-few and small. Directories are 0700 and files 0600 whatever the umask says.
+How it works
+------------
+- Each method of :class:`Files` is one small step. Tests replace the class to stop a process after any step and to
+  check what a crash leaves behind, so a method that combines steps would hide states from them.
+- A file is created exclusively, written, synced and renamed to its final name. A reader therefore sees a whole file or
+  none. Only the journal is appended to, and its lines carry checksums.
+- A plant may have been prepared by another user. Links are not followed (``O_NOFOLLOW``), and only regular files are
+  opened: opening a pipe would block, and a link could lead to any file that this user may write.
+- Directories have the mode 0700 and files 0600, whatever the umask says.
 """
 
 from __future__ import annotations
@@ -29,31 +36,35 @@ except ImportError:  # Windows
 __all__ = [
     "Files",
     "Identity",
+    "OpenFile",
     "ReadOnlyFiles",
-    "Writer",
-    "birth",
     "boot_id",
     "file_system",
     "host_name",
     "is_alive",
-    "place",
-    "unique",
+    "pid_namespace",
+    "start_time",
+    "unique_name",
 ]
 
 Identity = tuple[int, int, int, int, int, str]
-"""Device, inode, size, times of content and status change, boot: an untouched file keeps it."""
+"""Device, inode, size, times of the last change of content and of status, boot.
 
-_OWN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-"""Nobody else's files: not for child processes, and not where a planted link leads."""
+It changes whenever the file is written, replaced or restored. The boot is part of it because a power cut may lose
+content that the directory entry promises.
+"""
 
-_CHUNK = 1 << 30
-_PIECE = 1 << 22
+_OPEN_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+"""Child processes do not inherit the file, and a link is not followed."""
+
+_MAX_WRITE = 1 << 30  # bytes in one call; Linux writes at most 2 GB at once, macOS fails beyond that
+_READ_BUFFER = 1 << 22  # bytes
+# Linux has the flag since 2.4, but Python names it since 3.13 only.
 _NORESERVE = getattr(
     mmap, "MAP_NORESERVE", 0x4000 if os.name == "posix" and os.uname().sysname == "Linux" else 0
 )
 
-
-_LOCAL = frozenset(
+_LOCAL_FILE_SYSTEMS = frozenset(
     [
         "ext2",
         "ext3",
@@ -73,17 +84,19 @@ _LOCAL = frozenset(
         "ufs",
     ]
 )
-"""File systems of one machine alone. Others may keep locks to themselves, or have none."""
+"""File systems that one machine uses alone. On others, another machine may not see a lock of this one."""
 
 
 def file_system(path: Path) -> str:
-    """The type of the file system that holds ``path``; ``""`` where the system does not say."""
+    """Return the type of the file system that holds ``path``, or ``""`` if the system does not tell."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return "apfs" if os.name == "posix" and os.uname().sysname == "Darwin" else ""
     found, real = ("", ""), f"{path.resolve()}/"
     for line in mounts.splitlines():
+        # "36 35 98:0 /root /mount/point options - type source ...", see proc_pid_mountinfo(5); the longest mount
+        # point that contains the path is the one it is on, and of equal ones the last hides the others.
         before, _, after = line.partition(" - ")
         point = before.split(" ")[4].replace("\\040", " ").rstrip("/") + "/"
         if real.startswith(point) and len(point) >= len(found[0]):
@@ -93,15 +106,15 @@ def file_system(path: Path) -> str:
 
 @cache
 def boot_id() -> str:
-    """Identifies this boot of the machine; what was not synced may be gone after another."""
+    """Return an identifier of this boot of the machine; data that were not synced may be lost by the next boot."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
     return "unknown"
 
 
 @cache
-def place() -> str:
-    """Identifies where process numbers mean what they mean here: this boot, this container."""
+def pid_namespace() -> str:
+    """Return an identifier of the set of process numbers in use: this boot, and this container."""
     namespace = ""
     with suppress(OSError):
         namespace = str(Path("/proc/self/ns/pid").readlink())
@@ -109,7 +122,7 @@ def place() -> str:
 
 
 def host_name() -> str:
-    """The name of this machine."""
+    """Return the name of this machine."""
     if os.name == "posix":
         return os.uname().nodename
     import socket  # slow to load
@@ -117,37 +130,39 @@ def host_name() -> str:
     return socket.gethostname()
 
 
-def birth(pid: int) -> str:
-    """Tells a process from a later one of the same number; ``""`` where the system does not say."""
+def start_time(pid: int) -> str:
+    """Return when a process started, in clock ticks since boot, or ``""`` if the system does not tell.
+
+    Process numbers are reused; number and start time together identify a process.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except (OSError, ValueError):
         return ""
-    return "".join(
-        fields.rpartition(")")[2].split()[19:20]
-    )  # counted from the name on, which may hold spaces
+    # Fields are counted behind the name of the program, which may contain spaces and parentheses.
+    return "".join(fields.rpartition(")")[2].split()[19:20])
 
 
-def is_alive(pid: int, born: str = "") -> bool:
-    """Whether a process of this machine is alive; where that cannot be known, it is."""
+def is_alive(pid: int, started: str = "") -> bool:
+    """Return whether a process of this machine is alive; ``True`` if that cannot be determined."""
     if os.name == "nt":
-        return True  # asking would end it
+        return True  # os.kill(pid, 0) would terminate the process there
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         pass
-    return not born or birth(pid) in (born, "")
+    return not started or start_time(pid) in (started, "")
 
 
-def unique(length: int = 12) -> str:
-    """A name that nobody else will take: hexadecimal digits."""
+def unique_name(length: int = 12) -> str:
+    """Return random hexadecimal digits, for a name that no other process chooses."""
     return os.urandom(length // 2).hex()
 
 
-class Writer:
-    """A file being written; not buffered."""
+class OpenFile:
+    """An unbuffered file that is open for writing."""
 
     __slots__ = ("_descriptor", "path")
 
@@ -160,23 +175,23 @@ class Writer:
         view = memoryview(data)
         view = view.cast("B") if view.nbytes else memoryview(b"")
         while view:
-            written = os.write(self._descriptor, view[:_CHUNK])
+            written = os.write(self._descriptor, view[:_MAX_WRITE])
             view = view[written:]
 
     def fileno(self) -> int:
-        """The descriptor."""
+        """Return the descriptor."""
         return self._descriptor
 
     def sync(self) -> None:
-        """Bring what was written to the disk."""
+        """Wait until the written data are on the disk."""
         os.fsync(self._descriptor)
 
     def rewrite(self, data: bytes) -> None:
-        """Put ``data`` at the beginning, in place of what was there."""
+        """Overwrite the beginning of the file with ``data``."""
         os.pwrite(self._descriptor, data, 0)
 
     def is_named(self, path: Path | None = None) -> bool:
-        """Whether the file has this name, by default still its own: nobody deleted or replaced it."""
+        """Return whether ``path``, by default the path it was opened under, still leads to this file."""
         try:
             named, opened = os.lstat(path or self.path), os.fstat(self._descriptor)
         except OSError:
@@ -191,15 +206,15 @@ class Writer:
 
 
 class Files:
-    """The real disk."""
+    """The disk."""
 
     def make_directory(self, path: Path) -> None:
-        """Make a directory, and those above it, unless it is there.
+        """Create a directory and its parents, unless it exists.
 
         Raises
         ------
         NotADirectoryError
-            If something else has its name; a link to a directory counts as such.
+            If a file or a link has this name, even a link to a directory.
         """
         try:
             path.mkdir(mode=0o700, parents=True)
@@ -207,13 +222,19 @@ class Files:
             if not stat.S_ISDIR(path.lstat().st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, "not a directory of the plant", str(path)) from None
 
-    def create(self, path: Path) -> Writer:
-        """Create a new file for writing; an existing one is an error."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OWN
-        return Writer(path, os.open(path, flags, 0o600))
+    def create(self, path: Path) -> OpenFile:
+        """Create a new file for writing.
+
+        Raises
+        ------
+        FileExistsError
+            If the name is taken.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN_FLAGS
+        return OpenFile(path, os.open(path, flags, 0o600))
 
     def create_synced(self, path: Path, content: bytes) -> None:
-        """Create a new file that holds ``content``, and bring it to the disk."""
+        """Create a new file with this content and wait until it is on the disk."""
         writer = self.create(path)
         try:
             writer.write(content)
@@ -221,26 +242,26 @@ class Files:
         finally:
             writer.close()
 
-    def open_append(self, path: Path) -> Writer:
-        """Open a file, new or not, for appending; every write lands at its end."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _OWN
-        return Writer(path, os.open(path, flags, 0o600))
+    def open_append(self, path: Path) -> OpenFile:
+        """Open a file for appending, and create it if it does not exist; each write goes to its current end."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _OPEN_FLAGS
+        return OpenFile(path, os.open(path, flags, 0o600))
 
-    def lock(self, path: Path) -> Writer | None:
-        """Open a file with the kernel's lock on it; ``None`` if another has the lock.
+    def lock(self, path: Path) -> OpenFile | None:
+        """Open a file and lock it; return ``None`` if another process has the lock.
 
-        The file is made if it is not there. The lock ends with the process, however that ends.
+        The file is created if it does not exist. The kernel releases the lock when the process ends for any reason.
 
         Raises
         ------
         OSError
-            If this file system has no locks.
+            If the file system has no locks.
         """
         if fcntl is None:
-            raise OSError(errno.ENOSYS, "this system has no such locks", str(path))
-        flags = os.O_RDWR | os.O_CREAT | _OWN
+            raise OSError(errno.ENOSYS, "this system has no flock", str(path))
+        flags = os.O_RDWR | os.O_CREAT | _OPEN_FLAGS
         while True:
-            writer = Writer(path, os.open(path, flags, 0o600))
+            writer = OpenFile(path, os.open(path, flags, 0o600))
             try:
                 fcntl.flock(writer.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -251,40 +272,46 @@ class Files:
                 raise
             if writer.is_named():
                 return writer
-            writer.close()  # its owner deleted it while we opened it
+            writer.close()  # its owner deleted it between our open and our lock: create it again
 
     def link(self, source: Path, target: Path) -> None:
-        """Give a file a second name; one that is taken is an error."""
+        """Give a file a second name.
+
+        Raises
+        ------
+        FileExistsError
+            If the name is taken.
+        """
         os.link(source, target)
 
     def has_shared_locks(self, path: Path) -> bool:
-        """Whether the kernel's lock on a file here is seen by all who can see the file."""
-        return fcntl is not None and file_system(path) in _LOCAL
+        """Return whether every process that can see a file here also sees the kernel's lock on it."""
+        return fcntl is not None and file_system(path) in _LOCAL_FILE_SYSTEMS
 
     def read(self, path: Path, offset: int = 0, limit: int = -1) -> bytes:
-        """The content of a file from ``offset`` on, at most ``limit`` bytes of it."""
+        """Return at most ``limit`` bytes of a file, starting at ``offset``."""
         with _opened(path, -1) as stream:
             stream.seek(offset)
             content: bytes = stream.read(limit)
             return content
 
     def chunks(self, path: Path) -> Iterator[memoryview]:
-        """The content of a file, piece by piece; each piece is overwritten by the next.
+        """Yield the content of a file in chunks; each chunk overwrites the one before.
 
-        Not a map: a file that shrinks meanwhile, or a failing disk, would kill a process
-        that reads through one, and raises here.
+        A memory map would be simpler, but if the file shrinks or the disk fails, reading through a map kills the
+        process with ``SIGBUS``, whereas reading the file raises ``OSError``.
         """
-        buffer = bytearray(_PIECE)
+        buffer = bytearray(_READ_BUFFER)
         view = memoryview(buffer)
         with _opened(path, 0) as stream:
             while count := stream.readinto(buffer):
                 yield view[:count]
 
     def map_private(self, path: Path) -> mmap.mmap | bytes:
-        """Map a file copy-on-write: writes stay with whoever made them.
+        """Map a file copy-on-write: this process may write to the map, and the file does not change.
 
-        No memory is reserved: NumPy's own copy-on-write mode refuses files larger than
-        memory. An empty file cannot be mapped and gives ``b""``.
+        No memory is reserved, unlike in NumPy's own copy-on-write mode, which refuses files larger than memory. An
+        empty file cannot be mapped and gives ``b""``.
         """
         with _opened(path, 0) as stream:
             size = os.fstat(stream.fileno()).st_size
@@ -296,21 +323,21 @@ class Files:
             return mmap.mmap(stream.fileno(), size, flags, mmap.PROT_READ | mmap.PROT_WRITE)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Give a file its final name, replacing what bears it."""
+        """Rename a file; a file that has the new name is replaced in the same step."""
         source.replace(target)
 
     def unlink(self, path: Path) -> None:
-        """Delete a file; one that is gone already is fine."""
+        """Delete a file, if it exists."""
         path.unlink(missing_ok=True)
 
     def remove_tree(self, path: Path) -> None:
-        """Delete a directory and all below it, as far as that works."""
+        """Delete a directory with its content; errors are ignored."""
         import shutil  # slow to load
 
         shutil.rmtree(path, ignore_errors=True)
 
     def sync_file(self, path: Path) -> None:
-        """Bring a finished file to the disk."""
+        """Wait until the content of a finished file is on the disk."""
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -318,18 +345,18 @@ class Files:
             os.close(descriptor)
 
     def sync_directory(self, path: Path) -> None:
-        """Bring the names in a directory to the disk, where the system can."""
+        """Wait until the names in a directory are on the disk; does nothing where the system has no such call."""
         if os.name == "posix":
             self.sync_file(path)
 
-    def free(self, path: Path) -> int:
-        """Bytes that are free where a directory is."""
+    def free_bytes(self, path: Path) -> int:
+        """Return the free bytes of the file system that holds a directory."""
         import shutil  # slow to load
 
         return shutil.disk_usage(path).free
 
     def sizes(self, path: Path) -> dict[str, int]:
-        """Names and sizes of the files in a directory; empty if there is none."""
+        """Return names and sizes of the regular files in a directory; empty if it does not exist."""
         found: dict[str, int] = {}
         try:
             entries = os.scandir(path)
@@ -346,14 +373,14 @@ class Files:
         return found
 
     def names(self, path: Path) -> list[str]:
-        """Sorted names in a directory; empty if there is none."""
+        """Return the sorted names in a directory; empty if it does not exist."""
         try:
             return sorted(entry.name for entry in path.iterdir())
         except (FileNotFoundError, NotADirectoryError):
             return []
 
     def identity(self, path: Path) -> Identity | None:
-        """What tells an untouched file from a changed one; ``None`` if there is no file."""
+        """Return the identity of a regular file, or ``None`` if there is none of this name."""
         try:
             info = path.lstat()
         except (FileNotFoundError, NotADirectoryError):
@@ -363,7 +390,7 @@ class Files:
         return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns, boot_id())
 
     def modified(self, path: Path) -> float | None:
-        """When a file, directory or link was last written or renamed; ``None`` if there is none.
+        """Return when a file, directory or link was last written or renamed, or ``None`` if it does not exist.
 
         In seconds since the epoch, by the clock of the file system.
         """
@@ -374,15 +401,15 @@ class Files:
         return max(info.st_mtime, info.st_ctime)
 
     def is_directory(self, path: Path) -> bool:
-        """Whether there is a directory, not a link to one."""
+        """Return whether a path is a directory; a link to one is not."""
         return path.is_dir() and not path.is_symlink()
 
     def protect(self, path: Path, *, read_only: bool = True) -> None:
-        """Keep a file from everybody else, and from being written."""
+        """Let only this user read a file, and write it unless it is ``read_only``."""
         path.chmod(0o400 if read_only else 0o600)
 
     def is_private(self, path: Path, *, readable: bool = False) -> bool:
-        """Whether no other user can write to a file or directory; nor read it, unless ``readable``."""
+        """Return whether no other user can write to a file or directory, nor read it unless ``readable`` is true."""
         if os.name != "posix":
             return True
         info = path.lstat()
@@ -390,7 +417,7 @@ class Files:
 
     @contextmanager
     def private_copy(self, content: bytes, suffix: str) -> Iterator[Path]:
-        """A file with this content that no other user can write to, outside the plant, for a while."""
+        """Provide a temporary file outside the plant with this content, which no other user can write to."""
         import tempfile  # slow to load
 
         with tempfile.TemporaryDirectory(prefix="pyplant-") as directory:
@@ -399,17 +426,17 @@ class Files:
             yield path
 
     def owner_and_mode(self, path: Path) -> tuple[int, int]:
-        """Owner and permission bits."""
+        """Return the owner's number and the permission bits of a path."""
         info = path.stat()
         return (info.st_uid if os.name == "posix" else 0), stat.S_IMODE(info.st_mode)
 
     def own_user(self) -> int:
-        """The user we are."""
+        """Return the number of the user that runs this process."""
         return os.geteuid() if os.name == "posix" else 0
 
 
 class ReadOnlyFiles(Files):
-    """The real disk, of which nothing can be changed."""
+    """The disk, opened for reading only: every change is refused."""
 
     def _refuse(self, path: Path, *_: object, **__: object) -> NoReturn:
         raise OSError(errno.EROFS, "this plant was opened for reading only", str(path))
@@ -418,15 +445,17 @@ class ReadOnlyFiles(Files):
     unlink = remove_tree = sync_file = sync_directory = protect = _refuse
 
     def rename(self, source: Path, target: Path) -> None:
-        """Refused."""
+        """Raise an error."""
         self._refuse(target, source)
 
     link = rename
 
 
 def _opened(path: Path, buffering: int) -> Any:
-    """A regular file, for reading; opening a planted pipe would wait for ever."""
-    descriptor = os.open(path, os.O_RDONLY | _OWN | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    """Open a regular file for reading; without ``O_NONBLOCK`` the process would wait for the writer of a pipe."""
+    descriptor = os.open(
+        path, os.O_RDONLY | _OPEN_FLAGS | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))

@@ -79,7 +79,7 @@ class FormatRegistry:
         """The specs that suit a value, the most natural one first."""
         return (spec for spec in self._specs if spec.matches(value))
 
-    def trusting(self) -> FormatRegistry:
+    def copy_for_workers(self) -> FormatRegistry:
         """The same specs, for workers: what they are to load was judged here."""
         formats = FormatRegistry(trust=True)
         formats._specs = list(self._specs)
@@ -93,7 +93,7 @@ class FormatRegistry:
 
     def parse(self, ingredient: Ingredient, buffer: Any) -> Any:
         """The value of an ingredient whose bytes are in memory or mapped."""
-        spec = self.permitted(ingredient)
+        spec = self.trusted_spec(ingredient)
         if not isinstance(spec, StreamSpec):
             message = f"Ingredient {ingredient.name!r}: type {spec.name!r} is not read from memory."
             raise DamagedError(message)
@@ -106,7 +106,7 @@ class FormatRegistry:
 
     def load(self, ingredient: Ingredient, path: Path) -> Any:
         """The value of an ingredient whose bytes are in a file."""
-        spec = self.permitted(ingredient)
+        spec = self.trusted_spec(ingredient)
         try:
             return spec.load(path, ingredient.metadata)
         except MemoryError:
@@ -114,7 +114,7 @@ class FormatRegistry:
         except (Exception, SystemExit) as error:
             raise _no_longer_loads(ingredient, error) from error
 
-    def permitted(self, ingredient: Ingredient) -> IngredientSpec:
+    def trusted_spec(self, ingredient: Ingredient) -> IngredientSpec:
         """The spec that loads an ingredient.
 
         Raises

@@ -23,7 +23,7 @@ from pyplant.ingredient import Ingredient
 from pyplant.store.journal import Journal
 from pyplant.store.layout import PARTS
 from pyplant.store.objects import hash_file, is_object_name
-from pyplant.store.retention import forgotten_scratch
+from pyplant.store.retention import abandoned_scratch
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["Audit", "Finding", "Problem", "audit"]
@@ -161,7 +161,7 @@ class _Auditor:
         self._files = warehouse.files
         self._root = warehouse.root
         self._now = now
-        self._repair = repair and warehouse.journal.is_ours
+        self._repair = repair and warehouse.journal.is_writable
         self.objects = 0
         self.size = 0
 
@@ -225,7 +225,7 @@ class _Auditor:
 
     def _journal(self) -> Iterator[Finding]:
         journal = Journal(self._files, self._root / "journal")
-        for _ in journal.news():
+        for _ in journal.read_new():
             pass
         if journal.damaged_lines > self._ledger.known_damage:
             yield Finding(
@@ -268,7 +268,7 @@ class _Auditor:
                     yield f"objects/{part}/{name}"
 
     def _scratch(self) -> Iterator[Finding]:
-        dead = list(forgotten_scratch(self._files, self._root / "tmp", self._now))
+        dead = list(abandoned_scratch(self._files, self._root / "tmp", self._now))
         if not dead:
             return
         done = "now deleted" if self._repair else "plant.gc() deletes it"

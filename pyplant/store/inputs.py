@@ -19,7 +19,7 @@ from pyplant.fingerprint.digest import digest_bytes
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import hash_file
 
-__all__ = ["ABSENT", "DIRECTORY", "SPECIAL", "UNREADABLE", "InputFiles", "refuse"]
+__all__ = ["ABSENT", "DIRECTORY", "SPECIAL", "UNREADABLE", "InputFiles", "require_readable_file"]
 
 ABSENT = "absent"
 """The digest of a file that does not exist."""
@@ -82,7 +82,7 @@ class InputFiles:
         return digest
 
 
-def refuse(path: str, digest: str | None) -> None:
+def require_readable_file(path: str, digest: str | None) -> None:
     """Raise if a reactor depends on what is no file that can be read; a missing file is fine."""
     if digest == DIRECTORY:
         message = f"pipe.input_file takes a file; {path} is a directory. Name the files in it one by one."

@@ -22,7 +22,7 @@ from blake3 import blake3
 
 from pyplant.engine.validate import count
 from pyplant.store.claims import OwnershipFiles
-from pyplant.store.files import Files, Writer, unique
+from pyplant.store.files import Files, OpenFile, unique_name
 from pyplant.store.seals import Seals
 
 __all__ = ["Journal", "JournalEntry"]
@@ -30,7 +30,7 @@ __all__ = ["Journal", "JournalEntry"]
 _SUFFIX = ".log"
 _CHECK_BYTES = 8
 _FRAME = 192  # bytes of a line beside key and content, at most
-_PIECE = 1 << 24  # bytes read at once
+_READ_BYTES = 1 << 24  # bytes read at once
 _LONGEST = 1 << 26  # bytes; what is longer was not written by us
 
 
@@ -73,7 +73,7 @@ class JournalEntry(NamedTuple):
 # json.loads takes longer than to decode, to find out what it is given and to look for white space.
 _DECODER = json.JSONDecoder()
 
-JournalNote = tuple[str, str, bytes]
+PendingLine = tuple[str, str, bytes]
 """Kind, key and content of a line that another process is to write."""
 
 
@@ -103,7 +103,7 @@ class Journal:
         read_only: bool = False,
         seals: Seals | None = None,
     ) -> None:
-        self.writer = unique()
+        self.writer = unique_name()
         self._seals = seals
         self._files = files
         self._directory = directory
@@ -111,14 +111,14 @@ class Journal:
         self._read: dict[str, int] = {}
         self._number = 0
         self._pending: list[JournalEntry] = []
-        self._stream: Writer | None = None
+        self._stream: OpenFile | None = None
         self._pid = os.getpid()
         self._read_only = read_only
         self.damaged_lines = 0
 
     # ------------------------------------------------------------------ reading
 
-    def news(self) -> Iterator[JournalEntry]:
+    def read_new(self) -> Iterator[JournalEntry]:
         """Lines that were written since the last call, by this or other processes.
 
         While files are merged, a line may come twice, and none is missing: files are listed
@@ -151,7 +151,7 @@ class Journal:
     def _lines(self, name: str) -> Iterator[bytes]:
         """New complete lines; one without its end is still being written, or torn."""
         held = b""
-        while data := self._files.read(self._directory / name, self._read.get(name, 0) + len(held), _PIECE):
+        while data := self._files.read(self._directory / name, self._read.get(name, 0) + len(held), _READ_BYTES):
             held += data
             end = held.rfind(b"\n") + 1
             lines, held = held[:end], held[end:]
@@ -181,7 +181,7 @@ class Journal:
     # ------------------------------------------------------------------ writing
 
     @property
-    def is_ours(self) -> bool:
+    def is_writable(self) -> bool:
         """Whether this process may write; a forked child may not."""
         return not self._read_only and os.getpid() == self._pid
 
@@ -206,7 +206,7 @@ class Journal:
         self._pending.append(entry)
         return entry
 
-    def take_notes(self) -> tuple[JournalNote, ...]:
+    def take_pending(self) -> tuple[PendingLine, ...]:
         """The pending lines, for another process to write; they are pending no longer."""
         notes = tuple((entry.kind, entry.key, entry.data) for entry in self._pending)
         self._pending.clear()
@@ -220,7 +220,7 @@ class Journal:
         OSError
             If the disk is full or failing. The lines are then dropped.
         """
-        if not self.is_ours:
+        if not self.is_writable:
             self._pending.clear()
             return
         pending, self._pending = self._pending, []
@@ -251,7 +251,7 @@ class Journal:
     def _abandon(self) -> None:
         """After a failed write the end of the file is unknown: go on in a new one."""
         stream, self._stream = self._stream, None
-        self.writer = unique()
+        self.writer = unique_name()
         if stream is not None:
             with suppress(OSError):
                 stream.close()
@@ -294,7 +294,7 @@ class Journal:
             for entry in old._tail(name):
                 lines.setdefault((entry.number, entry.writer), entry)
         needed = [entry for _, entry in sorted(lines.items()) if is_needed(entry)]
-        merged = f"{unique()}{_SUFFIX}"
+        merged = f"{unique_name()}{_SUFFIX}"
         if needed:
             writer = self._files.create(scratch)
             try:

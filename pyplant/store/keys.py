@@ -58,14 +58,14 @@ class Keyring(NamedTuple):
     trouble: str = ""
 
 
-def keyring(root: Path, *, may_make: bool) -> Keyring:
+def keyring(root: Path, *, may_create: bool) -> Keyring:
     """The keys for the plant in ``root``.
 
     Parameters
     ----------
     root
         The plant directory.
-    may_make
+    may_create
         Whether a key may be created in the plant if there is no other place for one.
     """
     key, trouble = _user_key()
@@ -75,7 +75,7 @@ def keyring(root: Path, *, may_make: bool) -> Keyring:
     if planted:
         return Keyring(planted)
     remedy = "Set XDG_DATA_HOME to a directory that you alone can write to."
-    planted = _plant_key(root, make=True) if may_make else None
+    planted = _plant_key(root, make=True) if may_create else None
     if planted:
         where = "It is kept in the plant, and is not valid in a copy of the plant."
         return Keyring(planted, (), f"{trouble} {where} {remedy}")

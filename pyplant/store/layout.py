@@ -11,10 +11,10 @@ from typing import Any
 
 from pyplant.errors import DamageWarning, FormatError, PlantDirError, StoreError, warn
 from pyplant.fingerprint.digest import digest_bytes
-from pyplant.store.files import Files, unique
+from pyplant.store.files import Files, unique_name
 from pyplant.store.keys import PLANT_KEY
 
-__all__ = ["FORMAT", "PARTS", "check_plant", "identity_of", "open_plant"]
+__all__ = ["FORMAT", "PARTS", "check_plant", "open_plant", "plant_id"]
 
 FORMAT = 1
 """Version of everything below a plant directory."""
@@ -144,7 +144,7 @@ def _check_parts(files: Files, root: Path, names: set[str]) -> None:
             raise PlantDirError(message)
 
 
-def identity_of(files: Files, root: Path) -> str:
+def plant_id(files: Files, root: Path) -> str:
     """What tells this plant from others, also where they are copies of one another's files; ``""`` if nothing does.
 
     Raises
@@ -194,7 +194,7 @@ def _make(files: Files, root: Path) -> None:
         files.make_directory(root)
     for part in ("objects", "journal", "tmp"):
         files.make_directory(root / part)
-    tag = root / "tmp" / f"CACHEDIR.TAG-{unique(8)}"
+    tag = root / "tmp" / f"CACHEDIR.TAG-{unique_name(8)}"
     files.create_synced(tag, _CACHEDIR_TAG)
     files.rename(tag, root / "CACHEDIR.TAG")
     _make_format(files, root)
@@ -208,8 +208,8 @@ def _make_format(files: Files, root: Path) -> None:
     writes ``FORMAT`` between the check and the renaming makes another identity; what it stores until the plant is
     opened again does not count as stored by this user then.
     """
-    path, temporary = root / "FORMAT", root / "tmp" / f"FORMAT-{unique(8)}"
-    body = json.dumps({"format": FORMAT, "id": unique(32), "digest": "blake3-160"})
+    path, temporary = root / "FORMAT", root / "tmp" / f"FORMAT-{unique_name(8)}"
+    body = json.dumps({"format": FORMAT, "id": unique_name(32), "digest": "blake3-160"})
     files.create_synced(temporary, f"{digest_bytes(body.encode())[:16]} {body}\n".encode())
     for _ in range(_MOST_TRIES):
         try:
@@ -228,7 +228,7 @@ def _make_format(files: Files, root: Path) -> None:
 
 def _remove_damaged(files: Files, root: Path) -> None:
     """Remove a damaged ``FORMAT``, but not the intact one that another process has put in its place meanwhile."""
-    path, aside = root / "FORMAT", root / "tmp" / f"FORMAT-{unique(8)}"
+    path, aside = root / "FORMAT", root / "tmp" / f"FORMAT-{unique_name(8)}"
     with suppress(FileNotFoundError):
         files.rename(path, aside)
         if _is_intact(files, aside):

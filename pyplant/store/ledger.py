@@ -17,7 +17,7 @@ from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.records import CodeRecord
 from pyplant.fingerprint.source import CodePart
 from pyplant.store.files import Identity
-from pyplant.store.journal import Journal, JournalEntry, JournalNote
+from pyplant.store.journal import Journal, JournalEntry, PendingLine
 
 __all__ = ["Ledger"]
 
@@ -73,7 +73,7 @@ class Ledger:
 
     def refresh(self) -> None:
         """Take in what other processes wrote meanwhile, oldest first."""
-        for entry in sorted(self._journal.news(), key=_rank):
+        for entry in sorted(self._journal.read_new(), key=_rank):
             try:
                 self._take(entry)
             except UNREADABLE:
@@ -151,7 +151,7 @@ class Ledger:
         """The kept traces of this code, or ``None`` if there is none."""
         self._parse(fingerprint)
         if fingerprint not in self._trees:
-            kept = [trace for trace in self._traces.get(fingerprint, ()) if self.is_kept(trace)]
+            kept = [trace for trace in self._traces.get(fingerprint, ()) if self.is_stored(trace)]
             if not kept:
                 return None
             tree = self._trees[fingerprint] = TraceTree()
@@ -190,7 +190,7 @@ class Ledger:
         for fingerprint in list(self._unparsed):
             self._parse(fingerprint)
 
-    def is_kept(self, trace: Trace) -> bool:
+    def is_stored(self, trace: Trace) -> bool:
         """Whether a trace is neither evicted nor forgotten."""
         if trace.rank in self._evicted:
             return False
@@ -199,7 +199,7 @@ class Ledger:
             return True
         return trace.number > max(forgotten.get(trace.reactor, 0), forgotten.get(trace.fingerprint, 0))
 
-    def count(self, fingerprint: str) -> int:
+    def trace_count(self, fingerprint: str) -> int:
         """How many traces of this code were ever seen; it tells whether there is a new one."""
         return len(self._unparsed.get(fingerprint, ())) + len(self._traces.get(fingerprint, ()))
 
@@ -209,13 +209,13 @@ class Ledger:
             self._parse(fingerprint)
         for traces in self._traces.values():
             for trace in traces:
-                if self.is_kept(trace):
+                if self.is_stored(trace):
                     yield trace
 
     def of_reactor(self, full_name: str) -> list[Trace]:
         """The kept traces of a reactor under any code, oldest first."""
         self._index()
-        kept = (trace for trace in self._by_reactor.get(full_name, ()) if self.is_kept(trace))
+        kept = (trace for trace in self._by_reactor.get(full_name, ()) if self.is_stored(trace))
         return sorted(kept, key=lambda trace: trace.rank)
 
     def last(self, full_name: str) -> Trace | None:
@@ -230,7 +230,7 @@ class Ledger:
     def senders_of(self, name: str) -> list[Trace]:
         """The kept traces that sent ``name``, those last brought up to date first."""
         self._index()
-        kept = (trace for trace in self._by_output.get(name, ()) if self.is_kept(trace))
+        kept = (trace for trace in self._by_output.get(name, ()) if self.is_stored(trace))
         return sorted(kept, key=self.recency, reverse=True)
 
     def add_trace(
@@ -441,8 +441,8 @@ class Ledger:
         if news:
             self._append("p", "-", news)
 
-    def adopt(self, notes: Iterable[JournalNote]) -> None:
-        """Write the notes of a worker (:meth:`~pyplant.store.journal.Journal.take_notes`)."""
+    def append_pending(self, notes: Iterable[PendingLine]) -> None:
+        """Write the notes of a worker (:meth:`~pyplant.store.journal.Journal.take_pending`)."""
         for kind, key, data in notes:
             known = self._latest.get(kind, {}).get(key)
             if kind in self._latest and not (kind in "cn" and known is not None and known.signed):

@@ -20,7 +20,7 @@ from blake3 import blake3
 
 from pyplant.errors import DamagedError, EvictedError
 from pyplant.fingerprint.hashing import DIGEST_BYTES, hasher
-from pyplant.store.files import Files, Writer, host_name, place, unique
+from pyplant.store.files import Files, OpenFile, host_name, pid_namespace, unique_name
 from pyplant.store.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class HashingSink:
         self._files = files
         self._path = path
         self._small: list[bytes] = []
-        self._stream: Writer | None = None
+        self._stream: OpenFile | None = None
         self._hasher = hasher()
         self._queue: queue.Queue[memoryview | None] | None = None
         self._thread: threading.Thread | None = None
@@ -173,7 +173,7 @@ class ObjectStore:
             self._scratch = self._root / "tmp" / scratch_name(os.getpid())
             self._scratch_pid = os.getpid()
         self._files.make_directory(self._scratch)
-        return self._scratch / f"{unique(32)}{safe_suffix(suffix)}"
+        return self._scratch / f"{unique_name(32)}{safe_suffix(suffix)}"
 
     def clear_scratch(self) -> None:
         """Delete this process's scratch."""
@@ -338,7 +338,7 @@ class ObjectStore:
         return self._put_aside(self.path(stored))
 
     def _put_aside(self, path: Path) -> Path:
-        aside = self._root / "quarantine" / f"{path.name}.{unique(8)}"
+        aside = self._root / "quarantine" / f"{path.name}.{unique_name(8)}"
         self._files.make_directory(aside.parent)
         self._files.rename(path, aside)
         return aside
@@ -371,4 +371,4 @@ def safe_suffix(suffix: str) -> str:
 def scratch_name(pid: int, nonce: str | None = None) -> str:
     """Name of the private scratch of a process here: ``host-place-pid-nonce``."""
     host = re.sub(r"[^a-z0-9]", "-", host_name().lower())[:32]
-    return f"{host}-{place()}-{pid}-{nonce or unique(8)}"
+    return f"{host}-{pid_namespace()}-{pid}-{nonce or unique_name(8)}"

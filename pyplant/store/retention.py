@@ -38,9 +38,9 @@ from pyplant.store.warehouse import COLLECTING, Warehouse
 
 __all__ = [
     "GRACE",
-    "Collection",
+    "CollectionReport",
+    "abandoned_scratch",
     "collect",
-    "forgotten_scratch",
     "merge_journal",
     "parse_size",
     "stored_bytes",
@@ -90,7 +90,7 @@ def parse_size(size: str | float) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
+class CollectionReport:
     """What one collection removed.
 
     Attributes
@@ -101,7 +101,7 @@ class Collection:
         Names of the stored values that were deleted.
     leftovers
         Names of the scratch and quarantined files that were deleted.
-    freed, kept
+    freed, stored
         Bytes of stored values deleted and left.
     """
 
@@ -109,14 +109,14 @@ class Collection:
     objects: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
     freed: int = 0
-    kept: int = 0
+    stored: int = 0
 
     def __str__(self) -> str:
         if not (self.traces or self.objects or self.leftovers):
-            return f"Nothing to remove; {format_size(self.kept)} kept."
+            return f"Nothing to remove; {format_size(self.stored)} stored."
         parts = [(self.traces, "old result"), (self.objects, "stored value"), (self.leftovers, "leftover")]
         removed = ", ".join(counted(len(found), noun) for found, noun in parts if found)
-        return f"Removed {removed}; {format_size(self.freed)} freed, {format_size(self.kept)} kept."
+        return f"Removed {removed}; {format_size(self.freed)} freed, {format_size(self.stored)} stored."
 
 
 def collect(
@@ -127,7 +127,7 @@ def collect(
     now: float | None = None,
     grace: float = GRACE,
     verifying: Callable[[], Iterable[Trace]] = tuple,
-) -> Collection:
+) -> CollectionReport:
     """Reclaim space; see the rules above.
 
     Parameters
@@ -152,8 +152,8 @@ def collect(
         If the disk is failing. What was forgotten is computed again, nothing is wrong.
     """
     now = time.time() if now is None else now
-    if not warehouse.journal.is_ours:  # what a forked child forgets, nobody would know
-        return Collection(kept=stored_bytes(warehouse.ledger.traces()))
+    if not warehouse.journal.is_writable:  # what a forked child forgets, nobody would know
+        return CollectionReport(stored=stored_bytes(warehouse.ledger.traces()))
     if not only_if_needed:
         return _Collector(warehouse, now, verifying).everything(max_size, grace)
     try:
@@ -161,7 +161,7 @@ def collect(
         return _Collector(warehouse, now, verifying).history(max_size)
     except OSError as error:
         logger().warning("Old results in %s could not be removed: %s", warehouse.root, error)
-        return Collection(kept=stored_bytes(warehouse.ledger.traces()))
+        return CollectionReport(stored=stored_bytes(warehouse.ledger.traces()))
 
 
 def stored_bytes(traces: Iterable[Trace]) -> int:
@@ -194,7 +194,7 @@ def merge_journal(warehouse: Warehouse, at_least: int = 64) -> bool:
     """
     journal, claims = warehouse.journal, warehouse.claims
     files = journal.files()  # listed before the leases: who writes had a lease before its file
-    if len(files) < at_least or not journal.is_ours or not claims.take(_MERGING):
+    if len(files) < at_least or not journal.is_writable or not claims.take(_MERGING):
         return False
     try:
         written = {*warehouse.leases.living(), journal.writer}
@@ -220,17 +220,17 @@ class _Collector:
         self._root = warehouse.root
         self._now = now
 
-    def history(self, max_size: int, patience: float = 0.0) -> Collection:
+    def history(self, max_size: int, patience: float = 0.0) -> CollectionReport:
         """Remove history beyond ``max_size``, unless another process does for longer than ``patience``.
 
-        Whoever finds an execution meanwhile waits for the outcome (:meth:`Warehouse.use`).
+        Whoever finds an execution meanwhile waits for the outcome (:meth:`Warehouse.lease`).
         """
         size = stored_bytes(self._ledger.traces())
         if size <= max_size:
-            return Collection(kept=size)
+            return CollectionReport(stored=size)
         verifying = {trace.rank for trace in self._verifying()}
-        if not self._outdated(max_size, verifying) or not self._claims.take_patiently(COLLECTING, patience):
-            return Collection(kept=size)
+        if not self._outdated(max_size, verifying) or not self._claims.take_within(COLLECTING, patience):
+            return CollectionReport(stored=size)
         try:
             self._ledger.refresh()
             outdated = self._outdated(max_size, verifying)
@@ -242,11 +242,11 @@ class _Collector:
         named = _objects(self._ledger.traces())
         unnamed = {name: size for name, size in _objects(outdated).items() if name not in named}
         deleted = [name for name in unnamed if self._delete_known(name)]
-        return Collection(
+        return CollectionReport(
             traces=tuple(outdated),
             objects=tuple(deleted),
             freed=sum(unnamed[name] for name in deleted),
-            kept=sum(named.values()),
+            stored=sum(named.values()),
         )
 
     def _outdated(self, max_size: int, verifying: AbstractSet[tuple[int, str]]) -> list[Trace]:
@@ -269,7 +269,7 @@ class _Collector:
         self._objects.delete(name)
         return True
 
-    def everything(self, max_size: int, grace: float) -> Collection:
+    def everything(self, max_size: int, grace: float) -> CollectionReport:
         collection = self.history(max_size, _PATIENCE)
         self._warehouse.claims.living()  # removes what dead processes left
         merge_journal(self._warehouse, at_least=1)
@@ -300,7 +300,7 @@ class _Collector:
         }
 
     def _clear_scratch(self) -> Iterator[str]:
-        for path in forgotten_scratch(self._files, self._root / "tmp", self._now):
+        for path in abandoned_scratch(self._files, self._root / "tmp", self._now):
             self._remove(path)
             yield path.name
 
@@ -353,7 +353,7 @@ def _objects(traces: Iterable[Trace]) -> dict[str, int]:
     return {output.object: output.size for trace in traces for output in trace.stored if output.object}
 
 
-def forgotten_scratch(files: Files, directory: Path, now: float) -> Iterator[Path]:
+def abandoned_scratch(files: Files, directory: Path, now: float) -> Iterator[Path]:
     """Scratch in ``directory`` whose process is dead, or that nobody touched for a day.
 
     Process numbers mean something only on this machine, in this container and since it was

@@ -32,7 +32,7 @@ from pyplant.store.files import Files, ReadOnlyFiles
 from pyplant.store.format_registry import FormatRegistry
 from pyplant.store.journal import Journal
 from pyplant.store.keys import keyring
-from pyplant.store.layout import check_plant, identity_of, open_plant
+from pyplant.store.layout import check_plant, open_plant, plant_id
 from pyplant.store.leases import Leases
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import HashingSink, ObjectStore, safe_suffix
@@ -73,7 +73,7 @@ class Warehouse:
         Whether to load pickled values that another user made.
     read_only
         Whether to write nothing, and to need no permission to. There must be a plant then.
-    keeps_journal
+    writes_journal
         Whether to write the journal. A worker does not: it stores values, and hands its notes to
         whoever it works for. There must be a plant then as well.
 
@@ -90,20 +90,20 @@ class Warehouse:
         files: Files | None = None,
         trust: bool = False,
         read_only: bool = False,
-        keeps_journal: bool = True,
+        writes_journal: bool = True,
     ) -> None:
-        _streams.occupy()
+        _streams.occupy_descriptors()
         self.root = root = root.absolute()  # the working directory may change
         self.files = files or (ReadOnlyFiles() if read_only else Files())
-        if read_only or not keeps_journal:
+        if read_only or not writes_journal:
             check_plant(self.files, root)
         else:
             open_plant(self.files, root)
         self.leases = Leases(self.files, root / "leases")
-        is_writing = keeps_journal and not read_only
-        keys = keyring(root, may_make=is_writing)
+        is_writing = writes_journal and not read_only
+        keys = keyring(root, may_create=is_writing)
         self._key_trouble = keys.trouble if is_writing else ""
-        seals = Seals(keys, identity_of(self.files, root))
+        seals = Seals(keys, plant_id(self.files, root))
         self.journal = Journal(
             self.files, root / "journal", self.leases, read_only=not is_writing, seals=seals
         )
@@ -111,11 +111,11 @@ class Warehouse:
         self.objects = ObjectStore(self.files, root, self.ledger)
         self.formats = FormatRegistry(trust=trust)
         self.claims = OwnershipFiles(self.files, root / "claims")
-        self.grown = 0
+        self.bytes_added = 0
         self.is_closed = False
         self._unsynced_seconds = 0.0
         self.ledger.refresh()
-        if keeps_journal and self.journal.damaged_lines > self.ledger.known_damage:
+        if writes_journal and self.journal.damaged_lines > self.ledger.known_damage:
             warn(
                 DamageWarning,
                 f"Damaged lines in the journal of {root}: {self.journal.damaged_lines}. What they recorded "
@@ -278,7 +278,7 @@ class Warehouse:
 
     def _load_copy(self, ingredient: Ingredient, *, is_stream: bool) -> Any:
         """Load a value from a copy: other users may write to the original between its verification and its use."""
-        self.formats.permitted(ingredient)
+        self.formats.trusted_spec(ingredient)
         content = self.objects.verified_content(ingredient.object, ingredient.size)
         if is_stream:
             return self.formats.parse(ingredient, content)
@@ -306,26 +306,26 @@ class Warehouse:
         trace
             The execution.
         configuration
-            See :meth:`use`.
+            See :meth:`lease`.
 
         Raises
         ------
         OSError
             If it could not be written; nothing is visible then.
         """
-        self.grown += sum(output.size for output in trace.stored)
+        self.bytes_added += sum(output.size for output in trace.stored)
         self._unsynced_seconds += trace.seconds
         sync = self._unsynced_seconds >= _SYNC_AFTER
         if sync:
             self.objects.sync()
         numbered = self.ledger.add_trace(
-            trace, sync=sync, announce=lambda made: self._lease([made], configuration)
+            trace, sync=sync, announce=lambda made: self._write_lease([made], configuration)
         )
         if sync:
             self._unsynced_seconds = 0.0
         return numbered
 
-    def use(self, traces: Collection[Trace], configuration: str = "") -> list[Trace]:
+    def lease(self, traces: Collection[Trace], configuration: str = "") -> list[Trace]:
         """Let no other process remove what these executions made, until this plant is closed.
 
         Of a reactor under one configuration the last execution counts.
@@ -343,15 +343,15 @@ class Warehouse:
         lost
             Those that another process evicted before it could know that they are used.
         """
-        if not self._lease(traces, configuration):
+        if not self._write_lease(traces, configuration):
             return []
         if self.claims.is_taken(COLLECTING):  # it may have read the leases before we were in them
-            self.claims.take_patiently(COLLECTING, _PATIENCE)
+            self.claims.take_within(COLLECTING, _PATIENCE)
             self.claims.release(COLLECTING)
         self.ledger.refresh()
-        return [trace for trace in traces if not self.ledger.is_kept(trace)]
+        return [trace for trace in traces if not self.ledger.is_stored(trace)]
 
-    def _lease(self, traces: Iterable[Trace], configuration: str) -> bool:
+    def _write_lease(self, traces: Iterable[Trace], configuration: str) -> bool:
         used = {f"{self.ledger.topic(trace.reactor)}.{configuration}": trace.rank for trace in traces}
         return self.leases.add(self.journal.writer, used)
 

@@ -21,7 +21,7 @@ from pyplant.fingerprint.distribution import Distribution
 from pyplant.ingredient import Ingredient
 from pyplant.store.files import host_name
 from pyplant.store.format_registry import FormatRegistry
-from pyplant.store.journal import JournalNote
+from pyplant.store.journal import PendingLine
 
 __all__ = [
     "CONTEXT",
@@ -211,8 +211,8 @@ class TaskReply(NamedTuple):
         What it has to say and has not written down yet.
     written
         Bytes that it has written down.
-    notes
-        For the journal, which workers do not write.
+    journal_lines
+        What the run writes into the journal for the worker.
     unsynced
         Names of objects that no ``fsync`` has brought to the disk yet.
     was_here
@@ -222,7 +222,7 @@ class TaskReply(NamedTuple):
     outcome: MoreInputs | InputsWanted | Done | Raised | Unloadable | Hidden | Interrupted | Ended
     said: tuple[Said, ...] = ()
     written: int = 0
-    notes: tuple[JournalNote, ...] = ()
+    journal_lines: tuple[PendingLine, ...] = ()
     unsynced: tuple[str, ...] = ()
     was_here: bool = False
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from pyplant._fork import after_fork_in_child
 from pyplant.events import Event
-from pyplant.store.files import Files, Writer
+from pyplant.store.files import Files, OpenFile
 from pyplant.workers.messages import Said
 
 __all__ = ["LIVE", "OutputForwarder", "Reader", "event_of", "redirected"]
@@ -60,7 +60,7 @@ class OutputForwarder:
         self._is_over = False
         self._path = folder / f"{name}{LIVE}"
         self._files = files
-        self._stream: Writer | None = None
+        self._stream: OpenFile | None = None
         self._lock = threading.Lock()
         self._said: list[Said] = []
         self._since = 0.0

@@ -37,7 +37,7 @@ from pyplant.execution.reactor_execution import Finished, Load, Needs
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.origin import followed
 from pyplant.ingredient import IN_MEMORY, Ingredient
-from pyplant.store.files import unique
+from pyplant.store.files import unique_name
 from pyplant.workers.messages import (
     CONTEXT,
     Done,
@@ -106,7 +106,7 @@ class RemoteExecution:
         """Give an ingredient along with the next attempt; its value stays where it is."""
         del load
         if ingredient.format != IN_MEMORY:
-            self.part.warehouse.formats.permitted(ingredient)
+            self.part.warehouse.formats.trusted_spec(ingredient)
         self.given[ingredient.name] = ingredient
 
     def received(self, ingredients: tuple[Ingredient, ...]) -> None:
@@ -178,7 +178,9 @@ class _InFlight:
         self.reader = Reader(self.path, warehouse.files)
         self._files = warehouse.files
         self._files.make_directory(self.path)
-        context = RunSettings(str(warehouse.root), part.facts.parameters, warehouse.formats.trusting())
+        context = RunSettings(
+            str(warehouse.root), part.facts.parameters, warehouse.formats.copy_for_workers()
+        )
         self.definitions: dict[str, Any] = {}
         local[self.folder] = Local(context, self.definitions)
         self.context = ""
@@ -270,7 +272,7 @@ class ParallelExecutor:
     def _request(self, job: Job) -> None:
         remote = job.execution
         run = remote.run
-        name = f"{unique(8)}-{next(self._number)}"
+        name = f"{unique_name(8)}-{next(self._number)}"
         remote.begins()
         run.definitions[name] = remote.definition
         order = TaskRequest(run.folder, run.context, name, b"", (), dict(remote.given), here())
@@ -387,7 +389,7 @@ class ParallelExecutor:
         run.reader.forget(name)
         for said in reply.said:
             remote.show(said)
-        warehouse.ledger.adopt(reply.notes)
+        warehouse.ledger.append_pending(reply.journal_lines)
         warehouse.objects.unsynced.update(map(warehouse.objects.path, reply.unsynced))
 
     def _died(self, job: Job, future: Any, error: BaseException) -> ExecutionResult | None:

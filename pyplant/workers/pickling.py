@@ -37,7 +37,7 @@ from pyplant._fork import after_fork_in_child
 from pyplant.errors import RunError
 from pyplant.fingerprint.origin import find, is_user_module
 from pyplant.specs.array_subclass import reduce_array
-from pyplant.store.files import unique
+from pyplant.store.files import unique_name
 from pyplant.workers.reducers import REMADE, Cached, reduce_error, remake
 
 __all__ = [
@@ -72,7 +72,7 @@ class CodePickler:
     def __init__(self) -> None:
         self.functions: list[FunctionType] = []
         """The subreactors that were packed; their number here is what a worker knows them by."""
-        self.code = unique()
+        self.code = unique_name()
         """Tells workers the code of this run apart from that of others."""
         self._looked_at = 0
         self._users: dict[str, None] = {}

@@ -167,7 +167,7 @@ class LocalPool:
         """Have an attempt made."""
         del order, resources, priority
         executor = self.begin()
-        with _streams.present():  # loky flushes them before it starts a worker
+        with _streams.missing_replaced():  # loky flushes them before it starts a worker
             future = executor.submit(execute_pickled, packed)
         self._given.add(future)
         return future

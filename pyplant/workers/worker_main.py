@@ -158,7 +158,7 @@ def execute(order: TaskRequest) -> TaskReply:
         outcome,
         forwarder.rest(),
         forwarder.written,
-        worker_state.warehouse.journal.take_notes(),
+        worker_state.warehouse.journal.take_pending(),
         unsynced,
         forwarder.is_home,
     )
@@ -311,7 +311,7 @@ def _worker_state(order: TaskRequest) -> _WorkerState:
         warehouse = last.warehouse
         warehouse.ledger.refresh()
     else:
-        warehouse = Warehouse(root, keeps_journal=False)
+        warehouse = Warehouse(root, writes_journal=False)
     warehouse.formats = context.formats
     _kept.worker_state = worker_state = _WorkerState(
         order.folder, context, warehouse, surroundings, Fingerprinter(warehouse.ledger)

@@ -140,7 +140,7 @@ def test_gc_makes_room_for_old_results(shell):
         shell("run", "make.py", "--plant", "p")
     found = shell.document("gc", "p", "--max-size", "100 kB")
     assert (found["results"], found["objects"]) == (2, 2)
-    assert found["kept"] < 100_000
+    assert found["stored"] < 100_000
     assert "1 cached" in shell("run", "make.py", "--plant", "p").stdout  # the current one stayed
 
 

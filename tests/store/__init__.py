@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.specs.base import IngredientSpec, StreamSpec
-from pyplant.store.files import Files, Writer
+from pyplant.store.files import Files, OpenFile
 from pyplant.store.keys import Keyring
 from pyplant.store.seals import Seals
 from pyplant.store.warehouse import Warehouse
@@ -21,7 +21,7 @@ LONG = "a long text " * 1000
 """Too long to be kept inside the journal."""
 
 
-class TornWriter(Writer):
+class TornFile(OpenFile):
     """Fails half way through each write."""
 
     __slots__ = ()
@@ -31,7 +31,7 @@ class TornWriter(Writer):
         raise OSError(errno.EIO, "Input/output error", str(self.path))
 
 
-class HookedWriter(Writer):
+class HookedFile(OpenFile):
     """Tells its disk what it is about to do."""
 
     __slots__ = ("_files",)
@@ -60,7 +60,7 @@ def _hooked(name):
             self.linked(path, arguments[0])
         else:
             self.after(name, path)
-        return HookedWriter(self, result) if isinstance(result, Writer) else result
+        return HookedFile(self, result) if isinstance(result, OpenFile) else result
 
     return call
 

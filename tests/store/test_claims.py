@@ -248,12 +248,12 @@ class TestWithLocks:
 
     @pytest.mark.parametrize("content", [b"", b"garbage", b".0123456789ab", b"." * 2000])
     def test_what_is_no_claim_does_not_last(self, make, tmp_path, content, monkeypatch):
-        monkeypatch.setattr(claims, "_BEING_WRITTEN", 60)
+        monkeypatch.setattr(claims, "_MAX_WRITE_SECONDS", 60)
         ownership = make()
         (tmp_path / "claims").mkdir()
         (tmp_path / "claims" / KEY).write_bytes(content)
         assert not ownership.take(KEY)
-        monkeypatch.setattr(claims, "_BEING_WRITTEN", 0)
+        monkeypatch.setattr(claims, "_MAX_WRITE_SECONDS", 0)
         assert ownership.take(KEY)
 
     def test_a_file_that_somebody_deleted_is_made_again(self, make, tmp_path):
@@ -271,7 +271,7 @@ class TestWithLocks:
             raise OSError(code, "no links")
 
         monkeypatch.setattr(Files, "link", fail)
-        first, second = make(), make(still=0.0)
+        first, second = make(), make(timeout=0.0)
         assert first.take(KEY)
         assert first.trouble is None
         assert not second.take(KEY)
@@ -287,15 +287,15 @@ class TestWithoutLocks:
         return request.param()
 
     def test_an_owner_that_does_not_count_is_taken_for_dead(self, make):
-        first, second = make(), make(still=0.05)
+        first, second = make(), make(timeout=0.05)
         first.take(KEY)
-        as_other_process(first, place="elsewhere")
+        as_other_process(first, pid_namespace="elsewhere")
         assert not second.take(KEY)
         time.sleep(0.1)
         assert second.take(KEY)
 
     def test_an_owner_that_counts_is_alive(self, make):
-        first, second = make(beat=0.01), make(still=2.0)
+        first, second = make(heartbeat=0.01), make(timeout=2.0)
         first.take(KEY)
         deadline = time.monotonic() + 2.5
         while time.monotonic() < deadline:
@@ -305,19 +305,19 @@ class TestWithoutLocks:
     def test_an_owner_whose_process_is_gone_is_dead_at_once(self, make):
         first, second = make(), make()
         first.take(KEY)
-        as_other_process(first, born="1")  # the number was given to another process since
+        as_other_process(first, started="1")  # the number was given to another process since
         assert second.take(KEY)
 
     def test_an_owner_in_another_container_is_not_judged_by_its_number(self, make):
         first, second = make(), make()
         first.take(KEY)
-        as_other_process(first, born="1", place="elsewhere")
+        as_other_process(first, started="1", pid_namespace="elsewhere")
         assert not second.take(KEY)
 
     def test_an_owner_that_was_overtaken_ends_nothing(self, make):
         first, second, third = make(), make(), make()
         first.take(KEY)
-        as_other_process(first, born="1")
+        as_other_process(first, started="1")
         assert second.take(KEY)
         first.release(KEY)
         assert not third.take(KEY)
@@ -325,7 +325,7 @@ class TestWithoutLocks:
     def test_of_two_that_take_over_one_succeeds(self, make, monkeypatch):
         first, second, third = make(), make(), make()
         first.take(KEY)
-        as_other_process(first, born="1")
+        as_other_process(first, started="1")
         rename = Files.rename
         quicker = []
 
@@ -390,7 +390,7 @@ def test_a_planted_link_is_not_followed(tmp_path):
 
 
 def test_the_beating_ends_with_its_owner(tmp_path):
-    ownership = OwnershipFiles(_Network(), tmp_path, beat=0.01)
+    ownership = OwnershipFiles(_Network(), tmp_path, heartbeat=0.01)
     ownership.take(KEY)
     ownership.close()
     del ownership

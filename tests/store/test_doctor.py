@@ -93,7 +93,7 @@ class SlowClock(Files):
 
 
 class NearlyFull(Files):
-    def free(self, path):
+    def free_bytes(self, path):
         return 5_000_000
 
 

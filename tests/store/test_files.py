@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyplant.store import files as files_module
-from pyplant.store.files import Files, ReadOnlyFiles, birth, is_alive, place
+from pyplant.store.files import Files, ReadOnlyFiles, is_alive, pid_namespace, start_time
 
 disk = Files()
 
@@ -114,7 +114,7 @@ def test_read_begins_at_the_offset_and_ends_at_the_limit(tmp_path):
 
 
 def test_chunks_give_the_whole_file_in_bounded_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(files_module, "_PIECE", 7)
+    monkeypatch.setattr(files_module, "_READ_BUFFER", 7)
     path = write(tmp_path / "file", bytes(range(50)))
     pieces = [bytes(piece) for piece in disk.chunks(path)]
     assert b"".join(pieces) == bytes(range(50))
@@ -236,8 +236,8 @@ def test_a_link_to_a_directory_is_no_directory(tmp_path):
 
 
 def test_the_place_is_the_same_for_the_whole_process():
-    assert place() == place()
-    assert len(place()) == 8
+    assert pid_namespace() == pid_namespace()
+    assert len(pid_namespace()) == 8
 
 
 class TestPlantedFiles:
@@ -295,14 +295,14 @@ class TestReadOnly:
 class TestProcesses:
     def test_this_one_is_alive(self):
         assert is_alive(os.getpid())
-        assert is_alive(os.getpid(), birth(os.getpid()))
+        assert is_alive(os.getpid(), start_time(os.getpid()))
 
     def test_one_of_the_same_number_that_began_earlier_is_not(self):
         assert not is_alive(os.getpid(), "1")
 
     def test_one_that_has_ended_is_not(self):
         process = subprocess.Popen([sys.executable, "-c", ""])
-        born = birth(process.pid)
+        born = start_time(process.pid)
         process.wait()
         assert born
         assert not is_alive(process.pid, born)

@@ -176,7 +176,7 @@ class TestValues:
         assert warehouse.load(warehouse.ledger.senders_of("features")[0].outputs[0]) == LONG
 
     def test_memory_is_bounded(self, warehouse, monkeypatch):
-        monkeypatch.setattr(files_module, "_PIECE", 100)
+        monkeypatch.setattr(files_module, "_READ_BUFFER", 100)
         monkeypatch.setattr(Files, "read", read_bounded)
         assert audit(warehouse).is_clean
 

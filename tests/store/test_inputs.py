@@ -8,7 +8,7 @@ from pyplant.errors import IngredientError
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.store import inputs as inputs_module
 from pyplant.store.files import Files
-from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE, InputFiles, refuse
+from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE, InputFiles, require_readable_file
 from pyplant.store.journal import Journal
 from pyplant.store.ledger import Ledger
 
@@ -161,7 +161,7 @@ def test_a_note_of_another_shape_is_ignored(inputs, file):
 def test_a_directory_is_refused_by_name(inputs, tmp_path):
     assert inputs.digest(str(tmp_path)) == DIRECTORY
     with pytest.raises(IsADirectoryError, match="one by one"):
-        refuse("data", DIRECTORY)
+        require_readable_file("data", DIRECTORY)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
@@ -169,7 +169,7 @@ def test_a_pipe_is_refused_instead_of_waited_for(inputs, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert inputs.digest(str(tmp_path / "pipe")) == SPECIAL
     with pytest.raises(IngredientError, match="pipe"):
-        refuse("data", SPECIAL)
+        require_readable_file("data", SPECIAL)
 
 
 def test_what_cannot_be_read_raises_nothing_in_a_look_up(inputs, tmp_path, file, monkeypatch):
@@ -184,9 +184,9 @@ def test_what_cannot_be_read_raises_nothing_in_a_look_up(inputs, tmp_path, file,
     monkeypatch.setattr(inputs_module, "hash_file", deny)
     assert inputs.digest(str(file)) == UNREADABLE
     with pytest.raises(PermissionError, match="data"):
-        refuse("data", UNREADABLE)
+        require_readable_file("data", UNREADABLE)
 
 
 @pytest.mark.parametrize("digest", [ABSENT, "0" * 40, None])
 def test_a_file_or_none_is_fine(digest):
-    refuse("data", digest)
+    require_readable_file("data", digest)

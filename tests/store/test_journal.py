@@ -7,7 +7,7 @@ from pyplant.store import journal as journal_module
 from pyplant.store.files import Files
 from pyplant.store.journal import Journal
 
-from . import FailingFiles, RecordingFiles, TornWriter
+from . import FailingFiles, RecordingFiles, TornFile
 
 
 def new(directory, files=None):
@@ -16,7 +16,7 @@ def new(directory, files=None):
 
 def found(directory):
     """All lines that a reader without history sees, as ``(kind, key, payload)``."""
-    return [(entry.kind, entry.key, entry.payload()) for entry in new(directory).news()]
+    return [(entry.kind, entry.key, entry.payload()) for entry in new(directory).read_new()]
 
 
 def write(directory, *payloads):
@@ -38,31 +38,31 @@ class TestReading:
     def test_each_line_is_news_once(self, tmp_path):
         reader = new(tmp_path)
         write(tmp_path, 1)
-        assert len(list(reader.news())) == 1
-        assert not list(reader.news())
+        assert len(list(reader.read_new())) == 1
+        assert not list(reader.read_new())
         write(tmp_path, 2)
-        assert [entry.payload() for entry in reader.news()] == [2]
+        assert [entry.payload() for entry in reader.read_new()] == [2]
 
     def test_own_lines_are_no_news(self, tmp_path):
         journal = new(tmp_path)
         journal.append("t", "key", 1)
         journal.flush()
-        assert not list(journal.news())
+        assert not list(journal.read_new())
 
     def test_a_line_being_written_is_news_when_it_is_complete(self, tmp_path):
         line = write(tmp_path, 1).read_bytes()
         path = tmp_path / "slow.log"
         reader = new(tmp_path)
-        list(reader.news())
+        list(reader.read_new())
         for end in range(len(line)):
             path.write_bytes(line[:end])
-            assert not list(reader.news())
+            assert not list(reader.read_new())
         path.write_bytes(line)
-        assert [entry.payload() for entry in reader.news()] == [1]
+        assert [entry.payload() for entry in reader.read_new()] == [1]
         assert reader.damaged_lines == 0
 
     def test_lines_longer_than_one_read_come_back(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(journal_module, "_PIECE", 10)
+        monkeypatch.setattr(journal_module, "_READ_BYTES", 10)
         write(tmp_path, "x" * 1000, "y" * 500)
         assert [payload for _, _, payload in found(tmp_path)] == ["x" * 1000, "y" * 500]
 
@@ -117,7 +117,7 @@ class TestDamage:
         path = write(tmp_path, 1, 2)
         path.write_bytes(path.read_bytes().replace(b" 1\n", b" 9\n"))
         reader = new(tmp_path)
-        list(reader.news())
+        list(reader.read_new())
         assert reader.damaged_lines == 1
 
     @pytest.mark.parametrize("number", ["9" * 30, "-1", "1.5"])
@@ -128,7 +128,7 @@ class TestDamage:
         check = journal_module.blake3(forged).hexdigest(length=8).encode()
         path.write_bytes(path.read_bytes() + b"\n" + check + b" " + forged + b"\n")
         reader = new(tmp_path)
-        assert [entry.payload() for entry in reader.news()] == [1, 2]
+        assert [entry.payload() for entry in reader.read_new()] == [1, 2]
         assert reader.damaged_lines == 1
         assert reader.append("t", "key", 3).number == 3
 
@@ -142,7 +142,7 @@ class TestDamage:
         assert found(tmp_path) == [("t", "key", 1)]
 
     def test_an_endless_line_is_read_in_pieces_and_once(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(journal_module, "_PIECE", 100)
+        monkeypatch.setattr(journal_module, "_READ_BYTES", 100)
         monkeypatch.setattr(journal_module, "_LONGEST", 1000)
         limits = []
 
@@ -153,7 +153,7 @@ class TestDamage:
 
         (tmp_path / "endless.log").write_bytes(b"x" * 4400)
         reader = new(tmp_path, Watched())
-        assert not list(reader.news())
+        assert not list(reader.read_new())
         assert set(limits) == {100}
         assert reader.damaged_lines == 4
         assert reader._read["endless.log"] == 4400
@@ -180,7 +180,7 @@ class TestWriters:
         write(tmp_path, *range(10))
         journal = new(tmp_path)
         assert journal.append("t", "unread", 0).number == 1
-        seen = max(entry.number for entry in journal.news())
+        seen = max(entry.number for entry in journal.read_new())
         assert seen == 10
         assert journal.append("t", "read", 0).number == 11
 
@@ -221,7 +221,7 @@ class TestWriters:
         journal.append("t", "key", 1)
         with monkeypatch.context() as patch:
             patch.setattr(os, "getpid", lambda: -1)
-            assert not journal.is_ours
+            assert not journal.is_writable
             journal.flush()
         assert found(tmp_path) == []
 
@@ -251,7 +251,7 @@ class TestFullDisk:
                 if torn:
                     return writer
                 torn.append(path)
-                return TornWriter(path, writer._descriptor)
+                return TornFile(path, writer._descriptor)
 
         torn = []
         journal = new(tmp_path, TornOnce())

@@ -190,45 +190,45 @@ def test_without_a_home_the_other_directories_of_the_user_serve(tmp_path, homele
 
 def test_without_any_place_the_key_lies_in_a_plant_that_nobody_else_can_write_to(tmp_path, homeless):
     root = plant(tmp_path)
-    made = keyring(root, may_make=True)
+    made = keyring(root, may_create=True)
     assert "XDG_DATA_HOME" in made.trouble
     assert (root / PLANT_KEY).stat().st_mode & 0o777 == 0o600
     homeless()
-    assert keyring(root, may_make=True) == (made.signing, (), "")
+    assert keyring(root, may_create=True) == (made.signing, (), "")
 
 
 def test_in_another_home_the_key_of_the_plant_is_used_rather_than_a_new_one(tmp_path, homeless):
     root = plant(tmp_path)
     homeless(tmp_path)
-    made = keyring(root, may_make=True).signing
+    made = keyring(root, may_create=True).signing
     other = tmp_path / "other"
     other.mkdir()
     homeless(other)
-    assert keyring(root, may_make=True).signing == made
+    assert keyring(root, may_create=True).signing == made
 
 
 def test_with_a_home_the_key_of_the_plant_is_still_valid(tmp_path, homeless):
     root = plant(tmp_path)
-    made = keyring(root, may_make=True).signing
+    made = keyring(root, may_create=True).signing
     homeless(tmp_path, tmp_path)
-    found = keyring(root, may_make=True)
+    found = keyring(root, may_create=True)
     assert found.signing == signing_key() != made
     assert found.others == (made,)
 
 
 def test_a_key_that_came_with_a_plant_is_worth_nothing(tmp_path, homeless):
     root = plant(tmp_path)
-    made = keyring(root, may_make=True).signing
+    made = keyring(root, may_create=True).signing
     copy = tmp_path / "copy"
     shutil.copytree(root, copy)
     assert (copy / PLANT_KEY).read_bytes() == (root / PLANT_KEY).read_bytes()
-    assert keyring(copy, may_make=False).signing != made
+    assert keyring(copy, may_create=False).signing != made
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o777, 0o702])
 def test_no_key_lies_in_a_plant_that_others_can_write_to(tmp_path, homeless, mode):
     root = plant(tmp_path, mode)
-    found = keyring(root, may_make=True)
+    found = keyring(root, may_create=True)
     assert "Other processes will compute pickled values again" in found.trouble
     assert not (root / PLANT_KEY).exists()
 
@@ -236,11 +236,11 @@ def test_no_key_lies_in_a_plant_that_others_can_write_to(tmp_path, homeless, mod
 def test_a_link_leads_to_the_key_of_the_plant(tmp_path, homeless):
     root = plant(tmp_path)
     (tmp_path / "link").symlink_to(root)
-    made = keyring(tmp_path / "link", may_make=True)
+    made = keyring(tmp_path / "link", may_create=True)
     assert "It is kept in the plant" in made.trouble
     homeless()
-    assert keyring(tmp_path / "link", may_make=True) == (made.signing, (), "")
-    assert keyring(root, may_make=True).signing == made.signing
+    assert keyring(tmp_path / "link", may_create=True) == (made.signing, (), "")
+    assert keyring(root, may_create=True).signing == made.signing
 
 
 @pytest.mark.parametrize("name", ["", "journal", "journal/a.log"])
@@ -249,68 +249,68 @@ def test_a_key_in_a_plant_whose_journal_others_can_write_is_not_used(tmp_path, h
     root = plant(tmp_path)
     (root / "journal").mkdir(mode=0o700)
     (root / "journal" / "a.log").touch(0o600)
-    made = keyring(root, may_make=True).signing
+    made = keyring(root, may_create=True).signing
     homeless()
-    assert keyring(root, may_make=True).signing == made
+    assert keyring(root, may_create=True).signing == made
     (root / name).chmod(mode)  # whoever made it knows its content, and can look at the times of all its files
     homeless()
-    assert keyring(root, may_make=True).signing != made
+    assert keyring(root, may_create=True).signing != made
 
 
 def test_a_file_of_the_journal_that_is_merged_meanwhile_costs_no_key(tmp_path, homeless, monkeypatch):
     root = plant(tmp_path)
     (root / "journal").mkdir(mode=0o700)
-    made = keyring(root, may_make=True).signing
+    made = keyring(root, may_create=True).signing
     homeless()
     (root / "journal" / "a.log").touch(0o600)
     listed = list((root / "journal").iterdir())
     listed[0].unlink()
     monkeypatch.setattr(type(root), "iterdir", lambda self: iter(listed))
-    assert keyring(root, may_make=True).signing == made
+    assert keyring(root, may_create=True).signing == made
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o660])
 def test_a_key_in_a_plant_that_others_can_read_is_not_used(tmp_path, homeless, mode):
     root = plant(tmp_path)
-    keyring(root, may_make=True)
+    keyring(root, may_create=True)
     (root / PLANT_KEY).chmod(mode)
     derived = keys_module.blake3(
         (root / PLANT_KEY).read_bytes()
         + f"{(root / PLANT_KEY).stat().st_ino} {(root / PLANT_KEY).stat().st_ctime_ns}".encode()
     ).digest()
-    assert keyring(root, may_make=True).signing != derived
+    assert keyring(root, may_create=True).signing != derived
 
 
 @pytest.mark.parametrize("change", [0o644, 0o660, 0o640, "link"])
 def test_a_key_in_a_plant_that_became_useless_is_replaced_for_good(tmp_path, homeless, change):
     root = plant(tmp_path)
-    first = keyring(root, may_make=True).signing
+    first = keyring(root, may_create=True).signing
     if change == "link":  # as some backups do
         os.link(root / PLANT_KEY, tmp_path / "backup")
     else:
         (root / PLANT_KEY).chmod(change)
     homeless()
-    second = keyring(root, may_make=True)
+    second = keyring(root, may_create=True)
     assert second.signing != first
     homeless()
-    assert keyring(root, may_make=True) == (second.signing, (), "")
+    assert keyring(root, may_create=True) == (second.signing, (), "")
 
 
 def test_what_is_no_file_in_place_of_the_key_is_left_alone(tmp_path, homeless):
     root = plant(tmp_path)
     (root / PLANT_KEY).mkdir()
-    assert keyring(root, may_make=True).trouble
+    assert keyring(root, may_create=True).trouble
     assert (root / PLANT_KEY).is_dir()
     (root / PLANT_KEY).rmdir()
     (root / PLANT_KEY).symlink_to(tmp_path)
     homeless()
-    assert keyring(root, may_make=True).trouble
+    assert keyring(root, may_create=True).trouble
     assert (root / PLANT_KEY).is_symlink()
 
 
 def test_who_only_looks_makes_no_key_in_the_plant(tmp_path, homeless):
     root = plant(tmp_path)
-    keyring(root, may_make=False)
+    keyring(root, may_create=False)
     assert list(root.iterdir()) == []
 
 
@@ -318,7 +318,7 @@ def test_processes_at_once_agree_on_the_key_in_a_plant(tmp_path, homeless):
     root = plant(tmp_path)
     program = (
         "import sys, pathlib; from pyplant.store import keys; keys._home_of_user = list; print('ready', flush=True); "
-        "sys.stdin.readline(); print(keys.keyring(pathlib.Path(sys.argv[1]), may_make=True).signing.hex())"
+        "sys.stdin.readline(); print(keys.keyring(pathlib.Path(sys.argv[1]), may_create=True).signing.hex())"
     )
     processes = [
         subprocess.Popen(
@@ -402,9 +402,9 @@ def test_whenever_another_process_replaces_a_useless_key_in_a_plant_both_agree(
     path.chmod(0o644)
     with path.open("rb") as useless, monkeypatch.context() as patch:
         interleave(patch, nth, lambda: path.exists() and keys.append(replaced(path, useless)))
-        keys.append(keyring(path.parent, may_make=True).signing)
+        keys.append(keyring(path.parent, may_create=True).signing)
     homeless()
-    keys.append(keyring(path.parent, may_make=True).signing)
+    keys.append(keyring(path.parent, may_create=True).signing)
     assert len({key for key in keys if key is not None}) == 1
 
 
@@ -422,9 +422,9 @@ def test_whenever_another_process_makes_the_key_in_a_plant_both_agree(
         if step is written:
             assert keys_module._lock(created.fileno())
         made = interleave(patch, nth, lambda: path.exists() and keys.append(step(path, created)))
-        keys.append(keyring(path.parent, may_make=True).signing)
+        keys.append(keyring(path.parent, may_create=True).signing)
     homeless()
-    keys.append(keyring(path.parent, may_make=True).signing)
+    keys.append(keyring(path.parent, may_create=True).signing)
     assert len({key for key in keys if key is not None}) == 1
     assert step is written or len(made) < 40, "each call was followed by the step once"
 
@@ -433,8 +433,8 @@ def test_a_directory_that_was_asked_for_and_cannot_be_used_is_named(tmp_path, ho
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file" / "below"))
     forget_keys()
-    assert str(tmp_path / "file" / "below") in keyring(plant(tmp_path, 0o770), may_make=True).trouble
+    assert str(tmp_path / "file" / "below") in keyring(plant(tmp_path, 0o770), may_create=True).trouble
     homeless(tmp_path, tmp_path)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file" / "below"))
     forget_keys()
-    assert keyring(plant(tmp_path), may_make=True).trouble == ""
+    assert keyring(plant(tmp_path), may_create=True).trouble == ""

@@ -10,7 +10,7 @@ from pyplant.errors import DamageWarning, FormatError, PlantDirError
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.store.files import Files
 from pyplant.store.journal import Journal
-from pyplant.store.layout import FORMAT, identity_of, open_plant
+from pyplant.store.layout import FORMAT, open_plant, plant_id
 
 from . import LONG, FailingFiles, HookedFiles, TextSpec, a_trace, open_warehouse
 
@@ -98,7 +98,7 @@ def identity_after(root, nth, errors=()):
             self.left -= 1
             if self.left == 0:
                 open_plant(without_links(*errors)(), root)
-                found.append(identity_of(Files(), root))
+                found.append(plant_id(Files(), root))
 
         def link(self, source, target):
             for code in errors:
@@ -106,7 +106,7 @@ def identity_after(root, nth, errors=()):
             super().link(source, target)
 
     open_plant(Racing(), root)
-    return [*found, identity_of(Files(), root)]
+    return [*found, plant_id(Files(), root)]
 
 
 def without_links(*errors):
@@ -160,7 +160,7 @@ class TestIdentity:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             open_plant(without_links(code)(), tmp_path)
-        assert identity_of(Files(), tmp_path)
+        assert plant_id(Files(), tmp_path)
         assert not list((tmp_path / "tmp").iterdir())
 
     def test_there_only_the_moment_of_the_renaming_is_left(self, tmp_path):
@@ -176,7 +176,7 @@ class TestIdentity:
                 raise FileExistsError(errno.EEXIST, "File exists", str(target))
 
         open_plant(Repeated(), tmp_path)
-        assert identity_of(Files(), tmp_path)
+        assert plant_id(Files(), tmp_path)
 
     def test_a_full_disk_that_lets_nothing_be_linked_is_told(self, tmp_path):
         class Full(Files):
@@ -356,7 +356,7 @@ class TestReadingOnly:
             (trace,) = reader.ledger.traces()
             assert reader.load(trace.outputs[0]) == LONG
             reader.ledger.note_used({"garden.renamed": trace})
-            reader.use([trace])
+            reader.lease([trace])
             reader.flush()
         assert self.listing(tmp_path / "plant") == before
 

@@ -87,7 +87,7 @@ class TestHashing:
         assert not list(tmp_path.iterdir())
 
     def test_hashing_a_file_is_bounded_in_memory(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(files_module, "_PIECE", 64)
+        monkeypatch.setattr(files_module, "_READ_BUFFER", 64)
         (tmp_path / "file").write_bytes(CONTENT)
         short = hash_file(tmp_path / "file")
         monkeypatch.undo()

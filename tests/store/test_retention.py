@@ -12,7 +12,7 @@ from pyplant.store.files import Files
 from pyplant.store.journal import Journal
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import scratch_name
-from pyplant.store.retention import GRACE, collect, forgotten_scratch, merge_journal, parse_size, stored_bytes
+from pyplant.store.retention import GRACE, abandoned_scratch, collect, merge_journal, parse_size, stored_bytes
 from pyplant.store.warehouse import COLLECTING
 
 from . import LONG, FailingFiles, Killed, KilledFiles, RecordingFiles, TextSpec, a_trace, open_warehouse
@@ -75,7 +75,7 @@ class TestHistory:
     def test_everything_stays_while_there_is_room(self, warehouse):
         for letter in "abc":
             commit(warehouse, letter)
-        assert str(collect(warehouse, 30_000)) == "Nothing to remove; 30.0 kB kept."
+        assert str(collect(warehouse, 30_000)) == "Nothing to remove; 30.0 kB stored."
         assert texts(warehouse) == ["a", "b", "c"]
 
     def test_the_oldest_goes_first(self, warehouse, root):
@@ -84,9 +84,9 @@ class TestHistory:
         collection = collect(warehouse, 25_000)
         assert texts(warehouse) == texts(open_warehouse(root)) == ["c", "d"]
         assert len(collection.traces) == len(collection.objects) == 2
-        assert (collection.freed, collection.kept) == (20_000, 20_000)
+        assert (collection.freed, collection.stored) == (20_000, 20_000)
         assert sum(warehouse.objects.sizes().values()) == 20_000
-        assert str(collection) == "Removed 2 old results, 2 stored values; 20.0 kB freed, 20.0 kB kept."
+        assert str(collection) == "Removed 2 old results, 2 stored values; 20.0 kB freed, 20.0 kB stored."
 
     def test_age_is_a_place_in_the_journal_not_a_time(self, warehouse):
         commit(warehouse, "a")
@@ -152,7 +152,7 @@ class TestHistory:
         old = commit(warehouse, "a", fingerprint="old")
         commit(warehouse, "b", fingerprint="new")
         warehouse.ledger.note_used({"garden.make": old})
-        warehouse.use([old])
+        warehouse.lease([old])
         collect(warehouse, 0)
         assert texts(warehouse) == ["a"]
 
@@ -232,7 +232,7 @@ class TestOrder:
         for letter in "ab":
             commit(warehouse, letter)
         files.left = 1
-        assert collect(warehouse, 0, only_if_needed=True).kept == 20_000
+        assert collect(warehouse, 0, only_if_needed=True).stored == 20_000
         assert "could not be removed" in caplog.text
 
     def test_a_forked_child_removes_nothing(self, warehouse, monkeypatch):
@@ -291,22 +291,22 @@ class TestLeases:
         old = commit(warehouse, "a", fingerprint="old")
         commit(warehouse, "b", fingerprint="new")
         other.ledger.refresh()
-        other.use([old])
+        other.lease([old])
         collect(warehouse, 0)
         assert texts(warehouse) == ["a", "b"]
 
     def test_until_that_plant_is_closed(self, warehouse, other):
         old = commit(warehouse, "a", fingerprint="old")
         commit(warehouse, "b", fingerprint="new")
-        other.use([old])
+        other.lease([old])
         other.close()
         collect(warehouse, 0)
         assert texts(warehouse) == ["b"]
 
     def test_of_a_reactor_under_one_configuration_the_last_one_used_stays(self, warehouse, other):
         traces = [commit(warehouse, letter, fingerprint=letter) for letter in "abc"]
-        other.use(traces[:1])
-        other.use(traces[1:2])
+        other.lease(traces[:1])
+        other.lease(traces[1:2])
         collect(warehouse, 0)
         assert texts(warehouse) == ["b", "c"]
 
@@ -317,7 +317,7 @@ class TestLeases:
         commit(warehouse, "b", fingerprint="new")
         other.ledger.refresh()
         evict, lost = Ledger.evict, []
-        finder = threading.Thread(target=lambda: lost.append(other.use([old])))
+        finder = threading.Thread(target=lambda: lost.append(other.lease([old])))
 
         def meanwhile(self, traces):
             finder.start()
@@ -344,7 +344,7 @@ class TestLeases:
         commit(warehouse, "b", fingerprint="new")
         other.ledger.refresh()
         collect(warehouse, 0)
-        assert other.use([old]) == [old]
+        assert other.lease([old]) == [old]
 
     def test_what_is_made_is_in_the_lease_before_others_see_it(self, warehouse, other, monkeypatch):
         flush = Journal.flush
@@ -383,7 +383,7 @@ class TestLeases:
             "from pathlib import Path\n"
             "from pyplant.store.warehouse import Warehouse\n"
             "other = Warehouse(Path(sys.argv[1]))\n"
-            "other.use(list(other.ledger.traces()))\n"
+            "other.lease(list(other.ledger.traces()))\n"
             "os._exit(1)\n"
         )
         subprocess.run([sys.executable, "-c", code, str(root)], check=False)
@@ -484,7 +484,7 @@ class TestMerging:
         again = open_warehouse(root)
         assert sum(again.journal.files().values()) < size
         assert texts(again) == ["b", "c", "z"]
-        assert {entry.kind for entry in Journal(Files(), root / "journal").news()} <= {"t", "i"}
+        assert {entry.kind for entry in Journal(Files(), root / "journal").read_new()} <= {"t", "i"}
 
     def test_a_removal_is_kept_as_long_as_the_removed_may_be_read(self, root):
         writing = open_warehouse(root)
@@ -501,7 +501,7 @@ class TestMerging:
             warehouse.journal.append("t", "f.g", {"of": "a later version"})
             warehouse.journal.append("z", "-", "unknown")
         merge_journal(open_warehouse(root), at_least=1)
-        assert [entry.kind for entry in Journal(Files(), root / "journal").news()] == ["t", "z"]
+        assert [entry.kind for entry in Journal(Files(), root / "journal").read_new()] == ["t", "z"]
 
     def test_a_torn_tail_is_dropped(self, root):
         warehouse = self.history(root)
@@ -701,7 +701,7 @@ class TestScratch:
     def test_a_loose_file_goes_when_it_is_old(self, warehouse, root):
         path = root / "tmp" / "FORMAT-12345678"
         path.write_bytes(b"x")
-        assert list(forgotten_scratch(Files(), root / "tmp", time.time())) == []
+        assert list(abandoned_scratch(Files(), root / "tmp", time.time())) == []
         collect(warehouse, 10**9, now=time.time() + 2 * DAY)
         assert not path.exists()
 
@@ -709,6 +709,6 @@ class TestScratch:
         path = self.scratch(root, "unknown")
         later = time.time() + 10 * DAY
         os.utime(path / "file", (later, later))
-        assert list(forgotten_scratch(Files(), root / "tmp", later)) == []
+        assert list(abandoned_scratch(Files(), root / "tmp", later)) == []
         os.utime(path / "file", (0, 0))
-        assert list(forgotten_scratch(Files(), root / "tmp", later)) == [path]
+        assert list(abandoned_scratch(Files(), root / "tmp", later)) == [path]
