@@ -106,9 +106,9 @@ class Plant:
         origin.follow_packages(follow_packages, must_exist=True)
         self._listeners = Dispatcher()
         if progress is not False:
-            from pyplant.reports.terminal import follow
+            from pyplant.reports.terminal import add_progress
 
-            follow(self._listeners, progress)
+            add_progress(self._listeners, progress)
         with gc_paused(enabled=False):
             self._warehouse = Warehouse(_paths.directory(plantDir), trust=trust)
         self._finalizer = weakref.finalize(self, self._warehouse.close)

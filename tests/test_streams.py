@@ -127,7 +127,7 @@ def test_a_plant_opens_and_reports_whatever_the_streams_are(stream, tmp_path, mo
 
 def test_progress_draws_on_any_stream(stream, monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr("pyplant.reports.terminal._QUIET", 0.0)
+    monkeypatch.setattr("pyplant.reports.terminal._DELAY", 0.0)
     progress = TerminalProgress()
     progress(RunStarted(("plot",)))
     progress._open()

@@ -1,8 +1,8 @@
 """The command line: ``pyplant``, or ``python -m pyplant``.
 
-Commands on a plant directory (:mod:`~pyplant.cli.stored`) read what is kept and run no
-code of anybody. Commands on a script (:mod:`~pyplant.cli.running`) import it and use the
-reactors that it defines, just as running it would.
+Commands on a plant directory (:mod:`~pyplant.cli.stored`) read the stored results and run no user
+code. Commands on a script (:mod:`~pyplant.cli.running`) import it and use the reactors that it defines,
+as running the script would.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ __all__ = ["main"]
 WRONG_USAGE, STORE_FAILED, INTERRUPTED = 2, 3, 130
 
 
-class _InOrder(click.Group):
-    """Lists commands in the order in which people need them."""
+class _OrderedGroup(click.Group):
+    """A group that lists its commands in the order of their registration, not of the alphabet."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
 
 @click.group(
-    cls=_InOrder,
+    cls=_OrderedGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 all is well; 1 a reactor failed, or damage was found; 2 wrong usage; "
+    epilog="Exit codes: 0 success; 1 a reactor failed, or damage was found; 2 wrong usage; "
     "3 the plant could not be read or written; 130 interrupted.",
 )
 @click.version_option(pyplant.__version__, prog_name="pyplant", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show where in PyPlant an error comes from.")
-def cli(debug: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Look at what a plant keeps, and bring the reactors of a script up to date."""
-    del debug  # main looks at it
+def cli(debug: bool) -> None:  # noqa: FBT001 - click passes flags by position
+    """Inspect a plant, and bring the reactors of a script up to date."""
+    del debug  # main reads it
 
 
 for command in (*running.COMMANDS, *stored.COMMANDS):
@@ -51,12 +51,12 @@ for command in (*running.COMMANDS, *stored.COMMANDS):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out one command.
+    """Execute one command.
 
     Parameters
     ----------
     arguments
-        What follows ``pyplant``; by default what the process was given.
+        The arguments after ``pyplant``; by default those of the process.
 
     Returns
     -------
@@ -70,15 +70,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except click.ClickException as error:
-        if sys.stderr is not None:  # click would ask it for its encoding
+        if sys.stderr is not None:  # click reads the encoding of standard error
             error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
         for line in getattr(error.__cause__ or error, "__notes__", ()):
             note(line)
-        note("interrupted; what had finished is kept.")
+        note("interrupted; finished results are kept.")
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader of the output closed it, as head does
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -99,11 +99,11 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Show warnings of the plant as a line; the place they point at is in here."""
+    """Show warnings of PyPlant as one line, without the source line, which would be one of PyPlant."""
     if issubclass(category, PlantWarning):
         note(f"warning: {message}")
     else:
-        _shown_before(message, category, filename, lineno, file, line)
+        _previous_showwarning(message, category, filename, lineno, file, line)
 
 
-_shown_before: Any = warnings.showwarning
+_previous_showwarning: Any = warnings.showwarning

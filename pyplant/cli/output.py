@@ -1,4 +1,4 @@
-"""What the command line prints: text for people, or one JSON document for programs."""
+"""The output of the command line: text, or one JSON document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pyplant._formatting import clean
 from pyplant._paths import expanded
 from pyplant.reports.report import Report
 
-__all__ = ["DirectoryOrFile", "complain", "emit", "json_option", "note", "to_plain"]
+__all__ = ["DirectoryOrFile", "emit", "json_option", "note", "to_json_value", "write_error"]
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
@@ -25,10 +25,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 class DirectoryOrFile(click.Path):
-    """A path in which ``~`` is the home directory; shells leave it alone after an equals sign."""
+    """A path in which ``~`` is the home directory; shells do not expand it after an equals sign."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """As for all types of click."""
+        """Expand ``~``, then convert as ``click.Path`` does."""
         return super().convert(expanded(value), param, ctx)
 
 
@@ -38,51 +38,51 @@ def emit(text: str, document: Any, *, as_json: bool) -> None:
     Parameters
     ----------
     text
-        For people. What cannot be printed in it is replaced, line by line.
+        The text form. Characters that the output cannot encode are replaced.
     document
-        For programs: anything that :func:`to_plain` takes.
+        The JSON form: any value that :func:`to_json_value` accepts.
     as_json
-        Which of the two.
+        Whether to print the JSON form.
     """
     if as_json:
-        document = json.dumps(to_plain(document), indent=1, ensure_ascii=False, allow_nan=False)
+        document = json.dumps(to_json_value(document), indent=1, ensure_ascii=False, allow_nan=False)
         if _streams.printable(document, sys.stdout) != document:
-            document = json.dumps(json.loads(document), indent=1)  # escapes are JSON as well
+            document = json.dumps(json.loads(document), indent=1)  # with ASCII escapes
         click.echo(document)
     else:
         click.echo(_streams.printable("\n".join(map(clean, text.split("\n"))), sys.stdout))
 
 
 def note(text: str) -> None:
-    """Say something that is not the result: on standard error."""
-    complain(f"pyplant: {clean(text)}")
+    """Print a message that is not part of the result to standard error."""
+    write_error(f"pyplant: {clean(text)}")
 
 
-def complain(text: str) -> None:
-    """Write lines to standard error, if there is one."""
+def write_error(text: str) -> None:
+    """Write lines to standard error, if the process has one."""
     _streams.write(sys.stderr, f"{text}\n")
 
 
-def to_plain(value: Any) -> Any:
-    """A value made of what JSON has: reports become objects, everything else its text.
+def to_json_value(value: Any) -> Any:
+    """Convert a value to JSON types: reports become objects, other objects their text.
 
     Parameters
     ----------
     value
-        A report, a finding, a number, or any nesting of such.
+        A report, a finding, a number, or a nesting of them.
     """
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Report):
-        value = value.told()  # else they would stand below every path that leads to them
+        value = value.deduplicated()  # causes are shared; each path to one would be written out
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: to_json_value(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {name: to_plain(item) for name, item in value._asdict().items()}
+        return {name: to_json_value(item) for name, item in value._asdict().items()}
     if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
+        return {str(key): to_json_value(item) for key, item in value.items()}
     if isinstance(value, Sequence | AbstractSet) and not isinstance(value, str | bytes):
-        return [to_plain(item) for item in value]
+        return [to_json_value(item) for item in value]
     if isinstance(value, float):
         return value if value - value == 0 else str(value)  # JSON has no infinity
     return value if value is None or isinstance(value, str | int) else str(value)

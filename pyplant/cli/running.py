@@ -1,4 +1,4 @@
-"""Commands on a script: they import it, and use the reactors that it defines."""
+"""Commands on a script: they import it and use the reactors that it defines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from pyplant.cli.output import DirectoryOrFile, emit, json_option
-from pyplant.cli.script import Choice, open_script, show_failure
+from pyplant.cli.script import ScriptOptions, open_script, show_failure
 from pyplant.errors import MissingSenderError, near_misses
 from pyplant.events import Event, ReactorFailed
 from pyplant.execution import queries
@@ -26,8 +26,8 @@ __all__ = ["COMMANDS"]
 _Command = Callable[..., Any]
 
 
-def _on_a_script(command: _Command) -> _Command:
-    """The argument and the options that all of these commands have."""
+def _script_command(command: _Command) -> _Command:
+    """Add the argument and the options that all commands on a script have."""
     for decorate in reversed(
         (
             click.argument("script"),
@@ -43,7 +43,7 @@ def _on_a_script(command: _Command) -> _Command:
                 "settings",
                 multiple=True,
                 metavar="NAME=VALUE",
-                help="One parameter, as the type that it has; +NAME=VALUE adds one.",
+                help="Set one parameter, converted to its type; +NAME=VALUE adds a new one.",
             ),
             json_option,
         )
@@ -53,32 +53,35 @@ def _on_a_script(command: _Command) -> _Command:
 
 
 @contextmanager
-def _opened(script: str, as_json: bool, **said: Any) -> Iterator[Plant]:  # noqa: FBT001 - a flag of click's
-    """The plant of a script; what the script prints must not get between the JSON."""
-    with _printing_aside() if as_json else nullcontext(), open_script(script, Choice(**said)) as plant:
+def _open_plant(script: str, as_json: bool, **options: Any) -> Iterator[Plant]:  # noqa: FBT001 - click passes a flag
+    """Open the plant of a script; with JSON output, prints of the script go to standard error."""
+    with (
+        _stdout_to_stderr() if as_json else nullcontext(),
+        open_script(script, ScriptOptions(**options)) as plant,
+    ):
         yield plant
 
 
-def _descriptor_of_errors() -> int:
-    """Where standard error goes; nowhere if there is none."""
+def _stderr_descriptor() -> int:
+    """Return the descriptor of standard error; of the null device if there is none."""
     return os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno()
 
 
 @contextmanager
-def _printing_aside() -> Iterator[None]:
-    """Let standard output go to standard error, also that of child processes."""
+def _stdout_to_stderr() -> Iterator[None]:
+    """Redirect standard output to standard error, also that of child processes."""
     if sys.stdout is None:
         yield
         return
     sys.stdout.flush()
-    out, aside = sys.stdout.fileno(), _descriptor_of_errors()
-    saved = os.dup(out)
-    os.dup2(aside, out)
+    stdout, stderr = sys.stdout.fileno(), _stderr_descriptor()
+    saved = os.dup(stdout)
+    os.dup2(stderr, stdout)
     try:
         yield
     finally:
         sys.stdout.flush()
-        os.dup2(saved, out)
+        os.dup2(saved, stdout)
         os.close(saved)
 
 
@@ -86,30 +89,32 @@ def _printing_aside() -> Iterator[None]:
 
 
 @click.command(epilog="Example: pyplant run digits.py report --set margin=5")
-@_on_a_script
+@_script_command
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@click.option("--force", is_flag=True, help="Run the reactors named even if they are up to date.")
-@click.option("--keep-going", is_flag=True, help="After a failure, go on with what does not depend on it.")
+@click.option("--force", is_flag=True, help="Run the given reactors even if they are up to date.")
+@click.option(
+    "--keep-going", is_flag=True, help="After a failure, continue with reactors that do not depend on it."
+)
 def run(
-    script: str, targets: tuple[str, ...], *, force: bool, keep_going: bool, as_json: bool, **said: Any
+    script: str, targets: tuple[str, ...], *, force: bool, keep_going: bool, as_json: bool, **options: Any
 ) -> int:
-    """Bring what SCRIPT defines up to date.
+    """Bring the reactors of SCRIPT up to date.
 
-    SCRIPT is a Python file or the dotted name of a module; it is imported, so what stands
-    below its main guard does not run. TARGET is a reactor, else an ingredient; without
-    any, every reactor that no other receives from. The plant is the one the script opens, else
-    NAME.plant beside NAME.py. JSON: an object with runs (target, entries, seconds, errors),
-    values (text by ingredient) and failed (messages).
+    SCRIPT is a Python file or the dotted name of a module. It is imported, so the code below its
+    main guard does not run. TARGET is a reactor or an ingredient; without TARGET, every reactor that
+    no other receives from is run. The plant is the one that the script opens, else NAME.plant beside
+    NAME.py. JSON: an object with runs (target, entries, seconds, errors), values (text by
+    ingredient) and failed (messages).
     """
     reports: list[RunReport] = []
     values: dict[str, str] = {}
     failures: list[str] = []
     interrupt: KeyboardInterrupt | None = None
-    with _opened(script, as_json, **said) as plant:
-        for target in targets or _ends(plant):
+    with _open_plant(script, as_json, **options) as plant:
+        for target in targets or _final_reactors(plant):
             try:
-                _bring(plant, target, reports, values, force=force, keep_going=keep_going)
-            except _Failed as failed:
+                _run_target(plant, target, reports, values, force=force, keep_going=keep_going)
+            except _TargetFailed as failed:
                 failures.append(str(failed))
                 if not keep_going:
                     break
@@ -125,11 +130,11 @@ def run(
     return 1 if failures else 0
 
 
-class _Failed(Exception):
-    """A reactor raised; how was shown."""
+class _TargetFailed(Exception):
+    """A reactor raised; its traceback is printed already."""
 
 
-def _bring(
+def _run_target(
     plant: Plant,
     target: str,
     reports: list[RunReport],
@@ -156,12 +161,12 @@ def _bring(
     except BaseException as error:
         if failed:
             show_failure(error)
-            raise _Failed("; ".join(failed)) from error
+            raise _TargetFailed("; ".join(failed)) from error
         close = near_misses(target, [entry.name for entry in plant.status()])
         if isinstance(error, MissingSenderError) and close:
             message = f"{error} Or did you mean reactor {' or '.join(map(repr, close))}?"
             raise MissingSenderError(message) from error
-        raise  # not a reactor's: the command line says it in a line
+        raise  # not raised by a reactor: main prints it as one line
     finally:
         plant.remove_event_listener(listen)
 
@@ -170,67 +175,67 @@ def _is_reactor(plant: Plant, target: str) -> bool:
     return any(target in (found.name, found.full_name) for found in session_of(plant).definitions().values())
 
 
-def _ends(plant: Plant) -> tuple[str, ...]:
-    """The reactors that no other receives from: what all the others are for."""
+def _final_reactors(plant: Plant) -> tuple[str, ...]:
+    """Return the reactors that no other receives from."""
     edges = queries.edges(session_of(plant))
     used = {sender for senders in edges.values() for sender in senders}
     return tuple(entry.name for entry in plant.status() if entry.name not in used)
 
 
-# ---------------------------------------------------------------------- looking
+# ---------------------------------------------------------------------- queries
 
 
 @click.command(epilog="Example: pyplant status digits.py")
-@_on_a_script
-def status(script: str, *, as_json: bool, **said: Any) -> None:
-    """Show how the reactors of SCRIPT stand.
+@_script_command
+def status(script: str, *, as_json: bool, **options: Any) -> None:
+    """Show the state of the reactors of SCRIPT.
 
-    New, cached or stale, and why. Nothing runs. JSON: an object with entries and directory; an entry has name, outcome,
+    States are new, cached or stale, with reasons. Nothing runs. JSON: an object with entries and directory; an entry has name, outcome,
     causes, seconds, size (bytes), finished, outputs, certain, error.
     """
-    with _opened(script, as_json, **said) as plant:
+    with _open_plant(script, as_json, **options) as plant:
         found = plant.status()
     emit(str(found), found, as_json=as_json)
 
 
 @click.command(epilog="Example: pyplant explain digits.py train_forest")
-@_on_a_script
+@_script_command
 @click.argument("reactor")
-def explain(script: str, reactor: str, *, as_json: bool, **said: Any) -> None:
+def explain(script: str, reactor: str, *, as_json: bool, **options: Any) -> None:
     """Explain why a reactor of SCRIPT would run.
 
-    REACTOR is explained down to the edit. Nothing runs. JSON: an object with entry (name, outcome, causes, ...) and not_followed;
+    The reasons lead to the edit that caused the change. Nothing runs. JSON: an object with entry (name, outcome, causes, ...) and not_followed;
     a cause has kind, name, summary, old, new, diff, causes.
     """
-    with _opened(script, as_json, **said) as plant:
+    with _open_plant(script, as_json, **options) as plant:
         found = plant.explain(reactor)
     emit(str(found), found, as_json=as_json)
 
 
 @click.command(epilog="Example: pyplant plan digits.py report")
-@_on_a_script
+@_script_command
 @click.argument("reactors", nargs=-1, metavar="[REACTOR]...")
-def plan(script: str, reactors: tuple[str, ...], *, as_json: bool, **said: Any) -> None:
-    """Show what running reactors of SCRIPT would involve.
+def plan(script: str, reactors: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
+    """Show what running reactors of SCRIPT would do.
 
-    Nothing runs. Without REACTOR: what 'pyplant run SCRIPT' would do. JSON: a list of
+    Nothing runs. Without REACTOR it shows what 'pyplant run SCRIPT' would do. JSON: a list of
     objects with target and entries.
     """
-    with _opened(script, as_json, **said) as plant:
-        found = [plant.plan(reactor) for reactor in reactors or _ends(plant)]
+    with _open_plant(script, as_json, **options) as plant:
+        found = [plant.plan(reactor) for reactor in reactors or _final_reactors(plant)]
     emit("\n".join(map(str, found)), found, as_json=as_json)
 
 
 @click.command(epilog="Example: pyplant graph digits.py --dot | dot -Tsvg > digits.svg")
-@_on_a_script
-@click.option("--dot", is_flag=True, help="Print it for Graphviz.")
-def graph(script: str, *, dot: bool, as_json: bool, **said: Any) -> None:
-    """Show what the reactors of SCRIPT send.
+@_script_command
+@click.option("--dot", is_flag=True, help="Print the graph in the language of Graphviz.")
+def graph(script: str, *, dot: bool, as_json: bool, **options: Any) -> None:
+    """Show the reactors of SCRIPT and the ingredients between them.
 
     Nothing runs. JSON: an object with reactors (name, outcome) and edges (sender,
     receiver, ingredients).
     """
-    with _opened(script, as_json, **said) as plant:
+    with _open_plant(script, as_json, **options) as plant:
         found, edges = plant.status(), queries.edges(session_of(plant))
         text = plant.graph().source.rstrip() if dot else tree(found, edges)
     document = {
@@ -245,4 +250,4 @@ def graph(script: str, *, dot: bool, as_json: bool, **said: Any) -> None:
 
 
 COMMANDS = (run, status, explain, plan, graph)
-"""In the order in which people need them."""
+"""The commands, in the order of ``pyplant --help``."""

@@ -1,4 +1,4 @@
-"""A script as the command line sees it: its reactors, its plant and its configuration."""
+"""Imports a script and finds its reactors, its plant and its configuration."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from pyplant._paths import expanded
-from pyplant.cli.output import complain, note
-from pyplant.cli.settings import like, varied
+from pyplant.cli.output import note, write_error
+from pyplant.cli.settings import coerced, with_settings
 from pyplant.config.classes import ConfigBase, own_parameters
 from pyplant.config.parameters import Parameters
 from pyplant.errors import ConfigError, near_misses
@@ -27,11 +27,11 @@ from pyplant.plant import Plant, session_of
 
 _T = TypeVar("_T")
 
-__all__ = ["Choice", "open_script", "show_failure"]
+__all__ = ["ScriptOptions", "open_script", "show_failure"]
 
 
-class Choice(NamedTuple):
-    """What was said on the command line beside the script.
+class ScriptOptions(NamedTuple):
+    """The options of a command on a script.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Choice(NamedTuple):
     config
         A JSON file with parameters.
     settings
-        ``NAME=VALUE``, each.
+        Texts of the form ``NAME=VALUE``.
     """
 
     plant: Path | None = None
@@ -51,27 +51,27 @@ class Choice(NamedTuple):
     settings: tuple[str, ...] = ()
 
 
-def open_script(name: str, choice: Choice) -> Plant:
-    """Import a script and open its plant, configured.
+def open_script(name: str, options: ScriptOptions) -> Plant:
+    """Import a script, open its plant and configure it.
 
     Parameters
     ----------
     name
         The path of a file, or the dotted name of a module.
-    choice
-        What else was said.
+    options
+        The options of the command.
 
     Raises
     ------
     click.UsageError
-        If the script cannot be used so.
+        If the script cannot be imported, or defines no reactors.
     pyplant.errors.ConfigError
-        If the configuration does not fit.
+        If a setting does not fit the configuration.
     """
     module = _import(name)
-    plant = _own_plant(module, choice.plant)
+    plant = _plant_of_script(module, options.plant)
     if not (Registry().current() if plant is None else session_of(plant).definitions()):
-        is_folder = module.__file__ is None  # a namespace package: whatever folder there is, can be imported
+        is_folder = module.__file__ is None  # a namespace package: any folder can be imported as one
         if is_folder:
             message = f"{name} is a folder; give a .py file or the name of a module."
         else:
@@ -81,8 +81,8 @@ def open_script(name: str, choice: Choice) -> Plant:
             )
         raise click.UsageError(message)
     if plant is None:
-        plant = Plant(_directory(module, choice.plant))
-    config = _configuration(module, plant, choice)
+        plant = Plant(_directory(module, options.plant))
+    config = _configuration(module, plant, options)
     if config is not None:
         plant.set_config(config)
     return plant
@@ -95,38 +95,38 @@ def _import(name: str) -> ModuleType:
     name = expanded(name)
     path = Path(name)
     is_file = path.suffix == ".py" or path.is_file()
-    is_folder = path.is_dir() and not name.isidentifier()  # that one may be a package
+    is_folder = path.is_dir() and not name.isidentifier()  # a folder with such a name may be a package
     if is_folder or (is_file and (not path.is_file() or path.suffix != ".py")):
         what = (
             "is a folder" if is_folder else "is not a Python script" if path.is_file() else "does not exist"
         )
         message = f"{name} {what}; give a .py file or the name of a module."
         raise click.UsageError(message)
-    sys.path.insert(0, str(path.resolve().parent if is_file else Path.cwd()))  # as running it would
+    sys.path.insert(0, str(path.resolve().parent if is_file else Path.cwd()))  # as python does for a script
     sys.argv = [name]
     try:
         return _import_file(path) if is_file else importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or is_file or not f"{name}.".startswith(f"{error.name}."):
-            raise _broken(name, error) from error
+            raise _import_failure(name, error) from error
         message = f"There is no module {name!r} here, and no file of that name."
         raise click.UsageError(message) from error
     except click.ClickException:
         raise
     except SystemExit as error:
         message = (
-            f"{name} ended while it was imported (exit code {error.code}). Put what is for running it alone "
-            f"below: if __name__ == '__main__':"
+            f"{name} ended while it was imported (exit code {error.code}). Put the code that only runs it as a "
+            f"program below: if __name__ == '__main__':"
         )
         raise click.UsageError(message) from error
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise _broken(name, error) from error
+        raise _import_failure(name, error) from error
 
 
 def _import_file(path: Path) -> ModuleType:
-    """The module of a file, under its own name: its main guard does not run."""
+    """Import a file as a module under its own name, so that its main guard does not run."""
     if path.stem in sys.modules:
         message = f"{path}: another module is called {path.stem!r}; rename the script."
         raise click.UsageError(message)
@@ -139,7 +139,7 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _broken(name: str, error: BaseException) -> click.UsageError:
+def _import_failure(name: str, error: BaseException) -> click.UsageError:
     show_failure(error)
     return click.UsageError(f"{name} could not be imported: {type(error).__name__}: {error}")
 
@@ -147,15 +147,15 @@ def _broken(name: str, error: BaseException) -> click.UsageError:
 # ---------------------------------------------------------------------- plant and configuration
 
 
-def _objects(module: ModuleType, kind: type[_T]) -> dict[str, _T]:
-    """The objects of a class that a module has, each by one of its names."""
+def _globals_of_type(module: ModuleType, kind: type[_T]) -> dict[str, _T]:
+    """Return the objects of a class among the globals of a module, each under its last name."""
     found = {id(value): (name, value) for name, value in vars(module).items() if isinstance(value, kind)}
     return dict(found.values())
 
 
-def _own_plant(module: ModuleType, given: Path | None) -> Plant | None:
-    """The plant that a script opens itself; ``None`` if it opens none."""
-    plants = _objects(module, Plant)
+def _plant_of_script(module: ModuleType, given: Path | None) -> Plant | None:
+    """Return the plant that a script opens; ``None`` if it opens none."""
+    plants = _globals_of_type(module, Plant)
     if given is not None:
         for plant in plants.values():
             if plant.directory == given.absolute():
@@ -171,7 +171,7 @@ def _own_plant(module: ModuleType, given: Path | None) -> Plant | None:
 
 
 def _directory(module: ModuleType, given: Path | None) -> Path:
-    """The plant directory: as said, or beside the script, from wherever it is run."""
+    """Return the plant directory: the given one, or the one beside the script, in any working directory."""
     if given is not None:
         return given
     home = Path(module.__file__) if module.__file__ else Path.cwd() / module.__name__
@@ -181,24 +181,26 @@ def _directory(module: ModuleType, given: Path | None) -> Path:
     return directory
 
 
-def _configuration(module: ModuleType, plant: Plant, choice: Choice) -> ConfigBase | dict[str, Any] | None:
-    """What the reactors read; ``None`` if it stays as it is."""
+def _configuration(
+    module: ModuleType, plant: Plant, options: ScriptOptions
+) -> ConfigBase | dict[str, Any] | None:
+    """Return the configuration to set; ``None`` if that of the plant is unchanged."""
     config: Any = None
-    if choice.config_class is not None:
-        config = _config_class(module, choice.config_class)()
+    if options.config_class is not None:
+        config = _config_class(module, options.config_class)()
     elif plant.config:
         config = plant.config
     else:
-        config = _only_config(module)
-    changes = _read(choice.config) if choice.config is not None else {}
-    if not changes and not choice.settings:
+        config = _default_config(module)
+    changes = _read_json(options.config) if options.config is not None else {}
+    if not changes and not options.settings:
         return config  # type: ignore[no-any-return]
     parameters = Parameters()
     parameters.set({} if config is None else config)
-    parameters = parameters.snapshot()  # what the script holds stays as it is
-    _update(parameters.source, changes)
-    reads = session_of(plant).reads() if choice.settings else ()
-    return varied(parameters, choice.settings, reads).source
+    parameters = parameters.snapshot()  # a copy: the objects of the script are not changed
+    _apply_changes(parameters.source, changes)
+    reads = session_of(plant).reads() if options.settings else ()
+    return with_settings(parameters, options.settings, reads).source
 
 
 def _classes(module: ModuleType) -> dict[str, type[ConfigBase]]:
@@ -218,25 +220,25 @@ def _config_class(module: ModuleType, name: str) -> type[ConfigBase]:
     return found
 
 
-def _only_config(module: ModuleType) -> ConfigBase | None:
-    """The configuration of a script, or an object of its one class that is no part of another."""
-    made = _objects(module, ConfigBase)
-    if not made:
+def _default_config(module: ModuleType) -> ConfigBase | None:
+    """Return the configuration of a script, or an object of its only class that is not part of another one."""
+    found = _globals_of_type(module, ConfigBase)
+    if not found:
         whole = {name: kind() for name, kind in _classes(module).items()}
         parts = {type(value) for config in whole.values() for value in own_parameters(config).values()}
         parents = {base for config in whole.values() for base in type(config).__mro__[1:]}
-        made = {f"{n}()": config for n, config in whole.items() if type(config) not in parts | parents}
-    if len(made) > 1:
-        names = ", ".join(name.removesuffix("()") for name in made)
+        found = {f"{n}()": config for n, config in whole.items() if type(config) not in parts | parents}
+    if len(found) > 1:
+        names = ", ".join(name.removesuffix("()") for name in found)
         message = f"{module.__name__} has several configurations: {names}. Say which with --config-class."
         raise click.UsageError(message)
-    for name, config in made.items():
+    for name, config in found.items():
         note(f"configured with {name}")
         return config
     return None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -248,26 +250,26 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _update(config: Any, changes: Mapping[str, Any], above: tuple[str, ...] = ()) -> None:
-    """Put what a file says into a configuration."""
+def _apply_changes(config: Any, changes: Mapping[str, Any], above: tuple[str, ...] = ()) -> None:
+    """Assign the parameters of a file to a configuration."""
     known = _parameters(config)
     for name, value in changes.items():
         inner = known.get(name)
         if isinstance(config, ConfigBase) and name not in known:
-            raise _unknown(".".join((*above, name)), name, known)
+            raise _unknown_parameter(".".join((*above, name)), name, known)
         if isinstance(value, dict) and isinstance(inner, ConfigBase):
-            _update(inner, value, (*above, name))
+            _apply_changes(inner, value, (*above, name))
         elif isinstance(config, ConfigBase):
-            object.__setattr__(config, name, like(inner, value))
+            object.__setattr__(config, name, coerced(inner, value))
         else:
-            config[name] = like(inner, value)
+            config[name] = coerced(inner, value)
 
 
 def _parameters(config: Any) -> Mapping[str, Any]:
     return own_parameters(config) if isinstance(config, ConfigBase) else config
 
 
-def _unknown(full: str, name: str, known: Iterable[str]) -> ConfigError:
+def _unknown_parameter(full: str, name: str, known: Iterable[str]) -> ConfigError:
     close = near_misses(name, known) or sorted(known)[:8]
     hint = f" Known are: {', '.join(close)}." if close else ""
     return ConfigError(f"The configuration has no parameter {full!r}.{hint}")
@@ -277,10 +279,10 @@ def _unknown(full: str, name: str, known: Iterable[str]) -> ConfigError:
 
 
 def show_failure(error: BaseException) -> None:
-    """Print how user code failed, without the frames of whoever called it."""
+    """Print the traceback of user code, without the frames of PyPlant."""
     report = traceback.TracebackException.from_exception(error)
     _keep_user_frames(report)
-    complain("".join(report.format()).rstrip())
+    write_error("".join(report.format()).rstrip())
 
 
 def _keep_user_frames(report: traceback.TracebackException) -> None:

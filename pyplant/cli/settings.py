@@ -1,4 +1,4 @@
-"""``--set NAME=VALUE``: texts of the command line as values of parameters."""
+"""Converts ``--set NAME=VALUE``: texts of the command line to values of parameters."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from pyplant.config.classes import is_part
 from pyplant.config.parameters import Parameters
 from pyplant.errors import ConfigError
 
-__all__ = ["like", "varied"]
+__all__ = ["coerced", "with_settings"]
 
-_TRUTHS = {"true": True, "false": False, "1": True, "0": False}
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 _COLLECTIONS = (list, tuple, set, frozenset)
 
 
-def varied(parameters: Parameters, settings: Iterable[str], reads: Collection[str]) -> Parameters:
-    """The parameters with what was set on the command line.
+def with_settings(parameters: Parameters, settings: Iterable[str], reads: Collection[str]) -> Parameters:
+    """Return the parameters with the settings of the command line.
 
     Parameters
     ----------
     parameters
         The configuration.
     settings
-        ``NAME=VALUE``, each; ``+NAME=VALUE`` for a parameter that nothing knows yet.
+        Texts of the form ``NAME=VALUE``; ``+NAME=VALUE`` for a new parameter.
     reads
-        Parameters that code reads.
+        Names of the parameters that the code of reactors reads.
 
     Raises
     ------
     pyplant.errors.ConfigError
-        If a name leads nowhere, or a value does not fit the parameter.
+        If a name is unknown, or a value does not have the type of its parameter.
     """
     for setting in settings:
         given, equals, text = setting.partition("=")
@@ -63,7 +63,7 @@ def _check(parameters: Parameters, name: str, text: str, reads: Collection[str])
 
 
 def _value(name: str, text: str, before: Any) -> Any:
-    """A value of the type that the parameter has; of a new one, whatever the text says."""
+    """Convert a text to the type of its parameter; for a new parameter, parse it as a literal."""
     if before is MISSING or before is None:
         return _literal(text)
     if isinstance(before, str) and not isinstance(before, Enum):
@@ -72,34 +72,34 @@ def _value(name: str, text: str, before: Any) -> Any:
         return None
     value = _converted(text, before)
     if value is MISSING:
-        raise _misfit(name, text, before)
+        raise _type_error(name, text, before)
     return value
 
 
 def _converted(text: str, before: Any) -> Any:
-    """The text as the kind of a value; :data:`MISSING` if it is none."""
+    """Convert a text to the type of the old value; return :data:`MISSING` if that fails."""
     kind: Any = type(before)
     try:
         match before:
             case bool():
-                return _TRUTHS.get(text.lower(), MISSING)
+                return _BOOLEANS.get(text.lower(), MISSING)
             case Enum():
-                return _member(kind, text)
+                return _enum_member(kind, text)
             case Path():
                 return kind(text)
             case numbers.Integral():
-                return kind(_whole(text))
+                return kind(_integer(text))
             case numbers.Number():
                 return kind(text)
             case datetime.date() | datetime.time():
                 return kind.fromisoformat(text)
     except (ValueError, ArithmeticError):
         return MISSING
-    value = like(before, _literal(text))
+    value = coerced(before, _literal(text))
     return value if isinstance(value, kind) else MISSING
 
 
-def _whole(text: str) -> int:
+def _integer(text: str) -> int:
     try:
         return int(text, 0)
     except ValueError:
@@ -109,13 +109,13 @@ def _whole(text: str) -> int:
     return int(number)
 
 
-def _member(kind: type[Enum], text: str) -> Any:
+def _enum_member(kind: type[Enum], text: str) -> Any:
     if text in kind.__members__:
         return kind[text]
     return kind(_literal(text))
 
 
-def _misfit(name: str, text: str, before: Any) -> ConfigError:
+def _type_error(name: str, text: str, before: Any) -> ConfigError:
     if is_part(before):
         return ConfigError(
             f"{name!r} is a nested configuration; set one of its parameters: --set {name}.NAME=..."
@@ -128,7 +128,7 @@ def _misfit(name: str, text: str, before: Any) -> ConfigError:
 
 
 def _literal(text: str) -> Any:
-    """A Python literal or a value of JSON, or else the text itself, so that quotes are rarely needed."""
+    """Parse a Python literal or a JSON value; other texts stand for themselves and need no quotes."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -140,13 +140,13 @@ def _literal(text: str) -> Any:
 
 
 def _unquoted(text: str) -> str:
-    """A text, without the quotes that somebody may have put around it."""
+    """Return a text without quotes around it."""
     value = _literal(text) if text[:1] in ("'", '"') else text
     return value if isinstance(value, str) else text
 
 
-def like(before: Any, value: Any) -> Any:
-    """A value as the kind that stands in the script: JSON has no tuples, sets and paths."""
+def coerced(before: Any, value: Any) -> Any:
+    """Convert a value of JSON, which has no tuples, sets and paths, to the type of the old value."""
     if isinstance(before, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(before, _COLLECTIONS) and isinstance(value, _COLLECTIONS):

@@ -1,4 +1,4 @@
-"""Commands on a plant directory: they need no reactors, and run nobody's code."""
+"""Commands on a plant directory: they need no reactors and run no user code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pyplant._formatting import counted, format_age, format_date, format_seconds, format_size
-from pyplant.cli.output import DirectoryOrFile, emit, json_option, to_plain
+from pyplant.cli.output import DirectoryOrFile, emit, json_option, to_json_value
 from pyplant.config.classes import unquoted
 from pyplant.config.views import is_value
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
@@ -33,37 +33,39 @@ from pyplant.store.warehouse import Warehouse
 
 __all__ = ["COMMANDS"]
 
-_SHOWN = 16 << 20  # bytes of a plain value that are read to be shown
-_PLAIN = frozenset({"simple", "list", "array"})
-_EVERYTHING = 1 << 62  # bytes
+_MAX_PREVIEW = 16 << 20  # bytes; larger values are not loaded for display
+_PREVIEWED_FORMATS = frozenset({"simple", "list", "array"})
+_NO_LIMIT = 1 << 62  # bytes
 
-_PLANT = click.argument("plant", type=DirectoryOrFile(path_type=Path))
+_plant_argument = click.argument("plant", type=DirectoryOrFile(path_type=Path))
 
-Kept = tuple[Ingredient, Trace]
-"""A stored value, and the execution that made it."""
+StoredValue = tuple[Ingredient, Trace]
+"""An ingredient, and the trace of the execution that sent it."""
 
 
-def _opened(plant: Path, *, read_only: bool = True) -> closing[Warehouse]:
+def _open_warehouse(plant: Path, *, read_only: bool = True) -> closing[Warehouse]:
     if not read_only:
-        Warehouse(plant, read_only=True).close()  # to open for writing would make what is not there
+        Warehouse(
+            plant, read_only=True
+        ).close()  # fails if there is no plant; opening for writing would create one
     return closing(Warehouse(plant, read_only=read_only))
 
 
-def _latest_first(warehouse: Warehouse) -> Iterator[Kept]:
+def _latest_first(warehouse: Warehouse) -> Iterator[StoredValue]:
     for trace in sorted(warehouse.ledger.traces(), key=warehouse.ledger.recency, reverse=True):
         for output in trace.outputs:
             yield output, trace
 
 
-def _current(warehouse: Warehouse) -> dict[str, Kept]:
-    """Of each ingredient the value that was last brought up to date."""
-    found: dict[str, Kept] = {}
+def _current_values(warehouse: Warehouse) -> dict[str, StoredValue]:
+    """Return the value of each ingredient that was last brought up to date."""
+    found: dict[str, StoredValue] = {}
     for output, trace in _latest_first(warehouse):
         found.setdefault(output.name, (output, trace))
     return found
 
 
-def _find(kept: dict[str, Kept], name: str, plant: Path) -> Kept:
+def _find(kept: dict[str, StoredValue], name: str, plant: Path) -> StoredValue:
     if name in kept:
         return kept[name]
     message = f"The plant {plant} keeps no ingredient {name!r}. {_hint(name, kept, f'pyplant ls {plant}')}"
@@ -79,23 +81,25 @@ def _short(trace: Trace) -> str:
     return trace.reactor.rpartition(".")[2]
 
 
-# ---------------------------------------------------------------------- looking
+# ---------------------------------------------------------------------- queries
 
 
 @click.command("ls", epilog="Example: pyplant ls digits.plant")
-@_PLANT
-@click.option("--all", "every", is_flag=True, help="Every kept value, not the current one of each name.")
+@_plant_argument
+@click.option(
+    "--all", "every", is_flag=True, help="List every stored value, not only the current one of each name."
+)
 @json_option
 def list_ingredients(plant: Path, *, every: bool, as_json: bool) -> None:
-    """List the ingredients that PLANT keeps.
+    """List the ingredients that PLANT stores.
 
-    One line for the value of each that was last brought up to date: type, size, age, and the reactor that sent it.
+    Each line shows the value that was last brought up to date: type, size, age, and the reactor that sent it.
     JSON: a list of objects with name, type, size (bytes), finished (seconds since the
     epoch), reactor, digest.
     """
-    with _opened(plant) as warehouse:
-        kept = list(_latest_first(warehouse)) if every else list(_current(warehouse).values())
-    kept.sort(key=lambda pair: pair[0].name)  # stable: the newest first within a name
+    with _open_warehouse(plant) as warehouse:
+        kept = list(_latest_first(warehouse)) if every else list(_current_values(warehouse).values())
+    kept.sort(key=lambda pair: pair[0].name)  # stable: newest first within a name
     rows = [
         (o.name, o.format, format_size(o.size), format_age(t.finished), _short(t), o.digest[:8])
         for o, t in kept
@@ -117,19 +121,19 @@ def list_ingredients(plant: Path, *, every: bool, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: pyplant show digits.plant accuracy")
-@_PLANT
+@_plant_argument
 @click.argument("name")
 @json_option
 def show(plant: Path, name: str, *, as_json: bool) -> None:
     """Show where an ingredient of PLANT comes from.
 
-    Of the value of ingredient NAME that was last brought up to date: its reactor, what that read, when, where and how
-    long it took; the value itself where it is small and plain. Nothing is unpickled. JSON:
+    NAME is an ingredient; the value that was last brought up to date is shown: its reactor, what the reactor read, when and
+    where it ran, and how long it took. Small numbers, texts, lists and arrays are shown too. Nothing is unpickled. JSON:
     an object with name, type, size (bytes), digest, metadata, value (text or null),
     reactor, finished, seconds, host, versions, dependencies.
     """
-    with _opened(plant) as warehouse:
-        output, trace = _find(_current(warehouse), name, plant)
+    with _open_warehouse(plant) as warehouse:
+        output, trace = _find(_current_values(warehouse), name, plant)
         value = _preview(warehouse, output)
     metadata = {key: item for key, item in output.metadata.items() if key != "signature"}
     document = {
@@ -144,14 +148,14 @@ def show(plant: Path, name: str, *, as_json: bool) -> None:
         "seconds": trace.seconds,
         "host": trace.host,
         "versions": trace.versions,
-        "dependencies": [_dependency(trace, dependency) for dependency in _of_values(trace)],
+        "dependencies": [_dependency(trace, dependency) for dependency in _value_dependencies(trace)],
     }
-    emit("\n".join(_shown(output, trace, value, metadata)), document, as_json=as_json)
+    emit("\n".join(_show_lines(output, trace, value, metadata)), document, as_json=as_json)
 
 
 def _preview(warehouse: Warehouse, output: Ingredient) -> str | None:
-    """A plain value as text; ``None`` for all others, which loading could cost much or run code."""
-    if output.format not in _PLAIN or output.size > _SHOWN:
+    """Return a short text of a small value; ``None`` if loading it could be slow or run code."""
+    if output.format not in _PREVIEWED_FORMATS or output.size > _MAX_PREVIEW:
         return None
     try:
         return shorten(warehouse.load(output))
@@ -159,8 +163,8 @@ def _preview(warehouse: Warehouse, output: Ingredient) -> str | None:
         return "(damaged)"
 
 
-def _of_values(trace: Trace) -> Iterator[Dependency]:
-    """The dependencies, without what says of a configuration only which parts and names it has."""
+def _value_dependencies(trace: Trace) -> Iterator[Dependency]:
+    """Yield the dependencies except those on the structure of the configuration (its parts and names)."""
     for dependency in trace.dependencies:
         if dependency.kind is not DependencyKind.PARAMETER or all(
             is_value(name, trace.shown.get(name, "")) for name in dependency.names
@@ -169,47 +173,49 @@ def _of_values(trace: Trace) -> Iterator[Dependency]:
 
 
 def _dependency(trace: Trace, dependency: Dependency) -> dict[str, Any]:
-    names = [_named(dependency, name) for name in dependency.names]
+    names = [_display_name(dependency, name) for name in dependency.names]
     plain: dict[str, Any] = {"kind": dependency.kind.name.lower(), "names": names}
     if dependency.kind is DependencyKind.PARAMETER:
         plain["values"] = [trace.shown.get(name, "?") for name in dependency.names]
     return plain
 
 
-def _named(dependency: Dependency, name: str) -> str:
+def _display_name(dependency: Dependency, name: str) -> str:
     of_config = (DependencyKind.PARAMETER, DependencyKind.AUXILIARY, DependencyKind.ABSENCE)
     return unquoted(name) if dependency.kind in of_config else name
 
 
-def _shown(output: Ingredient, trace: Trace, value: str | None, metadata: dict[str, Any]) -> Iterator[str]:
+def _show_lines(
+    output: Ingredient, trace: Trace, value: str | None, metadata: dict[str, Any]
+) -> Iterator[str]:
     yield f"{output.name}: {output.format}, {format_size(output.size)}"
     if value is not None:
         yield f"  value      {value}"
     for key, item in metadata.items():
-        yield f"  {key:<10} {shorten(to_plain(item))}"
+        yield f"  {key:<10} {shorten(to_json_value(item))}"
     yield f"  sent by    {trace.reactor}"
     yield f"  finished   {format_date(trace.finished)}, {format_age(trace.finished)}, on {trace.host or 'an unknown host'}"
     yield f"  took       {format_seconds(trace.seconds)}"
     yield f"  digest     {output.digest}"
-    for dependency in _of_values(trace):
+    for dependency in _value_dependencies(trace):
         kind = dependency.kind.name.lower()
         for name in dependency.names:
             known = f" = {trace.shown[name]}" if name in trace.shown else ""
-            yield f"  read       {kind} {_named(dependency, name)}{known}"
+            yield f"  read       {kind} {_display_name(dependency, name)}{known}"
 
 
 @click.command(epilog="Example: pyplant history digits.plant train_forest")
-@_PLANT
+@_plant_argument
 @click.argument("reactor", required=False)
 @json_option
 def history(plant: Path, reactor: str | None, *, as_json: bool) -> None:
-    """List the executions that PLANT keeps.
+    """List the executions that PLANT stores.
 
-    Those of one REACTOR or of all, newest first. JSON: a list of objects with reactor and
+    With REACTOR only those of this reactor; newest first. JSON: a list of objects with reactor and
     entries; an entry has finished, seconds, host, fingerprint (of the code), parameters,
     outputs (name to digest).
     """
-    with _opened(plant) as warehouse:
+    with _open_warehouse(plant) as warehouse:
         by_reactor: dict[str, list[Trace]] = {}
         for trace in sorted(warehouse.ledger.traces(), key=lambda trace: trace.rank):
             by_reactor.setdefault(trace.reactor, []).append(trace)
@@ -232,23 +238,25 @@ def _no_executions(reactor: str, known: Iterable[str], plant: Path) -> UnknownRe
     return UnknownReactorError(f"The plant {plant} keeps no execution of reactor {reactor!r}. {hint}")
 
 
-# ---------------------------------------------------------------------- upkeep
+# ---------------------------------------------------------------------- maintenance
 
 
 @click.command(epilog='Example: pyplant gc digits.plant --max-size "5 GB"')
-@_PLANT
-@click.option("--max-size", help="Remove old results as well until the rest fits, such as '20 GB'.")
+@_plant_argument
+@click.option(
+    "--max-size", help="Also remove old results until the rest fits into this size, such as '20 GB'."
+)
 @json_option
 def gc(plant: Path, max_size: str | None, *, as_json: bool) -> None:
     """Reclaim space in PLANT.
 
-    Without --max-size no result goes, only what killed runs left behind. With it, old
-    results go, those not used for longest first; never what an open plant uses, or what
-    a reactor was last brought up to date with. JSON: an object with freed and kept
-    (bytes), and the number of results, objects and leftovers that were removed.
+    Without --max-size only leftovers of killed runs are removed, no results. With --max-size the
+    least recently used results are removed. Results that an open plant uses, and the current result
+    of each reactor, are never removed. JSON: an object with freed and kept (bytes), and the number of
+    results, objects and leftovers that were removed.
     """
-    limit = _EVERYTHING if max_size is None else parse_size(max_size)
-    with _opened(plant, read_only=False) as warehouse:
+    limit = _NO_LIMIT if max_size is None else parse_size(max_size)
+    with _open_warehouse(plant, read_only=False) as warehouse:
         done = collect(warehouse, limit)
     document = {
         "results": len(done.traces),
@@ -261,17 +269,17 @@ def gc(plant: Path, max_size: str | None, *, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: pyplant fsck digits.plant --repair")
-@_PLANT
-@click.option("--repair", is_flag=True, help="Put what is damaged aside, so that it is computed again.")
+@_plant_argument
+@click.option("--repair", is_flag=True, help="Move damaged values aside, so that they are computed again.")
 @json_option
 def fsck(plant: Path, *, repair: bool, as_json: bool) -> int:
-    """Check all that PLANT stores.
+    """Check everything that PLANT stores.
 
-    Everything is read, and compared with what was written. Exit code 1 if something is
-    wrong and was not repaired. JSON: an object with findings (a list of problem, text,
+    Every file is read and compared with its digest. The exit code is 1 if a problem was found and
+    not repaired. JSON: an object with findings (a list of problem, text,
     ingredient, reactor, object), objects, size (bytes), repaired.
     """
-    with _opened(plant, read_only=not repair) as warehouse:
+    with _open_warehouse(plant, read_only=not repair) as warehouse:
         found = audit(warehouse, repair=repair)
     text = str(found).replace("plant.fsck(repair=True)", "--repair").replace("plant.gc()", "pyplant gc")
     emit(text, found, as_json=as_json)
@@ -279,26 +287,26 @@ def fsck(plant: Path, *, repair: bool, as_json: bool) -> int:
 
 
 @click.command(epilog="Example: pyplant export digits.plant accuracy confusion --to results")
-@_PLANT
+@_plant_argument
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option(
     "--to",
     "folder",
     required=True,
     type=DirectoryOrFile(path_type=Path),
-    help="A folder that is empty or not there yet.",
+    help="A folder that is empty or does not exist.",
 )
 @json_option
 def export(plant: Path, names: tuple[str, ...], folder: Path, *, as_json: bool) -> None:
     """Copy values from PLANT to a folder.
 
-    The values that were last brought up to date go to a folder that needs no plant to be read. Nothing runs, so
-    they may be older than the code; 'pyplant run' brings them up to date first.
+    The values that were last brought up to date are copied to a folder that can be read without a plant. Nothing runs,
+    so the values may be older than the code; 'pyplant run' brings them up to date first.
     pyplant.load_ingredients(folder) reads them. JSON: an object with folder and
     ingredients (names).
     """
-    with _opened(plant) as warehouse:
-        kept = _current(warehouse)
+    with _open_warehouse(plant) as warehouse:
+        kept = _current_values(warehouse)
         wanted = [_find(kept, name, plant)[0] for name in dict.fromkeys(names)]
         written = export_to(warehouse, wanted, folder)
     text = f"{counted(len(wanted), 'ingredient')} written to {folder}"
@@ -312,10 +320,10 @@ def export(plant: Path, names: tuple[str, ...], folder: Path, *, as_json: bool) 
 @click.argument("directory", default=".", type=DirectoryOrFile(path_type=Path))
 @json_option
 def doctor(directory: Path, *, as_json: bool) -> int:
-    """Try out what a file system can do for a plant.
+    """Test whether a file system supports a plant.
 
-    That of DIRECTORY; if there is a plant in it, that is looked at as well. Exit code 1 if
-    something essential does not work. JSON: a list of objects with name, verdict (ok,
+    The file system of DIRECTORY is tested; if DIRECTORY is a plant, that is checked too. The exit code
+    is 1 if something essential does not work. JSON: a list of objects with name, verdict (ok,
     warning or failed), text.
     """
     if not directory.is_dir():
@@ -333,7 +341,7 @@ def _plant_checks(directory: Path) -> Iterator[Check]:
         yield Check("plant", CheckResult.OK, "none here")
         return
     try:
-        with _opened(directory) as warehouse:
+        with _open_warehouse(directory) as warehouse:
             traces = list(warehouse.ledger.traces())
             files = len(warehouse.journal.files())
             damaged = warehouse.journal.damaged_lines - warehouse.ledger.known_damage
@@ -344,16 +352,16 @@ def _plant_checks(directory: Path) -> Iterator[Check]:
     yield Check(
         "plant",
         CheckResult.OK,
-        f"{counted(len(traces), 'kept execution')}, {format_size(stored_bytes(traces))}",
+        f"{counted(len(traces), 'stored execution')}, {format_size(stored_bytes(traces))}",
     )
     yield Check("journal", CheckResult.OK, counted(files, "file"))
     if damaged > 0:
-        text = f"{counted(damaged, 'line')} damaged; what is missing is computed again when it is needed"
+        text = f"{counted(damaged, 'line')} damaged; lost results are computed again when they are needed"
         yield Check("damage", CheckResult.WARNING, text)
     if unknown:
-        text = f"{counted(unknown, 'execution')} written by a later version of PyPlant; update to use what they made"
+        text = f"{counted(unknown, 'execution')} written by a later version of PyPlant; update to use their results"
         yield Check("version", CheckResult.WARNING, text)
 
 
 COMMANDS = (list_ingredients, show, history, gc, fsck, export, doctor)
-"""In the order in which people need them."""
+"""The commands, in the order of ``pyplant --help``."""

@@ -1,8 +1,7 @@
-"""What reports are made of, and how it becomes text and HTML.
+"""The blocks of a report, and their rendering as text and as HTML.
 
-The HTML can be read without its style sheet: front ends take ``<style>`` out of notebooks that are not trusted, and
-some take ``style`` attributes as well. So lines are rows of a table, and what is aligned by the style sheet is apart
-in any case.
+The HTML is readable without its style sheet, since front ends remove ``<style>`` from untrusted notebooks, and some
+remove ``style`` attributes too. Lines are therefore rows of a table, whose cells stay separate without styles.
 """
 
 from __future__ import annotations
@@ -17,13 +16,29 @@ from pyplant.reports.theme import REPORT
 
 __all__ = ["Block", "as_html", "as_text"]
 
-_TOP = 'style="vertical-align:top"'  # notebooks align cells in the middle, and to the right
+_TOP = 'style="vertical-align:top"'  # notebooks centre cells vertically and align them to the right
 _LEFT = 'style="text-align:left;vertical-align:top"'
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A line of a report with what belongs below it."""
+    """A line of a report, and the blocks below it.
+
+    Attributes
+    ----------
+    text
+        The text of the line.
+    icon
+        A character before the text.
+    aside
+        A text at the right end of the line, such as a duration.
+    style
+        The name of an outcome, ``"cause"`` or ``"note"``; chooses the CSS class.
+    code
+        A diff shown below the line.
+    children
+        Blocks that are indented below the line.
+    """
 
     text: str
     icon: str = ""
@@ -37,16 +52,16 @@ class Block:
 
 
 def as_text(title: str, blocks: Iterable[Block | Table], width: int) -> str:
-    """A report as plain text.
+    """Return a report as plain text.
 
     Parameters
     ----------
     title
         The first line.
     blocks
-        What stands below it.
+        The lines and tables below it.
     width
-        No line is wider.
+        Maximum width of a line.
     """
     lines = [*_wrapped(clean(title), width, "")]
     shown: set[str] = set()
@@ -81,7 +96,7 @@ def _text_lines(block: Block, width: int, depth: int, shown: set[str]) -> Iterat
 
 
 def _folded(line: str, width: int, indent: str) -> Iterator[str]:
-    """A line of code, folded where it is too long; nothing of it is dropped."""
+    """Yield a line of code, folded at the width; no character is dropped."""
     room = max(20, width - len(indent) - 2)
     yield f"{indent}{line[:room]}"
     for start in range(room, len(line), room):
@@ -92,14 +107,14 @@ def _folded(line: str, width: int, indent: str) -> Iterator[str]:
 
 
 def as_html(title: str, blocks: Iterable[Block | Table]) -> str:
-    """A report as HTML.
+    """Return a report as HTML.
 
     Parameters
     ----------
     title
         The first line.
     blocks
-        What stands below it.
+        The lines and tables below it.
     """
     shown: set[str] = set()
     body, rows = "", ""
@@ -130,7 +145,7 @@ def _html_row(block: Block, shown: set[str]) -> str:
 
 
 def _html_below(block: Block, shown: set[str]) -> str:
-    """What belongs below a line: code, and causes, which have causes themselves."""
+    """Return the HTML below a line: its diff, and its causes with theirs."""
     diff = "(see above)" if block.code in shown else _html_diff(block.code)
     code = f'<pre class="pp-diff">{diff}</pre>' if block.code else ""
     shown.add(block.code)

@@ -1,4 +1,10 @@
-"""From typed reasons to explanations: what changed, from what to what, and why that changed."""
+"""Turns typed reasons into readable causes: what changed, the old and new value, and why it changed.
+
+Reasons (:mod:`pyplant.engine.rebuilder`) name one trace and one dependency. Causes add sentences, diffs, and the
+causes of the reactor that sent a changed input. All receivers of a sender share the tuple of its causes, so the
+causes of a plant form a graph whose number of paths can be exponential in the number of reactors.
+:class:`CauseDeduplicator` turns that graph into a tree that lists each cause once.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +20,12 @@ from pyplant.fingerprint.description import Kind, shorten
 from pyplant.fingerprint.records import CodeRecord, Difference, differences
 from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE
 
-__all__ = ["Cause", "Explainer", "Narrator"]
+__all__ = ["Cause", "CauseDeduplicator", "Explainer"]
 
-_DEEPEST = 6  # levels of causes; what lies deeper stands on the last level
-_MOST_DIFFERENCES = 5
-_MOST_LINES = 60
-_FILE_IS = {
+_MAX_DEPTH = 6  # levels of causes; deeper causes are listed on the last level
+_MAX_DIFFERENCES = 5
+_MAX_DIFF_LINES = 60
+_FILE_STATES = {
     ABSENT: "is gone",
     DIRECTORY: "is a directory now",
     SPECIAL: "is a pipe or device now",
@@ -29,24 +35,22 @@ _FILE_IS = {
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One reason to run, ready to be shown.
+    """One reason to run, in a form for display.
 
     Attributes
     ----------
     kind
-        What sort of change it is.
+        The kind of change.
     name
-        The parameter, ingredient, file or reactor concerned; for code, what was edited.
+        The parameter, ingredient, file or reactor that changed; for code, the object that was edited.
     summary
         One sentence.
     old, new
-        Short texts of the values before and now, where there are any.
+        Short texts of the old and the new value, for changes of values.
     diff
         A unified diff of the source, where code changed.
     causes
-        Why an input changed: the causes of its sender. All that depends on a sender shares
-        them, so there are more paths through them than anybody could read
-        (:class:`Narrator`).
+        Why an input changed: the causes of its sender. All receivers of a sender share this tuple.
     """
 
     kind: ReasonKind
@@ -64,13 +68,13 @@ class Explainer:
     Parameters
     ----------
     record
-        Opens a fingerprint: what it was made of.
+        Returns the recorded description of the code with a fingerprint.
     parameters
         The present configuration.
     senders
         The key of the reactor that sends an ingredient, by the ingredient's name.
     label
-        What people call the reactor with a key.
+        Returns the display name of the reactor with a key.
     """
 
     def __init__(
@@ -88,7 +92,7 @@ class Explainer:
     def causes(
         self, reasons: tuple[Reason, ...], upstream: Mapping[str, tuple[Cause, ...]]
     ) -> tuple[Cause, ...]:
-        """The causes of one reactor, given those of the reactors before it by key."""
+        """Return the causes of one reactor; ``upstream`` holds those of its senders by key."""
         found: list[Cause] = []
         for reason in reasons:
             if reason.kind is ReasonKind.CODE:
@@ -125,19 +129,21 @@ class Explainer:
 
     def _code(self, reason: Reason) -> list[Cause]:
         found = differences(reason.old, reason.new, self._record)
-        causes = [self._difference(reason, difference) for difference in found[:_MOST_DIFFERENCES]]
-        if len(found) > _MOST_DIFFERENCES:
-            more = len(found) - _MOST_DIFFERENCES
+        causes = [self._difference(reason, difference) for difference in found[:_MAX_DIFFERENCES]]
+        if len(found) > _MAX_DIFFERENCES:
+            more = len(found) - _MAX_DIFFERENCES
             causes.append(Cause(reason.kind, reason.name, f"{counted(more, 'more change')} of code"))
         return causes or [Cause(reason.kind, reason.name, "its code changed")]
 
     def _difference(self, reason: Reason, difference: Difference) -> Cause:
-        path = [step for step in difference.path if step != "attribute __wrapped__"]  # under a decorator
+        path = [
+            step for step in difference.path if step != "attribute __wrapped__"
+        ]  # the function under a decorator
         name = path[-1] if path else reason.name
         between = [step for step in path[1:-1] if not step.startswith("attribute ")]
         through = f" through {' → '.join(between)}" if between else ""
         own = len(path) <= 1
-        if own and difference.kind is Kind.VALUE:  # what the old code was made of is not known any more
+        if own and difference.kind is Kind.VALUE:  # the record of the old code was removed
             return Cause(reason.kind, reason.name, "its code changed")
         old, new = difference.old, difference.new
         if difference.kind is Kind.VALUE:
@@ -152,58 +158,58 @@ class Explainer:
         return Cause(reason.kind, name, text, diff=diff)
 
 
-class Narrator:
-    """Tells each cause once in a report, so that a report is linear in the reactors it is about.
+class CauseDeduplicator:
+    """Lists each cause once in a report, so that the length of a report is linear in its reactors.
 
     Parameters
     ----------
     elsewhere
-        The causes of reactors that have a place of their own in the report: they are told
-        there, and not below what depends on those reactors.
+        The causes of reactors that have an entry of their own in the report. They are listed in
+        that entry and not repeated below the reactors that depend on it.
     """
 
     def __init__(self, elsewhere: Iterable[tuple[Cause, ...]] = ()) -> None:
         self._elsewhere = {id(causes) for causes in elsewhere}
-        self._followed: set[int] = set()
-        self._told: set[Cause] = set()
+        self._expanded: set[int] = set()
+        self._listed: set[Cause] = set()
 
-    def tell(self, causes: Sequence[Cause]) -> tuple[Cause, ...]:
-        """The causes of one reactor, with what was not told before below them.
+    def deduplicate(self, causes: Sequence[Cause]) -> tuple[Cause, ...]:
+        """Return the causes of one reactor; their own causes are attached unless already listed.
 
-        No deeper than a few levels: what lies deeper follows on the last of them, so that a long
-        chain of reactors is told to its end.
+        The result has at most ``_MAX_DEPTH`` levels. Deeper causes are appended to the last level, so a
+        long chain of reactors is listed completely.
         """
         below: dict[int, list[Cause]] = {}
         for depth, cause in reversed(list(self._in_order(causes))):
-            level = min(depth, _DEEPEST)
+            level = min(depth, _MAX_DEPTH)
             parts = tuple(reversed(below.pop(level + 1, ())))
             below.setdefault(level, []).append(replace(cause, causes=parts))
         return tuple(reversed(below.get(0, ())))
 
     def _in_order(self, causes: Sequence[Cause]) -> Iterator[tuple[int, Cause]]:
-        self._told.update(causes)
+        self._listed.update(causes)
         stack = [(0, cause) for cause in reversed(causes)]
         while stack:
             depth, cause = stack.pop()
-            news = self._news_below(cause)
-            if news is None or len(news) == len(cause.causes):
+            unlisted = self._unlisted_below(cause)
+            if unlisted is None or len(unlisted) == len(cause.causes):
                 yield depth, cause
             else:
-                where = "above and below" if news else "above"
+                where = "above and below" if unlisted else "above"
                 yield depth, replace(cause, summary=f"{cause.summary} (see {where})")
-            stack += [(depth + 1, other) for other in reversed(news or ())]
+            stack += [(depth + 1, other) for other in reversed(unlisted or ())]
 
-    def _news_below(self, cause: Cause) -> list[Cause] | None:
-        """What is to be told below a cause; ``None`` if it has a place of its own."""
+    def _unlisted_below(self, cause: Cause) -> list[Cause] | None:
+        """Return the causes to list below a cause; ``None`` if they are listed in another entry."""
         key = id(cause.causes)
         if key in self._elsewhere:
             return None
-        if key in self._followed:
+        if key in self._expanded:
             return []
-        self._followed.add(key)
-        news = [other for other in cause.causes if other not in self._told]
-        self._told.update(news)
-        return news
+        self._expanded.add(key)
+        unlisted = [other for other in cause.causes if other not in self._listed]
+        self._listed.update(unlisted)
+        return unlisted
 
 
 def _diff(old: str | None, new: str | None) -> str:
@@ -212,9 +218,11 @@ def _diff(old: str | None, new: str | None) -> str:
     import difflib  # slow to load
 
     lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=2))[3:]
-    lines = ["…" if line.startswith("@@") else line for line in lines]  # line numbers say nothing here
-    if len(lines) > _MOST_LINES:
-        lines = [*lines[:_MOST_LINES], f"… {counted(len(lines) - _MOST_LINES, 'more line')}"]
+    lines = [
+        "…" if line.startswith("@@") else line for line in lines
+    ]  # line numbers depend on the position in the file
+    if len(lines) > _MAX_DIFF_LINES:
+        lines = [*lines[:_MAX_DIFF_LINES], f"… {counted(len(lines) - _MAX_DIFF_LINES, 'more line')}"]
     return "\n".join(lines)
 
 
@@ -228,7 +236,7 @@ def _sentence(reason: Reason) -> str:
         case ReasonKind.AUXILIARY:
             return f"{described(name)} is no longer auxiliary"
         case ReasonKind.FILE:
-            return f"file {name} {_FILE_IS.get(reason.new, 'changed')}"
+            return f"file {name} {_FILE_STATES.get(reason.new, 'changed')}"
         case ReasonKind.SUBREACTOR:
             return f"subreactor {name} changed"
         case ReasonKind.EVICTED:

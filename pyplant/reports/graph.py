@@ -1,4 +1,4 @@
-"""The graph of reactors, for Graphviz and as a tree of text."""
+"""The graph of reactors, for Graphviz and as a text tree."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["Edges", "draw", "tree"]
 
 Edges = Mapping[str, Mapping[str, list[str]]]
-"""receiver -> sender -> names of the ingredients that flow."""
+"""Receiver -> sender -> names of the ingredients sent from one to the other."""
 
-_COLOURS = {
+_STATE_COLOURS = {
     Outcome.CACHED: LIGHT["good"],
     Outcome.RAN: LIGHT["good"],
     Outcome.RUNNING: LIGHT["live"],
@@ -28,45 +28,45 @@ _COLOURS = {
     Outcome.NEW: LIGHT["new"],
     Outcome.FAILED: LIGHT["bad"],
 }
-_OTHER = LIGHT["warn"]
-_MANY = 3
+_DEFAULT_COLOUR = LIGHT["warn"]
+_MAX_NAMES = 3
 
 
 def draw(status: Status, edges: Edges) -> graphviz.Digraph:
-    """The graph for Graphviz, left to right.
+    """Return the graph for Graphviz, drawn from left to right.
 
     Parameters
     ----------
     status
-        The reactors.
+        The reactors and their states.
     edges
-        What flows between them.
+        The ingredients between them.
     """
-    graph = _class()("plant", graph_attr={"rankdir": "LR"})
+    graph = _graph_class()("plant", graph_attr={"rankdir": "LR"})
     graph.pyplant_text = tree(status, edges)
     graph.attr("node", shape="box", style="rounded", fontname="sans-serif", fontsize="11")
     graph.attr("edge", fontname="sans-serif", fontsize="9", color=LIGHT["line"], fontcolor=LIGHT["muted"])
     for entry in status:
-        colour = _COLOURS.get(entry.outcome, _OTHER)
+        colour = _STATE_COLOURS.get(entry.outcome, _DEFAULT_COLOUR)
         style = "rounded" if entry.certain else "rounded,dashed"
         tip = "; ".join([entry.outcome.value, *entry.reasons])
         label = f"{ICONS[entry.outcome]} {entry.name}"
         graph.node(
-            _id(entry.name),
-            _text(label),
+            _node_id(entry.name),
+            _escape_label(label),
             color=colour,
             style=style,
-            tooltip=_text(tip),
+            tooltip=_escape_label(tip),
         )
     for receiver, senders in edges.items():
         for sender, names in senders.items():
-            graph.edge(_id(sender), _id(receiver), label=_text(_listed(names)))
+            graph.edge(_node_id(sender), _node_id(receiver), label=_escape_label(_join_names(names)))
     return graph
 
 
 @cache
-def _class() -> Any:
-    """A ``graphviz.Digraph`` that notebooks show whether they are trusted or not, and without ``dot``."""
+def _graph_class() -> Any:
+    """Return a subclass of ``graphviz.Digraph`` that also displays in untrusted notebooks and without ``dot``."""
     import graphviz
 
     class PlantGraph(graphviz.Digraph):  # type: ignore[misc] # it has no types
@@ -76,7 +76,7 @@ def _class() -> Any:
             bundle = {"text/plain": self.pyplant_text or self.source}
             with suppress(graphviz.ExecutableNotFound, graphviz.CalledProcessError, OSError):
                 svg = bundle["image/svg+xml"] = self.pipe("svg", encoding="utf-8")
-                # Front ends take <svg> out of what they do not trust, and keep the words in it.
+                # Front ends remove <svg> elements from untrusted output but leave the text inside them.
                 data = b64encode(svg.encode()).decode("ascii")
                 alt = escape("; ".join(self.pyplant_text.splitlines()))
                 bundle["text/html"] = (
@@ -91,32 +91,32 @@ def _class() -> Any:
     return PlantGraph
 
 
-def _text(text: str) -> str:
-    """Text as it is: Graphviz has escapes of its own, and knows those of HTML."""
+def _escape_label(text: str) -> str:
+    """Escape a text for Graphviz, which interprets backslashes and HTML entities in labels."""
     import graphviz
 
     return str(graphviz.escape(clean(text).replace("&", "&amp;")))
 
 
-def _id(name: str) -> str:
-    """Node names without colons, which Graphviz takes for ports."""
+def _node_id(name: str) -> str:
+    """Return a node name without colons, which Graphviz would parse as ports."""
     return name.encode().hex()
 
 
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:_MANY])
-    return shown if len(names) <= _MANY else f"{shown} and {len(names) - _MANY} more"
+def _join_names(names: list[str]) -> str:
+    shown = ", ".join(names[:_MAX_NAMES])
+    return shown if len(names) <= _MAX_NAMES else f"{shown} and {len(names) - _MAX_NAMES} more"
 
 
 def tree(status: Status, edges: Edges) -> str:
-    """The graph as text: every reactor once, below the first that receives from it.
+    """Return the graph as a text tree: each reactor once, below the first reactor that receives from it.
 
     Parameters
     ----------
     status
-        The reactors.
+        The reactors and their states.
     edges
-        What flows between them.
+        The ingredients between them.
     """
     entries = {entry.name: entry for entry in status}
     used = {sender for senders in edges.values() for sender in senders}
@@ -136,6 +136,6 @@ def tree(status: Status, edges: Edges) -> str:
             if not again:
                 below = edges.get(name, {})
                 stack += [
-                    (sender, depth + 1, _listed(names)) for sender, names in reversed(list(below.items()))
+                    (sender, depth + 1, _join_names(names)) for sender, names in reversed(list(below.items()))
                 ]
     return "\n".join(lines)

@@ -1,6 +1,7 @@
-"""What users see of runs and plants: reports, as text of 80 columns and as HTML.
+"""Reports on runs and plants, as plain text and as HTML.
 
-Both forms are rendered from one description (:mod:`pyplant.reports.blocks`), so they cannot disagree.
+Each report yields one sequence of blocks (:mod:`pyplant.reports.blocks`), from which both forms are rendered,
+so they always say the same.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Self
 from pyplant._formatting import counted, format_age, format_date, format_seconds, format_size
 from pyplant._streams import printable
 from pyplant.reports.blocks import Block, as_html, as_text
-from pyplant.reports.explain import Cause, Narrator
+from pyplant.reports.explain import Cause, CauseDeduplicator
 from pyplant.reports.table import Table
 
 __all__ = [
@@ -38,7 +39,7 @@ _WIDTH = 80
 
 
 class Outcome(Enum):
-    """How a reactor stands, or fared in a run."""
+    """The state of a reactor in a plant, or its result in a run."""
 
     NEW = "new"
     CACHED = "cached"
@@ -71,23 +72,23 @@ class ReactorEntry:
     Attributes
     ----------
     name
-        The reactor.
+        The name of the reactor.
     outcome
-        How it stands or fared.
+        Its state, or its result in the run.
     causes
         Why it ran or would run.
     seconds
-        What its execution took, or what the kept one had taken.
+        Duration of the execution; of the stored execution if the reactor did not run.
     size
-        Stored bytes of what it sends.
+        Stored bytes of the ingredients that it sends.
     finished
-        When its kept execution finished, in seconds since the epoch; 0 if never.
+        When the stored execution finished, in seconds since the epoch; 0 if there is none.
     outputs
-        What it sends.
+        Names of the ingredients that it sends.
     certain
-        Whether it is stale whatever else comes out (in a dry look only).
+        Whether the outcome is independent of reactors that have not run yet (in plans only).
     error
-        How it failed.
+        The message of the error with which it failed.
     """
 
     name: str
@@ -102,12 +103,12 @@ class ReactorEntry:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """The causes, a sentence each."""
+        """The causes as sentences."""
         return tuple(cause.summary for cause in self.causes)
 
 
 class Report:
-    """Base of all reports: text, HTML, and equality of what both say."""
+    """Base class of all reports: renders text and HTML."""
 
     __slots__ = ()
 
@@ -119,8 +120,8 @@ class Report:
         """The content."""
         raise NotImplementedError
 
-    def told(self) -> Self:
-        """The same report with each cause where it is told, and nowhere else."""
+    def deduplicated(self) -> Self:
+        """The same report with each cause listed once."""
         return self
 
     def text(self, width: int = _WIDTH) -> str:
@@ -146,10 +147,10 @@ class _Entries(Report):
     __slots__ = ()
     entries: tuple[ReactorEntry, ...]
 
-    def told(self) -> Self:
-        """The same report with each cause where it is told: with the reactor that it is a cause of."""
-        narrator = Narrator(entry.causes for entry in self.entries)
-        entries = [replace(entry, causes=narrator.tell(entry.causes)) for entry in self.entries]
+    def deduplicated(self) -> Self:
+        """The same report with each cause listed once, in the entry of the reactor that it makes stale."""
+        causes = CauseDeduplicator(entry.causes for entry in self.entries)
+        entries = [replace(entry, causes=causes.deduplicate(entry.causes)) for entry in self.entries]
         return replace(self, entries=tuple(entries))  # type: ignore[type-var] # all are dataclasses
 
     def __getitem__(self, name: str) -> ReactorEntry:
@@ -172,11 +173,13 @@ class RunReport(_Entries):
     Attributes
     ----------
     target
-        What was asked for.
+        The reactor or ingredients that the run was asked for.
     entries
-        Every reactor that took part, in the order in which they were settled.
+        Every reactor of the run, in the order in which their outcomes became known.
     seconds
-        How long the run took.
+        Duration of the run.
+    errors
+        The exceptions that reactors raised.
     """
 
     target: str
@@ -194,7 +197,7 @@ class RunReport(_Entries):
 
     @property
     def cached(self) -> tuple[str, ...]:
-        """Reactors whose kept results were used."""
+        """Reactors whose stored results were used."""
         return self._named(Outcome.CACHED)
 
     @property
@@ -214,7 +217,7 @@ class RunReport(_Entries):
 
     def title(self) -> str:
         """The first line."""
-        counts = ", ".join(
+        parts = ", ".join(
             f"{len(names)} {word}"
             for word, names in (
                 ("ran", self.ran),
@@ -225,16 +228,16 @@ class RunReport(_Entries):
             if names
         )
         saved = f", saved {format_seconds(self.saved)}" if self.saved >= 0.001 else ""  # noqa: PLR2004
-        return f"{self.target}: {counts or 'nothing to do'} in {format_seconds(self.seconds)}{saved}"
+        return f"{self.target}: {parts or 'nothing to do'} in {format_seconds(self.seconds)}{saved}"
 
     def blocks(self) -> Iterator[Block]:
         """The content."""
-        for entry in self.told().entries:
+        for entry in self.deduplicated().entries:
             if entry.outcome is Outcome.CACHED:
                 continue
             yield _entry_block(entry, format_seconds(entry.seconds))
         cached = [entry for entry in self.entries if entry.outcome is Outcome.CACHED]
-        if len(cached) > 8:  # noqa: PLR2004 - as many as one takes in at a glance
+        if len(cached) > 8:  # noqa: PLR2004 - more would hide the reactors that ran
             names = ", ".join(entry.name for entry in cached[:8])
             text = f"{names} and {len(cached) - 8} more"
             yield Block(text, ICONS[Outcome.CACHED], format_seconds(self.saved), Outcome.CACHED.value)
@@ -245,7 +248,7 @@ class RunReport(_Entries):
 
 @dataclass(frozen=True, repr=False)
 class Status(_Entries):
-    """How every reactor of a plant stands."""
+    """The state of every reactor of a plant."""
 
     entries: tuple[ReactorEntry, ...]
     directory: str = ""
@@ -256,7 +259,7 @@ class Status(_Entries):
 
     def blocks(self) -> Iterator[Block]:
         """The content."""
-        for entry in self.told().entries:
+        for entry in self.deduplicated().entries:
             parts = []
             if entry.finished:
                 size = [format_size(entry.size)] if entry.size else []
@@ -266,7 +269,7 @@ class Status(_Entries):
 
 @dataclass(frozen=True, repr=False)
 class Overview(Report):
-    """A plant at a glance: where it is, what is kept, how its reactors stand."""
+    """A summary of a plant: its directory, its size on disk, and the state of its reactors."""
 
     directory: str
     executions: int
@@ -279,15 +282,15 @@ class Overview(Report):
 
     def blocks(self) -> Iterator[Block]:
         """The content."""
-        kept = counted(self.executions, "kept execution")
-        yield Block(f"{kept}, {format_size(self.size)}", style="cause")
+        stored = counted(self.executions, "stored execution")
+        yield Block(f"{stored}, {format_size(self.size)}", style="cause")
         yield Block(self.status.title(), style="cause")
         yield from self.status.blocks()
 
 
 @dataclass(frozen=True, repr=False)
 class Plan(_Entries):
-    """What a run would do, as far as can be known before it."""
+    """What a run would do, as far as this is known before the run."""
 
     target: str
     entries: tuple[ReactorEntry, ...]
@@ -303,7 +306,7 @@ class Plan(_Entries):
 
     @property
     def may_run(self) -> tuple[str, ...]:
-        """Reactors that run unless what comes before them yields the same values again."""
+        """Reactors that run unless the reactors before them send the same values again."""
         return self._named(Outcome.NEW, Outcome.STALE, Outcome.UNCACHED, certain=False)
 
     @property
@@ -319,14 +322,14 @@ class Plan(_Entries):
     def blocks(self) -> Iterator[Block]:
         """The content."""
         yield from _sender_block(self.ingredient, self.target)
-        for entry in self.told().entries:
+        for entry in self.deduplicated().entries:
             took = f"took {format_seconds(entry.seconds)}" if entry.finished else ""
             yield _entry_block(entry, took)
 
 
 @dataclass(frozen=True, repr=False)
 class Explanation(Report):
-    """Why one reactor would run, or why it need not."""
+    """Why one reactor would run, or that it is up to date."""
 
     entry: ReactorEntry
     not_followed: tuple[str, ...] = ()
@@ -337,9 +340,10 @@ class Explanation(Report):
         """The causes, in the order in which they were found."""
         return self.entry.causes
 
-    def told(self) -> Self:
-        """The same explanation with each cause where it is first told."""
-        return replace(self, entry=replace(self.entry, causes=Narrator().tell(self.entry.causes)))
+    def deduplicated(self) -> Self:
+        """The same explanation with each cause listed once, at its first mention."""
+        causes = CauseDeduplicator().deduplicate(self.entry.causes)
+        return replace(self, entry=replace(self.entry, causes=causes))
 
     def title(self) -> str:
         """The first line."""
@@ -351,7 +355,7 @@ class Explanation(Report):
     def blocks(self) -> Iterator[Block]:
         """The content."""
         yield from _sender_block(self.ingredient, self.entry.name)
-        for cause in self.told().causes:
+        for cause in self.deduplicated().causes:
             yield _cause_block(cause)
         for note in self.not_followed:
             yield Block(f"not followed: {note}", "!", style="note")
@@ -371,7 +375,7 @@ class HistoryEntry:
 
 @dataclass(frozen=True, repr=False)
 class History(Report):
-    """The kept executions of a reactor, newest first."""
+    """The stored executions of a reactor, newest first."""
 
     reactor: str
     entries: tuple[HistoryEntry, ...]
@@ -388,7 +392,7 @@ class History(Report):
 
     def title(self) -> str:
         """The first line."""
-        return f"{self.reactor}: {counted(len(self.entries), 'kept execution')}"
+        return f"{self.reactor}: {counted(len(self.entries), 'stored execution')}"
 
     def blocks(self) -> Iterator[Block]:
         """The content."""
@@ -405,13 +409,13 @@ class History(Report):
 
 
 def _sender_block(ingredient: str, reactor: str) -> Iterator[Block]:
-    """Which reactor a report is about, where an ingredient was asked for."""
+    """Yield a line naming the reactor if the report was requested for one of its ingredients."""
     if ingredient:
         yield Block(f"{ingredient} is sent by reactor {reactor}", style="note")
 
 
 def _entry_block(entry: ReactorEntry, aside: str) -> Block:
-    """The line of a reactor, with what is said of it at its end and below."""
+    """Return the line of a reactor: its name, a text at the right end, and its causes below."""
     text = entry.name if entry.certain else f"{entry.name} (perhaps)"
     children = tuple(_cause_block(cause) for cause in entry.causes)
     if entry.error:
@@ -425,13 +429,13 @@ def _cause_block(cause: Cause) -> Block:
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """How many reactors stand how, as in ``"8 reactors: 5 cached, 3 stale"``."""
+    """Return the number of reactors in each state, as in ``"8 reactors: 5 cached, 3 stale"``."""
     if not outcomes:
         return "No reactors are defined."
     return f"{counted(len(outcomes), 'reactor')}: {counts(outcomes)}"
 
 
 def counts(outcomes: Iterable[Outcome]) -> str:
-    """How many of each there are, as in ``"5 cached, 3 stale"``."""
+    """Return the number of each outcome, as in ``"5 cached, 3 stale"``."""
     found = Counter(outcomes)
     return ", ".join(f"{found[outcome]} {outcome.value}" for outcome in Outcome if outcome in found)

@@ -1,4 +1,4 @@
-"""Sweeps: one reactor under many configurations, as a table."""
+"""Sweeps: the results of one reactor under many configurations, as a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pyplant.reports.table import Row, Table, brief
 
 __all__ = ["Sweep", "SweepRow", "combinations"]
 
-_SHOWN = 60  # rows; a table has more than anybody reads
+_MAX_ROWS = 60  # displayed rows; to_pandas returns all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,13 @@ class SweepRow:
     parameters
         The values that were varied.
     ingredients
-        The values that were asked for; empty if it failed.
+        The values of the requested ingredients; empty if the reactor failed.
     outcome
-        How the reactor fared: ``CACHED``, ``RAN``, ``FAILED`` or ``SKIPPED``.
+        ``CACHED``, ``RAN``, ``FAILED`` or ``SKIPPED``.
     seconds
-        What its execution took, now or when it was kept.
+        Duration of the execution, also of a cached one.
     error
-        What was raised, if anything was.
+        The exception that the reactor raised, or ``None``.
     """
 
     parameters: dict[str, Any]
@@ -44,13 +44,13 @@ class SweepRow:
     error: BaseException | None = None
 
     def flat(self) -> dict[str, Any]:
-        """All of it side by side, as in a line of a table."""
+        """Return all fields as one dictionary, as for a row of a table."""
         return {**self.parameters, **self.ingredients, "outcome": self.outcome.value, "seconds": self.seconds}
 
 
 @dataclass(frozen=True, repr=False)
 class Sweep(Report):
-    """What came of a sweep: a row for each configuration, in the order of the parameters."""
+    """The result of a sweep: one row for each configuration, in the order of the parameters."""
 
     reactor: str
     rows: tuple[SweepRow, ...]
@@ -86,15 +86,15 @@ class Sweep(Report):
     def blocks(self) -> Iterator[Block | Table]:
         """The content."""
         if self.rows:
-            shown = self.rows[:_SHOWN]
+            shown = self.rows[:_MAX_ROWS]
             names = dict.fromkeys(name for row in shown for name in row.ingredients)
             head = (*self.rows[0].parameters, *names, "time")
-            yield Table(head, tuple(_line(row, tuple(names)) for row in shown))
-        if len(self.rows) > _SHOWN:
-            yield Block(f"and {len(self.rows) - _SHOWN} more; to_pandas() has them all", style="cause")
+            yield Table(head, tuple(_table_row(row, tuple(names)) for row in shown))
+        if len(self.rows) > _MAX_ROWS:
+            yield Block(f"and {len(self.rows) - _MAX_ROWS} more; to_pandas() has them all", style="cause")
 
 
-def _line(row: SweepRow, names: tuple[str, ...]) -> Row:
+def _table_row(row: SweepRow, names: tuple[str, ...]) -> Row:
     parameters = map(shorten, row.parameters.values())
     ingredients = (brief(row.ingredients[name]) if name in row.ingredients else "" for name in names)
     cells = (*parameters, *ingredients, format_seconds(row.seconds) if row.seconds else "")
@@ -103,12 +103,12 @@ def _line(row: SweepRow, names: tuple[str, ...]) -> Row:
 
 
 def combinations(varied: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
-    """All combinations of values, the last parameter changing fastest.
+    """Return all combinations of the values; the last parameter varies fastest.
 
     Raises
     ------
     pyplant.errors.ConfigError
-        If something is not a list of values.
+        If a parameter is not given a list of values.
     """
     if not isinstance(varied, Mapping) or not varied:
         message = 'A sweep takes the parameters to vary, as in plant.sweep("train", {"alpha": [0.1, 1.0]}).'

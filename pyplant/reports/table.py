@@ -1,4 +1,4 @@
-"""A table as people see it: as text that fits a width, and as HTML."""
+"""Tables, as text that fits a width and as HTML."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pyplant.fingerprint.description import shorten
 
 __all__ = ["Row", "Table", "aligned", "brief"]
 
-_GAP = 2  # columns between two
-_LEAST = 4  # of a cell that is cut off
-_FEW = 6  # parts of a value that are told
+_GAP = 2  # spaces between two columns
+_MIN_CELL_WIDTH = 4  # below this a truncated cell says nothing
+_MAX_PARTS = 6  # parts of a collection that are shown
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row: its mark, what it is about in one word, its cells, and a sentence below them."""
+    """A row: an icon, a style name, the cells, and an optional sentence below them."""
 
     icon: str
     style: str
@@ -30,71 +30,71 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a head."""
+    """Rows with a header."""
 
     head: tuple[str, ...]
-    lines: tuple[Row, ...]
+    rows: tuple[Row, ...]
 
     def text(self, width: int) -> Iterator[str]:
-        """The table in lines of at most ``width`` characters; cells that are too long are cut off."""
-        head, *rest = aligned([self.head, *(line.cells for line in self.lines)], width - 4)
+        """Yield the lines of the table, at most ``width`` characters each; long cells are truncated."""
+        head, *lines = aligned([self.head, *(row.cells for row in self.rows)], width - 4)
         yield f"    {head}".rstrip()
-        for line, row in zip(self.lines, rest, strict=True):
-            yield f"  {line.icon} {row}".rstrip()
-            if line.note:
-                yield f"    {_sized(clean(line.note), width - 4).rstrip()}"
+        for row, line in zip(self.rows, lines, strict=True):
+            yield f"  {row.icon} {line}".rstrip()
+            if row.note:
+                yield f"    {_fit(clean(row.note), width - 4).rstrip()}"
 
     def html(self) -> str:
-        """The table as HTML, in the look of :data:`pyplant.reports.theme.REPORT`."""
+        """Return the table as HTML, for the style sheet :data:`pyplant.reports.theme.REPORT`."""
         head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in self.head)
-        body = "".join(map(self._html_line, self.lines))
+        body = "".join(map(self._html_row, self.rows))
         return f'<table class="pp-table"><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>'
 
-    def _html_line(self, line: Row) -> str:
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in line.cells)
-        icon = f'<td><span class="pp-icon" aria-hidden="true">{escape(line.icon)}</span></td>'
+    def _html_row(self, row: Row) -> str:
+        cells = "".join(f"<td>{escape(cell)}</td>" for cell in row.cells)
+        icon = f'<td><span class="pp-icon" aria-hidden="true">{escape(row.icon)}</span></td>'
         note = ""
-        if line.note:
-            note = f'<tr><td></td><td colspan="{len(self.head)}">{escape(line.note)}</td></tr>'
-        return f'<tr class="pp-{escape(line.style)}" title="{escape(line.style)}">{icon}{cells}</tr>{note}'
+        if row.note:
+            note = f'<tr><td></td><td colspan="{len(self.head)}">{escape(row.note)}</td></tr>'
+        return f'<tr class="pp-{escape(row.style)}" title="{escape(row.style)}">{icon}{cells}</tr>{note}'
 
 
 def aligned(
     rows: Iterable[Sequence[str]], width: float = math.inf, right: AbstractSet[int] = frozenset()
 ) -> Iterator[str]:
-    """Rows as lines of text, their cells below each other.
+    """Yield rows as lines of text with aligned columns.
 
-    A ``rich.table.Table`` takes half a millisecond a row, so that a list of thousands of ingredients would
-    take seconds. What it knows about the width of characters is used here.
+    A ``rich.table.Table`` takes half a millisecond per row, seconds for thousands of ingredients. Only the
+    character widths come from rich.
 
     Parameters
     ----------
     rows
-        The cells, in each row as many.
+        The cells; all rows have the same number of them.
     width
-        No line is wider; the widest cells are cut off.
+        Maximum width of a line; the widest columns are truncated.
     right
-        Numbers of the columns that are aligned at their right end.
+        Indices of the right-aligned columns.
     """
     from rich.cells import cell_len
 
     rows = [tuple(map(clean, row)) for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     room = width - _GAP * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > _LEAST:
+    while sum(widths) > room and max(widths) > _MIN_CELL_WIDTH:
         widths[widths.index(max(widths))] -= 1
     is_narrow = sum(widths) > room
     for row in rows:
         cells = (
-            _sized(cell, width, is_right=number in right)
+            _fit(cell, width, is_right=number in right)
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         line = (" " * _GAP).join(cells)
-        yield (_sized(line, int(width)) if is_narrow else line).rstrip()
+        yield (_fit(line, int(width)) if is_narrow else line).rstrip()
 
 
-def _sized(text: str, width: int, *, is_right: bool = False) -> str:
-    """Fill a text up to a width, or cut it off."""
+def _fit(text: str, width: int, *, is_right: bool = False) -> str:
+    """Pad or truncate a text to a width."""
     from rich.cells import cell_len, set_cell_size
 
     length = cell_len(text)
@@ -104,15 +104,15 @@ def _sized(text: str, width: int, *, is_right: bool = False) -> str:
 
 
 def brief(value: Any) -> str:
-    """What a value is about: four digits of numbers, and what small collections hold."""
+    """Return a short text of a value: floats with four digits, small collections with their parts."""
     if isinstance(value, float):
         return f"{value:.4g}"
-    if type(value) is dict and 0 < len(value) <= _FEW:
-        return ", ".join(f"{_name(key)}: {brief(part)}" for key, part in value.items())
-    if type(value) in (list, tuple) and 0 < len(value) <= _FEW:
+    if type(value) is dict and 0 < len(value) <= _MAX_PARTS:
+        return ", ".join(f"{_key_text(key)}: {brief(part)}" for key, part in value.items())
+    if type(value) in (list, tuple) and 0 < len(value) <= _MAX_PARTS:
         return ", ".join(map(brief, value))
     return shorten(value)
 
 
-def _name(key: Any) -> str:
+def _key_text(key: Any) -> str:
     return key if isinstance(key, str) else shorten(key)

@@ -1,4 +1,4 @@
-"""Progress in a terminal: one listener among others, drawn with rich on standard error."""
+"""Progress in a terminal: an event listener that draws on standard error with rich."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from pyplant.events import (
     RunStarted,
 )
 
-__all__ = ["TerminalProgress", "follow", "is_terminal"]
+__all__ = ["TerminalProgress", "add_progress", "is_terminal"]
 
-_QUIET = 0.3  # seconds before anything is drawn: short runs leave the terminal alone
+_DELAY = 0.3  # seconds before the first drawing, so that short runs draw nothing
 
 
 def is_terminal() -> bool:
-    """Whether somebody watches standard error, outside of a notebook."""
+    """Return whether standard error is a terminal, and this process is not a notebook kernel."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return _streams.is_terminal(sys.stderr) and not hasattr(shell, "kernel")
 
 
-def follow(listeners: Dispatcher, progress: bool | Literal["auto"]) -> None:  # noqa: FBT001 - public values
-    """Draw progress from now on: if ``True``, or if ``"auto"`` and somebody watches.
+def add_progress(listeners: Dispatcher, progress: bool | Literal["auto"]) -> None:  # noqa: FBT001 - public values
+    """Add a listener that draws progress: if ``True``, or if ``"auto"`` and standard error is a terminal.
 
     Raises
     ------
     pyplant.errors.ConfigError
-        If ``progress`` is something else.
+        If ``progress`` has another value.
     """
     if progress not in (True, False, "auto"):
         message = f"progress is True, False or 'auto', not {progress!r}."
@@ -57,10 +57,10 @@ class _Bar(NamedTuple):
 
 
 class TerminalProgress:
-    """Draws the reactors that run, and a line for each that has finished.
+    """Draws a bar for each running reactor, and a line for each finished one.
 
-    What happens before there is a display is kept; a timer opens it, so that a run whose
-    first reactor takes hours shows it all the same.
+    The display opens after a delay. Lines from before are buffered and drawn when it opens. A timer opens
+    it, since a first reactor that takes hours emits no event.
     """
 
     def __init__(self) -> None:
@@ -72,14 +72,14 @@ class TerminalProgress:
         self._current: dict[tuple[str, str], _Bar] = {}
 
     def __call__(self, event: Event) -> None:
-        """Take an event."""
+        """Handle an event."""
         with self._lock:
-            self._take(event)
+            self._handle(event)
 
-    def _take(self, event: Event) -> None:
+    def _handle(self, event: Event) -> None:
         match event:
             case RunStarted():
-                self._begin()
+                self._start_timer()
             case ReactorStarted(reactor=name):
                 self._remove(name)
                 self._draw(name, "", _Bar(name))
@@ -91,27 +91,27 @@ class TerminalProgress:
             case ReactorCached(reactor=name):
                 self._remove(name)
             case ReactorFinished(reactor=name, seconds=seconds):
-                self._end(name, f"[green]●[/] {_escaped(name)}  [dim]{format_seconds(seconds)}[/]")
+                self._finish(name, f"[green]●[/] {_escaped(name)}  [dim]{format_seconds(seconds)}[/]")
             case ReactorFailed(reactor=name):
-                self._end(name, f"[red]✗[/] {_escaped(name)}")
+                self._finish(name, f"[red]✗[/] {_escaped(name)}")
             case RunFinished(report=report):
-                self._close(report)
+                self._close_display(report)
 
-    def _begin(self) -> None:
+    def _start_timer(self) -> None:
         self._pending.clear()
         self._current.clear()
-        self._timer = threading.Timer(_QUIET, self._open)
+        self._timer = threading.Timer(_DELAY, self._open_display)
         self._timer.daemon = True
         self._timer.start()
 
-    def _open(self) -> None:
-        """Begin to draw: the run takes long enough."""
+    def _open_display(self) -> None:
+        """Open the display; called by the timer."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         with self._lock:
             if self._timer is None or self._live is not None:
-                return  # the run has ended meanwhile, or is drawn already
+                return  # the run has ended, or the display is open
             self._live = Progress(
                 TextColumn("[blue]▶[/] {task.description}"),
                 BarColumn(bar_width=24),
@@ -148,14 +148,14 @@ class TerminalProgress:
             if key in self._bars:
                 self._live.remove_task(self._bars.pop(key))
 
-    def _end(self, name: str, line: str) -> None:
+    def _finish(self, name: str, line: str) -> None:
         self._remove(name)
         if self._live is None:
             self._pending.append(line)
         else:
             self._live.console.print(line, highlight=False)
 
-    def _close(self, report: Any) -> None:
+    def _close_display(self, report: Any) -> None:
         if self._timer is not None:
             self._timer.cancel()
         live, self._live, self._timer = self._live, None, None

@@ -1,7 +1,7 @@
-"""One look for all that notebooks show: reports, the graph as a picture, the live graph.
+"""The colours and style sheets of everything that notebooks display: reports, the graph as a picture, the live graph.
 
-There is one palette, for light pages and for dark ones. Texts, faces and lines follow the theme of the page
-where it has one. No status is told by its colour alone.
+There is one palette with a light and a dark variant. Where the page announces its theme, the colours follow it.
+Each state also has an icon or a line style, since colour alone excludes readers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LIGHT = {
     "new": "#8c4a97",
     "tint": "7%",
 }
-"""The colours on a light page, by what they are for."""
+"""The colours on a light page, by purpose."""
 
 DARK = {
     "page": "#1b1d20",
@@ -53,13 +53,13 @@ _DARK_PAGES = (
 
 
 def _coloured(root: str) -> str:
-    """Rules that give the element ``root`` the colours for its page."""
+    """Return rules that define the colour variables on ``root``, light or dark as the page is."""
     return f"{root}{{{_variables(LIGHT)}}}:is({','.join(_DARK_PAGES)}) {root}{{{_variables(DARK)}}}"
 
 
 WIDGET = (
     f"{_coloured('.pyplant-graph')}"
-    # A page that does not say which theme it has follows the system.
+    # A page that announces no theme follows the system.
     '@media (prefers-color-scheme:dark){body:not([data-jp-theme-light],[class*="vscode-"],[data-theme="light"]) '
     f".pyplant-graph{{{_variables(DARK)}}}}}"
 )
@@ -70,7 +70,7 @@ REPORT = (
     ".pyplant-report{font:13px/1.5 system-ui,sans-serif;max-width:48em;color:inherit}"
     ".pyplant-report .pp-title{font-weight:600;margin-bottom:.3em}"
     ".pyplant-report .pp-cause{opacity:.85}"
-    # Notebooks have rules of their own for tables: these must be the more specific ones.
+    # Notebooks style tables; these selectors must be more specific than theirs.
     ".pyplant-report table.pp-rows{border-collapse:collapse;font:inherit;margin:0;color:inherit;width:100%;"
     "table-layout:auto}"
     ".pyplant-report .pp-rows tbody tr.pp-row{background:none}"
@@ -103,7 +103,7 @@ GRAPH = (
     '.pp-graph{font:11px/1.4 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit;'
     "overflow:auto;max-width:100%}"
     ".pp-graph .pp-head{font-size:12px;margin:0 0 4px 2px}"
-    # A picture in an <img> sees no theme of the page, only the colour scheme of its element.
+    # A picture in an <img> cannot read the theme of the page, only the colour scheme of its element.
     ".pp-graph img{color-scheme:light}"
     f":is({','.join(_DARK_PAGES)}) .pp-graph img{{color-scheme:dark}}"
 )
@@ -134,4 +134,4 @@ PICTURE = (
     ".pp-maybe text{opacity:.75}"
     ".pp-orphan{opacity:.45}"
 )
-"""Rules within the picture, which stands for itself: it has a page of its own, light or dark."""
+"""Rules inside the picture. It draws its own background, light or dark, since it cannot read the page."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pyplant import ConfigBase
-from pyplant.cli.settings import varied
+from pyplant.cli.settings import with_settings
 from pyplant.config.parameters import Parameters
 from pyplant.errors import ConfigError, MissingParameterError
 
@@ -27,7 +27,7 @@ class Model(ConfigBase):
 def value(before, text):
     parameters = Parameters()
     parameters.set({"x": before})
-    return varied(parameters, [f"x={text}"], ()).value("x")
+    return with_settings(parameters, [f"x={text}"], ()).value("x")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_nested_configuration_is_set_by_its_parameters(part):
 def test_nested_parameters_are_set_by_dotted_names():
     parameters = Parameters()
     parameters.set({"a": {"b": {"c": 1.5}}, "model": Model()})
-    found = varied(parameters, ["a.b.c=2", "model.depth=4"], ())
+    found = with_settings(parameters, ["a.b.c=2", "model.depth=4"], ())
     assert (found.value("a.b.c"), found.value("model.depth")) == (2.0, 4)
     assert (parameters.value("a.b.c"), Model.depth) == (1.5, 3)
 
@@ -119,7 +119,7 @@ def test_only_known_names_are_set():
     with pytest.raises(
         MissingParameterError, match=r"'cuont'.*Did you mean 'count'\? To add it: --set \+cuont=5"
     ):
-        varied(parameters, ["cuont=5"], ())
-    assert varied(parameters, ["cuont=5"], {"cuont"}).value("cuont") == 5
-    assert varied(parameters, ["+cuont=5"], ()).value("cuont") == 5
-    assert varied(parameters, ["+new.part=5"], ()).value("new.part") == 5
+        with_settings(parameters, ["cuont=5"], ())
+    assert with_settings(parameters, ["cuont=5"], {"cuont"}).value("cuont") == 5
+    assert with_settings(parameters, ["+cuont=5"], ()).value("cuont") == 5
+    assert with_settings(parameters, ["+new.part=5"], ()).value("new.part") == 5

@@ -105,7 +105,7 @@ def test_show_says_that_a_value_is_damaged(damaged):
 
 
 def test_history_lists_kept_executions(ran):
-    assert "words.count: 1 kept execution" in ran("history", "words.plant").stdout
+    assert "words.count: 1 stored execution" in ran("history", "words.plant").stdout
     (found,) = ran.document("history", "words.plant", "count")
     assert found["reactor"] == "words.count"
     assert found["entries"][0]["parameters"] == {"model.depth": "3", "model.shape": "(2, 3)"}
@@ -230,7 +230,7 @@ def test_doctor_tries_a_directory_and_leaves_nothing(shell):
 
 def test_doctor_looks_at_the_plant(ran):
     text = ran("doctor", "words.plant").stdout
-    assert "4 kept executions" in text
+    assert "4 stored executions" in text
     assert "1 file" in text
 
 

@@ -995,7 +995,7 @@ def test_history_gives_past_executions_newest_first(plant):
     assert [entry.parameters["reverse"] for entry in history] == ["True", "False"]
     assert history[0].finished >= history[1].finished > 0
     assert history[0].outputs.keys() == {"ordered"}
-    assert "2 kept executions" in str(history)
+    assert "2 stored executions" in str(history)
 
 
 def test_graph_is_a_graphviz_graph_before_and_after_the_first_run(plant):

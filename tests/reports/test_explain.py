@@ -6,8 +6,8 @@ from pyplant.config.parameters import Parameters
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.trace import Trace
 from pyplant.fingerprint.description import Kind
-from pyplant.fingerprint.fingerprint import Record
-from pyplant.reports.explain import Cause, Explainer, Narrator
+from pyplant.fingerprint.records import CodeRecord
+from pyplant.reports.explain import Cause, CauseDeduplicator, Explainer
 
 LABELS = {"key": "'make'"}
 
@@ -23,7 +23,7 @@ def causes(*reasons, upstream=None, **facts):
 
 
 def function(name, text, **edges):
-    return Record(Kind.FUNCTION, name, f"local of {text}", text, {k: ("m", k, v) for k, v in edges.items()})
+    return CodeRecord(Kind.FUNCTION, name, f"local of {text}", text, {k: ("m", k, v) for k, v in edges.items()})
 
 
 def test_a_changed_helper_is_named_with_its_diff():
@@ -120,7 +120,7 @@ def told(*found, elsewhere=()):
     def nested(parts):
         return [[part.summary, *nested(part.causes)] for part in parts]
 
-    return nested(Narrator(elsewhere).tell(found))
+    return nested(CauseDeduplicator(elsewhere).deduplicate(found))
 
 
 def layers(levels, width):
@@ -161,14 +161,14 @@ def test_what_is_told_grows_with_the_graph_and_not_with_its_paths(width):
     def count(parts):
         return sum(1 + count(part.causes) for part in parts)
 
-    assert count(Narrator().tell(layers(30, width))) == 30 * width + 1
+    assert count(CauseDeduplicator().deduplicate(layers(30, width))) == 30 * width + 1
 
 
 def test_a_long_chain_is_told_to_its_end_without_growing_deep():
     cause = EDIT
     for level in range(5000):
         cause = changed(f"x{level}", cause)
-    (found,) = Narrator().tell([cause])
+    (found,) = CauseDeduplicator().deduplicate([cause])
     depth, names = 0, []
     while found.causes:
         depth += 1

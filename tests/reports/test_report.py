@@ -8,7 +8,7 @@ import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant._formatting import format_age, format_date, format_seconds, format_size
-from pyplant.cli.output import to_plain
+from pyplant.cli.output import to_json_value
 from pyplant.engine.rebuilder import ReasonKind
 from pyplant.reports.explain import Cause
 from pyplant.reports.report import (
@@ -127,7 +127,7 @@ def test_a_history_lists_executions():
     entries = (HistoryEntry(0.0, 1.0, "host", "f" * 40, {"color": "'red'"}),)
     history = History("plot", entries)
     assert history[0].parameters == {"color": "'red'"}
-    assert "1 kept execution" in history.title()
+    assert "1 stored execution" in history.title()
     assert "color='red'" in history.text()
 
 
@@ -183,7 +183,7 @@ def test_a_cause_is_said_once_however_many_ways_lead_to_it(told):
 
 
 def test_the_document_of_a_report_says_a_cause_once_too(told):
-    text = json.dumps(to_plain(told))
+    text = json.dumps(to_json_value(told))
     assert 1 <= text.count(r"1 \u2192 2") <= 4
     assert len(text) < 300_000
 
@@ -231,7 +231,7 @@ def test_a_plant_shows_where_it_is_what_it_keeps_and_how_its_reactors_stand(tmp_
         html = plant._repr_html_()
         assert "&lt;b&gt;" in html
         assert "<b>" not in html
-        assert "1 kept execution" in html
+        assert "1 stored execution" in html
         assert "1 reactor: 1 cached" in html
         assert "load" in html
     assert "closed" in plant._repr_html_()

@@ -58,7 +58,7 @@ def shown_after(terminal, text, seconds=10.0):
 
 def test_long_runs_show_reactors_bars_and_failures(monkeypatch):
     terminal = use_terminal(monkeypatch)
-    monkeypatch.setattr("pyplant.reports.terminal._QUIET", 0.01)
+    monkeypatch.setattr("pyplant.reports.terminal._DELAY", 0.01)
     progress = TerminalProgress()
     progress(RunStarted(("plot",)))
     progress(ReactorStarted("early"))
@@ -80,7 +80,7 @@ def test_long_runs_show_reactors_bars_and_failures(monkeypatch):
 
 def test_who_computes_is_shown_until_the_result_is_there(monkeypatch):
     terminal = use_terminal(monkeypatch)
-    monkeypatch.setattr("pyplant.reports.terminal._QUIET", 0.01)
+    monkeypatch.setattr("pyplant.reports.terminal._DELAY", 0.01)
     progress = TerminalProgress()
     progress(RunStarted(("plot",)))
     progress(ReactorBlocked("load", "kernel 4711 on host a", time.time() - 180))
@@ -112,7 +112,7 @@ def test_progress_takes_only_its_three_values(tmp_path):
 
 
 def test_a_display_is_opened_once(monkeypatch):
-    monkeypatch.setattr("pyplant.reports.terminal._QUIET", 60.0)
+    monkeypatch.setattr("pyplant.reports.terminal._DELAY", 60.0)
     progress = TerminalProgress()
     progress(RunStarted(("a",)))
     progress._open()
