@@ -130,7 +130,7 @@ def test_progress_draws_on_any_stream(stream, monkeypatch):
     monkeypatch.setattr("pyplant.reports.terminal._DELAY", 0.0)
     progress = TerminalProgress()
     progress(RunStarted(("plot",)))
-    progress._open()
+    progress._open_display()
     progress(ReactorStarted("größe ✓"))
     progress(ReactorFinished("größe ✓", 1.0))
     progress(RunFinished(RunReport("plot", (), 0.5)))

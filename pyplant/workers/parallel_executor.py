@@ -102,7 +102,7 @@ class RemoteExecution:
         """Whether workers died while they performed it, or something else at the time."""
         return self.deaths >= _SUSPICIOUS
 
-    def hand(self, ingredient: Ingredient, load: Load) -> None:
+    def deliver(self, ingredient: Ingredient, load: Load) -> None:
         """Give an ingredient along with the next attempt; its value stays where it is."""
         del load
         if ingredient.format != IN_MEMORY:

@@ -115,8 +115,8 @@ def test_a_display_is_opened_once(monkeypatch):
     monkeypatch.setattr("pyplant.reports.terminal._DELAY", 60.0)
     progress = TerminalProgress()
     progress(RunStarted(("a",)))
-    progress._open()
+    progress._open_display()
     live = progress._live
-    progress._open()
+    progress._open_display()
     assert progress._live is live
     progress(RunFinished(RunReport("a", (), 0.0)))
