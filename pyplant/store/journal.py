@@ -1,11 +1,19 @@
-"""The journal: the truth about a plant, in append-only files, one a writer.
+"""The journal: what a plant knows, in append-only files.
 
-A line is ``checksum~seal kind number@writer key payload``. Checksum and seal
-(:mod:`pyplant.store.seals`) cover the rest, so a torn tail or a flipped bit costs that line
-and no other: an empty line stands before each, so that a damaged line end does not join two
-of them. A line without a seal is one that this user did not write. The number is a counter above every
-counter seen when the line was written: it orders lines of different writers without
-trusting clocks. The payload is JSON on one line; it is parsed only when somebody asks.
+How it works
+------------
+- Every process writes a file of its own, ``<writer>.log``, so no two processes ever write to the same file, and no
+  locks are needed. A reader remembers how far it has read each file and reads on from there.
+- A line is ``checksum~seal kind number@writer key payload``. Checksum and seal (:mod:`pyplant.store.seals`) cover the
+  rest of the line. A torn end or a flipped bit therefore damages one line: it is counted and skipped. An empty line is
+  written before each line, so that a damaged line end does not join two lines.
+- A line without a valid seal was not written by this user.
+- The number is a Lamport clock: a counter above every number that the writer had seen. Number and writer together order
+  all lines, without clocks, and identify a line: readers may meet it twice while files are merged.
+- The payload is JSON without line breaks. It is parsed when its content is needed, which for most lines is never:
+  parsing all of them would take longer than reading the files.
+- Lines are never changed. Processes that find many finished files write the lines that are still needed into a new
+  file and then delete the old ones (:meth:`Journal.merge`).
 """
 
 from __future__ import annotations
@@ -29,9 +37,9 @@ __all__ = ["Journal", "JournalEntry"]
 
 _SUFFIX = ".log"
 _CHECK_BYTES = 8
-_FRAME = 192  # bytes of a line beside key and content, at most
+_MAX_FRAME = 192  # bytes of a line besides key and payload
 _READ_BYTES = 1 << 24  # bytes read at once
-_LONGEST = 1 << 26  # bytes; what is longer was not written by us
+_MAX_LINE = 1 << 26  # bytes; bounds the memory for a file without line ends, which PyPlant did not write
 
 
 class JournalEntry(NamedTuple):
@@ -40,17 +48,17 @@ class JournalEntry(NamedTuple):
     Attributes
     ----------
     kind
-        What sort of line it is; unknown kinds are left alone.
+        One letter; :meth:`~pyplant.store.ledger.Ledger.refresh` lists them. Unknown kinds are ignored.
     key
-        What it is about; no spaces.
+        What the line is about; no spaces.
     number, writer
-        Its place among all lines.
+        Its position in the order of all lines.
     data
-        The content, as JSON.
+        The payload, as JSON.
     seal
-        The seal as it stands in the file; of no meaning unless ``signed``.
+        The seal as it is in the file; it may be invalid unless ``signed``.
     signed
-        Whether this user wrote it.
+        Whether this user wrote the line.
     """
 
     kind: str
@@ -62,7 +70,7 @@ class JournalEntry(NamedTuple):
     signed: bool = False
 
     def payload(self) -> Any:
-        """The content, parsed."""
+        """Parse the payload."""
         data = self.data.decode()
         payload, end = _DECODER.raw_decode(data)
         if end != len(data):
@@ -70,15 +78,15 @@ class JournalEntry(NamedTuple):
         return payload
 
 
-# json.loads takes longer than to decode, to find out what it is given and to look for white space.
+# json.loads detects the encoding and skips white space, which takes longer than parsing a short line.
 _DECODER = json.JSONDecoder()
 
 PendingLine = tuple[str, str, bytes]
-"""Kind, key and content of a line that another process is to write."""
+"""Kind, key and payload of a line that another process writes."""
 
 
 class Journal:
-    """All journal files of a plant, and the one that this process writes.
+    """The journal files of a plant, and the file that this process writes.
 
     Parameters
     ----------
@@ -87,11 +95,11 @@ class Journal:
     directory
         Where the journal files are.
     leases
-        Where this process shows that it is writing.
+        Where this process publishes that its file is not finished.
     read_only
-        Whether it writes nothing.
+        Whether to write nothing.
     seals
-        Seals what is written; without them no line counts as written by this user.
+        Seal lines and check seals; without them no line counts as written by this user.
     """
 
     def __init__(
@@ -108,7 +116,7 @@ class Journal:
         self._files = files
         self._directory = directory
         self._leases = leases
-        self._read: dict[str, int] = {}
+        self._offsets: dict[str, int] = {}
         self._number = 0
         self._pending: list[JournalEntry] = []
         self._stream: OpenFile | None = None
@@ -119,14 +127,14 @@ class Journal:
     # ------------------------------------------------------------------ reading
 
     def read_new(self) -> Iterator[JournalEntry]:
-        """Lines that were written since the last call, by this or other processes.
+        """Yield the lines that were written since the last call, by this or other processes.
 
-        While files are merged, a line may come twice, and none is missing: files are listed
-        again as long as they come and go.
+        While another process merges files, a line may come twice, but none is missed: a merged file appears before the
+        old ones disappear, so the directory is listed again until two listings agree.
         """
         listed: dict[str, int] = {}
         while (files := self.files()) != listed:
-            longer = [name for name, size in files.items() if size > self._read.get(name, 0)]
+            longer = [name for name, size in files.items() if size > self._offsets.get(name, 0)]
             for name in longer:
                 with suppress(FileNotFoundError):
                     yield from self._tail(name)
@@ -135,7 +143,7 @@ class Journal:
             listed = files
 
     def files(self) -> dict[str, int]:
-        """The files of the journal, and their sizes in bytes."""
+        """Return the files of the journal and their sizes in bytes."""
         sizes = sorted(self._files.sizes(self._directory).items())
         return {name: size for name, size in sizes if name.endswith(_SUFFIX)}
 
@@ -149,15 +157,15 @@ class Journal:
                 yield entry
 
     def _lines(self, name: str) -> Iterator[bytes]:
-        """New complete lines; one without its end is still being written, or torn."""
-        held = b""
-        while data := self._files.read(self._directory / name, self._read.get(name, 0) + len(held), _READ_BYTES):
-            held += data
-            end = held.rfind(b"\n") + 1
-            lines, held = held[:end], held[end:]
-            if len(held) > _LONGEST:
-                lines, held = lines + held, b""
-            self._read[name] = self._read.get(name, 0) + len(lines)
+        """Yield new complete lines; a line without its end is still being written, or torn."""
+        path, incomplete = self._directory / name, b""
+        while data := self._files.read(path, self._offsets.get(name, 0) + len(incomplete), _READ_BYTES):
+            incomplete += data
+            end = incomplete.rfind(b"\n") + 1
+            lines, incomplete = incomplete[:end], incomplete[end:]
+            if len(incomplete) > _MAX_LINE:
+                lines, incomplete = lines + incomplete, b""
+            self._offsets[name] = self._offsets.get(name, 0) + len(lines)
             yield from filter(None, lines.split(b"\n"))
 
     def _parse(self, line: bytes, writer: str) -> JournalEntry | None:
@@ -167,58 +175,59 @@ class Journal:
         if not signed and blake3(rest).hexdigest(length=_CHECK_BYTES).encode() != check:
             return None
         try:
-            kind, place, key, payload = rest.split(b" ", 3)
-            number, _, merged = place.partition(b"@")
-            place_in_order = count(int(number))
-            signed = signed and bool(merged)  # a seal does not cover the name of the file
+            kind, position, key, payload = rest.split(b" ", 3)
+            text, _, merged = position.partition(b"@")
+            number = count(int(text))
+            # The seal covers the writer only if the line names it; a file can be renamed.
+            signed = signed and bool(merged)
             writer = merged.decode() or writer
-            entry = JournalEntry(kind.decode(), key.decode(), place_in_order, writer, payload, seal, signed)
+            entry = JournalEntry(kind.decode(), key.decode(), number, writer, payload, seal, signed)
         except ValueError:
             return None
-        self._number = max(self._number, place_in_order)
+        self._number = max(self._number, number)
         return entry
 
     # ------------------------------------------------------------------ writing
 
     @property
     def is_writable(self) -> bool:
-        """Whether this process may write; a forked child may not."""
+        """Return whether this process may write; a forked child may not, since its parent writes the file."""
         return not self._read_only and os.getpid() == self._pid
 
     def append(self, kind: str, key: str, payload: Any, *, sealed: bool = True) -> JournalEntry:
-        """Add a line; it reaches the file with the next :meth:`flush`.
+        """Add a line; the next :meth:`flush` writes it.
 
         Without a seal it counts as a line of another user.
 
         Raises
         ------
         OSError
-            If it is longer than any reader accepts.
+            If it is longer than readers accept.
         """
         self._number += 1
         data = json.dumps(payload, separators=(",", ":"), ensure_ascii=True).encode()
         entry = JournalEntry(kind, key, self._number, self.writer, data)
         if self._seals is not None and sealed:
             entry = entry._replace(seal=self._seals.seal(_content(entry)), signed=True)
-        if len(data) + len(key) + _FRAME > _LONGEST:
+        if len(data) + len(key) + _MAX_FRAME > _MAX_LINE:
             message = f"A record of {len(data)} bytes is too long for the journal."
             raise OSError(errno.EFBIG, message)
         self._pending.append(entry)
         return entry
 
     def take_pending(self) -> tuple[PendingLine, ...]:
-        """The pending lines, for another process to write; they are pending no longer."""
-        notes = tuple((entry.kind, entry.key, entry.data) for entry in self._pending)
+        """Remove the pending lines and return them, for another process to write."""
+        lines = tuple((entry.kind, entry.key, entry.data) for entry in self._pending)
         self._pending.clear()
-        return notes
+        return lines
 
     def flush(self, *, sync: bool = False) -> None:
-        """Write pending lines; they then survive this process, and with ``sync`` a power cut.
+        """Write the pending lines: they survive this process, and with ``sync`` a power cut.
 
         Raises
         ------
         OSError
-            If the disk is full or failing. The lines are then dropped.
+            If the disk is full or failing. The lines are lost then.
         """
         if not self.is_writable:
             self._pending.clear()
@@ -226,7 +235,7 @@ class Journal:
         pending, self._pending = self._pending, []
         if pending:
             if self._stream is not None and not self._stream.is_named():
-                self._abandon()  # merged by one who took this process for dead, or deleted
+                self._abandon()  # merged by a process that took this one for dead, or deleted by a user
             if self._stream is None:
                 self._files.make_directory(self._directory)
                 if self._leases is not None:
@@ -239,7 +248,7 @@ class Journal:
                 self._abandon()
                 raise
             name = f"{self.writer}{_SUFFIX}"
-            self._read[name] = self._read.get(name, 0) + len(data)
+            self._offsets[name] = self._offsets.get(name, 0) + len(data)
         if sync and self._stream is not None:
             try:
                 self._stream.sync()
@@ -249,7 +258,7 @@ class Journal:
                 raise
 
     def _abandon(self) -> None:
-        """After a failed write the end of the file is unknown: go on in a new one."""
+        """Start a new file, since after a failed write nobody knows how the old one ends."""
         stream, self._stream = self._stream, None
         self.writer = unique_name()
         if stream is not None:
@@ -257,7 +266,7 @@ class Journal:
                 stream.close()
 
     def close(self) -> None:
-        """Write what is pending and close the file."""
+        """Write the pending lines and close the file."""
         try:
             self.flush()
         finally:
@@ -270,23 +279,25 @@ class Journal:
     def merge(
         self, names: Mapping[str, int], is_needed: Callable[[JournalEntry], bool], scratch: Path
     ) -> None:
-        """Put what is needed of these files into one new file, and delete them.
+        """Copy the needed lines of these files to one new file, then delete the files.
 
-        A reader finds every needed line at any moment, and so does who comes after a crash.
+        The new file is renamed into the journal when it is on the disk, and only then are the old ones deleted. So
+        readers find every needed line at any time, also after a crash. Number and writer of a line stay the same, since
+        other lines refer to them.
 
         Parameters
         ----------
         names
-            Files that nobody writes any more, and their sizes in bytes.
+            Files that no process writes any more, and their sizes in bytes.
         is_needed
-            Whether a line is to be kept.
+            Whether to copy a line.
         scratch
             A new path for the file while it is written.
 
         Raises
         ------
         OSError
-            If the disk is full or failing; nothing is deleted then.
+            If the disk is full or failing. Nothing is deleted then.
         """
         old = Journal(self._files, self._directory, seals=self._seals)
         lines: dict[tuple[int, str], JournalEntry] = {}
@@ -296,31 +307,31 @@ class Journal:
         needed = [entry for _, entry in sorted(lines.items()) if is_needed(entry)]
         merged = f"{unique_name()}{_SUFFIX}"
         if needed:
-            writer = self._files.create(scratch)
+            file = self._files.create(scratch)
             try:
                 for entry in needed:
-                    writer.write(_line(entry))
-                writer.sync()
+                    file.write(_line(entry))
+                file.sync()
             except BaseException:
-                writer.close()
+                file.close()
                 self._files.unlink(scratch)
                 raise
-            writer.close()
+            file.close()
             self._files.rename(scratch, self._directory / merged)
             self._files.sync_directory(self._directory)
-            self._read[merged] = self._files.sizes(self._directory).get(merged, 0)
+            self._offsets[merged] = self._files.sizes(self._directory).get(merged, 0)
         for name, size in self.files().items():
-            if name in names and size == names[name]:  # or somebody writes it after all
+            if name in names and size == names[name]:  # else its writer is alive and has added lines
                 self._files.unlink(self._directory / name)
 
 
 def _content(entry: JournalEntry) -> bytes:
-    """What checksum and seal of an entry cover."""
+    """Return what checksum and seal of an entry cover."""
     return f"{entry.kind} {entry.number}@{entry.writer} {entry.key} ".encode() + entry.data
 
 
 def _line(entry: JournalEntry) -> bytes:
-    """An entry as it stands in a file."""
+    """Return an entry as it is written to a file."""
     content = _content(entry)
     check = blake3(content).hexdigest(length=_CHECK_BYTES).encode()
     return b"\n%s~%s %s\n" % (check, entry.seal, content) if entry.seal else b"\n%s %s\n" % (check, content)

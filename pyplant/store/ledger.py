@@ -1,7 +1,27 @@
-"""The ledger: what the journal says, indexed in memory. Disposable; rebuilt at any time.
+"""The ledger: an index of the journal in memory, which can be rebuilt at any time.
 
-Traces are grouped by code fingerprint and parsed when somebody looks for one, so opening
-a plant costs no more than reading its lines.
+How it works
+------------
+Each kind of line has a letter:
+
+| kind | key | payload |
+| --- | --- | --- |
+| ``t`` | fingerprint and topics | a trace: one execution of a reactor |
+| ``u`` | | traces that were brought up to date, with their topics |
+| ``e`` | | traces that were evicted |
+| ``x`` | | names and fingerprints of reactors whose traces were invalidated up to this line |
+| ``c``, ``n`` | digest | the part of a code object; what a fingerprint was computed from |
+| ``i``, ``f`` | object, path | the identity of an object's file; identity and digest of an input file |
+| ``s``, ``d`` | | variables that change while reactors run; reactors that are not deterministic |
+| ``p``, ``k`` | | distributions that define reactors; damaged lines that were reported |
+
+- Of ``c``, ``n``, ``i`` and ``f`` the newest line of a key counts; all other kinds accumulate.
+- Traces are grouped by code fingerprint, which is part of the key, and parsed when one of the group is needed. So to
+  open a plant takes as long as to read its lines. The indices by reactor and by ingredient need all traces and are
+  built when they are first used.
+- A *rank* is the position of a line in the order of all lines, by which other lines refer to a trace.
+- A *topic* is a short digest of the name of a reactor or of an ingredient. Topics in the key tell which trace is the
+  newest of a reactor without parsing it.
 """
 
 from __future__ import annotations
@@ -21,23 +41,22 @@ from pyplant.store.journal import Journal, JournalEntry, PendingLine
 
 __all__ = ["Ledger"]
 
-_IN_A_LINE = 1000  # traces forgotten by one line
-
+_MAX_EVICTED_IN_LINE = 1000  # keeps a line short
 
 Rank = tuple[int, str]
-"""A place among all lines of the journal: number and writer."""
+"""The position of a line in the order of all lines of the journal: number and writer."""
 
 _NEVER: Rank = (-1, "")
-_REACTOR, _INGREDIENT = "r", "o"  # what topics begin with
+_REACTOR, _INGREDIENT = "r", "o"  # first letters of topics
 
 
 class Ledger:
-    """Everything a plant knows, by what it is asked for.
+    """The content of the journal by what is asked for.
 
     Parameters
     ----------
     journal
-        Where it comes from and goes to.
+        Is read, and appended to.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -52,10 +71,10 @@ class Ledger:
         self._evicted: set[Rank] = set()
         self._ranks: set[Rank] = set()
         self._topics: dict[str, str] = {}
-        self._latest_use: dict[str, tuple[Rank, Rank]] = {}
-        self._noted: dict[str, dict[Rank, Rank]] = {}
+        self._current: dict[str, tuple[Rank, Rank]] = {}
+        self._uses: dict[str, dict[Rank, Rank]] = {}
         self._recency: dict[Rank, Rank] = {}
-        self._noted_last: Mapping[str, Trace] | None = None
+        self._last_noted: Mapping[str, Trace] | None = None
         self._last: dict[str, Trace] = {}
         self._parts: dict[str, JournalEntry] = {}
         self._records: dict[str, JournalEntry] = {}
@@ -64,26 +83,27 @@ class Ledger:
         self._latest = {"c": self._parts, "n": self._records, "i": self._identities, "f": self._inputs}
         self._nondeterministic: set[str] = set()
         self.state: set[tuple[str, str]] = set()
+        """Owners and names of variables that change while reactors run."""
         self.followed: set[str] = set()
-        """Installed distributions that are known to define reactors."""
+        """Installed distributions that define reactors."""
         self.known_damage = 0
-        """Damaged lines of the journal that were told and need not be told again."""
+        """Number of damaged lines that the user knows of and is not warned about again."""
         self.unknown_traces = 0
-        """Traces that a later version wrote; nobody here can say what they need."""
+        """Number of traces that a later version wrote; this version cannot tell which objects they name."""
 
     def refresh(self) -> None:
-        """Take in what other processes wrote meanwhile, oldest first."""
+        """Apply the lines that other processes have written since the last call, oldest first."""
         for entry in sorted(self._journal.read_new(), key=_rank):
             try:
-                self._take(entry)
+                self._apply(entry)
             except UNREADABLE:
-                continue  # of a kind this version does not know: as if it were not there
+                continue  # a later version wrote it, or another user wrote nonsense: ignore it
 
-    def _take(self, entry: JournalEntry) -> None:
+    def _apply(self, entry: JournalEntry) -> None:
         latest = self._latest.get(entry.kind)
         if latest is not None:
             known = latest.get(entry.key)
-            # A note of another user is of no use here, so it does not replace one of this user.
+            # A line of another user is not trusted, so it does not replace one of this user.
             if known is None or (entry.signed, _rank(entry)) >= (known.signed, _rank(known)):
                 latest[entry.key] = entry
             return
@@ -91,11 +111,11 @@ class Ledger:
             case "t":
                 rank = _rank(entry)
                 if rank in self._ranks:
-                    return  # a line comes twice while files are merged
+                    return  # a line may come twice while files are merged
                 fingerprint, *topics = entry.key.split(".")
                 self._unparsed.setdefault(fingerprint, []).append(entry)
                 self._ranks.add(rank)
-                self._note_latest(topics, rank, rank)
+                self._set_current(topics, rank, rank)
             case "s":
                 self.state |= {(string(owner), string(name)) for owner, name in entry.payload()}
             case "p":
@@ -112,25 +132,25 @@ class Ledger:
             case "k":
                 self.known_damage = max(self.known_damage, count(entry.payload()))
             case "u":
-                self._take_used(entry)
+                self._apply_uses(entry)
 
-    def _take_used(self, entry: JournalEntry) -> None:
+    def _apply_uses(self, entry: JournalEntry) -> None:
         line = _rank(entry)
         for number, writer, _, joined in entry.payload():
             rank, topics = (count(number), string(writer)), string(joined).split(".")
             self._recency[rank] = max(line, self._recency.get(rank, _NEVER))
-            if topics[0].startswith(_REACTOR):  # or an earlier version wrote it
-                noted = self._noted.setdefault(topics[0], {})
+            if topics[0].startswith(_REACTOR):  # earlier versions wrote other topics
+                noted = self._uses.setdefault(topics[0], {})
                 noted[rank] = max(line, noted.get(rank, _NEVER))
-                self._note_latest(topics, line, rank)
+                self._set_current(topics, line, rank)
 
-    def _note_latest(self, topics: Iterable[str], line: Rank, rank: Rank) -> None:
-        self._noted_last = None
+    def _set_current(self, topics: Iterable[str], line: Rank, rank: Rank) -> None:
+        self._last_noted = None
         for topic in topics:
-            self._latest_use[topic] = max((line, rank), self._latest_use.get(topic, (_NEVER, _NEVER)))
+            self._current[topic] = max((line, rank), self._current.get(topic, (_NEVER, _NEVER)))
 
     def topic(self, name: str, kind: str = _REACTOR) -> str:
-        """Stands for a reactor, or for an ingredient, in keys of lines."""
+        """Return the short digest that stands for a reactor or an ingredient in keys of lines."""
         known = self._topics.get(kind + name)
         if known is None:
             digest = digest_bytes(name.encode("utf-8", "surrogatepass"))
@@ -142,20 +162,20 @@ class Ledger:
 
     def _append(self, kind: str, key: str, payload: Any) -> JournalEntry:
         entry = self._journal.append(kind, key, payload)
-        self._take(entry)
+        self._apply(entry)
         return entry
 
     # ------------------------------------------------------------------ traces
 
     def tree(self, fingerprint: str) -> TraceTree | None:
-        """The kept traces of this code, or ``None`` if there is none."""
+        """Return the stored traces of this code, or ``None`` if there is none."""
         self._parse(fingerprint)
         if fingerprint not in self._trees:
-            kept = [trace for trace in self._traces.get(fingerprint, ()) if self.is_stored(trace)]
-            if not kept:
+            stored = [trace for trace in self._traces.get(fingerprint, ()) if self.is_stored(trace)]
+            if not stored:
                 return None
             tree = self._trees[fingerprint] = TraceTree()
-            for trace in sorted(kept, key=lambda trace: trace.rank):
+            for trace in sorted(stored, key=lambda trace: trace.rank):
                 tree.add(trace)
         return self._trees[fingerprint]
 
@@ -166,32 +186,34 @@ class Ledger:
             except UNREADABLE:
                 self.unknown_traces += 1
                 continue
-            self._hold(trace)
-            self._trees.pop(fingerprint, None)  # it may be older than what the tree holds
+            self._add(trace)
+            self._trees.pop(
+                fingerprint, None
+            )  # a tree takes traces in their order, and this one may be older
             self._last.pop(trace.reactor, None)
 
-    def _hold(self, trace: Trace) -> None:
+    def _add(self, trace: Trace) -> None:
         self._traces.setdefault(trace.fingerprint, []).append(trace)
         if self._is_indexed:
-            self._enter(trace)
+            self._add_to_indices(trace)
 
-    def _enter(self, trace: Trace) -> None:
+    def _add_to_indices(self, trace: Trace) -> None:
         self._by_reactor.setdefault(trace.reactor, []).append(trace)
         for output in trace.outputs:
             self._by_output.setdefault(output.name, []).append(trace)
 
     def _index(self) -> None:
-        """Enter all traces into the indices, which most runs need not have at all."""
+        """Parse all traces and add them to the indices; most runs never need this."""
         if not self._is_indexed:
             self._is_indexed = True
             for traces in self._traces.values():
                 for trace in traces:
-                    self._enter(trace)
+                    self._add_to_indices(trace)
         for fingerprint in list(self._unparsed):
             self._parse(fingerprint)
 
     def is_stored(self, trace: Trace) -> bool:
-        """Whether a trace is neither evicted nor forgotten."""
+        """Return whether a trace is neither evicted nor invalidated."""
         if trace.rank in self._evicted:
             return False
         forgotten = self._forgotten
@@ -200,11 +222,11 @@ class Ledger:
         return trace.number > max(forgotten.get(trace.reactor, 0), forgotten.get(trace.fingerprint, 0))
 
     def trace_count(self, fingerprint: str) -> int:
-        """How many traces of this code were ever seen; it tells whether there is a new one."""
+        """Return how many traces of this code were ever seen; it changes when another process adds one."""
         return len(self._unparsed.get(fingerprint, ())) + len(self._traces.get(fingerprint, ()))
 
     def traces(self) -> Iterator[Trace]:
-        """All kept traces, in no order."""
+        """Yield all stored traces, in no order."""
         for fingerprint in list(self._unparsed):
             self._parse(fingerprint)
         for traces in self._traces.values():
@@ -213,47 +235,49 @@ class Ledger:
                     yield trace
 
     def of_reactor(self, full_name: str) -> list[Trace]:
-        """The kept traces of a reactor under any code, oldest first."""
+        """Return the stored traces of a reactor under any code, oldest first."""
         self._index()
-        kept = (trace for trace in self._by_reactor.get(full_name, ()) if self.is_stored(trace))
-        return sorted(kept, key=lambda trace: trace.rank)
+        stored = (trace for trace in self._by_reactor.get(full_name, ()) if self.is_stored(trace))
+        return sorted(stored, key=lambda trace: trace.rank)
 
     def last(self, full_name: str) -> Trace | None:
-        """The newest kept trace of a reactor under any code."""
+        """Return the newest stored trace of a reactor under any code."""
         if self._unparsed or full_name not in self._last:
-            kept = self.of_reactor(full_name)
-            if not kept:
+            stored = self.of_reactor(full_name)
+            if not stored:
                 return None
-            self._last[full_name] = kept[-1]
+            self._last[full_name] = stored[-1]
         return self._last[full_name]
 
     def senders_of(self, name: str) -> list[Trace]:
-        """The kept traces that sent ``name``, those last brought up to date first."""
+        """Return the stored traces that sent ``name``, the most recently used first."""
         self._index()
-        kept = (trace for trace in self._by_output.get(name, ()) if self.is_stored(trace))
-        return sorted(kept, key=self.recency, reverse=True)
+        stored = (trace for trace in self._by_output.get(name, ()) if self.is_stored(trace))
+        return sorted(stored, key=self.recency, reverse=True)
 
     def add_trace(
         self, trace: Trace, *, sync: bool = False, announce: Callable[[Trace], object] | None = None
     ) -> Trace:
-        """Keep a trace; it becomes the newest, once it is written.
+        """Write a trace, which becomes the newest of its reactor.
 
         Parameters
         ----------
         trace
             The trace; its number and writer are replaced.
         sync
-            Whether it is to survive a power cut when this returns.
+            Whether to wait until the line survives a power cut.
         announce
             Called with the numbered trace before other processes can see it.
 
         Raises
         ------
         OSError
-            If it could not be written; it is not kept then.
+            If it could not be written; it is not stored then.
         """
         topics = self._topics_of(trace.reactor, trace)
-        signed = all(output.signed for output in trace.stored)  # what another user stored stays theirs
+        signed = all(
+            output.signed for output in trace.stored
+        )  # else this user would vouch for values of another
         key = ".".join([trace.fingerprint, *topics])
         entry = self._journal.append("t", key, trace.to_json(), sealed=signed)
         numbered = trace._replace(number=entry.number, writer=entry.writer)
@@ -262,31 +286,31 @@ class Ledger:
         self._journal.flush(sync=sync)
         self._parse(trace.fingerprint)
         self._ranks.add(numbered.rank)
-        self._note_latest(topics, numbered.rank, numbered.rank)
+        self._set_current(topics, numbered.rank, numbered.rank)
         self._last[trace.reactor] = numbered
-        self._hold(numbered)
+        self._add(numbered)
         tree = self._trees.get(trace.fingerprint)
         if tree is not None:
             tree.add(numbered)
         return numbered
 
     def forget(self, full_name: str, fingerprint: str) -> None:
-        """Forget every trace of a reactor, under its name and under its present code.
+        """Invalidate every trace of a reactor, under its name and under its present code.
 
-        Durable when this returns.
+        The line is on the disk when this returns.
 
         Raises
         ------
         OSError
             If it could not be written.
         """
-        self.refresh()  # only what has a lower number is forgotten
+        self.refresh()  # the line applies to lower numbers only, so it needs one above all that exist
         entry = self._journal.append("x", "-", [full_name, fingerprint])
         self._journal.flush(sync=True)
-        self._take(entry)
+        self._apply(entry)
 
     def was_forgotten(self, full_name: str) -> bool:
-        """Whether a reactor has no trace because it was invalidated."""
+        """Return whether a reactor was invalidated."""
         return full_name in self._forgotten
 
     def _forget(self, full_name: str, number: int) -> None:
@@ -295,7 +319,7 @@ class Ledger:
         self._last.clear()
 
     def evict(self, traces: Iterable[Trace]) -> None:
-        """Forget these traces and no others; durable when this returns.
+        """Remove these traces; the lines are on the disk when this returns.
 
         Raises
         ------
@@ -303,51 +327,54 @@ class Ledger:
             If it could not be written.
         """
         ranks = sorted(trace.rank for trace in traces)
-        lines = [ranks[start : start + _IN_A_LINE] for start in range(0, len(ranks), _IN_A_LINE)]
+        lines = [
+            ranks[start : start + _MAX_EVICTED_IN_LINE]
+            for start in range(0, len(ranks), _MAX_EVICTED_IN_LINE)
+        ]
         entries = [self._journal.append("e", "-", line) for line in lines]
         self._journal.flush(sync=True)
         for entry in entries:
-            self._take(entry)
+            self._apply(entry)
 
     # ------------------------------------------------------------------ use
 
     def note_used(self, used: Mapping[str, Trace]) -> None:
-        """Note what was brought up to date, so that all processes know what is current.
+        """Write which traces a run brought up to date, so that all processes agree on what is current.
 
-        Nothing is written if the journal says so already: if each of these traces is the one
-        last used under this name of its reactor, and the last that sent its ingredients.
+        Nothing is written if the journal says so already, that is, if each of these traces is the current one of the
+        present name of its reactor and of its ingredients.
 
         Parameters
         ----------
         used
             The traces that a run found or made, by the present name of the reactor.
         """
-        if used == self._noted_last:  # and no line about what is current came since
+        if used == self._last_noted:  # reset by every line that changes what is current
             return
         now = round(time.time())
         noted: list[Any] = []
         for reactor, trace in used.items():
             topics, rank = self._topics_of(reactor, trace), trace.rank
-            if any(self._latest_use.get(topic, (_NEVER, _NEVER))[1] != rank for topic in topics):
+            if any(self._current.get(topic, (_NEVER, _NEVER))[1] != rank for topic in topics):
                 noted.append([*rank, now, ".".join(topics)])
         if noted:
             self._append("u", "-", noted)
-        self._noted_last = used
+        self._last_noted = used
 
     def recency(self, trace: Trace) -> Rank:
-        """Orders traces by when they were made or last became current, without clocks."""
+        """Return the rank of the last line that made a trace current; it orders traces without clocks."""
         return max(self._recency.get(trace.rank, _NEVER), trace.rank)
 
     def current(self) -> set[Rank]:
-        """The places of the traces that were last brought up to date, one for each name of a reactor."""
+        """Return the ranks of the current traces: for each name of a reactor the one last brought up to date."""
         latest: dict[str, tuple[Rank, Rank]] = {}
-        kept: set[Rank] = set()
+        stored: set[Rank] = set()
         for trace in self.traces():
             topic, rank = self.topic(trace.reactor), trace.rank
-            kept.add(rank)
+            stored.add(rank)
             latest[topic] = max((rank, rank), latest.get(topic, (_NEVER, _NEVER)))
-        for topic, noted in self._noted.items():
-            uses = [(line, rank) for rank, line in noted.items() if rank in kept]
+        for topic, noted in self._uses.items():
+            uses = [(line, rank) for rank, line in noted.items() if rank in stored]
             if uses:
                 latest[topic] = max(*uses, latest.get(topic, (_NEVER, _NEVER)))
         return {rank for _, rank in latest.values()}
@@ -355,27 +382,24 @@ class Ledger:
     # ------------------------------------------------------------------ merging
 
     def needed(self, written: Collection[str]) -> Callable[[JournalEntry], bool]:
-        """Which lines still say something; the others may be dropped.
+        """Return a predicate that tells which lines a merge must copy.
 
-        Parameters
-        ----------
-        written
-            The writers whose lines are not looked at, and may name any others.
+        The files of the writers in ``written`` are not merged, and their lines may refer to any line.
         """
-        kept = {trace.rank: trace for trace in self.traces()}
+        stored = {trace.rank: trace for trace in self.traces()}
         parsed = {trace.rank for traces in self._traces.values() for trace in traces}
-        named = {output.object for trace in kept.values() for output in trace.stored}
+        named = {output.object for trace in stored.values() for output in trace.stored}
 
         def is_needed(entry: JournalEntry) -> bool:
             try:
-                return says_something(entry, _rank(entry))
+                return has_effect(entry, _rank(entry))
             except UNREADABLE:
-                return True  # of a kind that this version does not know
+                return True  # a later version may need it
 
-        def says_something(entry: JournalEntry, rank: Rank) -> bool:
+        def has_effect(entry: JournalEntry, rank: Rank) -> bool:
             match entry.kind:
                 case "t":
-                    return rank in kept or rank not in parsed  # or a later version wrote it
+                    return rank in stored or rank not in parsed  # a later version wrote what cannot be parsed
                 case "i":
                     return entry.key in named and self._identities.get(entry.key) == entry
                 case "c" | "n" | "f":
@@ -383,29 +407,30 @@ class Ledger:
                 case "x":
                     return entry.number in (self._forgotten.get(name) for name in entry.payload())
                 case "e":
+                    # Evicted traces in merged files go with this merge; those of others would come back.
                     return any(writer in written for _, writer in entry.payload())
                 case "u":
                     return any(
-                        (int(number), str(writer)) in kept
-                        and self._is_latest_note((number, writer), topics, rank)
+                        (int(number), str(writer)) in stored
+                        and self._is_latest_use((number, writer), topics, rank)
                         for number, writer, _, topics in entry.payload()
                     )
                 case "k":
-                    return False  # the damaged lines go as well
+                    return False  # the damaged lines are not copied either
             return True
 
         return is_needed
 
-    def _is_latest_note(self, trace: Rank, topics: str, line: Rank) -> bool:
-        noted = self._noted.get(topics.partition(".")[0], {})
+    def _is_latest_use(self, trace: Rank, topics: str, line: Rank) -> bool:
+        noted = self._uses.get(topics.partition(".")[0], {})
         return line in (self._recency.get(trace), noted.get(trace))
 
     # ------------------------------------------------------------------ code
 
     def get_part(self, digest: str) -> CodePart | None:
-        """The part of a code object (:class:`~pyplant.fingerprint.fingerprint.PartMemo`).
+        """Return the part of a code object (:class:`~pyplant.fingerprint.fingerprint.PartMemo`).
 
-        A part names modules, which are then imported, so another user's is not used.
+        A part names modules that are then imported, so a part that another user wrote is not used.
         """
         entry = self._parts.get(digest)
         try:
@@ -414,11 +439,11 @@ class Ledger:
             return None
 
     def put_part(self, digest: str, part: CodePart) -> None:
-        """Remember the part of a code object."""
+        """Store the part of a code object."""
         self._append("c", digest, part.to_json())
 
     def record(self, digest: str) -> CodeRecord | None:
-        """What a fingerprint was made of."""
+        """Return what a fingerprint was computed from."""
         entry = self._records.get(digest)
         try:
             return None if entry is None else CodeRecord.from_json(entry.payload())
@@ -426,24 +451,24 @@ class Ledger:
             return None
 
     def put_records(self, records: dict[str, CodeRecord]) -> None:
-        """Keep what fingerprints were made of; those known already are left alone."""
+        """Store what fingerprints were computed from, unless that is stored already."""
         for digest, record in records.items():
             if digest not in self._records:
                 self._append("n", digest, record.to_json())
 
     def add_state(self, names: set[tuple[str, str]]) -> None:
-        """Remember names that change while reactors run."""
+        """Store owners and names of variables that change while reactors run."""
         self._append("s", "-", sorted(names))
 
     def add_followed(self, packages: Iterable[str]) -> None:
-        """Remember installed distributions that define reactors."""
-        news = sorted(set(packages) - self.followed)
-        if news:
-            self._append("p", "-", news)
+        """Store which installed distributions define reactors."""
+        added = sorted(set(packages) - self.followed)
+        if added:
+            self._append("p", "-", added)
 
-    def append_pending(self, notes: Iterable[PendingLine]) -> None:
-        """Write the notes of a worker (:meth:`~pyplant.store.journal.Journal.take_pending`)."""
-        for kind, key, data in notes:
+    def append_pending(self, lines: Iterable[PendingLine]) -> None:
+        """Write the lines of a worker (:meth:`~pyplant.store.journal.Journal.take_pending`)."""
+        for kind, key, data in lines:
             known = self._latest.get(kind, {}).get(key)
             if kind in self._latest and not (kind in "cn" and known is not None and known.signed):
                 self._append(kind, key, json.loads(data))
@@ -451,7 +476,7 @@ class Ledger:
     # ------------------------------------------------------------------ the rest
 
     def identity(self, stored: str) -> Identity | None:
-        """The identity of an object's file when this user last hashed it."""
+        """Return the identity that an object's file had when this user last hashed it."""
         entry = self._identities.get(stored)
         try:
             return None if entry is None or not entry.signed else tuple(entry.payload())
@@ -459,34 +484,34 @@ class Ledger:
             return None
 
     def put_identity(self, stored: str, identity: Identity | None) -> None:
-        """Note the identity of an object's file that was just hashed; ``None`` withdraws the note."""
+        """Store the identity of an object's file that was just hashed; ``None`` removes it."""
         self._append("i", stored, identity or ())
 
     def input_file(self, key: str) -> list[Any] | None:
-        """What this user noted about an input file."""
+        """Return what :meth:`put_input_file` of this user stored."""
         entry = self._inputs.get(key)
         try:
             if entry is None or not entry.signed:
                 return None
-            identity, digest, when = entry.payload()
-            return [list(map(count, identity)), string(digest), count(when)]
+            identity, digest, hashed = entry.payload()
+            return [list(map(count, identity)), string(digest), count(hashed)]
         except UNREADABLE:
             return None
 
-    def put_input_file(self, key: str, noted: list[Any]) -> None:
-        """Note the identity and digest of an input file."""
-        self._append("f", key, noted)
+    def put_input_file(self, key: str, values: list[Any]) -> None:
+        """Store identity and digest of an input file, and when it was hashed."""
+        self._append("f", key, values)
 
     def put_known_damage(self, lines: int) -> None:
-        """Remember how many damaged lines of the journal were told."""
+        """Store how many damaged lines the user knows of."""
         self._append("k", "-", lines)
 
     def is_nondeterministic(self, full_name: str) -> bool:
-        """Whether a reactor once gave another value for the same inputs."""
+        """Return whether a reactor once gave another value for the same inputs."""
         return full_name in self._nondeterministic
 
     def put_nondeterministic(self, full_name: str) -> None:
-        """Remember that a reactor gave another value for the same inputs."""
+        """Store that a reactor gave another value for the same inputs."""
         if full_name not in self._nondeterministic:
             self._append("d", "-", full_name)
 

@@ -143,7 +143,7 @@ class TestDamage:
 
     def test_an_endless_line_is_read_in_pieces_and_once(self, tmp_path, monkeypatch):
         monkeypatch.setattr(journal_module, "_READ_BYTES", 100)
-        monkeypatch.setattr(journal_module, "_LONGEST", 1000)
+        monkeypatch.setattr(journal_module, "_MAX_LINE", 1000)
         limits = []
 
         class Watched(Files):
@@ -156,10 +156,10 @@ class TestDamage:
         assert not list(reader.read_new())
         assert set(limits) == {100}
         assert reader.damaged_lines == 4
-        assert reader._read["endless.log"] == 4400
+        assert reader._offsets["endless.log"] == 4400
 
     def test_a_line_that_no_reader_would_accept_is_refused(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(journal_module, "_LONGEST", 1000)
+        monkeypatch.setattr(journal_module, "_MAX_LINE", 1000)
         with pytest.raises(OSError, match="too long"):
             new(tmp_path).append("t", "key", "x" * 1000)
 

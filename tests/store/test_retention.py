@@ -634,7 +634,7 @@ class TestLeftovers:
         warehouse.save("x", LONG, TextSpec)
         warehouse.journal.append("t", "code", {"unknown": 1})
         warehouse.flush()
-        warehouse.ledger._take(warehouse.journal.append("t", "code", {"unknown": 1}))
+        warehouse.ledger._apply(warehouse.journal.append("t", "code", {"unknown": 1}))
         assert not collect(warehouse, 10**9, now=time.time() + 2 * DAY).objects
 
     def test_foreign_files_stay(self, warehouse, root):
