@@ -27,7 +27,7 @@ from pyplant.errors import (
     SentTwiceError,
 )
 from pyplant.events import Event, IngredientSent, SubreactorEntered, SubreactorLeft
-from pyplant.fingerprint.description import shorten
+from pyplant.fingerprint.graph_node import shorten
 from pyplant.ingredient import Ingredient
 from pyplant.specs.recorded import Recorded
 from pyplant.store.inputs import require_readable_file

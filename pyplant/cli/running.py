@@ -16,7 +16,7 @@ from pyplant.cli.script import ScriptOptions, open_script, show_failure
 from pyplant.errors import MissingSenderError, near_misses
 from pyplant.events import Event, ReactorFailed
 from pyplant.execution import queries
-from pyplant.fingerprint.description import shorten
+from pyplant.fingerprint.graph_node import shorten
 from pyplant.plant import Plant, session_of
 from pyplant.reports.graph import tree
 from pyplant.reports.report import RunReport

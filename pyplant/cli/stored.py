@@ -22,7 +22,7 @@ from pyplant.errors import (
     near_misses,
 )
 from pyplant.execution.queries import history_of
-from pyplant.fingerprint.description import shorten
+from pyplant.fingerprint.graph_node import shorten
 from pyplant.ingredient import Ingredient
 from pyplant.portable import export as export_to
 from pyplant.reports.table import aligned

@@ -25,13 +25,13 @@ from pyplant.engine.rebuilder import Lookup, Reason, ReasonKind, Verdict, check
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.errors import UndigestibleError, ingredient_as_parameter, near_misses
 from pyplant.execution import frontend
-from pyplant.fingerprint.attributes import static
+from pyplant.fingerprint.attributes import static_attribute
+from pyplant.fingerprint.code_records import CodeRecord
+from pyplant.fingerprint.constant_words import constant_words, words
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.fingerprint import Fingerprint, Fingerprinter
-from pyplant.fingerprint.held_words import held_words, words
 from pyplant.fingerprint.hints import CONFIG_NAMES, predict
 from pyplant.fingerprint.origin import find
-from pyplant.fingerprint.records import CodeRecord
 from pyplant.store.inputs import InputFiles
 from pyplant.store.warehouse import Warehouse
 
@@ -87,7 +87,7 @@ class RunContext:
     def fingerprint(self, key: str) -> Fingerprint:
         """The fingerprint of a reactor's code as it is now."""
         function = self.definitions[key].function
-        fingerprint = self.fingerprinter.take(function)
+        fingerprint = self.fingerprinter.fingerprint(function)
         if self._function_hash is None:
             return fingerprint
         text = str(self._function_hash(function))
@@ -165,7 +165,7 @@ class RunContext:
     @cached_property
     def predicted(self) -> dict[str, Predicted]:
         """What each reactor is expected to send, receive and read."""
-        take = self.fingerprinter.take
+        take = self.fingerprinter.fingerprint
         return {key: predict(take(definition.function).hints) for key, definition in self.definitions.items()}
 
     @cached_property
@@ -239,7 +239,7 @@ class RunContext:
             definition = self.definitions[key]
             last = self._ledger.last(definition.full_name)
             rank = 0 if last is None else 1 + (last.fingerprint == self.fingerprint(key).digest)
-            self._guesses[key] = rank, words(definition.name) | held_words(definition.function)
+            self._guesses[key] = rank, words(definition.name) | constant_words(definition.function)
         return self._guesses[key]
 
     def literal_senders(self, name: str) -> list[str]:
@@ -351,7 +351,7 @@ class RunContext:
         function = value.__func__ if type(value) is MethodType else value
         if (
             type(function) is FunctionType
-            and predict(self.fingerprinter.take(function).hints).class_attributes
+            and predict(self.fingerprinter.fingerprint(function).hints).class_attributes
         ):
             return [value, *self.parameters.classes_below(name)]
         return value
@@ -367,8 +367,8 @@ class RunContext:
             module, _, step = module.rpartition(".")
             qualname = f"{step}.{qualname}"
         found = find(sys.modules.get(module), qualname)
-        function = static(found, "__pyplant_subreactor__")
-        return self.fingerprinter.take(function).digest if type(function) is FunctionType else None
+        function = static_attribute(found, "__pyplant_subreactor__")
+        return self.fingerprinter.fingerprint(function).digest if type(function) is FunctionType else None
 
     def file(self, path: str) -> str | None:
         """Digest of an input file, taken once a run."""
@@ -403,4 +403,4 @@ class RunContext:
         """Fingerprint of a subreactor that the reactor's own code does not name, else ``""``."""
         if self.fingerprinter.reaches(reactor, function):
             return ""
-        return self.fingerprinter.take(function).digest
+        return self.fingerprinter.fingerprint(function).digest

@@ -39,10 +39,10 @@ from pyplant.execution.loop import run_to_completion
 from pyplant.execution.nesting import importing_for_a_process, is_inside_reactor
 from pyplant.execution.registry import Registry
 from pyplant.execution.run import Run
-from pyplant.fingerprint.definers import follow_used
 from pyplant.fingerprint.fingerprint import Fingerprinter
 from pyplant.fingerprint.gc_pause import gc_paused
 from pyplant.fingerprint.origin import begin_generation, defining_packages, follow_packages
+from pyplant.fingerprint.reactor_packages import follow_used_packages
 from pyplant.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -309,7 +309,7 @@ class Session:
             self.warehouse.ledger.refresh()
         follow_packages(self.warehouse.ledger.followed)
         definitions = self._registry.current()
-        follow_used({definition.module for definition in definitions.values()})
+        follow_used_packages({definition.module for definition in definitions.values()})
         begin_generation()
         self._fingerprinter.begin_generation()
         self.warehouse.ledger.add_followed(defining_packages())

@@ -15,17 +15,17 @@ from typing import Any
 from pyplant._missing import MISSING
 
 __all__ = [
-    "answers_anything",
-    "attribute_of",
     "class_entry",
-    "held_state",
+    "has_dynamic_attributes",
+    "is_fully_readable",
     "module_of",
     "mro",
     "namespace",
+    "object_state",
+    "pickling_methods",
     "qualname_of",
-    "readable",
-    "reducers",
-    "static",
+    "safe_getattr",
+    "static_attribute",
 ]
 
 
@@ -72,7 +72,7 @@ def namespace(obj: Any) -> dict[str, Any] | None:
     return None
 
 
-def static(obj: Any, name: str) -> Any:
+def static_attribute(obj: Any, name: str) -> Any:
     """An attribute of an object that is no class, or :data:`MISSING`.
 
     Found are what stands in its dictionary, what its class defines, and what C code or a
@@ -94,7 +94,7 @@ def _called(descriptor: Any, obj: Any) -> Any:
         return MISSING
 
 
-def attribute_of(obj: Any, name: str, default: Any) -> Any:
+def safe_getattr(obj: Any, name: str, default: Any) -> Any:
     """``getattr`` that has its default also for an object that raises anything else."""
     try:
         return getattr(obj, name, default)
@@ -104,7 +104,7 @@ def attribute_of(obj: Any, name: str, default: Any) -> Any:
         return default
 
 
-def answers_anything(cls: type) -> bool:
+def has_dynamic_attributes(cls: type) -> bool:
     """Whether attributes of its instances may be made up when somebody asks for them."""
     if class_entry(cls, "__getattr__") is not MISSING:
         return True
@@ -112,7 +112,7 @@ def answers_anything(cls: type) -> bool:
     return not any(found is _namespace(base).get("__getattribute__") for base in _BARE)
 
 
-def reducers(cls: type) -> set[str]:
+def pickling_methods(cls: type) -> set[str]:
     """The special methods by which a class, and no builtin, decides how it is pickled."""
     found: set[str] = set()
     for base in mro(cls):
@@ -122,14 +122,14 @@ def reducers(cls: type) -> set[str]:
     return found
 
 
-def readable(cls: type) -> bool:
+def is_fully_readable(cls: type) -> bool:
     """Whether all that an instance holds is in its dictionary, its slots and a builtin value."""
     bare = next(base for base in mro(cls) if base in _BARE)
     room = sum(1 for _ in _slots(cls)) + (cls.__dictoffset__ > 0) + (cls.__weakrefoffset__ > 0)
     return bool(cls.__basicsize__ <= bare.__basicsize__ + room * _POINTER)
 
 
-def held_state(obj: Any) -> tuple[Any, dict[str, Any]]:
+def object_state(obj: Any) -> tuple[Any, dict[str, Any]]:
     """The content of the builtin that an object's class extends, if any, and its attributes by name."""
     cls = type(obj)
     base = next(base for base in mro(cls) if base in _BARE)

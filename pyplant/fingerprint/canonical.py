@@ -87,7 +87,7 @@ def canonical(
     if is_unordered:
         found.name_code(name)
         found.data()
-    if found.mark(_shared(nodes)) and is_unordered:
+    if found.number_shared(_shared(nodes)) and is_unordered:
         found.data()
     found.number_code(found.preorder(0))
     return found.data(), found.edges
@@ -137,7 +137,7 @@ class _Canonical:
         self._digest = digest
         self._digests: dict[int, bytes] = {}
         self._code: dict[int, bytes] = {}
-        self._marks: dict[int, bytes] = {}
+        self._shared_numbers: dict[int, bytes] = {}
         self.edges: tuple[Any, ...] = ()
 
     # ------------------------------------------------------------------ code
@@ -161,17 +161,17 @@ class _Canonical:
 
     # ------------------------------------------------------------------ identity
 
-    def mark(self, shared: set[int]) -> bool:
+    def number_shared(self, shared: set[int]) -> bool:
         """Number nodes that are shared, unless equal items of a set leave their order open."""
         if not shared:
             return False
         for node in self._nodes:
             if node.unordered:
-                items = [self._shown(part, {}) for part in node.parts[1:] if type(part) is int]
+                items = [self._reference(part, {}) for part in node.parts[1:] if type(part) is int]
                 if len(set(items)) < len(items):
                     return False
         met = (index for index in self.preorder(0) if index in shared)
-        self._marks = {index: b"&%d;" % number for number, index in enumerate(met)}
+        self._shared_numbers = {index: b"&%d;" % number for number, index in enumerate(met)}
         return True
 
     # ------------------------------------------------------------------ order
@@ -181,7 +181,7 @@ class _Canonical:
         node = self._nodes[index]
         if not node.unordered:
             return node.parts
-        return [node.parts[0], *sorted(node.parts[1:], key=lambda part: self._shown(part, {}))]
+        return [node.parts[0], *sorted(node.parts[1:], key=lambda part: self._reference(part, {}))]
 
     def preorder(self, start: int, among: set[int] | None = None) -> list[int]:
         """The nodes below ``start`` in the order in which they are met."""
@@ -203,7 +203,7 @@ class _Canonical:
         self._digests.clear()
         for component in components(0, self._children):
             if len(component) > 1 or component[0] in self._children(component[0]):
-                self._join(set(component))
+                self._digest_cycle(set(component))
             elif component[0] != 0:
                 self._digests[component[0]] = self._hash(self._render(component[0], {}))
         return self._render(0, {})
@@ -218,11 +218,14 @@ class _Canonical:
         parts = self._nodes[index].parts
         if self._nodes[index].unordered:
             return b"".join(
-                [self._shown(parts[0], inside), *sorted(self._shown(part, inside) for part in parts[1:])]
+                [
+                    self._reference(parts[0], inside),
+                    *sorted(self._reference(part, inside) for part in parts[1:]),
+                ]
             )
-        return b"".join([part if type(part) is bytes else self._shown(part, inside) for part in parts])
+        return b"".join([part if type(part) is bytes else self._reference(part, inside) for part in parts])
 
-    def _shown(self, part: bytes | int | Code, inside: dict[int, bytes]) -> bytes:
+    def _reference(self, part: bytes | int | Code, inside: dict[int, bytes]) -> bytes:
         if isinstance(part, bytes):
             return part
         if isinstance(part, Code):
@@ -230,9 +233,9 @@ class _Canonical:
         known = inside.get(part)
         if known is None:
             known = self._digests.get(part, b"")
-        return b"#%d:%s%s" % (len(known), known, self._marks.get(part, b""))
+        return b"#%d:%s%s" % (len(known), known, self._shared_numbers.get(part, b""))
 
-    def _join(self, component: set[int]) -> None:
+    def _digest_cycle(self, component: set[int]) -> None:
         """The digests of nodes that refer to one another."""
         if any(self._nodes[index].unordered for index in component):
             self._digests.update(self._colours(component))  # so that sets within have an order

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pyplant.fingerprint.hints import Hint, NameKind
 
-__all__ = ["asked_of_classes"]
+__all__ = ["class_attribute_reads"]
 
 # What these say of a class counts with the configuration that a reactor takes.
 _NAMES = frozenset({"__name__", "__qualname__", "__module__"})
@@ -20,7 +20,7 @@ _LOGS = frozenset({"debug", "info", "warning", "error", "exception", "critical",
 _COMPARES = (ast.Is, ast.IsNot, ast.Eq, ast.NotEq, ast.In, ast.NotIn)
 
 
-def asked_of_classes(root: ast.AST) -> Iterator[Hint]:
+def class_attribute_reads(root: ast.AST) -> Iterator[Hint]:
     """The attributes of classes of objects that code below ``root`` asks for.
 
     Parameters

@@ -1,6 +1,6 @@
 """What one function, class, module or value consists of, and what it refers to.
 
-A :class:`Description` is local: the things referred to appear as edges, not as content,
+A :class:`GraphNode` is local: the things referred to appear as edges, not as content,
 so that code may be mutually recursive. :mod:`pyplant.fingerprint.fingerprint` joins the
 descriptions into one digest.
 
@@ -30,13 +30,14 @@ from typing import Any
 from pyplant._missing import MISSING
 from pyplant.engine.trace import Note
 from pyplant.errors import PlantError
-from pyplant.fingerprint.attributes import attribute_of, module_of, qualname_of, static
+from pyplant.fingerprint.attributes import module_of, qualname_of, safe_getattr, static_attribute
 from pyplant.fingerprint.class_members import members, watched_names
-from pyplant.fingerprint.description import CodeReference, Description, Kind, Leaf, Watch, shorten
+from pyplant.fingerprint.code_records import part_name, whole_and_part
 from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.expressions import UNKNOWN
+from pyplant.fingerprint.graph_node import CodeReference, GraphNode, Leaf, NodeKind, Watch, shorten
 from pyplant.fingerprint.hints import CONFIG_NAMES, resolved
-from pyplant.fingerprint.installed import installed_name
+from pyplant.fingerprint.installed_names import installed_name
 from pyplant.fingerprint.mocks import mock_behind
 from pyplant.fingerprint.origin import (
     LOADED,
@@ -49,10 +50,9 @@ from pyplant.fingerprint.origin import (
     leads_to_user_code,
     package_name,
 )
-from pyplant.fingerprint.records import part_name, whole_and_part
 from pyplant.fingerprint.source import CodePart
 
-__all__ = ["Describer"]
+__all__ = ["NodeBuilder"]
 
 
 _OF_SHELL = frozenset(["open", "get_ipython", "exit", "quit", "display"])
@@ -78,7 +78,7 @@ _CALLED_BY_PLANT = frozenset(["__pyplant_reactor__", "__pyplant_wrapped__"])
 """What reactors, and functions that reactors wrap, carry: nobody passes values to their other parameters."""
 
 
-class Describer:
+class NodeBuilder:
     """Describes objects, given the parts of code and the names known as state.
 
     Parameters
@@ -99,25 +99,25 @@ class Describer:
     ) -> None:
         self._part = part
         self._state = state
-        self._left_out: dict[tuple[str, str], set[str]] = {}
-        self._read = 0
-        self._without: dict[tuple[str, str], _Without] = {}
+        self._excluded: dict[tuple[str, str], set[str]] = {}
+        self._state_seen = 0
+        self._partial_values: dict[tuple[str, str], _PartialValue] = {}
         self._version = version
-        self._names_code = True
-        self._distinguished: dict[int, tuple[Any, str]] = {}
+        self._follows_code = True
+        self._ordering_keys: dict[int, tuple[Any, str]] = {}
 
-    def __call__(self, obj: Any) -> Description:
+    def __call__(self, obj: Any) -> GraphNode:
         """Describe any object; one that fails whatever is done to it counts by its class."""
         try:
-            return self._described(obj)
+            return self._build(obj)
         except (KeyboardInterrupt, PlantError):
             raise
         except BaseException:  # noqa: BLE001 - a class may do anything when it is looked at
             name = f"{module_of(type(obj))}.{qualname_of(type(obj))}"
             notes = frozenset([Note("opaque", name)])
-            return Description(Kind.VALUE, name, b"unreadable:" + name.encode(), notes=notes)
+            return GraphNode(NodeKind.VALUE, name, b"unreadable:" + name.encode(), notes=notes)
 
-    def _described(self, obj: Any) -> Description:
+    def _build(self, obj: Any) -> GraphNode:
         cls = type(obj)  # never isinstance(): an object may lie about its class
         if cls is FunctionType:
             mock = mock_behind(obj)
@@ -126,55 +126,55 @@ class Describer:
             return self._class(obj)
         if issubclass(cls, ModuleType):
             return self._module(obj)
-        if cls is _Without:
+        if cls is _PartialValue:
             return self._value(obj.value, obj.parts)
         return self._value(obj)
 
-    def left_out(self, owner: str, name: str) -> set[str] | None:
+    def excluded_parts(self, owner: str, name: str) -> set[str] | None:
         """What does not count of an object under this name: attributes, or ``""`` for all of it."""
-        if self._read != len(self._state):  # names are only ever added
-            self._left_out.clear()
+        if self._state_seen != len(self._state):  # names are only ever added
+            self._excluded.clear()
             for scope, known in self._state:
                 whole, part = whole_and_part(known)
-                self._left_out.setdefault((scope, whole), set()).add(part)
-            self._read = len(self._state)
-        return self._left_out.get((owner, name))
+                self._excluded.setdefault((scope, whole), set()).add(part)
+            self._state_seen = len(self._state)
+        return self._excluded.get((owner, name))
 
-    def without(self, owner: str, name: str, value: Any, parts: set[str]) -> Any:
+    def partial_value(self, owner: str, name: str, value: Any, parts: set[str]) -> Any:
         """A value as it counts under a name of which attributes are left out."""
         if issubclass(type(value), FunctionType | type | ModuleType):
             return value
-        known = self._without.get((owner, name))
+        known = self._partial_values.get((owner, name))
         if known is None or known.value is not value or known.parts != parts:
-            known = self._without[owner, name] = _Without(value, frozenset(parts))
+            known = self._partial_values[owner, name] = _PartialValue(value, frozenset(parts))
         return known
 
-    def _distinctly(self, obj: Any) -> str:
+    def _ordering_key(self, obj: Any) -> str:
         """Tells code in a set apart by what it says and refers to, before its digest is known."""
-        known = self._distinguished.get(id(obj))
+        known = self._ordering_keys.get(id(obj))
         if known is not None:
             return known[1]
-        self._names_code = False  # or the sets that it refers to would be asked in turn, without an end
+        self._follows_code = False  # or the sets that it refers to would be asked in turn, without an end
         try:
-            description = self(obj)
-            parts = [description.local]
-            for edge in description.edges:
+            node = self(obj)
+            parts = [node.local]
+            for edge in node.edges:
                 target = edge.target
                 said = target.text.encode() if type(target) is Leaf else self(target).local
                 parts.append(edge.label.encode() + b"=" + said)
         finally:
-            self._names_code = True
+            self._follows_code = True
         found = digest_bytes(*parts)
-        self._distinguished[id(obj)] = (obj, found)
+        self._ordering_keys[id(obj)] = (obj, found)
         return found
 
     def forget_values(self) -> None:
         """Values may have changed."""
-        self._distinguished.clear()
+        self._ordering_keys.clear()
 
     # ------------------------------------------------------------------ functions
 
-    def _function(self, function: FunctionType) -> Description:
+    def _function(self, function: FunctionType) -> GraphNode:
         code, name = function.__code__, f"{function.__module__}.{function.__qualname__}"
         user = is_user_file(code.co_filename)
         if user:
@@ -188,7 +188,7 @@ class Describer:
         wrapper = code.co_qualname != function.__qualname__  # by functools.wraps: other variables
         scope = _Scope(self, f"{name} ({code.co_qualname})" if wrapper else name)
         if part is not None:
-            self._mentions(scope, function, part)
+            self._add_mentions(scope, function, part)
         rebound = part.rebound if part is not None else frozenset()
         if function.__closure__ and not is_own_file(code.co_filename):
             for variable, cell in zip(code.co_freevars, function.__closure__, strict=False):
@@ -197,7 +197,7 @@ class Describer:
             if not key.startswith("__pyplant"):
                 scope.add(f"attribute {key}", scope.watch(function.__dict__, key))
         own_keys = len(function.__dict__)
-        cells = tuple(map(_contents, function.__closure__ or ()))
+        cells = tuple(map(_cell_content, function.__closure__ or ()))
         defaults, kwdefaults = function.__defaults__, function.__kwdefaults__
 
         def unchanged() -> bool:
@@ -206,25 +206,25 @@ class Describer:
                 and function.__defaults__ is defaults
                 and function.__kwdefaults__ is kwdefaults
                 and len(function.__dict__) == own_keys
-                and (not cells or all(map(is_, map(_contents, function.__closure__ or ()), cells)))
+                and (not cells or all(map(is_, map(_cell_content, function.__closure__ or ()), cells)))
             )
 
         notes = scope.notes
         if part is not None and not part.verified and not code.co_filename.startswith("<"):
             notes = {*notes, Note("source", f"{name}: its file no longer holds the code that runs")}
-        return Description(
-            Kind.FUNCTION,
+        return GraphNode(
+            NodeKind.FUNCTION,
             name,
             local,
-            scope.finished(),
+            scope.sorted_edges(),
             scope.watches(),
             unchanged,
-            resolved(part.hints, self._constants(function, part)) if part is not None else frozenset(),
+            resolved(part.hints, self._constant_lookup(function, part)) if part is not None else frozenset(),
             frozenset(notes),
             part.text if part is not None else "",
         )
 
-    def _mentions(self, scope: _Scope, function: FunctionType, part: CodePart) -> None:
+    def _add_mentions(self, scope: _Scope, function: FunctionType, part: CodePart) -> None:
         for reference in part.references:
             self._reference(scope, function, reference, part)
         for index, value in enumerate(function.__defaults__ or ()):
@@ -233,7 +233,7 @@ class Describer:
         for key in sorted(keyword_defaults):
             scope.add(f"default {key}", scope.watch(keyword_defaults, key))
 
-    def _constants(self, function: FunctionType, part: CodePart) -> Callable[[str], Any]:
+    def _constant_lookup(self, function: FunctionType, part: CodePart) -> Callable[[str], Any]:
         """What variables of a function stand for whenever it is called, as far as that is known."""
         code = function.__code__
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=False))
@@ -244,7 +244,7 @@ class Describer:
             elif name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
                 found = _default(function, name) if _CALLED_BY_PLANT & function.__dict__.keys() else UNKNOWN
             elif name in cells:
-                found = _contents(cells[name])
+                found = _cell_content(cells[name])
             elif (function.__module__, name) in self._state:
                 found = UNKNOWN
             else:
@@ -254,7 +254,7 @@ class Describer:
         return lookup
 
     def _cell(self, scope: _Scope, variable: str, cell: CellType, rebound: frozenset[str]) -> None:
-        content = _contents(cell)
+        content = _cell_content(cell)
         if content is MISSING:
             return
         if f"nonlocal {variable}" in rebound:
@@ -281,7 +281,7 @@ class Describer:
         elif root in _OF_SHELL and _package_of(value) in _SHELLS:
             scope.add(label, Leaf(f"builtin {root}"))
         else:
-            self._follow(scope, label, value, chain, owner=function.__module__, name=root)
+            self._follow_attributes(scope, label, value, chain, owner=function.__module__, name=root)
 
     def _imported(self, scope: _Scope, label: str, name: str, chain: list[str], package: str | None) -> None:
         """Follow an import inside the function; installed modules count alike, loaded or not."""
@@ -290,9 +290,9 @@ class Describer:
         if module is None or not leads_to_user_code(module):
             scope.add(label, Leaf(f"import {name}{self._version(package_name(name))}"))
         elif chain != [""]:
-            self._follow(scope, label, module, chain)
+            self._follow_attributes(scope, label, module, chain)
 
-    def _follow(
+    def _follow_attributes(
         self, scope: _Scope, label: str, value: Any, chain: list[str], owner: str = "", name: str = ""
     ) -> None:
         """Follow a chain of attributes through user modules, to what it names in the end."""
@@ -304,29 +304,29 @@ class Describer:
             if found is MISSING:
                 found = import_user_module(f"{value.__name__}.{attribute}", None) or MISSING
             if found is MISSING:
-                found = attribute_of(value, attribute, MISSING)
+                found = safe_getattr(value, attribute, MISSING)
             if found is MISSING:
                 scope.add(label, Leaf(f"undefined {attribute}"))
                 return
             value = found
         scope.add(label, value, name, owner)
 
-    def _installed(self, obj: Any) -> Leaf:
+    def _installed_leaf(self, obj: Any) -> Leaf:
         package, _, name = installed_name(obj).partition(":")
         if not name:
-            module, name = static(obj, "__module__"), static(obj, "__qualname__")
+            module, name = static_attribute(obj, "__module__"), static_attribute(obj, "__qualname__")
             package = package_name(module if type(module) is str else "")
             name = name if type(name) is str else qualname_of(type(obj))
         return Leaf(f"{package}{self._version(package)}:{name}")
 
     # ------------------------------------------------------------------ classes
 
-    def _class(self, cls: type) -> Description:
+    def _class(self, cls: type) -> GraphNode:
         name = f"{module_of(cls)}.{qualname_of(cls)}"
         if not is_user_object(cls):
             package = package_name(module_of(cls))
             text = f"installed:{package}{self._version(package)}:{qualname_of(cls)}"
-            return Description(Kind.CLASS, name, text.encode())
+            return GraphNode(NodeKind.CLASS, name, text.encode())
         scope = _Scope(self, name)
         for index, base in enumerate(cls.__bases__):
             scope.add(f"base {index}", base)
@@ -337,11 +337,11 @@ class Describer:
         names = watched_names(cls)
         scope.watching.append(Watch.of(vars(cls), names))
         bases = cls.__bases__
-        return Description(
-            Kind.CLASS,
+        return GraphNode(
+            NodeKind.CLASS,
             name,
             b"class",
-            scope.finished(),
+            scope.sorted_edges(),
             scope.watches(),
             lambda: cls.__bases__ is bases and watched_names(cls) == names,
             notes=frozenset(scope.notes),
@@ -349,56 +349,62 @@ class Describer:
 
     # ------------------------------------------------------------------ modules and values
 
-    def _module(self, module: ModuleType) -> Description:
+    def _module(self, module: ModuleType) -> GraphNode:
         name = module.__name__
         if not is_user_module(module):
             text = f"module {name}{self._version(package_name(name))}"
-            return Description(Kind.MODULE, name, text.encode())
+            return GraphNode(NodeKind.MODULE, name, text.encode())
         scope = _Scope(self, name)
         names = vars(module).keys() - _IGNORED_IN_MODULE
         for key in names:
             scope.add(f"member {key}", scope.watch(vars(module), key), key)
-        return Description(
-            Kind.MODULE,
+        return GraphNode(
+            NodeKind.MODULE,
             name,
             b"module",
-            scope.finished(),
+            scope.sorted_edges(),
             scope.watches(),
             lambda: vars(module).keys() - _IGNORED_IN_MODULE == names,
             notes=frozenset(scope.notes),
         )
 
-    def _value(self, value: Any, left_out: frozenset[str] = frozenset()) -> Description:
+    def _value(self, value: Any, excluded_parts: frozenset[str] = frozenset()) -> GraphNode:
         cls = type(value)
         name = qualname_of(cls)
         if issubclass(cls, types.BuiltinFunctionType) or (installed_name(value) and not _is_content(cls)):
             return self._installed_value(value, name)
-        if not self._names_code:
-            return Description(Kind.VALUE, name, encode(value, roughly=True).data)
-        encoding = encode(value, self._distinctly, left_out, segmented=True)
+        if not self._follows_code:
+            return GraphNode(NodeKind.VALUE, name, encode(value, roughly=True).data)
+        encoding = encode(value, self._ordering_key, excluded_parts, with_attributes=True)
         edges = tuple(CodeReference(f"{i:06}", "", "", target) for i, target in enumerate(encoding.edges))
-        return Description(
-            Kind.VALUE,
+        return GraphNode(
+            NodeKind.VALUE,
             name,
             encoding.data,
             edges,
             (),
             None
             if _immutable(value)
-            else lambda: encode(value, self._distinctly, left_out).says_the_same(encoding),
+            else lambda: encode(value, self._ordering_key, excluded_parts).is_same(encoding),
             notes=frozenset(Note("opaque", text) for text in encoding.opaque),
             text=shorten(value),
-            segments=encoding.segments,
+            attribute_digests=encoding.attribute_digests,
         )
 
-    def _installed_value(self, value: Any, name: str) -> Description:
+    def _installed_value(self, value: Any, name: str) -> GraphNode:
         """What an installed module holds, and methods in C of anything: by name."""
-        bound = static(value, "__self__") if issubclass(type(value), types.BuiltinFunctionType) else None
+        bound = (
+            static_attribute(value, "__self__")
+            if issubclass(type(value), types.BuiltinFunctionType)
+            else None
+        )
         free = (
             bound is None or bound is MISSING or issubclass(type(bound), ModuleType) or installed_name(value)
         )
         edges = () if free else (CodeReference("self", "", "", bound),)
-        return Description(Kind.VALUE, name, b"installed:" + self._installed(value).text.encode(), edges)
+        return GraphNode(
+            NodeKind.VALUE, name, b"installed:" + self._installed_leaf(value).text.encode(), edges
+        )
 
 
 def _is_content(cls: type) -> bool:
@@ -406,7 +412,7 @@ def _is_content(cls: type) -> bool:
     return issubclass(cls, (list, dict, set, frozenset, tuple, bytearray)) or cls in _SCALARS
 
 
-class _Without:
+class _PartialValue:
     """A value of which some attributes do not count."""
 
     __slots__ = ("parts", "value")
@@ -417,13 +423,13 @@ class _Without:
 
 
 class _Scope:
-    """Collects the edges, watches and notes of one description."""
+    """Collects the edges, watches and notes of one node."""
 
-    def __init__(self, describer: Describer, owner: str) -> None:
+    def __init__(self, builder: NodeBuilder, owner: str) -> None:
         self.owner = owner
         self.notes: set[Note] = set()
         self.watching: list[Watch] = []
-        self._describer = describer
+        self._builder = builder
         self._edges: dict[str, CodeReference] = {}
         self._watched: dict[int, tuple[Mapping[str, Any], set[str]]] = {}
 
@@ -433,22 +439,22 @@ class _Scope:
 
     def add(self, label: str, target: Any, name: str = "", owner: str = "") -> None:
         owner, name = owner or self.owner, name or label
-        left_out = self._describer.left_out(owner, name)
-        for part in left_out or ():
+        excluded_parts = self._builder.excluded_parts(owner, name)
+        for part in excluded_parts or ():
             known = part_name(name, part) if part else name
             self.note("state", f"{owner}: {known!r} changes while reactors run")
-        if left_out and "" in left_out:
+        if excluded_parts and "" in excluded_parts:
             return
         if type(target) in _SCALARS:
             target = Leaf("value " + encode(target).data.hex(), shorten(target))
-        elif left_out and type(target) is not Leaf:
-            target = self._describer.without(owner, name, target, left_out)
+        elif excluded_parts and type(target) is not Leaf:
+            target = self._builder.partial_value(owner, name, target, excluded_parts)
         self._edges[label] = CodeReference(label, owner, name, target)
 
     def note(self, kind: str, text: str) -> None:
         self.notes.add(Note(kind, text))
 
-    def finished(self) -> tuple[CodeReference, ...]:
+    def sorted_edges(self) -> tuple[CodeReference, ...]:
         return tuple(self._edges[label] for label in sorted(self._edges))
 
     def watches(self) -> tuple[Watch, ...]:
@@ -467,7 +473,7 @@ def _default(function: FunctionType, name: str) -> Any:
     return defaults[index] if index >= 0 and not is_passed else UNKNOWN
 
 
-def _contents(cell: CellType) -> Any:
+def _cell_content(cell: CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:  # not bound yet
@@ -486,5 +492,5 @@ def _immutable(value: Any) -> bool:
 
 
 def _package_of(value: Any) -> str:
-    module = static(value.__func__ if type(value) is types.MethodType else value, "__module__")
+    module = static_attribute(value.__func__ if type(value) is types.MethodType else value, "__module__")
     return package_name(module if type(module) is str else module_of(type(value)))

@@ -38,24 +38,24 @@ from operator import is_
 from typing import Any, NamedTuple
 
 from pyplant._missing import MISSING
+from pyplant.fingerprint.attribute_digests import AttributePlaces, attribute_digests, class_name
 from pyplant.fingerprint.attributes import (
-    answers_anything,
     class_entry,
-    held_state,
+    has_dynamic_attributes,
+    is_fully_readable,
     module_of,
     mro,
     namespace,
+    object_state,
+    pickling_methods,
     qualname_of,
-    readable,
-    reducers,
-    static,
+    static_attribute,
 )
 from pyplant.fingerprint.canonical import Code, ValueNode, canonical
 from pyplant.fingerprint.hashing import DIGEST_BYTES, digest_bytes
-from pyplant.fingerprint.installed import holds_itself, installed_name
+from pyplant.fingerprint.installed_names import holds_itself, installed_name
 from pyplant.fingerprint.mocks import is_mock_class, mock_content
 from pyplant.fingerprint.scalars import SCALARS
-from pyplant.fingerprint.segments import Places, class_name, segments
 
 __all__ = [
     "DIGEST_BYTES",
@@ -73,7 +73,7 @@ MAX_OBJECTS = 50_000
 """So many objects are looked at below one that is no container and no dataclass."""
 MAX_DEPTH = 10_000
 """So many such objects are looked at one within the other."""
-ROUGHLY = 100
+ORDERING_OBJECTS = 100
 """So many objects tell functions of a set apart: their digests decide later, this only their order."""
 
 
@@ -88,16 +88,16 @@ class Encoding(NamedTuple):
         Those functions, classes and modules, in the order of their markers.
     opaque
         Names of the classes of parts that could not be taken apart.
-    segments
-        Digests of the attributes of its objects (:mod:`pyplant.fingerprint.segments`), if asked for.
+    attribute_digests
+        Digests of the attributes of its objects (:mod:`pyplant.fingerprint.attribute_digests`), if asked for.
     """
 
     data: bytes
     edges: tuple[Any, ...] = ()
     opaque: tuple[str, ...] = ()
-    segments: Mapping[str, str] | None = None
+    attribute_digests: Mapping[str, str] | None = None
 
-    def says_the_same(self, other: Encoding) -> bool:
+    def is_same(self, other: Encoding) -> bool:
         """Whether two encodings are equal; the code in them is not asked, it may answer anything."""
         return (
             self.data == other.data
@@ -135,9 +135,9 @@ def encodes(*type_names: str) -> Callable[[_Handler], _Handler]:
 def encode(
     value: Any,
     name: Callable[[Any], str] | None = None,
-    left_out: frozenset[str] = frozenset(),
+    excluded: frozenset[str] = frozenset(),
     *,
-    segmented: bool = False,
+    with_attributes: bool = False,
     roughly: bool = False,
 ) -> Encoding:
     """Encode ``value``; never raises for what cannot be encoded, see :attr:`Encoding.opaque`.
@@ -149,17 +149,17 @@ def encode(
     name
         Tells functions and classes apart, which gives those in a set an order; as good as
         their digests, or as near as can be known.
-    left_out
+    excluded
         Attributes that do not count, by class and name.
-    segmented
-        Tell the segments too.
+    with_attributes
+        Tell the attribute_digests too.
     roughly
-        Look at the levels nearest to the value only, until they are :data:`ROUGHLY` objects.
+        Look at the levels nearest to the value only, until they are :data:`ORDERING_OBJECTS` objects.
     """
-    encoder = Encoder(left_out)
+    encoder = Encoder(excluded)
     encoder.item(value)
-    encoding = encoder.result(name, ROUGHLY if roughly else None)
-    return encoding._replace(segments=encoder.segments()) if segmented else encoding
+    encoding = encoder.result(name, ORDERING_OBJECTS if roughly else None)
+    return encoding._replace(attribute_digests=encoder.attribute_digests()) if with_attributes else encoding
 
 
 class Encoder:
@@ -170,11 +170,11 @@ class Encoder:
     matter; a part that is shared is looked at once, and cycles come to an end.
     """
 
-    __slots__ = ("_below", "_current", "_index", "_left_out", "_nodes", "_opaque", "_pending", "_places")
+    __slots__ = ("_below", "_current", "_excluded", "_index", "_nodes", "_opaque", "_pending", "_places")
 
-    def __init__(self, left_out: frozenset[str] = frozenset()) -> None:
-        self._left_out = left_out
-        self._places: Places = {}
+    def __init__(self, excluded: frozenset[str] = frozenset()) -> None:
+        self._excluded = excluded
+        self._places: AttributePlaces = {}
         self._current = ValueNode(None)
         self._nodes = [self._current]
         self._index: dict[int, int] = {}
@@ -198,9 +198,9 @@ class Encoder:
         data, edges = canonical(self._nodes, digest_bytes, name or _plain_name)
         return Encoding(data, edges, tuple(sorted(self._opaque)))
 
-    def segments(self) -> dict[str, str]:
-        """The segments of what was collected."""
-        return segments(self._nodes, self._places, digest_bytes, _plain_name)
+    def attribute_digests(self) -> dict[str, str]:
+        """The attribute_digests of what was collected."""
+        return attribute_digests(self._nodes, self._places, digest_bytes, _plain_name)
 
     # ---------------------------------------------------------------- for handlers
 
@@ -322,13 +322,13 @@ class Encoder:
     def reduced(self, value: Any) -> None:
         """Take an object apart as pickling would."""
         cls = type(value)
-        made_up = answers_anything(cls)
+        made_up = has_dynamic_attributes(cls)
         if (made_up or callable(value)) and self._installed(value):
             return
         if callable(value) and self._wrapper(value, cls):
             return
         try:
-            reduced: Any = self._held(value, cls) if made_up else None
+            reduced: Any = self._state_without_getattr(value, cls) if made_up else None
             if reduced is None:
                 # Of exceptions, tblib (which distributed imports) would pickle the traceback as well.
                 reducer = None if issubclass(cls, BaseException) else copyreg.dispatch_table.get(cls)
@@ -361,22 +361,22 @@ class Encoder:
             self.tag(name)
         return bool(name)
 
-    def _held(self, value: Any, cls: type) -> tuple[Any, ...] | None:
+    def _state_without_getattr(self, value: Any, cls: type) -> tuple[Any, ...] | None:
         """What an object that makes up attributes holds; ``None`` if its class says how to pickle it.
 
         To be pickled it would be asked for attributes, and answer.
         """
-        own = reducers(cls)
-        if cls in copyreg.dispatch_table or own - {"__getstate__"} or not readable(cls):
+        own = pickling_methods(cls)
+        if cls in copyreg.dispatch_table or own - {"__getstate__"} or not is_fully_readable(cls):
             return None
-        content, attributes = held_state(value)
+        content, attributes = object_state(value)
         state = class_entry(cls, "__getstate__")(value) if own else attributes
         return copyreg.__newobj__, (cls, content), state  # type: ignore[attr-defined]
 
     def _proxy(self, value: Any, cls: type) -> None:
-        """An object without readable content: by what it stands for, if it tells, else by its class."""
-        lazily = static(value, "__factory__")  # of a lazy proxy, which would be filled by a look
-        content = static(value, "__wrapped__") if lazily is MISSING else lazily
+        """An object without is_fully_readable content: by what it stands for, if it tells, else by its class."""
+        lazily = static_attribute(value, "__factory__")  # of a lazy proxy, which would be filled by a look
+        content = static_attribute(value, "__wrapped__") if lazily is MISSING else lazily
         if content is MISSING:
             self.opaque_item(value)
             return
@@ -389,14 +389,16 @@ class Encoder:
         if issubclass(cls, functools.partial) or class_entry(cls, "__factory__") is not MISSING:
             return False
         for attribute in ("__wrapped__", "py_func"):  # functools and its like; numba
-            wrapped = static(value, attribute)
+            wrapped = static_attribute(value, attribute)
             if type(wrapped) is types.FunctionType:
                 self.tag("wrapper")
                 self.code(cls)
                 self.code(wrapped)
                 if attribute == "__wrapped__":
                     own = namespace(value) or {}
-                    wrapper = static(value, "_self_wrapper")  # of wrapt's decorators: the code around it
+                    wrapper = static_attribute(
+                        value, "_self_wrapper"
+                    )  # of wrapt's decorators: the code around it
                     kept = {} if wrapper is MISSING else {"_self_wrapper": wrapper}
                     self.attributes(kept | {key: own[key] for key in own if key not in _OF_WRAPPERS})
                 return True
@@ -406,23 +408,23 @@ class Encoder:
         """The attributes of an object, sorted: their order is an accident."""
         if type(state) is tuple and len(state) == 2 and type(state[1]) is dict:  # noqa: PLR2004
             self.attributes(state[0])  # (__dict__, slots)
-            if self._counting(state[1]) is not None:
+            if self._without_excluded(state[1]) is not None:
                 self.attributes(state[1])
         else:
             self.attributes(state)
 
-    def _counting(self, state: Any) -> Any:
+    def _without_excluded(self, state: Any) -> Any:
         """The attributes without those that are left out; ``None``, as for pickle, if there are none."""
-        if not self._left_out or type(state) is not dict:
+        if not self._excluded or type(state) is not dict:
             return state
         cls = class_name(type(self._current.obj))
-        return {key: state[key] for key in state if f"{cls}.{key}" not in self._left_out} or None
+        return {key: state[key] for key in state if f"{cls}.{key}" not in self._excluded} or None
 
     def attributes(self, state: Any, *, ordered: bool = False) -> None:
         """Add the attributes of an object; their order is an accident unless it is used like a dictionary."""
         if ordered and sorted(state) != list(state):
             state = {**state, "(order)": tuple(state)}  # an attribute more: it can be left out like any other
-        state = self._counting(state)
+        state = self._without_excluded(state)
         if state is not None and not (type(state) is dict and all(type(key) is str for key in state)):
             self.item(state)
             return

@@ -29,7 +29,7 @@ __all__ = [
 
 _SITES = re.compile(r"[/\\](?:site|dist)-packages(?=[/\\])")
 _LISTS = ("RECORD", "installed-files.txt")
-_MOST = 100
+_MAX_FILES = 100
 """Packages with more files are not searched for reactors: reading them would take longer than it is worth."""
 _IMPORT = re.compile(rb"^\s*(?:from|import)\s+pyplant\b", re.MULTILINE)
 _DEFINITION = re.compile(rb"^\s*@(?:\w+\.)?(?:Reactor|Subreactor)Func\b", re.MULTILINE)
@@ -46,23 +46,23 @@ class Distribution(NamedTuple):
         Absolute paths of its Python files.
     folders
         Folders that belong to it as a whole, where no list of files exists.
-    record, written
-        The list of its files, and when that was written, in nanoseconds.
+    record, modified_ns
+        The list of its files, and when that was modified_ns, in nanoseconds.
     """
 
     name: str
     files: frozenset[str] = frozenset()
     folders: tuple[str, ...] = ()
     record: str = ""
-    written: int = 0
+    modified_ns: int = 0
 
-    def holds(self, path: str) -> bool:
+    def contains(self, path: str) -> bool:
         """Whether a Python file is one of its files."""
         return path in self.files or path.startswith(self.folders)
 
     def is_current(self) -> bool:
         """Whether it was not installed anew since it was looked at."""
-        return _written(self.record) == self.written
+        return _modified_ns(self.record) == self.modified_ns
 
 
 def installation_folders(path: str) -> list[str]:
@@ -76,7 +76,7 @@ def distribution_of(path: str) -> Distribution | None:
     for folder in folders:
         relative = path[len(folder) + 1 :].replace(os.sep, "/")
         for metadata in _metadata(folder, first=relative.partition("/")[0]):
-            if _lists(metadata, relative):
+            if _is_listed(metadata, relative):
                 return _read(folder, metadata)
     if not folders:
         return None
@@ -84,14 +84,14 @@ def distribution_of(path: str) -> Distribution | None:
     for metadata in _metadata(folders[0], first=top):
         if top.removesuffix(".py") in _text(os.path.join(metadata, "top_level.txt")).split():
             return _read(folders[0], metadata)
-    return _top_level(folders[0], _normal(top.removesuffix(".py").partition("-")[0]), [top])
+    return _top_level(folders[0], _normalised(top.removesuffix(".py").partition("-")[0]), [top])
 
 
 def distribution_named(name: str) -> Distribution | None:
     """The installed distribution of this name, or that holds the package of this name."""
     for folder in dict.fromkeys(filter(installation_folders, (f"{path}{os.sep}" for path in sys.path))):
         for metadata in _metadata(folder.rstrip(os.sep), first=name):
-            if _name(metadata) == _normal(name):
+            if _name(metadata) == _normalised(name):
                 return _read(folder.rstrip(os.sep), metadata)
     try:
         spec = importlib.util.find_spec(name)
@@ -115,9 +115,9 @@ def file_with_reactors(folder: str, package: str) -> str:
 def _files(folder: str, package: str) -> list[str]:
     """The Python files of a package; none if they are too many."""
     metadata = next(_metadata(folder, first=package), "")
-    if metadata and _name(metadata) == _normal(package):
+    if metadata and _name(metadata) == _normalised(package):
         listed = _text(os.path.join(metadata, _LISTS[0]))
-        if listed.count(".py,") > _MOST:
+        if listed.count(".py,") > _MAX_FILES:
             return []
         if listed:
             paths = [line.partition(",")[0].strip('"') for line in listed.splitlines()]
@@ -125,17 +125,17 @@ def _files(folder: str, package: str) -> list[str]:
     found = [os.path.join(folder, f"{package}.py")]
     for path, _, names in os.walk(os.path.join(folder, package)):
         found += [os.path.join(path, name) for name in names if name.endswith(".py")]
-        if len(found) > _MOST:
+        if len(found) > _MAX_FILES:
             return []
     return found
 
 
-def _normal(name: str) -> str:
+def _normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "_", name).lower()
 
 
 def _name(metadata: str) -> str:
-    return _normal(os.path.basename(metadata).rpartition(".")[0].partition("-")[0])
+    return _normalised(os.path.basename(metadata).rpartition(".")[0].partition("-")[0])
 
 
 def _metadata(folder: str, *, first: str) -> Iterator[str]:
@@ -144,7 +144,7 @@ def _metadata(folder: str, *, first: str) -> Iterator[str]:
         names = [name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info"))]
     except OSError:
         return
-    wanted = _normal(first.removesuffix(".py"))
+    wanted = _normalised(first.removesuffix(".py"))
     for name in sorted(names, key=lambda name: (_name(name) != wanted, name)):
         yield os.path.join(folder, name)
 
@@ -156,14 +156,14 @@ def _text(path: str) -> str:
         return ""
 
 
-def _written(path: str) -> int:
+def _modified_ns(path: str) -> int:
     try:
         return os.stat(path).st_mtime_ns
     except OSError:
         return 0
 
 
-def _lists(metadata: str, relative: str) -> bool:
+def _is_listed(metadata: str, relative: str) -> bool:
     """Whether a distribution lists a file; searched as text, since there may be many and long lists."""
     text = _text(os.path.join(metadata, _LISTS[0]))
     if text:
@@ -177,7 +177,7 @@ def _read(folder: str, metadata: str) -> Distribution:
 
     name = _name(metadata)
     for record in (os.path.join(metadata, listed) for listed in _LISTS):
-        written, text = _written(record), _text(record)
+        modified_ns, text = _modified_ns(record), _text(record)
         base = folder if record.endswith(_LISTS[0]) else metadata
         rows = csv.reader(text.splitlines()) if base == folder else ([line] for line in text.splitlines())
         files = {
@@ -185,7 +185,7 @@ def _read(folder: str, metadata: str) -> Distribution:
         }
         if files:
             real = {os.path.realpath(file) for file in files}
-            return Distribution(name, frozenset(files | real), (), record, written)
+            return Distribution(name, frozenset(files | real), (), record, modified_ns)
     listed = os.path.join(metadata, "top_level.txt")
     return _top_level(folder, name, _text(listed).split() or [name], listed)
 
@@ -202,5 +202,5 @@ def _top_level(folder: str, name: str, packages: Iterable[str], record: str = ""
     real = [os.path.realpath(path) for path in (*folders, *files)]
     in_folders = tuple(dict.fromkeys(path + os.sep for path in (*folders, *real[: len(folders)])))
     return Distribution(
-        name, frozenset((*files, *real[len(folders) :])), in_folders, record, _written(record)
+        name, frozenset((*files, *real[len(folders) :])), in_folders, record, _modified_ns(record)
     )

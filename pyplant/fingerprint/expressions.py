@@ -18,7 +18,7 @@ from functools import lru_cache
 from types import MemberDescriptorType, ModuleType
 from typing import Any, NamedTuple
 
-from pyplant.fingerprint.attributes import attribute_of
+from pyplant.fingerprint.attributes import safe_getattr
 
 __all__ = ["UNKNOWN", "Bindings", "Evaluated", "Template", "evaluate"]
 
@@ -42,7 +42,7 @@ class Evaluated(NamedTuple):
     """The value of an expression, and whether it holds as long as the names keep their objects."""
 
     value: Any
-    is_firm: bool
+    is_constant: bool
 
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -162,7 +162,7 @@ def evaluate(source: str, lookup: Callable[[str], Any]) -> Evaluated:
         value = evaluator.value(_parsed(source))
     except Exception:  # noqa: BLE001 - an error here is the run's to raise, in its own place
         value = UNKNOWN
-    return Evaluated(value, evaluator.is_firm)
+    return Evaluated(value, evaluator.is_constant)
 
 
 @lru_cache(maxsize=1000)
@@ -200,7 +200,7 @@ def _is_printable(value: Any) -> bool:
 
 class _Evaluator:
     def __init__(self, lookup: Callable[[str], Any]) -> None:
-        self.is_firm = True
+        self.is_constant = True
         self._lookup = lookup
 
     def value(self, node: ast.expr) -> Any:
@@ -226,7 +226,7 @@ class _Evaluator:
         if issubclass(cls, enum.Enum):
             return {"value": value._value_, "name": value._name_}.get(name, UNKNOWN)
         if issubclass(cls, ModuleType | type):
-            return attribute_of(value, name, UNKNOWN)
+            return safe_getattr(value, name, UNKNOWN)
         if _is_standard(value):
             return getattr(value, name, UNKNOWN)
         if value is UNKNOWN:
@@ -235,7 +235,7 @@ class _Evaluator:
             return tuple.__getitem__(value, fields.index(name))
         members = [vars(base)[name] for base in cls.__mro__ if name in vars(base)]
         parameters = getattr(cls, "__dataclass_params__", None)
-        self.is_firm &= bool(parameters is not None and parameters.frozen)
+        self.is_constant &= bool(parameters is not None and parameters.frozen)
         if members and isinstance(members[0], MemberDescriptorType):
             return members[0].__get__(value, cls)
         if any(hasattr(type(member), "__set__") for member in members):
@@ -246,7 +246,7 @@ class _Evaluator:
         value, key = self.value(node.value), self.value(node.slice)
         if type(value) not in (tuple, list, dict, str) or type(key) not in _ATOMS:
             return UNKNOWN
-        self.is_firm &= type(value) in (tuple, str)
+        self.is_constant &= type(value) in (tuple, str)
         return value[key]
 
     def _unaryop(self, node: ast.UnaryOp) -> Any:
@@ -256,11 +256,11 @@ class _Evaluator:
     def _binop(self, node: ast.BinOp) -> Any:
         left, right = self.value(node.left), self.value(node.right)
         if isinstance(node.op, ast.Mod) and _is_text(left):
-            return _printed(str.__str__(left), right)
+            return _percent_formatted(str.__str__(left), right)
         if isinstance(node.op, ast.Add) and any(
             _is_text(side) or type(side) is Template for side in (left, right)
         ):
-            return _joined([left, right])
+            return _concatenated([left, right])
         if type(left) not in _NUMBERS or type(right) not in _NUMBERS:
             return UNKNOWN
         match node.op:
@@ -277,7 +277,7 @@ class _Evaluator:
         return UNKNOWN
 
     def _joinedstr(self, node: ast.JoinedStr) -> Any:
-        return _joined([self.value(part) for part in node.values])
+        return _concatenated([self.value(part) for part in node.values])
 
     def _formattedvalue(self, node: ast.FormattedValue) -> Any:
         spec = "" if node.format_spec is None else self.value(node.format_spec)
@@ -302,19 +302,19 @@ class _Evaluator:
 
     def _method(self, value: Any, name: str, arguments: list[Any], keywords: dict[str, Any]) -> Any:
         if name == "format" and _is_text(value):
-            return _filled(str.__str__(value), arguments, keywords)
+            return _str_formatted(str.__str__(value), arguments, keywords)
         if name == "join" and _is_text(value) and len(arguments) == 1 and not keywords:
             parts = arguments[0]
             if type(parts) not in (list, tuple):
                 return UNKNOWN
-            return _joined([item for part in parts for item in (value, part)][1:])
+            return _concatenated([item for part in parts for item in (value, part)][1:])
         known = _is_printable(value) and all(type(argument) in _ATOMS for argument in arguments)
         if known and name in _METHODS and not keywords:
             return getattr(value, name)(*arguments)
         return UNKNOWN
 
 
-def _joined(parts: list[Any]) -> Any:
+def _concatenated(parts: list[Any]) -> Any:
     """Texts one after another; unknown ones are any text."""
     found: list[str | None] = []
     for part in parts:
@@ -342,7 +342,7 @@ def _formatted(value: Any, conversion: str, spec: Any) -> Any:
     return format(shown, spec)
 
 
-def _printed(text: str, values: Any) -> Any:
+def _percent_formatted(text: str, values: Any) -> Any:
     """``text % values``, conversion by conversion."""
     given = list(values) if type(values) is tuple else [values]
     parts: list[Any] = []
@@ -357,10 +357,10 @@ def _printed(text: str, values: Any) -> Any:
             value = given.pop(0)
             is_short = all(int(number) <= _WIDEST for number in re.findall(r"\d+", piece))
             parts.append(piece % value if _is_printable(value) and is_short else UNKNOWN)
-    return UNKNOWN if given else _joined(parts)
+    return UNKNOWN if given else _concatenated(parts)
 
 
-def _filled(text: str, arguments: list[Any], keywords: dict[str, Any]) -> Any:
+def _str_formatted(text: str, arguments: list[Any], keywords: dict[str, Any]) -> Any:
     """``text.format(...)``, field by field."""
     parts: list[Any] = []
     automatic = iter(arguments)
@@ -376,4 +376,4 @@ def _filled(text: str, arguments: list[Any], keywords: dict[str, Any]) -> Any:
             value = keywords.get(field, UNKNOWN)
         is_plain = "{" not in (spec or "")
         parts.append(_formatted(value, conversion or "", spec or "") if is_plain else UNKNOWN)
-    return _joined(parts)
+    return _concatenated(parts)

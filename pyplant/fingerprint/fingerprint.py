@@ -13,7 +13,7 @@ Sub-graphs are shared: 1,000 reactors over one library digest the library once. 
 digested stays valid until user code has run (an *epoch* ends); then a node is looked at
 again when somebody asks for it, which for a function compares identities only.
 
-Every digest can be opened again: a :class:`~pyplant.fingerprint.records.CodeRecord` keeps what it was
+Every digest can be opened again: a :class:`~pyplant.fingerprint.code_records.CodeRecord` keeps what it was
 made of. Records are stored beside the traces, so a plant can say which helper changed, and
 how, long after the old text is gone.
 """
@@ -30,12 +30,12 @@ from pyplant.engine.trace import Note
 from pyplant.errors import UndigestibleError
 from pyplant.fingerprint import origin
 from pyplant.fingerprint.bytecode import code_digest
-from pyplant.fingerprint.code_graph import Describer
+from pyplant.fingerprint.code_graph import NodeBuilder
+from pyplant.fingerprint.code_records import CodeRecord, changed_names
 from pyplant.fingerprint.components import components
-from pyplant.fingerprint.description import Description, Kind, Leaf
 from pyplant.fingerprint.digest import digest_bytes, encode
+from pyplant.fingerprint.graph_node import GraphNode, Leaf, NodeKind
 from pyplant.fingerprint.hints import Hint
-from pyplant.fingerprint.records import CodeRecord, changed_names
 from pyplant.fingerprint.source import CodePart, Sources
 
 __all__ = [
@@ -79,12 +79,12 @@ class Fingerprint(NamedTuple):
 _NOTHING: frozenset[Any] = frozenset()  # every other empty one would be an object of its own
 
 
-class _Node:
+class _DigestNode:
     """A described object and what is known about its place in the graph."""
 
     __slots__ = (
         "children",
-        "description",
+        "content",
         "digest",
         "epoch",
         "fingerprint",
@@ -95,11 +95,11 @@ class _Node:
         "targets",
     )
 
-    def __init__(self, obj: Any, description: Description, epoch: int) -> None:
+    def __init__(self, obj: Any, content: GraphNode, epoch: int) -> None:
         self.obj = obj  # also keeps its id from being used again
-        self.description = description
+        self.content = content
         self.epoch = epoch
-        self.children: list[tuple[str, Any]] = [(edge.label, edge.target) for edge in description.edges]
+        self.children: list[tuple[str, Any]] = [(edge.label, edge.target) for edge in content.edges]
         self.targets = [target for _, target in self.children if type(target) is not Leaf]
         self.digest = ""
         self.generation = -1
@@ -107,13 +107,13 @@ class _Node:
         self.notes: frozenset[Note] = _NOTHING
         self.fingerprint: Fingerprint | None = None
 
-    def holds(self) -> bool:
+    def is_unchanged(self) -> bool:
         """Whether the object still is as it was described; asked very often."""
-        description = self.description
-        if description.unchanged is not None and not description.unchanged():
+        content = self.content
+        if content.unchanged is not None and not content.unchanged():
             return False
-        for watch in description.watches:  # noqa: SIM110 - all() would cost half as much again
-            if not watch.holds():
+        for watch in content.watches:  # noqa: SIM110 - all() would cost half as much again
+            if not watch.is_unchanged():
                 return False
         return True
 
@@ -139,16 +139,16 @@ class Fingerprinter:
     ) -> None:
         self.state: set[tuple[str, str]] = set()
         self.records: dict[str, CodeRecord] = {}
-        self._handed_out: set[str] = set()
-        self._segments: dict[str, Mapping[str, str]] = {}
+        self._returned_records: set[str] = set()
+        self._attribute_digests: dict[str, Mapping[str, str]] = {}
         self._memo = memo
         self._sources = sources or Sources()
-        self._describe = Describer(self._part, self.state, version)
-        self._nodes: dict[int, _Node] = {}
+        self._build_node = NodeBuilder(self._part, self.state, version)
+        self._nodes: dict[int, _DigestNode] = {}
         self._parts: dict[str, CodePart] = {}
-        self._unrolled: dict[str, str] = {}
+        self._recursive_digests: dict[str, str] = {}
         self._epoch = 0
-        self._asked_since = 0
+        self._kept_from_epoch = 0
         self._generation = 0
         self._followed = origin.generation()
 
@@ -157,17 +157,17 @@ class Fingerprinter:
 
         So a value that was replaced in a session does not live as long as the session.
         """
-        kept = {ident: node for ident, node in self._nodes.items() if node.epoch >= self._asked_since}
+        kept = {ident: node for ident, node in self._nodes.items() if node.epoch >= self._kept_from_epoch}
         if len(kept) < len(self._nodes):
             self._nodes = kept
             self._generation += 1  # after an interrupted look, one that is kept may name one that is not
         self.invalidate_values()
-        self._asked_since = self._epoch
+        self._kept_from_epoch = self._epoch
 
     def invalidate_values(self) -> None:
         """Values of globals, and what names stand for, may have changed."""
         self._epoch += 1
-        self._describe.forget_values()
+        self._build_node.forget_values()
         if self._followed != origin.generation():
             self._followed = origin.generation()
             self._nodes.clear()
@@ -177,7 +177,7 @@ class Fingerprinter:
         if not names <= self.state:
             self.state |= names
             self._nodes.clear()
-            self._describe.forget_values()
+            self._build_node.forget_values()
 
     def changed_names(self, old: str, new: str) -> set[tuple[str, str]] | None:
         """The names to leave out because what they stand for changed; ``None`` if code changed.
@@ -187,33 +187,33 @@ class Fingerprinter:
         old, new
             Two fingerprints of one reactor, from before and after it ran.
         """
-        return changed_names(old, new, self.records.get, self._segments.get)
+        return changed_names(old, new, self.records.get, self._attribute_digests.get)
 
-    def take(self, function: Callable[..., Any]) -> Fingerprint:
+    def fingerprint(self, function: Callable[..., Any]) -> Fingerprint:
         """The fingerprint of a function or class as it is now."""
-        self._look(function)
+        self._refresh(function)
         node = self._nodes[id(function)]
         if node.generation != self._generation:
             self._digest_from(node)
         if node.fingerprint is None:
-            hints = node.hints | node.description.hints
+            hints = node.hints | node.content.hints
             node.fingerprint = Fingerprint(node.digest, hints, node.notes)
         return node.fingerprint
 
     def digest(self, value: Any) -> tuple[str, frozenset[Note]]:
         """The digest of any value, functions and classes in it counting by their code."""
-        encoding = encode(value, lambda code: self.take(code).digest)
+        encoding = encode(value, lambda code: self.fingerprint(code).digest)
         notes = {Note("opaque", text) for text in encoding.opaque}
         parts = [encoding.data]
         for target in encoding.edges:
-            found = self.take(target)
+            found = self.fingerprint(target)
             parts.append(found.digest.encode())
             notes |= found.notes
         return digest_bytes(*parts), frozenset(notes)
 
     def reaches(self, root: Callable[..., Any], obj: Any) -> bool:
         """Whether the code of ``root`` names ``obj``, directly or through what it calls."""
-        self._look(root)
+        self._refresh(root)
         seen, stack = {id(root)}, [root]
         while stack:
             current = stack.pop()
@@ -232,24 +232,24 @@ class Fingerprinter:
         while stack:
             current = stack.pop()
             record = self.records.get(current)
-            if record is not None and current not in self._handed_out:
-                self._handed_out.add(current)
+            if record is not None and current not in self._returned_records:
+                self._returned_records.add(current)
                 found[current] = record
                 stack.extend(edge[2] for edge in record.edges.values())
         return found
 
     # ------------------------------------------------------------------ looking
 
-    def _look(self, root: Any) -> None:
+    def _refresh(self, root: Any) -> None:
         """Describe what is new below ``root`` and look again at what is not of this epoch."""
         nodes, epoch, stack = self._nodes, self._epoch, [root]
         while stack:
             obj = stack.pop()
             node = nodes.get(id(obj))
-            if node is None or (node.epoch != epoch and not node.holds()):
+            if node is None or (node.epoch != epoch and not node.is_unchanged()):
                 if node is not None:
                     self._generation += 1
-                node = nodes[id(obj)] = _Node(obj, self._describe(obj), epoch)
+                node = nodes[id(obj)] = _DigestNode(obj, self._build_node(obj), epoch)
             elif node.epoch == epoch:
                 continue
             node.epoch = epoch
@@ -269,11 +269,11 @@ class Fingerprinter:
 
     # ------------------------------------------------------------------ digesting
 
-    def _digest_from(self, root: _Node) -> None:
-        for component in components(root, self._valid_children):
+    def _digest_from(self, root: _DigestNode) -> None:
+        for component in components(root, self._undigested_children):
             self._digest_component(component)
 
-    def _valid_children(self, node: _Node) -> Iterator[_Node]:
+    def _undigested_children(self, node: _DigestNode) -> Iterator[_DigestNode]:
         """Those children whose digests are not known yet."""
         for _, target in node.children:
             if type(target) is not Leaf:
@@ -281,7 +281,7 @@ class Fingerprinter:
                 if child.generation != self._generation:
                     yield child
 
-    def _digest_component(self, component: list[_Node]) -> None:
+    def _digest_component(self, component: list[_DigestNode]) -> None:
         inside = {id(node.obj): index for index, node in enumerate(component)}
         colours = [self._colour(node, inside, None) for node in component]
         recursive = any(id(target) in inside for node in component for target in node.targets)
@@ -293,22 +293,22 @@ class Fingerprinter:
             whole = digest_bytes(*(colour.encode() for colour in sorted(colours)))
             colours = [digest_bytes(whole.encode(), colour.encode()) for colour in colours]
         else:
-            colours = [self._unrolled.get(colour, colour) for colour in colours]
+            colours = [self._recursive_digests.get(colour, colour) for colour in colours]
         hints: set[Hint] = set()
         notes: set[Note] = set()
         for node, digest in zip(component, colours, strict=True):
             node.digest, node.generation = digest, self._generation
         if recursive:  # an older twin of a reloaded function refers to the newer one
-            self._unrolled.update((self._colour(node, {}, None), node.digest) for node in component)
+            self._recursive_digests.update((self._colour(node, {}, None), node.digest) for node in component)
         for node in component:
             if not _is_reactor(node.obj):
-                hints.update(_as_conditional(hint) for hint in node.description.hints if hint.certain)
-            notes |= node.description.notes
+                hints.update(_as_conditional(hint) for hint in node.content.hints if hint.certain)
+            notes |= node.content.notes
             for target in node.targets:
                 if id(target) not in inside:
                     child = self._nodes[id(target)]
                     notes |= child.notes
-                    if not _is_reactor(target) and node.description.kind is not Kind.MODULE:
+                    if not _is_reactor(target) and node.content.kind is not NodeKind.MODULE:
                         hints.update(_as_conditional(hint) for hint in child.hints)
         shared_hints = frozenset(hints) if hints else _NOTHING
         shared_notes = frozenset(notes) if notes else _NOTHING
@@ -316,9 +316,9 @@ class Fingerprinter:
             node.hints, node.notes, node.fingerprint = shared_hints, shared_notes, None
             self._record(node)
 
-    def _colour(self, node: _Node, inside: dict[int, int], colours: list[str] | None) -> str:
+    def _colour(self, node: _DigestNode, inside: dict[int, int], colours: list[str] | None) -> str:
         """A node's digest, given those of its component so far (none: they look alike)."""
-        parts = [node.description.local]
+        parts = [node.content.local]
         for label, target in node.children:
             if type(target) is Leaf:
                 parts.append(f"\0{label}={target.text}".encode())
@@ -328,25 +328,25 @@ class Fingerprinter:
                 parts.append(f"\0{label}:{self._nodes[id(target)].digest}".encode())
         return digest_bytes(*parts)
 
-    def _record(self, node: _Node) -> None:
-        if node.description.segments:
-            self._segments[node.digest] = node.description.segments
+    def _record(self, node: _DigestNode) -> None:
+        if node.content.attribute_digests:
+            self._attribute_digests[node.digest] = node.content.attribute_digests
         if node.digest in self.records:
             return
         edges = {}
-        for edge in node.description.edges:
+        for edge in node.content.edges:
             target = edge.target
             text = target.shown() if type(target) is Leaf else self._nodes[id(target)].digest
             edges[edge.label] = (edge.owner, edge.name, text)
-        description = node.description
+        content = node.content
         self.records[node.digest] = CodeRecord(
-            description.kind, description.name, digest_bytes(description.local), description.text, edges
+            content.kind, content.name, digest_bytes(content.local), content.text, edges
         )
 
 
 def _as_conditional(hint: Hint) -> Hint:
     """A hint as it counts for code that mentions this one: the call may depend on something."""
-    return hint._replace(always=False) if hint.always else hint
+    return hint._replace(unconditional=False) if hint.unconditional else hint
 
 
 def _is_reactor(obj: Any) -> bool:
@@ -375,7 +375,7 @@ def fingerprint_of(obj: Callable[..., Any]) -> str:
     """The code fingerprint of a function or class, as it is now."""
     fingerprinter = _fingerprinter()
     fingerprinter.invalidate_values()  # not look_anew(): one pickle asks for many classes, one by one
-    return fingerprinter.take(obj).digest
+    return fingerprinter.fingerprint(obj).digest
 
 
 def digest_of(value: Any) -> str:

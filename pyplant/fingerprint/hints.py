@@ -52,12 +52,12 @@ class Hint(NamedTuple):
         The method it was given to; ``"config"`` for what is read of the configuration, and
         ``"class"`` for what is asked of the class of some object, which may be a configuration.
     certain
-        Whether the object called is surely a pipework (named ``pipe`` or annotated so) or a
+        Whether the object called is unconditional a pipework (named ``pipe`` or annotated so) or a
         configuration. Otherwise it is the function's first or second parameter, which is one
         in a reactor only. A class asked for is certain unless it is that of ``self``.
     kind, text
         The name; of the configuration each step of it; of a class its attribute, none for all of it.
-    always
+    unconditional
         Whether the function itself comes by it, whatever happens.
     """
 
@@ -65,22 +65,22 @@ class Hint(NamedTuple):
     certain: bool
     kind: NameKind
     text: tuple[str, ...]
-    always: bool = False
+    unconditional: bool = False
 
     def to_json(self) -> list[Any]:
         """A JSON-able form."""
-        return [self.method, self.certain, self.kind.value, list(self.text), self.always]
+        return [self.method, self.certain, self.kind.value, list(self.text), self.unconditional]
 
     @classmethod
     def from_json(cls, data: list[Any]) -> Hint:
         """The inverse of :meth:`to_json`."""
-        method, certain, kind, text, always = data
+        method, certain, kind, text, unconditional = data
         hint = cls(
             validate.source_text(method),
             bool(certain),
             _KINDS[kind],
             validate.source_texts(text),
-            bool(always),
+            bool(unconditional),
         )
         if not hint.text and hint.kind is not NameKind.DYNAMIC:
             raise ValueError(data)
@@ -97,23 +97,23 @@ class Hint(NamedTuple):
         if self.kind is not NameKind.EXPRESSION:
             yield self
             return
-        value, is_firm = evaluate(self.text[0], lookup)
+        value, is_constant = evaluate(self.text[0], lookup)
         is_list = self.method == "receive" and type(value) in (list, tuple)
         for name in value if is_list else [value]:
-            yield from self._named(name, is_firm=is_firm and type(value) is not list)
+            yield from self._named(name, is_constant=is_constant and type(value) is not list)
 
-    def _named(self, name: Any, *, is_firm: bool) -> Iterator[Hint]:
+    def _named(self, name: Any, *, is_constant: bool) -> Iterator[Hint]:
         if type(name) is Template:
             yield self._replace(kind=NameKind.PATTERN, text=tuple(part or "" for part in name.parts))
         elif not issubclass(type(name), str):
             yield self._replace(kind=NameKind.DYNAMIC, text=())
-        elif is_firm:
+        elif is_constant:
             yield self._replace(kind=NameKind.LITERAL, text=(str.__str__(name),))
         elif self.method in ("send", "allocate"):  # likely, but other names are possible
             yield self._replace(kind=NameKind.PATTERN, text=(str.__str__(name),))
             yield self._replace(kind=NameKind.DYNAMIC, text=())
         else:
-            yield self._replace(kind=NameKind.LITERAL, text=(str.__str__(name),), always=False)
+            yield self._replace(kind=NameKind.LITERAL, text=(str.__str__(name),), unconditional=False)
 
 
 def resolved(hints: frozenset[Hint], lookup: Callable[[str], Any]) -> frozenset[Hint]:
@@ -130,7 +130,7 @@ def predict(hints: frozenset[Hint]) -> Predicted:
     sends: list[str] = []
     receives: list[str] = []
     reads: list[str] = []
-    surely: list[str] = []
+    unconditional: list[str] = []
     class_attributes: list[str] = []
     patterns: list[str] = []
     open_ended = False
@@ -146,8 +146,8 @@ def predict(hints: frozenset[Hint]) -> Predicted:
                 reads += [".".join(hint.text[:steps]) for steps in range(1, len(hint.text) + 1)]
             else:
                 receives.append(name)
-                if hint.always:
-                    surely.append(name)
+                if hint.unconditional:
+                    unconditional.append(name)
         elif sending and hint.kind is NameKind.PATTERN and any(hint.text):
             patterns.append("".join(re.escape(part) if part else ".*" for part in hint.text))
         elif sending:
@@ -158,6 +158,6 @@ def predict(hints: frozenset[Hint]) -> Predicted:
         frozenset(reads),
         tuple(sorted(set(patterns))),
         open_ended,
-        frozenset(surely),
+        frozenset(unconditional),
         frozenset(class_attributes),
     )

@@ -33,7 +33,7 @@ def mock_behind(obj: Any) -> Any:
     """The mock that an object is, or that a function made by ``create_autospec`` calls; else ``None``."""
     if type(obj) is FunctionType:
         mock = obj.__dict__.get("mock")
-        return mock if is_mock_class(type(mock)) and _held(mock).get("_mock_delegate") is obj else None
+        return mock if is_mock_class(type(mock)) and _attributes(mock).get("_mock_delegate") is obj else None
     return obj if is_mock_class(type(obj)) else None
 
 
@@ -42,16 +42,16 @@ def mock_content(mock: Any) -> list[Any]:
 
     Each mock has a number; a mock that was made up and never configured is left out.
     """
-    mocks, numbers, told = [mock], {id(mock): 0}, []
+    mocks, numbers, configured = [mock], {id(mock): 0}, []
     makers: dict[int, list[int]] = {}
     needed = {0}
     for maker, current in enumerate(mocks):  # grows meanwhile
         answers = {key: (value, mock_behind(value)) for key, value in sorted(_configured(current).items())}
-        told.append(answers)
+        configured.append(answers)
         for _, inner in answers.values():
             if inner is None:
                 needed.add(maker)
-            elif id(inner) in numbers:  # a mock that several answer with: somebody told them to
+            elif id(inner) in numbers:  # a mock that several answer with: somebody configured them to
                 needed |= {maker, numbers[id(inner)]}
             else:
                 number = numbers[id(inner)] = len(mocks)
@@ -69,7 +69,7 @@ def mock_content(mock: Any) -> list[Any]:
             _specification(mocks[number]),
             {
                 key: value if inner is None else ["mock", renumbered[numbers[id(inner)]]]
-                for key, (value, inner) in told[number].items()
+                for key, (value, inner) in configured[number].items()
                 if inner is None or numbers[id(inner)] in needed
             },
         ]
@@ -79,18 +79,18 @@ def mock_content(mock: Any) -> list[Any]:
 
 def _specification(mock: Any) -> list[Any]:
     """The classes of a mock, and what it refuses."""
-    held = _held(mock)
-    methods = held.get("_mock_methods")
+    attributes = _attributes(mock)
+    methods = attributes.get("_mock_methods")
     return [
         list(type(mock).__bases__),
         sorted(methods) if isinstance(methods, list | tuple) else methods,
-        bool(held.get("_spec_set")),
-        bool(held.get("_mock_sealed")),
-        _parameters(held.get("_spec_signature")),
+        bool(attributes.get("_spec_set")),
+        bool(attributes.get("_mock_sealed")),
+        _parameters(attributes.get("_spec_signature")),
     ]
 
 
-def _held(mock: Any) -> dict[str, Any]:
+def _attributes(mock: Any) -> dict[str, Any]:
     return namespace(mock) or {}
 
 
@@ -100,21 +100,21 @@ def _parameters(signature: Any) -> list[Any]:
 
 
 def _configured(mock: Any) -> dict[str, Any]:
-    """What a mock was told, by keys that say how, and what it made up itself."""
-    held = _held(mock)
+    """What a mock was configured, by keys that say how, and what it made up itself."""
+    attributes = _attributes(mock)
     found: dict[str, Any] = {}
-    result, effect = _answer(held)
+    result, effect = _answer(attributes)
     if result is not MISSING:
         found["returns"] = result
     if effect is not None:
         found["side effect"] = effect
-    if held.get("_mock_wraps") is not None:
-        found["wraps"] = held["_mock_wraps"]
-    children = held.get("_mock_children") or {}
+    if attributes.get("_mock_wraps") is not None:
+        found["wraps"] = attributes["_mock_wraps"]
+    children = attributes.get("_mock_children") or {}
     for name, child in children.items():
         if qualname_of(type(child)) != "_SpecState":  # a part of a specification nobody used yet
             found[f"child {name}"] = child
-    for name, value in held.items():
+    for name, value in attributes.items():
         if not (name.startswith((*_BOOKKEEPING, "__")) or name in _RECORDS or children.get(name) is value):
             found[f"attribute {name}"] = value
     for name, value in vars(type(mock)).items():
@@ -124,16 +124,16 @@ def _configured(mock: Any) -> dict[str, Any]:
     return found
 
 
-def _answer(held: dict[str, Any]) -> tuple[Any, Any]:
+def _answer(attributes: dict[str, Any]) -> tuple[Any, Any]:
     """What calls return, :data:`MISSING` if nothing was said, and the side effect."""
-    delegate = held.get("_mock_delegate")
+    delegate = attributes.get("_mock_delegate")
     if type(delegate) is FunctionType:
         result, effect = delegate.__dict__.get("return_value", MISSING), delegate.__dict__.get("side_effect")
     else:
-        result, effect = held.get("_mock_return_value", MISSING), held.get("_mock_side_effect")
+        result, effect = attributes.get("_mock_return_value", MISSING), attributes.get("_mock_side_effect")
     if _is_default(result):
         result = MISSING
-    if _of_magic(held, result, effect):
+    if _is_magic_default(attributes, result, effect):
         return MISSING, None
     return result, _iterated(effect)
 
@@ -155,9 +155,9 @@ def _iterated(effect: Any) -> Any:
 _ITERATORS: tuple[type, ...] = (type(iter([])), type(iter(())))
 
 
-def _of_magic(held: dict[str, Any], result: Any, effect: Any) -> bool:
+def _is_magic_default(attributes: dict[str, Any], result: Any, effect: Any) -> bool:
     """Whether a special method answers as every ``MagicMock`` does."""
-    name, parent = held.get("_mock_new_name"), held.get("_mock_new_parent")
+    name, parent = attributes.get("_mock_new_name"), attributes.get("_mock_new_parent")
     module = LOADED.get(next(filter(_MODULES.__contains__, map(module_of, mro(type(parent)))), ""))
     if not isinstance(name, str) or module is None:
         return False

@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from pyplant.errors import ConfigError
-from pyplant.fingerprint.attributes import attribute_of, module_of, namespace, static
+from pyplant.fingerprint.attributes import module_of, namespace, safe_getattr, static_attribute
 from pyplant.fingerprint.distribution import (
     Distribution,
     distribution_named,
@@ -75,7 +75,7 @@ def is_user_file(filename: str) -> bool:
     if path.startswith(_PYPLANT):
         return False
     if installation_folders(path) or installation_folders(filename):
-        return any(found.holds(path) or found.holds(filename) for found in _followed.values())
+        return any(found.contains(path) or found.contains(filename) for found in _followed.values())
     return not path.startswith(_STDLIB)
 
 
@@ -84,7 +84,7 @@ def follow_file(filename: str) -> None:
     if not _is_installed(filename):
         return
     for known in (*_pending.values(), *_followed.values()):
-        if known is not None and known.holds(filename) and known.is_current():
+        if known is not None and known.contains(filename) and known.is_current():
             return
     found = distribution_of(filename)
     if found is not None:
@@ -192,7 +192,7 @@ def leads_to_user_code(module: ModuleType) -> bool:
 
 def is_user_object(obj: Any) -> bool:
     """Whether a class, or anything else that names its module, belongs to the user."""
-    name = module_of(obj) if issubclass(type(obj), type) else static(obj, "__module__")
+    name = module_of(obj) if issubclass(type(obj), type) else static_attribute(obj, "__module__")
     if not (type(name) is str and name) or name == "builtins":
         return False
     # A name such as ``numpy.rec`` (of ``numpy.recarray``) may be a module that nobody has imported yet.
@@ -206,7 +206,7 @@ def find(module: ModuleType | None, qualname: str) -> Any:
     """What a module has under a qualified name; ``None`` if it has nothing there."""
     found: Any = module
     for step in qualname.split("."):
-        found = attribute_of(found, step, None)
+        found = safe_getattr(found, step, None)
     return found
 
 

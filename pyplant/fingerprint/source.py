@@ -22,7 +22,7 @@ from pyplant.engine import validate
 from pyplant.fingerprint.bytecode import code_digest, nested, read_names, scan
 from pyplant.fingerprint.gc_pause import gc_paused
 from pyplant.fingerprint.hints import Hint
-from pyplant.fingerprint.syntax import FunctionNode, Reference, Survey, syntax_digest
+from pyplant.fingerprint.syntax import FunctionNode, NameCollector, Reference, syntax_digest
 
 __all__ = ["CodePart", "Sources"]
 
@@ -266,12 +266,12 @@ class Sources:
     @staticmethod
     def _from_source(code: CodeType, text: str, node: FunctionNode) -> CodePart:
         read, rebound = read_names(code)
-        survey = Survey(node, read)
+        collector = NameCollector(node, read)
         return CodePart(
             digest=syntax_digest(node),
-            references=tuple(sorted(survey.references)),
-            hints=frozenset(survey.hints),
-            rebound=rebound | survey.rebound,
+            references=tuple(sorted(collector.references)),
+            hints=frozenset(collector.hints),
+            rebound=rebound | collector.rebound,
             text=text,
             verified=True,
         )

@@ -13,12 +13,12 @@ import ast
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from pyplant.fingerprint.class_reads import asked_of_classes
+from pyplant.fingerprint.class_reads import class_attribute_reads
 from pyplant.fingerprint.digest import Encoder, digest_bytes
 from pyplant.fingerprint.expressions import Bindings
 from pyplant.fingerprint.hints import CONFIG_NAMES, NAMED_CALLS, Hint, NameKind
 
-__all__ = ["SCHEME", "FunctionNode", "Reference", "Survey", "syntax_digest"]
+__all__ = ["SCHEME", "FunctionNode", "NameCollector", "Reference", "syntax_digest"]
 
 SCHEME = "1"
 """Version of the walk; a change of it makes every reactor run once more."""
@@ -109,7 +109,7 @@ class _Path(NamedTuple):
     names: tuple[str, ...]
 
 
-class Survey(ast.NodeVisitor):
+class NameCollector(ast.NodeVisitor):
     """What the body of one function mentions.
 
     Attributes
@@ -137,7 +137,7 @@ class Survey(ast.NodeVisitor):
         self._branches = 0  # that lead to where we are
         for child in node.body if isinstance(node.body, list) else [node.body]:
             self.visit(child)
-            self.hints.update(asked_of_classes(child))
+            self.hints.update(class_attribute_reads(child))
 
     def visit(self, node: ast.AST) -> None:
         """Visit a node, knowing whether execution is sure to come by."""
@@ -269,8 +269,8 @@ class Survey(ast.NodeVisitor):
                 names = _each_name(node.args) if receives else self._name_argument(node)
                 for argument in names:
                     kind, text = _name(self._bindings.expression(argument))
-                    always = not self._branches
-                    self._mention(Hint(func.attr, variable in self._pipes, kind, text, always))
+                    unconditional = not self._branches
+                    self._mention(Hint(func.attr, variable in self._pipes, kind, text, unconditional))
         self.generic_visit(node)
 
     @staticmethod

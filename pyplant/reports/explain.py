@@ -16,8 +16,8 @@ from pyplant._missing import MISSING
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import described
 from pyplant.engine.rebuilder import Reason, ReasonKind
-from pyplant.fingerprint.description import Kind, shorten
-from pyplant.fingerprint.records import CodeRecord, Difference, differences
+from pyplant.fingerprint.code_records import CodeRecord, Difference, differences
+from pyplant.fingerprint.graph_node import NodeKind, shorten
 from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE
 
 __all__ = ["Cause", "CauseDeduplicator", "Explainer"]
@@ -143,16 +143,16 @@ class Explainer:
         between = [step for step in path[1:-1] if not step.startswith("attribute ")]
         through = f" through {' → '.join(between)}" if between else ""
         own = len(path) <= 1
-        if own and difference.kind is Kind.VALUE:  # the record of the old code was removed
+        if own and difference.kind is NodeKind.VALUE:  # the record of the old code was removed
             return Cause(reason.kind, reason.name, "its code changed")
         old, new = difference.old, difference.new
-        if difference.kind is Kind.VALUE:
+        if difference.kind is NodeKind.VALUE:
             if old is None or new is None:
                 text = f"{name} was {'added' if old is None else 'removed'}{through}"
             else:
                 text = f"{name} changed: {old} → {new}{through}"
             return Cause(reason.kind, name, text, old, new)
-        shown = "its own code" if own else f"{name}{'()' if difference.kind is Kind.FUNCTION else ''}"
+        shown = "its own code" if own else f"{name}{'()' if difference.kind is NodeKind.FUNCTION else ''}"
         diff = _diff(old, new)
         text = f"{shown} changed{through}" if diff or own else f"{shown} is another one now{through}"
         return Cause(reason.kind, name, text, diff=diff)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyplant._formatting import counted, format_seconds
 from pyplant.errors import ConfigError
-from pyplant.fingerprint.description import shorten
+from pyplant.fingerprint.graph_node import shorten
 from pyplant.reports.blocks import Block
 from pyplant.reports.report import ICONS, Outcome, Report, counts
 from pyplant.reports.table import Row, Table, brief

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyplant._formatting import clean, escape
-from pyplant.fingerprint.description import shorten
+from pyplant.fingerprint.graph_node import shorten
 
 __all__ = ["Row", "Table", "aligned", "brief"]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pyplant.errors import NotAllocatedError, UnsavableError
 from pyplant.fingerprint.digest import Encoder, encodes
 from pyplant.fingerprint.fingerprint import digest_of
-from pyplant.fingerprint.installed import installed_name
+from pyplant.fingerprint.installed_names import installed_name
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
 from pyplant.specs.disk_space import reserve
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from pyplant._missing import MISSING
-from pyplant.fingerprint.attributes import class_entry, held_state, mro, namespace
+from pyplant.fingerprint.attributes import class_entry, mro, namespace, object_state
 from pyplant.fingerprint.digest import Encoder, encodes
 
 __all__ = ["reduce_exception"]
@@ -44,7 +44,7 @@ def _members(value: Any) -> dict[str, Any]:
     own, builtin = namespace(value) or {}, _builtin(type(value))
     return {
         name: member
-        for name, member in held_state(value)[1].items()
+        for name, member in object_state(value)[1].items()
         if member is not None
         and name not in own
         and not (name in _LEFT_OUT and class_entry(builtin, name) is not MISSING)

@@ -33,8 +33,8 @@ from typing import Any
 
 from pyplant.engine.trace import Trace, TraceTree
 from pyplant.engine.validate import UNREADABLE, count, str_list, string
+from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.digest import digest_bytes
-from pyplant.fingerprint.records import CodeRecord
 from pyplant.fingerprint.source import CodePart
 from pyplant.store.files import Identity
 from pyplant.store.journal import Journal, JournalEntry, PendingLine

@@ -38,7 +38,7 @@ def resolve(method, text, namespace):
 
 def of(folder, text):
     module = load(folder, text)
-    return predict(Fingerprinter().take(module.main).hints)
+    return predict(Fingerprinter().fingerprint(module.main).hints)
 
 
 def test_literal_names_are_sorted_by_what_is_done_with_them():

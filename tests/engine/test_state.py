@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import pytest
 
+from pyplant.fingerprint.code_records import part_name, whole_and_part
 from pyplant.fingerprint.fingerprint import Fingerprinter
-from pyplant.fingerprint.records import part_name, whole_and_part
 from tests.fingerprint.helpers import load
 
 
@@ -222,14 +222,14 @@ def process(folder, text, state=()):
     module = load(folder, text)
     fingerprinter = Fingerprinter()
     fingerprinter.add_state(set(state))
-    before = fingerprinter.take(module.main).digest
+    before = fingerprinter.fingerprint(module.main).digest
     module.main()
     fingerprinter.begin_generation()
-    after = fingerprinter.take(module.main).digest
+    after = fingerprinter.fingerprint(module.main).digest
     names = fingerprinter.changed_names(before, after)
     assert names is not None
     fingerprinter.add_state(names)
-    return before, fingerprinter.take(module.main).digest, names
+    return before, fingerprinter.fingerprint(module.main).digest, names
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -271,10 +271,10 @@ def test_code_that_changed_is_no_state(tmp_path):
         lambda: setattr(module.A, "g", lambda self: 2),
     ):
         fingerprinter = Fingerprinter()
-        before = fingerprinter.take(module.main).digest
+        before = fingerprinter.fingerprint(module.main).digest
         change()
         fingerprinter.begin_generation()
-        assert fingerprinter.changed_names(before, fingerprinter.take(module.main).digest) is None
+        assert fingerprinter.changed_names(before, fingerprinter.fingerprint(module.main).digest) is None
 
 
 def test_of_a_large_value_the_whole_is_state(tmp_path):

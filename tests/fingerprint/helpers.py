@@ -48,4 +48,4 @@ def again(module, source):
 
 def taken(module, name="main"):
     """The fingerprint of a function of a module, by a fingerprinter that knows nothing yet."""
-    return Fingerprinter().take(getattr(module, name))
+    return Fingerprinter().fingerprint(getattr(module, name))

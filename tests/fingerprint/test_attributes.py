@@ -11,11 +11,11 @@ import pytest
 from pyplant import specs  # noqa: F401 - registers how arrays are encoded
 from pyplant._missing import MISSING
 from pyplant.fingerprint import digest
-from pyplant.fingerprint.attributes import answers_anything, module_of, namespace, static
-from pyplant.fingerprint.code_graph import Describer
-from pyplant.fingerprint.description import shorten
+from pyplant.fingerprint.attributes import has_dynamic_attributes, module_of, namespace, static_attribute
+from pyplant.fingerprint.code_graph import NodeBuilder
 from pyplant.fingerprint.digest import encode
 from pyplant.fingerprint.fingerprint import Fingerprinter, digest_of
+from pyplant.fingerprint.graph_node import shorten
 from pyplant.fingerprint.source import Sources
 from tests.conftest import ROOT
 from tests.fingerprint.helpers import load, taken
@@ -207,10 +207,10 @@ def test_hostile_objects_count_by_what_they_hold(cls, within):
 @pytest.mark.parametrize("cls", HOSTILE, ids=lambda cls: cls.__name__)
 def test_hostile_objects_are_described_and_compared(cls):
     value = cls(1)
-    description = Describer(Sources().part, set(), lambda _: "")(value)
+    description = NodeBuilder(Sources().part, set(), lambda _: "")(value)
     assert description.unchanged()
-    assert description.local == Describer(Sources().part, set(), lambda _: "")(value).local
-    assert description.local != Describer(Sources().part, set(), lambda _: "")(cls(2)).local
+    assert description.local == NodeBuilder(Sources().part, set(), lambda _: "")(value).local
+    assert description.local != NodeBuilder(Sources().part, set(), lambda _: "")(cls(2)).local
     assert isinstance(shorten(value), str)
 
 
@@ -396,15 +396,15 @@ def test_objects_in_a_circle_are_no_growth():
 
 
 def test_only_what_a_class_declares_is_found():
-    assert static(Answering(), "n") == 1
-    assert static(Answering(), "m") is MISSING
-    assert static(AnsweringSlots(3), "n") == 3
-    assert static(Exiting(2), "n") == 2
+    assert static_attribute(Answering(), "n") == 1
+    assert static_attribute(Answering(), "m") is MISSING
+    assert static_attribute(AnsweringSlots(3), "n") == 3
+    assert static_attribute(Exiting(2), "n") == 2
     assert namespace(AnsweringSlots(1)) is None
-    assert answers_anything(Answering)
-    assert answers_anything(Exiting)
-    assert not answers_anything(Item)
-    assert not answers_anything(AnsweringPair.__mro__[1])
+    assert has_dynamic_attributes(Answering)
+    assert has_dynamic_attributes(Exiting)
+    assert not has_dynamic_attributes(Item)
+    assert not has_dynamic_attributes(AnsweringPair.__mro__[1])
 
 
 def test_a_module_name_that_is_no_text_is_none():

@@ -6,15 +6,15 @@ import threading
 
 import pytest
 
-from pyplant.fingerprint.code_graph import Describer
-from pyplant.fingerprint.description import Kind, Leaf, Watch, shorten
+from pyplant.fingerprint.code_graph import NodeBuilder
+from pyplant.fingerprint.graph_node import Leaf, NodeKind, Watch, shorten
 from pyplant.fingerprint.source import Sources
 from tests.fingerprint.helpers import load
 
 
 @pytest.fixture
 def describe():
-    return Describer(Sources().part, set(), lambda _: "")
+    return NodeBuilder(Sources().part, set(), lambda _: "")
 
 
 def edges(description):
@@ -23,10 +23,10 @@ def edges(description):
 
 def test_the_kinds_are_told_apart(tmp_path, describe):
     module = load(tmp_path, "def f(): pass\nclass A: pass\n")
-    assert describe(module.f).kind is Kind.FUNCTION
-    assert describe(module.A).kind is Kind.CLASS
-    assert describe(module).kind is Kind.MODULE
-    assert describe([1]).kind is Kind.VALUE
+    assert describe(module.f).kind is NodeKind.FUNCTION
+    assert describe(module.A).kind is NodeKind.CLASS
+    assert describe(module).kind is NodeKind.MODULE
+    assert describe([1]).kind is NodeKind.VALUE
 
 
 def test_a_function_refers_to_what_it_names(tmp_path, describe):
@@ -85,12 +85,12 @@ def test_a_value_that_cannot_change_is_not_looked_at_again(describe):
 def test_a_watch_holds_until_a_name_stands_for_something_else():
     space = {"a": 1.5, "b": []}
     watch = Watch.of(space, ("a", "b", "absent"))
-    assert watch.holds()
+    assert watch.is_unchanged()
     space["other"] = 1
     space["b"].append(1)
-    assert watch.holds()
+    assert watch.is_unchanged()
     space["a"] = 2.5
-    assert not watch.holds()
+    assert not watch.is_unchanged()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_watch_tells_absence_from_none(change):
     space = {"a": 1.5, "none": None}
     watch = Watch.of(space, ("a", "none", "absent"))
     change(space)
-    assert not watch.holds()
+    assert not watch.is_unchanged()
 
 
 def test_a_watch_is_not_fooled_by_a_new_object_at_an_old_address():
@@ -111,7 +111,7 @@ def test_a_watch_is_not_fooled_by_a_new_object_at_an_old_address():
     for number in range(1_000):
         del space["a"]
         space["a"] = float(number) + 0.25
-        seen.append(watch.holds())
+        seen.append(watch.is_unchanged())
     assert not any(seen)
 
 

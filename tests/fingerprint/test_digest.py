@@ -66,16 +66,16 @@ class Twin:
 
 
 class Reducing:
-    def __init__(self, kept, left_out):
-        self.kept, self.left_out = kept, left_out
+    def __init__(self, kept, excluded):
+        self.kept, self.excluded = kept, excluded
 
     def __reduce_ex__(self, protocol):
         return Reducing, (self.kept, None)
 
 
 class Stateful:
-    def __init__(self, kept, left_out):
-        self.kept, self.left_out = kept, left_out
+    def __init__(self, kept, excluded):
+        self.kept, self.excluded = kept, excluded
 
     def __getstate__(self):
         return {"kept": self.kept}

@@ -50,9 +50,9 @@ def test_a_list_of_files_tells_what_belongs_together(site):
     assert names(site, found) == ["one/a.py", "space/x,y.py", "two.py"]
     assert distribution_of(str(site / "space/x,y.py")).name == "scikit_like"
     assert distribution_of(str(site / "space/z.py")).name == "other"
-    assert found.holds(str(site / "one/a.py"))
-    assert not found.holds(str(site / "space/z.py"))
-    assert not found.holds(str(site / "one/b.so"))
+    assert found.contains(str(site / "one/a.py"))
+    assert not found.contains(str(site / "space/z.py"))
+    assert not found.contains(str(site / "one/b.so"))
 
 
 def test_a_name_that_ends_alike_is_another_file(site):
@@ -75,9 +75,9 @@ def test_without_a_list_the_packages_that_the_metadata_name_belong_to_it(site):
     write(site, "pair-1.0.egg-info/top_level.txt", "one\ntwo\n")
     found = distribution_of(file)
     assert found.name == "pair"
-    assert found.holds(str(site / "one/new.py"))
-    assert found.holds(str(site / "two.py"))
-    assert not found.holds(str(site / "three.py"))
+    assert found.contains(str(site / "one/new.py"))
+    assert found.contains(str(site / "two.py"))
+    assert not found.contains(str(site / "three.py"))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_without_metadata_the_top_level_belongs_together(site, path, name):
     file = write(site, path)
     found = distribution_of(file)
     assert found.name == name
-    assert found.holds(file)
+    assert found.contains(file)
 
 
 def test_a_file_that_is_not_installed_belongs_to_none(tmp_path):
@@ -99,8 +99,8 @@ def test_a_link_to_the_folder_is_the_same_folder(site, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "site-packages").symlink_to(site)
     found = distribution_of(str(tmp_path / "other" / "site-packages" / "mine.py"))
-    assert found.holds(str(site / "mine.py"))
-    assert found.holds(str(tmp_path / "other" / "site-packages" / "mine.py"))
+    assert found.contains(str(site / "mine.py"))
+    assert found.contains(str(tmp_path / "other" / "site-packages" / "mine.py"))
 
 
 def test_it_is_known_when_it_was_installed_anew(site):

@@ -137,15 +137,15 @@ def test_what_only_a_run_can_tell_is_unknown(source):
 
 @pytest.mark.parametrize("source", ["mutable.name", "slotted.name", "table['key']"])
 def test_what_may_change_without_a_new_object_is_not_firm(source):
-    assert not evaluate(source, KNOWN.get).is_firm
-    assert evaluate("frozen.name", KNOWN.get).is_firm
+    assert not evaluate(source, KNOWN.get).is_constant
+    assert evaluate("frozen.name", KNOWN.get).is_constant
 
 
 # ------------------------------------------------------------------ from code
 
 
 def sends(reactor):
-    return predict(Fingerprinter().take(reactor).hints)
+    return predict(Fingerprinter().fingerprint(reactor).hints)
 
 
 def only(*names):
@@ -229,18 +229,18 @@ def test_a_default_that_is_exchanged_is_known_anew():
         pipe.send(f"day {n}", 1)
 
     fingerprinter = Fingerprinter()
-    assert predict(fingerprinter.take(reactor).hints) == only("day 3")
+    assert predict(fingerprinter.fingerprint(reactor).hints) == only("day 3")
     reactor.__defaults__ = (5,)
     fingerprinter.begin_generation()
-    assert predict(fingerprinter.take(reactor).hints) == only("day 5")
+    assert predict(fingerprinter.fingerprint(reactor).hints) == only("day 5")
 
 
 def test_a_global_that_is_state_is_not_known(tmp_path):
     module = load(tmp_path, "N = 1\ndef main(pipe): pipe.send(f'day {N}', 1)\n")
     fingerprinter = Fingerprinter()
-    assert predict(fingerprinter.take(module.main).hints) == only("day 1")
+    assert predict(fingerprinter.fingerprint(module.main).hints) == only("day 1")
     fingerprinter.add_state({(module.__name__, "N")})
-    assert predict(fingerprinter.take(module.main).hints).patterns == ("day\\ .*",)
+    assert predict(fingerprinter.fingerprint(module.main).hints).patterns == ("day\\ .*",)
 
 
 def test_a_name_that_may_change_unseen_is_tried_first_and_others_are_possible():

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyplant.fingerprint.code_graph import Describer
-from pyplant.fingerprint.description import Kind
+from pyplant.fingerprint.code_graph import NodeBuilder
+from pyplant.fingerprint.code_records import CodeRecord, differences
 from pyplant.fingerprint.digest import encode
 from pyplant.fingerprint.fingerprint import Fingerprinter, digest_of, fingerprint_of
-from pyplant.fingerprint.records import CodeRecord, differences
+from pyplant.fingerprint.graph_node import NodeKind
 from pyplant.fingerprint.source import CodePart, Sources
 from tests.fingerprint.helpers import again, load, run, taken, without_source, write
 
@@ -616,10 +616,10 @@ def test_an_edit_that_matters_counts_in_a_module_that_goes_on(tmp_path, before, 
     """As in a notebook: the same namespace, the same fingerprinter, one cell executed again."""
     module = load(tmp_path, before)
     fingerprinter = Fingerprinter()
-    fingerprinter.take(module.main)
+    fingerprinter.fingerprint(module.main)
     again(module, after)
     fingerprinter.invalidate_values()
-    assert fingerprinter.take(module.main).digest == taken(module).digest
+    assert fingerprinter.fingerprint(module.main).digest == taken(module).digest
 
 
 def test_a_module_without_a_file_is_the_users(tmp_path):
@@ -716,10 +716,10 @@ CHANGES = {
 def test_a_change_is_noticed_when_the_next_run_asks(tmp_path, text, change):
     module = load(tmp_path, text)
     fingerprinter = Fingerprinter()
-    before = fingerprinter.take(module.main).digest
+    before = fingerprinter.fingerprint(module.main).digest
     again(module, change)
     fingerprinter.invalidate_values()
-    assert fingerprinter.take(module.main).digest == taken(module).digest != before
+    assert fingerprinter.fingerprint(module.main).digest == taken(module).digest != before
 
 
 def test_taking_back_a_change_takes_back_the_fingerprint(tmp_path):
@@ -734,10 +734,10 @@ def test_taking_back_a_change_takes_back_the_fingerprint(tmp_path):
 def test_a_scratch_name_that_no_code_mentions_changes_nothing(tmp_path):
     module = load(tmp_path, "def h(): return 1\ndef main(): return h()")
     fingerprinter = Fingerprinter()
-    before = fingerprinter.take(module.main)
+    before = fingerprinter.fingerprint(module.main)
     again(module, "scratch = 1")
     fingerprinter.invalidate_values()
-    assert fingerprinter.take(module.main) == before
+    assert fingerprinter.fingerprint(module.main) == before
 
 
 CALLED = {
@@ -796,10 +796,10 @@ CALLED = {
 def test_calling_code_does_not_change_its_fingerprint(tmp_path, text):
     module = load(tmp_path, text)
     fingerprinter = Fingerprinter()
-    before = fingerprinter.take(module.main)
+    before = fingerprinter.fingerprint(module.main)
     module.main()
     fingerprinter.invalidate_values()
-    assert fingerprinter.take(module.main).digest == before.digest
+    assert fingerprinter.fingerprint(module.main).digest == before.digest
     assert taken(module).digest == before.digest
     assert [note for note in before.notes if note.kind == "opaque"] == []
 
@@ -937,7 +937,7 @@ def test_a_reloaded_module_counts(tmp_path, use):
     put(tmp_path, "top", "import lib")
     module = load(tmp_path, use)
     fingerprinter = Fingerprinter()
-    before = fingerprinter.take(module.main).digest
+    before = fingerprinter.fingerprint(module.main).digest
     module.main()
     put(tmp_path, "lib", "def f(): return 2_000")
     if "lib" in sys.modules:
@@ -945,7 +945,7 @@ def test_a_reloaded_module_counts(tmp_path, use):
     if "from lib" in use and not use.startswith("def"):  # bound by name: run the importing module again
         again(module, use)
     fingerprinter.invalidate_values()
-    assert fingerprinter.take(module.main).digest == taken(module).digest != before
+    assert fingerprinter.fingerprint(module.main).digest == taken(module).digest != before
 
 
 @pytest.mark.parametrize("use", [use for use in USES.values() if use.startswith("def")])
@@ -954,12 +954,12 @@ def test_a_module_that_is_forgotten_and_imported_again_counts(tmp_path, use):
     put(tmp_path, "lib", "def f(): return 1")
     module = load(tmp_path, use)
     fingerprinter = Fingerprinter()
-    before = fingerprinter.take(module.main).digest
+    before = fingerprinter.fingerprint(module.main).digest
     forget("lib")
     put(tmp_path, "lib", "def f(): return 2_000")
     importlib.import_module("lib")
     fingerprinter.invalidate_values()
-    assert fingerprinter.take(module.main).digest == taken(module).digest != before
+    assert fingerprinter.fingerprint(module.main).digest == taken(module).digest != before
 
 
 def test_a_module_that_could_not_be_imported_at_first_counts_when_it_can(tmp_path):
@@ -967,11 +967,11 @@ def test_a_module_that_could_not_be_imported_at_first_counts_when_it_can(tmp_pat
     put(tmp_path, "lib", "def f(: broken")
     module = load(tmp_path, "def main():\n import lib\n return lib.f()")
     fingerprinter = Fingerprinter()
-    before = fingerprinter.take(module.main).digest
+    before = fingerprinter.fingerprint(module.main).digest
     put(tmp_path, "lib", "def f(): return 2_000")
     module.main()
     fingerprinter.invalidate_values()
-    assert fingerprinter.take(module.main).digest == taken(module).digest != before
+    assert fingerprinter.fingerprint(module.main).digest == taken(module).digest != before
 
 
 def test_a_package_warning_registry_of_a_module_does_not_count(tmp_path):
@@ -989,10 +989,10 @@ def test_a_name_added_to_a_module_that_counts_whole_counts(tmp_path):
     put(tmp_path, "lib", "def f(): return 1")
     module = load(tmp_path, "import lib\ndef main(): return getattr(lib, 'g', None)")
     fingerprinter = Fingerprinter()
-    before = fingerprinter.take(module.main).digest
+    before = fingerprinter.fingerprint(module.main).digest
     module.lib.g = 1
     fingerprinter.invalidate_values()
-    assert fingerprinter.take(module.main).digest == taken(module).digest != before
+    assert fingerprinter.fingerprint(module.main).digest == taken(module).digest != before
 
 
 def test_the_version_of_an_installed_package_counts_on_request(tmp_path):
@@ -1000,12 +1000,15 @@ def test_the_version_of_an_installed_package_counts_on_request(tmp_path):
     module = load(tmp_path, text)
     plain = taken(module).digest
     versions = {"numpy": "==1"}
-    tracked = Fingerprinter(version=lambda package: versions.get(package, "")).take(module.main).digest
+    tracked = Fingerprinter(version=lambda package: versions.get(package, "")).fingerprint(module.main).digest
     versions["numpy"] = "==2"
-    other = Fingerprinter(version=lambda package: versions.get(package, "")).take(module.main).digest
+    other = Fingerprinter(version=lambda package: versions.get(package, "")).fingerprint(module.main).digest
     versions["numpy"] = ""
     assert len({plain, tracked, other}) == 3
-    assert Fingerprinter(version=lambda package: versions.get(package, "")).take(module.main).digest == plain
+    assert (
+        Fingerprinter(version=lambda package: versions.get(package, "")).fingerprint(module.main).digest
+        == plain
+    )
 
 
 # ------------------------------------------------------------------ source and code object
@@ -1026,7 +1029,7 @@ def test_the_text_that_was_taken_at_definition_outlives_an_edit(tmp_path):
     sources = Sources()
     sources.capture(str(path), vars(module))
     path.write_text("def main(): return 2_000\n", encoding="utf-8")
-    found = Fingerprinter(sources=sources).take(module.main)
+    found = Fingerprinter(sources=sources).fingerprint(module.main)
     assert found == taken(load(tmp_path, "def main(): return 1"))
 
 
@@ -1073,8 +1076,8 @@ class Memo:
 def test_a_remembered_part_serves_another_session(tmp_path):
     text = "def h(x): return x\ndef main(pipe): pipe.send('a', h(1))"
     memo = Memo()
-    first = Fingerprinter(memo).take(load(tmp_path, text).main)
-    warm = Fingerprinter(memo).take(without_source(tmp_path, text).main)
+    first = Fingerprinter(memo).fingerprint(load(tmp_path, text).main)
+    warm = Fingerprinter(memo).fingerprint(without_source(tmp_path, text).main)
     assert warm == first
     assert len(memo.parts) == 2
 
@@ -1131,10 +1134,10 @@ def test_graphs_of_different_shape_have_different_fingerprints(tmp_path):
 def test_it_does_not_matter_who_is_asked_first(tmp_path, text):
     module = load(tmp_path, text)
     functions = [value for value in vars(module).values() if callable(value)]
-    alone = [Fingerprinter().take(function).digest for function in functions]
+    alone = [Fingerprinter().fingerprint(function).digest for function in functions]
     together, backwards = Fingerprinter(), Fingerprinter()
-    assert [together.take(function).digest for function in functions] == alone
-    assert [backwards.take(function).digest for function in functions[::-1]] == alone[::-1]
+    assert [together.fingerprint(function).digest for function in functions] == alone
+    assert [backwards.fingerprint(function).digest for function in functions[::-1]] == alone[::-1]
 
 
 def test_two_equal_helpers_count_like_one(tmp_path):
@@ -1157,8 +1160,8 @@ def test_a_chain_of_5000_helpers_has_a_fingerprint(tmp_path):
 
 def test_the_end_of_a_long_chain_is_found_to_differ(tmp_path):
     fingerprinter = Fingerprinter()
-    old = fingerprinter.take(load(tmp_path, chain(1_500, 1)).main).digest
-    new = fingerprinter.take(load(tmp_path, chain(1_500, 2)).main).digest
+    old = fingerprinter.fingerprint(load(tmp_path, chain(1_500, 1)).main).digest
+    new = fingerprinter.fingerprint(load(tmp_path, chain(1_500, 2)).main).digest
     (found,) = differences(old, new, fingerprinter.records.get)
     assert found.path[-1] == "h1500"
     assert len(found.path) == 1_502
@@ -1247,7 +1250,7 @@ def test_a_fingerprinter_that_goes_on_agrees_with_a_new_one(tmp_path_factory, ve
         data.draw(st.sampled_from([fingerprinter.invalidate_values, fingerprinter.begin_generation]))()
         asked = data.draw(st.permutations(NAMES))
         for name in asked[: data.draw(st.integers(0, len(asked)))]:
-            assert fingerprinter.take(getattr(module, name)).digest == taken(module, name).digest
+            assert fingerprinter.fingerprint(getattr(module, name)).digest == taken(module, name).digest
 
 
 # ------------------------------------------------------------------ letting go
@@ -1257,11 +1260,11 @@ def test_a_value_that_no_code_names_any_more_is_let_go(tmp_path):
     module = load(tmp_path, "class Big: pass\nX = Big()\ndef main(): return X")
     fingerprinter = Fingerprinter()
     old = weakref.ref(module.X)
-    fingerprinter.take(module.main)
+    fingerprinter.fingerprint(module.main)
     again(module, "X = Big()")
     for _ in range(2):
         fingerprinter.begin_generation()
-        fingerprinter.take(module.main)
+        fingerprinter.fingerprint(module.main)
     assert old() is None
 
 
@@ -1269,10 +1272,10 @@ def test_a_function_that_was_defined_again_is_let_go_with_the_values_it_names(tm
     module = load(tmp_path, "class Big: pass\nX = Big()\ndef main(): return X")
     fingerprinter = Fingerprinter()
     old = weakref.ref(module.main), weakref.ref(module.X)
-    fingerprinter.take(module.main)
+    fingerprinter.fingerprint(module.main)
     again(module, "X = Big()\ndef main(): return X")
     fingerprinter.begin_generation()
-    fingerprinter.take(module.main)
+    fingerprinter.fingerprint(module.main)
     fingerprinter.begin_generation()
     assert [ref() for ref in old] == [None, None]
 
@@ -1291,11 +1294,13 @@ def test_what_is_asked_for_all_the_time_is_described_once(tmp_path, monkeypatch)
     module = load(tmp_path, "X = 'x'\ndef helper(): return X\ndef main(): return helper()")
     fingerprinter = Fingerprinter()
     described = []
-    describe = Describer.__call__
-    monkeypatch.setattr(Describer, "__call__", lambda self, obj: described.append(obj) or describe(self, obj))
+    describe = NodeBuilder.__call__
+    monkeypatch.setattr(
+        NodeBuilder, "__call__", lambda self, obj: described.append(obj) or describe(self, obj)
+    )
     for _ in range(3):
         fingerprinter.begin_generation()
-        fingerprinter.take(module.main)
+        fingerprinter.fingerprint(module.main)
     assert described == [module.main, module.helper]
 
 
@@ -1307,15 +1312,15 @@ def test_a_look_that_was_interrupted_leaves_nothing_stale(tmp_path):
     )
     module = load(tmp_path, text)
     fingerprinter = Fingerprinter()
-    fingerprinter.take(module.main)
+    fingerprinter.fingerprint(module.main)
     fingerprinter.begin_generation()
     module.Late.n = 1
     with pytest.raises(KeyboardInterrupt):
-        fingerprinter.take(module.main)
+        fingerprinter.fingerprint(module.main)
     module.Late.n = 0
     fingerprinter.begin_generation()
     module.A.append(2)
-    assert fingerprinter.take(module.main).digest == taken(module).digest
+    assert fingerprinter.fingerprint(module.main).digest == taken(module).digest
 
 
 # ------------------------------------------------------------------ state and notes
@@ -1351,17 +1356,17 @@ def test_a_global_counts_that_has_the_name_of_a_rebound_local(tmp_path):
 def test_names_known_as_state_are_left_out(tmp_path):
     module = load(tmp_path, "N = 1\nM = 1\ndef h(): return N\ndef main(): return h() + M")
     fingerprinter = Fingerprinter()
-    before = fingerprinter.take(module.main)
+    before = fingerprinter.fingerprint(module.main)
     fingerprinter.add_state({("code", "N")})
-    without = fingerprinter.take(module.main)
+    without = fingerprinter.fingerprint(module.main)
     again(module, "N = 2")
     fingerprinter.invalidate_values()
-    assert fingerprinter.take(module.main) == without
+    assert fingerprinter.fingerprint(module.main) == without
     assert without.digest != before.digest
     assert [note.kind for note in without.notes] == ["state"]
     again(module, "M = 2")
     fingerprinter.invalidate_values()
-    assert fingerprinter.take(module.main).digest != without.digest
+    assert fingerprinter.fingerprint(module.main).digest != without.digest
 
 
 def test_an_opaque_global_counts_by_its_class_and_is_noted(tmp_path):
@@ -1412,7 +1417,7 @@ def test_a_library_is_described_once_for_all_reactors(tmp_path):
     module = load(tmp_path, text)
     memo = Memo()
     fingerprinter = Fingerprinter(memo)
-    digests = {fingerprinter.take(getattr(module, f"main{i}")).digest for i in range(50)}
+    digests = {fingerprinter.fingerprint(getattr(module, f"main{i}")).digest for i in range(50)}
     assert len(digests) == 50
     assert len(memo.asked) == 51
 
@@ -1446,8 +1451,8 @@ def test_a_value_with_functions_counts_by_their_code(tmp_path):
 
 def compared(folder, before, after):
     fingerprinter = Fingerprinter()
-    old = fingerprinter.take(load(folder, before).main).digest
-    new = fingerprinter.take(load(folder, after).main).digest
+    old = fingerprinter.fingerprint(load(folder, before).main).digest
+    new = fingerprinter.fingerprint(load(folder, after).main).digest
     found = differences(old, new, fingerprinter.records.get)
     assert found == differences(old, new, lambda digest: through_json(fingerprinter.records.get(digest)))
     return found
@@ -1465,7 +1470,7 @@ def test_the_edited_function_is_named_with_both_texts(tmp_path):
     (found,) = compared(tmp_path, "def main(): return 1", "def main(): return 2")
     assert found.path == ("code.main",)
     assert (found.old, found.new) == ("def main(): return 1\n", "def main(): return 2\n")
-    assert found.kind is Kind.FUNCTION
+    assert found.kind is NodeKind.FUNCTION
 
 
 def test_the_edited_helper_is_named_with_the_path_to_it(tmp_path):
@@ -1479,7 +1484,7 @@ def test_a_changed_global_is_named_with_both_values(tmp_path):
     text = "LIMIT = {}\ndef h(): return LIMIT\ndef main(): return h()"
     (found,) = compared(tmp_path, text.format(1), text.format(2))
     assert (found.path, found.owner, found.name) == (("code.main", "h", "LIMIT"), "code", "LIMIT")
-    assert (found.kind, found.old, found.new) == (Kind.VALUE, "1", "2")
+    assert (found.kind, found.old, found.new) == (NodeKind.VALUE, "1", "2")
 
 
 def test_a_changed_container_is_named_with_both_values(tmp_path):
@@ -1530,7 +1535,7 @@ def test_whatever_counts_is_named(tmp_path, before, after):
 def test_records_are_handed_out_once(tmp_path):
     module = load(tmp_path, "def h(): return 1\ndef main(): return h()")
     fingerprinter = Fingerprinter()
-    digest = fingerprinter.take(module.main).digest
+    digest = fingerprinter.fingerprint(module.main).digest
     first = fingerprinter.new_records(digest)
     assert {record.name for record in first.values()} == {"code.main", "code.h"}
     assert fingerprinter.new_records(digest) == {}
@@ -1539,7 +1544,7 @@ def test_records_are_handed_out_once(tmp_path):
 def test_a_part_survives_json(tmp_path):
     memo = Memo()
     text = "def main(pipe):\n global N\n N = 1\n pipe.send(f'a{N}', len)"
-    Fingerprinter(memo).take(load(tmp_path, text).main)
+    Fingerprinter(memo).fingerprint(load(tmp_path, text).main)
     (part,) = memo.parts.values()
     assert CodePart.from_json(json.loads(json.dumps(part.to_json()))) == part
     assert encode(part.to_json()).opaque == ()
@@ -1564,8 +1569,8 @@ def main(): return STEPS
 def test_functions_in_sets_that_hold_functions_in_sets_are_told_apart_once(tmp_path, monkeypatch):
     """To order the functions of a set took a look at those of the next, and so on: exponential time."""
     count = []
-    describe = Describer.__call__
-    monkeypatch.setattr(Describer, "__call__", lambda self, obj: count.append(obj) or describe(self, obj))
+    describe = NodeBuilder.__call__
+    monkeypatch.setattr(NodeBuilder, "__call__", lambda self, obj: count.append(obj) or describe(self, obj))
     first = taken(load(tmp_path, FUNCTIONS_IN_SETS))
     assert len(count) < 1000
     assert taken(load(tmp_path, FUNCTIONS_IN_SETS)).digest == first.digest

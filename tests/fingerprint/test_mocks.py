@@ -174,7 +174,7 @@ def test_a_helper_that_is_patched_counts_until_it_is_patched_no_more(tmp_path):
 
     def digest():
         fingerprinter.begin_generation()
-        return fingerprinter.take(module.main).digest
+        return fingerprinter.fingerprint(module.main).digest
 
     plain = digest()
     found = {plain}

@@ -6,19 +6,19 @@ import sys
 import pytest
 
 from pyplant.fingerprint.hints import Hint, NameKind
-from pyplant.fingerprint.syntax import Survey, syntax_digest
+from pyplant.fingerprint.syntax import NameCollector, syntax_digest
 
 
 def node(text):
     return ast.parse(text).body[0]
 
 
-def survey(text, *names):
-    return Survey(node(text), frozenset(names))
+def collector(text, *names):
+    return NameCollector(node(text), frozenset(names))
 
 
 def hints(text):
-    return {(hint.method, hint.kind, hint.text) for hint in survey(text, "NAME", "n", "B").hints}
+    return {(hint.method, hint.kind, hint.text) for hint in collector(text, "NAME", "n", "B").hints}
 
 
 def test_a_lambda_equals_the_function_it_stands_for():
@@ -155,7 +155,7 @@ def test_the_digest_does_not_change_between_versions():
 
 
 def test_globals_are_found_with_their_chains():
-    found = survey("def f(x):\n return a.b.c + d + x.e + (g.h)(i[0].j)", "a", "d", "g", "i")
+    found = collector("def f(x):\n return a.b.c + d + x.e + (g.h)(i[0].j)", "a", "d", "g", "i")
     assert found.references == {("g", "a", "b", "c"), ("g", "d"), ("g", "g", "h"), ("g", "i")}
 
 
@@ -164,7 +164,7 @@ def test_imports_are_found_with_what_is_used_of_them():
         "def f():\n import a\n import b.c\n import d.e as g\n from h import i, j as k\n from . import l\n"
         " from ..m import n, unused\n return a.x, b.c.y, g.z, i(k.l), l.u, lambda: n.v"
     )
-    assert survey(text).references == {
+    assert collector(text).references == {
         ("m", "a", "x"),
         ("m", "b.c", ""),
         ("m", "b", "c", "y"),
@@ -179,7 +179,7 @@ def test_imports_are_found_with_what_is_used_of_them():
 
 def test_a_name_that_is_imported_twice_may_be_either():
     text = "def f(x):\n from a import b as i\n x = i(x)\n import c as i\n return i.d(x)"
-    assert survey(text).references == {
+    assert collector(text).references == {
         ("m", "a", "b"),
         ("m", "a", "b", "d"),
         ("m", "c"),
@@ -188,7 +188,10 @@ def test_a_name_that_is_imported_twice_may_be_either():
 
 
 def test_nonlocal_names_are_rebound():
-    assert survey("def f():\n def g():\n  nonlocal a, b\n return g").rebound == {"nonlocal a", "nonlocal b"}
+    assert collector("def f():\n def g():\n  nonlocal a, b\n return g").rebound == {
+        "nonlocal a",
+        "nonlocal b",
+    }
 
 
 HINTS = {
@@ -248,7 +251,7 @@ def test_what_is_no_pipework_gives_no_hint():
     ],
 )
 def test_a_pipework_is_certain_by_its_name_or_annotation(text, certain):
-    assert survey(text).hints == {Hint("send", certain, NameKind.LITERAL, ("a",), always=True)}
+    assert collector(text).hints == {Hint("send", certain, NameKind.LITERAL, ("a",), unconditional=True)}
 
 
 SURE = [
@@ -267,7 +270,7 @@ UNSURE = [
 
 @pytest.mark.parametrize(("text", "sure"), [*((t, True) for t in SURE), *((t, False) for t in UNSURE)])
 def test_it_is_known_what_a_function_comes_by_whatever_happens(text, sure):
-    assert {hint.always for hint in survey(text).hints} == {sure}
+    assert {hint.unconditional for hint in collector(text).hints} == {sure}
 
 
 @pytest.mark.parametrize(

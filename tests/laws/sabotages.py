@@ -27,7 +27,7 @@ from pyplant.errors import DamagedError
 from pyplant.execution.context import RunContext
 from pyplant.execution.staleness import Staleness
 from pyplant.fingerprint import source, syntax
-from pyplant.fingerprint.code_graph import Describer, _Scope
+from pyplant.fingerprint.code_graph import NodeBuilder, _Scope
 from pyplant.store.inputs import InputFiles
 from pyplant.store.journal import Journal
 from pyplant.store.ledger import Ledger
@@ -78,7 +78,7 @@ def globals_are_ignored(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def closures_are_ignored(patch: MonkeyPatch) -> None:
-    patch.setattr(Describer, "_cell", lambda *_: None)
+    patch.setattr(NodeBuilder, "_cell", lambda *_: None)
     _call(patch, "h6")
 
 

@@ -5,8 +5,8 @@ import pytest
 from pyplant.config.parameters import Parameters
 from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.trace import Trace
-from pyplant.fingerprint.description import Kind
-from pyplant.fingerprint.records import CodeRecord
+from pyplant.fingerprint.code_records import CodeRecord
+from pyplant.fingerprint.graph_node import NodeKind
 from pyplant.reports.explain import Cause, CauseDeduplicator, Explainer
 
 LABELS = {"key": "'make'"}
@@ -23,7 +23,9 @@ def causes(*reasons, upstream=None, **facts):
 
 
 def function(name, text, **edges):
-    return CodeRecord(Kind.FUNCTION, name, f"local of {text}", text, {k: ("m", k, v) for k, v in edges.items()})
+    return CodeRecord(
+        NodeKind.FUNCTION, name, f"local of {text}", text, {k: ("m", k, v) for k, v in edges.items()}
+    )
 
 
 def test_a_changed_helper_is_named_with_its_diff():

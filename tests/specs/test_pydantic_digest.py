@@ -113,14 +113,16 @@ EDITS = {
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    return Fingerprinter().take(load(tmp_path_factory.mktemp("model"), SOURCE).main)
+    return Fingerprinter().fingerprint(load(tmp_path_factory.mktemp("model"), SOURCE).main)
 
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_every_edit_of_a_model_counts(tmp_path, original, edit):
     old, new = EDITS[edit]
     assert SOURCE.count(old) == 1
-    assert Fingerprinter().take(load(tmp_path, SOURCE.replace(old, new)).main).digest != original.digest
+    assert (
+        Fingerprinter().fingerprint(load(tmp_path, SOURCE.replace(old, new)).main).digest != original.digest
+    )
 
 
 def test_a_model_has_nothing_that_cannot_be_compared(original):
@@ -133,7 +135,7 @@ def test_a_model_counts_alike_in_every_process(tmp_path):
         "import sys; from pathlib import Path; from tests.fingerprint.helpers import load; import tests.specs.helpers;"
         "import pyplant.specs; from pyplant.fingerprint.fingerprint import Fingerprinter;"
         "m = load(Path(sys.argv[1]), Path(sys.argv[2]).read_text()); keep = [bytearray(10**int(sys.argv[3]))];"
-        "f = Fingerprinter(); print(f.take(m.main).digest, f.digest([m.Model(x=3), m.Of[int](item=1)])[0])"
+        "f = Fingerprinter(); print(f.fingerprint(m.main).digest, f.digest([m.Model(x=3), m.Of[int](item=1)])[0])"
     )
     path.write_text(SOURCE, encoding="utf-8")
     found = set()
@@ -147,9 +149,9 @@ def test_a_model_counts_alike_in_every_process(tmp_path):
 def test_using_a_model_changes_nothing(tmp_path):
     module = load(tmp_path, SOURCE)
     fingerprinter = Fingerprinter()
-    before = fingerprinter.take(module.main).digest
+    before = fingerprinter.fingerprint(module.main).digest
     module.main()
     module.INSTANCE.x = module.INSTANCE.x
     module.Model.model_json_schema()
     fingerprinter.begin_generation()
-    assert fingerprinter.take(module.main).digest == before
+    assert fingerprinter.fingerprint(module.main).digest == before

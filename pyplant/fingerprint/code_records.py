@@ -1,8 +1,8 @@
 """What digests of code were made of, and what two of them differ in.
 
 A name whose object changed while its reactor ran is state. Of an object that only got other
-attributes, only these are state: :func:`changed_names` finds them by the segments of the value
-(:mod:`pyplant.fingerprint.segments`).
+attributes, only these are state: :func:`changed_names` finds them by the attribute_digests of the value
+(:mod:`pyplant.fingerprint.attribute_digests`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pyplant.engine import validate
-from pyplant.fingerprint.description import Kind, Leaf
+from pyplant.fingerprint.graph_node import Leaf, NodeKind
 
 __all__ = ["CodeRecord", "Difference", "changed_names", "differences", "part_name", "whole_and_part"]
 
@@ -32,7 +32,7 @@ class CodeRecord(NamedTuple):
         ``label -> (owner, name, digest)``; for a leaf ``=digest:text``.
     """
 
-    kind: Kind
+    kind: NodeKind
     name: str
     local: str
     text: str
@@ -47,7 +47,7 @@ class CodeRecord(NamedTuple):
         """The inverse of :meth:`to_json`."""
         kind, name, local, text, edges = data
         return cls(
-            Kind(kind),
+            NodeKind(kind),
             validate.string(name),
             validate.source_text(local),
             validate.string(text),
@@ -80,7 +80,7 @@ class Difference(NamedTuple):
     path: tuple[str, ...]
     owner: str
     name: str
-    kind: Kind
+    kind: NodeKind
     old: str | None
     new: str | None
     digests: tuple[str, str] = ("", "")
@@ -113,7 +113,7 @@ def differences(old: str, new: str, record: _Open, *, everywhere: bool = False) 
         seen.add(mark)
         a, b = record(before), record(after)
         if a is None or b is None or a.kind is not b.kind:
-            kind = (b or a).kind if (b or a) is not None else Kind.VALUE  # type: ignore[union-attr]
+            kind = (b or a).kind if (b or a) is not None else NodeKind.VALUE  # type: ignore[union-attr]
         elif a.local != b.local:
             kind = b.kind
         else:
@@ -121,13 +121,13 @@ def differences(old: str, new: str, record: _Open, *, everywhere: bool = False) 
         if kind is not None:
             texts = _text(a, before), _text(b, after)
             found.append(Difference(path, *place, kind, *texts, (before, after)))
-        if a is None or b is None or a.kind is not b.kind or (kind is not None and a.kind is Kind.VALUE):
+        if a is None or b is None or a.kind is not b.kind or (kind is not None and a.kind is NodeKind.VALUE):
             continue
         for label in sorted(a.edges.keys() | b.edges.keys()):
             x, y = a.edges.get(label), b.edges.get(label)
             if a.local == b.local or (x and y):  # otherwise the changed text says it already
                 owner, name, _ = y or x or ("", "", "")
-                within = a.kind is Kind.VALUE  # what a value refers to has no name but the value's own
+                within = a.kind is NodeKind.VALUE  # what a value refers to has no name but the value's own
                 here = (path, place) if within else ((*path, name or label), (owner, name))
                 queue.append((x[2] if x else "", y[2] if y else "", *here))
     return found
@@ -154,16 +154,16 @@ def whole_and_part(name: str) -> tuple[str, str]:
 
 
 def changed_names(
-    old: str, new: str, record: _Open, segments: Callable[[str], Mapping[str, str] | None]
+    old: str, new: str, record: _Open, attribute_digests: Callable[[str], Mapping[str, str] | None]
 ) -> set[tuple[str, str]] | None:
     """Owners and names of what changed between two fingerprints; ``None`` if code changed."""
     found: set[tuple[str, str]] = set()
     for change in differences(old, new, record, everywhere=True):
         before, after = change.digests
-        filled = _was_value(before, record) or (not before and change.kind is Kind.MODULE)
-        if not change.name or not (change.kind is Kind.VALUE or filled):
+        filled = _was_value(before, record) or (not before and change.kind is NodeKind.MODULE)
+        if not change.name or not (change.kind is NodeKind.VALUE or filled):
             return None
-        parts = _changed_parts(segments(before), segments(after))
+        parts = _changed_parts(attribute_digests(before), attribute_digests(after))
         found.update((change.owner, part_name(change.name, part)) for part in parts)
         if not parts:
             found.add((change.owner, change.name))
@@ -174,7 +174,7 @@ def _was_value(digest: str, record: _Open) -> bool:
     """Whether a digest is of a value: a name that stood for one, such as ``None``, may get code later."""
     known = record(digest)
     if known is not None:
-        return known.kind is Kind.VALUE
+        return known.kind is NodeKind.VALUE
     return Leaf.is_value(digest)
 
 

@@ -1,6 +1,6 @@
-"""A value cut into segments: one for each attribute of its objects, one for the rest.
+"""A value cut into attribute_digests: one for each attribute of its objects, one for the rest.
 
-When a value changed while its reactor ran, its segments from before and after tell which
+When a value changed while its reactor ran, its attribute_digests from before and after tell which
 attributes changed, so that only they count as state. They are compared within one process
 only; classes and functions stand in them by name.
 """
@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pyplant.fingerprint.attributes import module_of, qualname_of
 from pyplant.fingerprint.canonical import Code, ValueNode
 
-__all__ = ["LIMIT", "Places", "class_name", "segments"]
+__all__ = ["MAX_OBJECTS", "AttributePlaces", "attribute_digests", "class_name"]
 
-LIMIT = 1_000
+MAX_OBJECTS = 1_000
 """Of a value with more objects, any change counts for the whole."""
 
-Places = dict[int, list[tuple[int, list[str]]]]
+AttributePlaces = dict[int, list[tuple[int, list[str]]]]
 """For a node, by number: where names and values of its attributes begin among its parts, and the names."""
 
 
@@ -26,8 +26,11 @@ def class_name(cls: type) -> str:
     return f"{module_of(cls)}.{qualname_of(cls)}"
 
 
-def segments(
-    nodes: list[ValueNode], places: Places, digest: Callable[[bytes], str], name: Callable[[object], str]
+def attribute_digests(
+    nodes: list[ValueNode],
+    places: AttributePlaces,
+    digest: Callable[[bytes], str],
+    name: Callable[[object], str],
 ) -> dict[str, str]:
     """The digest of each segment by class and attribute; that of the rest by ``""``.
 
@@ -42,7 +45,7 @@ def segments(
     name
         Names classes and functions.
     """
-    if not places or len(nodes) > LIMIT:
+    if not places or len(nodes) > MAX_OBJECTS:
         return {}
 
     def shown(parts: list[bytes | int | Code]) -> bytes:

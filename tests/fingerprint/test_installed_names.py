@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pyplant.fingerprint.fingerprint import Fingerprinter, digest_of
-from pyplant.fingerprint.installed import holds_itself, installed_name
+from pyplant.fingerprint.installed_names import holds_itself, installed_name
 from tests.fingerprint.helpers import load, taken
 
 USES = {
@@ -74,10 +74,10 @@ def test_drawing_random_numbers_does_not_change_what_draws_them(tmp_path):
         "from random import random, gauss\nfrom numpy.random import rand\nALL = [random, gauss, rand]\ndef main(): return ALL, random(), gauss(0, 1), rand()",
     )
     fingerprinter = Fingerprinter()
-    before = fingerprinter.take(module.main).digest
+    before = fingerprinter.fingerprint(module.main).digest
     module.main()
     fingerprinter.begin_generation()
-    assert fingerprinter.take(module.main).digest == before
+    assert fingerprinter.fingerprint(module.main).digest == before
 
 
 def test_methods_of_objects_of_mine_count_by_the_object():

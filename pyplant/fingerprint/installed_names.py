@@ -10,7 +10,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from pyplant.fingerprint.attributes import attribute_of, module_of, namespace, static
+from pyplant.fingerprint.attributes import module_of, namespace, safe_getattr, static_attribute
 from pyplant.fingerprint.origin import LOADED, is_user_module, package_name
 
 __all__ = ["holds_itself", "installed_name"]
@@ -34,9 +34,9 @@ def installed_name(obj: Any) -> str:
 def _homes(obj: Any) -> Iterator[types.ModuleType]:
     """The modules that may hold an object: those that it, its class or what it is bound to come from."""
     cls = type(obj)
-    names = [static(obj, "__module__"), module_of(cls)]
+    names = [static_attribute(obj, "__module__"), module_of(cls)]
     if issubclass(cls, _BOUND):
-        bound = static(obj, "__self__")
+        bound = static_attribute(obj, "__self__")
         names += [module_of(type(bound)), *([module_of(bound)] if issubclass(type(bound), type) else [])]
     for name in dict.fromkeys(name for name in names if type(name) is str):
         module = LOADED.get(name)
@@ -47,7 +47,7 @@ def _homes(obj: Any) -> Iterator[types.ModuleType]:
 def _name_in(module: types.ModuleType, obj: Any) -> str:
     members = namespace(module) or {}
     for attribute in ("__qualname__", "__name__"):
-        name = static(obj, attribute)
+        name = static_attribute(obj, attribute)
         if type(name) is str and members.get(name) is obj:
             return name
     return next((name for name, member in tuple(members.items()) if member is obj), "")
@@ -56,10 +56,10 @@ def _name_in(module: types.ModuleType, obj: Any) -> str:
 def holds_itself(obj: Any, name: str) -> bool:
     """Whether some module has an object under the name that it gives itself."""
     own = module_of(type(obj))
-    for home in (static(obj, "__module__"), own, package_name(own)):
+    for home in (static_attribute(obj, "__module__"), own, package_name(own)):
         found: Any = LOADED.get(home) if type(home) is str else None
         for step in name.split("."):
-            found = attribute_of(found, step, None)
+            found = safe_getattr(found, step, None)
         if found is obj:
             return True
     return False

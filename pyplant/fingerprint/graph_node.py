@@ -15,12 +15,12 @@ from pyplant.fingerprint.hashing import digest_bytes
 from pyplant.fingerprint.hints import Hint
 from pyplant.fingerprint.origin import is_user_object
 
-__all__ = ["CodeReference", "Description", "Kind", "Leaf", "Watch", "shorten"]
+__all__ = ["CodeReference", "GraphNode", "Leaf", "NodeKind", "Watch", "shorten"]
 
 _SHORT = 200
 
 
-class Kind(enum.Enum):
+class NodeKind(enum.Enum):
     """What a description is of."""
 
     FUNCTION = "function"
@@ -88,15 +88,15 @@ class Watch(NamedTuple):
         """Watch ``names`` (also absent ones) as they are now."""
         return cls(namespace, names, tuple(map(namespace.get, names, repeat(MISSING))))
 
-    def holds(self) -> bool:
+    def is_unchanged(self) -> bool:
         """Whether every name still stands for the same object."""
         return all(map(is_, map(self.namespace.get, self.names, repeat(MISSING)), self.objects))
 
 
-class Description(NamedTuple):
+class GraphNode(NamedTuple):
     """One node of the graph of code and values."""
 
-    kind: Kind
+    kind: NodeKind
     name: str
     local: bytes
     edges: tuple[CodeReference, ...] = ()
@@ -105,7 +105,7 @@ class Description(NamedTuple):
     hints: frozenset[Hint] = frozenset()
     notes: frozenset[Note] = frozenset()
     text: str = ""
-    segments: Mapping[str, str] | None = None
+    attribute_digests: Mapping[str, str] | None = None
 
 
 def shorten(value: Any) -> str:

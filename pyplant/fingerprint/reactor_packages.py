@@ -15,13 +15,13 @@ from pyplant.fingerprint.attributes import module_of
 from pyplant.fingerprint.distribution import file_with_reactors, installation_folders
 from pyplant.fingerprint.origin import LOADED, follow_file, is_user_file
 
-__all__ = ["follow_used"]
+__all__ = ["follow_used_packages"]
 
 _searched: set[str] = set()
 _seen: dict[str, ModuleType] = {}
 
 
-def follow_used(names: Iterable[str]) -> None:
+def follow_used_packages(names: Iterable[str]) -> None:
     """Follow, from the next run on, what these modules use of distributions that define reactors.
 
     Parameters

@@ -15,11 +15,11 @@ from typing import Any
 
 from pyplant.fingerprint.attributes import namespace
 
-__all__ = ["held_words", "words"]
+__all__ = ["constant_words", "words"]
 
 _WORD = re.compile(r"\d+|[^\W\d_]+")
-_MOST_HELD = 50  # values that are looked at below one constant
-_LONGEST = 200  # characters of a text that are looked at
+_MAX_VALUES = 50  # values that are looked at below one constant
+_MAX_CHARACTERS = 200  # characters of a text that are looked at
 
 
 @lru_cache(maxsize=1000)
@@ -28,19 +28,19 @@ def words(text: str) -> frozenset[str]:
     return frozenset(_WORD.findall(text))
 
 
-def held_words(function: Callable[..., Any]) -> frozenset[str]:
+def constant_words(function: Callable[..., Any]) -> frozenset[str]:
     """The words in the texts and numbers that a function holds, also as attributes of objects and in containers."""
     texts: list[str] = []
     for constant in _constants_of(function):
         pending = deque([constant])
-        for _ in range(_MOST_HELD):
+        for _ in range(_MAX_VALUES):
             if not pending:
                 break
             value = pending.popleft()
             if type(value) in (str, int, float):
-                texts.append(str(value)[:_LONGEST])
+                texts.append(str(value)[:_MAX_CHARACTERS])
             else:
-                pending.extend(islice(_parts_of(value), _MOST_HELD))
+                pending.extend(islice(_parts_of(value), _MAX_VALUES))
     return words(" ".join(texts))
 
 
