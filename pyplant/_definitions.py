@@ -23,17 +23,17 @@ from pyplant.fingerprint.source import Sources
 
 __all__ = [
     "MARK",
-    "CellRun",
+    "CellExecution",
     "Definition",
     "SubreactorCall",
     "TaskObserver",
-    "active",
+    "active_observer",
+    "all_definitions",
     "capture",
+    "current_definitions",
     "declare",
-    "declared",
     "define",
     "definition_of",
-    "kept",
     "newest",
     "orphans",
     "sources",
@@ -50,7 +50,7 @@ sources = Sources()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CellRun:
+class CellExecution:
     """One execution of a cell of a notebook.
 
     Attributes
@@ -70,7 +70,7 @@ class CellRun:
         return f"cell [{self.number}]"
 
 
-running_cell: CellRun | None = None
+running_cell: CellExecution | None = None
 """The cell that is being executed right now; set by the notebook, where there is one."""
 
 
@@ -86,7 +86,7 @@ class Definition:
         What people call it.
     module
         The module it is defined in.
-    home, qualname
+    defining_file, qualname
         Its file (``"__main__"`` in a notebook) and its name there: two definitions that
         agree in both are one reactor, the newer one.
     cache
@@ -106,14 +106,14 @@ class Definition:
     function: Callable[..., Any]
     name: str
     module: str
-    home: str
+    defining_file: str
     qualname: str
     cache: bool
     is_generator: bool
     config_name: str
     execution: object
     resources: dict[str, Any] = field(default_factory=dict)
-    cell: CellRun | None = None
+    cell: CellExecution | None = None
 
     @property
     def takes_config(self) -> bool:
@@ -123,12 +123,12 @@ class Definition:
     @property
     def place(self) -> str:
         """Where people find it: a cell, or a file."""
-        return self.cell.label if self.cell is not None else os.path.basename(self.home)
+        return self.cell.label if self.cell is not None else os.path.basename(self.defining_file)
 
     @property
     def key(self) -> str:
         """Identifies the reactor among those of the process."""
-        return f"{self.home}::{self.qualname}"
+        return f"{self.defining_file}::{self.qualname}"
 
     @property
     def full_name(self) -> str:
@@ -148,7 +148,7 @@ orphans: set[Definition] = set()
 """Reactors whose cell was deleted: they serve until another takes their name, or sends what they send."""
 
 
-def declared() -> Iterator[Definition]:
+def current_definitions() -> Iterator[Definition]:
     """All reactors of the process, in order of definition; what was redefined is gone."""
     for key, definition in tuple(_declared.items()):
         if definition.is_current:
@@ -157,7 +157,7 @@ def declared() -> Iterator[Definition]:
             yield definition
 
 
-def kept() -> list[Definition]:
+def all_definitions() -> list[Definition]:
     """All definitions that may count, those that are wrong included."""
     return list(_declared.values())
 
@@ -198,7 +198,7 @@ def _same_execution(earlier: Definition, later: Definition) -> bool:
     """Whether one run of a module defined both, as a loop does; cells are run again at will."""
     if "<locals>" in later.qualname or later.cell is not earlier.cell:
         return False
-    if later.cell is None and (hasattr(builtins, "__IPYTHON__") or later.home == "__main__"):
+    if later.cell is None and (hasattr(builtins, "__IPYTHON__") or later.defining_file == "__main__"):
         # Typed in once more, or defined again by %autoreload, which leaves the rest of a module be.
         return False
     same_globals = getattr(earlier.function, "__globals__", 0) is getattr(later.function, "__globals__", 1)
@@ -206,7 +206,7 @@ def _same_execution(earlier: Definition, later: Definition) -> bool:
 
 
 def _repetition(definition: Definition) -> DefinitionError:
-    where = definition.home if definition.cell is None else definition.place.capitalize()
+    where = definition.defining_file if definition.cell is None else definition.place.capitalize()
     return DefinitionError(
         f"{where} defines reactor {definition.name!r} more than once in one go, so only the last "
         f"would count. Give each its own name: @ReactorFunc(name=...)."
@@ -267,7 +267,7 @@ def define(
         function=function,
         name=name or function.__name__,
         module=function.__module__,
-        home=_real_path(filename) if filename else function.__module__,
+        defining_file=_real_path(filename) if filename else function.__module__,
         qualname=qualname,
         cache=cache,
         is_generator=_is_generator(function),
@@ -338,17 +338,17 @@ def _check_signature(function: FunctionType) -> str:
 class TaskObserver(Protocol):
     """What a running reactor tells of itself to the one who runs it."""
 
-    def outstanding(self, item: Unyielded) -> None:
+    def must_be_yielded(self, item: Unyielded) -> None:
         """Something was made that must be yielded before it is of use."""
 
-    def entered(self, call: SubreactorCall[Any]) -> None:
+    def subreactor_entered(self, call: SubreactorCall[Any]) -> None:
         """A subreactor begins."""
 
-    def left(self, name: str) -> None:
+    def subreactor_left(self, name: str) -> None:
         """A subreactor returned."""
 
 
-active: ContextVar[TaskObserver | None] = ContextVar("pyplant_active_reactor", default=None)
+active_observer: ContextVar[TaskObserver | None] = ContextVar("pyplant_active_reactor", default=None)
 """The reactor that is being stepped right now, if any."""
 
 
@@ -362,19 +362,19 @@ class SubreactorCall(Unyielded, Generic[_T_co]):
         self.name = name
         self._arguments = arguments
         self._keywords = keywords
-        observer = active.get()
+        observer = active_observer.get()
         if observer is not None:
-            observer.outstanding(self)
+            observer.must_be_yielded(self)
 
     def __iter__(self) -> Generator[Any, Any, _T_co]:
-        observer = active.get()
+        observer = active_observer.get()
         if observer is not None:
-            observer.entered(self)
+            observer.subreactor_entered(self)
         result = self.function(*self._arguments, **self._keywords)
         if inspect.isgenerator(result):
             result = yield from result
         if observer is not None:
-            observer.left(self.name)
+            observer.subreactor_left(self.name)
         returned: _T_co = result
         return returned
 

@@ -245,11 +245,11 @@ class Tracer:
 
     # ------------------------------------------------------------------ the steps of the reactor
 
-    def outstanding(self, item: Unyielded) -> None:
+    def must_be_yielded(self, item: Unyielded) -> None:
         """Something was made that must be yielded (:class:`~pyplant._definitions.TaskObserver`)."""
         self._outstanding.append(item)
 
-    def entered(self, call: SubreactorCall[Any]) -> None:
+    def subreactor_entered(self, call: SubreactorCall[Any]) -> None:
         """A subreactor begins; one that the reactor's code does not name is a dependency."""
         self._settle(call)
         fingerprint = self.facts.subreactor_entered(call.function, call.name)
@@ -258,7 +258,7 @@ class Tracer:
             self.record.depend(DependencyKind.SUBREACTOR, (full_name,), (fingerprint,))
         self.emit(SubreactorEntered(self.definition.name, call.name))
 
-    def left(self, name: str) -> None:
+    def subreactor_left(self, name: str) -> None:
         """A subreactor returned."""
         self.emit(SubreactorLeft(self.definition.name, name))
 

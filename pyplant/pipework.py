@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from pyplant._missing import MISSING
 from pyplant._tracer import Tracer, check_name
-from pyplant.config.classes import missing_parameter, private_copy
+from pyplant.config.classes import missing_parameter_error, private_copy
 from pyplant.engine.commands import Receive, Request
 from pyplant.errors import (
     IngredientError,
@@ -86,7 +86,7 @@ class Pipework:
             message = "pipe.receive() needs the name of an ingredient, or a list of names."
             raise IngredientError(message)
         command = Receive(request.names, as_list=request.as_list)
-        self._tracer.outstanding(command)
+        self._tracer.must_be_yielded(command)
         return command
 
     def send(self, name: str, value: Any, type: _Format | None = None) -> None:  # noqa: A002 - the public word
@@ -185,14 +185,14 @@ class Pipework:
         parameters = self._tracer.facts.parameters
         value = parameters.read(name, self._tracer)
         if value is MISSING:
-            raise missing_parameter(name, parameters.names())
+            raise missing_parameter_error(name, parameters.names())
         return value
 
     def read_config_unregistered(self, name: str) -> Any:
         """Read a parameter without depending on it: its change will not rerun anything."""
         value = self._tracer.facts.parameters.value(name)
         if value is MISSING:
-            raise missing_parameter(name, self._tracer.facts.parameters.names())
+            raise missing_parameter_error(name, self._tracer.facts.parameters.names())
         return private_copy(value)
 
     # ------------------------------------------------------------------ files and progress

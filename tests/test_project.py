@@ -11,7 +11,7 @@ import zipfile
 import pytest
 
 import pyplant
-from pyplant._definitions import declared
+from pyplant._definitions import current_definitions
 from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -104,13 +104,13 @@ def test_the_commands_are_there():
 
 @pytest.mark.parametrize("attempt", [1, 2])
 def test_reactors_do_not_leak_from_one_test_into_the_next(attempt):
-    assert not [found.name for found in declared() if found.name == "leaking"]
+    assert not [found.name for found in current_definitions() if found.name == "leaking"]
 
     @pyplant.ReactorFunc(name="leaking")
     def reactor(pipe):
         pipe.send("x", attempt)
 
-    assert [found.name for found in declared() if found.name == "leaking"]
+    assert [found.name for found in current_definitions() if found.name == "leaking"]
 
 
 def test_the_project_speaks_of_itself_alone():

@@ -12,12 +12,16 @@ import pytest
 
 from pyplant import ReactorFunc, SubreactorFunc
 from pyplant import _definitions as module_under_test
-from pyplant._definitions import active, declared, define, definition_of, newest
+from pyplant._definitions import active_observer, current_definitions, define, definition_of, newest
 from pyplant.errors import DefinitionError, NotAReactorError, NotYieldedError
 
 
 def named():
-    return [definition.name for definition in declared() if definition.module in {__name__, "cells", "lines"}]
+    return [
+        definition.name
+        for definition in current_definitions()
+        if definition.module in {__name__, "cells", "lines"}
+    ]
 
 
 # ------------------------------------------------------------------ decorating
@@ -206,8 +210,8 @@ def test_a_function_that_was_patched_in_place_is_defined_anew():
 
 def test_a_definition_shows_who_it_is():
     definition = define(undecorated)
-    assert definition.key == f"{definition.home}::undecorated"
-    assert definition.home.endswith("test_reactor.py")
+    assert definition.key == f"{definition.defining_file}::undecorated"
+    assert definition.defining_file.endswith("test_reactor.py")
 
 
 # ------------------------------------------------------------------ the registry
@@ -276,7 +280,7 @@ def test_a_module_imported_anew_replaces_its_reactors(lines):
 def test_two_reactors_of_one_name_in_one_module_are_refused(lines):
     lines("for i in range(2):\n    @ReactorFunc\n    def a(pipe, n=i): pass")
     with pytest.raises(DefinitionError, match=r"'a' more than once in one go.*@ReactorFunc\(name=\.\.\.\)"):
-        list(declared())
+        list(current_definitions())
 
 
 def test_a_loop_that_names_its_reactors_is_fine(lines):
@@ -300,7 +304,7 @@ def test_reactors_of_equal_names_in_two_modules_are_two(lines):
 
 def test_decorating_the_same_function_again_is_no_repetition(lines):
     lines("def a(pipe): pass\nReactorFunc(a)\nReactorFunc(cache=False)(a)")
-    (found,) = [definition for definition in declared() if definition.module == "lines"]
+    (found,) = [definition for definition in current_definitions() if definition.module == "lines"]
     assert found.cache is False
 
 
@@ -392,24 +396,24 @@ class Observer:
     def __init__(self):
         self.diary = []
 
-    def outstanding(self, item):
+    def must_be_yielded(self, item):
         self.diary.append(("called", item.name))
 
-    def entered(self, call):
+    def subreactor_entered(self, call):
         self.diary.append(("entered", call.name))
 
-    def left(self, name):
+    def subreactor_left(self, name):
         self.diary.append(("left", name))
 
 
 def test_a_running_reactor_is_told_of_its_subreactors():
     observer = Observer()
-    token = active.set(observer)
+    token = active_observer.set(observer)
     try:
         drive(shared(None))
         shared(None)
     finally:
-        active.reset(token)
+        active_observer.reset(token)
     assert observer.diary == [
         ("called", "shared"),
         ("entered", "shared"),

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from pyplant._missing import MISSING
-from pyplant.config.classes import is_part
+from pyplant.config.classes import is_nested
 from pyplant.config.parameters import Parameters
 from pyplant.errors import ConfigError
 
@@ -116,7 +116,7 @@ def _enum_member(kind: type[Enum], text: str) -> Any:
 
 
 def _type_error(name: str, text: str, before: Any) -> ConfigError:
-    if is_part(before):
+    if is_nested(before):
         return ConfigError(
             f"{name!r} is a nested configuration; set one of its parameters: --set {name}.NAME=..."
         )

@@ -104,15 +104,15 @@ class ConfigBase:
 
     def __getitem__(self, name: str) -> Any:
         """The parameter of this name, as for a ``dict``."""
-        shown = _behind(self)
-        if not isinstance(name, str) or code_behind(shown, name) is not None:
-            raise missing_parameter(str(name), own_parameters(shown))
+        shown = _shown_config(self)
+        if not isinstance(name, str) or find_code(shown, name) is not None:
+            raise missing_parameter_error(str(name), own_parameters(shown))
         try:
             return getattr(self, name)
         except MissingParameterError:
             raise
         except AttributeError:
-            raise missing_parameter(name, own_parameters(shown)) from None
+            raise missing_parameter_error(name, own_parameters(shown)) from None
 
     def __contains__(self, name: object) -> bool:
         view = attributes(self).get(VIEW)
@@ -129,7 +129,7 @@ class ConfigBase:
 
     def __dir__(self) -> Iterable[str]:
         view = attributes(self).get(VIEW)
-        return super().__dir__() if view is None else view.listing()
+        return super().__dir__() if view is None else view.dir_names()
 
     if not TYPE_CHECKING:  # type checkers must see the attributes that users declare
 
@@ -160,7 +160,7 @@ class ConfigDict(dict[str, Any]):
         try:
             return self[name]
         except KeyError:
-            raise missing_parameter(name, self) from None
+            raise missing_parameter_error(name, self) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value
@@ -172,7 +172,7 @@ def attributes(config: ConfigBase) -> dict[str, Any]:
     return found
 
 
-def _behind(config: ConfigBase) -> ConfigBase:
+def _shown_config(config: ConfigBase) -> ConfigBase:
     """The configuration that a view shows; a plain one itself."""
     view = attributes(config).get(VIEW)
     shown: ConfigBase = config if view is None else view.config
@@ -182,10 +182,10 @@ def _behind(config: ConfigBase) -> ConfigBase:
 def _refuse_change(config: ConfigBase, name: str) -> None:
     view = attributes(config).get(VIEW)
     if view is not None:
-        raise changed(view.prefix + name)
+        raise read_only_error(view.prefix + name)
 
 
-def changed(name: str) -> ConfigChangedError:
+def read_only_error(name: str) -> ConfigChangedError:
     """The error for a reactor that tries to change a parameter."""
     return ConfigChangedError(
         f"A reactor tried to change parameter {name!r}; inside reactors the configuration is read-only. "
@@ -199,7 +199,7 @@ def changed(name: str) -> ConfigChangedError:
 _CODE = (types.FunctionType, classmethod, staticmethod, property, cached_property)
 
 
-def code_behind(config: ConfigBase, name: str) -> Any:
+def find_code(config: ConfigBase, name: str) -> Any:
     """The method or property that ``config.name`` would run, if any."""
     for base in type(config).__mro__:
         kind = vars(base).get(name, MISSING)
@@ -211,7 +211,7 @@ def code_behind(config: ConfigBase, name: str) -> Any:
     return None
 
 
-def value_behind(config: ConfigBase, name: str) -> Any:
+def stored_value(config: ConfigBase, name: str) -> Any:
     """The value of an attribute: of the object, a slot, a descriptor or the class."""
     try:
         return object.__getattribute__(config, name)
@@ -234,7 +234,7 @@ def code_value(kind: Any, cls: type) -> Any:
     return types.MethodType(function, cls) if sees_class else function
 
 
-def missing_parameter(name: str, known: Iterable[str]) -> MissingParameterError:
+def missing_parameter_error(name: str, known: Iterable[str]) -> MissingParameterError:
     """The error for a parameter that is not there, with near misses."""
     known = list(known)
     last = name.rpartition(".")[2]
@@ -250,7 +250,7 @@ def missing_parameter(name: str, known: Iterable[str]) -> MissingParameterError:
     return MissingParameterError(f"The configuration has no parameter {name!r}.{hint}")
 
 
-def of_class(cls: type, name: str) -> Any:
+def class_attribute(cls: type, name: str) -> Any:
     """What a class holds under a name, code as :func:`code_value` gives it; the class itself if there is none."""
     if not name:
         return cls
@@ -268,11 +268,11 @@ def own_parameters(config: ConfigBase) -> dict[str, Any]:
         if base not in (object, ConfigBase):
             names.update((name, None) for name in vars(base) if not name.startswith(("__", "_abc_")))
     names.update((name, None) for name in attributes(config) if name not in _OWN)
-    values = {name: value_behind(config, name) for name in names if code_behind(config, name) is None}
+    values = {name: stored_value(config, name) for name in names if find_code(config, name) is None}
     return {name: value for name, value in values.items() if value is not MISSING}
 
 
-def is_part(value: Any) -> bool:
+def is_nested(value: Any) -> bool:
     """Whether a value is a nested configuration, whose leaves are parameters of their own.
 
     A dictionary is one if each of its keys can stand in a dotted name, and they are few.
@@ -289,7 +289,7 @@ def _can_be_step(key: Any) -> bool:
 _QUOTED = str.maketrans({sign: f"%{ord(sign):02X}" for sign in "%.?)"})
 
 
-def step(key: Any) -> str:
+def quoted(key: Any) -> str:
     """A key or an attribute as it stands in a recorded name, where dots, ``?`` and ``)`` have a meaning."""
     text = str.__str__(key) if isinstance(key, str) else str(key)
     return text if text.isidentifier() else text.translate(_QUOTED)
@@ -307,7 +307,7 @@ def unquoted(name: str) -> str:
 def child(owner: Any, name: str) -> Any:
     """What a configuration, a mapping or an object holds under a name; :data:`MISSING` if nothing."""
     if isinstance(owner, ConfigBase):
-        return MISSING if code_behind(owner, name) is not None else value_behind(owner, name)
+        return MISSING if find_code(owner, name) is not None else stored_value(owner, name)
     if isinstance(owner, Mapping):
         return owner.get(name, MISSING) if name in owner else MISSING
     is_field = name in getattr(type(owner), "__dataclass_fields__", ()) or any(

@@ -17,25 +17,25 @@ from pyplant.config.classes import (
     ConfigReader,
     attributes,
     child,
-    code_behind,
+    class_attribute,
     code_value,
-    is_part,
-    missing_parameter,
+    find_code,
+    is_nested,
+    missing_parameter_error,
     name_list,
-    of_class,
     own_parameters,
-    step,
+    quoted,
     unquoted,
 )
 from pyplant.config.views import (
     ALL_NAMES,
+    CLASS_SUFFIX,
+    DIR_NAMES,
     KIND,
-    LISTING,
-    OF_CLASS,
-    handed_out,
-    kind_of_part,
-    listing,
+    dir_names,
     names_of,
+    nested_kind,
+    value_for_reactor,
     view_of,
 )
 from pyplant.errors import ConfigError
@@ -52,14 +52,14 @@ class Parameters:
         The configuration; empty while none was set.
     is_set
         Whether one was set.
-    marks_given
+    mark_count
         How often parameters were marked as auxiliary.
     """
 
     def __init__(self) -> None:
         self.source: dict[str, Any] | ConfigBase = {}
         self.is_set = False
-        self.marks_given = 0
+        self.mark_count = 0
         self._marked: set[str] = set()
 
     def set(self, config: Mapping[str, Any] | ConfigBase) -> None:
@@ -106,11 +106,11 @@ class Parameters:
         See :mod:`pyplant.config.views` for the names of what is no leaf.
         """
         if name == KIND:
-            return kind_of_part(self.source)
+            return nested_kind(self.source)
         above, _, last = name.rpartition(".")
-        return self._asked(self._found(above), last, f"{above}." if above else "")
+        return self._look_up_in(self._find_recorded(above), last, f"{above}." if above else "")
 
-    def _found(self, name: str) -> Any:
+    def _find_recorded(self, name: str) -> Any:
         """What is recorded under this name; the whole configuration if it is empty."""
         found: Any = self.source
         for part in name.split(".") if name else ():
@@ -121,39 +121,43 @@ class Parameters:
         """The class of the object to which a method that is recorded under this name belongs, and of its parts."""
         above = name.rpartition(".")[0]
         prefix = f"{unquoted(above)}." if above else ""
-        parts = {"": self._found(above)} | {
+        parts = {"": self._find_recorded(above)} | {
             part: value for part, value in self.parts().items() if part.startswith(prefix)
         }
         return [type(value) for value in parts.values() if isinstance(value, ConfigBase)]
 
-    def object_read(self, name: str) -> str | None:
+    def object_prefix(self, name: str) -> str | None:
         """The prefix of what a reactor reads of an object that it got by this read; ``None`` if it got none."""
         above = "" if name == KIND else name
         if not isinstance(self.source, ConfigBase) and not above:
             return None
         if name.endswith((")", "?")) and name != KIND:
             return None
-        return (f"{above}." if above else "") if isinstance(self._found(above), ConfigBase) else None
+        return (f"{above}." if above else "") if isinstance(self._find_recorded(above), ConfigBase) else None
 
-    def _asked(self, owner: Any, last: str, prefix: str) -> Any:
+    def _look_up_in(self, owner: Any, last: str, prefix: str) -> Any:
         is_object = isinstance(owner, ConfigBase)
-        if not is_part(owner) and owner is not self.source:  # an object that is a value
+        if not is_nested(owner) and owner is not self.source:  # an object that is a value
             return _value_or_kind(owner, unquoted(last))
         if last == ALL_NAMES:
-            return self._counting(names_of(owner, is_top=not prefix), prefix)
-        if last == LISTING:
-            return self._counting(listing(owner), prefix) if is_object else MISSING
-        if last.endswith(OF_CLASS):
-            return of_class(type(owner), last.removesuffix(OF_CLASS).rstrip()) if is_object else MISSING
+            return self._without_auxiliary(names_of(owner, is_top=not prefix), prefix)
+        if last == DIR_NAMES:
+            return self._without_auxiliary(dir_names(owner), prefix) if is_object else MISSING
+        if last.endswith(CLASS_SUFFIX):
+            return (
+                class_attribute(type(owner), last.removesuffix(CLASS_SUFFIX).rstrip())
+                if is_object
+                else MISSING
+            )
         if last.endswith("?"):
             return MISSING if child(owner, unquoted(last[:-1])) is MISSING else True
         if last.endswith("()"):
-            kind = code_behind(owner, unquoted(last[:-2])) if is_object else None
+            kind = find_code(owner, unquoted(last[:-2])) if is_object else None
             return MISSING if kind is None else code_value(kind, type(owner))
         return _value_or_kind(owner, unquoted(last))
 
-    def _counting(self, names: Iterable[str], prefix: str) -> list[str]:
-        return [name for name in names if not self.is_auxiliary(prefix + step(name))]
+    def _without_auxiliary(self, names: Iterable[str], prefix: str) -> list[str]:
+        return [name for name in names if not self.is_auxiliary(prefix + quoted(name))]
 
     def value(self, name: str) -> Any:
         """The value of a parameter or a nested configuration, :data:`MISSING` if there is none."""
@@ -168,17 +172,17 @@ class Parameters:
         """Read a parameter or a nested configuration by its full name; :data:`MISSING` if there is none."""
         value, is_key = self.value(name), self._is_key(name)
         if is_key and "." in name:
-            return reader.read(step(name), value)
+            return reader.read(quoted(name), value)
         if "." in name and not isinstance(self.source, ConfigBase):
-            reader.absent(step(name))  # such a key would be read instead of the leaf
+            reader.absent(quoted(name))  # such a key would be read instead of the leaf
         if value is MISSING:
             reader.absent(self.recorded(name))
             return value
-        return handed_out(value, reader, self.recorded(name))
+        return value_for_reactor(value, reader, self.recorded(name))
 
     def recorded(self, name: str) -> str:
         """What is recorded of the read of a parameter that the user calls so."""
-        return step(name) if self._is_key(name) else _dotted(name)
+        return quoted(name) if self._is_key(name) else _dotted(name)
 
     def _is_key(self, name: str) -> bool:
         return not isinstance(self.source, ConfigBase) and name in self.source
@@ -198,7 +202,7 @@ class Parameters:
             prefix, owner, above = stack.pop()
             for name in names_of(owner):
                 value = owner[name] if isinstance(owner, dict) else child(owner, name)
-                is_leaf = not is_part(value) or ("." in name and not prefix)
+                is_leaf = not is_nested(value) or ("." in name and not prefix)
                 if is_leaf or id(value) not in above:
                     yield prefix + name, value, is_leaf
                 if not is_leaf and id(value) not in above:
@@ -236,7 +240,7 @@ class Parameters:
         """Refuse names that lead nowhere; see :meth:`varied`."""
         for name in names:
             if name not in read and self.value(name) is MISSING:
-                raise missing_parameter(name, self.known(read))
+                raise missing_parameter_error(name, self.known(read))
 
     def known(self, read: Collection[str] = ()) -> list[str]:
         """The names of all parameters and nested configurations, and of what code reads."""
@@ -247,13 +251,13 @@ class Parameters:
     def mark_auxiliary(self, names: Iterable[str]) -> None:
         """Mark parameters whose change must not rerun anything."""
         self._marked.update(name_list(names))
-        self.marks_given += 1
+        self.mark_count += 1
 
     def is_auxiliary(self, name: str) -> bool:
         """Whether what is recorded under ``name`` is marked, on the plant or in its configuration object."""
-        return bool(self.mark_on(name))
+        return bool(self.covering_mark(name))
 
-    def mark_on(self, name: str) -> str:
+    def covering_mark(self, name: str) -> str:
         """The mark on what is recorded under ``name``, empty if there is none.
 
         Marking a nested configuration marks all of it.
@@ -261,12 +265,12 @@ class Parameters:
         if self._marked and unquoted(name) in self._marked:
             return unquoted(name)
         config: Any = self.source
-        name = _bare(name)
-        found = _covering(self._marked, name)
+        name = _parameter_of(name)
+        found = _covering_mark(self._marked, name)
         above = ""
-        while not found and name and is_part(config):
+        while not found and name and is_nested(config):
             if isinstance(config, ConfigBase):
-                own = _covering(attributes(config).get(AUXILIARY, ()), name)
+                own = _covering_mark(attributes(config).get(AUXILIARY, ()), name)
                 found = own and above + own
             head, _, name = name.partition(".")
             above = f"{above}{unquoted(head)}."
@@ -283,17 +287,17 @@ class Parameters:
         return found
 
 
-def _bare(name: str) -> str:
+def _parameter_of(name: str) -> str:
     """The parameter or nested configuration that is meant by a name of :mod:`pyplant.config.views`."""
     if name[-1:] not in (")", "?"):
         return name
-    for listed in (ALL_NAMES, LISTING, OF_CLASS):
+    for listed in (ALL_NAMES, DIR_NAMES, CLASS_SUFFIX):
         if name.endswith(listed):
             return name[: -len(listed)].rstrip().removesuffix(".")
     return name.removesuffix("()").removesuffix("?")
 
 
-def _covering(marks: Collection[str], name: str) -> str:
+def _covering_mark(marks: Collection[str], name: str) -> str:
     """The mark on a parameter or on a nested configuration that holds it, empty if there is none."""
     if not marks:
         return ""
@@ -303,12 +307,12 @@ def _covering(marks: Collection[str], name: str) -> str:
 
 
 def _dotted(name: str) -> str:
-    return name if name.isidentifier() else ".".join(map(step, name.split(".")))
+    return name if name.isidentifier() else ".".join(map(quoted, name.split(".")))
 
 
 def _value_or_kind(owner: Any, key: str) -> Any:
     value = child(owner, key)
-    return kind_of_part(value) if is_part(value) and "." not in key else value
+    return nested_kind(value) if is_nested(value) and "." not in key else value
 
 
 def _snapshot(config: Any, made: dict[int, Any]) -> Any:
@@ -318,13 +322,13 @@ def _snapshot(config: Any, made: dict[int, Any]) -> Any:
     if isinstance(config, ConfigBase):
         found = made[id(config)] = copy.copy(config)
         for name, value in own_parameters(config).items():
-            if is_part(value):
+            if is_nested(value):
                 object.__setattr__(found, name, _snapshot(value, made))
         return found
     names: dict[str, Any] = {}
     made[id(config)] = names
     names.update(
-        (name, _snapshot(value, made) if is_part(value) else value) for name, value in config.items()
+        (name, _snapshot(value, made) if is_nested(value) else value) for name, value in config.items()
     )
     return names
 
@@ -332,14 +336,14 @@ def _snapshot(config: Any, made: dict[int, Any]) -> Any:
 def _replaced(owner: Any, path: list[str], value: Any, full: str) -> Any:
     """A copy of a configuration with another value at the end of a path; the rest is shared."""
     first, *rest = path
-    if isinstance(owner, ConfigBase) and code_behind(owner, first) is not None:
+    if isinstance(owner, ConfigBase) and find_code(owner, first) is not None:
         message = f"{full!r} is computed by the configuration's class; vary what it is computed from."
         raise ConfigError(message)
     if rest:
         inner = child(owner, first)
         value = _replaced({} if inner is MISSING else inner, rest, value, full)
     if not isinstance(owner, ConfigBase | Mapping) and child(owner, first) is MISSING:
-        raise missing_parameter(full, ())
+        raise missing_parameter_error(full, ())
     if isinstance(owner, Mapping):
         made = copy.copy(owner) if isinstance(owner, dict) else dict(owner)
         made[first] = value

@@ -9,16 +9,16 @@ For a dictionary it is a ``dict`` that can be read by attribute too.
 What can be read
 ----------------
 ``a.b``           the leaf ``b`` of the nested configuration ``a``: its value
-``a``             of a nested configuration: which kind it is, :func:`kind_of_part`
+``a``             of a nested configuration: which kind it is, :func:`nested_kind`
 ``(kind)``        which kind the whole configuration is, :data:`KIND`
 ``a.b?``          whether it is there (``"b" in config.a``)
 ``a.b()``         the code of a method or property
 ``a.(all names)`` which parameters ``a`` has, :data:`ALL_NAMES`
-``a.(dir)``       the same with methods and properties, :data:`LISTING`
-``a.b (class)``   what the class of ``a`` has under ``b``, :data:`OF_CLASS`; all of it without ``b``
+``a.(dir)``       the same with methods and properties, :data:`DIR_NAMES`
+``a.b (class)``   what the class of ``a`` has under ``b``, :data:`CLASS_SUFFIX`; all of it without ``b``
 
 Keys may hold any sign; in these names those that mean something are written as in addresses
-(:func:`~pyplant.config.classes.step`), so that the key ``"a.b"`` is ``a%2Eb`` here and stands for no leaf.
+(:func:`~pyplant.config.classes.quoted`), so that the key ``"a.b"`` is ``a%2Eb`` here and stands for no leaf.
 
 Whatever takes all parameters (iteration, ``len``, ``vars``, ``asdict``, ``repr``, ``==``,
 copying, pickling) reads :data:`ALL_NAMES` and each value, so that a parameter that comes or
@@ -42,31 +42,31 @@ from pyplant.config.classes import (
     ConfigDict,
     ConfigReader,
     attributes,
-    changed,
-    code_behind,
     code_value,
+    find_code,
     generated_code,
-    is_part,
-    missing_parameter,
+    is_nested,
+    missing_parameter_error,
     own_parameters,
+    quoted,
+    read_only_error,
     special_methods,
-    step,
+    stored_value,
     unquoted,
-    value_behind,
 )
 
 __all__ = [
     "ALL_NAMES",
+    "CLASS_SUFFIX",
+    "DIR_NAMES",
     "KIND",
-    "LISTING",
-    "OF_CLASS",
     "described",
-    "handed_out",
     "is_value",
     "is_view",
-    "kind_of_part",
     "names_of",
+    "nested_kind",
     "plain",
+    "value_for_reactor",
     "view_of",
 ]
 
@@ -74,12 +74,12 @@ ALL_NAMES = "(all names)"
 """Stands for the names of all parameters of a configuration, in their order."""
 
 KIND = "(kind)"
-"""Stands for what the whole configuration is, :func:`kind_of_part`."""
+"""Stands for what the whole configuration is, :func:`nested_kind`."""
 
-LISTING = "(dir)"
+DIR_NAMES = "(dir)"
 """Stands for the names of all that a configuration object has, methods included."""
 
-OF_CLASS = "(class)"
+CLASS_SUFFIX = "(class)"
 """Ends the name of what is asked of the class of a configuration."""
 
 _generated: Callable[[type], frozenset[CodeType]] = lru_cache(maxsize=256)(generated_code)
@@ -89,7 +89,7 @@ _LISTS = frozenset(
 )
 
 
-def kind_of_part(value: Any) -> str:
+def nested_kind(value: Any) -> str:
     """What a nested configuration is, apart from its parameters: a ``dict``, or of which classes."""
     if not isinstance(value, ConfigBase):
         return "(nested dict)"
@@ -106,11 +106,11 @@ def described(name: str) -> str:
     """What people call that which was read under a name."""
     if name == KIND:
         return "the class of the configuration"
-    if name.endswith(OF_CLASS):
-        owner, _, attribute = name.removesuffix(OF_CLASS).rpartition(".")
+    if name.endswith(CLASS_SUFFIX):
+        owner, _, attribute = name.removesuffix(CLASS_SUFFIX).rpartition(".")
         whose = f"the class of {f'{unquoted(owner)!r}' if owner else 'the configuration'}"
         return f"{attribute.rstrip()!r} of {whose}" if attribute else f"the content of {whose}"
-    for listed in (ALL_NAMES, LISTING):
+    for listed in (ALL_NAMES, DIR_NAMES):
         if name.endswith(listed):
             owner = name[: -len(listed)].removesuffix(".")
             return f"the set of parameters of {unquoted(owner)!r}" if owner else "the set of parameters"
@@ -127,7 +127,7 @@ def names_of(config: Any, *, is_top: bool = False) -> list[str]:
     return sorted(config) if is_top else list(config)
 
 
-def listing(config: ConfigBase) -> list[str]:
+def dir_names(config: ConfigBase) -> list[str]:
     """The names of all that a configuration object has, methods included, those of Python left out."""
     return sorted(name for name in {*dir(type(config)), *own_parameters(config)} if not name.startswith("__"))
 
@@ -139,7 +139,7 @@ def view_of(config: Any, reader: ConfigReader, prefix: str = "") -> Any:
     view = object.__new__(type(config))
     attributes(view)[VIEW] = _ObjectView(copy.copy(config), reader, prefix)
     for name in special_methods(type(config)):
-        reader.read(f"{prefix}{name}()", code_value(code_behind(config, name), type(config)))
+        reader.read(f"{prefix}{name}()", code_value(find_code(config, name), type(config)))
     return view
 
 
@@ -157,19 +157,19 @@ def plain(value: Any) -> Any:
     return attributes(value)[VIEW].plain(value)
 
 
-def handed_out(value: Any, reader: ConfigReader, name: str) -> Any:
+def value_for_reactor(value: Any, reader: ConfigReader, name: str) -> Any:
     """What a reactor gets of a value: a view of a nested configuration, a copy of anything else."""
-    if not is_part(value):
+    if not is_nested(value):
         return reader.read(name, value)
-    reader.read(name, kind_of_part(value))
+    reader.read(name, nested_kind(value))
     return view_of(value, reader, f"{name}.")
 
 
 def _contains(names: Mapping[str, Any], name: object, reader: ConfigReader, prefix: str) -> bool:
     if name in names:
-        reader.read(f"{prefix}{step(name)}?", True)
+        reader.read(f"{prefix}{quoted(name)}?", True)
         return True
-    reader.absent(prefix + step(name))
+    reader.absent(prefix + quoted(name))
     return False
 
 
@@ -188,17 +188,17 @@ class _ObjectView(NamedTuple):
             self.names()
         if name.startswith("__"):
             return self._special(shown, name)
-        kind = code_behind(config, name)
+        kind = find_code(config, name)
         if kind is not None:
             # It sees the view as self, so what it reads is noted; its code counts as a parameter too.
-            reader.read(f"{prefix}{step(name)}()", code_value(kind, type(config)))
+            reader.read(f"{prefix}{quoted(name)}()", code_value(kind, type(config)))
             computes = isinstance(kind, cached_property)
             return kind.func(shown) if computes else object.__getattribute__(shown, name)
-        value = value_behind(config, name)
+        value = stored_value(config, name)
         if value is MISSING:
-            reader.absent(prefix + step(name))
-            raise missing_parameter(prefix + name, own_parameters(config))
-        return handed_out(value, reader, prefix + step(name))
+            reader.absent(prefix + quoted(name))
+            raise missing_parameter_error(prefix + name, own_parameters(config))
+        return value_for_reactor(value, reader, prefix + quoted(name))
 
     def _special(self, shown: ConfigBase, name: str) -> Any:
         if name == "__dict__":
@@ -207,7 +207,7 @@ class _ObjectView(NamedTuple):
         if name in _LISTS or (name == "__class__" and hasattr(cls, "__attrs_attrs__")):
             self.names()  # attrs asks the class of an object for its fields
             listing = "__attrs_attrs__" if name == "__class__" else name
-            self.reader.read(f"{self.prefix}{listing} {OF_CLASS}", None)  # defaults and metadata as well
+            self.reader.read(f"{self.prefix}{listing} {CLASS_SUFFIX}", None)  # defaults and metadata as well
         return object.__getattribute__(shown, name)
 
     def names(self) -> list[str]:
@@ -216,10 +216,10 @@ class _ObjectView(NamedTuple):
         self.reader.read(self.prefix + ALL_NAMES, names)
         return names
 
-    def listing(self) -> list[str]:
+    def dir_names(self) -> list[str]:
         """What ``dir`` gives, which is a read."""
-        names = listing(self.config)
-        self.reader.read(self.prefix + LISTING, names)
+        names = dir_names(self.config)
+        self.reader.read(self.prefix + DIR_NAMES, names)
         return sorted({*dir(type(self.config)), *names})
 
     def contains(self, name: object) -> bool:
@@ -262,18 +262,18 @@ class _DictView(dict[str, Any]):
         return dict(*args, **kwargs)
 
     def __getitem__(self, name: str) -> Any:
-        values, reader, prefix = _behind(self)
+        values, reader, prefix = _view_state(self)
         if name not in values:
-            reader.absent(prefix + step(name))
-            raise missing_parameter(f"{prefix}{name}", values)
+            reader.absent(prefix + quoted(name))
+            raise missing_parameter_error(f"{prefix}{name}", values)
         value = values[name]
         if not prefix and "." in name:  # people could not name its leaves
-            return reader.read(step(name), value)
-        return handed_out(value, reader, prefix + step(name))
+            return reader.read(quoted(name), value)
+        return value_for_reactor(value, reader, prefix + quoted(name))
 
     def __getattribute__(self, name: str) -> Any:
         """A parameter; in a nested dictionary its methods win, as in any ``dict``."""
-        values, _, prefix = _behind(self)
+        values, _, prefix = _view_state(self)
         is_method = name.startswith("__") or name in _METHODS
         if is_method and (prefix or name not in values):
             return object.__getattribute__(self, name)
@@ -305,11 +305,11 @@ class _DictView(dict[str, Any]):
         return plain(self)
 
     def __contains__(self, name: object) -> bool:
-        values, reader, prefix = _behind(self)
+        values, reader, prefix = _view_state(self)
         return _contains(values, name, reader, prefix)
 
     def __iter__(self) -> Iterator[str]:
-        values, reader, prefix = _behind(self)
+        values, reader, prefix = _view_state(self)
         names = names_of(values, is_top=not prefix)
         reader.read(prefix + ALL_NAMES, names)
         return iter(names)
@@ -335,19 +335,19 @@ class _DictView(dict[str, Any]):
         return other | plain(self)
 
     def __ior__(self, other: Any) -> Any:
-        _refuse(_behind(self)[2], "update", other)
+        _refuse(_view_state(self)[2], "update", other)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise changed(_behind(self)[2] + name)
+        raise read_only_error(_view_state(self)[2] + name)
 
     def __setitem__(self, name: str, value: Any) -> None:
-        raise changed(_behind(self)[2] + name)
+        raise read_only_error(_view_state(self)[2] + name)
 
     def __delattr__(self, name: str) -> None:
-        raise changed(_behind(self)[2] + name)
+        raise read_only_error(_view_state(self)[2] + name)
 
     def __delitem__(self, name: str) -> None:
-        raise changed(_behind(self)[2] + name)
+        raise read_only_error(_view_state(self)[2] + name)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return ConfigDict, (dict(plain(self)),)
@@ -368,9 +368,9 @@ def _dict_view(values: Mapping[str, Any], reader: ConfigReader, prefix: str) -> 
 def _refuse(prefix: str, change: str, *args: Any, **kwargs: Any) -> None:
     names = [*args[:1], *kwargs]
     first = names[0] if names else change
-    raise changed(prefix + (next(iter(first), change) if isinstance(first, Mapping) else str(first)))
+    raise read_only_error(prefix + (next(iter(first), change) if isinstance(first, Mapping) else str(first)))
 
 
-def _behind(view: _DictView) -> tuple[Mapping[str, Any], ConfigReader, str]:
+def _view_state(view: _DictView) -> tuple[Mapping[str, Any], ConfigReader, str]:
     get = object.__getattribute__
     return get(view, "_values"), get(view, "_reader"), get(view, "_prefix")

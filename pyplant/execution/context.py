@@ -17,9 +17,9 @@ from typing import Any
 from pyplant._definitions import Definition
 from pyplant._formatting import format_date
 from pyplant._missing import MISSING
-from pyplant.config.classes import step
+from pyplant.config.classes import quoted
 from pyplant.config.parameters import Parameters
-from pyplant.config.views import OF_CLASS
+from pyplant.config.views import CLASS_SUFFIX
 from pyplant.engine.prediction import Predicted, Senders, remaining_seconds
 from pyplant.engine.rebuilder import Lookup, Reason, ReasonKind, Verdict, check
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
@@ -387,9 +387,11 @@ class RunContext:
         for dependency in dependencies:
             yield dependency
             is_parameter = dependency.kind is DependencyKind.PARAMETER
-            prefix = self.parameters.object_read(dependency.names[0]) if is_parameter else None
+            prefix = self.parameters.object_prefix(dependency.names[0]) if is_parameter else None
             for attribute in () if prefix is None else asked:
-                name = f"{prefix}{step(attribute)} {OF_CLASS}" if attribute else f"{prefix}{OF_CLASS}"
+                name = (
+                    f"{prefix}{quoted(attribute)} {CLASS_SUFFIX}" if attribute else f"{prefix}{CLASS_SUFFIX}"
+                )
                 digest = None if self.is_auxiliary(name) else self.parameter(name)
                 if not self.is_auxiliary(name):
                     kind = DependencyKind.ABSENCE if digest is None else DependencyKind.PARAMETER

@@ -22,7 +22,7 @@ from functools import partial, wraps
 from importlib.machinery import ModuleSpec
 from typing import Any, NamedTuple
 
-from pyplant._definitions import active
+from pyplant._definitions import active_observer
 from pyplant.fingerprint.origin import is_own_file
 
 __all__ = [
@@ -62,7 +62,7 @@ class Processes(NamedTuple):
 
 def is_inside_reactor() -> bool:
     """Whether this thread runs a reactor, or works for one that has not ended."""
-    return active.get() is not None or _works_for() is not None
+    return active_observer.get() is not None or _works_for() is not None
 
 
 def _works_for() -> Any:
@@ -88,7 +88,7 @@ def _replace(cls: type, name: str, make: Callable[[Callable[..., Any]], Callable
 
 
 def _mark() -> weakref.ref[Any] | None:
-    pipework = active.get() or _works_for()
+    pipework = active_observer.get() or _works_for()
     return None if pipework is None else weakref.ref(pipework)
 
 

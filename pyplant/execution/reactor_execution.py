@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
-from pyplant._definitions import Definition, active
+from pyplant._definitions import Definition, active_observer
 from pyplant._tracer import ExecutionRecord, Tracer
 from pyplant.engine.commands import Receive, Unyielded
 from pyplant.errors import NotYieldedError, RunError
@@ -135,7 +135,7 @@ class ReactorExecution:
             Whatever the reactor raises.
         """
         began = time.perf_counter()
-        token = active.set(self.tracer)
+        token = active_observer.set(self.tracer)
         try:
             with self._stage():
                 command = self._step_here(values)
@@ -145,7 +145,7 @@ class ReactorExecution:
             if self._recording is not None:
                 record.showed = self._recording.finish()
         finally:
-            active.reset(token)
+            active_observer.reset(token)
             self.seconds += time.perf_counter() - began
         return Finished(record, self.seconds)
 
@@ -206,12 +206,12 @@ class ReactorExecution:
             return
         try:
             if self._generator is not None:
-                token = active.set(self.tracer)
+                token = active_observer.set(self.tracer)
                 try:
                     with self._stage():
                         self._close_generator(self._generator)
                 finally:
-                    active.reset(token)
+                    active_observer.reset(token)
         finally:
             if self._recording is not None:
                 self._recording.abandon()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pyplant._definitions import Definition, declared, definition_of, newest
+from pyplant._definitions import Definition, current_definitions, definition_of, newest
 from pyplant.errors import DefinitionError, NotAReactorError, UnknownReactorError, near_misses
 
 __all__ = ["Registry"]
@@ -54,7 +54,7 @@ class Registry:
             return {key: newest(definition) for key, definition in self._added.items()}
         return {
             definition.key: definition
-            for definition in declared()
+            for definition in current_definitions()
             if self._removed.get(definition.key) is not definition
         }
 

@@ -345,7 +345,7 @@ class Session:
 
     def _check_marks(self, context: RunContext) -> None:
         """Warn of marks on parameters that are not known; looked at in the first run, and after new marks."""
-        number = self._parameters.marks_given
+        number = self._parameters.mark_count
         if self._marks_checked == number:
             return
         self._marks_checked = number

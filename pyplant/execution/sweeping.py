@@ -53,7 +53,7 @@ def sweep(
     """
     began = time.perf_counter()
     for name in chosen[0] if chosen else ():
-        if mark := base.mark_on(base.recorded(name)):
+        if mark := base.covering_mark(base.recorded(name)):
             raise auxiliary_in_sweep(name, mark)
     is_complete = all(base.value(name) is not MISSING for values in chosen for name in values)
     reads = frozenset() if is_complete else session.reads()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyplant import _definitions
-from pyplant._definitions import CellRun, Definition, declare, orphans, withdraw
+from pyplant._definitions import CellExecution, Definition, declare, orphans, withdraw
 
 __all__ = ["Cells"]
 
@@ -38,7 +38,7 @@ class Cells:
         self._withdrawn: list[Definition] = []
 
     @property
-    def running(self) -> CellRun | None:
+    def running(self) -> CellExecution | None:
         """The cell that is being executed."""
         return _definitions.running_cell
 
@@ -47,9 +47,11 @@ class Cells:
         metadata = self._metadata()
         for ident in _texts(metadata.get("deletedCells")):
             orphans.update(d for d in self._owned.pop(ident, ()) if _definitions.newest(d) is d)
-        run = CellRun(str(metadata.get("cellId") or ""), number)
+        run = CellExecution(str(metadata.get("cellId") or ""), number)
         self.raw_cell = raw_cell
-        self._before = {d.key: d for d in _definitions.kept() if d.cell is not None and d not in orphans}
+        self._before = {
+            d.key: d for d in _definitions.all_definitions() if d.cell is not None and d not in orphans
+        }
         self._withdrawn = [d for d in self._owned.pop(run.ident, ()) if withdraw(d)]
         _definitions.running_cell = run
 
@@ -58,8 +60,8 @@ class Cells:
         run, _definitions.running_cell = _definitions.running_cell, None
         if run is None:
             return
-        defined = [definition for definition in _definitions.kept() if definition.cell is run]
-        keys = {definition.key for definition in _definitions.kept()}
+        defined = [definition for definition in _definitions.all_definitions() if definition.cell is run]
+        keys = {definition.key for definition in _definitions.all_definitions()}
         restored = [d for d in self._withdrawn if failed and d.key not in keys]
         for definition in restored:
             declare(definition)
@@ -69,7 +71,7 @@ class Cells:
             for definition in defined:
                 self._tell_replaced(definition, run)
 
-    def _tell_replaced(self, definition: Definition, run: CellRun) -> None:
+    def _tell_replaced(self, definition: Definition, run: CellExecution) -> None:
         earlier = self._before.get(definition.key)
         if earlier is not None and earlier.cell is not None and earlier.cell.ident not in ("", run.ident):
             self._tell(

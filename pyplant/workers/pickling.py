@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 _PROTOCOL = 5
-_KEPT = ("function", "name", "module", "home", "qualname", "cache", "is_generator", "config_name")
+_KEPT = ("function", "name", "module", "defining_file", "qualname", "cache", "is_generator", "config_name")
 """What a worker needs of a definition; the rest belongs to the process it was made in."""
 _ASKED_FOR = frozenset(("__all__", "__version__", "__author__"))
 """Such names that only users of a module ask for."""

@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from pyplant import ConfigBase, Plant, ReactorFunc
-from pyplant.config.classes import step, unquoted
+from pyplant.config.classes import quoted, unquoted
 from pyplant.errors import MissingParameterError
 
 
@@ -121,9 +121,9 @@ def test_unchanged_names_of_any_kind_are_cached(tmp_path, clash):
 
 def test_steps_are_told_apart_and_come_back():
     for one, other in itertools.combinations(STRANGE, 2):
-        assert step(one) != step(other)
-    assert [unquoted(step(key)) for key in STRANGE] == STRANGE
-    assert not any(set(step(key)) & set(".?)") for key in STRANGE)
+        assert quoted(one) != quoted(other)
+    assert [unquoted(quoted(key)) for key in STRANGE] == STRANGE
+    assert not any(set(quoted(key)) & set(".?)") for key in STRANGE)
 
 
 @pytest.mark.parametrize(("mark", "reruns"), [("a.b", False), ("a", True)])

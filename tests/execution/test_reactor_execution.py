@@ -3,7 +3,7 @@
 import pytest
 
 from pyplant import ReactorFunc, SubreactorFunc
-from pyplant._definitions import active, definition_of
+from pyplant._definitions import active_observer, definition_of
 from pyplant.errors import NotYieldedError, RunError
 from pyplant.execution.reactor_execution import Finished, Needs, ReactorExecution
 from pyplant.testing import PipeworkMock
@@ -114,13 +114,13 @@ def test_the_reactor_is_active_only_while_it_is_stepped():
 
     @ReactorFunc
     def looks(pipe):
-        seen.append(active.get() is pipe._tracer)
+        seen.append(active_observer.get() is pipe._tracer)
         yield pipe.receive("x")
 
     running = execution(looks)
     running.advance()
     assert seen == [True]
-    assert active.get() is None
+    assert active_observer.get() is None
 
 
 def test_only_its_own_time_counts():

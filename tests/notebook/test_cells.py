@@ -41,7 +41,7 @@ class Notebook:
 
     @property
     def names(self):
-        return sorted(definition.name for definition in _definitions.declared())
+        return sorted(definition.name for definition in _definitions.current_definitions())
 
 
 def sends(name, ingredient="x", value=1):
@@ -66,13 +66,13 @@ def plant(plant_dir):
 
 def test_a_reactor_knows_its_cell(notebook):
     notebook.run(sends("a"), "A")
-    (definition,) = _definitions.declared()
+    (definition,) = _definitions.current_definitions()
     assert (definition.place, definition.cell.ident) == ("cell [1]", "A")
 
 
 def test_a_function_of_a_module_belongs_to_no_cell(notebook):
     notebook.run("import tests.notebook.helpers_of_cells", "A")
-    assert {d.cell for d in _definitions.declared() if d.name == "from_a_module"} == {None}
+    assert {d.cell for d in _definitions.current_definitions() if d.name == "from_a_module"} == {None}
 
 
 def test_a_cell_that_is_run_again_replaces_what_it_defined(notebook):

@@ -356,4 +356,9 @@ def test_ordinary_code_is_followed_from_the_import_on(cell):
     cell("%unload_ext pyplant")
     cell("import sys\nfor m in [m for m in sys.modules if m.startswith('pyplant')]: del sys.modules[m]")
     cell("from pyplant import *\n@ReactorFunc\ndef here(pipe):\n    pipe.send('x', 1)")
-    assert "cell [" in cell("from pyplant._definitions import declared\nnext(declared()).place").text
+    assert (
+        "cell ["
+        in cell(
+            "from pyplant._definitions import current_definitions\nnext(current_definitions()).place"
+        ).text
+    )
