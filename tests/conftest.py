@@ -1,5 +1,6 @@
 """Fixtures of all tests, and what keeps them apart from one another and from the user."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -39,8 +40,25 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SLOW_FOLDERS = {"browser", "conformance", "laws", "notebook", "typing"}
+SLOW_PLACES = {
+    *("browser", "conformance", "laws", "notebook", "typing"),
+    "test_notebooks.py",
+    *("specs/test_keras.py", "specs/test_torch_digest.py"),  # seconds for the import alone
+}
 SLOW_FIXTURES = {"run_script", "shell", "ran"}
+
+
+@functools.cache
+def _is_slow_place(path):
+    place = path.relative_to(ROOT / "tests")
+    return not SLOW_PLACES.isdisjoint({place.parts[0], place.as_posix()}) if place.parts else False
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Import nothing that `make quick` would deselect."""
+    if config.option.markexpr == "not slow" and collection_path.is_relative_to(ROOT / "tests"):
+        return _is_slow_place(collection_path) or None
+    return None
 
 
 def pytest_collection_modifyitems(items):
