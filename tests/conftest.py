@@ -64,10 +64,9 @@ def pytest_ignore_collect(collection_path, config):
 def pytest_collection_modifyitems(items):
     """Mark what starts interpreters, kernels, servers or a cluster, so that no new test need say so."""
     for item in items:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
         callspec = getattr(item, "callspec", None)
         slow = (
-            folder in SLOW_FOLDERS
+            _is_slow_place(item.path)
             or SLOW_FIXTURES & set(item.fixturenames)
             or (callspec is not None and "dask" in map(str, callspec.params.values()))
             or item.get_closest_marker("nightly")
