@@ -17,7 +17,12 @@ from types import FunctionType
 from typing import Any, Generic, Protocol, TypeVar
 
 from pyplant.engine.commands import Unyielded
-from pyplant.errors import DefinitionError, NotAReactorError, method_as_reactor, no_function
+from pyplant.errors import (
+    DefinitionError,
+    NotAReactorError,
+    method_as_reactor_message,
+    not_a_function_message,
+)
 from pyplant.fingerprint.origin import follow_file
 from pyplant.fingerprint.source import Sources
 
@@ -255,7 +260,7 @@ def define(
         If the function cannot be called as a reactor.
     """
     if not isinstance(function, FunctionType):
-        raise NotAReactorError(no_function(function))
+        raise NotAReactorError(not_a_function_message(function))
     config_name = _check_signature(function)
     module = sys.modules.get(function.__module__)
     filename = getattr(module, "__file__", None)
@@ -319,7 +324,7 @@ def _check_signature(function: FunctionType) -> str:
     code = inner.__code__
     positional = code.co_varnames[: code.co_argcount]
     if positional[:1] in (("self",), ("cls",)) or positional[1:2] == ("pipe",):
-        raise DefinitionError(method_as_reactor(function.__qualname__, positional[0]))
+        raise DefinitionError(method_as_reactor_message(function.__qualname__, positional[0]))
     needed = code.co_argcount - len(inner.__defaults__ or ())
     needed_by_keyword = code.co_kwonlyargcount - len(inner.__kwdefaults__ or ())
     takes_any = bool(code.co_flags & inspect.CO_VARARGS)

@@ -1,4 +1,4 @@
-"""How durations, sizes and moments are said, and texts from anywhere made harmless."""
+"""Formats durations, sizes, counts and times, and cleans text of unknown origin for display."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ __all__ = ["clean", "counted", "escape", "format_age", "format_date", "format_se
 
 
 def clean(text: str) -> str:
-    """Text without control and direction characters: names come from anywhere."""
+    """Replace control and direction characters, which names from stored files may contain."""
     return "".join(c if c.isprintable() or c == " " else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def escape(text: str) -> str:
-    """A line of text for HTML, cleaned as well."""
+    """Clean a line of text and escape it for HTML."""
     from html import escape as escaped
 
     return escaped(clean(text))
 
 
 def counted(count: int, noun: str) -> str:
-    """A number of things, as in ``"1 line"`` and ``"2 lines"``."""
+    """Format a count with its noun, as in ``"1 line"`` and ``"2 lines"``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration, as short as it can be said."""
-    # The limits are where the rounded figure reaches the next unit: 59.97 s are one minute, not "60.0 s".
+    """Format a duration in at most two units."""
+    # The limits are the values that round up to the next unit: 59.97 s is one minute, not "60.0 s".
     if seconds < 0.9995:  # noqa: PLR2004
         return f"{seconds * 1000:.0f} ms" if seconds >= 0.0005 or not seconds else "<1 ms"  # noqa: PLR2004
     if seconds < 59.95:  # noqa: PLR2004
@@ -37,7 +37,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_size(size: float) -> str:
-    """A number of bytes."""
+    """Format a number of bytes with three digits and a decimal unit."""
     unit = "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if size < 999.5:  # noqa: PLR2004
@@ -47,7 +47,7 @@ def format_size(size: float) -> str:
 
 
 def format_date(when: float) -> str:
-    """A moment by the local clock; a moment from a damaged file may be outside of the calendar."""
+    """Format a time in the local time zone; times from damaged files may be out of range."""
     try:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
     except (ValueError, OverflowError, OSError):
@@ -55,7 +55,7 @@ def format_date(when: float) -> str:
 
 
 def format_age(when: float) -> str:
-    """How long ago a moment was."""
+    """Format the time since ``when``, as in ``"5 min ago"``."""
     age = max(0.0, time.time() - when)
     for limit, unit, length in ((60, "s", 1), (3600, "min", 60), (86400, "h", 3600)):
         if age < limit:

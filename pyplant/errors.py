@@ -17,7 +17,7 @@ The tree::
     │   ├── SentTwiceError (RuntimeError)
     │   ├── UnsavableError (TypeError)
     │   └── MissingIngredientError (LookupError)
-    ├── RunError (RuntimeError)            the order of things
+    ├── RunError (RuntimeError)            reactors of a run
     │   ├── NotYieldedError
     │   ├── CycleError
     │   ├── MissingSenderError (LookupError)
@@ -32,19 +32,18 @@ The tree::
             └── UntrustedError
 
     PlantWarning (UserWarning)
-    ├── StaleWarning                       an older value was handed out, on request
-    ├── UnknownParameterWarning            a name was marked as auxiliary that leads nowhere
+    ├── StaleWarning                       fetch_ingredient returned a value of older code
+    ├── UnknownParameterWarning            an unknown name was marked as auxiliary
     ├── ReturnedWarning                    a reactor returned a value, which nothing receives
-    ├── StateWarning                       a global that changes while reactors run
-    ├── OpaqueWarning                      something the fingerprint cannot follow
-    ├── UnsavedWarning                     a result was delivered but not kept
+    ├── StateWarning                       a global changes while reactors run
+    ├── OpaqueWarning                      the fingerprint cannot compare an object
+    ├── UnsavedWarning                     a result was delivered but not stored
     ├── NondeterministicWarning            the same inputs gave another value
-    └── DamageWarning                      a stored file was not what was written
+    └── DamageWarning                      a stored file differs from what was written
 
-A reactor's own exception is never wrapped, except ``SystemExit``, which would end the
-program as if nothing were wrong. Each message says what happened, to
-which name, and what to do. The second bases let code that expects the builtin
-exception keep working.
+The exception of a reactor is never wrapped, except ``SystemExit``, which would end the
+program with the exit code of a success. Each message says what happened, to which name, and
+what to do. The second base classes let ``except`` clauses for builtin exceptions work.
 """
 
 from __future__ import annotations
@@ -95,28 +94,28 @@ __all__ = [
     "UnsavedWarning",
     "UntrustedError",
     "WorkerError",
-    "auxiliary_in_sweep",
-    "dropped_result",
-    "ingredient_as_parameter",
-    "method_as_reactor",
+    "auxiliary_in_sweep_error",
+    "dropped_result_message",
+    "ingredient_as_parameter_error",
+    "method_as_reactor_message",
     "near_misses",
-    "no_function",
-    "unknown_mark",
+    "not_a_function_message",
+    "unknown_mark_message",
     "warn",
     "warns_once",
 ]
 
 
 class PlantError(Exception):
-    """Root of all errors that PyPlant itself raises."""
+    """Base class of all errors that PyPlant raises."""
 
     def __str__(self) -> str:
-        # KeyError would show the message in quotes; OSError would hide it.
+        # KeyError.__str__ adds quotes; OSError.__str__ may omit the message.
         return str(self.args[0]) if self.args else ""
 
 
 class DefinitionError(PlantError, ValueError):
-    """A reactor is declared in a way that cannot work."""
+    """A reactor or ingredient is declared wrongly."""
 
 
 class NotAReactorError(DefinitionError, TypeError):
@@ -128,11 +127,11 @@ class DuplicateSenderError(DefinitionError):
 
 
 class UnknownReactorError(DefinitionError, LookupError):
-    """No reactor, or more than one, goes by this name."""
+    """No reactor has this name, or several have it."""
 
 
 class ConfigError(PlantError):
-    """A configuration, or the use of one, is wrong."""
+    """A configuration is invalid or used wrongly."""
 
 
 class MissingParameterError(ConfigError, AttributeError, KeyError):
@@ -144,7 +143,7 @@ class ConfigChangedError(ConfigError, RuntimeError):
 
 
 class UndigestibleError(ConfigError, TypeError):
-    """A value has no content that could be compared between runs."""
+    """A value cannot be compared between runs, since it has no comparable content."""
 
 
 class IngredientError(PlantError):
@@ -152,7 +151,7 @@ class IngredientError(PlantError):
 
 
 class UnknownTypeError(IngredientError, ValueError):
-    """No ingredient spec goes by this type."""
+    """No ingredient spec is registered for this type."""
 
 
 class NotAllocatedError(IngredientError, RuntimeError):
@@ -160,11 +159,11 @@ class NotAllocatedError(IngredientError, RuntimeError):
 
 
 class SentTwiceError(IngredientError, RuntimeError):
-    """One execution sent one name twice."""
+    """An execution sent two values under one name."""
 
 
 class UnsavableError(IngredientError, TypeError):
-    """A spec cannot store this value faithfully."""
+    """A spec cannot store a value so that an equal one is loaded."""
 
 
 class MissingIngredientError(IngredientError, LookupError):
@@ -172,7 +171,7 @@ class MissingIngredientError(IngredientError, LookupError):
 
 
 class RunError(PlantError, RuntimeError):
-    """Reactors could not be brought to an end."""
+    """A run could not finish."""
 
 
 class NotYieldedError(RunError):
@@ -180,39 +179,39 @@ class NotYieldedError(RunError):
 
 
 class CycleError(RunError):
-    """Reactors wait for one another in a circle."""
+    """Reactors wait for one another in a cycle."""
 
 
 class MissingSenderError(RunError, LookupError):
-    """An ingredient is demanded that no reactor sends."""
+    """No reactor sends a requested ingredient."""
 
 
 class NestedRunError(RunError):
-    """A plant was asked to run from inside one of its own reactors."""
+    """A reactor called its own plant to run reactors."""
 
 
 class ReactorExitError(RunError):
-    """A reactor called ``sys.exit``; the ``SystemExit`` is its cause."""
+    """A reactor called ``sys.exit``; ``__cause__`` is the ``SystemExit``."""
 
 
 class WorkerError(RunError):
-    """Workers died each time they performed a reactor."""
+    """Every worker that executed a reactor died."""
 
 
 class StoreError(PlantError, OSError):
-    """The plant directory could not be used."""
+    """The plant directory cannot be used."""
 
 
 class PlantDirError(StoreError):
-    """The plant directory is not one, not writable, or somebody else's."""
+    """The directory is not a plant, is not writable, or belongs to another user."""
 
 
 class FormatError(StoreError):
-    """The plant was written in a format this version does not know."""
+    """The plant has a format that this version does not support."""
 
 
 class DamagedError(StoreError):
-    """A stored file is not what was written."""
+    """A stored file differs from what was written."""
 
 
 class EvictedError(DamagedError):
@@ -224,45 +223,45 @@ class UntrustedError(DamagedError):
 
 
 class PlantWarning(UserWarning):
-    """Root of all warnings of PyPlant."""
+    """Base class of all warnings of PyPlant."""
 
 
 class StaleWarning(PlantWarning):
-    """A value is handed out that the current code would not produce."""
+    """The returned value was made by older code or parameters."""
 
 
 class UnknownParameterWarning(PlantWarning):
-    """A name is marked as auxiliary that neither the configuration has nor code reads."""
+    """A name is marked as auxiliary, but no configuration has it and no code reads it."""
 
 
 class ReturnedWarning(PlantWarning):
-    """A reactor returned a value; others receive only what is sent."""
+    """A reactor returned a value; other reactors receive only what it sends."""
 
 
 class StateWarning(PlantWarning):
-    """A name that changes while reactors run is left out of the fingerprint."""
+    """A global that changes while reactors run is excluded from the fingerprint."""
 
 
 class OpaqueWarning(PlantWarning):
-    """An object counts by its class only, because its content cannot be compared."""
+    """The fingerprint covers only the class of an object, because its content cannot be compared."""
 
 
 class UnsavedWarning(PlantWarning):
-    """A result was delivered but could not be kept."""
+    """A result was delivered but could not be stored."""
 
 
 class NondeterministicWarning(PlantWarning):
-    """The same code and inputs produced another value."""
+    """The same code and inputs produced a different value."""
 
 
 class DamageWarning(PlantWarning):
-    """A stored file is not what was written; its value is computed again."""
+    """A stored file differs from what was written; its value is computed again."""
 
 
-def exit_of_reactor(name: str, error: SystemExit) -> ReactorExitError:
-    """What is raised for ``SystemExit``, with which a script would end at once, mostly as a success."""
+def reactor_exit_error(name: str, error: SystemExit) -> ReactorExitError:
+    """Return the error that replaces ``SystemExit``, which would end a script, usually with the code of a success."""
     message = (
-        f"Reactor {name!r} called sys.exit({'' if error.code is None else repr(error.code)}), or something that it "
+        f"Reactor {name!r} called sys.exit({'' if error.code is None else repr(error.code)}), or code that it "
         f"uses did. A reactor ends by returning and fails by raising an error; it cannot end the program."
     )
     failure = ReactorExitError(message)
@@ -271,22 +270,22 @@ def exit_of_reactor(name: str, error: SystemExit) -> ReactorExitError:
 
 
 def near_misses(name: str, known: Iterable[str]) -> list[str]:
-    """Known names that look like ``name``, the likeliest first."""
+    """Return known names that are similar to ``name``, the most similar first."""
     from difflib import get_close_matches  # slow to load
 
     return get_close_matches(name, list(known), n=3, cutoff=0.7)
 
 
-def dropped_result(reactor: str, kind: str) -> str:
-    """The warning for a reactor that returned a value of this type."""
+def dropped_result_message(reactor: str, kind: str) -> str:
+    """Return the warning for a reactor that returned a value of this type."""
     return (
-        f"Reactor {reactor!r} returned a value of type {kind}, which is dropped: others receive what is sent. "
+        f"Reactor {reactor!r} returned a value of type {kind}, which is dropped: other reactors receive what is sent. "
         f"Write pipe.send({reactor!r}, value) instead of return value."
     )
 
 
-def ingredient_as_parameter(reactor: str, name: str, senders: Iterable[str]) -> DefinitionError:
-    """The error for a reactor that takes an ingredient as its second parameter."""
+def ingredient_as_parameter_error(reactor: str, name: str, senders: Iterable[str]) -> DefinitionError:
+    """Return the error for a reactor that takes an ingredient as its second parameter."""
     known = list(senders)
     why = f"{name!r} is an ingredient, sent by {known[0]!r}" if known else "no configuration was set"
     otherwise = "If it is the configuration, call it 'config'" + (
@@ -299,8 +298,8 @@ def ingredient_as_parameter(reactor: str, name: str, senders: Iterable[str]) -> 
     )
 
 
-def method_as_reactor(qualname: str, first: str) -> str:
-    """What is wrong with a method as a reactor, and what to write."""
+def method_as_reactor_message(qualname: str, first: str) -> str:
+    """Return the message for a method that is decorated as a reactor."""
     name = qualname.rpartition(".")[2]
     return (
         f"{qualname!r} is a method (its first parameter is {first!r}); a plant has no object to call it with. "
@@ -309,8 +308,8 @@ def method_as_reactor(qualname: str, first: str) -> str:
     )
 
 
-def no_function(thing: object) -> str:
-    """What is wrong with something else than a function as a reactor, and what to write."""
+def not_a_function_message(thing: object) -> str:
+    """Return the message for a decorated object that is not a function."""
     name = getattr(thing, "__name__", "")
     shown = f"{type(thing).__name__} {name!r}" if isinstance(name, str) and name else type(thing).__name__
     if isinstance(thing, staticmethod | classmethod):
@@ -322,8 +321,8 @@ def no_function(thing: object) -> str:
     return f"@ReactorFunc decorates functions, not a {shown}; {advice}."
 
 
-def auxiliary_in_sweep(name: str, mark: str) -> ConfigError:
-    """The error for a sweep over a parameter that no result depends on."""
+def auxiliary_in_sweep_error(name: str, mark: str) -> ConfigError:
+    """Return the error for a sweep over an auxiliary parameter."""
     through = "" if mark == name else f" (through {mark!r})"
     return ConfigError(
         f"A sweep cannot vary {name!r}: it is marked as auxiliary{through}, so no result depends on it, and all "
@@ -331,8 +330,8 @@ def auxiliary_in_sweep(name: str, mark: str) -> ConfigError:
     )
 
 
-def unknown_mark(name: str, known: Iterable[str]) -> str:
-    """The warning for a mark on a parameter that is not known, with near misses."""
+def unknown_mark_message(name: str, known: Iterable[str]) -> str:
+    """Return the warning for an unknown auxiliary parameter, with similar names."""
     close = near_misses(name, known)
     hint = (
         f" Did you mean {' or '.join(map(repr, close))}?"
@@ -346,14 +345,14 @@ def unknown_mark(name: str, known: Iterable[str]) -> str:
 
 
 def logger() -> logging.Logger:
-    """The logger of the library."""
+    """Return the logger of the library."""
     import logging  # slow to load, and most sessions log nothing
 
     return logging.getLogger("pyplant")
 
 
 def warn(category: type[PlantWarning], message: str) -> None:
-    """Warn, pointing at the line of the user that led here."""
+    """Issue a warning that points at the innermost line of user code on the stack."""
     level, frame = 2, sys._getframe(1)  # noqa: SLF001 - documented in sys
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
         ("pyplant.", "contextlib", "IPython.core.")
@@ -363,17 +362,17 @@ def warn(category: type[PlantWarning], message: str) -> None:
         warnings.warn(message, category, stacklevel=level)
     except Warning:
         raise
-    except Exception:  # noqa: BLE001 - standard error may be anything; whoever wants to know sets a filter
+    except Exception:  # noqa: BLE001 - a replaced standard error may raise; a lost warning must not end a run
         logger().warning("%s", message)
 
 
 def warns_once() -> Callable[[type[PlantWarning], str], None]:
-    """A function that warns as :func:`warn` does, of the same thing once only."""
-    told: set[str] = set()
+    """Return a function that warns like :func:`warn`, once for each message."""
+    issued: set[str] = set()
 
     def warn_once(category: type[PlantWarning], message: str) -> None:
-        if message not in told:
-            told.add(message)
+        if message not in issued:
+            issued.add(message)
             warn(category, message)
 
     return warn_once

@@ -1,8 +1,7 @@
-"""What happens during a run, as immutable objects handed to listeners.
+"""The events of a run, as immutable objects that are passed to listeners.
 
-The engine never prints: the log, the terminal's progress and the notebook's graph are
-listeners. A listener is any callable that takes one event; what it raises is logged and
-never reaches the run.
+The engine never prints: the progress in the terminal and the graph in the notebook are listeners.
+A listener is any callable that takes one event. Its exceptions are logged and do not reach the run.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run begins; ``targets`` are the reactors or ingredients asked for."""
+    """A run has started; ``targets`` are the requested reactors or ingredients."""
 
     targets: tuple[str, ...]
 
@@ -50,7 +49,7 @@ class RunFinished:
 
 @dataclass(frozen=True, slots=True)
 class ReactorStarted:
-    """A reactor begins to execute, for these typed reasons."""
+    """A reactor has started to execute, for these typed reasons."""
 
     reactor: str
     reasons: tuple[Any, ...] = ()
@@ -58,10 +57,10 @@ class ReactorStarted:
 
 @dataclass(frozen=True, slots=True)
 class ReactorBlocked:
-    """A reactor was to start, and another process is executing it.
+    """A reactor is not started, because another process executes it.
 
-    Told again while that lasts. ``owner`` says who does, as in ``"kernel 4711 on host a"``,
-    and ``since`` since when, in seconds since the epoch by the clock of that machine.
+    The event is repeated while the run waits. ``owner`` names the process, as in ``"kernel 4711 on host a"``;
+    ``since`` is when that process started, in seconds since the epoch by the clock of its machine.
     """
 
     reactor: str
@@ -71,7 +70,7 @@ class ReactorBlocked:
 
 @dataclass(frozen=True, slots=True)
 class ReactorWaiting:
-    """A reactor sleeps until these ingredients exist."""
+    """A reactor is suspended until these ingredients are available."""
 
     reactor: str
     names: tuple[str, ...]
@@ -79,14 +78,14 @@ class ReactorWaiting:
 
 @dataclass(frozen=True, slots=True)
 class ReactorResumed:
-    """A reactor goes on with what it waited for."""
+    """A reactor continues with the ingredients it waited for."""
 
     reactor: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReactorCached:
-    """A reactor need not run; ``seconds`` is what its kept execution took."""
+    """A reactor is up to date; ``seconds`` is the duration of its stored execution."""
 
     reactor: str
     seconds: float
@@ -94,7 +93,7 @@ class ReactorCached:
 
 @dataclass(frozen=True, slots=True)
 class ReactorFinished:
-    """A reactor has executed in ``seconds`` of its own time."""
+    """A reactor has finished after ``seconds`` of its own time; ``kept``: its result is stored."""
 
     reactor: str
     seconds: float
@@ -111,7 +110,7 @@ class ReactorFailed:
 
 @dataclass(frozen=True, slots=True)
 class SubreactorEntered:
-    """A reactor calls a subreactor."""
+    """A reactor has called a subreactor."""
 
     reactor: str
     subreactor: str
@@ -119,7 +118,7 @@ class SubreactorEntered:
 
 @dataclass(frozen=True, slots=True)
 class SubreactorLeft:
-    """A subreactor returned to its reactor."""
+    """A subreactor has returned to its reactor."""
 
     reactor: str
     subreactor: str
@@ -127,7 +126,7 @@ class SubreactorLeft:
 
 @dataclass(frozen=True, slots=True)
 class IngredientSent:
-    """A reactor sent an ingredient of ``size`` bytes; others see it when the reactor ends."""
+    """A reactor has sent an ingredient of ``size`` bytes; others receive it when the reactor has finished."""
 
     reactor: str
     name: str
@@ -137,7 +136,7 @@ class IngredientSent:
 
 @dataclass(frozen=True, slots=True)
 class IngredientReceived:
-    """A reactor was handed the value of an ingredient."""
+    """A reactor has received the value of an ingredient."""
 
     reactor: str
     name: str
@@ -145,7 +144,7 @@ class IngredientReceived:
 
 @dataclass(frozen=True, slots=True)
 class ProgressAdvanced:
-    """A loop under ``pipe.progress`` has done ``done`` of ``total`` (``None``: unknown)."""
+    """A loop under ``pipe.progress`` has finished ``done`` of ``total`` items (``None``: unknown)."""
 
     reactor: str
     description: str
@@ -169,13 +168,13 @@ Event = (
     | IngredientReceived
     | ProgressAdvanced
 )
-"""Any of them; tell them apart by class."""
+"""Any event; the class says which."""
 
 Listener = Callable[[Event], object]
 
 
 class Dispatcher:
-    """Hands each event to every listener, in the order they were added."""
+    """Passes each event to every listener, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
@@ -184,19 +183,19 @@ class Dispatcher:
         return bool(self._listeners)
 
     def add(self, listener: Listener) -> None:
-        """Add a listener; one that is there already is not added again."""
+        """Add a listener; adding it again has no effect."""
         if listener not in self._listeners:
             self._listeners.append(listener)
 
     def remove(self, listener: Listener) -> None:
-        """Remove a listener; one that is not there is ignored."""
+        """Remove a listener; an unknown one is ignored."""
         if listener in self._listeners:
             self._listeners.remove(listener)
 
     def emit(self, event: Event) -> None:
-        """Hand ``event`` to every listener."""
+        """Pass ``event`` to every listener."""
         for listener in tuple(self._listeners):
             try:
                 listener(event)
-            except Exception:  # noqa: BLE001 - whatever a listener does, the run goes on
+            except Exception:  # noqa: BLE001 - an error of a listener must not end the run
                 logger().exception("The listener %r failed on %s.", listener, type(event).__name__)

@@ -1,6 +1,6 @@
-"""The plant: what users hold. It knows everything below it, and nothing knows it.
+"""The class :class:`Plant`, the entry point for users; all other modules are below it.
 
-What only some calls need is imported by them, so that ``import pyplant`` stays quick.
+Methods import what only they need, which keeps ``import pyplant`` fast.
 """
 
 from __future__ import annotations
@@ -17,10 +17,7 @@ from pyplant._formatting import counted, escape
 from pyplant.config.classes import ConfigBase, name_list
 from pyplant.config.parameters import Parameters
 from pyplant.engine.commands import Request
-from pyplant.errors import (
-    ConfigChangedError,
-    MissingIngredientError,
-)
+from pyplant.errors import ConfigChangedError, MissingIngredientError
 from pyplant.events import Dispatcher, Listener
 from pyplant.execution import frontend
 from pyplant.execution.nesting import is_inside_reactor
@@ -51,36 +48,35 @@ _Reactor = Reactor[..., Any] | str
 
 
 class Plant:
-    """Runs reactors in the right order, keeps their results, and reruns what an edit touched.
+    """Runs reactors in the right order, stores their results, and reruns those affected by an edit.
 
     Parameters
     ----------
     plantDir
-        The directory in which results are kept; made if it does not exist. One for each
+        The directory in which results are stored; created if it does not exist. Use one for each
         project; several processes may use it at once.
     executor
-        Where reactors run: ``None``, in this thread; a number, in so many worker processes; any executor of
-        ``concurrent.futures``; a ``dask.distributed.Client``, for which the plant directory lies where all its
-        workers see it.
+        Where reactors run: ``None``, in this thread; a number, in that many worker processes; any executor of
+        ``concurrent.futures``; a ``dask.distributed.Client``, whose workers must all see the plant directory.
     max_size
-        How much history to keep, in bytes or as in ``"20 GB"``. What the current reactors
-        need is kept whatever its size.
+        The size of the history to keep, in bytes or as in ``"20 GB"``. The results of current
+        reactors are kept at any size.
     trust
-        Whether to load pickled values made by another user, which can run their code.
+        Whether to load values pickled by another user, which can run that user's code.
     function_hash
         Replaces the code fingerprint of reactors: called with the function, returns a
-        string that changes when results are to be computed anew.
+        string that changes when results must be computed again.
     progress
-        Whether to show progress in the terminal; ``"auto"``: if there is one.
+        Whether to show progress in the terminal; ``"auto"``: if standard error is a terminal.
     track_packages
-        Installed packages whose version counts as code.
+        Installed packages whose version is part of the fingerprints.
     follow_packages
-        Installed packages to follow line by line, in the whole process, like those with reactors.
+        Installed packages whose code is part of the fingerprints, like user code, in the whole process.
 
     Raises
     ------
     pyplant.errors.PlantDirError, pyplant.errors.FormatError
-        If the directory cannot serve as a plant.
+        If the directory cannot be used as a plant.
 
     Examples
     --------
@@ -125,7 +121,7 @@ class Plant:
             self._max_size,
         )
 
-    # ------------------------------------------------------------------ life
+    # ------------------------------------------------------------------ lifecycle
 
     @property
     def directory(self) -> Path:
@@ -134,11 +130,11 @@ class Plant:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the plant was closed."""
+        """Whether the plant is closed."""
         return not self._finalizer.alive
 
     def close(self) -> None:
-        """Write what is pending. Closing again is harmless; the interpreter's exit closes too."""
+        """Write pending data and release the directory; also done at interpreter exit. Closing twice is allowed."""
         self._session.close(self._finalizer)
 
     def __enter__(self) -> Self:
@@ -165,11 +161,11 @@ class Plant:
 
     @property
     def warehouse(self) -> SpecRegistration:
-        """Where values are kept, as far as users need it: :meth:`register_specs` in its older form."""
+        """The registration of ingredient specs; :meth:`register_specs` is the newer form."""
         return SpecRegistration(self._warehouse)
 
     def register_specs(self, *specs: IngredientSpec) -> None:
-        """Add ingredient specs, or replace those of the same name; they win over the built-in ones.
+        """Add ingredient specs, or replace those of the same name; they take precedence over the built-in ones.
 
         Parameters
         ----------
@@ -179,16 +175,16 @@ class Plant:
         Raises
         ------
         pyplant.errors.UnknownTypeError
-            If one of them is not an ingredient spec; none is added then.
+            If one of them is not an ingredient spec; then none is added.
         """
         self._warehouse.register_ingredient_specs(specs)
 
     # ------------------------------------------------------------------ reactors
 
     def add_reactor(self, *reactors: Reactor[..., Any] | Iterable[Reactor[..., Any]]) -> None:
-        """Use exactly the reactors that are added, in any number of calls.
+        """Add reactors; from the first call on, the plant uses only those that were added.
 
-        Without it every ``@ReactorFunc`` of the process counts.
+        Before that it uses every ``@ReactorFunc`` of the process.
 
         Parameters
         ----------
@@ -198,21 +194,21 @@ class Plant:
         Raises
         ------
         pyplant.errors.NotAReactorError
-            If one of them is not decorated; none is added then.
+            If one of them is not decorated; then none is added.
         """
         self._registry.add(reactors)
 
     add_reactors = add_reactor
 
     def remove_reactor(self, reactor: _Reactor) -> None:
-        """Forget a reactor until it is defined or added again. Its results are kept."""
+        """Remove a reactor until it is defined or added again; its results stay stored."""
         self._registry.remove(self._registry.find(reactor))
 
     # ------------------------------------------------------------------ configuration
 
     @property
     def config(self) -> dict[str, Any] | ConfigBase:
-        """The configuration as it was set."""
+        """The configuration that was set."""
         return self._parameters.source
 
     def set_config(self, config: Mapping[str, Any] | ConfigBase) -> None:
@@ -223,7 +219,7 @@ class Plant:
         pyplant.errors.ConfigError
             If it is neither a mapping nor a ``ConfigBase`` object.
         pyplant.errors.ConfigChangedError
-            If a reactor calls this.
+            If a reactor calls this method.
         """
         if is_inside_reactor():
             message = "plant.set_config was called inside a reactor, where the configuration is read-only; set it before the run."
@@ -231,12 +227,12 @@ class Plant:
         self._parameters.set(config)
 
     def mark_params_as_auxiliary(self, names: Iterable[str]) -> None:
-        """Mark parameters whose change must not rerun anything, such as a log level.
+        """Exclude parameters from the dependencies of reactors, such as a log level: a change reruns nothing.
 
         Parameters
         ----------
         names
-            A list of names; those of a nested configuration with a dot.
+            A list of names; nested parameters are written with a dot.
         """
         self._parameters.mark_auxiliary(names)
 
@@ -246,33 +242,33 @@ class Plant:
         """Bring a reactor up to date.
 
         A reactor that sends nothing (it plots or prints) always runs in a script. In a
-        notebook what it showed is shown again, if it is up to date.
+        notebook its recorded output is shown instead if it is up to date.
 
         Parameters
         ----------
         reactor
             The function, or its name.
         force
-            Run this one even if it is up to date.
+            Run this reactor even if it is up to date.
         keep_going
-            After a failure, go on with what does not depend on it.
+            After a failure, continue with the reactors that do not depend on it.
 
         Returns
         -------
         report
-            What ran, what was cached, why, and how long it took.
+            Which reactors ran, which were cached, why, and how long they took.
 
         Raises
         ------
         Exception
-            What a reactor raises leaves as it is; with ``keep_going`` in an
+            The exception of a reactor, unchanged; with ``keep_going`` in an
             ``ExceptionGroup``.
         pyplant.errors.ReactorExitError
             If a reactor calls ``sys.exit``.
         pyplant.errors.RunError
-            If reactors wait for what nobody sends, or for one another.
+            If no reactor sends a requested ingredient, or reactors wait for one another.
         """
-        self._session.refuse_inside(f"plant.run_reactor({_shown(reactor)})")
+        self._session.refuse_inside(f"plant.run_reactor({_reactor_text(reactor)})")
         with self._session.exclusively("plant.run_reactor"):
             definition = self._registry.find(reactor)
             run, report, _ = self._session.run_target(definition, force=force, keep_going=keep_going)
@@ -292,22 +288,23 @@ class Plant:
         *,
         keep_going: bool = False,
     ) -> Sweep:
-        """Run a reactor under many configurations, side by side where the executor allows it.
+        """Run a reactor under many configurations, in parallel if the executor has several workers.
 
-        What does not depend on the varied parameters is computed once. A sweep that was
-        interrupted goes on where it was when it is called again.
+        Reactors that do not depend on the varied parameters run once. An interrupted sweep continues where
+        it stopped when it is called again.
 
         Parameters
         ----------
         reactor
             The function or its name.
         parameters
-            For each parameter to vary the values it takes, as in ``{"alpha": [0.1, 1.0], "seed": range(5)}``;
-            all combinations are run. Nested parameters are named with a dot. What a constructor derived stays.
+            The values of each varied parameter, as in ``{"alpha": [0.1, 1.0], "seed": range(5)}``; all
+            combinations are run. Nested parameters are written with a dot. The constructor of the configuration
+            is not called again, so values that it derived from a varied parameter do not change.
         ingredients
-            Ingredients whose values the table is to hold.
+            Ingredients whose values become columns of the table.
         keep_going
-            Whether to go on with the other configurations when the reactor fails under one.
+            After a failure under one configuration, continue with the others.
 
         Returns
         -------
@@ -318,14 +315,14 @@ class Plant:
         Raises
         ------
         pyplant.errors.ConfigError, pyplant.errors.MissingParameterError
-            If the parameters cannot be varied like this.
+            If the parameters cannot be varied in this way.
         Exception
-            What a reactor raises, unless ``keep_going``.
+            The exception of a reactor, unless ``keep_going``.
         """
         from pyplant.execution.sweeping import sweep
         from pyplant.reports.sweep import combinations
 
-        self._session.refuse_inside(f"plant.sweep({_shown(reactor)}, ...)")
+        self._session.refuse_inside(f"plant.sweep({_reactor_text(reactor)}, ...)")
         chosen = combinations(parameters)
         wanted = tuple(name_list(ingredients))
         if wanted:
@@ -351,7 +348,7 @@ class Plant:
         Returns
         -------
         value
-            The value, private to the caller; for several names a tuple, for a list a list of values.
+            The value, which the caller may change; for several names a tuple, for a list a list of values.
         """
         self._session.refuse_inside(f"plant.get({', '.join(map(repr, names))})")
         request = Request.of(names)
@@ -360,18 +357,18 @@ class Plant:
             return request.deliver(self._session.run_for_names(request.names)[1])
 
     def fetch_ingredient(self, name: str) -> Any:
-        """The stored value of an ingredient; runs nothing.
+        """Return the stored value of an ingredient; runs nothing.
 
         Returns
         -------
         value
-            The value that is up to date if there is one, else the one that was last brought up
-            to date, with a :class:`~pyplant.errors.StaleWarning`.
+            The up-to-date value if it is stored; otherwise the value that was last up to date, with a
+            :class:`~pyplant.errors.StaleWarning`.
 
         Raises
         ------
         pyplant.errors.MissingIngredientError
-            If the plant has no value of that name.
+            If the plant stores no value of that name.
         """
         from pyplant.execution import queries
 
@@ -379,7 +376,7 @@ class Plant:
         return queries.fetch(self._session, name)
 
     def export(self, names: Iterable[str], directory: str | os.PathLike[str]) -> Path:
-        """Bring ingredients up to date and write them to a folder that needs no plant.
+        """Bring ingredients up to date and copy them to a folder that can be read without a plant.
 
         Parameters
         ----------
@@ -395,19 +392,19 @@ class Plant:
         wanted = (names,) if isinstance(names, str) else tuple(names)
         _check_names(wanted)
         with self._session.exclusively("plant.export"):
-            run, _ = self._session.run_for_names(wanted)  # loading them all shows that they are sound
+            run, _ = self._session.run_for_names(wanted)  # this loads every value, which verifies it
             return export(self._warehouse, map(run.scheduler.available.__getitem__, wanted), directory)
 
-    # ------------------------------------------------------------------ looking
+    # ------------------------------------------------------------------ queries
 
     def status(self) -> Status:
-        """How every reactor stands, with reasons; runs nothing."""
+        """Return the state of every reactor, with reasons; runs nothing."""
         from pyplant.execution import queries
 
         return queries.status(self._session)
 
     def explain(self, reactor: _Reactor) -> Explanation:
-        """Why a reactor would run, down to the edit that causes it; runs nothing.
+        """Return why a reactor would run, down to the edit that causes it; runs nothing.
 
         Parameters
         ----------
@@ -419,7 +416,7 @@ class Plant:
         return queries.explain(self._session, reactor)
 
     def plan(self, reactor: _Reactor) -> Plan:
-        """What running a reactor would involve, as far as that is known before it.
+        """Return what running a reactor would do, as far as this is known before the run; runs nothing.
 
         Parameters
         ----------
@@ -431,7 +428,7 @@ class Plant:
         return queries.plan(self._session, reactor)
 
     def history(self, reactor: _Reactor) -> History:
-        """The kept executions of a reactor, newest first.
+        """Return the stored executions of a reactor, newest first.
 
         Parameters
         ----------
@@ -443,16 +440,16 @@ class Plant:
         return queries.history(self._session, reactor)
 
     def graph(self) -> graphviz.Digraph:
-        """The reactors and what they send to one another, for Graphviz."""
+        """Return the reactors and the ingredients between them, for Graphviz."""
         from pyplant.execution import queries
         from pyplant.reports.graph import draw
 
         return draw(self.status(), queries.edges(self._session))
 
     def show_graph(self) -> None:
-        """Show the reactors, what they send to one another, and how they stand.
+        """Show the reactors, their states, and the ingredients between them.
 
-        In a notebook this is a live picture, elsewhere a tree of text.
+        In a notebook this displays a live graph, elsewhere a text tree.
         """
         from pyplant.execution import queries
         from pyplant.reports.graph import tree
@@ -462,14 +459,14 @@ class Plant:
             return
         _streams.print_text(tree(self.status(), queries.edges(self._session)))
 
-    # ------------------------------------------------------------------ upkeep
+    # ------------------------------------------------------------------ maintenance
 
     def invalidate(self, reactor: _Reactor) -> None:
-        """Forget every kept execution of a reactor; it runs when it is next needed."""
+        """Forget every stored execution of a reactor; it runs when it is next needed."""
         self._session.invalidate(reactor)
 
     def gc(self) -> CollectionReport:
-        """Reclaim space: what nothing names any more, and history beyond ``max_size``."""
+        """Reclaim space: remove unreferenced files, and history beyond ``max_size``."""
         from pyplant.store.retention import collect
 
         with self._session.exclusively("plant.gc"):
@@ -477,12 +474,12 @@ class Plant:
             return collect(self._warehouse, self._max_size, verifying=self._session.verifying)
 
     def fsck(self, repair: bool = False) -> Audit:  # noqa: FBT001, FBT002 - the public signature
-        """Check all that is stored.
+        """Check everything that is stored.
 
         Parameters
         ----------
         repair
-            Put damaged values aside, so that they are computed again when needed.
+            Move damaged values aside, so that they are computed again when needed.
         """
         from pyplant.store.fsck import audit
 
@@ -495,18 +492,18 @@ class Plant:
         self._listeners.add(listener)
 
     def remove_event_listener(self, listener: Listener) -> None:
-        """Call a listener no longer."""
+        """Stop calling a listener."""
         self._listeners.remove(listener)
 
 
 def session_of(plant: Plant) -> Session:
-    """The session of a plant, for the notebook and the command line."""
-    return plant._session  # noqa: SLF001 - the one way in, beside the public methods
+    """Return the session of a plant, for the notebook and the command line."""
+    return plant._session  # noqa: SLF001 - the only access besides the public methods
 
 
 @encodes("pyplant.plant.Plant")
 def _encode_plant(plant: Plant, encoder: Encoder) -> None:
-    """A plant that code refers to is no input: it counts by its class."""
+    """Encode a plant that code refers to by its class; a plant is not an input."""
     del plant
     encoder.tag("Plant")
 
@@ -517,5 +514,5 @@ def _check_names(names: tuple[str, ...], *, may_be_empty: bool = False) -> None:
         raise MissingIngredientError(message)
 
 
-def _shown(reactor: Any) -> str:
+def _reactor_text(reactor: Any) -> str:
     return repr(reactor) if isinstance(reactor, str) else str(getattr(reactor, "__name__", reactor))

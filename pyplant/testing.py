@@ -1,4 +1,4 @@
-"""What users' own tests need: reactors without a plant, and a check of ingredient specs."""
+"""Helpers for tests of users: reactors without a plant, and a conformance test of ingredient specs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from pyplant.config.classes import ConfigBase, private_copy
 from pyplant.config.parameters import Parameters
 from pyplant.engine.commands import Request
 from pyplant.engine.trace import DependencyKind
-from pyplant.errors import MissingIngredientError, NotAllocatedError, ingredient_as_parameter, near_misses
+from pyplant.errors import (
+    MissingIngredientError,
+    NotAllocatedError,
+    ingredient_as_parameter_error,
+    near_misses,
+)
 from pyplant.events import Event
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
 from pyplant.fingerprint.hints import CONFIG_NAMES
@@ -33,32 +38,32 @@ __all__ = ["PipeworkMock", "SpecConformance", "run_reactor"]
 # ---------------------------------------------------------------------- reactors
 
 
-class _Facts:
-    """What a mock knows of the run around it: nothing but its configuration."""
+class _MockContext:
+    """Answers the questions of a reactor outside of a run: it knows only a configuration."""
 
     def __init__(self, config: Mapping[str, Any] | ConfigBase) -> None:
         self.parameters = Parameters()
         self.parameters.set(config)
 
     def parameter(self, name: str) -> str | None:
-        """Digest of a parameter; a mock compares nothing."""
+        """Return an empty digest, since a mock compares nothing; ``None`` if the parameter is missing."""
         return None if self.parameters.lookup(name) is MISSING else ""
 
     def file(self, path: str) -> str | None:
-        """Digest of an input file."""
+        """Return the digest of an input file."""
         return hash_file(Path(path)) if Path(path).is_file() else None
 
     def subreactor_entered(self, function: Callable[..., Any], name: str) -> str:
-        """Fingerprint of a subreactor."""
+        """Return an empty fingerprint of a subreactor."""
         del function, name
         return ""
 
 
 class PipeworkMock(Pipework):
-    """A pipework of its own, to test reactors and subreactors without a plant.
+    """A pipework for tests of reactors and subreactors without a plant.
 
-    What is sent goes through the real specs into a temporary directory and comes back
-    from there, so that a value which cannot be stored fails here as well.
+    Sent values are stored by the real specs in a temporary directory and loaded from there, so a
+    value that cannot be stored fails in the test too.
 
     Parameters
     ----------
@@ -67,7 +72,7 @@ class PipeworkMock(Pipework):
     config
         A dictionary or a configuration object.
     reactor
-        The reactor it is for, where there is one.
+        The reactor under test, if any.
 
     Examples
     --------
@@ -86,30 +91,30 @@ class PipeworkMock(Pipework):
         reactor: Callable[..., Any] | None = None,
     ) -> None:
         folder = tempfile.mkdtemp(prefix="pyplant-")
-        # A TemporaryDirectory would warn when it goes, which fails tests that take warnings for errors.
+        # A TemporaryDirectory warns when it is collected, which fails tests that turn warnings into errors.
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.inputs = dict(inputs or {})
         self.events: list[Event] = []
-        definition = define(_nothing) if reactor is None else definition_of(reactor)
+        definition = define(_placeholder_reactor) if reactor is None else definition_of(reactor)
         warehouse = Warehouse(Path(folder) / "plant")
-        facts = _Facts(config if config is not None else {})
-        super().__init__(Tracer(definition, warehouse, facts, self.events.append))
+        context = _MockContext(config if config is not None else {})
+        super().__init__(Tracer(definition, warehouse, context, self.events.append))
 
     @property
     def sent(self) -> dict[str, Any]:
-        """What was sent, by name, as others would receive it."""
+        """The sent values by name, as other reactors would receive them."""
         return {
             name: self._tracer.warehouse.load(output) for name, output in self._tracer.record.outputs.items()
         }
 
     @property
     def receives(self) -> list[str]:
-        """The names that were received, in order."""
+        """The received names, in order."""
         return self._names(DependencyKind.INGREDIENT)
 
     @property
     def reads(self) -> list[str]:
-        """The parameters that count as dependencies, in the order in which they were read."""
+        """The parameters that became dependencies, in the order in which they were read."""
         return self._names(DependencyKind.PARAMETER)
 
     def _names(self, kind: DependencyKind) -> list[str]:
@@ -118,12 +123,12 @@ class PipeworkMock(Pipework):
         ]
 
     def answer(self, names: Sequence[str]) -> Any:
-        """What ``yield pipe.receive(*names)`` gives; for a list, ``yield pipe.receive(names)``.
+        """Return the value of ``yield pipe.receive(*names)``; for a list, of ``yield pipe.receive(names)``.
 
         Raises
         ------
         pyplant.errors.MissingIngredientError
-            If the inputs lack one.
+            If one is not among the inputs.
         """
         for name in names:
             if name not in self.inputs:
@@ -141,8 +146,8 @@ class PipeworkMock(Pipework):
         return Request(tuple(names), isinstance(names, list)).deliver(values)
 
 
-def _nothing(pipe: Pipework) -> None:
-    """Stands for the reactor where a mock is made without one."""
+def _placeholder_reactor(pipe: Pipework) -> None:
+    """The definition of a mock that is created without a reactor."""
 
 
 def run_reactor(
@@ -150,7 +155,7 @@ def run_reactor(
     inputs: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | ConfigBase | None = None,
 ) -> PipeworkMock:
-    """Run one reactor to its end against given inputs, without a plant.
+    """Run one reactor to completion with given inputs, without a plant.
 
     Parameters
     ----------
@@ -164,14 +169,14 @@ def run_reactor(
     Returns
     -------
     pipe
-        Its ``sent``, ``receives``, ``reads`` and ``events`` tell what the reactor did.
+        The mock; ``sent``, ``receives``, ``reads`` and ``events`` say what the reactor did.
 
     Raises
     ------
     Exception
-        What the reactor raises.
+        The exception of the reactor.
     pyplant.errors.DefinitionError
-        If it takes one of the inputs as its second parameter.
+        If the reactor takes one of the inputs as its second parameter.
 
     Examples
     --------
@@ -187,9 +192,9 @@ def run_reactor(
     definition = definition_of(reactor)
     name = definition.config_name
     if name in (inputs or {}) and name not in CONFIG_NAMES:
-        raise ingredient_as_parameter(definition.name, name, ["inputs"])
+        raise ingredient_as_parameter_error(definition.name, name, ["inputs"])
     pipe = PipeworkMock(inputs, config, reactor=reactor)
-    execution = ReactorExecution(definition, pipe._tracer, pipework=pipe)  # noqa: SLF001 - made for it here
+    execution = ReactorExecution(definition, pipe._tracer, pipework=pipe)  # noqa: SLF001 - the mock is created above
     try:
         step = execution.advance()
         while isinstance(step, Needs):
@@ -203,11 +208,11 @@ def run_reactor(
 
 
 class SpecConformance:
-    """What every ingredient spec must do; inherit it in your tests.
+    """The conformance test of an ingredient spec; inherit it in a test class.
 
-    Override :meth:`spec`, :meth:`values` (at least two that differ) and, where ``==`` does
-    not do, :meth:`equal`. For specs whose values must be allocated, :meth:`fill` makes a
-    value in place.
+    Override :meth:`spec`, :meth:`values` (at least two different ones) and, if ``==`` does not
+    compare the values, :meth:`equal`. For specs whose values must be allocated, override :meth:`fill`,
+    which writes a value in place.
 
     Examples
     --------
@@ -222,23 +227,23 @@ class SpecConformance:
     """
 
     def spec(self) -> IngredientSpec:
-        """The spec that is tested."""
+        """Return the spec under test."""
         raise NotImplementedError
 
     def values(self) -> list[Any]:
-        """Values it stores, no two alike."""
+        """Return values that the spec stores, all different."""
         raise NotImplementedError
 
     def equal(self, left: Any, right: Any) -> bool:
-        """Whether two values are the same, type included."""
+        """Return whether two values are equal, including their types."""
         return type(left) is type(right) and bool(left == right)
 
     def fill(self, warehouse: Warehouse, value: Any) -> Ingredient:
-        """Store a value the way a reactor would."""
+        """Store a value as a reactor would."""
         return warehouse.save("value", value, self.spec())
 
     def change(self, value: Any) -> None:
-        """Change a received value in place, if that is possible; the default does nothing."""
+        """Change a received value in place, if it is mutable; the default does nothing."""
         del value
 
     def _stored(self, folder: Path, value: Any) -> tuple[Warehouse, Ingredient]:
@@ -249,7 +254,7 @@ class SpecConformance:
     # ------------------------------------------------------------------ the contract
 
     def test_name_and_suffix_are_safe(self) -> None:
-        """They go into traces and file names."""
+        """Both become parts of traces and file names."""
         spec = self.spec()
         assert re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", spec.name), (
             "the name must be lower-case letters and digits"
@@ -257,18 +262,18 @@ class SpecConformance:
         assert re.fullmatch(r"(\.[a-z0-9]{1,12}){0,3}", spec.suffix), "the suffix must be like '.npy'"
 
     def test_there_are_values_to_test_with(self) -> None:
-        """Two at least, and different ones: otherwise the rest proves little."""
+        """There are at least two different values; with fewer, the other tests prove little."""
         values = self.values()
         assert len(values) >= 2, "give two values at least"  # noqa: PLR2004
         assert not self.equal(values[0], values[1]), "the first two values must differ"
 
     def test_matching_never_fails(self) -> None:
-        """It is asked about values of every kind."""
+        """``matches`` is called with values of every type."""
         for value in (None, 1, "text", [1], {}, object(), int, len, *self.values()):
             assert self.spec().matches(value) in (True, False)
 
     def test_values_come_back_equal(self, tmp_path: Path) -> None:
-        """Stored and loaded, also by another warehouse."""
+        """A value is equal after storing and loading, also the second time."""
         for number, value in enumerate(self.values()):
             warehouse, ingredient = self._stored(tmp_path / str(number), value)
             assert self.equal(warehouse.load(ingredient), value)
@@ -276,32 +281,32 @@ class SpecConformance:
             warehouse.close()
 
     def test_equal_values_have_equal_digests(self, tmp_path: Path) -> None:
-        """Otherwise everything below would run again for nothing."""
+        """Otherwise receivers would rerun although nothing changed."""
         for number, value in enumerate(self.values()):
             _, first = self._stored(tmp_path / f"a{number}", value)
             _, second = self._stored(tmp_path / f"b{number}", value)
             assert first.digest == second.digest
 
     def test_a_loaded_value_has_the_digest_of_the_one_stored(self, tmp_path: Path) -> None:
-        """Handing on what was received must not look like a change."""
+        """Sending a received value again must not count as a change."""
         for number, value in enumerate(self.values()):
             warehouse, first = self._stored(tmp_path / f"a{number}", value)
             _, second = self._stored(tmp_path / f"b{number}", warehouse.load(first))
             assert first.digest == second.digest
 
     def test_different_values_have_different_digests(self, tmp_path: Path) -> None:
-        """Otherwise a stale result would be served."""
+        """Otherwise receivers would get a stale result."""
         digests = [self._stored(tmp_path / str(n), value)[1].digest for n, value in enumerate(self.values())]
         assert len(set(digests)) == len(digests)
 
     def test_metadata_is_json(self, tmp_path: Path) -> None:
-        """It stands in the journal."""
+        """Metadata is written to the journal."""
         for number, value in enumerate(self.values()):
             _, ingredient = self._stored(tmp_path / str(number), value)
             assert json.loads(json.dumps(ingredient.metadata)) == ingredient.metadata
 
     def test_changing_a_received_value_changes_nothing_else(self, tmp_path: Path) -> None:
-        """Neither what is stored nor what others receive."""
+        """Neither the stored value changes nor what others receive."""
         for number, value in enumerate(self.values()):
             warehouse, ingredient = self._stored(tmp_path / str(number), value)
             self.change(warehouse.load(ingredient))
@@ -324,7 +329,7 @@ class SpecConformance:
         assert path.read_bytes() == b"occupied"
 
     def test_what_must_be_allocated_cannot_be_saved(self, tmp_path: Path) -> None:
-        """The error says so at once."""
+        """Saving a value that was not allocated raises an error that names ``pipe.allocate``."""
         spec = self.spec()
         if not spec.must_allocate:
             return

@@ -23,7 +23,7 @@ from pyplant.config.views import CLASS_SUFFIX
 from pyplant.engine.prediction import Predicted, Senders, remaining_seconds
 from pyplant.engine.rebuilder import Lookup, Reason, ReasonKind, Verdict, check
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
-from pyplant.errors import UndigestibleError, ingredient_as_parameter, near_misses
+from pyplant.errors import UndigestibleError, ingredient_as_parameter_error, near_misses
 from pyplant.execution import frontend
 from pyplant.fingerprint.attributes import static_attribute
 from pyplant.fingerprint.code_records import CodeRecord
@@ -114,7 +114,7 @@ class RunContext:
         kept = [trace.reactor for trace in self._ledger.senders_of(name)]
         senders = here + [reactor for reactor in kept if reactor != definition.full_name]
         if senders or not self.parameters.is_set:
-            raise ingredient_as_parameter(definition.name, name, senders)
+            raise ingredient_as_parameter_error(definition.name, name, senders)
 
     def look_up(self, key: str) -> Lookup | Verdict:
         """Look for a trace that verifies, be the reactor declared rightly or not."""

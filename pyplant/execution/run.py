@@ -31,8 +31,8 @@ from pyplant.errors import (
     StateWarning,
     UnsavedWarning,
     UntrustedError,
-    dropped_result,
-    exit_of_reactor,
+    dropped_result_message,
+    reactor_exit_error,
 )
 from pyplant.events import (
     Event,
@@ -341,7 +341,7 @@ class Run:
     def _fail(self, job: Job, error: BaseException) -> None:
         name = job.execution.definition.name
         if isinstance(error, SystemExit):
-            error = exit_of_reactor(name, error)
+            error = reactor_exit_error(name, error)
         self._forget_execution(job)
         self._emit(ReactorFailed(name, error))
         self._claims_guard.release(job.task.key)
@@ -377,7 +377,7 @@ class Run:
     def _finish(self, job: Job, record: ExecutionRecord, seconds: float) -> None:
         definition = job.execution.definition
         if record.returned:
-            self._warn(ReturnedWarning, dropped_result(definition.name, record.returned))
+            self._warn(ReturnedWarning, dropped_result_message(definition.name, record.returned))
         for name in record.unsent:
             self._warn(PlantWarning, f"Reactor {definition.name!r} allocated {name!r} and never sent it.")
         self._forget_execution(job)

@@ -27,7 +27,7 @@ from pyplant.errors import (
     UnknownParameterWarning,
     UnknownReactorError,
     logger,
-    unknown_mark,
+    unknown_mark_message,
     warns_once,
 )
 from pyplant.events import Dispatcher, RunFinished, RunStarted
@@ -354,7 +354,9 @@ class Session:
             if context.parameters.value(name) is MISSING:
                 reads = _reads(context) if reads is None else reads
                 if name not in reads:
-                    self._warn(UnknownParameterWarning, unknown_mark(name, context.parameters.known(reads)))
+                    self._warn(
+                        UnknownParameterWarning, unknown_mark_message(name, context.parameters.known(reads))
+                    )
 
     def _run(self, context: RunContext, *, keep_going: bool) -> Run:
         return Run(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyplant._definitions import Definition
 from pyplant._missing import MISSING
 from pyplant.config.parameters import Parameters
-from pyplant.errors import auxiliary_in_sweep
+from pyplant.errors import auxiliary_in_sweep_error
 from pyplant.execution.summary import OUTCOMES
 from pyplant.reports.report import Outcome
 from pyplant.reports.sweep import Sweep, SweepRow
@@ -54,7 +54,7 @@ def sweep(
     began = time.perf_counter()
     for name in chosen[0] if chosen else ():
         if mark := base.covering_mark(base.recorded(name)):
-            raise auxiliary_in_sweep(name, mark)
+            raise auxiliary_in_sweep_error(name, mark)
     is_complete = all(base.value(name) is not MISSING for values in chosen for name in values)
     reads = frozenset() if is_complete else session.reads()
     variants = [base.varied(values, reads) for values in chosen]

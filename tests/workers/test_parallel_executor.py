@@ -471,7 +471,7 @@ def test_an_error_leaves_as_itself_with_what_the_worker_saw(plant):
         plant.run_reactor(fails)
     assert "Raised by reactor 'fails'" in "".join(caught.value.__notes__)
     whole = f"{caught.value.__cause__}" if caught.value.__cause__ else "".join(map(str, caught.traceback))
-    assert "test_side_by_side.py" in whole
+    assert "test_parallel_executor.py" in whole
 
 
 def test_an_error_that_cannot_be_pickled_is_told_in_words(tmp_path, processes):
