@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import notebook, pipelines, scripts, side_by_side
+from benchmarks import notebook, parallel, pipelines, scripts
 from benchmarks.harness import OURS, Effort, Row, Side, environment, measure, medians, write_script
 
 PEERS = ("joblib", "hamilton", "pipefunc", "numpy", "h5py")
@@ -226,9 +226,9 @@ ALL: dict[str, Callable[[Path, Effort], Iterator[Row]]] = {
     "layout": notebook.layout,
     "cached": notebook.cached,
     "replay": notebook.replay,
-    "two": side_by_side.two,
-    "overhead": side_by_side.overhead,
-    "fan": side_by_side.fan,
-    "transport": side_by_side.transport,
-    "sweep": side_by_side.sweeps,
+    "two": parallel.two,
+    "overhead": parallel.overhead,
+    "fan": parallel.fan,
+    "transport": parallel.transport,
+    "sweep": parallel.sweeps,
 }

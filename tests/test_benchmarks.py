@@ -5,7 +5,7 @@ import importlib.util
 
 import pytest
 
-from benchmarks import notebook, pipelines, scripts, side_by_side
+from benchmarks import notebook, parallel, pipelines, scripts
 from benchmarks.harness import Row, measure, medians, quickest, table
 from benchmarks.speed import PROTECTIONS, QUICK, larger_than_memory
 from tests.conftest import CI
@@ -58,7 +58,7 @@ def test_a_file_larger_than_memory_is_written_transformed_and_reduced(tmp_path):
     "kind", ["none", "threads", "processes", pytest.param("dask", marks=pytest.mark.nightly)]
 )
 @pytest.mark.parametrize("what", ["trivial", "fan", "bare"])
-def test_reactors_side_by_side_are_timed(tmp_path, kind, what):
+def test_parallel_reactors_are_timed(tmp_path, kind, what):
     script = tmp_path / "main.py"
     script.write_text(scripts.SIDE_BY_SIDE)
     figures = measure(script, what, kind, 3, 0.02)
@@ -68,12 +68,12 @@ def test_reactors_side_by_side_are_timed(tmp_path, kind, what):
 
 @pytest.mark.nightly
 def test_memory_that_a_value_between_workers_takes_is_measured(tmp_path):
-    assert all(row.is_met for row in side_by_side.transport(tmp_path, SMALLEST))
+    assert all(row.is_met for row in parallel.transport(tmp_path, SMALLEST))
 
 
 @pytest.mark.nightly
 def test_sweeps_are_timed(tmp_path):
-    *rows, linear = side_by_side.sweeps(tmp_path, SMALLEST)
+    *rows, linear = parallel.sweeps(tmp_path, SMALLEST)
     assert all(row.measured > 0 for row in [*rows, linear])
     assert len(rows) == 2
 

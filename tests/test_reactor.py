@@ -192,7 +192,7 @@ def test_what_is_no_reactor_is_refused_with_advice(thing, advice):
         definition_of(thing)
 
 
-def test_a_function_that_was_patched_in_place_is_defined_anew():
+def test_a_function_patched_in_place_is_defined_again():
     def old(pipe):
         pass
 
@@ -269,7 +269,7 @@ def test_the_newest_definition_of_a_reloaded_reactor_is_found(lines):
     assert old.key == new.key
 
 
-def test_a_module_imported_anew_replaces_its_reactors(lines):
+def test_a_module_imported_again_replaces_its_reactors(lines):
     old = definition_of(lines("@ReactorFunc\ndef a(pipe): return 1\n@ReactorFunc\ndef b(pipe): pass").a)
     del sys.modules["lines"]
     new = definition_of(lines("@ReactorFunc\ndef a(pipe): return 2").a)

@@ -670,7 +670,7 @@ def test_a_plant_directory_that_cannot_be_written(existing, tmp_path, run_script
     assert "Choose another one" in message
 
 
-def test_a_plant_directory_of_somebody_else(plant_dir, monkeypatch):
+def test_a_plant_directory_of_another_user(plant_dir, monkeypatch):
     Plant(plant_dir).close()
     before = snapshot(plant_dir)
     if os.geteuid() == 0:

@@ -87,7 +87,7 @@ def test_an_edit_that_does_not_matter_runs_nothing(row, rows, base):
     "executor",
     [name if name == "processes" else pytest.param(name, marks=pytest.mark.nightly) for name in POOLS],
 )
-def test_what_reruns_and_what_comes_of_it_is_the_same_side_by_side(executor, rows, base, tmp_path):
+def test_reruns_and_results_are_the_same_in_parallel(executor, rows, base, tmp_path):
     """All rows on the same workers, which have seen the modules of the rows before."""
     folders = {row: tmp_path / f"row-{number}" for number, row in enumerate(EDITS)}
     for row, folder in folders.items():

@@ -158,7 +158,7 @@ def test_a_sweep_is_a_table_for_people_and_for_pandas(tmp_path):
     assert len(frame) == 6
 
 
-def test_configurations_run_side_by_side(tmp_path, pools):
+def test_configurations_run_in_parallel(tmp_path, pools):
     folder = str(tmp_path)
 
     @ReactorFunc

@@ -506,12 +506,12 @@ def test_several_threads_of_one_worker_process(shapes, tmp_path):
 
 def test_the_control_a_module_that_is_wanted_again_is_noticed(monkeypatch, pools, tmp_path):
     """Without the guard this would go on for ever: a worker that asks whatever it was sent."""
-    thaw = parallel_executor.thaw
+    loads = parallel_executor.loads
 
     def asks(answer):
-        return TaskReply(InputsWanted("os")) if isinstance(thaw(answer), TaskReply) else thaw(answer)
+        return TaskReply(InputsWanted("os")) if isinstance(loads(answer), TaskReply) else loads(answer)
 
-    monkeypatch.setattr(parallel_executor, "thaw", asks)
+    monkeypatch.setattr(parallel_executor, "loads", asks)
 
     @ReactorFunc
     def plain(pipe):

@@ -103,7 +103,7 @@ def test_a_link_to_the_folder_is_the_same_folder(site, tmp_path):
     assert found.contains(str(tmp_path / "other" / "site-packages" / "mine.py"))
 
 
-def test_it_is_known_when_it_was_installed_anew(site):
+def test_a_reinstalled_distribution_is_noticed(site):
     written = record(site, "mine", "mine.py")
     found = distribution_of(str(site / "mine.py"))
     assert found.is_current()

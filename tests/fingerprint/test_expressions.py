@@ -223,7 +223,7 @@ def test_the_default_of_a_wrapped_reactor_is_known():
     assert sends(reactor) == only("day 3")
 
 
-def test_a_default_that_is_exchanged_is_known_anew():
+def test_a_replaced_default_is_evaluated_again():
     @ReactorFunc
     def reactor(pipe, n=3):
         pipe.send(f"day {n}", 1)

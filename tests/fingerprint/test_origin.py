@@ -60,7 +60,7 @@ def test_modules_are_the_users_by_their_file():
     assert not is_user_module(sys)
 
 
-def test_a_module_that_somebody_made_in_memory_is_the_users():
+def test_a_module_made_in_memory_is_user_code():
     assert is_user_module(types.ModuleType("made_in_memory"))
 
 

@@ -16,7 +16,7 @@ EXAMPLES = {"threads": 8, "processes": 8, "dask": 4}  # a cluster is slow; the n
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", POOLS)
-def test_laws_hold_side_by_side(name):
+def test_laws_hold_in_parallel(name):
     examples = os.environ.get("PYPLANT_LAWS_EXAMPLES")
     with pool(name) as executor:
         machine = type("SideBySideLaws", (Laws,), {"executor": executor})

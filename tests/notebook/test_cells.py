@@ -157,7 +157,7 @@ def test_an_orphan_gives_way_to_its_name(notebook):
     assert (notebook.names, _definitions.orphans, notebook.told) == (["a"], set(), [])
 
 
-def test_an_orphan_gives_way_to_whoever_sends_what_it_sends(notebook, plant):
+def test_an_orphan_is_replaced_by_a_reactor_that_sends_the_same_name(notebook, plant):
     notebook.run(sends("a"), "A")
     notebook.run(sends("b", value=2), "B", deleted=["A"])
     assert plant.get("x") == 2

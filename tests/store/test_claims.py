@@ -185,7 +185,7 @@ class TestWithLocks:
         time.sleep(1.1)
         assert make().take(KEY)  # by one who has not watched
 
-    def test_all_that_a_killed_owner_held_goes_to_whoever_takes_it(self, make, tmp_path, disk):
+    def test_all_claims_of_a_killed_owner_can_be_taken(self, make, tmp_path, disk):
         process = run_owner(
             tmp_path / "claims", disk, "held.take('cd34'); print('both', flush=True); time.sleep(60)"
         )
@@ -256,7 +256,7 @@ class TestWithLocks:
         monkeypatch.setattr(claims, "_MAX_WRITE_SECONDS", 0)
         assert ownership.take(KEY)
 
-    def test_a_file_that_somebody_deleted_is_made_again(self, make, tmp_path):
+    def test_a_deleted_file_is_created_again(self, make, tmp_path):
         first, second = make(), make()
         first.take(KEY)
         first.release(KEY)

@@ -89,7 +89,7 @@ def test_closing_twice_is_harmless(tmp_path):
     writer.close()
 
 
-def test_a_close_that_failed_is_not_tried_on_a_number_that_may_be_somebody_elses(tmp_path, monkeypatch):
+def test_a_failed_close_is_not_retried_on_a_descriptor_that_may_be_reused(tmp_path, monkeypatch):
     writer = disk.create(tmp_path / "file")
     closed = []
 

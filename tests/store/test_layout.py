@@ -205,7 +205,7 @@ class TestFormat:
         "content",
         [b"", b"garbage", b"\xff\xfe", b"0123456789abcdef {}", b"x" * 100_000, b"{}\n", b"\0" * 100],
     )
-    def test_a_damaged_one_is_written_anew_and_told_once(self, used_plant, content):
+    def test_a_damaged_one_is_rewritten_with_one_warning(self, used_plant, content):
         (used_plant / "FORMAT").write_bytes(content)
         with pytest.warns(DamageWarning, match="FORMAT") as told:
             open_plant(Files(), used_plant)
@@ -234,7 +234,7 @@ class TestFormat:
         with pytest.raises(FormatError):
             open_plant(Files(), used_plant)
 
-    def test_a_missing_one_is_written_anew_and_told(self, used_plant):
+    def test_a_missing_one_is_rewritten_with_a_warning(self, used_plant):
         (used_plant / "FORMAT").unlink()
         before = snapshot(used_plant / "journal")
         with pytest.warns(DamageWarning, match="FORMAT"):
@@ -278,14 +278,14 @@ class TestRefusing:
             open_plant(Files(), tmp_path)
         assert snapshot(tmp_path) == before
 
-    def test_a_directory_with_somebodys_journal(self, tmp_path):
+    def test_a_directory_with_an_unrelated_journal(self, tmp_path):
         (tmp_path / "journal").mkdir()
         (tmp_path / "journal" / "monday.txt").write_text("mine")
         (tmp_path / "thesis.tex").write_text("mine")
         with pytest.raises(PlantDirError, match=r"thesis\.tex"):
             open_plant(Files(), tmp_path)
 
-    def test_somebody_elses_plant(self, plant):
+    def test_the_plant_of_another_user(self, plant):
         class Foreign(Files):
             def owner_and_mode(self, path):
                 return self.own_user() + 1, 0o700

@@ -152,7 +152,7 @@ class TestPublishing:
             put(store)
         assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
-    def test_it_goes_on_when_somebody_deleted_its_directories(self, store, tmp_path):
+    def test_it_continues_after_its_directories_were_deleted(self, store, tmp_path):
         stored = put(store)
         for part in ("objects", "tmp"):
             Files().remove_tree(tmp_path / part)
@@ -266,7 +266,7 @@ class TestReading:
             with pytest.raises(DamagedError):
                 store.verified(stored, 5000)
 
-    def test_damage_that_somebody_else_set_aside_meanwhile_is_damage(self, store, monkeypatch):
+    def test_damage_set_aside_by_another_process_meanwhile_is_damage(self, store, monkeypatch):
         stored = put(store)
         flip(store.path(stored))
 

@@ -243,7 +243,7 @@ class TestOrder:
             assert not collect(warehouse, 0).traces
         assert texts(warehouse) == ["a", "b"]
 
-    def test_a_value_that_somebody_stores_again_meanwhile_stays(self, warehouse, root, monkeypatch):
+    def test_a_value_stored_again_meanwhile_stays(self, warehouse, root, monkeypatch):
         commit(warehouse, "a")
         commit(warehouse, "b")
         other = open_warehouse(root)
@@ -260,7 +260,7 @@ class TestOrder:
         warehouse.ledger.refresh()
         assert texts(warehouse) == ["a", "b"]
 
-    def test_a_value_that_somebody_commits_again_meanwhile_stays(self, warehouse, root, monkeypatch):
+    def test_a_value_committed_again_meanwhile_stays(self, warehouse, root, monkeypatch):
         commit(warehouse, "a")
         commit(warehouse, "b")
         other = open_warehouse(root)
@@ -310,7 +310,7 @@ class TestLeases:
         collect(warehouse, 0)
         assert texts(warehouse) == ["b", "c"]
 
-    def test_whoever_finds_something_while_others_collect_waits_for_the_outcome(
+    def test_a_look_up_during_a_collection_waits_for_its_outcome(
         self, warehouse, other, monkeypatch
     ):
         old = commit(warehouse, "a", fingerprint="old")
@@ -705,7 +705,7 @@ class TestScratch:
         collect(warehouse, 10**9, now=time.time() + 2 * DAY)
         assert not path.exists()
 
-    def test_what_somebody_still_writes_to_is_not_old(self, root):
+    def test_a_file_still_written_to_is_not_old(self, root):
         path = self.scratch(root, "unknown")
         later = time.time() + 10 * DAY
         os.utime(path / "file", (later, later))

@@ -136,7 +136,7 @@ def test_reactors_that_use_them_run_in_workers(tmp_path, executor):
         assert plant.get("x") == 8
 
 
-def test_what_cannot_be_made_anew_is_named(tmp_path, processes):
+def test_an_object_that_cannot_be_rebuilt_is_named(tmp_path, processes):
     numbers = (n for n in range(3))
 
     @ReactorFunc

@@ -87,7 +87,7 @@ export class View {
     this.keys = html("dl.pg-keys", ...KEYS.map(described));
     this.keys.hidden = true;
     this.empty = html("p");
-    this.voice = html("div.pg-voice", { role: "status" });
+    this.announcer = html("div.pg-announcer", { role: "status" });
     const right = (...parts) => html("div.pg-right", ...parts);
     const chips = html("div.pg-chips", ...this.chips.map(([, chip]) => chip));
     this.root = html(
@@ -99,7 +99,7 @@ export class View {
       this.empty,
       html("div.pg-body", this.canvas.element, this.panel.element),
       this.table.element,
-      this.voice,
+      this.announcer,
     );
     el.replaceChildren(this.root);
   }
@@ -221,7 +221,7 @@ export class View {
   say(text) {
     this.words = [...this.words, text].slice(-4);
     this.speaking ??= setTimeout(() => {
-      write(this.voice, this.words.join(". "));
+      write(this.announcer, this.words.join(". "));
       [this.words, this.speaking] = [[], null];
     }, PAUSE);
   }

@@ -152,7 +152,7 @@ def test_time_spent_waiting_is_not_its_own(one, clock):
     assert one.node(ReactorResumed("a"))["t"] == clock.now - 5
 
 
-def test_a_second_start_begins_anew(one, clock):
+def test_a_second_start_resets_the_state(one, clock):
     one.after(ReactorStarted("a"))
     clock.now += 3
     one.after(ReactorWaiting("a", ("x",)), ReactorStarted("a"))

@@ -343,7 +343,7 @@ def test_where_nothing_changed_nothing_is_sent(page, plant, messages):
     assert len(page.published) == published
 
 
-def test_the_graph_is_sent_anew_when_its_structure_changes(page, plant, messages):
+def test_the_graph_is_sent_again_when_its_structure_changes(page, plant, messages):
     display.show_graph(plant)
     page.run_cell()
     messages.clear()
@@ -650,7 +650,7 @@ def test_a_cell_that_is_run_again_replaces_its_widget(page, plant):
     assert shown(plant) is not first
 
 
-def test_two_graphs_in_one_cell_live_side_by_side(page, plant):
+def test_two_graphs_in_one_cell_are_independent(page, plant):
     display.show_graph(plant)
     display.show_graph(plant)
     display.after_cell()

@@ -204,7 +204,7 @@ def test_streams_are_as_they_were_after_an_error(recorder):
     assert not is_changed(sys.stderr)
 
 
-def test_whoever_replaces_write_in_a_reactor_and_leaves_it_is_let_be(recorder, capsys):
+def test_a_write_replaced_in_a_reactor_stays_replaced(recorder, capsys):
     def install():
         below = sys.stdout.write
         sys.stdout.write = theirs = lambda text: below(f"[{text}]") if text.strip() else below(text)
@@ -224,7 +224,7 @@ def test_whoever_replaces_write_in_a_reactor_and_leaves_it_is_let_be(recorder, c
     assert capsys.readouterr().out == "[a]\n[outside]\n[b]\n[after]\n"
 
 
-def test_a_tap_that_somebody_kept_and_puts_back_is_inert(recorder, capsys):
+def test_an_interceptor_that_is_put_back_later_does_nothing(recorder, capsys):
     recording = recorder.record("r")
     with recording.step():
         kept = sys.stdout.write

@@ -1,4 +1,4 @@
-"""Reactors on several workers: against one after another, and against the bare pool."""
+"""Speed of parallel reactors, compared with sequential execution and with a bare pool."""
 
 from __future__ import annotations
 
