@@ -1,1 +1,1 @@
-"""The pure core: what code is, what was computed from it, whether and when to compute."""
+"""The pure core of the build engine: tasks, traces, the rebuilder and the scheduler."""

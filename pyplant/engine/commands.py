@@ -1,9 +1,8 @@
-"""What a reactor may yield to the engine: the whole protocol between the two.
+"""The commands that a reactor may yield to the engine.
 
 A reactor is a generator. It yields :class:`Receive` and is resumed with the value, with a
-tuple of values when it asked for several, or with a list of values when it gave a list of
-names; it may also yield nothing at all (a bare ``yield``), which only gives way. Anything
-else is an error.
+tuple of values if it asked for several, or with a list of values if it gave a list of
+names. A bare ``yield`` lets other reactors run. Anything else is an error.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ __all__ = ["Receive", "Request", "Unyielded"]
 
 
 class Request(NamedTuple):
-    """Names as a caller gave them: one, several, or a list of them.
+    """Names as the caller gave them: one, several, or a list.
 
     Attributes
     ----------
     names
         All of them, in order.
     as_list
-        Whether they came as a list, so that the values are to be a list as well.
+        Whether the caller gave a list and gets a list of values.
     """
 
     names: tuple[Any, ...]
@@ -33,44 +32,45 @@ class Request(NamedTuple):
 
     @classmethod
     def of(cls, arguments: tuple[Any, ...]) -> Request:
-        """The names among the arguments of ``receive`` and ``get``."""
+        """Read the names from the arguments of ``receive`` and ``get``."""
         if len(arguments) == 1 and isinstance(arguments[0], list | tuple):
             return cls(tuple(arguments[0]), as_list=True)
         return cls(arguments)
 
     def deliver(self, values: Sequence[Any]) -> Any:
-        """The values in the form in which they were asked for."""
+        """Return the values in the form of the request: one value, a tuple or a list."""
         if self.as_list:
             return list(values)
         return values[0] if len(self.names) == 1 else tuple(values)
 
 
 class Unyielded:
-    """Something that must pass through ``yield`` before it is of use.
+    """An object that the reactor must yield in order to get a value.
 
-    Using it as if it were the value is the commonest slip of newcomers, so every use
-    raises :class:`~pyplant.errors.NotYieldedError` with the corrected line.
+    To use it as if it were the value is the most common mistake of new users. Every use
+    therefore raises :class:`~pyplant.errors.NotYieldedError` with the corrected line.
     """
 
     __slots__ = ()
 
     def hint(self) -> str:
-        """What happened and what to write instead."""
+        """Return a message that says what is wrong and what to write instead."""
         raise NotImplementedError
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         del args, kwargs
         raise NotYieldedError(self.hint())
 
-    # Hidden from type checkers, which then report any such use as the error that it is.
+    # Hidden from type checkers, so that they report these uses as errors.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
+            # Python, copy and pickle probe for special methods, and must learn that there are none.
             if name.startswith("__") and name.endswith("__") and name != "__array_interface__":
                 raise AttributeError(name)
             self._refuse()
 
-        # Operators bypass __getattr__. Comparison and hashing stay, for containers and tests.
+        # Operators bypass __getattr__. Equality and hashing stay, since containers and tests need them.
         __array__ = __call__ = __len__ = __bool__ = _refuse
         __getitem__ = __setitem__ = __contains__ = _refuse
         __int__ = __float__ = __index__ = _refuse
@@ -81,14 +81,14 @@ class Unyielded:
 
 
 class Receive(Unyielded):
-    """Ask for ingredients by name; the reactor sleeps until all of them exist.
+    """Ask for ingredients by name; the reactor sleeps until all of them are available.
 
     Attributes
     ----------
     names
-        What is asked for, in order. All may be made side by side.
+        The ingredients, in order. Their senders may run in parallel.
     as_list
-        Whether the reactor is resumed with a list, however many names there are.
+        Whether the reactor is resumed with a list, whatever the number of names.
     """
 
     __slots__ = ("as_list", "names")
@@ -98,7 +98,7 @@ class Receive(Unyielded):
         self.as_list = as_list
 
     def deliver(self, values: Sequence[Any]) -> Any:
-        """What the reactor is resumed with, given the values of its names."""
+        """Return the object that the reactor is resumed with, given the values of its names."""
         return Request(self.names, self.as_list).deliver(values)
 
     def hint(self) -> str:
@@ -115,7 +115,7 @@ class Receive(Unyielded):
             f"Write:  {bound} = yield pipe.receive({asked})"
         )
 
-    # `yield from pipe.receive(...)` means the same as `yield pipe.receive(...)`.
+    # Makes `yield from pipe.receive(...)` mean the same as `yield pipe.receive(...)`.
     def __iter__(self) -> Generator[Receive, Any, Any]:
         value = yield self
         return value

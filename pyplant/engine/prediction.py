@@ -1,8 +1,9 @@
-"""Prediction: who sends and receives what, before anything ran.
+"""Prediction: which reactors send and receive which ingredients, before any of them ran.
 
-Literal names, names computed from constants, and the known parts of others come from the
-hints of the code (``pyplant.fingerprint.hints``). They give the graph, the order in which
-senders of a name are tried, and conflicts. They are hints: a trace says what really was.
+Predictions come from the text of the code (``pyplant.fingerprint.hints``): literal names, names
+computed from constants, and patterns of names that are known in part. They give the graph before
+the first run, the order in which possible senders are tried, and conflicts. They only guide the
+search. Whether a reactor is up to date is decided by its traces alone.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ __all__ = ["Predicted", "Senders", "remaining_seconds"]
 
 
 class Predicted(NamedTuple):
-    """What one reactor is expected to do.
+    """What one reactor will probably do.
 
     Attributes
     ----------
@@ -25,11 +26,11 @@ class Predicted(NamedTuple):
     patterns
         Regular expressions of names it may send.
     open_ended
-        Whether it may send names that cannot be foreseen.
-    surely_receives
-        Those of the ingredients received that it comes by whatever happens.
+        Whether it may send names that cannot be predicted.
+    unconditional_receives
+        The ingredients that it receives on every path through its code.
     class_attributes
-        Attributes that are asked for of the class of some object, ``""`` for all of them.
+        Attributes that it reads from the class of some object, ``""`` for the whole class.
     """
 
     sends: frozenset[str] = frozenset()
@@ -42,7 +43,7 @@ class Predicted(NamedTuple):
 
 
 class Senders:
-    """Which reactors may send a name.
+    """The reactors that may send a name.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ class Senders:
                 self._open_ended.append(key)
 
     def literal(self, name: str) -> list[str]:
-        """The reactors whose code names it; more than one is a conflict."""
+        """The reactors that name the ingredient literally; more than one is a conflict."""
         return self._literal.get(name, [])
 
     def candidates(
@@ -71,22 +72,26 @@ class Senders:
         recorded_senders: Callable[[], Iterable[str]],
         rank: Callable[[str], tuple[int, int]] = lambda _: (0, 0),
     ) -> Iterator[str]:
-        """The reactors that may send ``name``, the likeliest first; those that cannot are not among them.
+        """Yield the reactors that may send ``name``, the likeliest first.
+
+        The order is: reactors that name it literally, reactors that sent it in a recorded execution,
+        reactors with a matching pattern, reactors that may send anything.
 
         Parameters
         ----------
         name
             The ingredient.
         recorded_senders
-            Gives the reactors that sent it in kept executions, newest first.
+            Returns the reactors that sent it in recorded executions, newest first.
         rank
-            Orders reactors whose code does not tell, by what they sent before and what they hold.
+            Orders the reactors of one group; the lowest comes first.
         """
         literal = self.literal(name)
         yield from literal
         seen = set(literal)
         matching = [key for pattern, key in self._patterns if pattern.fullmatch(name)]
         possible = {*matching, *self._open_ended}
+        # Functions, since each group is expensive and the first ones are usually enough.
         groups = (
             recorded_senders,
             lambda: sorted(matching, key=rank),
@@ -99,25 +104,25 @@ class Senders:
                     yield key
 
     def names(self) -> list[str]:
-        """All names that are foreseen."""
+        """All names that some reactor sends literally."""
         return sorted(self._literal)
 
 
 def remaining_seconds(
     predicted: Mapping[str, Predicted], seconds: Callable[[str], float]
 ) -> dict[str, float]:
-    """The time from the begin of each reactor to the end of what depends on it.
+    """The length in seconds of the longest path from each reactor to the end of the run.
 
-    In parallel, the reactor with the longest way to the end begins first, the usual heuristic for lists of
-    tasks on several machines ("critical path first": Graham, "Bounds on multiprocessing timing
-    anomalies", 1969). A way is as long as its reactors took when they last ran.
+    A path is as long as its reactors took when they last ran. Parallel runs start the reactor with
+    the longest path first, which is the usual heuristic for list scheduling ("critical path first":
+    Graham, "Bounds on multiprocessing timing anomalies", 1969).
 
     Parameters
     ----------
     predicted
         What each reactor is expected to send and receive.
     seconds
-        How long a reactor takes, by key; 0 if nobody knows.
+        Returns how long a reactor takes, by key; 0 if that is unknown.
     """
     receivers: dict[str, list[str]] = defaultdict(list)
     for key, expected in predicted.items():
@@ -130,7 +135,7 @@ def remaining_seconds(
     for start in predicted:
         stack = [start]
         entered: set[str] = set()
-        while stack:  # without recursion: chains are longer than Python allows
+        while stack:  # depth first without recursion: chains may be longer than Python's stack
             key = stack[-1]
             if key not in entered and key not in found:
                 entered.add(key)
@@ -138,6 +143,6 @@ def remaining_seconds(
                 continue
             stack.pop()
             if key not in found:
-                # A user that is not found yet lies on a circle.
+                # A receiver without a result is part of a cycle; it adds nothing.
                 found[key] = seconds(key) + max((found.get(user, 0.0) for user in users[key]), default=0.0)
     return found

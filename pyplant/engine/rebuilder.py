@@ -1,9 +1,23 @@
 """The rebuilder: *whether* a reactor must run, and why. It never decides when.
 
-Traces of the reactor's present code are looked up by asking their questions in recorded
-order. A later dependency is never demanded before the earlier ones matched: it may not be
-needed any more. Of several traces that verify the newest wins, also where an older one read
-less or more than it. The question at which the nearest candidate failed is the explanation.
+Theory of operation
+-------------------
+A look-up walks the tree of traces of the reactor's present code. At each branch it asks the recorded
+question ("which digest has parameter ``a``?") and follows the recorded answer that equals the
+present one. A leaf that is reached is a trace that verifies.
+
+Questions are asked in recorded order, and a later one only after the earlier ones matched. This
+matters since a question about an ingredient may run its sender, and an ingredient that the new
+inputs make unnecessary must not be made.
+
+A reactor that is not a function of its recorded inputs may have asked different questions at one
+point, so several branches may be open. The walk then is best first by the age of the newest trace
+below each branch. The first leaf reached is therefore the newest trace that verifies, whether it
+has read more or less than older ones. If no leaf is reached, the deepest mismatch is the reason.
+
+Look-ups are generators (:data:`Lookup`): they yield the ingredients they need and are sent their digests.
+A *dry* look-up sends :data:`UNKNOWN` for an ingredient that only a run would tell; its verdict may
+then be uncertain.
 """
 
 from __future__ import annotations
@@ -59,9 +73,9 @@ class Reason(NamedTuple):
     name
         The parameter, ingredient, file, subreactor or reactor concerned.
     old, new
-        The digests compared; empty where there is none.
+        The digests compared; empty if there is none.
     trace
-        The kept execution that came nearest.
+        The stored trace that matched furthest.
     """
 
     kind: ReasonKind
@@ -81,26 +95,26 @@ class Unknown(Enum):
 
 
 UNKNOWN = Unknown.UNKNOWN
-"""The digest of an ingredient that is known only after a run (in a dry look-up)."""
+"""The digest of an ingredient that is known only after a run; used by dry look-ups."""
 
 Answer = tuple["str | Unknown | None", ...]
-"""Digests of ingredients; ``None`` for a name that nobody sends."""
+"""Digests of ingredients; ``None`` for a name that no reactor sends."""
 
 Lookup = Generator[tuple[str, ...], Answer, "Verdict"]
-"""A look-up in progress: it yields names of ingredients and is sent their digests."""
+"""A look-up in progress: it yields names of ingredients, is sent their digests and returns a verdict."""
 
 
 class RebuilderContext(Protocol):
-    """The present state of everything but ingredients."""
+    """The present digests of everything but ingredients."""
 
     def parameter(self, name: str) -> str | None:
-        """Digest of a parameter, ``None`` if the configuration lacks it."""
+        """Digest of a parameter, ``None`` if the configuration does not have it."""
 
     def is_auxiliary(self, name: str) -> bool:
         """Whether a parameter is marked as auxiliary."""
 
     def subreactor(self, name: str) -> str | None:
-        """Fingerprint of a subreactor, ``None`` if it is gone."""
+        """Fingerprint of a subreactor, ``None`` if it no longer exists."""
 
     def file(self, path: str) -> str | None:
         """Digest of a file's content, ``None`` if it cannot be read."""
@@ -112,12 +126,13 @@ class Verdict(NamedTuple):
     Attributes
     ----------
     trace
-        The newest kept execution that verifies, if there is one.
+        The newest stored trace that verifies, or ``None``.
     reasons
-        Otherwise, why there is none.
+        Why no trace verifies.
     certain
-        Whether this holds whatever else runs; uncertain in dry look-ups only. With a trace, a
-        newer one may turn out to verify, for the given reasons.
+        Whether the verdict is independent of what else runs; only dry look-ups are uncertain.
+        An uncertain verdict with a trace means that a newer trace may verify after a run, which
+        depends on the ingredients that the reasons name.
     """
 
     trace: Trace | None
@@ -126,9 +141,10 @@ class Verdict(NamedTuple):
 
 
 _Step = tuple[tuple[int, str], int, "Trace | None", "Question | None", "dict[tuple[str, ...], Branch]"]
-"""What a look-up may do next: take a complete trace, or ask a question that leads to these answers.
+"""A step that a look-up may take: accept a complete trace, or ask a question with recorded answers.
 
-It begins with the rank of the newest trace that the step may lead to, and the step's depth.
+The first items are the rank of the newest trace below the step, by which steps are ordered, and the
+number of questions that led to it.
 """
 
 _newest = itemgetter(0)
@@ -144,13 +160,8 @@ _REASONS = MappingProxyType(
 )
 
 
-def check(tree: TraceTree, facts: RebuilderContext) -> Lookup:
-    """Look for the newest trace that verifies; see :data:`Lookup`.
-
-    The search is best first: the step that may lead to the newest trace is taken first. So the
-    first complete trace is the newest one that verifies, and what only older ones asked for is
-    not demanded.
-    """
+def check(tree: TraceTree, context: RebuilderContext) -> Lookup:
+    """Look for the newest trace that verifies; see :data:`Lookup`."""
     nearest: tuple[bool, int, Verdict] = (False, -1, Verdict(None, (Reason(ReasonKind.NEW),)))
     steps: list[_Step] = []  # the newest last
     _add_steps(steps, tree.root, 0)
@@ -158,18 +169,19 @@ def check(tree: TraceTree, facts: RebuilderContext) -> Lookup:
         _, depth, trace, question, answers = steps.pop()
         if question is None:
             return _verified(trace, nearest[2])
-        digests = yield from _answer(question, facts)
-        following = _following(question, answers, digests, facts)
+        digests = yield from _answer(question, context)
+        following = _following(question, answers, digests, context)
         for branch in following:
             _add_steps(steps, branch, depth + 1)
         if not following and (UNKNOWN in digests or depth > nearest[1]):
             verdict = _mismatch(question, answers, digests)
-            # One that may still verify decides, however far another one got.
+            # A branch that a run may still verify outranks a mismatch, however deep the mismatch is.
             nearest = max(nearest, (not verdict.certain, depth, verdict), key=lambda found: found[:2])
     return nearest[2]
 
 
 def _add_steps(steps: list[_Step], branch: Branch, depth: int) -> None:
+    """Insert the steps that begin at a branch, in the order of their newest traces."""
     if branch.leaf is not None:
         insort(steps, (branch.leaf.rank, depth, branch.leaf, None, {}), key=_newest)
     for question, answers in branch.questions.items():
@@ -178,40 +190,41 @@ def _add_steps(steps: list[_Step], branch: Branch, depth: int) -> None:
             step = (newest.rank, depth, None, question, answers)
             if steps:
                 insort(steps, step, key=_newest)
-            else:  # almost always, and faster
+            else:  # by far the most common case; insort would be slower
                 steps.append(step)
 
 
 def _verified(trace: Trace | None, nearest: Verdict) -> Verdict:
-    """The verdict on a trace that verifies; in a dry look-up a newer one may verify as well."""
+    """The verdict for a trace that verifies; uncertain if a newer one may still verify."""
     return Verdict(trace) if nearest.certain else Verdict(trace, nearest.reasons, certain=False)
 
 
-def _answer(question: Question, facts: RebuilderContext) -> Generator[tuple[str, ...], Answer, Answer]:
+def _answer(question: Question, context: RebuilderContext) -> Generator[tuple[str, ...], Answer, Answer]:
+    """The present answer to a question; an absence or a mark that still holds is answered ``""``."""
     kind, names = question
     if kind is DependencyKind.INGREDIENT:
         return (yield names)
     name = names[0]
     match kind:
         case DependencyKind.PARAMETER:
-            return (facts.parameter(name),)
+            return (context.parameter(name),)
         case DependencyKind.ABSENCE:
-            return ("" if facts.is_auxiliary(name) or facts.parameter(name) is None else None,)
+            return ("" if context.is_auxiliary(name) or context.parameter(name) is None else None,)
         case DependencyKind.AUXILIARY:
-            return ("" if facts.is_auxiliary(name) else None,)
+            return ("" if context.is_auxiliary(name) else None,)
         case DependencyKind.SUBREACTOR:
-            return (facts.subreactor(name),)
+            return (context.subreactor(name),)
         case _:
-            return (facts.file(name),)
+            return (context.file(name),)
 
 
 def _following(
-    question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer, facts: RebuilderContext
+    question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer, context: RebuilderContext
 ) -> Iterable[Branch]:
-    """The branches that this answer leads to."""
+    """The branches that the present answer leads to."""
     kind, names = question
-    if kind is DependencyKind.PARAMETER and facts.is_auxiliary(names[0]):
-        return answers.values()  # never compared: any will do
+    if kind is DependencyKind.PARAMETER and context.is_auxiliary(names[0]):
+        return answers.values()  # the value is not compared, so each recorded one matches
     if UNKNOWN in digests or None in digests:
         return ()
     branch = answers.get(digests)  # type: ignore[arg-type] # only strings are left
@@ -219,6 +232,7 @@ def _following(
 
 
 def _mismatch(question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer) -> Verdict:
+    """The verdict at a question that leads nowhere, compared with the newest recorded answer to it."""
     kind, names = question
     compatible = (
         recorded
@@ -238,6 +252,6 @@ def _mismatch(question: Question, answers: dict[tuple[str, ...], Branch], digest
         for name, old, new in zip(names, newest, digests, strict=True)
         if new is not UNKNOWN and new != old
     ]
-    # If each digest is known, but not together, all of them are the reason.
+    # Each digest was recorded, but not in this combination: then all names together are the reason.
     together = [Reason(_REASONS[kind], name, "", "", trace) for name in names]
     return Verdict(None, tuple(changed or together))

@@ -1,9 +1,11 @@
-"""Traces: what one finished execution read and made.
+"""Traces: what one finished execution read and sent.
 
-A trace is a constructive trace in the sense of "Build Systems à la Carte": it names its
-dependencies with their digests *in the order they were met*, and its outputs with theirs.
-The traces of one code fingerprint form a decision tree (:class:`TraceTree`), so that a
-look-up costs the number of dependencies, however many versions are kept.
+A trace is a constructive trace in the sense of "Build Systems à la Carte": it lists its
+dependencies with their digests, *in the order in which they were read*, and its outputs with theirs.
+The order matters, since a later dependency may exist only because of an earlier value.
+
+The traces of one code fingerprint form a decision tree (:class:`TraceTree`). A look-up therefore
+costs as much as there are dependencies, whatever the number of stored traces.
 """
 
 from __future__ import annotations
@@ -20,19 +22,19 @@ __all__ = ["Branch", "Dependency", "DependencyKind", "Note", "Question", "Trace"
 
 
 class Note(NamedTuple):
-    """Something the fingerprint does not follow; kept with the trace and shown."""
+    """Something that the fingerprint does not cover; stored with the trace and shown to the user."""
 
     kind: str
     text: str
 
 
 class DependencyKind(StrEnum):
-    """What a reactor depended on."""
+    """The kind of thing that a reactor depended on."""
 
     PARAMETER = "p"
     """A parameter of the configuration."""
     AUXILIARY = "x"
-    """A parameter that was auxiliary when it was read: recorded, never compared."""
+    """A parameter that was auxiliary when it was read: recorded but not compared."""
     ABSENCE = "a"
     """A parameter that the configuration did not have."""
     INGREDIENT = "i"
@@ -46,11 +48,11 @@ class DependencyKind(StrEnum):
 _KINDS = MappingProxyType({kind.value: kind for kind in DependencyKind})
 
 Question = tuple[DependencyKind, tuple[str, ...]]
-"""What a reactor asked for at some point: the kind, and the names."""
+"""What a reactor read at some point: the kind, and the names."""
 
 
 class Dependency(NamedTuple):
-    """One question that a reactor asked, and the digests of the answer."""
+    """One question of a reactor, and the digests of the answer."""
 
     kind: DependencyKind
     names: tuple[str, ...]
@@ -68,27 +70,28 @@ class Trace(NamedTuple):
     Attributes
     ----------
     reactor
-        Full name of the reactor; history only, the fingerprint identifies the code.
+        Full name of the reactor, as history: the fingerprint identifies the code.
     fingerprint
-        Of the code that ran.
+        Fingerprint of the code that ran.
     dependencies
-        In the order they were met.
+        What it read, in the order of reading.
     outputs
-        All that was sent, in order.
+        The ingredients it sent, in order.
     number, writer
-        Its place in the journal: a counter above every counter seen, ties by writer.
+        Its place in the journal: a counter that is higher than all counters seen by the writer.
+        Two writers may use the same number; the writer's name then decides.
     seconds
-        The reactor's own time, waiting left out.
+        The reactor's own time, without waiting.
     finished
-        Seconds since the epoch; shown, never compared.
+        Seconds since the epoch; shown but never compared.
     host, versions
-        Where it ran, and with what.
+        The machine it ran on, and the versions of Python and packages.
     notes
-        What the fingerprint could not follow.
+        What the fingerprint does not cover.
     shown
-        Short str_list of the parameters, for explanations.
+        Short texts of the parameters, for explanations.
     recorded
-        What it showed in a notebook, to be shown again; ``None`` if nobody took that down.
+        The notebook output of the execution, for replay; ``None`` if it was not recorded.
     """
 
     reactor: str
@@ -107,32 +110,32 @@ class Trace(NamedTuple):
 
     @property
     def rank(self) -> tuple[int, str]:
-        """Orders traces by age, newest last."""
+        """Sort key that orders traces by age, newest last."""
         return self.number, self.writer
 
     @property
     def configuration(self) -> frozenset[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-        """The parameters it depended on; auxiliary ones do not count."""
+        """The parameters it depended on, without auxiliary ones."""
         kinds = (DependencyKind.PARAMETER, DependencyKind.ABSENCE)
         return frozenset((d.kind.value, d.names, d.digests) for d in self.dependencies if d.kind in kinds)
 
     @property
     def inputs(self) -> list[str]:
-        """Names of the ingredients that it received, in order."""
+        """Names of the received ingredients, in order."""
         received = (d.names for d in self.dependencies if d.kind is DependencyKind.INGREDIENT)
         return [name for names in received for name in names]
 
     @property
     def stored(self) -> tuple[Ingredient, ...]:
-        """All that is stored of it: what it sent, and what it showed."""
+        """All stored objects of the trace: its outputs and its recorded notebook output."""
         return self.outputs if self.recorded is None else (*self.outputs, self.recorded)
 
     def output(self, name: str) -> Ingredient | None:
-        """The output of that name."""
+        """The output with this name, if any."""
         return next((output for output in self.outputs if output.name == name), None)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-able form; number and writer are the journal's."""
+        """Convert to JSON-able data, without number and writer, which the journal keeps."""
         data = {
             "r": self.reactor,
             "f": self.fingerprint,
@@ -151,12 +154,12 @@ class Trace(NamedTuple):
 
     @classmethod
     def from_json(cls, data: dict[str, Any], number: int, writer: str, *, signed: bool = False) -> Trace:
-        """The inverse of :meth:`to_json`; ``signed`` says whether this user wrote it.
+        """Convert from JSON-able data; ``signed`` says whether this user wrote it.
 
         Raises
         ------
         Exception
-            One of :data:`~pyplant.engine.validate.UNREADABLE` if this version did not write it.
+            One of :data:`~pyplant.engine.validate.UNREADABLE` if this version did not write the data.
         """
         reactor, fingerprint, host = str_list([data["r"], data["f"], data["h"]])
         return cls(
@@ -197,11 +200,10 @@ def _output_from_json(data: list[Any], signed: bool) -> Ingredient:  # noqa: FBT
 
 
 class Branch:
-    """A node of the tree: what was asked next, and where each answer leads.
+    """A node of the tree: the next questions, and the branch that each answer leads to.
 
-    A reactor that is a function of what it reads asks one question at each point; one that
-    is not may have asked several. Questions and answers are in the order in which they were last
-    met.
+    A reactor that is a function of what it reads asks one question at each node. A reactor that
+    is not may have asked several. Questions and answers are ordered by their last use, newest last.
 
     Attributes
     ----------
@@ -210,7 +212,7 @@ class Branch:
     leaf
         The newest trace that ends here.
     newest
-        The newest trace that came by.
+        The newest trace that passes through or ends here.
     """
 
     __slots__ = ("leaf", "newest", "questions")
@@ -222,18 +224,18 @@ class Branch:
 
 
 class TraceTree:
-    """All kept traces of one fingerprint, by the questions they asked."""
+    """The stored traces of one fingerprint, arranged by their questions and answers."""
 
     def __init__(self) -> None:
         self.root = Branch()
 
     def add(self, trace: Trace) -> None:
-        """Add a trace; traces must come oldest first. The newest wins at a leaf."""
+        """Add a trace. Traces must be added oldest first; at a leaf the newest replaces older ones."""
         branch = self.root
         branch.newest = trace
         for dependency in trace.dependencies:
             answers = branch.questions.pop(dependency.question, {})
-            branch.questions[dependency.question] = answers  # moves it to the newest end
+            branch.questions[dependency.question] = answers  # moves the question to the newest end
             branch = answers.pop(dependency.digests) if dependency.digests in answers else Branch()
             answers[dependency.digests] = branch
             branch.newest = trace

@@ -1,7 +1,9 @@
-"""Taking apart what a plant says: nothing passes but what is of the expected type.
+"""Validation of data read from a plant directory.
 
-A plant may come from anywhere. What is not as this version writes it raises one of
-:data:`UNREADABLE`, and then counts as if it were not there.
+A plant directory may come from another version, another user or a damaged disk. Each function
+returns its argument if it has the expected type, and otherwise raises one of :data:`UNREADABLE`. The
+caller then treats the record as absent. Types are compared exactly (``type(x) is``): JSON yields no
+subclasses, and ``True`` must not pass as a number.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ __all__ = [
 ]
 
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
-"""What reading a record raises that this version did not write."""
+"""The errors that reading a record of another version, or a damaged one, may raise."""
 
 _MOST = 1 << 62
 _LATEST = 1e11  # seconds since the epoch, some three thousand years after it
@@ -37,29 +39,29 @@ def string(value: Any) -> str:
 
 
 def source_text(value: Any) -> str:
-    """A string that can stand in source code: without lone surrogates, which names may have."""
+    """A string that can be encoded, as all source text can. JSON may contain lone surrogates."""
     if not string(value).isascii():
         value.encode()
     return str(value)
 
 
 def source_texts(values: Any) -> tuple[str, ...]:
-    """A list of strings that can stand in source code."""
+    """A list of strings that can be encoded, as a tuple."""
     found = str_list(values)
     source_text("".join(found))
     return found
 
 
 def str_list(values: Any) -> tuple[str, ...]:
-    """A list of strings."""
+    """A list of strings, as a tuple."""
     if type(values) is not list:
         raise TypeError(values)
-    "".join(values)  # raises a TypeError unless all are strings, and a loop takes longer
+    "".join(values)  # raises a TypeError unless all are strings, and is faster than a loop
     return tuple(values)
 
 
 def str_dict(values: Any) -> dict[str, str]:
-    """An object whose values are strings."""
+    """A JSON object whose values are strings."""
     found = mapping(values)
     for value in found.values():
         string(value)
@@ -67,14 +69,14 @@ def str_dict(values: Any) -> dict[str, str]:
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """An object."""
+    """A JSON object."""
     if type(value) is not dict:
         raise TypeError(value)
     return value
 
 
 def count(value: Any) -> int:
-    """A whole number from 0 on."""
+    """A non-negative integer below 2**62."""
     if type(value) is not int or not 0 <= value < _MOST:
         raise ValueError(value)
     return value
@@ -88,7 +90,7 @@ def finite(value: Any) -> float:
 
 
 def timestamp(value: Any) -> float:
-    """A time that a clock may show, in seconds since the epoch."""
+    """A plausible time, in seconds since the epoch."""
     if not 0 <= finite(value) < _LATEST:
         raise ValueError(value)
     return float(value)
