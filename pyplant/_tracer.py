@@ -33,11 +33,11 @@ from pyplant.specs.recorded import Recorded
 from pyplant.store.inputs import require_readable_file
 from pyplant.store.warehouse import Allocation, Warehouse
 
-__all__ = ["ExecutionRecord", "RunFacts", "Tracer", "check_name"]
+__all__ = ["ExecutionRecord", "ReactorContext", "Tracer", "check_name"]
 
 
-class RunFacts(Protocol):
-    """What an execution needs to know of the run around it."""
+class ReactorContext(Protocol):
+    """What a running reactor asks of the run that it belongs to."""
 
     @property
     def parameters(self) -> Parameters:
@@ -49,8 +49,8 @@ class RunFacts(Protocol):
     def file(self, path: str) -> str | None:
         """Digest of an input file as it is now."""
 
-    def subreactor_entered(self, function: Callable[..., Any], name: str) -> str:
-        """Fingerprint of a subreactor that was called."""
+    def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
+        """Fingerprint of a subreactor that the reactor called, ``""`` if its own code names it."""
 
 
 class Unsaved(NamedTuple):
@@ -93,7 +93,7 @@ class Tracer:
         The reactor.
     warehouse
         Where values go.
-    facts
+    context
         The run around it.
     emit
         Takes events.
@@ -103,12 +103,12 @@ class Tracer:
         self,
         definition: Definition,
         warehouse: Warehouse,
-        facts: RunFacts,
+        context: ReactorContext,
         emit: Callable[[Event], None],
     ) -> None:
         self.definition = definition
         self.warehouse = warehouse
-        self.facts = facts
+        self.context = context
         self.emit = emit
         self.record = ExecutionRecord()
         self._allocations: dict[str, Allocation] = {}
@@ -185,18 +185,18 @@ class Tracer:
         """The configuration, read-only; what is read becomes a dependency."""
         if self._config is MISSING:
             # Code can ask for its class in ways that nobody can see, such as isinstance().
-            self.read(KIND, self.facts.parameters.lookup(KIND))
-            self._config = self.facts.parameters.view(self)
+            self.read(KIND, self.context.parameters.lookup(KIND))
+            self._config = self.context.parameters.view(self)
         return self._config
 
     def read(self, name: str, value: Any) -> Any:
         """A parameter was read (:class:`~pyplant.config.classes.ConfigReader`)."""
-        if self.facts.parameters.is_auxiliary(name):
+        if self.context.parameters.is_auxiliary(name):
             self._depend(DependencyKind.AUXILIARY, name, "")
         else:
-            self._depend(DependencyKind.PARAMETER, name, self.facts.parameter(name) or "")
+            self._depend(DependencyKind.PARAMETER, name, self.context.parameter(name) or "")
             if name not in self.record.shown:  # of lists of names, only those that count
-                self.record.shown[name] = shorten(self.facts.parameters.lookup(name))
+                self.record.shown[name] = shorten(self.context.parameters.lookup(name))
         return private_copy(value)
 
     def absent(self, name: str) -> None:
@@ -230,7 +230,7 @@ class Tracer:
             )
             raise IngredientError(message)
         name = recorded(given, self.warehouse.root.parent)
-        digest = self.facts.file(name)
+        digest = self.context.file(name)
         require_readable_file(given, digest)
         self.record.depend(DependencyKind.FILE, (name,), (digest or "",))
         if given == os.fsdecode(path):
@@ -252,7 +252,7 @@ class Tracer:
     def subreactor_entered(self, call: SubreactorCall[Any]) -> None:
         """A subreactor begins; one that the reactor's code does not name is a dependency."""
         self._settle(call)
-        fingerprint = self.facts.subreactor_entered(call.function, call.name)
+        fingerprint = self.context.subreactor_entered(self.definition.function, call.function)
         if fingerprint:
             full_name = f"{call.function.__module__}.{call.function.__qualname__}"
             self.record.depend(DependencyKind.SUBREACTOR, (full_name,), (fingerprint,))

@@ -182,7 +182,7 @@ class Pipework:
             If there is none of that name (also a ``KeyError`` and ``AttributeError``).
         """
         self._tracer.check_open()
-        parameters = self._tracer.facts.parameters
+        parameters = self._tracer.context.parameters
         value = parameters.read(name, self._tracer)
         if value is MISSING:
             raise missing_parameter_error(name, parameters.names())
@@ -190,9 +190,9 @@ class Pipework:
 
     def read_config_unregistered(self, name: str) -> Any:
         """Read a parameter without depending on it: its change will not rerun anything."""
-        value = self._tracer.facts.parameters.value(name)
+        value = self._tracer.context.parameters.value(name)
         if value is MISSING:
-            raise missing_parameter_error(name, self._tracer.facts.parameters.names())
+            raise missing_parameter_error(name, self._tracer.context.parameters.names())
         return private_copy(value)
 
     # ------------------------------------------------------------------ files and progress

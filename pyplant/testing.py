@@ -53,9 +53,9 @@ class _MockContext:
         """Return the digest of an input file."""
         return hash_file(Path(path)) if Path(path).is_file() else None
 
-    def subreactor_entered(self, function: Callable[..., Any], name: str) -> str:
+    def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         """Return an empty fingerprint of a subreactor."""
-        del function, name
+        del reactor, function
         return ""
 
 

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pyplant.engine.rebuilder import ReasonKind
+from pyplant.engine.verdict import ReasonKind
 from pyplant.notebook.graph import svg
 from pyplant.reports.explain import Cause
 from pyplant.reports.graph import draw, tree

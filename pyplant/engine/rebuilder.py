@@ -24,120 +24,13 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Generator, Iterable
-from enum import Enum
 from operator import itemgetter
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
 
 from pyplant.engine.trace import Branch, DependencyKind, Question, Trace, TraceTree
+from pyplant.engine.verdict import UNKNOWN, Answer, Lookup, Reason, ReasonKind, Verdict
 
-__all__ = [
-    "UNKNOWN",
-    "Answer",
-    "Lookup",
-    "Reason",
-    "ReasonKind",
-    "RebuilderContext",
-    "Unknown",
-    "Verdict",
-    "check",
-]
-
-
-class ReasonKind(Enum):
-    """Why a reactor runs."""
-
-    NEW = "never ran"
-    CODE = "code changed"
-    PARAMETER = "parameter changed"
-    ABSENCE = "parameter added"
-    AUXILIARY = "parameter counts again"
-    INPUT = "input changed"
-    INPUT_UNKNOWN = "input may change"
-    FILE = "file changed"
-    SUBREACTOR = "subreactor changed"
-    EVICTED = "result is no longer stored"
-    FORCED = "forced"
-    FORGOTTEN = "invalidated"
-    UNCACHED = "not cached"
-    NO_OUTPUT = "sends nothing"
-
-
-class Reason(NamedTuple):
-    """One reason to run.
-
-    Attributes
-    ----------
-    kind
-        What sort of change it is.
-    name
-        The parameter, ingredient, file, subreactor or reactor concerned.
-    old, new
-        The digests compared; empty if there is none.
-    trace
-        The stored trace that matched furthest.
-    """
-
-    kind: ReasonKind
-    name: str = ""
-    old: str = ""
-    new: str = ""
-    trace: Trace | None = None
-
-
-class Unknown(Enum):
-    """The type of :data:`UNKNOWN`."""
-
-    UNKNOWN = "unknown"
-
-    def __repr__(self) -> str:
-        return "UNKNOWN"
-
-
-UNKNOWN = Unknown.UNKNOWN
-"""The digest of an ingredient that is known only after a run; used by dry look-ups."""
-
-Answer = tuple["str | Unknown | None", ...]
-"""Digests of ingredients; ``None`` for a name that no reactor sends."""
-
-Lookup = Generator[tuple[str, ...], Answer, "Verdict"]
-"""A look-up in progress: it yields names of ingredients, is sent their digests and returns a verdict."""
-
-
-class RebuilderContext(Protocol):
-    """The present digests of everything but ingredients."""
-
-    def parameter(self, name: str) -> str | None:
-        """Digest of a parameter, ``None`` if the configuration does not have it."""
-
-    def is_auxiliary(self, name: str) -> bool:
-        """Whether a parameter is marked as auxiliary."""
-
-    def subreactor(self, name: str) -> str | None:
-        """Fingerprint of a subreactor, ``None`` if it no longer exists."""
-
-    def file(self, path: str) -> str | None:
-        """Digest of a file's content, ``None`` if it cannot be read."""
-
-
-class Verdict(NamedTuple):
-    """The outcome of a look-up.
-
-    Attributes
-    ----------
-    trace
-        The newest stored trace that verifies, or ``None``.
-    reasons
-        Why no trace verifies.
-    certain
-        Whether the verdict is independent of what else runs; only dry look-ups are uncertain.
-        An uncertain verdict with a trace means that a newer trace may verify after a run, which
-        depends on the ingredients that the reasons name.
-    """
-
-    trace: Trace | None
-    reasons: tuple[Reason, ...] = ()
-    certain: bool = True
+__all__ = ["check"]
 
 
 _Step = tuple[tuple[int, str], int, "Trace | None", "Question | None", "dict[tuple[str, ...], Branch]"]

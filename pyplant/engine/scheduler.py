@@ -34,11 +34,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from pyplant.engine.rebuilder import Answer, Reason, ReasonKind, Verdict
+from pyplant.engine.context import EngineContext
 from pyplant.engine.scheduler_protocol import (
     Action,
     Resume,
-    SchedulerContext,
     Start,
     conflict_error,
     cycle_error,
@@ -47,6 +46,7 @@ from pyplant.engine.scheduler_protocol import (
 from pyplant.engine.task import FINISHED, State, Task
 from pyplant.engine.task_graph import SenderSearch, cached_dependents, find_cycle
 from pyplant.engine.trace import Trace
+from pyplant.engine.verdict import Answer, Reason, ReasonKind, Verdict
 from pyplant.ingredient import Ingredient
 
 __all__ = ["Action", "Resume", "Scheduler", "Start"]
@@ -72,7 +72,7 @@ class Scheduler:
         Errors of failed guesses, by key.
     """
 
-    def __init__(self, context: SchedulerContext) -> None:
+    def __init__(self, context: EngineContext) -> None:
         self.tasks: dict[str, Task] = {}
         self.available: dict[str, Ingredient] = {}
         self.nondeterministic: set[str] = set()

@@ -1,20 +1,18 @@
-"""The scheduler's side of its protocol: actions it hands out, questions it asks, errors it raises."""
+"""What the scheduler hands out, and the errors that end its work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from pyplant.engine.rebuilder import Lookup, Verdict
+from pyplant.engine.context import EngineContext
 from pyplant.engine.task import State, Task
-from pyplant.engine.trace import Trace
 from pyplant.errors import CycleError, DuplicateSenderError, MissingSenderError
 from pyplant.ingredient import Ingredient
 
 __all__ = [
     "Action",
     "Resume",
-    "SchedulerContext",
     "Start",
     "conflict_error",
     "cycle_error",
@@ -38,32 +36,7 @@ class Resume(NamedTuple):
 Action = Start | Resume
 
 
-class SchedulerContext(Protocol):
-    """The questions of the scheduler about reactors."""
-
-    def check(self, key: str) -> Lookup | Verdict:
-        """Start to look for a trace of a reactor that verifies, or return why none can."""
-
-    def candidates(self, name: str) -> Iterator[str]:
-        """Reactors that may send a name, the likeliest first."""
-
-    def literal_senders(self, name: str) -> list[str]:
-        """Reactors whose code names the ingredient they send."""
-
-    def prefetchable(self, key: str) -> Iterable[str]:
-        """Names that a reactor receives on every path, if they may be made before it asks for them."""
-
-    def label(self, key: str) -> str:
-        """The name of a reactor in messages."""
-
-    def suggestions(self, name: str) -> str:
-        """A sentence with similar names and the reactor that last sent the ingredient."""
-
-    def runs_for_effect(self, trace: Trace) -> bool:
-        """Whether an execution had an effect for its user that its trace cannot reproduce."""
-
-
-def cycle_error(context: SchedulerContext, cycle: Sequence[tuple[str, str]]) -> CycleError:
+def cycle_error(context: EngineContext, cycle: Sequence[tuple[str, str]]) -> CycleError:
     """The error for a cycle of reactors, each with the name that it awaits from the next one."""
     senders = [key for key, _ in (*cycle[1:], *cycle[:1])]
     steps = [f"{name!r} from {context.label(key)}" for (_, name), key in zip(cycle, senders, strict=True)]
@@ -72,7 +45,7 @@ def cycle_error(context: SchedulerContext, cycle: Sequence[tuple[str, str]]) -> 
     return CycleError(message)
 
 
-def conflict_error(context: SchedulerContext, name: str, keys: Iterable[str]) -> DuplicateSenderError:
+def conflict_error(context: EngineContext, name: str, keys: Iterable[str]) -> DuplicateSenderError:
     """The error for an ingredient with several senders."""
     labels = " and ".join(map(context.label, keys))
     message = (
@@ -83,7 +56,7 @@ def conflict_error(context: SchedulerContext, name: str, keys: Iterable[str]) ->
 
 
 def missing_sender_error(
-    context: SchedulerContext, name: str, waiting: Iterable[Task], tasks: Mapping[str, Task]
+    context: EngineContext, name: str, waiting: Iterable[Task], tasks: Mapping[str, Task]
 ) -> MissingSenderError:
     """The error for an ingredient that the ``waiting`` tasks need and none of ``tasks`` sent."""
     labels = ", ".join(context.label(task.key) for task in waiting)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from pyplant.engine.rebuilder import Lookup, Reason
 from pyplant.engine.trace import Trace
+from pyplant.engine.verdict import Lookup, Reason
 
 __all__ = ["BUSY", "FINISHED", "TRANSITIONS", "State", "Task"]
 

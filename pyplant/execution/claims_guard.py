@@ -15,9 +15,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from pyplant.engine.rebuilder import ReasonKind
 from pyplant.engine.scheduler import Scheduler
 from pyplant.engine.task import Task
+from pyplant.engine.verdict import ReasonKind
 from pyplant.errors import PlantWarning
 from pyplant.events import Event, ReactorBlocked
 from pyplant.execution.context import RunContext

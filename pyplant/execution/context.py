@@ -21,8 +21,9 @@ from pyplant.config.classes import quoted
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import CLASS_SUFFIX
 from pyplant.engine.prediction import Predicted, Senders, remaining_seconds
-from pyplant.engine.rebuilder import Lookup, Reason, ReasonKind, Verdict, check
+from pyplant.engine.rebuilder import check
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
+from pyplant.engine.verdict import Lookup, Reason, ReasonKind, Verdict
 from pyplant.errors import UndigestibleError, ingredient_as_parameter_error, near_misses
 from pyplant.execution import frontend
 from pyplant.fingerprint.attributes import static_attribute

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from pyplant._definitions import Definition
-from pyplant._tracer import RunFacts
+from pyplant._tracer import ReactorContext
 from pyplant.engine.task import Task
 from pyplant.errors import DamagedError
 from pyplant.events import Event
@@ -67,7 +67,7 @@ class ExecutionRequest(NamedTuple):
     """A reactor's part in a run: all that an executor needs to have it performed."""
 
     definition: Definition
-    facts: RunFacts
+    context: ReactorContext
     warehouse: Warehouse
     emit: Callable[[Event], None]
     recording: Recording | None

@@ -13,7 +13,7 @@ __all__ = ["InlineExecutor", "execute_inline"]
 
 def execute_inline(part: ExecutionRequest) -> ReactorExecution:
     """The execution of a reactor in this process."""
-    tracer = Tracer(part.definition, part.warehouse, part.facts, part.emit)
+    tracer = Tracer(part.definition, part.warehouse, part.context, part.emit)
     return ReactorExecution(part.definition, tracer, part.recording)
 
 

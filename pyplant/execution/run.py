@@ -67,21 +67,6 @@ from pyplant.store.warehouse import Warehouse
 __all__ = ["Run"]
 
 
-class _Facts:
-    """The run as one execution sees it (:class:`~pyplant._tracer.RunFacts`)."""
-
-    def __init__(self, context: RunContext, function: Callable[..., Any]) -> None:
-        self.parameters = context.parameters
-        self.parameter = context.parameter
-        self.file = context.file
-        self._context = context
-        self._function = function
-
-    def subreactor_entered(self, function: Callable[..., Any], name: str) -> str:
-        del name
-        return self._context.subreactor_entered(self._function, function)
-
-
 class Run:
     """Brings what was demanded of its scheduler up to date.
 
@@ -217,10 +202,9 @@ class Run:
             return None
         self._fingerprints[task.key] = fingerprint = self._context.fingerprint(task.key)
         self._tell_notes(fingerprint.notes)
-        facts = _Facts(self._context, definition.function)
         front_end = self._front_end
         recording = None if front_end is None else front_end.record(definition, is_target=task.is_target)
-        part = ExecutionRequest(definition, facts, self._warehouse, self._emit, recording, self.load)
+        part = ExecutionRequest(definition, self._context, self._warehouse, self._emit, recording, self.load)
         execution = self._executions[task.key] = self._executor.prepare(part)
         surely = tuple(self._context.prefetchable(task.key))
         if surely:

@@ -17,9 +17,9 @@ from pyplant._definitions import Definition, orphans, withdraw
 from pyplant._missing import MISSING
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import is_value
-from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.scheduler_protocol import conflict_error
 from pyplant.engine.task import BUSY, State
+from pyplant.engine.verdict import Reason, ReasonKind
 from pyplant.errors import (
     DamagedError,
     NestedRunError,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pyplant.engine.rebuilder import UNKNOWN, Answer, Lookup, Reason, ReasonKind, Unknown, Verdict
 from pyplant.engine.trace import Trace
+from pyplant.engine.verdict import UNKNOWN, Answer, Lookup, Reason, ReasonKind, Unknown, Verdict
 from pyplant.execution.context import RunContext
 from pyplant.reports.explain import Cause, Explainer
 from pyplant.reports.report import Outcome, ReactorEntry

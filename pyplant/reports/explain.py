@@ -15,7 +15,7 @@ from pyplant._formatting import counted
 from pyplant._missing import MISSING
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import described
-from pyplant.engine.rebuilder import Reason, ReasonKind
+from pyplant.engine.verdict import Reason, ReasonKind
 from pyplant.fingerprint.code_records import CodeRecord, Difference, differences
 from pyplant.fingerprint.graph_node import NodeKind, shorten
 from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE

@@ -179,7 +179,7 @@ class _InFlight:
         self._files = warehouse.files
         self._files.make_directory(self.path)
         context = RunSettings(
-            str(warehouse.root), part.facts.parameters, warehouse.formats.copy_for_workers()
+            str(warehouse.root), part.context.parameters, warehouse.formats.copy_for_workers()
         )
         self.definitions: dict[str, Any] = {}
         local[self.folder] = Local(context, self.definitions)
@@ -245,7 +245,7 @@ class ParallelExecutor:
         """A reactor is about to begin."""
         if _needs_kernel(part):
             return execute_inline(part)
-        parameters = part.facts.parameters
+        parameters = part.context.parameters
         if parameters not in self._runs:
             if not self._runs:
                 self._pool.check(str(part.warehouse.root))
@@ -462,9 +462,11 @@ def _judged(
         for dependency in record.dependencies:
             kind, names, digests = dependency
             if kind is DependencyKind.PARAMETER:
-                digests = (part.facts.parameter(names[0]) or "",)
+                digests = (part.context.parameter(names[0]) or "",)
             elif kind is DependencyKind.SUBREACTOR:
-                digests = (part.facts.subreactor_entered(subreactors[int(digests[0])], names[0]),)
+                digests = (
+                    part.context.subreactor_entered(part.definition.function, subreactors[int(digests[0])]),
+                )
                 if not digests[0]:
                     continue
             judged.append(Dependency(kind, names, digests))

@@ -182,17 +182,17 @@ def _attempt(
             for module in order.modules:
                 unpack(module)
         definition = unpack(order.reactor) if home is None else home.definitions[order.name]
-        facts = _Facts(
+        context = _WorkerContext(
             worker_state.context.parameters,
             InputFiles(worker_state.warehouse.ledger, worker_state.warehouse.root.parent),
         )
         execution = ReactorExecution(
-            definition, Tracer(definition, worker_state.warehouse, facts, forwarder.emit)
+            definition, Tracer(definition, worker_state.warehouse, context, forwarder.emit)
         )
         outcome = execution.perform(order.given, partial(_load, worker_state.warehouse))
         if isinstance(outcome, Needs):
             return MoreInputs(outcome.names, tuple(execution.given))
-        return Done(outcome.record, outcome.seconds, tuple(facts.subreactors))
+        return Done(outcome.record, outcome.seconds, tuple(context.subreactors))
     except _NotLoadedError as error:
         return Unloadable(error.name, error.reason)
     except Wanted as wanted:
@@ -239,10 +239,10 @@ def _load(warehouse: Warehouse, ingredient: Ingredient) -> Any:
         raise _NotLoadedError(ingredient.name, error) from None
 
 
-class _Facts:
-    """The run as an attempt sees it (:class:`~pyplant._tracer.RunFacts`).
+class _WorkerContext:
+    """What a reactor asks in a worker (:class:`~pyplant._tracer.ReactorContext`).
 
-    What parameters and subreactors are worth, the run says when it has the reply.
+    Digests of parameters and subreactors are filled in by the coordinator when it has the reply.
     """
 
     def __init__(self, parameters: Parameters, files: InputFiles) -> None:
@@ -254,8 +254,8 @@ class _Facts:
         del name
         return ""
 
-    def subreactor_entered(self, function: Callable[..., Any], name: str) -> str:
-        del name
+    def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
+        del reactor
         self.subreactors.append(number_of(function))
         return str(len(self.subreactors) - 1)
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyplant.engine.rebuilder import UNKNOWN, Reason, ReasonKind, check
+from pyplant.engine.rebuilder import check
 from pyplant.engine.trace import Dependency, DependencyKind, Trace, TraceTree
+from pyplant.engine.verdict import UNKNOWN, Reason, ReasonKind
 from pyplant.ingredient import Ingredient
 
 PARAMETER = DependencyKind.PARAMETER

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyplant.engine.rebuilder import Reason, ReasonKind, Verdict, check
+from pyplant.engine.rebuilder import check
 from pyplant.engine.scheduler import Resume, Scheduler, Start
 from pyplant.engine.task import TRANSITIONS, State, Task
 from pyplant.engine.trace import Dependency, DependencyKind, Trace, TraceTree
+from pyplant.engine.verdict import Reason, ReasonKind, Verdict
 from pyplant.errors import CycleError, DuplicateSenderError, MissingSenderError
 from pyplant.ingredient import Ingredient
 

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from pyplant import Plant, ReactorFunc
-from pyplant.engine.rebuilder import ReasonKind
+from pyplant.engine.verdict import ReasonKind
 from pyplant.events import ReactorResumed
 from pyplant.execution.staleness import Staleness
 from pyplant.reports.report import Outcome

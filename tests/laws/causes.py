@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyplant.engine.rebuilder import ReasonKind
+from pyplant.engine.verdict import ReasonKind
 from pyplant.reports.report import ReactorEntry
 from tests.laws.model import Key, LawBroken, Model
 from tests.laws.oracle import Event

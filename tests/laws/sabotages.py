@@ -21,8 +21,8 @@ from pytest import MonkeyPatch
 from pyplant import pipework
 from pyplant._tracer import Tracer
 from pyplant.engine import rebuilder
-from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.trace import DependencyKind, TraceTree
+from pyplant.engine.verdict import Reason, ReasonKind
 from pyplant.errors import DamagedError
 from pyplant.execution.context import RunContext
 from pyplant.execution.staleness import Staleness

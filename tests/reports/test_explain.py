@@ -3,8 +3,8 @@
 import pytest
 
 from pyplant.config.parameters import Parameters
-from pyplant.engine.rebuilder import Reason, ReasonKind
 from pyplant.engine.trace import Trace
+from pyplant.engine.verdict import Reason, ReasonKind
 from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.graph_node import NodeKind
 from pyplant.reports.explain import Cause, CauseDeduplicator, Explainer

@@ -9,7 +9,7 @@ import pytest
 from pyplant import Plant, ReactorFunc
 from pyplant._formatting import format_age, format_date, format_seconds, format_size
 from pyplant.cli.output import to_json_value
-from pyplant.engine.rebuilder import ReasonKind
+from pyplant.engine.verdict import ReasonKind
 from pyplant.reports.explain import Cause
 from pyplant.reports.report import (
     Explanation,

@@ -310,9 +310,7 @@ class TestLeases:
         collect(warehouse, 0)
         assert texts(warehouse) == ["b", "c"]
 
-    def test_a_look_up_during_a_collection_waits_for_its_outcome(
-        self, warehouse, other, monkeypatch
-    ):
+    def test_a_look_up_during_a_collection_waits_for_its_outcome(self, warehouse, other, monkeypatch):
         old = commit(warehouse, "a", fingerprint="old")
         commit(warehouse, "b", fingerprint="new")
         other.ledger.refresh()

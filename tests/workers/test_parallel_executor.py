@@ -145,9 +145,7 @@ def test_a_reactor_with_a_thousand_receives_known_by_prediction_begins_once(plan
     assert begun <= 2  # the names are no literals: it may have to ask once
 
 
-def test_a_reactor_that_receives_an_unpredicted_name_restarts_and_shows_nothing_twice(
-    plant, capfd, events
-):
+def test_a_reactor_that_receives_an_unpredicted_name_restarts_and_shows_nothing_twice(plant, capfd, events):
     @ReactorFunc
     def part(pipe):
         pipe.send("part 1", 1)

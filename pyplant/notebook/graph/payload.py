@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from pyplant._formatting import clean
-from pyplant.engine.rebuilder import ReasonKind
+from pyplant.engine.verdict import ReasonKind
 from pyplant.notebook.graph.folding import MOST, Fold, Folding, folded, grouped, unfolded
 from pyplant.notebook.graph.geometry import Arranger, GraphGeometry, compose, curve, flows
 from pyplant.notebook.graph.snapshot import GraphSnapshot

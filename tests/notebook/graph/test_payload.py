@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pyplant.engine.rebuilder import ReasonKind
+from pyplant.engine.verdict import ReasonKind
 from pyplant.notebook.graph import payload
 from pyplant.notebook.graph.layered_layout import arrange
 from pyplant.notebook.graph.snapshot import GraphSnapshot, KnownIngredient

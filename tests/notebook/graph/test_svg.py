@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from pyplant.engine.rebuilder import ReasonKind
+from pyplant.engine.verdict import ReasonKind
 from pyplant.notebook.graph.folding import Fold, Folding, unfolded
 from pyplant.notebook.graph.geometry import compose
 from pyplant.notebook.graph.layered_layout import Layout, arrange
