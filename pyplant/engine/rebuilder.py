@@ -53,7 +53,7 @@ _REASONS = MappingProxyType(
 )
 
 
-def check(tree: TraceTree, context: RebuilderContext) -> Lookup:
+def check(tree: TraceTree, context: EngineContext) -> Lookup:
     """Look for the newest trace that verifies; see :data:`Lookup`."""
     nearest: tuple[bool, int, Verdict] = (False, -1, Verdict(None, (Reason(ReasonKind.NEW),)))
     steps: list[_Step] = []  # the newest last
@@ -92,7 +92,7 @@ def _verified(trace: Trace | None, nearest: Verdict) -> Verdict:
     return Verdict(trace) if nearest.certain else Verdict(trace, nearest.reasons, certain=False)
 
 
-def _answer(question: Question, context: RebuilderContext) -> Generator[tuple[str, ...], Answer, Answer]:
+def _answer(question: Question, context: EngineContext) -> Generator[tuple[str, ...], Answer, Answer]:
     """The present answer to a question; an absence or a mark that still holds is answered ``""``."""
     kind, names = question
     if kind is DependencyKind.INGREDIENT:
@@ -112,7 +112,7 @@ def _answer(question: Question, context: RebuilderContext) -> Generator[tuple[st
 
 
 def _following(
-    question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer, context: RebuilderContext
+    question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer, context: EngineContext
 ) -> Iterable[Branch]:
     """The branches that the present answer leads to."""
     kind, names = question
