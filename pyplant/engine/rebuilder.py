@@ -27,6 +27,7 @@ from collections.abc import Generator, Iterable
 from operator import itemgetter
 from types import MappingProxyType
 
+from pyplant.engine.context import EngineContext
 from pyplant.engine.trace import Branch, DependencyKind, Question, Trace, TraceTree
 from pyplant.engine.verdict import UNKNOWN, Answer, Lookup, Reason, ReasonKind, Verdict
 
