@@ -48,6 +48,45 @@ def test_every_base_dependency_is_justified():
         assert f"`{name}`" in text, name
 
 
+def section(title):
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    return text.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def rows(title):
+    """The cells of the table in a section of CONTRIBUTING."""
+    lines = [line for line in section(title).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_no_base_dependency_is_justified_that_is_none():
+    listed = re.findall(r"^- `([\w-]+)`:", section("Dependencies"), re.MULTILINE)
+    assert listed == sorted(re.split(r"[<>=]", found)[0] for found in PROJECT["project"]["dependencies"])
+
+
+def test_the_tour_names_places_that_exist():
+    tour = rows("Where would I change X?")
+    assert len(tour) >= 10
+    for change, answer in tour:
+        places = re.findall(r"`((?:pyplant|benchmarks|reliability)/[\w./]*)`", answer)
+        assert places, change
+        assert all((ROOT / place).exists() for place in places), change
+
+
+def test_the_glossary_is_sorted_and_complete():
+    glossary = rows("Glossary")
+    words = [row[0] for row in glossary]
+    assert words == sorted(words)
+    assert all(len(row) == 3 and all(row) for row in glossary)
+
+
+def test_the_modules_that_contributing_names_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for name in set(re.findall(r"`([\w/]+\.(?:py|js))`", text)):
+        places = (ROOT / name, *(ROOT / "pyplant").glob(name), *(ROOT / "pyplant").glob(f"*/{name}"))
+        assert any(place.exists() for place in places), name
+
+
 def test_every_exception_of_the_linter_has_a_reason():
     lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
     begin = lines.index("ignore = [")
