@@ -271,10 +271,11 @@ class Plant:
         self._session.refuse_inside(f"plant.run_reactor({_reactor_text(reactor)})")
         with self._session.exclusively("plant.run_reactor"):
             definition = self._registry.find(reactor)
-            run, report, _ = self._session.run_target(definition, force=force, keep_going=keep_going)
-            kept = run.kept(definition.key)
-            if kept is not None and not kept.outputs:
-                self._session.show_again(kept)
+            outcome = self._session.run(definition, force=force, keep_going=keep_going)
+            cached = outcome.results[0].cached(definition.key)
+            if cached is not None and not cached.outputs:
+                self._session.show_again(cached)
+        report = outcome.report()
         if report.errors:
             message = f"{counted(len(report.errors), 'reactor')} failed: {', '.join(report.failed)}"
             raise BaseExceptionGroup(message, list(report.errors))
@@ -320,17 +321,12 @@ class Plant:
             The exception of a reactor, unless ``keep_going``.
         """
         from pyplant.execution.sweeping import sweep
-        from pyplant.reports.sweep import combinations
 
         self._session.refuse_inside(f"plant.sweep({_reactor_text(reactor)}, ...)")
-        chosen = combinations(parameters)
         wanted = tuple(name_list(ingredients))
         if wanted:
             _check_names(wanted)
-        with self._session.exclusively("plant.sweep"):
-            definition = self._registry.find(reactor)
-            base = self._parameters.snapshot()
-            return sweep(self._session, definition, base, chosen, wanted, keep_going=keep_going)
+        return sweep(self._session, reactor, parameters, wanted, keep_going=keep_going)
 
     @overload
     def get(self, *names: str) -> Any: ...
@@ -354,7 +350,8 @@ class Plant:
         request = Request.of(names)
         _check_names(request.names, may_be_empty=request.as_list)
         with self._session.exclusively("plant.get"):
-            return request.deliver(self._session.run_for_names(request.names)[1])
+            values = self._session.run(names=request.names).results[0].values
+        return request.deliver([values[name] for name in request.names])
 
     def fetch_ingredient(self, name: str) -> Any:
         """Return the stored value of an ingredient; runs nothing.
@@ -392,8 +389,8 @@ class Plant:
         wanted = (names,) if isinstance(names, str) else tuple(names)
         _check_names(wanted)
         with self._session.exclusively("plant.export"):
-            run, _ = self._session.run_for_names(wanted)  # this loads every value, which verifies it
-            return export(self._warehouse, map(run.scheduler.available.__getitem__, wanted), directory)
+            result = self._session.run(names=wanted).results[0]  # this loads every value, which verifies it
+            return export(self._warehouse, result.ingredients.values(), directory)
 
     # ------------------------------------------------------------------ queries
 

@@ -43,7 +43,7 @@ class InFlightDeduplicator:
         if self._under_way.get(identity) is job:
             del self._under_way[identity]
         for run, task in self._deferred.pop(identity, ()):
-            run.scheduler.check_again(task)
+            run.check_again(task)
 
 
 def run_to_completion(runs: Sequence[Run], executor: Executor, *, collects: bool) -> None:
@@ -108,10 +108,10 @@ def _end_some(going: list[Run]) -> None:
     if over:
         for run in over:
             going.remove(run)
-            run.scheduler.skip_unfinished()
+            run.skip_unfinished()
         return
     blocked = [run for run in going if run.is_blocked()]
     if blocked:
         blocked[0].wait()
     else:
-        going[0].scheduler.stalled()
+        going[0].refuse_stalled()

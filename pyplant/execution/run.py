@@ -8,18 +8,17 @@ from __future__ import annotations
 import heapq
 import itertools
 import os
-import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from typing import Any
 
+from pyplant._definitions import Definition
 from pyplant._tracer import ExecutionRecord
 from pyplant.config.classes import private_copy
 from pyplant.engine.scheduler import Action, Resume, Scheduler, Start
 from pyplant.engine.task import State, Task
-from pyplant.engine.trace import DependencyKind, Note, Trace
+from pyplant.engine.trace import Note, Trace
+from pyplant.engine.verdict import Reason, ReasonKind
 from pyplant.errors import (
     DamagedError,
     DamageWarning,
@@ -29,7 +28,6 @@ from pyplant.errors import (
     PlantWarning,
     ReturnedWarning,
     StateWarning,
-    UnsavedWarning,
     UntrustedError,
     dropped_result_message,
     reactor_exit_error,
@@ -58,10 +56,9 @@ from pyplant.execution.executor import (
 )
 from pyplant.execution.interrupts import close_all, held_interrupts
 from pyplant.execution.reactor_execution import Finished, Needs
+from pyplant.execution.trace_writer import TraceWriter
 from pyplant.fingerprint.fingerprint import Fingerprint
 from pyplant.ingredient import IN_MEMORY, Ingredient
-from pyplant.specs.recorded import NOTHING_SHOWN, RecordedSpec
-from pyplant.store.files import host_name
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["Run"]
@@ -92,7 +89,7 @@ class Run:
         *,
         keep_going: bool = False,
     ) -> None:
-        self.scheduler = Scheduler(context)
+        self._scheduler = Scheduler(context)
         self.context = context
         self.errors: dict[str, BaseException] = {}
         self.settled: dict[str, None] = {}
@@ -109,17 +106,47 @@ class Run:
         self._reported: set[str] = set()
         self._made_again: set[str] = set()
         self._front_end = frontend.current()
-        self._claims_guard = ClaimsGuard(context, warehouse, self.scheduler, emit, warn)
+        self._writer = TraceWriter(context, warehouse, warn)
+        self._claims_guard = ClaimsGuard(context, warehouse, self._scheduler, emit, warn)
         self._turn = itertools.count()
         self._lost: list[str] = []
         self._begun: set[str] = set()
         self._process = os.getpid()
 
+    def demand(self, target: Definition | None, names: Iterable[str], *, force: bool = False) -> None:
+        """Ask for a reactor and for ingredients.
+
+        Raises
+        ------
+        pyplant.errors.RunError
+            If an ingredient has no sender, or more than one.
+        """
+        if target is not None:
+            self._scheduler.demand_reactor(
+                target.key, Reason(ReasonKind.FORCED, target.name) if force else None
+            )
+        self._scheduler.demand_names(names)
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """What has become of each reactor that was looked at, by key."""
+        return self._scheduler.tasks
+
+    @property
+    def available(self) -> Mapping[str, Ingredient]:
+        """The ingredients that are up to date, by name."""
+        return self._scheduler.available
+
+    def senders(self) -> dict[str, str]:
+        """The key of the sender of each ingredient that is available."""
+        found = ((name, self._scheduler.sender(name)) for name in self.available)
+        return {name: key for name, key in found if key is not None}
+
     # ------------------------------------------------------------------ for the loop
 
     def is_over(self) -> bool:
         """Whether everything demanded is there, or cannot be; asked when nothing is ready or under way."""
-        is_over = not self._claims_guard.is_blocked() and (self.scheduler.is_done() or bool(self.errors))
+        is_over = not self._claims_guard.is_blocked() and (self._scheduler.is_done() or bool(self.errors))
         if is_over:
             self._tell_put_aside()
         return is_over
@@ -157,7 +184,19 @@ class Run:
         """Another run performs the same: wait for it."""
         self._forget_execution(job)
         self._claims_guard.release(job.task.key)
-        self.scheduler.blocked(job.task)
+        self._scheduler.blocked(job.task)
+
+    def check_again(self, task: Task) -> None:
+        """Look once more for a stored execution: another run has ended one."""
+        self._scheduler.check_again(task)
+
+    def skip_unfinished(self) -> None:
+        """Mark reactors that still wait as skipped: nothing needs them."""
+        self._scheduler.skip_unfinished()
+
+    def refuse_stalled(self) -> None:
+        """Raise the error for reactors that wait for one another."""
+        self._scheduler.stalled()
 
     def close(self) -> None:
         """The run is over, however it ended. In a forked process it is the parent's, and goes on there."""
@@ -188,8 +227,8 @@ class Run:
     def _next_action(self) -> Action | None:
         """One reactor at a time goes depth first; side by side, the longest way to the end goes first."""
         if self._executor.capacity == 1:
-            return self.scheduler.next()
-        while (action := self.scheduler.next()) is not None:
+            return self._scheduler.next()
+        while (action := self._scheduler.next()) is not None:
             priority = self._context.remaining_seconds(action.task.key)
             heapq.heappush(self._actions, (-priority, next(self._turn), action))
         return heapq.heappop(self._actions)[2] if self._actions else None
@@ -208,7 +247,7 @@ class Run:
         execution = self._executions[task.key] = self._executor.prepare(part)
         surely = tuple(self._context.prefetchable(task.key))
         if surely:
-            self.scheduler.suspended(task, surely)
+            self._scheduler.suspended(task, surely)
             return None
         return self._job(task, execution)
 
@@ -221,7 +260,7 @@ class Run:
                 values.append(execution.deliver(ingredient, self.load))
             except DamagedError as error:
                 self._make_again(ingredient, error)
-                self.scheduler.inputs_lost(task, [ingredient.name])
+                self._scheduler.inputs_lost(task, [ingredient.name])
                 return None
         execution.received(action.ingredients)
         job = self._job(task, execution, values)
@@ -238,7 +277,7 @@ class Run:
     def _give_more(self, task: Task, execution: ExecutionHandle) -> None:
         """Give what a reactor may ask for and is there, so that it need not begin again for it."""
         for name in self._context.predicted[task.key].receives:
-            ingredient = self.scheduler.available.get(name)
+            ingredient = self._scheduler.available.get(name)
             if ingredient is not None:
                 with suppress(DamagedError):  # it is made again if it is asked for
                     execution.deliver(ingredient, self.load)
@@ -250,13 +289,13 @@ class Run:
 
     def states(self) -> dict[str, State]:
         """What the reactors of this run are doing, by key."""
-        return {key: task.state for key, task in self.scheduler.tasks.items()}
+        return {key: task.state for key, task in self._scheduler.tasks.items()}
 
     def brought_up_to_date(self) -> dict[str, Trace]:
         """The kept executions that this run found or made, by the present name of their reactor."""
         return {
             self._context.definitions[task.key].full_name: task.trace
-            for task in self.scheduler.tasks.values()
+            for task in self._scheduler.tasks.values()
             if task.trace is not None and task.trace.number and task.state in (State.CACHED, State.DONE)
         }
 
@@ -264,26 +303,21 @@ class Run:
         """Judge reactors again whose executions another process evicted meanwhile; whether there are any."""
         lost, self._lost = self._lost, []
         for key in lost:
-            self.scheduler.recheck(key)
+            self._scheduler.recheck(key)
         return bool(lost)
-
-    def kept(self, key: str) -> Trace | None:
-        """The kept execution of a reactor, if this run found it up to date."""
-        task = self.scheduler.tasks[key]
-        return task.trace if task.state is State.CACHED else None
 
     def values(self, names: Iterable[str], again: Callable[[], None]) -> list[Any]:
         """The values of ingredients that were demanded; to make lost ones, the run goes ``again`` to its end."""
         values: list[Any] = []
         for name in names:
             while True:
-                ingredient = self.scheduler.available[name]
+                ingredient = self._scheduler.available[name]
                 try:
                     values.append(self.load(ingredient))
                     break
                 except DamagedError as error:
                     self._make_again(ingredient, error)
-                    self.scheduler.value_lost(name)
+                    self._scheduler.value_lost(name)
                     again()
         return values
 
@@ -311,11 +345,11 @@ class Run:
         match outcome:
             case Needs(names, held):
                 self._emit(ReactorWaiting(name, names))
-                self.scheduler.suspended(job.task, held + names)
+                self._scheduler.suspended(job.task, held + names)
             case Lost(ingredient, error, held):
                 self._make_again(ingredient, error)
-                self.scheduler.value_lost(ingredient.name)
-                self.scheduler.suspended(job.task, held)
+                self._scheduler.value_lost(ingredient.name)
+                self._scheduler.suspended(job.task, held)
             case Finished(record, seconds):
                 self._finish(job, record, seconds)
             case Failed(error):
@@ -334,17 +368,17 @@ class Run:
         if isinstance(error, KeyboardInterrupt):
             self.errors[job.task.key] = error
             raise error
-        self.scheduler.failed(job.task, error)
+        self._scheduler.failed(job.task, error)
 
     def _count_failures(self) -> None:
         """End the run for what failed, or note it; what was a mere guess does not count."""
-        for task, error in self.scheduler.take_failures():
+        for task, error in self._scheduler.take_failures():
             self.errors[task.key] = error
             if not self._keep_going:
                 raise error
 
     def _tell_put_aside(self) -> None:
-        for key, error in self.scheduler.deferred_failures.items():
+        for key, error in self._scheduler.deferred_failures.items():
             if key not in self._reported:
                 self._reported.add(key)
                 self._warn(
@@ -365,104 +399,23 @@ class Run:
         for name in record.unsent:
             self._warn(PlantWarning, f"Reactor {definition.name!r} allocated {name!r} and never sent it.")
         self._forget_execution(job)
-        trace = self._trace(job.task, record, seconds)
-        kept = self._keep(job.task, record, trace)
-        nondeterministic = self.scheduler.nondeterministic.copy()
+        for name, unsaved in record.unsaved.items():
+            self._in_memory[name] = unsaved.value
+        fingerprint = self._fingerprints[job.task.key]
+        trace = self._writer.trace(definition, fingerprint, record, seconds)
+        kept = self._writer.commit(job.task.key, fingerprint, record, trace)
+        nondeterministic = self._scheduler.nondeterministic.copy()
         self._claims_guard.release(job.task.key)
         self._settle(job.task.key)
-        self.scheduler.finished(job.task, kept or trace)
+        self._scheduler.finished(job.task, kept or trace)
         self._emit(ReactorFinished(definition.name, seconds, kept is not None))
-        for key in self.scheduler.nondeterministic - nondeterministic:
+        for key in self._scheduler.nondeterministic - nondeterministic:
             self._tell_nondeterministic(key)
-
-    def _trace(self, task: Task, record: ExecutionRecord, seconds: float) -> Trace:
-        fingerprint = self._fingerprints[task.key]
-        outputs = dict(record.outputs)
-        for name, (value, digest, _) in record.unsaved.items():
-            self._in_memory[name] = value
-            known = digest or self._context.fingerprinter.digest(value)[0]
-            outputs[name] = Ingredient(name, IN_MEMORY, known)
-        return Trace(
-            reactor=self._context.definitions[task.key].full_name,
-            fingerprint=fingerprint.digest,
-            dependencies=tuple(self._context.with_classes(task.key, record.dependencies)),
-            outputs=tuple(outputs.values()),
-            seconds=seconds,
-            finished=time.time(),
-            host=host_name(),
-            versions=_versions(),
-            notes=fingerprint.notes,
-            shown=record.shown,
-        )
-
-    def _keep(self, task: Task, record: ExecutionRecord, trace: Trace) -> Trace | None:
-        """Commit the trace, unless what it claims is not what ran."""
-        name = self._context.definitions[task.key].name
-        for output, unsaved in record.unsaved.items():
-            self._warn(
-                UnsavedWarning, f"Ingredient {output!r} was delivered but could not be saved: {unsaved.error}"
-            )
-        if record.unsaved or not self._inputs_unchanged(name, trace):
-            return None
-        fingerprint = self._settled_fingerprint(task, name)
-        if fingerprint is None:
-            return None
-        try:
-            trace = trace._replace(
-                fingerprint=fingerprint.digest, notes=fingerprint.notes, recorded=self._recorded(record)
-            )
-            self._warehouse.ledger.put_records(self._context.fingerprinter.new_records(fingerprint.digest))
-            return self._warehouse.commit(trace, self._context.under)
-        except OSError as error:
-            self._warn(
-                UnsavedWarning, f"The results of {name!r} were delivered but could not be saved: {error}"
-            )
-            return None
-
-    def _recorded(self, record: ExecutionRecord) -> Ingredient | None:
-        """What the reactor showed, stored; ``None`` if nobody took it down."""
-        if not record.showed:
-            return None if record.showed is None else NOTHING_SHOWN
-        return self._warehouse.save("", record.showed, RecordedSpec)
-
-    def _inputs_unchanged(self, name: str, trace: Trace) -> bool:
-        for dependency in trace.dependencies:
-            if dependency.kind is DependencyKind.FILE:
-                path = dependency.names[0]
-                if self._context.file_now(path) != dependency.digests[0]:
-                    self._warn(
-                        UnsavedWarning, f"{path} changed while {name!r} read it; the result is not kept."
-                    )
-                    return False
-        return True
-
-    def _settled_fingerprint(self, task: Task, name: str) -> Fingerprint | None:
-        """The fingerprint to keep a trace under: of the code that ran, without what it changed.
-
-        A variable or an attribute that changed meanwhile is state, not input. If code
-        changed meanwhile, nothing can be said.
-        """
-        before, now = self._fingerprints[task.key], self._context.fingerprint(task.key)
-        if before.digest == now.digest:
-            return now
-        values = self._context.fingerprinter.changed_names(before.digest, now.digest)
-        if values is None:
-            self._warn(UnsavedWarning, f"Code of {name!r} changed while it ran; the result is not kept.")
-            return None
-        for owner, variable in sorted(values):
-            self._warn(
-                StateWarning,
-                f"{owner}.{variable} changed while reactor {name!r} ran, so it counts as state from now on: a "
-                f"change of it reruns nothing. Send it as an ingredient if results depend on it.",
-            )
-        self._context.fingerprinter.add_state(values)
-        self._warehouse.ledger.add_state(values)
-        return self._context.fingerprint(task.key)
 
     # ------------------------------------------------------------------ telling
 
     def _report_cached(self) -> None:
-        cached = self.scheduler.take_newly_cached()
+        cached = self._scheduler.take_newly_cached()
         if not cached:
             return
         found = [task.trace for task in cached if task.trace is not None]
@@ -496,12 +449,3 @@ class Run:
             f"Reactor {definition.name!r} gave another value for the same code and inputs; what depends on it "
             f"was judged again.",
         )
-
-
-@cache
-def _versions() -> dict[str, str]:
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        found["numpy"] = str(getattr(numpy, "__version__", ""))
-    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,8 +18,7 @@ from pyplant._missing import MISSING
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import is_value
 from pyplant.engine.scheduler_protocol import conflict_error
-from pyplant.engine.task import BUSY, State
-from pyplant.engine.verdict import Reason, ReasonKind
+from pyplant.engine.task import BUSY, State, Task
 from pyplant.errors import (
     DamagedError,
     NestedRunError,
@@ -47,16 +46,41 @@ from pyplant.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from pyplant.engine.trace import Trace
+    from pyplant.ingredient import Ingredient
     from pyplant.reports.report import RunReport
 
-__all__ = ["Session", "Variant"]
+__all__ = ["RunOutcome", "RunResult", "Session"]
 
 
-class Variant(NamedTuple):
-    """What came of a reactor under one of several configurations."""
+class RunResult(NamedTuple):
+    """What a run came to, under one configuration.
 
-    run: Run
-    values: list[Any]
+    Attributes
+    ----------
+    values, ingredients
+        Of the names that were asked for; empty if a reactor failed.
+    tasks
+        What became of each reactor, by key.
+    errors
+        What reactors raised, by key.
+    """
+
+    values: dict[str, Any]
+    ingredients: dict[str, Ingredient]
+    tasks: Mapping[str, Task]
+    errors: Mapping[str, BaseException]
+
+    def cached(self, key: str) -> Trace | None:
+        """The stored execution of a reactor, if the run found it up to date."""
+        task = self.tasks[key]
+        return task.trace if task.state is State.CACHED else None
+
+
+class RunOutcome(NamedTuple):
+    """What a run came to: a result for each configuration, and how to get the report."""
+
+    results: list[RunResult]
+    report: Callable[[], RunReport]
 
 
 class Session:
@@ -90,8 +114,8 @@ class Session:
         self._collects = True
         self.failed: dict[str, str] = {}
         self.warehouse = warehouse
-        self._parameters = parameters
-        self._registry = registry
+        self.parameters = parameters
+        self.registry = registry
         self._fingerprinter = fingerprinter
         self._executor = executor
         self._listeners = listeners
@@ -109,77 +133,60 @@ class Session:
         finally:
             self._executor.close()
 
-    # ------------------------------------------------------------------ bringing up to date
+    # ------------------------------------------------------------------ runs
 
-    def run_target(
+    def run(
         self,
-        definition: Definition,
+        target: Definition | None = None,
         names: tuple[str, ...] = (),
         *,
+        variants: Sequence[Parameters] | None = None,
         force: bool = False,
         keep_going: bool = False,
-    ) -> tuple[Run, RunReport, list[Any]]:
-        """Bring a reactor up to date.
+    ) -> RunOutcome:
+        """Bring a reactor and ingredients up to date.
 
-        Returns
-        -------
-        run, report, values
-            The run, what it did, and the values of ``names``, which the reactor sends.
+        Parameters
+        ----------
+        target
+            The reactor, if one is asked for.
+        names
+            The ingredients whose values are asked for.
+        variants
+            Configurations to do this under, in parallel if the executor can; left out, the present one.
+        force
+            Whether the target runs even if it is up to date.
+        keep_going
+            After a failure, whether to go on with what does not depend on it.
+
+        Raises
+        ------
+        Exception
+            What a reactor raises, unless ``keep_going``.
         """
-        forced_reason = Reason(ReasonKind.FORCED, definition.name) if force else None
-        values: list[Any] = []
+        results: list[RunResult] = []
+        asked_for = names if target is None else (target.name,)
         with self._gc_paused():
-            run = self._begin(definition, keep_going=keep_going)
-            run.scheduler.demand_reactor(definition.key, forced_reason)
-
-            def work() -> None:
-                self._run_to_completion(run)
-                if not run.errors:
-                    values.extend(run.values(names, partial(self._run_to_completion, run)))
-
-            report = self._execute([run], (definition.name,), work)
-            return run, report(), values
-
-    def run_for_names(self, names: tuple[str, ...]) -> tuple[Run, list[Any]]:
-        """Bring ingredients up to date; returns the run, and their values."""
-        values: list[Any] = []
-        with self._gc_paused():
-            run = self._begin()
-
-            def work() -> None:
-                run.scheduler.demand_names(names)
-                self._run_to_completion(run)
-                values.extend(run.values(names, partial(self._run_to_completion, run)))
-
-            self._execute([run], names, work)
-        return run, values
-
-    def run_variants(
-        self,
-        definition: Definition,
-        variants: Sequence[Parameters],
-        names: tuple[str, ...],
-        *,
-        keep_going: bool = False,
-    ) -> list[Variant]:
-        """Bring a reactor up to date under several configurations, side by side if reactors run so."""
-        values: list[list[Any]] = []
-        with self._gc_paused():
-            context = self.context(definition)
+            context = self.context(target)
             self._check_marks(context)
-            runs = [self._run(context.variant(parameters), keep_going=keep_going) for parameters in variants]
+            contexts = [context] if variants is None else map(context.variant, variants)
+            runs = [self._run(one, keep_going=keep_going) for one in contexts]
 
             def work() -> None:
                 for run in runs:
-                    run.scheduler.demand_reactor(definition.key)
-                    run.scheduler.demand_names(names)
+                    run.demand(target, names, force=force)
                 self._run_to_completion(*runs)
-                for run in runs:
-                    again = partial(self._run_to_completion, run)
-                    values.append([] if run.errors else run.values(names, again))
+                results.extend(self._result(run, names) for run in runs)
 
-            self._execute(runs, (definition.name,), work)
-        return [Variant(run, found) for run, found in zip(runs, values, strict=True)]
+            return RunOutcome(results, self._execute(runs, asked_for, work))
+
+    def _result(self, run: Run, names: tuple[str, ...]) -> RunResult:
+        values: dict[str, Any] = {}
+        ingredients: dict[str, Ingredient] = {}
+        if not run.errors:
+            values = dict(zip(names, run.values(names, partial(self._run_to_completion, run)), strict=True))
+            ingredients = {name: run.available[name] for name in names}
+        return RunResult(values, ingredients, run.tasks, run.errors)
 
     @contextmanager
     def _gc_paused(self) -> Iterator[None]:
@@ -202,7 +209,7 @@ class Session:
 
     def definitions(self) -> dict[str, Definition]:
         """The reactors by key, in order of definition."""
-        return self._registry.current()
+        return self.registry.current()
 
     def last(self, definition: Definition) -> Trace | None:
         """The newest kept execution of a reactor, under any code."""
@@ -224,7 +231,7 @@ class Session:
             If several reactors are seen to send the ingredient.
         """
         try:
-            return self._registry.find(wanted), ""
+            return self.registry.find(wanted), ""
         except UnknownReactorError:
             context = self.context()
             senders = context.known_senders(str(wanted))
@@ -237,7 +244,7 @@ class Session:
     def invalidate(self, reactor: Callable[..., Any] | str) -> None:
         """Forget every kept execution of a reactor."""
         with self.exclusively("plant.invalidate"):
-            definition = self._registry.find(reactor)
+            definition = self.registry.find(reactor)
             fingerprint = self.context(definition).fingerprint(definition.key)
             self.warehouse.ledger.forget(definition.full_name, fingerprint.digest)
 
@@ -308,7 +315,7 @@ class Session:
         with gc_paused(enabled=False):
             self.warehouse.ledger.refresh()
         follow_packages(self.warehouse.ledger.followed)
-        definitions = self._registry.current()
+        definitions = self.registry.current()
         follow_used_packages({definition.module for definition in definitions.values()})
         begin_generation()
         self._fingerprinter.begin_generation()
@@ -320,7 +327,7 @@ class Session:
             definitions,
             self.warehouse,
             self._fingerprinter,
-            self._parameters.snapshot(),
+            self.parameters.snapshot(),
             self._function_hash,
             side_by_side=self._executor.restarts_on_receive,
         )
@@ -338,14 +345,9 @@ class Session:
         staleness.judge(context.definitions)
         return [verdict.trace for verdict in staleness.verdicts.values() if verdict.trace is not None]
 
-    def _begin(self, target: Definition | None = None, *, keep_going: bool = False) -> Run:
-        context = self.context(target)
-        self._check_marks(context)
-        return self._run(context, keep_going=keep_going)
-
     def _check_marks(self, context: RunContext) -> None:
         """Warn of marks on parameters that are not known; looked at in the first run, and after new marks."""
-        number = self._parameters.mark_count
+        number = self.parameters.mark_count
         if self._marks_checked == number:
             return
         self._marks_checked = number

@@ -40,11 +40,8 @@ def summarise(runs: Sequence[Run], targets: tuple[str, ...], seconds: float) -> 
 
 
 def _entries(run: Run) -> Iterator[ReactorEntry]:
-    context, tasks = run.context, run.scheduler.tasks
-    senders = {
-        name: key for name in run.scheduler.available if (key := run.scheduler.sender(name)) is not None
-    }
-    explainer = Explainer(context.record, context.parameters, senders, context.label)
+    context, tasks = run.context, run.tasks
+    explainer = Explainer(context.record, context.parameters, run.senders(), context.label)
     causes: dict[str, tuple[Cause, ...]] = {}
     skipped = [key for key, task in tasks.items() if task.state is State.SKIPPED]
     for key in [*run.settled, *skipped]:

@@ -202,16 +202,15 @@ class Console:
         session.refuse_inside(f"%%reactor {definition.name}")
         self._about_to_bind = frozenset(outputs)
         with session.lock:
-            run, _, values = session.run_target(definition, outputs, force=force)
-            kept = run.kept(definition.key)
-            sent = {name: run.scheduler.available[name].digest for name in outputs}
-            if kept is not None:
-                self._tell_cached(definition, kept)
+            result = session.run(definition, outputs, force=force).results[0]
+            cached = result.cached(definition.key)
+            if cached is not None:
+                self._tell_cached(definition, cached)
                 if replay:
-                    session.show_again(kept)
-        for name, value in zip(outputs, values, strict=True):
+                    session.show_again(cached)
+        for name, value in result.values.items():
             self.shell.user_ns[name] = value
-            self._bound[name] = _Bound(sent[name], definition)
+            self._bound[name] = _Bound(result.ingredients[name].digest, definition)
 
     # ------------------------------------------------------------------ what people read
 

@@ -1,0 +1,149 @@
+"""The trace of a finished execution: made of its record, and committed unless what it claims is not what ran."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from functools import cache
+
+from pyplant._definitions import Definition
+from pyplant._tracer import ExecutionRecord
+from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.errors import PlantWarning, StateWarning, UnsavedWarning
+from pyplant.execution.context import RunContext
+from pyplant.fingerprint.fingerprint import Fingerprint
+from pyplant.ingredient import IN_MEMORY, Ingredient
+from pyplant.specs.recorded import NOTHING_SHOWN, RecordedSpec
+from pyplant.store.files import host_name
+from pyplant.store.warehouse import Warehouse
+
+__all__ = ["TraceWriter"]
+
+
+class TraceWriter:
+    """Makes and commits the traces of one run.
+
+    Parameters
+    ----------
+    context, warehouse
+        Of the run.
+    warn
+        Takes warnings.
+    """
+
+    def __init__(
+        self,
+        context: RunContext,
+        warehouse: Warehouse,
+        warn: Callable[[type[PlantWarning], str], None],
+    ) -> None:
+        self._context = context
+        self._warehouse = warehouse
+        self._warn = warn
+
+    def trace(
+        self, definition: Definition, fingerprint: Fingerprint, record: ExecutionRecord, seconds: float
+    ) -> Trace:
+        """What an execution read and sent; values that could not be stored are named as such."""
+        outputs = dict(record.outputs)
+        for name, (value, digest, _) in record.unsaved.items():
+            known = digest or self._context.fingerprinter.digest(value)[0]
+            outputs[name] = Ingredient(name, IN_MEMORY, known)
+        return Trace(
+            reactor=definition.full_name,
+            fingerprint=fingerprint.digest,
+            dependencies=tuple(self._context.with_classes(definition.key, record.dependencies)),
+            outputs=tuple(outputs.values()),
+            seconds=seconds,
+            finished=time.time(),
+            host=host_name(),
+            versions=_versions(),
+            notes=fingerprint.notes,
+            shown=record.shown,
+        )
+
+    def commit(self, key: str, before: Fingerprint, record: ExecutionRecord, trace: Trace) -> Trace | None:
+        """Store the trace of a reactor; ``None`` if it is not kept, after a warning that says why.
+
+        Parameters
+        ----------
+        key
+            Of the reactor.
+        before
+            The fingerprint of its code when it began.
+        record
+            What it did.
+        trace
+            The same as a trace.
+        """
+        name = self._context.definitions[key].name
+        for output, unsaved in record.unsaved.items():
+            self._warn(
+                UnsavedWarning, f"Ingredient {output!r} was delivered but could not be saved: {unsaved.error}"
+            )
+        if record.unsaved or not self._inputs_unchanged(name, trace):
+            return None
+        fingerprint = self._settled_fingerprint(key, before)
+        if fingerprint is None:
+            return None
+        try:
+            trace = trace._replace(
+                fingerprint=fingerprint.digest, notes=fingerprint.notes, recorded=self._recorded(record)
+            )
+            self._warehouse.ledger.put_records(self._context.fingerprinter.new_records(fingerprint.digest))
+            return self._warehouse.commit(trace, self._context.under)
+        except OSError as error:
+            self._warn(
+                UnsavedWarning, f"The results of {name!r} were delivered but could not be saved: {error}"
+            )
+            return None
+
+    def _recorded(self, record: ExecutionRecord) -> Ingredient | None:
+        """What the reactor showed, stored; ``None`` if nobody took it down."""
+        if not record.showed:
+            return None if record.showed is None else NOTHING_SHOWN
+        return self._warehouse.save("", record.showed, RecordedSpec)
+
+    def _inputs_unchanged(self, name: str, trace: Trace) -> bool:
+        for dependency in trace.dependencies:
+            if dependency.kind is DependencyKind.FILE:
+                path = dependency.names[0]
+                if self._context.file_now(path) != dependency.digests[0]:
+                    self._warn(
+                        UnsavedWarning, f"{path} changed while {name!r} read it; the result is not kept."
+                    )
+                    return False
+        return True
+
+    def _settled_fingerprint(self, key: str, before: Fingerprint) -> Fingerprint | None:
+        """The fingerprint to keep a trace under: of the code that ran, without what it changed.
+
+        A variable or an attribute that changed meanwhile is state, not input. If code
+        changed meanwhile, nothing can be said.
+        """
+        name, now = self._context.definitions[key].name, self._context.fingerprint(key)
+        if before.digest == now.digest:
+            return now
+        values = self._context.fingerprinter.changed_names(before.digest, now.digest)
+        if values is None:
+            self._warn(UnsavedWarning, f"Code of {name!r} changed while it ran; the result is not kept.")
+            return None
+        for owner, variable in sorted(values):
+            self._warn(
+                StateWarning,
+                f"{owner}.{variable} changed while reactor {name!r} ran, so it counts as state from now on: a "
+                f"change of it reruns nothing. Send it as an ingredient if results depend on it.",
+            )
+        self._context.fingerprinter.add_state(values)
+        self._warehouse.ledger.add_state(values)
+        return self._context.fingerprint(key)
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        found["numpy"] = str(getattr(numpy, "__version__", ""))
+    return found
