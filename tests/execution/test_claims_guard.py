@@ -234,7 +234,7 @@ def test_two_configurations_do_not_wait_for_one_another(plants):
 
 def test_what_has_just_been_finished_elsewhere_is_not_executed(plants, starts, monkeypatch):
     first, second = plants
-    claims = second.warehouse.claims
+    claims = second._warehouse.claims
     take = claims.take
 
     def late(name):
@@ -268,13 +268,13 @@ def test_a_lost_value_is_made_again_once(plants, starts):
 
 def test_nothing_is_held_after_a_run(plants):
     plants[0].get("slow")
-    assert plants[1].warehouse.claims.living() == []
+    assert plants[1]._warehouse.claims.living() == []
 
 
 def test_nothing_is_held_after_a_failure(plants):
     with pytest.raises(ValueError):
         plants[0].run_reactor(bad)
-    assert plants[1].warehouse.claims.living() == []
+    assert plants[1]._warehouse.claims.living() == []
 
 
 def test_without_claims_everything_else_works(plants, monkeypatch):
