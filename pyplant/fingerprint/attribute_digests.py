@@ -1,8 +1,10 @@
-"""A value cut into attribute_digests: one for each attribute of its objects, one for the rest.
+"""Digests of the single attributes of a value, which tell which attributes of it changed.
 
-When a value changed while its reactor ran, its attribute_digests from before and after tell which
-attributes changed, so that only they count as state. They are compared within one process
-only; classes and functions stand in them by name.
+If a value changed while its reactor ran, these digests from before and after tell which attributes
+changed, so that only they are state. Attributes are named by class, not by object:
+``"module.Class.attribute"`` covers that attribute of all objects of the class in the value. The key ``""``
+covers everything that is no attribute. The digests are compared within one process only, so classes
+and functions count by name.
 """
 
 from __future__ import annotations
@@ -15,14 +17,14 @@ from pyplant.fingerprint.canonical import Code, ValueNode
 __all__ = ["MAX_OBJECTS", "AttributePlaces", "attribute_digests", "class_name"]
 
 MAX_OBJECTS = 1_000
-"""Of a value with more objects, any change counts for the whole."""
+"""A value with more objects has no attribute digests; any change of it is a change of the whole."""
 
 AttributePlaces = dict[int, list[tuple[int, list[str]]]]
-"""For a node, by number: where names and values of its attributes begin among its parts, and the names."""
+"""By number of a node: the index among its parts at which names and values of attributes begin, and the names."""
 
 
 def class_name(cls: type) -> str:
-    """How a class is called in the name of a segment."""
+    """The name of a class in the keys of attribute digests."""
     return f"{module_of(cls)}.{qualname_of(cls)}"
 
 
@@ -32,23 +34,24 @@ def attribute_digests(
     digest: Callable[[bytes], str],
     name: Callable[[object], str],
 ) -> dict[str, str]:
-    """The digest of each segment by class and attribute; that of the rest by ``""``.
+    """The digest of each attribute, and of the rest of the value under ``""``.
 
     Parameters
     ----------
     nodes
-        All nodes of the value, taken apart.
+        All nodes of the value.
     places
-        Where their attributes are.
+        The places of their attributes.
     digest
-        Hashes bytes.
+        Returns the digest of bytes.
     name
-        Names classes and functions.
+        Returns the name of a class or function.
     """
     if not places or len(nodes) > MAX_OBJECTS:
         return {}
 
-    def shown(parts: list[bytes | int | Code]) -> bytes:
+    def content(parts: list[bytes | int | Code]) -> bytes:
+        """The bytes of parts and of all that they refer to, without attributes, which count on their own."""
         out: list[bytes] = []
         seen: set[int] = set()
         stack = parts[::-1]
@@ -65,14 +68,14 @@ def attribute_digests(
                 stack += _without_attributes(nodes[part].parts, places.get(part, []))[::-1]
         return b"".join(out)
 
-    found = {"": [shown(nodes[0].parts)]}
+    found = {"": [content(nodes[0].parts)]}
     for index, lists in places.items():
         node = nodes[index]
-        found.setdefault(f"{class_name(type(node.obj))}.", [])  # also of objects that have none yet
+        found.setdefault(f"{class_name(type(node.obj))}.", [])  # also of objects without attributes
         for start, names in lists:
             for number, attribute in enumerate(names):
                 value = node.parts[start + 2 * number + 1]
-                found.setdefault(f"{class_name(type(node.obj))}.{attribute}", []).append(shown([value]))
+                found.setdefault(f"{class_name(type(node.obj))}.{attribute}", []).append(content([value]))
     return {
         key: digest(b"".join(b"%d:%s" % (len(t), t) for t in sorted(texts))) for key, texts in found.items()
     }
@@ -83,5 +86,5 @@ def _without_attributes(
 ) -> list[bytes | int | Code]:
     kept = parts[:]
     for start, names in reversed(lists):
-        del kept[start - 1 : start + 2 * len(names)]  # with the mark before them, which says how many
+        del kept[start - 1 : start + 2 * len(names)]  # with the tag before them, which holds their number
     return kept

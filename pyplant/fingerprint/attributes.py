@@ -1,9 +1,9 @@
-"""What an object holds, read without running code of its class.
+"""Reading the content of objects without running code of their classes.
 
-An object may answer every attribute (mocks, proxies, expressions), answer with a new object
-each time, raise anything, or lie about its class. So types are asked, never instances: a
-name is looked up in the namespaces of the type's bases and in the object's own dictionary,
-and only descriptors of the interpreter are called.
+Ordinary attribute access is not safe for arbitrary objects. They may have an answer for every
+name (mocks, proxies, expressions), return a new object each time, raise any exception, or report
+a wrong class. So these functions look names up in the namespaces of the type's bases and in the
+object's own dictionary, and call only descriptors that are implemented in C, and properties.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PICKLING = ("__reduce_ex__", "__reduce__", "__getnewargs_ex__", "__getnewargs__
 
 
 def class_entry(cls: type, name: str) -> Any:
-    """What the class or its bases define under a name, unbound, or :data:`MISSING`."""
+    """The entry for a name in a class or its bases, unbound, or :data:`MISSING`."""
     for base in mro(cls):
         entries = _namespace(base)
         if name in entries:
@@ -50,20 +50,20 @@ def class_entry(cls: type, name: str) -> Any:
 
 
 def module_of(cls: type) -> str:
-    """The name of the module a class says it is from; ``""`` where it does not say that with a text."""
+    """The module name of a class; ``""`` if its ``__module__`` is no string."""
     own = _namespace(cls).get("__module__", MISSING)
     if own is MISSING:
-        own = _module(cls)  # of a class made in C: part of its name
+        own = _module(cls)  # a class made in C has it as part of its name
     return own if type(own) is str else ""
 
 
 def qualname_of(cls: type) -> str:
-    """The qualified name of a class, whatever its metaclass says."""
+    """The qualified name of a class, without asking its metaclass."""
     return str(_qualname(cls))
 
 
 def namespace(obj: Any) -> dict[str, Any] | None:
-    """The dictionary of an object that is no class, or ``None`` if it has none."""
+    """The ``__dict__`` of an object that is no class, or ``None`` if it has none."""
     for base in mro(type(obj)):
         descriptor = _namespace(base).get("__dict__")
         if type(descriptor) in _IN_C:  # of a module it is another kind
@@ -75,8 +75,8 @@ def namespace(obj: Any) -> dict[str, Any] | None:
 def static_attribute(obj: Any, name: str) -> Any:
     """An attribute of an object that is no class, or :data:`MISSING`.
 
-    Found are what stands in its dictionary, what its class defines, and what C code or a
-    property computes; not what ``__getattr__`` makes up.
+    The attribute may be in the object's dictionary, in its class, or computed by a descriptor in C
+    or a property. ``__getattr__`` is not called.
     """
     entry = class_entry(type(obj), name)
     if type(entry) in _IN_C or type(entry) is property:
@@ -95,7 +95,7 @@ def _called(descriptor: Any, obj: Any) -> Any:
 
 
 def safe_getattr(obj: Any, name: str, default: Any) -> Any:
-    """``getattr`` that has its default also for an object that raises anything else."""
+    """Like ``getattr``, but also returns the default if anything else than ``AttributeError`` is raised."""
     try:
         return getattr(obj, name, default)
     except KeyboardInterrupt:
@@ -105,7 +105,7 @@ def safe_getattr(obj: Any, name: str, default: Any) -> Any:
 
 
 def has_dynamic_attributes(cls: type) -> bool:
-    """Whether attributes of its instances may be made up when somebody asks for them."""
+    """Whether a class computes attributes on access, by ``__getattr__`` or ``__getattribute__``."""
     if class_entry(cls, "__getattr__") is not MISSING:
         return True
     found: object = class_entry(cls, "__getattribute__")
@@ -113,7 +113,7 @@ def has_dynamic_attributes(cls: type) -> bool:
 
 
 def pickling_methods(cls: type) -> set[str]:
-    """The special methods by which a class, and no builtin, decides how it is pickled."""
+    """The special methods for pickling that a class or its bases define, builtin bases left out."""
     found: set[str] = set()
     for base in mro(cls):
         if base in _BARE:
@@ -123,14 +123,14 @@ def pickling_methods(cls: type) -> set[str]:
 
 
 def is_fully_readable(cls: type) -> bool:
-    """Whether all that an instance holds is in its dictionary, its slots and a builtin value."""
+    """Whether the content of an instance is all in its dictionary, its slots and its builtin base."""
     bare = next(base for base in mro(cls) if base in _BARE)
     room = sum(1 for _ in _slots(cls)) + (cls.__dictoffset__ > 0) + (cls.__weakrefoffset__ > 0)
     return bool(cls.__basicsize__ <= bare.__basicsize__ + room * _POINTER)
 
 
 def object_state(obj: Any) -> tuple[Any, dict[str, Any]]:
-    """The content of the builtin that an object's class extends, if any, and its attributes by name."""
+    """The content of an object's builtin base, ``None`` without one, and its attributes by name."""
     cls = type(obj)
     base = next(base for base in mro(cls) if base in _BARE)
     content = None if base is object else _CONTENT.get(base, _only)(base, obj)

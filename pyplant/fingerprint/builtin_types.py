@@ -1,4 +1,4 @@
-"""How objects of the standard library count that pickling takes apart badly or not at all."""
+"""Encoders for types of the standard library whose pickles are unstable, or that cannot be pickled."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__: list[str] = []
     )
 )
 def _encode_path(path: Any, encoder: Encoder) -> None:
-    """A path by its text; its class lives in another module from Python 3.13 on."""
+    """Encode a path by its text, since its class is in another module from Python 3.13 on."""
     encoder.tag(type(path).__qualname__)
     encoder.item(str(path))
 
 
 @encodes("builtins.property", "builtins.staticmethod", "builtins.classmethod", "functools.cached_property")
 def _encode_descriptor(descriptor: Any, encoder: Encoder) -> None:
-    """A descriptor outside of a class body by the functions that it calls."""
+    """Encode a descriptor outside of a class body by the functions that it calls."""
     encoder.tag(type(descriptor).__qualname__)
     if type(descriptor) is property:
         encoder.item([descriptor.fget, descriptor.fset, descriptor.fdel])
@@ -38,14 +38,14 @@ def _encode_descriptor(descriptor: Any, encoder: Encoder) -> None:
 
 @encodes("_struct.Struct")
 def _encode_struct(value: Any, encoder: Encoder) -> None:
-    """A compiled format by its text."""
+    """Encode a compiled format by its text."""
     encoder.tag("struct")
     encoder.item(value.format)
 
 
 @encodes("types.SimpleNamespace", "argparse.Namespace")
 def _encode_namespace(value: Any, encoder: Encoder) -> None:
-    """A namespace, which people turn into a dictionary with ``vars``."""
+    """Encode a namespace with the order of its attributes, which ``vars`` shows."""
     encoder.tag("namespace")
     encoder.code(type(value))
     encoder.attributes(vars(value), ordered=True)
@@ -53,7 +53,7 @@ def _encode_namespace(value: Any, encoder: Encoder) -> None:
 
 @encodes("builtins.dict_keys", "builtins.dict_values", "builtins.dict_items", "builtins.memoryview")
 def _encode_view(value: Any, encoder: Encoder) -> None:
-    """A view by what it shows."""
+    """Encode a view by its content."""
     encoder.tag(type(value).__name__)
     if type(value) is memoryview:
         encoder.item([value.format, value.shape, value.readonly, value.tobytes()])
@@ -63,6 +63,6 @@ def _encode_view(value: Any, encoder: Encoder) -> None:
 
 @encodes("builtins.code")
 def _encode_code(value: Any, encoder: Encoder) -> None:
-    """Compiled code by its instructions."""
+    """Encode a code object by its instructions."""
     encoder.tag("code")
     encoder.item(code_digest(value))

@@ -1,10 +1,11 @@
-"""Code objects: their identity without positions, and the names they look up.
+"""Code objects: their digests, and the names they read.
 
-The code object is what runs, so it is the truth about a function. Its digest covers the
-instructions, the constants with their types, the names and the exception table, of nested
-code too; never file, line, own name or docstring. It depends on the Python version, so it
-only *finds* and *verifies* the source (:mod:`pyplant.fingerprint.source`), and identifies code
-that has none.
+The code object is what runs, so it decides which source text belongs to a function. Its digest
+covers instructions, constants with their types, names and the exception table, also of nested code.
+It does not cover file, line, the code's own name and its docstring, which do not change what the code does.
+
+The digest depends on the Python version. It therefore identifies only code without source; for all
+other code it is used to *find* and *verify* the source (:mod:`pyplant.fingerprint.source`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ __all__ = ["code_digest", "nested", "read_names", "scan"]
 
 _HAS_DOCSTRING = 0x4000000  # a flag since 3.14; before, a docstring is the first constant
 _FUNCTION_LIKE = 0x2  # CO_NEWLOCALS: not a class body, not a module
-_PRINTABLE = 4000  # bits; Python refuses to print much longer integers in decimal
+_PRINTABLE = 4000  # bits; Python refuses to convert much longer integers to decimal
 _DIGESTS: dict[int, tuple[CodeType, str]] = {}
 
 _EXTENDED_ARG = opmap["EXTENDED_ARG"]
@@ -52,13 +53,13 @@ def code_digest(code: CodeType) -> str:
     constants = code.co_consts[1:] if _has_docstring(code) else code.co_consts
     text = f"{head} {_shown(constants)}"
     digest = digest_bytes(code.co_code, text.encode("utf-8", "surrogatepass"))
-    _DIGESTS[id(code)] = (code, digest)  # holding the code keeps its id from being used again
+    _DIGESTS[id(code)] = (code, digest)  # the reference keeps the id from being reused
     return digest
 
 
 def _shown(constant: object) -> str:
-    """A constant as text: its type shows, and sets have an order."""
-    if constant is None or type(constant) is str:  # most are
+    """A constant as text that shows its type; the items of sets are sorted."""
+    if constant is None or type(constant) is str:  # most constants are
         return repr(constant)
     if isinstance(constant, CodeType):
         return f"code {code_digest(constant)}"
@@ -83,7 +84,7 @@ def _has_docstring(code: CodeType) -> bool:
 
 
 def nested(code: CodeType) -> Iterator[CodeType]:
-    """The code object and all code objects inside it."""
+    """Yield the code object and all code objects inside it."""
     stack = [code]
     while stack:
         current = stack.pop()
@@ -100,7 +101,7 @@ def _arguments(code: CodeType) -> Iterator[tuple[int, int]]:
 
 
 def read_names(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
-    """The global names that the code, nested code included, reads; and those it rebinds."""
+    """The global names that the code and its nested code read, and those that they rebind."""
     read: set[str] = set()
     rebound: set[str] = set()
     for part in nested(code):
@@ -116,10 +117,11 @@ def read_names(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def scan(code: CodeType) -> tuple[frozenset[tuple[str, ...]], frozenset[Hint]]:
-    """References and hints of code without source, from its instructions.
+    """Find references and hints in the instructions of code without source.
 
-    Only names are resolved; the instructions are never interpreted, so that a new opcode
-    of a later Python costs precision and nothing else.
+    A chain ``g a b`` is a global ``a`` with its attribute ``b``; ``l x send`` is the same for a local
+    variable. The instructions are matched by name and not interpreted, so an unknown opcode of a later
+    Python version costs precision, but never correctness: code without source counts by its bytes.
     """
     references: set[tuple[str, ...]] = set()
     hints: set[Hint] = set()
@@ -154,8 +156,9 @@ def scan(code: CodeType) -> tuple[frozenset[tuple[str, ...]], frozenset[Hint]]:
 
 
 def _is_passed(following: list[dis.Instruction]) -> bool:
-    """Whether a constant reaches a call as it is: what takes it from the stack is the call."""
+    """Whether a constant is an argument of a call: the instruction that pops it is the call."""
     height = 0  # of the stack above the constant
+    # An instruction that pops the constant and is no call computes with it, as in `"x_" + name`.
     for instruction in following:
         name = instruction.opname
         if name in _WITHOUT_EFFECT:
@@ -169,7 +172,7 @@ def _is_passed(following: list[dis.Instruction]) -> bool:
 
 
 def _imported(module: str, level: object = 0, names: object = None) -> Iterator[tuple[str, ...]]:
-    """What an import may bring: the constants before it are its dots and the names it takes."""
+    """The references of an import. The constants before the instruction are its level and its names."""
     base = "." * (level if type(level) is int else 0) + module
     if isinstance(names, tuple) and "*" not in names:
         yield from (("m", base, str(name)) for name in names)

@@ -1,18 +1,27 @@
-"""The canonical form of a value that was taken apart into a graph of nodes.
+"""The canonical bytes of a value that is given as a graph of nodes.
 
 Theory of operation
 -------------------
-A node's digest covers its own bytes and the digests of the nodes it refers to. A part that
-can change, or that is compared by identity, and that several refer to is not the same as equal
-parts: a change of one is a change of all. References to it carry its number, in the order in
-which such parts are met. Whether an immutable part is shared is an accident, and does not count.
-Items of a set are sorted by their digests. Nodes that refer to one another in a circle are numbered in the order in
-which they are met from the first of them, and referred to by number.
+:class:`~pyplant.fingerprint.digest.Encoder` turns a value into nodes, one for each container and
+object. The digest of a node covers its own bytes and the digests of the nodes that it refers to.
+Four things make that more than a tree walk:
 
-Functions and classes are handed out to be digested by others. They are numbered in the
-order in which they are first met, and stand in the bytes as these numbers. Where there
-are sets, that order is known only when the digests are: then all is done twice, at first
-with functions and classes told apart as far as ``name`` does.
+**Cycles.** Nodes of a strongly connected component have no digests that could be computed one after the
+other. They are numbered in the order in which a walk from the first of them reaches them, refer to each
+other by number, and are hashed together.
+
+**Sets.** The order of a set is an accident of the process, so its items are sorted by their digests.
+Items of a set within a cycle have no digests yet. They are distinguished by colour refinement: each
+round hashes a node with the colours of its neighbours.
+
+**Sharing.** ``[a, a]`` and ``[a, b]`` with equal ``a`` and ``b`` behave differently if ``a`` can be
+changed, or compares by identity. So references to such a node carry its number, if several refer to
+it. Whether two references to an immutable object lead to one object is an accident and does not count.
+
+**Code.** Functions and classes are not hashed here, since code may refer back to the value. They are
+numbered in the order in which they are met, appear in the bytes by these numbers, and are
+handed out to the caller. If there are sets, the order in which code is met depends on digests, and the
+digests on the numbers. Then all is done twice: first with the names of the code in place of numbers.
 """
 
 from __future__ import annotations
@@ -26,7 +35,7 @@ from pyplant.fingerprint.components import components
 
 __all__ = ["Code", "ValueNode", "canonical"]
 
-_ROUNDS = 16  # in which items of sets within a circle are told apart
+_ROUNDS = 16  # of colour refinement at most; nodes that still look alike then count as alike
 
 
 class Code:
@@ -48,12 +57,12 @@ class ValueNode:
     parts
         Bytes, numbers of other nodes, and code, in order.
     unordered
-        Whether the order of all parts but the first is an accident.
+        Whether the order of all parts but the first does not count, as in a set.
     above, depth
-        The object that is no container through which it was met first (its id, 0 if there is
-        none), and how many such objects lie between.
+        The outermost object on the way to it that is no container (its id, 0 if there is none),
+        and the number of such objects on the way. They limit how much of an object is encoded.
     shared
-        Whether it was met more than once.
+        Whether several parts refer to it.
     """
 
     __slots__ = ("above", "depth", "obj", "parts", "shared", "unordered")
@@ -68,16 +77,17 @@ class ValueNode:
 def canonical(
     nodes: list[ValueNode], digest: Callable[[bytes], str], name: Callable[[Any], str]
 ) -> tuple[bytes, tuple[Any, ...]]:
-    """The bytes of the first of some nodes, and the code they refer to by number.
+    """The canonical bytes of a value, and the functions and classes in it, in the order of their numbers.
 
     Parameters
     ----------
     nodes
         All nodes; the first one is the value.
     digest
-        Hashes bytes.
+        Returns the digest of bytes.
     name
-        Tells functions and classes apart as far as that is possible without their digests.
+        Returns a text that distinguishes functions and classes as far as is possible without their
+        digests.
     """
     first = nodes[0]
     if len(nodes) == 1 and not first.unordered and all(type(part) is bytes for part in first.parts):
@@ -94,7 +104,7 @@ def canonical(
 
 
 def _shared(nodes: list[ValueNode]) -> set[int]:
-    """The nodes with an identity that can be reached in two ways; within an immutable part, by way of that."""
+    """The nodes with an identity to which two paths lead, also by way of a shared immutable part."""
     stack = [index for index, node in enumerate(nodes) if node.shared]
     found: set[int] = set()
     seen = set(stack)
@@ -114,9 +124,9 @@ _TRANSPARENT = (tuple, frozenset, types.MappingProxyType, types.MethodType)
 
 
 def _has_identity(cls: type) -> bool:
-    """Whether it can be told if two objects of a class are one: they can change, or compare by identity.
+    """Whether code can tell if two objects of a class are one object: they can change, or compare by identity.
 
-    Objects that are hashed and compared by their content are taken to be immutable.
+    Objects that hash by content are assumed to be immutable, as Python asks of hashable objects.
     """
     if module_of(cls).partition(".")[0] in _OF_TABLES:
         return qualname_of(cls) in _TABLES
@@ -132,6 +142,8 @@ _TORCH = frozenset(["torch", "torch._tensor"])  # it hashes by identity in a way
 
 
 class _Canonical:
+    """The digests, numbers and orders of the nodes of one value."""
+
     def __init__(self, nodes: list[ValueNode], digest: Callable[[bytes], str]) -> None:
         self._nodes = nodes
         self._digest = digest
@@ -143,14 +155,14 @@ class _Canonical:
     # ------------------------------------------------------------------ code
 
     def name_code(self, name: Callable[[Any], str]) -> None:
-        """Tell functions and classes apart as far as their names do."""
+        """Let functions and classes appear by name, until they have numbers."""
         for node in self._nodes:
             for part in node.parts:
                 if isinstance(part, Code) and id(part.obj) not in self._code:
                     self._code[id(part.obj)] = name(part.obj).encode()
 
     def number_code(self, order: list[int]) -> None:
-        """Give functions and classes the numbers by which they are handed out."""
+        """Number functions and classes in the order in which ``order`` meets them."""
         numbers: dict[int, tuple[int, Any]] = {}
         for index in order:
             for part in self._ordered(index):
@@ -162,7 +174,10 @@ class _Canonical:
     # ------------------------------------------------------------------ identity
 
     def number_shared(self, shared: set[int]) -> bool:
-        """Number nodes that are shared, unless equal items of a set leave their order open."""
+        """Number the shared nodes, and return whether there are any.
+
+        Equal items of a set have no order, so they cannot be numbered; then no sharing counts.
+        """
         if not shared:
             return False
         for node in self._nodes:
@@ -177,14 +192,14 @@ class _Canonical:
     # ------------------------------------------------------------------ order
 
     def _ordered(self, index: int) -> list[bytes | int | Code]:
-        """The parts of a node; those of a set in the order of what is known of them."""
+        """The parts of a node, those of a set sorted by the digests known so far."""
         node = self._nodes[index]
         if not node.unordered:
             return node.parts
         return [node.parts[0], *sorted(node.parts[1:], key=lambda part: self._reference(part, {}))]
 
     def preorder(self, start: int, among: set[int] | None = None) -> list[int]:
-        """The nodes below ``start`` in the order in which they are met."""
+        """The nodes that ``start`` reaches, in the order of a depth-first walk."""
         order: dict[int, None] = {}
         stack = [start]
         while stack:
@@ -199,7 +214,7 @@ class _Canonical:
     # ------------------------------------------------------------------ digests
 
     def data(self) -> bytes:
-        """The bytes of the first node; digests of the others are known afterwards."""
+        """Compute the digests of all nodes, and return the bytes of the first."""
         self._digests.clear()
         for component in components(0, self._children):
             if len(component) > 1 or component[0] in self._children(component[0]):
@@ -212,7 +227,7 @@ class _Canonical:
         return (part for part in self._nodes[index].parts if type(part) is int)
 
     def _hash(self, data: bytes) -> bytes:
-        return self._digest(data).encode() if len(data) > 64 else data  # noqa: PLR2004 - short is short enough
+        return self._digest(data).encode() if len(data) > 64 else data  # noqa: PLR2004 - short data needs no hash
 
     def _render(self, index: int, inside: dict[int, bytes]) -> bytes:
         parts = self._nodes[index].parts
@@ -236,9 +251,9 @@ class _Canonical:
         return b"#%d:%s%s" % (len(known), known, self._shared_numbers.get(part, b""))
 
     def _digest_cycle(self, component: set[int]) -> None:
-        """The digests of nodes that refer to one another."""
+        """Compute the digests of the nodes of one cycle."""
         if any(self._nodes[index].unordered for index in component):
-            self._digests.update(self._colours(component))  # so that sets within have an order
+            self._digests.update(self._colours(component))  # gives the sets within an order
         order = self.preorder(min(component), component)
         numbers = {index: b"^%d" % number for number, index in enumerate(order)}
         whole = b"".join(b"%d:%s" % (len(text), text) for text in (self._render(i, numbers) for i in order))
@@ -246,7 +261,7 @@ class _Canonical:
             self._digests[index] = self._digest(whole + numbers[index]).encode()
 
     def _colours(self, component: set[int]) -> dict[int, bytes]:
-        """What tells the nodes apart as far as a few steps from each show."""
+        """Distinguish the nodes of a cycle by colour refinement, in a limited number of rounds."""
         colours = dict.fromkeys(component, b"~")
         classes = 0
         for _ in range(_ROUNDS):

@@ -1,7 +1,7 @@
-"""What the body of a class defines, without what decorators and the interpreter add.
+"""The members that the body of a class defines, without what decorators and the interpreter add.
 
 Methods that ``dataclass``, ``attrs``, ``NamedTuple`` and ``Enum`` generate follow from the
-fields and options, which count instead: their code differs between Python versions.
+fields and options, which count in their place: the generated code differs between Python versions.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _IGNORED = frozenset(
         "_abc_impl",
     ]
 )
-_OF_TYPING = frozenset(  # what protocols and typed dictionaries keep of themselves, by version
+_OF_TYPING = frozenset(  # what protocols and typed dictionaries store in the class; it differs by version
     [
         "_is_protocol",
         "_is_runtime_protocol",
@@ -57,7 +57,7 @@ _OF_TYPING = frozenset(  # what protocols and typed dictionaries keep of themsel
     ]
 )
 _OF_PYDANTIC = (
-    frozenset(  # what a model keeps; all else that is called so follows from it and names addresses
+    frozenset(  # what defines a model; its other __pydantic_ attributes are derived and contain addresses
         [
             "__pydantic_config__",
             "__pydantic_decorators__",
@@ -69,16 +69,16 @@ _OF_PYDANTIC = (
 )
 _GENERATED = ("<string>", "<attrs generated")
 _MARKS = ("__dataclass_fields__", "__attrs_attrs__", "_fields")
-_OPTIONS = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")  # those that every version has
+_OPTIONS = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")  # those of all Python versions
 
 
 def watched_names(cls: type) -> tuple[str, ...]:
-    """The names in a class whose change is a change of the class."""
+    """The names in a class that count."""
     return tuple(key for key in vars(cls) if key not in _IGNORED)
 
 
 def members(cls: type) -> Iterator[tuple[str, Any]]:
-    """What the body of a user's class defines, by name."""
+    """Yield the members that the body of a user's class defines, with their names."""
     if issubclass(cls, enum.Enum):
         yield from _enum_members(cls)
         return
@@ -97,6 +97,7 @@ def members(cls: type) -> Iterator[tuple[str, Any]]:
             yield key, [getattr(value, option) for option in _OPTIONS]
         elif key not in ignored and not (generated and _is_generated(key, value)):
             yield key, _unwrapped(value)
+    # Fields of dataclasses follow their annotations, so names and order count; types do not.
     annotations = vars(cls).get("__annotations__", ())
     yield "annotated names", list(annotations) if isinstance(annotations, dict) else []
 
@@ -136,7 +137,7 @@ def _is_generated(key: str, value: Any) -> bool:
 
 
 def _unwrapped(value: Any) -> Any:
-    """Descriptors by the functions they hold, which is what their attributes are."""
+    """A descriptor as a list of its kind and functions, so that the functions count by their code."""
     if isinstance(value, staticmethod | classmethod):
         return [type(value).__name__, value.__func__]
     if isinstance(value, property):

@@ -1,7 +1,7 @@
-"""What a function asks of the classes of objects: ``type(x).LIMIT``, ``x.__class__``.
+"""Reads of class attributes in the text of a function: ``type(x).LIMIT``, ``x.__class__``.
 
-Such an object may be a configuration, and nothing tells when its class is asked. So the text
-of the code does, for whatever object it is.
+The object may be a configuration. Its view reports reads of the object, but a read of its class does
+not pass through the view. So such reads are found in the text, for objects of any kind.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pyplant.fingerprint.hints import Hint, NameKind
 
 __all__ = ["class_attribute_reads"]
 
-# What these say of a class counts with the configuration that a reactor takes.
+# The names of a class already count as the kind of the configuration.
 _NAMES = frozenset({"__name__", "__qualname__", "__module__"})
 _BY_NAME_ONLY = frozenset({"str", "repr", "format", "print", "isinstance", "issubclass", "id", "hash"})
 _LOGS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log", "format"})
@@ -21,7 +21,7 @@ _COMPARES = (ast.Is, ast.IsNot, ast.Eq, ast.NotEq, ast.In, ast.NotIn)
 
 
 def class_attribute_reads(root: ast.AST) -> Iterator[Hint]:
-    """The attributes of classes of objects that code below ``root`` asks for.
+    """Yield a hint for each class attribute that the code below ``root`` reads.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def class_attribute_reads(root: ast.AST) -> Iterator[Hint]:
 
 
 def _object_of(node: ast.AST) -> ast.expr | None:
-    """The object whose class an expression gives; ``None`` if it gives none."""
+    """The expression for the object whose class ``node`` evaluates to, if any."""
     match node:
         case ast.Call(func=ast.Name(id="type"), args=[owner], keywords=[]):
             return owner
@@ -54,7 +54,10 @@ def _object_of(node: ast.AST) -> ast.expr | None:
 
 
 def _asked(node: ast.AST, parent: ast.AST | None) -> tuple[str, ...] | None:
-    """The attribute that is asked of a class, none for all of it; ``None`` if it is told apart only."""
+    """The attribute that is read of a class, ``()`` for the whole class, ``None`` if none is read.
+
+    Comparing, printing and logging a class read its name at most. Any other use may read everything.
+    """
     match parent:
         case ast.Attribute(attr=name):
             is_special = name.startswith("__") and name.endswith("__")

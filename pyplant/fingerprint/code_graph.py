@@ -1,20 +1,27 @@
-"""What one function, class, module or value consists of, and what it refers to.
+"""The content of one node of the graph: what a function, class, module or value consists of.
 
-A :class:`GraphNode` is local: the things referred to appear as edges, not as content,
-so that code may be mutually recursive. :mod:`pyplant.fingerprint.fingerprint` joins the
-descriptions into one digest.
+A :class:`~pyplant.fingerprint.graph_node.GraphNode` is local: what it refers to appears as edges, not
+as content, so that code may be mutually recursive. :mod:`pyplant.fingerprint.fingerprint` joins
+the nodes into one digest.
 
 What counts
 -----------
 - A function: its part (:mod:`pyplant.fingerprint.source`), its default values, its closure,
-  what it wraps, and every global and imported name that it mentions.
-- A class: its bases and what its body defines. Not: annotations, docstrings, generated
-  methods, and what the interpreter writes into it.
-- A module that is used otherwise than by attribute: everything it defines.
-- Anything else: its canonical encoding (:mod:`pyplant.fingerprint.digest`).
-- Installed code: its name; but what an installed wrapper wraps is followed.
+  its attributes, the function that it wraps, and every global and imported name that it mentions.
+- A class: its bases and what its body defines. Annotations, docstrings, generated methods and what
+  the interpreter adds do not count.
+- A module that is used as a value, and not only by its attributes: everything it defines.
+- Any other value: its canonical encoding (:mod:`pyplant.fingerprint.digest`).
+- Installed code: its name. If an installed function wraps a user's function, the latter is followed.
 
 Names in ``state`` (they change while reactors run) are left out.
+
+How names are followed
+----------------------
+A reference is a chain such as ``numpy.linalg.norm``. It is followed through user modules to the object
+at its end, so that a function depends on ``helpers.f`` and not on all of ``helpers``. It stops at the
+first object that is not a user module. Every namespace entry on the way is watched, absent entries included:
+a name that is defined later would change what the code does.
 """
 
 from __future__ import annotations
@@ -56,8 +63,9 @@ __all__ = ["NodeBuilder"]
 
 
 _OF_SHELL = frozenset(["open", "get_ipython", "exit", "quit", "display"])
-"""Names that IPython puts into the namespace of a notebook: builtins, as far as code is concerned."""
+"""Names that IPython adds to the namespace of a notebook. They count like builtins."""
 _SHELLS = frozenset(["IPython", "ipykernel"])
+# What the import system keeps in a module.
 _IGNORED_IN_MODULE = frozenset(
     [
         "__name__",
@@ -73,22 +81,26 @@ _IGNORED_IN_MODULE = frozenset(
         "__warningregistry__",
     ]
 )
+_ORDERING_OBJECTS = 100  # in the key of a function in a set; the key only has to order the set
 _SCALARS = (type(None), bool, int, float, complex, str, bytes, type(...))
 _CALLED_BY_PLANT = frozenset(["__pyplant_reactor__", "__pyplant_wrapped__"])
-"""What reactors, and functions that reactors wrap, carry: nobody passes values to their other parameters."""
+"""Marks of reactors, and of functions that reactors wrap.
+
+The plant passes the pipework and the configuration only, so their other parameters have their defaults.
+"""
 
 
 class NodeBuilder:
-    """Describes objects, given the parts of code and the names known as state.
+    """Builds the graph node of an object.
 
     Parameters
     ----------
     part
-        Finds the part of a code object, given the globals of its function.
+        Returns the part of a code object, given the globals of its function.
     state
-        Pairs ``(owner, name)`` to leave out.
+        Pairs of owner and name to leave out.
     version
-        Gives the version of an installed package to count besides its name, or ``""``.
+        Returns the version of an installed package if it counts besides the name, else ``""``.
     """
 
     def __init__(
@@ -107,7 +119,7 @@ class NodeBuilder:
         self._ordering_keys: dict[int, tuple[Any, str]] = {}
 
     def __call__(self, obj: Any) -> GraphNode:
-        """Describe any object; one that fails whatever is done to it counts by its class."""
+        """Build the node of any object; an object that raises when it is read counts by its class."""
         try:
             return self._build(obj)
         except (KeyboardInterrupt, PlantError):
@@ -131,8 +143,8 @@ class NodeBuilder:
         return self._value(obj)
 
     def excluded_parts(self, owner: str, name: str) -> set[str] | None:
-        """What does not count of an object under this name: attributes, or ``""`` for all of it."""
-        if self._state_seen != len(self._state):  # names are only ever added
+        """The parts of a value under this name that are left out: attributes, or ``""`` for all of it."""
+        if self._state_seen != len(self._state):  # names are added but never removed
             self._excluded.clear()
             for scope, known in self._state:
                 whole, part = whole_and_part(known)
@@ -141,20 +153,21 @@ class NodeBuilder:
         return self._excluded.get((owner, name))
 
     def partial_value(self, owner: str, name: str, value: Any, parts: set[str]) -> Any:
-        """A value as it counts under a name of which attributes are left out."""
+        """Wrap a value of which some attributes are left out under this name."""
         if issubclass(type(value), FunctionType | type | ModuleType):
             return value
+        # One wrapper per name: nodes are found by identity, so a new one would be another node each time.
         known = self._partial_values.get((owner, name))
         if known is None or known.value is not value or known.parts != parts:
             known = self._partial_values[owner, name] = _PartialValue(value, frozenset(parts))
         return known
 
     def _ordering_key(self, obj: Any) -> str:
-        """Tells code in a set apart by what it says and refers to, before its digest is known."""
+        """A key that orders code in a set by content, since its digest is not known at this point."""
         known = self._ordering_keys.get(id(obj))
         if known is not None:
             return known[1]
-        self._follows_code = False  # or the sets that it refers to would be asked in turn, without an end
+        self._follows_code = False  # the code may lead to sets of code, and back to this one
         try:
             node = self(obj)
             parts = [node.local]
@@ -169,7 +182,7 @@ class NodeBuilder:
         return found
 
     def forget_values(self) -> None:
-        """Values may have changed."""
+        """Drop what was concluded from values, which may have changed."""
         self._ordering_keys.clear()
 
     # ------------------------------------------------------------------ functions
@@ -178,14 +191,16 @@ class NodeBuilder:
         code, name = function.__code__, f"{function.__module__}.{function.__qualname__}"
         user = is_user_file(code.co_filename)
         if user:
+            # The part comes without globals, default values and closure: those are edges.
             part = self._part(code, function.__globals__)
             local = b"function:" + part.digest.encode()
         else:
             part = None
-            # Not its own name and module: functools.wraps gives it those of what it wraps.
+            # By its code object: functools.wraps gives a function the name and module of what it wraps.
             package = package_name(function.__globals__.get("__name__"))
             local = f"installed:{package}{self._version(package)}:{code.co_qualname}".encode()
-        wrapper = code.co_qualname != function.__qualname__  # by functools.wraps: other variables
+        # Wrapper and wrapped function have one name but different variables, so state needs both names.
+        wrapper = code.co_qualname != function.__qualname__
         scope = _Scope(self, f"{name} ({code.co_qualname})" if wrapper else name)
         if part is not None:
             self._add_mentions(scope, function, part)
@@ -196,6 +211,7 @@ class NodeBuilder:
         for key in tuple(function.__dict__):
             if not key.startswith("__pyplant"):
                 scope.add(f"attribute {key}", scope.watch(function.__dict__, key))
+        # What decides whether the function object changed; the watches cover the names that it mentions.
         own_keys = len(function.__dict__)
         cells = tuple(map(_cell_content, function.__closure__ or ()))
         defaults, kwdefaults = function.__defaults__, function.__kwdefaults__
@@ -234,7 +250,7 @@ class NodeBuilder:
             scope.add(f"default {key}", scope.watch(keyword_defaults, key))
 
     def _constant_lookup(self, function: FunctionType, part: CodePart) -> Callable[[str], Any]:
-        """What variables of a function stand for whenever it is called, as far as that is known."""
+        """Return a lookup for the values that variables of a function have in every call."""
         code = function.__code__
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=False))
 
@@ -254,6 +270,7 @@ class NodeBuilder:
         return lookup
 
     def _cell(self, scope: _Scope, variable: str, cell: CellType, rebound: frozenset[str]) -> None:
+        """Add a closure variable."""
         content = _cell_content(cell)
         if content is MISSING:
             return
@@ -265,6 +282,7 @@ class NodeBuilder:
     def _reference(
         self, scope: _Scope, function: FunctionType, reference: tuple[str, ...], part: CodePart
     ) -> None:
+        """Add what a reference in the text of a function stands for."""
         kind, root, *chain = reference
         label = " ".join(reference)
         if kind == "m":
@@ -284,7 +302,7 @@ class NodeBuilder:
             self._follow_attributes(scope, label, value, chain, owner=function.__module__, name=root)
 
     def _imported(self, scope: _Scope, label: str, name: str, chain: list[str], package: str | None) -> None:
-        """Follow an import inside the function; installed modules count alike, loaded or not."""
+        """Follow an import inside a function. An installed module counts by name, whether loaded or not."""
         module = import_user_module(name, package)
         scope.watch(LOADED, absolute_name(name, package))
         if module is None or not leads_to_user_code(module):
@@ -295,7 +313,7 @@ class NodeBuilder:
     def _follow_attributes(
         self, scope: _Scope, label: str, value: Any, chain: list[str], owner: str = "", name: str = ""
     ) -> None:
-        """Follow a chain of attributes through user modules, to what it names in the end."""
+        """Follow a chain of attributes through user modules, and add the object at its end."""
         for attribute in chain:
             if not leads_to_user_code(value):
                 break
@@ -312,6 +330,7 @@ class NodeBuilder:
         scope.add(label, value, name, owner)
 
     def _installed_leaf(self, obj: Any) -> Leaf:
+        """A leaf for an object of an installed package, by package and name."""
         package, _, name = installed_name(obj).partition(":")
         if not name:
             module, name = static_attribute(obj, "__module__"), static_attribute(obj, "__qualname__")
@@ -374,7 +393,7 @@ class NodeBuilder:
         if issubclass(cls, types.BuiltinFunctionType) or (installed_name(value) and not _is_content(cls)):
             return self._installed_value(value, name)
         if not self._follows_code:
-            return GraphNode(NodeKind.VALUE, name, encode(value, roughly=True).data)
+            return GraphNode(NodeKind.VALUE, name, encode(value, max_objects=_ORDERING_OBJECTS).data)
         encoding = encode(value, self._ordering_key, excluded_parts, with_attributes=True)
         edges = tuple(CodeReference(f"{i:06}", "", "", target) for i, target in enumerate(encoding.edges))
         return GraphNode(
@@ -392,7 +411,7 @@ class NodeBuilder:
         )
 
     def _installed_value(self, value: Any, name: str) -> GraphNode:
-        """What an installed module holds, and methods in C of anything: by name."""
+        """An object of an installed module, or a method in C: by name, and by the object it is bound to."""
         bound = (
             static_attribute(value, "__self__")
             if issubclass(type(value), types.BuiltinFunctionType)
@@ -408,12 +427,12 @@ class NodeBuilder:
 
 
 def _is_content(cls: type) -> bool:
-    """Whether objects of a class are data, also where an installed module holds them."""
+    """Whether objects of a class are data, which counts by content even in an installed module."""
     return issubclass(cls, (list, dict, set, frozenset, tuple, bytearray)) or cls in _SCALARS
 
 
 class _PartialValue:
-    """A value of which some attributes do not count."""
+    """A value and the attributes of it that are left out."""
 
     __slots__ = ("parts", "value")
 
@@ -434,10 +453,12 @@ class _Scope:
         self._watched: dict[int, tuple[Mapping[str, Any], set[str]]] = {}
 
     def watch(self, namespace: Mapping[str, Any], name: str) -> Any:
+        """Read a name from a namespace, and watch it from now on."""
         self._watched.setdefault(id(namespace), (namespace, set()))[1].add(name)
         return namespace.get(name, MISSING)
 
     def add(self, label: str, target: Any, name: str = "", owner: str = "") -> None:
+        """Add an edge, unless its target is state; scalars become leaves."""
         owner, name = owner or self.owner, name or label
         excluded_parts = self._builder.excluded_parts(owner, name)
         for part in excluded_parts or ():
@@ -463,7 +484,7 @@ class _Scope:
 
 
 def _default(function: FunctionType, name: str) -> Any:
-    """The value of a parameter that the plant does not pass."""
+    """The default of a parameter that the plant does not pass, else :data:`UNKNOWN`."""
     code, defaults = function.__code__, function.__defaults__ or ()
     if name in (function.__kwdefaults__ or {}):
         return (function.__kwdefaults__ or {})[name]
@@ -481,6 +502,7 @@ def _cell_content(cell: CellType) -> Any:
 
 
 def _immutable(value: Any) -> bool:
+    """Whether a value cannot change, so that it never needs to be encoded again."""
     stack = [value]
     while stack:
         item = stack.pop()

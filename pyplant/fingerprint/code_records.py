@@ -1,7 +1,9 @@
-"""What digests of code were made of, and what two of them differ in.
+"""Records of what digests of code were made of, and the differences between two fingerprints.
 
-A name whose object changed while its reactor ran is state. Of an object that only got other
-attributes, only these are state: :func:`changed_names` finds them by the attribute_digests of the value
+Records make two things possible. Explanations name the helper or value that changed, and show its
+old and new text (:func:`differences`). And the plant learns which names are state
+(:func:`changed_names`): a name whose value differs before and after its reactor ran. If only attributes
+of a value differ, only those are state; they are found by the digests of single attributes
 (:mod:`pyplant.fingerprint.attribute_digests`).
 """
 
@@ -18,14 +20,14 @@ __all__ = ["CodeRecord", "Difference", "changed_names", "differences", "part_nam
 
 
 class CodeRecord(NamedTuple):
-    """What a digest was made of: one node, and its edges by label.
+    """What a digest was made of: one node and its edges by label.
 
     Attributes
     ----------
     kind, name
-        What it is and what people call it.
+        What the node stands for, and its name in messages.
     local
-        Digest of the node alone.
+        Digest of the node's own content.
     text
         Its source, or a short text of its value.
     edges
@@ -39,12 +41,12 @@ class CodeRecord(NamedTuple):
     edges: dict[str, tuple[str, str, str]]
 
     def to_json(self) -> list[Any]:
-        """A JSON-able form."""
+        """Convert to JSON-able data."""
         return [self.kind.value, self.name, self.local, self.text, self.edges]
 
     @classmethod
     def from_json(cls, data: list[Any]) -> CodeRecord:
-        """The inverse of :meth:`to_json`."""
+        """Convert from JSON-able data."""
         kind, name, local, text, edges = data
         return cls(
             NodeKind(kind),
@@ -61,20 +63,20 @@ def _edge(data: Any) -> tuple[str, str, str]:
 
 
 class Difference(NamedTuple):
-    """One thing that differs between two fingerprints.
+    """One difference between two fingerprints.
 
     Attributes
     ----------
     path
-        The names that lead from the reactor to it.
+        The names that lead from the reactor to the node that differs.
     owner, name
-        The scope it was found in and its name there, if it is a value with a name.
+        The scope the node was found in and its name there, if it has one.
     kind
-        What it is now, or was.
+        What the node stands for now, or stood for.
     old, new
         Its source or a short text of its value; ``None`` where it does not exist.
     digests
-        Its digests, before and after; empty where it does not exist.
+        Its digests before and after; empty where it does not exist.
     """
 
     path: tuple[str, ...]
@@ -90,21 +92,23 @@ _Open = Callable[[str], "CodeRecord | None"]
 
 
 def differences(old: str, new: str, record: _Open, *, everywhere: bool = False) -> list[Difference]:
-    """What differs between two fingerprints, by walking their records side by side.
+    """Find what differs between two fingerprints, by walking both graphs of records in parallel.
 
     Parameters
     ----------
     old, new
         The fingerprints.
     record
-        Opens a digest.
+        Returns the record of a digest, if it is known.
     everywhere
-        Name what differs in every place where it is found, not only in the nearest one.
+        Report a node that differs for each path to it, and not only for the shortest one.
     """
     found: list[Difference] = []
     seen: set[tuple[str, ...]] = set()
     first = record(new) or record(old)
-    queue = deque([(old, new, (first.name,) if first else (), ("", ""))])  # breadth first: short paths
+    queue = deque(
+        [(old, new, (first.name,) if first else (), ("", ""))]
+    )  # breadth first, so that paths are short
     while queue:
         before, after, path, place = queue.popleft()
         mark = (before, after, *(place if everywhere else ()))
@@ -125,9 +129,10 @@ def differences(old: str, new: str, record: _Open, *, everywhere: bool = False) 
             continue
         for label in sorted(a.edges.keys() | b.edges.keys()):
             x, y = a.edges.get(label), b.edges.get(label)
-            if a.local == b.local or (x and y):  # otherwise the changed text says it already
+            # If the text changed, an edge that exists on one side only follows from the change of the text.
+            if a.local == b.local or (x and y):
                 owner, name, _ = y or x or ("", "", "")
-                within = a.kind is NodeKind.VALUE  # what a value refers to has no name but the value's own
+                within = a.kind is NodeKind.VALUE  # the targets of a value have no names of their own
                 here = (path, place) if within else ((*path, name or label), (owner, name))
                 queue.append((x[2] if x else "", y[2] if y else "", *here))
     return found
@@ -143,7 +148,7 @@ def _text(record: CodeRecord | None, digest: str) -> str | None:
 
 
 def part_name(name: str, part: str) -> str:
-    """What an attribute of the objects that a name stands for is called as state."""
+    """The name, as state, of an attribute of the value behind a name."""
     return f"{name} [{part}]"
 
 
@@ -156,7 +161,7 @@ def whole_and_part(name: str) -> tuple[str, str]:
 def changed_names(
     old: str, new: str, record: _Open, attribute_digests: Callable[[str], Mapping[str, str] | None]
 ) -> set[tuple[str, str]] | None:
-    """Owners and names of what changed between two fingerprints; ``None`` if code changed."""
+    """The owners and names of values that differ between two fingerprints; ``None`` if code differs."""
     found: set[tuple[str, str]] = set()
     for change in differences(old, new, record, everywhere=True):
         before, after = change.digests
@@ -171,7 +176,7 @@ def changed_names(
 
 
 def _was_value(digest: str, record: _Open) -> bool:
-    """Whether a digest is of a value: a name that stood for one, such as ``None``, may get code later."""
+    """Whether a digest is that of a value; a lazily filled name stands for ``None`` first and for code later."""
     known = record(digest)
     if known is not None:
         return known.kind is NodeKind.VALUE
@@ -179,7 +184,7 @@ def _was_value(digest: str, record: _Open) -> bool:
 
 
 def _changed_parts(before: Mapping[str, str] | None, after: Mapping[str, str] | None) -> set[str]:
-    """The attributes that changed, by class and name; none if more than attributes changed."""
+    """The attributes that differ, as class and name; empty if anything else differs as well."""
     if not before or not after or before.get("") != after.get(""):
         return set()
     classes = {part.rpartition(".")[0] for part in before}

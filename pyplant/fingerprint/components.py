@@ -1,4 +1,11 @@
-"""Strongly connected components of a graph, without recursion."""
+"""Strongly connected components of a graph, without recursion.
+
+Graphs of code and values are deeper than Python's stack, so Tarjan's algorithm runs on a stack of its own:
+``work`` holds the nodes on the current path of the depth-first search, each with an iterator over its
+remaining children. ``index`` numbers nodes in the order of discovery. ``low`` is the lowest index that
+a node reaches through its descendants and one edge to a node on ``path``. A node whose ``low`` is its
+own index is the first discovered node of a component, which is the top of ``path`` down to that node.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +18,16 @@ _T = TypeVar("_T", bound=Hashable)
 
 
 def components(root: _T, children: Callable[[_T], Iterable[_T]]) -> Iterator[list[_T]]:
-    """The components below ``root``, each after those it refers to (Tarjan 1972, iterative).
+    """Yield the components that ``root`` reaches, each after the components it refers to (Tarjan 1972).
 
     Parameters
     ----------
     root
-        Where to begin.
+        The node to begin at.
     children
-        What a node refers to.
+        Returns the nodes that a node refers to.
     """
-    if next(iter(children(root)), None) is None:  # most often: nothing to set up
+    if next(iter(children(root)), None) is None:  # the most common case, without any setup
         yield [root]
         return
     index: dict[_T, int] = {}

@@ -1,6 +1,7 @@
-"""Words in the values that a function holds: they help to guess which reactor sends a name.
+"""Words in the constants of a function, which help to guess the reactor that sends a name.
 
-Of reactors made in a loop each holds values of its own, and most often they are part of the name that it sends.
+Reactors that a loop creates differ in their default values and closure variables, and these are usually part
+of the names that they send.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from pyplant.fingerprint.attributes import namespace
 __all__ = ["constant_words", "words"]
 
 _WORD = re.compile(r"\d+|[^\W\d_]+")
-_MAX_VALUES = 50  # values that are looked at below one constant
-_MAX_CHARACTERS = 200  # characters of a text that are looked at
+_MAX_VALUES = 50  # values read within one constant
+_MAX_CHARACTERS = 200  # characters read of one text
 
 
 @lru_cache(maxsize=1000)
@@ -29,7 +30,7 @@ def words(text: str) -> frozenset[str]:
 
 
 def constant_words(function: Callable[..., Any]) -> frozenset[str]:
-    """The words in the texts and numbers that a function holds, also as attributes of objects and in containers."""
+    """The words in the constants of a function: texts and numbers, also in containers and attributes."""
     texts: list[str] = []
     for constant in _constants_of(function):
         pending = deque([constant])
@@ -45,7 +46,7 @@ def constant_words(function: Callable[..., Any]) -> frozenset[str]:
 
 
 def _parts_of(value: Any) -> Iterable[Any]:
-    """What a value holds, without running code of its class."""
+    """The items and attributes of a value, read without running code of its class."""
     cls = type(value)
     if issubclass(cls, tuple | list):
         return (tuple if issubclass(cls, tuple) else list).__iter__(value)

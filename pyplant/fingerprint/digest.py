@@ -1,28 +1,29 @@
-"""Canonical encoding of values: equal values give equal bytes, different ones do not.
+"""Canonical encoding of values: equal values give equal bytes, different values do not.
 
 The rules
 ---------
-- Every item carries a tag for its type and the length of what follows, so that ``1``,
-  ``1.0``, ``True`` and ``"1"`` differ and nothing collides by concatenation. No ``repr``,
-  no ``str``, no addresses.
-- Sets are encoded in the order of their items' encodings. Mappings keep their order: a
-  program can see it. Attributes of objects are sorted by name, since it cannot.
-- Whatever else is taken apart by ``copyreg`` and ``__reduce_ex__``, recursively; the
-  classes and functions found on the way count by their *code*. They are not encoded here
-  but handed out as :attr:`Encoding.edges`, in the order met, because code may refer back
-  to the value (see :mod:`pyplant.fingerprint.fingerprint`, which resolves them).
-- What cannot be taken apart (a lock, a connection, a generator) counts by its class and is
-  listed in :attr:`Encoding.opaque`. Nothing that a class does when it is looked at is an
-  error: what fails counts by its class too.
-- Objects may make up their attributes, so types are asked and never instances
-  (:mod:`pyplant.fingerprint.attributes`). What an object says of itself may grow without end:
-  below each object that is no container and no dataclass, :data:`MAX_OBJECTS` such objects
-  count, to a depth of :data:`MAX_DEPTH`, and the others by their class. The distance from that
-  object decides which, so that the order of sets does not matter.
+- Every item has a tag for its type and the length of what follows. So ``1``, ``1.0``, ``True`` and
+  ``"1"`` differ, and no two different sequences have the same concatenation. ``repr``, ``str`` and addresses
+  are not used.
+- Sets are encoded in the order of their items' digests. Mappings keep their order, since code can
+  depend on it. Attributes of objects are sorted by name, since their order is rarely visible.
+- All other objects are decomposed by ``copyreg`` and ``__reduce_ex__``. Classes and functions in a
+  value count by their *code*. They are not encoded here but returned as :attr:`Encoding.edges`, in
+  the order in which they are met, since code may refer back to the value
+  (:mod:`pyplant.fingerprint.fingerprint` resolves them).
+- An object that cannot be decomposed (a lock, a connection, a generator) counts by its class and is
+  listed in :attr:`Encoding.opaque`, and so does an object that raises while it is read. The encoder
+  itself raises nothing.
+- Objects may compute attributes on access, so only their types are asked
+  (:mod:`pyplant.fingerprint.attributes`).
+- An object may decompose into new objects without end. So below each object that is no container and
+  no dataclass, at most :data:`MAX_OBJECTS` such objects count, to a depth of :data:`MAX_DEPTH`, and
+  the others count by their class. Objects are visited level by level, so that the limit cuts at a
+  distance from that object, whatever the order of sets.
 
-Libraries teach the encoder their types with :func:`encodes`, by name, without being
-imported. Dispatch by type follows the idea of dask's ``normalize_token``; refusing what
-cannot be told apart, that of its ``ensure-deterministic`` option.
+Libraries register encoders for their types with :func:`encodes`, by name, so that they need not be
+imported. Dispatch by type follows the idea of dask's ``normalize_token``; to refuse values without
+comparable content is the idea of its ``ensure-deterministic`` option.
 """
 
 from __future__ import annotations
@@ -70,11 +71,9 @@ __all__ = [
 
 
 MAX_OBJECTS = 50_000
-"""So many objects are looked at below one that is no container and no dataclass."""
+"""The number of objects that count below one that is no container and no dataclass."""
 MAX_DEPTH = 10_000
-"""So many such objects are looked at one within the other."""
-ORDERING_OBJECTS = 100
-"""So many objects tell functions of a set apart: their digests decide later, this only their order."""
+"""The depth to which such objects count."""
 
 
 class Encoding(NamedTuple):
@@ -83,11 +82,11 @@ class Encoding(NamedTuple):
     Attributes
     ----------
     data
-        Its bytes, with a marker wherever a function, class or module stands.
+        Its bytes, with a number in place of each function, class and module.
     edges
-        Those functions, classes and modules, in the order of their markers.
+        These functions, classes and modules, in the order of their numbers.
     opaque
-        Names of the classes of parts that could not be taken apart.
+        Names of the classes of parts that could not be decomposed.
     attribute_digests
         Digests of the attributes of its objects (:mod:`pyplant.fingerprint.attribute_digests`), if asked for.
     """
@@ -98,7 +97,7 @@ class Encoding(NamedTuple):
     attribute_digests: Mapping[str, str] | None = None
 
     def is_same(self, other: Encoding) -> bool:
-        """Whether two encodings are equal; the code in them is not asked, it may answer anything."""
+        """Whether two encodings are equal. Code in them is compared by identity, since ``==`` may run user code."""
         return (
             self.data == other.data
             and self.opaque == other.opaque
@@ -113,13 +112,13 @@ _by_type: dict[type, _Handler | None] = {}
 
 
 def encodes(*type_names: str) -> Callable[[_Handler], _Handler]:
-    """Register an encoder for the types called so (``"module.qualname"``).
+    """Register an encoder for types by their names (``"module.qualname"``).
 
-    ``"package.*.qualname"`` is that name in any module of a package: libraries move classes
-    between their private modules. ``"module.qualname+"`` are its subclasses, whose own names
-    come first.
+    ``"package.*.qualname"`` matches any module of a package, since libraries move classes between
+    their private modules. ``"module.qualname+"`` matches the subclasses of a type, unless they have
+    an encoder of their own.
 
-    The encoder is called as ``handler(value, encoder)`` and describes the value through
+    The encoder is called as ``handler(value, encoder)`` and describes the value by
     :meth:`Encoder.tag`, :meth:`Encoder.data` and :meth:`Encoder.item`.
     """
 
@@ -138,36 +137,36 @@ def encode(
     excluded: frozenset[str] = frozenset(),
     *,
     with_attributes: bool = False,
-    roughly: bool = False,
+    max_objects: int | None = None,
 ) -> Encoding:
     """Encode ``value``; never raises for what cannot be encoded, see :attr:`Encoding.opaque`.
 
     Parameters
     ----------
     value
-        Anything.
+        Any object.
     name
-        Tells functions and classes apart, which gives those in a set an order; as good as
-        their digests, or as near as can be known.
+        Returns a text that distinguishes functions and classes, by which those in a set are ordered:
+        their digests, or the best key that is known.
     excluded
-        Attributes that do not count, by class and name.
+        Attributes to leave out, as ``"module.Class.attribute"``.
     with_attributes
-        Tell the attribute_digests too.
-    roughly
-        Look at the levels nearest to the value only, until they are :data:`ORDERING_OBJECTS` objects.
+        Also compute :attr:`Encoding.attribute_digests`.
+    max_objects
+        Begin no further level of the value after this number of objects.
     """
     encoder = Encoder(excluded)
     encoder.item(value)
-    encoding = encoder.result(name, ORDERING_OBJECTS if roughly else None)
+    encoding = encoder.result(name, max_objects)
     return encoding._replace(attribute_digests=encoder.attribute_digests()) if with_attributes else encoding
 
 
 class Encoder:
-    """Collects the canonical form of one value.
+    """Collects the nodes of one value.
 
     A value is a graph: containers and objects are nodes (:class:`~pyplant.fingerprint.canonical.ValueNode`)
-    that hold their own bytes and refer to others. Nothing recurses, so depth does not
-    matter; a part that is shared is looked at once, and cycles come to an end.
+    that hold their own bytes and refer to others. :meth:`item` does not recurse but queues the new node, so
+    values of any depth can be encoded, a shared part is visited once, and cycles end.
     """
 
     __slots__ = ("_below", "_current", "_excluded", "_index", "_nodes", "_opaque", "_pending", "_places")
@@ -182,30 +181,30 @@ class Encoder:
         self._opaque: list[str] = []
         self._below: dict[int, int] = {}
 
-    def result(self, name: Callable[[Any], str] | None = None, most: int | None = None) -> Encoding:
-        """What was collected; see :func:`encode`. No level is begun beyond ``most`` objects."""
-        while level := self._pending:  # level by level: what is cut does not depend on an order
-            if most is not None and len(self._nodes) > most:
+    def result(self, name: Callable[[Any], str] | None = None, max_objects: int | None = None) -> Encoding:
+        """Visit all queued nodes and return the encoding; see :func:`encode`."""
+        while level := self._pending:  # level by level: what is cut off does not depend on the order of sets
+            if max_objects is not None and len(self._nodes) > max_objects:
                 break
             self._pending = []
             cut = self._cut(level)
             for node in level:
                 self._current = node
                 if node.above in cut and _is_counted(type(node.obj)):
-                    self.opaque_item(node.obj, "beyond the objects and the depth that are looked at")
+                    self.opaque_item(node.obj, "beyond the limit of objects or depth")
                 else:
                     self._take_apart(node)
         data, edges = canonical(self._nodes, digest_bytes, name or _plain_name)
         return Encoding(data, edges, tuple(sorted(self._opaque)))
 
     def attribute_digests(self) -> dict[str, str]:
-        """The attribute_digests of what was collected."""
+        """The digests of the attributes of what was collected."""
         return attribute_digests(self._nodes, self._places, digest_bytes, _plain_name)
 
     # ---------------------------------------------------------------- for handlers
 
     def tag(self, name: str) -> None:
-        """Name what follows."""
+        """Add a name that says what follows."""
         self.data(name.encode())
 
     def data(self, data: bytes) -> None:
@@ -213,7 +212,7 @@ class Encoder:
         self._current.parts.append(b"%d:%s" % (len(data), data))
 
     def buffer(self, data: bytes | memoryview) -> None:
-        """Add a big buffer by its digest, so that it is not copied."""
+        """Add a large buffer by its digest, which saves a copy."""
         self.data(digest_bytes(data).encode())
 
     def code(self, obj: Any) -> None:
@@ -233,7 +232,7 @@ class Encoder:
             self._current.parts.append(self._node(value))
 
     def opaque_item(self, value: Any, why: str = "") -> None:
-        """Add a value that cannot be taken apart: by its class."""
+        """Add a value that cannot be decomposed, by its class."""
         cls = type(value)
         self._opaque.append(f"{module_of(cls)}.{qualname_of(cls)}" + (f" ({why})" if why else ""))
         self._current.parts.append(b"?")
@@ -242,11 +241,11 @@ class Encoder:
     # ---------------------------------------------------------------- containers
 
     def _node(self, value: Any) -> int:
-        """The number of the node of a value, which is looked at later."""
+        """The number of the node of a value; a new node is queued."""
         index = self._index.get(id(value))
         if index is None:
             index = self._index[id(value)] = len(self._nodes)
-            node = ValueNode(value)  # holding the value keeps its id from being used again
+            node = ValueNode(value)  # the reference keeps the id from being reused
             current = self._current
             node.above, node.depth = current.above, current.depth
             if _is_counted(type(current.obj)):
@@ -258,7 +257,7 @@ class Encoder:
         return index
 
     def _cut(self, level: list[ValueNode]) -> set[int]:
-        """The objects below which too much was found to look at what this level adds."""
+        """The objects below which this level would exceed the limits."""
         below, cut = self._below, set()
         for node in level:
             if node.above and _is_counted(type(node.obj)):
@@ -306,7 +305,7 @@ class Encoder:
         else:
             handler = _handler_for(cls)
             if handler is not None:
-                with suppress(Exception):  # it may not know a version of its library
+                with suppress(Exception):  # the library may be too new for its encoder
                     handler(value, self)
                     return
                 self._current.parts.clear()
@@ -320,7 +319,7 @@ class Encoder:
     # ---------------------------------------------------------------- everything else
 
     def reduced(self, value: Any) -> None:
-        """Take an object apart as pickling would."""
+        """Decompose an object as pickling would."""
         cls = type(value)
         made_up = has_dynamic_attributes(cls)
         if (made_up or callable(value)) and self._installed(value):
@@ -330,7 +329,7 @@ class Encoder:
         try:
             reduced: Any = self._state_without_getattr(value, cls) if made_up else None
             if reduced is None:
-                # Of exceptions, tblib (which distributed imports) would pickle the traceback as well.
+                # For exceptions tblib, which distributed imports, registers a reducer that adds the traceback.
                 reducer = None if issubclass(cls, BaseException) else copyreg.dispatch_table.get(cls)
                 reduced = reducer(value) if reducer is not None else cls.__reduce_ex__(value, 4)  # type: ignore[call-arg]
         except KeyboardInterrupt:
@@ -339,7 +338,7 @@ class Encoder:
             self._proxy(value, cls)
             return
         if type(reduced) is str and not holds_itself(value, reduced):
-            self.opaque_item(value)  # a name that says nothing
+            self.opaque_item(value)  # the reduction is a name under which the object cannot be found
             return
         self.tag("object")
         self.code(cls)
@@ -355,6 +354,7 @@ class Encoder:
         self.item(None if pairs is None else [list(pair) for pair in pairs])
 
     def _installed(self, value: Any) -> bool:
+        """Add an object of an installed module by its name; return whether it is one."""
         name = installed_name(value)
         if name:
             self.tag("installed")
@@ -362,9 +362,9 @@ class Encoder:
         return bool(name)
 
     def _state_without_getattr(self, value: Any, cls: type) -> tuple[Any, ...] | None:
-        """What an object that makes up attributes holds; ``None`` if its class says how to pickle it.
+        """The reduction of an object that computes attributes; ``None`` if its class defines how to pickle it.
 
-        To be pickled it would be asked for attributes, and answer.
+        ``__reduce_ex__`` would look up attributes such as ``__getstate__`` on the object, which it invents.
         """
         own = pickling_methods(cls)
         if cls in copyreg.dispatch_table or own - {"__getstate__"} or not is_fully_readable(cls):
@@ -374,8 +374,9 @@ class Encoder:
         return copyreg.__newobj__, (cls, content), state  # type: ignore[attr-defined]
 
     def _proxy(self, value: Any, cls: type) -> None:
-        """An object without is_fully_readable content: by what it stands for, if it tells, else by its class."""
-        lazily = static_attribute(value, "__factory__")  # of a lazy proxy, which would be filled by a look
+        """Add an object that cannot be reduced: by the object it wraps if it is a proxy, else by its class."""
+        # A lazy proxy counts by its factory: to read its content would create the content.
+        lazily = static_attribute(value, "__factory__")
         content = static_attribute(value, "__wrapped__") if lazily is MISSING else lazily
         if content is MISSING:
             self.opaque_item(value)
@@ -385,7 +386,7 @@ class Encoder:
         self.item(content)
 
     def _wrapper(self, value: Any, cls: type) -> bool:
-        """Callables that are no functions, by the function they wrap."""
+        """Add a callable object by the function that it wraps; return whether it wraps one."""
         if issubclass(cls, functools.partial) or class_entry(cls, "__factory__") is not MISSING:
             return False
         for attribute in ("__wrapped__", "py_func"):  # functools and its like; numba
@@ -398,32 +399,35 @@ class Encoder:
                     own = namespace(value) or {}
                     wrapper = static_attribute(
                         value, "_self_wrapper"
-                    )  # of wrapt's decorators: the code around it
+                    )  # wrapt keeps the decorator's code there
                     kept = {} if wrapper is MISSING else {"_self_wrapper": wrapper}
                     self.attributes(kept | {key: own[key] for key in own if key not in _OF_WRAPPERS})
                 return True
         return False
 
     def _state(self, state: Any) -> None:
-        """The attributes of an object, sorted: their order is an accident."""
+        """Add the state of an object as pickle has it: attributes, or a pair of attributes and slots."""
         if type(state) is tuple and len(state) == 2 and type(state[1]) is dict:  # noqa: PLR2004
-            self.attributes(state[0])  # (__dict__, slots)
+            self.attributes(state[0])
             if self._without_excluded(state[1]) is not None:
                 self.attributes(state[1])
         else:
             self.attributes(state)
 
     def _without_excluded(self, state: Any) -> Any:
-        """The attributes without those that are left out; ``None``, as for pickle, if there are none."""
+        """The attributes without excluded ones; ``None``, as in pickle, if there are none."""
         if not self._excluded or type(state) is not dict:
             return state
         cls = class_name(type(self._current.obj))
         return {key: state[key] for key in state if f"{cls}.{key}" not in self._excluded} or None
 
     def attributes(self, state: Any, *, ordered: bool = False) -> None:
-        """Add the attributes of an object; their order is an accident unless it is used like a dictionary."""
+        """Add attributes, sorted by name; ``ordered`` for objects that are used like a dictionary."""
         if ordered and sorted(state) != list(state):
-            state = {**state, "(order)": tuple(state)}  # an attribute more: it can be left out like any other
+            state = {
+                **state,
+                "(order)": tuple(state),
+            }  # as one more attribute, so that it can be excluded like any other
         state = self._without_excluded(state)
         if state is not None and not (type(state) is dict and all(type(key) is str for key in state)):
             self.item(state)
@@ -446,7 +450,9 @@ def _handler_for(cls: type) -> _Handler | None:
         return _by_type[cls]
     except KeyError:
         if is_mock_class(cls):
-            return _encode_mock  # each mock has a class of its own, which is not to be kept for that
+            return (
+                _encode_mock  # not cached: each mock has a class of its own, which the cache would keep alive
+            )
         names = [*_names(cls), *(f"{name}+" for base in mro(cls)[1:] for name in _names(base))]
         handler = _by_type[cls] = next((_by_name[name] for name in names if name in _by_name), None)
         return handler
@@ -463,7 +469,7 @@ def _encode_mock(mock: Any, encoder: Encoder) -> None:
 
 
 def _is_counted(cls: type) -> bool:
-    """Whether an object of the class is opaque: no container, array, frame or dataclass."""
+    """Whether objects of a class count towards the limits: no container, array, frame or dataclass."""
     return not (
         cls in _BUILTINS
         or issubclass(cls, _EXTENSIBLE)

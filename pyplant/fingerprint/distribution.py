@@ -1,12 +1,11 @@
-"""Which distribution an installed file belongs to, and which other files that has.
+"""The distribution that an installed file belongs to, and the other files of it.
 
-Installers write a folder of metadata beside the packages, whose ``RECORD`` lists all files of
-the distribution. That is what counts: a namespace package is shared by distributions, and a
-distribution may bring several packages. Where there is no such list (system packages, eggs),
-the top-level packages that its metadata name belong to it, else the one that holds the file.
+Installers write a folder of metadata beside the packages. Its ``RECORD`` lists all files of the
+distribution. This list decides, since several distributions may share a namespace package, and a
+distribution may have several packages. Without a list (system packages, eggs), the top-level packages
+that the metadata name belong to the distribution, or else the package that contains the file.
 
-The files are read directly, since :mod:`importlib.metadata` takes long to import and longer
-to search.
+The metadata are read directly: :mod:`importlib.metadata` is slow to import and slower to search.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ __all__ = [
 _SITES = re.compile(r"[/\\](?:site|dist)-packages(?=[/\\])")
 _LISTS = ("RECORD", "installed-files.txt")
 _MAX_FILES = 100
-"""Packages with more files are not searched for reactors: reading them would take longer than it is worth."""
+"""Packages with more files are not searched for reactors, since reading them would delay every run."""
 _IMPORT = re.compile(rb"^\s*(?:from|import)\s+pyplant\b", re.MULTILINE)
 _DEFINITION = re.compile(rb"^\s*@(?:\w+\.)?(?:Reactor|Subreactor)Func\b", re.MULTILINE)
 
@@ -47,7 +46,7 @@ class Distribution(NamedTuple):
     folders
         Folders that belong to it as a whole, where no list of files exists.
     record, modified_ns
-        The list of its files, and when that was modified_ns, in nanoseconds.
+        The path of the list of its files, and the modification time of it, in nanoseconds.
     """
 
     name: str
@@ -61,7 +60,7 @@ class Distribution(NamedTuple):
         return path in self.files or path.startswith(self.folders)
 
     def is_current(self) -> bool:
-        """Whether it was not installed anew since it was looked at."""
+        """Whether the distribution was not installed again since it was read."""
         return _modified_ns(self.record) == self.modified_ns
 
 
@@ -88,7 +87,7 @@ def distribution_of(path: str) -> Distribution | None:
 
 
 def distribution_named(name: str) -> Distribution | None:
-    """The installed distribution of this name, or that holds the package of this name."""
+    """The installed distribution of this name, or else the one that contains the package of this name."""
     for folder in dict.fromkeys(filter(installation_folders, (f"{path}{os.sep}" for path in sys.path))):
         for metadata in _metadata(folder.rstrip(os.sep), first=name):
             if _name(metadata) == _normalised(name):
@@ -101,7 +100,7 @@ def distribution_named(name: str) -> Distribution | None:
 
 
 def file_with_reactors(folder: str, package: str) -> str:
-    """A file of an installed package, or of the distribution called like it, that defines a reactor, or ``""``."""
+    """A file of an installed package, or of the distribution of that name, that defines a reactor; else ``""``."""
     for path in _files(folder, package):
         try:
             content = Path(path).read_bytes()
@@ -113,7 +112,7 @@ def file_with_reactors(folder: str, package: str) -> str:
 
 
 def _files(folder: str, package: str) -> list[str]:
-    """The Python files of a package; none if they are too many."""
+    """The Python files of a package; an empty list if there are too many."""
     metadata = next(_metadata(folder, first=package), "")
     if metadata and _name(metadata) == _normalised(package):
         listed = _text(os.path.join(metadata, _LISTS[0]))
@@ -139,7 +138,7 @@ def _name(metadata: str) -> str:
 
 
 def _metadata(folder: str, *, first: str) -> Iterator[str]:
-    """The folders with metadata, those of a distribution called ``first`` before all others."""
+    """Yield the folders with metadata, beginning with that of the distribution ``first``."""
     try:
         names = [name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info"))]
     except OSError:
@@ -164,7 +163,7 @@ def _modified_ns(path: str) -> int:
 
 
 def _is_listed(metadata: str, relative: str) -> bool:
-    """Whether a distribution lists a file; searched as text, since there may be many and long lists."""
+    """Whether a distribution lists a file. The list is searched as text, since to parse it takes longer."""
     text = _text(os.path.join(metadata, _LISTS[0]))
     if text:
         return f"\n{relative}," in f"\n{text}" or f'\n"{relative}"' in f"\n{text}"
@@ -172,8 +171,8 @@ def _is_listed(metadata: str, relative: str) -> bool:
 
 
 def _read(folder: str, metadata: str) -> Distribution:
-    """What a distribution consists of."""
-    import csv  # few have reactors that are installed
+    """Read the files of a distribution from its metadata."""
+    import csv  # rarely needed: few installed distributions define reactors
 
     name = _name(metadata)
     for record in (os.path.join(metadata, listed) for listed in _LISTS):

@@ -1,21 +1,28 @@
-"""Fingerprints: one digest for a function and everything its code reaches.
+"""Fingerprints: one digest for a function and everything that its code reaches.
 
 Theory of operation
 -------------------
-Functions, classes, modules and the values they name form a graph
-(:mod:`pyplant.fingerprint.code_graph`). Its digest is that of a Merkle graph: a node's digest
-covers its own description and the digests of what it refers to. Code may be mutually
-recursive, so the unit is the strongly connected component (Tarjan's algorithm, without
-recursion): its members are told apart by refining their descriptions with one another's
-until nothing new is learned, then each is combined with the digest of the whole.
+Functions, classes, modules and the values that they name are the nodes of a directed graph
+(:mod:`pyplant.fingerprint.code_graph`). Its digest is that of a Merkle graph: the digest of a node
+covers its own content and the digests of the nodes that it refers to.
 
-Sub-graphs are shared: 1,000 reactors over one library digest the library once. What was
-digested stays valid until user code has run (an *epoch* ends); then a node is looked at
-again when somebody asks for it, which for a function compares identities only.
+Code may be mutually recursive, so digests are computed per strongly connected component
+(:mod:`pyplant.fingerprint.components`). In a component with a cycle, the nodes first get equal
+colours, and each round hashes a node's content with the colours of its targets, until the number
+of different colours stops growing (colour refinement, as in the Weisfeiler-Leman test). Each node's
+digest then combines its colour with the colours of the whole component.
 
-Every digest can be opened again: a :class:`~pyplant.fingerprint.code_records.CodeRecord` keeps what it was
-made of. Records are stored beside the traces, so a plant can say which helper changed, and
-how, long after the old text is gone.
+Sub-graphs are shared: 1,000 reactors over one library digest the library once.
+
+Digests are valid for one *epoch*. An epoch ends when user code has run, since that may have changed any
+value. In a new epoch a node is checked when it is next reached. For a function the check only compares
+the identities of the objects that it names (:class:`~pyplant.fingerprint.graph_node.Watch`), so an
+unchanged graph costs little. If a node did change, all digests belong to an old *generation* and are
+computed again on demand. Nodes that no fingerprint reached since the previous run are dropped.
+
+Each digest can be explained: a :class:`~pyplant.fingerprint.code_records.CodeRecord` keeps what it was
+made of. Records are stored beside the traces, so a plant can tell which helper changed, and how,
+long after the old text is gone.
 """
 
 from __future__ import annotations
@@ -25,7 +32,7 @@ from contextvars import ContextVar
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple, Protocol
 
-import pyplant.fingerprint.builtin_types  # noqa: F401 - teaches the encoder of values
+import pyplant.fingerprint.builtin_types  # noqa: F401 - registers encoders
 from pyplant.engine.trace import Note
 from pyplant.errors import UndigestibleError
 from pyplant.fingerprint import origin
@@ -49,13 +56,13 @@ __all__ = [
 
 
 class PartMemo(Protocol):
-    """Remembers the parts of code objects between sessions, so that no source is read."""
+    """A persistent cache of the parts of code objects, which saves reading their source."""
 
     def get_part(self, digest: str) -> CodePart | None:
-        """The part of the code object with this digest."""
+        """The cached part of the code object with this digest, if any."""
 
     def put_part(self, digest: str, part: CodePart) -> None:
-        """Remember a part."""
+        """Cache a part."""
 
 
 class Fingerprint(NamedTuple):
@@ -64,11 +71,11 @@ class Fingerprint(NamedTuple):
     Attributes
     ----------
     digest
-        Equal for equal behaviour, as far as code shows it.
+        The digest of the code and all that it reaches.
     hints
-        What the code, with all that it calls, mentions by name.
+        The names of ingredients and parameters in the code and all that it calls.
     notes
-        What could not be followed.
+        What the digest does not cover.
     """
 
     digest: str
@@ -76,11 +83,11 @@ class Fingerprint(NamedTuple):
     notes: frozenset[Note]
 
 
-_NOTHING: frozenset[Any] = frozenset()  # every other empty one would be an object of its own
+_NOTHING: frozenset[Any] = frozenset()  # shared, since most nodes have no hints and notes
 
 
 class _DigestNode:
-    """A described object and what is known about its place in the graph."""
+    """A node of the graph with its digest, and the object that it describes."""
 
     __slots__ = (
         "children",
@@ -96,7 +103,7 @@ class _DigestNode:
     )
 
     def __init__(self, obj: Any, content: GraphNode, epoch: int) -> None:
-        self.obj = obj  # also keeps its id from being used again
+        self.obj = obj  # the reference keeps the id from being reused
         self.content = content
         self.epoch = epoch
         self.children: list[tuple[str, Any]] = [(edge.label, edge.target) for edge in content.edges]
@@ -108,7 +115,7 @@ class _DigestNode:
         self.fingerprint: Fingerprint | None = None
 
     def is_unchanged(self) -> bool:
-        """Whether the object still is as it was described; asked very often."""
+        """Whether the content still describes the object. This is the hot path of an unchanged run."""
         content = self.content
         if content.unchanged is not None and not content.unchanged():
             return False
@@ -119,16 +126,23 @@ class _DigestNode:
 
 
 class Fingerprinter:
-    """Takes fingerprints, and keeps what it learned for the next one.
+    """Computes fingerprints, and keeps the graph for the next one.
 
     Parameters
     ----------
     memo
-        Where parts of code are remembered between sessions.
+        Cache for parts of code objects between sessions.
     sources
-        The texts of the session.
+        The source texts of the session.
     version
-        Gives what to count of an installed package besides its name.
+        Returns the version of an installed package if it counts besides the name, else ``""``.
+
+    Attributes
+    ----------
+    state
+        Pairs of owner and name that are left out, since they change while reactors run.
+    records
+        The records of all digests computed so far.
     """
 
     def __init__(
@@ -153,44 +167,44 @@ class Fingerprinter:
         self._followed = origin.generation()
 
     def begin_generation(self) -> None:
-        """User code ran, and what nobody asked for since the last call is let go.
+        """End the epoch, and drop the nodes that no fingerprint reached since the last call.
 
-        So a value that was replaced in a session does not live as long as the session.
+        Otherwise values that were replaced in a session would live as long as the session.
         """
         kept = {ident: node for ident, node in self._nodes.items() if node.epoch >= self._kept_from_epoch}
         if len(kept) < len(self._nodes):
             self._nodes = kept
-            self._generation += 1  # after an interrupted look, one that is kept may name one that is not
+            self._generation += 1  # after an interrupt, a node that stays may refer to one that was dropped
         self.invalidate_values()
         self._kept_from_epoch = self._epoch
 
     def invalidate_values(self) -> None:
-        """Values of globals, and what names stand for, may have changed."""
+        """End the epoch: any value, and the object behind any name, may have changed."""
         self._epoch += 1
         self._build_node.forget_values()
-        if self._followed != origin.generation():
+        if self._followed != origin.generation():  # other code is the user's now
             self._followed = origin.generation()
             self._nodes.clear()
 
     def add_state(self, names: set[tuple[str, str]]) -> None:
-        """Leave these ``(owner, name)`` pairs out from now on."""
+        """Leave these pairs of owner and name out from now on."""
         if not names <= self.state:
             self.state |= names
             self._nodes.clear()
             self._build_node.forget_values()
 
     def changed_names(self, old: str, new: str) -> set[tuple[str, str]] | None:
-        """The names to leave out because what they stand for changed; ``None`` if code changed.
+        """The owners and names whose values differ between two fingerprints; ``None`` if code differs.
 
         Parameters
         ----------
         old, new
-            Two fingerprints of one reactor, from before and after it ran.
+            Two fingerprints of one reactor, taken before and after it ran.
         """
         return changed_names(old, new, self.records.get, self._attribute_digests.get)
 
     def fingerprint(self, function: Callable[..., Any]) -> Fingerprint:
-        """The fingerprint of a function or class as it is now."""
+        """The present fingerprint of a function or class."""
         self._refresh(function)
         node = self._nodes[id(function)]
         if node.generation != self._generation:
@@ -201,7 +215,7 @@ class Fingerprinter:
         return node.fingerprint
 
     def digest(self, value: Any) -> tuple[str, frozenset[Note]]:
-        """The digest of any value, functions and classes in it counting by their code."""
+        """The digest of any value; functions and classes in it count by their code."""
         encoding = encode(value, lambda code: self.fingerprint(code).digest)
         notes = {Note("opaque", text) for text in encoding.opaque}
         parts = [encoding.data]
@@ -212,7 +226,7 @@ class Fingerprinter:
         return digest_bytes(*parts), frozenset(notes)
 
     def reaches(self, root: Callable[..., Any], obj: Any) -> bool:
-        """Whether the code of ``root`` names ``obj``, directly or through what it calls."""
+        """Whether the code of ``root``, or code that it reaches, names ``obj``."""
         self._refresh(root)
         seen, stack = {id(root)}, [root]
         while stack:
@@ -226,7 +240,7 @@ class Fingerprinter:
         return False
 
     def new_records(self, digest: str) -> dict[str, CodeRecord]:
-        """The records below a digest that were not asked for before."""
+        """The records below a digest that no earlier call returned."""
         found: dict[str, CodeRecord] = {}
         stack = [digest]
         while stack:
@@ -238,10 +252,10 @@ class Fingerprinter:
                 stack.extend(edge[2] for edge in record.edges.values())
         return found
 
-    # ------------------------------------------------------------------ looking
+    # ------------------------------------------------------------------ the graph
 
     def _refresh(self, root: Any) -> None:
-        """Describe what is new below ``root`` and look again at what is not of this epoch."""
+        """Add new nodes below ``root``, and check the nodes that were last checked in an earlier epoch."""
         nodes, epoch, stack = self._nodes, self._epoch, [root]
         while stack:
             obj = stack.pop()
@@ -274,7 +288,7 @@ class Fingerprinter:
             self._digest_component(component)
 
     def _undigested_children(self, node: _DigestNode) -> Iterator[_DigestNode]:
-        """Those children whose digests are not known yet."""
+        """The nodes that a node refers to and that have no valid digest."""
         for _, target in node.children:
             if type(target) is not Leaf:
                 child = self._nodes[id(target)]
@@ -284,9 +298,10 @@ class Fingerprinter:
     def _digest_component(self, component: list[_DigestNode]) -> None:
         inside = {id(node.obj): index for index, node in enumerate(component)}
         colours = [self._colour(node, inside, None) for node in component]
+        # A component of one node is a cycle only if the node refers to itself.
         recursive = any(id(target) in inside for node in component for target in node.targets)
         if recursive:
-            classes = 0
+            classes = 0  # of nodes that look alike; each round can only split classes
             while len(set(colours)) > classes:
                 classes = len(set(colours))
                 colours = [self._colour(node, inside, colours) for node in component]
@@ -298,8 +313,12 @@ class Fingerprinter:
         notes: set[Note] = set()
         for node, digest in zip(component, colours, strict=True):
             node.digest, node.generation = digest, self._generation
-        if recursive:  # an older twin of a reloaded function refers to the newer one
+        if recursive:
+            # After a reload, an old copy of a recursive function may still be in use. It calls the new copy by
+            # name, so it is not part of a cycle. It has this colour and must have the digest of the new copy.
             self._recursive_digests.update((self._colour(node, {}, None), node.digest) for node in component)
+        # Hints pass from code to the code that calls it, but not out of a reactor or a module used as a value:
+        # to mention one does not send what it sends.
         for node in component:
             if not _is_reactor(node.obj):
                 hints.update(_as_conditional(hint) for hint in node.content.hints if hint.certain)
@@ -317,7 +336,7 @@ class Fingerprinter:
             self._record(node)
 
     def _colour(self, node: _DigestNode, inside: dict[int, int], colours: list[str] | None) -> str:
-        """A node's digest, given those of its component so far (none: they look alike)."""
+        """Hash a node's content with the colours of its component and the digests of its other targets."""
         parts = [node.content.local]
         for label, target in node.children:
             if type(target) is Leaf:
@@ -329,6 +348,7 @@ class Fingerprinter:
         return digest_bytes(*parts)
 
     def _record(self, node: _DigestNode) -> None:
+        """Keep what a digest was made of."""
         if node.content.attribute_digests:
             self._attribute_digests[node.digest] = node.content.attribute_digests
         if node.digest in self.records:
@@ -345,21 +365,24 @@ class Fingerprinter:
 
 
 def _as_conditional(hint: Hint) -> Hint:
-    """A hint as it counts for code that mentions this one: the call may depend on something."""
+    """The hint as it counts for callers, which may call the code on some paths only."""
     return hint._replace(unconditional=False) if hint.unconditional else hint
 
 
 def _is_reactor(obj: Any) -> bool:
-    """Whether something is a reactor: code that mentions it does not send what it sends."""
+    """Whether an object is a reactor."""
     return type(obj) is FunctionType and "__pyplant_reactor__" in obj.__dict__
 
 
 _current: ContextVar[Fingerprinter | None] = ContextVar("pyplant_fingerprinter", default=None)
-"""What values are digested with; each thread has its own, since it notes where it stands."""
+"""The fingerprinter of this thread; not shared, since it is not thread safe."""
 
 
 def use_fingerprinter(fingerprinter: Fingerprinter) -> None:
-    """Digest values with this one in this thread, as in a worker: there it has a memo for code without text."""
+    """Digest values of this thread with this fingerprinter.
+
+    A worker has code without source, and its fingerprinter has a memo for that.
+    """
     _current.set(fingerprinter)
 
 
@@ -372,9 +395,10 @@ def _fingerprinter() -> Fingerprinter:
 
 
 def fingerprint_of(obj: Callable[..., Any]) -> str:
-    """The code fingerprint of a function or class, as it is now."""
+    """The present digest of the code of a function or class."""
     fingerprinter = _fingerprinter()
-    fingerprinter.invalidate_values()  # not look_anew(): one pickle asks for many classes, one by one
+    # Not begin_generation(): one pickle asks for many classes, one by one, which share most of the graph.
+    fingerprinter.invalidate_values()
     return fingerprinter.fingerprint(obj).digest
 
 

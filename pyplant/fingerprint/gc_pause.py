@@ -1,4 +1,4 @@
-"""Python's garbage collector, and when it is in the way."""
+"""Pausing Python's garbage collector."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["gc_paused"]
 
 @contextmanager
 def gc_paused(*, enabled: bool) -> Iterator[None]:
-    """Have garbage collected meanwhile, or not; afterwards it is as before.
+    """Enable or disable garbage collection for a block, and restore the previous setting.
 
-    Judging thousands of reactors makes many small objects that live as long as the run, and the
-    collector would look at all of them again and again: a third of the time of a run of 10,000
-    reactors that are up to date. So it is paused, except while user code runs.
+    A run over many reactors makes many small objects that live as long as the run. The collector would
+    visit all of them again and again, which takes a third of the time of a run of 10,000 reactors that
+    are up to date. So it is paused, except while user code runs.
     """
     before = gc.isenabled()
     (gc.enable if enabled else gc.disable)()

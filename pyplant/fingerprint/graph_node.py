@@ -1,4 +1,4 @@
-"""The description of one node of the graph of code and values; see :mod:`pyplant.fingerprint.code_graph`."""
+"""The data types of the graph of code and values; see :mod:`pyplant.fingerprint.code_graph`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHORT = 200
 
 
 class NodeKind(enum.Enum):
-    """What a description is of."""
+    """What a node stands for."""
 
     FUNCTION = "function"
     CLASS = "class"
@@ -30,39 +30,39 @@ class NodeKind(enum.Enum):
 
 
 class Leaf(NamedTuple):
-    """Something that counts by a text alone: an installed function, a scalar.
+    """A target that counts by a text alone, such as an installed function or a scalar.
 
     Attributes
     ----------
     text
-        What counts.
+        The text that counts.
     display
-        What people see of it, where that differs.
+        The text to show, if it differs.
     """
 
     text: str
     display: str = ""
 
     def shown(self) -> str:
-        """The leaf as it stands in a record: a digest, and a text for people."""
+        """The form of the leaf in a record: a digest and a readable text."""
         return f"={digest_bytes(self.text.encode())[:16]}:{self.display or self.text}"
 
     @staticmethod
     def is_value(shown: str) -> bool:
-        """Whether a leaf is shown so that is a value: its text is that of a constant, not of a name."""
+        """Whether a leaf in a record is a value, and not a builtin, undefined or imported name."""
         sign, _, text = shown.partition(":")
         return sign.startswith("=") and not text.startswith(("builtin ", "undefined ", "import "))
 
 
 class CodeReference(NamedTuple):
-    """A reference to something else.
+    """An edge of the graph.
 
     Attributes
     ----------
     label
-        Unique within its description; decides the order.
+        Unique within its node; edges are ordered by it.
     owner, name
-        The scope the reference was found in and its name there: what a state is called by.
+        The scope of the reference and its name there, which together identify state.
     target
         A :class:`Leaf`, or the object itself.
     """
@@ -74,9 +74,9 @@ class CodeReference(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """Names in a namespace, and the objects they stood for: a cheap test for change.
+    """Names in a namespace with the objects they stood for: a cheap test for changes.
 
-    The objects are held, so that none is taken for another that got its address.
+    The references keep the objects alive, so that no new object gets the identity of an old one.
     """
 
     namespace: Mapping[str, Any]
@@ -85,7 +85,7 @@ class Watch(NamedTuple):
 
     @classmethod
     def of(cls, namespace: Mapping[str, Any], names: tuple[str, ...]) -> Watch:
-        """Watch ``names`` (also absent ones) as they are now."""
+        """Watch ``names``, which may be absent from the namespace."""
         return cls(namespace, names, tuple(map(namespace.get, names, repeat(MISSING))))
 
     def is_unchanged(self) -> bool:
@@ -94,7 +94,25 @@ class Watch(NamedTuple):
 
 
 class GraphNode(NamedTuple):
-    """One node of the graph of code and values."""
+    """One node of the graph of code and values.
+
+    Attributes
+    ----------
+    kind, name
+        What it stands for, and its name in messages.
+    local
+        The bytes of its own content, without what it refers to.
+    edges
+        What it refers to, ordered by label.
+    watches, unchanged
+        Tests for changes: the node is valid while all watches and ``unchanged`` hold.
+    hints, notes
+        The names of ingredients and parameters in it, and what its content does not cover.
+    text
+        Its source, or a short text of its value, for messages.
+    attribute_digests
+        For a value, see :mod:`pyplant.fingerprint.attribute_digests`.
+    """
 
     kind: NodeKind
     name: str
@@ -109,7 +127,7 @@ class GraphNode(NamedTuple):
 
 
 def shorten(value: Any) -> str:
-    """A short text for people; never identifies anything."""
+    """A short text of a value for messages; it does not identify the value."""
     cls = type(value)
     try:
         if issubclass(cls, str | bytes):

@@ -1,7 +1,7 @@
-"""Hints: the ingredient and parameter names that a function's text mentions.
+"""Hints: the names of ingredients and parameters in the text of a function.
 
-They are found by the same walk as the fingerprint and give the graph before the first
-run. A hint is never a truth: names made while a reactor runs work all the same.
+The walk that digests the text finds them. They give the graph before the first run. Hints are
+predictions only: a reactor may also use names that it computes while it runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAMED_CALLS = frozenset({"receive", "send", "allocate", "read_config", "read_con
 """Methods of a pipework whose first argument is a name."""
 
 CONFIG_NAMES = frozenset({"config", "cfg", "conf"})
-"""What people call the configuration, wherever they hand it to."""
+"""Usual names of variables that hold the configuration."""
 
 
 class NameKind(StrEnum):
@@ -33,7 +33,7 @@ class NameKind(StrEnum):
     EXPRESSION = "x"
     """``pipe.send(NAME)`` or ``pipe.send(f"x_{i}")``; the text is the expression, not yet evaluated."""
     PATTERN = "p"
-    """An expression of which parts are known; the text is these, empty ones where values go."""
+    """A name of which parts are known; the text has an empty part for each unknown one."""
     DYNAMIC = "d"
     """Anything else."""
 
@@ -49,16 +49,16 @@ class Hint(NamedTuple):
     Attributes
     ----------
     method
-        The method it was given to; ``"config"`` for what is read of the configuration, and
-        ``"class"`` for what is asked of the class of some object, which may be a configuration.
+        The method that the name is passed to; ``"config"`` for a read of the configuration, and
+        ``"class"`` for a read of the class of some object, which may be a configuration.
     certain
-        Whether the object called is unconditional a pipework (named ``pipe`` or annotated so) or a
-        configuration. Otherwise it is the function's first or second parameter, which is one
-        in a reactor only. A class asked for is certain unless it is that of ``self``.
+        Whether the object is known to be a pipework (named ``pipe`` or annotated so) or a
+        configuration. Otherwise it is the function's first or second parameter, which holds one
+        in a reactor only. A read of a class is certain unless it is the class of ``self``.
     kind, text
-        The name; of the configuration each step of it; of a class its attribute, none for all of it.
+        The name; for the configuration its steps; for a class the attribute, or nothing for all of it.
     unconditional
-        Whether the function itself comes by it, whatever happens.
+        Whether every path through the function passes this name.
     """
 
     method: str
@@ -68,12 +68,12 @@ class Hint(NamedTuple):
     unconditional: bool = False
 
     def to_json(self) -> list[Any]:
-        """A JSON-able form."""
+        """Convert to JSON-able data."""
         return [self.method, self.certain, self.kind.value, list(self.text), self.unconditional]
 
     @classmethod
     def from_json(cls, data: list[Any]) -> Hint:
-        """The inverse of :meth:`to_json`."""
+        """Convert from JSON-able data."""
         method, certain, kind, text, unconditional = data
         hint = cls(
             validate.source_text(method),
@@ -87,12 +87,12 @@ class Hint(NamedTuple):
         return hint
 
     def resolved(self, lookup: Callable[[str], Any]) -> Iterator[Hint]:
-        """The hint with the names that its expression gives, or with what is known of them.
+        """Yield the hint with each name that its expression evaluates to, or with the known parts of it.
 
         Parameters
         ----------
         lookup
-            Gives what a variable stands for, or :data:`~pyplant.fingerprint.expressions.UNKNOWN`.
+            Returns the value of a variable, or :data:`~pyplant.fingerprint.expressions.UNKNOWN`.
         """
         if self.kind is not NameKind.EXPRESSION:
             yield self
@@ -109,7 +109,7 @@ class Hint(NamedTuple):
             yield self._replace(kind=NameKind.DYNAMIC, text=())
         elif is_constant:
             yield self._replace(kind=NameKind.LITERAL, text=(str.__str__(name),))
-        elif self.method in ("send", "allocate"):  # likely, but other names are possible
+        elif self.method in ("send", "allocate"):  # the value may change, so other names are possible
             yield self._replace(kind=NameKind.PATTERN, text=(str.__str__(name),))
             yield self._replace(kind=NameKind.DYNAMIC, text=())
         else:
@@ -117,16 +117,16 @@ class Hint(NamedTuple):
 
 
 def resolved(hints: frozenset[Hint], lookup: Callable[[str], Any]) -> frozenset[Hint]:
-    """The hints with the names that their expressions give."""
+    """The hints with the names that their expressions evaluate to."""
     for hint in hints:
         if hint.kind is NameKind.EXPRESSION:
             return frozenset(name for each in hints for name in each.resolved(lookup))
-    return hints  # most often: nothing to evaluate
+    return hints  # the most common case: nothing to evaluate
 
 
-@cache  # a plant asks anew in every run
+@cache  # each run asks again for all reactors
 def predict(hints: frozenset[Hint]) -> Predicted:
-    """Turn the hints of a reactor into names."""
+    """Summarise the hints of a reactor."""
     sends: list[str] = []
     receives: list[str] = []
     reads: list[str] = []

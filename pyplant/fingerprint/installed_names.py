@@ -1,7 +1,7 @@
-"""Objects that an installed module holds under a name, and that count by it.
+"""The names of objects that installed modules hold. Such an object counts by its name.
 
-A module that an object or its class names proves nothing: only that the module holds that
-very object does.
+``__module__`` and ``__qualname__`` of an object prove nothing, since a user's object may carry those of a
+library. So an object counts by name only if the module holds this very object.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _BOUND = (types.MethodType, types.BuiltinMethodType, type([].__len__))
 
 
 def installed_name(obj: Any) -> str:
-    """The package and the name of an object that an installed module holds, else ``""``.
+    """The package and the name of an object if an installed module holds it, else ``""``.
 
-    Found are functions, methods of objects (``random.random``), NumPy's ufuncs and other objects that
-    the module of their class defines as names (``os.environ``, ``polars.col``).
+    This covers functions, bound methods (``random.random``), NumPy's ufuncs, and objects in the module of
+    their class (``os.environ``, ``polars.col``).
     """
     for module in _homes(obj):
         name = "" if is_user_module(module) else _name_in(module, obj)
@@ -32,7 +32,7 @@ def installed_name(obj: Any) -> str:
 
 
 def _homes(obj: Any) -> Iterator[types.ModuleType]:
-    """The modules that may hold an object: those that it, its class or what it is bound to come from."""
+    """The modules that may hold an object: those named by it, its class, or the object it is bound to."""
     cls = type(obj)
     names = [static_attribute(obj, "__module__"), module_of(cls)]
     if issubclass(cls, _BOUND):
@@ -54,7 +54,7 @@ def _name_in(module: types.ModuleType, obj: Any) -> str:
 
 
 def holds_itself(obj: Any, name: str) -> bool:
-    """Whether some module has an object under the name that it gives itself."""
+    """Whether a module holds an object under the name that pickle has for it."""
     own = module_of(type(obj))
     for home in (static_attribute(obj, "__module__"), own, package_name(own)):
         found: Any = LOADED.get(home) if type(home) is str else None

@@ -1,10 +1,9 @@
-"""What a mock of :mod:`unittest.mock` consists of: what it answers, not what it was asked.
+"""The content of mocks of :mod:`unittest.mock`.
 
-A mock makes up attributes and return values when they are asked for and records every call,
-so its dictionary changes whenever it is used. Counted are its classes, its specification and
-what was configured: return values, side effects, attributes, what it wraps. A mock that was
-made up and never configured counts like one that was not made up yet; the record of calls
-does not count.
+A mock creates attributes and return values on access and records every call, so its dictionary
+changes with every use. What counts is its classes, its specification and its configuration: return
+values, side effects, attributes, the object it wraps. A mock that was created on access and not
+configured counts as if it did not exist. Recorded calls do not count.
 """
 
 from __future__ import annotations
@@ -38,20 +37,21 @@ def mock_behind(obj: Any) -> Any:
 
 
 def mock_content(mock: Any) -> list[Any]:
-    """The content of a mock, and of those it made up, as a plain list.
+    """The content of a mock, and of the mocks it refers to, as a plain list.
 
-    Each mock has a number; a mock that was made up and never configured is left out.
+    Mocks refer to each other by number. A mock that was created on access is left out unless it, or a mock
+    that it leads to, was configured.
     """
     mocks, numbers, configured = [mock], {id(mock): 0}, []
     makers: dict[int, list[int]] = {}
     needed = {0}
-    for maker, current in enumerate(mocks):  # grows meanwhile
+    for maker, current in enumerate(mocks):  # the list grows during the loop
         answers = {key: (value, mock_behind(value)) for key, value in sorted(_configured(current).items())}
         configured.append(answers)
         for _, inner in answers.values():
             if inner is None:
                 needed.add(maker)
-            elif id(inner) in numbers:  # a mock that several answer with: somebody configured them to
+            elif id(inner) in numbers:  # two answers with one mock: this was configured
                 needed |= {maker, numbers[id(inner)]}
             else:
                 number = numbers[id(inner)] = len(mocks)
@@ -78,7 +78,7 @@ def mock_content(mock: Any) -> list[Any]:
 
 
 def _specification(mock: Any) -> list[Any]:
-    """The classes of a mock, and what it refuses."""
+    """The classes of a mock, and the attributes and calls that it refuses."""
     attributes = _attributes(mock)
     methods = attributes.get("_mock_methods")
     return [
@@ -100,7 +100,7 @@ def _parameters(signature: Any) -> list[Any]:
 
 
 def _configured(mock: Any) -> dict[str, Any]:
-    """What a mock was configured, by keys that say how, and what it made up itself."""
+    """The configuration of a mock, and the mocks that it created on access, by kind and name."""
     attributes = _attributes(mock)
     found: dict[str, Any] = {}
     result, effect = _answer(attributes)
@@ -112,7 +112,7 @@ def _configured(mock: Any) -> dict[str, Any]:
         found["wraps"] = attributes["_mock_wraps"]
     children = attributes.get("_mock_children") or {}
     for name, child in children.items():
-        if qualname_of(type(child)) != "_SpecState":  # a part of a specification nobody used yet
+        if qualname_of(type(child)) != "_SpecState":  # an unused part of a specification
             found[f"child {name}"] = child
     for name, value in attributes.items():
         if not (name.startswith((*_BOOKKEEPING, "__")) or name in _RECORDS or children.get(name) is value):
@@ -125,7 +125,7 @@ def _configured(mock: Any) -> dict[str, Any]:
 
 
 def _answer(attributes: dict[str, Any]) -> tuple[Any, Any]:
-    """What calls return, :data:`MISSING` if nothing was said, and the side effect."""
+    """The configured return value, or :data:`MISSING`, and the side effect."""
     delegate = attributes.get("_mock_delegate")
     if type(delegate) is FunctionType:
         result, effect = delegate.__dict__.get("return_value", MISSING), delegate.__dict__.get("side_effect")
@@ -139,12 +139,12 @@ def _answer(attributes: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _is_default(result: Any) -> bool:
-    """Whether it is the sentinel for "nothing was set"."""
+    """Whether a value is the mock library's sentinel for "not set"."""
     return qualname_of(type(result)) == "_SentinelObject" and result.name == "DEFAULT"
 
 
 def _iterated(effect: Any) -> Any:
-    """A side effect; of one that calls step through, all items: how far it is belongs to the calls."""
+    """A side effect; an iterated one with all its items, since its position only records calls."""
     while qualname_of(type(effect)) == "_MockIter":
         effect = effect.obj
     if isinstance(effect, _ITERATORS):
@@ -156,7 +156,7 @@ _ITERATORS: tuple[type, ...] = (type(iter([])), type(iter(())))
 
 
 def _is_magic_default(attributes: dict[str, Any], result: Any, effect: Any) -> bool:
-    """Whether a special method answers as every ``MagicMock`` does."""
+    """Whether a special method has the default answer of every ``MagicMock``."""
     name, parent = attributes.get("_mock_new_name"), attributes.get("_mock_new_parent")
     module = LOADED.get(next(filter(_MODULES.__contains__, map(module_of, mro(type(parent)))), ""))
     if not isinstance(name, str) or module is None:

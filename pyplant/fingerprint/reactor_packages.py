@@ -1,8 +1,8 @@
-"""Installed distributions that user code uses and that define reactors in modules nobody imported.
+"""Finding installed packages that define reactors.
 
-Whether a distribution is user code must not depend on which of its modules a program imports.
-So of each package that a module with reactors uses, directly or through other modules of the
-user's, the files are searched once in a process for a definition of a reactor.
+A distribution that defines reactors is user code. This must not depend on which of its modules a program
+imports. So the files of each package that a module with reactors uses, directly or through other user
+modules, are searched for a definition of a reactor, once in a process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _seen: dict[str, ModuleType] = {}
 
 
 def follow_used_packages(names: Iterable[str]) -> None:
-    """Follow, from the next run on, what these modules use of distributions that define reactors.
+    """Follow, from the next run on, the distributions with reactors that these modules use.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def follow_used_packages(names: Iterable[str]) -> None:
         if isinstance(filename, str) and (folders := installation_folders(filename)):
             _search(name.partition(".")[0], folders[0])
         elif name == "__main__" or (isinstance(filename, str) and is_user_file(filename)):
-            if name != "__main__":  # a notebook goes on
+            if name != "__main__":  # the module of a notebook grows
                 _seen[name] = module
             stack.extend({home for value in tuple(vars(module).values()) if (home := _home(value))})
 

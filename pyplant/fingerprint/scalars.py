@@ -1,4 +1,4 @@
-"""The canonical bytes of values that hold no others, with a tag for each type."""
+"""The canonical bytes of scalar values, with a tag for each type."""
 
 from __future__ import annotations
 
