@@ -163,7 +163,7 @@ def test_waits_of_the_recorder_are_counted(tmp_path):
         )
         # On a quick machine what the process wrote has arrived before anyone asks.
         kernel.cell(
-            "from pyplant.notebook.output.stream_sync import Fence\nFence.may_be_under_way = lambda self, seconds: True"
+            "from pyplant.notebook.output.stream_sync import StreamSync\nStreamSync.may_have_pending = lambda self, seconds: True"
         )
         assert notebook.waits(kernel, "plant.get('a')") > 0
         assert notebook.waits(kernel, "time.sleep(0)") == 0

@@ -111,7 +111,7 @@ class Console:
 
     def _before_cell(self, info: Any) -> None:
         self._count = self.shell.execution_count
-        self._recorder.cleared()
+        self._recorder.reset_headings()
         self.cells.begin(info.raw_cell, self._count - self._ahead)
 
     def _after_cell(self, result: Any) -> None:
@@ -139,7 +139,7 @@ class Console:
 
     def run_ended(self) -> None:
         """Nothing is taken down until the next run."""
-        self._recorder.rest()
+        self._recorder.end_run()
 
     def replay(self, recorded: Recorded) -> None:
         """Show again what a reactor showed."""

@@ -1,9 +1,9 @@
-"""Open pyplot figures belong to the reactor that drew them, also while it waits.
+"""Keeps the open pyplot figures of each reactor apart, also while the reactor waits.
 
-pyplot holds one table of open figures, and the inline backend a list of those that it will
-show when the cell ends. While a reactor runs, its own stand there; while it waits, those of
-the cell around it. When it has returned its figures are shown and closed, as if it were a
-cell. Other backends show figures in windows or on demand, so theirs are left alone.
+pyplot has one table of open figures, and the inline backend a list of figures to show when the cell
+ends. While a reactor runs, both hold its own figures; while it waits, those of the surrounding cell.
+When it returns, its figures are shown and closed, as at the end of a cell. Other backends show figures
+in windows or on demand; their figures are left alone.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 __all__ = ["Figures"]
 
-_Table = tuple["OrderedDict[Any, Any]", bool, list[Any]]
-"""Open figures by number, whether any was drawn, and which in order."""
+_FigureTable = tuple["OrderedDict[Any, Any]", bool, list[Any]]
+"""The open figures by number, whether any was drawn, and the drawn ones in order."""
 
 
 class Figures:
@@ -25,52 +25,52 @@ class Figures:
     __slots__ = ("_outside", "_own")
 
     def __init__(self) -> None:
-        self._own: _Table | None = None
-        self._outside: _Table | None = None
+        self._own: _FigureTable | None = None
+        self._outside: _FigureTable | None = None
 
     def __bool__(self) -> bool:
-        """Whether there are any."""
+        """Return whether any figure is open."""
         return self._own is not None
 
     def enter(self) -> None:
-        """The reactor begins or goes on."""
+        """Install the figures of the reactor; it starts or resumes."""
         self._outside = _current()
         if self._outside is not None or self._own is not None:
-            _place(self._own)
+            _install(self._own)
 
     def leave(self) -> None:
-        """The reactor waits or has returned."""
+        """Install the figures of the cell; the reactor waits or has returned."""
         outside, self._outside = self._outside, None
         own = _current()
         if own is not None:
             self._own = own if own[0] or own[2] else None
-            _place(outside)
-        elif outside is not None:  # it has chosen another backend
-            _adopt(outside[0].values())
+            _install(outside)
+        elif outside is not None:  # the reactor switched to another backend
+            _add_to_open(outside[0].values())
 
     def flush(self) -> None:
-        """Show them, as at the end of a cell; called while they are in place."""
+        """Show the figures as at the end of a cell; called between `enter` and `leave`."""
         inline = _inline()
         if inline is not None:
             inline.flush_figures()
 
-    def hand_over(self) -> None:
-        """What is still open now belongs to the cell, as everything does that pyplot keeps."""
+    def release_to_cell(self) -> None:
+        """Add the figures that are still open to those of the cell: pyplot keeps them open after a cell too."""
         own, self._own = self._own, None
         if own is not None:
-            _adopt(own[0].values())
+            _add_to_open(own[0].values())
 
 
 def _inline() -> Any:
     return sys.modules.get("matplotlib_inline.backend_inline")
 
 
-def _current() -> _Table | None:
-    """What pyplot holds now; nothing if it is not loaded, or its figures are not shown by cells."""
+def _current() -> _FigureTable | None:
+    """Return the state of pyplot; ``None`` if it is not loaded or has no inline backend."""
     helpers = sys.modules.get("matplotlib._pylab_helpers")
     if helpers is None:
         return None
-    # Asking matplotlib for its backend can make it choose one.
+    # `dict.get`, because reading `rcParams["backend"]` can make matplotlib choose a backend.
     backend = dict.get(sys.modules["matplotlib"].rcParams, "backend")
     if not isinstance(backend, str) or not backend.endswith("inline"):
         return None
@@ -79,7 +79,7 @@ def _current() -> _Table | None:
     return helpers.Gcf.figs, drawn, order
 
 
-def _place(table: _Table | None) -> None:
+def _install(table: _FigureTable | None) -> None:
     figures, drawn, order = table or (OrderedDict(), False, [])
     sys.modules["matplotlib._pylab_helpers"].Gcf.figs = figures
     inline = _inline()
@@ -87,8 +87,8 @@ def _place(table: _Table | None) -> None:
         inline.show._draw_called, inline.show._to_draw = drawn, order
 
 
-def _adopt(managers: Iterable[Any]) -> None:
-    """Add figures to those that are open, under numbers that are free; the active one stays active."""
+def _add_to_open(managers: Iterable[Any]) -> None:
+    """Add figures to the open ones under free numbers; the active figure stays active."""
     table: Any = sys.modules["matplotlib._pylab_helpers"].Gcf
     active = table.get_active()
     for manager in list(managers):

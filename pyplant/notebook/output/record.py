@@ -1,16 +1,16 @@
-"""What a reactor showed, as one ordered list: outputs in the form of the notebook format.
+"""What a reactor showed, as one ordered list of outputs in the notebook format.
 
-The rules, all of them what a front end does with live output:
+A record applies to recorded output what a front end does with live output:
 
-* Writes to one stream that follow one another are one output. They are collected as lists
-  and joined at the end: adding to a text again and again takes time quadratic in its length.
-* A carriage return goes back to the start of the line, and what follows overwrites it.
-* An update changes what was displayed under its id, where that stands.
-* Cleared output is gone, at once or when the next output comes.
+* Consecutive writes to one stream are one output. They are collected as chunks and joined at the
+  end: appending to a string each time takes time quadratic in its length.
+* A carriage return moves to the start of the line, and the text after it overwrites the line.
+* An update changes every display with its id, in place.
+* Clearing removes all outputs, at once or when the next output comes.
 
-A record is bounded. Of text the first and the last half megabyte stay, of displays the
-first 20 MB; a line says what is not there. While text comes in it is squeezed every few
-megabytes, so that a reactor may print for days.
+The size of a record is bounded: it keeps the first and the last half megabyte of text and the first
+20 MB of displays, and a note replaces what is omitted. Text is compacted every few megabytes, so a
+reactor may print for days.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from typing import Any
 
 from pyplant._formatting import counted, format_size
 
-__all__ = ["Output", "OutputRecord", "collapsed"]
+__all__ = ["Output", "OutputRecord", "apply_carriage_returns"]
 
 Output = dict[str, Any]
-"""One output, as the notebook format has it (``output_type`` and so on)."""
+"""One output in the notebook format (``output_type`` and so on)."""
 
-_TEXT = 1_000_000  # characters that are kept, half of them from each end
-_RAW = 4 * _TEXT  # characters that are held before they are squeezed
-_DISPLAYS = 20_000_000  # bytes of what was displayed
-_LINE = 10_000  # characters by which a cut may move to be at the end of a line
+_MAX_TEXT = 1_000_000  # characters of a record, half of them from each end
+_MAX_BUFFERED = 4 * _MAX_TEXT  # characters that are collected before they are compacted
+_MAX_DISPLAYS = 20_000_000  # bytes of all displays of a record
+_LINE_SEARCH = 10_000  # characters; a cut moves back by up to this many to the end of a line
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
-_MOVES = re.compile(r"\x1b\[\d*(?:;\d*)?[A-HJSTfsu]")  # the cursor goes elsewhere
-_ERASES = re.compile(r"\x1b\[[0-2]?K")
-_CODES = re.compile(r"\x1b\[[0-9;]*[a-zA-Z]")
+_CURSOR_MOVE = re.compile(r"\x1b\[\d*(?:;\d*)?[A-HJSTfsu]")  # moves the cursor to another line or column
+_ERASE = re.compile(r"\x1b\[[0-2]?K")
+_ESCAPE_CODE = re.compile(r"\x1b\[[0-9;]*[a-zA-Z]")
 
 
 class _Text:
-    """What was written to a stream."""
+    """Consecutive text of one stream."""
 
     __slots__ = ("chunks", "stream")
 
@@ -56,8 +56,8 @@ class _Text:
         return self.chunks[0]
 
 
-class _Gap:
-    """Text that is not kept."""
+class _Omission:
+    """Stands in the place of omitted text and counts it."""
 
     __slots__ = ("characters", "lines", "stream")
 
@@ -70,11 +70,11 @@ class _Gap:
         self.lines += text.count("\n")
 
     def __str__(self) -> str:
-        return f"[{counted(self.lines, 'line')} ({format_size(self.characters)}) shown here, not kept]\n"
+        return f"[{counted(self.lines, 'line')} ({format_size(self.characters)}) shown here, not recorded]\n"
 
 
 class _Display:
-    """What was displayed, as it looks now."""
+    """A display with its current content."""
 
     __slots__ = ("data", "id", "metadata", "size", "view")
 
@@ -83,198 +83,203 @@ class _Display:
         self.size = 0
 
     def show(self, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-        self.data = {str(kind): _plain(value) for kind, value in data.items()}
-        self.metadata = _plain(dict(metadata))
+        self.data = {str(kind): _as_json(value) for kind, value in data.items()}
+        self.metadata = _as_json(dict(metadata))
         self.view = self.data.pop(_WIDGET, None)
         self.size = sum(
             len(value) if isinstance(value, str) else len(json.dumps(value)) for value in self.data.values()
         )
 
-    def leave_out(self) -> None:
+    def omit(self) -> None:
         kinds = ", ".join(kind for kind in self.data if kind != "text/plain") or "text/plain"
-        note = f"[{kinds}, {format_size(self.size)}, was shown here and is not kept]"
+        note = f"[{kinds}, {format_size(self.size)}, was shown here and is not recorded]"
         self.data, self.metadata, self.view, self.size = {"text/plain": note}, {}, None, 0
 
 
-# Held for moments, so one is enough for all records. Its owner may take it again: an object that
-# dies in the midst of this may print.
+# One lock for all records, since it is held for microseconds only. Reentrant, because the garbage
+# collector may run here and the finalizer of an object may print.
 _lock = threading.RLock()
 
 
 class OutputRecord:
-    """What one execution showed. Any thread may add to it."""
+    """The outputs of one execution; thread-safe."""
 
-    __slots__ = ("_by_id", "_characters", "_clear_next", "_displayed", "_events")
+    __slots__ = ("_by_id", "_characters", "_clear_on_next", "_displayed_bytes", "_events")
 
     def __init__(self) -> None:
-        self._clear_next = False
+        self._clear_on_next = False
         self._clear()
 
     def write(self, stream: str, text: str) -> None:
         """Add text that was written to ``stdout`` or ``stderr``."""
         with _lock:
-            events = self._next()
+            events = self._open_events()
             last = events[-1] if events else None
             if isinstance(last, _Text) and last.stream == stream:
                 last.chunks.append(text)
             else:
                 events.append(_Text(stream, text))
             self._characters += len(text)
-            if self._characters > _RAW:
-                self._squeeze()
+            if self._characters > _MAX_BUFFERED:
+                self._compact()
 
     def display(
         self, data: Mapping[str, Any], metadata: Mapping[str, Any], display_id: str | None = None
     ) -> None:
-        """Add what was displayed; whatever has the same id looks like that from now on."""
+        """Add a display; earlier displays with the same id get its content."""
         with _lock:
             shown = _Display(display_id)
-            self._next().append(shown)
+            self._open_events().append(shown)
             if display_id is None:
-                self._show(shown, data, metadata)
+                self._set_content(shown, data, metadata)
             else:
                 self._by_id.setdefault(display_id, []).append(shown)
                 self.update(data, metadata, display_id)
 
     def update(self, data: Mapping[str, Any], metadata: Mapping[str, Any], display_id: str | None) -> None:
-        """Change what was displayed under an id; it does nothing if that was elsewhere."""
+        """Change the displays with an id; an id displayed by other code is ignored."""
         with _lock:
             for shown in self._by_id.get(display_id, ()):
-                self._show(shown, data, metadata)
+                self._set_content(shown, data, metadata)
 
     def clear(self, *, wait: bool) -> None:
-        """Forget everything, when the next output comes if ``wait`` is true."""
+        """Remove all outputs; with ``wait`` only when the next output comes."""
         with _lock:
-            self._clear_next = wait
+            self._clear_on_next = wait
             if not wait:
                 self._clear()
 
     def outputs(self) -> list[Output]:
-        """What was shown, in order."""
-        if not self._events:  # most often
+        """Return the outputs in order."""
+        if not self._events:  # the common case, without the lock
             return []
         with _lock:
-            self._squeeze()
+            self._compact()
             outputs: list[Output] = []
             for event in self._events:
                 if isinstance(event, _Display):
                     outputs.extend(_display_output(event))
                     continue
-                text = str(event) if isinstance(event, _Gap) else collapsed(event.joined())
+                text = str(event) if isinstance(event, _Omission) else apply_carriage_returns(event.joined())
                 last = outputs[-1] if outputs else {}
                 if last.get("name") == event.stream:
-                    last["text"] += text  # rarely: what stood between was left out
+                    last["text"] += text  # the widget between them was closed and has no output
                 elif text:
                     outputs.append({"output_type": "stream", "name": event.stream, "text": text})
             return outputs
 
     def _clear(self) -> None:
-        self._events: list[_Text | _Gap | _Display] = []
+        self._events: list[_Text | _Omission | _Display] = []
         self._by_id: dict[str | None, list[_Display]] = {}
-        self._characters = self._displayed = 0
+        self._characters = self._displayed_bytes = 0
 
-    def _next(self) -> list[_Text | _Gap | _Display]:
-        if self._clear_next:
-            self._clear_next = False
+    def _open_events(self) -> list[_Text | _Omission | _Display]:
+        if self._clear_on_next:
+            self._clear_on_next = False
             self._clear()
         return self._events
 
-    def _show(self, shown: _Display, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-        self._displayed -= shown.size
+    def _set_content(self, shown: _Display, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+        self._displayed_bytes -= shown.size
         shown.show(data, metadata)
-        if self._displayed + shown.size > _DISPLAYS:
-            shown.leave_out()
-        self._displayed += shown.size
+        if self._displayed_bytes + shown.size > _MAX_DISPLAYS:
+            shown.omit()
+        self._displayed_bytes += shown.size
 
-    def _squeeze(self) -> None:
+    def _compact(self) -> None:
         for event in self._events:
             if isinstance(event, _Text):
-                event.chunks = [collapsed(event.joined(), goes_on=True)]
-        self._events = _without_middle(self._events)
+                event.chunks = [apply_carriage_returns(event.joined(), is_partial=True)]
+        self._events = _omit_middle(self._events)
         self._characters = sum(len(event.joined()) for event in self._events if isinstance(event, _Text))
 
 
-def collapsed(text: str, *, goes_on: bool = False) -> str:
-    r"""Text as a terminal would show it once everything is written.
+def apply_carriage_returns(text: str, *, is_partial: bool = False) -> str:
+    r"""Return the text that a terminal shows after lines were overwritten with ``\r``.
 
     Parameters
     ----------
     text
-        With lines that are written over and over, after a ``\r``.
-    goes_on
-        More may follow: the last line still says where the next letter goes.
+        The text as it was written.
+    is_partial
+        Whether more text may follow. The last line then keeps its last ``\r``, since the cursor is
+        at the position after it.
     """
     text = text.replace("\r\n", "\n")
     if "\r" not in text:
         return text
     lines = text.split("\n")
     last = lines.pop()
-    if goes_on and "\r" in last:
+    if is_partial and "\r" in last:
         before, _, after = last.rpartition("\r")
-        last = f"{_overwritten(before)}\r{after}"
+        last = f"{_visible_line(before)}\r{after}"
     else:
-        last = _overwritten(last)
-    return "\n".join([*map(_overwritten, lines), last])
+        last = _visible_line(last)
+    return "\n".join([*map(_visible_line, lines), last])
 
 
-def _overwritten(line: str) -> str:
-    if "\r" not in line or _MOVES.search(line):
-        return line  # a front end makes of it what it makes of it live
-    shown, *rest = line.split("\r")
-    for text in rest:
-        if _ERASES.search(text):
-            shown = _ERASES.sub("", text)
+def _visible_line(line: str) -> str:
+    if "\r" not in line or _CURSOR_MOVE.search(line):
+        return line  # left to the front end, which handles such codes in live output too
+    visible, *rewrites = line.split("\r")
+    for text in rewrites:
+        if _ERASE.search(text):
+            visible = _ERASE.sub("", text)
         elif text:
-            length = len(_CODES.sub("", text))
-            shown = text if length >= len(shown) else text + _CODES.sub("", shown)[length:]
-    return shown
+            length = len(_ESCAPE_CODE.sub("", text))
+            visible = text if length >= len(visible) else text + _ESCAPE_CODE.sub("", visible)[length:]
+    return visible
 
 
-def _without_middle(events: list[_Text | _Gap | _Display]) -> list[_Text | _Gap | _Display]:
-    """The same with the middle of the text left out, if there is more than may be kept."""
+def _omit_middle(events: list[_Text | _Omission | _Display]) -> list[_Text | _Omission | _Display]:
+    """Omit the middle of the text if it is too long.
+
+    Displays stay where they are. Text that an earlier call omitted stays omitted: the new omission
+    begins at the same place and counts both.
+    """
     total = sum(len(event.joined()) for event in events if isinstance(event, _Text))
-    if total <= _TEXT:
+    if total <= _MAX_TEXT:
         return events
-    begins, ends = _TEXT // 2, total - _TEXT // 2  # what is between goes
-    kept: list[_Text | _Gap | _Display] = []
-    gap: _Gap | None = None
-    at = 0
+    head_end, tail_start = _MAX_TEXT // 2, total - _MAX_TEXT // 2  # the text in between is omitted
+    result: list[_Text | _Omission | _Display] = []
+    omission: _Omission | None = None
+    offset = 0
     for event in events:
-        if isinstance(event, _Gap):
-            gap = event  # text was left out before: from here on
-            kept.append(gap)
-            begins = at
+        if isinstance(event, _Omission):
+            omission = event
+            result.append(omission)
+            head_end = offset
         if not isinstance(event, _Text):
-            if event is not gap:
-                kept.append(event)
+            if event is not omission:
+                result.append(event)
             continue
         text = event.joined()
-        first = _cut(text, min(max(begins - at, 0), len(text)))
-        second = _cut(text, min(max(ends - at, first), len(text)))
-        at += len(text)
+        first = _cut_position(text, min(max(head_end - offset, 0), len(text)))
+        second = _cut_position(text, min(max(tail_start - offset, first), len(text)))
+        offset += len(text)
         if first == second:
-            kept.append(event)
+            result.append(event)
             continue
-        kept.extend([_Text(event.stream, text[:first])] if first else [])
-        if gap is None:
-            gap = _Gap(event.stream)
-            kept.append(gap)
-        gap.add(text[first:second])
-        kept.extend([_Text(event.stream, text[second:])] if second < len(text) else [])
-    return kept
+        result.extend([_Text(event.stream, text[:first])] if first else [])
+        if omission is None:
+            omission = _Omission(event.stream)
+            result.append(omission)
+        omission.add(text[first:second])
+        result.extend([_Text(event.stream, text[second:])] if second < len(text) else [])
+    return result
 
 
-def _cut(text: str, place: int) -> int:
-    """Where to cut near a place: after a line if one ends there."""
-    if place in {0, len(text)}:
-        return place
-    return text.rfind("\n", max(place - _LINE, 0), place) + 1 or place
+def _cut_position(text: str, position: int) -> int:
+    """Return where to cut near a position: after the end of a line if one is close."""
+    if position in {0, len(text)}:
+        return position
+    return text.rfind("\n", max(position - _LINE_SEARCH, 0), position) + 1 or position
 
 
 def _display_output(shown: _Display) -> Iterable[Output]:
     data = shown.data
     if shown.view is not None:
-        text = _text_of_widget(shown.view, data.get("text/plain", ""))
+        text = _widget_text(shown.view, data.get("text/plain", ""))
         if not text:
             return
         data = {**data, "text/plain": f"{text} (interactive, not replayed)"}
@@ -284,10 +289,10 @@ def _display_output(shown: _Display) -> Iterable[Output]:
     yield output
 
 
-def _text_of_widget(view: Any, text: str) -> str:
-    """What a widget says now; nothing if it was closed, and is not to be seen any more.
+def _widget_text(view: Any, text: str) -> str:
+    """Return the current text of a widget; ``""`` if it was closed and is no longer visible.
 
-    Its text when it was displayed is out of date: of a progress bar, 0 %.
+    The text that was recorded with the display is outdated: a progress bar was at 0 % then.
     """
     widgets = getattr(sys.modules.get("ipywidgets.widgets.widget"), "_instances", None)
     if widgets is None or not isinstance(view, dict):
@@ -295,16 +300,16 @@ def _text_of_widget(view: Any, text: str) -> str:
     try:
         widget = widgets.get(view.get("model_id"))
         return "" if widget is None else repr(widget)
-    except Exception:  # noqa: BLE001 - an object of others; how it was displayed will do
+    except Exception:  # noqa: BLE001 - code of other libraries; the recorded text is used instead
         return text or "widget"
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
+def _as_json(value: Any) -> Any:
+    """Convert a value to what JSON can hold."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")  # what front ends expect of pictures
+        return base64.b64encode(value).decode("ascii")  # the notebook format of pictures
     try:
         return json.loads(json.dumps(value, default=str))
     except (TypeError, ValueError):

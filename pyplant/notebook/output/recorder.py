@@ -1,24 +1,27 @@
-"""Takes down what reactors show in a notebook, in order, while it is shown.
+"""Records what reactors show in a notebook, in order, while it is shown.
 
-Output reaches people through four doors: ``write`` of the two output streams, and ``publish``
-and ``clear_output`` of the shell's display publisher. While a reactor's step runs each of
-them has a tap: what passes goes into the record of that reactor, and on to where it went
-anyway. Taps are set into the objects that are there, since others hold them: logging
-handlers, threads, and the one that brings what child processes write (see
-:mod:`pyplant.notebook.output.stream_sync`).
+Theory of operation. Output reaches the user through four channels: ``write`` of the two output
+streams, and ``publish`` and ``clear_output`` of the display publisher of the shell. During a run each
+channel has an *interceptor*, which adds what passes to the record of the running reactor and then
+calls the original. Interceptors are installed as attributes of the existing objects, not by replacing
+``sys.stdout``, because other code holds these objects: logging handlers, threads, and the watcher
+that delivers the output of child processes (see :mod:`pyplant.notebook.output.stream_sync`).
 
-The rules:
+A reactor runs in *steps*: from its start or a ``yield`` to the next ``yield`` or its end. Output in a
+step belongs to the reactor of the step. Output of child processes and C code arrives late; it is
+waited for when a reactor returns, and before the step of another reactor. Until then it belongs to
+the *pending* recording, the one whose step ended last.
 
-* Output that comes late, from child processes and C code, is waited for when a reactor has
-  returned, and before the step of another. Until then it belongs to the one whose step it was.
-* Taps are set by the first step of a run and go when it ends; they take down only in steps.
-  IPython itself replaces ``write`` for the time of a cell, so what was found is put back.
-* Nothing here raises into a reactor. Where taking down fails, output passes on.
-* Most reactors of a large run show nothing, and their steps must cost next to nothing: a
-  glance decides whether there is anything to wait for, to show or to compare.
+Rules:
 
-What cannot be told: the output of a thread that outlives its reactor counts as output of
-whichever reactor is at work when it comes. A forked process can add text, but no displays.
+* Interceptors are installed by the first step of a run, removed when the run ends, and active only
+  in steps. IPython itself replaces ``write`` while a cell runs, so removal restores what was found.
+* Nothing here raises into a reactor. If recording fails, output still reaches the user.
+* Most reactors of a large run show nothing, so a step must cost almost nothing: it checks whether
+  there is anything to wait for, to show or to compare, and does no more.
+
+Limits: output of a thread that outlives its reactor counts as output of the reactor that runs when
+it arrives. A forked process can add text, but no displays.
 """
 
 from __future__ import annotations
@@ -46,78 +49,89 @@ _HEADING = (
     f"color:var(--jp-ui-font-color2,{LIGHT['muted']})"
 )
 
-_OVER = nullcontext()
-_TOGETHER = 0.0002  # seconds in which a reactor hardly starts a process and waits for it
+_NOT_RECORDED = nullcontext()
+_SHORTEST_PROCESS = 0.0002  # seconds; a reactor does not start a process and wait for it in less
 
 
 class Recorder:
-    """Makes the recordings of one shell.
+    """Creates the recordings of one shell and knows which of them is active.
 
     Parameters
     ----------
     shell
         An ``InteractiveShell``.
+
+    Attributes
+    ----------
+    active
+        The recording of the innermost step.
+    pending
+        The recording whose step ended last, as long as output of it may still arrive.
+    random_state
+        The global random state after the last step of this run.
+    warned
+        Reactors that were warned about for changing the global random state.
     """
 
     def __init__(self, shell: Any) -> None:
         self.active: OutputRecording | None = None
-        self.late: OutputRecording | None = (
-            None  # whose step has ended, but not all that it wrote may have come
-        )
-        self.random_state: random_state.RandomState | None = None  # after the last step of this run
+        self.pending: OutputRecording | None = None
+        self.random_state: random_state.RandomState | None = None
         self.warned: set[str] = set()
         self._shell = shell
         self._channels: tuple[Any, Any, Any] = (None, None, None)
         self._interceptors: list[_Interceptor] = []
         self._syncs: list[StreamSync] = []
-        self._steps: list[OutputRecording] = []
+        self._steps: list[OutputRecording] = []  # the innermost step last
         self._shown_last: OutputRecording | None = None
-        self._passing: set[int] = set()
-        self._settled = 0.0
+        self._forwarding_threads: set[int] = set()
+        self._drained_at = 0.0
 
     def record(self, reactor: str, *, heading: str = "") -> OutputRecording:
-        """A reactor begins.
+        """Create the recording of one execution of a reactor.
 
         Parameters
         ----------
         reactor
-            Its name.
+            The name of the reactor.
         heading
-            A line above what it shows, also where it goes on after another reactor; not recorded.
-            Without one, its name stands above what it shows after another.
+            A line shown above its output, and again when it continues after output of another
+            reactor. It is not recorded. Without a heading, the name of the reactor is shown where
+            its output follows that of another reactor.
         """
         return OutputRecording(self, reactor, heading)
 
     # ------------------------------------------------------------------ steps
 
     def enter(self, recording: OutputRecording) -> None:
-        """A step begins. A step within a step is one of another plant."""
+        """Begin a step. A step within a step belongs to a run of another plant."""
         is_intercepted = bool(self._steps) or self._is_intercepted()
-        if self.late is None and not self._steps:
-            self._settled = time.perf_counter()
-        elif self.late is not recording or not is_intercepted:
-            self.settle()
+        if self.pending is None and not self._steps:
+            self._drained_at = time.perf_counter()
+        elif self.pending is not recording or not is_intercepted:
+            self.drain()
         self._steps.append(recording)
         self.active = recording
         if not is_intercepted:
             self._install_interceptors()
 
     def leave(self, recording: OutputRecording) -> None:
-        """A step has ended, or was interrupted before it began."""
+        """End a step. Does nothing if the step was interrupted before it began."""
         steps = self._steps
         if recording not in steps:
             return
         steps.remove(recording)
         self.active = steps[-1] if steps else None
-        self.late = recording
+        self.pending = recording
 
-    def rest(self) -> None:
-        """A run has ended: the taps go, unless that was a run within a step."""
+    def end_run(self) -> None:
+        """Remove the interceptors, unless the run was nested in a step of another run."""
         if not self._steps:
-            self.late = self.random_state = None
+            self.pending = self.random_state = None
             self._remove_interceptors()
 
     def _is_intercepted(self) -> bool:
+        """Return whether the streams and the publisher are those of the last step, interceptors included."""
         out, err, publisher = self._channels
         if sys.stdout is not out or sys.stderr is not err or self._shell.display_pub is not publisher:
             return False
@@ -129,7 +143,8 @@ class Recorder:
         self._remove_interceptors()
         out, err, publisher = self._channels = sys.stdout, sys.stderr, self._shell.display_pub
         for kind, channel in ((_Stdout, out), (_Stderr, err), (_Publish, publisher), (_Clear, publisher)):
-            # What takes no tap (no stream at all, say) is not recorded; one stream for both gets one tap.
+            # A channel that cannot be intercepted (`sys.stdout` may be `None`) is not recorded. If both
+            # streams are one object, it gets one interceptor, or each text would be recorded twice.
             if not (kind is _Stderr and err is out):
                 with suppress(TypeError, AttributeError):
                     self._interceptors.append(kind(self, channel))
@@ -141,26 +156,30 @@ class Recorder:
         self._interceptors = []
         self._channels = (None, None, None)
 
-    def settle(self) -> None:
-        """Wait for what child processes and C code have written up to now."""
+    def drain(self) -> None:
+        """Wait for the output that child processes and C code have written so far."""
         now = time.perf_counter()
-        seconds, self._settled = now - self._settled, now
+        seconds, self._drained_at = now - self._drained_at, now
         try:
             for sync in self._syncs:
-                if sync.may_be_under_way(seconds):
+                if sync.may_have_pending(seconds):
                     sync.wait()
         finally:
-            self.late = None
+            self.pending = None
 
-    def keep_order(self) -> None:
-        """Something is about to be shown: what others wrote before comes first."""
-        if time.perf_counter() - self._settled > _TOGETHER:
-            self.settle()
+    def drain_before_output(self) -> None:
+        """Keep the order of outputs: what child processes wrote before must arrive before the next output.
 
-    # ------------------------------------------------------------------ what is shown
+        Not done for outputs in quick succession, such as the prints of a loop: no process could have
+        written between them.
+        """
+        if time.perf_counter() - self._drained_at > _SHORTEST_PROCESS:
+            self.drain()
 
-    def announce(self, recording: OutputRecording) -> None:
-        """A recording is about to show something: its heading comes first, unless it showed something last."""
+    # ------------------------------------------------------------------ output
+
+    def show_heading(self, recording: OutputRecording) -> None:
+        """Show the heading of a recording before its output, unless the last output was its own."""
         last, self._shown_last = self._shown_last, recording
         if recording is last:
             return
@@ -170,40 +189,45 @@ class Recorder:
         )
         if heading and publish is not None:
             html = f'<div style="{_HEADING}">{escape(heading)}</div>'
-            with suppress(Exception):  # a line less is better than an error in somebody's print()
-                self.pass_on(publish, {"text/plain": clean(heading), "text/html": html}, {})
+            with suppress(Exception):  # a missing heading is better than an error in print() of a reactor
+                self.forward(publish, {"text/plain": clean(heading), "text/html": html}, {})
 
-    def cleared(self) -> None:
-        """The output of the cell is gone with all headings, or that of another cell begins."""
+    def reset_headings(self) -> None:
+        """Show headings again: the output of the cell was cleared, or another cell begins."""
         self._shown_last = None
 
-    def pass_on(self, interceptor: _Interceptor, /, *args: Any, **options: Any) -> Any:
-        """Let something pass; what that writes in turn (in a terminal, displays are text) is no output of its own."""
+    def forward(self, interceptor: _Interceptor, /, *args: Any, **options: Any) -> Any:
+        """Call the original of an interceptor, recording nothing that it writes.
+
+        In a terminal, displaying something writes text, which must not be recorded a second time.
+        """
         thread = get_ident()
-        self._passing.add(thread)
+        self._forwarding_threads.add(thread)
         try:
             return interceptor.original(*args, **options)
         finally:
-            self._passing.discard(thread)
+            self._forwarding_threads.discard(thread)
 
-    def is_passing(self) -> bool:
-        """Whether this thread is in the midst of letting something pass."""
-        return bool(self._passing) and get_ident() in self._passing
+    def is_forwarding(self) -> bool:
+        """Return whether this thread is inside :meth:`forward`."""
+        return bool(self._forwarding_threads) and get_ident() in self._forwarding_threads
 
 
 class OutputRecording:
-    """What one execution of a reactor shows. It is the context of each of its steps itself.
+    """Records what one execution of a reactor shows.
+
+    It is itself the context manager of each step, which saves an object per step.
 
     Attributes
     ----------
     reactor, heading
         See :meth:`Recorder.record`.
     notes
-        What it did that a cached result will not do again, for people.
+        Side effects that a cached result does not repeat, as text for the user.
     """
 
     __slots__ = (
-        *("_broken", "_figures", "_is_over", "_record", "_recorder"),
+        *("_figures", "_is_broken", "_is_finished", "_record", "_recorder"),
         *("heading", "notes", "reactor"),
     )
 
@@ -214,11 +238,14 @@ class OutputRecording:
         self.reactor = reactor
         self._record = OutputRecord()
         self._figures = Figures()
-        self._broken = self._is_over = False
+        self._is_broken = self._is_finished = False
 
     def step(self) -> AbstractContextManager[None]:
-        """Around each step of the reactor: what is shown inside belongs to it."""
-        return _OVER if self._is_over else self
+        """Return the context manager for one step; output inside it belongs to the reactor.
+
+        Closing the generator of a finished reactor is a step as well, in which nothing is recorded.
+        """
+        return _NOT_RECORDED if self._is_finished else self
 
     def __enter__(self) -> None:
         try:
@@ -245,23 +272,16 @@ class OutputRecording:
                 sorted({*self.notes, *(f"the global random state of {name}" for name in names)})
             )
 
-    def show(self, value: Any) -> None:
-        """Display the value of a cell's last expression, inside a step."""
-        if value is not None:
-            from IPython.display import display
-
-            display(value)
-
     def finish(self) -> list[Output]:
-        """The reactor has returned.
+        """Finish the recording of a reactor that returned.
 
         Returns
         -------
         outputs
-            What it showed, in order, in the form of the notebook format; JSON-able.
+            Its outputs in order, in the notebook format; they can be written as JSON.
         """
-        self._end()
-        self._is_over = True  # closing the generator that has returned is a step in which nothing happens
+        self._finish_output()
+        self._is_finished = True
         outputs: list[Output] = []
         try:
             outputs = self._record.outputs()
@@ -269,68 +289,69 @@ class OutputRecording:
             self._fail()
         if self.notes and self.reactor not in self._recorder.warned:
             self._recorder.warned.add(self.reactor)
-            warn(PlantWarning, _random_state(self.reactor, self.notes))
+            warn(PlantWarning, _random_state_warning(self.reactor, self.notes))
         return outputs
 
     def abandon(self) -> None:
-        """The reactor failed, or was closed where it stood: nothing is kept, but its figures are shown."""
-        if self._is_over:  # it has returned, and is only closed
+        """End the recording of a reactor that failed or was closed: show its figures, keep nothing."""
+        if self._is_finished:
             return
-        self._recorder.leave(self)  # in case a step was interrupted while it began or ended
-        self._end()
+        self._recorder.leave(self)  # an interrupt may have hit the beginning or the end of a step
+        self._finish_output()
 
-    # ------------------------------------------------------------------ from the taps
+    # ------------------------------------------------------------------ called by the interceptors
 
-    def wrote(self, stream: str, text: str) -> None:
-        """Text has passed."""
-        if not self._broken:
+    def on_write(self, stream: str, text: str) -> None:
+        """Record text."""
+        if not self._is_broken:
             try:
                 self._record.write(stream, text)
             except Exception:  # noqa: BLE001
                 self._fail()
 
-    def displayed(self, data: Any, metadata: Any, display_id: str | None, *, update: bool) -> None:
-        """A display has passed, or the update of one."""
-        if not self._broken:
+    def on_display(self, data: Any, metadata: Any, display_id: str | None, *, update: bool) -> None:
+        """Record a display, or the update of a display."""
+        if not self._is_broken:
             try:
                 put = self._record.update if update else self._record.display
                 put(data, metadata or {}, display_id)
             except Exception:  # noqa: BLE001
                 self._fail()
 
-    def cleared(self, *, wait: bool) -> None:
-        """Output was cleared."""
+    def on_clear(self, *, wait: bool) -> None:
+        """Record that the output was cleared."""
         self._record.clear(wait=wait)
 
-    def _end(self) -> None:
-        """After the last step: show the figures, and wait for what is under way."""
+    def _finish_output(self) -> None:
+        """Show the open figures and wait for late output, after the last step."""
         try:
             if self._figures:
                 with self:
                     self._figures.flush()
-                self._figures.hand_over()
-            self._recorder.settle()
+                self._figures.release_to_cell()
+            self._recorder.drain()
         except Exception:  # noqa: BLE001
             self._fail()
 
     def _fail(self) -> None:
-        self._broken = True  # first: what the log writes may pass a tap
-        logger().warning("What %r shows cannot be taken down.", self.reactor, exc_info=True)
+        # Set before logging: a log handler may write to an intercepted stream.
+        self._is_broken = True
+        logger().warning("The output of %r cannot be recorded.", self.reactor, exc_info=True)
 
 
-def _random_state(reactor: str, notes: tuple[str, ...]) -> str:
+def _random_state_warning(reactor: str, notes: tuple[str, ...]) -> str:
     return (
-        f"Reactor {reactor!r} changed {' and '.join(notes)}. That is not repeated when its result is taken from "
-        f"the plant, so other code then draws other numbers. A generator of its own keeps apart: "
-        f"rng = numpy.random.default_rng(seed)."
+        f"Reactor {reactor!r} changed {' and '.join(notes)}. A cached result does not repeat that, so other code "
+        f"then draws other numbers. Use a generator of its own: rng = numpy.random.default_rng(seed)."
     )
 
 
 class _Interceptor:
-    """An attribute of an object that is replaced by this for a while.
+    """Temporarily replaces an attribute of an object.
 
-    Whoever replaces it in turn and does not put it back has buried the tap: another one is set,
-    and once removed it lets everything pass for ever.
+    Other code may replace the attribute in turn, keep the interceptor as its original and never
+    restore it. It then stays in the chain of calls after :meth:`remove` and only forwards, and the
+    next step installs another one on top.
     """
 
     __slots__ = ("_found", "attributes", "is_open", "original", "recorder", "sync", "target")
@@ -342,16 +363,17 @@ class _Interceptor:
         self.original = getattr(target, self.name)
         self.sync: StreamSync | None = None
         self.is_open = True
+        # The dictionary itself: `setattr` would go through properties of the target.
         self.attributes = vars(target)
         self._found = self.attributes.get(self.name)
         self.attributes[self.name] = self
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        """Take the place of the attribute."""
+        """Record the call and forward it to the original."""
         raise NotImplementedError
 
     def remove(self) -> None:
-        """Put back what was there."""
+        """Restore what was found, unless other code has replaced the attribute since."""
         self.is_open = False
         if self.attributes.get(self.name) is not self:
             return
@@ -373,30 +395,31 @@ class _Write(_Interceptor):
 
     def __call__(self, text: Any) -> Any:
         sync, recording = self.sync, self.recorder.active
-        is_brought = sync is not None and get_ident() == sync.thread
-        if is_brought:
-            recording = self.recorder.late or recording
-        if not self.is_open or recording is None or self.recorder.is_passing():
+        # The watcher delivers late output, which may belong to the step before this one.
+        is_late = sync is not None and get_ident() == sync.watcher_id
+        if is_late:
+            recording = self.recorder.pending or recording
+        if not self.is_open or recording is None or self.recorder.is_forwarding():
             return self.original(text)
         if sync is None:
-            return self._pass(text, recording)
+            return self._forward_text(text, recording)
         if os.getpid() != sync.process:
             return sync.write_in_child(text)
-        if not is_brought:
-            self.recorder.keep_order()
-            return self._pass(text, recording)
-        text, is_marked = sync.without_marker(text)
+        if not is_late:
+            self.recorder.drain_before_output()
+            return self._forward_text(text, recording)
+        text, has_marker = sync.strip_marker(text)
         try:
-            return self._pass(text, recording)
+            return self._forward_text(text, recording)
         finally:
-            if is_marked:
-                sync.arrived()
+            if has_marker:
+                sync.marker_arrived()
 
-    def _pass(self, text: Any, recording: OutputRecording) -> Any:
+    def _forward_text(self, text: Any, recording: OutputRecording) -> Any:
         if text:
-            self.recorder.announce(recording)
+            self.recorder.show_heading(recording)
         result = self.original(text)
-        recording.wrote(self.stream, text)
+        recording.on_write(self.stream, text)
         return result
 
 
@@ -418,13 +441,13 @@ class _Publish(_Interceptor):
         recording = self.recorder.active
         if not self.is_open or recording is None:
             return self.original(data, metadata, *args, **options)
-        self.recorder.keep_order()
+        self.recorder.drain_before_output()
         update = bool(options.get("update"))
         if not update:
-            self.recorder.announce(recording)
-        result = self.recorder.pass_on(self, data, metadata, *args, **options)
+            self.recorder.show_heading(recording)
+        result = self.recorder.forward(self, data, metadata, *args, **options)
         display_id = (options.get("transient") or {}).get("display_id")
-        recording.displayed(data, metadata, display_id, update=update)
+        recording.on_display(data, metadata, display_id, update=update)
         return result
 
 
@@ -432,11 +455,11 @@ class _Clear(_Interceptor):
     __slots__ = ()
     name = "clear_output"
 
-    def __call__(self, wait: bool = False) -> Any:  # noqa: FBT001, FBT002 - its signature
+    def __call__(self, wait: bool = False) -> Any:  # noqa: FBT001, FBT002 - the signature of the original
         recording = self.recorder.active
         if not self.is_open or recording is None:
             return self.original(wait)
-        result = self.recorder.pass_on(self, wait)
-        recording.cleared(wait=wait)
-        self.recorder.cleared()
+        result = self.recorder.forward(self, wait)
+        recording.on_clear(wait=wait)
+        self.recorder.reset_headings()
         return result

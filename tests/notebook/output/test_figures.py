@@ -1,4 +1,4 @@
-"""Figures belong to the reactor that drew them."""
+"""Figures are kept apart for each reactor."""
 
 import sys
 
@@ -12,7 +12,7 @@ pytest.importorskip("matplotlib_inline")
 
 @pytest.fixture
 def plt(monkeypatch):
-    """pyplot in a notebook, as far as figures are concerned; nothing can be seen."""
+    """pyplot with the inline backend, without a front end."""
     import matplotlib_inline.backend_inline as inline
     from matplotlib import pyplot as plt
 
@@ -48,20 +48,20 @@ def test_a_reactor_sees_its_own_figures_only(plt):
     assert plt.get_fignums() == [1]
 
 
-def test_its_figures_are_shown_and_closed_and_no_others(plt):
+def test_only_the_figures_of_the_reactor_are_shown_and_closed(plt):
     outside, figures = plt.figure(), Figures()
     figures.enter()
     inside = [plt.figure(), plt.figure()]
     figures.flush()
     figures.leave()
-    figures.hand_over()
+    figures.release_to_cell()
     assert plt.shown == inside
     assert plt.get_fignums() == [1]
     flush_at_the_end_of_the_cell()
     assert plt.shown == [*inside, outside]
 
 
-def test_figures_that_were_shown_already_are_not_there_any_more(plt):
+def test_figures_that_were_shown_are_closed(plt):
     figures = Figures()
     figures.enter()
     inside = plt.figure()
@@ -71,14 +71,14 @@ def test_figures_that_were_shown_already_are_not_there_any_more(plt):
     assert not figures
 
 
-def test_no_figures_are_none(plt):
+def test_a_reactor_without_figures_has_none(plt):
     figures = Figures()
     figures.enter()
     figures.leave()
     assert not figures
 
 
-def test_figures_are_there(plt):
+def test_open_figures_are_reported(plt):
     figures = Figures()
     figures.enter()
     plt.figure()
@@ -86,21 +86,21 @@ def test_figures_are_there(plt):
     assert figures
 
 
-def test_figures_that_stay_open_get_numbers_of_their_own(plt, close_figures):
+def test_figures_that_stay_open_get_free_numbers(plt, close_figures):
     close_figures(False)
     outside, figures = plt.figure(), Figures()
     figures.enter()
     inside = plt.figure()
     figures.flush()
     figures.leave()
-    figures.hand_over()
+    figures.release_to_cell()
     assert plt.shown == [inside]
     assert plt.gcf() is outside
     assert plt.figure(2) is inside
     assert inside.number == 2
 
 
-def test_a_reactor_in_a_reactor_sees_its_own(plt):
+def test_a_nested_reactor_sees_its_own_figures(plt):
     outer, inner = Figures(), Figures()
     outer.enter()
     of_outer = plt.figure()
@@ -113,7 +113,7 @@ def test_a_reactor_in_a_reactor_sees_its_own(plt):
     assert plt.get_fignums() == []
 
 
-def test_other_backends_are_left_alone(plt):
+def test_figures_of_other_backends_are_left_alone(plt):
     plt.switch_backend("agg")
     outside, figures = plt.figure(), Figures()
     figures.enter()
@@ -125,7 +125,7 @@ def test_other_backends_are_left_alone(plt):
     assert plt.shown == []
 
 
-def test_a_reactor_that_chooses_another_backend_loses_no_figures(plt):
+def test_a_reactor_that_switches_the_backend_loses_no_figures(plt):
     outside, figures = plt.figure(), Figures()
     figures.enter()
     plt.switch_backend("agg")
@@ -134,7 +134,7 @@ def test_a_reactor_that_chooses_another_backend_loses_no_figures(plt):
     assert {plt.figure(number) for number in plt.get_fignums()} >= {outside, inside}
 
 
-def test_a_reactor_that_loads_pyplot_has_its_figures(plt, monkeypatch):
+def test_a_reactor_that_imports_pyplot_has_its_figures(plt, monkeypatch):
     figures = Figures()
     with monkeypatch.context() as patch:
         patch.delitem(sys.modules, "matplotlib._pylab_helpers")
@@ -145,7 +145,7 @@ def test_a_reactor_that_loads_pyplot_has_its_figures(plt, monkeypatch):
     assert plt.get_fignums() == []
 
 
-def test_without_pyplot_there_is_nothing_to_do(monkeypatch):
+def test_without_pyplot_nothing_happens(monkeypatch):
     monkeypatch.delitem(sys.modules, "matplotlib._pylab_helpers", raising=False)
     figures = Figures()
     figures.enter()

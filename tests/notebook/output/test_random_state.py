@@ -1,6 +1,6 @@
-"""Changes of the global random state are noticed."""
+"""Changes of the global random state are detected."""
 
-# ruff: noqa: NPY002 - the global state is what this is about
+# ruff: noqa: NPY002 - these tests are about the global state
 
 import importlib
 import random
@@ -32,7 +32,10 @@ def changed_by(action):
         (lambda: None, ()),
         (random.random, ("random",)),
         (lambda: random.seed(1), ("random",)),
-        (lambda: [random.random() for _ in range(312)], ("random",)),  # goes once around
+        (
+            lambda: [random.random() for _ in range(312)],
+            ("random",),
+        ),  # a whole block: the position is the same again
         (np.random.rand, ("numpy.random",)),
         (lambda: np.random.seed(1), ("numpy.random",)),
         (lambda: np.random.rand(312), ("numpy.random",)),
@@ -45,7 +48,7 @@ def test_changes_are_named(action, names):
     assert changed_by(action) == names
 
 
-def test_a_state_that_was_put_back_has_not_changed():
+def test_a_restored_state_has_not_changed():
     def borrow():
         kept = random.getstate(), np.random.get_state()
         random.random()

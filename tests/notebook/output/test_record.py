@@ -1,11 +1,11 @@
-"""The ordered list of what a reactor showed."""
+"""The ordered list of outputs that a reactor showed."""
 
 import json
 
 import pytest
 
 from pyplant.notebook.output import record as module
-from pyplant.notebook.output.record import OutputRecord, collapsed
+from pyplant.notebook.output.record import OutputRecord, apply_carriage_returns
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -17,11 +17,11 @@ def record():
 
 @pytest.fixture
 def small(monkeypatch):
-    """Everything is bounded by a hundred."""
-    monkeypatch.setattr(module, "_TEXT", 100)
-    monkeypatch.setattr(module, "_RAW", 400)
-    monkeypatch.setattr(module, "_DISPLAYS", 100)
-    monkeypatch.setattr(module, "_LINE", 20)
+    """Limits of a hundred characters and bytes."""
+    monkeypatch.setattr(module, "_MAX_TEXT", 100)
+    monkeypatch.setattr(module, "_MAX_BUFFERED", 400)
+    monkeypatch.setattr(module, "_MAX_DISPLAYS", 100)
+    monkeypatch.setattr(module, "_LINE_SEARCH", 20)
 
 
 def text(name, text):
@@ -39,17 +39,17 @@ def show(record, **data):
 # ------------------------------------------------------------------ text
 
 
-def test_nothing_shown_is_nothing(record):
+def test_a_new_record_is_empty(record):
     assert record.outputs() == []
 
 
-def test_writes_to_one_stream_in_a_row_are_one_output(record):
+def test_consecutive_writes_to_one_stream_are_one_output(record):
     for stream, what in [("stdout", "a"), ("stdout", "b"), ("stderr", "c"), ("stdout", "d")]:
         record.write(stream, what)
     assert record.outputs() == [text("stdout", "ab"), text("stderr", "c"), text("stdout", "d")]
 
 
-def test_displays_stand_between_texts(record):
+def test_displays_keep_their_place_between_texts(record):
     record.write("stdout", "a")
     show(record)
     record.write("stdout", "b")
@@ -73,17 +73,19 @@ def test_displays_stand_between_texts(record):
         ("outer\r\x1b[Ainner", "outer\r\x1b[Ainner"),
     ],
 )
-def test_lines_that_are_overwritten_are_kept_as_they_look_in_the_end(written, seen):
-    assert collapsed(written) == seen
+def test_overwritten_lines_are_recorded_in_their_final_form(written, seen):
+    assert apply_carriage_returns(written) == seen
 
 
 @pytest.mark.parametrize("cut", range(1, 24))
-def test_what_is_overwritten_does_not_depend_on_when_one_looks(cut):
+def test_overwriting_gives_the_same_text_when_it_is_applied_in_parts(cut):
     written = "ab\r\n12345\r1\r23\n\rlong\rx\r"
-    assert collapsed(collapsed(written[:cut], goes_on=True) + written[cut:]) == collapsed(written)
+    assert apply_carriage_returns(
+        apply_carriage_returns(written[:cut], is_partial=True) + written[cut:]
+    ) == apply_carriage_returns(written)
 
 
-def test_progress_takes_no_room_while_it_is_made(record, small):
+def test_overwritten_progress_lines_do_not_accumulate(record, small):
     record.write("stdout", "before\n")
     for n in range(1000):
         record.write("stderr", f"\r{n:10}")
@@ -91,34 +93,34 @@ def test_progress_takes_no_room_while_it_is_made(record, small):
     assert record.outputs() == [text("stdout", "before\n"), text("stderr", f"{999:10}\n")]
 
 
-def test_of_long_text_both_ends_are_kept(record, small):
+def test_both_ends_of_long_text_are_recorded(record, small):
     for n in range(1000):
         record.write("stdout", f"{n:09}\n")
     [output] = record.outputs()
     lines = output["text"].splitlines()
     assert lines[:5] == [f"{n:09}" for n in range(5)]
-    assert lines[5] == "[990 lines (9.9 kB) shown here, not kept]"
+    assert lines[5] == "[990 lines (9.9 kB) shown here, not recorded]"
     assert lines[6:] == [f"{n:09}" for n in range(995, 1000)]
 
 
-def test_a_line_longer_than_the_room_is_cut(record, small):
+def test_a_line_longer_than_the_limit_is_cut(record, small):
     record.write("stdout", "x" * 1000)
     [output] = record.outputs()
     assert output["text"].startswith("x" * 50 + "[0 lines (900 B) shown")
     assert output["text"].endswith("]\n" + "x" * 50)
 
 
-def test_both_streams_share_the_room_and_displays_stay(record, small):
+def test_both_streams_share_the_limit_and_displays_stay(record, small):
     record.write("stdout", "a\n" * 30)
     show(record)
     record.write("stderr", "b\n" * 30)
     outputs = record.outputs()
     assert [output["output_type"] for output in outputs] == ["stream", "display_data", "stream"]
-    assert outputs[0]["text"] == "a\n" * 25 + "[10 lines (20 B) shown here, not kept]\n"
+    assert outputs[0]["text"] == "a\n" * 25 + "[10 lines (20 B) shown here, not recorded]\n"
     assert outputs[2] == text("stderr", "b\n" * 25)
 
 
-def test_text_is_not_joined_by_copying_all_of_it_again(record):
+def test_appending_text_does_not_copy_earlier_text(record):
     record.write("stdout", "x")
     for _ in range(1000):
         record.write("stdout", "y")
@@ -128,7 +130,7 @@ def test_text_is_not_joined_by_copying_all_of_it_again(record):
 # ------------------------------------------------------------------ displays
 
 
-def test_what_is_updated_changes_where_it_stands(record):
+def test_an_updated_display_keeps_its_place(record):
     record.display({"text/plain": "old"}, {}, "id")
     record.write("stdout", "a")
     record.update({"text/plain": "new"}, {"m": 1}, "id")
@@ -143,18 +145,18 @@ def test_what_is_updated_changes_where_it_stands(record):
     ]
 
 
-def test_what_is_displayed_twice_under_one_id_looks_alike(record):
+def test_two_displays_with_one_id_have_the_same_content(record):
     record.display({"text/plain": "old"}, {}, "id")
     record.display({"text/plain": "new"}, {}, "id")
     assert [output["data"]["text/plain"] for output in record.outputs()] == ["new", "new"]
 
 
-def test_an_update_of_what_is_elsewhere_is_none_of_ours(record):
+def test_an_update_of_an_unknown_id_is_ignored(record):
     record.update({"text/plain": "new"}, {}, "elsewhere")
     assert record.outputs() == []
 
 
-def test_clearing_forgets_what_was_there(record):
+def test_clearing_removes_all_outputs(record):
     record.write("stdout", "a")
     record.clear(wait=False)
     assert record.outputs() == []
@@ -169,30 +171,30 @@ def test_clearing_can_wait_for_the_next_output(record):
     assert record.outputs() == [text("stdout", "bc")]
 
 
-def test_everything_is_json(record):
+def test_outputs_can_be_written_as_json(record):
     record.display({"image/png": b"\x00\xff", "application/json": {1: {2.5}}}, {"size": (1, object)})
     [output] = record.outputs()
     assert json.loads(json.dumps(output)) == output
     assert output["data"]["image/png"] == "AP8="
 
 
-def test_a_display_does_not_change_with_the_object_it_was_made_of(record):
+def test_a_display_does_not_change_with_its_data_object(record):
     data = {"application/json": {"a": [1]}}
     record.display(data, {})
     data["application/json"]["a"].append(2)
     assert record.outputs()[0]["data"] == {"application/json": {"a": [1]}}
 
 
-def test_displays_beyond_the_room_are_named(record, small):
+def test_displays_beyond_the_limit_are_replaced_by_a_note(record, small):
     for _ in range(2):
         show(record, **{"image/png": "p" * 60})
     assert [output["data"] for output in record.outputs()] == [
         {"text/plain": "x", "image/png": "p" * 60},
-        {"text/plain": "[image/png, 61 B, was shown here and is not kept]"},
+        {"text/plain": "[image/png, 61 B, was shown here and is not recorded]"},
     ]
 
 
-def test_what_is_updated_takes_its_room_once(record, small):
+def test_updates_of_a_display_count_once(record, small):
     for n in range(10):
         record.display({"text/plain": "p" * 60}, {}, "id") if n == 0 else record.update(
             {"text/plain": f"{n}" * 60}, {}, "id"
@@ -200,7 +202,7 @@ def test_what_is_updated_takes_its_room_once(record, small):
     assert record.outputs()[0]["data"] == {"text/plain": "9" * 60}
 
 
-def test_cleared_output_leaves_room(record, small):
+def test_cleared_output_does_not_count(record, small):
     for _ in range(5):
         record.clear(wait=True)
         show(record, **{"image/png": "p" * 60})
@@ -211,7 +213,7 @@ def test_cleared_output_leaves_room(record, small):
 
 
 class Widgets:
-    """Stands for the module in which ipywidgets keeps its widgets."""
+    """Stands in for the module in which ipywidgets keeps its widgets."""
 
     _instances = {}
 
@@ -223,17 +225,17 @@ def widgets(monkeypatch):
 
 
 @pytest.mark.parametrize(("model", "seen"), [("m", "'now'"), ("bad", "then")])
-def test_a_widget_is_kept_as_its_text(record, widgets, model, seen):
+def test_a_widget_is_recorded_as_its_text(record, widgets, model, seen):
     record.display({"text/plain": "then", WIDGET: {"model_id": model}}, {})
     assert record.outputs()[0]["data"] == {"text/plain": f"{seen} (interactive, not replayed)"}
 
 
-def test_a_widget_that_was_closed_is_not_kept(record, widgets):
+def test_a_closed_widget_is_not_recorded(record, widgets):
     record.display({"text/plain": "then", WIDGET: {"model_id": "closed"}}, {})
     assert record.outputs() == []
 
 
-def test_a_widget_of_another_library_is_kept_as_it_was_displayed(record, monkeypatch):
+def test_a_widget_of_another_library_is_recorded_with_its_first_text(record, monkeypatch):
     monkeypatch.delitem(module.sys.modules, "ipywidgets.widgets.widget", raising=False)
     record.display({"text/plain": "then", WIDGET: {"model_id": "m"}}, {})
     assert record.outputs()[0]["data"] == {"text/plain": "then (interactive, not replayed)"}

@@ -1,4 +1,4 @@
-"""Taking down what reactors show, with streams and a shell that can be looked into."""
+"""Recording the output of reactors, with streams and a shell that tests can inspect."""
 
 import contextlib
 import io
@@ -19,7 +19,7 @@ from tests.conformance.helpers import environment
 
 
 class Publisher:
-    """Notes what is published; displays are text as well, as in a terminal."""
+    """Notes what is published, and prints displays as text, like a terminal."""
 
     def __init__(self):
         self.published = []
@@ -60,10 +60,10 @@ def is_changed(stream):
     return "write" in vars(stream)
 
 
-# ------------------------------------------------------------------ what is taken down
+# ------------------------------------------------------------------ what is recorded
 
 
-def test_what_is_shown_in_a_step_is_recorded_and_shown(recorder, shell, capsys):
+def test_output_in_a_step_is_recorded_and_shown(recorder, shell, capsys):
     recording = recorder.record("r")
     with recording.step():
         print("out")
@@ -74,7 +74,7 @@ def test_what_is_shown_in_a_step_is_recorded_and_shown(recorder, shell, capsys):
     assert capsys.readouterr() == ("out\n<display>\nend\n", "err\n")
 
 
-def test_what_is_shown_outside_of_steps_is_not(recorder):
+def test_output_outside_of_steps_is_not_recorded(recorder):
     recording = recorder.record("r")
     print("before")
     with recording.step():
@@ -87,7 +87,7 @@ def test_what_is_shown_outside_of_steps_is_not(recorder):
     assert recording.finish() == [write("inside\n")]
 
 
-def test_each_recording_has_its_own(recorder):
+def test_recordings_are_separate(recorder):
     one, two = recorder.record("one"), recorder.record("two")
     for recording, text in [(one, "1"), (two, "2"), (one, "3")]:
         with recording.step():
@@ -96,7 +96,7 @@ def test_each_recording_has_its_own(recorder):
     assert two.finish() == [write("2\n")]
 
 
-def test_a_step_within_a_step_has_its_own(recorder):
+def test_a_nested_step_has_its_own_recording(recorder):
     outer, inner = recorder.record("outer"), recorder.record("inner")
     with outer.step():
         print("a")
@@ -107,7 +107,7 @@ def test_a_step_within_a_step_has_its_own(recorder):
     assert inner.finish() == [write("b\n")]
 
 
-def test_updates_and_clearing_are_followed(recorder, shell):
+def test_updates_and_clearing_are_applied(recorder, shell):
     recording = recorder.record("r")
     with recording.step():
         print("gone")
@@ -118,7 +118,7 @@ def test_updates_and_clearing_are_followed(recorder, shell):
     assert shell.display_pub.published == ["clear", "old", "update"]
 
 
-def test_a_handler_that_holds_the_stream_counts(recorder):
+def test_output_of_a_log_handler_is_recorded(recorder):
     handler = logging.StreamHandler(sys.stderr)
     recording = recorder.record("r")
     with recording.step():
@@ -126,7 +126,7 @@ def test_a_handler_that_holds_the_stream_counts(recorder):
     assert recording.finish() == [write("logged\n", "stderr")]
 
 
-def test_other_threads_count(recorder):
+def test_output_of_other_threads_is_recorded(recorder):
     recording = recorder.record("r")
     with recording.step():
         thread = threading.Thread(target=print, args=("thread",))
@@ -135,7 +135,7 @@ def test_other_threads_count(recorder):
     assert recording.finish() == [write("thread\n")]
 
 
-def test_text_that_is_redirected_is_not_shown(recorder):
+def test_redirected_text_is_not_recorded(recorder):
     recording = recorder.record("r")
     with recording.step(), contextlib.redirect_stdout(io.StringIO()):
         print("elsewhere")
@@ -150,7 +150,7 @@ def test_one_stream_for_both_is_recorded_once(recorder, monkeypatch):
     assert recording.finish() == [write("once\n")]
 
 
-def test_streams_are_looked_for_in_each_step(recorder, monkeypatch):
+def test_streams_that_were_replaced_between_steps_are_recorded(recorder, monkeypatch):
     recording = recorder.record("r")
     with recording.step():
         print("a")
@@ -160,20 +160,10 @@ def test_streams_are_looked_for_in_each_step(recorder, monkeypatch):
     assert recording.finish() == [write("a\nb\n")]
 
 
-def test_the_last_expression_is_displayed(recorder, monkeypatch):
-    display = pytest.importorskip("IPython.display")
-    monkeypatch.setattr(display, "display", lambda value: print("displayed", value))
-    recording = recorder.record("r")
-    with recording.step():
-        recording.show(7)
-        recording.show(None)
-    assert recording.finish() == [write("displayed 7\n")]
+# ------------------------------------------------------------------ what is restored
 
 
-# ------------------------------------------------------------------ what is left as it was
-
-
-def test_streams_are_as_they_were_after_a_run(recorder, shell, capsys):
+def test_streams_are_restored_after_a_run(recorder, shell, capsys):
     below = sys.stdout.write
 
     def theirs(text):
@@ -187,24 +177,24 @@ def test_streams_are_as_they_were_after_a_run(recorder, shell, capsys):
     print("outside")
     assert one.finish() == [write("a\n")]
     two.abandon()
-    recorder.rest()
+    recorder.end_run()
     assert sys.stdout.write is theirs
     assert not is_changed(sys.stderr)
     assert set(vars(shell.display_pub)) == {"published"}
     assert capsys.readouterr().out == "A\n<TWO>\nA\nOUTSIDE\n"
 
 
-def test_streams_are_as_they_were_after_an_error(recorder):
+def test_streams_are_restored_after_an_error(recorder):
     recording = recorder.record("r")
     with pytest.raises(ZeroDivisionError), recording.step():
         1 / 0
     recording.abandon()
-    recorder.rest()
+    recorder.end_run()
     assert not is_changed(sys.stdout)
     assert not is_changed(sys.stderr)
 
 
-def test_a_write_replaced_in_a_reactor_stays_replaced(recorder, capsys):
+def test_a_write_that_a_reactor_installed_stays_installed(recorder, capsys):
     def install():
         below = sys.stdout.write
         sys.stdout.write = theirs = lambda text: below(f"[{text}]") if text.strip() else below(text)
@@ -218,13 +208,13 @@ def test_a_write_replaced_in_a_reactor_stays_replaced(recorder, capsys):
     with recording.step():
         print("b")
     assert recording.finish() == [write("[a]\nb\n")]
-    recorder.rest()
+    recorder.end_run()
     assert sys.stdout.write is theirs
     print("after")
     assert capsys.readouterr().out == "[a]\n[outside]\n[b]\n[after]\n"
 
 
-def test_an_interceptor_that_is_put_back_later_does_nothing(recorder, capsys):
+def test_an_interceptor_that_other_code_installs_again_only_forwards(recorder, capsys):
     recording = recorder.record("r")
     with recording.step():
         kept = sys.stdout.write
@@ -236,38 +226,38 @@ def test_an_interceptor_that_is_put_back_later_does_nothing(recorder, capsys):
     assert capsys.readouterr().out == "outside\ninside\n"
 
 
-def test_an_interrupt_between_steps_leaves_nothing(recorder):
+def test_an_interrupt_between_steps_leaves_no_interceptor(recorder):
     recording = recorder.record("r")
-    recording.__enter__()  # and then the interrupt, before `with` had it
+    recording.__enter__()  # interrupted before `with` owns it
     recording.abandon()
-    recorder.rest()
+    recorder.end_run()
     assert not is_changed(sys.stdout)
     assert recorder.active is None
 
 
-def test_a_run_that_ends_within_a_step_leaves_the_step_recorded(recorder):
+def test_a_run_that_ends_within_a_step_does_not_end_its_recording(recorder):
     outer, inner = recorder.record("outer"), recorder.record("inner")
     with outer.step():
         with inner.step():
             pass
-        recorder.rest()
+        recorder.end_run()
         print("outer")
     assert outer.finish() == [write("outer\n")]
-    recorder.rest()
+    recorder.end_run()
     assert not is_changed(sys.stdout)
 
 
-def test_another_run_is_recorded_as_well(recorder):
+def test_the_next_run_is_recorded(recorder):
     for text in "ab":
         recording = recorder.record("r")
         with recording.step():
             print(text)
         assert recording.finish() == [write(f"{text}\n")]
-        recorder.rest()
+        recorder.end_run()
 
 
 @pytest.mark.parametrize("stream", [None, object(), type("Slotted", (), {"__slots__": ("write",)})()])
-def test_what_takes_no_tap_is_not_recorded(recorder, monkeypatch, stream):
+def test_streams_that_cannot_be_intercepted_are_not_recorded(recorder, monkeypatch, stream):
     monkeypatch.setattr(sys, "stdout", stream)
     recording = recorder.record("r")
     with recording.step():
@@ -275,7 +265,7 @@ def test_what_takes_no_tap_is_not_recorded(recorder, monkeypatch, stream):
     assert recording.finish() == [write("err\n", "stderr")]
 
 
-def test_an_error_of_the_stream_is_its_own(recorder):
+def test_an_error_of_the_stream_is_raised(recorder):
     recording = recorder.record("r")
     with recording.step(), pytest.raises(TypeError):
         sys.stdout.write(b"bytes")
@@ -283,22 +273,22 @@ def test_an_error_of_the_stream_is_its_own(recorder):
 
 
 @pytest.mark.parametrize("broken", ["write", "outputs"])
-def test_a_recording_that_fails_stops_nothing(recorder, monkeypatch, caplog, broken, capsys):
-    monkeypatch.setattr(module.Record, broken, lambda *arguments: 1 / 0)
+def test_a_failing_recording_does_not_stop_the_reactor(recorder, monkeypatch, caplog, broken, capsys):
+    monkeypatch.setattr(module.OutputRecord, broken, lambda *arguments: 1 / 0)
     recording = recorder.record("r")
     with recording.step():
         print("a")
         print("b")
     assert recording.finish() == []
     assert capsys.readouterr().out == "a\nb\n"
-    assert [entry.message for entry in caplog.records] == ["What 'r' shows cannot be taken down."]
+    assert [entry.message for entry in caplog.records] == ["The output of 'r' cannot be recorded."]
 
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(Recorder, "enter"), (Recorder, "leave"), (Recorder, "settle"), (module.Figures, "enter")],
+    [(Recorder, "enter"), (Recorder, "leave"), (Recorder, "drain"), (module.Figures, "enter")],
 )
-def test_steps_that_cannot_be_watched_run(recorder, monkeypatch, owner, name):
+def test_steps_that_cannot_be_recorded_run(recorder, monkeypatch, owner, name):
     monkeypatch.setattr(owner, name, lambda *arguments: 1 / 0)
     recording = recorder.record("r")
     ran = False
@@ -311,7 +301,7 @@ def test_steps_that_cannot_be_watched_run(recorder, monkeypatch, owner, name):
 # ------------------------------------------------------------------ headings
 
 
-def test_the_heading_comes_before_the_first_thing_shown_and_is_not_recorded(recorder, shell, capsys):
+def test_the_heading_comes_before_the_first_output_and_is_not_recorded(recorder, shell, capsys):
     recording = recorder.record("r", heading="<above>")
     with recording.step():
         assert shell.display_pub.published == []
@@ -329,7 +319,7 @@ def test_the_heading_comes_before_a_display(recorder, shell):
     assert shell.display_pub.published == ["above", "x"]
 
 
-def test_the_heading_comes_again_when_others_showed_something(recorder, shell):
+def test_the_heading_is_repeated_after_output_of_another_reactor(recorder, shell):
     one, two = recorder.record("one", heading="1"), recorder.record("two", heading="2")
     for recording in (one, one, two, one):
         with recording.step():
@@ -337,7 +327,7 @@ def test_the_heading_comes_again_when_others_showed_something(recorder, shell):
     assert shell.display_pub.published == ["1", "2", "1"]
 
 
-def test_without_a_heading_its_name_stands_above_what_it_shows_after_another(recorder, shell):
+def test_without_a_heading_the_name_is_shown_after_output_of_another_reactor(recorder, shell):
     target, other = recorder.record("target"), recorder.record("other", heading="other")
     for recording in (target, other, target):
         with recording.step():
@@ -345,15 +335,15 @@ def test_without_a_heading_its_name_stands_above_what_it_shows_after_another(rec
     assert shell.display_pub.published == ["other", "target"]
 
 
-def test_another_cell_needs_no_name_above_its_target(recorder, shell):
+def test_the_name_is_not_shown_in_the_next_cell(recorder, shell):
     for name in ("target", "again"):
-        recorder.cleared()  # as the console says before each cell
+        recorder.reset_headings()  # as the console does before each cell
         with recorder.record(name).step():
             print("x")
     assert shell.display_pub.published == []
 
 
-def test_the_heading_comes_again_after_clearing(recorder, shell):
+def test_the_heading_is_repeated_after_clearing(recorder, shell):
     recording = recorder.record("r", heading="h")
     with recording.step():
         print("x")
@@ -362,7 +352,7 @@ def test_the_heading_comes_again_after_clearing(recorder, shell):
     assert shell.display_pub.published == ["h", "clear", "h"]
 
 
-def test_what_shows_nothing_has_no_heading(recorder, shell):
+def test_empty_text_and_updates_have_no_heading(recorder, shell):
     recording = recorder.record("r", heading="h")
     with recording.step():
         print(end="")
@@ -371,7 +361,7 @@ def test_what_shows_nothing_has_no_heading(recorder, shell):
     assert shell.display_pub.published == ["update"]
 
 
-def test_a_heading_that_cannot_be_shown_stops_nothing(recorder, shell, monkeypatch):
+def test_a_failing_heading_does_not_stop_the_output(recorder, shell, monkeypatch):
     monkeypatch.setattr(Publisher, "publish", lambda *arguments, **options: 1 / 0)
     recording = recorder.record("r", heading="h")
     with recording.step():
@@ -382,45 +372,45 @@ def test_a_heading_that_cannot_be_shown_stops_nothing(recorder, shell, monkeypat
 # ------------------------------------------------------------------ the order of other processes
 
 
-class Fence:
-    """Something is always under way; it arrives when it is waited for."""
+class Sync:
+    """Has pending text, which arrives during `wait`."""
 
     def __init__(self):
-        self.process, self.thread, self.late = os.getpid(), None, []
+        self.process, self.watcher_id, self.pending = os.getpid(), None, []
 
-    def may_be_under_way(self, seconds):
-        return bool(self.late)
+    def may_have_pending(self, seconds):
+        return bool(self.pending)
 
     def wait(self):
-        self.thread = threading.get_ident()
-        while self.late:
-            sys.stdout.write(self.late.pop(0))
-        self.thread = None
+        self.watcher_id = threading.get_ident()
+        while self.pending:
+            sys.stdout.write(self.pending.pop(0))
+        self.watcher_id = None
 
-    def without_marker(self, text):
+    def strip_marker(self, text):
         return text, False
 
 
 @pytest.fixture
-def fence(monkeypatch):
-    fence = Fence()
-    monkeypatch.setattr(module.Fence, "of", lambda stream: fence if stream is sys.stdout else None)
-    return fence
+def sync(monkeypatch):
+    sync = Sync()
+    monkeypatch.setattr(module.StreamSync, "of", lambda stream: sync if stream is sys.stdout else None)
+    return sync
 
 
-def test_what_arrives_late_belongs_to_the_step(recorder, fence):
+def test_late_output_belongs_to_the_step(recorder, sync):
     recording = recorder.record("r")
     with recording.step():
-        fence.late.append("late")
+        sync.pending.append("late")
     assert recording.finish() == [write("late")]
 
 
 @pytest.mark.parametrize("by", ["print", "display"])
-def test_what_others_wrote_before_comes_before(recorder, shell, fence, monkeypatch, by):
-    monkeypatch.setattr(module, "_TOGETHER", 0.0)
+def test_earlier_output_of_child_processes_comes_first(recorder, shell, sync, monkeypatch, by):
+    monkeypatch.setattr(module, "_SHORTEST_PROCESS", 0.0)
     recording = recorder.record("r")
     with recording.step():
-        fence.late.append("first\n")
+        sync.pending.append("first\n")
         if by == "print":
             print("second")
             assert recording._record.outputs() == [write("first\nsecond\n")]
@@ -429,23 +419,23 @@ def test_what_others_wrote_before_comes_before(recorder, shell, fence, monkeypat
             assert recording._record.outputs() == [write("first\n"), shown("second")]
 
 
-def test_a_print_right_after_another_waits_for_nothing(recorder, fence, monkeypatch):
-    monkeypatch.setattr(module, "_TOGETHER", 1000.0)
+def test_prints_in_quick_succession_do_not_wait(recorder, sync, monkeypatch):
+    monkeypatch.setattr(module, "_SHORTEST_PROCESS", 1000.0)
     recording = recorder.record("r")
     with recording.step():
-        fence.late.append("late\n")
+        sync.pending.append("late\n")
         print("at once")
     assert recording.finish() == [write("at once\nlate\n")]
 
 
-def test_a_forked_process_writes_through_the_pipe(recorder, fence):
+def test_a_forked_process_writes_through_the_pipe(recorder, sync):
     wrote = []
-    fence.write_in_child = wrote.append
+    sync.write_in_child = wrote.append
     recording = recorder.record("r")
     with recording.step():
-        fence.process = -1  # so this is another
+        sync.process = -1  # now this process is not the one of the kernel
         sys.stdout.write("text")
-        fence.process = os.getpid()
+        sync.process = os.getpid()
     assert wrote == ["text"]
     assert recording.finish() == []
 
@@ -470,16 +460,16 @@ def test_a_changed_random_state_is_warned_about_once_for_each_reactor(recorder):
     assert recording.notes == ("the global random state of random",)
 
 
-def test_random_state_that_changes_between_runs_is_not_the_reactors(recorder):
+def test_a_change_of_the_random_state_between_runs_is_not_attributed_to_a_reactor(recorder):
     uses_random_state(recorder, lambda: None).finish()
-    recorder.rest()
+    recorder.end_run()
     random.seed(1)
     recording = uses_random_state(recorder, lambda: None)
     recording.finish()
     assert recording.notes == ()
 
 
-def test_a_reactor_that_fails_is_not_warned_about(recorder):
+def test_a_failed_reactor_is_not_warned_about(recorder):
     uses_random_state(recorder, random.random).abandon()
 
 

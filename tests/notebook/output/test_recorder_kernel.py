@@ -1,4 +1,4 @@
-"""The recorder in real kernels: what is taken down is what people see, and what they see again."""
+"""The recorder in real kernels: the recorded output equals the live output and the replay."""
 
 import json
 
@@ -17,7 +17,7 @@ from pyplant.notebook.output.recorder import Recorder
 from pyplant.notebook.output.replay import replay
 
 recorder = Recorder(get_ipython())
-get_ipython().events.register("pre_run_cell", lambda info: recorder.cleared())  # as the console does
+get_ipython().events.register("pre_run_cell", lambda info: recorder.reset_headings())  # as the console does
 kept = {}
 
 def execute(reactor, heading=""):
@@ -29,7 +29,7 @@ def execute(reactor, heading=""):
             run = run or reactor() or iter(())
             waits = next(run, "returned") != "returned"
     kept[name] = recording.finish()
-    recorder.rest()
+    recorder.end_run()
     return reactor
 
 def again(name):
@@ -57,7 +57,7 @@ def seen(outputs):
 
 
 def recorded(kernel, name):
-    """What was taken down, in the same form."""
+    """The recorded outputs, as plain data."""
     text = kernel.run(f"import json; print(json.dumps(kept[{name!r}]))").fine.stdout
     return [
         (event["name"], event["text"])
@@ -106,7 +106,7 @@ def test_figures_are_shown_again_as_they_were(kernel):
     assert again.displays[0].data["image/png"] == live.displays[0].data["image/png"]
 
 
-# ------------------------------------------------------------------ who writes
+# ------------------------------------------------------------------ child processes and C code
 
 
 def test_child_processes_and_c_code_write_in_order(kernel):
@@ -125,7 +125,7 @@ def test_child_processes_and_c_code_write_in_order(kernel):
     assert seen(live.outputs) == [("stdout", lines)]
 
 
-def test_what_c_code_writes_last_is_not_missed_nor_taken_for_the_next_reactors(kernel):
+def test_the_last_output_of_c_code_is_attributed_to_its_reactor(kernel):
     kernel.run("""
         wrong = []
         for n in range(300):
@@ -143,7 +143,7 @@ def test_what_c_code_writes_last_is_not_missed_nor_taken_for_the_next_reactors(k
     assert kernel.run("print(wrong)").stdout == "[]\n"
 
 
-def test_what_c_code_writes_belongs_to_the_reactor_whose_step_it_was(kernel):
+def test_output_of_c_code_belongs_to_the_reactor_of_the_step(kernel):
     live = kernel.run("""
         texts = {0: "", 1: ""}
         both = [recorder.record(f"reactor {n}", heading="-") for n in texts]
@@ -162,14 +162,14 @@ def test_what_c_code_writes_belongs_to_the_reactor_whose_step_it_was(kernel):
         kept["silent"] = silent.finish()
         for n, recording in enumerate(both):
             kept[n] = recording.finish()
-        recorder.rest()
+        recorder.end_run()
     """).fine
     assert live.stdout == "".join(f"{n}\n" for n in range(300)) + "left\n"
     same = "[[output['text'] for output in kept[n]] == [texts[n]] for n in texts]"
     assert kernel.run(f"print(kept['silent'], {same})").stdout == "[] [True, True]\n"
 
 
-def test_what_comes_late_belongs_to_the_step_before_though_the_streams_were_replaced(kernel):
+def test_late_output_belongs_to_the_earlier_step_when_streams_are_replaced(kernel):
     kernel.run("""
         import io
         recording, stdout = recorder.record("late"), sys.stdout
@@ -181,12 +181,12 @@ def test_what_comes_late_belongs_to_the_step_before_though_the_streams_were_repl
                 pass
             sys.stdout = stdout
         kept["late"] = recording.finish()
-        recorder.rest()
+        recorder.end_run()
     """).fine
     assert recorded(kernel, "late") == [("stdout", "".join(f"{n}\n" for n in range(100)))]
 
 
-def test_more_than_a_pipe_holds_arrives_whole(kernel):
+def test_more_output_than_a_pipe_holds_arrives_completely(kernel):
     live = kernel.run("""
         @execute
         def flood():
@@ -199,20 +199,20 @@ def test_more_than_a_pipe_holds_arrives_whole(kernel):
     assert live.stdout == text
 
 
-def test_no_marker_is_ever_seen(kernel):
+def test_markers_are_not_shown(kernel):
     live = kernel.run("""
         @execute
-        def fenced():
-            fence = recorder._interceptors[0].fence
+        def synchronized():
+            sync = recorder._interceptors[0].sync
             for _ in range(200):
                 os.write(1, b"." * 37)
-                fence.wait()
+                sync.wait()
     """).fine
     assert live.stdout == "." * 7400
-    assert recorded(kernel, "fenced") == [("stdout", "." * 7400)]
+    assert recorded(kernel, "synchronized") == [("stdout", "." * 7400)]
 
 
-def test_forked_processes_threads_and_handlers_count(kernel):
+def test_output_of_forked_processes_threads_and_handlers_is_recorded(kernel):
     kernel.run("""
         import multiprocessing
         handler = logging.StreamHandler(sys.stderr)
@@ -234,7 +234,7 @@ def test_forked_processes_threads_and_handlers_count(kernel):
     ]
 
 
-def test_shell_commands_count(kernel):
+def test_output_of_shell_commands_is_recorded(kernel):
     kernel.run("""
         @execute
         def shell():
@@ -243,7 +243,7 @@ def test_shell_commands_count(kernel):
     assert recorded(kernel, "shell") == [("stdout", "one\ntwo\n")]
 
 
-def test_text_that_goes_elsewhere_is_not_recorded(kernel):
+def test_redirected_text_is_not_recorded(kernel):
     live = kernel.run("""
         import contextlib, io
         @execute
@@ -256,7 +256,7 @@ def test_text_that_goes_elsewhere_is_not_recorded(kernel):
     assert recorded(kernel, "elsewhere") == [("stdout", "shown: kept apart\n")]
 
 
-def test_a_cell_whose_output_is_captured_is_recorded_all_the_same(kernel):
+def test_a_cell_with_captured_output_is_recorded(kernel):
     live = kernel.run("""
         %%capture taken
         @execute
@@ -275,7 +275,7 @@ def test_a_cell_whose_output_is_captured_is_recorded_all_the_same(kernel):
 # ------------------------------------------------------------------ what changes
 
 
-def test_progress_lines_are_kept_as_they_end(kernel):
+def test_progress_lines_are_recorded_in_their_final_form(kernel):
     live = kernel.run("""
         @execute
         def progress():
@@ -287,7 +287,7 @@ def test_progress_lines_are_kept_as_they_end(kernel):
     assert live.stderr.count("\r") == 51
 
 
-def test_a_display_that_is_updated_is_kept_as_it_ends(kernel):
+def test_an_updated_display_is_recorded_in_its_final_form(kernel):
     live = kernel.run("""
         @execute
         def updates():
@@ -302,7 +302,7 @@ def test_a_display_that_is_updated_is_kept_as_it_ends(kernel):
     assert live.text == "'changed'\nafter"
 
 
-def test_cleared_output_is_not_kept(kernel):
+def test_cleared_output_is_not_recorded(kernel):
     live = kernel.run("""
         @execute
         def clears():
@@ -315,7 +315,7 @@ def test_cleared_output_is_not_kept(kernel):
     assert recorded(kernel, "clears") == [("stdout", "2\n")]
 
 
-def test_widgets_are_kept_as_the_text_that_they_end_with(kernel):
+def test_widgets_are_recorded_as_their_final_text(kernel):
     kernel.run("""
         import ipywidgets
         @execute
@@ -333,7 +333,7 @@ def test_widgets_are_kept_as_the_text_that_they_end_with(kernel):
 # ------------------------------------------------------------------ much of it
 
 
-def test_many_lines_are_all_shown_and_their_ends_are_kept(kernel):
+def test_many_lines_are_all_shown_and_both_ends_are_recorded(kernel):
     live = kernel.run("""
         @execute
         def lines():
@@ -345,10 +345,10 @@ def test_many_lines_are_all_shown_and_their_ends_are_kept(kernel):
     assert text.startswith("line 0 ")
     assert text.rstrip("-\n").endswith("line 59999 ")
     assert 990_000 < len(text) < 1_000_200
-    assert "lines (5.1 MB) shown here, not kept]\n" in text
+    assert "lines (5.1 MB) shown here, not recorded]\n" in text
 
 
-def test_a_long_output_is_replayed_as_one_display_with_all_that_was_kept(kernel):
+def test_a_long_output_is_replayed_as_one_display_with_all_recorded_text(kernel):
     kernel.run("""
         @execute
         def long():
@@ -366,7 +366,7 @@ def test_a_long_output_is_replayed_as_one_display_with_all_that_was_kept(kernel)
 # ------------------------------------------------------------------ figures
 
 
-def test_a_figure_stays_with_its_reactor_while_that_waits(kernel):
+def test_a_figure_belongs_to_its_reactor_while_the_reactor_waits(kernel):
     live = kernel.run("""
         outside = plt.figure(figsize=(1, 1))
         def reactor():
@@ -394,7 +394,7 @@ def test_a_figure_stays_with_its_reactor_while_that_waits(kernel):
     assert [entry[2] for entry in recorded(kernel, "figures")] == [live.outputs[0].text]
 
 
-def test_the_figures_of_a_reactor_that_failed_are_shown(kernel):
+def test_the_figures_of_a_failed_reactor_are_shown(kernel):
     live = kernel.run("""
         recording = recorder.record("fails")
         try:
@@ -428,7 +428,7 @@ def test_figures_that_stay_open_belong_to_the_cell_afterwards(kernel):
 # ------------------------------------------------------------------ around it
 
 
-def test_the_heading_stands_above_what_a_reactor_shows_and_is_not_recorded(kernel):
+def test_the_heading_is_shown_above_the_output_and_is_not_recorded(kernel):
     live = kernel.run("""
         def reactor():
             yield
@@ -450,7 +450,7 @@ def test_the_heading_stands_above_what_a_reactor_shows_and_is_not_recorded(kerne
     assert live.outputs[-1].text.endswith(f"{[record, record]}\n")
 
 
-def test_what_a_child_process_writes_first_has_the_heading_above_it(kernel):
+def test_the_heading_is_shown_above_the_output_of_a_child_process(kernel):
     live = kernel.run("""
         @lambda reactor: execute(reactor, heading="above")
         def child():
@@ -459,7 +459,7 @@ def test_what_a_child_process_writes_first_has_the_heading_above_it(kernel):
     assert live.text == "above\nbelow"
 
 
-def test_nothing_stays_in_the_streams(kernel):
+def test_no_interceptor_stays_installed(kernel):
     kernel.run("""
         @execute
         def quiet():
@@ -474,7 +474,7 @@ def test_nothing_stays_in_the_streams(kernel):
     assert plain.stdout == "[None, None]\n"
 
 
-def test_an_interrupted_step_leaves_nothing_behind(kernel):
+def test_an_interrupted_step_leaves_no_interceptor(kernel):
     ran = kernel.run(
         """
         recording = recorder.record("interrupted")
@@ -485,25 +485,13 @@ def test_an_interrupted_step_leaves_nothing_behind(kernel):
                     time.sleep(0.01)
         except KeyboardInterrupt:
             recording.abandon()
-            recorder.rest()
+            recorder.end_run()
             print("interrupted", recorder.active, type(vars(sys.stdout).get("write")).__name__)
         """,
         interrupt_when=began,
     ).fine
     assert ran.stdout.splitlines()[-1].startswith("interrupted None ")
     assert "Stdout" not in ran.stdout
-
-
-def test_the_value_of_the_last_expression_is_displayed(kernel):
-    live = kernel.run("""
-        recording = recorder.record("shows")
-        with recording.step():
-            recording.show(HTML("<u>value</u>"))
-            recording.show(None)
-        kept["shows"] = recording.finish()
-    """).fine
-    assert live.kinds == ["text/html"]
-    assert recorded(kernel, "shows") == seen(live.outputs)
 
 
 def test_a_kernel_that_does_not_watch_descriptors(tmp_path):

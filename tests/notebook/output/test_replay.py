@@ -1,4 +1,4 @@
-"""Showing again what was recorded."""
+"""Replaying recorded output."""
 
 import io
 import sys
@@ -11,7 +11,7 @@ from tests.notebook.output.test_recorder import shown, write
 
 
 class Stream(io.StringIO):
-    """Notes in a common list what was flushed."""
+    """Adds flushed text to a common log."""
 
     def __init__(self, name, log):
         super().__init__()
@@ -62,7 +62,7 @@ def replay(monkeypatch):
     return replay
 
 
-def test_everything_comes_in_order(shell, replay):
+def test_outputs_are_replayed_in_order(shell, replay):
     replay(shell, [write("a\n"), write("b\n", "stderr"), shown("c"), write("d\n", "stderr"), write("e\n")])
     assert shell.log == [
         ("stdout", "a\n"),
@@ -73,7 +73,7 @@ def test_everything_comes_in_order(shell, replay):
     ]
 
 
-def test_displays_that_had_an_id_get_another(shell, replay):
+def test_displays_with_an_id_get_a_new_one(shell, replay):
     replay(shell, [{**shown("a"), "transient": {"display_id": "old"}}, shown("b")])
     [transient, nothing] = shell.display_pub.transients
     assert transient["display_id"] != "old"
@@ -110,7 +110,7 @@ def test_shorter_text_stays_text(shell, replay, events):
     assert len(shell.log) == len(events)
 
 
-def test_a_fold_holds_all_of_it_and_runs_nothing(shell, replay):
+def test_a_collapsible_text_is_complete_and_escaped(shell, replay):
     lines = [f"<script>{n}</script>" for n in range(1100)]
     replay(shell, [write("\n".join(lines) + "\n"), write("\x1b[31m<oops>\x1b[0m\n", "stderr")])
     [(_, data, _)] = shell.log
@@ -123,7 +123,7 @@ def test_a_fold_holds_all_of_it_and_runs_nothing(shell, replay):
     assert "\x1b" not in html
 
 
-def test_where_it_cannot_be_opened_a_fold_shows_both_ends(shell, replay):
+def test_the_plain_text_of_a_collapsible_shows_both_ends(shell, replay):
     replay(shell, [write("".join(f"line {n}\n" for n in range(2000)))])
     [(_, data, _)] = shell.log
     lines = data["text/plain"].splitlines()
@@ -136,7 +136,7 @@ def test_where_it_cannot_be_opened_a_fold_shows_both_ends(shell, replay):
     )
 
 
-def test_where_it_cannot_be_opened_a_long_line_is_short(shell, replay):
+def test_the_plain_text_of_a_collapsible_shortens_long_lines(shell, replay):
     replay(shell, [write("x" * 300_000)])
     [(_, data, _)] = shell.log
     assert data["text/plain"] == "x" * 1000 + " [...]"
@@ -154,12 +154,12 @@ def test_where_it_cannot_be_opened_a_long_line_is_short(shell, replay):
         {"output_type": "display_data", "data": {}},
     ],
 )
-def test_what_is_no_output_is_passed_over(shell, replay, event):
+def test_invalid_outputs_are_skipped(shell, replay, event):
     replay(shell, [event, write("a\n"), event])
     assert shell.log == [("stdout", "a\n")]
 
 
-def test_a_display_that_fails_stops_nothing(shell, replay, monkeypatch, caplog):
+def test_a_failing_display_does_not_raise(shell, replay, monkeypatch, caplog):
     monkeypatch.setattr(Publisher, "publish", lambda *arguments: 1 / 0)
     replay(shell, [shown("a")])
     assert caplog.messages == ["Recorded output cannot be shown."]
