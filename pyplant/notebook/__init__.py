@@ -1,7 +1,7 @@
-"""The notebook layer: what people see and write in Jupyter. The core knows nothing of it.
+"""The notebook layer: magics, recorded output and the live graph. The core does not depend on it.
 
-``import pyplant`` in IPython attaches it: cells are followed, output is recorded and the
-graph is live. ``%load_ext pyplant`` adds the magics.
+``import pyplant`` in IPython attaches it: from then on it notes which cell defines which reactor,
+records output, and keeps graphs up to date. ``%load_ext pyplant`` adds the magics.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _console: Any = None
 
 
 def attach(shell: Any) -> Any:
-    """Follow the cells of a shell; the console that does so. Once is enough."""
+    """Install the console in a shell and return it; further calls return the same console."""
     global _console
     if _console is None:
         from pyplant.notebook.console import Console
@@ -25,7 +25,7 @@ def attach(shell: Any) -> Any:
 
 
 def detach() -> None:
-    """Leave the shell as it was."""
+    """Remove the console from the shell."""
     global _console
     console, _console = _console, None
     if console is not None:
@@ -33,7 +33,7 @@ def detach() -> None:
 
 
 def load_extension(shell: Any) -> None:
-    """What ``%load_ext pyplant`` does."""
+    """Add the magics, as ``%load_ext pyplant`` does."""
     from pyplant.notebook.completion import complete_options
     from pyplant.notebook.magics import PlantMagics
 
@@ -42,7 +42,7 @@ def load_extension(shell: Any) -> None:
 
 
 def unload_extension(shell: Any) -> None:
-    """What ``%unload_ext pyplant`` does: everything is as before it was loaded, and as before the import."""
+    """Remove the magics and the console, as ``%unload_ext pyplant`` does."""
     from pyplant.notebook.completion import complete_options
 
     for kind, name in (("line", "plant"), ("line", "reactor"), ("cell", "reactor")):

@@ -1,10 +1,11 @@
-"""Which cell defined which reactors, so that a notebook never keeps a ghost.
+"""Which cell defined which reactors, so that a renamed reactor leaves no old definition behind.
 
-A cell that is run again replaces what it defined before, also under another name. The
-front end tells who a cell is by an identifier of its own (JupyterLab sends ``cellId``, and
-``deletedCells`` once a cell is gone). Without it a reactor is known by its name alone.
+When a cell is run again, the reactors that it defined before are withdrawn first, whatever their names.
+The front end identifies cells: JupyterLab sends ``cellId`` with each request, and ``deletedCells`` after
+cells were deleted. Without an identifier a reactor is known by its name alone.
 
-What a deleted cell had defined is an orphan: it serves, and gives way to any other.
+Reactors of a deleted cell become *orphans*: they can still run, but any other definition of their name
+or their ingredients takes precedence.
 """
 
 from __future__ import annotations
@@ -19,31 +20,31 @@ __all__ = ["Cells"]
 
 
 class Cells:
-    """The cells of a notebook, as far as they define reactors.
+    """The cells of a notebook as definitions of reactors.
 
     Parameters
     ----------
     shell
         The IPython shell.
-    tell
-        Shows one quiet line to the user.
+    notify
+        Shows a notice to the user.
     """
 
-    def __init__(self, shell: Any, tell: Callable[[str], None]) -> None:
+    def __init__(self, shell: Any, notify: Callable[[str], None]) -> None:
         self.raw_cell = ""
         self._shell = shell
-        self._tell = tell
-        self._owned: dict[str, list[Definition]] = {}
-        self._before: dict[str, Definition] = {}
+        self._notify = notify
+        self._owned: dict[str, list[Definition]] = {}  # by the identifier of the cell
+        self._before: dict[str, Definition] = {}  # by key, when the running cell began
         self._withdrawn: list[Definition] = []
 
     @property
-    def running(self) -> CellExecution | None:
-        """The cell that is being executed."""
+    def running(self) -> CellRun | None:
+        """The cell that is running."""
         return _definitions.running_cell
 
     def begin(self, raw_cell: str, number: int) -> None:
-        """A cell is about to be executed, which the notebook will call ``In [number]``."""
+        """Begin a cell, to be called ``In [number]``: withdraw what it defined before."""
         metadata = self._metadata()
         for ident in _texts(metadata.get("deletedCells")):
             orphans.update(d for d in self._owned.pop(ident, ()) if _definitions.newest(d) is d)
@@ -56,7 +57,11 @@ class Cells:
         _definitions.running_cell = run
 
     def end(self, *, failed: bool) -> None:
-        """The cell was executed; after a failure, what it did not get to defining stays."""
+        """End the running cell.
+
+        If it failed, earlier definitions that it did not replace are restored: an error in the first
+        line must not make the reactors of the cell disappear.
+        """
         run, _definitions.running_cell = _definitions.running_cell, None
         if run is None:
             return
@@ -69,17 +74,17 @@ class Cells:
         if run.ident:
             self._owned[run.ident] = [*restored, *defined]
             for definition in defined:
-                self._tell_replaced(definition, run)
+                self._notify_replaced(definition, run)
 
-    def _tell_replaced(self, definition: Definition, run: CellExecution) -> None:
+    def _notify_replaced(self, definition: Definition, run: CellRun) -> None:
         earlier = self._before.get(definition.key)
         if earlier is not None and earlier.cell is not None and earlier.cell.ident not in ("", run.ident):
-            self._tell(
+            self._notify(
                 f"Reactor {definition.name!r} was defined in {earlier.place}; from now on this cell defines it."
             )
 
     def _metadata(self) -> dict[str, Any]:
-        """What the front end says of the request that is being served."""
+        """Return the metadata that the front end sent with the current request."""
         get_parent = getattr(self._shell, "get_parent", None)
         parent = get_parent() if callable(get_parent) else None
         metadata = parent.get("metadata") if isinstance(parent, dict) else None

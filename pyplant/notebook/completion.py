@@ -10,7 +10,7 @@ __all__ = ["complete_options"]
 
 
 def _matcher(context: Any) -> dict[str, Any]:
-    """Options that go on as the token does; nothing elsewhere."""
+    """Return the options that begin with the token, in the first line of a ``%%reactor`` cell."""
     from IPython.core.completer import SimpleCompletion
 
     line = context.line_with_cursor[: context.cursor_position]
@@ -27,7 +27,7 @@ _matcher.matcher_priority = 0  # type: ignore[attr-defined]
 
 
 def complete_options(shell: Any, *, on: bool) -> None:
-    """Begin or cease to complete them."""
+    """Turn the completion of options on or off."""
     matchers = getattr(getattr(shell, "Completer", None), "custom_matchers", None)
     if matchers is None:
         return

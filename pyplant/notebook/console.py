@@ -1,7 +1,17 @@
-"""The notebook as a run sees it: one object that ties cells, recordings and the graph together.
+"""The notebook as a run sees it: one object that connects cells, recordings and the graph.
 
-It is installed when PyPlant is imported in IPython, and listens before and after every
-cell. Nothing in here raises into a run.
+Theory of operation. Importing PyPlant in IPython creates one :class:`Console` and installs it as the
+front end of the process (:mod:`pyplant.execution.frontend`) and as a listener of IPython.
+
+* Before and after each cell it tells :class:`~pyplant.notebook.cells.Cells` which cell defines
+  reactors, starts the headings of recorded output again, and updates the graphs.
+* A run asks it to record what a reactor shows, to replay what a cached reactor showed, and to shorten
+  the traceback of an error to the frames of the user.
+* For ``%%reactor`` it finds the plant, runs the reactor of the cell, and binds what the reactor sends
+  to variables of the notebook. It remembers these variables, to warn when their values become
+  outdated or a reactor reads them without receiving them.
+
+Nothing in here raises into a run.
 """
 
 from __future__ import annotations
@@ -25,6 +35,7 @@ from pyplant.fingerprint.origin import is_own_file, is_user_file
 from pyplant.notebook.body import CellSyntaxError, notebook_names
 from pyplant.notebook.cells import Cells
 from pyplant.notebook.output.recorder import Recorder
+from pyplant.plant import session_of
 from pyplant.specs.recorded import Recorded
 
 if TYPE_CHECKING:
@@ -32,30 +43,28 @@ if TYPE_CHECKING:
     from pyplant.plant import Plant
     from pyplant.reports.report import RunReport
 
-from pyplant.plant import session_of
-
 __all__ = ["Console", "show"]
 
-_DEFAULT = "notebook.plant"  # where nobody tells the name of the notebook
+_DEFAULT_DIRECTORY = "notebook.plant"  # if the front end does not report the file of the notebook
 
 
 def show(value: Any) -> None:
-    """Display the last expression of a cell; ``None`` is not shown."""
+    """Display the value of the last expression of a cell, unless it is ``None``."""
     if value is not None:
         from IPython.display import display
 
         display(value)
 
 
-class _Bound(NamedTuple):
+class _BoundVariable(NamedTuple):
     """A variable of the notebook that holds an ingredient."""
 
     digest: str
     definition: Definition
 
 
-class _Follower:
-    """Hears of the runs of one plant, and does not keep it alive."""
+class _RunListener:
+    """Listens to the runs of one plant without keeping it alive."""
 
     def __init__(self, console: Console, plant: Plant) -> None:
         self._console = console
@@ -68,40 +77,47 @@ class _Follower:
 
 
 class Console:
-    """The notebook.
+    """The front end of a notebook; see the module for what it connects.
 
     Parameters
     ----------
     shell
         The IPython shell.
+
+    Attributes
+    ----------
+    cells
+        The cells as definitions of reactors.
     """
 
     def __init__(self, shell: Any) -> None:
         self.shell = shell
-        self.cells = Cells(shell, self.tell)
+        self.cells = Cells(shell, self.notify)
         self._recorder = Recorder(shell)
         self._plants: dict[Path, Plant] = {}
-        self._count = 0
-        self._ahead = 0  # of the number of the cell; versions differ in when they increase the counter
-        self._followed: weakref.WeakSet[Plant] = weakref.WeakSet()
-        self._bound: dict[str, _Bound] = {}
+        self._execution_count = 0
+        # How far `execution_count` is ahead of the number of the running cell: IPython versions differ in when
+        # they increase it.
+        self._counter_offset = 0
+        self._listening_to: weakref.WeakSet[Plant] = weakref.WeakSet()
+        self._bound: dict[str, _BoundVariable] = {}
         self._about_to_bind: frozenset[str] = frozenset()
-        self._locals: dict[str, str] = {}
-        self._told: set[str] = set()
+        self._locals: dict[str, str] = {}  # local variables of %%reactor bodies, with their reactor
+        self._warned: set[str] = set()
 
-    # ------------------------------------------------------------------ life
+    # ------------------------------------------------------------------ installing
 
     def install(self) -> None:
-        """Listen to cells from now on; the cell that does this counts already."""
+        """Start to listen; the running cell already counts as begun."""
         self.shell.events.register("pre_run_cell", self._before_cell)
         self.shell.events.register("post_run_cell", self._after_cell)
         frontend.install(self)
         history = getattr(self.shell.history_manager, "input_hist_raw", None) or [""]
-        self._ahead = int(self.shell.execution_count >= len(history))
-        self.cells.begin(history[-1], self.shell.execution_count - self._ahead)
+        self._counter_offset = int(self.shell.execution_count >= len(history))
+        self.cells.begin(history[-1], self.shell.execution_count - self._counter_offset)
 
     def uninstall(self) -> None:
-        """Listen no longer."""
+        """Stop to listen."""
         for event, callback in (("pre_run_cell", self._before_cell), ("post_run_cell", self._after_cell)):
             with suppress(ValueError):
                 self.shell.events.unregister(event, callback)
@@ -110,18 +126,18 @@ class Console:
         self.cells.end(failed=False)
 
     def _before_cell(self, info: Any) -> None:
-        self._count = self.shell.execution_count
+        self._execution_count = self.shell.execution_count
         self._recorder.reset_headings()
-        self.cells.begin(info.raw_cell, self._count - self._ahead)
+        self.cells.begin(info.raw_cell, self._execution_count - self._counter_offset)
 
     def _after_cell(self, result: Any) -> None:
-        if self._count and result.info.store_history:
-            self._ahead = self._count - result.execution_count
+        if self._execution_count and result.info.store_history:
+            self._counter_offset = self._execution_count - result.execution_count
         self.cells.end(failed=not result.success)
         self._about_to_bind = frozenset()
         error = result.error_in_exec
         if isinstance(error, NameError) and error.name in self._locals:
-            self.tell(
+            self.notify(
                 f"{error.name!r} is a local variable of reactor {self._locals[error.name]!r}: send it with "
                 f"-o {error.name} to have it in the notebook."
             )
@@ -132,28 +148,28 @@ class Console:
     # ------------------------------------------------------------------ what a run asks for
 
     def record(self, definition: Definition, *, is_target: bool) -> Recording:
-        """Take down what an execution shows; the target's needs a heading only after that of others."""
+        """Create the recording of an execution; output of the target needs no heading of its own."""
         if self._bound:
             self._warn_of_unreceived(definition)
         return self._recorder.record(definition.name, heading="" if is_target else definition.name)
 
     def run_ended(self) -> None:
-        """Nothing is taken down until the next run."""
+        """Stop to record until the next run."""
         self._recorder.end_run()
 
     def replay(self, recorded: Recorded) -> None:
-        """Show again what a reactor showed."""
+        """Show the recorded output of a reactor again."""
         from pyplant.notebook.output.replay import replay
 
         replay(self.shell, recorded)
 
     def failed(self, error: BaseException) -> None:
-        """Let the traceback of an error begin where the user's code does."""
-        with suppress(Exception):  # an exception class may forbid attributes
-            error._render_traceback_ = lambda: self._users_traceback(error)  # type: ignore[attr-defined]
+        """Shorten the traceback of an error to the frames of the user."""
+        with suppress(Exception):  # an exception class may refuse attributes
+            error._render_traceback_ = lambda: self._user_traceback(error)  # type: ignore[attr-defined]
 
     def show_graph(self, plant: Plant) -> bool:
-        """Draw the graph of a plant."""
+        """Show the graph of a plant; return whether that was possible."""
         from pyplant.notebook.graph.display import show_graph
 
         return show_graph(plant)
@@ -161,20 +177,24 @@ class Console:
     # ------------------------------------------------------------------ plants
 
     def open_plant(self, directory: str) -> Plant:
-        """The plant in a directory, which lies beside the notebook if it is relative."""
+        """Open the plant in a directory; a relative one is relative to the folder of the notebook."""
         from pyplant.plant import Plant
 
-        path = (_folder(self.shell) / Path(directory).expanduser()).resolve()
+        path = (_notebook_folder(self.shell) / Path(directory).expanduser()).resolve()
         plant = self._plants.get(path)
         if plant is None or plant.is_closed:
             is_new = not path.exists()
             plant = self._plants[path] = Plant(path)
             if is_new:
-                self.tell(f"New plant: {path}")
+                self.notify(f"New plant: {path}")
         return plant
 
     def find_plant(self, variable: str | None) -> Plant:
-        """The plant of a cell: in the named variable, else in ``plant``, else one beside the notebook."""
+        """Return the plant of a cell.
+
+        It is in the named variable, or in the variable ``plant``. If neither is given, a plant beside
+        the notebook is opened and bound to ``plant``.
+        """
         from pyplant.plant import Plant
 
         name = variable or "plant"
@@ -182,40 +202,41 @@ class Console:
         if isinstance(found, Plant):
             plant = found
         elif variable is None and found is None:
-            notebook = _notebook(self.shell)
-            plant = self.open_plant(notebook.with_suffix(".plant").name if notebook else _DEFAULT)
+            notebook = _notebook_file(self.shell)
+            plant = self.open_plant(notebook.with_suffix(".plant").name if notebook else _DEFAULT_DIRECTORY)
             self.shell.user_ns[name] = plant
         else:
             what = "is not defined" if found is None else f"is a {type(found).__name__}"
             message = f"The variable {name!r} {what}, not a plant. Make one: {name} = Plant('my-project')"
             raise DefinitionError(message)
-        if plant not in self._followed:
-            self._followed.add(plant)
-            plant.add_event_listener(_Follower(self, plant))
+        if plant not in self._listening_to:
+            self._listening_to.add(plant)
+            plant.add_event_listener(_RunListener(self, plant))
         return plant
 
-    def bring(
+    def run_cell_reactor(
         self, plant: Plant, definition: Definition, outputs: tuple[str, ...], *, force: bool, replay: bool
     ) -> None:
-        """Bring the reactor of the running cell up to date, show what it shows, and bind what it sends."""
+        """Run the reactor of the running cell if it is stale, else replay its output; bind what it sends."""
         session = session_of(plant)
         session.refuse_inside(f"%%reactor {definition.name}")
+        # Before the run, which warns about outdated variables: these are about to be replaced.
         self._about_to_bind = frozenset(outputs)
         with session.lock:
             result = session.run(definition, outputs, force=force).results[0]
             cached = result.cached(definition.key)
             if cached is not None:
-                self._tell_cached(definition, cached)
+                self._notify_cached(definition, cached)
                 if replay:
                     session.show_again(cached)
         for name, value in result.values.items():
             self.shell.user_ns[name] = value
-            self._bound[name] = _Bound(result.ingredients[name].digest, definition)
+            self._bound[name] = _BoundVariable(result.ingredients[name].digest, definition)
 
-    # ------------------------------------------------------------------ what people read
+    # ------------------------------------------------------------------ notices and warnings
 
-    def tell(self, text: str) -> None:
-        """Show one quiet line, which belongs to no reactor."""
+    def notify(self, text: str) -> None:
+        """Show a line of small grey text that belongs to no reactor."""
         self.shell.display_pub.publish(
             {
                 "text/plain": clean(text),
@@ -223,23 +244,23 @@ class Console:
             }
         )
 
-    def _tell_cached(self, definition: Definition, trace: Trace) -> None:
+    def _notify_cached(self, definition: Definition, trace: Trace) -> None:
         took = format_seconds(trace.seconds)
-        unseen = "" if trace.recorded is not None else "; what it showed then was not recorded"
-        self.tell(f"✓ {definition.name}: cached, computed {format_date(trace.finished)} in {took}{unseen}")
+        missing = "" if trace.recorded is not None else "; what it showed then was not recorded"
+        self.notify(f"✓ {definition.name}: cached, computed {format_date(trace.finished)} in {took}{missing}")
 
-    def note_locals(self, definition: Definition, function: FunctionType) -> None:
-        """Remember what a body keeps to itself, for whoever looks for it in the notebook."""
+    def remember_locals(self, definition: Definition, function: FunctionType) -> None:
+        """Remember the local variables of a body, to explain a later ``NameError`` in the notebook."""
         for name in function.__code__.co_varnames[2:]:
             if name.isidentifier():
                 self._locals[name] = definition.name
 
     def bound_names(self) -> frozenset[str]:
-        """The variables of the notebook that hold ingredients."""
+        """Return the variables of the notebook that hold ingredients."""
         return frozenset(self._bound)
 
     def after_run(self, plant: Plant, report: RunReport) -> None:
-        """Say which variables of the notebook hold what a reactor no longer sends."""
+        """Notify the user of variables that hold an older value than the reactor now sends."""
         older: dict[str, list[str]] = {}
         for name, bound in self._bound.items():
             definition = bound.definition
@@ -252,11 +273,14 @@ class Console:
         if older:
             names = [name for group in older.values() for name in group]
             verb = "is" if len(names) == 1 else "are"
-            self.tell(f"{listed(list(older))} ran; the notebook's {listed(names)} {verb} older.")
+            self.notify(f"{listed(list(older))} ran; the notebook's {listed(names)} {verb} older.")
 
     def _warn_of_unreceived(self, definition: Definition) -> None:
-        """Warn if a reactor reads an ingredient from the notebook, where nobody tracks its sender."""
-        if definition.name in self._told:
+        """Warn if a reactor reads an ingredient from a variable of the notebook.
+
+        It would not depend on the sender, and not become stale with it.
+        """
+        if definition.name in self._warned:
             return
         function = definition.function
         if not isinstance(function, FunctionType):
@@ -265,7 +289,7 @@ class Console:
         for name in sorted(names):
             sender = self._bound[name].definition.name
             if sender != definition.name:
-                self._told.add(definition.name)
+                self._warned.add(definition.name)
                 warn(
                     PlantWarning,
                     f"Reactor {definition.name!r} reads the notebook's variable {name!r}, which reactor {sender!r} "
@@ -275,48 +299,51 @@ class Console:
     # ------------------------------------------------------------------ errors
 
     @contextmanager
-    def errors_of_users(self) -> Iterator[None]:
-        """Errors of use are shown as one sentence, those of syntax at their line."""
+    def concise_errors(self) -> Iterator[None]:
+        """Show errors of usage without a traceback, and syntax errors at their line of the cell."""
         try:
             yield
         except CellSyntaxError as error:
             raise self._syntax_error(error) from None
         except PlantError as error:
-            if _users_frames(error.__traceback__) is None:
-                self.plainly(error)
+            if _user_frames(error.__traceback__) is None:
+                self.without_traceback(error)
             raise
 
-    def plainly(self, error: PlantError) -> PlantError:
-        """The error, shown without a traceback."""
+    def without_traceback(self, error: PlantError) -> PlantError:
+        """Return the error, set to be shown without a traceback."""
         text = f"{type(error).__name__}: {error}"
         error._render_traceback_ = lambda: [text]  # type: ignore[attr-defined]
         return error
 
     def _syntax_error(self, error: CellSyntaxError) -> Exception:
-        # IPython shows a real SyntaxError with the frames of whoever compiled.
+        # IPython would show the frames of the compiling code above a real SyntaxError.
         shown: Exception = type("SyntaxError", (Exception,), {})(str(error))
         lines = self.shell.SyntaxTB.structured_traceback(SyntaxError, error, [])
         shown._render_traceback_ = lambda: lines  # type: ignore[attr-defined]
         return shown
 
-    def _users_traceback(self, error: BaseException) -> list[str]:
-        trace = _users_frames(error.__traceback__)
+    def _user_traceback(self, error: BaseException) -> list[str]:
+        trace = _user_frames(error.__traceback__)
         if trace is None or not (isinstance(error, PlantError) or _ends_in(error, trace)):
-            trace = error.__traceback__  # an error of PyPlant itself
+            trace = error.__traceback__  # a bug of PyPlant: show all frames
         lines: list[str] = self.shell.InteractiveTB.structured_traceback(
             type(error), error, trace, tb_offset=0
         )
         return lines
 
 
-def _users_frames(trace: TracebackType | None) -> TracebackType | None:
-    """The frames of a traceback that are the user's, and those of libraries below them."""
+def _user_frames(trace: TracebackType | None) -> TracebackType | None:
+    """Return the frames of a traceback that belong to the user or to libraries that the user called.
+
+    Frames of PyPlant and IPython are left out, and frames of libraries that these called.
+    """
     kept: list[TracebackType] = []
-    below_user = False  # or below code of ours, or of IPython
+    below_user = False  # whether the last frame was the user's, or a library's called from there
     while trace is not None:
         code = trace.tb_frame.f_code
         if code.co_name == "run_cell_magic":
-            kept = kept[:-1]  # the line that IPython makes of the magic
+            kept = kept[:-1]  # the call that IPython generates for a cell magic
         is_user = is_user_file(code.co_filename)
         below_user = is_user or (
             below_user and not is_own_file(code.co_filename) and not _is_ipython(code.co_filename)
@@ -331,7 +358,7 @@ def _users_frames(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _ends_in(error: BaseException, trace: TracebackType) -> bool:
-    """Whether the innermost frame of an error is one of these, or of Python's own."""
+    """Return whether the innermost frame of an error is in a traceback, or not in PyPlant."""
     while trace.tb_next is not None:
         trace = trace.tb_next
     last = error.__traceback__
@@ -343,7 +370,7 @@ def _ends_in(error: BaseException, trace: TracebackType) -> bool:
 
 
 def listed(words: list[str]) -> str:
-    """Words as people list them."""
+    """Join words by commas and a final "and"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
@@ -351,12 +378,12 @@ def _is_ipython(filename: str) -> bool:
     return f"{os.sep}IPython{os.sep}core{os.sep}" in filename
 
 
-def _notebook(shell: Any) -> Path | None:
-    """The file of the notebook, where the front end tells."""
-    told = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME", "")
-    return Path(told) if isinstance(told, str) and told.endswith(".ipynb") else None
+def _notebook_file(shell: Any) -> Path | None:
+    """Return the file of the notebook, if the front end reports it."""
+    reported = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME", "")
+    return Path(reported) if isinstance(reported, str) and reported.endswith(".ipynb") else None
 
 
-def _folder(shell: Any) -> Path:
-    notebook = _notebook(shell)
+def _notebook_folder(shell: Any) -> Path:
+    notebook = _notebook_file(shell)
     return notebook.parent if notebook is not None and notebook.parent.is_dir() else Path.cwd()

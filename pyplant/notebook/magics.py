@@ -1,4 +1,4 @@
-"""``%plant`` and ``%%reactor``: what they take, and what they do."""
+"""The magics ``%plant`` and ``%%reactor``: they parse their line and delegate to the console."""
 
 # mypy: disable-error-code="misc,untyped-decorator"
 # IPython has no types.
@@ -22,11 +22,11 @@ from pyplant.reactor import ReactorFunc
 
 __all__ = ["OPTIONS", "PlantMagics"]
 
-_DECORATOR = ".ReactorFunc"
+_DECORATOR_NAME = ".ReactorFunc"  # the dot keeps it apart from all names that a cell can contain
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises instead of ending the process."""
+    """An argument parser that raises instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
         text = f"{self.prog}: {message}. {' '.join(self.format_usage().split())}"
@@ -37,17 +37,17 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _HelpShownError(Exception):
-    """``--help`` was asked for."""
+    """Raised after ``--help`` was printed."""
 
 
 def _reactor_parser() -> _Parser:
     parser = _Parser(
         prog="%%reactor",
-        description="Run this cell as a reactor: an ordinary cell that remembers. Without NAME every function "
-        "of the cell whose first parameter is called pipe becomes a reactor.",
+        description="Run this cell as a reactor, and reuse its result until something it depends on changes. "
+        "Without NAME every function of the cell whose first parameter is called pipe becomes a reactor.",
         allow_abbrev=False,
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the reactor")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the name of the reactor")
     parser.add_argument(
         "-i", nargs="+", action="extend", default=[], metavar="X", help="ingredients to receive"
     )
@@ -57,19 +57,19 @@ def _reactor_parser() -> _Parser:
         action="extend",
         default=[],
         metavar="Y",
-        help="ingredients to send, and to bind in the notebook",
+        help="variables to send as ingredients, and to bind in the notebook",
     )
     parser.add_argument("--plant", metavar="P", help="the variable that holds the plant (default: plant)")
     parser.add_argument("--no-run", action="store_true", help="only define the reactor")
     parser.add_argument("--force", action="store_true", help="run even if it is up to date")
-    parser.add_argument("--no-replay", action="store_true", help="do not show again what it showed")
-    parser.add_argument("--no-cache", action="store_true", help="run whenever it is needed")
+    parser.add_argument("--no-replay", action="store_true", help="do not replay the recorded output of a cached reactor")
+    parser.add_argument("--no-cache", action="store_true", help="run every time, and keep no result")
     return parser
 
 
 _REACTOR = _reactor_parser()
 OPTIONS = ("-i", "-o", "--plant", "--no-run", "--force", "--no-replay", "--no-cache")
-"""What can follow ``%%reactor``."""
+"""The options of ``%%reactor``, for completion."""
 
 
 @magics_class
@@ -79,7 +79,7 @@ class PlantMagics(Magics):
     Parameters
     ----------
     console
-        The notebook they work in.
+        The console of the notebook.
     """
 
     def __init__(self, console: Console) -> None:
@@ -91,14 +91,14 @@ class PlantMagics(Magics):
     def plant(self, line: str) -> None:
         """Open a plant and bind it to ``plant``: ``%plant DIRECTORY``.
 
-        A relative directory lies beside the notebook. The same directory again gives the
-        same plant.
+        A relative directory is relative to the folder of the notebook. Opening a directory again
+        returns the same plant.
         """
         directory = _unquoted(line.strip())
         if not directory:
             message = "%plant needs the directory of a plant, such as: %plant my-project"
-            raise self._console.plainly(DefinitionError(message))
-        with self._console.errors_of_users():
+            raise self._console.without_traceback(DefinitionError(message))
+        with self._console.concise_errors():
             self._console.shell.user_ns["plant"] = self._console.open_plant(directory)
 
     @no_var_expand
@@ -106,11 +106,11 @@ class PlantMagics(Magics):
     def reactor(self, line: str, cell: str | None = None) -> None:
         """Run a cell as a reactor: ``%%reactor NAME [-i a b] [-o x y] [--plant p] [--no-run] ...``.
 
-        ``%%reactor --help`` says more.
+        ``%%reactor --help`` lists the options.
         """
-        with self._console.errors_of_users():
+        with self._console.concise_errors():
             if cell is None:
-                message = "%%reactor is a cell magic: it stands in the first line of a cell, with two percent signs."
+                message = "%%reactor is a cell magic: write it with two percent signs in the first line of a cell."
                 raise DefinitionError(message)
             try:
                 options = _REACTOR.parse_args(_words(line))
@@ -118,37 +118,37 @@ class PlantMagics(Magics):
                 return
             options.i, options.o = _names(options.i), _names(options.o)
             if options.name is None:
-                self._functions(options, cell)
+                self._define_functions(options, cell)
             else:
-                self._named(options, cell)
+                self._define_named(options, cell)
 
     def _read(self, text: str) -> Body:
         cells = self._console.cells
         number = cells.running.number if cells.running is not None else 0
         return read_body(self._console.shell, cells.raw_cell, text, number)
 
-    def _named(self, options: argparse.Namespace, text: str) -> None:
-        """The body becomes the reactor NAME, which is brought up to date."""
+    def _define_named(self, options: argparse.Namespace, text: str) -> None:
+        """Define the body as the reactor NAME and run it if it is stale."""
         console, name = self._console, options.name
         if not name.isidentifier():
-            message = f"%%reactor {name}: a reactor is called like a variable; try {_identifier(name)}."
+            message = f"%%reactor {name}: the name of a reactor must be a valid variable name; try {_identifier(name)}."
             raise DefinitionError(message)
         body = self._read(text)
         function = make_function(name, body, options.i, options.o, console.shell.user_ns, show)
         plant = console.find_plant(options.plant)
-        sent = session_of(plant).sent_by_others(f"__main__::{name}")
-        refuse_missing_inputs(function, body.header, options.i, sent, console.bound_names())
+        sent_by_others = session_of(plant).sent_by_others(f"__main__::{name}")
+        refuse_missing_inputs(function, body.header, options.i, sent_by_others, console.bound_names())
         definition = define(function, cache=not options.no_cache)
         function.__dict__["__pyplant_reactor__"] = definition
         declare(definition)
-        console.note_locals(definition, function)
+        console.remember_locals(definition, function)
         if not options.no_run:
-            console.bring(
+            console.run_cell_reactor(
                 plant, definition, tuple(options.o), force=options.force, replay=not options.no_replay
             )
 
-    def _functions(self, options: argparse.Namespace, text: str) -> None:
-        """Every function of the cell that takes a pipe becomes a reactor; the rest is an ordinary cell."""
+    def _define_functions(self, options: argparse.Namespace, text: str) -> None:
+        """Define every function of the cell that takes a pipe as a reactor; run the rest as an ordinary cell."""
         if options.i or options.o or options.force or options.no_replay:
             message = "%%reactor without a name takes --plant, --no-run and --no-cache only; the functions in the cell receive and send."
             raise DefinitionError(message)
@@ -160,21 +160,26 @@ class PlantMagics(Magics):
             message = "No function in this cell has a first parameter called pipe. Name the cell instead: %%reactor NAME"
             raise DefinitionError(message)
         for node in reactors:
-            node.decorator_list.insert(0, ast.copy_location(ast.Name(_DECORATOR, ast.Load()), node))
+            node.decorator_list.insert(0, ast.copy_location(ast.Name(_DECORATOR_NAME, ast.Load()), node))
         namespace = self._console.shell.user_ns
-        namespace[_DECORATOR] = _decorator(cache=not options.no_cache)
+        namespace[_DECORATOR_NAME] = _decorator(cache=not options.no_cache)
         try:
             _execute(body.tree, body.filename, namespace, body.flags, is_quiet=body.is_quiet)
         finally:
-            namespace.pop(_DECORATOR, None)
+            namespace.pop(_DECORATOR_NAME, None)
 
 
 def _decorator(*, cache: bool) -> Callable[[Any], Any]:
+    """Return a decorator that leaves reactors and what is no function alone.
+
+    It is applied above the decorators in the cell, so a function may be a reactor already.
+    """
+
     def decorate(function: Any) -> Any:
-        is_one = "__pyplant_reactor__" in getattr(function, "__dict__", {})
+        is_reactor = "__pyplant_reactor__" in getattr(function, "__dict__", {})
         return (
             function
-            if is_one or not isinstance(function, FunctionType)
+            if is_reactor or not isinstance(function, FunctionType)
             else ReactorFunc(cache=cache)(function)
         )
 
@@ -184,7 +189,7 @@ def _decorator(*, cache: bool) -> Callable[[Any], Any]:
 def _execute(
     tree: ast.Module, filename: str, namespace: dict[str, Any], flags: int, *, is_quiet: bool
 ) -> None:
-    """Run an ordinary cell; its last expression is displayed as ever."""
+    """Run an ordinary cell and display its last expression, as IPython does."""
     last = tree.body[-1]
     shown: list[ast.stmt] = [last] if isinstance(last, ast.Expr) and not is_quiet else []
     statements = tree.body[: len(tree.body) - len(shown)]
@@ -202,7 +207,7 @@ def _takes_pipe(node: ast.FunctionDef) -> bool:
 
 
 def _words(line: str) -> list[str]:
-    """The arguments, a comment at the end left out."""
+    """Split a line into arguments; a comment at the end is dropped."""
     import shlex
 
     try:
