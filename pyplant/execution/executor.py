@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from pyplant._definitions import Definition
 from pyplant._tracer import ReactorContext
@@ -74,18 +74,22 @@ class ExecutionRequest(NamedTuple):
     load: Load
 
 
+HandleT = TypeVar("HandleT", bound=ExecutionHandle)
+"""What an executor makes of an execution: each has a kind of its own."""
+
+
 @dataclass(slots=True, eq=False)
-class Job:
+class Job(Generic[HandleT]):
     """Go on with a reactor, with these values, until it waits or ends; the most urgent go first."""
 
     task: Task
-    execution: Any
+    execution: HandleT
     values: Sequence[Any] = ()
     priority: float = 0.0
     received: tuple[str, ...] = ()
 
 
-class Executor(Protocol):
+class Executor(Protocol[HandleT]):
     """Takes jobs and gives their outcomes, in any order."""
 
     restarts_on_receive: bool
@@ -99,13 +103,13 @@ class Executor(Protocol):
     def runs_inline(self) -> bool:
         """Whether reactors run in this process, and may change what other code sees."""
 
-    def prepare(self, part: ExecutionRequest) -> ExecutionHandle:
+    def prepare(self, part: ExecutionRequest) -> HandleT:
         """A reactor is about to begin."""
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job[HandleT]) -> None:
         """Begin a job."""
 
-    def collect(self) -> tuple[Job, ExecutionResult]:
+    def collect(self) -> tuple[Job[HandleT], ExecutionResult]:
         """Wait for the outcome of a job."""
 
     def reset(self) -> None:

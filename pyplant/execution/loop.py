@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from pyplant.engine.task import Task
-from pyplant.execution.executor import Executor, Job
+from pyplant.execution.executor import ExecutionHandle, Executor, Job
 from pyplant.execution.run import Run
 from pyplant.fingerprint.gc_pause import gc_paused
 
@@ -22,11 +23,11 @@ class InFlightDeduplicator:
     """Which of several runs performs what, and who waits for it."""
 
     def __init__(self) -> None:
-        self._under_way: dict[str, Job] = {}
+        self._under_way: dict[str, Job[ExecutionHandle]] = {}
         self._deferred: dict[str, list[tuple[Run, Task]]] = {}
-        self._identities: dict[Job, str] = {}
+        self._identities: dict[Job[ExecutionHandle], str] = {}
 
-    def may_start(self, run: Run, job: Job) -> bool:
+    def may_start(self, run: Run, job: Job[ExecutionHandle]) -> bool:
         """Whether nobody else is at it; otherwise it is put off."""
         identity = run.identity(job)
         other = self._under_way.setdefault(identity, job)
@@ -37,7 +38,7 @@ class InFlightDeduplicator:
         self._identities[job] = identity
         return True
 
-    def ended(self, job: Job) -> None:
+    def ended(self, job: Job[ExecutionHandle]) -> None:
         """Let those who waited for it look for its result."""
         identity = self._identities.pop(job)
         if self._under_way.get(identity) is job:
@@ -46,7 +47,7 @@ class InFlightDeduplicator:
             run.check_again(task)
 
 
-def run_to_completion(runs: Sequence[Run], executor: Executor, *, collects: bool) -> None:
+def run_to_completion(runs: Sequence[Run], executor: Executor[Any], *, collects: bool) -> None:
     """Bring everything that was demanded of these runs up to date.
 
     Parameters
@@ -66,7 +67,7 @@ def run_to_completion(runs: Sequence[Run], executor: Executor, *, collects: bool
         If reactors wait for what cannot come.
     """
     in_flight = InFlightDeduplicator() if len(runs) > 1 and executor.restarts_on_receive else None
-    under_way: dict[Job, Run] = {}
+    under_way: dict[Job[ExecutionHandle], Run] = {}
     going = list(runs)
     try:
         while going:
@@ -93,7 +94,9 @@ def run_to_completion(runs: Sequence[Run], executor: Executor, *, collects: bool
                 ends.callback(run.close)
 
 
-def _next(going: list[Run], in_flight: InFlightDeduplicator | None) -> tuple[Job, Run] | tuple[None, None]:
+def _next(
+    going: list[Run], in_flight: InFlightDeduplicator | None
+) -> tuple[Job[ExecutionHandle], Run] | tuple[None, None]:
     """The next job of the first run that has one."""
     for run in going:
         while (job := run.next_job()) is not None:

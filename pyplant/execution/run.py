@@ -83,7 +83,7 @@ class Run:
         self,
         context: RunContext,
         warehouse: Warehouse,
-        executor: Executor,
+        executor: Executor[Any],
         emit: Callable[[Event], None],
         warn: Callable[[type[PlantWarning], str], None],
         *,
@@ -160,7 +160,7 @@ class Run:
         self._report_cached()  # others may wait for their claims
         self._claims_guard.wait()
 
-    def identity(self, job: Job) -> str:
+    def identity(self, job: Job[ExecutionHandle]) -> str:
         """Tells the execution of a reactor apart from others with other code, inputs or parameters."""
         key = job.task.key
         given = [f"{name}={ingredient.digest}" for name, ingredient in sorted(job.execution.given.items())]
@@ -169,7 +169,7 @@ class Run:
         ]
         return "\0".join([self._fingerprints[key].digest, *given, "", *read])
 
-    def announce(self, job: Job) -> None:
+    def announce(self, job: Job[ExecutionHandle]) -> None:
         """A job is about to be submitted."""
         name = job.execution.definition.name
         if job.task.key not in self._begun:
@@ -180,7 +180,7 @@ class Run:
         for ingredient in job.received:
             self._emit(IngredientReceived(name, ingredient))
 
-    def defer(self, job: Job) -> None:
+    def defer(self, job: Job[ExecutionHandle]) -> None:
         """Another run performs the same: wait for it."""
         self._forget_execution(job)
         self._claims_guard.release(job.task.key)
@@ -215,7 +215,7 @@ class Run:
 
     # ------------------------------------------------------------------ actions
 
-    def next_job(self) -> Job | None:
+    def next_job(self) -> Job[ExecutionHandle] | None:
         """The next step of a reactor; ``None`` when there is nothing to do for now."""
         while (action := self._next_action()) is not None:
             job = self._start(action.task) if isinstance(action, Start) else self._resume(action)
@@ -233,7 +233,7 @@ class Run:
             heapq.heappush(self._actions, (-priority, next(self._turn), action))
         return heapq.heappop(self._actions)[2] if self._actions else None
 
-    def _start(self, task: Task) -> Job | None:
+    def _start(self, task: Task) -> Job[ExecutionHandle] | None:
         self._report_cached()
         definition = self._context.definitions[task.key]
         self._context.refuse_ingredient_as_parameter(task.key)
@@ -251,7 +251,7 @@ class Run:
             return None
         return self._job(task, execution)
 
-    def _resume(self, action: Resume) -> Job | None:
+    def _resume(self, action: Resume) -> Job[ExecutionHandle] | None:
         self._report_cached()
         task, execution = action.task, self._executions[action.task.key]
         values: list[Any] = []
@@ -267,7 +267,9 @@ class Run:
         job.received = task.awaited
         return job
 
-    def _job(self, task: Task, execution: ExecutionHandle, values: Sequence[Any] = ()) -> Job:
+    def _job(
+        self, task: Task, execution: ExecutionHandle, values: Sequence[Any] = ()
+    ) -> Job[ExecutionHandle]:
         job = Job(task, execution, values)
         if self._executor.restarts_on_receive:
             self._give_more(task, execution)
@@ -337,7 +339,7 @@ class Run:
 
     # ------------------------------------------------------------------ outcomes
 
-    def conclude(self, job: Job, outcome: ExecutionResult) -> None:
+    def conclude(self, job: Job[ExecutionHandle], outcome: ExecutionResult) -> None:
         """Take in what came of a job."""
         if self._executor.runs_inline:
             self._context.fingerprinter.invalidate_values()
@@ -356,7 +358,7 @@ class Run:
                 self._fail(job, error)
         self._count_failures()
 
-    def _fail(self, job: Job, error: BaseException) -> None:
+    def _fail(self, job: Job[ExecutionHandle], error: BaseException) -> None:
         name = job.execution.definition.name
         if isinstance(error, SystemExit):
             error = reactor_exit_error(name, error)
@@ -387,12 +389,12 @@ class Run:
                     f"and failed; nothing turned out to need it. {type(error).__name__}: {error}",
                 )
 
-    def _forget_execution(self, job: Job) -> None:
+    def _forget_execution(self, job: Job[ExecutionHandle]) -> None:
         self._begun.discard(job.task.key)
         self._executions.pop(job.task.key, None)
         job.execution.close()
 
-    def _finish(self, job: Job, record: ExecutionRecord, seconds: float) -> None:
+    def _finish(self, job: Job[ExecutionHandle], record: ExecutionRecord, seconds: float) -> None:
         definition = job.execution.definition
         if record.returned:
             self._warn(ReturnedWarning, dropped_result_message(definition.name, record.returned))

@@ -104,7 +104,7 @@ class Session:
         parameters: Parameters,
         registry: Registry,
         fingerprinter: Fingerprinter,
-        executor: Executor,
+        executor: Executor[Any],
         listeners: Dispatcher,
         function_hash: Callable[[Callable[..., Any]], str] | None,
         max_size: int,

@@ -18,7 +18,7 @@ class TaskPool(Protocol):
         """Call a function in a worker; returns a future of its result."""
 
 
-def executor_of(wanted: int | TaskPool | None) -> Executor:
+def executor_of(wanted: int | TaskPool | None) -> Executor[Any]:
     """The executor that users mean.
 
     Raises

@@ -30,10 +30,10 @@ from pyplant._tracer import ExecutionRecord
 from pyplant.engine.trace import Dependency, DependencyKind
 from pyplant.errors import PlantWarning, WorkerError, warn
 from pyplant.execution.executor import ExecutionRequest, ExecutionResult, Failed, Job, Lost
-from pyplant.execution.inline import InlineExecutor, execute_inline
+from pyplant.execution.inline import advance_inline, execute_inline
 from pyplant.execution.interrupts import held_interrupts
 from pyplant.execution.nesting import start_of_processes
-from pyplant.execution.reactor_execution import Finished, Load, Needs
+from pyplant.execution.reactor_execution import Finished, Load, Needs, ReactorExecution
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.origin import followed
 from pyplant.ingredient import IN_MEMORY, Ingredient
@@ -206,6 +206,10 @@ class _InFlight:
         self._files.remove_tree(self.path)
 
 
+_Job = Job[RemoteExecution] | Job[ReactorExecution]
+"""A reactor in a worker, or one that only this process can run."""
+
+
 class ParallelExecutor:
     """Has reactors performed by the workers of a pool.
 
@@ -221,10 +225,9 @@ class ParallelExecutor:
         self._pool = pool
         self._runs: dict[Any, _InFlight] = {}
         self._code_pickler = None if pool.is_here else CodePickler()
-        self._inline = InlineExecutor()
-        self._here: deque[Job] = deque()
-        self._waiting: deque[Job] = deque()
-        self._under_way: dict[str, tuple[Job, Any]] = {}
+        self._here: deque[_Job] = deque()
+        self._waiting: deque[Job[RemoteExecution]] = deque()
+        self._under_way: dict[str, tuple[Job[RemoteExecution], Any]] = {}
         self._replies: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._number = itertools.count()
         self._looked = self._replied = 0.0
@@ -241,7 +244,7 @@ class ParallelExecutor:
         """Whether reactors run in this process."""
         return self._pool.is_here or self._were_here
 
-    def prepare(self, part: ExecutionRequest) -> Any:
+    def prepare(self, part: ExecutionRequest) -> RemoteExecution | ReactorExecution:
         """A reactor is about to begin."""
         if _needs_kernel(part):
             return execute_inline(part)
@@ -252,7 +255,7 @@ class ParallelExecutor:
             self._runs[parameters] = _InFlight(part, self._code_pickler)
         return RemoteExecution(part, self._runs[parameters])
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: _Job) -> None:
         """Begin a job."""
         if not isinstance(job.execution, RemoteExecution) or job.execution.needs_coordinator:
             self._here.append(job)
@@ -269,7 +272,7 @@ class ParallelExecutor:
                 return
             self._request(self._waiting.popleft())
 
-    def _request(self, job: Job) -> None:
+    def _request(self, job: Job[RemoteExecution]) -> None:
         remote = job.execution
         run = remote.run
         name = f"{unique_name(8)}-{next(self._number)}"
@@ -294,7 +297,7 @@ class ParallelExecutor:
 
     # ------------------------------------------------------------------ what comes back
 
-    def collect(self) -> tuple[Job, ExecutionResult]:
+    def collect(self) -> tuple[_Job, ExecutionResult]:
         """Wait for the outcome of a job."""
         self._replied = time.monotonic()
         while True:
@@ -341,7 +344,7 @@ class ParallelExecutor:
                 self._told.add(missing)
                 warn(PlantWarning, f"Reactor {definition.name!r} waits to be executed: {missing}.")
 
-    def _conclude(self, job: Job, name: str, future: Any) -> ExecutionResult | None:
+    def _conclude(self, job: Job[RemoteExecution], name: str, future: Any) -> ExecutionResult | None:
         """What came of an attempt; ``None`` if another is made."""
         remote = job.execution
         try:
@@ -392,7 +395,7 @@ class ParallelExecutor:
         warehouse.ledger.append_pending(reply.journal_lines)
         warehouse.objects.unsynced.update(map(warehouse.objects.path, reply.unsynced))
 
-    def _died(self, job: Job, future: Any, error: BaseException) -> ExecutionResult | None:
+    def _died(self, job: Job[RemoteExecution], future: Any, error: BaseException) -> ExecutionResult | None:
         remote = job.execution
         remote.deaths_alone += remote.is_suspicious
         remote.deaths += 1
@@ -407,11 +410,10 @@ class ParallelExecutor:
         self._waiting.appendleft(job)
         return None
 
-    def _execute_inline(self, job: Job) -> tuple[Job, ExecutionResult]:
+    def _execute_inline(self, job: _Job) -> tuple[_Job, ExecutionResult]:
         """Perform a reactor in this process, when no other can."""
         if not isinstance(job.execution, RemoteExecution):
-            self._inline.submit(job)
-            return self._inline.collect()
+            return job, advance_inline(job, job.execution)
         remote = job.execution
         execution = execute_inline(remote.part)
         try:
