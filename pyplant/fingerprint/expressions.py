@@ -1,9 +1,18 @@
-"""Names that code computes, such as ``f"day {n}"``, as far as they are known before it runs.
+"""Computing the names of ingredients in code, such as ``f"day {n}"``, before the code runs.
 
-There are two steps, since text is kept between sessions and values are not. :class:`Bindings`
-writes an expression down with the local variables it uses replaced by what they are assigned;
-what only a run can tell is written ``...``. :func:`evaluate` computes the text from defaults,
-closure variables and globals. It calls nothing but methods of built-in and standard types.
+Theory of operation
+-------------------
+The computation has two steps, since results of the first depend on the text only and are cached
+between sessions, and values are not.
+
+1. :class:`Bindings` replaces the local variables in an expression by what they are assigned, if a
+   variable is assigned exactly once. Anything else that only a run determines becomes ``...``.
+2. :func:`evaluate` computes the resulting text from default values, closure variables and globals. It must
+   not run user code, which may have side effects or not terminate. So it interprets a small set of
+   expressions, and calls only methods of built-in and standard types.
+
+Unknown parts do not spoil the rest: ``f"day {n}"`` with an unknown ``n`` gives the :class:`Template`
+``("day ", None)``, which matches names by a pattern.
 """
 
 from __future__ import annotations
@@ -29,17 +38,21 @@ class _Unknown:
 
 
 UNKNOWN: Any = _Unknown()
-"""The value of what only a run can tell."""
+"""The value of an expression that only a run can determine."""
 
 
 class Template(NamedTuple):
-    """A text of which parts are known; ``None`` stands for any text."""
+    """A text of which some parts are known; ``None`` stands for an unknown part."""
 
     parts: tuple[str | None, ...]
 
 
 class Evaluated(NamedTuple):
-    """The value of an expression, and whether it holds as long as the names keep their objects."""
+    """The value of an expression, and whether it is constant.
+
+    A constant value changes only if a name gets another object. The value of ``names[0]`` for a list ``names``
+    is not constant, since code may change the list.
+    """
 
     value: Any
     is_constant: bool
@@ -50,11 +63,11 @@ _ALLOWED = (
     *(ast.Constant, ast.Name, ast.Attribute, ast.JoinedStr, ast.FormattedValue, ast.BinOp, ast.UnaryOp),
     *(ast.Call, ast.keyword, ast.Subscript, ast.Tuple, ast.List, ast.operator, ast.unaryop, ast.expr_context),
 )
-_DEEPEST = 5  # local variables in one another
+_DEEPEST = 5  # nested replacements of local variables
 
 
 class Bindings:
-    """What the local variables of a function are assigned.
+    """The local variables of a function and the expressions assigned to them.
 
     Parameters
     ----------
@@ -90,7 +103,7 @@ class Bindings:
             self._assigned[target.id] = node.value
 
     def expression(self, node: ast.expr) -> ast.expr:
-        """The expression with what is assigned in place of local variables."""
+        """The expression with local variables replaced by what they are assigned."""
         resolved: ast.expr = self._resolved(node, ())
         return resolved
 
@@ -111,6 +124,7 @@ class Bindings:
         return made(**fields)
 
     def _variable(self, node: ast.Name, within: tuple[str, ...]) -> ast.expr:
+        """What to write for a variable; ``within`` are the variables that are being replaced."""
         name, times = node.id, self._times[node.id]
         if times == 0 or (times == 1 and name in self._parameters):
             return node
@@ -124,7 +138,7 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 def _bound(node: ast.AST) -> Iterator[str]:
-    """The names that a node itself binds or declares."""
+    """Yield the names that a node binds or declares, without those of its children."""
     if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
         yield node.id
     elif isinstance(node, ast.arg):
@@ -143,14 +157,14 @@ def _bound(node: ast.AST) -> Iterator[str]:
 
 
 def evaluate(source: str, lookup: Callable[[str], Any]) -> Evaluated:
-    """The value of an expression.
+    """Evaluate an expression.
 
     Parameters
     ----------
     source
-        Its text.
+        The text of the expression.
     lookup
-        Gives what a name stands for, or :data:`UNKNOWN`.
+        Returns the value of a name, or :data:`UNKNOWN`.
 
     Returns
     -------
@@ -160,7 +174,7 @@ def evaluate(source: str, lookup: Callable[[str], Any]) -> Evaluated:
     evaluator = _Evaluator(lookup)
     try:
         value = evaluator.value(_parsed(source))
-    except Exception:  # noqa: BLE001 - an error here is the run's to raise, in its own place
+    except Exception:  # noqa: BLE001 - the reactor will raise the same error when it runs
         value = UNKNOWN
     return Evaluated(value, evaluator.is_constant)
 
@@ -180,12 +194,12 @@ _METHODS = frozenset(
         *("isoformat", "strftime", "as_posix", "date"),
     ]
 )
-_WIDEST = 1000  # characters that a number may be padded to
+_WIDEST = 1000  # characters to which a value may be padded; more could exhaust the memory
 _CONVERSION = re.compile(r"(%[^a-zA-Z%]*[a-zA-Z%])")
 
 
 def _is_standard(value: Any) -> bool:
-    """Whether a value is a date, path, number or the like, which runs no code of the user's."""
+    """Whether a value is a date, path, number or the like, whose methods run no user code."""
     cls = type(value)
     return cls.__module__.partition(".")[0] in _STANDARD and cls.__hash__ is not None
 
@@ -199,12 +213,14 @@ def _is_printable(value: Any) -> bool:
 
 
 class _Evaluator:
+    """Evaluates one expression; each type of node has a method of its name in lower case."""
+
     def __init__(self, lookup: Callable[[str], Any]) -> None:
         self.is_constant = True
         self._lookup = lookup
 
     def value(self, node: ast.expr) -> Any:
-        """The value of a node, computed by the method of its type."""
+        """Evaluate a node."""
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
         return UNKNOWN if method is None else method(node)
 
@@ -222,7 +238,7 @@ class _Evaluator:
 
     def _attribute(self, node: ast.Attribute) -> Any:
         value, name = self.value(node.value), node.attr
-        cls: type = type(value)  # not isinstance(): an object may lie about its class
+        cls: type = type(value)  # not isinstance(), which asks the object for its class
         if issubclass(cls, enum.Enum):
             return {"value": value._value_, "name": value._name_}.get(name, UNKNOWN)
         if issubclass(cls, ModuleType | type):
@@ -239,7 +255,7 @@ class _Evaluator:
         if members and isinstance(members[0], MemberDescriptorType):
             return members[0].__get__(value, cls)
         if any(hasattr(type(member), "__set__") for member in members):
-            return UNKNOWN  # a property
+            return UNKNOWN  # a property, which would run user code
         return object.__getattribute__(value, "__dict__").get(name, UNKNOWN)
 
     def _subscript(self, node: ast.Subscript) -> Any:
@@ -293,7 +309,7 @@ class _Evaluator:
         if not isinstance(function, ast.Name) or len(arguments) != 1 or node.keywords:
             return UNKNOWN
         if self._lookup(function.id) is not UNKNOWN or function.id not in {"str", "repr", "int"}:
-            return UNKNOWN  # not the builtin, or none that is known
+            return UNKNOWN  # a shadowed builtin, or another function
         if function.id == "int":
             return int(arguments[0]) if type(arguments[0]) in _ATOMS else UNKNOWN
         if function.id == "str" and (_is_text(arguments[0]) or type(arguments[0]) is Template):
@@ -315,7 +331,7 @@ class _Evaluator:
 
 
 def _concatenated(parts: list[Any]) -> Any:
-    """Texts one after another; unknown ones are any text."""
+    """Concatenate texts; an unknown one becomes an unknown part of a template."""
     found: list[str | None] = []
     for part in parts:
         for piece in part.parts if type(part) is Template else [part]:
@@ -330,7 +346,7 @@ def _concatenated(parts: list[Any]) -> Any:
 
 
 def _formatted(value: Any, conversion: str, spec: Any) -> Any:
-    """A value as an f-string shows it."""
+    """Format a value as an f-string does."""
     if issubclass(type(value), enum.StrEnum):
         value = value._value_
     if type(value) is Template and not conversion and not spec:
@@ -343,7 +359,7 @@ def _formatted(value: Any, conversion: str, spec: Any) -> Any:
 
 
 def _percent_formatted(text: str, values: Any) -> Any:
-    """``text % values``, conversion by conversion."""
+    """Compute ``text % values`` conversion by conversion."""
     given = list(values) if type(values) is tuple else [values]
     parts: list[Any] = []
     for piece in _CONVERSION.split(text):
@@ -361,7 +377,7 @@ def _percent_formatted(text: str, values: Any) -> Any:
 
 
 def _str_formatted(text: str, arguments: list[Any], keywords: dict[str, Any]) -> Any:
-    """``text.format(...)``, field by field."""
+    """Compute ``text.format(...)`` field by field."""
     parts: list[Any] = []
     automatic = iter(arguments)
     for literal, field, spec, conversion in string.Formatter().parse(text):

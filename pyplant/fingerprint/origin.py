@@ -1,14 +1,14 @@
-"""Whose code is it: the user's, an installed package's, or Python's own.
+"""The origin of code: the user, an installed package, or Python itself.
 
-User code is followed line by line. The standard library and site-packages count by name:
-they change with an installation, not with an edit. PyPlant itself is never user code, and
-a package installed as editable lies outside site-packages and so is. An installed
-distribution that defines reactors is user code as well, all of it.
+User code is followed line by line. The standard library and installed packages count by name, since
+they change with an installation and not with an edit. PyPlant itself is never user code. A package that
+is installed as editable lies outside ``site-packages`` and is user code. An installed distribution
+that defines reactors is user code as a whole.
 
-Which distributions are followed is a matter of the process, and grows only: by those whose
-reactors are defined here (:func:`follow_file`), and by those of which a plant knows that they
-define reactors (:func:`follow_packages`), so that a fingerprint does not depend on what else was
-imported. It grows between runs, never within one (:func:`begin_generation`).
+The set of followed distributions belongs to the process and only grows: by distributions whose reactors
+are defined in this process (:func:`follow_file`), and by those that a plant has recorded as defining
+reactors (:func:`follow_packages`). Without the record, a fingerprint would depend on what else the
+process imported. The set grows between runs and never during one (:func:`begin_generation`).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _generation = 0
 
 @cache
 def is_user_file(filename: str) -> bool:
-    """Whether code of this file is the user's; text without a file (a cell, ``exec``) is."""
+    """Whether code of this file is user code. Text without a file (a cell, ``exec``) is."""
     if filename.startswith("<frozen"):
         return False
     if filename.startswith("<"):
@@ -80,7 +80,7 @@ def is_user_file(filename: str) -> bool:
 
 
 def follow_file(filename: str) -> None:
-    """Follow, from the next run on, the distribution that holds this file, since it defines a reactor."""
+    """Follow, from the next run on, the distribution of this file, which defines a reactor."""
     if not _is_installed(filename):
         return
     for known in (*_pending.values(), *_followed.values()):
@@ -105,7 +105,7 @@ def follow_packages(packages: Iterable[str], *, must_exist: bool = False) -> Non
     Raises
     ------
     pyplant.errors.ConfigError
-        If one of them does not exist and has to.
+        If one of them does not exist although ``must_exist`` is true.
     """
     for package in [packages] if isinstance(packages, str) else packages:
         if package in _pending or package in _followed:
@@ -118,7 +118,7 @@ def follow_packages(packages: Iterable[str], *, must_exist: bool = False) -> Non
 
 
 def defining_packages() -> frozenset[str]:
-    """Names of the followed distributions that define reactors in this process."""
+    """Names of the distributions whose reactors are defined in this process."""
     return frozenset(_defining)
 
 
@@ -128,13 +128,13 @@ def followed() -> tuple[Distribution, ...]:
 
 
 def adopt_followed(distributions: Iterable[Distribution]) -> None:
-    """Follow what another process follows, which asked this one to work for it."""
+    """Follow what the process follows that this worker works for."""
     _pending.update((found.name, found) for found in distributions)
     begin_generation()
 
 
 def begin_generation() -> None:
-    """A run begins: what is to be followed from now on is user code."""
+    """Begin a run: distributions to be followed are user code from now on."""
     global _generation
     news = {name: found for name, found in _pending.items() if found and _followed.get(name) != found}
     _pending.clear()
@@ -145,7 +145,7 @@ def begin_generation() -> None:
 
 
 def generation() -> int:
-    """Changes whenever more code is the user's; what was concluded before is then out of date."""
+    """A number that changes when more code becomes user code, which invalidates fingerprints."""
     return _generation
 
 
@@ -155,10 +155,10 @@ def is_own_file(filename: str) -> bool:
 
 
 def is_user_module(module: ModuleType) -> bool:
-    """Whether a module's code is the user's; what was put into a module's place is not."""
+    """Whether a module is user code; an object that replaces a module in ``sys.modules`` is not."""
     if not issubclass(type(module), ModuleType):
         return False
-    # What the class of a module says of files, or makes up when asked, is about nothing that exists.
+    # Only the module's own dictionary is read: a lazy module class may invent ``__file__`` on access.
     own = namespace(module) or {}
     name = str(own.get("__name__", ""))
     if name == "__main__":
@@ -171,14 +171,13 @@ def is_user_module(module: ModuleType) -> bool:
         return is_user_file(os.path.join(str(paths[0]), "__init__.py"))
     if getattr(own.get("__spec__"), "origin", None) in {"built-in", "frozen"}:
         return False
-    package = sys.modules.get(
-        name.partition(".")[0]
-    )  # somebody made this module in memory: whose package is it?
+    # The module was created in memory, so its package decides.
+    package = sys.modules.get(name.partition(".")[0])
     return package is None or package is module or is_user_module(package)
 
 
 def leads_to_user_code(module: ModuleType) -> bool:
-    """Whether a module is the user's, or a namespace that also holds packages of the user's."""
+    """Whether a module is user code, or a namespace package that contains followed packages."""
     if is_user_module(module):
         return True
     own = namespace(module) if issubclass(type(module), ModuleType) else None
@@ -191,11 +190,11 @@ def leads_to_user_code(module: ModuleType) -> bool:
 
 
 def is_user_object(obj: Any) -> bool:
-    """Whether a class, or anything else that names its module, belongs to the user."""
+    """Whether a class, or another object with a ``__module__``, is defined in user code."""
     name = module_of(obj) if issubclass(type(obj), type) else static_attribute(obj, "__module__")
     if not (type(name) is str and name) or name == "builtins":
         return False
-    # A name such as ``numpy.rec`` (of ``numpy.recarray``) may be a module that nobody has imported yet.
+    # A name such as ``numpy.rec`` (of ``numpy.recarray``) may be a module that is not imported yet.
     module = sys.modules.get(name) or sys.modules.get(package_name(name))
     if module is None:
         return package_name(name) not in sys.stdlib_module_names
@@ -203,7 +202,7 @@ def is_user_object(obj: Any) -> bool:
 
 
 def find(module: ModuleType | None, qualname: str) -> Any:
-    """What a module has under a qualified name; ``None`` if it has nothing there."""
+    """The object under a qualified name in a module, else ``None``."""
     found: Any = module
     for step in qualname.split("."):
         found = safe_getattr(found, step, None)
@@ -211,12 +210,12 @@ def find(module: ModuleType | None, qualname: str) -> Any:
 
 
 def package_name(module: str | None) -> str:
-    """The name an installed module counts by; its inner layout may move between versions."""
+    """The name by which an installed module counts, since its submodules may change between versions."""
     return (module or "").partition(".")[0]
 
 
 def absolute_name(name: str, package: str | None) -> str:
-    """The full name of a module that is imported as ``name``, or ``""`` if it cannot be told."""
+    """The full name of a module that is imported as ``name``, or ``""`` if it cannot be resolved."""
     try:
         return importlib.util.resolve_name(name, package)
     except (ImportError, ValueError):
@@ -224,10 +223,10 @@ def absolute_name(name: str, package: str | None) -> str:
 
 
 def import_user_module(name: str, package: str | None) -> ModuleType | None:
-    """The module that an ``import`` inside a function means, loaded if it is the user's.
+    """The module that an ``import`` inside a function refers to, imported if it is user code.
 
-    The import must happen here: otherwise the fingerprint before the first run, when the
-    module is not loaded yet, would differ from the one after it.
+    The import must happen here. Otherwise the fingerprint before the first run, when the module is
+    not loaded yet, would differ from the one after it.
 
     Returns
     -------
@@ -244,12 +243,12 @@ def import_user_module(name: str, package: str | None) -> ModuleType | None:
         return None
     try:
         return importlib.import_module(absolute)
-    except (Exception, SystemExit):  # noqa: BLE001 - the reactor itself will raise it, in its own place
+    except (Exception, SystemExit):  # noqa: BLE001 - the reactor will raise the same error when it runs
         return None
 
 
 def _is_user_package(name: str) -> bool:
-    """Whether a module that may not be loaded is the user's; no installed code is loaded to find out."""
+    """Whether a module, loaded or not, is user code. Finding out imports no installed code."""
     parts = name.split(".")
     for depth in range(1, len(parts) + 1):
         package = ".".join(parts[:depth])
@@ -270,12 +269,14 @@ def _is_user_package(name: str) -> bool:
         if not places:
             return False
         if is_user_file(os.path.join(str(places[0]), "__init__.py")):
-            return True  # otherwise a namespace package of installed ones: what is in it decides
+            return (
+                True  # otherwise a namespace package of installed packages: the next part of the name decides
+            )
     return False
 
 
 def package_versions(packages: Iterable[str]) -> Callable[[str], str]:
-    """Gives the version of an installed package if it is one of these, else ``""``.
+    """Return a function that gives the version of these installed packages, and ``""`` for others.
 
     Raises
     ------
@@ -285,7 +286,7 @@ def package_versions(packages: Iterable[str]) -> Callable[[str], str]:
     tracked = [packages] if isinstance(packages, str) else list(packages)
     if not tracked:
         return lambda _: ""
-    from importlib import metadata  # slow, and few need it
+    from importlib import metadata  # slow to import and rarely needed
 
     versions: dict[str, str] = {}
     for package in tracked:

@@ -1,13 +1,13 @@
-"""From a code object to its source, verified.
+"""Finding the source of a code object, and verifying it.
 
-``inspect.getsource`` trusts line numbers. After ``%autoreload``, after an edit that was
-not reloaded, in a notebook, the text found that way can be another function's. So here a
-text counts as the source of a code object only if compiling it yields *the same code*
-(positions aside). Otherwise the code object speaks for itself.
+``inspect.getsource`` trusts line numbers. After ``%autoreload``, after an edit that was not reloaded,
+or in a notebook, the text at these lines may belong to another function. So a text counts as the
+source of a code object only if compiling it yields *the same code*, positions aside. Without verified
+source, the code object itself is digested.
 
-Texts are taken through :mod:`linecache`, which also holds notebook cells, and kept: when a
-reactor is defined its module's text is taken at once, so that a later edit of the file
-does not lose the text that is running.
+Texts are read through :mod:`linecache`, which also has notebook cells, and kept. The text of a module is
+read as soon as a reactor of it is defined, so that a later edit of the file does not lose
+the text of the running code.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ _VERSIONS = 4  # texts kept of one file
 
 
 class CodePart(NamedTuple):
-    """What one code object contributes, all that it refers to left aside.
+    """What one code object contributes to a fingerprint, without what it refers to.
 
     Attributes
     ----------
     digest
-        Of the normalised syntax tree when the source is verified, else of the code object.
+        The digest of the normalised syntax tree if the source is verified, else of the code object.
     references
-        The names it reaches.
+        The global and imported names that it reads.
     hints
-        The ingredients and parameters it mentions.
+        The names of ingredients and parameters in it.
     rebound
-        Globals and closure variables it rebinds: state, not input.
+        Globals and closure variables that it rebinds. They are state, not input.
     text
-        Its source, for showing differences; empty when there is none.
+        Its source, for showing differences; empty if there is none.
     verified
-        Whether the source was found and compiles to this very code.
+        Whether source was found that compiles to this code.
     """
 
     digest: str
@@ -59,11 +59,11 @@ class CodePart(NamedTuple):
     verified: bool
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-able form."""
+        """Convert to JSON-able data."""
         return {
             "d": self.digest,
             "r": [list(reference) for reference in self.references],
-            "c": sorted(hint.to_json() for hint in self.hints),  # "h" and "n" had fewer
+            "c": sorted(hint.to_json() for hint in self.hints),  # earlier versions used "h" and "n"
             "s": sorted(self.rebound),
             "t": self.text,
             "v": self.verified,
@@ -71,7 +71,7 @@ class CodePart(NamedTuple):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> CodePart:
-        """The inverse of :meth:`to_json`."""
+        """Convert from JSON-able data."""
         return cls(
             validate.source_text(data["d"]),
             tuple(map(_reference_from_json, data["r"])),
@@ -101,14 +101,14 @@ class _Text:
         self._nodes: dict[tuple[str, int], list[FunctionNode]] = {}
 
     def find(self, code: CodeType) -> FunctionNode | None:
-        """The syntax tree that compiles to ``code``, wherever it stands in the text."""
+        """The syntax tree that compiles to ``code``, at any place in the text."""
         if self._codes is None:
             self._codes = {}
             self._compile(self._codes)
         found = self._find(code, self._codes)
         if found is None:
-            # IPython compiles the statements of a cell one by one, under the future imports of earlier cells;
-            # and Python calls what the same text imports in another way than what it does not.
+            # IPython compiles the statements of a cell one by one, with the future imports of earlier cells.
+            # The bytecode then differs: Python compiles calls of names that the same text imports in another way.
             future = code.co_flags & _FUTURE
             if future not in self._pieces:
                 self._pieces[future] = self._compiled_pieces(future)
@@ -117,6 +117,7 @@ class _Text:
 
     def _find(self, code: CodeType, codes: dict[str, list[CodeType]]) -> FunctionNode | None:
         same_name = codes.get(code.co_name, ())
+        # The recorded line first; after an edit above the function, it has the same code at another line.
         at_place = [c for c in same_name if c.co_firstlineno == code.co_firstlineno]
         wanted = code_digest(code)
         for candidates in (at_place, same_name):
@@ -127,7 +128,7 @@ class _Text:
         return None
 
     def segment(self, node: FunctionNode) -> str:
-        """The text of ``node``, as it stands."""
+        """The source text of ``node``."""
         end = node.end_lineno or node.lineno
         return "".join(self.lines[_first_line(node) - 1 : end])[:_TEXT_LIMIT]
 
@@ -160,17 +161,17 @@ class _Text:
         nodes = self._nodes.get((code.co_name, code.co_firstlineno), [])
         if len(nodes) <= 1:
             return nodes[0] if nodes else None
-        # Several lambdas begin on one line: take the smallest that spans all instructions.
+        # Several lambdas begin on one line: take the smallest one that spans all instructions.
         places = [(line, column) for line, _, column, _ in code.co_positions() if line and column is not None]
         if any(column for _, column in places):
             spanning = [node for node in nodes if _spans(node, places)]
-        else:  # Python 3.12 gives no places to a lambda that returns a constant
+        else:  # Python 3.12 has no positions for a lambda that returns a constant
             spanning = [node for node in nodes if _compiles_to(node, code)]
         return min(spanning, key=_extent) if spanning else None
 
 
 def _compiles_to(node: FunctionNode, code: CodeType) -> bool:
-    """Whether a lambda that reads nothing from around it is this code."""
+    """Whether a lambda without closure compiles to this code."""
     if not isinstance(node, ast.Lambda):
         return False
     alone = compile(ast.Expression(node), "<lambda>", "eval", dont_inherit=True)
@@ -197,7 +198,7 @@ def _extent(node: FunctionNode) -> tuple[int, int]:
 
 
 class Sources:
-    """The texts seen so far, and the parts found in them."""
+    """The source texts of a session, in several versions for each file."""
 
     def __init__(self) -> None:
         self._texts: dict[str, list[_Text]] = {}
@@ -205,30 +206,30 @@ class Sources:
         self._captured: dict[str, object] = {}
 
     def give(self, code: CodeType, node: FunctionNode, text: str) -> None:
-        """Take the source of code that was compiled from a syntax tree, and stands in no file.
+        """Register the source of code that was compiled from a syntax tree and is in no file.
 
         Parameters
         ----------
         code
-            What the tree was compiled to.
+            The compiled code.
         node
             The function in the tree.
         text
-            What people wrote, for showing differences.
+            The text that the user wrote, for showing differences.
         """
         self._given[code_digest(code)] = text[:_TEXT_LIMIT], node
 
     def capture(
         self, filename: str, namespace: dict[str, Any] | None = None, execution: object = None
     ) -> None:
-        """Take the text of ``filename`` as it is now, unless it is known already.
+        """Read the present text of ``filename``, unless it is known already.
 
         Parameters
         ----------
         filename, namespace
-            The file, and the globals of its code, which may say where else its text is.
+            The file, and the globals of its code, whose ``__loader__`` may provide the text.
         execution
-            Identifies the execution of a module, for which the text is taken once.
+            Identifies the execution of a module; the text is read once for each.
         """
         if execution is not None and self._captured.get(filename) is execution:
             return
@@ -241,20 +242,20 @@ class Sources:
             del versions[_VERSIONS:]
 
     def part(self, code: CodeType, namespace: dict[str, Any] | None = None) -> CodePart:
-        """What ``code`` contributes; from its source where that can be verified."""
+        """The contribution of ``code``, from its source if that can be verified."""
         try:
             found = self._given.get(code_digest(code)) or self._find(code, namespace)
             if found is not None:
                 return self._from_source(code, *found)
         except RecursionError:
-            pass  # an expression nested too deeply to walk: the code object will do
+            pass  # an expression is nested too deeply to walk: use the code object
         references, hints = scan(code)
         digest = f"{code_digest(code)}"
         return CodePart(digest, tuple(sorted(references)), hints, read_names(code)[1], "", verified=False)
 
     def _find(self, code: CodeType, namespace: dict[str, Any] | None) -> tuple[str, FunctionNode] | None:
         filename = code.co_filename
-        for fresh in (False, True):
+        for fresh in (False, True):  # the file is read again only if no known text fits
             if fresh:
                 self.capture(filename, namespace)
             for text in self._texts.get(filename, ()):

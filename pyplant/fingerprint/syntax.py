@@ -1,10 +1,13 @@
-"""Syntax trees of functions: their digest, the names they reach, the hints they give.
+"""Syntax trees of functions: their digests, the names they read, and the hints in them.
 
-The digest is a walk of our own, because both the bytecode and the text of ``ast.dump``
-change between Python versions. What does not change behaviour does not count: positions,
-comments, docstrings, formatting, annotations, the function's own name. Decorators and
-default values of the function itself are left out as well: they count through the objects
-they made (see :mod:`pyplant.fingerprint.fingerprint`).
+The digest is computed by a walk over the tree, since both the bytecode and the text of ``ast.dump``
+change between Python versions. What does not change the behaviour does not count: positions, comments,
+docstrings, formatting, annotations and the function's own name. Decorators and default values of the
+function itself do not count here, but as the objects that they created
+(see :mod:`pyplant.fingerprint.code_graph`).
+
+A second walk (:class:`NameCollector`) collects names. It reports each chain of attributes as a whole, such
+as ``numpy.linalg.norm``, so that the function depends on the object at the end of the chain only.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from pyplant.fingerprint.hints import CONFIG_NAMES, NAMED_CALLS, Hint, NameKind
 __all__ = ["SCHEME", "FunctionNode", "NameCollector", "Reference", "syntax_digest"]
 
 SCHEME = "1"
-"""Version of the walk; a change of it makes every reactor run once more."""
+"""The version of the digest. To change it makes every reactor run once more."""
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -34,8 +37,8 @@ _BRANCHING = (
     *(ast.If, ast.IfExp, ast.For, ast.While, ast.Try, ast.TryStar, ast.BoolOp, ast.Match, ast.Lambda),
     *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.FunctionDef, ast.AsyncFunctionDef),
 )
-_NEVER_SURE = 1_000_000
-_END = ")"  # no field is called so
+_REST_IS_CONDITIONAL = 1_000_000  # more than any depth of branches
+_END = ")"  # no field has this name
 _Scalar = str | int | float | complex | bytes | bool | None
 
 
@@ -57,10 +60,11 @@ def _emit_arguments(args: ast.arguments, encoder: Encoder) -> None:
 
 
 def _emit(node: Any, encoder: Encoder) -> None:
+    """Encode a node, without the fields and statements that do not count."""
     if isinstance(node, ast.JoinedStr):
         encoder.tag("JoinedStr")
         _emit(list(_joined(node.values)), encoder)
-    elif isinstance(node, ast.AnnAssign) and node.value is not None:
+    elif isinstance(node, ast.AnnAssign) and node.value is not None:  # x: int = 1 counts like x = 1
         _emit(ast.Assign(targets=[node.target], value=node.value), encoder)
     elif isinstance(node, ast.AST):
         encoder.tag(type(node).__name__)
@@ -72,7 +76,7 @@ def _emit(node: Any, encoder: Encoder) -> None:
                     encoder.item(value)
                 else:
                     _emit(value, encoder)
-        encoder.tag(_END)  # fields may be left out, so it must be clear whose the next one is
+        encoder.tag(_END)  # fields may be missing, so the end of a node must be marked
     elif isinstance(node, list):
         kept = [item for item in node if not _is_comment(item)]
         encoder.tag(str(len(kept)))
@@ -83,12 +87,12 @@ def _emit(node: Any, encoder: Encoder) -> None:
 
 
 def _is_comment(node: Any) -> bool:
-    """Docstrings and other statements that are only a constant."""
+    """Whether a statement is only a constant, as docstrings are."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _joined(values: list[ast.expr]) -> Iterator[ast.expr]:
-    """The parts of an f-string, adjacent texts merged: versions of Python split them differently."""
+    """The parts of an f-string with adjacent texts merged, since Python versions split them differently."""
     text = ""
     for value in values:
         if isinstance(value, ast.Constant):
@@ -103,23 +107,23 @@ def _joined(values: list[ast.expr]) -> Iterator[ast.expr]:
 
 
 class _Path(NamedTuple):
-    """A place in the configuration, and whether it surely is one."""
+    """A path in the configuration, and whether the object is certain to be the configuration."""
 
     certain: bool
     names: tuple[str, ...]
 
 
 class NameCollector(ast.NodeVisitor):
-    """What the body of one function mentions.
+    """Collects the names in the body of one function.
 
     Attributes
     ----------
     references
-        The globals and imported names it reaches, with their chains of attributes.
+        The global and imported names that it reads, with their chains of attributes.
     hints
-        The ingredients and parameters it names.
+        The names of ingredients and parameters.
     rebound
-        Names it rebinds with ``nonlocal``, as ``"nonlocal x"``.
+        Names that it rebinds with ``nonlocal``, as ``"nonlocal x"``.
     """
 
     def __init__(self, node: FunctionNode, global_names: frozenset[str]) -> None:
@@ -132,21 +136,21 @@ class NameCollector(ast.NodeVisitor):
             self._imported.setdefault(name, []).append(origin)
         self._bindings = Bindings(node)
         self._first, self._pipes, self._configs = _roles(node.args)
-        self._parts: dict[str, _Path] = {}  # nested configurations that have a name of their own
+        self._parts: dict[str, _Path] = {}  # local variables that hold a nested configuration
         self._in_other_reactor = 0
-        self._branches = 0  # that lead to where we are
+        self._branches = 0  # around the present node; with none, every call passes it
         for child in node.body if isinstance(node.body, list) else [node.body]:
             self.visit(child)
             self.hints.update(class_attribute_reads(child))
 
     def visit(self, node: ast.AST) -> None:
-        """Visit a node, knowing whether execution is sure to come by."""
+        """Visit a node, and count the branches around it."""
         branches = isinstance(node, _BRANCHING)
         self._branches += branches
         super().visit(node)
         self._branches -= branches
         if self._branches and isinstance(node, ast.Return | ast.Raise):
-            self._branches += _NEVER_SURE  # what follows may not be reached
+            self._branches += _REST_IS_CONDITIONAL  # the code that follows may not be reached
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Load):
@@ -177,7 +181,7 @@ class NameCollector(ast.NodeVisitor):
         self.generic_visit(node)
 
     def _note_read(self, node: ast.expr, name: ast.expr | None = None) -> None:
-        """Note what an expression reads of the configuration: itself, or under a further name."""
+        """Add a hint if an expression, or the entry ``name`` of it, reads the configuration."""
         path = self._path(node) if name is None else self._step(node, name)
         if path is not None and path.names:
             self._mention(Hint("config", path.certain, NameKind.LITERAL, path.names))
@@ -185,13 +189,13 @@ class NameCollector(ast.NodeVisitor):
             self._note_constant(node)
 
     def _note_constant(self, node: ast.Subscript) -> None:
-        """``config[NAME]``, whose value is looked up later."""
+        """Add a hint for ``config[NAME]``; the value of ``NAME`` is looked up later."""
         root, chain = self._path(node.value), _chain(node.slice)
         if root is not None and not root.names and chain is not None and chain[0] in self._globals:
             self._mention(Hint("config", root.certain, NameKind.EXPRESSION, (".".join(chain),)))
 
     def _path(self, node: ast.expr) -> _Path | None:
-        """Where in the configuration an expression reaches; ``None`` if it does not."""
+        """The path in the configuration that an expression evaluates to, if any."""
         match node:
             case ast.Name(id=name):
                 found = self._parts.get(name)
@@ -219,7 +223,7 @@ class NameCollector(ast.NodeVisitor):
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
         if isinstance(node.target, ast.Name):
-            self._refer([node.target.id])  # it is read as well
+            self._refer([node.target.id])  # an augmented assignment also reads its target
         self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
@@ -234,7 +238,7 @@ class NameCollector(ast.NodeVisitor):
         self._visit_function(node)
 
     def _visit_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        """A nested function without its annotations; one that is a reactor sends for itself."""
+        """Visit a nested function without its annotations. If it is a reactor, its hints are its own."""
         defaults = [default for default in node.args.kw_defaults if default is not None]
         for part in (*node.decorator_list, *node.args.defaults, *defaults):
             self.visit(part)
@@ -256,7 +260,7 @@ class NameCollector(ast.NodeVisitor):
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
-            if "." in alias.name:  # loads the submodule, whatever is used of it
+            if "." in alias.name:  # the submodule is loaded even if nothing of it is used
                 self.references.add(("m", alias.name, ""))
 
     def visit_Call(self, node: ast.Call) -> None:
@@ -300,7 +304,7 @@ def _chain(node: ast.expr) -> list[str] | None:
 
 
 def _imports(node: FunctionNode) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Local names that ``import`` statements of the function bind, and to what."""
+    """Yield the local names that ``import`` statements bind, with the imported modules and names."""
     for child in ast.walk(node):
         if isinstance(child, ast.Import):
             for alias in child.names:
@@ -343,12 +347,12 @@ def _name(node: ast.expr) -> tuple[NameKind, tuple[str, ...]]:
         return NameKind.DYNAMIC, ()
     try:
         return NameKind.EXPRESSION, (ast.unparse(ast.fix_missing_locations(node)),)
-    except (ValueError, RecursionError):  # an f-string that Python 3.11 cannot write, or a very deep one
+    except (ValueError, RecursionError):  # an f-string that Python 3.11 cannot unparse, or a very deep one
         return NameKind.DYNAMIC, ()
 
 
 def _each_name(arguments: list[ast.expr]) -> Iterator[ast.expr]:
-    """The names among the arguments of ``receive``: one by one, in a list, or after a star."""
+    """Yield the names in the arguments of ``receive``: single ones, in a list, or after a star."""
     for argument in arguments:
         inner = argument.value if isinstance(argument, ast.Starred) else argument
         yield from inner.elts if isinstance(inner, ast.List | ast.Tuple) else [inner]
