@@ -1,1 +1,1 @@
-"""Configuration: the classes that users write, what reactors see of it, and its parameters."""
+"""Configuration: classes for users, views for reactors, parameters for the plant."""

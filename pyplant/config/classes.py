@@ -1,7 +1,7 @@
-"""Configuration: the classes that users write, and what of their objects is a parameter.
+"""Base classes of configurations, and the rules that say what is a parameter.
 
-How reactors read a configuration is in :mod:`pyplant.config.views`, how a plant looks up,
-varies and marks parameters in :mod:`pyplant.config.parameters`.
+:mod:`pyplant.config.views` has what reactors see of a configuration, and
+:mod:`pyplant.config.parameters` how a plant looks up, varies and marks parameters.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from pyplant.errors import ConfigChangedError, ConfigError, MissingParameterErro
 __all__ = ["ConfigBase", "ConfigDict", "ConfigReader", "ConfigValue", "private_copy"]
 
 VIEW = "_pyplant_view"
-"""Attribute of a ``ConfigBase`` object that is a reactor's view: how it reads."""
+"""The attribute by which a ``ConfigBase`` object is a view; it holds the view's state."""
 AUXILIARY = "_pyplant_auxiliary"
 _OWN = frozenset({VIEW, AUXILIARY, "mark_auxiliary"})
-# What they do shows in the values; the code of other special methods counts.
+# The effect of these methods shows in the values. The code of all other special methods counts.
 _CONSTRUCTION = frozenset({"__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__"})
-_MOST_NAMES = 1000  # of a nested dict; one with more is a table, and counts as one value
+_MOST_NAMES = 1000  # a nested dict with more keys is taken for a table and counts as one value
 
 
 class ConfigReader(Protocol):
-    """Told of every read of the configuration."""
+    """Receives every read of a configuration."""
 
     def read(self, name: str, value: Any) -> Any:
-        """A parameter was read; returns what the reactor gets."""
+        """Record that a parameter was read, and return what the reactor gets."""
 
     def absent(self, name: str) -> None:
-        """A parameter was asked for that is not there."""
+        """Record that a reactor asked for a parameter that does not exist."""
 
 
 class ConfigValue:
@@ -69,7 +69,7 @@ class ConfigBase:
     Parameters
     ----------
     dictionary
-        Parameters by name, to begin with.
+        Initial parameters by name.
 
     Examples
     --------
@@ -90,7 +90,7 @@ class ConfigBase:
         Parameters
         ----------
         names
-            Their names; those of a nested configuration with a dot.
+            Their names; those in a nested configuration with dots.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class ConfigBase:
         attributes(self).setdefault(AUXILIARY, set()).update(given)
 
     def __getitem__(self, name: str) -> Any:
-        """The parameter of this name, as for a ``dict``."""
+        """The parameter of this name, as in a ``dict``."""
         shown = _shown_config(self)
         if not isinstance(name, str) or find_code(shown, name) is not None:
             raise missing_parameter_error(str(name), own_parameters(shown))
@@ -120,10 +120,10 @@ class ConfigBase:
             return bool(view.contains(name))
         return isinstance(name, str) and name in own_parameters(self)
 
-    __iter__ = None  # Python would iterate over self[0], self[1], ...
+    __iter__ = None  # otherwise Python iterates over self[0], self[1], ...
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """A view is copied and pickled as a plain configuration."""
+        """Copy and pickle a view as a plain configuration."""
         view = attributes(self).get(VIEW)
         return super().__reduce_ex__(protocol) if view is None else view.plain(self).__reduce_ex__(protocol)
 
@@ -134,7 +134,7 @@ class ConfigBase:
     if not TYPE_CHECKING:  # type checkers must see the attributes that users declare
 
         def __getattribute__(self, name):
-            """Report the read when this object is a reactor's view."""
+            """Report the read if this object is a reactor's view."""
             view = object.__getattribute__(self, "__dict__").get(VIEW)
             if view is None or name in _OWN:
                 return object.__getattribute__(self, name)
@@ -152,11 +152,11 @@ class ConfigBase:
 
 
 class ConfigDict(dict[str, Any]):
-    """A plain copy of a ``dict`` configuration: its own, and readable by attribute as the view was."""
+    """A plain copy of a ``dict`` configuration, with parameters also as attributes, like the view."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
-            raise AttributeError(name)  # Python and pickle ask for many of these
+            raise AttributeError(name)  # Python and pickle probe for many special names
         try:
             return self[name]
         except KeyError:
@@ -167,13 +167,13 @@ class ConfigDict(dict[str, Any]):
 
 
 def attributes(config: ConfigBase) -> dict[str, Any]:
-    """The attributes of a configuration object, untracked."""
+    """The attributes of a configuration object, without a report of the read."""
     found: dict[str, Any] = object.__getattribute__(config, "__dict__")
     return found
 
 
 def _shown_config(config: ConfigBase) -> ConfigBase:
-    """The configuration that a view shows; a plain one itself."""
+    """The configuration that a view shows; a plain configuration itself."""
     view = attributes(config).get(VIEW)
     shown: ConfigBase = config if view is None else view.config
     return shown
@@ -200,7 +200,7 @@ _CODE = (types.FunctionType, classmethod, staticmethod, property, cached_propert
 
 
 def find_code(config: ConfigBase, name: str) -> Any:
-    """The method or property that ``config.name`` would run, if any."""
+    """The method or property that ``config.name`` evaluates to or runs, if any."""
     for base in type(config).__mro__:
         kind = vars(base).get(name, MISSING)
         if kind is not MISSING:
@@ -212,7 +212,7 @@ def find_code(config: ConfigBase, name: str) -> Any:
 
 
 def stored_value(config: ConfigBase, name: str) -> Any:
-    """The value of an attribute: of the object, a slot, a descriptor or the class."""
+    """The value of an attribute, whether stored in the object, a slot, a descriptor or the class."""
     try:
         return object.__getattribute__(config, name)
     except AttributeError:
@@ -220,7 +220,7 @@ def stored_value(config: ConfigBase, name: str) -> Any:
 
 
 def code_value(kind: Any, cls: type) -> Any:
-    """What stands for the code of a method: the function, with the class where it looks at that."""
+    """The value that counts for a method: its function, with the class if the code looks at the class."""
     function: Any
     if isinstance(kind, property):
         function = kind.fget
@@ -235,7 +235,7 @@ def code_value(kind: Any, cls: type) -> Any:
 
 
 def missing_parameter_error(name: str, known: Iterable[str]) -> MissingParameterError:
-    """The error for a parameter that is not there, with near misses."""
+    """The error for a parameter that does not exist, with similar names."""
     known = list(known)
     last = name.rpartition(".")[2]
     by_last = {full.rpartition(".")[2]: full for full in known}
@@ -251,7 +251,7 @@ def missing_parameter_error(name: str, known: Iterable[str]) -> MissingParameter
 
 
 def class_attribute(cls: type, name: str) -> Any:
-    """What a class holds under a name, code as :func:`code_value` gives it; the class itself if there is none."""
+    """The value that counts for an attribute of a class, or for the whole class if ``name`` is empty."""
     if not name:
         return cls
     for base in cls.__mro__:
@@ -262,7 +262,7 @@ def class_attribute(cls: type, name: str) -> Any:
 
 
 def own_parameters(config: ConfigBase) -> dict[str, Any]:
-    """The parameters of a configuration object, those of nested ones not unfolded."""
+    """The parameters of a configuration object; a nested configuration is one value."""
     names: dict[str, None] = {}
     for base in reversed(type(config).__mro__):
         if base not in (object, ConfigBase):
@@ -273,9 +273,9 @@ def own_parameters(config: ConfigBase) -> dict[str, Any]:
 
 
 def is_nested(value: Any) -> bool:
-    """Whether a value is a nested configuration, whose leaves are parameters of their own.
+    """Whether a value is a nested configuration, whose values are parameters of their own.
 
-    A dictionary is one if each of its keys can stand in a dotted name, and they are few.
+    A dictionary is one if it has few keys and each can be part of a dotted name.
     """
     if type(value) in (dict, ConfigDict):
         return len(value) <= _MOST_NAMES and all(map(_can_be_step, value))
@@ -290,22 +290,22 @@ _QUOTED = str.maketrans({sign: f"%{ord(sign):02X}" for sign in "%.?)"})
 
 
 def quoted(key: Any) -> str:
-    """A key or an attribute as it stands in a recorded name, where dots, ``?`` and ``)`` have a meaning."""
+    """Quote a key or attribute for a recorded name, in which ``.``, ``?`` and ``)`` have a meaning."""
     text = str.__str__(key) if isinstance(key, str) else str(key)
     return text if text.isidentifier() else text.translate(_QUOTED)
 
 
 def unquoted(name: str) -> str:
-    """A recorded name, or a step of one, as the user writes it."""
+    """The inverse of :func:`quoted`, for a whole recorded name or one step of it."""
     if "%" not in name:
         return name
-    for sign in ".?)%":  # "%" last: what it gives is no code
+    for sign in ".?)%":  # "%" last, since the result may look like another quoted sign
         name = name.replace(f"%{ord(sign):02X}", sign)
     return name
 
 
 def child(owner: Any, name: str) -> Any:
-    """What a configuration, a mapping or an object holds under a name; :data:`MISSING` if nothing."""
+    """The value under a name in a configuration, mapping or object, else :data:`MISSING`."""
     if isinstance(owner, ConfigBase):
         return MISSING if find_code(owner, name) is not None else stored_value(owner, name)
     if isinstance(owner, Mapping):
@@ -319,7 +319,7 @@ def child(owner: Any, name: str) -> Any:
 
 
 def special_methods(cls: type) -> list[str]:
-    """Special methods that users wrote: Python runs them without looking them up on the view."""
+    """The special methods that the user wrote. Python calls them without a lookup on the view."""
     return sorted({name for name, value in _special(cls) if is_written(value)})
 
 
@@ -334,7 +334,7 @@ def _special(cls: type) -> Iterable[tuple[str, Any]]:
 
 
 def is_written(value: object) -> bool:
-    """Whether a user wrote a function; what dataclasses and attrs make follows from the fields."""
+    """Whether the user wrote a function. Methods generated by dataclasses and attrs follow from the fields."""
     if getattr(value, "__module__", None) == "dataclasses":  # ``__replace__``, new in Python 3.13
         return False
     filename = getattr(innermost_code(value), "co_filename", "<string>")
@@ -342,14 +342,14 @@ def is_written(value: object) -> bool:
 
 
 def innermost_code(value: object) -> types.CodeType | None:
-    """The code of a function below its wrappers; ``None`` for anything else."""
+    """The code of a function inside its wrappers; ``None`` for other objects."""
     while isinstance(value, types.FunctionType) and hasattr(value, "__wrapped__"):
         value = value.__wrapped__
     return value.__code__ if isinstance(value, types.FunctionType) else None
 
 
 def generated_code(cls: type) -> frozenset[types.CodeType]:
-    """The code of special methods that were generated from the fields of a class."""
+    """The code of the special methods that were generated from the fields of a class."""
     found = (innermost_code(value) for _, value in _special(cls) if not is_written(value))
     return frozenset(code for code in found if code is not None)
 
@@ -358,7 +358,7 @@ def generated_code(cls: type) -> frozenset[types.CodeType]:
 
 
 def name_list(names: Iterable[str]) -> list[str]:
-    """A list of names, a single string being a likely slip."""
+    """A list of names; a single string is refused as a likely mistake."""
     if isinstance(names, str):
         message = f"Give a list of parameter names: [{names!r}]."
         raise ConfigError(message)
@@ -369,7 +369,7 @@ _IMMUTABLE: tuple[type, ...] = (type(None), bool, int, float, complex, str, byte
 
 
 def private_copy(value: Any, copier: Callable[[Any], Any] = copy.deepcopy) -> Any:
-    """A copy that its receiver may change; what cannot be copied is handed out as it is."""
+    """A copy that the receiver may change; an object that cannot be copied is returned as it is."""
     if isinstance(value, _IMMUTABLE):
         return value
     try:

@@ -1,7 +1,11 @@
-"""The parameters of a plant: what the user set, what is auxiliary, what a sweep varies.
+"""The parameters of a plant: their values, marks as auxiliary, and variations in sweeps.
 
-Parameters are looked up by name, those of nested configurations with a dot. What else a
-reactor may have read of a configuration is listed in :mod:`pyplant.config.views`.
+Parameters are looked up by name, those of nested configurations with dots. A reactor may also read
+things that are no parameters, such as the set of names. They have recorded names, which
+:mod:`pyplant.config.views` lists.
+
+Two kinds of names occur here. The user writes ``"model.depth"``; if the configuration has a key of that
+very name, the key is meant. A *recorded* name is one path, with the special signs in it quoted.
 """
 
 from __future__ import annotations
@@ -44,16 +48,16 @@ __all__ = ["Parameters"]
 
 
 class Parameters:
-    """The configuration of a plant: what the user set, and what is auxiliary.
+    """The configuration of a plant, and the parameters marked as auxiliary.
 
     Attributes
     ----------
     source
-        The configuration; empty while none was set.
+        The configuration; empty until one is set.
     is_set
         Whether one was set.
     mark_count
-        How often parameters were marked as auxiliary.
+        The number of calls that marked parameters as auxiliary.
     """
 
     def __init__(self) -> None:
@@ -63,7 +67,7 @@ class Parameters:
         self._marked: set[str] = set()
 
     def set(self, config: Mapping[str, Any] | ConfigBase) -> None:
-        """Use this configuration from now on; changes of it count in later runs.
+        """Use this configuration from now on; later runs notice changes inside it.
 
         Raises
         ------
@@ -88,22 +92,22 @@ class Parameters:
         self.is_set = True
 
     def snapshot(self) -> Parameters:
-        """These parameters as they are now, which a run keeps to; values are shared."""
+        """A copy of the configuration as it is now, for one run; values are shared."""
         other = Parameters()
         other._marked, other.is_set = self._marked, self.is_set
         other.source = _snapshot(self.source, {})
         return other
 
     def view(self, reader: ConfigReader) -> Any:
-        """A reactor's view of the configuration."""
+        """The view of the configuration for a reactor."""
         return view_of(self.source, reader)
 
     # ------------------------------------------------------------------ looking up
 
     def lookup(self, name: str) -> Any:
-        """What a reactor would read under this name, :data:`MISSING` if there is nothing.
+        """The value that a reactor would read under this recorded name, else :data:`MISSING`.
 
-        See :mod:`pyplant.config.views` for the names of what is no leaf.
+        See :mod:`pyplant.config.views` for recorded names that are no parameters.
         """
         if name == KIND:
             return nested_kind(self.source)
@@ -111,14 +115,14 @@ class Parameters:
         return self._look_up_in(self._find_recorded(above), last, f"{above}." if above else "")
 
     def _find_recorded(self, name: str) -> Any:
-        """What is recorded under this name; the whole configuration if it is empty."""
+        """The value under a recorded name; the whole configuration if the name is empty."""
         found: Any = self.source
         for part in name.split(".") if name else ():
             found = child(found, unquoted(part))
         return found
 
     def classes_below(self, name: str) -> list[type]:
-        """The class of the object to which a method that is recorded under this name belongs, and of its parts."""
+        """The classes of the object whose method is recorded under this name, and of its nested configurations."""
         above = name.rpartition(".")[0]
         prefix = f"{unquoted(above)}." if above else ""
         parts = {"": self._find_recorded(above)} | {
@@ -127,7 +131,7 @@ class Parameters:
         return [type(value) for value in parts.values() if isinstance(value, ConfigBase)]
 
     def object_prefix(self, name: str) -> str | None:
-        """The prefix of what a reactor reads of an object that it got by this read; ``None`` if it got none."""
+        """The prefix of names read from the object that this read returned; ``None`` if it returned none."""
         above = "" if name == KIND else name
         if not isinstance(self.source, ConfigBase) and not above:
             return None
@@ -160,7 +164,7 @@ class Parameters:
         return [name for name in names if not self.is_auxiliary(prefix + quoted(name))]
 
     def value(self, name: str) -> Any:
-        """The value of a parameter or a nested configuration, :data:`MISSING` if there is none."""
+        """The value of a parameter or nested configuration, else :data:`MISSING`."""
         if self._is_key(name):
             return self.source[name]
         found: Any = self.source
@@ -169,34 +173,34 @@ class Parameters:
         return found
 
     def read(self, name: str, reader: ConfigReader) -> Any:
-        """Read a parameter or a nested configuration by its full name; :data:`MISSING` if there is none."""
+        """Read a parameter or nested configuration for a reactor; :data:`MISSING` if there is none."""
         value, is_key = self.value(name), self._is_key(name)
         if is_key and "." in name:
             return reader.read(quoted(name), value)
         if "." in name and not isinstance(self.source, ConfigBase):
-            reader.absent(quoted(name))  # such a key would be read instead of the leaf
+            reader.absent(quoted(name))  # a key of this name would take precedence, so its absence counts
         if value is MISSING:
             reader.absent(self.recorded(name))
             return value
         return value_for_reactor(value, reader, self.recorded(name))
 
     def recorded(self, name: str) -> str:
-        """What is recorded of the read of a parameter that the user calls so."""
+        """The recorded name of a parameter, given the name that the user writes."""
         return quoted(name) if self._is_key(name) else _dotted(name)
 
     def _is_key(self, name: str) -> bool:
         return not isinstance(self.source, ConfigBase) and name in self.source
 
     def names(self) -> list[str]:
-        """All parameters, nested ones with a dot."""
+        """The names of all parameters, nested ones with dots."""
         return sorted(name for name, _, is_leaf in self._walk() if is_leaf)
 
     def parts(self) -> dict[str, Any]:
-        """All nested configurations by name."""
+        """All nested configurations, by name."""
         return {name: value for name, value, is_leaf in self._walk() if not is_leaf}
 
     def _walk(self) -> Iterator[tuple[str, Any, bool]]:
-        """All names with values, and whether each is a leaf; what holds itself is entered once."""
+        """Yield all names and values, and whether each is a parameter; cycles are entered once."""
         stack: list[tuple[str, Any, frozenset[int]]] = [("", self.source, frozenset({id(self.source)}))]
         while stack:
             prefix, owner, above = stack.pop()
@@ -216,16 +220,16 @@ class Parameters:
         Parameters
         ----------
         values
-            The values; parameters of nested configurations are named with a dot.
+            The values by name; names of nested parameters have dots.
         read
-            Parameters that code reads, which the configuration may lack.
+            Parameters that code reads, though the configuration may not have them.
 
         Raises
         ------
         pyplant.errors.MissingParameterError
-            If neither the configuration has such a parameter nor code reads it.
+            If the configuration has no such parameter and no code reads it.
         pyplant.errors.ConfigError
-            If it is computed by a method or property.
+            If a method or property computes the parameter.
         """
         self.check(values, read)
         other = Parameters()
@@ -237,13 +241,13 @@ class Parameters:
         return other
 
     def check(self, names: Iterable[str], read: Collection[str] = ()) -> None:
-        """Refuse names that lead nowhere; see :meth:`varied`."""
+        """Refuse names of unknown parameters; see :meth:`varied`."""
         for name in names:
             if name not in read and self.value(name) is MISSING:
                 raise missing_parameter_error(name, self.known(read))
 
     def known(self, read: Collection[str] = ()) -> list[str]:
-        """The names of all parameters and nested configurations, and of what code reads."""
+        """The names of all parameters and nested configurations, and of parameters that code reads."""
         return sorted({*self.names(), *self.parts(), *read})
 
     # ------------------------------------------------------------------ auxiliary parameters
@@ -254,13 +258,13 @@ class Parameters:
         self.mark_count += 1
 
     def is_auxiliary(self, name: str) -> bool:
-        """Whether what is recorded under ``name`` is marked, on the plant or in its configuration object."""
+        """Whether a recorded name is marked, on the plant or in the configuration object."""
         return bool(self.covering_mark(name))
 
     def covering_mark(self, name: str) -> str:
-        """The mark on what is recorded under ``name``, empty if there is none.
+        """The mark that covers a recorded name, or ``""``.
 
-        Marking a nested configuration marks all of it.
+        A mark on a nested configuration covers all of it.
         """
         if self._marked and unquoted(name) in self._marked:
             return unquoted(name)
@@ -278,7 +282,7 @@ class Parameters:
         return found
 
     def marks(self) -> dict[str, None]:
-        """All names that are marked, those in nested configurations with a dot."""
+        """All marked names, those in nested configurations with dots, in a stable order."""
         found = dict.fromkeys(sorted(self._marked))
         for prefix, config in {"": self.source, **self.parts()}.items():
             if isinstance(config, ConfigBase):
@@ -288,7 +292,7 @@ class Parameters:
 
 
 def _parameter_of(name: str) -> str:
-    """The parameter or nested configuration that is meant by a name of :mod:`pyplant.config.views`."""
+    """The parameter or nested configuration that a recorded name is about."""
     if name[-1:] not in (")", "?"):
         return name
     for listed in (ALL_NAMES, DIR_NAMES, CLASS_SUFFIX):
@@ -298,7 +302,7 @@ def _parameter_of(name: str) -> str:
 
 
 def _covering_mark(marks: Collection[str], name: str) -> str:
-    """The mark on a parameter or on a nested configuration that holds it, empty if there is none."""
+    """The mark on a parameter, or on a nested configuration that contains it, or ``""``."""
     if not marks:
         return ""
     while name and unquoted(name) not in marks:
@@ -316,7 +320,7 @@ def _value_or_kind(owner: Any, key: str) -> Any:
 
 
 def _snapshot(config: Any, made: dict[int, Any]) -> Any:
-    """A configuration and its nested ones as objects of their own; ``made`` are those so far, by identity."""
+    """Copy a configuration and its nested ones; ``made`` has the copies so far, by identity."""
     if id(config) in made:
         return made[id(config)]
     if isinstance(config, ConfigBase):
@@ -334,7 +338,7 @@ def _snapshot(config: Any, made: dict[int, Any]) -> Any:
 
 
 def _replaced(owner: Any, path: list[str], value: Any, full: str) -> Any:
-    """A copy of a configuration with another value at the end of a path; the rest is shared."""
+    """Copy a configuration along a path, with another value at its end; all else is shared."""
     first, *rest = path
     if isinstance(owner, ConfigBase) and find_code(owner, first) is not None:
         message = f"{full!r} is computed by the configuration's class; vary what it is computed from."

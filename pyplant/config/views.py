@@ -1,28 +1,35 @@
-"""Views: what a reactor gets as its configuration.
+"""Views: the object that a reactor gets as its configuration.
 
-A reactor never sees the configuration itself. It gets a view that reports every read, so
-that the dependency is known, and that hands out private copies, so that nothing leaks
-back. For a :class:`~pyplant.config.classes.ConfigBase` the view is an instance of the user's own
-class: methods, properties and ``isinstance`` work, and what they read is tracked as well.
-For a dictionary it is a ``dict`` that can be read by attribute too.
+Theory of operation
+-------------------
+A reactor does not get the configuration itself. It gets a view that reports every read, which is
+then a dependency, and that returns private copies, so that the reactor cannot change the configuration.
 
-What can be read
-----------------
-``a.b``           the leaf ``b`` of the nested configuration ``a``: its value
-``a``             of a nested configuration: which kind it is, :func:`nested_kind`
-``(kind)``        which kind the whole configuration is, :data:`KIND`
-``a.b?``          whether it is there (``"b" in config.a``)
+For a :class:`~pyplant.config.classes.ConfigBase` the view is an instance of the user's own class, made
+without a call of the constructor. So methods, properties and ``isinstance`` work. A method gets the view as
+``self``, so what it reads is reported as well, and its code counts like a parameter. Code that does not
+read attributes on the view is covered separately: special methods count when the view is made, and
+generated methods (``__eq__`` of a dataclass) count as a read of all names when they read one.
+
+For a dictionary the view is a ``dict`` that can also be read by attribute. It contains a stand-in in
+place of the values, since libraries read a ``dict`` in C without calling its methods.
+
+Recorded names
+--------------
+``a.b``           the parameter ``b`` of the nested configuration ``a``: its value
+``a``             for a nested configuration: its kind, :func:`nested_kind`
+``(kind)``        the kind of the whole configuration, :data:`KIND`
+``a.b?``          whether it exists (``"b" in config.a``)
 ``a.b()``         the code of a method or property
-``a.(all names)`` which parameters ``a`` has, :data:`ALL_NAMES`
+``a.(all names)`` the names of the parameters of ``a``, :data:`ALL_NAMES`
 ``a.(dir)``       the same with methods and properties, :data:`DIR_NAMES`
-``a.b (class)``   what the class of ``a`` has under ``b``, :data:`CLASS_SUFFIX`; all of it without ``b``
+``a.b (class)``   the attribute ``b`` of the class of ``a``, :data:`CLASS_SUFFIX`; the whole class without ``b``
 
-Keys may hold any sign; in these names those that mean something are written as in addresses
-(:func:`~pyplant.config.classes.quoted`), so that the key ``"a.b"`` is ``a%2Eb`` here and stands for no leaf.
+Keys may contain any sign. Signs with a meaning are quoted as in URLs
+(:func:`~pyplant.config.classes.quoted`), so the key ``"a.b"`` is recorded as ``a%2Eb``.
 
-Whatever takes all parameters (iteration, ``len``, ``vars``, ``asdict``, ``repr``, ``==``,
-copying, pickling) reads :data:`ALL_NAMES` and each value, so that a parameter that comes or
-goes is noticed as well.
+Operations on all parameters (iteration, ``len``, ``vars``, ``asdict``, ``repr``, ``==``, copying,
+pickling) read :data:`ALL_NAMES` and each value, so that added and removed parameters count as well.
 """
 
 from __future__ import annotations
@@ -71,16 +78,16 @@ __all__ = [
 ]
 
 ALL_NAMES = "(all names)"
-"""Stands for the names of all parameters of a configuration, in their order."""
+"""Recorded name of the names of all parameters, in their order."""
 
 KIND = "(kind)"
-"""Stands for what the whole configuration is, :func:`nested_kind`."""
+"""Recorded name of the kind of the whole configuration, :func:`nested_kind`."""
 
 DIR_NAMES = "(dir)"
-"""Stands for the names of all that a configuration object has, methods included."""
+"""Recorded name of the names of all attributes of a configuration object, methods included."""
 
 CLASS_SUFFIX = "(class)"
-"""Ends the name of what is asked of the class of a configuration."""
+"""Suffix of the recorded name of an attribute of the class of a configuration."""
 
 _generated: Callable[[type], frozenset[CodeType]] = lru_cache(maxsize=256)(generated_code)
 # Attributes of classes and objects that list the parameters.
@@ -90,7 +97,7 @@ _LISTS = frozenset(
 
 
 def nested_kind(value: Any) -> str:
-    """What a nested configuration is, apart from its parameters: a ``dict``, or of which classes."""
+    """What a nested configuration is, apart from its parameters: a ``dict``, or an object of some classes."""
     if not isinstance(value, ConfigBase):
         return "(nested dict)"
     classes = [cls.__qualname__ for cls in type(value).__mro__ if cls not in (object, ConfigBase)]
@@ -98,12 +105,12 @@ def nested_kind(value: Any) -> str:
 
 
 def is_value(name: str, shown: str) -> bool:
-    """Whether what was read under a name, and is shown as this text, is the value of a parameter."""
+    """Whether a recorded name with its shown text is the value of a parameter."""
     return not name.endswith((")", "?")) and not shown.startswith("'(nested ")
 
 
 def described(name: str) -> str:
-    """What people call that which was read under a name."""
+    """A recorded name in words, for messages."""
     if name == KIND:
         return "the class of the configuration"
     if name.endswith(CLASS_SUFFIX):
@@ -118,9 +125,9 @@ def described(name: str) -> str:
 
 
 def names_of(config: Any, *, is_top: bool = False) -> list[str]:
-    """The names of the parameters of a configuration, in the order in which it gives them.
+    """The names of the parameters of a configuration, in its own order.
 
-    The order of the outermost dictionary says nothing; that of a nested one may matter.
+    The names of the outermost dictionary are sorted: users build it in any order. That of a nested one may matter.
     """
     if isinstance(config, ConfigBase):
         return list(own_parameters(config))
@@ -128,12 +135,12 @@ def names_of(config: Any, *, is_top: bool = False) -> list[str]:
 
 
 def dir_names(config: ConfigBase) -> list[str]:
-    """The names of all that a configuration object has, methods included, those of Python left out."""
+    """The names of all attributes of a configuration object, methods included and special names left out."""
     return sorted(name for name in {*dir(type(config)), *own_parameters(config)} if not name.startswith("__"))
 
 
 def view_of(config: Any, reader: ConfigReader, prefix: str = "") -> Any:
-    """The view of a configuration that reports to ``reader``, nested names beginning with ``prefix``."""
+    """Make a view of a configuration that reports to ``reader``, with ``prefix`` before each name."""
     if not isinstance(config, ConfigBase):
         return _dict_view(config, reader, prefix)
     view = object.__new__(type(config))
@@ -149,7 +156,7 @@ def is_view(value: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """What a view shows, all of it read, as a plain configuration; other values as they are."""
+    """A plain configuration from a view, which reads all of it; other values are returned as they are."""
     if type(value) is _DictView:
         return ConfigDict((name, plain(value[name])) for name in value)
     if not is_view(value):
@@ -158,7 +165,7 @@ def plain(value: Any) -> Any:
 
 
 def value_for_reactor(value: Any, reader: ConfigReader, name: str) -> Any:
-    """What a reactor gets of a value: a view of a nested configuration, a copy of anything else."""
+    """What a reactor gets for a value: a view of a nested configuration, else what the reader returns."""
     if not is_nested(value):
         return reader.read(name, value)
     reader.read(name, nested_kind(value))
@@ -174,23 +181,24 @@ def _contains(names: Mapping[str, Any], name: object, reader: ConfigReader, pref
 
 
 class _ObjectView(NamedTuple):
-    """What makes a ``ConfigBase`` object a view: whom it shows, and whom it tells."""
+    """The state that makes a ``ConfigBase`` object a view: the configuration, the reader and the prefix."""
 
     config: ConfigBase
     reader: ConfigReader
     prefix: str
 
     def attribute(self, shown: ConfigBase, name: str) -> Any:
-        """What a reactor gets as ``config.name``."""
+        """The value of ``config.name`` for a reactor."""
         config, reader, prefix = self
-        # Generated code names the fields, so it changes with them; the caller is two frames up.
+        # A generated method reads the fields that existed when it was generated, so all names count.
+        # The method that reads this attribute is two frames up.
         if sys._getframe(2).f_code in _generated(type(config)):  # noqa: SLF001 - documented in sys
             self.names()
         if name.startswith("__"):
             return self._special(shown, name)
         kind = find_code(config, name)
         if kind is not None:
-            # It sees the view as self, so what it reads is noted; its code counts as a parameter too.
+            # It gets the view as self, which reports what it reads. Its code counts like a parameter.
             reader.read(f"{prefix}{quoted(name)}()", code_value(kind, type(config)))
             computes = isinstance(kind, cached_property)
             return kind.func(shown) if computes else object.__getattribute__(shown, name)
@@ -205,29 +213,31 @@ class _ObjectView(NamedTuple):
             return {key: getattr(shown, key) for key in self.names()}
         cls = type(self.config)
         if name in _LISTS or (name == "__class__" and hasattr(cls, "__attrs_attrs__")):
-            self.names()  # attrs asks the class of an object for its fields
+            self.names()  # attrs reads the fields from the class of an object
             listing = "__attrs_attrs__" if name == "__class__" else name
-            self.reader.read(f"{self.prefix}{listing} {CLASS_SUFFIX}", None)  # defaults and metadata as well
+            self.reader.read(
+                f"{self.prefix}{listing} {CLASS_SUFFIX}", None
+            )  # fields have defaults and metadata, which count too
         return object.__getattribute__(shown, name)
 
     def names(self) -> list[str]:
-        """The names of all parameters, which is a read."""
+        """The names of all parameters, reported as a read."""
         names = names_of(self.config)
         self.reader.read(self.prefix + ALL_NAMES, names)
         return names
 
     def dir_names(self) -> list[str]:
-        """What ``dir`` gives, which is a read."""
+        """The result of ``dir``, reported as a read."""
         names = dir_names(self.config)
         self.reader.read(self.prefix + DIR_NAMES, names)
         return sorted({*dir(type(self.config)), *names})
 
     def contains(self, name: object) -> bool:
-        """Whether there is a parameter of this name, which is a read."""
+        """Whether there is a parameter of this name, reported as a read."""
         return _contains(own_parameters(self.config), name, self.reader, self.prefix)
 
     def plain(self, shown: ConfigBase) -> ConfigBase:
-        """The configuration as an object of its own, all of it read."""
+        """A copy of the configuration, which reads all of it."""
         made = copy.copy(self.config)
         for name in self.names():
             value = plain(getattr(shown, name))
@@ -237,7 +247,7 @@ class _ObjectView(NamedTuple):
 
 
 class _Unread:
-    """Stands in a ``dict`` view for those who look into it without asking it."""
+    """The stand-in in a ``dict`` view, for code in C that bypasses the methods of the view."""
 
     def __repr__(self) -> str:
         return "<parameters, read through the view>"
@@ -249,16 +259,16 @@ _CHANGES = frozenset({"clear", "pop", "popitem", "setdefault", "update"})
 
 
 class _DictView(dict[str, Any]):
-    """A dictionary as a reactor sees it: by item and by attribute.
+    """A dictionary that a reactor reads by item or by attribute.
 
-    It is a ``dict``, because libraries ask for one; those that look into it in C find a
-    stand-in and fail, instead of values that nobody would know of.
+    It is a ``dict``, since libraries require one. Code in C that bypasses its methods finds a stand-in
+    and fails. With the values in it, such a read would be an unnoticed dependency.
     """
 
     __slots__ = ("_prefix", "_reader", "_values")
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Make a plain dictionary: who copies by calling the class wants the content."""
+        """Make a plain dictionary, for code that copies with ``type(config)(config)``."""
         return dict(*args, **kwargs)
 
     def __getitem__(self, name: str) -> Any:
@@ -267,12 +277,12 @@ class _DictView(dict[str, Any]):
             reader.absent(prefix + quoted(name))
             raise missing_parameter_error(f"{prefix}{name}", values)
         value = values[name]
-        if not prefix and "." in name:  # people could not name its leaves
+        if not prefix and "." in name:  # its parameters could not be named
             return reader.read(quoted(name), value)
         return value_for_reactor(value, reader, prefix + quoted(name))
 
     def __getattribute__(self, name: str) -> Any:
-        """A parameter; in a nested dictionary its methods win, as in any ``dict``."""
+        """A parameter. In a nested dictionary the methods of ``dict`` take precedence."""
         values, _, prefix = _view_state(self)
         is_method = name.startswith("__") or name in _METHODS
         if is_method and (prefix or name not in values):
@@ -358,7 +368,7 @@ class _DictView(dict[str, Any]):
 
 def _dict_view(values: Mapping[str, Any], reader: ConfigReader, prefix: str) -> _DictView:
     view = dict.__new__(_DictView)
-    dict.update(view, _UNREAD)  # also of an empty one: C code that finds nothing asks no further
+    dict.update(view, _UNREAD)  # even if it is empty: C code must not take the view for an empty dict
     object.__setattr__(view, "_values", values)
     object.__setattr__(view, "_reader", reader)
     object.__setattr__(view, "_prefix", prefix)

@@ -39,7 +39,7 @@ class Cells:
         self._withdrawn: list[Definition] = []
 
     @property
-    def running(self) -> CellRun | None:
+    def running(self) -> CellExecution | None:
         """The cell that is running."""
         return _definitions.running_cell
 
@@ -76,7 +76,7 @@ class Cells:
             for definition in defined:
                 self._notify_replaced(definition, run)
 
-    def _notify_replaced(self, definition: Definition, run: CellRun) -> None:
+    def _notify_replaced(self, definition: Definition, run: CellExecution) -> None:
         earlier = self._before.get(definition.key)
         if earlier is not None and earlier.cell is not None and earlier.cell.ident not in ("", run.ident):
             self._notify(

@@ -62,7 +62,9 @@ def _reactor_parser() -> _Parser:
     parser.add_argument("--plant", metavar="P", help="the variable that holds the plant (default: plant)")
     parser.add_argument("--no-run", action="store_true", help="only define the reactor")
     parser.add_argument("--force", action="store_true", help="run even if it is up to date")
-    parser.add_argument("--no-replay", action="store_true", help="do not replay the recorded output of a cached reactor")
+    parser.add_argument(
+        "--no-replay", action="store_true", help="do not replay the recorded output of a cached reactor"
+    )
     parser.add_argument("--no-cache", action="store_true", help="run every time, and keep no result")
     return parser
 
@@ -110,7 +112,9 @@ class PlantMagics(Magics):
         """
         with self._console.concise_errors():
             if cell is None:
-                message = "%%reactor is a cell magic: write it with two percent signs in the first line of a cell."
+                message = (
+                    "%%reactor is a cell magic: write it with two percent signs in the first line of a cell."
+                )
                 raise DefinitionError(message)
             try:
                 options = _REACTOR.parse_args(_words(line))
