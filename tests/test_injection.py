@@ -73,7 +73,7 @@ def test_reports_are_made_of_their_own_elements(text):
 @pytest.mark.parametrize("text", EVERYTHING)
 def test_pictures_are_made_of_their_own_elements(text):
     status = Status((ReactorEntry(text, Outcome.NEW), ReactorEntry("b", Outcome.NEW)), text)
-    html = svg.draw(status, {"b": {text: [text]}})
+    html = svg.graph_html(status, {"b": {text: [text]}})
     page, drawn = Page(html), Page(svg_in(html))
     assert page.elements <= {"div", "style", "img"}
     assert page.attributes <= {"class", "style", "src", "alt", "width"}

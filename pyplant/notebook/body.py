@@ -1,7 +1,10 @@
-"""The body of a ``%%reactor`` cell becomes a function ``NAME(pipe, config)``.
+"""Turns the body of a ``%%reactor`` cell into a function ``NAME(pipe, config)``.
 
-The syntax tree of the body is put into that of a function; what ``-i`` receives goes
-before it, what ``-o`` sends behind it::
+Theory of operation. :func:`read_body` lets IPython translate magics and ``!``, and parses the result
+with as many lines above it as stand above it in the cell, so all line numbers are those of the cell. It
+refuses syntax that works at the top of a cell but not in a function. :func:`make_function` then puts the
+syntax tree of the body into that of a function; what ``-i`` receives goes before it, what ``-o`` sends
+after it::
 
     def NAME(.pipe, config, *, .show):
         pipe = .pipe
@@ -9,9 +12,13 @@ before it, what ``-o`` sends behind it::
         ...                                         # the body; its last expression is shown
         .pipe.send("x", x)                          # -o x
 
-Nobody can type the names with a dot, so a body may rebind ``pipe``. The code object gets
-the file name, the line numbers and the name of the cell itself, so that tracebacks point
-into the cell, as they do for any other.
+Names with a dot cannot be typed, so a body may rebind ``pipe``. Trees are combined instead of text,
+because indenting text would change multi-line strings. The code object gets the file name and the code
+name of an ordinary cell, so that tracebacks and IPython's ``%%debug`` show the lines of the cell.
+
+Variables that the body assigns are local; all others are globals of the notebook. That makes a mistake
+easy: reading the variable of an ingredient instead of receiving it. :func:`refuse_missing_inputs` looks
+for it.
 """
 
 from __future__ import annotations
@@ -35,14 +42,15 @@ from pyplant.fingerprint.bytecode import nested
 __all__ = ["Body", "CellSyntaxError", "make_function", "notebook_names", "read_body", "refuse_missing_inputs"]
 
 _PIPE, _SHOW = ".pipe", ".show"
-_HISTORY = re.compile(r"_+|_i+|_i?\d+|In|Out|_oh|_ih|_dh")
+# Variables in which IPython keeps inputs and outputs; it sets them after every cell.
+_HISTORY_NAME = re.compile(r"_+|_i+|_i?\d+|In|Out|_oh|_ih|_dh")
 _SECOND_MAGIC = "a cell can have one cell magic, in its first line; leave this one out"
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_NEW_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 class CellSyntaxError(SyntaxError):
-    """The body of a cell is no Python; the text and the line are those of the cell."""
+    """The body of a cell is not valid Python; the error has the text and the line of the cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +60,19 @@ class Body:
     Attributes
     ----------
     header
-        The first line of the cell as the user wrote it.
+        The line of the magic, as the user wrote it.
     text
-        What stands below it, as the user wrote it.
+        The lines below it, as the user wrote them.
     tree
-        Its syntax tree, with the line numbers of the cell.
+        Their syntax tree, with the line numbers of the cell.
     filename
-        What IPython calls the cell.
+        The file name that IPython gives the cell.
     lines
-        All lines of the cell as the user wrote them.
+        All lines of the cell, as the user wrote them.
     is_quiet
-        Whether a semicolon at the end silences the last expression.
+        Whether a semicolon at the end suppresses the last expression.
     flags
-        The ``from __future__`` imports that count in the notebook.
+        Compiler flags of the ``from __future__`` imports of the notebook.
     """
 
     header: str
@@ -77,31 +85,33 @@ class Body:
 
 
 def read_body(shell: Any, raw_cell: str, text: str, number: int) -> Body:
-    """Parse the body of the cell that is being executed.
+    """Parse the body of the running cell.
 
     Parameters
     ----------
     shell
-        The IPython shell; its line magics and ``!`` work in a body.
+        The IPython shell, which translates line magics and ``!``.
     raw_cell
         The whole cell.
     text
-        What stands below its first line.
+        The lines below that of the magic.
     number
-        What the notebook counts, as in ``In [3]``.
+        The number of the cell, as in ``In [3]``.
 
     Raises
     ------
     CellSyntaxError, pyplant.errors.DefinitionError
-        If the body cannot be that of a function.
+        If the body cannot be the body of a function.
     """
-    head = _head(raw_cell)
+    head = _leading_lines(raw_cell)
+    # IPython drops blank lines at the start of a body, which would shift the line numbers.
     blank = re.match(r"(?:[ \t]*\n)*", text)
     gap = blank.group().count("\n") if blank else 0
     transformed = shell.transform_cell(text)
     above = "".join(f"# {line}\n" if line.strip() else "\n" for line in head) + "\n" * gap
     filename = _filename(shell, raw_cell, number)
     source = above + transformed
+    # IPython has cached the translated cell, which is one call of the magic; tracebacks must show the body.
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     lines = (*head, *text.splitlines())
     if len(lines) > len(head) + gap:
@@ -110,14 +120,14 @@ def read_body(shell: Any, raw_cell: str, text: str, number: int) -> Body:
         tree = ast.parse(source, filename)
     except SyntaxError as error:
         _refuse_cell_magic(error.lineno or 0, lines)
-        raise CellSyntaxError(error.msg, (filename, *_place(error))) from None
+        raise CellSyntaxError(error.msg, (filename, *_position(error))) from None
     body = Body(head[-1], text, tree, filename, lines, _ends_quietly(transformed), shell.compile.flags)
     _Checker(body).visit(tree)
     return body
 
 
-def _head(raw_cell: str) -> list[str]:
-    """The lines down to that of the magic."""
+def _leading_lines(raw_cell: str) -> list[str]:
+    """Return the lines down to that of the magic; comments may stand above it."""
     lines = raw_cell.splitlines()
     for number, line in enumerate(lines):
         if line.lstrip().startswith("%%"):
@@ -126,17 +136,18 @@ def _head(raw_cell: str) -> list[str]:
 
 
 def _filename(shell: Any, raw_cell: str, number: int) -> str:
-    """What IPython calls the cell that is being executed."""
+    """Return the file name that IPython gives the running cell."""
     compiler = shell.compile
     transformed = shell.transform_cell(raw_cell)
     return str(compiler.get_code_name(raw_cell, transformed, number))
 
 
-def _place(error: SyntaxError) -> tuple[Any, ...]:
+def _position(error: SyntaxError) -> tuple[Any, ...]:
     return error.lineno, error.offset, error.text, error.end_lineno, error.end_offset
 
 
 def _ends_quietly(text: str) -> bool:
+    """Return whether the last token, comments aside, is a semicolon."""
     last = ""
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -148,24 +159,25 @@ def _ends_quietly(text: str) -> bool:
 
 
 def _refuse_cell_magic(number: int, lines: Sequence[str]) -> None:
+    """Refuse a second cell magic, which Python reports as a mere syntax error."""
     line = lines[number - 1].strip() if 0 < number <= len(lines) else ""
     if line.startswith("%%"):
-        _refuse(number, line, _SECOND_MAGIC)
+        _refuse_line(number, line, _SECOND_MAGIC)
 
 
-def _refuse(number: int, line: str, why: str) -> NoReturn:
+def _refuse_line(number: int, line: str, why: str) -> NoReturn:
     message = f"Line {number} of the cell, {line.strip()!r}: {why}."
     raise DefinitionError(message)
 
 
 class _Checker(ast.NodeVisitor):
-    """Refuses what works at the top of a cell and cannot work in a function."""
+    """Refuses syntax that works at the top of a cell but not in the body of a reactor."""
 
     def __init__(self, body: Body) -> None:
         self._lines = body.lines
 
     def _refuse(self, node: ast.stmt | ast.expr, why: str) -> NoReturn:
-        _refuse(node.lineno, self._lines[node.lineno - 1], why)
+        _refuse_line(node.lineno, self._lines[node.lineno - 1], why)
 
     def visit(self, node: ast.AST) -> None:
         if isinstance(node, ast.Return):
@@ -173,16 +185,18 @@ class _Checker(ast.NodeVisitor):
                 node, "the body of a reactor ends at its last line; use if and else instead of return"
             )
         if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith) or _is_async_comprehension(node):
-            self._refuse(node, "reactors do not await; run it with asyncio.run in a function of your own")  # type: ignore[arg-type]
+            self._refuse(node, "a reactor cannot await; call asyncio.run in it instead")  # type: ignore[arg-type]
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
             self._refuse(node, "name what you import, or import * in an ordinary cell above")
         if isinstance(node, ast.Call):
             magic, line = _line_magic(node)
             if magic.startswith("%"):
                 self._refuse(node, _SECOND_MAGIC)
-            if magic == "time" and _assigns(line):
-                self._refuse(node, "%time keeps what it assigns to itself; assign in a line of its own")
-        if not isinstance(node, _SCOPES):  # these have rules of their own
+            if magic == "time" and _is_assignment(line):
+                self._refuse(
+                    node, "%time executes the line in a namespace of its own; assign in a separate line"
+                )
+        if not isinstance(node, _NEW_SCOPES):  # `return` and `await` are allowed in nested functions
             self.generic_visit(node)
 
 
@@ -191,14 +205,14 @@ def _is_async_comprehension(node: ast.AST) -> bool:
 
 
 def _line_magic(call: ast.Call) -> tuple[str, str]:
-    """The name and the line of a line magic, as IPython writes it."""
+    """Return the name and the line of a translated line magic; empty for other calls."""
     if getattr(call.func, "attr", "") != "run_line_magic":
         return "", ""
     arguments = [str(part.value) for part in call.args if isinstance(part, ast.Constant)]
     return (arguments[0], arguments[1]) if len(arguments) == 2 else ("", "")  # noqa: PLR2004 - name and line
 
 
-def _assigns(text: str) -> bool:
+def _is_assignment(text: str) -> bool:
     try:
         statements = ast.parse(text).body
     except SyntaxError:
@@ -212,25 +226,25 @@ def _assigns(text: str) -> bool:
 def make_function(
     name: str, body: Body, inputs: Sequence[str], outputs: Sequence[str], namespace: dict[str, Any], show: Any
 ) -> FunctionType:
-    """The function that a body is.
+    """Make the function of a reactor from the body of a cell.
 
     Parameters
     ----------
     name
-        Of the reactor.
+        The name of the reactor.
     body
         The parsed body.
     inputs, outputs
-        Names of ingredients, and of the variables that hold them.
+        Names of ingredients; the variables that hold them have the same names.
     namespace
-        The globals: those of the notebook.
+        The globals of the notebook.
     show
         Called with the value of the last expression.
 
     Raises
     ------
     pyplant.errors.DefinitionError
-        If an output is never assigned, or a name cannot be used so.
+        If the body never assigns an output, or a name is not a valid variable.
     """
     for option, names in (("-i", inputs), ("-o", outputs)):
         for variable in names:
@@ -247,11 +261,11 @@ def make_function(
     try:
         compiled = compile(module, body.filename, "exec", body.flags, dont_inherit=True)
     except SyntaxError as error:
-        raise CellSyntaxError(error.msg, (body.filename, *_place(error))) from None
+        raise CellSyntaxError(error.msg, (body.filename, *_position(error))) from None
     code = next(part for part in compiled.co_consts if isinstance(part, CodeType))
     _refuse_unassigned(outputs, code)
-    _refuse_history(code)
-    # IPython shows the lines of code called so in full.
+    _refuse_history_names(code)
+    # IPython shows frames with this name as those of a cell.
     code = code.replace(co_name="<module>", co_qualname="<module>")
     function = FunctionType(code, namespace, name)
     function.__qualname__ = name
@@ -262,9 +276,9 @@ def make_function(
 
 def _check_name(option: str, name: str) -> None:
     if not name.isidentifier() or keyword.iskeyword(name):
-        message = f"{option} {name}: this is no name of a variable."
+        message = f"{option} {name}: this is not a valid variable name."
         raise DefinitionError(message)
-    if _HISTORY.fullmatch(name):
+    if _HISTORY_NAME.fullmatch(name):
         message = f"{option} {name}: the notebook uses this name itself; choose another."
         raise DefinitionError(message)
 
@@ -284,6 +298,7 @@ def _definition(name: str, body: Body, inputs: Sequence[str], outputs: Sequence[
         last = statements[-1]
         shown = ast.Expr(ast.Call(ast.Name(_SHOW, ast.Load()), [last.value], []))
         statements[-1] = ast.copy_location(shown, last)
+    # Errors of receiving and sending are shown at the line of the magic, which has the options.
     line = max(1, body.tree.body[0].lineno - 1) if body.tree.body else 1
     for node in (*before, *after):
         ast.copy_location(node, ast.Expr(ast.Constant(None), lineno=line, col_offset=0))
@@ -296,7 +311,7 @@ def _definition(name: str, body: Body, inputs: Sequence[str], outputs: Sequence[
         defaults=[],
     )
     made = ast.FunctionDef(name, arguments, [*before, *statements, *after], [], lineno=1, col_offset=0)
-    if hasattr(made, "type_params"):
+    if hasattr(made, "type_params"):  # required since Python 3.12
         made.type_params = []
     return ast.fix_missing_locations(made)
 
@@ -313,15 +328,15 @@ def _refuse_unassigned(outputs: Sequence[str], code: CodeType) -> None:
             raise DefinitionError(message)
 
 
-def _refuse_history(code: CodeType) -> None:
+def _refuse_history_names(code: CodeType) -> None:
     for name in sorted(_free_names(code)):
-        if _HISTORY.fullmatch(name):
+        if _HISTORY_NAME.fullmatch(name):
             message = f"The cell reads {name!r}, which the notebook sets after every cell. Give the value a name of its own."
             raise DefinitionError(message)
 
 
 def _free_names(code: CodeType) -> Iterator[str]:
-    """Names that a body and the functions in it look up in the notebook."""
+    """Yield the globals that a code object and the functions in it read."""
     for part in nested(code):
         for instruction in _instructions(part):
             if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME"}:
@@ -337,20 +352,20 @@ def _instructions(code: CodeType) -> Iterator[Any]:
 def refuse_missing_inputs(
     function: FunctionType, header: str, inputs: Sequence[str], sent: frozenset[str], bound: frozenset[str]
 ) -> None:
-    """Refuse a body that reads an ingredient from the notebook instead of receiving it.
+    """Refuse a body that reads an ingredient from a global variable instead of receiving it.
 
-    It would have no edge to whoever sends it, and go stale in silence.
+    It would not depend on the sender, and would not become stale when the ingredient changes.
 
     Parameters
     ----------
     function
-        What the body has become.
+        The function of the body.
     header
-        The first line of the cell.
+        The line of the magic.
     inputs
-        What it receives.
+        The ingredients that it receives.
     sent
-        The names that other reactors send.
+        The ingredients that other reactors send.
     bound
         The variables of the notebook that hold ingredients.
 
@@ -362,20 +377,21 @@ def refuse_missing_inputs(
     missing = []
     for name in dict.fromkeys(_free_names(function.__code__)):
         value = function.__globals__.get(name)
+        # A module or function of that name is meant as such, unless the notebook bound an ingredient to it.
         is_code = isinstance(value, ModuleType | FunctionType | type) and name not in bound
         if name in sent and not is_code and not hasattr(builtins, name):
             missing.append(name)
     if missing:
         listed = " and ".join(repr(name) for name in missing)
         message = (
-            f"The cell reads {listed}, which a reactor sends, without receiving it: it would not notice a change. "
-            f"Write:  {_with_inputs(header, inputs, missing)}"
+            f"The cell reads {listed}, which a reactor sends, without receiving it, so it would not run again when that changes. "
+            f"Write:  {_header_with_inputs(header, inputs, missing)}"
         )
         raise DefinitionError(message)
 
 
 def notebook_names(function: FunctionType, namespace: dict[str, Any]) -> set[str]:
-    """The variables of the notebook that a function reads, and the notebook's functions that it uses."""
+    """Return the globals of the notebook that a function reads, directly or through other functions of it."""
     found: set[str] = set()
     waiting = [function]
     seen: set[int] = set()
@@ -390,7 +406,7 @@ def notebook_names(function: FunctionType, namespace: dict[str, Any]) -> set[str
     return found
 
 
-def _with_inputs(header: str, inputs: Sequence[str], missing: Sequence[str]) -> str:
+def _header_with_inputs(header: str, inputs: Sequence[str], missing: Sequence[str]) -> str:
     wanted = f"-i {' '.join([*inputs, *missing])}"
     if not inputs:
         magic, _, rest = header.strip().partition(" ")

@@ -938,7 +938,7 @@ def test_reports_and_pictures_of_hostile_texts_do_nothing(page):
     for text in [*TEXTS, *CONTROLS]:
         status = Status((ReactorEntry(text, Outcome.NEW), ReactorEntry("b", Outcome.NEW)), text)
         parts = [report._repr_html_() for report in reports(text)]
-        assert listening.alarms("".join([*parts, svg.draw(status, {"b": {text: [text]}})])) == []
+        assert listening.alarms("".join([*parts, svg.graph_html(status, {"b": {text: [text]}})])) == []
     assert listening.requests == []
 
 

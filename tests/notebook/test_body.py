@@ -93,23 +93,23 @@ def test_a_semicolon_or_a_statement_at_the_end_shows_nothing(end):
     assert run(made(f"%%reactor it\nx = 2\n{end}"))[1] == []
 
 
-def test_a_semicolon_in_a_comment_or_a_text_silences_nothing():
+def test_a_semicolon_in_a_comment_or_a_string_suppresses_nothing():
     assert run(made("%%reactor it\n'a;'  # b;"))[1] == ["a;"]
 
 
-def test_what_it_assigns_stays_in_it():
+def test_assigned_variables_are_local():
     namespace = {"__name__": "__main__", "x": 0}
     run(made("%%reactor it\nx = 1\nimport os\ndef f(): pass", namespace=namespace))
     assert namespace["x"] == 0
     assert not namespace.keys() & {"os", "f"}
 
 
-def test_it_reads_the_notebook():
+def test_it_reads_globals_of_the_notebook():
     namespace = {"__name__": "__main__", "helper": lambda x: x * 3}
     assert run(made("%%reactor it\nx = helper(2)", outputs=["x"], namespace=namespace))[0] == {"x": 6}
 
 
-def test_it_may_call_its_own_things_pipe_and_config():
+def test_it_may_rebind_pipe_and_config():
     cell = "%%reactor it\npipe = [config]\nconfig = pipe * 2\nx = config"
     assert run(made(cell, outputs=["x"]))[0] == {"x": ["the config"] * 2}
 
@@ -162,11 +162,11 @@ def test_code_counts(other):
     assert digest(f"%%reactor it\n{other}", outputs=["x"]) != digest("%%reactor it\nx = 1 + 2", outputs=["x"])
 
 
-def test_a_semicolon_that_silences_counts():
+def test_a_semicolon_at_the_end_counts():
     assert digest("%%reactor it\nx = 1\nx;", outputs=["x"]) != digest("%%reactor it\nx = 1\nx", outputs=["x"])
 
 
-def test_what_it_receives_and_sends_counts():
+def test_its_inputs_and_outputs_count():
     digests = {
         digest("%%reactor it\nx = y = 1", inputs=inputs, outputs=outputs)
         for inputs in ([], ["a"], ["a", "b"])
@@ -180,7 +180,7 @@ def test_its_source_is_what_the_user_wrote():
     assert sources.part(function.__code__).text == "%%reactor it -o x\nx = 1  # one"
 
 
-def test_what_it_sends_and_receives_is_foreseen():
+def test_its_inputs_and_outputs_are_predicted():
     hints = sources.part(made("%%reactor it\ny = x", ["x"], ["y"]).__code__).hints
     assert {(hint.method, hint.text) for hint in hints} == {("receive", ("x",)), ("send", ("y",))}
 
@@ -218,7 +218,7 @@ def test_an_error_in_a_nested_function_points_to_its_line():
     assert [line for _, _, line in lines_of(raised.value)][-2:] == ["f()", "return 1 / 0"]
 
 
-def test_the_code_goes_by_the_name_that_ipython_gives_the_cell():
+def test_the_code_has_the_file_name_of_the_cell():
     cell = "%%reactor it\nx = 1"
     shell = Shell()
     expected = shell.compile.get_code_name(cell, shell.transform_cell(cell), 3)
@@ -253,10 +253,10 @@ def test_an_error_that_the_compiler_finds_names_the_line_of_the_cell():
         ("%%time\nx = 1", 2, "one cell magic"),
         ("\n\n%%time\nx = 1", 4, "one cell magic"),
         ("x = 1\n%%time\ny = 1", 3, "one cell magic"),
-        ("%time x = 1", 2, "assign in a line of its own"),
+        ("%time x = 1", 2, "assign in a separate line"),
     ],
 )
-def test_what_cannot_stand_in_a_function_is_refused_with_its_line_and_a_fix(body, line, fix):
+def test_syntax_that_a_function_cannot_hold_is_refused_with_its_line_and_a_fix(body, line, fix):
     with pytest.raises(DefinitionError) as raised:
         read(f"%%reactor it\n{body}")
     written = body.splitlines()[line - 2].strip()
@@ -274,7 +274,7 @@ def test_what_cannot_stand_in_a_function_is_refused_with_its_line_and_a_fix(body
         "x = '''\n%%time\n'''",
     ],
 )
-def test_the_same_inside_functions_and_texts_is_fine(body):
+def test_the_same_syntax_in_functions_and_strings_is_accepted(body):
     made(f"%%reactor it\n{body}")
 
 
@@ -298,13 +298,13 @@ def test_names_of_the_history_are_refused(name):
         made(f"%%reactor it\nx = {name}")
 
 
-def test_an_underscore_of_its_own_is_fine():
+def test_an_underscore_that_the_body_assigns_is_accepted():
     made("%%reactor it\nx = [1 for _ in range(3)]\nfor _ in x: pass\n_")
 
 
 @pytest.mark.parametrize("name", ["class", "a b", "1x", "x-y"])
-def test_what_is_no_variable_is_refused(name):
-    with pytest.raises(DefinitionError, match="no name of a variable"):
+def test_invalid_variable_names_are_refused(name):
+    with pytest.raises(DefinitionError, match="not a valid variable name"):
         made("%%reactor it\nx = 1", outputs=[name])
 
 
@@ -335,7 +335,7 @@ def test_reading_an_ingredient_from_the_notebook_shows_the_corrected_line(header
     assert str(raised.value).endswith(f"Write:  {corrected}")
 
 
-def test_reading_it_in_a_nested_function_is_refused_as_well():
+def test_reading_an_ingredient_in_a_nested_function_is_refused():
     with pytest.raises(DefinitionError, match="'xs'"):
         missing("%%reactor it\nt = [lambda: xs for _ in range(2)]")
 
@@ -343,11 +343,11 @@ def test_reading_it_in_a_nested_function_is_refused_as_well():
 @pytest.mark.parametrize(
     "body", ["xs = 1\nt = xs", "def f(xs): return xs\nt = f(1)", "t = [xs for xs in range(3)]"]
 )
-def test_a_variable_of_its_own_is_fine(body):
+def test_a_local_variable_with_the_name_of_an_ingredient_is_accepted(body):
     missing(f"%%reactor it\n{body}")
 
 
-def test_a_function_of_the_notebook_that_is_called_like_an_ingredient_is_fine():
+def test_a_function_of_the_notebook_with_the_name_of_an_ingredient_is_accepted():
     missing("%%reactor it\nt = xs()", bound=(), xs=lambda: 3)
 
 

@@ -1,4 +1,4 @@
-"""Which cell defined what, told by a front end that names its cells."""
+"""Which cell defined which reactors, with a front end that identifies cells."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from pyplant.notebook.cells import Cells
 
 
 class Shell:
-    """What a kernel says of the request that it serves."""
+    """The shell of a kernel, with the metadata of the current request."""
 
     def __init__(self):
         self.metadata = {}
@@ -19,12 +19,12 @@ class Shell:
 
 
 class Notebook:
-    """Runs cells as a kernel does, and notes what is told."""
+    """Runs cells as a kernel does, and collects notices."""
 
     def __init__(self):
         self.shell = Shell()
-        self.told = []
-        self.cells = Cells(self.shell, self.told.append)
+        self.notices = []
+        self.cells = Cells(self.shell, self.notices.append)
         self.number = 0
         exec("from pyplant import *", vars(__main__))
 
@@ -70,7 +70,7 @@ def test_a_reactor_knows_its_cell(notebook):
     assert (definition.place, definition.cell.ident) == ("cell [1]", "A")
 
 
-def test_a_function_of_a_module_belongs_to_no_cell(notebook):
+def test_a_function_of_a_module_has_no_cell(notebook):
     notebook.run("import tests.notebook.helpers_of_cells", "A")
     assert {d.cell for d in _definitions.current_definitions() if d.name == "from_a_module"} == {None}
 
@@ -79,7 +79,7 @@ def test_a_cell_that_is_run_again_replaces_what_it_defined(notebook):
     notebook.run(sends("a"), "A")
     notebook.run(sends("b"), "A")
     assert notebook.names == ["b"]
-    assert notebook.told == []
+    assert notebook.notices == []
 
 
 def test_a_renamed_reactor_does_not_conflict_even_in_its_own_cell(notebook, plant):
@@ -89,15 +89,15 @@ def test_a_renamed_reactor_does_not_conflict_even_in_its_own_cell(notebook, plan
     assert vars(__main__)["got"] == 2
 
 
-def test_without_cell_ids_reactors_are_known_by_name(notebook):
+def test_without_cell_ids_reactors_are_identified_by_name(notebook):
     notebook.run(sends("a"))
     notebook.run(sends("b", "y"))
     notebook.run(sends("a", "z"))
     assert notebook.names == ["a", "b"]
-    assert notebook.told == []
+    assert notebook.notices == []
 
 
-def test_a_cell_that_fails_keeps_what_it_did_not_get_to(notebook):
+def test_a_failed_cell_keeps_definitions_that_it_did_not_reach(notebook):
     notebook.run(sends("a") + sends("b", "y"), "A")
     notebook.run(sends("a", value=2) + "1 / 0\n" + sends("b", "y"), "A")
     assert notebook.names == ["a", "b"]
@@ -105,12 +105,12 @@ def test_a_cell_that_fails_keeps_what_it_did_not_get_to(notebook):
     assert notebook.names == ["c"]
 
 
-def test_the_same_name_in_another_cell_replaces_with_one_line(notebook):
+def test_a_definition_in_another_cell_replaces_with_a_notice(notebook):
     notebook.run(sends("a"), "A")
     notebook.run(sends("a", value=2), "B")
-    assert notebook.told == ["Reactor 'a' was defined in cell [1]; from now on this cell defines it."]
+    assert notebook.notices == ["Reactor 'a' was defined in cell [1]; from now on this cell defines it."]
     notebook.run(sends("a", value=2), "B")
-    assert len(notebook.told) == 1
+    assert len(notebook.notices) == 1
 
 
 def test_a_swap_of_two_names_recovers(notebook, plant):
@@ -122,7 +122,7 @@ def test_a_swap_of_two_names_recovers(notebook, plant):
     assert plant.get("x", "y") == (1, 1)
 
 
-def test_two_cells_that_send_one_name_are_both_named(notebook, plant):
+def test_an_error_names_both_cells_that_send_one_ingredient(notebook, plant):
     notebook.run(sends("a"), "A")
     notebook.run(sends("b"), "B")
     with pytest.raises(
@@ -144,27 +144,27 @@ def test_a_loop_that_defines_one_name_twice_is_an_error(notebook, plant):
 # ---------------------------------------------------------------------- orphans
 
 
-def test_what_a_deleted_cell_defined_still_serves(notebook, plant):
+def test_the_reactor_of_a_deleted_cell_still_runs(notebook, plant):
     notebook.run(sends("a"), "A")
     notebook.run("pass", "B", deleted=["A"])
     assert [d.name for d in _definitions.orphans] == ["a"]
     assert plant.get("x") == 1
 
 
-def test_an_orphan_gives_way_to_its_name(notebook):
+def test_an_orphan_is_replaced_by_a_definition_of_its_name(notebook):
     notebook.run(sends("a"), "A")
     notebook.run(sends("a", value=2), "B", deleted=["A"])
-    assert (notebook.names, _definitions.orphans, notebook.told) == (["a"], set(), [])
+    assert (notebook.names, _definitions.orphans, notebook.notices) == (["a"], set(), [])
 
 
-def test_an_orphan_is_replaced_by_a_reactor_that_sends_the_same_name(notebook, plant):
+def test_an_orphan_is_replaced_by_another_sender_of_its_ingredient(notebook, plant):
     notebook.run(sends("a"), "A")
     notebook.run(sends("b", value=2), "B", deleted=["A"])
     assert plant.get("x") == 2
     assert notebook.names == ["b"]
 
 
-def test_of_two_orphans_that_send_one_name_the_newer_serves(notebook, plant):
+def test_the_newer_of_two_orphans_with_one_ingredient_is_used(notebook, plant):
     notebook.run(sends("a"), "A")
     notebook.run(sends("b", value=2), "B")
     notebook.run("pass", "C", deleted=["A", "B"])
@@ -186,7 +186,7 @@ def test_cells_that_defined_nothing_may_be_deleted(notebook):
     assert _definitions.orphans == set()
 
 
-def test_metadata_of_any_shape_is_no_trouble(notebook):
+def test_invalid_metadata_is_ignored(notebook):
     for metadata in (None, [], {"cellId": 7, "deletedCells": "A"}, {"deletedCells": {"A": 1}}):
         notebook.shell.metadata = metadata
         notebook.cells.begin("", 1)

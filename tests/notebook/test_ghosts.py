@@ -38,7 +38,7 @@ def lines(ran):
 # ---------------------------------------------------------------------- renamed
 
 
-def test_a_reactor_that_was_renamed_in_its_cell_is_gone_under_the_old_name(notebook, form):
+def test_a_renamed_reactor_has_no_old_definition(notebook, form):
     cell = notebook.new(form("produce", "thing", 1))
     assert notebook.get("thing") == "produce 1"
     ran = notebook.run(cell, form("produce_better", "thing", 1)).fine
@@ -64,7 +64,7 @@ def test_a_cell_that_defines_no_reactor_any_more(notebook, form):
     assert "thing" in notebook.fails("thing")
 
 
-def test_a_cell_that_fails_keeps_what_it_had_defined(notebook):
+def test_a_failed_cell_keeps_earlier_definitions(notebook):
     cell = notebook.new(by_decorator("produce", "thing", 1))
     assert notebook.run(cell, "1 / 0\n" + by_decorator("produce", "thing", 2)).error is not None
     assert notebook.get("thing") == "produce 1"
@@ -104,7 +104,7 @@ def test_the_reactor_of_a_deleted_cell_can_be_used(notebook, form):
     assert notebook.reactors() == ["produce"]
 
 
-def test_the_reactor_of_a_deleted_cell_yields_to_another_that_sends_the_same(notebook, form):
+def test_an_orphan_is_replaced_by_another_sender(notebook, form):
     cell = notebook.new(form("produce", "thing", 1))
     notebook.delete(cell)
     assert lines(notebook.run(notebook.add(form("make", "thing", 2))).fine) == []
@@ -112,7 +112,7 @@ def test_the_reactor_of_a_deleted_cell_yields_to_another_that_sends_the_same(not
     assert notebook.reactors() == ["make"]
 
 
-def test_the_reactor_of_a_deleted_cell_yields_to_another_of_its_name_without_a_word(notebook, form):
+def test_an_orphan_is_replaced_by_a_reactor_of_its_name_without_a_notice(notebook, form):
     cell = notebook.new(form("produce", "thing", 1))
     notebook.delete(cell)
     assert lines(notebook.run(notebook.add(form("produce", "other", 2))).fine) == []
@@ -120,7 +120,7 @@ def test_the_reactor_of_a_deleted_cell_yields_to_another_of_its_name_without_a_w
     assert "thing" in notebook.fails("thing")
 
 
-def test_a_deletion_that_is_taken_back(notebook, form):
+def test_a_deletion_that_is_undone(notebook, form):
     cell = notebook.new(form("produce", "thing", 1))
     notebook.delete(cell)
     notebook.look("'the deletion is reported with this'")
@@ -152,7 +152,7 @@ def test_a_pasted_cell_that_is_renamed_leaves_no_ghost(notebook, form):
     assert notebook.reactors() == ["make"]
 
 
-def test_cells_that_are_deleted_at_once_with_what_takes_their_place(notebook, form):
+def test_cells_that_are_replaced_and_deleted_at_once(notebook, form):
     first, second = notebook.new(form("a", "x", 1)), notebook.new(form("b", "y", 2))
     notebook.delete(first)
     notebook.delete(second)
@@ -178,7 +178,7 @@ def test_two_cells_that_are_merged(notebook):
     assert notebook.reactors() == ["c"]
 
 
-def test_two_cells_that_remember_cannot_be_merged_and_are_told_so(notebook):
+def test_merging_two_reactor_cells_is_refused(notebook):
     first, second = notebook.new(by_magic("a", "x", 1)), notebook.new(by_magic("b", "y", 2))
     error = notebook.run(notebook.merge(first, second)).error
     assert "Line 4" in error.text
@@ -195,7 +195,7 @@ def test_a_cell_that_is_split(notebook):
     assert notebook.get("x", "y") == "nothing (1, 2)"
 
 
-def test_the_same_name_in_two_cells_is_told_in_one_line(notebook, form):
+def test_a_name_in_two_cells_shows_a_notice(notebook, form):
     notebook.new(form("produce", "thing", 1))
     copy = notebook.add(form("produce", "thing", 2))
     told = lines(notebook.run(copy).fine)
@@ -263,7 +263,7 @@ def test_a_body_that_reads_an_ingredient_without_receiving_it_is_refused(noteboo
     assert notebook.look("whole").fine.text == "3"
 
 
-def test_the_corrected_line_keeps_what_was_received_already(notebook):
+def test_the_corrected_line_keeps_the_given_inputs(notebook):
     notebook.new(by_magic("load", "data", "[1, 2]"))
     notebook.new(by_magic("more", "rest", "[3]"))
     error = notebook.run(

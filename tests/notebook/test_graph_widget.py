@@ -28,7 +28,7 @@ def test_all_modules_are_joined():
     assert sorted(_MODULES) == sorted(path.name.removesuffix(".js") for path in _STATIC.glob("*.js"))
 
 
-def test_a_name_at_the_top_level_stands_in_one_module():
+def test_top_level_names_are_unique_in_all_modules():
     names = [name for module in _MODULES for name in TOP.findall(text_of(module))]
     assert len(names) > 50
     assert len(names) == len(set(names))
@@ -65,11 +65,11 @@ def test_control_a_name_that_is_defined_twice_cannot_be_parsed(tmp_path):
         node("--check", str(module))
 
 
-def test_what_is_pure_in_the_modules():
+def test_pure_javascript_modules():
     node("--test", "tests/javascript/")
 
 
-def test_a_key_that_does_something_is_documented():
+def test_every_key_is_documented():
     documented, map_ = text_of("keys").split("const BOX_KEYS")
     signs = {"ArrowLeft": "←", "ArrowRight": "→", "ArrowUp": "↑", "ArrowDown": "↓", "Space": "Space"}
     for key in re.findall(r"^  (\w+):", map_.partition("};")[0], re.MULTILINE):

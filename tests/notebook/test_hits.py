@@ -122,7 +122,7 @@ def test_an_unrelated_line_in_an_unnamed_cell(notebook):
     ],
     ids=["comments", "blank lines", "spaces", "line breaks", "the first line", "an option", "above"],
 )
-def test_what_does_not_count_in_a_named_cell(notebook, old, new):
+def test_edits_that_do_not_count_in_a_named_cell(notebook, old, new):
     cells = Cells(notebook, HELPER, LOAD.strip("\n"), SHOW)
     cells.run()
     cells.edit(old, new)
@@ -163,7 +163,7 @@ def test_a_reactor_that_moves_into_another_cell_with_others(notebook):
     ],
     ids=["type", "bool", "statement", "conversion", "inputs"],
 )
-def test_what_counts_in_a_named_cell(notebook, old, new, expected):
+def test_edits_that_count_in_a_named_cell(notebook, old, new, expected):
     cells = Cells(notebook, HELPER, LOAD, SHOW)
     notebook.new("%%reactor more -o more\nmore = 1")
     cells.run()
@@ -230,7 +230,7 @@ def test_an_interrupted_cell_runs_when_it_is_run_again(notebook, tmp_path):
     assert notebook.seen() == "r"
 
 
-def test_values_that_a_notebook_replaced_are_let_go(notebook):
+def test_replaced_values_are_released(notebook):
     notebook.new("import weakref, gc, numpy as np\nmade = []\nplant.show_graph()")
     values = notebook.add("")
     named = notebook.add("%%reactor add -o total\ntotal = float(values.sum())")

@@ -23,7 +23,7 @@ def cell(notebook):
 # ---------------------------------------------------------------------- an ordinary cell
 
 
-def test_a_cell_that_runs_looks_like_any_other(cell):
+def test_the_output_of_a_run_is_that_of_an_ordinary_cell(cell):
     ran = cell(NUMBERS)
     assert (ran.text, ran.kinds) == ("computing\n5", ["stdout", "text/plain"])
 
@@ -33,12 +33,12 @@ def test_its_last_expression_is_not_in_out(cell):
     assert cell("5 in Out.values()").text == "False"
 
 
-def test_what_it_sends_is_bound_and_what_else_it_assigns_is_not(cell):
+def test_outputs_are_bound_and_other_variables_are_not(cell):
     cell("%%reactor it -o x\nhelper = 1\nx = helper + 1")
     assert cell("x, 'helper' in globals(), 'it' in globals()").text == "(2, False, False)"
 
 
-def test_what_is_bound_is_private(cell):
+def test_bound_values_are_copies(cell):
     cell(NUMBERS)
     cell("xs.append('mine')")
     assert cell("plant.get('xs')").text == "[0, 2, 4, 6, 8]"
@@ -46,7 +46,7 @@ def test_what_is_bound_is_private(cell):
     assert cell("xs").text == "[0, 2, 4, 6, 8]"
 
 
-def test_a_hit_says_so_in_one_line_and_shows_what_was_shown(notebook):
+def test_a_hit_shows_a_notice_and_the_recorded_output(notebook):
     numbers = notebook.add(NUMBERS.strip())
     notebook.run(numbers)
     again = notebook.run(numbers)
@@ -56,20 +56,20 @@ def test_a_hit_says_so_in_one_line_and_shows_what_was_shown(notebook):
     assert notebook.look("seen()").text.strip("'") == "numbers"  # once in all
 
 
-def test_the_line_of_a_hit_is_not_recorded(notebook):
+def test_the_notice_of_a_hit_is_not_recorded(notebook):
     numbers = notebook.add(NUMBERS.strip())
     for _ in range(3):
         ran = notebook.run(numbers)
     assert ran.text.count("cached") == 1
 
 
-def test_an_upstream_reactor_that_runs_shows_its_name_and_so_then_the_target_and_a_cached_one_nothing(cell):
+def test_headings_name_upstream_reactors_that_run_and_then_the_target(cell):
     cell(NUMBERS.replace("-o xs", "-o xs --no-run"))
     assert cell(TOTAL + 'print("summed")').text.split() == ["numbers", "computing", "5", "total", "summed"]
     assert "computing" not in cell(TOTAL.replace("sum(xs)", "max(xs)")).text
 
 
-def test_a_target_that_sends_nothing_shows_again_what_it_showed(cell, notebook):
+def test_a_target_without_outputs_is_replayed(cell, notebook):
     plot = notebook.add("%%reactor plot\nprint('a plot')")
     notebook.run(plot)
     assert "a plot" in notebook.run(plot).text
@@ -78,7 +78,7 @@ def test_a_target_that_sends_nothing_shows_again_what_it_showed(cell, notebook):
     assert report.text == "a plot\n('plot',) nothing"
 
 
-def test_streams_are_as_they_were_after_a_run_also_one_that_failed(cell):
+def test_streams_are_restored_after_runs_and_failures(cell):
     cell(
         "import sys\nfrom contextlib import suppress\n"
         "def taps():\n"
@@ -91,7 +91,7 @@ def test_streams_are_as_they_were_after_a_run_also_one_that_failed(cell):
     assert cell("with suppress(ValueError): plant.run_reactor('fails')\ntaps()").text == "0"
 
 
-def test_what_a_script_computed_is_run_by_a_notebook_that_has_nothing_to_show(cell):
+def test_a_target_that_a_script_ran_runs_in_a_notebook_since_nothing_was_recorded(cell):
     cell("from pyplant import frontend\nkept = frontend.current()\nfrontend.install(None)")
     cell("%%reactor plot\nprint('a plot')")
     cell("frontend.install(kept)\nseen()")
@@ -99,7 +99,7 @@ def test_what_a_script_computed_is_run_by_a_notebook_that_has_nothing_to_show(ce
     assert cell("seen()").text == "'plot'"
 
 
-def test_the_configuration_and_the_pipe_are_there(cell):
+def test_a_body_can_use_the_configuration_and_the_pipe(cell):
     cell("plant.set_config({'size': 3})")
     cell(
         "%%reactor it\npipe.send('n', config.size)\nm = yield pipe.receive('k')\npipe.send('nm', m * config.size)"
@@ -125,7 +125,7 @@ def test_line_magics_and_commands_work_in_a_body(cell):
     assert cell("files").text == "['one two']"
 
 
-def test_get_ipython_and_open_are_no_inputs(notebook):
+def test_get_ipython_and_open_are_not_inputs(notebook):
     it = notebook.add("%%reactor it -o x\nx = open('/dev/null').read()\n!true")
     notebook.run(it).fine
     assert "cached" in notebook.run(it).text
@@ -144,7 +144,7 @@ def test_force_runs_again(cell):
     assert cell(NUMBERS.replace("-o xs", "-o xs --force")).text.startswith("computing\n5")
 
 
-def test_no_replay_binds_and_shows_the_line_alone(cell):
+def test_no_replay_binds_and_shows_only_the_notice(cell):
     cell(NUMBERS)
     cell("del xs")
     ran = cell(NUMBERS.replace("-o xs", "-o xs --no-replay"))
@@ -161,13 +161,13 @@ def test_no_cache_runs_each_time(cell):
     assert cell("seen()").text == "'numbers'"
 
 
-def test_names_may_stand_with_commas(cell):
+def test_names_may_be_separated_by_commas(cell):
     cell("%%reactor two -o a,b\na, b = 1, 2")
     cell("%%reactor add -i a, b -o c\nc = a + b")
     assert cell("c").text == "3"
 
 
-def test_a_plant_by_another_name(cell, tmp_path):
+def test_a_plant_in_another_variable(cell, tmp_path):
     cell(f"other = Plant({str(tmp_path / 'other')!r})")
     cell(NUMBERS.replace("-o xs", "-o xs --plant other"))
     assert cell("other.fetch_ingredient('xs')").text == "[0, 2, 4, 6, 8]"
@@ -183,7 +183,7 @@ def test_a_plant_by_another_name(cell, tmp_path):
         ("%%reactor it --plant nothing\nx = 1", "'nothing' is not defined, not a plant"),
         ("%%reactor it --plant look\nx = 1", "'look' is a function, not a plant"),
         ("%%reactor it 'x\nx = 1", "No closing quotation"),
-        ("%reactor it", "stands in the first line of a cell, with two percent signs"),
+        ("%reactor it", "write it with two percent signs in the first line of a cell"),
         ("%%reactor -o x\nx = 1", "without a name takes"),
         ("%%reactor\nx = 1", "Name the cell instead: %%reactor NAME"),
         ("%plant", "needs the directory of a plant"),
@@ -191,7 +191,7 @@ def test_a_plant_by_another_name(cell, tmp_path):
         ("%%reactor it\nimport sys\nsys.exit()", "'it' called sys.exit()"),
     ],
 )
-def test_wrong_use_is_one_clear_line(cell, text, message):
+def test_wrong_usage_shows_one_line(cell, text, message):
     error = cell(text).error
     assert error is not None
     assert message in error.value
@@ -204,7 +204,7 @@ def test_help_is_shown(cell):
     assert "--no-replay" in ran.text
 
 
-def test_options_are_completed_and_only_where_they_belong(cell):
+def test_options_are_completed_in_the_line_of_the_magic_only(cell):
     ask = "print([c.text for c in get_ipython().Completer.completions({text!r}, {at}) if c.type == 'option'])"
     cell(
         "import IPython.core.completer as c, warnings; warnings.simplefilter('ignore', c.ProvisionalCompleterWarning)"
@@ -228,7 +228,7 @@ def test_the_same_directory_gives_the_same_plant(cell, plant_dir):
     assert cell("plant is first, plant.is_closed").text == "(False, False)"
 
 
-def test_a_plant_is_made_beside_the_notebook_with_one_line(cell, tmp_path):
+def test_a_plant_is_made_beside_the_notebook_with_a_notice(cell, tmp_path):
     (tmp_path / "nb").mkdir()
     cell(f"import os\nos.environ['JPY_SESSION_NAME'] = {str(tmp_path / 'nb' / 'Digits.ipynb')!r}\ndel plant")
     ran = cell("%%reactor it -o x\nx = 1")
@@ -243,14 +243,14 @@ def test_a_plant_is_made_beside_the_notebook_with_one_line(cell, tmp_path):
 # ---------------------------------------------------------------------- what people are told
 
 
-def test_a_name_that_a_body_kept_to_itself(cell):
+def test_a_name_error_of_a_local_variable_shows_the_fix(cell):
     cell("%%reactor it -o x\nscale = 2\nx = scale")
     ran = cell("scale")
     assert "'scale' is a local variable of reactor 'it': send it with -o scale" in ran.text
     assert "local variable" not in cell("nothing_of_the_kind").text
 
 
-def test_a_variable_of_the_notebook_that_is_older_than_its_ingredient(cell):
+def test_an_outdated_variable_is_reported(cell):
     cell("def f():\n    return 1")
     cell("%%reactor it -o x\nx = f()")
     cell("def f():\n    return 2")
@@ -260,14 +260,14 @@ def test_a_variable_of_the_notebook_that_is_older_than_its_ingredient(cell):
     assert cell("x").text == "2"
 
 
-def test_a_rerun_that_gives_the_same_value_makes_nothing_older(cell):
+def test_a_rerun_with_the_same_value_outdates_nothing(cell):
     cell("def f():\n    return 1")
     cell("%%reactor it -o x\nx = f()")
     cell("def f():\n    return 3 - 2")
     assert "older" not in cell("plant.get('x')").text
 
 
-def test_a_failed_cell_keeps_what_was_bound_and_records_nothing(cell):
+def test_a_failed_cell_binds_and_records_nothing(cell):
     cell("fails = False")
     cell("%%reactor it -o x\nx = 1 / (not fails)\nprint('fine')")
     cell("fails = True")
@@ -281,7 +281,7 @@ def test_a_failed_cell_keeps_what_was_bound_and_records_nothing(cell):
 # ---------------------------------------------------------------------- errors
 
 
-def test_a_traceback_shows_the_users_frames_and_no_others(cell):
+def test_a_traceback_shows_only_frames_of_the_user(cell):
     cell("def deep():\n    return 1 / 0")
     traceback = cell("%%reactor it\n\nx = 1\ndeep()").error.traceback
     assert "line 4" in traceback
@@ -304,7 +304,7 @@ def test_misuse_inside_a_body_points_to_the_line(cell):
     assert "sent 'a' twice" in traceback
 
 
-def test_a_syntax_error_looks_like_any_other(cell):
+def test_a_syntax_error_looks_like_one_of_an_ordinary_cell(cell):
     error = cell("%%reactor it\nx = 1\ny = (").error
     assert error.name == "SyntaxError"
     assert "y = (" in error.traceback
@@ -352,7 +352,7 @@ def test_unloading_leaves_nothing_behind(cell):
     assert cell(NUMBERS).error is None
 
 
-def test_ordinary_code_is_followed_from_the_import_on(cell):
+def test_cells_are_followed_from_the_import_on(cell):
     cell("%unload_ext pyplant")
     cell("import sys\nfor m in [m for m in sys.modules if m.startswith('pyplant')]: del sys.modules[m]")
     cell("from pyplant import *\n@ReactorFunc\ndef here(pipe):\n    pipe.send('x', 1)")

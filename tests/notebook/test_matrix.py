@@ -45,7 +45,7 @@ def test_a_traceback_names_the_cell_and_the_line(notebook):
     assert "pyplant" not in ran.error.traceback.replace("pyplant-tests", "")
 
 
-def test_an_interrupt_leaves_a_notebook_that_goes_on(notebook):
+def test_a_notebook_continues_after_an_interrupt(notebook):
     slow = "%%reactor slow -o x\nimport time\nprint('began', flush=True)\nwhile True:\n    time.sleep(0.01)\nx = 1"
     cell = notebook.add(slow)
     ran = notebook.run(cell, interrupt_when=began)
@@ -90,7 +90,7 @@ def test_the_graph_is_live_while_the_kernel_is_busy(notebook, tmp_path):
 
 
 @pytest.mark.parametrize("subshell", [False, True], ids=["main", "subshell"])
-def test_a_stop_that_comes_late_is_ignored(notebook, tmp_path, subshell):
+def test_a_late_stop_request_is_ignored(notebook, tmp_path, subshell):
     if subshell and not notebook.kernel.has_subshells():
         pytest.skip("this kernel has no subshells")
     cell = notebook.add(WAITS.replace("PATH", repr(str(tmp_path / "go"))))

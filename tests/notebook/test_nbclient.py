@@ -22,7 +22,7 @@ def run(folder, *cells, **options):
 # ---------------------------------------------------------------------- magics
 
 
-def test_a_cell_remembers_in_the_next_run_of_the_notebook(tmp_path):
+def test_a_cell_is_cached_in_the_next_run_of_the_notebook(tmp_path):
     cells = ["%%reactor numbers -o xs\nprint('computing')\nxs = [1, 2, 3]\nsum(xs)", "print(seen(), xs)"]
     first, looked = run(tmp_path, *cells)
     assert first.kinds == ["stdout", "text/plain"]
@@ -34,7 +34,7 @@ def test_a_cell_remembers_in_the_next_run_of_the_notebook(tmp_path):
     assert looked.text == "nothing [1, 2, 3]"
 
 
-def test_a_plant_is_made_beside_the_notebook_where_none_was_opened(tmp_path):
+def test_a_plant_is_made_beside_the_notebook_if_none_was_opened(tmp_path):
     told, *_ = execute(["%load_ext pyplant", "%%reactor numbers -o xs\nxs = [1]", "xs"], tmp_path)[1:]
     assert len([output for output in told.outputs if output.text.strip()]) == 1
     assert [path.name for path in tmp_path.glob("*.plant")]
@@ -60,7 +60,7 @@ def test_options_of_the_magics(tmp_path):
     assert silent_seen.text == "nothing"
 
 
-def test_a_wrong_option_is_said_in_a_line_and_the_notebook_goes_on(tmp_path):
+def test_a_wrong_option_shows_one_line_and_the_kernel_continues(tmp_path):
     wrong, right = run(tmp_path, "%%reactor numbers --nonsense\nx = 1", "print('here')", allow_errors=True)
     assert "--nonsense" in wrong.text
     assert "Traceback" not in wrong.text
@@ -71,21 +71,21 @@ def test_a_wrong_option_is_said_in_a_line_and_the_notebook_goes_on(tmp_path):
 # ---------------------------------------------------------------------- names
 
 
-def test_a_reactor_that_is_defined_again_further_down_counts_from_there_on(tmp_path):
+def test_a_later_definition_counts_from_there_on(tmp_path):
     cells = ["%%reactor numbers -o xs\nxs = 1", "look('xs')", "%%reactor numbers -o xs\nxs = 2", "look('xs')"]
     _, first, _, second = run(tmp_path, *cells)
     assert first.text == "numbers 1"
     assert second.text == "numbers 2"
 
 
-def test_a_reactor_that_sends_something_else_when_it_is_defined_again_leaves_no_ghost(tmp_path):
+def test_a_later_definition_with_other_outputs_leaves_no_old_one(tmp_path):
     cells = ["%%reactor numbers -o xs\nxs = 1", "%%reactor numbers -o ys\nys = 2", "look('xs')"]
     *_, ghost = run(tmp_path, *cells, allow_errors=True)
     assert ghost.error is not None
     assert "xs" in ghost.error.value
 
 
-def test_two_names_that_send_one_ingredient_are_an_error_where_it_is_demanded(tmp_path):
+def test_two_senders_of_one_ingredient_are_an_error_when_it_is_demanded(tmp_path):
     cells = [
         "%%reactor numbers -o xs --no-run\nxs = 1",
         "%%reactor others -o xs --no-run\nxs = 2",
@@ -110,7 +110,7 @@ def test_decorated_reactors(tmp_path):
 # ---------------------------------------------------------------------- interrupts
 
 
-def test_a_cell_that_was_interrupted_leaves_a_notebook_that_goes_on(tmp_path):
+def test_a_notebook_continues_after_an_interrupted_cell(tmp_path):
     text = """
         %%reactor numbers -o xs
         import os, pathlib, signal, time
@@ -131,7 +131,7 @@ def test_a_cell_that_was_interrupted_leaves_a_notebook_that_goes_on(tmp_path):
 # ---------------------------------------------------------------------- two notebooks
 
 
-def test_what_one_notebook_computed_another_finds(tmp_path):
+def test_a_notebook_uses_results_of_another_notebook(tmp_path):
     cells = ["%%reactor numbers -o xs\nprint('computing')\nxs = [1, 2, 3]", "print(seen())"]
     run(tmp_path, *cells)
     replayed, looked = run(tmp_path, "1 + 1", *cells)[1:]
@@ -149,7 +149,7 @@ x = 5
 """
 
 
-def test_two_notebooks_that_want_the_same_at_once_compute_it_once(tmp_path):
+def test_two_concurrent_notebooks_compute_a_result_once(tmp_path):
     text = SLOW.replace("PATH", repr(str(tmp_path / "go")))
     kernels = [NotebookKernel(tmp_path / name) for name in ("one", "two")]
     try:

@@ -33,7 +33,7 @@ def test_output_that_is_cleared(kernel):
     assert ran.text == "2"
 
 
-def test_an_error_says_what_the_notebook_would(kernel):
+def test_an_error_has_the_text_of_the_notebook(kernel):
     ran = kernel.run("x = 1\n1 / 0")
     assert ran.error.text == "ZeroDivisionError: division by zero"
     assert "line 2" in ran.error.traceback
@@ -53,7 +53,7 @@ get_ipython().events.register("pre_run_cell", tell)
 """
 
 
-def test_the_kernel_is_told_of_cells(tmp_path):
+def test_the_kernel_receives_cell_identifiers(tmp_path):
     kernel = NotebookKernel(tmp_path)
     try:
         notebook = Notebook(kernel)
@@ -71,7 +71,7 @@ def test_the_kernel_is_told_of_cells(tmp_path):
 
 
 @pytest.mark.parametrize("subshell", [False, True])
-def test_comms_are_seen_and_can_be_talked_to(kernel, subshell):
+def test_comms_can_be_used_in_both_directions(kernel, subshell):
     kernel.run("""
         import ipywidgets
         from traitlets import Dict
@@ -87,7 +87,7 @@ def test_comms_are_seen_and_can_be_talked_to(kernel, subshell):
 
 
 @pytest.mark.parametrize("versions", MATRIX, ids=str)
-def test_a_kernel_of_the_matrix_has_the_versions_that_it_claims(versions, tmp_path):
+def test_a_kernel_of_the_matrix_has_the_given_versions(versions, tmp_path):
     versions.need()
     kernel = NotebookKernel(tmp_path, versions)
     try:

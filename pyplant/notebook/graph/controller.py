@@ -1,7 +1,20 @@
-"""Where one plant is shown in a notebook: the pictures and widgets, and what they show.
+"""Shows one plant in a notebook: its pictures and widgets, and when they are updated.
 
-A plant has one board as long as its graph stands somewhere in the notebook. The board
-listens to the plant, which it does not keep alive; all its widgets show the same.
+Theory of operation. A plant has one controller while its graph is shown anywhere in the notebook. All
+widgets of the plant show the same.
+
+* ``show_graph`` publishes a picture, which is saved with the notebook, and a widget, which hides the
+  picture while it is live.
+* *Refreshing* takes a snapshot of the plant and judges staleness, under the lock of the plant. It
+  happens when the graph is shown, after each cell, and when a run begins with other definitions. It is
+  skipped if it is expected to take too long; the widgets then say that staleness was not checked.
+* During a run, :class:`~pyplant.notebook.graph.live_state.LiveState` updates the widgets from events.
+  At the end of a run and after a cell, the pictures are replaced.
+* A change of the structure or of the folding gives the graph a new *version*; states of another version
+  are ignored by the front end, since ids differ between versions.
+
+Threads: events arrive in the threads of runs, requests of the front end in the main thread or, with
+subshells, in another one. ``_lock`` protects what belongs to one version.
 """
 
 from __future__ import annotations
@@ -20,31 +33,30 @@ from typing import TYPE_CHECKING, Any
 from pyplant._formatting import clean
 from pyplant.errors import PlantError, logger
 from pyplant.notebook.graph import graphviz_layout, payload, svg
-from pyplant.notebook.graph.folding import MOST, Folding
+from pyplant.notebook.graph.folding import MAX_NODES, Folding
 from pyplant.notebook.graph.geometry import GraphGeometry
 from pyplant.notebook.graph.live_state import LiveState, NodeState
 from pyplant.notebook.graph.snapshot import GraphSnapshot, take_snapshot
+from pyplant.plant import Plant, session_of
 from pyplant.reports.graph import tree
 from pyplant.reports.report import Outcome, ReactorEntry, RunReport, Status
 
 if TYPE_CHECKING:
     from pyplant.notebook.graph.widget import GraphWidget
 
-from pyplant.plant import Plant, session_of
+__all__ = ["MAX_REFRESH_SECONDS", "GraphController"]
 
-__all__ = ["AFFORDABLE", "GraphController"]
-
-AFFORDABLE = 0.05
-"""Seconds that judging staleness may take after each cell."""
-_HOPE = 0.9  # each cell that goes by unjudged makes it likelier that judging became quick again
-_BUSY_MACHINE = 4  # times as long as alone is as long as anything takes on one
-_MOST_SHOWINGS = 8
+MAX_REFRESH_SECONDS = 0.05
+"""Seconds that refreshing may take after each cell."""
+_EXPECTATION_DECAY = 0.9  # for each skipped refresh, so that it is tried again some time
+_BUSY_FACTOR = 4  # elapsed time on a busy machine is taken to be at most this multiple of the usual
+_MAX_SHOWN_GRAPHS = 8  # of one plant, the newest
 _PICTURE_PERIOD = 1.0  # seconds between two pictures while a cell runs
 _DONE = frozenset({Outcome.CACHED, Outcome.RAN})
 
 
-class _Showing:
-    """One call of ``show_graph``: a picture and, where that is possible, a widget."""
+class _ShownGraph:
+    """The result of one call of ``show_graph``: a picture and, if possible, a widget."""
 
     def __init__(self, cell: str, request: str) -> None:
         self.identity = f"pyplant-{uuid.uuid4().hex[:16]}"
@@ -54,12 +66,12 @@ class _Showing:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the front end has closed it."""
+        """Whether the front end has closed the widget."""
         return self.widget is not None and not self.widget.is_open
 
 
 class GraphController:
-    """Shows one plant.
+    """Shows one plant; it does not keep the plant alive.
 
     Parameters
     ----------
@@ -73,19 +85,19 @@ class GraphController:
         self._plant = weakref.ref(plant)
         self._shell = shell
         self._lock = threading.RLock()
-        self._showings: list[_Showing] = []
+        self._shown_graphs: list[_ShownGraph] = []
         self._snapshot = GraphSnapshot(Status(()), {}, ())
         self._folding = Folding((), ())
-        self._scene = GraphGeometry([], [], (0.0, 0.0), detailed=True)
-        self._opened: frozenset[str] = frozenset()
-        self._seen: frozenset[str] = frozenset()
+        self._geometry = GraphGeometry([], [], (0.0, 0.0), detailed=True)
+        self._opened_names: frozenset[str] = frozenset()
+        self._shown_names: frozenset[str] = frozenset()
         self._version = 0
         self._graph: dict[str, Any] = {}
         self._details: dict[str, Any] = {}
-        self._cost = self._expected = 0.0
-        self._drawn: object = None
+        self._last_cost = self._expected_cost = 0.0  # seconds of a refresh
+        self._last_drawn: object = None
         self._draw_after = 0.0
-        self._live = LiveState(self._publish, self._began, self._ended)
+        self._live = LiveState(self._publish, self._on_run_started, self._on_run_finished)
         weakref.finalize(plant, self._live.close).atexit = False
         plant.add_event_listener(self._live)
 
@@ -97,154 +109,164 @@ class GraphController:
         Raises
         ------
         pyplant.errors.PlantError
-            If nothing can be said of the plant, because it was closed for example.
+            If the status cannot be judged, for example because the plant was closed.
         """
-        self._judge()
-        self._draw()
-        showing = _Showing(*self._cell())
-        self._publish_picture(showing, self._status(), is_new=True)
-        self._showings.append(showing)
-        self._drop_replaced()
+        self._refresh()
+        self._update_pictures()
+        shown = _ShownGraph(*self._current_cell())
+        self._publish_picture(shown, self._status(), is_new=True)
+        self._shown_graphs.append(shown)
+        self._drop_obsolete()
         try:
-            self._add_widget(showing)
-        except Exception as error:  # noqa: BLE001 - anything may be missing or broken, and a picture is there
+            self._add_widget(shown)
+        except Exception as error:  # noqa: BLE001 - the picture is shown already, and works without widgets
             logger().warning("The graph is shown as a picture that is not live: %s", error)
             logger().debug("Why there is no widget:", exc_info=True)
 
-    def _add_widget(self, showing: _Showing) -> None:
+    def _add_widget(self, shown: _ShownGraph) -> None:
         from pyplant.notebook.graph.widget import GraphWidget
 
-        showing.widget = GraphWidget(
-            self._hear, graph=self._graph_for(showing), details=self._details, state=self._live.snapshot()
+        shown.widget = GraphWidget(
+            self._handle_request,
+            graph=self._graph_of(shown),
+            details=self._details,
+            state=self._live.snapshot(),
         )
-        data, metadata = self._shell.display_formatter.format(showing.widget)
+        data, metadata = self._shell.display_formatter.format(shown.widget)
         self._shell.display_pub.publish(data, metadata)
 
-    def _drop_replaced(self) -> None:
-        """Drop what the page shows no longer: closed there, or its cell was run again since."""
-        cell, request = self._cell()
-        newest = self._showings[-_MOST_SHOWINGS:]
+    def _drop_obsolete(self) -> None:
+        """Drop graphs that the page no longer shows: closed, or in a cell that was run again."""
+        cell, request = self._current_cell()
+        newest = self._shown_graphs[-_MAX_SHOWN_GRAPHS:]
         kept = [
-            showing
-            for showing in newest
-            if not showing.is_gone and not (cell and showing.cell == cell and showing.request != request)
+            shown
+            for shown in newest
+            if not shown.is_gone and not (cell and shown.cell == cell and shown.request != request)
         ]
-        for showing in self._showings:
-            if showing not in kept and showing.widget is not None:
-                showing.widget.close()
-        self._showings = kept
+        for shown in self._shown_graphs:
+            if shown not in kept and shown.widget is not None:
+                shown.widget.close()
+        self._shown_graphs = kept
 
-    def _cell(self) -> tuple[str, str]:
-        """Identifies the cell that is running, and this execution of it; empty if the front end does not."""
+    def _current_cell(self) -> tuple[str, str]:
+        """Return ids of the running cell and of this execution of it; empty if the front end has none."""
         parent = self._shell.get_parent() if hasattr(self._shell, "get_parent") else {}
         metadata, header = parent.get("metadata") or {}, parent.get("header") or {}
         return str(metadata.get("cellId") or ""), str(header.get("msg_id") or "")
 
     def close(self) -> None:
-        """Listen no longer. What is shown stays as it is."""
+        """Stop to listen; what is shown stays as it is."""
         self._live.close()
         plant = self._plant()
         if plant is not None:
             plant.remove_event_listener(self._live)
 
-    # ------------------------------------------------------------------ judging
+    # ------------------------------------------------------------------ refreshing
 
     def after_cell(self) -> bool:
-        """Bring what is shown up to date if that is quick; whether anything is shown at all."""
+        """Refresh after a cell if that is quick; return whether anything is still shown."""
         with self._lock:
-            self._drop_replaced()
-        if not self._showings or self._plant() is None:
+            self._drop_obsolete()
+        if not self._shown_graphs or self._plant() is None:
             self.close()
             return False
-        if not self._judge_if_affordable() and self._live.checked:
+        if not self._refresh_if_quick() and self._live.checked:
             self._live.checked = False
             self._live.send()
-        self._draw()
+        self._update_pictures()
         return True
 
-    def _judge_if_affordable(self) -> bool:
-        if self._expected > AFFORDABLE:
-            self._expected *= _HOPE
+    def _refresh_if_quick(self) -> bool:
+        """Refresh unless that is expected to take too long; return whether it was done."""
+        if self._expected_cost > MAX_REFRESH_SECONDS:
+            self._expected_cost *= _EXPECTATION_DECAY
             return False
         try:
-            return self._judge()
-        except PlantError as error:  # the plant was closed, say
+            return self._refresh()
+        except PlantError as error:  # for example, the plant was closed
             logger().debug("Staleness is not judged: %s", error)
             return False
 
-    def _judge(self) -> bool:
-        """Look at the plant anew; ``False`` if it is busy."""
+    def _refresh(self) -> bool:
+        """Take a snapshot and send what changed; return ``False`` if another thread uses the plant."""
         plant, began, worked = self._plant(), time.perf_counter(), time.thread_time()
-        found = take_snapshot(plant) if plant is not None else None
-        if found is None:
+        snapshot = take_snapshot(plant) if plant is not None else None
+        if snapshot is None:
             return False
-        # A busy machine may be in the way for once; a slow disk will be again.
-        cost = max(time.thread_time() - worked, (time.perf_counter() - began) / _BUSY_MACHINE)
-        # What takes long once may be quick again: the first look reads all code, one after an edit some.
-        self._expected, self._cost = min(cost, self._cost), cost
+        # Processor time, or elapsed time if it is much longer: a slow disk will be slow again, but a busy
+        # machine may be idle next time.
+        cost = max(time.thread_time() - worked, (time.perf_counter() - began) / _BUSY_FACTOR)
+        # The lesser of the last two, since one slow refresh may be an exception: the first reads all code,
+        # and one after an edit reads some.
+        self._expected_cost, self._last_cost = min(cost, self._last_cost), cost
         with self._lock:
-            before, self._snapshot = self._snapshot, found
-            is_same = self._version and (found.reactors, found.edges) == (before.reactors, before.edges)
-            sent = self._refold(found, must_differ=not is_same)
-            details = payload.details(found)
+            before, self._snapshot = self._snapshot, snapshot
+            is_same = self._version and (snapshot.reactors, snapshot.edges) == (before.reactors, before.edges)
+            sent = self._update_graph(snapshot, must_differ=not is_same)
+            details = payload.detail_data(snapshot)
             if details != self._details:
                 self._details = sent["details"] = details
-            names = payload.ids(len(found.status))
-            nodes = {name: NodeState(entry) for name, entry in zip(names, found.status, strict=True)}
-            if self._live.show(self._version, nodes) or sent:
+            names = payload.node_ids(len(snapshot.status))
+            nodes = {name: NodeState(entry) for name, entry in zip(names, snapshot.status, strict=True)}
+            if self._live.set_nodes(self._version, nodes) or sent:
                 self._live.send(**sent)
         return True
 
-    def _refold(self, now: GraphSnapshot, *, must_differ: bool) -> dict[str, Any]:
-        """Make the graph again where it differs; what is to be sent then."""
-        folding = payload.focus(now, self._opened, self._seen)
+    def _update_graph(self, snapshot: GraphSnapshot, *, must_differ: bool) -> dict[str, Any]:
+        """Compute the graph if it or its folding changed; return the traits to send.
+
+        The caller holds the lock, and sends the traits together with the state of the new version.
+        """
+        folding = payload.initial_folding(snapshot, self._opened_names, self._shown_names)
         if folding == self._folding and not must_differ:
             return {}
         self._version += 1
         self._folding = folding
-        self._seen = frozenset(now.reactors[node].name for node in folding.shown)
-        self._scene = payload.geometry_of(now, folding, graphviz_layout.arrange)
-        self._graph = self._new_graph(now)
+        self._shown_names = frozenset(snapshot.reactors[node].name for node in folding.shown)
+        self._geometry = payload.geometry_of(snapshot, folding, graphviz_layout.arrange)
+        self._graph = self._build_graph(snapshot)
         return {"graph": self._graph}
 
-    def _new_graph(self, found: GraphSnapshot) -> dict[str, Any]:
+    def _build_graph(self, snapshot: GraphSnapshot) -> dict[str, Any]:
         plant = self._plant()
         variables = (name for name, value in self._shell.user_ns.items() if value is plant and name[0] != "_")
         return {
             "version": self._version,
-            "plant": clean(Path(found.status.directory).name),
+            "plant": clean(Path(snapshot.status.directory).name),
             "kernel": _kernel(),
-            "unfolded": bool(self._opened),
-            **payload.graph(found, self._scene, graphviz_layout.arrange, next(variables, "plant")),
+            "unfolded": bool(self._opened_names),
+            **payload.graph_data(snapshot, self._geometry, graphviz_layout.arrange, next(variables, "plant")),
         }
 
-    def _graph_for(self, showing: _Showing) -> dict[str, Any]:
-        # In Colab a widget hears nothing of later cells, so the picture stays to be looked at.
-        return {**self._graph, "snapshot": "" if "google.colab" in sys.modules else showing.identity}
+    def _graph_of(self, shown: _ShownGraph) -> dict[str, Any]:
+        # In Colab a widget gets no messages in later cells, so it must not hide the picture.
+        return {**self._graph, "snapshot": "" if "google.colab" in sys.modules else shown.identity}
 
-    # ------------------------------------------------------------------ what the plant tells
+    # ------------------------------------------------------------------ called by the live state
 
     def _publish(self, traits: dict[str, Any]) -> None:
-        for showing in tuple(self._showings):
-            if showing.widget is None or showing.is_gone:
+        for shown in tuple(self._shown_graphs):
+            if shown.widget is None or shown.is_gone:
                 continue
-            own = {"graph": self._graph_for(showing)} if "graph" in traits else {}
+            own = {"graph": self._graph_of(shown)} if "graph" in traits else {}
             try:
-                showing.widget.tell({**traits, **own})
-            except Exception:  # noqa: BLE001 - one that cannot be told must not keep others from being told
-                logger().debug("A graph is not updated any longer:", exc_info=True)
-                showing.widget.is_open = False
+                shown.widget.update_traits({**traits, **own})
+            except Exception:  # noqa: BLE001 - a broken widget must not keep others from being updated
+                logger().debug("A widget is no longer updated:", exc_info=True)
+                shown.widget.is_open = False
 
-    def _began(self) -> None:
-        """A run begins; what was defined or edited since the last look is to be seen in it."""
+    def _on_run_started(self) -> None:
+        """Refresh before a run if reactors were defined or edited since the last snapshot."""
         plant = self._plant()
         if (
             plant is not None
             and tuple(session_of(plant).definitions().values()) != self._snapshot.definitions
         ):
-            self._judge_if_affordable()
+            self._refresh_if_quick()
 
-    def _ended(self, report: RunReport) -> None:
+    def _on_run_finished(self, report: RunReport) -> None:
+        """Send the errors of failed reactors, and replace the pictures."""
         failed = {entry.name: entry.error for entry in report if entry.outcome is Outcome.FAILED}
         details = dict(self._details)
         for identity, node in self._live.nodes.items():
@@ -255,70 +277,78 @@ class GraphController:
             self._details = details
             self._live.send(details=details)
         if time.monotonic() >= self._draw_after:
-            self._draw()
+            self._update_pictures()
 
-    # ------------------------------------------------------------------ what the front end tells
+    # ------------------------------------------------------------------ called by the front end
 
-    def _hear(self, content: dict[str, Any]) -> None:
-        """Do what the front end asks for; this may be any thread, and a run may be under way."""
+    def _handle_request(self, content: dict[str, Any]) -> None:
+        """Handle a message of the front end, in any thread, possibly during a run.
+
+        ``resync``: send everything again. ``stop``: interrupt the given run. ``unfold``: show the members of
+        the given folds. ``fold``: fold what was unfolded. Other messages are ignored.
+        """
         match content:
             case {"kind": "resync"}:
-                for showing in self._showings:
-                    if showing.widget is not None:
-                        showing.widget.send_state(["graph", "details"])
+                for shown in self._shown_graphs:
+                    if shown.widget is not None:
+                        shown.widget.send_state(["graph", "details"])
                 self._live.send()
-            case {"kind": "stop", "run": int(run)} if run == self._live.run:
+            case {"kind": "stop", "run": int(run)} if (
+                run == self._live.run
+            ):  # a late click must not hit the next run
                 _interrupt()
             case {"kind": "unfold", "folds": list(folds)}:
                 members = {f"f{n}": fold.members for n, fold in enumerate(self._folding.folds)}
                 nodes = [node for fold in folds for node in members.get(fold, ())]
-                self._fold(self._opened.union(self._snapshot.reactors[node].name for node in nodes))
+                self._change_folding(
+                    self._opened_names.union(self._snapshot.reactors[node].name for node in nodes)
+                )
             case {"kind": "fold"}:
-                self._seen = frozenset()
-                self._fold(frozenset())
+                self._shown_names = frozenset()
+                self._change_folding(frozenset())
 
-    def _fold(self, opened: frozenset[str]) -> None:
-        """Show another part of the graph; how reactors stand stays as it is."""
+    def _change_folding(self, opened: frozenset[str]) -> None:
+        """Show other parts of the graph without judging staleness."""
         with self._lock:
-            self._opened = opened
-            sent = self._refold(self._snapshot._replace(status=self._status()), must_differ=True)
+            self._opened_names = opened
+            sent = self._update_graph(self._snapshot._replace(status=self._status()), must_differ=True)
             self._live.renumber(self._version)
             self._live.send(**sent)
 
     # ------------------------------------------------------------------ pictures
 
     def _status(self) -> Status:
-        """How reactors stand now, as far as that is known."""
-        return Status(tuple(map(_entry, self._live.nodes.values())), self._snapshot.status.directory)
+        """Return the present status of the reactors."""
+        return Status(tuple(map(_current_entry, self._live.nodes.values())), self._snapshot.status.directory)
 
-    def _draw(self) -> None:
-        """Replace the pictures, if they would differ."""
+    def _update_pictures(self) -> None:
+        """Replace the pictures if they differ."""
         status = self._status()
-        if (status, self._version) == self._drawn:
+        if (status, self._version) == self._last_drawn:
             return
-        for showing in tuple(self._showings):
-            self._publish_picture(showing, status)
-        self._drawn = (status, self._version)
+        for shown in tuple(self._shown_graphs):
+            self._publish_picture(shown, status)
+        self._last_drawn = (status, self._version)
         self._draw_after = time.monotonic() + _PICTURE_PERIOD
 
-    def _publish_picture(self, showing: _Showing, status: Status, *, is_new: bool = False) -> None:
-        html = svg.paint(status, self._scene, showing.identity)
-        text = tree(status, self._snapshot.edges) if len(status) <= MOST else status.title()
+    def _publish_picture(self, shown: _ShownGraph, status: Status, *, is_new: bool = False) -> None:
+        html = svg.geometry_html(status, self._geometry, shown.identity)
+        text = tree(status, self._snapshot.edges) if len(status) <= MAX_NODES else status.title()
         self._shell.display_pub.publish(
             {"text/html": html, "text/plain": text},
             {},
-            transient={"display_id": showing.identity},
+            transient={"display_id": shown.identity},
             update=not is_new,
         )
 
 
-def _entry(node: NodeState) -> ReactorEntry:
-    """How a reactor stands now, for a report."""
+def _current_entry(node: NodeState) -> ReactorEntry:
+    """Return the present entry of a reactor."""
     before = node.entry
     if node.outcome is before.outcome and node.finished == before.finished:
         return before
     is_done = node.outcome in _DONE
-    return ReactorEntry(  # dataclasses.replace would take four times as long, and there may be thousands
+    return ReactorEntry(  # dataclasses.replace takes four times as long, and there may be thousands
         before.name,
         node.outcome,
         () if is_done else before.causes,
@@ -331,21 +361,21 @@ def _entry(node: NodeState) -> ReactorEntry:
 
 
 def _kernel() -> str | None:
-    """What the Jupyter server calls this kernel, if it was started by one."""
+    """Return the id of this kernel on the Jupyter server, from its connection file."""
     if "ipykernel" not in sys.modules:
         return None
     from ipykernel.connect import get_connection_file
 
     try:
         name = Path(get_connection_file()).name
-    except Exception:  # noqa: BLE001 - not every kernel has such a file
+    except Exception:  # noqa: BLE001 - kernels without a connection file, such as embedded ones
         return None
     found = re.fullmatch(r"kernel-(.+)\.json", name)
     return found[1] if found else None
 
 
 def _interrupt() -> None:
-    """Do what the stop button does; a signal to this very thread also ends a sleep."""
+    """Interrupt the main thread; unlike `interrupt_main`, a signal also ends a blocking call such as sleep."""
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
     else:

@@ -1,6 +1,6 @@
-"""The graph of a plant in a notebook: a picture that is saved with it, and a live widget.
+"""Entry points of the graph: show it, update it after each cell, and stop.
 
-Nothing here raises into what the user runs.
+Nothing here raises into the code of the user.
 """
 
 from __future__ import annotations
@@ -31,10 +31,9 @@ def show_graph(plant: Plant) -> bool:
     Returns
     -------
     is_shown
-        ``False`` if there is nobody to show it to but a terminal, or nothing that can be
-        drawn.
+        ``False`` in a terminal, or if the graph cannot be drawn; the caller then shows text.
     """
-    shell = _notebook()
+    shell = _notebook_shell()
     if shell is None:
         return False
     try:
@@ -42,7 +41,7 @@ def show_graph(plant: Plant) -> bool:
         if controller is None:
             controller = _controllers[plant] = GraphController(plant, shell)
         controller.show()
-    except Exception as error:  # noqa: BLE001 - text is shown instead, and says what is wrong with a plant
+    except Exception as error:  # noqa: BLE001 - the caller shows text instead, which reports errors of the plant
         logger().info("The graph cannot be drawn: %s", error)
         logger().debug("Why it cannot be drawn:", exc_info=True)
         return False
@@ -50,24 +49,24 @@ def show_graph(plant: Plant) -> bool:
 
 
 def after_cell() -> None:
-    """A cell was executed: bring what is shown up to date, if that is quick."""
+    """Update all shown graphs after a cell, if that is quick."""
     for plant, controller in list(_controllers.items()):
         try:
             if not controller.after_cell():
                 _controllers.pop(plant, None)
-        except Exception:  # noqa: BLE001 - the cell has succeeded, whatever becomes of a picture
+        except Exception:  # noqa: BLE001 - a failing graph must not fail the cell
             logger().exception("The graph could not be brought up to date.")
 
 
 def close() -> None:
-    """Follow no plant any longer; what is shown stays as it is."""
+    """Stop to update graphs; what is shown stays as it is."""
     for controller in list(_controllers.values()):
         controller.close()
     _controllers.clear()
 
 
-def _notebook() -> Any:
-    """The IPython shell, if it is that of a notebook."""
+def _notebook_shell() -> Any:
+    """Return the IPython shell if it runs in a kernel, else ``None``."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell if getattr(shell, "kernel", None) is not None else None

@@ -1,14 +1,13 @@
 """Which reactors of a large graph are shown, and which are folded into one node.
 
-Up to some sixty nodes a graph can be read; beyond, what matters is what is not cached,
-with its neighbours one step around. All the rest is folded.
+A graph of up to sixty nodes is readable. Of a larger one, the reactors that are not cached are shown
+with their direct neighbours, and all others are folded. (In this package *fold* means such a node.)
 
-A fold must not tear the order from left to right: where a shown node lies on a path
-between two folded ones, these two belong into different folds, else an edge would lead
-back into the fold it came from. So each node gets a *level*, the number of times that a
-path to it changes between shown and folded. What is folded at one level lies side by side
-and may stand together; it is told apart by group (the module, say) as long as no circle
-comes of that.
+A fold must not break the order from left to right: if a shown node lies on a path between two folded
+ones, these must be in different folds, or an edge would lead back into the fold that the path came from.
+So each node gets a *level*: how often a path to it changes between shown and folded nodes, at most.
+Folded nodes of one level have no shown node between them and may share a fold. Within a level, nodes
+are separated by group (the module, for example); groups that depend on each other are merged.
 """
 
 from __future__ import annotations
@@ -19,89 +18,89 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from pyplant.fingerprint.components import components
-from pyplant.notebook.graph.layered_layout import Edge, without_circles
+from pyplant.notebook.graph.layered_layout import Edge, reverse_back_edges
 from pyplant.reports.report import Outcome
 
-__all__ = ["MOST", "Fold", "Folding", "folded", "grouped", "unfolded"]
+__all__ = ["MAX_NODES", "Fold", "Folding", "choose_folding", "group_labels", "without_folds"]
 
-MOST = 60
-"""As many nodes can be read at once."""
-_MOST_FOLDS = 30
-_MANY = 4  # reactors that names beginning alike must have on average to be groups
-_ENDS = 12  # of a graph of which all is cached: what it is there for
-_FRESH = frozenset({Outcome.CACHED, Outcome.RAN})
+MAX_NODES = 60
+"""The number of nodes up to which a graph is readable."""
+_MAX_FOLDS = 30  # with more, groups are ignored
+_MIN_MEMBERS = 4  # average size from which common beginnings of names are groups
+_MAX_SINKS = 12  # final reactors shown of a graph in which all are cached
+_UP_TO_DATE = frozenset({Outcome.CACHED, Outcome.RAN})
 _URGENCY = {Outcome.FAILED: 0, Outcome.RUNNING: 1, Outcome.WAITING: 2, Outcome.STALE: 3}
 
 
 class Fold(NamedTuple):
-    """Several reactors drawn as one node; ``label`` is the group of all of them, or ``""``."""
+    """Several reactors drawn as one node; ``label`` is their common group, or ``""``."""
 
     members: tuple[int, ...]
     label: str
 
 
 class Folding(NamedTuple):
-    """A graph of which some is folded: every node is either shown or in one of the folds."""
+    """A partition of the nodes: each is either shown or in one fold."""
 
     shown: tuple[int, ...]
     folds: tuple[Fold, ...]
 
 
-def unfolded(count: int) -> Folding:
-    """A graph of which all is shown."""
+def without_folds(count: int) -> Folding:
+    """Return the folding that shows all nodes."""
     return Folding(tuple(range(count)), ())
 
 
-def grouped(names: Sequence[str], modules: Sequence[str] = ()) -> list[str]:
-    """What each reactor belongs to: its module, else what its name begins with, else ``""``.
+def group_labels(names: Sequence[str], modules: Sequence[str] = ()) -> list[str]:
+    """Return the group of each reactor: its module, else the beginning of its name, else ``""``.
 
     Parameters
     ----------
     names
-        Of the reactors.
+        The names of the reactors.
     modules
-        In which they are defined, as far as that is known.
+        Their modules, if known. If all are the same, they do not serve as groups.
     """
     if len(set(modules)) > 1:
         return list(modules)
     beginnings = [re.split(r"[\W\d_]", name, maxsplit=1)[0] for name in names]
-    return beginnings if len(set(beginnings)) * _MANY <= len(names) else [""] * len(names)
+    return beginnings if len(set(beginnings)) * _MIN_MEMBERS <= len(names) else [""] * len(names)
 
 
-def folded(
+def choose_folding(
     outcomes: Sequence[Outcome],
     edges: Sequence[Edge],
     groups: Sequence[str],
     opened: AbstractSet[int] = frozenset(),
     seen: AbstractSet[int] = frozenset(),
 ) -> Folding:
-    """What to show of a graph.
+    """Choose what to show of a large graph.
 
     Parameters
     ----------
     outcomes
-        How each reactor stands.
+        The outcome of each reactor.
     edges
         Pairs of indices, sender and receiver.
     groups
-        What each reactor belongs to.
+        The group of each reactor.
     opened
-        Reactors to show in any case.
+        Reactors that the user unfolded; they are always shown.
     seen
-        Reactors that were shown so far. As long as all that matters is among them they are
-        what is shown, so that nothing vanishes because it was computed.
+        Reactors that were shown before. As long as they include all reactors that are not cached, they
+        stay the shown ones, so that a reactor does not vanish when it has been computed.
     """
-    urgent = _urgent(outcomes)
+    urgent = _most_urgent(outcomes)
     if not (seen and seen >= set(urgent)):
-        seen = _with_neighbours(urgent or _ends(len(outcomes), edges), edges)
+        seen = _with_neighbours(urgent or _newest_sinks(len(outcomes), edges), edges)
     shown = set(seen | opened)
-    forward = without_circles(len(outcomes), edges)
+    forward = reverse_back_edges(len(outcomes), edges)
     levels = _levels(len(outcomes), forward, shown)
     classes = [(levels[node], groups[node]) for node in range(len(outcomes)) if node not in shown]
-    if len(set(classes)) > _MOST_FOLDS:
+    if len(set(classes)) > _MAX_FOLDS:
         groups = [""] * len(outcomes)
     folds = []
-    for members in _classes(forward, levels, groups, shown):
+    for members in _fold_members(forward, levels, groups, shown):
         if len(members) == 1:
             shown.update(members)
         else:
@@ -110,20 +109,20 @@ def folded(
     return Folding(tuple(sorted(shown)), tuple(folds))
 
 
-def _urgent(outcomes: Sequence[Outcome]) -> list[int]:
-    """What is not cached, the most urgent first, as many as can be read."""
-    urgent = [node for node, outcome in enumerate(outcomes) if outcome not in _FRESH]
-    return sorted(urgent, key=lambda node: _URGENCY.get(outcomes[node], len(_URGENCY)))[:MOST]
+def _most_urgent(outcomes: Sequence[Outcome]) -> list[int]:
+    """Return the reactors that are not cached, the most urgent first, at most `MAX_NODES`."""
+    urgent = [node for node, outcome in enumerate(outcomes) if outcome not in _UP_TO_DATE]
+    return sorted(urgent, key=lambda node: _URGENCY.get(outcomes[node], len(_URGENCY)))[:MAX_NODES]
 
 
-def _ends(count: int, edges: Sequence[Edge]) -> list[int]:
-    """The newest reactors that nobody receives from."""
+def _newest_sinks(count: int, edges: Sequence[Edge]) -> list[int]:
+    """Return the reactors defined last among those that no other receives from."""
     used = {source for source, _ in edges}
-    return [node for node in range(count) if node not in used][-_ENDS:]
+    return [node for node in range(count) if node not in used][-_MAX_SINKS:]
 
 
 def _with_neighbours(urgent: Sequence[int], edges: Sequence[Edge]) -> set[int]:
-    """These and as many of the nodes one step around them as can be read."""
+    """Return the given nodes and their direct neighbours, at most `MAX_NODES`."""
     near: dict[int, None] = dict.fromkeys(urgent)
     centre = set(urgent)
     for source, target in edges:
@@ -131,11 +130,11 @@ def _with_neighbours(urgent: Sequence[int], edges: Sequence[Edge]) -> set[int]:
             near[target] = None
         if target in centre:
             near[source] = None
-    return set(list(near)[: max(MOST, len(urgent))])
+    return set(list(near)[: max(MAX_NODES, len(urgent))])
 
 
 def _levels(count: int, forward: Iterable[Edge], shown: AbstractSet[int]) -> list[int]:
-    """How often the way to each node changes between shown and folded, at most."""
+    """Return the level of each node: how often a path to it changes between shown and folded, at most."""
     below: list[list[int]] = [[] for _ in range(count)]
     waiting = [0] * count
     for source, target in forward:
@@ -153,10 +152,14 @@ def _levels(count: int, forward: Iterable[Edge], shown: AbstractSet[int]) -> lis
     return levels
 
 
-def _classes(
+def _fold_members(
     forward: Iterable[Edge], levels: Sequence[int], groups: Sequence[str], shown: AbstractSet[int]
 ) -> list[list[int]]:
-    """What may stand together: equal in level and group, circles of such classes in one."""
+    """Return the members of each fold: nodes of equal level and group.
+
+    Groups of one level may depend on each other in a cycle. Their folds would have edges in both
+    directions, so the strongly connected components of groups are merged.
+    """
     members: dict[tuple[int, str], list[int]] = {}
     for node, level in enumerate(levels):
         if node not in shown:

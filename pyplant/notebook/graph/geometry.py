@@ -1,4 +1,8 @@
-"""A graph ready to be drawn: boxes and lines with their places, for the picture and the widget alike."""
+"""A graph ready to be drawn: boxes and edges with positions, shared by the picture and the widget.
+
+A *box* stands for a reactor or a fold. Sizes do not depend on the state of a reactor, so a run never
+changes the layout.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +11,37 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from pyplant._formatting import clean
-from pyplant.notebook.graph.folding import MOST, Fold, Folding
+from pyplant.notebook.graph.folding import MAX_NODES, Fold, Folding
 from pyplant.notebook.graph.layered_layout import Edge, Layout, Point, Size
 from pyplant.reports.graph import Edges
 
-__all__ = ["Arranger", "Box", "EdgePath", "GraphGeometry", "compose", "curve", "flows", "label", "node_size"]
+__all__ = [
+    "Arranger",
+    "Box",
+    "EdgePath",
+    "GraphGeometry",
+    "box_label",
+    "compute_geometry",
+    "indexed_edges",
+    "reactor_size",
+    "svg_paths",
+]
 
-_LONGEST = 28  # characters of a label
-_LETTER = 6.7  # pixels that one takes on average
-_META = 92.0  # pixels for "59 min 59 s · 999 MB" below it, whatever it says now
-_ICON = 36.0
-_HEIGHT = 38.0
-_LOW_HEIGHT = 24.0
-_FOLD_LETTERS = 16
-_HEAD = (6.0, 3.2)  # pixels: length of an arrow head, and half its width
-_MOST_NAMES = 8  # of ingredients on the line of a fold
+_MAX_LABEL = 28  # characters of a label
+_CHARACTER_WIDTH = 6.7  # average pixels of a character
+_STATUS_WIDTH = 92.0  # pixels of the longest second line, "59 min 59 s · 999 MB"
+_ICON_WIDTH = 36.0
+_TALL = 38.0
+_LOW = 24.0
+_FOLD_CHARACTERS = 16
+_ARROW = (6.0, 3.2)  # pixels: length of an arrow head, and half its width
+_MAX_NAMES = 8  # names of ingredients in the tooltip of an edge of a fold
 
 Arranger = Callable[[Sequence[Size], Sequence[Edge]], Layout]
 
 
 class Box(NamedTuple):
-    """A reactor, given by its index, or a fold."""
+    """The box of a reactor, given by its index, or of a fold."""
 
     content: int | Fold
     centre: Point
@@ -35,7 +49,7 @@ class Box(NamedTuple):
 
 
 class EdgePath(NamedTuple):
-    """What flows from one box to another, by their numbers."""
+    """An edge between two boxes, by their indices: the ingredients that flow and its route."""
 
     source: int
     target: int
@@ -44,26 +58,26 @@ class EdgePath(NamedTuple):
 
 
 class GraphGeometry(NamedTuple):
-    """Boxes, those of folds last, and lines between them.
+    """Boxes, those of folds last, and the edges between them.
 
-    ``detailed`` says whether there is room below the names of reactors.
+    ``detailed`` says whether boxes have a second line for time and size.
     """
 
     boxes: list[Box]
-    lines: list[EdgePath]
+    edges: list[EdgePath]
     size: Size
     detailed: bool
 
 
-def flows(names: Sequence[str], edges: Edges) -> Mapping[Edge, list[str]]:
-    """The ingredients that flow between reactors, by the indices of sender and receiver.
+def indexed_edges(names: Sequence[str], edges: Edges) -> Mapping[Edge, list[str]]:
+    """Return the ingredients that flow between reactors, by the indices of sender and receiver.
 
     Parameters
     ----------
     names
-        Of the reactors. Where several have one name, the last is meant.
+        The names of the reactors. If several have one name, the last is meant.
     edges
-        What flows between them.
+        The edges by name.
     """
     index = {name: number for number, name in enumerate(names)}
     return {
@@ -74,97 +88,105 @@ def flows(names: Sequence[str], edges: Edges) -> Mapping[Edge, list[str]]:
     }
 
 
-def compose(
+def compute_geometry(
     names: Sequence[str], flowing: Mapping[Edge, list[str]], folding: Folding, arranger: Arranger
 ) -> GraphGeometry:
-    """Give everything its place.
+    """Compute the positions of boxes and edges.
 
     Parameters
     ----------
     names
-        Of the reactors.
+        The names of the reactors.
     flowing
-        What flows between them.
+        The ingredients that flow between them, by index.
     folding
-        What of it to draw.
+        Which reactors to show, and which to fold.
     arranger
-        Lays graphs out.
+        The layout function.
     """
-    detailed = len(folding.shown) <= MOST
+    detailed = len(folding.shown) <= MAX_NODES
     contents: list[int | Fold] = [*folding.shown, *folding.folds]
     sizes = [
         fold_size(detailed=detailed)
         if isinstance(content, Fold)
-        else node_size(names[content], detailed=detailed)
+        else reactor_size(names[content], detailed=detailed)
         for content in contents
     ]
-    lines = _lines(contents, flowing)
-    layout = arranger(sizes, list(lines))
+    edges = _edges_between_boxes(contents, flowing)
+    layout = arranger(sizes, list(edges))
     return GraphGeometry(
         [Box(*box) for box in zip(contents, layout.centres, sizes, strict=True)],
-        [EdgePath(*pair, lines[pair], route) for pair, route in zip(lines, layout.routes, strict=True)],
+        [EdgePath(*pair, edges[pair], route) for pair, route in zip(edges, layout.routes, strict=True)],
         layout.size,
         detailed,
     )
 
 
-def _lines(contents: Sequence[int | Fold], flowing: Mapping[Edge, list[str]]) -> dict[Edge, list[str]]:
-    """What flows between boxes, by their numbers; what flows within a fold is not seen."""
-    place: dict[int, int] = {}
+def _edges_between_boxes(
+    contents: Sequence[int | Fold], flowing: Mapping[Edge, list[str]]
+) -> dict[Edge, list[str]]:
+    """Return the edges between boxes, by index. Edges within a fold are left out.
+
+    A reactor that receives what it sends itself has an edge to itself, a fold has not.
+    """
+    box_of: dict[int, int] = {}
     for number, content in enumerate(contents):
         members = content.members if isinstance(content, Fold) else (content,)
-        place.update(dict.fromkeys(members, number))
-    lines: dict[Edge, dict[str, None]] = {}
+        box_of.update(dict.fromkeys(members, number))
+    edges: dict[Edge, dict[str, None]] = {}
     for (sender, receiver), names in flowing.items():
-        pair = place[sender], place[receiver]
+        pair = box_of[sender], box_of[receiver]
         if pair[0] != pair[1] or contents[pair[0]] == sender:
-            lines.setdefault(pair, {}).update(dict.fromkeys(names))
+            edges.setdefault(pair, {}).update(dict.fromkeys(names))
     return {
-        pair: _bounded(list(names)) if any(isinstance(contents[end], Fold) for end in pair) else list(names)
-        for pair, names in lines.items()
+        pair: _shortened_list(list(names))
+        if any(isinstance(contents[end], Fold) for end in pair)
+        else list(names)
+        for pair, names in edges.items()
     }
 
 
-def _bounded(names: list[str]) -> list[str]:
-    more = len(names) - _MOST_NAMES
-    return [*names[:_MOST_NAMES], f"… and {more} more"] if more > 0 else names
+def _shortened_list(names: list[str]) -> list[str]:
+    more = len(names) - _MAX_NAMES
+    return [*names[:_MAX_NAMES], f"… and {more} more"] if more > 0 else names
 
 
-def curve(route: Sequence[Point]) -> tuple[str, str]:
-    """A line as two SVG paths: the curve, and the arrow head at its end.
+def svg_paths(route: Sequence[Point]) -> tuple[str, str]:
+    """Return an edge as two SVG paths: the curve, and the arrow head at its end.
 
     Parameters
     ----------
     route
-        The points that the line passes.
+        The points of the edge.
     """
     (before, _), (x, y) = route[-2:]
-    length, width = _HEAD
+    # The curve ends at the base of the arrow head; an edge of a cycle may arrive from the right.
+    length, width = _ARROW
     back = length if x >= before else -length
     (start_x, start_y), *_ = points = [*route[:-1], (x - back, y)]
-    path = f"M{_short(start_x)} {_short(start_y)}"
+    path = f"M{_number(start_x)} {_number(start_y)}"
     for (ax, ay), (bx, by) in pairwise(points):
-        middle = _short((ax + bx) / 2)
-        path += f"C{middle} {_short(ay)} {middle} {_short(by)} {_short(bx)} {_short(by)}"
-    return path, f"M{_short(x)} {_short(y)}l{_short(-back)} {-width}v{2 * width}z"
+        middle = _number((ax + bx) / 2)
+        path += f"C{middle} {_number(ay)} {middle} {_number(by)} {_number(bx)} {_number(by)}"
+    return path, f"M{_number(x)} {_number(y)}l{_number(-back)} {-width}v{2 * width}z"
 
 
-def _short(number: float) -> str:
+def _number(number: float) -> str:
     return f"{number:.1f}".removesuffix(".0")
 
 
-def node_size(name: str, *, detailed: bool) -> Size:
-    """The size of a reactor's box; it is the same however the reactor stands."""
-    width = len(label(name)) * _LETTER
-    return max(width, _META if detailed else 0.0) + _ICON, _HEIGHT if detailed else _LOW_HEIGHT
+def reactor_size(name: str, *, detailed: bool) -> Size:
+    """Return the size of the box of a reactor."""
+    width = len(box_label(name)) * _CHARACTER_WIDTH
+    return max(width, _STATUS_WIDTH if detailed else 0.0) + _ICON_WIDTH, _TALL if detailed else _LOW
 
 
 def fold_size(*, detailed: bool) -> Size:
-    """The size of a fold's box."""
-    return _FOLD_LETTERS * _LETTER + _ICON, _HEIGHT if detailed else _LOW_HEIGHT
+    """Return the size of the box of a fold."""
+    return _FOLD_CHARACTERS * _CHARACTER_WIDTH + _ICON_WIDTH, _TALL if detailed else _LOW
 
 
-def label(name: str) -> str:
-    """A name as it stands in a box."""
+def box_label(name: str) -> str:
+    """Return a name without control characters, shortened to fit into a box."""
     name = clean(name)
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    return name if len(name) <= _MAX_LABEL else f"{name[: _MAX_LABEL - 1]}…"

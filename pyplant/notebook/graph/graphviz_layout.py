@@ -1,9 +1,8 @@
-"""Where the nodes of a graph stand: by Graphviz if it is there and quick, else by our own layout.
+"""Positions computed by Graphviz if it is installed and fast enough, else by :mod:`.layered_layout`.
 
-Graphviz runs in a process of its own, as ``dot`` or, where only its Python bindings are
-installed, in a second interpreter: a crash in native code or a layout that takes forever
-stays away from the user's kernel. It is told sizes and numbers alone, never a name.
-Whatever goes wrong, the layout of :mod:`pyplant.notebook.graph.layered_layout` is always there.
+Graphviz runs in a process of its own, as ``dot`` or, if only its Python bindings are installed, in a
+second interpreter: neither a crash in native code nor an endless layout affects the kernel of the user.
+It gets sizes and numbers only, no names, so nothing needs quoting.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from pyplant.notebook.graph.layered_layout import arrange as arrange_ourselves
 
 __all__ = ["arrange"]
 
-_PATIENCE = 2.0  # seconds
-_MANY_NODES = 150  # beyond these Graphviz may take seconds
-_MANY_EDGES = 400
+_TIMEOUT = 2.0  # seconds; the user waits for the graph meanwhile
+_MAX_NODES = 150  # Graphviz may take seconds for more
+_MAX_EDGES = 400
 _INCH = 72.0
 _MARGIN = 10.0
 _CODE = """\
@@ -31,7 +30,7 @@ import sys, pygraphviz
 graph = pygraphviz.AGraph(string=sys.stdin.read())
 sys.stdout.buffer.write(graph.draw(format="plain", prog="dot"))
 """
-_HEAD = """\
+_DOT_HEADER = """\
 digraph {
 graph [rankdir=LR nodesep=0.2 ranksep=0.6]
 node [shape=box fixedsize=true label=""]
@@ -40,12 +39,12 @@ edge [arrowhead=none tailport=e headport=w]
 
 
 def arrange(sizes: Sequence[Size], edges: Sequence[Edge]) -> Layout:
-    """Lay a graph out, as :func:`pyplant.notebook.graph.layered_layout.arrange` does; equal graphs once.
+    """Lay a graph out, like :func:`pyplant.notebook.graph.layered_layout.arrange`, with a cache.
 
     Parameters
     ----------
     sizes
-        Of the nodes.
+        The sizes of the nodes.
     edges
         Pairs of indices, source and target; each pair once.
     """
@@ -54,17 +53,17 @@ def arrange(sizes: Sequence[Size], edges: Sequence[Edge]) -> Layout:
 
 @lru_cache(maxsize=64)
 def _arrange(sizes: tuple[Size, ...], edges: tuple[Edge, ...]) -> Layout:
-    command = _command() if 0 < len(sizes) <= _MANY_NODES and len(edges) <= _MANY_EDGES else None
+    command = _command() if 0 < len(sizes) <= _MAX_NODES and len(edges) <= _MAX_EDGES else None
     if command is not None:
         try:
-            return _read(_ask(command, _written(sizes, edges)), len(sizes), edges)
+            return _from_plain(_run(command, _to_dot(sizes, edges)), len(sizes), edges)
         except (OSError, subprocess.SubprocessError, ValueError, LookupError) as error:
             logger().info("Graphviz gave no layout, so the built-in one is used: %s", error)
     return arrange_ourselves(sizes, edges)
 
 
 def _command() -> list[str] | None:
-    """What reads a graph from its input and writes it with positions."""
+    """Return the command that reads a graph from its input and writes it with positions."""
     dot = shutil.which("dot")
     if dot is not None:
         return [dot, "-Tplain"]
@@ -73,30 +72,30 @@ def _command() -> list[str] | None:
     return None
 
 
-def _ask(command: Sequence[str], graph: str) -> str:
+def _run(command: Sequence[str], graph: str) -> str:
     done = subprocess.run(  # noqa: S603 - our own program on our own numbers
         command,
         input=graph,
         capture_output=True,
         text=True,
         check=True,
-        timeout=_PATIENCE,
+        timeout=_TIMEOUT,
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
     return done.stdout
 
 
-def _written(sizes: Sequence[Size], edges: Sequence[Edge]) -> str:
+def _to_dot(sizes: Sequence[Size], edges: Sequence[Edge]) -> str:
     lines = [
         f"n{node} [width={width / _INCH:.4f} height={height / _INCH:.4f}]"
         for node, (width, height) in enumerate(sizes)
     ]
     lines += [f"n{source} -> n{target}" for source, target in edges]
-    return _HEAD + "\n".join(lines) + "\n}\n"
+    return _DOT_HEADER + "\n".join(lines) + "\n}\n"
 
 
-def _read(plain: str, count: int, edges: Sequence[Edge]) -> Layout:
-    """Positions in Graphviz's "plain" format: inches, upwards, one node or edge a line."""
+def _from_plain(plain: str, count: int, edges: Sequence[Edge]) -> Layout:
+    """Read Graphviz's "plain" format: one node or edge a line, in inches, from bottom to top."""
     centres: dict[int, Point] = {}
     routes: dict[Edge, list[Point]] = {}
     width = height = 0.0
@@ -112,7 +111,7 @@ def _read(plain: str, count: int, edges: Sequence[Edge]) -> Layout:
             centres[int(words[0][1:])] = point(words[1], words[2])
         elif kind == "edge":
             numbers = words[3 : 3 + 2 * int(words[2])]
-            # Cubic curves in a row: every third point lies on the edge, the others pull at it.
+            # Consecutive cubic Bézier curves: every third point lies on the edge, the others are control points.
             on_it = zip(numbers[::6], numbers[1::6], strict=True)
             routes[int(words[0][1:]), int(words[1][1:])] = [point(x, y) for x, y in on_it]
     size = (width * _INCH + 2 * _MARGIN, height * _INCH + 2 * _MARGIN)

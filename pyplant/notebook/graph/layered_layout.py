@@ -1,9 +1,17 @@
-"""Where the nodes of a graph stand and how its edges run, from left to right.
+"""Positions of the nodes of a graph and routes of its edges, in layers from left to right.
 
-Graphviz lays graphs out best, but not every machine has it, so there is a layout of our
-own after Sugiyama, Tagawa and Toda (1981): nodes in columns by their longest path, orders
-improved by medians, and heights that are as near to those of the neighbours as the order
-allows (isotonic regression by pooling adjacent violators).
+Used where Graphviz is not installed, and for graphs too large for it. Theory of operation, after
+Sugiyama, Tagawa and Toda (1981); each phase is one function:
+
+1. *Break cycles* (:func:`reverse_back_edges`): edges that close a cycle in a depth-first search are
+   reversed. They are drawn in their own direction again at the end.
+2. *Assign layers* (:func:`_ranks`): the column of a node is the length of the longest path to it. An edge
+   that passes columns gets a *dummy node* in each, so that space is reserved for it.
+3. *Reduce crossings* (:meth:`_Columns.reduce_crossings`): sweeps from left to right and back sort each
+   column by the medians of the neighbours in the column before; the best order found is used.
+4. *Assign coordinates* (:meth:`_Columns.assign_coordinates`): heights are moved as close to the mean of
+   the neighbours as order and gaps allow. Subtracting the minimal offsets of a column turns that into a
+   regression with values that must not decrease, solved exactly by pooling adjacent violators.
 """
 
 from __future__ import annotations
@@ -13,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-__all__ = ["Edge", "Layout", "Point", "Size", "arrange", "without_circles"]
+__all__ = ["Edge", "Layout", "Point", "Size", "arrange", "reverse_back_edges"]
 
 Point = tuple[float, float]
 """Right and down, in pixels."""
@@ -22,25 +30,25 @@ Size = tuple[float, float]
 Edge = tuple[int, int]
 """Indices of the source and the target."""
 
-_GAP = 44.0  # pixels between two columns, for the edges
-_SPACE = 14.0  # pixels between two nodes of a column
-_SLIM = 8.0  # pixels that an edge takes where it passes a column
-_SWEEPS = 8
+_COLUMN_GAP = 44.0  # pixels between two columns, where the edges bend
+_NODE_GAP = 14.0  # pixels between two nodes of a column
+_DUMMY_HEIGHT = 8.0  # pixels of a dummy node
+_SWEEPS = 8  # of each kind; more change little
 _MARGIN = 10.0
 
 
 class Layout(NamedTuple):
-    """A graph in the plane.
+    """The positions of a graph.
 
     Attributes
     ----------
     centres
-        Of the nodes, in their order.
+        The centres of the nodes, in the order of the nodes.
     routes
-        The points that each edge passes, in their order; the first lies on the right side
-        of its source, the last on the left side of its target.
+        The points of each edge, in the order of the edges. The first lies on the right side of its
+        source, the last on the left side of its target.
     size
-        Of the whole.
+        The size of the whole graph.
     """
 
     centres: list[Point]
@@ -54,58 +62,62 @@ def arrange(sizes: Sequence[Size], edges: Sequence[Edge]) -> Layout:
     Parameters
     ----------
     sizes
-        Of the nodes.
+        The sizes of the nodes.
     edges
-        Pairs of indices, source and target. Circles are drawn as well.
+        Pairs of indices, source and target. Cycles are allowed.
     """
     if not sizes:
         return Layout([], [], (0.0, 0.0))
-    forward = without_circles(len(sizes), edges)
+    forward = reverse_back_edges(len(sizes), edges)
     ranks = _ranks(len(sizes), forward)
     columns = _Columns(sizes, forward, ranks)
-    columns.order()
-    return columns.place(edges)
+    columns.reduce_crossings()
+    return columns.assign_coordinates(edges)
 
 
-def without_circles(count: int, edges: Sequence[Edge]) -> list[Edge]:
-    """The edges, those that lead back turned round: a graph without circles.
+def reverse_back_edges(count: int, edges: Sequence[Edge]) -> list[Edge]:
+    """Reverse the edges that close a cycle, so that the graph has no cycles.
+
+    The depth-first search has a stack of its own, since a chain of thousands of reactors would exceed
+    the recursion limit.
 
     Parameters
     ----------
     count
-        Of nodes.
+        Number of nodes.
     edges
         Pairs of indices, source and target.
     """
-    below: list[list[int]] = [[] for _ in range(count)]
+    targets_of: list[list[int]] = [[] for _ in range(count)]
     for source, target in edges:
-        below[source].append(target)
-    place: dict[int, int] = {}
-    open_: set[int] = set()
+        targets_of[source].append(target)
+    visited: set[int] = set()
+    on_path: set[int] = set()  # the nodes of the stack: an edge to one of them closes a cycle
     back: set[Edge] = set()
     for start in range(count):
-        stack = [(start, iter(below[start]))] if start not in place else []
-        if stack:
-            place[start] = len(place)
-            open_.add(start)
+        if start in visited:
+            continue
+        visited.add(start)
+        on_path.add(start)
+        stack = [(start, iter(targets_of[start]))]
         while stack:
-            node, rest = stack[-1]
-            for target in rest:
-                if target in open_:
+            node, targets = stack[-1]
+            for target in targets:
+                if target in on_path:
                     back.add((node, target))
-                elif target not in place:
-                    place[target] = len(place)
-                    open_.add(target)
-                    stack.append((target, iter(below[target])))
+                elif target not in visited:
+                    visited.add(target)
+                    on_path.add(target)
+                    stack.append((target, iter(targets_of[target])))
                     break
             else:
-                open_.discard(node)
+                on_path.discard(node)
                 stack.pop()
     return [(b, a) if (a, b) in back else (a, b) for a, b in edges]
 
 
 def _ranks(count: int, edges: Iterable[Edge]) -> list[int]:
-    """The column of each node: its longest path, and sources close to what they feed."""
+    """Return the column of each node: the length of the longest path to it."""
     above: list[int] = [0] * count
     below: list[list[int]] = [[] for _ in range(count)]
     for source, target in edges:
@@ -121,6 +133,7 @@ def _ranks(count: int, edges: Iterable[Edge]) -> list[int]:
             waiting[target] -= 1
             if not waiting[target]:
                 ready.append(target)
+    # Sources would all stand in the first column; next to their first receiver their edges are short.
     for node in range(count):
         if not above[node] and below[node]:
             ranks[node] = min(ranks[target] for target in below[node]) - 1
@@ -128,7 +141,10 @@ def _ranks(count: int, edges: Iterable[Edge]) -> list[int]:
 
 
 class _Columns:
-    """The nodes in columns, with a slim one in each column that an edge passes."""
+    """The nodes in columns, with dummy nodes where edges pass.
+
+    Dummy nodes have the indices after those of the real nodes. A *chain* is an edge with its dummy nodes.
+    """
 
     def __init__(self, sizes: Sequence[Size], edges: Sequence[Edge], ranks: Sequence[int]) -> None:
         self._sizes = list(sizes)
@@ -138,7 +154,7 @@ class _Columns:
             chain = [source]
             for rank in range(ranks[source] + 1, ranks[target]):
                 chain.append(len(self._sizes))
-                self._sizes.append((0.0, _SLIM))
+                self._sizes.append((0.0, _DUMMY_HEIGHT))
                 self._ranks.append(rank)
             self._chains.append([*chain, target])
         count = len(self._sizes)
@@ -150,11 +166,11 @@ class _Columns:
                     self._right[one].append(other)
                     self._left[other].append(one)
         self._columns: list[list[int]] = [[] for _ in range(max(self._ranks) + 1)]
-        for node in self._visited():
+        for node in self._nodes_from_right():
             self._columns[self._ranks[node]].append(node)
 
-    def _visited(self) -> Iterable[int]:
-        """The nodes in the order of a walk from the right, so that neighbours stand together."""
+    def _nodes_from_right(self) -> Iterable[int]:
+        """Yield the nodes in depth-first order from the right: a start in which neighbours are close."""
         seen: set[int] = set()
         for start in sorted(range(len(self._sizes)), key=lambda node: -self._ranks[node]):
             stack = [start]
@@ -165,10 +181,10 @@ class _Columns:
                     yield node
                     stack.extend(reversed(self._left[node]))
 
-    # ------------------------------------------------------------------ order
+    # ------------------------------------------------------------------ crossings
 
-    def order(self) -> None:
-        """Sort the columns so that few edges cross."""
+    def reduce_crossings(self) -> None:
+        """Sort the columns so that few edges cross; sorting by medians may also make it worse."""
         best, fewest = [list(column) for column in self._columns], self._crossings()
         for sweep in range(_SWEEPS):
             if not fewest:
@@ -176,7 +192,7 @@ class _Columns:
             rightwards = sweep % 2 == 0
             columns = self._columns[1:] if rightwards else self._columns[-2::-1]
             neighbours = self._left if rightwards else self._right
-            place = self._places()
+            place = self._indices()
             for column in columns:
                 middles = {
                     node: _median([place[n] for n in neighbours[node]], place[node]) for node in column
@@ -188,11 +204,12 @@ class _Columns:
                 best, fewest = [list(column) for column in self._columns], crossings
         self._columns = best
 
-    def _places(self) -> dict[int, int]:
+    def _indices(self) -> dict[int, int]:
         return {node: index for column in self._columns for index, node in enumerate(column)}
 
     def _crossings(self) -> int:
-        place, count = self._places(), 0
+        """Count the crossings between adjacent columns, as inversions of the sorted edges."""
+        place, count = self._indices(), 0
         for column in self._columns:
             seen: list[int] = []
             for node in column:
@@ -202,11 +219,11 @@ class _Columns:
                     insort(seen, target)
         return count
 
-    # ------------------------------------------------------------------ places
+    # ------------------------------------------------------------------ coordinates
 
-    def place(self, edges: Sequence[Edge]) -> Layout:
-        """Give everything its place."""
-        heights = self._heights()
+    def assign_coordinates(self, edges: Sequence[Edge]) -> Layout:
+        """Compute the positions; ``edges`` are the original ones, to restore their directions."""
+        heights = self._vertical_positions()
         top = min(y - self._sizes[node][1] / 2 for node, y in heights.items())
         bottom = max(y + self._sizes[node][1] / 2 for node, y in heights.items())
         across, widths, x = [], [], _MARGIN
@@ -214,60 +231,66 @@ class _Columns:
             width = max(self._sizes[node][0] for node in column)
             widths.append(width)
             across.append(x + width / 2)
-            x += width + _GAP
+            x += width + _COLUMN_GAP
         centres = {node: (across[self._ranks[node]], y - top + _MARGIN) for node, y in heights.items()}
         routes = [
-            self._route(chain, centres, widths, is_turned=source != chain[0])
+            self._route(chain, centres, widths, is_reversed=source != chain[0])
             for chain, (source, _) in zip(self._chains, edges, strict=True)
         ]
         count = len(self._sizes) - sum(max(0, len(chain) - 2) for chain in self._chains)
-        size = (x - _GAP + _MARGIN, bottom - top + 2 * _MARGIN)
+        size = (x - _COLUMN_GAP + _MARGIN, bottom - top + 2 * _MARGIN)
         return Layout([centres[node] for node in range(count)], routes, size)
 
     def _route(
-        self, chain: list[int], centres: dict[int, Point], widths: list[float], *, is_turned: bool
+        self, chain: list[int], centres: dict[int, Point], widths: list[float], *, is_reversed: bool
     ) -> list[Point]:
-        """From side to side; straight through the columns between, where nodes stand above and below."""
+        """Return the points of an edge; it crosses columns in a straight line, to stay clear of their nodes."""
         first, last = chain[0], chain[-1]
         points = [(centres[first][0] + self._sizes[first][0] / 2, centres[first][1])]
         for node in chain[1:-1]:
             (x, y), half = centres[node], widths[self._ranks[node]] / 2
             points += [(x - half, y), (x + half, y)]
         points.append((centres[last][0] - self._sizes[last][0] / 2, centres[last][1]))
-        return points[::-1] if is_turned else points
+        return points[::-1] if is_reversed else points
 
-    def _heights(self) -> dict[int, float]:
+    def _vertical_positions(self) -> dict[int, float]:
         heights: dict[int, float] = {}
         for column in self._columns:
             y = 0.0
             for node in column:
                 heights[node] = y + self._sizes[node][1] / 2
-                y += self._sizes[node][1] + _SPACE
+                y += self._sizes[node][1] + _NODE_GAP
         for sweep in range(_SWEEPS):
             rightwards = sweep % 2 == 0
             for column in self._columns if rightwards else reversed(self._columns):
-                self._settle(column, heights, self._left if rightwards else self._right)
+                self._align_column(column, heights, self._left if rightwards else self._right)
         return heights
 
-    def _settle(self, column: list[int], heights: dict[int, float], neighbours: list[list[int]]) -> None:
-        """Bring a column as near to its neighbours as its order and its spaces allow."""
+    def _align_column(
+        self, column: list[int], heights: dict[int, float], neighbours: list[list[int]]
+    ) -> None:
+        """Move the nodes of a column as close to the mean of their neighbours as order and gaps allow.
+
+        Nodes may only keep or increase their distance to the minimal positions (``offsets``), so the
+        differences between wishes and offsets must not decrease from top to bottom.
+        """
         offsets, y = [], 0.0
         for node in column:
             half = self._sizes[node][1] / 2
             offsets.append(y + half)
-            y += 2 * half + _SPACE
-        wished = [
+            y += 2 * half + _NODE_GAP
+        wishes = [
             _mean([heights[other] for other in neighbours[node]], heights[node]) - offset
             for node, offset in zip(column, offsets, strict=True)
         ]
         weights = [1 + len(neighbours[node]) for node in column]
-        for node, offset, value in zip(column, offsets, _isotonic(wished, weights), strict=True):
+        for node, offset, value in zip(column, offsets, _isotonic(wishes, weights), strict=True):
             heights[node] = offset + value
 
 
 def _isotonic(values: Sequence[float], weights: Sequence[int]) -> list[float]:
-    """The nearest values, by weighted squares, that never fall."""
-    pools: list[tuple[float, int, int]] = []  # mean, weight, how many
+    """Return the non-decreasing values that are closest to the given ones, by weighted squares."""
+    pools: list[tuple[float, int, int]] = []  # mean, weight, number of values
     for value, weight in zip(values, weights, strict=True):
         pools.append((value, weight, 1))
         while len(pools) > 1 and pools[-2][0] > pools[-1][0]:

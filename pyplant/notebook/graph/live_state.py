@@ -1,16 +1,24 @@
-"""How reactors stand while they run: told by events, kept in memory, handed out in snapshots.
+"""The state of each reactor during a run: updated by events, kept in memory, sent as snapshots.
 
-Rules:
+Theory of operation. :class:`LiveState` listens to the events of one plant and keeps a
+:class:`NodeState` for each reactor. It publishes *snapshots* of all of them to the widgets:
 
-- Taking an event costs a few microseconds: a look-up and an assignment. No plant lock, no
-  disk, no judging.
-- A snapshot is numbered and full, never a difference: the Jupyter server drops messages
-  when a cell prints too much, and the next snapshot then makes up for it.
-- There are at most ten snapshots a second, and fewer where they would take more than a
-  hundredth of the time. The first leaves at once, in the thread of the event, since the
-  reactor that has just begun may hold the interpreter for minutes. What comes within a
-  tenth of a second is sent at its end by a thread that sleeps when nothing happens. Half a
-  second after a run there is one more, for what a flood may have swallowed.
+* Handling an event takes a few microseconds: a look-up and an assignment. It takes no lock of the
+  plant, does not touch the disk and does not judge staleness.
+* A snapshot is numbered and complete, never a difference: the Jupyter server drops messages when a cell
+  prints too much, and the next snapshot makes up for a lost one.
+* There are at most ten snapshots a second, and fewer if they would take more than a hundredth of the
+  time. The first is sent at once, in the thread of the event, because the reactor that just started may
+  hold the interpreter lock for minutes. Further events within a tenth of a second are sent together by
+  a thread that otherwise sleeps. Half a second after a run, one more snapshot replaces what the server
+  may have dropped.
+
+Keys of a snapshot: ``seq`` (number of the snapshot), ``version`` (of the graph that the ids belong to),
+``run`` (number of the run in progress), ``target``, ``now`` (clock of the kernel), ``checked`` (whether
+staleness was judged), ``title``, and ``nodes`` by id. Keys of a node, left out when empty: ``o`` outcome,
+``sure`` false if uncertain, ``s`` seconds, ``b`` bytes and ``f`` time of the last kept execution, ``t`` when
+the present state began, ``e`` expected seconds, ``p`` progress of loops, ``w`` a text. They are short because
+a graph may have thousands of nodes and a snapshot contains all.
 """
 
 from __future__ import annotations
@@ -41,40 +49,40 @@ from pyplant.reports.report import Outcome, ReactorEntry, RunReport, summary
 
 __all__ = ["LiveState", "NodeState"]
 
-_PERIOD = 0.1  # seconds between snapshots
-_SHARE = 100  # times as long as a snapshot takes there is none
-_AFTERWARDS = 0.5  # seconds from the end of a run to the last one
-_MOST_LOOPS = 4
-_LONGEST = 200  # characters of a text about a reactor
+_PERIOD = 0.1  # seconds between snapshots, at least
+_PAUSE_FACTOR = 100  # the pause after a snapshot, in multiples of the time that it took
+_FINAL_DELAY = 0.5  # seconds from the end of a run to its last snapshot
+_MAX_LOOPS = 4  # of one reactor
+_MAX_TEXT = 200  # characters of a text about a reactor
 _BUSY = frozenset({Outcome.RUNNING, Outcome.WAITING})
 
 Publish = Callable[[dict[str, Any]], None]
 
 
 class NodeState:
-    """How one reactor stands.
+    """The state of one reactor.
 
     Attributes
     ----------
     entry
-        How it stood when that was last judged.
+        Its entry when staleness was last judged.
     outcome
-        How it stands now.
+        Its present outcome.
     seconds, size, finished
-        Of its last kept execution.
+        Figures of its last kept execution.
     since
-        When its present state began; of a running one so that the time since then is its
-        own, without the time that it waited.
+        When its present state began. For a running reactor it is moved forward by the time that the
+        reactor waited, so that the time since then is its own.
     loops
-        What ``pipe.progress`` said last, by description.
+        The last reports of ``pipe.progress``, by description.
     text
-        Who computes it, what it waits for, how it failed.
+        Which process computes it, what it waits for, or how it failed.
     """
 
     __slots__ = (
         "_data",
-        "_own",
-        "_sent",
+        "_elapsed",
+        "_sent_sizes",
         "entry",
         "finished",
         "loops",
@@ -90,12 +98,12 @@ class NodeState:
         self.seconds = entry.seconds
         self.size = entry.size
         self.finished = entry.finished
-        self._sent: dict[str, int] = {}
-        self._own = 0.0
-        self.rest(entry.outcome, entry.error)
+        self._sent_sizes: dict[str, int] = {}
+        self._elapsed = 0.0
+        self.set_idle(entry.outcome, entry.error)
 
-    def rest(self, outcome: Outcome, text: str = "") -> None:
-        """It does nothing now."""
+    def set_idle(self, outcome: Outcome, text: str = "") -> None:
+        """Set an outcome in which the reactor is neither running nor waiting."""
         self.outcome = outcome
         self.text = text
         self.since = 0.0
@@ -103,50 +111,55 @@ class NodeState:
         self._data: dict[str, Any] | None = None
 
     def start(self) -> None:
-        """It begins to execute."""
-        self.rest(Outcome.RUNNING)
-        self._own = 0.0
-        self._sent = {}
+        """Handle the start of an execution."""
+        self.set_idle(Outcome.RUNNING)
+        self._elapsed = 0.0
+        self._sent_sizes = {}
         self.since = time.time()
 
     def wait(self, text: str, since: float) -> None:
-        """It sleeps, or another process computes it."""
+        """Handle a pause: the reactor waits for ingredients, or another process computes it."""
         if self.outcome is Outcome.RUNNING:
-            self._own = time.time() - self.since
+            self._elapsed = time.time() - self.since
         self.outcome, self.text, self.since, self._data = Outcome.WAITING, text, since, None
 
     def resume(self) -> None:
-        """It goes on."""
-        self.outcome, self.text, self.since, self._data = Outcome.RUNNING, "", time.time() - self._own, None
+        """Handle the end of a pause."""
+        self.outcome, self.text, self.since, self._data = (
+            Outcome.RUNNING,
+            "",
+            time.time() - self._elapsed,
+            None,
+        )
 
     def finish(self, seconds: float, *, kept: bool) -> None:
-        """It has executed."""
-        self.rest(Outcome.RAN, "" if kept else "not kept")
+        """Handle the end of an execution."""
+        self.set_idle(Outcome.RAN, "" if kept else "not kept")
         self.seconds, self.finished = seconds, time.time()
-        self.size = sum(self._sent.values())
+        self.size = sum(self._sent_sizes.values())
 
     def sent(self, name: str, size: int) -> None:
-        """It has sent an ingredient; that shows when it finishes."""
-        self._sent[name] = size
+        """Add the size of a sent ingredient; the sum counts when the reactor finishes."""
+        self._sent_sizes[name] = size
 
     def advance(self, description: str, done: int, total: int | None) -> None:
-        """A loop goes on."""
-        if description not in self.loops and len(self.loops) == _MOST_LOOPS:
+        """Handle the progress of a loop; of too many loops one that has ended is dropped, else the newest."""
+        if description not in self.loops and len(self.loops) == _MAX_LOOPS:
             ended = (text for text, loop in self.loops.items() if loop[0] == loop[1])
             del self.loops[next(ended, next(reversed(self.loops)))]
         self.loops[description] = done, total
         self._data = None
 
     def _loops(self) -> list[list[Any]]:
-        """Those first that tell most: not ended yet, of known length, the outermost."""
+        """Return the loops, the most informative first: unfinished, of known length, outermost."""
         loops = [
-            [clean(str(text))[:_LONGEST], done, None if total is None else int(total)]
+            [clean(str(text))[:_MAX_TEXT], done, None if total is None else int(total)]
             for text, (done, total) in self.loops.items()
         ]
         return sorted(loops, key=lambda loop: (loop[1] == loop[2], loop[2] is None))
 
     def data(self) -> dict[str, Any]:
-        """It, as it is sent; what says nothing is left out. The result is shared: leave it as it is."""
+        """Return the node of a snapshot. It is cached and shared between snapshots: do not change it."""
         data = self._data
         if data is None:
             data = self._data = dict(self._items())
@@ -170,43 +183,43 @@ class NodeState:
         if self.loops:
             yield "p", self._loops()
         if self.text:
-            yield "w", clean(self.text)[:_LONGEST]
+            yield "w", clean(self.text)[:_MAX_TEXT]
 
 
 class LiveState:
-    """A listener of one plant, from the first widget to the last.
+    """Listens to one plant from the first widget to the last.
 
     Parameters
     ----------
     publish
-        Takes what is to be sent, by the name of the trait. It is called by one thread at a
-        time: the one of an event, or our own.
-    began
+        Called with the traits to send, by name, by one thread at a time: that of an event, or the
+        sending thread.
+    run_started
         Called when a run begins, in its thread.
-    ended
+    run_finished
         Called with the report when a run has ended, in its thread.
 
     Attributes
     ----------
     run
-        The number of the run that is under way.
+        The number of the run in progress.
     checked
         Whether staleness was judged since something may have changed.
-    is_asked
-        Whether a snapshot is due.
+    is_send_due
+        Whether events came since the last snapshot, and the sending thread is to send the next one.
     """
 
     def __init__(
-        self, publish: Publish, began: Callable[[], None], ended: Callable[[RunReport], None]
+        self, publish: Publish, run_started: Callable[[], None], run_finished: Callable[[RunReport], None]
     ) -> None:
         self.run: int | None = None
         self.checked = True
         self._version = 0
         self._nodes: dict[str, NodeState] = {}
-        self._named: dict[str, NodeState] = {}
+        self._by_name: dict[str, NodeState] = {}
         self._publish = publish
-        self._began = began
-        self._ended = ended
+        self._run_started = run_started
+        self._run_finished = run_finished
         self._runs = 0
         self._target = ""
         self._seq = 0
@@ -224,60 +237,62 @@ class LiveState:
             ProgressAdvanced: self._on_progress,
         }
         self._sending = threading.Lock()
-        self._bell = threading.Condition()
-        self.is_asked = False
+        self._wakeup = threading.Condition()
+        self.is_send_due = False
         self._is_closed = False
-        self._not_before = 0.0
-        self._afterwards: float | None = None
-        # With a context of its own a thread of ipykernel 7.0 may not send at all.
+        self._next_send_at = 0.0
+        self._final_send_at: float | None = None
+        # A copy of the context: without it, a thread of ipykernel 7.0 cannot send messages.
         context = contextvars.copy_context()
-        thread = threading.Thread(target=context.run, args=(self._work,), name="pyplant-graph", daemon=True)
+        thread = threading.Thread(
+            target=context.run, args=(self._send_loop,), name="pyplant-graph", daemon=True
+        )
         try:
             thread.start()
             self._has_thread = True
-        except RuntimeError:  # in a browser there are no threads: what is pending goes with the next event
+        except RuntimeError:  # Pyodide has no threads: a due snapshot is sent with the next event
             self._has_thread = False
 
-    # ------------------------------------------------------------------ what is known
+    # ------------------------------------------------------------------ nodes
 
-    def show(self, version: int, nodes: dict[str, NodeState]) -> bool:
-        """Tell of these reactors from now on, as they were judged just now.
+    def set_nodes(self, version: int, nodes: dict[str, NodeState]) -> bool:
+        """Replace the reactors, after staleness was judged.
 
         Parameters
         ----------
         version
-            Of the graph that the identifiers belong to.
+            Version of the graph that the ids belong to.
         nodes
-            By identifier.
+            The reactors by id.
 
         Returns
         -------
-        is_news
-            Whether a snapshot would say something new.
+        is_changed
+            Whether the next snapshot differs from the last one.
         """
         before, self._nodes = self._nodes, nodes
-        is_news = (
+        is_changed = (
             version != self._version
             or not self.checked
-            or self.is_asked
+            or self.is_send_due
             or any(before[identity].data() != node.data() for identity, node in nodes.items())
         )
-        # Where several reactors have one name, events do not tell which of them they mean.
-        self._named = {node.entry.name: node for node in nodes.values()}
+        # Events name reactors only; of several with one name, the last is taken.
+        self._by_name = {node.entry.name: node for node in nodes.values()}
         self._version, self.checked = version, True
-        return is_news
+        return is_changed
 
     def renumber(self, version: int) -> None:
-        """The graph has a new version, with the same reactors in it."""
+        """Set a new version of the graph with the same reactors."""
         self._version = version
 
     @property
     def nodes(self) -> dict[str, NodeState]:
-        """The reactors, by identifier."""
+        """The reactors by id."""
         return self._nodes
 
     def snapshot(self) -> dict[str, Any]:
-        """All that is known, with the next number."""
+        """Return a snapshot with the next number."""
         self._seq += 1
         nodes = self._nodes
         return {
@@ -294,100 +309,100 @@ class LiveState:
     # ------------------------------------------------------------------ events
 
     def __call__(self, event: Event) -> None:
-        """Take an event."""
+        """Handle an event."""
         handle = self._handlers.get(type(event))
         if handle is not None and handle(event):
-            self.ask()
+            self.request_send()
 
     def _on_run(self, event: RunStarted) -> bool:
         self._runs += 1
         self.run = self._runs
-        self._target = clean(", ".join(event.targets))[:_LONGEST]
-        self._began()
+        self._target = clean(", ".join(event.targets))[:_MAX_TEXT]
+        self._run_started()
         return True
 
     def _on_end(self, event: RunFinished) -> bool:
         self.run = None
         for entry in event.report.entries:
-            node = self._named.get(entry.name)
+            node = self._by_name.get(entry.name)
             if node is not None and entry.outcome is Outcome.SKIPPED:
-                node.rest(Outcome.SKIPPED)
+                node.set_idle(Outcome.SKIPPED)
         for node in self._nodes.values():
             if node.outcome in _BUSY:  # the run was interrupted
-                node.rest(node.entry.outcome, node.entry.error)
-        self._afterwards = time.monotonic() + _AFTERWARDS
-        self._ring()
-        self._ended(event.report)
+                node.set_idle(node.entry.outcome, node.entry.error)
+        self._final_send_at = time.monotonic() + _FINAL_DELAY
+        self._wake()
+        self._run_finished(event.report)
         return True
 
     def _on_start(self, event: ReactorStarted) -> bool:
-        node = self._named.get(event.reactor)
+        node = self._by_name.get(event.reactor)
         if node is not None:
             node.start()
         return node is not None
 
     def _on_block(self, event: ReactorBlocked) -> bool:
-        node, text = self._named.get(event.reactor), f"computed by {event.owner}"
+        node, text = self._by_name.get(event.reactor), f"computed by {event.owner}"
         if node is None or (node.outcome is Outcome.WAITING and node.text == text):
-            return False  # it is told again and again
+            return False  # the event is repeated while the process waits
         node.wait(text, event.since)
         return True
 
     def _on_wait(self, event: ReactorWaiting) -> bool:
-        node = self._named.get(event.reactor)
+        node = self._by_name.get(event.reactor)
         if node is not None:
             node.wait(f"waits for {', '.join(event.names)}", time.time())
         return node is not None
 
     def _on_resume(self, event: ReactorResumed) -> bool:
-        node = self._named.get(event.reactor)
+        node = self._by_name.get(event.reactor)
         if node is not None:
             node.resume()
         return node is not None
 
     def _on_cached(self, event: ReactorCached) -> bool:
-        node = self._named.get(event.reactor)
+        node = self._by_name.get(event.reactor)
         if node is None or node.outcome is Outcome.CACHED:
             return False
-        node.rest(Outcome.CACHED)
+        node.set_idle(Outcome.CACHED)
         return True
 
     def _on_finish(self, event: ReactorFinished) -> bool:
-        node = self._named.get(event.reactor)
+        node = self._by_name.get(event.reactor)
         if node is not None:
             node.finish(event.seconds, kept=event.kept)
         return node is not None
 
     def _on_failure(self, event: ReactorFailed) -> bool:
-        node = self._named.get(event.reactor)
+        node = self._by_name.get(event.reactor)
         if node is not None:
-            node.rest(Outcome.FAILED, _said(event.error))
+            node.set_idle(Outcome.FAILED, _error_text(event.error))
         return node is not None
 
     def _on_sent(self, event: IngredientSent) -> bool:
-        node = self._named.get(event.reactor)
+        node = self._by_name.get(event.reactor)
         if node is not None:
             node.sent(event.name, event.size)
         return False
 
     def _on_progress(self, event: ProgressAdvanced) -> bool:
-        node = self._named.get(event.reactor)
+        node = self._by_name.get(event.reactor)
         if node is not None:
             node.advance(event.description, event.done, event.total)
         return node is not None
 
     # ------------------------------------------------------------------ sending
 
-    def ask(self) -> None:
-        """Have a snapshot sent, now if there was none for a while, else soon."""
-        if self.is_asked and self._has_thread:
+    def request_send(self) -> None:
+        """Send a snapshot now if the last one is old enough, else let the sending thread do it."""
+        if self.is_send_due and self._has_thread:
             return
-        # While another thread sends one, the run must not wait for that and then send the next.
-        if time.monotonic() >= self._not_before and not self._sending.locked():
+        # If another thread is sending, the run must not wait for it.
+        if time.monotonic() >= self._next_send_at and not self._sending.locked():
             self.send()
         else:
-            self.is_asked = True
-            self._ring()
+            self.is_send_due = True
+            self._wake()
 
     def send(self, **more: Any) -> None:
         """Send a snapshot now.
@@ -395,54 +410,54 @@ class LiveState:
         Parameters
         ----------
         more
-            What to send with it, by the name of the trait.
+            Other traits to send in the same message.
         """
         with self._sending:
-            self.is_asked = False  # what happens from here on is not in this snapshot
+            self.is_send_due = False  # before the snapshot: later events need another one
             began = time.thread_time()
             try:
                 self._publish({**more, "state": self.snapshot()})
             finally:
-                pause = max(_PERIOD, _SHARE * (time.thread_time() - began))
-                self._not_before = time.monotonic() + pause
+                pause = max(_PERIOD, _PAUSE_FACTOR * (time.thread_time() - began))
+                self._next_send_at = time.monotonic() + pause
 
     def close(self) -> None:
-        """End the thread. What is asked from now on is not sent."""
+        """End the sending thread; due snapshots are not sent."""
         self._is_closed = True
-        self._ring()
+        self._wake()
 
-    def _ring(self) -> None:
-        with self._bell:
-            self._bell.notify()
+    def _wake(self) -> None:
+        with self._wakeup:
+            self._wakeup.notify()
 
-    def _work(self) -> None:
+    def _send_loop(self) -> None:
         while True:
-            with self._bell:
+            with self._wakeup:
                 if self._is_closed:
                     return
-                pause = self._pause()
+                pause = self._seconds_to_next()
                 if pause is None or pause > 0:
-                    self._bell.wait(pause)
+                    self._wakeup.wait(pause)
                     continue
-            if self._afterwards is not None and self._afterwards <= time.monotonic():
-                self._afterwards = None
+            if self._final_send_at is not None and self._final_send_at <= time.monotonic():
+                self._final_send_at = None
             try:
                 self.send()
-            except Exception:  # noqa: BLE001 - whatever a kernel does when it ends, nobody is to see it here
+            except Exception:  # noqa: BLE001 - a kernel that shuts down fails in many ways, which must not be shown
                 logger().debug("A snapshot could not be sent.", exc_info=True)
 
-    def _pause(self) -> float | None:
-        """How long until there is something to do; ``None`` if there is nothing."""
-        moments = [self._not_before] if self.is_asked else []
-        if self._afterwards is not None:
-            moments.append(self._afterwards)
+    def _seconds_to_next(self) -> float | None:
+        """Return the seconds until the next snapshot; ``None`` if none is due."""
+        moments = [self._next_send_at] if self.is_send_due else []
+        if self._final_send_at is not None:
+            moments.append(self._final_send_at)
         return min(moments) - time.monotonic() if moments else None
 
 
-def _said(error: BaseException) -> str:
-    """An error in one line; its own words are code of users, which may fail as well."""
+def _error_text(error: BaseException) -> str:
+    """Return an error as one line. Its `__str__` may be code of the user and fail."""
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - code of the user
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,8 +1,19 @@
-"""What the widget shows, as plain JSON-able data made from one look at a plant.
+"""The data that the widget sends to the front end, as plain JSON-able values made from a snapshot.
 
-Reactors are called ``n0``, ``n1``, ... in the order of the look. Names, values and errors
-are data of users: they are freed of control and direction characters here, and what can be
-long is cut.
+Reactors have the ids ``n0``, ``n1``, ... in the order of the snapshot, folds ``f0``, ``f1``, ... Three traits
+carry the data; the front end (``static/``) reads these keys:
+
+``graph``
+    Changes with the structure: ``nodes`` by id (name, place of definition, inputs with their senders,
+    outputs, receivers) and ``views``. A view is a drawing: positions of ``nodes``, ``folds`` and ``edges``.
+    A small graph has the view ``all``, a large one also ``focus``, in which some reactors are folded.
+``details``
+    Changes when staleness is judged, by id: causes with diffs, the error, notes.
+``state``
+    Changes often during a run; see :mod:`pyplant.notebook.graph.live_state`.
+
+Names, values and errors are data of users: control and direction characters are removed here, and long
+texts are cut.
 """
 
 from __future__ import annotations
@@ -13,43 +24,56 @@ from typing import Any
 
 from pyplant._formatting import clean
 from pyplant.engine.verdict import ReasonKind
-from pyplant.notebook.graph.folding import MOST, Fold, Folding, folded, grouped, unfolded
-from pyplant.notebook.graph.geometry import Arranger, GraphGeometry, compose, curve, flows
+from pyplant.notebook.graph.folding import (
+    MAX_NODES,
+    Fold,
+    Folding,
+    choose_folding,
+    group_labels,
+    without_folds,
+)
+from pyplant.notebook.graph.geometry import (
+    Arranger,
+    GraphGeometry,
+    compute_geometry,
+    indexed_edges,
+    svg_paths,
+)
 from pyplant.notebook.graph.snapshot import GraphSnapshot
 from pyplant.reports.explain import Cause
 
-__all__ = ["details", "focus", "geometry_of", "graph", "ids"]
+__all__ = ["detail_data", "geometry_of", "graph_data", "initial_folding", "node_ids"]
 
-_LONGEST_DIFF = 6000  # characters
-_ALL_DIFFS = 200_000  # characters; when a helper of all reactors changed, all have its diff
+_MAX_DIFF = 6000  # characters
+_MAX_ALL_DIFFS = 200_000  # characters; when a helper of all reactors changes, each of them has its diff
 _INPUTS = frozenset({ReasonKind.INPUT, ReasonKind.INPUT_UNKNOWN})
 
 
-def ids(count: int) -> list[str]:
-    """What the reactors are called in all that is sent."""
+def node_ids(count: int) -> list[str]:
+    """Return the ids of the reactors."""
     return [f"n{number}" for number in range(count)]
 
 
-def focus(
+def initial_folding(
     snapshot: GraphSnapshot, opened: AbstractSet[str] = frozenset(), seen: AbstractSet[str] = frozenset()
 ) -> Folding:
-    """What to show of a graph first: all of a small one, else what matters.
+    """Choose what a graph shows first: all of a small one, a folding of a large one.
 
     Parameters
     ----------
-    look
-        The plant.
+    snapshot
+        The snapshot of the plant.
     opened
-        Names of reactors to show in any case.
+        Names of reactors that the user unfolded.
     seen
-        Names of reactors that were shown so far.
+        Names of reactors that were shown before.
     """
-    names = [known.name for known in snapshot.reactors]
-    if len(names) <= MOST:
-        return unfolded(len(names))
-    return folded(
+    names = [info.name for info in snapshot.reactors]
+    if len(names) <= MAX_NODES:
+        return without_folds(len(names))
+    return choose_folding(
         [entry.outcome for entry in snapshot.status],
-        list(flows(names, snapshot.edges)),
+        list(indexed_edges(names, snapshot.edges)),
         _groups(snapshot),
         {number for number, name in enumerate(names) if name in opened},
         {number for number, name in enumerate(names) if name in seen},
@@ -57,117 +81,121 @@ def focus(
 
 
 def geometry_of(snapshot: GraphSnapshot, folding: Folding, arranger: Arranger) -> GraphGeometry:
-    """The graph with places for what a folding leaves of it.
+    """Compute the positions of what a folding shows.
 
     Parameters
     ----------
-    look
-        The plant.
+    snapshot
+        The snapshot of the plant.
     folding
-        What to show.
+        Which reactors to show, and which to fold.
     arranger
-        Lays graphs out.
+        The layout function.
     """
-    names = [known.name for known in snapshot.reactors]
-    return compose(names, flows(names, snapshot.edges), folding, arranger)
+    names = [info.name for info in snapshot.reactors]
+    return compute_geometry(names, indexed_edges(names, snapshot.edges), folding, arranger)
 
 
-def graph(
+def graph_data(
     snapshot: GraphSnapshot, first: GraphGeometry, arranger: Arranger, variable: str = "plant"
 ) -> dict[str, Any]:
-    """What changes only with the structure, and with what is folded.
+    """Return the trait ``graph``, without its header.
 
     Parameters
     ----------
-    look
-        The plant.
+    snapshot
+        The snapshot of the plant.
     first
-        What is shown first: all of a small graph, the focus of a large one.
+        The positions of what is shown first.
     arranger
-        Lays the rest of a large graph out.
+        The layout function, for the whole of a large graph.
     variable
-        What the notebook calls the plant.
+        The variable of the notebook that holds the plant.
     """
     nodes, count = dict(_nodes(snapshot, variable)), len(snapshot.reactors)
-    if count <= MOST:
+    if count <= MAX_NODES:
         return {"nodes": nodes, "views": {"all": _view(first)}, "view": "all"}
-    everything = geometry_of(snapshot, unfolded(count), arranger)
+    everything = geometry_of(snapshot, without_folds(count), arranger)
     return {"nodes": nodes, "views": {"all": _view(everything), "focus": _view(first)}, "view": "focus"}
 
 
-def details(snapshot: GraphSnapshot) -> dict[str, Any]:
-    """Why reactors would run, how they failed, and what could not be followed."""
-    places = ids(len(snapshot.reactors))
+def detail_data(snapshot: GraphSnapshot) -> dict[str, Any]:
+    """Return the trait ``details``; reactors without details are left out."""
+    identities = node_ids(len(snapshot.reactors))
     senders = _senders(snapshot)
-    room = _ALL_DIFFS
+    remaining = _MAX_ALL_DIFFS
     found: dict[str, Any] = {}
-    for place, entry, known, sent_by in zip(places, snapshot.status, snapshot.reactors, senders, strict=True):
+    for identity, entry, info, sent_by in zip(
+        identities, snapshot.status, snapshot.reactors, senders, strict=True
+    ):
         causes = []
         for cause in entry.causes:
-            diff = _diff(cause) if room > 0 else ""
-            room -= len(diff)
+            diff = _diff(cause) if remaining > 0 else ""
+            remaining -= len(diff)
             sender = sent_by.get(cause.name) if cause.kind in _INPUTS else None
-            hidden = f" (see plant.explain({known.address!r}))" if cause.diff and not diff else ""
+            hidden = f" (see plant.explain({info.address!r}))" if cause.diff and not diff else ""
             causes.append({"text": clean(cause.summary + hidden), "diff": diff, "from": sender})
-        if causes or entry.error or known.notes:
-            notes = [clean(note) for note in known.notes]
-            found[place] = {"causes": causes, "error": clean_lines(entry.error), "notes": notes}
+        if causes or entry.error or info.notes:
+            notes = [clean(note) for note in info.notes]
+            found[identity] = {"causes": causes, "error": clean_lines(entry.error), "notes": notes}
     return found
 
 
 def _diff(cause: Cause) -> str:
     text = clean_lines(cause.diff)
-    return text if len(text) <= _LONGEST_DIFF else f"{text[:_LONGEST_DIFF]}\n…"
+    return text if len(text) <= _MAX_DIFF else f"{text[:_MAX_DIFF]}\n…"
 
 
 def clean_lines(text: str) -> str:
-    """Text of several lines without control and direction characters."""
+    """Remove control and direction characters from text of several lines."""
     return "\n".join(map(clean, text.expandtabs(4).splitlines()))
 
 
 def _nodes(snapshot: GraphSnapshot, variable: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    places = ids(len(snapshot.reactors))
+    identities = node_ids(len(snapshot.reactors))
     senders = _senders(snapshot)
-    used_by: dict[str, dict[str, None]] = {place: {} for place in places}
-    for receiver, sent_by in zip(places, senders, strict=True):
+    used_by: dict[str, dict[str, None]] = {identity: {} for identity in identities}
+    for receiver, sent_by in zip(identities, senders, strict=True):
         for sender in sent_by.values():
             used_by[sender][receiver] = None
     groups = _groups(snapshot)
-    for place, known, group, sent_by in zip(places, snapshot.reactors, groups, senders, strict=True):
+    for identity, info, group, sent_by in zip(identities, snapshot.reactors, groups, senders, strict=True):
         yield (
-            place,
+            identity,
             {
-                "name": clean(known.name),
-                "where": clean(known.where),
+                "name": clean(info.name),
+                "where": clean(info.where),
                 "group": clean(group),
-                "orphan": known.is_orphan,
-                "inputs": [[clean(name), sent_by.get(name)] for name in known.inputs],
-                "outputs": [[clean(name), form, size] for name, form, size in known.outputs],
-                "used_by": list(used_by[place]),
-                "run": f"{variable}.run_reactor({known.address!r})",
+                "orphan": info.is_orphan,
+                "inputs": [[clean(name), sent_by.get(name)] for name in info.inputs],
+                "outputs": [[clean(name), form, size] for name, form, size in info.outputs],
+                "used_by": list(used_by[identity]),
+                "run": f"{variable}.run_reactor({info.address!r})",
             },
         )
 
 
 def _senders(snapshot: GraphSnapshot) -> list[dict[str, str]]:
-    """For each reactor, who sends each of its ingredients."""
-    names = [known.name for known in snapshot.reactors]
+    """Return for each reactor the senders of its ingredients, by the name of the ingredient."""
+    names = [info.name for info in snapshot.reactors]
     found: list[dict[str, str]] = [{} for _ in names]
-    for (sender, receiver), flowing in flows(names, snapshot.edges).items():
+    for (sender, receiver), flowing in indexed_edges(names, snapshot.edges).items():
         for name in flowing:
             found[receiver].setdefault(name, f"n{sender}")
     return found
 
 
 def _groups(snapshot: GraphSnapshot) -> Sequence[str]:
-    return grouped([known.name for known in snapshot.reactors], [known.module for known in snapshot.reactors])
+    return group_labels(
+        [info.name for info in snapshot.reactors], [info.module for info in snapshot.reactors]
+    )
 
 
-def _view(scene: GraphGeometry) -> dict[str, Any]:
+def _view(geometry: GraphGeometry) -> dict[str, Any]:
     names: list[str] = []
     nodes: list[Any] = []
     folds: list[Any] = []
-    for content, centre, size in scene.boxes:
+    for content, centre, size in geometry.boxes:
         at = [round(number) for number in (*centre, *size)]
         if isinstance(content, Fold):
             names.append(f"f{len(folds)}")
@@ -178,11 +206,16 @@ def _view(scene: GraphGeometry) -> dict[str, Any]:
             nodes.append([names[-1], *at])
     edges = [
         [
-            names[line.source],
-            names[line.target],
-            [clean(name) for name in line.names],
-            *curve(line.route),
+            names[edge.source],
+            names[edge.target],
+            [clean(name) for name in edge.names],
+            *svg_paths(edge.route),
         ]
-        for line in scene.lines
+        for edge in geometry.edges
     ]
-    return {"size": [round(length) for length in scene.size], "nodes": nodes, "folds": folds, "edges": edges}
+    return {
+        "size": [round(length) for length in geometry.size],
+        "nodes": nodes,
+        "folds": folds,
+        "edges": edges,
+    }

@@ -1,4 +1,4 @@
-"""One look at a plant: how its reactors stand, what flows between them, and what is known of each."""
+"""A snapshot of a plant for its graph: the status of the reactors, the edges, and facts about each reactor."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pyplant.plant import Plant, session_of
 from pyplant.reports.graph import Edges
 from pyplant.reports.report import Status
 
-__all__ = ["GraphSnapshot", "KnownIngredient", "take_snapshot"]
+__all__ = ["GraphSnapshot", "ReactorInfo", "take_snapshot"]
 
 
-class KnownIngredient(NamedTuple):
-    """A reactor.
+class ReactorInfo(NamedTuple):
+    """Facts about one reactor that do not change while it runs.
 
     Attributes
     ----------
     name
-        What people call it.
+        Its short name.
     address
-        What ``plant.run_reactor`` knows it by: its name, or its full name if several are
-        called alike.
+        The argument for ``plant.run_reactor``: its name, or its full name if several reactors have
+        the same name.
     where
         The cell or file that defines it.
     module
@@ -34,9 +34,9 @@ class KnownIngredient(NamedTuple):
     is_orphan
         Whether its cell was deleted.
     inputs
-        Ingredients that it receives.
+        The ingredients that it receives.
     outputs
-        Ingredients that it sends: name, format and bytes; without a format if it never ran.
+        The ingredients that it sends: name, format and bytes; without a format if it never ran.
     notes
         What its fingerprint could not follow.
     """
@@ -52,21 +52,21 @@ class KnownIngredient(NamedTuple):
 
 
 class GraphSnapshot(NamedTuple):
-    """A plant at one moment; ``reactors`` and ``definitions`` are in the order of ``status``."""
+    """The state of a plant; ``reactors`` and ``definitions`` are in the order of ``status``."""
 
     status: Status
     edges: Edges
-    reactors: tuple[KnownIngredient, ...]
+    reactors: tuple[ReactorInfo, ...]
     definitions: tuple[Definition, ...] = ()
 
 
 def take_snapshot(plant: Plant) -> GraphSnapshot | None:
-    """Look at a plant, running nothing; ``None`` if another thread is busy with it.
+    """Judge the staleness of all reactors, running nothing; ``None`` if another thread uses the plant.
 
     Raises
     ------
     pyplant.errors.PlantError
-        If nothing can be said of the plant, because it was closed for example.
+        If the status cannot be judged, for example because the plant was closed.
     """
     session = session_of(plant)
     if not session.lock.acquire(blocking=False):
@@ -79,18 +79,18 @@ def take_snapshot(plant: Plant) -> GraphSnapshot | None:
             staleness.entry(key, error=session.failed.get(key, "")) for key in context.definitions
         )
         status, edges = Status(entries, str(plant.directory)), staleness.edges()
-        reactors = tuple(_known(context, staleness))
+        reactors = tuple(_reactor_infos(context, staleness))
         return GraphSnapshot(status, edges, reactors, tuple(context.definitions.values()))
     finally:
         session.lock.release()
 
 
-def _known(context: RunContext, staleness: Staleness) -> Iterator[KnownIngredient]:
+def _reactor_infos(context: RunContext, staleness: Staleness) -> Iterator[ReactorInfo]:
     names = Counter(definition.name for definition in context.definitions.values())
     for key, definition in context.definitions.items():
         trace = staleness.verdicts[key].trace or context.last(definition.full_name)
         expected = context.predicted[key]
-        yield KnownIngredient(
+        yield ReactorInfo(
             definition.name,
             definition.name if names[definition.name] == 1 else definition.full_name,
             definition.place,

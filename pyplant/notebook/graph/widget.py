@@ -1,4 +1,4 @@
-"""The live graph as a widget: three traits that the front end (``static/``) shows."""
+"""The widget of the live graph: three traits, drawn by the front end in ``static/``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pyplant.reports.theme import WIDGET
 __all__ = ["GraphWidget"]
 
 _STATIC = files("pyplant.notebook") / "static"
-# Each module stands behind those that it imports.
+# In the order of their imports: each module comes after those that it imports.
 _MODULES = (
     "status",
     "format",
@@ -34,61 +34,61 @@ _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default )", re.MULTILINE)
 
 
-def _joined() -> str:
-    """Join the modules into the one that anywidget takes.
+def _joined_modules() -> str:
+    """Join the modules into one, which anywidget requires.
 
-    An imported module would need an address, which a widget has in no front end. Names at the top level
-    are unique in all modules, so the texts can stand one behind the other without imports and exports.
+    A widget has no address from which the browser could load further modules. Top-level names are unique
+    in all modules (a test checks this), so their texts can be joined without imports and exports.
     """
     texts = ((_STATIC / f"{name}.js").read_text(encoding="utf-8") for name in _MODULES)
     return "\n".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)
 
 
 class GraphWidget(anywidget.AnyWidget):
-    """One live view of a plant.
+    """The widget of one call of ``show_graph``.
 
     Parameters
     ----------
-    hear
-        Takes what the front end says.
+    on_request
+        Called with each message of the front end.
     traits
         The first values of ``graph``, ``state`` and ``details``.
 
     Attributes
     ----------
     is_open
-        Whether there is somebody to tell.
+        Whether the front end still shows the widget.
     """
 
-    _esm = _joined()
+    _esm = _joined_modules()
     _css = f"{WIDGET}\n{(_STATIC / 'graph.css').read_text(encoding='utf-8')}"
     graph = traitlets.Dict().tag(sync=True)
     state = traitlets.Dict().tag(sync=True)
     details = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, hear: Callable[[dict[str, Any]], None], **traits: dict[str, Any]) -> None:
+    def __init__(self, on_request: Callable[[dict[str, Any]], None], **traits: dict[str, Any]) -> None:
         super().__init__(**traits)
-        self._hear = hear
+        self._on_request = on_request
         self.is_open = True
         self.on_msg(self._on_message)
         on_close = getattr(self.comm, "on_close", None)
         if on_close is not None:
             on_close(self._on_close)
 
-    def tell(self, traits: dict[str, Any]) -> None:
-        """Send new values, all in one message.
+    def update_traits(self, traits: dict[str, Any]) -> None:
+        """Set traits and send them in one message, so that the front end never sees half of a change.
 
         Parameters
         ----------
         traits
-            By name.
+            The new values by name.
         """
         with self.hold_sync():
             for name, value in traits.items():
                 setattr(self, name, value)
 
     def send_state(self, key: Any = None) -> None:
-        """Send traits; there are no buffers in them, and to search for some would double the time."""
+        """Send traits, without the search for binary buffers: there are none, and it would double the time."""
         state = self.get_state(key=key)
         if state:
             self._send({"method": "update", "state": state, "buffer_paths": []})
@@ -96,19 +96,19 @@ class GraphWidget(anywidget.AnyWidget):
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         try:
             if isinstance(content, dict):
-                self._hear(content)
-        except Exception:  # noqa: BLE001 - a traceback would go into whatever cell is running
-            logger().exception("The graph could not do what was asked of it.")
+                self._on_request(content)
+        except Exception:  # noqa: BLE001 - a traceback would appear in the cell that is running
+            logger().exception("A request of the graph failed.")
 
     def _on_close(self, _message: Any) -> None:
         self.is_open = False
 
     def close(self) -> None:
-        """Take it from the page."""
+        """Remove the widget from the page."""
         self.is_open = False
         super().close()
 
     def __repr__(self) -> str:
-        """What an untrusted notebook shows instead."""
+        """Return the text that an untrusted notebook shows instead."""
         about = self.state.get("title", "")
         return f"PyPlant graph of {self.graph.get('plant', 'a plant')}: {about}"

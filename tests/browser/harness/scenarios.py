@@ -1,14 +1,14 @@
-"""What the graph is shown in the harness: pipelines of several sizes, laid out as in a notebook.
+"""Traits for the harness: pipelines of several sizes, laid out as in a notebook.
 
-The traits are made here from names and edges alone, so that the front end is tested against its
-contract and not against the code that fills it.
+The traits are made here from names and edges, so that the front end is tested against the documented
+keys and not against the code that fills them.
 """
 
 import random
 import time
 
-from pyplant.notebook.graph.folding import MOST, Fold, folded, grouped, unfolded
-from pyplant.notebook.graph.geometry import compose, curve, flows
+from pyplant.notebook.graph.folding import MAX_NODES, Fold, choose_folding, group_labels, without_folds
+from pyplant.notebook.graph.geometry import compute_geometry, indexed_edges, svg_paths
 from pyplant.notebook.graph.layered_layout import arrange
 from pyplant.reports.report import Outcome, ReactorEntry, Status
 
@@ -76,12 +76,14 @@ def traits(senders, states=None, *, details=None, version=1, orphans=(), opened=
         for name in names
     }
     edges = {name: {sender: [_ingredient(sender)] for sender in senders[name]} for name in names}
-    flowing = flows(names, edges)
-    views = {"all": _view(compose(names, flowing, unfolded(len(names)), arrange))}
-    if len(names) > MOST:
+    flowing = indexed_edges(names, edges)
+    views = {"all": _view(compute_geometry(names, flowing, without_folds(len(names)), arrange))}
+    if len(names) > MAX_NODES:
         outcomes = [Outcome(states[name]["o"]) for name in names]
-        folding = folded(outcomes, list(flowing), grouped(names), {names.index(name) for name in opened})
-        views["focus"] = _view(compose(names, flowing, folding, arrange))
+        folding = choose_folding(
+            outcomes, list(flowing), group_labels(names), {names.index(name) for name in opened}
+        )
+        views["focus"] = _view(compute_geometry(names, flowing, folding, arrange))
     return {
         "graph": {
             "version": version,
@@ -116,15 +118,17 @@ def _title(states):
     return Status(tuple(ReactorEntry(name, Outcome(state["o"])) for name, state in states.items())).title()
 
 
-def _view(scene):
-    folds = iter(range(len(scene.boxes)))
-    ids = [f"f{next(folds)}" if isinstance(box.content, Fold) else f"n{box.content}" for box in scene.boxes]
-    places = [[*box.centre, *box.size] for box in scene.boxes]
+def _view(geometry):
+    folds = iter(range(len(geometry.boxes)))
+    ids = [
+        f"f{next(folds)}" if isinstance(box.content, Fold) else f"n{box.content}" for box in geometry.boxes
+    ]
+    places = [[*box.centre, *box.size] for box in geometry.boxes]
     return {
-        "size": list(scene.size),
+        "size": list(geometry.size),
         "nodes": [
             [id_, *place]
-            for id_, place, box in zip(ids, places, scene.boxes, strict=True)
+            for id_, place, box in zip(ids, places, geometry.boxes, strict=True)
             if not isinstance(box.content, Fold)
         ],
         "folds": [
@@ -134,11 +138,12 @@ def _view(scene):
                 "at": place,
                 "label": box.content.label,
             }
-            for id_, place, box in zip(ids, places, scene.boxes, strict=True)
+            for id_, place, box in zip(ids, places, geometry.boxes, strict=True)
             if isinstance(box.content, Fold)
         ],
         "edges": [
-            [ids[line.source], ids[line.target], line.names, *curve(line.route)] for line in scene.lines
+            [ids[edge.source], ids[edge.target], edge.names, *svg_paths(edge.route)]
+            for edge in geometry.edges
         ],
     }
 

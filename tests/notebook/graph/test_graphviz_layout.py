@@ -1,4 +1,4 @@
-"""Who lays graphs out: Graphviz where it is there and quick, else we do."""
+"""Layouts by Graphviz, and the fallback to the layout of our own."""
 
 import logging
 import shutil
@@ -25,7 +25,7 @@ def nothing_remembered():
 
 @pytest.fixture
 def commands(monkeypatch):
-    """The programs that were started, and what is started instead."""
+    """Records the programs that are started."""
     started = []
     run = subprocess.run
 
@@ -42,7 +42,7 @@ def without_dot(monkeypatch):
 
 
 def bindings(monkeypatch, folder, draw):
-    """Python bindings of Graphviz that draw so."""
+    """Install Python bindings of Graphviz with the given code for drawing."""
     without_dot(monkeypatch)
     (folder / "pygraphviz.py").write_text(
         textwrap.dedent(f"""
@@ -80,7 +80,7 @@ def test_graphviz_lays_out_from_left_to_right_without_overlaps(count, commands):
 
 
 @needs_dot
-def test_circles_and_edges_to_themselves_have_routes():
+def test_cycles_and_self_loops_have_routes():
     placed = arrange([SIZE] * 3, [(0, 1), (1, 2), (2, 0), (1, 1)])
     assert all(len(route) >= 2 for route in placed.routes)
 
@@ -103,12 +103,12 @@ def test_large_and_dense_graphs_are_not_given_to_graphviz(commands):
 # ---------------------------------------------------------------------- without
 
 
-def test_nothing_needs_no_program(commands):
+def test_an_empty_graph_starts_no_program(commands):
     assert arrange([], []) == ([], [], (0.0, 0.0))
     assert commands == []
 
 
-def test_without_graphviz_the_layout_is_our_own(monkeypatch):
+def test_without_graphviz_the_built_in_layout_is_used(monkeypatch):
     without_dot(monkeypatch)
     monkeypatch.setattr(graphviz_layout.importlib.util, "find_spec", lambda name: None)
     edges = pipeline(20)
@@ -116,7 +116,7 @@ def test_without_graphviz_the_layout_is_our_own(monkeypatch):
 
 
 @needs_dot
-def test_bindings_are_used_in_a_process_of_their_own(monkeypatch, tmp_path, commands):
+def test_bindings_run_in_a_separate_process(monkeypatch, tmp_path, commands):
     edges = pipeline(20)
     expected = arrange([SIZE] * 20, edges)
     graphviz_layout._arrange.cache_clear()
@@ -144,16 +144,16 @@ def test_bindings_are_used_in_a_process_of_their_own(monkeypatch, tmp_path, comm
         "import time; time.sleep(600)",
     ],
 )
-def test_whatever_goes_wrong_there_is_our_own_layout(monkeypatch, tmp_path, draw, caplog):
+def test_after_any_failure_the_built_in_layout_is_used(monkeypatch, tmp_path, draw, caplog):
     caplog.set_level(logging.INFO, "pyplant")
-    monkeypatch.setattr(graphviz_layout, "_PATIENCE", 2.0 if "sleep" not in draw else 0.5)
+    monkeypatch.setattr(graphviz_layout, "_TIMEOUT", 2.0 if "sleep" not in draw else 0.5)
     bindings(monkeypatch, tmp_path, draw)
     assert arrange([SIZE] * 3, [(0, 1), (1, 2)]) == layered_layout.arrange([SIZE] * 3, [(0, 1), (1, 2)])
     assert "built-in" in caplog.text
     assert caplog.records[0].levelno == logging.INFO
 
 
-def test_a_program_that_cannot_be_started_is_as_none(monkeypatch, tmp_path):
+def test_a_program_that_cannot_be_started_is_ignored(monkeypatch, tmp_path):
     broken = tmp_path / "dot"
     broken.write_text("")
     monkeypatch.setattr(shutil, "which", lambda name: str(broken))

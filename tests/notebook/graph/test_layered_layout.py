@@ -1,4 +1,4 @@
-"""Where nodes stand and edges run."""
+"""Positions of nodes and routes of edges."""
 
 import random
 
@@ -25,7 +25,7 @@ def overlapping(layout, sizes):
 
 
 def pipeline(count, seed=0, most=3):
-    """A graph like people's pipelines: each node receives from a few recent ones."""
+    """A graph like a typical pipeline: each node receives from a few recent ones."""
     chance = random.Random(seed)
     edges = []
     for node in range(1, count):
@@ -37,7 +37,7 @@ def pipeline(count, seed=0, most=3):
     return edges
 
 
-def test_nothing_has_no_size():
+def test_an_empty_graph_has_no_size():
     assert arrange([], []) == ([], [], (0.0, 0.0))
 
 
@@ -72,13 +72,13 @@ def test_a_tree_is_drawn_without_crossings():
                 assert (ay - cy) * (by - dy) >= 0
 
 
-def test_a_circle_is_drawn():
+def test_a_cycle_is_drawn():
     layout = arrange([SIZE] * 3, [(0, 1), (1, 2), (2, 0)])
     assert len(set(layout.centres)) == 3
     assert layout.routes[2][0][0] > layout.routes[2][-1][0]  # it leads back
 
 
-def test_an_edge_to_itself_is_drawn():
+def test_a_self_loop_is_drawn():
     assert len(arrange([SIZE], [(0, 0)]).routes[0]) == 2
 
 
@@ -112,6 +112,6 @@ def test_any_graph_fits_into_its_size_without_overlaps(count, data):
 
 
 @pytest.mark.parametrize("count", [5, 60, 500])
-def test_pipelines_of_any_size_are_laid_out_alike_each_time(count):
+def test_layouts_are_deterministic(count):
     edges = pipeline(count)
     assert arrange([SIZE] * count, edges) == arrange([SIZE] * count, edges)

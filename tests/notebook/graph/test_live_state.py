@@ -1,4 +1,4 @@
-"""Snapshots of what runs."""
+"""States of reactors during a run, and snapshots of them."""
 
 import contextvars
 import gc
@@ -31,7 +31,7 @@ PATIENCE = 20  # seconds, for what takes a tenth of one
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """A clock that tests move forward."""
 
     def __init__(self):
         self.now = 1000.0
@@ -41,14 +41,14 @@ class Clock:
 
 
 class Watched:
-    """A listener of which all that it sends is kept."""
+    """A live state that collects what it publishes."""
 
     def __init__(self, *entries, version=1):
         self.sent = []
         self.told = []
         self.news = threading.Condition()
         self.live = LiveState(self.take, lambda: self.told.append("began"), self.told.append)
-        self.live.show(version, {f"n{n}": NodeState(entry) for n, entry in enumerate(entries)})
+        self.live.set_nodes(version, {f"n{n}": NodeState(entry) for n, entry in enumerate(entries)})
 
     def take(self, traits):
         with self.news:
@@ -64,7 +64,7 @@ class Watched:
         return [traits["state"] for _, _, traits in self.sent]
 
     def after(self, *events):
-        """All that is known once these have happened."""
+        """Return a snapshot after the given events."""
         for event in events:
             self.live(event)
         return self.live.snapshot()
@@ -106,7 +106,7 @@ def report(*entries):
 # ---------------------------------------------------------------------- what is said
 
 
-def test_a_snapshot_is_full_and_numbered(watch):
+def test_a_snapshot_is_complete_and_numbered(watch):
     watched = watch(
         ReactorEntry("a", Outcome.CACHED, seconds=1.25, size=10, finished=99.0),
         ReactorEntry("b", Outcome.NEW),
@@ -119,28 +119,28 @@ def test_a_snapshot_is_full_and_numbered(watch):
     json.dumps(first)
 
 
-def test_what_says_nothing_is_left_out(one):
+def test_empty_values_are_left_out(one):
     assert one.node() == {"o": "new"}
 
 
-def test_runs_are_counted_and_say_what_they_are_for(one):
+def test_runs_are_numbered_and_have_targets(one):
     state = one.after(RunStarted(("a", "b")))
     assert (state["run"], state["target"]) == (1, "a, b")
     assert one.after(report())["run"] is None
     assert one.after(RunStarted(("c",)))["run"] == 2
 
 
-def test_a_reactor_that_runs_says_since_when_and_how_long_it_took_last(watch, clock):
+def test_a_running_reactor_has_its_start_and_expected_time(watch, clock):
     watched = watch(ReactorEntry("a", Outcome.STALE, seconds=41.0, finished=1.0))
     clock.now = 2000.0
     assert watched.node(ReactorStarted("a")) == {"o": "running", "s": 41.0, "f": 1, "t": 2000.0, "e": 41.0}
 
 
-def test_one_that_never_ran_expects_nothing(one):
+def test_a_new_reactor_has_no_expected_time(one):
     assert "e" not in one.node(ReactorStarted("a"))
 
 
-def test_time_spent_waiting_is_not_its_own(one, clock):
+def test_waiting_does_not_count_as_running(one, clock):
     one.after(ReactorStarted("a"))
     clock.now += 3
     assert one.node(ReactorWaiting("a", ("x", "y"))) == {"o": "waiting", "t": 1003.0, "w": "waits for x, y"}
@@ -152,23 +152,23 @@ def test_time_spent_waiting_is_not_its_own(one, clock):
     assert one.node(ReactorResumed("a"))["t"] == clock.now - 5
 
 
-def test_a_second_start_resets_the_state(one, clock):
+def test_a_second_start_begins_again(one, clock):
     one.after(ReactorStarted("a"))
     clock.now += 3
     one.after(ReactorWaiting("a", ("x",)), ReactorStarted("a"))
     assert one.node(ReactorResumed("a"))["t"] == clock.now
 
 
-def test_who_computes_it_elsewhere_is_said_once(one):
+def test_repeated_events_of_another_process_are_not_sent(one):
     blocked = ReactorBlocked("a", "kernel 4711 on host a", 900.0)
     assert one.node(blocked) == {"o": "waiting", "t": 900.0, "w": "computed by kernel 4711 on host a"}
     one.live.send()
-    one.live._not_before = time.monotonic() + PATIENCE
+    one.live._next_send_at = time.monotonic() + PATIENCE
     one.live(blocked)
-    assert not one.live.is_asked
+    assert not one.live.is_send_due
 
 
-def test_a_reactor_that_ran_has_its_time_and_what_it_sent(one, clock):
+def test_a_finished_reactor_has_time_and_size(one, clock):
     events = (
         ReactorStarted("a"),
         IngredientSent("a", "x", "array", 70),
@@ -178,24 +178,24 @@ def test_a_reactor_that_ran_has_its_time_and_what_it_sent(one, clock):
     assert one.node(ReactorFinished("a", 2.5)) == {"o": "ran", "s": 2.5, "b": 77, "f": 1000}
 
 
-def test_what_could_not_be_kept_says_so(one):
+def test_a_result_that_was_not_kept_is_marked(one):
     assert one.node(ReactorStarted("a"), ReactorFinished("a", 1.0, kept=False))["w"] == "not kept"
 
 
-def test_a_reactor_that_is_cached_is_not_stale(watch):
+def test_a_cached_reactor_is_no_longer_stale(watch):
     watched = watch(ReactorEntry("a", Outcome.STALE, certain=False))
     assert watched.node() == {"o": "stale", "sure": False}
     assert watched.node(ReactorCached("a", 1.0)) == {"o": "cached"}
 
 
-def test_a_failure_is_told_in_one_line(one):
+def test_a_failure_is_one_line(one):
     node = one.node(ReactorStarted("a"), ReactorFailed("a", ValueError("first\nsecond")))
     assert node == {"o": "failed", "w": "ValueError: first\ufffdsecond"}
     assert len(one.node(ReactorFailed("a", ValueError("x" * 10_000)))["w"]) == 200
     assert one.node(ReactorFailed("a", KeyboardInterrupt()))["w"] == "KeyboardInterrupt"
 
 
-def test_an_error_that_cannot_be_shown_has_its_class(one):
+def test_an_error_without_text_shows_its_class(one):
     class Rude(Exception):
         def __str__(self):
             raise RuntimeError
@@ -203,11 +203,11 @@ def test_an_error_that_cannot_be_shown_has_its_class(one):
     assert one.node(ReactorFailed("a", Rude()))["w"] == "Rude"
 
 
-def test_what_was_skipped_is_known_at_the_end(one):
+def test_skipped_reactors_are_marked_at_the_end(one):
     assert one.node(report(ReactorEntry("a", Outcome.SKIPPED)))["o"] == "skipped"
 
 
-def test_an_interrupted_run_leaves_nothing_running(watch):
+def test_no_reactor_is_running_after_an_interrupted_run(watch):
     watched = watch(ReactorEntry("a", Outcome.STALE), ReactorEntry("b", Outcome.CACHED))
     events = (ReactorStarted("a"), ReactorStarted("b"), ReactorWaiting("b", ("x",)), report())
     assert [node["o"] for node in watched.after(*events)["nodes"].values()] == ["stale", "cached"]
@@ -237,27 +237,27 @@ def loops(one, *events):
     return one.node(ReactorStarted("a"), *(ProgressAdvanced("a", *event) for event in events))["p"]
 
 
-def test_a_loop_is_as_far_as_it_said_last(one):
+def test_a_loop_has_its_last_progress(one):
     assert loops(one, ("rounds", 0, 4), ("rounds", 1, 4)) == [["rounds", 1, 4]]
 
 
-def test_the_loop_outside_comes_first_and_those_that_ended_last(one):
+def test_the_outer_loop_comes_first_and_finished_loops_last(one):
     events = [("load", 9, 9), ("epochs", 1, 4), ("batches", 7, 10), ("endless", 3, None)]
     assert [loop[0] for loop in loops(one, *events)] == ["epochs", "batches", "endless", "load"]
 
 
-def test_ever_new_loops_do_not_pile_up_and_the_one_outside_stays(one):
+def test_the_number_of_loops_is_limited_and_the_outer_loop_stays(one):
     events = [("epochs", 1, 400), *(event for n in range(50) for event in [(f"epoch {n}", 9, 9)])]
     assert [loop[0] for loop in loops(one, *events, ("last", 1, 2))][:2] == ["epochs", "last"]
     assert len(loops(one, *events)) == 4
 
 
-def test_a_reactor_that_ended_has_no_loops(one):
+def test_a_finished_reactor_has_no_loops(one):
     loops(one, ("rounds", 1, 4))
     assert "p" not in one.node(ReactorFinished("a", 1.0))
 
 
-def test_descriptions_are_texts_without_control_characters(one):
+def test_descriptions_have_no_control_characters(one):
     (loop,) = loops(one, ("a\nb" + "x" * 1000, 1, 2))
     assert loop[0].startswith("a\ufffdb")
     assert len(loop[0]) == 200
@@ -266,9 +266,9 @@ def test_descriptions_are_texts_without_control_characters(one):
 # ---------------------------------------------------------------------- views
 
 
-def test_another_look_replaces_what_is_known(one):
+def test_new_nodes_replace_the_old_ones(one):
     one.after(ReactorStarted("a"))
-    one.live.show(
+    one.live.set_nodes(
         2,
         {
             "n0": NodeState(ReactorEntry("b", Outcome.CACHED)),
@@ -282,26 +282,26 @@ def test_another_look_replaces_what_is_known(one):
     }
 
 
-def test_it_says_whether_a_look_was_news(one):
+def test_setting_nodes_reports_whether_anything_changed(one):
     same, other = ReactorEntry("a", Outcome.NEW), ReactorEntry("a", Outcome.STALE)
-    assert not one.live.show(1, {"n0": NodeState(same)})
-    assert one.live.show(1, {"n0": NodeState(other)})
-    assert one.live.show(2, {"n0": NodeState(other)})
+    assert not one.live.set_nodes(1, {"n0": NodeState(same)})
+    assert one.live.set_nodes(1, {"n0": NodeState(other)})
+    assert one.live.set_nodes(2, {"n0": NodeState(other)})
     one.live.checked = False
-    assert one.live.show(2, {"n0": NodeState(other)})
+    assert one.live.set_nodes(2, {"n0": NodeState(other)})
     assert one.live.checked
 
 
 # ---------------------------------------------------------------------- when it is said
 
 
-def test_the_first_snapshot_leaves_at_once_in_the_thread_of_the_event(one):
+def test_the_first_snapshot_is_sent_in_the_thread_of_the_event(one):
     one.live(ReactorStarted("a"))
     ((_, thread, _),) = one.sent
     assert thread is threading.current_thread()
 
 
-def test_what_comes_soon_after_is_sent_by_another_thread(one):
+def test_later_snapshots_are_sent_by_another_thread(one):
     one.live(RunStarted(("a",)))
     one.live(ReactorStarted("a"))
     assert len(one.sent) == 1
@@ -313,7 +313,7 @@ def test_what_comes_soon_after_is_sent_by_another_thread(one):
     assert one.states[-1]["nodes"]["n0"]["o"] == "running"
 
 
-def test_there_are_no_more_than_ten_a_second_and_the_last_is_sent(one):
+def test_at_most_ten_snapshots_a_second_are_sent_and_the_last_one_is(one):
     end = time.monotonic() + 0.5
     done = 0
     one.live(ReactorStarted("a"))
@@ -327,14 +327,14 @@ def test_there_are_no_more_than_ten_a_second_and_the_last_is_sent(one):
     assert min(after - before for before, after in zip(moments, moments[1:])) >= 0.1
 
 
-def test_snapshots_that_take_long_are_fewer(one, monkeypatch):
+def test_slow_snapshots_are_sent_less_often(one, monkeypatch):
     monkeypatch.setattr(module.time, "thread_time", iter([0.0, 0.5]).__next__)
     one.live.send()
-    assert one.live._not_before > time.monotonic() + 5
+    assert one.live._next_send_at > time.monotonic() + 5
 
 
-def test_what_happens_while_a_snapshot_is_sent_waits_for_nothing(one):
-    """Another thread sends it; the run goes on, and what happens there is in the next one."""
+def test_events_do_not_wait_for_a_snapshot_that_is_being_sent(one):
+    """Another thread sends the snapshot; the run continues, and its events are in the next one."""
     sending, may_end = threading.Event(), threading.Event()
 
     def take_long(traits):
@@ -357,7 +357,7 @@ def test_what_happens_while_a_snapshot_is_sent_waits_for_nothing(one):
     assert one.states[-1]["nodes"]["n0"]["o"] == "running"
 
 
-def test_after_a_run_there_is_one_more_that_says_the_same(one):
+def test_after_a_run_the_last_snapshot_is_repeated(one):
     one.live(RunStarted(("a",)))
     one.live(ReactorStarted("a"))
     one.live(ReactorFinished("a", 0.1))
@@ -376,7 +376,7 @@ def test_many_short_runs_do_not_make_many_snapshots(one):
     assert len(one.sent) <= 1 + 10 * (one.sent[-1][0] - one.sent[0][0]) + 1
 
 
-def test_its_thread_runs_in_the_context_that_it_was_made_in(monkeypatch):
+def test_the_thread_runs_in_the_context_of_its_creation(monkeypatch):
     variable = contextvars.ContextVar("variable")
     variable.set("of the cell")
     seen = []
@@ -388,8 +388,8 @@ def test_its_thread_runs_in_the_context_that_it_was_made_in(monkeypatch):
             done.set()
 
     live = LiveState(publish, lambda: None, lambda report: None)
-    live.ask()
-    live.ask()
+    live.request_send()
+    live.request_send()
     assert done.wait(PATIENCE)
     live.close()
     assert seen == ["of the cell"] * 2
@@ -399,7 +399,7 @@ def graph_threads():
     return [thread for thread in threading.enumerate() if thread.name == "pyplant-graph"]
 
 
-def test_closing_ends_its_thread_and_lets_it_go():
+def test_closing_ends_and_releases_the_thread():
     before = graph_threads()
     live = LiveState(lambda traits: None, lambda: None, lambda report: None)
     (thread,) = set(graph_threads()) - set(before)
@@ -412,20 +412,20 @@ def test_closing_ends_its_thread_and_lets_it_go():
     assert gone() is None
 
 
-def test_a_thread_whose_message_cannot_be_sent_goes_on(one):
+def test_the_thread_survives_a_message_that_cannot_be_sent(one):
     def fail(traits):
         one.take(traits)
         raise RuntimeError("no kernel")
 
     one.live._publish = fail
     with pytest.raises(RuntimeError):
-        one.live.ask()
+        one.live.request_send()
     for count in (2, 3):  # in its own thread
-        one.live.ask()
+        one.live.request_send()
         one.wait_for(count)
 
 
-def test_where_there_are_no_threads_what_is_pending_leaves_with_the_next_event(monkeypatch):
+def test_without_threads_a_due_snapshot_is_sent_with_the_next_event(monkeypatch):
     def start(thread):
         raise RuntimeError("can't start new thread")
 
@@ -434,20 +434,20 @@ def test_where_there_are_no_threads_what_is_pending_leaves_with_the_next_event(m
     watched.live(ReactorStarted("a"))
     watched.live(ProgressAdvanced("a", "", 1, 2))
     assert len(watched.sent) == 1
-    assert watched.live.is_asked
-    watched.live._not_before = 0.0
+    assert watched.live.is_send_due
+    watched.live._next_send_at = 0.0
     watched.live(ProgressAdvanced("a", "", 2, 2))
     assert watched.states[-1]["nodes"]["n0"]["p"] == [["", 2, 2]]
 
 
-def test_a_look_is_news_while_something_is_still_to_be_sent(one):
+def test_setting_nodes_reports_a_change_while_a_snapshot_is_due(one):
     one.live(ReactorStarted("a"))
-    one.live._not_before = time.monotonic() + PATIENCE
+    one.live._next_send_at = time.monotonic() + PATIENCE
     one.live(ProgressAdvanced("a", "", 1, 2))
-    assert one.live.show(1, one.live.nodes)
+    assert one.live.set_nodes(1, one.live.nodes)
 
 
-def test_who_made_it_hears_of_runs(one):
+def test_callbacks_are_called_for_runs(one):
     one.live(RunStarted(("a",)))
     end = report()
     one.live(end)

@@ -1,4 +1,4 @@
-"""What the widget shows, as data."""
+"""The traits of the widget."""
 
 import json
 
@@ -7,44 +7,44 @@ import pytest
 from pyplant.engine.verdict import ReasonKind
 from pyplant.notebook.graph import payload
 from pyplant.notebook.graph.layered_layout import arrange
-from pyplant.notebook.graph.snapshot import GraphSnapshot, KnownIngredient
+from pyplant.notebook.graph.snapshot import GraphSnapshot, ReactorInfo
 from pyplant.reports.explain import Cause
 from pyplant.reports.report import Outcome, ReactorEntry, Status
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202eevil\nline\ud800"
 
 
-def look_at(*entries, edges=None, **known):
-    """A look at reactors, all that is known of which is their names, but for what is said."""
+def snapshot_of(*entries, edges=None, **known):
+    """A snapshot of reactors with given facts; by default only their names are known."""
     reactors = tuple(
-        known.get(entry.name, KnownIngredient(entry.name, entry.name, module="m")) for entry in entries
+        known.get(entry.name, ReactorInfo(entry.name, entry.name, module="m")) for entry in entries
     )
     return GraphSnapshot(Status(entries, "/somewhere/digits.plant"), edges or {}, reactors)
 
 
 def chain(count, **outcomes):
-    """Reactors in a row, cached but for those said otherwise by number."""
+    """A chain of reactors; all are cached except those given by number."""
     entries = [
         ReactorEntry(f"r{n}", Outcome(outcomes.get(f"r{n}", "cached")), seconds=1.0, finished=1.0)
         for n in range(count)
     ]
-    return look_at(*entries, edges={f"r{n + 1}": {f"r{n}": [f"x{n}"]} for n in range(count - 1)})
+    return snapshot_of(*entries, edges={f"r{n + 1}": {f"r{n}": [f"x{n}"]} for n in range(count - 1)})
 
 
-def graph_of(look, **options):
-    folding = payload.focus(look, **options)
-    return payload.graph(look, payload.geometry_of(look, folding, arrange), arrange)
+def graph_of(snapshot, **options):
+    folding = payload.initial_folding(snapshot, **options)
+    return payload.graph_data(snapshot, payload.geometry_of(snapshot, folding, arrange), arrange)
 
 
 # ---------------------------------------------------------------------- graph
 
 
 def test_reactors_are_numbered_and_joined():
-    known = KnownIngredient("b", "b", "cell [3]", "m", False, ("x", "y"), (("z", "array", 80),))
-    look = look_at(
+    known = ReactorInfo("b", "b", "cell [3]", "m", False, ("x", "y"), (("z", "array", 80),))
+    snapshot = snapshot_of(
         ReactorEntry("a", Outcome.NEW), ReactorEntry("b", Outcome.NEW), edges={"b": {"a": ["x"]}}, b=known
     )
-    nodes = graph_of(look)["nodes"]
+    nodes = graph_of(snapshot)["nodes"]
     assert nodes["n0"]["used_by"] == ["n1"]
     assert nodes["n1"] == {
         "name": "b",
@@ -58,14 +58,16 @@ def test_reactors_are_numbered_and_joined():
     }
 
 
-def test_the_statement_that_runs_a_reactor_names_the_plant_and_the_reactor_as_python_does():
-    known = {"it's": KnownIngredient("it's", "module.it's")}
-    look = look_at(ReactorEntry("it's", Outcome.NEW), **known)
-    graph = payload.graph(look, payload.geometry_of(look, payload.focus(look), arrange), arrange, "garden")
+def test_the_statement_that_runs_a_reactor_is_valid_python():
+    known = {"it's": ReactorInfo("it's", "module.it's")}
+    snapshot = snapshot_of(ReactorEntry("it's", Outcome.NEW), **known)
+    graph = payload.graph_data(
+        snapshot, payload.geometry_of(snapshot, payload.initial_folding(snapshot), arrange), arrange, "garden"
+    )
     assert graph["nodes"]["n0"]["run"] == 'garden.run_reactor("module.it\'s")'
 
 
-def test_boxes_and_lines_have_places_in_whole_pixels():
+def test_boxes_and_edges_have_positions_in_whole_pixels():
     graph = graph_of(chain(3))
     assert graph["view"] == "all"
     shown = graph["views"]["all"]
@@ -84,7 +86,7 @@ def test_a_small_graph_has_one_view():
     assert set(graph_of(chain(60))["views"]) == {"all"}
 
 
-def test_a_large_graph_has_a_focus_and_the_whole():
+def test_a_large_graph_has_a_focused_and_a_complete_view():
     graph = graph_of(chain(61, r30="stale"))
     assert graph["view"] == "focus"
     assert len(graph["views"]["all"]["nodes"]) == 61
@@ -95,42 +97,44 @@ def test_a_large_graph_has_a_focus_and_the_whole():
     assert sorted(ends) == [["f0", "n29"], ["n29", "n30"], ["n30", "n31"], ["n31", "f1"]]
 
 
-def test_lines_of_folds_do_not_list_everything():
+def test_edges_of_folds_list_few_names():
     entries = [ReactorEntry(f"r{n}", Outcome.CACHED) for n in range(70)]
     entries[69] = ReactorEntry("r69", Outcome.STALE)
     edges = {"r0": {f"r{n}": [f"x{n}"] for n in range(1, 69)}, "r69": {"r0": ["y"]}}
-    (line,) = [e for e in graph_of(look_at(*entries, edges=edges))["views"]["focus"]["edges"] if e[0] == "f0"]
+    (line,) = [
+        e for e in graph_of(snapshot_of(*entries, edges=edges))["views"]["focus"]["edges"] if e[0] == "f0"
+    ]
     assert line[1] == "n0"
     assert line[2][-1] == "… and 60 more"
     assert len(line[2]) == 9
 
 
-def test_what_is_unfolded_is_shown():
-    look = chain(100, r50="stale")
+def test_unfolded_reactors_are_shown():
+    snapshot = chain(100, r50="stale")
     opened = {"r1", "r2"}
-    nodes = graph_of(look, opened=opened)["views"]["focus"]["nodes"]
+    nodes = graph_of(snapshot, opened=opened)["views"]["focus"]["nodes"]
     assert [node[0] for node in nodes] == ["n0", "n1", "n2", "n49", "n50", "n51"]
 
 
-def test_what_was_seen_is_still_there_when_it_is_computed():
+def test_a_shown_reactor_stays_shown_when_it_is_computed():
     seen = {"r49", "r50", "r51"}
     nodes = graph_of(chain(100), seen=seen)["views"]["focus"]["nodes"]
     assert [node[0] for node in nodes] == ["n49", "n50", "n51"]
 
 
-def test_boxes_are_as_large_whatever_the_state():
+def test_the_size_of_a_box_does_not_depend_on_the_state():
     one, other = ReactorEntry("a", Outcome.NEW), ReactorEntry("a", Outcome.CACHED, (), 3000.0, 10**12, 1.0)
-    assert graph_of(look_at(one))["views"] == graph_of(look_at(other))["views"]
+    assert graph_of(snapshot_of(one))["views"] == graph_of(snapshot_of(other))["views"]
 
 
 # ---------------------------------------------------------------------- details
 
 
 def details_of(*entries, **options):
-    return payload.details(look_at(*entries, **options))
+    return payload.detail_data(snapshot_of(*entries, **options))
 
 
-def test_only_reactors_that_have_something_to_tell_are_there():
+def test_reactors_without_details_are_left_out():
     assert details_of(ReactorEntry("a", Outcome.CACHED)) == {}
 
 
@@ -143,7 +147,7 @@ def test_a_cause_has_its_text_and_its_diff():
     }
 
 
-def test_an_input_that_changed_points_to_its_sender_and_does_not_repeat_its_causes():
+def test_a_changed_input_refers_to_its_sender():
     why = Cause(ReasonKind.CODE, "a", "its own code changed", diff="+secret")
     cause = Cause(ReasonKind.INPUT, "x", "ingredient 'x' changed, sent by 'a'", causes=(why,))
     entries = (ReactorEntry("a", Outcome.STALE, (why,)), ReactorEntry("b", Outcome.STALE, (cause,)))
@@ -152,7 +156,7 @@ def test_an_input_that_changed_points_to_its_sender_and_does_not_repeat_its_caus
     assert "secret" not in json.dumps(found["n1"])
 
 
-def test_a_parameter_that_is_called_like_an_ingredient_points_nowhere():
+def test_a_parameter_with_the_name_of_an_ingredient_refers_to_no_sender():
     cause = Cause(ReasonKind.PARAMETER, "x", "parameter 'x' changed: 1 → 2")
     found = details_of(
         ReactorEntry("a", Outcome.NEW), ReactorEntry("b", Outcome.STALE, (cause,)), edges={"b": {"a": ["x"]}}
@@ -160,8 +164,8 @@ def test_a_parameter_that_is_called_like_an_ingredient_points_nowhere():
     assert found["n1"]["causes"][0]["from"] is None
 
 
-def test_errors_and_notes_are_told():
-    known = KnownIngredient("a", "a", notes=("lock m.lock",))
+def test_errors_and_notes_are_included():
+    known = ReactorInfo("a", "a", notes=("lock m.lock",))
     found = details_of(ReactorEntry("a", Outcome.FAILED, error="ValueError: boom"), a=known)
     assert found == {"n0": {"causes": [], "error": "ValueError: boom", "notes": ["lock m.lock"]}}
 
@@ -173,7 +177,7 @@ def test_diffs_are_cut():
     assert shown["diff"].endswith("…")
 
 
-def test_one_diff_in_a_thousand_reactors_does_not_make_a_thousand():
+def test_the_total_size_of_diffs_is_limited():
     cause = Cause(ReasonKind.CODE, "helper", "helper() changed", diff="+" + "x" * 5000)
     found = details_of(*(ReactorEntry(f"r{n}", Outcome.STALE, (cause,)) for n in range(1000)))
     assert len(json.dumps(found)) < 400_000
@@ -188,14 +192,14 @@ def test_one_diff_in_a_thousand_reactors_does_not_make_a_thousand():
 # ---------------------------------------------------------------------- hostile names
 
 
-def test_names_and_texts_are_free_of_control_characters_and_can_be_sent():
-    known = KnownIngredient(
+def test_names_and_texts_have_no_control_characters():
+    known = ReactorInfo(
         HOSTILE, HOSTILE, HOSTILE, HOSTILE, False, (HOSTILE,), ((HOSTILE, "simple", 1),), (HOSTILE,)
     )
     cause = Cause(ReasonKind.CODE, HOSTILE, HOSTILE, diff=HOSTILE)
     entries = (ReactorEntry("a", Outcome.NEW), ReactorEntry(HOSTILE, Outcome.FAILED, (cause,), error=HOSTILE))
-    look = look_at(*entries, edges={HOSTILE: {"a": [HOSTILE]}}, **{HOSTILE: known})
-    text = json.dumps([graph_of(look), payload.details(look)], ensure_ascii=False)
+    snapshot = snapshot_of(*entries, edges={HOSTILE: {"a": [HOSTILE]}}, **{HOSTILE: known})
+    text = json.dumps([graph_of(snapshot), payload.detail_data(snapshot)], ensure_ascii=False)
     text.encode()  # half a surrogate pair cannot be sent
     assert not {"\x1b", "\u202e", "\ud800"} & set(text)
     assert "evil\ufffdline" in text

@@ -1,4 +1,4 @@
-"""One look at a plant."""
+"""Snapshots of a plant."""
 
 import threading
 
@@ -40,7 +40,7 @@ def known(plant, name):
     return next(known for known in take_snapshot(plant).reactors if known.name == name)
 
 
-def test_it_says_what_status_says(plant):
+def test_it_contains_the_status(plant):
     assert take_snapshot(plant).status == plant.status()
     plant.run_reactor(add)
     assert take_snapshot(plant).status == plant.status()
@@ -51,13 +51,13 @@ def test_it_says_what_status_says(plant):
     ]
 
 
-def test_it_says_how_a_reactor_failed(plant):
+def test_it_contains_the_error_of_a_failed_reactor(plant):
     with pytest.raises(ValueError, match="boom"):
         plant.run_reactor(fail)
     assert take_snapshot(plant).status["fail"].error == "ValueError: boom"
 
 
-def test_edges_and_inputs_are_those_that_code_and_traces_name(plant):
+def test_edges_and_inputs_come_from_code_and_traces(plant):
     assert take_snapshot(plant).edges == queries.edges(session_of(plant))
     assert known(plant, "add").inputs == ("numbers",)
     plant.run_reactor(add)
@@ -73,13 +73,13 @@ def test_outputs_have_a_format_and_a_size_once_they_exist(plant):
     assert size > 0
 
 
-def test_it_says_where_reactors_are_defined(plant):
-    assert known(plant, "load").where == "test_look.py"
+def test_it_contains_where_reactors_are_defined(plant):
+    assert known(plant, "load").where == "test_snapshot.py"
     assert known(plant, "load").module == __name__
     assert not known(plant, "load").is_orphan
 
 
-def test_orphans_are_told_apart(plant, monkeypatch):
+def test_orphans_are_marked(plant, monkeypatch):
     monkeypatch.setattr(_definitions, "orphans", set())
     from pyplant.notebook.graph import snapshot as module
 
@@ -88,7 +88,7 @@ def test_orphans_are_told_apart(plant, monkeypatch):
     assert not known(plant, "add").is_orphan
 
 
-def test_what_the_code_cannot_follow_is_listed(plant):
+def test_notes_of_the_fingerprint_are_listed(plant):
     lock = threading.Lock()
 
     @ReactorFunc
@@ -131,7 +131,7 @@ def test_a_plant_that_is_busy_is_not_waited_for(plant):
     assert take_snapshot(plant) is not None
 
 
-def test_of_a_closed_plant_nothing_can_be_said(plant):
+def test_a_closed_plant_raises(plant):
     plant.close()
     with pytest.raises(PlantDirError):
         take_snapshot(plant)

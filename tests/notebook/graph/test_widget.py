@@ -1,4 +1,4 @@
-"""The graph in a notebook: pictures, widgets, and the board that keeps them up to date."""
+"""The graph in a notebook: pictures, widgets, and the controller that updates them."""
 
 import gc
 import json
@@ -14,7 +14,7 @@ import pytest
 from comm.base_comm import BaseComm
 
 from pyplant import Plant, ReactorFunc
-from pyplant.notebook.graph import controller as board_module
+from pyplant.notebook.graph import controller as controller_module
 from pyplant.notebook.graph import display
 from pyplant.notebook.graph.widget import GraphWidget
 from tests.svg import svg_in
@@ -23,7 +23,7 @@ PATIENCE = 20  # seconds, for what takes a tenth of one
 
 
 class Page:
-    """A notebook's shell, and what its front end would show."""
+    """The shell of a notebook, and what its front end shows."""
 
     def __init__(self):
         self.kernel = object()
@@ -42,7 +42,7 @@ class Page:
         return self.parent
 
     def run_cell(self, cell="another", request=None):
-        """A cell was executed."""
+        """Execute a cell."""
         self.parent = {
             "metadata": {"cellId": cell},
             "header": {"msg_id": request or f"{cell}-{len(self.published)}"},
@@ -61,14 +61,14 @@ class Page:
 @pytest.fixture
 def page(monkeypatch):
     page = Page()
-    monkeypatch.setattr(display, "_notebook", lambda: page)
+    monkeypatch.setattr(display, "_notebook_shell", lambda: page)
     yield page
     display.close()
 
 
 @pytest.fixture(autouse=True)
 def messages(monkeypatch):
-    """What widgets send, as it arrives."""
+    """The messages that widgets send."""
     sent = []
 
     class Wire(BaseComm):
@@ -103,13 +103,13 @@ def plant(tmp_path):
         yield plant
 
 
-def board_of(plant):
+def controller_of(plant):
     return display._controllers[plant]
 
 
 def shown(plant, number=-1):
     """The widget of one call of show_graph."""
-    return board_of(plant)._showings[number].widget
+    return controller_of(plant)._shown_graphs[number].widget
 
 
 def outcomes(state):
@@ -128,20 +128,20 @@ def test_a_picture_is_shown_and_the_widget_below_it(page, plant):
     assert live.data["application/vnd.jupyter.widget-view+json"]["model_id"] == shown(plant).model_id
 
 
-def test_the_widget_knows_the_picture_that_it_hides(page, plant):
+def test_the_widget_refers_to_the_picture_that_it_hides(page, plant):
     display.show_graph(plant)
     identity = shown(plant).graph["snapshot"]
     assert page.pictures[0].id == identity
     assert f'id="{identity}"' in page.pictures[0].data["text/html"]
 
 
-def test_in_text_a_widget_says_how_many_reactors_stand_how(page, plant):
+def test_the_text_of_a_widget_counts_outcomes(page, plant):
     display.show_graph(plant)
     text = page.widgets[0].data["text/plain"]
     assert text == "PyPlant graph of digits.plant: 2 reactors: 2 new"
 
 
-def test_the_widget_has_all_of_the_graph_from_the_start(page, plant):
+def test_the_widget_has_the_complete_graph_from_the_start(page, plant):
     display.show_graph(plant)
     live = shown(plant)
     assert [node["name"] for node in live.graph["nodes"].values()] == ["load", "add"]
@@ -160,7 +160,7 @@ def test_statements_name_the_variable_that_holds_the_plant(page, plant):
     assert shown(plant).graph["nodes"]["n1"]["run"] == "garden.run_reactor('add')"
 
 
-def test_several_calls_make_several_widgets_that_show_the_same(page, plant):
+def test_several_calls_make_several_equal_widgets(page, plant):
     for cell in ("first", "second"):
         page.parent = {"metadata": {"cellId": cell}, "header": {"msg_id": cell}}
         display.show_graph(plant)
@@ -180,21 +180,21 @@ def test_a_terminal_gets_text(monkeypatch, plant):
     assert not display.show_graph(plant)
 
 
-def test_without_anywidget_the_picture_is_shown_alone(page, plant, monkeypatch, caplog):
+def test_without_anywidget_only_the_picture_is_shown(page, plant, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "pyplant.notebook.graph.widget", None)
     assert display.show_graph(plant)
     assert len(page.published) == 1
     assert "not live" in caplog.text
 
 
-def test_a_widget_that_breaks_leaves_the_picture(page, plant, monkeypatch):
+def test_a_broken_widget_leaves_the_picture(page, plant, monkeypatch):
     monkeypatch.setattr(GraphWidget, "_repr_mimebundle_", lambda self, **options: 1 / 0)
     assert display.show_graph(plant)
     assert len(page.published) == 1
 
 
-def test_what_cannot_be_drawn_is_left_to_text(page, plant, monkeypatch, caplog):
-    monkeypatch.setattr(board_module.picture, "paint", lambda *args: 1 / 0)
+def test_a_graph_that_cannot_be_drawn_is_shown_as_text(page, plant, monkeypatch, caplog):
+    monkeypatch.setattr(controller_module.svg, "geometry_html", lambda *args: 1 / 0)
     assert not display.show_graph(plant)
     plant.close()
     assert not display.show_graph(plant)
@@ -210,14 +210,14 @@ def test_in_colab_the_picture_is_not_hidden(page, plant, monkeypatch):
 # ---------------------------------------------------------------------- while it runs
 
 
-def test_a_run_is_seen_while_it_runs(page, plant, messages):
+def test_the_widget_is_updated_during_a_run(page, plant, messages):
     display.show_graph(plant)
     messages.clear()
-    board_of(plant)._live._not_before = 0.0
+    controller_of(plant)._live._next_send_at = 0.0
     seen = []
 
     def listener(event):
-        seen.append(outcomes(board_of(plant)._live.snapshot()))
+        seen.append(outcomes(controller_of(plant)._live.snapshot()))
 
     plant.add_event_listener(listener)
     plant.run_reactor(add)
@@ -228,7 +228,7 @@ def test_a_run_is_seen_while_it_runs(page, plant, messages):
     assert traits(messages, "state")[0]["run"] == 1
 
 
-def test_what_was_defined_since_is_seen_in_the_run(page, plant, messages):
+def test_a_new_reactor_is_shown_in_its_first_run(page, plant, messages):
     display.show_graph(plant)
 
     @ReactorFunc
@@ -239,10 +239,10 @@ def test_what_was_defined_since_is_seen_in_the_run(page, plant, messages):
     plant.run_reactor(late)
     (graph,) = traits(messages, "graph")
     assert [node["name"] for node in graph["nodes"].values()] == ["load", "add", "late"]
-    assert board_of(plant)._live.snapshot()["nodes"]["n2"]["o"] == "ran"
+    assert controller_of(plant)._live.snapshot()["nodes"]["n2"]["o"] == "ran"
 
 
-def test_an_edit_in_the_cell_that_runs_is_seen_in_the_run(page, plant, messages):
+def test_an_edit_in_the_running_cell_is_shown_in_the_run(page, plant, messages):
     plant.run_reactor(add)
     display.show_graph(plant)
 
@@ -257,17 +257,17 @@ def test_an_edit_in_the_cell_that_runs_is_seen_in_the_run(page, plant, messages)
     edited = make()
     plant.add_reactor(edited)
     plant.run_reactor(load)
-    assert outcomes(board_of(plant)._live.snapshot()) == ["cached", "stale"]
+    assert outcomes(controller_of(plant)._live.snapshot()) == ["cached", "stale"]
 
 
-def test_runs_of_what_did_not_change_judge_nothing(page, plant, monkeypatch):
+def test_a_run_with_the_same_definitions_takes_no_snapshot(page, plant, monkeypatch):
     display.show_graph(plant)
-    monkeypatch.setattr(board_module, "look", lambda plant: 1 / 0)
+    monkeypatch.setattr(controller_module, "take_snapshot", lambda plant: 1 / 0)
     plant.run_reactor(add)
     plant.run_reactor(add)
 
 
-def test_the_panel_of_what_failed_tells_its_error(page, plant, messages):
+def test_details_contain_the_error_of_a_failed_reactor(page, plant, messages):
     @ReactorFunc
     def fail(pipe):
         raise ValueError("boom")
@@ -283,17 +283,17 @@ def test_the_panel_of_what_failed_tells_its_error(page, plant, messages):
     assert outcomes(shown(plant).state)[2] == "failed"
 
 
-def test_at_the_end_of_a_run_the_picture_is_replaced(page, plant):
+def test_the_picture_is_replaced_at_the_end_of_a_run(page, plant):
     display.show_graph(plant)
     identity = shown(plant).graph["snapshot"]
-    board_of(plant)._draw_after = 0.0
+    controller_of(plant)._draw_after = 0.0
     plant.run_reactor(add)
     assert page.published[-1].update
     assert page.published[-1].id == identity
     assert "2 reactors: 2 ran" in page.published[-1].data["text/plain"]
 
 
-def test_many_short_runs_do_not_draw_many_pictures(page, plant):
+def test_many_short_runs_draw_few_pictures(page, plant):
     display.show_graph(plant)
     began = time.monotonic()
     for bias in range(20):
@@ -302,14 +302,14 @@ def test_many_short_runs_do_not_draw_many_pictures(page, plant):
     assert len(page.pictures) <= 3 + (time.monotonic() - began)
 
 
-def test_a_widget_that_cannot_be_told_does_not_hinder_others(page, plant, monkeypatch):
+def test_a_broken_widget_does_not_keep_others_from_being_updated(page, plant, monkeypatch):
     for cell in ("first", "second"):
         page.parent = {"metadata": {"cellId": cell}, "header": {"msg_id": cell}}
         display.show_graph(plant)
     broken, other = shown(plant, 0), shown(plant, 1)
-    tell = GraphWidget.tell
+    update = GraphWidget.update_traits
     monkeypatch.setattr(
-        GraphWidget, "tell", lambda self, traits: 1 / 0 if self is broken else tell(self, traits)
+        GraphWidget, "update_traits", lambda self, traits: 1 / 0 if self is broken else update(self, traits)
     )
     plant.run_reactor(add)
     page.run_cell()
@@ -332,7 +332,7 @@ def test_staleness_is_judged_after_each_cell(page, plant):
     assert "◐" in svg_in(page.pictures[-1].data["text/html"])
 
 
-def test_where_nothing_changed_nothing_is_sent(page, plant, messages):
+def test_nothing_is_sent_if_nothing_changed(page, plant, messages):
     display.show_graph(plant)
     page.run_cell()
     messages.clear()
@@ -363,7 +363,7 @@ def test_the_graph_is_sent_again_when_its_structure_changes(page, plant, message
     assert len(traits(messages, "graph")[-1]["nodes"]) == 2
 
 
-def test_graph_state_and_details_travel_together(page, plant, messages):
+def test_graph_state_and_details_are_sent_together(page, plant, messages):
     display.show_graph(plant)
     messages.clear()
     plant.run_reactor(add)
@@ -372,15 +372,15 @@ def test_graph_state_and_details_travel_together(page, plant, messages):
 
 
 class Looks(list):
-    """The looks at a plant, each of which seems to take some seconds, whatever the machine is like."""
+    """Snapshots of a plant, each of which seems to take a given number of seconds."""
 
     def __init__(self, monkeypatch):
         self.seconds = 0.0
         self._now = 0.0
-        self._look = board_module.look
+        self._look = controller_module.take_snapshot
         clock = types.SimpleNamespace(thread_time=self.now, perf_counter=self.now, monotonic=time.monotonic)
-        monkeypatch.setattr(board_module, "time", clock)
-        monkeypatch.setattr(board_module, "look", self.look)
+        monkeypatch.setattr(controller_module, "time", clock)
+        monkeypatch.setattr(controller_module, "take_snapshot", self.look)
 
     def now(self):
         return self._now
@@ -396,7 +396,7 @@ def looks(monkeypatch):
     return Looks(monkeypatch)
 
 
-def test_where_judging_takes_long_it_is_left_and_said_so(page, plant, looks):
+def test_slow_refreshes_are_skipped_and_marked(page, plant, looks):
     looks.seconds = 0.06
     display.show_graph(plant)
     page.run_cell()
@@ -408,7 +408,7 @@ def test_where_judging_takes_long_it_is_left_and_said_so(page, plant, looks):
     assert outcomes(shown(plant).state) == ["ran", "ran"]
 
 
-def test_what_takes_long_is_tried_again_some_time(page, plant, looks):
+def test_slow_refreshes_are_tried_again_after_some_cells(page, plant, looks):
     looks.seconds = 0.06
     display.show_graph(plant)
     counts = []
@@ -418,7 +418,7 @@ def test_what_takes_long_is_tried_again_some_time(page, plant, looks):
     assert counts == [2, 2, 2, 3, 3, 3, 4]
 
 
-def test_what_took_long_once_is_looked_at_again_at_once(page, plant, looks):
+def test_a_single_slow_refresh_does_not_skip_the_next_one(page, plant, looks):
     display.show_graph(plant)
     looks.seconds = 60.0
     page.run_cell()
@@ -433,7 +433,7 @@ def test_what_took_long_once_is_looked_at_again_at_once(page, plant, looks):
     assert not shown(plant).state["checked"]
 
 
-def test_a_plant_that_is_busy_is_not_waited_for(page, plant):
+def test_a_busy_plant_is_not_waited_for(page, plant):
     display.show_graph(plant)
     begun, may_end = threading.Event(), threading.Event()
 
@@ -453,7 +453,7 @@ def test_a_plant_that_is_busy_is_not_waited_for(page, plant):
     assert shown(plant).state["checked"]
 
 
-def test_a_closed_plant_is_shown_as_it_was(page, plant, caplog):
+def test_a_closed_plant_keeps_its_last_state(page, plant, caplog):
     display.show_graph(plant)
     plant.close()
     page.run_cell()
@@ -462,9 +462,9 @@ def test_a_closed_plant_is_shown_as_it_was(page, plant, caplog):
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-def test_nothing_that_goes_wrong_reaches_the_cell(page, plant, monkeypatch, caplog):
+def test_errors_do_not_reach_the_cell(page, plant, monkeypatch, caplog):
     display.show_graph(plant)
-    monkeypatch.setattr(board_module, "look", lambda plant: 1 / 0)
+    monkeypatch.setattr(controller_module, "take_snapshot", lambda plant: 1 / 0)
     page.run_cell()
     assert "ZeroDivisionError" in caplog.text
 
@@ -507,7 +507,7 @@ def visible(plant):
     return [node[0] for node in focus(plant)["nodes"]]
 
 
-def test_of_a_large_graph_picture_and_widget_fold_the_same(page, large):
+def test_picture_and_widget_of_a_large_graph_have_the_same_folds(page, large):
     display.show_graph(large)
     assert visible(large) == FIRST
     assert [fold["members"] for fold in focus(large)["folds"]][1] == BELOW_10
@@ -534,7 +534,7 @@ def test_a_fold_unfolds_and_folds_again(page, large, messages):
     assert visible(large) == FIRST
 
 
-def test_what_is_unfolded_stays_so_when_reactors_are_judged(page, large):
+def test_unfolded_reactors_stay_shown_after_a_refresh(page, large):
     display.show_graph(large)
     say(large, kind="unfold", folds=["f1"])
     large.run_reactor("step_40")
@@ -542,7 +542,7 @@ def test_what_is_unfolded_stays_so_when_reactors_are_judged(page, large):
     assert visible(large) == ["n10", "n20", "n21", "n40", "n41", "n42", "n43"]
 
 
-def test_unfolding_during_a_run_leaves_states_alone(page, large):
+def test_unfolding_during_a_run_keeps_states(page, large):
     display.show_graph(large)
     states = []
 
@@ -557,7 +557,7 @@ def test_unfolding_during_a_run_leaves_states_alone(page, large):
 
 
 @pytest.mark.parametrize("folds", [["f9"], [], [["f0"]], "f0", None, [{}]])
-def test_folds_that_are_none_unfold_nothing(page, large, folds):
+def test_invalid_folds_are_ignored(page, large, folds):
     display.show_graph(large)
     say(large, kind="unfold", folds=folds)
     assert visible(large) == FIRST
@@ -566,7 +566,7 @@ def test_folds_that_are_none_unfold_nothing(page, large, folds):
 # ---------------------------------------------------------------------- what the front end says
 
 
-def test_a_front_end_that_missed_something_gets_all_of_it(page, plant, messages):
+def test_resync_sends_everything(page, plant, messages):
     display.show_graph(plant)
     messages.clear()
     say(plant, kind="resync")
@@ -582,12 +582,12 @@ def interrupts(monkeypatch):
     return sent
 
 
-def test_stop_interrupts_the_run_it_was_meant_for(page, plant, interrupts):
+def test_stop_interrupts_the_given_run(page, plant, interrupts):
     display.show_graph(plant)
 
     def listener(event):
         if type(event).__name__ == "ReactorStarted" and not interrupts:
-            say(plant, kind="stop", run=board_of(plant)._live.run)
+            say(plant, kind="stop", run=controller_of(plant)._live.run)
 
     plant.add_event_listener(listener)
     plant.run_reactor(add)
@@ -595,19 +595,19 @@ def test_stop_interrupts_the_run_it_was_meant_for(page, plant, interrupts):
 
 
 @pytest.mark.parametrize("run", [0, 1, 3, None, "2", 2.5])
-def test_stop_that_comes_late_hits_nothing(page, plant, interrupts, run):
+def test_a_late_stop_is_ignored(page, plant, interrupts, run):
     display.show_graph(plant)
     say(plant, kind="stop", run=1)
     plant.run_reactor(load)
     say(plant, kind="stop", run=1)
     plant.add_event_listener(lambda event: say(plant, kind="stop", run=run))
     plant.run_reactor(load)
-    assert board_of(plant)._live.snapshot()["run"] is None
+    assert controller_of(plant)._live.snapshot()["run"] is None
     assert interrupts == []
 
 
 @pytest.mark.parametrize("content", ["stop", None, {}, {"kind": "run"}, {"kind": "stop"}, ["kind"]])
-def test_what_is_not_understood_is_ignored(page, plant, content, caplog):
+def test_unknown_messages_are_ignored(page, plant, content, caplog):
     display.show_graph(plant)
     shown(plant)._handle_custom_msg(content, [])
     assert caplog.records == []
@@ -615,28 +615,28 @@ def test_what_is_not_understood_is_ignored(page, plant, content, caplog):
 
 def test_a_handler_that_fails_shows_no_traceback_in_the_cell(page, plant, monkeypatch, caplog, capsys):
     display.show_graph(plant)
-    monkeypatch.setattr(board_of(plant)._live, "send", lambda **traits: 1 / 0)
+    monkeypatch.setattr(controller_of(plant)._live, "send", lambda **traits: 1 / 0)
     say(plant, kind="resync")
     assert "ZeroDivisionError" in caplog.text
     assert "Traceback" not in capsys.readouterr().out
 
 
-def test_the_kernel_is_known_by_its_connection_file(page, plant, monkeypatch):
+def test_the_kernel_id_comes_from_the_connection_file(page, plant, monkeypatch):
     connect = types.ModuleType("ipykernel.connect")
     monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
     monkeypatch.setitem(sys.modules, "ipykernel.connect", connect)
     for path, expected in [("/run/kernel-12ab-34.json", "12ab-34"), ("/run/other.json", None)]:
         connect.get_connection_file = lambda path=path: path
-        assert board_module._kernel() == expected
+        assert controller_module._kernel() == expected
     connect.get_connection_file = lambda: 1 / 0
-    assert board_module._kernel() is None
+    assert controller_module._kernel() is None
 
 
 # ---------------------------------------------------------------------- life
 
 
 def listeners(plant):
-    return [listener for listener in plant._listeners._listeners if type(listener).__name__ == "Live"]
+    return [listener for listener in plant._listeners._listeners if type(listener).__name__ == "LiveState"]
 
 
 def test_a_cell_that_is_run_again_replaces_its_widget(page, plant):
@@ -646,33 +646,33 @@ def test_a_cell_that_is_run_again_replaces_its_widget(page, plant):
     display.show_graph(plant)
     display.after_cell()
     assert first.comm is None
-    assert [showing.widget for showing in board_of(plant)._showings] == [shown(plant)]
+    assert [showing.widget for showing in controller_of(plant)._shown_graphs] == [shown(plant)]
     assert shown(plant) is not first
 
 
-def test_two_graphs_in_one_cell_are_independent(page, plant):
+def test_two_graphs_in_one_cell_are_both_kept(page, plant):
     display.show_graph(plant)
     display.show_graph(plant)
     display.after_cell()
-    assert len(board_of(plant)._showings) == 2
+    assert len(controller_of(plant)._shown_graphs) == 2
 
 
-def test_where_cells_have_no_ids_nothing_is_taken_for_another(page, plant):
+def test_without_cell_ids_no_graph_is_replaced(page, plant):
     page.parent = {}
     for _ in range(3):
         display.show_graph(plant)
         display.after_cell()
-    assert len(board_of(plant)._showings) == 3
+    assert len(controller_of(plant)._shown_graphs) == 3
 
 
-def test_there_are_no_more_than_a_few_at_a_time(page, plant):
+def test_the_number_of_shown_graphs_is_limited(page, plant):
     page.parent = {}
     for _ in range(12):
         display.show_graph(plant)
-    assert len(board_of(plant)._showings) == 8
+    assert len(controller_of(plant)._shown_graphs) == 8
 
 
-def test_nobody_listens_once_the_last_widget_is_gone(page, plant):
+def test_the_listener_is_removed_with_the_last_widget(page, plant):
     display.show_graph(plant)
     (live,) = listeners(plant)
     page.run_cell("first", "2")  # and shows nothing now
@@ -681,14 +681,14 @@ def test_nobody_listens_once_the_last_widget_is_gone(page, plant):
     assert plant not in display._controllers
 
 
-def test_a_widget_that_the_front_end_closed_is_dropped(page, plant):
+def test_a_closed_widget_is_dropped(page, plant):
     display.show_graph(plant)
     shown(plant).comm.handle_close({})
     page.run_cell()
     assert listeners(plant) == []
 
 
-def test_a_graph_can_be_shown_again_after_that(page, plant):
+def test_a_graph_can_be_shown_again_after_closing(page, plant):
     display.show_graph(plant)
     page.run_cell("first", "2")
     assert display.show_graph(plant)
@@ -698,18 +698,18 @@ def test_a_graph_can_be_shown_again_after_that(page, plant):
     assert len(listeners(plant)) == 1
 
 
-def test_closing_ends_all(page, plant):
+def test_closing_removes_all_controllers(page, plant):
     display.show_graph(plant)
     display.close()
     assert listeners(plant) == []
     assert not display._controllers
 
 
-def test_a_plant_that_nobody_holds_is_let_go_and_its_thread_ends(page, tmp_path):
+def test_a_plant_without_references_is_released_and_its_thread_ends(page, tmp_path):
     plant = Plant(tmp_path / "short-lived", progress=False)
     plant.add_reactors([load, add])
     display.show_graph(plant)
-    live = board_of(plant)._live
+    live = controller_of(plant)._live
     plant.run_reactor(load)
     gone = weakref.ref(plant)
     plant.close()
@@ -721,10 +721,10 @@ def test_a_plant_that_nobody_holds_is_let_go_and_its_thread_ends(page, tmp_path)
     assert not display._controllers
 
 
-def test_a_notebook_is_a_shell_with_a_kernel():
-    assert display._notebook() is None
+def test_a_shell_without_a_kernel_is_not_a_notebook():
+    assert display._notebook_shell() is None
 
 
-def test_cells_without_a_graph_are_left_alone(page):
+def test_cells_without_a_graph_do_nothing(page):
     display.after_cell()
     assert page.published == []
