@@ -1,6 +1,18 @@
-"""Definitions: what is known of a function that was declared to be a reactor or a subreactor.
+"""Definitions of reactors and calls of subreactors, and the registry of definitions in the process.
 
 The decorators are in :mod:`pyplant.reactor`.
+
+Theory of operation
+-------------------
+A decorated function carries its definition in an attribute (:data:`MARK`), and the process has a registry
+of all definitions. Two definitions with the same file and qualified name are one reactor, and the newer
+one replaces the older. This is what notebooks and reloaded modules need: a cell that is executed again, or
+a module that is imported again, defines its reactors again. Reactors that the last execution of a module
+did not define no longer count, which the module's ``__spec__`` tells: each execution has a new one.
+
+Within *one* execution of a module, a second definition of the same reactor is an error, since a loop
+or a copied function would lose all but the last one. The error is raised when a plant asks for the
+definitions, not when the function is decorated: that would stop the import of the module.
 """
 
 from __future__ import annotations
@@ -51,19 +63,19 @@ MARK = "__pyplant_reactor__"
 """The attribute of a function that holds its definition."""
 
 sources = Sources()
-"""The texts that decorated functions were defined in, taken when they were defined."""
+"""The source texts of the modules of decorated functions, read when the functions were defined."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellExecution:
-    """One execution of a cell of a notebook.
+    """One execution of a notebook cell.
 
     Attributes
     ----------
     ident
-        Identifies the cell as long as the notebook lives; ``""`` if the front end does not tell.
+        Identifies the cell while the notebook is open; ``""`` if the front end sends no identity.
     number
-        What the notebook counts, as in ``In [3]``.
+        The execution count, as in ``In [3]``.
     """
 
     ident: str
@@ -71,39 +83,37 @@ class CellExecution:
 
     @property
     def label(self) -> str:
-        """What people call it."""
+        """The name of the execution in messages."""
         return f"cell [{self.number}]"
 
 
 running_cell: CellExecution | None = None
-"""The cell that is being executed right now; set by the notebook, where there is one."""
+"""The notebook cell that is being executed, if any; set by the notebook layer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Definition:
-    """A reactor as it was declared.
+    """A declared reactor.
 
     Attributes
     ----------
     function
         The function itself.
     name
-        What people call it.
+        Its name in messages and for lookups.
     module
         The module it is defined in.
     defining_file, qualname
-        Its file (``"__main__"`` in a notebook) and its name there: two definitions that
-        agree in both are one reactor, the newer one.
+        Its file (``"__main__"`` in a notebook) and its name there, which identify the reactor.
     cache
-        Whether its results may be served from traces.
+        Whether a run may use results of earlier executions.
     is_generator, config_name
-        How it is called: the second name is that of the parameter for the configuration, ``""`` if it
-        takes none.
+        Whether it is a generator, and the name of its parameter for the configuration, ``""`` if it
+        has none.
     execution
-        Identifies the execution of its module; a module that was executed again no longer
-        has the reactors of the time before.
+        Identifies the execution of its module, by the module's ``__spec__`` at that time.
     cell
-        The cell of a notebook whose execution defined it.
+        The execution of the notebook cell that defined it.
     resources
         Passed to the executor.
     """
@@ -122,12 +132,12 @@ class Definition:
 
     @property
     def takes_config(self) -> bool:
-        """Whether it is called with the configuration."""
+        """Whether it takes the configuration."""
         return bool(self.config_name)
 
     @property
     def place(self) -> str:
-        """Where people find it: a cell, or a file."""
+        """Its cell or file, for messages."""
         return self.cell.label if self.cell is not None else os.path.basename(self.defining_file)
 
     @property
@@ -142,7 +152,7 @@ class Definition:
 
     @property
     def is_current(self) -> bool:
-        """Whether its module has not been executed again since without defining it."""
+        """Whether it was defined by the latest execution of its module."""
         module = sys.modules.get(self.module)
         return module is None or getattr(module, "__spec__", None) is self.execution
 
@@ -150,11 +160,17 @@ class Definition:
 _declared: dict[str, Definition] = {}
 _repeated: dict[str, list[Definition]] = {}
 orphans: set[Definition] = set()
-"""Reactors whose cell was deleted: they serve until another takes their name, or sends what they send."""
+"""Reactors whose cell was deleted. They count until another one has their name or sends what they send."""
 
 
 def current_definitions() -> Iterator[Definition]:
-    """All reactors of the process, in order of definition; what was redefined is gone."""
+    """Yield the definitions that count, in order of definition.
+
+    Raises
+    ------
+    pyplant.errors.DefinitionError
+        If one execution of a module defined a reactor twice.
+    """
     for key, definition in tuple(_declared.items()):
         if definition.is_current:
             if key in _repeated:
@@ -163,18 +179,18 @@ def current_definitions() -> Iterator[Definition]:
 
 
 def all_definitions() -> list[Definition]:
-    """All definitions that may count, those that are wrong included."""
+    """All registered definitions, including outdated ones and those that are defined twice."""
     return list(_declared.values())
 
 
 def newest(definition: Definition) -> Definition:
-    """The newest definition of the same reactor."""
+    """The newest definition of the reactor that ``definition`` defines."""
     latest = _declared.get(definition.key)
     return latest if latest is not None and latest.is_current else definition
 
 
 def withdraw(definition: Definition) -> bool:
-    """Forget a definition; whether it was the one that counts."""
+    """Remove a definition from the registry; return whether it was the newest one of its reactor."""
     orphans.discard(definition)
     if _declared.get(definition.key) is not definition:
         return False
@@ -184,7 +200,7 @@ def withdraw(definition: Definition) -> bool:
 
 
 def declare(definition: Definition) -> None:
-    """Let a definition count from now on, in the place of earlier ones of the same reactor."""
+    """Register a definition, which replaces earlier ones of the same reactor."""
     key = definition.key
     earlier = _declared.pop(key, None)
     _repeated.pop(key, None)
@@ -200,11 +216,11 @@ def declare(definition: Definition) -> None:
 
 
 def _same_execution(earlier: Definition, later: Definition) -> bool:
-    """Whether one run of a module defined both, as a loop does; cells are run again at will."""
+    """Whether one execution of a module or cell created both definitions, as a loop does."""
     if "<locals>" in later.qualname or later.cell is not earlier.cell:
         return False
     if later.cell is None and (hasattr(builtins, "__IPYTHON__") or later.defining_file == "__main__"):
-        # Typed in once more, or defined again by %autoreload, which leaves the rest of a module be.
+        # The function was entered again, or %autoreload defined it again without a new execution of the module.
         return False
     same_globals = getattr(earlier.function, "__globals__", 0) is getattr(later.function, "__globals__", 1)
     return same_globals and earlier.execution is later.execution
@@ -213,7 +229,7 @@ def _same_execution(earlier: Definition, later: Definition) -> bool:
 def _repetition(definition: Definition) -> DefinitionError:
     where = definition.defining_file if definition.cell is None else definition.place.capitalize()
     return DefinitionError(
-        f"{where} defines reactor {definition.name!r} more than once in one go, so only the last "
+        f"{where} defines reactor {definition.name!r} more than once, so only the last one "
         f"would count. Give each its own name: @ReactorFunc(name=...)."
     )
 
@@ -229,7 +245,7 @@ def definition_of(function: Any) -> Definition:
     definition = getattr(function, "__dict__", {}).get(MARK)
     if isinstance(definition, Definition):
         if definition.function is not function and isinstance(function, FunctionType):
-            # %autoreload patches the old function object in place, this mark included.
+            # %autoreload copies the attributes of the new function to the old one, this mark included.
             return define(function, definition.name, cache=definition.cache, resources=definition.resources)
         return definition
     shown = getattr(function, "__qualname__", None) or repr(function)
@@ -252,7 +268,7 @@ def define(
     cache: bool = True,
     resources: dict[str, Any] | None = None,
 ) -> Definition:
-    """The definition of a function, which is not declared by this.
+    """Create the definition of a function, without registering it.
 
     Raises
     ------
@@ -284,8 +300,8 @@ def define(
 
 
 def capture(function: FunctionType) -> object:
-    """Take the text that a function stands in; returns the execution of its module."""
-    # Of the module it is defined in; a decorator's wrapper has the globals of another one.
+    """Read the source text of a function's module, and return the execution of the module."""
+    # By __module__ and not by __globals__, since a wrapper has the globals of the decorator's module.
     execution = getattr(sys.modules.get(function.__module__), "__spec__", None)
     sources.capture(function.__code__.co_filename, function.__globals__, execution)
     _follow(function)
@@ -293,7 +309,7 @@ def capture(function: FunctionType) -> object:
 
 
 def _follow(function: FunctionType) -> None:
-    """Let the distribution that holds a function be user code, wherever it is installed."""
+    """Make the installed distribution of a function user code."""
     inner = inspect.unwrap(function) if "__wrapped__" in function.__dict__ else function
     code = getattr(inner, "__code__", function.__code__)
     filename = code.co_filename
@@ -312,13 +328,13 @@ def _is_generator(function: FunctionType) -> bool:
 
 
 def _check_signature(function: FunctionType) -> str:
-    """The name of the parameter that is the configuration, if any; refuses what no plant can call."""
+    """Return the name of the parameter for the configuration, if any; refuse functions that no plant can call."""
     is_async_generator = function.__code__.co_flags & inspect.CO_ASYNC_GENERATOR
     if is_async_generator or inspect.iscoroutinefunction(function):
         message = f"Reactor {function.__qualname__!r} is async; reactors are plain functions or generators."
         raise DefinitionError(message)
     inner = function
-    if function.__code__.co_flags & inspect.CO_VARARGS:  # a wrapper that hands on what it gets
+    if function.__code__.co_flags & inspect.CO_VARARGS:  # a wrapper that passes its arguments on
         unwrapped = inspect.unwrap(function)
         inner = unwrapped if isinstance(unwrapped, FunctionType) else function
     code = inner.__code__
@@ -341,24 +357,24 @@ def _check_signature(function: FunctionType) -> str:
 
 
 class TaskObserver(Protocol):
-    """What a running reactor tells of itself to the one who runs it."""
+    """Receives what a running reactor does outside of its pipework."""
 
     def must_be_yielded(self, item: Unyielded) -> None:
-        """Something was made that must be yielded before it is of use."""
+        """The reactor created a command that it must yield."""
 
     def subreactor_entered(self, call: SubreactorCall[Any]) -> None:
-        """A subreactor begins."""
+        """The reactor entered a subreactor."""
 
     def subreactor_left(self, name: str) -> None:
-        """A subreactor returned."""
+        """The subreactor returned."""
 
 
 active_observer: ContextVar[TaskObserver | None] = ContextVar("pyplant_active_reactor", default=None)
-"""The reactor that is being stepped right now, if any."""
+"""The observer of the reactor that executes in this context, if any."""
 
 
 class SubreactorCall(Unyielded, Generic[_T_co]):
-    """A subreactor that was called but not entered: ``yield from`` enters it."""
+    """A call of a subreactor, which ``yield from`` enters."""
 
     __slots__ = ("_arguments", "_keywords", "function", "name")
 
@@ -384,7 +400,7 @@ class SubreactorCall(Unyielded, Generic[_T_co]):
         return returned
 
     def hint(self) -> str:
-        """What happened and what to write instead."""
+        """Return a message that says what is wrong and what to write instead."""
         return (
             f"Subreactor {self.name!r} was called without 'yield from', so it has not run. "
             f"Write:  value = yield from {self.name}(...)"

@@ -20,7 +20,7 @@ _Config = TypeVar("_Config")
 
 
 class Reactor(Protocol[_P, _T_co]):
-    """A decorated function, as type checkers see it: the function itself, known to be a reactor."""
+    """The type of a decorated function: the function itself, marked as a reactor."""
 
     __name__: str
     __pyplant_reactor__: Definition
@@ -58,19 +58,19 @@ def ReactorFunc(
 ) -> Any:
     """Declare a function to be a reactor.
 
-    The function takes a :class:`~pyplant.Pipework` and, if it likes, the configuration:
-    ``f(pipe)`` or ``f(pipe, config)``. A second parameter without a default is the configuration,
-    whatever it is called; ingredients are received. It is a generator if it receives anything, else it
-    may be a plain function. The function itself is returned, unchanged.
+    The function takes a :class:`~pyplant.Pipework` and optionally the configuration: ``f(pipe)`` or
+    ``f(pipe, config)``. A second parameter without a default is the configuration, whatever its name;
+    ingredients are not parameters but received. A reactor that receives ingredients is a generator,
+    others may be plain functions. The decorator returns the function itself.
 
     Parameters
     ----------
     name
-        What to call the reactor, when one function makes several (a factory, a loop).
+        The name of the reactor, if a factory or a loop makes several of one function.
     cache
-        ``False``: runs whenever it is demanded, once a run.
+        ``False`` to execute the reactor in every run that needs it.
     resources
-        Handed to the executor, such as ``{"GPU": 1}``.
+        What it needs of an executor, such as ``{"GPU": 1}``.
 
     Raises
     ------
@@ -88,6 +88,7 @@ def ReactorFunc(
     def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
         definition = define(target, name, cache=cache, resources=resources)
         target.__dict__[MARK] = definition
+        # The plant calls the wrapped functions too, so their other parameters have their defaults.
         inner = getattr(target, "__wrapped__", None)
         while isinstance(inner, FunctionType) and "__pyplant_wrapped__" not in inner.__dict__:
             inner.__dict__["__pyplant_wrapped__"] = True
@@ -99,7 +100,7 @@ def ReactorFunc(
 
 
 Subreactor = Callable[_P, SubreactorCall[_T]]
-"""A decorated function, as type checkers see it: it takes what it took, and ``yield from`` gives what it returns."""
+"""The type of a decorated function: it has the same parameters, and ``yield from`` gives its result."""
 
 
 class _SubreactorDecorator(Protocol):
@@ -120,10 +121,10 @@ def SubreactorFunc(*, name: str | None = None) -> _SubreactorDecorator: ...
 def SubreactorFunc(function: Callable[..., Any] | None = None, /, *, name: str | None = None) -> Any:
     """Declare a function to be a subreactor: a procedure that reactors share.
 
-    Called as ``value = yield from f(...)``. It may receive and send like a reactor (pass
-    it the pipework), call other subreactors, or be a plain function. What it does is
-    attributed to the reactor that called it. Ordinary functions are tracked just as well;
-    a subreactor is one that may wait.
+    It is called as ``value = yield from f(...)``. It may receive and send like a reactor if it gets
+    the pipework, call other subreactors, or be a plain function. What it reads and sends counts for the
+    reactor that called it. A helper that does not receive anything needs no decorator: ordinary
+    functions are tracked as well.
 
     Examples
     --------

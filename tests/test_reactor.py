@@ -279,7 +279,7 @@ def test_a_module_imported_again_replaces_its_reactors(lines):
 
 def test_two_reactors_of_one_name_in_one_module_are_refused(lines):
     lines("for i in range(2):\n    @ReactorFunc\n    def a(pipe, n=i): pass")
-    with pytest.raises(DefinitionError, match=r"'a' more than once in one go.*@ReactorFunc\(name=\.\.\.\)"):
+    with pytest.raises(DefinitionError, match=r"'a' more than once.*@ReactorFunc\(name=\.\.\.\)"):
         list(current_definitions())
 
 
