@@ -26,7 +26,7 @@ import numpy as np
 from pyplant.errors import DamagedError
 from pyplant.specs.array import ArraySpec
 from pyplant.store import warehouse as warehouse_module
-from pyplant.store.files import Files, Writer
+from pyplant.store.files import Files, OpenFile
 from pyplant.store.fsck import audit
 from pyplant.store.retention import collect, merge_journal
 from pyplant.store.warehouse import Warehouse
@@ -46,12 +46,12 @@ _WITH_TARGET = ("rename", "link")
 # ---------------------------------------------------------------------- recording
 
 
-class LoggedWriter(Writer):
+class LoggedFile(OpenFile):
     """Tells its disk what is written."""
 
     __slots__ = ("_log", "inode")
 
-    def __init__(self, writer: Writer, log: list[Operation]) -> None:
+    def __init__(self, writer: OpenFile, log: list[Operation]) -> None:
         super().__init__(writer.path, writer.fileno())
         self._log = log
         self.inode = os.fstat(writer.fileno()).st_ino
@@ -81,14 +81,14 @@ class LoggedFiles(Files):
         super().make_directory(path)
         self.log += [("mkdir", self.name(one)) for one in reversed(missing)]
 
-    def create(self, path: Path) -> Writer:
-        writer = LoggedWriter(super().create(path), self.log)
+    def create(self, path: Path) -> OpenFile:
+        writer = LoggedFile(super().create(path), self.log)
         self.log.append(("name", self.name(path), writer.inode))
         return writer
 
-    def open_append(self, path: Path) -> Writer:
+    def open_append(self, path: Path) -> OpenFile:
         is_new = not path.exists()
-        writer = LoggedWriter(super().open_append(path), self.log)
+        writer = LoggedFile(super().open_append(path), self.log)
         if is_new:
             self.log.append(("name", self.name(path), writer.inode))
         return writer

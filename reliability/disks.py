@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pyplant.store.files import Files, Writer
+from pyplant.store.files import Files, OpenFile
 
 __all__ = ["CountingFiles", "FailingFiles", "KillingFiles", "WatchedFiles"]
 
@@ -21,12 +21,12 @@ CHANGES = (
 READS = ("read", "map_private", "identity", "sizes", "names")
 
 
-class WatchedWriter(Writer):
+class WatchedFile(OpenFile):
     """A file whose writes and syncs go by its disk."""
 
     __slots__ = ("_disk",)
 
-    def __init__(self, disk: WatchedFiles, writer: Writer) -> None:
+    def __init__(self, disk: WatchedFiles, writer: OpenFile) -> None:
         super().__init__(writer.path, writer.fileno())
         self._disk = disk
 
@@ -63,7 +63,7 @@ def _watched(name: str) -> Any:
             return original(self, path, *arguments, **options)
 
         result = self.change(name, path, do, None) if name in self.watched else do()
-        return WatchedWriter(self, result) if isinstance(result, Writer) else result
+        return WatchedFile(self, result) if isinstance(result, OpenFile) else result
 
     return call
 

@@ -146,7 +146,7 @@ def random_kills(lab: Lab) -> Iterator[str]:
 
 def interrupt_at(line: int, counted: list[int]) -> Callable[..., Any]:
     """A trace function that raises at the ``line``-th line of the store and of the run."""
-    places = (f"{PACKAGE}/store/", f"{PACKAGE}/execution/run.py", f"{PACKAGE}/execution/flight.py")
+    places = (f"{PACKAGE}/store/", f"{PACKAGE}/execution/run.py", f"{PACKAGE}/execution/claims_guard.py")
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
         del argument

@@ -21,7 +21,7 @@ from pyplant.fingerprint.digest import digest_bytes
 from pyplant.pipework import Pipework
 from pyplant.store import ledger, retention
 from pyplant.store.claims import OwnershipFiles
-from pyplant.store.files import Files, Writer
+from pyplant.store.files import Files, OpenFile
 from pyplant.store.format_registry import FormatRegistry
 from pyplant.store.journal import Journal, JournalEntry
 from pyplant.store.objects import ObjectStore
@@ -72,7 +72,7 @@ def results_reach_the_journal_late(patch: MonkeyPatch) -> None:
 def values_are_written_in_place(patch: MonkeyPatch) -> None:
     """One file for each name, whatever the content, which is never looked at again."""
     save = Warehouse._save_as
-    keep = Warehouse._keep_file
+    keep = Warehouse._store_file
 
     def named(self: Warehouse, spec: Any, name: str, value: Any) -> Any:
         self.objects._name = name  # type: ignore[attr-defined]
@@ -94,7 +94,7 @@ def values_are_written_in_place(patch: MonkeyPatch) -> None:
         return stored
 
     patch.setattr(Warehouse, "_save_as", named)
-    patch.setattr(Warehouse, "_keep_file", kept)
+    patch.setattr(Warehouse, "_store_file", kept)
     patch.setattr(ObjectStore, "publish", publish)
     objects_are_not_verified(patch)
     every_pickle_is_trusted(patch)
@@ -103,12 +103,12 @@ def values_are_written_in_place(patch: MonkeyPatch) -> None:
 @_sabotage
 def nothing_is_synced(patch: MonkeyPatch) -> None:
     """What is written may stay in memory."""
-    patch.setattr(Writer, "sync", lambda self: None)
+    patch.setattr(OpenFile, "sync", lambda self: None)
     patch.setattr(Files, "sync_file", lambda self, path: None)
     patch.setattr(Files, "sync_directory", lambda self, path: None)
-    from reliability.crashes import LoggedFiles, LoggedWriter
+    from reliability.crashes import LoggedFile, LoggedFiles
 
-    patch.setattr(LoggedWriter, "sync", lambda self: None)
+    patch.setattr(LoggedFile, "sync", lambda self: None)
     patch.setattr(LoggedFiles, "sync_file", lambda self, path: None)
     patch.setattr(LoggedFiles, "sync_directory", lambda self, path: None)
 
@@ -252,8 +252,8 @@ def names_become_paths(patch: MonkeyPatch) -> None:
 def modes_are_left_to_the_umask(patch: MonkeyPatch) -> None:
     """As with plain ``open`` and ``mkdir``."""
 
-    def create(self: Files, path: Path) -> Writer:
-        return Writer(path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    def create(self: Files, path: Path) -> OpenFile:
+        return OpenFile(path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
 
     patch.setattr(Files, "create", create)
     patch.setattr(Files, "protect", lambda self, path, read_only=True: None)

@@ -200,7 +200,7 @@ def patient(pipe):
     pipe.send("patient", 42)
 
 
-def ask_patient(root: Path, *, shift: float = 0.0, network: bool = True, place: str = "") -> str:
+def ask_patient(root: Path, *, shift: float = 0.0, network: bool = True, pid_namespace: str = "") -> str:
     """Ask for one result, with another clock or in another container."""
     if network:
         use_disk(NetworkFiles())
@@ -209,8 +209,8 @@ def ask_patient(root: Path, *, shift: float = 0.0, network: bool = True, place: 
     if shift:
         clock = time.time
         time.time = lambda: clock() + shift  # type: ignore[assignment]
-    if place:
-        claims.place = lambda: place  # type: ignore[assignment]
+    if pid_namespace:
+        claims.pid_namespace = lambda: pid_namespace  # type: ignore[assignment]
     with Plant(root, progress=False) as plant:
         plant.add_reactor(patient)
         return "" if plant.get("patient") == 42 else "a wrong value"
@@ -241,7 +241,10 @@ def pauses(lab: Lab) -> Iterator[str]:
         waiting = [
             started(
                 lambda s=shift, n=number, k=kind, r=root: ask_patient(
-                    r, shift=s, network="local" not in k, place=f"other {n}" if k == "containers" else ""
+                    r,
+                    shift=s,
+                    network="local" not in k,
+                    pid_namespace=f"other {n}" if k == "containers" else "",
                 )
             )
             for number, shift in enumerate(shifts)

@@ -1,8 +1,8 @@
-"""The formats a plant knows, and whether a stored value may be loaded.
+"""The formats that a plant knows, and whether a stored value may be loaded.
 
-Loading some formats runs code (pickle). Only what this user stored is loaded then: what this
-process or its workers made, and what a sealed line of the journal names
-(:mod:`pyplant.store.seals`). A planted value is recognised before anything runs.
+Loading some formats runs code (pickle). Values of these formats are loaded only if this user stored them: this process
+or its workers made them, or a sealed line of the journal names them (:mod:`pyplant.store.seals`). That is checked before
+the value is read.
 """
 
 from __future__ import annotations
@@ -31,27 +31,29 @@ class FormatRegistry:
     def __init__(self, *, trust: bool = False) -> None:
         self._trust = trust
         self._specs: list[IngredientSpec] = builtin_specs()
-        self._told_untrusted = False
+        self._has_warned = False
 
     def register(self, specs: Iterable[IngredientSpec]) -> None:
-        """Add specs, or replace those of the same name; they win over the built-in ones.
+        """Add specs or replace those of the same name; they are tried before the built-in ones.
 
         Raises
         ------
         pyplant.errors.UnknownTypeError
-            If one of them is not an ingredient spec; none is added then.
+            If one of them is not an ingredient spec. None is added then.
         """
         added = list(specs)
         for spec in added:
             if not isinstance(spec, IngredientSpec):
                 shown = f"{spec.__name__}()" if isinstance(spec, type) else "an IngredientSpec object"
-                message = f"register_ingredient_specs takes spec objects; {spec!r} is none. Write {shown}."
+                message = (
+                    f"register_ingredient_specs takes spec objects, and {spec!r} is not one. Write {shown}."
+                )
                 raise UnknownTypeError(message)
         for spec in reversed(added):
             self._specs = [spec, *(known for known in self._specs if known.name != spec.name)]
 
     def spec(self, kind: Any) -> IngredientSpec:
-        """The spec meant by an ``Ingredient.Type``, a spec class or object, or a name.
+        """Return the spec for an ``Ingredient.Type``, a spec class or object, or a name.
 
         Raises
         ------
@@ -70,57 +72,57 @@ class FormatRegistry:
             return kind
         known = ", ".join(sorted(spec.name for spec in self._specs))
         message = (
-            f"{kind!r} is no ingredient type. Known are {known}; "
-            f"register others with register_ingredient_specs."
+            f"{kind!r} is not an ingredient type. Known types: {known}. "
+            f"Register others with register_ingredient_specs."
         )
         raise UnknownTypeError(message)
 
     def matching(self, value: Any) -> Iterator[IngredientSpec]:
-        """The specs that suit a value, the most natural one first."""
+        """Return the specs that can hold a value, the best one first."""
         return (spec for spec in self._specs if spec.matches(value))
 
     def copy_for_workers(self) -> FormatRegistry:
-        """The same specs, for workers: what they are to load was judged here."""
+        """Return a registry for workers that trusts every value, since the run checks what they load."""
         formats = FormatRegistry(trust=True)
         formats._specs = list(self._specs)
         return formats
 
     def trusts(self, ingredient: Ingredient) -> bool:
-        """Whether loading an ingredient runs no code, or code that this user stored."""
+        """Return whether loading an ingredient runs no code, or only code that this user stored."""
         known = next((spec for spec in self._specs if spec.name == ingredient.format), None)
-        # What no spec here loads runs nothing.
+        # An ingredient of an unknown format cannot be loaded and so runs nothing.
         return self._trust or known is None or not known.runs_code or ingredient.signed
 
     def parse(self, ingredient: Ingredient, buffer: Any) -> Any:
-        """The value of an ingredient whose bytes are in memory or mapped."""
+        """Return the value of an ingredient whose bytes are in memory or mapped."""
         spec = self.trusted_spec(ingredient)
         if not isinstance(spec, StreamSpec):
-            message = f"Ingredient {ingredient.name!r}: type {spec.name!r} is not read from memory."
+            message = f"Ingredient {ingredient.name!r}: type {spec.name!r} cannot be loaded from memory."
             raise DamagedError(message)
         try:
             return spec.parse(buffer, ingredient.metadata)
         except MemoryError:
-            raise  # says nothing about what is stored
+            raise  # the stored value may be intact
         except (Exception, SystemExit) as error:
-            raise _no_longer_loads(ingredient, error) from error
+            raise _load_error(ingredient, error) from error
 
     def load(self, ingredient: Ingredient, path: Path) -> Any:
-        """The value of an ingredient whose bytes are in a file."""
+        """Return the value of an ingredient whose bytes are in a file."""
         spec = self.trusted_spec(ingredient)
         try:
             return spec.load(path, ingredient.metadata)
         except MemoryError:
-            raise  # says nothing about what is stored
+            raise  # the stored value may be intact
         except (Exception, SystemExit) as error:
-            raise _no_longer_loads(ingredient, error) from error
+            raise _load_error(ingredient, error) from error
 
     def trusted_spec(self, ingredient: Ingredient) -> IngredientSpec:
-        """The spec that loads an ingredient.
+        """Return the spec of an ingredient that may be loaded.
 
         Raises
         ------
         pyplant.errors.UntrustedError
-            If that could run the code of somebody else.
+            If loading it could run code of another user.
         """
         spec = self.spec(ingredient.format)
         if self.trusts(ingredient):
@@ -129,11 +131,11 @@ class FormatRegistry:
             f"Ingredient {ingredient.name!r} was stored by another user, or with another signing key, so loading it "
             f"could run code that is not yours. It is computed again; Plant(..., trust=True) loads it."
         )
-        if not self._told_untrusted:
-            self._told_untrusted = True
+        if not self._has_warned:
+            self._has_warned = True
             warn(DamageWarning, message)
         raise UntrustedError(message)
 
 
-def _no_longer_loads(ingredient: Ingredient, error: BaseException) -> DamagedError:
+def _load_error(ingredient: Ingredient, error: BaseException) -> DamagedError:
     return DamagedError(f"Ingredient {ingredient.name!r} no longer loads: {type(error).__name__}: {error}")

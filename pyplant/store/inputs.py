@@ -1,8 +1,9 @@
 """Digests of files outside the plant.
 
-A file is hashed once and its identity noted. The note is trusted only if the file had been
-left alone for a while before it was taken: on a file system with coarse times, a change
-right after the look could otherwise go unseen (git's "racy" problem).
+A file is hashed once, and the ledger stores its digest with its identity (device, inode, size, times). While the identity
+is the same, the file is not read again. The stored digest is trusted only if the file was two seconds old when it was
+hashed: some file systems have times of one or two seconds, so a change right after the hashing could leave the times as
+they were. Git calls this problem "racy".
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ SPECIAL = "special"
 UNREADABLE = "unreadable"
 """The digest of a file that this process may not read."""
 
-_PARTS = 3  # of a note: identity, digest, time of the look
-_SETTLED = 2_000_000_000  # nanoseconds that a file must have been left alone
+_LENGTH = 3  # items of a stored digest: identity, digest, time of hashing
+_MIN_AGE = 2_000_000_000  # nanoseconds between the last change of a file and its hashing
 
 
 class InputFiles:
-    """Takes the digests of input files, hashing only what was touched.
+    """Computes digests of input files, and hashes only files that changed.
 
     Parameters
     ----------
     ledger
-        Where the notes are kept.
+        Stores the digests.
     base
         The directory that recorded paths are relative to (:mod:`pyplant._paths`).
     """
@@ -50,14 +51,15 @@ class InputFiles:
         self._base = base
 
     def digest(self, name: str) -> str:
-        """The digest of a file's content as it is now.
+        """Return the digest of a file's present content.
 
-        Also for what is no file that can be read, so that no look-up fails: a reactor may expect just that.
+        Missing and unreadable files have digests, too: a reactor may depend on a file being missing, and a lookup
+        must not fail.
 
         Parameters
         ----------
         name
-            The path as it was recorded.
+            The recorded path.
         """
         try:
             full = os.path.realpath(located(name, self._base))
@@ -73,9 +75,9 @@ class InputFiles:
     def _of_content(self, full: str, info: os.stat_result) -> str:
         identity = [info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns]
         key = digest_bytes(full.encode("utf-8", "surrogateescape"))
-        noted = self._ledger.input_file(key)
-        if noted is not None and len(noted) == _PARTS and noted[0] == identity and _was_settled(noted):
-            return str(noted[1])
+        known = self._ledger.input_file(key)
+        if known is not None and len(known) == _LENGTH and known[0] == identity and _was_old(known):
+            return str(known[1])
         now = time.time_ns()
         digest = hash_file(Path(full))
         self._ledger.put_input_file(key, [identity, digest, now])
@@ -83,18 +85,18 @@ class InputFiles:
 
 
 def require_readable_file(path: str, digest: str | None) -> None:
-    """Raise if a reactor depends on what is no file that can be read; a missing file is fine."""
+    """Raise an error if the digest is that of a directory, device or unreadable file; a missing file is accepted."""
     if digest == DIRECTORY:
         message = f"pipe.input_file takes a file; {path} is a directory. Name the files in it one by one."
         raise IsADirectoryError(message)
     if digest == SPECIAL:
-        message = f"pipe.input_file takes a file; {path} is a pipe or device, without fixed content."
+        message = f"pipe.input_file takes a file; {path} is a pipe or device, which has no fixed content."
         raise IngredientError(message)
     if digest == UNREADABLE:
-        message = f"pipe.input_file cannot read {path}; a dependency on its content needs the permission to."
+        message = f"pipe.input_file cannot read {path}, so the reactor cannot depend on its content. Change its permissions."
         raise PermissionError(message)
 
 
-def _was_settled(noted: list[Any]) -> bool:
-    identity, _, when = noted
-    return bool(max(identity[3], identity[4]) + _SETTLED < when)
+def _was_old(known: list[Any]) -> bool:
+    identity, _, hashed = known
+    return bool(max(identity[3], identity[4]) + _MIN_AGE < hashed)

@@ -1,4 +1,8 @@
-"""The plant directory: making it, recognising it, refusing what is not one."""
+"""The plant directory: creates it, recognises it and refuses other directories.
+
+A directory is a plant if it holds an intact ``FORMAT``, which is written last. A directory without it is completed if it is
+empty, or if only ``FORMAT`` was lost; any other file in it is a reason to refuse, since it may be a user's data.
+"""
 
 from __future__ import annotations
 
@@ -17,30 +21,30 @@ from pyplant.store.keys import PLANT_KEY
 __all__ = ["FORMAT", "PARTS", "check_plant", "open_plant", "plant_id"]
 
 FORMAT = 1
-"""Version of everything below a plant directory."""
+"""Version of the layout of a plant directory and of all files in it."""
 
 _FILES = frozenset({"FORMAT", "CACHEDIR.TAG", PLANT_KEY})
 _DIRECTORIES = frozenset({"objects", "journal", "claims", "leases", "tmp", "quarantine"})
 PARTS = _FILES | _DIRECTORIES
-"""What a plant directory holds."""
+"""Names of the files and directories in a plant directory."""
 _CACHEDIR_TAG = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n"
     b"# This directory holds results that PyPlant can compute again.\n"
 )
-_ANYBODY_MAY_WRITE = 0o002
-_LONGEST = 4096  # bytes of FORMAT
-_MOST_TRIES = 10
+_WORLD_WRITABLE = 0o002
+_MAX_FORMAT_BYTES = 4096
+_MAX_TRIES = 10
 
 
 def open_plant(files: Files, root: Path) -> None:
-    """Make sure that ``root`` is a plant directory of this version that is ours to use.
+    """Create a plant in ``root``, or check that this process can use the one that is there.
 
     Raises
     ------
     pyplant.errors.PlantDirError
-        If it is a file, not writable, somebody else's, or full of other things.
+        If it is a file, is not writable, belongs to another user or holds other files.
     pyplant.errors.FormatError
-        If a later version made it. Nothing was written.
+        If a later version created it. Nothing is written then.
     """
     try:
         if root.exists():
@@ -49,7 +53,7 @@ def open_plant(files: Files, root: Path) -> None:
                 raise PlantDirError(message)
             _check_owner(files, root)
         if not _is_ready(files, root):
-            _make(files, root)
+            _create_plant(files, root)
     except StoreError:
         raise
     except PermissionError as error:
@@ -61,14 +65,14 @@ def open_plant(files: Files, root: Path) -> None:
 
 
 def check_plant(files: Files, root: Path) -> None:
-    """Make sure that ``root`` is a plant directory that this version may read; write nothing.
+    """Check that ``root`` is a plant that this process can read; write nothing.
 
     Raises
     ------
     pyplant.errors.PlantDirError
-        If it is none, or somebody else's.
+        If it is none, or belongs to another user.
     pyplant.errors.FormatError
-        If a later version made it.
+        If a later version created it.
     """
     try:
         names = set(files.names(root))
@@ -87,9 +91,9 @@ def check_plant(files: Files, root: Path) -> None:
 
 
 def _is_ready(files: Files, root: Path) -> bool:
-    """Whether the directory is a plant of this version; ``False`` if it is to become one."""
-    # Whoever writes a journal has written FORMAT before: seen in this order, one that is
-    # being made by another process is never taken for one whose FORMAT was lost.
+    """Return whether the directory is a plant of this version; ``False`` if the plant must be created."""
+    # A process writes FORMAT before it writes a journal. Looking for the journal first makes sure that a plant that
+    # another process creates right now is not taken for one that has lost its FORMAT.
     has_journal = any(name.endswith(".log") for name in files.names(root / "journal"))
     names = set(files.names(root))
     version = _version(files, root) if "FORMAT" in names else None
@@ -98,16 +102,16 @@ def _is_ready(files: Files, root: Path) -> bool:
         _check_writable(root)
         _check_parts(files, root, names)
         return True
-    strange = sorted(names - PARTS)
-    if strange and not has_journal:
+    foreign = sorted(names - PARTS)
+    if foreign and not has_journal:
         message = (
-            f"{root} holds other files ({', '.join(strange[:3])}); a plant needs a directory of its own."
+            f"{root} holds other files ({', '.join(foreign[:3])}); a plant needs a directory of its own."
         )
         raise PlantDirError(message)
     if has_journal or "FORMAT" in names:
         warn(
             DamageWarning,
-            f"{root / 'FORMAT'} was damaged or missing and is written anew; the journal is as it was.",
+            f"{root / 'FORMAT'} was damaged or missing and is written again; the journal is unchanged.",
         )
     return False
 
@@ -116,13 +120,13 @@ def _check_owner(files: Files, root: Path) -> None:
     owner, mode = files.owner_and_mode(root)
     if owner not in (files.own_user(), 0):
         message = (
-            f"The plant directory {root} belongs to user {owner}. Loading what somebody else stored could "
+            f"The plant directory {root} belongs to user {owner}. Loading what another user stored could "
             f"run their code; copy the directory, or choose another one."
         )
         raise PlantDirError(message)
-    if mode & _ANYBODY_MAY_WRITE:
+    if mode & _WORLD_WRITABLE:
         message = (
-            f"Anybody may write to the plant directory {root} (mode {mode:o}), so its content cannot be "
+            f"Every user may write to the plant directory {root} (mode {mode:o}), so its content cannot be "
             f"trusted. Run: chmod o-w {root}"
         )
         raise PlantDirError(message)
@@ -138,19 +142,19 @@ def _check_parts(files: Files, root: Path, names: set[str]) -> None:
     for name in sorted(names & _DIRECTORIES):
         if not files.is_directory(root / name):
             message = (
-                f"{root / name} is no directory of the plant, but a link or a file. What it leads to is left "
-                f"alone; remove it, or choose another plant directory."
+                f"{root / name} is a link or a file, not a directory of the plant. It is not followed or "
+                f"changed; remove it, or choose another plant directory."
             )
             raise PlantDirError(message)
 
 
 def plant_id(files: Files, root: Path) -> str:
-    """What tells this plant from others, also where they are copies of one another's files; ``""`` if nothing does.
+    """Return the identity of a plant, which is random and part of every seal; ``""`` if it has none.
 
     Raises
     ------
     OSError
-        If it cannot be read. What would be written with another identity would not count as written by this user.
+        If it cannot be read. An empty identity instead would give every line of this process an invalid seal.
     """
     try:
         return str(json.loads(_body(files, root / "FORMAT") or "{}").get("id", ""))
@@ -159,16 +163,16 @@ def plant_id(files: Files, root: Path) -> str:
 
 
 def _body(files: Files, path: Path) -> str | None:
-    """The text in ``FORMAT``; ``None`` if it is damaged."""
+    """Return the text in ``FORMAT``; ``None`` if it is damaged."""
     try:
-        check, _, body = files.read(path, limit=_LONGEST).decode().strip().partition(" ")
+        check, _, body = files.read(path, limit=_MAX_FORMAT_BYTES).decode().strip().partition(" ")
     except ValueError:
         return None
     return body if digest_bytes(body.encode())[:16] == check else None
 
 
 def _version(files: Files, root: Path) -> Any:
-    """What ``FORMAT`` says; ``None`` if it is damaged, or being replaced by another process."""
+    """Return the version in ``FORMAT``; ``None`` if it is damaged, or being replaced by another process."""
     path = root / "FORMAT"
     body = _body(files, path) if _is_intact(files, path) else None
     if body is None:
@@ -177,7 +181,7 @@ def _version(files: Files, root: Path) -> Any:
         found = json.loads(body)["format"]
     except (ValueError, KeyError, TypeError):
         found = None
-    return body if found is None else found  # intact, and of a kind that nobody here knows
+    return body if found is None else found  # an intact FORMAT in a notation of a later version
 
 
 def _check_version(root: Path, version: Any) -> None:
@@ -189,7 +193,7 @@ def _check_version(root: Path, version: Any) -> None:
         raise FormatError(message)
 
 
-def _make(files: Files, root: Path) -> None:
+def _create_plant(files: Files, root: Path) -> None:
     if not root.is_dir():
         files.make_directory(root)
     for part in ("objects", "journal", "tmp"):
@@ -197,28 +201,28 @@ def _make(files: Files, root: Path) -> None:
     tag = root / "tmp" / f"CACHEDIR.TAG-{unique_name(8)}"
     files.create_synced(tag, _CACHEDIR_TAG)
     files.rename(tag, root / "CACHEDIR.TAG")
-    _make_format(files, root)
+    _create_format(files, root)
     files.sync_directory(root)
 
 
-def _make_format(files: Files, root: Path) -> None:
-    """Write ``FORMAT``, unless another process does meanwhile: a plant has one identity.
+def _create_format(files: Files, root: Path) -> None:
+    """Write ``FORMAT`` unless another process writes it meanwhile, since a plant must have one identity.
 
-    A hard link gives the finished file its name only if that is free. Where there are no hard links, a process that
-    writes ``FORMAT`` between the check and the renaming makes another identity; what it stores until the plant is
-    opened again does not count as stored by this user then.
+    ``link`` gives the finished file its name only if the name is free, in one step. Where hard links are missing, another
+    process may write ``FORMAT`` between our check and our renaming, and goes on with an identity that is then replaced.
+    What it stores until it opens the plant again does not count as stored by this user.
     """
     path, temporary = root / "FORMAT", root / "tmp" / f"FORMAT-{unique_name(8)}"
     body = json.dumps({"format": FORMAT, "id": unique_name(32), "digest": "blake3-160"})
     files.create_synced(temporary, f"{digest_bytes(body.encode())[:16]} {body}\n".encode())
-    for _ in range(_MOST_TRIES):
+    for _ in range(_MAX_TRIES):
         try:
             files.link(temporary, path)
         except FileExistsError:
             if not _is_intact(files, path):
                 _remove_damaged(files, root)
                 continue
-        except OSError:  # no hard links; whatever else it is, renaming fails as well
+        except OSError:  # no hard links; for any other reason renaming fails as well
             if not _is_intact(files, path):
                 files.rename(temporary, path)
         files.unlink(temporary)
@@ -227,7 +231,7 @@ def _make_format(files: Files, root: Path) -> None:
 
 
 def _remove_damaged(files: Files, root: Path) -> None:
-    """Remove a damaged ``FORMAT``, but not the intact one that another process has put in its place meanwhile."""
+    """Remove a damaged ``FORMAT``, but not an intact one that another process has written meanwhile."""
     path, aside = root / "FORMAT", root / "tmp" / f"FORMAT-{unique_name(8)}"
     with suppress(FileNotFoundError):
         files.rename(path, aside)
@@ -238,7 +242,7 @@ def _remove_damaged(files: Files, root: Path) -> None:
 
 
 def _is_intact(files: Files, path: Path) -> bool:
-    """Whether there is a ``FORMAT`` here, not damaged."""
+    """Return whether a ``FORMAT`` exists and is not damaged."""
     try:
         return _body(files, path) is not None
     except FileNotFoundError:

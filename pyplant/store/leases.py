@@ -1,11 +1,14 @@
-"""Leases: what open plants use, so that no other process removes it.
+"""Leases: which executions open plants use, so that no other process removes them.
 
-An open plant holds one file, named after the writer of its journal. It lists the
-executions that the plant found up to date or made itself, one a line: of each reactor
-under one configuration the last counts. An execution is in the lease before others see it
-in the journal. One that was found is looked for again once it is in the lease and no other
-process is collecting: either that process has read the lease, or the eviction is seen. A journal file whose writer has no lease is
-finished.
+How it works
+------------
+- An open plant holds one file, named after the writer of its journal. Each line names an execution that the plant found
+  up to date or made itself. For each reactor under one configuration the last line counts.
+- An execution that the plant makes is in the lease before it is in the journal, so a collecting process that knows the
+  execution also finds it in the lease.
+- An execution that the plant finds is written to the lease and then, when no other process is collecting, looked up
+  again. Either the collecting process has read the lease, or the lookup sees the eviction.
+- A journal file is finished, and may be merged, if its writer has no lease.
 """
 
 from __future__ import annotations
@@ -16,8 +19,8 @@ from pyplant.store.claims import OwnershipFiles
 
 __all__ = ["Leases"]
 
-_LONGEST = 1 << 26  # bytes; what is longer was not written by us
-_TRIES = 10  # another process may look at our file at the moment when it is made
+_MAX_BYTES = 1 << 26  # of a lease that is read; PyPlant writes no longer ones
+_MAX_TRIES = 10  # taking a name fails while another process inspects the file of this one
 
 
 class Leases(OwnershipFiles):
@@ -32,35 +35,35 @@ class Leases(OwnershipFiles):
     _written: dict[str, tuple[int, str]] | None = None
 
     def add(self, name: str, used: Mapping[str, tuple[int, str]]) -> bool:
-        """Write into the lease of this process.
+        """Write executions to the lease of this process.
 
         Parameters
         ----------
         name
-            Of the lease.
+            The name of the lease.
         used
-            For each reactor with its parameters the place of the execution in the journal.
+            The rank of the execution for each reactor under each configuration.
 
         Returns
         -------
         added
-            Whether that was news.
+            Whether one of them was not in the lease yet.
         """
         written = self._written = {} if self._written is None else self._written
-        news = {group: rank for group, rank in used.items() if written.get(group) != rank}
-        if not news or not any(self.take(name) for _ in range(_TRIES)):
+        added = {group: rank for group, rank in used.items() if written.get(group) != rank}
+        if not added or not any(self.take(name) for _ in range(_MAX_TRIES)):
             return False
-        lines = (f"{group} {number} {writer}\n" for group, (number, writer) in news.items())
+        lines = (f"{group} {number} {writer}\n" for group, (number, writer) in added.items())
         self.append(name, "".join(lines).encode())
-        written.update(news)
+        written.update(added)
         return True
 
     def used(self) -> set[tuple[int, str]]:
-        """The executions that living processes use."""
+        """Return the ranks of the executions that living processes use."""
         found: set[tuple[int, str]] = set()
         for name in self.living():
             last: dict[bytes, tuple[int, str]] = {}
-            for line in self.content(name, _LONGEST).splitlines():
+            for line in self.content(name, _MAX_BYTES).splitlines():
                 match line.split():
                     case [group, number, writer] if number.isdigit():
                         last[group] = int(number[:20]), writer.decode("ascii", "replace")

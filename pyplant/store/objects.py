@@ -1,9 +1,16 @@
-"""The object store: immutable content, named by its digest.
+"""The object store: immutable files, named by the digest of their content.
 
-An object is written to private scratch while it is hashed, then renamed to its name. It
-is never opened for writing again. Reading verifies it: an object whose file identity is
-the one noted when it was last hashed is taken as it is, any other is hashed once more. An
-object that is not what was written goes to quarantine and counts as missing.
+How it works
+------------
+- *Writing.* An object is hashed while it is written to private scratch below ``tmp``, and then renamed to
+  ``objects/<first two digits>/<digest><suffix>``. It is never opened for writing again.
+- *Reading.* The content is verified. To hash each object at each reading would cost as much as reading it, so the ledger
+  stores the identity of its file (device, inode, size, times, boot) at the time when it was last hashed. An object with
+  this identity is unchanged; any other is hashed again.
+- *Damage.* An object whose content does not match its name is moved to quarantine and counts as missing, so its value is
+  computed again. It is not deleted, since a user may want to look at it.
+- *Durability.* Objects are synced in groups (:meth:`ObjectStore.sync`). A power cut before that may damage an object, but
+  then the boot has changed and the object is hashed before it is used.
 """
 
 from __future__ import annotations
@@ -37,16 +44,16 @@ __all__ = [
 ]
 
 INLINE_LIMIT = 2048
-"""Values of so few bytes are kept in the journal itself."""
+"""Values of at most so many bytes are stored in the journal itself, without a file."""
 
-_THREAD_FROM = 1 << 21
-_AHEAD = 4  # pieces that may be written before they are hashed; they stay in memory until then
+_MIN_FOR_THREAD = 1 << 21  # bytes; hashing fewer is faster than handing them to a thread
+_MAX_QUEUED = 4  # chunks that wait to be hashed; the queue holds references to them
 _SUFFIX = re.compile(r"(\.[a-z0-9]{1,12}){0,3}")
 _NAME = re.compile(rf"[0-9a-f]{{{2 * DIGEST_BYTES}}}{_SUFFIX.pattern}")
 
 
 def hash_file(path: Path, files: Files | None = None) -> str:
-    """The digest of a file's content, in bounded memory."""
+    """Return the digest of a file's content; chunks are read one by one."""
     whole = hasher()
     for chunk in (files or Files()).chunks(path):
         whole.update(chunk)
@@ -54,21 +61,22 @@ def hash_file(path: Path, files: Files | None = None) -> str:
 
 
 class HashingSink:
-    """Takes the bytes of a value: hashes them, and writes them beside that.
+    """Hashes the bytes of a value and writes them to a file.
 
-    Few bytes stay in memory. For big ones a second thread hashes what this one writes.
+    Up to :data:`INLINE_LIMIT` bytes stay in memory and no file is created. Large chunks are hashed in a second thread
+    while this one writes them: both release the GIL, so the time is that of the slower one.
 
     Parameters
     ----------
     files, path
-        Where they are written; without ``files`` nowhere.
+        The disk, and the file to create. Without ``files`` the bytes are hashed only.
     """
 
     def __init__(self, files: Files | None, path: Path) -> None:
         self.size = 0
         self._files = files
         self._path = path
-        self._small: list[bytes] = []
+        self._first: list[bytes] = []
         self._stream: OpenFile | None = None
         self._hasher = hasher()
         self._queue: queue.Queue[memoryview | None] | None = None
@@ -84,54 +92,54 @@ class HashingSink:
             return len(view)
         if self._stream is None:
             if self.size <= INLINE_LIMIT:
-                self._small.append(bytes(view))
+                self._first.append(bytes(view))
                 return len(view)
             self._stream = self._files.create(self._path)
-            for part in self._small:
-                self._put(memoryview(part))
-            self._small.clear()
-        self._put(view)
+            for part in self._first:
+                self._write(memoryview(part))
+            self._first.clear()
+        self._write(view)
         return len(view)
 
-    def _put(self, view: memoryview) -> None:
+    def _write(self, view: memoryview) -> None:
         stream = self._stream
         if stream is None:
             return
-        if len(view) < _THREAD_FROM:
+        if len(view) < _MIN_FOR_THREAD:
             self._hash(view)
             stream.write(view)
             return
-        self._hash(view, aside=True)
+        self._hash(view, in_thread=True)
         stream.write(view)
 
-    def _hash(self, view: memoryview, *, aside: bool = False) -> None:
-        if self._queue is None and aside:
+    def _hash(self, view: memoryview, *, in_thread: bool = False) -> None:
+        if self._queue is None and in_thread:
             import queue  # slow to load
 
-            self._queue = queue.Queue(_AHEAD)
-            self._thread = threading.Thread(target=self._hash_aside, args=(self._queue,), daemon=True)
+            self._queue = queue.Queue(_MAX_QUEUED)
+            self._thread = threading.Thread(target=self._hash_in_thread, args=(self._queue,), daemon=True)
             self._thread.start()
         if self._queue is not None:
             self._queue.put(view)
         else:
             self._hasher.update(view)
 
-    def _hash_aside(self, chunks: queue.Queue[memoryview | None]) -> None:
+    def _hash_in_thread(self, chunks: queue.Queue[memoryview | None]) -> None:
         while (chunk := chunks.get()) is not None:
             self._hasher.update(chunk)
 
     def finish(self) -> tuple[str, bytes | None]:
-        """The digest of all bytes, and the bytes themselves when they were few."""
+        """Return the digest of all bytes, and the bytes themselves if they are not in a file."""
         self._join()
         if self._stream is not None:
             self._stream.close()
         if self._stream is not None or self._files is None:
             return self._hasher.hexdigest(length=DIGEST_BYTES), None
-        content = b"".join(self._small)
+        content = b"".join(self._first)
         return blake3(content).hexdigest(length=DIGEST_BYTES), content
 
     def abandon(self) -> None:
-        """Throw away what was written."""
+        """Delete what was written."""
         self._join()
         if self._stream is not None and self._files is not None:
             self._stream.close()
@@ -154,7 +162,7 @@ class ObjectStore:
     root
         The plant directory.
     ledger
-        Where file identities are noted.
+        Stores the identities of files.
     """
 
     def __init__(self, files: Files, root: Path, ledger: Ledger) -> None:
@@ -168,7 +176,7 @@ class ObjectStore:
     # ------------------------------------------------------------------ scratch
 
     def scratch_path(self, suffix: str = "") -> Path:
-        """A new path in private scratch, on the same file system as the objects."""
+        """Return a new path in private scratch, on the same file system as the objects, so that renaming works."""
         if self._scratch is None or self._scratch_pid != os.getpid():
             self._scratch = self._root / "tmp" / scratch_name(os.getpid())
             self._scratch_pid = os.getpid()
@@ -176,7 +184,7 @@ class ObjectStore:
         return self._scratch / f"{unique_name(32)}{safe_suffix(suffix)}"
 
     def clear_scratch(self) -> None:
-        """Delete this process's scratch."""
+        """Delete the scratch of this process."""
         if self._scratch is not None and self._scratch_pid == os.getpid():
             self._files.remove_tree(self._scratch)
         self._scratch = None
@@ -184,30 +192,32 @@ class ObjectStore:
     # ------------------------------------------------------------------ writing
 
     def hash(self, path: Path) -> tuple[str, int]:
-        """Digest and size of a finished file."""
+        """Return digest and size of a finished file."""
         identity = self._files.identity(path)
         if identity is None:
             raise FileNotFoundError(errno.ENOENT, "there is no regular file of this name", str(path))
         return hash_file(path, self._files), identity[2]
 
     def publish(self, path: Path, digest: str, suffix: str, *, read_only: bool = False) -> str:
-        """Give a finished file its name; returns it.
+        """Rename a finished file to its object name and return the name.
 
-        A file of that name is replaced: the new one is known to be good, and is young, so
-        that nobody takes it for a leftover.
+        An existing object of this name is replaced: the new file is known to be intact, and it is young, so that a
+        garbage collection in another process does not take it for a leftover.
 
         Raises
         ------
         OSError
-            If the disk is full or failing; the file is then gone.
+            If the disk is full or failing. The file is deleted then.
         """
         stored = digest + safe_suffix(suffix)
         target = self.path(stored)
         try:
             self._files.protect(path, read_only=read_only)
             if self._files.identity(target) is not None:
-                self._files.sync_file(path)  # what is there may have survived a power cut already
-            self._make_place(target.parent)
+                self._files.sync_file(
+                    path
+                )  # the object may be on the disk already: never replace it by one that is not
+            self._make_directory(target.parent)
             self._rename(path, stored)
         except BaseException:
             self._files.unlink(path)
@@ -218,28 +228,28 @@ class ObjectStore:
         self.unsynced.add(target)
         return stored
 
-    def _make_place(self, directory: Path) -> None:
+    def _make_directory(self, directory: Path) -> None:
         try:
             self._files.make_directory(directory)
-        except NotADirectoryError:  # nothing of ours has the name; it is not looked into
-            self._put_aside(directory)
+        except NotADirectoryError:  # a file or a link that PyPlant did not create; it is not followed
+            self._move_to_quarantine(directory)
             self._files.make_directory(directory)
 
     def _rename(self, path: Path, stored: str) -> None:
         try:
             self._files.rename(path, self.path(stored))
-        except IsADirectoryError:  # nothing of ours
+        except IsADirectoryError:  # PyPlant did not create it
             self.quarantine(stored)
             self._files.rename(path, self.path(stored))
 
     def sync(self) -> None:
-        """Bring all objects written so far to the disk, then their names.
+        """Wait until the objects that were written since the last call are on the disk, and then their names.
 
         Raises
         ------
         OSError
-            If that failed. Nobody knows then what is on the disk, so these objects are
-            hashed again when they are read.
+            If that fails. What is on the disk is unknown then, so these objects are hashed
+            again when they are read.
         """
         unsynced, self.unsynced = sorted(self.unsynced), set()
         try:
@@ -257,12 +267,12 @@ class ObjectStore:
     # ------------------------------------------------------------------ reading
 
     def path(self, stored: str) -> Path:
-        """Where an object is, or would be.
+        """Return the path that an object of this name has.
 
         Raises
         ------
         pyplant.errors.DamagedError
-            If no object can have this name; a plant from elsewhere may name anything.
+            If no object can have this name. A line of another user may contain any text, such as a path.
         """
         if not is_object_name(stored):
             message = f"{stored!r} is not the name of an object."
@@ -270,51 +280,48 @@ class ObjectStore:
         return self._root / "objects" / stored[:2] / stored
 
     def has(self, stored: str, size: int) -> bool:
-        """Whether an object seems to be there; its content is not looked at."""
+        """Return whether a file with the name and the size of an object exists; its content is not read."""
         if not is_object_name(stored):
             return False
         identity = self._files.identity(self.path(stored))
         return identity is not None and identity[2] == size
 
     def verified(self, stored: str, size: int) -> Path:
-        """The path of an object whose content is what was written.
+        """Verify an object and return its path.
 
         Raises
         ------
         pyplant.errors.DamagedError
-            If it is gone, or was damaged; a damaged one is moved to quarantine.
+            If it does not exist or is damaged. A damaged one is moved to quarantine.
         """
         path = self.path(stored)
         identity = self._files.identity(path)
         if identity is None:
             message = f"Object {stored} is no longer in the plant."
             raise EvictedError(message)
-        noted = self._ledger.identity(stored)
-        if identity[2] == size and noted == identity:
+        if identity[2] == size and self._ledger.identity(stored) == identity:
             return path
         if identity[2] != size or hash_file(path, self._files) != stored.partition(".")[0]:
-            place = path
-            with suppress(OSError):  # it is damaged wherever it lies
-                place = self.quarantine(stored)
-            message = f"Object {stored} was damaged on disk; what was found there is in {place}."
-            raise DamagedError(message)
+            raise self._damaged(stored)
         self._ledger.put_identity(stored, identity)
         return path
 
     def is_private(self, stored: str) -> bool:
-        """Whether no other user can write to an object, or put another in its place."""
+        """Return whether no other user can write to an object or replace it."""
         return self._files.is_private(self._root) or all(
             self._files.is_private(path, readable=True)
             for path in (self._root, self._root / "objects", self.path(stored).parent, self.path(stored))
         )
 
     def verified_content(self, stored: str, size: int) -> bytes:
-        """The content of an object, hashed as it is here, whatever was noted about its file.
+        """Read an object into memory and return its content, whose hash is always computed.
+
+        Used where other users can write to the file: they could change it between its verification and its use.
 
         Raises
         ------
         pyplant.errors.DamagedError
-            If it is gone, or is not what was written.
+            If it does not exist or is damaged.
         """
         path = self.path(stored)
         if self._files.identity(path) is None:
@@ -322,53 +329,56 @@ class ObjectStore:
             raise EvictedError(message)
         content = self._files.read(path, limit=size + 1)
         if blake3(content).hexdigest(length=DIGEST_BYTES) != stored.partition(".")[0]:
-            aside = path
-            with suppress(OSError):
-                aside = self.quarantine(stored)
-            message = f"Object {stored} was damaged on disk; what was found there is in {aside}."
-            raise DamagedError(message)
+            raise self._damaged(stored)
         return content
 
+    def _damaged(self, stored: str) -> DamagedError:
+        """Move an object to quarantine and return the error that says so."""
+        path = self.path(stored)
+        with suppress(OSError):  # the error matters more than where the file is
+            path = self.quarantine(stored)
+        return DamagedError(f"Object {stored} was damaged on disk; what was found there is in {path}.")
+
     def map(self, stored: str, size: int) -> Any:
-        """The content of an object as a private copy-on-write map."""
+        """Verify an object and return its content as a private copy-on-write map."""
         return self._files.map_private(self.verified(stored, size))
 
     def quarantine(self, stored: str) -> Path:
-        """Move an object out of the way, but keep it for whoever wants to look; returns where it is."""
-        return self._put_aside(self.path(stored))
+        """Move an object to quarantine and return its new path."""
+        return self._move_to_quarantine(self.path(stored))
 
-    def _put_aside(self, path: Path) -> Path:
-        aside = self._root / "quarantine" / f"{path.name}.{unique_name(8)}"
-        self._files.make_directory(aside.parent)
-        self._files.rename(path, aside)
-        return aside
+    def _move_to_quarantine(self, path: Path) -> Path:
+        quarantined = self._root / "quarantine" / f"{path.name}.{unique_name(8)}"
+        self._files.make_directory(quarantined.parent)
+        self._files.rename(path, quarantined)
+        return quarantined
 
     def delete(self, stored: str) -> None:
         """Delete an object."""
         self._files.unlink(self.path(stored))
 
     def sizes(self) -> dict[str, int]:
-        """All objects and their sizes in bytes."""
+        """Return all objects and their sizes in bytes."""
         root = self._root / "objects"
         found: dict[str, int] = {}
         for name in self._files.names(root):
             if not self._files.is_directory(root / name):
-                continue  # nothing of ours, and nothing behind it
+                continue  # a link could lead out of the plant
             found.update(self._files.sizes(root / name))
         return found
 
 
 def is_object_name(name: str) -> bool:
-    """Whether an object can have this name."""
+    """Return whether an object can have this name."""
     return _NAME.fullmatch(name) is not None
 
 
 def safe_suffix(suffix: str) -> str:
-    """A file name's ending, if it is harmless; else none."""
+    """Return a suffix of a file name if it consists of letters and digits, else ``""``."""
     return suffix if _SUFFIX.fullmatch(suffix) else ""
 
 
 def scratch_name(pid: int, nonce: str | None = None) -> str:
-    """Name of the private scratch of a process here: ``host-place-pid-nonce``."""
+    """Return the name of the private scratch of a process: ``<host>-<pid namespace>-<pid>-<nonce>``."""
     host = re.sub(r"[^a-z0-9]", "-", host_name().lower())[:32]
     return f"{host}-{pid_namespace()}-{pid}-{nonce or unique_name(8)}"

@@ -1,22 +1,22 @@
-"""What is kept: everything current, and as much history as there is room for.
+"""Garbage collection: current results stay, and as much history as ``max_size`` allows.
 
 The rules
 ---------
-- *Current* is the execution of each reactor that was last brought up to date, made or found,
-  however long ago and whoever did it. Current executions and the objects they name are never
-  touched, however much room they take. The journal alone decides, so that the reactors one
-  notebook defines never cost another notebook its results.
-- Current as well is what verifies now for the reactors of the plant that collects, and what an
-  open plant uses, here or in another process.
-- The rest is *history*. If all objects together exceed ``max_size``, history goes, the
-  least recent first, until they fit. Recency is a place in the journal, not a time.
-- An execution is forgotten durably before its objects are deleted: whoever looks meanwhile
-  finds it with its values, or not at all.
-- What nothing names (objects of killed runs, scratch of dead processes, quarantine) goes
-  when it is old, since its owner may be about to name it.
+- The *current* execution of a reactor is the one that was last brought up to date, whether the reactor ran or was found
+  up to date, at any age and by any process. Current executions and the objects they name are never removed, even if
+  they exceed ``max_size``. The journal alone decides what is current. If the reactors of the process decided, one
+  notebook would remove the results of another that shares the plant.
+- Executions that verify now for the reactors of the collecting plant are current, too. So are those that open plants
+  use, in this process and in others; leases tell which (:mod:`pyplant.store.leases`).
+- All other executions are *history*. While all objects together exceed ``max_size``, history is evicted, the least
+  recent first. Recency is a position in the journal, not a time, so it does not depend on clocks.
+- The eviction of an execution is on the disk before its objects are deleted. Other processes therefore find an execution
+  with its values or not at all, also after a crash.
+- Files that no execution names (objects and scratch of killed processes, quarantine) are deleted when they are old. Young
+  ones may belong to a process that is about to name them.
 
-Deleting under a reader that has no lease yet is harmless: a map outlives its file's name,
-and a missing object is computed again.
+Deleting an object that another process reads at this moment is harmless: its memory map stays valid, and a missing object
+is computed again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from pyplant.store.objects import is_object_name, scratch_name
 from pyplant.store.warehouse import COLLECTING, Warehouse
 
 __all__ = [
-    "GRACE",
+    "QUARANTINE_AGE",
     "CollectionReport",
     "abandoned_scratch",
     "collect",
@@ -46,12 +46,12 @@ __all__ = [
     "stored_bytes",
 ]
 
-GRACE = 7 * 86400.0
-"""Seconds for which what was put aside is left alone."""
+QUARANTINE_AGE = 7 * 86400.0
+"""Seconds for which damaged objects stay in quarantine."""
 
-_MERGING = "merging"
-_PATIENCE = 10.0  # seconds to wait while another process collects
-_OWNERLESS = 86400.0  # seconds after which what no result names has no owner
+_MERGING = "merging"  # the claim of a process that merges the journal
+_MAX_WAIT = 10.0  # seconds to wait for another process that collects
+_MIN_LEFTOVER_AGE = 86400.0  # seconds; no process takes longer between writing an object and naming it
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
 _BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
@@ -66,7 +66,7 @@ def parse_size(size: str | float) -> int:
     ----------
     size
         Units are decimal (``kB``, ``MB``, …) or binary (``KiB``, ``MiB``, …); case and
-        spaces do not matter.
+        spaces are ignored.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def parse_size(size: str | float) -> int:
     Raises
     ------
     pyplant.errors.ConfigError
-        If it cannot be read.
+        If the text is not a size.
     """
     if isinstance(size, int | float) and not isinstance(size, bool) and 0 <= size < float("inf"):
         return round(size)
@@ -91,18 +91,18 @@ def parse_size(size: str | float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CollectionReport:
-    """What one collection removed.
+    """What a garbage collection removed.
 
     Attributes
     ----------
     traces
-        Executions that were forgotten.
+        Executions that were evicted.
     objects
         Names of the stored values that were deleted.
     leftovers
         Names of the scratch and quarantined files that were deleted.
     freed, stored
-        Bytes of stored values deleted and left.
+        Bytes of stored values that were deleted, and that remain.
     """
 
     traces: tuple[Trace, ...] = ()
@@ -125,75 +125,78 @@ def collect(
     *,
     only_if_needed: bool = False,
     now: float | None = None,
-    grace: float = GRACE,
+    quarantine_age: float = QUARANTINE_AGE,
     verifying: Callable[[], Iterable[Trace]] = tuple,
 ) -> CollectionReport:
-    """Reclaim space; see the rules above.
+    """Collect garbage by the rules above.
 
     Parameters
     ----------
     warehouse
-        Of the plant.
+        The store of the plant.
     max_size
-        Bytes that objects may take together.
+        Bytes that all objects together may take.
     only_if_needed
-        Whether to do no more than bring objects below ``max_size``: sizes are then taken
-        from the journal, no directory is listed, and a failing disk is only logged.
+        Whether to remove history only. Sizes are then taken from the journal and no directory is
+        listed, so that this is cheap after each run, and a failing disk is only logged.
     now
         Seconds since the epoch.
-    grace
-        Seconds for which what was put aside is left alone.
+    quarantine_age
+        Seconds for which damaged objects stay in quarantine.
     verifying
-        Finds the executions that are up to date now; called if history has to go.
+        Finds the executions that are up to date now; called only if history must be removed,
+        since it computes the fingerprints of all reactors.
 
     Raises
     ------
     OSError
-        If the disk is failing. What was forgotten is computed again, nothing is wrong.
+        If the disk is failing. Evicted results are computed again when they are needed.
     """
     now = time.time() if now is None else now
-    if not warehouse.journal.is_writable:  # what a forked child forgets, nobody would know
+    if not warehouse.journal.is_writable:  # other processes would not learn of an eviction by a forked child
         return CollectionReport(stored=stored_bytes(warehouse.ledger.traces()))
     if not only_if_needed:
-        return _Collector(warehouse, now, verifying).everything(max_size, grace)
+        return _Collector(warehouse, now, verifying).collect_all(max_size, quarantine_age)
     try:
         merge_journal(warehouse)
-        return _Collector(warehouse, now, verifying).history(max_size)
+        return _Collector(warehouse, now, verifying).collect_history(max_size)
     except OSError as error:
         logger().warning("Old results in %s could not be removed: %s", warehouse.root, error)
         return CollectionReport(stored=stored_bytes(warehouse.ledger.traces()))
 
 
 def stored_bytes(traces: Iterable[Trace]) -> int:
-    """Bytes of all objects that these executions name, each counted once."""
+    """Return the bytes of all objects that these executions name, each counted once."""
     return sum(_objects(traces).values())
 
 
 def merge_journal(warehouse: Warehouse, at_least: int = 64) -> bool:
-    """Put finished files of the journal together, without what says nothing any more.
+    """Merge finished files of the journal and drop the lines that have no effect any more.
 
-    Every process writes a file of its own, so their number grows with every run that adds
-    something. Others may write meanwhile.
+    Every process writes a file of its own, so their number grows with every run that writes
+    something, and opening a plant would take longer and longer. Other processes may write meanwhile.
 
     Parameters
     ----------
     warehouse
-        Of the plant.
+        The store of the plant.
     at_least
-        The number of files from which it is done.
+        Do nothing if there are fewer files.
 
     Returns
     -------
-    done
+    merged
         Whether files were merged.
 
     Raises
     ------
     OSError
-        If the disk is failing; nothing is lost then.
+        If the disk is failing. Nothing is lost then.
     """
     journal, claims = warehouse.journal, warehouse.claims
-    files = journal.files()  # listed before the leases: who writes had a lease before its file
+    files = (
+        journal.files()
+    )  # listed before the leases are read: a process takes its lease before it creates its file
     if len(files) < at_least or not journal.is_writable or not claims.take(_MERGING):
         return False
     try:
@@ -220,16 +223,18 @@ class _Collector:
         self._root = warehouse.root
         self._now = now
 
-    def history(self, max_size: int, patience: float = 0.0) -> CollectionReport:
-        """Remove history beyond ``max_size``, unless another process does for longer than ``patience``.
+    def collect_history(self, max_size: int, max_wait: float = 0.0) -> CollectionReport:
+        """Evict history beyond ``max_size``; do nothing if another process collects for longer than ``max_wait``.
 
-        Whoever finds an execution meanwhile waits for the outcome (:meth:`Warehouse.lease`).
+        The claim is held while leases are read and executions are evicted. A process that finds an execution meanwhile
+        waits for the claim and then looks whether the execution still exists (:meth:`Warehouse.lease`). The objects are
+        deleted after the claim was released, since no process uses them any more.
         """
         size = stored_bytes(self._ledger.traces())
         if size <= max_size:
             return CollectionReport(stored=size)
         verifying = {trace.rank for trace in self._verifying()}
-        if not self._outdated(max_size, verifying) or not self._claims.take_within(COLLECTING, patience):
+        if not self._outdated(max_size, verifying) or not self._claims.take_within(COLLECTING, max_wait):
             return CollectionReport(stored=size)
         try:
             self._ledger.refresh()
@@ -238,10 +243,10 @@ class _Collector:
                 self._ledger.evict(outdated)
         finally:
             self._claims.release(COLLECTING)
-        self._ledger.refresh()  # somebody may have stored one of these values again
+        self._ledger.refresh()  # another process may have stored one of these values again
         named = _objects(self._ledger.traces())
         unnamed = {name: size for name, size in _objects(outdated).items() if name not in named}
-        deleted = [name for name in unnamed if self._delete_known(name)]
+        deleted = [name for name in unnamed if self._delete_if_unchanged(name)]
         return CollectionReport(
             traces=tuple(outdated),
             objects=tuple(deleted),
@@ -250,30 +255,34 @@ class _Collector:
         )
 
     def _outdated(self, max_size: int, verifying: AbstractSet[tuple[int, str]]) -> list[Trace]:
-        """History that must go."""
-        kept = list(self._ledger.traces())
-        leased = self._leases.used()  # after the journal: what stands there was leased before
+        """Return the history to evict."""
+        stored = list(self._ledger.traces())
+        # Read after the journal: an execution is in a lease before it is in the journal.
+        leased = self._leases.used()
         current = leased | verifying | self._ledger.current()
-        return _outdated(self._ledger, kept, max_size, current)
+        return _outdated(self._ledger, stored, max_size, current)
 
-    def _delete_known(self, name: str) -> bool:
-        """Delete an object, unless somebody stored it anew and is about to name it."""
+    def _delete_if_unchanged(self, name: str) -> bool:
+        """Delete an object, unless another process has stored it again and is about to name it."""
         if not is_object_name(name):
             return False
         identity = self._files.identity(self._objects.path(name))
         if identity is None:
             return False
-        noted = self._ledger.identity(name)
-        if noted is None or noted[:-1] != identity[:-1]:  # another boot makes no other file
+        known = self._ledger.identity(name)
+        if (
+            known is None or known[:-1] != identity[:-1]
+        ):  # the last item is the boot, which does not change the file
             return False
         self._objects.delete(name)
         return True
 
-    def everything(self, max_size: int, grace: float) -> CollectionReport:
-        collection = self.history(max_size, _PATIENCE)
-        self._warehouse.claims.living()  # removes what dead processes left
+    def collect_all(self, max_size: int, quarantine_age: float) -> CollectionReport:
+        """Evict history beyond ``max_size``, merge the journal and delete leftovers."""
+        collection = self.collect_history(max_size, _MAX_WAIT)
+        self._warehouse.claims.living()  # deletes the files of dead processes
         merge_journal(self._warehouse, at_least=1)
-        leftovers = [*self._clear_scratch(), *self._clear_quarantine(grace)]
+        leftovers = [*self._clear_scratch(), *self._clear_quarantine(quarantine_age)]
         orphans = self._orphans()
         for name in orphans:
             self._objects.delete(name)
@@ -285,18 +294,18 @@ class _Collector:
         )
 
     def _orphans(self) -> dict[str, int]:
-        """Objects that no kept execution names, and that are too old to be named yet."""
+        """Return the objects that no stored execution names and that are too old to be named yet."""
         stored = self._objects.sizes()
-        self._ledger.refresh()  # after the listing: what is named by now is no orphan
+        self._ledger.refresh()  # after the listing, so that it knows all traces that name the listed objects
         named = _objects(self._ledger.traces())
         if self._ledger.unknown_traces:
-            return {}  # a later version may need any of them
+            return {}  # traces of a later version may name any of them
         return {
             name: size
             for name, size in stored.items()
             if name not in named
             and is_object_name(name)
-            and self._is_older(self._objects.path(name), _OWNERLESS)
+            and self._is_older(self._objects.path(name), _MIN_LEFTOVER_AGE)
         }
 
     def _clear_scratch(self) -> Iterator[str]:
@@ -304,10 +313,10 @@ class _Collector:
             self._remove(path)
             yield path.name
 
-    def _clear_quarantine(self, grace: float) -> Iterator[str]:
+    def _clear_quarantine(self, quarantine_age: float) -> Iterator[str]:
         directory = self._root / "quarantine"
         for name in self._files.names(directory):
-            if self._is_older(directory / name, grace):
+            if self._is_older(directory / name, quarantine_age):
                 self._remove(directory / name)
                 yield name
 
@@ -325,14 +334,17 @@ class _Collector:
 def _outdated(
     ledger: Ledger, traces: list[Trace], max_size: int, current: AbstractSet[tuple[int, str]]
 ) -> list[Trace]:
-    """History that must go so that the rest fits, least recent first."""
-    safe = _objects(trace for trace in traces if trace.rank in current)
+    """Return the history to evict so that the rest fits, least recent first.
+
+    An object is freed only when the last execution that names it is evicted, and never if a current one names it.
+    """
+    current_objects = _objects(trace for trace in traces if trace.rank in current)
     history = sorted((trace for trace in traces if trace.rank not in current), key=ledger.recency)
-    names = {trace.rank: _objects([trace]).keys() - safe.keys() for trace in history}
-    named_by: dict[str, int] = {}
+    names = {trace.rank: _objects([trace]).keys() - current_objects.keys() for trace in history}
+    references: dict[str, int] = {}
     for trace in history:
         for name in names[trace.rank]:
-            named_by[name] = named_by.get(name, 0) + 1
+            references[name] = references.get(name, 0) + 1
     sizes = _objects(traces)
     excess = sum(sizes.values()) - max_size
     outdated: list[Trace] = []
@@ -340,24 +352,24 @@ def _outdated(
         if excess <= 0:
             break
         if not names[trace.rank]:
-            continue  # it takes no room of its own
+            continue  # evicting it would free nothing
         outdated.append(trace)
         for name in names[trace.rank]:
-            named_by[name] -= 1
-            excess -= sizes[name] if named_by[name] == 0 else 0
+            references[name] -= 1
+            excess -= sizes[name] if references[name] == 0 else 0
     return outdated
 
 
 def _objects(traces: Iterable[Trace]) -> dict[str, int]:
-    """The objects that executions name, with their sizes in bytes."""
+    """Return the objects that executions name, with their sizes in bytes."""
     return {output.object: output.size for trace in traces for output in trace.stored if output.object}
 
 
 def abandoned_scratch(files: Files, directory: Path, now: float) -> Iterator[Path]:
-    """Scratch in ``directory`` whose process is dead, or that nobody touched for a day.
+    """Yield the scratch in ``directory`` whose process is dead, or that is unchanged for a day.
 
-    Process numbers mean something only on this machine, in this container and since it was
-    started; everybody else's scratch is judged by its age.
+    Process numbers can be checked only for processes of this machine, container and boot; other scratch is judged by
+    its age.
     """
     for name in files.names(directory):
         path = directory / name
@@ -367,5 +379,5 @@ def abandoned_scratch(files: Files, directory: Path, now: float) -> Iterator[Pat
                 yield path
             continue
         times = [files.modified(path / inner) for inner in files.names(path)] + [files.modified(path)]
-        if max((moment for moment in times if moment is not None), default=now) < now - _OWNERLESS:
+        if max((moment for moment in times if moment is not None), default=now) < now - _MIN_LEFTOVER_AGE:
             yield path

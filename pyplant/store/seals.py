@@ -1,11 +1,14 @@
-"""Seals: which lines of the journal this user wrote.
+"""Seals: they tell which lines of the journal this user wrote.
 
-A checksum tells a damaged line; anybody can compute it. A seal is a keyed digest, with a key of this user and the
-identity of the plant. It covers all that a line says: a trace with its code fingerprint, and each output with name,
-format, digest and metadata. So neither a line nor a part of one is of use in another place or in another plant.
-
-Lines without a valid seal are read, since plants may be shared. They never decide whether code runs: what they name is
-not unpickled, an object that they call untouched is hashed, and code that they claim to know is read again.
+How it works
+------------
+- A checksum detects damage, but everybody can compute one. A seal is a keyed BLAKE3 digest of 128 bits; its key is
+  derived from a key of this user (:mod:`pyplant.store.keys`) and the identity of the plant.
+- A seal covers the whole line: the code fingerprint of a trace, and name, format, digest and metadata of each output.
+  An attacker can therefore neither combine parts of sealed lines nor copy a line to another plant.
+- Lines without a valid seal are read, since several users may share a plant, but they never decide whether code is
+  executed: values that they name are not unpickled, file identities in them are ignored, so that the objects are hashed
+  again, and parts of code in them are ignored, so that the code is read again.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ class Seals:
     keys
         The keys of this user.
     plant
-        Identifies the plant.
+        The identity of the plant.
     """
 
     def __init__(self, keys: Keyring, plant: str) -> None:
@@ -49,16 +52,17 @@ class Seals:
         return blake3(b"seal " + self._plant, key=key).digest()
 
     def seal(self, data: bytes) -> bytes:
-        """The seal for some bytes."""
+        """Return the seal for some bytes."""
         return blake3(data, key=self._signing).hexdigest(length=_BYTES).encode()
 
     def is_valid(self, data: bytes, seal: bytes) -> bool:
-        """Whether this user sealed these bytes in this plant."""
+        """Return whether this user sealed these bytes in this plant."""
         try:
             expected = unhexlify(seal)
         except ValueError:
             return False
-        # Each comparison is with another digest of 128 bits: its duration tells nothing that helps to guess one.
+        # An ordinary comparison is safe here: its duration reveals a prefix of the expected digest, but an attacker who
+        # could measure it would have to write a line to the plant and wait for a process to read it for each guess.
         if blake3(data, key=self._signing).digest(length=_BYTES) == expected:
             return True
         return any(blake3(data, key=key).digest(length=_BYTES) == expected for key in self._others)

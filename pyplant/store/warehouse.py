@@ -1,8 +1,7 @@
-"""The warehouse: values in, values out.
+"""The warehouse: stores values and loads them again.
 
-It knows the specs, the objects and the ledger. What it saves becomes visible to others
-only when a trace that names it is committed: one line of the journal publishes all
-outputs of one execution, or none.
+It connects the specs, the objects and the ledger. A saved value is visible to other processes when a trace that names it
+is committed. A trace is one line of the journal, so all outputs of an execution become visible together or not at all.
 """
 
 from __future__ import annotations
@@ -41,17 +40,17 @@ from pyplant.store.seals import Seals
 __all__ = ["COLLECTING", "Allocation", "SpecRegistration", "TypeLike", "Warehouse"]
 
 COLLECTING = "collecting"
-"""What a process claims while it decides which executions are history, and forgets them."""
+"""The claim of a process that decides which executions are history and evicts them."""
 
 TypeLike = "Ingredient.Type | type[IngredientSpec] | IngredientSpec | str | None"
 
-_PATIENCE = 10.0  # seconds to wait while another process collects
-_SYNC_AFTER = 1.0  # seconds of work that a power cut may cost
+_MAX_WAIT = 10.0  # seconds to wait for another process that collects garbage
+_MAX_UNSYNCED_SECONDS = 1.0  # computing time that a power cut may cost
 
 
 @dataclass(slots=True, eq=False)
 class Allocation:
-    """A value that a reactor is still filling, in private scratch."""
+    """A value in private scratch that a reactor is filling."""
 
     name: str
     spec: IngredientSpec
@@ -66,16 +65,16 @@ class Warehouse:
     Parameters
     ----------
     root
-        The plant directory; made if it does not exist.
+        The plant directory; created if it does not exist.
     files
         The disk.
     trust
         Whether to load pickled values that another user made.
     read_only
-        Whether to write nothing, and to need no permission to. There must be a plant then.
+        Whether to write nothing, so that no permission to write is needed. The plant must exist then.
     writes_journal
-        Whether to write the journal. A worker does not: it stores values, and hands its notes to
-        whoever it works for. There must be a plant then as well.
+        Whether to write the journal. A worker does not: it stores values, and returns its lines to
+        the run that it works for. The plant must exist if this is false.
 
     Raises
     ------
@@ -93,7 +92,7 @@ class Warehouse:
         writes_journal: bool = True,
     ) -> None:
         _streams.occupy_descriptors()
-        self.root = root = root.absolute()  # the working directory may change
+        self.root = root = root.absolute()  # reactors may change the working directory
         self.files = files or (ReadOnlyFiles() if read_only else Files())
         if read_only or not writes_journal:
             check_plant(self.files, root)
@@ -112,6 +111,7 @@ class Warehouse:
         self.formats = FormatRegistry(trust=trust)
         self.claims = OwnershipFiles(self.files, root / "claims")
         self.bytes_added = 0
+        """Bytes of committed results since the size of the plant was last checked."""
         self.is_closed = False
         self._unsynced_seconds = 0.0
         self.ledger.refresh()
@@ -125,12 +125,12 @@ class Warehouse:
     # ------------------------------------------------------------------ specs
 
     def register_ingredient_specs(self, specs: Iterable[IngredientSpec]) -> None:
-        """Add specs, or replace those of the same name; they win over the built-in ones.
+        """Add specs or replace those of the same name; they are tried before the built-in ones.
 
         Parameters
         ----------
         specs
-            Objects, such as ``[specs.HdfArraySpec()]``.
+            Spec objects, such as ``[specs.HdfArraySpec()]``.
 
         Raises
         ------
@@ -142,12 +142,12 @@ class Warehouse:
     # ------------------------------------------------------------------ saving
 
     def save(self, name: str, value: Any, kind: Any = None) -> Ingredient:
-        """Store a value, not visible to anybody yet.
+        """Store a value; it is not visible to other processes yet.
 
         Raises
         ------
         pyplant.errors.UnsavableError, pyplant.errors.NotAllocatedError
-            If the given type, or any, cannot hold it.
+            If the given type cannot hold it or, if none is given, no type can.
         OSError
             If the disk is full or failing.
         """
@@ -174,21 +174,21 @@ class Warehouse:
         try:
             if isinstance(spec, StreamSpec):
                 return self._save_stream(spec, name, value, path)
-            return self._keep_file(spec, name, path, spec.save(value, path))
+            return self._store_file(spec, name, path, spec.save(value, path))
         except BaseException:
-            with suppress(OSError):  # what is half-written may be what fills the disk
+            with suppress(OSError):  # delete a partial file, since it may be what fills the disk
                 self.files.unlink(path)
             raise
 
     def digest(self, name: str, value: Any, kind: Any = None) -> str | None:
-        """The digest that a value would have, could it be saved; ``None`` if only a file tells."""
+        """Return the digest that a value would get if it were saved; ``None`` if that needs a file."""
         specs = [self.formats.spec(kind)] if kind is not None else self.formats.matching(value)
         for spec in specs:
             with suppress(UnsavableError):
                 if not isinstance(spec, StreamSpec) or spec.must_allocate:
                     return None
                 sink = HashingSink(None, Path(name))
-                metadata = _plain(spec, spec.dump(value, sink))
+                metadata = _as_json(spec, spec.dump(value, sink))
                 digest, _ = sink.finish()
                 return spec.digest_value(value) or _value_digest(spec, digest, metadata)
         return None
@@ -196,7 +196,7 @@ class Warehouse:
     def _save_stream(self, spec: StreamSpec, name: str, value: Any, path: Path) -> Ingredient:
         sink = HashingSink(self.files, path)
         try:
-            metadata = _plain(spec, spec.dump(value, sink))
+            metadata = _as_json(spec, spec.dump(value, sink))
             value_digest = spec.digest_value(value)
             digest, content = sink.finish()
         except BaseException:
@@ -204,21 +204,23 @@ class Warehouse:
             raise
         value_digest = value_digest or _value_digest(spec, digest, metadata)
         stored = "" if content is not None else self.objects.publish(path, digest, spec.suffix)
-        return self._signed(
+        return self._as_signed(
             Ingredient(name, spec.name, value_digest, stored, sink.size, metadata, content), spec
         )
 
-    def _keep_file(self, spec: IngredientSpec, name: str, path: Path, metadata: dict[str, Any]) -> Ingredient:
-        metadata = _plain(spec, metadata)
+    def _store_file(
+        self, spec: IngredientSpec, name: str, path: Path, metadata: dict[str, Any]
+    ) -> Ingredient:
+        metadata = _as_json(spec, metadata)
         own_digest = spec.digest(path, metadata)
         digest, size = self.objects.hash(path)
         value_digest = own_digest or _value_digest(spec, digest, metadata)
         suffix = str(metadata.get("suffix", spec.suffix))
         stored = self.objects.publish(path, digest, suffix, read_only=spec.name == "file")
-        return self._signed(Ingredient(name, spec.name, value_digest, stored, size, metadata), spec)
+        return self._as_signed(Ingredient(name, spec.name, value_digest, stored, size, metadata), spec)
 
-    def _signed(self, ingredient: Ingredient, spec: IngredientSpec) -> Ingredient:
-        """An ingredient that was stored just now; tells if no other process will know that."""
+    def _as_signed(self, ingredient: Ingredient, spec: IngredientSpec) -> Ingredient:
+        """Mark an ingredient as stored by this user; warn if another process cannot verify that."""
         if spec.runs_code and self._key_trouble:
             trouble, self._key_trouble = self._key_trouble, ""
             warn(PlantWarning, trouble)
@@ -229,7 +231,7 @@ class Warehouse:
     def allocate(
         self, name: str, kind: Any, options: dict[str, Any], *, temporary: bool = False
     ) -> Allocation:
-        """Create a value in scratch, for a reactor to fill.
+        """Create a value in private scratch that the reactor fills.
 
         Raises
         ------
@@ -238,34 +240,36 @@ class Warehouse:
         """
         spec = self.formats.spec(kind)
         if not spec.allocatable:
-            message = f"Ingredient {name!r}: type {spec.name!r} is not allocated; make the value and send it."
+            message = (
+                f"Ingredient {name!r}: type {spec.name!r} cannot be allocated; create the value and send it."
+            )
             raise NotAllocatedError(message)
         suffix = str(options.get("suffix", spec.suffix)).lower()
         if safe_suffix(suffix) != suffix:
-            message = f"Ingredient {name!r}: a suffix is short letters and digits after a dot, as '.png', not {suffix!r}."
+            message = f"Ingredient {name!r}: a suffix is a dot with letters and digits, such as '.png', not {suffix!r}."
             raise NotAllocatedError(message)
         path = self.objects.scratch_path(suffix)
         return Allocation(name, spec, path, spec.allocate(path, **options), temporary)
 
     def finish(self, allocation: Allocation) -> Ingredient:
-        """Complete an allocated value and store it, not visible to anybody yet."""
+        """Complete an allocated value and store it; it is not visible to other processes yet."""
         metadata = allocation.spec.finish(allocation.handle)
-        return self._keep_file(allocation.spec, allocation.name, allocation.path, metadata)
+        return self._store_file(allocation.spec, allocation.name, allocation.path, metadata)
 
     def discard(self, allocation: Allocation) -> None:
-        """Throw an allocated value away."""
+        """Delete an allocated value."""
         allocation.spec.discard(allocation.handle)
         self.files.unlink(allocation.path)
 
     # ------------------------------------------------------------------ loading
 
     def load(self, ingredient: Ingredient) -> Any:
-        """The value of an ingredient, private to whoever asked.
+        """Load an ingredient and return its value, which the caller may change.
 
         Raises
         ------
         pyplant.errors.DamagedError
-            If it is no longer stored, was damaged, cannot be loaded, or may not be.
+            If it is not stored any more, is damaged, or cannot or may not be loaded.
         """
         if ingredient.inline is not None:
             return self.formats.parse(ingredient, ingredient.inline)
@@ -277,7 +281,7 @@ class Warehouse:
         return self.formats.load(ingredient, self.objects.verified(ingredient.object, ingredient.size))
 
     def _load_copy(self, ingredient: Ingredient, *, is_stream: bool) -> Any:
-        """Load a value from a copy: other users may write to the original between its verification and its use."""
+        """Load a value from a copy, since other users could change the original after it was verified."""
         self.formats.trusted_spec(ingredient)
         content = self.objects.verified_content(ingredient.object, ingredient.size)
         if is_stream:
@@ -286,20 +290,20 @@ class Warehouse:
             return self.formats.load(ingredient, path)
 
     def is_present(self, ingredient: Ingredient) -> bool:
-        """Whether the bytes of an ingredient seem to be there."""
+        """Return whether an ingredient is inline or its object exists; the content is not read."""
         return ingredient.inline is not None or self.objects.has(ingredient.object, ingredient.size)
 
     def can_load(self, ingredient: Ingredient | None) -> bool:
-        """Whether an ingredient seems to be there and may be loaded."""
+        """Return whether an ingredient exists and may be loaded."""
         return ingredient is not None and self.is_present(ingredient) and self.formats.trusts(ingredient)
 
     # ------------------------------------------------------------------ committing
 
     def commit(self, trace: Trace, configuration: str = "") -> Trace:
-        """Publish an execution: all of its outputs become visible at once.
+        """Publish an execution: all of its outputs become visible together.
 
-        Work of more than a second is on the disk when this returns; cheaper results are
-        grouped, so that a power cut costs about a second of computing and no more.
+        To sync after each execution would take longer than many reactors run. So a sync happens when
+        unsynced executions took a second together; a power cut costs about a second of computing.
 
         Parameters
         ----------
@@ -311,11 +315,11 @@ class Warehouse:
         Raises
         ------
         OSError
-            If it could not be written; nothing is visible then.
+            If it could not be written. Nothing is visible then.
         """
         self.bytes_added += sum(output.size for output in trace.stored)
         self._unsynced_seconds += trace.seconds
-        sync = self._unsynced_seconds >= _SYNC_AFTER
+        sync = self._unsynced_seconds >= _MAX_UNSYNCED_SECONDS
         if sync:
             self.objects.sync()
         numbered = self.ledger.add_trace(
@@ -326,27 +330,26 @@ class Warehouse:
         return numbered
 
     def lease(self, traces: Collection[Trace], configuration: str = "") -> list[Trace]:
-        """Let no other process remove what these executions made, until this plant is closed.
+        """Prevent other processes from evicting these executions until this plant is closed.
 
-        Of a reactor under one configuration the last execution counts.
+        For each reactor under one configuration the last execution counts.
 
         Parameters
         ----------
         traces
             Executions that were found up to date.
         configuration
-            Tells the configuration under which they were found from others of this process;
-            no spaces.
+            Distinguishes the configurations of this process; no spaces.
 
         Returns
         -------
         lost
-            Those that another process evicted before it could know that they are used.
+            Executions that another process evicted before they were in the lease.
         """
         if not self._write_lease(traces, configuration):
             return []
-        if self.claims.is_taken(COLLECTING):  # it may have read the leases before we were in them
-            self.claims.take_within(COLLECTING, _PATIENCE)
+        if self.claims.is_taken(COLLECTING):  # that process may have read the leases too early
+            self.claims.take_within(COLLECTING, _MAX_WAIT)
             self.claims.release(COLLECTING)
         self.ledger.refresh()
         return [trace for trace in traces if not self.ledger.is_stored(trace)]
@@ -356,14 +359,14 @@ class Warehouse:
         return self.leases.add(self.journal.writer, used)
 
     def flush(self) -> None:
-        """Hand the notes that are pending to the system. They save time, so losing them is no error."""
+        """Write the pending lines of the journal. They only save time, so a failure is logged and not raised."""
         try:
             self.journal.flush()
         except OSError as error:
-            logger().warning("Notes for the journal in %s could not be written: %s", self.root, error)
+            logger().warning("Lines for the journal in %s could not be written: %s", self.root, error)
 
     def close(self) -> None:
-        """Write what is pending, and clean up."""
+        """Write the pending lines and delete the scratch, claims and leases of this process."""
         self.is_closed = True
         self.flush()
         with suppress(OSError):
@@ -374,7 +377,7 @@ class Warehouse:
 
 
 class SpecRegistration:
-    """The warehouse of a plant, as users see it."""
+    """What ``plant.warehouse`` offers to users."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
@@ -384,8 +387,8 @@ class SpecRegistration:
         self._warehouse.register_ingredient_specs(specs)
 
 
-def _plain(spec: IngredientSpec, metadata: dict[str, Any]) -> dict[str, Any]:
-    """Metadata as it comes back from the journal, so that a value loads the same either way."""
+def _as_json(spec: IngredientSpec, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Convert metadata to JSON and back, so that it is the same now as when it is read from the journal."""
     try:
         plain: dict[str, Any] = json.loads(json.dumps(metadata))
     except (TypeError, ValueError) as error:
@@ -395,9 +398,9 @@ def _plain(spec: IngredientSpec, metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value_digest(spec: IngredientSpec, digest: str, metadata: dict[str, Any]) -> str:
-    """The digest of a value whose spec has none of its own.
+    """Return the digest of a value whose spec computes none.
 
-    Equal bytes in two formats, or under two shapes, are two values.
+    Format and metadata are part of it: the same bytes are another value in another format or shape.
     """
     meaning = json.dumps([spec.name, digest, metadata], sort_keys=True)
     return digest_bytes(meaning.encode())

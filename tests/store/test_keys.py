@@ -372,7 +372,7 @@ def written(path, created):
     """Another process has created the key and writes it now."""
     created.write(b"o" * 32)
     created.close()
-    return keys_module._plant_key(path.parent, make=False)
+    return keys_module._plant_key(path.parent, create=False)
 
 
 def written_late(path, created):
@@ -388,7 +388,7 @@ def replaced(path, created):
         ):
             return None
         path.unlink()
-    return keys_module._plant_key(path.parent, make=True)
+    return keys_module._plant_key(path.parent, create=True)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no keys in plants")
@@ -416,7 +416,7 @@ def test_whenever_another_process_makes_the_key_in_a_plant_both_agree(
 ):
     path = plant(tmp_path) / PLANT_KEY
     keys = []
-    monkeypatch.setattr(keys_module, "_WAIT", 0.02)
+    monkeypatch.setattr(keys_module, "_MAX_WAIT", 0.02)
     with path.open("wb", buffering=0) as created, monkeypatch.context() as patch:
         path.chmod(0o600)
         if step is written:

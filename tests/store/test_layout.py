@@ -381,5 +381,5 @@ def test_a_planted_link_is_not_followed(tmp_path, name):
         path.rename(tmp_path / "was")
     (tmp_path / "elsewhere").mkdir()
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(PlantDirError, match=f"{name} is no directory of the plant"):
+    with pytest.raises(PlantDirError, match=f"{name} is a link or a file, not a directory of the plant"):
         open_warehouse(tmp_path / "plant")

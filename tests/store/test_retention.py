@@ -12,7 +12,14 @@ from pyplant.store.files import Files
 from pyplant.store.journal import Journal
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import scratch_name
-from pyplant.store.retention import GRACE, abandoned_scratch, collect, merge_journal, parse_size, stored_bytes
+from pyplant.store.retention import (
+    QUARANTINE_AGE,
+    abandoned_scratch,
+    collect,
+    merge_journal,
+    parse_size,
+    stored_bytes,
+)
 from pyplant.store.warehouse import COLLECTING
 
 from . import LONG, FailingFiles, Killed, KilledFiles, RecordingFiles, TextSpec, a_trace, open_warehouse
@@ -649,7 +656,7 @@ class TestLeftovers:
         warehouse.objects.quarantine(trace.outputs[0].object)
         collect(warehouse, 10**9)
         assert len(list((root / "quarantine").iterdir())) == 1
-        collection = collect(warehouse, 10**9, now=time.time() + GRACE + DAY)
+        collection = collect(warehouse, 10**9, now=time.time() + QUARANTINE_AGE + DAY)
         assert not list((root / "quarantine").iterdir())
         assert len(collection.leftovers) == 1
 

@@ -736,7 +736,7 @@ class TestCrashes:
         elif unsafe == "names":
             monkeypatch.setattr(PowerCutFiles, "sync_directory", lambda self, path: None)
         elif unsafe == "journal":
-            monkeypatch.setattr(warehouse_module, "_SYNC_AFTER", 1e9)
+            monkeypatch.setattr(warehouse_module, "_MAX_UNSYNCED_SECONDS", 1e9)
         else:
             monkeypatch.setattr(Files, "sync_file", lambda self, path: None)
             monkeypatch.setattr(PowerCutFiles, "sync_file", lambda self, path: None)
