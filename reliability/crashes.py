@@ -267,14 +267,14 @@ def two_commits(store: Warehouse, log: list[Operation], certain: list[tuple[int,
     """Two reactors finish; each is certain once its commit has returned with a sync."""
     for number in (1, 2):
         commit(store, number)
-        if warehouse_module._SYNC_AFTER == 0:
+        if warehouse_module._MAX_UNSYNCED_SECONDS == 0:
             certain.append((len(log), number))
 
 
 def collection(store: Warehouse, log: list[Operation], certain: list[tuple[int, int]]) -> None:
     """History goes; what is current stays all the time."""
     certain += [(0, 3), (0, 4)]
-    collect(store, 0, now=4e9, grace=1e12)
+    collect(store, 0, now=4e9, quarantine_age=1e12)
 
 
 def merging(store: Warehouse, log: list[Operation], certain: list[tuple[int, int]]) -> None:
@@ -306,7 +306,7 @@ def prepared(root: Path, commits: int, case: str) -> None:
 
 def crash_case(case: str, folder: Path) -> tuple[int, list[str]]:
     """All states of one case: their number, and what is wrong with some."""
-    work, commits, warehouse_module._SYNC_AFTER = CASES[case]
+    work, commits, warehouse_module._MAX_UNSYNCED_SECONDS = CASES[case]
     root = folder / "recorded"
     if case == MAKING:
         root.mkdir(mode=0o700)

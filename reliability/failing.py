@@ -146,7 +146,7 @@ def io_errors(lab: Lab) -> Iterator[str]:
     """Every result is synced at once."""
 
     def count() -> int:
-        warehouse._SYNC_AFTER = 0.0
+        warehouse._MAX_UNSYNCED_SECONDS = 0.0
         disk = CountingFiles()
         disk.watched = FailingFiles(0, reads=True).watched
         use_disk(disk)
@@ -168,7 +168,7 @@ def broken(root: Path, nth: int, *, once: bool) -> str:
     """What is wrong after an error of the disk."""
 
     def work() -> tuple[list[str], list[str], str]:
-        warehouse._SYNC_AFTER = 0.0
+        warehouse._MAX_UNSYNCED_SECONDS = 0.0
         disk = FailingFiles(nth, once=once, reads=True)
         use_disk(disk)
         kept: list[str] = []

@@ -84,7 +84,7 @@ def one_cut(lab: Lab, image: Path, folder: Path, trial: int, *, synced: bool) ->
 
     def work() -> None:
         if synced:
-            warehouse._SYNC_AFTER = 0.0
+            warehouse._MAX_UNSYNCED_SECONDS = 0.0
         for scale in range(1, 1000):
             run_pipeline(root, scale=scale, done=Path(f"{done}-{scale}"))
 
