@@ -46,6 +46,7 @@ SLOW_PLACES = {
     *("specs/test_keras.py", "specs/test_torch_digest.py"),  # seconds for the import alone
 }
 SLOW_FIXTURES = {"run_script", "shell", "ran"}
+SLOW_PARAMETERS = {"dask", "processes"}
 
 
 @functools.cache
@@ -68,7 +69,7 @@ def pytest_collection_modifyitems(items):
         slow = (
             _is_slow_place(item.path)
             or SLOW_FIXTURES & set(item.fixturenames)
-            or (callspec is not None and "dask" in map(str, callspec.params.values()))
+            or (callspec is not None and SLOW_PARAMETERS.intersection(map(str, callspec.params.values())))
             or item.get_closest_marker("nightly")
         )
         if slow:

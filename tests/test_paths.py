@@ -56,6 +56,7 @@ def test_variables_are_for_shells(home):
     assert directory("$HOME/x") == Path.cwd() / "$HOME" / "x"
 
 
+@pytest.mark.slow
 def test_the_command_line_expands_what_shells_leave_alone(home):
     (home / "s.py").write_text("from pyplant import *\n@ReactorFunc\ndef a(pipe): pipe.send('a', 1)\n")
     for arguments in (

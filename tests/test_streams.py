@@ -18,6 +18,8 @@ from pyplant.reports.terminal import TerminalProgress, is_terminal
 
 from .conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 class OnlyWrites:
     """What stands for standard error in hosts that log it."""

@@ -159,6 +159,7 @@ def test_what_is_read_of_a_class_counts(runs, name):
     assert edited == fresh
 
 
+@pytest.mark.slow
 def test_it_counts_in_workers(tmp_path):
     cases = {"asks": ("[type(config).LIMIT, type(config.model).make()]", "Config()")}
     ran(tmp_path, "plant", cases, executor="1")

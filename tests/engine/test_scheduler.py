@@ -228,6 +228,7 @@ def test_a_reactor_that_sends_several_names_runs_once():
     assert context.ran == ["b", "a"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warm", [False, True])
 def test_a_chain_of_10000_reactors_works(warm):
     context = chain(10_000)
@@ -237,6 +238,7 @@ def test_a_chain_of_10000_reactors_works(warm):
     assert len(context.ran) == (0 if warm else 10_000)
 
 
+@pytest.mark.slow
 def test_a_chain_of_10000_reactors_stops_at_equal_content():
     context = chain(10_000)
     context.content = {f"x{i}": i for i in range(10_000)}

@@ -156,6 +156,7 @@ def test_an_exit_in_a_finally_block_of_a_reactor_that_begins_again_is_no_end(tmp
         assert plant.get("got") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 9)"])
 def test_a_worker_that_ends_is_a_failure_that_names_the_reactor(end, tmp_path):
     @ReactorFunc

@@ -56,6 +56,7 @@ def returns():
 WAYS = {exits: 0, exits_with_status: 7, says_why: 1, raises: 1, returns: 0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_a_child_leaves_the_run_to_its_parent(way, plant, tmp_path):
     log = str(tmp_path / "log")

@@ -17,7 +17,11 @@ from tests.conftest import ROOT
 
 PATIENCE = 60
 
-pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="signals differ"), pytest.mark.timeout(200)]
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals differ"),
+    pytest.mark.timeout(200),
+    pytest.mark.slow,
+]
 
 
 def interrupt():

@@ -40,23 +40,18 @@ def in_a_pool(call):
         return pool.submit(call).result(PATIENCE)
 
 
-standing = ThreadPoolExecutor(1)
-standing.submit(int).result()  # its thread is there before any reactor
-
-
 def in_a_standing_pool(call):
     return standing.submit(call).result(PATIENCE)
 
 
-standing_threads = ThreadPool(1)
-standing_threads.apply(int)
-
-
 @pytest.fixture(scope="module", autouse=True)
-def _ended_pools():
-    yield
-    standing.shutdown()
-    standing_threads.terminate()
+def _standing_pools():
+    """Pools whose threads are there before any reactor."""
+    global standing, standing_threads
+    with ThreadPoolExecutor(1) as standing, ThreadPool(1) as standing_threads:
+        standing.submit(int).result()
+        standing_threads.apply(int)
+        yield
 
 
 def in_a_standing_multiprocessing_pool(call):

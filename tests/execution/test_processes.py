@@ -20,7 +20,7 @@ from pyplant.execution.nesting import importing_for_a_process, start_of_processe
 from pyplant.workers.messages import Processes
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nothing forks there")
+pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="nothing forks there"), pytest.mark.slow]
 PATIENCE = 100
 
 

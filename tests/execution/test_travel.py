@@ -474,6 +474,7 @@ def test_a_thread_with_other_code_waits_until_nobody_uses_what_is_here(shapes, f
     assert entered.is_set()
 
 
+@pytest.mark.slow
 def test_several_threads_of_one_worker_process(shapes, tmp_path):
     """Each reactor uses code that the others use, at the same time, in one process."""
     from distributed import Client

@@ -556,6 +556,7 @@ def nested(depth, leaf):
     return leaf
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [200, 1_000, 20_000])
 def test_deep_nesting_is_told_apart(depth):
     assert encode(nested(depth, 1)).opaque == ()

@@ -1153,6 +1153,7 @@ def chain(length, last):
     return "\n".join([*lines, f"def h{length}(x): return {last}", "def main(): return h0(1)"])
 
 
+@pytest.mark.slow
 def test_a_chain_of_5000_helpers_has_a_fingerprint(tmp_path):
     first = taken(load(tmp_path, chain(5_000, 1))).digest
     assert first != taken(load(tmp_path, chain(5_000, 2))).digest
@@ -1237,6 +1238,7 @@ def _defined(line):
     return line.replace("(", " ").split()[:2]
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.lists(programs(), min_size=2, max_size=4), st.data())
 def test_a_fingerprinter_that_goes_on_agrees_with_a_new_one(tmp_path_factory, versions, data):

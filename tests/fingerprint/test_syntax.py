@@ -114,6 +114,7 @@ def _corpus():
                 yield found
 
 
+@pytest.mark.slow
 def test_no_two_functions_of_the_standard_library_collide():
     seen = {}
     for found in _corpus():

@@ -27,6 +27,7 @@ from pyplant.workers.pools import DaskPool, FuturesPool, LocalPool, pool_of
 from pyplant.workers.worker_main import execute, sees
 
 PATIENCE = 60
+pytestmark = pytest.mark.slow
 
 
 def wait_for(path):
