@@ -178,7 +178,7 @@ def _try(value: Any, body: memoryview, copies: dict[str, bytes]) -> None:
     """Refuse a value whose classes pickle it so that it cannot be loaded: its consumers would fail, much later."""
     try:
         _Unpickler(io.BytesIO(body), copies).load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         message = (
             f"A {type(value).__name__} can be pickled, but not loaded again ({type(error).__name__}: {error}). "
             f"A class in it needs a __reduce__ that says how to make it (or __getnewargs__, if it has a __new__), "

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pyplant import Plant, ReactorFunc
-from pyplant.cli.stored import _current
+from pyplant.cli.stored import _current_values
 from pyplant.errors import StaleWarning
 from pyplant.reports.report import Outcome
 from pyplant.store.warehouse import Warehouse
@@ -46,7 +46,9 @@ def opened(directory, n=3, reactors=(base, mean, other), **options):
 def current(directory):
     """What the command line shows of each ingredient: its first number."""
     with closing(Warehouse(directory, read_only=True)) as warehouse:
-        return {name: float(warehouse.load(output)[0]) for name, (output, _) in _current(warehouse).items()}
+        return {
+            name: float(warehouse.load(output)[0]) for name, (output, _) in _current_values(warehouse).items()
+        }
 
 
 def bring(directory, n, name="mean", **options):
@@ -243,16 +245,16 @@ class TestCollecting:
     def test_what_is_evicted_while_it_is_found_is_made_again_at_once(self, directory, monkeypatch):
         for n in (3, 99):
             bring(directory, n)
-        use = Warehouse.use
+        lease = Warehouse.lease
         with opened(directory, 3) as plant, opened(directory, 99, max_size=0) as second:
 
             def collected_before(self, traces, configuration=""):
                 if self is plant._warehouse:
                     monkeypatch.undo()
                     second.gc()
-                return use(self, traces, configuration)
+                return lease(self, traces, configuration)
 
-            monkeypatch.setattr(Warehouse, "use", collected_before)
+            monkeypatch.setattr(Warehouse, "lease", collected_before)
             assert plant.run_reactor("mean").ran == ("base", "mean")
             assert plant.run_reactor("mean").cached == ("base", "mean")
             second.gc()

@@ -235,7 +235,9 @@ def test_an_interrupted_command_names_the_reactor_and_still_prints_its_document(
 
 @pytest.mark.filterwarnings("ignore::pyplant.errors.PlantWarning")
 @pytest.mark.parametrize("kind", ["inline", "threads"])
-def test_a_value_that_exits_when_it_is_loaded_is_one_that_does_not_load(kind, tmp_path, pools):
+def test_a_value_that_exits_when_it_is_loaded_is_one_that_does_not_load(kind, tmp_path, pools, monkeypatch):
+    monkeypatch.setenv("TRIED_ONCE", "1")
+
     @ReactorFunc
     def sends(pipe):
         pipe.send("value", EndsWhenLoaded())

@@ -2,6 +2,7 @@
 
 import collections
 import enum
+import sys
 import threading
 import typing
 from dataclasses import dataclass
@@ -202,6 +203,14 @@ class Stateful:
         self.b = state["b"]
 
 
+class Exits:
+    def __getstate__(self):
+        return {"a": 1}
+
+    def __setstate__(self, state):
+        sys.exit(0)
+
+
 def logged():
     made = Logged()
     made["a"] = 1
@@ -215,6 +224,7 @@ UNLOADABLE = {
     "own __setitem__": logged,
     "hash of an empty object": lambda: next(iter(Hashed().friends)),
     "own state": Stateful,
+    "an exit": Exits,
 }
 
 
