@@ -1,4 +1,4 @@
-"""Reactors and subreactors: what is known of a decorated function."""
+"""Reactors, subreactors and their definitions."""
 
 import contextlib
 import functools
@@ -77,7 +77,7 @@ SIGNATURES = {
 
 
 @pytest.mark.parametrize(("text", "expected"), SIGNATURES.items(), ids=SIGNATURES)
-def test_how_a_reactor_is_called_is_seen_from_its_signature(text, expected):
+def test_the_signature_decides_how_a_reactor_is_called(text, expected):
     namespace = {"__name__": __name__}
     exec(text, namespace)
     found = define(namespace["f"])
@@ -119,7 +119,7 @@ def test_only_functions_are_decorated(thing):
         SubreactorFunc(thing)
 
 
-def test_a_wrapped_generator_is_one():
+def test_a_wrapped_generator_is_a_generator():
     def passing(function):
         @functools.wraps(function)
         def wrapper(*args):
@@ -166,7 +166,7 @@ def test_a_wrapper_that_supplies_the_second_argument_is_called_with_one():
     assert definition_of(reactor).takes_config is False
 
 
-# ------------------------------------------------------------------ asking for a definition
+# ------------------------------------------------------------------ looking up definitions
 
 
 def undecorated(pipe):
@@ -187,7 +187,7 @@ def shared(pipe):
         (None, "None is not a reactor"),
     ],
 )
-def test_what_is_no_reactor_is_refused_with_advice(thing, advice):
+def test_an_object_that_is_no_reactor_is_refused_with_advice(thing, advice):
     with pytest.raises(NotAReactorError, match=advice):
         definition_of(thing)
 
@@ -208,7 +208,7 @@ def test_a_function_patched_in_place_is_defined_again():
     assert (found.is_generator, found.takes_config) == (True, True)
 
 
-def test_a_definition_shows_who_it_is():
+def test_a_definition_has_a_name_a_key_and_a_place():
     definition = define(undecorated)
     assert definition.key == f"{definition.defining_file}::undecorated"
     assert definition.defining_file.endswith("test_reactor.py")
@@ -255,7 +255,7 @@ def test_reactors_are_listed_in_order_of_definition(lines):
     assert named() == ["b", "c", "a"]
 
 
-def test_what_a_reloaded_module_no_longer_defines_is_gone(lines):
+def test_reactors_that_a_reloaded_module_no_longer_defines_are_gone(lines):
     lines("@ReactorFunc\ndef a(pipe): pass\n@ReactorFunc\ndef b(pipe): pass")
     assert named() == ["a", "b"]
     lines("@ReactorFunc\ndef b(pipe): pass")
@@ -288,7 +288,7 @@ def test_a_loop_that_names_its_reactors_is_fine(lines):
     assert named() == ["a0", "a1", "a2"]
 
 
-def test_reactors_of_a_factory_are_told_apart_by_name(lines):
+def test_reactors_of_a_factory_differ_by_name(lines):
     lines(
         "def make(n):\n    @ReactorFunc(name=f'a{n}')\n    def a(pipe): return n\n    return a\n"
         "made = [make(n) for n in range(3)]"
@@ -322,7 +322,7 @@ def test_the_source_is_captured_at_definition(tmp_path):
 
 
 def drive(call):
-    """What a ``yield from`` of the call returns, and what it yielded on the way."""
+    """Run a call with ``yield from``; return its result and what it yielded."""
     asked = []
 
     def reactor():
@@ -406,7 +406,7 @@ class Observer:
         self.diary.append(("left", name))
 
 
-def test_a_running_reactor_is_told_of_its_subreactors():
+def test_the_observer_receives_the_subreactors_of_a_reactor():
     observer = Observer()
     token = active_observer.set(observer)
     try:

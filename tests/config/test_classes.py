@@ -19,7 +19,7 @@ from pyplant.fingerprint.fingerprint import digest_of
 
 
 class Diary:
-    """Notes every read, and hands out copies, as a running reactor does."""
+    """Records every read and returns copies, as the reader of a running reactor does."""
 
     def __init__(self):
         self.reads = []
@@ -90,7 +90,7 @@ def test_a_dict_is_read_by_item_and_by_attribute():
     assert diary.reads == ["a", "b"]
 
 
-def test_reading_what_a_dict_lacks_registers_its_absence():
+def test_reading_a_missing_key_registers_its_absence():
     _, view, diary = viewed({"color": 1})
     with pytest.raises(MissingParameterError, match="no parameter 'colour'. Did you mean 'color'"):
         view["colour"]
@@ -115,7 +115,7 @@ def test_asking_whether_a_parameter_is_there_counts():
 
 
 @pytest.mark.parametrize("walk", [list, len, dict, lambda c: list(c.items()), lambda c: list(c.values())])
-def test_walking_over_a_dict_reads_the_set_of_names(walk):
+def test_iterating_over_a_dict_reads_the_set_of_names(walk):
     parameters, view, diary = viewed({"b": 1, "a": 2})
     walk(view)
     assert diary.reads[0] == ALL_NAMES
@@ -157,7 +157,7 @@ def test_a_nested_dict_is_read_at_its_leaves():
 
 
 @pytest.mark.parametrize("table", [{1: "a"}, {"a.b": 1}, {"": 1}, {str(n): n for n in range(1001)}])
-def test_a_dict_whose_keys_are_no_names_is_one_value(table):
+def test_a_dict_with_keys_that_are_no_names_is_one_value(table):
     _, view, diary = viewed({"a": table})
     assert type(view.a) is dict
     assert view.a == table
@@ -171,7 +171,7 @@ def test_a_parameter_of_any_name_can_be_read_by_item(name):
     assert diary.reads == [name]
 
 
-def test_the_dict_behind_a_view_is_out_of_reach():
+def test_a_view_does_not_expose_the_dict_it_shows():
     _, view, diary = viewed({"a": 1})
     with pytest.raises(AttributeError):
         _ = view._values["a"]
@@ -187,7 +187,7 @@ def test_a_change_of_the_dict_counts_like_one_of_an_object():
     assert (snapshot.lookup("a"), snapshot.lookup("b.c")) == (1, 1)
 
 
-def test_any_mapping_will_do():
+def test_any_mapping_can_be_a_configuration():
     parameters, _, _ = viewed(collections.OrderedDict(a=1))
     assert parameters.lookup("a") == 1
 
@@ -238,7 +238,7 @@ def test_any_depth_of_nesting_is_tracked():
     assert parameters.names() == ["a.b.model.depth", "a.b.model.log"]
 
 
-def test_reading_what_is_not_there_registers_its_absence():
+def test_reading_a_missing_parameter_registers_its_absence():
     _, view, diary = viewed(Config())
     with pytest.raises(MissingParameterError, match="no parameter 'model.dept'. Did you mean 'depth'"):
         _ = view.model.dept
@@ -246,7 +246,7 @@ def test_reading_what_is_not_there_registers_its_absence():
     assert diary.absences == ["model.dept", "other"]
 
 
-def test_methods_and_properties_count_by_their_code_and_by_what_they_read():
+def test_methods_and_properties_count_by_their_code_and_their_reads():
     parameters, view, diary = viewed(Config())
     assert (view.mean, view.total(2), view.fixed(), view.named()) == (1.5, 6, 7, "Config")
     assert diary.reads == ["mean()", "total()", "sizes", "sizes", "total()", "sizes", "fixed()", "named()"]
@@ -265,7 +265,7 @@ def test_special_methods_count_when_there_is_a_view():
     assert parameters.lookup("__getitem__()") is Indexed.__getitem__
 
 
-def test_a_method_that_looks_at_its_class_counts_with_the_class():
+def test_a_method_that_reads_its_class_counts_with_the_class():
     def digests(default):
         class Looking(ConfigBase):
             rate = default
@@ -304,7 +304,7 @@ def test_methods_of_a_nested_configuration_are_tracked():
     ],
     ids=["change", "addition", "deletion", "nested", "auxiliary", "nested auxiliary"],
 )
-def test_changing_it_inside_a_reactor_is_an_error(change):
+def test_changing_a_configuration_inside_a_reactor_is_an_error(change):
     config = Config()
     _, view, _ = viewed(config)
     with pytest.raises(ConfigChangedError):
@@ -312,7 +312,7 @@ def test_changing_it_inside_a_reactor_is_an_error(change):
     assert (config.color, config.model.depth, hasattr(config, "new")) == ("red", 2, False)
 
 
-def test_changing_it_outside_is_no_error():
+def test_changing_a_configuration_outside_is_no_error():
     config = Config()
     _, view, _ = viewed(config)
     config.color = "blue"
@@ -338,7 +338,7 @@ def test_the_constructor_need_not_call_super():
     assert parameters.names() == ["a"]
 
 
-def test_defaults_of_the_class_are_parameters_and_the_object_wins():
+def test_defaults_of_the_class_are_parameters_and_the_object_takes_precedence():
     class Defaults(ConfigBase):
         a = 1
         b: int = 2
@@ -352,7 +352,7 @@ def test_defaults_of_the_class_are_parameters_and_the_object_wins():
     assert (parameters.lookup("a"), parameters.lookup("b"), parameters.lookup("c")) == (1, 3, MISSING)
 
 
-def test_inherited_defaults_are_parameters_and_the_nearer_class_wins():
+def test_inherited_defaults_are_parameters_and_subclasses_take_precedence():
     class Base(ConfigBase):
         a, b = 1, 2
 
@@ -374,7 +374,7 @@ def names_of(config):
     return parameters.names()
 
 
-def test_values_that_reactors_get_are_their_own():
+def test_reactors_get_private_copies_of_values():
     config = Config()
     parameters, view, _ = viewed(config)
     view.sizes.append(3)
@@ -390,7 +390,7 @@ def test_a_class_level_default_is_not_shared_either():
     assert Defaults.sizes == [1]
 
 
-# What a reactor reads must be what decides whether it runs again.
+# The values that a reactor reads must decide whether it runs again.
 
 
 @dataclasses.dataclass
@@ -474,7 +474,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("one", "two", "ask"), KINDS.values(), ids=KINDS)
-def test_different_values_are_noticed_by_what_was_read(one, two, ask):
+def test_different_values_differ_in_what_was_read(one, two, ask):
     def seen(config):
         parameters, view, diary = viewed(config)
         value = ask(view)
@@ -487,7 +487,7 @@ def test_different_values_are_noticed_by_what_was_read(one, two, ask):
 
 
 @pytest.mark.parametrize(("one", "two", "ask"), KINDS.values(), ids=KINDS)
-def test_what_was_read_is_what_is_looked_up(one, two, ask):
+def test_a_look_up_finds_the_value_that_was_read(one, two, ask):
     parameters, view, diary = viewed(two)
     ask(view)
     assert {name: digest_of(parameters.lookup(name)) for name in diary.values} == {
@@ -501,12 +501,12 @@ def test_all_kinds_of_attributes_are_listed(config):
 
 
 @pytest.mark.parametrize("config", [Fields(), SlottedFields(), FrozenFields()])
-def test_what_a_dataclass_writes_itself_does_not_count(config):
+def test_generated_methods_of_a_dataclass_do_not_count(config):
     _, _, diary = viewed(config)
     assert diary.reads == []
 
 
-def test_a_method_of_a_nested_object_is_that_of_its_own_class():
+def test_a_method_of_a_nested_object_is_looked_up_in_its_own_class():
     class Other(Model):
         def cells(self):
             return 100
@@ -518,7 +518,7 @@ def test_a_method_of_a_nested_object_is_that_of_its_own_class():
     assert parameters.lookup("model.cells()") is diary.values["model.cells()"] is Other.cells
 
 
-def test_a_frozen_dataclass_says_what_it_says_of_any_change():
+def test_a_frozen_dataclass_refuses_changes_in_its_own_way():
     _, view, _ = viewed(FrozenFields())
     with pytest.raises((ConfigChangedError, dataclasses.FrozenInstanceError)):
         view.a = 2
@@ -540,7 +540,7 @@ def test_super_works_in_a_view():
     assert diary.reads == ["total()", "sizes"]
 
 
-def test_a_view_can_be_copied_and_pickled_as_what_it_shows():
+def test_a_copied_or_pickled_view_is_a_plain_configuration():
     _, view, diary = viewed(Config())
     for copied in (copy.deepcopy(view), copy.copy(view), pickle.loads(pickle.dumps(view))):
         assert (copied.color, copied.model.depth) == ("red", 2)
@@ -581,7 +581,7 @@ def test_parameters_are_marked_in_the_configuration():
     assert not parameters.is_auxiliary("color")
 
 
-def test_a_nested_configuration_marks_its_own():
+def test_a_nested_configuration_marks_its_own_parameters():
     parameters, _, _ = viewed(Config())
     assert parameters.is_auxiliary("model.log")
     assert not parameters.is_auxiliary("model.depth")
@@ -595,12 +595,12 @@ def test_a_nested_parameter_is_marked_with_a_dot():
     assert parameters.is_auxiliary("model.depth")
 
 
-def test_a_nested_default_of_the_class_marks_its_own():
+def test_a_nested_default_of_the_class_marks_its_own_parameters():
     parameters, _, _ = viewed(Nested())
     assert parameters.is_auxiliary("model.log")
 
 
-def test_a_marked_nested_configuration_is_marked_whole():
+def test_a_mark_on_a_nested_configuration_covers_all_of_it():
     config = Config()
     config.mark_auxiliary(["model"])
     parameters, _, _ = viewed(config)
@@ -639,7 +639,7 @@ def test_marks_of_one_object_do_not_reach_another():
         ({1: 2}, "Parameter names are strings; 1 is int"),
     ],
 )
-def test_what_is_no_configuration_is_refused(config, message):
+def test_an_object_that_is_no_configuration_is_refused(config, message):
     with pytest.raises(ConfigError, match=message):
         Parameters().set(config)
 
@@ -692,11 +692,11 @@ def test_a_private_copy_may_be_changed():
 
 
 @pytest.mark.parametrize("value", [1, "a", None, len, Config, threading.Lock()])
-def test_what_cannot_change_or_be_copied_is_handed_out_as_it_is(value):
+def test_values_that_are_immutable_or_cannot_be_copied_are_not_copied(value):
     assert private_copy(value) is value
 
 
-def test_a_parameter_may_be_called_star():
+def test_a_parameter_may_be_named_star():
     parameters = Parameters()
     parameters.set({"*": 1, "a": 2})
     assert parameters.lookup("*") == 1

@@ -1,4 +1,4 @@
-"""What is read of the class of a configuration, past the view."""
+"""Reads of the class of a configuration, which bypass the view."""
 
 import json
 import os
@@ -118,7 +118,7 @@ NUMBERS = {name: f"asks{number}" for number, name in enumerate(CASES)}
 
 
 def ran(folder, plant, cases, value="1", executor="None", other="0"):
-    """What each reactor of a script gets, and whether it ran."""
+    """Run a script; return what each reactor got, and whether it ran."""
     reactors = [
         f"def see_{name}(config):\n    return {see}\n"
         f"@ReactorFunc\ndef {name}(pipe, config):\n    pipe.send({name!r}, see_{name}(config))\n"
@@ -153,21 +153,21 @@ def runs(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_read_of_a_class_counts(runs, name):
+def test_a_read_attribute_of_a_class_counts(runs, name):
     first, again, edited, fresh = (run[NUMBERS[name]] for run in runs)
     assert again == [first[0], False]
     assert edited == fresh
 
 
 @pytest.mark.slow
-def test_it_counts_in_workers(tmp_path):
+def test_a_read_attribute_of_a_class_counts_in_workers(tmp_path):
     cases = {"asks": ("[type(config).LIMIT, type(config.model).make()]", "Config()")}
     ran(tmp_path, "plant", cases, executor="1")
     assert ran(tmp_path, "plant", cases, executor="1")["asks"][1] is False
     assert ran(tmp_path, "plant", cases, "2", executor="1")["asks"][0] == "[2, 200]"
 
 
-def test_other_attributes_of_the_class_do_not(tmp_path):
+def test_other_attributes_of_the_class_do_not_count(tmp_path):
     cases = {f"asks{number}": (see, "Config()") for number, see in enumerate(OTHERS)}
     ran(tmp_path, "plant", cases)
     assert not any(again for _, again in ran(tmp_path, "plant", cases, other="1").values())

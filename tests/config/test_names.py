@@ -1,4 +1,4 @@
-"""Under which names reads of a configuration are recorded: none stands for another."""
+"""Recorded names of reads of a configuration: different reads have different names."""
 
 import enum
 import itertools
@@ -24,7 +24,7 @@ class Holder(ConfigBase):
 
 
 def seen(where, config, see):
-    """What a reactor gets, and whether it ran."""
+    """Run a reactor; return what it got, and whether it ran."""
 
     @ReactorFunc
     def asks(pipe, config):
@@ -104,7 +104,7 @@ CLASHES = {
 
 
 @pytest.mark.parametrize("clash", CLASHES)
-def test_no_name_stands_for_another(tmp_path, clash):
+def test_different_reads_have_different_recorded_names(tmp_path, clash):
     see, configs = CLASHES[clash]
     for number, config in enumerate([*configs, *configs[:-1]]):
         value, _ = seen(tmp_path / "plant", config, see)
@@ -119,7 +119,7 @@ def test_unchanged_names_of_any_kind_are_cached(tmp_path, clash):
     assert not any(seen(tmp_path / "plant", config, see)[1] for config in configs)
 
 
-def test_steps_are_told_apart_and_come_back():
+def test_quoted_names_are_distinct_and_can_be_unquoted():
     for one, other in itertools.combinations(STRANGE, 2):
         assert quoted(one) != quoted(other)
     assert [unquoted(quoted(key)) for key in STRANGE] == STRANGE
@@ -141,7 +141,7 @@ def test_a_key_with_a_dot_is_marked_by_its_own_name(tmp_path, mark, reruns):
         assert plant.get("seen") == (2 if reruns else 1)
 
 
-def test_people_see_the_names_that_they_wrote(tmp_path):
+def test_messages_show_the_names_that_users_wrote(tmp_path):
     @ReactorFunc
     def asks(pipe, config):
         pipe.send("seen", [config["a.b"], "x?" in config])

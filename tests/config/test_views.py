@@ -1,4 +1,4 @@
-"""What reactors ask a view of the configuration: whatever shows all parameters depends on all of them."""
+"""Views: operations on all parameters depend on all of them."""
 
 import copy
 import dataclasses
@@ -25,7 +25,7 @@ class Object(ConfigBase):
 
 
 def dataclass_with(decorate=dataclasses.dataclass, **given):
-    """An object of a class with these fields; all such classes have one name, as after an edit."""
+    """An object of a class with these fields. All such classes have one name, as after an edit."""
     made = type("Config", (ConfigBase,), {"__annotations__": dict.fromkeys(given, int), **given})
     return decorate(made)()
 
@@ -122,7 +122,7 @@ def reads_of(config, see):
 
 
 def notices(read, absences, config):
-    """Whether a change shows in what was read."""
+    """Whether a changed configuration differs in what was read."""
     parameters = Parameters()
     parameters.set(config)
     changed = (digest_of(parameters.lookup(name)) != digest for name, digest in read.items())
@@ -131,7 +131,7 @@ def notices(read, absences, config):
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize(("label", "kind", "make", "see"), CASES, ids=[f"{c[0]} ({c[1]})" for c in CASES])
-def test_what_shows_all_parameters_depends_on_them(label, kind, make, see, change):
+def test_operations_on_all_parameters_depend_on_all(label, kind, make, see, change):
     value, read, absences = reads_of(make(a=1, b=2), see)
     assert not notices(read, absences, make(a=1, b=2))
     other = make(**CHANGES[change])
@@ -140,8 +140,8 @@ def test_what_shows_all_parameters_depends_on_them(label, kind, make, see, chang
 
 
 @pytest.mark.parametrize(("label", "kind", "make", "see"), CASES, ids=[f"{c[0]} ({c[1]})" for c in CASES])
-def test_what_shows_no_parameters_depends_on_there_being_none(label, kind, make, see):
-    if label in ("match", "replace", "hash"):  # a class without fields says nothing of itself there
+def test_operations_on_no_parameters_depend_on_the_set_being_empty(label, kind, make, see):
+    if label in ("match", "replace", "hash"):  # without fields, these do not depend on the class
         return
     value, read, absences = reads_of(make(), see)
     if reads_of(make(c=3), see)[0] != value:
@@ -149,7 +149,7 @@ def test_what_shows_no_parameters_depends_on_there_being_none(label, kind, make,
 
 
 @pytest.mark.parametrize(("label", "kind", "make", "see"), CASES, ids=[f"{c[0]} ({c[1]})" for c in CASES])
-def test_what_is_seen_is_what_a_plain_configuration_shows(label, kind, make, see):
+def test_a_view_shows_what_a_plain_configuration_shows(label, kind, make, see):
     if label == "hash" or (kind == "attrs" and label == "vars"):
         return
     config = make(a=1, b=2)
@@ -195,7 +195,7 @@ def test_auxiliary_parameters_do_not_count(make):
     assert all(given(log=2, extra=3)[0].lookup(n) == parameters.lookup(n) for n in counting)
 
 
-def test_an_explanation_speaks_of_the_set_of_parameters(tmp_path):
+def test_an_explanation_names_the_set_of_parameters(tmp_path):
     @ReactorFunc
     def asks(pipe, config):
         pipe.send("asked", [list(config), list(config.part), "x" in config])
@@ -210,10 +210,10 @@ def test_an_explanation_speaks_of_the_set_of_parameters(tmp_path):
         assert "the set of parameters of 'part' changed: ['a'] → ['a', 'c']" in str(plant.explain(asks))
 
 
-# ------------------------------------------------------------------ nested parts
+# ------------------------------------------------------------------ nested configurations
 
 
-def test_the_kind_of_a_nested_part_is_read_with_it():
+def test_reading_a_nested_configuration_reads_its_kind():
     class Big(Model):
         pass
 
@@ -227,13 +227,13 @@ def test_the_kind_of_a_nested_part_is_read_with_it():
     assert not notices(read, absences, {"model": Model(depth=9)})
 
 
-def test_a_nested_part_that_comes_is_noticed():
+def test_an_added_nested_configuration_is_noticed():
     _, read, absences = reads_of({}, lambda c: c.get("model"))
     assert notices(read, absences, {"model": {}})
     assert notices(read, absences, {"model": Model()})
 
 
-def test_the_order_of_a_nested_dict_is_its_own():
+def test_the_order_of_a_nested_dict_counts():
     _, view, _ = viewed({"part": {"b": 1, "a": 2}})
     assert list(view.part) == ["b", "a"]
     _, read, absences = reads_of({"part": {"b": 1, "a": 2}}, lambda c: list(c.part))
@@ -262,14 +262,14 @@ def test_a_nested_dict_is_read_only(change):
 
 
 @pytest.mark.parametrize("name", ["keys", "items", "values", "get"])
-def test_a_nested_dict_stays_a_dict_whatever_its_keys(name):
+def test_a_nested_dict_with_any_keys_is_a_dict(name):
     _, view, _ = viewed({"part": {name: 5}})
     assert json.loads(json.dumps(view.part)) == {name: 5}
     assert counted(**view["part"]) == [(name, 5)]
     assert view.part[name] == 5
 
 
-def test_who_looks_into_a_view_in_c_does_not_see_values():
+def test_code_in_c_does_not_see_the_values_of_a_view():
     _, view, diary = viewed({"a": 1})
     assert 1 not in list(dict.values(view))
     assert diary.reads == []
@@ -283,7 +283,7 @@ class Deep(ConfigBase):
     sizes = [1]
 
 
-def test_a_copy_is_its_own():
+def test_a_copy_is_independent_of_the_configuration():
     config = Deep()
     _, view, _ = viewed(config)
     for copied in (copy.copy(view), copy.deepcopy(view), pickle.loads(pickle.dumps(view))):
@@ -312,7 +312,7 @@ def test_a_copy_of_a_dict_is_read_like_the_view(way):
 
 
 @pytest.mark.parametrize("make", [dict, Object, dataclass_with])
-def test_a_new_parameter_reruns_who_takes_all_of_them(make, tmp_path):
+def test_a_new_parameter_reruns_reactors_that_read_all_of_them(make, tmp_path):
     @ReactorFunc
     def takes_all(pipe, config):
         pipe.send("all", sorted(vars(copy.deepcopy(config)) if isinstance(config, ConfigBase) else config))

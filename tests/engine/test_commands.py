@@ -1,4 +1,4 @@
-"""What a reactor may yield."""
+"""The commands that a reactor may yield."""
 
 import copy
 import pickle
@@ -56,15 +56,15 @@ def test_the_corrected_line_names_as_many_variables_as_were_asked_for():
     assert "value_0, value_1 = yield pipe.receive('a', 'b')" in str(error.value)
 
 
-def test_a_name_that_is_no_variable_gets_another_one():
+def test_the_hint_names_a_variable_for_a_name_that_is_no_identifier():
     assert "value = yield pipe.receive('a b')" in Receive(("a b",)).hint()
 
 
-def test_a_keyword_is_no_variable():
+def test_the_hint_does_not_use_a_keyword_as_a_variable():
     assert "value = yield pipe.receive('class')" in Receive(("class",)).hint()
 
 
-def test_it_can_be_compared_hashed_and_shown():
+def test_a_receive_can_be_compared_hashed_and_shown():
     command = Receive(("a",))
     assert command == command
     assert command != Receive(("a",))
@@ -105,13 +105,13 @@ def test_yield_from_means_the_same_as_yield():
     assert stop.value.value == 5
 
 
-def test_introspection_is_left_alone():
+def test_a_receive_has_no_special_methods_for_introspection():
     command = Receive(("a",))
     assert not hasattr(command, "__wrapped__")
     assert copy.copy(command).names == ("a",)
     assert pickle.loads(pickle.dumps(command)).names == ("a",)
 
 
-def test_each_command_says_how_it_is_meant():
+def test_a_repr_says_that_the_command_was_not_yielded():
     with pytest.raises(NotImplementedError):
         Unyielded().hint()

@@ -1,4 +1,4 @@
-"""Who sends and receives what, before anything ran."""
+"""Predictions of sent and received names before the first run."""
 
 import enum
 import types
@@ -41,7 +41,7 @@ def of(folder, text):
     return predict(Fingerprinter().fingerprint(module.main).hints)
 
 
-def test_literal_names_are_sorted_by_what_is_done_with_them():
+def test_literal_names_are_sorted_into_sent_received_and_read():
     kinds = {
         "send": "a",
         "allocate": "b",
@@ -65,7 +65,7 @@ def test_literal_names_are_sorted_by_what_is_done_with_them():
     ],
     ids=["constant", "class", "module", "inherited", "member of an enum", "value of a member"],
 )
-def test_constants_are_looked_up(text, namespace):
+def test_names_in_constants_are_looked_up(text, namespace):
     if "names" in namespace:
         module = types.ModuleType("names")
         module.RAW = "raw"
@@ -74,7 +74,7 @@ def test_constants_are_looked_up(text, namespace):
 
 
 @pytest.mark.parametrize("namespace", [{}, {"NAME": 1}, {"NAME": Names}])
-def test_a_sender_whose_constant_is_no_text_is_open_ended(namespace):
+def test_a_sender_whose_constant_is_no_string_is_open_ended(namespace):
     assert resolve("send", "NAME", namespace) == Predicted(open_ended=True)
 
 
@@ -93,7 +93,7 @@ def test_a_computed_name_is_open_ended_for_senders_only():
     assert predict(frozenset([hint("receive", NameKind.DYNAMIC)])) == Predicted()
 
 
-def test_a_nested_parameter_is_known_with_all_that_holds_it():
+def test_a_nested_parameter_is_predicted_with_its_parents():
     found = predict(frozenset([hint("config", NameKind.LITERAL, "model", "depth")]))
     assert found.reads == {"model", "model.depth"}
 
@@ -101,7 +101,7 @@ def test_a_nested_parameter_is_known_with_all_that_holds_it():
 # ------------------------------------------------------------------ from code
 
 
-def test_names_are_foreseen_through_helpers_and_imports(tmp_path):
+def test_names_are_predicted_through_helpers_and_imports(tmp_path):
     text = (
         "NAME = 'a'\ndef h(pipe): pipe.send('b', 1)\ndef main(pipe, config):\n h(pipe)\n pipe.send(NAME, config.p)\n"
         " x = yield pipe.receive('c')\n pipe.send(f'd_{x}', 1)\n"
@@ -136,7 +136,7 @@ def test_a_local_name_is_not_taken_for_the_global_of_that_name(tmp_path, body):
     assert found.open_ended or "x" in found.sends
 
 
-def test_a_constant_of_a_helper_is_looked_up_where_the_helper_lives(tmp_path):
+def test_a_constant_of_a_helper_is_looked_up_in_the_module_of_the_helper(tmp_path):
     load(tmp_path, "NAME = 'theirs'\ndef put(pipe): pipe.send(NAME, 1)", "helper_module")
     found = of(tmp_path, "from helper_module import put\nNAME = 'mine'\ndef main(pipe): put(pipe)")
     assert "mine" not in found.sends

@@ -18,7 +18,7 @@ FILE = DependencyKind.FILE
 
 
 class Now:
-    """The present state, and a diary of what was asked."""
+    """The present digests, and a record of the questions."""
 
     def __init__(self, parameters=None, auxiliary=(), subreactors=None, files=None, ingredients=None):
         self.parameters = parameters or {}
@@ -54,7 +54,7 @@ def trace(*steps, number=1):
 
 
 def look(now, *traces):
-    """The verdict; ingredients are answered from ``now`` and noted in its diary."""
+    """Run a look-up to its verdict, with ingredients from ``now``."""
     tree = TraceTree()
     for item in traces:
         tree.add(item)
@@ -142,7 +142,7 @@ def test_a_candidate_that_may_still_verify_leaves_the_verdict_uncertain():
         assert [(reason.name, reason.trace) for reason in verdict.reasons] == [("b", maybe)]
 
 
-def test_an_older_answer_that_may_still_fit_leaves_the_verdict_uncertain():
+def test_an_older_answer_that_may_still_match_leaves_the_verdict_uncertain():
     fits = trace((INGREDIENT, ("a", "b"), ("1", "3")))
     newest = trace((INGREDIENT, ("a", "b"), ("1", "2")), number=2)
     verdict = look(Now(ingredients={"a": UNKNOWN, "b": "3"}), fits, newest)
@@ -159,7 +159,7 @@ def test_every_changed_input_of_a_group_is_a_reason():
     ]
 
 
-def test_a_later_dependency_is_never_asked_for_before_the_earlier_ones_matched():
+def test_a_later_dependency_is_not_demanded_before_the_earlier_ones_matched():
     now = Now({"p": "2"}, ingredients={"a": "1"})
     look(now, trace((PARAMETER, "p", "1"), (INGREDIENT, "a", "1"), (FILE, "f", "1")))
     assert now.asked == ["p"]
@@ -171,7 +171,7 @@ def test_dependencies_are_asked_in_the_recorded_order():
     assert now.asked == [("b",), "f", "p", ("a",)]
 
 
-def test_any_earlier_state_is_found_again():
+def test_a_look_up_finds_the_trace_of_any_earlier_state():
     traces = [trace((PARAMETER, "p", str(n)), number=n) for n in range(10)]
     assert all(look(Now({"p": str(n)}), *traces).trace is traces[n] for n in range(10))
 
@@ -204,7 +204,7 @@ def test_among_equally_near_candidates_the_newest_gives_the_reason():
     assert (reason.trace, reason.old) == (new, "2")
 
 
-def test_digests_that_are_known_but_not_together_are_both_named():
+def test_digests_that_are_recorded_in_another_combination_are_both_reasons():
     traces = (
         trace((INGREDIENT, ("a", "b"), ("1", "2")), number=1),
         trace((INGREDIENT, ("a", "b"), ("3", "4")), number=2),
@@ -214,33 +214,33 @@ def test_digests_that_are_known_but_not_together_are_both_named():
     assert all(reason.kind is ReasonKind.INPUT for reason in verdict.reasons)
 
 
-# ------------------------------------------------------------------ executions that read more, or less
+# ------------------------------------------------------------------ traces of different length
 
 
-def test_a_newer_execution_that_read_more_wins_over_its_beginning():
+def test_a_newer_trace_that_read_more_wins_over_one_that_read_less():
     short, long = trace((FILE, "f", "1")), trace((FILE, "f", "1"), (FILE, "g", "1"), number=2)
     assert look(Now(files={"f": "1", "g": "1"}), short, long).trace is long
 
 
-def test_a_newer_execution_that_read_less_wins_over_what_goes_on_from_there():
+def test_a_newer_trace_that_read_less_wins_over_one_that_read_more():
     long, short = trace((FILE, "f", "1"), (FILE, "g", "1")), trace((FILE, "f", "1"), number=2)
     now = Now(files={"f": "1", "g": "1"})
     assert look(now, long, short).trace is short
     assert now.asked == ["f"]
 
 
-def test_a_newer_execution_that_read_something_wins_over_one_that_read_nothing():
+def test_a_newer_trace_with_dependencies_wins_over_one_without():
     nothing, something = trace(), trace((PARAMETER, "p", "1"), number=2)
     assert look(Now({"p": "1"}), nothing, something).trace is something
     assert look(Now({"p": "2"}), nothing, something).trace is nothing
 
 
-def test_what_read_less_is_served_where_the_newer_one_that_read_more_does_not_verify():
+def test_a_trace_that_read_less_is_found_if_the_newer_one_does_not_verify():
     short, long = trace((FILE, "f", "1")), trace((FILE, "f", "1"), (FILE, "g", "1"), number=2)
     assert look(Now(files={"f": "1", "g": "2"}), short, long).trace is short
 
 
-def test_the_newest_wins_although_a_still_newer_sibling_of_an_older_one_was_tried_first():
+def test_the_newest_trace_that_verifies_wins_after_a_newer_sibling_failed():
     old = trace((PARAMETER, "p", "1"), (FILE, "f", "1"))
     middle = trace((FILE, "g", "1"), number=2)
     newest = trace((PARAMETER, "p", "1"), (FILE, "f", "2"), number=3)
@@ -270,7 +270,7 @@ def test_a_parameter_that_is_auxiliary_now_is_not_compared():
     assert look(Now({"p": "9", "q": "2"}, {"p"}), kept).trace is kept
 
 
-def test_an_auxiliary_parameter_that_is_gone_is_not_compared():
+def test_a_removed_auxiliary_parameter_is_not_compared():
     kept = trace((PARAMETER, "p", "1"))
     assert look(Now({}, {"p"}), kept).trace is kept
 
@@ -280,12 +280,12 @@ def test_an_auxiliary_parameter_that_was_absent_is_not_compared():
     assert look(Now({"p": "1"}, {"p"}), kept).trace is kept
 
 
-def test_of_several_that_differ_in_an_auxiliary_parameter_the_newest_is_taken():
+def test_the_newest_of_traces_that_differ_in_an_auxiliary_parameter_is_found():
     traces = [trace((PARAMETER, "p", str(n)), number=n) for n in (1, 2, 3)]
     assert look(Now({"p": "9"}, {"p"}), *traces).trace is traces[-1]
 
 
-def test_of_several_that_differ_in_an_early_auxiliary_parameter_the_newest_is_taken():
+def test_the_newest_of_traces_that_differ_in_an_early_auxiliary_parameter_is_found():
     traces = [trace((PARAMETER, "p", str(n)), (PARAMETER, "q", "1"), number=n) for n in (1, 2, 3)]
     assert look(Now({"p": "9", "q": "1"}, {"p"}), *traces).trace is traces[-1]
 
@@ -295,7 +295,7 @@ def test_an_older_branch_of_an_auxiliary_parameter_is_tried_too():
     assert look(Now({"p": "9", "q": "2"}, {"p"}), *traces).trace is traces[1]
 
 
-def test_branches_of_an_auxiliary_parameter_do_not_pass_for_depth():
+def test_branches_of_an_auxiliary_parameter_do_not_add_depth():
     shallow = [trace((PARAMETER, "x", str(n)), (PARAMETER, "q", "0"), number=n) for n in range(1, 9)]
     deep = trace((PARAMETER, "a", "1"), (PARAMETER, "b", "1"), (FILE, "f", "1"), number=20)
     now = Now({"x": "9", "q": "1", "a": "1", "b": "1"}, {"x"}, files={"f": "2"})

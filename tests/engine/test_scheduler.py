@@ -1,4 +1,4 @@
-"""When reactors run: the scheduler in a world made of tables."""
+"""When reactors run: the scheduler with reactors given as tables."""
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +16,7 @@ INGREDIENT = DependencyKind.INGREDIENT
 
 
 class Reactor:
-    """A reactor as a table: what it receives, one group after another, and what it then sends."""
+    """A reactor as data: the groups of names that it receives, and the names that it then sends."""
 
     def __init__(self, receives=(), sends=(), literal=True):
         self.receives = [(group,) if isinstance(group, str) else tuple(group) for group in receives]
@@ -25,7 +25,7 @@ class Reactor:
 
 
 class FakeContext:
-    """Reactors, their kept traces, and a tiny executor."""
+    """Reactors, their traces, and a minimal executor."""
 
     def __init__(self, reactors):
         self.reactors = reactors
@@ -40,13 +40,13 @@ class FakeContext:
         self.learn()
 
     def learn(self):
-        """Note who names which ingredient; again after reactors were exchanged."""
+        """Record which reactor names which ingredient; call it again after reactors changed."""
         self.named = {}
         for key, reactor in self.reactors.items():
             for name in reactor.sends if reactor.literal else ():
                 self.named.setdefault(name, []).append(key)
 
-    # what the scheduler asks
+    # the protocol SchedulerContext
 
     def check(self, key):
         tree = self.trees.get(key)
@@ -155,14 +155,14 @@ def diamond():
 # ------------------------------------------------------------------ what runs
 
 
-def test_what_is_demanded_runs_after_what_it_needs():
+def test_a_reactor_runs_after_the_senders_of_its_inputs():
     context = chain(3)
     assert context.run("x2").available["x2"].digest == "x2(x1(x0()))"
     assert context.ran == ["r2", "r1", "r0"]
     assert [key for key, _ in context.resumed] == ["r1", "r2"]
 
 
-def test_nothing_runs_the_second_time():
+def test_a_second_run_executes_nothing():
     context = diamond()
     context.run("b")
     scheduler = context.run("b")
@@ -171,19 +171,19 @@ def test_nothing_runs_the_second_time():
     assert scheduler.take_newly_cached() == []
 
 
-def test_what_is_not_demanded_does_not_run():
+def test_a_reactor_that_is_not_demanded_does_not_run():
     context = diamond()
     context.run("l")
     assert sorted(context.ran) == ["left", "top"]
 
 
-def test_what_several_need_runs_once():
+def test_a_reactor_that_several_need_runs_once():
     context = diamond()
     context.run("b")
     assert sorted(context.ran) == ["bottom", "left", "right", "top"]
 
 
-def test_what_depends_on_an_edit_runs_again():
+def test_receivers_of_an_edited_reactor_run_again():
     context = diamond()
     context.run("b")
     context.edit("left")
@@ -192,7 +192,7 @@ def test_what_depends_on_an_edit_runs_again():
     assert sorted(context.ran) == ["bottom", "left"]
 
 
-def test_a_rerun_that_yields_equal_content_stops_there():
+def test_a_rerun_with_equal_outputs_does_not_rerun_its_receivers():
     context = diamond()
     context.run("b")
     context.edit("top")
@@ -239,7 +239,7 @@ def test_a_chain_of_10000_reactors_works(warm):
 
 
 @pytest.mark.slow
-def test_a_chain_of_10000_reactors_stops_at_equal_content():
+def test_a_chain_of_10000_reactors_stops_at_equal_outputs():
     context = chain(10_000)
     context.content = {f"x{i}": i for i in range(10_000)}
     context.run("x9999")
@@ -257,7 +257,7 @@ def test_one_reactor_with_10000_inputs_works():
     assert len(context.ran) == 10_001
 
 
-def test_a_later_dependency_is_not_brought_up_to_date_before_the_earlier_ones_matched():
+def test_a_later_dependency_does_not_run_before_the_earlier_ones_matched():
     context = FakeContext({"a": Reactor((), ["x"]), "b": Reactor((), ["y"]), "c": Reactor(["x", "y"], ["z"])})
     context.run("z")
     context.edit("a")
@@ -294,7 +294,7 @@ def test_a_target_that_sends_nothing_runs_again_on_request():
     scheduler = context.run(reactors=["plot"])
     assert context.ran == ["plot"]
     assert [reason.kind for reason in scheduler.tasks["plot"].reasons] == [ReasonKind.NO_OUTPUT]
-    context.for_effect = False  # a notebook can show again what it showed
+    context.for_effect = False  # a notebook can replay the output
     context.run(reactors=["plot"])
     assert context.ran == []
 
@@ -328,7 +328,7 @@ def test_an_open_ended_reactor_is_tried_once_a_run():
     assert sorted(context.ran) == ["a", "b"]
 
 
-def test_a_candidate_that_waits_for_the_name_it_might_send_is_passed_over():
+def test_a_candidate_that_waits_for_the_name_it_may_send_is_skipped():
     context = open_ended(a=["x"], b="")
     context.reactors["a"].sends = ("y",)
     context.reactors["b"].sends = ("x",)
@@ -336,7 +336,7 @@ def test_a_candidate_that_waits_for_the_name_it_might_send_is_passed_over():
     assert context.ran == ["a", "b"]
 
 
-def test_two_open_ended_reactors_that_wait_for_one_another_by_mistake_are_untangled():
+def test_two_open_ended_reactors_that_wait_for_one_another_after_wrong_guesses_finish():
     context = open_ended(a=["x"], b=["y"], c="")
     context.reactors["a"].sends = ("p",)
     context.reactors["b"].sends = ("q",)
@@ -345,7 +345,7 @@ def test_two_open_ended_reactors_that_wait_for_one_another_by_mistake_are_untang
     assert {"p", "q"} <= scheduler.available.keys()
 
 
-def test_a_name_that_nobody_sends_is_an_error_that_names_who_waits():
+def test_a_name_without_sender_is_an_error_that_names_the_receiver():
     context = FakeContext({"a": Reactor(["x"], ["y"])})
     with pytest.raises(
         MissingSenderError, match=r"'a' waits for ingredient 'x', which no reactor sends\. Did you mean 'X'"
@@ -353,12 +353,12 @@ def test_a_name_that_nobody_sends_is_an_error_that_names_who_waits():
         context.run("y")
 
 
-def test_a_target_that_nobody_sends_is_an_error():
+def test_a_target_without_sender_is_an_error():
     with pytest.raises(MissingSenderError, match="The run asks for ingredient 'x'"):
         FakeContext({}).run("x")
 
 
-def test_all_who_wait_for_a_missing_name_are_named():
+def test_the_error_for_a_missing_name_names_all_receivers():
     context = open_ended(c="")
     context.reactors |= {"a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])}
     context.reactors["d"] = Reactor([("p", "q")], ["z"])
@@ -367,7 +367,7 @@ def test_all_who_wait_for_a_missing_name_are_named():
     assert "'a'" in str(error.value)
 
 
-def test_a_trace_that_depends_on_a_name_nobody_sends_any_more_is_a_mismatch():
+def test_a_trace_that_depends_on_a_name_without_sender_is_a_mismatch():
     context = FakeContext({"a": Reactor((), ["x"]), "b": Reactor(["x"], ["y"])})
     context.run("y")
     del context.reactors["a"]
@@ -394,7 +394,7 @@ def test_two_reactors_that_name_one_ingredient_are_refused():
     assert context.ran == []
 
 
-def test_two_reactors_that_send_one_ingredient_unforeseen_are_refused():
+def test_two_reactors_that_send_one_computed_name_are_refused():
     context = open_ended(a="", b="")
     context.reactors["a"].sends = ("x",)
     context.reactors["b"].sends = ("x", "y")
@@ -402,10 +402,10 @@ def test_two_reactors_that_send_one_ingredient_unforeseen_are_refused():
         context.run("x", "y")
 
 
-# ------------------------------------------------------------------ circles
+# ------------------------------------------------------------------ cycles
 
 
-def test_a_circle_is_reported_with_its_path():
+def test_a_cycle_is_reported_with_its_path():
     context = FakeContext(
         {"a": Reactor(["z"], ["x"]), "b": Reactor(["x"], ["y"]), "c": Reactor(["y"], ["z"])}
     )
@@ -415,12 +415,12 @@ def test_a_circle_is_reported_with_its_path():
     assert "'a' waits for 'z' from 'c', which waits for 'y' from 'b', which waits for 'x' from 'a'" in message
 
 
-def test_a_reactor_that_waits_for_itself_is_a_circle():
+def test_a_reactor_that_waits_for_itself_is_a_cycle():
     with pytest.raises(CycleError, match="'a' waits for 'x' from 'a'"):
         FakeContext({"a": Reactor(["x"], ["x"])}).run("x")
 
 
-def test_a_circle_behind_a_chain_is_reported_alone():
+def test_a_cycle_after_a_chain_is_reported_without_the_chain():
     context = FakeContext(
         {"t": Reactor(["x"], ["w"]), "a": Reactor(["y"], ["x"]), "b": Reactor(["x"], ["y"])}
     )
@@ -429,28 +429,28 @@ def test_a_circle_behind_a_chain_is_reported_alone():
     assert "'t'" not in str(error.value)
 
 
-def test_a_circle_of_10000_reactors_is_reported():
+def test_a_cycle_of_10000_reactors_is_reported():
     context = chain(10_000)
     context.reactors["r0"] = Reactor(["x9999"], ["x0"])
     with pytest.raises(CycleError):
         context.run("x9999")
 
 
-def test_a_circle_in_kept_traces_that_the_code_has_left_is_no_error():
+def test_a_cycle_in_old_traces_is_no_error():
     context = FakeContext({"a": Reactor((), ["x"]), "b": Reactor(["x"], ["y"])})
     context.run("y")
     context.reactors["a"] = Reactor(["y"], ["x"])
     context.edit("a")
     context.reactors["b"].receives = []
     context.content["x"] = "other"
-    with pytest.raises(CycleError):  # b's only kept execution asks for x first, and a waits for b
+    with pytest.raises(CycleError):  # the only trace of b reads x first, and a waits for b
         context.run("x")
 
 
 # ------------------------------------------------------------------ failures
 
 
-def test_what_waits_for_a_failure_is_skipped_and_the_rest_goes_on():
+def test_receivers_of_a_failed_reactor_are_skipped_and_others_run():
     context = diamond()
     context.reactors["other"] = Reactor(["t"], ["o"])
     context.failing = {"left"}
@@ -462,7 +462,7 @@ def test_what_waits_for_a_failure_is_skipped_and_the_rest_goes_on():
     assert "o" in scheduler.available
 
 
-def test_after_a_failure_what_finished_is_kept():
+def test_after_a_failure_finished_reactors_stay_cached():
     context = diamond()
     context.failing = {"left"}
     context.run("b")
@@ -474,7 +474,7 @@ def test_after_a_failure_what_finished_is_kept():
 # ------------------------------------------------------------------ lost values
 
 
-def test_a_lost_value_that_nobody_needs_is_not_made_again():
+def test_a_lost_value_that_is_not_needed_is_not_made_again():
     context = chain(3)
     context.run("x2")
     context.evicted = {"x0()", "x1(x0())"}
@@ -492,7 +492,7 @@ def test_a_lost_value_that_is_needed_is_made_again():
     assert [reason.kind for reason in scheduler.tasks["r1"].reasons] == [ReasonKind.EVICTED]
 
 
-def test_lost_values_all_the_way_up_are_made_again():
+def test_lost_values_of_a_whole_chain_are_made_again():
     context = chain(4)
     context.run("x3")
     context.edit("r3")
@@ -511,7 +511,7 @@ def test_a_lost_value_that_two_need_is_made_again_once():
     assert sorted(context.ran) == ["a", "b", "s"]
 
 
-def test_both_values_of_a_lost_sender_are_there_again():
+def test_a_sender_of_a_lost_value_makes_all_its_values_again():
     context = FakeContext(
         {"s": Reactor((), ["x", "y"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["y"], ["q"])}
     )
@@ -533,7 +533,7 @@ def test_several_lost_values_of_one_group_are_made_again():
     assert sorted(context.ran) == ["a", "s", "t"]
 
 
-def test_a_lost_goal_is_made_again():
+def test_a_lost_target_is_made_again():
     context = chain(2)
     context.run("x1")
     scheduler = context.run("x1")
@@ -543,13 +543,13 @@ def test_a_lost_goal_is_made_again():
     assert action.task.key == "r1"
 
 
-def test_losing_what_was_never_there_changes_nothing():
+def test_losing_an_unknown_value_changes_nothing():
     scheduler = chain(1).run("x0")
     scheduler.value_lost("no such name")
     assert scheduler.next() is None
 
 
-def test_a_lost_value_that_comes_out_otherwise_is_judged_again():
+def test_verdicts_on_a_lost_value_that_changed_are_dropped():
     context = FakeContext(
         {
             "s": Reactor((), ["x"]),
@@ -569,7 +569,7 @@ def test_a_lost_value_that_comes_out_otherwise_is_judged_again():
     assert sorted(context.ran) == ["a", "b", "c", "s"]
 
 
-def test_a_goal_that_was_judged_by_the_old_value_is_made_again():
+def test_a_target_that_verified_with_the_old_value_is_made_again():
     context = FakeContext({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
     context.content["x"] = "old"
     context.run("p", "q")
@@ -581,7 +581,7 @@ def test_a_goal_that_was_judged_by_the_old_value_is_made_again():
     assert scheduler.available["q"].digest == "q(new)"
 
 
-def test_a_lost_value_that_comes_out_the_same_judges_nothing_again():
+def test_verdicts_on_a_lost_value_that_is_reproduced_stay():
     context = FakeContext({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
     context.run("p", "q")
     context.edit("b")
@@ -594,23 +594,23 @@ def test_a_lost_value_that_comes_out_the_same_judges_nothing_again():
 # ------------------------------------------------------------------ states
 
 
-def test_an_illegal_move_is_a_bug():
+def test_an_illegal_move_is_an_assertion_error():
     task = Task("a", State.DONE)
     with pytest.raises(AssertionError, match="illegal move of a"):
         task.move(State.SLEEPING)
 
 
-def test_every_state_has_its_moves():
+def test_every_state_has_transitions():
     assert TRANSITIONS.keys() == set(State)
 
 
-def test_who_sent_a_name_is_known():
+def test_the_sender_of_a_name_is_known():
     scheduler = chain(2).run("x1")
     assert scheduler.sender("x0") == "r0"
     assert scheduler.sender("other") is None
 
 
-# ------------------------------------------------------------------ many at once, in any order
+# ------------------------------------------------------------------ parallel actions in any order
 
 
 @st.composite
@@ -629,7 +629,7 @@ def graphs(draw):
 
 
 def in_any_order(context, names, data):
-    """Run with several actions under way, concluded in an order drawn at random."""
+    """Run with several actions in progress, which finish in random order."""
     scheduler = Scheduler(context)
     scheduler.demand_names(names)
     context.ran, context.resumed, context.steps = [], [], {}
@@ -658,7 +658,7 @@ def fresh(context, name):
 
 @settings(max_examples=200)
 @given(graphs(), st.data())
-def test_whatever_is_edited_the_result_is_that_of_an_empty_plant(reactors, data):
+def test_after_any_edit_the_result_equals_that_of_an_empty_plant(reactors, data):
     context = FakeContext(reactors)
     names = [f"x{i}" for i in range(len(reactors))]
     for round_number in range(3):
@@ -677,7 +677,7 @@ def test_whatever_is_edited_the_result_is_that_of_an_empty_plant(reactors, data)
 
 @settings(max_examples=200)
 @given(graphs(), st.data())
-def test_whatever_is_lost_the_result_is_that_of_an_empty_plant(reactors, data):
+def test_after_any_loss_the_result_equals_that_of_an_empty_plant(reactors, data):
     context = FakeContext(reactors)
     names = [f"x{i}" for i in range(len(reactors))]
     in_any_order(context, names, data)
@@ -690,7 +690,7 @@ def test_whatever_is_lost_the_result_is_that_of_an_empty_plant(reactors, data):
     }
 
 
-def test_two_that_were_about_to_go_on_with_a_lost_value_both_wait_for_it_again():
+def test_two_tasks_that_were_to_resume_with_a_lost_value_wait_for_it_again():
     context = FakeContext(
         {
             "u": Reactor((), ["w"]),
@@ -707,7 +707,7 @@ def test_two_that_were_about_to_go_on_with_a_lost_value_both_wait_for_it_again()
     scheduler = Scheduler(context)
     scheduler.demand_names(["z"])
     context.ran, context.resumed, context.steps = [], [], {}
-    for slow in ("u", "s"):  # while it runs, everything else goes as far as it can
+    for slow in ("u", "s"):  # while it runs, all other tasks proceed as far as possible
         delayed = []
         while (action := scheduler.next()) is not None:
             if action.task.key == slow:

@@ -1,4 +1,4 @@
-"""What a reactor fills while it runs is state: that name or attribute alone, and nothing beside it."""
+"""A name or attribute that a reactor fills while it runs is state, and nothing else is."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from tests.fingerprint.helpers import load
 
 
 class Case(NamedTuple):
-    """A text, the names that turn out to be state, and edits that must be seen nevertheless."""
+    """A text, the names in it that are state, and edits that must still count."""
 
     text: str
     state: set
@@ -218,7 +218,7 @@ CASES = {
 
 
 def process(folder, text, state=()):
-    """A process that runs main() once: the fingerprint before, the settled one, and the names known then."""
+    """Run main() once in a new module; return the fingerprints before and after, and the state names."""
     module = load(folder, text)
     fingerprinter = Fingerprinter()
     fingerprinter.add_state(set(state))
@@ -233,7 +233,7 @@ def process(folder, text, state=()):
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_only_what_was_filled_is_state(tmp_path, case):
+def test_only_a_lazily_filled_name_is_state(tmp_path, case):
     load(tmp_path, "def f(): return 1", "helpers_of_state")
     _, settled, names = process(tmp_path, case.text)
     assert names == case.state
@@ -247,7 +247,7 @@ def test_only_what_was_filled_is_state(tmp_path, case):
         assert others == set()
 
 
-def test_an_import_inside_a_function_is_followed_beside_a_default_that_is_filled(tmp_path):
+def test_an_import_inside_a_function_is_followed_although_a_default_is_state(tmp_path):
     text = "def main(cache={}):\n import helpers_of_state\n cache[1] = 2\n return helpers_of_state.f()"
     load(tmp_path, "def f(): return 1", "helpers_of_state")
     _, settled, names = process(tmp_path, text)
@@ -255,13 +255,13 @@ def test_an_import_inside_a_function_is_followed_beside_a_default_that_is_filled
     assert process(tmp_path, text, names)[0] != settled
 
 
-def test_an_attribute_is_state_of_the_name_it_was_filled_under(tmp_path):
+def test_a_filled_attribute_is_state_under_the_name_of_its_object(tmp_path):
     text = "class A: x = None\na, b = A(), A()\nb.x = {}\ndef main():\n a.x = 1\n return b.x"
     _, settled, names = process(tmp_path, text.format(5))
     assert process(tmp_path, text.format(6), names)[0] != settled
 
 
-def test_code_that_changed_is_no_state(tmp_path):
+def test_changed_code_is_no_state(tmp_path):
     module = load(
         tmp_path, "def h(): return 1\nclass A:\n def f(self): return 1\ndef main(): return h(), A()"
     )
@@ -277,7 +277,7 @@ def test_code_that_changed_is_no_state(tmp_path):
         assert fingerprinter.changed_names(before, fingerprinter.fingerprint(module.main).digest) is None
 
 
-def test_of_a_large_value_the_whole_is_state(tmp_path):
+def test_a_large_value_is_state_as_a_whole(tmp_path):
     text = (
         "class A:\n def __init__(self): self.n = 0\nall_of_them = [A() for _ in range(2_000)]\n"
         "def main(): all_of_them[5].n = 1"
@@ -285,6 +285,6 @@ def test_of_a_large_value_the_whole_is_state(tmp_path):
     assert process(tmp_path, text)[2] == {("code", "all_of_them")}
 
 
-def test_the_names_of_attributes_can_be_taken_apart():
+def test_the_state_name_of_an_attribute_can_be_parsed():
     assert whole_and_part(part_name("client", "code.Client.session")) == ("client", "code.Client.session")
     assert whole_and_part("client") == ("client", "")

@@ -84,7 +84,7 @@ def test_the_newest_of_two_equal_executions_wins():
     assert answers[("1",)].leaf is new
 
 
-def test_versions_branch_at_the_answer_that_differs():
+def test_traces_branch_at_the_first_different_answer():
     found = tree(*(trace((P, "a", "1"), (P, "b", str(n)), number=n) for n in range(100)))
     assert list(found.root.questions) == [(P, ("a",))]
     (first,) = found.root.questions.values()
@@ -93,7 +93,7 @@ def test_versions_branch_at_the_answer_that_differs():
     assert second[("42",)].leaf.number == 42
 
 
-def test_questions_are_in_the_order_in_which_they_were_last_met():
+def test_questions_are_ordered_by_their_last_use():
     found = tree(
         trace((P, "a", "1"), number=1), trace((P, "b", "1"), number=2), trace((P, "a", "2"), number=3)
     )

@@ -1,4 +1,4 @@
-"""Nothing passes but what is of the expected type."""
+"""Validation of data from a plant directory."""
 
 import pytest
 
@@ -20,7 +20,7 @@ from pyplant.engine import validate
         (validate.timestamp, 1.5, 1.5),
     ],
 )
-def test_what_is_expected_passes(read, value, result):
+def test_expected_types_pass(read, value, result):
     assert read(value) == result
 
 

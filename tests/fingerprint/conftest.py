@@ -1,4 +1,4 @@
-"""What the tests of code have in common."""
+"""Fixtures for the tests of fingerprints."""
 
 import sys
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def own_modules(tmp_path, monkeypatch):
-    """Modules that a test makes are importable, and gone when it ends."""
+    """Make the modules of a test importable, and remove them afterwards."""
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)
     yield

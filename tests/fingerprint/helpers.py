@@ -1,4 +1,4 @@
-"""Modules made from text, and fingerprints of what they define."""
+"""Modules made from text, and fingerprints of their functions."""
 
 import itertools
 import linecache
@@ -12,7 +12,7 @@ _numbers = itertools.count()
 
 
 def write(folder, source, name="code"):
-    """A source file of its own; returns its path."""
+    """Write a source file under a new name, and return its path."""
     path = folder / f"version_{next(_numbers)}" / f"{name}.py"
     path.parent.mkdir()
     path.write_text(textwrap.dedent(source), encoding="utf-8")
@@ -29,12 +29,12 @@ def run(source, path, name="code"):
 
 
 def load(folder, source, name="code"):
-    """A module from a file of its own."""
+    """Load a module from a new file."""
     return run(source, write(folder, source, name), name)
 
 
 def without_source(folder, source, name="code"):
-    """A module whose text nobody can find any more."""
+    """Load a module whose source cannot be found."""
     return run(source, folder / "gone" / f"{name}.py", name)
 
 
@@ -47,5 +47,5 @@ def again(module, source):
 
 
 def taken(module, name="main"):
-    """The fingerprint of a function of a module, by a fingerprinter that knows nothing yet."""
+    """The fingerprint of a function of a module, by a new fingerprinter."""
     return Fingerprinter().fingerprint(getattr(module, name))

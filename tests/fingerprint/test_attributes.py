@@ -1,4 +1,4 @@
-"""Objects are looked at without running the code of their classes."""
+"""Objects are read without running code of their classes."""
 
 import functools
 import subprocess
@@ -22,7 +22,7 @@ from tests.fingerprint.helpers import load, taken
 
 
 class Answering:
-    """Has every attribute, and each is such an object; all that is asked for is kept."""
+    """Has an answer for every attribute, which is another such object, and keeps it."""
 
     def __init__(self, n=1):
         self.__dict__["n"] = n
@@ -116,7 +116,7 @@ class LyingByRaising:
 
 
 class Hostile:
-    """Like an expression of a query language, but worse."""
+    """An expression as in query languages, with more special methods."""
 
     __hash__ = None
 
@@ -163,7 +163,7 @@ class GrowingProperty:
 
 
 class Proxy:
-    """A proxy as web frameworks have them: everything is passed on, and may not be there yet."""
+    """A proxy as in web frameworks, whose target may not exist yet."""
 
     __slots__ = ("_find",)
 
@@ -200,7 +200,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("cls", HOSTILE, ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("within", [lambda x: x, lambda x: [x], lambda x: {"a": {"b": x}}])
-def test_hostile_objects_count_by_what_they_hold(cls, within):
+def test_hostile_objects_count_by_their_content(cls, within):
     assert digest_of(within(cls(1))) == digest_of(within(cls(1))) != digest_of(within(cls(2)))
 
 
@@ -214,7 +214,7 @@ def test_hostile_objects_are_described_and_compared(cls):
     assert isinstance(shorten(value), str)
 
 
-def test_looking_makes_nothing_up():
+def test_reading_an_object_creates_no_attributes():
     for value in (Answering(), GrowingProperty(1)):
         before = dict(object.__getattribute__(value, "__dict__"))
         digest_of(value)
@@ -222,7 +222,7 @@ def test_looking_makes_nothing_up():
         assert object.__getattribute__(value, "__dict__") == before
 
 
-def test_an_interrupt_is_none_of_the_errors_that_are_expected():
+def test_an_interrupt_is_not_suppressed():
     class Interrupted:
         def __getstate__(self):
             raise KeyboardInterrupt
@@ -232,7 +232,7 @@ def test_an_interrupt_is_none_of_the_errors_that_are_expected():
 
 
 @pytest.mark.parametrize("error", [SystemExit, GeneratorExit, RecursionError, MemoryError, RuntimeError])
-def test_what_cannot_be_looked_at_counts_by_its_class(error):
+def test_an_unreadable_object_counts_by_its_class(error):
     class Refusing:
         def __reduce_ex__(self, protocol):
             raise error
@@ -254,7 +254,7 @@ def test_a_class_whose_metaclass_refuses_everything_does_not_fail_the_run(tmp_pa
     assert one.digest == two.digest != three.digest
 
 
-# ------------------------------------------------------------------ bounds
+# ------------------------------------------------------------------ limits
 
 
 class Item:
@@ -264,7 +264,7 @@ class Item:
 
 
 class Growing:
-    """Pickles as two new ones, each of which does."""
+    """Reduces to two new objects of its class, without end."""
 
     def __init__(self, n):
         self.n = n
@@ -304,7 +304,7 @@ def test_objects_that_grow_without_end_are_cut_with_a_note(cls):
 
 
 @pytest.mark.usefixtures("small_bounds")
-def test_depth_is_bounded_and_says_so():
+def test_a_cut_at_the_maximum_depth_is_noted():
     assert encode(chain(20, 1)).data != encode(chain(20, 2)).data
     assert encode(chain(20)).opaque == ()
     cut = encode(chain(30, 1))
@@ -313,7 +313,7 @@ def test_depth_is_bounded_and_says_so():
 
 
 @pytest.mark.usefixtures("small_bounds")
-def test_each_object_of_a_container_has_bounds_of_its_own():
+def test_each_object_in_a_container_has_limits_of_its_own():
     one = [Item(n, Item(n)) for n in range(500)]
     two = [Item(n, Item(n)) for n in range(499)] + [Item(499, Item(-1))]
     assert encode(one).data != encode(two).data
@@ -353,7 +353,7 @@ def test_dataclasses_and_arrays_are_never_cut():
     assert encode(rows(1)).opaque == ()
 
 
-def test_what_is_cut_does_not_depend_on_the_order_of_a_set():
+def test_the_cut_does_not_depend_on_the_order_of_a_set():
     script = """
         from pyplant.fingerprint import digest
         from pyplant.fingerprint.fingerprint import Fingerprinter
@@ -385,17 +385,17 @@ def test_a_long_chain_of_objects_needs_no_recursion():
     assert digest_of(chain(5_000, 1)) != digest_of(chain(5_000, 2))
 
 
-def test_objects_in_a_circle_are_no_growth():
+def test_objects_in_a_cycle_do_not_reach_the_limit():
     items = [Item(n) for n in range(300)]
     for n, item in enumerate(items):
         item.following = [items[(n + 1) % 300], items[7 * n % 300]]
     assert encode(items[0]).opaque == ()
 
 
-# ------------------------------------------------------------------ what is asked
+# ------------------------------------------------------------------ reading attributes
 
 
-def test_only_what_a_class_declares_is_found():
+def test_only_declared_attributes_are_found():
     assert static_attribute(Answering(), "n") == 1
     assert static_attribute(Answering(), "m") is MISSING
     assert static_attribute(AnsweringSlots(3), "n") == 3
@@ -407,7 +407,7 @@ def test_only_what_a_class_declares_is_found():
     assert not has_dynamic_attributes(AnsweringPair.__mro__[1])
 
 
-def test_a_module_name_that_is_no_text_is_none():
+def test_a_module_name_that_is_no_string_is_ignored():
     class Described:
         __module__ = property(lambda self: "builtins")
 

@@ -1,4 +1,4 @@
-"""Code objects: their identity, and the names they look up."""
+"""Code objects: their digests, and the names they read."""
 
 import types
 
@@ -44,7 +44,7 @@ def test_different_code_has_different_digests(left, right):
 
 
 @pytest.mark.parametrize(("left", "right"), EQUAL.values(), ids=EQUAL)
-def test_what_does_not_run_does_not_count(left, right):
+def test_code_that_does_not_run_does_not_count(left, right):
     assert code_digest(code(left)) == code_digest(code(right))
 
 
@@ -107,7 +107,7 @@ def test_a_scan_finds_chains_of_globals_and_imports():
         ("from . import b", {("m", ".", "b")}),
     ],
 )
-def test_a_scan_finds_what_an_import_takes(text, expected):
+def test_a_scan_finds_the_names_of_an_import(text, expected):
     references, _ = scan(code(f"def f():\n {text}"))
     assert references == expected
 
@@ -117,7 +117,7 @@ def test_a_scan_keeps_the_level_of_a_relative_import():
     assert any(reference[:2] == ("m", ".sub") for reference in references)
 
 
-def test_a_scan_finds_names_given_to_a_pipework():
+def test_a_scan_finds_names_passed_to_a_pipework():
     text = "def f(p, x):\n p.send('a', 1)\n p.send(x, 1)\n pipe.send('g', 2)\n x.send('other', 1)"
     _, hints = scan(code(text))
     assert Hint("send", False, NameKind.LITERAL, ("a",)) in hints
@@ -148,7 +148,7 @@ def test_a_scan_finds_names_given_to_a_pipework():
         ("('x', 'y')[n], value", False),
     ],
 )
-def test_a_scan_takes_a_text_for_a_name_only_if_it_is_passed_as_it_is(given, is_a_name):
+def test_a_scan_takes_a_constant_for_a_name_only_if_it_is_an_argument(given, is_a_name):
     _, hints = scan(code(f"def f(pipe, value, a, b, c, g, n):\n pipe.send({given})"))
     kinds = {(hint.kind, hint.text) for hint in hints}
     assert kinds == ({(NameKind.LITERAL, ("x",))} if is_a_name else {(NameKind.DYNAMIC, ())})

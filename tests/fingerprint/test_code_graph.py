@@ -1,4 +1,4 @@
-"""What one function, class, module or value consists of."""
+"""The content of single nodes: functions, classes, modules and values."""
 
 import enum
 import json
@@ -21,7 +21,7 @@ def edges(description):
     return {edge.label: edge.target for edge in description.edges}
 
 
-def test_the_kinds_are_told_apart(tmp_path, describe):
+def test_functions_classes_modules_and_values_are_distinguished(tmp_path, describe):
     module = load(tmp_path, "def f(): pass\nclass A: pass\n")
     assert describe(module.f).kind is NodeKind.FUNCTION
     assert describe(module.A).kind is NodeKind.CLASS
@@ -52,12 +52,12 @@ def test_the_marks_of_a_reactor_do_not_count(tmp_path, describe):
     assert describe(module.f).edges == describe(module.g).edges == ()
 
 
-def test_a_class_does_not_consist_of_what_the_interpreter_writes_into_it(tmp_path, describe):
+def test_additions_of_the_interpreter_to_a_class_do_not_count(tmp_path, describe):
     module = load(tmp_path, "class A:\n 'About.'\n x: int = 1\n def f(self): self.y = 1\n")
     assert set(edges(describe(module.A))) == {"base 0", "member x", "member f", "member annotated names"}
 
 
-def test_a_description_says_whether_a_function_is_unchanged(tmp_path, describe):
+def test_a_node_tells_whether_its_function_is_unchanged(tmp_path, describe):
     module = load(tmp_path, "def f(x=1): return x\ndef g(): return 2")
     found = describe(module.f)
     assert found.unchanged()
@@ -69,7 +69,7 @@ def test_a_description_says_whether_a_function_is_unchanged(tmp_path, describe):
     assert not found.unchanged()
 
 
-def test_a_description_says_whether_a_value_is_unchanged(describe):
+def test_a_node_tells_whether_its_value_is_unchanged(describe):
     value = {"a": [1]}
     found = describe(value)
     assert found.unchanged()
@@ -77,12 +77,12 @@ def test_a_description_says_whether_a_value_is_unchanged(describe):
     assert not found.unchanged()
 
 
-def test_a_value_that_cannot_change_is_not_looked_at_again(describe):
+def test_an_immutable_value_is_not_encoded_again(describe):
     assert describe((1, "a", (2.5, None))).unchanged is None
     assert describe((1, [])).unchanged is not None
 
 
-def test_a_watch_holds_until_a_name_stands_for_something_else():
+def test_a_watch_is_unchanged_until_a_name_has_another_object():
     space = {"a": 1.5, "b": []}
     watch = Watch.of(space, ("a", "b", "absent"))
     assert watch.is_unchanged()
@@ -104,7 +104,7 @@ def test_a_watch_tells_absence_from_none(change):
     assert not watch.is_unchanged()
 
 
-def test_a_watch_is_not_fooled_by_a_new_object_at_an_old_address():
+def test_a_watch_detects_a_new_object_at_an_old_address():
     space = {"a": float("1.5")}
     watch = Watch.of(space, ("a",))
     seen = []
@@ -159,7 +159,7 @@ def test_a_short_text_of_an_array_names_its_shape():
     assert shorten(numpy.zeros((2, 3))) == "<ndarray float64 (2, 3)>"
 
 
-def test_a_leaf_shows_a_digest_and_a_text():
+def test_a_leaf_in_a_record_has_a_digest_and_a_text():
     assert Leaf("value 1", "1").shown() != Leaf("value 2", "1").shown()
     assert Leaf("value 1", "1").shown().endswith(":1")
     assert Leaf("builtin len").shown().endswith(":builtin len")

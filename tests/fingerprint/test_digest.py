@@ -115,7 +115,7 @@ class Text(str):
 
 
 class Marker:
-    """Encoded by a handler, in one test."""
+    """Has an encoder in one test."""
 
 
 def one():
@@ -369,7 +369,7 @@ VALUES = st.recursive(
 
 
 def canonical(value):
-    """The value as nested tuples that are equal exactly when the values cannot be told apart."""
+    """The value as nested tuples that are equal if and only if code cannot distinguish the values."""
     match value:
         case float():
             return "float", value.hex()
@@ -415,7 +415,7 @@ def test_a_deep_copy_has_the_same_digest(value):
     assert digest_of(copy.deepcopy(value)) == digest_of(value)
 
 
-def test_a_digest_is_a_text_of_fixed_length():
+def test_a_digest_is_a_string_of_fixed_length():
     assert len(digest_of(1)) == len(digest_bytes(b"")) == 2 * DIGEST_BYTES
 
 
@@ -464,7 +464,7 @@ def test_a_set_of_functions_does_not_depend_on_their_names(run_script):
 # ------------------------------------------------------------------ shapes of graphs
 
 
-def test_a_cycle_comes_to_an_end():
+def test_a_cyclic_value_has_a_digest():
     ring = [1]
     ring.append(ring)
     other = [1]
@@ -487,7 +487,7 @@ def test_cycles_to_different_places_differ():
     assert digest_of(nested("inner")) != digest_of(nested("outer"))
 
 
-def test_a_cycle_through_an_object_comes_to_an_end():
+def test_a_cycle_through_an_object_has_a_digest():
     def family(name):
         parent, child = Plain(name=name), Plain(name="child")
         parent.child, child.parent = child, parent
@@ -504,7 +504,7 @@ def network(names):
     return nodes[0]
 
 
-def test_a_cycle_through_a_set_comes_to_an_end():
+def test_a_cycle_through_a_set_has_a_digest():
     assert encode(network("a")).opaque == ()
     assert digest_of(network("a")) == digest_of(network("a"))
     assert digest_of(network("a")) != digest_of(network("b"))
@@ -535,7 +535,7 @@ def test_the_digest_of_a_cycle_does_not_depend_on_the_depth_of_the_call():
 
 
 @pytest.mark.parametrize("leaf", [1, one, Plain(a=1)], ids=["scalar", "function", "object"])
-def test_what_is_shared_many_times_is_encoded_once(leaf):
+def test_an_object_with_many_references_is_encoded_once(leaf):
     value = leaf
     for _ in range(16):
         value = [value, value]
@@ -543,7 +543,7 @@ def test_what_is_shared_many_times_is_encoded_once(leaf):
     assert len(encoding.data) + len(encoding.edges) < 5_000
 
 
-def test_sharing_of_what_cannot_change_does_not_count_whatever_came_before():
+def test_sharing_of_immutable_objects_does_not_count():
     part = ("a" * 100, "b")
     equal = ("a" * 100, "".join(["b"]))
     assert digest_of([part, {"x": part}]) == digest_of([part, {"x": equal}])
@@ -558,14 +558,14 @@ def nested(depth, leaf):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", [200, 1_000, 20_000])
-def test_deep_nesting_is_told_apart(depth):
+def test_deeply_nested_values_differ(depth):
     assert encode(nested(depth, 1)).opaque == ()
     assert digest_of(nested(depth, 1)) == digest_of(nested(depth, 1))
     assert digest_of(nested(depth, 1)) != digest_of(nested(depth, 2))
     assert digest_of(nested(depth, 1)) != digest_of(nested(depth + 1, 1))
 
 
-def test_a_linked_list_of_objects_is_told_apart():
+def test_linked_lists_of_objects_differ():
     def chain(length, last):
         node = last
         for _ in range(length):
@@ -602,7 +602,7 @@ def generator():
     ],
     ids=["lock", "generator", "refusing", "frame"],
 )
-def test_what_cannot_be_taken_apart_is_noted_by_its_class(value, name):
+def test_an_opaque_value_is_noted_by_its_class(value, name):
     assert encode(value).opaque == (name,)
     assert encode([value, {"a": value}]).opaque == (name,)
     assert encode({1, value}).opaque == (name,)
@@ -619,7 +619,7 @@ def test_the_digest_of_an_opaque_value_is_refused_with_its_class():
         digest_of([threading.Lock()])
 
 
-def test_a_callable_object_counts_by_what_it_wraps_and_by_its_attributes():
+def test_a_callable_object_counts_by_the_wrapped_function_and_its_attributes():
     class Scaled:
         def __init__(self, function, factor):
             functools.update_wrapper(self, function)
@@ -640,10 +640,10 @@ def test_a_cached_function_counts_by_the_function_not_by_its_cache():
     assert before != digest_of(functools.lru_cache(two))
 
 
-# ------------------------------------------------------------------ handlers
+# ------------------------------------------------------------------ encoders
 
 
-def test_a_handler_is_found_by_the_name_of_the_type():
+def test_an_encoder_is_found_by_the_name_of_the_type():
     name = f"{Marker.__module__}.{Marker.__qualname__}"
     plain = encode(Marker()).data
 
@@ -661,7 +661,7 @@ def test_a_handler_is_found_by_the_name_of_the_type():
     assert encode(Marker()).data == plain
 
 
-def test_a_handler_may_add_bytes_code_and_opaque_parts():
+def test_an_encoder_may_add_bytes_code_and_opaque_parts():
     encoder = Encoder()
     encoder.tag("t")
     encoder.data(b"abc")
@@ -675,7 +675,7 @@ def test_a_handler_may_add_bytes_code_and_opaque_parts():
 
 
 def test_the_encoding_of_plain_values_does_not_change_between_versions():
-    """These are keys of stored results: a change makes everybody's reactors run again."""
+    """These digests are keys of stored results: a change of them makes all reactors of all users run again."""
     assert (
         encode([1, "a", None, True, b"b", (2,), ...]).data == b"#35:l7:I1:\x01S1:aN0:B1:1Y1:b#7:t1:I1:\x02E0:"
     )
@@ -698,7 +698,7 @@ def test_digests_agree_between_processes():
     }
 
 
-def test_an_object_whose_handler_fails_is_taken_apart_all_the_same():
+def test_an_object_whose_encoder_fails_is_reduced():
     class Later:
         def __init__(self, a):
             self.a = a
@@ -716,7 +716,7 @@ def test_an_object_whose_handler_fails_is_taken_apart_all_the_same():
         digest._by_type.clear()
 
 
-def test_a_handler_may_be_for_a_class_and_all_below_it_or_for_any_module_of_a_package():
+def test_an_encoder_may_be_for_subclasses_or_any_module_of_a_package():
     class Base:
         def __init__(self, a):
             self.a = a
@@ -735,7 +735,7 @@ def test_a_handler_may_be_for_a_class_and_all_below_it_or_for_any_module_of_a_pa
 
 
 def test_an_exception_that_was_raised_has_its_digest_also_where_tracebacks_are_pickled(monkeypatch):
-    """As tblib does it, which other libraries import."""
+    """Register a reducer for exceptions, as tblib does, which other libraries import."""
     raised = ValueError("a")
     with pytest.raises(ValueError):
         raise raised

@@ -1,4 +1,4 @@
-"""Which distribution an installed file belongs to."""
+"""The distribution that an installed file belongs to."""
 
 import os
 
@@ -42,7 +42,7 @@ def test_installation_folders_are_found_innermost_first():
     assert installation_folders("/a/my-site-packages/b.py") == []
 
 
-def test_a_list_of_files_tells_what_belongs_together(site):
+def test_a_list_of_files_decides_what_belongs_to_a_distribution(site):
     record(site, "scikit_like", "one/a.py", "one/data.txt", "two.py", "space/x,y.py", "one/b.so")
     record(site, "other", "space/z.py")
     found = distribution_of(str(site / "two.py"))
@@ -55,7 +55,7 @@ def test_a_list_of_files_tells_what_belongs_together(site):
     assert not found.contains(str(site / "one/b.so"))
 
 
-def test_a_name_that_ends_alike_is_another_file(site):
+def test_a_file_with_the_same_suffix_is_another_file(site):
     record(site, "long", "very/mine.py")
     write(site, "mine.py")
     assert distribution_of(str(site / "mine.py")).name == "mine"
@@ -112,11 +112,11 @@ def test_a_reinstalled_distribution_is_noticed(site):
 
 
 @pytest.mark.parametrize("name", ["Two.Names", "two-names", "two_names", "package_of_it"])
-def test_it_is_found_by_its_name_and_by_that_of_a_package(site, monkeypatch, name):
+def test_a_distribution_is_found_by_its_name_and_by_that_of_a_package(site, monkeypatch, name):
     monkeypatch.syspath_prepend(str(site))
     record(site, "Two_Names", "package_of_it/__init__.py")
     assert distribution_named(name).name == "two_names"
 
 
-def test_what_is_not_installed_is_not_found():
+def test_a_distribution_that_is_not_installed_is_not_found():
     assert distribution_named("nothing_like_it") is None

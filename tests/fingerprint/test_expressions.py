@@ -1,4 +1,4 @@
-"""Names that code computes, as far as they are known before it runs."""
+"""Computing names in code before it runs."""
 
 import datetime
 import decimal
@@ -120,7 +120,7 @@ def test_an_expression_of_constants_has_the_value_that_python_gives_it(source):
         ("f'{len(city)}'", (None,)),
     ],
 )
-def test_of_what_is_partly_known_the_known_parts_remain(source, parts):
+def test_the_known_parts_of_a_name_are_found(source, parts):
     assert value(source) == Template(parts)
 
 
@@ -131,12 +131,12 @@ def test_of_what_is_partly_known_the_known_parts_remain(source, parts):
         *("'a' * 9", "n / 0", "n // 0", "'%d' % (n, n)", "city.encode()", "open('x')", "n.bit_length()"),
     ],
 )
-def test_what_only_a_run_can_tell_is_unknown(source):
+def test_an_expression_that_depends_on_the_run_is_unknown(source):
     assert value(source) in (UNKNOWN, Template((None,)))
 
 
 @pytest.mark.parametrize("source", ["mutable.name", "slotted.name", "table['key']"])
-def test_what_may_change_without_a_new_object_is_not_firm(source):
+def test_a_value_of_a_mutable_object_is_not_constant(source):
     assert not evaluate(source, KNOWN.get).is_constant
     assert evaluate("frozen.name", KNOWN.get).is_constant
 
@@ -243,7 +243,7 @@ def test_a_global_that_is_state_is_not_known(tmp_path):
     assert predict(fingerprinter.fingerprint(module.main).hints).patterns == ("day\\ .*",)
 
 
-def test_a_name_that_may_change_unseen_is_tried_first_and_others_are_possible():
+def test_a_name_that_is_not_constant_is_tried_first_and_others_are_possible():
     box = Mutable("a")
 
     @ReactorFunc
@@ -253,7 +253,7 @@ def test_a_name_that_may_change_unseen_is_tried_first_and_others_are_possible():
     assert sends(reactor) == Predicted(patterns=("a",), open_ended=True)
 
 
-def test_received_names_are_computed_too_and_lists_of_them():
+def test_received_names_and_lists_of_names_are_computed():
     names = ("a", "b")
     more = ["c"]
 

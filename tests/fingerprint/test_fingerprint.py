@@ -1,4 +1,4 @@
-"""Fingerprints of code: what counts, what does not, and what is found to differ."""
+"""Fingerprints of code: what counts, what does not, and the differences of two fingerprints."""
 
 import importlib
 import json
@@ -591,12 +591,12 @@ DOES_NOT_COUNT = {
 
 
 @pytest.mark.parametrize(("before", "after"), COUNTS.values(), ids=COUNTS)
-def test_an_edit_that_matters_counts(tmp_path, before, after):
+def test_an_edit_that_changes_behaviour_counts(tmp_path, before, after):
     assert taken(load(tmp_path, before)).digest != taken(load(tmp_path, after)).digest
 
 
 @pytest.mark.parametrize(("before", "after"), COUNTS.values(), ids=COUNTS)
-def test_an_edit_that_matters_counts_where_there_is_no_source(tmp_path, before, after):
+def test_an_edit_that_changes_behaviour_counts_without_source(tmp_path, before, after):
     assert taken(without_source(tmp_path, before)).digest != taken(without_source(tmp_path, after)).digest
 
 
@@ -612,8 +612,8 @@ def test_an_edit_without_effect_does_not_count(tmp_path, before, after):
 
 
 @pytest.mark.parametrize(("before", "after"), COUNTS.values(), ids=COUNTS)
-def test_an_edit_that_matters_counts_in_a_module_that_goes_on(tmp_path, before, after):
-    """As in a notebook: the same namespace, the same fingerprinter, one cell executed again."""
+def test_an_edit_that_changes_behaviour_counts_in_a_running_module(tmp_path, before, after):
+    """Execute one cell again, as in a notebook: with the same namespace and the same fingerprinter."""
     module = load(tmp_path, before)
     fingerprinter = Fingerprinter()
     fingerprinter.fingerprint(module.main)
@@ -631,7 +631,7 @@ def test_a_module_without_a_file_is_the_users(tmp_path):
     assert made(1) != made(2)
 
 
-# ------------------------------------------------------------------ changes while a process goes on
+# ------------------------------------------------------------------ changes in a running process
 
 CHANGES = {
     "global rebound": ("X = 1.5\ndef main(): return X", "X = 2.5"),
@@ -722,7 +722,7 @@ def test_a_change_is_noticed_when_the_next_run_asks(tmp_path, text, change):
     assert fingerprinter.fingerprint(module.main).digest == taken(module).digest != before
 
 
-def test_taking_back_a_change_takes_back_the_fingerprint(tmp_path):
+def test_undoing_a_change_restores_the_fingerprint(tmp_path):
     module = load(tmp_path, "def h(): return 1\ndef main(): return h()")
     before = fingerprint_of(module.main)
     again(module, "def h(): return 2")
@@ -731,7 +731,7 @@ def test_taking_back_a_change_takes_back_the_fingerprint(tmp_path):
     assert fingerprint_of(module.main) == before != changed
 
 
-def test_a_scratch_name_that_no_code_mentions_changes_nothing(tmp_path):
+def test_a_global_that_no_code_names_does_not_count(tmp_path):
     module = load(tmp_path, "def h(): return 1\ndef main(): return h()")
     fingerprinter = Fingerprinter()
     before = fingerprinter.fingerprint(module.main)
@@ -892,7 +892,7 @@ def test_an_edit_of_an_unused_name_in_another_module_does_not_count(tmp_path, us
     assert digest(1) == digest(2_000)
 
 
-def test_names_bound_either_way_are_one(tmp_path):
+def test_an_unused_import_does_not_count(tmp_path):
     put(tmp_path, "lib", "def f(): return 1\ndef g(): return 2")
     first, second = (
         load(tmp_path, text) for text in ("import lib\ndef main(): return 1", "def main(): return 1")
@@ -949,7 +949,7 @@ def test_a_reloaded_module_counts(tmp_path, use):
 
 
 @pytest.mark.parametrize("use", [use for use in USES.values() if use.startswith("def")])
-def test_a_module_that_is_forgotten_and_imported_again_counts(tmp_path, use):
+def test_a_module_that_is_removed_and_imported_again_counts(tmp_path, use):
     forget("lib")
     put(tmp_path, "lib", "def f(): return 1")
     module = load(tmp_path, use)
@@ -1023,7 +1023,7 @@ def test_an_edit_that_was_not_loaded_does_not_count(tmp_path):
     assert {note.kind for note in edited.notes} == {"source"}
 
 
-def test_the_text_that_was_taken_at_definition_outlives_an_edit(tmp_path):
+def test_the_text_at_definition_is_used_after_an_edit(tmp_path):
     path = write(tmp_path, "def main(): return 1")
     module = run("def main(): return 1", path)
     sources = Sources()
@@ -1033,7 +1033,7 @@ def test_the_text_that_was_taken_at_definition_outlives_an_edit(tmp_path):
     assert found == taken(load(tmp_path, "def main(): return 1"))
 
 
-def test_code_from_exec_is_told_apart():
+def test_code_from_exec_is_distinguished():
     def made(text):
         namespace = {}
         exec(text, namespace)
@@ -1047,7 +1047,7 @@ def test_code_from_exec_is_told_apart():
 
 
 @pytest.mark.parametrize("decorated", ["@dataclass\n", ""], ids=["dataclass", "class"])
-def test_a_method_from_exec_is_told_apart(tmp_path, decorated):
+def test_a_method_from_exec_is_distinguished(tmp_path, decorated):
     def made(number):
         module = load(tmp_path, "from dataclasses import dataclass\ndef main(): return A().f()")
         exec(f"{decorated}class A:\n x: int = 1\n def f(self): return {number}", vars(module))
@@ -1058,7 +1058,7 @@ def test_a_method_from_exec_is_told_apart(tmp_path, decorated):
 
 
 class Memo:
-    """A memo that counts, as the store keeps one."""
+    """A memo that records its requests."""
 
     def __init__(self):
         self.parts = {}
@@ -1073,7 +1073,7 @@ class Memo:
         self.parts[digest] = part
 
 
-def test_a_remembered_part_serves_another_session(tmp_path):
+def test_a_cached_part_is_used_by_another_session(tmp_path):
     text = "def h(x): return x\ndef main(pipe): pipe.send('a', h(1))"
     memo = Memo()
     first = Fingerprinter(memo).fingerprint(load(tmp_path, text).main)
@@ -1131,7 +1131,7 @@ def test_graphs_of_different_shape_have_different_fingerprints(tmp_path):
 
 
 @pytest.mark.parametrize("text", SHAPES.values(), ids=SHAPES)
-def test_it_does_not_matter_who_is_asked_first(tmp_path, text):
+def test_fingerprints_do_not_depend_on_the_order_of_requests(tmp_path, text):
     module = load(tmp_path, text)
     functions = [value for value in vars(module).values() if callable(value)]
     alone = [Fingerprinter().fingerprint(function).digest for function in functions]
@@ -1168,7 +1168,7 @@ def test_the_end_of_a_long_chain_is_found_to_differ(tmp_path):
     assert len(found.path) == 1_502
 
 
-def test_a_circle_of_300_helpers_has_a_fingerprint(tmp_path):
+def test_a_cycle_of_300_helpers_has_a_fingerprint(tmp_path):
     def circle(odd):
         lines = [f"def h{i}(x): return {odd if i == 150 else 1} + h{(i + 1) % 300}(x)" for i in range(300)]
         return "\n".join([*lines, "def main(): return h0(1)"])
@@ -1213,7 +1213,7 @@ def text_of(program):
 
 
 def meaning(program, root="main"):
-    """What ``root`` reaches, up to bisimulation: the naive reading of the program's text."""
+    """The code that ``root`` reaches, up to bisimulation, read naively from the program's text."""
     bodies, x, y = program
     values = {"X": ("X", x), "Y": ("Y", y)}
     classes = dict.fromkeys(bodies, 0)
@@ -1241,8 +1241,8 @@ def _defined(line):
 @pytest.mark.slow
 @settings(max_examples=60)
 @given(st.lists(programs(), min_size=2, max_size=4), st.data())
-def test_a_fingerprinter_that_goes_on_agrees_with_a_new_one(tmp_path_factory, versions, data):
-    """Redefine some of the names, as cells do, and ask again."""
+def test_a_reused_fingerprinter_agrees_with_a_new_one(tmp_path_factory, versions, data):
+    """Redefine some of the names, as cells do, and take the fingerprint again."""
     module = load(tmp_path_factory.mktemp("programs"), text_of(versions[0]))
     fingerprinter = Fingerprinter()
     for program in versions:
@@ -1255,10 +1255,10 @@ def test_a_fingerprinter_that_goes_on_agrees_with_a_new_one(tmp_path_factory, ve
             assert fingerprinter.fingerprint(getattr(module, name)).digest == taken(module, name).digest
 
 
-# ------------------------------------------------------------------ letting go
+# ------------------------------------------------------------------ releasing values
 
 
-def test_a_value_that_no_code_names_any_more_is_let_go(tmp_path):
+def test_a_value_that_no_code_names_any_more_is_released(tmp_path):
     module = load(tmp_path, "class Big: pass\nX = Big()\ndef main(): return X")
     fingerprinter = Fingerprinter()
     old = weakref.ref(module.X)
@@ -1270,7 +1270,7 @@ def test_a_value_that_no_code_names_any_more_is_let_go(tmp_path):
     assert old() is None
 
 
-def test_a_function_that_was_defined_again_is_let_go_with_the_values_it_names(tmp_path):
+def test_a_redefined_function_is_released_with_the_values_it_names(tmp_path):
     module = load(tmp_path, "class Big: pass\nX = Big()\ndef main(): return X")
     fingerprinter = Fingerprinter()
     old = weakref.ref(module.main), weakref.ref(module.X)
@@ -1282,7 +1282,7 @@ def test_a_function_that_was_defined_again_is_let_go_with_the_values_it_names(tm
     assert [ref() for ref in old] == [None, None]
 
 
-def test_a_value_that_the_class_of_a_digested_one_named_is_let_go(tmp_path):
+def test_a_value_named_by_the_class_of_a_digested_value_is_released(tmp_path):
     module = load(tmp_path, "class Big: pass\nX = Big()\nclass A:\n def f(self): return X")
     old = weakref.ref(module.X)
     digest_of(module.A())
@@ -1292,7 +1292,7 @@ def test_a_value_that_the_class_of_a_digested_one_named_is_let_go(tmp_path):
     assert old() is None
 
 
-def test_what_is_asked_for_all_the_time_is_described_once(tmp_path, monkeypatch):
+def test_a_node_that_every_run_needs_is_built_once(tmp_path, monkeypatch):
     module = load(tmp_path, "X = 'x'\ndef helper(): return X\ndef main(): return helper()")
     fingerprinter = Fingerprinter()
     described = []
@@ -1306,8 +1306,8 @@ def test_what_is_asked_for_all_the_time_is_described_once(tmp_path, monkeypatch)
     assert described == [module.main, module.helper]
 
 
-def test_a_look_that_was_interrupted_leaves_nothing_stale(tmp_path):
-    """What it did not reach was let go, so its digest is not known, nor that of what names it."""
+def test_an_interrupted_fingerprint_leaves_no_outdated_digest(tmp_path):
+    """An interrupted walk leaves nodes without digests; no node that names them may keep its digest."""
     text = (
         "class Late:\n n = 0\n def __getstate__(self):\n  if Late.n: raise KeyboardInterrupt\n  return 1\n"
         "A = [1]\nB = [Late()]\ndef main(): return A, B"
@@ -1347,7 +1347,7 @@ def test_a_closure_variable_that_the_function_rebinds_is_state(tmp_path):
     assert [note.kind for note in one.notes] == ["state"]
 
 
-def test_a_global_counts_that_has_the_name_of_a_rebound_local(tmp_path):
+def test_a_global_with_the_name_of_a_rebound_local_counts(tmp_path):
     text = (
         "total = {}\ndef main():\n def count():\n  total = 0\n  def add():\n   nonlocal total\n   total += 1\n"
         "  add()\n  return total\n return count() + total"
@@ -1411,10 +1411,10 @@ def test_an_uncertain_hint_counts_for_the_reactor_itself_only(tmp_path):
     assert {hint.text for hint in taken(load(tmp_path, text)).hints} == {("b",)}
 
 
-# ------------------------------------------------------------------ sharing and reaching
+# ------------------------------------------------------------------ sharing, and what code reaches
 
 
-def test_a_library_is_described_once_for_all_reactors(tmp_path):
+def test_the_nodes_of_a_library_are_built_once_for_all_reactors(tmp_path):
     text = "def h(): return 1\n" + "\n".join(f"def main{i}(): return h() + {i}" for i in range(50))
     module = load(tmp_path, text)
     memo = Memo()
@@ -1432,7 +1432,7 @@ def test_functions_of_one_factory_differ_by_their_closures(tmp_path):
     assert a == c != b
 
 
-def test_whether_code_names_something_can_be_asked(tmp_path):
+def test_reaches_tells_whether_code_names_an_object(tmp_path):
     module = load(
         tmp_path, "def a(): return 1\ndef h(): return a()\ndef b(): return 2\ndef main(): return h()"
     )
@@ -1510,7 +1510,7 @@ def test_a_changed_default_and_a_changed_closure_are_named(tmp_path):
     assert (found.path[-1], found.old, found.new) == ("n", "1", "2")
 
 
-def test_a_changed_helper_in_a_circle_is_named_alone(tmp_path):
+def test_only_the_changed_helper_of_a_cycle_is_named(tmp_path):
     text = "def a(x): return b(x) + {}\ndef b(x): return a(x)\ndef main(): return b(1)"
     (found,) = compared(tmp_path, text.format(1), text.format(2))
     assert found.path[-1] == "a"
@@ -1530,11 +1530,11 @@ def test_every_difference_is_named_once(tmp_path):
 
 
 @pytest.mark.parametrize(("before", "after"), COUNTS.values(), ids=COUNTS)
-def test_whatever_counts_is_named(tmp_path, before, after):
+def test_every_change_that_counts_has_a_difference(tmp_path, before, after):
     assert compared(tmp_path, before, after) != []
 
 
-def test_records_are_handed_out_once(tmp_path):
+def test_records_are_returned_once(tmp_path):
     module = load(tmp_path, "def h(): return 1\ndef main(): return h()")
     fingerprinter = Fingerprinter()
     digest = fingerprinter.fingerprint(module.main).digest
@@ -1568,8 +1568,8 @@ def main(): return STEPS
 """
 
 
-def test_functions_in_sets_that_hold_functions_in_sets_are_told_apart_once(tmp_path, monkeypatch):
-    """To order the functions of a set took a look at those of the next, and so on: exponential time."""
+def test_functions_in_nested_sets_are_compared_once(tmp_path, monkeypatch):
+    """Ordering the functions of a set by those in the sets they name must not take exponential time."""
     count = []
     describe = NodeBuilder.__call__
     monkeypatch.setattr(NodeBuilder, "__call__", lambda self, obj: count.append(obj) or describe(self, obj))

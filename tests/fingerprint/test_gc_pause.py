@@ -1,4 +1,4 @@
-"""The garbage collector rests while PyPlant judges, and works while user code runs."""
+"""The garbage collector is paused while PyPlant works, and enabled while user code runs."""
 
 import gc
 import weakref
@@ -10,7 +10,7 @@ from pyplant.fingerprint.gc_pause import gc_paused
 
 
 class Circle:
-    """Garbage, once nobody else has it, that only the collector finds."""
+    """A reference cycle, which only the collector frees."""
 
     def __init__(self):
         self.own = self
@@ -18,7 +18,7 @@ class Circle:
 
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("meanwhile", [True, False])
-def test_it_is_afterwards_as_before(before, meanwhile):
+def test_the_previous_setting_is_restored(before, meanwhile):
     with gc_paused(enabled=before):
         with pytest.raises(ValueError), gc_paused(enabled=meanwhile):
             assert gc.isenabled() is meanwhile
@@ -27,7 +27,7 @@ def test_it_is_afterwards_as_before(before, meanwhile):
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_reactors_run_as_the_user_has_it_and_listeners_while_it_rests(tmp_path, enabled):
+def test_reactors_run_with_the_users_setting_and_listeners_without_collection(tmp_path, enabled):
     plant, seen = Plant(tmp_path / "plant", progress=False), []
 
     @ReactorFunc(cache=False)
@@ -43,7 +43,7 @@ def test_reactors_run_as_the_user_has_it_and_listeners_while_it_rests(tmp_path, 
     assert False in seen
 
 
-def test_garbage_that_was_made_in_many_pauses_is_collected_in_time():
+def test_garbage_of_many_pauses_is_collected():
     alive = weakref.WeakSet()
     with gc_paused(enabled=True):
         for _ in range(100):

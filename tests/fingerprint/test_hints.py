@@ -1,4 +1,4 @@
-"""Hints: what a text mentions by name."""
+"""Hints: the names in a text."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Objects that installed modules hold count by their names, whatever they are made of."""
+"""Objects of installed modules count by their names, whatever their content."""
 
 import calendar
 import functools
@@ -34,7 +34,7 @@ USES = {
 
 
 @pytest.mark.parametrize("text", USES.values(), ids=USES)
-def test_what_is_imported_from_a_library_has_a_digest(tmp_path, text):
+def test_imported_objects_of_a_library_have_digests(tmp_path, text):
     pytest.importorskip("scipy")
     pytest.importorskip("polars")
     pytest.importorskip("pyarrow")
@@ -68,7 +68,7 @@ def test_only_what_the_module_itself_holds_is_installed(obj, name):
     assert installed_name(obj) == name
 
 
-def test_drawing_random_numbers_does_not_change_what_draws_them(tmp_path):
+def test_drawing_random_numbers_does_not_change_a_fingerprint(tmp_path):
     module = load(
         tmp_path,
         "from random import random, gauss\nfrom numpy.random import rand\nALL = [random, gauss, rand]\ndef main(): return ALL, random(), gauss(0, 1), rand()",
@@ -80,7 +80,7 @@ def test_drawing_random_numbers_does_not_change_what_draws_them(tmp_path):
     assert fingerprinter.fingerprint(module.main).digest == before
 
 
-def test_methods_of_objects_of_mine_count_by_the_object():
+def test_methods_of_user_objects_count_by_the_object():
     assert digest_of(random.Random(3).random) != digest_of(random.Random(4).random)
     assert (
         digest_of(random.Random(3).gauss)
@@ -89,13 +89,13 @@ def test_methods_of_objects_of_mine_count_by_the_object():
     )
 
 
-def test_an_object_of_mine_is_not_installed_because_it_says_so(tmp_path):
+def test_a_user_object_with_the_module_name_of_a_library_is_not_installed(tmp_path):
     text = "class F:\n __module__ = 'random'\n __qualname__ = __name__ = 'random'\n n = {}\n def __call__(self): return self.n\nx = F()\nx.n = {}\ndef main(): return x()"
     one, two = (load(tmp_path, text.format(n, n)) for n in (1, 2))
     assert taken(one).digest != taken(two).digest
 
 
-def test_a_name_that_leads_to_something_else_is_not_its_own():
+def test_a_name_that_leads_to_another_object_does_not_count():
     assert not holds_itself(object(), "nowhere.to.be.found")
     assert holds_itself(os.environ, "environ")
 

@@ -1,4 +1,4 @@
-"""Mocks: what they answer counts, what they were asked does not."""
+"""Mocks: their configuration counts, their recorded calls do not."""
 
 import os
 from contextlib import suppress
@@ -78,7 +78,7 @@ MAKERS = {
 
 
 def use(made):
-    """Whatever a reactor might do with a mock."""
+    """All that a reactor may do with a mock."""
     if isinstance(made, dict):
         made = made["a"][0]
     calls = [
@@ -103,18 +103,18 @@ def use(made):
 
 
 def discard(made):
-    """Close the coroutines that nobody awaits."""
+    """Close the coroutines that are not awaited."""
 
 
 @pytest.mark.filterwarnings("ignore:coroutine")
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-def test_what_a_mock_answers_counts_and_what_it_was_asked_does_not(make):
+def test_the_configuration_of_a_mock_counts_and_its_calls_do_not(make):
     used, unused = make(1), make(1)
     use(used)
     assert digest_of(used) == digest_of(unused) != digest_of(make(2))
 
 
-def test_a_mock_that_answers_with_itself_comes_to_an_end():
+def test_a_mock_that_returns_itself_has_a_digest():
     used = itself()
     used.filter(1).filter(2).all()
     assert digest_of(used) == digest_of(itself())
@@ -123,7 +123,7 @@ def test_a_mock_that_answers_with_itself_comes_to_an_end():
     assert digest_of(other) != digest_of(used)
 
 
-def test_looking_at_a_mock_makes_nothing_up():
+def test_digesting_a_mock_creates_no_attributes():
     made = mock.MagicMock(spec=None)
     digest_of(made)
     digest_of([made])
@@ -136,11 +136,11 @@ def test_a_mock_may_claim_to_be_of_any_class(spec):
     assert digest_of(mock.Mock(spec=spec, return_value=1)) != digest_of(mock.Mock(spec=spec, return_value=2))
 
 
-def test_what_a_mock_refuses_counts():
+def test_the_specification_of_a_mock_counts():
     assert digest_of(mock.Mock(spec=["a"])) != digest_of(mock.Mock(spec=["b"])) != digest_of(mock.Mock())
 
 
-def test_a_mock_of_thousands_is_digested_in_time_that_grows_with_them():
+def test_the_time_for_a_mock_grows_linearly_with_its_children():
     made = deepest = mock.Mock()
     for _ in range(2_000):
         deepest = deepest.next
@@ -150,7 +150,7 @@ def test_a_mock_of_thousands_is_digested_in_time_that_grows_with_them():
     assert digest_of(made) != blank
 
 
-def test_the_class_of_a_mock_is_not_kept():
+def test_the_class_of_a_mock_is_not_cached():
     before = encode(mock.Mock(return_value=1))
     from pyplant.fingerprint import digest
 
@@ -166,7 +166,7 @@ def test_methods_that_a_user_adds_to_mocks_count(tmp_path):
     assert taken(one).digest != taken(two).digest
 
 
-def test_a_helper_that_is_patched_counts_until_it_is_patched_no_more(tmp_path):
+def test_a_patched_helper_counts_while_it_is_patched(tmp_path):
     module = load(
         tmp_path, "def h(): return 1\nclass A:\n def f(self): return 1\ndef main(): return h(), A().f()"
     )

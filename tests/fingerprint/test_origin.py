@@ -1,4 +1,4 @@
-"""Whose code is it."""
+"""The origin of code: the user, an installed package, or Python."""
 
 import importlib
 import importlib.util
@@ -37,23 +37,23 @@ from pyplant.fingerprint.origin import (
         ("/home/me/site-packages.py", True),
     ],
 )
-def test_files_are_the_users_unless_they_are_installed(filename, expected):
+def test_files_are_user_code_unless_they_are_installed(filename, expected):
     assert is_user_file(filename) is expected
 
 
-def test_a_link_to_an_installed_file_is_not_the_users(tmp_path):
+def test_a_link_to_an_installed_file_is_not_user_code(tmp_path):
     link = tmp_path / "link.py"
     link.symlink_to(json.__file__)
     assert not is_user_file(str(link))
 
 
-def test_the_tests_are_the_users_and_pyplant_is_its_own():
+def test_the_tests_are_user_code_and_pyplant_is_not():
     assert is_user_file(__file__)
     assert not is_own_file(__file__)
     assert is_own_file(is_user_file.__wrapped__.__code__.co_filename)
 
 
-def test_modules_are_the_users_by_their_file():
+def test_the_file_of_a_module_decides_whether_it_is_user_code():
     assert is_user_module(sys.modules[__name__])
     assert is_user_module(types.ModuleType("__main__"))
     assert not is_user_module(json)
@@ -86,7 +86,7 @@ def test_a_module_has_the_file_that_its_own_dictionary_names(kind):
     assert is_user_module(kind("made_just_now"))
 
 
-def test_to_ask_whose_a_lazy_module_is_does_not_load_it(tmp_path):
+def test_finding_the_origin_of_a_lazy_module_does_not_load_it(tmp_path):
     (tmp_path / "loaded_late.py").write_text("raise RuntimeError")
     spec = importlib.util.spec_from_file_location("loaded_late", tmp_path / "loaded_late.py")
     spec.loader = importlib.util.LazyLoader(spec.loader)
@@ -95,13 +95,13 @@ def test_to_ask_whose_a_lazy_module_is_does_not_load_it(tmp_path):
     assert is_user_module(module)
 
 
-def test_a_namespace_package_is_the_users_by_its_place(tmp_path, monkeypatch):
+def test_the_folder_of_a_namespace_package_decides_whether_it_is_user_code(tmp_path, monkeypatch):
     (tmp_path / "space").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
     assert is_user_module(importlib.import_module("space"))
 
 
-def test_objects_are_the_users_by_their_module():
+def test_the_module_of_an_object_decides_whether_it_is_user_code():
     class Mine:
         pass
 
@@ -115,7 +115,7 @@ def test_objects_are_the_users_by_their_module():
     assert not is_user_object(Mine)
 
 
-def test_a_library_stays_one_while_its_submodule_is_not_imported(monkeypatch):
+def test_an_object_of_a_submodule_that_is_not_imported_is_not_user_code(monkeypatch):
     monkeypatch.delitem(sys.modules, "numpy.rec", raising=False)
     assert np.recarray.__module__ == "numpy.rec"
     assert not is_user_object(np.recarray)
@@ -126,7 +126,7 @@ def test_a_package_counts_by_its_first_name():
     assert package_name(None) == ""
 
 
-def test_an_installed_module_that_is_not_loaded_stays_so(monkeypatch):
+def test_an_installed_module_is_not_imported(monkeypatch):
     monkeypatch.delitem(sys.modules, "wave")
     assert import_user_module("wave", None) is None
     assert "wave" not in sys.modules

@@ -1,4 +1,4 @@
-"""From a code object to its source."""
+"""Finding and verifying the source of code objects."""
 
 import __future__
 
@@ -30,7 +30,7 @@ def test_the_text_of_a_cell_is_found(tmp_path):
     assert part(module.main).text == "def main(): return 1"
 
 
-def test_a_file_that_was_edited_since_is_not_believed(tmp_path):
+def test_the_text_of_an_edited_file_is_not_used(tmp_path):
     path = write(tmp_path, "def main(): return 1")
     module = run("def main(): return 1", path)
     path.write_text("def main(): return 2\n", encoding="utf-8")
@@ -48,7 +48,7 @@ def test_a_function_that_moved_in_its_file_is_found(tmp_path):
     assert found.text == "def main(): return 1\n"
 
 
-def test_text_that_was_captured_outlives_an_edit(tmp_path):
+def test_a_captured_text_is_used_after_an_edit(tmp_path):
     path = write(tmp_path, "def main(): return 1")
     module = run("def main(): return 1", path)
     sources = Sources()
@@ -75,7 +75,7 @@ def test_the_text_of_a_module_is_taken_once_for_each_execution(tmp_path, monkeyp
     assert part(module.main, sources).verified
 
 
-def test_a_file_that_is_gone_leaves_the_code_object(tmp_path):
+def test_a_function_of_a_missing_file_counts_by_its_code_object(tmp_path):
     path = write(tmp_path, "def main(): return 1")
     module = run("def main(x): return len(x)", path)
     path.unlink()
@@ -85,13 +85,13 @@ def test_a_file_that_is_gone_leaves_the_code_object(tmp_path):
     assert found.references == (("g", "len"),)
 
 
-def test_a_file_that_does_not_parse_leaves_the_code_object(tmp_path):
+def test_a_function_of_a_file_with_syntax_errors_counts_by_its_code_object(tmp_path):
     path = write(tmp_path, "def main(: return 1")
     assert not part(run("def main(): return 1", path).main).verified
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_lambdas_of_one_line_are_told_apart(tmp_path, index):
+def test_lambdas_on_one_line_are_distinguished(tmp_path, index):
     text = "fs = [lambda x: x + 1, lambda x: x + 2, lambda: (lambda: 3), (lambda: 4)]"
     other = ["lambda x: x + 1", "lambda x: x + 2", "lambda: (lambda: 3)", "lambda: 4"]
     found = part(load(tmp_path, text).fs[index])
@@ -117,7 +117,7 @@ LAMBDAS = [
 
 @pytest.mark.parametrize("first", LAMBDAS)
 @pytest.mark.parametrize("second", LAMBDAS)
-def test_a_lambda_is_found_whatever_stands_beside_it(tmp_path, first, second):
+def test_a_lambda_is_found_beside_other_code_on_its_line(tmp_path, first, second):
     beside = load(tmp_path, f"a, b = ({first}), ({second})")
     for function, text in ((beside.a, first), (beside.b, second)):
         found = part(function)
@@ -128,14 +128,14 @@ def test_a_lambda_is_found_whatever_stands_beside_it(tmp_path, first, second):
 @pytest.mark.parametrize(
     "text", ["lambda: 1", "lambda x: 1", "lambda: 1 + 1", "lambda: (1, 2)", "lambda: -1"]
 )
-def test_a_lambda_that_returns_a_constant_counts_by_it_whatever_stands_beside_it(tmp_path, text):
+def test_a_lambda_that_returns_a_constant_is_found_beside_other_code(tmp_path, text):
     before = part(load(tmp_path, f"a, b = ({text}), (lambda x: x)").a)
     after = part(load(tmp_path, f"a, b = ({text.replace('1', '3')}), (lambda x: x)").a)
     assert before.verified
     assert before.digest != after.digest
 
 
-def test_an_inner_lambda_is_told_from_the_one_around_it(tmp_path):
+def test_an_inner_lambda_is_distinguished_from_the_outer_one(tmp_path):
     module = load(tmp_path, "f = lambda x: (lambda x: (lambda x: x))")
     outer, middle = module.f, module.f(1)
     inner = middle(1)
@@ -144,7 +144,7 @@ def test_an_inner_lambda_is_told_from_the_one_around_it(tmp_path):
     assert digests[2] == part(load(tmp_path, "f = lambda x: x").f).digest
 
 
-def test_functions_of_one_name_are_told_apart(tmp_path):
+def test_functions_of_one_name_are_distinguished(tmp_path):
     text = "def f():\n return 1\na = f\ndef f():\n return 2\nb = f\nif a:\n def f():\n  return 3\n"
     module = load(tmp_path, text)
     texts = [inspect.cleandoc(part(function).text) for function in (module.a, module.b, module.f)]
@@ -171,13 +171,13 @@ def test_a_very_long_function_is_shown_in_part(tmp_path):
     assert len(part(load(tmp_path, text).main).text) == 20_000
 
 
-def test_an_expression_nested_too_deeply_leaves_the_code_object(tmp_path):
+def test_a_function_with_a_too_deep_expression_counts_by_its_code_object(tmp_path):
     text = "def main(x): return " + "-" * 50 + "x" + " + x" * 1_500
     one = part(load(tmp_path, text).main)
     assert one.digest == part(load(tmp_path, text).main).digest
 
 
-def test_the_collector_is_left_as_it_was(tmp_path):
+def test_compiling_restores_the_garbage_collector(tmp_path):
     import gc
 
     gc.disable()

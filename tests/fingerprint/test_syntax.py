@@ -1,4 +1,4 @@
-"""Syntax trees: their digest, and what they mention."""
+"""Syntax trees: their digests, and the names in them."""
 
 import ast
 import sys
@@ -21,7 +21,7 @@ def hints(text):
     return {(hint.method, hint.kind, hint.text) for hint in collector(text, "NAME", "n", "B").hints}
 
 
-def test_a_lambda_equals_the_function_it_stands_for():
+def test_a_lambda_has_the_digest_of_an_equal_function():
     value = ast.parse("lambda x: x + 1").body[0].value
     assert syntax_digest(value) == syntax_digest(node("def f(x): return x + 1"))
 
@@ -32,7 +32,7 @@ def test_the_name_the_decorators_and_the_defaults_do_not_count_here():
     )
 
 
-# Pairs of trees whose parts are the same, hung up in other places.
+# Pairs of trees with equal parts in different places.
 HUNG = [
     ("f(g(a), k=1)", "f(g(a, k=1))"),
     ("f(g(*a), *b)", "f(g(*a, *b))"),
@@ -93,7 +93,7 @@ STATEMENTS = [
 
 
 @pytest.mark.parametrize(("left", "right"), [(f"return {a}", f"return {b}") for a, b in HUNG] + STATEMENTS)
-def test_parts_hung_up_elsewhere_are_another_tree(left, right):
+def test_moving_a_part_of_the_tree_changes_the_digest(left, right):
     first, second = (node(f"def f():\n {text}") for text in (left, right))
     assert syntax_digest(first) != syntax_digest(second)
 
@@ -150,7 +150,7 @@ def _is_text(item):
 
 
 def test_the_digest_does_not_change_between_versions():
-    """These are keys of stored results: a change makes everybody's reactors run again."""
+    """These digests are keys of stored results: a change of them makes all reactors of all users run again."""
     text = "def f(a, /, b, *c, d, **e):\n x = [i for i in f'{a!r:>{b}}b' if i]\n return {**e, 'k': (x, 1.5)}"
     assert syntax_digest(node(text)) == syntax_digest(ast.parse(ast.unparse(node(text))).body[0])
 
@@ -160,7 +160,7 @@ def test_globals_are_found_with_their_chains():
     assert found.references == {("g", "a", "b", "c"), ("g", "d"), ("g", "g", "h"), ("g", "i")}
 
 
-def test_imports_are_found_with_what_is_used_of_them():
+def test_imports_are_found_with_the_attributes_used():
     text = (
         "def f():\n import a\n import b.c\n import d.e as g\n from h import i, j as k\n from . import l\n"
         " from ..m import n, unused\n return a.x, b.c.y, g.z, i(k.l), l.u, lambda: n.v"
@@ -238,7 +238,7 @@ def test_every_name_of_a_receive_is_found():
     }
 
 
-def test_what_is_no_pipework_gives_no_hint():
+def test_calls_of_other_objects_give_no_hints():
     assert hints("def f(pipe, config, box): box.send('a', 1)") == set()
 
 
@@ -270,7 +270,7 @@ UNSURE = [
 
 
 @pytest.mark.parametrize(("text", "sure"), [*((t, True) for t in SURE), *((t, False) for t in UNSURE)])
-def test_it_is_known_what_a_function_comes_by_whatever_happens(text, sure):
+def test_unconditional_receives_are_found(text, sure):
     assert {hint.unconditional for hint in collector(text).hints} == {sure}
 
 
@@ -292,13 +292,13 @@ def test_it_is_known_what_a_function_comes_by_whatever_happens(text, sure):
         "global n\n pipe.send(n, 1)",
     ],
 )
-def test_a_name_held_by_a_local_variable_that_varies_is_not_known(body):
+def test_the_name_in_a_local_variable_with_several_values_is_unknown(body):
     (name,) = hints(f"def f(pipe, x):\n {body}")
     assert "n" not in name[2]
     assert name[1] is NameKind.DYNAMIC or "..." in name[2][0]
 
 
-def test_what_a_nested_reactor_sends_is_its_own():
+def test_a_nested_reactor_keeps_its_own_hints():
     text = "def f(pipe):\n pipe.send('mine', 1)\n @{}\n def g(pipe): pipe.send('its', 1)"
     mine, its = ("send", NameKind.LITERAL, ("mine",)), ("send", NameKind.LITERAL, ("its",))
     assert hints(text.format("ReactorFunc")) == {mine}
