@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 LIBRARIES = {
-    "pyplant": "import pyplant\nfrom pyplant import plant, report\nfrom pyplant.execution import run",
+    "pyplant": "import pyplant\nfrom pyplant import plant\nfrom pyplant.reports import report\nfrom pyplant.execution import run",
     "joblib": "import joblib, numpy",
     "hamilton": "from hamilton import driver\nfrom hamilton.caching import adapter",
     "pipefunc": "import pipefunc, cloudpickle, networkx",

@@ -92,7 +92,7 @@ def test_streams_are_restored_after_runs_and_failures(cell):
 
 
 def test_a_target_that_a_script_ran_runs_in_a_notebook_since_nothing_was_recorded(cell):
-    cell("from pyplant import frontend\nkept = frontend.current()\nfrontend.install(None)")
+    cell("from pyplant.execution import frontend\nkept = frontend.current()\nfrontend.install(None)")
     cell("%%reactor plot\nprint('a plot')")
     cell("frontend.install(kept)\nseen()")
     assert cell("%%reactor plot\nprint('a plot')").stdout == "a plot\n"
