@@ -320,7 +320,7 @@ else:
 edges = list(dict.fromkeys(edges))[: count * 8 // 3]
 sizes = [(100.0 + n % 60, 24.0) for n in range(count)]
 began = time.perf_counter()
-positions.arrange(sizes, edges)
+graphviz_layout.arrange(sizes, edges)
 print(json.dumps({"seconds": time.perf_counter() - began, "edges": len(edges)}))
 """
 
