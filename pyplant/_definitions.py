@@ -202,6 +202,7 @@ def withdraw(definition: Definition) -> bool:
 def declare(definition: Definition) -> None:
     """Register a definition, which replaces earlier ones of the same reactor."""
     key = definition.key
+    # Removed first, so that the new definition is the last in the order of definition.
     earlier = _declared.pop(key, None)
     _repeated.pop(key, None)
     if earlier is not None:
@@ -278,6 +279,7 @@ def define(
     if not isinstance(function, FunctionType):
         raise NotAReactorError(not_a_function_message(function))
     config_name = _check_signature(function)
+    # The file of the module and not of the code, which has the name of a cell or of a decorator's file.
     module = sys.modules.get(function.__module__)
     filename = getattr(module, "__file__", None)
     execution = capture(function)

@@ -104,6 +104,7 @@ class ConfigBase:
 
     def __getitem__(self, name: str) -> Any:
         """The parameter of this name, as in a ``dict``."""
+        # Methods are attributes but no items; a dict has none either.
         shown = _shown_config(self)
         if not isinstance(name, str) or find_code(shown, name) is not None:
             raise missing_parameter_error(str(name), own_parameters(shown))

@@ -93,6 +93,7 @@ class Parameters:
 
     def snapshot(self) -> Parameters:
         """A copy of the configuration as it is now, for one run; values are shared."""
+        # Marks are shared and not copied: to mark a parameter takes effect at once.
         other = Parameters()
         other._marked, other.is_set = self._marked, self.is_set
         other.source = _snapshot(self.source, {})
@@ -268,6 +269,7 @@ class Parameters:
         """
         if self._marked and unquoted(name) in self._marked:
             return unquoted(name)
+        # First the marks of the plant, then those of each configuration object on the way to the parameter.
         config: Any = self.source
         name = _parameter_of(name)
         found = _covering_mark(self._marked, name)

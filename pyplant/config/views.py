@@ -143,8 +143,9 @@ def view_of(config: Any, reader: ConfigReader, prefix: str = "") -> Any:
     """Make a view of a configuration that reports to ``reader``, with ``prefix`` before each name."""
     if not isinstance(config, ConfigBase):
         return _dict_view(config, reader, prefix)
-    view = object.__new__(type(config))
+    view = object.__new__(type(config))  # without __init__, which may have effects and required arguments
     attributes(view)[VIEW] = _ObjectView(copy.copy(config), reader, prefix)
+    # Python looks special methods up on the class, past the view, so their code counts from the start.
     for name in special_methods(type(config)):
         reader.read(f"{prefix}{name}()", code_value(find_code(config, name), type(config)))
     return view
@@ -212,6 +213,7 @@ class _ObjectView(NamedTuple):
         if name == "__dict__":
             return {key: getattr(shown, key) for key in self.names()}
         cls = type(self.config)
+        # These attributes let libraries such as dataclasses list the fields, so all names count.
         if name in _LISTS or (name == "__class__" and hasattr(cls, "__attrs_attrs__")):
             self.names()  # attrs reads the fields from the class of an object
             listing = "__attrs_attrs__" if name == "__class__" else name
@@ -367,6 +369,7 @@ class _DictView(dict[str, Any]):
 
 
 def _dict_view(values: Mapping[str, Any], reader: ConfigReader, prefix: str) -> _DictView:
+    # The state goes into slots by object.__setattr__, since the view's own __setattr__ refuses changes.
     view = dict.__new__(_DictView)
     dict.update(view, _UNREAD)  # even if it is empty: C code must not take the view for an empty dict
     object.__setattr__(view, "_values", values)

@@ -56,13 +56,14 @@ _REASONS = MappingProxyType(
 
 def check(tree: TraceTree, context: EngineContext) -> Lookup:
     """Look for the newest trace that verifies; see :data:`Lookup`."""
+    # The best failure so far: whether a run may still make it verify, how many questions matched, the verdict.
     nearest: tuple[bool, int, Verdict] = (False, -1, Verdict(None, (Reason(ReasonKind.NEW),)))
     steps: list[_Step] = []  # the newest last
     _add_steps(steps, tree.root, 0)
     while steps:
         _, depth, trace, question, answers = steps.pop()
         if question is None:
-            return _verified(trace, nearest[2])
+            return _verified(trace, nearest[2])  # steps are ordered, so no newer trace can be reached
         digests = yield from _answer(question, context)
         following = _following(question, answers, digests, context)
         for branch in following:
@@ -128,6 +129,7 @@ def _following(
 def _mismatch(question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer) -> Verdict:
     """The verdict at a question that leads nowhere, compared with the newest recorded answer to it."""
     kind, names = question
+    # An answer with unknown digests may come out as any recorded answer that agrees with the known ones.
     compatible = (
         recorded
         for recorded in reversed(answers)

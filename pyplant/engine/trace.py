@@ -136,6 +136,7 @@ class Trace(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Convert to JSON-able data, without number and writer, which the journal keeps."""
+        # Short keys: a journal holds one line for each execution, and is read as a whole when a plant is opened.
         data = {
             "r": self.reactor,
             "f": self.fingerprint,
@@ -182,6 +183,7 @@ class Trace(NamedTuple):
 def _dependency_from_json(data: list[Any]) -> Dependency:
     kind, names, digests = data
     found = Dependency(_KINDS[kind], str_list(names), str_list(digests))
+    # Look-ups compare names with digests one by one and rely on this.
     if not found.names or len(found.names) != len(found.digests):
         raise ValueError(data)
     return found
@@ -236,6 +238,7 @@ class TraceTree:
         for dependency in trace.dependencies:
             answers = branch.questions.pop(dependency.question, {})
             branch.questions[dependency.question] = answers  # moves the question to the newest end
+            # Popped and added again as well, so that both orders are those of the last use.
             branch = answers.pop(dependency.digests) if dependency.digests in answers else Branch()
             answers[dependency.digests] = branch
             branch.newest = trace

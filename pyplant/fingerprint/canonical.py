@@ -92,6 +92,8 @@ def canonical(
     first = nodes[0]
     if len(nodes) == 1 and not first.unordered and all(type(part) is bytes for part in first.parts):
         return b"".join(first.parts), ()  # type: ignore[arg-type] # a scalar, as most parameters are
+    # In order: code by name, so that sets have an order; shared nodes by number, which need that order;
+    # code by number, in the final order; then the bytes.
     found = _Canonical(nodes, digest)
     is_unordered = any(node.unordered for node in nodes)
     if is_unordered:
@@ -110,6 +112,7 @@ def _shared(nodes: list[ValueNode]) -> set[int]:
     seen = set(stack)
     while stack:
         index = stack.pop()
+        # A shared tuple has no identity, but a list in it has, and two paths lead to that list.
         cls = type(nodes[index].obj)
         if _has_identity(cls):
             found.add(index)
@@ -200,7 +203,7 @@ class _Canonical:
 
     def preorder(self, start: int, among: set[int] | None = None) -> list[int]:
         """The nodes that ``start`` reaches, in the order of a depth-first walk."""
-        order: dict[int, None] = {}
+        order: dict[int, None] = {}  # a set that keeps its order
         stack = [start]
         while stack:
             index = stack.pop()
@@ -216,6 +219,7 @@ class _Canonical:
     def data(self) -> bytes:
         """Compute the digests of all nodes, and return the bytes of the first."""
         self._digests.clear()
+        # Components come after those they refer to, so digests of other components are always known.
         for component in components(0, self._children):
             if len(component) > 1 or component[0] in self._children(component[0]):
                 self._digest_cycle(set(component))
@@ -245,6 +249,7 @@ class _Canonical:
             return part
         if isinstance(part, Code):
             return b"@%s;" % self._code.get(id(part.obj), b"")
+        # The length separates the digest from what follows, since short data is not hashed.
         known = inside.get(part)
         if known is None:
             known = self._digests.get(part, b"")
@@ -254,6 +259,7 @@ class _Canonical:
         """Compute the digests of the nodes of one cycle."""
         if any(self._nodes[index].unordered for index in component):
             self._digests.update(self._colours(component))  # gives the sets within an order
+        # From the node that was met first, since the walk must not begin at an arbitrary node of the cycle.
         order = self.preorder(min(component), component)
         numbers = {index: b"^%d" % number for number, index in enumerate(order)}
         whole = b"".join(b"%d:%s" % (len(text), text) for text in (self._render(i, numbers) for i in order))

@@ -29,7 +29,7 @@ from __future__ import annotations
 import builtins
 import enum
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from operator import is_
 from types import CellType, FunctionType, ModuleType
 from typing import Any
@@ -39,13 +39,13 @@ from pyplant.engine.trace import Note
 from pyplant.errors import PlantError
 from pyplant.fingerprint.attributes import module_of, qualname_of, safe_getattr, static_attribute
 from pyplant.fingerprint.class_members import members, watched_names
-from pyplant.fingerprint.code_records import part_name, whole_and_part
 from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.expressions import UNKNOWN
 from pyplant.fingerprint.graph_node import CodeReference, GraphNode, Leaf, NodeKind, Watch, shorten
 from pyplant.fingerprint.hints import CONFIG_NAMES, resolved
 from pyplant.fingerprint.installed_names import installed_name
 from pyplant.fingerprint.mocks import mock_behind
+from pyplant.fingerprint.node_scope import SCALAR_TYPES, NodeScope, PartialValue, StateNames
 from pyplant.fingerprint.origin import (
     LOADED,
     absolute_name,
@@ -82,7 +82,6 @@ _IGNORED_IN_MODULE = frozenset(
     ]
 )
 _ORDERING_OBJECTS = 100  # in the key of a function in a set; the key only has to order the set
-_SCALARS = (type(None), bool, int, float, complex, str, bytes, type(...))
 _CALLED_BY_PLANT = frozenset(["__pyplant_reactor__", "__pyplant_wrapped__"])
 """Marks of reactors, and of functions that reactors wrap.
 
@@ -110,10 +109,7 @@ class NodeBuilder:
         version: Callable[[str], str],
     ) -> None:
         self._part = part
-        self._state = state
-        self._excluded: dict[tuple[str, str], set[str]] = {}
-        self._state_seen = 0
-        self._partial_values: dict[tuple[str, str], _PartialValue] = {}
+        self._state = StateNames(state)
         self._version = version
         self._follows_code = True
         self._ordering_keys: dict[int, tuple[Any, str]] = {}
@@ -124,43 +120,24 @@ class NodeBuilder:
             return self._build(obj)
         except (KeyboardInterrupt, PlantError):
             raise
-        except BaseException:  # noqa: BLE001 - a class may do anything when it is looked at
+        except BaseException:  # noqa: BLE001 - a class may raise anything when it is read
             name = f"{module_of(type(obj))}.{qualname_of(type(obj))}"
             notes = frozenset([Note("opaque", name)])
             return GraphNode(NodeKind.VALUE, name, b"unreadable:" + name.encode(), notes=notes)
 
     def _build(self, obj: Any) -> GraphNode:
-        cls = type(obj)  # never isinstance(): an object may lie about its class
+        cls = type(obj)  # not isinstance(), which asks the object for its class
         if cls is FunctionType:
+            # create_autospec() makes functions whose answers are those of a mock.
             mock = mock_behind(obj)
             return self._function(obj) if mock is None else self._value(mock)
         if issubclass(cls, type):
             return self._class(obj)
         if issubclass(cls, ModuleType):
             return self._module(obj)
-        if cls is _PartialValue:
+        if cls is PartialValue:
             return self._value(obj.value, obj.parts)
         return self._value(obj)
-
-    def excluded_parts(self, owner: str, name: str) -> set[str] | None:
-        """The parts of a value under this name that are left out: attributes, or ``""`` for all of it."""
-        if self._state_seen != len(self._state):  # names are added but never removed
-            self._excluded.clear()
-            for scope, known in self._state:
-                whole, part = whole_and_part(known)
-                self._excluded.setdefault((scope, whole), set()).add(part)
-            self._state_seen = len(self._state)
-        return self._excluded.get((owner, name))
-
-    def partial_value(self, owner: str, name: str, value: Any, parts: set[str]) -> Any:
-        """Wrap a value of which some attributes are left out under this name."""
-        if issubclass(type(value), FunctionType | type | ModuleType):
-            return value
-        # One wrapper per name: nodes are found by identity, so a new one would be another node each time.
-        known = self._partial_values.get((owner, name))
-        if known is None or known.value is not value or known.parts != parts:
-            known = self._partial_values[owner, name] = _PartialValue(value, frozenset(parts))
-        return known
 
     def _ordering_key(self, obj: Any) -> str:
         """A key that orders code in a set by content, since its digest is not known at this point."""
@@ -201,7 +178,7 @@ class NodeBuilder:
             local = f"installed:{package}{self._version(package)}:{code.co_qualname}".encode()
         # Wrapper and wrapped function have one name but different variables, so state needs both names.
         wrapper = code.co_qualname != function.__qualname__
-        scope = _Scope(self, f"{name} ({code.co_qualname})" if wrapper else name)
+        scope = NodeScope(self._state, f"{name} ({code.co_qualname})" if wrapper else name)
         if part is not None:
             self._add_mentions(scope, function, part)
         rebound = part.rebound if part is not None else frozenset()
@@ -240,7 +217,7 @@ class NodeBuilder:
             part.text if part is not None else "",
         )
 
-    def _add_mentions(self, scope: _Scope, function: FunctionType, part: CodePart) -> None:
+    def _add_mentions(self, scope: NodeScope, function: FunctionType, part: CodePart) -> None:
         for reference in part.references:
             self._reference(scope, function, reference, part)
         for index, value in enumerate(function.__defaults__ or ()):
@@ -261,7 +238,7 @@ class NodeBuilder:
                 found = _default(function, name) if _CALLED_BY_PLANT & function.__dict__.keys() else UNKNOWN
             elif name in cells:
                 found = _cell_content(cells[name])
-            elif (function.__module__, name) in self._state:
+            elif (function.__module__, name) in self._state.pairs:
                 found = UNKNOWN
             else:
                 found = function.__globals__.get(name, UNKNOWN)
@@ -269,7 +246,7 @@ class NodeBuilder:
 
         return lookup
 
-    def _cell(self, scope: _Scope, variable: str, cell: CellType, rebound: frozenset[str]) -> None:
+    def _cell(self, scope: NodeScope, variable: str, cell: CellType, rebound: frozenset[str]) -> None:
         """Add a closure variable."""
         content = _cell_content(cell)
         if content is MISSING:
@@ -280,14 +257,15 @@ class NodeBuilder:
             scope.add(f"closure {variable}", content, variable)
 
     def _reference(
-        self, scope: _Scope, function: FunctionType, reference: tuple[str, ...], part: CodePart
+        self, scope: NodeScope, function: FunctionType, reference: tuple[str, ...], part: CodePart
     ) -> None:
-        """Add what a reference in the text of a function stands for."""
+        """Add the object that a reference in the text of a function leads to."""
         kind, root, *chain = reference
         label = " ".join(reference)
         if kind == "m":
             self._imported(scope, label, root, chain, function.__globals__.get("__package__"))
             return
+        # A global that the function itself rebinds is its memory of earlier calls, not an input.
         if root in part.rebound:
             scope.note("state", f"{function.__module__}: {root!r} is rebound by {function.__qualname__}()")
             return
@@ -301,8 +279,11 @@ class NodeBuilder:
         else:
             self._follow_attributes(scope, label, value, chain, owner=function.__module__, name=root)
 
-    def _imported(self, scope: _Scope, label: str, name: str, chain: list[str], package: str | None) -> None:
+    def _imported(
+        self, scope: NodeScope, label: str, name: str, chain: list[str], package: str | None
+    ) -> None:
         """Follow an import inside a function. An installed module counts by name, whether loaded or not."""
+        # Whether the module is loaded is watched as well: an import that failed may succeed later.
         module = import_user_module(name, package)
         scope.watch(LOADED, absolute_name(name, package))
         if module is None or not leads_to_user_code(module):
@@ -311,7 +292,7 @@ class NodeBuilder:
             self._follow_attributes(scope, label, module, chain)
 
     def _follow_attributes(
-        self, scope: _Scope, label: str, value: Any, chain: list[str], owner: str = "", name: str = ""
+        self, scope: NodeScope, label: str, value: Any, chain: list[str], owner: str = "", name: str = ""
     ) -> None:
         """Follow a chain of attributes through user modules, and add the object at its end."""
         for attribute in chain:
@@ -319,6 +300,7 @@ class NodeBuilder:
                 break
             owner, name = value.__name__, attribute
             found = scope.watch(vars(value), attribute)
+            # The namespace first, then a submodule that is not imported yet, then the module's __getattr__.
             if found is MISSING:
                 found = import_user_module(f"{value.__name__}.{attribute}", None) or MISSING
             if found is MISSING:
@@ -346,7 +328,8 @@ class NodeBuilder:
             package = package_name(module_of(cls))
             text = f"installed:{package}{self._version(package)}:{qualname_of(cls)}"
             return GraphNode(NodeKind.CLASS, name, text.encode())
-        scope = _Scope(self, name)
+        scope = NodeScope(self._state, name)
+        # Bases by index, since their order decides the method resolution order.
         for index, base in enumerate(cls.__bases__):
             scope.add(f"base {index}", base)
         if type(cls) is not type:
@@ -373,7 +356,8 @@ class NodeBuilder:
         if not is_user_module(module):
             text = f"module {name}{self._version(package_name(name))}"
             return GraphNode(NodeKind.MODULE, name, text.encode())
-        scope = _Scope(self, name)
+        scope = NodeScope(self._state, name)
+        # The module may be passed on and read by getattr, so any member may be used.
         names = vars(module).keys() - _IGNORED_IN_MODULE
         for key in names:
             scope.add(f"member {key}", scope.watch(vars(module), key), key)
@@ -394,6 +378,7 @@ class NodeBuilder:
             return self._installed_value(value, name)
         if not self._follows_code:
             return GraphNode(NodeKind.VALUE, name, encode(value, max_objects=_ORDERING_OBJECTS).data)
+        # Values are compared by a new encoding in each epoch: unlike code, they change without a new object.
         encoding = encode(value, self._ordering_key, excluded_parts, with_attributes=True)
         edges = tuple(CodeReference(f"{i:06}", "", "", target) for i, target in enumerate(encoding.edges))
         return GraphNode(
@@ -428,59 +413,7 @@ class NodeBuilder:
 
 def _is_content(cls: type) -> bool:
     """Whether objects of a class are data, which counts by content even in an installed module."""
-    return issubclass(cls, (list, dict, set, frozenset, tuple, bytearray)) or cls in _SCALARS
-
-
-class _PartialValue:
-    """A value and the attributes of it that are left out."""
-
-    __slots__ = ("parts", "value")
-
-    def __init__(self, value: Any, parts: frozenset[str]) -> None:
-        self.value = value
-        self.parts = parts
-
-
-class _Scope:
-    """Collects the edges, watches and notes of one node."""
-
-    def __init__(self, builder: NodeBuilder, owner: str) -> None:
-        self.owner = owner
-        self.notes: set[Note] = set()
-        self.watching: list[Watch] = []
-        self._builder = builder
-        self._edges: dict[str, CodeReference] = {}
-        self._watched: dict[int, tuple[Mapping[str, Any], set[str]]] = {}
-
-    def watch(self, namespace: Mapping[str, Any], name: str) -> Any:
-        """Read a name from a namespace, and watch it from now on."""
-        self._watched.setdefault(id(namespace), (namespace, set()))[1].add(name)
-        return namespace.get(name, MISSING)
-
-    def add(self, label: str, target: Any, name: str = "", owner: str = "") -> None:
-        """Add an edge, unless its target is state; scalars become leaves."""
-        owner, name = owner or self.owner, name or label
-        excluded_parts = self._builder.excluded_parts(owner, name)
-        for part in excluded_parts or ():
-            known = part_name(name, part) if part else name
-            self.note("state", f"{owner}: {known!r} changes while reactors run")
-        if excluded_parts and "" in excluded_parts:
-            return
-        if type(target) in _SCALARS:
-            target = Leaf("value " + encode(target).data.hex(), shorten(target))
-        elif excluded_parts and type(target) is not Leaf:
-            target = self._builder.partial_value(owner, name, target, excluded_parts)
-        self._edges[label] = CodeReference(label, owner, name, target)
-
-    def note(self, kind: str, text: str) -> None:
-        self.notes.add(Note(kind, text))
-
-    def sorted_edges(self) -> tuple[CodeReference, ...]:
-        return tuple(self._edges[label] for label in sorted(self._edges))
-
-    def watches(self) -> tuple[Watch, ...]:
-        groups = (Watch.of(namespace, tuple(sorted(names))) for namespace, names in self._watched.values())
-        return (*self.watching, *groups)
+    return issubclass(cls, (list, dict, set, frozenset, tuple, bytearray)) or cls in SCALAR_TYPES
 
 
 def _default(function: FunctionType, name: str) -> Any:
@@ -488,6 +421,7 @@ def _default(function: FunctionType, name: str) -> Any:
     code, defaults = function.__code__, function.__defaults__ or ()
     if name in (function.__kwdefaults__ or {}):
         return (function.__kwdefaults__ or {})[name]
+    # Defaults belong to the last positional parameters.
     positional = code.co_varnames[: code.co_argcount]
     index = positional.index(name) - (code.co_argcount - len(defaults)) if name in positional else -1
     is_passed = name in positional[:1] or (name in positional[:2] and name in CONFIG_NAMES)
@@ -508,7 +442,7 @@ def _immutable(value: Any) -> bool:
         item = stack.pop()
         if type(item) in (tuple, frozenset):
             stack.extend(item)
-        elif type(item) not in _SCALARS and not issubclass(type(item), enum.Enum):
+        elif type(item) not in SCALAR_TYPES and not issubclass(type(item), enum.Enum):
             return False
     return True
 

@@ -42,6 +42,7 @@ def components(root: _T, children: Callable[[_T], Iterable[_T]]) -> Iterator[lis
         on_path.add(node)
         work.append((node, iter(children(node))))
 
+    # A node is complete when its children are; until then it stays on the stack with its iterator.
     enter(root)
     while work:
         node, remaining = work[-1]
@@ -49,11 +50,11 @@ def components(root: _T, children: Callable[[_T], Iterable[_T]]) -> Iterator[lis
         if child is not None:
             if child not in index:
                 enter(child)
-            elif child in on_path:
+            elif child in on_path:  # an edge to a finished component does not count
                 low[node] = min(low[node], index[child])
             continue
         work.pop()
-        if work:
+        if work:  # what the recursive algorithm does after the call for a child
             parent = work[-1][0]
             low[parent] = min(low[parent], low[node])
         if low[node] == index[node]:

@@ -174,6 +174,7 @@ class Encoder:
     def __init__(self, excluded: frozenset[str] = frozenset()) -> None:
         self._excluded = excluded
         self._places: AttributePlaces = {}
+        # The root node holds the one item that is encoded; it is no object itself.
         self._current = ValueNode(None)
         self._nodes = [self._current]
         self._index: dict[int, int] = {}
@@ -221,6 +222,8 @@ class Encoder:
 
     def item(self, value: Any) -> None:
         """Add any value."""
+        # Scalars go into the bytes of the current node, so that a scalar alone, as most parameters are,
+        # needs no graph.
         scalar = SCALARS.get(type(value))
         if scalar is not None:
             tag, to_bytes = scalar
@@ -272,6 +275,7 @@ class Encoder:
         except KeyboardInterrupt:
             raise
         except BaseException:  # noqa: BLE001 - a class may do anything when it is looked at
+            # What was added before the error depends on where it was raised, so all of it goes.
             node.parts.clear()
             self._places.pop(self._index[id(node.obj)], None)
             node.unordered = False
@@ -280,7 +284,7 @@ class Encoder:
     def _dispatch(self, value: Any, cls: type) -> None:
         if cls is list or cls is tuple:
             self._sequence(b"l" if cls is list else b"t", value)
-        elif cls is dict:
+        elif cls is dict:  # keys and values in turn, in the order that code sees
             self._sequence(b"d", [part for pair in value.items() for part in pair])
         elif cls is set or cls is frozenset:
             self._current.unordered = True
@@ -300,7 +304,7 @@ class Encoder:
             self.attributes({key: own for key, own in vars(value).items() if key not in _OF_WRAPPERS})
         elif cls is types.MappingProxyType:
             self._sequence(b"p", [part for pair in value.items() for part in pair])
-        elif issubclass(cls, _CACHES):
+        elif issubclass(cls, _CACHES):  # the content depends on what the garbage collector left
             self.tag("cache")
         else:
             handler = _handler_for(cls)
@@ -322,6 +326,7 @@ class Encoder:
         """Decompose an object as pickling would."""
         cls = type(value)
         made_up = has_dynamic_attributes(cls)
+        # Callable objects such as ufuncs, and objects that invent attributes, count by name if a library holds them.
         if (made_up or callable(value)) and self._installed(value):
             return
         if callable(value) and self._wrapper(value, cls):
@@ -345,7 +350,7 @@ class Encoder:
         if type(reduced) is str:  # the name of a global: a singleton
             self.tag(reduced)
             return
-        func, args, *rest = reduced
+        func, args, *rest = reduced  # (callable, arguments, state, list items, dict items), as in pickle
         state, items, pairs = (*rest[:3], None, None, None)[:3]
         self.item(func)
         self.item(args)

@@ -29,7 +29,7 @@ __all__ = [
 _SITES = re.compile(r"[/\\](?:site|dist)-packages(?=[/\\])")
 _LISTS = ("RECORD", "installed-files.txt")
 _MAX_FILES = 100
-"""Packages with more files are not searched for reactors, since reading them would delay every run."""
+"""Packages with more files are not searched for reactors, since that takes too long."""
 _IMPORT = re.compile(rb"^\s*(?:from|import)\s+pyplant\b", re.MULTILINE)
 _DEFINITION = re.compile(rb"^\s*@(?:\w+\.)?(?:Reactor|Subreactor)Func\b", re.MULTILINE)
 

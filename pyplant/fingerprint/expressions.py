@@ -81,6 +81,7 @@ class Bindings:
         arguments = function.args
         own = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
         self._parameters = {argument.arg for argument in own}
+        # Nested functions count too: they may rebind a variable with nonlocal. Their own assignments are theirs.
         stack: list[tuple[ast.AST, bool]] = [(function, False)]
         while stack:
             node, is_nested = stack.pop()
@@ -126,6 +127,7 @@ class Bindings:
     def _variable(self, node: ast.Name, within: tuple[str, ...]) -> ast.expr:
         """What to write for a variable; ``within`` are the variables that are being replaced."""
         name, times = node.id, self._times[node.id]
+        # Never bound here: a global or closure variable. A parameter that is not rebound has its default.
         if times == 0 or (times == 1 and name in self._parameters):
             return node
         if times == 1 and name in self._assigned and name not in within and len(within) < _DEEPEST:
@@ -249,6 +251,7 @@ class _Evaluator:
             return UNKNOWN
         if issubclass(cls, tuple) and name in (fields := getattr(cls, "_fields", ())):
             return tuple.__getitem__(value, fields.index(name))
+        # What object.__getattribute__ does, without __getattr__ and properties of the user.
         members = [vars(base)[name] for base in cls.__mro__ if name in vars(base)]
         parameters = getattr(cls, "__dataclass_params__", None)
         self.is_constant &= bool(parameters is not None and parameters.frozen)
@@ -262,7 +265,7 @@ class _Evaluator:
         value, key = self.value(node.value), self.value(node.slice)
         if type(value) not in (tuple, list, dict, str) or type(key) not in _ATOMS:
             return UNKNOWN
-        self.is_constant &= type(value) in (tuple, str)
+        self.is_constant &= type(value) in (tuple, str)  # code may change a list or dict in place
         return value[key]
 
     def _unaryop(self, node: ast.UnaryOp) -> Any:
@@ -333,6 +336,7 @@ class _Evaluator:
 def _concatenated(parts: list[Any]) -> Any:
     """Concatenate texts; an unknown one becomes an unknown part of a template."""
     found: list[str | None] = []
+    # Adjacent known texts are merged, and adjacent unknown ones as well, so equal templates are equal tuples.
     for part in parts:
         for piece in part.parts if type(part) is Template else [part]:
             text = str.__str__(piece) if _is_text(piece) else None
@@ -347,10 +351,11 @@ def _concatenated(parts: list[Any]) -> Any:
 
 def _formatted(value: Any, conversion: str, spec: Any) -> Any:
     """Format a value as an f-string does."""
-    if issubclass(type(value), enum.StrEnum):
+    if issubclass(type(value), enum.StrEnum):  # formats as its value
         value = value._value_
     if type(value) is Template and not conversion and not spec:
         return value
+    # Only short widths: the result of f"{x:1000000000}" would fill the memory.
     numbers = re.findall(r"\d+", spec) if type(spec) is str else ["inf"]
     if not _is_printable(value) or any(float(number) > _WIDEST for number in numbers):
         return Template((None,))

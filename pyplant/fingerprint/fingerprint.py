@@ -158,7 +158,7 @@ class Fingerprinter:
         self._memo = memo
         self._sources = sources or Sources()
         self._build_node = NodeBuilder(self._part, self.state, version)
-        self._nodes: dict[int, _DigestNode] = {}
+        self._nodes: dict[int, _DigestNode] = {}  # by id: objects need not be hashable
         self._parts: dict[str, CodePart] = {}
         self._recursive_digests: dict[str, str] = {}
         self._epoch = 0
@@ -189,7 +189,7 @@ class Fingerprinter:
     def add_state(self, names: set[tuple[str, str]]) -> None:
         """Leave these pairs of owner and name out from now on."""
         if not names <= self.state:
-            self.state |= names
+            self.state |= names  # in place, since the node builder has the same set
             self._nodes.clear()
             self._build_node.forget_values()
 
@@ -228,6 +228,7 @@ class Fingerprinter:
     def reaches(self, root: Callable[..., Any], obj: Any) -> bool:
         """Whether the code of ``root``, or code that it reaches, names ``obj``."""
         self._refresh(root)
+        # Leaves are left out: they are texts and cannot be ``obj``.
         seen, stack = {id(root)}, [root]
         while stack:
             current = stack.pop()
@@ -270,6 +271,7 @@ class Fingerprinter:
             stack += node.targets
 
     def _part(self, code: CodeType, namespace: dict[str, Any]) -> CodePart:
+        # By the digest of the code, so that equal code in another file or session shares its part.
         key = code_digest(code)
         part = self._parts.get(key)
         if part is None and self._memo is not None:
@@ -305,10 +307,12 @@ class Fingerprinter:
             while len(set(colours)) > classes:
                 classes = len(set(colours))
                 colours = [self._colour(node, inside, colours) for node in component]
+            # Sorted, since the order of the component depends on where the walk began.
             whole = digest_bytes(*(colour.encode() for colour in sorted(colours)))
             colours = [digest_bytes(whole.encode(), colour.encode()) for colour in colours]
         else:
             colours = [self._recursive_digests.get(colour, colour) for colour in colours]
+        # All nodes of a cycle reach the same code, so they share one set of hints and one of notes.
         hints: set[Hint] = set()
         notes: set[Note] = set()
         for node, digest in zip(component, colours, strict=True):
@@ -352,7 +356,7 @@ class Fingerprinter:
         if node.content.attribute_digests:
             self._attribute_digests[node.digest] = node.content.attribute_digests
         if node.digest in self.records:
-            return
+            return  # equal content was recorded before
         edges = {}
         for edge in node.content.edges:
             target = edge.target

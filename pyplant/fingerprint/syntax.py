@@ -145,6 +145,7 @@ class NameCollector(ast.NodeVisitor):
 
     def visit(self, node: ast.AST) -> None:
         """Visit a node, and count the branches around it."""
+        # A loop counts as a branch, since it may run zero times, and so does a nested function.
         branches = isinstance(node, _BRANCHING)
         self._branches += branches
         super().visit(node)
@@ -174,6 +175,7 @@ class NameCollector(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> None:
+        # `part = config.model` gives the nested configuration another name in the rest of the function.
         path = self._path(node.value)
         for target in node.targets:
             if path is not None and isinstance(target, ast.Name):
@@ -284,6 +286,8 @@ class NameCollector(ast.NodeVisitor):
         return [keyword.value for keyword in node.keywords if keyword.arg == "name"]
 
     def _refer(self, chain: list[str]) -> None:
+        # A local name that two imports bind may be either, so both count. A name may also be local in one
+        # scope and global in another, which the bytecode (`_globals`) tells.
         root = chain[0]
         for origin in self._imported.get(root, ()):
             self.references.add(("m", *origin, *chain[1:]))
@@ -320,6 +324,7 @@ def _roles(args: ast.arguments) -> tuple[str, set[str], set[str]]:
     """The first parameter, the parameters that hold a pipework, and those that hold a config."""
     positional = [*args.posonlyargs, *args.args]
     every = [*positional, *args.kwonlyargs]
+    # By annotation, and by the usual name, under which nested functions and helpers use it too.
     pipes = {arg.arg for arg in every if _annotation(arg) == "Pipework"} | {"pipe"}
     configs = {arg.arg for arg in positional[1:2]} | CONFIG_NAMES
     return (positional[0].arg if positional else ""), pipes, configs

@@ -27,7 +27,8 @@ from pyplant.errors import DamagedError
 from pyplant.execution.context import RunContext
 from pyplant.execution.staleness import Staleness
 from pyplant.fingerprint import source, syntax
-from pyplant.fingerprint.code_graph import NodeBuilder, _Scope
+from pyplant.fingerprint.code_graph import NodeBuilder
+from pyplant.fingerprint.node_scope import NodeScope
 from pyplant.store.inputs import InputFiles
 from pyplant.store.journal import Journal
 from pyplant.store.ledger import Ledger
@@ -49,13 +50,13 @@ def _sabotage(function: Sabotage) -> Sabotage:
 
 def _ignore(patch: MonkeyPatch, condition: Callable[[str, Any], bool]) -> None:
     """Leave out of every fingerprint the references for which the condition holds."""
-    add = _Scope.add
+    add = NodeScope.add
 
-    def forgetful(scope: _Scope, label: str, target: Any, name: str = "", owner: str = "") -> None:
+    def forgetful(scope: NodeScope, label: str, target: Any, name: str = "", owner: str = "") -> None:
         if not condition(label, target):
             add(scope, label, target, name, owner)
 
-    patch.setattr(_Scope, "add", forgetful)
+    patch.setattr(NodeScope, "add", forgetful)
 
 
 def _call(patch: MonkeyPatch, *helpers: str) -> None:
