@@ -102,7 +102,7 @@ class Receive(Unyielded):
         return Request(self.names, self.as_list).deliver(values)
 
     def hint(self) -> str:
-        asked = self._asked()
+        names = self._names_text()
         if self.as_list:
             bound = "values"
         elif len(self.names) == 1:
@@ -111,8 +111,8 @@ class Receive(Unyielded):
         else:
             bound = ", ".join(f"value_{i}" for i in range(len(self.names)))
         return (
-            f"pipe.receive({asked}) was used without 'yield', so there is no value yet. "
-            f"Write:  {bound} = yield pipe.receive({asked})"
+            f"pipe.receive({names}) was used without 'yield', so there is no value yet. "
+            f"Write:  {bound} = yield pipe.receive({names})"
         )
 
     # Makes `yield from pipe.receive(...)` mean the same as `yield pipe.receive(...)`.
@@ -121,7 +121,7 @@ class Receive(Unyielded):
         return value
 
     def __repr__(self) -> str:
-        return f"<pipe.receive({self._asked()}), not yielded yet>"
+        return f"<pipe.receive({self._names_text()}), not yielded yet>"
 
-    def _asked(self) -> str:
+    def _names_text(self) -> str:
         return repr(list(self.names)) if self.as_list else ", ".join(map(repr, self.names))

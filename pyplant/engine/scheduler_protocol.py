@@ -38,7 +38,7 @@ Action = Start | Resume
 
 def cycle_error(context: EngineContext, cycle: Sequence[tuple[str, str]]) -> CycleError:
     """The error for a cycle of reactors, each with the name that it awaits from the next one."""
-    senders = [key for key, _ in (*cycle[1:], *cycle[:1])]
+    senders = [key for key, _ in (*cycle[1:], *cycle[:1])]  # each name is awaited from the next reactor
     steps = [f"{name!r} from {context.label(key)}" for (_, name), key in zip(cycle, senders, strict=True)]
     path = f"{context.label(cycle[0][0])} waits for {', which waits for '.join(steps)}"
     message = f"Reactors wait for one another in a circle: {path}. Break it by splitting one of them in two."

@@ -56,6 +56,7 @@ def find_cycle(tasks: Mapping[str, Task], searches: Mapping[str, SenderSearch]) 
 
 def cached_dependents(tasks: Mapping[str, Task], changed: set[str]) -> list[Task]:
     """The cached tasks whose traces rest on ``changed`` ingredients, directly or through other cached tasks."""
+    # Cached tasks only: one that runs or ran has received the values, and its trace has their digests.
     found: dict[str, Task] = {}
     pending = [changed]
     while pending:

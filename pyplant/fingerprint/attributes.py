@@ -33,9 +33,9 @@ mro = type.__dict__["__mro__"].__get__
 _namespace = type.__dict__["__dict__"].__get__
 _qualname = type.__dict__["__qualname__"].__get__
 _module = type.__dict__["__module__"].__get__
-_IN_C = (types.GetSetDescriptorType, types.MemberDescriptorType)
+_C_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
 _BUILTIN = (tuple, list, dict, set, frozenset, str, bytes, int, float, complex)
-_BARE = (object, *_BUILTIN)
+_BUILTIN_BASES = (object, *_BUILTIN)
 _POINTER = tuple.__itemsize__
 _PICKLING = ("__reduce_ex__", "__reduce__", "__getnewargs_ex__", "__getnewargs__", "__getstate__")
 
@@ -66,8 +66,8 @@ def namespace(obj: Any) -> dict[str, Any] | None:
     """The ``__dict__`` of an object that is no class, or ``None`` if it has none."""
     for base in mro(type(obj)):
         descriptor = _namespace(base).get("__dict__")
-        if type(descriptor) in _IN_C:  # of a module it is another kind
-            found = _called(descriptor, obj)
+        if type(descriptor) in _C_DESCRIPTORS:  # modules have a member descriptor, other objects a getset
+            found = _descriptor_value(descriptor, obj)
             return found if type(found) is dict else None
     return None
 
@@ -78,14 +78,15 @@ def static_attribute(obj: Any, name: str) -> Any:
     The attribute may be in the object's dictionary, in its class, or computed by a descriptor in C
     or a property. ``__getattr__`` is not called.
     """
+    # A data descriptor of the class takes precedence over the object's dictionary, as in getattr.
     entry = class_entry(type(obj), name)
-    if type(entry) in _IN_C or type(entry) is property:
-        return _called(entry, obj)
+    if type(entry) in _C_DESCRIPTORS or type(entry) is property:
+        return _descriptor_value(entry, obj)
     own = namespace(obj)
     return entry if own is None or name not in own else own[name]
 
 
-def _called(descriptor: Any, obj: Any) -> Any:
+def _descriptor_value(descriptor: Any, obj: Any) -> Any:
     try:
         return descriptor.__get__(obj, type(obj))
     except KeyboardInterrupt:
@@ -109,14 +110,14 @@ def has_dynamic_attributes(cls: type) -> bool:
     if class_entry(cls, "__getattr__") is not MISSING:
         return True
     found: object = class_entry(cls, "__getattribute__")
-    return not any(found is _namespace(base).get("__getattribute__") for base in _BARE)
+    return not any(found is _namespace(base).get("__getattribute__") for base in _BUILTIN_BASES)
 
 
 def pickling_methods(cls: type) -> set[str]:
     """The special methods for pickling that a class or its bases define, builtin bases left out."""
     found: set[str] = set()
     for base in mro(cls):
-        if base in _BARE:
+        if base in _BUILTIN_BASES:
             break
         found.update(_namespace(base).keys() & set(_PICKLING))
     return found
@@ -124,25 +125,26 @@ def pickling_methods(cls: type) -> set[str]:
 
 def is_fully_readable(cls: type) -> bool:
     """Whether the content of an instance is all in its dictionary, its slots and its builtin base."""
-    bare = next(base for base in mro(cls) if base in _BARE)
-    room = sum(1 for _ in _slots(cls)) + (cls.__dictoffset__ > 0) + (cls.__weakrefoffset__ > 0)
-    return bool(cls.__basicsize__ <= bare.__basicsize__ + room * _POINTER)
+    # A type in C may keep content outside of these; then its instances are larger than the sum of the parts.
+    base = next(base for base in mro(cls) if base in _BUILTIN_BASES)
+    extra = sum(1 for _ in _slots(cls)) + (cls.__dictoffset__ > 0) + (cls.__weakrefoffset__ > 0)
+    return bool(cls.__basicsize__ <= base.__basicsize__ + extra * _POINTER)
 
 
 def object_state(obj: Any) -> tuple[Any, dict[str, Any]]:
     """The content of an object's builtin base, ``None`` without one, and its attributes by name."""
     cls = type(obj)
-    base = next(base for base in mro(cls) if base in _BARE)
-    content = None if base is object else _CONTENT.get(base, _only)(base, obj)
+    base = next(base for base in mro(cls) if base in _BUILTIN_BASES)
+    content = None if base is object else _CONTENT.get(base, _newargs)(base, obj)
     attributes = dict(namespace(obj) or {})
     for name, member in _slots(cls):
-        found = _called(member, obj)
+        found = _descriptor_value(member, obj)
         if found is not MISSING:
             attributes.setdefault(name, found)
     return content, attributes
 
 
-def _only(base: Any, obj: Any) -> Any:
+def _newargs(base: Any, obj: Any) -> Any:
     return base.__getnewargs__(obj)
 
 

@@ -51,22 +51,22 @@ def code_digest(code: CodeType) -> str:
         code.co_exceptiontable,
     )
     constants = code.co_consts[1:] if _has_docstring(code) else code.co_consts
-    text = f"{head} {_shown(constants)}"
+    text = f"{head} {_constant_text(constants)}"
     digest = digest_bytes(code.co_code, text.encode("utf-8", "surrogatepass"))
     _DIGESTS[id(code)] = (code, digest)  # the reference keeps the id from being reused
     return digest
 
 
-def _shown(constant: object) -> str:
+def _constant_text(constant: object) -> str:
     """A constant as text that shows its type; the items of sets are sorted."""
     if constant is None or type(constant) is str:  # most constants are
         return repr(constant)
     if isinstance(constant, CodeType):
         return f"code {code_digest(constant)}"
     if isinstance(constant, tuple):
-        return f"({','.join(map(_shown, constant))})"
+        return f"({','.join(map(_constant_text, constant))})"
     if isinstance(constant, frozenset):
-        return f"{{{','.join(sorted(map(_shown, constant)))}}}"
+        return f"{{{','.join(sorted(map(_constant_text, constant)))}}}"
     if isinstance(constant, int) and constant.bit_length() > _PRINTABLE:
         return hex(constant)
     return repr(constant)

@@ -82,7 +82,7 @@ def members(cls: type) -> Iterator[tuple[str, Any]]:
     if issubclass(cls, enum.Enum):
         yield from _enum_members(cls)
         return
-    of_typing = type(cls).__module__ == "typing"
+    of_typing = type(cls).__module__ == "typing"  # protocols, typed dictionaries
     generated = of_typing or any(mark in vars(cls) for mark in _MARKS)
     ignored = _IGNORED | _OF_TYPING if of_typing else _IGNORED
     if "__pydantic_fields__" in vars(cls):
@@ -112,6 +112,7 @@ def _field(field: Any) -> list[Any]:
 def _enum_members(cls: type[enum.Enum]) -> Iterator[tuple[str, Any]]:
     yield "members", [[name, member.value] for name, member in cls.__members__.items()]
     for key, value in vars(cls).items():
+        # Enum rewrites the class: what it adds, and the members themselves, follow from names and values.
         internal = key.startswith("_") and key.endswith("_") and not key.startswith("__")
         function = value.__func__ if isinstance(value, classmethod | staticmethod) else value
         is_code = isinstance(function, FunctionType)

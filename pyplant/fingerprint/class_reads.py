@@ -33,7 +33,7 @@ def class_attribute_reads(root: ast.AST) -> Iterator[Hint]:
         node, parent = stack.pop()
         owner = _object_of(node)
         if owner is not None:
-            names = _asked(node, parent)
+            names = _attribute_read(node, parent)
             if names is not None:
                 is_self = isinstance(owner, ast.Name) and owner.id == "self"
                 kind = NameKind.LITERAL if names else NameKind.DYNAMIC
@@ -53,7 +53,7 @@ def _object_of(node: ast.AST) -> ast.expr | None:
     return None
 
 
-def _asked(node: ast.AST, parent: ast.AST | None) -> tuple[str, ...] | None:
+def _attribute_read(node: ast.AST, parent: ast.AST | None) -> tuple[str, ...] | None:
     """The attribute that is read of a class, ``()`` for the whole class, ``None`` if none is read.
 
     Comparing, printing and logging a class read its name at most. Any other use may read everything.

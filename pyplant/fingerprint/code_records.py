@@ -88,10 +88,10 @@ class Difference(NamedTuple):
     digests: tuple[str, str] = ("", "")
 
 
-_Open = Callable[[str], "CodeRecord | None"]
+_GetRecord = Callable[[str], "CodeRecord | None"]
 
 
-def differences(old: str, new: str, record: _Open, *, everywhere: bool = False) -> list[Difference]:
+def differences(old: str, new: str, record: _GetRecord, *, everywhere: bool = False) -> list[Difference]:
     """Find what differs between two fingerprints, by walking both graphs of records in parallel.
 
     Parameters
@@ -159,7 +159,7 @@ def whole_and_part(name: str) -> tuple[str, str]:
 
 
 def changed_names(
-    old: str, new: str, record: _Open, attribute_digests: Callable[[str], Mapping[str, str] | None]
+    old: str, new: str, record: _GetRecord, attribute_digests: Callable[[str], Mapping[str, str] | None]
 ) -> set[tuple[str, str]] | None:
     """The owners and names of values that differ between two fingerprints; ``None`` if code differs."""
     found: set[tuple[str, str]] = set()
@@ -175,7 +175,7 @@ def changed_names(
     return found
 
 
-def _was_value(digest: str, record: _Open) -> bool:
+def _was_value(digest: str, record: _GetRecord) -> bool:
     """Whether a digest is that of a value; a lazily filled name stands for ``None`` first and for code later."""
     known = record(digest)
     if known is not None:

@@ -71,6 +71,7 @@ def installation_folders(path: str) -> list[str]:
 
 def distribution_of(path: str) -> Distribution | None:
     """The distribution that an installed file belongs to; ``None`` if the file is not installed."""
+    # All folders, innermost first: an environment may lie within the installation folder of another one.
     folders = installation_folders(path)
     for folder in folders:
         relative = path[len(folder) + 1 :].replace(os.sep, "/")
@@ -183,6 +184,7 @@ def _read(folder: str, metadata: str) -> Distribution:
             os.path.normpath(os.path.join(base, row[0])) for row in rows if row and row[0].endswith(".py")
         }
         if files:
+            # With the targets of links, since modules may report either path as their file.
             real = {os.path.realpath(file) for file in files}
             return Distribution(name, frozenset(files | real), (), record, modified_ns)
     listed = os.path.join(metadata, "top_level.txt")

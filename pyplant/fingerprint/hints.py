@@ -97,6 +97,7 @@ class Hint(NamedTuple):
         if self.kind is not NameKind.EXPRESSION:
             yield self
             return
+        # A list of names may change in place, so none of them is constant.
         value, is_constant = evaluate(self.text[0], lookup)
         is_list = self.method == "receive" and type(value) in (list, tuple)
         for name in value if is_list else [value]:

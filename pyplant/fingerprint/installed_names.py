@@ -24,14 +24,14 @@ def installed_name(obj: Any) -> str:
     This covers functions, bound methods (``random.random``), NumPy's ufuncs, and objects in the module of
     their class (``os.environ``, ``polars.col``).
     """
-    for module in _homes(obj):
+    for module in _candidate_modules(obj):
         name = "" if is_user_module(module) else _name_in(module, obj)
         if name:
             return f"{package_name(module.__name__)}:{name}"
     return ""
 
 
-def _homes(obj: Any) -> Iterator[types.ModuleType]:
+def _candidate_modules(obj: Any) -> Iterator[types.ModuleType]:
     """The modules that may hold an object: those named by it, its class, or the object it is bound to."""
     cls = type(obj)
     names = [static_attribute(obj, "__module__"), module_of(cls)]
@@ -45,19 +45,21 @@ def _homes(obj: Any) -> Iterator[types.ModuleType]:
 
 
 def _name_in(module: types.ModuleType, obj: Any) -> str:
+    # By its own name first, which is stable if the module has the object under several names.
     members = namespace(module) or {}
     for attribute in ("__qualname__", "__name__"):
         name = static_attribute(obj, attribute)
         if type(name) is str and members.get(name) is obj:
             return name
+    # A copy of the items, since another thread may import modules and change the namespace.
     return next((name for name, member in tuple(members.items()) if member is obj), "")
 
 
 def holds_itself(obj: Any, name: str) -> bool:
     """Whether a module holds an object under the name that pickle has for it."""
     own = module_of(type(obj))
-    for home in (static_attribute(obj, "__module__"), own, package_name(own)):
-        found: Any = LOADED.get(home) if type(home) is str else None
+    for module_name in (static_attribute(obj, "__module__"), own, package_name(own)):
+        found: Any = LOADED.get(module_name) if type(module_name) is str else None
         for step in name.split("."):
             found = safe_getattr(found, step, None)
         if found is obj:

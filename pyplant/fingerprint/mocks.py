@@ -57,12 +57,14 @@ def mock_content(mock: Any) -> list[Any]:
                 number = numbers[id(inner)] = len(mocks)
                 makers.setdefault(number, []).append(maker)
                 mocks.append(inner)
+    # A mock that leads to a configured one is needed as well.
     stack = list(needed)
     while stack:
         for maker in makers.get(stack.pop(), ()):
             if maker not in needed:
                 needed.add(maker)
                 stack.append(maker)
+    # New numbers, since the old ones count mocks that are left out.
     renumbered = {number: place for place, number in enumerate(sorted(needed))}
     return [
         [

@@ -58,6 +58,8 @@ LOADED = sys.modules
 _PYPLANT = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
 _STDLIB = os.path.dirname(os.path.realpath(os.__file__)) + os.sep
 
+# State of the process, since code belongs to the process: what is followed, what the next run adds to that,
+# and the names of the distributions whose reactors are defined here.
 _followed: dict[str, Distribution] = {}
 _pending: dict[str, Distribution | None] = {}
 _defining: set[str] = set()
@@ -71,6 +73,7 @@ def is_user_file(filename: str) -> bool:
         return False
     if filename.startswith("<"):
         return True
+    # An environment may link to packages elsewhere, so both the path and its target are checked.
     path = os.path.realpath(filename)
     if path.startswith(_PYPLANT):
         return False

@@ -43,10 +43,16 @@ def follow_used_packages(names: Iterable[str]) -> None:
         elif name == "__main__" or (isinstance(filename, str) and is_user_file(filename)):
             if name != "__main__":  # the module of a notebook grows
                 _seen[name] = module
-            stack.extend({home for value in tuple(vars(module).values()) if (home := _home(value))})
+            stack.extend(
+                {
+                    module_name
+                    for value in tuple(vars(module).values())
+                    if (module_name := _module_name(value))
+                }
+            )
 
 
-def _home(value: Any) -> str:
+def _module_name(value: Any) -> str:
     if type(value) is ModuleType:
         return value.__name__
     if type(value) is FunctionType:

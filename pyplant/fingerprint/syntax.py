@@ -47,25 +47,25 @@ def syntax_digest(node: FunctionNode) -> str:
     encoder = Encoder()
     encoder.tag(SCHEME)
     encoder.tag("async" if isinstance(node, ast.AsyncFunctionDef) else "def")
-    _emit_arguments(node.args, encoder)
+    _encode_arguments(node.args, encoder)
     body = node.body if isinstance(node.body, list) else [ast.Return(value=node.body)]
-    _emit(body, encoder)
+    _encode(body, encoder)
     return digest_bytes(encoder.result().data)
 
 
-def _emit_arguments(args: ast.arguments, encoder: Encoder) -> None:
+def _encode_arguments(args: ast.arguments, encoder: Encoder) -> None:
     for group in (args.posonlyargs, args.args, args.kwonlyargs):
         encoder.item([arg.arg for arg in group])
     encoder.item([arg and arg.arg for arg in (args.vararg, args.kwarg)])
 
 
-def _emit(node: Any, encoder: Encoder) -> None:
+def _encode(node: Any, encoder: Encoder) -> None:
     """Encode a node, without the fields and statements that do not count."""
     if isinstance(node, ast.JoinedStr):
         encoder.tag("JoinedStr")
-        _emit(list(_joined(node.values)), encoder)
+        _encode(list(_merged_texts(node.values)), encoder)
     elif isinstance(node, ast.AnnAssign) and node.value is not None:  # x: int = 1 counts like x = 1
-        _emit(ast.Assign(targets=[node.target], value=node.value), encoder)
+        _encode(ast.Assign(targets=[node.target], value=node.value), encoder)
     elif isinstance(node, ast.AST):
         encoder.tag(type(node).__name__)
         for field in node._fields:
@@ -75,13 +75,13 @@ def _emit(node: Any, encoder: Encoder) -> None:
                 if field == "value" and isinstance(node, ast.Constant):
                     encoder.item(value)
                 else:
-                    _emit(value, encoder)
+                    _encode(value, encoder)
         encoder.tag(_END)  # fields may be missing, so the end of a node must be marked
     elif isinstance(node, list):
         kept = [item for item in node if not _is_comment(item)]
         encoder.tag(str(len(kept)))
         for item in kept:
-            _emit(item, encoder)
+            _encode(item, encoder)
     else:
         encoder.item(node)
 
@@ -91,7 +91,7 @@ def _is_comment(node: Any) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _joined(values: list[ast.expr]) -> Iterator[ast.expr]:
+def _merged_texts(values: list[ast.expr]) -> Iterator[ast.expr]:
     """The parts of an f-string with adjacent texts merged, since Python versions split them differently."""
     text = ""
     for value in values:
