@@ -1,9 +1,9 @@
-"""Ingredient specs: one format, one small file.
+"""Ingredient specs: one file for each format.
 
-``pipe.send(name, value, specs.ArraySpec)`` names one; left out, it is found from the value.
+``pipe.send(name, value, specs.ArraySpec)`` chooses a spec; without it, the first spec that matches the value is used.
 """
 
-import pyplant.specs.pydantic_digest  # these teach the encoder of values what objects of libraries are
+import pyplant.specs.pydantic_digest  # imported for their effect: they register how objects of libraries are digested
 import pyplant.specs.torch_digest
 import pyplant.specs.xarray_digest  # noqa: F401
 from pyplant.specs.array import ArraySpec
@@ -41,7 +41,7 @@ def __dir__() -> list[str]:
 
 
 def builtin_specs() -> list[IngredientSpec]:
-    """All built-in specs in the order in which they are tried; pickle comes last."""
+    """Return all built-in specs in the order in which they are tried; pickle is the last."""
     return [
         SimpleSpec(),
         ListSpec(),

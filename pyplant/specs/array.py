@@ -1,6 +1,13 @@
-"""NumPy arrays as ``.npy``, received as private memory maps.
+"""NumPy arrays as ``.npy`` files, received as private memory maps.
 
-NumPy takes longer to load than all of PyPlant; it is loaded when there are arrays.
+How it works
+------------
+- The ``.npy`` header is written by NumPy with padding to 64 bytes, so the data are aligned when the file is mapped. NumPy's
+  format 2.0 is always used: 1.0 limits the header to 64 kB, which many fields of a structured dtype can exceed.
+- The digest of an array is that of its ``.npy`` bytes. That is correct only if equal arrays have equal bytes, so the bytes
+  between the fields of a structured dtype, which NumPy leaves undefined, are written as zeros.
+- A dtype is stored only if the dtype that NumPy reads back has the same digest. Others are stored as objects.
+- NumPy takes longer to import than PyPlant, so it is imported inside functions: only when there are arrays.
 """
 
 from __future__ import annotations
@@ -24,11 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ArraySpec", "contiguous_bytes"]
 
-_CHUNK = 1 << 24  # bytes of a non-contiguous array that are copied at once
+_COPY_BYTES = 1 << 24  # bytes of a non-contiguous array that are copied at once; bounds the memory
 
 
 def _header(shape: tuple[int, ...], dtype: np.dtype[Any], *, fortran: bool = False) -> bytes:
-    """The head of a ``.npy`` file, padded so that the data are aligned to 64 bytes."""
+    """Return the header of a ``.npy`` file, padded so that the data are aligned to 64 bytes."""
     from numpy.lib import format as npy
 
     stream = io.BytesIO()
@@ -37,19 +44,19 @@ def _header(shape: tuple[int, ...], dtype: np.dtype[Any], *, fortran: bool = Fal
     return stream.getvalue()
 
 
-def _plan(array: Any) -> Metadata:
-    """What must be known, besides a ``.npy`` file, to load an array as it is.
+def _metadata(array: Any) -> Metadata:
+    """Return what is needed besides the ``.npy`` file to load an equal array.
 
     Raises
     ------
     UnsavableError
-        If it cannot be stored as raw bytes.
+        If the array cannot be stored as raw bytes.
     """
     import numpy as np
     from numpy.lib import format as npy
 
     if type(array) not in (np.ndarray, np.memmap):
-        message = f"a {type(array).__name__} is no plain NumPy array"
+        message = f"a {type(array).__name__} is not a plain NumPy array"
         raise UnsavableError(message)
     dtype = array.dtype
     if dtype.hasobject:
@@ -58,7 +65,7 @@ def _plan(array: Any) -> Metadata:
     if _is_simple(dtype):
         return {}
     if _has_metadata(dtype):
-        message = "the .npy format has no place for the metadata of its dtype"
+        message = "the .npy format cannot store the metadata of its dtype"
         raise UnsavableError(message)
     wanted = digest_of(dtype)
     try:
@@ -69,12 +76,12 @@ def _plan(array: Any) -> Metadata:
             return {"aligned": True}
     except (TypeError, ValueError) as error:
         raise UnsavableError(str(error)) from error
-    message = f"dtype {dtype} does not survive the .npy format"
+    message = f"the .npy format cannot store dtype {dtype}"
     raise UnsavableError(message)
 
 
 def _is_simple(dtype: np.dtype[Any]) -> bool:
-    """Whether ``dtype.str`` says all that there is to say."""
+    """Return whether ``dtype.str`` describes a dtype completely."""
     return (
         dtype.names is None
         and dtype.metadata is None
@@ -88,11 +95,11 @@ def _is_simple(dtype: np.dtype[Any]) -> bool:
 def _has_metadata(dtype: Any) -> bool:
     inner = [field[0] for field in (dtype.fields or {}).values()]
     inner += [dtype.subdtype[0]] if dtype.subdtype else []
-    return dtype.metadata is not None or any(map(_has_metadata, inner))  # NumPy warns of empty ones, too
+    return dtype.metadata is not None or any(map(_has_metadata, inner))  # NumPy warns of empty metadata, too
 
 
 def _aligned(dtype: Any) -> Any:
-    """A structured dtype as ``align=True`` makes it; the places of its fields are what they were."""
+    """Return a structured dtype with the flag of ``align=True`` and the same offsets."""
     import numpy as np
 
     fields = dtype.fields or {}
@@ -112,7 +119,7 @@ def _is_fortran(array: Any) -> bool:
 
 
 def _without_padding(array: Any) -> Any:
-    """The array with zeros between the fields of its elements, where anything may stand."""
+    """Return the array with zeros between the fields of its elements; these bytes are undefined otherwise."""
     import numpy as np
 
     if array.dtype.names is None:
@@ -137,14 +144,13 @@ def _copy_fields(source: Any, target: Any) -> None:
 class ArraySpec(StreamSpec):
     """A plain ``ndarray`` of any shape, and any dtype but ``object``.
 
-    It is received as a writable ``ndarray`` over a private map of the file: at once whatever
-    its size, and changes stay with the receiver. Fortran order is kept, because results of
-    linear algebra and the speed of access depend on it; whatever is in neither order arrives
-    in C order. Subclasses of ``ndarray`` are objects, and so are arrays whose dtype has
-    metadata; a ``memmap`` counts as an array, for only its storage differs.
+    It is received as a writable ``ndarray`` over a private map of the file. That takes no time at any size, and
+    changes stay with the receiver. Fortran order is preserved, because rounding in linear algebra and the speed of
+    access depend on it; an array in neither order is received in C order. Subclasses of ``ndarray`` and arrays whose
+    dtype has metadata are stored as objects. A ``memmap`` counts as an array, since it differs in its storage only.
 
-    Allocated, it is a ``numpy.memmap`` of a complete ``.npy`` file. Other processes that a
-    reactor starts may fill parts of it: ``numpy.load(data.filename, mmap_mode="r+")``.
+    An allocated array is a ``numpy.memmap`` of a complete ``.npy`` file. Processes that the reactor starts may fill
+    parts of it: ``numpy.load(data.filename, mmap_mode="r+")``.
     """
 
     name: ClassVar[str] = "array"
@@ -159,7 +165,7 @@ class ArraySpec(StreamSpec):
 
     def dump(self, value: Any, stream: ByteSink) -> Metadata:
         try:
-            metadata = _plan(value)
+            metadata = _metadata(value)
         except UnsavableError as error:
             message = f"It cannot be stored as an array: {error}."
             raise UnsavableError(message) from error
@@ -169,13 +175,13 @@ class ArraySpec(StreamSpec):
         value = value.T if fortran else value
         if value.flags.c_contiguous:
             if value.nbytes:
-                stream.write(_raw(value))
+                stream.write(_bytes_of(value))
             return metadata
         import numpy as np
 
-        rows = max(1, _CHUNK // max(1, value.nbytes // len(value)))
+        rows = max(1, _COPY_BYTES // max(1, value.nbytes // len(value)))
         for start in range(0, len(value), rows):
-            stream.write(_raw(np.ascontiguousarray(value[start : start + rows])))
+            stream.write(_bytes_of(np.ascontiguousarray(value[start : start + rows])))
         return metadata
 
     def parse(self, buffer: Any, metadata: Metadata) -> Any:
@@ -190,12 +196,14 @@ class ArraySpec(StreamSpec):
             raise ValueError(message)
         dtype = _aligned(dtype) if metadata.get("aligned") else dtype
         array: Any = np.ndarray(shape, dtype, buffer, head.tell(), order="F" if fortran else "C")
-        return array.copy(order="K") if isinstance(buffer, bytes) else array  # bytes cannot be written to
+        return (
+            array.copy(order="K") if isinstance(buffer, bytes) else array
+        )  # arrays over bytes are read-only
 
     # ------------------------------------------------------------------ allocation
 
     def allocate(self, path: Path, **options: Any) -> Any:
-        """An array on disk, filled with zeros.
+        """Create an array on disk, filled with zeros.
 
         Parameters
         ----------
@@ -239,16 +247,16 @@ class ArraySpec(StreamSpec):
         return isinstance(value, np.ndarray) and bool(np.may_share_memory(value, handle))
 
 
-def _raw(array: Any) -> memoryview:
-    """The bytes of a contiguous array; dtypes that have no buffer format are viewed as bytes."""
+def _bytes_of(array: Any) -> memoryview:
+    """Return the bytes of a contiguous array; some dtypes have no buffer format, so it is viewed as bytes."""
     return array.reshape(-1).view("u1").data if array.nbytes else memoryview(b"")
 
 
 def contiguous_bytes(array: Any) -> memoryview:
-    """The bytes of an array in C order, without what stands between fields."""
+    """Return the bytes of an array in C order, with zeros between fields."""
     import numpy as np
 
-    return _raw(np.ascontiguousarray(_without_padding(array)))
+    return _bytes_of(np.ascontiguousarray(_without_padding(array)))
 
 
 @encodes("numpy.ndarray", "numpy.memmap")
@@ -267,7 +275,7 @@ def _encode_array(value: Any, encoder: Encoder) -> None:
 
 @encodes("numpy.ufunc")
 def _encode_ufunc(value: Any, encoder: Encoder) -> None:
-    """A function for arrays by its name, or by the function of the user's that it was made from."""
+    """Encode a ufunc by its name or, if it was made with ``frompyfunc``, by the user's function."""
     made_from = [] if installed_name(value) else gc.get_referents(value)
     functions = [found for found in made_from if type(found) is FunctionType]
     if not functions:

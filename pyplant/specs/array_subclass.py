@@ -1,8 +1,7 @@
-"""Subclasses of NumPy's ``ndarray``: what counts of them, and how they are pickled.
+"""Subclasses of NumPy's ``ndarray``: how they are digested and pickled.
 
-NumPy pickles the data of a subclass and leaves out its attributes. Of a masked array it
-also leaves out whether the mask is hard, and whether there is one at all. A subclass that
-pickles itself in a way of its own (a quantity with a unit, say) is left to it.
+NumPy pickles the data of a subclass but not its attributes. Of a masked array it also loses whether the mask is hard and
+whether there is a mask. A subclass that defines its own pickling (a quantity with a unit, say) is pickled by its methods.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def _masked_class() -> Any:
 
 
 def _pickles_itself(cls: type) -> bool:
-    """Whether a subclass has a way of its own, which says what belongs to it."""
+    """Return whether a subclass defines its own pickling."""
     import numpy as np
 
     base = _masked_class() if issubclass(cls, _masked_class()) else np.ndarray
@@ -41,7 +40,7 @@ def _own_attributes(value: Any) -> dict[str, Any]:
 
 
 def _mask_parts(value: Any) -> tuple[Any, Any, bool, Any]:
-    """The mask (None for none at all), what is filled in, whether the mask is hard, and the class below."""
+    """Return the mask (``None`` if there is none), the fill value, whether the mask is hard, and the base class."""
     mask = value._mask
     no_mask = sys.modules["numpy.ma"].nomask
     return None if mask is no_mask else mask, value.fill_value, value.hardmask, value.baseclass
@@ -65,7 +64,7 @@ def _encode_subclass(value: Any, encoder: Encoder) -> None:
 
 
 def reduce_array(value: Any) -> Any:
-    """How to pickle an array so that all of it comes back; ``NotImplemented`` if NumPy does that.
+    """Return how to pickle an array completely; ``NotImplemented`` if NumPy's way is complete.
 
     Parameters
     ----------
@@ -74,12 +73,12 @@ def reduce_array(value: Any) -> Any:
     """
     numpy = sys.modules.get("numpy")
     cls = type(value)
-    if numpy is None or not issubclass(cls, numpy.ndarray):  # a mock passes for an instance of anything
+    if numpy is None or not issubclass(cls, numpy.ndarray):  # isinstance() is true for mocks
         return NotImplemented
     if cls is numpy.ndarray:
         if value.flags.writeable:
             return NotImplemented
-        return value.copy(order="K").__reduce_ex__(5)  # what is received can be written to
+        return value.copy(order="K").__reduce_ex__(5)  # receivers get a writable array
     if cls is numpy.memmap or _pickles_itself(cls):
         return NotImplemented
     attributes = _own_attributes(value) if hasattr(value, "__dict__") else {}

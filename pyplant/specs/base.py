@@ -1,9 +1,8 @@
-"""What an ingredient spec is: one format, one small class.
+"""Base classes of ingredient specs. A spec is one class and describes one format.
 
-There are two contracts. A spec that can write to a stream of bytes is a
-:class:`StreamSpec`: it never touches the disk, the store hashes while it writes, and
-small values need no file of their own. A spec whose library insists on a path (HDF5,
-Keras) derives from :class:`IngredientSpec` directly; so do most specs of users.
+There are two interfaces. A :class:`StreamSpec` writes bytes to a stream: it needs no access to the disk, the store hashes
+the bytes while it writes them, and small values need no file. A spec whose library needs a path (HDF5, Keras) derives from
+:class:`IngredientSpec`; so do most specs of users.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from pyplant.errors import NotAllocatedError
 __all__ = ["ByteSink", "IngredientSpec", "Metadata", "StreamSpec"]
 
 Metadata = dict[str, Any]
-"""What a spec needs, besides the bytes, to load a value again. Must be JSON-able."""
+"""What a spec needs besides the bytes to load a value. It must be possible to convert it to JSON."""
 
 
 class ByteSink(Protocol):
-    """Where a :class:`StreamSpec` writes."""
+    """The stream that a :class:`StreamSpec` writes to."""
 
     def write(self, data: bytes | memoryview, /) -> int:
-        """Append bytes; returns their number."""
+        """Append bytes and return their number."""
 
 
 class IngredientSpec(ABC):
@@ -33,16 +32,16 @@ class IngredientSpec(ABC):
     Attributes
     ----------
     name
-        Identifies the format in traces. Must never change once values were stored.
+        Identifies the format in traces. It must never change after values were stored.
     suffix
-        Ending of the stored file, such as ``".npy"``; lower-case letters and digits.
+        Suffix of the stored file, such as ``".npy"``; lower-case letters and digits.
     allocatable
         Whether ``pipe.allocate`` may create values of this type.
     must_allocate
-        Whether a value can be sent only after ``pipe.allocate`` made it.
+        Whether a value can be sent only if ``pipe.allocate`` created it.
     runs_code
-        Whether loading can run code that the file brings along, as unpickling can. Such
-        values load only for the user who stored them. True unless the spec says otherwise.
+        Whether loading can run code that is in the file, as unpickling can. Such values
+        are loaded only for the user who stored them. True by default, which is the safe choice.
     """
 
     name: ClassVar[str]
@@ -53,10 +52,10 @@ class IngredientSpec(ABC):
 
     @abstractmethod
     def matches(self, value: Any) -> bool:
-        """Whether this spec is the natural one for ``value``.
+        """Return whether this spec is the natural one for ``value``.
 
-        Must be quick and must not import an optional library: a value cannot be of a
-        class whose library was never imported (look it up in ``sys.modules``).
+        It must be fast and must not import an optional library: look the library up in ``sys.modules``. If it was
+        never imported, no value can be of one of its classes.
         """
 
     def save(self, value: Any, path: Path) -> Metadata:
@@ -65,64 +64,63 @@ class IngredientSpec(ABC):
         Raises
         ------
         pyplant.errors.UnsavableError
-            If this format cannot hold the value faithfully. With an inferred type the
-            next matching spec is then tried.
+            If the loaded value would differ. If the caller gave no type, the next
+            matching spec is tried then.
         """
         message = (
             f"A value of type {self.name!r} can be sent only if pipe.allocate(name, "
-            f"{type(self).__name__}, ...) made it."
+            f"{type(self).__name__}, ...) created it."
         )
         raise NotAllocatedError(message)
 
     @abstractmethod
     def load(self, path: Path, metadata: Metadata) -> Any:
-        """Read the value back. The file is shared and immutable: never write to it."""
+        """Load the value. The file is shared and immutable: never write to it."""
 
     def digest(self, path: Path, metadata: Metadata) -> str | None:
-        """The value's own digest, read from the finished file.
+        """Return the digest of the value in a finished file.
 
-        ``None``, the default, means that equal values have equal bytes.
+        ``None``, the default, means that equal values have equal bytes, so that the digest of the bytes is used.
         """
         del path, metadata
         return None
 
     def allocate(self, path: Path, **options: Any) -> Any:
-        """Create a value in private scratch, for the reactor to fill; returns its handle."""
+        """Create a value in private scratch that the reactor fills, and return its handle."""
         message = f"Ingredients of type {self.name!r} cannot be allocated; send the value itself."
         raise NotAllocatedError(message)
 
     def finish(self, handle: Any) -> Metadata:
-        """Complete an allocated value when its reactor has finished; returns its metadata."""
+        """Complete an allocated value when its reactor has finished, and return its metadata."""
         raise NotImplementedError
 
     def discard(self, handle: Any) -> None:
-        """Let go of an allocated value that will not be kept."""
+        """Close an allocated value that is not stored."""
         del handle
 
     def is_part_of(self, value: Any, handle: Any) -> bool:
-        """Whether ``value`` is a view of the allocated ``handle``, which cannot be sent alone."""
+        """Return whether ``value`` is a view of the allocated ``handle``; a view cannot be sent."""
         del value, handle
         return False
 
 
 class StreamSpec(IngredientSpec):
-    """A format that is written to and read from plain bytes."""
+    """A format that is written to a stream and read from bytes in memory."""
 
     @abstractmethod
     def dump(self, value: Any, stream: ByteSink) -> Metadata:
-        """Write ``value`` to ``stream``; big buffers in one call, so that they are not copied."""
+        """Write ``value`` to ``stream``. Write large buffers in one call, so that they are not copied."""
 
     @abstractmethod
     def parse(self, buffer: Any, metadata: Metadata) -> Any:
-        """Make the value from ``buffer``.
+        """Return the value that was written to ``buffer``.
 
-        ``buffer`` is ``bytes`` (a small value, inline in the journal) or a private
-        copy-on-write map of the file, which the value may keep and write to: the writes
-        reach neither the store nor another receiver.
+        ``buffer`` is ``bytes`` for a small value in the journal, else a private copy-on-write map of the file. The
+        value may refer to the map and write to it: neither the store nor another receiver sees the changes.
         """
 
     def digest_value(self, value: Any) -> str | None:
-        """The value's own digest; ``None`` when equal values have equal bytes."""
+        """Return the digest of the value; ``None`` if equal values have equal bytes."""
         del value
         return None
 

@@ -1,4 +1,4 @@
-"""Room on disk for values that are filled in place: better none at the start than half way."""
+"""Disk space for allocated values: fail before the reactor computes if the disk is too small."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["require", "reserve"]
 
 
 def reserve(descriptor: int, size: int, path: Path) -> None:
-    """Take the space of a file now.
+    """Reserve the disk space of a file.
 
     Parameters
     ----------
     descriptor, path
-        The file, open for writing; it is deleted if there is no room for it.
+        The file, open for writing; it is deleted if the space is too small.
     size
         In bytes.
 
     Raises
     ------
     OSError
-        If there is not enough, with the bytes needed.
+        If there is not enough space; the message says how much is needed.
     """
     try:
         if hasattr(os, "posix_fallocate") and sys.platform != "darwin":
@@ -35,19 +35,19 @@ def reserve(descriptor: int, size: int, path: Path) -> None:
             os.truncate(descriptor, size)
     except OSError as error:
         path.unlink(missing_ok=True)
-        message = f"{format_size(size)} are needed and cannot be had: {error.strerror}"
+        message = f"{format_size(size)} are needed but not available: {error.strerror}"
         raise OSError(error.errno, message) from error
 
 
 def require(size: int, path: Path) -> None:
-    """Make sure that there are ``size`` bytes for a file that its library fills later.
+    """Check that ``size`` bytes are free for a file that its library fills later.
 
     Raises
     ------
     OSError
-        If there are not, with the bytes needed.
+        If they are not; the message says how much is needed.
     """
     free = shutil.disk_usage(path.parent).free
     if size > free:
-        message = f"{format_size(size)} are needed, and {format_size(free)} are free"
+        message = f"{format_size(size)} are needed, but only {format_size(free)} are free"
         raise OSError(errno.ENOSPC, message, str(path))

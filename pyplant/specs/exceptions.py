@@ -1,9 +1,8 @@
-"""Exceptions as values: what counts of them, and how they are pickled.
+"""Exceptions as values: how they are digested and pickled.
 
-Python pickles an exception as a call of its class with ``args``. That fails, when it is too late,
-for a class whose constructor takes anything else, and it leaves out the cause and the context. So
-an exception is made here without its own constructor, and everything but the traceback is put
-into it. A class that says how it is pickled is left to it.
+Python pickles an exception as a call of its class with ``args``. For a class whose constructor takes other arguments this
+fails at loading, when it is too late, and cause and context are lost. Here, an exception is created without its
+constructor, and then everything except the traceback is set. A class that defines its own pickling is pickled by its methods.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from pyplant.fingerprint.digest import Encoder, encodes
 
 __all__ = ["reduce_exception"]
 
-_LEFT_OUT = frozenset(["__suppress_context__", "exceptions", "message", "obj"])
-"""What builtin exceptions hold that counts elsewhere, and the object that lacks an attribute: it may be anything."""
+_EXCLUDED = frozenset(["__suppress_context__", "exceptions", "message", "obj"])
+"""Members of builtin exceptions that are stored separately, and ``obj`` of an AttributeError, which may be any object."""
 
 
-def _builtin(cls: type) -> Any:
+def _builtin_base(cls: type) -> Any:
     return next(base for base in mro(cls) if base.__module__ == "builtins")
 
 
 def _pickles_itself(cls: type) -> bool:
-    """Whether a class that is not builtin says how it is pickled."""
-    builtin = _builtin(cls)
+    """Return whether a class overrides the pickling of its builtin base."""
+    builtin = _builtin_base(cls)
     hooks = (
         "__reduce__",
         "__reduce_ex__",
@@ -40,14 +39,14 @@ def _pickles_itself(cls: type) -> bool:
 
 
 def _members(value: Any) -> dict[str, Any]:
-    """What an exception holds besides its arguments and its dictionary; what was never set shows as None."""
-    own, builtin = namespace(value) or {}, _builtin(type(value))
+    """Return what an exception holds besides its arguments and its dictionary; members that were never set are None."""
+    own, builtin = namespace(value) or {}, _builtin_base(type(value))
     return {
         name: member
         for name, member in object_state(value)[1].items()
         if member is not None
         and name not in own
-        and not (name in _LEFT_OUT and class_entry(builtin, name) is not MISSING)
+        and not (name in _EXCLUDED and class_entry(builtin, name) is not MISSING)
     }
 
 
@@ -65,14 +64,14 @@ def _encode_exception(value: Any, encoder: Encoder) -> None:
 
 
 def reduce_exception(value: Any, *, chained: bool = True) -> Any:
-    """How to pickle an exception so that it comes back; ``NotImplemented`` for anything else.
+    """Return how to pickle an exception; ``NotImplemented`` for other objects.
 
     Parameters
     ----------
     value
         Any object.
     chained
-        Whether its cause and context are to come back, too.
+        Whether to include its cause and context.
     """
     cls = type(value)
     if not issubclass(cls, BaseException) or _pickles_itself(cls):
@@ -82,13 +81,13 @@ def reduce_exception(value: Any, *, chained: bool = True) -> Any:
     )
     state = _members(value), namespace(value), chain
     group = (value.message, value.exceptions) if issubclass(cls, BaseExceptionGroup) else None
-    return _make, (cls, value.args, group), state, None, None, _restore
+    return _rebuild, (cls, value.args, group), state, None, None, _restore
 
 
-def _make(cls: type, args: tuple[Any, ...], group: tuple[str, Any] | None) -> Any:
-    builtin = _builtin(cls)
+def _rebuild(cls: type, args: tuple[Any, ...], group: tuple[str, Any] | None) -> Any:
+    builtin = _builtin_base(cls)
     value = builtin.__new__(cls, *(args if group is None else group))
-    with suppress(TypeError):  # the builtin class may want other arguments, which the user's class gave it
+    with suppress(TypeError):  # the user's class may have passed other arguments to its builtin base
         builtin.__init__(value, *args)
     value.args = args
     return value
@@ -97,6 +96,6 @@ def _make(cls: type, args: tuple[Any, ...], group: tuple[str, Any] | None) -> An
 def _restore(value: Any, state: tuple[dict[str, Any], dict[str, Any] | None, tuple[Any, Any, bool]]) -> None:
     members, attributes, (value.__cause__, value.__context__, value.__suppress_context__) = state
     for name, member in members.items():
-        with suppress(AttributeError, TypeError):  # a class may have made it read-only
+        with suppress(AttributeError, TypeError):  # a class may define a read-only property of this name
             object.__setattr__(value, name, member)
     value.__dict__.update(attributes or {})

@@ -1,4 +1,4 @@
-"""Files that a reactor writes by itself: pictures, reports, archives."""
+"""Files that a reactor writes itself: pictures, reports, archives."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ class FileSpec(IngredientSpec):
         return str(path)
 
     def allocate(self, path: Path, **options: Any) -> Any:
-        """The path of a file that does not exist yet.
+        """Return the path of a file that does not exist yet.
 
         Parameters
         ----------
         path
-            Where it will be.
+            The path.
         suffix
-            Its ending, such as ``".png"``; letters and digits.
+            Of the file, such as ``".png"``; letters and digits.
         """
         unknown = options.keys() - {"suffix"}
         if unknown:
-            message = f"A file is allocated with suffix='.png' or the like, got {', '.join(sorted(unknown))}."
+            message = (
+                f"A file is allocated with suffix='.png' or another suffix, got {', '.join(sorted(unknown))}."
+            )
             raise NotAllocatedError(message)
         return str(path)
 
     def finish(self, handle: Any) -> Metadata:
         path = Path(handle)
         if not path.is_file() or path.is_symlink():
-            message = (
-                "No file was written to the path that pipe.allocate returned; write it before it is sent."
-            )
+            message = "There is no file at the path that pipe.allocate returned; write it before you send it."
             raise UnsavableError(message)
         return {"suffix": "".join(path.suffixes)}

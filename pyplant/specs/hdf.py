@@ -1,4 +1,4 @@
-"""Arrays in HDF5 files, written in place and larger than memory if need be."""
+"""Arrays in HDF5 files, which are written in place and may be larger than memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from pyplant.specs.hdf_digest import address, file_digest
 __all__ = ["HdfArraySpec"]
 
 _DATASET = "data"
-_SPARSE = frozenset({"chunks", "maxshape", "compression"})  # takes less than its shape says
+_SPARSE = frozenset(
+    {"chunks", "maxshape", "compression"}
+)  # with these, the file may be smaller than the array
 
 
 class HdfArraySpec(IngredientSpec):
@@ -28,9 +30,8 @@ class HdfArraySpec(IngredientSpec):
     ``data = pipe.allocate("data", specs.HdfArraySpec, shape=(500, 1000, 1000), dtype=np.float32)``.
     Other options go to ``h5py.Group.create_dataset``: ``chunks``, ``compression``, ...
 
-    Attributes, and further datasets and groups in its file, are kept and count. The digest is
-    of all that h5py shows of the file, not of its bytes: files of equal content may differ in
-    them.
+    Attributes, and further datasets and groups in its file, are stored, too. The digest covers everything that h5py
+    shows of the file. It is not that of the bytes, in which files of equal content may differ.
     """
 
     name: ClassVar[str] = "hdf"
@@ -46,7 +47,7 @@ class HdfArraySpec(IngredientSpec):
     def load(self, path: Path, metadata: Metadata) -> Any:
         import h5py
 
-        # No locks: the file never changes, and homes on NFS often refuse them.
+        # Without HDF5's locks: the file never changes, and NFS often refuses locks.
         stream = h5py.File(path, "r", locking=False)
         try:
             _refuse_other_files(stream)
@@ -56,7 +57,7 @@ class HdfArraySpec(IngredientSpec):
             raise
 
     def allocate(self, path: Path, **options: Any) -> Any:
-        """A new dataset, filled with zeros or with ``fillvalue``.
+        """Create a dataset, filled with zeros or with ``fillvalue``.
 
         Parameters
         ----------
@@ -76,7 +77,7 @@ class HdfArraySpec(IngredientSpec):
             message = "An HDF5 array is allocated with shape=... and dtype=...."
             raise NotAllocatedError(message)
         if options.get("external"):
-            message = "An HDF5 array in external files is not kept by the plant; leave out external=...."
+            message = "The plant does not store external files of an HDF5 array; leave out external=...."
             raise NotAllocatedError(message)
         if "data" not in options:
             options.setdefault("dtype", "f4")
@@ -94,7 +95,7 @@ class HdfArraySpec(IngredientSpec):
 
     def finish(self, handle: Any) -> Metadata:
         if not handle:
-            message = "The HDF5 file was closed by the reactor; leave that to the plant."
+            message = "The reactor closed the HDF5 file; the plant closes it."
             raise UnsavableError(message)
         metadata = {"shape": list(handle.shape), "dtype": str(handle.dtype)}
         stream = handle.file
@@ -111,13 +112,13 @@ class HdfArraySpec(IngredientSpec):
         try:
             stream.flush()
             stream.close()
-        except (RuntimeError, OSError) as error:  # h5py has no other words for a full disk
+        except (RuntimeError, OSError) as error:  # h5py raises either if the disk is full
             self.discard(handle)
             raise _disk_error(error) from error
         return metadata
 
     def discard(self, handle: Any) -> None:
-        with suppress(Exception):  # it is thrown away; how it feels about that does not matter
+        with suppress(Exception):  # errors while discarding are ignored
             if handle:
                 handle.file.close()
 
@@ -126,12 +127,12 @@ class HdfArraySpec(IngredientSpec):
 
 
 def _refuse_other_files(stream: Any) -> None:
-    """Make sure that an HDF5 file reads no other file, which its author could choose.
+    """Refuse an HDF5 file that refers to other files: its author could let it read any file of this user.
 
     Raises
     ------
     ValueError
-        If it does: by external or symbolic links, external storage or a virtual dataset.
+        If it has external or symbolic links, external storage or virtual datasets.
     """
     import h5py
 
@@ -146,12 +147,12 @@ def _refuse_other_files(stream: Any) -> None:
                     seen.add(address(item))
                     groups.append(item)
             elif item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
-                message = f"{name!r} in the HDF5 file leads to another place; a plant keeps what is in the file alone."
+                message = f"{name!r} in the HDF5 file refers to another place; a plant stores only what is in the file itself."
                 raise ValueError(message)
 
 
 def _disk_error(error: Exception) -> OSError:
-    """The error of the system that HDF5 tells about in a sentence."""
+    """Return the system's error, whose number HDF5 gives in the text of its own."""
     found = re.search(r"errno = (\d+)", str(error))
     code = int(found[1]) if found else errno.EIO
     return OSError(code, f"the HDF5 file could not be written: {os.strerror(code)}")

@@ -1,13 +1,14 @@
-"""The digest of an HDF5 file: everything that a consumer can see of it.
+"""The digest of an HDF5 file: it covers everything that a reactor can see of the file.
 
-Whoever receives a dataset can ask for its attributes, for its file, and there for other
-datasets and groups; all of them count, in the order in which a program meets them.
-So do the options of a dataset that h5py shows: chunks, filters, fill value. What HDF5 does
-with the bytes (where an object lies in the file, the order in which it was written, times)
-does not.
-
-References are addresses within a file; they count as the object that they point to, which
-is named by when it is first met.
+How it works
+------------
+- A reactor that receives a dataset can read its attributes and, through its file, all other datasets and groups. All
+  are part of the digest, in the order in which h5py lists them. So are the options of a dataset that h5py shows: chunks,
+  filters, fill value. The layout of the file (addresses, the order of writing, times) is not.
+- The objects of a file form a graph, since links and references may lead to an object several times. The graph is walked
+  breadth first. Each object gets a number when it is first found, and is then denoted by its number. References are
+  addresses within the file, so they are replaced by these numbers, too.
+- Datasets may be larger than memory and are read slab by slab.
 """
 
 from __future__ import annotations
@@ -23,47 +24,48 @@ from pyplant.specs.array import contiguous_bytes
 
 __all__ = ["address", "file_digest", "slabs"]
 
-_SLAB = 1 << 25  # bytes that are read at once
+_SLAB_BYTES = 1 << 25  # read at once
 
 
 def file_digest(path: Path) -> str:
-    """The digest of what an HDF5 file says."""
+    """Return the digest of the content of an HDF5 file."""
     import h5py
 
     with h5py.File(path, "r", locking=False) as stream:
-        return _Walk(stream).digest()
+        return _FileDigest(stream).digest()
 
 
 def address(item: Any) -> int:
-    """Where an object is in its HDF5 file, whatever the link that leads there."""
+    """Return the address of an object in its HDF5 file; it is the same through every link."""
     import h5py
 
     return int(h5py.h5o.get_info(item.id).addr)
 
 
-class _Walk:
-    """Meets every object of a file once, however many links and references lead to it."""
+class _FileDigest:
+    """Walks the objects of a file, each of them once."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._numbers: dict[int, int] = {}
-        self._met: list[Any] = []
+        self._objects: list[Any] = []
 
     def digest(self) -> str:
         whole = hasher()
         self._number(self._stream["/"])
-        for obj in self._met:  # grows on the way
-            whole.update(digest_of(self._described(obj)).encode())
+        for obj in self._objects:  # describing an object appends those that it refers to
+            whole.update(digest_of(self._description(obj)).encode())
         return whole.hexdigest(length=DIGEST_BYTES)
 
     def _number(self, obj: Any) -> int:
-        place = address(obj)
-        if place not in self._numbers:
-            self._numbers[place] = len(self._met)
-            self._met.append(obj)
-        return self._numbers[place]
+        """Return the number of an object; a new one is appended to the objects to describe."""
+        found_at = address(obj)
+        if found_at not in self._numbers:
+            self._numbers[found_at] = len(self._objects)
+            self._objects.append(obj)
+        return self._numbers[found_at]
 
-    def _described(self, obj: Any) -> Any:
+    def _description(self, obj: Any) -> Any:
         import h5py
 
         attributes = [self._attribute(obj, name) for name in obj.attrs]
@@ -75,23 +77,23 @@ class _Walk:
 
     def _attribute(self, obj: Any, name: str) -> Any:
         found = obj.attrs.get_id(name)
-        return name, found.shape, found.dtype, self._plain(obj.attrs[name])
+        return name, found.shape, found.dtype, self._without_addresses(obj.attrs[name])
 
     def _values(self, data: Any) -> str:
-        """The digest of the values of a dataset, read in pieces."""
+        """Return the digest of the values of a dataset, which is read slab by slab."""
         whole = hasher()
         if data.shape is None:
             return ""
         for slab in slabs(data):
             values = data[slab]
-            if data.dtype.hasobject:  # texts and other values of variable length, references
-                whole.update(digest_of(self._plain(values)).encode())
+            if data.dtype.hasobject:  # strings and other values of variable length, references
+                whole.update(digest_of(self._without_addresses(values)).encode())
             else:
                 whole.update(contiguous_bytes(values))
         return str(whole.hexdigest(length=DIGEST_BYTES))
 
-    def _plain(self, value: Any) -> Any:
-        """A value with numbers of objects for references to them."""
+    def _without_addresses(self, value: Any) -> Any:
+        """Replace references in a value by the numbers of the objects that they refer to."""
         import h5py
         import numpy as np
 
@@ -106,8 +108,8 @@ class _Walk:
         if not isinstance(value, np.ndarray | np.void) or not value.dtype.hasobject:
             return value
         if value.dtype.names is not None:
-            return value.shape, [(name, self._plain(value[name])) for name in value.dtype.names]
-        return value.shape, [self._plain(item) for item in np.ravel(value).tolist()]
+            return value.shape, [(name, self._without_addresses(value[name])) for name in value.dtype.names]
+        return value.shape, [self._without_addresses(item) for item in np.ravel(value).tolist()]
 
     def _selection(self, reference: Any) -> Any:
         import h5py
@@ -121,36 +123,37 @@ class _Walk:
 
 
 def _options(data: Any) -> Any:
-    """What h5py shows of how a dataset was created."""
+    """Return what h5py shows of the creation options of a dataset."""
     plist = data.id.get_create_plist()
     filters = [plist.get_filter(number) for number in range(plist.get_nfilters())]
     fill_value = None
-    with suppress(Exception):  # types of variable length have none that h5py can read
+    with suppress(Exception):  # h5py cannot read it for types of variable length
         fill_value = data.fillvalue
     return data.maxshape, data.chunks, filters, fill_value
 
 
 def slabs(data: Any) -> Iterator[Any]:
-    """Selections that together cover a dataset in order, each of bounded size."""
+    """Yield selections of bounded size that together cover a dataset in order."""
     import numpy as np
 
     shape, chunks = data.shape, data.chunks
     if not shape or 0 in shape:
         yield ()
         return
-    # The leading axes are walked one by one until what is left fits.
+    # Take trailing axes whole while they fit into a slab. The axis before them is cut into slices, and the remaining
+    # leading axes are iterated index by index.
     row = data.dtype.itemsize
     axis = len(shape)
-    while axis > 0 and row * shape[axis - 1] <= _SLAB:
+    while axis > 0 and row * shape[axis - 1] <= _SLAB_BYTES:
         axis -= 1
         row *= shape[axis]
     if axis == 0:
         yield ()
         return
     axis -= 1
-    step = max(1, _SLAB // row)
-    if chunks is not None:  # whole chunks, so that none is unpacked twice
+    step = max(1, _SLAB_BYTES // row)
+    if chunks is not None:  # slices of whole chunks, so that no chunk is decompressed twice
         step = max(1, step // chunks[axis]) * chunks[axis]
-    for lead in np.ndindex(*shape[:axis]):
+    for index in np.ndindex(*shape[:axis]):
         for start in range(0, shape[axis], step):
-            yield (*lead, slice(start, min(start + step, shape[axis])))
+            yield (*index, slice(start, min(start + step, shape[axis])))

@@ -17,10 +17,10 @@ __all__ = ["KerasModelSpec"]
 
 
 class KerasModelSpec(IngredientSpec):
-    """A Keras 3 model with its weights and, where it was compiled, its optimizer's state.
+    """A Keras 3 model with its weights and, if it was compiled, the state of its optimizer.
 
-    The digest is of configuration, weights and optimizer state: a ``.keras`` file is an
-    archive with times in it, so equal models differ in bytes.
+    The digest covers configuration, weights and optimizer state. It is not that of the bytes: a ``.keras`` file is an
+    archive that contains times, so files of equal models differ.
     """
 
     name: ClassVar[str] = "keras"
@@ -72,7 +72,7 @@ def _digest(model: Any) -> str:
 
 
 def _without_names(config: Any) -> Any:
-    """A configuration without the names that Keras counts up in each process (``dense_7``)."""
+    """Return a configuration without automatic names (``dense_7``), which Keras counts in each process."""
     renamed: dict[str, str] = {}
 
     def visit(item: Any, key: str = "") -> Any:

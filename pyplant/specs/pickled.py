@@ -1,9 +1,14 @@
 """Any other object, pickled with cloudpickle.
 
-Classes and functions that live in ``__main__`` (a script or a notebook) are stored as a
-name, a code fingerprint, and a copy by value beside them. When the value is loaded and
-``__main__`` still has that class unchanged, the live one is used, so that ``isinstance``
-holds after a kernel was restarted; otherwise the copy.
+How it works
+------------
+- Classes and functions of ``__main__`` (a script or a notebook) are replaced by persistent ids: a name and a code
+  fingerprint. Copies of them, pickled by value, are stored in front of the value. If ``__main__`` has a class of this name
+  and fingerprint when the value is loaded, that class is used, so that ``isinstance`` is true after a kernel was
+  restarted. Otherwise the copy is used.
+- Arrays, tensors and exceptions are pickled by functions of ours where their own way loses something.
+- If loading runs code of the user, the value is loaded once when it is sent, since an error then is better than an error
+  in a reactor that receives it, possibly days later.
 """
 
 from __future__ import annotations
@@ -28,46 +33,46 @@ _PROTOCOL = 5
 _SEPARATOR = "\x1f"
 
 
-def _home(obj: Any) -> str | None:
-    """The name under which ``__main__`` has a class or function, if it does."""
+def _name_in_main(obj: Any) -> str | None:
+    """Return the name of a class or function in ``__main__``; ``None`` if it is not there."""
     if not isinstance(obj, type | FunctionType) or obj.__module__ != "__main__":
         return None
-    return obj.__qualname__ if _live(obj.__qualname__) is obj else None
+    return obj.__qualname__ if _in_main(obj.__qualname__) is obj else None
 
 
-def _live(qualname: str) -> Any:
+def _in_main(qualname: str) -> Any:
     return find(sys.modules.get("__main__"), qualname)
 
 
-class _Pickled(NamedTuple):
-    """A pickled value.
+class _Pickle(NamedTuple):
+    """A value as bytes.
 
     Attributes
     ----------
     body
-        Its bytes.
+        The pickle.
     by_value
         The classes and functions of ``__main__`` in it, by name and fingerprint.
-    doubtful
-        Whether code of the user's runs when it is loaded.
+    may_fail
+        Whether code of the user runs when it is loaded.
     """
 
     body: memoryview
     by_value: dict[str, Any]
-    doubtful: bool
+    may_fail: bool
 
 
-def _pickled(value: Any, *, chained: bool = True) -> _Pickled:
-    """Pickle a value; of exceptions with their chain, if that can be pickled."""
+def _pickle(value: Any, *, chained: bool = True) -> _Pickle:
+    """Pickle a value; exceptions with their causes and contexts, if these can be pickled."""
     import cloudpickle
 
     stream, by_value = io.BytesIO(), dict[str, Any]()
     exceptions = False
-    doubts: dict[type, bool] = {}
+    checked: dict[type, bool] = {}
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle has no types
         def persistent_id(self, obj: Any) -> str | None:
-            name = _home(obj)
+            name = _name_in_main(obj)
             if name is None:
                 return None
             key = f"{name}{_SEPARATOR}{fingerprint_of(obj)}"
@@ -84,21 +89,21 @@ def _pickled(value: Any, *, chained: bool = True) -> _Pickled:
                 exceptions |= reduced is not NotImplemented
             if reduced is not NotImplemented:
                 return reduced
-            if (cls := type(obj)) not in doubts:
-                doubts[cls] = _is_doubtful(cls)
+            if (cls := type(obj)) not in checked:
+                checked[cls] = _runs_user_code(cls)
             return super().reducer_override(obj)
 
     try:
         Pickler(stream, _PROTOCOL).dump(value)
     except Exception:
-        if exceptions and chained:  # the cause of an error may hold anything: a connection, a lock
-            return _pickled(value, chained=False)
+        if exceptions and chained:  # the cause of an exception may refer to a connection or a lock
+            return _pickle(value, chained=False)
         raise
-    return _Pickled(stream.getbuffer(), by_value, any(doubts.values()))
+    return _Pickle(stream.getbuffer(), by_value, any(checked.values()))
 
 
-def _is_doubtful(cls: type) -> bool:
-    """Whether code of the user's runs when an object of the class is loaded: it may fail then."""
+def _runs_user_code(cls: type) -> bool:
+    """Return whether code of the user runs when an object of the class is loaded, which may fail."""
     if issubclass(cls, type):
         return False
     if issubclass(cls, BaseException):
@@ -127,14 +132,14 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, key: Any) -> Any:
         name, _, fingerprint = key.partition(_SEPARATOR)
-        live = _live(name)
+        live = _in_main(name)
         if isinstance(live, type | FunctionType) and fingerprint_of(live) == fingerprint:
             return live
         return pickle.loads(self._copies[key])  # noqa: S301 - signed, or trusted on request
 
 
 class ObjectSpec(StreamSpec):
-    """Any object that can be pickled; received as a fresh object each time."""
+    """Any object that can be pickled; each receiver gets a new object."""
 
     name: ClassVar[str] = "object"
     suffix: ClassVar[str] = ".pickle"
@@ -146,16 +151,16 @@ class ObjectSpec(StreamSpec):
 
     def dump(self, value: Any, stream: ByteSink) -> Metadata:
         try:
-            pickled = _pickled(value)
+            pickled = _pickle(value)
             copies = {key: _by_value(obj) for key, obj in pickled.by_value.items()}
         except Exception as error:
             message = (
-                f"A {type(value).__name__} cannot be pickled ({type(error).__name__}: {error}). Send what it is made "
-                f"from, or register a spec for it: plant.warehouse.register_ingredient_specs([...])."
+                f"A {type(value).__name__} cannot be pickled ({type(error).__name__}: {error}). Send the values it is "
+                f"made from, or register a spec for it: plant.warehouse.register_ingredient_specs([...])."
             )
             raise UnsavableError(message) from error
-        if pickled.doubtful:
-            _try(value, pickled.body, copies)
+        if pickled.may_fail:
+            _check_loads(value, pickled.body, copies)
         head = pickle.dumps(copies, _PROTOCOL)
         stream.write(len(head).to_bytes(8, "little") + head)
         stream.write(pickled.body)
@@ -171,11 +176,11 @@ class ObjectSpec(StreamSpec):
         try:
             return digest_of(value)
         except UndigestibleError:
-            return None  # its bytes must do
+            return None  # the digest of its bytes is used
 
 
-def _try(value: Any, body: memoryview, copies: dict[str, bytes]) -> None:
-    """Refuse a value whose classes pickle it so that it cannot be loaded: its consumers would fail, much later."""
+def _check_loads(value: Any, body: memoryview, copies: dict[str, bytes]) -> None:
+    """Raise an error if a value cannot be loaded from its pickle."""
     try:
         _Unpickler(io.BytesIO(body), copies).load()
     except (Exception, SystemExit) as error:

@@ -1,8 +1,8 @@
-"""Digests of what pydantic builds from the fields and validators of users.
+"""Digests of objects that pydantic creates from the fields and validators of a user.
 
-A validator or serializer is compiled from a schema that names classes by their address, so both
-differ in every process. They follow from the type, the function and the configuration, which
-count instead. What a model class consists of, :mod:`pyplant.fingerprint.class_members` knows.
+Pydantic compiles a validator or serializer from a schema that names classes by their addresses, so schema and validator
+differ in every process. Both are computed from the type, the function and the configuration, so these are digested instead.
+:mod:`pyplant.fingerprint.class_members` describes model classes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__: list[str] = []
 
 @encodes("pydantic.*.Decorator")
 def _encode_decorator(value: Any, encoder: Encoder) -> None:
-    """A validator, serializer or computed field of a model."""
+    """Encode a validator, serializer or computed field of a model."""
     encoder.tag("pydantic.Decorator")
     encoder.item([value.cls_var_name, value.func, value.shim, value.info])
 
@@ -30,7 +30,7 @@ def _encode_adapter(value: Any, encoder: Encoder) -> None:
 
 @encodes("pydantic.*.ValidateCallWrapper")
 def _encode_validated_call(value: Any, encoder: Encoder) -> None:
-    """What ``validate_call`` puts around a function: it converts to what the annotations say."""
+    """Encode a function in ``validate_call``, which converts arguments to the annotated types."""
     encoder.tag("pydantic.validate_call")
     annotations = getattr(value.schema_type, "__annotations__", {})
     encoder.item([value.function, dict(annotations), value.validate_return])

@@ -1,7 +1,6 @@
-"""What a reactor showed in a notebook: events as JSON, to be shown again.
+"""The output of a reactor in a notebook: JSON events that are replayed when the reactor is cached.
 
-Showing HTML can run scripts, so these are signed like pickles: what somebody else's plant
-brings along is not shown.
+HTML output can run scripts, so it is signed like a pickle: output that another user stored is not shown.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from pyplant.specs.base import ByteSink, Metadata, StreamSpec
 __all__ = ["NOTHING_SHOWN", "Recorded", "RecordedSpec"]
 
 Recorded = list[Any]
-"""What a reactor showed, in order: JSON-able events that the front end can show again."""
+"""The output of a reactor: a list of JSON events that the front end can replay."""
 
 NOTHING_SHOWN = Ingredient("", "list", "", inline=b"[]", signed=True)
-"""What most reactors show; nothing in it needs a signature."""
+"""The output of most reactors; an empty list needs no signature."""
 
 
 class RecordedSpec(StreamSpec):
-    """What a front end took down of an execution; nothing that reactors send is stored as this."""
+    """The recorded output of an execution; no value that a reactor sends has this format."""
 
     name: ClassVar[str] = "recorded"
     suffix: ClassVar[str] = ".json"

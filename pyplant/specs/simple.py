@@ -1,4 +1,4 @@
-"""Primitive values, and lists of them, as tagged JSON: no pickle, exact types."""
+"""Primitive values and lists of them, as JSON with tags that preserve their types."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ __all__ = ["ListSpec", "SimpleSpec"]
 _TAGGED = frozenset({float, complex, str, bytes})
 _PLAIN = frozenset({type(None), bool, int})
 _PRIMITIVE = _TAGGED | _PLAIN
-_DIGITS = 4000  # Python refuses to print longer integers
+_MAX_BITS = (
+    4000  # longer integers are written in hexadecimal: Python limits decimal conversion to 4300 digits
+)
 
 
 def _encode(value: Any) -> Any:
@@ -24,15 +26,15 @@ def _encode(value: Any) -> Any:
         return {"c": [value.real.hex(), value.imag.hex()]}
     if cls is bytes:
         return {"b": value.hex()}
-    if cls is int and value.bit_length() > _DIGITS:
+    if cls is int and value.bit_length() > _MAX_BITS:
         return {"i": hex(value)}
     if cls is str and _has_surrogates(value):
         return {"s": value.encode("utf-8", "surrogatepass").hex()}
-    return value  # None, bool, int and other texts are JSON's own
+    return value  # None, bool, int and other strings are JSON already
 
 
 def _has_surrogates(text: str) -> bool:
-    """Whether a text is not valid Unicode; JSON would make one character of two such halves."""
+    """Return whether a string has surrogates; JSON would turn two of them into one character."""
     if text.isascii():
         return False
     try:
@@ -59,9 +61,9 @@ def _decode(data: Any) -> Any:
             return bytes.fromhex(content)
 
 
-def _refuse(fits: bool, value: Any, wanted: str) -> None:  # noqa: FBT001 - private
+def _require(fits: bool, value: Any, wanted: str) -> None:  # noqa: FBT001 - private
     if not fits:
-        message = f"This type holds {wanted}; a {type(value).__name__} needs another, or none given."
+        message = f"This type holds {wanted}; a {type(value).__name__} needs another one. Leave out the type to let PyPlant choose."
         raise UnsavableError(message)
 
 
@@ -76,7 +78,9 @@ class SimpleSpec(StreamSpec):
         return type(value) in _PRIMITIVE
 
     def dump(self, value: Any, stream: ByteSink) -> Metadata:
-        _refuse(self.matches(value), value, "a primitive value (None, bool, int, float, complex, str, bytes)")
+        _require(
+            self.matches(value), value, "a primitive value (None, bool, int, float, complex, str, bytes)"
+        )
         stream.write(json.dumps(_encode(value), separators=(",", ":")).encode("ascii"))
         return {}
 
@@ -95,7 +99,7 @@ class ListSpec(StreamSpec):
         return type(value) is list and _PRIMITIVE.issuperset(map(type, value))
 
     def dump(self, value: Any, stream: ByteSink) -> Metadata:
-        _refuse(self.matches(value), value, "a list of primitive values")
+        _require(self.matches(value), value, "a list of primitive values")
         stream.write(json.dumps([_encode(item) for item in value], separators=(",", ":")).encode("ascii"))
         return {}
 

@@ -1,4 +1,8 @@
-"""SciPy's sparse matrices and arrays, as their raw arrays."""
+"""SciPy's sparse matrices and arrays, stored as the arrays that they consist of.
+
+A file is the length of a JSON header, the header, and the raw arrays; each is padded to 64 bytes, so that the arrays are
+aligned when the file is mapped.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ _PARTS = {
     "dia": ("data", "offsets"),
     "coo": ("data", "row", "col"),
 }
-_BY_COO = ("dok", "lil")  # these hold Python objects; COO says the same
+_BY_COO = ("dok", "lil")  # these hold Python objects and are converted to COO
 _CLASSES = frozenset(f"{form}_{kind}" for form in (*_PARTS, *_BY_COO) for kind in ("matrix", "array"))
 _ALIGNED = 64
 _OF_SCIPY = frozenset(
@@ -36,13 +40,15 @@ def _is_sparse(value: Any) -> bool:
 
 
 def _parts(value: Any) -> tuple[str, dict[str, Any]]:
-    """The raw arrays of a matrix in stored order, and the format that they make up."""
+    """Return the arrays that a matrix consists of, and the name of their format."""
     import numpy as np
 
     form = value.format
     if form in _BY_COO:
         value = value.tocoo()
-        order = np.lexsort(value.coords[::-1])  # a dictionary has the order of its filling
+        order = np.lexsort(
+            value.coords[::-1]
+        )  # the order of a dictionary is the order of insertion, which is not part of the value
         return "coo", {"data": value.data[order], **_coordinates(value, order)}
     if form == "coo":
         return "coo", {"data": value.data, **_coordinates(value, slice(None))}
@@ -54,14 +60,14 @@ def _coordinates(value: Any, order: Any) -> dict[str, Any]:
 
 
 def _own_attributes(value: Any) -> dict[str, Any]:
-    """What a user has put on a matrix."""
+    """Return the attributes that a user has set on a matrix."""
     return {
         name: own for name, own in vars(value).items() if not name.startswith("_") and name not in _OF_SCIPY
     }
 
 
 class ScipySparseSpec(StreamSpec):
-    """Every format of ``scipy.sparse``, as matrix and as array; the same class comes back."""
+    """Every format of ``scipy.sparse``, matrices and arrays; the class is preserved."""
 
     name: ClassVar[str] = "sparse"
     suffix: ClassVar[str] = ".sparse"
@@ -80,7 +86,7 @@ class ScipySparseSpec(StreamSpec):
             message = f"This type holds SciPy's own sparse matrices, not the subclass {type(value).__name__}."
             raise UnsavableError(message)
         if _own_attributes(value):
-            message = f"This type has no place for {', '.join(_own_attributes(value))} of a sparse matrix."
+            message = f"This type cannot store {', '.join(_own_attributes(value))} of a sparse matrix."
             raise UnsavableError(message)
         form, parts = _parts(value)
         arrays = {name: np.ascontiguousarray(part) for name, part in parts.items()}
@@ -106,7 +112,7 @@ class ScipySparseSpec(StreamSpec):
         view = memoryview(buffer)
         offset = 8 + int.from_bytes(view[:8], "little")
         head = json.loads(bytes(view[8:offset]))
-        own = bytearray(buffer) if isinstance(buffer, bytes) else buffer  # bytes cannot be written to
+        own = bytearray(buffer) if isinstance(buffer, bytes) else buffer  # arrays over bytes are read-only
         parts: dict[str, Any] = {}
         for name, dtype, shape in head["parts"]:
             if np.dtype(dtype).hasobject:

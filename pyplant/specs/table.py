@@ -14,7 +14,7 @@ __all__ = ["TableSpec"]
 
 
 def _library(value: Any) -> str:
-    """Which library a value is a table of; empty if it is none."""
+    """Return library and class of a table; ``""`` if a value is not one."""
     cls = type(value)
     top = cls.__module__.partition(".")[0]
     known = {
@@ -32,10 +32,10 @@ def _library(value: Any) -> str:
 
 
 class TableSpec(StreamSpec):
-    """A table; the same library's frame comes back, with index and dtypes as they were.
+    """A table; library, class, index and dtypes are preserved.
 
-    What Arrow cannot hold faithfully (columns of mixed Python objects, say) is refused,
-    and then stored as an object unless this type was asked for.
+    A table that Arrow cannot represent (one with columns of mixed Python objects, say) is refused, and then stored as an
+    object unless the caller asked for this type.
     """
 
     name: ClassVar[str] = "table"
@@ -64,9 +64,7 @@ class TableSpec(StreamSpec):
             message = f"Arrow cannot hold this {kind}: {error}"
             raise UnsavableError(message) from error
         if not _is_faithful(kind, value, table):
-            message = (
-                f"This {kind} would not come back from Arrow as it is; send it with Ingredient.Type.object."
-            )
+            message = f"Arrow cannot hold this {kind} without changes; send it with Ingredient.Type.object."
             raise UnsavableError(message)
         sink = pa.PythonFile(_Adapter(stream), "w")
         with pa.ipc.new_file(sink, table.schema) as writer:
@@ -76,15 +74,15 @@ class TableSpec(StreamSpec):
     def parse(self, buffer: Any, metadata: Metadata) -> Any:
         import pyarrow as pa
 
-        # Frames may point into the table, and some libraries write to what they point at.
+        # Frames may refer to the memory of the table, and some libraries write to it: the map is private.
         return _from_arrow(metadata["kind"], pa.ipc.open_file(pa.py_buffer(buffer)).read_all(), metadata)
 
     def digest_value(self, value: Any) -> str | None:
-        return digest_of(value)  # Arrow's bytes are not canonical: chunks, what stands under a null
+        return digest_of(value)  # Arrow's bytes differ for equal tables: in chunks, and in bytes under nulls
 
 
 class _Adapter:
-    """A byte sink as the file that Arrow wants; its buffers are Arrow's own, hence copied."""
+    """A byte sink with the methods of a file; buffers are copied, since Arrow frees them after the call."""
 
     closed = False
 
@@ -95,7 +93,7 @@ class _Adapter:
         return self._stream.write(bytes(data))
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing, since nothing is buffered."""
 
     def close(self) -> None:
         self.closed = True
@@ -153,7 +151,7 @@ def _from_arrow(kind: str, table: Any, metadata: Metadata) -> Any:
 def _to_pandas(table: Any, metadata: Metadata) -> Any:
     frame = table.to_pandas()
     if metadata["freq"] is not None and hasattr(frame.index, "freq") and frame.index.freq is None:
-        frame.index.freq = metadata["freq"]  # Arrow has no word for it
+        frame.index.freq = metadata["freq"]  # Arrow does not store it
     return frame
 
 
@@ -164,12 +162,12 @@ def _empty_batch(schema: Any) -> Any:
 
 
 def _has_mixed_labels(columns: Any) -> bool:
-    """Whether Arrow would make texts of some names, and warn."""
+    """Return whether Arrow would convert some column names to strings and warn."""
     return columns.nlevels == 1 and str(columns.inferred_type).startswith("mixed")
 
 
 def _is_faithful(kind: str, value: Any, table: Any) -> bool:
-    """Whether the value comes back with everything that can be seen of it."""
+    """Return whether the table converts back to a value with the same digest."""
     if kind.startswith("pyarrow"):
         return True
     try:

@@ -1,17 +1,19 @@
-"""Digests of tables: pandas, polars and Arrow, wherever in a value they occur.
+"""Digests of tables of pandas, polars and Arrow, at any depth of a value.
 
-Two tables have one digest only if a consumer cannot tell them apart by their libraries'
-public attributes. So types count with their parameters (order and categories of a
-categorical, storage of strings, time zone, metadata of a schema), and so do names, flags,
-``attrs``, the frequency of an index, the levels of a MultiIndex and the dictionary of a
-dictionary array. What does not count is how a library happens to hold the same values:
+How it works
+------------
+Two tables have the same digest if and only if their public attributes are equal. So the digest covers types with their
+parameters (order and categories of a categorical, storage of strings, time zone, metadata of a schema), names, flags,
+``attrs``, the frequency of an index, the levels of a MultiIndex and the dictionary of a dictionary array. It does not
+cover how the library stores the same values:
 
 - blocks of pandas, chunks of polars and Arrow, offsets into a larger buffer;
-- what stands in a buffer under a null;
-- what an object remembers of a question (cached properties, sortedness flags of polars);
-- the physical codes of a polars ``Categorical``: they depend on what else the process did.
+- the bytes of a buffer under a null, which are undefined;
+- cached properties, and the sortedness flags of polars;
+- the physical codes of a polars ``Categorical``, which depend on other categoricals of the process.
 
-Columns are hashed as buffers; only objects are encoded one by one.
+Columns are hashed as buffers; only columns of Python objects are encoded value by value. Arrow arrays are first brought
+into one form (one chunk, 64-bit offsets, nulls dropped beside their mask), so that the buffers are canonical.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ def _encode_frame(value: Any, encoder: Encoder) -> None:
     encoder.tag("pandas.DataFrame")
     _encode_labels(value, encoder)
     encoder.item(value.columns)
-    for column in value._iter_column_arrays():  # to make a series of each takes twice as long
+    for column in value._iter_column_arrays():  # creating a series for each column takes twice as long
         encoder.item(column)
 
 
@@ -44,7 +46,7 @@ def _encode_series(value: Any, encoder: Encoder) -> None:
 
 
 def _encode_labels(value: Any, encoder: Encoder) -> None:
-    """What frames and series have in common."""
+    """Encode what frames and series have in common."""
     encoder.item(dict(value.attrs))
     encoder.item(value.flags.allows_duplicate_labels)
     encoder.item(value.index)
@@ -69,7 +71,7 @@ def _encode_index(value: Any, encoder: Encoder) -> None:
             encoder.item(getattr(value, "freq", None))
 
 
-@encodes("pandas.*.NumpyExtensionArray", "pandas.*.PandasArray")  # its name up to pandas 2.0
+@encodes("pandas.*.NumpyExtensionArray", "pandas.*.PandasArray")  # the latter is its name up to pandas 2.0
 def _encode_plain(value: Any, encoder: Encoder) -> None:
     encoder.tag("plain")
     encoder.item(value.to_numpy())
@@ -84,8 +86,8 @@ def _encode_categorical(value: Any, encoder: Encoder) -> None:
 
 @encodes(*(f"pandas.*.{kind}Array" for kind in ("Integer", "Floating", "Boolean")))
 def _encode_masked(value: Any, encoder: Encoder) -> None:
-    """Numbers with a mask; what stands under the mask cannot be seen."""
-    data, mask = value._data, value._mask  # isna() takes NaN for NA
+    """Encode numbers with a mask; numbers under the mask are not visible."""
+    data, mask = value._data, value._mask  # not isna(), which is true for NaN, too
     encoder.tag("masked")
     encoder.item(value.dtype)
     encoder.item(mask)
@@ -139,7 +141,7 @@ def _encode_arrow_backed(value: Any, encoder: Encoder) -> None:
     encoder.item(value.__arrow_array__())
 
 
-_PARAMETERS = {  # of the types whose name does not say everything
+_PARAMETERS = {  # of dtypes whose name does not describe them completely
     "CategoricalDtype": ("categories", "ordered"),
     "DatetimeTZDtype": ("unit", "tz"),
     "PeriodDtype": ("freq",),
@@ -173,8 +175,8 @@ def _encode_polars(value: Any, encoder: Encoder) -> None:
         encoder.item(column.name)
         _encode_polars_dtype(column.dtype, encoder)
         array = None
-        if not _holds_objects(column.dtype):  # Arrow gets their addresses
-            with suppress(Exception):  # types of which Arrow has none, such as integers of 128 bits
+        if not _holds_objects(column.dtype):  # to_arrow() would give their addresses
+            with suppress(Exception):  # some types have no Arrow type, such as 128-bit integers
                 array = column.to_arrow()
         if array is None:
             encoder.item(column.to_list())
@@ -189,7 +191,7 @@ def _holds_objects(dtype: Any) -> bool:
 
 
 def _encode_polars_dtype(value: Any, encoder: Encoder) -> None:
-    """A type with all of its parameters; that of an Enum holds its categories."""
+    """Encode a type with all of its parameters; categories are parameters of an Enum."""
     parameters = vars(value)
     encoder.tag(type(value).__name__)
     encoder.item(len(parameters))
@@ -215,7 +217,7 @@ def _encode_polars_dtype(value: Any, encoder: Encoder) -> None:
 def _encode_arrow(value: Any, encoder: Encoder) -> None:
     encoder.tag(f"pyarrow.{type(value).__name__}")
     encoder.item(value.num_rows)
-    encoder.buffer(value.schema.serialize())  # with all metadata; texts of it are cut
+    encoder.buffer(value.schema.serialize())  # includes all metadata, which str() would truncate
     for column in value.columns:
         _encode_chunks(column, encoder)
 
@@ -242,7 +244,7 @@ def _encode_arrow_array(value: Any, encoder: Encoder) -> None:
 
 
 def _encode_chunks(value: Any, encoder: Encoder) -> None:
-    """The values of an array in one or several pieces; where they are cut does not count."""
+    """Encode the values of an array; its division into chunks is not part of the digest."""
     import pyarrow as pa
 
     if not isinstance(value, pa.ChunkedArray):
@@ -255,7 +257,7 @@ def _encode_chunks(value: Any, encoder: Encoder) -> None:
 
 
 def _large(kind: Any) -> Any:
-    """The type that holds the same texts or bytes without a limit of 2 GB in one piece."""
+    """Return the type with 64-bit offsets, since with 32-bit offsets chunks above 2 GB cannot be combined."""
     import pyarrow as pa
 
     types = pa.types
@@ -267,16 +269,16 @@ def _large(kind: Any) -> Any:
 
 
 def _encode_values(array: Any, encoder: Encoder, *, decoded: bool = False) -> None:
-    """The values of an array whose type is known, as what can be seen of them.
+    """Encode the visible values of an array, whose type was encoded before.
 
     Parameters
     ----------
     array
         One Arrow array.
     encoder
-        Takes the values.
+        Receives the values.
     decoded
-        Whether a dictionary array is nothing but its values, as where another library made it.
+        Whether to decode a dictionary array, because the library that made it hides the dictionary.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -318,7 +320,7 @@ def _encode_values(array: Any, encoder: Encoder, *, decoded: bool = False) -> No
 
 
 def _encode_flat(array: Any, encoder: Encoder) -> None:
-    """An array without nulls and without arrays in it."""
+    """Encode an array without nulls and without nested arrays."""
     import numpy as np
     import pyarrow as pa
 

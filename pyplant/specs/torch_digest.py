@@ -1,8 +1,8 @@
-"""Digests of PyTorch's tensors, whose pickled form holds the address of their storage.
+"""Digests and pickling of PyTorch's tensors, whose pickles contain the address of their storage.
 
-The values count, with shape, strides, dtype, layout, device, ``requires_grad``, the gradient
-and the attributes that a user put on a tensor. A gradient is kept with its tensor.
-Tensors that are quantized or without data count as their pickled form.
+The digest covers values, shape, strides, dtype, layout, device, ``requires_grad``, the gradient and the attributes that a
+user has set on a tensor. PyTorch does not pickle gradients, so a gradient is pickled beside its tensor. Tensors that are
+quantized or have no data are digested by their pickles.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _encode_tensor(value: Any, encoder: Encoder) -> None:
     encoder.item((tuple(value.shape), str(value.dtype), str(value.device), str(value.layout)))
     encoder.item(value.requires_grad)
     encoder.attributes(dict(vars(value)))
-    if value.is_leaf:  # PyTorch warns if any other is asked for
+    if value.is_leaf:  # PyTorch warns if grad of another tensor is read
         encoder.item(value.grad)
     plain = value.detach()
     if str(value.layout) != "torch.strided":
@@ -43,7 +43,7 @@ def _encode_tensor(value: Any, encoder: Encoder) -> None:
 
 
 def reduce_tensor(value: Any) -> Any:
-    """How to pickle a tensor with its gradient; ``NotImplemented`` for anything else.
+    """Return how to pickle a tensor with its gradient; ``NotImplemented`` for other objects.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def _with_gradient(reduced: tuple[Any, ...], gradient: Any) -> Any:
 
 @encodes("torch.jit.torch.jit.ScriptFunction")
 def _encode_script(value: Any, encoder: Encoder) -> None:
-    """A compiled function by its graph, with what it calls, without the lines that it stood in."""
+    """Encode a compiled function by its graph with inlined calls, without file names and line numbers."""
     encoder.tag("torch.jit.ScriptFunction")
     encoder.item(re.sub(r"\s*# [^\n]*:\d+:\d+$", "", str(value.inlined_graph), flags=re.MULTILINE))
 

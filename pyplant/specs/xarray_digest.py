@@ -1,8 +1,8 @@
-"""Digests of xarray's objects, which remember answers and hold the same values in several ways.
+"""Digests of xarray's objects, which cache results and store equal values in different ways.
 
-Names, dimensions, attributes and encodings count, also their order; so do the values, and
-which coordinates have an index. Of an index pandas' own digest counts (its frequency, the
-levels of a MultiIndex). Indexes of other packages count by what they hold.
+The digest covers names, dimensions, attributes and encodings with their order, the values, and which coordinates have an
+index. A pandas index is digested as in pandas (with its frequency, or the levels of a MultiIndex). Indexes of other
+packages are digested by their attributes.
 """
 
 from __future__ import annotations

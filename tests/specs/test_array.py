@@ -15,7 +15,7 @@ from pyplant import Ingredient, Plant, ReactorFunc
 from pyplant.errors import NotAllocatedError, UnsavableError
 from pyplant.fingerprint.fingerprint import digest_of
 from pyplant.specs import ArraySpec
-from pyplant.specs.array import _CHUNK
+from pyplant.specs.array import _COPY_BYTES
 from pyplant.store.warehouse import Warehouse
 from pyplant.testing import SpecConformance
 from tests.specs.helpers import Sink, dumped
@@ -101,10 +101,10 @@ def test_a_contiguous_array_is_written_without_a_copy():
 
 
 def test_any_other_is_copied_piece_by_piece():
-    array = np.zeros((_CHUNK // 1000, 4000))[:, ::2]
+    array = np.zeros((_COPY_BYTES // 1000, 4000))[:, ::2]
     sink = Sink()
     ArraySpec().dump(array, sink)
-    assert max(sink.pieces) <= _CHUNK
+    assert max(sink.pieces) <= _COPY_BYTES
     assert len(sink.pieces) > 3
 
 

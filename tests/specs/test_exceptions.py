@@ -254,7 +254,7 @@ class Plain:
 
 
 def test_values_without_code_that_loads_them_are_not_loaded_to_try(monkeypatch):
-    monkeypatch.setattr(pickled, "_try", None)
+    monkeypatch.setattr(pickled, "_check_loads", None)
     pairs = collections.namedtuple("Pairs", "a b")
     globals()["Pairs"] = pairs
     pairs.__qualname__, pairs.__module__ = "Pairs", __name__

@@ -71,7 +71,7 @@ def test_the_digest_is_of_the_content_not_of_the_file(warehouse):
 @pytest.mark.parametrize("shape", [(7,), (50, 3), (3, 50), (2, 3, 5, 7), (1, 1, 100)])
 @pytest.mark.parametrize("chunks", [None, True])
 def test_slabs_cover_a_dataset_once_in_order_and_are_bounded(tmp_path, monkeypatch, shape, chunks):
-    monkeypatch.setattr(module, "_SLAB", 64)
+    monkeypatch.setattr(module, "_SLAB_BYTES", 64)
     values = np.arange(np.prod(shape)).reshape(shape)
     with h5py.File(tmp_path / "x.h5", "w") as stream:
         data = stream.create_dataset("data", data=values, chunks=chunks)
@@ -109,7 +109,7 @@ def test_a_file_that_the_reactor_closed_is_an_error(plant_dir):
 
     with Plant(plant_dir) as plant:
         plant.add_reactor(closes)
-        with pytest.raises(UnsavableError, match="closed by the reactor"):
+        with pytest.raises(UnsavableError, match="reactor closed the HDF5 file"):
             plant.run_reactor(closes)
 
 
@@ -138,7 +138,7 @@ def test_texts_have_digests_too(warehouse):
 
 
 def test_a_dataset_for_which_there_is_no_room_is_refused_at_once(tmp_path):
-    with pytest.raises(OSError, match=r"40000 TB are needed, and [\d.]+ .?B are free"):
+    with pytest.raises(OSError, match=r"40000 TB are needed, but only [\d.]+ .?B are free"):
         HdfArraySpec().allocate(tmp_path / "x.h5", shape=(10**8, 10**8))
     assert list(tmp_path.iterdir()) == []
 
@@ -199,7 +199,7 @@ class TestOtherFiles:
     def test_a_file_that_leads_elsewhere_does_not_load(self, tmp_path, secret, how):
         with h5py.File(tmp_path / "planted.h5", "w") as stream:
             getattr(self, how)(stream, secret)
-        with pytest.raises(ValueError, match="leads to another place"):
+        with pytest.raises(ValueError, match="refers to another place"):
             HdfArraySpec().load(tmp_path / "planted.h5", {})
 
     def test_groups_that_hold_one_another_end(self, tmp_path):
@@ -217,5 +217,5 @@ class TestOtherFiles:
     def test_none_is_kept(self, tmp_path, secret):
         handle = HdfArraySpec().allocate(tmp_path / "x.h5", shape=(4,))
         self.external_link(handle.file.create_group("further"), secret)
-        with pytest.raises(UnsavableError, match="leads to another place"):
+        with pytest.raises(UnsavableError, match="refers to another place"):
             HdfArraySpec().finish(handle)
