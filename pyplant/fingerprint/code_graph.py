@@ -182,26 +182,13 @@ class NodeBuilder:
         if part is not None:
             self._add_mentions(scope, function, part)
         rebound = part.rebound if part is not None else frozenset()
+        # The closure of an installed function counts, since a decorator keeps the user's function there.
         if function.__closure__ and not is_own_file(code.co_filename):
             for variable, cell in zip(code.co_freevars, function.__closure__, strict=False):
                 self._cell(scope, variable, cell, rebound)
         for key in tuple(function.__dict__):
             if not key.startswith("__pyplant"):
                 scope.add(f"attribute {key}", scope.watch(function.__dict__, key))
-        # What decides whether the function object changed; the watches cover the names that it mentions.
-        own_keys = len(function.__dict__)
-        cells = tuple(map(_cell_content, function.__closure__ or ()))
-        defaults, kwdefaults = function.__defaults__, function.__kwdefaults__
-
-        def unchanged() -> bool:
-            return (
-                function.__code__ is code
-                and function.__defaults__ is defaults
-                and function.__kwdefaults__ is kwdefaults
-                and len(function.__dict__) == own_keys
-                and (not cells or all(map(is_, map(_cell_content, function.__closure__ or ()), cells)))
-            )
-
         notes = scope.notes
         if part is not None and not part.verified and not code.co_filename.startswith("<"):
             notes = {*notes, Note("source", f"{name}: its file no longer holds the code that runs")}
@@ -211,7 +198,7 @@ class NodeBuilder:
             local,
             scope.sorted_edges(),
             scope.watches(),
-            unchanged,
+            _unchanged_test(function),
             resolved(part.hints, self._constant_lookup(function, part)) if part is not None else frozenset(),
             frozenset(notes),
             part.text if part is not None else "",
@@ -414,6 +401,24 @@ class NodeBuilder:
 def _is_content(cls: type) -> bool:
     """Whether objects of a class are data, which counts by content even in an installed module."""
     return issubclass(cls, (list, dict, set, frozenset, tuple, bytearray)) or cls in SCALAR_TYPES
+
+
+def _unchanged_test(function: FunctionType) -> Callable[[], bool]:
+    """Return a test for changes of the function object; watches cover the names that its code mentions."""
+    code, own_keys = function.__code__, len(function.__dict__)
+    cells = tuple(map(_cell_content, function.__closure__ or ()))
+    defaults, kwdefaults = function.__defaults__, function.__kwdefaults__
+
+    def unchanged() -> bool:
+        return (
+            function.__code__ is code
+            and function.__defaults__ is defaults
+            and function.__kwdefaults__ is kwdefaults
+            and len(function.__dict__) == own_keys
+            and (not cells or all(map(is_, map(_cell_content, function.__closure__ or ()), cells)))
+        )
+
+    return unchanged
 
 
 def _default(function: FunctionType, name: str) -> Any:
