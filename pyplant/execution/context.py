@@ -56,8 +56,8 @@ class RunContext:
         The configuration.
     function_hash
         Replaces the fingerprint of a reactor's code.
-    side_by_side
-        Whether reactors run side by side.
+    is_parallel
+        Whether reactors run in parallel.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class RunContext:
         parameters: Parameters,
         function_hash: Callable[[Callable[..., Any]], str] | None = None,
         *,
-        side_by_side: bool = False,
+        is_parallel: bool = False,
     ) -> None:
         self.definitions = definitions
         self.parameters = parameters
         self.fingerprinter = fingerprinter
         self._function_hash = function_hash
-        self._side_by_side = side_by_side
+        self._is_parallel = is_parallel
         self._ledger = warehouse.ledger
         self._warehouse = warehouse
         self._inputs = InputFiles(warehouse.ledger, warehouse.root.parent)
@@ -179,7 +179,7 @@ class RunContext:
         Whether its trace verifies or it runs: they are needed, so they need not be brought about
         one after the other.
         """
-        return sorted(self.predicted[key].unconditional_receives) if self._side_by_side else ()
+        return sorted(self.predicted[key].unconditional_receives) if self._is_parallel else ()
 
     def variant(self, parameters: Parameters) -> RunContext:
         """The same world under another configuration; what does not depend on it is shared."""

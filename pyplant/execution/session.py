@@ -329,7 +329,7 @@ class Session:
             self._fingerprinter,
             self.parameters.snapshot(),
             self._function_hash,
-            side_by_side=self._executor.restarts_on_receive,
+            is_parallel=self._executor.restarts_on_receive,
         )
         replaced = context.replaced(orphans) if orphans else []
         for orphan in replaced:

@@ -89,7 +89,7 @@ def _reference_from_json(data: list[Any]) -> Reference:
     return reference
 
 
-class _Text:
+class _SourceText:
     """One version of a file's text, parsed and compiled at most once."""
 
     def __init__(self, filename: str, lines: list[str]) -> None:
@@ -201,7 +201,7 @@ class Sources:
     """The source texts of a session, in several versions for each file."""
 
     def __init__(self) -> None:
-        self._texts: dict[str, list[_Text]] = {}
+        self._texts: dict[str, list[_SourceText]] = {}
         self._given: dict[str, tuple[str, FunctionNode]] = {}
         self._captured: dict[str, object] = {}
 
@@ -238,7 +238,7 @@ class Sources:
         lines = linecache.getlines(filename, namespace)
         versions = self._texts.setdefault(filename, [])
         if lines and not any(text.lines is lines or text.lines == lines for text in versions):
-            versions.insert(0, _Text(filename, lines))
+            versions.insert(0, _SourceText(filename, lines))
             del versions[_VERSIONS:]
 
     def part(self, code: CodeType, namespace: dict[str, Any] | None = None) -> CodePart:

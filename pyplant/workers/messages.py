@@ -59,7 +59,7 @@ class RunSettings(NamedTuple):
         The plant directory.
     parameters
         The configuration.
-    shelf
+    formats
         The ingredient specs.
     """
 

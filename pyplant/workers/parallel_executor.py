@@ -166,8 +166,8 @@ class _InFlight:
     ----------
     part
         Any part of the run.
-    packer
-        Packs what leaves the process; ``None`` if workers share it.
+    code_pickler
+        Pickles what is sent to workers; ``None`` if they share this process.
     """
 
     def __init__(self, part: ExecutionRequest, code_pickler: CodePickler | None) -> None:
