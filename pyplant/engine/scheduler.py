@@ -316,7 +316,7 @@ class Scheduler:
                 if current.state is State.PENDING:
                     self._queue(current)
                 return
-            # A failure that counts ends the run, and the search with it; a deferred one does not.
+            # A failure that counts ends the search; after a deferred one the search goes on.
             if current.state in (State.FAILED, State.SKIPPED) and current.key not in self.deferred_failures:
                 return
         self._continue_search(name, search)

@@ -136,7 +136,7 @@ class Trace(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Convert to JSON-able data, without number and writer, which the journal keeps."""
-        # Short keys: a journal holds one line for each execution, and is read as a whole when a plant is opened.
+        # Short keys, since the journal has one such line for each execution.
         data = {
             "r": self.reactor,
             "f": self.fingerprint,

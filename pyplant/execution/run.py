@@ -148,7 +148,7 @@ class Run:
         """Whether everything demanded is there, or cannot be; asked when nothing is ready or under way."""
         is_over = not self._claims_guard.is_blocked() and (self._scheduler.is_done() or bool(self.errors))
         if is_over:
-            self._tell_put_aside()
+            self._report_deferred_failures()
         return is_over
 
     def is_blocked(self) -> bool:
@@ -379,7 +379,7 @@ class Run:
             if not self._keep_going:
                 raise error
 
-    def _tell_put_aside(self) -> None:
+    def _report_deferred_failures(self) -> None:
         for key, error in self._scheduler.deferred_failures.items():
             if key not in self._reported:
                 self._reported.add(key)

@@ -141,7 +141,7 @@ def _has_identity(cls: type) -> bool:
 
 _OF_TABLES = frozenset(["pandas", "polars", "pyarrow", "xarray"])
 _TABLES = frozenset(["DataFrame", "Series", "Dataset", "DataArray"])  # their parts are immutable, or storage
-_TORCH = frozenset(["torch", "torch._tensor"])  # it hashes by identity in a way of its own
+_TORCH = frozenset(["torch", "torch._tensor"])  # its __hash__ uses the identity
 
 
 class _Canonical:

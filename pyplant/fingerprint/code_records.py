@@ -106,9 +106,8 @@ def differences(old: str, new: str, record: _GetRecord, *, everywhere: bool = Fa
     found: list[Difference] = []
     seen: set[tuple[str, ...]] = set()
     first = record(new) or record(old)
-    queue = deque(
-        [(old, new, (first.name,) if first else (), ("", ""))]
-    )  # breadth first, so that paths are short
+    # Breadth first, so that paths are short.
+    queue = deque([(old, new, (first.name,) if first else (), ("", ""))])
     while queue:
         before, after, path, place = queue.popleft()
         mark = (before, after, *(place if everywhere else ()))

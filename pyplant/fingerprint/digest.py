@@ -402,9 +402,8 @@ class Encoder:
                 self.code(wrapped)
                 if attribute == "__wrapped__":
                     own = namespace(value) or {}
-                    wrapper = static_attribute(
-                        value, "_self_wrapper"
-                    )  # wrapt keeps the decorator's code there
+                    # wrapt keeps the decorator's code in this attribute.
+                    wrapper = static_attribute(value, "_self_wrapper")
                     kept = {} if wrapper is MISSING else {"_self_wrapper": wrapper}
                     self.attributes(kept | {key: own[key] for key in own if key not in _OF_WRAPPERS})
                 return True
@@ -429,10 +428,8 @@ class Encoder:
     def attributes(self, state: Any, *, ordered: bool = False) -> None:
         """Add attributes, sorted by name; ``ordered`` for objects that are used like a dictionary."""
         if ordered and sorted(state) != list(state):
-            state = {
-                **state,
-                "(order)": tuple(state),
-            }  # as one more attribute, so that it can be excluded like any other
+            # The order is one more attribute, so that it can be excluded like any other.
+            state = {**state, "(order)": tuple(state)}
         state = self._without_excluded(state)
         if state is not None and not (type(state) is dict and all(type(key) is str for key in state)):
             self.item(state)
@@ -455,9 +452,8 @@ def _handler_for(cls: type) -> _Handler | None:
         return _by_type[cls]
     except KeyError:
         if is_mock_class(cls):
-            return (
-                _encode_mock  # not cached: each mock has a class of its own, which the cache would keep alive
-            )
+            # Not cached: each mock has its own class, which the cache would keep alive.
+            return _encode_mock
         names = [*_names(cls), *(f"{name}+" for base in mro(cls)[1:] for name in _names(base))]
         handler = _by_type[cls] = next((_by_name[name] for name in names if name in _by_name), None)
         return handler

@@ -321,8 +321,8 @@ class Fingerprinter:
             # After a reload, an old copy of a recursive function may still be in use. It calls the new copy by
             # name, so it is not part of a cycle. It has this colour and must have the digest of the new copy.
             self._recursive_digests.update((self._colour(node, {}, None), node.digest) for node in component)
-        # Hints pass from code to the code that calls it, but not out of a reactor or a module used as a value:
-        # to mention one does not send what it sends.
+        # Certain hints pass from code to its callers, but not out of a reactor, or of a module used as a value:
+        # code that mentions a reactor does not send what the reactor sends.
         for node in component:
             if not _is_reactor(node.obj):
                 hints.update(_as_conditional(hint) for hint in node.content.hints if hint.certain)

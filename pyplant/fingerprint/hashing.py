@@ -34,9 +34,8 @@ def digest_bytes(*parts: bytes | memoryview) -> str:
         return blake3(b"".join(parts)).hexdigest(length=DIGEST_BYTES)
     whole = blake3()
     for part in parts:
-        if (
-            len(part) >= _LARGE
-        ):  # by its own digest, since a hasher has one number of threads for all its data
+        # A large part is hashed on its own, since a hasher has one number of threads for all its data.
+        if len(part) >= _LARGE:
             whole.update(hasher().update(part).digest())
         else:
             whole.update(part)

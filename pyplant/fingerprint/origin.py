@@ -271,10 +271,9 @@ def _is_user_package(name: str) -> bool:
         places = list(spec.submodule_search_locations or ())
         if not places:
             return False
+        # In a namespace package of installed packages, the next part of the name decides.
         if is_user_file(os.path.join(str(places[0]), "__init__.py")):
-            return (
-                True  # otherwise a namespace package of installed packages: the next part of the name decides
-            )
+            return True
     return False
 
 
