@@ -1,22 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { bounded, neighbour, scaleOf, scrolled, TALLEST } from "../../pyplant/notebook/static/geometry.js";
+import { bounded, MAX_HEIGHT, neighbour, scaleOf, scrolled } from "../../pyplant/notebook/static/geometry.js";
 
-test("what fits is shown at full size", () => assert.equal(scaleOf(0, [400, 200], 800), 1));
-test("what nearly fits is shrunk", () => assert.equal(scaleOf(0, [1000, 200], 800), 0.8));
-test("a graph is not shrunk below what one can read", () => assert.equal(scaleOf(0, [1400, 200], 800), 0.7));
-test("what would be tiny is not shrunk at all", () => assert.equal(scaleOf(0, [4000, 200], 800), 1));
-test("Fit shows all of it", () => assert.equal(scaleOf("fit", [4000, 200], 800), 0.2));
-test("the height counts as well", () => assert.equal(scaleOf("fit", [10, 2 * TALLEST], 800), 0.5));
-test("a page without room shows full size", () => assert.equal(scaleOf("fit", [4000, 200], -2), 1));
-test("a zoom that was chosen is taken", () => assert.equal(scaleOf(2, [4000, 200], 800), 2));
+test("a graph that fits is shown at full size", () => assert.equal(scaleOf(0, [400, 200], 800), 1));
+test("a graph that nearly fits is shrunk", () => assert.equal(scaleOf(0, [1000, 200], 800), 0.8));
+test("a graph is not shrunk below the readable scale", () => assert.equal(scaleOf(0, [1400, 200], 800), 0.7));
+test("a graph that would be tiny is not shrunk", () => assert.equal(scaleOf(0, [4000, 200], 800), 1));
+test("Fit shows the whole graph", () => assert.equal(scaleOf("fit", [4000, 200], 800), 0.2));
+test("the height counts as well", () => assert.equal(scaleOf("fit", [10, 2 * MAX_HEIGHT], 800), 0.5));
+test("an element without a size shows full size", () => assert.equal(scaleOf("fit", [4000, 200], -2), 1));
+test("a chosen zoom is used", () => assert.equal(scaleOf(2, [4000, 200], 800), 2));
 
-test("zoom has bounds", () => {
+test("zoom is limited", () => {
   assert.deepEqual([0.01, 1.5, 9, "fit"].map(bounded), [0.1, 1.5, 3, "fit"]);
 });
 
-test("one scrolls no further than it takes", () => {
+test("scrolling is minimal", () => {
   assert.equal(scrolled(0, 100, 20, 400), 0);
   assert.equal(scrolled(0, 500, 20, 400), 150);
   assert.equal(scrolled(600, 500, 20, 400), 450);

@@ -6,7 +6,7 @@ import { boxAction, isKept, KEYS, viewAction } from "../../pyplant/notebook/stat
 const press = (key, more = {}) => ({ key, ctrlKey: false, metaKey: false, ...more });
 const at = { isTyping: false, hasFilter: false, isOpen: false };
 
-test("arrows walk and Enter and Space open", () => {
+test("arrow keys move, and Enter and Space open", () => {
   const keys = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Enter", " ", "d"];
   assert.deepEqual(
     keys.map((key) => boxAction(press(key))),
@@ -14,7 +14,7 @@ test("arrows walk and Enter and Space open", () => {
   );
 });
 
-test("with Ctrl or Command keys are the page's", () => {
+test("keys with Ctrl or Command are left to the page", () => {
   assert.equal(boxAction(press("Enter", { ctrlKey: true })), undefined);
   assert.equal(viewAction(press("/", { metaKey: true }), at), undefined);
 });
@@ -29,12 +29,12 @@ for (const [isTyping, hasFilter, isOpen, action] of [
     assert.equal(viewAction(press("Escape"), { isTyping, hasFilter, isOpen }), action));
 }
 
-test("a slash goes to the filter, where it is a letter", () => {
+test("a slash goes to the filter, and is text inside it", () => {
   assert.equal(viewAction(press("/"), at), "search");
   assert.equal(viewAction(press("/"), { ...at, isTyping: true }), undefined);
 });
 
-test("a question mark shows the keys, but not while one types", () => {
+test("a question mark shows the keys, but not in the filter", () => {
   assert.equal(viewAction(press("?"), at), "keys");
   assert.equal(viewAction(press("?"), { ...at, isTyping: true }), undefined);
 });
@@ -44,7 +44,7 @@ test("Enter in the filter goes to the first box", () => {
   assert.equal(viewAction(press("Enter"), at), undefined);
 });
 
-test("the notebook gets no plain key, and Ctrl+S always", () => {
+test("the notebook gets no plain key, but always Ctrl+S", () => {
   assert.equal(isKept(press("d"), at), true);
   assert.equal(isKept(press("s", { ctrlKey: true }), { isTyping: true }), false);
   assert.equal(isKept(press("a", { ctrlKey: true }), { isTyping: true }), true);

@@ -15,7 +15,7 @@ const graph = new state.Graph({
 });
 const names = (found) => found && [...found].map((id) => graph.name(id)).sort();
 
-test("a graph knows senders and receivers, and forgets senders that it does not show", () => {
+test("a graph knows senders and receivers, and ignores unknown senders", () => {
   assert.deepEqual([...graph.receivers.get("n0")], ["n1"]);
   assert.deepEqual([...graph.senders.get("n4")], ["n2"]);
 });
@@ -33,40 +33,41 @@ for (const [filter, found] of [
   ["+", []],
   ["nothing", []],
 ]) {
-  test(`the filter "${filter}" finds ${found}`, () => assert.deepEqual(names(state.chosen(graph, {}, filter)), found));
+  test(`the filter "${filter}" finds ${found}`, () =>
+    assert.deepEqual(names(state.matching(graph, {}, filter)), found));
 }
 
-test("a status narrows what words find", () => {
+test("a status restricts the results of words", () => {
   const states = { n0: { o: "stale" }, n2: { o: "stale" }, n1: { o: "cached" } };
-  assert.deepEqual(names(state.chosen(graph, states, "status:stale")), ["load", "train"]);
-  assert.deepEqual(names(state.chosen(graph, states, "+clean status:stale")), ["load"]);
+  assert.deepEqual(names(state.matching(graph, states, "status:stale")), ["load", "train"]);
+  assert.deepEqual(names(state.matching(graph, states, "+clean status:stale")), ["load"]);
 });
 
-test("only reactors that were known before have changed", () => {
+test("new reactors do not count as changed", () => {
   const before = { n0: { o: "new" }, n1: { o: "cached" } };
   const after = { n0: { o: "ran" }, n1: { o: "cached" }, n2: { o: "ran" } };
   assert.deepEqual(state.changed(graph.ids, before, after), ["n0"]);
 });
 
-test("a running reactor says how long it has been running and what is left", () => {
+test("a running reactor shows elapsed and remaining time", () => {
   assert.deepEqual(state.pace({ t: 100 }, 112), ["12 s"]);
   assert.deepEqual(state.pace({ t: 100, e: 60 }, 112), ["12 s · ~48 s left", "~48 s left", "12 s"]);
   assert.equal(state.pace({ t: 100, e: 10 }, 112)[1], "usually 10 s");
   assert.deepEqual(state.pace({ t: 100 }, 90), ["0 s"]);
 });
 
-test("a status is said in words, with doubts and reasons", () => {
+test("a status in words contains uncertainty and reasons", () => {
   assert.equal(state.inWords({ o: "stale", sure: false, w: "code" }), "perhaps stale, would run again, code");
   assert.equal(state.inWords({ o: "cached", sure: false }, true), "cached, its cell was deleted");
   assert.equal(state.inWords(), "");
 });
 
-test("the loudest status wins", () => {
-  assert.equal(state.loudest([{ o: "cached" }, { o: "failed" }, { o: "running" }]), "failed");
-  assert.equal(state.loudest([]), "unknown");
+test("the most urgent status is used", () => {
+  assert.equal(state.mostUrgent([{ o: "cached" }, { o: "failed" }, { o: "running" }]), "failed");
+  assert.equal(state.mostUrgent([]), "unknown");
 });
 
-test("a box shows the progress that is reported, else a guess by the last run", () => {
+test("a box shows reported progress, else an estimate from the last run", () => {
   const reported = state.reactorLook(node("train"), { o: "running", t: 0, p: [["epoch", 3, 12]] }, [], 5);
   assert.equal(reported.share, 0.25);
   assert.equal(reported.metas.at(-1), "3/12");
@@ -75,19 +76,19 @@ test("a box shows the progress that is reported, else a guess by the last run", 
   assert.equal(state.reactorLook(node("train"), { o: "running", t: 0, e: 1 }, [], 50).share, 0.97);
 });
 
-test("a tip names three causes at most", () => {
+test("a tooltip has at most three causes", () => {
   const causes = ["a", "b", "c", "d"].map((text) => ({ text }));
   assert.equal(state.reactorLook(node("x"), { o: "stale" }, causes, 0).tip.split("\n").length, 4);
 });
 
-test("a fold counts its members, the loudest first", () => {
+test("a fold counts its members, the most urgent first", () => {
   const fold = { members: ["n0", "n1", "n2"], label: "prepare", isLow: true };
   const look = state.foldLook(fold, [{ o: "cached" }, { o: "stale" }, { o: "cached" }]);
   assert.deepEqual(look.names, ["1 stale, 2 cached", "1 stale of 3"]);
   assert.equal(look.metas[0], "prepare · 3 reactors");
 });
 
-test("a term is put into the filter once and taken out again", () => {
+test("a term is added to the filter once and removed again", () => {
   assert.equal(state.toggled("load", "status:ran"), "load status:ran");
   assert.equal(state.toggled("load  status:ran", "status:ran"), "load");
 });

@@ -1,11 +1,11 @@
-// The picture: boxes and lines, zoom, and walking about in it.
+// The picture: boxes and edges, zoom, and navigation by keyboard and mouse.
 
-import { FONT, fitted, html, set, strokes, svg, write } from "./dom.js";
-import { bounded, neighbour, scaleOf, scrolled, TALLEST } from "./geometry.js";
+import { FONT, fittingText, html, setAttributes, setText, strokes, svg } from "./dom.js";
+import { bounded, MAX_HEIGHT, neighbour, scaleOf, scrolled } from "./geometry.js";
 import { boxAction } from "./keys.js";
 import { ICONS } from "./status.js";
 
-const INDENT = 28; // of the texts of a box
+const INDENT = 28; // pixels from the left side of a box to its texts
 
 /** One box of the picture: a reactor, or a fold of them. */
 export class Box {
@@ -40,41 +40,41 @@ export class Box {
     );
   }
 
-  /** Bring the element up to date; `look` is all that it shows. */
+  /** Update the element; `look` contains everything that it shows. */
   paint(look) {
     const key = JSON.stringify(look);
     if (key === this.key) return;
     this.key = key;
     const flags = ["fold", "maybe", "orphan", "dim", "chosen", "guess"].filter((flag) => look[flag]);
     const room = this.w - INDENT - 7;
-    set(this.element, {
+    setAttributes(this.element, {
       class: ["pg-node", `pg-${look.status}`, ...flags.map((flag) => `pg-is-${flag}`)].join(" "),
       "aria-label": look.spoken,
       "aria-pressed": look.chosen,
     });
-    for (const [index, d] of ICONS[look.icon].entries()) set(this.strokes[index], { d });
-    set(this.bar, { width: Math.min(1, look.share ?? 0) * (this.w - 16) });
-    write(this.title, look.tip);
-    write(this.name, fitted(look.names, room, "500 11.5px"));
-    write(this.meta, this.isLow ? "" : fitted(look.metas, room, "9.5px"));
+    for (const [index, d] of ICONS[look.icon].entries()) setAttributes(this.strokes[index], { d });
+    setAttributes(this.bar, { width: Math.min(1, look.share ?? 0) * (this.w - 16) });
+    setText(this.title, look.tip);
+    setText(this.name, fittingText(look.names, room, "500 11.5px"));
+    setText(this.meta, this.isLow ? "" : fittingText(look.metas, room, "9.5px"));
   }
 }
 
-/** The picture: drawing, zoom, and walking about in it. */
+/** The picture: drawing, zoom and navigation. */
 export class Canvas {
   constructor(view) {
-    Object.assign(this, { view, boxes: [], zoom: 0 }); // 0: as large as fits sensibly
+    Object.assign(this, { view, boxes: [], zoom: 0 }); // 0: chosen automatically
     this.element = html("div.pg-canvas", {
       keydown: (event) => this.onKey(event),
-      focusin: (event) => this.stand(this.boxAt(event)),
+      focusin: (event) => this.setCurrent(this.boxAt(event)),
       pointerdown: (event) => this.onDrag(event),
     });
     this.element.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
-    this.watch = new ResizeObserver(() => {
+    this.resizeObserver = new ResizeObserver(() => {
       this.resize();
       this.startAt(this.start);
     });
-    this.watch.observe(this.element);
+    this.resizeObserver.observe(this.element);
   }
 
   draw(graph, { size, nodes, folds = [], edges }) {
@@ -86,8 +86,8 @@ export class Canvas {
       ...folds.map(({ id, members, at, label }) => new Box(graph, id, members, at, label ?? "")),
     ];
     const byId = new Map(this.boxes.map((box) => [box.id, box]));
-    this.holders = new Map(this.boxes.flatMap((box) => box.members.map((id) => [id, box])));
-    this.views = new WeakMap(this.boxes.map((box) => [box.element, box]));
+    this.boxOfReactor = new Map(this.boxes.flatMap((box) => box.members.map((id) => [id, box])));
+    this.boxOfElement = new WeakMap(this.boxes.map((box) => [box.element, box]));
     this.lines = edges.map(([from, to, ...drawn]) => this.line(byId.get(from), byId.get(to), ...drawn));
     this.picture = svg(
       "svg",
@@ -97,26 +97,26 @@ export class Canvas {
         viewBox: `0 0 ${size[0]} ${size[1]}`,
         "font-family": FONT,
         click: (event) => this.onClick(event),
-        pointerover: (event) => this.light(this.boxAt(event)),
-        pointerleave: () => this.light(),
+        pointerover: (event) => this.highlight(this.boxAt(event)),
+        pointerleave: () => this.highlight(),
       },
       ...this.lines.map((line) => line.element),
       ...this.boxes.map((box) => box.element),
     );
     this.element.replaceChildren(this.picture);
     this.resize();
-    // Who stood at a box stands where its reactors are now: at the first of an unfolded group.
+    // Focus stays with the reactors of the current box: on the first of them if a fold was unfolded.
     const again = this.boxes.find((box) => box.names.some((name) => before.has(name)));
-    this.stand(again ?? this.boxes[0]);
-    if (again && hadFocus) this.go(again);
+    this.setCurrent(again ?? this.boxes[0]);
+    if (again && hadFocus) this.focusBox(again);
   }
 
   line(sender, receiver, names, curve, head) {
     const [one, other] = [sender, receiver].map((box) => box.label ?? box.names[0]);
     const title = `${one} → ${other}: ${names.join(", ")}`;
-    const way = svg("path.pg-way", { d: curve });
+    const path = svg("path.pg-way", { d: curve });
     const tip = svg("path.pg-tip", { d: head });
-    const line = { sender, receiver, element: svg("g", svg("title", title), way, tip) };
+    const line = { sender, receiver, element: svg("g", svg("title", title), path, tip) };
     sender.lines.push(line);
     receiver.lines.push(line);
     return line;
@@ -124,9 +124,9 @@ export class Canvas {
 
   paintLines() {
     for (const { sender, receiver, element } of this.lines) {
-      const isLit = [sender, receiver].some((box) => box === this.lit || box.isChosen);
+      const isLit = [sender, receiver].some((box) => box === this.highlighted || box.isChosen);
       const flags = [receiver.isBusy && "live", isLit && "lit", (sender.isDim || receiver.isDim) && "dim"];
-      set(element, {
+      setAttributes(element, {
         class: flags
           .filter(Boolean)
           .map((flag) => `pg-is-${flag}`)
@@ -135,21 +135,21 @@ export class Canvas {
     }
   }
 
-  light(box) {
-    if (box === this.lit) return;
-    this.lit = box;
+  highlight(box) {
+    if (box === this.highlighted) return;
+    this.highlighted = box;
     this.paintLines();
   }
 
   boxAt(event) {
-    return this.views.get(event.target.closest(".pg-node"));
+    return this.boxOfElement.get(event.target.closest(".pg-node"));
   }
 
   get scale() {
     return scaleOf(this.zoom, this.size, this.element.clientWidth - 2);
   }
 
-  /** Begin with a box in the middle, as soon as the page gives room. */
+  /** Show a box in the middle, as soon as the element has a size. */
   startAt(box) {
     this.start = box;
     if (!box || !this.element.clientWidth) return;
@@ -161,11 +161,11 @@ export class Canvas {
     if (!this.size) return;
     const [width, height] = this.size;
     const { scale } = this;
-    set(this.picture, { width: width * scale, height: height * scale });
-    this.view.onZoom(scale, width > this.element.clientWidth || height > TALLEST);
+    setAttributes(this.picture, { width: width * scale, height: height * scale });
+    this.view.onZoom(scale, width > this.element.clientWidth || height > MAX_HEIGHT);
   }
 
-  /** Zoom, keeping the point at `x`, `y` of the viewport where it is. */
+  /** Zoom, keeping the point at `x`, `y` of the viewport in place. */
   zoomTo(zoom, x = this.element.clientWidth / 2, y = this.element.clientHeight / 2) {
     const before = this.scale;
     this.zoom = bounded(zoom);
@@ -192,19 +192,19 @@ export class Canvas {
     };
   }
 
-  /** Make a box the one that the tab key reaches. */
-  stand(box) {
+  /** Make a box the one that the Tab key reaches (a roving tabindex). */
+  setCurrent(box) {
     this.current?.element.setAttribute("tabindex", -1);
     this.current = box;
     box?.element.setAttribute("tabindex", 0);
   }
 
-  go(box) {
+  focusBox(box) {
     box.element.focus({ preventScroll: true });
     this.reveal(box);
   }
 
-  /** Scroll no further than it takes, or to the middle. */
+  /** Scroll a box into view, or into the middle. */
   reveal(box, isMiddle) {
     const { scale, element } = this;
     const near = (at, centre, size, room) => scrolled(at, centre * scale, size * scale, room, isMiddle);
@@ -223,14 +223,14 @@ export class Canvas {
     if (action === "open") this.view.open(box, true);
     const next = action !== "open" && neighbour(box, action, this.boxes);
     if (!next) return;
-    this.go(next);
+    this.focusBox(next);
     this.view.follow(next);
   }
 
   onClick(event) {
     const box = this.boxAt(event);
     if (!box) return;
-    this.go(box);
+    this.focusBox(box);
     this.view.open(box, false);
   }
 }

@@ -1,12 +1,12 @@
-// Makes and patches elements. Names, values, diffs and errors are data of users and may be hostile:
+// Creating and patching elements. Names, values, diffs and errors are data of users and may be hostile:
 // they enter the page as text nodes and attributes only, through these functions.
 
 import { ICONS } from "./status.js";
 
 export const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
-export const PAUSE = 2000; // milliseconds between things said to screen readers
+export const PAUSE = 2000; // milliseconds between announcements to screen readers
 
-/** Makes elements from "tag" or "tag.class", attributes and listeners if there are any, and children. */
+/** Return a function that creates elements from "tag" or "tag.class", an optional object of attributes and listeners, and children. */
 export const maker =
   (space) =>
   (kind, ...content) => {
@@ -30,14 +30,14 @@ export const button = (label, title, click, style = "") =>
 export const small = (text) => html("small", text);
 export const group = (label, ...children) => html("div.pg-group", { role: "group", "aria-label": label }, ...children);
 
-/** Set what differs, so that a page at rest stays at rest. */
-export function set(element, attributes) {
+/** Set the attributes that differ; the browser then has nothing to do for unchanged elements. */
+export function setAttributes(element, attributes) {
   for (const [key, value] of Object.entries(attributes)) {
     if (element.getAttribute(key) !== String(value)) element.setAttribute(key, value);
   }
 }
 
-export function write(element, text) {
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
@@ -48,13 +48,13 @@ export function strokes(name) {
 
 export const icon = (name) => svg("svg.pg-icon", { viewBox: "0 0 16 16", "aria-hidden": true }, ...strokes(name));
 
-let pen = null;
+let measuring = null; // canvas context, created on first use
 
-/** The first text that is no wider than there is room, else the last one, cut. */
-export function fitted(texts, room, font) {
-  pen ??= document.createElement("canvas").getContext("2d");
-  pen.font = `${font} ${FONT}`;
-  const fits = (text) => pen.measureText(text).width <= room;
+/** Return the first text that fits into `room` pixels, else the last text, cut. */
+export function fittingText(texts, room, font) {
+  measuring ??= document.createElement("canvas").getContext("2d");
+  measuring.font = `${font} ${FONT}`;
+  const fits = (text) => measuring.measureText(text).width <= room;
   const letters = Array.from(texts.at(-1));
   const cut = () => `${letters.join("")}…`;
   const fitting = texts.find(fits);

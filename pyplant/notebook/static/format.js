@@ -1,9 +1,9 @@
-// Durations, sizes and ages as text: the same as pyplant/_formatting.py writes, which a test compares.
+// Durations, sizes and ages as text, equal to those of pyplant/_formatting.py (a test compares them).
 
 export const joined = (...texts) => texts.filter(Boolean).join(" · ");
 export const two = (number) => String(number).padStart(2, "0");
 
-/** A duration, in whole seconds while it grows. */
+/** Format a duration; in whole seconds while it grows. */
 export function duration(seconds, isGrowing) {
   if (seconds < 0.9995 && !isGrowing) return seconds && seconds < 5e-4 ? "<1 ms" : `${Math.round(seconds * 1000)} ms`;
   const whole = Math.max(0, Math.round(seconds));
@@ -13,7 +13,7 @@ export function duration(seconds, isGrowing) {
   return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
 }
 
-/** A number of bytes; nothing for none. */
+/** Format a number of bytes; empty for 0. */
 export function bytes(size) {
   if (!size) return "";
   const units = ["B", "kB", "MB", "GB", "TB"];
@@ -21,7 +21,7 @@ export function bytes(size) {
   return `${size.toFixed(units.length === 5 || size >= 99.95 ? 0 : 1)} ${units[0]}`;
 }
 
-/** How long ago a moment was. */
+/** Format the time since a moment. */
 export function age(when, now = Date.now() / 1000) {
   const past = Math.max(0, now - when);
   const [unit, length] = [

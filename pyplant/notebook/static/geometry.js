@@ -1,29 +1,29 @@
-// Where the viewport looks, as pure functions. Where boxes stand and lines run comes from Python.
+// Zoom, scrolling and neighbours, as pure functions. Positions of boxes and edges come from Python.
 
-const SMALLEST = 0.7; // as far as a graph is shrunk unasked
-const HOPELESS = 0.5; // what would be shrunk further is not shrunk at all
+const MIN_SCALE = 0.7; // the smallest scale chosen automatically
+const TOO_SMALL = 0.5; // a graph that would fit only below this scale is shown at full size
 const MARGIN = 40; // pixels around a box that is scrolled to
 
-export const TALLEST = 520; // pixels of the viewport
+export const MAX_HEIGHT = 520; // pixels of the viewport
 
-/** The scale of a picture in a viewport `room` wide; `zoom` is a scale, "fit", or 0 for what is sensible. */
+/** Return the scale of a picture in a viewport `room` pixels wide; `zoom` is a scale, "fit", or 0 for automatic. */
 export function scaleOf(zoom, [width, height], room) {
-  const fit = room > 0 ? Math.min(1, room / width, TALLEST / height) : 1;
+  const fit = room > 0 ? Math.min(1, room / width, MAX_HEIGHT / height) : 1;
   if (zoom === "fit") return fit;
-  return zoom || (fit < HOPELESS ? 1 : Math.max(SMALLEST, fit));
+  return zoom || (fit < TOO_SMALL ? 1 : Math.max(MIN_SCALE, fit));
 }
 
-/** A zoom within bounds. */
+/** Limit a zoom. */
 export const bounded = (zoom) => (zoom === "fit" ? zoom : Math.max(0.1, Math.min(3, zoom)));
 
-/** Where to scroll to, in one direction, from `at`: no further than it takes, or to the middle. */
+/** Return the scroll position in one direction: as close to `at` as possible, or with the box in the middle. */
 export function scrolled(at, centre, size, room, isMiddle) {
   if (isMiddle) return centre - room / 2;
   const reach = size / 2 + MARGIN;
   return Math.max(centre + reach - room, Math.min(at, centre - reach));
 }
 
-/** The box next to a box: along an edge to the "left" or "right", or "up" or "down" in the column. */
+/** Return the box next to a box: along an edge for "left" and "right", in the column for "up" and "down". */
 export function neighbour(box, direction, boxes) {
   const side = { left: "sender", right: "receiver" }[direction];
   const sign = direction === "up" ? -1 : 1;

@@ -1,10 +1,10 @@
-// What keys do, as pure functions, and the list that the "?" button shows.
+// Keyboard actions as pure functions, and their list, which the "?" button shows.
 
 export const KEYS = [
   ["← →", "follow an edge"],
   ["↑ ↓", "go to the next reactor above or below"],
-  ["Enter, Space", "show what is known of a reactor; unfold a group"],
-  ["/", "go to the filter; Enter there goes to the first that is found"],
+  ["Enter, Space", "show the details of a reactor; unfold a group"],
+  ["/", "go to the filter; Enter there goes to the first match"],
   ["Escape", "clear the filter, or close what is open"],
   ["?", "show or hide these keys"],
   ["Ctrl + wheel", "zoom"],
@@ -21,10 +21,10 @@ const BOX_KEYS = {
 
 const isPlain = ({ ctrlKey, metaKey }) => !ctrlKey && !metaKey;
 
-/** What a key does at a box: "open", or a direction; nothing for other keys. */
+/** Return the action of a key on a box: "open" or a direction; undefined for other keys. */
 export const boxAction = (event) => (isPlain(event) ? BOX_KEYS[event.key] : undefined);
 
-/** What a key does anywhere in the widget; the state is whether the filter has the focus and a text, and so on. */
+/** Return the action of a key anywhere in the widget, given what has the focus and what is open. */
 export function viewAction(event, { isTyping, hasFilter, isOpen }) {
   const { key } = event;
   if (key === "Escape") return hasFilter && (isTyping || !isOpen) ? "clear" : "close";
@@ -34,8 +34,8 @@ export function viewAction(event, { isTyping, hasFilter, isOpen }) {
 }
 
 /**
- * Whether a key is kept from the page.
+ * Return whether a key is kept from the page.
  *
- * The notebook has keys of its own: d d deletes our cell. What saves the notebook may pass.
+ * The notebook has shortcuts of its own (d d deletes the cell). Ctrl+S passes, since it saves the notebook.
  */
 export const isKept = (event, { isTyping }) => isPlain(event) || (isTyping && event.key !== "s");

@@ -1,44 +1,45 @@
-// The connection with the kernel: its clock, its silence, and interrupts.
+// The connection to the kernel: its clock, requests for missed snapshots, and interrupts.
 
-const PATIENCE = 5000; // milliseconds without news of a run until we ask
+const PATIENCE = 5000; // milliseconds without a snapshot during a run, after which one is requested
 
 export const links = new WeakMap();
 
-/** What the views of one model share: the clock of the kernel, its silence, and the hidden picture. */
-export class Link {
+/** What all views of one model share: the clock of the kernel, the time of the last snapshot, the hidden picture. */
+export class KernelLink {
   constructor(model) {
-    Object.assign(this, { model, views: 0, seq: -1, ahead: 0 });
+    Object.assign(this, { model, views: 0, seq: -1, clockOffset: 0 });
     links.set(model, this);
-    this.rest();
+    this.resetPatience();
   }
 
-  /** News came, or none are expected. */
-  rest() {
-    [this.heard, this.patience] = [Date.now(), PATIENCE];
+  /** A snapshot came, or none is expected: start waiting from now. */
+  resetPatience() {
+    [this.lastNews, this.patience] = [Date.now(), PATIENCE];
   }
 
-  hear({ seq, now }) {
-    this.rest();
+  receive({ seq, now }) {
+    this.resetPatience();
     if (!(seq > this.seq)) return;
     this.seq = seq;
-    const ahead = now - Date.now() / 1000;
-    // How far the kernel's clock is ahead. That snapshots are late by turns says nothing about clocks.
-    if (ahead > this.ahead || this.ahead - ahead > 2) this.ahead = ahead;
+    const clockOffset = now - Date.now() / 1000;
+    // Seconds that the clock of the kernel is ahead. A late snapshot makes the difference smaller, so the largest
+    // counts; a difference of more than 2 seconds means that a clock was set.
+    if (clockOffset > this.clockOffset || this.clockOffset - clockOffset > 2) this.clockOffset = clockOffset;
   }
 
   now() {
-    return Date.now() / 1000 + this.ahead;
+    return Date.now() / 1000 + this.clockOffset;
   }
 
-  /** News are expected: ask for them when none come, less and less often. */
-  wait() {
-    if (Date.now() - this.heard < this.patience) return;
-    [this.heard, this.patience] = [Date.now(), Math.min(2 * this.patience, 60000)];
+  /** Request a snapshot if none came for a while, less and less often. */
+  resyncIfSilent() {
+    if (Date.now() - this.lastNews < this.patience) return;
+    [this.lastNews, this.patience] = [Date.now(), Math.min(2 * this.patience, 60000)];
     this.model.send({ kind: "resync" });
   }
 
-  /** Hide the static picture while there are views. A rule outlives the element, which the kernel replaces. */
-  cover(id) {
+  /** Hide the static picture while there are views: by a style rule, since the kernel replaces the element. */
+  hidePicture(id) {
     const others = document.adoptedStyleSheets.filter((sheet) => sheet !== this.sheet);
     this.sheet = new CSSStyleSheet();
     if (id) this.sheet.insertRule(`#${CSS.escape(id)}{display:none!important}`);
@@ -46,11 +47,11 @@ export class Link {
   }
 }
 
-/** Interrupt the kernel through the page's server; whether that worked. */
+/** Interrupt the kernel through the server of the page; return whether that worked. */
 export async function interrupt(kernel) {
   if (!kernel) return false;
   try {
-    // Other hosts have no such element.
+    // Only pages of Jupyter have this element.
     const { baseUrl, token } = JSON.parse(document.getElementById("jupyter-config-data").textContent);
     const headers = {};
     const [, cookie] = /(?:^|;\s*)_xsrf=([^;]*)/.exec(document.cookie) ?? [];

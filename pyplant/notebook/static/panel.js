@@ -1,9 +1,9 @@
-// What is known of one reactor, and all reactors as a table.
+// The panel with the details of one reactor, and the table of all reactors.
 
-import { button, html, icon, PAUSE, set, small, write } from "./dom.js";
+import { button, html, icon, PAUSE, setAttributes, setText, small } from "./dom.js";
 import { age, bytes, duration, joined, took } from "./format.js";
 
-/** What is known of one reactor. */
+/** The details of one reactor. */
 export class Panel {
   constructor(view) {
     this.view = view;
@@ -62,31 +62,31 @@ export class Panel {
       this.statement(run),
     );
     this.element.hidden = false;
-    set(this.element, { "aria-label": `Reactor ${name}` });
+    setAttributes(this.element, { "aria-label": `Reactor ${name}` });
     this.patch();
     if (hadFocus) this.heading.focus({ preventScroll: true });
   }
 
-  /** What changes while reactors run. */
+  /** Update what changes during a run. */
   patch() {
     if (!this.isOpen) return;
     const state = this.view.states[this.id] ?? { o: "unknown" };
     if (this.mark.className !== `pg-${state.o}`) this.mark.replaceChildren(icon(state.o));
     this.mark.className = `pg-${state.o}`;
     const pace = state.o === "running" ? this.view.pace(state)[0] : "";
-    write(this.word, joined(this.view.inWords(this.id), pace));
+    setText(this.word, joined(this.view.inWords(this.id), pace));
     const loops = state.p ?? [];
     if (this.loops.childElementCount !== loops.length) {
       this.loops.replaceChildren(...loops.map(() => html("label", html("span"), html("progress"))));
     }
     loops.forEach(([description, done, total], index) => {
       const [text, meter] = this.loops.children[index].children;
-      write(text, `${description ?? ""} ${done}${total ? ` of ${total}` : ""}`.trim());
-      if (total) set(meter, { max: total, value: done });
+      setText(text, `${description ?? ""} ${done}${total ? ` of ${total}` : ""}`.trim());
+      if (total) setAttributes(meter, { max: total, value: done });
       else meter.removeAttribute("value");
     });
-    write(this.took, took(state) && `${took(state)}, ${age(state.f)}`);
-    set(this.took, { title: state.f ? new Date(state.f * 1000).toLocaleString() : "" });
+    setText(this.took, took(state) && `${took(state)}, ${age(state.f)}`);
+    setAttributes(this.took, { title: state.f ? new Date(state.f * 1000).toLocaleString() : "" });
     this.took.parentElement.hidden = !state.f;
   }
 
@@ -118,22 +118,22 @@ export class Panel {
 
   statement(run) {
     const code = html("code", run);
-    const copy = button("Copy", "Copy what runs this reactor", async () => {
-      getSelection().selectAllChildren(code); // for a page that may not write the clipboard
+    const copy = button("Copy", "Copy the statement that runs this reactor", async () => {
+      getSelection().selectAllChildren(code); // for Ctrl+C, if the page may not write to the clipboard
       let isDone = true;
       try {
         await navigator.clipboard.writeText(run);
       } catch {
         isDone = document.execCommand("copy");
       }
-      write(copy, isDone ? "Copied" : "Ctrl+C");
-      setTimeout(() => write(copy, "Copy"), PAUSE);
+      setText(copy, isDone ? "Copied" : "Ctrl+C");
+      setTimeout(() => setText(copy, "Copy"), PAUSE);
     });
     return html("div.pg-run", code, copy);
   }
 }
 
-/** The same as text: made when it is opened, patched while it is open. */
+/** All reactors as a table: created when it is opened, updated while it is open. */
 export class Table {
   constructor(view) {
     this.view = view;
@@ -155,9 +155,9 @@ export class Table {
   patch() {
     for (const [id, word, time, size] of this.rows) {
       const { f, s, b } = this.view.states[id] ?? {};
-      write(word, this.view.inWords(id));
-      write(time, f ? duration(s ?? 0) : "");
-      write(size, bytes(b));
+      setText(word, this.view.inWords(id));
+      setText(time, f ? duration(s ?? 0) : "");
+      setText(size, bytes(b));
     }
   }
 }

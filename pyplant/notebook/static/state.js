@@ -1,10 +1,10 @@
-// What the traits of the model say, as pure functions: who is next to whom, what a filter finds, and
-// what a reactor or a fold shows.
+// Pure functions of the traits: senders and receivers of reactors, what a filter finds, and the texts of
+// boxes.
 
 import { duration, joined, took } from "./format.js";
-import { BARE, LOUDEST, WORDS } from "./status.js";
+import { BY_URGENCY, WITHOUT_TIME, WORDS } from "./status.js";
 
-/** What `graph` says, and who is next to whom. */
+/** The trait `graph`, with the senders and receivers of each reactor. */
 export class Graph {
   constructor(data) {
     this.data = data;
@@ -24,7 +24,8 @@ export class Graph {
   }
 }
 
-export function walk(starts, next, steps) {
+/** Return the ids reachable from `starts` within a number of steps, these included. */
+export function reachable(starts, next, steps) {
   const seen = new Set(starts);
   let edge = [...seen];
   for (let step = 0; step < steps && edge.length; step += 1) {
@@ -34,11 +35,12 @@ export function walk(starts, next, steps) {
 }
 
 /**
- * What a filter finds, or null when it is empty.
+ * Return the ids that a filter finds, or null if it is empty.
  *
- * Words and `+x`, `x+`, `1+x+2` unite; what they find must have one of the statuses, if there are any.
+ * The results of words and of `+x`, `x+`, `1+x+2` are united. If the filter has statuses, each result must have one
+ * of them.
  */
-export function chosen(graph, states, filter) {
+export function matching(graph, states, filter) {
   const terms = filter.toLowerCase().split(/\s+/).filter(Boolean);
   if (!terms.length) return null;
   const [statuses, words] = [true, false].map((is) => terms.filter((term) => term.startsWith("status:") === is));
@@ -49,19 +51,19 @@ export function chosen(graph, states, filter) {
     const named = (test) => graph.ids.filter((id) => name && test(graph.name(id).toLowerCase()));
     const same = named((other) => other === name);
     const starts = word !== name && same.length ? same : named((other) => other.includes(name));
-    for (const id of walk(starts, graph.senders, steps(up))) found.add(id);
-    for (const id of walk(starts, graph.receivers, steps(down))) found.add(id);
+    for (const id of reachable(starts, graph.senders, steps(up))) found.add(id);
+    for (const id of reachable(starts, graph.receivers, steps(down))) found.add(id);
   }
   const isWanted = (id) => !statuses.length || statuses.some((term) => states[id]?.o.startsWith(term.slice(7)));
   return new Set([...found].filter(isWanted));
 }
 
-/** The reactors whose status differs between two states of nodes. */
+/** Return the ids of reactors whose status differs between two states. */
 export function changed(ids, before, after) {
   return ids.filter((id) => before[id] && before[id].o !== after[id]?.o);
 }
 
-/** How long a reactor has been running at `now` and may still run, the longest text first. */
+/** Return texts for how long a reactor has been running and may still run, the longest first. */
 export function pace({ t, e }, now) {
   const past = Math.max(0, now - t);
   const gone = duration(past, true);
@@ -70,17 +72,17 @@ export function pace({ t, e }, now) {
   return [`${gone} · ${left}`, left, gone];
 }
 
-/** A reactor's status in words. */
+/** Return the status of a reactor in words. */
 export function inWords({ o, sure, w } = {}, isOrphan = false) {
-  const perhaps = sure === false && o !== "cached" ? "perhaps " : "";
-  return [perhaps + (WORDS[o] ?? ""), w, isOrphan && "its cell was deleted"].filter(Boolean).join(", ");
+  const prefix = sure === false && o !== "cached" ? "perhaps " : "";
+  return [prefix + (WORDS[o] ?? ""), w, isOrphan && "its cell was deleted"].filter(Boolean).join(", ");
 }
 
-/** The second line of a box, the longest text first. */
+/** Return texts for the second line of a box, the longest first. */
 export function metas(state, now) {
   const { o, w, s, p = [] } = state;
   if (w) return [w];
-  if (o !== "running") return BARE.includes(o) || !took(state) ? [o] : [took(state), duration(s ?? 0)];
+  if (o !== "running") return WITHOUT_TIME.includes(o) || !took(state) ? [o] : [took(state), duration(s ?? 0)];
   const paces = pace(state, now);
   if (!p.length) return paces;
   const [description, done, total] = p[0];
@@ -89,10 +91,10 @@ export function metas(state, now) {
   return [joined(named, paces[0]), joined(named, paces.at(-2)), joined(count, paces.at(-2)), named, count];
 }
 
-/** The loudest status of some states. */
-export const loudest = (states) => LOUDEST.find((word) => states.some(({ o }) => o === word)) ?? "unknown";
+/** Return the most urgent status of some states. */
+export const mostUrgent = (states) => BY_URGENCY.find((word) => states.some(({ o }) => o === word)) ?? "unknown";
 
-/** What the box of one reactor shows. */
+/** Return what the box of a reactor shows. */
 export function reactorLook({ name, orphan }, state, causes, now) {
   const { o, sure, p = [], e, t } = state;
   const spoken = `${name}, ${inWords(state, orphan)}`;
@@ -110,10 +112,10 @@ export function reactorLook({ name, orphan }, state, causes, now) {
   };
 }
 
-/** What the box of a fold shows. */
+/** Return what the box of a fold shows. */
 export function foldLook({ members, label, isLow }, states) {
   const count = (word) => states.filter(({ o }) => o === word).length;
-  const counts = LOUDEST.map((word) => [count(word), word]).filter(([number]) => number);
+  const counts = BY_URGENCY.map((word) => [count(word), word]).filter(([number]) => number);
   const all = counts.map((pair) => pair.join(" ")).join(", ");
   const [first = ""] = all.split(",");
   const time = duration(states.reduce((sum, { s }) => sum + (s ?? 0), 0));
@@ -127,7 +129,7 @@ export function foldLook({ members, label, isLow }, states) {
   };
 }
 
-/** A filter with a term put in, or taken out when it is there. */
+/** Return a filter with a term added, or removed if it is in it. */
 export function toggled(filter, term) {
   const terms = filter.split(/\s+/).filter(Boolean);
   return (terms.includes(term) ? terms.filter((one) => one !== term) : [...terms, term]).join(" ");

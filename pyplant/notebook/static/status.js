@@ -1,6 +1,6 @@
 // The statuses of reactors: in words and as icons. Colour is never the only sign.
 
-// The statuses in words, the loudest first: a fold looks like its loudest member.
+// The statuses in words, the most urgent first: a fold looks like its most urgent member.
 export const WORDS = {
   failed: "failed",
   running: "running",
@@ -12,10 +12,10 @@ export const WORDS = {
   ran: "ran",
   cached: "cached",
 };
-export const LOUDEST = Object.keys(WORDS);
-export const BARE = ["failed", "waiting", "new", "skipped"]; // what the kept result took does not matter
+export const BY_URGENCY = Object.keys(WORDS);
+export const WITHOUT_TIME = ["failed", "waiting", "new", "skipped"]; // the time of the last execution is not shown
 
-// Icons in a square of 16: what is filled, and a line over it.
+// Icons in a square of 16 pixels: a filled path, and a stroked path over it.
 export const DISC = "M13.2 8a5.2 5.2 0 1 1-10.4 0a5.2 5.2 0 0 1 10.4 0z";
 export const dot = (x) => `M${x + 1.35} 8a1.35 1.35 0 1 1-2.7 0a1.35 1.35 0 0 1 2.7 0z`;
 export const ICONS = {

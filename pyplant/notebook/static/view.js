@@ -1,19 +1,19 @@
-// One view of a model: the frame, and what happens in it.
+// One view of a model: its elements, and the reactions to traits and events.
 
 import { Canvas } from "./canvas.js";
-import { button, group, html, icon, PAUSE, set, small, write } from "./dom.js";
+import { button, group, html, icon, PAUSE, setAttributes, setText, small } from "./dom.js";
 import { isKept, KEYS, viewAction } from "./keys.js";
-import { interrupt, Link, links } from "./link.js";
+import { interrupt, KernelLink, links } from "./link.js";
 import { Panel, Table } from "./panel.js";
-import { changed, chosen, foldLook, Graph, inWords, loudest, pace, reactorLook, toggled } from "./state.js";
-import { LOUDEST } from "./status.js";
+import { changed, foldLook, Graph, inWords, matching, mostUrgent, pace, reactorLook, toggled } from "./state.js";
+import { BY_URGENCY } from "./status.js";
 
-/** One view of a model: the frame, and what happens in it. */
+/** One view of a model; a model has several if the output is shown in several places. */
 export class View {
   constructor(model, el) {
     Object.assign(this, {
       model,
-      link: links.get(model) ?? new Link(model),
+      link: links.get(model) ?? new KernelLink(model),
       states: {},
       state: { seq: -1 },
       words: [],
@@ -25,7 +25,7 @@ export class View {
     this.listen("on");
     this.link.views += 1;
     this.sync();
-    this.lookAtWhatMatters();
+    this.startAtMostUrgent();
     this.timer = setInterval(() => this.tick(), 1000);
   }
 
@@ -38,29 +38,29 @@ export class View {
     this.listen("off");
     clearInterval(this.timer);
     clearTimeout(this.speaking);
-    this.canvas.watch.disconnect();
+    this.canvas.resizeObserver.disconnect();
     this.link.views -= 1;
-    this.link.cover(this.graph.data.snapshot);
+    this.link.hidePicture(this.graph.data.snapshot);
     this.root.remove();
   }
 
   frame(el) {
     this.plant = html("strong");
-    this.chips = LOUDEST.map((status) => {
+    this.chips = BY_URGENCY.map((status) => {
       const click = () => this.toggle(`status:${status}`);
-      const chip = button(icon(status), `Show what is ${status}`, click, `pg-chip pg-${status}`);
+      const chip = button(icon(status), `Show reactors that are ${status}`, click, `pg-chip pg-${status}`);
       chip.append(html("span"));
       return [status, chip];
     });
-    this.unsure = html("span.pg-badge", { title: "Code ran since staleness was judged" }, "not checked");
-    this.runner = button("", "Show what is running", () => this.visit(this.running), "pg-link");
-    [this.pacer, this.hint, this.found] = [small(""), small(""), small("")];
-    this.stopper = button("", "Interrupt the run; what has finished is kept", () => this.stop(), "pg-stop");
+    this.uncheckedBadge = html("span.pg-badge", { title: "Code ran since staleness was judged" }, "not checked");
+    this.runningLink = button("", "Show the running reactor", () => this.visit(this.running), "pg-link");
+    [this.paceText, this.hint, this.found] = [small(""), small(""), small("")];
+    this.stopButton = button("", "Interrupt the run; what has finished is kept", () => this.stop(), "pg-stop");
     this.search = html("input", {
       type: "search",
       placeholder: "Filter: name, +report, status:stale",
       title:
-        "load: all with this in their names\n+x: x and all before it\nx+: x and all after it\n1+x+2: so many steps\n" +
+        "load: names that contain this\n+x: x and everything before it\nx+: x and everything after it\n1+x+2: with this number of steps\n" +
         "status:stale: of these only the stale\nEnter: go to the first; Escape: clear",
       "aria-label": "Filter the graph",
       spellcheck: false,
@@ -72,7 +72,7 @@ export class View {
       button("All", "Every reactor", () => this.choose("all")),
       button("Focus", "What is not cached and what is next to it", () => this.choose("focus")),
     );
-    this.refold = button("Fold", "Fold what was unfolded", () => this.model.send({ kind: "fold" }));
+    this.foldButton = button("Fold", "Fold what was unfolded", () => this.model.send({ kind: "fold" }));
     this.percent = button("", "Show at 100 %", () => this.canvas.zoomTo(1));
     this.zoom = group(
       "Zoom",
@@ -81,8 +81,8 @@ export class View {
       button("+", "Larger", () => this.canvas.zoomTo(this.canvas.scale * 1.25)),
       button("Fit", "Show all of it", () => this.canvas.zoomTo("fit")),
     );
-    this.helper = button("?", "Keys", () => this.toggleKeys());
-    set(this.helper, { "aria-label": "Keys", "aria-expanded": false });
+    this.keysButton = button("?", "Keys", () => this.toggleKeys());
+    setAttributes(this.keysButton, { "aria-label": "Keys", "aria-expanded": false });
     const described = ([keys, text]) => html("div", html("dt", keys), html("dd", text));
     this.keys = html("dl.pg-keys", ...KEYS.map(described));
     this.keys.hidden = true;
@@ -93,8 +93,14 @@ export class View {
     this.root = html(
       "section",
       { class: "pyplant-graph", keydown: (event) => this.onKey(event) },
-      html("div.pg-head", this.plant, chips, this.unsure, right(this.runner, this.pacer, this.stopper, this.hint)),
-      html("div.pg-head", this.search, this.found, right(this.scope, this.refold, this.zoom, this.helper)),
+      html(
+        "div.pg-head",
+        this.plant,
+        chips,
+        this.uncheckedBadge,
+        right(this.runningLink, this.paceText, this.stopButton, this.hint),
+      ),
+      html("div.pg-head", this.search, this.found, right(this.scope, this.foldButton, this.zoom, this.keysButton)),
       this.keys,
       this.empty,
       html("div.pg-body", this.canvas.element, this.panel.element),
@@ -104,7 +110,7 @@ export class View {
     el.replaceChildren(this.root);
   }
 
-  /** Show what the model says now. */
+  /** Show the present traits of the model. */
   sync() {
     const [data, state, details] = ["graph", "state", "details"].map((trait) => this.model.get(trait) ?? {});
     const isNew = data !== this.graph?.data;
@@ -112,16 +118,16 @@ export class View {
     this.details = details;
     if (isNew) this.redraw(new Graph(data));
     else if (isExplained && this.panel.isOpen) this.panel.show(this.panel.id);
-    if (state.seq > this.state.seq && state.version === data.version) this.take(state);
+    if (state.seq > this.state.seq && state.version === data.version) this.applyState(state);
     this.patch();
   }
 
   redraw(graph) {
     const shown = this.panel.isOpen && this.graph.name(this.panel.id);
-    // Another version gives other reactors the same ids.
+    // Ids refer to other reactors in another version.
     if (graph.data.version !== this.graph?.data.version) this.states = {};
     this.graph = graph;
-    this.link.cover(graph.data.snapshot);
+    this.link.hidePicture(graph.data.snapshot);
     this.drawView();
     this.table.draw();
     if (!shown) return;
@@ -133,29 +139,29 @@ export class View {
   drawView() {
     const { views = {}, view, unfolded, plant = "" } = this.graph.data;
     const name = [this.wish, view, "all"].find((one) => views[one]);
-    write(this.plant, plant);
+    setText(this.plant, plant);
     this.scope.hidden = !(views.all && views.focus);
     for (const [index, one] of ["all", "focus"].entries()) {
-      set(this.scope.children[index], { "aria-pressed": one === name });
+      setAttributes(this.scope.children[index], { "aria-pressed": one === name });
     }
-    this.refold.hidden = !(name === "focus" && unfolded);
+    this.foldButton.hidden = !(name === "focus" && unfolded);
     this.canvas.draw(this.graph, views[name] ?? { size: [1, 1], nodes: [], edges: [] });
   }
 
-  take(state) {
+  applyState(state) {
     const [{ run }, states] = [this.state, this.states];
     Object.assign(this, { state, states: state.nodes });
-    this.link.hear(state);
+    this.link.receive(state);
     const news = changed(this.graph.ids, states, state.nodes);
-    if (news.length > 3) this.say(`${news.length} reactors changed`);
-    else for (const id of news) this.say(`${this.graph.name(id)}: ${this.inWords(id)}`);
-    if (run != null && state.run == null) this.say(`The run is over. ${state.title}`);
+    if (news.length > 3) this.announce(`${news.length} reactors changed`);
+    else for (const id of news) this.announce(`${this.graph.name(id)}: ${this.inWords(id)}`);
+    if (run != null && state.run == null) this.announce(`The run is over. ${state.title}`);
     if (state.run !== this.stopping) this.stopping = null;
   }
 
-  /** Bring all that is on the page up to date. */
+  /** Update everything that depends on the state. */
   patch() {
-    this.match = chosen(this.graph, this.states, this.search.value);
+    this.match = matching(this.graph, this.states, this.search.value);
     for (const box of this.canvas.boxes) this.paint(box);
     this.canvas.paintLines();
     this.panel.patch();
@@ -168,29 +174,29 @@ export class View {
     const having = (status) => graph.ids.filter((id) => states[id]?.o === status);
     for (const [status, chip] of this.chips) {
       const number = having(status).length;
-      write(chip.lastChild, `${number} ${status}`);
+      setText(chip.lastChild, `${number} ${status}`);
       chip.hidden = !number;
-      set(chip, { "aria-pressed": this.search.value.split(/\s+/).includes(`status:${status}`) });
+      setAttributes(chip, { "aria-pressed": this.search.value.split(/\s+/).includes(`status:${status}`) });
     }
-    set(this.root, { "aria-label": `Reactors of ${this.plant.textContent}: ${state.title ?? ""}` });
-    write(this.empty, graph.ids.length ? "" : (state.title ?? ""));
-    write(this.found, match ? `${match.size} of ${graph.ids.length}` : "");
-    this.unsure.hidden = state.checked !== false;
+    setAttributes(this.root, { "aria-label": `Reactors of ${this.plant.textContent}: ${state.title ?? ""}` });
+    setText(this.empty, graph.ids.length ? "" : (state.title ?? ""));
+    setText(this.found, match ? `${match.size} of ${graph.ids.length}` : "");
+    this.uncheckedBadge.hidden = state.checked !== false;
     const running = having("running").sort((a, b) => states[a].t - states[b].t);
     [this.running] = running;
     const more = running.length > 1 ? ` · ${running.length - 1} more` : "";
-    write(this.runner, this.running ? graph.name(this.running) : "");
-    write(this.pacer, this.running ? this.pace(states[this.running])[0] + more : "");
-    this.stopper.hidden = state.run == null;
-    this.stopper.disabled = this.stopping != null;
-    write(this.stopper, this.stopping != null ? "stopping …" : "■ Stop");
-    if (state.run == null) write(this.hint, "");
+    setText(this.runningLink, this.running ? graph.name(this.running) : "");
+    setText(this.paceText, this.running ? this.pace(states[this.running])[0] + more : "");
+    this.stopButton.hidden = state.run == null;
+    this.stopButton.disabled = this.stopping != null;
+    setText(this.stopButton, this.stopping != null ? "stopping …" : "■ Stop");
+    if (state.run == null) setText(this.hint, "");
   }
 
   tick() {
     const isRunning = this.state.run != null || this.running;
-    if (isRunning || this.state.version !== this.graph.data.version) this.link.wait();
-    else this.link.rest();
+    if (isRunning || this.state.version !== this.graph.data.version) this.link.resyncIfSilent();
+    else this.link.resetPatience();
     if (isRunning) this.patch();
   }
 
@@ -204,7 +210,7 @@ export class View {
 
   paint(box) {
     const states = box.members.map((id) => this.states[id]).filter(Boolean);
-    const status = loudest(states);
+    const status = mostUrgent(states);
     const dim = Boolean(this.match) && !box.members.some((id) => this.match.has(id));
     const chosen = this.panel.isOpen && box.members.includes(this.panel.id);
     const look = box.isFold ? foldLook(box, states) : this.look(box);
@@ -217,11 +223,11 @@ export class View {
     return reactorLook(this.graph.nodes[id], this.states[id] ?? { o: "" }, causes, this.link.now());
   }
 
-  /** Tell screen readers, not faster than they can read. */
-  say(text) {
+  /** Announce a text to screen readers, at a pace at which they can read. */
+  announce(text) {
     this.words = [...this.words, text].slice(-4);
     this.speaking ??= setTimeout(() => {
-      write(this.announcer, this.words.join(". "));
+      setText(this.announcer, this.words.join(". "));
       [this.words, this.speaking] = [[], null];
     }, PAUSE);
   }
@@ -231,7 +237,7 @@ export class View {
     else this.visit(box.id, takesFocus);
   }
 
-  /** An open panel follows the walk. */
+  /** Show the box that the keyboard moved to in an open panel. */
   follow(box) {
     if (this.panel.isOpen && !box.isFold) this.visit(box.id, false);
   }
@@ -240,26 +246,26 @@ export class View {
     this.panel.show(id);
     if (takesFocus) this.panel.heading.focus({ preventScroll: true });
     this.patch();
-    const box = this.canvas.holders.get(id);
+    const box = this.canvas.boxOfReactor.get(id);
     if (!box) return;
-    this.canvas.stand(box);
+    this.canvas.setCurrent(box);
     this.canvas.reveal(box);
   }
 
   close() {
     if (!this.panel.isOpen) return;
     this.panel.element.hidden = true;
-    const box = this.canvas.holders.get(this.panel.id);
+    const box = this.canvas.boxOfReactor.get(this.panel.id);
     this.patch();
-    if (box) this.canvas.go(box);
+    if (box) this.canvas.focusBox(box);
   }
 
   unfold(box) {
     this.model.send({ kind: "unfold", folds: [box.id] });
     setTimeout(() => {
       if (!box.element.isConnected) return;
-      write(box.note, "unfolds when the cell is done");
-      this.say(box.note.textContent);
+      setText(box.note, "unfolds when the cell is done");
+      this.announce(box.note.textContent);
     }, 300);
   }
 
@@ -267,13 +273,13 @@ export class View {
     this.wish = view;
     this.drawView();
     this.patch();
-    this.lookAtWhatMatters();
+    this.startAtMostUrgent();
   }
 
-  /** Where a graph does not fit, begin where something happens. */
-  lookAtWhatMatters() {
-    const loudness = (box) => LOUDEST.findIndex((status) => box.element.classList.contains(`pg-${status}`));
-    const [first] = [...this.canvas.boxes].sort((a, b) => loudness(a) - loudness(b) || a.x - b.x);
+  /** Scroll a graph that does not fit to its most urgent box. */
+  startAtMostUrgent() {
+    const urgency = (box) => BY_URGENCY.findIndex((status) => box.element.classList.contains(`pg-${status}`));
+    const [first] = [...this.canvas.boxes].sort((a, b) => urgency(a) - urgency(b) || a.x - b.x);
     this.canvas.startAt(first);
   }
 
@@ -284,12 +290,12 @@ export class View {
 
   filter() {
     this.patch();
-    if (this.match) this.say(`${this.found.textContent} found`);
+    if (this.match) this.announce(`${this.found.textContent} found`);
   }
 
   async stop() {
     const { run } = this.state;
-    // A late click must not hit what runs next.
+    // A late click must not interrupt the next run.
     if (run == null || this.stopping != null) return;
     this.stopping = run;
     this.patchHead();
@@ -298,12 +304,12 @@ export class View {
     }, 10000);
     if ((await interrupt(this.graph.data.kernel)) || this.state.run !== run) return;
     this.model.send({ kind: "stop", run });
-    write(this.hint, "press ■ in the toolbar");
-    this.say(this.hint.textContent);
+    setText(this.hint, "press ■ in the toolbar");
+    this.announce(this.hint.textContent);
   }
 
   onZoom(scale, isLarge) {
-    write(this.percent, `${Math.round(scale * 100)} %`);
+    setText(this.percent, `${Math.round(scale * 100)} %`);
     this.zoom.hidden = !isLarge && Math.abs(scale - 1) < 0.01;
   }
 
@@ -335,11 +341,11 @@ export class View {
 
   goToFirst() {
     const first = this.canvas.boxes.find((box) => !box.isDim);
-    if (first) this.canvas.go(first);
+    if (first) this.canvas.focusBox(first);
   }
 
   toggleKeys() {
     this.keys.hidden = !this.keys.hidden;
-    set(this.helper, { "aria-expanded": !this.keys.hidden });
+    setAttributes(this.keysButton, { "aria-expanded": !this.keys.hidden });
   }
 }
