@@ -1,4 +1,4 @@
-"""One JupyterLab and one Chromium for the browser tests of a process, while it runs these."""
+"""One JupyterLab and one Chromium, shared by the browser tests of a process."""
 
 import itertools
 import re
@@ -36,7 +36,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(scope="package")
 def chromium():
-    """The browser. Not longer than for these tests: it leaves an event loop running in this thread."""
+    """The browser. It is closed after these tests, since its event loop in this thread disturbs others."""
     path = chromium_path()
     if path is None:
         (pytest.fail if CI else pytest.skip)("Chromium is not installed")
@@ -62,7 +62,7 @@ def lab(tmp_path_factory):
 
 
 class Outside(list):
-    """The addresses outside this machine that a page asked for."""
+    """The addresses outside this machine that a page requested."""
 
     def watch(self, request):
         url = urlsplit(request.url)
@@ -84,7 +84,7 @@ def _new_page(chromium, outside):
 
 @pytest.fixture
 def page(chromium, outside):
-    """A page of its own. It must ask nobody outside for anything."""
+    """A new page. It must not request anything from outside this machine."""
     page = _new_page(chromium, outside)
     yield page
     page.context.close()
@@ -100,7 +100,7 @@ _CLOSE_ALL = """() => {
 
 
 class Desk:
-    """A page with JupyterLab in it, which takes seconds to load: test after test uses it, until one fails."""
+    """A page with JupyterLab, shared by tests until one fails, since loading it takes seconds."""
 
     def __init__(self, chromium, lab):
         self._chromium, self._lab = chromium, lab
@@ -114,7 +114,7 @@ class Desk:
         return self.page
 
     def leave(self, *, tidy):
-        """Put away the page; if it is in order still, it is used again."""
+        """Return the page; it is used again if the test passed."""
         if tidy:
             self.page.emulate_media(color_scheme="light")
             self.page.evaluate(_CLOSE_ALL)
@@ -134,7 +134,7 @@ def desk(chromium, lab):
 
 @pytest.fixture
 def lab_page(desk, request):
-    """A page with JupyterLab in it, and no document open."""
+    """A page with JupyterLab and no open document."""
     failed_before = request.session.testsfailed
     yield desk.sit_down()
     desk.leave(tidy=request.session.testsfailed == failed_before)
@@ -142,7 +142,7 @@ def lab_page(desk, request):
 
 @pytest.fixture
 def open_notebook(lab, lab_page):
-    """Open a notebook with some cells; its kernel is ready. Its name is like no other."""
+    """Open a notebook with given cells, a ready kernel and a unique name."""
 
     def open_notebook(*cells, kernel=CURRENT):
         kernel.need()
@@ -154,7 +154,7 @@ def open_notebook(lab, lab_page):
 
 @pytest.fixture
 def screenshot():
-    """Take a picture of an element or page into ``build/screenshots``, for people to look at."""
+    """Save a picture of an element or page in ``build/screenshots``, for inspection."""
     folder = ROOT / "build" / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
 

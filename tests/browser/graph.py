@@ -1,4 +1,4 @@
-"""The live graph in a page: what it shows, read from the DOM."""
+"""The live graph in a page, read from the DOM."""
 
 import json
 
@@ -46,12 +46,12 @@ class Graph:
         return self.root.locator(".pg-node")
 
     def wait(self, name, *statuses):
-        """Until a reactor has one of the statuses."""
+        """Wait until a reactor has one of the statuses."""
         selectors = [f".pg-node.pg-{status}[aria-label^={json.dumps(name + ',')}]" for status in statuses]
         self.root.locator(", ".join(selectors)).wait_for()
 
     def settle(self, cell):
-        """Run an idle cell until staleness was judged, which a busy machine may have put off."""
+        """Run an idle cell until staleness was judged; a busy machine may have skipped it."""
         badge = self.root.get_by_text("not checked")
         for _ in range(60):
             if not badge.is_visible():
@@ -60,7 +60,7 @@ class Graph:
         badge.wait_for(state="hidden")
 
     def open(self, name):
-        """Click on a reactor; its panel."""
+        """Click on a reactor and return its panel."""
         self.node(name).click()
         panel = self.root.locator(".pg-panel")
         panel.wait_for()
@@ -71,9 +71,9 @@ class Graph:
         return self.root.locator(".pg-stop")
 
     def watch(self):
-        """Note from now on each change of a status, with what the kernel was doing."""
+        """Record each change of a status from now on, with the state of the kernel."""
         self.page.evaluate(_WATCH, [".pyplant-graph"])
 
     def transitions(self):
-        """What was noted: names, statuses, and ``idle`` or ``busy``."""
+        """Return the recorded names, statuses, and ``idle`` or ``busy``."""
         return [tuple(change) for change in self.page.evaluate("() => window.transitions")]

@@ -32,7 +32,7 @@ _OVERRIDES = {
     "@jupyterlab/apputils-extension:themes": {"adaptive-theme": True},
     "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
 }
-# Nothing but this machine is to be found, and nothing tries to be clever.
+# No access to other machines, and no automatic features of the browser.
 FLAGS = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
@@ -40,13 +40,13 @@ FLAGS = [
 
 
 def chromium_path():
-    """Where the browser is; ``None`` if there is none."""
+    """Return the path of the browser; ``None`` if there is none."""
     return shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @contextmanager
 def lab_in_browser(folder, **options):
-    """JupyterLab in a folder, and a page of Chromium with it, as programs other than tests need them."""
+    """Start JupyterLab in a folder and open it in Chromium, for programs other than tests."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -68,7 +68,7 @@ def _free_port():
 
 
 class Lab:
-    """A JupyterLab server with folders of its own; every kernel of the matrix is to be had by name.
+    """A JupyterLab server with folders of its own; it offers every kernel of the matrix by name.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class Lab:
         pytest.fail(f"JupyterLab did not start:\n{self._log.read_text()}")
 
     def ask(self, path, method="GET"):
-        """Ask the server, as a program with the token does."""
+        """Send a request to the server, with its token."""
         headers = {"Authorization": f"token {self.token}"}
         request = urllib.request.Request(f"{self.url}/{path}", method=method, headers=headers)
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
@@ -140,7 +140,7 @@ class Lab:
             return json.loads(body) if body else None
 
     def write(self, name, cells, kernel=CURRENT):
-        """Write a notebook; its path."""
+        """Write a notebook and return its path."""
         notebook = nbformat.v4.new_notebook()
         notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
         notebook.metadata["kernelspec"] = {
@@ -149,7 +149,7 @@ class Lab:
             "language": "python",
         }
         path = self.notebooks / f"{name}.ipynb"
-        # A session is kept by path: under an old name the old kernel would answer.
+        # Sessions are identified by path: an old name would connect to the old kernel.
         assert not path.exists(), f"{name} is taken"
         nbformat.write(notebook, path)
         return path
@@ -224,7 +224,7 @@ class OpenNotebook:
         return self
 
     def close(self):
-        """Close it, saved or not; the kernel lives on."""
+        """Close the notebook without saving; the kernel keeps running."""
         self._run(
             """async () => {
                 const widget = jupyterapp.shell.currentWidget;
@@ -235,7 +235,7 @@ class OpenNotebook:
         self.page.wait_for_selector(".jp-Notebook", state="detached")
 
     def wait_until_idle(self):
-        """Until the kernel has nothing to do."""
+        """Wait until the kernel is idle."""
         self.page.wait_for_function(
             """() => {
                 const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;
@@ -268,11 +268,11 @@ class OpenNotebook:
             self.wait_for_cell(cell)
 
     def wait_for_cell(self, cell):
-        """Until a cell that was run has come to its end."""
+        """Wait until a cell that was run has ended."""
         self.page.wait_for_function(f"() => window.finished[{self._model(cell)}.id]")
 
     def is_running(self, cell):
-        """Whether a cell that was run has not come to its end yet."""
+        """Return whether a cell that was run has not ended."""
         return self._run(f"() => !window.finished[{self._model(cell)}.id]")
 
     @staticmethod
@@ -280,11 +280,11 @@ class OpenNotebook:
         return f"jupyterapp.shell.currentWidget.content.widgets[{cell}].model"
 
     def edit(self, cell, text):
-        """Type a text over what stands in a cell."""
+        """Replace the text of a cell by typing."""
         self._run(f"([text]) => {self._model(cell)}.sharedModel.setSource(text)", text)
 
     def command(self, name, cell=None, also=None):
-        """Carry out a command of JupyterLab, with a cell (and all others up to ``also``) selected."""
+        """Execute a command of JupyterLab with a cell (and all others up to ``also``) selected."""
         self._run(
             """async ([name, cell, also]) => {
                 const content = jupyterapp.shell.currentWidget.content;
@@ -315,11 +315,11 @@ class OpenNotebook:
         return self.cell(cell).locator(".jp-OutputArea").first
 
     def outputs(self, cell):
-        """The outputs of a cell that has come to its end, as the notebook would save them."""
+        """The outputs of a cell that has ended, as the notebook would save them."""
         return self._run(f"() => {self._model(cell)}.outputs.toJSON()")
 
     def printed(self, cell):
-        """What a cell that has come to its end printed."""
+        """The printed text of a cell that has ended."""
         return "".join(output["text"] for output in self.outputs(cell) if output["output_type"] == "stream")
 
     # ------------------------------------------------------------------ the kernel and the file
@@ -336,7 +336,7 @@ class OpenNotebook:
         self.command("notebook:interrupt-kernel")
 
     def save(self):
-        """Save; what the file holds then."""
+        """Save the notebook and return the content of the file."""
         self._run("async () => { await jupyterapp.shell.currentWidget.context.save(); }")
         return nbformat.read(self.path, as_version=4)
 
@@ -347,8 +347,8 @@ class OpenNotebook:
 
 
 def wait_for_text(element, *texts, alone=False):
-    """Until the texts are to be read in an element, one after the other; ``alone``: with only space around."""
-    # Waiting for an element that has a text would take hidden text for it, in any case of letters.
+    """Wait until an element shows the texts in this order; with ``alone``, nothing else."""
+    # Locators by text would also match hidden text, and ignore case.
     expect = pytest.importorskip("playwright.sync_api").expect
     texts = [re.escape(text) for text in texts]
     pattern = r"^\s*" + r"\s+".join(texts) + r"\s*$" if alone else ".*".join(texts)
@@ -356,7 +356,7 @@ def wait_for_text(element, *texts, alone=False):
 
 
 def axe(page, selector):
-    """What axe-core has to say against a part of a page: the rules broken, each with the elements that do."""
+    """Return the rules of axe-core that a part of a page violates, each with the elements."""
     package = pytest.importorskip("axe_playwright_python")
     page.add_script_tag(path=Path(package.__file__).parent / "axe.min.js")
     found = page.evaluate("selector => axe.run(selector)", selector)

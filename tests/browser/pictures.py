@@ -74,7 +74,7 @@ CELLS = (
     "plant.show_graph()",
     "plant.run_reactor('report')",
 )
-# An edit, another parameter, and a run that stands still while its pictures are taken.
+# An edit, another parameter, and a run that waits while the pictures are taken.
 EDITED = (
     PIPELINE.replace("PAUSE", "if round == 26: wait_for('go on')")
     .replace("WIDTH", "64")
@@ -104,7 +104,7 @@ def take(lab, page):
 
 
 def main():
-    """Start JupyterLab and Chromium for it."""
+    """Start JupyterLab and Chromium, and take the pictures."""
     options = {"viewport": {"width": 1240, "height": 900}, "device_scale_factor": 2}
     with tempfile.TemporaryDirectory() as folder, lab_in_browser(Path(folder), **options) as (lab, page):
         take(lab, page)

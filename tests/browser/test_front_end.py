@@ -1,4 +1,4 @@
-"""The live graph in a page without Jupyter: what it shows, and what people can do with it."""
+"""The live graph in a page without Jupyter: display and interaction."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def server():
 
 @pytest.fixture
 def shown(page, server):
-    """The page; nothing alarming must happen in it."""
+    """The page; no script may run in it, and no key may leave the widget."""
     errors = []
     page.on("pageerror", lambda error: errors.append(error))
     shown = Shown(page, server.url)
@@ -45,7 +45,7 @@ def digits(shown):
 
 @pytest.fixture
 def ticking(page, shown):
-    """The small pipeline in a page whose clock stands still; tests move it on from the time of the scenario."""
+    """The small pipeline in a page with a stopped clock, which tests move forward."""
     traits = scenarios.digits()
     now = traits["state"]["now"]
     page.clock.install(time=now - 1)
@@ -56,7 +56,7 @@ def ticking(page, shown):
 # ------------------------------------------------------------------------ looks
 
 
-def test_each_status_has_an_icon_of_its_own(shown):
+def test_each_status_has_its_own_icon(shown):
     shown.start(scenarios.all_states())
     icons = {
         status: tuple(path.get_attribute("d") for path in shown.node(status).locator(".pg-icon path").all())
@@ -65,21 +65,24 @@ def test_each_status_has_an_icon_of_its_own(shown):
     assert len(set(icons.values())) == len(Outcome)
 
 
-def test_each_status_has_an_outline_of_its_own(shown):
+def test_each_status_has_its_own_outline(shown):
     shown.start(scenarios.all_states())
     outlines = {
         outcome: tuple(shown.style(f".pg-{outcome.value} .pg-face", "strokeDasharray", "strokeWidth"))
         for outcome in Outcome
     }
-    solid = {Outcome.CACHED, Outcome.RAN}  # both are fine: the second is tinted, and has a disc as its icon
+    solid = {
+        Outcome.CACHED,
+        Outcome.RAN,
+    }  # both need no attention: the second is tinted and has a disc as its icon
     assert len(set(outlines.values())) == len(Outcome) - len(solid) + 1
 
 
-def test_a_node_says_name_time_and_size(digits):
+def test_a_node_shows_name_time_and_size(digits):
     expect(digits.node("load_digits")).to_contain_text("load_digits2.4 s · 4.4 MB")
 
 
-def test_a_name_that_is_too_long_is_cut_and_stands_in_the_title(shown):
+def test_a_long_name_is_cut_and_complete_in_the_title(shown):
     name = "features_" + "x" * 80
     shown.start(scenarios.traits({name: []}))
     label = shown.root.locator(".pg-name")
@@ -89,7 +92,7 @@ def test_a_name_that_is_too_long_is_cut_and_stands_in_the_title(shown):
     assert name in shown.root.locator(".pg-node title").text_content()
 
 
-def test_edges_name_what_flows(digits):
+def test_edges_name_their_ingredients(digits):
     titles = digits.root.locator("svg g > title").all_text_contents()
     assert "load_digits → clean_images: load_digits_out" in titles
 
@@ -103,7 +106,7 @@ def test_a_page_without_a_theme_follows_the_system(shown, page):
     assert faces == ["rgb(255, 255, 255)", "rgb(27, 29, 32)"]
 
 
-def test_the_theme_of_the_notebook_wins_over_the_system(shown, page):
+def test_the_theme_of_the_notebook_overrides_the_system(shown, page):
     page.emulate_media(color_scheme="dark")
     shown.start(scenarios.digits(), theme="light")
     light = shown.style(".pg-stale .pg-face", "stroke")
@@ -113,13 +116,13 @@ def test_the_theme_of_the_notebook_wins_over_the_system(shown, page):
     assert shown.style(".pg-stale .pg-face", "stroke") != light
 
 
-def test_what_runs_pulses_unless_motion_is_unwelcome(digits, page):
+def test_a_running_reactor_pulses_unless_reduced_motion_is_preferred(digits, page):
     assert digits.style(".pg-running .pg-halo", "animationName") == ["pg-pulse"]
     page.emulate_media(reduced_motion="reduce")
     assert digits.style(".pg-running .pg-halo", "animationName") == ["none"]
 
 
-def test_a_narrow_page_is_not_wider_than_it_is(shown, page):
+def test_the_graph_fits_into_a_narrow_page(shown, page):
     page.set_viewport_size({"width": 360, "height": 800})
     shown.start(scenarios.digits())
     shown.open("train_forest")
@@ -136,7 +139,7 @@ def test_a_wide_page_has_the_panel_beside_the_graph(digits):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("scenario", [scenarios.all_states, scenarios.digits, lambda: scenarios.large(150)])
-def test_axe_finds_nothing(shown, page, scenario, theme):
+def test_axe_finds_no_violation(shown, page, scenario, theme):
     page.emulate_media(reduced_motion="reduce")
     page.context.set_default_timeout(10_000)
     traits = scenario()
@@ -144,12 +147,12 @@ def test_axe_finds_nothing(shown, page, scenario, theme):
     shown.start(traits, theme=theme)
     shown.root.get_by_text("As a table").click()
     shown.root.locator(".pg-node:not(.pg-is-fold)").first.click()
-    # The page forbids scripts that others add, so axe comes in through the back door.
+    # The page forbids added scripts, so axe is evaluated directly.
     page.add_script_tag = lambda path: page.evaluate(path.read_text(encoding="utf-8") + ";undefined")
     assert axe(page, "main") == {}
 
 
-def test_an_empty_plant_says_so(shown):
+def test_an_empty_plant_shows_a_message(shown):
     traits = scenarios.traits({})
     traits["state"]["title"] = "No reactors are defined."
     shown.start(traits)
@@ -159,7 +162,7 @@ def test_an_empty_plant_says_so(shown):
 # ----------------------------------------------------------------------- states
 
 
-def test_states_are_patched_into_the_picture_that_is_there(digits, page):
+def test_states_are_patched_into_the_existing_picture(digits, page):
     page.evaluate("() => { window.kept = document.querySelector('.pg-canvas > svg') }")
     digits.tell({"train_forest": {"o": "ran", "s": 40.0, "p": []}, "train_linear": {"o": "running"}})
     expect(digits.node("train_forest")).to_have_class(re.compile("pg-ran"))
@@ -167,7 +170,7 @@ def test_states_are_patched_into_the_picture_that_is_there(digits, page):
     assert page.evaluate("() => window.kept === document.querySelector('.pg-canvas > svg')")
 
 
-def test_only_what_changed_is_touched(shown, page):
+def test_only_changed_elements_are_updated(shown, page):
     shown.start(scenarios.large(500))
     page.evaluate(
         """() => {
@@ -209,14 +212,14 @@ def test_a_graph_waits_for_its_snapshot(digits):
     expect(digits.node("second")).to_have_class(re.compile("pg-cached"))
 
 
-def test_time_goes_on_without_news(ticking, page):
+def test_time_advances_without_snapshots(ticking, page):
     ticking.tell({"train_forest": {"p": [], "t": page.evaluate("() => Date.now() / 1000")}})
     page.clock.run_for(4_000)
     expect(ticking.node("train_forest")).to_contain_text(re.compile(r"4 s · ~37 s left|~37 s left"))
     expect(ticking.root.locator(".pg-right").first).to_contain_text("4 s · ~37 s left")
 
 
-def test_what_takes_longer_than_usual_is_said_to(ticking, page):
+def test_an_exceeded_estimate_shows_the_usual_time(ticking, page):
     ticking.tell({"train_forest": {"p": [], "e": 3.0, "t": page.evaluate("() => Date.now() / 1000")}})
     page.clock.run_for(5_000)
     expect(ticking.root.locator(".pg-right").first).to_contain_text("5 s · usually 3 s")
@@ -242,7 +245,7 @@ def test_progress_without_a_total_is_a_count(digits):
     assert float(digits.node("train_forest").locator(".pg-bar").get_attribute("width")) == 0
 
 
-def test_silence_while_something_runs_is_answered_by_asking_less_and_less(ticking, page):
+def test_missing_snapshots_are_requested_less_and_less_often(ticking, page):
     asked = []
     for _ in range(6):
         page.clock.run_for(6_000)
@@ -251,7 +254,7 @@ def test_silence_while_something_runs_is_answered_by_asking_less_and_less(tickin
     assert ticking.sent == [{"kind": "resync"}] * 3
 
 
-def test_news_make_it_patient_again(ticking, page):
+def test_a_snapshot_resets_the_patience(ticking, page):
     page.clock.run_for(6_000)
     ticking.tell({})
     page.clock.run_for(4_000)
@@ -260,13 +263,13 @@ def test_news_make_it_patient_again(ticking, page):
     assert len(ticking.sent) == 2
 
 
-def test_silence_while_nothing_runs_is_fine(ticking, page):
+def test_nothing_is_requested_while_nothing_runs(ticking, page):
     ticking.tell({"train_forest": {"o": "ran"}}, run=None)
     page.clock.run_for(60_000)
     assert ticking.sent == []
 
 
-def test_a_graph_whose_snapshot_was_lost_asks_for_one(ticking, page):
+def test_a_graph_without_its_snapshot_requests_one(ticking, page):
     ticking.tell({"train_forest": {"o": "ran"}}, run=None)
     ticking.set("graph", scenarios.traits({"first": []}, version=2)["graph"])
     page.clock.run_for(6_000)
@@ -280,7 +283,7 @@ def test_staleness_that_was_not_judged_is_marked(digits):
     expect(badge).to_be_visible()
 
 
-def test_changes_are_told_to_screen_readers_in_words_and_not_too_often(ticking, page):
+def test_changes_are_announced_to_screen_readers_at_a_limited_rate(ticking, page):
     ticking.tell({"train_forest": {"o": "ran"}})
     ticking.tell({"train_linear": {"o": "running"}})
     assert ticking.live.text_content() == ""
@@ -288,13 +291,13 @@ def test_changes_are_told_to_screen_readers_in_words_and_not_too_often(ticking, 
     expect(ticking.live).to_have_text("train_forest: ran. train_linear: running")
 
 
-def test_many_changes_are_told_as_one(ticking, page):
+def test_many_changes_are_announced_together(ticking, page):
     ticking.tell(dict.fromkeys(scenarios.DIGITS, {"o": "failed"}))
     page.clock.run_for(2_100)
     expect(ticking.live).to_have_text("8 reactors changed")
 
 
-def test_the_end_of_a_run_is_told(ticking, page):
+def test_the_end_of_a_run_is_announced(ticking, page):
     ticking.tell({}, run=None, title="8 reactors: 8 cached")
     page.clock.run_for(2_100)
     expect(ticking.live).to_have_text("The run is over. 8 reactors: 8 cached")
@@ -319,7 +322,7 @@ def test_a_count_filters_by_its_status(digits):
     assert digits.bright == {"evaluate"}
 
 
-def test_the_header_leads_to_what_runs(shown, page):
+def test_the_header_leads_to_the_running_reactor(shown, page):
     traits = scenarios.large(150)
     last = list(traits["graph"]["nodes"])[-1]
     name = traits["graph"]["nodes"][last]["name"]
@@ -360,7 +363,7 @@ def test_the_filter(digits, text, found):
     assert digits.bright == found
 
 
-def test_the_filter_says_how_many_it_finds(ticking, page):
+def test_the_filter_shows_the_number_of_matches(ticking, page):
     ticking.filter.fill("train")
     expect(ticking.root.get_by_text("2 of 8", exact=True)).to_be_visible()
     page.clock.run_for(2_100)
@@ -373,12 +376,12 @@ def test_the_filter_moves_nothing(digits):
     assert digits.node("split").bounding_box() == before
 
 
-def test_the_filter_explains_itself(digits):
+def test_the_filter_has_an_explanation(digits):
     assert "status:stale" in digits.filter.get_attribute("placeholder")
     assert "+x: x and all before it" in digits.filter.get_attribute("title")
 
 
-def test_a_slash_leads_to_the_filter_enter_to_what_it_finds_and_escape_clears_it(digits):
+def test_keys_of_the_filter(digits):
     digits.node("load_digits").focus()
     digits.press("/")
     expect(digits.filter).to_be_focused()
@@ -395,7 +398,7 @@ def test_a_slash_leads_to_the_filter_enter_to_what_it_finds_and_escape_clears_it
 
 @pytest.fixture
 def jupyter(digits, page):
-    """The page as a Jupyter server makes it; what is posted to the server."""
+    """Make the page look like that of a Jupyter server; return what is posted to the server."""
     posted = []
 
     def answer(route):
@@ -426,7 +429,7 @@ def test_stop_interrupts_the_kernel_through_the_server(digits, jupyter):
     assert digits.sent == []
 
 
-def test_stop_is_there_while_a_run_is_under_way(digits, jupyter):
+def test_stop_is_shown_during_a_run(digits, jupyter):
     stop = digits.root.locator(".pg-stop")
     stop.click()
     digits.tell({"train_forest": {"o": "stale"}}, run=None)
@@ -435,7 +438,7 @@ def test_stop_is_there_while_a_run_is_under_way(digits, jupyter):
     expect(stop).to_be_enabled()
 
 
-def test_a_late_click_stops_nothing(digits, jupyter, page):
+def test_a_late_click_on_stop_is_ignored(digits, jupyter, page):
     digits.tell({}, run=None)
     page.evaluate("() => document.querySelector('.pg-stop').click()")
     page.evaluate("() => new Promise(done => setTimeout(done, 50))")
@@ -443,7 +446,7 @@ def test_a_late_click_stops_nothing(digits, jupyter, page):
     assert digits.sent == []
 
 
-def test_stop_without_a_server_tells_the_kernel_and_the_user(digits):
+def test_stop_without_a_server_asks_the_kernel_and_shows_a_hint(digits):
     digits.root.locator(".pg-stop").click()
     expect(digits.root.get_by_text("press ■ in the toolbar", exact=True)).to_be_visible()
     assert digits.sent == [{"kind": "stop", "run": 7}]
@@ -451,7 +454,7 @@ def test_stop_without_a_server_tells_the_kernel_and_the_user(digits):
     expect(digits.root.get_by_text("press ■ in the toolbar", exact=True)).to_be_hidden()
 
 
-def test_stop_that_is_refused_after_the_run_tells_nobody(digits, jupyter, page):
+def test_stop_that_is_refused_after_the_run_does_nothing(digits, jupyter, page):
     page.unroute(INTERRUPT)
     asked = []
     page.route(INTERRUPT, lambda route: asked.append(route))
@@ -465,7 +468,7 @@ def test_stop_that_is_refused_after_the_run_tells_nobody(digits, jupyter, page):
     expect(digits.root.get_by_text("press ■ in the toolbar", exact=True)).to_be_hidden()
 
 
-def test_stop_that_the_server_refuses_tells_the_kernel_and_the_user(digits, jupyter, page):
+def test_stop_that_the_server_refuses_asks_the_kernel_and_shows_a_hint(digits, jupyter, page):
     page.unroute(INTERRUPT)
     page.route(INTERRUPT, lambda route: route.fulfill(status=403))
     digits.root.locator(".pg-stop").click()
@@ -473,7 +476,7 @@ def test_stop_that_the_server_refuses_tells_the_kernel_and_the_user(digits, jupy
     assert digits.sent == [{"kind": "stop", "run": 7}]
 
 
-def test_stop_can_be_tried_again_when_it_does_not_help(ticking, page):
+def test_stop_can_be_repeated(ticking, page):
     ticking.root.locator(".pg-stop").click()
     expect(ticking.root.locator(".pg-stop")).to_be_disabled()
     page.clock.run_for(12_000)
@@ -483,7 +486,7 @@ def test_stop_can_be_tried_again_when_it_does_not_help(ticking, page):
 # ------------------------------------------------------------------------ panel
 
 
-def test_a_click_opens_the_panel_with_what_is_known(digits):
+def test_a_click_opens_the_panel(digits):
     panel = digits.open("scale_features")
     for text in (
         "scale_features",
@@ -498,7 +501,7 @@ def test_a_click_opens_the_panel_with_what_is_known(digits):
         expect(panel).to_contain_text(text)
 
 
-def test_the_panel_says_why_with_the_diff_as_text(digits):
+def test_the_panel_shows_causes_and_their_diffs(digits):
     panel = digits.open("train_forest")
     expect(panel).to_contain_text("code of 'train_forest' changed")
     diff = panel.locator(".pg-diff")
@@ -511,7 +514,7 @@ def test_the_panel_says_why_with_the_diff_as_text(digits):
     ]
 
 
-def test_the_panel_says_what_was_not_followed(digits):
+def test_the_panel_shows_notes(digits):
     expect(digits.open("train_forest")).to_contain_text("joblib.Parallel: state of a process pool")
 
 
@@ -638,7 +641,7 @@ def test_an_open_panel_follows_the_arrows(digits):
     assert digits.focused.startswith("clean_images,")
 
 
-def test_a_fold_says_what_is_in_it(shown):
+def test_a_fold_shows_its_members(shown):
     shown.start(scenarios.large(150))
     folds = shown.root.locator(".pg-is-fold")
     for label, text in zip(
@@ -648,7 +651,7 @@ def test_a_fold_says_what_is_in_it(shown):
         assert "folded" in text
 
 
-def test_a_fold_in_which_something_happens_shows_it(shown):
+def test_a_fold_shows_the_most_urgent_status(shown):
     traits = scenarios.large(150)
     shown.start(traits)
     first, second = traits["graph"]["views"]["focus"]["folds"][0]["members"][:2]
@@ -661,7 +664,7 @@ def test_a_fold_in_which_something_happens_shows_it(shown):
 
 
 @pytest.mark.parametrize("deed", ["click", "Enter"])
-def test_a_fold_asks_to_be_unfolded(shown, deed):
+def test_a_click_on_a_fold_requests_unfolding(shown, deed):
     shown.start(scenarios.large(150))
     fold = shown.root.locator(".pg-is-fold").first
     if deed == "click":
@@ -674,7 +677,7 @@ def test_a_fold_asks_to_be_unfolded(shown, deed):
     expect(shown.panel).to_be_hidden()
 
 
-def test_a_fold_says_when_it_must_wait_for_the_kernel(shown, page):
+def test_a_fold_shows_that_it_waits_for_the_kernel(shown, page):
     page.clock.install()
     shown.start(scenarios.large(150))
     shown.root.locator(".pg-is-fold").first.click()
@@ -685,7 +688,7 @@ def test_a_fold_says_when_it_must_wait_for_the_kernel(shown, page):
     expect(note).to_be_visible()
 
 
-def test_what_was_unfolded_is_where_one_goes_on(shown):
+def test_focus_moves_to_the_unfolded_reactors(shown):
     traits = scenarios.large(150)
     shown.start(traits)
     members = traits["graph"]["views"]["focus"]["folds"][0]["members"]
@@ -703,7 +706,7 @@ def test_what_was_unfolded_is_where_one_goes_on(shown):
     assert shown.sent[-1] == {"kind": "fold"}
 
 
-def test_there_is_nothing_to_fold_at_first(shown):
+def test_the_fold_button_is_hidden_at_first(shown):
     shown.start(scenarios.large(150))
     expect(shown.root.get_by_role("button", name="Fold", exact=True)).to_be_hidden()
 
@@ -721,7 +724,7 @@ def test_a_small_graph_has_no_choice_of_views(digits):
     expect(digits.root.get_by_role("button", name="Focus")).to_be_hidden()
 
 
-def test_a_large_graph_is_not_shrunk_and_begins_where_something_happens(shown):
+def test_a_large_graph_is_not_shrunk_and_begins_at_the_most_urgent_box(shown):
     shown.start(scenarios.large(500))
     expect(shown.root.get_by_role("group", name="Zoom")).to_contain_text("100 %")
     assert shown.root.locator(".pg-canvas").bounding_box()["height"] <= 522
@@ -756,7 +759,7 @@ def test_zoom_by_buttons(shown):
     expect(zoom).to_contain_text("100 %")
 
 
-def test_zoom_by_the_wheel_keeps_what_is_below_the_pointer(shown, page):
+def test_zoom_by_the_wheel_keeps_the_point_below_the_pointer(shown, page):
     shown.start(scenarios.large(150))
     node = shown.root.locator(".pg-node.pg-stale").first
     before = node.bounding_box()
@@ -779,7 +782,7 @@ def test_the_wheel_alone_does_not_zoom(shown, page):
     expect(shown.root.get_by_role("group", name="Zoom")).to_contain_text("100 %")
 
 
-def test_the_ground_can_be_dragged(shown, page):
+def test_the_background_can_be_dragged(shown, page):
     shown.start(scenarios.large(150))
     left = "() => document.querySelector('.pg-canvas').scrollLeft"
     before = page.evaluate(left)
@@ -792,7 +795,7 @@ def test_the_ground_can_be_dragged(shown, page):
     assert page.evaluate(left) == before - 60
 
 
-def test_the_table_says_the_same(digits):
+def test_the_table_shows_the_same_states(digits):
     digits.root.get_by_text("As a table").click()
     row = digits.root.get_by_role("row", name="load_digits")
     expect(row.get_by_role("cell")).to_have_text(["cached", "2.4 s", "4.4 MB"])
@@ -827,7 +830,7 @@ def test_keys_do_not_reach_the_notebook(digits, page):
     assert page.evaluate("() => harness.leaked.filter(key => key !== 'Control')") == []
 
 
-def test_saving_the_notebook_passes(digits, page):
+def test_the_shortcut_for_saving_reaches_the_notebook(digits, page):
     digits.filter.focus()
     digits.press("Control+s")
     assert "s" in page.evaluate("() => harness.leaked")
@@ -842,7 +845,7 @@ def test_the_picture_is_hidden_while_there_is_a_view(digits, page):
     expect(svg).to_be_visible()
 
 
-def test_a_picture_that_is_replaced_stays_hidden(digits, page):
+def test_a_replaced_picture_stays_hidden(digits, page):
     page.evaluate("() => { document.getElementById('picture').outerHTML = '<p id=picture>newer</p>' }")
     expect(page.locator("#picture")).to_be_hidden()
 
@@ -852,24 +855,24 @@ def test_another_picture_is_hidden_instead(digits, page):
     expect(page.locator("#picture")).to_be_visible()
 
 
-def test_a_view_that_is_removed_leaves_nothing(digits, page):
+def test_a_removed_view_leaves_nothing(digits, page):
     page.evaluate("() => harness.cleanups.forEach(cleanup => { cleanup(); cleanup() })")
     expect(digits.root).to_have_count(0)
     assert page.evaluate("() => harness.model.listening") == 0
     assert page.evaluate("() => document.adoptedStyleSheets.length") == 0
 
 
-def test_rendering_again_replaces(digits, page):
+def test_rendering_again_replaces_the_view(digits, page):
     page.evaluate("() => harness.again()")
     expect(digits.root).to_have_count(1)
     assert page.evaluate("() => harness.model.listening") == 3
-    page.evaluate("() => harness.cleanups[0]()")  # of the view that is not there any more
+    page.evaluate("() => harness.cleanups[0]()")  # of the view that was replaced
     expect(digits.root).to_have_count(1)
     digits.tell({"split": {"o": "failed"}})
     expect(digits.node("split")).to_have_class(re.compile("pg-failed"))
 
 
-def test_two_views_of_one_model_both_live(digits, page):
+def test_two_views_of_one_model_are_both_updated(digits, page):
     page.evaluate("() => harness.view()")
     digits.tell({"split": {"o": "failed"}})
     expect(digits.node("split")).to_have_count(2)
@@ -889,7 +892,7 @@ def test_a_view_that_is_attached_late_is_laid_out_then(shown, page):
 
 @pytest.mark.parametrize("first", range(0, len(TEXTS), 30))
 @pytest.mark.parametrize("part", ["names", "texts"])
-def test_hostile_names_and_texts_are_only_text(shown, page, part, first):
+def test_hostile_names_and_texts_stay_text(shown, page, part, first):
     some = TEXTS[first : first + 30]  # so few that the graph is not folded
     names = some if part == "names" else [f"r{number}" for number in range(len(some))]
     senders = {name: names[max(0, number - 1) : number] for number, name in enumerate(names)}
@@ -921,7 +924,7 @@ def test_hostile_names_and_texts_are_only_text(shown, page, part, first):
 
 
 class Listening:
-    """A page that does whatever HTML tells it; what it was told to run, and to fetch."""
+    """A page without protection, and the scripts that it ran and the addresses that it requested."""
 
     def __init__(self, page):
         self._page, self.requests = page, []
@@ -950,15 +953,15 @@ def test_control_hostile_texts_that_are_not_escaped_do_something(page):
     assert listening.requests
 
 
-def test_the_canary_sings(shown, page):
-    """What the test above relies on: scripts that data brings in are noticed, run or not."""
+def test_control_scripts_in_data_are_noticed(shown, page):
+    """Negative control of the tests above: scripts from data are noticed, run or not."""
     shown.start(scenarios.digits())
     page.evaluate("() => { document.querySelector('#picture').innerHTML = '<img src=x onerror=alarm(1)>' }")
     page.wait_for_function("() => harness.alarms.length > 0")
     page.evaluate("() => { harness.alarms = [] }")
 
 
-def test_the_module_is_small_and_asks_nobody():
+def test_the_module_is_small_and_loads_nothing():
     module, style = str(GraphWidget._esm).encode(), str(GraphWidget._css)
     assert len(module) <= 46 * 1024
     assert not re.search(
@@ -967,6 +970,6 @@ def test_the_module_is_small_and_asks_nobody():
     assert not re.search(r"@import|url\(", style)
 
 
-def test_scenarios_are_what_json_can_say():
+def test_scenarios_can_be_written_as_json():
     for traits in (scenarios.digits(), scenarios.all_states(), scenarios.large(150)):
         assert json.loads(json.dumps(traits)) == traits

@@ -1,4 +1,4 @@
-"""Cells that remember, and cells that are moved about, in JupyterLab itself."""
+"""Reactor cells in JupyterLab: replay, moves and deletions."""
 
 import pytest
 
@@ -10,14 +10,14 @@ BEGIN = "%load_ext pyplant\nfrom pyplant import *\n%plant {name}.plant"
 
 @pytest.fixture
 def notebook(open_notebook, request):
-    """A notebook with a plant, and some empty cells below."""
+    """A notebook with a plant and some empty cells."""
     name = "".join(c if c.isalnum() else "-" for c in request.node.name)
     notebook = open_notebook(BEGIN.format(name=name), *[""] * 6)
     notebook.run(0)
     return notebook
 
 
-def test_a_cell_is_replayed_after_a_restart_as_it_was(notebook, screenshot):
+def test_a_cell_is_replayed_after_a_restart(notebook, screenshot):
     notebook.run(1, SHOWS)
     shown = "first", "second", "third", "6"
     notebook.output(1).locator("img").wait_for()
@@ -27,7 +27,7 @@ def test_a_cell_is_replayed_after_a_restart_as_it_was(notebook, screenshot):
     notebook.run(0)
     notebook.run(1)
     notebook.output(1).locator("img").wait_for()
-    wait_for_text(notebook.output(1), "cached", *shown)  # each output is drawn then
+    wait_for_text(notebook.output(1), "cached", *shown)  # all outputs are drawn then
     lines = [line.strip() for line in notebook.output(1).inner_text().splitlines() if line.strip()]
     assert lines[1:] == list(shown)
     head, *rest = notebook.outputs(1)
@@ -36,7 +36,7 @@ def test_a_cell_is_replayed_after_a_restart_as_it_was(notebook, screenshot):
     screenshot(notebook.cell(1), "replayed-cell")
 
 
-def test_what_a_cell_sends_is_bound_after_a_restart_without_running_it(notebook):
+def test_outputs_are_bound_after_a_restart_without_a_run(notebook):
     notebook.run(1, "%%reactor numbers -o xs\nprint('computing')\nxs = [1, 2, 3]")
     notebook.restart()
     notebook.run(0)
@@ -59,7 +59,7 @@ def reactor(name, sends, value):
 
 
 def ask(notebook, expression):
-    """What the kernel prints of an expression, in the last cell."""
+    """Print an expression in the last cell and return the text."""
     last = len(notebook.sources()) - 1
     notebook.run(last, f"print({expression})")
     return notebook.printed(last)
@@ -71,7 +71,7 @@ def names(notebook):
 
 
 def value(notebook, name):
-    """An ingredient, as it is printed."""
+    """Return an ingredient as printed text."""
     return ask(notebook, f"plant.get({name!r})").strip()
 
 
@@ -82,7 +82,7 @@ def test_a_renamed_reactor_leaves_no_ghost(notebook):
     assert value(notebook, "x") == "2"
 
 
-def test_the_reactor_of_a_deleted_cell_serves_until_another_sends_the_same(notebook):
+def test_the_reactor_of_a_deleted_cell_runs_until_it_is_replaced(notebook):
     notebook.run(1, reactor("a", "x", 1))
     notebook.command("notebook:delete-cell", 1)
     assert value(notebook, "x") == "1"
@@ -115,7 +115,7 @@ def test_a_cell_that_is_cut_and_pasted(notebook):
     assert names(notebook) == ["b"]
 
 
-def test_a_cell_that_is_copied_and_pasted_takes_the_name_with_one_line(notebook):
+def test_a_copied_cell_takes_the_name_with_a_notice(notebook):
     notebook.run(1, reactor("a", "x", 1))
     notebook.command("notebook:copy-cell", 1)
     notebook.command("notebook:paste-cell-below", 1)

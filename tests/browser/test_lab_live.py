@@ -1,4 +1,4 @@
-"""The graph lives while the kernel is busy: states, Stop, silence."""
+"""The graph while the kernel is busy: states, Stop, lost messages."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.notebook.kernels import MATRIX
 expect = pytest.importorskip("playwright.sync_api").expect
 
 BEGIN = "%load_ext pyplant\nfrom pyplant import *\n%plant {name}.plant"
-# Each reactor goes on when a file is there, so that tests decide how long it runs.
+# Each reactor continues when a file exists, so that tests decide how long it runs.
 PIPELINE = """
 import pathlib, time
 
@@ -57,7 +57,7 @@ def pipeline(open_notebook, request):
 
 
 @pytest.mark.parametrize("kernel", [MATRIX[-1], MATRIX[0], MATRIX[3]], ids=str)
-def test_each_state_is_seen_while_the_kernel_is_busy(pipeline, kernel):
+def test_each_state_is_shown_while_the_kernel_is_busy(pipeline, kernel):
     notebook, graph = pipeline(kernel)
     for name in ("load", "train", "report"):
         graph.wait(name, "new")
@@ -88,7 +88,7 @@ def test_each_state_is_seen_while_the_kernel_is_busy(pipeline, kernel):
     assert ("train", "ran", "busy") in seen
 
 
-def test_a_reactor_that_fails_is_shown_as_failed_with_its_error(pipeline):
+def test_a_failed_reactor_is_shown_with_its_error(pipeline):
     notebook, graph = pipeline()
     notebook.run(1, notebook.sources()[1].replace("sum(data)", "sum(data) / 0"))
     for name in ("load", "round0", "round1", "round2", "round3"):
@@ -101,12 +101,12 @@ def test_a_reactor_that_fails_is_shown_as_failed_with_its_error(pipeline):
 # ---------------------------------------------------------------------- Stop
 
 
-def test_stop_interrupts_a_kernel_that_is_blocked(pipeline):
+def test_stop_interrupts_a_blocked_kernel(pipeline):
     notebook, graph = pipeline()
     notebook.run(3, wait=False)
     graph.wait("load", "running")
     graph.stop.click()
-    # How fast it is, `make bench` measures.
+    # `make bench` measures how fast it is.
     notebook.wait_for_cell(3)
     wait_for_text(notebook.output(3), "KeyboardInterrupt")
     graph.stop.wait_for(state="hidden")
@@ -117,7 +117,7 @@ def test_stop_interrupts_a_kernel_that_is_blocked(pipeline):
     wait_for_text(notebook.output(3), "[1, 2, 3]")
 
 
-def test_a_click_on_stop_after_the_run_hits_nothing(pipeline):
+def test_a_click_on_stop_after_the_run_is_ignored(pipeline):
     notebook, graph = pipeline(run="plant.get('data');")
     notebook.go("load")
     notebook.run(3)
@@ -132,15 +132,15 @@ def test_a_click_on_stop_after_the_run_hits_nothing(pipeline):
 
 
 @pytest.mark.parametrize("kernel", [MATRIX[-1], MATRIX[0], MATRIX[3]], ids=str)
-def test_a_stop_that_reaches_the_kernel_late_does_not_hit_the_next_run(pipeline, kernel):
-    """Where the server cannot be asked, the widget asks the kernel, which hears it when it hears it."""
+def test_a_late_stop_does_not_interrupt_the_next_run(pipeline, kernel):
+    """Without access to the server the widget asks the kernel, which may read the message late."""
     notebook, graph = pipeline(kernel, run="plant.get('data');")
     notebook.page.route("**/interrupt", lambda route: route.fulfill(status=403))
     try:
         notebook.run(3, wait=False)
         graph.wait("load", "running")
         graph.stop.click()
-        # A kernel that hears it at once ends the run, and with it what the graph says.
+        # A kernel that reads it at once ends the run, and the graph shows that.
         notebook.page.wait_for_function(
             "root => root.innerText.includes('press ■') || root.querySelector('.pg-stop').hidden",
             arg=graph.root.element_handle(),
@@ -157,7 +157,7 @@ def test_a_stop_that_reaches_the_kernel_late_does_not_hit_the_next_run(pipeline,
 # ---------------------------------------------------------------------- lost messages
 
 
-def test_the_graph_recovers_when_a_flood_of_output_drowned_its_messages(pipeline):
+def test_the_graph_recovers_after_dropped_messages(pipeline):
     notebook, graph = pipeline(run="plant.run_reactor('flood');")
     flood = (
         "@ReactorFunc\ndef flood(pipe):\n"
@@ -207,7 +207,7 @@ def test_a_reactor_that_a_cell_defines_appears_in_the_graph(pipeline):
     expect(graph.nodes).to_have_count(4)
 
 
-def test_two_views_of_one_graph_live_both(pipeline):
+def test_two_views_of_one_graph_are_both_updated(pipeline):
     notebook, graph = pipeline(run="plant.get('data');")
     notebook.command("notebook:create-output-view", 2)
     views = notebook.page.locator(".pyplant-graph")

@@ -1,4 +1,4 @@
-"""The rig itself: JupyterLab does what tests believe it does."""
+"""The test tools for JupyterLab themselves."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_a_cell_is_watched_while_it_runs(open_notebook):
     wait_for_text(notebook.output(0), "KeyboardInterrupt")
 
 
-def test_a_kernel_forgets_when_it_is_restarted(open_notebook):
+def test_a_restarted_kernel_has_no_variables(open_notebook):
     notebook = open_notebook("x = 1", "x")
     notebook.run(0)
     notebook.restart()
@@ -72,7 +72,7 @@ def test_requests_that_leave_the_machine_are_seen(page, outside):
     outside.clear()
 
 
-def test_axe_finds_what_is_wrong(page):
+def test_axe_finds_violations(page):
     page.set_content("<main><img src='data:,'><p>fine</p></main>")
     assert "image-alt" in axe(page, "main")
     page.set_content("<main><img src='data:,' alt='nothing'><p>fine</p></main>")
@@ -80,7 +80,7 @@ def test_axe_finds_what_is_wrong(page):
 
 
 @pytest.mark.parametrize("kernel", MATRIX[:1], ids=str)
-def test_a_kernel_of_the_matrix_answers(open_notebook, kernel):
+def test_kernels_of_the_matrix_run(open_notebook, kernel):
     notebook = open_notebook(
         "import ipykernel, IPython\nipykernel.__version__, IPython.__version__", kernel=kernel
     )

@@ -1,4 +1,4 @@
-"""What is left of a graph in a saved notebook, without a kernel, and in pages that nbconvert makes."""
+"""Graphs in saved notebooks, without a kernel, and in pages made by nbconvert."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def notebook(open_notebook, request):
     return notebook
 
 
-def test_the_picture_is_hidden_while_the_widget_lives(notebook):
+def test_the_picture_is_hidden_while_the_widget_is_live(notebook):
     Graph(notebook, 3)
     picture = notebook.output(3).locator(".pp-graph")
     expect(picture).to_have_count(1)
@@ -36,7 +36,7 @@ def test_the_picture_is_hidden_while_the_widget_lives(notebook):
 
 
 def shows(place, *texts):
-    """Wait for the picture of a graph: it is drawn, and says these texts in words."""
+    """Wait for the picture of a graph with these texts in its text alternative."""
     picture = place.locator(".pp-graph img")
     picture.wait_for()
     assert picture.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") > 100
@@ -50,7 +50,7 @@ def reopen(notebook):
     return notebook.open(kernel=False)
 
 
-def test_a_notebook_without_a_kernel_shows_the_picture_and_nothing_broken(notebook, screenshot):
+def test_a_notebook_without_a_kernel_shows_only_the_picture(notebook, screenshot):
     Graph(notebook, 3)
     notebook.save()
     reopen(notebook)
@@ -59,7 +59,7 @@ def test_a_notebook_without_a_kernel_shows_the_picture_and_nothing_broken(notebo
     screenshot(notebook.cell(3), "reopened-without-kernel")
 
 
-def test_a_notebook_that_is_not_trusted_says_how_things_stood(notebook, screenshot):
+def test_an_untrusted_notebook_shows_the_text_alternative(notebook, screenshot):
     Graph(notebook, 3)
     saved = notebook.save()
     notebook.close()
@@ -68,11 +68,11 @@ def test_a_notebook_that_is_not_trusted_says_how_things_stood(notebook, screensh
     nbformat.write(saved, notebook.path)
     notebook.open(kernel=False)
     notebook.output(3).get_by_text("2 reactors:").first.wait_for()
-    shows(notebook.output(3), "load (", "total (")  # JupyterLab takes <svg> out of what it does not trust
+    shows(notebook.output(3), "load (", "total (")  # JupyterLab removes <svg> from untrusted outputs
     screenshot(notebook.cell(3), "reopened-untrusted")
 
 
-def test_the_picture_shows_how_things_stood_when_the_notebook_was_saved(open_notebook, request):
+def test_the_picture_shows_the_state_at_saving(open_notebook, request):
     first, load, total, show = CELLS
     notebook = open_notebook(first.format(name=request.node.name), load, show, total)
     for cell in range(3):
@@ -85,7 +85,7 @@ def test_the_picture_shows_how_things_stood_when_the_notebook_was_saved(open_not
     shows(notebook.output(2), "total (")
 
 
-def test_a_page_that_nbconvert_makes_shows_the_picture(notebook, page, screenshot):
+def test_a_page_made_by_nbconvert_shows_the_picture(notebook, page, screenshot):
     Graph(notebook, 3)
     notebook.save()
     process = subprocess.run(
@@ -97,7 +97,7 @@ def test_a_page_that_nbconvert_makes_shows_the_picture(notebook, page, screensho
         check=False,
     )
     assert process.returncode == 0, process.stderr
-    # Such pages load MathJax and widgets from elsewhere; this one is to make do without.
+    # Such pages load MathJax and widgets from other hosts, which is not possible here.
     page.route("**/*", lambda route: route.continue_() if "file:" in route.request.url else route.abort())
     page.context.remove_listener("request", page.context.outside.watch)
     page.goto(notebook.path.with_suffix(".html").as_uri())

@@ -1,4 +1,4 @@
-"""Graphs of 5, 60 and 500 reactors, light and dark; the pictures lie in ``build/screenshots``."""
+"""Graphs of 5, 60 and 500 reactors, light and dark; the pictures are in ``build/screenshots``."""
 
 import re
 
@@ -33,7 +33,7 @@ RUN = "plant.get(*[f'out_{{number}}' for number in range({size})]);"
 
 @pytest.fixture
 def graph_of(open_notebook, request):
-    """A notebook that shows a graph of some size: all is cached but for an edited reactor and what follows.
+    """A notebook with a graph of a given size, cached except for an edited reactor and its receivers.
 
     With it come the graph, and the name of the edited reactor.
     """
@@ -77,7 +77,7 @@ def test_a_graph_light_and_dark_is_drawn_and_accessible(graph_of, screenshot, si
         panel.wait_for(state="hidden")
 
 
-def test_a_large_graph_can_be_shown_whole(graph_of, screenshot):
+def test_a_large_graph_can_be_shown_completely(graph_of, screenshot):
     notebook, graph, _ = graph_of(500)
     graph.root.get_by_role("button", name="All", exact=True).click()
     expect(graph.nodes).to_have_count(500)

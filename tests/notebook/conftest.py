@@ -4,7 +4,7 @@ import pytest
 
 from tests.notebook.rig import NotebookKernel, PlantNotebook
 
-# What `del` and `%reset` leave behind, a user of the same kernel would not have: plants, reactors, comms.
+# Removes what `%reset` leaves behind, so that tests can share a kernel: plants, reactors, comms.
 _CLEAN = """
 %unload_ext pyplant
 %reset -f
@@ -25,6 +25,6 @@ def kernel(tmp_path_factory):
 
 @pytest.fixture
 def notebook(kernel, plant_dir):
-    """A notebook of its own, with PyPlant loaded and a plant bound to ``plant``."""
+    """A new notebook with PyPlant loaded and a plant bound to ``plant``."""
     kernel.run(_CLEAN)
     return PlantNotebook(kernel, plant_dir)

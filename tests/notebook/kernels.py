@@ -1,4 +1,4 @@
-"""The kernels that the notebook layer must work on: versions of ipykernel and of IPython, combined at will.
+"""The kernels that the notebook layer must support: combinations of versions of ipykernel and IPython.
 
 Each version that is not the environment's own lies in a folder beside the environment, and goes to the
 front of a kernel's path. ``python -m tests.notebook.kernels`` makes the folders (``make test`` does).
@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import CI, ROOT
 
 FOLDER = Path(sys.prefix) / "kernels"
-# What the environment may lack for them is named as well; all the rest they share with it.
+# Also names what the environment may lack for them; they share everything else with it.
 PACKAGES = {
     "ipykernel-6.31.0": ["ipykernel==6.31.0", "nest-asyncio==1.6.0"],
     "ipykernel-7.3.0": ["ipykernel==7.3.0"],
@@ -25,20 +25,20 @@ PACKAGES = {
 
 
 class Versions(NamedTuple):
-    """A kernel of the matrix; empty means: as the environment has it."""
+    """A kernel of the matrix; an empty version means that of the environment."""
 
     ipykernel: str = ""
     ipython: str = ""
 
     @property
     def folders(self):
-        """The folders that make it."""
+        """Return the folders with the packages of the kernel."""
         named = (("ipykernel", self.ipykernel), ("ipython", self.ipython))
         return [FOLDER / f"{name}-{version}" for name, version in named if version]
 
     @property
     def variables(self):
-        """What the environment of such a kernel must hold."""
+        """Return the environment variables of such a kernel."""
         return {"PYTHONPATH": os.pathsep.join(map(str, [*self.folders, ROOT]))}
 
     def __str__(self):
@@ -46,7 +46,7 @@ class Versions(NamedTuple):
         return f"ipykernel-{kernel}-ipython-{self.ipython or 'current'}"
 
     def need(self):
-        """Skip the test where a folder is missing; where CI runs, fail it."""
+        """Skip the test if a folder is missing; in CI, fail it."""
         if missing := [folder.name for folder in self.folders if not (folder / "made").exists()]:
             (pytest.fail if CI else pytest.skip)(
                 f"{', '.join(missing)}: not there; make with python -m {__spec__.name}"
@@ -58,7 +58,7 @@ MATRIX = [Versions(ipykernel, ipython) for ipykernel in ("6.31.0", "7.3.0", "") 
 
 
 def make():
-    """Install what is not there yet."""
+    """Install missing packages."""
     for name, packages in PACKAGES.items():
         folder = FOLDER / name
         asked = "\n".join(packages)

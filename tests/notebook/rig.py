@@ -1,4 +1,4 @@
-"""Kernels that are driven as JupyterLab drives them, and notebooks that keep its accounts of cells."""
+"""Kernels that get the requests of JupyterLab, and notebooks that identify cells as JupyterLab does."""
 
 import re
 import textwrap
@@ -26,14 +26,14 @@ print("third")
 x = 5
 x + 1
 """
-"""A cell that shows something at every door, in an order that must be kept."""
+"""A cell that uses every output channel, in an order that must be kept."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass
 class Stream:
-    """Text in a row, as a notebook shows it: writes to one stream are one output."""
+    """Consecutive text of one stream, which is one output."""
 
     kind: str
     text: str
@@ -41,7 +41,7 @@ class Stream:
 
 @dataclass
 class Display:
-    """Something displayed, or the value of the last expression (then ``kind`` is ``result``)."""
+    """A display, or the value of the last expression (then ``kind`` is ``result``)."""
 
     kind: str
     data: dict
@@ -69,7 +69,7 @@ class Failure:
 
 @dataclass
 class Ran:
-    """One execution of a cell: its outputs in order, as they stand in the notebook now."""
+    """One execution of a cell: its present outputs in order."""
 
     asked: str
     number: int = 0  # as in In [3]
@@ -79,7 +79,7 @@ class Ran:
 
     @property
     def kinds(self):
-        """What kind each output is; the richest type of a display stands for it."""
+        """The kinds of the outputs; for a display its richest type."""
         return [
             output.kind if not isinstance(output, Display) else _richest(output.data)
             for output in self.outputs
@@ -113,7 +113,7 @@ class Ran:
 
     @property
     def fine(self):
-        """This execution, if it raised nothing."""
+        """This execution; fails the test if it raised."""
         assert self.error is None, self.error.traceback
         return self
 
@@ -137,7 +137,7 @@ def _richest(data):
 
 @dataclass
 class Comm:
-    """A comm that the kernel opened, and what was said on it; for widgets, their state."""
+    """A comm that the kernel opened, its messages, and for widgets their state."""
 
     id: str
     target: str
@@ -156,7 +156,7 @@ class Comm:
 
 
 # ipykernel 7.0 to 7.3 may overlook a request that arrives while it sends a reply, and then waits for ever:
-# https://github.com/ipython/ipykernel/pull/1529. What 7.4 does instead, so that tests do not hang now and then.
+# https://github.com/ipython/ipykernel/pull/1529. This is what 7.4 does instead; without it tests sometimes hang.
 _REPAIR = """
 def repair(kernel):
     manager = getattr(getattr(kernel, "shell_channel_thread", None), "manager", None)
@@ -170,7 +170,7 @@ del repair
 
 
 class NotebookKernel(Kernel):
-    """A kernel that is told which cell it runs, and which cells were deleted.
+    """A kernel that receives which cell it runs and which cells were deleted.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ class NotebookKernel(Kernel):
         self._client.execute(_REPAIR, silent=True)
 
     def begin(self, text, *, cell=None, deleted=()):
-        """Ask for a cell to be run, and do not wait for it."""
+        """Request a cell to be run, without waiting for it."""
         content = {
             "code": textwrap.dedent(text).strip("\n"),
             "silent": False,
@@ -212,7 +212,7 @@ class NotebookKernel(Kernel):
         return ran
 
     def finish(self, ran, interrupt_when=None):
-        """Wait until a cell is done.
+        """Wait until a cell has ended.
 
         Parameters
         ----------
@@ -228,11 +228,11 @@ class NotebookKernel(Kernel):
         return ran
 
     def run(self, text, *, cell=None, deleted=(), interrupt_when=None):
-        """Run a cell; what it put out."""
+        """Run a cell and return its execution."""
         return self.finish(self.begin(text, cell=cell, deleted=deleted), interrupt_when)
 
     def wait(self, until, seconds=60):
-        """Read what the kernel says until something is true, whether or not it is busy."""
+        """Read messages of the kernel until a condition is true, whether or not it is busy."""
         ends = time.monotonic() + seconds
         while not until():
             if time.monotonic() > ends:
@@ -260,7 +260,7 @@ class NotebookKernel(Kernel):
         return [comm for comm in self.comms.values() if "graph" in comm.state and not comm.closed]
 
     def send(self, comm, content, *, subshell=False):
-        """What a front end does with ``model.send``.
+        """Send a message as a front end does with ``model.send``.
 
         Parameters
         ----------
@@ -274,7 +274,7 @@ class NotebookKernel(Kernel):
         self._client.shell_channel.send(message)
 
     def has_subshells(self):
-        """Whether this kernel has subshells."""
+        """Return whether this kernel has subshells."""
         self._client.kernel_info()
         reply = self._client.get_shell_msg(timeout=60)
         while reply["msg_type"] != "kernel_info_reply":
@@ -340,7 +340,7 @@ def _put_out(ran, kind, content):
 
 
 class Notebook:
-    """Cells with ids, and JupyterLab's accounts of them.
+    """Cells with ids and the metadata that JupyterLab sends.
 
     It reports deleted cells once, with the next execution of any cell; a cell that was cut and pasted is
     reported though it is there; merging makes a new cell and reports nothing; undo reports nothing.
@@ -359,7 +359,7 @@ class Notebook:
         self._lost = {}
 
     def add(self, text, cell=None):
-        """A new cell at the end; its id."""
+        """Add a cell at the end and return its id."""
         if cell is None:
             self._made += 1
             cell = f"cell-{self._made}"
@@ -378,17 +378,17 @@ class Notebook:
         return self.kernel.finish(self.begin_run(cell, text), interrupt_when)
 
     def new(self, text, **options):
-        """Add a cell and run it; it must not raise. Its id."""
+        """Add a cell, run it without errors, and return its id."""
         cell = self.add(text)
         self.run(cell, **options).fine
         return cell
 
     def look(self, text, **options):
-        """Run a line in a cell that is there for this alone."""
+        """Run a line in a cell of its own."""
         return self.run(self.add(text, "looks"), **options)
 
     def run_all(self):
-        """Run every cell from top to bottom, until one raises; what they put out."""
+        """Run the cells from top to bottom until one raises; return their executions."""
         outcomes = []
         for cell in list(self.cells):
             outcomes.append(self.run(cell))
@@ -401,7 +401,7 @@ class Notebook:
         self._deleted.append(cell)
 
     def undo(self, cell):
-        """Take back the deletion of a cell."""
+        """Undo the deletion of a cell."""
         self.cells[cell] = self._lost.pop(cell)
 
     def cut_and_paste(self, cell):
@@ -409,7 +409,7 @@ class Notebook:
         self.undo(cell)
 
     def merge(self, first, second):
-        """Merge two cells; the id of the one that is there instead."""
+        """Merge two cells and return the id of the new one."""
         return self.add(self.cells.pop(first) + "\n\n" + self.cells.pop(second))
 
 
@@ -424,7 +424,7 @@ class _Manager(jupyter_client.AsyncKernelManager):
 
 
 def execute(cells, folder, **options):
-    """Run a notebook by nbclient, which tells the kernel nothing of cells; what each put out.
+    """Run a notebook with nbclient, which sends no cell ids; return the executions.
 
     Parameters
     ----------
@@ -449,7 +449,7 @@ def execute(cells, folder, **options):
 
 
 def _saved(outputs):
-    """What a saved cell put out."""
+    """Return the outputs of a saved cell."""
     ran = Ran("")
     for output in outputs:
         content = {"transient": {}, **output}
@@ -508,13 +508,13 @@ class PlantNotebook(Notebook):
         return self.look(f"look(*{names!r})").fine.stdout.strip()
 
     def fails(self, *names):
-        """What is said when ingredients are demanded that cannot be had."""
+        """Return the error when ingredients are demanded that cannot be computed."""
         error = self.look(f"look(*{names!r})").error
         assert error is not None, "it could be had"
         return error.text
 
     def seen(self):
-        """The reactors that ran since this was last asked."""
+        """Return the reactors that ran since the last call."""
         return self.look("print(seen())").fine.stdout.strip()
 
     def reactors(self):

@@ -1,4 +1,4 @@
-// A page that shows the graph without Jupyter: a model as anywidget gives it, and what tests ask for.
+// A page that shows the graph without Jupyter: a model like that of anywidget, and actions for tests.
 
 import graph from "/graph.js";
 
@@ -40,7 +40,7 @@ class Model {
 }
 
 const harness = {
-  alarms: [], // what ran or was refused although it must not even be tried
+  alarms: [], // scripts that ran or were refused; there must be none
   leaked: [], // keys that reached the page
   cleanups: [],
 
@@ -50,20 +50,20 @@ const harness = {
     return this.view();
   },
 
-  /** One more view of the model. */
+  /** Add another view of the model. */
   view() {
     const el = document.createElement("div");
     document.getElementById("views").append(el);
     this.cleanups.push(graph.render({ model: this.model, el }));
   },
 
-  /** Show once more in the element of the first view. */
+  /** Render again into the element of the first view. */
   again() {
     const el = document.querySelector("#views > div");
     this.cleanups.push(graph.render({ model: this.model, el }));
   },
 
-  /** What comes from the kernel; `changes` are patched into the nodes of the last state. */
+  /** Deliver a snapshot with `changes` to the nodes of the last one. */
   tell(changes, rest = {}) {
     const last = this.model.get("state");
     const nodes = structuredClone(last.nodes);

@@ -1,4 +1,4 @@
-"""The harness page in a browser: a small server on this machine, and what tests do in the page."""
+"""The harness page in a browser: a small server on this machine, and actions of tests."""
 
 import functools
 import http.server
@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files, and what the widget gives to a front end."""
+    """Serves files, and the module and style sheet of the widget."""
 
     def do_GET(self):
         given = {
@@ -76,12 +76,12 @@ class Shown:
         return self.root.locator(f".pg-node[aria-label^={json.dumps(name + ',')}]")
 
     def open(self, name):
-        """Click on a reactor; its panel."""
+        """Click on a reactor and return its panel."""
         self.node(name).click()
         return self.panel
 
     def tell(self, changes, **rest):
-        """A snapshot arrives in which some reactors, given by their names, have changed."""
+        """Deliver a snapshot with changes of some reactors, by name."""
         changes = {self.names[name]: change for name, change in changes.items()}
         self.page.evaluate("([changes, rest]) => harness.tell(changes, rest)", [changes, rest])
 
@@ -90,7 +90,7 @@ class Shown:
 
     @property
     def sent(self):
-        """What the front end sent to the kernel."""
+        """Return what the front end sent to the kernel."""
         return self.page.evaluate("() => harness.model.sent")
 
     @property
@@ -99,18 +99,18 @@ class Shown:
 
     @property
     def bright(self):
-        """Names of the reactors that are not faded."""
+        """Return the names of reactors that are not dimmed."""
         return set(self.root.locator(".pg-node:not(.pg-is-dim) .pg-name").all_text_contents())
 
     @property
     def focused(self):
-        """The label of what has the focus."""
+        """Return the label of the element that has the focus."""
         return self.page.evaluate(
             "() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent"
         )
 
     def style(self, selector, *properties):
-        """Computed values of the first element that matches."""
+        """Return computed styles of the first matching element."""
         return self.page.evaluate(
             "([selector, names]) => names.map(name => getComputedStyle(document.querySelector(selector))[name])",
             [selector, list(properties)],

@@ -149,7 +149,7 @@ def _view(geometry):
 
 
 def pipeline(count, seed=3):
-    """Reactors with names like people's, in stages, each of which receives from a few before it."""
+    """Reactors with realistic names, in stages, each of which receives from a few earlier ones."""
     chance = random.Random(seed)
     kinds = list(_WORDS)
     depth = 7 if count <= 100 else 21
@@ -170,7 +170,7 @@ def pipeline(count, seed=3):
 
 
 def after_an_edit(senders, edited, seed=1):
-    """States after one reactor was edited: what it feeds is stale, the rest is cached."""
+    """States after an edit of one reactor: its receivers are stale, the others cached."""
     chance = random.Random(seed)
     stale = {edited}
     for name, froms in senders.items():
@@ -188,7 +188,7 @@ def after_an_edit(senders, edited, seed=1):
 
 
 def digits(**more):
-    """A small pipeline while its forest is trained."""
+    """A small pipeline while a reactor runs."""
     causes = [
         {"text": "code of 'train_forest' changed", "diff": DIFF, "from": None},
         {"text": "input 'scale_features_out' changed", "diff": "", "from": "n3"},
@@ -209,7 +209,7 @@ def digits(**more):
 
 
 def all_states():
-    """A row with each status, certain and not, and an orphan."""
+    """Reactors with each status, certain and uncertain, and an orphan."""
     names = [*(outcome.value for outcome in Outcome), "perhaps stale", "an orphan"]
     states = {
         "first": {"o": "cached", "s": 0.2, "b": 100},
@@ -224,7 +224,7 @@ def all_states():
 
 
 def large(count, edited=None):
-    """A large pipeline after an edit about its middle."""
+    """A large pipeline after an edit in its middle."""
     senders = pipeline(count)
     edited = edited or list(senders)[count * 2 // 3]
     return traits(senders, after_an_edit(senders, edited))
