@@ -838,11 +838,11 @@ def test_the_shortcut_for_saving_reaches_the_notebook(digits, page):
 
 def test_the_picture_is_hidden_while_there_is_a_view(digits, page):
     picture = page.locator("#picture")
-    expect(svg).to_be_hidden()
+    expect(picture).to_be_hidden()
     digits.page.evaluate("() => { harness.view(); harness.cleanups[0]() }")
-    expect(svg).to_be_hidden()
+    expect(picture).to_be_hidden()
     digits.page.evaluate("() => harness.cleanups[1]()")
-    expect(svg).to_be_visible()
+    expect(picture).to_be_visible()
 
 
 def test_a_replaced_picture_stays_hidden(digits, page):
