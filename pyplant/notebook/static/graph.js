@@ -1,8 +1,8 @@
-// The live graph of a plant: the entry point for anywidget, without libraries or a build step. Tests import
+// The live graph of a plant: the entry point for anywidget, without libraries or a build step. Tests load
 // these modules natively; Jupyter gets their joined text (pyplant/notebook/graph/widget.py), so top-level
 // names must be unique in all modules.
 //
-// Modules, each importing only those before it: status, format, geometry and keys (pure data and functions),
+// Modules, each using only those before it: status, format, geometry and keys (pure data and functions),
 // dom (elements), state (what the traits say, pure), link (kernel), canvas (picture), panel (one reactor, table),
 // view (the whole), graph. The keys of the traits are documented in pyplant/notebook/graph/payload.py and
 // live_state.py.
