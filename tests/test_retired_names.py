@@ -23,7 +23,9 @@ MODULES = frozenset(
     engine.attributes engine.builtin_types engine.bytecode engine.canonical engine.class_reads engine.components
     engine.definers engine.describe engine.description engine.digest engine.distribution engine.expressions
     engine.fingerprint engine.hashing engine.hints engine.installed engine.members engine.mocks engine.origin
-    engine.records engine.scalars engine.segments engine.source engine.syntax engine.wire
+    engine.records engine.scalars engine.scheduling engine.segments engine.source engine.syntax engine.wire
+    fingerprint.definers fingerprint.description fingerprint.held_words fingerprint.installed fingerprint.records
+    fingerprint.segments
     execution.attempt execution.executors execution.flight execution.order execution.outlook execution.parcel
     execution.pools execution.remake execution.side_by_side execution.urgency execution.views execution.voice
     execution.worker execution.world
@@ -51,7 +53,11 @@ IDENTIFIERS = frozenset(
     _resting_collector _set_taps _shelf _speaking _start_beating _taps _to_the_end _told_apart _voice _wonder
     answers_anything asked_of_classes auxiliary_in_sweep code_behind count_once errors_of_users forgotten_scratch
     held_state held_words is_ours keep_order let_go may_be_under_way newly_cached says_something says_the_same
-    side_by_side skip_waiting take_notes take_patiently texts_by_text unlikeliness value_behind begins_anew bring_names bring_reactor bring_to_the_end bring_variants carry_out
+    side_by_side skip_waiting take_notes take_patiently texts_by_text unlikeliness value_behind begins_anew
+    _arrived _blame _defer_task _distinctly _give_up _orphaned _seek _sought_from _try_another _unsent
+    _without attribute_of follow_used handed_out is_firm is_part is_wanted kind_of_part mark_on marks_given must_run
+    object_read put_aside
+    bring_names bring_reactor bring_to_the_end bring_variants carry_out
     carry_out_packed complain dropped_result exit_of_reactor foreseen freeze_error holdings is_tapped judge_again
     judge_lost_again look_anew may_begin method_as_reactor must_be_here no_function outlook packed_reactor packer
     perform_here put_off runs_here shelf surely_receives thaw to_plain unknown_mark urgency user_code_ran voice voices
