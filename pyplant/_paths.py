@@ -1,8 +1,8 @@
-"""Paths as people write them, and as they are recorded.
+"""Paths as users write them, and as traces record them.
 
-A path is resolved when it is given: reactors, notebooks and workers change the working directory. It is recorded
-relative to a base directory if it is beneath it, so that a folder can be moved together with its plant, else in full.
-Symbolic links are not resolved: they may lead elsewhere tomorrow, and then the content is another one.
+A path is made absolute when it is given, since reactors, notebooks and workers may change the working directory. It is
+recorded relative to a base directory if it is below it, so that a folder can be moved together with its plant. Symbolic
+links are not resolved: a reactor depends on the name, and the link may lead to another file later.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from pyplant.errors import PlantDirError
 
 __all__ = ["directory", "expanded", "is_url", "located", "recorded"]
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # one letter would be a drive of Windows
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # one letter would be a drive of Windows
 
 
 def expanded(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
-    """A path as text, with ``~`` and ``~user`` replaced by the home directory."""
+    """Return a path as text, with ``~`` and ``~user`` replaced by the home directory."""
     return os.path.expanduser(os.fsdecode(path))
 
 
 def directory(path: str | os.PathLike[str]) -> Path:
-    """A directory in full, with ``~`` replaced.
+    """Return the absolute path of a directory, with ``~`` replaced.
 
     Raises
     ------
     pyplant.errors.PlantDirError
-        If nobody knows the home directory that is meant; a directory called ``~`` is hardly ever.
+        If the home directory is not known. A directory named ``~`` would hardly be intended.
     """
     text = expanded(path)
     if text.startswith("~"):
@@ -39,19 +39,19 @@ def directory(path: str | os.PathLike[str]) -> Path:
 
 
 def is_url(text: str) -> bool:
-    """Whether a text is the address of something on the network, such as ``https://…``, rather than a path."""
-    return _ADDRESS.match(text) is not None
+    """Return whether a text is a URL, such as ``https://…``, and not a path."""
+    return _URL.match(text) is not None
 
 
 def recorded(path: str, base: Path) -> str:
-    """How a path is recorded; a relative one is relative to the working directory.
+    """Return the form in which a path is recorded.
 
     Parameters
     ----------
     path
-        Of a file, expanded.
+        An expanded path; a relative one is relative to the working directory.
     base
-        Paths beneath this directory are recorded relative to it, with ``/`` between their parts.
+        Paths below this directory are recorded relative to it, with ``/`` between their parts.
     """
     full = os.path.join(os.getcwd(), path) if not os.path.isabs(path) else path
     short = os.path.normpath(full)
@@ -64,5 +64,5 @@ def recorded(path: str, base: Path) -> str:
 
 
 def located(name: str, base: Path) -> str:
-    """Where the file is that was recorded under this name."""
+    """Return the path of a recorded file."""
     return os.path.join(base, name)

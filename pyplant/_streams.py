@@ -1,7 +1,7 @@
-"""Writing to standard streams that may be missing, closed, foreign, or unable to encode what is said.
+"""Writes to standard streams that may be missing, closed, replaced, or unable to encode the text.
 
-``sys.stderr`` is ``None`` in a program without a console; in others an object stands in its place that knows
-``write`` and nothing else; and many encodings have no ✓. None of this may cost a user a result.
+``sys.stderr`` is ``None`` in a program without a console. Some programs replace it by an object whose only method is
+``write``. Many encodings have no ✓. None of this may make a run fail.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ __all__ = [
     "write",
 ]
 
-_STAND_INS = {
+_REPLACEMENTS = {
     "✓": "+", "✗": "x", "●": "*", "○": "o", "◐": "~", "◌": "o", "▶": ">", "…": "...", "→": "->", "←": "<-",
     "–": "-", "—": "-", "─": "-", "│": "|", "├": "|", "└": "`", "╌": "-", "·": ".", "×": "x", "≤": "<=",
     "µ": "u", "’": "'", "‘": "'", "“": '"', "”": '"',
 }  # fmt: skip
-"""What stands for signs of ours where they cannot be encoded; ``?`` for any other character."""
+"""Replacements of characters that PyPlant prints and a stream cannot encode; others become ``?``."""
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether a stream is a terminal; one that is missing, closed, or does not say so is none."""
+    """Return whether a stream is a terminal; ``False`` if it is missing, closed or cannot tell."""
     try:
         return bool(stream.isatty())
-    except Exception:  # noqa: BLE001 - anything may stand in the place of a stream
+    except Exception:  # noqa: BLE001 - the stream may be any object
         return False
 
 
 def printable(text: str, stream: Any) -> str:
-    """A text of which a stream can encode every character; others are replaced."""
-    encoding = _said(stream, "encoding", "")
+    """Replace the characters of a text that a stream cannot encode."""
+    encoding = _text_attribute(stream, "encoding", "")
     if not encoding:
         return text
     try:
-        text.encode(encoding, _said(stream, "errors", "strict"))
+        text.encode(encoding, _text_attribute(stream, "errors", "strict"))
     except UnicodeError:
         return "".join(_printable(character, encoding) for character in text)
     except LookupError:
@@ -52,11 +52,11 @@ def printable(text: str, stream: Any) -> str:
     return text
 
 
-def _said(stream: Any, name: str, otherwise: str) -> str:
-    """What a stream says about itself, if it does."""
+def _text_attribute(stream: Any, name: str, otherwise: str) -> str:
+    """Return an attribute of a stream if it is a text."""
     with suppress(Exception):
-        said = getattr(stream, name)
-        return said if isinstance(said, str) else otherwise
+        value = getattr(stream, name)
+        return value if isinstance(value, str) else otherwise
     return otherwise
 
 
@@ -64,25 +64,25 @@ def _printable(character: str, encoding: str) -> str:
     try:
         character.encode(encoding)
     except UnicodeError:
-        return _STAND_INS.get(character, "?")
+        return _REPLACEMENTS.get(character, "?")
     return character
 
 
 def write(stream: Any, text: str) -> None:
-    """Write and flush, as far as that works."""
-    with suppress(Exception):  # it is lost, and nobody can be told
+    """Write a text and flush; errors are ignored."""
+    with suppress(Exception):  # there is no other stream to report the error to
         stream.write(printable(text, stream))
         stream.flush()
 
 
 def print_text(text: str) -> None:
-    """Print a text on standard output, as far as that works."""
+    """Print a text on standard output; errors are ignored."""
     write(sys.stdout, f"{text}\n")
 
 
 @contextmanager
 def missing_replaced() -> Iterator[None]:
-    """Have standard streams, if only such as lose everything, for libraries that write without asking."""
+    """Replace missing standard streams, for libraries that write to them without a check."""
     missing = [name for name in ("stdout", "stderr") if getattr(sys, name) is None]
     for name in missing:
         setattr(sys, name, TolerantStream(None))
@@ -94,17 +94,17 @@ def missing_replaced() -> Iterator[None]:
 
 
 def occupy_descriptors() -> None:
-    """Let the descriptors of missing streams lead nowhere.
+    """Open the null device under the descriptors of missing streams.
 
-    Otherwise the next file to be opened gets the number, and what a child process or a library in C prints is
-    written into it.
+    Otherwise the next opened file gets the number 0, 1 or 2, and a child process or C library that prints would write
+    into a file of the plant.
     """
     if None not in (sys.stdin, sys.stdout, sys.stderr):
         return
     for descriptor in range(3):
         with suppress(OSError):
             if not _is_open(descriptor):
-                os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+                os.open(os.devnull, os.O_RDWR)  # open() uses the lowest free number
                 os.set_inheritable(descriptor, True)
 
 
@@ -117,7 +117,7 @@ def _is_open(descriptor: int) -> bool:
 
 
 class TolerantStream:
-    """A stream for libraries that draw: writing to it never fails.
+    """A stream whose methods never fail, for libraries that draw in the terminal.
 
     Parameters
     ----------
@@ -127,30 +127,30 @@ class TolerantStream:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self.encoding = _said(stream, "encoding", "utf-8")
+        self.encoding = _text_attribute(stream, "encoding", "utf-8")
 
     def write(self, text: str) -> int:
-        """Write what can be encoded, if the stream takes it."""
+        """Write a text; errors are ignored."""
         with suppress(Exception):
             self._stream.write(printable(text, self._stream))
         return len(text)
 
     def flush(self) -> None:
-        """Flush, if the stream can."""
+        """Flush the stream; errors are ignored."""
         with suppress(Exception):
             self._stream.flush()
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Return whether the stream is a terminal."""
         return is_terminal(self._stream)
 
     def fileno(self) -> int:
-        """The descriptor.
+        """Return the descriptor.
 
         Raises
         ------
         OSError
-            If there is none.
+            If the stream has none.
         """
         try:
             return int(self._stream.fileno())

@@ -1,4 +1,8 @@
-"""Ingredients in a folder of their own, to be given away and read without a plant."""
+"""Exports ingredients to a folder that can be read without a plant.
+
+The folder has one file for each ingredient and a manifest. An entry of the manifest is signed if this user stored the
+ingredient, so that pickles in the folder load for the same user without ``trust=True``.
+"""
 
 from __future__ import annotations
 
@@ -33,18 +37,18 @@ def export(
     Parameters
     ----------
     warehouse
-        Where they are.
+        The store that has them.
     ingredients
-        What to write.
+        The ingredients to write.
     directory
-        Empty, or not there yet.
+        A new or empty folder.
 
     Raises
     ------
     pyplant.errors.PlantDirError
-        If the folder holds something else.
+        If the folder is not empty.
     pyplant.errors.DamagedError
-        If a value is not what was written. Nothing is left in the folder then.
+        If a stored value is damaged. The folder is left empty then.
     """
     directory = _paths.directory(directory)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
@@ -52,10 +56,13 @@ def export(
         raise PlantDirError(message)
     directory.mkdir(parents=True, exist_ok=True)
     try:
-        listed = [_copy(warehouse, number, one, directory) for number, one in enumerate(ingredients, 1)]
+        listed = [
+            _copy(warehouse, number, ingredient, directory)
+            for number, ingredient in enumerate(ingredients, 1)
+        ]
         text = json.dumps({"version": _VERSION, "ingredients": listed}, indent=1)
         (directory / _MANIFEST).write_text(text + "\n", encoding="utf-8")
-    except BaseException:  # half of them are of no use, and would be in the way of the next try
+    except BaseException:  # an incomplete folder is useless, and another export would refuse it
         for path in directory.iterdir():
             path.unlink()
         raise
@@ -63,7 +70,7 @@ def export(
 
 
 def _copy(warehouse: Warehouse, number: int, ingredient: Ingredient, directory: Path) -> dict[str, Any]:
-    """Write one ingredient; returns its entry in the manifest."""
+    """Write one ingredient and return its entry in the manifest."""
     from shutil import copyfile  # slow to load
 
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", ingredient.name).strip("-")[:60]
@@ -86,27 +93,27 @@ def _copy(warehouse: Warehouse, number: int, ingredient: Ingredient, directory: 
         "metadata": ingredient.metadata,
         "inline": ingredient.inline is not None,
     }
-    if ingredient.signed:  # what another user stored must not become this user's by being exported
+    if ingredient.signed:  # else exporting would turn a value of another user into one of this user
         entry["signature"] = _signature(entry)
     return entry
 
 
 def _signature(entry: dict[str, Any]) -> str:
-    """A keyed digest of all that an entry of the manifest says."""
-    said = json.dumps({name: entry[name] for name in entry if name != "signature"}, sort_keys=True)
+    """Return a keyed digest of an entry of the manifest."""
+    covered = json.dumps({name: entry[name] for name in entry if name != "signature"}, sort_keys=True)
     key = blake3(b"export", key=signing_key()).digest()
-    return blake3(said.encode("utf-8", "surrogatepass"), key=key).hexdigest(length=16)
+    return blake3(covered.encode("utf-8", "surrogatepass"), key=key).hexdigest(length=16)
 
 
 def load_ingredients(directory: str | Path, *, trust: bool = False) -> dict[str, Any]:
-    """Read a folder that ``plant.export`` wrote.
+    """Load the ingredients in a folder that ``plant.export`` wrote.
 
     Parameters
     ----------
     directory
         The folder.
     trust
-        Whether to load pickled values made by another user, which can run their code.
+        Whether to load pickled values of another user, which can run their code.
 
     Returns
     -------
@@ -118,7 +125,7 @@ def load_ingredients(directory: str | Path, *, trust: bool = False) -> dict[str,
     pyplant.errors.MissingIngredientError
         If the folder was not written by ``plant.export``.
     pyplant.errors.DamagedError
-        If a file is not what was written, or may not be loaded.
+        If a file is damaged or may not be loaded.
     """
     root = _paths.directory(directory)
     try:

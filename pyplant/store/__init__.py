@@ -1,1 +1,1 @@
-"""All that touches the plant directory."""
+"""The store of a plant: everything that reads or writes the plant directory."""

@@ -1,6 +1,6 @@
-"""What a file system can do for a plant, tried out rather than believed.
+"""Checks whether a file system has what a plant needs, by trying each operation.
 
-Everything is tried in a directory of its own, which is removed afterwards.
+Network and FUSE file systems often claim more than they do. All trials use a new directory, which is deleted afterwards.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from pyplant.store.files import Files, file_system, unique_name
 
 __all__ = ["Check", "CheckResult", "examine"]
 
-_LITTLE = 10**9  # bytes; fewer than this are soon used up
-_SKEW = 60.0  # seconds by which the clocks of a machine and its file server may differ
-_TRIES = 5
+_LOW_SPACE = 10**9  # bytes below which to warn
+_MAX_SKEW = 60.0  # seconds that the clocks of machine and file server may differ without a warning
+_TIME_SAMPLES = 5
 
 
 class CheckResult(Enum):
-    """What a check came to."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
-    """It works, and costs something."""
+    """It works, with a disadvantage."""
     FAILED = "failed"
-    """A plant cannot live here."""
+    """A plant cannot be here."""
 
 
 class Check(NamedTuple):
-    """One thing that was tried.
+    """One operation that was tried.
 
     Attributes
     ----------
     name
-        What.
+        The operation.
     verdict
-        How it went.
+        Whether it works.
     text
-        What that means, for people.
+        What that means for the user.
     """
 
     name: str
@@ -50,27 +50,27 @@ class Check(NamedTuple):
 
 
 def examine(directory: Path, files: Files | None = None) -> Iterator[Check]:
-    """Try out what a plant in this directory would need.
+    """Try what a plant in this directory needs.
 
     Parameters
     ----------
     directory
-        A directory that is there.
+        An existing directory.
     files
         The disk.
     """
     files = files or Files()
     kind = file_system(directory)
-    yield Check("file system", CheckResult.OK, kind or "of a type that the system does not tell")
+    yield Check("file system", CheckResult.OK, kind or "unknown: the system does not tell its type")
     probe = directory / f".pyplant-doctor-{unique_name(8)}"
     try:
         files.make_directory(probe)
     except OSError as error:
-        text = f"nothing can be written here ({error.strerror}); reading a plant works"
+        text = f"files cannot be written here ({error.strerror}); a plant can only be read"
         yield Check("writing", CheckResult.FAILED, text)
         return
     try:
-        yield Check("writing", CheckResult.OK, "files can be made here")
+        yield Check("writing", CheckResult.OK, "files can be created here")
         for name, trial in _TRIALS.items():
             try:
                 yield Check(name, *trial(files, probe))
@@ -82,34 +82,34 @@ def examine(directory: Path, files: Files | None = None) -> Iterator[Check]:
             files.remove_tree(probe)
 
 
-_Outcome = tuple[CheckResult, str]
+_Result = tuple[CheckResult, str]
 
 
-def _renaming(files: Files, probe: Path) -> _Outcome:
+def _renaming(files: Files, probe: Path) -> _Result:
     files.create_synced(probe / "old", b"old")
     files.create_synced(probe / "new", b"new")
     files.rename(probe / "new", probe / "old")
     if files.read(probe / "old") != b"new":
-        return CheckResult.FAILED, "a renamed file does not replace the one before"
+        return CheckResult.FAILED, "a renamed file does not replace the other file"
     return CheckResult.OK, "a finished file replaces another in one step"
 
 
-def _syncing(files: Files, probe: Path) -> _Outcome:
+def _syncing(files: Files, probe: Path) -> _Result:
     files.create_synced(probe / "synced", b"probe")
     try:
         files.sync_directory(probe)
     except OSError as error:
         text = f"directories cannot be synced ({error.strerror}): a power cut may cost recent results"
         return CheckResult.WARNING, text
-    return CheckResult.OK, "what is reported as written survives a power cut, if the disk keeps its word"
+    return CheckResult.OK, "written data survive a power cut, if the disk does not lie about it"
 
 
-def _locking(files: Files, probe: Path) -> _Outcome:
-    counting = "each result in work is claimed by a file that its owner counts in"
+def _locking(files: Files, probe: Path) -> _Result:
+    fallback = "processes claim results by files with a heartbeat instead"
     try:
         first = files.lock(probe / "lock")
     except OSError as error:
-        return CheckResult.WARNING, f"no kernel locks ({error.strerror}); {counting}"
+        return CheckResult.WARNING, f"no kernel locks ({error.strerror}); {fallback}"
     second = None
     try:
         second = files.lock(probe / "lock")
@@ -118,61 +118,61 @@ def _locking(files: Files, probe: Path) -> _Outcome:
             if writer is not None:
                 writer.close()
     if second is not None:
-        return CheckResult.WARNING, f"kernel locks do not hold; {counting}"
+        return CheckResult.WARNING, f"kernel locks do not exclude; {fallback}"
     if not files.has_shared_locks(probe):
-        text = f"kernel locks work, but other machines may not see them; {counting}"
+        text = f"kernel locks work, but other machines may not see them; {fallback}"
         return CheckResult.WARNING, text
     return CheckResult.OK, "kernel locks work: several processes may share a plant"
 
 
-def _exclusive(files: Files, probe: Path) -> _Outcome:
+def _exclusive(files: Files, probe: Path) -> _Result:
     files.create_synced(probe / "mine", b"probe")
     try:
         files.create(probe / "mine").close()
     except FileExistsError:
-        return CheckResult.OK, "of two processes that make one file, one is told"
-    return CheckResult.WARNING, "two processes may make one file: some work may be done twice"
+        return CheckResult.OK, "if two processes create one file, one of them gets an error"
+    return CheckResult.WARNING, "two processes may create one file: some reactors may run twice"
 
 
-def _mapping(files: Files, probe: Path) -> _Outcome:
+def _mapping(files: Files, probe: Path) -> _Result:
     files.create_synced(probe / "mapped", b"mapped")
     if bytes(files.map_private(probe / "mapped")[:]) != b"mapped":
-        return CheckResult.FAILED, "a file in memory is not the file on disk"
-    return CheckResult.OK, "arrays are read in place, however large"
+        return CheckResult.FAILED, "a mapped file differs from the file on disk"
+    return CheckResult.OK, "arrays of any size are mapped instead of read"
 
 
-def _times(files: Files, probe: Path) -> _Outcome:
-    whole = True
-    for number in range(_TRIES):
+def _times(files: Files, probe: Path) -> _Result:
+    are_whole = True
+    for number in range(_TIME_SAMPLES):
         path = probe / f"time-{number}"
         files.create_synced(path, b"probe")
         identity = files.identity(path)
-        whole = whole and identity is not None and identity[3] % 10**9 == 0
+        are_whole = are_whole and identity is not None and identity[3] % 10**9 == 0
     changed = files.modified(probe)
     skew = 0.0 if changed is None else changed - time.time()
-    if abs(skew) > _SKEW:
+    if abs(skew) > _MAX_SKEW:
         return CheckResult.WARNING, (
-            f"the clock of the file server differs by {abs(skew):.0f} s; what is old is judged by it"
+            f"the clock of the file server differs by {abs(skew):.0f} s; the age of leftovers is judged by it"
         )
-    if whole:
+    if are_whole:
         return (
             CheckResult.WARNING,
-            "times are whole seconds: a file changed twice in one may be verified late",
+            "times are whole seconds: two changes of a file within a second look like one",
         )
-    return CheckResult.OK, "fine enough to see that a file was touched"
+    return CheckResult.OK, "times show every change of a file"
 
 
 def _space(files: Files, directory: Path) -> Check:
     free = files.free_bytes(directory)
     shown = f"{free / 10**9:,.1f} GB free"
-    if free < _LITTLE:
+    if free < _LOW_SPACE:
         return Check(
-            "space", CheckResult.WARNING, f"{shown}; results that find no room are computed, not kept"
+            "space", CheckResult.WARNING, f"{shown}; results that do not fit are computed, but not stored"
         )
     return Check("space", CheckResult.OK, shown)
 
 
-_TRIALS: dict[str, Callable[[Files, Path], _Outcome]] = {
+_TRIALS: dict[str, Callable[[Files, Path], _Result]] = {
     "renaming": _renaming,
     "syncing": _syncing,
     "locks": _locking,

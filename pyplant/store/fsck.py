@@ -1,9 +1,8 @@
-"""Checking all that is stored, in terms of ingredients.
+"""Checks everything that a plant stores, and reports problems by ingredient and reactor.
 
-Every object that a kept execution names is read and hashed, in bounded memory. The check
-goes on past whatever it cannot read. Repairing puts damaged objects aside and forgets the
-executions that name them, so that these values are computed again when they are needed;
-it never deletes a value, and touches nothing that it does not know.
+Every object that a stored execution names is read and hashed, chunk by chunk. Errors of the disk become findings, and the
+check goes on. A repair moves damaged objects to quarantine and evicts the executions that name them, so that their values
+are computed again when they are needed. It never deletes a value and changes no file that PyPlant did not create.
 """
 
 from __future__ import annotations
@@ -32,24 +31,24 @@ _FAN_OUT = re.compile(r"[0-9a-f]{2}")
 
 
 class Problem(Enum):
-    """What can be wrong with a plant."""
+    """A kind of problem that a check finds."""
 
     DAMAGED = "damaged"
-    """A stored value is not what was written."""
+    """The content of a stored value has changed."""
     MISSING = "missing"
-    """A stored value is gone, or something else stands in its place."""
+    """A stored value does not exist, or a directory or link has its name."""
     UNREADABLE = "unreadable"
-    """The disk does not give a stored value back."""
+    """The disk fails to read a stored value."""
     UNTRUSTED = "untrusted"
     """Loading a value could run another user's code."""
     JOURNAL = "journal"
-    """Lines of the journal are not what was written."""
+    """Lines of the journal are damaged."""
     FOREIGN = "foreign"
-    """A file that no version of this library puts there."""
+    """A file that no version of PyPlant creates."""
     ORPHANS = "orphans"
-    """Stored values that no result names; runs that were killed leave them."""
+    """Stored values that no result names; killed runs leave them."""
     SCRATCH = "scratch"
-    """Scratch of processes that died."""
+    """Scratch of dead processes."""
 
 
 _LOST = frozenset({Problem.DAMAGED, Problem.MISSING, Problem.UNREADABLE})
@@ -58,18 +57,18 @@ _HARMLESS = frozenset({Problem.ORPHANS, Problem.SCRATCH})
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One problem that a check found.
 
     Attributes
     ----------
     problem
-        What it is.
+        Its kind.
     text
-        The same for people.
+        A sentence for the user.
     ingredient, reactor
-        The value concerned and who made it; empty where there is none.
+        The affected value and its reactor; empty if there is none.
     object
-        Name of the stored bytes; empty where there are none.
+        The name of the stored object; empty if there is none.
     """
 
     problem: Problem
@@ -80,7 +79,7 @@ class Finding:
 
     @property
     def is_harmless(self) -> bool:
-        """Whether it costs room and nothing else."""
+        """Whether it wastes disk space and does nothing else."""
         return self.problem in _HARMLESS
 
     def __str__(self) -> str:
@@ -94,11 +93,11 @@ class Audit:
     Attributes
     ----------
     findings
-        In no particular order; none if all is well.
+        In no particular order; empty if there are no problems.
     objects, size
         Number and bytes of the stored values that were read.
     repaired
-        Whether what was lost has been forgotten.
+        Whether executions with lost values were evicted.
     """
 
     findings: tuple[Finding, ...]
@@ -120,14 +119,14 @@ class Audit:
     def __str__(self) -> str:
         checked = f"{counted(self.objects, 'stored value')} checked"
         if not self.findings:
-            return f"{checked}; all is well."
+            return f"{checked}; no problems found."
         lines = [f"{checked}; {counted(len(self.findings), 'finding')}:"]
         lines += [f"  {finding}" for finding in self.findings]
         if any(finding.problem in _LOST for finding in self.findings):
             lines.append(
-                "Forgotten; they are computed again when they are needed."
+                "Lost values were forgotten and are computed again when they are needed."
                 if self.repaired
-                else "plant.fsck(repair=True) forgets what is lost, so that it is computed again."
+                else "plant.fsck(repair=True) forgets lost values, so that they are computed again."
             )
         return printable("\n".join(lines), sys.stdout)
 
@@ -138,10 +137,10 @@ def audit(warehouse: Warehouse, *, repair: bool = False, now: float | None = Non
     Parameters
     ----------
     warehouse
-        Of the plant.
+        The store of the plant.
     repair
-        Whether to put damaged values aside, forget the executions that lost a value, and
-        delete the scratch of dead processes.
+        Whether to move damaged values to quarantine, evict the executions that lost a value,
+        and delete the scratch of dead processes.
     now
         Seconds since the epoch.
 
@@ -173,7 +172,7 @@ class _Auditor:
             for output in trace.stored:
                 users.setdefault(output.object, []).append((trace, output))
         yield from self._untrusted(users)
-        users.pop("", None)  # inline values: the journal's checksums cover them
+        users.pop("", None)  # inline values, which the checksums of the journal cover
         for stored, named in sorted(users.items()):
             yield from self._object(stored, named)
         yield from self._orphans()
@@ -190,7 +189,7 @@ class _Auditor:
         yield from _lost(problem, stored, named)
         if self._repair:
             if problem is Problem.DAMAGED:
-                with suppress(OSError):  # damaged wherever it lies
+                with suppress(OSError):  # evicting the executions matters more than moving the file
                     self._warehouse.objects.quarantine(stored)
             self._ledger.evict([trace for trace, _ in named])
 
@@ -218,8 +217,8 @@ class _Auditor:
     def _untrusted(self, users: dict[str, list[tuple[Trace, Ingredient]]]) -> Iterator[Finding]:
         formats = self._warehouse.formats
         for stored, named in users.items():
-            strange = [(trace, output) for trace, output in named if not formats.trusts(output)]
-            yield from _lost(Problem.UNTRUSTED, stored, strange)
+            untrusted = [(trace, output) for trace, output in named if not formats.trusts(output)]
+            yield from _lost(Problem.UNTRUSTED, stored, untrusted)
 
     # ------------------------------------------------------------------ the rest
 
@@ -230,15 +229,15 @@ class _Auditor:
         if journal.damaged_lines > self._ledger.known_damage:
             yield Finding(
                 Problem.JOURNAL,
-                f"{counted(journal.damaged_lines, 'line')} of the journal: damaged; what they recorded is "
-                f"computed again when it is needed.",
+                f"{counted(journal.damaged_lines, 'line')} of the journal: damaged; the results in them are "
+                f"computed again when they are needed.",
             )
             if self._repair:
                 self._ledger.put_known_damage(journal.damaged_lines)
 
     def _orphans(self) -> Iterator[Finding]:
         unnamed = self._warehouse.objects.sizes()
-        self._ledger.refresh()  # after the listing: what is named by now is none
+        self._ledger.refresh()  # after the listing, so that it knows all traces that name the listed objects
         for trace in self._ledger.traces():
             for output in trace.stored:
                 unnamed.pop(output.object, None)
@@ -252,7 +251,7 @@ class _Auditor:
 
     def _foreign(self) -> Iterator[Finding]:
         for path in sorted(self._foreign_paths()):
-            yield Finding(Problem.FOREIGN, f"{path!r}: not a file of the plant; it is left alone.")
+            yield Finding(Problem.FOREIGN, f"{path!r}: not a file of the plant; it is not changed.")
 
     def _foreign_paths(self) -> Iterator[str]:
         root, names = self._root, self._files.names
@@ -272,7 +271,7 @@ class _Auditor:
         if not dead:
             return
         done = "now deleted" if self._repair else "plant.gc() deletes it"
-        yield Finding(Problem.SCRATCH, f"Scratch of {counted(len(dead), 'run')} that died: {done}.")
+        yield Finding(Problem.SCRATCH, f"Scratch of {counted(len(dead), 'dead run')}: {done}.")
         if self._repair:
             for path in dead:
                 if self._files.is_directory(path):
@@ -282,7 +281,7 @@ class _Auditor:
 
 
 def _lost(problem: Problem, stored: str, named: list[tuple[Trace, Ingredient]]) -> Iterator[Finding]:
-    """One finding for each ingredient that an object was, however many executions made it."""
+    """Yield one finding for each ingredient with this object, even if several executions made it."""
     newest: dict[tuple[str, str], Trace] = {}
     for trace, output in named:
         key = (trace.reactor, output.name)

@@ -89,7 +89,7 @@ class TestValues:
         assert list(audited) == []
         assert audited.is_clean
         assert (audited.objects, audited.size) == (2, len(LONG) + 5000)
-        assert str(audited) == "2 stored values checked; all is well."
+        assert str(audited) == "2 stored values checked; no problems found."
 
     @pytest.mark.parametrize("kind", DAMAGES)
     def test_each_damage_is_told_by_the_name_of_the_ingredient(self, warehouse, kind):
@@ -276,7 +276,7 @@ class TestTheRest:
                 a_trace(warehouse.save("y", f"{number}" * 9999, TextSpec), fingerprint=f"{number}")
             )
         assert collect(warehouse, 0).objects
-        assert str(audit(warehouse)).endswith("all is well.")
+        assert str(audit(warehouse)).endswith("no problems found.")
 
     def test_a_repair_that_cannot_be_written_is_an_error(self, root):
         files = FailingFiles(1000)
