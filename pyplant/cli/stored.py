@@ -65,10 +65,10 @@ def _current_values(warehouse: Warehouse) -> dict[str, StoredValue]:
     return found
 
 
-def _find(kept: dict[str, StoredValue], name: str, plant: Path) -> StoredValue:
-    if name in kept:
-        return kept[name]
-    message = f"The plant {plant} keeps no ingredient {name!r}. {_hint(name, kept, f'pyplant ls {plant}')}"
+def _find(stored: dict[str, StoredValue], name: str, plant: Path) -> StoredValue:
+    if name in stored:
+        return stored[name]
+    message = f"The plant {plant} stores no ingredient {name!r}. {_hint(name, stored, f'pyplant ls {plant}')}"
     raise MissingIngredientError(message)
 
 
@@ -98,11 +98,11 @@ def list_ingredients(plant: Path, *, every: bool, as_json: bool) -> None:
     epoch), reactor, digest.
     """
     with _open_warehouse(plant) as warehouse:
-        kept = list(_latest_first(warehouse)) if every else list(_current_values(warehouse).values())
-    kept.sort(key=lambda pair: pair[0].name)  # stable: newest first within a name
+        stored = list(_latest_first(warehouse)) if every else list(_current_values(warehouse).values())
+    stored.sort(key=lambda pair: pair[0].name)  # stable: newest first within a name
     rows = [
         (o.name, o.format, format_size(o.size), format_age(t.finished), _short(t), o.digest[:8])
-        for o, t in kept
+        for o, t in stored
     ]
     lines = aligned([("NAME", "TYPE", "SIZE", "AGE", "REACTOR", "DIGEST"), *rows], right={2})
     document = [
@@ -114,9 +114,9 @@ def list_ingredients(plant: Path, *, every: bool, as_json: bool) -> None:
             "reactor": trace.reactor,
             "digest": output.digest,
         }
-        for output, trace in kept
+        for output, trace in stored
     ]
-    text = "\n".join(lines) if kept else f"{plant} keeps no ingredients yet."
+    text = "\n".join(lines) if stored else f"{plant} stores no ingredients yet."
     emit(text, document, as_json=as_json)
 
 
@@ -228,14 +228,14 @@ def history(plant: Path, reactor: str | None, *, as_json: bool) -> None:
         by_reactor = {name: by_reactor[name] for name in named or sending}
         ingredient = "" if named else reactor
     histories = [history_of(name, traces, ingredient) for name, traces in sorted(by_reactor.items())]
-    text = "\n".join(map(str, histories)) or f"{plant} keeps no executions yet."
+    text = "\n".join(map(str, histories)) or f"{plant} stores no executions yet."
     emit(text, histories, as_json=as_json)
 
 
 def _no_executions(reactor: str, known: Iterable[str], plant: Path) -> UnknownReactorError:
     short = sorted({name.rpartition(".")[2] for name in known})
     hint = _hint(reactor, short, f"pyplant history {plant}")
-    return UnknownReactorError(f"The plant {plant} keeps no execution of reactor {reactor!r}. {hint}")
+    return UnknownReactorError(f"The plant {plant} stores no execution of reactor {reactor!r}. {hint}")
 
 
 # ---------------------------------------------------------------------- maintenance
@@ -252,7 +252,7 @@ def gc(plant: Path, max_size: str | None, *, as_json: bool) -> None:
 
     Without --max-size only leftovers of killed runs are removed, no results. With --max-size the
     least recently used results are removed. Results that an open plant uses, and the current result
-    of each reactor, are never removed. JSON: an object with freed and kept (bytes), and the number of
+    of each reactor, are never removed. JSON: an object with freed and stored (bytes), and the number of
     results, objects and leftovers that were removed.
     """
     limit = _NO_LIMIT if max_size is None else parse_size(max_size)
@@ -306,8 +306,8 @@ def export(plant: Path, names: tuple[str, ...], folder: Path, *, as_json: bool) 
     ingredients (names).
     """
     with _open_warehouse(plant) as warehouse:
-        kept = _current_values(warehouse)
-        wanted = [_find(kept, name, plant)[0] for name in dict.fromkeys(names)]
+        stored = _current_values(warehouse)
+        wanted = [_find(stored, name, plant)[0] for name in dict.fromkeys(names)]
         written = export_to(warehouse, wanted, folder)
     text = f"{counted(len(wanted), 'ingredient')} written to {folder}"
     emit(text, {"folder": written, "ingredients": [i.name for i in wanted]}, as_json=as_json)

@@ -57,7 +57,7 @@ def test_ls_all_lists_every_kept_value(shell):
 
 def test_ls_of_an_empty_plant(shell):
     shell("graph", "words.py")
-    assert shell("ls", "words.plant").stdout == "words.plant keeps no ingredients yet.\n"
+    assert shell("ls", "words.plant").stdout == "words.plant stores no ingredients yet.\n"
     assert shell.document("ls", "words.plant") == []
 
 
@@ -194,7 +194,7 @@ def test_export_of_what_is_damaged_is_a_failure_of_the_store(damaged):
         (("ls", "words.py"), "There is no plant in"),
         (("gc", "nowhere"), "There is no plant in"),
         (("fsck", "nowhere", "--repair"), "There is no plant in"),
-        (("show", "words.plant", "totl"), "keeps no ingredient 'totl'. Did you mean 'total'?"),
+        (("show", "words.plant", "totl"), "stores no ingredient 'totl'. Did you mean 'total'?"),
         (("show", "words.plant", "zzz"), "See: pyplant ls words.plant"),
         (("export", "words.plant", "totl", "--to", "out"), "Did you mean 'total'?"),
         (("export", "words.plant", "total"), "Missing option '--to'"),
