@@ -188,7 +188,7 @@ class _Checker(ast.NodeVisitor):
             self._refuse(node, "a reactor cannot await; call asyncio.run in it instead")  # type: ignore[arg-type]
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
             self._refuse(node, "name what you import, or import * in an ordinary cell above")
-        if isinstance(node, ast.Call):
+        if isinstance(node, ast.Call):  # IPython has translated magics to calls
             magic, line = _line_magic(node)
             if magic.startswith("%"):
                 self._refuse(node, _SECOND_MAGIC)
@@ -250,7 +250,7 @@ def make_function(
         for variable in names:
             _check_name(option, variable)
     for variable in dict.fromkeys(inputs):
-        if variable in outputs:
+        if variable in outputs:  # the reactor would wait for itself
             message = (
                 f"-i {variable} -o {variable}: a reactor cannot send what it receives. Assign the result to "
                 f"another name and send that."
@@ -270,6 +270,7 @@ def make_function(
     function = FunctionType(code, namespace, name)
     function.__qualname__ = name
     function.__kwdefaults__ = {_SHOW: show}
+    # `inspect` cannot find the source of code with this name; the fingerprint finds it here.
     sources.give(code, node, f"{body.header}\n{body.text}")
     return function
 
@@ -300,7 +301,7 @@ def _definition(name: str, body: Body, inputs: Sequence[str], outputs: Sequence[
         statements[-1] = ast.copy_location(shown, last)
     # Errors of receiving and sending are shown at the line of the magic, which has the options.
     line = max(1, body.tree.body[0].lineno - 1) if body.tree.body else 1
-    for node in (*before, *after):
+    for node in (*before, *after):  # their children get it from `fix_missing_locations`
         ast.copy_location(node, ast.Expr(ast.Constant(None), lineno=line, col_offset=0))
         node.end_lineno, node.end_col_offset = line, 0
     arguments = ast.arguments(
@@ -339,7 +340,7 @@ def _free_names(code: CodeType) -> Iterator[str]:
     """Yield the globals that a code object and the functions in it read."""
     for part in nested(code):
         for instruction in _instructions(part):
-            if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME"}:
+            if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME"}:  # the latter in bodies of classes
                 yield str(instruction.argval)
 
 
@@ -397,6 +398,7 @@ def notebook_names(function: FunctionType, namespace: dict[str, Any]) -> set[str
     seen: set[int] = set()
     while waiting:
         current = waiting.pop()
+        # Functions of modules have their own globals, and cannot read those of the notebook.
         if id(current) in seen or current.__globals__ is not namespace:
             continue
         seen.add(id(current))

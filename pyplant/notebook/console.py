@@ -3,8 +3,8 @@
 Theory of operation. Importing PyPlant in IPython creates one :class:`Console` and installs it as the
 front end of the process (:mod:`pyplant.execution.frontend`) and as a listener of IPython.
 
-* Before and after each cell it tells :class:`~pyplant.notebook.cells.Cells` which cell defines
-  reactors, starts the headings of recorded output again, and updates the graphs.
+* Before and after each cell it informs :class:`~pyplant.notebook.cells.Cells`, resets the headings of recorded
+  output, and updates the graphs.
 * A run asks it to record what a reactor shows, to replay what a cached reactor showed, and to shorten
   the traceback of an error to the frames of the user.
 * For ``%%reactor`` it finds the plant, runs the reactor of the cell, and binds what the reactor sends
@@ -131,6 +131,7 @@ class Console:
         self.cells.begin(info.raw_cell, self._execution_count - self._counter_offset)
 
     def _after_cell(self, result: Any) -> None:
+        # Executions without history, such as those of widgets, have no number.
         if self._execution_count and result.info.store_history:
             self._counter_offset = self._execution_count - result.execution_count
         self.cells.end(failed=not result.success)
@@ -141,9 +142,10 @@ class Console:
                 f"{error.name!r} is a local variable of reactor {self._locals[error.name]!r}: send it with "
                 f"-o {error.name} to have it in the notebook."
             )
-        widget = sys.modules.get("pyplant.notebook.graph.display")
-        if widget is not None:
-            widget.after_cell()
+        # Only if a graph was shown: most notebooks never load that module.
+        display = sys.modules.get("pyplant.notebook.graph.display")
+        if display is not None:
+            display.after_cell()
 
     # ------------------------------------------------------------------ what a run asks for
 
@@ -251,8 +253,8 @@ class Console:
 
     def remember_locals(self, definition: Definition, function: FunctionType) -> None:
         """Remember the local variables of a body, to explain a later ``NameError`` in the notebook."""
-        for name in function.__code__.co_varnames[2:]:
-            if name.isidentifier():
+        for name in function.__code__.co_varnames[2:]:  # after pipe and config
+            if name.isidentifier():  # names of generated variables have a dot
                 self._locals[name] = definition.name
 
     def bound_names(self) -> frozenset[str]:
@@ -265,7 +267,7 @@ class Console:
         for name, bound in self._bound.items():
             definition = bound.definition
             if definition.name not in report.ran or name in self._about_to_bind:
-                continue
+                continue  # a cached reactor sends what it sent before
             trace = session_of(plant).last(definition)
             output = trace.output(name) if trace is not None else None
             if output is not None and output.digest != bound.digest:
@@ -288,7 +290,7 @@ class Console:
         names = notebook_names(function, self.shell.user_ns) & self._bound.keys()
         for name in sorted(names):
             sender = self._bound[name].definition.name
-            if sender != definition.name:
+            if sender != definition.name:  # it may read its own result of an earlier run
                 self._warned.add(definition.name)
                 warn(
                     PlantWarning,

@@ -1,6 +1,6 @@
 """The graph of a plant in a notebook: a picture, and a live widget.
 
-From data to page: ``snapshot`` (what the plant says), ``folding`` (which reactors to show), ``layered_layout``
+From data to page: ``snapshot`` (status, edges and facts), ``folding`` (which reactors to show), ``layered_layout``
 and ``graphviz_layout`` (positions), ``geometry`` (boxes and edges with positions), then ``svg`` (the
 picture) or ``payload`` and ``widget`` (the widget, drawn by ``static/``). ``live_state`` follows the
 events of a run, ``controller`` connects all of these for one plant, and ``display`` holds one controller

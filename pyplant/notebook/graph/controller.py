@@ -98,6 +98,7 @@ class GraphController:
         self._last_drawn: object = None
         self._draw_after = 0.0
         self._live = LiveState(self._publish, self._on_run_started, self._on_run_finished)
+        # The sending thread ends with the plant. At interpreter exit it is a daemon and needs no end.
         weakref.finalize(plant, self._live.close).atexit = False
         plant.add_event_listener(self._live)
 
@@ -114,6 +115,7 @@ class GraphController:
         self._refresh()
         self._update_pictures()
         shown = _ShownGraph(*self._current_cell())
+        # Before the widget: if that fails the picture is there, and it is what the notebook saves.
         self._publish_picture(shown, self._status(), is_new=True)
         self._shown_graphs.append(shown)
         self._drop_obsolete()
@@ -139,6 +141,7 @@ class GraphController:
         """Drop graphs that the page no longer shows: closed, or in a cell that was run again."""
         cell, request = self._current_cell()
         newest = self._shown_graphs[-_MAX_SHOWN_GRAPHS:]
+        # A request is one execution of a cell; several graphs in one execution are all kept.
         kept = [
             shown
             for shown in newest
@@ -221,6 +224,7 @@ class GraphController:
         folding = payload.initial_folding(snapshot, self._opened_names, self._shown_names)
         if folding == self._folding and not must_differ:
             return {}
+        # The version goes first: states of the old one, possibly on their way, must not reach new ids.
         self._version += 1
         self._folding = folding
         self._shown_names = frozenset(snapshot.reactors[node].name for node in folding.shown)
@@ -230,6 +234,7 @@ class GraphController:
 
     def _build_graph(self, snapshot: GraphSnapshot) -> dict[str, Any]:
         plant = self._plant()
+        # Names with an underscore are IPython's own, such as `_` for the last value.
         variables = (name for name, value in self._shell.user_ns.items() if value is plant and name[0] != "_")
         return {
             "version": self._version,
@@ -246,7 +251,7 @@ class GraphController:
     # ------------------------------------------------------------------ called by the live state
 
     def _publish(self, traits: dict[str, Any]) -> None:
-        for shown in tuple(self._shown_graphs):
+        for shown in tuple(self._shown_graphs):  # a copy: a cell may show another graph meanwhile
             if shown.widget is None or shown.is_gone:
                 continue
             own = {"graph": self._graph_of(shown)} if "graph" in traits else {}
@@ -276,6 +281,7 @@ class GraphController:
         if details != self._details:
             self._details = details
             self._live.send(details=details)
+        # Otherwise the end of the cell replaces them; a loop of short runs would draw hundreds.
         if time.monotonic() >= self._draw_after:
             self._update_pictures()
 

@@ -127,7 +127,7 @@ def _ranks(count: int, edges: Iterable[Edge]) -> list[int]:
     waiting = above.copy()
     ready = [node for node in range(count) if not waiting[node]]
     ranks = [0] * count
-    for node in ready:
+    for node in ready:  # topological order: grows while it is iterated
         for target in below[node]:
             ranks[target] = max(ranks[target], ranks[node] + 1)
             waiting[target] -= 1
@@ -190,10 +190,12 @@ class _Columns:
             if not fewest:
                 break
             rightwards = sweep % 2 == 0
+            # The first column of a sweep is fixed, each other is sorted by the one before it.
             columns = self._columns[1:] if rightwards else self._columns[-2::-1]
             neighbours = self._left if rightwards else self._right
             place = self._indices()
             for column in columns:
+                # A node without neighbours keeps its place.
                 middles = {
                     node: _median([place[n] for n in neighbours[node]], place[node]) for node in column
                 }
@@ -215,7 +217,7 @@ class _Columns:
             for node in column:
                 targets = sorted(place[other] for other in self._right[node])
                 count += sum(len(seen) - bisect_left(seen, target + 1) for target in targets)
-                for target in targets:
+                for target in targets:  # only now: edges of one node do not cross
                     insort(seen, target)
         return count
 
@@ -260,6 +262,7 @@ class _Columns:
             for node in column:
                 heights[node] = y + self._sizes[node][1] / 2
                 y += self._sizes[node][1] + _NODE_GAP
+        # Each sweep aligns columns with the side that it comes from, so both sides have their influence.
         for sweep in range(_SWEEPS):
             rightwards = sweep % 2 == 0
             for column in self._columns if rightwards else reversed(self._columns):
@@ -283,6 +286,7 @@ class _Columns:
             _mean([heights[other] for other in neighbours[node]], heights[node]) - offset
             for node, offset in zip(column, offsets, strict=True)
         ]
+        # Nodes with many edges move less, since more edges would bend.
         weights = [1 + len(neighbours[node]) for node in column]
         for node, offset, value in zip(column, offsets, _isotonic(wishes, weights), strict=True):
             heights[node] = offset + value
@@ -293,6 +297,7 @@ def _isotonic(values: Sequence[float], weights: Sequence[int]) -> list[float]:
     pools: list[tuple[float, int, int]] = []  # mean, weight, number of values
     for value, weight in zip(values, weights, strict=True):
         pools.append((value, weight, 1))
+        # Two pools in the wrong order get their common mean, which may be in the wrong order again.
         while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
             (a, v, m), (b, w, n) = pools.pop(-2), pools.pop()
             pools.append(((a * v + b * w) / (v + w), v + w, m + n))

@@ -119,7 +119,7 @@ class NodeState:
 
     def wait(self, text: str, since: float) -> None:
         """Handle a pause: the reactor waits for ingredients, or another process computes it."""
-        if self.outcome is Outcome.RUNNING:
+        if self.outcome is Outcome.RUNNING:  # else it waits already, for another reason
             self._elapsed = time.time() - self.since
         self.outcome, self.text, self.since, self._data = Outcome.WAITING, text, since, None
 
@@ -160,6 +160,7 @@ class NodeState:
 
     def data(self) -> dict[str, Any]:
         """Return the node of a snapshot. It is cached and shared between snapshots: do not change it."""
+        # Most nodes do not change between two snapshots, and there may be thousands.
         data = self._data
         if data is None:
             data = self._data = dict(self._items())
@@ -323,7 +324,7 @@ class LiveState:
 
     def _on_end(self, event: RunFinished) -> bool:
         self.run = None
-        for entry in event.report.entries:
+        for entry in event.report.entries:  # no event reports that a reactor is skipped
             node = self._by_name.get(entry.name)
             if node is not None and entry.outcome is Outcome.SKIPPED:
                 node.set_idle(Outcome.SKIPPED)
@@ -395,7 +396,7 @@ class LiveState:
 
     def request_send(self) -> None:
         """Send a snapshot now if the last one is old enough, else let the sending thread do it."""
-        if self.is_send_due and self._has_thread:
+        if self.is_send_due and self._has_thread:  # the thread knows already
             return
         # If another thread is sending, the run must not wait for it.
         if time.monotonic() >= self._next_send_at and not self._sending.locked():
@@ -414,6 +415,7 @@ class LiveState:
         """
         with self._sending:
             self.is_send_due = False  # before the snapshot: later events need another one
+            # Processor time, since most of the elapsed time may be spent waiting for the interpreter lock.
             began = time.thread_time()
             try:
                 self._publish({**more, "state": self.snapshot()})
@@ -431,6 +433,7 @@ class LiveState:
             self._wakeup.notify()
 
     def _send_loop(self) -> None:
+        # Sends outside of the condition: an event must be able to wake this thread while it sends.
         while True:
             with self._wakeup:
                 if self._is_closed:

@@ -3,7 +3,7 @@
 A cached reactor neither draws numbers nor sets a seed, so other code that shares the state gets other
 numbers than after a run. The state after one step serves as the state before the next step of the same
 run, so each step reads it once. Reading takes about 10 microseconds for ``random``, and 50 for
-``numpy.random`` if that is imported; it is the largest part of what recording costs.
+``numpy.random`` if that is imported; it is the largest part of the cost of recording.
 
 Some libraries draw from ``random`` while they are imported. That happens once in a process and cannot
 be avoided, so a step that imports modules is not checked for ``random``.

@@ -85,6 +85,7 @@ class _Display:
     def show(self, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         self.data = {str(kind): _as_json(value) for kind, value in data.items()}
         self.metadata = _as_json(dict(metadata))
+        # A widget needs its model, which ends with the kernel; its text is recorded instead.
         self.view = self.data.pop(_WIDGET, None)
         self.size = sum(
             len(value) if isinstance(value, str) else len(json.dumps(value)) for value in self.data.values()
@@ -180,7 +181,7 @@ class OutputRecord:
         return self._events
 
     def _set_content(self, shown: _Display, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-        self._displayed_bytes -= shown.size
+        self._displayed_bytes -= shown.size  # of its former content, if this is an update
         shown.show(data, metadata)
         if self._displayed_bytes + shown.size > _MAX_DISPLAYS:
             shown.omit()
@@ -226,6 +227,7 @@ def _visible_line(line: str) -> str:
         if _ERASE.search(text):
             visible = _ERASE.sub("", text)
         elif text:
+            # Codes take no columns; those of the old text are dropped.
             length = len(_ESCAPE_CODE.sub("", text))
             visible = text if length >= len(visible) else text + _ESCAPE_CODE.sub("", visible)[length:]
     return visible

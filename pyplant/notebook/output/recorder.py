@@ -106,6 +106,8 @@ class Recorder:
     def enter(self, recording: OutputRecording) -> None:
         """Begin a step. A step within a step belongs to a run of another plant."""
         is_intercepted = bool(self._steps) or self._is_intercepted()
+        # Further steps of the same reactor need not wait: late output would be attributed to it anyway. If
+        # a stream was replaced, late output must arrive before its interceptor is removed.
         if self.pending is None and not self._steps:
             self._drained_at = time.perf_counter()
         elif self.pending is not recording or not is_intercepted:
@@ -140,7 +142,7 @@ class Recorder:
         )
 
     def _install_interceptors(self) -> None:
-        self._remove_interceptors()
+        self._remove_interceptors()  # those of streams that have been replaced since
         out, err, publisher = self._channels = sys.stdout, sys.stderr, self._shell.display_pub
         for kind, channel in ((_Stdout, out), (_Stderr, err), (_Publish, publisher), (_Clear, publisher)):
             # A channel that cannot be intercepted (`sys.stdout` may be `None`) is not recorded. If both
@@ -183,6 +185,7 @@ class Recorder:
         last, self._shown_last = self._shown_last, recording
         if recording is last:
             return
+        # The target of a cell has no heading: its output is what the user expects there.
         heading = recording.heading or (recording.reactor if last is not None else "")
         publish = next(
             (interceptor for interceptor in self._interceptors if isinstance(interceptor, _Publish)), None
@@ -259,6 +262,7 @@ class OutputRecording:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # Read first, so that nothing but the code of the reactor counts.
         before, after = self._recorder.random_state, random_state.read()
         self._recorder.random_state = after
         try:
@@ -287,6 +291,7 @@ class OutputRecording:
             outputs = self._record.outputs()
         except Exception:  # noqa: BLE001
             self._fail()
+        # Once for each reactor, since a repeated warning says nothing new.
         if self.notes and self.reactor not in self._recorder.warned:
             self._recorder.warned.add(self.reactor)
             warn(PlantWarning, _random_state_warning(self.reactor, self.notes))
@@ -377,7 +382,7 @@ class _Interceptor:
         self.is_open = False
         if self.attributes.get(self.name) is not self:
             return
-        if self._found is None:
+        if self._found is None:  # the original is a method of the class
             del self.attributes[self.name]
         else:
             self.attributes[self.name] = self._found
@@ -418,6 +423,7 @@ class _Write(_Interceptor):
     def _forward_text(self, text: Any, recording: OutputRecording) -> Any:
         if text:
             self.recorder.show_heading(recording)
+        # Recorded afterwards: if the stream raises, nothing was shown.
         result = self.original(text)
         recording.on_write(self.stream, text)
         return result
@@ -443,7 +449,7 @@ class _Publish(_Interceptor):
             return self.original(data, metadata, *args, **options)
         self.recorder.drain_before_output()
         update = bool(options.get("update"))
-        if not update:
+        if not update:  # an update changes an earlier display in place
             self.recorder.show_heading(recording)
         result = self.recorder.forward(self, data, metadata, *args, **options)
         display_id = (options.get("transient") or {}).get("display_id")

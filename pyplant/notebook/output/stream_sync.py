@@ -139,7 +139,7 @@ class StreamSync:
         """Wait for the marker; return whether it arrived.
 
         A watcher that neither uses processor time nor has data in its pipe never received the
-        marker: somebody has redirected the descriptor. Waiting for the timeout would not help.
+        marker: other code has redirected the descriptor. Waiting for the timeout would not help.
         """
         deadline = time.monotonic() + _TIMEOUT
         used = self._watcher_time()
