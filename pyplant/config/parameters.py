@@ -110,6 +110,7 @@ class Parameters:
 
         See :mod:`pyplant.config.views` for recorded names that are no parameters.
         """
+        # KIND has no owner before it, since the whole configuration has no name.
         if name == KIND:
             return nested_kind(self.source)
         above, _, last = name.rpartition(".")
@@ -175,6 +176,7 @@ class Parameters:
 
     def read(self, name: str, reader: ConfigReader) -> Any:
         """Read a parameter or nested configuration for a reactor; :data:`MISSING` if there is none."""
+        # A dictionary may have the key "a.b" as well as a nested "a" with "b"; the key is what the user set.
         value, is_key = self.value(name), self._is_key(name)
         if is_key and "." in name:
             return reader.read(quoted(name), value)
@@ -323,7 +325,7 @@ def _value_or_kind(owner: Any, key: str) -> Any:
 
 def _snapshot(config: Any, made: dict[int, Any]) -> Any:
     """Copy a configuration and its nested ones; ``made`` has the copies so far, by identity."""
-    if id(config) in made:
+    if id(config) in made:  # a configuration may contain itself, or one part in two places
         return made[id(config)]
     if isinstance(config, ConfigBase):
         found = made[id(config)] = copy.copy(config)
@@ -354,6 +356,6 @@ def _replaced(owner: Any, path: list[str], value: Any, full: str) -> Any:
         made = copy.copy(owner) if isinstance(owner, dict) else dict(owner)
         made[first] = value
         return made
-    made = copy.copy(owner)
+    made = copy.copy(owner)  # object.__setattr__ below, since frozen dataclasses refuse setattr()
     object.__setattr__(made, first, value)
     return made

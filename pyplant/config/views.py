@@ -205,6 +205,7 @@ class _ObjectView(NamedTuple):
             return kind.func(shown) if computes else object.__getattribute__(shown, name)
         value = stored_value(config, name)
         if value is MISSING:
+            # Absence is a dependency: code may catch the error, and run differently once the parameter exists.
             reader.absent(prefix + quoted(name))
             raise missing_parameter_error(prefix + name, own_parameters(config))
         return value_for_reactor(value, reader, prefix + quoted(name))
@@ -240,6 +241,7 @@ class _ObjectView(NamedTuple):
 
     def plain(self, shown: ConfigBase) -> ConfigBase:
         """A copy of the configuration, which reads all of it."""
+        # Read through the view, so that each value is reported and nested configurations become plain too.
         made = copy.copy(self.config)
         for name in self.names():
             value = plain(getattr(shown, name))
@@ -285,6 +287,7 @@ class _DictView(dict[str, Any]):
 
     def __getattribute__(self, name: str) -> Any:
         """A parameter. In a nested dictionary the methods of ``dict`` take precedence."""
+        # In the outermost dictionary parameters take precedence, since configurations have names such as `values`.
         values, _, prefix = _view_state(self)
         is_method = name.startswith("__") or name in _METHODS
         if is_method and (prefix or name not in values):

@@ -45,6 +45,7 @@ class DependencyKind(StrEnum):
     """The content of a file outside the plant."""
 
 
+# A look-up in a dict is faster than a call of the enum, and journals have many dependencies.
 _KINDS = MappingProxyType({kind.value: kind for kind in DependencyKind})
 
 Question = tuple[DependencyKind, tuple[str, ...]]
@@ -116,6 +117,7 @@ class Trace(NamedTuple):
     @property
     def configuration(self) -> frozenset[tuple[str, tuple[str, ...], tuple[str, ...]]]:
         """The parameters it depended on, without auxiliary ones."""
+        # An absence is part of the configuration: a run with the parameter is another configuration.
         kinds = (DependencyKind.PARAMETER, DependencyKind.ABSENCE)
         return frozenset((d.kind.value, d.names, d.digests) for d in self.dependencies if d.kind in kinds)
 
@@ -190,6 +192,7 @@ def _dependency_from_json(data: list[Any]) -> Dependency:
 
 
 def _output_to_json(output: Ingredient) -> list[Any]:
+    # Small values are stored in the journal itself, as hexadecimal text, since JSON has no bytes.
     inline = None if output.inline is None else output.inline.hex()
     return [output.name, output.format, output.digest, output.object, output.size, output.metadata, inline]
 

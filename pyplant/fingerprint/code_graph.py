@@ -186,6 +186,7 @@ class NodeBuilder:
         if function.__closure__ and not is_own_file(code.co_filename):
             for variable, cell in zip(code.co_freevars, function.__closure__, strict=False):
                 self._cell(scope, variable, cell, rebound)
+        # Attributes count, since code may read them; PyPlant's own marks do not change what a function does.
         for key in tuple(function.__dict__):
             if not key.startswith("__pyplant"):
                 scope.add(f"attribute {key}", scope.watch(function.__dict__, key))
@@ -207,6 +208,7 @@ class NodeBuilder:
     def _add_mentions(self, scope: NodeScope, function: FunctionType, part: CodePart) -> None:
         for reference in part.references:
             self._reference(scope, function, reference, part)
+        # Default values are objects that the decorator line created, so they count as objects and not as text.
         for index, value in enumerate(function.__defaults__ or ()):
             scope.add(f"default {index}", value)
         keyword_defaults = function.__kwdefaults__ or {}
@@ -236,7 +238,7 @@ class NodeBuilder:
     def _cell(self, scope: NodeScope, variable: str, cell: CellType, rebound: frozenset[str]) -> None:
         """Add a closure variable."""
         content = _cell_content(cell)
-        if content is MISSING:
+        if content is MISSING:  # the outer function assigns the variable later
             return
         if f"nonlocal {variable}" in rebound:
             scope.note("state", f"{scope.owner}: {variable!r} is rebound by the function itself")
@@ -261,6 +263,7 @@ class NodeBuilder:
         if value is MISSING:
             known = hasattr(builtins, root)
             scope.add(label, Leaf(f"builtin {root}" if known else f"undefined {root}"))
+        # Otherwise a function would have one fingerprint in a notebook and another one in a script.
         elif root in _OF_SHELL and _package_of(value) in _SHELLS:
             scope.add(label, Leaf(f"builtin {root}"))
         else:
@@ -319,10 +322,12 @@ class NodeBuilder:
         # Bases by index, since their order decides the method resolution order.
         for index, base in enumerate(cls.__bases__):
             scope.add(f"base {index}", base)
+        # The metaclass counts unless it is the usual one, which would only add an edge to each class.
         if type(cls) is not type:
             scope.add("metaclass", type(cls))
         for key, value in members(cls):
             scope.add(f"member {key}", value, key)
+        # All names are watched, and not those of members(): their values are computed from several entries.
         names = watched_names(cls)
         scope.watching.append(Watch.of(vars(cls), names))
         bases = cls.__bases__
@@ -363,6 +368,7 @@ class NodeBuilder:
         name = qualname_of(cls)
         if issubclass(cls, types.BuiltinFunctionType) or (installed_name(value) and not _is_content(cls)):
             return self._installed_value(value, name)
+        # Within an ordering key, a few levels of the value are enough, and code in it is not followed.
         if not self._follows_code:
             return GraphNode(NodeKind.VALUE, name, encode(value, max_objects=_ORDERING_OBJECTS).data)
         # Values are compared by a new encoding in each epoch: unlike code, they change without a new object.

@@ -107,6 +107,7 @@ class Encoding(NamedTuple):
 
 
 _Handler = Callable[[Any, "Encoder"], None]
+# Encoders by the names they were registered for, and a cache of the choice for each type.
 _by_name: dict[str, _Handler] = {}
 _by_type: dict[type, _Handler | None] = {}
 
@@ -251,6 +252,7 @@ class Encoder:
             node = ValueNode(value)  # the reference keeps the id from being reused
             current = self._current
             node.above, node.depth = current.above, current.depth
+            # Limits count from the outermost opaque object: containers pass on what they are in.
             if _is_counted(type(current.obj)):
                 node.above, node.depth = current.above or id(current), current.depth + 1
             self._nodes.append(node)
@@ -371,6 +373,7 @@ class Encoder:
 
         ``__reduce_ex__`` would look up attributes such as ``__getstate__`` on the object, which it invents.
         """
+        # With pickling methods of its own a class says what counts, so it is reduced in the usual way.
         own = pickling_methods(cls)
         if cls in copyreg.dispatch_table or own - {"__getstate__"} or not is_fully_readable(cls):
             return None
@@ -434,6 +437,7 @@ class Encoder:
         if state is not None and not (type(state) is dict and all(type(key) is str for key in state)):
             self.item(state)
             return
+        # The places are noted for attribute_digests(), which cuts the parts of a node by attribute.
         names = sorted(state or ())
         places = self._places.setdefault(self._index[id(self._current.obj)], [])
         places.append((len(self._current.parts) + 1, names))

@@ -59,6 +59,7 @@ class Evaluated(NamedTuple):
 
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+# Nodes that step 2 can evaluate. Comprehensions and conditional expressions would need scopes and branches.
 _ALLOWED = (
     *(ast.Constant, ast.Name, ast.Attribute, ast.JoinedStr, ast.FormattedValue, ast.BinOp, ast.UnaryOp),
     *(ast.Call, ast.keyword, ast.Subscript, ast.Tuple, ast.List, ast.operator, ast.unaryop, ast.expr_context),
@@ -89,11 +90,13 @@ class Bindings:
             if not is_nested:
                 self._note_assignment(node)
             deeper = is_nested or (node is not function and isinstance(node, (*_FUNCTIONS, ast.ClassDef)))
+            # A nested function or class binds its own name.
             if deeper and not is_nested and not isinstance(node, ast.Lambda):
                 self._times[node.name] += 1  # type: ignore[attr-defined]
             stack += [(child, deeper) for child in ast.iter_child_nodes(node)]
 
     def _note_assignment(self, node: ast.AST) -> None:
+        # Plain assignments only: the value of a loop variable or of an unpacked tuple is not an expression here.
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             target: ast.expr = node.targets[0]
         elif isinstance(node, ast.AnnAssign | ast.NamedExpr):
@@ -112,7 +115,7 @@ class Bindings:
         if isinstance(node, ast.Name):
             return self._variable(node, within)
         if not isinstance(node, _ALLOWED):
-            return ast.Constant(...)
+            return ast.Constant(...)  # step 2 reads an Ellipsis as unknown
         fields = {
             name: [self._resolved(item, within) for item in value]
             if isinstance(value, list)
@@ -188,6 +191,7 @@ def _parsed(source: str) -> ast.expr:
 
 _NUMBERS = (int, float, bool)
 _ATOMS = (str, int, float, bool, type(None))
+# Modules with immutable values whose formatting is known code.
 _STANDARD = frozenset({"datetime", "decimal", "fractions", "numpy", "pathlib", "uuid"})
 _METHODS = frozenset(
     [
@@ -241,6 +245,7 @@ class _Evaluator:
     def _attribute(self, node: ast.Attribute) -> Any:
         value, name = self.value(node.value), node.attr
         cls: type = type(value)  # not isinstance(), which asks the object for its class
+        # The underscored attributes hold the data; `value` and `name` are descriptors that users may override.
         if issubclass(cls, enum.Enum):
             return {"value": value._value_, "name": value._name_}.get(name, UNKNOWN)
         if issubclass(cls, ModuleType | type):
@@ -274,6 +279,7 @@ class _Evaluator:
 
     def _binop(self, node: ast.BinOp) -> Any:
         left, right = self.value(node.left), self.value(node.right)
+        # str.__str__ gives the plain text of an instance of a subclass, without its own methods.
         if isinstance(node.op, ast.Mod) and _is_text(left):
             return _percent_formatted(str.__str__(left), right)
         if isinstance(node.op, ast.Add) and any(
@@ -282,6 +288,7 @@ class _Evaluator:
             return _concatenated([left, right])
         if type(left) not in _NUMBERS or type(right) not in _NUMBERS:
             return UNKNOWN
+        # Only what names of ingredients use in practice, and no powers, whose results could fill the memory.
         match node.op:
             case ast.Add():
                 return left + right
@@ -311,6 +318,7 @@ class _Evaluator:
             return self._method(self.value(function.value), function.attr, arguments, keywords)
         if not isinstance(function, ast.Name) or len(arguments) != 1 or node.keywords:
             return UNKNOWN
+        # The lookup knows globals and closures but no builtins, so a builtin is unknown to it.
         if self._lookup(function.id) is not UNKNOWN or function.id not in {"str", "repr", "int"}:
             return UNKNOWN  # a shadowed builtin, or another function
         if function.id == "int":

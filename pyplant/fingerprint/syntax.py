@@ -132,6 +132,7 @@ class NameCollector(ast.NodeVisitor):
         self.rebound: set[str] = set()
         self._globals = global_names
         self._imported: dict[str, list[tuple[str, ...]]] = {}
+        # Imports first, since a function may use a name above the import that binds it (in a loop).
         for name, origin in _imports(node):
             self._imported.setdefault(name, []).append(origin)
         self._bindings = Bindings(node)
@@ -158,6 +159,7 @@ class NameCollector(ast.NodeVisitor):
             self._refer([node.id])
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
+        # A chain is one reference; its inner nodes are not visited, or `a.b.c` would also refer to all of `a`.
         chain = _chain(node)
         self._note_read(node)
         if chain is None:
@@ -244,6 +246,7 @@ class NameCollector(ast.NodeVisitor):
         defaults = [default for default in node.args.kw_defaults if default is not None]
         for part in (*node.decorator_list, *node.args.defaults, *defaults):
             self.visit(part)
+        # Its references still count: a factory depends on the code of the reactors that it makes.
         is_reactor = any(map(_makes_reactor, node.decorator_list))
         self._in_other_reactor += is_reactor
         for statement in node.body:
