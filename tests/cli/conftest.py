@@ -1,4 +1,4 @@
-"""What the tests of the command line share: real processes, and a small pipeline."""
+"""Fixtures of the tests of the command line: real processes, and a small pipeline."""
 
 import json
 import os
@@ -93,7 +93,7 @@ class Shell:
         return done
 
     def document(self, *arguments, code=0):
-        """What a command prints with --json."""
+        """The document that a command prints with --json."""
         return json.loads(self(*arguments, "--json", code=code).stdout)
 
     def write(self, text, name="words.py"):
@@ -102,7 +102,7 @@ class Shell:
 
 @pytest.fixture
 def shell(tmp_path):
-    """A folder with the pipeline, in which nothing ran yet."""
+    """A folder with the pipeline, before the first run."""
     found = Shell(tmp_path)
     found.write(PIPELINE)
     return found
@@ -110,7 +110,7 @@ def shell(tmp_path):
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """A folder in which the pipeline ran; tests leave it as it is."""
+    """A folder in which the pipeline ran; tests do not change it."""
     found = Shell(tmp_path_factory.mktemp("ran"))
     found.write(PIPELINE)
     found("run", "words.py", "say", "paint", "grid")

@@ -25,7 +25,7 @@ def test_run_prints_the_value_of_an_ingredient(shell):
     assert shell("run", "words.py", "numbers", "paint").stdout.endswith("paint = 'red'\n")
 
 
-def test_run_without_target_runs_what_nobody_receives_from(shell):
+def test_run_without_target_runs_reactors_without_receivers(shell):
     found = shell.document("run", "words.py")
     assert [report["target"] for report in found["runs"]] == ["say", "fragile"]
 
@@ -74,7 +74,7 @@ def test_a_folder_is_an_error(shell, name):
 
 
 @pytest.mark.parametrize("name", ["nope", "nope.py", "sub/nope", "sub/nope.py", "nope.deep", "..", ""])
-def test_what_is_not_there_is_an_error(shell, name):
+def test_a_missing_script_is_an_error(shell, name):
     (shell.folder / "sub").mkdir()
     assert "Error: " in shell("run", name, code=2).stderr
 
@@ -131,7 +131,7 @@ def test_the_plant_that_a_script_opens_is_used(shell):
     assert "opens its own plant" in shell("run", "words.py", "--plant", "other", code=2).stderr
 
 
-def test_of_several_plants_one_is_chosen(shell):
+def test_a_script_with_several_plants_needs_an_option(shell):
     shell.write(
         "from pyplant import *\n@ReactorFunc\ndef f(pipe):\n    pipe.send('x', 1)\na, b = Plant('a'), Plant('b')\n"
     )
@@ -203,14 +203,14 @@ def test_a_setting_that_does_not_fit_is_refused(shell, setting):
     assert done.stdout == ""
 
 
-def test_a_setting_that_nothing_knows_is_added_on_request_only(shell):
+def test_an_unknown_setting_is_added_only_on_request(shell):
     shell.write(TYPED)
     done = shell("run", "words.py", "seen", "--set", "cuont=5", code=2)
     assert "no parameter 'cuont'. Did you mean 'count'? To add it: --set +cuont=5" in done.stderr
     assert "seen = " in shell("run", "words.py", "seen", "--set", "+cuont=5").stdout
 
 
-def test_a_setting_leaves_what_the_script_holds(shell):
+def test_a_setting_does_not_change_objects_of_the_script(shell):
     shell.write(TYPED.replace("map(repr, [", 'map(repr, [GIVEN["count"], '))
     assert "seen = ['3', 'True', '4'" in shell("run", "words.py", "seen", "--set", "count=4").stdout
 
@@ -240,7 +240,7 @@ def test_a_wrong_parameter_is_refused_before_anything_runs(shell, options, messa
     assert message in shell("run", "words.py", *options, code=2).stderr
 
 
-def test_several_configurations_are_a_question(shell):
+def test_a_script_with_several_configurations_needs_an_option(shell):
     shell.write(PIPELINE.replace("self.model = Model()", "self.model = 1"))
     done = shell("status", "words.py", code=2)
     assert "several configurations: Model, Settings. Say which with --config-class" in done.stderr
@@ -339,7 +339,7 @@ def test_an_interrupt_ends_with_130(shell):
 # ---------------------------------------------------------------------- looking
 
 
-def test_status_shows_how_reactors_stand(ran):
+def test_status_shows_the_state_of_reactors(ran):
     assert "4 reactors: 4 cached" in ran("status", "words.py").stdout
     entries = {entry["name"]: entry for entry in ran.document("status", "words.py")["entries"]}
     assert entries["count"]["outputs"] == ["numbers", "grid"]
@@ -358,14 +358,14 @@ def test_plan_says_what_would_run(ran):
     assert targets == ["say", "fragile"]
 
 
-def test_graph_shows_what_flows(ran):
+def test_graph_shows_ingredients_between_reactors(ran):
     assert "✓ total  ← total" in ran("graph", "words.py").stdout
     assert ran("graph", "words.py", "--dot").stdout.startswith("digraph plant {")
     edges = ran.document("graph", "words.py")["edges"]
     assert {"sender": "count", "receiver": "total", "ingredients": ["numbers"]} in edges
 
 
-def test_looking_runs_nothing(shell):
+def test_queries_run_nothing(shell):
     for command in (["status"], ["explain"], ["plan"], ["graph"]):
         shell(*command, "words.py", *(["total"] if command == ["explain"] else []))
     assert "4 new" in shell("status", "words.py").stdout
@@ -400,7 +400,7 @@ def test_digits_run_from_the_shell_and_are_cached_afterwards(shell, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell")
-def test_a_reader_that_has_seen_enough_is_no_error(ran):
+def test_a_closed_pipe_is_not_an_error(ran):
     command = f"{sys.executable} -m pyplant history words.plant | true"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],

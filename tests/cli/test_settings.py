@@ -1,4 +1,4 @@
-"""Texts of the command line as values of parameters."""
+"""Conversion of texts of the command line to values of parameters."""
 
 import datetime
 import enum
@@ -94,7 +94,7 @@ def test_a_text_becomes_the_type_that_the_parameter_has(before, text, expected):
         (len, "max"),
     ],
 )
-def test_what_does_not_fit_is_refused(before, text):
+def test_a_value_of_another_type_is_refused(before, text):
     with pytest.raises(ConfigError, match="parameter 'x' takes"):
         value(before, text)
 

@@ -19,7 +19,7 @@ def inside(folder):
 
 @pytest.fixture
 def damaged(shell):
-    """A plant one of whose values is not what was written."""
+    """A plant with one damaged value."""
     shell.write(
         "import numpy as np\nfrom pyplant import *\n"
         "@ReactorFunc\ndef make(pipe):\n    pipe.send('big', np.arange(1000.0))\n    pipe.send('small', 1)\n",
@@ -44,7 +44,7 @@ def test_ls_lists_the_newest_of_each_name(ran):
     assert max(map(len, lines)) <= 80
 
 
-def test_ls_all_lists_every_kept_value(shell):
+def test_ls_all_lists_every_stored_value(shell):
     shell("run", "words.py", "total")
     shell("run", "words.py", "total", "--set", "model.depth=5")
     assert len(shell.document("ls", "words.plant")) == 3
@@ -104,7 +104,7 @@ def test_show_says_that_a_value_is_damaged(damaged):
     assert damaged.document("show", "p", "small")["value"] == "1"
 
 
-def test_history_lists_kept_executions(ran):
+def test_history_lists_stored_executions(ran):
     assert "words.count: 1 stored execution" in ran("history", "words.plant").stdout
     (found,) = ran.document("history", "words.plant", "count")
     assert found["reactor"] == "words.count"
@@ -114,7 +114,7 @@ def test_history_lists_kept_executions(ran):
 @pytest.mark.parametrize(
     "command", [["ls"], ["show", "total"], ["history"], ["fsck"], ["export", "total"], ["doctor"]]
 )
-def test_looking_changes_nothing_in_the_plant(ran, tmp_path, command):
+def test_queries_change_nothing_in_the_plant(ran, tmp_path, command):
     name, *rest = command
     before = inside(ran.folder / "words.plant")
     extra = ["--to", tmp_path / "out"] if name == "export" else []
@@ -127,13 +127,13 @@ def test_looking_changes_nothing_in_the_plant(ran, tmp_path, command):
 # ---------------------------------------------------------------------- upkeep
 
 
-def test_gc_removes_no_result_unless_told(shell):
+def test_gc_removes_no_result_without_a_size(shell):
     shell("run", "words.py", "total")
     assert shell.document("gc", "words.plant")["results"] == 0
     assert "Nothing to remove" in shell("gc", "words.plant").stdout
 
 
-def test_gc_makes_room_for_old_results(shell):
+def test_gc_removes_old_results_beyond_the_size(shell):
     text = "import numpy as np\nfrom pyplant import *\n@ReactorFunc\ndef make(pipe):\n    pipe.send('big', np.full(9999, {}))\n"
     for number in range(3):
         shell.write(text.format(number), "make.py")
@@ -144,11 +144,11 @@ def test_gc_makes_room_for_old_results(shell):
     assert "1 cached" in shell("run", "make.py", "--plant", "p").stdout  # the current one stayed
 
 
-def test_gc_refuses_what_is_no_size(ran):
+def test_gc_refuses_an_invalid_size(ran):
     assert "'much' is not a size" in ran("gc", "words.plant", "--max-size", "much", code=2).stderr
 
 
-def test_fsck_finds_nothing_in_a_sound_plant(ran):
+def test_fsck_finds_nothing_in_an_undamaged_plant(ran):
     assert "no problems found" in ran("fsck", "words.plant").stdout
     assert ran.document("fsck", "words.plant")["findings"] == []
 
@@ -177,7 +177,7 @@ def test_export_overwrites_nothing(ran, tmp_path):
     assert "not an empty folder" in ran("export", "words.plant", "total", "--to", tmp_path, code=2).stderr
 
 
-def test_export_of_what_is_damaged_is_a_failure_of_the_store(damaged):
+def test_export_of_a_damaged_value_is_a_failure_of_the_store(damaged):
     done = damaged("export", "p", "small", "big", "--to", "out", code=3)
     assert "Ingredient 'big' cannot be exported" in done.stderr
     assert "p/objects/" in done.stderr  # where it was left, since nothing is moved by looking
@@ -202,7 +202,7 @@ def test_export_of_what_is_damaged_is_a_failure_of_the_store(damaged):
         (("doctor", "nowhere"), "nowhere is not a directory"),
     ],
 )
-def test_wrong_usage_ends_with_2_and_makes_nothing(ran, arguments, message):
+def test_wrong_usage_ends_with_2_and_creates_nothing(ran, arguments, message):
     before = sorted(os.listdir(ran.folder))
     done = ran(*arguments, code=2)
     assert message in done.stderr
@@ -210,7 +210,7 @@ def test_wrong_usage_ends_with_2_and_makes_nothing(ran, arguments, message):
     assert sorted(os.listdir(ran.folder)) == before
 
 
-def test_a_plant_of_a_later_version_is_left_alone(shell):
+def test_a_plant_of_a_later_version_is_not_changed(shell):
     shell("graph", "words.py")
     path = shell.folder / "words.plant/FORMAT"
     path.write_text(path.read_text()[:10])
@@ -220,7 +220,7 @@ def test_a_plant_of_a_later_version_is_left_alone(shell):
 # ---------------------------------------------------------------------- doctor
 
 
-def test_doctor_tries_a_directory_and_leaves_nothing(shell):
+def test_doctor_tests_a_directory_and_leaves_no_files(shell):
     before = sorted(os.listdir(shell.folder))
     checks = {check["name"]: check["verdict"] for check in shell.document("doctor")}
     assert sorted(os.listdir(shell.folder)) == before
@@ -228,7 +228,7 @@ def test_doctor_tries_a_directory_and_leaves_nothing(shell):
     assert "none here" in shell("doctor").stdout
 
 
-def test_doctor_looks_at_the_plant(ran):
+def test_doctor_checks_the_plant(ran):
     text = ran("doctor", "words.plant").stdout
     assert "4 stored executions" in text
     assert "1 file" in text

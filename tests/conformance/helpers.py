@@ -1,4 +1,4 @@
-"""What several conformance tests share: batches of scripts, and modules made from text."""
+"""Helpers of conformance tests: batches of scripts, and modules made from text."""
 
 import importlib
 import json
@@ -62,7 +62,7 @@ def environment(**variables):
 
 
 def run_batch(jobs, python=sys.executable, timeout=250, executor="", **variables):
-    """What scripts print (or how they fail), each run in its folder, all of them in one new process.
+    """Return what scripts print (or how they fail), each run in its folder, all in one new process.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def write_files(folder, files):
 
 @pytest.fixture
 def module_at(tmp_path, monkeypatch):
-    """Make a module from a text, imported anew or edited on disk only."""
+    """Make a module from a text, imported again or only edited on disk."""
     folder = tmp_path / "modules"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))

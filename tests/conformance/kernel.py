@@ -16,7 +16,7 @@ _PATIENCE = 120  # seconds for a cell, on a busy machine
 
 
 class Specs(jupyter_client.kernelspec.KernelSpecManager):
-    """Knows this interpreter's kernel, whatever is installed for the user."""
+    """Finds only the kernel of this interpreter, not those installed for the user."""
 
     def get_kernel_spec(self, kernel_name):
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -24,7 +24,7 @@ class Specs(jupyter_client.kernelspec.KernelSpecManager):
 
 
 def kernel_environment(folder, **variables):
-    """The environment of a kernel that leaves its own files in a folder."""
+    """The environment of a kernel whose own files are in a folder."""
     own = {"IPYTHONDIR": str(folder / ".ipython"), "JUPYTER_RUNTIME_DIR": str(folder)}
     made = environment(**{**own, **variables})
     made.pop("PYTEST_CURRENT_TEST", None)  # the kernel would not capture what child processes print
@@ -32,7 +32,7 @@ def kernel_environment(folder, **variables):
 
 
 class CellError(Exception):
-    """A cell raised; the message is what the notebook would show last."""
+    """A cell raised; the message is the last line that a notebook would show."""
 
 
 class Kernel:
@@ -89,7 +89,7 @@ class Kernel:
         return "".join(printed).strip()
 
     def _follow(self, asked, interrupt_when=None):
-        """All that the kernel says, until it is done with a request."""
+        """All messages of the kernel until it has finished a request."""
         ends = time.monotonic() + _PATIENCE
         while time.monotonic() < ends:
             if interrupt_when is not None and interrupt_when():
@@ -106,7 +106,7 @@ class Kernel:
         pytest.fail(f"the kernel was not done after {_PATIENCE} s")
 
     def restart(self):
-        """What *Restart kernel* does: everything in memory is gone."""
+        """Do what *Restart kernel* does: everything in memory is lost."""
         self.close()
         self._start()
 

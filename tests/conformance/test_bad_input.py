@@ -1,4 +1,4 @@
-"""Bad input gets one clear error at once, which names what is wrong and what to do, and loses nothing."""
+"""Wrong input raises one error at once, which says what is wrong and what to do; no result is lost."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def kept_too(pipe):
 
 @pytest.fixture
 def plant(plant_dir):
-    """A plant that holds results; they must be there whatever the test does wrong."""
+    """A plant with results, which must still be there after the error."""
     with Plant(plant_dir) as plant:
         plant.add_reactor([kept, kept_too])
         plant.get("kept too")
@@ -40,7 +40,7 @@ def plant(plant_dir):
 
 
 def refused(call, kind, *words):
-    """That ``call`` raises one error of this kind, whose message holds the words."""
+    """Assert that ``call`` raises one error of this kind, whose message contains the words."""
     with pytest.raises(kind) as caught:
         call()
     message = str(caught.value)
@@ -86,11 +86,11 @@ def subreactor(pipe):
     ids=["function", "subreactor", "builtin", "number"],
 )
 @pytest.mark.parametrize("call", ["run_reactor", "add_reactor", "explain", "plan", "history", "invalidate"])
-def test_a_function_that_is_no_reactor(call, wrong, words, plant):
+def test_a_function_that_is_not_a_reactor(call, wrong, words, plant):
     refused(lambda: getattr(plant, call)(wrong), errors.NotAReactorError, *words)
 
 
-def test_a_list_with_one_that_is_no_reactor_adds_none(plant):
+def test_a_list_with_a_function_that_is_not_a_reactor_adds_none(plant):
     @ReactorFunc
     def fine(pipe):
         pass
@@ -99,7 +99,7 @@ def test_a_list_with_one_that_is_no_reactor_adds_none(plant):
     assert "fine" not in {entry.name for entry in plant.status()}
 
 
-def test_a_name_of_no_reactor_offers_near_misses(plant):
+def test_an_unknown_reactor_suggests_similar_names(plant):
     refused(
         lambda: plant.run_reactor("kept_to"),
         errors.UnknownReactorError,
@@ -140,7 +140,7 @@ def test_an_async_function():
     refused(lambda: ReactorFunc(wrong), errors.DefinitionError, "wrong", "is async", "generators")
 
 
-def test_something_that_is_no_function():
+def test_an_object_that_is_not_a_function():
     class Callable:
         def __call__(self, pipe):
             pass
@@ -190,7 +190,7 @@ def test_two_reactors_that_send_one_computed_name(plant):
     refused(lambda: plant.run_reactor(both), errors.DuplicateSenderError, "'da-ta'", "'one'", "'two'")
 
 
-def test_two_reactors_of_one_short_name(plant, module_at):
+def test_two_reactors_with_one_short_name(plant, module_at):
     text = "from pyplant import ReactorFunc\n\n@ReactorFunc\ndef load(pipe):\n    pipe.send('%s', 1)\n"
     for module in ("first_module", "second_module"):
         plant.add_reactor(module_at(module, text % module).load)
@@ -205,7 +205,7 @@ def test_two_reactors_of_one_short_name(plant, module_at):
 
 
 @pytest.mark.parametrize("demand", ["receive", "get"])
-def test_a_name_nobody_sends_offers_near_misses(demand, plant):
+def test_a_name_without_sender_suggests_similar_names(demand, plant):
     @ReactorFunc
     def waits(pipe):
         yield pipe.receive("kpet")
@@ -216,11 +216,11 @@ def test_a_name_nobody_sends_offers_near_misses(demand, plant):
     assert ("'waits' waits for" in str(error)) is (demand == "receive")
 
 
-def test_a_name_like_no_other_says_how_it_could_be_sent(plant):
+def test_a_name_without_similar_ones_says_how_to_send_it(plant):
     refused(lambda: plant.get("zzz"), errors.MissingSenderError, "'zzz'", "pipe.send('zzz', value)")
 
 
-def test_a_reactor_that_ends_without_sending_what_others_wait_for(plant):
+def test_a_reactor_that_ends_without_sending_a_requested_name(plant):
     @ReactorFunc
     def perhaps(pipe, config):
         if config.get("send", False):
@@ -237,7 +237,7 @@ def test_a_reactor_that_ends_without_sending_what_others_wait_for(plant):
 
 
 @pytest.mark.parametrize("name", ["", None, 3], ids=repr)
-def test_a_name_that_is_none(name, plant):
+def test_an_invalid_name(name, plant):
     @ReactorFunc
     def sends(pipe):
         pipe.send(name, 1)
@@ -399,7 +399,7 @@ def test_sending_twice(plant):
         plant.fetch_ingredient("twice")
 
 
-def test_sending_what_must_be_allocated(plant):
+def test_sending_a_value_that_must_be_allocated(plant):
     @ReactorFunc
     def sends_a_file(pipe):
         pipe.send("report", "/some/path", Ingredient.Type.file)
@@ -417,7 +417,7 @@ def test_sending_what_must_be_allocated(plant):
     )
 
 
-def test_sending_a_part_of_what_was_allocated(plant):
+def test_sending_a_part_of_an_allocated_value(plant):
     @ReactorFunc
     def sends_a_view(pipe):
         array = pipe.allocate("array", Ingredient.Type.array, shape=(4,), dtype="f8")
@@ -429,7 +429,7 @@ def test_sending_a_part_of_what_was_allocated(plant):
     )
 
 
-def test_sending_what_was_allocated_under_another_name(plant):
+def test_sending_a_value_allocated_under_another_name(plant):
     @ReactorFunc
     def renames(pipe):
         array = pipe.allocate("array", Ingredient.Type.array, shape=(4,), dtype="f8")
@@ -439,7 +439,7 @@ def test_sending_what_was_allocated_under_another_name(plant):
     refused(lambda: plant.run_reactor(renames), errors.NotAllocatedError, "'array'", "'other'", "one name")
 
 
-def test_allocating_what_is_never_sent_is_told(plant):
+def test_an_allocated_value_that_is_not_sent_causes_a_warning(plant):
     @ReactorFunc
     def forgets(pipe):
         pipe.allocate("array", Ingredient.Type.array, shape=(4,), dtype="f8")
@@ -450,7 +450,7 @@ def test_allocating_what_is_never_sent_is_told(plant):
         assert plant.get("x") == 1
 
 
-def test_allocating_a_type_that_is_not_allocated(plant):
+def test_allocating_a_type_that_cannot_be_allocated(plant):
     @ReactorFunc
     def allocates(pipe):
         pipe.allocate("x", Ingredient.Type.simple)
@@ -514,7 +514,7 @@ def test_a_parameter_that_cannot_be_digested(plant):
         assert plant.run_reactor(reads).ran == ("reads",)
 
 
-def test_a_parameter_that_is_not_there_offers_near_misses(plant):
+def test_a_missing_parameter_suggests_similar_names(plant):
     plant.add_reactor(reads)
     plant.set_config({"valeu": 1})
     refused(
@@ -582,11 +582,11 @@ def test_setting_the_configuration_inside_a_reactor(plant):
     ],
     ids=["a class", "a number", "a key that is no text"],
 )
-def test_a_configuration_that_is_none(wrong, words, plant):
+def test_an_invalid_configuration(wrong, words, plant):
     refused(lambda: plant.set_config(wrong), errors.ConfigError, *words)
 
 
-def test_a_text_where_a_list_of_names_belongs(plant):
+def test_a_text_instead_of_a_list_of_names(plant):
     refused(lambda: plant.mark_params_as_auxiliary("level"), errors.ConfigError, "['level']")
     refused(lambda: ConfigBase().mark_auxiliary("level"), errors.ConfigError, "['level']")
 
@@ -711,7 +711,7 @@ def written_format(body):
         "2.0",
     ],
 )
-def test_a_format_that_is_not_known_is_refused_and_nothing_is_written(body, plant_dir):
+def test_an_unknown_format_is_refused_and_nothing_is_written(body, plant_dir):
     with Plant(plant_dir) as plant:
         plant.add_reactor([kept, kept_too])
         plant.get("kept too")
@@ -734,7 +734,7 @@ def test_a_format_that_is_not_known_is_refused_and_nothing_is_written(body, plan
 
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "text", "bit"])
-def test_a_format_that_is_damaged_is_rebuilt_and_told_once(damage, plant_dir):
+def test_a_damaged_format_is_rebuilt_with_one_warning(damage, plant_dir):
     with Plant(plant_dir) as plant:
         plant.add_reactor([kept, kept_too])
         plant.get("kept too")

@@ -1,4 +1,4 @@
-"""A finished result survives whatever ends its process, and the plant goes on where it was."""
+"""A finished result survives every kind of end of its process, and the plant continues."""
 
 import signal
 import subprocess
@@ -129,7 +129,7 @@ def test_finished_results_survive_a_kill(place, folder):
     assert after(folder) == f"nothing {END} True"
 
 
-def test_a_process_killed_again_and_again_gets_to_the_end(folder):
+def test_a_process_killed_repeatedly_finishes(folder):
     lives = {
         "in one": "in one",
         "in two": "in one",
@@ -183,7 +183,7 @@ def test_sys_exit_inside_a_reactor_keeps_what_finished(folder):
     assert after(folder) == f"three,waits {END} True"
 
 
-def test_the_control_what_was_not_finished_is_not_there(folder):
+def test_the_control_an_unfinished_result_is_missing(folder):
     start(folder, "after sending").communicate(timeout=120)
     script = """
         import pipeline
@@ -366,7 +366,7 @@ def test_processes_on_one_plant_at_once_get_right_values(others, tmp_path):
         assert all(finding.is_harmless for finding in plant.fsck())
 
 
-def test_what_another_process_finished_is_not_computed_again(tmp_path):
+def test_a_result_of_another_process_is_not_computed_again(tmp_path):
     write_files(tmp_path, {"together.py": TOGETHER})
     script = """
         import sys
@@ -381,7 +381,7 @@ def test_what_another_process_finished_is_not_computed_again(tmp_path):
     assert out.splitlines()[-1] == "()", error
 
 
-def test_a_plant_that_is_open_sees_what_another_process_finished(tmp_path, plant_dir):
+def test_an_open_plant_sees_results_of_other_processes(tmp_path, plant_dir):
     text = """
         from pyplant import *
 

@@ -1,4 +1,4 @@
-"""Edit one thing, start a new process, run again: does it rerun when it must, and only then?
+"""One edit, a new process, and another run: exactly the affected reactors rerun.
 
 Every row is run as it was, edited, as it was again, and edited again, each time in a new
 process. After an edit that matters the reactor runs and its value is that of an empty plant;
@@ -47,7 +47,7 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(base):
-    """For every row what ran and what was sent: edited, in an empty plant, taken back, edited again."""
+    """For every row what ran and what was sent: edited, in an empty plant, reverted, edited again."""
     folders = {row: base[0].with_name(f"row-{number}") for number, row in enumerate(EDITS)}
     fresh = {row: base[0].with_name(f"fresh-{number}") for number, row in enumerate(EDITS)}
     for row in EDITS:
@@ -68,7 +68,7 @@ def rows(base):
 
 
 @pytest.mark.parametrize("row", MATTER)
-def test_an_edit_that_matters_reruns_and_going_back_and_forth_does_not(row, rows, base):
+def test_an_edit_reruns_and_switching_between_versions_does_not(row, rows, base):
     now, empty, back, again = rows[row]
     assert now == ("work", empty[1])
     assert now[1] != base[1], "the row is no edit that matters"
@@ -77,7 +77,7 @@ def test_an_edit_that_matters_reruns_and_going_back_and_forth_does_not(row, rows
 
 
 @pytest.mark.parametrize("row", DO_NOT_MATTER)
-def test_an_edit_that_does_not_matter_runs_nothing(row, rows, base):
+def test_an_edit_without_effect_runs_nothing(row, rows, base):
     now, empty, back, again = rows[row]
     assert empty[1] == base[1], "the row is an edit that matters"
     assert now == back == again == ("nothing", base[1])
@@ -88,7 +88,7 @@ def test_an_edit_that_does_not_matter_runs_nothing(row, rows, base):
     [name if name == "processes" else pytest.param(name, marks=pytest.mark.nightly) for name in POOLS],
 )
 def test_reruns_and_results_are_the_same_in_parallel(executor, rows, base, tmp_path):
-    """All rows on the same workers, which have seen the modules of the rows before."""
+    """All rows use the same workers, which have imported the modules of the rows before."""
     folders = {row: tmp_path / f"row-{number}" for number, row in enumerate(EDITS)}
     for row, folder in folders.items():
         shutil.copytree(base[0], folder)
@@ -97,7 +97,7 @@ def test_reruns_and_results_are_the_same_in_parallel(executor, rows, base, tmp_p
     assert dict(zip(EDITS, outputs, strict=True)) == {row: now for row, (now, *_) in rows.items()}
 
 
-def test_a_process_of_its_own_makes_no_difference(base, run_script, tmp_path):
+def test_a_separate_process_makes_no_difference(base, run_script, tmp_path):
     folder = tmp_path / "project"
     shutil.copytree(base[0], folder)
     script = (folder / "pipeline.py").read_text()
@@ -179,7 +179,7 @@ MOVES = [
 
 
 @pytest.mark.parametrize("move", MOVES, ids=lambda f: f.__name__)
-def test_where_code_stands_does_not_count(move, base, tmp_path):
+def test_the_position_of_code_does_not_count(move, base, tmp_path):
     folder, script = move(base, tmp_path)
     assert parsed(run_batch([(folder, script)])) == [("nothing", base[1])]
 

@@ -80,7 +80,7 @@ def plot_data(pipe: Pipework):
     pipe.send("plot", f"plot of {data}")
 
 
-def test_reactors_are_run_by_function_and_bring_what_they_need(plant_dir):
+def test_reactors_are_run_by_function_with_their_inputs(plant_dir):
     with Plant(plant_dir) as plant:
         assert plant.run_reactor(plot_data).ran == ("load_data", "plot_data")
 
@@ -159,7 +159,7 @@ def sent_and_received(plant_dir, value, *kind):
 
 
 class Seen(list):
-    """What reactors of a test saw. Its content is no input of theirs, and its digest leaves it out."""
+    """Records what reactors of a test read. Its digest leaves the content out, so it is not an input."""
 
     def __reduce_ex__(self, protocol):
         return Seen, ()

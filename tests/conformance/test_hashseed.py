@@ -1,4 +1,4 @@
-"""Neither the seed of string hashes nor the version of Python makes anything run again."""
+"""Another seed of string hashes or another version of Python reruns nothing."""
 
 import functools
 import glob
@@ -166,7 +166,7 @@ def works(python):
 
 
 def interpreter(minor):
-    """A Python of this minor version that has what PyPlant needs, or None."""
+    """A Python of this minor version with the dependencies of PyPlant, or None."""
     if sys.version_info[:2] == (3, minor):
         return sys.executable
     named = os.environ.get(f"PYPLANT_PYTHON_3{minor}")
@@ -256,7 +256,7 @@ def test_the_digest_of_a_value_is_the_same_in_another_version_of_python(new):
     assert differing(digests(11, "0"), digests(new, "1")) == []
 
 
-def test_the_control_digests_tell_the_values_apart():
+def test_the_control_digests_of_different_values_differ():
     need(11)
     found = digests(11, "0")
     assert len(set(found.values())) == len(found)

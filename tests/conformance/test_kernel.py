@@ -193,7 +193,7 @@ OBJECTS = """
 """
 
 
-def test_an_object_whose_class_stands_in_a_cell_survives_a_restart(notebook):
+def test_an_object_of_a_class_in_a_cell_survives_a_restart(notebook):
     notebook.cell(CLASS)
     notebook.cell(OBJECTS)
     assert notebook.cell("look('measured')") == "build,measure ['Shape', True, 6]"
@@ -302,7 +302,7 @@ def test_a_reactor_that_was_renamed_in_a_re_run_cell_replaces_the_old_one(notebo
     assert notebook.cell("look('thing')") == "produce_better 2"
 
 
-def test_the_old_reactor_beside_its_renamed_self_is_an_error_that_names_both(notebook):
+def test_the_old_reactor_beside_its_renamed_copy_is_an_error_that_names_both(notebook):
     one = "@ReactorFunc\ndef produce(pipe):\n    pipe.send('thing', 1)"
     notebook.cell(one)
     notebook.cell(one.replace("produce", "produce_better"))
@@ -320,7 +320,7 @@ def test_a_name_that_is_not_defined_yet(notebook):
     assert notebook.cell(LOOK) == "load,show <20>"
 
 
-def test_a_reactor_that_failed_runs_again_when_it_is_mended(notebook):
+def test_a_failed_reactor_runs_again_after_a_fix(notebook):
     notebook.cell(HELPER)
     notebook.cell(REACTORS.replace("'data'))}", "'data')) / 0}"))
     with pytest.raises(CellError, match="ZeroDivisionError"):
@@ -331,7 +331,7 @@ def test_a_reactor_that_failed_runs_again_when_it_is_mended(notebook):
     assert notebook.cell(LOOK) == "show <20>"
 
 
-def test_a_kernel_that_is_interrupted_goes_on_where_it_was(notebook, tmp_path):
+def test_an_interrupted_kernel_continues(notebook, tmp_path):
     began = tmp_path / "began"
     notebook.cell(HELPER)
     notebook.cell(REACTORS)
@@ -415,8 +415,8 @@ def test_a_script_and_a_notebook_share_their_results(notebook, run_script, plant
     assert run_script(script).stdout.strip() == "nothing <20>"
 
 
-def test_the_control_old_results_are_not_served_because_nothing_was_looked_at(notebook):
-    """A kernel whose plant forgot how to look at code does serve the old value: the tests above can fail."""
+def test_the_control_without_inspection_of_code_old_results_are_served(notebook):
+    """A kernel whose plant does not inspect code serves the old value, so the tests above can fail."""
     notebook.cell(HELPER)
     notebook.cell(REACTORS)
     notebook.cell("plant = Plant(plant.directory, function_hash=lambda f: f.__name__)")

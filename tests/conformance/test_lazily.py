@@ -1,4 +1,4 @@
-"""Handles and connections that are filled when they are first used, over several processes."""
+"""Handles and connections that are created at their first use, in several processes."""
 
 import subprocess
 import sys
@@ -88,7 +88,7 @@ def run(tmp_path):
     return run
 
 
-def test_what_is_filled_lazily_reruns_nothing_and_hides_no_edit(run):
+def test_lazily_filled_globals_rerun_nothing_and_hide_no_edit(run):
     assert run() == ["both fetched opened 4 a! a", "4 a! a"]
     assert run() == ["4 a! a", "4 a! a"]
     assert run("value + 1", "value + 2") == ["both opened 5 a! a", "5 a! a"]

@@ -54,7 +54,7 @@ def test_a_mocked_helper_runs_the_reactor_once_for_each_answer(plant, monkeypatc
     assert plant.fetch_ingredient("total") == 9
 
 
-def test_a_mock_that_was_called_is_no_state(plant, monkeypatch):
+def test_a_call_of_a_mock_is_not_state(plant, monkeypatch):
     monkeypatch.setitem(globals(), "client", mock.MagicMock(**{"fetch.return_value": 1}))
     assert plant.get("total") == 7
     client.fetch.return_value = 2

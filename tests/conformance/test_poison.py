@@ -1,4 +1,4 @@
-"""What runs counts: never the text of a file that was edited and not loaded."""
+"""Fingerprints cover the code that runs, not the text of a file that was edited but not loaded."""
 
 import importlib
 import os
@@ -77,7 +77,7 @@ def test_an_edit_that_was_not_loaded_changes_nothing(case, session, module_at):
 def test_a_run_after_an_edit_that_was_not_loaded_is_kept_under_the_code_that_ran(
     case, session, module_at, plant_dir, run_script, tmp_path
 ):
-    """The poison proper: running old code while the file has new code must not mark the new as done."""
+    """Running old code while the file has new code must not record a result for the new code."""
     plant, _, _ = session
     name, old, new = EDITS[case]
     edit(module_at, old, new, name)
@@ -157,14 +157,14 @@ def test_a_reactor_that_a_reloaded_module_no_longer_defines_is_gone(session, mod
     assert plant.get("result") == [20, 11, 12]
 
 
-def test_a_function_replaced_from_outside_counts_as_it_is(session):
+def test_a_function_replaced_from_outside_counts_by_its_present_code(session):
     plant, pipeline, _ = session
     pipeline.local = lambda x: x + 1000
     assert plant.run_reactor("work").ran == ("work",)
     assert plant.get("result") == [1010, 11, 12]
 
 
-def test_a_code_object_replaced_from_outside_counts_as_it_is(session):
+def test_a_code_object_replaced_from_outside_counts_by_its_present_code(session):
     plant, pipeline, _ = session
     original = pipeline.local.__code__
     pipeline.local.__code__ = (lambda x: x + 2000).__code__
@@ -217,7 +217,7 @@ def kernel(tmp_path_factory):
 
 
 class Watched:
-    """Files that autoreload watches; each save is later than the last, to the file system too."""
+    """Files that autoreload watches; each save has a later modification time than the last."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -287,7 +287,7 @@ def test_autoreload_of_a_module_with_reactors(kernel, tmp_path):
 # ---------------------------------------------------------------------- cells
 
 
-def test_a_cell_that_was_redefined_counts_as_it_is(kernel):
+def test_a_redefined_cell_counts_by_its_present_code(kernel):
     kernel.cell("from pyplant import *\nplant = Plant('plant-3')")
     kernel.cell("def helper(x):\n    return x + 1")
     kernel.cell("@ReactorFunc\ndef in_cell(pipe):\n    pipe.send('in cell', helper(10))")
@@ -301,7 +301,7 @@ def test_a_cell_that_was_redefined_counts_as_it_is(kernel):
     assert kernel.cell(look) == "nothing 11"
 
 
-def test_a_function_that_was_kept_counts_though_its_cell_is_another_now(kernel):
+def test_a_function_counts_after_its_cell_was_replaced(kernel):
     kernel.cell("from pyplant import *\nplant = Plant('plant-4')")
     kernel.cell("def helper(x):\n    return x + 1\nkept_helper = helper")
     kernel.cell("@ReactorFunc\ndef keeps(pipe):\n    pipe.send('kept', kept_helper(10))")

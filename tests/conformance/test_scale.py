@@ -1,4 +1,4 @@
-"""Large graphs work; how quickly is measured elsewhere."""
+"""Large graphs work; the benchmarks measure their speed."""
 
 import sys
 
@@ -159,7 +159,7 @@ def test_helpers_that_call_one_another_in_a_long_chain(plant_dir, module_at):
         assert plant.run_reactor("work").ran == ("work",)
 
 
-def test_many_configurations_are_all_kept(plant_dir, module_at):
+def test_results_of_many_configurations_are_all_stored(plant_dir, module_at):
     text = """
         from pyplant import ReactorFunc
 

@@ -1,4 +1,4 @@
-"""Every call of the public surface, end to end, as its users see it."""
+"""Every call of the public interface, end to end."""
 
 import builtins
 import gc
@@ -123,7 +123,7 @@ def test_specs_are_registered_by_the_plant(plant):
         plant.register_specs(Text)
 
 
-def test_a_reactor_is_found_by_what_it_sends(plant):
+def test_a_reactor_is_found_by_its_ingredient(plant):
     plant.add_reactor(CHAIN)
     plant.run_reactor(shown)
     for report in (plant.plan("numbers"), plant.history("numbers"), plant.explain("numbers")):
@@ -140,7 +140,7 @@ def test_a_reactor_is_found_by_what_it_sends(plant):
         plant.plan("tabel")
 
 
-def test_an_ingredient_whose_name_is_computed_is_found_by_who_sent_it(plant):
+def test_a_computed_ingredient_is_found_by_its_recorded_sender(plant):
     @ReactorFunc
     def computes(pipe):
         pipe.send("".join(reversed("b-a")), 1)
@@ -222,7 +222,7 @@ def test_a_script_that_never_closes_its_plant_keeps_its_results(run_script):
     assert run_script(source).stdout.strip() == "numbers: 1 cached"
 
 
-def test_a_plant_that_is_let_go_of_is_closed(plant_dir):
+def test_a_plant_without_references_is_closed(plant_dir):
     plant = Plant(plant_dir)
     plant.add_reactor([numbers])
     plant.get("numbers")
@@ -232,7 +232,7 @@ def test_a_plant_that_is_let_go_of_is_closed(plant_dir):
     assert not finalizer.alive
 
 
-def test_two_plants_in_one_process_do_not_know_one_another(tmp_path):
+def test_two_plants_in_one_process_are_independent(tmp_path):
     with Plant(tmp_path / "a") as a, Plant(tmp_path / "b") as b:
         a.add_reactor(CHAIN)
         b.add_reactor(CHAIN)
@@ -358,7 +358,7 @@ def also_after_always(pipe):
     pipe.send("sum", first + second)
 
 
-def test_what_is_not_cached_runs_once_a_run_and_what_follows_is_cut_off(plant):
+def test_an_uncached_reactor_runs_once_a_run_and_equal_values_stop_there(plant):
     plant.add_reactor([always, after_always, also_after_always])
     assert plant.run_reactor(also_after_always).ran == ("always", "after_always", "also_after_always")
     report = plant.run_reactor(also_after_always)
@@ -366,12 +366,12 @@ def test_what_is_not_cached_runs_once_a_run_and_what_follows_is_cut_off(plant):
     assert set(report.cached) == {"after_always", "also_after_always"}
 
 
-def test_what_is_not_cached_runs_only_when_it_is_demanded(plant):
+def test_an_uncached_reactor_runs_only_when_requested(plant):
     plant.add_reactor([always, numbers])
     assert plant.run_reactor(numbers).ran == ("numbers",)
 
 
-def test_status_tells_what_is_not_cached_and_what_that_leaves_open(plant):
+def test_status_shows_uncached_reactors_and_uncertain_receivers(plant):
     plant.add_reactor([always, after_always])
     plant.get("after")
     status = plant.status()
@@ -454,7 +454,7 @@ def test_the_result_of_a_forced_run_wins(plant, tmp_path):
         assert later.run_reactor(follows).ran == ()
 
 
-def test_keep_going_finishes_what_does_not_depend_on_the_failure(plant):
+def test_keep_going_runs_reactors_that_do_not_depend_on_the_failure(plant):
     @ReactorFunc
     def breaks(pipe):
         raise ValueError("broken")
@@ -494,7 +494,7 @@ def test_keep_going_without_a_failure_returns_the_report(plant):
     assert plant.run_reactor(shown, keep_going=True).ran == ("numbers", "ordered", "shown")
 
 
-def test_an_exception_leaves_as_itself_with_the_reactors_name(plant):
+def test_an_exception_is_raised_unchanged_with_the_reactors_name(plant):
     class Own(Exception):
         pass
 
@@ -520,7 +520,7 @@ def test_get_gives_one_value_or_several(plant):
     assert plant.get("shown", "numbers") == ("[1, 2, 3]", [3, 1, 2])
 
 
-def test_what_get_returns_is_the_callers_own(plant):
+def test_get_returns_a_private_copy(plant):
     @ReactorFunc
     def array(pipe):
         pipe.send("array", np.zeros(100_000))
@@ -535,7 +535,7 @@ def test_what_get_returns_is_the_callers_own(plant):
         assert later.get("array")[0] == 0
 
 
-def test_what_a_reactor_does_to_a_value_reaches_nobody(plant):
+def test_a_change_of_a_received_value_reaches_no_other_reactor(plant):
     @ReactorFunc
     def array(pipe):
         value = np.zeros(100_000)
@@ -583,7 +583,7 @@ def test_fetch_ingredient_gives_an_older_value_with_a_warning(plant):
     assert plant.fetch_ingredient("ordered") == [1, 2, 3]
 
 
-def test_fetch_ingredient_knows_values_whose_reactor_is_gone(plant):
+def test_fetch_ingredient_finds_values_of_removed_reactors(plant):
     plant.add_reactor(CHAIN)
     plant.get("ordered")
     plant.remove_reactor(ordered)
@@ -591,7 +591,7 @@ def test_fetch_ingredient_knows_values_whose_reactor_is_gone(plant):
         assert plant.fetch_ingredient("ordered") == [1, 2, 3]
 
 
-def test_export_makes_a_folder_that_is_read_without_a_plant(plant, tmp_path):
+def test_export_creates_a_folder_that_is_read_without_a_plant(plant, tmp_path):
     @ReactorFunc
     def more(pipe):
         pipe.send("array", np.arange(50_000))
@@ -651,7 +651,7 @@ class Config(ConfigBase):
         return self.model.depth + self.model.width
 
 
-def test_config_is_what_was_set(plant):
+def test_config_returns_the_object_that_was_set(plant):
     config = Config()
     plant.set_config(config)
     assert plant.config is config
@@ -777,7 +777,7 @@ def test_an_array_is_allocated_filled_and_sent(plant):
     assert (value.dtype, value.shape, value.sum()) == (np.float32, (3, 2), 30)
 
 
-def test_allocated_scratch_is_gone_when_the_reactor_ends(plant):
+def test_temporary_files_are_removed_when_the_reactor_ends(plant):
     @ReactorFunc
     def scratches(pipe):
         scratch = pipe.allocate_temp("scratch", Ingredient.Type.array, shape=(4,), dtype="f8")
@@ -846,7 +846,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_trusted(plant, tmp_path):
     assert plant.get("text") == "changed meanwhile"
 
 
-def test_progress_is_told_to_listeners(plant):
+def test_listeners_receive_progress(plant):
     @ReactorFunc
     def loops(pipe):
         pipe.send("sum", sum(pipe.progress([1, 2, 3], "adding")))
@@ -862,7 +862,7 @@ def test_progress_is_told_to_listeners(plant):
     assert ("", 2, 2) in told
 
 
-def test_a_bare_yield_gives_way_and_nothing_else_may_be_yielded(plant):
+def test_a_bare_yield_is_allowed_and_other_values_are_not(plant):
     @ReactorFunc
     def bare(pipe):
         assert (yield) is None
@@ -881,7 +881,7 @@ def test_a_bare_yield_gives_way_and_nothing_else_may_be_yielded(plant):
 # ---------------------------------------------------------------------- looking
 
 
-def test_status_tells_how_every_reactor_stands_and_runs_nothing(plant):
+def test_status_returns_the_state_of_every_reactor_and_runs_nothing(plant):
     plant.add_reactor(CHAIN)
     started = []
     plant.add_event_listener(started.append)
@@ -902,7 +902,7 @@ def test_status_tells_how_every_reactor_stands_and_runs_nothing(plant):
         assert "2 stale" in form
 
 
-def test_status_during_a_run_tells_who_runs_and_who_waits(plant):
+def test_status_during_a_run_shows_running_and_waiting_reactors(plant):
     seen = {}
 
     def look(event):
@@ -965,7 +965,7 @@ def test_explain_gives_the_diff_the_values_and_the_chain_of_causes(plant, module
     assert "FACTOR" in plant.explain("target")._repr_html_()
 
 
-def test_plan_tells_what_would_run_and_what_is_open(plant):
+def test_plan_lists_certain_and_uncertain_runs(plant):
     plant.add_reactor(CHAIN)
     assert plant.plan(shown).will_run == ("numbers", "ordered", "shown")
     plant.get("shown")
@@ -977,7 +977,7 @@ def test_plan_tells_what_would_run_and_what_is_open(plant):
     assert plant.run_reactor(shown).ran == ("ordered", "shown")
 
 
-def test_plan_leaves_early_cutoff_open(plant):
+def test_plan_is_uncertain_below_a_stale_reactor(plant):
     plant.add_reactor([always, after_always])
     plant.get("after")
     plan = plant.plan(after_always)
@@ -1091,7 +1091,7 @@ def test_fsck_finds_damage_and_repairs_it(plant):
 # ---------------------------------------------------------------------- listeners
 
 
-def test_listeners_hear_frozen_events_in_order(plant):
+def test_listeners_receive_frozen_events_in_order(plant):
     seen = []
     plant.add_event_listener(seen.append)
     plant.add_reactor(CHAIN)
@@ -1109,7 +1109,7 @@ def test_listeners_hear_frozen_events_in_order(plant):
     assert [type(event).__name__ for event in seen].count("ReactorCached") == 2
 
 
-def test_a_removed_listener_hears_nothing(plant):
+def test_a_removed_listener_receives_nothing(plant):
     seen = []
     plant.add_event_listener(seen.append)
     plant.remove_event_listener(seen.append)
@@ -1206,7 +1206,7 @@ def doubled(pipe, config):
     pipe.send("doubled", float(values.sum()) * config.factor)
 
 
-def test_a_value_that_is_gone_is_made_again_only_when_it_is_demanded(plant):
+def test_a_lost_value_is_computed_again_only_when_requested(plant):
     plant.add_reactor([large, summed, doubled])
     plant.set_config({"factor": 2})
     plant.get("summed", "doubled")
@@ -1220,7 +1220,7 @@ def test_a_value_that_is_gone_is_made_again_only_when_it_is_demanded(plant):
     assert plant.run_reactor(summed).ran == ()
 
 
-def test_a_reactor_that_gives_another_value_is_marked_and_consumers_are_judged_again(plant, tmp_path):
+def test_a_nondeterministic_reactor_is_marked_and_its_receivers_are_checked_again(plant, tmp_path):
     path = tmp_path / "hidden"
     path.write_text("1")
 
@@ -1250,7 +1250,7 @@ def test_a_reactor_that_gives_another_value_is_marked_and_consumers_are_judged_a
     assert plant.run_reactor(both).ran == ()
 
 
-def test_a_kept_execution_that_needs_what_nobody_sends_any_more_is_no_error(plant):
+def test_a_stored_execution_with_a_vanished_input_is_not_an_error(plant):
     @ReactorFunc
     def extra(pipe):
         pipe.send("extra", 5)
@@ -1273,7 +1273,7 @@ def test_a_kept_execution_that_needs_what_nobody_sends_any_more_is_no_error(plan
 # ---------------------------------------------------------------------- state and code that change meanwhile
 
 
-def test_a_global_that_a_reactor_changes_is_state_and_told_once(plant, module_at):
+def test_a_global_that_a_reactor_changes_is_state_with_one_warning(plant, module_at):
     text = """
         from pyplant import ReactorFunc
 
@@ -1292,7 +1292,7 @@ def test_a_global_that_a_reactor_changes_is_state_and_told_once(plant, module_at
     assert plant.run_reactor("logs").ran == ()
 
 
-def test_code_that_changes_while_it_runs_is_told_and_nothing_is_kept(plant, module_at):
+def test_code_that_changes_while_it_runs_causes_a_warning_and_nothing_is_stored(plant, module_at):
     text = """
         from pyplant import ReactorFunc
 
@@ -1312,7 +1312,7 @@ def test_code_that_changes_while_it_runs_is_told_and_nothing_is_kept(plant, modu
     assert plant.run_reactor("replaces").ran == ()
 
 
-def test_a_subreactor_that_only_a_run_can_know_counts(plant, module_at):
+def test_a_subreactor_found_only_at_run_time_counts(plant, module_at):
     text = """
         from pyplant import ReactorFunc, SubreactorFunc
 

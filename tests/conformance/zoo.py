@@ -1,4 +1,4 @@
-"""Values of many kinds, and a script that prints their digests: they must be the same everywhere."""
+"""Values of many kinds, and a script that prints their digests, which must be equal everywhere."""
 
 import abc
 import array

@@ -1,4 +1,4 @@
-"""From typed reasons to causes that people can read."""
+"""Causes that are made of typed reasons."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_a_changed_helper_is_named_with_its_diff():
     assert "-    return 1\n+    return 2" in cause.diff
 
 
-def test_a_helper_of_a_helper_is_named_with_the_way_to_it():
+def test_a_helper_of_a_helper_is_named_with_its_call_path():
     records = {
         "f1": function("plot", "a", middle="m1"),
         "f2": function("plot", "a", middle="m2"),
@@ -63,7 +63,7 @@ def test_a_changed_global_shows_both_values():
     assert (cause.old, cause.new) == ("1", "2")
 
 
-def test_code_whose_record_is_gone_is_still_a_cause():
+def test_code_without_a_record_is_still_a_cause():
     (cause,) = causes(Reason(ReasonKind.CODE, "plot", "f1", "f2"))
     assert "changed" in cause.summary or "another one" in cause.summary
 
@@ -86,7 +86,7 @@ def test_a_changed_parameter_shows_both_values():
     assert cause.summary == "parameter 'color' was removed (it was 'red')"
 
 
-def test_a_changed_input_goes_on_to_why_its_sender_ran():
+def test_a_changed_input_lists_the_causes_of_its_sender():
     why = (Cause(ReasonKind.FORCED, "make", "forced"),)
     reason = Reason(ReasonKind.INPUT, "data", "a", "b")
     (cause,) = causes(reason, senders={"data": "key"}, upstream={"key": why})
@@ -94,7 +94,7 @@ def test_a_changed_input_goes_on_to_why_its_sender_ran():
     assert cause.causes == why
 
 
-def test_an_input_that_nobody_sends_is_said_to_be_gone():
+def test_an_input_without_a_sender_is_reported():
     (cause,) = causes(Reason(ReasonKind.INPUT, "data", "a", ""))
     assert cause.summary == "ingredient 'data' is no longer sent by any reactor"
 
@@ -117,7 +117,7 @@ EDIT = Cause(ReasonKind.PARAMETER, "p", "parameter 'p' changed: 1 → 2")
 
 
 def told(*found, elsewhere=()):
-    """Summaries with what is below them, as nested lists."""
+    """Summaries and the causes below them, as nested lists."""
 
     def nested(parts):
         return [[part.summary, *nested(part.causes)] for part in parts]
@@ -134,7 +134,7 @@ def layers(levels, width):
     return below
 
 
-def test_what_several_inputs_have_in_common_is_told_below_the_first():
+def test_a_cause_shared_by_several_inputs_is_listed_below_the_first():
     common = changed("base", EDIT)
     assert told(changed("a", common), changed("b", common)) == [
         ["ingredient 'a' changed", ["ingredient 'base' changed", ["parameter 'p' changed: 1 → 2"]]],
@@ -142,7 +142,7 @@ def test_what_several_inputs_have_in_common_is_told_below_the_first():
     ]
 
 
-def test_what_an_input_has_alone_is_told_below_it():
+def test_a_cause_of_one_input_is_listed_below_it():
     other = Cause(ReasonKind.CODE, "f", "f() changed")
     assert told(changed("a", EDIT), changed("b", EDIT, other)) == [
         ["ingredient 'a' changed", ["parameter 'p' changed: 1 → 2"]],
@@ -150,7 +150,7 @@ def test_what_an_input_has_alone_is_told_below_it():
     ]
 
 
-def test_what_has_a_place_of_its_own_is_told_there():
+def test_causes_of_reactors_with_an_entry_are_listed_in_that_entry():
     cause = changed("a", EDIT)
     assert told(cause, elsewhere=[cause.causes]) == [["ingredient 'a' changed"]]
     assert told(changed("a", EDIT), elsewhere=[(EDIT,)]) == [
@@ -159,14 +159,14 @@ def test_what_has_a_place_of_its_own_is_told_there():
 
 
 @pytest.mark.parametrize("width", [2, 4])
-def test_what_is_told_grows_with_the_graph_and_not_with_its_paths(width):
+def test_the_number_of_causes_is_linear_in_the_edges_of_the_graph(width):
     def count(parts):
         return sum(1 + count(part.causes) for part in parts)
 
     assert count(CauseDeduplicator().deduplicate(layers(30, width))) == 30 * width + 1
 
 
-def test_a_long_chain_is_told_to_its_end_without_growing_deep():
+def test_a_long_chain_is_listed_completely_with_limited_depth():
     cause = EDIT
     for level in range(5000):
         cause = changed(f"x{level}", cause)

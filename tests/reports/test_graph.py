@@ -29,7 +29,7 @@ def test_every_reactor_is_in_the_tree_once_and_repeats_are_marked():
     assert "← data, labels" in text
 
 
-def test_a_circle_does_not_make_the_tree_endless():
+def test_a_cycle_does_not_make_the_tree_endless():
     circle = {"load": {"features": ["f"]}, "features": {"load": ["d"]}, "plot: final": {}}
     text = tree(STATUS, circle)
     assert "(see above)" in text
@@ -67,7 +67,7 @@ def test_many_ingredients_on_one_edge_are_counted():
 
 class TestInNotebooks:
     @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz's dot is not installed")
-    def test_it_is_shown_where_svg_is_taken_out(self):
+    def test_it_is_shown_by_front_ends_that_remove_svg(self):
         bundle = draw(STATUS, EDGES)._repr_mimebundle_()
         assert "<svg" in svg_in(bundle["text/html"])
         assert bundle["text/html"].startswith("<img ")
@@ -79,7 +79,7 @@ class TestInNotebooks:
         monkeypatch.setenv("PATH", "")
         assert draw(STATUS, EDGES)._repr_mimebundle_() == {"text/plain": tree(STATUS, EDGES)}
 
-    def test_a_front_end_may_ask_for_some_kinds(self, monkeypatch):
+    def test_a_front_end_may_request_some_mime_types(self, monkeypatch):
         monkeypatch.setenv("PATH", "")
         drawn = draw(STATUS, EDGES)
         assert drawn._repr_mimebundle_(include={"text/html"}) == {}

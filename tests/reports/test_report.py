@@ -1,4 +1,4 @@
-"""Reports: one content, as text of limited width and as safe HTML."""
+"""Reports, as text of limited width and as escaped HTML."""
 
 import json
 import re
@@ -108,7 +108,7 @@ def test_a_status_counts_its_reactors():
     assert Status(()).title() == "No reactors are defined."
 
 
-def test_a_plan_tells_the_certain_from_the_possible():
+def test_a_plan_distinguishes_certain_and_possible_runs():
     perhaps = ReactorEntry("plot", Outcome.STALE, certain=False)
     plan = Plan("plot", (CACHED, ReactorEntry("features", Outcome.STALE), perhaps))
     assert plan.will_run == ("features",)
@@ -152,7 +152,7 @@ def test_the_edit_at_the_end_of_a_long_chain_is_shown():
 
 @pytest.fixture(params=["status", "plan", "run", "explanation"])
 def told(request):
-    """A report on layers of reactors, each of which receives from all of the layer before; and their number."""
+    """A report on layers of reactors, each receiving from all of the layer before, and the number of reactors."""
     edit = Cause(ReasonKind.PARAMETER, "p", "parameter 'p' changed: 1 → 2", diff=DIFF)
     layers = [[ReactorEntry("start", Outcome.STALE, (edit,))]]
     for level in range(20):
@@ -173,7 +173,7 @@ def told(request):
     }[request.param]
 
 
-def test_a_cause_is_said_once_however_many_ways_lead_to_it(told):
+def test_a_cause_is_listed_once_for_any_number_of_paths(told):
     text, html = told.text(), told._repr_html_()
     for shown in (text, html):
         assert 1 <= shown.count("1 → 2") <= 2
@@ -182,7 +182,7 @@ def test_a_cause_is_said_once_however_many_ways_lead_to_it(told):
     assert len(text.splitlines()) < 5 * 81 + 20
 
 
-def test_the_document_of_a_report_says_a_cause_once_too(told):
+def test_the_json_of_a_report_lists_a_cause_once(told):
     text = json.dumps(to_json_value(told))
     assert 1 <= text.count(r"1 \u2192 2") <= 4
     assert len(text) < 300_000
@@ -215,12 +215,12 @@ def test_ages_are_short(age, text, monkeypatch):
     assert format_age(1e9 - age) == text
 
 
-def test_a_moment_outside_of_the_calendar_has_a_text():
+def test_a_time_out_of_range_has_a_text():
     assert format_date(0).startswith(("1969-12-31", "1970-01-01"))
     assert [format_date(moment) for moment in (float("nan"), 1e300)] == ["at an unknown time"] * 2
 
 
-def test_a_plant_shows_where_it_is_what_it_keeps_and_how_its_reactors_stand(tmp_path):
+def test_the_html_of_a_plant_shows_its_directory_size_and_states(tmp_path):
     @ReactorFunc
     def load(pipe):
         pipe.send("data", [1, 2, 3])
@@ -237,8 +237,8 @@ def test_a_plant_shows_where_it_is_what_it_keeps_and_how_its_reactors_stand(tmp_
     assert "closed" in plant._repr_html_()
 
 
-def test_without_a_style_sheet_nothing_runs_together():
-    """Style sheets are taken out of notebooks that are not trusted: only the table keeps name and time apart."""
+def test_without_a_style_sheet_cells_stay_separate():
+    """Untrusted notebooks remove style sheets; then only the cells of the table separate name and time."""
     cause = Cause(
         ReasonKind.CODE, "f", "f() changed", diff="-a\n+b", causes=(Cause(ReasonKind.NEW, "", "deeper"),)
     )

@@ -1,4 +1,4 @@
-"""Tables as people see them."""
+"""Tables, as text and as HTML."""
 
 import numpy as np
 import pytest
@@ -15,17 +15,17 @@ def table(*rows, head=("alpha", "score"), note=""):
     return Table(head, tuple(Row("●", "ran", row, note) for row in rows))
 
 
-def test_columns_stand_below_each_other():
+def test_columns_are_aligned():
     lines = list(table(("0.1", "3.25"), ("10.0", "4")).text(80))
     assert lines == ["    alpha  score", "  ● 0.1    3.25", "  ● 10.0   4"]
 
 
-def test_a_sentence_stands_below_its_row():
+def test_a_note_is_printed_below_its_row():
     lines = list(table(("0.1", ""), note="ValueError: no").text(80))
     assert lines == ["    alpha  score", "  ● 0.1", "    ValueError: no"]
 
 
-def test_the_widest_cells_are_cut_off():
+def test_the_widest_cells_are_truncated():
     lines = list(table(("0.1", "x" * 100)).text(40))
     assert lines[1] == f"  ● 0.1    {'x' * 28}…"
 
@@ -35,7 +35,7 @@ def test_characters_of_two_columns_count_as_two():
     assert lines == ["名前    size", "x       1", "数字 …  2"]
 
 
-def test_numbers_stand_at_the_right_end():
+def test_numbers_are_aligned_at_the_right():
     assert list(aligned([("SIZE", "AGE"), ("1 kB", "2 h"), ("100 kB", "3 h")], right={0})) == [
         "  SIZE  AGE",
         "  1 kB  2 h",
@@ -81,5 +81,5 @@ def test_hostile_texts_are_shown_as_text():
         (np.zeros((2, 3)), "<ndarray float64 (2, 3)>"),
     ],
 )
-def test_values_are_told_briefly(value, said):
+def test_values_have_short_texts(value, said):
     assert brief(value) == said

@@ -28,7 +28,7 @@ class _Terminal(io.StringIO):
 
 
 def use_terminal(monkeypatch):
-    """Not a fixture: pytest sets standard error anew when the test begins."""
+    """Not a fixture: pytest replaces standard error again when the test starts."""
     stream = _Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
@@ -42,14 +42,14 @@ def play(progress, *events):
     progress(RunFinished(RunReport("plot", (), 0.5)))
 
 
-def test_short_runs_leave_the_terminal_alone(monkeypatch):
+def test_short_runs_draw_nothing(monkeypatch):
     terminal = use_terminal(monkeypatch)
     play(TerminalProgress(), ReactorStarted("a"), ReactorFinished("a", 0.01))
     assert terminal.getvalue() == ""
 
 
 def shown_after(terminal, text, seconds=10.0):
-    """What was drawn, as soon as it holds ``text``."""
+    """Wait until ``text`` was drawn, and return everything drawn so far."""
     deadline = time.monotonic() + seconds
     while text not in terminal.getvalue() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -78,7 +78,7 @@ def test_long_runs_show_reactors_bars_and_failures(monkeypatch):
     assert "plot: nothing to do" in shown
 
 
-def test_who_computes_is_shown_until_the_result_is_there(monkeypatch):
+def test_the_computing_process_is_shown_until_the_result_is_ready(monkeypatch):
     terminal = use_terminal(monkeypatch)
     monkeypatch.setattr("pyplant.reports.terminal._DELAY", 0.01)
     progress = TerminalProgress()
@@ -90,12 +90,12 @@ def test_who_computes_is_shown_until_the_result_is_there(monkeypatch):
     progress(RunFinished(RunReport("plot", (), 0.5)))
 
 
-def test_a_pipe_is_no_terminal(monkeypatch):
+def test_a_pipe_is_not_a_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     assert not is_terminal()
 
 
-def test_a_plant_is_silent_where_nobody_watches(tmp_path, capsys):
+def test_a_plant_is_silent_without_a_terminal(tmp_path, capsys):
     @ReactorFunc
     def quiet(pipe):
         pipe.send("x", 1)
