@@ -100,7 +100,7 @@ def test_a_contiguous_array_is_written_without_a_copy():
     assert sink.pieces[1:] == [8 << 20]
 
 
-def test_any_other_is_copied_piece_by_piece():
+def test_other_arrays_are_copied_in_parts():
     array = np.zeros((_COPY_BYTES // 1000, 4000))[:, ::2]
     sink = Sink()
     ArraySpec().dump(array, sink)
@@ -119,7 +119,7 @@ def test_what_is_received_is_a_plain_writable_array_over_a_private_map(tmp_path)
     assert warehouse.load(ingredient).sum() == 0
 
 
-def test_arrays_of_objects_are_no_arrays():
+def test_arrays_of_objects_are_refused():
     array = np.array([None, 1])
     assert not ArraySpec().matches(array)
     with pytest.raises(UnsavableError, match="Python objects"):

@@ -100,7 +100,7 @@ NOT_DEEP = {"attributes of a subclass", "subclass", "subclass that pickles itsel
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("around", [lambda v: v, lambda v: (v, "x")], ids=["alone", "within"])
-def test_what_can_be_told_apart_differs_and_comes_back(name, around, tmp_path):
+def test_arrays_that_differ_visibly_have_different_digests(name, around, tmp_path):
     values, again = ([around(value) for value in PAIRS[name]()] for _ in range(2))
     digests = [digest_of(value) for value in values]
     assert len(set(digests)) == len(values)
@@ -141,7 +141,7 @@ EQUAL = {
 
 @pytest.mark.parametrize("name", EQUAL)
 @pytest.mark.parametrize("around", [lambda v: v, lambda v: (v, "x")], ids=["alone", "within"])
-def test_how_an_array_is_held_does_not_count(name, around, tmp_path):
+def test_the_memory_layout_of_an_array_is_not_digested(name, around, tmp_path):
     values = [around(value) for value in EQUAL[name]()]
     assert len({digest_of(value) for value in values}) == 1
     warehouse = Warehouse(tmp_path / "plant")
@@ -165,7 +165,7 @@ def test_arrays_within_other_values_are_received_writable(tmp_path):
     assert value["x"][1, 0] == 0
 
 
-def test_a_mask_keeps_guarding_what_it_did(tmp_path):
+def test_a_hard_mask_stays_hard(tmp_path):
     warehouse = Warehouse(tmp_path / "plant")
     hard, none = (
         warehouse.load(warehouse.save("x", v)) for v in (masked(hard_mask=True), masked(mask=np.ma.nomask))
@@ -186,7 +186,7 @@ def test_an_attribute_of_a_subclass_comes_back(tmp_path, monkeypatch):
     assert not hasattr(warehouse.load(warehouse.save("x", value))["x"], "unit")
 
 
-def test_parameters_reach_workers_with_all_that_belongs_to_them(plant_dir):
+def test_parameters_reach_workers_completely(plant_dir):
     @ReactorFunc
     def look(pipe, config):
         pipe.send("seen", (config.hard.hardmask, config.none.mask is np.ma.nomask))

@@ -129,7 +129,7 @@ def held(error):
 
 
 @pytest.mark.parametrize("make", EXCEPTIONS.values(), ids=EXCEPTIONS)
-def test_an_exception_comes_back_with_all_it_holds(make):
+def test_an_exception_loads_with_all_its_members(make):
     value = [make()]
     loaded = ObjectSpec().parse(dumped(ObjectSpec(), value), {})
     assert held(loaded[0]) == held(value[0])
@@ -229,7 +229,7 @@ UNLOADABLE = {
 
 
 @pytest.mark.parametrize("make", UNLOADABLE.values(), ids=UNLOADABLE)
-def test_what_cannot_be_loaded_again_is_refused_when_it_is_sent(make):
+def test_a_value_that_cannot_be_loaded_is_refused_when_it_is_sent(make):
     with pytest.raises(UnsavableError, match="can be pickled, but not loaded again"):
         dumped(ObjectSpec(), [make()])
 
@@ -253,7 +253,7 @@ class Plain:
         self.x = x
 
 
-def test_values_without_code_that_loads_them_are_not_loaded_to_try(monkeypatch):
+def test_values_without_user_code_are_not_loaded_on_trial(monkeypatch):
     monkeypatch.setattr(pickled, "_check_loads", None)
     pairs = collections.namedtuple("Pairs", "a b")
     globals()["Pairs"] = pairs

@@ -84,7 +84,7 @@ def test_a_path_object_may_be_sent_too(plant_dir):
 
 
 @pytest.mark.parametrize("suffix", ["png", "../../x", "/etc", ".a/b", "." + "x" * 50, 5])
-def test_a_suffix_that_is_none_is_refused(plant_dir, suffix):
+def test_an_invalid_suffix_is_refused(plant_dir, suffix):
     @ReactorFunc
     def odd(pipe):
         pipe.allocate("odd", Ingredient.Type.file, suffix=suffix)

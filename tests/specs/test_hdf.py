@@ -92,7 +92,7 @@ def test_it_must_be_allocated(plant_dir):
             plant.run_reactor(sends)
 
 
-def test_options_that_make_no_dataset_are_refused(tmp_path):
+def test_invalid_options_are_refused(tmp_path):
     with pytest.raises(NotAllocatedError, match="shape"):
         HdfArraySpec().allocate(tmp_path / "x.h5")
     with pytest.raises(NotAllocatedError, match="cannot be allocated"):
@@ -137,13 +137,13 @@ def test_texts_have_digests_too(warehouse):
     assert texts("a", "b") != texts("b", "a")
 
 
-def test_a_dataset_for_which_there_is_no_room_is_refused_at_once(tmp_path):
+def test_a_dataset_larger_than_the_free_space_is_refused(tmp_path):
     with pytest.raises(OSError, match=r"40000 TB are needed, but only [\d.]+ .?B are free"):
         HdfArraySpec().allocate(tmp_path / "x.h5", shape=(10**8, 10**8))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dataset_in_chunks_takes_room_when_it_is_filled(tmp_path):
+def test_a_chunked_dataset_reserves_no_space(tmp_path):
     handle = HdfArraySpec().allocate(tmp_path / "x.h5", shape=(10**8, 10**8), chunks=(1000, 1000))
     HdfArraySpec().discard(handle)
 
@@ -196,13 +196,13 @@ class TestOtherFiles:
         self.external_storage(stream.create_group("further"), secret)
 
     @pytest.mark.parametrize("how", ["external_storage", "external_link", "virtual", "soft_link", "beside"])
-    def test_a_file_that_leads_elsewhere_does_not_load(self, tmp_path, secret, how):
+    def test_a_file_that_refers_to_other_files_does_not_load(self, tmp_path, secret, how):
         with h5py.File(tmp_path / "planted.h5", "w") as stream:
             getattr(self, how)(stream, secret)
         with pytest.raises(ValueError, match="refers to another place"):
             HdfArraySpec().load(tmp_path / "planted.h5", {})
 
-    def test_groups_that_hold_one_another_end(self, tmp_path):
+    def test_a_cycle_of_groups_is_walked_once(self, tmp_path):
         with h5py.File(tmp_path / "f.h5", "w") as stream:
             stream["data"] = np.arange(3)
             group = stream.create_group("a")
@@ -210,11 +210,11 @@ class TestOtherFiles:
             group["root"] = stream["/"]
         assert list(HdfArraySpec().load(tmp_path / "f.h5", {})) == [0, 1, 2]
 
-    def test_none_is_allocated(self, tmp_path, secret):
+    def test_external_storage_cannot_be_allocated(self, tmp_path, secret):
         with pytest.raises(NotAllocatedError, match="external"):
             HdfArraySpec().allocate(tmp_path / "x.h5", shape=(4,), external=[(str(secret), 0, 48)])
 
-    def test_none_is_kept(self, tmp_path, secret):
+    def test_a_file_that_refers_to_other_files_is_not_stored(self, tmp_path, secret):
         handle = HdfArraySpec().allocate(tmp_path / "x.h5", shape=(4,))
         self.external_link(handle.file.create_group("further"), secret)
         with pytest.raises(UnsavableError, match="refers to another place"):

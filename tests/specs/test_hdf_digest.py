@@ -117,7 +117,7 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("name", DIFFERENT)
-def test_what_can_be_seen_of_a_file_counts_and_is_kept(name, warehouse, tmp_path):
+def test_everything_visible_in_a_file_is_digested_and_stored(name, warehouse, tmp_path):
     digests = [stored(warehouse, fill).digest for fill in DIFFERENT[name]]
     assert len(set(digests)) == len(digests)
     again = Warehouse(tmp_path / "again")
@@ -135,7 +135,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_what_h5py_shows_of_a_dataset_counts(name, warehouse):
+def test_options_of_a_dataset_are_digested(name, warehouse):
     def digests():
         return [
             stored(warehouse, lambda data: data.__setitem__(slice(None), 1), **options).digest
@@ -147,7 +147,7 @@ def test_what_h5py_shows_of_a_dataset_counts(name, warehouse):
     assert digests() == first
 
 
-def test_bytes_between_fields_do_not_count(warehouse):
+def test_bytes_between_fields_are_not_digested(warehouse):
     dtype = np.dtype({"names": ["a", "b"], "formats": ["i1", "i4"], "offsets": [0, 4], "itemsize": 8})
 
     def fill(data, filler):
@@ -188,7 +188,7 @@ def test_a_dataset_that_was_replaced_is_an_error(warehouse):
         stored(warehouse, replace)
 
 
-def test_the_order_of_writing_does_not_count_where_nobody_sees_it(warehouse):
+def test_the_order_of_writing_is_not_digested_unless_visible(warehouse):
     def fill(data, names):
         for name in names:
             data.file.create_dataset(name, data=[name]).attrs.update({other: name for other in names})

@@ -48,7 +48,7 @@ class TestKeras(SpecConformance):
         value.layers[-1].set_weights([w + 1 for w in value.layers[-1].get_weights()])
 
 
-def test_names_that_keras_counts_up_do_not_count():
+def test_automatic_names_of_keras_are_not_digested():
     from pyplant.specs.keras import _digest
 
     assert _digest(model()) == _digest(model())

@@ -40,7 +40,7 @@ class TestObject(SpecConformance):
             value.x = 99
 
 
-def test_what_cannot_be_pickled_is_refused_with_advice():
+def test_a_value_that_cannot_be_pickled_is_refused_with_advice():
     with pytest.raises(UnsavableError, match="lock cannot be pickled.*register a spec"):
         dumped(ObjectSpec(), threading.Lock())
 
@@ -52,7 +52,7 @@ def test_equal_objects_have_equal_digests_although_their_pickles_differ():
     assert spec.digest_value(left) == spec.digest_value(right)
 
 
-def test_an_object_without_comparable_content_counts_by_its_bytes():
+def test_an_object_without_a_digest_is_digested_by_its_pickle():
     assert ObjectSpec().digest_value(iter([1])) is None or isinstance(
         ObjectSpec().digest_value(iter([1])), str
     )
@@ -83,7 +83,7 @@ with Plant("plant") as plant:
 """
 
 
-def test_a_class_of_main_is_the_live_one_after_a_restart(run_script):
+def test_a_class_of_main_is_the_present_one_after_a_restart(run_script):
     source = SCRIPT.format(area=1)
     assert run_script(source).stdout.split("\n")[:2] == ["ran", "True 1 4"]
     assert run_script(source).stdout == "True 1 4\n"

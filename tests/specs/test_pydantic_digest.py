@@ -117,7 +117,7 @@ def original(tmp_path_factory):
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_every_edit_of_a_model_counts(tmp_path, original, edit):
+def test_every_edit_of_a_model_changes_its_digest(tmp_path, original, edit):
     old, new = EDITS[edit]
     assert SOURCE.count(old) == 1
     assert (
@@ -125,11 +125,11 @@ def test_every_edit_of_a_model_counts(tmp_path, original, edit):
     )
 
 
-def test_a_model_has_nothing_that_cannot_be_compared(original):
+def test_a_model_is_digested_completely(original):
     assert not {note.text for note in original.notes if note.kind == "opaque"}
 
 
-def test_a_model_counts_alike_in_every_process(tmp_path):
+def test_a_model_has_the_same_digest_in_every_process(tmp_path):
     path = tmp_path / "models.py"
     program = (
         "import sys; from pathlib import Path; from tests.fingerprint.helpers import load; import tests.specs.helpers;"
@@ -146,7 +146,7 @@ def test_a_model_counts_alike_in_every_process(tmp_path):
     assert len(found) == 1
 
 
-def test_using_a_model_changes_nothing(tmp_path):
+def test_using_a_model_does_not_change_its_digest(tmp_path):
     module = load(tmp_path, SOURCE)
     fingerprinter = Fingerprinter()
     before = fingerprinter.fingerprint(module.main).digest

@@ -77,7 +77,7 @@ def test_every_primitive_value_comes_back_exactly(value):
 
 
 @given(st.lists(PRIMITIVE))
-def test_every_list_of_them_does_as_well(values):
+def test_every_list_of_primitive_values_comes_back_exactly(values):
     back = ListSpec().parse(dumped(ListSpec(), values), {})
     assert type(back) is list
     assert len(back) == len(values)

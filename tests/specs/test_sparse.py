@@ -46,7 +46,7 @@ class TestSparse(SpecConformance):
             value.data[...] = 9
 
 
-def test_a_dictionary_of_keys_has_no_order():
+def test_the_order_of_a_dictionary_of_keys_is_not_digested():
     left, right = sparse.dok_matrix((3, 3)), sparse.dok_matrix((3, 3))
     left[0, 1], left[2, 2] = 1, 2
     right[2, 2], right[0, 1] = 2, 1
@@ -66,7 +66,7 @@ def test_matrices_within_other_values_have_digests():
     assert digest_of({"m": matrix}) != digest_of({"m": matrix.tocsc()})
 
 
-def test_having_asked_about_a_matrix_does_not_change_its_digest():
+def test_cached_properties_of_a_matrix_are_not_digested():
     matrix = sparse.csr_matrix(DENSE)
     before = digest_of(matrix)
     assert matrix.has_canonical_format
@@ -118,7 +118,7 @@ DIFFERENT = {
 
 @pytest.mark.parametrize("name", DIFFERENT)
 @pytest.mark.parametrize("around", [lambda v: v, lambda v: {"matrix": v}], ids=["alone", "within"])
-def test_what_can_be_told_apart_differs_and_comes_back(name, around, tmp_path):
+def test_matrices_that_differ_visibly_have_different_digests(name, around, tmp_path):
     values = [around(value) for value in DIFFERENT[name]()]
     digests = [digest_of(value) for value in values]
     assert len(set(digests)) == len(values)

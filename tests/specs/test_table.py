@@ -133,7 +133,7 @@ class TestArrow(SpecConformance):
     ],
     ids=["mixed objects", "sets", "equal names", "names of two types", "nothing at all"],
 )
-def test_what_arrow_would_change_is_refused_and_then_pickled(frame, tmp_path):
+def test_a_table_that_arrow_would_change_is_pickled(frame, tmp_path):
     with pytest.raises(UnsavableError):
         dumped(TableSpec(), frame)
     warehouse = Warehouse(tmp_path / "plant")
@@ -158,7 +158,7 @@ def test_tables_within_other_values_have_digests(make):
     assert digest_of([make(NUMBERS)]) != digest_of([make({"z": [1, 2, 3], "b": NUMBERS["b"]})])
 
 
-def test_frames_of_pandas_are_told_apart_by_everything_that_can_be_seen():
+def test_every_visible_property_of_a_pandas_frame_is_digested():
     digests = [digest_of(frame) for frame in frames()]
     assert len(set(digests)) == len(digests)
     assert digests == [digest_of(frame.copy()) for frame in frames()]

@@ -206,7 +206,7 @@ PAIRS = {
 
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("around", [lambda v: v, lambda v: {"table": v}], ids=["alone", "within"])
-def test_what_can_be_told_apart_differs_and_comes_back(name, around, tmp_path):
+def test_tables_that_differ_visibly_have_different_digests(name, around, tmp_path):
     values, again = ([around(value) for value in PAIRS[name]()] for _ in range(2))
     digests = [digest_of(value) for value in values]
     assert len(set(digests)) == len(values)
@@ -241,7 +241,7 @@ ONLY_DIGESTS = {
 
 
 @pytest.mark.parametrize("name", ONLY_DIGESTS)
-def test_what_cannot_be_stored_has_digests_all_the_same(name):
+def test_tables_that_arrow_cannot_store_have_digests(name):
     digests = [digest_of(value) for value in ONLY_DIGESTS[name]()]
     assert len(set(digests)) == len(digests)
     assert [digest_of(value) for value in ONLY_DIGESTS[name]()] == digests
@@ -318,11 +318,11 @@ EQUAL = {
 
 @pytest.mark.parametrize("name", EQUAL)
 @pytest.mark.parametrize("around", [lambda v: v, lambda v: {"table": v}], ids=["alone", "within"])
-def test_how_a_library_holds_the_same_values_does_not_count(name, around):
+def test_the_memory_layout_of_a_table_is_not_digested(name, around):
     assert len({digest_of(around(value)) for value in EQUAL[name]()}) == 1
 
 
-def test_several_pieces_of_a_dictionary_count_as_one():
+def test_chunks_of_a_dictionary_array_are_digested_as_one():
     pieces = [dictionary(["x", "y"], [1, 0]), dictionary(["y", "z"], [1])]
     table = pa.concat_tables(pieces)
     assert table["a"].num_chunks == 2
@@ -343,7 +343,7 @@ print(digest_of([
 """
 
 
-def test_tables_have_one_digest_in_every_process(run_script):
+def test_tables_have_the_same_digest_in_every_process(run_script):
     outputs = {
         run_script(SCRIPT.replace("FIRST", first), env={"PYTHONHASHSEED": seed}).stdout
         for first, seed in (("True", "1"), ("False", "2"))

@@ -66,7 +66,7 @@ GRADIENTS = {
 
 
 @pytest.mark.parametrize("make", GRADIENTS.values(), ids=GRADIENTS)
-def test_a_gradient_counts_and_comes_back(make, tmp_path):
+def test_a_gradient_is_digested_and_stored(make, tmp_path):
     digests = [digest_of(make(value)) for value in (None, 1.0, 2.0)]
     assert len(set(digests)) == 3
     warehouse = Warehouse(tmp_path / "plant")
@@ -86,7 +86,7 @@ def test_tied_weights_are_not_the_same_as_equal_ones(tmp_path):
 
 @pytest.mark.parametrize("name", DIFFERENT)
 @pytest.mark.parametrize("around", [lambda v: v, lambda v: {"x": v}], ids=["alone", "within"])
-def test_what_can_be_told_apart_differs_and_comes_back(name, around, tmp_path):
+def test_tensors_that_differ_visibly_have_different_digests(name, around, tmp_path):
     values = [around(value) for value in DIFFERENT[name]()]
     digests = [digest_of(value) for value in values]
     assert len(set(digests)) == len(values)
@@ -119,7 +119,7 @@ def compiled(folder, number, line=""):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_compiled_function_counts_by_what_it_does(tmp_path):
+def test_a_compiled_function_is_digested_by_its_graph(tmp_path):
     first = digest_of(compiled(tmp_path, 1))
     assert digest_of(compiled(tmp_path, 1, line="# a line more")) == first
     assert digest_of(compiled(tmp_path, 2)) != first

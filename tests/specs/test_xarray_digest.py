@@ -54,7 +54,7 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("name", DIFFERENT)
-def test_what_can_be_told_apart_differs_and_comes_back(name, tmp_path):
+def test_objects_that_differ_visibly_have_different_digests(name, tmp_path):
     values = DIFFERENT[name]()
     digests = [digest_of(value) for value in values]
     assert len(set(digests)) == len(values)
@@ -67,7 +67,7 @@ def test_what_can_be_told_apart_differs_and_comes_back(name, tmp_path):
 
 
 @pytest.mark.parametrize("make", [dataset, line, lambda: line(coords={"x": [1, 2, 3]})])
-def test_having_asked_does_not_change_a_digest(make):
+def test_cached_results_are_not_digested(make):
     asked = make()
     repr(asked)
     asked.indexes  # noqa: B018 - it is remembered

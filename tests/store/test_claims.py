@@ -59,7 +59,7 @@ def as_other_process(ownership, **changes):
     path.write_bytes(json.dumps({**owner, **changes}).encode().ljust(1023) + b"\n")
 
 
-def test_one_holds_and_the_others_do_not(make):
+def test_only_one_process_holds_a_name(make):
     first, second = make(), make()
     assert first.take(KEY)
     assert first.take(KEY)  # ours already
@@ -69,14 +69,14 @@ def test_one_holds_and_the_others_do_not(make):
     assert second.take(KEY)
 
 
-def test_a_released_file_is_gone(make, tmp_path):
+def test_releasing_a_name_deletes_its_file(make, tmp_path):
     ownership = make()
     ownership.take(KEY)
     ownership.close()
     assert list((tmp_path / "claims").iterdir()) == []
 
 
-def test_the_owner_can_be_asked_for(make):
+def test_the_owner_of_a_name_is_known(make):
     first, second = make(), make()
     first.take(KEY)
     owner = second.owner(KEY)
@@ -94,7 +94,7 @@ def test_an_unreadable_owner_is_unknown(make, content):
     assert ownership.owner(KEY) is None
 
 
-def test_what_is_written_behind_the_owner_can_be_read(make):
+def test_appended_data_can_be_read(make):
     first, second = make(), make()
     first.take(KEY)
     first.append(KEY, b"one\n")
@@ -133,7 +133,7 @@ def test_a_killed_owner_holds_nothing(make, tmp_path, disk):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_what_an_interrupt_left_of_a_file_that_was_being_made_is_removed(tmp_path):
+def test_an_owner_file_that_an_interrupt_left_incomplete_is_removed(tmp_path):
     (tmp_path / "claims").mkdir()
     (tmp_path / "claims" / ".ab12").touch()  # made, and neither locked nor signed
     newcomer = OwnershipFiles(Files(), tmp_path / "claims")
@@ -141,7 +141,7 @@ def test_what_an_interrupt_left_of_a_file_that_was_being_made_is_removed(tmp_pat
     assert list((tmp_path / "claims").iterdir()) == []
 
 
-def test_a_forked_child_neither_holds_nor_takes(make, tmp_path, disk):
+def test_a_forked_child_holds_and_takes_nothing(make, tmp_path, disk):
     how = (
         "read, write = os.pipe()\n"
         "if os.fork() == 0:\n"
@@ -170,13 +170,13 @@ class TestWithLocks:
     def disk(self):
         return Files()
 
-    def test_one_file_serves_all_names(self, make, tmp_path):
+    def test_all_names_are_links_to_one_file(self, make, tmp_path):
         ownership = make()
         for number in range(2000):  # more than a process may open
             assert ownership.take(f"key{number}")
         assert len({path.stat().st_ino for path in (tmp_path / "claims").iterdir()}) == 1
 
-    def test_a_claim_that_a_power_cut_emptied_holds_nobody_up(self, make, tmp_path):
+    def test_a_claim_emptied_by_a_power_cut_can_be_taken(self, make, tmp_path):
         ownership = make()
         (tmp_path / "claims").mkdir()
         (tmp_path / "claims" / KEY).touch()
@@ -197,7 +197,7 @@ class TestWithLocks:
         assert second.take("cd34")
         assert not second.take(KEY)
 
-    def test_what_a_killed_owner_left_is_removed(self, make, tmp_path, disk):
+    def test_files_of_a_killed_owner_are_removed(self, make, tmp_path, disk):
         process = run_owner(
             tmp_path / "claims", disk, "held.release('ab12'); print('free', flush=True); time.sleep(60)"
         )
@@ -234,7 +234,7 @@ class TestWithLocks:
         os.link(ownership._own.path, tmp_path / "claims" / KEY)
         assert ownership.take(KEY)
 
-    def test_what_cannot_be_released_does_not_seem_to_be_held(self, make, monkeypatch):
+    def test_a_name_that_cannot_be_deleted_does_not_count_as_held(self, make, monkeypatch):
         first, second = make(), make()
         first.take(KEY)
 
@@ -247,7 +247,7 @@ class TestWithLocks:
         assert second.take(KEY)
 
     @pytest.mark.parametrize("content", [b"", b"garbage", b".0123456789ab", b"." * 2000])
-    def test_what_is_no_claim_does_not_last(self, make, tmp_path, content, monkeypatch):
+    def test_a_link_or_pipe_in_place_of_a_claim_is_removed(self, make, tmp_path, content, monkeypatch):
         monkeypatch.setattr(claims, "_MAX_WRITE_SECONDS", 60)
         ownership = make()
         (tmp_path / "claims").mkdir()
@@ -266,7 +266,7 @@ class TestWithLocks:
         assert not second.take(KEY)
 
     @pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK])
-    def test_where_files_have_one_name_only_names_are_files(self, make, monkeypatch, code):
+    def test_without_hard_links_names_are_files(self, make, monkeypatch, code):
         def fail(self, source, target):
             raise OSError(code, "no links")
 
@@ -286,7 +286,7 @@ class TestWithoutLocks:
     def disk(self, request):
         return request.param()
 
-    def test_an_owner_that_does_not_count_is_taken_for_dead(self, make):
+    def test_an_owner_without_a_heartbeat_counts_as_dead(self, make):
         first, second = make(), make(timeout=0.05)
         first.take(KEY)
         as_other_process(first, pid_namespace="elsewhere")
@@ -294,7 +294,7 @@ class TestWithoutLocks:
         time.sleep(0.1)
         assert second.take(KEY)
 
-    def test_an_owner_that_counts_is_alive(self, make):
+    def test_an_owner_with_a_heartbeat_is_alive(self, make):
         first, second = make(heartbeat=0.01), make(timeout=2.0)
         first.take(KEY)
         deadline = time.monotonic() + 2.5
@@ -314,7 +314,7 @@ class TestWithoutLocks:
         as_other_process(first, started="1", pid_namespace="elsewhere")
         assert not second.take(KEY)
 
-    def test_an_owner_that_was_overtaken_ends_nothing(self, make):
+    def test_an_owner_that_lost_a_name_does_not_release_it(self, make):
         first, second, third = make(), make(), make()
         first.take(KEY)
         as_other_process(first, started="1")
@@ -322,7 +322,7 @@ class TestWithoutLocks:
         first.release(KEY)
         assert not third.take(KEY)
 
-    def test_of_two_that_take_over_one_succeeds(self, make, monkeypatch):
+    def test_only_one_of_two_processes_takes_a_name_over(self, make, monkeypatch):
         first, second, third = make(), make(), make()
         first.take(KEY)
         as_other_process(first, started="1")
@@ -341,7 +341,7 @@ class TestWithoutLocks:
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EBADF, 524])
-def test_any_way_of_having_no_locks_is_understood(tmp_path, code):
+def test_every_error_for_missing_locks_is_handled(tmp_path, code):
     first = OwnershipFiles(_Lockless(code), tmp_path)
     second = OwnershipFiles(_Lockless(code), tmp_path)
     assert first.take(KEY)
@@ -351,14 +351,14 @@ def test_any_way_of_having_no_locks_is_understood(tmp_path, code):
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])
-def test_trouble_stops_nobody(tmp_path, code):
+def test_an_error_lets_every_name_be_taken(tmp_path, code):
     ownership = OwnershipFiles(_Lockless(code), tmp_path)
     assert ownership.take(KEY)
     assert ownership.trouble.errno == code
     ownership.release(KEY)
 
 
-def test_a_circle_of_owners_is_seen(tmp_path):
+def test_a_deadlock_of_owners_is_detected(tmp_path):
     first, second, third = (OwnershipFiles(Files(), tmp_path) for _ in range(3))
     for ownership, held, awaited in [(first, "a", "b"), (second, "b", "c"), (third, "c", "a")]:
         assert ownership.take(held)
@@ -370,7 +370,7 @@ def test_a_circle_of_owners_is_seen(tmp_path):
         ownership.close()
 
 
-def test_who_waits_for_a_circle_of_others_is_in_none(tmp_path):
+def test_waiting_for_a_deadlock_of_others_is_no_deadlock(tmp_path):
     first, second, third = (OwnershipFiles(Files(), tmp_path) for _ in range(3))
     for ownership, held, awaited in [(first, "a", "b"), (second, "b", "a"), (third, "c", "a")]:
         assert ownership.take(held)
@@ -389,7 +389,7 @@ def test_a_planted_link_is_not_followed(tmp_path):
     assert (tmp_path / "precious").read_text() == "precious"
 
 
-def test_the_beating_ends_with_its_owner(tmp_path):
+def test_the_heartbeat_ends_with_its_object(tmp_path):
     ownership = OwnershipFiles(_Network(), tmp_path, heartbeat=0.01)
     ownership.take(KEY)
     ownership.close()

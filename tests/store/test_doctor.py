@@ -12,7 +12,7 @@ def found(folder, files=None):
     return {check.name: check for check in examine(folder, files)}
 
 
-def test_a_local_disk_does_all_that_is_needed(tmp_path):
+def test_a_local_disk_passes_all_checks(tmp_path):
     checks = found(tmp_path)
     assert list(checks) == [
         *("file system", "writing", "renaming", "syncing", "locks"),
@@ -27,7 +27,7 @@ def test_nothing_is_left_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_left_behind_of_an_examination_that_is_given_up(tmp_path):
+def test_nothing_is_left_behind_if_the_caller_stops_early(tmp_path):
     checks = examine(tmp_path)
     assert next(checks).name == "file system"
     assert next(checks).name == "writing"
@@ -114,7 +114,7 @@ class NearlyFull(Files):
         (NearlyFull(), "space", CheckResult.WARNING, "0.0 GB free"),
     ],
 )
-def test_what_is_missing_is_said(tmp_path, files, name, verdict, words):
+def test_each_missing_feature_is_reported(tmp_path, files, name, verdict, words):
     check = found(tmp_path, files)[name]
     assert check.verdict is verdict
     assert words in check.text

@@ -113,7 +113,7 @@ def test_read_begins_at_the_offset_and_ends_at_the_limit(tmp_path):
     assert disk.read(path, 20) == b""
 
 
-def test_chunks_give_the_whole_file_in_bounded_pieces(tmp_path, monkeypatch):
+def test_chunks_yield_the_whole_file_in_bounded_parts(tmp_path, monkeypatch):
     monkeypatch.setattr(files_module, "_READ_BUFFER", 7)
     path = write(tmp_path / "file", bytes(range(50)))
     pieces = [bytes(piece) for piece in disk.chunks(path)]
@@ -121,7 +121,7 @@ def test_chunks_give_the_whole_file_in_bounded_pieces(tmp_path, monkeypatch):
     assert max(map(len, pieces)) == 7
 
 
-def test_what_is_written_to_a_map_stays_there(tmp_path):
+def test_writing_to_a_map_does_not_change_the_file(tmp_path):
     path = write(tmp_path / "file", b"content")
     mapped, other = disk.map_private(path), disk.map_private(path)
     mapped[:3] = b"XXX"
@@ -145,7 +145,7 @@ def test_rename_replaces(tmp_path):
     assert (tmp_path / "old").read_bytes() == b"new"
 
 
-def test_deleting_what_is_gone_is_fine(tmp_path):
+def test_deleting_a_missing_file_is_harmless(tmp_path):
     disk.unlink(tmp_path / "nothing")
     disk.remove_tree(tmp_path / "nothing")
 
@@ -196,7 +196,7 @@ class TestListing:
         assert disk.sizes(tmp_path) == {"file": 5}
 
     @pytest.mark.parametrize("name", ["nothing", "file"])
-    def test_what_is_no_directory_is_empty(self, tmp_path, name):
+    def test_listing_a_file_or_a_missing_directory_gives_nothing(self, tmp_path, name):
         write(tmp_path / "file")
         assert disk.names(tmp_path / name) == []
         assert disk.sizes(tmp_path / name) == {}
@@ -235,7 +235,7 @@ def test_a_link_to_a_directory_is_no_directory(tmp_path):
     assert not disk.is_directory(tmp_path / "link")
 
 
-def test_the_place_is_the_same_for_the_whole_process():
+def test_the_pid_namespace_does_not_change():
     assert pid_namespace() == pid_namespace()
     assert len(pid_namespace()) == 8
 
@@ -297,7 +297,7 @@ class TestProcesses:
         assert is_alive(os.getpid())
         assert is_alive(os.getpid(), start_time(os.getpid()))
 
-    def test_one_of_the_same_number_that_began_earlier_is_not(self):
+    def test_an_earlier_process_of_the_same_number_is_not(self):
         assert not is_alive(os.getpid(), "1")
 
     def test_one_that_has_ended_is_not(self):

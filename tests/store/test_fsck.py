@@ -92,7 +92,7 @@ class TestValues:
         assert str(audited) == "2 stored values checked; no problems found."
 
     @pytest.mark.parametrize("kind", DAMAGES)
-    def test_each_damage_is_told_by_the_name_of_the_ingredient(self, warehouse, kind):
+    def test_each_damage_is_reported_by_the_name_of_the_ingredient(self, warehouse, kind):
         damage, problem = DAMAGES[kind]
         damage(path_of(warehouse))
         audited = audit(warehouse)
@@ -110,7 +110,7 @@ class TestValues:
         assert len(list(warehouse.ledger.traces())) == 3
 
     @pytest.mark.parametrize("kind", DAMAGES)
-    def test_a_repair_forgets_what_was_lost_and_nothing_else(self, warehouse, root, kind):
+    def test_a_repair_evicts_executions_with_lost_values_only(self, warehouse, root, kind):
         DAMAGES[kind][0](path_of(warehouse))
         audit(warehouse, repair=True)
         for view in (warehouse, open_warehouse(root)):
@@ -123,7 +123,7 @@ class TestValues:
         assert warehouse.load(saved) == LONG
         assert not [finding for finding in audit(warehouse) if finding.ingredient]
 
-    def test_damaged_bytes_are_kept_for_a_look(self, warehouse, root):
+    def test_damaged_objects_go_to_quarantine(self, warehouse, root):
         flip(path_of(warehouse), 77)
         damaged = path_of(warehouse).read_bytes()
         audit(warehouse, repair=True)
@@ -138,7 +138,7 @@ class TestValues:
         assert warehouse.objects.verified(path_of(warehouse).name, len(LONG))  # reading is fooled
         assert Problem.DAMAGED in problems(audit(warehouse))
 
-    def test_it_goes_on_past_what_the_disk_does_not_give_back(self, warehouse, monkeypatch):
+    def test_it_goes_on_after_an_unreadable_object(self, warehouse, monkeypatch):
         features, chunks = path_of(warehouse), Files.chunks
 
         def failing(self, path):
@@ -153,7 +153,7 @@ class TestValues:
             ("labels", Problem.DAMAGED),
         }
 
-    def test_a_value_that_many_results_share_is_told_once_for_each_name(self, warehouse):
+    def test_a_shared_value_is_reported_once_for_each_name(self, warehouse):
         for number in range(5):
             saved = warehouse.save("features", LONG, TextSpec)
             warehouse.commit(
@@ -180,7 +180,7 @@ class TestValues:
         monkeypatch.setattr(Files, "read", read_bounded)
         assert audit(warehouse).is_clean
 
-    def test_another_users_pickle_is_told(self, warehouse, monkeypatch, tmp_path):
+    def test_a_pickle_of_another_user_is_reported(self, warehouse, monkeypatch, tmp_path):
         warehouse.commit(
             a_trace(warehouse.save("model", {"a": 1}, "object"), reactor="garden.train", finished=NOON)
         )
@@ -220,7 +220,7 @@ def read_bounded(self, path, offset=0, limit=-1):
 
 
 class TestTheRest:
-    def test_damaged_lines_of_the_journal_are_told_until_a_repair(self, warehouse, root):
+    def test_damaged_lines_of_the_journal_are_reported_until_a_repair(self, warehouse, root):
         warehouse.close()
         log = next((root / "journal").iterdir())
         flip(log, len(log.read_bytes()) - 10)
@@ -233,7 +233,7 @@ class TestTheRest:
             warnings.simplefilter("error")
             assert audit(open_warehouse(root)).is_clean
 
-    def test_leftover_values_are_told_and_harmless(self, warehouse):
+    def test_leftover_values_are_reported_and_harmless(self, warehouse):
         saved = warehouse.save("x", "y" * 9999, TextSpec)
         audited = audit(warehouse, repair=True)
         assert problems(audited) == [Problem.ORPHANS]
@@ -241,7 +241,7 @@ class TestTheRest:
         assert "1 stored value of 10.0 kB" in str(audited)
         assert warehouse.is_present(saved)
 
-    def test_foreign_files_are_told_and_left_alone(self, warehouse, root):
+    def test_foreign_files_are_reported_and_not_changed(self, warehouse, root):
         (root / "objects" / "ab").mkdir(exist_ok=True)
         strange = ["notes.txt", "journal/notes.txt", "objects/notes.txt", "objects/ab/notes.txt"]
         for name in strange:
@@ -252,7 +252,7 @@ class TestTheRest:
         assert set(problems(audited)) == {Problem.FOREIGN}
         assert all((root / name).read_text() == "mine" for name in strange)
 
-    def test_scratch_of_the_dead_is_told_and_goes_with_a_repair(self, warehouse, root):
+    def test_scratch_of_dead_processes_is_reported_and_repaired(self, warehouse, root):
         (root / "tmp" / "unknown").mkdir()
         (root / "tmp" / "unknown" / "file").touch()
         (root / "tmp" / "loose").touch()
@@ -264,13 +264,13 @@ class TestTheRest:
         audit(warehouse, repair=True, now=later)
         assert not list((root / "tmp").glob("[ul]*"))
 
-    def test_scratch_in_use_is_neither_told_nor_touched(self, warehouse):
+    def test_scratch_in_use_is_neither_reported_nor_changed(self, warehouse):
         path = warehouse.objects.scratch_path()
         path.touch()
         assert audit(warehouse, repair=True).is_clean
         assert path.exists()
 
-    def test_after_a_collection_all_is_well(self, warehouse):
+    def test_after_a_collection_nothing_is_found(self, warehouse):
         for number in range(5):
             warehouse.commit(
                 a_trace(warehouse.save("y", f"{number}" * 9999, TextSpec), fingerprint=f"{number}")

@@ -68,13 +68,13 @@ def test_an_empty_file_is_not_an_absent_one(inputs, tmp_path):
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_settled_file_is_hashed_once(inputs, file, hashed):
+def test_an_old_file_is_hashed_once(inputs, file, hashed):
     assert inputs.digest(str(file)) == inputs.digest(str(file))
     assert hashed == ["data.csv"]
 
 
 @pytest.mark.usefixtures("clock")
-def test_another_process_trusts_the_note(inputs, file, hashed, tmp_path):
+def test_another_process_trusts_the_stored_digest(inputs, file, hashed, tmp_path):
     inputs.digest(str(file))
     inputs._ledger._journal.flush()
     ledger = Ledger(Journal(Files(), tmp_path / "journal", seals=SEALS))
@@ -97,7 +97,7 @@ def test_a_racy_edit_is_seen(inputs, file, monkeypatch):
 
 
 @pytest.mark.usefixtures("clock")
-def test_control_if_the_file_counted_as_settled_it_would_not(inputs, file, monkeypatch):
+def test_control_if_the_file_counted_as_old_a_racy_edit_is_missed(inputs, file, monkeypatch):
     before = inputs.digest(str(file))
     stat = edit_unseen(file, b"1,2,4")
     monkeypatch.setattr(Path, "stat", lambda path: stat)
@@ -152,7 +152,7 @@ def test_a_file_deleted_while_it_is_read_is_absent(inputs, file, monkeypatch):
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_note_of_another_shape_is_ignored(inputs, file):
+def test_a_stored_digest_of_another_form_is_ignored(inputs, file):
     key = digest_bytes(os.path.realpath(file).encode())
     inputs._ledger.put_input_file(key, [])
     assert inputs.digest(str(file)) == digest_bytes(b"1,2,3")
@@ -172,7 +172,7 @@ def test_a_pipe_is_refused_instead_of_waited_for(inputs, tmp_path):
         require_readable_file("data", SPECIAL)
 
 
-def test_what_cannot_be_read_raises_nothing_in_a_look_up(inputs, tmp_path, file, monkeypatch):
+def test_an_unreadable_file_raises_nothing_in_a_lookup(inputs, tmp_path, file, monkeypatch):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert inputs.digest(str(tmp_path / "loop")) == UNREADABLE
     assert inputs.digest("a\0b") == UNREADABLE
@@ -188,5 +188,5 @@ def test_what_cannot_be_read_raises_nothing_in_a_look_up(inputs, tmp_path, file,
 
 
 @pytest.mark.parametrize("digest", [ABSENT, "0" * 40, None])
-def test_a_file_or_none_is_fine(digest):
+def test_a_file_or_a_missing_file_is_accepted(digest):
     require_readable_file("data", digest)

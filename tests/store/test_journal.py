@@ -35,7 +35,7 @@ class TestReading:
         journal.flush()
         assert found(tmp_path) == [("t", "one", {"a": [1, None, "ü\n\x00"]}), ("i", "two", "x")]
 
-    def test_each_line_is_news_once(self, tmp_path):
+    def test_each_line_is_read_once(self, tmp_path):
         reader = new(tmp_path)
         write(tmp_path, 1)
         assert len(list(reader.read_new())) == 1
@@ -43,13 +43,13 @@ class TestReading:
         write(tmp_path, 2)
         assert [entry.payload() for entry in reader.read_new()] == [2]
 
-    def test_own_lines_are_no_news(self, tmp_path):
+    def test_own_lines_are_not_read_again(self, tmp_path):
         journal = new(tmp_path)
         journal.append("t", "key", 1)
         journal.flush()
         assert not list(journal.read_new())
 
-    def test_a_line_being_written_is_news_when_it_is_complete(self, tmp_path):
+    def test_a_line_is_read_when_it_is_complete(self, tmp_path):
         line = write(tmp_path, 1).read_bytes()
         path = tmp_path / "slow.log"
         reader = new(tmp_path)
@@ -71,7 +71,7 @@ class TestReading:
 
 
 class TestDamage:
-    def test_a_torn_tail_costs_the_torn_line(self, tmp_path):
+    def test_a_torn_end_damages_one_line(self, tmp_path):
         path = write(tmp_path, 1, 2, 3)
         content = path.read_bytes()
         second = len(content) * 2 // 3
@@ -79,7 +79,7 @@ class TestDamage:
             path.write_bytes(content[:end])
             assert [payload for _, _, payload in found(tmp_path)] == [1, 2]
 
-    def test_a_flipped_bit_costs_one_line_wherever_it_is(self, tmp_path):
+    def test_a_flipped_bit_damages_one_line(self, tmp_path):
         path = write(tmp_path, 1, 2, 3)
         content = path.read_bytes()
         for position in range(len(content)):
@@ -91,13 +91,13 @@ class TestDamage:
                 assert len(left) >= 2
                 assert set(left) <= {1, 2, 3}
 
-    def test_control_without_empty_lines_a_damaged_line_end_costs_two(self, tmp_path):
+    def test_control_without_empty_lines_a_damaged_line_end_damages_two_lines(self, tmp_path):
         path = write(tmp_path, 1, 2, 3)
         content = path.read_bytes().replace(b"\n\n", b"\n")
         path.write_bytes(content.replace(b"\n", b"\x0b", 2))
         assert len(found(tmp_path)) == 1
 
-    def test_control_without_checksums_a_flipped_bit_is_believed(self, tmp_path, monkeypatch):
+    def test_control_without_checksums_a_flipped_bit_is_not_detected(self, tmp_path, monkeypatch):
         path = write(tmp_path, 1)
         path.write_bytes(path.read_bytes()[:-2] + b"7\n")
 
@@ -121,7 +121,7 @@ class TestDamage:
         assert reader.damaged_lines == 1
 
     @pytest.mark.parametrize("number", ["9" * 30, "-1", "1.5"])
-    def test_a_line_whose_number_no_counter_reached_is_damaged(self, tmp_path, number):
+    def test_a_line_with_an_impossible_number_is_damaged(self, tmp_path, number):
         path = write(tmp_path, 1, 2)
         first = path.read_bytes().strip().split(b"\n")[0].split(b" ", 1)[1]
         forged = first.replace(b" 1@", f" {number}@".encode(), 1)
@@ -141,7 +141,7 @@ class TestDamage:
         (tmp_path / "directory.log").mkdir()
         assert found(tmp_path) == [("t", "key", 1)]
 
-    def test_an_endless_line_is_read_in_pieces_and_once(self, tmp_path, monkeypatch):
+    def test_an_endless_line_is_skipped_in_parts(self, tmp_path, monkeypatch):
         monkeypatch.setattr(journal_module, "_READ_BYTES", 100)
         monkeypatch.setattr(journal_module, "_MAX_LINE", 1000)
         limits = []
@@ -158,7 +158,7 @@ class TestDamage:
         assert reader.damaged_lines == 4
         assert reader._offsets["endless.log"] == 4400
 
-    def test_a_line_that_no_reader_would_accept_is_refused(self, tmp_path, monkeypatch):
+    def test_a_line_longer_than_readers_accept_is_refused(self, tmp_path, monkeypatch):
         monkeypatch.setattr(journal_module, "_MAX_LINE", 1000)
         with pytest.raises(OSError, match="too long"):
             new(tmp_path).append("t", "key", "x" * 1000)
@@ -200,14 +200,14 @@ class TestWriters:
         calls = [call for call, _ in files.calls]
         assert calls == ["make_directory", "open_append", "write", "sync", "sync_directory"]
 
-    def test_a_flush_without_sync_waits_for_no_disk(self, tmp_path):
+    def test_a_flush_without_sync_does_not_sync(self, tmp_path):
         files = RecordingFiles(tmp_path)
         journal = new(tmp_path / "journal", files)
         journal.append("t", "key", 1)
         journal.flush()
         assert not any("sync" in call for call, _ in files.calls)
 
-    def test_a_later_sync_brings_earlier_lines_to_the_disk(self, tmp_path):
+    def test_a_sync_includes_lines_that_were_flushed_before(self, tmp_path):
         files = RecordingFiles(tmp_path)
         journal = new(tmp_path / "journal", files)
         journal.append("t", "key", 1)

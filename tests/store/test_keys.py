@@ -27,7 +27,7 @@ def key_of_another_process():
     return signing_key()
 
 
-def test_the_key_is_made_once_and_kept(home):
+def test_the_key_is_created_once(home):
     key = signing_key()
     assert len(key) == 32
     assert home.read_bytes() == key
@@ -42,7 +42,7 @@ def test_each_home_has_a_key_of_its_own(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs permission bits")
-def test_nobody_else_can_read_it_whatever_the_umask(home):
+def test_other_users_cannot_read_it_whatever_the_umask(home):
     before = os.umask(0)
     try:
         signing_key()
@@ -52,12 +52,12 @@ def test_nobody_else_can_read_it_whatever_the_umask(home):
     assert home.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_nothing_is_left_beside_it(home):
+def test_no_other_file_is_left_beside_it(home):
     signing_key()
     assert [path.name for path in home.parent.iterdir()] == ["signing-key"]
 
 
-def test_two_processes_at_once_agree(tmp_path):
+def test_two_processes_at_once_get_the_same_key(tmp_path):
     program = (
         "import sys; from pyplant.store.keys import signing_key; print('ready', flush=True); "
         "sys.stdin.readline(); print(signing_key().hex())"
@@ -83,7 +83,7 @@ def test_two_processes_at_once_agree(tmp_path):
     assert keys.pop().strip() == (tmp_path / "pyplant" / "signing-key").read_bytes().hex()
 
 
-def test_who_comes_second_takes_the_key_of_the_first(home, monkeypatch):
+def test_the_second_process_uses_the_key_of_the_first(home, monkeypatch):
     opened = os.open
 
     def late(path, flags, *args, **kwargs):
@@ -106,7 +106,7 @@ def test_a_key_that_is_being_written_is_waited_for(home):
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"x" * 33])
-def test_a_damaged_key_is_replaced_for_good(home, content):
+def test_a_damaged_key_is_replaced(home, content):
     home.parent.mkdir()
     home.write_bytes(content)
     key = signing_key()
@@ -155,7 +155,7 @@ def test_a_link_in_place_of_the_key_is_not_followed(home, tmp_path, homeless, mo
 
 
 @pytest.mark.parametrize("home", ["", "/", "/nonexistent", "/dev/null", "relative"])
-def test_without_a_usable_home_that_of_the_user_database_serves(tmp_path, homeless, home):
+def test_without_a_usable_home_that_of_the_user_database_is_used(tmp_path, homeless, home):
     homeless(home, tmp_path)
     key = signing_key()
     assert (tmp_path / ".local" / "share" / "pyplant" / "signing-key").read_bytes() == key
@@ -182,7 +182,7 @@ def test_a_key_that_is_in_the_home_of_the_process_is_used(tmp_path, homeless):
 
 
 @pytest.mark.parametrize("name", ["XDG_STATE_HOME", "XDG_CONFIG_HOME"])
-def test_without_a_home_the_other_directories_of_the_user_serve(tmp_path, homeless, monkeypatch, name):
+def test_without_a_home_the_other_directories_of_the_user_are_used(tmp_path, homeless, monkeypatch, name):
     monkeypatch.setenv(name, str(tmp_path))
     forget_keys()
     assert signing_key() == (tmp_path / "pyplant" / "signing-key").read_bytes()
@@ -216,7 +216,7 @@ def test_with_a_home_the_key_of_the_plant_is_still_valid(tmp_path, homeless):
     assert found.others == (made,)
 
 
-def test_a_key_that_came_with_a_plant_is_worth_nothing(tmp_path, homeless):
+def test_a_key_in_a_copied_plant_is_not_valid(tmp_path, homeless):
     root = plant(tmp_path)
     made = keyring(root, may_create=True).signing
     copy = tmp_path / "copy"
@@ -257,7 +257,7 @@ def test_a_key_in_a_plant_whose_journal_others_can_write_is_not_used(tmp_path, h
     assert keyring(root, may_create=True).signing != made
 
 
-def test_a_file_of_the_journal_that_is_merged_meanwhile_costs_no_key(tmp_path, homeless, monkeypatch):
+def test_merging_the_journal_meanwhile_loses_no_key(tmp_path, homeless, monkeypatch):
     root = plant(tmp_path)
     (root / "journal").mkdir(mode=0o700)
     made = keyring(root, may_create=True).signing
@@ -308,7 +308,7 @@ def test_what_is_no_file_in_place_of_the_key_is_left_alone(tmp_path, homeless):
     assert (root / PLANT_KEY).is_symlink()
 
 
-def test_who_only_looks_makes_no_key_in_the_plant(tmp_path, homeless):
+def test_reading_a_plant_creates_no_key_in_it(tmp_path, homeless):
     root = plant(tmp_path)
     keyring(root, may_create=False)
     assert list(root.iterdir()) == []
@@ -393,9 +393,7 @@ def replaced(path, created):
 
 @pytest.mark.skipif(os.name != "posix", reason="no keys in plants")
 @pytest.mark.parametrize("nth", range(1, 41))
-def test_whenever_another_process_replaces_a_useless_key_in_a_plant_both_agree(
-    tmp_path, homeless, monkeypatch, nth
-):
+def test_two_processes_that_replace_an_exposed_key_agree(tmp_path, homeless, monkeypatch, nth):
     path = plant(tmp_path) / PLANT_KEY
     keys = []
     path.write_bytes(b"o" * 32)
@@ -411,9 +409,7 @@ def test_whenever_another_process_replaces_a_useless_key_in_a_plant_both_agree(
 @pytest.mark.skipif(os.name != "posix", reason="no keys in plants")
 @pytest.mark.parametrize("step", [written, written_late, replaced])
 @pytest.mark.parametrize("nth", range(1, 41))
-def test_whenever_another_process_makes_the_key_in_a_plant_both_agree(
-    tmp_path, homeless, monkeypatch, nth, step
-):
+def test_two_processes_that_create_a_key_in_a_plant_agree(tmp_path, homeless, monkeypatch, nth, step):
     path = plant(tmp_path) / PLANT_KEY
     keys = []
     monkeypatch.setattr(keys_module, "_MAX_WAIT", 0.02)
@@ -429,7 +425,7 @@ def test_whenever_another_process_makes_the_key_in_a_plant_both_agree(
     assert step is written or len(made) < 40, "each call was followed by the step once"
 
 
-def test_a_directory_that_was_asked_for_and_cannot_be_used_is_named(tmp_path, homeless, monkeypatch):
+def test_an_unusable_directory_that_the_user_set_is_named(tmp_path, homeless, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file" / "below"))
     forget_keys()

@@ -42,7 +42,7 @@ def used_plant(plant):
 
 
 class TestMaking:
-    def test_a_new_plant_says_what_it_is(self, plant):
+    def test_a_new_plant_has_format_and_cachedir_tag(self, plant):
         check, _, body = (plant / "FORMAT").read_text().strip().partition(" ")
         assert json.loads(body)["format"] == FORMAT
         assert check == digest_bytes(body.encode())[:16]
@@ -71,7 +71,7 @@ class TestMaking:
         open_plant(ReadOnly(), plant)
         assert snapshot(plant) == before
 
-    def test_an_interrupted_making_is_finished_without_a_word(self, tmp_path):
+    def test_an_interrupted_creation_is_completed_without_a_warning(self, tmp_path):
         for nth in range(1, 30):
             root, files = tmp_path / str(nth), FailingFiles(nth)
             try:
@@ -122,7 +122,7 @@ def without_links(*errors):
 class TestIdentity:
     """Processes that make a plant at the same time agree on what it is."""
 
-    def test_whenever_another_process_makes_the_plant_it_has_one_identity(self, tmp_path):
+    def test_two_processes_that_create_a_plant_agree_on_its_identity(self, tmp_path):
         for nth in range(1, 40):
             identities = identity_after(tmp_path / str(nth), nth)
             assert len(set(identities)) == 1
@@ -134,7 +134,7 @@ class TestIdentity:
 
     @pytest.mark.filterwarnings("ignore:.*FORMAT")
     @pytest.mark.parametrize("content", [b"", b"garbage", None])
-    def test_nor_do_two_that_repair_it_disagree(self, tmp_path, content):
+    def test_two_processes_that_repair_a_plant_agree_on_its_identity(self, tmp_path, content):
         for nth in range(1, 40):
             root = tmp_path / str(nth)
             open_plant(Files(), root)
@@ -163,11 +163,11 @@ class TestIdentity:
         assert plant_id(Files(), tmp_path)
         assert not list((tmp_path / "tmp").iterdir())
 
-    def test_there_only_the_moment_of_the_renaming_is_left(self, tmp_path):
+    def test_without_hard_links_only_the_renaming_is_a_race(self, tmp_path):
         outcomes = [len(set(identity_after(tmp_path / str(nth), nth, [errno.EPERM]))) for nth in range(1, 20)]
         assert outcomes.count(2) == 1
 
-    def test_a_link_that_was_made_although_it_failed_is_no_trouble(self, tmp_path):
+    def test_a_link_that_was_created_despite_an_error_is_used(self, tmp_path):
         class Repeated(Files):
             """As NFS, when its answer is lost: the same request again finds the name taken."""
 
@@ -178,7 +178,7 @@ class TestIdentity:
         open_plant(Repeated(), tmp_path)
         assert plant_id(Files(), tmp_path)
 
-    def test_a_full_disk_that_lets_nothing_be_linked_is_told(self, tmp_path):
+    def test_a_full_disk_is_reported(self, tmp_path):
         class Full(Files):
             def link(self, source, target):
                 raise OSError(errno.ENOSPC, "No space left on device", str(target))
@@ -205,7 +205,7 @@ class TestFormat:
         "content",
         [b"", b"garbage", b"\xff\xfe", b"0123456789abcdef {}", b"x" * 100_000, b"{}\n", b"\0" * 100],
     )
-    def test_a_damaged_one_is_rewritten_with_one_warning(self, used_plant, content):
+    def test_a_damaged_format_is_rewritten_with_one_warning(self, used_plant, content):
         (used_plant / "FORMAT").write_bytes(content)
         with pytest.warns(DamageWarning, match="FORMAT") as told:
             open_plant(Files(), used_plant)
@@ -229,19 +229,19 @@ class TestFormat:
         with pytest.warns(DamageWarning):
             open_plant(Files(), used_plant)
 
-    def test_control_with_a_matching_checksum_it_is(self, used_plant):
+    def test_control_with_a_matching_checksum_another_version_is_reported(self, used_plant):
         write_format(used_plant, {"format": 3})
         with pytest.raises(FormatError):
             open_plant(Files(), used_plant)
 
-    def test_a_missing_one_is_rewritten_with_a_warning(self, used_plant):
+    def test_a_missing_format_is_rewritten_with_a_warning(self, used_plant):
         (used_plant / "FORMAT").unlink()
         before = snapshot(used_plant / "journal")
         with pytest.warns(DamageWarning, match="FORMAT"):
             open_plant(Files(), used_plant)
         assert snapshot(used_plant / "journal") == before
 
-    def test_a_plant_that_another_process_is_making_is_no_damage(self, tmp_path):
+    def test_a_plant_that_another_process_creates_is_not_damaged(self, tmp_path):
         for part in ("objects", "journal", "tmp"):
             (tmp_path / part).mkdir()
         (tmp_path / "CACHEDIR.TAG").touch()
@@ -249,7 +249,7 @@ class TestFormat:
             warnings.simplefilter("error")
             open_plant(Files(), tmp_path)
 
-    def test_a_foreign_file_beside_it_is_no_obstacle(self, plant):
+    def test_a_foreign_file_in_a_damaged_plant_is_accepted(self, plant):
         (plant / "notes.txt").touch()
         open_plant(Files(), plant)
 
@@ -293,7 +293,7 @@ class TestRefusing:
         with pytest.raises(PlantDirError, match="belongs to user"):
             open_plant(Foreign(), plant)
 
-    def test_a_plant_of_the_system_is_no_stranger(self, plant):
+    def test_a_plant_of_root_is_accepted(self, plant):
         class Ours(Files):
             def own_user(self):
                 return 1000

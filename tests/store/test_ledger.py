@@ -81,7 +81,7 @@ class TestTraces:
         ledger.refresh()
         assert newest(ledger).output("x").digest == "2"
 
-    def test_what_cannot_be_written_is_not_kept(self, open_ledger):
+    def test_a_trace_that_cannot_be_written_is_not_stored(self, open_ledger):
         ledger = open_ledger(FailingFiles(1))
         with pytest.raises(OSError, match="No space"):
             ledger.add_trace(a_trace(simple("x")))
@@ -108,7 +108,7 @@ class TestTraces:
 
 
 class TestForgetting:
-    def test_a_forgotten_reactor_has_no_traces_for_anybody(self, open_ledger):
+    def test_an_invalidated_reactor_has_no_traces_in_any_process(self, open_ledger):
         ledger = open_ledger()
         ledger.add_trace(a_trace())
         ledger.add_trace(a_trace(reactor="renamed"))
@@ -120,14 +120,14 @@ class TestForgetting:
             assert view.was_forgotten("garden.make")
             assert not view.was_forgotten("other")
 
-    def test_it_is_on_the_disk_at_once(self, open_ledger):
+    def test_an_invalidation_is_synced(self, open_ledger):
         writer, other = open_ledger(), open_ledger()
         writer.add_trace(a_trace())
         writer.forget("garden.make", "code")
         other.refresh()
         assert not list(other.traces())
 
-    def test_later_traces_are_kept(self, open_ledger):
+    def test_later_traces_are_not_invalidated(self, open_ledger):
         ledger = open_ledger()
         ledger.add_trace(a_trace(simple("x", "old")))
         ledger.forget("garden.make", "code")
@@ -135,14 +135,14 @@ class TestForgetting:
         for view in (ledger, open_ledger()):
             assert [trace.output("x").digest for trace in view.traces()] == ["new"]
 
-    def test_traces_of_others_that_were_not_read_yet_are_forgotten_too(self, open_ledger):
+    def test_unread_traces_of_other_processes_are_invalidated_too(self, open_ledger):
         behind, other = open_ledger(), open_ledger()
         for _ in range(5):
             other.add_trace(a_trace())
         behind.forget("garden.make", "code")
         assert not list(open_ledger().traces())
 
-    def test_control_without_looking_first_they_survive(self, open_ledger, monkeypatch):
+    def test_control_without_a_refresh_they_are_not_invalidated(self, open_ledger, monkeypatch):
         behind, other = open_ledger(), open_ledger()
         for _ in range(5):
             other.add_trace(a_trace())
@@ -150,7 +150,7 @@ class TestForgetting:
         behind.forget("garden.make", "code")
         assert len(list(open_ledger().traces())) == 4
 
-    def test_evicting_forgets_these_traces_only(self, open_ledger):
+    def test_evicting_removes_these_traces_only(self, open_ledger):
         ledger = open_ledger()
         traces = [ledger.add_trace(a_trace(config=[("a", str(value))])) for value in range(4)]
         assert newest(ledger)
@@ -162,7 +162,7 @@ class TestForgetting:
             tree = view.tree("code")
             assert tree.root.questions[DependencyKind.PARAMETER, ("a",)].keys() == {("0",), ("3",)}
 
-    def test_what_could_not_be_evicted_is_still_there(self, open_ledger):
+    def test_a_failed_eviction_removes_nothing(self, open_ledger):
         open_ledger().add_trace(a_trace())
         ledger = open_ledger(FailingFiles(1))
         with pytest.raises(OSError, match="No space"):
@@ -180,7 +180,7 @@ class TestUse:
             ledger.note_used({name or trace.reactor: trace})
         ledger._journal.flush()
 
-    def test_going_back_to_an_older_trace_makes_it_the_more_recent_for_everybody(self, open_ledger):
+    def test_using_an_older_trace_makes_it_current_in_all_processes(self, open_ledger):
         ledger = open_ledger()
         old, new = (ledger.add_trace(a_trace(simple("x", code), fingerprint=code)) for code in ("old", "new"))
         assert ledger.current() == open_ledger().current() == {new.rank}
@@ -190,7 +190,7 @@ class TestUse:
             assert view.current() == {old.rank}
             assert view.senders_of("x") == [old, new]
 
-    def test_what_is_current_already_is_not_noted(self, open_ledger):
+    def test_using_the_current_trace_writes_nothing(self, open_ledger):
         ledger = open_ledger()
         old, new = (ledger.add_trace(a_trace(simple("x", code), fingerprint=code)) for code in ("old", "new"))
         for view in (ledger, open_ledger()):
@@ -203,7 +203,7 @@ class TestUse:
             view.note_used({"garden.make": new})
             assert self.lines(view) == 1
 
-    def test_under_another_name_of_its_reactor_it_is_noted_once(self, open_ledger):
+    def test_using_a_trace_under_a_new_name_is_written_once(self, open_ledger):
         ledger = open_ledger()
         trace = ledger.add_trace(a_trace(simple("x")))
         self.note(ledger, trace, name="garden.renamed")
@@ -218,7 +218,7 @@ class TestUse:
         self.note(ledger, first, name="garden.renamed")
         assert ledger.current() == open_ledger().current() == {first.rank, second.rank}
 
-    def test_an_ingredient_that_another_reactor_sent_meanwhile_is_noted(self, open_ledger):
+    def test_using_a_trace_again_after_another_sender_is_written(self, open_ledger):
         ledger = open_ledger()
         first = ledger.add_trace(a_trace(simple("x", "1"), reactor="garden.first", fingerprint="1"))
         second = ledger.add_trace(a_trace(simple("x", "2"), reactor="garden.second", fingerprint="2"))
@@ -227,7 +227,7 @@ class TestUse:
         assert ledger.senders_of("x") == open_ledger().senders_of("x") == [first, second]
         assert ledger.current() == {first.rank, second.rank}
 
-    def test_if_the_current_one_is_evicted_the_one_before_it_is_current(self, open_ledger):
+    def test_after_an_eviction_the_previous_trace_is_current(self, open_ledger):
         ledger = open_ledger()
         old, new = (ledger.add_trace(a_trace(fingerprint=code)) for code in ("old", "new"))
         ledger.evict([new])
@@ -245,7 +245,7 @@ class TestUse:
         assert seen == [(trace.number, [])]
 
     @pytest.mark.parametrize("key", ["code", "code.0123456789ab"])
-    def test_what_earlier_versions_wrote_is_noted_when_it_is_used(self, open_ledger, key):
+    def test_using_a_trace_of_an_earlier_version_is_written(self, open_ledger, key):
         journal = open_ledger()._journal
         entry = journal.append("t", key, a_trace(simple("x")).to_json())
         journal.append("u", "-", [[entry.number, entry.writer, 1000, "0123456789ab"]])
@@ -261,7 +261,7 @@ class TestUse:
 
 
 class TestOther:
-    def test_notes_on_objects_and_input_files_come_back(self, open_ledger):
+    def test_identities_of_objects_and_input_files_are_read_back(self, open_ledger):
         ledger = open_ledger()
         ledger.put_identity("object", (1, 2, 3, 4, 5, "boot"))
         ledger.put_input_file("key", [[1, 2], "digest", 3])
@@ -273,7 +273,7 @@ class TestOther:
             assert view.input_file("other") is None
 
     @pytest.mark.parametrize("first", [0, 1])
-    def test_the_latest_note_wins_whichever_file_is_read_first(self, open_ledger, first):
+    def test_the_newest_line_wins_whichever_file_is_read_first(self, open_ledger, first):
         writers = sorted([open_ledger(), open_ledger()], key=lambda ledger: ledger._journal.writer)
         old, new = writers[first], writers[1 - first]
         old.put_identity("object", (1, 1, 1, 1, 1, "old"))
@@ -283,7 +283,7 @@ class TestOther:
         new._journal.flush()
         assert open_ledger().identity("object")[-1] == "new"
 
-    def test_state_and_nondeterminism_come_back(self, open_ledger):
+    def test_state_and_nondeterminism_are_read_back(self, open_ledger):
         ledger = open_ledger()
         ledger.add_state({("m", "a")})
         ledger.add_state({("m", "b")})
@@ -301,7 +301,7 @@ class TestOther:
 
     @pytest.mark.parametrize("kind", list("tcnifsdxeuk?"))
     @pytest.mark.parametrize("payload", [None, 5, "text", [], [5], [[]], [["a"]], {}, {"r": 1}, [[1, 2, 3]]])
-    def test_lines_of_another_version_stop_nothing(self, open_ledger, kind, payload):
+    def test_lines_of_another_version_are_ignored(self, open_ledger, kind, payload):
         journal = open_ledger()._journal
         journal.append(kind, "key", payload)
         journal.flush()

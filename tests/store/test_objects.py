@@ -75,7 +75,7 @@ class TestHashing:
         assert (tmp_path / "file").read_bytes() == b"".join(parts)
         assert digest == hash_file(tmp_path / "file")
 
-    def test_few_bytes_touch_no_disk(self, tmp_path):
+    def test_few_bytes_are_not_written_to_disk(self, tmp_path):
         sink = HashingSink(FailingFiles(1), tmp_path / "file")
         sink.write(b"x" * INLINE_LIMIT)
         assert sink.finish()[1] == b"x" * INLINE_LIMIT
@@ -190,7 +190,7 @@ class TestSyncing:
         store.sync()
         assert files.calls == []
 
-    def test_after_a_failed_sync_nothing_is_taken_for_granted(self, tmp_path):
+    def test_after_a_failed_sync_objects_are_hashed_again(self, tmp_path):
         class Failing(CountingFiles):
             def sync_file(self, path):
                 raise OSError(errno.EIO, "failed")
@@ -205,7 +205,7 @@ class TestSyncing:
 
 
 class TestReading:
-    def test_who_wrote_an_object_need_not_hash_it(self, tmp_path):
+    def test_the_writer_of_an_object_does_not_hash_it_again(self, tmp_path):
         files = CountingFiles()
         store = new(tmp_path, files)
         store.verified(put(store), len(CONTENT))
@@ -220,7 +220,7 @@ class TestReading:
             store.verified(stored, len(CONTENT))
         assert files.hashed == [stored]
 
-    def test_another_process_trusts_the_note(self, tmp_path):
+    def test_another_process_trusts_the_stored_identity(self, tmp_path):
         store = new(tmp_path)
         stored = put(store)
         store._ledger._journal.flush()
@@ -231,7 +231,7 @@ class TestReading:
         assert files.hashed == []
 
     @pytest.mark.parametrize("position", [0, 5000, len(CONTENT) - 1])
-    def test_a_flipped_bit_is_noticed_and_set_aside(self, store, tmp_path, position):
+    def test_an_object_with_a_flipped_bit_goes_to_quarantine(self, store, tmp_path, position):
         stored = put(store)
         flip(store.path(stored), position, bit=position % 8)
         with pytest.raises(DamagedError, match="damaged"):
@@ -266,7 +266,7 @@ class TestReading:
             with pytest.raises(DamagedError):
                 store.verified(stored, 5000)
 
-    def test_damage_set_aside_by_another_process_meanwhile_is_damage(self, store, monkeypatch):
+    def test_damage_that_another_process_moved_to_quarantine_is_reported(self, store, monkeypatch):
         stored = put(store)
         flip(store.path(stored))
 
@@ -286,7 +286,7 @@ class TestReading:
             store.verified(stored, len(CONTENT))
 
     @pytest.mark.parametrize("kind", ["link", "directory", "pipe"])
-    def test_what_is_no_file_is_refused_and_replaced_by_a_new_one(self, store, tmp_path, kind):
+    def test_a_directory_in_place_of_an_object_is_replaced(self, store, tmp_path, kind):
         stored = put(store)
         path = store.path(stored)
         path.rename(tmp_path / "elsewhere")
@@ -320,7 +320,7 @@ class TestNames:
     @pytest.mark.parametrize(
         "name", ["", "..", "../../etc/passwd", "/etc/passwd", "ab" * 20 + "/..", "AB" * 20]
     )
-    def test_no_name_from_a_foreign_journal_leaves_the_plant(self, store, name):
+    def test_names_in_a_foreign_journal_cannot_lead_out_of_the_plant(self, store, name):
         assert not is_object_name(name)
         assert not store.has(name, 1)
         for use in (store.path, store.delete, store.quarantine):
@@ -360,7 +360,7 @@ class TestScratch:
             assert store.scratch_path().parent != mine.parent
         assert mine.exists()
 
-    def test_it_is_made_once_there_is_room(self, tmp_path):
+    def test_it_is_created_when_the_disk_has_space_again(self, tmp_path):
         store = new(tmp_path, FailingFiles(1, once=True))
         with pytest.raises(OSError, match="No space"):
             store.scratch_path()

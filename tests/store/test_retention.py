@@ -67,19 +67,19 @@ class TestSizes:
             (".5 kB", 500),
         ],
     )
-    def test_are_read(self, text, size):
+    def test_sizes_are_parsed(self, text, size):
         assert parse_size(text) == size
 
     @pytest.mark.parametrize(
         "text", ["", "much", "GB", "-1", "1 XB", "1e3 GB", "20 GB x", -1, True, None, float("nan")]
     )
-    def test_what_is_none_is_refused_with_an_example(self, text):
+    def test_other_texts_are_refused_with_an_example(self, text):
         with pytest.raises(PlantError, match="20 GB"):
             parse_size(text)
 
 
 class TestHistory:
-    def test_everything_stays_while_there_is_room(self, warehouse):
+    def test_everything_stays_below_the_limit(self, warehouse):
         for letter in "abc":
             commit(warehouse, letter)
         assert str(collect(warehouse, 30_000)) == "Nothing to remove; 30.0 kB stored."
@@ -95,14 +95,14 @@ class TestHistory:
         assert sum(warehouse.objects.sizes().values()) == 20_000
         assert str(collection) == "Removed 2 old results, 2 stored values; 20.0 kB freed, 20.0 kB stored."
 
-    def test_age_is_a_place_in_the_journal_not_a_time(self, warehouse):
+    def test_age_is_a_position_in_the_journal_not_a_time(self, warehouse):
         commit(warehouse, "a")
         commit(warehouse, "b", days_ago=3)
         commit(warehouse, "c", days_ago=5)
         collect(warehouse, 20_000)
         assert texts(warehouse) == ["b", "c"]
 
-    def test_what_is_current_is_never_evicted(self, warehouse):
+    def test_current_results_are_never_evicted(self, warehouse):
         for reactor in "abc":
             commit(warehouse, reactor, reactor=reactor)
         collect(warehouse, 0)
@@ -119,22 +119,20 @@ class TestHistory:
             collect(again, 0)
             assert texts(again) == ["d"]
 
-    def test_the_code_makes_no_other_configuration(self, warehouse):
+    def test_other_code_is_no_other_configuration(self, warehouse):
         for letter in "abc":
             commit(warehouse, letter, fingerprint=letter)
         collect(warehouse, 0)
         assert texts(warehouse) == ["c"]
 
-    def test_the_inputs_make_no_other_configuration(self, warehouse):
+    def test_other_inputs_are_no_other_configuration(self, warehouse):
         for letter in "abc":
             commit(warehouse, letter, inputs=[("y", letter)])
         collect(warehouse, 0)
         assert texts(warehouse) == ["c"]
 
     @pytest.mark.parametrize("days_ago", [0, 8, 1000])
-    def test_what_a_reactor_was_last_brought_up_to_date_with_stays_at_any_age(
-        self, warehouse, root, days_ago
-    ):
+    def test_the_current_result_of_a_reactor_stays_at_any_age(self, warehouse, root, days_ago):
         with closing(open_warehouse(root)) as other:
             commit(other, "a", reactor="a", days_ago=days_ago)
             commit(other, "b", reactor="b", fingerprint="old", days_ago=days_ago)
@@ -144,14 +142,14 @@ class TestHistory:
         collect(warehouse, 0)
         assert texts(warehouse) == ["a", "c", "d"]
 
-    def test_what_verifies_now_stays(self, warehouse, root):
+    def test_results_that_verify_now_stay(self, warehouse, root):
         with closing(open_warehouse(root)) as other:
             old = [commit(other, letter, config=[("rate", letter)]) for letter in "abc"]
         warehouse.ledger.refresh()
         collect(warehouse, 0, verifying=lambda: old[:1])
         assert texts(warehouse) == ["a", "c"]
 
-    def test_nobody_is_asked_what_verifies_while_there_is_room(self, warehouse):
+    def test_nothing_is_verified_below_the_limit(self, warehouse):
         commit(warehouse, "a")
         collect(warehouse, 10_000, verifying=lambda: pytest.fail("asked"))
 
@@ -163,7 +161,7 @@ class TestHistory:
         collect(warehouse, 0)
         assert texts(warehouse) == ["a"]
 
-    def test_what_was_used_under_a_new_name_of_its_reactor_stays(self, warehouse, root):
+    def test_a_result_used_under_a_new_name_of_its_reactor_stays(self, warehouse, root):
         with closing(open_warehouse(root)) as other:
             old = commit(other, "a", fingerprint="old")
             commit(other, "b", fingerprint="new")
@@ -172,7 +170,7 @@ class TestHistory:
         collect(warehouse, 0)
         assert texts(warehouse) == ["a", "b"]
 
-    def test_what_another_notebook_made_is_current_as_well(self, warehouse, root):
+    def test_results_of_another_notebook_are_current_too(self, warehouse, root):
         other = open_warehouse(root)
         commit(other, "a", reactor="other")
         for letter in "bc":
@@ -181,7 +179,7 @@ class TestHistory:
         collect(warehouse, 0)
         assert texts(warehouse) == ["a", "c"]
 
-    def test_an_object_that_something_current_shares_stays(self, warehouse):
+    def test_an_object_that_a_current_result_shares_stays(self, warehouse):
         commit(warehouse, "a", fingerprint="old")
         commit(warehouse, "b", fingerprint="newer")
         commit(warehouse, "a", fingerprint="newest")
@@ -203,7 +201,7 @@ class TestHistory:
         collect(warehouse, 0)
         assert texts(warehouse) == ["a", "b", "c"]
 
-    def test_what_went_is_computed_and_kept_again(self, warehouse):
+    def test_evicted_results_are_computed_and_stored_again(self, warehouse):
         for letter in "ab":
             commit(warehouse, letter)
         collect(warehouse, 10_000)
@@ -212,7 +210,7 @@ class TestHistory:
 
 
 class TestOrder:
-    def test_a_result_is_forgotten_on_the_disk_before_its_value_goes(self, root):
+    def test_an_eviction_is_synced_before_its_objects_are_deleted(self, root):
         files = RecordingFiles(root)
         warehouse = open_warehouse(root, files=files)
         for letter in "ab":
@@ -223,7 +221,7 @@ class TestOrder:
         places = [files.calls.index(step) for step in order]
         assert places == sorted(places)
 
-    def test_if_it_cannot_be_forgotten_the_value_stays(self, root):
+    def test_if_an_eviction_fails_the_object_stays(self, root):
         files = FailingFiles(1000)
         warehouse = open_warehouse(root, files=files)
         for letter in "ab":
@@ -294,7 +292,7 @@ class TestLeases:
         with closing(open_warehouse(root)) as other:
             yield other
 
-    def test_what_another_open_plant_uses_stays(self, warehouse, other):
+    def test_results_that_another_open_plant_uses_stay(self, warehouse, other):
         old = commit(warehouse, "a", fingerprint="old")
         commit(warehouse, "b", fingerprint="new")
         other.ledger.refresh()
@@ -302,7 +300,7 @@ class TestLeases:
         collect(warehouse, 0)
         assert texts(warehouse) == ["a", "b"]
 
-    def test_until_that_plant_is_closed(self, warehouse, other):
+    def test_results_that_a_closed_plant_used_can_be_evicted(self, warehouse, other):
         old = commit(warehouse, "a", fingerprint="old")
         commit(warehouse, "b", fingerprint="new")
         other.lease([old])
@@ -336,7 +334,7 @@ class TestLeases:
         finder.join()
         assert lost == [[old]]
 
-    def test_while_another_process_collects_history_is_left_to_it(self, warehouse, other):
+    def test_while_another_process_collects_nothing_is_evicted(self, warehouse, other):
         for letter in "ab":
             commit(warehouse, letter)
         other.claims.take(COLLECTING)
@@ -344,14 +342,14 @@ class TestLeases:
         other.claims.release(COLLECTING)
         assert collect(warehouse, 0, only_if_needed=True).traces
 
-    def test_who_comes_too_late_is_told_so(self, warehouse, other):
+    def test_a_lease_of_an_evicted_result_returns_it_as_lost(self, warehouse, other):
         old = commit(warehouse, "a", fingerprint="old")
         commit(warehouse, "b", fingerprint="new")
         other.ledger.refresh()
         collect(warehouse, 0)
         assert other.lease([old]) == [old]
 
-    def test_what_is_made_is_in_the_lease_before_others_see_it(self, warehouse, other, monkeypatch):
+    def test_a_new_result_is_in_the_lease_before_others_see_it(self, warehouse, other, monkeypatch):
         flush = Journal.flush
         used = []
 
@@ -364,9 +362,7 @@ class TestLeases:
         trace = commit(warehouse, "a")
         assert used[-1] == (trace.number, {trace.rank})
 
-    def test_what_was_used_under_a_new_name_outlives_the_merging_of_journal_files(
-        self, warehouse, other, root
-    ):
+    def test_use_under_a_new_name_survives_merging(self, warehouse, other, root):
         old = commit(warehouse, "a", fingerprint="old")
         commit(warehouse, "b", fingerprint="new")
         warehouse.ledger.note_used({"garden.renamed": old})
@@ -407,7 +403,7 @@ class TestLeases:
     @pytest.mark.parametrize(
         "content", [b"", b"x", b"a b c\n", b"\xff 1 \xff\n", b"a 1 b", b"a " + b"9" * 5000]
     )
-    def test_a_strange_lease_is_no_error(self, warehouse, root, content):
+    def test_a_malformed_lease_is_ignored(self, warehouse, root, content):
         commit(warehouse, "a", fingerprint="old")
         commit(warehouse, "b", fingerprint="new")
         (root / "leases" / "strange").write_bytes(bytes(1024) + content)
@@ -432,7 +428,7 @@ class TestMerging:
         warehouse.close()
         assert texts(open_warehouse(root)) == ["a", "b", "c"]
 
-    def test_places_in_the_journal_stay(self, root):
+    def test_ranks_stay_the_same(self, root):
         warehouse = self.history(root)
         before = sorted(trace.rank for trace in warehouse.ledger.traces())
         merge_journal(warehouse, at_least=1)
@@ -452,14 +448,14 @@ class TestMerging:
         assert texts(warehouse) == ["a", "b", "c", "d", "e"]
         writing.close()
 
-    def test_who_reads_meanwhile_loses_nothing_and_counts_nothing_twice(self, root):
+    def test_a_reader_during_merging_misses_and_repeats_nothing(self, root):
         reading = self.history(root)
         warehouse = open_warehouse(root)
         merge_journal(warehouse, at_least=1)
         reading.ledger.refresh()
         assert texts(reading) == ["a", "b", "c"]
 
-    def test_who_lists_before_and_reads_after_loses_nothing(self, root, monkeypatch):
+    def test_a_listing_before_merging_misses_nothing(self, root, monkeypatch):
         warehouse = self.history(root)
         sizes = Files.sizes
 
@@ -472,14 +468,14 @@ class TestMerging:
         monkeypatch.setattr(Files, "sizes", merge_after_listing)
         assert texts(open_warehouse(root)) == ["a", "b", "c"]
 
-    def test_what_was_forgotten_stays_forgotten(self, root):
+    def test_invalidated_results_stay_invalidated(self, root):
         warehouse = self.history(root)
         warehouse.ledger.forget("a", "other code")
         warehouse.close()
         merge_journal(open_warehouse(root), at_least=1)
         assert texts(open_warehouse(root)) == ["b", "c"]
 
-    def test_what_was_removed_is_dropped_with_all_that_says_so(self, root):
+    def test_lines_about_evicted_results_are_dropped(self, root):
         warehouse = self.history(root)
         commit(warehouse, "z", reactor="a")
         collect(warehouse, 0)
@@ -491,7 +487,7 @@ class TestMerging:
         assert texts(again) == ["b", "c", "z"]
         assert {entry.kind for entry in Journal(Files(), root / "journal").read_new()} <= {"t", "i"}
 
-    def test_a_removal_is_kept_as_long_as_the_removed_may_be_read(self, root):
+    def test_an_eviction_stays_while_its_trace_is_in_an_unmerged_file(self, root):
         writing = open_warehouse(root)
         commit(writing, "a", fingerprint="old")
         commit(writing, "b", fingerprint="new")
@@ -518,7 +514,7 @@ class TestMerging:
         assert len(again.journal.files()) == 1
         assert texts(again) == ["a", "b", "c"]
 
-    def test_one_that_is_taken_for_dead_and_writes_again_loses_nothing(self, root):
+    def test_a_process_taken_for_dead_that_writes_again_loses_nothing(self, root):
         sleeper = open_warehouse(root)
         commit(sleeper, "a", reactor="a")
         sleeper.leases.close()
@@ -622,7 +618,7 @@ class TestLeftovers:
         warehouse.commit(a_trace(saved))
         assert warehouse.load(saved) == LONG
 
-    def test_what_was_named_meanwhile_stays(self, warehouse, root, monkeypatch):
+    def test_objects_that_were_named_meanwhile_stay(self, warehouse, root, monkeypatch):
         other = open_warehouse(root)
         saved = other.save("x", LONG, TextSpec)
         sizes = warehouse.objects.sizes
@@ -635,7 +631,7 @@ class TestLeftovers:
         monkeypatch.setattr(warehouse.objects, "sizes", meanwhile)
         assert not collect(warehouse, 10**9, now=time.time() + 2 * DAY).objects
 
-    def test_what_a_later_version_may_name_stays(self, warehouse):
+    def test_objects_that_a_later_version_may_name_stay(self, warehouse):
         warehouse.save("x", LONG, TextSpec)
         warehouse.journal.append("t", "code", {"unknown": 1})
         warehouse.flush()
@@ -660,7 +656,7 @@ class TestLeftovers:
         assert not list((root / "quarantine").iterdir())
         assert len(collection.leftovers) == 1
 
-    def test_a_quarantined_object_counts_from_when_it_was_set_aside(self, warehouse, root):
+    def test_the_age_in_quarantine_counts_from_the_move(self, warehouse, root):
         trace = commit(warehouse, "a")
         os.utime(warehouse.objects.path(trace.outputs[0].object), (0, 0))
         warehouse.objects.quarantine(trace.outputs[0].object)
@@ -683,20 +679,20 @@ class TestScratch:
         return path
 
     @pytest.mark.skipif(os.name == "nt", reason="asking whether a process lives needs signals")
-    def test_that_of_a_dead_process_goes_at_once(self, warehouse, root, dead):
+    def test_scratch_of_a_dead_process_goes_at_once(self, warehouse, root, dead):
         path = self.scratch(root, scratch_name(dead))
         collection = collect(warehouse, 10**9)
         assert not path.exists()
         assert collection.leftovers == (path.name,)
 
-    def test_that_of_a_living_process_stays_however_old(self, warehouse):
+    def test_scratch_of_a_living_process_stays_at_any_age(self, warehouse):
         path = warehouse.objects.scratch_path()
         path.write_bytes(b"x")
         collect(warehouse, 10**9, now=time.time() + 1000 * DAY)
         assert path.exists()
 
     @pytest.mark.parametrize("name", ["{0}x", "other-{0}", "FORMAT-12345678"])
-    def test_that_of_who_knows_whom_goes_when_it_is_old(self, warehouse, root, dead, name):
+    def test_scratch_of_an_unknown_process_goes_when_it_is_old(self, warehouse, root, dead, name):
         path = self.scratch(root, name.format(scratch_name(dead)))
         collect(warehouse, 10**9)
         assert path.exists()

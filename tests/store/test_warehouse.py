@@ -82,7 +82,7 @@ def restart(monkeypatch):
 class TestRoundTrips:
     @pytest.mark.parametrize("value", ["", "short", "ü" * 2000, LONG], ids=len)
     @pytest.mark.parametrize("kind", [TextSpec, PathSpec])
-    def test_a_value_comes_back_here_and_elsewhere(self, warehouse, root, kind, value):
+    def test_a_value_loads_in_this_and_in_another_process(self, warehouse, root, kind, value):
         saved = warehouse.save("x", value, kind)
         assert warehouse.load(saved) == value
         warehouse.commit(a_trace(saved))
@@ -116,7 +116,7 @@ class TestRoundTrips:
         numpy.testing.assert_array_equal(reopened(root)[0].load(outputs["x"]), value)
 
     @pytest.mark.parametrize("length", [1, 5000])
-    def test_an_object_comes_back_as_another_one(self, warehouse, root, length):
+    def test_an_object_loads_as_a_new_object(self, warehouse, root, length):
         value = {"a": list(range(length)), ("b",): {1, 2}}
         warehouse.commit(a_trace(warehouse.save("x", value, Ingredient.Type.object)))
         other, outputs = reopened(root)
@@ -124,13 +124,13 @@ class TestRoundTrips:
         assert first == second == value
         assert first is not second
 
-    def test_few_bytes_are_kept_in_the_journal(self, warehouse):
+    def test_few_bytes_are_stored_in_the_journal(self, warehouse):
         saved = warehouse.save("x", "short", TextSpec)
         assert saved.inline == b"short"
         assert saved.object == ""
         assert warehouse.objects.sizes() == {}
 
-    def test_many_bytes_are_kept_in_a_file(self, warehouse):
+    def test_many_bytes_are_stored_in_a_file(self, warehouse):
         saved = warehouse.save("x", LONG, TextSpec)
         assert saved.inline is None
         assert saved.object.endswith(".txt")
@@ -172,11 +172,11 @@ class TestSpecs:
         with pytest.raises(UnknownTypeError, match="nonsense"):
             warehouse.save("x", 1, "nonsense")
 
-    def test_what_is_no_spec_is_refused(self, warehouse):
+    def test_objects_that_are_no_specs_are_refused(self, warehouse):
         with pytest.raises(UnknownTypeError, match=r"TextSpec\(\)"):
             warehouse.register_ingredient_specs([TextSpec])
 
-    def test_what_must_be_allocated_cannot_be_sent(self, warehouse):
+    def test_a_type_that_must_be_allocated_cannot_be_sent(self, warehouse):
         class Allocated(PathSpec):
             name = "allocated"
             must_allocate = True
@@ -184,7 +184,7 @@ class TestSpecs:
         with pytest.raises(NotAllocatedError, match=r"pipe\.allocate"):
             warehouse.save("x", "text", Allocated)
 
-    def test_what_is_not_allocated_cannot_be(self, warehouse):
+    def test_a_type_that_is_not_allocatable_cannot_be_allocated(self, warehouse):
         with pytest.raises(NotAllocatedError, match="send it"):
             warehouse.allocate("x", TextSpec, {})
 
@@ -236,7 +236,7 @@ class TestSpecs:
         warehouse.commit(a_trace(saved))
         assert reopened(root)[1]["x"].metadata == saved.metadata == {"shape": [1, 2], "keys": {"1": None}}
 
-    def test_metadata_that_is_no_json_is_refused_at_once(self, warehouse):
+    def test_metadata_that_json_cannot_hold_are_refused(self, warehouse):
         class Wrong(TextSpec):
             name = "wrong"
 
@@ -256,7 +256,7 @@ class TestDamage:
             warehouse.load(saved)
         assert not warehouse.is_present(saved)
 
-    def test_a_value_that_was_saved_again_is_there_again(self, warehouse):
+    def test_saving_a_lost_value_again_restores_it(self, warehouse):
         saved = warehouse.save("x", LONG, TextSpec)
         flip(warehouse.objects.path(saved.object))
         with pytest.raises(DamagedError):
@@ -282,7 +282,7 @@ class TestDamage:
         with pytest.raises(DamagedError, match=r"'x'.*bad header"):
             warehouse.load(saved)
 
-    def test_too_little_memory_is_no_damage(self, warehouse):
+    def test_a_memory_error_is_not_damage(self, warehouse):
         class Big(TextSpec):
             def parse(self, buffer, metadata):
                 raise MemoryError
@@ -292,7 +292,7 @@ class TestDamage:
         with pytest.raises(MemoryError):
             warehouse.load(saved)
 
-    def test_damaged_journal_lines_are_told_at_opening(self, warehouse, root):
+    def test_opening_warns_of_damaged_journal_lines(self, warehouse, root):
         warehouse.commit(a_trace(warehouse.save("x", "text", TextSpec)))
         warehouse.close()
         log = next((root / "journal").iterdir())
@@ -315,7 +315,7 @@ class TestTrust:
         return become
 
     @pytest.mark.parametrize("length", [1, 5000])
-    def test_what_another_user_pickled_is_a_miss_with_one_hint(self, warehouse, root, stranger, length):
+    def test_a_pickle_of_another_user_is_a_miss_with_one_warning(self, warehouse, root, stranger, length):
         warehouse.commit(a_trace(warehouse.save("x", {"a": [1] * length}, "object")))
         stranger()
         other, outputs = reopened(root)
@@ -351,7 +351,7 @@ class TestTrust:
         assert not (tmp_path / "canary").exists()
 
     @pytest.mark.parametrize("is_kept", [True, False])
-    def test_a_planted_identity_does_not_excuse_other_bytes(self, warehouse, root, tmp_path, is_kept):
+    def test_a_planted_identity_does_not_hide_other_bytes(self, warehouse, root, tmp_path, is_kept):
         warehouse.commit(a_trace(warehouse.save("x", {"a": [1] * 5000}, "object")))
         warehouse.close()
         if not is_kept:  # the note of the owner, which would count for more
@@ -365,7 +365,7 @@ class TestTrust:
         assert not (tmp_path / "canary").exists()
 
     @pytest.mark.parametrize("what", ["name", "format", "code", "plant", "metadata", "bytes"])
-    def test_a_sealed_value_is_of_no_use_in_another_place(self, warehouse, root, tmp_path, what):
+    def test_a_seal_is_not_valid_in_another_place(self, warehouse, root, tmp_path, what):
         warehouse.commit(a_trace(warehouse.save("x", {"a": 1}, "object")))
         if what == "plant":
             other = open_warehouse(tmp_path / "other")
@@ -445,7 +445,7 @@ class TestTrust:
         assert path.suffix == ".dat"
         assert not path.exists()
 
-    def test_a_spec_that_does_not_say_that_it_is_safe_runs_code(self, warehouse, root, stranger):
+    def test_a_spec_runs_code_unless_it_declares_otherwise(self, warehouse, root, stranger):
         class OfAUser(IngredientSpec):
             name = "of a user"
             matches = PathSpec.matches
@@ -460,7 +460,7 @@ class TestTrust:
         with pytest.warns(DamageWarning, match="another user"), pytest.raises(UntrustedError):
             other.load(outputs["x"])
 
-    def test_notes_about_code_of_another_user_are_not_used(self, warehouse, root, stranger):
+    def test_parts_of_code_of_another_user_are_not_used(self, warehouse, root, stranger):
         part = CodePart("digest", (), frozenset(), frozenset(), "", verified=False)
         warehouse.ledger.put_part("digest", part)
         assert warehouse.ledger.get_part("digest") == part
@@ -471,7 +471,7 @@ class TestTrust:
         other.ledger.put_part("digest", part)
         assert other.ledger.get_part("digest") == part
 
-    def test_the_notes_of_two_users_do_not_replace_one_another(self, warehouse, root, stranger):
+    def test_lines_of_another_user_do_not_replace_own_ones(self, warehouse, root, stranger):
         warehouse.ledger.put_identity("name", (1, 2, 3, 4, 5, "boot"))
         warehouse.close()
         stranger()
@@ -483,7 +483,7 @@ class TestTrust:
         assert other.ledger.identity("name") == (6, 2, 3, 4, 5, "boot")
         other.close()
 
-    def test_where_no_key_can_be_kept_the_first_pickle_says_so(self, root, monkeypatch):
+    def test_without_a_place_for_a_key_the_first_pickle_warns(self, root, monkeypatch):
         from pyplant.store import keys
 
         for name in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "LOCALAPPDATA", "HOME"):
@@ -502,7 +502,7 @@ class TestTrust:
         other.save("z", {"a": 1}, "object")
         other.close()
 
-    def test_control_the_canary_sings_when_nothing_is_checked(self, warehouse, tmp_path, monkeypatch):
+    def test_control_without_checks_the_planted_pickle_runs(self, warehouse, tmp_path, monkeypatch):
         monkeypatch.setattr(ObjectSpec, "runs_code", False)
         with suppress(DamagedError):
             warehouse.load(planted_canary(warehouse, tmp_path, {}))
@@ -565,7 +565,7 @@ class TestCommitting:
             name: name * 2000 for name in "abc"
         }
 
-    def test_costly_work_is_on_the_disk_before_its_line_is(self, root):
+    def test_objects_of_long_work_are_synced_before_their_line(self, root):
         files = RecordingFiles(root)
         warehouse = open_warehouse(root, files=files)
         files.calls.clear()
@@ -585,14 +585,14 @@ class TestCommitting:
         assert places == sorted(places)
         assert len(calls) - 1 == places[-1]
 
-    def test_cheap_work_waits_for_no_disk(self, root):
+    def test_short_work_is_not_synced(self, root):
         files = RecordingFiles(root)
         warehouse = open_warehouse(root, files=files)
         files.calls.clear()
         warehouse.commit(a_trace(warehouse.save("x", LONG, TextSpec), seconds=0.01))
         assert not any("sync" in call for call, _ in files.calls)
 
-    def test_cheap_work_is_synced_together_once_it_took_a_second(self, root):
+    def test_short_work_is_synced_when_it_took_a_second_together(self, root):
         files = RecordingFiles(root)
         warehouse = open_warehouse(root, files=files)
         files.calls.clear()
@@ -605,7 +605,7 @@ class TestCommitting:
 class TestFullDisk:
     @pytest.mark.parametrize("kind", [TextSpec, PathSpec])
     @pytest.mark.parametrize("seconds", [0, 5])
-    def test_at_whichever_call_nothing_is_half_visible(self, tmp_path, kind, seconds):
+    def test_at_whichever_call_no_execution_is_partly_visible(self, tmp_path, kind, seconds):
         for nth in range(1, 100):
             root = tmp_path / str(nth)
             files = FailingFiles(1000)
@@ -641,7 +641,7 @@ class TestFullDisk:
             warehouse.save("x", LONG, Full())
         assert not list(warehouse.root.glob("tmp/*/*"))
 
-    def test_after_room_was_made_it_goes_on(self, root):
+    def test_it_goes_on_when_the_disk_has_space_again(self, root):
         for nth in range(1, 20):
             files = FailingFiles(1000)
             warehouse = open_warehouse(root, files=files)
@@ -652,7 +652,7 @@ class TestFullDisk:
             warehouse.commit(a_trace(warehouse.save("y", LONG, TextSpec), seconds=5))
             assert warehouse.load(reopened(root)[1]["y"]) == LONG
 
-    def test_control_a_line_written_before_its_object_is_half_visible(self, root):
+    def test_control_a_line_written_before_its_object_is_partly_visible(self, root):
         files = FailingFiles(1000)
         warehouse = open_warehouse(root, files=files)
         digest = digest_bytes(LONG.encode())
@@ -694,7 +694,7 @@ class TestCrashes:
         for name, output in outputs.items():
             assert warehouse.load(output) == (LONG if name == "same" else name + LONG)
 
-    def test_a_killed_process_loses_nothing_that_was_done(self, tmp_path):
+    def test_a_killed_process_loses_no_committed_work(self, tmp_path):
         for nth in range(1, 200):
             root = tmp_path / str(nth)
             done, finished = self.work(root, KilledFiles(nth))
@@ -726,11 +726,11 @@ class TestCrashes:
                 return
         pytest.fail("it never got through")
 
-    def test_a_power_cut_loses_nothing_that_was_done(self, tmp_path, monkeypatch):
+    def test_a_power_cut_loses_no_synced_work(self, tmp_path, monkeypatch):
         self.power_cuts(tmp_path, monkeypatch)
 
     @pytest.mark.parametrize("unsafe", ["objects", "names", "journal", "replacing"])
-    def test_control_without_a_sync_it_does(self, tmp_path, monkeypatch, unsafe):
+    def test_control_without_a_sync_a_power_cut_loses_work(self, tmp_path, monkeypatch, unsafe):
         if unsafe == "objects":
             monkeypatch.setattr(ObjectStore, "sync", lambda self: None)
         elif unsafe == "names":
@@ -757,7 +757,7 @@ class TestCrashes:
         other, outputs = reopened(root)
         assert other.load(outputs["x"]) == LONG
 
-    def test_control_if_it_replaced_without_a_sync_it_would(self, root, monkeypatch):
+    def test_control_replacing_without_a_sync_endangers_the_first(self, root, monkeypatch):
         files = PowerCutFiles(root)
         warehouse = open_warehouse(root, files=files)
         warehouse.commit(a_trace(warehouse.save("x", LONG, TextSpec), seconds=5))
@@ -768,7 +768,7 @@ class TestCrashes:
         with pytest.raises(DamagedError):
             self.check_only(root)
 
-    def test_a_power_cut_costs_cheap_work_at_most(self, root, monkeypatch):
+    def test_a_power_cut_loses_unsynced_work_at_most(self, root, monkeypatch):
         files = PowerCutFiles(root)
         warehouse = open_warehouse(root, files=files)
         for number in range(30):
@@ -805,7 +805,7 @@ class TestClosing:
         warehouse.close()
         assert "could not be written" in caplog.text
 
-    def test_what_is_pending_is_written(self, root):
+    def test_pending_lines_are_written(self, root):
         warehouse = open_warehouse(root)
         warehouse.ledger.put_nondeterministic("x")
         warehouse.close()
