@@ -40,7 +40,7 @@ MODULES = frozenset(
 CLASSES = frozenset(
     """
     Attempts Board CellRun Choice Collection Context Describer Edge Entry Execution Facts Fence Holdings Kind Known Line
-    Live Look More Narrator Node Order Outlook Packer Part Performance Record Reply RunFacts RunWorld Scene Shelf
+    KnownIngredient Live Look More Narrator Node Order Outlook Packer Part Performance Record Reply RunFacts RunWorld Scene Shelf
     SideBySide SingleFlight Snapshot Survey Variant Voice Wants World _Bench _Ear _Facts _LogEar _Tap _Twins
     """.split()
 )
@@ -61,6 +61,8 @@ IDENTIFIERS = frozenset(
     carry_out_packed complain dropped_result exit_of_reactor foreseen freeze_error holdings is_tapped judge_again
     judge_lost_again look_anew may_begin method_as_reactor must_be_here no_function outlook packed_reactor packer
     perform_here put_off runs_here shelf surely_receives thaw to_plain unknown_mark urgency user_code_ran voice voices
+    note_locals pass_on plainly without_circles without_marker
+    _drop_replaced _judge_if_affordable _note_idle _refold _showings _squeeze _tell_cached _tell_replaced
     """.split()
 ) | (CLASSES & frozenset({"RunFacts", "RunWorld", "SideBySide", "SingleFlight"}))
 """Names of functions, attributes and variables, in all code."""

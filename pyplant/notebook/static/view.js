@@ -278,8 +278,8 @@ export class View {
 
   /** Scroll a graph that does not fit to its most urgent box. */
   startAtMostUrgent() {
-    const urgency = (box) => BY_URGENCY.findIndex((status) => box.element.classList.contains(`pg-${status}`));
-    const [first] = [...this.canvas.boxes].sort((a, b) => urgency(a) - urgency(b) || a.x - b.x);
+    const rank = (box) => BY_URGENCY.findIndex((status) => box.element.classList.contains(`pg-${status}`));
+    const [first] = [...this.canvas.boxes].sort((a, b) => rank(a) - rank(b) || a.x - b.x);
     this.canvas.startAt(first);
   }
 
