@@ -41,7 +41,7 @@ class Effort:
     cells
         Events and executions of cells that are timed, each once.
     fan
-        Reactors side by side, and configurations of a sweep; some runs have several times as many.
+        Parallel reactors, and configurations of a sweep; some runs have several times as many.
     """
 
     runs: int

@@ -20,7 +20,7 @@ def two(folder: Path, effort: Effort) -> Iterator[Row]:
     script = write_script(folder, scripts.SIDE_BY_SIDE)
     sides = {OURS: _timed(script, "two", "processes"), "serial": _timed(script, "two", "none")}
     yield Row(
-        "two busy reactors, side by side",
+        "two busy reactors, in parallel",
         medians(sides, effort.runs),
         against="serial",
         target=0.6,

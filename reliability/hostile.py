@@ -181,7 +181,7 @@ def named_values(root: Path, names_: list[str]) -> str:
 
 def no_other_user() -> str:
     """Why there is no other user to be."""
-    return "" if os.geteuid() == 0 else "needs root, to be somebody else"
+    return "" if os.geteuid() == 0 else "needs root, to become another user"
 
 
 def as_nobody(work: Callable[[], str]) -> str:

@@ -25,7 +25,7 @@ from tests.laws.executors import WORKERS
 UNDER_WAY = _AHEAD * WORKERS  # each worker has a second reactor at hand when it ends the first
 MARK = "PYPLANT_TRIAL_MARK"  # the variable of the environment that all processes of a trial share
 
-# In a process of its own, for whoever uses a cluster has threads that do not survive a fork.
+# In a process of its own, since a client of a cluster has threads that do not survive a fork.
 # A nanny gives up for good on a worker that dies while it starts; who runs a cluster then takes another.
 _CLUSTER = """
 import sys, threading, time

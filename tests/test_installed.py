@@ -1,4 +1,4 @@
-"""Reactors in installed packages: whoever defines reactors is user code, wherever it is installed."""
+"""Reactors in installed packages: a package that defines reactors is user code, wherever it is installed."""
 
 import json
 import os

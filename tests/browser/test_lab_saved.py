@@ -64,7 +64,7 @@ def test_an_untrusted_notebook_shows_the_text_alternative(notebook, screenshot):
     saved = notebook.save()
     notebook.close()
     notebook.lab.forget()
-    saved.cells[0].source += "\n# edited by somebody else"
+    saved.cells[0].source += "\n# edited by another user"
     nbformat.write(saved, notebook.path)
     notebook.open(kernel=False)
     notebook.output(3).get_by_text("2 reactors:").first.wait_for()

@@ -143,7 +143,7 @@ PIPELINE = '''
         return Shape()
 
     def documented():
-        """Text that counts, for somebody reads it."""
+        """Text that counts, since code reads it."""
         return 1
 
     class Base:

@@ -13,7 +13,7 @@ from pyplant.errors import PlantWarning, ReactorExitError
 from pyplant.reports.report import Outcome
 from tests.conformance.helpers import environment, write_files
 
-# Prints a line when a reactor begins or ends, so that whoever watches can act at that point.
+# Prints a line when a reactor begins or ends, so that the test can act at that point.
 PIPELINE = """
     import os, signal, sys, time
     import numpy as np

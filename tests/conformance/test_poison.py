@@ -246,7 +246,7 @@ def test_autoreload_neither_hides_an_edit_nor_reruns_for_a_comment(kernel, tmp_p
     commented = WATCHED.replace("y = x + 1", "# one\n        # two\n        # three\n        y = x + 1")
     watched.save("watched.py", commented)
     assert look() == "nothing [11, 12]"
-    # (b) Then the body of g: whoever looks there sees no change, and the old value is served.
+    # (b) Then the body of g: a check at that point finds no change, and the old value is served.
     watched.save("watched.py", commented.replace("x + 2", "x + 3"))
     assert kernel.cell("print(g(10))") == "13"
     assert look() == "uses_g,both [11, 13]"

@@ -1,6 +1,6 @@
 """The normal form of a reactor's code: what of it may count, and nothing else.
 
-Written anew for the tests and much simpler than the fingerprint: it walks the live
+Written again for the tests and much simpler than the fingerprint: it walks the live
 functions of the oracle and the syntax they came from. Where it tells two versions apart
 a rerun is justified; where it does not, a rerun is needless.
 """

@@ -1,7 +1,7 @@
 """A process under test, as far as one process can play another.
 
 It imports the package from disk, reloads modules, holds plants on one directory, and can
-be killed: then everything in memory is gone and the next one starts anew.
+be killed: then everything in memory is lost and the next one starts empty.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Log:
                 self.entries.update((e.name, e) for e in report.entries if e.outcome is not Outcome.CACHED)
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Restart the kernel."""
         for noted in (self.started, self.finished, self.failed, self.entries, self.warnings):
             noted.clear()
 

@@ -46,7 +46,7 @@ class Oracle:
         self.nodes: dict[tuple[str, int, str], Node] = {}
         self.reactors: dict[str, Callable[..., Any]] = {}
         self.forms: dict[str, int] = {}
-        """Normal forms of the reactors, once somebody has worked them out."""
+        """Normal forms of the reactors, once they have been computed."""
         self._read = read
         self._builtins = {**vars(builtins), "__import__": self._import}
         self._fake = types.ModuleType("pyplant")

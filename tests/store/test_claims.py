@@ -98,7 +98,7 @@ def test_appended_data_can_be_read(make):
     first, second = make(), make()
     first.take(KEY)
     first.append(KEY, b"one\n")
-    first.wait_for(["cd34"])  # written anew, in place
+    first.wait_for(["cd34"])  # rewritten in place
     first.append(KEY, b"two\n")
     assert second.content(KEY, 100) == b"one\ntwo\n"
     assert second.owner(KEY).waits == ("cd34",)

@@ -252,7 +252,7 @@ def test_a_key_in_a_plant_whose_journal_others_can_write_is_not_used(tmp_path, h
     made = keyring(root, may_create=True).signing
     homeless()
     assert keyring(root, may_create=True).signing == made
-    (root / name).chmod(mode)  # whoever made it knows its content, and can look at the times of all its files
+    (root / name).chmod(mode)  # its creator knows its content, and can read the times of all its files
     homeless()
     assert keyring(root, may_create=True).signing != made
 

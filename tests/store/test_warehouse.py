@@ -531,7 +531,7 @@ class Canary:
 def planted_canary(warehouse, directory, signature):
     """A canary as an attacker would store it, with this in its metadata."""
     saved = warehouse.save("x", Canary(str(directory / "canary")), "object")
-    (directory / "canary").rmdir()  # whoever saves a value of their own class tries whether it loads
+    (directory / "canary").rmdir()  # saving a value of a user class also tests whether it loads
     return replace(saved, metadata=signature, signed=False)
 
 

@@ -1,4 +1,4 @@
-"""What workers make anew because it cannot be pickled."""
+"""Objects that workers create again because they cannot be pickled."""
 
 import functools
 import sys
