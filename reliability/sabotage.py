@@ -272,5 +272,5 @@ def every_pickle_is_trusted(patch: MonkeyPatch) -> None:
 def deaths_of_workers_are_failures(patch: MonkeyPatch) -> None:
     """What a worker had under way when it died is not tried again."""
     patch.setattr(
-        ParallelExecutor, "_died", lambda self, job, future, error: Failed(RuntimeError(str(error)))
+        ParallelExecutor, "_worker_lost", lambda self, job, future, error: Failed(RuntimeError(str(error)))
     )

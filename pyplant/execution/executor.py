@@ -103,7 +103,7 @@ class Executor(Protocol[HandleT]):
     def runs_inline(self) -> bool:
         """Whether reactors run in this process, and may change what other code sees."""
 
-    def prepare(self, part: ExecutionRequest) -> HandleT:
+    def prepare(self, request: ExecutionRequest) -> HandleT:
         """A reactor is about to begin."""
 
     def submit(self, job: Job[HandleT]) -> None:

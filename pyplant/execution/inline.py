@@ -12,10 +12,10 @@ from pyplant.execution.reactor_execution import ReactorExecution
 __all__ = ["InlineExecutor", "advance_inline", "execute_inline"]
 
 
-def execute_inline(part: ExecutionRequest) -> ReactorExecution:
+def execute_inline(request: ExecutionRequest) -> ReactorExecution:
     """The execution of a reactor in this process."""
-    tracer = Tracer(part.definition, part.warehouse, part.context, part.emit)
-    return ReactorExecution(part.definition, tracer, part.recording)
+    tracer = Tracer(request.definition, request.warehouse, request.context, request.emit)
+    return ReactorExecution(request.definition, tracer, request.recording)
 
 
 def advance_inline(job: Job[Any], execution: ReactorExecution) -> ExecutionResult:
@@ -43,9 +43,9 @@ class InlineExecutor:
     def __init__(self) -> None:
         self._jobs: deque[Job[ReactorExecution]] = deque()
 
-    def prepare(self, part: ExecutionRequest) -> ReactorExecution:
+    def prepare(self, request: ExecutionRequest) -> ReactorExecution:
         """A reactor is about to begin."""
-        return execute_inline(part)
+        return execute_inline(request)
 
     def submit(self, job: Job[ReactorExecution]) -> None:
         """Put a job aside."""

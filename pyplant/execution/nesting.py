@@ -26,11 +26,11 @@ from pyplant._definitions import active_observer
 from pyplant.fingerprint.origin import is_own_file
 
 __all__ = [
-    "Processes",
-    "importing_for_a_process",
+    "MultiprocessingSettings",
+    "apply_multiprocessing_settings",
     "is_inside_reactor",
-    "start_of_processes",
-    "start_processes_like",
+    "module_imported_at_start",
+    "multiprocessing_settings",
     "watch_threads",
 ]
 
@@ -44,7 +44,7 @@ _watched: set[str] = set()
 _OF_LOKY = ("loky", "loky_init_main")
 
 
-class Processes(NamedTuple):
+class MultiprocessingSettings(NamedTuple):
     """How a process starts others with :mod:`multiprocessing`, as far as its own start decides it.
 
     Attributes
@@ -128,17 +128,17 @@ def _marked(mark: weakref.ref[Any], function: Any, /, *arguments: Any, **options
 # ---------------------------------------------------------------------- processes
 
 
-def start_of_processes() -> Processes:
+def multiprocessing_settings() -> MultiprocessingSettings:
     """How this process starts others."""
     multiprocessing = sys.modules.get("multiprocessing")
     method = None if multiprocessing is None else multiprocessing.get_start_method(allow_none=True)
     main = sys.modules.get("__main__")
     name = getattr(getattr(main, "__spec__", None), "name", None)
     file = getattr(main, "__file__", None)
-    return Processes(method, name, None if name or file is None else os.path.abspath(file))
+    return MultiprocessingSettings(method, name, None if name or file is None else os.path.abspath(file))
 
 
-def start_processes_like(wanted: Processes) -> None:
+def apply_multiprocessing_settings(wanted: MultiprocessingSettings) -> None:
     """Let this worker start processes as the program does that it works for.
 
     Left as it is, a worker of loky would start them in a way that they do not know themselves, and they
@@ -149,7 +149,7 @@ def start_processes_like(wanted: Processes) -> None:
         method = None if wanted.method in _OF_LOKY else wanted.method
         multiprocessing.set_start_method(method, force=True)
     main = sys.modules.get("__main__")
-    if main is None or start_of_processes()[1:] == wanted[1:]:
+    if main is None or multiprocessing_settings()[1:] == wanted[1:]:
         return
     main.__spec__ = None if wanted.main_name is None else ModuleSpec(wanted.main_name, None)
     if wanted.main_file is not None:
@@ -158,7 +158,7 @@ def start_processes_like(wanted: Processes) -> None:
         del main.__file__
 
 
-def importing_for_a_process() -> str | None:
+def module_imported_at_start() -> str | None:
     """The file that is being imported to get this process started; ``None`` if it has started."""
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is None or not getattr(multiprocessing.current_process(), "_inheriting", False):

@@ -79,7 +79,7 @@ class ReactorExecution:
         self.tracer = tracer
         self._pipework = pipework or Pipework(tracer)
         self._recording = recording
-        self._stage = nullcontext if recording is None else recording.step
+        self._recorded_step = nullcontext if recording is None else recording.step
         self.seconds = 0.0
         self.given: dict[str, Ingredient] = {}
         self._generator: Generator[Any, Any, Any] | None = None
@@ -103,7 +103,7 @@ class ReactorExecution:
         self.given.update((ingredient.name, ingredient) for ingredient in ingredients)
         self.tracer.received(ingredients)
 
-    def perform(self, given: Mapping[str, Ingredient], load: Load) -> Needs | Finished:
+    def execute(self, given: Mapping[str, Ingredient], load: Load) -> Needs | Finished:
         """Go on for as long as the reactor asks for no more than is given.
 
         Raises
@@ -137,8 +137,8 @@ class ReactorExecution:
         began = time.perf_counter()
         token = active_observer.set(self.tracer)
         try:
-            with self._stage():
-                command = self._step_here(values)
+            with self._recorded_step():
+                command = self._step_in_this_process(values)
             if command is not None:
                 return Needs(command.names)
             record = self.tracer.finish()
@@ -149,7 +149,7 @@ class ReactorExecution:
             self.seconds += time.perf_counter() - began
         return Finished(record, self.seconds)
 
-    def _step_here(self, values: Sequence[Any]) -> Receive | None:
+    def _step_in_this_process(self, values: Sequence[Any]) -> Receive | None:
         """A step, which a process that the reactor forks meanwhile does not leave."""
         try:
             command = self._step(values)
@@ -208,7 +208,7 @@ class ReactorExecution:
             if self._generator is not None:
                 token = active_observer.set(self.tracer)
                 try:
-                    with self._stage():
+                    with self._recorded_step():
                         self._close_generator(self._generator)
                 finally:
                     active_observer.reset(token)

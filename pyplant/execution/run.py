@@ -243,8 +243,10 @@ class Run:
         self._tell_notes(fingerprint.notes)
         front_end = self._front_end
         recording = None if front_end is None else front_end.record(definition, is_target=task.is_target)
-        part = ExecutionRequest(definition, self._context, self._warehouse, self._emit, recording, self.load)
-        execution = self._executions[task.key] = self._executor.prepare(part)
+        request = ExecutionRequest(
+            definition, self._context, self._warehouse, self._emit, recording, self.load
+        )
+        execution = self._executions[task.key] = self._executor.prepare(request)
         surely = tuple(self._context.prefetchable(task.key))
         if surely:
             self._scheduler.suspended(task, surely)

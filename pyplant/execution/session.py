@@ -35,7 +35,7 @@ from pyplant.execution.context import RunContext
 from pyplant.execution.executor import Executor
 from pyplant.execution.interrupts import held_interrupts
 from pyplant.execution.loop import run_to_completion
-from pyplant.execution.nesting import importing_for_a_process, is_inside_reactor
+from pyplant.execution.nesting import is_inside_reactor, module_imported_at_start
 from pyplant.execution.registry import Registry
 from pyplant.execution.run import Run
 from pyplant.fingerprint.fingerprint import Fingerprinter
@@ -256,7 +256,7 @@ class Session:
         """Refuse what would begin a run in the midst of one."""
         if is_inside_reactor():
             raise NestedRunError(_nested(call))
-        if (file := importing_for_a_process()) is not None:
+        if (file := module_imported_at_start()) is not None:
             message = (
                 f"{call} was called while {file} is imported by a process that is being started, which needs the "
                 f"functions of that module. Put what runs the plant below: if __name__ == '__main__':"

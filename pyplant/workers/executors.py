@@ -1,4 +1,4 @@
-"""Which executor users mean by ``executor=``."""
+"""Choose the executor that ``Plant(executor=...)`` names."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ __all__ = ["TaskPool", "executor_of"]
 
 
 class TaskPool(Protocol):
-    """What runs tasks elsewhere: any ``concurrent.futures.Executor``, or a ``dask.distributed.Client``."""
+    """A pool of workers: any ``concurrent.futures.Executor``, or a ``dask.distributed.Client``."""
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Call a function in a worker; returns a future of its result."""
+        """Call a function in a worker and return a future of its result."""
 
 
 def executor_of(wanted: int | TaskPool | None) -> Executor[Any]:
-    """The executor that users mean.
+    """Return the executor for an ``executor=`` argument.
 
     Raises
     ------
     pyplant.errors.RunError
-        If there is none such.
+        If the argument is not supported.
     """
     if wanted is None:
         return InlineExecutor()

@@ -1,9 +1,13 @@
-"""What goes to a worker and what comes back: small records, never values.
+"""Messages between the coordinator of a run and its workers. They hold digests and names, never values.
 
-A run makes a folder in the plant's scratch. It holds the *context* that all attempts of the
-run share (configuration, specs, paths), and what attempts have to say while they last
-(:mod:`pyplant.workers.output`). Workers find it because the plant lies where all can see
-it; when it is gone, the run is over, and whoever still works for it stops.
+A run creates a folder in the scratch space of the plant. One file in it holds the settings that
+all tasks of the run share (configuration, specs, paths), so that they are not sent with each task.
+Workers append the output of running tasks to other files there (:mod:`pyplant.workers.output`).
+The plant is the only channel that all kinds of pools share. When the folder is gone, the run is over:
+workers that notice it stop.
+
+A task is *attempted*: a worker runs the reactor from its beginning. The attempt ends when the reactor
+returns, raises, or asks for an ingredient or a module that the request did not include.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from pyplant._fork import after_fork_in_child
 from pyplant._tracer import ExecutionRecord
 from pyplant.config.parameters import Parameters
 from pyplant.errors import DamagedError, PlantDirError
-from pyplant.execution.nesting import Processes
+from pyplant.execution.nesting import MultiprocessingSettings
 from pyplant.fingerprint.distribution import Distribution
 from pyplant.ingredient import Ingredient
 from pyplant.store.files import host_name
@@ -26,32 +30,32 @@ from pyplant.store.journal import PendingLine
 __all__ = [
     "CONTEXT",
     "Done",
-    "Ended",
-    "Hidden",
-    "InputsWanted",
+    "InProcessRun",
     "Interrupted",
-    "Local",
+    "ModuleNeeded",
     "MoreInputs",
+    "OutputItem",
+    "PlantUnreachable",
+    "ProcessSettings",
     "Raised",
+    "RunEnded",
     "RunSettings",
-    "Said",
-    "Surroundings",
     "TaskReply",
     "TaskRequest",
     "Unloadable",
-    "here",
-    "local",
+    "in_process_runs",
+    "this_process",
 ]
 
 CONTEXT = "context"
-"""Name of the file with the context, in the folder of the run."""
+"""Name of the file with the settings, in the folder of the run."""
 
-Said = tuple[Any, ...]
-"""One thing that an attempt has to say: what kind of thing, then its parts; JSON-able."""
+OutputItem = tuple[Any, ...]
+"""A piece of output: its kind (``stdout``, ``stderr``, ``log`` or the name of an event), then its parts; JSON-able."""
 
 
 class RunSettings(NamedTuple):
-    """What all attempts of a run share.
+    """The settings that all tasks of a run share.
 
     Attributes
     ----------
@@ -68,65 +72,65 @@ class RunSettings(NamedTuple):
     formats: FormatRegistry
 
 
-class Surroundings(NamedTuple):
-    """What a process must be like before it can unpack anything.
+class ProcessSettings(NamedTuple):
+    """The process-wide settings that a worker applies before it unpickles anything.
 
     Attributes
     ----------
     directory, paths
-        Where relative paths begin, and where modules are found.
+        The working directory, and ``sys.path``.
     level
-        What is logged at all.
+        The lowest level that is logged.
     modules
-        Names of the user's modules, which workers must not import themselves.
+        Names of the user's modules. Workers receive them and do not import them, since their files may differ there.
     processes
-        How processes are started there.
+        How the process of the run starts other processes.
     followed
-        The installed distributions whose code is the user's.
+        The installed distributions whose code counts as user code.
     """
 
     directory: str
     paths: tuple[str, ...]
     level: int
     modules: tuple[str, ...]
-    processes: Processes
+    processes: MultiprocessingSettings
     followed: tuple[Distribution, ...] = ()
 
 
-class Local(NamedTuple):
-    """What workers in the run's own process need not unpack, whatever kind of pool they are from."""
+class InProcessRun(NamedTuple):
+    """A run for workers in its own process, such as threads: they use these objects and unpickle nothing."""
 
     context: RunSettings
     definitions: dict[str, Definition]
 
 
-local: dict[str, Local] = {}
-"""The runs of this process, by folder."""
+in_process_runs: dict[str, InProcessRun] = {}
+"""The parallel runs of this process, by folder."""
 
-after_fork_in_child(local.clear)  # the runs are those of the parent
+after_fork_in_child(in_process_runs.clear)  # the runs belong to the parent
 
 
 class TaskRequest(NamedTuple):
-    """An attempt to be made.
+    """A request to attempt a task.
 
     Attributes
     ----------
     folder
-        Of the run.
+        The folder of the run.
     context
-        The digest of the file with the context.
+        The digest of the file with the settings.
     name
-        Of the attempt, within the run.
+        The name of the attempt, unique within the run.
     reactor
-        The packed definition; empty if it need not leave the process.
+        The pickled definition; empty if workers share the process.
     modules
-        Packed modules that it uses.
+        The pickled modules that the reactor uses, as far as they are known.
     given
-        What the reactor may receive without asking again. Whoever gives it answers for it.
+        The ingredients that the reactor may receive. The coordinator has checked that they may be loaded.
     process
-        Where the order comes from.
+        The host and process number of the coordinator.
     code
-        Tells the user code of this run apart from that of others.
+        Identifies the user code of the run among runs that use the same worker.
     """
 
     folder: str
@@ -140,14 +144,14 @@ class TaskRequest(NamedTuple):
 
 
 class MoreInputs(NamedTuple):
-    """The reactor asks for ingredients that were not given; ``held`` are those it was handed."""
+    """The reactor asks for the ingredients ``names``, which were not given; it has received ``held`` before."""
 
     names: tuple[str, ...]
     held: tuple[str, ...]
 
 
-class InputsWanted(NamedTuple):
-    """The reactor uses a module of the user's that was not sent along."""
+class ModuleNeeded(NamedTuple):
+    """The reactor uses a module of the user that was not sent."""
 
     module: str
 
@@ -155,9 +159,9 @@ class InputsWanted(NamedTuple):
 class Done(NamedTuple):
     """The reactor has returned.
 
-    The digests of parameters are empty in its record, and those of subreactors refer to
-    ``subreactors``: numbers of functions that were sent, or functions that were made there.
-    Both are judged where the order came from.
+    Only the coordinator can digest parameters and subreactors. In ``record`` the digests of parameters are
+    empty, and those of subreactors are indices into ``subreactors``, whose items are numbers of functions that
+    were sent, or functions that the worker created.
     """
 
     record: ExecutionRecord
@@ -173,60 +177,62 @@ class Raised(NamedTuple):
 
 
 class Unloadable(NamedTuple):
-    """A value that was given could not be loaded."""
+    """The value of a given ingredient could not be loaded."""
 
     name: str
     error: DamagedError
 
 
-class Hidden(NamedTuple):
-    """The worker does not see the plant."""
+class PlantUnreachable(NamedTuple):
+    """The worker cannot open the plant."""
 
     reason: str
 
     def error(self, root: Any) -> PlantDirError:
-        """For people; ``root`` is the directory of the plant."""
+        """Return the error for the user; ``root`` is the directory of the plant."""
         return PlantDirError(
             f"A worker does not see the plant in {root} ({self.reason.rstrip('.')}). Open the plant in a "
             f"directory that all workers reach under the same path."
         )
 
 
-class Ended(NamedTuple):
-    """The run is over; nobody waits for this."""
+class RunEnded(NamedTuple):
+    """The run was over before the attempt began, so nothing was executed."""
 
 
 class Interrupted(NamedTuple):
-    """The reactor was interrupted as by Ctrl-C; so is the run, unless it is over already."""
+    """The reactor was interrupted as by Ctrl-C. This interrupts the run too, unless it is over."""
 
 
 class TaskReply(NamedTuple):
-    """What came of an attempt.
+    """The result of an attempt.
 
     Attributes
     ----------
     outcome
         How it ended.
-    said
-        What it has to say and has not written down yet.
+    output
+        The output that is not in the output file of the attempt.
     written
-        Bytes that it has written down.
+        The length of that file in bytes.
     journal_lines
-        What the run writes into the journal for the worker.
+        Lines for the journal. Workers do not write it; the run does, when it commits.
     unsynced
-        Names of objects that no ``fsync`` has brought to the disk yet.
-    was_here
+        Names of stored objects that are not synced to the disk yet.
+    shares_process
         Whether the worker shares the process of the run.
     """
 
-    outcome: MoreInputs | InputsWanted | Done | Raised | Unloadable | Hidden | Interrupted | Ended
-    said: tuple[Said, ...] = ()
+    outcome: (
+        MoreInputs | ModuleNeeded | Done | Raised | Unloadable | PlantUnreachable | Interrupted | RunEnded
+    )
+    output: tuple[OutputItem, ...] = ()
     written: int = 0
     journal_lines: tuple[PendingLine, ...] = ()
     unsynced: tuple[str, ...] = ()
-    was_here: bool = False
+    shares_process: bool = False
 
 
-def here() -> tuple[str, int]:
-    """What tells the processes apart that may see a plant."""
+def this_process() -> tuple[str, int]:
+    """Return the host and number of this process, which identify it among all that use a plant."""
     return host_name(), os.getpid()

@@ -1,9 +1,17 @@
-"""What an attempt has to say while it lasts: prints, log records, progress, subreactors.
+"""Forward the output of workers to the run: prints, log records, and events such as progress.
 
-There is no line from a worker to the notebook that every pool has. But there is the plant,
-which both see: who has something to say for longer than a moment writes it down in the
-folder of the run, a JSON line each; the run looks there now and then. What a short attempt
-says comes with its reply, so that it touches no file.
+No channel from a worker to the coordinator exists in every kind of pool, except the plant, which both
+can open. So each attempt has an :class:`OutputForwarder`. It collects output in memory, and a thread
+of the worker process appends output older than a tenth of a second to a file in the folder of the run,
+one JSON line for each item. The coordinator polls these files with an :class:`OutputReader`. Output that
+is not in the file when the attempt ends is sent with its reply, so short attempts write no file.
+
+Several attempts may run in one process, in threads. ``sys.stdout`` and ``sys.stderr`` are replaced by
+proxies while at least one attempt runs; a proxy finds the forwarder of its thread by a context variable
+and passes the output of all other threads on to the original stream.
+
+The thread that writes the files also looks whether the folder of the run still exists. If it does not,
+it interrupts the attempt, since nothing waits for its result.
 """
 
 from __future__ import annotations
@@ -26,134 +34,136 @@ from typing import Any
 from pyplant._fork import after_fork_in_child
 from pyplant.events import Event
 from pyplant.store.files import Files, OpenFile
-from pyplant.workers.messages import Said
+from pyplant.workers.messages import OutputItem
 
-__all__ = ["LIVE", "OutputForwarder", "Reader", "event_of", "redirected"]
+__all__ = ["LIVE", "OutputForwarder", "OutputReader", "event_of", "redirected"]
 
 LIVE = ".live"
-"""How the names of these files end."""
+"""The suffix of output files."""
 
-_MOMENT = 0.1  # seconds after which what was said is written down
-_PATIENCE = 5.0  # seconds in which a file becomes visible on another machine
+_FLUSH_INTERVAL = 0.1  # seconds; people notice no delay, and a worker writes at most ten times a second
+_VISIBILITY_TIMEOUT = 5.0  # seconds to wait until a network file system shows the file of another machine
 
 
 class OutputForwarder:
-    """What one attempt says.
+    """Collects the output of one attempt.
 
     Parameters
     ----------
     folder
-        Of the run.
+        The folder of the run.
     name
-        Of the attempt.
+        The name of the attempt.
     files
         The disk.
-    is_home
-        Whether the run is one of this process.
+    shares_process
+        Whether the coordinator of the run is this process.
     """
 
-    def __init__(self, folder: Path, name: str, files: Files, *, is_home: bool) -> None:
+    def __init__(self, folder: Path, name: str, files: Files, *, shares_process: bool) -> None:
         self.folder = folder
-        self.is_home = is_home
+        self.shares_process = shares_process
         self.written = 0
         self._thread = threading.get_ident()
-        self._is_over = False
+        self._is_closed = False
         self._path = folder / f"{name}{LIVE}"
         self._files = files
         self._stream: OpenFile | None = None
         self._lock = threading.Lock()
-        self._said: list[Said] = []
-        self._since = 0.0
+        self._items: list[OutputItem] = []
+        self._oldest = 0.0
 
-    def say(self, *parts: Any) -> None:
-        """Say something: what kind of thing, then its parts."""
+    def add(self, *parts: Any) -> None:
+        """Add an item: its kind, then its parts. Text and progress are merged with the last item."""
         with self._lock:
-            if not self._said:
-                self._since = time.monotonic()
-            last = self._said[-1] if self._said else ("",)
+            if not self._items:
+                self._oldest = time.monotonic()
+            last = self._items[-1] if self._items else ("",)
             if parts[0] in ("stdout", "stderr") and last[0] == parts[0] and len(last[1]) < 1 << 16:
-                self._said[-1] = (parts[0], last[1] + parts[1])
+                self._items[-1] = (parts[0], last[1] + parts[1])
             elif parts[0] == last[0] == "ProgressAdvanced" and parts[:3] == last[:3]:
-                self._said[-1] = parts
+                self._items[-1] = parts
             else:
-                self._said.append(parts)
+                self._items.append(parts)
 
     def emit(self, event: Event) -> None:
-        """Tell an event (see :mod:`pyplant.events`)."""
-        self.say(type(event).__name__, *(getattr(event, name) for name in event.__slots__))
+        """Add an event (see :mod:`pyplant.events`)."""
+        self.add(type(event).__name__, *(getattr(event, name) for name in event.__slots__))
 
-    def write_down(self) -> None:
-        """Write down what was said, if that is a while ago."""
+    def flush(self) -> None:
+        """Append the items to the output file if the oldest has waited long enough."""
         with self._lock:
-            if not self._said or time.monotonic() - self._since < _MOMENT:
+            if not self._items or time.monotonic() - self._oldest < _FLUSH_INTERVAL:
                 return
-            lines = "".join(json.dumps(said) + "\n" for said in self._said).encode()
+            lines = "".join(json.dumps(item) + "\n" for item in self._items).encode()
             try:
                 self._stream = self._stream or self._files.open_append(self._path)
                 self._stream.write(lines)
             except OSError:
-                return  # it comes with the reply
-            self._said.clear()
+                return  # the items stay here and are sent with the reply
+            self._items.clear()
             self.written += len(lines)
 
-    def rest(self) -> tuple[Said, ...]:
-        """What was said and is not written down."""
+    def take_items(self) -> tuple[OutputItem, ...]:
+        """Return and remove the items that are not in the file."""
         with self._lock:
-            said, self._said = tuple(self._said), []
-            return said
+            items, self._items = tuple(self._items), []
+            return items
 
-    def end(self) -> None:
-        """The attempt is over: whatever happens now must not stop it."""
+    def close(self) -> None:
+        """Close the file. After this :meth:`interrupt` does nothing, since the thread may run another attempt."""
         with self._lock:
-            self._is_over = True
+            self._is_closed = True
             if self._stream is not None:
                 self._stream.close()
                 self._stream = None
 
-    def is_awaited(self) -> bool:
-        """Whether the run that waits for it still is."""
+    def is_run_active(self) -> bool:
+        """Whether the run that waits for this attempt is still under way."""
         return self._files.is_directory(self.folder)
 
-    def stop(self) -> None:
+    def interrupt(self) -> None:
         """Interrupt the attempt, as Ctrl-C would."""
+        # A signal also ends system calls such as sleep, but only the main thread receives it, and in the process
+        # of the user it would interrupt the user. Otherwise an exception is raised at the next bytecode.
         with self._lock:
-            if self._is_over:
+            if self._is_closed:
                 return
-            self._is_over = True
-            if not self.is_home and self._thread == threading.main_thread().ident:
-                os.kill(os.getpid(), signal.SIGINT)  # this wakes those who sleep as well
+            self._is_closed = True
+            if not self.shares_process and self._thread == threading.main_thread().ident:
+                os.kill(os.getpid(), signal.SIGINT)
             else:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(self._thread), ctypes.py_object(KeyboardInterrupt)
                 )
 
 
-def event_of(said: Said) -> Event | None:
-    """The event that was told, if it was one."""
+def event_of(item: OutputItem) -> Event | None:
+    """Return the event that an item describes; ``None`` if it is text or a log record."""
     from pyplant import events
 
-    kind = getattr(events, said[0], None) if said[0] in events.__all__ else None
-    return None if kind is None else kind(*said[1:])
+    kind = getattr(events, item[0], None) if item[0] in events.__all__ else None
+    return None if kind is None else kind(*item[1:])
 
 
-_forwarder: ContextVar[OutputForwarder | None] = ContextVar("pyplant_voice", default=None)
+_forwarder: ContextVar[OutputForwarder | None] = ContextVar("pyplant_output", default=None)
 _redirected: set[OutputForwarder] = set()
-_guard = threading.Lock()
+_redirect_lock = threading.Lock()
 
 
 @contextlib.contextmanager
 def redirected(forwarder: OutputForwarder) -> Iterator[None]:
-    """Have all that this thread prints and logs said by ``forwarder`` meanwhile."""
+    """Send everything that this thread prints and logs in the block to ``forwarder``."""
     token = _forwarder.set(forwarder)
-    with _guard:
+    with _redirect_lock:
         _redirected.add(forwarder)
         if len(_redirected) == 1:
             _install_proxies()
     try:
         yield
     finally:
-        with _guard:
-            forwarder.end()
+        with _redirect_lock:
+            forwarder.close()
             _redirected.discard(forwarder)
             if not _redirected:
                 _remove_proxies()
@@ -161,7 +171,7 @@ def redirected(forwarder: OutputForwarder) -> Iterator[None]:
 
 
 class _StreamProxy:
-    """Standard output or error: what an attempt prints goes to its voice, all else where it went before."""
+    """Replaces standard output or error: sends the output of attempts to their forwarders, and the rest to the stream."""
 
     def __init__(self, kind: str, stream: Any) -> None:
         self.kind = kind
@@ -172,7 +182,7 @@ class _StreamProxy:
         if forwarder is None:
             return len(text) if self.stream is None else int(self.stream.write(text))
         if text:
-            forwarder.say(self.kind, str(text))
+            forwarder.add(self.kind, str(text))
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -191,26 +201,26 @@ class _StreamProxy:
 
 
 class _LogProxy(logging.Handler):
-    """Where the loggers are not those of the run, what is logged has a way to go."""
+    """Forwards log records from other processes. In the process of the run its own handlers receive them."""
 
     def emit(self, record: logging.LogRecord) -> None:
         forwarder = _forwarder.get()
-        if forwarder is None or forwarder.is_home:
+        if forwarder is None or forwarder.shares_process:
             return
         try:
             text = record.getMessage()
-        except Exception:  # noqa: BLE001 - arguments that do not fit; logging tells it without raising
+        except Exception:  # noqa: BLE001 - arguments that do not match the format; logging reports it without raising
             self.handleError(record)
             return
         if record.exc_info:
             text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        forwarder.say("log", record.name, record.levelno, text)
+        forwarder.add("log", record.name, record.levelno, text)
 
 
 _proxies: list[_StreamProxy] = []
 _log_proxy = _LogProxy()
-_anybody = threading.Event()
-_attendant: list[threading.Thread] = []
+_has_forwarders = threading.Event()
+_flusher: list[threading.Thread] = []
 
 
 def _install_proxies() -> None:
@@ -218,14 +228,14 @@ def _install_proxies() -> None:
     for proxy in _proxies:
         setattr(sys, proxy.kind, proxy)
     logging.getLogger().addHandler(_log_proxy)
-    _anybody.set()
-    if not _attendant or not _attendant[0].is_alive():
-        _attendant[:] = [threading.Thread(target=_attend, name="pyplant-voice", daemon=True)]
-        _attendant[0].start()
+    _has_forwarders.set()
+    if not _flusher or not _flusher[0].is_alive():
+        _flusher[:] = [threading.Thread(target=_flush_periodically, name="pyplant-output", daemon=True)]
+        _flusher[0].start()
 
 
 def _remove_proxies() -> None:
-    _anybody.clear()
+    _has_forwarders.clear()
     for proxy in _proxies:
         if getattr(sys, proxy.kind) is proxy:
             setattr(sys, proxy.kind, proxy.stream)
@@ -233,40 +243,40 @@ def _remove_proxies() -> None:
     logging.getLogger().removeHandler(_log_proxy)
 
 
-def _attend() -> None:
-    """Write down what is said for longer than a moment, and stop those whose run is over."""
+def _flush_periodically() -> None:
+    """Write the output of running attempts to files, and interrupt attempts whose run is over."""
     while True:
-        _anybody.wait()
-        time.sleep(_MOMENT)
-        with _guard:
+        _has_forwarders.wait()
+        time.sleep(_FLUSH_INTERVAL)
+        with _redirect_lock:
             forwarders = list(_redirected)
         for forwarder in forwarders:
-            forwarder.write_down()
-            if not forwarder.is_awaited():
-                forwarder.stop()
+            forwarder.flush()
+            if not forwarder.is_run_active():
+                forwarder.interrupt()
 
 
 @after_fork_in_child
 def _after_fork() -> None:
-    """Nobody takes down what a forked child says: let it speak for itself."""
-    global _anybody, _guard  # other threads of the parent may have had their locks
-    _anybody, _guard = threading.Event(), threading.Lock()
+    """Restore the streams in a forked child: it has no thread that would write its output to a file."""
+    global _has_forwarders, _redirect_lock  # another thread of the parent may have held the locks
+    _has_forwarders, _redirect_lock = threading.Event(), threading.Lock()
     _redirected.clear()
-    _attendant.clear()
+    _flusher.clear()
     _forwarder.set(None)
     _remove_proxies()
 
 
-# ---------------------------------------------------------------------- at the other end
+# ---------------------------------------------------------------------- in the coordinator
 
 
-class Reader:
-    """Reads what attempts of a run write down.
+class OutputReader:
+    """Reads the output files of a run.
 
     Parameters
     ----------
     folder
-        Of the run.
+        The folder of the run.
     files
         The disk.
     """
@@ -274,34 +284,34 @@ class Reader:
     def __init__(self, folder: Path, files: Files) -> None:
         self._folder = folder
         self._files = files
-        self._read: dict[str, int] = {}
+        self._offsets: dict[str, int] = {}
 
-    def news(self, names: Iterable[str]) -> Iterator[tuple[str, Said]]:
-        """What these attempts wrote down since the last look, with their names."""
+    def read_new(self, names: Iterable[str]) -> Iterator[tuple[str, OutputItem]]:
+        """Yield what these attempts have written since it was last read, with their names."""
         present = set(self._files.names(self._folder))
         for name in names:
             if name + LIVE in present:
-                for said in self.rest(name):
-                    yield name, said
+                for item in self.read(name):
+                    yield name, item
 
-    def rest(self, name: str, until: int | None = None) -> list[Said]:
-        """What an attempt wrote down since the last look; it is known to be ``until`` bytes long in the end."""
-        start = self._read.get(name, 0)
-        patience = time.monotonic() + _PATIENCE
+    def read(self, name: str, until: int | None = None) -> list[OutputItem]:
+        """Return what an attempt has written since it was last read; ``until`` is the final length of its file, if known."""
+        start = self._offsets.get(name, 0)
+        deadline = time.monotonic() + _VISIBILITY_TIMEOUT
         while True:
             data = b""
             with contextlib.suppress(OSError):
                 data = self._files.read(self._folder / f"{name}{LIVE}", start)
-            # A file system of several machines may show it late.
-            if until is None or start + len(data) >= until or time.monotonic() > patience:
+            # A network file system may show the last lines late.
+            if until is None or start + len(data) >= until or time.monotonic() > deadline:
                 break
-            time.sleep(_MOMENT)
+            time.sleep(_FLUSH_INTERVAL)
         whole = data[: data.rfind(b"\n") + 1]
-        self._read[name] = start + len(whole)
+        self._offsets[name] = start + len(whole)
         return [tuple(json.loads(line)) for line in whole.splitlines()]
 
     def forget(self, name: str) -> None:
-        """An attempt is over."""
-        if self._read.pop(name, 0):
+        """Delete the output file of an attempt that is over."""
+        if self._offsets.pop(name, 0):
             with contextlib.suppress(OSError):
                 self._files.unlink(self._folder / f"{name}{LIVE}")

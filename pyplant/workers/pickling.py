@@ -11,7 +11,7 @@ into modules made for the purpose: what it pickles itself then refers to them by
 their fingerprints are the same as here.
 
 Only code that runs knows which modules it imports and which its pickles name. So a worker
-imports no module that the user's process has loaded: it stops with :class:`Wanted`, is sent
+imports no module that the user's process has loaded: it stops with :class:`ModuleNotSent`, is sent
 the module as it is there, and begins anew. A module travels with those of its contents
 that can be pickled.
 """
@@ -42,15 +42,15 @@ from pyplant.workers.reducers import REMADE, Cached, reduce_error, remake
 
 __all__ = [
     "CodePickler",
-    "Wanted",
+    "ModuleNotSent",
     "dumps",
     "dumps_error",
     "expect_modules",
     "loads",
     "number_of",
+    "requesting_modules",
     "unpack",
     "using_code",
-    "wanting",
 ]
 
 _PROTOCOL = 5
@@ -293,7 +293,7 @@ def _contents(
 # ---------------------------------------------------------------------- in the worker
 
 
-class Wanted(BaseException):
+class ModuleNotSent(BaseException):
     """A module of the user's is to be used in a worker, and was not sent along."""
 
     def __init__(self, module: str) -> None:
@@ -311,7 +311,7 @@ class _Sent(ModuleType):
         if name.startswith("__") and name.endswith("__") and name not in _ASKED_FOR:
             raise AttributeError(name)  # Python looks whether it is there
         if not vars(self)["__pyplant_whole__"] and _finder.is_watching:
-            raise Wanted(self.__name__)
+            raise ModuleNotSent(self.__name__)
         message = (
             f"{self.__name__}.{name} is not there in the worker: it cannot be pickled, or was made after the "
             f"run had begun. Make it inside the reactor."
@@ -353,7 +353,7 @@ class _Finder:
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         del path, target
         if name in self.names and self.is_watching:
-            raise Wanted(name)
+            raise ModuleNotSent(name)
 
 
 _guard = threading.Condition()
@@ -406,7 +406,7 @@ def _expect(names: Iterable[str]) -> None:
 
 
 @contextmanager
-def wanting() -> Iterator[None]:
+def requesting_modules() -> Iterator[None]:
     """Ask for modules meanwhile; what pickles records afterwards makes do with what is there."""
     _finder.watch(1)
     try:

@@ -1,8 +1,13 @@
-"""Where attempts are made: worker processes of our own, any ``concurrent.futures`` pool, Dask.
+"""Pools of workers: processes that PyPlant starts, any ``concurrent.futures`` executor, a Dask cluster.
 
-A pool takes a function with one argument and gives a future; that is all that is asked of
-it. What differs is how many work at once, how a broken one is mended, and how work that is
-under way is stopped.
+All that a pool must offer is to call a function with one argument in a worker and return a future.
+Three things differ, and each class here says how:
+
+- the number of workers: fixed, or changing while a cluster grows and shrinks;
+- a broken pool: PyPlant restarts its own processes, replaces a broken executor of the user by processes
+  of its own, and leaves the workers of a cluster to Dask;
+- work that nobody waits for any more: futures are cancelled. Attempts that have begun notice within a
+  second that the folder of their run is gone, and stop. Only PyPlant's own processes are killed.
 """
 
 from __future__ import annotations
@@ -19,49 +24,49 @@ from typing import Any, Protocol
 from pyplant import _streams
 from pyplant.errors import RunError
 from pyplant.execution.interrupts import held_interrupts
-from pyplant.workers.messages import Hidden, TaskRequest
-from pyplant.workers.worker_main import end_with, execute, execute_pickled, sees
+from pyplant.workers.messages import PlantUnreachable, TaskRequest
+from pyplant.workers.worker_main import check_visibility, execute, execute_pickled, exit_with_parent
 
 __all__ = ["Pool", "pool_of"]
 
-_IDLE = 300.0  # seconds after which worker processes that have nothing to do end
-_COUNT = 0.5  # seconds between two questions how large a cluster is; each takes milliseconds
-_GRACE = 2.0  # seconds in which an attempt that was interrupted ends
+_IDLE = 300.0  # seconds after which idle worker processes end; starting them again takes about a second
+_COUNT = 0.5  # seconds between two queries of the size of a cluster; each takes milliseconds
+_GRACE = 2.0  # seconds within which interrupted attempts should end
 
 
 class Pool(Protocol):
-    """Makes attempts."""
+    """A pool of workers that attempt tasks."""
 
-    is_here: bool
-    """Whether workers share this process, and nothing need be packed."""
+    shares_process: bool
+    """Whether workers share this process, so that nothing is pickled."""
 
     @property
     def size(self) -> int:
-        """How many attempts are made at once."""
+        """The number of workers."""
 
     def check(self, root: str) -> None:
-        """See to it that the workers see the plant.
+        """Check that all workers can open the plant.
 
         Raises
         ------
         pyplant.errors.PlantDirError
-            If one does not.
+            If one cannot.
         """
 
-    def submit(self, order: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float) -> Any:
-        """Have an attempt made; returns a future of its reply, packed or not as the order."""
+    def submit(self, request: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float) -> Any:
+        """Submit a request, or its pickled form; returns a future of the reply in the same form."""
 
-    def mend(self, broken: Any) -> None:
-        """A worker died, and with it this future: see to it that others can be asked."""
+    def replace_workers(self, broken: Any) -> None:
+        """Replace workers after one died and broke this future, so that requests can be submitted again."""
 
-    def lacks(self, resources: dict[str, Any]) -> str:
-        """What is missing for an attempt that needs these to be made at all, for people; empty if nothing is."""
+    def missing_resources(self, resources: dict[str, Any]) -> str:
+        """Say why no worker has these resources, as a phrase for the user; ``""`` if one has, or if it is unknown."""
 
     def stop(self, futures: list[Any]) -> None:
-        """Nobody waits for these any more."""
+        """Cancel requests whose run is over."""
 
     def close(self) -> None:
-        """The plant is closed: end workers that are its own."""
+        """End the workers that PyPlant started."""
 
 
 class FuturesPool:
@@ -70,130 +75,130 @@ class FuturesPool:
     Parameters
     ----------
     executor
-        The executor; it stays its owner's.
+        The executor; PyPlant never shuts it down.
     """
 
     def __init__(self, executor: FuturesExecutor) -> None:
         self._executor = executor
-        self._own: LocalPool | None = None
-        self.is_here = isinstance(executor, ThreadPoolExecutor)
+        self._replacement: LocalPool | None = None
+        self.shares_process = isinstance(executor, ThreadPoolExecutor)
 
     @property
     def size(self) -> int:
-        """How many attempts are made at once."""
+        """The number of workers."""
         return int(getattr(self._executor, "_max_workers", 0) or os.cpu_count() or 1)
 
     def check(self, root: str) -> None:
-        """Nobody knows these workers; each says so itself if it does not see the plant."""
+        """Do nothing: these workers cannot be addressed. Each replies with an error if it cannot open the plant."""
 
     def submit(
-        self, order: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float
+        self, request: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float
     ) -> Future[Any]:
-        """Have an attempt made."""
-        if self._own is not None:
-            future: Future[Any] = self._own.submit(order, packed, resources, priority)
+        """Submit a request."""
+        if self._replacement is not None:
+            future: Future[Any] = self._replacement.submit(request, packed, resources, priority)
             return future
-        if self.is_here:
-            return self._executor.submit(execute, order)
+        if self.shares_process:
+            return self._executor.submit(execute, request)
         return self._executor.submit(execute_pickled, packed)
 
-    def mend(self, broken: Any) -> None:
-        """A broken executor refuses all work; as it is not ours to repair, workers of our own take over."""
-        if self._own is not None:
-            self._own.mend(broken)
+    def replace_workers(self, broken: Any) -> None:
+        """Use processes of our own from now on if the executor of the user is broken; we cannot restart it."""
+        if self._replacement is not None:
+            self._replacement.replace_workers(broken)
             return
         try:
             self._executor.submit(int).cancel()
         except BrokenExecutor:
-            self._own = LocalPool(self.size)
+            self._replacement = LocalPool(self.size)
 
-    def lacks(self, resources: dict[str, Any]) -> str:
-        """Nothing is known of these workers."""
+    def missing_resources(self, resources: dict[str, Any]) -> str:
+        """Return ``""``: nothing is known of these workers."""
         del resources
         return ""
 
     def stop(self, futures: list[Future[Any]]) -> None:
-        """Nobody waits for these any more; those that run notice it themselves."""
+        """Cancel requests whose run is over; attempts that have begun stop themselves."""
         _stop(futures)
 
     def close(self) -> None:
-        """The executor is its owner's."""
-        if self._own is not None:
-            self._own.close()
+        """End the processes that replaced a broken executor."""
+        if self._replacement is not None:
+            self._replacement.close()
 
 
 class LocalPool:
-    """Worker processes on this machine, started when they are needed and used again.
+    """Worker processes on this machine, started at the first request and reused in later runs.
 
-    They are started by loky: neither forked, which is not safe beside threads, nor by
-    importing ``__main__`` anew, which a notebook has not.
+    loky starts them: forking is not safe in a process with threads, and spawning by
+    :mod:`multiprocessing` imports ``__main__`` again, which a notebook does not have.
 
     Parameters
     ----------
     workers
-        How many.
+        The number of processes.
     """
 
-    is_here = False
+    shares_process = False
 
     def __init__(self, workers: int) -> None:
         self.size = workers
         self._executor: Any = None
         self._process = os.getpid()
-        self._given: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._futures: weakref.WeakSet[Any] = weakref.WeakSet()
 
-    def begin(self) -> Any:
-        """The executor."""
+    def _started_executor(self) -> Any:
+        """Return the executor of loky; create it in the first call, and again in a forked child."""
         if self._executor is None or self._process != os.getpid():
             _refuse_daemon(self.size)
             from loky.process_executor import ProcessPoolExecutor
 
             self._process = os.getpid()
-            # Without standard error a worker could not enable its fault handler, and would end.
+            # loky enables the fault handler, which fails without standard error and ends the worker.
             environment = {"PYTHONFAULTHANDLER": ""} if sys.stderr is None else None
             self._executor = ProcessPoolExecutor(
                 max_workers=self.size,
                 timeout=_IDLE,
-                initializer=end_with,
+                initializer=exit_with_parent,
                 initargs=(self._process,),
                 env=environment,
             )
         return self._executor
 
     def check(self, root: str) -> None:
-        """They are on this machine."""
+        """Do nothing: the processes are on this machine and have the same files."""
 
-    def submit(self, order: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float) -> Any:
-        """Have an attempt made."""
-        del order, resources, priority
-        executor = self.begin()
-        with _streams.missing_replaced():  # loky flushes them before it starts a worker
+    def submit(self, request: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float) -> Any:
+        """Submit a request."""
+        del request, resources, priority
+        executor = self._started_executor()
+        with _streams.missing_replaced():  # loky flushes the standard streams before it starts a worker
             future = executor.submit(execute_pickled, packed)
-        self._given.add(future)
+        self._futures.add(future)
         return future
 
-    def mend(self, broken: Any) -> None:
-        """Start others, unless that was done already."""
-        if broken is None or broken in self._given:
+    def replace_workers(self, broken: Any) -> None:
+        """Close the broken executor, unless it was replaced since the future was created."""
+        if broken is None or broken in self._futures:
             self.close()
 
-    def lacks(self, resources: dict[str, Any]) -> str:
-        """Workers are started when they are needed."""
+    def missing_resources(self, resources: dict[str, Any]) -> str:
+        """Return ``""``: processes are started when they are needed."""
         del resources
         return ""
 
     def close(self) -> None:
-        """End the workers; others are started when there is work. In a forked process they are the parent's."""
+        """Kill the processes; the next request starts others. Do nothing in a forked child."""
         if self._process != os.getpid():
             return
         executor, self._executor = self._executor, None
-        self._given.clear()
+        self._futures.clear()
         if executor is not None:
             with held_interrupts():
                 executor.shutdown(wait=False, kill_workers=True)
 
     def stop(self, futures: list[Any]) -> None:
-        """Nobody waits for these any more; who does not stop of itself is killed."""
+        """Cancel requests whose run is over, and kill the processes if attempts do not stop themselves."""
         ended = False
         try:
             ended = _stop(futures)
@@ -211,18 +216,18 @@ class DaskPool:
         A ``dask.distributed.Client``.
     """
 
-    is_here = False
+    shares_process = False
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self._checked: set[str] = set()
-        self._asked: weakref.WeakKeyDictionary[Future[bytes], Any] = weakref.WeakKeyDictionary()
+        self._dask_futures: weakref.WeakKeyDictionary[Future[bytes], Any] = weakref.WeakKeyDictionary()
         self._size = 1
         self._counted = -math.inf
 
     @property
     def size(self) -> int:
-        """How many attempts are made at once; clusters grow and shrink."""
+        """The number of threads of all workers; clusters grow and shrink."""
         now = time.monotonic()
         if now - self._counted > _COUNT:
             self._size = max(1, sum(map(int, self._client.nthreads().values())))
@@ -230,25 +235,27 @@ class DaskPool:
         return self._size
 
     def check(self, root: str) -> None:
-        """Ask each worker that was not asked yet."""
+        """Ask each worker that was not asked before whether it can open the plant."""
         new = [worker for worker in self._client.nthreads() if worker not in self._checked]
         if not new:
             return
-        for worker, answer in self._client.run(sees, root, workers=new, on_error="return").items():
+        for worker, answer in self._client.run(
+            check_visibility, root, workers=new, on_error="return"
+        ).items():
             if isinstance(answer, OSError):
-                continue  # it is going; who comes in its place is asked then
+                continue  # the worker is leaving; the one that replaces it is asked before the next run
             if isinstance(answer, Exception):
                 raise answer
             if answer:
-                raise Hidden(answer).error(root)
+                raise PlantUnreachable(answer).error(root)
             self._checked.add(worker)
 
-    def submit(self, order: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float) -> Any:
-        """Have an attempt made."""
+    def submit(self, request: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float) -> Any:
+        """Submit a request."""
         asked = self._client.submit(
             execute_pickled,
             packed,
-            key=f"pyplant-{order.name}",
+            key=f"pyplant-{request.name}",
             pure=False,
             resources=resources or None,
             priority=priority,
@@ -258,23 +265,23 @@ class DaskPool:
         async def fetch() -> None:
             try:
                 reply.set_result(await self._client.gather(asked, asynchronous=True))
-            except BaseException as error:  # noqa: BLE001 - whatever came of it
+            except BaseException as error:  # noqa: BLE001 - passed on to who waits for the reply
                 reply.set_exception(error)
 
-        # Asked for at once where the client listens: each question costs milliseconds of waiting.
+        # The loop of the client fetches the reply as soon as it is there; fetching it here would cost a round trip.
         self._client.loop.add_callback(fetch)
-        self._asked[reply] = asked
+        self._dask_futures[reply] = asked
         return reply
 
-    def mend(self, broken: Any) -> None:
-        """Dask replaces workers itself."""
+    def replace_workers(self, broken: Any) -> None:
+        """Do nothing: Dask replaces workers."""
 
-    def lacks(self, resources: dict[str, Any]) -> str:
-        """A cluster may have lost all its workers, or never had one for this; Dask waits without a word."""
+    def missing_resources(self, resources: dict[str, Any]) -> str:
+        """Say why no worker of the cluster has these resources: Dask waits for one and reports nothing."""
         try:
             workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         except OSError:
-            return ""  # who waits for an answer hears of it
+            return ""  # the scheduler is gone; the futures raise it
         if not workers:
             return "the Dask cluster has no worker"
         for worker in workers:
@@ -283,27 +290,27 @@ class DaskPool:
         return f"no worker of the Dask cluster offers {resources}"
 
     def stop(self, futures: list[Any]) -> None:
-        """Nobody waits for these any more; those that run notice it themselves."""
+        """Cancel requests whose run is over; attempts that have begun stop themselves."""
         if futures:
-            self._client.cancel([self._asked[future] for future in futures])
+            self._client.cancel([self._dask_futures[future] for future in futures])
 
     def close(self) -> None:
-        """The cluster is its owner's."""
+        """Do nothing: the cluster belongs to the user."""
 
 
 def _refuse_daemon(workers: int) -> None:
-    """Python lets no daemonic process, as of ``multiprocessing.Pool``, start others."""
+    """Raise an error in a daemonic process, such as one of ``multiprocessing.Pool``: it may not start processes."""
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is not None and multiprocessing.current_process().daemon:
         message = (
-            f"executor={workers} needs worker processes, and this process is daemonic, so Python lets it start none: "
-            f"it belongs to a multiprocessing.Pool or the like. Use executor=None or a ThreadPoolExecutor here."
+            f"executor={workers} needs worker processes, and Python allows a daemonic process such as this one to start "
+            f"none. It probably belongs to a multiprocessing.Pool. Use executor=None or a ThreadPoolExecutor here."
         )
         raise RunError(message)
 
 
 def _stop(futures: list[Any]) -> bool:
-    """Cancel what has not begun, and give the rest, which notices, a moment to end; whether all have."""
+    """Cancel futures that have not begun and wait briefly for the others; returns whether all have ended."""
     from concurrent.futures import wait
 
     for future in futures:
@@ -313,12 +320,12 @@ def _stop(futures: list[Any]) -> bool:
 
 
 def pool_of(wanted: Any) -> Pool:
-    """The pool that users mean by ``executor=``.
+    """Return the pool for an ``executor=`` argument.
 
     Raises
     ------
     pyplant.errors.RunError
-        If there is none such.
+        If the argument is not supported.
     """
     if isinstance(wanted, int) and not isinstance(wanted, bool):
         if wanted < 1:

@@ -1,8 +1,21 @@
-"""What a worker does with an order: one attempt to perform a reactor, from the beginning.
+"""The worker: attempts the task of a request and replies.
 
-Everything here runs in the worker, be it a thread, a process or a machine. It reads and
-writes values in the plant itself, and writes no journal: what the run must know comes back
-in the reply.
+Everything here runs in a worker: a thread of the coordinator, or a process on this or another machine.
+:func:`execute_pickled` is what pools of processes call, :func:`execute` what pools of threads call.
+
+For each request a worker
+1. reads the settings of the run from its folder, unless its last request belonged to the same run,
+   and adopts the working directory, logging level and user modules of the coordinator;
+2. unpickles the modules and the reactor that came with the request;
+3. runs the reactor from its beginning. It loads given ingredients from the plant and stores sent ones in
+   it, while :mod:`pyplant.workers.output` forwards what it prints;
+4. replies with the record of the execution.
+
+A worker in the process of the coordinator (a thread of any pool) must not change process-wide settings,
+and needs no pickles: it takes the objects from :data:`~pyplant.workers.messages.in_process_runs`.
+
+Workers write objects but no journal. A result counts only once the coordinator has committed it, so a
+worker may be killed at any time without leaving a wrong result.
 """
 
 from __future__ import annotations
@@ -25,7 +38,7 @@ from pyplant._tracer import Tracer
 from pyplant.config.parameters import Parameters
 from pyplant.errors import DamagedError, PlantDirError
 from pyplant.execution.forking import reseed_if_forked
-from pyplant.execution.nesting import start_processes_like
+from pyplant.execution.nesting import apply_multiprocessing_settings
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.fingerprint import Fingerprinter, use_fingerprinter
@@ -38,83 +51,83 @@ from pyplant.store.warehouse import Warehouse
 from pyplant.workers.messages import (
     CONTEXT,
     Done,
-    Ended,
-    Hidden,
-    InputsWanted,
     Interrupted,
+    ModuleNeeded,
     MoreInputs,
+    PlantUnreachable,
+    ProcessSettings,
     Raised,
+    RunEnded,
     RunSettings,
-    Surroundings,
     TaskReply,
     TaskRequest,
     Unloadable,
-    here,
-    local,
+    in_process_runs,
+    this_process,
 )
 from pyplant.workers.output import OutputForwarder, redirected
 from pyplant.workers.pickling import (
-    Wanted,
+    ModuleNotSent,
     dumps,
     dumps_error,
     expect_modules,
     loads,
     number_of,
+    requesting_modules,
     unpack,
     using_code,
-    wanting,
 )
 
-__all__ = ["end_with", "execute", "execute_pickled", "sees"]
+__all__ = ["check_visibility", "execute", "execute_pickled", "exit_with_parent"]
 
-_LOOK = 1.0  # seconds between two looks whether the user's process is still there
+_PARENT_CHECK_INTERVAL = 1.0  # seconds between two checks whether the parent process still exists
 
 
-def end_with(parent: int) -> None:
-    """Let this worker process end soon after the one that started it, however that ends.
+def exit_with_parent(parent: int) -> None:
+    """End this worker process within a second after the process that started it, also if that was killed.
 
     Parameters
     ----------
     parent
-        The process that started it.
+        The number of the process that started it.
     """
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(_LOOK)
-        os._exit(1)  # nobody waits for what it does, and what it writes may be cut off anywhere
+            time.sleep(_PARENT_CHECK_INTERVAL)
+        os._exit(1)  # without clean-up: nothing waits for its result, and objects may be left half-written
 
     threading.Thread(target=watch, name="pyplant-orphan", daemon=True).start()
 
 
 def execute_pickled(data: bytes) -> bytes:
-    """Carry out a pickled order; returns the pickled reply."""
-    order: TaskRequest = loads(data)
-    if order.folder not in local:
+    """Execute a pickled request; returns the pickled reply."""
+    request: TaskRequest = loads(data)
+    if request.folder not in in_process_runs:
         reseed_if_forked()
-    with nullcontext() if order.folder in local else using_code(order.code):
-        reply = execute(order)
+    with nullcontext() if request.folder in in_process_runs else using_code(request.code):
+        reply = execute(request)
         if isinstance(reply.outcome, Raised):
             return _pickled_error(reply, reply.outcome)
         try:
             return dumps(reply)
-        except Exception as error:  # noqa: BLE001 - an unsaved value
+        except Exception as error:  # noqa: BLE001 - a value that could not be stored cannot be pickled either
             return dumps(reply._replace(outcome=Raised(error, "")))
 
 
 def _pickled_error(reply: TaskReply, raised: Raised) -> bytes:
-    """A packed reply with the exception as it was, or without what cannot leave the process, or as a text."""
+    """Pickle a reply with an exception: as it is, else without attributes that cannot be pickled, else as text."""
     error = raised.error
-    for attempt in (dumps_error, dumps):
+    for pickle in (dumps_error, dumps):
         with suppress(Exception):
-            packed = attempt(reply)
-            loads(packed)
+            packed = pickle(reply)
+            loads(packed)  # many exceptions can be pickled and not unpickled
             return packed
     with suppress(Exception):
         for name, value in list(vars(error).items()):
             try:
                 dumps(value)
-            except Exception:  # noqa: BLE001 - a lock, a connection
+            except Exception:  # noqa: BLE001 - such as a lock or a connection
                 setattr(error, name, repr(value))
         return dumps_error(reply)
     return dumps(
@@ -122,66 +135,69 @@ def _pickled_error(reply: TaskReply, raised: Raised) -> bytes:
     )
 
 
-def sees(root: str) -> str:
-    """Why a worker does not see a plant; empty if it does."""
+def check_visibility(root: str) -> str:
+    """Return why this worker cannot open a plant; ``""`` if it can."""
     try:
         check_plant(ReadOnlyFiles(), Path(root))
-    except Exception as error:  # noqa: BLE001 - whatever it is, work cannot begin
-        return f"{here()[0]}: {error}"
+    except Exception as error:  # noqa: BLE001 - after any error no work can begin
+        return f"{this_process()[0]}: {error}"
     return ""
 
 
-def execute(order: TaskRequest) -> TaskReply:
-    """Make an attempt."""
+def execute(request: TaskRequest) -> TaskReply:
+    """Attempt the task of a request."""
     try:
-        worker_state = _worker_state(order)
+        worker_state = _worker_state(request)
     except FileNotFoundError:
-        return TaskReply(_why_not(order))
+        return TaskReply(_missing_context(request))
     except PlantDirError as error:
-        return TaskReply(Hidden(str(error)))
+        return TaskReply(PlantUnreachable(str(error)))
     forwarder = OutputForwarder(
-        Path(order.folder), order.name, worker_state.warehouse.files, is_home=order.folder in local
+        Path(request.folder),
+        request.name,
+        worker_state.warehouse.files,
+        shares_process=request.folder in in_process_runs,
     )
-    outcome: MoreInputs | InputsWanted | Done | Raised | Unloadable | Interrupted
+    outcome: MoreInputs | ModuleNeeded | Done | Raised | Unloadable | Interrupted
     try:
-        with redirected(forwarder), wanting():
-            outcome = _attempt(order, worker_state, forwarder)
+        with redirected(forwarder), requesting_modules():
+            outcome = _run_attempt(request, worker_state, forwarder)
     except KeyboardInterrupt:
         outcome = Interrupted()
     objects = worker_state.warehouse.objects
-    if order.process[0] != here()[0]:
-        with suppress(OSError):  # nobody else can bring them from here to the disk
+    if request.process[0] != this_process()[0]:
+        with suppress(OSError):  # the coordinator cannot sync what is in the memory of another machine
             objects.sync()
     unsynced = tuple(path.name for path in objects.unsynced)
     objects.unsynced.clear()
     return TaskReply(
         outcome,
-        forwarder.rest(),
+        forwarder.take_items(),
         forwarder.written,
         worker_state.warehouse.journal.take_pending(),
         unsynced,
-        forwarder.is_home,
+        forwarder.shares_process,
     )
 
 
-def _why_not(order: TaskRequest) -> Hidden | Ended:
-    """The context of the run is not there."""
-    root = Path(order.folder).parent.parent.parent
+def _missing_context(request: TaskRequest) -> PlantUnreachable | RunEnded:
+    """Return the outcome if the settings of the run cannot be found."""
+    root = Path(request.folder).parent.parent.parent
     if not root.is_dir():
-        return Hidden(f"There is no directory {root}.")
-    return Ended()
+        return PlantUnreachable(f"There is no directory {root}.")
+    return RunEnded()
 
 
-def _attempt(
-    order: TaskRequest, worker_state: _WorkerState, forwarder: OutputForwarder
-) -> MoreInputs | InputsWanted | Done | Raised | Unloadable:
+def _run_attempt(
+    request: TaskRequest, worker_state: _WorkerState, forwarder: OutputForwarder
+) -> MoreInputs | ModuleNeeded | Done | Raised | Unloadable:
     execution: ReactorExecution | None = None
     try:
-        home = local.get(order.folder)
-        if home is None:
-            for module in order.modules:
+        in_process = in_process_runs.get(request.folder)
+        if in_process is None:
+            for module in request.modules:
                 unpack(module)
-        definition = unpack(order.reactor) if home is None else home.definitions[order.name]
+        definition = unpack(request.reactor) if in_process is None else in_process.definitions[request.name]
         context = _WorkerContext(
             worker_state.context.parameters,
             InputFiles(worker_state.warehouse.ledger, worker_state.warehouse.root.parent),
@@ -189,18 +205,18 @@ def _attempt(
         execution = ReactorExecution(
             definition, Tracer(definition, worker_state.warehouse, context, forwarder.emit)
         )
-        outcome = execution.perform(order.given, partial(_load, worker_state.warehouse))
+        outcome = execution.execute(request.given, partial(_load, worker_state.warehouse))
         if isinstance(outcome, Needs):
             return MoreInputs(outcome.names, tuple(execution.given))
         return Done(outcome.record, outcome.seconds, tuple(context.subreactors))
     except _NotLoadedError as error:
         return Unloadable(error.name, error.reason)
-    except Wanted as wanted:
-        return InputsWanted(wanted.module)
+    except ModuleNotSent as wanted:
+        return ModuleNeeded(wanted.module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a reactor may raise anything
-        return Raised(error, _told(error))
+        return Raised(error, _user_traceback(error))
     finally:
         if execution is not None:
             _close(execution)
@@ -211,12 +227,12 @@ def _close(execution: ReactorExecution) -> None:
         execution.close()
     except KeyboardInterrupt:
         raise
-    except BaseException:  # noqa: BLE001, S110 - a finally block of the user's; the outcome is known already
+    except BaseException:  # noqa: BLE001, S110 - a finally block of the user raised; the outcome is already known
         pass
 
 
-def _told(error: BaseException) -> str:
-    """The traceback of an error in the user's code, as text; our own frames say nothing."""
+def _user_traceback(error: BaseException) -> str:
+    """Return the traceback of an error as text, without the frames of PyPlant above those of the user."""
     frames = error.__traceback__
     while frames is not None and is_own_file(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
@@ -224,7 +240,7 @@ def _told(error: BaseException) -> str:
 
 
 class _NotLoadedError(Exception):
-    """Passes through the reactor's frames from where a value was to be loaded."""
+    """A given value could not be loaded; distinguishes this from a ``DamagedError`` that the reactor raised."""
 
     def __init__(self, name: str, reason: DamagedError) -> None:
         super().__init__(name)
@@ -240,9 +256,9 @@ def _load(warehouse: Warehouse, ingredient: Ingredient) -> Any:
 
 
 class _WorkerContext:
-    """What a reactor asks in a worker (:class:`~pyplant._tracer.ReactorContext`).
+    """The context of a reactor in a worker (:class:`~pyplant._tracer.ReactorContext`).
 
-    Digests of parameters and subreactors are filled in by the coordinator when it has the reply.
+    It returns placeholders for digests of parameters and subreactors; the coordinator replaces them.
     """
 
     def __init__(self, parameters: Parameters, files: InputFiles) -> None:
@@ -260,52 +276,56 @@ class _WorkerContext:
         return str(len(self.subreactors) - 1)
 
 
-# ---------------------------------------------------------------------- what lasts from attempt to attempt
+# ---------------------------------------------------------------------- state of a worker
 
 
 @dataclass(slots=True)
 class _WorkerState:
-    """Where a worker works: a plant, and the context of the run it works for."""
+    """The plant and the run that a worker thread works for; reused by the next attempt."""
 
     folder: str
     context: RunSettings
     warehouse: Warehouse
-    surroundings: Surroundings | None
+    process_settings: ProcessSettings | None
     fingerprinter: Fingerprinter
 
-    def adapt(self) -> None:
-        """Make this process as the run needs it, if that is one of another process; reactors change it."""
-        if self.surroundings is not None:
-            _adapt_to(self.surroundings)
+    def apply_settings(self) -> None:
+        """Apply the settings of a run of another process; done before each attempt, since reactors change them."""
+        if self.process_settings is not None:
+            _apply(self.process_settings)
             use_fingerprinter(self.fingerprinter)
 
 
-_kept = threading.local()
+_thread_state = threading.local()
 
 
 @after_fork_in_child
 def _after_fork() -> None:
-    """What the parent had at hand for its attempts is the parent's."""
-    _kept.__dict__.clear()
+    """Forget the state in a forked child: files and locks in it belong to the parent."""
+    _thread_state.__dict__.clear()
 
 
-def _worker_state(order: TaskRequest) -> _WorkerState:
-    """The bench for an order. Each thread has one of its own.
+def _worker_state(request: TaskRequest) -> _WorkerState:
+    """Return the state for a request. Each thread has its own.
 
     Raises
     ------
     FileNotFoundError
-        If the run is over, or what it wrote is not to be seen from here.
+        If the run is over, or its folder is not visible here.
     pyplant.errors.PlantDirError
-        If there is no plant, or if the context is not the one that the run wrote.
+        If there is no plant, or if the settings are not those that the run wrote.
     """
-    last: _WorkerState | None = getattr(_kept, "worker_state", None)
-    if last is not None and last.folder == order.folder:
-        last.adapt()
+    last: _WorkerState | None = getattr(_thread_state, "worker_state", None)
+    if last is not None and last.folder == request.folder:
+        last.apply_settings()
         last.warehouse.ledger.refresh()
         return last
-    home = local.get(order.folder)
-    context, surroundings = (home.context, None) if home is not None else _away(order.folder, order.context)
+    in_process = in_process_runs.get(request.folder)
+    context, process_settings = (
+        (in_process.context, None)
+        if in_process is not None
+        else _load_settings(request.folder, request.context)
+    )
     root = Path(context.root)
     if last is not None and last.context.root == context.root and root.is_dir():
         warehouse = last.warehouse
@@ -313,32 +333,33 @@ def _worker_state(order: TaskRequest) -> _WorkerState:
     else:
         warehouse = Warehouse(root, writes_journal=False)
     warehouse.formats = context.formats
-    _kept.worker_state = worker_state = _WorkerState(
-        order.folder, context, warehouse, surroundings, Fingerprinter(warehouse.ledger)
+    _thread_state.worker_state = worker_state = _WorkerState(
+        request.folder, context, warehouse, process_settings, Fingerprinter(warehouse.ledger)
     )
-    worker_state.adapt()
+    worker_state.apply_settings()
     return worker_state
 
 
-def _away(folder: str, digest: str) -> tuple[RunSettings, Surroundings]:
-    """The context of a run of another process, and what this process must be like for it.
+def _load_settings(folder: str, digest: str) -> tuple[RunSettings, ProcessSettings]:
+    """Read the settings of a run of another process, and apply those of the process.
 
-    To unpickle it runs code, and other users may be able to write to the folder: its digest came with the order.
+    Unpickling runs code, and other users may be able to write to the folder. So the content must have the
+    digest that came with the request.
     """
     content = Files().read(Path(folder) / CONTEXT)
     if digest_bytes(content) != digest:
         message = f"{Path(folder) / CONTEXT} is not what the run wrote there"
         raise PlantDirError(message)
-    surroundings, packed = loads(content)
-    sys.path += [path for path in surroundings.paths if path not in sys.path]
-    logging.getLogger().setLevel(surroundings.level)
-    _adapt_to(surroundings)
-    return unpack(packed), surroundings
+    process_settings, packed = loads(content)
+    sys.path += [path for path in process_settings.paths if path not in sys.path]
+    logging.getLogger().setLevel(process_settings.level)
+    _apply(process_settings)
+    return unpack(packed), process_settings
 
 
-def _adapt_to(surroundings: Surroundings) -> None:
-    with suppress(OSError):  # on another machine it may not exist, nor matter
-        os.chdir(surroundings.directory)
-    start_processes_like(surroundings.processes)
-    adopt_followed(surroundings.followed)
-    expect_modules(surroundings.modules)
+def _apply(process_settings: ProcessSettings) -> None:
+    with suppress(OSError):  # it may not exist on another machine, where most reactors do not need it
+        os.chdir(process_settings.directory)
+    apply_multiprocessing_settings(process_settings.processes)
+    adopt_followed(process_settings.followed)
+    expect_modules(process_settings.modules)

@@ -16,8 +16,8 @@ import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import RunError
-from pyplant.execution.nesting import importing_for_a_process, start_of_processes
-from pyplant.workers.messages import Processes
+from pyplant.execution.nesting import module_imported_at_start, multiprocessing_settings
+from pyplant.workers.messages import MultiprocessingSettings
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="nothing forks there"), pytest.mark.slow]
@@ -144,13 +144,13 @@ def test_a_program_without_a_guard_is_an_error_that_says_so(call, workers, tmp_p
 
 
 def test_nothing_is_imported_for_this_process():
-    assert importing_for_a_process() is None
+    assert module_imported_at_start() is None
 
 
 def test_what_is_imported_for_a_process_is_named(monkeypatch):
     monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
-    scope = {"importing_for_a_process": importing_for_a_process}
-    exec(compile("found = importing_for_a_process()", "unguarded.py", "exec"), scope)
+    scope = {"module_imported_at_start": module_imported_at_start}
+    exec(compile("found = module_imported_at_start()", "unguarded.py", "exec"), scope)
     assert scope["found"] == "unguarded.py"
 
 
@@ -158,7 +158,7 @@ def test_how_this_process_starts_others(monkeypatch):
     main = sys.modules["__main__"]
     monkeypatch.setattr(main, "__spec__", None, raising=False)
     monkeypatch.setattr(main, "__file__", "program.py", raising=False)
-    assert start_of_processes() == Processes(
+    assert multiprocessing_settings() == MultiprocessingSettings(
         multiprocessing.get_start_method(allow_none=True), None, os.path.abspath("program.py")
     )
 

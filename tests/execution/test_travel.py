@@ -12,7 +12,7 @@ import pytest
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import WorkerError
 from pyplant.workers import parallel_executor
-from pyplant.workers.messages import InputsWanted, TaskReply
+from pyplant.workers.messages import ModuleNeeded, TaskReply
 from pyplant.workers.pickling import CodePickler, expect_modules, unpack, using_code
 
 PATIENCE = 60
@@ -510,7 +510,7 @@ def test_the_control_a_module_that_is_wanted_again_is_noticed(monkeypatch, pools
     loads = parallel_executor.loads
 
     def asks(answer):
-        return TaskReply(InputsWanted("os")) if isinstance(loads(answer), TaskReply) else loads(answer)
+        return TaskReply(ModuleNeeded("os")) if isinstance(loads(answer), TaskReply) else loads(answer)
 
     monkeypatch.setattr(parallel_executor, "loads", asks)
 

@@ -21,10 +21,10 @@ from pyplant.events import ProgressAdvanced, ReactorStarted, ReactorWaiting
 from pyplant.execution.context import RunContext
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.workers import parallel_executor
-from pyplant.workers.messages import CONTEXT, Hidden, TaskRequest, here, local
+from pyplant.workers.messages import CONTEXT, PlantUnreachable, TaskRequest, in_process_runs, this_process
 from pyplant.workers.pickling import dumps, loads
 from pyplant.workers.pools import DaskPool, FuturesPool, LocalPool, pool_of
-from pyplant.workers.worker_main import execute, sees
+from pyplant.workers.worker_main import check_visibility, execute
 
 PATIENCE = 60
 pytestmark = pytest.mark.slow
@@ -233,7 +233,7 @@ def test_what_has_the_longest_way_is_the_most_urgent_to_the_pool(tmp_path, pools
     priority = {}
 
     def submit(self, order, packed, resources, urgent):
-        priority.setdefault(local[order.folder].definitions[order.name].name, urgent)
+        priority.setdefault(in_process_runs[order.folder].definitions[order.name].name, urgent)
         return original(self, order, packed, resources, urgent)
 
     original = FuturesPool.submit
@@ -720,10 +720,10 @@ def test_a_number_means_worker_processes_of_our_own():
 
 def test_a_worker_that_does_not_see_the_plant_says_so(tmp_path):
     folder = tmp_path / "nowhere" / "plant" / "tmp" / "scratch" / "run"
-    reply = execute(TaskRequest(str(folder), "", "1", b"", (), {}, here()))
-    assert isinstance(reply.outcome, Hidden)
+    reply = execute(TaskRequest(str(folder), "", "1", b"", (), {}, this_process()))
+    assert isinstance(reply.outcome, PlantUnreachable)
     assert str(tmp_path / "nowhere" / "plant") in reply.outcome.reason
-    assert str(tmp_path) in sees(str(tmp_path / "nowhere"))
+    assert str(tmp_path) in check_visibility(str(tmp_path / "nowhere"))
 
 
 def test_a_context_that_the_run_did_not_write_is_not_unpickled(tmp_path):
@@ -732,8 +732,8 @@ def test_a_context_that_the_run_did_not_write_is_not_unpickled(tmp_path):
             return os.mkdir, (str(tmp_path / "canary"),)
 
     (tmp_path / CONTEXT).write_bytes(dumps((Canary(), b"")))
-    reply = execute(TaskRequest(str(tmp_path), digest_bytes(b"as written"), "1", b"", (), {}, here()))
-    assert isinstance(reply.outcome, Hidden)
+    reply = execute(TaskRequest(str(tmp_path), digest_bytes(b"as written"), "1", b"", (), {}, this_process()))
+    assert isinstance(reply.outcome, PlantUnreachable)
     assert "not what the run wrote" in reply.outcome.reason
     assert not (tmp_path / "canary").exists()
 
@@ -783,7 +783,7 @@ def test_resources_reach_dask(tmp_path):
         def submit(self, function, *arguments, **options):
             asked.update(options)
 
-    order = TaskRequest("folder", "", "1", b"", (), {}, here())
+    order = TaskRequest("folder", "", "1", b"", (), {}, this_process())
     DaskPool(Client()).submit(order, b"", {"GPU": 1}, 2.0)
     assert asked["resources"] == {"GPU": 1}
     assert asked["priority"] == 2.0
@@ -822,8 +822,8 @@ def test_what_no_worker_of_a_cluster_offers_is_told():
     workers = {"a": {"resources": {}}, "b": {"resources": {"GPU": 2.0, "disk": 1.0}}}
     pool = DaskPool(SimpleNamespace(scheduler_info=lambda **_: {"workers": workers}))
     for wanted in ({}, {"GPU": 2}, {"GPU": 1, "disk": 1}):
-        assert pool.lacks(wanted) == ""
+        assert pool.missing_resources(wanted) == ""
     for wanted in ({"GPU": 3}, {"FPGA": 1}, {"GPU": 1, "FPGA": 1}):
-        assert pool.lacks(wanted) == f"no worker of the Dask cluster offers {wanted}"
+        assert pool.missing_resources(wanted) == f"no worker of the Dask cluster offers {wanted}"
     workers.clear()
-    assert pool.lacks({}) == "the Dask cluster has no worker"
+    assert pool.missing_resources({}) == "the Dask cluster has no worker"
