@@ -139,10 +139,10 @@ def adopt_followed(distributions: Iterable[Distribution]) -> None:
 def begin_generation() -> None:
     """Begin a run: distributions to be followed are user code from now on."""
     global _generation
-    news = {name: found for name, found in _pending.items() if found and _followed.get(name) != found}
+    added = {name: found for name, found in _pending.items() if found and _followed.get(name) != found}
     _pending.clear()
-    if news:
-        _followed.update(news)
+    if added:
+        _followed.update(added)
         _generation += 1
         is_user_file.cache_clear()
 
