@@ -261,7 +261,7 @@ def modes_are_left_to_the_umask(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def every_pickle_is_trusted(patch: MonkeyPatch) -> None:
-    """Trust every value, by any user."""
+    """Pickles of every user are trusted."""
     patch.setattr(FormatRegistry, "trusts", lambda self, ingredient: True)
 
 
