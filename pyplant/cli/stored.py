@@ -45,9 +45,8 @@ StoredValue = tuple[Ingredient, Trace]
 
 def _open_warehouse(plant: Path, *, read_only: bool = True) -> closing[Warehouse]:
     if not read_only:
-        Warehouse(
-            plant, read_only=True
-        ).close()  # fails if there is no plant; opening for writing would create one
+        # Fails if there is no plant; opening for writing would create one.
+        Warehouse(plant, read_only=True).close()
     return closing(Warehouse(plant, read_only=read_only))
 
 

@@ -136,9 +136,8 @@ class Explainer:
         return causes or [Cause(reason.kind, reason.name, "its code changed")]
 
     def _difference(self, reason: Reason, difference: Difference) -> Cause:
-        path = [
-            step for step in difference.path if step != "attribute __wrapped__"
-        ]  # the function under a decorator
+        # The attribute __wrapped__ leads to the function under a decorator; users know both as one function.
+        path = [step for step in difference.path if step != "attribute __wrapped__"]
         name = path[-1] if path else reason.name
         between = [step for step in path[1:-1] if not step.startswith("attribute ")]
         through = f" through {' → '.join(between)}" if between else ""
@@ -218,9 +217,8 @@ def _diff(old: str | None, new: str | None) -> str:
     import difflib  # slow to load
 
     lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=2))[3:]
-    lines = [
-        "…" if line.startswith("@@") else line for line in lines
-    ]  # line numbers depend on the position in the file
+    # Line numbers are left out: they count from the first line of the function, not of the file.
+    lines = ["…" if line.startswith("@@") else line for line in lines]
     if len(lines) > _MAX_DIFF_LINES:
         lines = [*lines[:_MAX_DIFF_LINES], f"… {counted(len(lines) - _MAX_DIFF_LINES, 'more line')}"]
     return "\n".join(lines)
