@@ -394,16 +394,16 @@ def test_a_subreactor_that_was_not_entered_cannot_be_used(use):
 
 class Observer:
     def __init__(self):
-        self.diary = []
+        self.calls = []
 
     def must_be_yielded(self, item):
-        self.diary.append(("called", item.name))
+        self.calls.append(("called", item.name))
 
     def subreactor_entered(self, call):
-        self.diary.append(("entered", call.name))
+        self.calls.append(("entered", call.name))
 
     def subreactor_left(self, name):
-        self.diary.append(("left", name))
+        self.calls.append(("left", name))
 
 
 def test_the_observer_receives_the_subreactors_of_a_reactor():
@@ -414,7 +414,7 @@ def test_the_observer_receives_the_subreactors_of_a_reactor():
         shared(None)
     finally:
         active_observer.reset(token)
-    assert observer.diary == [
+    assert observer.calls == [
         ("called", "shared"),
         ("entered", "shared"),
         ("left", "shared"),

@@ -18,7 +18,7 @@ from pyplant.errors import ConfigChangedError, ConfigError, MissingParameterErro
 from pyplant.fingerprint.fingerprint import digest_of
 
 
-class Diary:
+class RecordingReader:
     """Records every read and returns copies, as the reader of a running reactor does."""
 
     def __init__(self):
@@ -37,9 +37,9 @@ class Diary:
 
 def viewed(config):
     """The parameters, a view of them, and what the view reports."""
-    parameters, diary = Parameters(), Diary()
+    parameters, reader = Parameters(), RecordingReader()
     parameters.set(config)
-    return parameters, parameters.view(diary), diary
+    return parameters, parameters.view(reader), reader
 
 
 class Model(ConfigBase):
@@ -85,48 +85,48 @@ class Config(ConfigBase):
 
 
 def test_a_dict_is_read_by_item_and_by_attribute():
-    _, view, diary = viewed({"a": 1, "b": 2})
+    _, view, reader = viewed({"a": 1, "b": 2})
     assert (view["a"], view.b) == (1, 2)
-    assert diary.reads == ["a", "b"]
+    assert reader.reads == ["a", "b"]
 
 
 def test_reading_a_missing_key_registers_its_absence():
-    _, view, diary = viewed({"color": 1})
+    _, view, reader = viewed({"color": 1})
     with pytest.raises(MissingParameterError, match="no parameter 'colour'. Did you mean 'color'"):
         view["colour"]
     with pytest.raises(AttributeError):
         _ = view.colour
-    assert (diary.reads, diary.absences) == ([], ["colour", "colour"])
+    assert (reader.reads, reader.absences) == ([], ["colour", "colour"])
 
 
 @pytest.mark.parametrize("ask", [lambda c: c.get("x", 5), lambda c: getattr(c, "x", 5)])
 def test_a_default_registers_the_absence(ask):
-    _, view, diary = viewed({})
+    _, view, reader = viewed({})
     assert ask(view) == 5
-    assert diary.absences == ["x"]
+    assert reader.absences == ["x"]
 
 
 def test_asking_whether_a_parameter_is_there_counts():
-    _, view, diary = viewed({"a": 1})
+    _, view, reader = viewed({"a": 1})
     assert "a" in view
     assert "b" not in view
     assert not hasattr(view, "c")
-    assert (diary.reads, diary.absences) == (["a?"], ["b", "c"])
+    assert (reader.reads, reader.absences) == (["a?"], ["b", "c"])
 
 
 @pytest.mark.parametrize("walk", [list, len, dict, lambda c: list(c.items()), lambda c: list(c.values())])
 def test_iterating_over_a_dict_reads_the_set_of_names(walk):
-    parameters, view, diary = viewed({"b": 1, "a": 2})
+    parameters, view, reader = viewed({"b": 1, "a": 2})
     walk(view)
-    assert diary.reads[0] == ALL_NAMES
-    assert parameters.lookup(ALL_NAMES) == diary.values[ALL_NAMES] == ["a", "b"]
+    assert reader.reads[0] == ALL_NAMES
+    assert parameters.lookup(ALL_NAMES) == reader.values[ALL_NAMES] == ["a", "b"]
 
 
 def test_none_is_a_value():
-    parameters, view, diary = viewed({"a": None})
+    parameters, view, reader = viewed({"a": None})
     assert view["a"] is None
     assert parameters.lookup("a") is None
-    assert diary.absences == []
+    assert reader.absences == []
 
 
 @pytest.mark.parametrize(
@@ -150,32 +150,32 @@ def test_changing_a_dict_inside_a_reactor_is_an_error(change):
 
 
 def test_a_nested_dict_is_read_at_its_leaves():
-    parameters, view, diary = viewed({"a": {"b": 1, "c": {"d": 2}}})
+    parameters, view, reader = viewed({"a": {"b": 1, "c": {"d": 2}}})
     assert (view.a["b"], view["a"].c.d) == (1, 2)
-    assert diary.reads == ["a", "a.b", "a", "a.c", "a.c.d"]
+    assert reader.reads == ["a", "a.b", "a", "a.c", "a.c.d"]
     assert (parameters.lookup("a.c.d"), parameters.lookup("a")) == (2, "(nested dict)")
 
 
 @pytest.mark.parametrize("table", [{1: "a"}, {"a.b": 1}, {"": 1}, {str(n): n for n in range(1001)}])
 def test_a_dict_with_keys_that_are_no_names_is_one_value(table):
-    _, view, diary = viewed({"a": table})
+    _, view, reader = viewed({"a": table})
     assert type(view.a) is dict
     assert view.a == table
-    assert set(diary.reads) == {"a"}
+    assert set(reader.reads) == {"a"}
 
 
 @pytest.mark.parametrize("name", ["keys", "items", "values", "get", "_values", "_reader", "__class__"])
 def test_a_parameter_of_any_name_can_be_read_by_item(name):
-    _, view, diary = viewed({name: 1})
+    _, view, reader = viewed({name: 1})
     assert view[name] == 1
-    assert diary.reads == [name]
+    assert reader.reads == [name]
 
 
 def test_a_view_does_not_expose_the_dict_it_shows():
-    _, view, diary = viewed({"a": 1})
+    _, view, reader = viewed({"a": 1})
     with pytest.raises(AttributeError):
         _ = view._values["a"]
-    assert diary.absences == ["_values"]
+    assert reader.absences == ["_values"]
 
 
 def test_a_change_of_the_dict_counts_like_one_of_an_object():
@@ -196,10 +196,10 @@ def test_an_attribute_of_a_value_is_read_by_its_full_name():
     value = Fields(1, [{"c": 2}])
     value.deep = {"d": 3}
     plain = types.SimpleNamespace(**{name: getattr(value, name) for name in ("a", "b", "deep")})
-    parameters, _, diary = viewed({"value": plain})
-    assert (parameters.read("value.a", diary), parameters.read("value.deep", diary)["d"]) == (1, 3)
-    assert diary.reads == ["value.a", "value.deep", "value.deep.d"]
-    assert all(parameters.lookup(name) == diary.values[name] for name in diary.reads)
+    parameters, _, reader = viewed({"value": plain})
+    assert (parameters.read("value.a", reader), parameters.read("value.deep", reader)["d"]) == (1, 3)
+    assert reader.reads == ["value.a", "value.deep", "value.deep.d"]
+    assert all(parameters.lookup(name) == reader.values[name] for name in reader.reads)
     assert parameters.lookup("value.x") is MISSING
 
 
@@ -207,9 +207,9 @@ def test_an_attribute_of_a_value_is_read_by_its_full_name():
 
 
 def test_attributes_are_read_and_noted():
-    _, view, diary = viewed(Config())
+    _, view, reader = viewed(Config())
     assert (view.color, view.sizes, view.rate) == ("red", [1, 2], 0.1)
-    assert diary.reads == ["color", "sizes", "rate"]
+    assert reader.reads == ["color", "sizes", "rate"]
 
 
 def test_a_view_is_of_the_users_own_class():
@@ -219,11 +219,11 @@ def test_a_view_is_of_the_users_own_class():
 
 
 def test_a_nested_configuration_is_read_at_its_leaves():
-    parameters, view, diary = viewed(Config(depth=3))
+    parameters, view, reader = viewed(Config(depth=3))
     assert view.model.depth == 3
-    assert diary.reads == ["model", "model.depth"]
+    assert reader.reads == ["model", "model.depth"]
     assert parameters.lookup("model.depth") == 3
-    assert parameters.lookup("model") == diary.values["model"] == "(nested Model)"
+    assert parameters.lookup("model") == reader.values["model"] == "(nested Model)"
 
 
 def test_any_depth_of_nesting_is_tracked():
@@ -232,26 +232,26 @@ def test_any_depth_of_nesting_is_tracked():
     outer.a = ConfigBase()
     outer.a.b = ConfigBase()
     outer.a.b.model = inner
-    parameters, view, diary = viewed(outer)
+    parameters, view, reader = viewed(outer)
     assert view.a.b.model.depth == 2
-    assert diary.reads == ["a", "a.b", "a.b.model", "a.b.model.depth"]
+    assert reader.reads == ["a", "a.b", "a.b.model", "a.b.model.depth"]
     assert parameters.names() == ["a.b.model.depth", "a.b.model.log"]
 
 
 def test_reading_a_missing_parameter_registers_its_absence():
-    _, view, diary = viewed(Config())
+    _, view, reader = viewed(Config())
     with pytest.raises(MissingParameterError, match="no parameter 'model.dept'. Did you mean 'depth'"):
         _ = view.model.dept
     assert not hasattr(view, "other")
-    assert diary.absences == ["model.dept", "other"]
+    assert reader.absences == ["model.dept", "other"]
 
 
 def test_methods_and_properties_count_by_their_code_and_their_reads():
-    parameters, view, diary = viewed(Config())
+    parameters, view, reader = viewed(Config())
     assert (view.mean, view.total(2), view.fixed(), view.named()) == (1.5, 6, 7, "Config")
-    assert diary.reads == ["mean()", "total()", "sizes", "sizes", "total()", "sizes", "fixed()", "named()"]
+    assert reader.reads == ["mean()", "total()", "sizes", "sizes", "total()", "sizes", "fixed()", "named()"]
     for name in ("mean()", "total()", "fixed()", "named()"):
-        assert parameters.lookup(name) == diary.values[name]
+        assert parameters.lookup(name) == reader.values[name]
 
 
 def test_special_methods_count_when_there_is_a_view():
@@ -259,9 +259,9 @@ def test_special_methods_count_when_there_is_a_view():
         def __getitem__(self, name):
             return getattr(self, name)
 
-    parameters, view, diary = viewed(Indexed())
+    parameters, view, reader = viewed(Indexed())
     assert view["color"] == "red"
-    assert diary.reads == ["__getitem__()", "color"]
+    assert reader.reads == ["__getitem__()", "color"]
     assert parameters.lookup("__getitem__()") is Indexed.__getitem__
 
 
@@ -277,19 +277,19 @@ def test_a_method_that_reads_its_class_counts_with_the_class():
             def of_type(self):
                 return type(self).rate
 
-        parameters, view, diary = viewed(Looking())
+        parameters, view, reader = viewed(Looking())
         assert (view.of_class(), view.of_type()) == (default, default)
-        return [digest_of(parameters.lookup(name)) for name in diary.reads if name.endswith("()")]
+        return [digest_of(parameters.lookup(name)) for name in reader.reads if name.endswith("()")]
 
     assert digests(1) == digests(1)
     assert all(one != two for one, two in zip(digests(1), digests(2), strict=True))
 
 
 def test_methods_of_a_nested_configuration_are_tracked():
-    parameters, view, diary = viewed(Config())
+    parameters, view, reader = viewed(Config())
     assert view.model.leaves == 5
-    assert diary.reads == ["model", "model.leaves()", "model.cells()", "model.depth"]
-    assert all(parameters.lookup(name) == diary.values[name] for name in diary.reads)
+    assert reader.reads == ["model", "model.leaves()", "model.cells()", "model.depth"]
+    assert all(parameters.lookup(name) == reader.values[name] for name in reader.reads)
 
 
 @pytest.mark.parametrize(
@@ -321,9 +321,9 @@ def test_changing_a_configuration_outside_is_no_error():
 
 
 def test_vars_of_a_view_reads_everything():
-    _, view, diary = viewed(Config())
+    _, view, reader = viewed(Config())
     assert {"color", "sizes", "rate", "model"} <= vars(view).keys()
-    assert {"color", "sizes", "rate"} <= set(diary.reads)
+    assert {"color", "sizes", "rate"} <= set(reader.reads)
 
 
 def test_the_constructor_need_not_call_super():
@@ -332,7 +332,7 @@ def test_the_constructor_need_not_call_super():
             self.a = 1
             self.mark_auxiliary(["b"])
 
-    parameters, view, diary = viewed(Forgetful())
+    parameters, view, reader = viewed(Forgetful())
     assert view.a == 1
     assert parameters.is_auxiliary("b")
     assert parameters.names() == ["a"]
@@ -346,7 +346,7 @@ def test_defaults_of_the_class_are_parameters_and_the_object_takes_precedence():
 
     config = Defaults()
     config.b = 3
-    parameters, view, diary = viewed(config)
+    parameters, view, reader = viewed(config)
     assert parameters.names() == ["a", "b"]
     assert (view.a, view.b) == (1, 3)
     assert (parameters.lookup("a"), parameters.lookup("b"), parameters.lookup("c")) == (1, 3, MISSING)
@@ -476,9 +476,9 @@ KINDS = {
 @pytest.mark.parametrize(("one", "two", "ask"), KINDS.values(), ids=KINDS)
 def test_different_values_differ_in_what_was_read(one, two, ask):
     def seen(config):
-        parameters, view, diary = viewed(config)
+        parameters, view, reader = viewed(config)
         value = ask(view)
-        return value, {name: digest_of(parameters.lookup(name)) for name in diary.reads}
+        return value, {name: digest_of(parameters.lookup(name)) for name in reader.reads}
 
     first, second = seen(one), seen(two)
     assert first[0] != second[0]
@@ -488,10 +488,10 @@ def test_different_values_differ_in_what_was_read(one, two, ask):
 
 @pytest.mark.parametrize(("one", "two", "ask"), KINDS.values(), ids=KINDS)
 def test_a_look_up_finds_the_value_that_was_read(one, two, ask):
-    parameters, view, diary = viewed(two)
+    parameters, view, reader = viewed(two)
     ask(view)
-    assert {name: digest_of(parameters.lookup(name)) for name in diary.values} == {
-        name: digest_of(value) for name, value in diary.values.items()
+    assert {name: digest_of(parameters.lookup(name)) for name in reader.values} == {
+        name: digest_of(value) for name, value in reader.values.items()
     }
 
 
@@ -502,8 +502,8 @@ def test_all_kinds_of_attributes_are_listed(config):
 
 @pytest.mark.parametrize("config", [Fields(), SlottedFields(), FrozenFields()])
 def test_generated_methods_of_a_dataclass_do_not_count(config):
-    _, _, diary = viewed(config)
-    assert diary.reads == []
+    _, _, reader = viewed(config)
+    assert reader.reads == []
 
 
 def test_a_method_of_a_nested_object_is_looked_up_in_its_own_class():
@@ -513,9 +513,9 @@ def test_a_method_of_a_nested_object_is_looked_up_in_its_own_class():
 
     config = Nested()
     config.model = Other()
-    parameters, view, diary = viewed(config)
+    parameters, view, reader = viewed(config)
     assert view.model.cells() == 100
-    assert parameters.lookup("model.cells()") is diary.values["model.cells()"] is Other.cells
+    assert parameters.lookup("model.cells()") is reader.values["model.cells()"] is Other.cells
 
 
 def test_a_frozen_dataclass_refuses_changes_in_its_own_way():
@@ -525,9 +525,9 @@ def test_a_frozen_dataclass_refuses_changes_in_its_own_way():
 
 
 def test_functions_are_values():
-    parameters, view, diary = viewed({"f": len, "g": Model.cells, "h": lambda x: x + 1})
+    parameters, view, reader = viewed({"f": len, "g": Model.cells, "h": lambda x: x + 1})
     assert (view.f, view.g, view.h(1)) == (len, Model.cells, 2)
-    assert diary.reads == ["f", "g", "h"]
+    assert reader.reads == ["f", "g", "h"]
 
 
 def test_super_works_in_a_view():
@@ -535,16 +535,16 @@ def test_super_works_in_a_view():
         def total(self, times=1):
             return super().total(times) + 100
 
-    parameters, view, diary = viewed(Derived())
+    parameters, view, reader = viewed(Derived())
     assert view.total() == 103
-    assert diary.reads == ["total()", "sizes"]
+    assert reader.reads == ["total()", "sizes"]
 
 
 def test_a_copied_or_pickled_view_is_a_plain_configuration():
-    _, view, diary = viewed(Config())
+    _, view, reader = viewed(Config())
     for copied in (copy.deepcopy(view), copy.copy(view), pickle.loads(pickle.dumps(view))):
         assert (copied.color, copied.model.depth) == ("red", 2)
-    assert "color" in diary.reads
+    assert "color" in reader.reads
 
 
 def test_a_configuration_can_be_copied_and_pickled():

@@ -15,7 +15,7 @@ from pyplant.config.classes import ConfigDict
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import ALL_NAMES, plain
 from pyplant.fingerprint.fingerprint import digest_of
-from tests.config.test_classes import Diary, Model, viewed
+from tests.config.test_classes import Model, RecordingReader, viewed
 
 
 class Object(ConfigBase):
@@ -115,10 +115,10 @@ CHANGES = {"added": {"a": 1, "b": 2, "c": 3}, "removed": {"a": 1}, "changed": {"
 
 
 def reads_of(config, see):
-    parameters, diary = Parameters(), Diary()
+    parameters, reader = Parameters(), RecordingReader()
     parameters.set(config)
-    value = see(parameters.view(diary))
-    return value, {name: digest_of(parameters.lookup(name)) for name in diary.reads}, diary.absences
+    value = see(parameters.view(reader))
+    return value, {name: digest_of(parameters.lookup(name)) for name in reader.reads}, reader.absences
 
 
 def notices(read, absences, config):
@@ -182,15 +182,15 @@ def test_asking_whether_a_parameter_is_there_does_not_read_its_value(make):
 @pytest.mark.parametrize("make", [dict, Object])
 def test_auxiliary_parameters_do_not_count(make):
     def given(**more):
-        parameters, diary = Parameters(), Diary()
+        parameters, reader = Parameters(), RecordingReader()
         parameters.set(make(a=1, **more))
         parameters.mark_auxiliary(["log", "extra"])
-        return parameters, diary
+        return parameters, reader
 
-    parameters, diary = given(log=1)
-    copied = plain(parameters.view(diary))
+    parameters, reader = given(log=1)
+    copied = plain(parameters.view(reader))
     assert copied["log"] == 1
-    counting = [name for name in diary.reads if not parameters.is_auxiliary(name)]
+    counting = [name for name in reader.reads if not parameters.is_auxiliary(name)]
     assert counting == [ALL_NAMES, "a"]
     assert all(given(log=2, extra=3)[0].lookup(n) == parameters.lookup(n) for n in counting)
 
@@ -270,9 +270,9 @@ def test_a_nested_dict_with_any_keys_is_a_dict(name):
 
 
 def test_code_in_c_does_not_see_the_values_of_a_view():
-    _, view, diary = viewed({"a": 1})
+    _, view, reader = viewed({"a": 1})
     assert 1 not in list(dict.values(view))
-    assert diary.reads == []
+    assert reader.reads == []
 
 
 # ------------------------------------------------------------------ copies
