@@ -8,7 +8,7 @@ import platform
 import sys
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # trials fork, and threads do not survive that
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # trials fork, and threads do not survive a fork
 
 from reliability import (  # noqa: F401 - their import declares figures
     crashes,
@@ -33,12 +33,12 @@ removed, did. With 0 failures in N trials the failure rate is below 3/N with 95 
 
 
 def by_number(ident: str) -> tuple[str, int]:
-    """Orders figures."""
+    """Return a sort key for figures."""
     return ident[0], int(ident[1:])
 
 
 def write(result: Result) -> None:
-    """Put a result into the report at once: the long form takes hours, and may be interrupted."""
+    """Write a result to the report at once, since the long form takes hours and may be interrupted."""
     text = REPORT.read_text() if REPORT.exists() else ""
     lines = {row.split("|")[1].strip(): row for row in text.splitlines() if row.startswith(("| R", "| E"))}
     lines[result.ident] = line(result)
@@ -48,7 +48,7 @@ def write(result: Result) -> None:
 
 
 def main() -> int:
-    """Run what is asked for."""
+    """Run the given figures."""
     order = sorted(FIGURES, key=by_number)
     parser = argparse.ArgumentParser(prog="python -m reliability", description=__doc__)
     parser.add_argument("idents", nargs="*", metavar="FIGURE", help=f"which: {', '.join(order)}")

@@ -1,4 +1,4 @@
-"""The frame of the figures: how they are declared, run, and shown."""
+"""How figures are declared, run and shown."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Trials = Callable[["Lab"], Iterator[str]]
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """What the trials of a figure work with.
+    """What a figure passes to its trials.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Lab:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One promise, and how it is put to the test.
+    """A promise and the program that tests it.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ def figure(
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a figure.
+    """The result of a figure.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ class Result:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing failed, and the control did."""
+        """Whether no trial failed and the negative control did."""
         return bool(self.skipped) or (self.trials > 0 and not self.failures and self.control_trials > 0)
 
 
@@ -169,7 +169,7 @@ def _outcomes(subject: Figure, notes: list[str], *, full: bool, seed: int) -> It
         trials = subject.full if full else subject.short
         try:
             yield from subject.trials(Lab(Path(folder), trials, full, random.Random(seed), notes))
-        finally:  # also of a control, which is left at its first failure
+        finally:  # also after a control, which ends at its first failure
             os.environ.pop(LOG, None)
 
 
@@ -178,7 +178,7 @@ HEADING = """| | what is done | bar | trials | failures | without its protection
 
 
 def line(result: Result) -> str:
-    """A result as a line of a table in Markdown."""
+    """Return a result as a row of a Markdown table."""
     if result.skipped:
         counts = f"skipped: {result.skipped} | | | "
     else:

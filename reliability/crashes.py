@@ -47,7 +47,7 @@ _WITH_TARGET = ("rename", "link")
 
 
 class LoggedFile(OpenFile):
-    """Tells its disk what is written."""
+    """A file that logs what is written to it."""
 
     __slots__ = ("_log", "inode")
 
@@ -66,14 +66,14 @@ class LoggedFile(OpenFile):
 
 
 class LoggedFiles(Files):
-    """The real disk, and a list of what was done to it."""
+    """The disk, with a log of all changes."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.log: list[Operation] = []
 
     def name(self, path: Path) -> str:
-        """A path as it is called in the log."""
+        """Return the name of a path in the log."""
         return str(path.relative_to(self.root))
 
     def make_directory(self, path: Path) -> None:
@@ -122,13 +122,13 @@ class LoggedFiles(Files):
 
 @dataclass
 class Content:
-    """The bytes of one file: those that are on the disk, and those that may be."""
+    """The bytes of a file that are certain to be on the disk, and those that may be."""
 
     synced: bytes = b""
     unsynced: bytes = b""
 
     def outcomes(self) -> list[bytes]:
-        """What may be read after a crash."""
+        """Return every content that may be read after a crash."""
         if not self.unsynced:
             return [self.synced]
         half = self.unsynced[: len(self.unsynced) // 2]
@@ -142,7 +142,7 @@ class Content:
 
 @dataclass
 class Model:
-    """What is certain, and what is not, after some operations."""
+    """What is certain to be on the disk after some operations, and what is not."""
 
     names: dict[str, int | None]
     """Names that are on the disk, and their files; ``None`` for a directory."""
@@ -150,7 +150,7 @@ class Model:
     pending: list[Operation] = field(default_factory=list)
 
     def apply(self, operation: Operation) -> None:
-        """One more operation was done."""
+        """Add an operation."""
         match operation:
             case ("write", inode, data):
                 self.contents.setdefault(inode, Content()).unsynced += data
@@ -169,7 +169,7 @@ class Model:
                 self.pending.append(operation)
 
     def states(self) -> Iterator[dict[str, bytes | None]]:
-        """Every file system that a crash may leave now."""
+        """Yield every state of the file system that a crash may leave now."""
         pending = [one for one in self.pending if not _is_ignored(one)]
         for kept in itertools.product([True, False], repeat=len(pending)):
             names = dict(self.names)
@@ -179,12 +179,14 @@ class Model:
             files = sorted(name for name in names if names[name] is not None and _is_reachable(name, names))
             inodes = sorted({inode for name in files if (inode := names[name]) is not None})
             for contents in itertools.product(*(self.contents[inode].outcomes() for inode in inodes)):
-                content = dict(zip(inodes, contents, strict=True))  # all names of a file show the same
+                content = dict(
+                    zip(inodes, contents, strict=True)
+                )  # all names of a file have the same content
                 yield {name: content[names[name]] for name in files}  # type: ignore[index]
 
 
 def _directories(operation: Operation) -> set[str]:
-    """The directories whose sync makes an operation certain."""
+    """Return the directories whose sync makes an operation certain."""
     name = operation[2] if operation[0] in _WITH_TARGET else operation[1]
     return {str(Path(name).parent)}
 
@@ -215,7 +217,7 @@ def _is_reachable(name: str, names: dict[str, int | None]) -> bool:
 
 
 def initial(root: Path) -> Model:
-    """A directory in which everything is on the disk."""
+    """Return the model of a directory that is on the disk completely."""
     names: dict[str, int | None] = {}
     contents: dict[int, Content] = {}
     for path in root.rglob("*"):
@@ -227,7 +229,7 @@ def initial(root: Path) -> Model:
 
 
 def crash_states(model: Model, log: list[Operation]) -> Iterator[tuple[int, dict[str, bytes | None]]]:
-    """Each state that a crash may leave, and after how many operations."""
+    """Yield each state that a crash may leave, and after how many operations."""
     for done in range(len(log) + 1):
         for state in model.states():
             yield done, state
@@ -249,12 +251,12 @@ def make_real(state: dict[str, bytes | None], root: Path) -> None:
 
 
 def value(number: int) -> Any:
-    """What the reactor of a number sends."""
+    """Return the value that the reactor of a number sends."""
     return np.full(400, float(number))
 
 
 def commit(store: Warehouse, number: int, **options: Any) -> Any:
-    """Keep one result."""
+    """Commit one result."""
     saved = store.save(f"x{number}", value(number), ArraySpec)
     options = {"reactor": f"garden.make_{number}", "fingerprint": f"code{number}", **options}
     return store.commit(a_trace(saved, **options))
@@ -272,13 +274,13 @@ def two_commits(store: Warehouse, log: list[Operation], certain: list[tuple[int,
 
 
 def collection(store: Warehouse, log: list[Operation], certain: list[tuple[int, int]]) -> None:
-    """History goes; what is current stays all the time."""
+    """Collect history; current results must exist at any time."""
     certain += [(0, 3), (0, 4)]
     collect(store, 0, now=4e9, quarantine_age=1e12)
 
 
 def merging(store: Warehouse, log: list[Operation], certain: list[tuple[int, int]]) -> None:
-    """Four files of the journal become one."""
+    """Merge four files of the journal."""
     certain += [(0, number) for number in (1, 2, 3, 4)]
     assert merge_journal(store, at_least=1)
 
@@ -295,7 +297,7 @@ CASES: dict[str, tuple[Any, int, float]] = {
 
 
 def prepared(root: Path, commits: int, case: str) -> None:
-    """A plant with a few results, of which the first two are history for gc."""
+    """Create a plant with a few results; for gc the first two are history."""
     for number in range(1, commits + 1):
         store = Warehouse(root)
         same = {"reactor": "garden.same"} if case == "gc" and number <= 3 else {}
@@ -305,7 +307,7 @@ def prepared(root: Path, commits: int, case: str) -> None:
 
 
 def crash_case(case: str, folder: Path) -> tuple[int, list[str]]:
-    """All states of one case: their number, and what is wrong with some."""
+    """Check all states of one case; return their number and the failures."""
     work, commits, warehouse_module._MAX_UNSYNCED_SECONDS = CASES[case]
     root = folder / "recorded"
     if case == MAKING:
@@ -327,7 +329,7 @@ def crash_case(case: str, folder: Path) -> tuple[int, list[str]]:
             needed = {number for since, number in certain if since <= done}
             key = frozenset(state.items()), frozenset(needed)
             if key in seen:
-                continue  # the same, after another operation
+                continue  # the same state as after another operation
             seen.add(key)
             count += 1
             make_real(state, scratch)
@@ -341,10 +343,10 @@ def crash_case(case: str, folder: Path) -> tuple[int, list[str]]:
 
 
 def look(root: Path, needed: set[int]) -> str:
-    """What is wrong with a state: wrong values, or results that had to survive and did not."""
+    """Return what is wrong with a state: wrong values, or lost results that had to survive."""
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("error", ".*FORMAT")  # with another identity no pickle is loaded
+            warnings.filterwarnings("error", ".*FORMAT")  # a new identity would make all pickles untrusted
             store = Warehouse(root)
         found: set[int] = set()
         for trace in store.ledger.traces():

@@ -1,4 +1,4 @@
-"""Files that are not what was written: flipped, cut, swapped, gone, made up."""
+"""Damaged files: flipped bits, cut, swapped, missing and forged."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from reliability.trial import forked, run_pipeline
 
 
 def files_of(root: Path) -> list[Path]:
-    """Every file of a plant that holds anything."""
+    """Return every file of a plant that is not empty."""
     return sorted(path for path in root.rglob("*") if path.is_file() and path.stat().st_size)
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replace the content of a file, whatever its mode."""
+    """Replace the content of a file, even if it is read-only."""
     path.chmod(0o600)
     path.write_bytes(content)
 
@@ -41,14 +41,14 @@ def template(lab: Lab) -> Path:
 
 
 def copied(source: Path, target: Path) -> Path:
-    """A copy in which nothing of an earlier trial is left."""
+    """Return a copy without changes of an earlier trial."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target)
     return target
 
 
 def look(root: Path) -> str:
-    """What is wrong with a damaged plant: all values must be right, and nothing may raise."""
+    """Return what is wrong with a damaged plant: all values must be correct and nothing may raise."""
     ended = forked(lambda: run_pipeline(root))
     return ended.error or (ended.value["wrong"] and f"served wrong {ended.value['wrong']}")
 
@@ -78,7 +78,7 @@ def bit_flips(lab: Lab) -> Iterator[str]:
 
 
 def damages(lab: Lab, source: Path) -> Iterator[tuple[str, str, Any]]:
-    """All damage that is not one flipped bit: what, to which file, and how it is done."""
+    """Yield damage other than a flipped bit: its name, the file and a function."""
     files = [path.relative_to(source) for path in files_of(source)]
     objects = [name for name in files if name.parts[0] == "objects"]
     step = 512 if lab.full else 4096
@@ -89,7 +89,7 @@ def damages(lab: Lab, source: Path) -> Iterator[tuple[str, str, Any]]:
         yield "filled with zeros", str(name), lambda path: write(path, bytes(path.stat().st_size))
         yield "deleted", str(name), lambda path: path.unlink()
         yield "longer", str(name), lambda path: write(path, path.read_bytes() + b"junk")
-        if name.name != "FORMAT":  # that is an error, and a clear one
+        if name.name != "FORMAT":  # a damaged FORMAT is a clear error
             yield "a directory", str(name), lambda path: (path.unlink(), path.mkdir())
     for one, other in zip(objects, objects[1:] + objects[:1], strict=True):
         yield f"swapped with {other}", str(one), lambda path, o=other: swap(path, path.parents[2] / o)
@@ -157,7 +157,7 @@ def fsck_is_complete(lab: Lab) -> Iterator[str]:
 
 
 def ingredients_by_object(root: Path) -> dict[str, list[str]]:
-    """The ingredients that each file of a plant holds."""
+    """Return the ingredients in each file of a plant."""
     names: dict[str, list[str]] = {}
     warehouse = Warehouse(root)
     for trace in warehouse.ledger.traces():
@@ -169,7 +169,7 @@ def ingredients_by_object(root: Path) -> dict[str, list[str]]:
 
 
 def check_and_repair(root: Path) -> list[str]:
-    """The ingredients that fsck found damaged."""
+    """Check and repair a plant, and return the ingredients that fsck found damaged."""
     with pipeline.open_plant(root) as plant:
         audit = plant.fsck(repair=True)
         return [finding.ingredient for finding in audit]
@@ -217,7 +217,7 @@ def speed(lab: Lab) -> str:
     full=100_000,
 )
 def mutated_records(lab: Lab) -> Iterator[str]:
-    """A batch of mutations in each process; the first failure of a batch is told."""
+    """Test a batch of mutations in each process; the first failure of a batch is reported."""
     source = template(lab)
     journal = next((source / "journal").glob("*.log")).read_bytes()
     lines = [line for line in journal.split(b"\n") if line]
@@ -233,7 +233,7 @@ def mutated_records(lab: Lab) -> Iterator[str]:
 
 
 def mutated(lab: Lab, lines: list[bytes]) -> bytes:
-    """A journal in which a few lines were changed."""
+    """Return a journal with a few changed lines."""
     changed = list(lines)
     for number in lab.random.sample(range(len(changed)), lab.random.randint(1, 3)):
         check, _, rest = changed[number].partition(b" ")
@@ -267,7 +267,7 @@ STRANGE: list[Any] = [
 
 
 def twisted(lab: Lab, value: Any) -> Any:
-    """A JSON value of which one part is something else."""
+    """Return a JSON value with one part replaced."""
     if isinstance(value, dict) and value and lab.random.random() < 0.9:
         key = lab.random.choice(sorted(value))
         if lab.random.random() < 0.1:
@@ -280,7 +280,7 @@ def twisted(lab: Lab, value: Any) -> Any:
 
 
 def survive(source: Path, root: Path, mutants: list[bytes]) -> str:
-    """Do everything that can be done with a plant whose journal was tampered with."""
+    """Use every method of a plant whose journal was forged."""
     for mutant in mutants:
         copied(source, root)
         for path in (root / "journal").glob("*.log"):

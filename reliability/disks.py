@@ -1,4 +1,4 @@
-"""Disks that die, fail or interrupt at a chosen change."""
+"""Disks that kill, fail or interrupt their process at a chosen change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READS = ("read", "map_private", "identity", "sizes", "names")
 
 
 class WatchedFile(OpenFile):
-    """A file whose writes and syncs go by its disk."""
+    """A file that passes writes and syncs to its disk first."""
 
     __slots__ = ("_disk",)
 
@@ -45,12 +45,12 @@ class WatchedFile(OpenFile):
 
 
 class WatchedFiles(Files):
-    """The real disk; :meth:`change` sees every call that changes it, before it is made."""
+    """The disk; :meth:`change` is called before every change."""
 
     watched = CHANGES
 
     def change(self, name: str, path: Path, do: Do, tear: Do | None) -> Any:
-        """Make the change with ``do``; ``tear`` makes half of it, where there are halves."""
+        """Make the change with ``do``; ``tear`` makes half of it, if it is divisible."""
         del name, path, tear
         return do()
 
@@ -118,6 +118,6 @@ class FailingFiles(WatchedFiles):
                 tear()
             self.failed.append(name)
             if name == "remove_tree":
-                return None  # ignores what it cannot delete
+                return None  # errors of remove_tree are ignored
             raise OSError(self.code, os.strerror(self.code), str(path))
         return do()

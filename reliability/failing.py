@@ -1,4 +1,4 @@
-"""Disks that are full, forbidden or broken."""
+"""Disks that are full, read-only or broken."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from reliability.bench import Lab, figure
 from reliability.disks import CountingFiles, FailingFiles
 from reliability.trial import aftermath, forked, run_pipeline, use_disk
 
-IN_MEMORY = ("numbers", "count", "bag")  # what is delivered even if it cannot be kept
+IN_MEMORY = ("numbers", "count", "bag")  # values that are delivered even if they cannot be stored
 CLEAR = ("OSError:", "PlantDirError:", "StoreError:", "bytes are needed", "NotAllocatedError:")
 
 
 def no_tmpfs() -> str:
-    """Why a small disk cannot be made here."""
+    """Return why a small disk cannot be created here."""
     if os.geteuid() != 0:
         return "needs root"
     try:
@@ -37,7 +37,7 @@ def no_tmpfs() -> str:
 
 @contextmanager
 def small_disk(folder: Path, options: str) -> Iterator[Path]:
-    """A disk in memory of a given size."""
+    """Mount a disk in memory of a given size."""
     folder.mkdir(exist_ok=True)
     try:
         mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
@@ -52,7 +52,7 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
 
 
 def tried(root: Path, before: Callable[[], object] = lambda: None) -> str:
-    """What is wrong with a run on such a disk: values, or one clear error, must come."""
+    """Return what is wrong with a run on such a disk, which must give values or one clear error."""
 
     def work(names: tuple[str, ...]) -> Any:
         before()
@@ -92,7 +92,7 @@ def full_disk(lab: Lab) -> Iterator[str]:
 
 
 def limit(kind: int, most: int) -> Callable[[], None]:
-    """Limits what this process may do."""
+    """Limit a resource of this process."""
 
     def apply() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -102,7 +102,7 @@ def limit(kind: int, most: int) -> Callable[[], None]:
 
 
 def other_limits(lab: Lab) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Everything that a disk, or the system, may refuse."""
+    """Yield everything that a disk or the system may refuse."""
     for size in (0, 1, 100, 500, 1000, 2000, 2048, 4096, 5000, 8000, 8192, 9000, 20_000, 100_000):
         yield f"files of {size} bytes", limit(resource.RLIMIT_FSIZE, size)
     for most in range(8, 65, 4 if lab.full else 14):
@@ -128,7 +128,7 @@ def limits(lab: Lab) -> Iterator[str]:
         root = lab.folder / "plant"
         failure = tried(root, before)
         if "open files" in name and "Too many open files" in failure:
-            failure = ""  # a clear error: what a reactor itself opens may be the one too many
+            failure = ""  # a clear error: the file that exceeds the limit may be one that a reactor opens
         failure = failure or aftermath(root)
         yield failure and f"{name}: {failure}"
         shutil.rmtree(root, ignore_errors=True)
@@ -165,7 +165,7 @@ def io_errors(lab: Lab) -> Iterator[str]:
 
 
 def broken(root: Path, nth: int, *, once: bool) -> str:
-    """What is wrong after an error of the disk."""
+    """Return what is wrong after an error of the disk."""
 
     def work() -> tuple[list[str], list[str], str]:
         warehouse._MAX_UNSYNCED_SECONDS = 0.0
@@ -182,7 +182,7 @@ def broken(root: Path, nth: int, *, once: bool) -> str:
                 plant.add_event_listener(listen)
                 values = dict(zip(pipeline.NAMES, plant.get(*pipeline.NAMES), strict=True))
                 wrong = pipeline.difference(values)
-        except OSError:  # what was asked for could not be had
+        except OSError:  # a clear error
             wrong = ""
         return disk.failed, kept, wrong
 

@@ -1,4 +1,4 @@
-"""Strangers: names meant to lead elsewhere, plants of other users, planted links and pickles."""
+"""Attacks: names that look like paths, plants of other users, planted links and pickles."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOBODY = 65534
 
 
 def corpus() -> list[str]:
-    """Names that something could stumble over."""
+    """Return names that are hard to handle."""
     basic = [
         *(
             "..",
@@ -111,7 +111,7 @@ def corpus() -> list[str]:
 
 
 def outside(folder: Path, root: Path) -> set[str]:
-    """Everything in a folder that is not part of a plant."""
+    """Return everything in a folder that is not part of a plant."""
     return {str(path) for path in folder.rglob("*") if root not in (path, *path.parents)}
 
 
@@ -142,7 +142,7 @@ def names(lab: Lab) -> Iterator[str]:
 
 
 def is_of_the_plant(path: Path) -> bool:
-    """Whether a name in a plant is one that a plant gives."""
+    """Return whether a plant creates files of this name."""
     if path.parts[0] in ("FORMAT", "CACHEDIR.TAG"):
         return len(path.parts) == 1
     name = path.name.removesuffix(".log").removesuffix(".npy")
@@ -180,12 +180,12 @@ def named_values(root: Path, names_: list[str]) -> str:
 
 
 def no_other_user() -> str:
-    """Why there is no other user to be."""
+    """Return why this process cannot become another user."""
     return "" if os.geteuid() == 0 else "needs root, to become another user"
 
 
 def as_nobody(work: Callable[[], str]) -> str:
-    """Do something as another user."""
+    """Call a function as another user."""
 
     def switched() -> str:
         os.setgid(NOBODY)
@@ -197,7 +197,7 @@ def as_nobody(work: Callable[[], str]) -> str:
 
 
 def refuses(root: Path) -> str:
-    """Whether the plant of another user is refused."""
+    """Return whether the plant of another user is refused."""
     try:
         with Plant(root, progress=False):
             return "the plant of another user was opened"
@@ -206,7 +206,7 @@ def refuses(root: Path) -> str:
 
 
 def modes(root: Path) -> str:
-    """Everything in a plant must be for its owner alone."""
+    """Return what in a plant other users can access."""
     for path in [root, *root.rglob("*")]:
         mode = stat.S_IMODE(path.lstat().st_mode)
         if path.is_dir() and mode & 0o077:
@@ -217,7 +217,7 @@ def modes(root: Path) -> str:
 
 
 def open_umask(root: Path) -> None:
-    """Run with a umask that forbids nothing."""
+    """Run with umask 000."""
     os.umask(0)
     run_pipeline(root)
 
@@ -246,7 +246,7 @@ def reads_only(root: Path) -> str:
     missing=no_other_user,
 )
 def permissions(lab: Lab) -> Iterator[str]:
-    """Each in turn."""
+    """One trial for each permission."""
     lab.folder.chmod(0o755)
     root = lab.folder / "plant"
     ended = forked(lambda: open_umask(root))
@@ -315,7 +315,7 @@ def read_only_mount(lab: Lab, root: Path) -> str:
 
 
 class Canary:
-    """What is planted: loading it leaves a file."""
+    """A planted object: loading it creates a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -395,7 +395,7 @@ def rewritten(rest: bytes, slot: str, stored: str, planted: bytes) -> bytes:
 
 
 def everything(root: Path) -> None:
-    """All that can be done with a plant, short of trusting it."""
+    """Use every method of a plant without trusting it."""
     with suppress(PlantDirError), pipeline.open_plant(root) as plant:
         plant.status()._repr_html_()
         plant.graph()

@@ -1,4 +1,4 @@
-"""What is the same and what is not: poisoned caches, input files, aliasing, stable fingerprints."""
+"""What counts as changed: stale .pyc files, input files, aliasing, stable fingerprints."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MODULE = textwrap.dedent(
 
 
 def session(folder: Path, steps: Callable[[Any], None], *, cached: bool = False) -> tuple[int, bool]:
-    """Import the module, do something, and ask; the value, and whether anything ran."""
+    """Import the module, call a function and ask for the value; return it, and whether anything ran."""
     sys.dont_write_bytecode = False
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
@@ -52,7 +52,7 @@ def session(folder: Path, steps: Callable[[Any], None], *, cached: bool = False)
 
 
 def write_module(folder: Path, number: int, *, keep_time: bool = False) -> None:
-    """Write the module so that its helper gives a number."""
+    """Write the module so that its helper returns a number."""
     path = folder / "poisoned_module.py"
     before = path.stat() if path.exists() else None
     path.write_text(MODULE.format(number=number))
@@ -85,7 +85,7 @@ def poison(lab: Lab) -> Iterator[str]:
 def edited_before_the_run(folder: Path, first: int, second: int) -> str:
     """The first session runs old code; the next one imports the new."""
     forked(lambda: session(folder, lambda _: write_module(folder, second)))
-    os.utime(folder / "poisoned_module.py", (1, 1))  # or Python would take the old .pyc
+    os.utime(folder / "poisoned_module.py", (1, 1))  # else Python uses the old .pyc
     found = forked(lambda: session(folder, nothing))
     return found.error or ("" if found.value == (second, True) else f"edited, not reloaded: {found.value}")
 
@@ -99,7 +99,7 @@ def reloaded(folder: Path, first: int, second: int) -> str:
             assert plant.get("number") == first
         time.sleep(0.01)
         write_module(folder, second)
-        os.utime(folder / "poisoned_module.py", (1, 1))  # another time for certain
+        os.utime(folder / "poisoned_module.py", (1, 1))  # a time that certainly differs
         importlib.reload(module)
 
     found = forked(lambda: session(folder, edit))
@@ -107,7 +107,7 @@ def reloaded(folder: Path, first: int, second: int) -> str:
 
 
 def within_a_tick(folder: Path, first: int, second: int) -> str:
-    """Python itself takes the old .pyc; when that is gone, the new code must run."""
+    """Python itself uses the old .pyc; when it is deleted, the new code must run."""
     forked(lambda: session(folder, nothing))
     write_module(folder, second, keep_time=True)
     forked(lambda: session(folder, nothing))
@@ -118,7 +118,7 @@ def within_a_tick(folder: Path, first: int, second: int) -> str:
 
 
 def turned_back(folder: Path, first: int, second: int) -> str:
-    """Edited while the session runs old code, and turned back afterwards."""
+    """Edit while the session runs old code, and undo the edit afterwards."""
     forked(lambda: session(folder, lambda _: write_module(folder, second)))
     os.utime(folder / "poisoned_module.py", (1, 1))
     found = forked(lambda: session(folder, nothing))
@@ -138,7 +138,7 @@ WAYS = (edited_before_the_run, reloaded, within_a_tick, turned_back)
 
 @ReactorFunc
 def reads(pipe):
-    """Sends what a file holds."""
+    """Send the content of a file."""
     path = pipe.input_file(pipe.read_config("path"))
     content = Path(path).read_bytes()
     if pipe.read_config_unregistered("edit"):
@@ -147,7 +147,7 @@ def reads(pipe):
 
 
 def content_of(folder: Path, *, edit: bool = False) -> bytes:
-    """Ask for what the file holds."""
+    """Ask for the content of the file."""
     with Plant(folder / "plant", progress=False) as plant:
         plant.add_reactor(reads)
         plant.set_config({"path": str(folder / "input"), "edit": edit})
@@ -155,25 +155,25 @@ def content_of(folder: Path, *, edit: bool = False) -> bytes:
 
 
 def overwrite(path: Path, content: bytes) -> None:
-    """The same size, and a new time."""
+    """Overwrite with the same size and a new time."""
     path.write_bytes(content)
 
 
 def restore_time(path: Path, content: bytes) -> None:
-    """The same size and time."""
+    """Overwrite with the same size and restore the time."""
     before = path.stat()
     path.write_bytes(content)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def through_a_map(path: Path, content: bytes) -> None:
-    """Written through a memory map."""
+    """Write through a memory map."""
     with path.open("r+b") as stream, mmap.mmap(stream.fileno(), 0) as view:
         view[:] = content
 
 
 def another_file(path: Path, content: bytes) -> None:
-    """Another file is given the name, and the time."""
+    """Replace the file by another one with the same time."""
     before = path.stat()
     other = path.with_name("other")
     other.write_bytes(content)
@@ -182,7 +182,7 @@ def another_file(path: Path, content: bytes) -> None:
 
 
 def another_target(path: Path, content: bytes) -> None:
-    """The name becomes a link to another file."""
+    """Replace the file by a link to another one."""
     other = path.with_name("target")
     other.write_bytes(content)
     path.unlink()
@@ -212,7 +212,7 @@ def input_files(lab: Lab) -> Iterator[str]:
             forked(lambda folder=folder: content_of(folder, edit=True))
             name, new = "edited during the run", old[::-1]
         else:
-            if trial % 2:  # a file that was left alone for long is not hashed again
+            if trial % 2:  # an old file is not hashed again
                 os.utime(path, (1, 1))
                 time.sleep(0.01)
             forked(lambda folder=folder: content_of(folder))
@@ -234,7 +234,7 @@ def makes(pipe):
 
 
 def spoiler(number: int) -> Any:
-    """A reactor that says what it got, and then spoils it."""
+    """A reactor that logs its input and then changes it."""
 
     @ReactorFunc(name=f"spoils_{number}")
     def spoils(pipe):
@@ -263,7 +263,7 @@ SPOILERS = [spoiler(number) for number in range(1, 4)]
     full=50,
 )
 def aliasing(lab: Lab) -> Iterator[str]:
-    """What was seen in both runs must be one."""
+    """The input must be the same in both runs."""
 
     def see(root: Path, again: int) -> list[Any]:
         with Plant(root, progress=False) as plant:
@@ -291,7 +291,7 @@ PIPELINE = textwrap.dedent(
     from reliability.sabotage import sabotaged
 
     NAMES = {"alpha", "beta", "gamma", "delta"}
-    TABLE = {name: {len(name), name} for name in sorted(NAMES)}  # the order of a dict counts
+    TABLE = {name: {len(name), name} for name in sorted(NAMES)}  # the order of a dict is part of its digest
 
     class Model:
         kinds = frozenset({"one", "two", "three"})
@@ -327,7 +327,7 @@ PIPELINE = textwrap.dedent(
 
 
 def without_meaning(lab: Lab, source: str) -> str:
-    """The same program with other comments, blank lines and an order of definitions of its own."""
+    """Return the same program with other comments, blank lines and order of definitions."""
     lines = source.splitlines()
     for _ in range(5):
         place = lab.random.randrange(len(lines))

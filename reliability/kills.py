@@ -1,4 +1,4 @@
-"""Processes that die: at every point, at random, by an interrupt, for want of memory."""
+"""Processes that die: at every point, at random, by an interrupt, without memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CGROUP = Path("/sys/fs/cgroup/memory")
 
 
 def points_of_a_run(lab: Lab, root: Path, scale: float = 1) -> list[int]:
-    """The points at which a run can die: all of them, or a sample."""
+    """Return the points at which a run can die: all of them, or a sample."""
 
     def count() -> int:
         disk = CountingFiles()
@@ -77,7 +77,7 @@ def every_point(lab: Lab) -> Iterator[str]:
     full=10_000,
 )
 def edit_kill_revert(lab: Lab) -> Iterator[str]:
-    """What was kept before outlives whatever happens to its successor."""
+    """Earlier results survive a kill while later ones are computed."""
     first = lab.folder / "first"
     forked(lambda: run_pipeline(first, scale=1))
     shutil.copytree(first, lab.folder / "counted")
@@ -104,7 +104,7 @@ def edit_kill_revert(lab: Lab) -> Iterator[str]:
     full=1_000,
 )
 def random_kills(lab: Lab) -> Iterator[str]:
-    """One trial is one kill; what was to be killed and had ended counts for nothing."""
+    """One trial is one kill; a process that had ended before is not counted."""
     root, log = lab.folder / "plant", lab.folder / "log"
     os.environ[LOG] = str(log)
     typical = 0.1
@@ -116,7 +116,7 @@ def random_kills(lab: Lab) -> Iterator[str]:
         def work(scale: int = round_) -> Any:
             return run_pipeline(root, scale=scale)
 
-        late = round_ % 5 == 1  # then most have ended, and an execution too many is seen for certain
+        late = round_ % 5 == 1  # most reactors have ended then, so one execution too many is noticed
         began = time.monotonic()
         victims = [started(work) for _ in range(3)]
         survivor = started(work)
@@ -145,7 +145,7 @@ def random_kills(lab: Lab) -> Iterator[str]:
 
 
 def interrupt_at(line: int, counted: list[int]) -> Callable[..., Any]:
-    """A trace function that raises at the ``line``-th line of the store and of the run."""
+    """Return a trace function that raises at the ``line``-th line of the store and of the run."""
     places = (f"{PACKAGE}/store/", f"{PACKAGE}/execution/run.py", f"{PACKAGE}/execution/claims_guard.py")
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
@@ -163,7 +163,7 @@ def interrupt_at(line: int, counted: list[int]) -> Callable[..., Any]:
 
 
 def _leaves_block(frame: Any) -> bool:
-    """Whether a ``with`` is reached, perhaps at its end: no interrupt comes before ``__exit__``."""
+    """Return whether the line is a ``with``: its end has the same line, and no interrupt comes before ``__exit__``."""
     return linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith("with ")
 
 
@@ -176,7 +176,7 @@ def _leaves_block(frame: Any) -> bool:
     full=5_000,
 )
 def interrupts(lab: Lab) -> Iterator[str]:
-    """The session that was interrupted goes on, and then another one comes."""
+    """The interrupted session goes on, and then another session uses the plant."""
 
     def count() -> int:
         counted = [0]
@@ -206,7 +206,7 @@ def interrupts(lab: Lab) -> Iterator[str]:
 
 
 def interrupted(root: Path, arm: Callable[[], None], *, raises: bool = True) -> str:
-    """What is wrong after an interruption.
+    """Return what is wrong after an interruption.
 
     Without memory the session itself may end in any way, Python's own modules half imported
     and all; with ``raises`` it must be right.
@@ -238,7 +238,7 @@ def interrupted(root: Path, arm: Callable[[], None], *, raises: bool = True) -> 
 
 
 def leftovers(root: Path) -> str:
-    """Files of processes that are gone, after a collection."""
+    """Return files of dead processes after a collection."""
     with pipeline.open_plant(root) as plant:
         plant.gc()
     parts = ("tmp", "claims", "leases")
@@ -251,7 +251,7 @@ def leftovers(root: Path) -> str:
 
 @ReactorFunc
 def huge(pipe):
-    """An array on disk of which never more than a piece is in memory."""
+    """Fill an array on disk slab by slab."""
     size = pipe.read_config("megabytes")
     data = pipe.allocate("huge", "array", shape=(size, 1 << 17), dtype="f8")
     for row in range(size):
@@ -263,7 +263,7 @@ def huge(pipe):
 
 @ReactorFunc
 def greedy(pipe):
-    """Takes all the memory there is."""
+    """Allocate memory without end."""
     held = []
     while os.environ.get("PYPLANT_TRIAL_GREEDY"):
         held.append(np.ones(1 << 20))
@@ -271,7 +271,7 @@ def greedy(pipe):
 
 
 class PeakMemory(threading.Thread):
-    """Watches the private memory of this process, in bytes."""
+    """Measures the peak of the private memory of this process, in bytes."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -297,7 +297,7 @@ class PeakMemory(threading.Thread):
 
 
 def no_memory_status() -> str:
-    """Why memory cannot be watched here."""
+    """Return why memory cannot be measured here."""
     return "" if Path("/proc/self/status").exists() else "needs /proc"
 
 
@@ -325,7 +325,7 @@ def memory(lab: Lab) -> Iterator[str]:
 
     def verify() -> int:
         for path in (root / "objects").glob("*/*"):
-            os.utime(path)  # nobody knows this file any more
+            os.utime(path)  # changes its identity
         with Plant(root, progress=False) as plant:
             plant.add_reactor([huge])
             plant.set_config({"megabytes": size})

@@ -22,7 +22,7 @@ class Bag:
 
 
 def log(name: str) -> None:
-    """Note outside of the plant that a reactor executes; what is appended survives a kill."""
+    """Append to a file outside the plant that a reactor runs; appended text survives a kill."""
     path = os.environ.get(LOG)
     if path:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -77,7 +77,7 @@ REACTORS = [numbers, cube, bag, note, total]
 
 
 def open_plant(root: Path, scale: float = 1, **options: Any) -> Plant:
-    """A plant that knows the reactors."""
+    """Return a plant with the reactors."""
     plant = Plant(root, progress=False, **options)
     plant.add_reactor(REACTORS)
     plant.set_config({"scale": scale})
@@ -85,7 +85,7 @@ def open_plant(root: Path, scale: float = 1, **options: Any) -> Plant:
 
 
 def expected(scale: float = 1) -> dict[str, Any]:
-    """What the ingredients must be, computed here and not by PyPlant."""
+    """Return the expected values, computed without PyPlant."""
     values = np.arange(1000.0) * scale
     content = {f"key {number}": number * scale for number in range(300)}
     text = f"1000 numbers times {scale}\n" * 200
@@ -101,7 +101,7 @@ def expected(scale: float = 1) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value as something that can be compared and written down."""
+    """Return a value in a form that can be compared and printed."""
     if isinstance(value, Bag):
         return value.content
     if isinstance(value, Path) or (isinstance(value, str) and os.path.isfile(value)):
@@ -113,6 +113,6 @@ def plain(value: Any) -> Any:
 
 
 def difference(values: dict[str, Any], scale: float = 1) -> str:
-    """The names whose values are not what they must be."""
+    """Return the names of wrong values."""
     right = expected(scale)
     return ", ".join(name for name in values if plain(values[name]) != right[name])

@@ -20,11 +20,11 @@ from reliability.trial import aftermath, run_pipeline, started
 
 SHUTDOWN = 0x8004587D  # FS_IOC_SHUTDOWN
 WITHOUT_FLUSH = 2
-SYSTEMS = {"ext4": 64, "xfs": 320}  # the smallest sizes in MB that will do
+SYSTEMS = {"ext4": 64, "xfs": 320}  # smallest sizes in MB
 
 
 def no_loop() -> str:
-    """Why nothing can be mounted here."""
+    """Return why nothing can be mounted here."""
     if os.geteuid() != 0:
         return "needs root"
     missing = [tool for tool in ("mkfs.ext4", "mkfs.xfs", "losetup") if shutil.which(tool) is None]
@@ -36,7 +36,7 @@ def no_loop() -> str:
 
 @contextmanager
 def mounted(image: Path, folder: Path) -> Iterator[Path]:
-    """The file system in an image."""
+    """Mount the file system in an image."""
     subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True, capture_output=True)
     try:
         yield folder
@@ -45,7 +45,7 @@ def mounted(image: Path, folder: Path) -> Iterator[Path]:
 
 
 def cut(folder: Path) -> None:
-    """Drop everything that is not on the disk, now."""
+    """Discard everything that is not on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.ioctl(descriptor, SHUTDOWN, struct.pack("I", WITHOUT_FLUSH))

@@ -1,4 +1,4 @@
-"""Protections, each of which can be removed: the negative controls.
+"""Negative controls: each function removes one protection.
 
 Every function patches one piece of PyPlant away. Nothing of this is in the library.
 """
@@ -41,7 +41,7 @@ def _sabotage(function: Callable[[MonkeyPatch], None]) -> Callable[[MonkeyPatch]
 
 @contextmanager
 def sabotaged(name: str) -> Iterator[None]:
-    """Work without a protection for a while."""
+    """Remove a protection within the block."""
     with pytest.MonkeyPatch.context() as patch:
         (SABOTAGES.get(name) or OF_THE_LAWS[name.replace(" ", "_")])(patch)
         yield
@@ -70,7 +70,7 @@ def results_reach_the_journal_late(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def values_are_written_in_place(patch: MonkeyPatch) -> None:
-    """One file for each name, whatever the content, which is never looked at again."""
+    """Each name has one file, which is overwritten and never verified."""
     save = Warehouse._save_as
     keep = Warehouse._store_file
 
@@ -102,7 +102,7 @@ def values_are_written_in_place(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def nothing_is_synced(patch: MonkeyPatch) -> None:
-    """What is written may stay in memory."""
+    """Nothing waits for the disk."""
     patch.setattr(OpenFile, "sync", lambda self: None)
     patch.setattr(Files, "sync_file", lambda self, path: None)
     patch.setattr(Files, "sync_directory", lambda self, path: None)
@@ -115,7 +115,7 @@ def nothing_is_synced(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def failed_syncs_are_ignored(patch: MonkeyPatch) -> None:
-    """As if what could not be synced were on the disk."""
+    """Objects that could not be synced count as synced."""
     sync = ObjectStore.sync
 
     def careless(self: ObjectStore) -> None:
@@ -145,7 +145,7 @@ def a_full_disk_is_an_error(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def objects_are_not_verified(patch: MonkeyPatch) -> None:
-    """Whatever bears the name is taken."""
+    """Every file with the name of an object is used."""
 
     def trusting(self: ObjectStore, stored: str, size: int) -> Path:
         del size
@@ -157,7 +157,7 @@ def objects_are_not_verified(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def nothing_is_verified(patch: MonkeyPatch) -> None:
-    """Neither objects nor the lines of the journal."""
+    """Neither objects nor lines of the journal are verified."""
     objects_are_not_verified(patch)
 
     def unchecked(self: Journal, line: bytes, writer: str) -> JournalEntry | None:
@@ -175,7 +175,7 @@ def nothing_is_verified(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def records_are_taken_as_they_come(patch: MonkeyPatch) -> None:
-    """What this version did not write raises."""
+    """Lines that this version did not write raise errors."""
     patch.setattr(ledger, "UNREADABLE", ())
 
 
@@ -187,13 +187,13 @@ def fsck_hashes_nothing(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def files_are_read_whole_to_be_verified(patch: MonkeyPatch) -> None:
-    """Not piece by piece."""
+    """Files are read at once instead of in chunks."""
     patch.setattr(Files, "chunks", lambda self, path: iter([memoryview(path.read_bytes())]))
 
 
 @_sabotage
 def leftovers_are_never_removed(patch: MonkeyPatch) -> None:
-    """Neither by those who made them, nor by anybody else."""
+    """Neither their own process nor others remove them."""
     patch.setattr(ObjectStore, "clear_scratch", lambda self: None)
     patch.setattr(retention, "abandoned_scratch", lambda *_: iter(()))
     patch.setattr(Files, "unlink", lambda self, path: None)
@@ -201,7 +201,7 @@ def leftovers_are_never_removed(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def sets_count_in_their_order(patch: MonkeyPatch) -> None:
-    """Which differs from process to process."""
+    """The order of a set differs from process to process."""
     from reliability import identity
 
     patch.setattr(identity, "ACTIVE", ["sets count in their order"])
@@ -214,13 +214,13 @@ def sets_count_in_their_order(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def nothing_is_claimed(patch: MonkeyPatch) -> None:
-    """Everybody computes what is missing."""
+    """Every process computes missing results."""
     patch.setattr(OwnershipFiles, "take", lambda self, name: True)
 
 
 @_sabotage
 def claims_are_kept_after_a_failure(patch: MonkeyPatch) -> None:
-    """Until the process ends."""
+    """Claims are held until the process ends."""
     patch.setattr(ClaimsGuard, "release_all", lambda self: None)
 
 
@@ -236,7 +236,7 @@ def collection_removes_what_is_in_use(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def names_become_paths(patch: MonkeyPatch) -> None:
-    """Files are called like the ingredients they hold."""
+    """Files are named like their ingredients."""
     save = Warehouse._save_as
 
     def named(self: Warehouse, spec: Any, name: str, value: Any) -> Any:
@@ -250,7 +250,7 @@ def names_become_paths(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def modes_are_left_to_the_umask(patch: MonkeyPatch) -> None:
-    """As with plain ``open`` and ``mkdir``."""
+    """Modes are those of plain ``open`` and ``mkdir``."""
 
     def create(self: Files, path: Path) -> OpenFile:
         return OpenFile(path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
@@ -261,7 +261,7 @@ def modes_are_left_to_the_umask(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def every_pickle_is_trusted(patch: MonkeyPatch) -> None:
-    """Pickles of every user are trusted."""
+    """Pickles of every user are loaded."""
     patch.setattr(FormatRegistry, "trusts", lambda self, ingredient: True)
 
 
@@ -270,7 +270,7 @@ def every_pickle_is_trusted(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def deaths_of_workers_are_failures(patch: MonkeyPatch) -> None:
-    """What a worker had under way when it died is not tried again."""
+    """Tasks of a worker that died are not tried again."""
     patch.setattr(
         ParallelExecutor, "_worker_lost", lambda self, job, future, error: Failed(RuntimeError(str(error)))
     )

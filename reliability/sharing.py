@@ -1,4 +1,4 @@
-"""Several processes on one plant: single flight, collection under fire, pauses and clocks, locks."""
+"""Several processes on one plant: claims, collection during use, pauses and clocks, locks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from reliability.trial import Ended, forked, started, use_disk
 
 
 def keys(count: int) -> list[Any]:
-    """As many reactors, each of which takes a moment."""
+    """Return reactors that each take a moment."""
 
     def make(number: int) -> Any:
         @ReactorFunc(name=f"key_{number}")
@@ -45,7 +45,7 @@ NAMES = tuple(f"key_{number}" for number in range(10))
 
 
 def ask(root: Path, round_: int, start: float = 0.0) -> tuple[str, float]:
-    """Ask for all keys; what is wrong, and how long it took."""
+    """Ask for all keys; return what is wrong, and how long it took."""
     with Plant(root, progress=False) as plant:
         plant.add_reactor(KEYS)
         plant.set_config({"round": round_})
@@ -100,7 +100,7 @@ def large(pipe):
 
 
 def use(root: Path, who: int, until: float, *, rewrite: bool) -> str:
-    """Look again and again at a result that is kept, or make new ones."""
+    """Read a stored result again and again, or make new ones."""
     version = 0
     while time.time() < until:
         ran: list[str] = []
@@ -156,7 +156,7 @@ def collection_under_fire(lab: Lab) -> Iterator[str]:
 
 
 def left_after_collection(lab: Lab, root: Path) -> str:
-    """What is wrong after one more collection when everything is quiet and old."""
+    """Return what is wrong after another collection, when no process runs and everything is old."""
     from pyplant.store.retention import collect as collect_now
     from pyplant.store.retention import stored_bytes
     from pyplant.store.warehouse import Warehouse
@@ -164,7 +164,7 @@ def left_after_collection(lab: Lab, root: Path) -> str:
     def look() -> tuple[int, int, str]:
         warehouse = Warehouse(root)
         collect_now(warehouse, 0, now=time.time() + 30 * 86400)
-        current = warehouse.ledger.current()  # stays at any age
+        current = warehouse.ledger.current()  # current results stay at any age
         needed = stored_bytes(trace for trace in warehouse.ledger.traces() if trace.rank in current)
         stored = sum(warehouse.objects.sizes().values()) - needed
         journals = len(warehouse.journal.files())
@@ -225,7 +225,7 @@ def ask_patient(root: Path, *, shift: float = 0.0, network: bool = True, pid_nam
     full=200,
 )
 def pauses(lab: Lab) -> Iterator[str]:
-    """An owner and three who wait."""
+    """One owner and three waiting processes."""
     path = lab.folder / "log"
     os.environ[LOG] = str(path)
     for trial in range(lab.trials):
@@ -266,7 +266,7 @@ def pauses(lab: Lab) -> Iterator[str]:
 
 
 def no_mounts() -> str:
-    """Why file systems cannot be mounted here."""
+    """Return why file systems cannot be mounted here."""
     if os.geteuid() != 0:
         return "needs root"
     if shutil.which("bindfs") is None:
@@ -295,7 +295,7 @@ class Lockless(Files):
     at_night=True,
 )
 def lock_matrix(lab: Lab) -> Iterator[str]:
-    """Two processes ask for the same, each in its own surroundings."""
+    """Two processes ask for the same result on different file systems."""
     path, real = lab.folder / "log", lab.folder / "real"
     mounts = [lab.folder / "one", lab.folder / "other"]
     for folder in (real, *mounts):
@@ -328,7 +328,7 @@ def both(kind: Any, roots: list[Path], path: Path) -> str:
             return "" if plant.get("patient") == 42 else "a wrong value"
 
     with Plant(roots[0], progress=False):
-        pass  # the directory is there before the two begin
+        pass  # the directory exists before both begin
     first = started(lambda: work(roots[0]))
     while not path.exists():
         time.sleep(0.005)

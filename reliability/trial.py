@@ -1,4 +1,4 @@
-"""One trial: a process that does something, and another that looks what it left behind."""
+"""One trial: a process does something, and another one checks what it left."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _await(pid: int, receive: int, patience: float) -> Ended:
     arrivals.register(receive, select.POLLIN)
     while True:
         if not arrivals.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            os.kill(pid, signal.SIGABRT)  # shows where, if faulthandler is on
+            os.kill(pid, signal.SIGABRT)  # faulthandler shows the traceback
             os.waitpid(pid, 0)
             return Ended(error=f"still running after {patience:.0f} s")
         piece = os.read(receive, 1 << 16)
@@ -107,7 +107,7 @@ def _await(pid: int, receive: int, patience: float) -> Ended:
 
 
 def use_disk(disk: Files) -> None:
-    """Let every plant that this process opens from now on work on another disk."""
+    """Let every plant that this process opens from now on use another disk."""
     from pyplant.store import warehouse
 
     warehouse.Files = lambda: disk  # type: ignore[assignment,misc]
@@ -121,7 +121,7 @@ def run_pipeline(
     names: tuple[str, ...] = pipeline.NAMES,
     executor: Any = None,
 ) -> dict[str, Any]:
-    """Bring the pipeline up to date and look at all values.
+    """Bring the pipeline up to date and check all values.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def run_pipeline(
 
 
 def aftermath(root: Path, *, scale: float = 1, done: frozenset[str] = frozenset()) -> str:
-    """What is wrong with what a process left behind; ``""`` if nothing is.
+    """Return what is wrong with what a process left; ``""`` if nothing is.
 
     Another process runs the pipeline: values equal a run from scratch, nothing raises,
     nothing that was reported done is executed again, fsck is clean. A further one finds
@@ -183,7 +183,7 @@ def aftermath(root: Path, *, scale: float = 1, done: frozenset[str] = frozenset(
 
 
 def read_done(path: Path) -> frozenset[str]:
-    """The reactors that a process reported as finished before it died."""
+    """Return the reactors that a process reported as finished before it died."""
     with suppress(FileNotFoundError):
         return frozenset(path.read_text().split())
     return frozenset()

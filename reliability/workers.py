@@ -1,4 +1,4 @@
-"""Reactors on several workers: a worker dies, or the process that gives them their work does."""
+"""Reactors on several workers: a worker dies, or the coordinator does."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ with pool("dask") as client:
 
 
 class Cluster:
-    """A Dask cluster on this machine, while the block is not left."""
+    """Start a Dask cluster on this machine within the block."""
 
     def __enter__(self) -> Cluster:
         self._process = subprocess.Popen(
@@ -64,7 +64,7 @@ class Cluster:
 
 @contextmanager
 def executor_of(kind: str, address: str) -> Iterator[Any]:
-    """What a trial gives as ``executor=``."""
+    """Return what a trial passes as ``executor=``."""
     if kind == "threads":
         from concurrent.futures import ThreadPoolExecutor
 
@@ -80,7 +80,7 @@ def executor_of(kind: str, address: str) -> Iterator[Any]:
 
 
 def processes(predicate: Callable[[Path], bool]) -> list[int]:
-    """The processes for which something holds; asked with the folder of each in ``/proc``."""
+    """Return the processes that satisfy a predicate of their folder in ``/proc``."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -90,7 +90,7 @@ def processes(predicate: Callable[[Path], bool]) -> list[int]:
 
 
 def workers_of(parent: int) -> list[int]:
-    """The worker processes that a process has."""
+    """Return the worker processes of a process."""
 
     def is_worker(folder: Path) -> bool:
         fields = (folder / "stat").read_text().rpartition(")")[2].split()
@@ -106,7 +106,7 @@ def workers_of(parent: int) -> list[int]:
 
 
 def left_over(mark: str, patience: float = 20) -> str:
-    """Processes of a trial that are still there after some time."""
+    """Return processes of a trial that still exist after some time."""
     wanted, limit = f"{MARK}={mark}".encode(), time.monotonic() + patience
     while True:
         found = processes(lambda folder: wanted in (folder / "environ").read_bytes().split(b"\0"))
@@ -124,7 +124,7 @@ def left_over(mark: str, patience: float = 20) -> str:
     full=600,
 )
 def coordinator_dies(lab: Lab) -> Iterator[str]:
-    """The process that has the plant dies; another one, without workers, runs the same."""
+    """The coordinator dies; another process, without workers, runs the same reactors."""
     kinds = ("threads", "processes", "dask")
     with Cluster() as cluster:
         typical: dict[str, float] = {}
@@ -229,7 +229,7 @@ def _runs_with_kills(
 
 
 def _needless(executions: list[str], deaths: int) -> str:
-    """Whether more was executed than deaths account for: each costs as many executions as were under way."""
+    """Return whether there were more executions than deaths explain: each repeats those that were under way."""
     if len(executions) > len(pipeline.REACTORS) + UNDER_WAY * deaths:
         return f"{dict(Counter(executions))} executions with {deaths} deaths"
     return ""

@@ -6,7 +6,7 @@ How it works
   fingerprint. Copies of them, pickled by value, are stored in front of the value. If ``__main__`` has a class of this name
   and fingerprint when the value is loaded, that class is used, so that ``isinstance`` is true after a kernel was
   restarted. Otherwise the copy is used.
-- Arrays, tensors and exceptions are pickled by functions of ours where their own way loses something.
+- Arrays, tensors and exceptions are pickled by own functions where their libraries lose something.
 - If loading runs code of the user, the value is loaded once when it is sent, since an error then is better than an error
   in a reactor that receives it, possibly days later.
 """

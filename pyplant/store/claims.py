@@ -16,7 +16,7 @@ that leads to the owner file. The file system decides which of two methods is us
 
 Holding a name avoids work that another process does already. Correctness does not depend on it: stored results are
 immutable and verified when they are read. If an owner was suspended for too long or a lock did not work, a reactor is
-executed twice and no more happens. An error while these files are accessed therefore never stops a run; it is kept in
+executed twice and no more happens. An error while these files are accessed therefore never stops a run; it is stored in
 :attr:`OwnershipFiles.trouble`, and from then on every name counts as held.
 
 A forked child holds nothing: it shares the locks of its parent, and would keep them after the parent has ended.

@@ -258,7 +258,7 @@ class Journal:
                 raise
 
     def _abandon(self) -> None:
-        """Start a new file, since after a failed write nobody knows how the old one ends."""
+        """Start a new file, since after a failed write the end of the old one is unknown."""
         stream, self._stream = self._stream, None
         self.writer = unique_name()
         if stream is not None:

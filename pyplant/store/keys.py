@@ -79,7 +79,7 @@ def keyring(root: Path, *, may_create: bool) -> Keyring:
     remedy = "Set XDG_DATA_HOME to a directory that you alone can write to."
     plant_key = _plant_key(root, create=True) if may_create else None
     if plant_key:
-        where = "It is kept in the plant, and is not valid in a copy of the plant."
+        where = "It is stored in the plant, and is not valid in a copy of the plant."
         return Keyring(plant_key, (), f"{trouble} {where} {remedy}")
     key = _key_in_temporary_home()
     if key:

@@ -237,7 +237,7 @@ def test_a_link_leads_to_the_key_of_the_plant(tmp_path, homeless):
     root = plant(tmp_path)
     (tmp_path / "link").symlink_to(root)
     made = keyring(tmp_path / "link", may_create=True)
-    assert "It is kept in the plant" in made.trouble
+    assert "It is stored in the plant" in made.trouble
     homeless()
     assert keyring(tmp_path / "link", may_create=True) == (made.signing, (), "")
     assert keyring(root, may_create=True).signing == made.signing
