@@ -34,10 +34,10 @@ class ClaimsGuard:
 
     Parameters
     ----------
-    world, warehouse, scheduler
-        Of the run.
+    context, warehouse, scheduler
+        Those of the run.
     emit, warn
-        Take events, and warnings.
+        Receive events and warnings.
     """
 
     def __init__(

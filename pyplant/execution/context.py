@@ -1,6 +1,6 @@
-"""One run's view of the world: what the scheduler, the rebuilder and reactors ask about.
+"""The context of one run: the answers to the questions of the scheduler, the rebuilder and reactors.
 
-Answers are remembered for the length of a run: freshness is judged anew at each one.
+Answers are cached during one run. The next run computes them again, since anything may have changed.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class RunContext:
         return sorted(self.predicted[key].unconditional_receives) if self._is_parallel else ()
 
     def variant(self, parameters: Parameters) -> RunContext:
-        """The same world under another configuration; what does not depend on it is shared."""
+        """A copy of the context with another configuration; what does not depend on the configuration is shared."""
         other = copy.copy(self)
         vars(other).update(parameters=parameters, _digests={}, _known={})
         vars(other).pop("_configuration", None)

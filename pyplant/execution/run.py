@@ -65,18 +65,16 @@ __all__ = ["Run"]
 
 
 class Run:
-    """Brings what was demanded of its scheduler up to date.
+    """Brings the targets of its scheduler up to date.
 
     Parameters
     ----------
-    world, warehouse, executor
-        What reactors there are, where values go, where reactors run.
-    emit
-        Takes events.
-    warn
-        Takes warnings.
+    context, warehouse, executor
+        The facts about reactors, the store of values, and the executor of reactors.
+    emit, warn
+        Receive events and warnings.
     keep_going
-        Whether to go on with what does not depend on a failure.
+        Whether to execute reactors that do not depend on a failure.
     """
 
     def __init__(
@@ -247,9 +245,9 @@ class Run:
             definition, self._context, self._warehouse, self._emit, recording, self.load
         )
         execution = self._executions[task.key] = self._executor.prepare(request)
-        surely = tuple(self._context.prefetchable(task.key))
-        if surely:
-            self._scheduler.suspended(task, surely)
+        prefetched = tuple(self._context.prefetchable(task.key))
+        if prefetched:
+            self._scheduler.suspended(task, prefetched)
             return None
         return self._job(task, execution)
 

@@ -31,11 +31,11 @@ class _LookUp:
 
 
 class Staleness:
-    """Judges reactors as they stand.
+    """Finds which reactors are stale, without running anything.
 
     Parameters
     ----------
-    world
+    context
         Answers questions about reactors.
     """
 
@@ -202,27 +202,30 @@ class Staleness:
     # ------------------------------------------------------------------ planning
 
     def plan(self, target: str) -> list[ReactorEntry]:
-        """What running ``target`` would involve, senders first."""
+        """The reactors that a run of ``target`` would involve, senders first."""
         self.judge([target])
         below: dict[str, list[str]] = {}
-        sure: dict[str, bool] = {}
+        certain: dict[str, bool] = {}
         work = [(target, True)]
         while work:
-            key, surely = work.pop()
-            if key in sure and (sure[key] or not surely):
+            key, is_certain = work.pop()
+            # A reactor is visited again only if it turns out to be certain after it was found to be possible.
+            if key in certain and (certain[key] or not is_certain):
                 continue
-            sure[key] = surely
-            needed, perhaps = self._needs(key)
-            below[key] = [*needed, *perhaps]
-            work += [(other, surely) for other in needed]
-            work += [(other, False) for other in perhaps]
+            certain[key] = is_certain
+            needed, possible = self._needs(key)
+            below[key] = [*needed, *possible]
+            work += [(other, is_certain) for other in needed]
+            work += [(other, False) for other in possible]
         return [
-            self.entry(key, as_target=key == target, sure=sure[key] or self.verdicts[key].trace is not None)
+            self.entry(
+                key, as_target=key == target, sure=certain[key] or self.verdicts[key].trace is not None
+            )
             for key in _senders_first(target, below)
         ]
 
     def _needs(self, key: str) -> tuple[list[str], list[str]]:
-        """Reactors whose outputs a reactor needs: for sure, and perhaps."""
+        """The reactors whose outputs a reactor needs with certainty, and those whose outputs it may need."""
         verdict = self.verdicts[key]
         if verdict.trace is not None:
             return self._keys_of(verdict.trace.inputs), self._keys_of(r.name for r in verdict.reasons)
@@ -233,10 +236,10 @@ class Staleness:
             if verdict.certain
             else [reason.name for reason in verdict.reasons]
         )
-        # Of a name that no code mentions, nobody knows who sends it until somebody has.
-        sure = [name for name in sorted(asked) if self._context.literal_senders(name)]
-        perhaps = [*sorted({*expected.receives, *asked}), *(nearest.inputs if nearest else ())]
-        return self._keys_of(sure), self._keys_of(perhaps)
+        # A name that no code contains has no known sender before the first run.
+        certain = [name for name in sorted(asked) if self._context.literal_senders(name)]
+        possible = [*sorted({*expected.receives, *asked}), *(nearest.inputs if nearest else ())]
+        return self._keys_of(certain), self._keys_of(possible)
 
     def _keys_of(self, names: Iterable[str]) -> list[str]:
         found: dict[str, None] = {}
