@@ -44,7 +44,7 @@ def test_what_is_exported_goes_there_too(home):
     assert os.listdir() == []
 
 
-def test_a_home_that_nobody_knows_is_refused(home):
+def test_an_unknown_home_is_refused(home):
     with pytest.raises(PlantDirError, match=r"\./~nobody-of-this-name"):
         Plant("~nobody-of-this-name/x")
     assert os.listdir() == []

@@ -62,6 +62,8 @@ IDENTIFIERS = frozenset(
     judge_lost_again look_anew may_begin method_as_reactor must_be_here no_function outlook packed_reactor packer
     perform_here put_off runs_here shelf surely_receives thaw to_plain unknown_mark urgency user_code_ran voice voices
     note_locals pass_on plainly without_circles without_marker
+    JournalNote _hash_aside _homes _leads_here _put_aside _stands_still birth identity_of is_address keeps_journal
+    may_make occupy
     _drop_replaced _judge_if_affordable _note_idle _refold _showings _squeeze _tell_cached _tell_replaced
     """.split()
 ) | (CLASSES & frozenset({"RunFacts", "RunWorld", "SideBySide", "SingleFlight"}))

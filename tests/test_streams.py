@@ -98,7 +98,7 @@ def test_a_stream_that_replaces_by_itself_may_do_so():
     assert _streams.printable("✓", stream) == "✓"
 
 
-def test_an_encoding_that_nobody_knows_is_no_error():
+def test_an_unknown_encoding_is_no_error():
     class Odd(io.StringIO):
         encoding = "odd"
 

@@ -45,7 +45,7 @@ class NoLocks(Files):
         raise OSError(errno.ENOLCK, "No locks available")
 
 
-class LocksForNobody(Files):
+class IneffectiveLocks(Files):
     def lock(self, path):
         return self.open_append(path)
 
@@ -102,7 +102,7 @@ class NearlyFull(Files):
     [
         (ReadOnly(), "writing", CheckResult.FAILED, "can only be read"),
         (NoLocks(), "locks", CheckResult.WARNING, "no kernel locks (No locks available)"),
-        (LocksForNobody(), "locks", CheckResult.WARNING, "do not exclude"),
+        (IneffectiveLocks(), "locks", CheckResult.WARNING, "do not exclude"),
         (LocksOfOneMachine(), "locks", CheckResult.WARNING, "other machines may not see them"),
         (NotExclusive(), "exclusive files", CheckResult.WARNING, "run twice"),
         (KeepsTheOld(), "renaming", CheckResult.FAILED, "does not replace"),

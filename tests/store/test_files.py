@@ -241,7 +241,7 @@ def test_the_pid_namespace_does_not_change():
 
 
 class TestPlantedFiles:
-    """Nothing is read or written where a planted link leads, and a planted pipe stops nobody."""
+    """Nothing is read or written where a planted link leads, and no read waits for a planted pipe."""
 
     @pytest.fixture
     def precious(self, tmp_path):

@@ -188,7 +188,7 @@ def test_without_a_home_the_other_directories_of_the_user_are_used(tmp_path, hom
     assert signing_key() == (tmp_path / "pyplant" / "signing-key").read_bytes()
 
 
-def test_without_any_place_the_key_lies_in_a_plant_that_nobody_else_can_write_to(tmp_path, homeless):
+def test_without_any_place_the_key_is_in_a_plant_that_other_users_cannot_write_to(tmp_path, homeless):
     root = plant(tmp_path)
     made = keyring(root, may_create=True)
     assert "XDG_DATA_HOME" in made.trouble

@@ -207,9 +207,9 @@ class TestFormat:
     )
     def test_a_damaged_format_is_rewritten_with_one_warning(self, used_plant, content):
         (used_plant / "FORMAT").write_bytes(content)
-        with pytest.warns(DamageWarning, match="FORMAT") as told:
+        with pytest.warns(DamageWarning, match="FORMAT") as warned:
             open_plant(Files(), used_plant)
-        assert len(told) == 1
+        assert len(warned) == 1
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             open_plant(Files(), used_plant)
@@ -305,7 +305,7 @@ class TestRefusing:
 
     @pytest.mark.skipif(os.name != "posix", reason="needs permission bits")
     @pytest.mark.parametrize("empty", [True, False])
-    def test_a_directory_that_anybody_may_write(self, tmp_path, empty):
+    def test_a_directory_that_every_user_may_write(self, tmp_path, empty):
         root = tmp_path / "plant"
         if empty:
             root.mkdir()

@@ -350,11 +350,11 @@ class TestTrust:
             other.load(outputs["x"])
         assert not (tmp_path / "canary").exists()
 
-    @pytest.mark.parametrize("is_kept", [True, False])
-    def test_a_planted_identity_does_not_hide_other_bytes(self, warehouse, root, tmp_path, is_kept):
+    @pytest.mark.parametrize("is_stored", [True, False])
+    def test_a_planted_identity_does_not_hide_other_bytes(self, warehouse, root, tmp_path, is_stored):
         warehouse.commit(a_trace(warehouse.save("x", {"a": [1] * 5000}, "object")))
         warehouse.close()
-        if not is_kept:  # the note of the owner, which would count for more
+        if not is_stored:  # the line of the owner, which would replace the planted one
             (log,) = (root / "journal").glob("*.log")
             lines = log.read_bytes().split(b"\n")
             log.write_bytes(b"\n".join(line for line in lines if b" i " not in line))
