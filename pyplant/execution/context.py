@@ -86,7 +86,7 @@ class RunContext:
     # ------------------------------------------------------------------ the scheduler asks
 
     def fingerprint(self, key: str) -> Fingerprint:
-        """The fingerprint of a reactor's code as it is now."""
+        """The present fingerprint of a reactor's code."""
         function = self.definitions[key].function
         fingerprint = self.fingerprinter.fingerprint(function)
         if self._function_hash is None:
@@ -95,7 +95,7 @@ class RunContext:
         return fingerprint._replace(digest=digest_bytes(b"function_hash", text.encode()))
 
     def check(self, key: str) -> Lookup | Verdict:
-        """Look for a trace that verifies.
+        """Start to look for a trace that verifies.
 
         Raises
         ------
@@ -106,7 +106,10 @@ class RunContext:
         return self.look_up(key)
 
     def refuse_ingredient_as_parameter(self, key: str) -> None:
-        """Refuse a reactor whose second parameter is meant to be an ingredient, as far as can be told."""
+        """Refuse a reactor whose second parameter is probably meant to be an ingredient.
+
+        It is if a reactor names or sent an ingredient of that name, or if no configuration is set.
+        """
         definition = self.definitions[key]
         name = definition.config_name
         if not name or name in CONFIG_NAMES:
@@ -118,7 +121,7 @@ class RunContext:
             raise ingredient_as_parameter_error(definition.name, name, senders)
 
     def look_up(self, key: str) -> Lookup | Verdict:
-        """Look for a trace that verifies, be the reactor declared rightly or not."""
+        """Start to look for a trace that verifies, without a check of the reactor's parameters."""
         definition = self.definitions[key]
         if not definition.cache:
             return Verdict(None, (Reason(ReasonKind.UNCACHED, definition.name),))
@@ -130,15 +133,15 @@ class RunContext:
         return check(tree, self)
 
     def has_news(self, key: str) -> bool:
-        """Whether another process has left traces of a reactor since it was checked."""
+        """Whether another process recorded traces of a reactor since it was checked."""
         self._ledger.refresh()
         return self._ledger.trace_count(self.fingerprint(key).digest) != self._known.get(key, 0)
 
     def claim_key(self, key: str) -> str:
-        """Names the execution of a reactor under this configuration, for all processes.
+        """The key of a claim on the execution of a reactor, equal in all processes.
 
-        Its inputs are not known yet. The whole configuration counts, so that those who try
-        several do not wait for one another.
+        The inputs are not known yet, so the key covers the code and the whole configuration. Runs with
+        different configurations therefore do not wait for each other.
         """
         return digest_bytes(self.fingerprint(key).digest.encode(), self._configuration)[:_CLAIM_DIGITS]
 
@@ -165,7 +168,7 @@ class RunContext:
 
     @cached_property
     def predicted(self) -> dict[str, Predicted]:
-        """What each reactor is expected to send, receive and read."""
+        """The predictions of all reactors, by key."""
         take = self.fingerprinter.fingerprint
         return {key: predict(take(definition.function).hints) for key, definition in self.definitions.items()}
 
@@ -174,10 +177,9 @@ class RunContext:
         return Senders(self.predicted)
 
     def prefetchable(self, key: str) -> Iterable[str]:
-        """Names that a reactor receives whatever happens, where reactors run side by side.
+        """The names that a reactor receives on every path, if reactors run in parallel.
 
-        Whether its trace verifies or it runs: they are needed, so they need not be brought about
-        one after the other.
+        The reactor needs them if its trace verifies and if it runs, so their senders may run in parallel.
         """
         return sorted(self.predicted[key].unconditional_receives) if self._is_parallel else ()
 
@@ -189,7 +191,7 @@ class RunContext:
         return other
 
     def probably_reads(self, key: str) -> set[str]:
-        """Parameters that a reactor reads as far as its code tells, and that it asked for when it last ran."""
+        """The parameters that a reactor reads according to its code, and those that its last execution read."""
         last = self._ledger.last(self.definitions[key].full_name)
         read = {
             name
@@ -200,7 +202,7 @@ class RunContext:
         return {*self.predicted[key].reads, *read}
 
     def remaining_seconds(self, key: str) -> float:
-        """The time from a reactor's begin to the end of all that depends on it, as far as is known."""
+        """The expected time from the start of a reactor to the end of all that depends on it."""
         return self._remaining.get(key, 0.0)
 
     @cached_property
@@ -212,29 +214,29 @@ class RunContext:
         return remaining_seconds(self.predicted, seconds)
 
     def candidates(self, name: str) -> Iterator[str]:
-        """Reactors that may send a name, the likeliest first."""
+        """Yield the reactors that may send a name, the likeliest first."""
 
         def rank(key: str) -> tuple[int, int]:
-            rank, own = self._guessed(key)
+            rank, own = self._sender_rank(key)
             return rank, -len(own & words(name))
 
-        return self._senders.candidates(name, lambda: self._remembered(name), rank)
+        return self._senders.candidates(name, lambda: self._recorded_senders(name), rank)
 
     @cached_property
     def _by_full_name(self) -> dict[str, str]:
         return {definition.full_name: key for key, definition in self.definitions.items()}
 
-    def _remembered(self, name: str) -> Iterator[str]:
+    def _recorded_senders(self, name: str) -> Iterator[str]:
         for trace in self._ledger.senders_of(name):
             key = self._by_full_name.get(trace.reactor)
             if key is not None:
                 yield key
 
-    def _guessed(self, key: str) -> tuple[int, frozenset[str]]:
-        """What helps to guess whether a reactor sends a name that it never sent, as far as is known.
+    def _sender_rank(self, key: str) -> tuple[int, frozenset[str]]:
+        """Rank a reactor as a possible sender of a name that it never sent, and collect its words.
 
-        One whose code ran sends what it sent then, most likely. Of those made in a loop each has values
-        of its own, and most often they are part of the name that it sends.
+        Code that ran before most likely sends the same names again, so it ranks behind code that never ran.
+        Reactors that a loop creates have different constants, which usually occur in the names that they send.
         """
         if key not in self._guesses:
             definition = self.definitions[key]
@@ -244,15 +246,15 @@ class RunContext:
         return self._guesses[key]
 
     def literal_senders(self, name: str) -> list[str]:
-        """Reactors whose code names an ingredient they send."""
+        """The reactors whose code names an ingredient that they send."""
         return self._senders.literal(name)
 
     def known_senders(self, name: str) -> list[str]:
-        """Reactors whose code names an ingredient they send; else the one that sent it last."""
-        return self.literal_senders(name) or list(itertools.islice(self._remembered(name), 1))
+        """The reactors whose code names an ingredient, or else the reactor that sent it last."""
+        return self.literal_senders(name) or list(itertools.islice(self._recorded_senders(name), 1))
 
     def replaced(self, orphans: Iterable[Definition]) -> list[Definition]:
-        """Those of the orphans that send what another reactor sends as well."""
+        """The orphans that send an ingredient which another reactor sends as well."""
         by_key = {orphan.key: orphan for orphan in orphans}
         names = {
             name for key in by_key.keys() & self.definitions.keys() for name in self.predicted[key].sends
@@ -265,12 +267,12 @@ class RunContext:
         return [by_key[key] for key in found]
 
     def label(self, key: str) -> str:
-        """What people call a reactor, and where they find it in their notebook."""
+        """The name of a reactor in messages, with its cell in a notebook."""
         definition = self.definitions[key]
         return f"{definition.name!r}" + (f" ({definition.place})" if definition.cell else "")
 
     def suggestions(self, name: str) -> str:
-        """Names that look alike, and where an ingredient last came from."""
+        """A sentence with similar names, or with the reactor that last sent an ingredient."""
         last = self._ledger.senders_of(name)
         if last:
             reactor, when = last[0].reactor, format_date(last[0].finished)
@@ -292,16 +294,16 @@ class RunContext:
         return f" Send it in one of the reactors: pipe.send({name!r}, value)."
 
     def where_from(self, name: str) -> str:
-        """How to get an ingredient of which no value is kept."""
+        """A sentence that says how to make an ingredient without a stored value."""
         senders = self.literal_senders(name)
         if not senders:
             return self.suggestions(name)
         return f" It is sent by {self.label(senders[0])}: plant.get({name!r}) computes it."
 
     def runs_for_effect(self, trace: Trace) -> bool:
-        """Whether an execution was for its effect alone: it sent nothing.
+        """Whether an execution sent nothing, so that only its effect can have been wanted.
 
-        What it showed is such an effect as well, but a notebook can show it again.
+        A notebook can replay recorded output, which then counts as a result.
         """
         if trace.outputs:
             return False
@@ -310,11 +312,11 @@ class RunContext:
     # ------------------------------------------------------------------ explanations ask
 
     def record(self, digest: str) -> CodeRecord | None:
-        """What a fingerprint was made of."""
+        """The record of what a digest was made of, if it is known."""
         return self.fingerprinter.records.get(digest) or self._ledger.record(digest)
 
     def last(self, full_name: str) -> Trace | None:
-        """The newest kept execution of a reactor, under any code."""
+        """The newest trace of a reactor, with any fingerprint."""
         return self._ledger.last(full_name)
 
     # ------------------------------------------------------------------ the rebuilder asks
@@ -337,7 +339,7 @@ class RunContext:
             value = self._with_classes_below(name, value)
         digest, notes = self.fingerprinter.digest(value)
         if name.endswith(")"):
-            return digest  # code, not a value
+            return digest  # code, which may refer to opaque objects
         opaque = sorted(note.text for note in notes if note.kind == "opaque")
         if opaque:
             message = (
@@ -348,7 +350,7 @@ class RunContext:
         return digest
 
     def _with_classes_below(self, name: str, value: Any) -> Any:
-        """A method of a configuration, with the classes of the objects that it may ask."""
+        """A method of a configuration, with the classes of the objects whose class it may read."""
         function = value.__func__ if type(value) is MethodType else value
         if (
             type(function) is FunctionType
@@ -362,7 +364,7 @@ class RunContext:
         return self.parameters.is_auxiliary(name)
 
     def subreactor(self, name: str) -> str | None:
-        """Fingerprint of a subreactor by its full name, if there still is one."""
+        """Fingerprint of the subreactor with this full name, if it still exists."""
         module, _, qualname = name.rpartition(".")
         while module and module not in sys.modules:
             module, _, step = module.rpartition(".")
@@ -372,7 +374,7 @@ class RunContext:
         return self.fingerprinter.fingerprint(function).digest if type(function) is FunctionType else None
 
     def file(self, path: str) -> str | None:
-        """Digest of an input file, taken once a run."""
+        """Digest of an input file, computed once in a run."""
         if path not in self._files:
             self._files[path] = self._inputs.digest(path)
         return self._files[path]
@@ -380,7 +382,7 @@ class RunContext:
     # ------------------------------------------------------------------ executions ask
 
     def with_classes(self, key: str, dependencies: Iterable[Dependency]) -> Iterable[Dependency]:
-        """Add to each object of the configuration that a reactor got what its code asks of classes of objects."""
+        """Add the class attributes that a reactor's code reads, for each configuration object that it got."""
         asked = sorted(self.predicted[key].class_attributes)
         return self._with_classes(asked, dependencies) if asked else dependencies
 
@@ -399,7 +401,7 @@ class RunContext:
                     yield Dependency(kind, (name,), (digest or "",))
 
     def file_now(self, path: str) -> str:
-        """Digest of an input file as it is now."""
+        """The present digest of an input file."""
         return self._inputs.digest(path)
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
