@@ -155,8 +155,8 @@ class RunContext:
         return "\0".join(digests).encode("utf-8", "surrogatepass")
 
     @property
-    def under(self) -> str:
-        """Tells the parameters that were asked for so far from others in this process."""
+    def configuration_tag(self) -> str:
+        """Distinguishes the parameters that were read so far from those of other runs in this process."""
         return f"{hash(frozenset(self._digests.items())) & 0xFFFFFFFF:x}"
 
     def _why_unknown(self, definition: Definition, fingerprint: str) -> Reason:

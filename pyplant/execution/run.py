@@ -421,7 +421,7 @@ class Run:
         if not cached:
             return
         found = [task.trace for task in cached if task.trace is not None]
-        lost = {trace.rank for trace in self._warehouse.lease(found, self._context.under)}
+        lost = {trace.rank for trace in self._warehouse.lease(found, self._context.configuration_tag)}
         for task in cached:
             self._claims_guard.release(task.key)
             if task.trace is not None and task.trace.rank in lost:

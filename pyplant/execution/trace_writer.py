@@ -92,7 +92,7 @@ class TraceWriter:
                 fingerprint=fingerprint.digest, notes=fingerprint.notes, recorded=self._recorded(record)
             )
             self._warehouse.ledger.put_records(self._context.fingerprinter.new_records(fingerprint.digest))
-            return self._warehouse.commit(trace, self._context.under)
+            return self._warehouse.commit(trace, self._context.configuration_tag)
         except OSError as error:
             self._warn(
                 UnsavedWarning, f"The results of {name!r} were delivered but could not be saved: {error}"

@@ -39,14 +39,14 @@ def warehouse(root):
     warehouse.close()
 
 
-def commit(warehouse, text, *, days_ago=0.0, size=10_000, under="", **options):
-    """Keep one result of ``size`` bytes."""
+def commit(warehouse, text, *, days_ago=0.0, size=10_000, configuration="", **options):
+    """Commit one result of ``size`` bytes."""
     saved = warehouse.save("x", (text * size)[:size], TextSpec)
-    return warehouse.commit(a_trace(saved, finished=time.time() - days_ago * DAY, **options), under)
+    return warehouse.commit(a_trace(saved, finished=time.time() - days_ago * DAY, **options), configuration)
 
 
 def texts(warehouse):
-    """First letters of the results that are kept, which must all load."""
+    """Load all stored results and return their first letters."""
     return sorted(warehouse.load(trace.outputs[0])[0] for trace in warehouse.ledger.traces())
 
 
@@ -110,8 +110,8 @@ class TestHistory:
 
     def test_every_configuration_that_an_open_plant_used_is_current(self, warehouse, root):
         for letter in "abc":
-            commit(warehouse, letter, config=[("rate", letter)], under=letter)
-        commit(warehouse, "d", config=[("rate", "c")], under="c")
+            commit(warehouse, letter, config=[("rate", letter)], configuration=letter)
+        commit(warehouse, "d", config=[("rate", "c")], configuration="c")
         collect(warehouse, 0)
         assert texts(warehouse) == ["a", "b", "d"]
         warehouse.close()
