@@ -963,7 +963,7 @@ def test_control_scripts_in_data_are_noticed(shown, page):
 
 def test_the_module_is_small_and_loads_nothing():
     module, style = str(GraphWidget._esm).encode(), str(GraphWidget._css)
-    assert len(module) <= 46 * 1024
+    assert len(module) <= 40_000
     assert not re.search(
         rb"\bimport\b|innerHTML|outerHTML|insertAdjacent|\beval\b|https?://(?!www\.w3\.org/)", module
     )

@@ -32,16 +32,18 @@ _MODULES = (
 )
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default )", re.MULTILINE)
+_COMMENT = re.compile(r"^ *(?://.*|/\*[\s\S]*?\*/)\n", re.MULTILINE)
 
 
 def _joined_modules() -> str:
     """Join the modules into one, which anywidget requires.
 
     A widget has no address from which the browser could load further modules. Top-level names are unique
-    in all modules (a test checks this), so their texts can be joined without imports and exports.
+    in all modules (a test checks this), so their texts can be joined without imports and exports. Comments
+    are left out, since each saved notebook with a widget holds the text: a sixth of it.
     """
     texts = ((_STATIC / f"{name}.js").read_text(encoding="utf-8") for name in _MODULES)
-    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)
+    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", _COMMENT.sub("", text))) for text in texts)
 
 
 class GraphWidget(anywidget.AnyWidget):
