@@ -26,7 +26,7 @@ from pyplant.store.warehouse import Warehouse
 __all__ = ["ClaimsGuard"]
 
 _PAUSE, _LONGEST_PAUSE = 0.005, 0.2  # seconds between two looks
-_TELL = 1.0  # seconds after which listeners are told again who is computing
+_TELL = 1.0  # seconds between events that report which process executes a reactor
 
 
 class ClaimsGuard:
@@ -59,9 +59,9 @@ class ClaimsGuard:
         self._unclaimed: set[str] = set()
 
     def may_start(self, task: Task) -> bool:
-        """Claim an execution; ``False`` if another process is at it, or has just finished it.
+        """Claim an execution; ``False`` if another process executes the reactor, or has just finished it.
 
-        The scheduler has then been told.
+        In both cases the state of the task was changed in the scheduler.
         """
         claim = self._context.claim_key(task.key)
         if claim in self._unclaimed:
@@ -98,7 +98,7 @@ class ClaimsGuard:
     def release_all(self) -> None:
         """The run is over."""
         self._ours.clear()
-        self._claims.release_all()  # also what an interrupt kept from being noted
+        self._claims.release_all()  # including claims that an interrupt kept from being recorded
 
     # ------------------------------------------------------------------ waiting
 

@@ -75,7 +75,7 @@ class ExecutionRequest(NamedTuple):
 
 
 HandleT = TypeVar("HandleT", bound=ExecutionHandle)
-"""What an executor makes of an execution: each has a kind of its own."""
+"""The type of the handles of an executor; each executor has its own."""
 
 
 @dataclass(slots=True, eq=False)
@@ -93,11 +93,11 @@ class Executor(Protocol[HandleT]):
     """Takes jobs and gives their outcomes, in any order."""
 
     restarts_on_receive: bool
-    """Whether a reactor that waited begins anew, instead of going on where it stood."""
+    """Whether a reactor that waited restarts from the beginning, instead of resuming."""
 
     @property
     def capacity(self) -> int:
-        """Jobs that may be under way at once."""
+        """The number of jobs that may be in progress at the same time."""
 
     @property
     def runs_inline(self) -> bool:

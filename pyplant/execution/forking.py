@@ -56,7 +56,7 @@ def _report(name: str, error: BaseException | None, *, waits: bool) -> int:
     elif error is not None:
         traceback.print_exception(error)
     elif waits:
-        print(  # noqa: T201 - nobody listens to events of a child
+        print(  # noqa: T201 - a child has no event listeners
             f"pyplant: a process that reactor {name!r} forked asked for an ingredient; only the reactor's own process "
             f"can receive one. The child process ends.",
             file=sys.stderr,

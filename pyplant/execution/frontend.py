@@ -27,7 +27,7 @@ class Recording(Protocol):
         """The reactor has returned: what it showed."""
 
     def abandon(self) -> None:
-        """The reactor failed, or was closed where it stood: nothing is kept."""
+        """The reactor failed or was closed: discard the recording."""
 
 
 class FrontEnd(Protocol):

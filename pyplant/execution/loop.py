@@ -28,7 +28,7 @@ class InFlightDeduplicator:
         self._identities: dict[Job[ExecutionHandle], str] = {}
 
     def may_start(self, run: Run, job: Job[ExecutionHandle]) -> bool:
-        """Whether nobody else is at it; otherwise it is put off."""
+        """Return whether no other run executes this reactor with the same inputs; otherwise defer the job."""
         identity = run.identity(job)
         other = self._under_way.setdefault(identity, job)
         if other is not job and other.execution is not job.execution:
@@ -88,7 +88,7 @@ def run_to_completion(runs: Sequence[Run], executor: Executor[Any], *, collects:
             else:
                 _end_some(going)
     finally:
-        with ExitStack() as ends:  # each is carried out, whatever came of those before
+        with ExitStack() as ends:  # each callback is called, even if an earlier one raised
             ends.callback(executor.reset)
             for run in reversed(runs):
                 ends.callback(run.close)

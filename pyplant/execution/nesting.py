@@ -45,7 +45,7 @@ _OF_LOKY = ("loky", "loky_init_main")
 
 
 class MultiprocessingSettings(NamedTuple):
-    """How a process starts others with :mod:`multiprocessing`, as far as its own start decides it.
+    """The settings of :mod:`multiprocessing` in a process that depend on how the process was started.
 
     Attributes
     ----------

@@ -66,7 +66,7 @@ def plan(session: Session, wanted: Callable[..., Any] | str) -> Plan:
 
 
 def history(session: Session, wanted: Callable[..., Any] | str) -> History:
-    """The kept executions of a reactor."""
+    """The stored executions of a reactor."""
     with session.exclusively("plant.history"):
         definition, ingredient = session.find(wanted)
         session.context(definition)
@@ -75,7 +75,7 @@ def history(session: Session, wanted: Callable[..., Any] | str) -> History:
 
 
 def history_of(name: str, traces: Iterable[Trace], ingredient: str = "") -> History:
-    """The kept executions of a reactor, given oldest first; it was found by the ingredient, if one is given."""
+    """The stored executions of a reactor, given oldest first, and the ingredient by which it was found."""
     return History(name, tuple(map(remember, reversed(list(traces)))), ingredient)
 
 

@@ -31,9 +31,9 @@ class Needs(NamedTuple):
     Attributes
     ----------
     names
-        Those that it asks for now.
+        The names it asks for now.
     held
-        Those that it was handed before and must be handed again, as it begins anew.
+        The names it received before and must receive again, since it restarts from the beginning.
     """
 
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Which reactors a plant uses, and what people may call them."""
+"""The reactors that a plant uses, and the names by which users refer to them."""
 
 from __future__ import annotations
 

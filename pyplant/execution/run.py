@@ -127,7 +127,7 @@ class Run:
 
     @property
     def tasks(self) -> Mapping[str, Task]:
-        """What has become of each reactor that was looked at, by key."""
+        """The outcome of each reactor that was checked, by key."""
         return self._scheduler.tasks
 
     @property
@@ -223,7 +223,7 @@ class Run:
         return None
 
     def _next_action(self) -> Action | None:
-        """One reactor at a time goes depth first; side by side, the longest way to the end goes first."""
+        """The next action: depth first if reactors run one by one, else the one with the longest path to the end."""
         if self._executor.capacity == 1:
             return self._scheduler.next()
         while (action := self._scheduler.next()) is not None:
@@ -294,7 +294,7 @@ class Run:
         return {key: task.state for key, task in self._scheduler.tasks.items()}
 
     def brought_up_to_date(self) -> dict[str, Trace]:
-        """The kept executions that this run found or made, by the present name of their reactor."""
+        """The traces that this run found or made, by the present name of their reactor."""
         return {
             self._context.definitions[task.key].full_name: task.trace
             for task in self._scheduler.tasks.values()
@@ -324,7 +324,7 @@ class Run:
         return values
 
     def load(self, ingredient: Ingredient) -> Any:
-        """The value of an ingredient of this run, private to whoever asked."""
+        """Load the value of an ingredient of this run, as a private copy."""
         if ingredient.format == IN_MEMORY:
             return private_copy(self._in_memory[ingredient.name])
         return self._warehouse.load(ingredient)

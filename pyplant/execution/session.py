@@ -91,7 +91,7 @@ class Session:
     warehouse, parameters, registry, fingerprinter, executor
         What runs work with.
     listeners
-        Who is told.
+        Receive the events.
     function_hash
         Replaces the fingerprint of a reactor's code.
     max_size
@@ -212,7 +212,7 @@ class Session:
         return self.registry.current()
 
     def last(self, definition: Definition) -> Trace | None:
-        """The newest kept execution of a reactor, under any code."""
+        """The newest trace of a reactor, with any fingerprint."""
         return self.warehouse.ledger.last(definition.full_name)
 
     def find(self, wanted: Callable[..., Any] | str) -> tuple[Definition, str]:
@@ -242,7 +242,7 @@ class Session:
         return context.definitions[senders[0]], str(wanted)
 
     def invalidate(self, reactor: Callable[..., Any] | str) -> None:
-        """Forget every kept execution of a reactor."""
+        """Forget all stored executions of a reactor."""
         with self.exclusively("plant.invalidate"):
             definition = self.registry.find(reactor)
             fingerprint = self.context(definition).fingerprint(definition.key)
@@ -286,7 +286,7 @@ class Session:
             self.lock.release()
 
     def show_again(self, trace: Trace) -> bool:
-        """Show in the notebook what a kept execution showed; whether that was possible."""
+        """Replay the recorded output of an execution in the notebook; return whether that was possible."""
         front_end = frontend.current()
         if front_end is None or trace.recorded is None:
             return False
@@ -301,7 +301,7 @@ class Session:
     # ------------------------------------------------------------------ a run
 
     def context(self, target: Definition | None = None) -> RunContext:
-        """How things stand now; freshness is judged anew each time.
+        """A new context for a run or a query, which computes all answers again.
 
         Raises
         ------
@@ -337,7 +337,7 @@ class Session:
         return self.context(target) if replaced else context
 
     def verifying(self) -> list[Trace]:
-        """The kept executions that are up to date as things stand now; runs nothing."""
+        """The stored executions that are up to date now. Nothing runs."""
         from pyplant.execution.staleness import Staleness
 
         context = self.context()
@@ -346,7 +346,7 @@ class Session:
         return [verdict.trace for verdict in staleness.verdicts.values() if verdict.trace is not None]
 
     def _check_marks(self, context: RunContext) -> None:
-        """Warn of marks on parameters that are not known; looked at in the first run, and after new marks."""
+        """Warn of marks on unknown parameters, in the first run and after new marks."""
         number = self.parameters.mark_count
         if self._marks_checked == number:
             return
@@ -404,7 +404,7 @@ class Session:
         return lambda: _report(runs, targets, seconds) if report is None else report
 
     def _bound_history(self) -> None:
-        """Keep history below its bound; looked at once, then whenever much was added."""
+        """Keep history below its limit. The size is checked once, and again after much was added."""
         if self.warehouse.bytes_added > self._look_at:
             from pyplant.store.retention import collect
 

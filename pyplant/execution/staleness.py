@@ -68,7 +68,7 @@ class Staleness:
                 current.unjudged = list(reversed(current.asked))
             except StopIteration as stop:
                 stack.pop()
-                del self.verdicts[current.key]  # entered anew, so that senders come before receivers
+                del self.verdicts[current.key]  # entered again, so that senders come before receivers
                 self.verdicts[current.key] = stop.value
 
     def _next_unjudged(self, current: _LookUp) -> str | None:

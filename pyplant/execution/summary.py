@@ -1,4 +1,4 @@
-"""Reports of what was done: of a run, and of kept executions."""
+"""Summaries of runs and of stored executions, for reports."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _entry(name: str, task: Task, causes: tuple[Cause, ...], error: BaseExceptio
 
 
 def remember(trace: Trace) -> HistoryEntry:
-    """A kept execution, for people."""
+    """A stored execution, in readable form."""
     parameters = {
         unquoted(name): trace.shown.get(name, "?")
         for dependency in trace.dependencies

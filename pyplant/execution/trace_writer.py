@@ -64,7 +64,7 @@ class TraceWriter:
         )
 
     def commit(self, key: str, before: Fingerprint, record: ExecutionRecord, trace: Trace) -> Trace | None:
-        """Store the trace of a reactor; ``None`` if it is not kept, after a warning that says why.
+        """Store the trace of a reactor; ``None`` if it cannot be stored, after a warning with the reason.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ class TraceWriter:
             return None
 
     def _recorded(self, record: ExecutionRecord) -> Ingredient | None:
-        """What the reactor showed, stored; ``None`` if nobody took it down."""
+        """Store the recorded output of the reactor; ``None`` if it was not recorded."""
         if not record.showed:
             return None if record.showed is None else NOTHING_SHOWN
         return self._warehouse.save("", record.showed, RecordedSpec)
