@@ -1,6 +1,6 @@
 """The tracer: records what one execution of a reactor reads and sends, for its trace.
 
-The reactor itself holds a :class:`~pyplant.Pipework`, which passes everything on to here.
+A reactor holds a :class:`~pyplant.Pipework`, whose methods call those of the tracer.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ __all__ = ["ExecutionRecord", "ReactorContext", "Tracer", "check_name"]
 
 
 class ReactorContext(Protocol):
-    """What a running reactor asks of the run that it belongs to."""
+    """Answers the questions of a running reactor."""
 
     @property
     def parameters(self) -> Parameters:
         """The configuration."""
 
     def parameter(self, name: str) -> str | None:
-        """Digest of a parameter, ``None`` if it is not there."""
+        """Return the digest of a parameter; ``None`` if there is no such parameter."""
 
     def file(self, path: str) -> str | None:
-        """Digest of an input file as it is now."""
+        """Return the digest of an input file."""
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
-        """Fingerprint of a subreactor that the reactor called, ``""`` if its own code names it."""
+        """Return the fingerprint of a called subreactor; ``""`` if that of the reactor covers it."""
 
 
 class Unsaved(NamedTuple):
@@ -63,9 +63,26 @@ class Unsaved(NamedTuple):
 
 @dataclass(slots=True)
 class ExecutionRecord:
-    """What one execution did, as it will stand in the trace.
+    """The record of one execution, from which its trace is built.
 
-    ``unsent`` was allocated for nothing; a value of the type ``returned`` was returned.
+    Attributes
+    ----------
+    dependencies
+        What it read, in the order of the first reads.
+    outputs
+        What it sent, by name.
+    shown
+        Short texts of the parameters it read, by name, for explanations.
+    unsaved
+        Sent values that could not be stored.
+    unsent
+        Names that were allocated and not sent.
+    returned
+        The type of a returned value, which is dropped.
+    asked
+        The dependencies without their digests, to find repeated reads.
+    showed
+        The recorded output; ``None`` if it was not recorded.
     """
 
     dependencies: list[Dependency] = field(default_factory=list)
@@ -78,25 +95,25 @@ class ExecutionRecord:
     showed: Recorded | None = None
 
     def depend(self, kind: DependencyKind, names: tuple[str, ...], digests: tuple[str, ...]) -> None:
-        """Record a dependency the first time it is met."""
+        """Record a dependency, unless it was recorded before."""
         if (kind, names) not in self.asked:
             self.asked.add((kind, names))
             self.dependencies.append(Dependency(kind, names, digests))
 
 
 class Tracer:
-    """Records one execution of a reactor; made for it, and closed with it.
+    """Records one execution of a reactor. Its methods raise an error after the reactor has ended.
 
     Parameters
     ----------
     definition
         The reactor.
     warehouse
-        Where values go.
+        Stores values.
     context
-        The run around it.
+        Answers questions about the run.
     emit
-        Takes events.
+        Called with each event.
     """
 
     def __init__(
@@ -113,7 +130,7 @@ class Tracer:
         self.record = ExecutionRecord()
         self._allocations: dict[str, Allocation] = {}
         self._to_finish: list[Allocation] = []
-        self._outstanding: list[Unyielded] = []
+        self._unyielded: list[Unyielded] = []
         self._closed = False
         self._process = os.getpid()
         self._config: Any = MISSING
@@ -121,12 +138,12 @@ class Tracer:
     # ------------------------------------------------------------------ ingredients
 
     def send(self, name: str, value: Any, kind: Any) -> None:
-        """Store a value as it is now; what was allocated is completed at the end."""
+        """Store the present content of a value. An allocated one is completed when the reactor ends."""
         self.check_open()
         check_name(name, "send")
         if isinstance(value, Unyielded):
             raise NotYieldedError(value.hint())
-        value = plain(value)  # of the configuration; this reads all of it
+        value = plain(value)  # a view of the configuration; this reads all of it
         if name in self.record.outputs or any(done.name == name for done in self._to_finish):
             message = f"Reactor {self.definition.name!r} sent {name!r} twice; an ingredient has one value. Send it once, or under two names."
             raise SentTwiceError(message)
@@ -206,8 +223,8 @@ class Tracer:
     def _depend(self, kind: DependencyKind, name: str, digest: str) -> None:
         if os.getpid() != self._process and (kind, (name,)) not in self.record.asked:
             message = (
-                f"Reactor {self.definition.name!r} read {described(name)} in a process that it forked, and the plant would "
-                f"never know of it. Read it in the reactor first, or give the process a copy: copy.deepcopy(config)."
+                f"Reactor {self.definition.name!r} read {described(name)} in a process that it forked, which the plant cannot "
+                f"record. Read it in the reactor first, or give the process a copy: copy.deepcopy(config)."
             )
             raise ConfigError(message)
         self.record.depend(kind, (name,), (digest,))
@@ -225,7 +242,7 @@ class Tracer:
         given = expanded(path)
         if is_url(given):
             message = (
-                f"pipe.input_file takes the path of a file; {given} is an address, whose content cannot be followed. "
+                f"pipe.input_file takes the path of a file; {given} is an address, whose content cannot be checked. "
                 f"Download it to a file first, or read it without pipe.input_file."
             )
             raise IngredientError(message)
@@ -243,15 +260,15 @@ class Tracer:
             else os.fsencode(given)
         )
 
-    # ------------------------------------------------------------------ the steps of the reactor
+    # ------------------------------------------------------------------ steps of the reactor
 
     def must_be_yielded(self, item: Unyielded) -> None:
-        """Something was made that must be yielded (:class:`~pyplant._definitions.TaskObserver`)."""
-        self._outstanding.append(item)
+        """Note a command or call that must be yielded (:class:`~pyplant._definitions.TaskObserver`)."""
+        self._unyielded.append(item)
 
     def subreactor_entered(self, call: SubreactorCall[Any]) -> None:
-        """A subreactor begins; one that the reactor's code does not name is a dependency."""
-        self._settle(call)
+        """Note that a subreactor begins; it is a dependency unless the fingerprint of the reactor covers it."""
+        self._mark_yielded(call)
         fingerprint = self.context.subreactor_entered(self.definition.function, call.function)
         if fingerprint:
             full_name = f"{call.function.__module__}.{call.function.__qualname__}"
@@ -259,33 +276,33 @@ class Tracer:
         self.emit(SubreactorEntered(self.definition.name, call.name))
 
     def subreactor_left(self, name: str) -> None:
-        """A subreactor returned."""
+        """Note that a subreactor has returned."""
         self.emit(SubreactorLeft(self.definition.name, name))
 
     def returned(self, value: Any) -> None:
-        """The reactor returned this, which goes nowhere."""
+        """Note the value that the reactor returned; it is dropped, with a warning."""
         if isinstance(value, Unyielded):
             raise NotYieldedError(value.hint())
         if value is not None:
             self.record.returned = type(value).__qualname__
 
     def yielded(self, command: Receive) -> None:
-        """A command came out of the reactor."""
-        self._settle(command)
+        """Note that the reactor yielded a command."""
+        self._mark_yielded(command)
 
-    def _settle(self, item: Unyielded) -> None:
-        self._outstanding = [other for other in self._outstanding if other is not item]
+    def _mark_yielded(self, item: Unyielded) -> None:
+        self._unyielded = [other for other in self._unyielded if other is not item]
 
     def finish(self) -> ExecutionRecord:
-        """The reactor has returned: complete what it allocated, and give its record.
+        """Complete what the reactor allocated, after it has returned; returns its record.
 
         Raises
         ------
         pyplant.errors.NotYieldedError
             If something was never yielded.
         """
-        if self._outstanding:
-            raise NotYieldedError(self._outstanding[0].hint())
+        if self._unyielded:
+            raise NotYieldedError(self._unyielded[0].hint())
         for allocation in self._to_finish:
             ingredient = self.warehouse.finish(allocation)
             self.record.outputs[ingredient.name] = ingredient
@@ -305,11 +322,13 @@ class Tracer:
         return self._closed
 
     def close(self) -> None:
-        """Throw away what was allocated and not sent; the reactor's pipe is of no use afterwards."""
+        """Discard what was allocated and not sent. The pipe of the reactor cannot be used afterwards."""
         if os.getpid() != self._process:
-            return  # what was allocated is the parent's
+            return  # allocations belong to the parent
         self._closed = True
-        self._config = MISSING  # the two name each other, and would wait for the collector of garbage
+        self._config = (
+            MISSING  # breaks a reference cycle, so that both are freed without the garbage collector
+        )
         for allocation in self._allocations.values():
             self.warehouse.discard(allocation)
         self._allocations.clear()
@@ -321,8 +340,8 @@ class Tracer:
             raise IngredientError(message)
         if os.getpid() != self._process:
             message = (
-                f"Reactor {self.definition.name!r} used its pipe in a process that it forked. The plant would never "
-                f"know of it: return what was computed to the reactor, and use the pipe there."
+                f"Reactor {self.definition.name!r} used its pipe in a process that it forked. The plant cannot "
+                f"record that: return the result to the reactor, and use the pipe there."
             )
             raise IngredientError(message)
 

@@ -1,7 +1,7 @@
-"""The pipework: what a running reactor holds to receive, send and read parameters.
+"""The pipework: the object that a reactor uses to receive and send ingredients and to read parameters.
 
-It has the methods that a reactor may use and no others. Whatever the reactor does through it is
-recorded by :mod:`pyplant._tracer` and becomes part of the trace.
+It has the methods that a reactor may use and no others, so that completion in editors shows only these.
+:mod:`pyplant._tracer` records each use for the trace.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _T = TypeVar("_T")
 
 
 class Pipework:
-    """Connects a reactor to the plant; made by the plant, one for each execution.
+    """Connects a reactor to the plant. The plant creates one for each execution.
 
     Parameters
     ----------
@@ -62,13 +62,13 @@ class Pipework:
         Parameters
         ----------
         names
-            One name, several, or one list or tuple of names. Those asked for together may
-            be made side by side.
+            One name, several, or one list or tuple of names. Ingredients that are requested together may be
+            made in parallel.
 
         Returns
         -------
         command
-            To be yielded: ``x = yield pipe.receive("x")`` gives the value,
+            The command to yield: ``x = yield pipe.receive("x")`` gives the value,
             ``a, b = yield pipe.receive("a", "b")`` a tuple of values, and
             ``values = yield pipe.receive(names)`` a list of values, however many names are
             in the list. Each value is private to this reactor.
@@ -90,12 +90,12 @@ class Pipework:
         return command
 
     def send(self, name: str, value: Any, type: _Format | None = None) -> None:  # noqa: A002 - the public word
-        """Send an ingredient: its value as it is now. Others see it when the reactor ends.
+        """Send an ingredient with the present content of a value. Receivers get it when the reactor ends.
 
         Parameters
         ----------
         name
-            What others will receive it by.
+            The name by which others receive it.
         value
             The value, or the handle that :meth:`allocate` returned.
         type
@@ -104,7 +104,7 @@ class Pipework:
         Raises
         ------
         pyplant.errors.SentTwiceError
-            If this execution sent that name already.
+            If this execution has sent that name before.
         pyplant.errors.NotAllocatedError
             If values of this type must be allocated first.
         pyplant.errors.UnsavableError
@@ -140,7 +140,7 @@ class Pipework:
         Returns
         -------
         handle
-            To be filled, then sent. For a file it is the path to write to.
+            The array or dataset to fill and then send. For a file it is the path to write to.
         """
         return self._tracer.allocate(name, type, options, temporary=False)
 
@@ -158,28 +158,28 @@ class Pipework:
     def allocate_temp(self, name: str, type: _Spec, **options: Any) -> Any: ...
 
     def allocate_temp(self, name: str, type: Any, **options: Any) -> Any:  # noqa: A002 - the public word
-        """Like :meth:`allocate`, for scratch that is gone when the reactor ends."""
+        """Like :meth:`allocate`, for a temporary value that is deleted when the reactor ends."""
         return self._tracer.allocate(name, type, options, temporary=True)
 
     # ------------------------------------------------------------------ configuration
 
     @property
     def config(self) -> Any:
-        """The configuration, read-only; what is read becomes a dependency."""
+        """The configuration, read-only. Each parameter that is read becomes a dependency."""
         return self._tracer.config
 
     def read_config(self, name: str) -> Any:
-        """Read a parameter; the reactor depends on it from now on.
+        """Read a parameter, which becomes a dependency.
 
         Parameters
         ----------
         name
-            The parameter; one of a nested configuration with a dot.
+            The name of the parameter, with dots for nested configurations.
 
         Raises
         ------
         pyplant.errors.MissingParameterError
-            If there is none of that name (also a ``KeyError`` and ``AttributeError``).
+            If there is no such parameter (also a ``KeyError`` and ``AttributeError``).
         """
         self._tracer.check_open()
         parameters = self._tracer.context.parameters
@@ -189,7 +189,7 @@ class Pipework:
         return value
 
     def read_config_unregistered(self, name: str) -> Any:
-        """Read a parameter without depending on it: its change will not rerun anything."""
+        """Read a parameter without a dependency: its change reruns nothing."""
         value = self._tracer.context.parameters.value(name)
         if value is MISSING:
             raise missing_parameter_error(name, self._tracer.context.parameters.names())
@@ -203,9 +203,9 @@ class Pipework:
         Parameters
         ----------
         path
-            Of the file; a relative one is relative to the working directory as it is now, and stands
-            for that file from then on: another working directory reruns nothing. ``~`` is the home
-            directory. There need not be such a file.
+            The path of the file. A relative path is resolved against the present working directory, and the
+            dependency is on that file: another working directory reruns nothing. ``~`` is the home
+            directory. The file need not exist.
 
         Returns
         -------
@@ -215,7 +215,7 @@ class Pipework:
         Raises
         ------
         pyplant.errors.IngredientError
-            If it is no path, or leads to something that has no fixed content.
+            If it is no path, or not the path of a regular file.
         IsADirectoryError, PermissionError
             If it is a directory, or a file that cannot be read.
         """
@@ -224,16 +224,16 @@ class Pipework:
     def progress(
         self, iterable: Iterable[_T], description: str | None = None, total: int | None = None
     ) -> Iterator[_T]:
-        """Iterate and show how far it is.
+        """Iterate and show the progress.
 
         Parameters
         ----------
         iterable
-            What to iterate over.
+            The items.
         description
-            What is going on.
+            A text to show with the progress.
         total
-            Number of items, where ``len(iterable)`` does not tell.
+            The number of items; by default ``len(iterable)``, if it has a length.
         """
         if total is None and isinstance(iterable, Sized):
             total = len(iterable)

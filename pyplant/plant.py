@@ -269,12 +269,12 @@ class Plant:
             If no reactor sends a requested ingredient, or reactors wait for one another.
         """
         self._session.refuse_inside(f"plant.run_reactor({_reactor_text(reactor)})")
-        with self._session.exclusively("plant.run_reactor"):
+        with self._session.exclusive_access("plant.run_reactor"):
             definition = self._registry.find(reactor)
             outcome = self._session.run(definition, force=force, keep_going=keep_going)
             cached = outcome.results[0].cached(definition.key)
             if cached is not None and not cached.outputs:
-                self._session.show_again(cached)
+                self._session.replay(cached)
         report = outcome.report()
         if report.errors:
             message = f"{counted(len(report.errors), 'reactor')} failed: {', '.join(report.failed)}"
@@ -349,7 +349,7 @@ class Plant:
         self._session.refuse_inside(f"plant.get({', '.join(map(repr, names))})")
         request = Request.of(names)
         _check_names(request.names, may_be_empty=request.as_list)
-        with self._session.exclusively("plant.get"):
+        with self._session.exclusive_access("plant.get"):
             values = self._session.run(names=request.names).results[0].values
         return request.deliver([values[name] for name in request.names])
 
@@ -388,7 +388,7 @@ class Plant:
         self._session.refuse_inside("plant.export")
         wanted = (names,) if isinstance(names, str) else tuple(names)
         _check_names(wanted)
-        with self._session.exclusively("plant.export"):
+        with self._session.exclusive_access("plant.export"):
             result = self._session.run(names=wanted).results[0]  # this loads every value, which verifies it
             return export(self._warehouse, result.ingredients.values(), directory)
 
@@ -466,9 +466,9 @@ class Plant:
         """Reclaim space: remove unreferenced files, and history beyond ``max_size``."""
         from pyplant.store.retention import collect
 
-        with self._session.exclusively("plant.gc"):
+        with self._session.exclusive_access("plant.gc"):
             self._session.context()
-            return collect(self._warehouse, self._max_size, verifying=self._session.verifying)
+            return collect(self._warehouse, self._max_size, verifying=self._session.verified_traces)
 
     def fsck(self, repair: bool = False) -> Audit:  # noqa: FBT001, FBT002 - the public signature
         """Check everything that is stored.
@@ -480,7 +480,7 @@ class Plant:
         """
         from pyplant.store.fsck import audit
 
-        with self._session.exclusively("plant.fsck"):
+        with self._session.exclusive_access("plant.fsck"):
             self._session.context()
             return audit(self._warehouse, repair=repair)
 

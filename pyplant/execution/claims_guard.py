@@ -1,13 +1,16 @@
-"""Single flight: what another process is computing is waited for, not computed again.
+"""Claims: prevent several processes from executing the same reactor at the same time.
 
-A reactor is claimed before its first step and released when its trace is committed. When
-another process has the claim, the run does everything else first; only then it sleeps, and
-looks every now and then whether the claim has become free. What the other left behind is
-found by looking for a trace again. If the other died, the claim is free as well.
+A run claims a reactor before its first step and releases the claim when its trace is committed. If another
+process has the claim, the reactor is *blocked*: the run first does everything else, then polls until the
+claim is free. The claim of a process that died is free too. Then the run looks up the trace again and
+usually finds the one that the other process has committed.
 
-Two processes that hold what the other waits for would wait for ever. It takes reactors
-whose dependencies differ between the two, but it happens: each writes what it waits for
-into its claims, and who sees a circle executes without a claim.
+The trace is looked up before the claim is taken. So after taking a claim the run checks whether new traces
+have appeared in between, and looks up again if so.
+
+Two processes may wait for claims of each other, if the dependencies of their reactors differ. Each process
+therefore publishes the claims it waits for. A process that finds a cycle executes the reactor without a
+claim: executing twice is only slower, waiting would never end.
 """
 
 from __future__ import annotations
@@ -25,8 +28,8 @@ from pyplant.store.warehouse import Warehouse
 
 __all__ = ["ClaimsGuard"]
 
-_PAUSE, _LONGEST_PAUSE = 0.005, 0.2  # seconds between two looks
-_TELL = 1.0  # seconds between events that report which process executes a reactor
+_PAUSE, _LONGEST_PAUSE = 0.005, 0.2  # seconds between two polls; the first grows to the second
+_EMIT_INTERVAL = 1.0  # seconds between two events that name the process that is waited for
 
 
 class ClaimsGuard:
@@ -37,7 +40,7 @@ class ClaimsGuard:
     context, warehouse, scheduler
         Those of the run.
     emit, warn
-        Receive events and warnings.
+        Called with events, and with warnings.
     """
 
     def __init__(
@@ -54,33 +57,36 @@ class ClaimsGuard:
         self._claims = warehouse.claims
         self._emit = emit
         self._warn = warn
-        self._ours: dict[str, str] = {}
+        self._claimed: dict[str, str] = {}
         self._blocked: dict[str, Task] = {}
-        self._unclaimed: set[str] = set()
+        self._without_claim: set[str] = set()
 
     def may_start(self, task: Task) -> bool:
-        """Claim an execution; ``False`` if another process executes the reactor, or has just finished it.
+        """Claim an execution.
 
-        In both cases the state of the task was changed in the scheduler.
+        Returns
+        -------
+        may_start
+            ``False`` if another process executes it, or has just finished it; the scheduler knows then.
         """
         claim = self._context.claim_key(task.key)
-        if claim in self._unclaimed:
+        if claim in self._without_claim:
             return True
-        if not self._take(claim, task):
+        if not self._try_claim(claim, task):
             self._scheduler.blocked(task)
             self._blocked[claim] = task
-            self._tell(claim)
+            self._emit_blocked(claim)
             return False
         forced = task.forced_reason is not None and task.forced_reason.kind is not ReasonKind.EVICTED
-        if not forced and self._context.has_news(task.key):
+        if not forced and self._context.has_new_traces(task.key):
             self._scheduler.check_again(task)
             return False
         return True
 
-    def _take(self, claim: str, task: Task) -> bool:
+    def _try_claim(self, claim: str, task: Task) -> bool:
         taken = self._claims.take(claim)
         if taken:
-            self._ours[task.key] = claim
+            self._claimed[task.key] = claim
         if self._claims.trouble is not None:
             self._warn(
                 PlantWarning,
@@ -90,15 +96,15 @@ class ClaimsGuard:
         return taken
 
     def release(self, key: str) -> None:
-        """A reactor has come to an end, or need not run."""
-        claim = self._ours.pop(key, None)
-        if claim is not None and claim not in self._ours.values():
+        """Release the claim of a reactor that has ended or need not run."""
+        claim = self._claimed.pop(key, None)
+        if claim is not None and claim not in self._claimed.values():
             self._claims.release(claim)
 
     def release_all(self) -> None:
-        """The run is over."""
-        self._ours.clear()
-        self._claims.release_all()  # including claims that an interrupt kept from being recorded
+        """Release all claims at the end of the run."""
+        self._claimed.clear()
+        self._claims.release_all()  # also a claim that an interrupt kept from being recorded here
 
     # ------------------------------------------------------------------ waiting
 
@@ -107,44 +113,44 @@ class ClaimsGuard:
         return bool(self._blocked)
 
     def wait(self) -> None:
-        """Sleep until a claim is free; there is nothing else to do."""
-        pause, told = _PAUSE, time.monotonic()
+        """Sleep until a claim is free."""
+        pause, emitted = _PAUSE, time.monotonic()
         self._claims.wait_for(self._blocked)
         try:
             while not any(self._unblock(claim) for claim in list(self._blocked)):
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
-                if time.monotonic() - told > _TELL:
-                    told = time.monotonic()
-                    if self._break_circle():
+                if time.monotonic() - emitted > _EMIT_INTERVAL:
+                    emitted = time.monotonic()
+                    if self._break_cycle():
                         break
                     for claim in self._blocked:
-                        self._tell(claim)
+                        self._emit_blocked(claim)
         finally:
             self._claims.wait_for(())
 
     def _unblock(self, claim: str) -> bool:
         task = self._blocked[claim]
-        if not self._take(claim, task):
+        if not self._try_claim(claim, task):
             return False
         del self._blocked[claim]
         self._scheduler.check_again(task)
         return True
 
-    def _break_circle(self) -> bool:
-        """Go on without a claim if its owner waits for this process.
+    def _break_cycle(self) -> bool:
+        """Continue without a claim if its owner waits for this process; returns whether there was a cycle.
 
-        Not asked at once: claims are also held for a moment, while a trace is looked for.
+        Checked only after a second of waiting, since processes also hold claims briefly while they look up traces.
         """
         for claim, task in self._blocked.items():
             if self._claims.is_circular(claim):
-                self._unclaimed.add(claim)
+                self._without_claim.add(claim)
                 del self._blocked[claim]
                 self._scheduler.check_again(task)
                 return True
         return False
 
-    def _tell(self, claim: str) -> None:
+    def _emit_blocked(self, claim: str) -> None:
         owner = self._claims.owner(claim)
         who = "another process" if owner is None else str(owner)
         since = time.time() if owner is None else owner.since

@@ -1,6 +1,12 @@
-"""The context of one run: the answers to the questions of the scheduler, the rebuilder and reactors.
+"""The context of a run: answers what the scheduler, the rebuilder and running reactors ask.
 
-Answers are cached during one run. The next run computes them again, since anything may have changed.
+One object implements two protocols: :class:`~pyplant.engine.context.EngineContext` for the engine, and
+:class:`~pyplant._tracer.ReactorContext` for running reactors. It combines four sources: the
+definitions of reactors, the configuration, the ledger of the plant, and the fingerprinter of code.
+
+Answers are cached during one run, so that all its decisions are based on the same state. The next run
+has a new context, since anything may have changed. Runs of a sweep share everything that does not depend on
+the configuration (:meth:`RunContext.variant`).
 """
 
 from __future__ import annotations
@@ -80,10 +86,10 @@ class RunContext:
         self._inputs = InputFiles(warehouse.ledger, warehouse.root.parent)
         self._digests: dict[str, str | None] = {}
         self._files: dict[str, str] = {}
-        self._known: dict[str, int] = {}
+        self._trace_counts: dict[str, int] = {}
         self._guesses: dict[str, tuple[int, frozenset[str]]] = {}
 
-    # ------------------------------------------------------------------ the scheduler asks
+    # ------------------------------------------------------------------ for the scheduler
 
     def fingerprint(self, key: str) -> Fingerprint:
         """The present fingerprint of a reactor's code."""
@@ -103,7 +109,7 @@ class RunContext:
             If the reactor takes an ingredient as its configuration.
         """
         self.refuse_ingredient_as_parameter(key)
-        return self.look_up(key)
+        return self.start_lookup(key)
 
     def refuse_ingredient_as_parameter(self, key: str) -> None:
         """Refuse a reactor whose second parameter is probably meant to be an ingredient.
@@ -120,22 +126,22 @@ class RunContext:
         if senders or not self.parameters.is_set:
             raise ingredient_as_parameter_error(definition.name, name, senders)
 
-    def look_up(self, key: str) -> Lookup | Verdict:
+    def start_lookup(self, key: str) -> Lookup | Verdict:
         """Start to look for a trace that verifies, without a check of the reactor's parameters."""
         definition = self.definitions[key]
         if not definition.cache:
             return Verdict(None, (Reason(ReasonKind.UNCACHED, definition.name),))
         fingerprint = self.fingerprint(key).digest
-        self._known[key] = self._ledger.trace_count(fingerprint)
+        self._trace_counts[key] = self._ledger.trace_count(fingerprint)
         tree = self._ledger.tree(fingerprint)
         if tree is None:
             return Verdict(None, (self._why_unknown(definition, fingerprint),))
         return check(tree, self)
 
-    def has_news(self, key: str) -> bool:
+    def has_new_traces(self, key: str) -> bool:
         """Whether another process recorded traces of a reactor since it was checked."""
         self._ledger.refresh()
-        return self._ledger.trace_count(self.fingerprint(key).digest) != self._known.get(key, 0)
+        return self._ledger.trace_count(self.fingerprint(key).digest) != self._trace_counts.get(key, 0)
 
     def claim_key(self, key: str) -> str:
         """The key of a claim on the execution of a reactor, equal in all processes.
@@ -186,7 +192,7 @@ class RunContext:
     def variant(self, parameters: Parameters) -> RunContext:
         """A copy of the context with another configuration; what does not depend on the configuration is shared."""
         other = copy.copy(self)
-        vars(other).update(parameters=parameters, _digests={}, _known={})
+        vars(other).update(parameters=parameters, _digests={}, _trace_counts={})
         vars(other).pop("_configuration", None)
         return other
 
@@ -309,7 +315,7 @@ class RunContext:
             return False
         return frontend.current() is None or not self._warehouse.can_load(trace.recorded)
 
-    # ------------------------------------------------------------------ explanations ask
+    # ------------------------------------------------------------------ for explanations
 
     def record(self, digest: str) -> CodeRecord | None:
         """The record of what a digest was made of, if it is known."""
@@ -319,7 +325,7 @@ class RunContext:
         """The newest trace of a reactor, with any fingerprint."""
         return self._ledger.last(full_name)
 
-    # ------------------------------------------------------------------ the rebuilder asks
+    # ------------------------------------------------------------------ for the rebuilder
 
     def parameter(self, name: str) -> str | None:
         """Digest of a parameter.
@@ -379,7 +385,7 @@ class RunContext:
             self._files[path] = self._inputs.digest(path)
         return self._files[path]
 
-    # ------------------------------------------------------------------ executions ask
+    # ------------------------------------------------------------------ for running reactors
 
     def with_classes(self, key: str, dependencies: Iterable[Dependency]) -> Iterable[Dependency]:
         """Add the class attributes that a reactor's code reads, for each configuration object that it got."""

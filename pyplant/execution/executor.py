@@ -1,8 +1,9 @@
-"""What a run asks of an executor: where reactors run, and how their steps come back.
+"""The interface between a run and its executor: jobs, their results, and handles of executions.
 
-The inline executor steps a reactor here and keeps it where it waits. The others make
-*attempts* elsewhere: an attempt runs from the beginning with all that is known to be
-needed, and ends when the reactor has returned or asks for more.
+There are two executors. The inline one runs reactors in the calling thread and keeps waiting generators, so
+a job continues a reactor where it waits. The parallel one sends jobs to workers, and a waiting generator
+cannot be sent, so a job is an *attempt*: it runs the reactor from its beginning with the ingredients that
+are known to be needed, and ends when the reactor returns or asks for more.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Failed(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """A value that was given is no longer stored; ``held`` is all that was given."""
+    """The value of a given ingredient could not be loaded; ``held`` are the names of all given ingredients."""
 
     ingredient: Ingredient
     error: DamagedError
@@ -42,29 +43,29 @@ ExecutionResult = Needs | Finished | Failed | Lost
 
 
 class ExecutionHandle(Protocol):
-    """One execution of a reactor, as the run sees it."""
+    """One execution of a reactor, from its start to its end."""
 
     definition: Definition
     given: dict[str, Ingredient]
 
     def deliver(self, ingredient: Ingredient, load: Load) -> Any:
-        """What the reactor is to go on with for an ingredient it waited for.
+        """Return the value with which the reactor continues, for an ingredient that it waits for.
 
         Raises
         ------
         pyplant.errors.DamagedError
-            If it is no longer stored.
+            If the value cannot be loaded.
         """
 
     def received(self, ingredients: tuple[Ingredient, ...]) -> None:
-        """The reactor is handed these."""
+        """Record that the reactor receives these."""
 
     def close(self) -> None:
-        """End it where it stands."""
+        """End the execution, also if the reactor waits."""
 
 
 class ExecutionRequest(NamedTuple):
-    """A reactor's part in a run: all that an executor needs to have it performed."""
+    """A request to execute a reactor: all that an executor needs for it."""
 
     definition: Definition
     context: ReactorContext
@@ -75,12 +76,12 @@ class ExecutionRequest(NamedTuple):
 
 
 HandleT = TypeVar("HandleT", bound=ExecutionHandle)
-"""The type of the handles of an executor; each executor has its own."""
+"""The class of handles of an executor."""
 
 
 @dataclass(slots=True, eq=False)
 class Job(Generic[HandleT]):
-    """Go on with a reactor, with these values, until it waits or ends; the most urgent go first."""
+    """One step of a reactor: start or continue it with these values until it waits or ends."""
 
     task: Task
     execution: HandleT
@@ -90,30 +91,30 @@ class Job(Generic[HandleT]):
 
 
 class Executor(Protocol[HandleT]):
-    """Takes jobs and gives their outcomes, in any order."""
+    """Executes jobs and returns their results, in any order."""
 
     restarts_on_receive: bool
-    """Whether a reactor that waited restarts from the beginning, instead of resuming."""
+    """Whether a job runs the reactor from its beginning, instead of continuing where it waits."""
 
     @property
     def capacity(self) -> int:
-        """The number of jobs that may be in progress at the same time."""
+        """The number of jobs that may be submitted at once."""
 
     @property
     def runs_inline(self) -> bool:
-        """Whether reactors run in this process, and may change what other code sees."""
+        """Whether reactors run in this process, so that they may change global variables of user code."""
 
     def prepare(self, request: ExecutionRequest) -> HandleT:
-        """A reactor is about to begin."""
+        """Prepare the execution of a reactor."""
 
     def submit(self, job: Job[HandleT]) -> None:
-        """Begin a job."""
+        """Submit a job."""
 
     def collect(self) -> tuple[Job[HandleT], ExecutionResult]:
-        """Wait for the outcome of a job."""
+        """Wait for a job to end; returns it with its result."""
 
     def reset(self) -> None:
-        """The run is over: stop what is under way, and forget it."""
+        """Stop all jobs at the end of a run."""
 
     def close(self) -> None:
-        """The plant is closed."""
+        """End the workers, when the plant is closed."""

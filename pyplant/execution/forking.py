@@ -1,10 +1,10 @@
 """Processes that a reactor forks.
 
-A forked child has a copy of everything: the frames of its parent's run, its open files, its
-exit handlers. It may compute what it likes, but all of these are the parent's: were the child
-to leave the reactor, it would close, release and delete what the parent works with, answer in
-the place of a worker, and go on with the parent's script. So it ends where it would leave the
-reactor, as children of ``multiprocessing`` do: without unwinding and without exit handlers.
+A forked child has a copy of the whole process: the stack of the run, open files, exit handlers. It may
+compute anything inside the reactor. But if it returned from the reactor, it would release claims and delete
+files of its parent, send a second reply in place of a worker, and continue with the script of the parent.
+So the child ends where it would leave the reactor, as children of :mod:`multiprocessing` do: with
+``os._exit``, without unwinding the stack and without exit handlers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pyplant._fork import after_fork_in_child
 
 __all__ = ["end_forked_child", "reseed_if_forked"]
 
-_forked: list[int] = []  # this process, if it was forked
+_forked: list[int] = []  # the number of this process, if it was forked
 
 
 def end_forked_child(
@@ -29,13 +29,13 @@ def end_forked_child(
     Parameters
     ----------
     parent
-        The process that runs the reactor.
+        The number of the process that runs the reactor.
     name
-        The reactor.
+        The name of the reactor.
     error
-        What leaves the reactor; ``SystemExit`` gives the exit status.
+        The exception that leaves the reactor; ``SystemExit`` gives the exit status.
     waits
-        Whether it asks for an ingredient.
+        Whether the reactor asks for an ingredient.
     """
     if os.getpid() == parent:
         return
@@ -48,7 +48,7 @@ def end_forked_child(
 
 
 def _report(name: str, error: BaseException | None, *, waits: bool) -> int:
-    """Write to standard error why the child ends; returns its exit status."""
+    """Print to standard error why the child ends; returns its exit status."""
     if isinstance(error, SystemExit):
         if error.code is None or isinstance(error.code, int):
             return int(error.code or 0) & 0xFF
@@ -56,7 +56,7 @@ def _report(name: str, error: BaseException | None, *, waits: bool) -> int:
     elif error is not None:
         traceback.print_exception(error)
     elif waits:
-        print(  # noqa: T201 - a child has no event listeners
+        print(  # noqa: T201 - events of a child reach no listener
             f"pyplant: a process that reactor {name!r} forked asked for an ingredient; only the reactor's own process "
             f"can receive one. The child process ends.",
             file=sys.stderr,
@@ -67,7 +67,7 @@ def _report(name: str, error: BaseException | None, *, waits: bool) -> int:
 
 
 def reseed_if_forked() -> None:
-    """Let a forked worker draw other random numbers than its siblings, which began with the same state."""
+    """Seed the random generators of a forked worker: its siblings have a copy of the same state."""
     if not _forked:
         return
     if "random" in sys.modules:

@@ -1,7 +1,7 @@
-"""What a run knows of the notebook it runs in: two protocols, and the one front end there is.
+"""The interface between a run and the notebook that it runs in: two protocols, and the installed front end.
 
-Scripts have none. In a notebook :mod:`pyplant.notebook` installs itself here, so that the
-core can have output recorded, replayed and drawn without knowing how.
+In a notebook :mod:`pyplant.notebook` installs a front end here; scripts have none. The rooms below the
+notebook use it to record and replay output and to draw graphs, without importing the notebook.
 """
 
 from __future__ import annotations
@@ -18,46 +18,46 @@ __all__ = ["FrontEnd", "Recording", "current", "install"]
 
 
 class Recording(Protocol):
-    """Takes down what one execution shows, while it shows it."""
+    """Records the output of one execution."""
 
     def step(self) -> AbstractContextManager[None]:
-        """Around each step of the reactor: what is shown inside belongs to it."""
+        """Return a context manager for a step of the reactor, which records the output in it."""
 
     def finish(self) -> Recorded:
-        """The reactor has returned: what it showed."""
+        """Return the recorded output, when the reactor has returned."""
 
     def abandon(self) -> None:
-        """The reactor failed or was closed: discard the recording."""
+        """Drop the recorded output, when the reactor has failed or was closed."""
 
 
 class FrontEnd(Protocol):
     """A notebook."""
 
     def record(self, definition: Definition, *, is_target: bool) -> Recording:
-        """A reactor begins; ``is_target`` if it is what was asked for."""
+        """Return the recording of a reactor that begins; ``is_target`` if the user requested this reactor."""
 
     def run_ended(self) -> None:
-        """A run that may have recorded something is over."""
+        """Clean up after a run that may have recorded output."""
 
     def replay(self, recorded: Recorded) -> None:
-        """Show again what a reactor showed when it was executed."""
+        """Show the recorded output of a reactor again."""
 
     def failed(self, error: BaseException) -> None:
-        """An error is about to leave a run: let people see their own frames of it only."""
+        """Prepare an error that leaves a run: its traceback shows only frames of the user."""
 
     def show_graph(self, plant: Any) -> bool:
-        """Draw the graph of a plant; ``False`` if text must do."""
+        """Draw the graph of a plant; returns ``False`` if only text can be shown."""
 
 
 _installed: FrontEnd | None = None
 
 
 def current() -> FrontEnd | None:
-    """The notebook that this process runs, if it runs one."""
+    """Return the notebook of this process; ``None`` if there is none."""
     return _installed
 
 
 def install(front_end: FrontEnd | None) -> None:
-    """Set the notebook of this process; ``None`` takes it away."""
+    """Set the notebook of this process; ``None`` removes it."""
     global _installed
     _installed = front_end

@@ -1,4 +1,4 @@
-"""Runs reactors in the calling thread, one at a time, and keeps them where they wait."""
+"""The inline executor: runs reactors in the calling thread, one at a time, and keeps waiting generators."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ __all__ = ["InlineExecutor", "advance_inline", "execute_inline"]
 
 
 def execute_inline(request: ExecutionRequest) -> ReactorExecution:
-    """The execution of a reactor in this process."""
+    """Return the execution of a reactor in this process."""
     tracer = Tracer(request.definition, request.warehouse, request.context, request.emit)
     return ReactorExecution(request.definition, tracer, request.recording)
 
 
 def advance_inline(job: Job[Any], execution: ReactorExecution) -> ExecutionResult:
-    """Do a job in this process.
+    """Execute a job in this process.
 
-    Whatever the reactor raises is the result, except an interrupt, which ends the run.
+    An exception of the reactor is the result. Only an interrupt is raised: it ends the run.
     """
-    values, job.values = job.values, ()  # from now on only the reactor holds them
+    values, job.values = (
+        job.values,
+        (),
+    )  # so that only the reactor refers to them, and large ones can be freed
     try:
         return execution.advance(values)
     except KeyboardInterrupt as interrupt:
@@ -34,7 +37,7 @@ def advance_inline(job: Job[Any], execution: ReactorExecution) -> ExecutionResul
 
 
 class InlineExecutor:
-    """Runs each job when its outcome is asked for."""
+    """Executes each job when its result is collected."""
 
     capacity = 1
     runs_inline = True
@@ -44,21 +47,21 @@ class InlineExecutor:
         self._jobs: deque[Job[ReactorExecution]] = deque()
 
     def prepare(self, request: ExecutionRequest) -> ReactorExecution:
-        """A reactor is about to begin."""
+        """Prepare the execution of a reactor."""
         return execute_inline(request)
 
     def submit(self, job: Job[ReactorExecution]) -> None:
-        """Put a job aside."""
+        """Queue a job."""
         self._jobs.append(job)
 
     def collect(self) -> tuple[Job[ReactorExecution], ExecutionResult]:
-        """Do a job. Whatever a reactor raises is its outcome, except an interrupt, which ends the run."""
+        """Execute the next job; returns it with its result."""
         job = self._jobs.popleft()
         return job, advance_inline(job, job.execution)
 
     def reset(self) -> None:
-        """Forget the jobs of a run that was interrupted."""
+        """Drop the jobs of a run that was interrupted."""
         self._jobs.clear()
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Do nothing: there are no workers."""

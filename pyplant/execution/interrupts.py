@@ -1,4 +1,10 @@
-"""What a run leaves when it ends: reactors that wait are closed, and Ctrl-C meanwhile loses nothing."""
+"""Clean-up at the end of a run that an interrupt (Ctrl-C) cannot cut short.
+
+Two kinds of work are done when a run ends. Our own, such as releasing claims, is short and must be complete:
+interrupts are deferred until it is done. Code of users, such as the ``finally`` blocks of waiting reactors,
+may take any time and can be interrupted, but only one reactor at a time: the others are closed first, then
+the interrupt continues.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +22,13 @@ __all__ = ["close_all", "held_interrupts"]
 
 @contextmanager
 def held_interrupts() -> Iterator[None]:
-    """Deliver an interrupt when the block is left, so that the block is carried out as a whole.
+    """Defer interrupts until the block is left, so that the block is executed as a whole.
 
-    For short work of our own, such as releasing claims: code of users can always be interrupted.
+    Only for short work that runs no code of users.
     """
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield  # other threads are not interrupted
+        yield  # Python delivers signals to the main thread only
         return
     held: list[tuple[Any, ...]] = []
 
@@ -31,7 +37,7 @@ def held_interrupts() -> Iterator[None]:
 
     try:
         signal.signal(signal.SIGINT, hold)
-    except KeyboardInterrupt:  # one was on its way
+    except KeyboardInterrupt:  # a signal arrived before the handler was replaced
         signal.signal(signal.SIGINT, hold)
         held.append((signal.SIGINT, None))
     try:
@@ -43,12 +49,12 @@ def held_interrupts() -> Iterator[None]:
 
 
 def close_all(executions: Iterable[ExecutionHandle], warn: Callable[[type[PlantWarning], str], None]) -> None:
-    """Run the ``finally`` blocks of reactors that wait.
+    """Close all waiting reactors, which runs their ``finally`` blocks.
 
     Raises
     ------
     KeyboardInterrupt
-        If one was interrupted; the others were closed all the same.
+        If one was interrupted; raised after the others are closed.
     """
     interrupt: KeyboardInterrupt | None = None
     for execution in executions:

@@ -1,8 +1,15 @@
-"""The loop that brings runs to their end: it asks them for jobs and hands back what came of each.
+"""The loop that drives runs: it submits their jobs to the executor and returns the results to them.
 
-Mostly there is one run. A sweep has one for each configuration, side by side on one executor.
-What does not depend on what is varied is then wanted by several of them: while one performs
-it, its *twins* are put off, and look for its result when it has ended.
+Usually there is one run. A sweep has one run for each configuration, and all of them share the executor.
+A run gets a free place of the executor only if the runs before it have no job ready.
+
+Reactors that do not depend on the varied parameters are needed by several runs of a sweep. The
+:class:`InFlightDeduplicator` lets one run execute such a reactor; the others defer it, and look up its
+stored result when it has ended. It is used only with executors that restart reactors: inline, one job ends
+before the next begins, so the look-up before each execution suffices.
+
+If no job is ready and none is under way, a run has ended, or it waits for another process, or its reactors
+wait for each other, which is an error.
 """
 
 from __future__ import annotations
@@ -20,7 +27,7 @@ __all__ = ["run_to_completion"]
 
 
 class InFlightDeduplicator:
-    """Which of several runs performs what, and who waits for it."""
+    """Prevents runs of a sweep from executing the same at the same time."""
 
     def __init__(self) -> None:
         self._under_way: dict[str, Job[ExecutionHandle]] = {}
@@ -28,7 +35,7 @@ class InFlightDeduplicator:
         self._identities: dict[Job[ExecutionHandle], str] = {}
 
     def may_start(self, run: Run, job: Job[ExecutionHandle]) -> bool:
-        """Return whether no other run executes this reactor with the same inputs; otherwise defer the job."""
+        """Return whether no other run executes the same; otherwise defer the job."""
         identity = run.identity(job)
         other = self._under_way.setdefault(identity, job)
         if other is not job and other.execution is not job.execution:
@@ -39,7 +46,7 @@ class InFlightDeduplicator:
         return True
 
     def ended(self, job: Job[ExecutionHandle]) -> None:
-        """Let those who waited for it look for its result."""
+        """Let the runs that deferred this execution look up its result."""
         identity = self._identities.pop(job)
         if self._under_way.get(identity) is job:
             del self._under_way[identity]
@@ -48,30 +55,30 @@ class InFlightDeduplicator:
 
 
 def run_to_completion(runs: Sequence[Run], executor: Executor[Any], *, collects: bool) -> None:
-    """Bring everything that was demanded of these runs up to date.
+    """Drive runs until all of them have ended.
 
     Parameters
     ----------
     runs
-        What is to be done; those that come first go first.
+        The runs; a job of an earlier run is submitted first.
     executor
-        Where reactors run.
+        Executes reactors.
     collects
-        Whether Python collects garbage while they do.
+        Whether the garbage collector may run while reactors do.
 
     Raises
     ------
     Exception
         What a reactor raised, unless its run keeps going.
     pyplant.errors.RunError
-        If reactors wait for what cannot come.
+        If reactors wait for each other.
     """
     in_flight = InFlightDeduplicator() if len(runs) > 1 and executor.restarts_on_receive else None
     under_way: dict[Job[ExecutionHandle], Run] = {}
-    going = list(runs)
+    active = list(runs)
     try:
-        while going:
-            job, run = _next(going, in_flight) if len(under_way) < executor.capacity else (None, None)
+        while active:
+            job, run = _next(active, in_flight) if len(under_way) < executor.capacity else (None, None)
             if job is not None and run is not None:
                 under_way[job] = run
                 run.announce(job)
@@ -86,35 +93,35 @@ def run_to_completion(runs: Sequence[Run], executor: Executor[Any], *, collects:
                     if in_flight is not None:
                         in_flight.ended(job)
             else:
-                _end_some(going)
+                _handle_idle(active)
     finally:
-        with ExitStack() as ends:  # each callback is called, even if an earlier one raised
+        with ExitStack() as ends:  # each callback is called, also if another raises
             ends.callback(executor.reset)
             for run in reversed(runs):
                 ends.callback(run.close)
 
 
 def _next(
-    going: list[Run], in_flight: InFlightDeduplicator | None
+    active: list[Run], in_flight: InFlightDeduplicator | None
 ) -> tuple[Job[ExecutionHandle], Run] | tuple[None, None]:
-    """The next job of the first run that has one."""
-    for run in going:
+    """Return the next job of the first run that has one."""
+    for run in active:
         while (job := run.next_job()) is not None:
             if in_flight is None or in_flight.may_start(run, job):
                 return job, run
     return None, None
 
 
-def _end_some(going: list[Run]) -> None:
-    """Nothing is ready and nothing under way: see who is at the end, who waits, who stands still."""
-    over = [run for run in going if run.is_over()]
+def _handle_idle(active: list[Run]) -> None:
+    """Remove runs that have ended; otherwise wait for another process, or report a circle of reactors."""
+    over = [run for run in active if run.is_over()]
     if over:
         for run in over:
-            going.remove(run)
+            active.remove(run)
             run.skip_unfinished()
         return
-    blocked = [run for run in going if run.is_blocked()]
+    blocked = [run for run in active if run.is_blocked()]
     if blocked:
         blocked[0].wait()
     else:
-        going[0].refuse_stalled()
+        active[0].refuse_stalled()

@@ -1,14 +1,17 @@
 """Threads and processes that reactors start.
 
-A plant does one run at a time. A reactor that asks for another would wait for itself, so it is
-refused. The reactor's own thread is known by a context variable, which other threads do not
-have: those that a reactor starts, and those of a pool that it gives work to, are marked
-instead. The marks are set where Python starts threads and where pools take work; there is no
-event for it on all versions that are supported.
+Threads. A plant does one run at a time, so a reactor that starts another run would wait for itself; such
+calls are refused. The thread of a reactor is recognised by a context variable. Threads that the reactor
+starts do not inherit it, so they are marked with a weak reference to its tracer; threads of a pool are
+marked while they execute a task of a reactor. To set the marks, ``Thread.start`` and the ``submit`` methods
+of pools are wrapped, since the supported versions of Python have no hook for either. A mark ends with its
+reactor: a thread that outlives it may use the plant.
 
-A process that is started afresh (spawned) imports the main module of the program, to find the
-functions that it is given there. Workers, which have a main module of their own, say that theirs
-is the program's; and while modules are imported for this, no plant runs.
+Processes. A spawned process imports the main module of the program to find the functions that it is given.
+A worker has another main module, so it adopts the name and file of the program's; otherwise processes that
+a reactor starts in a worker would not find their functions. While a process imports modules during its
+start, no plant may run in it: a script without ``if __name__ == "__main__":`` would start runs in each
+process that it starts.
 """
 
 from __future__ import annotations
@@ -34,25 +37,25 @@ __all__ = [
     "watch_threads",
 ]
 
-_MARK = "_pyplant_works_for"
+_MARK = "_pyplant_reactor"
 _POOLS = {
     "concurrent.futures.thread": ("ThreadPoolExecutor", ("submit",)),
     "multiprocessing.pool": ("ThreadPool", ("apply_async", "_map_async", "imap", "imap_unordered")),
 }
-"""Where pools of threads are, and how they are given a function to call."""
+"""Classes of thread pools by module, and their methods that take a function to call."""
 _watched: set[str] = set()
 _OF_LOKY = ("loky", "loky_init_main")
 
 
 class MultiprocessingSettings(NamedTuple):
-    """The settings of :mod:`multiprocessing` in a process that depend on how the process was started.
+    """The settings by which :mod:`multiprocessing` starts processes.
 
     Attributes
     ----------
     method
         The start method that was set; ``None`` if none was.
     main_name, main_file
-        The main module by name (``python -m``), or its file; started processes import it, to find its functions.
+        The name of the main module (``python -m``), or its file; spawned processes import it.
     """
 
     method: str | None
@@ -61,18 +64,18 @@ class MultiprocessingSettings(NamedTuple):
 
 
 def is_inside_reactor() -> bool:
-    """Whether this thread runs a reactor, or works for one that has not ended."""
-    return active_observer.get() is not None or _works_for() is not None
+    """Return whether this thread runs a reactor, or works for one that has not ended."""
+    return active_observer.get() is not None or _reactor_of_thread() is not None
 
 
-def _works_for() -> Any:
+def _reactor_of_thread() -> Any:
     reference = vars(threading.current_thread()).get(_MARK)
-    pipework = None if reference is None else reference()
-    return None if pipework is None or getattr(pipework, "is_closed", False) else pipework
+    tracer = None if reference is None else reference()
+    return None if tracer is None or getattr(tracer, "is_closed", False) else tracer
 
 
 def watch_threads() -> None:
-    """Mark the threads that work for reactors from now on; called before a reactor begins."""
+    """Wrap the methods that start threads, once; called before a reactor begins, when more pools may be imported."""
     if "threading" not in _watched:
         _watched.add("threading")
         _replace(threading.Thread, "start", _marking_start)
@@ -88,8 +91,8 @@ def _replace(cls: type, name: str, make: Callable[[Callable[..., Any]], Callable
 
 
 def _mark() -> weakref.ref[Any] | None:
-    pipework = active_observer.get() or _works_for()
-    return None if pipework is None else weakref.ref(pipework)
+    tracer = active_observer.get() or _reactor_of_thread()
+    return None if tracer is None else weakref.ref(tracer)
 
 
 def _marking_start(start: Callable[..., Any]) -> Callable[..., Any]:
@@ -115,7 +118,7 @@ def _marking_submit(submit: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _marked(mark: weakref.ref[Any], function: Any, /, *arguments: Any, **options: Any) -> Any:
-    """Call a function in a thread that works for a reactor meanwhile."""
+    """Call a function in a thread that is marked during the call."""
     marks = vars(threading.current_thread())
     before = marks.get(_MARK)
     marks[_MARK] = mark
@@ -129,7 +132,7 @@ def _marked(mark: weakref.ref[Any], function: Any, /, *arguments: Any, **options
 
 
 def multiprocessing_settings() -> MultiprocessingSettings:
-    """How this process starts others."""
+    """Return the settings of this process."""
     multiprocessing = sys.modules.get("multiprocessing")
     method = None if multiprocessing is None else multiprocessing.get_start_method(allow_none=True)
     main = sys.modules.get("__main__")
@@ -139,10 +142,9 @@ def multiprocessing_settings() -> MultiprocessingSettings:
 
 
 def apply_multiprocessing_settings(wanted: MultiprocessingSettings) -> None:
-    """Let this worker start processes as the program does that it works for.
+    """Let this worker start processes as the program of the run does.
 
-    Left as it is, a worker of loky would start them in a way that they do not know themselves, and they
-    would look for the functions of the program in the main module of the worker.
+    loky sets a start method of its own in its workers, which processes started by other means do not know.
     """
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is not None and multiprocessing.get_start_method(allow_none=True) in _OF_LOKY:
@@ -159,7 +161,7 @@ def apply_multiprocessing_settings(wanted: MultiprocessingSettings) -> None:
 
 
 def module_imported_at_start() -> str | None:
-    """The file that is being imported to get this process started; ``None`` if it has started."""
+    """Return the file that is imported during the start of this process; ``None`` if it has started."""
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is None or not getattr(multiprocessing.current_process(), "_inheriting", False):
         return None

@@ -1,4 +1,4 @@
-"""What a plant shows of itself without running anything."""
+"""Queries that run nothing: ``status``, ``explain``, ``plan``, ``history``, ``edges`` and ``fetch``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyplant.engine.task import State
 from pyplant.engine.trace import Trace
 from pyplant.errors import DamagedError, MissingIngredientError, StaleWarning, logger, warn
 from pyplant.execution.staleness import Staleness
-from pyplant.execution.summary import remember
+from pyplant.execution.summary import history_entry
 from pyplant.reports.report import Explanation, History, Outcome, Overview, Plan, Status
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ _LIVE = {
 
 
 def status(session: Session) -> Status:
-    """How every reactor stands, also in the run that is under way."""
-    with session.exclusively("plant.status"):
+    """Return the state of every reactor, also in the current run."""
+    with session.exclusive_access("plant.status"):
         live, failed, context = session.states(), session.failed, session.context()
         staleness = Staleness(context)
         staleness.judge(context.definitions)
@@ -39,7 +39,7 @@ def status(session: Session) -> Status:
 
 
 def overview(session: Session) -> Overview:
-    """The plant at a glance."""
+    """Return the number and size of stored executions, and the state of every reactor."""
     found = status(session)
     traces = list(session.warehouse.ledger.traces())
     sizes = {value.digest: value.size for trace in traces for value in trace.stored}
@@ -47,8 +47,8 @@ def overview(session: Session) -> Overview:
 
 
 def explain(session: Session, wanted: Callable[..., Any] | str) -> Explanation:
-    """Why a reactor would run."""
-    with session.exclusively("plant.explain"):
+    """Return why a reactor would run."""
+    with session.exclusive_access("plant.explain"):
         definition, ingredient = session.find(wanted)
         context = session.context(definition)
         staleness = Staleness(context)
@@ -58,30 +58,30 @@ def explain(session: Session, wanted: Callable[..., Any] | str) -> Explanation:
 
 
 def plan(session: Session, wanted: Callable[..., Any] | str) -> Plan:
-    """What running a reactor would involve."""
-    with session.exclusively("plant.plan"):
+    """Return the reactors that running a reactor would involve."""
+    with session.exclusive_access("plant.plan"):
         definition, ingredient = session.find(wanted)
         entries = Staleness(session.context(definition)).plan(definition.key)
         return Plan(definition.name, tuple(entries), ingredient)
 
 
 def history(session: Session, wanted: Callable[..., Any] | str) -> History:
-    """The stored executions of a reactor."""
-    with session.exclusively("plant.history"):
+    """Return the stored executions of a reactor, newest first."""
+    with session.exclusive_access("plant.history"):
         definition, ingredient = session.find(wanted)
-        session.context(definition)
+        session.context(definition)  # reads what other processes committed
         traces = session.warehouse.ledger.of_reactor(definition.full_name)
         return history_of(definition.name, traces, ingredient)
 
 
 def history_of(name: str, traces: Iterable[Trace], ingredient: str = "") -> History:
-    """The stored executions of a reactor, given oldest first, and the ingredient by which it was found."""
-    return History(name, tuple(map(remember, reversed(list(traces)))), ingredient)
+    """Return executions, given oldest first, as a history; ``ingredient`` is the name by which the reactor was found."""
+    return History(name, tuple(map(history_entry, reversed(list(traces)))), ingredient)
 
 
 def edges(session: Session) -> dict[str, dict[str, list[str]]]:
-    """What flows where: receiver -> sender -> names of ingredients, by reactor name."""
-    with session.exclusively("plant.graph"):
+    """Return the edges of the graph by reactor name: receiver -> sender -> names of ingredients."""
+    with session.exclusive_access("plant.graph"):
         context = session.context()
         staleness = Staleness(context)
         staleness.judge(context.definitions)
@@ -89,18 +89,18 @@ def edges(session: Session) -> dict[str, dict[str, list[str]]]:
 
 
 def fetch(session: Session, name: str) -> Any:
-    """The stored value of an ingredient: the one that is up to date, else the one that was so last.
+    """Return the stored value of an ingredient: the one that is up to date, else the newest, with a warning.
 
     Raises
     ------
     pyplant.errors.MissingIngredientError
         If the plant has no value of that name.
     """
-    with session.exclusively("plant.fetch_ingredient"):
+    with session.exclusive_access("plant.fetch_ingredient"):
         context = session.context()
         verified = Staleness(context).verified(name)
-        kept = session.warehouse.ledger.senders_of(name)
-    for trace in [verified, *kept] if verified is not None else kept:
+        stored = session.warehouse.ledger.senders_of(name)
+    for trace in [verified, *stored] if verified is not None else stored:
         ingredient = trace.output(name)
         try:
             value = session.warehouse.load(ingredient) if ingredient is not None else None

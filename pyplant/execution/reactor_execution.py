@@ -1,4 +1,11 @@
-"""Executing one reactor, step by step. Executors differ in where they do this."""
+"""One execution of a reactor, step by step, in the process that runs it.
+
+A reactor is a plain function, which runs in one step, or a generator, which runs until it yields a
+``Receive`` command and continues when its values are sent in. Around each step the tracer is set as the
+active observer, so that subreactors and commands find the execution that they belong to, and the output of
+the step is recorded in notebooks. Both executors use this class: the inline one in the calling thread, the
+parallel one in workers.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +29,7 @@ from pyplant.pipework import Pipework
 __all__ = ["Finished", "Load", "Needs", "ReactorExecution"]
 
 Load = Callable[[Ingredient], Any]
-"""Gives the value of an ingredient."""
+"""Returns the value of an ingredient."""
 
 
 class Needs(NamedTuple):
@@ -31,9 +38,9 @@ class Needs(NamedTuple):
     Attributes
     ----------
     names
-        The names it asks for now.
+        The names that it asks for.
     held
-        The names it received before and must receive again, since it restarts from the beginning.
+        The names that it has received before, if it must start again and receive them again.
     """
 
     names: tuple[str, ...]
@@ -41,7 +48,7 @@ class Needs(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """The reactor has returned; this is what it did, and its own time in seconds."""
+    """The reactor has returned; its record, and its own time in seconds, without waiting."""
 
     record: ExecutionRecord
     seconds: float
@@ -53,18 +60,18 @@ class ReactorExecution:
     Parameters
     ----------
     definition
-        What to execute.
+        The reactor.
     tracer
         Records what it reads and sends.
     recording
-        Records what it shows, in a notebook.
+        Records its output, in a notebook.
     pipework
-        What to pass to it, in place of a pipework that passes everything on to the tracer.
+        Passed to the reactor in place of a usual pipework.
 
     Attributes
     ----------
     given
-        The ingredients it was handed so far, by name.
+        The ingredients that it has received, by name.
     """
 
     def __init__(
@@ -89,29 +96,29 @@ class ReactorExecution:
         watch_threads()
 
     def deliver(self, ingredient: Ingredient, load: Load) -> Any:
-        """The value of an ingredient, for the reactor to go on with.
+        """Return the value with which the reactor continues, for an ingredient that it waits for.
 
         Raises
         ------
         pyplant.errors.DamagedError
-            If it is no longer stored.
+            If the value cannot be loaded.
         """
         return load(ingredient)
 
     def received(self, ingredients: tuple[Ingredient, ...]) -> None:
-        """The reactor is handed these."""
+        """Record that the reactor receives these."""
         self.given.update((ingredient.name, ingredient) for ingredient in ingredients)
         self.tracer.received(ingredients)
 
     def execute(self, given: Mapping[str, Ingredient], load: Load) -> Needs | Finished:
-        """Go on for as long as the reactor asks for no more than is given.
+        """Run the reactor from its beginning until it returns or asks for an ingredient that is not given.
 
         Raises
         ------
         Exception
             Whatever the reactor raises.
         pyplant.errors.DamagedError
-            If what is given is no longer stored.
+            If a given value cannot be loaded.
         """
         outcome = self.advance()
         while isinstance(outcome, Needs) and all(name in given for name in outcome.names):
@@ -122,12 +129,12 @@ class ReactorExecution:
         return outcome
 
     def advance(self, values: Sequence[Any] = ()) -> Needs | Finished:
-        """Go on until the reactor waits or has returned.
+        """Start or continue the reactor, until it waits or has returned.
 
         Parameters
         ----------
         values
-            Those of the ingredients it waited for, in the order of their names.
+            The values of the ingredients that it waited for, in the order in which it named them.
 
         Raises
         ------
@@ -150,7 +157,7 @@ class ReactorExecution:
         return Finished(record, self.seconds)
 
     def _step_in_this_process(self, values: Sequence[Any]) -> Receive | None:
-        """A step, which a process that the reactor forks meanwhile does not leave."""
+        """Execute a step. A process that the reactor forks in it ends here."""
         try:
             command = self._step(values)
         except BaseException as error:
@@ -186,7 +193,7 @@ class ReactorExecution:
                 value = yielded.deliver(())  # an empty list: nothing to wait for
                 continue
             self._refuse_yield(yielded)
-            value = None  # a bare yield only gives way
+            value = None  # a bare yield does nothing
         return None
 
     def _refuse_yield(self, yielded: Any) -> None:
@@ -196,12 +203,12 @@ class ReactorExecution:
             raise NotYieldedError(yielded.hint())
         message = (
             f"Reactor {self.definition.name!r} yielded {type(yielded).__name__}; a reactor yields only "
-            f"pipe.receive(...). To hand on a value use pipe.send(name, value)."
+            f"pipe.receive(...). To send a value, use pipe.send(name, value)."
         )
         raise RunError(message)
 
     def close(self) -> None:
-        """End the reactor where it stands; its ``finally`` blocks run. In a forked process nothing happens."""
+        """Close the generator, which runs its ``finally`` blocks. Do nothing in a forked child."""
         if os.getpid() != self._process:
             return
         try:

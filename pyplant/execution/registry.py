@@ -1,4 +1,4 @@
-"""The reactors that a plant uses, and the names by which users refer to them."""
+"""The reactors that a plant uses, and how they are found by function or name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Registry"]
 
 
 class Registry:
-    """The reactors of one plant: those that were added, else all of the process."""
+    """The reactors of one plant: those that were added to it; if none were, all of the process."""
 
     def __init__(self) -> None:
         self._added: dict[str, Definition] = {}
@@ -24,7 +24,7 @@ class Registry:
         Raises
         ------
         pyplant.errors.NotAReactorError, pyplant.errors.DefinitionError
-            If one of them is no reactor, or two go by one name; none is added then.
+            If one of them is no reactor, or two have the same full name; then none is added.
         """
         definitions: list[Definition] = []
         for item in functions:
@@ -32,8 +32,8 @@ class Registry:
             definitions += [definition_of(function) for function in group]
         named: dict[str, Definition] = {}
         for definition in definitions:
-            twin = named.setdefault(definition.key, definition)
-            if twin.function is not definition.function:
+            first = named.setdefault(definition.key, definition)
+            if first.function is not definition.function:
                 message = (
                     f"Two different functions are both called {definition.full_name!r}, so only one would count. "
                     f"Give each its own name: @ReactorFunc(name=...)."
@@ -49,7 +49,7 @@ class Registry:
         self._removed[definition.key] = definition
 
     def current(self) -> dict[str, Definition]:
-        """The reactors by key, in order of definition; of equal ones the newest."""
+        """Return the reactors by key, in order of definition; of those with one key the newest."""
         if self._added:
             return {key: newest(definition) for key, definition in self._added.items()}
         return {
@@ -59,14 +59,14 @@ class Registry:
         }
 
     def find(self, reactor: Callable[..., Any] | str) -> Definition:
-        """The reactor meant by a function or a name.
+        """Find a reactor by its function or its name.
 
         Raises
         ------
         pyplant.errors.NotAReactorError
             If a function is no reactor.
-        pyplant.errors.UnknownReactorError, near_misses
-            If no reactor, or more than one, goes by the name.
+        pyplant.errors.UnknownReactorError
+            If no reactor has the name, or several have it.
         """
         if isinstance(reactor, str):
             return self._by_name(reactor)

@@ -1,6 +1,18 @@
-"""A run: its scheduler says what to do, an executor does it, the warehouse keeps it.
+"""A run: connects the scheduler, which decides, with the executor, which executes, and the warehouse, which stores.
 
-:mod:`pyplant.execution.loop` drives it.
+The scheduler (:mod:`pyplant.engine.scheduler`) is pure: it returns actions and is told what happened. A run
+turns each action into a :class:`~pyplant.execution.executor.Job` and each result of a job into a message to
+the scheduler, and does everything else that has effects:
+
+- events and warnings;
+- claims, so that no other process executes the same reactor at the same time (``claims_guard``);
+- traces of finished executions (``trace_writer``), and leases, which protect results that the run uses from
+  eviction;
+- damaged values: a value that cannot be loaded is reported to the scheduler as lost, and its sender runs
+  again. A value that cannot be loaded twice in one run is an error, since recomputing does not help.
+
+:mod:`pyplant.execution.loop` drives one or several runs. It calls :meth:`Run.next_job`, submits the job, and
+calls :meth:`Run.conclude` with its result, until :meth:`Run.is_over`.
 """
 
 from __future__ import annotations
@@ -65,16 +77,29 @@ __all__ = ["Run"]
 
 
 class Run:
-    """Brings the targets of its scheduler up to date.
+    """Brings the demanded reactors and ingredients up to date, under one configuration.
 
     Parameters
     ----------
-    context, warehouse, executor
-        The facts about reactors, the store of values, and the executor of reactors.
-    emit, warn
-        Receive events and warnings.
+    context
+        Answers questions about reactors and parameters.
+    warehouse
+        Stores values and traces.
+    executor
+        Executes reactors.
+    emit
+        Called with each event.
+    warn
+        Called with the class and text of each warning.
     keep_going
-        Whether to execute reactors that do not depend on a failure.
+        Whether to continue, after a failure, with what does not depend on it.
+
+    Attributes
+    ----------
+    errors
+        What reactors raised, by key.
+    ended
+        The keys of reactors that were found cached, finished or failed, in this order.
     """
 
     def __init__(
@@ -88,10 +113,9 @@ class Run:
         keep_going: bool = False,
     ) -> None:
         self._scheduler = Scheduler(context)
-        self.context = context
         self.errors: dict[str, BaseException] = {}
-        self.settled: dict[str, None] = {}
-        self._context = context
+        self.ended: dict[str, None] = {}
+        self.context = context
         self._warehouse = warehouse
         self._executor = executor
         self._emit = emit
@@ -102,17 +126,17 @@ class Run:
         self._fingerprints: dict[str, Fingerprint] = {}
         self._in_memory: dict[str, Any] = {}
         self._reported: set[str] = set()
-        self._made_again: set[str] = set()
+        self._recomputed: set[str] = set()
         self._front_end = frontend.current()
         self._writer = TraceWriter(context, warehouse, warn)
         self._claims_guard = ClaimsGuard(context, warehouse, self._scheduler, emit, warn)
-        self._turn = itertools.count()
-        self._lost: list[str] = []
-        self._begun: set[str] = set()
+        self._sequence = itertools.count()
+        self._evicted: list[str] = []
+        self._announced: set[str] = set()
         self._process = os.getpid()
 
     def demand(self, target: Definition | None, names: Iterable[str], *, force: bool = False) -> None:
-        """Ask for a reactor and for ingredients.
+        """Demand a reactor and ingredients.
 
         Raises
         ------
@@ -127,7 +151,7 @@ class Run:
 
     @property
     def tasks(self) -> Mapping[str, Task]:
-        """The outcome of each reactor that was checked, by key."""
+        """The reactors that the run has considered, with their states, by key."""
         return self._scheduler.tasks
 
     @property
@@ -136,42 +160,40 @@ class Run:
         return self._scheduler.available
 
     def senders(self) -> dict[str, str]:
-        """The key of the sender of each ingredient that is available."""
+        """Return the key of the sender of each available ingredient."""
         found = ((name, self._scheduler.sender(name)) for name in self.available)
         return {name: key for name, key in found if key is not None}
 
     # ------------------------------------------------------------------ for the loop
 
     def is_over(self) -> bool:
-        """Whether everything demanded is there, or cannot be; asked when nothing is ready or under way."""
+        """Whether the run has ended; only meaningful when no job is ready or under way."""
         is_over = not self._claims_guard.is_blocked() and (self._scheduler.is_done() or bool(self.errors))
         if is_over:
             self._report_deferred_failures()
         return is_over
 
     def is_blocked(self) -> bool:
-        """Whether it waits for what another process computes."""
+        """Whether it waits for another process that executes a reactor it needs."""
         return self._claims_guard.is_blocked()
 
     def wait(self) -> None:
-        """Wait for another process; there is nothing else to do."""
-        self._report_cached()  # others may wait for their claims
+        """Wait for another process."""
+        self._report_cached()  # releases claims that other processes may wait for
         self._claims_guard.wait()
 
     def identity(self, job: Job[ExecutionHandle]) -> str:
-        """Tells the execution of a reactor apart from others with other code, inputs or parameters."""
+        """Identify an execution by its code, inputs and parameters: equal ones give the same result."""
         key = job.task.key
         given = [f"{name}={ingredient.digest}" for name, ingredient in sorted(job.execution.given.items())]
-        read = [
-            f"{name}={self._context.parameter(name)}" for name in sorted(self._context.probably_reads(key))
-        ]
+        read = [f"{name}={self.context.parameter(name)}" for name in sorted(self.context.probably_reads(key))]
         return "\0".join([self._fingerprints[key].digest, *given, "", *read])
 
     def announce(self, job: Job[ExecutionHandle]) -> None:
-        """A job is about to be submitted."""
+        """Emit the events of a job that is about to be submitted."""
         name = job.execution.definition.name
-        if job.task.key not in self._begun:
-            self._begun.add(job.task.key)
+        if job.task.key not in self._announced:
+            self._announced.add(job.task.key)
             self._emit(ReactorStarted(name, job.task.reasons))
         elif job.received:
             self._emit(ReactorResumed(name))
@@ -179,13 +201,13 @@ class Run:
             self._emit(IngredientReceived(name, ingredient))
 
     def defer(self, job: Job[ExecutionHandle]) -> None:
-        """Another run performs the same: wait for it."""
-        self._forget_execution(job)
+        """Wait for another run of this sweep that executes the same."""
+        self._close_execution(job)
         self._claims_guard.release(job.task.key)
         self._scheduler.blocked(job.task)
 
     def check_again(self, task: Task) -> None:
-        """Look once more for a stored execution: another run has ended one."""
+        """Look up a stored execution again, since another run has ended one."""
         self._scheduler.check_again(task)
 
     def skip_unfinished(self) -> None:
@@ -197,7 +219,7 @@ class Run:
         self._scheduler.stalled()
 
     def close(self) -> None:
-        """The run is over, however it ended. In a forked process it is the parent's, and goes on there."""
+        """End the run, also after an error. Do nothing in a forked child: the run belongs to the parent."""
         if os.getpid() != self._process:
             return
         try:
@@ -214,7 +236,7 @@ class Run:
     # ------------------------------------------------------------------ actions
 
     def next_job(self) -> Job[ExecutionHandle] | None:
-        """The next step of a reactor; ``None`` when there is nothing to do for now."""
+        """Return the next job; ``None`` if no reactor can start or continue now."""
         while (action := self._next_action()) is not None:
             job = self._start(action.task) if isinstance(action, Start) else self._resume(action)
             if job is not None:
@@ -223,29 +245,30 @@ class Run:
         return None
 
     def _next_action(self) -> Action | None:
-        """The next action: depth first if reactors run one by one, else the one with the longest path to the end."""
+        """Return the next action: depth first if one job runs at a time, otherwise by the critical path."""
+        # In parallel, starting the longest remaining path first keeps all workers busy until the end.
         if self._executor.capacity == 1:
             return self._scheduler.next()
         while (action := self._scheduler.next()) is not None:
-            priority = self._context.remaining_seconds(action.task.key)
-            heapq.heappush(self._actions, (-priority, next(self._turn), action))
+            priority = self.context.remaining_seconds(action.task.key)
+            heapq.heappush(self._actions, (-priority, next(self._sequence), action))
         return heapq.heappop(self._actions)[2] if self._actions else None
 
     def _start(self, task: Task) -> Job[ExecutionHandle] | None:
         self._report_cached()
-        definition = self._context.definitions[task.key]
-        self._context.refuse_ingredient_as_parameter(task.key)
+        definition = self.context.definitions[task.key]
+        self.context.refuse_ingredient_as_parameter(task.key)
         if definition.cache and not self._claims_guard.may_start(task):
             return None
-        self._fingerprints[task.key] = fingerprint = self._context.fingerprint(task.key)
-        self._tell_notes(fingerprint.notes)
+        self._fingerprints[task.key] = fingerprint = self.context.fingerprint(task.key)
+        self._warn_of_notes(fingerprint.notes)
         front_end = self._front_end
         recording = None if front_end is None else front_end.record(definition, is_target=task.is_target)
         request = ExecutionRequest(
-            definition, self._context, self._warehouse, self._emit, recording, self.load
+            definition, self.context, self._warehouse, self._emit, recording, self.load
         )
         execution = self._executions[task.key] = self._executor.prepare(request)
-        prefetched = tuple(self._context.prefetchable(task.key))
+        prefetched = tuple(self.context.prefetchable(task.key))
         if prefetched:
             self._scheduler.suspended(task, prefetched)
             return None
@@ -259,7 +282,7 @@ class Run:
             try:
                 values.append(execution.deliver(ingredient, self.load))
             except DamagedError as error:
-                self._make_again(ingredient, error)
+                self._expect_recomputation(ingredient, error)
                 self._scheduler.inputs_lost(task, [ingredient.name])
                 return None
         execution.received(action.ingredients)
@@ -272,44 +295,44 @@ class Run:
     ) -> Job[ExecutionHandle]:
         job = Job(task, execution, values)
         if self._executor.restarts_on_receive:
-            self._give_more(task, execution)
-            job.priority = self._context.remaining_seconds(task.key)
+            self._deliver_predicted(task, execution)
+            job.priority = self.context.remaining_seconds(task.key)
         return job
 
-    def _give_more(self, task: Task, execution: ExecutionHandle) -> None:
-        """Give what a reactor may ask for and is there, so that it need not begin again for it."""
-        for name in self._context.predicted[task.key].receives:
+    def _deliver_predicted(self, task: Task, execution: ExecutionHandle) -> None:
+        """Give all available ingredients that its code may receive: each missing one costs a restart."""
+        for name in self.context.predicted[task.key].receives:
             ingredient = self._scheduler.available.get(name)
             if ingredient is not None:
-                with suppress(DamagedError):  # it is made again if it is asked for
+                with suppress(DamagedError):  # it is recomputed if the reactor asks for it
                     execution.deliver(ingredient, self.load)
 
-    def _settle(self, key: str) -> None:
-        """Note the order in which reactors came to an end; the last end counts."""
-        self.settled.pop(key, None)
-        self.settled[key] = None
+    def _mark_ended(self, key: str) -> None:
+        """Record that a reactor has ended; it moves to the end if it ended before."""
+        self.ended.pop(key, None)
+        self.ended[key] = None
 
     def states(self) -> dict[str, State]:
-        """What the reactors of this run are doing, by key."""
+        """Return the states of the reactors, by key."""
         return {key: task.state for key, task in self._scheduler.tasks.items()}
 
-    def brought_up_to_date(self) -> dict[str, Trace]:
-        """The traces that this run found or made, by the present name of their reactor."""
+    def current_traces(self) -> dict[str, Trace]:
+        """Return the stored executions that this run verified or made, by the present name of their reactor."""
         return {
-            self._context.definitions[task.key].full_name: task.trace
+            self.context.definitions[task.key].full_name: task.trace
             for task in self._scheduler.tasks.values()
             if task.trace is not None and task.trace.number and task.state in (State.CACHED, State.DONE)
         }
 
-    def recheck_lost(self) -> bool:
-        """Judge reactors again whose executions another process evicted meanwhile; whether there are any."""
-        lost, self._lost = self._lost, []
+    def recheck_evicted(self) -> bool:
+        """Verify reactors again whose executions another process evicted meanwhile; returns whether there are any."""
+        lost, self._evicted = self._evicted, []
         for key in lost:
             self._scheduler.recheck(key)
         return bool(lost)
 
     def values(self, names: Iterable[str], again: Callable[[], None]) -> list[Any]:
-        """The values of ingredients that were demanded; to make lost ones, the run goes ``again`` to its end."""
+        """Return the values of demanded ingredients; ``again`` runs to completion to recompute lost ones."""
         values: list[Any] = []
         for name in names:
             while True:
@@ -318,38 +341,38 @@ class Run:
                     values.append(self.load(ingredient))
                     break
                 except DamagedError as error:
-                    self._make_again(ingredient, error)
+                    self._expect_recomputation(ingredient, error)
                     self._scheduler.value_lost(name)
                     again()
         return values
 
     def load(self, ingredient: Ingredient) -> Any:
-        """Load the value of an ingredient of this run, as a private copy."""
+        """Return the value of an ingredient of this run, as a private copy."""
         if ingredient.format == IN_MEMORY:
             return private_copy(self._in_memory[ingredient.name])
         return self._warehouse.load(ingredient)
 
-    def _make_again(self, ingredient: Ingredient, error: DamagedError) -> None:
-        """Prepare for another execution of the sender; a value that was just made must load."""
-        if ingredient.name in self._made_again:
+    def _expect_recomputation(self, ingredient: Ingredient, error: DamagedError) -> None:
+        """Note that a value is recomputed because it cannot be loaded; raise if this happens a second time."""
+        if ingredient.name in self._recomputed:
             raise error
-        self._made_again.add(ingredient.name)
+        self._recomputed.add(ingredient.name)
         if not isinstance(error, EvictedError | UntrustedError):
             self._warn(DamageWarning, f"{error} It is computed again.")
 
-    # ------------------------------------------------------------------ outcomes
+    # ------------------------------------------------------------------ results
 
     def conclude(self, job: Job[ExecutionHandle], outcome: ExecutionResult) -> None:
-        """Take in what came of a job."""
+        """Process the result of a job."""
         if self._executor.runs_inline:
-            self._context.fingerprinter.invalidate_values()
+            self.context.fingerprinter.invalidate_values()
         name = job.execution.definition.name
         match outcome:
             case Needs(names, held):
                 self._emit(ReactorWaiting(name, names))
                 self._scheduler.suspended(job.task, held + names)
             case Lost(ingredient, error, held):
-                self._make_again(ingredient, error)
+                self._expect_recomputation(ingredient, error)
                 self._scheduler.value_lost(ingredient.name)
                 self._scheduler.suspended(job.task, held)
             case Finished(record, seconds):
@@ -361,11 +384,11 @@ class Run:
     def _fail(self, job: Job[ExecutionHandle], error: BaseException) -> None:
         name = job.execution.definition.name
         if isinstance(error, SystemExit):
-            error = reactor_exit_error(name, error)
-        self._forget_execution(job)
+            error = reactor_exit_error(name, error)  # it would end a script as if it had succeeded
+        self._close_execution(job)
         self._emit(ReactorFailed(name, error))
         self._claims_guard.release(job.task.key)
-        self._settle(job.task.key)
+        self._mark_ended(job.task.key)
         error.add_note(f"Raised by reactor {name!r} ({job.execution.definition.place}).")
         if isinstance(error, KeyboardInterrupt):
             self.errors[job.task.key] = error
@@ -373,7 +396,7 @@ class Run:
         self._scheduler.failed(job.task, error)
 
     def _count_failures(self) -> None:
-        """End the run for what failed, or note it; what was a mere guess does not count."""
+        """Raise or note new failures. Failed guesses do not count unless the run turns out to need them."""
         for task, error in self._scheduler.take_failures():
             self.errors[task.key] = error
             if not self._keep_going:
@@ -385,12 +408,12 @@ class Run:
                 self._reported.add(key)
                 self._warn(
                     PlantWarning,
-                    f"Reactor {self._context.definitions[key].name!r} was run because it may send what was asked for, "
+                    f"Reactor {self.context.definitions[key].name!r} was run because it may send what was asked for, "
                     f"and failed; nothing turned out to need it. {type(error).__name__}: {error}",
                 )
 
-    def _forget_execution(self, job: Job[ExecutionHandle]) -> None:
-        self._begun.discard(job.task.key)
+    def _close_execution(self, job: Job[ExecutionHandle]) -> None:
+        self._announced.discard(job.task.key)
         self._executions.pop(job.task.key, None)
         job.execution.close()
 
@@ -400,38 +423,38 @@ class Run:
             self._warn(ReturnedWarning, dropped_result_message(definition.name, record.returned))
         for name in record.unsent:
             self._warn(PlantWarning, f"Reactor {definition.name!r} allocated {name!r} and never sent it.")
-        self._forget_execution(job)
+        self._close_execution(job)
         for name, unsaved in record.unsaved.items():
             self._in_memory[name] = unsaved.value
         fingerprint = self._fingerprints[job.task.key]
         trace = self._writer.trace(definition, fingerprint, record, seconds)
-        kept = self._writer.commit(job.task.key, fingerprint, record, trace)
+        stored = self._writer.commit(job.task.key, fingerprint, record, trace)
         nondeterministic = self._scheduler.nondeterministic.copy()
         self._claims_guard.release(job.task.key)
-        self._settle(job.task.key)
-        self._scheduler.finished(job.task, kept or trace)
-        self._emit(ReactorFinished(definition.name, seconds, kept is not None))
+        self._mark_ended(job.task.key)
+        self._scheduler.finished(job.task, stored or trace)
+        self._emit(ReactorFinished(definition.name, seconds, stored is not None))
         for key in self._scheduler.nondeterministic - nondeterministic:
-            self._tell_nondeterministic(key)
+            self._warn_of_nondeterminism(key)
 
-    # ------------------------------------------------------------------ telling
+    # ------------------------------------------------------------------ reporting
 
     def _report_cached(self) -> None:
         cached = self._scheduler.take_newly_cached()
         if not cached:
             return
         found = [task.trace for task in cached if task.trace is not None]
-        lost = {trace.rank for trace in self._warehouse.lease(found, self._context.configuration_tag)}
+        lost = {trace.rank for trace in self._warehouse.lease(found, self.context.configuration_tag)}
         for task in cached:
             self._claims_guard.release(task.key)
             if task.trace is not None and task.trace.rank in lost:
-                self._lost.append(task.key)
+                self._evicted.append(task.key)
             elif task.trace is not None and task.key not in self._reported:
                 self._reported.add(task.key)
-                self._settle(task.key)
-                self._emit(ReactorCached(self._context.definitions[task.key].name, task.trace.seconds))
+                self._mark_ended(task.key)
+                self._emit(ReactorCached(self.context.definitions[task.key].name, task.trace.seconds))
 
-    def _tell_notes(self, notes: frozenset[Note]) -> None:
+    def _warn_of_notes(self, notes: frozenset[Note]) -> None:
         for note in sorted(notes, key=lambda note: note.text):
             if note.kind == "opaque":
                 self._warn(
@@ -443,11 +466,11 @@ class Run:
                     StateWarning, f"{note.text}, so it counts as state: a change of it reruns nothing."
                 )
 
-    def _tell_nondeterministic(self, key: str) -> None:
-        definition = self._context.definitions[key]
+    def _warn_of_nondeterminism(self, key: str) -> None:
+        definition = self.context.definitions[key]
         self._warehouse.ledger.put_nondeterministic(definition.full_name)
         self._warn(
             NondeterministicWarning,
-            f"Reactor {definition.name!r} gave another value for the same code and inputs; what depends on it "
-            f"was judged again.",
+            f"Reactor {definition.name!r} sent another value for the same code and inputs; what depends on it "
+            f"was verified again.",
         )

@@ -1,6 +1,17 @@
-"""A session with a plant: what lasts from one run to the next, and how a run is carried out.
+"""The session of a plant: the state that lasts from one run to the next, and how a run is executed.
 
-:class:`~pyplant.plant.Plant` is what users hold; this is what it holds.
+:class:`~pyplant.plant.Plant` is the public interface; it passes calls on to its session.
+
+A run goes through these steps in :meth:`Session.run`:
+
+1. :meth:`Session.context` reads what other processes wrote to the plant, collects the present
+   definitions, and creates a new context with a snapshot of the configuration;
+2. one :class:`~pyplant.execution.run.Run` is created for each configuration;
+3. :mod:`pyplant.execution.loop` drives all of them, again if another process evicted a result meanwhile;
+4. values are loaded, the journal is flushed, listeners get the report, and old history is removed.
+
+One thread at a time uses a plant; others wait (:meth:`Session.exclusive_access`). A thread that works for a
+reactor of the current run would wait for itself and gets an error.
 """
 
 from __future__ import annotations
@@ -53,14 +64,14 @@ __all__ = ["RunOutcome", "RunResult", "Session"]
 
 
 class RunResult(NamedTuple):
-    """What a run came to, under one configuration.
+    """The result of a run under one configuration.
 
     Attributes
     ----------
     values, ingredients
-        Of the names that were asked for; empty if a reactor failed.
+        Of the requested names; empty if a reactor failed.
     tasks
-        What became of each reactor, by key.
+        The states of the reactors, by key.
     errors
         What reactors raised, by key.
     """
@@ -71,27 +82,27 @@ class RunResult(NamedTuple):
     errors: Mapping[str, BaseException]
 
     def cached(self, key: str) -> Trace | None:
-        """The stored execution of a reactor, if the run found it up to date."""
+        """Return the stored execution of a reactor if the run found it up to date, else ``None``."""
         task = self.tasks[key]
         return task.trace if task.state is State.CACHED else None
 
 
 class RunOutcome(NamedTuple):
-    """What a run came to: a result for each configuration, and how to get the report."""
+    """A result for each configuration, and a function that returns the report."""
 
     results: list[RunResult]
     report: Callable[[], RunReport]
 
 
 class Session:
-    """One run at a time; a second thread waits.
+    """The state of an open plant.
 
     Parameters
     ----------
     warehouse, parameters, registry, fingerprinter, executor
-        What runs work with.
+        The parts that runs use.
     listeners
-        Receive the events.
+        Receive events.
     function_hash
         Replaces the fingerprint of a reactor's code.
     max_size
@@ -123,10 +134,10 @@ class Session:
         self._max_size = max_size
         self._warn = warns_once()
         self._marks_checked = -1
-        self._look_at = 0  # bytes of new results
+        self._collect_threshold = 0  # bytes of new results
 
     def close(self, close_warehouse: Callable[[], Any]) -> None:
-        """The plant is closed."""
+        """Close the warehouse and end the workers."""
         try:
             with held_interrupts():
                 close_warehouse()
@@ -149,15 +160,15 @@ class Session:
         Parameters
         ----------
         target
-            The reactor, if one is asked for.
+            The reactor, if one is requested.
         names
-            The ingredients whose values are asked for.
+            The ingredients whose values are requested.
         variants
-            Configurations to do this under, in parallel if the executor can; left out, the present one.
+            Configurations to run under, in parallel if the executor can; by default the present one.
         force
             Whether the target runs even if it is up to date.
         keep_going
-            After a failure, whether to go on with what does not depend on it.
+            After a failure, whether to continue with what does not depend on it.
 
         Raises
         ------
@@ -190,45 +201,45 @@ class Session:
 
     @contextmanager
     def _gc_paused(self) -> Iterator[None]:
-        """No garbage is collected meanwhile, except while reactors run."""
+        """Pause the garbage collector, except while reactors run."""
         self._collects = gc.isenabled()
         with gc_paused(enabled=False):
             yield
 
     def _run_to_completion(self, *runs: Run) -> None:
         run_to_completion(runs, self._executor, collects=self._collects)
-        while [run for run in runs if run.recheck_lost()]:
+        while [run for run in runs if run.recheck_evicted()]:
             run_to_completion(runs, self._executor, collects=self._collects)
 
     def sent_by_others(self, key: str) -> frozenset[str]:
-        """The ingredients that reactors other than this one are seen to send."""
+        """Return the ingredients that the code of other reactors sends."""
         predicted = self.context().predicted
         return frozenset(
             name for other, expected in predicted.items() if other != key for name in expected.sends
         )
 
     def definitions(self) -> dict[str, Definition]:
-        """The reactors by key, in order of definition."""
+        """Return the reactors by key, in order of definition."""
         return self.registry.current()
 
     def last(self, definition: Definition) -> Trace | None:
-        """The newest trace of a reactor, with any fingerprint."""
+        """Return the newest stored execution of a reactor, with any code."""
         return self.warehouse.ledger.last(definition.full_name)
 
     def find(self, wanted: Callable[..., Any] | str) -> tuple[Definition, str]:
-        """The reactor meant by a function, by its name, or by the name of an ingredient that it sends.
+        """Find a reactor by its function, by its name, or by the name of an ingredient that it sends.
 
         Returns
         -------
         definition, ingredient
-            The reactor, and the ingredient if it was meant by that, else ``""``.
+            The reactor, and the name of the ingredient if it was found by that, else ``""``.
 
         Raises
         ------
         pyplant.errors.NotAReactorError, pyplant.errors.UnknownReactorError
             If there is none.
         pyplant.errors.DuplicateSenderError
-            If several reactors are seen to send the ingredient.
+            If the code of several reactors sends the ingredient.
         """
         try:
             return self.registry.find(wanted), ""
@@ -243,23 +254,23 @@ class Session:
 
     def invalidate(self, reactor: Callable[..., Any] | str) -> None:
         """Forget all stored executions of a reactor."""
-        with self.exclusively("plant.invalidate"):
+        with self.exclusive_access("plant.invalidate"):
             definition = self.registry.find(reactor)
             fingerprint = self.context(definition).fingerprint(definition.key)
             self.warehouse.ledger.forget(definition.full_name, fingerprint.digest)
 
     def reads(self) -> frozenset[str]:
-        """The parameters that the code of the reactors is seen to read, or that they asked for when they last ran."""
+        """Return the parameters that the code of reactors names, and those that their last executions read."""
         return _reads(self.context())
 
     def refuse_inside(self, call: str) -> None:
-        """Refuse what would begin a run in the midst of one."""
+        """Raise an error if a call would start a run inside a run."""
         if is_inside_reactor():
             raise NestedRunError(_nested(call))
         if (file := module_imported_at_start()) is not None:
             message = (
                 f"{call} was called while {file} is imported by a process that is being started, which needs the "
-                f"functions of that module. Put what runs the plant below: if __name__ == '__main__':"
+                f"functions of that module. Put the code that runs the plant below: if __name__ == '__main__':"
             )
             raise NestedRunError(message)
         if self.runs and self.lock.acquire(blocking=False):
@@ -268,13 +279,13 @@ class Session:
             raise NestedRunError(message)
 
     @contextmanager
-    def exclusively(self, call: str) -> Iterator[None]:
+    def exclusive_access(self, call: str) -> Iterator[None]:
         """Wait until no other thread uses the plant.
 
         Raises
         ------
         pyplant.errors.NestedRunError
-            If the other is a run that waits for this thread: it works for one of its reactors.
+            If the other thread does a run, and this thread works for one of its reactors.
         """
         if not self.lock.acquire(blocking=False):
             if is_inside_reactor():
@@ -285,23 +296,23 @@ class Session:
         finally:
             self.lock.release()
 
-    def show_again(self, trace: Trace) -> bool:
-        """Replay the recorded output of an execution in the notebook; return whether that was possible."""
+    def replay(self, trace: Trace) -> bool:
+        """Show in the notebook the recorded output of an execution; returns whether that was possible."""
         front_end = frontend.current()
         if front_end is None or trace.recorded is None:
             return False
         try:
             recorded = self.warehouse.load(trace.recorded)
         except DamagedError as error:
-            logger().warning("What %r showed cannot be shown again: %s", trace.reactor, error)
+            logger().warning("The output of %r cannot be shown again: %s", trace.reactor, error)
             return False
         front_end.replay(recorded)
         return True
 
-    # ------------------------------------------------------------------ a run
+    # ------------------------------------------------------------------ one run
 
     def context(self, target: Definition | None = None) -> RunContext:
-        """A new context for a run or a query, which computes all answers again.
+        """Return a new context, with the present state of the plant, the code and the configuration.
 
         Raises
         ------
@@ -336,8 +347,8 @@ class Session:
             withdraw(orphan)
         return self.context(target) if replaced else context
 
-    def verifying(self) -> list[Trace]:
-        """The stored executions that are up to date now. Nothing runs."""
+    def verified_traces(self) -> list[Trace]:
+        """Return the stored executions that are up to date now, without running anything."""
         from pyplant.execution.staleness import Staleness
 
         context = self.context()
@@ -346,7 +357,7 @@ class Session:
         return [verdict.trace for verdict in staleness.verdicts.values() if verdict.trace is not None]
 
     def _check_marks(self, context: RunContext) -> None:
-        """Warn of marks on unknown parameters, in the first run and after new marks."""
+        """Warn of marks on unknown parameters; checked in the first run, and after new marks."""
         number = self.parameters.mark_count
         if self._marks_checked == number:
             return
@@ -366,7 +377,7 @@ class Session:
         )
 
     def states(self) -> dict[str, State]:
-        """What the reactors of the run that is under way are doing, by key."""
+        """Return the states of the reactors in the current run, by key."""
         found: dict[str, State] = {}
         for run in reversed(self.runs):
             found.update((key, state) for key, state in run.states().items() if found.get(key) not in BUSY)
@@ -375,7 +386,7 @@ class Session:
     def _execute(
         self, runs: Sequence[Run], targets: tuple[str, ...], work: Callable[[], None]
     ) -> Callable[[], RunReport]:
-        """Do the work of a run; returns how to get its report, which few ask for."""
+        """Execute ``work`` as a run; returns a function for its report, which is rarely needed and slow to build."""
         self.runs = runs
         began = time.perf_counter()
         self._listeners.emit(RunStarted(targets))
@@ -391,9 +402,9 @@ class Session:
             for run in runs:
                 for key, failure in run.errors.items():
                     self.failed[key] = f"{type(failure).__name__}: {failure}"
-                for key in run.settled.keys() - run.errors.keys():
+                for key in run.ended.keys() - run.errors.keys():
                     self.failed.pop(key, None)
-                used.update(run.brought_up_to_date())
+                used.update(run.current_traces())
             self.warehouse.ledger.note_used(used)
             self.warehouse.flush()
             seconds = time.perf_counter() - began
@@ -404,15 +415,15 @@ class Session:
         return lambda: _report(runs, targets, seconds) if report is None else report
 
     def _bound_history(self) -> None:
-        """Keep history below its limit. The size is checked once, and again after much was added."""
-        if self.warehouse.bytes_added > self._look_at:
+        """Remove old history: after the first run, then whenever a hundredth of ``max_size`` was added."""
+        if self.warehouse.bytes_added > self._collect_threshold:
             from pyplant.store.retention import collect
 
             try:
-                collect(self.warehouse, self._max_size, only_if_needed=True, verifying=self.verifying)
-            except Exception as error:  # noqa: BLE001 - the configuration or a module may be broken by now
+                collect(self.warehouse, self._max_size, only_if_needed=True, verifying=self.verified_traces)
+            except Exception as error:  # noqa: BLE001 - verifying reads code and configuration, which may be broken by now
                 logger().warning("Old results in %s were not removed: %s", self.warehouse.root, error)
-            self.warehouse.bytes_added, self._look_at = 0, self._max_size // 100
+            self.warehouse.bytes_added, self._collect_threshold = 0, self._max_size // 100
 
 
 def _nested(call: str) -> str:
@@ -428,6 +439,6 @@ def _reads(context: RunContext) -> frozenset[str]:
 
 
 def _report(runs: Sequence[Run], targets: tuple[str, ...], seconds: float) -> RunReport:
-    from pyplant.execution.summary import summarise  # it loads much that most runs need not have
+    from pyplant.execution.summary import summarise  # slow to import, and most runs need no report
 
     return summarise(runs, targets, seconds)

@@ -1,8 +1,10 @@
-"""A dry look: how every reactor stands, judged without running anything.
+"""Decide for each reactor whether it is up to date, without running anything.
 
-The same look-ups as in a run, but a name whose sender would run has an unknown digest.
-What is stale only because of an unknown digest is not certain: its input may come out
-equal, and then nothing happens.
+This does the same look-ups as a run (:func:`pyplant.engine.rebuilder.check`): a look-up is a generator that
+asks for the digests of ingredients. In a run the scheduler makes the ingredients first. Here their senders
+are judged first, by look-ups on a stack, and the digest of an ingredient whose sender would run is
+``UNKNOWN``. A reactor that is stale only because of unknown digests is *uncertain*: if the sender sends an
+equal value, the reactor does not run.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ __all__ = ["Staleness"]
 
 @dataclass(slots=True)
 class _LookUp:
-    """A look-up in progress; ``asked`` are the names it waits for, ``unjudged`` those still to be judged."""
+    """A look-up in progress; ``asked`` are the names it asks for, ``unjudged`` those whose senders are not judged yet."""
 
     key: str
     demands: Lookup
@@ -31,7 +33,7 @@ class _LookUp:
 
 
 class Staleness:
-    """Finds which reactors are stale, without running anything.
+    """Judges reactors: whether they are up to date, and why not.
 
     Parameters
     ----------
@@ -68,7 +70,9 @@ class Staleness:
                 current.unjudged = list(reversed(current.asked))
             except StopIteration as stop:
                 stack.pop()
-                del self.verdicts[current.key]  # entered again, so that senders come before receivers
+                del self.verdicts[
+                    current.key
+                ]  # inserted again at the end, so that senders come before receivers
                 self.verdicts[current.key] = stop.value
 
     def _next_unjudged(self, current: _LookUp) -> str | None:
@@ -88,11 +92,11 @@ class Staleness:
     def _begin(self, key: str, stack: list[_LookUp]) -> None:
         if key in self.verdicts:
             return
-        found = self._context.look_up(key)
+        found = self._context.start_lookup(key)
         if isinstance(found, Verdict):
             self.verdicts[key] = found
             return
-        # Until it is judged it counts as unknown: reactors may wait for one another in a circle.
+        # Unknown until judged: reactors may depend on each other in a circle.
         self.verdicts[key] = Verdict(None, (), certain=False)
         stack.append(_LookUp(key, found))
 
@@ -106,7 +110,7 @@ class Staleness:
         return None
 
     def digest(self, name: str) -> str | Unknown | None:
-        """The digest of an ingredient whose possible senders were judged."""
+        """Return the digest of an ingredient whose possible senders are judged."""
         for key in self._context.candidates(name):
             verdict = self.verdicts[key]
             if verdict.trace is None:
@@ -119,7 +123,7 @@ class Staleness:
         return None
 
     def verified(self, name: str) -> Trace | None:
-        """The execution whose output ``name`` is up to date, if there is one."""
+        """Return the execution whose output ``name`` is up to date; ``None`` if there is none."""
         while (key := self._unjudged_sender(name)) is not None:
             self._judge(key)
         for key in self._context.candidates(name):
@@ -141,18 +145,18 @@ class Staleness:
         now: Outcome | None = None,
         error: str = "",
     ) -> ReactorEntry:
-        """How a judged reactor stands.
+        """Return a judged reactor as an entry of a plan or status.
 
         Parameters
         ----------
         key
             The reactor.
         as_target
-            Whether it is asked for itself: one that sends nothing then always runs.
+            Whether the user requests it: a reactor that sends nothing then always runs.
         sure
-            Whether it is demanded for sure.
+            Whether it is certainly demanded.
         now, error
-            What it is doing, and how it failed last.
+            Its state in the current run, and the error of its last failure.
         """
         definition = self._context.definitions[key]
         verdict = self.verdicts[key]
@@ -179,7 +183,7 @@ class Staleness:
         )
 
     def causes(self, key: str) -> tuple[Cause, ...]:
-        """Why a judged reactor would run."""
+        """Return why a judged reactor would run."""
         if key not in self._causes:
             for judged, verdict in self.verdicts.items():  # senders come before receivers
                 if judged not in self._causes:
@@ -187,7 +191,7 @@ class Staleness:
         return self._causes[key]
 
     def edges(self) -> dict[str, dict[str, list[str]]]:
-        """What flows where: receiver -> sender -> names of ingredients, by reactor name."""
+        """Return the edges of the graph by reactor name: receiver -> sender -> names of ingredients."""
         found: dict[str, dict[str, list[str]]] = {}
         for key, definition in self._context.definitions.items():
             trace = self.verdicts[key].trace or self._context.last(definition.full_name)

@@ -1,4 +1,4 @@
-"""Summaries of runs and of stored executions, for reports."""
+"""Reports of runs, and history entries of stored executions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyplant.execution.run import Run
 from pyplant.reports.explain import Cause, Explainer
 from pyplant.reports.report import HistoryEntry, Outcome, ReactorEntry, RunReport
 
-__all__ = ["OUTCOMES", "remember", "summarise"]
+__all__ = ["OUTCOMES", "history_entry", "summarise"]
 
 OUTCOMES = {
     State.CACHED: Outcome.CACHED,
@@ -23,16 +23,16 @@ OUTCOMES = {
 
 
 def summarise(runs: Sequence[Run], targets: tuple[str, ...], seconds: float) -> RunReport:
-    """What runs did.
+    """Return the report of runs that have ended.
 
     Parameters
     ----------
     runs
-        One run, or one for each configuration, at their end.
+        One run, or one for each configuration.
     targets
-        What they were asked for.
+        The names of what was requested.
     seconds
-        How long they took.
+        Their duration.
     """
     entries = tuple(entry for run in runs for entry in _entries(run))
     errors = tuple(error for run in runs for error in run.errors.values())
@@ -44,7 +44,7 @@ def _entries(run: Run) -> Iterator[ReactorEntry]:
     explainer = Explainer(context.record, context.parameters, run.senders(), context.label)
     causes: dict[str, tuple[Cause, ...]] = {}
     skipped = [key for key, task in tasks.items() if task.state is State.SKIPPED]
-    for key in [*run.settled, *skipped]:
+    for key in [*run.ended, *skipped]:
         task = tasks[key]
         if task.state is not State.CACHED:
             causes[key] = explainer.causes(task.reasons, causes)
@@ -66,8 +66,8 @@ def _entry(name: str, task: Task, causes: tuple[Cause, ...], error: BaseExceptio
     )
 
 
-def remember(trace: Trace) -> HistoryEntry:
-    """A stored execution, in readable form."""
+def history_entry(trace: Trace) -> HistoryEntry:
+    """Return a stored execution as an entry of the history."""
     parameters = {
         unquoted(name): trace.shown.get(name, "?")
         for dependency in trace.dependencies

@@ -1,4 +1,4 @@
-"""Sweeps: a run with a variant for each configuration."""
+"""Sweeps: run a reactor under several configurations."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ def sweep(
     *,
     keep_going: bool,
 ) -> Sweep:
-    """Run a reactor under each combination of parameters, and make a table of the results.
+    """Run a reactor under each combination of parameters; returns a table of the results.
 
     Parameters
     ----------
     session
-        Of the plant.
+        The session of the plant.
     reactor
         The function or its name.
     parameters
         The values of each parameter that varies.
     names
-        Ingredients whose values the table is to hold.
+        Ingredients whose values the table contains.
     keep_going
-        Whether to go on with the other configurations after a failure.
+        Whether to continue with the other configurations after a failure.
 
     Raises
     ------
     pyplant.errors.MissingParameterError
-        If a name leads nowhere; nothing has run then.
+        If there is no such parameter; nothing has run then.
     pyplant.errors.ConfigError
         If a parameter has no list of values, or is marked as auxiliary, so that no result depends on it.
     """
     chosen = combinations(parameters)
-    with session.exclusively("plant.sweep"):
+    with session.exclusive_access("plant.sweep"):
         definition = session.registry.find(reactor)
         base = session.parameters.snapshot()
         began = time.perf_counter()

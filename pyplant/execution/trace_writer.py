@@ -1,4 +1,9 @@
-"""The trace of a finished execution: made of its record, and committed unless what it claims is not what ran."""
+"""Build the trace of a finished execution from its record, and commit it.
+
+A trace states that this code, with these inputs, sent these outputs. It is not committed if that may be
+false: if an input file or the code changed during the execution, or if an output could not be stored.
+The results are still delivered to the receivers in this run, and a warning says why they are not stored.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +32,9 @@ class TraceWriter:
     Parameters
     ----------
     context, warehouse
-        Of the run.
+        Those of the run.
     warn
-        Takes warnings.
+        Called with the class and text of each warning.
     """
 
     def __init__(
@@ -45,7 +50,7 @@ class TraceWriter:
     def trace(
         self, definition: Definition, fingerprint: Fingerprint, record: ExecutionRecord, seconds: float
     ) -> Trace:
-        """What an execution read and sent; values that could not be stored are named as such."""
+        """Return the trace of an execution. Values that could not be stored are outputs of the format ``IN_MEMORY``."""
         outputs = dict(record.outputs)
         for name, (value, digest, _) in record.unsaved.items():
             known = digest or self._context.fingerprinter.digest(value)[0]
@@ -64,18 +69,18 @@ class TraceWriter:
         )
 
     def commit(self, key: str, before: Fingerprint, record: ExecutionRecord, trace: Trace) -> Trace | None:
-        """Store the trace of a reactor; ``None`` if it cannot be stored, after a warning with the reason.
+        """Store the trace of a reactor; returns ``None`` if it is not stored, after a warning that says why.
 
         Parameters
         ----------
         key
-            Of the reactor.
+            The key of the reactor.
         before
             The fingerprint of its code when it began.
         record
-            What it did.
+            The record of the execution.
         trace
-            The same as a trace.
+            The trace that was built from the record.
         """
         name = self._context.definitions[key].name
         for output, unsaved in record.unsaved.items():
@@ -84,7 +89,7 @@ class TraceWriter:
             )
         if record.unsaved or not self._inputs_unchanged(name, trace):
             return None
-        fingerprint = self._settled_fingerprint(key, before)
+        fingerprint = self._final_fingerprint(key, before)
         if fingerprint is None:
             return None
         try:
@@ -100,7 +105,7 @@ class TraceWriter:
             return None
 
     def _recorded(self, record: ExecutionRecord) -> Ingredient | None:
-        """Store the recorded output of the reactor; ``None`` if it was not recorded."""
+        """Store the output of the reactor; returns ``None`` if it was not recorded."""
         if not record.showed:
             return None if record.showed is None else NOTHING_SHOWN
         return self._warehouse.save("", record.showed, RecordedSpec)
@@ -116,11 +121,11 @@ class TraceWriter:
                     return False
         return True
 
-    def _settled_fingerprint(self, key: str, before: Fingerprint) -> Fingerprint | None:
-        """The fingerprint to keep a trace under: of the code that ran, without what it changed.
+    def _final_fingerprint(self, key: str, before: Fingerprint) -> Fingerprint | None:
+        """Return the fingerprint for the trace: of the code that ran, without variables that it changed.
 
-        A variable or an attribute that changed meanwhile is state, not input. If code
-        changed meanwhile, nothing can be said.
+        Variables and attributes that changed during the execution are state and no inputs: they are excluded
+        from fingerprints from now on. If code changed, it is unknown which version ran: returns ``None``.
         """
         name, now = self._context.definitions[key].name, self._context.fingerprint(key)
         if before.digest == now.digest:

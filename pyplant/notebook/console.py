@@ -230,7 +230,7 @@ class Console:
             if cached is not None:
                 self._notify_cached(definition, cached)
                 if replay:
-                    session.show_again(cached)
+                    session.replay(cached)
         for name, value in result.values.items():
             self.shell.user_ns[name] = value
             self._bound[name] = _BoundVariable(result.ingredients[name].digest, definition)

@@ -6,8 +6,8 @@ Three things differ, and each class here says how:
 - the number of workers: fixed, or changing while a cluster grows and shrinks;
 - a broken pool: PyPlant restarts its own processes, replaces a broken executor of the user by processes
   of its own, and leaves the workers of a cluster to Dask;
-- work that nobody waits for any more: futures are cancelled. Attempts that have begun notice within a
-  second that the folder of their run is gone, and stop. Only PyPlant's own processes are killed.
+- work that nobody waits for any more: futures are cancelled. Attempts that have begun notice soon
+  that the folder of their run is gone, and stop. Only PyPlant's own processes are killed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pyplant.workers.worker_main import check_visibility, execute, execute_pickl
 
 __all__ = ["Pool", "pool_of"]
 
-_IDLE = 300.0  # seconds after which idle worker processes end; starting them again takes about a second
+_IDLE = 300.0  # seconds after which idle worker processes end, to free their memory
 _COUNT = 0.5  # seconds between two queries of the size of a cluster; each takes milliseconds
 _GRACE = 2.0  # seconds within which interrupted attempts should end
 
