@@ -1,4 +1,4 @@
-"""Pools that the tests of a process share: worker processes are slow to start."""
+"""Pools that all tests of a process share, since worker processes are slow to start."""
 
 import pytest
 
@@ -31,13 +31,13 @@ def executor(request, pools):
 
 @pytest.fixture(params=["inline", "threads", "processes"])
 def place(request):
-    """Where the reactors of ``plant`` run: in the calling thread, or in a pool. Modules may leave some out."""
+    """The executors of ``plant``: the inline one and each kind of pool. Test modules may leave some out."""
     return request.param
 
 
 @pytest.fixture
 def plant(place, plant_dir, pools):
-    """An empty plant, in each place in turn."""
+    """An empty plant, with each executor in turn."""
     with Plant(plant_dir, executor=None if place == "inline" else pools(place), progress=False) as plant:
         yield plant
 

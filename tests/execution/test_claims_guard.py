@@ -1,4 +1,4 @@
-"""Single flight: one computation, however many processes want the result."""
+"""Claims: several processes that need the same result compute it once."""
 
 import errno
 import os
@@ -99,7 +99,7 @@ def log(tmp_path):
     return path.read_text().split() if path.exists() else []
 
 
-def test_what_another_process_computes_is_waited_for(start, tmp_path):
+def test_a_run_waits_for_a_reactor_that_another_process_executes(start, tmp_path):
     first = start()
     wait_for(lambda: log(tmp_path) == ["slow"])
     others = [start(), start()]
@@ -111,7 +111,7 @@ def test_what_another_process_computes_is_waited_for(start, tmp_path):
     assert sorted(log(tmp_path)) == ["both", "quick", "slow"]
 
 
-def test_the_work_of_a_killed_process_is_taken_over(start, tmp_path):
+def test_a_waiting_process_continues_after_the_owner_of_the_claim_is_killed(start, tmp_path):
     first = start()
     wait_for(lambda: log(tmp_path) == ["slow"])
     second = start()
@@ -123,7 +123,7 @@ def test_the_work_of_a_killed_process_is_taken_over(start, tmp_path):
     assert sorted(log(tmp_path)) == ["both", "quick", "slow", "slow"]
 
 
-def test_who_computes_is_told_and_told_again(start, tmp_path):
+def test_events_name_the_process_that_is_waited_for_repeatedly(start, tmp_path):
     first = start()
     wait_for(lambda: log(tmp_path) == ["slow"])
     second = start()
@@ -136,7 +136,7 @@ def test_who_computes_is_told_and_told_again(start, tmp_path):
     (tmp_path / "go").touch()
 
 
-def test_an_interrupt_ends_the_waiting(start, tmp_path):
+def test_an_interrupt_ends_the_wait_for_a_claim(start, tmp_path):
     start()
     wait_for(lambda: log(tmp_path) == ["slow"])
     second = start()
@@ -147,7 +147,7 @@ def test_an_interrupt_ends_the_waiting(start, tmp_path):
 
 
 def at_once(*calls):
-    """What each call gives, each in a thread of its own."""
+    """Return the results of calls that run in threads."""
     with ThreadPoolExecutor(len(calls)) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
 
@@ -221,7 +221,7 @@ def test_one_thread_waits_for_the_other(plants, starts):
     assert starts == ["slow"]
 
 
-def test_two_configurations_do_not_wait_for_one_another(plants):
+def test_runs_of_two_configurations_do_not_wait_for_each_other(plants):
     blocked = []
     for size, plant in enumerate(plants):
         plant.set_config({"size": size})
@@ -232,7 +232,7 @@ def test_two_configurations_do_not_wait_for_one_another(plants):
     assert blocked == []
 
 
-def test_what_has_just_been_finished_elsewhere_is_not_executed(plants, starts, monkeypatch):
+def test_a_reactor_that_another_process_has_just_finished_is_not_executed(plants, starts, monkeypatch):
     first, second = plants
     claims = second._warehouse.claims
     take = claims.take
@@ -247,7 +247,7 @@ def test_what_has_just_been_finished_elsewhere_is_not_executed(plants, starts, m
     assert starts == ["slow"]
 
 
-def test_uncached_reactors_wait_for_nobody(plants, starts):
+def test_uncached_reactors_wait_for_no_claim(plants, starts):
     at_once(*(lambda plant=plant: plant.get("always") for plant in plants))
     assert starts == ["always", "always"]
 
@@ -257,7 +257,7 @@ def test_forced_reactors_run_after_one_another(plants, starts):
     assert starts == ["slow", "slow"]
 
 
-def test_a_lost_value_is_made_again_once(plants, starts):
+def test_a_lost_value_is_recomputed_once(plants, starts):
     plants[0].get("large")
     for path in (plants[0].directory / "objects").glob("*/*"):
         path.unlink()
@@ -266,12 +266,12 @@ def test_a_lost_value_is_made_again_once(plants, starts):
     assert starts == ["large"]
 
 
-def test_nothing_is_held_after_a_run(plants):
+def test_no_claim_is_held_after_a_run(plants):
     plants[0].get("slow")
     assert plants[1]._warehouse.claims.living() == []
 
 
-def test_nothing_is_held_after_a_failure(plants):
+def test_no_claim_is_held_after_a_failure(plants):
     with pytest.raises(ValueError):
         plants[0].run_reactor(bad)
     assert plants[1]._warehouse.claims.living() == []
@@ -287,8 +287,8 @@ def test_without_claims_everything_else_works(plants, monkeypatch):
         assert plants[0].get("slow") == 1
 
 
-def test_those_who_hold_what_the_other_waits_for_do_not_wait_for_ever(plants, starts, monkeypatch):
-    # The configuration is part of a claim's name; leave it out, and the two plants cross.
+def test_a_cycle_of_waiting_processes_is_broken(plants, starts, monkeypatch):
+    # Without the configuration in the names of claims, the two plants wait for each other.
     monkeypatch.setattr(RunContext, "_configuration", b"")
     meeting = threading.Barrier(2, timeout=20)
     for plant, order in zip(plants, ["left first", "right first"], strict=True):
@@ -297,7 +297,7 @@ def test_those_who_hold_what_the_other_waits_for_do_not_wait_for_ever(plants, st
         def meet(event, met=met):
             if isinstance(event, ReactorStarted) and not met:
                 met.append(event)
-                meeting.wait()  # each holds its first one now
+                meeting.wait()  # both hold their first claim now
 
         plant.add_event_listener(meet)
         plant.set_config({"order": order})

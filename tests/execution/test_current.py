@@ -1,4 +1,4 @@
-"""What is current: what was last brought up to date, not what was computed last."""
+"""Current executions: those last brought up to date, which need not be those computed last."""
 
 import contextlib
 from contextlib import closing
@@ -52,7 +52,7 @@ def current(directory):
 
 
 def bring(directory, n, name="mean", **options):
-    """Bring an ingredient up to date in a plant that is closed afterwards; what ran."""
+    """Bring an ingredient up to date in a plant that is closed afterwards; returns what ran."""
     with opened(directory, n, **options) as plant:
         started = []
         plant.add_event_listener(lambda event: started.append(event))
@@ -65,7 +65,7 @@ def journal(directory):
 
 
 @pytest.mark.parametrize("in_one_session", [False, True])
-def test_what_was_found_last_is_current_and_not_what_was_computed_last(directory, in_one_session):
+def test_the_execution_verified_last_is_current_not_the_one_computed_last(directory, in_one_session):
     with opened(directory) if in_one_session else contextlib.nullcontext() as plant:
         for n in (3, 99, 3, 99, 99, 3):
             if in_one_session:
@@ -76,7 +76,7 @@ def test_what_was_found_last_is_current_and_not_what_was_computed_last(directory
             assert current(directory) == {"base": n, "mean": n}
 
 
-def test_looking_again_at_what_is_current_writes_nothing(directory):
+def test_verifying_a_current_execution_again_writes_nothing(directory):
     for n in (3, 99, 3):
         bring(directory, n)
     before = journal(directory)
@@ -89,7 +89,7 @@ def test_looking_again_at_what_is_current_writes_nothing(directory):
     assert journal(directory) == before
 
 
-def test_a_sweep_that_is_repeated_writes_nothing(directory):
+def test_a_repeated_sweep_writes_nothing(directory):
     for n in (3, 3, 3):
         with opened(directory, n) as plant:
             plant.sweep(mean, {"n": [1, 2, 4]}, ["mean"])
@@ -100,14 +100,14 @@ def test_a_sweep_that_is_repeated_writes_nothing(directory):
     assert seen == {"base": 4, "mean": 4}
 
 
-def test_fetching_what_is_stale_gives_what_was_last_brought_up_to_date(directory):
+def test_fetching_a_stale_ingredient_returns_the_current_value(directory):
     for n in (3, 99, 3):
         bring(directory, n)
     with opened(directory, 50) as plant, pytest.warns(StaleWarning):
         assert plant.fetch_ingredient("mean")[0] == 3
 
 
-def test_two_open_plants_follow_one_another(directory):
+def test_two_open_plants_see_what_the_other_made_current(directory):
     with opened(directory, 3) as first, opened(directory, 99) as second:
         second.get("mean")
         for plant, n in ((first, 3), (second, 99), (first, 3), (second, 99), (first, 3)):
@@ -140,7 +140,7 @@ def renamed(name):
     return made
 
 
-def test_a_renamed_reactor_makes_current_what_it_finds(directory):
+def test_a_renamed_reactor_makes_the_execution_it_finds_current(directory):
     for n in (3, 99):
         bring(directory, n, "base", reactors=[renamed("first")])
     assert bring(directory, 3, "base", reactors=[renamed("second")]) == []
@@ -152,7 +152,7 @@ def test_a_renamed_reactor_makes_current_what_it_finds(directory):
 
 @pytest.fixture
 def later(monkeypatch):
-    """Makes it later by so many days."""
+    """Advances the clock by a number of days."""
     import time
 
     real, days = time.time, [0.0]
@@ -165,11 +165,11 @@ def later(monkeypatch):
 
 
 class TestCollecting:
-    """No collection removes what was last brought up to date, what verifies, or what an open plant uses."""
+    """A collection removes nothing that is current, that verifies, or that an open plant uses."""
 
     @pytest.mark.parametrize("wait", [0, 9, 400])
     @pytest.mark.parametrize("how", ["gc", "after a run", "gc elsewhere"])
-    def test_what_was_last_brought_up_to_date_stays(self, directory, later, wait, how):
+    def test_current_executions_are_never_evicted(self, directory, later, wait, how):
         for n in (3, 99, 3):
             bring(directory, n)
         later(wait)
@@ -181,9 +181,9 @@ class TestCollecting:
             ) as plant:
                 plant.gc()
         assert bring(directory, 3) == []
-        assert bring(directory, 99) == ["base", "mean"]  # that was history
+        assert bring(directory, 99) == ["base", "mean"]  # that execution was history
 
-    def test_what_verifies_stays_though_another_configuration_was_asked_for_last(self, directory):
+    def test_executions_that_verify_are_not_evicted_though_another_configuration_ran_last(self, directory):
         for n in (3, 99):
             bring(directory, n)
         with opened(directory, 3, max_size=0) as plant:
@@ -195,7 +195,7 @@ class TestCollecting:
         assert bring(directory, 3) == []
 
     @pytest.mark.parametrize("elsewhere", [False, True])
-    def test_all_that_a_sweep_used_stays_until_the_plant_is_closed(self, directory, elsewhere):
+    def test_results_of_a_sweep_are_not_evicted_until_the_plant_is_closed(self, directory, elsewhere):
         ns = [1, 2, 3, 4]
         with opened(directory, 0, max_size=0) as plant, opened(directory, 50, max_size=0) as second:
             plant.sweep(mean, {"n": ns}, ["mean"])
@@ -211,7 +211,7 @@ class TestCollecting:
         assert bring(directory, 1) == ["base", "mean"]
 
     @pytest.mark.parametrize("elsewhere", [False, True])
-    def test_configurations_that_alternate_in_an_open_plant_stay(self, directory, elsewhere):
+    def test_alternating_configurations_of_an_open_plant_are_not_evicted(self, directory, elsewhere):
         with opened(directory, 3, max_size=0) as plant, opened(directory, 50, max_size=0) as second:
             for n in (3, 99, 3, 99):
                 plant.set_config({"n": n})
@@ -221,7 +221,7 @@ class TestCollecting:
                 plant.set_config({"n": n})
                 assert plant.run_reactor("mean").ran == ()
 
-    def test_history_goes_first_whatever_its_age(self, directory):
+    def test_history_is_evicted_first_at_any_age(self, directory):
         for n in range(5):
             bring(directory, n)
         with opened(directory, 4, max_size=0) as plant:
@@ -242,7 +242,7 @@ class TestCollecting:
             plant.gc()
             assert len(list(plant._warehouse.ledger.traces())) == 2
 
-    def test_what_is_evicted_while_it_is_found_is_made_again_at_once(self, directory, monkeypatch):
+    def test_an_execution_evicted_during_its_look_up_is_recomputed_at_once(self, directory, monkeypatch):
         for n in (3, 99):
             bring(directory, n)
         lease = Warehouse.lease

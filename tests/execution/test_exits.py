@@ -1,4 +1,4 @@
-"""Reactors that try to end the program: each fails, is named, and takes nobody along."""
+"""Reactors that try to end the program: each fails with its name, and the others are not affected."""
 
 import argparse
 import asyncio
@@ -16,7 +16,7 @@ from tests.execution.values import EndsWhenLoaded
 
 
 class Stop(BaseException):
-    """What libraries use to pass every ``except Exception``."""
+    """A base exception, as libraries use to pass every ``except Exception``."""
 
 
 def parse():
@@ -96,7 +96,7 @@ def test_sys_exit_is_a_failure_of_the_reactor_that_called_it(kind, plant):
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_other_base_exceptions_leave_as_they_are_and_name_the_reactor(kind, plant):
+def test_other_base_exceptions_are_raised_unchanged_with_the_name_of_the_reactor(kind, plant):
     reactors(plant, raising(OTHERS[kind]("enough")))
     with pytest.raises(OTHERS[kind]) as raised:
         plant.get("first")
@@ -121,7 +121,7 @@ def test_an_interrupt_ends_the_run_at_once_also_with_keep_going(plant):
     assert plant.get("second") == 2
 
 
-def test_a_sweep_goes_on_with_the_other_points(plant):
+def test_a_sweep_continues_with_the_other_configurations(plant):
     @ReactorFunc
     def point(pipe, config):
         if config.n == 1:
@@ -134,7 +134,7 @@ def test_a_sweep_goes_on_with_the_other_points(plant):
     assert [type(row.error) for row in table] == [type(None), ReactorExitError, type(None)]
 
 
-def test_an_exit_in_a_finally_block_of_a_reactor_that_begins_again_is_no_end(tmp_path, pools):
+def test_an_exit_in_a_finally_block_of_a_restarted_reactor_does_not_end_the_run(tmp_path, pools):
     """A worker closes a reactor that asks for more; what it raises then must not reach the pool."""
 
     @ReactorFunc
@@ -158,7 +158,7 @@ def test_an_exit_in_a_finally_block_of_a_reactor_that_begins_again_is_no_end(tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 9)"])
-def test_a_worker_that_ends_is_a_failure_that_names_the_reactor(end, tmp_path):
+def test_the_error_of_a_worker_that_exits_names_the_reactor(end, tmp_path):
     @ReactorFunc
     def last(pipe):
         pipe.send("last", 1)
@@ -217,7 +217,7 @@ def command(run_script, call, *arguments):
 
 
 @pytest.mark.parametrize("call", ["sys.exit()", "sys.exit(3)", "raise GeneratorExit"])
-def test_the_command_line_reports_it_and_goes_on(call, run_script):
+def test_the_command_line_reports_the_failure_and_continues(call, run_script):
     done = command(run_script, call, "first", "second", "--keep-going", "--json")
     assert done.returncode == 1
     document = json.loads(done.stdout)
@@ -235,7 +235,7 @@ def test_an_interrupted_command_names_the_reactor_and_still_prints_its_document(
 
 @pytest.mark.filterwarnings("ignore::pyplant.errors.PlantWarning")
 @pytest.mark.parametrize("kind", ["inline", "threads"])
-def test_a_value_that_exits_when_it_is_loaded_is_one_that_does_not_load(kind, tmp_path, pools, monkeypatch):
+def test_a_value_whose_loading_exits_counts_as_damaged(kind, tmp_path, pools, monkeypatch):
     monkeypatch.setenv("TRIED_ONCE", "1")
 
     @ReactorFunc

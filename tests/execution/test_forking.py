@@ -1,4 +1,4 @@
-"""Processes that a reactor forks: what the run has is the parent's."""
+"""Processes that a reactor forks: the run belongs to the parent."""
 
 import copy
 import multiprocessing
@@ -58,7 +58,7 @@ WAYS = {exits: 0, exits_with_status: 7, says_why: 1, raises: 1, returns: 0}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
-def test_a_child_leaves_the_run_to_its_parent(way, plant, tmp_path):
+def test_a_forked_child_does_not_continue_the_run(way, plant, tmp_path):
     log = str(tmp_path / "log")
 
     def note(text):
@@ -82,7 +82,7 @@ def test_a_child_leaves_the_run_to_its_parent(way, plant, tmp_path):
         if child == 0:
             data[2:] = 7
             way()
-            return  # as if it were the end of everything
+            return  # from the reactor, in the child
         status = ended(child)
         data[:2] = 3
         pipe.send("data", data)
@@ -248,13 +248,13 @@ if __name__ == "__main__":
 """
 
 
-def test_exit_handlers_and_closing_are_the_parents(run_script):
+def test_a_child_runs_no_exit_handlers_and_closes_nothing(run_script):
     done = run_script(SCRIPT)
-    # The second child is forked beside all reactors, so that its end is its own affair.
+    # The second child is forked outside reactors, so PyPlant does not end it.
     assert done.stdout.split("\n") == ["True", "child", "exit handler", "True False", "exit handler", ""]
 
 
-def test_a_listener_that_forks_leaves_the_run_alone(tmp_path):
+def test_a_child_that_a_listener_forks_does_not_affect_the_run(tmp_path):
     source = """
 import os, sys
 from pyplant import *
@@ -295,14 +295,14 @@ if __name__ == "__main__":
         assert "Error" not in done.stderr
 
 
-def test_a_process_that_forked_nothing_goes_on():
+def test_a_process_that_was_not_forked_does_not_end():
     end_forked_child(os.getpid(), "reactor", ValueError())
 
 
 @pytest.mark.parametrize(
     "ask", [lambda c: c.n, lambda c: c["n"], lambda c: "n" in c, dict, lambda c: c.get("m")]
 )
-def test_a_child_cannot_read_what_nobody_would_know_of(tmp_path, ask, capfd):
+def test_a_child_cannot_read_parameters_that_the_reactor_has_not_read(tmp_path, ask, capfd):
     @ReactorFunc
     def forks(pipe, config):
         child = os.fork()

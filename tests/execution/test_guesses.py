@@ -1,4 +1,4 @@
-"""Finding the sender of a name that no code says: guesses that are good, and guesses that go wrong."""
+"""Finding the sender of a name that no code contains: correct and failing guesses."""
 
 import enum
 from unittest.mock import MagicMock
@@ -14,7 +14,7 @@ def put(pipe, name, value):
 
 
 def sender(name, sends=None, *, error=None, waits_for=None, version=1):
-    """A reactor of which nobody can tell beforehand what it sends, not even by the values it holds."""
+    """A reactor whose sent names cannot be predicted, not even from its constants."""
 
     def told():
         return sends, waits_for
@@ -50,20 +50,20 @@ def ran(plant, reactor):
 MENTIONED = pytest.mark.filterwarnings("ignore:Reactor 'A' was run because it may send")
 
 
-def test_a_guess_that_fails_is_put_aside_and_mentioned(plant):
+def test_a_failed_guess_is_a_warning(plant):
     plant.add_reactor(sender("A", error=OSError("no data")), sender("B", "b"), sender("C", "c"), gets_c)
     with pytest.warns(PlantWarning, match="'A' was run because it may send .* OSError: no data"):
         assert plant.get("got") == "C"
 
 
 @MENTIONED
-def test_so_is_one_that_waits_for_what_nobody_sends(plant):
+def test_a_guess_that_receives_a_name_without_sender_is_a_warning(plant):
     plant.add_reactor(sender("A", "a", waits_for="nothing"), sender("C", "c"), gets_c)
     assert plant.get("got") == "C"
 
 
 @pytest.mark.filterwarnings("ignore:Reactor '.' was run because it may send")
-def test_so_is_one_that_waits_for_what_fails(plant):
+def test_a_guess_whose_sender_fails_is_a_warning(plant):
     plant.add_reactor(
         sender("A", "a", waits_for="b"), sender("B", error=OSError("no data")), sender("C", "c"), gets_c
     )
@@ -71,7 +71,7 @@ def test_so_is_one_that_waits_for_what_fails(plant):
 
 
 @pytest.mark.filterwarnings("ignore:Reactor '.' was run because it may send")
-def test_a_long_chain_of_guesses_is_put_aside(tmp_path):
+def test_a_long_chain_of_failed_guesses_is_a_warning(tmp_path):
     chain = [sender(f"A{i}", f"a{i}", waits_for=f"a{i + 1}") for i in range(300)]
     last = sender("A300", error=OSError("no data"))
 
@@ -86,14 +86,14 @@ def test_a_long_chain_of_guesses_is_put_aside(tmp_path):
             assert plant.get("got") == "C"
 
 
-def test_the_error_counts_if_nobody_else_sends_the_name(plant):
+def test_a_failed_guess_is_an_error_if_no_other_reactor_sends_the_name(plant):
     plant.add_reactor(sender("A", error=OSError("no data")), sender("B", "b"), gets_c)
     with pytest.raises(OSError, match="no data") as caught:
         plant.get("got")
     assert any("Raised by reactor 'A'" in note for note in caught.value.__notes__)
 
 
-def test_it_counts_for_a_target_and_for_what_surely_sends_the_name(plant):
+def test_failures_of_targets_and_of_known_senders_are_errors(plant):
     @ReactorFunc
     def surely(pipe):
         pipe.send("c", 1)
@@ -109,7 +109,7 @@ def test_it_counts_for_a_target_and_for_what_surely_sends_the_name(plant):
 
 
 @MENTIONED
-def test_it_counts_as_soon_as_another_reactor_surely_needs_it(plant):
+def test_a_failed_guess_is_an_error_once_another_reactor_needs_it(plant):
     @ReactorFunc(name="A")
     def fails(pipe):
         put(pipe, "x", 1)
@@ -144,7 +144,7 @@ def test_keep_going_ends_with_the_error_of_the_guess(plant):
     assert caught.group_contains(OSError) if hasattr(caught, "group_contains") else caught.value.exceptions
 
 
-def test_an_error_of_nobody_is_a_missing_sender(plant):
+def test_without_a_failed_guess_the_error_is_a_missing_sender(plant):
     plant.add_reactor(sender("B", "b"), gets_c)
     with pytest.raises(MissingSenderError, match="'c', which no reactor sends"):
         plant.get("got")
@@ -157,7 +157,7 @@ def test_a_reactor_that_never_ran_is_tried_before_those_that_sent_other_names(pl
     assert ran(plant, gets_c) == {"C", "gets_c"}
 
 
-def test_what_sent_a_name_before_is_tried_first(plant):
+def test_the_last_sender_of_a_name_is_tried_first(plant):
     plant.add_reactor(sender("A", "a"), sender("C", "c"), gets_c)
     plant.get("got")
     plant.add_reactor(sender("A", "a", version=2), sender("C", "c", version=2))
@@ -165,7 +165,7 @@ def test_what_sent_a_name_before_is_tried_first(plant):
 
 
 @pytest.mark.parametrize("name", ["day 2", "day_2", "2", "load/2.csv"])
-def test_of_reactors_made_in_a_loop_that_which_holds_what_the_name_says_is_tried_first(plant, name):
+def test_of_reactors_made_in_a_loop_the_one_whose_constants_match_the_name_is_tried_first(plant, name):
     pattern = name.replace("2", "{}")
 
     def make(n):
@@ -220,7 +220,7 @@ class Plan(enum.Enum):
         lambda n: (n, lambda number: f"day{number}" if number % 2 == 0 else f"night{number}"),
     ],
 )
-def test_what_the_objects_hold_that_a_reactor_holds_is_looked_at(plant, made):
+def test_constants_inside_objects_of_a_closure_are_searched(plant, made):
     def make(n):
         job, name_of = made(n)
 
@@ -235,7 +235,7 @@ def test_what_the_objects_hold_that_a_reactor_holds_is_looked_at(plant, made):
     assert [entry.name for entry in plant.status() if entry.outcome.value == "cached"] == ["made c"]
 
 
-def test_what_a_reactor_holds_is_looked_at_as_far_as_needed(plant):
+def test_constants_of_a_reactor_are_searched_only_as_far_as_needed(plant):
     endless = []
     endless += [endless, "x" * 10_000_000, MagicMock(), Day, enum, print]
 
@@ -247,7 +247,7 @@ def test_what_a_reactor_holds_is_looked_at_as_far_as_needed(plant):
     assert plant.get("day") == 6
 
 
-def test_what_sends_other_names_for_sure_is_not_tried(plant):
+def test_a_reactor_that_only_sends_other_names_is_not_tried(plant):
     @ReactorFunc
     def literal(pipe):
         pipe.send("a", 1)
@@ -260,7 +260,7 @@ def test_what_sends_other_names_for_sure_is_not_tried(plant):
     assert ran(plant, gets_c) == {"C", "gets_c"}
 
 
-def test_a_matching_pattern_is_tried_before_what_may_send_anything(plant):
+def test_a_reactor_with_a_matching_pattern_is_tried_before_one_that_may_send_any_name(plant):
     @ReactorFunc
     def day(pipe):
         pipe.send(f"day {len('abc')}", 1)

@@ -1,4 +1,4 @@
-"""The executor that runs reactors here, one at a time."""
+"""The inline executor, which runs reactors in the calling thread."""
 
 import gc
 import tempfile
@@ -45,7 +45,7 @@ def test_jobs_run_when_they_are_collected_in_order():
     assert isinstance(outcome, Finished)
 
 
-def test_an_error_of_a_reactor_is_an_outcome():
+def test_an_error_of_a_reactor_is_returned_as_a_result():
     executor = InlineExecutor()
     executor.submit(job(bad))
     outcome = executor.collect()[1]
@@ -53,7 +53,7 @@ def test_an_error_of_a_reactor_is_an_outcome():
     assert isinstance(outcome.error, ValueError)
 
 
-def test_an_interrupt_is_not():
+def test_an_interrupt_of_a_reactor_is_raised():
     executor = InlineExecutor()
     executor.submit(job(interrupted))
     with pytest.raises(KeyboardInterrupt):
@@ -93,7 +93,7 @@ def test_jobs_of_an_interrupted_run_are_forgotten(tmp_path, monkeypatch):
         assert plant.get("number") == 1
 
 
-def test_a_mock_goes_without_a_warning_and_takes_its_folder_along(tmp_path, monkeypatch):
+def test_a_mock_that_is_freed_removes_its_folder_without_a_warning(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     mock = PipeworkMock()
     mock.send("x", 1)

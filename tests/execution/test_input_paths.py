@@ -1,4 +1,4 @@
-"""Paths given to ``pipe.input_file``: resolved where they are given, and judged by the same file for ever."""
+"""Paths given to ``pipe.input_file``: resolved when the reactor runs, then the same file for ever."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from pyplant.errors import IngredientError
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A working directory with a file in a folder below; nobody else's."""
+    """A working directory with a file in a subfolder, for one test."""
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "x.csv").write_text("in sub")
     monkeypatch.chdir(tmp_path)
@@ -31,7 +31,7 @@ def recorded(root, name="text"):
 
 
 def reading(path, into=None):
-    """A reactor that reads a file, after it changed the working directory if it is told to."""
+    """A reactor that reads a file, after changing the working directory if one is given."""
 
     @ReactorFunc
     def read(pipe):
@@ -44,7 +44,7 @@ def reading(path, into=None):
 
 
 @pytest.mark.parametrize("both", [False, True])
-def test_the_directory_that_a_reactor_goes_to_counts(folder, both):
+def test_paths_are_relative_to_a_directory_that_the_reactor_changed_to(folder, both):
     if both:
         (folder / "x.csv").write_text("in the other")
     read = reading("x.csv", folder / "sub")
@@ -59,7 +59,7 @@ def test_the_directory_that_a_reactor_goes_to_counts(folder, both):
     assert ran("plant", read)
 
 
-def test_the_directory_of_the_next_look_up_does_not_matter(folder):
+def test_the_working_directory_of_the_next_look_up_does_not_matter(folder):
     read = reading("sub/x.csv")
     with Plant(folder / "plant") as plant:
         assert plant.run_reactor(read).ran
@@ -69,7 +69,7 @@ def test_the_directory_of_the_next_look_up_does_not_matter(folder):
         assert plant.status()["read"].outcome.name == "STALE"
 
 
-def test_workers_that_were_left_in_another_directory_return(folder):
+def test_workers_return_to_the_working_directory_of_the_run(folder):
     @ReactorFunc
     def go(pipe):
         os.chdir("sub")
@@ -98,14 +98,14 @@ def test_a_project_that_was_moved_is_up_to_date(folder):
     assert not ran("plant", read)
 
 
-def test_a_file_elsewhere_is_recorded_in_full(folder, tmp_path_factory):
+def test_a_file_outside_the_project_is_recorded_by_its_absolute_path(folder, tmp_path_factory):
     other = tmp_path_factory.mktemp("other") / "y.csv"
     other.write_text("y")
     assert ran(folder / "sub" / "plant", reading(os.path.relpath(other)))
     assert recorded(folder / "sub" / "plant") == [str(other)]
 
 
-def test_dots_follow_a_link_where_they_do_for_the_system(folder, tmp_path_factory):
+def test_dots_after_a_link_are_resolved_as_the_system_does(folder, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
     (other / "deep").mkdir()
     (other / "x.csv").write_text("beside deep")
@@ -118,7 +118,7 @@ def test_dots_follow_a_link_where_they_do_for_the_system(folder, tmp_path_factor
         assert plant.run_reactor(read).ran
 
 
-def test_a_link_that_leads_elsewhere_now_is_another_file(folder):
+def test_a_link_with_a_new_target_is_another_file(folder):
     (folder / "v1").mkdir()
     (folder / "v2").mkdir()
     (folder / "v1" / "x").write_text("1")
@@ -149,7 +149,7 @@ def test_a_tilde_is_the_home_directory(folder, monkeypatch, make):
 
 
 @pytest.mark.parametrize("path", ["sub/x.csv", Path("sub/x.csv"), b"sub/x.csv"])
-def test_any_other_path_is_returned_as_it_was(folder, path):
+def test_any_other_path_is_returned_unchanged(folder, path):
     @ReactorFunc
     def read(pipe):
         pipe.send("same", pipe.input_file(path) is path)
@@ -161,7 +161,7 @@ def test_any_other_path_is_returned_as_it_was(folder, path):
 @pytest.mark.parametrize(
     "path", ["", b"", "a\0b", None, 3, "https://example.org/x.csv", "s3://bucket/x", "file:///etc/hosts"]
 )
-def test_what_is_no_path_is_refused(folder, path):
+def test_values_that_are_no_paths_are_refused(folder, path):
     @ReactorFunc
     def read(pipe):
         pipe.input_file(path)
@@ -184,7 +184,7 @@ def test_a_file_whose_name_is_no_text_can_be_followed(folder):
 
 
 class TestNoFileAnyMore:
-    """A look-up never fails because of what became of a file: that is a change like any other."""
+    """A look-up does not fail if a file is gone or replaced: that is a change like any other."""
 
     def directory(self, path):
         path.mkdir()
@@ -212,7 +212,7 @@ class TestNoFileAnyMore:
         ],
     )
     @pytest.mark.skipif(os.name != "posix", reason="needs pipes and links")
-    def test_it_is_a_reason_to_run(self, folder, how, said):
+    def test_a_missing_file_is_a_reason_to_run(self, folder, how, said):
         source = folder / "data"
         source.write_text("one")
 

@@ -1,4 +1,4 @@
-"""Ctrl-C while a run tidies up: everything is released, whatever comes when."""
+"""Ctrl-C during the clean-up of a run: everything is released, whenever the interrupt arrives."""
 
 import os
 import signal
@@ -48,7 +48,7 @@ def plant(plant_dir):
 
 
 def reactors(plant, log, fails, tidies):
-    """One that fails, and two that wait for it and tidy up when they are closed."""
+    """A reactor that fails, and two that wait for it and have ``finally`` blocks."""
 
     def note(text):
         with open(log, "a") as stream:
@@ -87,7 +87,7 @@ def raising(error):
     return call
 
 
-def test_interrupts_in_finally_blocks_end_these_alone(plant, plant_dir, tmp_path):
+def test_an_interrupt_in_a_finally_block_ends_only_that_block(plant, plant_dir, tmp_path):
     log = tmp_path / "log"
     reactors(plant, str(log), interrupt, lambda: (interrupt(), time.sleep(5)))
     began = time.monotonic()
@@ -101,7 +101,9 @@ def test_interrupts_in_finally_blocks_end_these_alone(plant, plant_dir, tmp_path
 
 @pytest.mark.filterwarnings("ignore::pyplant.errors.PlantWarning")
 @pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit, Stop, ValueError])
-def test_what_finally_blocks_raise_is_told_and_all_are_closed(error, plant, plant_dir, tmp_path, recwarn):
+def test_errors_of_finally_blocks_are_warnings_and_all_reactors_are_closed(
+    error, plant, plant_dir, tmp_path, recwarn
+):
     log = tmp_path / "log"
     reactors(plant, str(log), raising(ZeroDivisionError("the cause")), raising(error))
     with pytest.raises(ZeroDivisionError, match="the cause"):
@@ -150,7 +152,7 @@ def test_an_interrupt_while_the_plant_is_closed(plant_dir, tmp_path, monkeypatch
 # ---------------------------------------------------------------------- holding
 
 
-def test_an_interrupt_comes_when_the_block_is_left():
+def test_a_deferred_interrupt_is_raised_when_the_block_is_left():
     done = []
     with pytest.raises(KeyboardInterrupt), held_interrupts():
         interrupt()
@@ -160,7 +162,7 @@ def test_an_interrupt_comes_when_the_block_is_left():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_without_an_interrupt_nothing_comes():
+def test_without_an_interrupt_nothing_is_raised():
     with held_interrupts(), held_interrupts():
         pass
     with pytest.raises(KeyboardInterrupt):
@@ -168,7 +170,7 @@ def test_without_an_interrupt_nothing_comes():
         time.sleep(1)
 
 
-def test_other_threads_hold_nothing():
+def test_other_threads_defer_nothing():
     before = signal.getsignal(signal.SIGINT)
     during = []
 

@@ -46,7 +46,7 @@ def test_a_reactor_that_receives_a_list_gets_a_list(plant, names, container):
 
 
 @pytest.mark.parametrize("names", ["", "a", "bc"])
-def test_so_does_a_subreactor(plant, names):
+def test_a_subreactor_that_receives_a_list_gets_a_list(plant, names):
     plant.add_reactor(gathers_below)
     plant.remove_reactor("gathers")
     plant.set_config({"names": list(names)})
@@ -54,7 +54,7 @@ def test_so_does_a_subreactor(plant, names):
 
 
 @pytest.mark.parametrize("names", ["", "a", "bc"])
-def test_so_it_is_in_workers(tmp_path, names, processes):
+def test_reactors_in_workers_get_a_list(tmp_path, names, processes):
     with Plant(tmp_path / "plant", progress=False, executor=processes) as plant:
         plant.add_reactor(letters, gathers)
         plant.set_config({"names": list(names)})
@@ -68,14 +68,14 @@ def test_the_plant_gives_a_list_for_a_list(plant, container):
     assert plant.get(container("")) == []
 
 
-def test_without_a_list_all_is_as_it_was(plant):
+def test_names_given_one_by_one_return_a_tuple(plant):
     assert plant.get("a") == "A"
     assert plant.get("a", "b") == ("A", "B")
     with pytest.raises(MissingIngredientError, match="got none"):
         plant.get()
 
 
-def test_a_list_is_one_question_of_the_trace_and_an_empty_one_is_none(plant):
+def test_a_list_is_one_dependency_and_an_empty_list_is_none(plant):
     plant.set_config({"names": ["a", "b"]})
     plant.get("gathered")
     plant.set_config({"names": []})
@@ -85,7 +85,7 @@ def test_a_list_is_one_question_of_the_trace_and_an_empty_one_is_none(plant):
     assert [d for d in empty.dependencies if d.kind is DependencyKind.INGREDIENT] == []
 
 
-def test_what_received_a_list_is_cached(plant):
+def test_a_reactor_that_received_a_list_is_cached(plant):
     plant.set_config({"names": ["a"]})
     assert plant.run_reactor(gathers).ran == ("letters", "gathers")
     assert plant.run_reactor(gathers).ran == ()
@@ -96,7 +96,7 @@ def test_what_received_a_list_is_cached(plant):
     [("a", ["b"]), ([1],), (["a", ["b"]],), ({"a"},), ((n for n in "ab"),), ([""],)],
     ids=["text and list", "number", "nested", "set", "generator", "empty name"],
 )
-def test_what_is_no_list_of_names_is_refused(tmp_path, names):
+def test_values_that_are_no_lists_of_names_are_refused(tmp_path, names):
     pipe = PipeworkMock()
     with pytest.raises(IngredientError, match="as one list"):
         pipe.receive(*names)

@@ -1,4 +1,4 @@
-"""Which of several kept executions is served, where they read more or less than one another."""
+"""Which of several stored executions is used, if they read more or less than each other."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from pyplant import Plant, ReactorFunc, SubreactorFunc
 from pyplant.reports.report import Outcome
 
 AROUND = {"files": [], "receives": [], "parameters": [], "subreactors": []}
-"""What a reactor goes by and does not declare, as what a folder lists."""
+"""State that reactors use without declaring it, such as the files in a folder."""
 
 
 @ReactorFunc
@@ -55,7 +55,7 @@ def open_plant(tmp_path):
     plants = []
 
     def opened():
-        # Globals do not count then.
+        # Then global variables are not covered.
         plants.append(Plant(tmp_path / "plant", function_hash=lambda function: function.__name__))
         plants[-1].add_reactor([one, two, total, report])
         plants[-1].set_config({"a": 100, "b": 200})
@@ -109,14 +109,14 @@ class TestForced:
         self.check(plant, value)
         self.check(other, value)
         AROUND[kind][:] = names[:after]
-        self.check(plant, value)  # that it is not seen is known
+        self.check(plant, value)  # such state is not observed
         assert plant.run_reactor(total, force=True)["total"].outcome is Outcome.RAN
         value = self.expected(kind, names[:after])
         self.check(plant, value)
         self.check(other, value)
         self.check(open_plant(), value)
 
-    def test_forcing_back_and_forth_serves_the_last(self, open_plant, tmp_path, kind):
+    def test_alternating_forced_executions_serve_the_last(self, open_plant, tmp_path, kind):
         names = KINDS[kind](tmp_path)
         plant = open_plant()
         for count in (1, 2, 1, 0, 2, 0, 1):
@@ -125,14 +125,14 @@ class TestForced:
             self.check(plant, self.expected(kind, names[:count]))
 
 
-def test_what_the_forced_execution_read_more_counts_from_then_on(open_plant, tmp_path):
+def test_additional_reads_of_a_forced_execution_are_dependencies(open_plant, tmp_path):
     plant = open_plant()
     AROUND["files"][:] = [put(tmp_path / "a.csv", "1")]
     assert plant.get("report") == "total 1"
     AROUND["files"].append(put(tmp_path / "b.csv", "2"))
     plant.run_reactor(total, force=True)
     put(tmp_path / "b.csv", "5")
-    # What it read before that file is as it was, so the older execution verifies still.
+    # What it read before the file is unchanged, so the older execution verifies.
     assert plant.get("report") == "total 1"
     put(tmp_path / "b.csv", "2")
     assert plant.get("report") == "total 3"
@@ -157,7 +157,7 @@ with Plant(sys.argv[1], progress=False) as plant:
 """
 
 
-def test_another_process_is_served_what_was_forced(tmp_path):
+def test_another_process_finds_the_forced_execution(tmp_path):
     (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
 
     def run(*more):

@@ -1,4 +1,4 @@
-"""What errors of a plant say to those who asked for something too early, or for one thing."""
+"""Texts of errors: a value that is not computed yet, and counts of one."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def plant(tmp_path):
         yield plant
 
 
-def test_what_was_not_computed_yet_names_its_sender(plant):
+def test_the_error_for_a_value_not_computed_yet_names_its_sender(plant):
     with pytest.raises(MissingIngredientError, match=r"sent by 'load': plant\.get\('data'\)") as raised:
         plant.fetch_ingredient("data")
     assert "Did you mean" not in str(raised.value)
@@ -32,7 +32,7 @@ def test_what_was_not_computed_yet_names_its_sender(plant):
     assert plant.fetch_ingredient("data") == 1
 
 
-def test_what_was_invalidated_names_its_sender(plant):
+def test_the_error_for_an_invalidated_value_names_its_sender(plant):
     plant.get("data")
     plant.invalidate("load")
     with pytest.raises(MissingIngredientError, match="sent by 'load'"):

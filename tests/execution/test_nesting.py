@@ -1,4 +1,4 @@
-"""Calls of a plant from threads that work for its reactors: an error at once, never a wait for each other."""
+"""Calls of a plant from threads that work for its reactors: an error, never a deadlock."""
 
 import asyncio
 import threading
@@ -46,7 +46,7 @@ def in_a_standing_pool(call):
 
 @pytest.fixture(scope="module", autouse=True)
 def _standing_pools():
-    """Pools whose threads are there before any reactor."""
+    """Pools whose threads start before any reactor."""
     global standing, standing_threads
     with ThreadPoolExecutor(1) as standing, ThreadPool(1) as standing_threads:
         standing.submit(int).result()
@@ -155,7 +155,7 @@ def reactors(plant, call):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_run_in_a_run_is_refused_wherever_it_is_asked_for(way, plant):
+def test_a_run_inside_a_run_is_refused_in_every_thread(way, plant):
     reactors(plant, lambda: way(lambda: plant.get("data")))
     with pytest.raises(NestedRunError, match="inside a reactor"):
         plant.get("answer")
@@ -163,7 +163,7 @@ def test_a_run_in_a_run_is_refused_wherever_it_is_asked_for(way, plant):
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_every_call_ends_in_a_thread_of_a_reactor(name, plant):
+def test_every_call_returns_or_raises_in_a_thread_of_a_reactor(name, plant):
     reactors(plant, lambda: in_a_thread(lambda: CALLS[name](plant)))
     with pytest.raises(NestedRunError, match=r"plant\."):
         plant.get("answer")
@@ -206,7 +206,7 @@ def test_a_thread_that_outlives_its_reactor_may_use_the_plant(plant):
     assert answers == [1]
 
 
-def test_a_thread_of_a_pool_is_free_again_after_its_work(tmp_path):
+def test_a_thread_of_a_pool_may_use_the_plant_after_its_task(tmp_path):
     with Plant(tmp_path / "plant", progress=False) as plant:
         reactors(plant, lambda: in_a_standing_pool(is_inside_reactor))
         assert plant.get("answer") == "True"
@@ -214,7 +214,7 @@ def test_a_thread_of_a_pool_is_free_again_after_its_work(tmp_path):
         assert in_a_standing_pool(lambda: plant.get("data")) == 1
 
 
-def test_threads_of_the_user_still_wait_for_one_another(tmp_path):
+def test_threads_of_the_user_wait_for_each_other(tmp_path):
     began = threading.Event()
     ends = threading.Event()
 
@@ -239,7 +239,7 @@ def test_threads_of_the_user_still_wait_for_one_another(tmp_path):
         assert [first.result(PATIENCE), second.result(PATIENCE)] == [1, 2]
 
 
-def test_threads_are_watched_once(tmp_path):
+def test_methods_that_start_threads_are_wrapped_once(tmp_path):
     start = threading.Thread.start
     nesting.watch_threads()
     with Plant(tmp_path / "plant", progress=False) as plant:

@@ -25,7 +25,7 @@ PATIENCE = 100
 
 
 def run(folder, *arguments, patience=PATIENCE):
-    """Run Python in a folder; what takes too long is ended with all that it started."""
+    """Run Python in a folder; after a timeout it is killed with all processes that it started."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.Popen(
         [sys.executable, *arguments],
@@ -117,7 +117,7 @@ def test_a_program_that_is_run_as_a_module(tmp_path):
 @pytest.mark.parametrize(
     "call", ["plant.get('squares')", "plant.run_reactor(squares)", "plant.sweep(squares, {'n': [1]})"]
 )
-def test_a_program_without_a_guard_is_an_error_that_says_so(call, workers, tmp_path):
+def test_the_error_for_a_program_without_a_main_guard_names_the_guard(call, workers, tmp_path):
     source = f"""
     import multiprocessing, sys
     from concurrent.futures import ProcessPoolExecutor
@@ -143,18 +143,18 @@ def test_a_program_without_a_guard_is_an_error_that_says_so(call, workers, tmp_p
     assert "BrokenProcessPool" in error
 
 
-def test_nothing_is_imported_for_this_process():
+def test_no_module_is_imported_at_the_start_of_this_process():
     assert module_imported_at_start() is None
 
 
-def test_what_is_imported_for_a_process_is_named(monkeypatch):
+def test_a_module_imported_at_the_start_of_a_process_is_named(monkeypatch):
     monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
     scope = {"module_imported_at_start": module_imported_at_start}
     exec(compile("found = module_imported_at_start()", "unguarded.py", "exec"), scope)
     assert scope["found"] == "unguarded.py"
 
 
-def test_how_this_process_starts_others(monkeypatch):
+def test_the_multiprocessing_settings_of_this_process(monkeypatch):
     main = sys.modules["__main__"]
     monkeypatch.setattr(main, "__spec__", None, raising=False)
     monkeypatch.setattr(main, "__file__", "program.py", raising=False)
@@ -163,7 +163,7 @@ def test_how_this_process_starts_others(monkeypatch):
     )
 
 
-# ---------------------------------------------------------------------- what workers are
+# ---------------------------------------------------------------------- properties of workers
 
 
 def daemon(queue, directory):
@@ -194,7 +194,7 @@ def test_in_a_daemonic_process_the_error_says_what_to_do(tmp_path):
 
 
 def test_forked_workers_draw_different_numbers(tmp_path):
-    """Each begins with a copy of the same state, and is seeded for each reactor."""
+    """Each worker starts with a copy of one state, and is seeded for each reactor."""
 
     @ReactorFunc
     def draw(pipe, config):
@@ -214,7 +214,7 @@ def test_forked_workers_draw_different_numbers(tmp_path):
     assert len({row[1] for row in rows}) == len({row[2] for row in rows}) == 4
 
 
-def test_the_random_state_of_this_process_is_left_alone(tmp_path):
+def test_the_random_state_of_this_process_does_not_change(tmp_path):
     @ReactorFunc
     def draw(pipe):
         pipe.send("draw", float(np.random.rand()))
@@ -227,7 +227,7 @@ def test_the_random_state_of_this_process_is_left_alone(tmp_path):
         assert plant.get("draw") == expected
 
 
-def test_a_bad_log_call_is_told_and_does_no_harm(pools, tmp_path):
+def test_a_log_call_with_wrong_arguments_is_reported_and_does_not_raise(pools, tmp_path):
     @ReactorFunc
     def trains(pipe):
         logging.getLogger("training").warning("loss %d", "n/a")

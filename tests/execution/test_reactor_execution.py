@@ -10,7 +10,7 @@ from pyplant.testing import PipeworkMock
 
 
 class execution(ReactorExecution):
-    """An execution of a reactor whose pipework tells what was sent."""
+    """An execution of a reactor, with a list of what it sent."""
 
     def __init__(self, function):
         self.pipe = PipeworkMock(reactor=function)
@@ -27,7 +27,7 @@ def test_a_plain_function_finishes_at_once():
     assert list(step.record.outputs) == ["x"]
 
 
-def test_a_generator_stops_at_each_receive_and_goes_on_with_the_value():
+def test_a_generator_waits_at_each_receive_and_continues_with_the_value():
     @ReactorFunc
     def adds(pipe):
         a = yield pipe.receive("a")
@@ -41,7 +41,7 @@ def test_a_generator_stops_at_each_receive_and_goes_on_with_the_value():
     assert running.pipe.sent == {"sum": 6}
 
 
-def test_a_bare_yield_only_gives_way():
+def test_a_bare_yield_does_nothing():
     @ReactorFunc
     def polite(pipe):
         got = yield

@@ -1,4 +1,4 @@
-"""Which reactors a plant uses, and what they may be called."""
+"""The reactors of a plant, and how they are found by name."""
 
 import pytest
 
@@ -55,7 +55,7 @@ def test_two_functions_of_one_name_are_refused():
         Registry().add([make(None, 1), make(None, 2)])
 
 
-def test_functions_of_a_factory_with_names_of_their_own_are_told_apart():
+def test_functions_of_a_factory_with_different_names_are_different_reactors():
     registry = Registry()
     registry.add([make("one", 1), make("two", 2)])
     assert names(registry) == ["one", "two"]

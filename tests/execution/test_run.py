@@ -1,4 +1,4 @@
-"""The loop of a run: what it keeps, what it tells, and how it ends."""
+"""A run: its events, what it stores, its failures, and what it releases at its end."""
 
 import errno
 import weakref
@@ -66,7 +66,7 @@ def test_events_come_in_order(plant):
     assert [event.reactor for event in events if isinstance(event, ReactorCached)] == ["load", "total"]
 
 
-def test_a_listener_that_raises_harms_nobody(plant, caplog):
+def test_a_listener_that_raises_does_not_affect_the_run(plant, caplog):
     def bad(event):
         raise RuntimeError("listener")
 
@@ -75,14 +75,14 @@ def test_a_listener_that_raises_harms_nobody(plant, caplog):
     assert "listener" in caplog.text
 
 
-def test_an_exception_leaves_as_itself_with_a_note(plant):
+def test_an_exception_of_a_reactor_is_raised_with_a_note(plant):
     with pytest.raises(ValueError, match="boom") as caught:
         plant.run_reactor(breaks)
     assert str(caught.value) == "boom"
     assert "breaks" in caught.value.__notes__[0]
 
 
-def test_what_finished_before_a_failure_is_kept(plant):
+def test_results_from_before_a_failure_are_stored(plant):
     with pytest.raises(ValueError, match="boom"):
         plant.run_reactor(breaks)
     assert plant.run_reactor(total).cached == ("load",)
@@ -95,7 +95,7 @@ def test_keep_going_collects_the_failures(plant):
     assert "breaks" in str(caught.value)
 
 
-def test_a_global_that_changes_meanwhile_is_state_and_warned_about_once(plant):
+def test_a_global_that_changes_during_the_run_is_state_with_one_warning(plant):
     @ReactorFunc
     def counts(pipe):
         COUNTER["runs"] += 1
@@ -110,8 +110,8 @@ def test_a_global_that_changes_meanwhile_is_state_and_warned_about_once(plant):
 
 
 @pytest.mark.parametrize("what", ["cached", "runs", "sweep"])
-def test_a_run_that_is_over_is_let_go_at_once(plant, what):
-    """Else a loop over a thousand configurations holds a thousand runs until garbage is collected."""
+def test_a_run_that_is_over_is_freed_at_once(plant, what):
+    """Otherwise a loop over a thousand configurations holds a thousand runs until garbage is collected."""
     plant.set_config({"n": 0})
     plant.get("total")
     seen = weakref.WeakSet()
@@ -125,7 +125,7 @@ def test_a_run_that_is_over_is_let_go_at_once(plant, what):
         assert not seen
 
 
-def test_what_a_reactor_was_given_is_let_go_at_once(plant):
+def test_inputs_of_a_reactor_are_freed_at_once(plant):
     given = weakref.WeakSet()
 
     @ReactorFunc
@@ -141,7 +141,7 @@ def test_what_a_reactor_was_given_is_let_go_at_once(plant):
         assert not given
 
 
-def test_a_full_disk_delivers_the_value_and_says_that_it_is_not_saved(plant, monkeypatch):
+def test_on_a_full_disk_the_value_is_delivered_with_a_warning(plant, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -162,7 +162,7 @@ def test_a_full_disk_delivers_the_value_and_says_that_it_is_not_saved(plant, mon
     assert "big" in plant.run_reactor(uses).ran
 
 
-def test_a_file_that_changes_while_it_is_read_keeps_no_trace(plant, tmp_path):
+def test_no_trace_is_stored_if_an_input_file_changes_while_it_is_read(plant, tmp_path):
     path = tmp_path / "input.txt"
     path.write_text("one")
 
@@ -181,7 +181,7 @@ def test_a_file_that_changes_while_it_is_read_keeps_no_trace(plant, tmp_path):
     )
 
 
-def test_another_value_for_the_same_inputs_is_noticed_when_it_is_made_again(plant):
+def test_another_value_for_the_same_inputs_is_detected_when_it_is_recomputed(plant):
     values = iter(range(10))
 
     @ReactorFunc
@@ -203,7 +203,7 @@ def test_another_value_for_the_same_inputs_is_noticed_when_it_is_made_again(plan
     assert value[0] == mean
 
 
-def test_what_was_allocated_and_never_sent_is_reported(plant):
+def test_allocations_that_were_not_sent_are_reported(plant):
     @ReactorFunc
     def forgets(pipe):
         pipe.allocate("picture", Ingredient.Type.file, suffix=".png")
@@ -213,7 +213,7 @@ def test_what_was_allocated_and_never_sent_is_reported(plant):
         plant.run_reactor(forgets)
 
 
-def test_values_that_are_gone_are_made_again_for_get(plant):
+def test_lost_values_are_recomputed_for_get(plant):
     @ReactorFunc
     def array(pipe):
         pipe.send("array", np.arange(1000))
@@ -225,7 +225,7 @@ def test_values_that_are_gone_are_made_again_for_get(plant):
     assert plant.get("array")[-1] == 999
 
 
-def test_who_received_an_unsaved_value_is_not_executed_again_when_it_is_saved(tmp_path, monkeypatch):
+def test_receivers_of_an_unsaved_value_are_not_executed_again_when_it_is_saved(tmp_path, monkeypatch):
     with Plant(tmp_path / "plant", progress=False) as plant:
         plant.add_reactor([load, total])
         save = type(plant._warehouse)._save_as
@@ -243,7 +243,7 @@ def test_who_received_an_unsaved_value_is_not_executed_again_when_it_is_saved(tm
         assert (report.ran, report.cached) == (("load",), ("total",))
 
 
-def test_notes_that_cannot_be_written_harm_nobody(tmp_path, monkeypatch):
+def test_notes_that_cannot_be_written_do_not_affect_the_run(tmp_path, monkeypatch):
     with Plant(tmp_path / "plant", progress=False) as plant:
         plant.add_reactor([load, total])
         plant.get("total")

@@ -1,4 +1,4 @@
-"""What the second parameter of a reactor is, what a reactor returns, and a configuration that is sent."""
+"""The second parameter of a reactor, returned values, and a configuration that is sent."""
 
 import dataclasses
 import functools
@@ -66,10 +66,10 @@ def test_an_ingredient_as_second_parameter_is_refused(plant, reactor, config, fo
         plant.run_reactor(reactor, force=force)
     with pytest.raises(DefinitionError, match=FIX):
         plant.get(reactor.__name__)
-    assert plant.get("data") == [1, 2]  # others are not concerned
+    assert plant.get("data") == [1, 2]  # other reactors run
 
 
-def test_what_is_not_demanded_is_not_refused(plant):
+def test_reactors_that_are_not_demanded_are_not_refused(plant):
     plant.add_reactor(load, total)
     plant.run_reactor(load)
     assert {entry.name for entry in plant.status()} == {"load", "total"}
@@ -77,7 +77,7 @@ def test_what_is_not_demanded_is_not_refused(plant):
     plant.explain(total)
 
 
-def test_a_kept_ingredient_tells_as_well(tmp_path):
+def test_a_name_of_a_stored_ingredient_is_refused(tmp_path):
     with Plant(tmp_path / "plant", progress=False) as plant:
         plant.add_reactor(load)
         plant.get("data")
@@ -119,7 +119,7 @@ def test_the_usual_names_are_the_configuration_whatever_is_sent(plant):
     assert plant.get("config", "numbers") == (1, 1)
 
 
-def test_any_name_is_the_configuration_where_nothing_else_goes_by_it(plant):
+def test_any_name_is_the_configuration_if_no_ingredient_has_it(plant):
     @ReactorFunc
     def reads(pipe, settings):
         pipe.send("read", settings.x)
@@ -137,7 +137,7 @@ def test_in_a_sweep_and_with_keep_going_it_is_refused_too(plant):
             plant.sweep(total, {"a": [1, 2]}, keep_going=keep_going)
 
 
-def test_a_reactor_under_test_is_told_as_well():
+def test_a_reactor_under_test_is_refused_too():
     with pytest.raises(DefinitionError, match=FIX):
         run_reactor(total, {"data": [1]})
 
@@ -152,7 +152,7 @@ def test_a_reactor_under_test_is_told_as_well():
         "def f(pipe, config=5): pipe.send('f', config)",
     ],
 )
-def test_what_has_a_default_is_never_the_configuration(plant, text):
+def test_a_parameter_with_a_default_is_never_the_configuration(plant, text):
     namespace = {"__name__": __name__}
     exec(text, namespace)
     reactor = ReactorFunc(namespace["f"])
@@ -161,7 +161,7 @@ def test_what_has_a_default_is_never_the_configuration(plant, text):
     assert plant.get("f") == 5
 
 
-# ------------------------------------------------------------------ what cannot be called
+# ------------------------------------------------------------------ objects that cannot be decorated
 
 
 class Pipeline:
@@ -199,7 +199,7 @@ def test_a_method_is_refused_at_the_decorator(method):
         (5, "int; wrap it"),
     ],
 )
-def test_what_is_no_function_is_refused_with_what_to_write(thing, advice):
+def test_the_error_for_an_object_that_is_no_function_says_what_to_write(thing, advice):
     with pytest.raises(DefinitionError, match=advice):
         ReactorFunc(thing)
 
@@ -215,7 +215,7 @@ def test_a_static_method_is_a_function(plant):
     assert plant.get("first") == 1
 
 
-# ------------------------------------------------------------------ what is returned
+# ------------------------------------------------------------------ returned values
 
 
 def returns_all(pipe):
@@ -240,7 +240,7 @@ def returns_a_generator(pipe):
 
 
 @pytest.mark.parametrize("function", [returns_all, returns_from_a_generator, returns_a_generator])
-def test_a_returned_value_is_warned_of_and_what_was_sent_is_kept(tmp_path, executor, function):
+def test_a_returned_value_causes_a_warning_and_sent_values_are_stored(tmp_path, executor, function):
     reactor = ReactorFunc(name="returns")(function)
     with Plant(tmp_path / "plant", executor=executor, progress=False) as plant:
         plant.add_reactor(load, reactor)

@@ -1,4 +1,4 @@
-"""The dry look: it runs nothing, and foretells what a run does."""
+"""Staleness: nothing runs, and the result agrees with what a run does."""
 
 from collections import Counter
 
@@ -58,7 +58,7 @@ def plant(tmp_path):
         yield plant
 
 
-def test_a_look_at_a_new_plant_runs_nothing(plant):
+def test_the_status_of_a_new_plant_runs_nothing(plant):
     events = []
     plant.add_event_listener(events.append)
     assert plant.plan(plot).will_run == ("load", "scale", "plot")
@@ -66,7 +66,7 @@ def test_a_look_at_a_new_plant_runs_nothing(plant):
     assert events == []
 
 
-def test_the_plan_after_a_run_has_only_the_silent_target(plant):
+def test_the_plan_after_a_run_contains_only_a_target_that_sends_nothing(plant):
     plant.run_reactor(plot)
     plan = plant.plan(plot)
     assert plan.will_run == ("plot",)
@@ -74,7 +74,7 @@ def test_the_plan_after_a_run_has_only_the_silent_target(plant):
     assert set(plan.cached) == {"scale", "load"}
 
 
-def test_what_is_below_a_stale_reactor_is_not_certain(plant):
+def test_receivers_of_a_stale_reactor_are_uncertain(plant):
     plant.get("scaled")
     plant.set_config({"size": 11, "factor": 2})
     plan = plant.plan(scale)
@@ -92,7 +92,7 @@ def test_reasons_are_the_same_before_and_after(plant):
     assert before == after == ("parameter 'factor' changed: 2 → 3",)
 
 
-def test_the_outlook_follows_an_input_to_its_cause(plant):
+def test_a_changed_input_is_traced_to_its_cause(plant):
     plant.get("scaled")
     plant.set_config({"size": 20, "factor": 2})
     (cause,) = plant.explain(scale).causes
@@ -100,7 +100,7 @@ def test_the_outlook_follows_an_input_to_its_cause(plant):
     assert [below.name for below in cause.causes] == ["size"]
 
 
-def test_an_uncached_reactor_is_called_so_and_what_is_below_is_uncertain(plant):
+def test_an_uncached_reactor_is_named_and_its_receivers_are_uncertain(plant):
     plant.get("entry")
     status = plant.status()
     assert status["clock"].outcome is Outcome.UNCACHED
@@ -108,7 +108,7 @@ def test_an_uncached_reactor_is_called_so_and_what_is_below_is_uncertain(plant):
     assert not status["diary"].certain
 
 
-def test_reactors_that_wait_for_one_another_can_be_looked_at(plant):
+def test_reactors_that_depend_on_each_other_have_a_status(plant):
     assert plant.status()["hen"].outcome is Outcome.NEW
     assert set(plant.plan(hen).will_run) == {"hen", "egg"}
 
@@ -145,7 +145,7 @@ def test_a_listener_sees_what_is_running(plant):
 
 
 def fan(width):
-    """So many reactors, and one that receives from all of them."""
+    """A number of reactors, and one that receives from all of them."""
 
     def sender(number):
         @ReactorFunc(name=f"sender_{number}")
@@ -166,7 +166,7 @@ def fan(width):
 
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("look", ["status", "plan", "explain"])
-def test_a_look_is_linear_in_what_a_reactor_receives(tmp_path, monkeypatch, look, kept):
+def test_the_time_of_status_is_linear_in_the_number_of_inputs(tmp_path, monkeypatch, look, kept):
     asked = Counter()
     may_be_unjudged = Staleness._unjudged_sender
 
@@ -186,7 +186,7 @@ def test_a_look_is_linear_in_what_a_reactor_receives(tmp_path, monkeypatch, look
     assert asked[40] <= 4 * asked[10]
 
 
-def test_one_edit_below_many_inputs_is_said_once(tmp_path):
+def test_one_edit_behind_many_inputs_is_reported_once(tmp_path):
     with Plant(tmp_path / "plant") as plant:
         plant.add_reactor(fan(30))
         plant.set_config({"size": 1})

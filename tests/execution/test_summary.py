@@ -38,7 +38,7 @@ def test_a_cached_entry_knows_when_it_was_computed_and_how_long_it_took(plant):
     assert second.saved == first["load"].seconds
 
 
-def test_history_is_newest_first_and_tells_the_parameters(plant):
+def test_history_is_newest_first_and_contains_the_parameters(plant):
     plant.run_reactor(plot)
     plant.set_config({"size": 2})
     plant.run_reactor(plot)

@@ -73,14 +73,14 @@ def test_a_sweep_has_a_row_for_each_configuration_in_order(plant):
     assert {row.outcome for row in table} == {Outcome.RAN}
 
 
-def test_what_does_not_depend_on_what_is_varied_runs_once(plant, started):
+def test_reactors_that_do_not_depend_on_varied_parameters_run_once(plant, started):
     plant.add_reactor(data, middle, model)
     plant.sweep(model, GRID)
     assert started.count("data") == started.count("middle") == 1
     assert started.count("model") == 6
 
 
-def test_a_sweep_goes_on_where_it_was(plant, started):
+def test_a_larger_sweep_runs_only_the_new_configurations(plant, started):
     plant.add_reactor(data, middle, model)
     plant.sweep(model, {"alpha": [0.1], "seed": range(3)})
     started.clear()
@@ -90,14 +90,14 @@ def test_a_sweep_goes_on_where_it_was(plant, started):
     assert {row.outcome for row in plant.sweep(model, GRID)} == {Outcome.CACHED}
 
 
-def test_the_plants_own_configuration_stays_what_it_is(plant):
+def test_a_sweep_does_not_change_the_configuration_of_the_plant(plant):
     plant.add_reactor(data, middle, model)
     plant.sweep(model, GRID)
     assert plant.config["alpha"] == 5.0
     assert plant.get("score") == 5.0 * 12 + 9
 
 
-def test_a_failure_leaves_the_others_be_where_that_is_asked_for(plant):
+def test_with_keep_going_a_failure_does_not_stop_other_configurations(plant):
     plant.add_reactor(fussy)
     with pytest.raises(ValueError, match="seed 1"):
         plant.sweep(fussy, {"seed": range(3)})
@@ -134,7 +134,7 @@ def test_parameters_of_nested_configurations_are_varied(plant):
 
 
 @pytest.mark.parametrize("wrong", [{}, {"alpha": 1.0}, {"alpha": "abc"}, ["alpha"]])
-def test_what_is_no_list_of_values_is_refused(tmp_path, wrong):
+def test_parameters_without_a_list_of_values_are_refused(tmp_path, wrong):
     with Plant(tmp_path / "plant", progress=False) as plant:
         plant.add_reactor(model)
         with pytest.raises(ConfigError, match="list of values|takes the parameters"):
@@ -237,7 +237,7 @@ def test_a_leaf_is_varied_in_a_copy(make, tmp_path):
     assert OnTheClass().model.depth == 1
 
 
-def test_only_the_name_that_is_varied_varies(tmp_path):
+def test_only_the_varied_name_changes(tmp_path):
     @ReactorFunc
     def pair(pipe, config):
         pipe.send("pair", [config.model.depth, config.other.depth])
@@ -267,7 +267,7 @@ def test_a_whole_nested_configuration_is_varied(tmp_path):
         ({"model": {"depth": 1}}, "model.depth.x", "'model.depth'"),
     ],
 )
-def test_a_name_that_leads_nowhere_is_refused_before_anything_runs(make, given, name, meant, tmp_path):
+def test_an_unknown_name_is_refused_before_anything_runs(make, given, name, meant, tmp_path):
     with Plant(tmp_path / "plant", progress=False) as plant:
         plant.set_config(make(given))
         plant.add_reactor(deep)
@@ -298,7 +298,7 @@ def helper(cfg):
 @pytest.mark.parametrize(
     "name", ["by_get", "by_getattr", "part.leaf", "by_constant", "in_helper", "by_in", "part"]
 )
-def test_what_code_reads_is_known_though_the_configuration_lacks_it(name, tmp_path):
+def test_a_name_that_code_reads_is_known_without_the_configuration(name, tmp_path):
     with Plant(tmp_path / "plant", progress=False) as plant:
         plant.set_config({"alpha": 1})
         plant.add_reactor(reader)
@@ -313,7 +313,7 @@ def value_of(parameters, name):
     return parameters.get(name, 0)
 
 
-def test_what_a_reactor_asked_for_when_it_last_ran_is_known(tmp_path):
+def test_a_name_that_the_last_execution_read_is_known(tmp_path):
     @ReactorFunc
     def by_computed_names(pipe, config):
         for name in ("rate", "depth"):
@@ -333,7 +333,7 @@ def test_what_a_reactor_asked_for_when_it_last_ran_is_known(tmp_path):
         assert "(" not in str(raised.value)
 
 
-def test_what_a_class_computes_is_not_varied(tmp_path):
+def test_a_computed_attribute_cannot_be_varied(tmp_path):
     class Computing(ConfigBase):
         n = 2
 
@@ -383,7 +383,7 @@ def asks(pipe, config):
 
 
 @pytest.mark.parametrize("make", [dict, ConfigBase])
-def test_a_mark_on_what_nobody_knows_is_warned_of_once(make, tmp_path):
+def test_a_mark_on_an_unknown_name_causes_one_warning(make, tmp_path):
     config = make({"model": {"log": 1}})
     with Plant(tmp_path / "plant", progress=False) as plant:
         plant.add_reactor(asks)
@@ -477,6 +477,6 @@ def test_fields_of_slotted_objects_can_be_varied(tmp_path, kind):
         assert (held.x, plant.get("read")) == (7, 7)
 
 
-def test_other_objects_are_refused_with_what_to_do(plant):
+def test_the_error_for_other_objects_says_what_to_do(plant):
     with pytest.raises(ConfigError, match=r"not SimpleNamespace.*set_config\(vars\(config\)\)"):
         plant.set_config(types.SimpleNamespace(a=1))

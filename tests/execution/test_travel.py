@@ -1,4 +1,4 @@
-"""User code on its way to workers: what arrives, and what is left alone where nothing need travel."""
+"""User code that is sent to workers, and what is not sent within one process."""
 
 import functools
 import importlib
@@ -161,7 +161,7 @@ def away(request, pools):
     return pools(request.param)
 
 
-def test_classes_of_all_kinds_work_in_workers_as_here(shapes, away, tmp_path):
+def test_classes_of_all_kinds_work_in_workers(shapes, away, tmp_path):
     @ReactorFunc
     def measures(pipe):
         pipe.send("found", shapes.use(shapes.Area(2, 3)))
@@ -177,7 +177,7 @@ def test_classes_of_all_kinds_work_in_workers_as_here(shapes, away, tmp_path):
         assert plant.get("again") == expected  # where the class is already
 
 
-def test_a_static_function_that_travels_alone_stays_static(shapes, away, tmp_path):
+def test_a_static_method_that_is_sent_alone_stays_static(shapes, away, tmp_path):
     function = shapes.Area.product
 
     @ReactorFunc
@@ -221,7 +221,7 @@ def __dir__():
 
 @pytest.fixture
 def lazy(tmp_path, monkeypatch):
-    """A user module that answers lazily."""
+    """A user module with a module-level ``__getattr__``."""
     (tmp_path / "lazy_here.py").write_text(LAZY)
     (tmp_path / "only_lazy_here.py").write_text("def __getattr__(name):\n    return name\n")
     (tmp_path / "empty_here.py").write_text("")
@@ -291,7 +291,7 @@ def test_a_module_that_changed_its_class(away, tmp_path, monkeypatch):
         del sys.modules["class_here"]
 
 
-def test_what_a_module_lacks_is_an_error_at_once(lazy, away, tmp_path):
+def test_a_missing_attribute_of_a_module_is_an_error_at_once(lazy, away, tmp_path):
     @ReactorFunc
     def asks(pipe):
         import empty_here
@@ -305,7 +305,7 @@ def test_what_a_module_lacks_is_an_error_at_once(lazy, away, tmp_path):
 
 
 def test_the_same_module_is_not_asked_for_twice(lazy, pools, tmp_path):
-    """A reactor that throws a module away whenever it comes."""
+    """A reactor that removes a module from ``sys.modules`` each time."""
 
     @ReactorFunc
     def stubborn(pipe):
@@ -324,7 +324,7 @@ def test_the_same_module_is_not_asked_for_twice(lazy, pools, tmp_path):
 
 
 class AtOnce(Executor):
-    """Performs what it is given before it returns."""
+    """A pool that calls each function before ``submit`` returns."""
 
     def submit(self, function, /, *arguments, **options):
         future = Future()
@@ -336,7 +336,7 @@ class AtOnce(Executor):
 
 
 class InThreads(AtOnce):
-    """Has threads, without being a ThreadPoolExecutor."""
+    """A pool of threads that is no ``ThreadPoolExecutor``."""
 
     def __init__(self):
         self._threads = ThreadPoolExecutor(2)
@@ -350,7 +350,7 @@ class InThreads(AtOnce):
 
 @pytest.fixture(params=["at once", "in threads", "dask"])
 def here(request):
-    """Executors that work in this process and do not say so."""
+    """Pools in this process that PyPlant cannot recognise as such."""
     if request.param == "dask":
         from distributed import Client
 
@@ -361,7 +361,7 @@ def here(request):
         yield executor
 
 
-def test_in_the_same_process_nothing_is_touched(shapes, here, tmp_path, monkeypatch):
+def test_in_the_same_process_modules_and_paths_do_not_change(shapes, here, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before, finders, path = dict(sys.modules), list(sys.meta_path), list(sys.path)
 
@@ -387,7 +387,7 @@ def test_in_the_same_process_nothing_is_touched(shapes, here, tmp_path, monkeypa
     importlib.reload(shapes)
 
 
-def test_state_that_a_reactor_changes_here_is_seen(here, tmp_path, recwarn):
+def test_state_that_a_reactor_changes_in_this_process_is_visible(here, tmp_path, recwarn):
     counter = [0]
 
     @ReactorFunc
@@ -402,8 +402,8 @@ def test_state_that_a_reactor_changes_here_is_seen(here, tmp_path, recwarn):
     assert any("counts as state" in str(warning.message) for warning in recwarn)
 
 
-def test_forked_workers_do_not_take_themselves_for_the_parent(shapes, tmp_path):
-    """They have a copy of all that the run keeps for workers in its own process."""
+def test_forked_workers_do_not_use_the_objects_of_the_parent(shapes, tmp_path):
+    """They have a copy of ``in_process_runs``, which is for threads of the parent."""
     import multiprocessing
 
     @ReactorFunc
@@ -425,7 +425,7 @@ def test_forked_workers_do_not_take_themselves_for_the_parent(shapes, tmp_path):
 
 @pytest.fixture
 def forgotten():
-    """What this process has as a worker is gone afterwards."""
+    """Remove afterwards what this process stores as a worker."""
     finders, modules = list(sys.meta_path), dict(sys.modules)
     yield
     sys.meta_path[:] = finders
@@ -458,7 +458,7 @@ def test_threads_of_one_run_share_modules(shapes, forgotten):
         assert sys.modules["shapes_here"] is module
 
 
-def test_a_thread_with_other_code_waits_until_nobody_uses_what_is_here(shapes, forgotten):
+def test_a_thread_with_other_code_waits_until_no_thread_uses_the_present_modules(shapes, forgotten):
     entered = threading.Event()
 
     def other():
@@ -505,8 +505,8 @@ def test_several_threads_of_one_worker_process(shapes, tmp_path):
         assert [plant.get(f"area {n}").size() for n in range(12)] == expected
 
 
-def test_the_control_a_module_that_is_wanted_again_is_noticed(monkeypatch, pools, tmp_path):
-    """Without the guard this would go on for ever: a worker that asks whatever it was sent."""
+def test_a_module_that_is_requested_again_is_an_error(monkeypatch, pools, tmp_path):
+    """A worker that requests a module although it was sent; without the check this would never end."""
     loads = parallel_executor.loads
 
     def asks(answer):
@@ -610,7 +610,7 @@ def test_exceptions_come_back_from_workers_as_they_were_raised(kind, pools, tmp_
     assert set(getattr(make(), "__notes__", ())) <= set(raised.value.__notes__)
 
 
-def test_an_exception_that_cannot_be_made_again_keeps_its_text_and_traceback(pools, tmp_path):
+def test_an_exception_that_cannot_be_unpickled_keeps_its_text_and_traceback(pools, tmp_path):
     class Impossible(Exception):
         def __reduce__(self):
             raise TypeError("never")

@@ -1,11 +1,11 @@
-"""Values whose classes workers import: of a module that holds nothing of pytest."""
+"""Values whose classes workers import, in a module that does not import pytest."""
 
 import os
 import sys
 
 
 class EndsWhenLoaded:
-    """It exits when it is loaded, but for the one time when it is tried before it is saved."""
+    """It exits when it is loaded, except in the first load, which tests it before it is stored."""
 
     def __init__(self):
         self.content = 1

@@ -1,4 +1,4 @@
-"""The same pools as in tests/execution."""
+"""The pools of tests/execution."""
 
 from tests.execution.conftest import executor, pools, processes
 

@@ -1,4 +1,4 @@
-"""Reactors performed by workers: threads, processes, a Dask cluster."""
+"""Reactors executed by workers: threads, processes, a Dask cluster."""
 
 import importlib
 import logging
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 
 def wait_for(path):
-    """Until a file is there, which another process makes."""
+    """Wait for a file that another process creates."""
     limit = time.monotonic() + PATIENCE
     while not Path(path).exists():
         if time.monotonic() > limit:
@@ -56,10 +56,10 @@ def started(events):
     return [event.reactor for event in events if isinstance(event, ReactorStarted)]
 
 
-# ---------------------------------------------------------------------- what runs when
+# ---------------------------------------------------------------------- order of execution
 
 
-def test_a_chain_gives_what_it_gives_inline(plant):
+def test_a_chain_gives_the_same_results_as_inline(plant):
     @ReactorFunc
     def numbers(pipe, config):
         pipe.send("numbers", list(range(config.count)))
@@ -98,7 +98,7 @@ def test_two_reactors_run_at_the_same_time(plant, tmp_path):
     assert plant.get("left", "right") == (1, 2)
 
 
-def test_what_is_surely_received_later_is_made_at_the_same_time(plant, tmp_path):
+def test_unconditional_receives_are_made_at_the_same_time(plant, tmp_path):
     folder = str(tmp_path)
 
     @ReactorFunc
@@ -123,7 +123,7 @@ def test_what_is_surely_received_later_is_made_at_the_same_time(plant, tmp_path)
     assert plant.get("both") == 3
 
 
-def test_a_reactor_with_a_thousand_receives_known_by_prediction_begins_once(plant, tmp_path):
+def test_a_reactor_with_a_thousand_predicted_receives_starts_once(plant, tmp_path):
     log = str(tmp_path / "log")
     names = [f"x{number}" for number in range(1000)]
 
@@ -166,7 +166,7 @@ def test_a_reactor_that_receives_an_unpredicted_name_restarts_and_shows_nothing_
     assert [event.names for event in events if isinstance(event, ReactorWaiting)] == [("part 1",)]
 
 
-def test_an_attempt_that_asked_for_more_leaves_nothing_behind(plant, tmp_path):
+def test_an_attempt_that_asked_for_more_stores_nothing(plant, tmp_path):
     @ReactorFunc
     def part(pipe):
         pipe.send("part 1", 1)
@@ -204,7 +204,7 @@ def test_no_more_run_than_there_are_workers(tmp_path, processes):
         assert max(plant.get(*(f"seen {number}" for number in range(8)))) <= 2
 
 
-def test_the_longest_way_to_the_end_goes_first(tmp_path, pools):
+def test_the_reactor_on_the_critical_path_runs_first(tmp_path, pools):
     log = tmp_path / "log"
     path = str(log)
 
@@ -229,7 +229,7 @@ def test_the_longest_way_to_the_end_goes_first(tmp_path, pools):
     assert log.read_text().split().index("slow") < 2
 
 
-def test_what_has_the_longest_way_is_the_most_urgent_to_the_pool(tmp_path, pools, monkeypatch):
+def test_the_reactor_on_the_critical_path_has_the_highest_priority(tmp_path, pools, monkeypatch):
     priority = {}
 
     def submit(self, order, packed, resources, urgent):
@@ -257,7 +257,7 @@ def test_what_has_the_longest_way_is_the_most_urgent_to_the_pool(tmp_path, pools
     assert priority["slow"] > priority["quick"]
 
 
-def test_one_at_a_time_nobody_asks_what_is_urgent(tmp_path, monkeypatch):
+def test_the_inline_executor_computes_no_priorities(tmp_path, monkeypatch):
     monkeypatch.setattr(RunContext, "remaining_seconds", lambda self, key: pytest.fail("asked"))
 
     @ReactorFunc
@@ -269,7 +269,7 @@ def test_one_at_a_time_nobody_asks_what_is_urgent(tmp_path, monkeypatch):
         assert plant.get("x") == 1
 
 
-# ---------------------------------------------------------------------- what travels
+# ---------------------------------------------------------------------- user code in workers
 
 
 def test_values_stay_in_the_plant(tmp_path, processes, monkeypatch):
@@ -292,13 +292,13 @@ def test_values_stay_in_the_plant(tmp_path, processes, monkeypatch):
 
 
 class Shape:
-    """A class of the user's."""
+    """A class of the user."""
 
     def __init__(self, sides):
         self.sides = sides
 
 
-def test_instances_of_the_users_classes_stay_what_they_are(plant):
+def test_instances_of_user_classes_keep_their_class(plant):
     @ReactorFunc
     def makes(pipe):
         pipe.send("shape", Shape(3))
@@ -315,7 +315,7 @@ def test_instances_of_the_users_classes_stay_what_they_are(plant):
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):
-    """A module of the user's that no worker can import: nobody tells it where it lies."""
+    """A user module that workers cannot import, since its folder is not on their path."""
     folder = tmp_path / "modules"
     folder.mkdir()
     path = folder / "sbs_helpers.py"
@@ -335,7 +335,7 @@ def module(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("how", ["of the module", "of the function"])
-def test_an_edited_module_is_what_runs_though_workers_have_met_it_before(plant, module, how):
+def test_workers_run_the_edited_version_of_a_module_they_ran_before(plant, module, how):
     for factor in (2, 3, 2):
         helpers = module(f"def scale(x):\n    return {factor} * x\n")
 
@@ -357,7 +357,7 @@ def test_an_edited_module_is_what_runs_though_workers_have_met_it_before(plant, 
         assert plant.get("scaled") == 10 * factor
 
 
-def test_all_configurations_run_the_code_that_is_loaded_here_whatever_is_on_the_disk(plant, module, tmp_path):
+def test_all_configurations_run_the_loaded_code_not_the_code_on_disk(plant, module, tmp_path):
     module("def scale(x):\n    return 2 * x\n")
     (tmp_path / "modules" / "sbs_helpers.py").write_text("def scale(x):\n    return 3 * x\n")
 
@@ -373,7 +373,7 @@ def test_all_configurations_run_the_code_that_is_loaded_here_whatever_is_on_the_
 
 
 @pytest.mark.filterwarnings("ignore::pyplant.errors.OpaqueWarning")
-def test_a_module_with_something_that_cannot_be_pickled_serves_with_the_rest(plant, module):
+def test_a_module_is_sent_without_what_cannot_be_pickled(plant, module):
     helpers = module("import threading\nlock = threading.Lock()\ndef scale(x):\n    return 2 * x\n")
 
     @ReactorFunc
@@ -385,7 +385,7 @@ def test_a_module_with_something_that_cannot_be_pickled_serves_with_the_rest(pla
 
 
 @pytest.mark.filterwarnings("ignore::pyplant.errors.OpaqueWarning")
-def test_a_subreactor_that_code_does_not_name_is_a_dependency(plant):
+def test_a_subreactor_that_the_code_does_not_name_is_a_dependency(plant):
     def make(factor):
         @SubreactorFunc
         def chosen(pipe):
@@ -408,10 +408,10 @@ def test_a_subreactor_that_code_does_not_name_is_a_dependency(plant):
     assert plant.run_reactor(uses).ran == ()
 
 
-# ---------------------------------------------------------------------- what is shown
+# ---------------------------------------------------------------------- output and errors
 
 
-def test_output_says_whose_it_is(plant, capfd):
+def test_output_names_its_reactor(plant, capfd):
     @ReactorFunc
     def speaks(pipe):
         print("to out\nagain")
@@ -425,7 +425,7 @@ def test_output_says_whose_it_is(plant, capfd):
     assert "speaks | to err" in err
 
 
-def test_what_is_logged_reaches_the_loggers_here(plant, caplog):
+def test_log_records_reach_the_loggers_of_the_coordinator(plant, caplog):
     @ReactorFunc
     def logs(pipe):
         logging.getLogger("of.the.user").warning("number %d", 7)
@@ -436,7 +436,7 @@ def test_what_is_logged_reaches_the_loggers_here(plant, caplog):
     assert ("of.the.user", logging.WARNING, "number 7") in caplog.record_tuples
 
 
-def test_progress_and_prints_are_seen_while_it_lasts(plant, tmp_path, capfd):
+def test_progress_and_prints_are_shown_while_the_reactor_runs(plant, tmp_path, capfd):
     gate = str(tmp_path / "gate")
     seen = []
 
@@ -450,7 +450,7 @@ def test_progress_and_prints_are_seen_while_it_lasts(plant, tmp_path, capfd):
     def listener(event):
         if isinstance(event, ProgressAdvanced):
             seen.append(event.done)
-            Path(gate).touch()  # it goes on once this was seen
+            Path(gate).touch()  # the reactor waits for this file
 
     plant.add_event_listener(listener)
     plant.add_reactor(slow)
@@ -459,7 +459,7 @@ def test_progress_and_prints_are_seen_while_it_lasts(plant, tmp_path, capfd):
     assert seen[-1] == 2
 
 
-def test_an_error_leaves_as_itself_with_what_the_worker_saw(plant):
+def test_an_error_is_raised_with_the_traceback_of_the_worker(plant):
     @ReactorFunc
     def fails(pipe):
         value = {}
@@ -473,7 +473,7 @@ def test_an_error_leaves_as_itself_with_what_the_worker_saw(plant):
     assert "test_parallel_executor.py" in whole
 
 
-def test_an_error_that_cannot_be_pickled_is_told_in_words(tmp_path, processes):
+def test_an_error_that_cannot_be_pickled_is_raised_as_text(tmp_path, processes):
     @ReactorFunc
     def fails(pipe):
         class Odd(Exception):
@@ -488,7 +488,7 @@ def test_an_error_that_cannot_be_pickled_is_told_in_words(tmp_path, processes):
             plant.run_reactor(fails)
 
 
-def test_what_does_not_depend_on_a_failure_goes_on(plant):
+def test_reactors_that_do_not_depend_on_a_failure_continue(plant):
     @ReactorFunc
     def fails(pipe):
         raise ValueError("no")
@@ -515,18 +515,18 @@ def test_what_does_not_depend_on_a_failure_goes_on(plant):
     assert plant.run_reactor(works).ran == ()
 
 
-# ---------------------------------------------------------------------- workers that die
+# ---------------------------------------------------------------------- workers that crash
 
 
 @pytest.fixture
 def own(tmp_path):
-    """A plant with workers of its own, which may be killed."""
+    """A plant with workers that no other test uses, so that they may be killed."""
     with Plant(tmp_path / "plant", executor=2, progress=False) as plant:
         yield plant
 
 
 def survives_idle_deaths(plant):
-    """Workers that die while they have nothing to do are replaced."""
+    """Check that workers killed while idle are replaced."""
 
     @ReactorFunc
     def process(pipe, config):
@@ -541,7 +541,7 @@ def survives_idle_deaths(plant):
         assert plant.run_reactor(process).ran == ("process",)
 
 
-def test_workers_that_died_while_they_had_nothing_to_do_are_replaced(own):
+def test_workers_that_died_idle_are_replaced(own):
     survives_idle_deaths(own)
 
 
@@ -559,7 +559,7 @@ def dies_once(folder):
     return dies_once
 
 
-def test_a_worker_that_dies_costs_an_attempt(own, tmp_path):
+def test_the_attempt_of_a_worker_that_dies_is_repeated(own, tmp_path):
     @ReactorFunc
     def beside(pipe):
         time.sleep(0.2)
@@ -569,7 +569,7 @@ def test_a_worker_that_dies_costs_an_attempt(own, tmp_path):
     assert own.get("x", "y") == (1, 2)
 
 
-def test_a_reactor_that_kills_its_workers_is_named_and_the_others_are_not(own):
+def test_only_the_reactor_that_kills_its_workers_fails(own):
     @ReactorFunc
     def harmless(pipe):
         time.sleep(0.05)
@@ -591,7 +591,7 @@ def test_a_reactor_that_kills_its_workers_is_named_and_the_others_are_not(own):
     assert own.get("y") == 2
 
 
-def test_an_executor_of_the_users_that_broke_is_replaced(tmp_path):
+def test_a_broken_executor_of_the_user_is_replaced(tmp_path):
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
@@ -604,7 +604,7 @@ def test_an_executor_of_the_users_that_broke_is_replaced(tmp_path):
         survives_idle_deaths(plant)
 
 
-def test_an_interrupt_stops_the_workers_and_keeps_what_was_finished(own, tmp_path):
+def test_an_interrupt_stops_the_workers_and_finished_results_stay_stored(own, tmp_path):
     folder = str(tmp_path)
 
     @ReactorFunc
@@ -674,10 +674,10 @@ def test_reactors_read_parts_of_one_array_at_the_same_time(plant, tmp_path):
     assert plant.get("sum") == 6000.0
 
 
-# ---------------------------------------------------------------------- where there is no worker for it
+# ---------------------------------------------------------------------- values that workers cannot load
 
 
-def test_values_that_could_not_be_saved_are_used_here(plant):
+def test_values_that_could_not_be_saved_are_used_in_the_coordinator(plant):
     @ReactorFunc
     def makes(pipe):
         from pyplant.store.warehouse import Warehouse
@@ -707,18 +707,18 @@ def test_values_that_could_not_be_saved_are_used_here(plant):
 
 
 @pytest.mark.parametrize("wanted", [0, -1, True, "two", object()])
-def test_what_is_no_executor_is_refused_with_what_is(wanted, tmp_path):
+def test_the_error_for_an_unknown_executor_lists_the_supported_ones(wanted, tmp_path):
     with pytest.raises(RunError, match="executor="):
         Plant(tmp_path / "plant", executor=wanted)
 
 
-def test_a_number_means_worker_processes_of_our_own():
+def test_a_number_starts_worker_processes():
     pool = pool_of(3)
     assert isinstance(pool, LocalPool)
     assert pool.size == 3
 
 
-def test_a_worker_that_does_not_see_the_plant_says_so(tmp_path):
+def test_a_worker_that_cannot_open_the_plant_replies_so(tmp_path):
     folder = tmp_path / "nowhere" / "plant" / "tmp" / "scratch" / "run"
     reply = execute(TaskRequest(str(folder), "", "1", b"", (), {}, this_process()))
     assert isinstance(reply.outcome, PlantUnreachable)
@@ -739,7 +739,7 @@ def test_a_context_that_the_run_did_not_write_is_not_unpickled(tmp_path):
 
 
 class Cluster:
-    """A client of two workers that answer as they are told."""
+    """A client with two workers that return given answers."""
 
     def __init__(self, *answers):
         self.answers = dict(zip(("tcp://a", "tcp://b"), answers, strict=True))
@@ -759,7 +759,7 @@ def test_all_workers_of_a_cluster_are_asked_before_any_work(tmp_path):
         DaskPool(Cluster(None, None)).check(str(tmp_path / "nowhere"))
 
 
-def test_a_worker_that_is_going_is_asked_when_it_is_there_again(tmp_path):
+def test_a_leaving_worker_is_asked_when_it_returns(tmp_path):
     Plant(tmp_path, progress=False).close()
     cluster = Cluster(None, OSError("the stream is closed"))
     pool = DaskPool(cluster)
@@ -768,7 +768,7 @@ def test_a_worker_that_is_going_is_asked_when_it_is_there_again(tmp_path):
     assert cluster.asked == [["tcp://a", "tcp://b"], ["tcp://b"]]
 
 
-def test_a_worker_without_pyplant_says_so(tmp_path):
+def test_a_worker_without_pyplant_is_an_error(tmp_path):
     Plant(tmp_path, progress=False).close()
     with pytest.raises(ModuleNotFoundError):
         DaskPool(Cluster(None, ModuleNotFoundError("No module named 'pyplant'"))).check(str(tmp_path))
@@ -789,7 +789,7 @@ def test_resources_reach_dask(tmp_path):
     assert asked["priority"] == 2.0
 
 
-def test_a_cluster_without_workers_is_told_and_waited_for(tmp_path, monkeypatch):
+def test_a_cluster_without_workers_causes_a_warning_and_is_waited_for(tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(parallel_executor, "_SILENCE", 0.2)
 
@@ -818,7 +818,7 @@ def test_a_cluster_without_workers_is_told_and_waited_for(tmp_path, monkeypatch)
     assert said == ["Reactor 'answers' waits to be executed: the Dask cluster has no worker."]
 
 
-def test_what_no_worker_of_a_cluster_offers_is_told():
+def test_missing_resources_of_a_cluster_are_described():
     workers = {"a": {"resources": {}}, "b": {"resources": {"GPU": 2.0, "disk": 1.0}}}
     pool = DaskPool(SimpleNamespace(scheduler_info=lambda **_: {"workers": workers}))
     for wanted in ({}, {"GPU": 2}, {"GPU": 1, "disk": 1}):

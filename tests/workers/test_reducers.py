@@ -44,7 +44,7 @@ def of_mapping(value):
 
 @pytest.fixture
 def users(monkeypatch):
-    """A module of the user's."""
+    """A user module."""
     module = types.ModuleType("remade_by_workers")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(compile(USERS, "remade_by_workers.py", "exec"), vars(module))
@@ -53,13 +53,13 @@ def users(monkeypatch):
 
 @pytest.fixture
 def copied():
-    """What comes out of a parcel."""
+    """Return an object after pickling and unpickling."""
     code_pickler = CodePickler()
     yield lambda obj: unpack(code_pickler.pack(obj))
     code_pickler.close()
 
 
-def test_cached_functions_have_caches_of_their_own(users, copied):
+def test_copies_of_cached_functions_have_empty_caches(users, copied):
     users.fibonacci(30)
     fibonacci = copied(users.fibonacci)
     assert fibonacci(20) == 6765
@@ -73,26 +73,26 @@ def test_cached_methods_stay_methods(users, copied):
     assert shape.area() == shape.area() == 5
 
 
-def test_functions_that_dispatch_know_all_types(users, copied):
+def test_dispatching_functions_keep_all_types(users, copied):
     size = copied(users.size)
     assert size({"a": [1, 2], "b": 3}) == 3
     assert set(size.registry) == {object, list, dict}
 
 
 @pytest.mark.parametrize("kind", [threading.Lock, threading.RLock])
-def test_a_lock_that_is_held_is_free_there(kind, copied):
+def test_a_held_lock_is_free_in_the_worker(kind, copied):
     lock = kind()
     with lock:
         assert copied(lock).acquire(blocking=False)
 
 
-def test_what_threads_have_for_themselves_is_empty_there(copied):
+def test_thread_locals_are_empty_in_the_worker(copied):
     local = threading.local()
     local.x = 1
     assert not hasattr(copied(local), "x")
 
 
-def test_conditions_and_events_work_there(copied):
+def test_conditions_and_events_work_in_the_worker(copied):
     event = threading.Event()
     event.set()
     assert copied(event).is_set()
@@ -100,7 +100,7 @@ def test_conditions_and_events_work_there(copied):
         assert acquired
 
 
-def test_weak_collections_keep_what_something_else_keeps(users, copied):
+def test_weak_collections_keep_objects_that_are_referenced_elsewhere(users, copied):
     key = users.Key()
     weak = {"key": key, "keys": WeakKeyDictionary({key: 1}), "members": WeakSet([key])}
     there = copied(weak | {"values": WeakValueDictionary({1: key})})
@@ -109,7 +109,7 @@ def test_weak_collections_keep_what_something_else_keeps(users, copied):
     assert there["values"][1] is there["key"]
 
 
-def test_library_functions_are_found_there_by_their_names(copied):
+def test_library_functions_are_found_by_name_in_the_worker(copied):
     import fnmatch
 
     assert copied(fnmatch._compile_pattern) is fnmatch._compile_pattern
