@@ -137,9 +137,10 @@ class Recorder:
         out, err, publisher = self._channels
         if sys.stdout is not out or sys.stderr is not err or self._shell.display_pub is not publisher:
             return False
-        return all(
-            interceptor.attributes.get(interceptor.name) is interceptor for interceptor in self._interceptors
-        )
+        for interceptor in self._interceptors:  # a loop takes half of the time of `all` with a generator
+            if interceptor.attributes.get(interceptor.name) is not interceptor:
+                return False
+        return True
 
     def _install_interceptors(self) -> None:
         self._remove_interceptors()  # those of streams that have been replaced since
@@ -270,11 +271,10 @@ class OutputRecording:
             self._figures.leave()
         except Exception:  # noqa: BLE001
             self._fail()
-        names = random_state.changed(before, after) if before is not None else ()
-        if names:
-            self.notes = tuple(
-                sorted({*self.notes, *(f"the global random state of {name}" for name in names)})
-            )
+        if before is not None and before != after:
+            names = random_state.changed(before, after)
+            notes = (f"the global random state of {name}" for name in names)
+            self.notes = tuple(sorted({*self.notes, *notes}))
 
     def finish(self) -> list[Output]:
         """Finish the recording of a reactor that returned.
