@@ -77,6 +77,7 @@ class ClaimsGuard:
             self._blocked[claim] = task
             self._emit_blocked(claim)
             return False
+        # A forced reactor runs anyway, except one that is forced only because its results were evicted.
         forced = task.forced_reason is not None and task.forced_reason.kind is not ReasonKind.EVICTED
         if not forced and self._context.has_new_traces(task.key):
             self._scheduler.check_again(task)
@@ -98,6 +99,7 @@ class ClaimsGuard:
     def release(self, key: str) -> None:
         """Release the claim of a reactor that has ended or need not run."""
         claim = self._claimed.pop(key, None)
+        # Reactors with the same code and configuration share one claim; the last of them releases it.
         if claim is not None and claim not in self._claimed.values():
             self._claims.release(claim)
 
@@ -114,8 +116,9 @@ class ClaimsGuard:
 
     def wait(self) -> None:
         """Sleep until a claim is free."""
+        # Polling: no kind of claim can be waited for on all systems and network file systems.
         pause, emitted = _PAUSE, time.monotonic()
-        self._claims.wait_for(self._blocked)
+        self._claims.wait_for(self._blocked)  # published for the detection of cycles
         try:
             while not any(self._unblock(claim) for claim in list(self._blocked)):
                 time.sleep(pause)

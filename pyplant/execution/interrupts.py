@@ -30,6 +30,7 @@ def held_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield  # Python delivers signals to the main thread only
         return
+    # The handler is replaced, since pthread_sigmask, which would block the signal, does not exist on Windows.
     held: list[tuple[Any, ...]] = []
 
     def hold(*arguments: Any) -> None:

@@ -38,6 +38,7 @@ class InFlightDeduplicator:
         """Return whether no other run executes the same; otherwise defer the job."""
         identity = run.identity(job)
         other = self._under_way.setdefault(identity, job)
+        # The same execution comes back with each of its later jobs and must not wait for itself.
         if other is not job and other.execution is not job.execution:
             run.defer(job)
             self._deferred.setdefault(identity, []).append((run, job.task))
@@ -78,6 +79,7 @@ def run_to_completion(runs: Sequence[Run], executor: Executor[Any], *, collects:
     active = list(runs)
     try:
         while active:
+            # Only if no job can be submitted does the loop wait for a result, and only then for other processes.
             job, run = _next(active, in_flight) if len(under_way) < executor.capacity else (None, None)
             if job is not None and run is not None:
                 under_way[job] = run

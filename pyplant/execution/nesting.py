@@ -86,6 +86,7 @@ def watch_threads() -> None:
                 _replace(getattr(sys.modules[module], pool), method, _marking_submit)
 
 
+# Wrapped on the classes, so that subclasses and existing pools are covered too.
 def _replace(cls: type, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
     setattr(cls, name, make(getattr(cls, name)))
 
@@ -165,6 +166,7 @@ def module_imported_at_start() -> str | None:
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is None or not getattr(multiprocessing.current_process(), "_inheriting", False):
         return None
+    # The outermost frames are those of multiprocessing; the first module of the user is the one to name.
     frame: Any = sys._getframe(1)  # noqa: SLF001 - documented in sys
     while frame is not None:
         if frame.f_code.co_name == "<module>" and not is_own_file(frame.f_code.co_filename):

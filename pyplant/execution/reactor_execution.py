@@ -143,6 +143,7 @@ class ReactorExecution:
         """
         began = time.perf_counter()
         token = active_observer.set(self.tracer)
+        # Set for each step only: between steps this thread runs other reactors and code of the plant.
         try:
             with self._recorded_step():
                 command = self._step_in_this_process(values)

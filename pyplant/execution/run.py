@@ -255,11 +255,13 @@ class Run:
         return heapq.heappop(self._actions)[2] if self._actions else None
 
     def _start(self, task: Task) -> Job[ExecutionHandle] | None:
+        # Events are reported in the order in which reactors ended, so found ones come before this start.
         self._report_cached()
         definition = self.context.definitions[task.key]
         self.context.refuse_ingredient_as_parameter(task.key)
         if definition.cache and not self._claims_guard.may_start(task):
             return None
+        # Taken before the reactor runs: the trace must name the code that ran, and the reactor may change it.
         self._fingerprints[task.key] = fingerprint = self.context.fingerprint(task.key)
         self._warn_of_notes(fingerprint.notes)
         front_end = self._front_end
@@ -269,6 +271,7 @@ class Run:
         )
         execution = self._executions[task.key] = self._executor.prepare(request)
         prefetched = tuple(self.context.prefetchable(task.key))
+        # Known inputs are requested before the first attempt, since a later request would repeat the attempt.
         if prefetched:
             self._scheduler.suspended(task, prefetched)
             return None
@@ -287,7 +290,7 @@ class Run:
                 return None
         execution.received(action.ingredients)
         job = self._job(task, execution, values)
-        job.received = task.awaited
+        job.received = task.awaited  # for the events, which name what the reactor asked for
         return job
 
     def _job(
@@ -364,6 +367,7 @@ class Run:
 
     def conclude(self, job: Job[ExecutionHandle], outcome: ExecutionResult) -> None:
         """Process the result of a job."""
+        # A reactor in this process may have changed global variables, so their digests are computed again.
         if self._executor.runs_inline:
             self.context.fingerprinter.invalidate_values()
         name = job.execution.definition.name
@@ -373,6 +377,7 @@ class Run:
                 self._scheduler.suspended(job.task, held + names)
             case Lost(ingredient, error, held):
                 self._expect_recomputation(ingredient, error)
+                # The reactor starts again when its lost input and all others that it had are available.
                 self._scheduler.value_lost(ingredient.name)
                 self._scheduler.suspended(job.task, held)
             case Finished(record, seconds):
@@ -430,6 +435,7 @@ class Run:
         trace = self._writer.trace(definition, fingerprint, record, seconds)
         stored = self._writer.commit(job.task.key, fingerprint, record, trace)
         nondeterministic = self._scheduler.nondeterministic.copy()
+        # Released after the commit, so that a process that waits for the claim finds the trace.
         self._claims_guard.release(job.task.key)
         self._mark_ended(job.task.key)
         self._scheduler.finished(job.task, stored or trace)
@@ -443,6 +449,8 @@ class Run:
         cached = self._scheduler.take_newly_cached()
         if not cached:
             return
+        # The lease protects found results from eviction by other processes while this plant is open. A result
+        # that was evicted between the look-up and the lease is lost; its reactor is verified again.
         found = [task.trace for task in cached if task.trace is not None]
         lost = {trace.rank for trace in self._warehouse.lease(found, self.context.configuration_tag)}
         for task in cached:

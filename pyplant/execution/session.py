@@ -208,6 +208,7 @@ class Session:
 
     def _run_to_completion(self, *runs: Run) -> None:
         run_to_completion(runs, self._executor, collects=self._collects)
+        # A list, not any(): each run must recheck its reactors.
         while [run for run in runs if run.recheck_evicted()]:
             run_to_completion(runs, self._executor, collects=self._collects)
 
@@ -273,6 +274,7 @@ class Session:
                 f"functions of that module. Put the code that runs the plant below: if __name__ == '__main__':"
             )
             raise NestedRunError(message)
+        # The lock is reentrant, so in the middle of a run only the thread of the run acquires it at once.
         if self.runs and self.lock.acquire(blocking=False):
             self.lock.release()
             message = f"{call} was called by a listener of the run that is under way; call it after the run."
@@ -289,7 +291,7 @@ class Session:
         """
         if not self.lock.acquire(blocking=False):
             if is_inside_reactor():
-                raise NestedRunError(_nested(call))
+                raise NestedRunError(_nested(call))  # waiting would be a deadlock
             self.lock.acquire()
         try:
             yield
@@ -342,6 +344,7 @@ class Session:
             self._function_hash,
             is_parallel=self._executor.restarts_on_receive,
         )
+        # A cell that was edited or deleted may leave a reactor behind whose outputs another one sends now.
         replaced = context.replaced(orphans) if orphans else []
         for orphan in replaced:
             withdraw(orphan)
@@ -405,6 +408,7 @@ class Session:
                 for key in run.ended.keys() - run.errors.keys():
                     self.failed.pop(key, None)
                 used.update(run.current_traces())
+            # Also after an error: finished results are stored and must not be evicted as history.
             self.warehouse.ledger.note_used(used)
             self.warehouse.flush()
             seconds = time.perf_counter() - began

@@ -64,6 +64,7 @@ class Staleness:
             if sender is not None:
                 self._begin(sender, stack)
                 continue
+            # All senders of what the look-up asks for are judged, so their digests can be sent in.
             try:
                 answer = tuple(self.digest(name) for name in current.asked)
                 current.asked = self._step(current, answer)
@@ -101,6 +102,7 @@ class Staleness:
         stack.append(_LookUp(key, found))
 
     def _unjudged_sender(self, name: str) -> str | None:
+        # Candidates are judged one by one: the first that would run, or that sent the name, decides.
         for key in self._context.candidates(name):
             verdict = self.verdicts.get(key)
             if verdict is None:

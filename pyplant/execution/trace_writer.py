@@ -87,11 +87,13 @@ class TraceWriter:
             self._warn(
                 UnsavedWarning, f"Ingredient {output!r} was delivered but could not be saved: {unsaved.error}"
             )
+        # A trace names its outputs by digest, so without all of them in the store it could not be used.
         if record.unsaved or not self._inputs_unchanged(name, trace):
             return None
         fingerprint = self._final_fingerprint(key, before)
         if fingerprint is None:
             return None
+        # Records of code are written before the trace that needs them for explanations.
         try:
             trace = trace._replace(
                 fingerprint=fingerprint.digest, notes=fingerprint.notes, recorded=self._recorded(record)

@@ -79,6 +79,7 @@ class OutputForwarder:
             if not self._items:
                 self._oldest = time.monotonic()
             last = self._items[-1] if self._items else ("",)
+            # print() writes a text and its newline separately; merging makes one item of many, up to 64 Ki characters.
             if parts[0] in ("stdout", "stderr") and last[0] == parts[0] and len(last[1]) < 1 << 16:
                 self._items[-1] = (parts[0], last[1] + parts[1])
             elif parts[0] == last[0] == "ProgressAdvanced" and parts[:3] == last[:3]:
@@ -250,6 +251,7 @@ def _flush_periodically() -> None:
         time.sleep(_FLUSH_INTERVAL)
         with _redirect_lock:
             forwarders = list(_redirected)
+        # Outside the lock, since a slow disk must not delay attempts that begin or end.
         for forwarder in forwarders:
             forwarder.flush()
             if not forwarder.is_run_active():
@@ -306,6 +308,7 @@ class OutputReader:
             if until is None or start + len(data) >= until or time.monotonic() > deadline:
                 break
             time.sleep(_FLUSH_INTERVAL)
+        # The worker may be in the middle of a line; the rest is read next time.
         whole = data[: data.rfind(b"\n") + 1]
         self._offsets[name] = start + len(whole)
         return [tuple(json.loads(line)) for line in whole.splitlines()]

@@ -107,6 +107,7 @@ class FuturesPool:
         if self._replacement is not None:
             self._replacement.replace_workers(broken)
             return
+        # A harmless task shows whether the executor is broken or replaced the worker itself.
         try:
             self._executor.submit(int).cancel()
         except BrokenExecutor:
@@ -179,6 +180,7 @@ class LocalPool:
 
     def replace_workers(self, broken: Any) -> None:
         """Close the broken executor, unless it was replaced since the future was created."""
+        # One death breaks all futures under way, and each of them is reported here.
         if broken is None or broken in self._futures:
             self.close()
 

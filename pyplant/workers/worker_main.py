@@ -103,6 +103,7 @@ def exit_with_parent(parent: int) -> None:
 def execute_pickled(data: bytes) -> bytes:
     """Execute a pickled request; returns the pickled reply."""
     request: TaskRequest = loads(data)
+    # Threads of the coordinator share its random state, which must not change; forked workers have equal copies.
     if request.folder not in in_process_runs:
         reseed_if_forked()
     with nullcontext() if request.folder in in_process_runs else using_code(request.code):
@@ -168,6 +169,7 @@ def execute(request: TaskRequest) -> TaskReply:
     if request.process[0] != this_process()[0]:
         with suppress(OSError):  # the coordinator cannot sync what is in the memory of another machine
             objects.sync()
+    # Syncing is left to the coordinator, which does it once for all results.
     unsynced = tuple(path.name for path in objects.unsynced)
     objects.unsynced.clear()
     return TaskReply(
@@ -195,6 +197,7 @@ def _run_attempt(
     try:
         in_process = in_process_runs.get(request.folder)
         if in_process is None:
+            # Modules first: unpickling the reactor looks them up in sys.modules.
             for module in request.modules:
                 unpack(module)
         definition = unpack(request.reactor) if in_process is None else in_process.definitions[request.name]
@@ -234,6 +237,7 @@ def _close(execution: ReactorExecution) -> None:
 def _user_traceback(error: BaseException) -> str:
     """Return the traceback of an error as text, without the frames of PyPlant above those of the user."""
     frames = error.__traceback__
+    # Frames of PyPlant below the user's stay, such as those of a failed pipe.send().
     while frames is not None and is_own_file(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
     return "".join(traceback.format_exception(type(error), error, frames or error.__traceback__))
@@ -316,6 +320,7 @@ def _worker_state(request: TaskRequest) -> _WorkerState:
         If there is no plant, or if the settings are not those that the run wrote.
     """
     last: _WorkerState | None = getattr(_thread_state, "worker_state", None)
+    # The state of the last request is reused: opening a plant reads its journal.
     if last is not None and last.folder == request.folder:
         last.apply_settings()
         last.warehouse.ledger.refresh()
