@@ -128,11 +128,11 @@ class Tracer:
         self.context = context
         self.emit = emit
         self.record = ExecutionRecord()
-        self._allocations: dict[str, Allocation] = {}
-        self._to_finish: list[Allocation] = []
-        self._unyielded: list[Unyielded] = []
+        self._allocations: dict[str, Allocation] = {}  # not completed yet, by name
+        self._to_finish: list[Allocation] = []  # sent, but the reactor may still write to them
+        self._unyielded: list[Unyielded] = []  # commands and calls that must still be yielded
         self._closed = False
-        self._process = os.getpid()
+        self._process = os.getpid()  # forked children cannot use the tracer
         self._config: Any = MISSING
 
     # ------------------------------------------------------------------ ingredients
@@ -190,7 +190,7 @@ class Tracer:
         return None
 
     def received(self, ingredients: tuple[Ingredient, ...]) -> None:
-        """The reactor is handed these."""
+        """Record that the reactor receives these together."""
         names = tuple(ingredient.name for ingredient in ingredients)
         digests = tuple(ingredient.digest for ingredient in ingredients)
         self.record.depend(DependencyKind.INGREDIENT, names, digests)
@@ -199,25 +199,25 @@ class Tracer:
 
     @property
     def config(self) -> Any:
-        """The configuration, read-only; what is read becomes a dependency."""
+        """The configuration, read-only. Each parameter that is read becomes a dependency."""
         if self._config is MISSING:
-            # Code can ask for its class in ways that nobody can see, such as isinstance().
+            # Code may check the class of the configuration in ways that cannot be observed, such as isinstance().
             self.read(KIND, self.context.parameters.lookup(KIND))
             self._config = self.context.parameters.view(self)
         return self._config
 
     def read(self, name: str, value: Any) -> Any:
-        """A parameter was read (:class:`~pyplant.config.classes.ConfigReader`)."""
+        """Record the read of a parameter (:class:`~pyplant.config.classes.ConfigReader`); returns a private copy."""
         if self.context.parameters.is_auxiliary(name):
             self._depend(DependencyKind.AUXILIARY, name, "")
         else:
             self._depend(DependencyKind.PARAMETER, name, self.context.parameter(name) or "")
-            if name not in self.record.shown:  # of lists of names, only those that count
+            if name not in self.record.shown:  # looked up again: of a list of names, without auxiliary ones
                 self.record.shown[name] = shorten(self.context.parameters.lookup(name))
         return private_copy(value)
 
     def absent(self, name: str) -> None:
-        """A parameter was asked for that is not there."""
+        """Record that the reactor asked for a parameter that does not exist."""
         self._depend(DependencyKind.ABSENCE, name, "")
 
     def _depend(self, kind: DependencyKind, name: str, digest: str) -> None:

@@ -65,6 +65,9 @@ IDENTIFIERS = frozenset(
     JournalNote _hash_aside _homes _leads_here _put_aside _stands_still birth identity_of is_address keeps_journal
     may_make occupy
     _drop_replaced _judge_if_affordable _note_idle _refold _showings _squeeze _tell_cached _tell_replaced
+    _anybody _attend _attendant _away _died _tell _told _were_here end_with has_news importing_for_a_process
+    is_awaited is_here is_home lacks mend recheck_lost show_again start_of_processes start_processes_like wanting
+    was_here write_down
     """.split()
 ) | (CLASSES & frozenset({"RunFacts", "RunWorld", "SideBySide", "SingleFlight"}))
 """Names of functions, attributes and variables, in all code."""

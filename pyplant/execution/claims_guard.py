@@ -57,9 +57,9 @@ class ClaimsGuard:
         self._claims = warehouse.claims
         self._emit = emit
         self._warn = warn
-        self._claimed: dict[str, str] = {}
-        self._blocked: dict[str, Task] = {}
-        self._without_claim: set[str] = set()
+        self._claimed: dict[str, str] = {}  # claims of this run, by key of the reactor
+        self._blocked: dict[str, Task] = {}  # tasks that wait, by claim
+        self._without_claim: set[str] = set()  # claims that are ignored, to break a cycle
 
     def may_start(self, task: Task) -> bool:
         """Claim an execution.

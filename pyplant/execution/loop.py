@@ -30,8 +30,8 @@ class InFlightDeduplicator:
     """Prevents runs of a sweep from executing the same at the same time."""
 
     def __init__(self) -> None:
-        self._under_way: dict[str, Job[ExecutionHandle]] = {}
-        self._deferred: dict[str, list[tuple[Run, Task]]] = {}
+        self._under_way: dict[str, Job[ExecutionHandle]] = {}  # by identity
+        self._deferred: dict[str, list[tuple[Run, Task]]] = {}  # by the identity they wait for
         self._identities: dict[Job[ExecutionHandle], str] = {}
 
     def may_start(self, run: Run, job: Job[ExecutionHandle]) -> bool:

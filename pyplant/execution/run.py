@@ -122,18 +122,18 @@ class Run:
         self._warn = warn
         self._keep_going = keep_going
         self._executions: dict[str, ExecutionHandle] = {}
-        self._actions: list[tuple[float, int, Action]] = []
-        self._fingerprints: dict[str, Fingerprint] = {}
-        self._in_memory: dict[str, Any] = {}
+        self._actions: list[tuple[float, int, Action]] = []  # a heap, if reactors run in parallel
+        self._fingerprints: dict[str, Fingerprint] = {}  # of the code when its execution began
+        self._in_memory: dict[str, Any] = {}  # values that could not be stored, by name
         self._reported: set[str] = set()
-        self._recomputed: set[str] = set()
+        self._recomputed: set[str] = set()  # ingredients whose stored value could not be loaded
         self._front_end = frontend.current()
         self._writer = TraceWriter(context, warehouse, warn)
         self._claims_guard = ClaimsGuard(context, warehouse, self._scheduler, emit, warn)
-        self._sequence = itertools.count()
-        self._evicted: list[str] = []
-        self._announced: set[str] = set()
-        self._process = os.getpid()
+        self._sequence = itertools.count()  # breaks ties in the heap: first come, first served
+        self._evicted: list[str] = []  # keys of reactors whose results were evicted after the look-up
+        self._announced: set[str] = set()  # keys of reactors whose start was reported
+        self._process = os.getpid()  # a forked child must not end the run
 
     def demand(self, target: Definition | None, names: Iterable[str], *, force: bool = False) -> None:
         """Demand a reactor and ingredients.

@@ -121,9 +121,9 @@ class Session:
         max_size: int,
     ) -> None:
         self.lock = threading.RLock()
-        self.runs: Sequence[Run] = ()
-        self._collects = True
-        self.failed: dict[str, str] = {}
+        self.runs: Sequence[Run] = ()  # of the run that is under way
+        self._collects = True  # whether the garbage collector was enabled before the run
+        self.failed: dict[str, str] = {}  # the last errors of reactors that have not succeeded since
         self.warehouse = warehouse
         self.parameters = parameters
         self.registry = registry
@@ -133,8 +133,8 @@ class Session:
         self._function_hash = function_hash
         self._max_size = max_size
         self._warn = warns_once()
-        self._marks_checked = -1
-        self._collect_threshold = 0  # bytes of new results
+        self._marks_checked = -1  # the number of marks at the last check
+        self._collect_threshold = 0  # bytes of new results; 0 makes the first run check the history
 
     def close(self, close_warehouse: Callable[[], Any]) -> None:
         """Close the warehouse and end the workers."""

@@ -42,7 +42,7 @@ class Staleness:
     """
 
     def __init__(self, context: RunContext) -> None:
-        self.verdicts: dict[str, Verdict] = {}
+        self.verdicts: dict[str, Verdict] = {}  # in an order in which senders come before receivers
         self._context = context
         self._senders: dict[str, str] = {}
         self._explainer = Explainer(context.record, context.parameters, self._senders, context.label)

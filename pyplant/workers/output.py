@@ -64,14 +64,14 @@ class OutputForwarder:
         self.folder = folder
         self.shares_process = shares_process
         self.written = 0
-        self._thread = threading.get_ident()
+        self._thread = threading.get_ident()  # the one to interrupt
         self._is_closed = False
         self._path = folder / f"{name}{LIVE}"
         self._files = files
         self._stream: OpenFile | None = None
         self._lock = threading.Lock()
         self._items: list[OutputItem] = []
-        self._oldest = 0.0
+        self._oldest = 0.0  # when the oldest item was added
 
     def add(self, *parts: Any) -> None:
         """Add an item: its kind, then its parts. Text and progress are merged with the last item."""
@@ -286,7 +286,7 @@ class OutputReader:
     def __init__(self, folder: Path, files: Files) -> None:
         self._folder = folder
         self._files = files
-        self._offsets: dict[str, int] = {}
+        self._offsets: dict[str, int] = {}  # bytes read so far, by attempt
 
     def read_new(self, names: Iterable[str]) -> Iterator[tuple[str, OutputItem]]:
         """Yield what these attempts have written since it was last read, with their names."""

@@ -92,11 +92,11 @@ class RemoteExecution:
         self.definition = request.definition
         self.request = request
         self.given: dict[str, Ingredient] = {}
-        self.modules: dict[str, None] = {}
+        self.modules: dict[str, None] = {}  # user modules that workers requested
         self.deaths = 0
         self.deaths_alone = 0
-        self._shown: dict[str, str] = {}
-        self._positions: dict[str, int] = {}
+        self._shown: dict[str, str] = {}  # the text shown so far, by stream
+        self._positions: dict[str, int] = {}  # how much of it this attempt has printed again
 
     @property
     def needs_coordinator(self) -> bool:
@@ -229,16 +229,16 @@ class ParallelExecutor:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._runs: dict[Any, _RunFolder] = {}
+        self._runs: dict[Any, _RunFolder] = {}  # by configuration: a sweep has several runs
         self._code_pickler = None if pool.shares_process else CodePickler()
-        self._inline_jobs: deque[_Job] = deque()
-        self._waiting: deque[Job[RemoteExecution]] = deque()
-        self._under_way: dict[str, tuple[Job[RemoteExecution], Any]] = {}
-        self._replies: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._inline_jobs: deque[_Job] = deque()  # executed by collect(), in this process
+        self._waiting: deque[Job[RemoteExecution]] = deque()  # not submitted to the pool yet
+        self._under_way: dict[str, tuple[Job[RemoteExecution], Any]] = {}  # with futures, by attempt
+        self._replies: queue.SimpleQueue[str] = queue.SimpleQueue()  # put by threads of the pool
         self._number = itertools.count()
         self._last_read = self._last_reply = 0.0
         self._warned_of: set[str] = set()
-        self._ran_inline = False
+        self._ran_inline = False  # whether a worker turned out to share this process
 
     @property
     def capacity(self) -> int:
@@ -258,7 +258,7 @@ class ParallelExecutor:
         parameters = request.context.parameters
         if parameters not in self._runs:
             if not self._runs:
-                self._pool.check(str(request.warehouse.root))
+                self._pool.check(str(request.warehouse.root))  # once a run, before any work
             self._runs[parameters] = _RunFolder(request, self._code_pickler)
         return RemoteExecution(request, self._runs[parameters])
 
