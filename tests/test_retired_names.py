@@ -75,6 +75,8 @@ IDENTIFIERS = frozenset(
 PARTS = frozenset({"anew", "somebody", "whoever"})
 """Words that no name is made of."""
 
+IDIOMS = re.compile(rf"\b(?:{'|'.join(sorted(PARTS))}|comes to be)\b", re.IGNORECASE)
+
 TOP_LEVEL = "|".join(sorted(name for name in MODULES if "." not in name))
 FILE = "collector|config_views|paths|streams|wording"
 """Names of files that no module has any more, in any folder."""
@@ -226,6 +228,16 @@ def test_a_class_has_one_name_and_a_name_one_class():
                 owners[name].add(path)
     assert sorted(CLASSES & owners.keys()) == []
     assert {name: paths for name, paths in owners.items() if len(paths) > 1} == {}
+
+
+@pytest.mark.parametrize("path", [path for path in tracked(".py", ".js") if path.startswith("pyplant/")])
+def test_the_package_is_written_in_plain_words(path):
+    assert IDIOMS.findall((ROOT / path).read_text(encoding="utf-8")) == []
+
+
+def test_an_idiom_is_found():
+    assert IDIOMS.findall("Whoever reads it begins anew.") == ["Whoever", "anew"]
+    assert IDIOMS.findall("The caller starts again.") == []
 
 
 def test_a_retired_class_is_found():

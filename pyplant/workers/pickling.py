@@ -12,7 +12,7 @@ their fingerprints are the same as here.
 
 Only code that runs knows which modules it imports and which its pickles name. So a worker
 imports no module that the user's process has loaded: it stops with :class:`ModuleNotSent`, is sent
-the module as it is there, and begins anew. A module travels with those of its contents
+the module as it is there, and starts again. A module travels with those of its contents
 that can be pickled.
 """
 
@@ -147,8 +147,8 @@ class CodePickler:
 
 
 def unpack(data: bytes | memoryview) -> Any:
-    """The object that was packed; the user code with it comes to be where its names say."""
-    obj, homes, numbers = pickle.loads(data)  # noqa: S301 - it comes from whoever gives this worker its work
+    """Return the pickled object; install each user function and class under its qualified name."""
+    obj, homes, numbers = pickle.loads(data)  # noqa: S301 - it comes from the process that sends this worker its tasks
     _numbers.update((function, number) for number, function in numbers.items())
     for (module, qualname), found in homes.items():
         _settle(_module(module), qualname, found)
@@ -282,7 +282,7 @@ def _contents(
             continue
         try:
             contents[name] = _dump(value, functions, within | {module.__name__})
-        except Exception:  # noqa: BLE001, S112 - whoever uses it there is told
+        except Exception:  # noqa: BLE001, S112 - code that uses it in the worker gets the error
             continue
     if type(module) is not ModuleType:  # a module may change its class, to have properties
         with suppress(Exception):
