@@ -57,7 +57,7 @@ class RunContext:
     warehouse
         The store.
     fingerprinter
-        Takes fingerprints of code.
+        Computes fingerprints of code.
     parameters
         The configuration.
     function_hash
@@ -84,9 +84,9 @@ class RunContext:
         self._ledger = warehouse.ledger
         self._warehouse = warehouse
         self._inputs = InputFiles(warehouse.ledger, warehouse.root.parent)
-        self._digests: dict[str, str | None] = {}
-        self._files: dict[str, str] = {}
-        self._trace_counts: dict[str, int] = {}
+        self._digests: dict[str, str | None] = {}  # of parameters; None if there is no such parameter
+        self._files: dict[str, str] = {}  # digests of input files
+        self._trace_counts: dict[str, int] = {}  # traces known at the look-up, by reactor
         self._guesses: dict[str, tuple[int, frozenset[str]]] = {}
 
     # ------------------------------------------------------------------ for the scheduler
@@ -120,9 +120,9 @@ class RunContext:
         name = definition.config_name
         if not name or name in CONFIG_NAMES:
             return
-        here = [self.definitions[sender].name for sender in self.literal_senders(name) if sender != key]
-        kept = [trace.reactor for trace in self._ledger.senders_of(name)]
-        senders = here + [reactor for reactor in kept if reactor != definition.full_name]
+        defined = [self.definitions[sender].name for sender in self.literal_senders(name) if sender != key]
+        stored = [trace.reactor for trace in self._ledger.senders_of(name)]
+        senders = defined + [reactor for reactor in stored if reactor != definition.full_name]
         if senders or not self.parameters.is_set:
             raise ingredient_as_parameter_error(definition.name, name, senders)
 
@@ -156,7 +156,7 @@ class RunContext:
         digests: list[str] = []
         for name in map(self.parameters.recorded, self.parameters.names()):
             if not self.is_auxiliary(name):
-                with suppress(UndigestibleError):
+                with suppress(UndigestibleError):  # an error only for reactors that read it
                     digests.append(f"{name}={self.parameter(name)}")
         return "\0".join(digests).encode("utf-8", "surrogatepass")
 
@@ -288,7 +288,7 @@ class RunContext:
             in_notebook = reactor.startswith("__main__.")
             return (
                 f" It was last sent by {reactor.removeprefix('__main__.')!r} ({when}), which is not defined now: "
-                f"{'run its cell' if in_notebook else 'define it'}, or take the kept value with "
+                f"{'run its cell' if in_notebook else 'define it'}, or take the stored value with "
                 f"plant.fetch_ingredient({name!r})."
             )
         close = near_misses(name, self._senders.names())
@@ -328,12 +328,12 @@ class RunContext:
     # ------------------------------------------------------------------ for the rebuilder
 
     def parameter(self, name: str) -> str | None:
-        """Digest of a parameter.
+        """Digest of a parameter; ``None`` if there is no such parameter.
 
         Raises
         ------
         pyplant.errors.UndigestibleError
-            If its value has no content to compare.
+            If its value has no content that can be compared between runs.
         """
         if name not in self._digests:
             value = self.parameters.lookup(name)
@@ -372,6 +372,7 @@ class RunContext:
     def subreactor(self, name: str) -> str | None:
         """Fingerprint of the subreactor with this full name, if it still exists."""
         module, _, qualname = name.rpartition(".")
+        # The name does not say where the module ends and a class or function around it begins.
         while module and module not in sys.modules:
             module, _, step = module.rpartition(".")
             qualname = f"{step}.{qualname}"

@@ -118,7 +118,7 @@ class TraceWriter:
                 path = dependency.names[0]
                 if self._context.file_now(path) != dependency.digests[0]:
                     self._warn(
-                        UnsavedWarning, f"{path} changed while {name!r} read it; the result is not kept."
+                        UnsavedWarning, f"{path} changed while {name!r} read it; the result is not stored."
                     )
                     return False
         return True
@@ -132,9 +132,10 @@ class TraceWriter:
         name, now = self._context.definitions[key].name, self._context.fingerprint(key)
         if before.digest == now.digest:
             return now
+        # None if anything but values changed, that is, code.
         values = self._context.fingerprinter.changed_names(before.digest, now.digest)
         if values is None:
-            self._warn(UnsavedWarning, f"Code of {name!r} changed while it ran; the result is not kept.")
+            self._warn(UnsavedWarning, f"Code of {name!r} changed while it ran; the result is not stored.")
             return None
         for owner, variable in sorted(values):
             self._warn(
