@@ -86,7 +86,7 @@ class Job(Generic[HandleT]):
     task: Task
     execution: HandleT
     values: Sequence[Any] = ()
-    priority: float = 0.0
+    priority: float = 0.0  # the expected seconds to the end of the run; the highest first
     received: tuple[str, ...] = ()
 
 

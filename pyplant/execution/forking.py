@@ -39,6 +39,7 @@ def end_forked_child(
     """
     if os.getpid() == parent:
         return
+    # Nothing may be raised here, since an exception would unwind the stack of the run.
     status = 0
     with suppress(BaseException):
         status = _report(name, error, waits=waits)

@@ -43,8 +43,8 @@ _POOLS = {
     "multiprocessing.pool": ("ThreadPool", ("apply_async", "_map_async", "imap", "imap_unordered")),
 }
 """Classes of thread pools by module, and their methods that take a function to call."""
-_watched: set[str] = set()
-_OF_LOKY = ("loky", "loky_init_main")
+_watched: set[str] = set()  # modules whose classes are wrapped
+_OF_LOKY = ("loky", "loky_init_main")  # start methods that only processes of loky know
 
 
 class MultiprocessingSettings(NamedTuple):
@@ -71,6 +71,7 @@ def is_inside_reactor() -> bool:
 def _reactor_of_thread() -> Any:
     reference = vars(threading.current_thread()).get(_MARK)
     tracer = None if reference is None else reference()
+    # A weak reference, since a thread that outlives its reactor must not keep the inputs of the reactor alive.
     return None if tracer is None or getattr(tracer, "is_closed", False) else tracer
 
 

@@ -100,6 +100,7 @@ def fetch(session: Session, name: str) -> Any:
         context = session.context()
         verified = Staleness(context).verified(name)
         stored = session.warehouse.ledger.senders_of(name)
+    # The value that is up to date first, then older ones, newest first; damaged values are skipped.
     for trace in [verified, *stored] if verified is not None else stored:
         ingredient = trace.output(name)
         try:

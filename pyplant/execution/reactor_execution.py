@@ -91,8 +91,8 @@ class ReactorExecution:
         self.given: dict[str, Ingredient] = {}
         self._generator: Generator[Any, Any, Any] | None = None
         self._started = False
-        self._asked: Receive | None = None
-        self._process = os.getpid()
+        self._asked: Receive | None = None  # the command that the generator waits for
+        self._process = os.getpid()  # forked children must not leave the reactor
         watch_threads()
 
     def deliver(self, ingredient: Ingredient, load: Load) -> Any:
@@ -159,6 +159,7 @@ class ReactorExecution:
 
     def _step_in_this_process(self, values: Sequence[Any]) -> Receive | None:
         """Execute a step. A process that the reactor forks in it ends here."""
+        # Also for exceptions: they would unwind the stack of the run in the child.
         try:
             command = self._step(values)
         except BaseException as error:

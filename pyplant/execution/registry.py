@@ -39,6 +39,7 @@ class Registry:
                     f"Give each its own name: @ReactorFunc(name=...)."
                 )
                 raise DefinitionError(message)
+        # Removed first, so that a reactor that is added again moves to the end: the order is that of definition.
         for definition in definitions:
             self._added.pop(definition.key, None)
             self._added[definition.key] = definition

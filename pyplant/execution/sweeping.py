@@ -56,6 +56,7 @@ def sweep(
         for name in chosen[0] if chosen else ():
             if mark := base.covering_mark(base.recorded(name)):
                 raise auxiliary_in_sweep_error(name, mark)
+        # Reading all code is slow and only needed for names that the configuration does not have.
         is_complete = all(base.value(name) is not MISSING for values in chosen for name in values)
         reads = frozenset() if is_complete else session.reads()
         variants = [base.varied(values, reads) for values in chosen]
