@@ -36,6 +36,13 @@ def _encode_descriptor(descriptor: Any, encoder: Encoder) -> None:
         encoder.item(descriptor.func if is_cached else descriptor.__func__)
 
 
+@encodes("functools.singledispatchmethod")
+def _encode_dispatching_method(method: Any, encoder: Encoder) -> None:
+    """Encode a method by what it may call, without the cache that Python 3.13 keeps in it."""
+    encoder.tag("singledispatchmethod")
+    encoder.item([method.func, method.dispatcher])
+
+
 @encodes("_struct.Struct")
 def _encode_struct(value: Any, encoder: Encoder) -> None:
     """Encode a compiled format by its text."""
