@@ -93,6 +93,7 @@ PAIRS = {
     "subclass": lambda: [quantity("m"), quantity("m", Length)],
     "subclass that pickles itself": lambda: [Named([1], "a"), Named([1], "b")],
 }  # fmt: skip
+OF_NUMPY_2 = {"texts of any length", "what is missing in texts"}
 # numpy.ndarray.__deepcopy__ forgets them
 NOT_DEEP = {"attributes of a subclass", "subclass", "subclass that pickles itself"}
 
@@ -101,6 +102,8 @@ NOT_DEEP = {"attributes of a subclass", "subclass", "subclass that pickles itsel
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("around", [lambda v: v, lambda v: (v, "x")], ids=["alone", "within"])
 def test_arrays_that_differ_visibly_have_different_digests(name, around, tmp_path):
+    if name in OF_NUMPY_2 and not hasattr(np.dtypes, "StringDType"):
+        pytest.skip("new in NumPy 2")
     values, again = ([around(value) for value in PAIRS[name]()] for _ in range(2))
     digests = [digest_of(value) for value in values]
     assert len(set(digests)) == len(values)
