@@ -378,7 +378,7 @@ def test_the_filter_moves_nothing(digits):
 
 def test_the_filter_has_an_explanation(digits):
     assert "status:stale" in digits.filter.get_attribute("placeholder")
-    assert "+x: x and all before it" in digits.filter.get_attribute("title")
+    assert "+x: x and everything before it" in digits.filter.get_attribute("title")
 
 
 def test_keys_of_the_filter(digits):
