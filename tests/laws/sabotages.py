@@ -158,7 +158,8 @@ def types_of_parameters_are_ignored(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def absent_parameters_are_not_recorded(patch: MonkeyPatch) -> None:
-    patch.setattr(pipelines, "KINDS", ("maybe", "receive"))  # a random pipeline seldom asks for optional parameters
+    # A random pipeline seldom asks for optional parameters.
+    patch.setattr(pipelines, "KINDS", ("maybe", "receive"))
     patch.setattr(Tracer, "absent", lambda *_: None)
 
 
