@@ -326,9 +326,8 @@ class Tracer:
         if os.getpid() != self._process:
             return  # allocations belong to the parent
         self._closed = True
-        self._config = (
-            MISSING  # breaks a reference cycle, so that both are freed without the garbage collector
-        )
+        # This breaks a reference cycle, so that both are freed without the garbage collector.
+        self._config = MISSING
         for allocation in self._allocations.values():
             self.warehouse.discard(allocation)
         self._allocations.clear()

@@ -402,8 +402,8 @@ class RunContext:
                 name = (
                     f"{prefix}{quoted(attribute)} {CLASS_SUFFIX}" if attribute else f"{prefix}{CLASS_SUFFIX}"
                 )
-                digest = None if self.is_auxiliary(name) else self.parameter(name)
                 if not self.is_auxiliary(name):
+                    digest = self.parameter(name)
                     kind = DependencyKind.ABSENCE if digest is None else DependencyKind.PARAMETER
                     yield Dependency(kind, (name,), (digest or "",))
 
