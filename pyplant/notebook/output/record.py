@@ -113,6 +113,8 @@ class OutputRecord:
 
     def write(self, stream: str, text: str) -> None:
         """Add text that was written to ``stdout`` or ``stderr``."""
+        if not text:  # it would part the text of the other stream in two
+            return
         with _lock:
             events = self._open_events()
             last = events[-1] if events else None
@@ -161,13 +163,17 @@ class OutputRecord:
                 if isinstance(event, _Display):
                     outputs.extend(_display_output(event))
                     continue
-                text = str(event) if isinstance(event, _Omission) else apply_carriage_returns(event.joined())
+                text = str(event) if isinstance(event, _Omission) else event.joined()
                 last = outputs[-1] if outputs else {}
                 if last.get("name") == event.stream:
                     last["text"] += text  # the widget between them was closed and has no output
-                elif text:
+                else:
                     outputs.append({"output_type": "stream", "name": event.stream, "text": text})
-            return outputs
+            # Only now, since a line may go on in the text after a closed widget.
+            for output in outputs:
+                if "text" in output:
+                    output["text"] = apply_carriage_returns(output["text"])
+            return [output for output in outputs if output.get("text") != ""]
 
     def _clear(self) -> None:
         self._events: list[_Text | _Omission | _Display] = []
@@ -203,12 +209,14 @@ def apply_carriage_returns(text: str, *, is_partial: bool = False) -> str:
     text
         The text as it was written.
     is_partial
-        Whether more text may follow. The last line then keeps its last ``\r``, since the cursor is
-        at the position after it.
+        Whether other text may precede and follow. The text then keeps a ``\r`` that it begins with,
+        and the last line its last ``\r``, since the cursor is at the position after it.
     """
     text = text.replace("\r\n", "\n")
     if "\r" not in text:
         return text
+    if is_partial and text.startswith("\r"):
+        return "\r" + apply_carriage_returns(text.lstrip("\r"), is_partial=True)
     lines = text.split("\n")
     last = lines.pop()
     if is_partial and "\r" in last:

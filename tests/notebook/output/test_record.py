@@ -49,6 +49,13 @@ def test_consecutive_writes_to_one_stream_are_one_output(record):
     assert record.outputs() == [text("stdout", "ab"), text("stderr", "c"), text("stdout", "d")]
 
 
+def test_an_empty_write_does_not_part_the_lines_of_the_other_stream(record):
+    record.write("stderr", "\r 50%")
+    record.write("stdout", "")
+    record.write("stderr", "\r100%\n")
+    assert record.outputs() == [text("stderr", "100%\n")]
+
+
 def test_displays_keep_their_place_between_texts(record):
     record.write("stdout", "a")
     show(record)
@@ -233,6 +240,13 @@ def test_a_widget_is_recorded_as_its_text(record, widgets, model, seen):
 def test_a_closed_widget_is_not_recorded(record, widgets):
     record.display({"text/plain": "then", WIDGET: {"model_id": "closed"}}, {})
     assert record.outputs() == []
+
+
+def test_a_line_is_overwritten_across_a_closed_widget(record, widgets):
+    record.write("stderr", "\r 50%")
+    record.display({"text/plain": "then", WIDGET: {"model_id": "closed"}}, {})
+    record.write("stderr", "\r100%\n")
+    assert record.outputs() == [text("stderr", "100%\n")]
 
 
 def test_a_widget_of_another_library_is_recorded_with_its_first_text(record, monkeypatch):
