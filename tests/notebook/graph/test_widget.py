@@ -10,6 +10,7 @@ import time
 import types
 import weakref
 
+import ipykernel.ipkernel  # noqa: F401 - replaces `comm.create_comm`, as do the tests: it must not come after them
 import pytest
 from comm.base_comm import BaseComm
 
