@@ -23,7 +23,7 @@ MODULES = frozenset(
     engine.attributes engine.builtin_types engine.bytecode engine.canonical engine.class_reads engine.components
     engine.definers engine.describe engine.description engine.digest engine.distribution engine.expressions
     engine.fingerprint engine.hashing engine.hints engine.installed engine.members engine.mocks engine.origin
-    engine.records engine.scalars engine.scheduling engine.segments engine.source engine.syntax engine.wire
+    engine.records engine.scalars engine.scheduler_protocol engine.scheduling engine.segments engine.source engine.syntax engine.wire
     fingerprint.definers fingerprint.description fingerprint.held_words fingerprint.installed fingerprint.records
     fingerprint.segments
     execution.attempt execution.executors execution.flight execution.order execution.outlook execution.parcel

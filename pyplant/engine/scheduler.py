@@ -2,8 +2,8 @@
 
 Theory of operation
 -------------------
-The scheduler does no work itself. It hands out actions (:class:`Start`, :class:`Resume`) and is
-told their outcome (:meth:`Scheduler.suspended`, :meth:`~Scheduler.finished`,
+The scheduler does no work itself. It hands out :mod:`~pyplant.engine.actions` (start or resume a
+reactor) and is told their outcome (:meth:`Scheduler.suspended`, :meth:`~Scheduler.finished`,
 :meth:`~Scheduler.failed`, :meth:`~Scheduler.inputs_lost`, :meth:`~Scheduler.blocked`). Any number
 of actions may be in progress. Ready tasks form a stack, so a single worker proceeds depth first
 and few reactors are suspended at a time.
@@ -34,22 +34,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from pyplant.engine.actions import Action, Resume, Start
 from pyplant.engine.context import EngineContext
-from pyplant.engine.scheduler_protocol import (
-    Action,
-    Resume,
-    Start,
-    conflict_error,
-    cycle_error,
-    missing_sender_error,
-)
+from pyplant.engine.scheduler_errors import conflict_error, cycle_error, missing_sender_error
 from pyplant.engine.task import FINISHED, State, Task
 from pyplant.engine.task_graph import SenderSearch, cached_dependents, find_cycle
 from pyplant.engine.trace import Trace
 from pyplant.engine.verdict import Answer, Reason, ReasonKind, Verdict
 from pyplant.ingredient import Ingredient
 
-__all__ = ["Action", "Resume", "Scheduler", "Start"]
+__all__ = ["Scheduler"]
 
 
 class Scheduler:

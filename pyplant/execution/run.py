@@ -27,7 +27,8 @@ from typing import Any
 from pyplant._definitions import Definition
 from pyplant._tracer import ExecutionRecord
 from pyplant.config.classes import private_copy
-from pyplant.engine.scheduler import Action, Resume, Scheduler, Start
+from pyplant.engine.actions import Action, Resume, Start
+from pyplant.engine.scheduler import Scheduler
 from pyplant.engine.task import State, Task
 from pyplant.engine.trace import Note, Trace
 from pyplant.engine.verdict import Reason, ReasonKind

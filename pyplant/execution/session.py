@@ -28,7 +28,7 @@ from pyplant._definitions import Definition, orphans, withdraw
 from pyplant._missing import MISSING
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import is_value
-from pyplant.engine.scheduler_protocol import conflict_error
+from pyplant.engine.scheduler_errors import conflict_error
 from pyplant.engine.task import BUSY, State, Task
 from pyplant.errors import (
     DamagedError,

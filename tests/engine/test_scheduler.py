@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyplant.engine.actions import Resume, Start
 from pyplant.engine.rebuilder import check
-from pyplant.engine.scheduler import Resume, Scheduler, Start
+from pyplant.engine.scheduler import Scheduler
 from pyplant.engine.task import TRANSITIONS, State, Task
 from pyplant.engine.trace import Dependency, DependencyKind, Trace, TraceTree
 from pyplant.engine.verdict import Reason, ReasonKind, Verdict

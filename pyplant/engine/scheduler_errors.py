@@ -1,43 +1,18 @@
-"""What the scheduler hands out, and the errors that end its work."""
+"""The errors that end the work of the scheduler."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from pyplant.engine.context import EngineContext
 from pyplant.engine.task import State, Task
 from pyplant.errors import CycleError, DuplicateSenderError, MissingSenderError
-from pyplant.ingredient import Ingredient
 
-__all__ = [
-    "Action",
-    "Resume",
-    "Start",
-    "conflict_error",
-    "cycle_error",
-    "missing_sender_error",
-]
-
-
-class Start(NamedTuple):
-    """Start executing a reactor."""
-
-    task: Task
-
-
-class Resume(NamedTuple):
-    """Resume a reactor with these ingredients, in this order."""
-
-    task: Task
-    ingredients: tuple[Ingredient, ...]
-
-
-Action = Start | Resume
+__all__ = ["conflict_error", "cycle_error", "missing_sender_error"]
 
 
 def cycle_error(context: EngineContext, cycle: Sequence[tuple[str, str]]) -> CycleError:
-    """The error for a cycle of reactors, each with the name that it awaits from the next one."""
+    """Return the error for a cycle of reactors, each with the name that it awaits from the next one."""
     senders = [key for key, _ in (*cycle[1:], *cycle[:1])]  # each name is awaited from the next reactor
     steps = [f"{name!r} from {context.label(key)}" for (_, name), key in zip(cycle, senders, strict=True)]
     path = f"{context.label(cycle[0][0])} waits for {', which waits for '.join(steps)}"
@@ -46,7 +21,7 @@ def cycle_error(context: EngineContext, cycle: Sequence[tuple[str, str]]) -> Cyc
 
 
 def conflict_error(context: EngineContext, name: str, keys: Iterable[str]) -> DuplicateSenderError:
-    """The error for an ingredient with several senders."""
+    """Return the error for an ingredient with several senders."""
     labels = " and ".join(map(context.label, keys))
     message = (
         f"Ingredient {name!r} is sent by {labels}; each name must have one sender. Rename one of them, "
@@ -58,7 +33,7 @@ def conflict_error(context: EngineContext, name: str, keys: Iterable[str]) -> Du
 def missing_sender_error(
     context: EngineContext, name: str, waiting: Iterable[Task], tasks: Mapping[str, Task]
 ) -> MissingSenderError:
-    """The error for an ingredient that the ``waiting`` tasks need and none of ``tasks`` sent."""
+    """Return the error for an ingredient that the ``waiting`` tasks need and none of ``tasks`` sent."""
     labels = ", ".join(context.label(task.key) for task in waiting)
     literal = [tasks[key] for key in context.literal_senders(name) if key in tasks]
     silent = [task.key for task in literal if task.state in (State.CACHED, State.DONE)]
