@@ -29,8 +29,7 @@ def status(session: Session) -> Status:
     """Return the state of every reactor, also in the current run."""
     with session.exclusive_access("plant.status"):
         live, failed, context = session.states(), session.failed, session.context()
-        staleness = Staleness(context)
-        staleness.judge(context.definitions)
+        staleness = Staleness.of_all(context)
         entries = (
             staleness.entry(key, now=_LIVE.get(live.get(key, State.PENDING)), error=failed.get(key, ""))
             for key in context.definitions
@@ -82,10 +81,7 @@ def history_of(name: str, traces: Iterable[Trace], ingredient: str = "") -> Hist
 def edges(session: Session) -> dict[str, dict[str, list[str]]]:
     """Return the edges of the graph by reactor name: receiver -> sender -> names of ingredients."""
     with session.exclusive_access("plant.graph"):
-        context = session.context()
-        staleness = Staleness(context)
-        staleness.judge(context.definitions)
-        return staleness.edges()
+        return Staleness.of_all(session.context()).edges()
 
 
 def fetch(session: Session, name: str) -> Any:

@@ -354,9 +354,7 @@ class Session:
         """Return the stored executions that are up to date now, without running anything."""
         from pyplant.execution.staleness import Staleness
 
-        context = self.context()
-        staleness = Staleness(context)
-        staleness.judge(context.definitions)
+        staleness = Staleness.of_all(self.context())
         return [verdict.trace for verdict in staleness.verdicts.values() if verdict.trace is not None]
 
     def _check_marks(self, context: RunContext) -> None:

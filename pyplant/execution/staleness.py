@@ -48,6 +48,13 @@ class Staleness:
         self._explainer = Explainer(context.record, context.parameters, self._senders, context.label)
         self._causes: dict[str, tuple[Cause, ...]] = {}
 
+    @classmethod
+    def of_all(cls, context: RunContext) -> Staleness:
+        """Return the staleness of all reactors of a context, each of them judged."""
+        staleness = cls(context)
+        staleness.judge(context.definitions)
+        return staleness
+
     # ------------------------------------------------------------------ judging
 
     def judge(self, keys: Iterable[str]) -> None:

@@ -73,8 +73,7 @@ def take_snapshot(plant: Plant) -> GraphSnapshot | None:
         return None
     try:
         context = session.context()
-        staleness = Staleness(context)
-        staleness.judge(context.definitions)
+        staleness = Staleness.of_all(context)
         entries = tuple(
             staleness.entry(key, error=session.failed.get(key, "")) for key in context.definitions
         )
