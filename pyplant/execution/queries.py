@@ -48,8 +48,7 @@ def overview(session: Session) -> Overview:
 def explain(session: Session, wanted: Callable[..., Any] | str) -> Explanation:
     """Return why a reactor would run."""
     with session.exclusive_access("plant.explain"):
-        definition, ingredient = session.find(wanted)
-        context = session.context(definition)
+        definition, ingredient, context = session.find(wanted)
         staleness = Staleness(context)
         staleness.judge([definition.key])
         notes = sorted(note.text for note in context.fingerprint(definition.key).notes)
@@ -59,16 +58,15 @@ def explain(session: Session, wanted: Callable[..., Any] | str) -> Explanation:
 def plan(session: Session, wanted: Callable[..., Any] | str) -> Plan:
     """Return the reactors that running a reactor would involve."""
     with session.exclusive_access("plant.plan"):
-        definition, ingredient = session.find(wanted)
-        entries = Staleness(session.context(definition)).plan(definition.key)
+        definition, ingredient, context = session.find(wanted)
+        entries = Staleness(context).plan(definition.key)
         return Plan(definition.name, tuple(entries), ingredient)
 
 
 def history(session: Session, wanted: Callable[..., Any] | str) -> History:
     """Return the stored executions of a reactor, newest first."""
     with session.exclusive_access("plant.history"):
-        definition, ingredient = session.find(wanted)
-        session.context(definition)  # reads what other processes committed
+        definition, ingredient, _ = session.find(wanted)  # reads what other processes committed
         traces = session.warehouse.ledger.of_reactor(definition.full_name)
         return history_of(definition.name, traces, ingredient)
 

@@ -227,13 +227,15 @@ class Session:
         """Return the newest stored execution of a reactor, with any code."""
         return self.warehouse.ledger.last(definition.full_name)
 
-    def find(self, wanted: Callable[..., Any] | str) -> tuple[Definition, str]:
+    def find(self, wanted: Callable[..., Any] | str) -> tuple[Definition, str, RunContext]:
         """Find a reactor by its function, by its name, or by the name of an ingredient that it sends.
 
         Returns
         -------
         definition, ingredient
             The reactor, and the name of the ingredient if it was found by that, else ``""``.
+        context
+            A new context that contains the reactor.
 
         Raises
         ------
@@ -243,15 +245,17 @@ class Session:
             If the code of several reactors sends the ingredient.
         """
         try:
-            return self.registry.find(wanted), ""
+            definition = self.registry.find(wanted)
         except UnknownReactorError:
             context = self.context()
             senders = context.known_senders(str(wanted))
             if not senders:
                 raise
+        else:
+            return definition, "", self.context(definition)
         if len(senders) > 1:
             raise conflict_error(context, str(wanted), senders)
-        return context.definitions[senders[0]], str(wanted)
+        return context.definitions[senders[0]], str(wanted), context
 
     def invalidate(self, reactor: Callable[..., Any] | str) -> None:
         """Forget all stored executions of a reactor."""

@@ -7,6 +7,7 @@ import pytest
 from pyplant import Plant, ReactorFunc
 from pyplant.engine.verdict import ReasonKind
 from pyplant.events import ReactorResumed
+from pyplant.execution.session import Session
 from pyplant.execution.staleness import Staleness
 from pyplant.reports.report import Outcome
 
@@ -195,3 +196,13 @@ def test_one_edit_behind_many_inputs_is_reported_once(tmp_path):
         text = plant.explain("final").text()
     assert text.count("'size' changed: 1 → 2") == 1
     assert text.count("may change") == 30
+
+
+@pytest.mark.parametrize("query", ["explain", "plan", "history"])
+@pytest.mark.parametrize("wanted", ["scale", "scaled"], ids=["reactor", "ingredient"])
+def test_a_query_creates_one_context(plant, query, wanted, monkeypatch):
+    created = []
+    context = Session.context
+    monkeypatch.setattr(Session, "context", lambda *args: created.append(args) or context(*args))
+    getattr(plant, query)(wanted)
+    assert len(created) == 1
