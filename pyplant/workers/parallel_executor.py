@@ -19,18 +19,14 @@ then on, so that a further crash identifies it. After three crashes alone it fai
 from __future__ import annotations
 
 import itertools
-import logging
-import os
 import queue
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import Any
 
-from pyplant import _streams
 from pyplant._formatting import counted
 from pyplant._tracer import ExecutionRecord
 from pyplant.engine.trace import Dependency, DependencyKind
@@ -38,34 +34,25 @@ from pyplant.errors import PlantWarning, WorkerError, warn
 from pyplant.execution.executor import ExecutionRequest, ExecutionResult, Failed, Job, Lost
 from pyplant.execution.inline import advance_inline, execute_inline
 from pyplant.execution.interrupts import held_interrupts
-from pyplant.execution.nesting import multiprocessing_settings
-from pyplant.execution.reactor_execution import Finished, Load, Needs, ReactorExecution
-from pyplant.fingerprint.digest import digest_bytes
-from pyplant.fingerprint.origin import followed
-from pyplant.ingredient import IN_MEMORY, Ingredient
+from pyplant.execution.reactor_execution import Finished, Needs, ReactorExecution
 from pyplant.store.files import unique_name
 from pyplant.workers.messages import (
-    CONTEXT,
     Done,
-    InProcessRun,
     Interrupted,
     ModuleNeeded,
     MoreInputs,
-    OutputItem,
     PlantUnreachable,
-    ProcessSettings,
     Raised,
     RunEnded,
-    RunSettings,
     TaskReply,
     TaskRequest,
     Unloadable,
-    in_process_runs,
     this_process,
 )
-from pyplant.workers.output import OutputReader, event_of
 from pyplant.workers.pickling import CodePickler, dumps, loads
 from pyplant.workers.pools import Pool
+from pyplant.workers.remote_execution import RemoteExecution
+from pyplant.workers.run_folder import RunFolder
 
 __all__ = ["ParallelExecutor"]
 
@@ -73,8 +60,6 @@ _WORKER_LOST_ERRORS = {"KilledWorker", "FutureCancelledError", "CommClosedError"
 _POLL_INTERVAL = 0.1  # seconds between two reads of the output of workers
 _SILENCE = 5.0  # seconds without a reply after which the pool is asked whether it has suitable workers
 _AHEAD = 2  # attempts submitted for each worker, so that no worker idles between two
-_DEATHS_BEFORE_ALONE = 2  # lost attempts of a reactor after which it runs alone
-_DEATHS_ALONE = 3  # lost attempts alone after which it fails
 
 
 class RemoteError(Exception):
@@ -82,134 +67,6 @@ class RemoteError(Exception):
 
     def __str__(self) -> str:
         return f"\n{self.args[0]}"
-
-
-class RemoteExecution:
-    """One execution of a reactor by workers (:class:`~pyplant.execution.executor.ExecutionHandle`)."""
-
-    def __init__(self, request: ExecutionRequest, run: _RunFolder) -> None:
-        self.run = run
-        self.definition = request.definition
-        self.request = request
-        self.given: dict[str, Ingredient] = {}
-        self.modules: dict[str, None] = {}  # user modules that workers requested
-        self.deaths = 0
-        self.deaths_alone = 0
-        self._shown: dict[str, str] = {}  # the text shown so far, by stream
-        self._positions: dict[str, int] = {}  # how much of it this attempt has printed again
-
-    @property
-    def needs_coordinator(self) -> bool:
-        """Whether only this process can execute it, since one of its inputs could not be stored."""
-        return any(ingredient.format == IN_MEMORY for ingredient in self.given.values())
-
-    @property
-    def is_suspicious(self) -> bool:
-        """Whether it is suspected of crashing workers."""
-        return self.deaths >= _DEATHS_BEFORE_ALONE
-
-    def deliver(self, ingredient: Ingredient, load: Load) -> None:
-        """Include an ingredient in the next request. The worker loads the value itself."""
-        del load
-        if ingredient.format != IN_MEMORY:
-            self.request.warehouse.formats.trusted_spec(ingredient)
-        self.given[ingredient.name] = ingredient
-
-    def received(self, ingredients: tuple[Ingredient, ...]) -> None:
-        """Do nothing: the worker records what the reactor receives."""
-
-    def close(self) -> None:
-        """End the execution. No generator waits here."""
-        if self.request.recording is not None:
-            self.request.recording.abandon()
-
-    def restart_output(self) -> None:
-        """Expect the output of a new attempt, which repeats that of the last one."""
-        self._positions.clear()
-
-    def show(self, item: OutputItem) -> None:
-        """Show an item of output, without the text that an earlier attempt has shown."""
-        kind = item[0]
-        if kind not in ("stdout", "stderr", "log"):
-            event = event_of(item)
-            if event is not None:
-                self.request.emit(event)
-            return
-        text = item[1] if kind != "log" else "\0".join(map(str, item[1:])) + "\n"
-        start, shown = self._positions.get(kind, 0), self._shown.get(kind, "")
-        self._positions[kind] = start + len(text)
-        repeated = shown[start : start + len(text)]
-        if text.startswith(repeated):
-            new = text[len(repeated) :]
-            self._shown[kind] = shown + new
-        else:
-            new = text  # this attempt prints something else than the earlier one
-        if new:
-            self._write_new(kind, new if kind != "log" else item)
-
-    def _write_new(self, kind: str, what: Any) -> None:
-        recording = self.request.recording
-        with recording.step() if recording is not None else nullcontext():
-            if kind == "log":
-                _, name, level, text = what
-                logger = logging.getLogger(name)
-                if logger.isEnabledFor(level):
-                    logger.log(level, "%s", text, extra={"reactor": self.definition.name})
-            else:
-                text = what if recording is not None else _prefixed(self.definition.name, what)
-                _streams.write(getattr(sys, kind), text)
-
-
-def _prefixed(name: str, text: str) -> str:
-    """Return lines that begin with the name of their reactor, since several reactors print at once."""
-    return "".join(f"{name} | {line}" for line in text.splitlines(keepends=True))
-
-
-class _RunFolder:
-    """The folder of one run, through which it shares settings with workers and receives their output.
-
-    Parameters
-    ----------
-    request
-        Any request of the run.
-    code_pickler
-        Pickles user code; ``None`` if workers share the process.
-    """
-
-    def __init__(self, request: ExecutionRequest, code_pickler: CodePickler | None) -> None:
-        warehouse = request.warehouse
-        self.path = warehouse.objects.scratch_path()
-        self.folder = str(self.path)
-        self._process = os.getpid()
-        self.reader = OutputReader(self.path, warehouse.files)
-        self._files = warehouse.files
-        self._files.make_directory(self.path)
-        context = RunSettings(
-            str(warehouse.root), request.context.parameters, warehouse.formats.copy_for_workers()
-        )
-        self.definitions: dict[str, Any] = {}
-        in_process_runs[self.folder] = InProcessRun(context, self.definitions)
-        self.context = ""
-        if code_pickler is None:
-            return
-        level = logging.getLogger().getEffectiveLevel()
-        process_settings = ProcessSettings(
-            os.getcwd(), tuple(sys.path), level, code_pickler.names(), multiprocessing_settings(), followed()
-        )
-        content = dumps((process_settings, code_pickler.pack(context)))
-        self.context = digest_bytes(content)
-        stream = self._files.create(self.path / CONTEXT)
-        try:
-            stream.write(content)
-        finally:
-            stream.close()
-
-    def close(self) -> None:
-        """Remove the folder, by which workers notice that the run is over. Do nothing in a forked child."""
-        if os.getpid() != self._process:
-            return
-        in_process_runs.pop(self.folder, None)
-        self._files.remove_tree(self.path)
 
 
 _Job = Job[RemoteExecution] | Job[ReactorExecution]
@@ -229,7 +86,7 @@ class ParallelExecutor:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._runs: dict[Any, _RunFolder] = {}  # by configuration: a sweep has several runs
+        self._runs: dict[Any, RunFolder] = {}  # by configuration: a sweep has several runs
         self._code_pickler = None if pool.shares_process else CodePickler()
         self._inline_jobs: deque[_Job] = deque()  # executed by collect(), in this process
         self._waiting: deque[Job[RemoteExecution]] = deque()  # not submitted to the pool yet
@@ -259,7 +116,7 @@ class ParallelExecutor:
         if parameters not in self._runs:
             if not self._runs:
                 self._pool.check(str(request.warehouse.root))  # once a run, before any work
-            self._runs[parameters] = _RunFolder(request, self._code_pickler)
+            self._runs[parameters] = RunFolder(request, self._code_pickler)
         return RemoteExecution(request, self._runs[parameters])
 
     def submit(self, job: _Job) -> None:
@@ -410,9 +267,7 @@ class ParallelExecutor:
         self, job: Job[RemoteExecution], future: Any, error: BaseException
     ) -> ExecutionResult | None:
         remote = job.execution
-        remote.deaths_alone += remote.is_suspicious
-        remote.deaths += 1
-        if remote.deaths_alone >= _DEATHS_ALONE:
+        if not remote.count_death():
             message = (
                 f"The worker that executed reactor {remote.definition.name!r} died, {counted(remote.deaths, 'time')}: "
                 f"killed, out of memory, or a crash in native code ({type(error).__name__}: {error}). With executor=None "

@@ -1,0 +1,108 @@
+"""One execution of a reactor by workers, across all its attempts, and what it has shown so far."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import nullcontext
+from typing import Any
+
+from pyplant import _streams
+from pyplant.execution.executor import ExecutionRequest
+from pyplant.execution.reactor_execution import Load
+from pyplant.ingredient import IN_MEMORY, Ingredient
+from pyplant.workers.messages import OutputItem
+from pyplant.workers.output import event_of
+from pyplant.workers.run_folder import RunFolder
+
+__all__ = ["RemoteExecution"]
+
+_DEATHS_BEFORE_ALONE = 2  # lost attempts of a reactor after which it runs alone
+_DEATHS_ALONE = 3  # lost attempts alone after which it fails
+
+
+class RemoteExecution:
+    """One execution of a reactor by workers (:class:`~pyplant.execution.executor.ExecutionHandle`)."""
+
+    def __init__(self, request: ExecutionRequest, run: RunFolder) -> None:
+        self.run = run
+        self.definition = request.definition
+        self.request = request
+        self.given: dict[str, Ingredient] = {}
+        self.modules: dict[str, None] = {}  # user modules that workers requested
+        self.deaths = 0  # attempts that were lost with their worker
+        self._deaths_alone = 0
+        self._shown: dict[str, str] = {}  # the text shown so far, by stream
+        self._positions: dict[str, int] = {}  # how much of it this attempt has printed again
+
+    @property
+    def needs_coordinator(self) -> bool:
+        """Whether only this process can execute it, since one of its inputs could not be stored."""
+        return any(ingredient.format == IN_MEMORY for ingredient in self.given.values())
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether it is suspected of crashing workers."""
+        return self.deaths >= _DEATHS_BEFORE_ALONE
+
+    def count_death(self) -> bool:
+        """Count a lost attempt; return whether a further one is made."""
+        self._deaths_alone += self.is_suspicious
+        self.deaths += 1
+        return self._deaths_alone < _DEATHS_ALONE
+
+    def deliver(self, ingredient: Ingredient, load: Load) -> None:
+        """Include an ingredient in the next request. The worker loads the value itself."""
+        del load
+        if ingredient.format != IN_MEMORY:
+            self.request.warehouse.formats.trusted_spec(ingredient)
+        self.given[ingredient.name] = ingredient
+
+    def received(self, ingredients: tuple[Ingredient, ...]) -> None:
+        """Do nothing: the worker records what the reactor receives."""
+
+    def close(self) -> None:
+        """End the execution. No generator waits here."""
+        if self.request.recording is not None:
+            self.request.recording.abandon()
+
+    def restart_output(self) -> None:
+        """Expect the output of a new attempt, which repeats that of the last one."""
+        self._positions.clear()
+
+    def show(self, item: OutputItem) -> None:
+        """Show an item of output, without the text that an earlier attempt has shown."""
+        kind = item[0]
+        if kind not in ("stdout", "stderr", "log"):
+            event = event_of(item)
+            if event is not None:
+                self.request.emit(event)
+            return
+        text = item[1] if kind != "log" else "\0".join(map(str, item[1:])) + "\n"
+        start, shown = self._positions.get(kind, 0), self._shown.get(kind, "")
+        self._positions[kind] = start + len(text)
+        repeated = shown[start : start + len(text)]
+        if text.startswith(repeated):
+            new = text[len(repeated) :]
+            self._shown[kind] = shown + new
+        else:
+            new = text  # this attempt prints something else than the earlier one
+        if new:
+            self._write_new(kind, new if kind != "log" else item)
+
+    def _write_new(self, kind: str, what: Any) -> None:
+        recording = self.request.recording
+        with recording.step() if recording is not None else nullcontext():
+            if kind == "log":
+                _, name, level, text = what
+                logger = logging.getLogger(name)
+                if logger.isEnabledFor(level):
+                    logger.log(level, "%s", text, extra={"reactor": self.definition.name})
+            else:
+                text = what if recording is not None else _prefixed(self.definition.name, what)
+                _streams.write(getattr(sys, kind), text)
+
+
+def _prefixed(name: str, text: str) -> str:
+    """Return lines that begin with the name of their reactor, since several reactors print at once."""
+    return "".join(f"{name} | {line}" for line in text.splitlines(keepends=True))
