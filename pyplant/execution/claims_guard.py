@@ -103,6 +103,10 @@ class ClaimsGuard:
         if claim is not None and claim not in self._claimed.values():
             self._claims.release(claim)
 
+    def holds_claims(self) -> bool:
+        """Return whether this process holds claims, also one that an interrupt kept from being recorded here."""
+        return self._claims.holds_any()
+
     def release_all(self) -> None:
         """Release all claims at the end of the run."""
         self._claimed.clear()

@@ -227,12 +227,14 @@ class Run:
             self._report_cached()
             close_all(self._executions.values(), self._warn)
         finally:
-            with held_interrupts():
-                self._executions.clear()
-                self._actions.clear()
-                if self._front_end is not None:
-                    self._front_end.run_ended()
-                self._claims_guard.release_all()
+            # A run that executed nothing has nothing to end, and to hold interrupts takes a tenth of it.
+            if self._executions or self._front_end is not None or self._claims_guard.holds_claims():
+                with held_interrupts():
+                    self._executions.clear()
+                    self._actions.clear()
+                    if self._front_end is not None:
+                        self._front_end.run_ended()
+                    self._claims_guard.release_all()
 
     # ------------------------------------------------------------------ actions
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import FunctionType, ModuleType
-from typing import Any
 
 from pyplant.fingerprint.attributes import module_of
 from pyplant.fingerprint.distribution import file_with_reactors, installation_folders
@@ -19,6 +18,7 @@ __all__ = ["follow_used_packages"]
 
 _searched: set[str] = set()
 _seen: dict[str, ModuleType] = {}
+_main_values: tuple[int, ...] = ()  # the number of modules, and the identities of the values of `__main__`
 
 
 def follow_used_packages(names: Iterable[str]) -> None:
@@ -29,35 +29,41 @@ def follow_used_packages(names: Iterable[str]) -> None:
     names
         The modules that define reactors.
     """
+    global _main_values
+    main = LOADED.get("__main__")
+    # The main module of a notebook grows, so it is read again when its values are others. An identity may
+    # be given to a new object, but not to one of a module that was loaded before.
+    values = (len(LOADED), *map(id, tuple(vars(main).values()))) if main is not None else ()
+    if values != _main_values:
+        _main_values = values
+        _seen.pop("__main__", None)
     stack = list(names)
-    visited: set[str] = set()
     while stack:
         name = stack.pop()
         module = LOADED.get(name)
-        filename = getattr(module, "__file__", None)
-        if name in visited or not isinstance(module, ModuleType) or _seen.get(name) is module:
+        if _seen.get(name) is module or not isinstance(module, ModuleType):
             continue
-        visited.add(name)
+        _seen[name] = module
+        filename = getattr(module, "__file__", None)
         if isinstance(filename, str) and (folders := installation_folders(filename)):
             _search(name.partition(".")[0], folders[0])
         elif name == "__main__" or (isinstance(filename, str) and is_user_file(filename)):
-            if name != "__main__":  # the module of a notebook grows
-                _seen[name] = module
-            stack.extend(
-                {
-                    module_name
-                    for value in tuple(vars(module).values())
-                    if (module_name := _module_name(value))
-                }
-            )
+            stack.extend(_used_modules(module))
 
 
-def _module_name(value: Any) -> str:
-    if type(value) is ModuleType:
-        return value.__name__
-    if type(value) is FunctionType:
-        return value.__module__ if isinstance(value.__module__, str) else ""
-    return module_of(value) if issubclass(type(value), type) else ""
+def _used_modules(module: ModuleType) -> set[str]:
+    """The names of the modules that are values of a module, or define its functions and classes."""
+    names: set[str] = set()
+    for value in tuple(vars(module).values()):
+        kind = type(value)
+        if kind is ModuleType:
+            names.add(value.__name__)
+        elif kind is FunctionType:
+            if isinstance(value.__module__, str):
+                names.add(value.__module__)
+        elif issubclass(kind, type):
+            names.add(module_of(value))
+    return names
 
 
 def _search(package: str, folder: str) -> None:

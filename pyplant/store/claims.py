@@ -336,6 +336,10 @@ class OwnershipFiles:
         own, path = self._own, self._directory / name
         return own is not None and (own.is_named(path) or self._read(name) == own.path.name.encode())
 
+    def holds_any(self) -> bool:
+        """Return whether this process holds a name."""
+        return bool(self._held)
+
     def release_all(self) -> None:
         """Stop holding all names."""
         for name in list(self._held):

@@ -80,6 +80,7 @@ class JournalEntry(NamedTuple):
 
 # json.loads detects the encoding and skips white space, which takes longer than parsing a short line.
 _DECODER = json.JSONDecoder()
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 PendingLine = tuple[str, str, bytes]
 """Kind, key and payload of a line that another process writes."""
@@ -205,7 +206,7 @@ class Journal:
             If it is longer than readers accept.
         """
         self._number += 1
-        data = json.dumps(payload, separators=(",", ":"), ensure_ascii=True).encode()
+        data = _ENCODER.encode(payload).encode()
         entry = JournalEntry(kind, key, self._number, self.writer, data)
         if self._seals is not None and sealed:
             entry = entry._replace(seal=self._seals.seal(_content(entry)), signed=True)
