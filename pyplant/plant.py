@@ -114,7 +114,7 @@ class Plant:
             self._warehouse,
             self._parameters,
             self._registry,
-            Fingerprinter(self._warehouse.ledger, sources, origin.package_versions(track_packages)),
+            Fingerprinter(self._warehouse.ledger.latest, sources, origin.package_versions(track_packages)),
             executor_of(executor),
             self._listeners,
             function_hash,

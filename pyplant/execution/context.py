@@ -83,7 +83,7 @@ class RunContext:
         self._is_parallel = is_parallel
         self._ledger = warehouse.ledger
         self._warehouse = warehouse
-        self._inputs = InputFiles(warehouse.ledger, warehouse.root.parent)
+        self._inputs = InputFiles(warehouse.ledger.latest, warehouse.root.parent)
         self._digests: dict[str, str | None] = {}  # of parameters; None if there is no such parameter
         self._files: dict[str, str] = {}  # digests of input files
         self._trace_counts: dict[str, int] = {}  # traces known at the look-up, by reactor
@@ -319,7 +319,7 @@ class RunContext:
 
     def record(self, digest: str) -> CodeRecord | None:
         """The record of what a digest was made of, if it is known."""
-        return self.fingerprinter.records.get(digest) or self._ledger.record(digest)
+        return self.fingerprinter.records.get(digest) or self._ledger.latest.record(digest)
 
     def last(self, full_name: str) -> Trace | None:
         """The newest trace of a reactor, with any fingerprint."""

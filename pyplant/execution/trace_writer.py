@@ -98,7 +98,9 @@ class TraceWriter:
             trace = trace._replace(
                 fingerprint=fingerprint.digest, notes=fingerprint.notes, recorded=self._recorded(record)
             )
-            self._warehouse.ledger.put_records(self._context.fingerprinter.new_records(fingerprint.digest))
+            self._warehouse.ledger.latest.put_records(
+                self._context.fingerprinter.new_records(fingerprint.digest)
+            )
             return self._warehouse.commit(trace, self._context.configuration_tag)
         except OSError as error:
             self._warn(

@@ -210,8 +210,8 @@ class _Auditor:
             return Problem.UNREADABLE
         if digest != stored.partition(".")[0]:
             return Problem.DAMAGED
-        if self._ledger.identity(stored) != identity:
-            self._ledger.put_identity(stored, identity)
+        if self._ledger.latest.identity(stored) != identity:
+            self._ledger.latest.put_identity(stored, identity)
         return None
 
     def _untrusted(self, users: dict[str, list[tuple[Trace, Ingredient]]]) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from typing import Any
 from pyplant._paths import located
 from pyplant.errors import IngredientError
 from pyplant.fingerprint.digest import digest_bytes
-from pyplant.store.ledger import Ledger
+from pyplant.store.latest_lines import LatestLines
 from pyplant.store.objects import hash_file
 
 __all__ = ["ABSENT", "DIRECTORY", "SPECIAL", "UNREADABLE", "InputFiles", "require_readable_file"]
@@ -40,14 +40,14 @@ class InputFiles:
 
     Parameters
     ----------
-    ledger
+    latest
         Stores the digests.
     base
         The directory that recorded paths are relative to (:mod:`pyplant._paths`).
     """
 
-    def __init__(self, ledger: Ledger, base: Path = Path()) -> None:
-        self._ledger = ledger
+    def __init__(self, latest: LatestLines, base: Path = Path()) -> None:
+        self._latest = latest
         self._base = base
 
     def digest(self, name: str) -> str:
@@ -75,12 +75,12 @@ class InputFiles:
     def _of_content(self, full: str, info: os.stat_result) -> str:
         identity = [info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns]
         key = digest_bytes(full.encode("utf-8", "surrogateescape"))
-        known = self._ledger.input_file(key)
+        known = self._latest.input_file(key)
         if known is not None and len(known) == _LENGTH and known[0] == identity and _was_old(known):
             return str(known[1])
         now = time.time_ns()
         digest = hash_file(Path(full))
-        self._ledger.put_input_file(key, [identity, digest, now])
+        self._latest.put_input_file(key, [identity, digest, now])
         return digest
 
 

@@ -42,6 +42,10 @@ _READ_BYTES = 1 << 24  # bytes read at once
 _MAX_LINE = 1 << 26  # bytes; bounds the memory for a file without line ends, which PyPlant did not write
 
 
+Rank = tuple[int, str]
+"""The position of a line in the order of all lines of the journal: number and writer."""
+
+
 class JournalEntry(NamedTuple):
     """One line of the journal.
 
@@ -68,6 +72,11 @@ class JournalEntry(NamedTuple):
     data: bytes
     seal: bytes = b""
     signed: bool = False
+
+    @property
+    def rank(self) -> Rank:
+        """Its position in the order of all lines."""
+        return self.number, self.writer
 
     def payload(self) -> Any:
         """Parse the payload."""

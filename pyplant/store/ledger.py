@@ -26,25 +26,20 @@ Each kind of line has a letter:
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 from pyplant.engine.trace import Trace, TraceTree
 from pyplant.engine.validate import UNREADABLE, count, str_list, string
-from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.digest import digest_bytes
-from pyplant.fingerprint.source import CodePart
-from pyplant.store.files import Identity
-from pyplant.store.journal import Journal, JournalEntry, PendingLine
+from pyplant.store.journal import Journal, JournalEntry, Rank
+from pyplant.store.latest_lines import LatestLines
 
 __all__ = ["Ledger"]
 
 _MAX_EVICTED_IN_LINE = 1000  # keeps a line short
-
-Rank = tuple[int, str]
-"""The position of a line in the order of all lines of the journal: number and writer."""
 
 _NEVER: Rank = (-1, "")
 _REACTOR, _INGREDIENT = "r", "o"  # first letters of topics
@@ -57,9 +52,15 @@ class Ledger:
     ----------
     journal
         Is read, and appended to.
+
+    Attributes
+    ----------
+    latest
+        The lines about code and files.
     """
 
     def __init__(self, journal: Journal) -> None:
+        self.latest = LatestLines(journal)
         self._journal = journal
         self._trees: dict[str, TraceTree] = {}
         self._unparsed: dict[str, list[JournalEntry]] = {}
@@ -76,11 +77,6 @@ class Ledger:
         self._recency: dict[Rank, Rank] = {}
         self._last_noted: Mapping[str, Trace] | None = None
         self._last: dict[str, Trace] = {}
-        self._parts: dict[str, JournalEntry] = {}
-        self._records: dict[str, JournalEntry] = {}
-        self._identities: dict[str, JournalEntry] = {}
-        self._inputs: dict[str, JournalEntry] = {}
-        self._latest = {"c": self._parts, "n": self._records, "i": self._identities, "f": self._inputs}
         self._nondeterministic: set[str] = set()
         self.state: set[tuple[str, str]] = set()
         """Owners and names of variables that change while reactors run."""
@@ -93,23 +89,18 @@ class Ledger:
 
     def refresh(self) -> None:
         """Apply the lines that other processes have written since the last call, oldest first."""
-        for entry in sorted(self._journal.read_new(), key=_rank):
+        for entry in sorted(self._journal.read_new(), key=attrgetter("number", "writer")):
             try:
                 self._apply(entry)
             except UNREADABLE:
                 continue  # a later version wrote it, or another user wrote nonsense: ignore it
 
     def _apply(self, entry: JournalEntry) -> None:
-        latest = self._latest.get(entry.kind)
-        if latest is not None:
-            known = latest.get(entry.key)
-            # A line of another user is not trusted, so it does not replace one of this user.
-            if known is None or (entry.signed, _rank(entry)) >= (known.signed, _rank(known)):
-                latest[entry.key] = entry
-            return
         match entry.kind:
+            case "c" | "n" | "i" | "f":
+                self.latest.apply(entry)
             case "t":
-                rank = _rank(entry)
+                rank = entry.rank
                 if rank in self._ranks:
                     return  # a line may come twice while files are merged
                 fingerprint, *topics = entry.key.split(".")
@@ -135,7 +126,7 @@ class Ledger:
                 self._apply_uses(entry)
 
     def _apply_uses(self, entry: JournalEntry) -> None:
-        line = _rank(entry)
+        line = entry.rank
         for number, writer, _, joined in entry.payload():
             rank, topics = (count(number), string(writer)), string(joined).split(".")
             self._recency[rank] = max(line, self._recency.get(rank, _NEVER))
@@ -392,7 +383,7 @@ class Ledger:
 
         def is_needed(entry: JournalEntry) -> bool:
             try:
-                return has_effect(entry, _rank(entry))
+                return has_effect(entry, entry.rank)
             except UNREADABLE:
                 return True  # a later version may need it
 
@@ -401,9 +392,9 @@ class Ledger:
                 case "t":
                     return rank in stored or rank not in parsed  # a later version wrote what cannot be parsed
                 case "i":
-                    return entry.key in named and self._identities.get(entry.key) == entry
+                    return entry.key in named and self.latest.is_latest(entry)
                 case "c" | "n" | "f":
-                    return self._latest[entry.kind].get(entry.key) == entry
+                    return self.latest.is_latest(entry)
                 case "x":
                     return entry.number in (self._forgotten.get(name) for name in entry.payload())
                 case "e":
@@ -425,36 +416,7 @@ class Ledger:
         noted = self._uses.get(topics.partition(".")[0], {})
         return line in (self._recency.get(trace), noted.get(trace))
 
-    # ------------------------------------------------------------------ code
-
-    def get_part(self, digest: str) -> CodePart | None:
-        """Return the part of a code object (:class:`~pyplant.fingerprint.fingerprint.PartMemo`).
-
-        A part names modules that are then imported, so a part that another user wrote is not used.
-        """
-        entry = self._parts.get(digest)
-        try:
-            return None if entry is None or not entry.signed else CodePart.from_json(entry.payload())
-        except UNREADABLE:
-            return None
-
-    def put_part(self, digest: str, part: CodePart) -> None:
-        """Store the part of a code object."""
-        self._append("c", digest, part.to_json())
-
-    def record(self, digest: str) -> CodeRecord | None:
-        """Return what a fingerprint was computed from."""
-        entry = self._records.get(digest)
-        try:
-            return None if entry is None else CodeRecord.from_json(entry.payload())
-        except UNREADABLE:
-            return None
-
-    def put_records(self, records: dict[str, CodeRecord]) -> None:
-        """Store what fingerprints were computed from, unless that is stored already."""
-        for digest, record in records.items():
-            if digest not in self._records:
-                self._append("n", digest, record.to_json())
+    # ------------------------------------------------------------------ the rest
 
     def add_state(self, names: set[tuple[str, str]]) -> None:
         """Store owners and names of variables that change while reactors run."""
@@ -465,42 +427,6 @@ class Ledger:
         added = sorted(set(packages) - self.followed)
         if added:
             self._append("p", "-", added)
-
-    def append_pending(self, lines: Iterable[PendingLine]) -> None:
-        """Write the lines of a worker (:meth:`~pyplant.store.journal.Journal.take_pending`)."""
-        for kind, key, data in lines:
-            known = self._latest.get(kind, {}).get(key)
-            if kind in self._latest and not (kind in "cn" and known is not None and known.signed):
-                self._append(kind, key, json.loads(data))
-
-    # ------------------------------------------------------------------ the rest
-
-    def identity(self, stored: str) -> Identity | None:
-        """Return the identity that an object's file had when this user last hashed it."""
-        entry = self._identities.get(stored)
-        try:
-            return None if entry is None or not entry.signed else tuple(entry.payload())
-        except UNREADABLE:
-            return None
-
-    def put_identity(self, stored: str, identity: Identity | None) -> None:
-        """Store the identity of an object's file that was just hashed; ``None`` removes it."""
-        self._append("i", stored, identity or ())
-
-    def input_file(self, key: str) -> list[Any] | None:
-        """Return what :meth:`put_input_file` of this user stored."""
-        entry = self._inputs.get(key)
-        try:
-            if entry is None or not entry.signed:
-                return None
-            identity, digest, hashed = entry.payload()
-            return [list(map(count, identity)), string(digest), count(hashed)]
-        except UNREADABLE:
-            return None
-
-    def put_input_file(self, key: str, values: list[Any]) -> None:
-        """Store identity and digest of an input file, and when it was hashed."""
-        self._append("f", key, values)
 
     def put_known_damage(self, lines: int) -> None:
         """Store how many damaged lines the user knows of."""
@@ -514,7 +440,3 @@ class Ledger:
         """Store that a reactor gave another value for the same inputs."""
         if full_name not in self._nondeterministic:
             self._append("d", "-", full_name)
-
-
-def _rank(entry: JournalEntry) -> Rank:
-    return entry.number, entry.writer

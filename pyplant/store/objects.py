@@ -28,7 +28,7 @@ from blake3 import blake3
 from pyplant.errors import DamagedError, EvictedError
 from pyplant.fingerprint.hashing import DIGEST_BYTES, hasher
 from pyplant.store.files import Files, OpenFile, host_name, pid_namespace, unique_name
-from pyplant.store.ledger import Ledger
+from pyplant.store.latest_lines import LatestLines
 
 if TYPE_CHECKING:
     import queue
@@ -161,14 +161,14 @@ class ObjectStore:
         The disk.
     root
         The plant directory.
-    ledger
+    latest
         Stores the identities of files.
     """
 
-    def __init__(self, files: Files, root: Path, ledger: Ledger) -> None:
+    def __init__(self, files: Files, root: Path, latest: LatestLines) -> None:
         self._files = files
         self._root = root
-        self._ledger = ledger
+        self._latest = latest
         self._scratch: Path | None = None
         self._scratch_pid = 0
         self.unsynced: set[Path] = set()
@@ -224,7 +224,7 @@ class ObjectStore:
             raise
         identity = self._files.identity(target)
         if identity is not None:
-            self._ledger.put_identity(stored, identity)
+            self._latest.put_identity(stored, identity)
         self.unsynced.add(target)
         return stored
 
@@ -261,7 +261,7 @@ class ObjectStore:
                 self._files.sync_directory(directory)
         except OSError:
             for path in unsynced:
-                self._ledger.put_identity(path.name, None)
+                self._latest.put_identity(path.name, None)
             raise
 
     # ------------------------------------------------------------------ reading
@@ -299,11 +299,11 @@ class ObjectStore:
         if identity is None:
             message = f"Object {stored} is no longer in the plant."
             raise EvictedError(message)
-        if identity[2] == size and self._ledger.identity(stored) == identity:
+        if identity[2] == size and self._latest.identity(stored) == identity:
             return path
         if identity[2] != size or hash_file(path, self._files) != stored.partition(".")[0]:
             raise self._damaged(stored)
-        self._ledger.put_identity(stored, identity)
+        self._latest.put_identity(stored, identity)
         return path
 
     def is_private(self, stored: str) -> bool:

@@ -269,7 +269,7 @@ class _Collector:
         identity = self._files.identity(self._objects.path(name))
         if identity is None:
             return False
-        known = self._ledger.identity(name)
+        known = self._ledger.latest.identity(name)
         if (
             known is None or known[:-1] != identity[:-1]
         ):  # the last item is the boot, which does not change the file

@@ -107,7 +107,7 @@ class Warehouse:
             self.files, root / "journal", self.leases, read_only=not is_writing, seals=seals
         )
         self.ledger = Ledger(self.journal)
-        self.objects = ObjectStore(self.files, root, self.ledger)
+        self.objects = ObjectStore(self.files, root, self.ledger.latest)
         self.formats = FormatRegistry(trust=trust)
         self.claims = OwnershipFiles(self.files, root / "claims")
         self.bytes_added = 0

@@ -260,7 +260,7 @@ class ParallelExecutor:
         run.reader.forget(name)
         for item in reply.output:
             remote.show(item)
-        warehouse.ledger.append_pending(reply.journal_lines)
+        warehouse.ledger.latest.append_pending(reply.journal_lines)
         warehouse.objects.unsynced.update(map(warehouse.objects.path, reply.unsynced))
 
     def _worker_lost(

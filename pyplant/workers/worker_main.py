@@ -203,7 +203,7 @@ def _run_attempt(
         definition = unpack(request.reactor) if in_process is None else in_process.definitions[request.name]
         context = _WorkerContext(
             worker_state.context.parameters,
-            InputFiles(worker_state.warehouse.ledger, worker_state.warehouse.root.parent),
+            InputFiles(worker_state.warehouse.ledger.latest, worker_state.warehouse.root.parent),
         )
         execution = ReactorExecution(
             definition, Tracer(definition, worker_state.warehouse, context, forwarder.emit)
@@ -339,7 +339,7 @@ def _worker_state(request: TaskRequest) -> _WorkerState:
         warehouse = Warehouse(root, writes_journal=False)
     warehouse.formats = context.formats
     _thread_state.worker_state = worker_state = _WorkerState(
-        request.folder, context, warehouse, process_settings, Fingerprinter(warehouse.ledger)
+        request.folder, context, warehouse, process_settings, Fingerprinter(warehouse.ledger.latest)
     )
     worker_state.apply_settings()
     return worker_state

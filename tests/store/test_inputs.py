@@ -10,6 +10,7 @@ from pyplant.store import inputs as inputs_module
 from pyplant.store.files import Files
 from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE, InputFiles, require_readable_file
 from pyplant.store.journal import Journal
+from pyplant.store.latest_lines import LatestLines
 from pyplant.store.ledger import Ledger
 
 from . import SEALS
@@ -39,7 +40,7 @@ def hashed(monkeypatch):
 
 @pytest.fixture
 def inputs(tmp_path):
-    return InputFiles(Ledger(Journal(Files(), tmp_path / "journal", seals=SEALS)))
+    return InputFiles(LatestLines(Journal(Files(), tmp_path / "journal", seals=SEALS)))
 
 
 @pytest.fixture
@@ -76,10 +77,10 @@ def test_an_old_file_is_hashed_once(inputs, file, hashed):
 @pytest.mark.usefixtures("clock")
 def test_another_process_trusts_the_stored_digest(inputs, file, hashed, tmp_path):
     inputs.digest(str(file))
-    inputs._ledger._journal.flush()
+    inputs._latest._journal.flush()
     ledger = Ledger(Journal(Files(), tmp_path / "journal", seals=SEALS))
     ledger.refresh()
-    InputFiles(ledger).digest(str(file))
+    InputFiles(ledger.latest).digest(str(file))
     assert hashed == ["data.csv"]
 
 
@@ -154,7 +155,7 @@ def test_a_file_deleted_while_it_is_read_is_absent(inputs, file, monkeypatch):
 @pytest.mark.usefixtures("clock")
 def test_a_stored_digest_of_another_form_is_ignored(inputs, file):
     key = digest_bytes(os.path.realpath(file).encode())
-    inputs._ledger.put_input_file(key, [])
+    inputs._latest.put_input_file(key, [])
     assert inputs.digest(str(file)) == digest_bytes(b"1,2,3")
 
 

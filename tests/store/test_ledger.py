@@ -261,28 +261,6 @@ class TestUse:
 
 
 class TestOther:
-    def test_identities_of_objects_and_input_files_are_read_back(self, open_ledger):
-        ledger = open_ledger()
-        ledger.put_identity("object", (1, 2, 3, 4, 5, "boot"))
-        ledger.put_input_file("key", [[1, 2], "digest", 3])
-        ledger._journal.flush()
-        for view in (ledger, open_ledger()):
-            assert view.identity("object") == (1, 2, 3, 4, 5, "boot")
-            assert view.input_file("key") == [[1, 2], "digest", 3]
-            assert view.identity("other") is None
-            assert view.input_file("other") is None
-
-    @pytest.mark.parametrize("first", [0, 1])
-    def test_the_newest_line_wins_whichever_file_is_read_first(self, open_ledger, first):
-        writers = sorted([open_ledger(), open_ledger()], key=lambda ledger: ledger._journal.writer)
-        old, new = writers[first], writers[1 - first]
-        old.put_identity("object", (1, 1, 1, 1, 1, "old"))
-        old._journal.flush()
-        new.refresh()
-        new.put_identity("object", (2, 2, 2, 2, 2, "new"))
-        new._journal.flush()
-        assert open_ledger().identity("object")[-1] == "new"
-
     def test_state_and_nondeterminism_are_read_back(self, open_ledger):
         ledger = open_ledger()
         ledger.add_state({("m", "a")})
@@ -308,10 +286,10 @@ class TestOther:
         ledger = open_ledger()
         assert not list(ledger.traces())
         assert ledger.tree("key") is None
-        assert ledger.get_part("key") is None
-        assert ledger.record("key") is None
-        ledger.identity("key")
-        ledger.input_file("key")
+        assert ledger.latest.get_part("key") is None
+        assert ledger.latest.record("key") is None
+        ledger.latest.identity("key")
+        ledger.latest.input_file("key")
         trace = ledger.add_trace(a_trace())
         assert list(ledger.traces()) == [trace]
 

@@ -10,7 +10,7 @@ from pyplant.store import files as files_module
 from pyplant.store import objects as objects_module
 from pyplant.store.files import Files
 from pyplant.store.journal import Journal
-from pyplant.store.ledger import Ledger
+from pyplant.store.latest_lines import LatestLines
 from pyplant.store.objects import (
     INLINE_LIMIT,
     HashingSink,
@@ -38,7 +38,7 @@ class CountingFiles(Files):
 
 def new(root, files=None):
     files = files or Files()
-    return ObjectStore(files, root, Ledger(Journal(files, root / "journal", seals=SEALS)))
+    return ObjectStore(files, root, LatestLines(Journal(files, root / "journal", seals=SEALS)))
 
 
 def put(store, content=CONTENT, suffix=".bin"):
@@ -223,10 +223,11 @@ class TestReading:
     def test_another_process_trusts_the_stored_identity(self, tmp_path):
         store = new(tmp_path)
         stored = put(store)
-        store._ledger._journal.flush()
+        store._latest._journal.flush()
         files = CountingFiles()
         other = new(tmp_path, files)
-        other._ledger.refresh()
+        for entry in other._latest._journal.read_new():
+            other._latest.apply(entry)
         other.verified(stored, len(CONTENT))
         assert files.hashed == []
 

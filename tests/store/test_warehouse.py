@@ -462,25 +462,25 @@ class TestTrust:
 
     def test_parts_of_code_of_another_user_are_not_used(self, warehouse, root, stranger):
         part = CodePart("digest", (), frozenset(), frozenset(), "", verified=False)
-        warehouse.ledger.put_part("digest", part)
-        assert warehouse.ledger.get_part("digest") == part
+        warehouse.ledger.latest.put_part("digest", part)
+        assert warehouse.ledger.latest.get_part("digest") == part
         warehouse.close()
         stranger()
         other = open_warehouse(root)
-        assert other.ledger.get_part("digest") is None
-        other.ledger.put_part("digest", part)
-        assert other.ledger.get_part("digest") == part
+        assert other.ledger.latest.get_part("digest") is None
+        other.ledger.latest.put_part("digest", part)
+        assert other.ledger.latest.get_part("digest") == part
 
     def test_lines_of_another_user_do_not_replace_own_ones(self, warehouse, root, stranger):
-        warehouse.ledger.put_identity("name", (1, 2, 3, 4, 5, "boot"))
+        warehouse.ledger.latest.put_identity("name", (1, 2, 3, 4, 5, "boot"))
         warehouse.close()
         stranger()
         other = open_warehouse(root)
-        other.ledger.put_identity("name", (6, 2, 3, 4, 5, "boot"))
+        other.ledger.latest.put_identity("name", (6, 2, 3, 4, 5, "boot"))
         other.flush()
         warehouse.ledger.refresh()
-        assert warehouse.ledger.identity("name") == (1, 2, 3, 4, 5, "boot")
-        assert other.ledger.identity("name") == (6, 2, 3, 4, 5, "boot")
+        assert warehouse.ledger.latest.identity("name") == (1, 2, 3, 4, 5, "boot")
+        assert other.ledger.latest.identity("name") == (6, 2, 3, 4, 5, "boot")
         other.close()
 
     def test_without_a_place_for_a_key_the_first_pickle_warns(self, root, monkeypatch):
