@@ -1,4 +1,4 @@
-"""Disks that kill, fail or interrupt their process at a chosen change."""
+"""Disks that kill, fail or interrupt their process at a chosen change, or log all changes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,20 @@ from typing import Any
 
 from pyplant.store.files import Files, OpenFile
 
-__all__ = ["CountingFiles", "FailingFiles", "KillingFiles", "WatchedFiles"]
+__all__ = [
+    "CountingFiles",
+    "FailingFiles",
+    "KillingFiles",
+    "LoggedFile",
+    "LoggedFiles",
+    "Operation",
+    "WatchedFiles",
+]
 
 Do = Callable[[], Any]
+Operation = tuple[Any, ...]
+"""A change in a log: its kind, and what it concerns."""
+
 CHANGES = (
     *("make_directory", "create", "open_append", "lock", "link", "rename", "unlink"),
     *("remove_tree", "sync_file", "sync_directory", "protect"),
@@ -121,3 +132,74 @@ class FailingFiles(WatchedFiles):
                 return None  # errors of remove_tree are ignored
             raise OSError(self.code, os.strerror(self.code), str(path))
         return do()
+
+
+class LoggedFile(OpenFile):
+    """A file that logs what is written to it."""
+
+    __slots__ = ("_log", "inode")
+
+    def __init__(self, writer: OpenFile, log: list[Operation]) -> None:
+        super().__init__(writer.path, writer.fileno())
+        self._log = log
+        self.inode = os.fstat(writer.fileno()).st_ino
+
+    def write(self, data: bytes | memoryview) -> None:
+        super().write(data)
+        self._log.append(("write", self.inode, bytes(data)))
+
+    def sync(self) -> None:
+        super().sync()
+        self._log.append(("sync", self.inode))
+
+
+class LoggedFiles(Files):
+    """The disk, with a log of all changes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.log: list[Operation] = []
+
+    def name(self, path: Path) -> str:
+        """Return the name of a path in the log."""
+        return str(path.relative_to(self.root))
+
+    def make_directory(self, path: Path) -> None:
+        missing = [one for one in (path, *path.parents) if not one.exists()]
+        super().make_directory(path)
+        self.log += [("mkdir", self.name(one)) for one in reversed(missing)]
+
+    def create(self, path: Path) -> OpenFile:
+        writer = LoggedFile(super().create(path), self.log)
+        self.log.append(("name", self.name(path), writer.inode))
+        return writer
+
+    def open_append(self, path: Path) -> OpenFile:
+        is_new = not path.exists()
+        writer = LoggedFile(super().open_append(path), self.log)
+        if is_new:
+            self.log.append(("name", self.name(path), writer.inode))
+        return writer
+
+    def rename(self, source: Path, target: Path) -> None:
+        inode = source.stat().st_ino
+        super().rename(source, target)
+        self.log.append(("rename", self.name(source), self.name(target), inode))
+
+    def link(self, source: Path, target: Path) -> None:
+        super().link(source, target)
+        self.log.append(("link", self.name(source), self.name(target), target.stat().st_ino))
+
+    def unlink(self, path: Path) -> None:
+        if path.exists():
+            super().unlink(path)
+            self.log.append(("unlink", self.name(path)))
+
+    def sync_file(self, path: Path) -> None:
+        super().sync_file(path)
+        if path.is_file():
+            self.log.append(("sync", path.stat().st_ino))
+
+    def sync_directory(self, path: Path) -> None:
+        super().sync_directory(path)
+        self.log.append(("sync directory", self.name(path)))

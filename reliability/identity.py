@@ -20,6 +20,7 @@ from pyplant import Plant, ReactorFunc
 from pyplant.events import ReactorStarted
 from pyplant.fingerprint.digest import digest_bytes
 from reliability.bench import Lab, figure
+from reliability.sabotage import ACTIVE
 from reliability.trial import forked
 from tests.conftest import ROOT
 
@@ -314,8 +315,8 @@ PIPELINE = textwrap.dedent(
     if __name__ == "__main__":
         ran = []
         with ExitStack() as stack:
-            if sys.argv[2]:
-                stack.enter_context(sabotaged(sys.argv[2]))
+            for name in sys.argv[2:]:
+                stack.enter_context(sabotaged(name))
             with Plant(sys.argv[1], progress=False) as plant:
                 plant.add_event_listener(
                     lambda event: ran.append(event.reactor) if isinstance(event, ReactorStarted) else None
@@ -351,7 +352,7 @@ def stable_fingerprints(lab: Lab) -> Iterator[str]:
         script.write_text(PIPELINE if trial == 0 else without_meaning(lab, PIPELINE))
         environment = {**os.environ, "PYTHONHASHSEED": str(trial), "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
-            [sys.executable, str(script), str(lab.folder / "plant"), ACTIVE[0]],
+            [sys.executable, str(script), str(lab.folder / "plant"), *ACTIVE],
             capture_output=True,
             text=True,
             env=environment,
@@ -362,7 +363,3 @@ def stable_fingerprints(lab: Lab) -> Iterator[str]:
         elif trial:
             ran = json.loads(done.stdout)
             yield ran and f"seed {trial}: {', '.join(ran)} ran"
-
-
-ACTIVE = [""]
-"""The sabotage that processes of their own must put in place themselves."""

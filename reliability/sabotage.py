@@ -27,11 +27,15 @@ from pyplant.store.journal import Journal, JournalEntry
 from pyplant.store.objects import ObjectStore
 from pyplant.store.warehouse import Warehouse
 from pyplant.workers.parallel_executor import ParallelExecutor
+from reliability.disks import LoggedFile, LoggedFiles
 from tests.laws.sabotages import SABOTAGES as OF_THE_LAWS
 
-__all__ = ["SABOTAGES", "sabotaged"]
+__all__ = ["ACTIVE", "SABOTAGES", "sabotaged"]
 
 SABOTAGES: dict[str, Callable[[MonkeyPatch], None]] = {}
+
+ACTIVE: list[str] = []
+"""The sabotages of this process, which processes of their own must put in place themselves."""
 
 
 def _sabotage(function: Callable[[MonkeyPatch], None]) -> Callable[[MonkeyPatch], None]:
@@ -44,7 +48,11 @@ def sabotaged(name: str) -> Iterator[None]:
     """Remove a protection within the block."""
     with pytest.MonkeyPatch.context() as patch:
         (SABOTAGES.get(name) or OF_THE_LAWS[name.replace(" ", "_")])(patch)
-        yield
+        ACTIVE.append(name)
+        try:
+            yield
+        finally:
+            ACTIVE.remove(name)
 
 
 # ---------------------------------------------------------------------- writing
@@ -106,8 +114,6 @@ def nothing_is_synced(patch: MonkeyPatch) -> None:
     patch.setattr(OpenFile, "sync", lambda self: None)
     patch.setattr(Files, "sync_file", lambda self, path: None)
     patch.setattr(Files, "sync_directory", lambda self, path: None)
-    from reliability.crashes import LoggedFile, LoggedFiles
-
     patch.setattr(LoggedFile, "sync", lambda self: None)
     patch.setattr(LoggedFiles, "sync_file", lambda self, path: None)
     patch.setattr(LoggedFiles, "sync_directory", lambda self, path: None)
@@ -202,9 +208,6 @@ def leftovers_are_never_removed(patch: MonkeyPatch) -> None:
 @_sabotage
 def sets_count_in_their_order(patch: MonkeyPatch) -> None:
     """The order of a set differs from process to process."""
-    from reliability import identity
-
-    patch.setattr(identity, "ACTIVE", ["sets count in their order"])
     patch.setattr(canonical, "sorted", lambda items, key=None: list(items), raising=False)
     patch.setattr(bytecode, "sorted", lambda items: list(items), raising=False)
 

@@ -13,11 +13,16 @@ import pytest
 
 from tests.conftest import ROOT
 
-PACKAGE = ROOT / "pyplant"
-MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
+
+def modules_of(package):
+    """The files of a package, by the name of their module."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+
+
+MODULES = modules_of("pyplant")
 
 # The rooms of the house from top to bottom, as CONTRIBUTING lists them; imports go further down, or stay in the room.
 ROOMS = re.findall(r"^\| `(\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
@@ -186,9 +191,9 @@ def room(module):
     return ROOMS.index(name)
 
 
-def known(name):
+def known(name, modules=MODULES):
     """The module of the package that an imported name means."""
-    while name and name not in MODULES:
+    while name and name not in modules:
         name = name.rpartition(".")[0]
     return name
 
@@ -221,7 +226,7 @@ def misplaced_imports(module, tree):
 def cycle(trees):
     """Modules that import one another, in a circle; nothing if there are none."""
     graph = {
-        module: {known(name) for name in imports(tree, module) if name.startswith("pyplant")} - {module, ""}
+        module: {known(name, trees) for name in imports(tree, module)} - {module, ""}
         for module, tree in trees.items()
     }
     try:
@@ -248,8 +253,8 @@ def disk_calls(module, tree):
                 yield f"{module}:{node.lineno} calls {name}()"
 
 
-def parsed(module):
-    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+def parsed(module, modules=MODULES):
+    return ast.parse(modules[module].read_text(encoding="utf-8"))
 
 
 def test_every_module_has_its_room_and_every_room_a_module():
@@ -294,8 +299,10 @@ def test_relative_imports_are_read_from_where_they_stand():
     assert list(imports(ast.parse("from .array import A"), "pyplant.specs.hdf")) == ["pyplant.specs.array.A"]
 
 
-def test_no_modules_import_one_another():
-    assert cycle({module: parsed(module) for module in MODULES}) == []
+@pytest.mark.parametrize("package", ["pyplant", "benchmarks", "reliability"])
+def test_no_modules_import_one_another(package):
+    modules = modules_of(package)
+    assert cycle({module: parsed(module, modules) for module in modules}) == []
 
 
 def test_a_cycle_is_found():

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from reliability import crashes
+from reliability.disks import LoggedFiles
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -70,7 +71,7 @@ class TestHardLinks:
         assert all(len(set(state.values())) <= 1 for state in self.states(*operations))
 
     def test_the_recorded_disk_knows_them(self, tmp_path):
-        files = crashes.LoggedFiles(tmp_path)
+        files = LoggedFiles(tmp_path)
         files.create_synced(tmp_path / "first", b"content")
         files.link(tmp_path / "first", tmp_path / "last")
         files.unlink(tmp_path / "first")
