@@ -75,7 +75,7 @@ _attach()
 
 
 def __dir__() -> list[str]:
-    """The public names, for completion; submodules that others have imported are not among them."""
+    """Return the public names, for completion; submodules that others have imported are not among them."""
     return sorted([*__all__, "load_ingredients", *(name for name in globals() if name.startswith("__"))])
 
 

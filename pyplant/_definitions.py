@@ -179,12 +179,12 @@ def current_definitions() -> Iterator[Definition]:
 
 
 def all_definitions() -> list[Definition]:
-    """All registered definitions, including outdated ones and those that are defined twice."""
+    """Return all registered definitions, including outdated ones and those that are defined twice."""
     return list(_declared.values())
 
 
 def newest(definition: Definition) -> Definition:
-    """The newest definition of the reactor that ``definition`` defines."""
+    """Return the newest definition of the reactor that ``definition`` defines."""
     latest = _declared.get(definition.key)
     return latest if latest is not None and latest.is_current else definition
 
@@ -217,7 +217,7 @@ def declare(definition: Definition) -> None:
 
 
 def _same_execution(earlier: Definition, later: Definition) -> bool:
-    """Whether one execution of a module or cell created both definitions, as a loop does."""
+    """Return whether one execution of a module or cell created both definitions, as a loop does."""
     if "<locals>" in later.qualname or later.cell is not earlier.cell:
         return False
     if later.cell is None and (hasattr(builtins, "__IPYTHON__") or later.defining_file == "__main__"):
@@ -236,7 +236,7 @@ def _repetition(definition: Definition) -> DefinitionError:
 
 
 def definition_of(function: Any) -> Definition:
-    """The definition of a decorated function.
+    """Return the definition of a decorated function.
 
     Raises
     ------

@@ -147,7 +147,7 @@ class PipeworkMock(Pipework):
 
 
 def _placeholder_reactor(pipe: Pipework) -> None:
-    """The definition of a mock that is created without a reactor."""
+    """Return the definition of a mock that is created without a reactor."""
 
 
 def run_reactor(

@@ -103,7 +103,7 @@ class ConfigBase:
         attributes(self).setdefault(AUXILIARY, set()).update(given)
 
     def __getitem__(self, name: str) -> Any:
-        """The parameter of this name, as in a ``dict``."""
+        """Return the parameter of this name, as in a ``dict``."""
         # Methods are attributes but no items; a dict has none either.
         shown = _shown_config(self)
         if not isinstance(name, str) or find_code(shown, name) is not None:
@@ -168,13 +168,13 @@ class ConfigDict(dict[str, Any]):
 
 
 def attributes(config: ConfigBase) -> dict[str, Any]:
-    """The attributes of a configuration object, without a report of the read."""
+    """Return the attributes of a configuration object, without a report of the read."""
     found: dict[str, Any] = object.__getattribute__(config, "__dict__")
     return found
 
 
 def _shown_config(config: ConfigBase) -> ConfigBase:
-    """The configuration that a view shows; a plain configuration itself."""
+    """Return the configuration that a view shows; a plain configuration itself."""
     view = attributes(config).get(VIEW)
     shown: ConfigBase = config if view is None else view.config
     return shown
@@ -187,7 +187,7 @@ def _refuse_change(config: ConfigBase, name: str) -> None:
 
 
 def read_only_error(name: str) -> ConfigChangedError:
-    """The error for a reactor that tries to change a parameter."""
+    """Return the error for a reactor that tries to change a parameter."""
     return ConfigChangedError(
         f"A reactor tried to change parameter {name!r}; inside reactors the configuration is read-only. "
         f"Work on a copy (copy.deepcopy makes a plain one), send the value as an ingredient, or change the "
@@ -201,7 +201,7 @@ _CODE = (types.FunctionType, classmethod, staticmethod, property, cached_propert
 
 
 def find_code(config: ConfigBase, name: str) -> Any:
-    """The method or property that ``config.name`` evaluates to or runs, if any."""
+    """Return the method or property that ``config.name`` evaluates to or runs, if any."""
     for base in type(config).__mro__:
         kind = vars(base).get(name, MISSING)
         if kind is not MISSING:
@@ -213,7 +213,7 @@ def find_code(config: ConfigBase, name: str) -> Any:
 
 
 def stored_value(config: ConfigBase, name: str) -> Any:
-    """The value of an attribute, whether stored in the object, a slot, a descriptor or the class."""
+    """Return the value of an attribute, whether stored in the object, a slot, a descriptor or the class."""
     try:
         return object.__getattribute__(config, name)
     except AttributeError:
@@ -221,7 +221,7 @@ def stored_value(config: ConfigBase, name: str) -> Any:
 
 
 def code_value(kind: Any, cls: type) -> Any:
-    """The value that counts for a method: its function, with the class if the code looks at the class."""
+    """Return the value that counts for a method: its function, with the class if the code looks at the class."""
     function: Any
     if isinstance(kind, property):
         function = kind.fget
@@ -236,7 +236,7 @@ def code_value(kind: Any, cls: type) -> Any:
 
 
 def missing_parameter_error(name: str, known: Iterable[str]) -> MissingParameterError:
-    """The error for a parameter that does not exist, with similar names."""
+    """Return the error for a parameter that does not exist, with similar names."""
     known = list(known)
     last = name.rpartition(".")[2]
     by_last = {full.rpartition(".")[2]: full for full in known}
@@ -252,7 +252,7 @@ def missing_parameter_error(name: str, known: Iterable[str]) -> MissingParameter
 
 
 def class_attribute(cls: type, name: str) -> Any:
-    """The value that counts for an attribute of a class, or for the whole class if ``name`` is empty."""
+    """Return the value that counts for an attribute of a class, or for the whole class if ``name`` is empty."""
     if not name:
         return cls
     for base in cls.__mro__:
@@ -263,7 +263,7 @@ def class_attribute(cls: type, name: str) -> Any:
 
 
 def own_parameters(config: ConfigBase) -> dict[str, Any]:
-    """The parameters of a configuration object; a nested configuration is one value."""
+    """Return the parameters of a configuration object; a nested configuration is one value."""
     names: dict[str, None] = {}
     for base in reversed(type(config).__mro__):
         if base not in (object, ConfigBase):
@@ -274,7 +274,7 @@ def own_parameters(config: ConfigBase) -> dict[str, Any]:
 
 
 def is_nested(value: Any) -> bool:
-    """Whether a value is a nested configuration, whose values are parameters of their own.
+    """Return whether a value is a nested configuration, whose values are parameters of their own.
 
     A dictionary is one if it has few keys and each can be part of a dotted name.
     """
@@ -297,7 +297,7 @@ def quoted(key: Any) -> str:
 
 
 def unquoted(name: str) -> str:
-    """The inverse of :func:`quoted`, for a whole recorded name or one step of it."""
+    """Undo :func:`quoted`, for a whole recorded name or one step of it."""
     if "%" not in name:
         return name
     for sign in ".?)%":  # "%" last, since the result may look like another quoted sign
@@ -306,7 +306,7 @@ def unquoted(name: str) -> str:
 
 
 def child(owner: Any, name: str) -> Any:
-    """The value under a name in a configuration, mapping or object, else :data:`MISSING`."""
+    """Return the value under a name in a configuration, mapping or object, else :data:`MISSING`."""
     if isinstance(owner, ConfigBase):
         return MISSING if find_code(owner, name) is not None else stored_value(owner, name)
     if isinstance(owner, Mapping):
@@ -320,7 +320,7 @@ def child(owner: Any, name: str) -> Any:
 
 
 def special_methods(cls: type) -> list[str]:
-    """The special methods that the user wrote. Python calls them without a lookup on the view."""
+    """Return the special methods that the user wrote. Python calls them without a lookup on the view."""
     return sorted({name for name, value in _special(cls) if is_written(value)})
 
 
@@ -335,7 +335,7 @@ def _special(cls: type) -> Iterable[tuple[str, Any]]:
 
 
 def is_written(value: object) -> bool:
-    """Whether the user wrote a function. Methods generated by dataclasses and attrs follow from the fields."""
+    """Return whether the user wrote a function. Methods generated by dataclasses and attrs follow from the fields."""
     if getattr(value, "__module__", None) == "dataclasses":  # ``__replace__``, new in Python 3.13
         return False
     filename = getattr(innermost_code(value), "co_filename", "<string>")
@@ -343,14 +343,14 @@ def is_written(value: object) -> bool:
 
 
 def innermost_code(value: object) -> types.CodeType | None:
-    """The code of a function inside its wrappers; ``None`` for other objects."""
+    """Return the code of a function inside its wrappers; ``None`` for other objects."""
     while isinstance(value, types.FunctionType) and hasattr(value, "__wrapped__"):
         value = value.__wrapped__
     return value.__code__ if isinstance(value, types.FunctionType) else None
 
 
 def generated_code(cls: type) -> frozenset[types.CodeType]:
-    """The code of the special methods that were generated from the fields of a class."""
+    """Return the code of the special methods that were generated from the fields of a class."""
     found = (innermost_code(value) for _, value in _special(cls) if not is_written(value))
     return frozenset(code for code in found if code is not None)
 
@@ -359,7 +359,7 @@ def generated_code(cls: type) -> frozenset[types.CodeType]:
 
 
 def name_list(names: Iterable[str]) -> list[str]:
-    """A list of names; a single string is refused as a likely mistake."""
+    """Return a list of names; a single string is refused as a likely mistake."""
     if isinstance(names, str):
         message = f"Give a list of parameter names: [{names!r}]."
         raise ConfigError(message)
@@ -370,7 +370,7 @@ _IMMUTABLE: tuple[type, ...] = (type(None), bool, int, float, complex, str, byte
 
 
 def private_copy(value: Any, copier: Callable[[Any], Any] = copy.deepcopy) -> Any:
-    """A copy that the receiver may change; an object that cannot be copied is returned as it is."""
+    """Return a copy that the receiver may change; an object that cannot be copied is returned as it is."""
     if isinstance(value, _IMMUTABLE):
         return value
     try:

@@ -92,7 +92,7 @@ class Parameters:
         self.is_set = True
 
     def snapshot(self) -> Parameters:
-        """A copy of the configuration as it is now, for one run; values are shared."""
+        """Return a copy of the configuration as it is now, for one run; values are shared."""
         # Marks are shared and not copied: to mark a parameter takes effect at once.
         other = Parameters()
         other._marked, other.is_set = self._marked, self.is_set
@@ -100,13 +100,13 @@ class Parameters:
         return other
 
     def view(self, reader: ConfigReader) -> Any:
-        """The view of the configuration for a reactor."""
+        """Return the view of the configuration for a reactor."""
         return view_of(self.source, reader)
 
     # ------------------------------------------------------------------ looking up
 
     def lookup(self, name: str) -> Any:
-        """The value that a reactor would read under this recorded name, else :data:`MISSING`.
+        """Return the value that a reactor would read under this recorded name, else :data:`MISSING`.
 
         See :mod:`pyplant.config.views` for recorded names that are no parameters.
         """
@@ -117,14 +117,14 @@ class Parameters:
         return self._look_up_in(self._find_recorded(above), last, f"{above}." if above else "")
 
     def _find_recorded(self, name: str) -> Any:
-        """The value under a recorded name; the whole configuration if the name is empty."""
+        """Return the value under a recorded name; the whole configuration if the name is empty."""
         found: Any = self.source
         for part in name.split(".") if name else ():
             found = child(found, unquoted(part))
         return found
 
     def classes_below(self, name: str) -> list[type]:
-        """The classes of the object whose method is recorded under this name, and of its nested configurations."""
+        """Return the classes of the object whose method this name records, and of its nested configurations."""
         above = name.rpartition(".")[0]
         prefix = f"{unquoted(above)}." if above else ""
         parts = {"": self._find_recorded(above)} | {
@@ -133,7 +133,7 @@ class Parameters:
         return [type(value) for value in parts.values() if isinstance(value, ConfigBase)]
 
     def object_prefix(self, name: str) -> str | None:
-        """The prefix of names read from the object that this read returned; ``None`` if it returned none."""
+        """Return the prefix of names read from the object that this read returned; ``None`` if it returned none."""
         above = "" if name == KIND else name
         if not isinstance(self.source, ConfigBase) and not above:
             return None
@@ -166,7 +166,7 @@ class Parameters:
         return [name for name in names if not self.is_auxiliary(prefix + quoted(name))]
 
     def value(self, name: str) -> Any:
-        """The value of a parameter or nested configuration, else :data:`MISSING`."""
+        """Return the value of a parameter or nested configuration, else :data:`MISSING`."""
         if self._is_key(name):
             return self.source[name]
         found: Any = self.source
@@ -188,18 +188,18 @@ class Parameters:
         return value_for_reactor(value, reader, self.recorded(name))
 
     def recorded(self, name: str) -> str:
-        """The recorded name of a parameter, given the name that the user writes."""
+        """Return the recorded name of a parameter, given the name that the user writes."""
         return quoted(name) if self._is_key(name) else _dotted(name)
 
     def _is_key(self, name: str) -> bool:
         return not isinstance(self.source, ConfigBase) and name in self.source
 
     def names(self) -> list[str]:
-        """The names of all parameters, nested ones with dots."""
+        """Return the names of all parameters, nested ones with dots."""
         return sorted(name for name, _, is_leaf in self._walk() if is_leaf)
 
     def parts(self) -> dict[str, Any]:
-        """All nested configurations, by name."""
+        """Return all nested configurations, by name."""
         return {name: value for name, value, is_leaf in self._walk() if not is_leaf}
 
     def _walk(self) -> Iterator[tuple[str, Any, bool]]:
@@ -218,7 +218,7 @@ class Parameters:
     # ------------------------------------------------------------------ other values
 
     def varied(self, values: Mapping[str, Any], read: Collection[str] = ()) -> Parameters:
-        """A copy in which some parameters have other values; nothing of this one is changed.
+        """Return a copy in which some parameters have other values; nothing of this one is changed.
 
         Parameters
         ----------
@@ -250,7 +250,7 @@ class Parameters:
                 raise missing_parameter_error(name, self.known(read))
 
     def known(self, read: Collection[str] = ()) -> list[str]:
-        """The names of all parameters and nested configurations, and of parameters that code reads."""
+        """Return the names of all parameters and nested configurations, and of parameters that code reads."""
         return sorted({*self.names(), *self.parts(), *read})
 
     # ------------------------------------------------------------------ auxiliary parameters
@@ -261,11 +261,11 @@ class Parameters:
         self.mark_count += 1
 
     def is_auxiliary(self, name: str) -> bool:
-        """Whether a recorded name is marked, on the plant or in the configuration object."""
+        """Return whether a recorded name is marked, on the plant or in the configuration object."""
         return bool(self.covering_mark(name))
 
     def covering_mark(self, name: str) -> str:
-        """The mark that covers a recorded name, or ``""``.
+        """Return the mark that covers a recorded name, or ``""``.
 
         A mark on a nested configuration covers all of it.
         """
@@ -286,7 +286,7 @@ class Parameters:
         return found
 
     def marks(self) -> dict[str, None]:
-        """All marked names, those in nested configurations with dots, in a stable order."""
+        """Return all marked names, those in nested configurations with dots, in a stable order."""
         found = dict.fromkeys(sorted(self._marked))
         for prefix, config in {"": self.source, **self.parts()}.items():
             if isinstance(config, ConfigBase):
@@ -296,7 +296,7 @@ class Parameters:
 
 
 def _parameter_of(name: str) -> str:
-    """The parameter or nested configuration that a recorded name is about."""
+    """Return the parameter or nested configuration that a recorded name is about."""
     if name[-1:] not in (")", "?"):
         return name
     for listed in (ALL_NAMES, DIR_NAMES, CLASS_SUFFIX):
@@ -306,7 +306,7 @@ def _parameter_of(name: str) -> str:
 
 
 def _covering_mark(marks: Collection[str], name: str) -> str:
-    """The mark on a parameter, or on a nested configuration that contains it, or ``""``."""
+    """Return the mark on a parameter, or on a nested configuration that contains it, or ``""``."""
     if not marks:
         return ""
     while name and unquoted(name) not in marks:

@@ -105,12 +105,12 @@ def nested_kind(value: Any) -> str:
 
 
 def is_value(name: str, shown: str) -> bool:
-    """Whether a recorded name with its shown text is the value of a parameter."""
+    """Return whether a recorded name with its shown text is the value of a parameter."""
     return not name.endswith((")", "?")) and not shown.startswith("'(nested ")
 
 
 def described(name: str) -> str:
-    """A recorded name in words, for messages."""
+    """Return a recorded name in words, for messages."""
     if name == KIND:
         return "the class of the configuration"
     if name.endswith(CLASS_SUFFIX):
@@ -125,7 +125,7 @@ def described(name: str) -> str:
 
 
 def names_of(config: Any, *, is_top: bool = False) -> list[str]:
-    """The names of the parameters of a configuration, in its own order.
+    """Return the names of the parameters of a configuration, in its own order.
 
     The names of the outermost dictionary are sorted: users build it in any order. That of a nested one may matter.
     """
@@ -135,7 +135,7 @@ def names_of(config: Any, *, is_top: bool = False) -> list[str]:
 
 
 def dir_names(config: ConfigBase) -> list[str]:
-    """The names of all attributes of a configuration object, methods included and special names left out."""
+    """Return the names of all attributes of a configuration object, methods included and special names left out."""
     return sorted(name for name in {*dir(type(config)), *own_parameters(config)} if not name.startswith("__"))
 
 
@@ -152,12 +152,12 @@ def view_of(config: Any, reader: ConfigReader, prefix: str = "") -> Any:
 
 
 def is_view(value: Any) -> bool:
-    """Whether a value is a reactor's view of a configuration."""
+    """Return whether a value is a reactor's view of a configuration."""
     return type(value) is _DictView or (isinstance(value, ConfigBase) and VIEW in attributes(value))
 
 
 def plain(value: Any) -> Any:
-    """A plain configuration from a view, which reads all of it; other values are returned as they are."""
+    """Return a plain configuration from a view, which reads all of it; other values are returned as they are."""
     if type(value) is _DictView:
         return ConfigDict((name, plain(value[name])) for name in value)
     if not is_view(value):
@@ -189,7 +189,7 @@ class _ObjectView(NamedTuple):
     prefix: str
 
     def attribute(self, shown: ConfigBase, name: str) -> Any:
-        """The value of ``config.name`` for a reactor."""
+        """Return the value of ``config.name`` for a reactor."""
         config, reader, prefix = self
         # A generated method reads the fields that existed when it was generated, so all names count.
         # The method that reads this attribute is two frames up.
@@ -224,23 +224,23 @@ class _ObjectView(NamedTuple):
         return object.__getattribute__(shown, name)
 
     def names(self) -> list[str]:
-        """The names of all parameters, reported as a read."""
+        """Return the names of all parameters, reported as a read."""
         names = names_of(self.config)
         self.reader.read(self.prefix + ALL_NAMES, names)
         return names
 
     def dir_names(self) -> list[str]:
-        """The result of ``dir``, reported as a read."""
+        """Return the result of ``dir``, reported as a read."""
         names = dir_names(self.config)
         self.reader.read(self.prefix + DIR_NAMES, names)
         return sorted({*dir(type(self.config)), *names})
 
     def contains(self, name: object) -> bool:
-        """Whether there is a parameter of this name, reported as a read."""
+        """Return whether there is a parameter of this name, reported as a read."""
         return _contains(own_parameters(self.config), name, self.reader, self.prefix)
 
     def plain(self, shown: ConfigBase) -> ConfigBase:
-        """A copy of the configuration, which reads all of it."""
+        """Return a copy of the configuration, which reads all of it."""
         # Read through the view, so that each value is reported and nested configurations become plain too.
         made = copy.copy(self.config)
         for name in self.names():
@@ -286,7 +286,7 @@ class _DictView(dict[str, Any]):
         return value_for_reactor(value, reader, prefix + quoted(name))
 
     def __getattribute__(self, name: str) -> Any:
-        """A parameter. In a nested dictionary the methods of ``dict`` take precedence."""
+        """Return a parameter. In a nested dictionary the methods of ``dict`` take precedence."""
         # In the outermost dictionary parameters take precedence, since configurations have names such as `values`.
         values, _, prefix = _view_state(self)
         is_method = name.startswith("__") or name in _METHODS
@@ -297,26 +297,26 @@ class _DictView(dict[str, Any]):
         return self[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The parameter of this name, else ``default``."""
+        """Return the parameter of this name, else ``default``."""
         try:
             return self[name]
         except KeyError:
             return default
 
     def keys(self) -> Any:
-        """The names of all parameters."""
+        """Return the names of all parameters."""
         return KeysView(self)
 
     def items(self) -> Any:
-        """All parameters with their names."""
+        """Return all parameters with their names."""
         return ItemsView(self)
 
     def values(self) -> Any:
-        """All parameters."""
+        """Return all parameters."""
         return ValuesView(self)
 
     def copy(self) -> Any:
-        """A plain copy of all parameters."""
+        """Return a plain copy of all parameters."""
         return plain(self)
 
     def __contains__(self, name: object) -> bool:

@@ -27,19 +27,19 @@ class EngineContext(Protocol):
         """Names that a reactor receives on every path, if they may be made before it asks for them."""
 
     def label(self, key: str) -> str:
-        """The name of a reactor in messages."""
+        """Return the name of a reactor in messages."""
 
     def suggestions(self, name: str) -> str:
-        """A sentence with similar names and the reactor that last sent the ingredient."""
+        """Return a sentence with similar names and the reactor that last sent the ingredient."""
 
     def runs_for_effect(self, trace: Trace) -> bool:
-        """Whether an execution had an effect for its user that its trace cannot reproduce."""
+        """Return whether an execution had an effect for its user that its trace cannot reproduce."""
 
     def parameter(self, name: str) -> str | None:
         """Digest of a parameter, ``None`` if the configuration does not have it."""
 
     def is_auxiliary(self, name: str) -> bool:
-        """Whether a parameter is marked as auxiliary."""
+        """Return whether a parameter is marked as auxiliary."""
 
     def subreactor(self, name: str) -> str | None:
         """Fingerprint of a subreactor, ``None`` if it no longer exists."""

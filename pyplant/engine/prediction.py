@@ -63,7 +63,7 @@ class Senders:
                 self._open_ended.append(key)
 
     def literal(self, name: str) -> list[str]:
-        """The reactors that name the ingredient literally; more than one is a conflict."""
+        """Return the reactors that name the ingredient literally; more than one is a conflict."""
         return self._literal.get(name, [])
 
     def candidates(
@@ -104,14 +104,14 @@ class Senders:
                     yield key
 
     def names(self) -> list[str]:
-        """All names that some reactor sends literally."""
+        """Return all names that some reactor sends literally."""
         return sorted(self._literal)
 
 
 def remaining_seconds(
     predicted: Mapping[str, Predicted], seconds: Callable[[str], float]
 ) -> dict[str, float]:
-    """The length in seconds of the longest path from each reactor to the end of the run.
+    """Return the length in seconds of the longest path from each reactor to the end of the run.
 
     A path is as long as its reactors took when they last ran. Parallel runs start the reactor with
     the longest path first, which is the usual heuristic for list scheduling ("critical path first":

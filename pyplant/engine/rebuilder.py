@@ -90,12 +90,12 @@ def _add_steps(steps: list[_Step], branch: Branch, depth: int) -> None:
 
 
 def _verified(trace: Trace | None, nearest: Verdict) -> Verdict:
-    """The verdict for a trace that verifies; uncertain if a newer one may still verify."""
+    """Return the verdict for a trace that verifies; uncertain if a newer one may still verify."""
     return Verdict(trace) if nearest.certain else Verdict(trace, nearest.reasons, certain=False)
 
 
 def _answer(question: Question, context: EngineContext) -> Generator[tuple[str, ...], Answer, Answer]:
-    """The present answer to a question; an absence or a mark that still holds is answered ``""``."""
+    """Return the present answer to a question; an absence or a mark that still holds is answered ``""``."""
     kind, names = question
     if kind is DependencyKind.INGREDIENT:
         return (yield names)
@@ -116,7 +116,7 @@ def _answer(question: Question, context: EngineContext) -> Generator[tuple[str, 
 def _following(
     question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer, context: EngineContext
 ) -> Iterable[Branch]:
-    """The branches that the present answer leads to."""
+    """Return the branches that the present answer leads to."""
     kind, names = question
     if kind is DependencyKind.PARAMETER and context.is_auxiliary(names[0]):
         return answers.values()  # the value is not compared, so each recorded one matches
@@ -127,7 +127,7 @@ def _following(
 
 
 def _mismatch(question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer) -> Verdict:
-    """The verdict at a question that leads nowhere, compared with the newest recorded answer to it."""
+    """Return the verdict at a question that leads nowhere, compared with the newest recorded answer to it."""
     kind, names = question
     # An answer with unknown digests may come out as any recorded answer that agrees with the known ones.
     compatible = (

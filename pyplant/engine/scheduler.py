@@ -107,7 +107,7 @@ class Scheduler:
     # ------------------------------------------------------------------ actions
 
     def next(self) -> Action | None:
-        """The next action; ``None`` if no task is ready."""
+        """Return the next action; ``None`` if no task is ready."""
         while self._ready:
             task = self._ready.pop()
             task.is_queued = False
@@ -217,7 +217,7 @@ class Scheduler:
             self._defer_failure(task, error)
 
     def take_failures(self) -> list[tuple[Task, BaseException]]:
-        """The required tasks that failed since the last call, with their errors."""
+        """Return the required tasks that failed since the last call, with their errors."""
         found, self._failures = self._failures, []
         return found
 
@@ -252,19 +252,19 @@ class Scheduler:
             self._queue(task)
 
     def is_done(self) -> bool:
-        """Whether all demands are met. Ask only when no task is ready and no action is in progress."""
+        """Return whether all demands are met. Ask only when no task is ready and no action is in progress."""
         return all(name in self.available for name in self._target_names) and all(
             task.state in FINISHED or task.state is State.PENDING or not task.is_required
             for task in self.tasks.values()
         )
 
     def take_newly_cached(self) -> list[Task]:
-        """The tasks found to be up to date since the last call."""
+        """Return the tasks found to be up to date since the last call."""
         found, self._cached = self._cached, []
         return found
 
     def sender(self, name: str) -> str | None:
-        """The reactor that sent an ingredient in this run."""
+        """Return the reactor that sent an ingredient in this run."""
         return self._sender.get(name)
 
     def skip_unfinished(self) -> list[Task]:
@@ -388,7 +388,7 @@ class Scheduler:
     # ------------------------------------------------------------------ guesses
 
     def _is_certain_sender(self, name: str, key: str) -> bool:
-        """Whether a reactor names the ingredient literally or already sent it in this run."""
+        """Return whether a reactor names the ingredient literally or already sent it in this run."""
         return key in self._context.literal_senders(name) or self._sender.get(name) == key
 
     def _require(self, task: Task) -> None:

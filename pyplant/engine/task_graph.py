@@ -36,7 +36,7 @@ class SenderSearch:
 
 
 def find_cycle(tasks: Mapping[str, Task], searches: Mapping[str, SenderSearch]) -> list[tuple[str, str]]:
-    """The tasks that wait for one another, each with the name it waits for, in order.
+    """Return the tasks that wait for one another, each with the name it waits for, in order.
 
     Follows each task to the sender of one missing name until a task repeats. Call it only when no
     task can proceed: then each unfinished task leads to another one, and the walk must repeat. It
@@ -55,7 +55,7 @@ def find_cycle(tasks: Mapping[str, Task], searches: Mapping[str, SenderSearch]) 
 
 
 def cached_dependents(tasks: Mapping[str, Task], changed: set[str]) -> list[Task]:
-    """The cached tasks whose traces rest on ``changed`` ingredients, directly or through other cached tasks."""
+    """Return the cached tasks whose traces rest on ``changed`` ingredients, directly or through other cached tasks."""
     # Cached tasks only: one that runs or ran has received the values, and its trace has their digests.
     found: dict[str, Task] = {}
     pending = [changed]

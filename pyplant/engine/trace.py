@@ -133,7 +133,7 @@ class Trace(NamedTuple):
         return self.outputs if self.recorded is None else (*self.outputs, self.recorded)
 
     def output(self, name: str) -> Ingredient | None:
-        """The output with this name, if any."""
+        """Return the output with this name, if any."""
         return next((output for output in self.outputs if output.name == name), None)
 
     def to_json(self) -> dict[str, Any]:

@@ -32,28 +32,28 @@ _LATEST = 1e11  # seconds since the epoch, some three thousand years after it
 
 
 def string(value: Any) -> str:
-    """A string."""
+    """Return a value that is a string."""
     if type(value) is not str:
         raise TypeError(value)
     return value
 
 
 def source_text(value: Any) -> str:
-    """A string that can be encoded, as all source text can. JSON may contain lone surrogates."""
+    """Return a value that is a string without lone surrogates, which JSON may contain and source text cannot."""
     if not string(value).isascii():
         value.encode()
     return str(value)
 
 
 def source_texts(values: Any) -> tuple[str, ...]:
-    """A list of strings that can be encoded, as a tuple."""
+    """Return a list of such strings as a tuple."""
     found = str_list(values)
     source_text("".join(found))
     return found
 
 
 def str_list(values: Any) -> tuple[str, ...]:
-    """A list of strings, as a tuple."""
+    """Return a value that is a list of strings, as a tuple."""
     if type(values) is not list:
         raise TypeError(values)
     "".join(values)  # raises a TypeError unless all are strings, and is faster than a loop
@@ -61,7 +61,7 @@ def str_list(values: Any) -> tuple[str, ...]:
 
 
 def str_dict(values: Any) -> dict[str, str]:
-    """A JSON object whose values are strings."""
+    """Return a value that is a JSON object whose values are strings."""
     found = mapping(values)
     for value in found.values():
         string(value)
@@ -69,28 +69,28 @@ def str_dict(values: Any) -> dict[str, str]:
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """A JSON object."""
+    """Return a value that is a JSON object."""
     if type(value) is not dict:
         raise TypeError(value)
     return value
 
 
 def count(value: Any) -> int:
-    """A non-negative integer below 2**62."""
+    """Return a value that is a non-negative integer below 2**62."""
     if type(value) is not int or not 0 <= value < _MOST:
         raise ValueError(value)
     return value
 
 
 def finite(value: Any) -> float:
-    """A finite number."""
+    """Return a value that is a finite number."""
     if type(value) not in (int, float) or not math.isfinite(value):
         raise ValueError(value)
     return float(value)
 
 
 def timestamp(value: Any) -> float:
-    """A plausible time, in seconds since the epoch."""
+    """Return a value that is a plausible time, in seconds since the epoch."""
     if not 0 <= finite(value) < _LATEST:
         raise ValueError(value)
     return float(value)

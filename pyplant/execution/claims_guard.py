@@ -115,7 +115,7 @@ class ClaimsGuard:
     # ------------------------------------------------------------------ waiting
 
     def is_blocked(self) -> bool:
-        """Whether reactors wait for other processes."""
+        """Return whether reactors wait for other processes."""
         return bool(self._blocked)
 
     def wait(self) -> None:

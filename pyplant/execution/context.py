@@ -92,7 +92,7 @@ class RunContext:
     # ------------------------------------------------------------------ for the scheduler
 
     def fingerprint(self, key: str) -> Fingerprint:
-        """The present fingerprint of a reactor's code."""
+        """Return the present fingerprint of a reactor's code."""
         function = self.definitions[key].function
         fingerprint = self.fingerprinter.fingerprint(function)
         if self._function_hash is None:
@@ -139,12 +139,12 @@ class RunContext:
         return check(tree, self)
 
     def has_new_traces(self, key: str) -> bool:
-        """Whether another process recorded traces of a reactor since it was checked."""
+        """Return whether another process recorded traces of a reactor since it was checked."""
         self._ledger.refresh()
         return self._ledger.trace_count(self.fingerprint(key).digest) != self._trace_counts.get(key, 0)
 
     def claim_key(self, key: str) -> str:
-        """The key of a claim on the execution of a reactor, equal in all processes.
+        """Return the key of a claim on the execution of a reactor, equal in all processes.
 
         The inputs are not known yet, so the key covers the code and the whole configuration. Runs with
         different configurations therefore do not wait for each other.
@@ -183,21 +183,21 @@ class RunContext:
         return Senders(self.predicted)
 
     def prefetchable(self, key: str) -> Iterable[str]:
-        """The names that a reactor receives on every path, if reactors run in parallel.
+        """Return the names that a reactor receives on every path, if reactors run in parallel.
 
         The reactor needs them if its trace verifies and if it runs, so their senders may run in parallel.
         """
         return sorted(self.predicted[key].unconditional_receives) if self._is_parallel else ()
 
     def variant(self, parameters: Parameters) -> RunContext:
-        """A copy of the context with another configuration; what does not depend on the configuration is shared."""
+        """Return a copy of the context with another configuration; all that does not depend on it is shared."""
         other = copy.copy(self)
         vars(other).update(parameters=parameters, _digests={}, _trace_counts={})
         vars(other).pop("_configuration", None)
         return other
 
     def probably_reads(self, key: str) -> set[str]:
-        """The parameters that a reactor reads according to its code, and those that its last execution read."""
+        """Return the parameters that a reactor reads according to its code, and those that its last execution read."""
         last = self._ledger.last(self.definitions[key].full_name)
         read = {
             name
@@ -208,7 +208,7 @@ class RunContext:
         return {*self.predicted[key].reads, *read}
 
     def remaining_seconds(self, key: str) -> float:
-        """The expected time from the start of a reactor to the end of all that depends on it."""
+        """Return the expected time from the start of a reactor to the end of all that depends on it."""
         return self._remaining.get(key, 0.0)
 
     @cached_property
@@ -252,15 +252,15 @@ class RunContext:
         return self._guesses[key]
 
     def literal_senders(self, name: str) -> list[str]:
-        """The reactors whose code names an ingredient that they send."""
+        """Return the reactors whose code names an ingredient that they send."""
         return self._senders.literal(name)
 
     def known_senders(self, name: str) -> list[str]:
-        """The reactors whose code names an ingredient, or else the reactor that sent it last."""
+        """Return the reactors whose code names an ingredient, or else the reactor that sent it last."""
         return self.literal_senders(name) or list(itertools.islice(self._recorded_senders(name), 1))
 
     def replaced(self, orphans: Iterable[Definition]) -> list[Definition]:
-        """The orphans that send an ingredient which another reactor sends as well."""
+        """Return the orphans that send an ingredient which another reactor sends as well."""
         by_key = {orphan.key: orphan for orphan in orphans}
         names = {
             name for key in by_key.keys() & self.definitions.keys() for name in self.predicted[key].sends
@@ -273,12 +273,12 @@ class RunContext:
         return [by_key[key] for key in found]
 
     def label(self, key: str) -> str:
-        """The name of a reactor in messages, with its cell in a notebook."""
+        """Return the name of a reactor in messages, with its cell in a notebook."""
         definition = self.definitions[key]
         return f"{definition.name!r}" + (f" ({definition.place})" if definition.cell else "")
 
     def suggestions(self, name: str) -> str:
-        """A sentence with similar names, or with the reactor that last sent an ingredient."""
+        """Return a sentence with similar names, or with the reactor that last sent an ingredient."""
         last = self._ledger.senders_of(name)
         if last:
             reactor, when = last[0].reactor, format_date(last[0].finished)
@@ -300,14 +300,14 @@ class RunContext:
         return f" Send it in one of the reactors: pipe.send({name!r}, value)."
 
     def where_from(self, name: str) -> str:
-        """A sentence that says how to make an ingredient without a stored value."""
+        """Return a sentence that says how to make an ingredient without a stored value."""
         senders = self.literal_senders(name)
         if not senders:
             return self.suggestions(name)
         return f" It is sent by {self.label(senders[0])}: plant.get({name!r}) computes it."
 
     def runs_for_effect(self, trace: Trace) -> bool:
-        """Whether an execution sent nothing, so that only its effect can have been wanted.
+        """Return whether an execution sent nothing, so that only its effect can have been wanted.
 
         A notebook can replay recorded output, which then counts as a result.
         """
@@ -318,11 +318,11 @@ class RunContext:
     # ------------------------------------------------------------------ for explanations
 
     def record(self, digest: str) -> CodeRecord | None:
-        """The record of what a digest was made of, if it is known."""
+        """Return the record of what a digest was made of, if it is known."""
         return self.fingerprinter.records.get(digest) or self._ledger.latest.record(digest)
 
     def last(self, full_name: str) -> Trace | None:
-        """The newest trace of a reactor, with any fingerprint."""
+        """Return the newest trace of a reactor, with any fingerprint."""
         return self._ledger.last(full_name)
 
     # ------------------------------------------------------------------ for the rebuilder
@@ -356,7 +356,7 @@ class RunContext:
         return digest
 
     def _with_classes_below(self, name: str, value: Any) -> Any:
-        """A method of a configuration, with the classes of the objects whose class it may read."""
+        """Return a method of a configuration, with the classes of the objects whose class it may read."""
         function = value.__func__ if type(value) is MethodType else value
         if (
             type(function) is FunctionType
@@ -366,7 +366,7 @@ class RunContext:
         return value
 
     def is_auxiliary(self, name: str) -> bool:
-        """Whether a parameter is marked as auxiliary."""
+        """Return whether a parameter is marked as auxiliary."""
         return self.parameters.is_auxiliary(name)
 
     def subreactor(self, name: str) -> str | None:
@@ -408,7 +408,7 @@ class RunContext:
                     yield Dependency(kind, (name,), (digest or "",))
 
     def file_now(self, path: str) -> str:
-        """The present digest of an input file."""
+        """Return the present digest of an input file."""
         return self._inputs.digest(path)
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:

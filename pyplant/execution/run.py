@@ -168,14 +168,14 @@ class Run:
     # ------------------------------------------------------------------ for the loop
 
     def is_over(self) -> bool:
-        """Whether the run has ended; only meaningful when no job is ready or under way."""
+        """Return whether the run has ended; only meaningful when no job is ready or under way."""
         is_over = not self._claims_guard.is_blocked() and (self._scheduler.is_done() or bool(self.errors))
         if is_over:
             self._report_deferred_failures()
         return is_over
 
     def is_blocked(self) -> bool:
-        """Whether it waits for another process that executes a reactor it needs."""
+        """Return whether it waits for another process that executes a reactor it needs."""
         return self._claims_guard.is_blocked()
 
     def wait(self) -> None:

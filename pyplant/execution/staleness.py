@@ -215,7 +215,7 @@ class Staleness:
     # ------------------------------------------------------------------ planning
 
     def plan(self, target: str) -> list[ReactorEntry]:
-        """The reactors that a run of ``target`` would involve, senders first."""
+        """Return the reactors that a run of ``target`` would involve, senders first."""
         self.judge([target])
         below: dict[str, list[str]] = {}
         certain: dict[str, bool] = {}
@@ -238,7 +238,7 @@ class Staleness:
         ]
 
     def _needs(self, key: str) -> tuple[list[str], list[str]]:
-        """The reactors whose outputs a reactor needs with certainty, and those whose outputs it may need."""
+        """Return the reactors whose outputs a reactor needs with certainty, and those whose outputs it may need."""
         verdict = self.verdicts[key]
         if verdict.trace is not None:
             return self._keys_of(verdict.trace.inputs), self._keys_of(r.name for r in verdict.reasons)

@@ -24,7 +24,7 @@ AttributePlaces = dict[int, list[tuple[int, list[str]]]]
 
 
 def class_name(cls: type) -> str:
-    """The name of a class in the keys of attribute digests."""
+    """Return the name of a class in the keys of attribute digests."""
     return f"{module_of(cls)}.{qualname_of(cls)}"
 
 
@@ -34,7 +34,7 @@ def attribute_digests(
     digest: Callable[[bytes], str],
     name: Callable[[object], str],
 ) -> dict[str, str]:
-    """The digest of each attribute, and of the rest of the value under ``""``.
+    """Return the digest of each attribute, and of the rest of the value under ``""``.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def attribute_digests(
         return {}
 
     def content(parts: list[bytes | int | Code]) -> bytes:
-        """The bytes of parts and of all that they refer to, without attributes, which count on their own."""
+        """Return the bytes of parts and of all that they refer to, without attributes, which count on their own."""
         out: list[bytes] = []
         seen: set[int] = set()
         stack = parts[::-1]

@@ -41,7 +41,7 @@ _PICKLING = ("__reduce_ex__", "__reduce__", "__getnewargs_ex__", "__getnewargs__
 
 
 def class_entry(cls: type, name: str) -> Any:
-    """The entry for a name in a class or its bases, unbound, or :data:`MISSING`."""
+    """Return the entry for a name in a class or its bases, unbound, or :data:`MISSING`."""
     for base in mro(cls):
         entries = _namespace(base)
         if name in entries:
@@ -50,7 +50,7 @@ def class_entry(cls: type, name: str) -> Any:
 
 
 def module_of(cls: type) -> str:
-    """The module name of a class; ``""`` if its ``__module__`` is no string."""
+    """Return the module name of a class; ``""`` if its ``__module__`` is no string."""
     own = _namespace(cls).get("__module__", MISSING)
     if own is MISSING:
         own = _module(cls)  # a class made in C has it as part of its name
@@ -58,12 +58,12 @@ def module_of(cls: type) -> str:
 
 
 def qualname_of(cls: type) -> str:
-    """The qualified name of a class, without asking its metaclass."""
+    """Return the qualified name of a class, without asking its metaclass."""
     return str(_qualname(cls))
 
 
 def namespace(obj: Any) -> dict[str, Any] | None:
-    """The ``__dict__`` of an object that is no class, or ``None`` if it has none."""
+    """Return the ``__dict__`` of an object that is no class, or ``None`` if it has none."""
     for base in mro(type(obj)):
         descriptor = _namespace(base).get("__dict__")
         if type(descriptor) in _C_DESCRIPTORS:  # modules have a member descriptor, other objects a getset
@@ -73,7 +73,7 @@ def namespace(obj: Any) -> dict[str, Any] | None:
 
 
 def static_attribute(obj: Any, name: str) -> Any:
-    """An attribute of an object that is no class, or :data:`MISSING`.
+    """Return an attribute of an object that is no class, or :data:`MISSING`.
 
     The attribute may be in the object's dictionary, in its class, or computed by a descriptor in C
     or a property. ``__getattr__`` is not called.
@@ -106,7 +106,7 @@ def safe_getattr(obj: Any, name: str, default: Any) -> Any:
 
 
 def has_dynamic_attributes(cls: type) -> bool:
-    """Whether a class computes attributes on access, by ``__getattr__`` or ``__getattribute__``."""
+    """Return whether a class computes attributes on access, by ``__getattr__`` or ``__getattribute__``."""
     if class_entry(cls, "__getattr__") is not MISSING:
         return True
     found: object = class_entry(cls, "__getattribute__")
@@ -114,7 +114,7 @@ def has_dynamic_attributes(cls: type) -> bool:
 
 
 def pickling_methods(cls: type) -> set[str]:
-    """The special methods for pickling that a class or its bases define, builtin bases left out."""
+    """Return the special methods for pickling that a class or its bases define, builtin bases left out."""
     found: set[str] = set()
     for base in mro(cls):
         if base in _BUILTIN_BASES:
@@ -124,7 +124,7 @@ def pickling_methods(cls: type) -> set[str]:
 
 
 def is_fully_readable(cls: type) -> bool:
-    """Whether the content of an instance is all in its dictionary, its slots and its builtin base."""
+    """Return whether the content of an instance is all in its dictionary, its slots and its builtin base."""
     # A type in C may keep content outside of these; then its instances are larger than the sum of the parts.
     base = next(base for base in mro(cls) if base in _BUILTIN_BASES)
     extra = sum(1 for _ in _slots(cls)) + (cls.__dictoffset__ > 0) + (cls.__weakrefoffset__ > 0)
@@ -132,7 +132,7 @@ def is_fully_readable(cls: type) -> bool:
 
 
 def object_state(obj: Any) -> tuple[Any, dict[str, Any]]:
-    """The content of an object's builtin base, ``None`` without one, and its attributes by name."""
+    """Return the content of an object's builtin base, ``None`` without one, and its attributes by name."""
     cls = type(obj)
     base = next(base for base in mro(cls) if base in _BUILTIN_BASES)
     content = None if base is object else _CONTENT.get(base, _newargs)(base, obj)

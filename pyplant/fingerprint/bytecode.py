@@ -35,7 +35,7 @@ _REBINDS = {opmap["STORE_GLOBAL"], opmap["DELETE_GLOBAL"]}
 
 
 def code_digest(code: CodeType) -> str:
-    """The digest of a code object, positions and docstrings aside."""
+    """Return the digest of a code object, positions and docstrings aside."""
     known = _DIGESTS.get(id(code))
     if known is not None:
         return known[1]
@@ -58,7 +58,7 @@ def code_digest(code: CodeType) -> str:
 
 
 def _constant_text(constant: object) -> str:
-    """A constant as text that shows its type; the items of sets are sorted."""
+    """Return a constant as text that shows its type; the items of sets are sorted."""
     if constant is None or type(constant) is str:  # most constants are
         return repr(constant)
     if isinstance(constant, CodeType):
@@ -101,7 +101,7 @@ def _arguments(code: CodeType) -> Iterator[tuple[int, int]]:
 
 
 def read_names(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
-    """The global names that the code and its nested code read, and those that they rebind."""
+    """Return the global names that the code and its nested code read, and those that they rebind."""
     read: set[str] = set()
     rebound: set[str] = set()
     for part in nested(code):
@@ -156,7 +156,7 @@ def scan(code: CodeType) -> tuple[frozenset[tuple[str, ...]], frozenset[Hint]]:
 
 
 def _is_passed(following: list[dis.Instruction]) -> bool:
-    """Whether a constant is an argument of a call: the instruction that pops it is the call."""
+    """Return whether a constant is an argument of a call: the instruction that pops it is the call."""
     height = 0  # of the stack above the constant
     # An instruction that pops the constant and is no call computes with it, as in `"x_" + name`.
     for instruction in following:
@@ -172,7 +172,7 @@ def _is_passed(following: list[dis.Instruction]) -> bool:
 
 
 def _imported(module: str, level: object = 0, names: object = None) -> Iterator[tuple[str, ...]]:
-    """The references of an import. The constants before the instruction are its level and its names."""
+    """Yield the references of an import. The constants before the instruction are its level and its names."""
     base = "." * (level if type(level) is int else 0) + module
     if isinstance(names, tuple) and "*" not in names:
         yield from (("m", base, str(name)) for name in names)

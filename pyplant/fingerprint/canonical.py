@@ -77,7 +77,7 @@ class ValueNode:
 def canonical(
     nodes: list[ValueNode], digest: Callable[[bytes], str], name: Callable[[Any], str]
 ) -> tuple[bytes, tuple[Any, ...]]:
-    """The canonical bytes of a value, and the functions and classes in it, in the order of their numbers.
+    """Return the canonical bytes of a value, and the functions and classes in it, in the order of their numbers.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def canonical(
 
 
 def _shared(nodes: list[ValueNode]) -> set[int]:
-    """The nodes with an identity to which two paths lead, also by way of a shared immutable part."""
+    """Return the nodes with an identity to which two paths lead, also by way of a shared immutable part."""
     stack = [index for index, node in enumerate(nodes) if node.shared]
     found: set[int] = set()
     seen = set(stack)
@@ -127,7 +127,7 @@ _TRANSPARENT = (tuple, frozenset, types.MappingProxyType, types.MethodType)
 
 
 def _has_identity(cls: type) -> bool:
-    """Whether code can tell if two objects of a class are one object: they can change, or compare by identity.
+    """Return whether code can tell if two objects of a class are one object: they can change, or compare by identity.
 
     Objects that hash by content are assumed to be immutable, as Python asks of hashable objects.
     """
@@ -195,14 +195,14 @@ class _Canonical:
     # ------------------------------------------------------------------ order
 
     def _ordered(self, index: int) -> list[bytes | int | Code]:
-        """The parts of a node, those of a set sorted by the digests known so far."""
+        """Return the parts of a node, those of a set sorted by the digests known so far."""
         node = self._nodes[index]
         if not node.unordered:
             return node.parts
         return [node.parts[0], *sorted(node.parts[1:], key=lambda part: self._reference(part, {}))]
 
     def preorder(self, start: int, among: set[int] | None = None) -> list[int]:
-        """The nodes that ``start`` reaches, in the order of a depth-first walk."""
+        """Return the nodes that ``start`` reaches, in the order of a depth-first walk."""
         order: dict[int, None] = {}  # a set that keeps its order
         stack = [start]
         while stack:

@@ -73,7 +73,7 @@ _OPTIONS = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")  # those of 
 
 
 def watched_names(cls: type) -> tuple[str, ...]:
-    """The names in a class that count."""
+    """Return the names in a class that count."""
     return tuple(key for key in vars(cls) if key not in _IGNORED)
 
 
@@ -138,7 +138,7 @@ def _is_generated(key: str, value: Any) -> bool:
 
 
 def _unwrapped(value: Any) -> Any:
-    """A descriptor as a list of its kind and functions, so that the functions count by their code."""
+    """Return a descriptor as a list of its kind and functions, so that the functions count by their code."""
     if isinstance(value, staticmethod | classmethod):
         return [type(value).__name__, value.__func__]
     if isinstance(value, property):

@@ -42,7 +42,7 @@ def class_attribute_reads(root: ast.AST) -> Iterator[Hint]:
 
 
 def _object_of(node: ast.AST) -> ast.expr | None:
-    """The expression for the object whose class ``node`` evaluates to, if any."""
+    """Return the expression for the object whose class ``node`` evaluates to, if any."""
     match node:
         case ast.Call(func=ast.Name(id="type"), args=[owner], keywords=[]):
             return owner
@@ -54,7 +54,7 @@ def _object_of(node: ast.AST) -> ast.expr | None:
 
 
 def _attribute_read(node: ast.AST, parent: ast.AST | None) -> tuple[str, ...] | None:
-    """The attribute that is read of a class, ``()`` for the whole class, ``None`` if none is read.
+    """Return the attribute that is read of a class, ``()`` for the whole class, ``None`` if none is read.
 
     Comparing, printing and logging a class read its name at most. Any other use may read everything.
     """

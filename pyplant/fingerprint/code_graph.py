@@ -140,7 +140,7 @@ class NodeBuilder:
         return self._value(obj)
 
     def _ordering_key(self, obj: Any) -> str:
-        """A key that orders code in a set by content, since its digest is not known at this point."""
+        """Return a key that orders code in a set by content, since its digest is not known at this point."""
         known = self._ordering_keys.get(id(obj))
         if known is not None:
             return known[1]
@@ -302,7 +302,7 @@ class NodeBuilder:
         scope.add(label, value, name, owner)
 
     def _installed_leaf(self, obj: Any) -> Leaf:
-        """A leaf for an object of an installed package, by package and name."""
+        """Return a leaf for an object of an installed package, by package and name."""
         package, _, name = installed_name(obj).partition(":")
         if not name:
             module, name = static_attribute(obj, "__module__"), static_attribute(obj, "__qualname__")
@@ -389,7 +389,7 @@ class NodeBuilder:
         )
 
     def _installed_value(self, value: Any, name: str) -> GraphNode:
-        """An object of an installed module, or a method in C: by name, and by the object it is bound to."""
+        """Return an object of an installed module, or a method in C: by name, and by the object it is bound to."""
         bound = (
             static_attribute(value, "__self__")
             if issubclass(type(value), types.BuiltinFunctionType)
@@ -405,7 +405,7 @@ class NodeBuilder:
 
 
 def _is_content(cls: type) -> bool:
-    """Whether objects of a class are data, which counts by content even in an installed module."""
+    """Return whether objects of a class are data, which counts by content even in an installed module."""
     return issubclass(cls, (list, dict, set, frozenset, tuple, bytearray)) or cls in SCALAR_TYPES
 
 
@@ -428,7 +428,7 @@ def _unchanged_test(function: FunctionType) -> Callable[[], bool]:
 
 
 def _default(function: FunctionType, name: str) -> Any:
-    """The default of a parameter that the plant does not pass, else :data:`UNKNOWN`."""
+    """Return the default of a parameter that the plant does not pass, else :data:`UNKNOWN`."""
     code, defaults = function.__code__, function.__defaults__ or ()
     if name in (function.__kwdefaults__ or {}):
         return (function.__kwdefaults__ or {})[name]
@@ -447,7 +447,7 @@ def _cell_content(cell: CellType) -> Any:
 
 
 def _immutable(value: Any) -> bool:
-    """Whether a value cannot change, so that it never needs to be encoded again."""
+    """Return whether a value cannot change, so that it never needs to be encoded again."""
     stack = [value]
     while stack:
         item = stack.pop()

@@ -147,12 +147,12 @@ def _text(record: CodeRecord | None, digest: str) -> str | None:
 
 
 def part_name(name: str, part: str) -> str:
-    """The name, as state, of an attribute of the value behind a name."""
+    """Return the name, as state, of an attribute of the value behind a name."""
     return f"{name} [{part}]"
 
 
 def whole_and_part(name: str) -> tuple[str, str]:
-    """The inverse of :func:`part_name`; the part is empty for the name as a whole."""
+    """Undo :func:`part_name`; the part is empty for the name as a whole."""
     whole, _, part = name.partition(" [")
     return whole, part.removesuffix("]")
 
@@ -160,7 +160,7 @@ def whole_and_part(name: str) -> tuple[str, str]:
 def changed_names(
     old: str, new: str, record: _GetRecord, attribute_digests: Callable[[str], Mapping[str, str] | None]
 ) -> set[tuple[str, str]] | None:
-    """The owners and names of values that differ between two fingerprints; ``None`` if code differs."""
+    """Return the owners and names of values that differ between two fingerprints; ``None`` if code differs."""
     found: set[tuple[str, str]] = set()
     for change in differences(old, new, record, everywhere=True):
         before, after = change.digests
@@ -175,7 +175,7 @@ def changed_names(
 
 
 def _was_value(digest: str, record: _GetRecord) -> bool:
-    """Whether a digest is that of a value; a lazily filled name stands for ``None`` first and for code later."""
+    """Return whether a digest is that of a value; a lazily filled name stands for ``None`` first and for code later."""
     known = record(digest)
     if known is not None:
         return known.kind is NodeKind.VALUE
@@ -183,7 +183,7 @@ def _was_value(digest: str, record: _GetRecord) -> bool:
 
 
 def _changed_parts(before: Mapping[str, str] | None, after: Mapping[str, str] | None) -> set[str]:
-    """The attributes that differ, as class and name; empty if anything else differs as well."""
+    """Return the attributes that differ, as class and name; empty if anything else differs as well."""
     if not before or not after or before.get("") != after.get(""):
         return set()
     classes = {part.rpartition(".")[0] for part in before}

@@ -25,12 +25,12 @@ _MAX_CHARACTERS = 200  # characters read of one text
 
 @lru_cache(maxsize=1000)
 def words(text: str) -> frozenset[str]:
-    """The words and numbers in a text."""
+    """Return the words and numbers in a text."""
     return frozenset(_WORD.findall(text))
 
 
 def constant_words(function: Callable[..., Any]) -> frozenset[str]:
-    """The words in the constants of a function: texts and numbers, also in containers and attributes."""
+    """Return the words in the constants of a function: texts and numbers, also in containers and attributes."""
     texts: list[str] = []
     for constant in _constants_of(function):
         pending = deque([constant])
@@ -46,7 +46,7 @@ def constant_words(function: Callable[..., Any]) -> frozenset[str]:
 
 
 def _parts_of(value: Any) -> Iterable[Any]:
-    """The items and attributes of a value, read without running code of its class."""
+    """Return the items and attributes of a value, read without running code of its class."""
     cls = type(value)
     if issubclass(cls, tuple | list):
         return (tuple if issubclass(cls, tuple) else list).__iter__(value)
@@ -56,7 +56,7 @@ def _parts_of(value: Any) -> Iterable[Any]:
 
 
 def _constants_of(function: Callable[..., Any]) -> Iterator[Any]:
-    """The default values and closure variables of a function."""
+    """Yield the default values and closure variables of a function."""
     yield from getattr(function, "__defaults__", None) or ()
     yield from (getattr(function, "__kwdefaults__", None) or {}).values()
     for cell in getattr(function, "__closure__", None) or ():

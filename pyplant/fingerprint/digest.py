@@ -97,7 +97,7 @@ class Encoding(NamedTuple):
     attribute_digests: Mapping[str, str] | None = None
 
     def is_same(self, other: Encoding) -> bool:
-        """Whether two encodings are equal. Code in them is compared by identity, since ``==`` may run user code."""
+        """Return whether two encodings are equal. Code is compared by identity, since ``==`` may run user code."""
         return (
             self.data == other.data
             and self.opaque == other.opaque
@@ -200,7 +200,7 @@ class Encoder:
         return Encoding(data, edges, tuple(sorted(self._opaque)))
 
     def attribute_digests(self) -> dict[str, str]:
-        """The digests of the attributes of what was collected."""
+        """Return the digests of the attributes of what was collected."""
         return attribute_digests(self._nodes, self._places, digest_bytes, _plain_name)
 
     # ---------------------------------------------------------------- for handlers
@@ -245,7 +245,7 @@ class Encoder:
     # ---------------------------------------------------------------- containers
 
     def _node(self, value: Any) -> int:
-        """The number of the node of a value; a new node is queued."""
+        """Return the number of the node of a value; a new node is queued."""
         index = self._index.get(id(value))
         if index is None:
             index = self._index[id(value)] = len(self._nodes)
@@ -262,7 +262,7 @@ class Encoder:
         return index
 
     def _cut(self, level: list[ValueNode]) -> set[int]:
-        """The objects below which this level would exceed the limits."""
+        """Return the objects below which this level would exceed the limits."""
         below, cut = self._below, set()
         for node in level:
             if node.above and _is_counted(type(node.obj)):
@@ -369,7 +369,7 @@ class Encoder:
         return bool(name)
 
     def _state_without_getattr(self, value: Any, cls: type) -> tuple[Any, ...] | None:
-        """The reduction of an object that computes attributes; ``None`` if its class defines how to pickle it.
+        """Return the reduction of an object that computes attributes; ``None`` if its class defines how to pickle it.
 
         ``__reduce_ex__`` would look up attributes such as ``__getstate__`` on the object, which it invents.
         """
@@ -422,7 +422,7 @@ class Encoder:
             self.attributes(state)
 
     def _without_excluded(self, state: Any) -> Any:
-        """The attributes without excluded ones; ``None``, as in pickle, if there are none."""
+        """Return the attributes without excluded ones; ``None``, as in pickle, if there are none."""
         if not self._excluded or type(state) is not dict:
             return state
         cls = class_name(type(self._current.obj))
@@ -474,7 +474,7 @@ def _encode_mock(mock: Any, encoder: Encoder) -> None:
 
 
 def _is_counted(cls: type) -> bool:
-    """Whether objects of a class count towards the limits: no container, array, frame or dataclass."""
+    """Return whether objects of a class count towards the limits: no container, array, frame or dataclass."""
     return not (
         cls in _BUILTINS
         or issubclass(cls, _EXTENSIBLE)

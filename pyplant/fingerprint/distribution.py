@@ -56,21 +56,21 @@ class Distribution(NamedTuple):
     modified_ns: int = 0
 
     def contains(self, path: str) -> bool:
-        """Whether a Python file is one of its files."""
+        """Return whether a Python file is one of its files."""
         return path in self.files or path.startswith(self.folders)
 
     def is_current(self) -> bool:
-        """Whether the distribution was not installed again since it was read."""
+        """Return whether the distribution was not installed again since it was read."""
         return _modified_ns(self.record) == self.modified_ns
 
 
 def installation_folders(path: str) -> list[str]:
-    """The ``site-packages`` or ``dist-packages`` folders that a path lies in, innermost first."""
+    """Return the ``site-packages`` or ``dist-packages`` folders that a path lies in, innermost first."""
     return [path[: found.end()] for found in _SITES.finditer(path)][::-1]
 
 
 def distribution_of(path: str) -> Distribution | None:
-    """The distribution that an installed file belongs to; ``None`` if the file is not installed."""
+    """Return the distribution that an installed file belongs to; ``None`` if the file is not installed."""
     # All folders, innermost first: an environment may lie within the installation folder of another one.
     folders = installation_folders(path)
     for folder in folders:
@@ -88,7 +88,7 @@ def distribution_of(path: str) -> Distribution | None:
 
 
 def distribution_named(name: str) -> Distribution | None:
-    """The installed distribution of this name, or else the one that contains the package of this name."""
+    """Return the installed distribution of this name, or else the one that contains the package of this name."""
     for folder in dict.fromkeys(filter(installation_folders, (f"{path}{os.sep}" for path in sys.path))):
         for metadata in _metadata(folder.rstrip(os.sep), first=name):
             if _name(metadata) == _normalised(name):
@@ -101,7 +101,7 @@ def distribution_named(name: str) -> Distribution | None:
 
 
 def file_with_reactors(folder: str, package: str) -> str:
-    """A file of an installed package, or of the distribution of that name, that defines a reactor; else ``""``."""
+    """Return a file that defines a reactor, of an installed package or the distribution of that name; else ``""``."""
     for path in _files(folder, package):
         try:
             content = Path(path).read_bytes()
@@ -113,7 +113,7 @@ def file_with_reactors(folder: str, package: str) -> str:
 
 
 def _files(folder: str, package: str) -> list[str]:
-    """The Python files of a package; an empty list if there are too many."""
+    """Return the Python files of a package; an empty list if there are too many."""
     metadata = next(_metadata(folder, first=package), "")
     if metadata and _name(metadata) == _normalised(package):
         listed = _text(os.path.join(metadata, _LISTS[0]))
@@ -164,7 +164,7 @@ def _modified_ns(path: str) -> int:
 
 
 def _is_listed(metadata: str, relative: str) -> bool:
-    """Whether a distribution lists a file. The list is searched as text, since to parse it takes longer."""
+    """Return whether a distribution lists a file. The list is searched as text, since to parse it takes longer."""
     text = _text(os.path.join(metadata, _LISTS[0]))
     if text:
         return f"\n{relative}," in f"\n{text}" or f'\n"{relative}"' in f"\n{text}"

@@ -107,7 +107,7 @@ class Bindings:
             self._assigned[target.id] = node.value
 
     def expression(self, node: ast.expr) -> ast.expr:
-        """The expression with local variables replaced by what they are assigned."""
+        """Return the expression with local variables replaced by what they are assigned."""
         resolved: ast.expr = self._resolved(node, ())
         return resolved
 
@@ -205,7 +205,7 @@ _CONVERSION = re.compile(r"(%[^a-zA-Z%]*[a-zA-Z%])")
 
 
 def _is_standard(value: Any) -> bool:
-    """Whether a value is a date, path, number or the like, whose methods run no user code."""
+    """Return whether a value is a date, path, number or the like, whose methods run no user code."""
     cls = type(value)
     return cls.__module__.partition(".")[0] in _STANDARD and cls.__hash__ is not None
 

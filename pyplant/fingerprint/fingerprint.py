@@ -59,7 +59,7 @@ class PartMemo(Protocol):
     """A persistent cache of the parts of code objects, which saves reading their source."""
 
     def get_part(self, digest: str) -> CodePart | None:
-        """The cached part of the code object with this digest, if any."""
+        """Return the cached part of the code object with this digest, if any."""
 
     def put_part(self, digest: str, part: CodePart) -> None:
         """Cache a part."""
@@ -115,7 +115,7 @@ class _DigestNode:
         self.fingerprint: Fingerprint | None = None
 
     def is_unchanged(self) -> bool:
-        """Whether the content still describes the object. This is the hot path of an unchanged run."""
+        """Return whether the content still describes the object. This is the hot path of an unchanged run."""
         content = self.content
         if content.unchanged is not None and not content.unchanged():
             return False
@@ -194,7 +194,7 @@ class Fingerprinter:
             self._build_node.forget_values()
 
     def changed_names(self, old: str, new: str) -> set[tuple[str, str]] | None:
-        """The owners and names whose values differ between two fingerprints; ``None`` if code differs.
+        """Return the owners and names whose values differ between two fingerprints; ``None`` if code differs.
 
         Parameters
         ----------
@@ -204,7 +204,7 @@ class Fingerprinter:
         return changed_names(old, new, self.records.get, self._attribute_digests.get)
 
     def fingerprint(self, function: Callable[..., Any]) -> Fingerprint:
-        """The present fingerprint of a function or class."""
+        """Return the present fingerprint of a function or class."""
         self._refresh(function)
         node = self._nodes[id(function)]
         if node.generation != self._generation:
@@ -215,7 +215,7 @@ class Fingerprinter:
         return node.fingerprint
 
     def digest(self, value: Any) -> tuple[str, frozenset[Note]]:
-        """The digest of any value; functions and classes in it count by their code."""
+        """Return the digest of any value; functions and classes in it count by their code."""
         encoding = encode(value, lambda code: self.fingerprint(code).digest)
         notes = {Note("opaque", text) for text in encoding.opaque}
         parts = [encoding.data]
@@ -226,7 +226,7 @@ class Fingerprinter:
         return digest_bytes(*parts), frozenset(notes)
 
     def reaches(self, root: Callable[..., Any], obj: Any) -> bool:
-        """Whether the code of ``root``, or code that it reaches, names ``obj``."""
+        """Return whether the code of ``root``, or code that it reaches, names ``obj``."""
         self._refresh(root)
         # Leaves are left out: they are texts and cannot be ``obj``.
         seen, stack = {id(root)}, [root]
@@ -241,7 +241,7 @@ class Fingerprinter:
         return False
 
     def new_records(self, digest: str) -> dict[str, CodeRecord]:
-        """The records below a digest that no earlier call returned."""
+        """Return the records below a digest that no earlier call returned."""
         found: dict[str, CodeRecord] = {}
         stack = [digest]
         while stack:
@@ -290,7 +290,7 @@ class Fingerprinter:
             self._digest_component(component)
 
     def _undigested_children(self, node: _DigestNode) -> Iterator[_DigestNode]:
-        """The nodes that a node refers to and that have no valid digest."""
+        """Yield the nodes that a node refers to and that have no valid digest."""
         for _, target in node.children:
             if type(target) is not Leaf:
                 child = self._nodes[id(target)]
@@ -369,12 +369,12 @@ class Fingerprinter:
 
 
 def _as_conditional(hint: Hint) -> Hint:
-    """The hint as it counts for callers, which may call the code on some paths only."""
+    """Return the hint as it counts for callers, which may call the code on some paths only."""
     return hint._replace(unconditional=False) if hint.unconditional else hint
 
 
 def _is_reactor(obj: Any) -> bool:
-    """Whether an object is a reactor."""
+    """Return whether an object is a reactor."""
     return type(obj) is FunctionType and "__pyplant_reactor__" in obj.__dict__
 
 
@@ -399,7 +399,7 @@ def _fingerprinter() -> Fingerprinter:
 
 
 def fingerprint_of(obj: Callable[..., Any]) -> str:
-    """The present digest of the code of a function or class."""
+    """Return the present digest of the code of a function or class."""
     fingerprinter = _fingerprinter()
     # Not begin_generation(): one pickle asks for many classes, one by one, which share most of the graph.
     fingerprinter.invalidate_values()
@@ -407,7 +407,7 @@ def fingerprint_of(obj: Callable[..., Any]) -> str:
 
 
 def digest_of(value: Any) -> str:
-    """The digest of any value.
+    """Return the digest of any value.
 
     Raises
     ------

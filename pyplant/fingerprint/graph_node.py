@@ -44,12 +44,12 @@ class Leaf(NamedTuple):
     display: str = ""
 
     def shown(self) -> str:
-        """The form of the leaf in a record: a digest and a readable text."""
+        """Return the form of the leaf in a record: a digest and a readable text."""
         return f"={digest_bytes(self.text.encode())[:16]}:{self.display or self.text}"
 
     @staticmethod
     def is_value(shown: str) -> bool:
-        """Whether a leaf in a record is a value, and not a builtin, undefined or imported name."""
+        """Return whether a leaf in a record is a value, and not a builtin, undefined or imported name."""
         sign, _, text = shown.partition(":")
         return sign.startswith("=") and not text.startswith(("builtin ", "undefined ", "import "))
 
@@ -89,7 +89,7 @@ class Watch(NamedTuple):
         return cls(namespace, names, tuple(map(namespace.get, names, repeat(MISSING))))
 
     def is_unchanged(self) -> bool:
-        """Whether every name still stands for the same object."""
+        """Return whether every name still stands for the same object."""
         return all(map(is_, map(self.namespace.get, self.names, repeat(MISSING)), self.objects))
 
 
@@ -127,7 +127,7 @@ class GraphNode(NamedTuple):
 
 
 def shorten(value: Any) -> str:
-    """A short text of a value for messages; it does not identify the value."""
+    """Return a short text of a value for messages; it does not identify the value."""
     cls = type(value)
     try:
         if issubclass(cls, str | bytes):

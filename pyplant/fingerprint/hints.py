@@ -118,7 +118,7 @@ class Hint(NamedTuple):
 
 
 def resolved(hints: frozenset[Hint], lookup: Callable[[str], Any]) -> frozenset[Hint]:
-    """The hints with the names that their expressions evaluate to."""
+    """Return the hints with the names that their expressions evaluate to."""
     for hint in hints:
         if hint.kind is NameKind.EXPRESSION:
             return frozenset(name for each in hints for name in each.resolved(lookup))

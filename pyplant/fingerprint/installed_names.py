@@ -19,7 +19,7 @@ _BOUND = (types.MethodType, types.BuiltinMethodType, type([].__len__))
 
 
 def installed_name(obj: Any) -> str:
-    """The package and the name of an object if an installed module holds it, else ``""``.
+    """Return the package and the name of an object if an installed module holds it, else ``""``.
 
     This covers functions, bound methods (``random.random``), NumPy's ufuncs, and objects in the module of
     their class (``os.environ``, ``polars.col``).
@@ -32,7 +32,7 @@ def installed_name(obj: Any) -> str:
 
 
 def _candidate_modules(obj: Any) -> Iterator[types.ModuleType]:
-    """The modules that may hold an object: those named by it, its class, or the object it is bound to."""
+    """Yield the modules that may hold an object: those named by it, its class, or the object it is bound to."""
     cls = type(obj)
     names = [static_attribute(obj, "__module__"), module_of(cls)]
     if issubclass(cls, _BOUND):
@@ -56,7 +56,7 @@ def _name_in(module: types.ModuleType, obj: Any) -> str:
 
 
 def holds_itself(obj: Any, name: str) -> bool:
-    """Whether a module holds an object under the name that pickle has for it."""
+    """Return whether a module holds an object under the name that pickle has for it."""
     own = module_of(type(obj))
     for module_name in (static_attribute(obj, "__module__"), own, package_name(own)):
         found: Any = LOADED.get(module_name) if type(module_name) is str else None

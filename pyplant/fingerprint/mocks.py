@@ -24,12 +24,12 @@ _OF_CLASS = frozenset(["__doc__", "__module__", "__dict__", "__weakref__", "__si
 
 
 def is_mock_class(cls: type) -> bool:
-    """Whether instances of a class are mocks; each mock has a class of its own."""
+    """Return whether instances of a class are mocks; each mock has a class of its own."""
     return any(qualname_of(base) == "NonCallableMock" and module_of(base) in _MODULES for base in mro(cls))
 
 
 def mock_behind(obj: Any) -> Any:
-    """The mock that an object is, or that a function made by ``create_autospec`` calls; else ``None``."""
+    """Return the mock that an object is, or that a function made by ``create_autospec`` calls; else ``None``."""
     if type(obj) is FunctionType:
         mock = obj.__dict__.get("mock")
         return mock if is_mock_class(type(mock)) and _attributes(mock).get("_mock_delegate") is obj else None
@@ -37,7 +37,7 @@ def mock_behind(obj: Any) -> Any:
 
 
 def mock_content(mock: Any) -> list[Any]:
-    """The content of a mock, and of the mocks it refers to, as a plain list.
+    """Return the content of a mock, and of the mocks it refers to, as a plain list.
 
     Mocks refer to each other by number. A mock that was created on access is left out unless it, or a mock
     that it leads to, was configured.
@@ -80,7 +80,7 @@ def mock_content(mock: Any) -> list[Any]:
 
 
 def _specification(mock: Any) -> list[Any]:
-    """The classes of a mock, and the attributes and calls that it refuses."""
+    """Return the classes of a mock, and the attributes and calls that it refuses."""
     attributes = _attributes(mock)
     methods = attributes.get("_mock_methods")
     return [
@@ -102,7 +102,7 @@ def _parameters(signature: Any) -> list[Any]:
 
 
 def _configured(mock: Any) -> dict[str, Any]:
-    """The configuration of a mock, and the mocks that it created on access, by kind and name."""
+    """Return the configuration of a mock, and the mocks that it created on access, by kind and name."""
     attributes = _attributes(mock)
     found: dict[str, Any] = {}
     result, effect = _answer(attributes)
@@ -127,7 +127,7 @@ def _configured(mock: Any) -> dict[str, Any]:
 
 
 def _answer(attributes: dict[str, Any]) -> tuple[Any, Any]:
-    """The configured return value, or :data:`MISSING`, and the side effect."""
+    """Return the configured return value, or :data:`MISSING`, and the side effect."""
     delegate = attributes.get("_mock_delegate")
     if type(delegate) is FunctionType:
         result, effect = delegate.__dict__.get("return_value", MISSING), delegate.__dict__.get("side_effect")
@@ -141,12 +141,12 @@ def _answer(attributes: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _is_default(result: Any) -> bool:
-    """Whether a value is the mock library's sentinel for "not set"."""
+    """Return whether a value is the mock library's sentinel for "not set"."""
     return qualname_of(type(result)) == "_SentinelObject" and result.name == "DEFAULT"
 
 
 def _iterated(effect: Any) -> Any:
-    """A side effect; an iterated one with all its items, since its position only records calls."""
+    """Return a side effect; an iterated one with all its items, since its position only records calls."""
     while qualname_of(type(effect)) == "_MockIter":
         effect = effect.obj
     if isinstance(effect, _ITERATORS):
@@ -158,7 +158,7 @@ _ITERATORS: tuple[type, ...] = (type(iter([])), type(iter(())))
 
 
 def _is_magic_default(attributes: dict[str, Any], result: Any, effect: Any) -> bool:
-    """Whether a special method has the default answer of every ``MagicMock``."""
+    """Return whether a special method has the default answer of every ``MagicMock``."""
     name, parent = attributes.get("_mock_new_name"), attributes.get("_mock_new_parent")
     module = LOADED.get(next(filter(_MODULES.__contains__, map(module_of, mro(type(parent)))), ""))
     if not isinstance(name, str) or module is None:

@@ -50,7 +50,7 @@ class StateNames:
         self._partial_values: dict[tuple[str, str], PartialValue] = {}
 
     def excluded_parts(self, owner: str, name: str) -> set[str] | None:
-        """The parts of a value under this name that are left out: attributes, or ``""`` for all of it."""
+        """Return the parts of a value under this name that are left out: attributes, or ``""`` for all of it."""
         if self._seen != len(self.pairs):  # the set only grows, so its length tells whether it changed
             self._parts.clear()
             for scope, known in self.pairs:
@@ -115,10 +115,10 @@ class NodeScope:
         self.notes.add(Note(kind, text))
 
     def sorted_edges(self) -> tuple[CodeReference, ...]:
-        """The edges in the order of their labels, which does not depend on the order of discovery."""
+        """Return the edges in the order of their labels, which does not depend on the order of discovery."""
         return tuple(self._edges[label] for label in sorted(self._edges))
 
     def watches(self) -> tuple[Watch, ...]:
-        """The tests for changes of the names that were read."""
+        """Return the tests for changes of the names that were read."""
         groups = (Watch.of(namespace, tuple(sorted(names))) for namespace, names in self._watched.values())
         return (*self.watching, *groups)

@@ -68,7 +68,7 @@ _generation = 0
 
 @cache
 def is_user_file(filename: str) -> bool:
-    """Whether code of this file is user code. Text without a file (a cell, ``exec``) is."""
+    """Return whether code of this file is user code. Text without a file (a cell, ``exec``) is."""
     if filename.startswith("<frozen"):
         return False
     if filename.startswith("<"):
@@ -126,7 +126,7 @@ def defining_packages() -> frozenset[str]:
 
 
 def followed() -> tuple[Distribution, ...]:
-    """The distributions that are followed."""
+    """Return the distributions that are followed."""
     return tuple(_followed.values())
 
 
@@ -148,17 +148,17 @@ def begin_generation() -> None:
 
 
 def generation() -> int:
-    """A number that changes when more code becomes user code, which invalidates fingerprints."""
+    """Return a number that changes when more code becomes user code, which invalidates fingerprints."""
     return _generation
 
 
 def is_own_file(filename: str) -> bool:
-    """Whether code of this file is PyPlant's own."""
+    """Return whether code of this file is PyPlant's own."""
     return filename.startswith(_PYPLANT)
 
 
 def is_user_module(module: ModuleType) -> bool:
-    """Whether a module is user code; an object that replaces a module in ``sys.modules`` is not."""
+    """Return whether a module is user code; an object that replaces a module in ``sys.modules`` is not."""
     if not issubclass(type(module), ModuleType):
         return False
     # Only the module's own dictionary is read: a lazy module class may invent ``__file__`` on access.
@@ -180,7 +180,7 @@ def is_user_module(module: ModuleType) -> bool:
 
 
 def leads_to_user_code(module: ModuleType) -> bool:
-    """Whether a module is user code, or a namespace package that contains followed packages."""
+    """Return whether a module is user code, or a namespace package that contains followed packages."""
     if is_user_module(module):
         return True
     own = namespace(module) if issubclass(type(module), ModuleType) else None
@@ -193,7 +193,7 @@ def leads_to_user_code(module: ModuleType) -> bool:
 
 
 def is_user_object(obj: Any) -> bool:
-    """Whether a class, or another object with a ``__module__``, is defined in user code."""
+    """Return whether a class, or another object with a ``__module__``, is defined in user code."""
     name = module_of(obj) if issubclass(type(obj), type) else static_attribute(obj, "__module__")
     if not (type(name) is str and name) or name == "builtins":
         return False
@@ -205,7 +205,7 @@ def is_user_object(obj: Any) -> bool:
 
 
 def find(module: ModuleType | None, qualname: str) -> Any:
-    """The object under a qualified name in a module, else ``None``."""
+    """Return the object under a qualified name in a module, else ``None``."""
     found: Any = module
     for step in qualname.split("."):
         found = safe_getattr(found, step, None)
@@ -213,12 +213,12 @@ def find(module: ModuleType | None, qualname: str) -> Any:
 
 
 def package_name(module: str | None) -> str:
-    """The name by which an installed module counts, since its submodules may change between versions."""
+    """Return the name by which an installed module counts, since its submodules may change between versions."""
     return (module or "").partition(".")[0]
 
 
 def absolute_name(name: str, package: str | None) -> str:
-    """The full name of a module that is imported as ``name``, or ``""`` if it cannot be resolved."""
+    """Return the full name of a module that is imported as ``name``, or ``""`` if it cannot be resolved."""
     try:
         return importlib.util.resolve_name(name, package)
     except (ImportError, ValueError):
@@ -226,7 +226,7 @@ def absolute_name(name: str, package: str | None) -> str:
 
 
 def import_user_module(name: str, package: str | None) -> ModuleType | None:
-    """The module that an ``import`` inside a function refers to, imported if it is user code.
+    """Return the module that an ``import`` inside a function refers to, imported if it is user code.
 
     The import must happen here. Otherwise the fingerprint before the first run, when the module is
     not loaded yet, would differ from the one after it.
@@ -251,7 +251,7 @@ def import_user_module(name: str, package: str | None) -> ModuleType | None:
 
 
 def _is_user_package(name: str) -> bool:
-    """Whether a module, loaded or not, is user code. Finding out imports no installed code."""
+    """Return whether a module, loaded or not, is user code. Finding out imports no installed code."""
     parts = name.split(".")
     for depth in range(1, len(parts) + 1):
         package = ".".join(parts[:depth])

@@ -52,7 +52,7 @@ def follow_used_packages(names: Iterable[str]) -> None:
 
 
 def _used_modules(module: ModuleType) -> set[str]:
-    """The names of the modules that are values of a module, or define its functions and classes."""
+    """Return the names of the modules that are values of a module, or define its functions and classes."""
     names: set[str] = set()
     for value in tuple(vars(module).values()):
         kind = type(value)

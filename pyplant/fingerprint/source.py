@@ -101,7 +101,7 @@ class _SourceText:
         self._nodes: dict[tuple[str, int], list[FunctionNode]] = {}
 
     def find(self, code: CodeType) -> FunctionNode | None:
-        """The syntax tree that compiles to ``code``, at any place in the text."""
+        """Return the syntax tree that compiles to ``code``, at any place in the text."""
         if self._codes is None:
             self._codes = {}
             self._compile(self._codes)
@@ -128,7 +128,7 @@ class _SourceText:
         return None
 
     def segment(self, node: FunctionNode) -> str:
-        """The source text of ``node``."""
+        """Return the source text of ``node``."""
         end = node.end_lineno or node.lineno
         return "".join(self.lines[_first_line(node) - 1 : end])[:_TEXT_LIMIT]
 
@@ -171,7 +171,7 @@ class _SourceText:
 
 
 def _compiles_to(node: FunctionNode, code: CodeType) -> bool:
-    """Whether a lambda without closure compiles to this code."""
+    """Return whether a lambda without closure compiles to this code."""
     if not isinstance(node, ast.Lambda):
         return False
     alone = compile(ast.Expression(node), "<lambda>", "eval", dont_inherit=True)
@@ -242,7 +242,7 @@ class Sources:
             del versions[_VERSIONS:]
 
     def part(self, code: CodeType, namespace: dict[str, Any] | None = None) -> CodePart:
-        """The contribution of ``code``, from its source if that can be verified."""
+        """Return the contribution of ``code``, from its source if that can be verified."""
         try:
             found = self._given.get(code_digest(code)) or self._find(code, namespace)
             if found is not None:

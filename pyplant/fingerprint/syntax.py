@@ -43,7 +43,7 @@ _Scalar = str | int | float | complex | bytes | bool | None
 
 
 def syntax_digest(node: FunctionNode) -> str:
-    """The digest of a function's parameters and body."""
+    """Return the digest of a function's parameters and body."""
     encoder = Encoder()
     encoder.tag(SCHEME)
     encoder.tag("async" if isinstance(node, ast.AsyncFunctionDef) else "def")
@@ -87,12 +87,12 @@ def _encode(node: Any, encoder: Encoder) -> None:
 
 
 def _is_comment(node: Any) -> bool:
-    """Whether a statement is only a constant, as docstrings are."""
+    """Return whether a statement is only a constant, as docstrings are."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _merged_texts(values: list[ast.expr]) -> Iterator[ast.expr]:
-    """The parts of an f-string with adjacent texts merged, since Python versions split them differently."""
+    """Yield the parts of an f-string with adjacent texts merged, since Python versions split them differently."""
     text = ""
     for value in values:
         if isinstance(value, ast.Constant):
@@ -199,7 +199,7 @@ class NameCollector(ast.NodeVisitor):
             self._mention(Hint("config", root.certain, NameKind.EXPRESSION, (".".join(chain),)))
 
     def _path(self, node: ast.expr) -> _Path | None:
-        """The path in the configuration that an expression evaluates to, if any."""
+        """Return the path in the configuration that an expression evaluates to, if any."""
         match node:
             case ast.Name(id=name):
                 found = self._parts.get(name)
@@ -324,7 +324,7 @@ def _imports(node: FunctionNode) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _roles(args: ast.arguments) -> tuple[str, set[str], set[str]]:
-    """The first parameter, the parameters that hold a pipework, and those that hold a config."""
+    """Return the first parameter, the parameters that hold a pipework, and those that hold a config."""
     positional = [*args.posonlyargs, *args.args]
     every = [*positional, *args.kwonlyargs]
     # By annotation, and by the usual name, under which nested functions and helpers use it too.
@@ -367,6 +367,6 @@ def _each_name(arguments: list[ast.expr]) -> Iterator[ast.expr]:
 
 
 def _makes_reactor(decorator: ast.expr) -> bool:
-    """Whether a decorator is ``ReactorFunc``, with arguments or without."""
+    """Return whether a decorator is ``ReactorFunc``, with arguments or without."""
     chain = _chain(decorator.func if isinstance(decorator, ast.Call) else decorator)
     return chain is not None and chain[-1] == "ReactorFunc"

@@ -113,19 +113,19 @@ class Report:
     __slots__ = ()
 
     def title(self) -> str:
-        """The first line."""
+        """Return the first line."""
         raise NotImplementedError
 
     def blocks(self) -> Iterator[Block | Table]:
-        """The content."""
+        """Return the content."""
         raise NotImplementedError
 
     def deduplicated(self) -> Self:
-        """The same report with each cause listed once."""
+        """Return the same report with each cause listed once."""
         return self
 
     def text(self, width: int = _WIDTH) -> str:
-        """The report as plain text, no line wider than ``width``."""
+        """Return the report as plain text, no line wider than ``width``."""
         return as_text(self.title(), self.blocks(), width)
 
     def __str__(self) -> str:
@@ -148,7 +148,7 @@ class _Entries(Report):
     entries: tuple[ReactorEntry, ...]
 
     def deduplicated(self) -> Self:
-        """The same report with each cause listed once, in the entry of the reactor that it makes stale."""
+        """Return the same report with each cause listed once, in the entry of the reactor that it makes stale."""
         causes = CauseDeduplicator(entry.causes for entry in self.entries)
         entries = [replace(entry, causes=causes.deduplicate(entry.causes)) for entry in self.entries]
         return replace(self, entries=tuple(entries))  # type: ignore[type-var] # all are dataclasses
@@ -216,7 +216,7 @@ class RunReport(_Entries):
         return sum(entry.seconds for entry in self.entries if entry.outcome is Outcome.CACHED)
 
     def title(self) -> str:
-        """The first line."""
+        """Return the first line."""
         parts = ", ".join(
             f"{len(names)} {word}"
             for word, names in (
@@ -231,7 +231,7 @@ class RunReport(_Entries):
         return f"{self.target}: {parts or 'nothing to do'} in {format_seconds(self.seconds)}{saved}"
 
     def blocks(self) -> Iterator[Block]:
-        """The content."""
+        """Yield the content."""
         for entry in self.deduplicated().entries:
             if entry.outcome is Outcome.CACHED:
                 continue
@@ -254,11 +254,11 @@ class Status(_Entries):
     directory: str = ""
 
     def title(self) -> str:
-        """The first line."""
+        """Return the first line."""
         return summary([entry.outcome for entry in self.entries])
 
     def blocks(self) -> Iterator[Block]:
-        """The content."""
+        """Yield the content."""
         for entry in self.deduplicated().entries:
             parts = []
             if entry.finished:
@@ -277,11 +277,11 @@ class Overview(Report):
     status: Status
 
     def title(self) -> str:
-        """The first line."""
+        """Return the first line."""
         return self.directory
 
     def blocks(self) -> Iterator[Block]:
-        """The content."""
+        """Yield the content."""
         stored = counted(self.executions, "stored execution")
         yield Block(f"{stored}, {format_size(self.size)}", style="cause")
         yield Block(self.status.title(), style="cause")
@@ -315,12 +315,12 @@ class Plan(_Entries):
         return self._named(Outcome.CACHED, certain=True)
 
     def title(self) -> str:
-        """The first line."""
+        """Return the first line."""
         may = f", {len(self.may_run)} may run" if self.may_run else ""
         return f"{self.target}: {len(self.will_run)} would run{may}, {len(self.cached)} cached"
 
     def blocks(self) -> Iterator[Block]:
-        """The content."""
+        """Yield the content."""
         yield from _sender_block(self.ingredient, self.target)
         for entry in self.deduplicated().entries:
             took = f"took {format_seconds(entry.seconds)}" if entry.finished else ""
@@ -341,19 +341,19 @@ class Explanation(Report):
         return self.entry.causes
 
     def deduplicated(self) -> Self:
-        """The same explanation with each cause listed once, at its first mention."""
+        """Return the same explanation with each cause listed once, at its first mention."""
         causes = CauseDeduplicator().deduplicate(self.entry.causes)
         return replace(self, entry=replace(self.entry, causes=causes))
 
     def title(self) -> str:
-        """The first line."""
+        """Return the first line."""
         entry = self.entry
         if entry.outcome is Outcome.CACHED:
             return f"{entry.name} is up to date (computed {format_age(entry.finished)}, {format_seconds(entry.seconds)})"
         return f"{entry.name} {'would run' if entry.certain else 'may run'}"
 
     def blocks(self) -> Iterator[Block]:
-        """The content."""
+        """Yield the content."""
         yield from _sender_block(self.ingredient, self.entry.name)
         for cause in self.deduplicated().causes:
             yield _cause_block(cause)
@@ -391,11 +391,11 @@ class History(Report):
         return self.entries[index]
 
     def title(self) -> str:
-        """The first line."""
+        """Return the first line."""
         return f"{self.reactor}: {counted(len(self.entries), 'stored execution')}"
 
     def blocks(self) -> Iterator[Block]:
-        """The content."""
+        """Yield the content."""
         yield from _sender_block(self.ingredient, self.reactor)
         for entry in self.entries:
             values = ", ".join(f"{name}={text}" for name, text in entry.parameters.items())

@@ -66,7 +66,7 @@ class Sweep(Report):
         return self.rows[index]
 
     def to_pandas(self) -> Any:
-        """A ``pandas.DataFrame`` with a column for each parameter and ingredient, ``outcome`` and ``seconds``.
+        """Return a ``pandas.DataFrame`` with a column for each parameter and ingredient, ``outcome`` and ``seconds``.
 
         Raises
         ------
@@ -78,13 +78,13 @@ class Sweep(Report):
         return pandas.DataFrame([row.flat() for row in self.rows])
 
     def title(self) -> str:
-        """The first line."""
+        """Return the first line."""
         found = counts(row.outcome for row in self.rows)
         many = counted(len(self.rows), "configuration")
         return f"{self.reactor}: {many}, {found or 'nothing to do'} in {format_seconds(self.seconds)}"
 
     def blocks(self) -> Iterator[Block | Table]:
-        """The content."""
+        """Yield the content."""
         if self.rows:
             shown = self.rows[:_MAX_ROWS]
             names = dict.fromkeys(name for row in shown for name in row.ingredients)

@@ -36,7 +36,7 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """The public names, for completion; modules are not among them."""
+    """Return the public names, for completion; modules are not among them."""
     return sorted(name for name in globals() if name in __all__ or name.startswith("__"))
 
 

@@ -201,7 +201,7 @@ class Journal:
 
     @property
     def is_writable(self) -> bool:
-        """Return whether this process may write; a forked child may not, since its parent writes the file."""
+        """Whether this process may write; a forked child may not, since its parent writes the file."""
         return not self._read_only and os.getpid() == self._pid
 
     def append(self, kind: str, key: str, payload: Any, *, sealed: bool = True) -> JournalEntry:

@@ -120,7 +120,7 @@ class OutputForwarder:
                 self._stream = None
 
     def is_run_active(self) -> bool:
-        """Whether the run that waits for this attempt is still under way."""
+        """Return whether the run that waits for this attempt is still under way."""
         return self._files.is_directory(self.folder)
 
     def interrupt(self) -> None:

@@ -359,12 +359,12 @@ def _module_lost_error(reactor: str, module: str) -> WorkerError:
 
 
 def _needs_kernel(request: ExecutionRequest) -> bool:
-    """Whether a reactor uses the notebook kernel, as magics do; only this process has it."""
+    """Return whether a reactor uses the notebook kernel, as magics do; only this process has it."""
     return "get_ipython" in request.definition.function.__code__.co_names
 
 
 def _is_worker_lost(error: BaseException) -> bool:
-    """Whether an error of a pool means that a worker is lost, rather than that the work failed."""
+    """Return whether an error of a pool means that a worker is lost, rather than that the work failed."""
     if isinstance(error, BrokenExecutor | CancelledError):
         return True
     return type(error).__name__ in _WORKER_LOST_ERRORS

@@ -81,7 +81,7 @@ class CodePickler:
         self._modules: dict[str, bytes] = {}
 
     def definition(self, definition: Definition) -> bytes:
-        """A packed reactor, the same each time.
+        """Return a packed reactor, the same each time.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class CodePickler:
         return self._definitions[definition]
 
     def module(self, name: str) -> bytes:
-        """A packed module of the user's, as far as it can be packed; the same each time."""
+        """Return a packed module of the user's, as far as it can be packed; the same each time."""
         if name not in self._modules:
             self._modules[name] = self.pack(sys.modules[name])
         return self._modules[name]
@@ -132,7 +132,7 @@ class CodePickler:
         self._looked_at = len(sys.modules)
 
     def names(self) -> tuple[str, ...]:
-        """The names of all user modules that are loaded, but for ``__main__``."""
+        """Return the names of all user modules that are loaded, but for ``__main__``."""
         self._register()
         return tuple(self._users)
 
@@ -166,7 +166,7 @@ def dumps(obj: Any) -> bytes:
 
 
 def dumps_error(record: Any) -> bytes:
-    """The same for a record with an exception; it is certain that the exception can be made again.
+    """Pickle a record with an exception, after making sure that it can be unpickled.
 
     Raises
     ------
@@ -186,12 +186,12 @@ class _ErrorPickler(pickle.Pickler):
 
 
 def loads(data: bytes) -> Any:
-    """The inverse of :func:`dumps`."""
+    """Undo :func:`dumps`."""
     return pickle.loads(data)  # noqa: S301 - from the other end of a pool of the user's
 
 
 def number_of(function: Any) -> Any:
-    """The number of a subreactor that was sent, else the function itself."""
+    """Return the number of a subreactor that was sent, else the function itself."""
     return _numbers.get(function, function)
 
 
@@ -246,7 +246,7 @@ def _pickler() -> Any:
 
 
 def _with_qualname(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A nested class that knows its full name, which cloudpickle leaves out: its objects are pickled by it."""
+    """Return a nested class that knows its full name, which cloudpickle leaves out: its objects are pickled by it."""
     make, arguments, (members, slots), *rest = reduced
     return make, arguments, ({"__qualname__": cls.__qualname__, **members}, slots), *rest
 
@@ -265,7 +265,7 @@ def _is_by_value(module: ModuleType) -> bool:
 
 
 def _is_at_home(obj: Any) -> bool:
-    """Whether user code is what its module and name say it is."""
+    """Return whether user code is what its module and name say it is."""
     module = sys.modules.get(obj.__module__ or "")
     return module is not None and is_user_module(module) and find(module, obj.__qualname__) is obj
 
@@ -362,7 +362,7 @@ _finder = _Finder()
 
 @after_fork_in_child
 def _after_fork() -> None:
-    """A child that a reactor forks runs no attempt: it imports what it likes."""
+    """Reset the state of a forked child, which executes no task and may import anything."""
     global _guard  # another thread of the parent may have had it
     _guard = threading.Condition()
     _finder.reset()
@@ -416,7 +416,7 @@ def requesting_modules() -> Iterator[None]:
 
 
 def _module(name: str, contents: dict[str, bytes] | None = None, *, is_package: bool = False) -> ModuleType:
-    """The module of that name in this process, with these contents."""
+    """Return the module of that name in this process, with these contents."""
     module = sys.modules.get(name)
     if module is None:
         module = sys.modules[name] = _Sent(name)
