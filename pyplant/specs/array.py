@@ -1,4 +1,4 @@
-"""NumPy arrays as ``.npy`` files, received as private memory maps.
+"""NumPy arrays as ``.npy`` files, received as private memory maps, or as copies if they are small.
 
 How it works
 ------------
@@ -144,8 +144,8 @@ def _copy_fields(source: Any, target: Any) -> None:
 class ArraySpec(StreamSpec):
     """A plain ``ndarray`` of any shape, and any dtype but ``object``.
 
-    It is received as a writable ``ndarray`` over a private map of the file. That takes no time at any size, and
-    changes stay with the receiver. Fortran order is preserved, because rounding in linear algebra and the speed of
+    It is received as a writable ``ndarray``: small ones (256 kB) are copied, larger ones are private maps of their files,
+    which takes no time at any size. Changes stay with the receiver, and no file stays open. Fortran order is preserved, because rounding in linear algebra and the speed of
     access depend on it; an array in neither order is received in C order. Subclasses of ``ndarray`` and arrays whose
     dtype has metadata are stored as objects. A ``memmap`` counts as an array, since it differs in its storage only.
 

@@ -115,8 +115,9 @@ class StreamSpec(IngredientSpec):
     def parse(self, buffer: Any, metadata: Metadata) -> Any:
         """Return the value that was written to ``buffer``.
 
-        ``buffer`` is ``bytes`` for a small value in the journal, else a private copy-on-write map of the file. The
-        value may refer to the map and write to it: neither the store nor another receiver sees the changes.
+        ``buffer`` is ``bytes`` for a small value in the journal, else writable: the content of a small file, or a private
+        copy-on-write map of a larger one. The value may refer to it and write to it: neither the store nor another
+        receiver sees the changes.
         """
 
     def digest_value(self, value: Any) -> str | None:

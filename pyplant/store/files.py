@@ -17,6 +17,7 @@ import errno
 import mmap
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -60,6 +61,10 @@ _OPEN_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _MAX_WRITE = 1 << 30  # bytes in one call; Linux writes at most 2 GB at once, macOS fails beyond that
 _READ_BUFFER = 1 << 22  # bytes
 # Linux has the flag since 2.4, but Python names it since 3.13 only.
+_MAX_COPIED = 1 << 18  # bytes up to which a file is read; mapping it and touching its pages takes as long
+
+_MAP_FIXED = 0x10  # the same on Linux, macOS and BSD; the module mmap does not have it
+
 _NORESERVE = getattr(
     mmap, "MAP_NORESERVE", 0x4000 if os.name == "posix" and os.uname().sysname == "Linux" else 0
 )
@@ -307,20 +312,18 @@ class Files:
             while count := stream.readinto(buffer):
                 yield view[:count]
 
-    def map_private(self, path: Path) -> mmap.mmap | bytes:
-        """Map a file copy-on-write: this process may write to the map, and the file does not change.
+    def map_private(self, path: Path) -> mmap.mmap | bytearray:
+        """Return the content of a file in memory that belongs to the caller: writing to it does not change the file.
 
-        No memory is reserved, unlike in NumPy's own copy-on-write mode, which refuses files larger than memory. An
-        empty file cannot be mapped and gives ``b""``.
+        A small file is read. A larger one is mapped copy-on-write, and the map keeps no descriptor open, so their
+        number is not limited by that of open files (usually 1,024), only by that of maps (65,530 on Linux). No memory is
+        reserved, unlike in NumPy's own copy-on-write mode, which refuses files larger than memory.
         """
         with _opened(path, 0) as stream:
             size = os.fstat(stream.fileno()).st_size
-            if size == 0:
-                return b""
-            if os.name == "nt":
-                return mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_COPY)
-            flags = mmap.MAP_PRIVATE | _NORESERVE
-            return mmap.mmap(stream.fileno(), size, flags, mmap.PROT_READ | mmap.PROT_WRITE)
+            if size > _MAX_COPIED:
+                return _mapped(stream.fileno(), size)
+            return bytearray(stream.read(size))
 
     def rename(self, source: Path, target: Path) -> None:
         """Rename a file; a file that has the new name is replaced in the same step."""
@@ -463,6 +466,36 @@ def _opened(path: Path, buffering: int) -> Any:
         os.close(descriptor)
         raise
     return open(descriptor, "rb", buffering=buffering)
+
+
+def _mapped(descriptor: int, size: int) -> mmap.mmap:
+    """Map a file copy-on-write."""
+    if os.name == "nt":
+        return mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
+    flags, access = mmap.MAP_PRIVATE | _NORESERVE, mmap.PROT_READ | mmap.PROT_WRITE
+    if sys.version_info >= (3, 13):
+        return mmap.mmap(descriptor, size, flags, access, trackfd=False)
+    # Before Python 3.13 every map of a file keeps a duplicate of the descriptor. So the file is mapped over anonymous
+    # memory: the object owns the addresses, whatever is mapped there, and unmaps them.
+    import ctypes  # slow to load
+
+    mapped = mmap.mmap(-1, size, flags | mmap.MAP_ANONYMOUS, access)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+    if _system_mmap()(address, size, access, flags | _MAP_FIXED, descriptor, 0) != address:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return mapped
+
+
+@cache
+def _system_mmap() -> Any:
+    """Return the function ``mmap`` of the system."""
+    import ctypes
+
+    function = ctypes.CDLL(None, use_errno=True).mmap
+    function.restype = ctypes.c_void_p
+    function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    return function
 
 
 after_fork_in_child(hash_in_one_thread)

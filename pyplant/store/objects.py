@@ -340,7 +340,7 @@ class ObjectStore:
         return DamagedError(f"Object {stored} was damaged on disk; what was found there is in {path}.")
 
     def map(self, stored: str, size: int) -> Any:
-        """Verify an object and return its content as a private copy-on-write map."""
+        """Verify an object and return its content as writable memory of the caller (:meth:`Files.map_private`)."""
         return self._files.map_private(self.verified(stored, size))
 
     def quarantine(self, stored: str) -> Path:

@@ -206,3 +206,28 @@ def test_digests_of_arrays_within_other_values_tell_dtype_shape_and_content_apar
 def test_scalars_of_numpy_are_told_from_those_of_python():
     assert digest_of(np.float64(1)) != digest_of(1.0)
     assert digest_of(np.float64(1)) == digest_of(np.float64(1))
+
+
+@pytest.mark.parametrize("elements", [1_000, 40_000], ids=["copied", "mapped"])
+def test_more_arrays_are_held_than_files_may_be_open(tmp_path, elements):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    in_use = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 100
+    count = 60
+
+    @ReactorFunc
+    def rows(pipe):
+        for row in range(count):
+            pipe.send(f"row {row}", np.full(elements, float(row)))
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(rows)
+        plant.run_reactor(rows)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (in_use + 40, limits[1]))
+        try:
+            received = plant.get([f"row {row}" for row in range(count)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    for row, array in enumerate(received):
+        assert np.all(array == row)
+        array[0] = -1.0  # writable, and private

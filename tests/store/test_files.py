@@ -121,12 +121,50 @@ def test_chunks_yield_the_whole_file_in_bounded_parts(tmp_path, monkeypatch):
     assert max(map(len, pieces)) == 7
 
 
-def test_writing_to_a_map_does_not_change_the_file(tmp_path):
+@pytest.mark.parametrize("largest", [0, 100])
+def test_writing_to_a_map_does_not_change_the_file(tmp_path, monkeypatch, largest):
+    monkeypatch.setattr(files_module, "_MAX_COPIED", largest)
     path = write(tmp_path / "file", b"content")
     mapped, other = disk.map_private(path), disk.map_private(path)
     mapped[:3] = b"XXX"
     assert bytes(other) == b"content"
     assert path.read_bytes() == b"content"
+    assert isinstance(mapped, bytearray if largest else mmap.mmap)
+
+
+def open_descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="this system does not list open files")
+class TestDescriptors:
+    def test_a_map_keeps_no_file_open(self, tmp_path):
+        path = write(tmp_path / "file", bytes(files_module._MAX_COPIED + 1))
+        before = open_descriptors()
+        maps = [disk.map_private(path) for _ in range(10)]
+        assert {type(mapped) for mapped in maps} == {mmap.mmap}
+        assert open_descriptors() == before
+
+    @pytest.mark.skipif(sys.version_info >= (3, 13), reason="mmap.mmap(trackfd=False)")
+    def test_control_a_map_of_python_keeps_a_file_open(self, tmp_path):
+        path = write(tmp_path / "file", bytes(files_module._MAX_COPIED + 1))
+        before = open_descriptors()
+        with path.open("rb") as stream:
+            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+        assert open_descriptors() == before + 1
+        mapped.close()
+
+    def test_a_map_returns_its_addresses(self, tmp_path):
+        path = write(tmp_path / "file", bytes(files_module._MAX_COPIED + 1))
+        mapped = disk.map_private(path)
+        assert str(path) in Path("/proc/self/maps").read_text()
+        del mapped
+        assert str(path) not in Path("/proc/self/maps").read_text()
+
+    def test_a_file_that_cannot_be_mapped_is_an_error(self, tmp_path):
+        path = write(tmp_path / "file", bytes(files_module._MAX_COPIED + 1))
+        with path.open("ab") as stream, pytest.raises(OSError):  # not readable, so it cannot be mapped
+            files_module._mapped(stream.fileno(), 10)
 
 
 def test_control_a_shared_map_does_reach_the_file(tmp_path):
