@@ -361,7 +361,7 @@ def generated_code(cls: type) -> frozenset[types.CodeType]:
 def name_list(names: Iterable[str]) -> list[str]:
     """Return a list of names; a single string is refused as a likely mistake."""
     if isinstance(names, str):
-        message = f"Give a list of parameter names: [{names!r}]."
+        message = f"Give a list of names: [{names!r}]."
         raise ConfigError(message)
     return list(names)
 

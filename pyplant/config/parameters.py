@@ -232,7 +232,7 @@ class Parameters:
         pyplant.errors.MissingParameterError
             If the configuration has no such parameter and no code reads it.
         pyplant.errors.ConfigError
-            If a method or property computes the parameter.
+            If a method or property computes the parameter, or if it is an attribute of a class.
         """
         self.check(values, read)
         other = Parameters()
@@ -344,6 +344,13 @@ def _snapshot(config: Any, made: dict[int, Any]) -> Any:
 def _replaced(owner: Any, path: list[str], value: Any, full: str) -> Any:
     """Copy a configuration along a path, with another value at its end; all else is shared."""
     first, *rest = path
+    if isinstance(owner, type):
+        above = full.removesuffix("." + ".".join(path))
+        message = (
+            f"{full!r} cannot be varied: {above!r} is the class {owner.__name__}, whose attributes all configurations "
+            f"share. Make it an object: {above} = {owner.__name__}()."
+        )
+        raise ConfigError(message)
     if isinstance(owner, ConfigBase) and find_code(owner, first) is not None:
         message = f"{full!r} is computed by the configuration's class; vary what it is computed from."
         raise ConfigError(message)

@@ -333,6 +333,31 @@ def test_a_name_that_the_last_execution_read_is_known(tmp_path):
         assert "(" not in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["inner.rate", "model.inner.rate"])
+def test_an_attribute_of_a_class_cannot_be_varied(tmp_path, name):
+    class Config(ConfigBase):
+        class inner(ConfigBase):
+            rate = 0.1
+
+        model = None
+
+    @ReactorFunc
+    def reads(pipe, config):
+        pipe.send("read", config.inner.rate)
+
+    config = Config()
+    config.model = Config()
+    with Plant(tmp_path / "plant") as plant:
+        plant.set_config(config)
+        with pytest.raises(ConfigError) as caught:
+            plant.sweep(reads, {name: [0.1, 0.2]}, ["read"])
+        above = name.removesuffix(".rate")
+        assert str(caught.value).startswith(f"{name!r} cannot be varied: {above!r} is the class inner")
+        assert f"{above} = inner()" in str(caught.value)
+        config.inner = config.model.inner = Config.inner()
+        plant.sweep(reads, {name: [0.1, 0.2]}, ["read"])
+
+
 def test_a_computed_attribute_cannot_be_varied(tmp_path):
     class Computing(ConfigBase):
         n = 2
