@@ -103,9 +103,8 @@ class Model:
             files = sorted(name for name in names if names[name] is not None and _is_reachable(name, names))
             inodes = sorted({inode for name in files if (inode := names[name]) is not None})
             for contents in itertools.product(*(self.contents[inode].outcomes() for inode in inodes)):
-                content = dict(
-                    zip(inodes, contents, strict=True)
-                )  # all names of a file have the same content
+                # All names of a file have the same content.
+                content = dict(zip(inodes, contents, strict=True))
                 yield {name: content[names[name]] for name in files}  # type: ignore[index]
 
 

@@ -131,6 +131,7 @@ HEAVY = [
     "matplotlib",
 ]
 DISK_MODULES = {"shutil", "tempfile", "mmap", "io", "glob", "fileinput"}
+# They ask, and change nothing.
 HARMLESS_IN_OS = {
     "getpid",
     "kill",
@@ -138,7 +139,7 @@ HARMLESS_IN_OS = {
     "urandom",
     "access",
     "register_at_fork",
-}  # they ask, and change nothing
+}
 DISK_CALLS = {
     *(
         "open",

@@ -37,9 +37,8 @@ def test_all_cells_run_and_remember(tmp_path):
     assert any("image/png" in outcome.kinds for outcome in first)
     for before, after in zip(first, again, strict=True):
         assert after.outputs[0].text.startswith("✓ ")
-        assert after.kinds[1:] == [
-            kind for kind in before.kinds if kind != "text/html"
-        ]  # a new plant says so
+        # A new plant says so.
+        assert after.kinds[1:] == [kind for kind in before.kinds if kind != "text/html"]
 
 
 def test_no_block_of_python_is_left_out():

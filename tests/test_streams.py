@@ -143,9 +143,8 @@ def test_a_warning_that_cannot_be_shown_is_no_error(stream, monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        warnings.showwarning = lambda message, *_: sys.stderr.write(
-            str(message)
-        )  # pytest records them otherwise
+        # Pytest records them otherwise.
+        warnings.showwarning = lambda message, *_: sys.stderr.write(str(message))
         warn(PlantWarning, "größe ✓")
 
 

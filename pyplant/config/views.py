@@ -218,9 +218,8 @@ class _ObjectView(NamedTuple):
         if name in _LISTS or (name == "__class__" and hasattr(cls, "__attrs_attrs__")):
             self.names()  # attrs reads the fields from the class of an object
             listing = "__attrs_attrs__" if name == "__class__" else name
-            self.reader.read(
-                f"{self.prefix}{listing} {CLASS_SUFFIX}", None
-            )  # fields have defaults and metadata, which count too
+            # Fields have defaults and metadata, which count too.
+            self.reader.read(f"{self.prefix}{listing} {CLASS_SUFFIX}", None)
         return object.__getattribute__(shown, name)
 
     def names(self) -> list[str]:

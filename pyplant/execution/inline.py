@@ -23,10 +23,8 @@ def advance_inline(job: Job[Any], execution: ReactorExecution) -> ExecutionResul
 
     An exception of the reactor is the result. Only an interrupt is raised: it ends the run.
     """
-    values, job.values = (
-        job.values,
-        (),
-    )  # so that only the reactor refers to them, and large ones can be freed
+    # Only the reactor refers to them from here on, so that large ones can be freed.
+    values, job.values = job.values, ()
     try:
         return execution.advance(values)
     except KeyboardInterrupt as interrupt:

@@ -78,9 +78,8 @@ class Staleness:
                 current.unjudged = list(reversed(current.asked))
             except StopIteration as stop:
                 stack.pop()
-                del self.verdicts[
-                    current.key
-                ]  # inserted again at the end, so that senders come before receivers
+                # Inserted again at the end, so that senders come before receivers.
+                del self.verdicts[current.key]
                 self.verdicts[current.key] = stop.value
 
     def _next_unjudged(self, current: _LookUp) -> str | None:

@@ -196,9 +196,8 @@ class ArraySpec(StreamSpec):
             raise ValueError(message)
         dtype = _aligned(dtype) if metadata.get("aligned") else dtype
         array: Any = np.ndarray(shape, dtype, buffer, head.tell(), order="F" if fortran else "C")
-        return (
-            array.copy(order="K") if isinstance(buffer, bytes) else array
-        )  # arrays over bytes are read-only
+        # Arrays over bytes are read-only.
+        return array.copy(order="K") if isinstance(buffer, bytes) else array
 
     # ------------------------------------------------------------------ allocation
 

@@ -19,9 +19,8 @@ from pyplant.specs.hdf_digest import address, file_digest
 __all__ = ["HdfArraySpec"]
 
 _DATASET = "data"
-_SPARSE = frozenset(
-    {"chunks", "maxshape", "compression"}
-)  # with these, the file may be smaller than the array
+# With these, the file may be smaller than the array.
+_SPARSE = frozenset({"chunks", "maxshape", "compression"})
 
 
 class HdfArraySpec(IngredientSpec):

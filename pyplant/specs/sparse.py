@@ -46,9 +46,8 @@ def _parts(value: Any) -> tuple[str, dict[str, Any]]:
     form = value.format
     if form in _BY_COO:
         value = value.tocoo()
-        order = np.lexsort(
-            value.coords[::-1]
-        )  # the order of a dictionary is the order of insertion, which is not part of the value
+        # The order of a dictionary is the order of insertion, which is not part of the value.
+        order = np.lexsort(value.coords[::-1])
         return "coo", {"data": value.data[order], **_coordinates(value, order)}
     if form == "coo":
         return "coo", {"data": value.data, **_coordinates(value, slice(None))}

@@ -261,9 +261,8 @@ class OwnershipFiles:
     def _take_over(self, name: str) -> bool:
         """Remove a name if its owner is dead; return whether it may be created now."""
         if self._files.identity(self._directory / name) is None:
-            return self._remove_name(
-                name, b""
-            )  # gone already, or a link or pipe, which PyPlant never creates
+            # Gone already, or a link or pipe, which PyPlant never creates.
+            return self._remove_name(name, b"")
         content, file = self._read(name), self._file(name)
         owner = self.owner(file)
         if not self._has_locks() or (owner is not None and not owner.is_locked):
@@ -307,9 +306,8 @@ class OwnershipFiles:
         try:
             self._files.rename(path, self._directory / removed)
             if self._read(removed) != judged and self._files.identity(path) is None:
-                self._files.rename(
-                    self._directory / removed, path
-                )  # it belongs to the process that was faster
+                # It belongs to the process that was faster.
+                self._files.rename(self._directory / removed, path)
                 return False
             self._files.unlink(self._directory / removed)
         except FileNotFoundError:

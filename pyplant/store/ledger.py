@@ -178,9 +178,8 @@ class Ledger:
                 self.unknown_traces += 1
                 continue
             self._add(trace)
-            self._trees.pop(
-                fingerprint, None
-            )  # a tree takes traces in their order, and this one may be older
+            # A tree takes traces in their order, and this one may be older.
+            self._trees.pop(fingerprint, None)
             self._last.pop(trace.reactor, None)
 
     def _add(self, trace: Trace) -> None:
@@ -266,9 +265,8 @@ class Ledger:
             If it could not be written; it is not stored then.
         """
         topics = self._topics_of(trace.reactor, trace)
-        signed = all(
-            output.signed for output in trace.stored
-        )  # else this user would vouch for values of another
+        # Else this user would vouch for values of another user.
+        signed = all(output.signed for output in trace.stored)
         key = ".".join([trace.fingerprint, *topics])
         entry = self._journal.append("t", key, trace.to_json(), sealed=signed)
         numbered = trace._replace(number=entry.number, writer=entry.writer)

@@ -214,9 +214,8 @@ class ObjectStore:
         try:
             self._files.protect(path, read_only=read_only)
             if self._files.identity(target) is not None:
-                self._files.sync_file(
-                    path
-                )  # the object may be on the disk already: never replace it by one that is not
+                # The object may be on the disk already: never replace it by one that is not.
+                self._files.sync_file(path)
             self._make_directory(target.parent)
             self._rename(path, stored)
         except BaseException:

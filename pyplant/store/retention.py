@@ -194,9 +194,8 @@ def merge_journal(warehouse: Warehouse, at_least: int = 64) -> bool:
         If the disk is failing. Nothing is lost then.
     """
     journal, claims = warehouse.journal, warehouse.claims
-    files = (
-        journal.files()
-    )  # listed before the leases are read: a process takes its lease before it creates its file
+    # Listed before the leases are read: a process takes its lease before it creates its file.
+    files = journal.files()
     if len(files) < at_least or not journal.is_writable or not claims.take(_MERGING):
         return False
     try:
@@ -270,9 +269,8 @@ class _Collector:
         if identity is None:
             return False
         known = self._ledger.latest.identity(name)
-        if (
-            known is None or known[:-1] != identity[:-1]
-        ):  # the last item is the boot, which does not change the file
+        # The last item is the boot, which does not change the file.
+        if known is None or known[:-1] != identity[:-1]:
             return False
         self._objects.delete(name)
         return True

@@ -71,10 +71,11 @@ def test_each_status_has_its_own_outline(shown):
         outcome: tuple(shown.style(f".pg-{outcome.value} .pg-face", "strokeDasharray", "strokeWidth"))
         for outcome in Outcome
     }
+    # Both need no attention: the second is tinted and has a disc as its icon.
     solid = {
         Outcome.CACHED,
         Outcome.RAN,
-    }  # both need no attention: the second is tinted and has a disc as its icon
+    }
     assert len(set(outlines.values())) == len(Outcome) - len(solid) + 1
 
 

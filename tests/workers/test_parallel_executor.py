@@ -324,9 +324,8 @@ def module(tmp_path, monkeypatch):
         path.write_text(textwrap.dedent(text))
         importlib.invalidate_caches()
         sys.modules.pop("sbs_helpers", None)
-        monkeypatch.setattr(
-            sys, "dont_write_bytecode", True
-        )  # it would serve texts of one second and one size
+        # It would serve texts of one second and one size.
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
         monkeypatch.syspath_prepend(folder)
         return importlib.import_module("sbs_helpers")
 

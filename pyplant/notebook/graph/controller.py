@@ -299,9 +299,8 @@ class GraphController:
                     if shown.widget is not None:
                         shown.widget.send_state(["graph", "details"])
                 self._live.send()
-            case {"kind": "stop", "run": int(run)} if (
-                run == self._live.run
-            ):  # a late click must not hit the next run
+            # A late click must not hit the next run.
+            case {"kind": "stop", "run": int(run)} if run == self._live.run:
                 _interrupt()
             case {"kind": "unfold", "folds": list(folds)}:
                 members = {f"f{n}": fold.members for n, fold in enumerate(self._folding.folds)}

@@ -65,9 +65,8 @@ def changed(before: RandomState, after: RandomState) -> tuple[str, ...]:
 
 def _numpy_state() -> dict[str, Any] | None:
     numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is None or not hasattr(
-        numpy_random, "get_state"
-    ):  # not imported, or being imported by another thread
+    # Not imported, or being imported by another thread.
+    if numpy_random is None or not hasattr(numpy_random, "get_state"):
         return None
     state = numpy_random.get_state(legacy=False)["state"]
     # Arrays as bytes, since comparing arrays gives an array.
