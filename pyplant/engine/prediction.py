@@ -90,6 +90,7 @@ class Senders:
         yield from literal
         seen = set(literal)
         matching = [key for pattern, key in self._patterns if pattern.fullmatch(name)]
+        # A recorded sender whose present code cannot send the name any more is no candidate.
         possible = {*matching, *self._open_ended}
         # Functions, since each group is expensive and the first ones are usually enough.
         groups = (

@@ -80,6 +80,7 @@ def distribution_of(path: str) -> Distribution | None:
                 return _read(folder, metadata)
     if not folders:
         return None
+    # No list of files names it: an old installation has only the names of its packages, a copied one no metadata.
     top = path[len(folders[0]) + 1 :].replace(os.sep, "/").partition("/")[0]
     for metadata in _metadata(folders[0], first=top):
         if top.removesuffix(".py") in _text(os.path.join(metadata, "top_level.txt")).split():

@@ -90,6 +90,7 @@ class Watch(NamedTuple):
 
     def is_unchanged(self) -> bool:
         """Return whether every name still stands for the same object."""
+        # By identity, since ``==`` could run user code, and without a loop in Python: each run asks every node.
         return all(map(is_, map(self.namespace.get, self.names, repeat(MISSING)), self.objects))
 
 
@@ -130,6 +131,7 @@ def shorten(value: Any) -> str:
     """Return a short text of a value for messages; it does not identify the value."""
     cls = type(value)
     try:
+        # Before repr(), which would take long for large values.
         if issubclass(cls, str | bytes):
             value = value[: _SHORT + 1]
         if _is_array(cls):

@@ -132,9 +132,8 @@ class OwnershipFiles:
         self._since = 0.0
         self._count = 0
         self._waits: tuple[str, ...] = ()
-        self._observed: dict[
-            str, tuple[bytes, float]
-        ] = {}  # heads of other owners, and when they last changed
+        # The heads of other owners, and when they last changed.
+        self._observed: dict[str, tuple[bytes, float]] = {}
         self._locks: bool | None = None
         self._lock = threading.Lock()
         self._has_heartbeat = False

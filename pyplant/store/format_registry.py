@@ -49,6 +49,7 @@ class FormatRegistry:
                     f"register_ingredient_specs takes spec objects, and {spec!r} is not one. Write {shown}."
                 )
                 raise UnknownTypeError(message)
+        # Reversed, since each is put in front: the first of several specs is tried first.
         for spec in reversed(added):
             self._specs = [spec, *(known for known in self._specs if known.name != spec.name)]
 

@@ -171,7 +171,7 @@ class _Auditor:
         for trace in self._ledger.traces():
             for output in trace.stored:
                 users.setdefault(output.object, []).append((trace, output))
-        yield from self._untrusted(users)
+        yield from self._untrusted(users)  # inline values included, which may be pickles as well
         users.pop("", None)  # inline values, which the checksums of the journal cover
         for stored, named in sorted(users.items()):
             yield from self._object(stored, named)
@@ -200,6 +200,7 @@ class _Auditor:
             return Problem.MISSING
         self.objects += 1
         self.size += identity[2]
+        # A wrong size proves the damage without reading a large file.
         if sizes != {identity[2]}:
             return Problem.DAMAGED
         try:
@@ -211,7 +212,7 @@ class _Auditor:
         if digest != stored.partition(".")[0]:
             return Problem.DAMAGED
         if self._ledger.latest.identity(stored) != identity:
-            self._ledger.latest.put_identity(stored, identity)
+            self._ledger.latest.put_identity(stored, identity)  # later reads need not hash it again
         return None
 
     def _untrusted(self, users: dict[str, list[tuple[Trace, Ingredient]]]) -> Iterator[Finding]:
@@ -223,6 +224,8 @@ class _Auditor:
     # ------------------------------------------------------------------ the rest
 
     def _journal(self) -> Iterator[Finding]:
+        # A second reader, since that of the warehouse yields only what it has not read yet. Without seals it computes
+        # the checksum of every line.
         journal = Journal(self._files, self._root / "journal")
         for _ in journal.read_new():
             pass

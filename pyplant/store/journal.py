@@ -181,6 +181,7 @@ class Journal:
     def _parse(self, line: bytes, writer: str) -> JournalEntry | None:
         head, _, rest = line.partition(b" ")
         check, _, seal = head.partition(b"~")
+        # A valid seal proves that the line is intact, so the checksum is computed for other lines only.
         signed = bool(seal) and self._seals is not None and self._seals.is_valid(rest, seal)
         if not signed and blake3(rest).hexdigest(length=_CHECK_BYTES).encode() != check:
             return None
@@ -194,6 +195,7 @@ class Journal:
             entry = JournalEntry(kind.decode(), key.decode(), number, writer, payload, seal, signed)
         except ValueError:
             return None
+        # A Lamport clock: what this process writes comes after everything that it has read.
         self._number = max(self._number, number)
         return entry
 
@@ -248,6 +250,7 @@ class Journal:
                 self._abandon()  # merged by a process that took this one for dead, or deleted by a user
             if self._stream is None:
                 self._files.make_directory(self._directory)
+                # Before the file exists: a merge lists the files first, then reads the leases.
                 if self._leases is not None:
                     self._leases.take(self.writer)
                 self._stream = self._files.open_append(self._directory / f"{self.writer}{_SUFFIX}")
@@ -309,10 +312,12 @@ class Journal:
         OSError
             If the disk is full or failing. Nothing is deleted then.
         """
+        # A second reader, since this one has read these files and would yield nothing.
         old = Journal(self._files, self._directory, seals=self._seals)
         lines: dict[tuple[int, str], JournalEntry] = {}
         for name in names:
             for entry in old._tail(name):
+                # A line is in two files if a merge was interrupted before it deleted the old ones.
                 lines.setdefault((entry.number, entry.writer), entry)
         needed = [entry for _, entry in sorted(lines.items()) if is_needed(entry)]
         merged = f"{unique_name()}{_SUFFIX}"

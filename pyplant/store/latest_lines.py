@@ -60,6 +60,8 @@ class LatestLines:
     def append_pending(self, lines: Iterable[PendingLine]) -> None:
         """Write the lines of a worker (:meth:`~pyplant.store.journal.Journal.take_pending`)."""
         for kind, key, data in lines:
+            # Several workers compute the same parts and records. Those have one content for each key, so one line is
+            # enough; an identity or an input file may have changed.
             known = self._by_kind.get(kind, {}).get(key)
             if kind in self._by_kind and not (
                 kind in (_PART, _RECORD) and known is not None and known.signed

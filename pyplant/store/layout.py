@@ -198,6 +198,7 @@ def _create_plant(files: Files, root: Path) -> None:
         files.make_directory(root)
     for part in ("objects", "journal", "tmp"):
         files.make_directory(root / part)
+    # The tag makes backup programs skip the plant. FORMAT comes last: where it is, the rest is complete.
     tag = root / "tmp" / f"CACHEDIR.TAG-{unique_name(8)}"
     files.create_synced(tag, _CACHEDIR_TAG)
     files.rename(tag, root / "CACHEDIR.TAG")

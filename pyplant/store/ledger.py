@@ -15,7 +15,8 @@ Each kind of line has a letter:
 | ``s``, ``d`` | | variables that change while reactors run; reactors that are not deterministic |
 | ``p``, ``k`` | | distributions that define reactors; damaged lines that were reported |
 
-- Of ``c``, ``n``, ``i`` and ``f`` the newest line of a key counts; all other kinds accumulate.
+- Of ``c``, ``n``, ``i`` and ``f`` the newest line of a key counts (:mod:`pyplant.store.latest_lines`); all other kinds
+  accumulate.
 - Traces are grouped by code fingerprint, which is part of the key, and parsed when one of the group is needed. So to
   open a plant takes as long as to read its lines. The indices by reactor and by ingredient need all traces and are
   built when they are first used.

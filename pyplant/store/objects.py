@@ -109,7 +109,7 @@ class HashingSink:
             self._hash(view)
             stream.write(view)
             return
-        self._hash(view, in_thread=True)
+        self._hash(view, in_thread=True)  # before the write, so that both take place at the same time
         stream.write(view)
 
     def _hash(self, view: memoryview, *, in_thread: bool = False) -> None:
@@ -119,6 +119,7 @@ class HashingSink:
             self._queue = queue.Queue(_MAX_QUEUED)
             self._thread = threading.Thread(target=self._hash_in_thread, args=(self._queue,), daemon=True)
             self._thread.start()
+        # Small chunks follow a large one through the queue, since the digest depends on the order.
         if self._queue is not None:
             self._queue.put(view)
         else:
@@ -177,6 +178,7 @@ class ObjectStore:
 
     def scratch_path(self, suffix: str = "") -> Path:
         """Return a new path in private scratch, on the same file system as the objects, so that renaming works."""
+        # A forked child gets scratch of its own, since its parent deletes the other when it ends.
         if self._scratch is None or self._scratch_pid != os.getpid():
             self._scratch = self._root / "tmp" / scratch_name(os.getpid())
             self._scratch_pid = os.getpid()

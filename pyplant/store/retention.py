@@ -232,6 +232,7 @@ class _Collector:
         size = stored_bytes(self._ledger.traces())
         if size <= max_size:
             return CollectionReport(stored=size)
+        # Found before the claim is taken: it takes long, and processes that find executions wait for the claim.
         verifying = {trace.rank for trace in self._verifying()}
         if not self._outdated(max_size, verifying) or not self._claims.take_within(COLLECTING, max_wait):
             return CollectionReport(stored=size)

@@ -170,6 +170,7 @@ class Warehouse:
                 f"x = pipe.allocate({name!r}, {type(spec).__name__}, ...), then pipe.send({name!r}, x)."
             )
             raise NotAllocatedError(message)
+        # Written to scratch and renamed when complete, so no process finds a partial value under its name.
         path = self.objects.scratch_path(spec.suffix)
         try:
             if isinstance(spec, StreamSpec):
@@ -212,6 +213,7 @@ class Warehouse:
         self, spec: IngredientSpec, name: str, path: Path, metadata: dict[str, Any]
     ) -> Ingredient:
         metadata = _as_json(spec, metadata)
+        # The name of an object is the digest of its bytes; that of the value may leave out what no consumer sees.
         own_digest = spec.digest(path, metadata)
         digest, size = self.objects.hash(path)
         value_digest = own_digest or _value_digest(spec, digest, metadata)
@@ -321,7 +323,7 @@ class Warehouse:
         self._unsynced_seconds += trace.seconds
         sync = self._unsynced_seconds >= _MAX_UNSYNCED_SECONDS
         if sync:
-            self.objects.sync()
+            self.objects.sync()  # before the line that names them, which must not survive without them
         numbered = self.ledger.add_trace(
             trace, sync=sync, announce=lambda made: self._write_lease([made], configuration)
         )

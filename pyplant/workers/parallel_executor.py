@@ -197,9 +197,8 @@ class ParallelExecutor:
         if now - self._last_reply < _SILENCE:
             return
         self._last_reply = now
-        asked: list[
-            dict[str, Any]
-        ] = []  # most tasks need the same, and each question is a round trip to the cluster
+        # Most tasks need the same resources, and each question is a round trip to the cluster.
+        asked: list[dict[str, Any]] = []
         for job, _ in self._under_way.values():
             definition = job.execution.definition
             if definition.resources in asked:

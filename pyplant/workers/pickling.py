@@ -117,12 +117,15 @@ class CodePickler:
         return _dump(obj, self.functions, frozenset())
 
     def _register(self) -> None:
+        # Called for each object that is packed; there is something new only after an import.
         if len(sys.modules) == self._looked_at:
             return
         import cloudpickle
 
         known = cloudpickle.list_registry_pickle_by_value()
         for name, module in list(sys.modules.items()):
+            # An entry may be another object than a module, or a module under a second name; cloudpickle knows
+            # modules by their own names.
             is_itself = issubclass(type(module), ModuleType) and vars(module).get("__name__") == name
             if is_itself and _is_by_value(module):
                 self._users[name] = None
@@ -228,6 +231,7 @@ def _pickler() -> Any:
                     obj.__name__,
                     _contents(obj, self.functions, self.within),
                 )
+            # The worker installs these under their names, so that what it pickles itself refers to them by name.
             if isinstance(obj, type | FunctionType | Cached) and _is_at_home(obj):
                 self.homes[obj.__module__, obj.__qualname__] = obj
             subreactor = vars(obj).get("__pyplant_subreactor__") if isinstance(obj, FunctionType) else None

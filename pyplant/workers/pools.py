@@ -98,6 +98,7 @@ class FuturesPool:
         if self._replacement is not None:
             future: Future[Any] = self._replacement.submit(request, packed, resources, priority)
             return future
+        # Threads need no copy: they find the reactor itself among the runs of their process.
         if self.shares_process:
             return self._executor.submit(execute, request)
         return self._executor.submit(execute_pickled, packed)
