@@ -448,11 +448,13 @@ def _cell_content(cell: CellType) -> Any:
 
 def _immutable(value: Any) -> bool:
     """Return whether a value cannot change, so that it never needs to be encoded again."""
-    stack = [value]
+    stack, seen = [value], set()
     while stack:
         item = stack.pop()
         if type(item) in (tuple, frozenset):
-            stack.extend(item)
+            if id(item) not in seen:  # a shared part is visited once
+                seen.add(id(item))
+                stack.extend(item)
         elif type(item) not in SCALAR_TYPES and not issubclass(type(item), enum.Enum):
             return False
     return True

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 from operator import is_
 from typing import Any, NamedTuple
 
 from pyplant._missing import MISSING
 from pyplant.engine.trace import Note
-from pyplant.fingerprint.attributes import class_entry, qualname_of
+from pyplant.fingerprint.attributes import class_entry, qualname_of, static_attribute
 from pyplant.fingerprint.hashing import digest_bytes
 from pyplant.fingerprint.hints import Hint
 from pyplant.fingerprint.origin import is_user_object
@@ -131,19 +132,60 @@ def shorten(value: Any) -> str:
     """Return a short text of a value for messages; it does not identify the value."""
     cls = type(value)
     try:
-        # Before repr(), which would take long for large values.
-        if issubclass(cls, str | bytes):
-            value = value[: _SHORT + 1]
         if _is_array(cls):
             return f"<{qualname_of(cls)} {value.dtype} {value.shape}>"
         if issubclass(cls, list | dict | set | tuple | frozenset) and len(value) > _SHORT:
             return f"<{qualname_of(cls)} of {len(value)}>"
-        text = repr(value)
+        text = ""
+        for piece in _pieces(value):
+            text += piece
+            if len(text) > _SHORT:
+                break
     except KeyboardInterrupt:
         raise
     except BaseException:  # noqa: BLE001 - a user's __repr__ may raise anything
         text = object.__repr__(value)
     return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
+
+
+def _pieces(value: Any) -> Iterator[str]:
+    """Yield the text of a value as ``repr`` writes it.
+
+    Only as much is made as the caller takes: ``repr`` repeats a shared part wherever it occurs, so the text of
+    a few lists that contain each other can fill the memory.
+    """
+    cls = type(value)
+    if issubclass(cls, str | bytes):
+        yield repr(value[: _SHORT + 1])
+    elif cls in (list, tuple):
+        yield "[" if cls is list else "("
+        for number, item in enumerate(value):
+            yield ", " if number else ""
+            yield from _pieces(item)
+        yield "]" if cls is list else ",)" if len(value) == 1 else ")"
+    elif cls is dict:
+        yield "{"
+        for number, (key, item) in enumerate(value.items()):
+            yield ", " if number else ""
+            yield from _pieces(key)
+            yield ": "
+            yield from _pieces(item)
+        yield "}"
+    elif _has_generated_repr(cls):
+        yield f"{qualname_of(cls)}("
+        for number, field in enumerate(field for field in dataclasses.fields(cls) if field.repr):
+            yield f"{', ' if number else ''}{field.name}="
+            yield from _pieces(static_attribute(value, field.name))
+        yield ")"
+    else:
+        yield repr(value)
+
+
+def _has_generated_repr(cls: type) -> bool:
+    """Return whether :mod:`dataclasses` wrote the ``__repr__`` of a class."""
+    return class_entry(cls, "__dataclass_fields__") is not MISSING and hasattr(
+        class_entry(cls, "__repr__"), "__wrapped__"
+    )
 
 
 def _is_array(cls: type) -> bool:

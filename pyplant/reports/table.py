@@ -16,6 +16,7 @@ __all__ = ["Row", "Table", "aligned", "brief"]
 _GAP = 2  # spaces between two columns
 _MIN_CELL_WIDTH = 4  # below this a truncated cell says nothing
 _MAX_PARTS = 6  # parts of a collection that are shown
+_MAX_DEPTH = 3  # collections in each other that are shown; a part can contain itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +104,15 @@ def _fit(text: str, width: int, *, is_right: bool = False) -> str:
     return " " * (width - length) + text if is_right else text + " " * (width - length)
 
 
-def brief(value: Any) -> str:
+def brief(value: Any, depth: int = 0) -> str:
     """Return a short text of a value: floats with four digits, small collections with their parts."""
     if isinstance(value, float):
         return f"{value:.4g}"
-    if type(value) is dict and 0 < len(value) <= _MAX_PARTS:
-        return ", ".join(f"{_key_text(key)}: {brief(part)}" for key, part in value.items())
-    if type(value) in (list, tuple) and 0 < len(value) <= _MAX_PARTS:
-        return ", ".join(map(brief, value))
+    is_small = type(value) in (dict, list, tuple) and 0 < len(value) <= _MAX_PARTS and depth < _MAX_DEPTH
+    if is_small and type(value) is dict:
+        return ", ".join(f"{_key_text(key)}: {brief(part, depth + 1)}" for key, part in value.items())
+    if is_small:
+        return ", ".join(brief(part, depth + 1) for part in value)
     return shorten(value)
 
 

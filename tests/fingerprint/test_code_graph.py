@@ -1,5 +1,6 @@
 """The content of single nodes: functions, classes, modules and values."""
 
+import dataclasses
 import enum
 import json
 import threading
@@ -130,6 +131,12 @@ class Long:
         return "x" * 1_000
 
 
+@dataclasses.dataclass
+class Point:
+    x: object
+    y: object = dataclasses.field(repr=False)
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -138,6 +145,8 @@ class Long:
         ([1, 2], "[1, 2]"),
         (list(range(1_000)), "<list of 1000>"),
         ({i: i for i in range(1_000)}, "<dict of 1000>"),
+        ([(1,), (), {"a": [2.5, None]}, {}], "[(1,), (), {'a': [2.5, None]}, {}]"),
+        ([Point(1, "hidden"), Point([2], "hidden")], "[Point(x=1), Point(x=[2])]"),
     ],
 )
 def test_a_short_text_of_a_value(value, expected):
@@ -148,6 +157,16 @@ def test_a_short_text_of_a_value(value, expected):
 def test_a_short_text_is_short(value):
     assert len(shorten(value)) == 200
     assert shorten(value).endswith("…")
+
+
+@pytest.mark.parametrize(
+    "join", [lambda part: [part, part], lambda part: (part, part), lambda part: Point([part, part], 0)]
+)
+def test_shared_parts_of_a_value_are_visited_once(describe, join):
+    value = (1,)
+    for _ in range(100):  # a text that repeats them has 2**100 parts
+        value = join(value)
+    assert describe(value).text.endswith("…")
 
 
 def test_a_short_text_never_raises():

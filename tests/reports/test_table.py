@@ -83,3 +83,9 @@ def test_hostile_texts_are_shown_as_text():
 )
 def test_values_have_short_texts(value, said):
     assert brief(value) == said
+
+
+def test_the_text_of_a_value_that_contains_itself_ends():
+    value = [1]
+    value.append({"again": value})
+    assert brief(value).startswith("1, again: 1, {'again': [1, ")
