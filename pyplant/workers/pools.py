@@ -25,6 +25,7 @@ from pyplant import _streams
 from pyplant.errors import RunError
 from pyplant.execution.interrupts import held_interrupts
 from pyplant.workers.messages import PlantUnreachable, TaskRequest
+from pyplant.workers.worker_environment import assigned_variables
 from pyplant.workers.worker_main import check_visibility, execute, execute_pickled, exit_with_parent
 
 __all__ = ["Pool", "pool_of"]
@@ -153,17 +154,16 @@ class LocalPool:
         """Return the executor of loky; create it in the first call, and again in a forked child."""
         if self._executor is None or self._process != os.getpid():
             _refuse_daemon(self.size)
+            from loky import cpu_count  # does not count cores that affinity or a control group forbids
             from loky.process_executor import ProcessPoolExecutor
 
             self._process = os.getpid()
-            # loky enables the fault handler, which fails without standard error and ends the worker.
-            environment = {"PYTHONFAULTHANDLER": ""} if sys.stderr is None else None
             self._executor = ProcessPoolExecutor(
                 max_workers=self.size,
                 timeout=_IDLE,
                 initializer=exit_with_parent,
                 initargs=(self._process,),
-                env=environment,
+                env=assigned_variables(self.size, cpu_count(), os.environ),
             )
         return self._executor
 
