@@ -32,9 +32,11 @@ import copyreg
 import functools
 import types
 import weakref
-from collections.abc import Callable, Collection, Mapping
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
+from itertools import islice
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -61,6 +63,7 @@ from pyplant.fingerprint.scalars import SCALARS
 __all__ = [
     "DIGEST_BYTES",
     "MAX_DEPTH",
+    "MAX_ITEMS",
     "MAX_OBJECTS",
     "Encoder",
     "Encoding",
@@ -74,6 +77,8 @@ MAX_OBJECTS = 50_000
 """The number of objects that count below one that is no container and no dataclass."""
 MAX_DEPTH = 10_000
 """The depth to which such objects count."""
+MAX_ITEMS = 100_000
+"""The number of items that count of an object whose class brings its own iterator."""
 
 
 class Encoding(NamedTuple):
@@ -357,8 +362,8 @@ class Encoder:
         self.item(func)
         self.item(args)
         self._state(state)
-        self.item(None if items is None else list(items))
-        self.item(None if pairs is None else [list(pair) for pair in pairs])
+        self.item(None if items is None else _limited(items, value, list))
+        self.item(None if pairs is None else list(map(list, _limited(pairs, value, dict))))
 
     def _installed(self, value: Any) -> bool:
         """Add an object of an installed module by its name; return whether it is one."""
@@ -447,6 +452,18 @@ class Encoder:
             self._sequence(b"a", [part for key in names for part in (key, state[key])])
 
 
+def _limited(items: Iterator[Any], value: Any, base: type) -> list[Any]:
+    """Return the items of a reduction; if iterators of the user may not end, the content that the base class holds."""
+    if type(items) in _FINITE:
+        return list(items)
+    found = list(islice(items, MAX_ITEMS + 1))
+    if len(found) <= MAX_ITEMS:
+        return found
+    if not issubclass(type(value), base):
+        raise OverflowError  # the object counts by its class
+    return list(list.__iter__(value) if base is list else dict.items(value))
+
+
 def _plain_name(obj: Any) -> str:
     return str(getattr(obj, "__qualname__", None) or getattr(obj, "__name__", type(obj).__name__))
 
@@ -484,6 +501,7 @@ def _is_counted(cls: type) -> bool:
 
 
 _CACHES = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
+_FINITE = frozenset(type(iter(items)) for items in ([], (), {}.items(), OrderedDict().items(), deque()))
 _OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "__dict__", "__type_params__"})
 _BUILTINS = frozenset([list, dict, tuple, set, frozenset, bytearray, type(None), types.MappingProxyType])
 _EXTENSIBLE = (list, dict, tuple, set, frozenset, str, bytes, int, float, complex, Enum)

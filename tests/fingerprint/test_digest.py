@@ -11,6 +11,7 @@ import decimal
 import enum
 import fractions
 import functools
+import itertools
 import json
 import operator
 import pathlib
@@ -612,6 +613,51 @@ def test_an_opaque_part_does_not_hide_the_rest():
     lock = threading.Lock()
     assert encode([lock, 1]).data != encode([lock, 2]).data
     assert encode([lock]).data == encode([threading.Lock()]).data
+
+
+class EndlessList(list):
+    def __iter__(self):
+        return itertools.count()
+
+
+class EndlessDict(dict):
+    def items(self):
+        return zip(itertools.count(), itertools.count(), strict=True)
+
+
+class Endless:
+    def __init__(self, n):
+        self.n = n
+
+    def __reduce__(self):
+        return Endless, (self.n,), None, itertools.count()
+
+
+@pytest.mark.parametrize(("make", "content"), [(EndlessList, ([1], [2])), (EndlessDict, ({1: 2}, {1: 3}))])
+def test_a_container_whose_iterator_does_not_end_counts_by_its_content(monkeypatch, make, content):
+    monkeypatch.setattr(digest, "MAX_ITEMS", 1_000)
+    first, same, other = map(make, (content[0], *content))
+    assert encode(first).is_same(encode(same))
+    assert not encode(first).is_same(encode(other))
+    assert encode(first).opaque == ()
+
+
+def test_an_object_whose_items_do_not_end_is_opaque(monkeypatch):
+    monkeypatch.setattr(digest, "MAX_ITEMS", 1_000)
+    assert encode(Endless(1)).opaque == ("tests.fingerprint.test_digest.Endless",)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        collections.deque,
+        type("Own", (list,), {}),
+        lambda items: collections.OrderedDict.fromkeys(map(str, items)),
+    ],
+)
+def test_a_container_with_the_iterator_of_its_base_counts_whole(monkeypatch, make):
+    monkeypatch.setattr(digest, "MAX_ITEMS", 10)
+    assert not encode(make(range(20))).is_same(encode(make([*range(19), 0])))
 
 
 def test_the_digest_of_an_opaque_value_is_refused_with_its_class():
