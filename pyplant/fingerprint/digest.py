@@ -501,7 +501,8 @@ def _is_counted(cls: type) -> bool:
 
 
 _CACHES = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
-_FINITE = frozenset(type(iter(items)) for items in ([], (), {}.items(), OrderedDict().items(), deque()))
+# Iterators of builtin containers, which end.
+_FINITE = frozenset(map(type, map(iter, ([], (), {}.items(), OrderedDict().items(), deque()))))
 _OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "__dict__", "__type_params__"})
 _BUILTINS = frozenset([list, dict, tuple, set, frozenset, bytearray, type(None), types.MappingProxyType])
 _EXTENSIBLE = (list, dict, tuple, set, frozenset, str, bytes, int, float, complex, Enum)
