@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["clean", "counted", "escape", "format_age", "format_date", "format_seconds", "format_size"]
+__all__ = [
+    "clean",
+    "counted",
+    "error_text",
+    "escape",
+    "format_age",
+    "format_date",
+    "format_seconds",
+    "format_size",
+]
 
 
 def clean(text: str) -> str:
@@ -17,6 +26,16 @@ def escape(text: str) -> str:
     from html import escape as escaped
 
     return escaped(clean(text))
+
+
+def error_text(error: BaseException) -> str:
+    """Return the name and the text of an exception; its class may raise anything while it is converted to text."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - code of the user
+        return f"{type.__dict__['__name__'].__get__(type(error))}: <exception str() failed>"
 
 
 def counted(count: int, noun: str) -> str:

@@ -94,6 +94,7 @@ __all__ = [
     "UnsavedWarning",
     "UntrustedError",
     "WorkerError",
+    "add_note",
     "auxiliary_in_sweep_error",
     "dropped_result_message",
     "ingredient_as_parameter_error",
@@ -267,6 +268,16 @@ def reactor_exit_error(name: str, error: SystemExit) -> ReactorExitError:
     failure = ReactorExitError(message)
     failure.__cause__ = error
     return failure
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add a note to an exception, if its class permits that."""
+    try:
+        error.add_note(note)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001, S110 - a frozen class, or code of the user; the exception is more important
+        pass
 
 
 def near_misses(name: str, known: Iterable[str]) -> list[str]:

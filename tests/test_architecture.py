@@ -72,7 +72,10 @@ PURITY_EXCEPTIONS = {
 NOTEBOOK = {module for module in MODULES if module.startswith("pyplant.notebook")}
 # What only these modules may import, wherever in the module: what it is good for has one place.
 ONLY_IN = {
-    **dict.fromkeys(("pickle", "cloudpickle"), {"pyplant.specs.pickled", "pyplant.workers.pickling"}),
+    **dict.fromkeys(
+        ("pickle", "cloudpickle"),
+        {"pyplant.specs.pickled", "pyplant.workers.pickling", "pyplant.workers.error_pickling"},
+    ),
     "loky": {"pyplant.workers.pools"},
     "h5py": {"pyplant.specs.hdf", "pyplant.specs.hdf_digest", "pyplant.pipework"},
     "keras": {"pyplant.specs.keras"},

@@ -6,6 +6,7 @@ from collections import deque
 from typing import Any
 
 from pyplant._tracer import Tracer
+from pyplant.errors import add_note
 from pyplant.execution.executor import ExecutionRequest, ExecutionResult, Failed, Job
 from pyplant.execution.reactor_execution import ReactorExecution
 
@@ -28,7 +29,7 @@ def advance_inline(job: Job[Any], execution: ReactorExecution) -> ExecutionResul
     try:
         return execution.advance(values)
     except KeyboardInterrupt as interrupt:
-        interrupt.add_note(f"Interrupted in reactor {execution.definition.name!r}.")
+        add_note(interrupt, f"Interrupted in reactor {execution.definition.name!r}.")
         raise
     except BaseException as error:  # noqa: BLE001 - a reactor may raise anything
         return Failed(error)

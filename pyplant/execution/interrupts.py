@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pyplant._formatting import error_text
 from pyplant.errors import PlantWarning
 from pyplant.execution.executor import ExecutionHandle
 
@@ -64,6 +65,9 @@ def close_all(executions: Iterable[ExecutionHandle], warn: Callable[[type[PlantW
         except KeyboardInterrupt as error:
             interrupt = error
         except BaseException as error:  # noqa: BLE001 - a finally block of the user may raise anything
-            warn(PlantWarning, f"Reactor {execution.definition.name!r} raised while it was closed: {error!r}")
+            warn(
+                PlantWarning,
+                f"Reactor {execution.definition.name!r} raised while it was closed: {error_text(error)}",
+            )
     if interrupt is not None:
         raise interrupt

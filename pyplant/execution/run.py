@@ -25,6 +25,7 @@ from contextlib import suppress
 from typing import Any
 
 from pyplant._definitions import Definition
+from pyplant._formatting import error_text
 from pyplant._tracer import ExecutionRecord
 from pyplant.config.classes import private_copy
 from pyplant.engine.actions import Action, Resume, Start
@@ -42,6 +43,7 @@ from pyplant.errors import (
     ReturnedWarning,
     StateWarning,
     UntrustedError,
+    add_note,
     dropped_result_message,
     reactor_exit_error,
 )
@@ -397,7 +399,7 @@ class Run:
         self._emit(ReactorFailed(name, error))
         self._claims_guard.release(job.task.key)
         self._mark_ended(job.task.key)
-        error.add_note(f"Raised by reactor {name!r} ({job.execution.definition.place}).")
+        add_note(error, f"Raised by reactor {name!r} ({job.execution.definition.place}).")
         if isinstance(error, KeyboardInterrupt):
             self.errors[job.task.key] = error
             raise error
@@ -417,7 +419,7 @@ class Run:
                 self._warn(
                     PlantWarning,
                     f"Reactor {self.context.definitions[key].name!r} was run because it may send what was asked for, "
-                    f"and failed; nothing turned out to need it. {type(error).__name__}: {error}",
+                    f"and failed; nothing turned out to need it. {error_text(error)}",
                 )
 
     def _close_execution(self, job: Job[ExecutionHandle]) -> None:

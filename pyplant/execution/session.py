@@ -19,12 +19,13 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyplant._definitions import Definition, orphans, withdraw
+from pyplant._formatting import error_text
 from pyplant._missing import MISSING
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import is_value
@@ -177,7 +178,8 @@ class Session:
         """
         results: list[RunResult] = []
         asked_for = names if target is None else (target.name,)
-        with self._gc_paused():
+        self._collects = gc.isenabled()
+        with gc_paused(enabled=False):
             context = self.context(target)
             self._check_marks(context)
             contexts = [context] if variants is None else map(context.variant, variants)
@@ -198,13 +200,6 @@ class Session:
             values = dict(zip(names, run.values(names, partial(self._run_to_completion, run)), strict=True))
             ingredients = {name: run.available[name] for name in names}
         return RunResult(values, ingredients, run.tasks, run.errors)
-
-    @contextmanager
-    def _gc_paused(self) -> Iterator[None]:
-        """Pause the garbage collector, except while reactors run."""
-        self._collects = gc.isenabled()
-        with gc_paused(enabled=False):
-            yield
 
     def _run_to_completion(self, *runs: Run) -> None:
         run_to_completion(runs, self._executor, collects=self._collects)
@@ -284,23 +279,19 @@ class Session:
             message = f"{call} was called by a listener of the run that is under way; call it after the run."
             raise NestedRunError(message)
 
-    @contextmanager
-    def exclusive_access(self, call: str) -> Iterator[None]:
-        """Wait until no other thread uses the plant.
+    def exclusive_access(self, call: str) -> AbstractContextManager[Any]:
+        """Return a context manager that waits until no other thread uses the plant, and keeps others out.
 
         Raises
         ------
         pyplant.errors.NestedRunError
             If the other thread does a run, and this thread works for one of its reactors.
         """
-        if not self.lock.acquire(blocking=False):
-            if is_inside_reactor():
-                raise NestedRunError(_nested(call))  # waiting would be a deadlock
-            self.lock.acquire()
-        try:
-            yield
-        finally:
+        if self.lock.acquire(blocking=False):
             self.lock.release()
+        elif is_inside_reactor():
+            raise NestedRunError(_nested(call))  # waiting would be a deadlock
+        return self.lock
 
     def replay(self, trace: Trace) -> bool:
         """Show in the notebook the recorded output of an execution; returns whether that was possible."""
@@ -406,7 +397,7 @@ class Session:
             used: dict[str, Trace] = {}
             for run in runs:
                 for key, failure in run.errors.items():
-                    self.failed[key] = f"{type(failure).__name__}: {failure}"
+                    self.failed[key] = error_text(failure)
                 for key in run.ended.keys() - run.errors.keys():
                     self.failed.pop(key, None)
                 used.update(run.current_traces())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pyplant._formatting import error_text
 from pyplant.config.classes import unquoted
 from pyplant.config.views import is_value
 from pyplant.engine.task import State, Task
@@ -62,7 +63,7 @@ def _entry(name: str, task: Task, causes: tuple[Cause, ...], error: BaseExceptio
         size=sum(output.size for output in trace.outputs) if trace else 0,
         finished=trace.finished if trace else 0.0,
         outputs=tuple(output.name for output in trace.outputs) if trace else (),
-        error=f"{type(error).__name__}: {error}" if error is not None else "",
+        error=error_text(error) if error is not None else "",
     )
 
 

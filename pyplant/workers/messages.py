@@ -26,6 +26,7 @@ from pyplant.ingredient import Ingredient
 from pyplant.store.files import host_name
 from pyplant.store.format_registry import FormatRegistry
 from pyplant.store.journal import PendingLine
+from pyplant.workers.error_pickling import PickledError
 
 __all__ = [
     "CONTEXT",
@@ -170,9 +171,9 @@ class Done(NamedTuple):
 
 
 class Raised(NamedTuple):
-    """The reactor raised."""
+    """The reactor raised; the error is pickled on its own if the reply is."""
 
-    error: BaseException
+    error: BaseException | tuple[PickledError, ...]
     traceback: str
 
 

@@ -66,6 +66,7 @@ class OutputForwarder:
         self.written = 0
         self._thread = threading.get_ident()  # the one to interrupt
         self._is_closed = False
+        self.interrupted = False
         self._path = folder / f"{name}{LIVE}"
         self._files = files
         self._stream: OpenFile | None = None
@@ -130,7 +131,7 @@ class OutputForwarder:
         with self._lock:
             if self._is_closed:
                 return
-            self._is_closed = True
+            self._is_closed = self.interrupted = True
             if not self.shares_process and self._thread == threading.main_thread().ident:
                 os.kill(os.getpid(), signal.SIGINT)
             else:

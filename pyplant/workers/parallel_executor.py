@@ -36,6 +36,7 @@ from pyplant.execution.inline import advance_inline, execute_inline
 from pyplant.execution.interrupts import held_interrupts
 from pyplant.execution.reactor_execution import Finished, Needs, ReactorExecution
 from pyplant.store.files import unique_name
+from pyplant.workers.error_pickling import attach_traceback, load_error
 from pyplant.workers.messages import (
     Done,
     Interrupted,
@@ -60,13 +61,6 @@ _WORKER_LOST_ERRORS = {"KilledWorker", "FutureCancelledError", "CommClosedError"
 _POLL_INTERVAL = 0.1  # seconds between two reads of the output of workers
 _SILENCE = 5.0  # seconds without a reply after which the pool is asked whether it has suitable workers
 _AHEAD = 2  # attempts submitted for each worker, so that no worker idles between two
-
-
-class RemoteError(Exception):
-    """The traceback of an error in a worker."""
-
-    def __str__(self) -> str:
-        return f"\n{self.args[0]}"
 
 
 _Job = Job[RemoteExecution] | Job[ReactorExecution]
@@ -235,9 +229,11 @@ class ParallelExecutor:
                 self._waiting.appendleft(job)
                 return None
             case Raised(raised, text):
-                if not self._pool.shares_process:
-                    raised.__cause__ = RemoteError(text)
-                return Failed(raised)
+                if isinstance(raised, BaseException):
+                    return Failed(raised)
+                arrived = load_error(raised)
+                attach_traceback(arrived, text)
+                return Failed(arrived)
             case Unloadable(missing, damage):
                 held = tuple(remote.given)
                 return Lost(remote.given.pop(missing), damage, held)

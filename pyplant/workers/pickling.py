@@ -38,13 +38,12 @@ from pyplant.errors import RunError
 from pyplant.fingerprint.origin import find, is_user_module
 from pyplant.specs.array_subclass import reduce_array
 from pyplant.store.files import unique_name
-from pyplant.workers.reducers import REMADE, Cached, reduce_error, remake
+from pyplant.workers.reducers import REMADE, Cached, remake
 
 __all__ = [
     "CodePickler",
     "ModuleNotSent",
     "dumps",
-    "dumps_error",
     "expect_modules",
     "loads",
     "number_of",
@@ -166,26 +165,6 @@ def dumps(obj: Any) -> bytes:
         import cloudpickle
 
         return bytes(cloudpickle.dumps(obj, _PROTOCOL))
-
-
-def dumps_error(record: Any) -> bytes:
-    """Pickle a record with an exception, after making sure that it can be unpickled.
-
-    Raises
-    ------
-    Exception
-        If it cannot.
-    """
-    stream = io.BytesIO()
-    _ErrorPickler(stream, _PROTOCOL).dump(record)
-    pickle.loads(stream.getvalue())  # noqa: S301 - it was made just now
-    return stream.getvalue()
-
-
-class _ErrorPickler(pickle.Pickler):
-    def reducer_override(self, obj: Any) -> Any:
-        reduced = reduce_error(obj) if isinstance(obj, BaseException) else None
-        return NotImplemented if reduced is None else reduced
 
 
 def loads(data: bytes) -> Any:

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from pyplant.fingerprint.origin import is_user_object
 
-__all__ = ["REMADE", "Cached", "reduce_error", "remake"]
+__all__ = ["REMADE", "Cached", "remake"]
 
 Cached: Any = type(lru_cache(len))
 """What :func:`functools.lru_cache` and :func:`functools.cache` make of a function."""
@@ -52,25 +52,3 @@ def _dispatching(function: Callable[..., Any], implementations: dict[type, Calla
     for kind, implementation in implementations.items():
         dispatching.register(kind, implementation)
     return dispatching
-
-
-def reduce_error(error: BaseException) -> tuple[Any, ...] | None:
-    """How an exception is pickled whose class has a constructor of its own; None if as any other object.
-
-    Exceptions are made again by a call with what their base was given, which such a constructor seldom takes.
-    """
-    cls: Any = type(error)
-    if not isinstance(cls.__init__, FunctionType):
-        return None
-    if isinstance(cls.__reduce__, FunctionType) or isinstance(cls.__reduce_ex__, FunctionType):
-        return None  # it says so itself
-    reduced: Any = error.__reduce__()
-    return _error, (cls, reduced[1]), *reduced[2:]
-
-
-def _error(cls: type[BaseException], arguments: tuple[Any, ...]) -> BaseException:
-    error = cls.__new__(cls, *arguments)
-    bases: list[Any] = list(cls.__mro__)
-    builtin = next(base for base in bases if not isinstance(base.__init__, FunctionType))
-    builtin.__init__(error, *arguments)
-    return error

@@ -25,7 +25,6 @@ import os
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -42,12 +41,13 @@ from pyplant.execution.nesting import apply_multiprocessing_settings
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.fingerprint import Fingerprinter, use_fingerprinter
-from pyplant.fingerprint.origin import adopt_followed, is_own_file
+from pyplant.fingerprint.origin import adopt_followed
 from pyplant.ingredient import Ingredient
 from pyplant.store.files import Files, ReadOnlyFiles
 from pyplant.store.inputs import InputFiles
 from pyplant.store.layout import check_plant
 from pyplant.store.warehouse import Warehouse
+from pyplant.workers.error_pickling import pickle_error, traceback_text
 from pyplant.workers.messages import (
     CONTEXT,
     Done,
@@ -69,7 +69,6 @@ from pyplant.workers.output import OutputForwarder, redirected
 from pyplant.workers.pickling import (
     ModuleNotSent,
     dumps,
-    dumps_error,
     expect_modules,
     loads,
     number_of,
@@ -108,32 +107,17 @@ def execute_pickled(data: bytes) -> bytes:
         reseed_if_forked()
     with nullcontext() if request.folder in in_process_runs else using_code(request.code):
         reply = execute(request)
-        if isinstance(reply.outcome, Raised):
-            return _pickled_error(reply, reply.outcome)
         try:
-            return dumps(reply)
+            return dumps(_with_pickled_error(reply))
         except Exception as error:  # noqa: BLE001 - a value that could not be stored cannot be pickled either
-            return dumps(reply._replace(outcome=Raised(error, "")))
+            return dumps(_with_pickled_error(reply._replace(outcome=Raised(error, ""))))
 
 
-def _pickled_error(reply: TaskReply, raised: Raised) -> bytes:
-    """Pickle a reply with an exception: as it is, else without attributes that cannot be pickled, else as text."""
-    error = raised.error
-    for pickle in (dumps_error, dumps):
-        with suppress(Exception):
-            packed = pickle(reply)
-            loads(packed)  # many exceptions can be pickled and not unpickled
-            return packed
-    with suppress(Exception):
-        for name, value in list(vars(error).items()):
-            try:
-                dumps(value)
-            except Exception:  # noqa: BLE001 - such as a lock or a connection
-                setattr(error, name, repr(value))
-        return dumps_error(reply)
-    return dumps(
-        reply._replace(outcome=Raised(RuntimeError(f"{type(error).__name__}: {error}"), raised.traceback))
-    )
+def _with_pickled_error(reply: TaskReply) -> TaskReply:
+    match reply.outcome:
+        case Raised(BaseException() as error, text):
+            return reply._replace(outcome=Raised(pickle_error(error), text))
+    return reply
 
 
 def check_visibility(root: str) -> str:
@@ -216,10 +200,10 @@ def _run_attempt(
         return Unloadable(error.name, error.reason)
     except ModuleNotSent as wanted:
         return ModuleNeeded(wanted.module)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - a reactor may raise anything
-        return Raised(error, _user_traceback(error))
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and forwarder.interrupted:
+            raise  # not by the reactor, but because the run is over
+        return Raised(error, traceback_text(error))
     finally:
         if execution is not None:
             _close(execution)
@@ -232,15 +216,6 @@ def _close(execution: ReactorExecution) -> None:
         raise
     except BaseException:  # noqa: BLE001, S110 - a finally block of the user raised; the outcome is already known
         pass
-
-
-def _user_traceback(error: BaseException) -> str:
-    """Return the traceback of an error as text, without the frames of PyPlant above those of the user."""
-    frames = error.__traceback__
-    # Frames of PyPlant below the user's stay, such as those of a failed pipe.send().
-    while frames is not None and is_own_file(frames.tb_frame.f_code.co_filename):
-        frames = frames.tb_next
-    return "".join(traceback.format_exception(type(error), error, frames or error.__traceback__))
 
 
 class _NotLoadedError(Exception):
