@@ -20,16 +20,20 @@ from __future__ import annotations
 import builtins
 import functools
 import inspect
+import math
 import os.path
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from numbers import Real
 from types import FunctionType
 from typing import Any, Generic, Protocol, TypeVar
 
+from pyplant._formatting import parse_size
 from pyplant.engine.commands import Unyielded
 from pyplant.errors import (
+    ConfigError,
     DefinitionError,
     NotAReactorError,
     method_as_reactor_message,
@@ -53,6 +57,7 @@ __all__ = [
     "definition_of",
     "newest",
     "orphans",
+    "resource_amounts",
     "sources",
     "withdraw",
 ]
@@ -115,7 +120,7 @@ class Definition:
     cell
         The execution of the notebook cell that defined it.
     resources
-        Passed to the executor.
+        The amounts that it needs while it runs; ``memory`` in bytes.
     """
 
     function: Callable[..., Any]
@@ -127,7 +132,7 @@ class Definition:
     is_generator: bool
     config_name: str
     execution: object
-    resources: dict[str, Any] = field(default_factory=dict)
+    resources: Mapping[str, float] = field(default_factory=dict)
     cell: CellExecution | None = None
 
     @property
@@ -267,7 +272,7 @@ def define(
     name: str | None = None,
     *,
     cache: bool = True,
-    resources: dict[str, Any] | None = None,
+    resources: Mapping[str, float | str] | None = None,
 ) -> Definition:
     """Create the definition of a function, without registering it.
 
@@ -296,9 +301,42 @@ def define(
         is_generator=_is_generator(function),
         config_name=config_name,
         execution=execution,
-        resources=resources or {},
+        resources=_amounts(name or function.__name__, resources or {}),
         cell=running_cell if function.__module__ == "__main__" else None,
     )
+
+
+def resource_amounts(resources: Mapping[str, float | str]) -> dict[str, float]:
+    """Return resources with their amounts as numbers; ``memory`` may be a text such as ``"60 GB"``.
+
+    Raises
+    ------
+    ValueError
+        If an amount is not a number from 0, or no size.
+    """
+    amounts: dict[str, float] = {}
+    for name, amount in resources.items():
+        if name == "memory":
+            try:
+                amounts[name] = parse_size(amount)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        elif isinstance(amount, Real) and not isinstance(amount, bool) and 0 <= amount < math.inf:
+            amounts[name] = amount if isinstance(amount, int) else float(amount)
+        else:
+            message = (
+                f"{name!r} is {amount!r}, which is not an amount. Write a number, as in {{{name!r}: 1}}."
+            )
+            raise ValueError(message)
+    return amounts
+
+
+def _amounts(reactor: str, resources: Mapping[str, float | str]) -> dict[str, float]:
+    try:
+        return resource_amounts(resources)
+    except (ValueError, AttributeError) as error:
+        message = f"Reactor {reactor!r}: resources={resources!r} cannot be used: {error}"
+        raise DefinitionError(message) from None
 
 
 def capture(function: FunctionType) -> object:

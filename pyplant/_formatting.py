@@ -1,8 +1,11 @@
-"""Formats durations, sizes, counts and times, and cleans text of unknown origin for display."""
+"""Formats durations, sizes, counts and times, reads sizes, and cleans text of unknown origin for display."""
 
 from __future__ import annotations
 
+import re
 import time
+
+from pyplant.errors import ConfigError
 
 __all__ = [
     "clean",
@@ -13,7 +16,12 @@ __all__ = [
     "format_date",
     "format_seconds",
     "format_size",
+    "parse_size",
 ]
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
+_BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgtp]?)(i?)(?:b|bytes?)?\s*", re.IGNORECASE)
 
 
 def clean(text: str) -> str:
@@ -81,3 +89,33 @@ def format_age(when: float) -> str:
             return f"{int(age // length)} {unit} ago"
     days = int(age // 86400)
     return f"{counted(days, 'day')} ago"
+
+
+def parse_size(size: str | float) -> int:
+    """Read a size such as ``"20 GB"``, ``"1.5 TiB"`` or a number of bytes.
+
+    Parameters
+    ----------
+    size
+        Units are decimal (``kB``, ``MB``, …) or binary (``KiB``, ``MiB``, …); case and
+        spaces are ignored.
+
+    Returns
+    -------
+    bytes
+        The size in bytes.
+
+    Raises
+    ------
+    pyplant.errors.ConfigError
+        If the text is not a size.
+    """
+    if isinstance(size, int | float) and not isinstance(size, bool) and 0 <= size < float("inf"):
+        return round(size)
+    found = _SIZE.fullmatch(size) if isinstance(size, str) else None
+    if found is None:
+        message = f"{size!r} is not a size. Write a number of bytes, or a text such as '20 GB' or '500 MiB'."
+        raise ConfigError(message)
+    number, unit, binary = found.groups()
+    units = _BINARY if binary else _UNITS
+    return round(float(number) * units[unit.lower()])

@@ -199,6 +199,10 @@ class WorkerError(RunError):
     """Every worker that executed a reactor died."""
 
 
+class ResourcesError(RunError):
+    """A reactor needs more resources than its plant has (``resources=``)."""
+
+
 class StoreError(PlantError, OSError):
     """The plant directory cannot be used."""
 

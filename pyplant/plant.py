@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from pyplant import _paths, _streams
 from pyplant._definitions import sources
-from pyplant._formatting import counted, escape
+from pyplant._formatting import counted, escape, parse_size
 from pyplant.config.classes import ConfigBase, name_list
 from pyplant.config.parameters import Parameters
 from pyplant.engine.commands import Request
@@ -58,6 +58,10 @@ class Plant:
     executor
         Where reactors run: ``None``, in this thread; a number, in that many worker processes; any executor of
         ``concurrent.futures``; a ``dask.distributed.Client``, whose workers must all see the plant directory.
+    resources
+        What reactors that run at the same time may use together, such as ``{"GPU": 2, "memory": "60 GB"}``; each says
+        what it needs: ``@ReactorFunc(resources={"GPU": 1})``. With a number as ``executor``, a reactor sees only
+        its own GPUs, by ``CUDA_VISIBLE_DEVICES``.
     max_size
         The size of the history to keep, in bytes or as in ``"20 GB"``. The results of current
         reactors are kept at any size.
@@ -89,6 +93,7 @@ class Plant:
         plantDir: str | os.PathLike[str],  # noqa: N803 - the historical spelling
         *,
         executor: int | TaskPool | None = None,
+        resources: Mapping[str, float | str] | None = None,
         max_size: str | int = "20 GB",
         trust: bool = False,
         function_hash: Callable[[Callable[..., Any]], str] | None = None,
@@ -96,8 +101,6 @@ class Plant:
         track_packages: Iterable[str] = (),
         follow_packages: Iterable[str] = (),
     ) -> None:
-        from pyplant.store.retention import parse_size
-
         self._max_size = parse_size(max_size)
         origin.follow_packages(follow_packages, must_exist=True)
         self._listeners = Dispatcher()
@@ -115,7 +118,7 @@ class Plant:
             self._parameters,
             self._registry,
             Fingerprinter(self._warehouse.ledger.latest, sources, origin.package_versions(track_packages)),
-            executor_of(executor),
+            executor_of(executor, resources),
             self._listeners,
             function_hash,
             self._max_size,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from types import FunctionType
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
@@ -44,7 +44,7 @@ def ReactorFunc(function: Callable[[Pipework], _T], /) -> Reactor[[Pipework], _T
 def ReactorFunc(function: Callable[[Pipework, _Config], _T], /) -> Reactor[[Pipework, _Config], _T]: ...
 @overload
 def ReactorFunc(
-    *, name: str | None = None, cache: bool = True, resources: dict[str, Any] | None = None
+    *, name: str | None = None, cache: bool = True, resources: Mapping[str, float | str] | None = None
 ) -> _ReactorDecorator: ...
 
 
@@ -54,7 +54,7 @@ def ReactorFunc(
     *,
     name: str | None = None,
     cache: bool = True,
-    resources: dict[str, Any] | None = None,
+    resources: Mapping[str, float | str] | None = None,
 ) -> Any:
     """Declare a function to be a reactor.
 
@@ -70,7 +70,9 @@ def ReactorFunc(
     cache
         ``False`` to execute the reactor in every run that needs it.
     resources
-        What it needs of an executor, such as ``{"GPU": 1}``.
+        What it needs while it runs, such as ``{"GPU": 1, "memory": "20 GB"}``. Names and amounts are free, except
+        that ``memory`` is in bytes or such a text. Reactors run at the same time only if ``Plant(resources=...)``,
+        or a worker of Dask, has enough for all of them.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pyplant._formatting import counted, format_age, format_date, format_seconds, format_size
+from pyplant._formatting import counted, format_age, format_date, format_seconds, format_size, parse_size
 from pyplant.cli.output import DirectoryOrFile, emit, json_option, to_json_value
 from pyplant.config.classes import unquoted
 from pyplant.config.views import is_value
@@ -28,7 +28,7 @@ from pyplant.portable import export as export_to
 from pyplant.reports.table import aligned
 from pyplant.store.doctor import Check, CheckResult, examine
 from pyplant.store.fsck import audit
-from pyplant.store.retention import collect, parse_size, stored_bytes
+from pyplant.store.retention import collect, stored_bytes
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["COMMANDS"]

@@ -88,6 +88,13 @@ class Job(Generic[HandleT]):
     values: Sequence[Any] = ()
     priority: float = 0.0  # the expected seconds to the end of the run; the highest first
     received: tuple[str, ...] = ()
+    on_start: Callable[[], None] | None = None
+
+    def announce_start(self) -> None:
+        """Report that the job starts; only the first call does, since an attempt may be repeated."""
+        on_start, self.on_start = self.on_start, None
+        if on_start is not None:
+            on_start()
 
 
 class Executor(Protocol[HandleT]):
@@ -104,11 +111,20 @@ class Executor(Protocol[HandleT]):
     def runs_inline(self) -> bool:
         """Whether reactors run in this process, so that they may change global variables of user code."""
 
+    def check(self, definition: Definition) -> None:
+        """Check that it can execute a reactor.
+
+        Raises
+        ------
+        pyplant.errors.ResourcesError
+            If it can never do so, because the reactor needs more resources than there are.
+        """
+
     def prepare(self, request: ExecutionRequest) -> HandleT:
         """Prepare the execution of a reactor."""
 
     def submit(self, job: Job[HandleT]) -> None:
-        """Submit a job."""
+        """Submit a job. It calls :meth:`Job.announce_start` when it starts."""
 
     def collect(self) -> tuple[Job[HandleT], ExecutionResult]:
         """Wait for a job to end; returns it with its result."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from pyplant._definitions import Definition
 from pyplant._tracer import Tracer
 from pyplant.errors import add_note
+from pyplant.execution.budget import Budget
 from pyplant.execution.executor import ExecutionRequest, ExecutionResult, Failed, Job
 from pyplant.execution.reactor_execution import ReactorExecution
 
@@ -36,14 +38,26 @@ def advance_inline(job: Job[Any], execution: ReactorExecution) -> ExecutionResul
 
 
 class InlineExecutor:
-    """Executes each job when its result is collected."""
+    """Executes each job when its result is collected.
+
+    Parameters
+    ----------
+    budget
+        The resources of the plant; ``None`` if they are not limited.
+    """
 
     capacity = 1
     runs_inline = True
     restarts_on_receive = False
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget | None = None) -> None:
         self._jobs: deque[Job[ReactorExecution]] = deque()
+        self._budget = budget
+
+    def check(self, definition: Definition) -> None:
+        """Check that a reactor needs no more than the plant has; one reactor runs at a time, so nothing else matters."""
+        if self._budget is not None:
+            self._budget.check(definition.name, definition.resources)
 
     def prepare(self, request: ExecutionRequest) -> ReactorExecution:
         """Prepare the execution of a reactor."""
@@ -51,6 +65,7 @@ class InlineExecutor:
 
     def submit(self, job: Job[ReactorExecution]) -> None:
         """Queue a job."""
+        job.announce_start()
         self._jobs.append(job)
 
     def collect(self) -> tuple[Job[ReactorExecution], ExecutionResult]:

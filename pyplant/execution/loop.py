@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from pyplant.engine.task import Task
@@ -83,7 +84,7 @@ def run_to_completion(runs: Sequence[Run], executor: Executor[Any], *, collects:
             job, run = _next(active, in_flight) if len(under_way) < executor.capacity else (None, None)
             if job is not None and run is not None:
                 under_way[job] = run
-                run.announce(job)
+                job.on_start = partial(run.announce, job)
                 executor.submit(job)
             elif under_way:
                 with gc_paused(enabled=collects):

@@ -40,6 +40,7 @@ from pyplant.errors import (
     NondeterministicWarning,
     OpaqueWarning,
     PlantWarning,
+    ResourcesError,
     ReturnedWarning,
     StateWarning,
     UntrustedError,
@@ -266,6 +267,11 @@ class Run:
         self.context.refuse_ingredient_as_parameter(task.key)
         if definition.cache and not self._claims_guard.may_start(task):
             return None
+        try:
+            self._executor.check(definition)
+        except ResourcesError as error:
+            self._refuse(task, definition.name, error)
+            return None
         # Taken before the reactor runs: the trace must name the code that ran, and the reactor may change it.
         self._fingerprints[task.key] = fingerprint = self.context.fingerprint(task.key)
         self._warn_of_notes(fingerprint.notes)
@@ -404,6 +410,14 @@ class Run:
             self.errors[job.task.key] = error
             raise error
         self._scheduler.failed(job.task, error)
+
+    def _refuse(self, task: Task, name: str, error: ResourcesError) -> None:
+        """Fail a reactor that can never be executed, before anything runs for it."""
+        self._emit(ReactorFailed(name, error))
+        self._claims_guard.release(task.key)
+        self._mark_ended(task.key)
+        self._scheduler.failed(task, error)
+        self._count_failures()
 
     def _count_failures(self) -> None:
         """Raise or note new failures. Failed guesses do not count unless the run turns out to need them."""

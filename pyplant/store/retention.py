@@ -30,7 +30,7 @@ from pathlib import Path
 
 from pyplant._formatting import counted, format_size
 from pyplant.engine.trace import Trace
-from pyplant.errors import ConfigError, logger
+from pyplant.errors import logger
 from pyplant.store.files import Files, is_alive
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import is_object_name, scratch_name
@@ -42,7 +42,6 @@ __all__ = [
     "abandoned_scratch",
     "collect",
     "merge_journal",
-    "parse_size",
     "stored_bytes",
 ]
 
@@ -53,40 +52,7 @@ _MERGING = "merging"  # the claim of a process that merges the journal
 _MAX_WAIT = 10.0  # seconds to wait for another process that collects
 _MIN_LEFTOVER_AGE = 86400.0  # seconds; no process takes longer between writing an object and naming it
 
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
-_BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
-_SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgtp]?)(i?)(?:b|bytes?)?\s*", re.IGNORECASE)
 _PID = re.compile(r"-(\d+)-([0-9a-f]{8})")
-
-
-def parse_size(size: str | float) -> int:
-    """Read a size such as ``"20 GB"``, ``"1.5 TiB"`` or a number of bytes.
-
-    Parameters
-    ----------
-    size
-        Units are decimal (``kB``, ``MB``, …) or binary (``KiB``, ``MiB``, …); case and
-        spaces are ignored.
-
-    Returns
-    -------
-    bytes
-        The size in bytes.
-
-    Raises
-    ------
-    pyplant.errors.ConfigError
-        If the text is not a size.
-    """
-    if isinstance(size, int | float) and not isinstance(size, bool) and 0 <= size < float("inf"):
-        return round(size)
-    found = _SIZE.fullmatch(size) if isinstance(size, str) else None
-    if found is None:
-        message = f"{size!r} is not a size. Write a number of bytes, or a text such as '20 GB' or '500 MiB'."
-        raise ConfigError(message)
-    number, unit, binary = found.groups()
-    units = _BINARY if binary else _UNITS
-    return round(float(number) * units[unit.lower()])
 
 
 @dataclass(frozen=True, slots=True)

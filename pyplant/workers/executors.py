@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from pyplant.execution.budget import Budget
 from pyplant.execution.executor import Executor
 from pyplant.execution.inline import InlineExecutor
 
@@ -18,17 +19,20 @@ class TaskPool(Protocol):
         """Call a function in a worker and return a future of its result."""
 
 
-def executor_of(wanted: int | TaskPool | None) -> Executor[Any]:
-    """Return the executor for an ``executor=`` argument.
+def executor_of(
+    wanted: int | TaskPool | None, resources: Mapping[str, float | str] | None = None
+) -> Executor[Any]:
+    """Return the executor for the ``executor=`` and ``resources=`` arguments.
 
     Raises
     ------
     pyplant.errors.RunError
-        If the argument is not supported.
+        If an argument is not supported.
     """
+    budget = None if resources is None else Budget(resources)
     if wanted is None:
-        return InlineExecutor()
+        return InlineExecutor(budget)
     from pyplant.workers.parallel_executor import ParallelExecutor
     from pyplant.workers.pools import pool_of  # slow to load
 
-    return ParallelExecutor(pool_of(wanted))
+    return ParallelExecutor(pool_of(wanted), budget)

@@ -22,20 +22,23 @@ import itertools
 import queue
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeGuard
 
+from pyplant._definitions import Definition
 from pyplant._formatting import counted
 from pyplant._tracer import ExecutionRecord
 from pyplant.engine.trace import Dependency, DependencyKind
 from pyplant.errors import PlantWarning, WorkerError, warn
+from pyplant.execution.budget import Budget, Grant
 from pyplant.execution.executor import ExecutionRequest, ExecutionResult, Failed, Job, Lost
 from pyplant.execution.inline import advance_inline, execute_inline
 from pyplant.execution.interrupts import held_interrupts
 from pyplant.execution.reactor_execution import Finished, Needs, ReactorExecution
 from pyplant.store.files import unique_name
+from pyplant.workers.admission import AdmissionQueue
 from pyplant.workers.error_pickling import attach_traceback, load_error
 from pyplant.workers.messages import (
     Done,
@@ -74,33 +77,57 @@ class ParallelExecutor:
     ----------
     pool
         The workers.
+    budget
+        The resources that reactors share; ``None`` if the plant limits none.
     """
 
     restarts_on_receive = True
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, budget: Budget | None = None) -> None:
         self._pool = pool
+        self._budget = budget
+        pool.check_budget(budget)
         self._runs: dict[Any, RunFolder] = {}  # by configuration: a sweep has several runs
         self._code_pickler = None if pool.shares_process else CodePickler()
         self._inline_jobs: deque[_Job] = deque()  # executed by collect(), in this process
-        self._waiting: deque[Job[RemoteExecution]] = deque()  # not submitted to the pool yet
+        self._queue: AdmissionQueue[_Job] = AdmissionQueue(budget)  # not submitted to the pool yet
         self._under_way: dict[str, tuple[Job[RemoteExecution], Any]] = {}  # with futures, by attempt
         self._replies: queue.SimpleQueue[str] = queue.SimpleQueue()  # put by threads of the pool
         self._number = itertools.count()
         self._last_read = self._last_reply = 0.0
         self._warned_of: set[str] = set()
+        self._warned_of_resources = False
         self._ran_inline = False  # whether a worker turned out to share this process
 
     @property
     def capacity(self) -> int:
         """The number of jobs that may be submitted at once."""
-        return _AHEAD * self._pool.size
+        if self._budget is None:
+            return _AHEAD * self._pool.size
+        # Jobs that wait for resources must not keep out others. It is never 1, which is for executors that run inline.
+        return max(2, self._pool.size + len(self._queue))
 
     @property
     def runs_inline(self) -> bool:
         """Whether reactors run in this process."""
         # Also true of pools of threads that PyPlant does not know, as soon as one has replied.
         return self._pool.shares_process or self._ran_inline
+
+    def check(self, definition: Definition) -> None:
+        """Check that the budget can give a reactor what it needs; warn once if there is no budget."""
+        if self._budget is not None:
+            self._budget.check(definition.name, definition.resources)
+        elif (
+            definition.resources
+            and self._pool.size > 1
+            and not (self._pool.knows_resources or self._warned_of_resources)
+        ):
+            self._warned_of_resources = True
+            message = (
+                f"Reactor {definition.name!r} declares resources={dict(definition.resources)}, but nothing limits how many "
+                f"reactors use them at once. Say what there is: Plant(..., resources={dict(definition.resources)})."
+            )
+            warn(PlantWarning, message)
 
     def prepare(self, request: ExecutionRequest) -> RemoteExecution | ReactorExecution:
         """Prepare the execution of a reactor."""
@@ -115,23 +142,38 @@ class ParallelExecutor:
 
     def submit(self, job: _Job) -> None:
         """Submit a job, or queue it until :meth:`collect`."""
-        if not isinstance(job.execution, RemoteExecution) or job.execution.needs_coordinator:
-            self._inline_jobs.append(job)
-        else:
-            self._waiting.append(job)
+        if _is_for_workers(job) or (self._budget is not None and job.execution.definition.resources):
+            self._queue.put(job)
             self._submit_waiting()
+        else:
+            self._execute_later(job)
+
+    def _execute_later(self, job: _Job) -> None:
+        """Let :meth:`collect` execute a job in this process."""
+        job.announce_start()
+        self._inline_jobs.append(job)
 
     def _submit_waiting(self) -> None:
         """Submit waiting jobs. A reactor suspected of crashing workers runs alone."""
-        while self._waiting:
-            alone = self._waiting[0].execution.is_suspicious
-            busy = any(job.execution.is_suspicious for job, _ in self._under_way.values())
+        while self._queue:
+            if self._budget is not None and len(self._under_way) >= self._pool.size:
+                return
+            alone = _is_suspicious(self._queue.first)
+            busy = any(_is_suspicious(job) for job, _ in self._under_way.values())
             if busy or (alone and self._under_way):
                 return
-            self._submit_task(self._waiting.popleft())
+            admitted = self._queue.take(max_overtaken=self._pool.size)
+            if admitted is None:
+                return
+            job, grant = admitted
+            if _is_for_workers(job):
+                self._submit_task(job, grant)
+            else:
+                self._execute_later(job)
 
-    def _submit_task(self, job: Job[RemoteExecution]) -> None:
+    def _submit_task(self, job: Job[RemoteExecution], grant: Grant) -> None:
         remote = job.execution
+        job.announce_start()
         run = remote.run
         name = f"{unique_name(8)}-{next(self._number)}"
         remote.restart_output()
@@ -143,13 +185,12 @@ class ParallelExecutor:
             pickled_reactor = self._code_pickler.definition(remote.definition)
             task = task._replace(reactor=pickled_reactor, modules=modules, code=self._code_pickler.code)
             packed = dumps(task)
-        resources = remote.definition.resources
         remote.request.warehouse.flush()  # the worker reads texts of code in the ledger
         try:
-            future = self._pool.submit(task, packed, resources, job.priority)
+            future = self._pool.submit(task, packed, grant, job.priority)
         except BrokenExecutor:
             self._pool.replace_workers(None)
-            future = self._pool.submit(task, packed, resources, job.priority)
+            future = self._pool.submit(task, packed, grant, job.priority)
         self._under_way[name] = job, future
         future.add_done_callback(lambda _: self._replies.put(name))
 
@@ -159,9 +200,9 @@ class ParallelExecutor:
         """Wait for a job to end; returns it with its result."""
         self._last_reply = time.monotonic()
         while True:
+            self._submit_waiting()
             if self._inline_jobs:
                 return self._execute_inline(self._inline_jobs.popleft())
-            self._submit_waiting()
             self._show_output()
             try:
                 name = self._replies.get(timeout=_POLL_INTERVAL)
@@ -171,6 +212,7 @@ class ParallelExecutor:
             if name not in self._under_way:
                 continue  # the reply belongs to a run that is over
             job, future = self._under_way.pop(name)
+            self._queue.release(job)
             outcome = self._conclude(job, name, future)
             if outcome is not None:
                 return job, outcome
@@ -192,7 +234,7 @@ class ParallelExecutor:
             return
         self._last_reply = now
         # Most tasks need the same resources, and each question is a round trip to the cluster.
-        asked: list[dict[str, Any]] = []
+        asked: list[Mapping[str, float]] = []
         for job, _ in self._under_way.values():
             definition = job.execution.definition
             if definition.resources in asked:
@@ -226,7 +268,7 @@ class ParallelExecutor:
                 if module in remote.modules:
                     return Failed(_module_lost_error(remote.definition.name, module))
                 remote.modules[module] = None
-                self._waiting.appendleft(job)
+                self._queue.put(job, first=True)
                 return None
             case Raised(raised, text):
                 if isinstance(raised, BaseException):
@@ -270,11 +312,12 @@ class ParallelExecutor:
             )
             return Failed(WorkerError(message))
         self._pool.replace_workers(future)
-        self._waiting.appendleft(job)
+        self._queue.put(job, first=True)
         return None
 
     def _execute_inline(self, job: _Job) -> tuple[_Job, ExecutionResult]:
         """Execute a job that only this process can execute."""
+        self._queue.release(job)  # no other job can start before it ends
         if not isinstance(job.execution, RemoteExecution):
             return job, advance_inline(job, job.execution)
         remote = job.execution
@@ -301,7 +344,7 @@ class ParallelExecutor:
         futures = [future for _, future in self._under_way.values()]
         with held_interrupts():
             self._inline_jobs.clear()
-            self._waiting.clear()
+            self._queue.clear()
             self._under_way.clear()
             for run in self._runs.values():
                 run.close()
@@ -311,6 +354,16 @@ class ParallelExecutor:
             self._runs.clear()
             self._warned_of.clear()
         self._pool.stop(futures)
+
+
+def _is_for_workers(job: _Job) -> TypeGuard[Job[RemoteExecution]]:
+    """Return whether workers can execute a job, and not only this process."""
+    return isinstance(job.execution, RemoteExecution) and not job.execution.needs_coordinator
+
+
+def _is_suspicious(job: _Job) -> bool:
+    """Return whether a job is suspected of crashing workers."""
+    return isinstance(job.execution, RemoteExecution) and job.execution.is_suspicious
 
 
 def _function(one: Any, sent: Sequence[Any]) -> Any:

@@ -17,15 +17,17 @@ import os
 import sys
 import time
 import weakref
+from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from concurrent.futures import Executor as FuturesExecutor
 from typing import Any, Protocol
 
 from pyplant import _streams
-from pyplant.errors import RunError
+from pyplant.errors import ResourcesError, RunError
+from pyplant.execution.budget import Budget, Grant
 from pyplant.execution.interrupts import held_interrupts
 from pyplant.workers.messages import PlantUnreachable, TaskRequest
-from pyplant.workers.worker_environment import assigned_variables
+from pyplant.workers.worker_environment import assigned_variables, visible_devices
 from pyplant.workers.worker_main import check_visibility, execute, execute_pickled, exit_with_parent
 
 __all__ = ["Pool", "pool_of"]
@@ -41,6 +43,9 @@ class Pool(Protocol):
     shares_process: bool
     """Whether workers share this process, so that nothing is pickled."""
 
+    knows_resources: bool
+    """Whether the pool itself starts a task only where its resources are free."""
+
     @property
     def size(self) -> int:
         """The number of workers."""
@@ -54,13 +59,22 @@ class Pool(Protocol):
             If one cannot.
         """
 
-    def submit(self, request: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float) -> Any:
+    def check_budget(self, budget: Budget | None) -> None:
+        """Check that the pool can work with the resources of a plant.
+
+        Raises
+        ------
+        pyplant.errors.ResourcesError
+            If it cannot.
+        """
+
+    def submit(self, request: TaskRequest, packed: bytes, grant: Grant, priority: float) -> Any:
         """Submit a request, or its pickled form; returns a future of the reply in the same form."""
 
     def replace_workers(self, broken: Any) -> None:
         """Replace workers after one died and broke this future, so that requests can be submitted again."""
 
-    def missing_resources(self, resources: dict[str, Any]) -> str:
+    def missing_resources(self, resources: Mapping[str, float]) -> str:
         """Say why no worker has these resources, as a phrase for the user; ``""`` if one has, or if it is unknown."""
 
     def stop(self, futures: list[Any]) -> None:
@@ -79,6 +93,8 @@ class FuturesPool:
         The executor; PyPlant never shuts it down.
     """
 
+    knows_resources = False
+
     def __init__(self, executor: FuturesExecutor) -> None:
         self._executor = executor
         self._replacement: LocalPool | None = None
@@ -89,15 +105,18 @@ class FuturesPool:
         """The number of workers."""
         return int(getattr(self._executor, "_max_workers", 0) or os.cpu_count() or 1)
 
+    def check_budget(self, budget: Budget | None) -> None:
+        """Do nothing: tasks can be held back, but these workers cannot be addressed, so none gets a GPU of its own."""
+
     def check(self, root: str) -> None:
         """Do nothing: these workers cannot be addressed. Each replies with an error if it cannot open the plant."""
 
-    def submit(
-        self, request: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float
-    ) -> Future[Any]:
+    def submit(self, request: TaskRequest, packed: bytes, grant: Grant, priority: float) -> Future[Any]:
         """Submit a request."""
         if self._replacement is not None:
-            future: Future[Any] = self._replacement.submit(request, packed, resources, priority)
+            future: Future[Any] = self._replacement.submit(
+                request, packed, grant._replace(devices=()), priority
+            )
             return future
         # Threads need no copy: they find the reactor itself among the runs of their process.
         if self.shares_process:
@@ -115,7 +134,7 @@ class FuturesPool:
         except BrokenExecutor:
             self._replacement = LocalPool(self.size)
 
-    def missing_resources(self, resources: dict[str, Any]) -> str:
+    def missing_resources(self, resources: Mapping[str, float]) -> str:
         """Return ``""``: nothing is known of these workers."""
         del resources
         return ""
@@ -143,49 +162,67 @@ class LocalPool:
     """
 
     shares_process = False
+    knows_resources = False
 
     def __init__(self, workers: int) -> None:
         self.size = workers
-        self._executor: Any = None
         self._process = os.getpid()
-        self._futures: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._started: list[_Workers] = []
+        self._futures: weakref.WeakKeyDictionary[Any, _Workers] = weakref.WeakKeyDictionary()
 
-    def _started_executor(self) -> Any:
-        """Return the executor of loky; create it in the first call, and again in a forked child."""
-        if self._executor is None or self._process != os.getpid():
-            _refuse_daemon(self.size)
-            from loky import cpu_count  # does not count cores that affinity or a control group forbids
-            from loky.process_executor import ProcessPoolExecutor
-
-            self._process = os.getpid()
-            self._executor = ProcessPoolExecutor(
-                max_workers=self.size,
-                timeout=_IDLE,
-                initializer=exit_with_parent,
-                initargs=(self._process,),
-                env=assigned_variables(self.size, cpu_count(), os.environ),
-            )
-        return self._executor
+    def check_budget(self, budget: Budget | None) -> None:
+        """Check that this process sees as many GPUs as the budget has."""
+        if budget is not None and budget.devices:
+            visible_devices(range(budget.devices), os.environ)
 
     def check(self, root: str) -> None:
         """Do nothing: the processes are on this machine and have the same files."""
 
-    def submit(self, request: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float) -> Any:
+    def submit(self, request: TaskRequest, packed: bytes, grant: Grant, priority: float) -> Any:
         """Submit a request."""
-        del request, resources, priority
-        executor = self._started_executor()
-        with _streams.missing_replaced():  # loky flushes the standard streams before it starts a worker
-            future = executor.submit(execute_pickled, packed)
-        self._futures.add(future)
+        del request, priority
+        workers = self._workers(grant.devices)
+        try:
+            future = workers.submit(packed)
+        except BrokenExecutor:
+            self._end(workers)
+            workers = self._workers(grant.devices)
+            future = workers.submit(packed)
+        self._futures[future] = workers
         return future
+
+    def _workers(self, devices: tuple[int, ...]) -> _Workers:
+        """Return the workers for a task: those that share all tasks without GPUs, or an idle one with these GPUs.
+
+        They are started in the first call, and again in a forked child.
+        """
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._started.clear()
+        for workers in self._started:
+            if workers.devices == devices and not (devices and workers.is_busy):
+                return workers
+        # An idle worker keeps the memory that it has used on its devices until it ends.
+        for workers in [one for one in self._started if not one.is_busy]:
+            if set(devices).intersection(workers.devices):
+                self._end(workers)
+        _refuse_daemon(self.size)
+        workers = _Workers(1 if devices else self.size, self.size, devices)
+        self._started.append(workers)
+        return workers
+
+    def _end(self, workers: _Workers) -> None:
+        self._started.remove(workers)
+        workers.kill()
 
     def replace_workers(self, broken: Any) -> None:
         """Close the broken executor, unless it was replaced since the future was created."""
-        # One death breaks all futures under way, and each of them is reported here.
-        if broken is None or broken in self._futures:
-            self.close()
+        # One death breaks all futures of an executor, and each of them is reported here.
+        for workers in list(self._started):
+            if broken is None or self._futures.get(broken) is workers:
+                self._end(workers)
 
-    def missing_resources(self, resources: dict[str, Any]) -> str:
+    def missing_resources(self, resources: Mapping[str, float]) -> str:
         """Return ``""``: processes are started when they are needed."""
         del resources
         return ""
@@ -194,11 +231,10 @@ class LocalPool:
         """Kill the processes; the next request starts others. Do nothing in a forked child."""
         if self._process != os.getpid():
             return
-        executor, self._executor = self._executor, None
         self._futures.clear()
-        if executor is not None:
-            with held_interrupts():
-                executor.shutdown(wait=False, kill_workers=True)
+        with held_interrupts():
+            while self._started:
+                self._started.pop().kill()
 
     def stop(self, futures: list[Any]) -> None:
         """Cancel requests whose run is over, and kill the processes if attempts do not stop themselves."""
@@ -208,6 +244,50 @@ class LocalPool:
         finally:
             if not ended:
                 self.close()
+
+
+class _Workers:
+    """Worker processes that start with the same environment.
+
+    Parameters
+    ----------
+    count
+        The number of processes.
+    sharing
+        The number of processes that share the cores.
+    devices
+        The numbers of the GPUs that they see; empty if they see what this process sees.
+    """
+
+    def __init__(self, count: int, sharing: int, devices: tuple[int, ...]) -> None:
+        from loky import cpu_count  # does not count cores that affinity or a control group forbids
+        from loky.process_executor import ProcessPoolExecutor
+
+        self.devices = devices
+        self._last: Any = None  # the future of the last request
+        self._executor = ProcessPoolExecutor(
+            max_workers=count,
+            timeout=_IDLE,
+            initializer=exit_with_parent,
+            initargs=(os.getpid(),),
+            env=assigned_variables(sharing, cpu_count(), os.environ, devices),
+        )
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the last request is not answered; those with GPUs have one at a time."""
+        return self._last is not None and not self._last.done()
+
+    def submit(self, packed: bytes) -> Any:
+        """Submit a pickled request; returns a future of the pickled reply."""
+        with _streams.missing_replaced():  # loky flushes the standard streams before it starts a worker
+            self._last = self._executor.submit(execute_pickled, packed)
+        return self._last
+
+    def kill(self) -> None:
+        """Kill the processes."""
+        with held_interrupts():
+            self._executor.shutdown(wait=False, kill_workers=True)
 
 
 class DaskPool:
@@ -220,6 +300,7 @@ class DaskPool:
     """
 
     shares_process = False
+    knows_resources = True
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -237,6 +318,15 @@ class DaskPool:
             self._counted = now
         return self._size
 
+    def check_budget(self, budget: Budget | None) -> None:
+        """Refuse a budget: the workers of a cluster have resources of their own."""
+        if budget is not None:
+            message = (
+                "Plant(resources=...) is for workers on this machine. The workers of a Dask cluster offer their own: "
+                'start them with resources, as in `dask worker --resources "GPU=2"`.'
+            )
+            raise ResourcesError(message)
+
     def check(self, root: str) -> None:
         """Ask each worker that was not asked before whether it can open the plant."""
         new = [worker for worker in self._client.nthreads() if worker not in self._checked]
@@ -253,14 +343,14 @@ class DaskPool:
                 raise PlantUnreachable(answer).error(root)
             self._checked.add(worker)
 
-    def submit(self, request: TaskRequest, packed: bytes, resources: dict[str, Any], priority: float) -> Any:
+    def submit(self, request: TaskRequest, packed: bytes, grant: Grant, priority: float) -> Any:
         """Submit a request."""
         asked = self._client.submit(
             execute_pickled,
             packed,
             key=f"pyplant-{request.name}",
             pure=False,
-            resources=resources or None,
+            resources=dict(grant.amounts) or None,
             priority=priority,
         )
         reply: Future[bytes] = Future()
@@ -279,7 +369,7 @@ class DaskPool:
     def replace_workers(self, broken: Any) -> None:
         """Do nothing: Dask replaces workers."""
 
-    def missing_resources(self, resources: dict[str, Any]) -> str:
+    def missing_resources(self, resources: Mapping[str, float]) -> str:
         """Say why no worker of the cluster has these resources: Dask waits for one and reports nothing."""
         try:
             workers = self._client.scheduler_info(n_workers=-1)["workers"].values()

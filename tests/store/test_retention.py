@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 
 import pytest
 
-from pyplant.errors import DamagedError, PlantError
+from pyplant.errors import DamagedError
 from pyplant.store.files import Files
 from pyplant.store.journal import Journal
 from pyplant.store.ledger import Ledger
@@ -17,7 +17,6 @@ from pyplant.store.retention import (
     abandoned_scratch,
     collect,
     merge_journal,
-    parse_size,
     stored_bytes,
 )
 from pyplant.store.warehouse import COLLECTING
@@ -48,34 +47,6 @@ def commit(warehouse, text, *, days_ago=0.0, size=10_000, configuration="", **op
 def texts(warehouse):
     """Load all stored results and return their first letters."""
     return sorted(warehouse.load(trace.outputs[0])[0] for trace in warehouse.ledger.traces())
-
-
-class TestSizes:
-    @pytest.mark.parametrize(
-        ("text", "size"),
-        [
-            (0, 0),
-            (17, 17),
-            (2e9, 2 * 10**9),
-            ("17", 17),
-            ("20 GB", 20 * 10**9),
-            ("20gb", 20 * 10**9),
-            (" 1.5 TB ", 15 * 10**11),
-            ("500 MiB", 500 << 20),
-            ("3k", 3000),
-            ("8 bytes", 8),
-            (".5 kB", 500),
-        ],
-    )
-    def test_sizes_are_parsed(self, text, size):
-        assert parse_size(text) == size
-
-    @pytest.mark.parametrize(
-        "text", ["", "much", "GB", "-1", "1 XB", "1e3 GB", "20 GB x", -1, True, None, float("nan")]
-    )
-    def test_other_texts_are_refused_with_an_example(self, text):
-        with pytest.raises(PlantError, match="20 GB"):
-            parse_size(text)
 
 
 class TestHistory:

@@ -71,7 +71,7 @@ def total(pipe: Pipework) -> Generator[Any, Any, None]:
 
 
 def factory(n: int) -> Reactor[[Pipework], None]:
-    @ReactorFunc(name=f"day {n}", resources={"GPU": 1})
+    @ReactorFunc(name=f"day {n}", resources={"GPU": 1, "memory": "20 GB"})
     def day(pipe: Pipework) -> None:
         pipe.send(f"day {n}", n)
 
@@ -103,7 +103,10 @@ with Plant("plant", max_size="1 GB", trust=False, progress="auto") as plant:
     plant.export(["x"], "folder")
     print(plant.status(), plant.explain(plot), plant.plan("load"), plant.history(load), value)
 
-with Plant("plant", executor=2), Plant("other", executor=ThreadPoolExecutor()):
+with (
+    Plant("plant", executor=2, resources={"GPU": 2, "memory": "60 GB"}),
+    Plant("other", executor=ThreadPoolExecutor()),
+):
     pass
 
 values = load_ingredients("folder")

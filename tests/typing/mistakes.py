@@ -44,6 +44,7 @@ ReactorFunc(pair)  # error
 ReactorFunc(cache=True)(three)  # error
 ReactorFunc(cahce=False)(undecorated)  # error
 ReactorFunc(cache="no")(undecorated)  # error
+ReactorFunc(resources="GPU")(undecorated)  # error
 ReactorFunc(3)  # error
 SubreactorFunc(3)  # error
 
@@ -115,6 +116,8 @@ def asks(pipe: Pipework) -> Generator[Any, Any, None]:
 Plant("p", progress="sometimes")  # error
 Plant("p", executor="many")  # error
 Plant("p", max_size=1.5)  # error
+Plant("p", resources=["GPU"])  # error
+Plant("p", resources={"GPU": None})  # error
 Plant("p", trsut=True)  # error
 with Plant("p") as plant:
     plant.run_reactor(undecorated)  # error

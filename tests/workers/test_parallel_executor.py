@@ -18,6 +18,7 @@ import pytest
 from pyplant import Plant, ReactorFunc, SubreactorFunc, specs
 from pyplant.errors import PlantDirError, PlantWarning, RunError, UnsavedWarning, WorkerError
 from pyplant.events import ProgressAdvanced, ReactorStarted, ReactorWaiting
+from pyplant.execution.budget import Grant
 from pyplant.execution.context import RunContext
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.workers import parallel_executor
@@ -783,7 +784,7 @@ def test_resources_reach_dask(tmp_path):
             asked.update(options)
 
     order = TaskRequest("folder", "", "1", b"", (), {}, this_process())
-    DaskPool(Client()).submit(order, b"", {"GPU": 1}, 2.0)
+    DaskPool(Client()).submit(order, b"", Grant({"GPU": 1}), 2.0)
     assert asked["resources"] == {"GPU": 1}
     assert asked["priority"] == 2.0
 

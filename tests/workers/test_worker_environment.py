@@ -11,10 +11,12 @@ from pyplant import Plant, ReactorFunc
 from pyplant.workers import pools
 from pyplant.workers.worker_environment import ASSIGNED_VARIABLES, assigned_variables
 
+LIMITS = ASSIGNED_VARIABLES - {"CUDA_VISIBLE_DEVICES"}
+
 
 @pytest.mark.parametrize(("workers", "threads"), [(1, "8"), (2, "4"), (3, "2"), (8, "1"), (50, "1")])
 def test_cores_are_divided_by_workers(workers, threads):
-    assert assigned_variables(workers, 8, {}) == dict.fromkeys(ASSIGNED_VARIABLES, threads)
+    assert assigned_variables(workers, 8, {}) == dict.fromkeys(LIMITS, threads)
 
 
 def test_a_limit_of_the_user_is_kept():
@@ -24,7 +26,7 @@ def test_a_limit_of_the_user_is_kept():
 
 
 def test_a_limit_for_openmp_is_kept_for_the_libraries_that_follow_it():
-    kept = ASSIGNED_VARIABLES - assigned_variables(2, 8, {"OMP_NUM_THREADS": "3"}).keys()
+    kept = LIMITS - assigned_variables(2, 8, {"OMP_NUM_THREADS": "3"}).keys()
     assert kept == {
         *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"),
         "NUMEXPR_NUM_THREADS",
