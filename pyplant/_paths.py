@@ -29,9 +29,16 @@ def directory(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     pyplant.errors.PlantDirError
-        If the home directory is not known. A directory named ``~`` would hardly be intended.
+        If the home directory is not known, or the path is a URL. A directory named ``~`` or ``s3:`` would hardly be
+        intended.
     """
     text = expanded(path)
+    if is_url(text):
+        message = f"{text} is an address. Give the path of a directory on this machine, or one that is mounted here."
+        raise PlantDirError(message)
+    if not text or "\0" in text:
+        message = f"{text!r} is no path of a directory."
+        raise PlantDirError(message)
     if text.startswith("~"):
         message = f"The home directory in {text} is not known; write the path in full, or as ./{text} if it is a name."
         raise PlantDirError(message)

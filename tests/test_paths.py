@@ -52,6 +52,19 @@ def test_an_unknown_home_is_refused(home):
         assert plant.directory == Path.cwd() / "~nobody-of-this-name"
 
 
+@pytest.mark.parametrize("address", ["s3://bucket/plant", "file:///tmp/plant"])
+def test_an_address_is_refused(home, address):
+    with pytest.raises(PlantDirError, match=f"{address} is an address"):
+        Plant(address)
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize("text", ["", "a\0b"])
+def test_a_text_that_is_no_path_is_refused(home, text):
+    with pytest.raises(PlantDirError, match="is no path"):
+        Plant(text)
+
+
 def test_variables_are_for_shells(home):
     assert directory("$HOME/x") == Path.cwd() / "$HOME" / "x"
 
