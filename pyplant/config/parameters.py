@@ -238,7 +238,8 @@ class Parameters:
         other = Parameters()
         other._marked = self._marked
         other.source, other.is_set = self.source, True
-        for name, value in values.items():
+        # A part is set after the whole that contains it, which would replace it.
+        for name, value in sorted(values.items(), key=lambda item: item[0].count(".")):
             path = [name] if self._is_key(name) else name.split(".")
             other.source = _replaced(other.source, path, value, name)
         return other

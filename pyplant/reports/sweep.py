@@ -115,7 +115,7 @@ def combinations(varied: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
         raise ConfigError(message)
     lists: list[list[Any]] = []
     for name, values in varied.items():
-        if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
             message = f"Parameter {name!r} is varied over {values!r}; give a list of values: [{values!r}]."
             raise ConfigError(message)
         lists.append(list(values))

@@ -133,12 +133,26 @@ def test_parameters_of_nested_configurations_are_varied(plant):
         plant.sweep(nested, {"deep.rat": [1]})
 
 
-@pytest.mark.parametrize("wrong", [{}, {"alpha": 1.0}, {"alpha": "abc"}, ["alpha"]])
+@pytest.mark.parametrize("wrong", [{}, {"alpha": 1.0}, {"alpha": "abc"}, {"alpha": {"a": 1}}, ["alpha"]])
 def test_parameters_without_a_list_of_values_are_refused(tmp_path, wrong):
     with Plant(tmp_path / "plant", progress=False) as plant:
         plant.add_reactor(model)
         with pytest.raises(ConfigError, match="list of values|takes the parameters"):
             plant.sweep(model, wrong)
+
+
+@pytest.mark.parametrize("names", [("model", "model.depth"), ("model.depth", "model")])
+def test_a_part_is_varied_together_with_the_whole(tmp_path, names):
+    @ReactorFunc
+    def train(pipe, config):
+        pipe.send("score", (config["model"]["depth"], config["model"]["rate"]))
+
+    values = {"model": [{"depth": 1, "rate": 7}], "model.depth": [2, 3]}
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(train)
+        plant.set_config({"model": {"depth": 0, "rate": 0}})
+        table = plant.sweep(train, {name: values[name] for name in names}, ["score"])
+    assert [row.ingredients["score"] for row in table] == [(2, 7), (3, 7)]
 
 
 def test_a_sweep_is_a_table_for_people_and_for_pandas(tmp_path):
