@@ -293,7 +293,9 @@ class _Sent(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__") and name not in _ASKED_FOR:
             raise AttributeError(name)  # Python looks whether it is there
-        if not vars(self)["__pyplant_whole__"] and _finder.is_watching:
+        # Another thread may be unpacking the module. Requested again, it is unpacked only after that thread is done.
+        is_complete = vars(self)["__pyplant_whole__"] in (True, threading.get_ident())
+        if not is_complete and _finder.is_watching:
             raise ModuleNotSent(self.__name__)
         message = (
             f"{self.__name__}.{name} is not there in the worker: it cannot be pickled, or was made after the "
@@ -340,14 +342,15 @@ class _Finder:
 
 
 _guard = threading.Condition()
+_unpacking = threading.RLock()  # held while modules are created and filled; threads of a worker share them
 _finder = _Finder()
 
 
 @after_fork_in_child
 def _after_fork() -> None:
     """Reset the state of a forked child, which executes no task and may import anything."""
-    global _guard  # another thread of the parent may have had it
-    _guard = threading.Condition()
+    global _guard, _unpacking  # another thread of the parent may have had them
+    _guard, _unpacking = threading.Condition(), threading.RLock()
     _finder.reset()
 
 
@@ -400,28 +403,44 @@ def requesting_modules() -> Iterator[None]:
 
 def _module(name: str, contents: dict[str, bytes] | None = None, *, is_package: bool = False) -> ModuleType:
     """Return the module of that name in this process, with these contents."""
-    module = sys.modules.get(name)
-    if module is None:
-        module = sys.modules[name] = _Sent(name)
-        vars(module)["__pyplant_whole__"] = False
-        package, _, last = name.rpartition(".")
-        if package:
-            if package not in _finder.names:
-                with suppress(Exception):  # a namespace that is shared with installed packages
-                    importlib.import_module(package)
-            outer = vars(_module(package))
-            outer.setdefault("__path__", [])
-            outer.setdefault(last, module)
-    if contents is not None and not vars(module).get("__pyplant_whole__", True):
-        vars(module)["__pyplant_whole__"] = True
-        if is_package:
-            vars(module)["__path__"] = []
+    with _unpacking:
+        module = sys.modules.get(name)
+        if module is None:
+            module = _create_module(name)
+        if contents is not None and vars(module).get("__pyplant_whole__", True) is False:
+            if is_package:
+                vars(module)["__path__"] = []
+            _fill(module, contents)
+        return module
+
+
+def _create_module(name: str) -> ModuleType:
+    module = sys.modules[name] = _Sent(name)
+    vars(module)["__pyplant_whole__"] = False
+    package, _, last = name.rpartition(".")
+    if package:
+        if package not in _finder.names:
+            with suppress(Exception):  # a namespace that is shared with installed packages
+                importlib.import_module(package)
+        outer = vars(_module(package))
+        outer.setdefault("__path__", [])
+        outer.setdefault(last, module)
+    return module
+
+
+def _fill(module: ModuleType, contents: dict[str, bytes]) -> None:
+    """Unpack the contents of a module, which counts as whole for this thread already: its parts refer to it."""
+    vars(module)["__pyplant_whole__"] = threading.get_ident()
+    is_whole = False
+    try:
         for attribute, data in contents.items():
             if attribute == "__class__":
                 module.__class__ = unpack(data)
             else:
                 vars(module)[attribute] = unpack(data)
-    return module
+        is_whole = True
+    finally:  # after an error, such as another module that is needed first, the next attempt unpacks all of it
+        vars(module)["__pyplant_whole__"] = is_whole
 
 
 def _settle(module: ModuleType, qualname: str, found: Any) -> None:
