@@ -265,7 +265,7 @@ def _value_pickler() -> Any:
 # ---------------------------------------------------------------------- in the coordinator
 
 
-class _Unpickler(pickle.Unpickler):
+class _ErrorUnpickler(pickle.Unpickler):
     find: Callable[[int], BaseException]
 
     def persistent_load(self, number: int) -> BaseException:
@@ -274,7 +274,7 @@ class _Unpickler(pickle.Unpickler):
 
 def _load(content: bytes, find: Callable[[int], BaseException]) -> BaseException:
     """Load an exception; ``find`` returns the members of a group."""
-    unpickler = _Unpickler(io.BytesIO(content))
+    unpickler = _ErrorUnpickler(io.BytesIO(content))
     unpickler.find = find
     loaded: BaseException = unpickler.load()
     return loaded
