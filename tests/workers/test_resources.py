@@ -240,6 +240,27 @@ class TestNever:
         assert ran == []
         assert plant.get("source") == 1  # the plant works on
 
+    def test_the_error_does_not_wait_for_others_that_are_ready(self, plant):
+        ran = []
+
+        @ReactorFunc(resources={"GPU": 3})
+        def train(pipe):
+            pipe.send("model", 1)
+
+        @ReactorFunc
+        def slow(pipe):
+            ran.append("slow")
+            pipe.send("slow", 1)
+
+        @ReactorFunc
+        def plot(pipe):
+            yield pipe.receive("model", "slow")
+
+        plant.add_reactor(train, slow, plot)
+        with pytest.raises(ResourcesError):
+            plant.run_reactor(plot)
+        assert ran == []
+
     def test_others_run_if_the_run_keeps_going(self, plant):
         @ReactorFunc(resources={"GPU": 3})
         def train(pipe):
