@@ -194,6 +194,25 @@ class TestThreads:
             plant.add_reactor(source, target)
             assert plant.get("target") == 3
 
+    def test_reactors_that_only_this_process_can_execute_keep_to_it_too(self, tmp_path, threads):
+        meter = Meter()
+
+        def of_kernel(number):
+            @ReactorFunc(name=f"user {number}", resources={"GPU": 1})
+            def use(pipe):
+                with meter:
+                    time.sleep(0.02)
+                if number < 0:
+                    get_ipython()  # noqa: F821 - only the kernel has it
+                pipe.send(f"user {number}", number)
+
+            return use
+
+        kernel = [of_kernel(number) for number in range(4, 7)]
+        with Plant(tmp_path, executor=threads, resources={"GPU": 1}, progress=False) as plant:
+            get_all(plant, [*users(4, meter, GPU=1), *kernel])
+        assert meter.most == 1
+
     def test_a_sweep_keeps_to_the_budget(self, tmp_path, threads):
         meter = Meter()
 
