@@ -31,6 +31,9 @@ class HdfArraySpec(IngredientSpec):
 
     Attributes, and further datasets and groups in its file, are stored, too. The digest covers everything that h5py
     shows of the file. It is not that of the bytes, in which files of equal content may differ.
+
+    A dataset keeps its file open as long as it exists, so a process can hold about as many as it may open files, usually
+    1,024. Arrays and tables keep none open.
     """
 
     name: ClassVar[str] = "hdf"
