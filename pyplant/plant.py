@@ -369,6 +369,8 @@ class Plant:
         ------
         pyplant.errors.MissingIngredientError
             If the plant stores no value of that name.
+        pyplant.errors.NestedRunError
+            If a reactor of this plant calls it: the result would not depend on what it read.
         """
         from pyplant.execution import queries
 

@@ -89,7 +89,10 @@ def fetch(session: Session, name: str) -> Any:
     ------
     pyplant.errors.MissingIngredientError
         If the plant has no value of that name.
+    pyplant.errors.NestedRunError
+        If a reactor of this plant calls it: the result would not depend on what it read.
     """
+    session.refuse_unrecorded_read(f"plant.fetch_ingredient({name!r})")
     with session.exclusive_access("plant.fetch_ingredient"):
         context = session.context()
         verified = Staleness(context).verified(name)

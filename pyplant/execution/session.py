@@ -279,6 +279,11 @@ class Session:
             message = f"{call} was called by a listener of the run that is under way; call it after the run."
             raise NestedRunError(message)
 
+    def refuse_unrecorded_read(self, call: str) -> None:
+        """Raise an error if a reactor of a run of this plant reads from the plant what no trace would record."""
+        if self.runs and is_inside_reactor():
+            raise NestedRunError(_nested(call))
+
     def exclusive_access(self, call: str) -> AbstractContextManager[Any]:
         """Return a context manager that waits until no other thread uses the plant, and keeps others out.
 

@@ -169,6 +169,21 @@ def test_every_call_returns_or_raises_in_a_thread_of_a_reactor(name, plant):
         plant.get("answer")
 
 
+def test_a_reactor_cannot_fetch_from_its_own_plant(plant):
+    reactors(plant, lambda: plant.fetch_ingredient("data"))
+    assert plant.get("data") == 1
+    with pytest.raises(NestedRunError, match=r"pipe\.receive"):  # an edit of data would not rerun the reactor
+        plant.get("answer")
+
+
+def test_a_reactor_can_fetch_from_another_plant(plant, tmp_path):
+    with Plant(tmp_path / "other", progress=False) as other:
+        reactors(other, int)
+        assert other.get("data") == 1
+        reactors(plant, lambda: other.fetch_ingredient("data"))
+        assert plant.get("answer") == "1"
+
+
 def test_the_configuration_is_read_only_in_threads_too(plant):
     reactors(plant, lambda: in_a_thread(lambda: plant.set_config({})))
     with pytest.raises(ConfigChangedError):
