@@ -34,6 +34,7 @@ __all__ = [
     "is_inside_reactor",
     "module_imported_at_start",
     "multiprocessing_settings",
+    "tracer_of_thread",
     "watch_threads",
 ]
 
@@ -65,10 +66,11 @@ class MultiprocessingSettings(NamedTuple):
 
 def is_inside_reactor() -> bool:
     """Return whether this thread runs a reactor, or works for one that has not ended."""
-    return active_observer.get() is not None or _reactor_of_thread() is not None
+    return active_observer.get() is not None or tracer_of_thread() is not None
 
 
-def _reactor_of_thread() -> Any:
+def tracer_of_thread() -> Any:
+    """Return the tracer of the reactor that this thread works for, if it has not ended; otherwise ``None``."""
     reference = vars(threading.current_thread()).get(_MARK)
     tracer = None if reference is None else reference()
     # A weak reference, since a thread that outlives its reactor must not keep the inputs of the reactor alive.
@@ -93,7 +95,7 @@ def _replace(cls: type, name: str, make: Callable[[Callable[..., Any]], Callable
 
 
 def _mark() -> weakref.ref[Any] | None:
-    tracer = active_observer.get() or _reactor_of_thread()
+    tracer = active_observer.get() or tracer_of_thread()
     return None if tracer is None else weakref.ref(tracer)
 
 

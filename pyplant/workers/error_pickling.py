@@ -227,13 +227,13 @@ class _ByValue:
 
 def _dump(obj: Any, members: Mapping[int, int], reduce: _Reduce, *, by_value: bool) -> bytes:
     stream = io.BytesIO()
-    pickler = (_value_pickler() if by_value else _Pickler)(stream, _PROTOCOL)
+    pickler = (_value_pickler() if by_value else _ErrorPickler)(stream, _PROTOCOL)
     pickler.members, pickler.reduce = members, reduce
     pickler.dump(obj)
     return stream.getvalue()
 
 
-class _Pickler(pickle.Pickler):
+class _ErrorPickler(pickle.Pickler):
     """Pickles an exception without the members of a group, which are replaced by their numbers."""
 
     members: Mapping[int, int]
@@ -253,7 +253,7 @@ def _value_pickler() -> Any:
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle has no types
         members: Mapping[int, int]
         reduce: _Reduce
-        persistent_id = _Pickler.persistent_id
+        persistent_id = _ErrorPickler.persistent_id
 
         def reducer_override(self, obj: Any) -> Any:
             reduced = self.reduce(obj) if issubclass(type(obj), BaseException) else NotImplemented

@@ -1,14 +1,16 @@
 """Forward the output of workers to the run: prints, log records, and events such as progress.
 
 No channel from a worker to the coordinator exists in every kind of pool, except the plant, which both
-can open. So each attempt has an :class:`OutputForwarder`. It collects output in memory, and a thread
-of the worker process appends output older than a tenth of a second to a file in the folder of the run,
-one JSON line for each item. The coordinator polls these files with an :class:`OutputReader`. Output that
-is not in the file when the attempt ends is sent with its reply, so short attempts write no file.
+can open. So each attempt has an :class:`OutputForwarder`. It collects output in memory, and appends it to
+a file in the folder of the run, one JSON line for each item: when the reactor flushes the stream, when
+there is much of it, and after a tenth of a second, by a thread of the worker process. The coordinator polls
+these files with an :class:`OutputReader`. Output that is not in the file when the attempt ends is sent with
+its reply, so short attempts write no file. Neither side holds more than a few megabytes of output.
 
 Several attempts may run in one process, in threads. ``sys.stdout`` and ``sys.stderr`` are replaced by
-proxies while at least one attempt runs; a proxy finds the forwarder of its thread by a context variable
-and passes the output of all other threads on to the original stream.
+proxies while at least one attempt runs. A proxy finds the forwarder of its thread by a context variable, or
+by the reactor for which the thread works (:mod:`pyplant.execution.nesting`), and passes the output of all
+other threads on to the original stream.
 
 The thread that writes the files also looks whether the folder of the run still exists. If it does not,
 it interrupts the attempt, since nothing waits for its result.
@@ -16,6 +18,7 @@ it interrupts the attempt, since nothing waits for its result.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import ctypes
 import json
@@ -25,23 +28,27 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pyplant._fork import after_fork_in_child
 from pyplant.events import Event
+from pyplant.execution.nesting import tracer_of_thread
 from pyplant.store.files import Files, OpenFile
 from pyplant.workers.messages import OutputItem
 
-__all__ = ["LIVE", "OutputForwarder", "OutputReader", "event_of", "redirected"]
+__all__ = ["LIVE", "OutputForwarder", "OutputReader", "event_of", "forward_threads", "redirected"]
 
 LIVE = ".live"
 """The suffix of output files."""
 
 _FLUSH_INTERVAL = 0.1  # seconds; people notice no delay, and a worker writes at most ten times a second
+_PIECE = 1 << 16  # characters of text in one item, so that each line of the file is short
+_BUFFER = 1 << 20  # characters in memory above which the printing thread writes them to the file
+_CHUNK = 1 << 20  # bytes of the file that are read at once
 _VISIBILITY_TIMEOUT = 5.0  # seconds to wait until a network file system shows the file of another machine
 
 
@@ -70,45 +77,96 @@ class OutputForwarder:
         self._path = folder / f"{name}{LIVE}"
         self._files = files
         self._stream: OpenFile | None = None
-        self._lock = threading.Lock()
+        # Reentrant, since the garbage collector may run code that prints at any time.
+        self._lock = threading.RLock()
         self._items: list[OutputItem] = []
+        self._texts: list[str] = []  # what follows the items, in the stream _kind
+        self._kind = ""
+        self._text_size = 0  # characters in _texts
+        self._size = 0  # characters of the items since the last write
         self._oldest = 0.0  # when the oldest item was added
+        self._decoders: dict[str, codecs.IncrementalDecoder] = {}
+
+    def add_text(self, kind: str, text: str) -> None:
+        """Add text of a stream. What is printed in one piece after another becomes one item."""
+        with self._lock:
+            size = self._text_size + len(text)
+            if self._texts and kind == self._kind and size <= _PIECE:  # the usual case is fast
+                self._texts.append(text)
+                self._text_size = size
+                return
+            for start in range(0, len(text), _PIECE):
+                self._join_texts()
+                self._begin()
+                self._kind = kind
+                self._texts.append(text[start : start + _PIECE])
+                self._text_size = len(self._texts[0])
+                self._write_if_large()
+
+    def add_bytes(self, kind: str, content: bytes) -> None:
+        """Add text in UTF-8, which may end in the middle of a character."""
+        with self._lock:
+            decoder = self._decoders.setdefault(kind, codecs.getincrementaldecoder("utf-8")("replace"))
+            self.add_text(kind, decoder.decode(content))
 
     def add(self, *parts: Any) -> None:
-        """Add an item: its kind, then its parts. Text and progress are merged with the last item."""
+        """Add an item that is no text: its kind, then its parts."""
         with self._lock:
-            if not self._items:
-                self._oldest = time.monotonic()
+            self._join_texts()
             last = self._items[-1] if self._items else ("",)
-            # print() writes a text and its newline separately; merging makes one item of many, up to 64 Ki characters.
-            if parts[0] in ("stdout", "stderr") and last[0] == parts[0] and len(last[1]) < 1 << 16:
-                self._items[-1] = (parts[0], last[1] + parts[1])
-            elif parts[0] == last[0] == "ProgressAdvanced" and parts[:3] == last[:3]:
+            if parts[0] == last[0] == "ProgressAdvanced" and parts[:3] == last[:3]:
                 self._items[-1] = parts
-            else:
-                self._items.append(parts)
+                return
+            self._begin()
+            self._items.append(parts)
+            self._size += sum(len(part) for part in parts if isinstance(part, str))
+            self._write_if_large()
+
+    def _begin(self) -> None:
+        """Note the time of the first item after a write."""
+        if not self._size:
+            self._oldest = time.monotonic()
+
+    def _write_if_large(self) -> None:
+        if self._size >= _BUFFER:
+            self._write()
+
+    def _join_texts(self) -> None:
+        """End the item of the texts."""
+        if self._texts:
+            self._items.append((self._kind, "".join(self._texts)))
+            self._texts.clear()
+        self._size += self._text_size
+        self._text_size = 0
 
     def emit(self, event: Event) -> None:
         """Add an event (see :mod:`pyplant.events`)."""
         self.add(type(event).__name__, *(getattr(event, name) for name in event.__slots__))
 
-    def flush(self) -> None:
-        """Append the items to the output file if the oldest has waited long enough."""
+    def flush(self, *, older_than: float = 0.0) -> None:
+        """Append the items to the output file if the oldest has waited for so many seconds."""
         with self._lock:
-            if not self._items or time.monotonic() - self._oldest < _FLUSH_INTERVAL:
-                return
-            lines = "".join(json.dumps(item) + "\n" for item in self._items).encode()
-            try:
-                self._stream = self._stream or self._files.open_append(self._path)
-                self._stream.write(lines)
-            except OSError:
-                return  # the items stay here and are sent with the reply
-            self._items.clear()
-            self.written += len(lines)
+            if (self._size or self._texts) and time.monotonic() - self._oldest >= older_than:
+                self._write()
+
+    def _write(self) -> None:
+        self._join_texts()
+        self._size = 0
+        if self._is_closed:
+            return
+        lines = "".join(json.dumps(item) + "\n" for item in self._items).encode()
+        try:
+            self._stream = self._stream or self._files.open_append(self._path)
+            self._stream.write(lines)
+        except OSError:
+            return  # the items stay here and are sent with the reply
+        self._items.clear()
+        self.written += len(lines)
 
     def take_items(self) -> tuple[OutputItem, ...]:
         """Return and remove the items that are not in the file."""
         with self._lock:
+            self._join_texts()
             items, self._items = tuple(self._items), []
             return items
 
@@ -149,8 +207,21 @@ def event_of(item: OutputItem) -> Event | None:
 
 
 _forwarder: ContextVar[OutputForwarder | None] = ContextVar("pyplant_output", default=None)
+_forwarders: WeakKeyDictionary[Any, OutputForwarder] = WeakKeyDictionary()  # by the tracer of their reactor
 _redirected: set[OutputForwarder] = set()
 _redirect_lock = threading.Lock()
+
+
+def forward_threads(tracer: Any, forwarder: OutputForwarder) -> None:
+    """Send what threads print and log that work for the reactor of a tracer to a forwarder, too."""
+    _forwarders[tracer] = forwarder
+
+
+def _current_forwarder() -> OutputForwarder | None:
+    forwarder = _forwarder.get()
+    if forwarder is None and _forwarders and (tracer := tracer_of_thread()) is not None:
+        return _forwarders.get(tracer)
+    return forwarder
 
 
 @contextlib.contextmanager
@@ -180,19 +251,28 @@ class _StreamProxy:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        forwarder = _forwarder.get()
+        forwarder = _forwarder.get() or _current_forwarder()  # the first is faster
         if forwarder is None:
             return len(text) if self.stream is None else int(self.stream.write(text))
-        if text:
-            forwarder.add(self.kind, str(text))
+        if not isinstance(text, str):
+            message = f"write() argument must be str, not {type(text).__name__}"
+            raise TypeError(message)
+        forwarder.add_text(self.kind, text)
         return len(text)
+
+    @property
+    def buffer(self) -> _BinaryProxy:
+        return _BinaryProxy(self)
 
     def writelines(self, lines: Any) -> None:
         for line in lines:
             self.write(line)
 
     def flush(self) -> None:
-        if _forwarder.get() is None and self.stream is not None:
+        forwarder = _current_forwarder()
+        if forwarder is not None:
+            forwarder.flush()
+        elif self.stream is not None:
             self.stream.flush()
 
     def isatty(self) -> bool:
@@ -202,22 +282,49 @@ class _StreamProxy:
         return getattr(self.stream, name)
 
 
+class _BinaryProxy:
+    """Replaces the binary stream below a text stream."""
+
+    def __init__(self, proxy: _StreamProxy) -> None:
+        self._proxy = proxy
+
+    def write(self, data: Any) -> int:
+        forwarder = _current_forwarder()
+        if forwarder is None:
+            return int(self._proxy.stream.buffer.write(data))
+        content = bytes(memoryview(data))
+        forwarder.add_bytes(self._proxy.kind, content)
+        return len(content)
+
+    def flush(self) -> None:
+        self._proxy.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._proxy.stream.buffer, name)
+
+
 class _LogProxy(logging.Handler):
     """Forwards log records from other processes. In the process of the run its own handlers receive them."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        forwarder = _forwarder.get()
+        forwarder = _current_forwarder()
         if forwarder is None or forwarder.shares_process:
             return
         try:
             text = record.getMessage()
+            trace = self._formatter.formatException(record.exc_info) if record.exc_info else record.exc_text
         except Exception:  # noqa: BLE001 - arguments that do not match the format; logging reports it without raising
             self.handleError(record)
             return
-        if record.exc_info:
-            text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        forwarder.add("log", record.name, record.levelno, text)
+        attributes = {name: value for name, value in vars(record).items() if type(value) in _PLAIN}
+        attributes.pop("message", None)  # other handlers may have formatted the record
+        forwarder.add("log", record.name, record.levelno, str(text), {**attributes, "exc_text": trace})
 
+    _formatter = logging.Formatter()
+
+
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+"""Types of the attributes of log records that are forwarded."""
 
 _proxies: list[_StreamProxy] = []
 _log_proxy = _LogProxy()
@@ -241,6 +348,8 @@ def _remove_proxies() -> None:
     for proxy in _proxies:
         if getattr(sys, proxy.kind) is proxy:
             setattr(sys, proxy.kind, proxy.stream)
+        with contextlib.suppress(Exception):  # a worker that is killed later would lose what is buffered
+            proxy.stream.flush()
     _proxies.clear()
     logging.getLogger().removeHandler(_log_proxy)
 
@@ -254,7 +363,7 @@ def _flush_periodically() -> None:
             forwarders = list(_redirected)
         # Outside the lock, since a slow disk must not delay attempts that begin or end.
         for forwarder in forwarders:
-            forwarder.flush()
+            forwarder.flush(older_than=_FLUSH_INTERVAL)
             if not forwarder.is_run_active():
                 forwarder.interrupt()
 
@@ -265,6 +374,7 @@ def _after_fork() -> None:
     global _has_forwarders, _redirect_lock  # another thread of the parent may have held the locks
     _has_forwarders, _redirect_lock = threading.Event(), threading.Lock()
     _redirected.clear()
+    _forwarders.clear()
     _flusher.clear()
     _forwarder.set(None)
     _remove_proxies()
@@ -282,37 +392,60 @@ class OutputReader:
         The folder of the run.
     files
         The disk.
+
+    Attributes
+    ----------
+    has_more
+        Whether there was probably more to read in the last call of :meth:`read_new`.
     """
 
     def __init__(self, folder: Path, files: Files) -> None:
         self._folder = folder
         self._files = files
         self._offsets: dict[str, int] = {}  # bytes read so far, by attempt
+        self.has_more = False
 
     def read_new(self, names: Iterable[str]) -> Iterator[tuple[str, OutputItem]]:
-        """Yield what these attempts have written since it was last read, with their names."""
+        """Yield the next chunk of what each of these attempts has written, with their names."""
         present = set(self._files.names(self._folder))
+        more = False
         for name in names:
             if name + LIVE in present:
-                for item in self.read(name):
+                start = self._offsets.get(name, 0)
+                for item in self._next_items(name):
                     yield name, item
+                more |= self._offsets[name] - start > _CHUNK // 2
+        self.has_more = more
 
-    def read(self, name: str, until: int | None = None) -> list[OutputItem]:
-        """Return what an attempt has written since it was last read; ``until`` is the final length of its file, if known."""
-        start = self._offsets.get(name, 0)
+    def read(self, name: str, until: int = 0) -> Iterator[OutputItem]:
+        """Yield all that an attempt has written since it was last read; ``until`` is the length of its file if it ended."""
         deadline = time.monotonic() + _VISIBILITY_TIMEOUT
         while True:
-            data = b""
-            with contextlib.suppress(OSError):
-                data = self._files.read(self._folder / f"{name}{LIVE}", start)
+            start = self._offsets.get(name, 0)
+            yield from self._next_items(name)
+            if self._offsets.get(name, 0) > start:
+                continue
             # A network file system may show the last lines late.
-            if until is None or start + len(data) >= until or time.monotonic() > deadline:
-                break
+            if start >= until or time.monotonic() > deadline:
+                return
             time.sleep(_FLUSH_INTERVAL)
-        # The worker may be in the middle of a line; the rest is read next time.
-        whole = data[: data.rfind(b"\n") + 1]
+
+    def _next_items(self, name: str) -> Iterator[OutputItem]:
+        """Yield a chunk of the items that were not read yet."""
+        start = self._offsets.get(name, 0)
+        size, data, whole = _CHUNK, b"", b""
+        while not whole:
+            with contextlib.suppress(OSError):
+                data = self._files.read(self._folder / f"{name}{LIVE}", start, size)
+            # The worker may be in the middle of a line; the rest is read next time.
+            whole = data[: data.rfind(b"\n") + 1]
+            if len(data) < size:
+                break
+            size *= 2  # a line that is longer than the chunk
         self._offsets[name] = start + len(whole)
-        return [tuple(json.loads(line)) for line in whole.splitlines()]
+        for line in whole.splitlines():
+            with contextlib.suppress(ValueError):  # a write that failed half way
+                yield tuple(json.loads(line))
 
     def forget(self, name: str) -> None:
         """Delete the output file of an attempt that is over."""

@@ -95,6 +95,7 @@ class ParallelExecutor:
         self._replies: queue.SimpleQueue[str] = queue.SimpleQueue()  # put by threads of the pool
         self._number = itertools.count()
         self._last_read = self._last_reply = 0.0
+        self._has_backlog = False  # whether workers have written more output than was shown
         self._warned_of: set[str] = set()
         self._warned_of_resources = False
         self._ran_inline = False  # whether a worker turned out to share this process
@@ -205,7 +206,7 @@ class ParallelExecutor:
                 return self._execute_inline(self._inline_jobs.popleft())
             self._show_output()
             try:
-                name = self._replies.get(timeout=_POLL_INTERVAL)
+                name = self._replies.get(timeout=0 if self._has_backlog else _POLL_INTERVAL)
             except queue.Empty:
                 self._check_workers()
                 continue
@@ -220,12 +221,14 @@ class ParallelExecutor:
     def _show_output(self) -> None:
         """Show new output of the attempts under way."""
         now = time.monotonic()
-        if now - self._last_read < _POLL_INTERVAL:
+        if now - self._last_read < _POLL_INTERVAL and not self._has_backlog:
             return
         self._last_read = now
+        self._has_backlog = False
         for run in self._runs.values():
-            for name, item in list(run.reader.read_new(self._under_way)):
+            for name, item in run.reader.read_new(self._under_way):
                 self._under_way[name][0].execution.show(item)
+            self._has_backlog |= run.reader.has_more
 
     def _check_workers(self) -> None:
         """After some time without a reply, warn once in a run if no worker can execute what was submitted."""
@@ -254,6 +257,7 @@ class ParallelExecutor:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - a pool may raise anything
+            self._show_rest(remote, name, 0)
             return self._worker_lost(job, future, error) if _is_worker_lost(error) else Failed(error)
         self._take_reply(remote, name, reply)
         match reply.outcome:
@@ -289,16 +293,21 @@ class ParallelExecutor:
 
     def _take_reply(self, remote: RemoteExecution, name: str, reply: TaskReply) -> None:
         """Show the rest of the output of an attempt, and take over its journal lines and unsynced objects."""
-        run, warehouse = remote.run, remote.request.warehouse
-        run.definitions.pop(name, None)
+        warehouse = remote.request.warehouse
         self._ran_inline |= reply.shares_process
-        for item in run.reader.read(name, reply.written) if reply.written else ():
-            remote.show(item)
-        run.reader.forget(name)
+        self._show_rest(remote, name, reply.written)
         for item in reply.output:
             remote.show(item)
         warehouse.ledger.latest.append_pending(reply.journal_lines)
         warehouse.objects.unsynced.update(map(warehouse.objects.path, reply.unsynced))
+
+    def _show_rest(self, remote: RemoteExecution, name: str, written: int) -> None:
+        """Show what an attempt that ended has written to its file; its length is 0 if there may be none."""
+        run = remote.run
+        run.definitions.pop(name, None)
+        for item in run.reader.read(name, written):
+            remote.show(item)
+        run.reader.forget(name)
 
     def _worker_lost(
         self, job: Job[RemoteExecution], future: Any, error: BaseException

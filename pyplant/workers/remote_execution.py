@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-from contextlib import nullcontext
-from typing import Any
-
-from pyplant import _streams
 from pyplant.execution.executor import ExecutionRequest
 from pyplant.execution.reactor_execution import Load
 from pyplant.ingredient import IN_MEMORY, Ingredient
 from pyplant.workers.messages import OutputItem
 from pyplant.workers.output import event_of
+from pyplant.workers.output_display import OutputDisplay
 from pyplant.workers.run_folder import RunFolder
 
 __all__ = ["RemoteExecution"]
@@ -32,8 +27,7 @@ class RemoteExecution:
         self.modules: dict[str, None] = {}  # user modules that workers requested
         self.deaths = 0  # attempts that were lost with their worker
         self._deaths_alone = 0
-        self._shown: dict[str, str] = {}  # the text shown so far, by stream
-        self._positions: dict[str, int] = {}  # how much of it this attempt has printed again
+        self._display = OutputDisplay(request.definition.name, request.recording)
 
     @property
     def needs_coordinator(self) -> bool:
@@ -63,46 +57,19 @@ class RemoteExecution:
 
     def close(self) -> None:
         """End the execution. No generator waits here."""
+        self._display.close()
         if self.request.recording is not None:
             self.request.recording.abandon()
 
     def restart_output(self) -> None:
         """Expect the output of a new attempt, which repeats that of the last one."""
-        self._positions.clear()
+        self._display.restart()
 
     def show(self, item: OutputItem) -> None:
-        """Show an item of output, without the text that an earlier attempt has shown."""
-        kind = item[0]
-        if kind not in ("stdout", "stderr", "log"):
-            event = event_of(item)
-            if event is not None:
-                self.request.emit(event)
+        """Show an item of output, without what an earlier attempt has shown."""
+        if item[0] in ("stdout", "stderr", "log"):
+            self._display.show(item)
             return
-        text = item[1] if kind != "log" else "\0".join(map(str, item[1:])) + "\n"
-        start, shown = self._positions.get(kind, 0), self._shown.get(kind, "")
-        self._positions[kind] = start + len(text)
-        repeated = shown[start : start + len(text)]
-        if text.startswith(repeated):
-            new = text[len(repeated) :]
-            self._shown[kind] = shown + new
-        else:
-            new = text  # this attempt prints something else than the earlier one
-        if new:
-            self._write_new(kind, new if kind != "log" else item)
-
-    def _write_new(self, kind: str, what: Any) -> None:
-        recording = self.request.recording
-        with recording.step() if recording is not None else nullcontext():
-            if kind == "log":
-                _, name, level, text = what
-                logger = logging.getLogger(name)
-                if logger.isEnabledFor(level):
-                    logger.log(level, "%s", text, extra={"reactor": self.definition.name})
-            else:
-                text = what if recording is not None else _prefixed(self.definition.name, what)
-                _streams.write(getattr(sys, kind), text)
-
-
-def _prefixed(name: str, text: str) -> str:
-    """Return lines that begin with the name of their reactor, since several reactors print at once."""
-    return "".join(f"{name} | {line}" for line in text.splitlines(keepends=True))
+        event = event_of(item)
+        if event is not None:
+            self.request.emit(event)

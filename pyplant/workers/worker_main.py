@@ -65,7 +65,7 @@ from pyplant.workers.messages import (
     in_process_runs,
     this_process,
 )
-from pyplant.workers.output import OutputForwarder, redirected
+from pyplant.workers.output import OutputForwarder, forward_threads, redirected
 from pyplant.workers.pickling import (
     ModuleNotSent,
     dumps,
@@ -189,9 +189,9 @@ def _run_attempt(
             worker_state.context.parameters,
             InputFiles(worker_state.warehouse.ledger.latest, worker_state.warehouse.root.parent),
         )
-        execution = ReactorExecution(
-            definition, Tracer(definition, worker_state.warehouse, context, forwarder.emit)
-        )
+        tracer = Tracer(definition, worker_state.warehouse, context, forwarder.emit)
+        forward_threads(tracer, forwarder)
+        execution = ReactorExecution(definition, tracer)
         outcome = execution.execute(request.given, partial(_load, worker_state.warehouse))
         if isinstance(outcome, Needs):
             return MoreInputs(outcome.names, tuple(execution.given))
