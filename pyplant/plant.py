@@ -211,8 +211,8 @@ class Plant:
 
     @property
     def config(self) -> dict[str, Any] | ConfigBase:
-        """The configuration that was set."""
-        return self._parameters.source
+        """The configuration that was set; reactors read their own: ``def reactor(pipe, config)``."""
+        return self._session.config()
 
     def set_config(self, config: Mapping[str, Any] | ConfigBase) -> None:
         """Set the parameters that reactors read.

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyplant._definitions import Definition, orphans, withdraw
 from pyplant._formatting import error_text
 from pyplant._missing import MISSING
+from pyplant.config.classes import ConfigBase
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import is_value
 from pyplant.engine.scheduler_errors import conflict_error
@@ -278,6 +279,15 @@ class Session:
             self.lock.release()
             message = f"{call} was called by a listener of the run that is under way; call it after the run."
             raise NestedRunError(message)
+
+    def config(self) -> dict[str, Any] | ConfigBase:
+        """Return the configuration; an error inside a reactor, since its result would not depend on what it reads."""
+        if self.runs and is_inside_reactor():
+            message = (
+                "plant.config was read inside a reactor. A reactor has its own: def reactor(pipe, config)."
+            )
+            raise NestedRunError(message)
+        return self.parameters.source
 
     def refuse_unrecorded_read(self, call: str) -> None:
         """Raise an error if a reactor of a run of this plant reads from the plant what no trace would record."""

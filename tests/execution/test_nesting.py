@@ -176,6 +176,16 @@ def test_a_reactor_cannot_fetch_from_its_own_plant(plant):
         plant.get("answer")
 
 
+def test_a_reactor_cannot_read_the_configuration_of_the_plant(plant):
+    reactors(plant, lambda: plant.config["n"])
+    plant.set_config({"n": 1})
+    with pytest.raises(
+        NestedRunError, match=r"\(pipe, config\)"
+    ):  # a change of n would not rerun the reactor
+        plant.get("answer")
+    assert plant.config == {"n": 1}
+
+
 def test_a_reactor_can_fetch_from_another_plant(plant, tmp_path):
     with Plant(tmp_path / "other", progress=False) as other:
         reactors(other, int)
