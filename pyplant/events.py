@@ -6,6 +6,7 @@ A listener is any callable that takes one event. Its exceptions are logged and d
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -178,6 +179,12 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
+        self._thread = threading.local()
+
+    @property
+    def is_emitting(self) -> bool:
+        """Whether this thread is calling listeners."""
+        return getattr(self._thread, "is_emitting", False)
 
     def __bool__(self) -> bool:
         return bool(self._listeners)
@@ -194,8 +201,12 @@ class Dispatcher:
 
     def emit(self, event: Event) -> None:
         """Pass ``event`` to every listener."""
-        for listener in tuple(self._listeners):
-            try:
-                listener(event)
-            except Exception:  # noqa: BLE001 - an error of a listener must not end the run
-                logger().exception("The listener %r failed on %s.", listener, type(event).__name__)
+        before, self._thread.is_emitting = self.is_emitting, True
+        try:
+            for listener in tuple(self._listeners):
+                try:
+                    listener(event)
+                except Exception:  # noqa: BLE001 - an error of a listener must not end the run
+                    logger().exception("The listener %r failed on %s.", listener, type(event).__name__)
+        finally:
+            self._thread.is_emitting = before

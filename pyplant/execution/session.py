@@ -282,7 +282,7 @@ class Session:
 
     def config(self) -> dict[str, Any] | ConfigBase:
         """Return the configuration; an error inside a reactor, since its result would not depend on what it reads."""
-        if self.runs and is_inside_reactor():
+        if self._is_reactor_asking():
             message = (
                 "plant.config was read inside a reactor. A reactor has its own: def reactor(pipe, config)."
             )
@@ -291,8 +291,12 @@ class Session:
 
     def refuse_unrecorded_read(self, call: str) -> None:
         """Raise an error if a reactor of a run of this plant reads from the plant what no trace would record."""
-        if self.runs and is_inside_reactor():
+        if self._is_reactor_asking():
             raise NestedRunError(_nested(call))
+
+    def _is_reactor_asking(self) -> bool:
+        """Return whether a reactor of this plant makes the call, and no listener that it triggered."""
+        return bool(self.runs) and is_inside_reactor() and not self._listeners.is_emitting
 
     def exclusive_access(self, call: str) -> AbstractContextManager[Any]:
         """Return a context manager that waits until no other thread uses the plant, and keeps others out.

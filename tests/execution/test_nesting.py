@@ -186,6 +186,15 @@ def test_a_reactor_cannot_read_the_configuration_of_the_plant(plant):
     assert plant.config == {"n": 1}
 
 
+def test_a_listener_can_read_the_configuration_of_the_plant(plant):
+    seen = []
+    plant.set_config({"n": 1})
+    plant.add_event_listener(lambda event: seen.append((type(event).__name__, plant.config["n"])))
+    reactors(plant, int)
+    assert plant.get("answer") == "0"
+    assert ("IngredientSent", 1) in seen
+
+
 def test_a_reactor_can_fetch_from_another_plant(plant, tmp_path):
     with Plant(tmp_path / "other", progress=False) as other:
         reactors(other, int)
