@@ -6,8 +6,8 @@ A listener is any callable that takes one event. Its exceptions are logged and d
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,12 +179,12 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
-        self._thread = threading.local()
+        self._is_emitting = ContextVar("is_emitting", default=False)
 
     @property
     def is_emitting(self) -> bool:
         """Whether this thread is calling listeners."""
-        return getattr(self._thread, "is_emitting", False)
+        return self._is_emitting.get()
 
     def __bool__(self) -> bool:
         return bool(self._listeners)
@@ -201,7 +201,7 @@ class Dispatcher:
 
     def emit(self, event: Event) -> None:
         """Pass ``event`` to every listener."""
-        before, self._thread.is_emitting = self.is_emitting, True
+        token = self._is_emitting.set(True)
         try:
             for listener in tuple(self._listeners):
                 try:
@@ -209,4 +209,4 @@ class Dispatcher:
                 except Exception:  # noqa: BLE001 - an error of a listener must not end the run
                     logger().exception("The listener %r failed on %s.", listener, type(event).__name__)
         finally:
-            self._thread.is_emitting = before
+            self._is_emitting.reset(token)
