@@ -174,17 +174,19 @@ Event = (
 Listener = Callable[[Event], object]
 
 
+_is_emitting = ContextVar("is_emitting", default=False)
+
+
 class Dispatcher:
     """Passes each event to every listener, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
-        self._is_emitting = ContextVar("is_emitting", default=False)
 
     @property
     def is_emitting(self) -> bool:
         """Whether this thread is calling listeners."""
-        return self._is_emitting.get()
+        return _is_emitting.get()
 
     def __bool__(self) -> bool:
         return bool(self._listeners)
@@ -201,7 +203,7 @@ class Dispatcher:
 
     def emit(self, event: Event) -> None:
         """Pass ``event`` to every listener."""
-        token = self._is_emitting.set(True)
+        token = _is_emitting.set(True)
         try:
             for listener in tuple(self._listeners):
                 try:
@@ -209,4 +211,4 @@ class Dispatcher:
                 except Exception:  # noqa: BLE001 - an error of a listener must not end the run
                     logger().exception("The listener %r failed on %s.", listener, type(event).__name__)
         finally:
-            self._is_emitting.reset(token)
+            _is_emitting.reset(token)
