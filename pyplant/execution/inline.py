@@ -7,7 +7,6 @@ from typing import Any
 
 from pyplant._definitions import Definition
 from pyplant._tracer import Tracer
-from pyplant.errors import add_note
 from pyplant.execution.budget import Budget
 from pyplant.execution.executor import ExecutionRequest, ExecutionResult, Failed, Job
 from pyplant.execution.reactor_execution import ReactorExecution
@@ -22,17 +21,11 @@ def execute_inline(request: ExecutionRequest) -> ReactorExecution:
 
 
 def advance_inline(job: Job[Any], execution: ReactorExecution) -> ExecutionResult:
-    """Execute a job in this process.
-
-    An exception of the reactor is the result. Only an interrupt is raised: it ends the run.
-    """
+    """Execute a job in this process. An exception of the reactor is the result, an interrupt too."""
     # Only the reactor refers to them from here on, so that large ones can be freed.
     values, job.values = job.values, ()
     try:
         return execution.advance(values)
-    except KeyboardInterrupt as interrupt:
-        add_note(interrupt, f"Interrupted in reactor {execution.definition.name!r}.")
-        raise
     except BaseException as error:  # noqa: BLE001 - a reactor may raise anything
         return Failed(error)
 

@@ -148,12 +148,14 @@ def multiprocessing_settings() -> MultiprocessingSettings:
 def apply_multiprocessing_settings(wanted: MultiprocessingSettings) -> None:
     """Let this worker start processes as the program of the run does.
 
-    loky sets a start method of its own in its workers, which processes started by other means do not know.
+    A worker has the start method by which it was started itself. That of loky is unknown to processes that are
+    started by other means.
     """
     multiprocessing = sys.modules.get("multiprocessing")
-    if multiprocessing is not None and multiprocessing.get_start_method(allow_none=True) in _OF_LOKY:
+    if multiprocessing is not None:
         method = None if wanted.method in _OF_LOKY else wanted.method
-        multiprocessing.set_start_method(method, force=True)
+        if multiprocessing.get_start_method(allow_none=True) != method:
+            multiprocessing.set_start_method(method, force=True)
     main = sys.modules.get("__main__")
     if main is None or multiprocessing_settings()[1:] == wanted[1:]:
         return

@@ -335,8 +335,6 @@ class ParallelExecutor:
             outcome: ExecutionResult = execution.execute(remote.given, remote.request.load)
             if isinstance(outcome, Needs):
                 outcome = Needs(outcome.names, tuple(execution.given))
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # noqa: BLE001 - a reactor may raise anything
             outcome = Failed(error)
         finally:

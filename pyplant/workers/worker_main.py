@@ -137,6 +137,10 @@ def execute(request: TaskRequest) -> TaskReply:
         return TaskReply(_missing_context(request))
     except PlantDirError as error:
         return TaskReply(PlantUnreachable(str(error)))
+    except _UnusableSettingsError as unusable:
+        return TaskReply(Raised(unusable.error, traceback_text(unusable.error)))
+    except Exception as error:  # noqa: BLE001 - a pool may be unable to return it
+        return TaskReply(Raised(error, traceback_text(error)))
     forwarder = OutputForwarder(
         Path(request.folder),
         request.name,
@@ -225,6 +229,14 @@ class _NotLoadedError(Exception):
         super().__init__(name)
         self.name = name
         self.reason = reason
+
+
+class _UnusableSettingsError(Exception):
+    """The settings of the run cannot be loaded, since code of a user's class raised ``error``."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
 
 
 def _load(warehouse: Warehouse, ingredient: Ingredient) -> Any:
@@ -334,7 +346,12 @@ def _load_settings(folder: str, digest: str) -> tuple[RunSettings, ProcessSettin
     sys.path += [path for path in process_settings.paths if path not in sys.path]
     logging.getLogger().setLevel(process_settings.level)
     _apply(process_settings)
-    return unpack(packed), process_settings
+    try:
+        return unpack(packed), process_settings
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _UnusableSettingsError(error) from error
 
 
 def _apply(process_settings: ProcessSettings) -> None:

@@ -16,7 +16,11 @@ import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import RunError
-from pyplant.execution.nesting import module_imported_at_start, multiprocessing_settings
+from pyplant.execution.nesting import (
+    apply_multiprocessing_settings,
+    module_imported_at_start,
+    multiprocessing_settings,
+)
 from pyplant.workers.messages import MultiprocessingSettings
 from tests.conftest import ROOT
 
@@ -161,6 +165,19 @@ def test_the_multiprocessing_settings_of_this_process(monkeypatch):
     assert multiprocessing_settings() == MultiprocessingSettings(
         multiprocessing.get_start_method(allow_none=True), None, os.path.abspath("program.py")
     )
+
+
+@pytest.mark.parametrize("own", ["spawn", "fork", None])
+@pytest.mark.parametrize("wanted", ["spawn", "forkserver", None, "loky"])
+def test_workers_of_any_pool_adopt_the_start_method_of_the_program(own, wanted):
+    before = multiprocessing.get_start_method(allow_none=True)
+    try:
+        multiprocessing.set_start_method(own, force=True)
+        apply_multiprocessing_settings(multiprocessing_settings()._replace(method=wanted))
+        found = multiprocessing.get_start_method(allow_none=True)
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+    assert found == (None if wanted == "loky" else wanted)
 
 
 # ---------------------------------------------------------------------- properties of workers

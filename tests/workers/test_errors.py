@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import multiprocessing
+import os
 import sys
 import threading
 import traceback
@@ -346,9 +347,8 @@ def raised_by(plant, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_exception_arrives_as_it_was_raised(kind, plant):
     error = raised_by(plant, kind)
-    if not isinstance(error, KeyboardInterrupt):
-        entry = plant.status()["raises"]
-        assert (entry.outcome.value, entry.error) == ("failed", error_text(error))
+    entry = plant.status()["raises"]
+    assert (entry.outcome.value, entry.error) == ("failed", error_text(error))
     if kind == "exit":
         assert isinstance(error, ReactorExitError)
         error = error.__cause__
@@ -359,6 +359,38 @@ def test_an_exception_arrives_as_it_was_raised(kind, plant):
     assert "KINDS[config.kind]()" in traceback_text(error) + str(error.__cause__)
     if kind not in REFUSE_NOTES:
         assert any("'raises'" in note for note in error.__notes__)
+
+
+class LoadsHere:
+    """Can be loaded only in the process that made it."""
+
+    def __init__(self, *error):
+        self.error = error
+
+    def __reduce__(self):
+        return load_in, (os.getpid(), *self.error)
+
+
+def load_in(process, cls, *arguments):
+    if process != os.getpid():
+        raise cls(*arguments)
+    return LoadsHere(cls, *arguments)
+
+
+@pytest.mark.parametrize(
+    "error", [(TwoArgumentsError, 1, "x"), (FileNotFoundError, "the user's"), (SystemExit, 3)]
+)
+def test_a_configuration_that_cannot_be_loaded_in_a_worker_is_an_error(error, pools, tmp_path):
+    @ReactorFunc
+    def reads(pipe, config):
+        pipe.send("x", config.n)
+
+    with Plant(tmp_path / "plant", executor=pools("processes"), progress=False) as plant:
+        plant.set_config({"n": 1, "object": LoadsHere(*error)})
+        plant.add_reactor(reads)
+        with pytest.raises(ReactorExitError if error[0] is SystemExit else error[0]) as raised:
+            plant.run_reactor(reads)
+    assert "load_in" in str(raised.value.__cause__) + str(raised.value.__cause__.__cause__)
 
 
 # ---------------------------------------------------------------------- pickling
