@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from pyplant._formatting import error_text
 from pyplant.cli.output import DirectoryOrFile, emit, json_option
 from pyplant.cli.script import ScriptOptions, open_script, show_failure
 from pyplant.errors import MissingSenderError, near_misses
@@ -148,7 +149,7 @@ def _run_target(
 
     def listen(event: Event) -> None:
         if isinstance(event, ReactorFailed):
-            failed.append(f"{event.reactor}: {type(event.error).__name__}: {event.error}")
+            failed.append(f"{event.reactor}: {error_text(event.error)}")
 
     plant.add_event_listener(listen)
     try:

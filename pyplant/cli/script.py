@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from pyplant._formatting import error_text
 from pyplant._paths import expanded
 from pyplant.cli.output import note, write_error
 from pyplant.cli.settings import coerced, with_settings
@@ -141,7 +142,7 @@ def _import_file(path: Path) -> ModuleType:
 
 def _import_failure(name: str, error: BaseException) -> click.UsageError:
     show_failure(error)
-    return click.UsageError(f"{name} could not be imported: {type(error).__name__}: {error}")
+    return click.UsageError(f"{name} could not be imported: {error_text(error)}")
 
 
 # ---------------------------------------------------------------------- plant and configuration
@@ -280,7 +281,14 @@ def _unknown_parameter(full: str, name: str, known: Iterable[str]) -> ConfigErro
 
 def show_failure(error: BaseException) -> None:
     """Print the traceback of user code, without the frames of PyPlant."""
-    report = traceback.TracebackException.from_exception(error)
+    try:
+        report = traceback.TracebackException.from_exception(error)
+    except Exception:  # noqa: BLE001 - the class of the user may answer to all names, or raise whatever is asked
+        write_error(
+            "".join(["Traceback (most recent call last):\n", *traceback.format_tb(error.__traceback__)])
+        )
+        write_error(error_text(error))
+        return
     _keep_user_frames(report)
     write_error("".join(report.format()).rstrip())
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyplant._formatting import counted, format_seconds
+from pyplant._formatting import counted, error_text, format_seconds
 from pyplant.errors import ConfigError
 from pyplant.fingerprint.graph_node import shorten
 from pyplant.reports.blocks import Block
@@ -98,7 +98,7 @@ def _table_row(row: SweepRow, names: tuple[str, ...]) -> Row:
     parameters = map(shorten, row.parameters.values())
     ingredients = (brief(row.ingredients[name]) if name in row.ingredients else "" for name in names)
     cells = (*parameters, *ingredients, format_seconds(row.seconds) if row.seconds else "")
-    error = "" if row.error is None else f"{type(row.error).__name__}: {row.error}"
+    error = "" if row.error is None else error_text(row.error)
     return Row(ICONS[row.outcome], row.outcome.value, cells, error)
 
 

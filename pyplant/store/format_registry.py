@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pyplant._formatting import error_text
 from pyplant.errors import DamagedError, DamageWarning, UnknownTypeError, UntrustedError, warn
 from pyplant.ingredient import Ingredient
 from pyplant.specs import builtin_specs
@@ -139,4 +140,4 @@ class FormatRegistry:
 
 
 def _load_error(ingredient: Ingredient, error: BaseException) -> DamagedError:
-    return DamagedError(f"Ingredient {ingredient.name!r} no longer loads: {type(error).__name__}: {error}")
+    return DamagedError(f"Ingredient {ingredient.name!r} no longer loads: {error_text(error)}")

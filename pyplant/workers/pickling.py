@@ -34,6 +34,7 @@ from weakref import WeakKeyDictionary
 
 from pyplant._definitions import Definition
 from pyplant._fork import after_fork_in_child
+from pyplant._formatting import error_text
 from pyplant.errors import RunError
 from pyplant.fingerprint.origin import find, is_user_module
 from pyplant.specs.array_subclass import reduce_array
@@ -92,7 +93,7 @@ class CodePickler:
                 self._definitions[definition] = self.pack(definition)
             except Exception as error:
                 message = (
-                    f"Reactor {definition.name!r} cannot be sent to a worker: {type(error).__name__}: {error}. Something "
+                    f"Reactor {definition.name!r} cannot be sent to a worker: {error_text(error)}. Something "
                     f"that its code uses cannot be pickled; make it inside the reactor, or use executor=None."
                 )
                 raise RunError(message) from error

@@ -261,6 +261,35 @@ def test_a_failing_reactor_shows_the_users_lines_and_ends_with_1(shell):
     assert "pyplant/execution" not in done.stderr
 
 
+ODD = """
+class {name}(Exception):
+{body}
+
+@ReactorFunc
+def odd(pipe):
+    raise {name}("what happened")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "text"),
+    [
+        ("Silent", "    def __str__(self): raise ValueError", "Silent: <exception str() failed>"),
+        (
+            "AnswersAll",
+            "    def __getattr__(self, name): return getattr(self.inner, name)",
+            "AnswersAll: what happened",
+        ),
+    ],
+)
+def test_a_failure_that_is_hard_to_show_is_shown(name, body, text, shell):
+    shell.write(PIPELINE.replace("def helper", ODD.format(name=name, body=body) + "\n\ndef helper"))
+    done = shell("run", "words.py", "odd", code=1)
+    assert text in done.stderr
+    assert 'raise {name}("what happened")'.format(name=name) in done.stderr
+    assert text in shell.document("run", "words.py", "odd", code=1)["failed"][0]
+
+
 def test_after_a_failure_the_next_target_runs_only_if_wanted(shell):
     options = ("run", "words.py", "fragile", "total", "--set", "color=black")
     assert shell.document(*options, code=1)["runs"] == []

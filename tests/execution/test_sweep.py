@@ -107,6 +107,22 @@ def test_with_keep_going_a_failure_does_not_stop_other_configurations(plant):
     assert [row.ingredients for row in table] == [{"fine": 0}, {}, {"fine": 2}]
 
 
+class SilentError(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+def test_an_error_without_text_is_named_in_the_table(plant):
+    @ReactorFunc
+    def silent(pipe, config):
+        raise SilentError
+
+    plant.add_reactor(silent)
+    table = plant.sweep(silent, {"seed": [1]}, keep_going=True)
+    assert "SilentError" in str(table)
+    assert "SilentError" in table._repr_html_()
+
+
 class Deep(ConfigBase):
     rate = 1
 
