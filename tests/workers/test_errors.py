@@ -412,6 +412,52 @@ def test_an_exception_that_cannot_be_sent_arrives_as_text(sent):
     assert str(error) == "LocalError: what happened"
 
 
+def test_an_exception_that_loads_as_another_arrives_as_text(sent):
+    class LocalError(ValueError):
+        def __reduce__(self):
+            return OSError, ("something else",)
+
+    error = sent(LocalError("what happened"))
+    assert (type(error), str(error)) == (RuntimeError, "LocalError: what happened")
+
+
+def test_an_exception_of_a_local_class_is_sent_without_parts_that_cannot_be_sent(sent):
+    class LocalError(Exception):
+        pass
+
+    error = LocalError("what happened")
+    error.lock = threading.Lock()
+    arrived = sent(error)
+    assert type(arrived) is LocalError
+    assert repr(arrived.lock) == repr(error.lock)
+
+
+MAIN = """
+from pyplant import *
+
+class MainError(Exception):
+    pass
+
+@ReactorFunc
+def fails(pipe):
+    error = MainError("text")
+    error.function = lambda: 3
+    raise error
+
+if __name__ == "__main__":
+    with Plant("plant", executor=1, progress=False) as plant:
+        try:
+            plant.run_reactor(fails)
+        except MainError as error:
+            print(error, error.function())
+"""
+
+
+@pytest.mark.slow
+def test_the_main_module_can_catch_its_exceptions(run_script):
+    assert run_script(MAIN).stdout == "text 3\n"
+
+
 def test_each_member_of_a_group_that_cannot_be_sent_arrives_as_text(sent):
     class LocalGroup(ExceptionGroup):
         def __reduce__(self):

@@ -13,9 +13,11 @@ import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.store.files import Files
-from pyplant.workers import output, output_display
+from pyplant.workers import output, output_display, parallel_executor
 from pyplant.workers.output import LIVE, OutputForwarder, OutputReader, redirected
 from pyplant.workers.output_display import OutputDisplay
+
+PATIENCE = 60
 
 # ---------------------------------------------------------------------- lines and repetitions
 
@@ -57,6 +59,11 @@ def test_what_is_closed_twice_is_shown_once(display, capsys):
 def test_returns_separate_states_of_one_line(display, capsys):
     printed(display, "\r0%", "\r50%", "\r100%\n")
     assert capsys.readouterr().out == "a | \ra | 0%\ra | 50%\ra | 100%\n"
+
+
+def test_states_that_end_in_a_return_are_shown_when_the_next_begins(display, capsys):
+    printed(display, "10%\r", "20%\r", "30%\r")
+    assert capsys.readouterr().out == "a | 10%\ra | 20%\r"
 
 
 def test_ends_of_lines_are_kept(display, capsys):
@@ -189,10 +196,9 @@ def everything(forwarder, reader):
 def test_large_output_passes_through_the_file_in_pieces(forwarder, reader):
     text = "".join(f"{n} äöü 🎈\n" for n in range(300_000))
     half = len(text) // 2
-    with redirected(forwarder):
-        sys.stdout.write(text[:half])
-        for line in text[half:].splitlines(keepends=True):
-            print(line, end="")
+    forwarder.add_text("stdout", text[:half])
+    for line in text[half:].splitlines(keepends=True):
+        forwarder.add_text("stdout", line)
         assert (
             sum(map(len, forwarder._texts)) + sum(len(item[1]) for item in forwarder._items)
             <= 2 * output._BUFFER
@@ -456,7 +462,9 @@ def test_a_reactor_that_restarts_shows_each_line_once(plant, capfd):
 
 
 @pytest.mark.slow
-def test_what_was_flushed_before_a_crash_is_shown(tmp_path, capfd):
+def test_what_was_flushed_before_a_crash_is_shown(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(parallel_executor, "_POLL_INTERVAL", PATIENCE)  # nothing is read before the crash
+
     @ReactorFunc
     def crashes(pipe):
         print("before the crash", flush=True)
