@@ -239,6 +239,7 @@ def redirected(forwarder: OutputForwarder) -> Iterator[None]:
             forwarder.close()
             _redirected.discard(forwarder)
             if not _redirected:
+                _flush_streams()
                 _remove_proxies()
         _forwarder.reset(token)
 
@@ -343,13 +344,18 @@ def _install_proxies() -> None:
         _flusher[0].start()
 
 
+def _flush_streams() -> None:
+    """Flush the original streams: a worker that is killed later would lose what is buffered."""
+    for proxy in _proxies:
+        with contextlib.suppress(Exception):  # it may be any object
+            proxy.stream.flush()
+
+
 def _remove_proxies() -> None:
     _has_forwarders.clear()
     for proxy in _proxies:
         if getattr(sys, proxy.kind) is proxy:
             setattr(sys, proxy.kind, proxy.stream)
-        with contextlib.suppress(Exception):  # a worker that is killed later would lose what is buffered
-            proxy.stream.flush()
     _proxies.clear()
     logging.getLogger().removeHandler(_log_proxy)
 

@@ -257,7 +257,7 @@ class ParallelExecutor:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - a pool may raise anything
-            self._show_rest(remote, name, 0)
+            self._show_rest(remote, name, None)
             return self._worker_lost(job, future, error) if _is_worker_lost(error) else Failed(error)
         self._take_reply(remote, name, reply)
         match reply.outcome:
@@ -301,12 +301,13 @@ class ParallelExecutor:
         warehouse.ledger.latest.append_pending(reply.journal_lines)
         warehouse.objects.unsynced.update(map(warehouse.objects.path, reply.unsynced))
 
-    def _show_rest(self, remote: RemoteExecution, name: str, written: int) -> None:
-        """Show what an attempt that ended has written to its file; its length is 0 if there may be none."""
+    def _show_rest(self, remote: RemoteExecution, name: str, written: int | None) -> None:
+        """Show the rest of what an attempt that ended has written to its file; ``None`` if its length is unknown."""
         run = remote.run
         run.definitions.pop(name, None)
-        for item in run.reader.read(name, written):
-            remote.show(item)
+        if written != 0:
+            for item in run.reader.read(name, written or 0):
+                remote.show(item)
         run.reader.forget(name)
 
     def _worker_lost(

@@ -354,6 +354,29 @@ def test_the_level_of_a_logger_here_applies(display, caplog):
     assert [record.message for record in caplog.records] == ["loud"]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks there")
+def test_a_forked_child_does_not_print_again_what_its_parent_buffers(run_script):
+    source = """
+import os, sys
+from concurrent.futures import ThreadPoolExecutor
+from pyplant import *
+
+@ReactorFunc
+def forks(pipe):
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    pipe.send("x", 1)
+
+if __name__ == "__main__":
+    print("once")
+    with ThreadPoolExecutor(1) as executor, Plant("plant", executor=executor, progress=False) as plant:
+        plant.get("x")
+"""
+    assert run_script(source).stdout == "once\n"
+
+
 # ---------------------------------------------------------------------- with workers
 
 
