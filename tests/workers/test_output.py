@@ -355,26 +355,16 @@ def test_the_level_of_a_logger_here_applies(display, caplog):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks there")
-def test_a_forked_child_does_not_print_again_what_its_parent_buffers(run_script):
-    source = """
-import os, sys
-from concurrent.futures import ThreadPoolExecutor
-from pyplant import *
-
-@ReactorFunc
-def forks(pipe):
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
-    pipe.send("x", 1)
-
-if __name__ == "__main__":
-    print("once")
-    with ThreadPoolExecutor(1) as executor, Plant("plant", executor=executor, progress=False) as plant:
-        plant.get("x")
-"""
-    assert run_script(source).stdout == "once\n"
+def test_a_forked_child_does_not_print_again_what_its_parent_buffers(forwarder, tmp_path, monkeypatch):
+    with (tmp_path / "stdout").open("w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        print("once")
+        with redirected(forwarder):
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+    assert (tmp_path / "stdout").read_text() == "once\n"
 
 
 # ---------------------------------------------------------------------- with workers
