@@ -275,9 +275,10 @@ def reactor_exit_error(name: str, error: SystemExit) -> ReactorExitError:
 
 
 def add_note(error: BaseException, note: str) -> None:
-    """Add a note to an exception, if its class permits that."""
+    """Add a note to an exception once, if its class permits that."""
     try:
-        error.add_note(note)
+        if note not in getattr(error, "__notes__", ()):  # one object may be raised again and again
+            error.add_note(note)
     except KeyboardInterrupt:
         raise
     except BaseException:  # noqa: BLE001, S110 - a frozen class, or code of the user; the exception is more important

@@ -602,6 +602,13 @@ def test_a_note_is_not_worth_an_exception():
         add_note(InterruptsNoteError(), "a note")
 
 
+def test_an_exception_that_is_raised_again_gets_its_note_once():
+    error = ValueError("kept in a variable")
+    for _ in range(2):
+        add_note(error, "a note")
+    assert error.__notes__ == ["a note"]
+
+
 class InterruptsNoteError(Exception):
     def add_note(self, note):
         raise KeyboardInterrupt
