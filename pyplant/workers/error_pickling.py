@@ -113,7 +113,9 @@ def pickle_error(error: BaseException) -> tuple[PickledError, ...]:
 
 
 def _members(error: BaseException) -> tuple[BaseException, ...]:
-    found: tuple[BaseException, ...] = _exceptions(error) if isinstance(error, BaseExceptionGroup) else ()
+    found: tuple[BaseException, ...] = (
+        _exceptions(error) if issubclass(type(error), BaseExceptionGroup) else ()
+    )
     return found
 
 
