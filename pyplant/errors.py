@@ -23,6 +23,7 @@ The tree::
     │   ├── MissingSenderError (LookupError)
     │   ├── NestedRunError
     │   ├── ReactorExitError
+    │   ├── ResourcesError
     │   └── WorkerError
     └── StoreError (OSError)               the plant directory
         ├── PlantDirError
@@ -80,6 +81,7 @@ __all__ = [
     "PlantError",
     "PlantWarning",
     "ReactorExitError",
+    "ResourcesError",
     "ReturnedWarning",
     "RunError",
     "SentTwiceError",

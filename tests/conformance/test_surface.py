@@ -155,9 +155,10 @@ def test_a_computed_ingredient_is_found_by_its_recorded_sender(plant):
 def test_the_signature_of_the_plant():
     shown = str(inspect.signature(Plant.__init__).replace(return_annotation=inspect.Signature.empty))
     names = list(inspect.signature(Plant).parameters)
-    assert names[:7] == [
+    assert names[:8] == [
         "plantDir",
         "executor",
+        "resources",
         "max_size",
         "trust",
         "function_hash",

@@ -354,7 +354,7 @@ def here(request):
     if request.param == "dask":
         from distributed import Client
 
-        with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as client:
+        with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0") as client:
             yield client
         return
     with AtOnce() if request.param == "at once" else InThreads() as executor:
@@ -494,7 +494,7 @@ def test_several_threads_of_one_worker_process(shapes, tmp_path):
         return reactor
 
     with (
-        Client(n_workers=1, threads_per_worker=4, dashboard_address=None) as client,
+        Client(n_workers=1, threads_per_worker=4, dashboard_address=":0") as client,
         Plant(tmp_path / "plant", executor=client, progress=False) as plant,
     ):
         plant.add_reactor([make(n) for n in range(12)])
