@@ -72,10 +72,16 @@ PURITY_EXCEPTIONS = {
 NOTEBOOK = {module for module in MODULES if module.startswith("pyplant.notebook")}
 # What only these modules may import, wherever in the module: what it is good for has one place.
 ONLY_IN = {
-    **dict.fromkeys(
-        ("pickle", "cloudpickle"),
-        {"pyplant.specs.pickled", "pyplant.workers.pickling", "pyplant.workers.error_pickling"},
-    ),
+    "pickle": {
+        *("pyplant.specs.pickled", "pyplant.workers.error_pickling"),
+        *("pyplant.workers.pickling", "pyplant.workers.sent_code"),
+    },
+    "cloudpickle": {
+        "pyplant.workers.error_pickling",
+        "pyplant.specs.pickled",
+        "pyplant.workers.pickling",
+        "pyplant.workers.code_pickling",
+    },
     "loky": {"pyplant.workers.pools"},
     "h5py": {"pyplant.specs.hdf", "pyplant.specs.hdf_digest", "pyplant.pipework"},
     "keras": {"pyplant.specs.keras"},
@@ -98,7 +104,8 @@ ONLY_IN = {
             "pyplant.workers.reducers",
             "pyplant.workers.worker_main",
             "pyplant.workers.output",
-            "pyplant.workers.pickling",
+            "pyplant.workers.code_pickling",
+            "pyplant.workers.imports",
             "pyplant.execution.nesting",
             "pyplant.execution.interrupts",
         ),

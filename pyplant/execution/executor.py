@@ -19,6 +19,7 @@ from pyplant.errors import DamagedError
 from pyplant.events import Event
 from pyplant.execution.frontend import Recording
 from pyplant.execution.reactor_execution import Finished, Load, Needs
+from pyplant.fingerprint.fingerprint import Fingerprinter
 from pyplant.ingredient import Ingredient
 from pyplant.store.warehouse import Warehouse
 
@@ -69,6 +70,7 @@ class ExecutionRequest(NamedTuple):
 
     definition: Definition
     context: ReactorContext
+    fingerprinter: Fingerprinter
     warehouse: Warehouse
     emit: Callable[[Event], None]
     recording: Recording | None

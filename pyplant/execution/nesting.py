@@ -20,7 +20,8 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial, wraps
 from importlib.machinery import ModuleSpec
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ from pyplant.fingerprint.origin import is_own_file
 __all__ = [
     "MultiprocessingSettings",
     "apply_multiprocessing_settings",
+    "importing_for_worker",
     "is_inside_reactor",
     "module_imported_at_start",
     "multiprocessing_settings",
@@ -166,8 +168,23 @@ def apply_multiprocessing_settings(wanted: MultiprocessingSettings) -> None:
         del main.__file__
 
 
+_imported_for_worker: list[str] = []
+
+
+@contextmanager
+def importing_for_worker(module: str) -> Iterator[None]:
+    """Refuse runs while a worker imports a module of the program that it works for."""
+    _imported_for_worker.append(module)
+    try:
+        yield
+    finally:
+        _imported_for_worker.pop()
+
+
 def module_imported_at_start() -> str | None:
     """Return the file that is imported during the start of this process; ``None`` if it has started."""
+    if _imported_for_worker:
+        return _imported_for_worker[-1]
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is None or not getattr(multiprocessing.current_process(), "_inheriting", False):
         return None

@@ -278,7 +278,13 @@ class Run:
         front_end = self._front_end
         recording = None if front_end is None else front_end.record(definition, is_target=task.is_target)
         request = ExecutionRequest(
-            definition, self.context, self._warehouse, self._emit, recording, self.load
+            definition,
+            self.context,
+            self.context.fingerprinter,
+            self._warehouse,
+            self._emit,
+            recording,
+            self.load,
         )
         execution = self._executions[task.key] = self._executor.prepare(request)
         prefetched = tuple(self.context.prefetchable(task.key))

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import pyplant.fingerprint.builtin_types  # noqa: F401 - registers encoders
@@ -134,8 +134,8 @@ class Fingerprinter:
         Cache for parts of code objects between sessions.
     sources
         The source texts of the session.
-    version
-        Returns the version of an installed package if it counts besides the name, else ``""``.
+    versions
+        The versions of installed packages that count besides the name, by package.
 
     Attributes
     ----------
@@ -143,21 +143,24 @@ class Fingerprinter:
         Pairs of owner and name that are left out, since they change while reactors run.
     records
         The records of all digests computed so far.
+    versions
+        See above.
     """
 
     def __init__(
         self,
         memo: PartMemo | None = None,
         sources: Sources | None = None,
-        version: Callable[[str], str] = lambda _: "",
+        versions: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.state: set[tuple[str, str]] = set()
         self.records: dict[str, CodeRecord] = {}
+        self.versions = versions
         self._returned_records: set[str] = set()
         self._attribute_digests: dict[str, Mapping[str, str]] = {}
         self._memo = memo
         self._sources = sources or Sources()
-        self._build_node = NodeBuilder(self._part, self.state, version)
+        self._build_node = NodeBuilder(self._part, self.state, lambda package: versions.get(package, ""))
         self._nodes: dict[int, _DigestNode] = {}  # by id: objects need not be hashable
         self._parts: dict[str, CodePart] = {}
         self._recursive_digests: dict[str, str] = {}
@@ -239,6 +242,18 @@ class Fingerprinter:
                     seen.add(id(target))
                     stack.append(target)
         return False
+
+    def records_below(self, digest: str) -> dict[str, CodeRecord]:
+        """Return the records that tell what a digest was made of."""
+        found: dict[str, CodeRecord] = {}
+        stack = [digest]
+        while stack:
+            current = stack.pop()
+            record = self.records.get(current)
+            if record is not None and current not in found:
+                found[current] = record
+                stack.extend(edge[2] for edge in record.edges.values())
+        return found
 
     def new_records(self, digest: str) -> dict[str, CodeRecord]:
         """Return the records below a digest that no earlier call returned."""

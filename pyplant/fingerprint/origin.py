@@ -17,7 +17,7 @@ import importlib
 import importlib.util
 import os.path
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -277,8 +277,8 @@ def _is_user_package(name: str) -> bool:
     return False
 
 
-def package_versions(packages: Iterable[str]) -> Callable[[str], str]:
-    """Return a function that gives the version of these installed packages, and ``""`` for others.
+def package_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of installed packages, by name.
 
     Raises
     ------
@@ -287,7 +287,7 @@ def package_versions(packages: Iterable[str]) -> Callable[[str], str]:
     """
     tracked = [packages] if isinstance(packages, str) else list(packages)
     if not tracked:
-        return lambda _: ""
+        return {}
     from importlib import metadata  # slow to import and rarely needed
 
     versions: dict[str, str] = {}
@@ -297,4 +297,4 @@ def package_versions(packages: Iterable[str]) -> Callable[[str], str]:
         except metadata.PackageNotFoundError:
             message = f"track_packages names {package!r}, which is not installed."
             raise ConfigError(message) from None
-    return lambda package: versions.get(package, "")
+    return versions

@@ -7,7 +7,8 @@ The plant is the only channel that all kinds of pools share. When the folder is 
 workers that notice it stop.
 
 A task is *attempted*: a worker runs the reactor from its beginning. The attempt ends when the reactor
-returns, raises, or asks for an ingredient or a module that the request did not include.
+returns, raises, or asks for an ingredient that the request did not include. It does not begin if the
+worker has other code than the run.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pyplant._tracer import ExecutionRecord
 from pyplant.config.parameters import Parameters
 from pyplant.errors import DamagedError, PlantDirError
 from pyplant.execution.nesting import MultiprocessingSettings
+from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.distribution import Distribution
 from pyplant.ingredient import Ingredient
 from pyplant.store.files import host_name
@@ -30,26 +32,36 @@ from pyplant.workers.error_pickling import PickledError
 
 __all__ = [
     "CONTEXT",
+    "MODULES",
+    "Bundle",
+    "Differs",
     "Done",
+    "ImportsFailed",
     "InProcessRun",
     "Interrupted",
-    "ModuleNeeded",
     "MoreInputs",
     "OutputItem",
+    "PackedObject",
+    "PackedVariables",
     "PlantUnreachable",
     "ProcessSettings",
     "Raised",
     "RunEnded",
     "RunSettings",
+    "SentModules",
     "TaskReply",
     "TaskRequest",
     "Unloadable",
+    "Variable",
     "in_process_runs",
     "this_process",
 ]
 
 CONTEXT = "context"
 """Name of the file with the settings, in the folder of the run."""
+
+MODULES = "modules"
+"""Name of the file with the user modules, in the folder of the code of a run."""
 
 OutputItem = tuple[Any, ...]
 """A piece of output: its kind (``stdout``, ``stderr``, ``log`` or the name of an event), then its parts; JSON-able."""
@@ -73,6 +85,53 @@ class RunSettings(NamedTuple):
     formats: FormatRegistry
 
 
+class Variable(NamedTuple):
+    """A variable of a module."""
+
+    module: str
+    name: str
+
+
+class PackedVariables(NamedTuple):
+    """The pickled values of variables: of one, or of some that refer to one another in a circle.
+
+    Attributes
+    ----------
+    variables
+        The variables.
+    data
+        The pickled tuple of their values.
+    needs
+        Other variables that code in the values reads.
+    """
+
+    variables: tuple[Variable, ...]
+    data: bytes
+    needs: tuple[Variable, ...]
+
+
+class Bundle(NamedTuple):
+    """A file with parts: its number, which is its name, and its digest."""
+
+    number: int
+    digest: str
+
+
+class PackedObject(NamedTuple):
+    """A pickled object, the variables that it needs, and the bundles with them and with what they need."""
+
+    data: bytes
+    needs: tuple[Variable, ...]
+    bundles: tuple[Bundle, ...]
+
+
+class SentModules(NamedTuple):
+    """Where a worker finds the user modules of the program: the folder, and the digest of the file in it."""
+
+    folder: str
+    digest: str
+
+
 class ProcessSettings(NamedTuple):
     """The process-wide settings that a worker applies before it unpickles anything.
 
@@ -82,20 +141,20 @@ class ProcessSettings(NamedTuple):
         The working directory, and ``sys.path``.
     level
         The lowest level that is logged.
-    modules
-        Names of the user's modules. Workers receive them and do not import them, since their files may differ there.
     processes
         How the process of the run starts other processes.
     followed
         The installed distributions whose code counts as user code.
+    tracked
+        The installed packages whose versions count.
     """
 
     directory: str
     paths: tuple[str, ...]
     level: int
-    modules: tuple[str, ...]
     processes: MultiprocessingSettings
     followed: tuple[Distribution, ...] = ()
+    tracked: tuple[str, ...] = ()
 
 
 class InProcessRun(NamedTuple):
@@ -123,25 +182,25 @@ class TaskRequest(NamedTuple):
     name
         The name of the attempt, unique within the run.
     reactor
-        The pickled definition; empty if workers share the process.
-    modules
-        The pickled modules that the reactor uses, as far as they are known.
+        The packed definition; ``None`` if workers share the process.
+    fingerprint
+        The fingerprint of its code, which the worker must reproduce.
     given
         The ingredients that the reactor may receive. The coordinator has checked that they may be loaded.
     process
         The host and process number of the coordinator.
-    code
-        Identifies the user code of the run among runs that use the same worker.
+    modules
+        The user modules of the program; ``None`` if workers share the process.
     """
 
     folder: str
     context: str
     name: str
-    reactor: bytes
-    modules: tuple[bytes, ...]
+    reactor: PackedObject | None
+    fingerprint: str
     given: dict[str, Ingredient]
     process: tuple[str, int]
-    code: str = ""
+    modules: SentModules | None = None
 
 
 class MoreInputs(NamedTuple):
@@ -151,23 +210,27 @@ class MoreInputs(NamedTuple):
     held: tuple[str, ...]
 
 
-class ModuleNeeded(NamedTuple):
-    """The reactor uses a module of the user that was not sent."""
+class ImportsFailed(NamedTuple):
+    """User modules that cannot be imported in the worker, by name, with the reasons."""
 
-    module: str
+    reasons: dict[str, str]
+
+
+class Differs(NamedTuple):
+    """The reactor has another fingerprint in the worker; ``records`` tell what that was made of."""
+
+    fingerprint: str
+    records: dict[str, CodeRecord]
 
 
 class Done(NamedTuple):
     """The reactor has returned.
 
-    Only the coordinator can digest parameters and subreactors. In ``record`` the digests of parameters are
-    empty, and those of subreactors are indices into ``subreactors``, whose items are numbers of functions that
-    were sent, or functions that the worker created.
+    Only the coordinator can digest parameters, so the digests of parameters in ``record`` are empty.
     """
 
     record: ExecutionRecord
     seconds: float
-    subreactors: tuple[Any, ...]
 
 
 class Raised(NamedTuple):
@@ -225,7 +288,15 @@ class TaskReply(NamedTuple):
     """
 
     outcome: (
-        MoreInputs | ModuleNeeded | Done | Raised | Unloadable | PlantUnreachable | Interrupted | RunEnded
+        MoreInputs
+        | ImportsFailed
+        | Differs
+        | Done
+        | Raised
+        | Unloadable
+        | PlantUnreachable
+        | Interrupted
+        | RunEnded
     )
     output: tuple[OutputItem, ...] = ()
     written: int = 0

@@ -22,7 +22,7 @@ import itertools
 import queue
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import suppress
 from typing import Any, TypeGuard
@@ -30,20 +30,24 @@ from typing import Any, TypeGuard
 from pyplant._definitions import Definition
 from pyplant._formatting import counted
 from pyplant._tracer import ExecutionRecord
-from pyplant.engine.trace import Dependency, DependencyKind
+from pyplant.engine.trace import DependencyKind
 from pyplant.errors import PlantWarning, WorkerError, warn
 from pyplant.execution.budget import Budget, Grant
 from pyplant.execution.executor import ExecutionRequest, ExecutionResult, Failed, Job, Lost
 from pyplant.execution.inline import advance_inline, execute_inline
 from pyplant.execution.interrupts import held_interrupts
 from pyplant.execution.reactor_execution import Finished, Needs, ReactorExecution
+from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.store.files import unique_name
+from pyplant.store.warehouse import Warehouse
 from pyplant.workers.admission import AdmissionQueue
+from pyplant.workers.code_pickling import CodePickler
 from pyplant.workers.error_pickling import attach_traceback, load_error
 from pyplant.workers.messages import (
+    Differs,
     Done,
+    ImportsFailed,
     Interrupted,
-    ModuleNeeded,
     MoreInputs,
     PlantUnreachable,
     Raised,
@@ -53,10 +57,12 @@ from pyplant.workers.messages import (
     Unloadable,
     this_process,
 )
-from pyplant.workers.pickling import CodePickler, dumps, loads
+from pyplant.workers.pickling import dumps, loads
 from pyplant.workers.pools import Pool
 from pyplant.workers.remote_execution import RemoteExecution
 from pyplant.workers.run_folder import RunFolder
+from pyplant.workers.user_modules import capture_user_modules
+from pyplant.workers.verification import differing_variables, differs_error
 
 __all__ = ["ParallelExecutor"]
 
@@ -88,7 +94,8 @@ class ParallelExecutor:
         self._budget = budget
         pool.check_budget(budget)
         self._runs: dict[Any, RunFolder] = {}  # by configuration: a sweep has several runs
-        self._code_pickler = None if pool.shares_process else CodePickler()
+        self._code_pickler: CodePickler | None = None  # for the length of a run
+        self._unimportable: dict[str, str] = {}  # modules that workers cannot import, with the reasons
         self._inline_jobs: deque[_Job] = deque()  # executed by collect(), in this process
         self._queue: AdmissionQueue[_Job] = AdmissionQueue(budget)  # not submitted to the pool yet
         self._under_way: dict[str, tuple[Job[RemoteExecution], Any]] = {}  # with futures, by attempt
@@ -99,6 +106,8 @@ class ParallelExecutor:
         self._warned_of: set[str] = set()
         self._warned_of_resources = False
         self._ran_inline = False  # whether a worker turned out to share this process
+        if not pool.shares_process:
+            capture_user_modules()
 
     @property
     def capacity(self) -> int:
@@ -138,8 +147,14 @@ class ParallelExecutor:
         if parameters not in self._runs:
             if not self._runs:
                 self._pool.check(str(request.warehouse.root))  # once a run, before any work
+                self._code_pickler = self._new_code_pickler(request.warehouse)
             self._runs[parameters] = RunFolder(request, self._code_pickler)
         return RemoteExecution(request, self._runs[parameters])
+
+    def _new_code_pickler(self, warehouse: Warehouse) -> CodePickler | None:
+        if self._pool.shares_process:
+            return None
+        return CodePickler(warehouse.objects.scratch_path(), warehouse.files, self._unimportable)
 
     def submit(self, job: _Job) -> None:
         """Submit a job, or queue it until :meth:`collect`."""
@@ -179,13 +194,16 @@ class ParallelExecutor:
         name = f"{unique_name(8)}-{next(self._number)}"
         remote.restart_output()
         run.definitions[name] = remote.definition
-        task = TaskRequest(run.folder, run.context, name, b"", (), dict(remote.given), this_process())
+        task = TaskRequest(run.folder, run.context, name, None, "", dict(remote.given), this_process())
         packed = b""
         if self._code_pickler is not None:
-            modules = tuple(map(self._code_pickler.module, remote.modules))
-            pickled_reactor = self._code_pickler.definition(remote.definition)
-            task = task._replace(reactor=pickled_reactor, modules=modules, code=self._code_pickler.code)
+            task = task._replace(
+                reactor=self._code_pickler.definition(remote.definition),
+                fingerprint=remote.fingerprint,
+                modules=self._code_pickler.sent_modules,
+            )
             packed = dumps(task)
+            remote.replaced = len(self._code_pickler.replaced)
         remote.request.warehouse.flush()  # the worker reads texts of code in the ledger
         try:
             future = self._pool.submit(task, packed, grant, job.priority)
@@ -263,17 +281,12 @@ class ParallelExecutor:
         match reply.outcome:
             case MoreInputs(names, held):
                 return Needs(names, held)
-            case Done(record, seconds, subreactors):
-                sent = self._code_pickler.functions if self._code_pickler is not None else ()
-                return _with_digests(
-                    remote.request, record, seconds, [_function(one, sent) for one in subreactors]
-                )
-            case ModuleNeeded(module):
-                if module in remote.modules:
-                    return Failed(_module_lost_error(remote.definition.name, module))
-                remote.modules[module] = None
-                self._queue.put(job, first=True)
-                return None
+            case Done(record, seconds):
+                return _with_digests(remote.request, record, seconds)
+            case ImportsFailed(reasons):
+                return self._send_by_value(job, reasons)
+            case Differs(fingerprint, records):
+                return self._send_differing(job, fingerprint, records)
             case Raised(raised, text):
                 if isinstance(raised, BaseException):
                     return Failed(raised)
@@ -290,6 +303,43 @@ class ParallelExecutor:
             case RunEnded():
                 return self._worker_lost(job, None, KeyboardInterrupt("the run was over"))
         return None
+
+    def _send_by_value(self, job: Job[RemoteExecution], reasons: dict[str, str]) -> ExecutionResult | None:
+        """Send modules variable by variable from now on, since workers cannot import them."""
+        code = self._code_pickler
+        if code is None or not reasons.keys() & code.modules.keys():
+            self._queue.put(job, first=True)  # another attempt told so before
+            return None
+        for name, reason in reasons.items():
+            if name not in self._unimportable:
+                warn(
+                    PlantWarning,
+                    f"Workers cannot import {name} ({reason}), so what reactors use of it is sent by value: whatever the "
+                    f"module does when it is imported does not happen there.",
+                )
+        self._unimportable |= reasons
+        code.close()
+        self._code_pickler = self._new_code_pickler(job.execution.request.warehouse)
+        for run in self._runs.values():
+            run.write_settings(self._code_pickler)
+        self._queue.put(job, first=True)
+        return None
+
+    def _send_differing(
+        self, job: Job[RemoteExecution], fingerprint: str, records: dict[str, CodeRecord]
+    ) -> ExecutionResult | None:
+        """Send the values that make the fingerprint of a reactor differ in workers."""
+        remote, code = job.execution, self._code_pickler
+        fingerprinter = remote.request.fingerprinter
+        found = differing_variables(remote.fingerprint, fingerprint, fingerprinter.records, records)
+        # Another job may have found the same after this one was submitted.
+        if code is not None and (code.replace(found) or remote.replaced < len(code.replaced)):
+            self._queue.put(job, first=True)
+            return None
+        error = differs_error(
+            remote.definition.name, remote.fingerprint, fingerprint, fingerprinter.records, records
+        )
+        return Failed(error)
 
     def _take_reply(self, remote: RemoteExecution, name: str, reply: TaskReply) -> None:
         """Show the rest of the output of an attempt, and take over its journal lines and unsynced objects."""
@@ -356,9 +406,9 @@ class ParallelExecutor:
             self._under_way.clear()
             for run in self._runs.values():
                 run.close()
-            if self._runs and self._code_pickler is not None:
+            if self._code_pickler is not None:
                 self._code_pickler.close()
-                self._code_pickler = CodePickler()  # functions may be redefined before the next run
+                self._code_pickler = None  # functions may be redefined before the next run
             self._runs.clear()
             self._warned_of.clear()
         self._pool.stop(futures)
@@ -374,44 +424,20 @@ def _is_suspicious(job: _Job) -> bool:
     return isinstance(job.execution, RemoteExecution) and job.execution.is_suspicious
 
 
-def _function(one: Any, sent: Sequence[Any]) -> Any:
-    """Return a function by its number, if it was sent to the worker, or as it is, if the worker created it."""
-    return sent[one] if isinstance(one, int) else one
-
-
-def _with_digests(
-    request: ExecutionRequest, record: ExecutionRecord, seconds: float, subreactors: Sequence[Any]
-) -> ExecutionResult:
-    """Return the result with the digests of parameters and subreactors, which only the run can compute."""
-    dependencies = []
+def _with_digests(request: ExecutionRequest, record: ExecutionRecord, seconds: float) -> ExecutionResult:
+    """Return the result with the digests of parameters, which only the run can compute."""
     try:
-        for dependency in record.dependencies:
-            kind, names, digests = dependency
-            if kind is DependencyKind.PARAMETER:
-                digests = (request.context.parameter(names[0]) or "",)
-            elif kind is DependencyKind.SUBREACTOR:
-                digests = (
-                    request.context.subreactor_entered(
-                        request.definition.function, subreactors[int(digests[0])]
-                    ),
-                )
-                if not digests[0]:
-                    continue
-            dependencies.append(Dependency(kind, names, digests))
+        record.dependencies[:] = [
+            dependency._replace(digests=(request.context.parameter(dependency.names[0]) or "",))
+            if dependency.kind is DependencyKind.PARAMETER
+            else dependency
+            for dependency in record.dependencies
+        ]
     except Exception as error:  # noqa: BLE001 - such as a parameter without content to compare
         return Failed(error)
-    record.dependencies[:] = dependencies
     if request.recording is not None:
         record.showed = request.recording.finish()
     return Finished(record, seconds)
-
-
-def _module_lost_error(reactor: str, module: str) -> WorkerError:
-    message = (
-        f"Reactor {reactor!r} asks again for module {module!r}, which was sent to its worker: something removes it "
-        f"from sys.modules there, or replaces it. With executor=None it runs in this process."
-    )
-    return WorkerError(message)
 
 
 def _needs_kernel(request: ExecutionRequest) -> bool:

@@ -24,7 +24,8 @@ class RemoteExecution:
         self.definition = request.definition
         self.request = request
         self.given: dict[str, Ingredient] = {}
-        self.modules: dict[str, None] = {}  # user modules that workers requested
+        self.fingerprint = request.fingerprinter.fingerprint(request.definition.function).digest
+        self.replaced = 0  # variables of imported modules that were sent with the last request
         self.deaths = 0  # attempts that were lost with their worker
         self._deaths_alone = 0
         self._display = OutputDisplay(request.definition.name, request.recording)

@@ -11,9 +11,10 @@ from pyplant.execution.executor import ExecutionRequest
 from pyplant.execution.nesting import multiprocessing_settings
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.origin import followed
+from pyplant.workers.code_pickling import CodePickler
 from pyplant.workers.messages import CONTEXT, InProcessRun, ProcessSettings, RunSettings, in_process_runs
 from pyplant.workers.output import OutputReader
-from pyplant.workers.pickling import CodePickler, dumps
+from pyplant.workers.pickling import dumps
 
 __all__ = ["RunFolder"]
 
@@ -48,21 +49,32 @@ class RunFolder:
         self.reader = OutputReader(self.path, warehouse.files)
         self._files = warehouse.files
         self._files.make_directory(self.path)
-        context = RunSettings(
+        self._settings = RunSettings(
             str(warehouse.root), request.context.parameters, warehouse.formats.copy_for_workers()
         )
+        self._tracked = tuple(request.fingerprinter.versions)
         self.definitions: dict[str, Any] = {}
-        in_process_runs[self.folder] = InProcessRun(context, self.definitions)
+        in_process_runs[self.folder] = InProcessRun(self._settings, self.definitions)
         self.context = ""
+        self.write_settings(code_pickler)
+
+    def write_settings(self, code_pickler: CodePickler | None) -> None:
+        """Write the settings for workers of other processes, again if ``code_pickler`` is another one."""
         if code_pickler is None:
             return
-        level = logging.getLogger().getEffectiveLevel()
         process_settings = ProcessSettings(
-            os.getcwd(), tuple(sys.path), level, code_pickler.names(), multiprocessing_settings(), followed()
+            os.getcwd(),
+            tuple(sys.path),
+            logging.getLogger().getEffectiveLevel(),
+            multiprocessing_settings(),
+            followed(),
+            self._tracked,
         )
-        content = dumps((process_settings, code_pickler.pack(context)))
+        content = dumps((process_settings, code_pickler.pack(self._settings)))
         self.context = digest_bytes(content)
-        stream = self._files.create(self.path / CONTEXT)
+        path = self.path / CONTEXT
+        self._files.unlink(path)
+        stream = self._files.create(path)
         try:
             stream.write(content)
         finally:

@@ -28,37 +28,41 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from pyplant._definitions import Definition
 from pyplant._fork import after_fork_in_child
 from pyplant._tracer import Tracer
-from pyplant.config.parameters import Parameters
-from pyplant.errors import DamagedError, PlantDirError
+from pyplant.errors import ConfigError, DamagedError, PlantDirError
 from pyplant.execution.forking import reseed_if_forked
 from pyplant.execution.nesting import apply_multiprocessing_settings
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.fingerprint import Fingerprinter, use_fingerprinter
-from pyplant.fingerprint.origin import adopt_followed
+from pyplant.fingerprint.origin import adopt_followed, begin_generation, package_versions
 from pyplant.ingredient import Ingredient
 from pyplant.store.files import Files, ReadOnlyFiles
 from pyplant.store.inputs import InputFiles
 from pyplant.store.layout import check_plant
 from pyplant.store.warehouse import Warehouse
 from pyplant.workers.error_pickling import pickle_error, traceback_text
+from pyplant.workers.imports import ImportsFailedError, import_modules, serving_program
 from pyplant.workers.messages import (
     CONTEXT,
+    MODULES,
+    Differs,
     Done,
+    ImportsFailed,
     Interrupted,
-    ModuleNeeded,
     MoreInputs,
     PlantUnreachable,
     ProcessSettings,
     Raised,
     RunEnded,
     RunSettings,
+    SentModules,
     TaskReply,
     TaskRequest,
     Unloadable,
@@ -66,16 +70,9 @@ from pyplant.workers.messages import (
     this_process,
 )
 from pyplant.workers.output import OutputForwarder, forward_threads, redirected
-from pyplant.workers.pickling import (
-    ModuleNotSent,
-    dumps,
-    expect_modules,
-    loads,
-    number_of,
-    requesting_modules,
-    unpack,
-    using_code,
-)
+from pyplant.workers.pickling import dumps, loads
+from pyplant.workers.sent_code import SentCode
+from pyplant.workers.user_modules import UserModule
 
 __all__ = ["check_visibility", "execute", "execute_pickled", "exit_with_parent"]
 
@@ -105,7 +102,8 @@ def execute_pickled(data: bytes) -> bytes:
     # Threads of the coordinator share its random state, which must not change; forked workers have equal copies.
     if request.folder not in in_process_runs:
         reseed_if_forked()
-    with nullcontext() if request.folder in in_process_runs else using_code(request.code):
+    program = "" if request.modules is None else request.modules.folder
+    with nullcontext() if request.folder in in_process_runs else serving_program(program):
         reply = execute(request)
         try:
             return dumps(_with_pickled_error(reply))
@@ -137,6 +135,8 @@ def execute(request: TaskRequest) -> TaskReply:
         return TaskReply(_missing_context(request))
     except PlantDirError as error:
         return TaskReply(PlantUnreachable(str(error)))
+    except ImportsFailedError as error:
+        return TaskReply(ImportsFailed(error.reasons))
     except _UnusableSettingsError as unusable:
         return TaskReply(Raised(unusable.error, traceback_text(unusable.error)))
     except Exception as error:  # noqa: BLE001 - a pool may be unable to return it
@@ -147,9 +147,9 @@ def execute(request: TaskRequest) -> TaskReply:
         worker_state.warehouse.files,
         shares_process=request.folder in in_process_runs,
     )
-    outcome: MoreInputs | ModuleNeeded | Done | Raised | Unloadable | Interrupted
+    outcome: MoreInputs | Differs | Done | Raised | Unloadable | Interrupted
     try:
-        with redirected(forwarder), requesting_modules():
+        with redirected(forwarder):
             outcome = _run_attempt(request, worker_state, forwarder)
     except KeyboardInterrupt:
         outcome = Interrupted()
@@ -180,30 +180,27 @@ def _missing_context(request: TaskRequest) -> PlantUnreachable | RunEnded:
 
 def _run_attempt(
     request: TaskRequest, worker_state: _WorkerState, forwarder: OutputForwarder
-) -> MoreInputs | ModuleNeeded | Done | Raised | Unloadable:
+) -> MoreInputs | Differs | Done | Raised | Unloadable:
     execution: ReactorExecution | None = None
     try:
         in_process = in_process_runs.get(request.folder)
-        if in_process is None:
-            # Modules first: unpickling the reactor looks them up in sys.modules.
-            for module in request.modules:
-                unpack(module)
-        definition = unpack(request.reactor) if in_process is None else in_process.definitions[request.name]
-        context = _WorkerContext(
-            worker_state.context.parameters,
-            InputFiles(worker_state.warehouse.ledger.latest, worker_state.warehouse.root.parent),
-        )
+        if in_process is not None:
+            definition = in_process.definitions[request.name]
+        else:
+            verified = _verified_definition(request, worker_state)
+            if isinstance(verified, Differs):
+                return verified
+            definition = verified
+        context = _WorkerContext(worker_state)
         tracer = Tracer(definition, worker_state.warehouse, context, forwarder.emit)
         forward_threads(tracer, forwarder)
         execution = ReactorExecution(definition, tracer)
         outcome = execution.execute(request.given, partial(_load, worker_state.warehouse))
         if isinstance(outcome, Needs):
             return MoreInputs(outcome.names, tuple(execution.given))
-        return Done(outcome.record, outcome.seconds, tuple(context.subreactors))
+        return Done(outcome.record, outcome.seconds)
     except _NotLoadedError as error:
         return Unloadable(error.name, error.reason)
-    except ModuleNotSent as wanted:
-        return ModuleNeeded(wanted.module)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) and forwarder.interrupted:
             raise  # not by the reactor, but because the run is over
@@ -211,6 +208,24 @@ def _run_attempt(
     finally:
         if execution is not None:
             _close(execution)
+
+
+def _verified_definition(request: TaskRequest, worker_state: _WorkerState) -> Definition | Differs:
+    """Return the reactor of a request, if it has the fingerprint here that it has in the program."""
+    code, packed = worker_state.code, request.reactor
+    if code is None or packed is None:
+        message = f"The request {request.name} has no code."
+        raise ValueError(message)
+    fingerprinter, found = worker_state.fingerprinter, ""
+    # A second time with new values of the variables that were sent, since reactors may have changed them here.
+    for again in (False, True):
+        definition: Definition = code.load(packed, again=again)
+        fingerprinter.begin_generation()
+        fingerprinter.add_state(worker_state.warehouse.ledger.state)
+        found = fingerprinter.fingerprint(definition.function).digest
+        if found == request.fingerprint:
+            return definition
+    return Differs(found, fingerprinter.records_below(found))
 
 
 def _close(execution: ReactorExecution) -> None:
@@ -249,22 +264,23 @@ def _load(warehouse: Warehouse, ingredient: Ingredient) -> Any:
 class _WorkerContext:
     """The context of a reactor in a worker (:class:`~pyplant._tracer.ReactorContext`).
 
-    It returns placeholders for digests of parameters and subreactors; the coordinator replaces them.
+    It returns placeholders for digests of parameters; the coordinator replaces them.
     """
 
-    def __init__(self, parameters: Parameters, files: InputFiles) -> None:
-        self.parameters = parameters
-        self.file = files.digest
-        self.subreactors: list[Any] = []
+    def __init__(self, worker_state: _WorkerState) -> None:
+        warehouse = worker_state.warehouse
+        self.parameters = worker_state.context.parameters
+        self.file = InputFiles(warehouse.ledger.latest, warehouse.root.parent).digest
+        self._fingerprinter = worker_state.fingerprinter
 
     def parameter(self, name: str) -> str:
         del name
         return ""
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
-        del reactor
-        self.subreactors.append(number_of(function))
-        return str(len(self.subreactors) - 1)
+        if self._fingerprinter.reaches(reactor, function):
+            return ""
+        return self._fingerprinter.fingerprint(function).digest
 
 
 # ---------------------------------------------------------------------- state of a worker
@@ -275,9 +291,11 @@ class _WorkerState:
     """The plant and the run that a worker thread works for; reused by the next attempt."""
 
     folder: str
+    digest: str
     context: RunSettings
     warehouse: Warehouse
     process_settings: ProcessSettings | None
+    code: SentCode | None
     fingerprinter: Fingerprinter
 
     def apply_settings(self) -> None:
@@ -308,16 +326,15 @@ def _worker_state(request: TaskRequest) -> _WorkerState:
     """
     last: _WorkerState | None = getattr(_thread_state, "worker_state", None)
     # The state of the last request is reused: opening a plant reads its journal.
-    if last is not None and last.folder == request.folder:
+    if last is not None and (last.folder, last.digest) == (request.folder, request.context):
         last.apply_settings()
         last.warehouse.ledger.refresh()
         return last
     in_process = in_process_runs.get(request.folder)
-    context, process_settings = (
-        (in_process.context, None)
-        if in_process is not None
-        else _load_settings(request.folder, request.context)
-    )
+    if in_process is not None:
+        context, process_settings, code = in_process.context, None, None
+    else:
+        context, process_settings, code = _load_settings(request)
     root = Path(context.root)
     if last is not None and last.context.root == context.root and root.is_dir():
         warehouse = last.warehouse
@@ -325,33 +342,64 @@ def _worker_state(request: TaskRequest) -> _WorkerState:
     else:
         warehouse = Warehouse(root, writes_journal=False)
     warehouse.formats = context.formats
+    fingerprinter = Fingerprinter(warehouse.ledger.latest, versions=_versions(process_settings))
     _thread_state.worker_state = worker_state = _WorkerState(
-        request.folder, context, warehouse, process_settings, Fingerprinter(warehouse.ledger.latest)
+        request.folder, request.context, context, warehouse, process_settings, code, fingerprinter
     )
     worker_state.apply_settings()
     return worker_state
 
 
-def _load_settings(folder: str, digest: str) -> tuple[RunSettings, ProcessSettings]:
-    """Read the settings of a run of another process, and apply those of the process.
+def _versions(process_settings: ProcessSettings | None) -> dict[str, str]:
+    tracked = () if process_settings is None else process_settings.tracked
+    versions: dict[str, str] = {}
+    for package in tracked:
+        with suppress(ConfigError):  # it is not installed here, so fingerprints differ
+            versions |= package_versions([package])
+    return versions
+
+
+def _load_settings(request: TaskRequest) -> tuple[RunSettings, ProcessSettings, SentCode]:
+    """Read the settings of a run of another process, apply those of the process, and import its modules."""
+    process_settings, packed = loads(_read(Path(request.folder) / CONTEXT, request.context))
+    sys.path += [path for path in process_settings.paths if path not in sys.path]
+    logging.getLogger().setLevel(process_settings.level)
+    _apply(process_settings)
+    if request.modules is None:
+        message = f"The request {request.name} has no modules."
+        raise ValueError(message)
+    import_modules(_modules(request.modules))
+    code = _sent_code(request.modules.folder)
+    try:
+        return code.load(packed), process_settings, code
+    except (KeyboardInterrupt, FileNotFoundError, PlantDirError):
+        raise
+    except BaseException as error:
+        raise _UnusableSettingsError(error) from error
+
+
+@lru_cache(maxsize=1)
+def _modules(sent: SentModules) -> dict[str, UserModule]:
+    modules: dict[str, UserModule] = loads(_read(Path(sent.folder) / MODULES, sent.digest))
+    return modules
+
+
+@lru_cache(maxsize=1)
+def _sent_code(folder: str) -> SentCode:
+    return SentCode(folder)
+
+
+def _read(path: Path, digest: str) -> bytes:
+    """Read a file of the run.
 
     Unpickling runs code, and other users may be able to write to the folder. So the content must have the
     digest that came with the request.
     """
-    content = Files().read(Path(folder) / CONTEXT)
+    content = Files().read(path)
     if digest_bytes(content) != digest:
-        message = f"{Path(folder) / CONTEXT} is not what the run wrote there"
+        message = f"{path} is not what the run wrote there"
         raise PlantDirError(message)
-    process_settings, packed = loads(content)
-    sys.path += [path for path in process_settings.paths if path not in sys.path]
-    logging.getLogger().setLevel(process_settings.level)
-    _apply(process_settings)
-    try:
-        return unpack(packed), process_settings
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise _UnusableSettingsError(error) from error
+    return content
 
 
 def _apply(process_settings: ProcessSettings) -> None:
@@ -359,4 +407,4 @@ def _apply(process_settings: ProcessSettings) -> None:
         os.chdir(process_settings.directory)
     apply_multiprocessing_settings(process_settings.processes)
     adopt_followed(process_settings.followed)
-    expect_modules(process_settings.modules)
+    begin_generation()

@@ -10,10 +10,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 import pytest
 
 from pyplant import Plant, ReactorFunc
-from pyplant.errors import WorkerError
-from pyplant.workers import parallel_executor
-from pyplant.workers.messages import ModuleNeeded, TaskReply
-from pyplant.workers.pickling import CodePickler, expect_modules, unpack, using_code
+from pyplant.workers.imports import serving_program
 
 PATIENCE = 60
 
@@ -304,9 +301,7 @@ def test_a_missing_attribute_of_a_module_is_an_error_at_once(lazy, away, tmp_pat
             plant.get("found")
 
 
-def test_the_same_module_is_not_asked_for_twice(lazy, pools, tmp_path):
-    """A reactor that removes a module from ``sys.modules`` each time."""
-
+def test_a_reactor_may_import_a_module_again(lazy, away, tmp_path):
     @ReactorFunc
     def stubborn(pipe):
         sys.modules.pop("lazy_here", None)
@@ -314,10 +309,9 @@ def test_the_same_module_is_not_asked_for_twice(lazy, pools, tmp_path):
 
         pipe.send("found", lazy_here.answer)
 
-    with Plant(tmp_path / "plant", executor=pools("processes"), progress=False) as plant:
+    with Plant(tmp_path / "plant", executor=away, progress=False) as plant:
         plant.add_reactor(stubborn)
-        with pytest.raises(WorkerError, match="'stubborn' asks again for module 'lazy_here'"):
-            plant.get("found")
+        assert plant.get("found") == 42
 
 
 # ---------------------------------------------------------------------- in the process of the run
@@ -423,54 +417,25 @@ def test_forked_workers_do_not_use_the_objects_of_the_parent(shapes, tmp_path):
 # ---------------------------------------------------------------------- threads of one worker
 
 
-@pytest.fixture
-def forgotten():
-    """Remove afterwards what this process stores as a worker."""
-    finders, modules = list(sys.meta_path), dict(sys.modules)
-    yield
-    sys.meta_path[:] = finders
-    for name in sys.modules.keys() - modules.keys():
-        del sys.modules[name]
-    sys.modules.update(modules)
-    importlib.import_module("pyplant.workers.pickling")._finder.reset()
+def test_a_thread_of_another_program_waits_until_no_thread_uses_the_present_modules():
+    entered, joined = threading.Event(), threading.Event()
 
-
-def test_threads_of_one_run_share_modules(shapes, forgotten):
-    packed = CodePickler()
-    try:
-        data = packed.pack(shapes)
-    finally:
-        packed.close()
-    with using_code("one"):
-        expect_modules(["shapes_here"])
-        unpack(data)
-        module = sys.modules["shapes_here"]
-        assert module is not shapes
-
-        def second():
-            with using_code("one"):
-                expect_modules(["shapes_here", "late_here"])
-
-        thread = threading.Thread(target=second)
-        thread.start()
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
-        assert sys.modules["shapes_here"] is module
-
-
-def test_a_thread_with_other_code_waits_until_no_thread_uses_the_present_modules(shapes, forgotten):
-    entered = threading.Event()
+    def same():
+        with serving_program("one"):
+            joined.set()
 
     def other():
-        with using_code("two"):
+        with serving_program("two"):
             entered.set()
 
-    with using_code("one"):
-        expect_modules(["shapes_here"])
-        thread = threading.Thread(target=other)
-        thread.start()
+    with serving_program("one"):
+        threads = [threading.Thread(target=target) for target in (same, other)]
+        for thread in threads:
+            thread.start()
+        assert joined.wait(PATIENCE)
         assert not entered.wait(0.3)
-    thread.join(PATIENCE)
+    for thread in threads:
+        thread.join(PATIENCE)
     assert entered.is_set()
 
 
@@ -503,25 +468,6 @@ def test_several_threads_of_one_worker_process(shapes, tmp_path):
         assert [found[0] for found in plant.get(*names)] == expected
         assert [plant.get(f"partial {n}")() for n in range(12)] == expected
         assert [plant.get(f"area {n}").size() for n in range(12)] == expected
-
-
-def test_a_module_that_is_requested_again_is_an_error(monkeypatch, pools, tmp_path):
-    """A worker that requests a module although it was sent; without the check this would never end."""
-    loads = parallel_executor.loads
-
-    def asks(answer):
-        return TaskReply(ModuleNeeded("os")) if isinstance(loads(answer), TaskReply) else loads(answer)
-
-    monkeypatch.setattr(parallel_executor, "loads", asks)
-
-    @ReactorFunc
-    def plain(pipe):
-        pipe.send("x", 1)
-
-    with Plant(tmp_path / "plant", executor=pools("processes"), progress=False) as plant:
-        plant.add_reactor(plain)
-        with pytest.raises(WorkerError, match="'os'"):
-            plant.get("x")
 
 
 # ---------------------------------------------------------------------- exceptions

@@ -10,7 +10,9 @@ import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import OpaqueWarning, RunError
-from pyplant.workers.pickling import CodePickler, unpack
+from pyplant.store.files import Files
+from pyplant.workers.code_pickling import CodePickler
+from pyplant.workers.sent_code import SentCode
 
 USERS = """
 import functools
@@ -52,10 +54,11 @@ def users(monkeypatch):
 
 
 @pytest.fixture
-def copied():
+def copied(tmp_path):
     """Return an object after pickling and unpickling."""
-    code_pickler = CodePickler()
-    yield lambda obj: unpack(code_pickler.pack(obj))
+    code_pickler = CodePickler(tmp_path / "code", Files(), ())
+    sent = SentCode(str(tmp_path / "code"))
+    yield lambda obj: sent.load(code_pickler.pack(obj))
     code_pickler.close()
 
 

@@ -1,0 +1,422 @@
+"""User code and values that workers cannot import, on their way to a worker.
+
+How it works
+------------
+Functions and classes of modules that workers import (:mod:`pyplant.workers.user_modules`) travel by name. What is
+left is ``__main__``, cells, modules without source, functions that were made at run time, and values that the
+program has set in its modules since they were imported.
+
+These travel variable by variable. A *part* is the pickle of the value of one variable. A function in it holds its
+code and names its namespace; the variables that its code reads are not inside it, but are listed as *needed*. So
+each variable is pickled once in a run, however many functions use it, and a worker unpickles it once. An object that
+is the value of another variable (a base class, say) is a reference to that variable. Variables whose objects refer to
+one another in a circle are one part.
+
+Parts are written into files, *bundles*, in a folder of the run. A request to a worker names the bundles with their
+digests, which are checked before anything is unpickled.
+
+In a worker the variables go into the module of their name, so what the worker pickles itself refers to them by name,
+and their fingerprints are the same as in the program.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+from collections import ChainMap
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import CellType, CodeType, FunctionType, ModuleType
+from typing import Any, ClassVar, NamedTuple
+
+from pyplant._definitions import Definition
+from pyplant.errors import RunError
+from pyplant.fingerprint.bytecode import read_names
+from pyplant.fingerprint.components import components
+from pyplant.fingerprint.digest import digest_bytes
+from pyplant.fingerprint.origin import find, is_user_module
+from pyplant.specs.array_subclass import reduce_array
+from pyplant.store.files import Files
+from pyplant.workers import sent_code
+from pyplant.workers.messages import MODULES, Bundle, PackedObject, PackedVariables, SentModules, Variable
+from pyplant.workers.pickling import dumps
+from pyplant.workers.reducers import REMADE, Cached, remake
+from pyplant.workers.user_modules import capture_user_module, capture_user_modules
+
+__all__ = ["CodePickler"]
+
+_PROTOCOL = 5
+_KEPT = ("function", "name", "module", "defining_file", "qualname", "cache", "is_generator", "config_name")
+"""What a worker needs of a definition; the rest belongs to the process it was made in."""
+_FUNCTION_STATE = ("__qualname__", "__module__", "__defaults__", "__kwdefaults__", "__doc__")
+_MACHINERY = frozenset(
+    ("__builtins__", "__cached__", "__doc__", "__file__", "__loader__", "__name__", "__package__", "__spec__")
+)
+"""What the import system puts into modules; other such names (``__version__``, ``__getattr__``) are the user's."""
+_LARGE = 1 << 20  # bytes; larger parts have bundles of their own, which only those read that need them
+_registry_lock = threading.Lock()  # cloudpickle has one list for the process
+
+
+class CodePickler:
+    """Pickles reactors and configurations for the workers of one run.
+
+    Parameters
+    ----------
+    folder
+        Where to write; it is made here.
+    files
+        The disk.
+    unimportable
+        Modules that workers failed to import.
+    """
+
+    def __init__(self, folder: Path, files: Files, unimportable: Collection[str]) -> None:
+        self.modules = {
+            name: module for name, module in capture_user_modules().items() if name not in unimportable
+        }
+        """The modules that workers import first, or when code refers to them."""
+        self._unimportable = unimportable
+        self._folder = folder
+        self._process = os.getpid()
+        self.replaced: dict[Variable, None] = {}
+        """Variables of imported modules whose values differ from those that a worker gets by importing."""
+        self._files = files
+        self._parts: dict[Variable, PackedVariables] = {}
+        self._bundle_of: dict[Variable, int] = {}
+        self._bundles: list[Bundle] = []
+        self._definitions: dict[Definition, PackedObject] = {}
+        files.make_directory(folder)
+        content = dumps(self.modules)
+        self._create(MODULES, content)
+        self.sent_modules = SentModules(str(folder), digest_bytes(content))
+        """Where workers find ``modules``."""
+
+    def close(self) -> None:
+        """Remove the folder. Do nothing in a forked child."""
+        if os.getpid() == self._process:
+            self._files.remove_tree(self._folder)
+
+    def definition(self, definition: Definition) -> PackedObject:
+        """Return a packed reactor, the same each time.
+
+        Raises
+        ------
+        pyplant.errors.RunError
+            If something that its code uses cannot be pickled.
+        """
+        if definition not in self._definitions:
+            try:
+                self._definitions[definition] = self.pack(definition)
+            except Exception as error:
+                message = (
+                    f"Reactor {definition.name!r} cannot be sent to a worker: {type(error).__name__}: {error}. Something "
+                    f"that its code uses cannot be pickled; make it inside the reactor, or use executor=None."
+                )
+                raise RunError(message) from error
+        packed = self._definitions[definition]
+        return packed._replace(needs=(*packed.needs, *self.replaced)) if self.replaced else packed
+
+    def pack(self, obj: Any) -> PackedObject:
+        """Pickle an object, and write the parts that it needs and that are not written yet.
+
+        Raises
+        ------
+        Exception
+            Whatever pickling raises.
+        """
+        data, needs = self._dump(obj, frozenset())
+        reached = self._write_parts(needs)
+        bundles = sorted({self._bundle_of[variable] for variable in reached})
+        return PackedObject(data, tuple(needs), tuple(self._bundles[number] for number in bundles))
+
+    def replace(self, variables: Iterable[Variable]) -> bool:
+        """Send the values that these variables of imported modules have now; return whether any is new."""
+        new = [variable for variable in variables if variable not in self.replaced and _exists(variable)]
+        if not new:
+            return False
+        self.replaced.update(dict.fromkeys(new))
+        # What was packed before refers to the old values by name, and these names have the new values soon.
+        for variable in new:
+            self._parts.pop(variable, None)
+        self._definitions = {
+            definition: packed._replace(bundles=self._bundles_for((*packed.needs, *self.replaced)))
+            for definition, packed in self._definitions.items()
+        }
+        return True
+
+    def _bundles_for(self, needs: Iterable[Variable]) -> tuple[Bundle, ...]:
+        reached = self._write_parts(needs)
+        return tuple(
+            self._bundles[number] for number in sorted({self._bundle_of[variable] for variable in reached})
+        )
+
+    # ------------------------------------------------------------------ parts
+
+    def _write_parts(self, needs: Iterable[Variable]) -> list[Variable]:
+        """Pack the parts that are needed, directly or by other parts; return all that are reached."""
+        reached: dict[Variable, None] = {}
+        new: dict[Variable, PackedVariables] = {}
+        stack = list(needs)
+        while stack:
+            variable = stack.pop()
+            if variable in reached:
+                continue
+            reached[variable] = None
+            if variable not in self._parts:
+                self._pack_variable(variable, new)
+            stack.extend(self._parts[variable].needs)
+        small: dict[int, PackedVariables] = {}
+        for part in {id(part): part for part in new.values()}.values():
+            if len(part.data) > _LARGE:
+                self._write([part])
+            else:
+                small[id(part)] = part
+        if small:
+            self._write(list(small.values()))
+        return list(reached)
+
+    def _pack_variable(self, variable: Variable, new: dict[Variable, PackedVariables]) -> None:
+        """Pack a variable, and those that it refers to in a circle together with it."""
+        alone: dict[Variable, tuple[bytes, dict[Variable, None], dict[Variable, None]]] = {}
+
+        def referred(one: Variable) -> list[Variable]:
+            if one in self._parts:
+                return []
+            if one not in alone:
+                alone[one] = self._dump_variables((one,))
+            return list(alone[one][2])
+
+        for group in components(variable, referred):
+            if any(one in self._parts for one in group):
+                continue
+            variables = tuple(group)
+            data, needs, _ = alone[group[0]] if len(group) == 1 else self._dump_variables(variables)
+            part = PackedVariables(variables, data, tuple(name for name in needs if name not in group))
+            for one in group:
+                self._parts[one] = new[one] = part
+
+    def _dump_variables(
+        self, variables: tuple[Variable, ...]
+    ) -> tuple[bytes, dict[Variable, None], dict[Variable, None]]:
+        values = tuple(vars(sys.modules[module])[name] for module, name in variables)
+        referred: dict[Variable, None] = {}
+        data, needs = self._dump(values, frozenset(variables), referred)
+        return data, needs, referred
+
+    def _write(self, parts: list[PackedVariables]) -> None:
+        content = dumps(parts)
+        number = len(self._bundles)
+        self._create(str(number), content)
+        self._bundles.append(Bundle(number, digest_bytes(content)))
+        for part in parts:
+            self._bundle_of.update(dict.fromkeys(part.variables, number))
+
+    def _create(self, name: str, content: bytes) -> None:
+        stream = self._files.create(self._folder / name)
+        try:
+            stream.write(content)
+        finally:
+            stream.close()
+
+    def _dump(
+        self, obj: Any, roots: frozenset[Variable], referred: dict[Variable, None] | None = None
+    ) -> tuple[bytes, dict[Variable, None]]:
+        """Pickle an object; returns what it needs. The values of ``roots`` are pickled and not referred to."""
+        stream = io.BytesIO()
+        pickler = _pickler()(stream, _PROTOCOL)
+        pickler.code, pickler.roots, pickler.needs = self, roots, {}
+        pickler.referred = {} if referred is None else referred
+        with _registered({module for module, _ in roots}):
+            pickler.dump(obj)
+        return stream.getvalue(), pickler.needs
+
+    # ------------------------------------------------------------------ asked by the pickler
+
+    def travels(self, variable: Variable) -> bool:
+        """Return whether the value of a variable is sent, because a worker does not get it by importing."""
+        return variable in self.replaced or not self.is_importable(variable.module)
+
+    def is_importable(self, module: str) -> bool:
+        """Return whether workers import a user module."""
+        return module not in self._unimportable and capture_user_module(module) is not None
+
+    def variables(self, module: ModuleType) -> list[Variable]:
+        """Return the variables of a module that can be pickled; what is not used must not fail."""
+        found: list[Variable] = []
+        for name in list(vars(module)):
+            variable = Variable(module.__name__, name)
+            if name in _MACHINERY:
+                continue
+            if variable not in self._parts:
+                try:
+                    self._dump_variables((variable,))
+                except Exception:  # noqa: BLE001, S112 - code that uses it in the worker gets the error
+                    continue
+            found.append(variable)
+        return found
+
+
+@contextmanager
+def _registered(modules: set[str]) -> Iterator[None]:
+    """Have cloudpickle pickle what these modules define; it knows no other way to be told."""
+    import cloudpickle
+
+    with _registry_lock:
+        known = cloudpickle.list_registry_pickle_by_value()
+        added = [sys.modules[name] for name in sorted(modules - known - {"__main__"})]
+        for module in added:
+            cloudpickle.register_pickle_by_value(module)
+        try:
+            yield
+        finally:
+            for module in added:
+                cloudpickle.unregister_pickle_by_value(module)
+
+
+@cache
+def _pickler() -> Any:
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle has no types
+        dispatch_table: ClassVar = ChainMap(
+            {**REMADE, CellType: _reduce_cell}, cloudpickle.Pickler.dispatch_table
+        )
+        code: CodePickler
+        roots: frozenset[Variable]
+        needs: dict[Variable, None]
+        referred: dict[Variable, None]
+
+        def reducer_override(self, obj: Any) -> Any:
+            reduced = _reduce(self, obj)
+            if reduced is not None:
+                return reduced
+            reduced = super().reducer_override(obj)
+            if isinstance(obj, type) and isinstance(reduced, tuple) and obj.__qualname__ != obj.__name__:
+                return _with_qualname(obj, reduced)
+            return reduced
+
+    return Pickler
+
+
+def _reduce(pickler: Any, obj: Any) -> Any:
+    """Reduce an object for the worker; ``None`` if cloudpickle does."""
+    if isinstance(obj, CodeType):
+        return _code, (*pickler.dispatch_table[CodeType](obj)[:2], obj.co_filename)
+    if isinstance(obj, Definition):
+        return _definition, ({name: getattr(obj, name) for name in _KEPT},)
+    if isinstance(obj, _Namespace):
+        return sent_code.namespace, (obj.module,)
+    if isinstance(obj, ModuleType) and is_user_module(obj):
+        return _reduce_module(pickler, obj)
+    if isinstance(obj, type | FunctionType | Cached):
+        return _reduce_code(pickler, obj)
+    array = reduce_array(obj)
+    return remake(obj) if array is NotImplemented else array
+
+
+def _reduce_module(pickler: Any, module: ModuleType) -> tuple[Any, ...]:
+    name = module.__name__
+    if pickler.code.is_importable(name):
+        return import_module, (name,)
+    if not any(root.module == name for root in pickler.roots):
+        pickler.needs.update(dict.fromkeys(pickler.code.variables(module)))
+    return sent_code.module, (name,)
+
+
+def _reduce_code(pickler: Any, obj: Any) -> Any:
+    """Reduce a class or function: to its name if it can be imported, to its variable if that is sent."""
+    home = _home(obj)
+    if home is not None and home not in pickler.roots:
+        if not pickler.code.travels(home):
+            return NotImplemented  # pickle takes its name
+        pickler.referred[home] = pickler.needs[home] = None
+        return sent_code.variable, (*home, obj.__qualname__)
+    reduced = remake(obj)
+    if reduced is None and isinstance(obj, FunctionType):
+        return _reduce_function(pickler, obj)
+    return reduced
+
+
+def _reduce_function(pickler: Any, function: FunctionType) -> tuple[Any, ...] | None:
+    """Reduce a function to its code; the variables that it reads are needed, and not part of it."""
+    module = _module_of_namespace(function)
+    if module is None:
+        return None
+    if not pickler.code.is_importable(module):
+        read, rebound = read_names(function.__code__)
+        present = [name for name in sorted(read | rebound) if name in function.__globals__]
+        pickler.needs.update(dict.fromkeys(Variable(module, name) for name in present))
+    made = (function.__code__, _Namespace(module), function.__name__, None, function.__closure__)
+    own = {name: getattr(function, name) for name in _FUNCTION_STATE}
+    with suppress(Exception):  # since Python 3.14 they are evaluated now, and may raise
+        own["__annotations__"] = function.__annotations__
+    return FunctionType, made, (vars(function), own), None, None, _set_function_state
+
+
+class _Namespace(NamedTuple):
+    """Stands for the namespace of a module."""
+
+    module: str
+
+
+def _home(obj: Any) -> Variable | None:
+    """Return the variable that user code is found under by its name, if it is what its name says."""
+    module = sys.modules.get(obj.__module__ or "")
+    if module is None or not is_user_module(module) or find(module, obj.__qualname__) is not obj:
+        return None
+    return Variable(obj.__module__, obj.__qualname__.partition(".")[0])
+
+
+def _module_of_namespace(function: FunctionType) -> str | None:
+    """Return the name of the user module whose namespace a function has."""
+    name = function.__globals__.get("__name__")
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    if module is None or vars(module) is not function.__globals__ or not is_user_module(module):
+        return None
+    return name
+
+
+def _exists(variable: Variable) -> bool:
+    module = sys.modules.get(variable.module)
+    return module is not None and variable.name in vars(module)
+
+
+def _with_qualname(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Add the full name of a nested class, which cloudpickle leaves out: its objects are pickled by it."""
+    make, arguments, (members, slots), *rest = reduced
+    return make, arguments, ({"__qualname__": cls.__qualname__, **members}, slots), *rest
+
+
+def _code(make: Callable[..., CodeType], arguments: tuple[Any, ...], filename: str) -> CodeType:
+    """Make code that knows where it stood, which cloudpickle leaves out, for tracebacks."""
+    return make(*arguments).replace(co_filename=filename)
+
+
+def _definition(kept: dict[str, Any]) -> Definition:
+    return Definition(**kept, execution=None)
+
+
+def _set_function_state(function: FunctionType, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    attributes, own = state
+    vars(function).update(attributes)
+    for name, value in own.items():
+        setattr(function, name, value)
+
+
+def _reduce_cell(cell: CellType) -> tuple[Any, ...]:
+    """Reduce a variable of a closure, such that functions that share it share it in the worker."""
+    try:
+        content = cell.cell_contents
+    except ValueError:
+        return CellType, ()
+    # As state, since the content may be the function that has this cell.
+    return CellType, (), (content,), None, None, _fill_cell
+
+
+def _fill_cell(cell: CellType, state: tuple[Any]) -> None:
+    cell.cell_contents = state[0]

@@ -1,0 +1,149 @@
+"""The variables that were sent to this worker (:mod:`pyplant.workers.code_pickling`).
+
+One :class:`SentCode` holds those of one run. Its parts are unpickled when a reactor needs them, and their values
+go into the module that they are variables of.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Iterable
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pyplant._fork import after_fork_in_child
+from pyplant.errors import PlantDirError
+from pyplant.fingerprint.digest import digest_bytes
+from pyplant.fingerprint.origin import find
+from pyplant.store.files import Files
+from pyplant.workers.messages import Bundle, PackedObject, PackedVariables, Variable
+from pyplant.workers.pickling import loads
+
+__all__ = ["SentCode", "module", "namespace", "variable"]
+
+
+class SentCode:
+    """The variables of one run.
+
+    Parameters
+    ----------
+    folder
+        Where their bundles are.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self._parts: dict[Variable, PackedVariables] = {}
+        self._bundles: set[Bundle] = set()
+        self._loaded: dict[Variable, None] = {}
+        self._modules: set[str] = set()  # modules of which variables were sent
+
+    def has_module(self, name: str) -> bool:
+        """Return whether variables of this module were sent."""
+        return name in self._modules
+
+    def load(self, packed: PackedObject, *, again: bool = False) -> Any:
+        """Unpickle an object, after the variables that it needs.
+
+        Parameters
+        ----------
+        packed
+            The object.
+        again
+            Whether variables that were unpickled before are unpickled again, since reactors may have changed them.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the run is over.
+        pyplant.errors.PlantDirError
+            If a bundle is not what the run wrote.
+        """
+        for bundle in packed.bundles:
+            if bundle not in self._bundles:
+                self._read(bundle)
+        if again:
+            self._loaded.clear()
+        _serve(self)
+        self.require(packed.needs)
+        return pickle.loads(packed.data)  # noqa: S301 - it comes from the process that sends this worker its tasks
+
+    def _read(self, bundle: Bundle) -> None:
+        path = Path(self.folder) / str(bundle.number)
+        content = Files().read(path)
+        if digest_bytes(content) != bundle.digest:
+            message = f"{path} is not what the run wrote there"
+            raise PlantDirError(message)
+        parts: list[PackedVariables] = loads(content)
+        # A variable that is sent again is in a later bundle.
+        self._parts.update((variable, part) for part in parts for variable in part.variables)
+        for part in parts:
+            for variable in part.variables:
+                self._loaded.pop(variable, None)
+                self._modules.add(variable.module)
+        self._bundles.add(bundle)
+
+    def require(self, variables: Iterable[Variable]) -> None:
+        """Unpickle variables and those that they need, unless it was done before."""
+        stack = list(variables)
+        while stack:
+            wanted = stack.pop()
+            part = self._parts.get(wanted)
+            if wanted in self._loaded or part is None:
+                continue
+            self._loaded.update(dict.fromkeys(part.variables))
+            values = pickle.loads(part.data)  # noqa: S301 - as above
+            for variable, value in zip(part.variables, values, strict=True):
+                vars(module(variable.module))[variable.name] = value
+            stack.extend(part.needs)
+
+
+_served: SentCode | None = None
+
+
+@after_fork_in_child
+def _after_fork() -> None:
+    global _served
+    _served = None
+
+
+def _serve(code: SentCode) -> None:
+    """Unpickle for a run from now on; attempts of different runs do not overlap in a process."""
+    global _served
+    _served = code
+
+
+# ---------------------------------------------------------------------- called by pickles
+
+
+def module(name: str) -> ModuleType:
+    """Return the module of this name; one whose variables were sent is made here."""
+    found = sys.modules.get(name)
+    if found is not None:
+        return found
+    if _served is None or not _served.has_module(name):
+        return import_module(name)
+    found = sys.modules[name] = ModuleType(name)
+    found.__spec__ = ModuleSpec(name, None)
+    package, _, last = name.rpartition(".")
+    if package:
+        outer = vars(module(package))
+        outer.setdefault("__path__", [])
+        outer.setdefault(last, found)
+    return found
+
+
+def namespace(name: str) -> dict[str, Any]:
+    """Return the variables of a module."""
+    return vars(module(name))
+
+
+def variable(module_name: str, name: str, qualname: str) -> Any:
+    """Return user code by its name, unpickling its variable if that was not done yet."""
+    if _served is not None:
+        _served.require([Variable(module_name, name)])
+    return find(module(module_name), qualname)
