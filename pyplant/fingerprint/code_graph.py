@@ -50,6 +50,7 @@ from pyplant.fingerprint.origin import (
     LOADED,
     absolute_name,
     import_user_module,
+    is_installed_submodule,
     is_own_file,
     is_user_file,
     is_user_module,
@@ -291,8 +292,13 @@ class NodeBuilder:
             owner, name = value.__name__, attribute
             found = scope.watch(vars(value), attribute)
             # The namespace first, then a submodule that is not imported yet, then the module's __getattr__.
+            submodule = f"{value.__name__}.{attribute}"
             if found is MISSING:
-                found = import_user_module(f"{value.__name__}.{attribute}", None) or MISSING
+                found = import_user_module(submodule, None) or MISSING
+            # An installed module in a namespace package counts by name, whether it is loaded or not.
+            if _is_installed_module(found, submodule):
+                scope.add(label, Leaf(f"import {submodule}{self._version(package_name(submodule))}"))
+                return
             if found is MISSING:
                 found = safe_getattr(value, attribute, MISSING)
             if found is MISSING:
@@ -402,6 +408,15 @@ class NodeBuilder:
         return GraphNode(
             NodeKind.VALUE, name, b"installed:" + self._installed_leaf(value).text.encode(), edges
         )
+
+
+def _is_installed_module(found: Any, submodule: str) -> bool:
+    """Return whether an attribute of a namespace package is a module that is not the user's, loaded or not."""
+    if found is MISSING:
+        return is_installed_submodule(submodule)
+    return (
+        issubclass(type(found), ModuleType) and found.__name__ == submodule and not leads_to_user_code(found)
+    )
 
 
 def _is_content(cls: type) -> bool:

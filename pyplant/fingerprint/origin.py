@@ -43,6 +43,7 @@ __all__ = [
     "followed",
     "generation",
     "import_user_module",
+    "is_installed_submodule",
     "is_own_file",
     "is_user_file",
     "is_user_module",
@@ -248,6 +249,15 @@ def import_user_module(name: str, package: str | None) -> ModuleType | None:
         return importlib.import_module(absolute)
     except (Exception, SystemExit):  # noqa: BLE001 - the reactor will raise the same error when it runs
         return None
+
+
+def is_installed_submodule(name: str) -> bool:
+    """Return whether a module that is not loaded, in a package that is loaded, can be imported and is not the user's."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return False
+    return spec is not None and spec.has_location and not is_user_file(str(spec.origin))
 
 
 def _is_user_package(name: str) -> bool:
