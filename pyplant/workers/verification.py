@@ -22,8 +22,9 @@ _Records = Mapping[str, CodeRecord]
 
 
 def _differences(expected: str, found: str, own: _Records, of_worker: _Records) -> list[Difference]:
+    # What is expected comes second: names are taken from there, since the variable may be missing in the worker.
     return differences(
-        expected, found, lambda digest: own.get(digest) or of_worker.get(digest), everywhere=True
+        found, expected, lambda digest: own.get(digest) or of_worker.get(digest), everywhere=True
     )
 
 
@@ -62,7 +63,7 @@ def differs_error(reactor: str, expected: str, found: str, own: _Records, of_wor
     """Return the error for a reactor whose fingerprint a worker cannot reproduce."""
     changes = _differences(expected, found, own, of_worker)
     shown = [
-        f"{'.'.join(change.path[1:]) or change.path[0]} is {_short(change.old)}, and {_short(change.new)} there"
+        f"{'.'.join(change.path[1:]) or change.path[0]} is {_short(change.new)}, and {_short(change.old)} there"
         for change in changes[:_SHOWN]
         if change.path
     ]
