@@ -106,6 +106,7 @@ ONLY_IN = {
             "pyplant.workers.output",
             "pyplant.workers.code_pickling",
             "pyplant.workers.imports",
+            "pyplant.workers.sent_code",
             "pyplant.execution.nesting",
             "pyplant.execution.interrupts",
         ),

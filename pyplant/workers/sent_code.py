@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import threading
 from collections.abc import Iterable
 from importlib import import_module
 from importlib.machinery import ModuleSpec
@@ -24,6 +25,9 @@ from pyplant.workers.messages import Bundle, PackedObject, PackedVariables, Vari
 from pyplant.workers.pickling import loads
 
 __all__ = ["SentCode", "module", "namespace", "variable"]
+
+
+_lock = threading.RLock()  # reentrant, since a pickle may require further variables
 
 
 class SentCode:
@@ -63,14 +67,15 @@ class SentCode:
         pyplant.errors.PlantDirError
             If a bundle is not what the run wrote.
         """
-        for bundle in packed.bundles:
-            if bundle not in self._bundles:
-                self._read(bundle)
-        if again:
-            self._loaded.clear()
-        _serve(self)
-        self.require(packed.needs)
-        return pickle.loads(packed.data)  # noqa: S301 - it comes from the process that sends this worker its tasks
+        with _lock:  # or another thread of this worker would find a variable missing that is being unpickled
+            for bundle in packed.bundles:
+                if bundle not in self._bundles:
+                    self._read(bundle)
+            if again:
+                self._loaded.clear()
+            _serve(self)
+            self.require(packed.needs)
+            return pickle.loads(packed.data)  # noqa: S301 - it comes from the process that sends this worker its tasks
 
     def _read(self, bundle: Bundle) -> None:
         path = Path(self.folder) / str(bundle.number)
@@ -107,8 +112,8 @@ _served: SentCode | None = None
 
 @after_fork_in_child
 def _after_fork() -> None:
-    global _served
-    _served = None
+    global _served, _lock
+    _served, _lock = None, threading.RLock()
 
 
 def _serve(code: SentCode) -> None:
