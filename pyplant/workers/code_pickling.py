@@ -28,14 +28,16 @@ import threading
 from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from enum import Enum
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from types import CellType, CodeType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any, ClassVar, NamedTuple
 
 from pyplant._definitions import Definition
 from pyplant.errors import RunError
+from pyplant.fingerprint.attributes import module_of
 from pyplant.fingerprint.bytecode import read_names
 from pyplant.fingerprint.components import components
 from pyplant.fingerprint.digest import digest_bytes
@@ -90,6 +92,8 @@ class CodePickler:
         self._bundle_of: dict[Variable, int] = {}
         self._bundles: list[Bundle] = []
         self._definitions: dict[Definition, PackedObject] = {}
+        self._places: dict[int, Variable] = {}  # of objects in modules, by id
+        self._looked_into: set[str] = set()
         files.make_directory(folder)
         content = dumps(self.modules)
         self._create(MODULES, content)
@@ -239,11 +243,35 @@ class CodePickler:
 
     def travels(self, variable: Variable) -> bool:
         """Return whether the value of a variable is sent, because a worker does not get it by importing."""
-        return variable in self.replaced or not self.is_importable(variable.module)
+        return variable in self.replaced or not self.is_imported(variable.module)
 
-    def is_importable(self, module: str) -> bool:
-        """Return whether workers import a user module."""
-        return module not in self._unimportable and capture_user_module(module) is not None
+    def place_of(self, obj: Any) -> Variable | None:
+        """Return the variable of a module that an object is the value of.
+
+        Code compares such objects by identity, as it does with ``dataclasses.MISSING`` or an ``object()`` of its own.
+        """
+        if not self._places:
+            for module in capture_user_modules():
+                self._add_places(module)
+            self._add_places("__main__")
+        # Objects of installed packages are looked up in the module of their class: all modules are too many.
+        module = module_of(type(obj))
+        if module not in self._looked_into and module != "builtins":
+            self._add_places(module)
+        found = self._places.get(id(obj))
+        return None if found is None or vars(sys.modules[found.module]).get(found.name) is not obj else found
+
+    def _add_places(self, module: str) -> None:
+        self._looked_into.add(module)
+        members = vars(sys.modules[module]) if type(sys.modules.get(module)) is ModuleType else {}
+        for name, value in tuple(members.items()):
+            self._places.setdefault(id(value), Variable(module, name))
+
+    def is_imported(self, module: str) -> bool:
+        """Return whether workers import a module."""
+        if module == "__main__" or module in self._unimportable:
+            return False
+        return capture_user_module(module) is not None or not is_user_module(sys.modules[module])
 
     def variables(self, module: ModuleType) -> list[Variable]:
         """Return the variables of a module that can be pickled; what is not used must not fail."""
@@ -296,9 +324,9 @@ def _pickler() -> Any:
             if reduced is not None:
                 return reduced
             reduced = super().reducer_override(obj)
-            if isinstance(obj, type) and isinstance(reduced, tuple) and obj.__qualname__ != obj.__name__:
-                return _with_qualname(obj, reduced)
-            return reduced
+            # Builtin types are reduced to two items, their name.
+            is_by_value = isinstance(obj, type) and isinstance(reduced, tuple) and len(reduced) > 2  # noqa: PLR2004
+            return _completed(obj, reduced) if is_by_value else reduced
 
     return Pickler
 
@@ -315,13 +343,23 @@ def _reduce(pickler: Any, obj: Any) -> Any:
         return _reduce_module(pickler, obj)
     if isinstance(obj, type | FunctionType | Cached):
         return _reduce_code(pickler, obj)
+    place = pickler.code.place_of(obj)
+    if place is not None and place not in pickler.roots:
+        return _reduce_to_variable(pickler, place, place.name)
     array = reduce_array(obj)
     return remake(obj) if array is NotImplemented else array
 
 
+def _reduce_to_variable(pickler: Any, variable: Variable, qualname: str) -> tuple[Any, ...]:
+    """Reduce an object to a reference to the variable that it is found in."""
+    if pickler.code.travels(variable):
+        pickler.referred[variable] = pickler.needs[variable] = None
+    return sent_code.variable, (*variable, qualname)
+
+
 def _reduce_module(pickler: Any, module: ModuleType) -> tuple[Any, ...]:
     name = module.__name__
-    if pickler.code.is_importable(name):
+    if pickler.code.is_imported(name):
         return import_module, (name,)
     if not any(root.module == name for root in pickler.roots):
         pickler.needs.update(dict.fromkeys(pickler.code.variables(module)))
@@ -334,8 +372,7 @@ def _reduce_code(pickler: Any, obj: Any) -> Any:
     if home is not None and home not in pickler.roots:
         if not pickler.code.travels(home):
             return NotImplemented  # pickle takes its name
-        pickler.referred[home] = pickler.needs[home] = None
-        return sent_code.variable, (*home, obj.__qualname__)
+        return _reduce_to_variable(pickler, home, obj.__qualname__)
     reduced = remake(obj)
     if reduced is None and isinstance(obj, FunctionType):
         return _reduce_function(pickler, obj)
@@ -347,7 +384,7 @@ def _reduce_function(pickler: Any, function: FunctionType) -> tuple[Any, ...] | 
     module = _module_of_namespace(function)
     if module is None:
         return None
-    if not pickler.code.is_importable(module):
+    if not pickler.code.is_imported(module):
         read, rebound = read_names(function.__code__)
         present = [name for name in sorted(read | rebound) if name in function.__globals__]
         pickler.needs.update(dict.fromkeys(Variable(module, name) for name in present))
@@ -386,10 +423,18 @@ def _exists(variable: Variable) -> bool:
     return module is not None and variable.name in vars(module)
 
 
-def _with_qualname(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Add the full name of a nested class, which cloudpickle leaves out: its objects are pickled by it."""
-    make, arguments, (members, slots), *rest = reduced
-    return make, arguments, ({"__qualname__": cls.__qualname__, **members}, slots), *rest
+def _completed(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Add what cloudpickle leaves out of a class: the full name, by which its objects are pickled, and slots."""
+    if issubclass(cls, Enum):
+        return reduced
+    make, (kind, name, bases, entries, *more), (members, slots), *rest = reduced
+    if own_slots := vars(cls).get("__slots__"):
+        entries = {**entries, "__slots__": own_slots}
+        members = {key: value for key, value in members.items() if type(value) is not MemberDescriptorType}
+        members.pop("__slots__", None)
+    if cls.__qualname__ != cls.__name__:
+        members = {"__qualname__": cls.__qualname__, **members}
+    return make, (kind, name, bases, entries, *more), (members, slots), *rest
 
 
 def _code(make: Callable[..., CodeType], arguments: tuple[Any, ...], filename: str) -> CodeType:
