@@ -339,8 +339,8 @@ def _reduce(pickler: Any, obj: Any) -> Any:
         return _definition, ({name: getattr(obj, name) for name in _KEPT},)
     if isinstance(obj, _Namespace):
         return sent_code.namespace, (obj.module,)
-    if isinstance(obj, ModuleType) and is_user_module(obj):
-        return _reduce_module(pickler, obj)
+    if isinstance(obj, ModuleType):
+        return _reduce_module(pickler, obj) if is_user_module(obj) else None
     if isinstance(obj, type | FunctionType | Cached):
         return _reduce_code(pickler, obj)
     place = pickler.code.place_of(obj)

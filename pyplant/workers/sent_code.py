@@ -50,6 +50,21 @@ class SentCode:
         """Return whether variables of this module were sent."""
         return name in self._modules
 
+    def read(self, bundles: Iterable[Bundle]) -> None:
+        """Read bundles that were not read before.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the run is over.
+        pyplant.errors.PlantDirError
+            If a bundle is not what the run wrote.
+        """
+        with _lock:
+            for bundle in bundles:
+                if bundle not in self._bundles:
+                    self._read(bundle)
+
     def load(self, packed: PackedObject, *, again: bool = False) -> Any:
         """Unpickle an object, after the variables that it needs.
 
@@ -59,18 +74,8 @@ class SentCode:
             The object.
         again
             Whether variables that were unpickled before are unpickled again, since reactors may have changed them.
-
-        Raises
-        ------
-        FileNotFoundError
-            If the run is over.
-        pyplant.errors.PlantDirError
-            If a bundle is not what the run wrote.
         """
         with _lock:  # or another thread of this worker would find a variable missing that is being unpickled
-            for bundle in packed.bundles:
-                if bundle not in self._bundles:
-                    self._read(bundle)
             if again:
                 self._loaded.clear()
             _serve(self)
@@ -151,4 +156,10 @@ def variable(module_name: str, name: str, qualname: str) -> Any:
     """Return user code by its name, unpickling its variable if that was not done yet."""
     if _served is not None:
         _served.require([Variable(module_name, name)])
-    return find(module(module_name), qualname)
+    found = find(module(module_name), qualname)
+    if found is None and name not in vars(module(module_name)):
+        message = (
+            f"{module_name}.{name} is not there in the worker; it was made after its module was imported."
+        )
+        raise AttributeError(message)
+    return found

@@ -217,6 +217,7 @@ def _verified_definition(request: TaskRequest, worker_state: _WorkerState) -> De
         message = f"The request {request.name} has no code."
         raise ValueError(message)
     fingerprinter, found = worker_state.fingerprinter, ""
+    code.read(packed.bundles)
     # A second time with new values of the variables that were sent, since reactors may have changed them here.
     for again in (False, True):
         definition: Definition = code.load(packed, again=again)
@@ -370,9 +371,10 @@ def _load_settings(request: TaskRequest) -> tuple[RunSettings, ProcessSettings, 
         raise ValueError(message)
     import_modules(_modules(request.modules))
     code = _sent_code(request.modules.folder)
+    code.read(packed.bundles)
     try:
         return code.load(packed), process_settings, code
-    except (KeyboardInterrupt, FileNotFoundError, PlantDirError):
+    except KeyboardInterrupt:
         raise
     except BaseException as error:
         raise _UnusableSettingsError(error) from error
