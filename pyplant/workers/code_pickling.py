@@ -36,6 +36,7 @@ from types import CellType, CodeType, FunctionType, MemberDescriptorType, Module
 from typing import Any, ClassVar, NamedTuple
 
 from pyplant._definitions import Definition
+from pyplant._formatting import error_text
 from pyplant.errors import RunError
 from pyplant.fingerprint.attributes import module_of
 from pyplant.fingerprint.bytecode import read_names
@@ -118,7 +119,7 @@ class CodePickler:
                 self._definitions[definition] = self.pack(definition)
             except Exception as error:
                 message = (
-                    f"Reactor {definition.name!r} cannot be sent to a worker: {type(error).__name__}: {error}. Something "
+                    f"Reactor {definition.name!r} cannot be sent to a worker: {error_text(error)}. Something "
                     f"that its code uses cannot be pickled; make it inside the reactor, or use executor=None."
                 )
                 raise RunError(message) from error

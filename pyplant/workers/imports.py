@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from pyplant._fork import after_fork_in_child
+from pyplant._formatting import error_text
 from pyplant.execution.nesting import importing_for_worker
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.workers.user_modules import UserModule, content_of, digest_in_this_process
@@ -151,7 +152,7 @@ def import_modules(modules: Mapping[str, UserModule]) -> None:
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # noqa: BLE001 - a module may raise anything, also SystemExit
-                    reasons[module.name] = f"{type(error).__name__}: {error}"
+                    reasons[module.name] = error_text(error)
                 if (seconds := time.monotonic() - began) > _SLOW_IMPORT:
                     reasons.setdefault(module.name, f"its import takes {seconds:.0f} seconds")
         if reasons:

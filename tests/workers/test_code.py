@@ -1,0 +1,302 @@
+"""How user code and its surroundings come to a worker, which must give the results of an inline run."""
+
+import importlib
+import json
+import os
+import sys
+import textwrap
+
+import pytest
+
+from pyplant import Plant, ReactorFunc
+from pyplant.errors import PlantWarning, WorkerError
+from pyplant.store.files import Files
+from pyplant.workers.code_pickling import CodePickler
+from pyplant.workers.sent_code import SentCode
+from pyplant.workers.user_modules import capture_user_modules
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(params=["processes", "dask"])
+def away(request, pools):
+    """Workers in other processes."""
+    return pools(request.param)
+
+
+@pytest.fixture
+def plant(away, tmp_path):
+    with Plant(tmp_path / "plant", executor=away, progress=False) as plant:
+        yield plant
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Import user modules from texts."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    names = []
+
+    def write(name, text):
+        (folder / f"{name}.py").write_text(textwrap.dedent(text))
+        importlib.invalidate_caches()
+        sys.modules.pop(name, None)
+        names.append(name)
+        return importlib.import_module(name)
+
+    write.folder = folder
+    yield write
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+# ---------------------------------------------------------------------- what modules do when they are imported
+
+
+def test_modules_are_imported_before_the_first_reactor_in_the_order_of_the_program(plant, module):
+    module("wc_base", "ORDER = []\n")
+    module("wc_zebra", "import wc_base\nwc_base.ORDER.append('zebra')\n")
+    module("wc_ant", "import wc_base\nwc_base.ORDER.append('ant')\n")
+    base = sys.modules["wc_base"]
+
+    @ReactorFunc
+    def order(pipe):
+        pipe.send("order", list(base.ORDER))
+
+    plant.add_reactor(order)
+    assert plant.get("order") == ["zebra", "ant"]
+
+
+def test_effects_of_imports_hold_in_workers(plant, module):
+    module("wc_settings", "import decimal\ndecimal.getcontext().prec = 9\n")
+
+    @ReactorFunc
+    def third(pipe):
+        import decimal
+
+        pipe.send("third", str(decimal.Decimal(1) / 3))
+
+    plant.add_reactor(third)
+    try:
+        assert plant.get("third") == "0.333333333"
+    finally:
+        importlib.import_module("decimal").getcontext().prec = 28
+
+
+def test_a_module_has_its_file_and_all_its_names(plant, module):
+    data = module(
+        "wc_data", "def plain():\n    return 'plain'\ndef by_name():\n    return globals()['plain']()\n"
+    )
+    (module.folder / "wc_data.txt").write_text("beside")
+
+    @ReactorFunc
+    def reads(pipe):
+        with open(data.__file__.replace(".py", ".txt")) as stream:
+            pipe.send("read", [data.by_name(), stream.read(), data.__spec__.name])
+
+    plant.add_reactor(reads)
+    assert plant.get("read") == ["plain", "beside", "wc_data"]
+
+
+def test_a_module_that_was_edited_after_its_import_is_executed_as_it_was(plant, module):
+    before = module(
+        "wc_edited", "import os\nos.environ['WC_EDITED'] = 'before'\ndef value():\n    return 1\n"
+    )
+    capture_user_modules()
+    (module.folder / "wc_edited.py").write_text(
+        "import os\nos.environ['WC_EDITED'] = 'after'\ndef value():\n    return 2\n"
+    )
+
+    @ReactorFunc
+    def reads(pipe):
+        pipe.send("read", [before.value(), os.environ.get("WC_EDITED")])
+
+    plant.add_reactor(reads)
+    assert plant.get("read") == [1, "before"]
+
+
+def test_a_module_that_cannot_be_imported_in_workers_is_sent_by_value(plant, module, tmp_path):
+    text = f"""
+        import os
+        from pathlib import Path
+        first = Path({str(tmp_path / "first")!r})
+        if not first.exists():
+            first.write_text(str(os.getpid()))
+        if first.read_text() != str(os.getpid()):
+            raise OSError("only once")
+        FACTOR = 3
+        def scale(x):
+            return FACTOR * x
+    """
+    only_once = module("wc_only_once", text)
+
+    @ReactorFunc
+    def scaled(pipe):
+        pipe.send("scaled", only_once.scale(10))
+
+    plant.add_reactor(scaled)
+    with pytest.warns(PlantWarning, match="Workers cannot import wc_only_once \\(OSError: only once\\)"):
+        assert plant.get("scaled") == 30
+
+
+def test_a_module_that_runs_a_plant_when_it_is_imported_says_so(plant, module, tmp_path):
+    text = f"""
+        from pyplant import Plant, ReactorFunc
+        @ReactorFunc
+        def unguarded(pipe):
+            pipe.send("unguarded", 1)
+        with Plant({str(tmp_path / "other")!r}, progress=False) as plant:
+            plant.add_reactor(unguarded)
+            plant.run_reactor(unguarded)
+    """
+    unguarded = module("wc_unguarded", text)
+
+    @ReactorFunc
+    def uses(pipe):
+        pipe.send("used", unguarded.__name__)
+
+    plant.add_reactor(uses)
+    with pytest.warns(PlantWarning, match="wc_unguarded.*if __name__ == '__main__'"):
+        assert plant.get("used") == "wc_unguarded"
+
+
+# ---------------------------------------------------------------------- values of the program
+
+
+def test_values_that_the_program_changed_after_the_import_hold_in_workers(plant, module):
+    settings = module(
+        "wc_options", "N = 1\nTABLE = {}\ndef method():\n    return 'as written'\nclass Kind:\n    size = 1\n"
+    )
+
+    @ReactorFunc
+    def reads(pipe):
+        pipe.send("read", [settings.N, settings.TABLE, settings.method(), settings.Kind.size])
+
+    plant.add_reactor(reads)
+    assert plant.get("read") == [1, {}, "as written", 1]
+    settings.N, settings.TABLE["key"], settings.Kind.size = 5, "value", 9
+    settings.method = lambda: "patched"
+    assert plant.get("read") == [5, {"key": "value"}, "patched", 9]
+    assert plant.run_reactor(reads).ran == ()
+
+
+def test_a_reactor_does_not_see_what_another_one_changed_in_its_worker(plant, module):
+    counter = module("wc_counter", "COUNT = [0]\ndef count():\n    COUNT[0] += 1\n    return COUNT[0]\n")
+
+    def make(name):
+        @ReactorFunc(name=name)
+        def counts(pipe, name=name):
+            pipe.send(name, counter.count())
+
+        return counts
+
+    names = [f"count {n}" for n in range(6)]
+    plant.add_reactor([make(name) for name in names])
+    assert plant.get(*names) == [1] * 6
+
+
+def test_a_reactor_whose_fingerprint_a_worker_cannot_reproduce_is_refused(plant, module):
+    strange = module(
+        "wc_strange",
+        """
+        import os
+        class Strange:
+            def __reduce__(self):
+                return Strange, (), {"process": os.getpid()}
+        VALUE = Strange()
+    """,
+    )
+
+    @ReactorFunc
+    def uses(pipe):
+        pipe.send("used", type(strange.VALUE).__name__)
+
+    plant.add_reactor(uses)
+    with pytest.raises(WorkerError, match="'uses' would not be the same in a worker as here: VALUE"):
+        plant.get("used")
+    assert plant.history(uses) == []
+
+
+# ---------------------------------------------------------------------- what travels by value
+
+SCRIPT = """
+import json, sys
+from pyplant import Plant, ReactorFunc
+from pyplant.workers import parallel_executor
+
+SENTINEL = object()
+TABLE = bytes(3_000_000)
+sizes = []
+
+class Base:
+    __slots__ = ("n",)
+    def __init__(self):
+        self.n = 1
+
+class Left(Base):
+    pass
+
+class Right(Base):
+    other = Left
+
+Left.other = Right
+
+def absent(value=SENTINEL):
+    return value is SENTINEL
+
+def shared():
+    n = 0
+    def add():
+        nonlocal n
+        n += 1
+        return n
+    def read():
+        return n
+    return add, read
+
+ADD, READ = shared()
+
+for number in range(5):
+    @ReactorFunc(name=f"look {number}")
+    def look(pipe, number=number):
+        global TABLE
+        ADD()
+        pipe.send(f"look {number}", [
+            len(TABLE), absent(), Left.other is Right, Right.other is Left, isinstance(Right(), Base),
+            hasattr(Base(), "__dict__"), READ(),
+        ])
+
+if __name__ == "__main__":
+    dumps = parallel_executor.dumps
+    parallel_executor.dumps = lambda obj: (sizes.append(len(data := dumps(obj))), data)[1]
+    with Plant("plant", executor=2, progress=False) as plant:
+        values = plant.get([f"look {n}" for n in range(5)])
+    print(json.dumps([values, max(sizes)]))
+"""
+
+
+def test_variables_of_a_script_are_sent_once_and_keep_their_identity(run_script):
+    values, largest = json.loads(run_script(SCRIPT).stdout)
+    assert values == [[3_000_000, True, True, True, True, False, 1]] * 5
+    assert largest < 64_000
+
+
+@pytest.fixture
+def sent(tmp_path):
+    """Pickle objects for a worker, and unpickle them here."""
+    code = CodePickler(tmp_path / "code", Files(), ())
+    yield code, SentCode(code.sent_modules.folder)
+    code.close()
+
+
+def test_a_bundle_that_the_run_did_not_write_is_not_unpickled(sent, tmp_path):
+    code, received = sent
+    packed = code.pack(print)
+    code._write([])
+    (bundle,) = code._bundles
+    (tmp_path / "code" / "0").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    with pytest.raises(Exception, match="is not what the run wrote there"):
+        received.read([bundle])
+    assert received.load(packed) is print
