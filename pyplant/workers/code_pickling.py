@@ -62,7 +62,7 @@ _MACHINERY = frozenset(
 )
 """What the import system puts into modules; other such names (``__version__``, ``__getattr__``) are the user's."""
 _LARGE = 1 << 20  # bytes; larger parts have bundles of their own, which only those read that need them
-_registry_lock = threading.Lock()  # cloudpickle has one list for the process
+_registry_lock = threading.RLock()  # cloudpickle has one list for the process
 
 
 class CodePickler:
@@ -95,6 +95,7 @@ class CodePickler:
         self._definitions: dict[Definition, PackedObject] = {}
         self._places: dict[int, Variable] = {}  # of objects in modules, by id
         self._looked_into: set[str] = set()
+        self._cells: dict[str, dict[int, list[Variable]]] = {}  # variables by the id of a cell, by module
         files.make_directory(folder)
         content = dumps(self.modules)
         self._create(MODULES, content)
@@ -141,17 +142,32 @@ class CodePickler:
 
     def replace(self, variables: Iterable[Variable]) -> bool:
         """Send the values that these variables of imported modules have now; return whether any is new."""
-        new = [variable for variable in variables if variable not in self.replaced and _exists(variable)]
+        new = [
+            variable
+            for variable in variables
+            if variable not in self.replaced and self._can_be_sent(variable)
+        ]
         if not new:
             return False
         self.replaced.update(dict.fromkeys(new))
-        # What was packed before refers to the old values by name, and these names have the new values soon.
-        for variable in new:
-            self._parts.pop(variable, None)
         self._definitions = {
             definition: packed._replace(bundles=self._bundles_for((*packed.needs, *self.replaced)))
             for definition, packed in self._definitions.items()
         }
+        return True
+
+    def _can_be_sent(self, variable: Variable) -> bool:
+        """Return whether the value of a variable can be pickled; it is packed if it can."""
+        if not _exists(variable):
+            return False
+        # What was packed before refers to the old value by name, and the name has the new value soon.
+        before = self._parts.pop(variable, None)
+        try:
+            self._write_parts([variable])
+        except Exception:  # noqa: BLE001 - the error for the reactor says what differs
+            if before is not None:
+                self._parts[variable] = before
+            return False
         return True
 
     def _bundles_for(self, needs: Iterable[Variable]) -> tuple[Bundle, ...]:
@@ -166,15 +182,24 @@ class CodePickler:
         """Pack the parts that are needed, directly or by other parts; return all that are reached."""
         reached: dict[Variable, None] = {}
         new: dict[Variable, PackedVariables] = {}
-        stack = list(needs)
+        stack = [(variable, False) for variable in needs]
         while stack:
-            variable = stack.pop()
+            variable, is_optional = stack.pop()
             if variable in reached:
                 continue
+            if variable.name == sent_code.ALL:
+                names = vars(sys.modules[variable.module]).keys() - _MACHINERY
+                stack += [(Variable(variable.module, name), True) for name in sorted(names)]
+            elif variable not in self._parts:
+                try:
+                    self._pack_variable(variable, new)
+                except Exception:
+                    if not is_optional:
+                        raise
+                    continue  # code that uses it in the worker gets the error
             reached[variable] = None
-            if variable not in self._parts:
-                self._pack_variable(variable, new)
-            stack.extend(self._parts[variable].needs)
+            if variable in self._parts:
+                stack += [(needed, is_optional) for needed in self._parts[variable].needs]
         small: dict[int, PackedVariables] = {}
         for part in {id(part): part for part in new.values()}.values():
             if len(part.data) > _LARGE:
@@ -183,7 +208,7 @@ class CodePickler:
                 small[id(part)] = part
         if small:
             self._write(list(small.values()))
-        return list(reached)
+        return [variable for variable in reached if variable in self._parts]
 
     def _pack_variable(self, variable: Variable, new: dict[Variable, PackedVariables]) -> None:
         """Pack a variable, and those that it refers to in a circle together with it."""
@@ -194,7 +219,7 @@ class CodePickler:
                 return []
             if one not in alone:
                 alone[one] = self._dump_variables((one,))
-            return list(alone[one][2])
+            return [*alone[one][2], *self._sharing(one)]
 
         for group in components(variable, referred):
             if any(one in self._parts for one in group):
@@ -204,6 +229,17 @@ class CodePickler:
             part = PackedVariables(variables, data, tuple(name for name in needs if name not in group))
             for one in group:
                 self._parts[one] = new[one] = part
+
+    def _sharing(self, variable: Variable) -> list[Variable]:
+        """Return the variables with functions that share a variable of a closure with this one."""
+        if variable.module not in self._cells:
+            cells = self._cells[variable.module] = {}
+            for name, value in tuple(vars(sys.modules[variable.module]).items()):
+                for cell in (value.__closure__ or ()) if isinstance(value, FunctionType) else ():
+                    cells.setdefault(id(cell), []).append(Variable(variable.module, name))
+        value = vars(sys.modules[variable.module])[variable.name]
+        closure = (value.__closure__ or ()) if isinstance(value, FunctionType) else ()
+        return [other for cell in closure for other in self._cells[variable.module].get(id(cell), ())]
 
     def _dump_variables(
         self, variables: tuple[Variable, ...]
@@ -273,21 +309,6 @@ class CodePickler:
         if module == "__main__" or module in self._unimportable:
             return False
         return capture_user_module(module) is not None or not is_user_module(sys.modules[module])
-
-    def variables(self, module: ModuleType) -> list[Variable]:
-        """Return the variables of a module that can be pickled; what is not used must not fail."""
-        found: list[Variable] = []
-        for name in list(vars(module)):
-            variable = Variable(module.__name__, name)
-            if name in _MACHINERY:
-                continue
-            if variable not in self._parts:
-                try:
-                    self._dump_variables((variable,))
-                except Exception:  # noqa: BLE001, S112 - code that uses it in the worker gets the error
-                    continue
-            found.append(variable)
-        return found
 
 
 @contextmanager
@@ -362,8 +383,7 @@ def _reduce_module(pickler: Any, module: ModuleType) -> tuple[Any, ...]:
     name = module.__name__
     if pickler.code.is_imported(name):
         return import_module, (name,)
-    if not any(root.module == name for root in pickler.roots):
-        pickler.needs.update(dict.fromkeys(pickler.code.variables(module)))
+    pickler.needs[Variable(name, sent_code.ALL)] = None
     return sent_code.module, (name,)
 
 

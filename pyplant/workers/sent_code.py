@@ -24,8 +24,11 @@ from pyplant.store.files import Files
 from pyplant.workers.messages import Bundle, PackedObject, PackedVariables, Variable
 from pyplant.workers.pickling import loads
 
-__all__ = ["SentCode", "module", "namespace", "variable"]
+__all__ = ["ALL", "SentCode", "module", "namespace", "variable"]
 
+
+ALL = "*"
+"""Stands for all variables of a module, in place of a name."""
 
 _lock = threading.RLock()  # reentrant, since a pickle may require further variables
 
@@ -102,6 +105,8 @@ class SentCode:
         stack = list(variables)
         while stack:
             wanted = stack.pop()
+            if wanted.name == ALL:
+                stack += [other for other in self._parts if other.module == wanted.module]
             part = self._parts.get(wanted)
             if wanted in self._loaded or part is None:
                 continue
