@@ -25,10 +25,12 @@ settings.register_profile("ci", parent=settings.get_profile("default"), derandom
 settings.register_profile("nightly", parent=settings.get_profile("default"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if CI else "default"))
 
-# The signing key must be neither read nor made where the user has theirs; child processes inherit this.
+# The signing key must be neither read nor made where the user has theirs. Child processes inherit this, and those that
+# import this module, as workers do, must not change it.
 _home = tempfile.TemporaryDirectory(prefix="pyplant-tests-", ignore_cleanup_errors=True)
-os.environ["XDG_DATA_HOME"] = _home.name
-os.environ["XDG_CACHE_HOME"] = _home.name
+if "pyplant-tests-" not in os.environ.get("XDG_DATA_HOME", ""):
+    os.environ["XDG_DATA_HOME"] = _home.name
+    os.environ["XDG_CACHE_HOME"] = _home.name
 
 
 def pytest_unconfigure():

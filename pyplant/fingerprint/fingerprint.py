@@ -243,6 +243,15 @@ class Fingerprinter:
                     stack.append(target)
         return False
 
+    def store_parts(self) -> bool:
+        """Store the parts of code that the persistent cache has lost; return whether there were any."""
+        if self._memo is None:
+            return False
+        lost = [key for key, part in self._parts.items() if self._memo.get_part(key) != part]
+        for key in lost:
+            self._memo.put_part(key, self._parts[key])
+        return bool(lost)
+
     def records_below(self, digest: str) -> dict[str, CodeRecord]:
         """Return the records that tell what a digest was made of."""
         found: dict[str, CodeRecord] = {}

@@ -102,7 +102,8 @@ class Warehouse:
         is_writing = writes_journal and not read_only
         keys = keyring(root, may_create=is_writing)
         self._key_trouble = keys.trouble if is_writing else ""
-        seals = Seals(keys, plant_id(self.files, root))
+        self.plant_id = plant_id(self.files, root)
+        seals = Seals(keys, self.plant_id)
         self.journal = Journal(
             self.files, root / "journal", self.leases, read_only=not is_writing, seals=seals
         )

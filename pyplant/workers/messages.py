@@ -72,8 +72,8 @@ class RunSettings(NamedTuple):
 
     Attributes
     ----------
-    root
-        The plant directory.
+    root, plant_id
+        The plant directory, and which plant it is: another one may take its place.
     parameters
         The configuration.
     formats
@@ -81,6 +81,7 @@ class RunSettings(NamedTuple):
     """
 
     root: str
+    plant_id: str
     parameters: Parameters
     formats: FormatRegistry
 

@@ -332,8 +332,10 @@ class ParallelExecutor:
         remote, code = job.execution, self._code_pickler
         fingerprinter = remote.request.fingerprinter
         found = differing_variables(remote.fingerprint, fingerprint, fingerprinter.records, records)
+        # The worker cannot verify code whose file was edited since, if the plant lost the text.
+        stored = fingerprinter.store_parts()
         # Another job may have found the same after this one was submitted.
-        if code is not None and (code.replace(found) or remote.replaced < len(code.replaced)):
+        if code is not None and (code.replace(found) or stored or remote.replaced < len(code.replaced)):
             self._queue.put(job, first=True)
             return None
         error = differs_error(

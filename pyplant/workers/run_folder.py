@@ -50,7 +50,10 @@ class RunFolder:
         self._files = warehouse.files
         self._files.make_directory(self.path)
         self._settings = RunSettings(
-            str(warehouse.root), request.context.parameters, warehouse.formats.copy_for_workers()
+            str(warehouse.root),
+            warehouse.plant_id,
+            request.context.parameters,
+            warehouse.formats.copy_for_workers(),
         )
         self._tracked = tuple(request.fingerprinter.versions)
         self.definitions: dict[str, Any] = {}

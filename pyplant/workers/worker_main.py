@@ -27,7 +27,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,11 @@ from pyplant.execution.reactor_execution import Needs, ReactorExecution
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.fingerprint import Fingerprinter, use_fingerprinter
 from pyplant.fingerprint.origin import adopt_followed, begin_generation, package_versions
+from pyplant.fingerprint.source import CodePart
 from pyplant.ingredient import Ingredient
 from pyplant.store.files import Files, ReadOnlyFiles
 from pyplant.store.inputs import InputFiles
+from pyplant.store.latest_lines import LatestLines
 from pyplant.store.layout import check_plant
 from pyplant.store.warehouse import Warehouse
 from pyplant.workers.error_pickling import pickle_error, traceback_text
@@ -226,6 +228,8 @@ def _verified_definition(request: TaskRequest, worker_state: _WorkerState) -> De
         found = fingerprinter.fingerprint(definition.function).digest
         if found == request.fingerprint:
             return definition
+    # It keeps the texts of code, and the next request may come with others.
+    worker_state.forget_code()
     return Differs(found, fingerprinter.records_below(found))
 
 
@@ -287,6 +291,19 @@ class _WorkerContext:
 # ---------------------------------------------------------------------- state of a worker
 
 
+class _PartReader:
+    """Reads parts of code that the program stored, and stores none (:class:`~pyplant.fingerprint.fingerprint.PartMemo`).
+
+    A worker may lack the source that the program verified, and must not replace its part by one without.
+    """
+
+    def __init__(self, latest: LatestLines) -> None:
+        self.get_part = latest.get_part
+
+    def put_part(self, digest: str, part: CodePart) -> None:
+        """Do nothing."""
+
+
 @dataclass(slots=True)
 class _WorkerState:
     """The plant and the run that a worker thread works for; reused by the next attempt."""
@@ -297,7 +314,15 @@ class _WorkerState:
     warehouse: Warehouse
     process_settings: ProcessSettings | None
     code: SentCode | None
-    fingerprinter: Fingerprinter
+    fingerprinter: Fingerprinter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.forget_code()
+
+    def forget_code(self) -> None:
+        """Compute fingerprints with what the plant has now."""
+        versions = _versions(self.process_settings)
+        self.fingerprinter = Fingerprinter(_PartReader(self.warehouse.ledger.latest), versions=versions)
 
     def apply_settings(self) -> None:
         """Apply the settings of a run of another process; done before each attempt, since reactors change them."""
@@ -337,15 +362,14 @@ def _worker_state(request: TaskRequest) -> _WorkerState:
     else:
         context, process_settings, code = _load_settings(request)
     root = Path(context.root)
-    if last is not None and last.context.root == context.root and root.is_dir():
+    if last is not None and last.context[:2] == context[:2] and root.is_dir():
         warehouse = last.warehouse
         warehouse.ledger.refresh()
     else:
         warehouse = Warehouse(root, writes_journal=False)
     warehouse.formats = context.formats
-    fingerprinter = Fingerprinter(warehouse.ledger.latest, versions=_versions(process_settings))
     _thread_state.worker_state = worker_state = _WorkerState(
-        request.folder, request.context, context, warehouse, process_settings, code, fingerprinter
+        request.folder, request.context, context, warehouse, process_settings, code
     )
     worker_state.apply_settings()
     return worker_state
