@@ -69,6 +69,7 @@ __all__ = ["ParallelExecutor"]
 _WORKER_LOST_ERRORS = {"KilledWorker", "FutureCancelledError", "CommClosedError", "ShutdownExecutorError"}
 _POLL_INTERVAL = 0.1  # seconds between two reads of the output of workers
 _SILENCE = 5.0  # seconds without a reply after which the pool is asked whether it has suitable workers
+_VERIFICATIONS = 3  # differing fingerprints in workers after which a reactor is refused
 _AHEAD = 2  # attempts submitted for each worker, so that no worker idles between two
 
 
@@ -334,8 +335,11 @@ class ParallelExecutor:
         found = differing_variables(remote.fingerprint, fingerprint, fingerprinter.records, records)
         # The worker cannot verify code whose file was edited since, if the plant lost the text.
         stored = fingerprinter.store_parts()
-        # Another job may have found the same after this one was submitted.
-        if code is not None and (code.replace(found) or stored or remote.replaced < len(code.replaced)):
+        remote.differed += 1
+        # Another job may have found the same after this one was submitted, and another thread of the worker may have
+        # changed a value meanwhile.
+        may_agree = stored or remote.differed < _VERIFICATIONS
+        if code is not None and (code.replace(found) or may_agree or remote.replaced < len(code.replaced)):
             self._queue.put(job, first=True)
             return None
         error = differs_error(

@@ -26,6 +26,7 @@ class RemoteExecution:
         self.given: dict[str, Ingredient] = {}
         self.fingerprint = request.fingerprinter.fingerprint(request.definition.function).digest
         self.replaced = 0  # variables of imported modules that were sent with the last request
+        self.differed = 0  # requests whose worker had another fingerprint
         self.deaths = 0  # attempts that were lost with their worker
         self._deaths_alone = 0
         self._display = OutputDisplay(request.definition.name, request.recording)

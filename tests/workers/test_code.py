@@ -184,7 +184,8 @@ def test_values_that_the_program_changed_after_the_import_hold_in_workers(plant,
     assert plant.run_reactor(reads).ran == ()
 
 
-def test_a_reactor_does_not_see_what_another_one_changed_in_its_worker(plant, module):
+def test_a_reactor_does_not_see_what_another_one_changed_in_its_worker(pools, module, tmp_path):
+    # Threads of one worker share the modules while they run, as threads of a script do.
     counter = module("wc_counter", "COUNT = [0]\ndef count():\n    COUNT[0] += 1\n    return COUNT[0]\n")
 
     def make(name):
@@ -195,8 +196,9 @@ def test_a_reactor_does_not_see_what_another_one_changed_in_its_worker(plant, mo
         return counts
 
     names = [f"count {n}" for n in range(6)]
-    plant.add_reactor([make(name) for name in names])
-    assert plant.get(*names) == (1,) * 6
+    with Plant(tmp_path / "plant", executor=pools("processes"), progress=False) as plant:
+        plant.add_reactor([make(name) for name in names])
+        assert plant.get(*names) == (1,) * 6
 
 
 def test_a_reactor_whose_fingerprint_a_worker_cannot_reproduce_is_refused(plant, module):
