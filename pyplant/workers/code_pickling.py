@@ -183,31 +183,32 @@ class CodePickler:
         reached: dict[Variable, None] = {}
         new: dict[Variable, PackedVariables] = {}
         stack = [(variable, False) for variable in needs]
-        while stack:
-            variable, is_optional = stack.pop()
-            if variable in reached:
-                continue
-            if variable.name == sent_code.ALL:
-                names = vars(sys.modules[variable.module]).keys() - _MACHINERY
-                stack += [(Variable(variable.module, name), True) for name in sorted(names)]
-            elif variable not in self._parts:
-                try:
-                    self._pack_variable(variable, new)
-                except Exception:
-                    if not is_optional:
-                        raise
-                    continue  # code that uses it in the worker gets the error
-            reached[variable] = None
-            if variable in self._parts:
-                stack += [(needed, is_optional) for needed in self._parts[variable].needs]
-        small: dict[int, PackedVariables] = {}
-        for part in {id(part): part for part in new.values()}.values():
-            if len(part.data) > _LARGE:
-                self._write([part])
-            else:
-                small[id(part)] = part
-        if small:
-            self._write(list(small.values()))
+        try:
+            while stack:
+                variable, is_optional = stack.pop()
+                if variable in reached:
+                    continue
+                if variable.name == sent_code.ALL:
+                    names = vars(sys.modules[variable.module]).keys() - _MACHINERY
+                    stack += [(Variable(variable.module, name), True) for name in sorted(names)]
+                elif variable not in self._parts:
+                    try:
+                        self._pack_variable(variable, new)
+                    except Exception:
+                        if not is_optional:
+                            raise
+                        continue  # code that uses it in the worker gets the error
+                reached[variable] = None
+                if variable in self._parts:
+                    stack += [(needed, is_optional) for needed in self._parts[variable].needs]
+        finally:  # also after an error: other reactors may need what was packed
+            parts = {id(part): part for part in new.values()}.values()
+            for part in parts:
+                if len(part.data) > _LARGE:
+                    self._write([part])
+            small = [part for part in parts if len(part.data) <= _LARGE]
+            if small:
+                self._write(small)
         return [variable for variable in reached if variable in self._parts]
 
     def _pack_variable(self, variable: Variable, new: dict[Variable, PackedVariables]) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import textwrap
+import types
 
 import pytest
 
@@ -293,6 +294,19 @@ def sent(tmp_path):
     code = CodePickler(tmp_path / "code", Files(), ())
     yield code, SentCode(code.sent_modules.folder)
     code.close()
+
+
+def test_what_was_packed_before_an_error_is_sent_to_other_reactors(sent, monkeypatch):
+    module = types.ModuleType("wc_memory")
+    monkeypatch.setitem(sys.modules, "wc_memory", module)
+    text = "def gen(): yield\nBAD = gen()\ndef good(): return 1\ndef fails(): return good(), BAD\ndef works(): return good()\n"
+    exec(text, vars(module))
+    code, received = sent
+    with pytest.raises(TypeError, match="generator"):
+        code.pack(module.fails)
+    packed = code.pack(module.works)
+    received.read(packed.bundles)
+    assert received.load(packed)() == 1
 
 
 def test_a_bundle_that_the_run_did_not_write_is_not_unpickled(sent, tmp_path):
