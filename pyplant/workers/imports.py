@@ -156,6 +156,7 @@ def import_modules(modules: Mapping[str, UserModule]) -> None:
                 if (seconds := time.monotonic() - began) > _SLOW_IMPORT:
                     reasons.setdefault(module.name, f"its import takes {seconds:.0f} seconds")
         if reasons:
+            _finder.modules = {}  # or a request that was sent before the program knows would find nothing to do
             raise ImportsFailedError(reasons)
         _remember(modules)
 

@@ -133,13 +133,16 @@ def test_a_module_that_cannot_be_imported_in_workers_is_sent_by_value(plant, mod
     """
     only_once = module("wc_only_once", text)
 
-    @ReactorFunc
-    def scaled(pipe):
-        pipe.send("scaled", only_once.scale(10))
+    def make(n):
+        @ReactorFunc(name=f"scaled {n}")
+        def scaled(pipe, n=n):
+            pipe.send(f"scaled {n}", only_once.scale(n))
 
-    plant.add_reactor(scaled)
+        return scaled
+
+    plant.add_reactor([make(n) for n in range(6)])  # several are under way when the first import fails
     with pytest.warns(PlantWarning, match="Workers cannot import wc_only_once \\(OSError: only once\\)"):
-        assert plant.get("scaled") == 30
+        assert plant.get([f"scaled {n}" for n in range(6)]) == [0, 3, 6, 9, 12, 15]
 
 
 def test_a_module_that_runs_a_plant_when_it_is_imported_says_so(plant, module, tmp_path):
