@@ -18,7 +18,7 @@ from typing import Any
 
 from pytest import MonkeyPatch
 
-from pyplant import pipework
+from pyplant import _tracer, pipework
 from pyplant._tracer import Tracer
 from pyplant.engine import rebuilder
 from pyplant.engine.trace import DependencyKind, TraceTree
@@ -203,7 +203,8 @@ def values_are_shared(patch: MonkeyPatch) -> None:
 
 @_sabotage
 def parameters_are_shared(patch: MonkeyPatch) -> None:
-    patch.setattr(pipework, "private_copy", lambda value: value)
+    for module in (_tracer, pipework):
+        patch.setattr(module, "private_copy", lambda value: value)
 
 
 @_sabotage
