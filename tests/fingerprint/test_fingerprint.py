@@ -1000,13 +1000,13 @@ def test_the_version_of_an_installed_package_counts_on_request(tmp_path):
     module = load(tmp_path, text)
     plain = taken(module).digest
     versions = {"numpy": "==1"}
-    tracked = Fingerprinter(version=lambda package: versions.get(package, "")).fingerprint(module.main).digest
+    tracked = Fingerprinter(versions=versions).fingerprint(module.main).digest
     versions["numpy"] = "==2"
-    other = Fingerprinter(version=lambda package: versions.get(package, "")).fingerprint(module.main).digest
+    other = Fingerprinter(versions=versions).fingerprint(module.main).digest
     versions["numpy"] = ""
     assert len({plain, tracked, other}) == 3
     assert (
-        Fingerprinter(version=lambda package: versions.get(package, "")).fingerprint(module.main).digest
+        Fingerprinter(versions=versions).fingerprint(module.main).digest
         == plain
     )
 
