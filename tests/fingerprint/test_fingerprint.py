@@ -1005,10 +1005,7 @@ def test_the_version_of_an_installed_package_counts_on_request(tmp_path):
     other = Fingerprinter(versions=versions).fingerprint(module.main).digest
     versions["numpy"] = ""
     assert len({plain, tracked, other}) == 3
-    assert (
-        Fingerprinter(versions=versions).fingerprint(module.main).digest
-        == plain
-    )
+    assert Fingerprinter(versions=versions).fingerprint(module.main).digest == plain
 
 
 # ------------------------------------------------------------------ source and code object
