@@ -27,7 +27,7 @@ long after the old text is gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextvars import ContextVar
 from types import CodeType, FunctionType, MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -252,29 +252,22 @@ class Fingerprinter:
             self._memo.put_part(key, self._parts[key])
         return bool(lost)
 
-    def records_below(self, digest: str) -> dict[str, CodeRecord]:
-        """Return the records that tell what a digest was made of."""
+    def records_below(self, digest: str, known: Collection[str] = ()) -> dict[str, CodeRecord]:
+        """Return the records that tell what a digest was made of, without those below ``known`` digests."""
         found: dict[str, CodeRecord] = {}
         stack = [digest]
         while stack:
             current = stack.pop()
             record = self.records.get(current)
-            if record is not None and current not in found:
+            if record is not None and current not in found and current not in known:
                 found[current] = record
                 stack.extend(edge[2] for edge in record.edges.values())
         return found
 
     def new_records(self, digest: str) -> dict[str, CodeRecord]:
         """Return the records below a digest that no earlier call returned."""
-        found: dict[str, CodeRecord] = {}
-        stack = [digest]
-        while stack:
-            current = stack.pop()
-            record = self.records.get(current)
-            if record is not None and current not in self._returned_records:
-                self._returned_records.add(current)
-                found[current] = record
-                stack.extend(edge[2] for edge in record.edges.values())
+        found = self.records_below(digest, self._returned_records)
+        self._returned_records.update(found)
         return found
 
     # ------------------------------------------------------------------ the graph

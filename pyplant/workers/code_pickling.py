@@ -136,9 +136,7 @@ class CodePickler:
             Whatever pickling raises.
         """
         data, needs = self._dump(obj, frozenset())
-        reached = self._write_parts(needs)
-        bundles = sorted({self._bundle_of[variable] for variable in reached})
-        return PackedObject(data, tuple(needs), tuple(self._bundles[number] for number in bundles))
+        return PackedObject(data, tuple(needs), self._bundles_for(needs))
 
     def replace(self, variables: Iterable[Variable]) -> bool:
         """Send the values that these variables of imported modules have now; return whether any is new."""

@@ -24,13 +24,33 @@ from pyplant.store.files import Files
 from pyplant.workers.messages import Bundle, PackedObject, PackedVariables, Variable
 from pyplant.workers.pickling import loads
 
-__all__ = ["ALL", "SentCode", "module", "namespace", "variable"]
+__all__ = ["ALL", "SentCode", "module", "namespace", "read_sent_file", "variable"]
 
 
 ALL = "*"
 """Stands for all variables of a module, in place of a name."""
 
 _lock = threading.RLock()  # reentrant, since a pickle may require further variables
+
+
+def read_sent_file(path: Path, digest: str) -> bytes:
+    """Read a file that the run wrote for its workers.
+
+    Unpickling runs code, and other users may be able to write to the folder. So the content must have the
+    digest that came with the request.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the run is over.
+    pyplant.errors.PlantDirError
+        If the content is another one.
+    """
+    content = Files().read(path)
+    if digest_bytes(content) != digest:
+        message = f"{path} is not what the run wrote there"
+        raise PlantDirError(message)
+    return content
 
 
 class SentCode:
@@ -87,11 +107,7 @@ class SentCode:
 
     def _read(self, bundle: Bundle) -> None:
         path = Path(self.folder) / str(bundle.number)
-        content = Files().read(path)
-        if digest_bytes(content) != bundle.digest:
-            message = f"{path} is not what the run wrote there"
-            raise PlantDirError(message)
-        parts: list[PackedVariables] = loads(content)
+        parts: list[PackedVariables] = loads(read_sent_file(path, bundle.digest))
         # A variable that is sent again is in a later bundle.
         self._parts.update((variable, part) for part in parts for variable in part.variables)
         for part in parts:

@@ -39,12 +39,11 @@ from pyplant.errors import ConfigError, DamagedError, PlantDirError
 from pyplant.execution.forking import reseed_if_forked
 from pyplant.execution.nesting import apply_multiprocessing_settings
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
-from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.fingerprint import Fingerprinter, use_fingerprinter
 from pyplant.fingerprint.origin import adopt_followed, begin_generation, package_versions
 from pyplant.fingerprint.source import CodePart
 from pyplant.ingredient import Ingredient
-from pyplant.store.files import Files, ReadOnlyFiles
+from pyplant.store.files import ReadOnlyFiles
 from pyplant.store.inputs import InputFiles
 from pyplant.store.latest_lines import LatestLines
 from pyplant.store.layout import check_plant
@@ -73,7 +72,7 @@ from pyplant.workers.messages import (
 )
 from pyplant.workers.output import OutputForwarder, forward_threads, redirected
 from pyplant.workers.pickling import dumps, loads
-from pyplant.workers.sent_code import SentCode
+from pyplant.workers.sent_code import SentCode, read_sent_file
 from pyplant.workers.user_modules import UserModule
 
 __all__ = ["check_visibility", "execute", "execute_pickled", "exit_with_parent"]
@@ -386,7 +385,7 @@ def _versions(process_settings: ProcessSettings | None) -> dict[str, str]:
 
 def _load_settings(request: TaskRequest) -> tuple[RunSettings, ProcessSettings, SentCode]:
     """Read the settings of a run of another process, apply those of the process, and import its modules."""
-    process_settings, packed = loads(_read(Path(request.folder) / CONTEXT, request.context))
+    process_settings, packed = loads(read_sent_file(Path(request.folder) / CONTEXT, request.context))
     sys.path += [path for path in process_settings.paths if path not in sys.path]
     logging.getLogger().setLevel(process_settings.level)
     _apply(process_settings)
@@ -406,26 +405,13 @@ def _load_settings(request: TaskRequest) -> tuple[RunSettings, ProcessSettings, 
 
 @lru_cache(maxsize=1)
 def _modules(sent: SentModules) -> dict[str, UserModule]:
-    modules: dict[str, UserModule] = loads(_read(Path(sent.folder) / MODULES, sent.digest))
+    modules: dict[str, UserModule] = loads(read_sent_file(Path(sent.folder) / MODULES, sent.digest))
     return modules
 
 
 @lru_cache(maxsize=1)
 def _sent_code(folder: str) -> SentCode:
     return SentCode(folder)
-
-
-def _read(path: Path, digest: str) -> bytes:
-    """Read a file of the run.
-
-    Unpickling runs code, and other users may be able to write to the folder. So the content must have the
-    digest that came with the request.
-    """
-    content = Files().read(path)
-    if digest_bytes(content) != digest:
-        message = f"{path} is not what the run wrote there"
-        raise PlantDirError(message)
-    return content
 
 
 def _apply(process_settings: ProcessSettings) -> None:
