@@ -70,17 +70,19 @@ def check(tree: TraceTree, context: EngineContext) -> Lookup:
             _add_steps(steps, branch, depth + 1)
         if not following and (UNKNOWN in digests or depth > nearest[1]):
             verdict = _mismatch(question, answers, digests)
-            # A branch that a run may still verify outranks a mismatch, however deep the mismatch is.
+            # A branch that a run may still verify outranks a mismatch, however deep the mismatch is. Of equals
+            # max() takes the first, and the walk is newest first: the reason compares with the newest trace.
             nearest = max(nearest, (not verdict.certain, depth, verdict), key=lambda found: found[:2])
     return nearest[2]
 
 
 def _add_steps(steps: list[_Step], branch: Branch, depth: int) -> None:
     """Insert the steps that begin at a branch, in the order of their newest traces."""
+    # The key is the rank alone, since traces and dicts have no order.
     if branch.leaf is not None:
         insort(steps, (branch.leaf.rank, depth, branch.leaf, None, {}), key=_newest)
     for question, answers in branch.questions.items():
-        newest = next(reversed(answers.values())).newest
+        newest = next(reversed(answers.values())).newest  # the last answer: TraceTree.add orders them by use
         if newest is not None:
             step = (newest.rank, depth, None, question, answers)
             if steps:
@@ -96,13 +98,15 @@ def _verified(trace: Trace | None, nearest: Verdict) -> Verdict:
 
 def _answer(question: Question, context: EngineContext) -> Generator[tuple[str, ...], Answer, Answer]:
     """Return the present answer to a question; an absence or a mark that still holds is answered ``""``."""
+    # "" is the digest that the tracer records for absences and marks; None equals no recorded digest.
     kind, names = question
     if kind is DependencyKind.INGREDIENT:
         return (yield names)
     name = names[0]
     match kind:
         case DependencyKind.PARAMETER:
-            return (context.parameter(name),)
+            # An auxiliary value is not compared. It may be marked because no digest of it can be computed.
+            return ("" if context.is_auxiliary(name) else context.parameter(name),)
         case DependencyKind.ABSENCE:
             return ("" if context.is_auxiliary(name) or context.parameter(name) is None else None,)
         case DependencyKind.AUXILIARY:

@@ -14,6 +14,7 @@ from pyplant._missing import MISSING
 from pyplant.config.classes import ConfigDict
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import ALL_NAMES, plain
+from pyplant.errors import UndigestibleError
 from pyplant.fingerprint.fingerprint import digest_of
 from tests.config.test_classes import Model, RecordingReader, viewed
 
@@ -193,6 +194,22 @@ def test_auxiliary_parameters_do_not_count(make):
     counting = [name for name in reader.reads if not parameters.is_auxiliary(name)]
     assert counting == [ALL_NAMES, "a"]
     assert all(given(log=2, extra=3)[0].lookup(n) == parameters.lookup(n) for n in counting)
+
+
+def test_a_parameter_that_cannot_be_compared_any_more_may_be_marked_as_auxiliary(tmp_path):
+    @ReactorFunc
+    def reads(pipe, config):
+        pipe.send("read", len(list(config["numbers"])))
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(reads)
+        plant.set_config({"numbers": [1, 2]})
+        plant.get("read")
+        plant.set_config({"numbers": (number for number in range(3))})
+        with pytest.raises(UndigestibleError, match="mark_params_as_auxiliary"):
+            plant.run_reactor(reads)
+        plant.mark_params_as_auxiliary(["numbers"])
+        assert plant.get("read") == 2
 
 
 def test_an_explanation_names_the_set_of_parameters(tmp_path):

@@ -270,6 +270,12 @@ def test_a_parameter_that_is_auxiliary_now_is_not_compared():
     assert look(FakeContext({"p": "9", "q": "2"}, {"p"}), kept).trace is kept
 
 
+def test_the_value_of_an_auxiliary_parameter_is_not_asked_for():
+    now = FakeContext({"p": "9"}, {"p"})
+    assert look(now, trace((PARAMETER, "p", "1"))).certain
+    assert not now.asked
+
+
 def test_a_removed_auxiliary_parameter_is_not_compared():
     kept = trace((PARAMETER, "p", "1"))
     assert look(FakeContext({}, {"p"}), kept).trace is kept
