@@ -73,7 +73,7 @@ class Scheduler:
         self.deferred_failures: dict[str, BaseException] = {}
         self._context = context
         self._ready: list[Task] = []
-        self._target_names: set[str] = set()
+        self._target_names: set[str] = set()  # of the ingredients that the user asked for
         # By name of an ingredient.
         self._waiting: dict[str, list[Task]] = {}
         self._searches: dict[str, SenderSearch] = {}
@@ -144,6 +144,7 @@ class Scheduler:
         if lookup is None:
             return None
         try:
+            # Nothing awaited: it has asked nothing yet, since each question has at least one name.
             names = next(lookup) if not task.awaited else lookup.send(self._digests(task.awaited))
             while not self._await(task, names):
                 names = lookup.send(self._digests(names))
@@ -249,10 +250,12 @@ class Scheduler:
             self._previous_traces[key] = task.trace
             self._retract(task)
             task.move(State.PENDING)
+            self._demand_awaited(task)
             self._queue(task)
 
     def is_done(self) -> bool:
         """Return whether all demands are met. Ask only when no task is ready and no action is in progress."""
+        # A task that is PENDING now lost values that nothing has asked for since.
         return all(name in self.available for name in self._target_names) and all(
             task.state in FINISHED or task.state is State.PENDING or not task.is_required
             for task in self.tasks.values()
@@ -271,7 +274,7 @@ class Scheduler:
         """Skip all unfinished tasks and return them."""
         waiting = [task for task in self.tasks.values() if task.state not in FINISHED]
         for task in waiting:
-            task.state = State.SKIPPED
+            task.move(State.SKIPPED)
         return waiting
 
     # ------------------------------------------------------------------ names
@@ -307,7 +310,8 @@ class Scheduler:
         if search.current is not None:
             current = self.tasks[search.current]
             if current.state not in FINISHED:
-                if current.state is State.PENDING:
+                if current.state is State.PENDING:  # its values were lost or changed
+                    self._expected_from.setdefault(current.key, set()).add(name)
                     self._queue(current)
                 return
             # A failure that counts ends the search; after a deferred one the search goes on.
@@ -330,7 +334,7 @@ class Scheduler:
             task = self.tasks.setdefault(key, Task(key))
             if task.state in (State.CACHED, State.DONE):
                 continue  # finished without sending it
-            search.tried.append(key)
+            search.tried.append(key)  # a failed one too: its error counts if no reactor sends the name
             if task.state is State.FAILED:
                 continue
             search.current = key
@@ -372,16 +376,16 @@ class Scheduler:
     def _publish(self, task: Task, trace: Trace) -> None:
         """Make the outputs of a trace available, and search elsewhere for what it was expected to send."""
         for output in trace.outputs:
-            sender = self._sender.setdefault(output.name, task.key)
-            if sender != task.key:
+            sender = self._sender.get(output.name, task.key)
+            if sender != task.key and output.name in self.available:  # else the value of the other was lost
                 raise conflict_error(self._context, output.name, [sender, task.key])
-            self.available[output.name] = output
+            self._sender[output.name], self.available[output.name] = task.key, output
             search = self._searches.get(output.name)
             if search is not None and search.is_required:
                 self._require(task)
             for waiting in self._waiting.pop(output.name, []):
                 self._settle_name(waiting, output.name)
-        for name in sorted(self._expected_from.pop(task.key, ())):
+        for name in sorted(self._expected_from.pop(task.key, ())):  # the order of a set varies
             if name not in self.available:
                 self._demand_name(name)
 
@@ -393,7 +397,7 @@ class Scheduler:
 
     def _require(self, task: Task) -> None:
         """Mark a task as required, and with it the certain senders of what it waits for."""
-        stack = [task]
+        stack = [task]  # no recursion: chains may be longer than Python's stack
         while stack:
             current = stack.pop()
             if current.is_required:
@@ -452,7 +456,8 @@ class Scheduler:
         """Withdraw the outputs of a task; a later demand for them leads to this task first."""
         for output in task.trace.outputs if task.trace is not None else ():
             self.available.pop(output.name, None)
-            search = self._searches.setdefault(output.name, SenderSearch(iter(())))
+            candidates = self._context.candidates(output.name)
+            search = self._searches.setdefault(output.name, SenderSearch(candidates))
             search.current = task.key
 
     def _recheck_dependents(self, task: Task, old: Trace, new: Trace) -> None:
@@ -462,13 +467,14 @@ class Scheduler:
         if not changed:
             return
         self.nondeterministic.add(task.key)
+        # Which digests a look-up has compared is not known, so each of them begins again.
         for other in self.tasks.values():
             if other.state is State.CHECKING:
                 self._forget_lookup(other)
         for other in cached_dependents(self.tasks, changed):
             self._retract(other)
             other.move(State.PENDING)
-            self._queue_if_awaited(other)
+            self._demand_awaited(other)
 
     def _forget_lookup(self, task: Task) -> None:
         """Begin the look-up of a task again, since it may have compared an old digest."""
@@ -480,10 +486,10 @@ class Scheduler:
         task.move(State.PENDING)
         self._queue(task)
 
-    def _queue_if_awaited(self, task: Task) -> None:
+    def _demand_awaited(self, task: Task) -> None:
         outputs = {output.name for output in task.trace.outputs} if task.trace else set()
-        if outputs & (self._target_names | self._waiting.keys()):
-            self._queue(task)
+        for name in sorted(outputs & (self._target_names | self._waiting.keys())):
+            self._demand_name(name)
 
     # ------------------------------------------------------------------ errors
 

@@ -49,7 +49,7 @@ def find_cycle(tasks: Mapping[str, Task], searches: Mapping[str, SenderSearch]) 
     while key not in path:
         name = min(tasks[key].missing)  # any missing name leads to a cycle; this one is deterministic
         path[key] = name
-        key = searches[name].current or key
+        key = searches[name].current or key  # a search without a candidate ends the walk here
     steps = list(path.items())
     return steps[list(path).index(key) :]
 

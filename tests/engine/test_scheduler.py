@@ -87,6 +87,9 @@ class FakeContext:
             scheduler.demand_reactor(key, forced_reason)
         scheduler.demand_names(names)
         self.ran, self.resumed, self.steps = [], [], {}
+        return self.drive(scheduler)
+
+    def drive(self, scheduler):
         while True:
             action = scheduler.next()
             if action is None:
@@ -590,6 +593,59 @@ def test_verdicts_on_a_lost_value_that_is_reproduced_stay():
     scheduler = context.run("p", "q")
     assert scheduler.nondeterministic == set()
     assert sorted(context.ran) == ["b", "s"]
+
+
+def lose(context, name, digest, **silent):
+    """Edit the receiver of a stored value, and lose the value. From now on ``silent`` reactors send other names."""
+    context.edit(name)
+    context.evicted = {digest}
+    context.learn = lambda: None  # the names in the code remain
+    for key, sends in silent.items():
+        context.reactors[key].sends = sends
+
+
+@pytest.mark.parametrize("literal", [True, False])
+def test_a_lost_value_that_its_sender_does_not_send_again_is_an_error(literal):
+    context = FakeContext({"s": Reactor((), ["x"], literal), "a": Reactor(["x"], ["p"])})
+    context.run("p")
+    lose(context, "a", "x()", s=())
+    with pytest.raises(MissingSenderError, match="'a' waits for ingredient 'x'"):
+        context.run("p")
+
+
+def test_a_lost_value_that_its_sender_does_not_send_again_is_taken_from_another_sender():
+    context = FakeContext(
+        {
+            "s": Reactor((), ["x"], literal=False),
+            "t": Reactor((), ["y"], literal=False),
+            "a": Reactor(["x"], ["p"]),
+        }
+    )
+    context.run("p")
+    lose(context, "a", "x()", s=(), t=["x"])
+    scheduler = context.run("p")
+    assert context.ran == ["a", "s", "t"]
+    assert scheduler.sender("x") == "t"
+
+
+def test_a_target_that_is_not_sent_again_after_its_input_changed_is_an_error():
+    context = FakeContext({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
+    context.content["x"] = "old"
+    context.run("p", "q")
+    lose(context, "b", "old", a=())
+    context.content["x"] = "new"
+    with pytest.raises(MissingSenderError, match="The run asks for ingredient 'p'"):
+        context.run("p", "q")
+
+
+def test_a_target_that_is_not_sent_again_after_its_trace_was_evicted_is_an_error():
+    context = FakeContext({"s": Reactor((), ["x"])})
+    context.run("x")
+    scheduler = context.run("x")
+    lose(context, "s", "x()", s=())
+    scheduler.recheck("s")
+    with pytest.raises(MissingSenderError, match="'s' ran but did not send 'x'"):
+        context.drive(scheduler)
 
 
 # ------------------------------------------------------------------ states
