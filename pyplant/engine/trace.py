@@ -21,6 +21,8 @@ from pyplant.ingredient import Ingredient
 __all__ = ["Branch", "Dependency", "DependencyKind", "Note", "Question", "Trace", "TraceTree"]
 
 
+# The records of this module are named tuples, since a run reads one trace for each reactor: when they were
+# introduced, dataclasses took three times longer to create and seven times longer to load.
 class Note(NamedTuple):
     """Something that the fingerprint does not cover; stored with the trace and shown to the user."""
 
@@ -33,6 +35,7 @@ class DependencyKind(StrEnum):
 
     PARAMETER = "p"
     """A parameter of the configuration."""
+    # Recorded so that a look-up notices when the mark is gone: then no digest of the value is known.
     AUXILIARY = "x"
     """A parameter that was auxiliary when it was read: recorded but not compared."""
     ABSENCE = "a"
@@ -112,14 +115,8 @@ class Trace(NamedTuple):
     @property
     def rank(self) -> tuple[int, str]:
         """Sort key that orders traces by age, newest last."""
+        # Not the time: the clocks of machines that share a plant differ, and a clock may be set back.
         return self.number, self.writer
-
-    @property
-    def configuration(self) -> frozenset[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-        """The parameters it depended on, without auxiliary ones."""
-        # An absence is part of the configuration: a run with the parameter is another configuration.
-        kinds = (DependencyKind.PARAMETER, DependencyKind.ABSENCE)
-        return frozenset((d.kind.value, d.names, d.digests) for d in self.dependencies if d.kind in kinds)
 
     @property
     def inputs(self) -> list[str]:
@@ -184,8 +181,11 @@ class Trace(NamedTuple):
 
 def _dependency_from_json(data: list[Any]) -> Dependency:
     kind, names, digests = data
+    # An unknown kind is a KeyError, so the whole trace counts as absent. Without the dependency it could
+    # verify although what a newer version recorded has changed.
     found = Dependency(_KINDS[kind], str_list(names), str_list(digests))
-    # Look-ups compare names with digests one by one and rely on this.
+    # Look-ups compare names with digests one by one, and the scheduler takes an empty group for a look-up
+    # that has asked nothing yet. A reactor that asks for an empty list has no dependency by it.
     if not found.names or len(found.names) != len(found.digests):
         raise ValueError(data)
     return found
@@ -201,6 +201,8 @@ def _output_from_json(data: list[Any], signed: bool) -> Ingredient:  # noqa: FBT
     name, spec, digest, stored = str_list(data[:4])
     size, metadata, inline = data[4:]
     content = None if inline is None else bytes.fromhex(inline)
+    # `signed` comes from the seal of the journal line. A field of the data could be forged: a signed pickle
+    # is loaded, which runs its code.
     return Ingredient(name, spec, digest, stored, count(size), mapping(metadata), content, signed)
 
 
@@ -223,6 +225,7 @@ class Branch:
     __slots__ = ("leaf", "newest", "questions")
 
     def __init__(self) -> None:
+        # Dicts keep the order of insertion, so the last item is the one that was used last.
         self.questions: dict[Question, dict[tuple[str, ...], Branch]] = {}
         self.leaf: Trace | None = None
         self.newest: Trace | None = None
