@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
+from pyplant.fingerprint.enum_members import enum_members
 from pyplant.fingerprint.origin import is_user_file
 
 __all__ = ["members", "watched_names"]
@@ -80,7 +81,9 @@ def watched_names(cls: type) -> tuple[str, ...]:
 def members(cls: type) -> Iterator[tuple[str, Any]]:
     """Yield the members that the body of a user's class defines, with their names."""
     if issubclass(cls, enum.Enum):
-        yield from _enum_members(cls)
+        for key, value in enum_members(cls):
+            if key not in _IGNORED:
+                yield key, _unwrapped(value)
         return
     of_typing = type(cls).__module__ == "typing"  # protocols, typed dictionaries
     generated = of_typing or any(mark in vars(cls) for mark in _MARKS)
@@ -107,21 +110,6 @@ def _field(field: Any) -> list[Any]:
     factory = [] if field.default_factory is dataclasses.MISSING else [field.default_factory]
     flags = [field.init, field.repr, field.compare, field.hash, bool(field.kw_only)]
     return [field.name, default, factory, flags, dict(field.metadata)]
-
-
-def _enum_members(cls: type[enum.Enum]) -> Iterator[tuple[str, Any]]:
-    yield "members", [[name, member.value] for name, member in cls.__members__.items()]
-    for key, value in vars(cls).items():
-        # Enum rewrites the class: what it adds, and the members themselves, follow from names and values.
-        internal = key.startswith("_") and key.endswith("_") and not key.startswith("__")
-        function = value.__func__ if isinstance(value, classmethod | staticmethod) else value
-        is_code = isinstance(function, FunctionType)
-        installed = is_code and not is_user_file(function.__code__.co_filename)
-        of_enum = key.startswith("__") and not is_code
-        if not (
-            (internal and not is_code) or installed or of_enum or key in _IGNORED or key in cls.__members__
-        ):
-            yield key, _unwrapped(value)
 
 
 def _is_generated(key: str, value: Any) -> bool:

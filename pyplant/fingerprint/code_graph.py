@@ -40,6 +40,7 @@ from pyplant.errors import PlantError
 from pyplant.fingerprint.attributes import module_of, qualname_of, safe_getattr, static_attribute
 from pyplant.fingerprint.class_members import members, watched_names
 from pyplant.fingerprint.digest import digest_bytes, encode
+from pyplant.fingerprint.enum_members import enum_watches
 from pyplant.fingerprint.expressions import UNKNOWN
 from pyplant.fingerprint.graph_node import CodeReference, GraphNode, Leaf, NodeKind, Watch, shorten
 from pyplant.fingerprint.hints import CONFIG_NAMES, resolved
@@ -336,6 +337,8 @@ class NodeBuilder:
         # All names are watched, and not those of members(): their values are computed from several entries.
         names = watched_names(cls)
         scope.watching.append(Watch.of(vars(cls), names))
+        if issubclass(cls, enum.Enum):
+            scope.watching += enum_watches(cls)
         bases = cls.__bases__
         return GraphNode(
             NodeKind.CLASS,

@@ -1599,3 +1599,68 @@ def main(): return Size(2)
 def test_hooks_of_enumerations_count(tmp_path, old, new):
     assert taken(load(tmp_path, ENUM)).digest == taken(load(tmp_path, ENUM)).digest
     assert taken(load(tmp_path, ENUM)).digest != taken(load(tmp_path, ENUM.replace(old, new))).digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("extra", "other"),
+        ('"%s"', '"<%s>"'),
+        ("{1: 2}", "{1: 3}"),
+        ("member.since = 1", "member.since = 2"),
+        ("__str__ = str.__str__", "__format__ = str.__format__"),
+        ("boundary=enum.KEEP", "boundary=enum.CONFORM"),
+        ("_missing_ = functools.partial(found, 1)", "_missing_ = functools.partial(found, 2)"),
+    ],
+)
+def test_everything_in_the_body_of_an_enumeration_and_in_its_members_counts(tmp_path, old, new):
+    text = """
+        import enum, functools
+        def shown(self, form): return form % self.name
+        def found(number, value): return number
+        class Size(enum.Enum):
+            __table__ = {1: 2}
+            def __new__(cls, value, more):
+                made = object.__new__(cls)
+                made._value_, made.more = value, more
+                return made
+            SMALL = 1, "extra"
+            __str__ = functools.partialmethod(shown, "%s")
+            _missing_ = functools.partial(found, 1)
+        class Kind(str, enum.Enum):
+            A = "a"
+            __str__ = str.__str__
+        class Flags(enum.Flag, boundary=enum.KEEP):
+            A = 1
+        for member in Kind:
+            member.since = 1
+        def main(): return Size, Kind, Flags
+    """
+    assert taken(load(tmp_path, text)).digest == taken(load(tmp_path, text)).digest
+    assert taken(load(tmp_path, text)).digest != taken(load(tmp_path, text.replace(old, new))).digest
+
+
+def test_an_attribute_that_a_member_of_an_enumeration_computes_once_does_not_count(tmp_path):
+    module = load(
+        tmp_path,
+        """
+        import enum, functools
+        class Size(enum.Enum):
+            SMALL = 1
+            @functools.cached_property
+            def double(self): return 2 * self.value
+        def main(): return Size.SMALL.double
+        """,
+    )
+    before = taken(module).digest
+    assert module.main() == 2
+    assert taken(module).digest == before
+
+
+def test_a_changed_attribute_of_a_member_is_noticed_when_the_next_run_asks(tmp_path):
+    module = load(tmp_path, "import enum\nclass A(enum.Enum):\n X = 1\nA.X.more = 1\ndef main(): return A\n")
+    fingerprinter = Fingerprinter()
+    before = fingerprinter.fingerprint(module.main).digest
+    module.A.X.more = 2
+    fingerprinter.begin_generation()
+    assert fingerprinter.fingerprint(module.main).digest != before
