@@ -18,6 +18,7 @@ from types import CodeType
 
 from pyplant.fingerprint.hashing import digest_bytes
 from pyplant.fingerprint.hints import CONFIG_NAMES, NAMED_CALLS, Hint, NameKind
+from pyplant.fingerprint.metadata import kind_read
 
 __all__ = ["code_digest", "nested", "read_names", "scan"]
 
@@ -29,6 +30,7 @@ _DIGESTS: dict[int, tuple[CodeType, str]] = {}
 _EXTENDED_ARG = opmap["EXTENDED_ARG"]
 _LOAD_GLOBAL = opmap["LOAD_GLOBAL"]
 _BY_NAME = {opmap[name] for name in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS") if name in opmap}
+_READS = {"LOAD_ATTR", "LOAD_METHOD", "LOAD_GLOBAL", "IMPORT_FROM", "LOAD_CONST"}
 _CONSTANTS = {"LOAD_CONST", "LOAD_SMALL_INT"}
 _WITHOUT_EFFECT = {"CACHE", "EXTENDED_ARG", "KW_NAMES", "NOP", "RESUME", "SWAP"}
 _REBINDS = {opmap["STORE_GLOBAL"], opmap["DELETE_GLOBAL"]}
@@ -134,6 +136,9 @@ def scan(code: CodeType) -> tuple[frozenset[tuple[str, ...]], frozenset[Hint]]:
             name, value = instruction.opname, instruction.argval
             if value == "__class__" or (value == "type" and name in {"LOAD_GLOBAL", "LOAD_NAME"}):
                 hints.add(Hint("class", certain=True, kind=NameKind.DYNAMIC, text=()))
+            if name in _READS and isinstance(value, str):
+                kind = kind_read(value) or kind_read(value, by_function=name != "LOAD_CONST")
+                references.update([("d", kind)] if kind else ())
             if name in {"LOAD_ATTR", "LOAD_METHOD"} and chain:
                 chain.append(str(value))
                 continue

@@ -16,9 +16,10 @@ from types import FunctionType
 from typing import Any
 
 from pyplant.fingerprint.enum_members import enum_members
+from pyplant.fingerprint.metadata import annotation_names
 from pyplant.fingerprint.origin import is_user_file
 
-__all__ = ["members", "watched_names"]
+__all__ = ["members", "names_in_annotations", "watched_names"]
 
 
 _IGNORED = frozenset(
@@ -100,9 +101,18 @@ def members(cls: type) -> Iterator[tuple[str, Any]]:
             yield key, [getattr(value, option) for option in _OPTIONS]
         elif key not in ignored and not (generated and _is_generated(key, value)):
             yield key, _unwrapped(value)
-    # Fields of dataclasses follow their annotations, so names and order count; types do not.
-    annotations = vars(cls).get("__annotations__", ())
-    yield "annotated names", list(annotations) if isinstance(annotations, dict) else []
+    # Dataclasses and their like make fields of the annotations, and check or convert values by their types.
+    annotations = vars(cls).get("__annotations__")
+    if type(annotations) is dict and annotations:
+        yield "annotations", annotations
+
+
+def names_in_annotations(cls: type) -> Iterator[tuple[str, ...]]:
+    """Yield the names, each with its attributes, in those annotations of a class that are texts."""
+    annotations = vars(cls).get("__annotations__")
+    for annotation in annotations.values() if type(annotations) is dict else ():
+        if type(annotation) is str:
+            yield from annotation_names(annotation)
 
 
 def _field(field: Any) -> list[Any]:

@@ -8,8 +8,10 @@ What counts
 -----------
 - A function: its part (:mod:`pyplant.fingerprint.source`), its default values, its closure,
   its attributes, the function that it wraps, and every global and imported name that it mentions.
-- A class: its bases and what its body defines. Annotations, docstrings, generated methods and what
-  the interpreter adds do not count.
+- A class: its bases and what its body defines, annotations included. Generated methods and what the
+  interpreter adds do not count.
+- Names, docstrings and annotations of functions: only if code reads them
+  (:mod:`pyplant.fingerprint.metadata`).
 - A module that is used as a value, and not only by its attributes: everything it defines.
 - Any other value: its canonical encoding (:mod:`pyplant.fingerprint.digest`).
 - Installed code: its name. If an installed function wraps a user's function, the latter is followed.
@@ -38,13 +40,14 @@ from pyplant._missing import MISSING
 from pyplant.engine.trace import Note
 from pyplant.errors import PlantError
 from pyplant.fingerprint.attributes import module_of, qualname_of, safe_getattr, static_attribute
-from pyplant.fingerprint.class_members import members, watched_names
+from pyplant.fingerprint.class_members import members, names_in_annotations, watched_names
 from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.enum_members import enum_watches
 from pyplant.fingerprint.expressions import UNKNOWN
 from pyplant.fingerprint.graph_node import CodeReference, GraphNode, Leaf, NodeKind, Watch, shorten
 from pyplant.fingerprint.hints import CONFIG_NAMES, resolved
 from pyplant.fingerprint.installed_names import installed_name
+from pyplant.fingerprint.metadata import kind_read, metadata
 from pyplant.fingerprint.mocks import mock_behind
 from pyplant.fingerprint.node_scope import SCALAR_TYPES, NodeScope, PartialValue, StateNames
 from pyplant.fingerprint.origin import (
@@ -83,6 +86,7 @@ _IGNORED_IN_MODULE = frozenset(
         "__warningregistry__",
     ]
 )
+_NOTHING: frozenset[str] = frozenset()
 _ORDERING_OBJECTS = 100  # in the key of a function in a set; the key only has to order the set
 _CALLED_BY_PLANT = frozenset(["__pyplant_reactor__", "__pyplant_wrapped__"])
 """Marks of reactors, and of functions that reactors wrap.
@@ -205,6 +209,9 @@ class NodeBuilder:
             resolved(part.hints, self._constant_lookup(function, part)) if part is not None else frozenset(),
             frozenset(notes),
             part.text if part is not None else "",
+            reads=frozenset(text for kind, text, *_ in part.references if kind == "d")
+            if part is not None
+            else _NOTHING,
         )
 
     def _add_mentions(self, scope: NodeScope, function: FunctionType, part: CodePart) -> None:
@@ -253,6 +260,8 @@ class NodeBuilder:
         """Add the object that a reference in the text of a function leads to."""
         kind, root, *chain = reference
         label = " ".join(reference)
+        if kind == "d":
+            return
         if kind == "m":
             self._imported(scope, label, root, chain, function.__globals__.get("__package__"))
             return
@@ -307,6 +316,9 @@ class NodeBuilder:
                 return
             value = found
         scope.add(label, value, name, owner)
+        if chain and kind_read(chain[-1]):  # f.__doc__
+            for kind, text in metadata(value, frozenset([kind_read(chain[-1])])):
+                scope.add(f"{label} {kind}", Leaf(text))
 
     def _installed_leaf(self, obj: Any) -> Leaf:
         """Return a leaf for an object of an installed package, by package and name."""
@@ -339,6 +351,7 @@ class NodeBuilder:
         scope.watching.append(Watch.of(vars(cls), names))
         if issubclass(cls, enum.Enum):
             scope.watching += enum_watches(cls)
+        self._names_in_annotations(scope, cls)
         bases = cls.__bases__
         return GraphNode(
             NodeKind.CLASS,
@@ -349,6 +362,16 @@ class NodeBuilder:
             lambda: cls.__bases__ is bases and watched_names(cls) == names,
             notes=frozenset(scope.notes),
         )
+
+    def _names_in_annotations(self, scope: NodeScope, cls: type) -> None:
+        """Add what the annotations of a class refer to if they are texts, which libraries evaluate in the module."""
+        module = LOADED.get(module_of(cls))
+        names = names_in_annotations(cls) if issubclass(type(module), ModuleType) else ()
+        for root, *chain in names:
+            value = scope.watch(vars(module), root)
+            label = " ".join(["annotation", root, *chain])
+            if value is not MISSING:
+                self._follow_attributes(scope, label, value, chain, module_of(cls), root)
 
     # ------------------------------------------------------------------ modules and values
 

@@ -43,6 +43,7 @@ from pyplant.fingerprint.components import components
 from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.graph_node import GraphNode, Leaf, NodeKind
 from pyplant.fingerprint.hints import Hint
+from pyplant.fingerprint.metadata import metadata
 from pyplant.fingerprint.source import CodePart, Sources
 
 __all__ = [
@@ -99,6 +100,7 @@ class _DigestNode:
         "hints",
         "notes",
         "obj",
+        "reads",
         "targets",
     )
 
@@ -112,6 +114,7 @@ class _DigestNode:
         self.generation = -1
         self.hints: frozenset[Hint] = _NOTHING
         self.notes: frozenset[Note] = _NOTHING
+        self.reads: frozenset[str] = _NOTHING
         self.fingerprint: Fingerprint | None = None
 
     def is_unchanged(self) -> bool:
@@ -214,8 +217,36 @@ class Fingerprinter:
             self._digest_from(node)
         if node.fingerprint is None:
             hints = node.hints | node.content.hints
-            node.fingerprint = Fingerprint(node.digest, hints, node.notes)
+            digest = self._with_metadata(node) if node.reads else node.digest
+            node.fingerprint = Fingerprint(digest, hints, node.notes)
         return node.fingerprint
+
+    def _with_metadata(self, root: _DigestNode) -> str:
+        """Return the digest of a node together with the names and docstrings that code below it may read."""
+        code = (
+            node.obj for node in self._below(root) if node.content.kind in (NodeKind.FUNCTION, NodeKind.CLASS)
+        )
+        leaves = {
+            f"{kind} {number}": Leaf(text).shown()
+            for number, obj in enumerate(code)
+            for kind, text in metadata(obj, root.reads)
+        }
+        digest = digest_bytes(root.digest.encode(), *(f"{key}{leaves[key]}".encode() for key in leaves))
+        record = self.records[root.digest]
+        edges = record.edges | {label: ("", label, leaf) for label, leaf in leaves.items()}
+        self.records.setdefault(digest, record._replace(edges=edges))
+        return digest
+
+    def _below(self, root: _DigestNode) -> Iterator[_DigestNode]:
+        """Yield a node and those that it reaches, in an order that depends on content only."""
+        seen, stack = {id(root.obj)}, [root]
+        while stack:
+            node = stack.pop()
+            yield node
+            for _, target in reversed(node.children):
+                if type(target) is not Leaf and id(target) not in seen:
+                    seen.add(id(target))
+                    stack.append(self._nodes[id(target)])
 
     def digest(self, value: Any) -> tuple[str, frozenset[Note]]:
         """Return the digest of any value; functions and classes in it count by their code."""
@@ -332,6 +363,7 @@ class Fingerprinter:
         # All nodes of a cycle reach the same code, so they share one set of hints and one of notes.
         hints: set[Hint] = set()
         notes: set[Note] = set()
+        reads: set[str] = set()
         for node, digest in zip(component, colours, strict=True):
             node.digest, node.generation = digest, self._generation
         if recursive:
@@ -344,16 +376,20 @@ class Fingerprinter:
             if not _is_reactor(node.obj):
                 hints.update(_as_conditional(hint) for hint in node.content.hints if hint.certain)
             notes |= node.content.notes
+            reads |= node.content.reads
             for target in node.targets:
                 if id(target) not in inside:
                     child = self._nodes[id(target)]
                     notes |= child.notes
+                    reads |= child.reads
                     if not _is_reactor(target) and node.content.kind is not NodeKind.MODULE:
                         hints.update(_as_conditional(hint) for hint in child.hints)
         shared_hints = frozenset(hints) if hints else _NOTHING
         shared_notes = frozenset(notes) if notes else _NOTHING
+        shared_reads = frozenset(reads) if reads else _NOTHING
         for node in component:
-            node.hints, node.notes, node.fingerprint = shared_hints, shared_notes, None
+            node.hints, node.notes, node.reads = shared_hints, shared_notes, shared_reads
+            node.fingerprint = None
             self._record(node)
 
     def _colour(self, node: _DigestNode, inside: dict[int, int], colours: list[str] | None) -> str:

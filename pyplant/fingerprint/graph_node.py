@@ -114,6 +114,8 @@ class GraphNode(NamedTuple):
         Its source, or a short text of its value, for messages.
     attribute_digests
         For a value, see :mod:`pyplant.fingerprint.attribute_digests`.
+    reads
+        The kinds of metadata of code that it may read; see :mod:`pyplant.fingerprint.metadata`.
     """
 
     kind: NodeKind
@@ -126,6 +128,7 @@ class GraphNode(NamedTuple):
     notes: frozenset[Note] = frozenset()
     text: str = ""
     attribute_digests: Mapping[str, str] | None = None
+    reads: frozenset[str] = frozenset()
 
 
 def shorten(value: Any) -> str:

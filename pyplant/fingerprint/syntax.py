@@ -2,7 +2,8 @@
 
 The digest is computed by a walk over the tree, since both the bytecode and the text of ``ast.dump``
 change between Python versions. What does not change the behaviour does not count: positions, comments,
-docstrings, formatting, annotations and the function's own name. Decorators and default values of the
+docstrings, formatting, annotations of functions and variables and the function's own name. Annotations in the
+body of a nested class, and of a nested function with a decorator, count, since these may read them. Decorators and default values of the
 function itself do not count here, but as the objects that they created
 (see :mod:`pyplant.fingerprint.code_graph`).
 
@@ -13,6 +14,7 @@ as ``numpy.linalg.norm``, so that the function depends on the object at the end 
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -20,6 +22,7 @@ from pyplant.fingerprint.class_reads import class_attribute_reads
 from pyplant.fingerprint.digest import Encoder, digest_bytes
 from pyplant.fingerprint.expressions import Bindings
 from pyplant.fingerprint.hints import CONFIG_NAMES, NAMED_CALLS, Hint, NameKind
+from pyplant.fingerprint.metadata import annotation_names, kind_read
 
 __all__ = ["SCHEME", "FunctionNode", "NameCollector", "Reference", "syntax_digest"]
 
@@ -30,7 +33,8 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 Reference = tuple[str, ...]
 """``("g", name, attribute, ...)`` for a global, ``("m", module, attribute, ...)`` for an
-import inside the function (``".x"`` when relative)."""
+import inside the function (``".x"`` when relative), ``("d", kind)`` for metadata that it reads of code
+(:mod:`pyplant.fingerprint.metadata`)."""
 
 _IGNORED = frozenset({"ctx", "type_comment", "kind", "annotation", "returns", "type_params"})
 _BRANCHING = (
@@ -39,6 +43,31 @@ _BRANCHING = (
 )
 _REST_IS_CONDITIONAL = 1_000_000  # more than any depth of branches
 _END = ")"  # no field has this name
+_READ_NO_ANNOTATIONS = frozenset(
+    [
+        *(
+            "ReactorFunc",
+            "SubreactorFunc",
+            "abstractmethod",
+            "asynccontextmanager",
+            "cache",
+            "cached_property",
+        ),
+        *(
+            "classmethod",
+            "contextmanager",
+            "final",
+            "getter",
+            "jit",
+            "lru_cache",
+            "njit",
+            "no_grad",
+            "overload",
+        ),
+        *("override", "property", "setter", "staticmethod", "wraps"),
+    ]
+)
+"""Decorators that do not read annotations."""
 _Scalar = str | int | float | complex | bytes | bool | None
 
 
@@ -66,17 +95,13 @@ def _encode(node: Any, encoder: Encoder) -> None:
         _encode(list(_merged_texts(node.values)), encoder)
     elif isinstance(node, ast.AnnAssign) and node.value is not None:  # x: int = 1 counts like x = 1
         _encode(ast.Assign(targets=[node.target], value=node.value), encoder)
+    elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        _encode_fields(node, encoder)
+        for annotation in _read_annotations(node):
+            encoder.tag("annotation")
+            _encode(annotation, encoder)
     elif isinstance(node, ast.AST):
-        encoder.tag(type(node).__name__)
-        for field in node._fields:
-            value = getattr(node, field, None)
-            if field not in _IGNORED and value is not None and value != []:
-                encoder.tag(field)
-                if field == "value" and isinstance(node, ast.Constant):
-                    encoder.item(value)
-                else:
-                    _encode(value, encoder)
-        encoder.tag(_END)  # fields may be missing, so the end of a node must be marked
+        _encode_fields(node, encoder)
     elif isinstance(node, list):
         kept = [item for item in node if not _is_comment(item)]
         encoder.tag(str(len(kept)))
@@ -84,6 +109,38 @@ def _encode(node: Any, encoder: Encoder) -> None:
             _encode(item, encoder)
     else:
         encoder.item(node)
+
+
+def _encode_fields(node: ast.AST, encoder: Encoder) -> None:
+    encoder.tag(type(node).__name__)
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if field not in _IGNORED and value is not None and value != []:
+            encoder.tag(field)
+            if field == "value" and isinstance(node, ast.Constant):
+                encoder.item(value)
+            else:
+                _encode(value, encoder)
+    encoder.tag(_END)  # fields may be missing, so the end of a node must be marked
+
+
+def _read_annotations(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:
+    """Yield annotated names and their annotations, in a class body or of a nested function with a decorator."""
+    if isinstance(node, ast.ClassDef):
+        for statement in node.body:
+            if isinstance(statement, ast.AnnAssign):
+                yield ast.Slice(statement.target, statement.annotation)  # a pair, as in x: int
+    elif any(_name_of_decorator(decorator) not in _READ_NO_ANNOTATIONS for decorator in node.decorator_list):
+        for argument in ast.walk(node.args):
+            if isinstance(argument, ast.arg) and argument.annotation is not None:
+                yield argument.annotation
+        if node.returns is not None:
+            yield node.returns
+
+
+def _name_of_decorator(decorator: ast.expr) -> str:
+    inner = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return inner.attr if isinstance(inner, ast.Attribute) else getattr(inner, "id", "")
 
 
 def _is_comment(node: Any) -> bool:
@@ -162,10 +219,21 @@ class NameCollector(ast.NodeVisitor):
         # A chain is one reference; its inner nodes are not visited, or `a.b.c` would also refer to all of `a`.
         chain = _chain(node)
         self._note_read(node)
+        if chain is None or chain[0] not in self._globals:
+            self._note_metadata(node.attr)
         if chain is None:
             self.generic_visit(node)
         else:
             self._refer(chain)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str):
+            self._note_metadata(node.value)  # getattr(f, "__doc__")
+
+    def _note_metadata(self, name: str) -> None:
+        kind = kind_read(name)
+        if kind:
+            self.references.add(("d", kind))
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         self._note_read(node)
@@ -235,6 +303,17 @@ class NameCollector(ast.NodeVisitor):
             if part is not None:
                 self.visit(part)
 
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        for part in (*node.decorator_list, *node.bases, *node.keywords, *node.body):
+            self.visit(part)
+        self._visit_annotations(node)
+
+    def _visit_annotations(self, node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        for annotation in _read_annotations(node):
+            read = annotation.upper if isinstance(annotation, ast.Slice) else annotation
+            for chain in annotation_names(ast.unparse(read)) if read is not None else ():
+                self._refer(list(chain), is_annotation=True)
+
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         self._visit_function(node)
 
@@ -252,6 +331,7 @@ class NameCollector(ast.NodeVisitor):
         for statement in node.body:
             self.visit(statement)
         self._in_other_reactor -= is_reactor
+        self._visit_annotations(node)
 
     def _mention(self, hint: Hint) -> None:
         if not self._in_other_reactor:
@@ -288,13 +368,16 @@ class NameCollector(ast.NodeVisitor):
             return node.args[:1]
         return [keyword.value for keyword in node.keywords if keyword.arg == "name"]
 
-    def _refer(self, chain: list[str]) -> None:
+    def _refer(self, chain: list[str], *, is_annotation: bool = False) -> None:
         # A local name that two imports bind may be either, so both count. A name may also be local in one
         # scope and global in another, which the bytecode (`_globals`) tells.
         root = chain[0]
+        if (root in self._imported or root in self._globals) and kind_read(chain[-1], by_function=True):
+            self.references.add(("d", kind_read(chain[-1], by_function=True)))  # inspect.signature
         for origin in self._imported.get(root, ()):
             self.references.add(("m", *origin, *chain[1:]))
-        if root in self._globals:
+        # Annotations may be texts, which are not in the bytecode; libraries evaluate them in the module.
+        if root in self._globals or (is_annotation and not hasattr(builtins, root)):
             self.references.add(("g", *chain))
 
 

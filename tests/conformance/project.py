@@ -563,7 +563,6 @@ DO_NOT_MATTER = {
     "spelling of a number": ("pipeline.py", "CONSTANT = 10", "CONSTANT = 0x0A"),
     "spelling of a number inside": ("pipeline.py", "+ 100", "+ 1_00"),
     "annotation": ("pipeline.py", "def middle(x):", "def middle(x: int) -> int:"),
-    "annotation of a class": ("pipeline.py", "size: int = 3", "size: float = 3"),
     "annotation of a variable": ("pipeline.py", "CONSTANT = 10", "CONSTANT: int = 10"),
     "unused function": (
         "pipeline.py",

@@ -55,7 +55,7 @@ def test_the_marks_of_a_reactor_do_not_count(tmp_path, describe):
 
 def test_additions_of_the_interpreter_to_a_class_do_not_count(tmp_path, describe):
     module = load(tmp_path, "class A:\n 'About.'\n x: int = 1\n def f(self): self.y = 1\n")
-    assert set(edges(describe(module.A))) == {"base 0", "member x", "member f", "member annotated names"}
+    assert set(edges(describe(module.A))) == {"base 0", "member x", "member f", "member annotations"}
 
 
 def test_a_node_tells_whether_its_function_is_unchanged(tmp_path, describe):

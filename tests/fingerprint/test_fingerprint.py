@@ -279,6 +279,44 @@ COUNTS = {
         "def h(): return h.n\nh.n = 1\ndef main(): return h()",
         "def h(): return h.n\nh.n = 2\ndef main(): return h()",
     ),
+    "annotation of a field": (
+        "from dataclasses import dataclass\n@dataclass\nclass A:\n x: int\ndef main(): return A",
+        "from dataclasses import dataclass\n@dataclass\nclass A:\n x: float\ndef main(): return A",
+    ),
+    "annotation of a nested class": (
+        "def main():\n class A:\n  x: int\n return A",
+        "def main():\n class A:\n  x: float\n return A",
+    ),
+    "annotation of a nested function with a decorator": (
+        "import functools\ndef main():\n @functools.singledispatch\n def f(x): return 0\n"
+        " @f.register\n def _(x: int): return 1\n return f",
+        "import functools\ndef main():\n @functools.singledispatch\n def f(x): return 0\n"
+        " @f.register\n def _(x: str): return 1\n return f",
+    ),
+    "class that an annotation names in a text": (
+        "class T:\n x = 1\nclass A:\n x: 'list[T]'\ndef main(): return A",
+        "class T:\n x = 2\nclass A:\n x: 'list[T]'\ndef main(): return A",
+    ),
+    "annotation of a function whose signature is read": (
+        "import inspect\ndef f(x: int): pass\ndef main(): return inspect.signature(f)",
+        "import inspect\ndef f(x: str): pass\ndef main(): return inspect.signature(f)",
+    ),
+    "annotation that a helper reads": (
+        "import typing\ndef f(x: int): pass\ndef h(g): return typing.get_type_hints(g)\ndef main(): return h(f)",
+        "import typing\ndef f(x: str): pass\ndef h(g): return typing.get_type_hints(g)\ndef main(): return h(f)",
+    ),
+    "name of a class that is read": (
+        "class A: pass\nT = [A]\ndef h(x): return type(x).__name__\ndef main(): return h(T[0]())",
+        "class B: pass\nT = [B]\ndef h(x): return type(x).__name__\ndef main(): return h(T[0]())",
+    ),
+    "docstring that is read": (
+        "class A:\n 'a'\ndef main(): return A.__doc__",
+        "class A:\n 'b'\ndef main(): return A.__doc__",
+    ),
+    "docstring that is read by getattr": (
+        "def f():\n 'a'\ndef main(): return getattr(f, '__doc__')",
+        "def f():\n 'b'\ndef main(): return getattr(f, '__doc__')",
+    ),
     "method": (
         "class A:\n def f(self): return 1\ndef main(): return A().f()",
         "class A:\n def f(self): return 2\ndef main(): return A().f()",
@@ -539,10 +577,6 @@ DOES_NOT_COUNT = {
         "def main():\n x: int = 1\n return x",
         "def main():\n x: float = 1\n return x",
     ),
-    "annotation of a field": (
-        "from dataclasses import dataclass\n@dataclass\nclass A:\n x: int\ndef main(): return A",
-        "from dataclasses import dataclass\n@dataclass\nclass A:\n x: float\ndef main(): return A",
-    ),
     "annotation by the user's own class": (
         "class T: pass\ndef main(x: T): return x",
         "class T:\n x = 1\ndef main(x: T): return x",
@@ -550,6 +584,14 @@ DOES_NOT_COUNT = {
     "annotation by the user's own class, in a helper's variable": (
         "class T: pass\ndef h():\n x: T = 1\n return x\ndef main(): return h()",
         "class T:\n x = 1\ndef h():\n x: T = 1\n return x\ndef main(): return h()",
+    ),
+    "docstring beside a logger's name": (
+        "import logging\ndef main(): 'a'; return logging.getLogger(__name__)",
+        "import logging\ndef main(): 'b'; return logging.getLogger(__name__)",
+    ),
+    "annotation beside a docstring that is read": (
+        "def f(x: int): 'a'\ndef main(): return f.__doc__",
+        "def f(x: str): 'a'\ndef main(): return f.__doc__",
     ),
     "name of the function": ("def main(): return 1", "def other(): return 1\nmain = other"),
     "order of definitions": (
@@ -1664,3 +1706,16 @@ def test_a_changed_attribute_of_a_member_is_noticed_when_the_next_run_asks(tmp_p
     module.A.X.more = 2
     fingerprinter.begin_generation()
     assert fingerprinter.fingerprint(module.main).digest != before
+
+
+def test_a_class_that_an_annotation_of_a_nested_class_names_counts(tmp_path):
+    text = """
+        from __future__ import annotations
+        class T:
+            x = 1
+        def main():
+            class A:
+                x: T
+            return A
+    """
+    assert taken(load(tmp_path, text)).digest != taken(load(tmp_path, text.replace("= 1", "= 2"))).digest
