@@ -8,7 +8,6 @@ Annotations in class bodies always count, since dataclasses and their like read 
 from __future__ import annotations
 
 import ast
-import inspect
 from collections.abc import Iterator
 from functools import cache
 from types import FunctionType
@@ -48,7 +47,7 @@ def metadata(obj: Any, kinds: frozenset[str]) -> Iterator[tuple[str, str]]:
         annotations: dict[str, Any] = {}
     elif type(obj) is FunctionType:
         name, module, documentation = obj.__qualname__, str(obj.__module__), obj.__doc__
-        annotations = inspect.get_annotations(obj) if "annotations" in kinds else {}
+        annotations = obj.__annotations__ if "annotations" in kinds else {}
     else:
         return
     if "name" in kinds:
