@@ -25,23 +25,20 @@ A forked child holds nothing: it shares the locks of its parent, and would keep 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
-import sys
 import threading
 import time
 import weakref
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 from pyplant._fork import after_fork_in_child
-from pyplant.store.files import Files, OpenFile, host_name, is_alive, pid_namespace, start_time, unique_name
+from pyplant.store.files import Files, OpenFile, unique_name
+from pyplant.store.owner import HEAD_BYTES, MAX_WAITS, Owner, head_of_this_process, parse_owner
 
-__all__ = ["Owner", "OwnershipFiles"]
+__all__ = ["OwnershipFiles"]
 
 HEARTBEAT = 10.0
 """Seconds between two increments of an owner's counter."""
@@ -52,52 +49,12 @@ HEARTBEAT_TIMEOUT = 60.0
 # After these seconds the latter is assumed. A power cut leaves such files, too.
 _MAX_WRITE_SECONDS = 1.0
 
-_HEAD = 1024  # bytes reserved for the owner; leases append their lines behind them
 _OWNER_FILE_NAME = re.compile(rb"\.[0-9a-f]{12}")
 # 524 is Linux's internal ENOTSUPP, which some NFS servers pass on.
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EBADF, errno.EOPNOTSUPP, errno.EINVAL, 524})
 _NO_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
-_MAX_WAITS = 16  # names in "waits", so that an owner fits into its head
 _RETRY_SECONDS = 0.002
 _MAX_TRIES = 3
-
-
-class Owner(NamedTuple):
-    """The process that holds a name.
-
-    Attributes
-    ----------
-    host, pid
-        The machine and the number of the process.
-    kind
-        ``"kernel"`` or ``"process"``.
-    since
-        When it took the first of the names that it holds, in seconds since the epoch by its own clock.
-    pid_namespace, started
-        The set of process numbers that ``pid`` belongs to, and when the process started.
-    waits
-        The names that it waits for.
-    is_locked
-        Whether it locks its file.
-    """
-
-    host: str
-    pid: int
-    kind: str
-    since: float
-    pid_namespace: str = ""
-    started: str = ""
-    waits: tuple[str, ...] = ()
-    is_locked: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.pid} on host {self.host}"
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether the process is known to have ended."""
-        is_comparable = self.pid_namespace == pid_namespace() and bool(self.started)
-        return is_comparable and not is_alive(self.pid, self.started)
 
 
 class OwnershipFiles:
@@ -135,6 +92,8 @@ class OwnershipFiles:
         # The heads of other owners, and when they last changed.
         self._observed: dict[str, tuple[bytes, float]] = {}
         self._locks: bool | None = None
+        # The heartbeat thread writes the head, too. Without the lock it could write one from before a change that this
+        # thread makes, and listing the held names could meet one that is being added.
         self._lock = threading.Lock()
         self._has_heartbeat = False
         self._pid = os.getpid()
@@ -170,7 +129,9 @@ class OwnershipFiles:
             with self._lock:
                 self._held.discard(name)
             return self.trouble is not None
-        if is_first:
+        if (
+            is_first
+        ):  # the head says since when, and is written for the first name only: claims are taken often
             with self._lock:
                 self._write_head()
         self._observed.pop(name, None)
@@ -190,6 +151,8 @@ class OwnershipFiles:
         return True
 
     def _take(self, name: str) -> bool:
+        # Other processes may take the name, or delete the owner file, between two steps of this one. After a few tries
+        # the name counts as taken, and the caller asks again later.
         for _ in range(_MAX_TRIES):
             own = self._own = self._own or self._create_owner_file()
             if own is None:
@@ -224,8 +187,9 @@ class OwnershipFiles:
             file = self._files.create(path)
             self._start_heartbeat()
         if file is not None:
+            # On a full disk the head is missing. The lock holds without it, and only who holds the name is unknown.
             with suppress(OSError):
-                file.write(self._head_of_this_process())
+                file.write(self._own_head())
         return file
 
     def _has_locks(self) -> bool:
@@ -264,6 +228,7 @@ class OwnershipFiles:
             return self._remove_name(name, b"")
         content, file = self._read(name), self._file(name)
         owner = self.owner(file)
+        # An owner may have found no locks where this process does: a container may mount the directory in another way.
         if not self._has_locks() or (owner is not None and not owner.is_locked):
             gone = owner is not None and owner.is_gone
             is_dead = gone or self._is_unchanged(name, self._timeout)
@@ -276,7 +241,10 @@ class OwnershipFiles:
         locked = self._files.lock(self._directory / file)
         if locked is None:
             return False  # the owner is alive
-        self._files.unlink(self._directory / name)
+        # Only a process that has this lock removes names of the dead owner. The name is unlinked before the lock is
+        # released, so a process that gets the lock next finds that the name leads to another file by now.
+        if self._file(name) == file:
+            self._files.unlink(self._directory / name)
         locked.close()
         return True
 
@@ -322,7 +290,9 @@ class OwnershipFiles:
             if self._is_own(name):  # else another process has taken it over
                 self._files.unlink(self._directory / name)
         except OSError:
-            if self._own is not None:  # the name remains and would count as held while the file is locked
+            # The name remains, and would count as held as long as the file is locked. Closing the file gives up all
+            # names: their work may be done twice, but no process waits for a name that nobody works on.
+            if self._own is not None:
                 self._own.close()
                 self._own = None
         with self._lock:
@@ -377,11 +347,11 @@ class OwnershipFiles:
 
     def owner(self, name: str) -> Owner | None:
         """Return the process that holds a name or held it last; ``None`` if that is not known."""
-        return _parse(self._head(name))
+        return parse_owner(self._head(name))
 
     def content(self, name: str, limit: int) -> bytes:
         """Return at most ``limit`` bytes of what :meth:`append` wrote."""
-        return self._read(self._file(name), _HEAD, limit)
+        return self._read(self._file(name), HEAD_BYTES, limit)
 
     def _file(self, name: str) -> str:
         """Return the name of the file to read: for a name file the owner file, for a hard link the name itself."""
@@ -391,7 +361,7 @@ class OwnershipFiles:
     def _head(self, name: str) -> bytes:
         return self._read(self._file(name))
 
-    def _read(self, name: str, offset: int = 0, limit: int = _HEAD) -> bytes:
+    def _read(self, name: str, offset: int = 0, limit: int = HEAD_BYTES) -> bytes:
         try:
             return self._files.read(self._directory / name, offset, limit)
         except OSError:
@@ -401,7 +371,7 @@ class OwnershipFiles:
 
     def wait_for(self, names: Iterable[str]) -> None:
         """Publish the names that this process waits for, so that other processes can detect a deadlock."""
-        waits = tuple(names)[:_MAX_WAITS]
+        waits = tuple(names)[:MAX_WAITS]
         with self._lock:
             if waits != self._waits:
                 self._waits = waits
@@ -422,24 +392,13 @@ class OwnershipFiles:
 
     # ------------------------------------------------------------------ heartbeat
 
-    def _head_of_this_process(self) -> bytes:
-        owner = {
-            "host": host_name()[:64],
-            "pid": self._pid,
-            "kind": "kernel" if _is_kernel() else "process",
-            "since": round(self._since),
-            "pid_namespace": pid_namespace(),
-            "started": _own_start_time(),
-            "waits": self._waits,
-            "is_locked": bool(self._locks),
-            "count": self._count,
-        }
-        return json.dumps(owner).encode().ljust(_HEAD - 1) + b"\n"
+    def _own_head(self) -> bytes:
+        return head_of_this_process(self._since, self._waits, self._count, is_locked=bool(self._locks))
 
     def _write_head(self) -> None:
         if self._own is not None:
             with suppress(OSError):
-                self._own.rewrite(self._head_of_this_process())
+                self._own.rewrite(self._own_head())
 
     def _start_heartbeat(self) -> None:
         if not self._has_heartbeat:
@@ -461,7 +420,7 @@ class OwnershipFiles:
         own, self._own = self._own, None
         self._held = set()
         if own is not None:
-            own.close()
+            own.close()  # else the child would keep the lock of the parent after the parent has ended
 
 
 def _run_heartbeat(reference: weakref.ref[OwnershipFiles], seconds: float) -> None:
@@ -475,39 +434,10 @@ def _run_heartbeat(reference: weakref.ref[OwnershipFiles], seconds: float) -> No
         del ownership
 
 
-def _parse(head: bytes) -> Owner | None:
-    """Read an owner; ``None`` for a file that is being written or was damaged."""
-    try:
-        found = json.loads(head)
-        return Owner(
-            str(found["host"]),
-            int(found["pid"]),
-            str(found["kind"]),
-            float(found["since"]),
-            str(found["pid_namespace"]),
-            str(found["started"]),
-            tuple(str(name) for name in found["waits"]),
-            found["is_locked"] is True,
-        )
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None
-
-
-def _is_kernel() -> bool:
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
-
-
-@cache
-def _own_start_time() -> str:
-    return start_time(os.getpid())
-
-
 _instances: weakref.WeakSet[OwnershipFiles] = weakref.WeakSet()
 
 
 @after_fork_in_child
 def _after_fork() -> None:
-    _own_start_time.cache_clear()
     for ownership in list(_instances):
         ownership.reset_in_child()

@@ -60,11 +60,11 @@ _OPEN_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 _MAX_WRITE = 1 << 30  # bytes in one call; Linux writes at most 2 GB at once, macOS fails beyond that
 _READ_BUFFER = 1 << 22  # bytes
-# Linux has the flag since 2.4, but Python names it since 3.13 only.
 _MAX_COPIED = 1 << 18  # bytes up to which a file is read; mapping it and touching its pages takes as long
 
 _MAP_FIXED = 0x10  # the same on Linux, macOS and BSD; the module mmap does not have it
 
+# Linux has the flag since 2.4, but Python names it since 3.13 only.
 _NORESERVE = getattr(
     mmap, "MAP_NORESERVE", 0x4000 if os.name == "posix" and os.uname().sysname == "Linux" else 0
 )

@@ -49,13 +49,14 @@ class Leases(OwnershipFiles):
         added
             Whether one of them was not in the lease yet.
         """
+        # Only what is new is written: most runs find the executions that the previous one found.
         written = self._written = {} if self._written is None else self._written
         added = {group: rank for group, rank in used.items() if written.get(group) != rank}
         if not added or not any(self.take(name) for _ in range(_MAX_TRIES)):
             return False
         lines = (f"{group} {number} {writer}\n" for group, (number, writer) in added.items())
         self.append(name, "".join(lines).encode())
-        written.update(added)
+        written.update(added)  # after the lines, so that an interrupt repeats them instead of losing them
         return True
 
     def used(self) -> set[tuple[int, str]]:
@@ -65,6 +66,7 @@ class Leases(OwnershipFiles):
             last: dict[bytes, tuple[int, str]] = {}
             for line in self.content(name, _MAX_BYTES).splitlines():
                 match line.split():
+                    # Lines of any other form are torn. int() takes long for very many digits, which no lease has.
                     case [group, number, writer] if number.isdigit():
                         last[group] = int(number[:20]), writer.decode("ascii", "replace")
             found.update(last.values())

@@ -132,7 +132,6 @@ def test_a_killed_owner_holds_nothing(make, tmp_path, disk):
     assert ownership.owner(KEY).pid == os.getpid()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_an_owner_file_that_an_interrupt_left_incomplete_is_removed(tmp_path):
     (tmp_path / "claims").mkdir()
     (tmp_path / "claims" / ".ab12").touch()  # made, and neither locked nor signed
@@ -141,6 +140,7 @@ def test_an_owner_file_that_an_interrupt_left_incomplete_is_removed(tmp_path):
     assert list((tmp_path / "claims").iterdir()) == []
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_holds_and_takes_nothing(make, tmp_path, disk):
     how = (
         "read, write = os.pipe()\n"
@@ -279,6 +279,28 @@ class TestWithLocks:
         assert second.owner(KEY).pid == os.getpid()
         first.release(KEY)
         assert second.take(KEY)
+
+    def test_without_hard_links_only_one_process_takes_a_name_over(self, make, monkeypatch):
+        def fail(self, source, target):
+            raise OSError(errno.EPERM, "no links")
+
+        monkeypatch.setattr(Files, "link", fail)
+        first, second, third, fourth = make(), make(), make(), make()
+        first.take(KEY)
+        first._own.close()  # as if the process had ended
+        dead, lock = first._own.path, Files.lock
+        quicker = []
+
+        def slow(self, path):
+            if path == dead and not quicker:
+                quicker.append(True)
+                assert third.take(KEY)  # while the second is about to
+            return lock(self, path)
+
+        monkeypatch.setattr(Files, "lock", slow)
+        assert not second.take(KEY)
+        assert not fourth.take(KEY)
+        first._own = None
 
 
 class TestWithoutLocks:

@@ -1,0 +1,118 @@
+"""The owner of held names: what the first bytes of an owner file say about a process.
+
+An owner file is rewritten while other processes read it (:mod:`pyplant.store.claims`). Its head therefore has a fixed
+size and is written in one call.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from functools import cache
+from typing import NamedTuple
+
+from pyplant._fork import after_fork_in_child
+from pyplant.store.files import host_name, is_alive, pid_namespace, start_time
+
+__all__ = ["HEAD_BYTES", "MAX_WAITS", "Owner", "head_of_this_process", "parse_owner"]
+
+HEAD_BYTES = 1024
+"""Bytes reserved for the owner; leases append their lines behind them."""
+MAX_WAITS = 16
+"""Names that an owner says it waits for at most, so that it fits into its head."""
+
+
+class Owner(NamedTuple):
+    """The process that holds a name.
+
+    Attributes
+    ----------
+    host, pid
+        The machine and the number of the process.
+    kind
+        ``"kernel"`` or ``"process"``.
+    since
+        When it took the first of the names that it holds, in seconds since the epoch by its own clock.
+    pid_namespace, started
+        The set of process numbers that ``pid`` belongs to, and when the process started.
+    waits
+        The names that it waits for.
+    is_locked
+        Whether it locks its file.
+    """
+
+    host: str
+    pid: int
+    kind: str
+    since: float
+    pid_namespace: str = ""
+    started: str = ""
+    waits: tuple[str, ...] = ()
+    is_locked: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pid} on host {self.host}"
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process is known to have ended."""
+        is_comparable = self.pid_namespace == pid_namespace() and bool(self.started)
+        return is_comparable and not is_alive(self.pid, self.started)
+
+
+def head_of_this_process(since: float, waits: tuple[str, ...], count: int, *, is_locked: bool) -> bytes:
+    """Return the head of the owner file of this process.
+
+    Parameters
+    ----------
+    since, waits, is_locked
+        See :class:`Owner`.
+    count
+        Increases while the process is alive.
+    """
+    owner = {
+        "host": host_name()[:64],
+        "pid": os.getpid(),
+        "kind": "kernel" if _is_kernel() else "process",
+        "since": round(since),
+        "pid_namespace": pid_namespace(),
+        "started": _own_start_time(),
+        "waits": waits,
+        "is_locked": is_locked,
+        "count": count,
+    }
+    return json.dumps(owner).encode().ljust(HEAD_BYTES - 1) + b"\n"
+
+
+def parse_owner(head: bytes) -> Owner | None:
+    """Read an owner; ``None`` for a file that is being written or was damaged."""
+    try:
+        found = json.loads(head)
+        return Owner(
+            str(found["host"]),
+            int(found["pid"]),
+            str(found["kind"]),
+            float(found["since"]),
+            str(found["pid_namespace"]),
+            str(found["started"]),
+            tuple(str(name) for name in found["waits"]),
+            found["is_locked"] is True,
+        )
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+def _is_kernel() -> bool:
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+@cache
+def _own_start_time() -> str:
+    return start_time(os.getpid())
+
+
+@after_fork_in_child
+def _after_fork() -> None:
+    _own_start_time.cache_clear()
