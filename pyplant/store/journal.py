@@ -95,6 +95,10 @@ PendingLine = tuple[str, str, bytes]
 """Kind, key and payload of a line that another process writes."""
 
 
+Position = tuple[dict[str, int], int]
+"""How many bytes of each file were read, and how many of the lines were damaged."""
+
+
 class Journal:
     """The journal files of a plant, and the file that this process writes.
 
@@ -152,6 +156,15 @@ class Journal:
                 return
             listed = files
 
+    def position(self) -> Position:
+        """Return how far the files were read, for :meth:`rewind`."""
+        return self._offsets.copy(), self.damaged_lines
+
+    def rewind(self, position: Position) -> None:
+        """Yield the lines behind this position again."""
+        offsets, self.damaged_lines = position
+        self._offsets = offsets.copy()
+
     def files(self) -> dict[str, int]:
         """Return the files of the journal and their sizes in bytes."""
         sizes = sorted(self._files.sizes(self._directory).items())
@@ -175,6 +188,7 @@ class Journal:
             lines, incomplete = incomplete[:end], incomplete[end:]
             if len(incomplete) > _MAX_LINE:
                 lines, incomplete = lines + incomplete, b""
+            # Noted before the lines are used: the caller takes all of them, or calls rewind().
             self._offsets[name] = self._offsets.get(name, 0) + len(lines)
             yield from filter(None, lines.split(b"\n"))
 
@@ -216,6 +230,7 @@ class Journal:
         OSError
             If it is longer than readers accept.
         """
+        # Counted when it is appended, not when it is written: the caller refers to the line by its number.
         self._number += 1
         data = _ENCODER.encode(payload).encode()
         entry = JournalEntry(kind, key, self._number, self.writer, data)
@@ -244,6 +259,7 @@ class Journal:
         if not self.is_writable:
             self._pending.clear()
             return
+        # Not kept for another try if this one fails: the caller then says that their results are not stored.
         pending, self._pending = self._pending, []
         if pending:
             if self._stream is not None and not self._stream.is_named():
@@ -251,6 +267,7 @@ class Journal:
             if self._stream is None:
                 self._files.make_directory(self._directory)
                 # Before the file exists: a merge lists the files first, then reads the leases.
+                # Without a lease the file would count as finished, and the merge would delete it while it grows.
                 if self._leases is not None:
                     self._leases.take(self.writer)
                 self._stream = self._files.open_append(self._directory / f"{self.writer}{_SUFFIX}")
@@ -260,11 +277,13 @@ class Journal:
             except OSError:
                 self._abandon()
                 raise
+            # The ledger has applied these lines when they were appended, so they are not read again.
             name = f"{self.writer}{_SUFFIX}"
             self._offsets[name] = self._offsets.get(name, 0) + len(data)
         if sync and self._stream is not None:
             try:
                 self._stream.sync()
+                # A power cut may lose the name of a new file, although its content is on the disk.
                 self._files.sync_directory(self._directory)
             except OSError:
                 self._abandon()
@@ -314,7 +333,7 @@ class Journal:
         """
         # A second reader, since this one has read these files and would yield nothing.
         old = Journal(self._files, self._directory, seals=self._seals)
-        lines: dict[tuple[int, str], JournalEntry] = {}
+        lines: dict[Rank, JournalEntry] = {}
         for name in names:
             for entry in old._tail(name):
                 # A line is in two files if a merge was interrupted before it deleted the old ones.
@@ -334,6 +353,7 @@ class Journal:
             file.close()
             self._files.rename(scratch, self._directory / merged)
             self._files.sync_directory(self._directory)
+            # The ledger was refreshed before, so it knows all these lines.
             self._offsets[merged] = self._files.sizes(self._directory).get(merged, 0)
         for name, size in self.files().items():
             if name in names and size == names[name]:  # else its writer is alive and has added lines

@@ -90,11 +90,18 @@ class Ledger:
 
     def refresh(self) -> None:
         """Apply the lines that other processes have written since the last call, oldest first."""
-        for entry in sorted(self._journal.read_new(), key=attrgetter("number", "writer")):
-            try:
-                self._apply(entry)
-            except UNREADABLE:
-                continue  # a later version wrote it, or another user wrote nonsense: ignore it
+        position = self._journal.position()
+        try:
+            for entry in sorted(self._journal.read_new(), key=attrgetter("number", "writer")):
+                try:
+                    self._apply(entry)
+                except UNREADABLE:
+                    continue  # a later version wrote it, or another user wrote nonsense: ignore it
+        except BaseException:
+            # An interrupt. A merge by this process would drop a line that was read and not applied, and with it, for
+            # example, an invalidation. To apply a line twice changes nothing.
+            self._journal.rewind(position)
+            raise
 
     def _apply(self, entry: JournalEntry) -> None:
         match entry.kind:

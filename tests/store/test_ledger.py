@@ -50,6 +50,25 @@ class TestTraces:
         reader.refresh()
         assert newest(reader).output("x")
 
+    def test_lines_that_an_interrupt_kept_from_being_applied_are_read_again(self, open_ledger, monkeypatch):
+        writer, reader = open_ledger(), open_ledger()
+        for name in "xyz":
+            writer.add_trace(a_trace(simple(name), fingerprint=name))
+        applied, apply = [], Ledger._apply
+
+        def interrupted(self, entry):
+            if applied:
+                raise KeyboardInterrupt
+            applied.append(entry)
+            apply(self, entry)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, "_apply", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                reader.refresh()
+        reader.refresh()
+        assert sorted(trace.fingerprint for trace in reader.traces()) == ["x", "y", "z"]
+
     def test_the_newest_wins_in_its_own_process(self, open_ledger):
         ledger = open_ledger()
         ledger.add_trace(a_trace(simple("x", "old")))
