@@ -167,6 +167,7 @@ class _Auditor:
     def findings(self) -> Iterator[Finding]:
         self._ledger.refresh()
         yield from self._journal()
+        # By object, since executions share objects: each is hashed once.
         users: dict[str, list[tuple[Trace, Ingredient]]] = {}
         for trace in self._ledger.traces():
             for output in trace.stored:
@@ -191,6 +192,7 @@ class _Auditor:
             if problem is Problem.DAMAGED:
                 with suppress(OSError):  # evicting the executions matters more than moving the file
                     self._warehouse.objects.quarantine(stored)
+            # Without the eviction, reports would go on to list the value as cached until a reactor asks for it.
             self._ledger.evict([trace for trace, _ in named])
 
     def _problem(self, stored: str, sizes: set[int]) -> Problem | None:
@@ -203,6 +205,7 @@ class _Auditor:
         # A wrong size proves the damage without reading a large file.
         if sizes != {identity[2]}:
             return Problem.DAMAGED
+        # Hashed even if the identity of the file is known: a disk may lose bits without any change of the identity.
         try:
             digest = hash_file(path, self._files)
         except FileNotFoundError:
@@ -266,6 +269,7 @@ class _Auditor:
                 continue
             for name in names(root / "objects" / part):
                 path = root / "objects" / part / name
+                # An object in the wrong folder is never read: its path follows from its name.
                 if not is_object_name(name) or name[:2] != part or self._files.identity(path) is None:
                     yield f"objects/{part}/{name}"
 

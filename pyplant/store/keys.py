@@ -70,6 +70,7 @@ def keyring(root: Path, *, may_create: bool) -> Keyring:
     may_create
         Whether to create a key in the plant if there is no other place for one.
     """
+    # A key in the plant counts also after the user got a home directory: it sealed the lines before that.
     key, trouble = _user_key()
     plant_key = _plant_key(root, create=False)
     if key:
@@ -111,6 +112,8 @@ def _user_key() -> tuple[bytes, str]:
     """Return the key outside all plants and ``""``, or ``b""`` and why there is none."""
     explicit, homes, permanent = _directories()
     troubles: list[str] = []
+    # A key in ``$HOME`` is used, but at first none is created there: a service may have another ``$HOME`` in each
+    # process, and could not load what another one has stored.
     key = _first_key(explicit, troubles, create=True) or _first_key(homes, [], create=False)
     key = key or _first_key(permanent, troubles, create=True)
     trouble = troubles[0] if troubles else "there is no home directory"
@@ -162,6 +165,7 @@ def _first_key(directories: Iterable[Path], troubles: list[str], *, create: bool
     for directory in directories:
         path = directory / "pyplant" / "signing-key"
         try:
+            # Users of services often have a home directory that does not exist; it is not created for them.
             if directory.parts[-2:] == (".local", "share") and not directory.parent.parent.is_dir():
                 raise FileNotFoundError(errno.ENOENT, "there is no such home directory")
             key = _read(path) or (_create(path) if create else None)
@@ -185,6 +189,7 @@ def _plant_key(root: Path, *, create: bool) -> bytes | None:
         if create:
             _remove_exposed(path)
         found = _read(path)
+        # Tested also if there is a key: other users may derive it, and may have got the permission to write since.
         if (found is None and not create) or _others_write_journal(root):
             return None
         content, info = found or _create(path)
@@ -243,6 +248,7 @@ def _create(path: Path) -> tuple[bytes, os.stat_result]:
                     continue  # another process takes the empty file for one of a crashed process
                 try:
                     stream.write(os.urandom(_KEY_BYTES))
+                    # Values that are sealed with a key that a power cut loses would have to be computed again.
                     os.fsync(descriptor)
                 except OSError:
                     if _is_named(descriptor, path):

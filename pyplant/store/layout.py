@@ -98,10 +98,13 @@ def _is_ready(files: Files, root: Path) -> bool:
     names = set(files.names(root))
     version = _version(files, root) if "FORMAT" in names else None
     if version is not None:
+        # Nothing else is checked or written in a plant of a later version, whose layout this one does not know.
         _check_version(root, version)
         _check_writable(root)
         _check_parts(files, root, names)
         return True
+    # A journal proves that the directory is a plant. Without one, other files are a user's data: a mistyped path must
+    # not turn a project into a plant.
     foreign = sorted(names - PARTS)
     if foreign and not has_journal:
         message = (
@@ -118,6 +121,8 @@ def _is_ready(files: Files, root: Path) -> bool:
 
 def _check_owner(files: Files, root: Path) -> None:
     owner, mode = files.owner_and_mode(root)
+    # Root is accepted: it can change the files of every user anyway. So is a directory that a group may write to, since
+    # its members share the plant on purpose; seals keep their pickles from being loaded.
     if owner not in (files.own_user(), 0):
         message = (
             f"The plant directory {root} belongs to user {owner}. Loading what another user stored could "
@@ -199,6 +204,7 @@ def _create_plant(files: Files, root: Path) -> None:
     for part in ("objects", "journal", "tmp"):
         files.make_directory(root / part)
     # The tag makes backup programs skip the plant. FORMAT comes last: where it is, the rest is complete.
+    # Both are written to scratch and renamed: another process that creates the plant now finds whole files or none.
     tag = root / "tmp" / f"CACHEDIR.TAG-{unique_name(8)}"
     files.create_synced(tag, _CACHEDIR_TAG)
     files.rename(tag, root / "CACHEDIR.TAG")
@@ -214,6 +220,7 @@ def _create_format(files: Files, root: Path) -> None:
     What it stores until it opens the plant again does not count as stored by this user.
     """
     path, temporary = root / "FORMAT", root / "tmp" / f"FORMAT-{unique_name(8)}"
+    # The identity is random, so that a line copied from another plant of the same user has no valid seal.
     body = json.dumps({"format": FORMAT, "id": unique_name(32), "digest": "blake3-160"})
     files.create_synced(temporary, f"{digest_bytes(body.encode())[:16]} {body}\n".encode())
     for _ in range(_MAX_TRIES):
@@ -237,6 +244,7 @@ def _remove_damaged(files: Files, root: Path) -> None:
     with suppress(FileNotFoundError):
         files.rename(path, aside)
         if _is_intact(files, aside):
+            # A link, which unlike a renaming fails if a third process has written FORMAT by now.
             with suppress(FileExistsError):
                 files.link(aside, path)
         files.unlink(aside)

@@ -125,6 +125,7 @@ class Ledger:
                 for name in str_list(entry.payload()):
                     self._forget(name, entry.number)
             case "e":
+                # The line names ranks, not code or reactors, so every tree may hold one of these traces.
                 self._evicted |= {(count(number), string(writer)) for number, writer in entry.payload()}
                 self._trees.clear()
                 self._last.clear()
@@ -214,6 +215,8 @@ class Ledger:
         """Return whether a trace is neither evicted nor invalidated."""
         if trace.rank in self._evicted:
             return False
+        # By number, not by rank: a trace that another process wrote at the same time may have the number of the
+        # invalidation, and may be of what the user wants to forget.
         forgotten = self._forgotten
         if not forgotten:
             return True
@@ -278,6 +281,7 @@ class Ledger:
         key = ".".join([trace.fingerprint, *topics])
         entry = self._journal.append("t", key, trace.to_json(), sealed=signed)
         numbered = trace._replace(number=entry.number, writer=entry.writer)
+        # Before the flush: once the line can be read, a process that collects may evict what no lease names.
         if announce is not None:
             announce(numbered)
         self._journal.flush(sync=sync)
@@ -286,6 +290,7 @@ class Ledger:
         self._set_current(topics, numbered.rank, numbered.rank)
         self._last[trace.reactor] = numbered
         self._add(numbered)
+        # No trace that was read has a higher number, so this one may be added to a tree, which takes them by age.
         tree = self._trees.get(trace.fingerprint)
         if tree is not None:
             tree.add(numbered)
@@ -356,7 +361,7 @@ class Ledger:
                 noted.append([*rank, now, ".".join(topics)])
         if noted:
             self._append("u", "-", noted)
-        self._last_noted = used
+        self._last_noted = used  # after the line, which resets it
 
     def recency(self, trace: Trace) -> Rank:
         """Return the rank of the last line that made a trace current; it orders traces without clocks."""

@@ -214,6 +214,7 @@ class ObjectStore:
         stored = digest + safe_suffix(suffix)
         target = self.path(stored)
         try:
+            # Before the renaming, so that no process finds the object with the permissions that a spec gave it.
             self._files.protect(path, read_only=read_only)
             if self._files.identity(target) is not None:
                 # The object may be on the disk already: never replace it by one that is not.
@@ -223,6 +224,8 @@ class ObjectStore:
         except BaseException:
             self._files.unlink(path)
             raise
+        # Read after the renaming, which may change the time of the status. The bytes were hashed while they were
+        # written, so not even the first reader hashes them again.
         identity = self._files.identity(target)
         if identity is not None:
             self._latest.put_identity(stored, identity)
@@ -255,8 +258,9 @@ class ObjectStore:
         unsynced, self.unsynced = sorted(self.unsynced), set()
         try:
             for path in unsynced:
-                if self._files.identity(path) is not None:
+                if self._files.identity(path) is not None:  # else it was evicted or moved to quarantine since
                     self._files.sync_file(path)
+            # The directory "objects" too: the one below it may be new.
             parents = {path.parent for path in unsynced}
             for directory in sorted(parents | {parent.parent for parent in parents}):
                 self._files.sync_directory(directory)
@@ -302,6 +306,7 @@ class ObjectStore:
             raise EvictedError(message)
         if identity[2] == size and self._latest.identity(stored) == identity:
             return path
+        # The identity from before the hashing: if the file changes meanwhile, it has another one at the next reading.
         if identity[2] != size or hash_file(path, self._files) != stored.partition(".")[0]:
             raise self._damaged(stored)
         self._latest.put_identity(stored, identity)
@@ -328,7 +333,7 @@ class ObjectStore:
         if self._files.identity(path) is None:
             message = f"Object {stored} is no longer in the plant."
             raise EvictedError(message)
-        content = self._files.read(path, limit=size + 1)
+        content = self._files.read(path, limit=size + 1)  # one byte more, which shows that a file is too long
         if blake3(content).hexdigest(length=DIGEST_BYTES) != stored.partition(".")[0]:
             raise self._damaged(stored)
         return content

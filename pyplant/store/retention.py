@@ -167,8 +167,10 @@ def merge_journal(warehouse: Warehouse, at_least: int = 64) -> bool:
     try:
         written = {*warehouse.leases.living(), journal.writer}
         finished = {name: size for name, size in files.items() if name.removesuffix(".log") not in written}
+        # With many open plants most files are in use, and merging the few others would be repeated by every run.
         if 2 * len(finished) < at_least:
             return False
+        # A line that this process has not applied may seem not to be needed.
         warehouse.ledger.refresh()
         journal.merge(finished, warehouse.ledger.needed(written), warehouse.objects.scratch_path())
         return bool(finished)
@@ -203,6 +205,7 @@ class _Collector:
         if not self._outdated(max_size, verifying) or not self._claims.take_within(COLLECTING, max_wait):
             return CollectionReport(stored=size)
         try:
+            # Decided again: until the claim was taken, others may have used, added or evicted executions.
             self._ledger.refresh()
             outdated = self._outdated(max_size, verifying)
             if outdated:
@@ -232,6 +235,9 @@ class _Collector:
         """Delete an object, unless another process has stored it again and is about to name it."""
         if not is_object_name(name):
             return False
+        # A process that stores a value again replaces its object by a new file (ObjectStore.publish), whose identity is
+        # not the one that this process has read. In the rare case that it is, because the execution that names the
+        # object has not finished, the value is computed again when it is needed.
         identity = self._files.identity(self._objects.path(name))
         if identity is None:
             return False
@@ -246,7 +252,7 @@ class _Collector:
         """Evict history beyond ``max_size``, merge the journal and delete leftovers."""
         collection = self.collect_history(max_size, _MAX_WAIT)
         self._warehouse.claims.living()  # deletes the files of dead processes
-        merge_journal(self._warehouse, at_least=1)
+        merge_journal(self._warehouse, at_least=1)  # after the evictions, whose traces need not be copied then
         leftovers = [*self._clear_scratch(), *self._clear_quarantine(quarantine_age)]
         orphans = self._orphans()
         for name in orphans:
@@ -343,6 +349,7 @@ def abandoned_scratch(files: Files, directory: Path, now: float) -> Iterator[Pat
             if not is_alive(int(found[1])):
                 yield path
             continue
+        # A file inside may be younger than the directory, which changes only when files are added or removed.
         times = [files.modified(path / inner) for inner in files.names(path)] + [files.modified(path)]
         if max((moment for moment in times if moment is not None), default=now) < now - _MIN_LEFTOVER_AGE:
             yield path

@@ -94,6 +94,7 @@ class Warehouse:
         _streams.occupy_descriptors()
         self.root = root = root.absolute()  # reactors may change the working directory
         self.files = files or (ReadOnlyFiles() if read_only else Files())
+        # A worker must not create a plant: a directory without one there is another directory than the run uses.
         if read_only or not writes_journal:
             check_plant(self.files, root)
         else:
@@ -285,6 +286,7 @@ class Warehouse:
 
     def _load_copy(self, ingredient: Ingredient, *, is_stream: bool) -> Any:
         """Load a value from a copy, since other users could change the original after it was verified."""
+        # Refused before the content is read: a value of another user is not worth a copy in memory.
         self.formats.trusted_spec(ingredient)
         content = self.objects.verified_content(ingredient.object, ingredient.size)
         if is_stream:
@@ -320,6 +322,7 @@ class Warehouse:
         OSError
             If it could not be written. Nothing is visible then.
         """
+        # Counted even if the write fails below: the objects are on the disk already.
         self.bytes_added += sum(output.size for output in trace.stored)
         self._unsynced_seconds += trace.seconds
         sync = self._unsynced_seconds >= _MAX_UNSYNCED_SECONDS
@@ -349,9 +352,11 @@ class Warehouse:
         lost
             Executions that another process evicted before they were in the lease.
         """
+        # Nothing new: these executions are in the lease since an earlier run, or no lease can be taken.
         if not self._write_lease(traces, configuration):
             return []
         if self.claims.is_taken(COLLECTING):  # that process may have read the leases too early
+            # Taken only to wait for its end. A collection that begins later reads the lease as it is now.
             self.claims.take_within(COLLECTING, _MAX_WAIT)
             self.claims.release(COLLECTING)
         self.ledger.refresh()
@@ -371,6 +376,7 @@ class Warehouse:
     def close(self) -> None:
         """Write the pending lines and delete the scratch, claims and leases of this process."""
         self.is_closed = True
+        # The journal before the lease: without a lease its file counts as finished, and another process may merge it.
         self.flush()
         with suppress(OSError):
             self.journal.close()
