@@ -150,6 +150,7 @@ class ClaimsGuard:
         Checked only after a second of waiting, since processes also hold claims briefly while they look up traces.
         """
         for claim, task in self._blocked.items():
+            # One is enough: when its reactor has run, this process releases what the others wait for.
             if self._claims.is_circular(claim):
                 self._without_claim.add(claim)
                 del self._blocked[claim]

@@ -95,6 +95,7 @@ class RunContext:
         """Return the present fingerprint of a reactor's code."""
         function = self.definitions[key].function
         fingerprint = self.fingerprinter.fingerprint(function)
+        # Only the digest is replaced: hints and notes still come from the code.
         if self._function_hash is None:
             return fingerprint
         text = str(self._function_hash(function))
@@ -140,6 +141,8 @@ class RunContext:
 
     def has_new_traces(self, key: str) -> bool:
         """Return whether another process recorded traces of a reactor since it was checked."""
+        # Counted, since to look for one that verifies would repeat the whole look-up. A trace under another
+        # configuration counts as well, and the look-up is then repeated in vain.
         self._ledger.refresh()
         return self._ledger.trace_count(self.fingerprint(key).digest) != self._trace_counts.get(key, 0)
 
@@ -163,6 +166,7 @@ class RunContext:
     @property
     def configuration_tag(self) -> str:
         """Distinguishes the parameters that were read so far from those of other runs in this process."""
+        # hash() suffices, although it differs in each process: a lease is of one process.
         return f"{hash(frozenset(self._digests.items())) & 0xFFFFFFFF:x}"
 
     def _why_unknown(self, definition: Definition, fingerprint: str) -> Reason:
@@ -191,6 +195,8 @@ class RunContext:
 
     def variant(self, parameters: Parameters) -> RunContext:
         """Return a copy of the context with another configuration; all that does not depend on it is shared."""
+        # Shared are the cached properties that have a value by now, and digests of files: all runs of a sweep must see
+        # the same content.
         other = copy.copy(self)
         vars(other).update(parameters=parameters, _digests={}, _trace_counts={})
         vars(other).pop("_configuration", None)
@@ -268,6 +274,7 @@ class RunContext:
         found: set[str] = set()
         for name in names:
             senders = self.literal_senders(name)
+            # If all senders are orphans, the one that was defined last is the one that the user means.
             lasting = [key for key in senders if key not in by_key] or senders[-1:]
             found.update(key for key in senders if key not in lasting)
         return [by_key[key] for key in found]
@@ -279,6 +286,7 @@ class RunContext:
 
     def suggestions(self, name: str) -> str:
         """Return a sentence with similar names, or with the reactor that last sent an ingredient."""
+        # What a stored execution says is certain; similar names are a guess.
         last = self._ledger.senders_of(name)
         if last:
             reactor, when = last[0].reactor, format_date(last[0].finished)
@@ -346,6 +354,7 @@ class RunContext:
         digest, notes = self.fingerprinter.digest(value)
         if name.endswith(")"):
             return digest  # code, which may refer to opaque objects
+        # Data of which only the class counts would seem unchanged for ever.
         opaque = sorted(note.text for note in notes if note.kind == "opaque")
         if opaque:
             message = (
@@ -382,6 +391,8 @@ class RunContext:
 
     def file(self, path: str) -> str | None:
         """Digest of an input file, computed once in a run."""
+        # All reactors of a run see one content. The trace writer asks for the present one (file_now), and stores no
+        # trace if it is another.
         if path not in self._files:
             self._files[path] = self._inputs.digest(path)
         return self._files[path]
@@ -402,6 +413,7 @@ class RunContext:
                 name = (
                     f"{prefix}{quoted(attribute)} {CLASS_SUFFIX}" if attribute else f"{prefix}{CLASS_SUFFIX}"
                 )
+                # An attribute that is missing counts too: code may ask with getattr() and a default.
                 if not self.is_auxiliary(name):
                     digest = self.parameter(name)
                     kind = DependencyKind.ABSENCE if digest is None else DependencyKind.PARAMETER
@@ -413,6 +425,7 @@ class RunContext:
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         """Fingerprint of a subreactor that the reactor's own code does not name, else ``""``."""
+        # The reactor's own fingerprint covers it then. As a dependency too, an edit of it would have two causes.
         if self.fingerprinter.reaches(reactor, function):
             return ""
         return self.fingerprinter.fingerprint(function).digest

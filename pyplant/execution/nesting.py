@@ -97,6 +97,7 @@ def _replace(cls: type, name: str, make: Callable[[Callable[..., Any]], Callable
 
 
 def _mark() -> weakref.ref[Any] | None:
+    # A thread of a reactor may start threads, too.
     tracer = active_observer.get() or tracer_of_thread()
     return None if tracer is None else weakref.ref(tracer)
 
@@ -115,6 +116,7 @@ def _marking_start(start: Callable[..., Any]) -> Callable[..., Any]:
 def _marking_submit(submit: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(submit)
     def marking_submit(self: Any, function: Any, /, *arguments: Any, **options: Any) -> Any:
+        # Only tasks of reactors are wrapped: the pool may belong to the program, and its threads serve other code.
         mark = _mark()
         if mark is not None:
             function = partial(_marked, mark, function)
@@ -158,6 +160,7 @@ def apply_multiprocessing_settings(wanted: MultiprocessingSettings) -> None:
         method = None if wanted.method in _OF_LOKY else wanted.method
         if multiprocessing.get_start_method(allow_none=True) != method:
             multiprocessing.set_start_method(method, force=True)
+    # These two attributes tell spawned processes what to import (multiprocessing.spawn.get_preparation_data).
     main = sys.modules.get("__main__")
     if main is None or multiprocessing_settings()[1:] == wanted[1:]:
         return
@@ -186,6 +189,7 @@ def module_imported_at_start() -> str | None:
     if _imported_for_worker:
         return _imported_for_worker[-1]
     multiprocessing = sys.modules.get("multiprocessing.process")
+    # multiprocessing sets the attribute while a spawned process prepares, and has no public name for it.
     if multiprocessing is None or not getattr(multiprocessing.current_process(), "_inheriting", False):
         return None
     # The outermost frames are those of multiprocessing; the first module of the user is the one to name.

@@ -142,8 +142,8 @@ class ReactorExecution:
             Whatever the reactor raises.
         """
         began = time.perf_counter()
-        token = active_observer.set(self.tracer)
         # Set for each step only: between steps this thread runs other reactors and code of the plant.
+        token = active_observer.set(self.tracer)
         try:
             with self._recorded_step():
                 command = self._step_in_this_process(values)
@@ -194,6 +194,7 @@ class ReactorExecution:
                     return yielded
                 value = yielded.deliver(())  # an empty list: nothing to wait for
                 continue
+            # Raised here and not thrown into the reactor, whose try blocks could hide the mistake.
             self._refuse_yield(yielded)
             value = None  # a bare yield does nothing
         return None
@@ -216,6 +217,7 @@ class ReactorExecution:
         try:
             if self._generator is not None:
                 token = active_observer.set(self.tracer)
+                # A step like others: its finally blocks may use the pipe, call subreactors and print.
                 try:
                     with self._recorded_step():
                         self._close_generator(self._generator)

@@ -172,6 +172,7 @@ class Run:
 
     def is_over(self) -> bool:
         """Return whether the run has ended; only meaningful when no job is ready or under way."""
+        # With keep_going, a reactor that waits for another process is executed even after a failure.
         is_over = not self._claims_guard.is_blocked() and (self._scheduler.is_done() or bool(self.errors))
         if is_over:
             self._report_deferred_failures()
@@ -188,6 +189,8 @@ class Run:
 
     def identity(self, job: Job[ExecutionHandle]) -> str:
         """Identify an execution by its code, inputs and parameters: equal ones give the same result."""
+        # What it will ask for is not known, so this is a guess: executions that are taken for different ones run twice,
+        # and one that is taken for equal and is not finds no trace when the other has ended, and runs then.
         key = job.task.key
         given = [f"{name}={ingredient.digest}" for name, ingredient in sorted(job.execution.given.items())]
         read = [f"{name}={self.context.parameter(name)}" for name in sorted(self.context.probably_reads(key))]
@@ -305,6 +308,7 @@ class Run:
                 self._expect_recomputation(ingredient, error)
                 self._scheduler.inputs_lost(task, [ingredient.name])
                 return None
+        # Recorded only when all are loaded: after a loss the others may be made again as well, with other digests.
         execution.received(action.ingredients)
         job = self._job(task, execution, values)
         job.received = task.awaited  # for the events, which name what the reactor asked for
@@ -341,6 +345,7 @@ class Run:
         return {
             self.context.definitions[task.key].full_name: task.trace
             for task in self._scheduler.tasks.values()
+            # Number 0: the trace could not be stored, so the journal cannot refer to it.
             if task.trace is not None and task.trace.number and task.state in (State.CACHED, State.DONE)
         }
 
@@ -412,6 +417,7 @@ class Run:
         self._claims_guard.release(job.task.key)
         self._mark_ended(job.task.key)
         add_note(error, f"Raised by reactor {name!r} ({job.execution.definition.place}).")
+        # An interrupt ends the run also with keep_going, and also in a guess: the user wants to stop.
         if isinstance(error, KeyboardInterrupt):
             self.errors[job.task.key] = error
             raise error
@@ -463,6 +469,7 @@ class Run:
         # Released after the commit, so that a process that waits for the claim finds the trace.
         self._claims_guard.release(job.task.key)
         self._mark_ended(job.task.key)
+        # A trace that is not stored has outputs all the same, which the receivers in this run get.
         self._scheduler.finished(job.task, stored or trace)
         self._emit(ReactorFinished(definition.name, seconds, stored is not None))
         for key in self._scheduler.nondeterministic - nondeterministic:
@@ -482,6 +489,7 @@ class Run:
             self._claims_guard.release(task.key)
             if task.trace is not None and task.trace.rank in lost:
                 self._evicted.append(task.key)
+            # A task may become cached twice, if a value that its verdict rested on was lost and made again.
             elif task.trace is not None and task.key not in self._reported:
                 self._reported.add(task.key)
                 self._mark_ended(task.key)

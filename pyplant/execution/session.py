@@ -192,6 +192,7 @@ class Session:
                 self._run_to_completion(*runs)
                 results.extend(self._result(run, names) for run in runs)
 
+            # Values are loaded inside work(), since a lost one needs the run to make it again.
             return RunOutcome(results, self._execute(runs, asked_for, work))
 
     def _result(self, run: Run, names: tuple[str, ...]) -> RunResult:
@@ -306,6 +307,8 @@ class Session:
         pyplant.errors.NestedRunError
             If the other thread does a run, and this thread works for one of its reactors.
         """
+        # The caller enters the lock afterwards and may have to wait. Only a thread that works for a reactor of the run
+        # would never get it.
         if self.lock.acquire(blocking=False):
             self.lock.release()
         elif is_inside_reactor():
@@ -341,9 +344,11 @@ class Session:
             raise PlantDirError(message)
         with gc_paused(enabled=False):
             self.warehouse.ledger.refresh()
+        # First it is decided which packages are followed: fingerprints that are computed before would lack their code.
         follow_packages(self.warehouse.ledger.followed)
         definitions = self.registry.current()
         follow_used_packages({definition.module for definition in definitions.values()})
+        # Code and values are read again in each run: cells, modules and globals change between runs.
         begin_generation()
         self._fingerprinter.begin_generation()
         self.warehouse.ledger.add_followed(defining_packages())
@@ -362,6 +367,7 @@ class Session:
         replaced = context.replaced(orphans) if orphans else []
         for orphan in replaced:
             withdraw(orphan)
+        # This ends, since a definition that is withdrawn is no orphan any more.
         return self.context(target) if replaced else context
 
     def verified_traces(self) -> list[Trace]:
@@ -394,6 +400,7 @@ class Session:
     def states(self) -> dict[str, State]:
         """Return the states of the reactors in the current run, by key."""
         found: dict[str, State] = {}
+        # The runs of a sweep share reactors: a state that says that one is being executed is the one to show.
         for run in reversed(self.runs):
             found.update((key, state) for key, state in run.states().items() if found.get(key) not in BUSY)
         return found
@@ -412,7 +419,7 @@ class Session:
                 front_end.failed(error)
             raise
         finally:
-            self.runs = ()
+            self.runs = ()  # before RunFinished, since its listeners may start a run
             used: dict[str, Trace] = {}
             for run in runs:
                 for key, failure in run.errors.items():
@@ -427,6 +434,7 @@ class Session:
             report = _report(runs, targets, seconds) if self._listeners else None
             if report is not None:
                 self._listeners.emit(RunFinished(report))
+        # After the report, since it may take long. Not after an error: the user wants to see the error first.
         self._bound_history()
         return lambda: _report(runs, targets, seconds) if report is None else report
 
@@ -439,6 +447,7 @@ class Session:
                 collect(self.warehouse, self._max_size, only_if_needed=True, verifying=self.verified_traces)
             except Exception as error:  # noqa: BLE001 - verifying reads code and configuration, which may be broken by now
                 logger().warning("Old results in %s were not removed: %s", self.warehouse.root, error)
+            # Also after a failure: to try again after each run would cost as much each time.
             self.warehouse.bytes_added, self._collect_threshold = 0, self._max_size // 100
 
 

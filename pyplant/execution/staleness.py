@@ -63,6 +63,7 @@ class Staleness:
             self._judge(key)
 
     def _judge(self, key: str) -> None:
+        # A stack, not recursion: chains of reactors may be longer than Python's stack.
         stack: list[_LookUp] = []
         self._begin(key, stack)
         while stack:
@@ -103,7 +104,7 @@ class Staleness:
         if isinstance(found, Verdict):
             self.verdicts[key] = found
             return
-        # Unknown until judged: reactors may depend on each other in a circle.
+        # Unknown until judged: stored executions may depend on each other in a circle, though the present code does not.
         self.verdicts[key] = Verdict(None, (), certain=False)
         stack.append(_LookUp(key, found))
 
@@ -127,6 +128,7 @@ class Staleness:
             output = verdict.trace.output(name)
             if output is not None:
                 self._senders[name] = key
+                # Uncertain: after a run a newer trace may verify, which has another digest.
                 return output.digest if verdict.certain else UNKNOWN
         return None
 
@@ -168,6 +170,7 @@ class Staleness:
         """
         definition = self._context.definitions[key]
         verdict = self.verdicts[key]
+        # For a stale reactor, the time and size of the execution that comes nearest, or else of the newest one.
         trace = verdict.trace or next((r.trace for r in verdict.reasons if r.trace), None)
         trace = trace or self._context.last(definition.full_name)
         outcome = _outcome(verdict, cache=definition.cache)
@@ -243,6 +246,8 @@ class Staleness:
             return self._keys_of(verdict.trace.inputs), self._keys_of(r.name for r in verdict.reasons)
         expected = self._context.predicted[key]
         nearest = next((reason.trace for reason in verdict.reasons if reason.trace), None)
+        # After a mismatch the reactor starts, and receives what it receives on every path. An uncertain look-up first
+        # asks for what its reasons name, and the reactor may not start at all.
         asked = (
             expected.unconditional_receives
             if verdict.certain

@@ -87,7 +87,8 @@ class TraceWriter:
             self._warn(
                 UnsavedWarning, f"Ingredient {output!r} was delivered but could not be saved: {unsaved.error}"
             )
-        # A trace names its outputs by digest, so without all of them in the store it could not be used.
+        # A trace names its outputs by digest, so without all of them in the store it could not be used. Input files are
+        # compared after the execution, since it is not known when the reactor read them.
         if record.unsaved or not self._inputs_unchanged(name, trace):
             return None
         fingerprint = self._final_fingerprint(key, before)
@@ -134,7 +135,8 @@ class TraceWriter:
         name, now = self._context.definitions[key].name, self._context.fingerprint(key)
         if before.digest == now.digest:
             return now
-        # None if anything but values changed, that is, code.
+        # None if anything but values changed, that is, code. A reloaded module, for example, may have been used before
+        # and after the edit.
         values = self._context.fingerprinter.changed_names(before.digest, now.digest)
         if values is None:
             self._warn(UnsavedWarning, f"Code of {name!r} changed while it ran; the result is not stored.")
@@ -145,6 +147,7 @@ class TraceWriter:
                 f"{owner}.{variable} changed while reactor {name!r} ran, so it counts as state from now on: a "
                 f"change of it reruns nothing. Send it as an ingredient if results depend on it.",
             )
+        # Computed again without these variables: with the value from before, no later process would find the trace.
         self._context.fingerprinter.add_state(values)
         self._warehouse.ledger.add_state(values)
         return self._context.fingerprint(key)

@@ -252,7 +252,8 @@ class _Collector:
         """Evict history beyond ``max_size``, merge the journal and delete leftovers."""
         collection = self.collect_history(max_size, _MAX_WAIT)
         self._warehouse.claims.living()  # deletes the files of dead processes
-        merge_journal(self._warehouse, at_least=1)  # after the evictions, whose traces need not be copied then
+        # After the evictions, whose traces need not be copied then.
+        merge_journal(self._warehouse, at_least=1)
         leftovers = [*self._clear_scratch(), *self._clear_quarantine(quarantine_age)]
         orphans = self._orphans()
         for name in orphans:
