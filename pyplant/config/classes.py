@@ -20,6 +20,7 @@ __all__ = ["ConfigBase", "ConfigDict", "ConfigReader", "ConfigValue", "private_c
 VIEW = "_pyplant_view"
 """The attribute by which a ``ConfigBase`` object is a view; it holds the view's state."""
 AUXILIARY = "_pyplant_auxiliary"
+# These are of the base class, not of the user: they are no parameters, and reading them is not recorded.
 _OWN = frozenset({VIEW, AUXILIARY, "mark_auxiliary"})
 # The effect of these methods shows in the values. The code of all other special methods counts.
 _CONSTRUCTION = frozenset({"__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__"})
@@ -52,6 +53,7 @@ class ConfigValue:
         return type(self) is type(other) and vars(self) == vars(other)
 
     def __hash__(self) -> int:
+        # The names alone, since values may be unhashable. Equal objects have equal names.
         return hash((type(self), tuple(sorted(vars(self)))))
 
     def __repr__(self) -> str:
@@ -207,6 +209,8 @@ def find_code(config: ConfigBase, name: str) -> Any:
         if kind is not MISSING:
             if not isinstance(kind, _CODE):
                 return None
+            # A cached_property stores its value in the object, under its own name, and is computed all the same. A
+            # function is not called if the object has an attribute of its name, which Python finds first.
             computed = isinstance(kind, property | cached_property)
             return kind if computed or name not in attributes(config) else None
     return None
@@ -223,6 +227,7 @@ def stored_value(config: ConfigBase, name: str) -> Any:
 def code_value(kind: Any, cls: type) -> Any:
     """Return the value that counts for a method: its function, with the class if the code looks at the class."""
     function: Any
+    # The getter alone: inside reactors, where nothing can be set, the setter never runs.
     if isinstance(kind, property):
         function = kind.fget
     elif isinstance(kind, cached_property):
@@ -264,6 +269,7 @@ def class_attribute(cls: type, name: str) -> Any:
 
 def own_parameters(config: ConfigBase) -> dict[str, Any]:
     """Return the parameters of a configuration object; a nested configuration is one value."""
+    # In the order in which the user wrote them, those of base classes first.
     names: dict[str, None] = {}
     for base in reversed(type(config).__mro__):
         if base not in (object, ConfigBase):
@@ -278,6 +284,7 @@ def is_nested(value: Any) -> bool:
 
     A dictionary is one if it has few keys and each can be part of a dotted name.
     """
+    # Exact types: a subclass may compute its items, or have more state than them.
     if type(value) in (dict, ConfigDict):
         return len(value) <= _MOST_NAMES and all(map(_can_be_step, value))
     return isinstance(value, ConfigBase)
@@ -311,6 +318,7 @@ def child(owner: Any, name: str) -> Any:
         return MISSING if find_code(owner, name) is not None else stored_value(owner, name)
     if isinstance(owner, Mapping):
         return owner.get(name, MISSING) if name in owner else MISSING
+    # Fields of slotted classes are in no __dict__. Other attributes, such as properties, are not stored in the object.
     is_field = name in getattr(type(owner), "__dataclass_fields__", ()) or any(
         field.name == name for field in getattr(type(owner), "__attrs_attrs__", ())
     )
@@ -373,6 +381,7 @@ def private_copy(value: Any, copier: Callable[[Any], Any] = copy.deepcopy) -> An
     """Return a copy that the receiver may change; an object that cannot be copied is returned as it is."""
     if isinstance(value, _IMMUTABLE):
         return value
+    # Also a value that cannot be copied must reach the reactor: it may only read it.
     try:
         return copier(value)
     except Exception:  # noqa: BLE001 - a user's __deepcopy__ may raise anything

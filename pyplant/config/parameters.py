@@ -93,7 +93,8 @@ class Parameters:
 
     def snapshot(self) -> Parameters:
         """Return a copy of the configuration as it is now, for one run; values are shared."""
-        # Marks are shared and not copied: to mark a parameter takes effect at once.
+        # Marks are shared and not copied: to mark a parameter takes effect at once. Values are shared, since they may be
+        # large; reactors get copies of them (private_copy).
         other = Parameters()
         other._marked, other.is_set = self._marked, self.is_set
         other.source = _snapshot(self.source, {})
@@ -113,6 +114,7 @@ class Parameters:
         # KIND has no owner before it, since the whole configuration has no name.
         if name == KIND:
             return nested_kind(self.source)
+        # Signs in keys are quoted in recorded names, so each dot is a step.
         above, _, last = name.rpartition(".")
         return self._look_up_in(self._find_recorded(above), last, f"{above}." if above else "")
 
@@ -143,7 +145,8 @@ class Parameters:
 
     def _look_up_in(self, owner: Any, last: str, prefix: str) -> Any:
         is_object = isinstance(owner, ConfigBase)
-        if not is_nested(owner) and owner is not self.source:  # an object that is a value
+        # An object that is a value: a reactor reads it as a whole, and a sweep may vary a field of it.
+        if not is_nested(owner) and owner is not self.source:
             return _value_or_kind(owner, unquoted(last))
         if last == ALL_NAMES:
             return self._without_auxiliary(names_of(owner, is_top=not prefix), prefix)
@@ -163,6 +166,7 @@ class Parameters:
         return _value_or_kind(owner, unquoted(last))
 
     def _without_auxiliary(self, names: Iterable[str], prefix: str) -> list[str]:
+        # Else adding an auxiliary parameter would rerun each reactor that iterates over the configuration.
         return [name for name in names if not self.is_auxiliary(prefix + quoted(name))]
 
     def value(self, name: str) -> Any:
@@ -204,6 +208,7 @@ class Parameters:
 
     def _walk(self) -> Iterator[tuple[str, Any, bool]]:
         """Yield all names and values, and whether each is a parameter; cycles are entered once."""
+        # The identities are those of the way down only: one part in two places has two names, and both count.
         stack: list[tuple[str, Any, frozenset[int]]] = [("", self.source, frozenset({id(self.source)}))]
         while stack:
             prefix, owner, above = stack.pop()
@@ -274,6 +279,7 @@ class Parameters:
             return unquoted(name)
         # First the marks of the plant, then those of each configuration object on the way to the parameter.
         config: Any = self.source
+        # What is not a value is covered by the mark on what it is about: the code of an auxiliary method, for example.
         name = _parameter_of(name)
         found = _covering_mark(self._marked, name)
         above = ""
@@ -329,6 +335,7 @@ def _snapshot(config: Any, made: dict[int, Any]) -> Any:
     if id(config) in made:  # a configuration may contain itself, or one part in two places
         return made[id(config)]
     if isinstance(config, ConfigBase):
+        # Entered before its parts are copied, which may contain it.
         found = made[id(config)] = copy.copy(config)
         for name, value in own_parameters(config).items():
             if is_nested(value):

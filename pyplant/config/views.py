@@ -89,6 +89,7 @@ DIR_NAMES = "(dir)"
 CLASS_SUFFIX = "(class)"
 """Suffix of the recorded name of an attribute of the class of a configuration."""
 
+# Bounded, since the cache keeps classes alive: a notebook defines a class again with each run of its cell.
 _generated: Callable[[type], frozenset[CodeType]] = lru_cache(maxsize=256)(generated_code)
 # Attributes of classes and objects that list the parameters.
 _LISTS = frozenset(
@@ -96,6 +97,7 @@ _LISTS = frozenset(
 )
 
 
+# A text and not the class itself: the class would count with all its code, although a reactor may read one parameter.
 def nested_kind(value: Any) -> str:
     """What a nested configuration is, apart from its parameters: a ``dict``, or an object of some classes."""
     if not isinstance(value, ConfigBase):
@@ -144,6 +146,7 @@ def view_of(config: Any, reader: ConfigReader, prefix: str = "") -> Any:
     if not isinstance(config, ConfigBase):
         return _dict_view(config, reader, prefix)
     view = object.__new__(type(config))  # without __init__, which may have effects and required arguments
+    # A copy, so that the reactor sees one state, whatever is set on the configuration meanwhile.
     attributes(view)[VIEW] = _ObjectView(copy.copy(config), reader, prefix)
     # Python looks special methods up on the class, past the view, so their code counts from the start.
     for name in special_methods(type(config)):
@@ -280,7 +283,9 @@ class _DictView(dict[str, Any]):
             reader.absent(prefix + quoted(name))
             raise missing_parameter_error(f"{prefix}{name}", values)
         value = values[name]
-        if not prefix and "." in name:  # its parameters could not be named
+        # A key with a dot is one value, even if that is a nested dictionary: the names of its parameters, as users write
+        # them, would be ambiguous.
+        if not prefix and "." in name:
             return reader.read(quoted(name), value)
         return value_for_reactor(value, reader, prefix + quoted(name))
 
@@ -331,6 +336,7 @@ class _DictView(dict[str, Any]):
     def __reversed__(self) -> Iterator[str]:
         return reversed(list(self))
 
+    # Through __iter__, which reports the read. The stored dictionary has one item, the stand-in.
     def __len__(self) -> int:
         return len(list(iter(self)))
 

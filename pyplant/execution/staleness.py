@@ -104,7 +104,7 @@ class Staleness:
         if isinstance(found, Verdict):
             self.verdicts[key] = found
             return
-        # Unknown until judged: stored executions may depend on each other in a circle, though the present code does not.
+        # Unknown until judged: stored executions may depend on each other in a circle, unlike the present code.
         self.verdicts[key] = Verdict(None, (), certain=False)
         stack.append(_LookUp(key, found))
 
