@@ -73,3 +73,30 @@ def _encode_code(value: Any, encoder: Encoder) -> None:
     """Encode a code object by its instructions."""
     encoder.tag("code")
     encoder.item(code_digest(value))
+
+
+@encodes("ctypes.CDLL", "ctypes.CDLL+")
+def _encode_library(library: Any, encoder: Encoder) -> None:
+    """Encode a library in C by its name and the declared signatures; its handle differs between processes.
+
+    A library keeps every function that is looked up in it, so those without a declared signature do not count.
+    """
+    declared = {
+        name: _signature(value)
+        for name, value in vars(library).items()
+        if type(value) is library._FuncPtr  # noqa: SLF001
+        and _signature(value) != [value._restype_, None, None]
+    }
+    encoder.code(type(library))
+    encoder.item([library._name, sorted(declared), [declared[name] for name in sorted(declared)]])  # noqa: SLF001
+
+
+@encodes("_ctypes.CFuncPtr+")
+def _encode_c_function(function: Any, encoder: Encoder) -> None:
+    """Encode a function of a library in C by its names and its signature; functions that call Python are opaque."""
+    library: Any = (function._objects or {}).get("0")  # noqa: SLF001
+    encoder.item([function.__name__, library._name, *_signature(function)])  # noqa: SLF001
+
+
+def _signature(function: Any) -> list[Any]:
+    return [function.restype, function.argtypes, getattr(function, "errcheck", None)]

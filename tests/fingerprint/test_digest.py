@@ -5,6 +5,8 @@ import array
 import collections
 import copy
 import copyreg
+import ctypes
+import ctypes.util
 import dataclasses
 import datetime
 import decimal
@@ -131,6 +133,21 @@ def two():
     return 2
 
 
+def library(*declared):
+    """Load a library in C, and declare the signatures of some functions."""
+    loaded = ctypes.CDLL(ctypes.util.find_library("m"))
+    for name in declared:
+        getattr(loaded, name).restype = ctypes.c_double
+    return loaded
+
+
+def elsewhere(loaded, looked_up):
+    """Change a library as it would be in another process, in which a function was looked up."""
+    getattr(loaded, looked_up)
+    loaded._handle += 1
+    return loaded
+
+
 def adder(n):
     return lambda x: x + n
 
@@ -228,6 +245,9 @@ DIFFERENT = {
     "views of bytes": (memoryview(b"a"), memoryview(b"b")),
     "compiled code": (compile("1", "x", "eval"), compile("2", "x", "eval")),
     "compiled formats": (struct.Struct("<i"), struct.Struct("<q")),
+    "libraries in C": (library(), library("sqrt")),
+    "functions of a library": (library().sin, library().cos),
+    "signatures of functions in C": (library().sqrt, library("sqrt").sqrt),
     "properties": (property(one), property(two)),
     "setters of properties": (property(one, one), property(one, two)),
     "static methods": (staticmethod(one), staticmethod(two)),
@@ -270,6 +290,8 @@ EQUAL = {
         np.arange(24).reshape(2, 3, 4).swapaxes(0, 1).copy(),
     ),
     "views of arrays": (np.arange(4)[::2], np.array([0, 2])),
+    "libraries in other processes": (library("sqrt"), elsewhere(library("sqrt"), "sin")),
+    "functions of equal libraries": (library("sqrt").sqrt, library("sqrt").sqrt),
     "methods of equal objects": (Plain(a=1).__init__, Plain(a=1).__init__),
 }
 
