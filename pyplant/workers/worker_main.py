@@ -77,6 +77,7 @@ from pyplant.workers.user_modules import UserModule
 
 __all__ = ["check_visibility", "execute", "execute_pickled", "exit_with_parent"]
 
+_KEPT_VERIFICATIONS = 32  # reactors whose code a worker keeps digests of
 _PARENT_CHECK_INTERVAL = 1.0  # seconds between two checks whether the parent process still exists
 
 
@@ -222,7 +223,7 @@ def _verified_definition(request: TaskRequest, worker_state: _WorkerState) -> De
     # A second time with new values of the variables that were sent, since reactors may have changed them here.
     for again in (False, True):
         definition: Definition = code.load(packed, again=again)
-        fingerprinter.begin_generation()
+        worker_state.begin_verification()
         fingerprinter.add_state(worker_state.warehouse.ledger.state)
         found = fingerprinter.fingerprint(definition.function).digest
         if found == request.fingerprint:
@@ -314,6 +315,7 @@ class _WorkerState:
     process_settings: ProcessSettings | None
     code: SentCode | None
     fingerprinter: Fingerprinter = field(init=False)
+    verifications: int = 0
 
     def __post_init__(self) -> None:
         self.forget_code()
@@ -322,6 +324,16 @@ class _WorkerState:
         """Compute fingerprints with what the plant has now."""
         versions = _versions(self.process_settings)
         self.fingerprinter = Fingerprinter(_PartReader(self.warehouse.ledger.latest), versions=versions)
+
+    def begin_verification(self) -> None:
+        """Prepare the fingerprinter for a reactor; values may have changed since the last one."""
+        # Reactors share helpers, so what one of them reached is kept for the next ones, but not for ever: it may hold
+        # large values that were replaced.
+        if self.verifications % _KEPT_VERIFICATIONS:
+            self.fingerprinter.invalidate_values()
+        else:
+            self.fingerprinter.begin_generation()
+        self.verifications += 1
 
     def apply_settings(self) -> None:
         """Apply the settings of a run of another process; done before each attempt, since reactors change them."""
