@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import notebook, parallel, pipelines, scripts
+from benchmarks import notebook, parallel, pipelines, scripts, workers
 from benchmarks.harness import OURS, Effort, Row, Side, environment, measure, medians, write_script
 
 PEERS = ("joblib", "hamilton", "pipefunc", "numpy", "h5py")
@@ -231,4 +231,7 @@ ALL: dict[str, Callable[[Path, Effort], Iterator[Row]]] = {
     "fan": parallel.fan,
     "transport": parallel.transport,
     "sweep": parallel.sweeps,
+    "package": workers.package,
+    "numeric": workers.numeric,
+    "study": workers.study,
 }

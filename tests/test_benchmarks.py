@@ -5,8 +5,8 @@ import importlib.util
 
 import pytest
 
-from benchmarks import notebook, parallel, pipelines, scripts
-from benchmarks.harness import Row, measure, medians, quickest, table
+from benchmarks import notebook, parallel, pipelines, projects, scripts, workers
+from benchmarks.harness import Row, measure, medians, quickest, table, write_script
 from benchmarks.speed import PROTECTIONS, QUICK, larger_than_memory
 from tests.conftest import CI
 
@@ -76,6 +76,28 @@ def test_sweeps_are_timed(tmp_path):
     *rows, linear = parallel.sweeps(tmp_path, SMALLEST)
     assert all(row.measured > 0 for row in [*rows, linear])
     assert len(rows) == 2
+
+
+def test_what_is_sent_for_a_reactor_does_not_grow_with_its_project(tmp_path):
+    projects.large_package(tmp_path, 12)
+    (tmp_path / "meeting.py").write_text(projects.MEETING)
+    script = write_script(tmp_path, projects.PACKAGE["pyplant"])
+    figures = measure(script, "bytes")
+    assert figures["bytes"] < 10_000 < figures["first"]
+
+
+def test_a_study_gives_the_same_on_two_processes(tmp_path):
+    projects.study(tmp_path, 1)
+    assert measure(tmp_path / "main.py", 2)["value"] == measure(tmp_path / "main.py", 0)["value"]
+
+
+@pytest.mark.nightly
+def test_workers_are_timed_beside_peers(tmp_path):
+    rows = [
+        row for rows in (workers.package, workers.numeric, workers.study) for row in rows(tmp_path, SMALLEST)
+    ]
+    assert len(rows) == 6
+    assert all(figure > 0 for row in rows for figure in row.figures.values())
 
 
 def test_a_script_that_fails_tells_why(tmp_path):
