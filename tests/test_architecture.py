@@ -67,6 +67,7 @@ PURITY_EXCEPTIONS = {
         "importlib",
     },  # which files were installed together
     "pyplant.fingerprint.source": {"linecache"},  # the text that a function was defined in
+    "pyplant.fingerprint.fingerprint": {"threading"},  # each thread has a fingerprinter of its own
     "pyplant.fingerprint.bytecode": {"sys"},  # the version of Python that the bytecode is for
 }
 NOTEBOOK = {module for module in MODULES if module.startswith("pyplant.notebook")}
@@ -86,12 +87,15 @@ ONLY_IN = {
     "h5py": {"pyplant.specs.hdf", "pyplant.specs.hdf_digest", "pyplant.pipework"},
     "keras": {"pyplant.specs.keras"},
     "scipy": {"pyplant.specs.sparse"},
-    "pandas": {"pyplant.specs.table", "pyplant.specs.table_digest", "pyplant.reports.sweep"},
+    "pandas": {
+        *("pyplant.specs.table", "pyplant.specs.table_digest", "pyplant.reports.sweep"),
+        "pyplant.workers.process_settings",
+    },
     "polars": {"pyplant.specs.table", "pyplant.specs.table_digest"},
     "pyarrow": {"pyplant.specs.table", "pyplant.specs.table_digest"},
     "graphviz": {"pyplant.reports.graph", "pyplant.plant"},
     "rich": {"pyplant.reports.terminal", "pyplant.reports.table"},
-    "warnings": {"pyplant.errors", "pyplant.cli"},
+    "warnings": {"pyplant.errors", "pyplant.cli", "pyplant.workers.process_settings"},
     "click": {
         *("pyplant.cli", "pyplant.cli.output", "pyplant.cli.script"),
         *("pyplant.cli.running", "pyplant.cli.settings", "pyplant.cli.stored"),
@@ -99,7 +103,7 @@ ONLY_IN = {
     "mmap": {"pyplant.store.files"},
     "tempfile": {"pyplant.testing", "pyplant.store.files"},
     "threading": {
-        *("pyplant.execution.session", "pyplant.store.objects"),
+        *("pyplant.execution.session", "pyplant.store.objects", "pyplant.fingerprint.fingerprint"),
         *(
             "pyplant.workers.reducers",
             "pyplant.workers.worker_main",

@@ -27,8 +27,8 @@ long after the old text is gone.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextvars import ContextVar
 from types import CodeType, FunctionType, MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -431,8 +431,8 @@ def _is_reactor(obj: Any) -> bool:
     return type(obj) is FunctionType and "__pyplant_reactor__" in obj.__dict__
 
 
-_current: ContextVar[Fingerprinter | None] = ContextVar("pyplant_fingerprinter", default=None)
-"""The fingerprinter of this thread; not shared, since it is not thread safe."""
+_current = threading.local()
+"""The fingerprinter of each thread; no context variable, since threads may copy the context of another one."""
 
 
 def use_fingerprinter(fingerprinter: Fingerprinter) -> None:
@@ -440,14 +440,13 @@ def use_fingerprinter(fingerprinter: Fingerprinter) -> None:
 
     A worker has code without source, and its fingerprinter has a memo for that.
     """
-    _current.set(fingerprinter)
+    _current.fingerprinter = fingerprinter
 
 
 def _fingerprinter() -> Fingerprinter:
-    found = _current.get()
+    found: Fingerprinter | None = getattr(_current, "fingerprinter", None)
     if found is None:
-        found = Fingerprinter()
-        _current.set(found)
+        found = _current.fingerprinter = Fingerprinter()
     return found
 
 

@@ -14,6 +14,8 @@ worker has other code than the run.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from contextvars import Context
 from typing import Any, NamedTuple
 
 from pyplant._definitions import Definition
@@ -21,7 +23,6 @@ from pyplant._fork import after_fork_in_child
 from pyplant._tracer import ExecutionRecord
 from pyplant.config.parameters import Parameters
 from pyplant.errors import DamagedError, PlantDirError
-from pyplant.execution.nesting import MultiprocessingSettings
 from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.distribution import Distribution
 from pyplant.ingredient import Ingredient
@@ -33,18 +34,20 @@ from pyplant.workers.error_pickling import PickledError
 __all__ = [
     "CONTEXT",
     "MODULES",
+    "SETTINGS",
     "Bundle",
     "Differs",
     "Done",
     "ImportsFailed",
     "InProcessRun",
+    "InProcessTask",
     "Interrupted",
     "MoreInputs",
     "OutputItem",
+    "PackageSettings",
     "PackedObject",
     "PackedVariables",
     "PlantUnreachable",
-    "ProcessSettings",
     "Raised",
     "RunEnded",
     "RunSettings",
@@ -62,6 +65,9 @@ CONTEXT = "context"
 
 MODULES = "modules"
 """Name of the file with the user modules, in the folder of the code of a run."""
+
+SETTINGS = "settings-"
+"""The beginning of the names of files with settings of the program, in the folder of the run; their digest follows."""
 
 OutputItem = tuple[Any, ...]
 """A piece of output: its kind (``stdout``, ``stderr``, ``log`` or the name of an event), then its parts; JSON-able."""
@@ -133,36 +139,44 @@ class SentModules(NamedTuple):
     digest: str
 
 
-class ProcessSettings(NamedTuple):
-    """The process-wide settings that a worker applies before it unpickles anything.
+class PackageSettings(NamedTuple):
+    """Which installed packages count, and how.
 
     Attributes
     ----------
-    directory, paths
-        The working directory, and ``sys.path``.
-    level
-        The lowest level that is logged.
-    processes
-        How the process of the run starts other processes.
     followed
-        The installed distributions whose code counts as user code.
+        The distributions whose code counts as user code.
     tracked
-        The installed packages whose versions count.
+        The packages whose versions count.
     """
 
-    directory: str
-    paths: tuple[str, ...]
-    level: int
-    processes: MultiprocessingSettings
     followed: tuple[Distribution, ...] = ()
     tracked: tuple[str, ...] = ()
+
+
+class InProcessTask(NamedTuple):
+    """A task for workers in the process of the run.
+
+    Attributes
+    ----------
+    definition
+        The reactor.
+    variables
+        A copy of the context variables of the thread that submitted it.
+    settings
+        The settings of that thread (:func:`~pyplant.workers.process_settings.read_settings`).
+    """
+
+    definition: Definition
+    variables: Context
+    settings: Mapping[str, bytes]
 
 
 class InProcessRun(NamedTuple):
     """A run for workers in its own process, such as threads: they use these objects and unpickle nothing."""
 
     context: RunSettings
-    definitions: dict[str, Definition]
+    tasks: dict[str, InProcessTask]
 
 
 in_process_runs: dict[str, InProcessRun] = {}
@@ -192,6 +206,11 @@ class TaskRequest(NamedTuple):
         The host and process number of the coordinator.
     modules
         The user modules of the program; ``None`` if workers share the process.
+    settings
+        The digest of the file with the settings of the program.
+    environment
+        Environment variables for workers that PyPlant did not start; ``None`` for one that is not set. They are in no
+        file, since they may be secrets.
     """
 
     folder: str
@@ -202,6 +221,8 @@ class TaskRequest(NamedTuple):
     given: dict[str, Ingredient]
     process: tuple[str, int]
     modules: SentModules | None = None
+    settings: str = ""
+    environment: dict[str, str | None] | None = None
 
 
 class MoreInputs(NamedTuple):

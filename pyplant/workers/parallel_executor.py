@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any, TypeGuard
 
 from pyplant._definitions import Definition
@@ -47,6 +48,7 @@ from pyplant.workers.messages import (
     Differs,
     Done,
     ImportsFailed,
+    InProcessTask,
     Interrupted,
     MoreInputs,
     PlantUnreachable,
@@ -59,6 +61,7 @@ from pyplant.workers.messages import (
 )
 from pyplant.workers.pickling import dumps, loads
 from pyplant.workers.pools import Pool
+from pyplant.workers.process_settings import read_settings
 from pyplant.workers.remote_execution import RemoteExecution
 from pyplant.workers.run_folder import RunFolder
 from pyplant.workers.user_modules import capture_user_modules
@@ -194,7 +197,9 @@ class ParallelExecutor:
         run = remote.run
         name = f"{unique_name(8)}-{next(self._number)}"
         remote.restart_output()
-        run.definitions[name] = remote.definition
+        # As they are now: programs change them between runs, and while reactors run.
+        settings = read_settings(of_thread=self._pool.shares_process)
+        run.tasks[name] = InProcessTask(remote.definition, copy_context(), settings)
         task = TaskRequest(run.folder, run.context, name, None, "", dict(remote.given), this_process())
         packed = b""
         if self._code_pickler is not None:
@@ -202,6 +207,8 @@ class ParallelExecutor:
                 reactor=self._code_pickler.definition(remote.definition),
                 fingerprint=remote.fingerprint,
                 modules=self._code_pickler.sent_modules,
+                settings=run.write_process_settings(settings),
+                environment=None if self._pool.starts_workers else remote.named_variables(),
             )
             packed = dumps(task)
             remote.replaced = len(self._code_pickler.replaced)
@@ -360,7 +367,7 @@ class ParallelExecutor:
     def _show_rest(self, remote: RemoteExecution, name: str, written: int | None) -> None:
         """Show the rest of what an attempt that ended has written to its file; ``None`` if its length is unknown."""
         run = remote.run
-        run.definitions.pop(name, None)
+        run.tasks.pop(name, None)
         if written != 0:
             for item in run.reader.read(name, written or 0):
                 remote.show(item)

@@ -27,8 +27,14 @@ from pyplant.errors import ResourcesError, RunError
 from pyplant.execution.budget import Budget, Grant
 from pyplant.execution.interrupts import held_interrupts
 from pyplant.workers.messages import PlantUnreachable, TaskRequest
-from pyplant.workers.worker_environment import assigned_variables, visible_devices
-from pyplant.workers.worker_main import check_visibility, execute, execute_pickled, exit_with_parent
+from pyplant.workers.worker_environment import EnvironmentChanges, assigned_variables, visible_devices
+from pyplant.workers.worker_main import (
+    begin_own_worker,
+    check_visibility,
+    execute,
+    execute_in_own_worker,
+    execute_pickled,
+)
 
 __all__ = ["Pool", "pool_of"]
 
@@ -42,6 +48,9 @@ class Pool(Protocol):
 
     shares_process: bool
     """Whether workers share this process, so that nothing is pickled."""
+
+    starts_workers: bool
+    """Whether PyPlant starts the workers, so that they have the environment of this process."""
 
     knows_resources: bool
     """Whether the pool itself starts a task only where its resources are free."""
@@ -93,6 +102,7 @@ class FuturesPool:
         The executor; PyPlant never shuts it down.
     """
 
+    starts_workers = False
     knows_resources = False
 
     def __init__(self, executor: FuturesExecutor) -> None:
@@ -162,6 +172,7 @@ class LocalPool:
     """
 
     shares_process = False
+    starts_workers = True
     knows_resources = False
 
     def __init__(self, workers: int) -> None:
@@ -265,12 +276,14 @@ class _Workers:
 
         self.devices = devices
         self._last: Any = None  # the future of the last request
+        assigned = assigned_variables(sharing, cpu_count(), os.environ, devices)
+        self._environment = EnvironmentChanges(os.environ, assigned)
         self._executor = ProcessPoolExecutor(
             max_workers=count,
             timeout=_IDLE,
-            initializer=exit_with_parent,
-            initargs=(os.getpid(),),
-            env=assigned_variables(sharing, cpu_count(), os.environ, devices),
+            initializer=begin_own_worker,
+            initargs=(os.getpid(), self._environment.start),
+            env=assigned,
         )
 
     @property
@@ -281,7 +294,9 @@ class _Workers:
     def submit(self, packed: bytes) -> Any:
         """Submit a pickled request; returns a future of the pickled reply."""
         with _streams.missing_replaced():  # loky flushes the standard streams before it starts a worker
-            self._last = self._executor.submit(execute_pickled, packed)
+            self._last = self._executor.submit(
+                execute_in_own_worker, packed, self._environment.now(os.environ)
+            )
         return self._last
 
     def kill(self) -> None:
@@ -300,6 +315,7 @@ class DaskPool:
     """
 
     shares_process = False
+    starts_workers = False
     knows_resources = True
 
     def __init__(self, client: Any) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
-from typing import Any
 
 from pyplant.execution.executor import ExecutionRequest
-from pyplant.execution.nesting import multiprocessing_settings
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.origin import followed
 from pyplant.workers.code_pickling import CodePickler
-from pyplant.workers.messages import CONTEXT, InProcessRun, ProcessSettings, RunSettings, in_process_runs
+from pyplant.workers.messages import (
+    CONTEXT,
+    SETTINGS,
+    InProcessRun,
+    InProcessTask,
+    PackageSettings,
+    RunSettings,
+    in_process_runs,
+)
 from pyplant.workers.output import OutputReader
 from pyplant.workers.pickling import dumps
 
@@ -35,8 +39,8 @@ class RunFolder:
         Where it is, as a path and as text.
     reader
         Reads the output of workers.
-    definitions
-        The reactors under way, by attempt; workers that share the process take them from here.
+    tasks
+        The tasks under way, by attempt, for workers that share the process.
     context
         The digest of the settings in the folder; empty if workers share the process.
     """
@@ -56,8 +60,9 @@ class RunFolder:
             warehouse.formats.copy_for_workers(),
         )
         self._tracked = tuple(request.fingerprinter.versions)
-        self.definitions: dict[str, Any] = {}
-        in_process_runs[self.folder] = InProcessRun(self._settings, self.definitions)
+        self.tasks: dict[str, InProcessTask] = {}
+        in_process_runs[self.folder] = InProcessRun(self._settings, self.tasks)
+        self._process_settings: set[str] = set()  # the digests of those in the folder
         self.context = ""
         self.write_settings(code_pickler)
 
@@ -65,19 +70,22 @@ class RunFolder:
         """Write the settings for workers of other processes, again if ``code_pickler`` is another one."""
         if code_pickler is None:
             return
-        process_settings = ProcessSettings(
-            os.getcwd(),
-            tuple(sys.path),
-            logging.getLogger().getEffectiveLevel(),
-            multiprocessing_settings(),
-            followed(),
-            self._tracked,
-        )
-        content = dumps((process_settings, code_pickler.pack(self._settings)))
+        content = dumps((PackageSettings(followed(), self._tracked), code_pickler.pack(self._settings)))
         self.context = digest_bytes(content)
-        path = self.path / CONTEXT
-        self._files.unlink(path)
-        stream = self._files.create(path)
+        self._files.unlink(self.path / CONTEXT)
+        self._create(CONTEXT, content)
+
+    def write_process_settings(self, settings: dict[str, bytes]) -> str:
+        """Write settings of this process, unless workers have them; returns their digest."""
+        content = dumps(settings)
+        digest = digest_bytes(content)
+        if digest not in self._process_settings:
+            self._create(f"{SETTINGS}{digest}", content)
+            self._process_settings.add(digest)
+        return digest
+
+    def _create(self, name: str, content: bytes) -> None:
+        stream = self._files.create(self.path / name)
         try:
             stream.write(content)
         finally:

@@ -1,4 +1,9 @@
-"""The environment variables that PyPlant's own worker processes start with.
+"""The environment variables of workers.
+
+Worker processes that PyPlant starts have the environment of the program: what it was when they started, and with each
+request what has changed since. Other workers may be on other machines with an environment of their own. They get only the
+variables that the code of a reactor names, except those that describe a machine or a job. Variables may be secrets, so
+they travel with requests and never in a file.
 
 BLAS, OpenMP and the like start as many threads as the machine has cores. If each of N workers does so, N times as many
 threads as cores compete for them, which is slower than one process alone. So each worker gets an equal share of the
@@ -11,13 +16,26 @@ process, so a worker keeps its devices for life.
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from pyplant.errors import ResourcesError
 
-__all__ = ["ASSIGNED_VARIABLES", "assigned_variables", "visible_devices"]
+__all__ = [
+    "ASSIGNED_VARIABLES",
+    "EnvironmentChanges",
+    "adopt_variables",
+    "assigned_variables",
+    "begin_environment",
+    "change_environment",
+    "is_own_worker",
+    "named_variables",
+    "visible_devices",
+]
 
 _THREADS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -91,3 +109,122 @@ def visible_devices(devices: Sequence[int], environment: Mapping[str, str]) -> s
         )
         raise ResourcesError(message)
     return ",".join(names[device] for device in devices)
+
+
+# ---------------------------------------------------------------------- in the program
+
+
+class EnvironmentChanges:
+    """What has changed in the environment since workers were started.
+
+    Parameters
+    ----------
+    environment
+        The variables of this process.
+    assigned
+        The names of variables that have other values in the workers.
+
+    Attributes
+    ----------
+    start
+        The variables that the workers start with, without those that are assigned to them.
+    """
+
+    def __init__(self, environment: Mapping[str, str], assigned: Collection[str]) -> None:
+        self._assigned = assigned
+        self.start = self._without_assigned(environment)
+        self._changed: set[str] = set()
+
+    def now(self, environment: Mapping[str, str]) -> dict[str, str | None]:
+        """Return all variables that have changed, with their present values; ``None`` for those that are not set."""
+        present = self._without_assigned(environment)
+        self._changed |= {name for name, _ in present.items() ^ self.start.items()}
+        # Those that are again what they were are sent too, since workers do not know that.
+        return {name: present.get(name) for name in sorted(self._changed)}
+
+    def _without_assigned(self, environment: Mapping[str, str]) -> dict[str, str]:
+        return {name: value for name, value in environment.items() if name not in self._assigned}
+
+
+_QUOTED = re.compile(r"""["']([A-Za-z_]\w*)["']""")
+_OF_MACHINES = re.compile(
+    r"(?:HOME|USER|USERNAME|LOGNAME|SHELL|PATH|PWD|TMP|TEMP|TMPDIR|HOST|HOSTNAME|DISPLAY|RANK|LOCAL_RANK|WORLD_SIZE|"
+    r"MASTER_ADDR|MASTER_PORT|VIRTUAL_ENV|PYTHON\w*|(?:CUDA|ROCR|HIP|NVIDIA|SLURM|PBS|LSB|SGE|OMPI|PMI|PMIX|DASK|LOKY|OMP|"
+    r"KMP|GOMP|LD|DYLD|CONDA|XDG|SSH|KUBERNETES)_\w+)"
+)
+"""Variables by which a machine, a cluster or a pool describes itself to its workers."""
+
+
+@lru_cache(maxsize=10_000)
+def _quoted(text: str) -> frozenset[str]:
+    return frozenset(_QUOTED.findall(text))
+
+
+def named_variables(texts: Iterable[str], environment: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the environment variables that texts of code name; ``None`` for possible names that are not set."""
+    names = {name for text in texts for name in _quoted(text)}
+    return {
+        name: environment.get(name)
+        for name in sorted(names)
+        if (name in environment or name.isupper())
+        and name not in ASSIGNED_VARIABLES
+        and not _OF_MACHINES.fullmatch(name)
+    }
+
+
+# ---------------------------------------------------------------------- in a worker
+
+_start: dict[str, str] = {}
+"""The environment with which PyPlant started this worker; empty in other workers."""
+_overwritten: dict[str, str | None] = {}
+"""What variables were in this worker before a program set them."""
+_program = ""
+
+
+def is_own_worker() -> bool:
+    """Return whether PyPlant has started this process as a worker."""
+    return bool(_start)
+
+
+def begin_environment(environment: Mapping[str, str]) -> None:
+    """Begin with these variables."""
+    _start.update(environment)
+    change_environment({})
+
+
+def change_environment(changes: Mapping[str, str | None]) -> None:
+    """Set the variables of the program: those of the start of this worker, with these changes."""
+    for name, value in {**_start, **changes}.items():
+        _set(name, value)
+
+
+def adopt_variables(program: str, variables: Mapping[str, str | None], *, same_machine: bool) -> None:
+    """Set variables of a program in a worker that PyPlant did not start.
+
+    Parameters
+    ----------
+    program
+        Identifies the program; what another one has set is undone.
+    variables
+        The variables; ``None`` for those that are not set in the program.
+    same_machine
+        Whether the program runs on this machine. Otherwise a variable that it does not have may belong to this one.
+    """
+    global _program
+    if program != _program:
+        for name, value in _overwritten.items():
+            _set(name, value)
+        _overwritten.clear()
+        _program = program
+    for name, value in variables.items():
+        _overwritten.setdefault(name, os.environ.get(name))
+        _set(name, _overwritten[name] if value is None and not same_machine else value)
+
+
+def _set(name: str, value: str | None) -> None:
+    if os.environ.get(name) == value:
+        return
+    if value is None:
+        del os.environ[name]
+    else:
+        os.environ[name] = value

@@ -5,14 +5,15 @@ Everything here runs in a worker: a thread of the coordinator, or a process on t
 
 For each request a worker
 1. reads the settings of the run from its folder, unless its last request belonged to the same run,
-   and adopts the working directory, logging level and user modules of the coordinator;
+   and adopts the settings, environment and user modules of the coordinator;
 2. unpickles the modules and the reactor that came with the request;
 3. runs the reactor from its beginning. It loads given ingredients from the plant and stores sent ones in
    it, while :mod:`pyplant.workers.output` forwards what it prints;
 4. replies with the record of the execution.
 
 A worker in the process of the coordinator (a thread of any pool) must not change process-wide settings,
-and needs no pickles: it takes the objects from :data:`~pyplant.workers.messages.in_process_runs`.
+and needs no pickles: it takes the objects from :data:`~pyplant.workers.messages.in_process_runs`, and works in a copy
+of the context of the thread that submitted the request.
 
 Workers write objects but no journal. A result counts only once the coordinator has committed it, so a
 worker may be killed at any time without leaving a wrong result.
@@ -20,12 +21,10 @@ worker may be killed at any time without leaving a wrong result.
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -37,7 +36,6 @@ from pyplant._fork import after_fork_in_child
 from pyplant._tracer import Tracer
 from pyplant.errors import ConfigError, DamagedError, PlantDirError
 from pyplant.execution.forking import reseed_if_forked
-from pyplant.execution.nesting import apply_multiprocessing_settings
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
 from pyplant.fingerprint.fingerprint import Fingerprinter, use_fingerprinter
 from pyplant.fingerprint.origin import adopt_followed, begin_generation, package_versions
@@ -53,13 +51,14 @@ from pyplant.workers.imports import ImportsFailedError, import_modules, serving_
 from pyplant.workers.messages import (
     CONTEXT,
     MODULES,
+    SETTINGS,
     Differs,
     Done,
     ImportsFailed,
     Interrupted,
     MoreInputs,
+    PackageSettings,
     PlantUnreachable,
-    ProcessSettings,
     Raised,
     RunEnded,
     RunSettings,
@@ -72,16 +71,29 @@ from pyplant.workers.messages import (
 )
 from pyplant.workers.output import OutputForwarder, forward_threads, redirected
 from pyplant.workers.pickling import dumps, loads
+from pyplant.workers.process_settings import write_settings
 from pyplant.workers.sent_code import SentCode, read_sent_file
 from pyplant.workers.user_modules import UserModule
+from pyplant.workers.worker_environment import (
+    adopt_variables,
+    begin_environment,
+    change_environment,
+    is_own_worker,
+)
 
-__all__ = ["check_visibility", "execute", "execute_pickled", "exit_with_parent"]
+__all__ = ["begin_own_worker", "check_visibility", "execute", "execute_in_own_worker", "execute_pickled"]
 
 _KEPT_VERIFICATIONS = 32  # reactors whose code a worker keeps digests of
 _PARENT_CHECK_INTERVAL = 1.0  # seconds between two checks whether the parent process still exists
 
 
-def exit_with_parent(parent: int) -> None:
+def begin_own_worker(parent: int, environment: Mapping[str, str]) -> None:
+    """Begin as a worker process that PyPlant starts, with the environment of the process ``parent``."""
+    begin_environment(environment)
+    _exit_with_parent(parent)
+
+
+def _exit_with_parent(parent: int) -> None:
     """End this worker process within a second after the process that started it, also if that was killed.
 
     Parameters
@@ -98,6 +110,12 @@ def exit_with_parent(parent: int) -> None:
     threading.Thread(target=watch, name="pyplant-orphan", daemon=True).start()
 
 
+def execute_in_own_worker(data: bytes, environment: Mapping[str, str | None]) -> bytes:
+    """Execute a pickled request in a worker that PyPlant has started, after these changes of its environment."""
+    change_environment(environment)
+    return execute_pickled(data)
+
+
 def execute_pickled(data: bytes) -> bytes:
     """Execute a pickled request; returns the pickled reply."""
     request: TaskRequest = loads(data)
@@ -106,6 +124,9 @@ def execute_pickled(data: bytes) -> bytes:
         reseed_if_forked()
     program = "" if request.modules is None else request.modules.folder
     with nullcontext() if request.folder in in_process_runs else serving_program(program):
+        if request.environment is not None and request.folder not in in_process_runs:
+            same_machine = request.process[0] == this_process()[0]
+            adopt_variables(program, request.environment, same_machine=same_machine)
         reply = execute(request)
         try:
             return dumps(_with_pickled_error(reply))
@@ -131,6 +152,19 @@ def check_visibility(root: str) -> str:
 
 def execute(request: TaskRequest) -> TaskReply:
     """Attempt the task of a request."""
+    in_process = in_process_runs.get(request.folder)
+    task = None if in_process is None else in_process.tasks.get(request.name)
+    if task is None:
+        return _execute(request)
+    return task.variables.run(_execute_in_process, request, task.settings)
+
+
+def _execute_in_process(request: TaskRequest, settings: Mapping[str, bytes]) -> TaskReply:
+    write_settings(settings, before_imports=False, own_worker=True)
+    return _execute(request)
+
+
+def _execute(request: TaskRequest) -> TaskReply:
     try:
         worker_state = _worker_state(request)
     except FileNotFoundError:
@@ -187,12 +221,13 @@ def _run_attempt(
     try:
         in_process = in_process_runs.get(request.folder)
         if in_process is not None:
-            definition = in_process.definitions[request.name]
+            definition = in_process.tasks[request.name].definition
         else:
             verified = _verified_definition(request, worker_state)
             if isinstance(verified, Differs):
                 return verified
             definition = verified
+            _adopt_settings(request, before_imports=False)
         context = _WorkerContext(worker_state)
         tracer = Tracer(definition, worker_state.warehouse, context, forwarder.emit)
         forward_threads(tracer, forwarder)
@@ -312,7 +347,7 @@ class _WorkerState:
     digest: str
     context: RunSettings
     warehouse: Warehouse
-    process_settings: ProcessSettings | None
+    packages: PackageSettings | None
     code: SentCode | None
     fingerprinter: Fingerprinter = field(init=False)
     verifications: int = 0
@@ -322,7 +357,7 @@ class _WorkerState:
 
     def forget_code(self) -> None:
         """Compute fingerprints with what the plant has now."""
-        versions = _versions(self.process_settings)
+        versions = _versions(self.packages)
         self.fingerprinter = Fingerprinter(_PartReader(self.warehouse.ledger.latest), versions=versions)
 
     def begin_verification(self) -> None:
@@ -335,10 +370,11 @@ class _WorkerState:
             self.fingerprinter.begin_generation()
         self.verifications += 1
 
-    def apply_settings(self) -> None:
-        """Apply the settings of a run of another process; done before each attempt, since reactors change them."""
-        if self.process_settings is not None:
-            _apply(self.process_settings)
+    def use(self) -> None:
+        """Prepare this thread for an attempt."""
+        if self.packages is not None:
+            adopt_followed(self.packages.followed)
+            begin_generation()
             use_fingerprinter(self.fingerprinter)
 
 
@@ -364,14 +400,14 @@ def _worker_state(request: TaskRequest) -> _WorkerState:
     last: _WorkerState | None = getattr(_thread_state, "worker_state", None)
     # The state of the last request is reused: opening a plant reads its journal.
     if last is not None and (last.folder, last.digest) == (request.folder, request.context):
-        last.apply_settings()
+        last.use()
         last.warehouse.ledger.refresh()
         return last
     in_process = in_process_runs.get(request.folder)
     if in_process is not None:
-        context, process_settings, code = in_process.context, None, None
+        context, packages, code = in_process.context, None, None
     else:
-        context, process_settings, code = _load_settings(request)
+        context, packages, code = _load_settings(request)
     root = Path(context.root)
     if last is not None and last.context[:2] == context[:2] and root.is_dir():
         warehouse = last.warehouse
@@ -380,14 +416,14 @@ def _worker_state(request: TaskRequest) -> _WorkerState:
         warehouse = Warehouse(root, writes_journal=False)
     warehouse.formats = context.formats
     _thread_state.worker_state = worker_state = _WorkerState(
-        request.folder, request.context, context, warehouse, process_settings, code
+        request.folder, request.context, context, warehouse, packages, code
     )
-    worker_state.apply_settings()
+    worker_state.use()
     return worker_state
 
 
-def _versions(process_settings: ProcessSettings | None) -> dict[str, str]:
-    tracked = () if process_settings is None else process_settings.tracked
+def _versions(packages: PackageSettings | None) -> dict[str, str]:
+    tracked = () if packages is None else packages.tracked
     versions: dict[str, str] = {}
     for package in tracked:
         with suppress(ConfigError):  # it is not installed here, so fingerprints differ
@@ -395,12 +431,12 @@ def _versions(process_settings: ProcessSettings | None) -> dict[str, str]:
     return versions
 
 
-def _load_settings(request: TaskRequest) -> tuple[RunSettings, ProcessSettings, SentCode]:
-    """Read the settings of a run of another process, apply those of the process, and import its modules."""
-    process_settings, packed = loads(read_sent_file(Path(request.folder) / CONTEXT, request.context))
-    sys.path += [path for path in process_settings.paths if path not in sys.path]
-    logging.getLogger().setLevel(process_settings.level)
-    _apply(process_settings)
+def _load_settings(request: TaskRequest) -> tuple[RunSettings, PackageSettings, SentCode]:
+    """Read the settings of a run of another process, adopt those of the process, and import its modules."""
+    packages, packed = loads(read_sent_file(Path(request.folder) / CONTEXT, request.context))
+    _adopt_settings(request, before_imports=True)
+    adopt_followed(packages.followed)
+    begin_generation()
     if request.modules is None:
         message = f"The request {request.name} has no modules."
         raise ValueError(message)
@@ -408,7 +444,7 @@ def _load_settings(request: TaskRequest) -> tuple[RunSettings, ProcessSettings, 
     code = _sent_code(request.modules.folder)
     code.read(packed.bundles)
     try:
-        return code.load(packed), process_settings, code
+        return code.load(packed), packages, code
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -426,9 +462,13 @@ def _sent_code(folder: str) -> SentCode:
     return SentCode(folder)
 
 
-def _apply(process_settings: ProcessSettings) -> None:
-    with suppress(OSError):  # it may not exist on another machine, where most reactors do not need it
-        os.chdir(process_settings.directory)
-    apply_multiprocessing_settings(process_settings.processes)
-    adopt_followed(process_settings.followed)
-    begin_generation()
+def _adopt_settings(request: TaskRequest, *, before_imports: bool) -> None:
+    """Adopt the settings of the program; done before each attempt, since reactors change them."""
+    settings = _process_settings(request.folder, request.settings)
+    write_settings(settings, before_imports=before_imports, own_worker=is_own_worker())
+
+
+@lru_cache(maxsize=100)
+def _process_settings(folder: str, digest: str) -> Mapping[str, bytes]:
+    settings: dict[str, bytes] = loads(read_sent_file(Path(folder) / f"{SETTINGS}{digest}", digest))
+    return settings

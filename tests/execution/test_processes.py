@@ -17,11 +17,11 @@ import pytest
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import RunError
 from pyplant.execution.nesting import (
+    MultiprocessingSettings,
     apply_multiprocessing_settings,
     module_imported_at_start,
     multiprocessing_settings,
 )
-from pyplant.workers.messages import MultiprocessingSettings
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="nothing forks there"), pytest.mark.slow]

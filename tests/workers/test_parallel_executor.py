@@ -234,7 +234,7 @@ def test_the_reactor_on_the_critical_path_has_the_highest_priority(tmp_path, poo
     priority = {}
 
     def submit(self, order, packed, resources, urgent):
-        priority.setdefault(in_process_runs[order.folder].definitions[order.name].name, urgent)
+        priority.setdefault(in_process_runs[order.folder].tasks[order.name].definition.name, urgent)
         return original(self, order, packed, resources, urgent)
 
     original = FuturesPool.submit
