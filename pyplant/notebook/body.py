@@ -119,6 +119,7 @@ def read_body(shell: Any, raw_cell: str, text: str, number: int) -> Body:
     try:
         tree = ast.parse(source, filename)
     except SyntaxError as error:
+        # IPython translates only the first cell magic; Python then finds a syntax error in the line of the second.
         _refuse_cell_magic(error.lineno or 0, lines)
         raise CellSyntaxError(error.msg, (filename, *_position(error))) from None
     body = Body(head[-1], text, tree, filename, lines, _ends_quietly(transformed), shell.compile.flags)
@@ -259,9 +260,12 @@ def make_function(
     node = _definition(name, body, inputs, outputs)
     module = ast.Module([node], type_ignores=[])
     try:
+        # Else the future imports of this module would count for the cell.
         compiled = compile(module, body.filename, "exec", body.flags, dont_inherit=True)
     except SyntaxError as error:
         raise CellSyntaxError(error.msg, (body.filename, *_position(error))) from None
+    # The code of the function is taken from that of the module, which is never executed: a `def` would bind the name in
+    # the notebook, also if the cell is refused below.
     code = next(part for part in compiled.co_consts if isinstance(part, CodeType))
     _refuse_unassigned(outputs, code)
     _refuse_history_names(code)
@@ -286,6 +290,7 @@ def _check_name(option: str, name: str) -> None:
 
 def _definition(name: str, body: Body, inputs: Sequence[str], outputs: Sequence[str]) -> ast.FunctionDef:
     before = [ast.Assign([ast.Name("pipe", ast.Store())], ast.Name(_PIPE, ast.Load()))]
+    # One receive for all, so that their senders may run in parallel.
     if inputs:
         targets: list[ast.expr] = [ast.Name(variable, ast.Store()) for variable in inputs]
         target = targets[0] if len(targets) == 1 else ast.Tuple(targets, ast.Store())
@@ -300,7 +305,7 @@ def _definition(name: str, body: Body, inputs: Sequence[str], outputs: Sequence[
         shown = ast.Expr(ast.Call(ast.Name(_SHOW, ast.Load()), [last.value], []))
         statements[-1] = ast.copy_location(shown, last)
     # Errors of receiving and sending are shown at the line of the magic, which has the options.
-    line = max(1, body.tree.body[0].lineno - 1) if body.tree.body else 1
+    line = max(1, len(body.lines) - len(body.text.splitlines()))
     for node in (*before, *after):  # their children get it from `fix_missing_locations`
         ast.copy_location(node, ast.Expr(ast.Constant(None), lineno=line, col_offset=0))
         node.end_lineno, node.end_col_offset = line, 0
@@ -322,7 +327,7 @@ def _call(method: str, *arguments: ast.expr) -> ast.Call:
 
 
 def _refuse_unassigned(outputs: Sequence[str], code: CodeType) -> None:
-    own = {*code.co_varnames, *code.co_cellvars}
+    own = {*code.co_varnames, *code.co_cellvars}  # the latter are used by functions in the body
     for variable in outputs:
         if variable not in own:
             message = f"-o {variable}: the cell never assigns {variable!r}. Assign it, or leave it out of -o."
@@ -340,6 +345,7 @@ def _free_names(code: CodeType) -> Iterator[str]:
     """Yield the globals that a code object and the functions in it read."""
     for part in nested(code):
         for instruction in _instructions(part):
+            # From the instructions: co_names lists attributes and imported names as well.
             if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME"}:  # the latter in bodies of classes
                 yield str(instruction.argval)
 
@@ -380,6 +386,7 @@ def refuse_missing_inputs(
         value = function.__globals__.get(name)
         # A module or function of that name is meant as such, unless the notebook bound an ingredient to it.
         is_code = isinstance(value, ModuleType | FunctionType | type) and name not in bound
+        # A name such as `input` is more likely the function than the ingredient.
         if name in sent and not is_code and not hasattr(builtins, name):
             missing.append(name)
     if missing:

@@ -212,6 +212,13 @@ def test_an_error_points_to_the_line_of_the_cell(above, gap):
     assert filename == function.__code__.co_filename
 
 
+@pytest.mark.parametrize("gap", ["", "\n", "# what it does\n\n"])
+def test_an_error_of_receiving_or_sending_points_to_the_line_of_the_magic(gap):
+    function = made(f"\n%%reactor it -i a -o b\n{gap}b = a", ["a"], ["b"])
+    lines = {line for _, _, line in function.__code__.co_lines() if line is not None}
+    assert lines == {1, 2, 3 + gap.count("\n")}
+
+
 def test_an_error_in_a_nested_function_points_to_its_line():
     with pytest.raises(ZeroDivisionError) as raised:
         run(made("%%reactor it\ndef f():\n    return 1 / 0\nf()"))
