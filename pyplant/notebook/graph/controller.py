@@ -174,6 +174,7 @@ class GraphController:
         if not self._shown_graphs or self._plant() is None:
             self.close()
             return False
+        # Sent once: the widgets say that staleness was not checked until a refresh succeeds.
         if not self._refresh_if_quick() and self._live.checked:
             self._live.checked = False
             self._live.send()
@@ -309,6 +310,7 @@ class GraphController:
                     self._opened_names.union(self._snapshot.reactors[node].name for node in nodes)
                 )
             case {"kind": "fold"}:
+                # Else reactors would stay unfolded because they were shown before.
                 self._shown_names = frozenset()
                 self._change_folding(frozenset())
 

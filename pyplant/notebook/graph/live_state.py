@@ -80,7 +80,8 @@ class NodeState:
     """
 
     __slots__ = (
-        "_data",
+        "_cached_data",
+        "_change",
         "_elapsed",
         "_sent_sizes",
         "entry",
@@ -100,6 +101,10 @@ class NodeState:
         self.finished = entry.finished
         self._sent_sizes: dict[str, int] = {}
         self._elapsed = 0.0
+        # Events change a node while the sending thread reads it, and take no lock. So each change ends with a new
+        # token, and the data that were made before are not used with it.
+        self._change = object()
+        self._cached_data: tuple[object, dict[str, Any]] = None, {}
         self.set_idle(entry.outcome, entry.error)
 
     def set_idle(self, outcome: Outcome, text: str = "") -> None:
@@ -108,7 +113,7 @@ class NodeState:
         self.text = text
         self.since = 0.0
         self.loops: dict[str, tuple[int, int | None]] = {}
-        self._data: dict[str, Any] | None = None
+        self._change = object()
 
     def start(self) -> None:
         """Handle the start of an execution."""
@@ -116,27 +121,27 @@ class NodeState:
         self._elapsed = 0.0
         self._sent_sizes = {}
         self.since = time.time()
+        self._change = object()
 
     def wait(self, text: str, since: float) -> None:
         """Handle a pause: the reactor waits for ingredients, or another process computes it."""
         if self.outcome is Outcome.RUNNING:  # else it waits already, for another reason
             self._elapsed = time.time() - self.since
-        self.outcome, self.text, self.since, self._data = Outcome.WAITING, text, since, None
+        self.outcome, self.text, self.since = Outcome.WAITING, text, since
+        self._change = object()
 
     def resume(self) -> None:
         """Handle the end of a pause."""
-        self.outcome, self.text, self.since, self._data = (
-            Outcome.RUNNING,
-            "",
-            time.time() - self._elapsed,
-            None,
-        )
+        self.outcome, self.text, self.since = Outcome.RUNNING, "", time.time() - self._elapsed
+        self._change = object()
 
     def finish(self, seconds: float, *, kept: bool) -> None:
         """Handle the end of an execution."""
+        # What the reactor sent counts only now: until it has finished, the figures are those of the kept execution.
         self.set_idle(Outcome.RAN, "" if kept else "not kept")
         self.seconds, self.finished = seconds, time.time()
         self.size = sum(self._sent_sizes.values())
+        self._change = object()
 
     def sent(self, name: str, size: int) -> None:
         """Add the size of a sent ingredient; the sum counts when the reactor finishes."""
@@ -148,22 +153,24 @@ class NodeState:
             ended = (text for text, loop in self.loops.items() if loop[0] == loop[1])
             del self.loops[next(ended, next(reversed(self.loops)))]
         self.loops[description] = done, total
-        self._data = None
+        self._change = object()
 
     def _loops(self) -> list[list[Any]]:
         """Return the loops, the most informative first: unfinished, of known length, outermost."""
         loops = [
             [clean(str(text))[:_MAX_TEXT], done, None if total is None else int(total)]
-            for text, (done, total) in self.loops.items()
+            for text, (done, total) in tuple(self.loops.items())  # a copy: events add loops meanwhile
         ]
         return sorted(loops, key=lambda loop: (loop[1] == loop[2], loop[2] is None))
 
     def data(self) -> dict[str, Any]:
         """Return the node of a snapshot. It is cached and shared between snapshots: do not change it."""
         # Most nodes do not change between two snapshots, and there may be thousands.
-        data = self._data
-        if data is None:
-            data = self._data = dict(self._items())
+        change = self._change  # before the items are read, any of which may change meanwhile
+        cached, data = self._cached_data
+        if cached is not change:
+            data = dict(self._items())
+            self._cached_data = change, data
         return data
 
     def _items(self) -> Iterable[tuple[str, Any]]:
@@ -323,7 +330,7 @@ class LiveState:
         return True
 
     def _on_end(self, event: RunFinished) -> bool:
-        self.run = None
+        self.run = None  # first, so that a late click on "stop" interrupts nothing
         for entry in event.report.entries:  # no event reports that a reactor is skipped
             node = self._by_name.get(entry.name)
             if node is not None and entry.outcome is Outcome.SKIPPED:
@@ -442,6 +449,7 @@ class LiveState:
                 if pause is None or pause > 0:
                     self._wakeup.wait(pause)
                     continue
+            # Before sending: a run that ends meanwhile needs another final snapshot.
             if self._final_send_at is not None and self._final_send_at <= time.monotonic():
                 self._final_send_at = None
             try:

@@ -152,6 +152,7 @@ def clean_lines(text: str) -> str:
 
 
 def _nodes(snapshot: GraphSnapshot, variable: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    # Dicts instead of sets, which would list the receivers in another order in each process.
     identities = node_ids(len(snapshot.reactors))
     senders = _senders(snapshot)
     used_by: dict[str, dict[str, None]] = {identity: {} for identity in identities}
@@ -170,6 +171,7 @@ def _nodes(snapshot: GraphSnapshot, variable: str) -> Iterator[tuple[str, dict[s
                 "inputs": [[clean(name), sent_by.get(name)] for name in info.inputs],
                 "outputs": [[clean(name), form, size] for name, form, size in info.outputs],
                 "used_by": list(used_by[identity]),
+                # To be copied, so it is not cleaned: repr() escapes what must not be shown.
                 "run": f"{variable}.run_reactor({info.address!r})",
             },
         )
@@ -196,6 +198,7 @@ def _view(geometry: GraphGeometry) -> dict[str, Any]:
     nodes: list[Any] = []
     folds: list[Any] = []
     for content, centre, size in geometry.boxes:
+        # Whole pixels: a large graph has thousands of these numbers, and fractions would double its data.
         at = [round(number) for number in (*centre, *size)]
         if isinstance(content, Fold):
             names.append(f"f{len(folds)}")

@@ -452,3 +452,45 @@ def test_callbacks_are_called_for_runs(one):
     end = report()
     one.live(end)
     assert one.told == ["began", end.report]
+
+
+def test_a_change_while_another_thread_takes_a_snapshot_is_in_the_next_one(monkeypatch):
+    node, items = NodeState(ReactorEntry("a", Outcome.CACHED)), NodeState._items
+
+    def interrupted(self):
+        found = list(items(self))
+        if self.outcome is Outcome.CACHED:
+            self.start()
+        return found
+
+    monkeypatch.setattr(NodeState, "_items", interrupted)
+    assert node.data()["o"] == "cached"
+    assert node.data()["o"] == "running"
+
+
+def test_a_snapshot_in_the_middle_of_a_change_is_not_kept(monkeypatch):
+    node, set_idle = NodeState(ReactorEntry("a", Outcome.CACHED)), NodeState.set_idle
+
+    def with_snapshot(self, *arguments):
+        set_idle(self, *arguments)
+        self.data()
+
+    monkeypatch.setattr(NodeState, "set_idle", with_snapshot)
+    node.start()
+    assert node.data()["t"] > 1e9
+    node.sent("x", 5)
+    node.finish(2.0, kept=True)
+    assert (node.data()["s"], node.data()["b"]) == (2.0, 5)
+
+
+def test_a_loop_may_begin_while_a_snapshot_is_taken(monkeypatch):
+    node, clean = NodeState(ReactorEntry("a", Outcome.RUNNING)), module.clean
+    node.advance("first", 1, 2)
+
+    def slow(text):
+        node.advance("second", 1, 2)
+        return clean(text)
+
+    monkeypatch.setattr(module, "clean", slow)
+    assert node.data()["p"] == [["first", 1, 2]]
+    assert node.data()["p"] == [["first", 1, 2], ["second", 1, 2]]
