@@ -31,16 +31,29 @@ if TYPE_CHECKING:
 
 __all__ = ["ArraySpec", "contiguous_bytes"]
 
+# NumPy refuses headers above 10,000 bytes unless told otherwise, since ast.literal_eval could crash on long ones. On all
+# that were tried, Python 3.11 raises an error instead. A megabyte holds some 30,000 fields.
+_MAX_HEADER = 1 << 20
+_LENGTH = slice(8, 12)  # where a header of format 2.0 has its own length, after magic string and version
 _COPY_BYTES = 1 << 24  # bytes of a non-contiguous array that are copied at once; bounds the memory
 
 
 def _header(shape: tuple[int, ...], dtype: np.dtype[Any], *, fortran: bool = False) -> bytes:
-    """Return the header of a ``.npy`` file, padded so that the data are aligned to 64 bytes."""
+    """Return the header of a ``.npy`` file, padded so that the data are aligned to 64 bytes.
+
+    Raises
+    ------
+    UnsavableError
+        If it is longer than what is read again.
+    """
     from numpy.lib import format as npy
 
     stream = io.BytesIO()
     described = {"descr": npy.dtype_to_descr(dtype), "fortran_order": fortran, "shape": shape}
     npy.write_array_header_2_0(stream, described)
+    if stream.tell() > _MAX_HEADER:
+        message = "its dtype has too many fields for the .npy format"
+        raise UnsavableError(message)
     return stream.getvalue()
 
 
@@ -144,10 +157,11 @@ def _copy_fields(source: Any, target: Any) -> None:
 class ArraySpec(StreamSpec):
     """A plain ``ndarray`` of any shape, and any dtype but ``object``.
 
-    It is received as a writable ``ndarray``: small ones (256 kB) are copied, larger ones are private maps of their files,
-    which takes no time at any size. Changes stay with the receiver, and no file stays open. Fortran order is preserved, because rounding in linear algebra and the speed of
-    access depend on it; an array in neither order is received in C order. Subclasses of ``ndarray`` and arrays whose
-    dtype has metadata are stored as objects. A ``memmap`` counts as an array, since it differs in its storage only.
+    It is received as a writable ``ndarray``: small ones (256 kB) are copied, larger ones are private maps of their
+    files, which takes no time at any size. Changes stay with the receiver, and no file stays open. Fortran order is
+    preserved, because rounding in linear algebra and the speed of access depend on it; an array in neither order is
+    received in C order. Subclasses of ``ndarray`` and arrays whose dtype has metadata are stored as objects. A ``memmap``
+    counts as an array, since it differs in its storage only.
 
     An allocated array is a ``numpy.memmap`` of a complete ``.npy`` file. Processes that the reactor starts may fill
     parts of it: ``numpy.load(data.filename, mmap_mode="r+")``.
@@ -166,12 +180,13 @@ class ArraySpec(StreamSpec):
     def dump(self, value: Any, stream: ByteSink) -> Metadata:
         try:
             metadata = _metadata(value)
+            fortran = _is_fortran(value)
+            header = _header(value.shape, value.dtype, fortran=fortran)
         except UnsavableError as error:
             message = f"It cannot be stored as an array: {error}."
             raise UnsavableError(message) from error
         value = _without_padding(value)
-        fortran = _is_fortran(value)
-        stream.write(_header(value.shape, value.dtype, fortran=fortran))
+        stream.write(header)
         value = value.T if fortran else value
         if value.flags.c_contiguous:
             if value.nbytes:
@@ -188,9 +203,12 @@ class ArraySpec(StreamSpec):
         import numpy as np
         from numpy.lib import format as npy
 
-        head = io.BytesIO(bytes(memoryview(buffer)[: 1 << 16]))
+        view = memoryview(buffer)
+        # A copy of the header only, since touching more of a mapped file would read it from the disk.
+        length = min(_LENGTH.stop + int.from_bytes(view[_LENGTH], "little"), _MAX_HEADER)
+        head = io.BytesIO(bytes(view[:length]))
         npy.read_magic(head)
-        shape, fortran, dtype = npy.read_array_header_2_0(head)
+        shape, fortran, dtype = npy.read_array_header_2_0(head, max_header_size=_MAX_HEADER)
         if dtype.hasobject:
             message = "not an array that PyPlant wrote"
             raise ValueError(message)
@@ -224,12 +242,16 @@ class ArraySpec(StreamSpec):
         if dtype.hasobject:
             message = f"An array of dtype {dtype} cannot be allocated: Python objects have no raw bytes."
             raise NotAllocatedError(message)
-        head = _header(shape, dtype)
+        try:
+            head = _header(shape, dtype)
+        except UnsavableError as error:
+            message = f"An array cannot be allocated: {error}."
+            raise NotAllocatedError(message) from error
         size = len(head) + math.prod(shape) * dtype.itemsize
         with path.open("xb", buffering=0) as stream:
             stream.write(head)
             reserve(stream.fileno(), size, path)
-        if size == len(head):
+        if size == len(head):  # no bytes of data, which cannot be mapped
             return np.zeros(shape, dtype)
         return np.memmap(path, dtype, "r+", len(head), shape)
 
@@ -275,6 +297,7 @@ def _encode_array(value: Any, encoder: Encoder) -> None:
 @encodes("numpy.ufunc")
 def _encode_ufunc(value: Any, encoder: Encoder) -> None:
     """Encode a ufunc by its name or, if it was made with ``frompyfunc``, by the user's function."""
+    # A ufunc has no public attribute for the function that it was made of; the garbage collector knows it.
     made_from = [] if installed_name(value) else gc.get_referents(value)
     functions = [found for found in made_from if type(found) is FunctionType]
     if not functions:

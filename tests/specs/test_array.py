@@ -108,6 +108,30 @@ def test_other_arrays_are_copied_in_parts():
     assert len(sink.pieces) > 3
 
 
+def many_fields(count):
+    return np.dtype([(f"measurement_{number}", "f8") for number in range(count)])
+
+
+@pytest.mark.parametrize("count", [600, 6000])  # NumPy warns of longer headers than 10,000 characters
+def test_an_array_with_many_fields_comes_back(tmp_path, count):
+    array = np.zeros(3, many_fields(count))
+    array["measurement_5"] = [1, 2, 3]
+    warehouse = Warehouse(tmp_path / "plant")
+    stored = warehouse.save("x", array)
+    assert stored.format == "array"
+    assert same(warehouse.load(stored), array)
+
+
+def test_an_array_whose_header_is_too_long_is_stored_as_an_object(tmp_path, monkeypatch):
+    monkeypatch.setattr("pyplant.specs.array._MAX_HEADER", 10_000)
+    array, warehouse = np.zeros(3, many_fields(600)), Warehouse(tmp_path / "plant")
+    stored = warehouse.save("x", array)
+    assert stored.format == "object"
+    assert same(warehouse.load(stored), array)
+    with pytest.raises(NotAllocatedError, match="too many fields"):
+        warehouse.allocate("y", ArraySpec, {"shape": 3, "dtype": array.dtype})
+
+
 def test_what_is_received_is_a_plain_writable_array_over_a_private_map(tmp_path):
     warehouse = Warehouse(tmp_path / "plant")
     ingredient = warehouse.save("x", np.zeros(10_000))
