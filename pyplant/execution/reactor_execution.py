@@ -107,6 +107,7 @@ class ReactorExecution:
 
     def received(self, ingredients: tuple[Ingredient, ...]) -> None:
         """Record that the reactor receives these."""
+        # Kept for a restart: an executor that runs a reactor from its beginning gives it these again.
         self.given.update((ingredient.name, ingredient) for ingredient in ingredients)
         self.tracer.received(ingredients)
 
@@ -180,6 +181,7 @@ class ReactorExecution:
                 return None
             self._generator = result
         generator = self._generator
+        # A generator that has not started accepts only None.
         value = None if self._asked is None else self._asked.deliver(values)
         while generator is not None:
             try:

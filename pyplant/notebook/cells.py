@@ -50,6 +50,7 @@ class Cells:
             orphans.update(d for d in self._owned.pop(ident, ()) if _definitions.newest(d) is d)
         run = CellExecution(str(metadata.get("cellId") or ""), number)
         self.raw_cell = raw_cell
+        # For notices of reactors that move to another cell. Those of deleted cells have no cell to mention.
         self._before = {
             d.key: d for d in _definitions.all_definitions() if d.cell is not None and d not in orphans
         }

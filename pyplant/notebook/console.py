@@ -167,6 +167,7 @@ class Console:
 
     def failed(self, error: BaseException) -> None:
         """Shorten the traceback of an error to the frames of the user."""
+        # IPython calls this method of an exception, if there is one, in place of its own formatting.
         with suppress(Exception):  # an exception class may refuse attributes
             error._render_traceback_ = lambda: self._user_traceback(error)  # type: ignore[attr-defined]
 
@@ -224,6 +225,7 @@ class Console:
         session.refuse_inside(f"%%reactor {definition.name}")
         # Before the run, which warns about outdated variables: these are about to be replaced.
         self._about_to_bind = frozenset(outputs)
+        # One lock for both: between the run and the replay another thread could evict the recorded output.
         with session.lock:
             result = session.run(definition, outputs, force=force).results[0]
             cached = result.cached(definition.key)
@@ -268,6 +270,7 @@ class Console:
             definition = bound.definition
             if definition.name not in report.ran or name in self._about_to_bind:
                 continue  # a cached reactor sends what it sent before
+            # By digest: a reactor that ran for another reason may have sent the value that the variable holds.
             trace = session_of(plant).last(definition)
             output = trace.output(name) if trace is not None else None
             if output is not None and output.digest != bound.digest:

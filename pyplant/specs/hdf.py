@@ -138,6 +138,7 @@ def _refuse_other_files(stream: Any) -> None:
     """
     import h5py
 
+    # By address, since hard links may lead to a group several times, or back to a group above.
     groups, seen = [stream], {address(stream)}
     while groups:
         group = groups.pop()

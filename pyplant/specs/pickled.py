@@ -118,6 +118,7 @@ def _runs_user_code(cls: type) -> bool:
     )
 
 
+# Methods that run while an object is made or loaded, and the ones by which pickle fills containers.
 _HOOKS = (
     *("__new__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__"),
     *("__getattr__", "__getattribute__", "__setattr__", "__hash__", "__setitem__", "append", "extend"),
@@ -132,6 +133,7 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, key: Any) -> Any:
         name, _, fingerprint = key.partition(_SEPARATOR)
+        # A class that was edited since is another one: objects of the old one keep the code that they had.
         live = _in_main(name)
         if isinstance(live, type | FunctionType) and fingerprint_of(live) == fingerprint:
             return live
@@ -173,6 +175,7 @@ class ObjectSpec(StreamSpec):
         return _Unpickler(io.BytesIO(view[border:]), copies).load()
 
     def digest_value(self, value: Any) -> str | None:
+        # Pickles of equal values may differ, for example by the order of sets and by which parts are one object.
         try:
             return digest_of(value)
         except UndigestibleError:

@@ -20,7 +20,7 @@ _MAX_BITS = (
 
 def _encode(value: Any) -> Any:
     cls = type(value)
-    if cls is float:
+    if cls is float:  # in hexadecimal, which is exact and has inf and nan
         return {"f": value.hex()}
     if cls is complex:
         return {"c": [value.real.hex(), value.imag.hex()]}

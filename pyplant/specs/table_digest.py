@@ -300,9 +300,11 @@ def _encode_values(array: Any, encoder: Encoder, *, decoded: bool = False) -> No
     array = array.cast(_large(array.type)) if _large(array.type) != array.type else array
     encoder.item(len(array))
     if types.is_union(array.type):
+        # Value by value: the parts of a union may hold values that no type code refers to.
         encoder.item(array.type_codes.to_pylist())
         encoder.item(array.to_pylist())
         return
+    # The positions of nulls, then the values without them: those under nulls are undefined.
     encoder.item(array.null_count)
     if array.null_count:
         encoder.item(array.is_valid().to_numpy(zero_copy_only=False))
@@ -331,6 +333,7 @@ def _encode_flat(array: Any, encoder: Encoder) -> None:
     data, start, size = array.buffers()[1], array.offset, len(array)
     if types.is_large_string(array.type) or types.is_large_binary(array.type):
         if size:
+            # Lengths instead of offsets: a slice of a larger array has offsets that begin elsewhere.
             borders = np.frombuffer(data, "i8", size + 1, start * 8)
             encoder.buffer(np.diff(borders).view("u1").data)
             texts = array.buffers()[2]

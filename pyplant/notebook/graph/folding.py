@@ -130,6 +130,7 @@ def _with_neighbours(urgent: Sequence[int], edges: Sequence[Edge]) -> set[int]:
             near[target] = None
         if target in centre:
             near[source] = None
+    # The given nodes come first, so neighbours are left out before them.
     return set(list(near)[: max(MAX_NODES, len(urgent))])
 
 
@@ -143,7 +144,7 @@ def _levels(count: int, forward: Iterable[Edge], shown: AbstractSet[int]) -> lis
             waiting[target] += 1
     ready = [node for node in range(count) if not waiting[node]]
     levels = [0] * count
-    for node in ready:
+    for node in ready:  # it grows meanwhile, up to all nodes, since forward edges form no cycle
         for target in below[node]:
             levels[target] = max(levels[target], levels[node] + ((node in shown) != (target in shown)))
             waiting[target] -= 1

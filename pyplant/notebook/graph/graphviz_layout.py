@@ -51,6 +51,7 @@ def arrange(sizes: Sequence[Size], edges: Sequence[Edge]) -> Layout:
     return _arrange(tuple(sizes), tuple(edges))
 
 
+# Graphs are shown again, and folded and unfolded, with the same boxes; to start Graphviz takes tens of milliseconds.
 @lru_cache(maxsize=64)
 def _arrange(sizes: tuple[Size, ...], edges: tuple[Edge, ...]) -> Layout:
     command = _command() if 0 < len(sizes) <= _MAX_NODES and len(edges) <= _MAX_EDGES else None
@@ -68,6 +69,7 @@ def _command() -> list[str] | None:
     if dot is not None:
         return [dot, "-Tplain"]
     if sys.executable and importlib.util.find_spec("pygraphviz") is not None:
+        # -P: a file of the user beside the notebook must not take the place of pygraphviz or of what it imports.
         return [sys.executable, "-P", "-c", _CODE]
     return None
 

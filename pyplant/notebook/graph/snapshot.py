@@ -69,6 +69,8 @@ def take_snapshot(plant: Plant) -> GraphSnapshot | None:
         If the status cannot be judged, for example because the plant was closed.
     """
     session = session_of(plant)
+    # Not waited for: the caller handles an event or the end of a cell, and a run may take hours. The thread of a run
+    # itself gets the lock, which is reentrant, when its run begins.
     if not session.lock.acquire(blocking=False):
         return None
     try:
