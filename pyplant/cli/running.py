@@ -74,6 +74,7 @@ def _stdout_to_stderr() -> Iterator[None]:
     if sys.stdout is None:
         yield
         return
+    # By descriptor: assigning sys.stdout would not redirect child processes and code in C.
     sys.stdout.flush()
     stdout, stderr = sys.stdout.fileno(), _stderr_descriptor()
     saved = os.dup(stdout)
@@ -123,6 +124,7 @@ def run(
                 interrupt = error
                 failures.append(f"{target}: interrupted")
                 break
+    # Printed after an interrupt as well: what has finished is stored, and its report is not repeated.
     text = [str(report) for report in reports] + [f"{name} = {value}" for name, value in values.items()]
     if text or as_json:
         emit("\n".join(text), {"runs": reports, "values": values, "failed": failures}, as_json=as_json)
@@ -191,8 +193,8 @@ def _final_reactors(plant: Plant) -> tuple[str, ...]:
 def status(script: str, *, as_json: bool, **options: Any) -> None:
     """Show the state of the reactors of SCRIPT.
 
-    States are new, cached or stale, with reasons. Nothing runs. JSON: an object with entries and directory; an entry has name, outcome,
-    causes, seconds, size (bytes), finished, outputs, certain, error.
+    States are new, cached or stale, with reasons. Nothing runs. JSON: an object with entries and
+    directory; an entry has name, outcome, causes, seconds, size (bytes), finished, outputs, certain, error.
     """
     with _open_plant(script, as_json, **options) as plant:
         found = plant.status()
@@ -205,8 +207,8 @@ def status(script: str, *, as_json: bool, **options: Any) -> None:
 def explain(script: str, reactor: str, *, as_json: bool, **options: Any) -> None:
     """Explain why a reactor of SCRIPT would run.
 
-    The reasons lead to the edit that caused the change. Nothing runs. JSON: an object with entry (name, outcome, causes, ...) and not_followed;
-    a cause has kind, name, summary, old, new, diff, causes.
+    The reasons lead to the edit that caused the change. Nothing runs. JSON: an object with entry (name,
+    outcome, causes, ...) and not_followed; a cause has kind, name, summary, old, new, diff, causes.
     """
     with _open_plant(script, as_json, **options) as plant:
         found = plant.explain(reactor)

@@ -128,6 +128,7 @@ def _import(name: str) -> ModuleType:
 
 def _import_file(path: Path) -> ModuleType:
     """Import a file as a module under its own name, so that its main guard does not run."""
+    # There is one module of each name: imports of the other one would lead to the script from now on.
     if path.stem in sys.modules:
         message = f"{path}: another module is called {path.stem!r}; rename the script."
         raise click.UsageError(message)
@@ -186,6 +187,7 @@ def _configuration(
     module: ModuleType, plant: Plant, options: ScriptOptions
 ) -> ConfigBase | dict[str, Any] | None:
     """Return the configuration to set; ``None`` if that of the plant is unchanged."""
+    # The order of precedence: what the user asks for, what the script gave its plant, what the script defines.
     config: Any = None
     if options.config_class is not None:
         config = _config_class(module, options.config_class)()
@@ -225,6 +227,7 @@ def _default_config(module: ModuleType) -> ConfigBase | None:
     """Return the configuration of a script, or an object of its only class that is not part of another one."""
     found = _globals_of_type(module, ConfigBase)
     if not found:
+        # Objects, since only a constructor tells which classes are parts of which.
         whole = {name: kind() for name, kind in _classes(module).items()}
         parts = {type(value) for config in whole.values() for value in own_parameters(config).values()}
         parents = {base for config in whole.values() for base in type(config).__mro__[1:]}
@@ -294,6 +297,7 @@ def show_failure(error: BaseException) -> None:
 
 
 def _keep_user_frames(report: traceback.TracebackException) -> None:
+    # Frames of libraries that PyPlant called are dropped, those of libraries that the user called are kept.
     frames = list(report.stack)
     while frames and not is_user_file(frames[0].filename):
         del frames[0]

@@ -126,21 +126,20 @@ def list_ingredients(plant: Path, *, every: bool, as_json: bool) -> None:
 def show(plant: Path, name: str, *, as_json: bool) -> None:
     """Show where an ingredient of PLANT comes from.
 
-    NAME is an ingredient; the value that was last brought up to date is shown: its reactor, what the reactor read, when and
-    where it ran, and how long it took. Small numbers, texts, lists and arrays are shown too. Nothing is unpickled. JSON:
-    an object with name, type, size (bytes), digest, metadata, value (text or null),
-    reactor, finished, seconds, host, versions, dependencies.
+    NAME is an ingredient; the value that was last brought up to date is shown: its reactor, what the
+    reactor read, when and where it ran, and how long it took. Small numbers, texts, lists and arrays are
+    shown too. Nothing is unpickled. JSON: an object with name, type, size (bytes), digest, metadata,
+    value (text or null), reactor, finished, seconds, host, versions, dependencies.
     """
     with _open_warehouse(plant) as warehouse:
         output, trace = _find(_current_values(warehouse), name, plant)
         value = _preview(warehouse, output)
-    metadata = {key: item for key, item in output.metadata.items() if key != "signature"}
     document = {
         "name": output.name,
         "type": output.format,
         "size": output.size,
         "digest": output.digest,
-        "metadata": metadata,
+        "metadata": output.metadata,
         "value": value,
         "reactor": trace.reactor,
         "finished": trace.finished,
@@ -149,7 +148,7 @@ def show(plant: Path, name: str, *, as_json: bool) -> None:
         "versions": trace.versions,
         "dependencies": [_dependency(trace, dependency) for dependency in _value_dependencies(trace)],
     }
-    emit("\n".join(_show_lines(output, trace, value, metadata)), document, as_json=as_json)
+    emit("\n".join(_show_lines(output, trace, value)), document, as_json=as_json)
 
 
 def _preview(warehouse: Warehouse, output: Ingredient) -> str | None:
@@ -184,13 +183,11 @@ def _display_name(dependency: Dependency, name: str) -> str:
     return unquoted(name) if dependency.kind in of_config else name
 
 
-def _show_lines(
-    output: Ingredient, trace: Trace, value: str | None, metadata: dict[str, Any]
-) -> Iterator[str]:
+def _show_lines(output: Ingredient, trace: Trace, value: str | None) -> Iterator[str]:
     yield f"{output.name}: {output.format}, {format_size(output.size)}"
     if value is not None:
         yield f"  value      {value}"
-    for key, item in metadata.items():
+    for key, item in output.metadata.items():
         yield f"  {key:<10} {shorten(to_json_value(item))}"
     yield f"  sent by    {trace.reactor}"
     yield f"  finished   {format_date(trace.finished)}, {format_age(trace.finished)}, on {trace.host or 'an unknown host'}"
@@ -221,6 +218,7 @@ def history(plant: Path, reactor: str | None, *, as_json: bool) -> None:
     ingredient = ""
     if reactor is not None:
         named = [name for name in by_reactor if reactor in (name, name.rpartition(".")[2])]
+        # The newest execution only: an earlier version of a reactor may have sent other ingredients.
         sending = [name for name, traces in by_reactor.items() if traces[-1].output(reactor) is not None]
         if not named and not sending:
             raise _no_executions(reactor, by_reactor, plant)
@@ -299,10 +297,9 @@ def fsck(plant: Path, *, repair: bool, as_json: bool) -> int:
 def export(plant: Path, names: tuple[str, ...], folder: Path, *, as_json: bool) -> None:
     """Copy values from PLANT to a folder.
 
-    The values that were last brought up to date are copied to a folder that can be read without a plant. Nothing runs,
-    so the values may be older than the code; 'pyplant run' brings them up to date first.
-    pyplant.load_ingredients(folder) reads them. JSON: an object with folder and
-    ingredients (names).
+    The values that were last brought up to date are copied to a folder that can be read without a
+    plant. Nothing runs, so the values may be older than the code; 'pyplant run' brings them up to date
+    first. pyplant.load_ingredients(folder) reads them. JSON: an object with folder and ingredients (names).
     """
     with _open_warehouse(plant) as warehouse:
         stored = _current_values(warehouse)
