@@ -59,6 +59,7 @@ class Cause:
     old: str | None = None
     new: str | None = None
     diff: str = ""
+    # Left out of repr() and comparison, which would follow every path of the graph.
     causes: tuple[Cause, ...] = field(default=(), repr=False, compare=False)
 
 
@@ -168,6 +169,7 @@ class CauseDeduplicator:
     """
 
     def __init__(self, elsewhere: Iterable[tuple[Cause, ...]] = ()) -> None:
+        # By identity: the tuples are shared, and comparing them would take long.
         self._elsewhere = {id(causes) for causes in elsewhere}
         self._expanded: set[int] = set()
         self._listed: set[Cause] = set()
@@ -178,6 +180,7 @@ class CauseDeduplicator:
         The result has at most ``_MAX_DEPTH`` levels. Deeper causes are appended to the last level, so a
         long chain of reactors is listed completely.
         """
+        # Causes are immutable, so the deepest are made first: in reversed order each one comes after all below it.
         below: dict[int, list[Cause]] = {}
         for depth, cause in reversed(list(self._in_order(causes))):
             level = min(depth, _MAX_DEPTH)
@@ -216,6 +219,7 @@ def _diff(old: str | None, new: str | None) -> str:
         return ""
     import difflib  # slow to load
 
+    # Without the first three lines, which name the files and the first hunk.
     lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=2))[3:]
     # Line numbers are left out: they count from the first line of the function, not of the file.
     lines = ["…" if line.startswith("@@") else line for line in lines]

@@ -131,6 +131,7 @@ class Report:
     def __str__(self) -> str:
         import shutil  # slow to load, as is html below
 
+        # Bounded on both sides: lines of a wide terminal are hard to read, and narrow ones have no room for figures.
         columns = shutil.get_terminal_size((_WIDTH, 24)).columns
         return printable(self.text(max(40, min(columns, 120))), sys.stdout)
 
@@ -232,6 +233,7 @@ class RunReport(_Entries):
 
     def blocks(self) -> Iterator[Block]:
         """Yield the content."""
+        # Cached reactors come last: what ran, and why, is what readers look for.
         for entry in self.deduplicated().entries:
             if entry.outcome is Outcome.CACHED:
                 continue
