@@ -158,6 +158,7 @@ class Definition:
     @property
     def is_current(self) -> bool:
         """Whether it was defined by the latest execution of its module."""
+        # A module that was removed from sys.modules was not executed again, so its reactors still count.
         module = sys.modules.get(self.module)
         return module is None or getattr(module, "__spec__", None) is self.execution
 
@@ -212,6 +213,7 @@ def declare(definition: Definition) -> None:
     _repeated.pop(key, None)
     if earlier is not None:
         orphans.discard(earlier)
+    # With the same function it is declared again, as when a cell that failed is restored.
     if (
         earlier is not None
         and earlier.function is not definition.function
@@ -358,6 +360,7 @@ def _follow(function: FunctionType) -> None:
     follow_file(filename)
 
 
+# A module that is imported through a link and without it defines one reactor. Cached: to resolve a path asks the disk.
 _real_path = functools.cache(os.path.realpath)
 
 
@@ -390,6 +393,7 @@ def _check_signature(function: FunctionType) -> str:
             f"(pipe) or (pipe, config). Other values are received: x = yield pipe.receive('x')."
         )
         raise DefinitionError(message)
+    # A second parameter with a default is one of the function's own, as in def reactor(pipe, n=3).
     return positional[1] if needed > 1 else ""
 
 

@@ -155,6 +155,7 @@ class Tracer:
             ingredient = self.warehouse.save(name, value, kind)
         except OSError as error:
             digest = self.warehouse.digest(name, value, kind)
+            # A copy, as a stored value would be: the reactor may change its own after sending it.
             self.record.unsaved[name] = Unsaved(private_copy(value), digest, error)
             return
         self.record.outputs[name] = ingredient
@@ -191,6 +192,7 @@ class Tracer:
 
     def received(self, ingredients: tuple[Ingredient, ...]) -> None:
         """Record that the reactor receives these together."""
+        # One dependency for all: a look-up then asks for them together, so that their senders may run in parallel.
         names = tuple(ingredient.name for ingredient in ingredients)
         digests = tuple(ingredient.digest for ingredient in ingredients)
         self.record.depend(DependencyKind.INGREDIENT, names, digests)
@@ -221,6 +223,7 @@ class Tracer:
         self._depend(DependencyKind.ABSENCE, name, "")
 
     def _depend(self, kind: DependencyKind, name: str, digest: str) -> None:
+        # A child may repeat what the reactor has read before: that is a dependency already.
         if os.getpid() != self._process and (kind, (name,)) not in self.record.asked:
             message = (
                 f"Reactor {self.definition.name!r} read {described(name)} in a process that it forked, which the plant cannot "
@@ -246,6 +249,8 @@ class Tracer:
                 f"Download it to a file first, or read it without pipe.input_file."
             )
             raise IngredientError(message)
+        # The digest of this run, which is the same for all reactors; the trace writer checks it against the file at the
+        # end of the execution.
         name = recorded(given, self.warehouse.root.parent)
         digest = self.context.file(name)
         require_readable_file(given, digest)
@@ -301,6 +306,7 @@ class Tracer:
         pyplant.errors.NotYieldedError
             If something was never yielded.
         """
+        # Only now: a command may be created early and yielded later.
         if self._unyielded:
             raise NotYieldedError(self._unyielded[0].hint())
         for allocation in self._to_finish:
