@@ -229,13 +229,12 @@ class Laws(RuleBasedStateMachine):
         name = self._reactor(pick)
         plant.invalidate(name)
         self.model.forget(_full(name), expected.keys[name][0])
+        same_code = self.loaded
         if restart:
             self._end(kill=True)
             self.kernel.boot()
             self.loaded = True
-            self.check()
-        else:
-            self.check(must=name)
+        self.check(must=name if same_code or not restart else "")
 
     @rule(pick=_PICK)
     def force(self, pick: int) -> None:

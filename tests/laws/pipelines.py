@@ -193,6 +193,13 @@ def first_slots(count: int) -> dict[str, Any]:
     return slots
 
 
+def first_parameters() -> dict[str, Any]:
+    """The parameters that a package begins with."""
+    parameters: dict[str, Any] = dict.fromkeys((*REQUIRED, NESTED, AUXILIARY), 1)
+    parameters["b"] = [1, {"k": 2}]  # what reactors may spoil
+    return parameters
+
+
 def steps() -> st.SearchStrategy[Step]:
     """Any step."""
     number = st.integers(0, 23)
@@ -223,7 +230,5 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
         outputs = draw(_outputs(sent, styles))
         sent += len(outputs)
         reactors.append(Reactor(number, form, body, outputs))
-    parameters = dict.fromkeys((*REQUIRED, NESTED, AUXILIARY), 1)
-    parameters["b"] = [1, {"k": 2}]  # what reactors may spoil
     files = dict.fromkeys(FILES, "1")
-    return Pipeline(reactors, draw(st.booleans()), first_slots(len(reactors)), parameters, files)
+    return Pipeline(reactors, draw(st.booleans()), first_slots(len(reactors)), first_parameters(), files)

@@ -11,7 +11,7 @@ from tests.laws.executors import POOLS, pool
 from tests.laws.machine import Laws
 from tests.laws.test_laws import law_settings
 
-EXAMPLES = {"threads": 8, "processes": 8, "dask": 4}  # a cluster is slow; the nightly form has more
+EXAMPLES = {"threads": 4, "processes": 4, "dask": 3}  # the nightly form has more
 
 
 @pytest.mark.timeout(600)

@@ -30,7 +30,7 @@ def law_settings(examples: int, *, derandomize: bool) -> settings:
 
 def test_laws_hold_under_random_edits():
     examples = os.environ.get("PYPLANT_LAWS_EXAMPLES")
-    run_state_machine_as_test(Laws, settings=law_settings(int(examples or 60), derandomize=not examples))
+    run_state_machine_as_test(Laws, settings=law_settings(int(examples or 30), derandomize=not examples))
 
 
 @pytest.mark.nightly
