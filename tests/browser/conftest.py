@@ -12,6 +12,8 @@ from tests.browser.lab import FLAGS, PATIENCE, Lab, OpenNotebook, chromium_path
 from tests.conftest import CI, ROOT
 from tests.notebook.kernels import CURRENT
 
+VIEWPORT = {"width": 1280, "height": 900}
+
 _number = itertools.count()
 
 
@@ -75,8 +77,9 @@ def outside():
     return Outside()
 
 
-def _new_page(chromium, outside):
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+def new_page(chromium, outside):
+    """A page with cookies and settings of its own; `outside` lists what it requests from other machines."""
+    context = chromium.new_context(viewport=VIEWPORT, color_scheme="light")
     context.outside = outside
     context.on("request", outside.watch)
     return context.new_page()
@@ -85,7 +88,7 @@ def _new_page(chromium, outside):
 @pytest.fixture
 def page(chromium, outside):
     """A new page. It must not request anything from outside this machine."""
-    page = _new_page(chromium, outside)
+    page = new_page(chromium, outside)
     yield page
     page.context.close()
     assert not outside
@@ -109,7 +112,7 @@ class Desk:
 
     def sit_down(self):
         if self.page is None:
-            self.page = _new_page(self._chromium, self.outside)
+            self.page = new_page(self._chromium, self.outside)
             self._lab.load(self.page)
         return self.page
 

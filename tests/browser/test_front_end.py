@@ -8,6 +8,7 @@ import pytest
 from pyplant.notebook.graph import svg
 from pyplant.notebook.graph.widget import GraphWidget
 from pyplant.reports.report import ICONS, Outcome, ReactorEntry, Status
+from tests.browser.conftest import VIEWPORT, Outside, new_page
 from tests.browser.harness import scenarios
 from tests.browser.harness.page import Server, Shown
 from tests.browser.lab import axe
@@ -27,13 +28,76 @@ def server():
     server.close()
 
 
+class SharedPage:
+    """A page that tests use one after the other until one fails, since a new one takes long."""
+
+    def __init__(self, chromium):
+        self._chromium, self._page = chromium, None
+        self._outside = Outside()
+
+    def take(self):
+        if self._page is None:
+            self._page = new_page(self._chromium, self._outside)
+        self._page.emulate_media(color_scheme="light", reduced_motion="no-preference")
+        self._page.set_viewport_size(VIEWPORT)
+        self._page.mouse.move(0, 0)
+        return self._page
+
+    def leave(self, *, tidy):
+        """Return the page; it is used again if the test passed."""
+        if tidy:
+            self._page.unroute_all()
+            self._page.context.clear_cookies()
+        else:
+            self.close()
+        found, self._outside[:] = list(self._outside), []
+        assert not found, found
+
+    def close(self):
+        if self._page is not None:
+            self._page.context.close()
+            self._page = None
+
+
+@pytest.fixture(scope="module")
+def shared_page(chromium):
+    shared = SharedPage(chromium)
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def own_page(page):
+    """Makes `page` a new one, for tests that add scripts to it or stop its clock."""
+    return page
+
+
+@pytest.fixture
+def page(chromium, outside, shared_page, request):
+    """A page that requests nothing from outside this machine."""
+    if not {"own_page", "ticking"}.isdisjoint(request.fixturenames):
+        page = new_page(chromium, outside)
+        yield page
+        page.context.close()
+        assert not outside
+        return
+    failed_before = request.session.testsfailed
+    yield shared_page.take()
+    shared_page.leave(tidy=request.session.testsfailed == failed_before)
+
+
 @pytest.fixture
 def shown(page, server):
     """The page; no script may run in it, and no key may leave the widget."""
     errors = []
-    page.on("pageerror", lambda error: errors.append(error))
+
+    def note(error):
+        errors.append(error)
+
+    page.on("pageerror", note)
     shown = Shown(page, server.url)
     yield shown
+    page.remove_listener("pageerror", note)
     assert not errors
     assert not shown.alarms
 
@@ -142,7 +206,6 @@ def test_a_wide_page_has_the_panel_beside_the_graph(digits):
 @pytest.mark.parametrize("scenario", [scenarios.all_states, scenarios.digits, lambda: scenarios.large(150)])
 def test_axe_finds_no_violation(shown, page, scenario, theme):
     page.emulate_media(reduced_motion="reduce")
-    page.context.set_default_timeout(10_000)
     traits = scenario()
     traits["state"] |= {"checked": False, "run": 3}
     shown.start(traits, theme=theme)
@@ -335,33 +398,35 @@ def test_the_header_leads_to_the_running_reactor(shown, page):
     expect(shown.node(name)).to_be_in_viewport()
 
 
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("train", {"train_forest", "train_linear"}),
-        ("SPLIT", {"split"}),
-        ("split report", {"split", "report"}),
-        ("+split", {"load_digits", "clean_images", "split"}),
-        ("evaluate+", {"evaluate", "report"}),
-        ("1+split", {"clean_images", "split"}),
-        ("load_digits+1", {"load_digits", "clean_images"}),
-        ("1+evaluate+1", {"train_forest", "train_linear", "split", "evaluate", "report"}),
-        (
-            "+scale_features+1",
-            {"load_digits", "clean_images", "split", "scale_features", "train_forest", "train_linear"},
-        ),
-        ("status:stale", {"evaluate"}),
-        ("status:stale status:new", {"evaluate", "report"}),
-        ("+split status:cached", {"load_digits", "clean_images"}),
-        ("nothing", set()),
-        ("+", set()),
-        ("", set(scenarios.DIGITS)),
-        ("   ", set(scenarios.DIGITS)),
-    ],
-)
-def test_the_filter(digits, text, found):
-    digits.filter.fill(text)
-    assert digits.bright == found
+FILTERS = {
+    "train": {"train_forest", "train_linear"},
+    "SPLIT": {"split"},
+    "split report": {"split", "report"},
+    "+split": {"load_digits", "clean_images", "split"},
+    "evaluate+": {"evaluate", "report"},
+    "1+split": {"clean_images", "split"},
+    "load_digits+1": {"load_digits", "clean_images"},
+    "1+evaluate+1": {"train_forest", "train_linear", "split", "evaluate", "report"},
+    "+scale_features+1": {
+        *("load_digits", "clean_images", "split"),
+        *("scale_features", "train_forest", "train_linear"),
+    },
+    "status:stale": {"evaluate"},
+    "status:stale status:new": {"evaluate", "report"},
+    "+split status:cached": {"load_digits", "clean_images"},
+    "nothing": set(),
+    "+": set(),
+    "": set(scenarios.DIGITS),
+    "   ": set(scenarios.DIGITS),
+}
+
+
+def test_the_filter(digits):
+    found = {}
+    for text in FILTERS:
+        digits.filter.fill(text)
+        found[text] = digits.bright
+    assert found == FILTERS
 
 
 def test_the_filter_shows_the_number_of_matches(ticking, page):
@@ -678,7 +743,7 @@ def test_a_click_on_a_fold_requests_unfolding(shown, deed):
     expect(shown.panel).to_be_hidden()
 
 
-def test_a_fold_shows_that_it_waits_for_the_kernel(shown, page):
+def test_a_fold_shows_that_it_waits_for_the_kernel(shown, own_page, page):
     page.clock.install()
     shown.start(scenarios.large(150))
     shown.root.locator(".pg-is-fold").first.click()
@@ -881,7 +946,7 @@ def test_two_views_of_one_model_are_both_updated(digits, page):
         expect(node).to_have_class(re.compile("pg-failed"))
 
 
-def test_a_view_that_is_attached_late_is_laid_out_then(shown, page):
+def test_a_view_that_is_attached_late_is_laid_out_then(shown, own_page, page):
     traits = scenarios.large(150)
     page.add_init_script(
         "document.addEventListener('DOMContentLoaded', () => { document.getElementById('views').hidden = true })"
@@ -892,11 +957,9 @@ def test_a_view_that_is_attached_late_is_laid_out_then(shown, page):
 
 
 @pytest.mark.parametrize("first", range(0, len(TEXTS), 30))
-@pytest.mark.parametrize("part", ["names", "texts"])
-def test_hostile_names_and_texts_stay_text(shown, page, part, first):
+def test_hostile_names_and_texts_stay_text(shown, page, first):
     some = TEXTS[first : first + 30]  # so few that the graph is not folded
-    names = some if part == "names" else [f"r{number}" for number in range(len(some))]
-    senders = {name: names[max(0, number - 1) : number] for number, name in enumerate(names)}
+    senders = {name: some[max(0, number - 1) : number] for number, name in enumerate(some)}
     traits = scenarios.traits(senders)
     traits["graph"]["plant"] = some[0]
     traits["state"]["title"] = some[1]
@@ -913,7 +976,7 @@ def test_hostile_names_and_texts_stay_text(shown, page, part, first):
     for number, text in enumerate(some):
         shown.root.locator(".pg-node").nth(number).click()
         assert shown.panel.text_content().count(text) >= 8
-        assert shown.panel.locator("h3").text_content() == names[number]
+        assert shown.panel.locator("h3").text_content() == text
         assert shown.panel.locator(".pg-diff").text_content() == f"+{text}\n"
     assert (
         page.evaluate(
@@ -937,7 +1000,7 @@ class Listening:
         return self._page.evaluate("() => alarms")
 
 
-def test_reports_and_pictures_of_hostile_texts_do_nothing(page):
+def test_reports_and_pictures_of_hostile_texts_do_nothing(own_page, page):
     listening = Listening(page)
     for text in [*TEXTS, *CONTROLS]:
         status = Status((ReactorEntry(text, Outcome.NEW), ReactorEntry("b", Outcome.NEW)), text)
@@ -946,7 +1009,7 @@ def test_reports_and_pictures_of_hostile_texts_do_nothing(page):
     assert listening.requests == []
 
 
-def test_control_hostile_texts_that_are_not_escaped_do_something(page):
+def test_control_hostile_texts_that_are_not_escaped_do_something(own_page, page):
     listening = Listening(page)
     assert listening.alarms("".join(text for text in TEXTS if text.startswith("<script>")))
     (fetches,) = (text for text in TEXTS if text.startswith("<img src='http:"))
