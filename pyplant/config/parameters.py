@@ -88,6 +88,7 @@ class Parameters:
             if strange:
                 message = f"Parameter names are strings; {strange[0]!r} is {type(strange[0]).__name__}."
                 raise ConfigError(message)
+        # Not copied: changes that the user makes in place count from the next run on.
         self.source = config if isinstance(config, ConfigBase | dict) else dict(config)
         self.is_set = True
 
@@ -187,6 +188,7 @@ class Parameters:
         if "." in name and not isinstance(self.source, ConfigBase):
             reader.absent(quoted(name))  # a key of this name would take precedence, so its absence counts
         if value is MISSING:
+            # Absence is a dependency: the reactor may run differently once there is such a parameter.
             reader.absent(self.recorded(name))
             return value
         return value_for_reactor(value, reader, self.recorded(name))
@@ -363,6 +365,7 @@ def _replaced(owner: Any, path: list[str], value: Any, full: str) -> Any:
         message = f"{full!r} is computed by the configuration's class; vary what it is computed from."
         raise ConfigError(message)
     if rest:
+        # A part that does not exist is created: code may read it although the configuration does not have it yet.
         inner = child(owner, first)
         value = _replaced({} if inner is MISSING else inner, rest, value, full)
     if not isinstance(owner, ConfigBase | Mapping) and child(owner, first) is MISSING:

@@ -107,6 +107,7 @@ class Budget:
             return ()
         share = min(gpus, 1.0)
         free = [device for device, left in enumerate(self._free_shares) if left >= share - _ROUNDING]
+        # The fullest first, so that others stay free for reactors that need whole ones.
         if share < 1:
             free.sort(key=lambda device: self._free_shares[device])
         count = max(1, int(gpus))

@@ -93,12 +93,15 @@ def run_to_completion(runs: Sequence[Run], executor: Executor[Any], *, collects:
                 try:
                     run.conclude(job, outcome)
                 finally:
+                    # Also after a failure: a run that deferred the execution then executes it itself.
                     if in_flight is not None:
                         in_flight.ended(job)
             else:
                 _handle_idle(active)
     finally:
-        with ExitStack() as ends:  # each callback is called, also if another raises
+        # Each callback is called, also if another raises, and the last one first: runs are closed in their order, then
+        # the executor is reset.
+        with ExitStack() as ends:
             ends.callback(executor.reset)
             for run in reversed(runs):
                 ends.callback(run.close)
@@ -123,6 +126,7 @@ def _handle_idle(active: list[Run]) -> None:
             active.remove(run)
             run.skip_unfinished()
         return
+    # It is enough to wait for one run: none of the others has anything to do, and all are asked again afterwards.
     blocked = [run for run in active if run.is_blocked()]
     if blocked:
         blocked[0].wait()

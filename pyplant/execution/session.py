@@ -179,7 +179,7 @@ class Session:
         """
         results: list[RunResult] = []
         asked_for = names if target is None else (target.name,)
-        self._collects = gc.isenabled()
+        self._collects = gc.isenabled()  # the setting with which reactors run
         with gc_paused(enabled=False):
             context = self.context(target)
             self._check_marks(context)
@@ -244,6 +244,7 @@ class Session:
         try:
             definition = self.registry.find(wanted)
         except UnknownReactorError:
+            # Only if no reactor has the name: reactors and ingredients may share names.
             context = self.context()
             senders = context.known_senders(str(wanted))
             if not senders:

@@ -244,6 +244,7 @@ class Staleness:
         verdict = self.verdicts[key]
         if verdict.trace is not None:
             return self._keys_of(verdict.trace.inputs), self._keys_of(r.name for r in verdict.reasons)
+        # It would run: what it receives then is predicted from its code and from the execution that comes nearest.
         expected = self._context.predicted[key]
         nearest = next((reason.trace for reason in verdict.reasons if reason.trace), None)
         # After a mismatch the reactor starts, and receives what it receives on every path. An uncertain look-up first

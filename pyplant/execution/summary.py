@@ -45,6 +45,7 @@ def _entries(run: Run) -> Iterator[ReactorEntry]:
     explainer = Explainer(context.record, context.parameters, run.senders(), context.label)
     causes: dict[str, tuple[Cause, ...]] = {}
     skipped = [key for key, task in tasks.items() if task.state is State.SKIPPED]
+    # Senders end before their receivers, whose causes include those of the senders.
     for key in [*run.ended, *skipped]:
         task = tasks[key]
         if task.state is not State.CACHED:

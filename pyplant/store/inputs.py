@@ -62,6 +62,7 @@ class InputFiles:
             The recorded path.
         """
         try:
+            # Links are resolved only here: a link may lead to another file tomorrow, so its own path is recorded.
             full = os.path.realpath(located(name, self._base))
             info = Path(full).stat()
             if stat.S_ISDIR(info.st_mode):
@@ -78,6 +79,8 @@ class InputFiles:
         known = self._latest.input_file(key)
         if known is not None and len(known) == _LENGTH and known[0] == identity and _was_old(known):
             return str(known[1])
+        # Time and identity from before the hashing: a file that changes meanwhile was younger than two seconds, or has
+        # another identity at the next look.
         now = time.time_ns()
         digest = hash_file(Path(full))
         self._latest.put_input_file(key, [identity, digest, now])

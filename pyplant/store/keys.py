@@ -37,6 +37,7 @@ _MAX_WAIT = 1.0  # seconds to wait for another process that is writing the key
 _POLL = 0.01  # seconds between two looks at its file
 _MAX_TRIES = 5
 _WRITABLE_BY_OTHERS = 0o022
+# Without following a link, and without waiting for the other end of a pipe, in place of the key.
 _OPEN_FLAGS = (
     os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 )
@@ -135,6 +136,7 @@ def _directories() -> tuple[list[Path], list[Path], list[Path]]:
             [],
             ([] if local else _data_directories([os.path.expanduser("~")])),
         )
+    # A relative path would name another directory after each change of the working directory.
     explicit, *further = (
         [Path(os.environ[name])] if Path(os.environ.get(name, "")).is_absolute() else []
         for name in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME")
@@ -326,7 +328,7 @@ def _read(path: Path) -> tuple[bytes, os.stat_result] | None:
         return None
     with os.fdopen(descriptor, "rb", buffering=0):
         is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        key = os.read(descriptor, _KEY_BYTES + 1) if is_file else b""
+        key = os.read(descriptor, _KEY_BYTES + 1) if is_file else b""  # one byte more shows a file that is too long
         # The status is read after the key, since writing the key is the last change of the file: read before, it could
         # have the times of the empty file that another process has just created.
         info = os.fstat(descriptor)

@@ -117,6 +117,7 @@ class HashingSink:
             import queue  # slow to load
 
             self._queue = queue.Queue(_MAX_QUEUED)
+            # A daemon, so that a value whose writing was interrupted does not keep the process from ending.
             self._thread = threading.Thread(target=self._hash_in_thread, args=(self._queue,), daemon=True)
             self._thread.start()
         # Small chunks follow a large one through the queue, since the digest depends on the order.

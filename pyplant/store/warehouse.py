@@ -102,6 +102,7 @@ class Warehouse:
         self.leases = Leases(self.files, root / "leases")
         is_writing = writes_journal and not read_only
         keys = keyring(root, may_create=is_writing)
+        # Warned of when the first pickled value is stored: other values need no key.
         self._key_trouble = keys.trouble if is_writing else ""
         self.plant_id = plant_id(self.files, root)
         seals = Seals(keys, self.plant_id)
@@ -200,6 +201,7 @@ class Warehouse:
         sink = HashingSink(self.files, path)
         try:
             metadata = _as_json(spec, spec.dump(value, sink))
+            # Before finish(), since the thread of the sink may still hash the bytes meanwhile.
             value_digest = spec.digest_value(value)
             digest, content = sink.finish()
         except BaseException:
@@ -220,6 +222,7 @@ class Warehouse:
         digest, size = self.objects.hash(path)
         value_digest = own_digest or _value_digest(spec, digest, metadata)
         suffix = str(metadata.get("suffix", spec.suffix))
+        # Receivers of a file get the path of the object itself; of other formats they get copies of its content.
         stored = self.objects.publish(path, digest, suffix, read_only=spec.name == "file")
         return self._as_signed(Ingredient(name, spec.name, value_digest, stored, size, metadata), spec)
 
@@ -248,6 +251,7 @@ class Warehouse:
                 f"Ingredient {name!r}: type {spec.name!r} cannot be allocated; create the value and send it."
             )
             raise NotAllocatedError(message)
+        # It becomes part of the name of the object, which may hold nothing that means something in a path.
         suffix = str(options.get("suffix", spec.suffix)).lower()
         if safe_suffix(suffix) != suffix:
             message = f"Ingredient {name!r}: a suffix is a dot with letters and digits, such as '.png', not {suffix!r}."
