@@ -328,7 +328,8 @@ def _read(path: Path) -> tuple[bytes, os.stat_result] | None:
         return None
     with os.fdopen(descriptor, "rb", buffering=0):
         is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        key = os.read(descriptor, _KEY_BYTES + 1) if is_file else b""  # one byte more shows a file that is too long
+        # One byte more than a key shows that a file is too long.
+        key = os.read(descriptor, _KEY_BYTES + 1) if is_file else b""
         # The status is read after the key, since writing the key is the last change of the file: read before, it could
         # have the times of the empty file that another process has just created.
         info = os.fstat(descriptor)
