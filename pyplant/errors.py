@@ -36,7 +36,7 @@ The tree::
     ├── StaleWarning                       fetch_ingredient returned a value of older code
     ├── UnknownParameterWarning            an unknown name was marked as auxiliary
     ├── ReturnedWarning                    a reactor returned a value, which nothing receives
-    ├── StateWarning                       a global changes while reactors run
+    ├── StateWarning                       one reactor changes a global that another one reads
     ├── OpaqueWarning                      the fingerprint cannot compare an object
     ├── UnsavedWarning                     a result was delivered but not stored
     ├── NondeterministicWarning            the same inputs gave another value
@@ -246,7 +246,7 @@ class ReturnedWarning(PlantWarning):
 
 
 class StateWarning(PlantWarning):
-    """A global that changes while reactors run is excluded from the fingerprint."""
+    """A global changed while a reactor ran, and another reactor reads it."""
 
 
 class OpaqueWarning(PlantWarning):

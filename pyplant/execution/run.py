@@ -42,7 +42,6 @@ from pyplant.errors import (
     PlantWarning,
     ResourcesError,
     ReturnedWarning,
-    StateWarning,
     UntrustedError,
     add_note,
     dropped_result_message,
@@ -501,10 +500,6 @@ class Run:
                 self._warn(
                     OpaqueWarning,
                     f"A {note.text} counts by its class only: its content cannot be compared between runs.",
-                )
-            elif note.kind == "state" and "rebound" in note.text:
-                self._warn(
-                    StateWarning, f"{note.text}, so it counts as state: a change of it reruns nothing."
                 )
 
     def _warn_of_nondeterminism(self, key: str) -> None:

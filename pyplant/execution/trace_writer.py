@@ -135,12 +135,19 @@ class TraceWriter:
         name, now = self._context.definitions[key].name, self._context.fingerprint(key)
         if before.digest == now.digest:
             return now
+        fingerprinter = self._context.fingerprinter
         # None if anything but values changed, that is, code. A reloaded module, for example, may have been used before
         # and after the edit.
-        values = self._context.fingerprinter.changed_names(before.digest, now.digest)
-        if values is None:
+        changed = fingerprinter.keep_past_values(before.digest, now.digest)
+        if changed is None:
             self._warn(UnsavedWarning, f"Code of {name!r} changed while it ran; the result is not stored.")
             return None
+        self._warn_of_readers(key, changed)
+        now = self._context.fingerprint(key)
+        if now.digest == before.digest:
+            return now
+        # What was removed has no place at which a value from before could count.
+        values = fingerprinter.changed_names(before.digest, now.digest) or set()
         for owner, variable in sorted(values):
             self._warn(
                 StateWarning,
@@ -148,9 +155,22 @@ class TraceWriter:
                 f"change of it reruns nothing. Send it as an ingredient if results depend on it.",
             )
         # Computed again without these variables: with the value from before, no later process would find the trace.
-        self._context.fingerprinter.add_state(values)
+        fingerprinter.add_state(values)
         self._warehouse.ledger.add_state(values)
         return self._context.fingerprint(key)
+
+    def _warn_of_readers(self, key: str, changed: set[tuple[str, str]]) -> None:
+        """Warn if other reactors read what a reactor changed, since their results depend on the order of execution."""
+        definitions, readers = self._context.definitions, dict[tuple[str, str], list[str]]()
+        for other in definitions.keys() - {key}:
+            for place in changed & self._context.fingerprinter.names_below(definitions[other].function):
+                readers.setdefault(place, []).append(repr(definitions[other].name))
+        for (owner, variable), names in sorted(readers.items()):
+            self._warn(
+                StateWarning,
+                f"{owner}.{variable} changed while reactor {definitions[key].name!r} ran, and {', '.join(sorted(names))} "
+                f"may read it, for which it counts as it was before. Send it as an ingredient if results depend on it.",
+            )
 
 
 @cache

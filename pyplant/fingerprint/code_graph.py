@@ -62,6 +62,7 @@ from pyplant.fingerprint.origin import (
     leads_to_user_code,
     package_name,
 )
+from pyplant.fingerprint.past_values import PastValue
 from pyplant.fingerprint.source import CodePart
 
 __all__ = ["NodeBuilder"]
@@ -141,6 +142,8 @@ class NodeBuilder:
             return self._class(obj)
         if issubclass(cls, ModuleType):
             return self._module(obj)
+        if cls is PastValue:
+            return obj.content() or self._build(obj.value)
         if cls is PartialValue:
             return self._value(obj.value, obj.parts)
         return self._value(obj)
@@ -187,11 +190,10 @@ class NodeBuilder:
         scope = NodeScope(self._state, f"{name} ({code.co_qualname})" if wrapper else name)
         if part is not None:
             self._add_mentions(scope, function, part)
-        rebound = part.rebound if part is not None else frozenset()
         # The closure of an installed function counts, since a decorator keeps the user's function there.
         if function.__closure__ and not is_own_file(code.co_filename):
             for variable, cell in zip(code.co_freevars, function.__closure__, strict=False):
-                self._cell(scope, variable, cell, rebound)
+                self._cell(scope, variable, cell)
         # Attributes count, since code may read them; PyPlant's own marks do not change what a function does.
         for key in tuple(function.__dict__):
             if not key.startswith("__pyplant"):
@@ -244,15 +246,12 @@ class NodeBuilder:
 
         return lookup
 
-    def _cell(self, scope: NodeScope, variable: str, cell: CellType, rebound: frozenset[str]) -> None:
+    def _cell(self, scope: NodeScope, variable: str, cell: CellType) -> None:
         """Add a closure variable."""
         content = _cell_content(cell)
         if content is MISSING:  # the outer function assigns the variable later
             return
-        if f"nonlocal {variable}" in rebound:
-            scope.note("state", f"{scope.owner}: {variable!r} is rebound by the function itself")
-        else:
-            scope.add(f"closure {variable}", content, variable)
+        scope.add(f"closure {variable}", content, variable)
 
     def _reference(
         self, scope: NodeScope, function: FunctionType, reference: tuple[str, ...], part: CodePart
@@ -264,10 +263,6 @@ class NodeBuilder:
             return
         if kind == "m":
             self._imported(scope, label, root, chain, function.__globals__.get("__package__"))
-            return
-        # A global that the function itself rebinds is its memory of earlier calls, not an input.
-        if root in part.rebound:
-            scope.note("state", f"{function.__module__}: {root!r} is rebound by {function.__qualname__}()")
             return
         namespace = function.__globals__
         value = scope.watch(namespace, root)

@@ -16,7 +16,15 @@ from typing import Any, NamedTuple
 from pyplant.engine import validate
 from pyplant.fingerprint.graph_node import Leaf, NodeKind
 
-__all__ = ["CodeRecord", "Difference", "changed_names", "differences", "part_name", "whole_and_part"]
+__all__ = [
+    "CodeRecord",
+    "Difference",
+    "changed_names",
+    "changed_values",
+    "differences",
+    "part_name",
+    "whole_and_part",
+]
 
 
 class CodeRecord(NamedTuple):
@@ -157,16 +165,27 @@ def whole_and_part(name: str) -> tuple[str, str]:
     return whole, part.removesuffix("]")
 
 
+def changed_values(old: str, new: str, record: _GetRecord) -> list[Difference] | None:
+    """Return the values that differ between two fingerprints; ``None`` if code differs."""
+    found = differences(old, new, record, everywhere=True)
+    for change in found:
+        before, _ = change.digests
+        filled = _was_value(before, record) or (not before and change.kind is NodeKind.MODULE)
+        if not change.name or not (change.kind is NodeKind.VALUE or filled):
+            return None
+    return found
+
+
 def changed_names(
     old: str, new: str, record: _GetRecord, attribute_digests: Callable[[str], Mapping[str, str] | None]
 ) -> set[tuple[str, str]] | None:
     """Return the owners and names of values that differ between two fingerprints; ``None`` if code differs."""
+    changes = changed_values(old, new, record)
+    if changes is None:
+        return None
     found: set[tuple[str, str]] = set()
-    for change in differences(old, new, record, everywhere=True):
+    for change in changes:
         before, after = change.digests
-        filled = _was_value(before, record) or (not before and change.kind is NodeKind.MODULE)
-        if not change.name or not (change.kind is NodeKind.VALUE or filled):
-            return None
         parts = _changed_parts(attribute_digests(before), attribute_digests(after))
         found.update((change.owner, part_name(change.name, part)) for part in parts)
         if not parts:

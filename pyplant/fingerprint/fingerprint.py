@@ -38,12 +38,13 @@ from pyplant.errors import UndigestibleError
 from pyplant.fingerprint import origin
 from pyplant.fingerprint.bytecode import code_digest
 from pyplant.fingerprint.code_graph import NodeBuilder
-from pyplant.fingerprint.code_records import CodeRecord, changed_names
+from pyplant.fingerprint.code_records import CodeRecord, changed_names, changed_values
 from pyplant.fingerprint.components import components
 from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.graph_node import GraphNode, Leaf, NodeKind
 from pyplant.fingerprint.hints import Hint
 from pyplant.fingerprint.metadata import metadata
+from pyplant.fingerprint.past_values import PAST_VALUES
 from pyplant.fingerprint.source import CodePart, Sources
 
 __all__ = [
@@ -167,6 +168,7 @@ class Fingerprinter:
         self._nodes: dict[int, _DigestNode] = {}  # by id: objects need not be hashable
         self._parts: dict[str, CodePart] = {}
         self._recursive_digests: dict[str, str] = {}
+        self._replaced: dict[str, GraphNode] = {}  # since the run began, by digest
         self._epoch = 0
         self._kept_from_epoch = 0
         self._generation = 0
@@ -181,6 +183,7 @@ class Fingerprinter:
         if len(kept) < len(self._nodes):
             self._nodes = kept
             self._generation += 1  # after an interrupt, a node that stays may refer to one that was dropped
+        self._replaced.clear()
         self.invalidate_values()
         self._kept_from_epoch = self._epoch
 
@@ -198,6 +201,36 @@ class Fingerprinter:
             self.state |= names  # in place, since the node builder has the same set
             self._nodes.clear()
             self._build_node.forget_values()
+
+    def keep_past_values(self, old: str, new: str) -> set[tuple[str, str]] | None:
+        """Let what a reactor changed count as it was before.
+
+        Parameters
+        ----------
+        old, new
+            The fingerprints of the reactor before and after it ran.
+
+        Returns
+        -------
+        names
+            The owners and names of what changed; ``None`` if code changed.
+        """
+        changes = changed_values(old, new, self.records.get)
+        if changes is None:
+            return None
+        contents = {node.digest: node.content for node in self._nodes.values()} | self._replaced
+        now = ((node.content, self._target_digests(node)) for node in tuple(self._nodes.values()))
+        PAST_VALUES.keep(changes, contents, now, lambda obj: self._nodes[id(obj)].content)
+        self._nodes.clear()
+        self._build_node.forget_values()
+        return {(change.owner, change.name) for change in changes}
+
+    def _target_digests(self, node: _DigestNode) -> list[str]:
+        """Return the digests of the targets of a node as its record has them."""
+        return [
+            target.shown() if type(target) is Leaf else self._nodes[id(target)].digest
+            for _, target in node.children
+        ]
 
     def changed_names(self, old: str, new: str) -> set[tuple[str, str]] | None:
         """Return the owners and names whose values differ between two fingerprints; ``None`` if code differs.
@@ -262,17 +295,16 @@ class Fingerprinter:
     def reaches(self, root: Callable[..., Any], obj: Any) -> bool:
         """Return whether the code of ``root``, or code that it reaches, names ``obj``."""
         self._refresh(root)
-        # Leaves are left out: they are texts and cannot be ``obj``.
-        seen, stack = {id(root)}, [root]
-        while stack:
-            current = stack.pop()
-            if current is obj:
-                return True
-            for _, target in self._nodes[id(current)].children:
-                if type(target) is not Leaf and id(target) not in seen:
-                    seen.add(id(target))
-                    stack.append(target)
-        return False
+        return any(node.obj is obj for node in self._below(self._nodes[id(root)]))
+
+    def names_below(self, root: Callable[..., Any]) -> set[tuple[str, str]]:
+        """Return the owners and names of everything that the code of ``root`` reaches."""
+        self._refresh(root)
+        return {
+            (edge.owner, edge.name)
+            for node in self._below(self._nodes[id(root)])
+            for edge in node.content.edges
+        }
 
     def store_parts(self) -> bool:
         """Store the parts of code that the persistent cache has lost; return whether there were any."""
@@ -312,6 +344,7 @@ class Fingerprinter:
             if node is None or (node.epoch != epoch and not node.is_unchanged()):
                 if node is not None:
                     self._generation += 1
+                    self._replaced.setdefault(node.digest, node.content)
                 node = nodes[id(obj)] = _DigestNode(obj, self._build_node(obj), epoch)
             elif node.epoch == epoch:
                 continue

@@ -17,6 +17,7 @@ from pyplant.engine.trace import Note
 from pyplant.fingerprint.code_records import part_name, whole_and_part
 from pyplant.fingerprint.digest import encode
 from pyplant.fingerprint.graph_node import CodeReference, Leaf, Watch, shorten
+from pyplant.fingerprint.past_values import PAST_VALUES
 
 __all__ = ["SCALAR_TYPES", "NodeScope", "PartialValue", "StateNames"]
 
@@ -108,6 +109,9 @@ class NodeScope:
             target = Leaf("value " + encode(target).data.hex(), shorten(target))
         elif excluded_parts and type(target) is not Leaf:
             target = self._state.partial_value(owner, name, target, excluded_parts)
+        target = PAST_VALUES.before(owner, name, target)
+        if target is MISSING:  # a reactor added the name
+            return
         self._edges[label] = CodeReference(label, owner, name, target)
 
     def note(self, kind: str, text: str) -> None:

@@ -1367,23 +1367,71 @@ def test_an_interrupted_fingerprint_leaves_no_outdated_digest(tmp_path):
 # ------------------------------------------------------------------ state and notes
 
 
-def test_a_global_that_the_function_rebinds_is_state(tmp_path):
-    text = "N = {}\ndef main():\n global N\n N = N + 1"
-    one, two = (taken(load(tmp_path, text.format(n))) for n in (1, 2))
-    assert one.digest == two.digest
-    assert [note.kind for note in one.notes] == ["state"]
+@pytest.mark.parametrize(
+    "text",
+    [
+        "N = {}\ndef main():\n global N\n N = N + 1",
+        "N = {}\ndef main():\n global N\n N += 1",
+        "N = [{}]\ndef main():\n global N\n N = [*N, 1]",
+        "N = [{}]\ndef main(): N.append(1)",
+        "N = {{{}: 1}}\ndef f(): N[len(N)] = 5\ndef main(): f()",
+        "class C:\n n = {}\ndef main(): C.n += 1",
+        "class C:\n n = {}\n @classmethod\n def f(cls): cls.n = cls\ndef main(): C.f()",
+        "class C:\n n = {}\n def f(self): C.m = self\ndef main(): C().f()",
+        "import random\nR = random.Random({})\ndef main(): return R.random()",
+        "import numpy\nR = numpy.random.default_rng({})\ndef main(): return R.random()",
+        "N = iter([{}, 2, 3, 4])\ndef main(): return next(N)",
+        "def make(n):\n def f():\n  nonlocal n\n  n += 1\n  return n\n return f\nmain = make({})",
+        "def make(n):\n def f(): n.append(1)\n return f\nmain = make([{}])",
+        "def main(n=[{}]): n.append(1)",
+        "def main(): main.n += 1\nmain.n = {}",
+        "import functools\nclass C:\n k = {}\n @functools.cached_property\n def p(self): return 1\nC = C()\n"
+        "def main(): return C.p",
+    ],
+)
+def test_what_a_reactor_changes_counts_as_before_and_an_edit_of_it_counts(tmp_path, text):
+    first, other = (load(tmp_path, text.format(n)) for n in (1, 2))
+    sys.modules["code"] = first
+    fingerprinter = Fingerprinter()
+    before = fingerprinter.fingerprint(first.main).digest
+    for _ in range(3):
+        first.main()
+        fingerprinter.begin_generation()
+        after = fingerprinter.fingerprint(first.main).digest
+        if after != before:
+            assert fingerprinter.keep_past_values(before, after) is not None
+        assert fingerprinter.fingerprint(first.main).digest == before
+        assert taken(first).digest == before  # also of another plant in this process
+    sys.modules["code"] = other
+    assert taken(other).digest != before
 
 
-def test_a_global_that_the_function_counts_up_is_noted_as_state(tmp_path):
-    found = taken(load(tmp_path, "N = 1\ndef main():\n global N\n N += 1"))
-    assert [note.kind for note in found.notes] == ["state"]
+def test_a_change_by_the_user_after_that_of_a_reactor_counts(tmp_path):
+    module = load(tmp_path, "N = [1]\nclass C:\n n = None\ndef main(): N.append(2); C.n = []")
+    fingerprinter = Fingerprinter()
+    before = fingerprinter.fingerprint(module.main).digest
+    module.main()
+    fingerprinter.begin_generation()
+    assert fingerprinter.keep_past_values(before, fingerprinter.fingerprint(module.main).digest)
+    assert fingerprinter.fingerprint(module.main).digest == before
+    module.N.append(3)
+    fingerprinter.begin_generation()
+    assert fingerprinter.fingerprint(module.main).digest != before
+    del module.N[-1]
+    fingerprinter.begin_generation()
+    assert fingerprinter.fingerprint(module.main).digest == before
+    module.N = [1, 2]  # another object
+    fingerprinter.begin_generation()
+    assert fingerprinter.fingerprint(module.main).digest != before
 
 
-def test_a_closure_variable_that_the_function_rebinds_is_state(tmp_path):
-    text = "def make(n):\n def f():\n  nonlocal n\n  n += 1\n  return n\n return f\nmain = make({})"
-    one, two = (taken(load(tmp_path, text.format(n))) for n in (1, 2))
-    assert one.digest == two.digest
-    assert [note.kind for note in one.notes] == ["state"]
+def test_code_that_changes_while_it_runs_has_no_value_from_before(tmp_path):
+    module = load(tmp_path, "def h(): return 1\ndef main(): return h()")
+    fingerprinter = Fingerprinter()
+    before = fingerprinter.fingerprint(module.main).digest
+    again(module, "def h(): return 2")
+    fingerprinter.begin_generation()
+    assert fingerprinter.keep_past_values(before, fingerprinter.fingerprint(module.main).digest) is None
 
 
 def test_a_global_with_the_name_of_a_rebound_local_counts(tmp_path):
