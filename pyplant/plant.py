@@ -53,23 +53,22 @@ class Plant:
     Parameters
     ----------
     plantDir
-        The directory in which results are stored; created if it does not exist. Use one for each
-        project; several processes may use it at once.
+        The directory in which results are stored, made if it does not exist. Several processes may use it at once.
     executor
         Where reactors run: ``None``, in this thread; a number, in that many worker processes; any executor of
         ``concurrent.futures``; a ``dask.distributed.Client``, whose workers must all see the plant directory.
     resources
         What reactors that run at the same time may use together, such as ``{"GPU": 2, "memory": "60 GB"}``; each says
-        what it needs: ``@ReactorFunc(resources={"GPU": 1})``. With a number as ``executor``, a reactor sees only
-        its own GPUs, by ``CUDA_VISIBLE_DEVICES``.
+        what it needs: ``@ReactorFunc(resources={"GPU": 1})``. With a number as ``executor``, it sees only its own GPUs.
+    worker_imports
+        The modules and packages of yours that worker processes import, with all below them; others are sent by value.
+        By default all that this process has imported.
     max_size
-        The size of the history to keep, in bytes or as in ``"20 GB"``. The results of current
-        reactors are kept at any size.
+        The size of the history to keep, in bytes or as in ``"20 GB"``; results of current reactors are always kept.
     trust
         Whether to load values pickled by another user, which can run that user's code.
     function_hash
-        Replaces the code fingerprint of reactors: called with the function, returns a
-        string that changes when results must be computed again.
+        Called with the function of a reactor, returns a text that is used in place of the fingerprint of its code.
     progress
         Whether to show progress in the terminal; ``"auto"``: if standard error is a terminal.
     track_packages
@@ -94,6 +93,7 @@ class Plant:
         *,
         executor: int | TaskPool | None = None,
         resources: Mapping[str, float | str] | None = None,
+        worker_imports: Iterable[str] | None = None,
         max_size: str | int = "20 GB",
         trust: bool = False,
         function_hash: Callable[[Callable[..., Any]], str] | None = None,
@@ -118,7 +118,7 @@ class Plant:
             self._parameters,
             self._registry,
             Fingerprinter(self._warehouse.ledger.latest, sources, origin.package_versions(track_packages)),
-            executor_of(executor, resources),
+            executor_of(executor, resources, worker_imports),
             self._listeners,
             function_hash,
             self._max_size,

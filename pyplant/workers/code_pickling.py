@@ -26,7 +26,7 @@ import os
 import sys
 import threading
 from collections import ChainMap
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import cache
@@ -74,16 +74,16 @@ class CodePickler:
         Where to write; it is made here.
     files
         The disk.
-    unimportable
-        Modules that workers failed to import.
+    is_importable
+        Whether workers may import a user module of this name.
     """
 
-    def __init__(self, folder: Path, files: Files, unimportable: Collection[str]) -> None:
+    def __init__(self, folder: Path, files: Files, is_importable: Callable[[str], bool]) -> None:
         self.modules = {
-            name: module for name, module in capture_user_modules().items() if name not in unimportable
+            name: module for name, module in capture_user_modules().items() if is_importable(name)
         }
         """The modules that workers import first, or when code refers to them."""
-        self._unimportable = unimportable
+        self._is_importable = is_importable
         self._folder = folder
         self._process = os.getpid()
         self.replaced: dict[Variable, None] = {}
@@ -305,9 +305,11 @@ class CodePickler:
 
     def is_imported(self, module: str) -> bool:
         """Return whether workers import a module."""
-        if module == "__main__" or module in self._unimportable:
+        if module == "__main__":
             return False
-        return capture_user_module(module) is not None or not is_user_module(sys.modules[module])
+        if capture_user_module(module) is not None:
+            return self._is_importable(module)
+        return not is_user_module(sys.modules[module])
 
 
 @contextmanager

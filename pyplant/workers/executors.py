@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from pyplant.config.classes import name_list
 from pyplant.execution.budget import Budget
 from pyplant.execution.executor import Executor
 from pyplant.execution.inline import InlineExecutor
@@ -20,19 +21,22 @@ class TaskPool(Protocol):
 
 
 def executor_of(
-    wanted: int | TaskPool | None, resources: Mapping[str, float | str] | None = None
+    wanted: int | TaskPool | None,
+    resources: Mapping[str, float | str] | None = None,
+    worker_imports: Iterable[str] | None = None,
 ) -> Executor[Any]:
-    """Return the executor for the ``executor=`` and ``resources=`` arguments.
+    """Return the executor for these arguments of a plant.
 
     Raises
     ------
-    pyplant.errors.RunError
+    pyplant.errors.RunError, pyplant.errors.ConfigError
         If an argument is not supported.
     """
     budget = None if resources is None else Budget(resources)
+    imports = None if worker_imports is None else name_list(worker_imports)
     if wanted is None:
         return InlineExecutor(budget)
     from pyplant.workers.parallel_executor import ParallelExecutor
     from pyplant.workers.pools import pool_of  # slow to load
 
-    return ParallelExecutor(pool_of(wanted), budget)
+    return ParallelExecutor(pool_of(wanted), budget, imports)

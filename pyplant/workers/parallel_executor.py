@@ -22,7 +22,7 @@ import itertools
 import queue
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import suppress
 from contextvars import copy_context
@@ -89,12 +89,17 @@ class ParallelExecutor:
         The workers.
     budget
         The resources that reactors share; ``None`` if the plant limits none.
+    imports
+        The user modules and packages that workers import; ``None`` for all.
     """
 
     restarts_on_receive = True
 
-    def __init__(self, pool: Pool, budget: Budget | None = None) -> None:
+    def __init__(
+        self, pool: Pool, budget: Budget | None = None, imports: Iterable[str] | None = None
+    ) -> None:
         self._pool = pool
+        self._imports = None if imports is None else frozenset(imports)
         self._budget = budget
         pool.check_budget(budget)
         self._runs: dict[Any, RunFolder] = {}  # by configuration: a sweep has several runs
@@ -158,7 +163,15 @@ class ParallelExecutor:
     def _new_code_pickler(self, warehouse: Warehouse) -> CodePickler | None:
         if self._pool.shares_process:
             return None
-        return CodePickler(warehouse.objects.scratch_path(), warehouse.files, self._unimportable)
+        return CodePickler(warehouse.objects.scratch_path(), warehouse.files, self._is_importable)
+
+    def _is_importable(self, module: str) -> bool:
+        if module in self._unimportable:
+            return False
+        # A package that contains one of them is imported with it.
+        return self._imports is None or any(
+            f"{module}.".startswith(f"{name}.") or name.startswith(f"{module}.") for name in self._imports
+        )
 
     def submit(self, job: _Job) -> None:
         """Submit a job, or queue it until :meth:`collect`."""

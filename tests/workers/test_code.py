@@ -10,11 +10,12 @@ import types
 import pytest
 
 from pyplant import Plant, ReactorFunc
-from pyplant.errors import PlantWarning, WorkerError
+from pyplant.errors import ConfigError, PlantWarning, WorkerError
 from pyplant.store.files import Files
+from pyplant.workers import imports
 from pyplant.workers.code_pickling import CodePickler
 from pyplant.workers.sent_code import SentCode
-from pyplant.workers.user_modules import capture_user_modules
+from pyplant.workers.user_modules import capture_user_module, capture_user_modules
 
 pytestmark = pytest.mark.slow
 
@@ -143,6 +144,60 @@ def test_a_module_that_cannot_be_imported_in_workers_is_sent_by_value(plant, mod
     plant.add_reactor([make(n) for n in range(6)])  # several are under way when the first import fails
     with pytest.warns(PlantWarning, match="Workers cannot import wc_only_once \\(OSError: only once\\)"):
         assert plant.get([f"scaled {n}" for n in range(6)]) == [0, 3, 6, 9, 12, 15]
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [
+        (None, "a a.b a.b.c ab"),
+        ([], ""),
+        (["a.b"], "a a.b a.b.c"),  # Python imports a package before what it contains
+        (["a"], "a a.b a.b.c"),
+        (["ab"], "ab"),
+    ],
+)
+def test_workers_import_what_the_plant_names(only, expected, pools, tmp_path):
+    with Plant(tmp_path / "plant", executor=pools("processes"), worker_imports=only) as plant:
+        is_importable = plant._session._executor._is_importable
+        assert [name for name in ("a", "a.b", "a.b.c", "ab") if is_importable(name)] == expected.split()
+
+
+def test_a_module_that_workers_may_not_import_has_no_effects_there(pools, module, tmp_path):
+    mark = tmp_path / "imported"
+    text = f"import os\nopen({str(mark)!r}, 'a').write(f'{{os.getpid()}} ')\ndef double(x): return 2 * x\n"
+    noisy = module("wc_noisy", text)
+
+    @ReactorFunc
+    def doubled(pipe):
+        pipe.send("doubled", noisy.double(21))
+
+    for only, processes in (([], 1), (None, 2)):
+        mark.write_text(f"{os.getpid()} ")
+        root = tmp_path / str(processes)
+        with Plant(root, executor=pools("processes"), progress=False, worker_imports=only) as plant:
+            plant.add_reactor(doubled)
+            assert plant.get("doubled") == 42
+        assert len(set(mark.read_text().split())) == processes
+
+
+def test_a_single_name_of_a_module_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="list of names"):
+        Plant(tmp_path / "plant", executor=1, worker_imports="helpers")
+
+
+def test_a_module_whose_import_takes_long_is_named(module, monkeypatch):
+    module("wc_slow", "READY = True\n")
+    modules = {"wc_slow": capture_user_module("wc_slow")}
+    del sys.modules["wc_slow"]
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    monkeypatch.setattr(imports, "_finder", imports._Finder())
+    imports.import_modules(modules)  # control
+    monkeypatch.setattr(imports, "_finder", imports._Finder())
+    monkeypatch.setattr(imports, "_SLOW_IMPORT", -1.0)
+    del sys.modules["wc_slow"]
+    with pytest.raises(imports.ImportsFailedError) as caught:
+        imports.import_modules(modules)
+    assert caught.value.reasons == {"wc_slow": "its import takes 0 seconds"}
 
 
 def test_a_module_that_runs_a_plant_when_it_is_imported_says_so(plant, module, tmp_path):
@@ -294,7 +349,7 @@ def test_variables_of_a_script_are_sent_once_and_keep_their_identity(run_script)
 @pytest.fixture
 def sent(tmp_path):
     """Pickle objects for a worker, and unpickle them here."""
-    code = CodePickler(tmp_path / "code", Files(), ())
+    code = CodePickler(tmp_path / "code", Files(), lambda _: True)
     yield code, SentCode(code.sent_modules.folder)
     code.close()
 

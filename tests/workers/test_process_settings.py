@@ -396,8 +396,10 @@ def named():
 
 @pytest.mark.parametrize("kind", ["processes", "dask"])
 def test_other_pools_get_the_variables_that_code_names(pools, kind, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYPLANT_TEST_OTHER", "not named")
     with Plant(tmp_path / "plant", executor=pools(kind), progress=False) as plant:
+        for _ in range(4):  # workers start with the environment of this process
+            seen(plant, os.getpid)
+        monkeypatch.setenv("PYPLANT_TEST_OTHER", "not named")
         for value in ("fast", "slow", None):
             os.environ.pop(VARIABLE, None)
             if value is not None:

@@ -56,7 +56,7 @@ def users(monkeypatch):
 @pytest.fixture
 def copied(tmp_path):
     """Return an object after pickling and unpickling."""
-    code_pickler = CodePickler(tmp_path / "code", Files(), ())
+    code_pickler = CodePickler(tmp_path / "code", Files(), lambda _: True)
     sent = SentCode(str(tmp_path / "code"))
     yield lambda obj: sent.load(code_pickler.pack(obj))
     code_pickler.close()
