@@ -268,7 +268,8 @@ class NodeBuilder:
         value = scope.watch(namespace, root)
         if value is MISSING:
             known = hasattr(builtins, root)
-            scope.add(label, Leaf(f"builtin {root}" if known else f"undefined {root}"))
+            leaf = Leaf(f"builtin {root}" if known else f"undefined {root}")
+            scope.add(label, leaf, root, function.__module__)
         # Otherwise a function would have one fingerprint in a notebook and another one in a script.
         elif root in _OF_SHELL and _package_of(value) in _SHELLS:
             scope.add(label, Leaf(f"builtin {root}"))
@@ -307,7 +308,7 @@ class NodeBuilder:
             if found is MISSING:
                 found = safe_getattr(value, attribute, MISSING)
             if found is MISSING:
-                scope.add(label, Leaf(f"undefined {attribute}"))
+                scope.add(label, Leaf(f"undefined {attribute}"), name, owner)
                 return
             value = found
         scope.add(label, value, name, owner)

@@ -37,6 +37,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from pyplant._definitions import Definition
 from pyplant._formatting import error_text
+from pyplant._missing import MISSING
 from pyplant.errors import RunError
 from pyplant.fingerprint.attributes import module_of
 from pyplant.fingerprint.bytecode import read_names
@@ -155,8 +156,11 @@ class CodePickler:
         return True
 
     def _can_be_sent(self, variable: Variable) -> bool:
-        """Return whether the value of a variable can be pickled; it is packed if it can."""
-        if not _exists(variable):
+        """Return whether the value of a variable can be pickled; it is packed if it can.
+
+        A variable that the program has deleted is deleted in workers.
+        """
+        if variable.module not in sys.modules:
             return False
         # What was packed before refers to the old value by name, and the name has the new value soon.
         before = self._parts.pop(variable, None)
@@ -236,14 +240,14 @@ class CodePickler:
             for name, value in tuple(vars(sys.modules[variable.module]).items()):
                 for cell in (value.__closure__ or ()) if isinstance(value, FunctionType) else ():
                     cells.setdefault(id(cell), []).append(Variable(variable.module, name))
-        value = vars(sys.modules[variable.module])[variable.name]
+        value = _value(variable)
         closure = (value.__closure__ or ()) if isinstance(value, FunctionType) else ()
         return [other for cell in closure for other in self._cells[variable.module].get(id(cell), ())]
 
     def _dump_variables(
         self, variables: tuple[Variable, ...]
     ) -> tuple[bytes, dict[Variable, None], dict[Variable, None]]:
-        values = tuple(vars(sys.modules[module])[name] for module, name in variables)
+        values = tuple(_value(variable) for variable in variables)
         referred: dict[Variable, None] = {}
         data, needs = self._dump(values, frozenset(variables), referred)
         return data, needs, referred
@@ -440,9 +444,9 @@ def _module_of_namespace(function: FunctionType) -> str | None:
     return name
 
 
-def _exists(variable: Variable) -> bool:
-    module = sys.modules.get(variable.module)
-    return module is not None and variable.name in vars(module)
+def _value(variable: Variable) -> Any:
+    """Return the value of a variable; ``MISSING`` if it was deleted."""
+    return vars(sys.modules[variable.module]).get(variable.name, MISSING)
 
 
 def _completed(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:

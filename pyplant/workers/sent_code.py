@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from pyplant._fork import after_fork_in_child
+from pyplant._missing import MISSING
 from pyplant.errors import PlantDirError
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.origin import find
@@ -129,7 +130,10 @@ class SentCode:
             self._loaded.update(dict.fromkeys(part.variables))
             values = pickle.loads(part.data)  # noqa: S301 - as above
             for variable, value in zip(part.variables, values, strict=True):
-                vars(module(variable.module))[variable.name] = value
+                if value is MISSING:
+                    vars(module(variable.module)).pop(variable.name, None)
+                else:
+                    vars(module(variable.module))[variable.name] = value
             stack.extend(part.needs)
 
 

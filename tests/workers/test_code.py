@@ -243,6 +243,23 @@ def test_values_that_the_program_changed_after_the_import_hold_in_workers(plant,
     assert plant.run_reactor(reads).ran == ()
 
 
+def test_what_the_program_deleted_is_not_there_in_workers(plant, module):
+    options = module(
+        "wc_deleted",
+        "EXTRA = 1\ndef extra():\n    try:\n        return EXTRA\n    except NameError:\n        return 'gone'\n",
+    )
+
+    extra = options.extra
+
+    @ReactorFunc
+    def reads(pipe):
+        pipe.send("read", extra())
+
+    plant.add_reactor(reads)
+    del options.EXTRA
+    assert plant.get("read") == "gone"
+
+
 def test_a_reactor_does_not_see_what_another_one_changed_in_its_worker(pools, module, tmp_path):
     # Threads of one worker share the modules while they run, as threads of a script do.
     counter = module("wc_counter", "COUNT = [0]\ndef count():\n    COUNT[0] += 1\n    return COUNT[0]\n")
