@@ -18,9 +18,10 @@ from blake3 import blake3
 from pyplant import _paths
 from pyplant.errors import DamagedError, MissingIngredientError, PlantDirError
 from pyplant.ingredient import Ingredient
+from pyplant.store.files import Files
 from pyplant.store.format_registry import FormatRegistry
 from pyplant.store.keys import signing_key
-from pyplant.store.objects import hash_file
+from pyplant.store.objects import hash_bytes, hash_file
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["export", "load_ingredients"]
@@ -142,19 +143,25 @@ def load_ingredients(directory: str | Path, *, trust: bool = False) -> dict[str,
 
 
 def _load(formats: FormatRegistry, root: Path, item: dict[str, Any]) -> Any:
-    path = root / Path(item["file"]).name
-    if not path.is_file() or hash_file(path) != item["digest"]:
+    path = root / Path(item["file"]).name  # the name alone, which cannot lead out of the folder
+    runs_code = formats.spec(item["format"]).runs_code
+    # What runs code is loaded from a copy: others who may write to the folder could replace the file once it is verified.
+    content = path.read_bytes() if path.is_file() and (runs_code or item["inline"]) else None
+    digest = hash_bytes(content) if content is not None else hash_file(path) if path.is_file() else ""
+    if digest != item["digest"]:
         message = f"{path} is missing or damaged: export {item['name']!r} again."
         raise DamagedError(message)
-    inline = path.read_bytes() if item["inline"] else None
     ingredient = Ingredient(
         item["name"],
         item["format"],
         item["digest"],
         item["digest"],
-        path.stat().st_size,
+        path.stat().st_size if content is None else len(content),
         item["metadata"],
-        inline,
+        content if item["inline"] else None,
         signed=item.get("signature") == _signature(item),
     )
-    return formats.load(ingredient, path)
+    if not runs_code or content is None:
+        return formats.load(ingredient, path)
+    with Files().private_copy(content, path.suffix) as copy:
+        return formats.load(ingredient, copy)

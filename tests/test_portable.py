@@ -1,6 +1,7 @@
 """Folders of values that need no plant."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pyplant
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import DamagedError, MissingIngredientError, PlantDirError
 from pyplant.store import keys
+from pyplant.store.objects import hash_bytes
 
 
 @ReactorFunc
@@ -73,6 +75,21 @@ def test_a_manifest_cannot_point_outside_the_folder(exported):
     (exported / "ingredients.json").write_text(json.dumps(manifest))
     with pytest.raises(DamagedError):
         pyplant.load_ingredients(exported)
+
+
+def test_a_pickle_is_loaded_as_it_was_when_it_was_verified(exported, monkeypatch):
+    victim = next(path for path in exported.iterdir() if "thing" in path.name)
+    read_bytes = Path.read_bytes
+
+    def replaced(self):
+        content = read_bytes(self)
+        if self == victim:
+            victim.write_bytes(b"replaced by another user who may write to the folder")
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", replaced)
+    monkeypatch.setattr("pyplant.portable.hash_file", lambda path: hash_bytes(replaced(path)))
+    assert pyplant.load_ingredients(exported)["thing"] == {1: {2, 3}}
 
 
 def test_pickles_of_another_user_need_trust(exported, monkeypatch):

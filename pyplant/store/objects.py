@@ -37,6 +37,7 @@ __all__ = [
     "INLINE_LIMIT",
     "HashingSink",
     "ObjectStore",
+    "hash_bytes",
     "hash_file",
     "is_object_name",
     "safe_suffix",
@@ -58,6 +59,11 @@ def hash_file(path: Path, files: Files | None = None) -> str:
     for chunk in (files or Files()).chunks(path):
         whole.update(chunk)
     return whole.hexdigest(length=DIGEST_BYTES)
+
+
+def hash_bytes(content: bytes) -> str:
+    """Return the digest of the content of a file."""
+    return blake3(content).hexdigest(length=DIGEST_BYTES)
 
 
 class HashingSink:
@@ -138,7 +144,7 @@ class HashingSink:
         if self._stream is not None or self._files is None:
             return self._hasher.hexdigest(length=DIGEST_BYTES), None
         content = b"".join(self._first)
-        return blake3(content).hexdigest(length=DIGEST_BYTES), content
+        return hash_bytes(content), content
 
     def abandon(self) -> None:
         """Delete what was written."""
@@ -335,7 +341,7 @@ class ObjectStore:
             message = f"Object {stored} is no longer in the plant."
             raise EvictedError(message)
         content = self._files.read(path, limit=size + 1)  # one byte more, which shows that a file is too long
-        if blake3(content).hexdigest(length=DIGEST_BYTES) != stored.partition(".")[0]:
+        if hash_bytes(content) != stored.partition(".")[0]:
             raise self._damaged(stored)
         return content
 
