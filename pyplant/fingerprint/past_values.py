@@ -3,7 +3,7 @@
 A reactor may fill a cache, draw from a random generator, or count its calls. That is no edit. So after a
 reactor ran, whatever differs from before counts as it was before, in this process: the same
 object as long as its content stays as the reactor left it, a name as long as it stands for the same
-object. A later change by the user counts, and an edit counts in the next process, which begins anew.
+object. A later change by the user counts, and an edit counts in the next process, which knows of no changes.
 """
 
 from __future__ import annotations
