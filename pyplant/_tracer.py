@@ -114,6 +114,11 @@ class Tracer:
         Answers questions about the run.
     emit
         Called with each event.
+
+    Attributes
+    ----------
+    record
+        What the execution has read and sent so far.
     """
 
     def __init__(

@@ -74,6 +74,13 @@ class PipeworkMock(Pipework):
     reactor
         The reactor under test, if any.
 
+    Attributes
+    ----------
+    inputs
+        The values to be received; tests may change them.
+    events
+        The events that the reactor caused, such as progress, in order.
+
     Examples
     --------
     >>> from pyplant.testing import PipeworkMock

@@ -232,7 +232,13 @@ class Branch:
 
 
 class TraceTree:
-    """The stored traces of one fingerprint, arranged by their questions and answers."""
+    """The stored traces of one fingerprint, arranged by their questions and answers.
+
+    Attributes
+    ----------
+    root
+        Where every look-up begins.
+    """
 
     def __init__(self) -> None:
         self.root = Branch()

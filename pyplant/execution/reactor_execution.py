@@ -70,6 +70,8 @@ class ReactorExecution:
 
     Attributes
     ----------
+    seconds
+        Its own time so far, without waiting.
     given
         The ingredients that it has received, by name.
     """

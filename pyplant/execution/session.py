@@ -122,7 +122,7 @@ class Session:
         function_hash: Callable[[Callable[..., Any]], str] | None,
         max_size: int,
     ) -> None:
-        self.lock = threading.RLock()
+        self.lock = threading.RLock()  # held by the thread that uses the plant
         self.runs: Sequence[Run] = ()  # of the run that is under way
         self._collects = True  # whether the garbage collector was enabled before the run
         self.failed: dict[str, str] = {}  # the last errors of reactors that have not succeeded since

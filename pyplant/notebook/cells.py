@@ -28,6 +28,11 @@ class Cells:
         The IPython shell.
     notify
         Shows a notice to the user.
+
+    Attributes
+    ----------
+    raw_cell
+        The text of the cell that is running, or that ran last.
     """
 
     def __init__(self, shell: Any, notify: Callable[[str], None]) -> None:

@@ -114,6 +114,13 @@ class Journal:
         Whether to write nothing.
     seals
         Seal lines and check seals; without them no line counts as written by this user.
+
+    Attributes
+    ----------
+    writer
+        The name of the file that this process writes, without its suffix; another one after a failed write.
+    damaged_lines
+        The number of lines that were skipped while reading.
     """
 
     def __init__(

@@ -76,6 +76,11 @@ class HashingSink:
     ----------
     files, path
         The disk, and the file to create. Without ``files`` the bytes are hashed only.
+
+    Attributes
+    ----------
+    size
+        The number of bytes so far.
     """
 
     def __init__(self, files: Files | None, path: Path) -> None:
@@ -171,6 +176,11 @@ class ObjectStore:
         The plant directory.
     latest
         Stores the identities of files.
+
+    Attributes
+    ----------
+    unsynced
+        The objects that were written since the last :meth:`sync`.
     """
 
     def __init__(self, files: Files, root: Path, latest: LatestLines) -> None:

@@ -76,6 +76,15 @@ class Warehouse:
         Whether to write the journal. A worker does not: it stores values, and returns its lines to
         the run that it works for. The plant must exist if this is false.
 
+    Attributes
+    ----------
+    plant_id
+        The identity of the plant, as in ``FORMAT``.
+    journal, ledger, objects, formats, claims, leases
+        The parts of the store; see their classes.
+    is_closed
+        Whether :meth:`close` was called.
+
     Raises
     ------
     pyplant.errors.PlantDirError, pyplant.errors.FormatError
