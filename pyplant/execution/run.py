@@ -356,7 +356,10 @@ class Run:
         return bool(lost)
 
     def values(self, names: Iterable[str], again: Callable[[], None]) -> list[Any]:
-        """Return the values of demanded ingredients; ``again`` runs to completion to recompute lost ones."""
+        """Return the values of demanded ingredients; ``again`` runs to completion to recompute lost ones.
+
+        The list is incomplete if a reactor fails meanwhile and the run keeps going.
+        """
         values: list[Any] = []
         for name in names:
             while True:
@@ -368,6 +371,8 @@ class Run:
                     self._expect_recomputation(ingredient, error)
                     self._scheduler.value_lost(name)
                     again()
+                    if self.errors:
+                        return values
         return values
 
     def load(self, ingredient: Ingredient) -> Any:

@@ -198,8 +198,9 @@ class Session:
     def _result(self, run: Run, names: tuple[str, ...]) -> RunResult:
         values: dict[str, Any] = {}
         ingredients: dict[str, Ingredient] = {}
-        if not run.errors:
-            values = dict(zip(names, run.values(names, partial(self._run_to_completion, run)), strict=True))
+        loaded = [] if run.errors else run.values(names, partial(self._run_to_completion, run))
+        if not run.errors:  # a lost value may have been computed again in vain
+            values = dict(zip(names, loaded, strict=True))
             ingredients = {name: run.available[name] for name in names}
         return RunResult(values, ingredients, run.tasks, run.errors)
 

@@ -97,6 +97,29 @@ def test_a_sweep_does_not_change_the_configuration_of_the_plant(plant):
     assert plant.get("score") == 5.0 * 12 + 9
 
 
+def test_with_keep_going_a_lost_value_that_cannot_be_computed_again_is_a_failure(tmp_path):
+    fails = tmp_path / "fails"
+
+    @ReactorFunc
+    def large(pipe, config):
+        if fails.exists():
+            raise ValueError("no more")
+        pipe.send("large", str(config.seed) * 5000)
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(large)
+        plant.set_config({"seed": 0})
+        plant.sweep(large, {"seed": [1, 2]}, ["large"])
+        for path in (tmp_path / "plant" / "objects").glob("*/*"):
+            path.unlink()
+        fails.touch()
+        table = plant.sweep(large, {"seed": [1, 2]}, ["large"], keep_going=True)
+        assert [row.outcome for row in table] == [Outcome.FAILED] * 2
+        assert [str(row.error) for row in table] == ["no more"] * 2
+        with pytest.raises(ValueError, match="no more"):
+            plant.sweep(large, {"seed": [1, 2]}, ["large"])
+
+
 def test_with_keep_going_a_failure_does_not_stop_other_configurations(plant):
     plant.add_reactor(fussy)
     with pytest.raises(ValueError, match="seed 1"):
