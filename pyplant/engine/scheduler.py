@@ -454,10 +454,10 @@ class Scheduler:
 
     def _retract(self, task: Task) -> None:
         """Withdraw the outputs of a task; a later demand for them leads to this task first."""
-        for output in task.trace.outputs if task.trace is not None else ():
-            self.available.pop(output.name, None)
-            candidates = self._context.candidates(output.name)
-            search = self._searches.setdefault(output.name, SenderSearch(candidates))
+        for name in [output.name for output in task.trace.outputs] if task.trace is not None else ():
+            self.available.pop(name, None)
+            self._without_sender.discard(name)  # a look-up may have sought it before the task sent it
+            search = self._searches.setdefault(name, SenderSearch(self._context.candidates(name)))
             search.current = task.key
 
     def _recheck_dependents(self, task: Task, old: Trace, new: Trace) -> None:

@@ -628,6 +628,29 @@ def test_a_lost_value_that_its_sender_does_not_send_again_is_taken_from_another_
     assert scheduler.sender("x") == "t"
 
 
+def test_a_lost_value_that_was_sought_in_vain_before_is_made_again(monkeypatch):
+    context = FakeContext(
+        {"s": Reactor((), ["y", "x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["p", "x"], ["q"])}
+    )
+    context.run("q")
+    context.edit("s")
+    context.edit("b")
+    context.named.pop("x")
+    context.learn = lambda: None
+    context.reactors["a"].receives = [("y",)]  # its trace asks for "x", which no code names any more
+    do, lost = context.do, []
+
+    def lose_once(scheduler, action):
+        if action.task.key == "b" and action.task.awaited == ("x",) and not lost:
+            lost.append("x")
+            context.evicted = {"x()"}
+        do(scheduler, action)
+
+    monkeypatch.setattr(context, "do", lose_once)
+    assert "q" in context.run("q").available
+    assert context.ran == ["b", "a", "s", "s"]
+
+
 def test_a_target_that_is_not_sent_again_after_its_input_changed_is_an_error():
     context = FakeContext({"s": Reactor((), ["x"]), "a": Reactor(["x"], ["p"]), "b": Reactor(["x"], ["q"])})
     context.content["x"] = "old"
