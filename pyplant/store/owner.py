@@ -72,7 +72,8 @@ def head_of_this_process(since: float, waits: tuple[str, ...], count: int, *, is
         Increases while the process is alive.
     """
     owner = {
-        "host": host_name()[:64],
+        # It is only shown. JSON has six bytes for a character outside of ASCII, for which there is no room.
+        "host": host_name()[:64].encode("ascii", "replace").decode(),
         "pid": os.getpid(),
         "kind": "kernel" if _is_kernel() else "process",
         "since": round(since),

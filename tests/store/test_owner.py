@@ -1,0 +1,27 @@
+"""What the first bytes of an owner file say about a process."""
+
+import os
+
+import pytest
+
+from pyplant.store import owner
+from pyplant.store.files import start_time, unique_name
+from pyplant.store.owner import HEAD_BYTES, MAX_WAITS, head_of_this_process, parse_owner
+
+
+@pytest.mark.parametrize("host", ["machine", "m" * 300, "ü" * 300, "🌱" * 300])
+def test_every_head_has_the_same_size_and_can_be_read(monkeypatch, host):
+    monkeypatch.setattr(owner, "host_name", lambda: host)
+    waits = tuple(unique_name(32) for _ in range(MAX_WAITS))
+    head = head_of_this_process(1e10, waits, 10**12, is_locked=True)
+    assert len(head) == HEAD_BYTES
+    found = parse_owner(head)
+    assert (found.pid, found.waits, found.is_locked, found.is_gone) == (os.getpid(), waits, True, False)
+    assert found.host
+
+
+@pytest.mark.skipif(not start_time(os.getpid()), reason="the system does not tell when processes started")
+def test_an_owner_whose_number_another_process_has_is_gone():
+    found = parse_owner(head_of_this_process(0.0, (), 0, is_locked=True))
+    assert found._replace(started="1").is_gone
+    assert not found._replace(started="1", pid_namespace="elsewhere").is_gone
