@@ -5,6 +5,9 @@ distribution. This list decides, since several distributions may share a namespa
 distribution may have several packages. Without a list (system packages, eggs), the top-level packages
 that the metadata name belong to the distribution, or else the package that contains the file.
 
+Installers can also fill any other folder (``pip install --target``), which may hold files of the user as well. There only
+files count as installed that a list names.
+
 The metadata are read directly: :mod:`importlib.metadata` is slow to import and slower to search.
 """
 
@@ -15,6 +18,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,8 +69,35 @@ class Distribution(NamedTuple):
 
 
 def installation_folders(path: str) -> list[str]:
-    """Return the ``site-packages`` or ``dist-packages`` folders that a path lies in, innermost first."""
-    return [path[: found.end()] for found in _SITES.finditer(path)][::-1]
+    """Return the folders with installed files that a path lies in, innermost first."""
+    return [path[: found.end()] for found in _SITES.finditer(path)][::-1] or _target_folders(path)
+
+
+def _target_folders(path: str) -> list[str]:
+    """Return the folder of the search path that an installed file lies in, or which a path with a separator is."""
+    for folder in sys.path:
+        if not folder or not path.startswith(folder + os.sep):
+            continue
+        relative = path[len(folder) + 1 :].replace(os.sep, "/")
+        top = relative.partition("/")[0]
+        installed = _top_level_names(folder, _modified_ns(folder))
+        if top in installed or (not relative and installed):
+            found = (_is_listed(metadata, relative) for metadata in _metadata(folder, first=top))
+            if not relative or any(found):
+                return [folder]
+    return []
+
+
+@lru_cache(maxsize=1000)
+def _top_level_names(folder: str, modified_ns: int) -> frozenset[str]:
+    """Return the names in a folder that lists of installed files name."""
+    del modified_ns  # the folder may have changed since the last call
+    lists = (_text(os.path.join(metadata, _LISTS[0])) for metadata in _metadata(folder, first=""))
+    return frozenset(
+        line.strip('"').partition("/")[0]
+        for text in lists
+        for line in re.findall(r"^[^,]+", text, re.MULTILINE)
+    )
 
 
 def distribution_of(path: str) -> Distribution | None:

@@ -1,7 +1,8 @@
 """The origin of code: the user, an installed package, or Python itself.
 
 User code is followed line by line. The standard library and installed packages count by name, since
-they change with an installation and not with an edit. PyPlant itself is never user code. A package that
+they change with an installation and not with an edit. PyPlant itself is never user code, nor is what it needs to
+run, wherever that is installed. A package that
 is installed as editable lies outside ``site-packages`` and is user code. An installed distribution
 that defines reactors is user code as a whole.
 
@@ -18,6 +19,7 @@ import importlib.util
 import os.path
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -59,6 +61,24 @@ LOADED = sys.modules
 _PYPLANT = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
 _STDLIB = os.path.dirname(os.path.realpath(os.__file__)) + os.sep
 
+_DEPENDENCIES = (
+    *(
+        "IPython",
+        "anywidget",
+        "blake3",
+        "click",
+        "cloudpickle",
+        "graphviz",
+        "h5py",
+        "ipywidgets",
+        "loky",
+        "numpy",
+        "rich",
+    ),
+    *("dask", "distributed"),
+)
+"""Packages that PyPlant needs, and those of its executors."""
+
 # State of the process, since code belongs to the process: what is followed, what the next run adds to that,
 # and the names of the distributions whose reactors are defined here.
 _followed: dict[str, Distribution] = {}
@@ -80,7 +100,18 @@ def is_user_file(filename: str) -> bool:
         return False
     if installation_folders(path) or installation_folders(filename):
         return any(found.contains(path) or found.contains(filename) for found in _followed.values())
-    return not path.startswith(_STDLIB)
+    return not path.startswith(_STDLIB) and not _is_dependency(path) and not _is_dependency(filename)
+
+
+def _is_dependency(path: str) -> bool:
+    """Return whether a file belongs to a package that PyPlant needs, also if that was copied to any folder or archive."""
+    for name in _DEPENDENCIES:
+        if f"{os.sep}{name}{os.sep}" in path:
+            with suppress(ImportError, ValueError, AttributeError):
+                spec = importlib.util.find_spec(name)
+                folders = (spec and spec.submodule_search_locations) or ()
+                return any(path.startswith(f"{folder}{os.sep}") for folder in folders)
+    return False
 
 
 def follow_file(filename: str) -> None:

@@ -1,6 +1,7 @@
 """The distribution that an installed file belongs to."""
 
 import os
+import sys
 
 import pytest
 
@@ -40,6 +41,39 @@ def test_installation_folders_are_found_innermost_first():
     ]
     assert installation_folders("/a/site-packages.py") == []
     assert installation_folders("/a/my-site-packages/b.py") == []
+
+
+@pytest.fixture
+def target(tmp_path, monkeypatch):
+    """A folder that an installer has filled, beside files of the user."""
+    folder = tmp_path / "target"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+def test_a_folder_of_the_search_path_with_lists_of_files_is_one(target):
+    mine, shared = write(target, "mine.py"), write(target, "space/mine.py")
+    assert installation_folders(mine) == []
+    record(target, "lib", "lib/__init__.py", "space/theirs.py")
+    assert installation_folders(str(target / "lib" / "__init__.py")) == [str(target)]
+    assert installation_folders(str(target / "space" / "theirs.py")) == [str(target)]
+    assert installation_folders(mine) == installation_folders(shared) == []
+    assert distribution_of(str(target / "lib" / "__init__.py")).name == "lib"
+    assert distribution_named("lib").name == "lib"
+    assert distribution_of(mine) is None
+
+
+def test_a_folder_that_is_not_on_the_search_path_is_none(target, monkeypatch):
+    record(target, "lib", "lib/__init__.py")
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(target)])
+    assert installation_folders(str(target / "lib" / "__init__.py")) == []
+
+
+def test_a_project_that_is_installed_as_editable_is_none(target):
+    write(target, "lib.egg-info/SOURCES.txt", "lib/__init__.py\n")
+    write(target, "lib.egg-info/top_level.txt", "lib\n")
+    assert installation_folders(write(target, "lib/__init__.py")) == []
 
 
 def test_a_list_of_files_decides_what_belongs_to_a_distribution(site):

@@ -3,6 +3,8 @@
 import importlib
 import importlib.util
 import json
+import os
+import re
 import sys
 import types
 import wave
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 import pyplant
+from pyplant.fingerprint import origin
 from pyplant.fingerprint.origin import (
     import_user_module,
     is_own_file,
@@ -20,6 +23,7 @@ from pyplant.fingerprint.origin import (
     leads_to_user_code,
     package_name,
 )
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -45,6 +49,28 @@ def test_a_link_to_an_installed_file_is_not_user_code(tmp_path):
     link = tmp_path / "link.py"
     link.symlink_to(json.__file__)
     assert not is_user_file(str(link))
+
+
+def test_a_dependency_is_no_user_code_wherever_it_is(tmp_path, monkeypatch):
+    copied, mine = str(tmp_path / "libs.zip" / "cloudpickle"), str(tmp_path / "libs.zip" / "cloudpickles")
+    module = types.ModuleType("cloudpickle")
+    module.__file__ = os.path.join(copied, "__init__.py")
+    module.__spec__ = importlib.util.spec_from_file_location(
+        "cloudpickle", module.__file__, submodule_search_locations=[copied]
+    )
+    monkeypatch.setitem(sys.modules, "cloudpickle", module)
+    assert not is_user_file(os.path.join(copied, "cloudpickle.py"))
+    assert not is_user_module(module)
+    assert is_user_file(os.path.join(mine, "cloudpickle.py"))
+    monkeypatch.delitem(sys.modules, "cloudpickle")
+    assert is_user_file(os.path.join(copied, "control.py"))
+
+
+def test_the_list_of_dependencies_is_complete():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    base = re.search(r"^dependencies = \[(.*?)^\]", text, re.MULTILINE | re.DOTALL)[1]
+    names = set(re.findall(r'"([\w-]+)', base)) - {"ipython"} | {"IPython"}
+    assert set(origin._DEPENDENCIES) == names | {"dask", "distributed"}
 
 
 def test_the_tests_are_user_code_and_pyplant_is_not():

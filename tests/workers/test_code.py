@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shutil
 import sys
 import textwrap
 import types
@@ -14,6 +15,7 @@ from pyplant.errors import ConfigError, PlantWarning, WorkerError
 from pyplant.store.files import Files
 from pyplant.workers import imports
 from pyplant.workers.code_pickling import CodePickler
+from pyplant.workers.parallel_executor import ParallelExecutor
 from pyplant.workers.sent_code import SentCode
 from pyplant.workers.user_modules import capture_user_module, capture_user_modules
 
@@ -117,6 +119,42 @@ def test_a_module_that_was_edited_after_its_import_is_executed_as_it_was(plant, 
 
     plant.add_reactor(reads)
     assert plant.get("read") == [1, "before"]
+
+
+def test_workers_without_the_files_of_the_project(plant, module, tmp_path, monkeypatch):
+    (module.folder / "wc_project").mkdir()
+    (module.folder / "wc_project" / "__init__.py").write_text("from .model import Model\n")
+    (module.folder / "wc_project" / "model.py").write_text(
+        "from . import helpers\n"
+        "class Model:\n"
+        "    class Layer:\n"
+        "        weight = 3\n"
+        "    def apply(self, x):\n"
+        "        return helpers.scale(x, self.Layer.weight)\n"
+    )
+    (module.folder / "wc_project" / "helpers.py").write_text(
+        "SEEN = []\ndef scale(x, by):\n    return x * by\n"
+    )
+    importlib.invalidate_caches()
+    project = importlib.import_module("wc_project")
+    monkeypatch.setattr(
+        plant._session, "_executor", ParallelExecutor(plant._session._executor._pool)
+    )  # captures
+
+    @ReactorFunc
+    def made(pipe):
+        pipe.send("model", project.Model())
+
+    @ReactorFunc
+    def applied(pipe):
+        model = yield pipe.receive("model")
+        pipe.send("applied", [model.apply(7), isinstance(model, project.Model), project.helpers.SEEN])
+
+    shutil.rmtree(module.folder)
+    plant.add_reactor(made, applied)
+    assert plant.get("applied") == [21, True, []]
+    for name in ("wc_project", "wc_project.model", "wc_project.helpers"):
+        del sys.modules[name]
 
 
 def test_a_module_that_cannot_be_imported_in_workers_is_sent_by_value(plant, module, tmp_path):
