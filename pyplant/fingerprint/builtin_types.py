@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from typing import Any
 
 from pyplant.fingerprint.bytecode import code_digest
@@ -100,3 +101,67 @@ def _encode_c_function(function: Any, encoder: Encoder) -> None:
 
 def _signature(function: Any) -> list[Any]:
     return [function.restype, function.argtypes, getattr(function, "errcheck", None)]
+
+
+@encodes("weakref.ReferenceType")
+def _encode_weak_reference(value: Any, encoder: Encoder) -> None:
+    """Encode a weak reference by the object that it refers to, ``None`` if there is none any more."""
+    encoder.tag("weak reference")
+    encoder.item(value())
+
+
+@encodes("_contextvars.ContextVar")
+def _encode_context_variable(value: Any, encoder: Encoder) -> None:
+    """Encode a context variable by its present value, or else its default."""
+    encoder.tag("context variable")
+    try:
+        content = [value.get()]
+    except LookupError:
+        content = []
+    encoder.item(content)
+
+
+@encodes("_thread._local", "_thread._local+")
+def _encode_local(value: Any, encoder: Encoder) -> None:
+    """Encode the values that this thread has."""
+    encoder.tag("local")
+    encoder.code(type(value))
+    encoder.attributes(vars(value))
+
+
+@encodes("functools.KeyWrapper")
+def _encode_key_function(value: Any, encoder: Encoder) -> None:
+    """Encode the result of ``cmp_to_key`` by the function, which only the garbage collector tells."""
+    encoder.tag("key function")
+    for function in gc.get_referents(value):
+        if function is not type(value):
+            encoder.item(function)
+
+
+@encodes(
+    "typing.NewType", "typing.TypeVar", "typing.ParamSpec", "typing.TypeVarTuple", "typing.TypeAliasType"
+)
+def _encode_type_name(value: Any, encoder: Encoder) -> None:
+    """Encode a named type by what it stands for."""
+    encoder.tag(type(value).__name__)
+    for name in ("__name__", "__supertype__", "__value__", "__bound__", "__constraints__", "__default__"):
+        encoder.item(getattr(value, name, None))
+    for name in ("__covariant__", "__contravariant__"):
+        encoder.item(getattr(value, name, False))
+
+
+@encodes("typing.ForwardRef")
+def _encode_forward_reference(value: Any, encoder: Encoder) -> None:
+    """Encode a type given as text by the text, without what its evaluation left."""
+    encoder.tag("forward reference")
+    encoder.item(value.__forward_arg__)
+
+
+@encodes("sqlite3.Connection")
+def _encode_database(value: Any, encoder: Encoder) -> None:
+    """Encode a database in memory by its content; a file has content that other programs change."""
+    if any(path for _, _, path in value.execute("pragma database_list")):
+        encoder.opaque_item(value)
+        return
+    encoder.tag("database")
+    encoder.item(list(value.iterdump()))

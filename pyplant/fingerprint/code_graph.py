@@ -46,7 +46,7 @@ from pyplant.fingerprint.enum_members import enum_watches
 from pyplant.fingerprint.expressions import UNKNOWN
 from pyplant.fingerprint.graph_node import CodeReference, GraphNode, Leaf, NodeKind, Watch, shorten
 from pyplant.fingerprint.hints import CONFIG_NAMES, resolved
-from pyplant.fingerprint.installed_names import installed_name
+from pyplant.fingerprint.installed_names import installed_name, is_users_class
 from pyplant.fingerprint.metadata import kind_read, metadata
 from pyplant.fingerprint.mocks import mock_behind
 from pyplant.fingerprint.node_scope import SCALAR_TYPES, NodeScope, PartialValue, StateNames
@@ -58,7 +58,6 @@ from pyplant.fingerprint.origin import (
     is_own_file,
     is_user_file,
     is_user_module,
-    is_user_object,
     leads_to_user_code,
     package_name,
 )
@@ -329,7 +328,7 @@ class NodeBuilder:
 
     def _class(self, cls: type) -> GraphNode:
         name = f"{module_of(cls)}.{qualname_of(cls)}"
-        if not is_user_object(cls):
+        if not is_users_class(cls):
             package = package_name(module_of(cls))
             text = f"installed:{package}{self._version(package)}:{qualname_of(cls)}"
             return GraphNode(NodeKind.CLASS, name, text.encode())
@@ -400,7 +399,7 @@ class NodeBuilder:
         if not self._follows_code:
             return GraphNode(NodeKind.VALUE, name, encode(value, max_objects=_ORDERING_OBJECTS).data)
         # Values are compared by a new encoding in each epoch: unlike code, they change without a new object.
-        encoding = encode(value, self._ordering_key, excluded_parts, with_attributes=True)
+        encoding = encode(value, self._ordering_key, excluded_parts, with_attributes=True, as_held=True)
         edges = tuple(CodeReference(f"{i:06}", "", "", target) for i, target in enumerate(encoding.edges))
         return GraphNode(
             NodeKind.VALUE,
@@ -410,7 +409,7 @@ class NodeBuilder:
             (),
             None
             if _immutable(value)
-            else lambda: encode(value, self._ordering_key, excluded_parts).is_same(encoding),
+            else lambda: encode(value, self._ordering_key, excluded_parts, as_held=True).is_same(encoding),
             notes=frozenset(Note("opaque", text) for text in encoding.opaque),
             text=shorten(value),
             attribute_digests=encoding.attribute_digests,

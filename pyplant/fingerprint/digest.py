@@ -32,11 +32,9 @@ import copyreg
 import functools
 import types
 import weakref
-from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from enum import Enum
-from itertools import islice
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -48,7 +46,6 @@ from pyplant.fingerprint.attributes import (
     is_fully_readable,
     module_of,
     mro,
-    namespace,
     object_state,
     pickling_methods,
     qualname_of,
@@ -58,12 +55,12 @@ from pyplant.fingerprint.canonical import Code, ValueNode, canonical
 from pyplant.fingerprint.hashing import DIGEST_BYTES, digest_bytes
 from pyplant.fingerprint.installed_names import holds_itself, installed_name
 from pyplant.fingerprint.mocks import is_mock_class, mock_content
+from pyplant.fingerprint.reductions import OF_WRAPPERS, hides_content, limited_items, wrapped
 from pyplant.fingerprint.scalars import SCALARS
 
 __all__ = [
     "DIGEST_BYTES",
     "MAX_DEPTH",
-    "MAX_ITEMS",
     "MAX_OBJECTS",
     "Encoder",
     "Encoding",
@@ -77,8 +74,6 @@ MAX_OBJECTS = 50_000
 """The number of objects that count below one that is no container and no dataclass."""
 MAX_DEPTH = 10_000
 """The depth to which such objects count."""
-MAX_ITEMS = 100_000
-"""The number of items that count of an object whose class brings its own iterator."""
 
 
 class Encoding(NamedTuple):
@@ -144,6 +139,7 @@ def encode(
     *,
     with_attributes: bool = False,
     max_objects: int | None = None,
+    as_held: bool = False,
 ) -> Encoding:
     """Encode ``value``; never raises for what cannot be encoded, see :attr:`Encoding.opaque`.
 
@@ -160,8 +156,10 @@ def encode(
         Also compute :attr:`Encoding.attribute_digests`.
     max_objects
         Begin no further level of the value after this number of objects.
+    as_held
+        Take objects of the user's classes apart by what they hold, even if they choose to pickle less.
     """
-    encoder = Encoder(excluded)
+    encoder = Encoder(excluded, as_held=as_held)
     encoder.item(value)
     encoding = encoder.result(name, max_objects)
     return encoding._replace(attribute_digests=encoder.attribute_digests()) if with_attributes else encoding
@@ -175,10 +173,21 @@ class Encoder:
     values of any depth can be encoded, a shared part is visited once, and cycles end.
     """
 
-    __slots__ = ("_below", "_current", "_excluded", "_index", "_nodes", "_opaque", "_pending", "_places")
+    __slots__ = (
+        "_below",
+        "_current",
+        "_excluded",
+        "_index",
+        "_nodes",
+        "_opaque",
+        "_pending",
+        "_places",
+        "as_held",
+    )
 
-    def __init__(self, excluded: frozenset[str] = frozenset()) -> None:
+    def __init__(self, excluded: frozenset[str] = frozenset(), *, as_held: bool = False) -> None:
         self._excluded = excluded
+        self.as_held = as_held
         self._places: AttributePlaces = {}
         # The root node holds the one item that is encoded; it is no object itself.
         self._current = ValueNode(None)
@@ -308,11 +317,11 @@ class Encoder:
                 self._sequence(b"m", [value.__func__, value.__self__])
         elif cls is functools.partial:
             self._sequence(b"o", [value.func, value.args, value.keywords])
-            self.attributes({key: own for key, own in vars(value).items() if key not in _OF_WRAPPERS})
+            self.attributes({key: own for key, own in vars(value).items() if key not in OF_WRAPPERS})
         elif cls is types.MappingProxyType:
             self._sequence(b"p", [part for pair in value.items() for part in pair])
-        elif issubclass(cls, _CACHES):  # the content depends on what the garbage collector left
-            self.tag("cache")
+        elif issubclass(cls, _CACHES):
+            self._weak_container(value, cls)
         else:
             handler = _handler_for(cls)
             if handler is not None:
@@ -321,6 +330,15 @@ class Encoder:
                     return
                 self._current.parts.clear()
             self.reduced(value)
+
+    def _weak_container(self, value: Any, cls: type) -> None:
+        """Add a weak container: by its content if code names it, which keeps the items elsewhere.
+
+        Within an object it is a cache, whose content depends on what the garbage collector left.
+        """
+        self.tag("cache")
+        if self.as_held and not self._current.above:
+            self.item(set(value) if cls is weakref.WeakSet else dict(value))
 
     def _sequence(self, tag: bytes, items: Collection[Any]) -> None:
         self._current.parts.append(b"%s%d:" % (tag, len(items)))
@@ -333,13 +351,16 @@ class Encoder:
         """Decompose an object as pickling would."""
         cls = type(value)
         made_up = has_dynamic_attributes(cls)
-        # Callable objects such as ufuncs, and objects that invent attributes, count by name if a library holds them.
-        if (made_up or callable(value)) and self._installed(value):
+        # What a library holds under a name counts by the name: ufuncs, random generators, objects that invent attributes.
+        if not issubclass(cls, _EXTENSIBLE) and self._installed(value):
             return
         if callable(value) and self._wrapper(value, cls):
             return
         try:
             reduced: Any = self._state_without_getattr(value, cls) if made_up else None
+            if reduced is None and self.as_held and hides_content(cls):
+                content, attributes = object_state(value)
+                reduced = copyreg.__newobj__, (cls, content), attributes  # type: ignore[attr-defined]
             if reduced is None:
                 # For exceptions tblib, which distributed imports, registers a reducer that adds the traceback.
                 reducer = None if issubclass(cls, BaseException) else copyreg.dispatch_table.get(cls)
@@ -352,6 +373,10 @@ class Encoder:
         if type(reduced) is str and not holds_itself(value, reduced):
             self.opaque_item(value)  # the reduction is a name under which the object cannot be found
             return
+        if type(reduced) is str and is_fully_readable(
+            cls
+        ):  # the user's object, since none of a library comes here
+            reduced = copyreg.__newobj__, (cls, object_state(value)[0]), object_state(value)[1]  # type: ignore[attr-defined]
         self.tag("object")
         self.code(cls)
         if type(reduced) is str:  # the name of a global: a singleton
@@ -362,8 +387,8 @@ class Encoder:
         self.item(func)
         self.item(args)
         self._state(state)
-        self.item(None if items is None else _limited(items, value, list))
-        self.item(None if pairs is None else list(map(list, _limited(pairs, value, dict))))
+        self.item(None if items is None else limited_items(items, value, list))
+        self.item(None if pairs is None else list(map(list, limited_items(pairs, value, dict))))
 
     def _installed(self, value: Any) -> bool:
         """Add an object of an installed module by its name; return whether it is one."""
@@ -400,22 +425,16 @@ class Encoder:
 
     def _wrapper(self, value: Any, cls: type) -> bool:
         """Add a callable object by the function that it wraps; return whether it wraps one."""
-        if issubclass(cls, functools.partial) or class_entry(cls, "__factory__") is not MISSING:
+        found = wrapped(value, cls)
+        if found is None:
             return False
-        for attribute in ("__wrapped__", "py_func"):  # functools and its like; numba
-            wrapped = static_attribute(value, attribute)
-            if type(wrapped) is types.FunctionType:
-                self.tag("wrapper")
-                self.code(cls)
-                self.code(wrapped)
-                if attribute == "__wrapped__":
-                    own = namespace(value) or {}
-                    # wrapt keeps the decorator's code in this attribute.
-                    wrapper = static_attribute(value, "_self_wrapper")
-                    kept = {} if wrapper is MISSING else {"_self_wrapper": wrapper}
-                    self.attributes(kept | {key: own[key] for key in own if key not in _OF_WRAPPERS})
-                return True
-        return False
+        function, attributes = found
+        self.tag("wrapper")
+        self.code(cls)
+        self.code(function)
+        if attributes is not None:
+            self.attributes(attributes)
+        return True
 
     def _state(self, state: Any) -> None:
         """Add the state of an object as pickle has it: attributes, or a pair of attributes and slots."""
@@ -450,18 +469,6 @@ class Encoder:
             self.item(None)
         else:
             self._sequence(b"a", [part for key in names for part in (key, state[key])])
-
-
-def _limited(items: Iterator[Any], value: Any, base: type) -> list[Any]:
-    """Return the items of a reduction; if iterators of the user may not end, the content that the base class holds."""
-    if type(items) in _FINITE:
-        return list(items)
-    found = list(islice(items, MAX_ITEMS + 1))
-    if len(found) <= MAX_ITEMS:
-        return found
-    if not issubclass(type(value), base):
-        raise OverflowError  # the object counts by its class
-    return list(list.__iter__(value) if base is list else dict.items(value))
 
 
 def _plain_name(obj: Any) -> str:
@@ -501,9 +508,6 @@ def _is_counted(cls: type) -> bool:
 
 
 _CACHES = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
-# Iterators of builtin containers, which end.
-_FINITE = frozenset(map(type, map(iter, ([], (), {}.items(), OrderedDict().items(), deque()))))
-_OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "__dict__", "__type_params__"})
 _BUILTINS = frozenset([list, dict, tuple, set, frozenset, bytearray, type(None), types.MappingProxyType])
 _EXTENSIBLE = (list, dict, tuple, set, frozenset, str, bytes, int, float, complex, Enum)
 _CODE = (types.FunctionType, type, types.ModuleType, types.BuiltinFunctionType)

@@ -10,11 +10,21 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from pyplant.fingerprint.attributes import module_of, namespace, safe_getattr, static_attribute
-from pyplant.fingerprint.origin import LOADED, is_user_module, package_name
+from pyplant.fingerprint.attributes import module_of, namespace, qualname_of, safe_getattr, static_attribute
+from pyplant.fingerprint.origin import (
+    LOADED,
+    find,
+    is_user_file,
+    is_user_module,
+    is_user_object,
+    package_name,
+)
 
-__all__ = ["holds_itself", "installed_name"]
+__all__ = ["holds_itself", "installed_name", "is_users_class"]
 
+_FACTORIES = frozenset(["abc", "collections", "dataclasses", "types", "typing"])
+_IN_C = (types.GetSetDescriptorType, types.MethodDescriptorType, types.WrapperDescriptorType)
+_OF_OBJECT = frozenset(["__dict__", "__weakref__"])
 _BOUND = (types.MethodType, types.BuiltinMethodType, type([].__len__))
 
 
@@ -53,6 +63,31 @@ def _name_in(module: types.ModuleType, obj: Any) -> str:
             return name
     # A copy of the items, since another thread may import modules and change the namespace.
     return next((name for name, member in tuple(members.items()) if member is obj), "")
+
+
+def is_users_class(cls: type) -> bool:
+    """Return whether a class is defined in user code, whatever module it names.
+
+    A class that a factory of the standard library makes (``types.new_class``, ``ABCMeta``) names the module of
+    the factory, and any class can set its ``__module__``.
+    """
+    if is_user_object(cls):
+        return True
+    module = LOADED.get(module_of(cls))
+    if module is None or find(module, qualname_of(cls)) is cls:
+        return False
+    entries = tuple(vars(cls).items())
+    if any(type(value) in _IN_C and name not in _OF_OBJECT for name, value in entries):
+        return False
+    return module_of(cls) in _FACTORIES or any(_is_users_function(value) for _, value in entries)
+
+
+def _is_users_function(value: Any) -> bool:
+    if type(value) in (classmethod, staticmethod):
+        value = value.__func__
+    if type(value) is property:
+        value = value.fget
+    return type(value) is types.FunctionType and is_user_file(value.__code__.co_filename)
 
 
 def holds_itself(obj: Any, name: str) -> bool:

@@ -33,7 +33,7 @@ from hypothesis import strategies as st
 
 from pyplant import specs  # noqa: F401 - registers how arrays are encoded
 from pyplant.errors import UndigestibleError
-from pyplant.fingerprint import digest, hashing
+from pyplant.fingerprint import digest, hashing, reductions
 from pyplant.fingerprint.digest import DIGEST_BYTES, Encoder, digest_bytes, encode, encodes
 from pyplant.fingerprint.fingerprint import digest_of
 from tests.conftest import ROOT
@@ -657,7 +657,7 @@ class Endless:
 
 @pytest.mark.parametrize(("make", "content"), [(EndlessList, ([1], [2])), (EndlessDict, ({1: 2}, {1: 3}))])
 def test_a_container_whose_iterator_does_not_end_counts_by_its_content(monkeypatch, make, content):
-    monkeypatch.setattr(digest, "MAX_ITEMS", 1_000)
+    monkeypatch.setattr(reductions, "MAX_ITEMS", 1_000)
     first, same, other = map(make, (content[0], *content))
     assert encode(first).is_same(encode(same))
     assert not encode(first).is_same(encode(other))
@@ -665,7 +665,7 @@ def test_a_container_whose_iterator_does_not_end_counts_by_its_content(monkeypat
 
 
 def test_an_object_whose_items_do_not_end_is_opaque(monkeypatch):
-    monkeypatch.setattr(digest, "MAX_ITEMS", 1_000)
+    monkeypatch.setattr(reductions, "MAX_ITEMS", 1_000)
     assert encode(Endless(1)).opaque == ("tests.fingerprint.test_digest.Endless",)
 
 
@@ -678,7 +678,7 @@ def test_an_object_whose_items_do_not_end_is_opaque(monkeypatch):
     ],
 )
 def test_a_container_with_the_iterator_of_its_base_counts_whole(monkeypatch, make):
-    monkeypatch.setattr(digest, "MAX_ITEMS", 10)
+    monkeypatch.setattr(reductions, "MAX_ITEMS", 10)
     assert not encode(make(range(20))).is_same(encode(make([*range(19), 0])))
 
 

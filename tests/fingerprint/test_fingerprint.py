@@ -317,6 +317,80 @@ COUNTS = {
         "def f():\n 'a'\ndef main(): return getattr(f, '__doc__')",
         "def f():\n 'b'\ndef main(): return getattr(f, '__doc__')",
     ),
+    "class that a factory made": (
+        "import types\nA = types.new_class('A', (), {}, lambda n: n.update(f=lambda s: 1))\ndef main(): return A",
+        "import types\nA = types.new_class('A', (), {}, lambda n: n.update(f=lambda s: 2))\ndef main(): return A",
+    ),
+    "value in a class that a factory made": (
+        "import abc\nA = abc.ABCMeta('A', (), {'x': 1})\ndef main(): return A.x",
+        "import abc\nA = abc.ABCMeta('A', (), {'x': 2})\ndef main(): return A.x",
+    ),
+    "field of a dataclass that a factory made": (
+        "import dataclasses\nA = dataclasses.make_dataclass('A', [('x', int, 1)])\ndef main(): return A",
+        "import dataclasses\nA = dataclasses.make_dataclass('A', [('x', int, 2)])\ndef main(): return A",
+    ),
+    "method of a class that names an installed module": (
+        "class A:\n __module__ = 'json'\n def f(self): return 1\ndef main(): return A().f()",
+        "class A:\n __module__ = 'json'\n def f(self): return 2\ndef main(): return A().f()",
+    ),
+    "attribute that is not pickled": (
+        "class A:\n def __init__(self, n): self.n = n\n def __getstate__(self): return {}\na = A(1)\n"
+        "def main(): return a.n",
+        "class A:\n def __init__(self, n): self.n = n\n def __getstate__(self): return {}\na = A(2)\n"
+        "def main(): return a.n",
+    ),
+    "object that is pickled by its name": (
+        "class A:\n def __init__(self, n): self.n = n\n def __reduce__(self): return 'a'\na = A(1)\n"
+        "def main(): return a.n",
+        "class A:\n def __init__(self, n): self.n = n\n def __reduce__(self): return 'a'\na = A(2)\n"
+        "def main(): return a.n",
+    ),
+    "attribute of a wrapper, in a slot": (
+        "class W:\n __slots__ = ('__wrapped__', 'k')\n def __call__(self): return self.k\ndef h(): pass\n"
+        "w = W()\nw.__wrapped__ = h\nw.k = 1\ndef main(): return w()",
+        "class W:\n __slots__ = ('__wrapped__', 'k')\n def __call__(self): return self.k\ndef h(): pass\n"
+        "w = W()\nw.__wrapped__ = h\nw.k = 2\ndef main(): return w()",
+    ),
+    "attribute of a wrapper like those of numba": (
+        "class W:\n def __call__(self): return self.k\ndef h(): pass\n"
+        "w = W()\nw.py_func = h\nw.k = 1\ndef main(): return w()",
+        "class W:\n def __call__(self): return self.k\ndef h(): pass\n"
+        "w = W()\nw.py_func = h\nw.k = 2\ndef main(): return w()",
+    ),
+    "function of a key function": (
+        "import functools\nk = functools.cmp_to_key(lambda a, b: 1)\ndef main(): return k",
+        "import functools\nk = functools.cmp_to_key(lambda a, b: 2)\ndef main(): return k",
+    ),
+    "class behind a new type": (
+        "import typing\nclass A:\n x = 1\nN = typing.NewType('N', A)\ndef main(): return N.__supertype__.x",
+        "import typing\nclass A:\n x = 2\nN = typing.NewType('N', A)\ndef main(): return N.__supertype__.x",
+    ),
+    "bound of a type variable": (
+        "import typing\nclass A:\n x = 1\nT = typing.TypeVar('T', bound=A)\ndef main(): return T.__bound__.x",
+        "import typing\nclass A:\n x = 2\nT = typing.TypeVar('T', bound=A)\ndef main(): return T.__bound__.x",
+    ),
+    "object behind a weak reference": (
+        "import weakref\nclass A: pass\na = A()\na.x = 1\nr = weakref.ref(a)\ndef main(): return r().x",
+        "import weakref\nclass A: pass\na = A()\na.x = 2\nr = weakref.ref(a)\ndef main(): return r().x",
+    ),
+    "object in a weak registry": (
+        "import weakref\nclass A: pass\na = A()\na.x = 1\nr = weakref.WeakValueDictionary(a=a)\n"
+        "def main(): return r['a'].x",
+        "import weakref\nclass A: pass\na = A()\na.x = 2\nr = weakref.WeakValueDictionary(a=a)\n"
+        "def main(): return r['a'].x",
+    ),
+    "default of a context variable": (
+        "import contextvars\nv = contextvars.ContextVar('v', default=1)\ndef main(): return v.get()",
+        "import contextvars\nv = contextvars.ContextVar('v', default=2)\ndef main(): return v.get()",
+    ),
+    "value of a thread's variable": (
+        "import threading\nv = threading.local()\nv.x = 1\ndef main(): return v.x",
+        "import threading\nv = threading.local()\nv.x = 2\ndef main(): return v.x",
+    ),
+    "row of a database in memory": (
+        "import sqlite3\nv = sqlite3.connect(':memory:')\nv.execute('create table t as select 1')\ndef main(): return v",
+        "import sqlite3\nv = sqlite3.connect(':memory:')\nv.execute('create table t as select 2')\ndef main(): return v",
+    ),
     "method": (
         "class A:\n def f(self): return 1\ndef main(): return A().f()",
         "class A:\n def f(self): return 2\ndef main(): return A().f()",
