@@ -58,6 +58,7 @@ IMPURE = {
 # Modules that look into the running interpreter, which is input as well.
 INTROSPECTION = {"inspect", "linecache", "sys", "importlib", "gc"}
 PURITY_EXCEPTIONS = {
+    "pyplant.fingerprint.builtin_types": {"gc"},  # the only way to the function in a key function
     "pyplant.fingerprint.gc_pause": {"gc"},  # pauses the collector while many small objects are made
     "pyplant.fingerprint.origin": {"os", "sys", "importlib"},  # whose code it is, by names of paths
     "pyplant.fingerprint.distribution": {
