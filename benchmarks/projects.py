@@ -88,7 +88,10 @@ PACKAGE = {
 import json, os, sys, tempfile, time
 from pathlib import Path
 import house.everything, meeting
+import loky.process_executor  # libraries are loaded, on all sides
 from pyplant import Plant, ReactorFunc
+from pyplant.execution import session
+from pyplant.workers import parallel_executor
 from pyplant.workers.pools import LocalPool
 
 if sys.argv[1] != "start":  # the time is that of the pool, and not of many fingerprints
