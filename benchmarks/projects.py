@@ -195,7 +195,7 @@ for number in range(8):
     @ReactorFunc(name=f"waves {number}")
     def waves(pipe, number=number):
         x = np.linspace(0, number + 1, SIZE * SIZE)
-        for _ in range(6):
+        for _ in range(15):
             x = np.sort(np.sin(x) + np.sqrt(x))
         pipe.send(f"waves {number}", x)
 
