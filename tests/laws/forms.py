@@ -71,6 +71,8 @@ def _parts(oracle: Oracle, obj: Any) -> Iterator[Part]:
 def _wrapper(function: types.FunctionType) -> Iterator[Part]:
     wrapped = getattr(function, "__wrapped__", None)
     yield "wraps", wrapped if wrapped is not None else _Text(function.__qualname__)
+    for cls, implementation in getattr(function, "registry", {}).items():  # of functools.singledispatch
+        yield f"for {cls.__name__}", implementation
 
 
 def _function(oracle: Oracle, function: types.FunctionType, node: Node) -> Iterator[Part]:

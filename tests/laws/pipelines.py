@@ -23,7 +23,7 @@ class Compact:
         printer.text(repr(self))
 
 
-HELPERS = tuple(f"h{i}" for i in range(13))
+HELPERS = tuple(f"h{i}" for i in range(16))
 FILES = ("f0.txt", "f1.txt")
 REQUIRED, OPTIONAL, NESTED, AUXILIARY = ("a", "b"), ("c", "d"), "q", "log"
 PARAMETERS = (*REQUIRED, *OPTIONAL, NESTED, AUXILIARY)
@@ -41,7 +41,7 @@ CONTAINERS = (*LITERALS, [1, 2], {"k": 1}, {1, 2}, {"k": {"x", "y"}}, [1.0, 2], 
 
 WHERE = (
     "constant", "helper", "deep", "lazy", "global", "closure", "default", "keyword", "decorator", "method",
-    "base", "attribute", "subreactor",
+    "base", "attribute", "subreactor", "effect",
 )  # fmt: skip
 """Where a slot can stand."""
 
@@ -58,6 +58,7 @@ _SHARED = {
     "base": ("start",),
     "attribute": ("FACTOR", "depth"),
     "subreactor": ("s0", "s1", "s2"),
+    "effect": ("registry", "enum", "dispatch"),
 }
 
 
@@ -66,7 +67,8 @@ _USED = {
     "h4": "default:h4 keyword:h4", "h5": "global:LIMIT global:TABLE", "h6": "closure:h6",
     "h7": "default:partial keyword:h4", "h8": "helper:h8 decorator:noted",
     "h9": "method:use method:scale base:start attribute:FACTOR", "h10": "deep:recursion",
-    "h11": "attribute:depth", "h12": "helper:h0 deep:d0", "s0": "subreactor:s0", "s1": "subreactor:s0 subreactor:s1",
+    "h11": "attribute:depth", "h12": "helper:h0 deep:d0",
+    "h13": "effect:registry", "h14": "effect:enum", "h15": "effect:dispatch", "s0": "subreactor:s0", "s1": "subreactor:s0 subreactor:s1",
     "s2": "subreactor:s0 subreactor:s2",
 }  # fmt: skip
 """Which slots each helper shows in its value."""

@@ -44,6 +44,7 @@ _SHOWN_BY = {
     "absent_parameters_are_not_recorded": ("maybe", pipelines.HELPERS),
     "base_classes_are_ignored": ("call", ("h9",)),
     "closures_are_ignored": ("call", ("h6",)),
+    "registrations_are_ignored": ("call", ("h15",)),
     "imports_inside_functions_are_ignored": ("call", ("h2", "h3")),
     "members_of_classes_are_ignored": ("call", ("h9", "h11")),
 }
@@ -92,6 +93,11 @@ def globals_are_ignored(patch: MonkeyPatch) -> None:
 @_sabotage
 def closures_are_ignored(patch: MonkeyPatch) -> None:
     patch.setattr(NodeBuilder, "_cell", lambda *_: None)
+
+
+@_sabotage
+def registrations_are_ignored(patch: MonkeyPatch) -> None:
+    _ignore(patch, lambda label, _: label in ("closure registry", "attribute registry"))
 
 
 @_sabotage

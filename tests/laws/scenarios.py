@@ -70,6 +70,12 @@ def closures_are_ignored() -> None:
 
 
 @_scenario
+def registrations_are_ignored() -> None:
+    with _running([_call(15)]) as machine:
+        _edit(machine, "effect:dispatch", 2)
+
+
+@_scenario
 def defaults_are_ignored() -> None:
     with _running([_call(4)]) as machine:
         _edit(machine, "default:h4", 2)

@@ -1,4 +1,4 @@
-"""The text of a pipeline: three modules of helpers and one of reactors.
+"""The text of a pipeline: four modules of helpers and one of reactors.
 
 Values are made so that everything a reactor uses shows in what it sends: ``mix`` folds
 its arguments, with their types, into one integer.
@@ -14,7 +14,7 @@ from typing import Any
 from tests.laws.pipelines import FILES, HELPERS, NESTED, OPTIONAL, REQUIRED, Output, Pipeline, Reactor, Step
 
 PACKAGE = "lawpkg"
-MODULES = ("deep", "lazy", "helpers", "reactors")
+MODULES = ("deep", "lazy", "effects", "helpers", "reactors")
 """In the order in which they refer to one another; ``lazy`` is imported inside functions only."""
 
 _DEEP = """
@@ -94,10 +94,47 @@ def z1(x):
     return deep.mix(deep.d0(x), {lazy:z1})
 """
 
+_EFFECTS = """
+import enum
+import functools
+from lawpkg.deep import mix
+
+REGISTRY = {}
+
+class Kind:
+    def __init_subclass__(cls):
+        REGISTRY[cls.__name__] = {effect:registry}
+
+class First(Kind):
+    pass
+
+class Second(Kind):
+    pass
+
+def registered(x):
+    return mix(x, REGISTRY)
+
+class Colour(enum.Enum):
+    RED = {effect:enum}
+
+FOUND = Colour.RED
+
+def coloured(x):
+    return mix(x, FOUND.value) if FOUND is Colour.RED else 0
+
+@functools.singledispatch
+def described(x):
+    return 0
+
+@described.register
+def _(x: int):
+    return mix(x, {effect:dispatch})
+"""
+
 _HELPERS = """
 import functools
 import lawpkg.deep
-from lawpkg import deep
+from lawpkg import deep, effects
 from lawpkg.deep import Base, d0, mix
 from pyplant import SubreactorFunc
 
@@ -158,6 +195,15 @@ h11 = lambda x: mix(x, Tool(2).depth)
 def h12(x):
     return [h for h in (lambda y: h0(y), d0)][x % 2](x)
 
+def h13(x):
+    return effects.registered(x)
+
+def h14(x):
+    return effects.coloured(x)
+
+def h15(x):
+    return effects.described(x)
+
 def traced(function):
     @functools.wraps(function)
     def around(pipe, config):
@@ -202,13 +248,13 @@ _HOLE = re.compile(r"\{(\w+:\w+)\}")
 
 def render(pipeline: Pipeline, files: str) -> dict[str, str]:
     """The text of each module; ``files`` is the folder of the input files."""
-    modules = {"deep": _DEEP, "lazy": _LAZY, "helpers": _HELPERS}
+    modules = {"deep": _DEEP, "lazy": _LAZY, "effects": _EFFECTS, "helpers": _HELPERS}
     texts = {name: _filled(text, pipeline.slots) for name, text in modules.items()}
     texts["reactors"] = "\n\n".join(_reactors_module(pipeline, files))
     if not pipeline.cosmetics:
         return texts
     chance = random.Random(pipeline.cosmetics)
-    ordered = {"helpers"}  # some of its definitions need others when they are executed
+    ordered = {"effects", "helpers"}  # some of its definitions need others when they are executed
     return {name: _restyled(text, chance, shuffle=name not in ordered) for name, text in texts.items()}
 
 
