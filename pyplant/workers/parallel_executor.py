@@ -19,6 +19,7 @@ then on, so that a further crash identifies it. After three crashes alone it fai
 from __future__ import annotations
 
 import itertools
+import os
 import queue
 import time
 from collections import deque
@@ -66,6 +67,7 @@ from pyplant.workers.remote_execution import RemoteExecution
 from pyplant.workers.run_folder import RunFolder
 from pyplant.workers.user_modules import capture_user_modules
 from pyplant.workers.verification import differing_variables, differs_error
+from pyplant.workers.worker_environment import NamedVariables
 
 __all__ = ["ParallelExecutor"]
 
@@ -114,6 +116,7 @@ class ParallelExecutor:
         self._has_backlog = False  # whether workers have written more output than was shown
         self._warned_of: set[str] = set()
         self._warned_of_resources = False
+        self._named_variables = NamedVariables(os.environ)
         self._ran_inline = False  # whether a worker turned out to share this process
         if not pool.shares_process:
             capture_user_modules()
@@ -221,7 +224,7 @@ class ParallelExecutor:
                 fingerprint=remote.fingerprint,
                 modules=self._code_pickler.sent_modules,
                 settings=run.write_process_settings(settings),
-                environment=None if self._pool.starts_workers else remote.named_variables(),
+                environment=self._environment_for(remote),
             )
             packed = dumps(task)
             remote.replaced = len(self._code_pickler.replaced)
@@ -233,6 +236,12 @@ class ParallelExecutor:
             future = self._pool.submit(task, packed, grant, job.priority)
         self._under_way[name] = job, future
         future.add_done_callback(lambda _: self._replies.put(name))
+
+    def _environment_for(self, remote: RemoteExecution) -> dict[str, str | None] | None:
+        """Return the environment variables for a request to workers that PyPlant did not start."""
+        if self._pool.starts_workers:
+            return None
+        return self._named_variables.now(remote.request.fingerprinter.records, os.environ)
 
     # ------------------------------------------------------------------ results
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from pyplant.execution.executor import ExecutionRequest
 from pyplant.execution.reactor_execution import Load
 from pyplant.ingredient import IN_MEMORY, Ingredient
@@ -11,7 +9,6 @@ from pyplant.workers.messages import OutputItem
 from pyplant.workers.output import event_of
 from pyplant.workers.output_display import OutputDisplay
 from pyplant.workers.run_folder import RunFolder
-from pyplant.workers.worker_environment import named_variables
 
 __all__ = ["RemoteExecution"]
 
@@ -56,11 +53,6 @@ class RemoteExecution:
         if ingredient.format != IN_MEMORY:
             self.request.warehouse.formats.trusted_spec(ingredient)
         self.given[ingredient.name] = ingredient
-
-    def named_variables(self) -> dict[str, str | None]:
-        """Return the environment variables that its code names."""
-        records = self.request.fingerprinter.records_below(self.fingerprint)
-        return named_variables((record.text for record in records.values()), os.environ)
 
     def received(self, ingredients: tuple[Ingredient, ...]) -> None:
         """Do nothing: the worker records what the reactor receives."""

@@ -20,20 +20,21 @@ import os
 import re
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
+from itertools import islice
 from types import MappingProxyType
 
 from pyplant.errors import ResourcesError
+from pyplant.fingerprint.code_records import CodeRecord
 
 __all__ = [
     "ASSIGNED_VARIABLES",
     "EnvironmentChanges",
+    "NamedVariables",
     "adopt_variables",
     "assigned_variables",
     "begin_environment",
     "change_environment",
     "is_own_worker",
-    "named_variables",
     "visible_devices",
 ]
 
@@ -155,21 +156,34 @@ _OF_MACHINES = re.compile(
 """Variables by which a machine, a cluster or a pool describes itself to its workers."""
 
 
-@lru_cache(maxsize=10_000)
-def _quoted(text: str) -> frozenset[str]:
-    return frozenset(_QUOTED.findall(text))
+class NamedVariables:
+    """The environment variables that code of the user names."""
 
+    def __init__(self, environment: Iterable[str]) -> None:
+        self._known = set(environment)  # names of variables that this process has or had
+        self._read = 0  # records of code that were read
+        self._quoted: set[str] = set()
 
-def named_variables(texts: Iterable[str], environment: Mapping[str, str]) -> dict[str, str | None]:
-    """Return the environment variables that texts of code name; ``None`` for possible names that are not set."""
-    names = {name for text in texts for name in _quoted(text)}
-    return {
-        name: environment.get(name)
-        for name in sorted(names)
-        if (name in environment or name.isupper())
-        and name not in ASSIGNED_VARIABLES
-        and not _OF_MACHINES.fullmatch(name)
-    }
+    def now(self, records: Mapping[str, CodeRecord], environment: Mapping[str, str]) -> dict[str, str | None]:
+        """Return the variables that this code names, with their present values; ``None`` for those that are not set any more.
+
+        Parameters
+        ----------
+        records
+            The records of all code, to which new ones are only appended.
+        environment
+            The variables of this process.
+        """
+        for record in islice(records.values(), self._read, None):
+            for text in (record.text, *(leaf for *_, leaf in record.edges.values())):
+                self._quoted.update(_QUOTED.findall(text))
+        self._read = len(records)
+        self._known.update(environment)
+        return {
+            name: environment.get(name)
+            for name in sorted(self._quoted & self._known)
+            if name not in ASSIGNED_VARIABLES and not _OF_MACHINES.fullmatch(name)
+        }
 
 
 # ---------------------------------------------------------------------- in a worker

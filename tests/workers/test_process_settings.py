@@ -19,13 +19,15 @@ import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.fingerprint import fingerprint
+from pyplant.fingerprint.code_records import CodeRecord
+from pyplant.fingerprint.graph_node import NodeKind
 from pyplant.workers import process_settings
 from pyplant.workers.process_settings import SETTINGS, read_settings, write_settings
 from pyplant.workers.worker_environment import (
     ASSIGNED_VARIABLES,
     EnvironmentChanges,
+    NamedVariables,
     adopt_variables,
-    named_variables,
 )
 
 pytestmark = [
@@ -407,11 +409,13 @@ def test_other_pools_get_the_variables_that_code_names(pools, kind, tmp_path, mo
             assert seen(plant, named) == (value, None)
 
 
+def record(text):
+    return CodeRecord(NodeKind.FUNCTION, "f", "", text, {})
+
+
 def test_names_of_variables_are_found_in_code():
-    texts = [
-        "os.environ['MODE'], os.getenv(\"lower\"), 'RMSE'",
-        "os.environ['HOME'] + 'SLURM_JOB_ID' 'OMP_NUM_THREADS'",
-    ]
+    variables = NamedVariables(["GONE", "HOME"])
+    records = {"1": record("os.environ['MODE'], os.getenv(\"lower\"), 'RMSE' + GONE")}
     present = {
         "MODE": "1",
         "lower": "2",
@@ -420,7 +424,10 @@ def test_names_of_variables_are_found_in_code():
         "OMP_NUM_THREADS": "4",
         "else": "5",
     }
-    assert named_variables(texts, present) == {"MODE": "1", "lower": "2", "RMSE": None}
+    assert variables.now(records, present) == {"MODE": "1", "lower": "2"}
+    records["2"] = record("os.environ['HOME'] + 'SLURM_JOB_ID' 'OMP_NUM_THREADS' 'GONE'")
+    assert variables.now(records, present) == {"MODE": "1", "lower": "2", "GONE": None}
+    assert variables.now(records, {"MODE": "6"}) == {"MODE": "6", "lower": None, "GONE": None}
 
 
 def test_a_machine_keeps_the_variables_of_its_own(monkeypatch):
