@@ -409,13 +409,14 @@ def test_other_pools_get_the_variables_that_code_names(pools, kind, tmp_path, mo
             assert seen(plant, named) == (value, None)
 
 
-def record(text):
-    return CodeRecord(NodeKind.FUNCTION, "f", "", text, {})
+def record(text, **constants):
+    edges = {f"g {name}": ("module", name, f"=1a:{value!r}") for name, value in constants.items()}
+    return CodeRecord(NodeKind.FUNCTION, "f", "", text, edges)
 
 
 def test_names_of_variables_are_found_in_code():
     variables = NamedVariables(["GONE", "HOME"])
-    records = {"1": record("os.environ['MODE'], os.getenv(\"lower\"), 'RMSE' + GONE")}
+    records = {"1": record("os.environ['MODE'], os.getenv(KEY), 'RMSE' + GONE", KEY="lower")}
     present = {
         "MODE": "1",
         "lower": "2",
