@@ -27,7 +27,12 @@ from pyplant.errors import ResourcesError, RunError
 from pyplant.execution.budget import Budget, Grant
 from pyplant.execution.interrupts import held_interrupts
 from pyplant.workers.messages import PlantUnreachable, TaskRequest
-from pyplant.workers.worker_environment import EnvironmentChanges, assigned_variables, visible_devices
+from pyplant.workers.worker_environment import (
+    EnvironmentChanges,
+    assigned_variables,
+    interpreter_variables,
+    visible_devices,
+)
 from pyplant.workers.worker_main import (
     begin_own_worker,
     check_visibility,
@@ -277,13 +282,14 @@ class _Workers:
         self.devices = devices
         self._last: Any = None  # the future of the last request
         assigned = assigned_variables(sharing, cpu_count(), os.environ, devices)
-        self._environment = EnvironmentChanges(os.environ, assigned)
+        options = interpreter_variables()
+        self._environment = EnvironmentChanges(os.environ, assigned, options)
         self._executor = ProcessPoolExecutor(
             max_workers=count,
             timeout=_IDLE,
             initializer=begin_own_worker,
             initargs=(os.getpid(), self._environment.start),
-            env=assigned,
+            env={**options, **assigned},
         )
 
     @property

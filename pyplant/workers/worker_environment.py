@@ -10,6 +10,9 @@ threads as cores compete for them, which is slower than one process alone. So ea
 cores. The libraries read these variables when they are loaded. A worker is a new program that has them from its start,
 so no library can be loaded before them, and threads need not be limited afterwards.
 
+The options of the interpreter (``-O``, ``-X utf8``, ``-X dev``) are passed as variables too. They are removed when the worker
+has started, since processes that reactors start should find them only if they are in the program.
+
 A worker for reactors that use GPUs sees only the devices that it was started for. CUDA reads which these are once in a
 process, so a worker keeps its devices for life.
 """
@@ -34,6 +37,7 @@ __all__ = [
     "assigned_variables",
     "begin_environment",
     "change_environment",
+    "interpreter_variables",
     "is_own_worker",
     "visible_devices",
 ]
@@ -89,6 +93,15 @@ def assigned_variables(
     return assigned
 
 
+def interpreter_variables() -> dict[str, str]:
+    """Return the variables by which a worker gets the options of this interpreter."""
+    return {
+        "PYTHONOPTIMIZE": str(sys.flags.optimize or ""),
+        "PYTHONUTF8": str(sys.flags.utf8_mode),
+        "PYTHONDEVMODE": "1" if sys.flags.dev_mode else "",
+    }
+
+
 def visible_devices(devices: Sequence[int], environment: Mapping[str, str]) -> str:
     """Return ``CUDA_VISIBLE_DEVICES`` for a process that uses some of the GPUs which this process sees.
 
@@ -124,22 +137,28 @@ class EnvironmentChanges:
         The variables of this process.
     assigned
         The names of variables that have other values in the workers.
+    removed
+        The names of variables that workers start with and do not keep, unless this process has them.
 
     Attributes
     ----------
     start
-        The variables that the workers start with, without those that are assigned to them.
+        The variables that the workers start with, without those that are assigned to them; ``None`` to remove one.
     """
 
-    def __init__(self, environment: Mapping[str, str], assigned: Collection[str]) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], assigned: Collection[str], removed: Iterable[str] = ()
+    ) -> None:
         self._assigned = assigned
-        self.start = self._without_assigned(environment)
+        self.start: dict[str, str | None] = dict.fromkeys(removed)
+        self.start.update(self._without_assigned(environment))
         self._changed: set[str] = set()
 
     def now(self, environment: Mapping[str, str]) -> dict[str, str | None]:
         """Return all variables that have changed, with their present values; ``None`` for those that are not set."""
         present = self._without_assigned(environment)
-        self._changed |= {name for name, _ in present.items() ^ self.start.items()}
+        names = present.keys() | self.start.keys()
+        self._changed |= {name for name in names if present.get(name) != self.start.get(name)}
         # Those that are again what they were are sent too, since workers do not know that.
         return {name: present.get(name) for name in sorted(self._changed)}
 
@@ -188,7 +207,7 @@ class NamedVariables:
 
 # ---------------------------------------------------------------------- in a worker
 
-_start: dict[str, str] = {}
+_start: dict[str, str | None] = {}
 """The environment with which PyPlant started this worker; empty in other workers."""
 _overwritten: dict[str, str | None] = {}
 """What variables were in this worker before a program set them."""
@@ -200,7 +219,7 @@ def is_own_worker() -> bool:
     return bool(_start)
 
 
-def begin_environment(environment: Mapping[str, str]) -> None:
+def begin_environment(environment: Mapping[str, str | None]) -> None:
     """Begin with these variables."""
     _start.update(environment)
     change_environment({})

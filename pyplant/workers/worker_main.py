@@ -87,7 +87,7 @@ _KEPT_VERIFICATIONS = 32  # reactors whose code a worker keeps digests of
 _PARENT_CHECK_INTERVAL = 1.0  # seconds between two checks whether the parent process still exists
 
 
-def begin_own_worker(parent: int, environment: Mapping[str, str]) -> None:
+def begin_own_worker(parent: int, environment: Mapping[str, str | None]) -> None:
     """Begin as a worker process that PyPlant starts, with the environment of the process ``parent``."""
     begin_environment(environment)
     _exit_with_parent(parent)

@@ -1,6 +1,7 @@
 """The environment variables of worker processes."""
 
 import os
+import subprocess
 import sys
 
 import loky
@@ -10,6 +11,7 @@ import pytest
 from pyplant import Plant, ReactorFunc
 from pyplant.workers import pools
 from pyplant.workers.worker_environment import ASSIGNED_VARIABLES, assigned_variables
+from tests.conftest import ROOT
 
 LIMITS = ASSIGNED_VARIABLES - {"CUDA_VISIBLE_DEVICES"}
 
@@ -93,3 +95,42 @@ def test_only_cores_that_this_process_may_use_count(tmp_path, monkeypatch):
 def test_control_without_these_variables_numpy_starts_more_threads(plant, monkeypatch):
     monkeypatch.setattr(pools, "assigned_variables", lambda *_: {"OMP_NUM_THREADS": ""})
     assert threads_in_a_worker(plant)[0] > 1
+
+
+OPTIONS = """
+import os, sys
+from pyplant import Plant, ReactorFunc
+import checked
+
+@ReactorFunc(cache=False)
+def options(pipe):
+    flags = sys.flags.optimize, sys.flags.utf8_mode, sys.flags.dev_mode
+    variables = [os.environ.get(name) for name in ("PYTHONOPTIMIZE", "PYTHONUTF8", "PYTHONDEVMODE")]
+    pipe.send("options", [flags, checked.is_checked(), variables])
+
+if __name__ == "__main__":
+    for executor in (None, 1):
+        with Plant("plant", executor=executor, progress=False) as plant:
+            print(plant.get("options"))
+"""
+CHECKED = """
+def is_checked():
+    try:
+        assert False
+    except AssertionError:
+        return True
+    return False
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [[], ["-O"], ["-OO", "-X", "dev"], ["-X", "utf8"], ["-E"]])
+def test_workers_have_the_options_of_the_interpreter(options, tmp_path):
+    (tmp_path / "checked.py").write_text(CHECKED)
+    (tmp_path / "run.py").write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n" + OPTIONS)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment |= {"PYTHONOPTIMIZE": "1"} if options == ["-E"] else {}
+    command = [sys.executable, "-W", "ignore", *options, "run.py"]
+    out = subprocess.check_output(command, cwd=tmp_path, env=environment, text=True).splitlines()
+    assert out[0] == out[1]
+    assert ("-O" in options) == out[0].startswith("[(1,")
