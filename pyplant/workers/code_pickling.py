@@ -94,7 +94,8 @@ class CodePickler:
         self._bundle_of: dict[Variable, int] = {}
         self._bundles: list[Bundle] = []
         self._definitions: dict[Definition, PackedObject] = {}
-        self._places: dict[int, Variable] = {}  # of objects in modules, by id
+        # Of objects in modules, by id. A variable may get another object since; place_of() compares.
+        self._places: dict[int, Variable] = {}
         self._looked_into: set[str] = set()
         self._cells: dict[str, dict[int, list[Variable]]] = {}  # variables by the id of a cell, by module
         files.make_directory(folder)
@@ -453,6 +454,7 @@ def _completed(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     """Add what cloudpickle leaves out of a class: the full name, by which its objects are pickled, and slots."""
     if issubclass(cls, Enum):
         return reduced
+    # cloudpickle makes a class from its bases and first entries, and fills it by its state: it may refer to itself.
     make, (kind, name, bases, entries, *more), (members, slots), *rest = reduced
     if own_slots := vars(cls).get("__slots__"):
         entries = {**entries, "__slots__": own_slots}

@@ -44,6 +44,7 @@ class _SourceLoader(SourceFileLoader):
         super().__init__(module.name, module.file)
         self._source = source
 
+    # SourceFileLoader then neither reads nor writes a file of bytecode.
     def path_stats(self, path: str) -> Any:
         raise OSError(path)
 
@@ -177,6 +178,7 @@ def _forget_others(modules: Mapping[str, UserModule]) -> None:
     differing |= {name for name in _finder.modules.keys() - modules.keys() if name in sys.modules}
     if not differing:
         return
+    # Only user modules are removed; libraries stay loaded, whichever program has imported them.
     for name in {**_finder.modules, **modules}:
         known = modules.get(name)
         if name in differing or known is None or known.is_imported_first:

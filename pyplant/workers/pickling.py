@@ -11,10 +11,10 @@ _PROTOCOL = 5
 
 
 def dumps(obj: Any) -> bytes:
-    """Pickle a record of our own. What of it is the user's goes as cloudpickle sees fit."""
+    """Pickle a message, with cloudpickle if it contains objects of the user that pickle refuses."""
     try:
         return pickle.dumps(obj, _PROTOCOL)
-    except Exception:  # noqa: BLE001 - a class or function that has no name to be found by
+    except Exception:  # noqa: BLE001 - such as a class or function that cannot be found by its name
         import cloudpickle
 
         return bytes(cloudpickle.dumps(obj, _PROTOCOL))
@@ -22,4 +22,4 @@ def dumps(obj: Any) -> bytes:
 
 def loads(data: bytes) -> Any:
     """Undo :func:`dumps`."""
-    return pickle.loads(data)  # noqa: S301 - from the other end of a pool of the user's
+    return pickle.loads(data)  # noqa: S301 - it comes from the other side of the user's pool

@@ -118,6 +118,7 @@ class FuturesPool:
     @property
     def size(self) -> int:
         """The number of workers."""
+        # concurrent.futures has no public attribute for it.
         return int(getattr(self._executor, "_max_workers", 0) or os.cpu_count() or 1)
 
     def check_budget(self, budget: Budget | None) -> None:
@@ -184,6 +185,7 @@ class LocalPool:
         self.size = workers
         self._process = os.getpid()
         self._started: list[_Workers] = []
+        # Weak, since the executor drops a future when it has read its reply.
         self._futures: weakref.WeakKeyDictionary[Any, _Workers] = weakref.WeakKeyDictionary()
 
     def check_budget(self, budget: Budget | None) -> None:
@@ -200,7 +202,7 @@ class LocalPool:
         workers = self._workers(grant.devices)
         try:
             future = workers.submit(packed)
-        except BrokenExecutor:
+        except BrokenExecutor:  # a process was killed since the last request
             self._end(workers)
             workers = self._workers(grant.devices)
             future = workers.submit(packed)
@@ -212,6 +214,7 @@ class LocalPool:
 
         They are started in the first call, and again in a forked child.
         """
+        # The processes belong to the parent, which goes on to use them.
         if self._process != os.getpid():
             self._process = os.getpid()
             self._started.clear()
@@ -367,6 +370,7 @@ class DaskPool:
 
     def submit(self, request: TaskRequest, packed: bytes, grant: Grant, priority: float) -> Any:
         """Submit a request."""
+        # Not pure, and with a key of its own: an attempt that repeats another one must run again.
         asked = self._client.submit(
             execute_pickled,
             packed,

@@ -1,7 +1,6 @@
-"""What cannot be pickled though a worker can make its own: locks, caches, and functions that dispatch.
+"""Reducers of objects that pickle refuses and a worker can create again: locks, caches, and functions that dispatch.
 
-A lock guards the threads of one process and a cache holds what can be computed again, so in a worker a new
-one takes their place.
+A lock guards the threads of one process, and a cache holds what can be computed again. So a worker gets a new one.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from pyplant.fingerprint.origin import is_user_object
 __all__ = ["REMADE", "Cached", "remake"]
 
 Cached: Any = type(lru_cache(len))
-"""What :func:`functools.lru_cache` and :func:`functools.cache` make of a function."""
+"""The class of functions that :func:`functools.lru_cache` or :func:`functools.cache` decorates."""
 
 REMADE: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     type(threading.Lock()): lambda _: (threading.Lock, ()),
@@ -29,14 +28,15 @@ REMADE: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     WeakSet: lambda members: (WeakSet, (list(members),)),
     MappingProxyType: lambda mapping: (MappingProxyType, (dict(mapping),)),
 }
-"""How objects of just these types are pickled."""
+"""The reducers of objects of these types; subclasses may have state of their own and are left to pickle."""
 
 
 def remake(obj: Any) -> tuple[Any, ...] | None:
-    """How a function of the user's is pickled that is more than its code; None if it is not."""
+    """Reduce a function of the user that has a cache or dispatches; return ``None`` for other objects."""
     if isinstance(obj, Cached) and is_user_object(obj):
         return _cached, (obj.__wrapped__, obj.cache_parameters()), vars(obj)
     if isinstance(obj, FunctionType) and "dispatch" in vars(obj) and is_user_object(obj):
+        # singledispatch() keeps its registry in a closure and shows it in this attribute.
         registry = vars(obj).get("registry")
         if isinstance(registry, MappingProxyType) and object in registry:
             return _dispatching, (registry[object], dict(registry))

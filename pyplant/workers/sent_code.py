@@ -127,6 +127,7 @@ class SentCode:
             part = self._parts.get(wanted)
             if wanted in self._loaded or part is None:
                 continue
+            # Before they are unpickled: a pickle of them may ask for them again (variable()).
             self._loaded.update(dict.fromkeys(part.variables))
             values = pickle.loads(part.data)  # noqa: S301 - as above
             for variable, value in zip(part.variables, values, strict=True):

@@ -102,6 +102,8 @@ def _exit_with_parent(parent: int) -> None:
         The number of the process that started it.
     """
 
+    # Polled: a signal at the death of the parent (PR_SET_PDEATHSIG) exists on Linux only, and comes when the thread of
+    # the parent ends that has started this process.
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(_PARENT_CHECK_INTERVAL)
@@ -378,6 +380,7 @@ class _WorkerState:
             use_fingerprinter(self.fingerprinter)
 
 
+# Threads of one process may work for different runs of a program, such as those of a sweep.
 _thread_state = threading.local()
 
 
@@ -451,6 +454,7 @@ def _load_settings(request: TaskRequest) -> tuple[RunSettings, PackageSettings, 
         raise _UnusableSettingsError(error) from error
 
 
+# One is kept: attempts of different programs do not run at the same time in a process (serving_program).
 @lru_cache(maxsize=1)
 def _modules(sent: SentModules) -> dict[str, UserModule]:
     modules: dict[str, UserModule] = loads(read_sent_file(Path(sent.folder) / MODULES, sent.digest))
@@ -468,6 +472,7 @@ def _adopt_settings(request: TaskRequest, *, before_imports: bool) -> None:
     write_settings(settings, before_imports=before_imports, own_worker=is_own_worker())
 
 
+# The digest of the content is part of the key, so no entry is ever outdated.
 @lru_cache(maxsize=100)
 def _process_settings(folder: str, digest: str) -> Mapping[str, bytes]:
     settings: dict[str, bytes] = loads(read_sent_file(Path(folder) / f"{SETTINGS}{digest}", digest))
