@@ -95,6 +95,7 @@ def nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _arguments(code: CodeType) -> Iterator[tuple[int, int]]:
+    # An instruction has two bytes. Larger arguments have their upper bytes in EXTENDED_ARG instructions before it.
     raw, extended = code.co_code, 0
     for index in range(0, len(raw), 2):
         opcode, argument = raw[index], raw[index + 1] | extended
@@ -110,7 +111,7 @@ def read_names(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
         names = part.co_names
         for opcode, argument in _arguments(part):
             if opcode == _LOAD_GLOBAL:
-                read.add(names[argument >> 1])
+                read.add(names[argument >> 1])  # the lowest bit says whether a NULL is pushed for a call
             elif opcode in _BY_NAME:
                 read.add(names[argument])
             elif opcode in _REBINDS:

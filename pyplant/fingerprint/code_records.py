@@ -118,6 +118,7 @@ def differences(old: str, new: str, record: _GetRecord, *, everywhere: bool = Fa
     queue = deque([(old, new, (first.name,) if first else (), ("", ""))])
     while queue:
         before, after, path, place = queue.popleft()
+        # Nodes are shared, so the number of paths may be exponential. For state, each name that leads to a node counts.
         mark = (before, after, *(place if everywhere else ()))
         if before == after or mark in seen:
             continue
@@ -132,6 +133,7 @@ def differences(old: str, new: str, record: _GetRecord, *, everywhere: bool = Fa
         if kind is not None:
             texts = _text(a, before), _text(b, after)
             found.append(Difference(path, *place, kind, *texts, (before, after)))
+        # Below a value that differs, or a node that is missing or of another kind, nothing corresponds.
         if a is None or b is None or a.kind is not b.kind or (kind is not None and a.kind is NodeKind.VALUE):
             continue
         for label in sorted(a.edges.keys() | b.edges.keys()):

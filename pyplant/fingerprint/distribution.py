@@ -61,7 +61,7 @@ class Distribution(NamedTuple):
 
     def contains(self, path: str) -> bool:
         """Return whether a Python file is one of its files."""
-        return path in self.files or path.startswith(self.folders)
+        return path in self.files or path.startswith(self.folders)  # the folders end with a separator
 
     def is_current(self) -> bool:
         """Return whether the distribution was not installed again since it was read."""
@@ -139,6 +139,7 @@ def file_with_reactors(folder: str, package: str) -> str:
             content = Path(path).read_bytes()
         except OSError:
             continue
+        # A substring is found much faster than a pattern, and most files do not have this one.
         if b"pyplant" in content and _IMPORT.search(content) and _DEFINITION.search(content):
             return path
     return ""
@@ -149,6 +150,7 @@ def _files(folder: str, package: str) -> list[str]:
     metadata = next(_metadata(folder, first=package), "")
     if metadata and _name(metadata) == _normalised(package):
         listed = _text(os.path.join(metadata, _LISTS[0]))
+        # Counted in the text: a list of thousands of files need not be taken apart to be refused.
         if listed.count(".py,") > _MAX_FILES:
             return []
         if listed:
@@ -162,6 +164,7 @@ def _files(folder: str, package: str) -> list[str]:
     return found
 
 
+# As installers name the folders of metadata: the rule for names of packages (PEP 503), with "_" in place of "-".
 def _normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "_", name).lower()
 
@@ -210,6 +213,7 @@ def _read(folder: str, metadata: str) -> Distribution:
     name = _name(metadata)
     for record in (os.path.join(metadata, listed) for listed in _LISTS):
         modified_ns, text = _modified_ns(record), _text(record)
+        # Paths in RECORD are relative to the folder of the packages, those of the older list to its own folder.
         base = folder if record.endswith(_LISTS[0]) else metadata
         rows = csv.reader(text.splitlines()) if base == folder else ([line] for line in text.splitlines())
         files = {

@@ -51,6 +51,7 @@ class Leaf(NamedTuple):
     @staticmethod
     def is_value(shown: str) -> bool:
         """Return whether a leaf in a record is a value, and not a builtin, undefined or imported name."""
+        # Only the text tells: a leaf in a record has lost its object.
         sign, _, text = shown.partition(":")
         return sign.startswith("=") and not text.startswith(("builtin ", "undefined ", "import "))
 
@@ -134,6 +135,7 @@ class GraphNode(NamedTuple):
 def shorten(value: Any) -> str:
     """Return a short text of a value for messages; it does not identify the value."""
     cls = type(value)
+    # The text of a large array would take long to make.
     try:
         if _is_array(cls):
             return f"<{qualname_of(cls)} {value.dtype} {value.shape}>"

@@ -118,6 +118,8 @@ def follow_file(filename: str) -> None:
     """Follow, from the next run on, the distribution of this file, which defines a reactor."""
     if not _is_installed(filename):
         return
+    # A reactor is defined many times in a distribution: reading its metadata once is enough, unless it was
+    # installed again.
     for known in (*_pending.values(), *_followed.values()):
         if known is not None and known.contains(filename) and known.is_current():
             return
@@ -174,6 +176,7 @@ def begin_generation() -> None:
     added = {name: found for name, found in _pending.items() if found and _followed.get(name) != found}
     _pending.clear()
     if added:
+        # Both the cached answers and all fingerprints rest on what is followed.
         _followed.update(added)
         _generation += 1
         is_user_file.cache_clear()
@@ -238,6 +241,7 @@ def is_user_object(obj: Any) -> bool:
 
 def find(module: ModuleType | None, qualname: str) -> Any:
     """Return the object under a qualified name in a module, else ``None``."""
+    # Without running code of the user: a module or class may compute attributes.
     found: Any = module
     for step in qualname.split("."):
         found = safe_getattr(found, step, None)

@@ -120,6 +120,8 @@ class _SourceText:
         # The recorded line first; after an edit above the function, it has the same code at another line.
         at_place = [c for c in same_name if c.co_firstlineno == code.co_firstlineno]
         wanted = code_digest(code)
+        # Several functions may have equal code. If their sources differ in what compiling drops, the choice must be the
+        # same in each session.
         for candidates in (at_place, same_name):
             nodes = [self._node(c) for c in candidates if code_digest(c) == wanted]
             found = [node for node in nodes if node is not None]
@@ -238,6 +240,7 @@ class Sources:
         lines = linecache.getlines(filename, namespace)
         versions = self._texts.setdefault(filename, [])
         if lines and not any(text.lines is lines or text.lines == lines for text in versions):
+            # The newest first. Older ones stay, since functions from before a reload may still be in use.
             versions.insert(0, _SourceText(filename, lines))
             del versions[_VERSIONS:]
 
