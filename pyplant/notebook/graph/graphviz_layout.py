@@ -51,7 +51,7 @@ def arrange(sizes: Sequence[Size], edges: Sequence[Edge]) -> Layout:
     return _arrange(tuple(sizes), tuple(edges))
 
 
-# Graphs are shown again, and folded and unfolded, with the same boxes; to start Graphviz takes tens of milliseconds.
+# Graphs are shown again, and folded and unfolded, with the same boxes, and each call of Graphviz starts a process.
 @lru_cache(maxsize=64)
 def _arrange(sizes: tuple[Size, ...], edges: tuple[Edge, ...]) -> Layout:
     command = _command() if 0 < len(sizes) <= _MAX_NODES and len(edges) <= _MAX_EDGES else None

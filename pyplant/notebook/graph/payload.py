@@ -198,7 +198,7 @@ def _view(geometry: GraphGeometry) -> dict[str, Any]:
     nodes: list[Any] = []
     folds: list[Any] = []
     for content, centre, size in geometry.boxes:
-        # Whole pixels: a large graph has thousands of these numbers, and fractions would double its data.
+        # Whole pixels, since a large graph has thousands of these numbers.
         at = [round(number) for number in (*centre, *size)]
         if isinstance(content, Fold):
             names.append(f"f{len(folds)}")
