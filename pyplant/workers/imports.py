@@ -84,9 +84,7 @@ def _spec(module: UserModule, path: Any) -> ModuleSpec | None:
         spec = ModuleSpec(module.name, None, is_package=True)
         spec.submodule_search_locations = folders
         return spec
-    found = spec_from_file_location(module.name, module.file, submodule_search_locations=folders)
-    # The second place is for archives, and for machines that have the files elsewhere.
-    for candidate in (found, PathFinder.find_spec(module.name, path)):
+    for candidate in _places(module, folders, path):
         content = content_of(candidate)
         if content is not None and digest_bytes(content) == module.digest:
             return candidate
@@ -96,6 +94,12 @@ def _spec(module: UserModule, path: Any) -> ModuleSpec | None:
     return spec_from_file_location(
         module.name, module.file, loader=loader, submodule_search_locations=folders
     )
+
+
+def _places(module: UserModule, folders: list[str] | None, path: Any) -> Iterator[ModuleSpec | None]:
+    """Yield where a module may be; the second place is for archives, and for machines that have the files elsewhere."""
+    yield spec_from_file_location(module.name, module.file, submodule_search_locations=folders)
+    yield PathFinder.find_spec(module.name, path)
 
 
 _guard = threading.Condition()
