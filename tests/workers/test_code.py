@@ -321,8 +321,10 @@ def test_a_reactor_whose_fingerprint_a_worker_cannot_reproduce_is_refused(plant,
         """
         import os
         class Strange:
+            def __init__(self):
+                self.process = os.getpid()
             def __reduce__(self):
-                return Strange, (), {"process": os.getpid()}
+                return Strange, ()
         VALUE = Strange()
     """,
     )
