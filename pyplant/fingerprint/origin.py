@@ -241,7 +241,7 @@ def is_user_object(obj: Any) -> bool:
 
 def find(module: ModuleType | None, qualname: str) -> Any:
     """Return the object under a qualified name in a module, else ``None``."""
-    # Without running code of the user: a module or class may compute attributes.
+    # Modules and classes may compute attributes, and raise anything.
     found: Any = module
     for step in qualname.split("."):
         found = safe_getattr(found, step, None)

@@ -255,6 +255,7 @@ def adopt_variables(program: str, variables: Mapping[str, str | None], *, same_m
 
 
 def _set(name: str, value: str | None) -> None:
+    # Not set again: threads of libraries may read the environment of the process, which C does not lock.
     if os.environ.get(name) == value:
         return
     if value is None:
