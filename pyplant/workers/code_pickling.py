@@ -291,12 +291,14 @@ class CodePickler:
 
         Code compares such objects by identity, as it does with ``dataclasses.MISSING`` or an ``object()`` of its own.
         """
+        module = module_of(type(obj))
+        if module.partition(".")[0] == "pyplant":
+            return None  # settings of the run, and specs; to look into all modules of a project takes milliseconds
         if not self._places:
-            for module in capture_user_modules():
-                self._add_places(module)
+            for name in capture_user_modules():
+                self._add_places(name)
             self._add_places("__main__")
         # Objects of installed packages are looked up in the module of their class: all modules are too many.
-        module = module_of(type(obj))
         if module not in self._looked_into and module != "builtins":
             self._add_places(module)
         found = self._places.get(id(obj))
