@@ -236,6 +236,23 @@ def test_filters_for_warnings_of_the_user_hold_in_workers(own, tmp_path, monkeyp
     sys.modules.pop("my_warnings")
 
 
+def test_a_formatter_without_a_name_is_sent(own):
+    pd = pytest.importorskip("pandas")
+    pd.set_option("display.float_format", lambda number: f"<{number:.1f}>")
+    try:
+        assert "<0.3>" in seen(own, lines_of_table)[1]
+    finally:
+        pd.reset_option("display.float_format")
+    assert "<0.3>" not in seen(own, lines_of_table)[1]
+
+
+def test_a_setting_that_cannot_be_pickled_is_left_out(own, monkeypatch):
+    decimal.getcontext().prec = 9
+    setting = SETTINGS["recursion limit"]._replace(read=lambda: (n for n in "abc"))
+    monkeypatch.setattr(process_settings, "SETTINGS", {**SETTINGS, "recursion limit": setting})
+    assert seen(own, lambda: decimal.getcontext().prec) == 9
+
+
 def test_a_setting_that_cannot_be_adopted_is_left_out(own, tmp_path):
     (tmp_path / "gone").mkdir()
     os.chdir(tmp_path / "gone")
