@@ -58,7 +58,7 @@ def look(root: Path) -> str:
     "one bit flipped in any byte of any file",
     bar="never served, never an exception, computed again",
     control="nothing is verified",
-    short=100,
+    short=40,
     full=5_000,
 )
 def bit_flips(lab: Lab) -> Iterator[str]:

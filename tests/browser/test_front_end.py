@@ -203,7 +203,7 @@ def test_a_wide_page_has_the_panel_beside_the_graph(digits):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("scenario", [scenarios.all_states, scenarios.digits, lambda: scenarios.large(150)])
+@pytest.mark.parametrize("scenario", [scenarios.all_states, scenarios.digits, lambda: scenarios.large(100)])
 def test_axe_finds_no_violation(shown, page, scenario, theme):
     page.emulate_media(reduced_motion="reduce")
     traits = scenario()
