@@ -4,7 +4,7 @@ import pytest
 
 from tests.browser.graph import Graph
 from tests.browser.lab import wait_for_text
-from tests.notebook.kernels import MATRIX
+from tests.notebook.kernels import CURRENT, EACH_VERSION
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -41,7 +41,7 @@ def report(pipe):
 def pipeline(open_notebook, request):
     """A notebook that shows the graph of three reactors in cell 2, and runs them in cell 3."""
 
-    def start(kernel=MATRIX[-1], **cells):
+    def start(kernel=CURRENT, **cells):
         prefix = f"{request.node.name.partition('[')[0]}-{kernel}-"
         run = cells.get("run", "plant.run_reactor('report');")
         text = PIPELINE.format(prefix=prefix)
@@ -56,7 +56,7 @@ def pipeline(open_notebook, request):
     return start
 
 
-@pytest.mark.parametrize("kernel", [MATRIX[-1], MATRIX[0], MATRIX[3]], ids=str)
+@pytest.mark.parametrize("kernel", EACH_VERSION, ids=str)
 def test_each_state_is_shown_while_the_kernel_is_busy(pipeline, kernel):
     notebook, graph = pipeline(kernel)
     for name in ("load", "train", "report"):
@@ -131,7 +131,7 @@ def test_a_click_on_stop_after_the_run_is_ignored(pipeline):
     wait_for_text(notebook.output(4), "began", "ended", alone=True)
 
 
-@pytest.mark.parametrize("kernel", [MATRIX[-1], MATRIX[0], MATRIX[3]], ids=str)
+@pytest.mark.parametrize("kernel", EACH_VERSION, ids=str)
 def test_a_late_stop_does_not_interrupt_the_next_run(pipeline, kernel):
     """Without access to the server the widget asks the kernel, which may read the message late."""
     notebook, graph = pipeline(kernel, run="plant.get('data');")

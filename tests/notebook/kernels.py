@@ -55,6 +55,12 @@ class Versions(NamedTuple):
 
 CURRENT = Versions()
 MATRIX = [Versions(ipykernel, ipython) for ipykernel in ("6.31.0", "7.3.0", "") for ipython in ("8.39.0", "")]
+EACH_VERSION = [CURRENT, Versions("6.31.0", "8.39.0"), Versions("7.3.0")]
+"""Combinations in which each version occurs."""
+MOSTLY_AT_NIGHT = [
+    versions if versions in EACH_VERSION else pytest.param(versions, marks=pytest.mark.nightly)
+    for versions in MATRIX
+]
 
 
 def make():

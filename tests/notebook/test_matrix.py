@@ -1,12 +1,12 @@
-"""The notebook layer on every kernel that counts: six combinations of ipykernel and IPython."""
+"""The notebook layer on every kernel that counts: six combinations of ipykernel and IPython, three of them at night."""
 
 import pytest
 
-from tests.notebook.kernels import MATRIX
+from tests.notebook.kernels import MOSTLY_AT_NIGHT
 from tests.notebook.rig import SHOWS, NotebookKernel, began
 
 
-@pytest.fixture(scope="module", params=MATRIX, ids=str)
+@pytest.fixture(scope="module", params=MOSTLY_AT_NIGHT, ids=str)
 def kernel(request, tmp_path_factory):
     request.param.need()
     kernel = NotebookKernel(tmp_path_factory.mktemp("kernel"), request.param)

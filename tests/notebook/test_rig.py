@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.notebook.kernels import MATRIX
+from tests.notebook.kernels import MOSTLY_AT_NIGHT
 from tests.notebook.rig import Notebook, NotebookKernel, began
 
 
@@ -86,7 +86,7 @@ def test_comms_can_be_used_in_both_directions(kernel, subshell):
     kernel.wait(lambda: widget.state["graph"] == {"version": 2})
 
 
-@pytest.mark.parametrize("versions", MATRIX, ids=str)
+@pytest.mark.parametrize("versions", MOSTLY_AT_NIGHT, ids=str)
 def test_a_kernel_of_the_matrix_has_the_given_versions(versions, tmp_path):
     versions.need()
     kernel = NotebookKernel(tmp_path, versions)
