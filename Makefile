@@ -28,8 +28,10 @@ demo: $(STAMPS)/demo
 lab: $(STAMPS)/demo
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) notebooks/01-quickstart.ipynb
 
-# Tests start hundreds of interpreters, which compile the package each time where bytecode is not written.
-test: $(STAMPS)/dev $(STAMPS)/kernels lint docs
+# Linters and documentation take a core each; tests take all. Tests start hundreds of interpreters, which compile the
+# package each time where bytecode is not written.
+test: $(STAMPS)/dev $(STAMPS)/kernels
+	@$(MAKE) --no-print-directory --jobs 2 lint docs
 	@$(BIN)/python -m compileall -q pyplant tests
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not nightly" $(ARGS)
 

@@ -47,6 +47,9 @@ SLOW_PLACES = {
     "test_notebooks.py",
     *("specs/test_keras.py", "specs/test_torch_digest.py"),  # seconds for the import alone
 }
+# Each of these shares a server, a kernel or a long preparation, so it stays together; and since these tests are the
+# longest, they start first: at the end no worker waits for a long one of another.
+FIRST_PLACES = ("conformance", "browser", "test_reliability.py", "test_notebooks.py", "laws", "notebook")
 SLOW_FIXTURES = {"run_script", "shell", "ran"}
 SLOW_PARAMETERS = {"dask", "processes"}
 
@@ -57,6 +60,13 @@ def _is_slow_place(path):
     return not SLOW_PLACES.isdisjoint({place.parts[0], place.as_posix()}) if place.parts else False
 
 
+@functools.cache
+def _turn(path):
+    """When a file has its turn, before the random order of files counts."""
+    place = path.relative_to(ROOT / "tests").parts[0]
+    return FIRST_PLACES.index(place) if place in FIRST_PLACES else len(FIRST_PLACES)
+
+
 def pytest_ignore_collect(collection_path, config):
     """Import nothing that `make quick` would deselect."""
     if config.option.markexpr == "not slow" and collection_path.is_relative_to(ROOT / "tests"):
@@ -65,7 +75,11 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what starts interpreters, kernels, servers or a cluster, so that no new test need say so."""
+    """Put the longest tests first, in the order that is random by now.
+
+    Mark what starts interpreters, kernels, servers or a cluster, so that no new test need say so.
+    """
+    items.sort(key=lambda item: _turn(item.path))
     for item in items:
         callspec = getattr(item, "callspec", None)
         slow = (
