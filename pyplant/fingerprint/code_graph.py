@@ -31,8 +31,8 @@ from __future__ import annotations
 import builtins
 import enum
 import types
+import weakref
 from collections.abc import Callable
-from operator import is_
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
@@ -44,7 +44,16 @@ from pyplant.fingerprint.class_members import members, names_in_annotations, wat
 from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.enum_members import enum_watches
 from pyplant.fingerprint.expressions import UNKNOWN
-from pyplant.fingerprint.graph_node import CodeReference, GraphNode, Leaf, NodeKind, Watch, shorten
+from pyplant.fingerprint.graph_node import (
+    CodeReference,
+    GraphNode,
+    Leaf,
+    NodeKind,
+    Watch,
+    cell_content,
+    shorten,
+    unchanged_test,
+)
 from pyplant.fingerprint.hints import CONFIG_NAMES, resolved
 from pyplant.fingerprint.installed_names import installed_name, is_users_class
 from pyplant.fingerprint.metadata import kind_read, metadata
@@ -62,6 +71,7 @@ from pyplant.fingerprint.origin import (
     package_name,
 )
 from pyplant.fingerprint.past_values import PastValue
+from pyplant.fingerprint.patches import accessors, patched, users_part
 from pyplant.fingerprint.source import CodePart
 
 __all__ = ["NodeBuilder"]
@@ -69,6 +79,7 @@ __all__ = ["NodeBuilder"]
 
 _OF_SHELL = frozenset(["open", "get_ipython", "exit", "quit", "display"])
 """Names that IPython adds to the namespace of a notebook. They count like builtins."""
+_OF_NOTEBOOKS = _OF_SHELL | {"In", "Out"}
 _SHELLS = frozenset(["IPython", "ipykernel"])
 # What the import system keeps in a module.
 _IGNORED_IN_MODULE = frozenset(
@@ -86,6 +97,7 @@ _IGNORED_IN_MODULE = frozenset(
         "__warningregistry__",
     ]
 )
+_WEAK = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
 _NOTHING: frozenset[str] = frozenset()
 _ORDERING_OBJECTS = 100  # in the key of a function in a set; the key only has to order the set
 _CALLED_BY_PLANT = frozenset(["__pyplant_reactor__", "__pyplant_wrapped__"])
@@ -192,7 +204,9 @@ class NodeBuilder:
         # The closure of an installed function counts, since a decorator keeps the user's function there.
         if function.__closure__ and not is_own_file(code.co_filename):
             for variable, cell in zip(code.co_freevars, function.__closure__, strict=False):
-                self._cell(scope, variable, cell)
+                # A weak dictionary of a library is a cache, such as that of functools.singledispatch.
+                if user or not issubclass(type(cell_content(cell)), _WEAK):
+                    self._cell(scope, variable, cell)
         # Attributes count, since code may read them; PyPlant's own marks do not change what a function does.
         for key in tuple(function.__dict__):
             if not key.startswith("__pyplant"):
@@ -206,7 +220,7 @@ class NodeBuilder:
             local,
             scope.sorted_edges(),
             scope.watches(),
-            _unchanged_test(function),
+            unchanged_test(function),
             resolved(part.hints, self._constant_lookup(function, part)) if part is not None else frozenset(),
             frozenset(notes),
             part.text if part is not None else "",
@@ -216,6 +230,9 @@ class NodeBuilder:
         )
 
     def _add_mentions(self, scope: NodeScope, function: FunctionType, part: CodePart) -> None:
+        for space, name, accessor in accessors(function.__code__):
+            scope.watch(space, name)
+            scope.add(f"accessor {name}", accessor)
         for reference in part.references:
             self._reference(scope, function, reference, part)
         # Default values are objects that the decorator line created, so they count as objects and not as text.
@@ -236,7 +253,7 @@ class NodeBuilder:
             elif name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
                 found = _default(function, name) if _CALLED_BY_PLANT & function.__dict__.keys() else UNKNOWN
             elif name in cells:
-                found = _cell_content(cells[name])
+                found = cell_content(cells[name])
             elif (function.__module__, name) in self._state.pairs:
                 found = UNKNOWN
             else:
@@ -247,7 +264,7 @@ class NodeBuilder:
 
     def _cell(self, scope: NodeScope, variable: str, cell: CellType) -> None:
         """Add a closure variable."""
-        content = _cell_content(cell)
+        content = cell_content(cell)
         if content is MISSING:  # the outer function assigns the variable later
             return
         scope.add(f"closure {variable}", content, variable)
@@ -260,6 +277,9 @@ class NodeBuilder:
         label = " ".join(reference)
         if kind == "d":
             return
+        if kind == "w":
+            self._any_global(scope, function)
+            return
         if kind == "m":
             self._imported(scope, label, root, chain, function.__globals__.get("__package__"))
             return
@@ -267,13 +287,28 @@ class NodeBuilder:
         value = scope.watch(namespace, root)
         if value is MISSING:
             known = hasattr(builtins, root)
+            # User code may add to the builtins, and replace some.
+            patch = users_part(scope.watch(vars(builtins), root))
             leaf = Leaf(f"builtin {root}" if known else f"undefined {root}")
-            scope.add(label, leaf, root, function.__module__)
+            scope.add(label, leaf if patch is MISSING else patch, root, function.__module__)
         # Otherwise a function would have one fingerprint in a notebook and another one in a script.
         elif root in _OF_SHELL and _package_of(value) in _SHELLS:
             scope.add(label, Leaf(f"builtin {root}"))
         else:
             self._follow_attributes(scope, label, value, chain, owner=function.__module__, name=root)
+
+    def _any_global(self, scope: NodeScope, function: FunctionType) -> None:
+        """Add all globals of a function's module, one of which it finds by a computed name."""
+        namespace = function.__globals__
+        scope.note(
+            "widened",
+            f"{scope.owner}: finds globals by computed names, so all of {function.__module__} counts",
+        )
+        for name in tuple(namespace):
+            if not (
+                name.startswith("_") or name in _OF_NOTEBOOKS or issubclass(type(namespace[name]), ModuleType)
+            ):
+                scope.add(f"g {name}", scope.watch(namespace, name), name, function.__module__)
 
     def _imported(
         self, scope: NodeScope, label: str, name: str, chain: list[str], package: str | None
@@ -291,8 +326,9 @@ class NodeBuilder:
         self, scope: NodeScope, label: str, value: Any, chain: list[str], owner: str = "", name: str = ""
     ) -> None:
         """Follow a chain of attributes through user modules, and add the object at its end."""
-        for attribute in chain:
+        for index, attribute in enumerate(chain):
             if not leads_to_user_code(value):
+                self._patches(scope, label, value, chain[index:])
                 break
             owner, name = value.__name__, attribute
             found = scope.watch(vars(value), attribute)
@@ -314,6 +350,14 @@ class NodeBuilder:
         if chain and kind_read(chain[-1]):  # f.__doc__
             for kind, text in metadata(value, frozenset([kind_read(chain[-1])])):
                 scope.add(f"{label} {kind}", Leaf(text))
+
+    def _patches(self, scope: NodeScope, label: str, value: Any, chain: list[str]) -> None:
+        """Add the user's objects on a chain of attributes that begins in installed code."""
+        for space, name, found in patched(value, chain):
+            scope.watch(space, name)
+            part = users_part(found)
+            if part is not MISSING:
+                scope.add(f"{label} patch {name}", part)
 
     def _installed_leaf(self, obj: Any) -> Leaf:
         """Return a leaf for an object of an installed package, by package and name."""
@@ -445,24 +489,6 @@ def _is_content(cls: type) -> bool:
     return issubclass(cls, (list, dict, set, frozenset, tuple, bytearray)) or cls in SCALAR_TYPES
 
 
-def _unchanged_test(function: FunctionType) -> Callable[[], bool]:
-    """Return a test for changes of the function object; watches cover the names that its code mentions."""
-    code, own_keys = function.__code__, len(function.__dict__)
-    cells = tuple(map(_cell_content, function.__closure__ or ()))
-    defaults, kwdefaults = function.__defaults__, function.__kwdefaults__
-
-    def unchanged() -> bool:
-        return (
-            function.__code__ is code
-            and function.__defaults__ is defaults
-            and function.__kwdefaults__ is kwdefaults
-            and len(function.__dict__) == own_keys
-            and (not cells or all(map(is_, map(_cell_content, function.__closure__ or ()), cells)))
-        )
-
-    return unchanged
-
-
 def _default(function: FunctionType, name: str) -> Any:
     """Return the default of a parameter that the plant does not pass, else :data:`UNKNOWN`."""
     code, defaults = function.__code__, function.__defaults__ or ()
@@ -473,13 +499,6 @@ def _default(function: FunctionType, name: str) -> Any:
     index = positional.index(name) - (code.co_argcount - len(defaults)) if name in positional else -1
     is_passed = name in positional[:1] or (name in positional[:2] and name in CONFIG_NAMES)
     return defaults[index] if index >= 0 and not is_passed else UNKNOWN
-
-
-def _cell_content(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not bound yet
-        return MISSING
 
 
 def _immutable(value: Any) -> bool:

@@ -7,6 +7,7 @@ import enum
 from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 from operator import is_
+from types import CellType, FunctionType
 from typing import Any, NamedTuple
 
 from pyplant._missing import MISSING
@@ -16,7 +17,16 @@ from pyplant.fingerprint.hashing import digest_bytes
 from pyplant.fingerprint.hints import Hint
 from pyplant.fingerprint.origin import is_user_object
 
-__all__ = ["CodeReference", "GraphNode", "Leaf", "NodeKind", "Watch", "shorten"]
+__all__ = [
+    "CodeReference",
+    "GraphNode",
+    "Leaf",
+    "NodeKind",
+    "Watch",
+    "cell_content",
+    "shorten",
+    "unchanged_test",
+]
 
 _SHORT = 200
 
@@ -130,6 +140,32 @@ class GraphNode(NamedTuple):
     text: str = ""
     attribute_digests: Mapping[str, str] | None = None
     reads: frozenset[str] = frozenset()
+
+
+def unchanged_test(function: FunctionType) -> Callable[[], bool]:
+    """Return a test for changes of the function object; watches cover the names that its code mentions."""
+    code, own_keys = function.__code__, len(function.__dict__)
+    cells = tuple(map(cell_content, function.__closure__ or ()))
+    defaults, kwdefaults = function.__defaults__, function.__kwdefaults__
+
+    def unchanged() -> bool:
+        return (
+            function.__code__ is code
+            and function.__defaults__ is defaults
+            and function.__kwdefaults__ is kwdefaults
+            and len(function.__dict__) == own_keys
+            and (not cells or all(map(is_, map(cell_content, function.__closure__ or ()), cells)))
+        )
+
+    return unchanged
+
+
+def cell_content(cell: CellType) -> Any:
+    """Return the content of a closure variable, or :data:`MISSING` if it has none yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:  # not bound yet
+        return MISSING
 
 
 def shorten(value: Any) -> str:

@@ -84,7 +84,7 @@ class CodePart(NamedTuple):
 
 def _reference_from_json(data: list[Any]) -> Reference:
     reference = validate.source_texts(data)
-    if len(reference) < _SHORTEST or reference[0] not in ("g", "m", "d"):
+    if len(reference) < _SHORTEST or reference[0] not in ("g", "m", "d", "w"):
         raise ValueError(data)
     return reference
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from pyplant.fingerprint.class_reads import class_attribute_reads
 from pyplant.fingerprint.digest import Encoder, digest_bytes
+from pyplant.fingerprint.dynamic_code import bound_imports, found_by_key, found_by_text
 from pyplant.fingerprint.expressions import Bindings
 from pyplant.fingerprint.hints import CONFIG_NAMES, NAMED_CALLS, Hint, NameKind
 from pyplant.fingerprint.metadata import annotation_names, kind_read
@@ -34,7 +35,7 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Reference = tuple[str, ...]
 """``("g", name, attribute, ...)`` for a global, ``("m", module, attribute, ...)`` for an
 import inside the function (``".x"`` when relative), ``("d", kind)`` for metadata that it reads of code
-(:mod:`pyplant.fingerprint.metadata`)."""
+(:mod:`pyplant.fingerprint.metadata`), ``("w", "")`` for any global of its module."""
 
 _IGNORED = frozenset({"ctx", "type_comment", "kind", "annotation", "returns", "type_params"})
 _BRANCHING = (
@@ -192,6 +193,10 @@ class NameCollector(ast.NodeVisitor):
         # Imports first, since a function may use a name above the import that binds it (in a loop).
         for name, origin in _imports(node):
             self._imported.setdefault(name, []).append(origin)
+        self._bound_imports: set[int] = set()
+        for name, call, origin in bound_imports(node):
+            self._imported.setdefault(name, []).append(origin)
+            self._bound_imports.add(id(call))
         self._bindings = Bindings(node)
         self._first, self._pipes, self._configs = _roles(node.args)
         self._parts: dict[str, _Path] = {}  # local variables that hold a nested configuration
@@ -237,6 +242,7 @@ class NameCollector(ast.NodeVisitor):
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         self._note_read(node)
+        self.references.update(found_by_key(node))
         self.generic_visit(node)
 
     def visit_Compare(self, node: ast.Compare) -> None:
@@ -351,6 +357,9 @@ class NameCollector(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         func = node.func
         self._note_read(node)
+        for reference in found_by_text(node, self._globals):
+            if id(node) not in self._bound_imports:
+                self.references.add(reference)
         if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.attr in NAMED_CALLS:
             variable = func.value.id
             if variable in self._pipes or variable == self._first:

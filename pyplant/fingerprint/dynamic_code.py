@@ -1,0 +1,92 @@
+"""Code that code finds by a text: ``import_module("x")``, ``eval("f(1)")``, ``globals()["f"]``, ``getattr(x, "f")``.
+
+Where the text is a literal, it is read like the names in the code. Where it is computed, any global of the
+module may be used (``("w", "")``); an imported module is noted when it was imported
+(:meth:`~pyplant.execution.context.RunContext.with_found_code`).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+__all__ = ["bound_imports", "found_by_key", "found_by_text"]
+
+_Reference = tuple[str, ...]
+_ANY_GLOBAL: _Reference = ("w", "")
+_AT_NAME = re.compile(r"@([^\W\d]\w*)")
+
+
+def found_by_text(call: ast.Call, global_names: frozenset[str]) -> Iterator[_Reference]:
+    """Yield references to what a call finds by a text.
+
+    Parameters
+    ----------
+    call
+        The call.
+    global_names
+        The globals that the function reads, by which a local variable is told apart.
+    """
+    text = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
+    match call:
+        case ast.Call(func=ast.Name(id="eval" | "exec"), args=[_]) if not call.keywords:
+            yield from _evaluated(text) if isinstance(text, str) else [_ANY_GLOBAL]
+        case ast.Call(func=ast.Attribute(attr="eval" | "query")) if isinstance(text, str):
+            yield from (("g", name) for name in _AT_NAME.findall(text))
+        case ast.Call(
+            func=ast.Name(id="getattr"), args=[ast.Name(id=owner), ast.Constant(value=str(name)), *_]
+        ):
+            if owner in global_names and name.isidentifier():
+                yield "g", owner, name
+        case _:
+            module = _imported(call)
+            if module:
+                yield "m", module
+
+
+def found_by_key(node: ast.Subscript) -> Iterator[_Reference]:
+    """Yield a reference for ``globals()["f"]`` and ``sys.modules["x"]``."""
+    match node:
+        case ast.Subscript(
+            value=ast.Call(func=ast.Name(id="globals"), args=[]), slice=ast.Constant(value=str(name))
+        ):
+            yield "g", name
+        case ast.Subscript(value=ast.Call(func=ast.Name(id="globals"), args=[])):
+            yield _ANY_GLOBAL
+        case ast.Subscript(value=ast.Attribute(attr="modules"), slice=ast.Constant(value=str(name))) if name:
+            yield "m", name
+        case ast.Subscript(value=ast.Attribute(attr="modules"), slice=ast.Name(id="__name__")):
+            yield _ANY_GLOBAL
+
+
+def bound_imports(function: ast.AST) -> Iterator[tuple[str, ast.Call, _Reference]]:
+    """Yield the local names to which ``name = import_module("x")`` binds a module, with the call and the module."""
+    for node in ast.walk(function):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call):
+                module = _imported(call)
+                if module:
+                    yield name, call, (module,)
+
+
+def _imported(call: ast.Call) -> str:
+    """Return the module that a call of ``import_module`` or ``__import__`` names, if it is a literal."""
+    match call:
+        case ast.Call(
+            func=ast.Name(id="import_module" | "__import__") | ast.Attribute(attr="import_module"),
+            args=[ast.Constant(value=str(name)), *_],
+        ):
+            return name
+    return ""
+
+
+def _evaluated(text: str) -> Iterator[_Reference]:
+    """Yield references to the names in code that is given as text."""
+    try:
+        tree = ast.parse(text.strip())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            yield "g", node.id
