@@ -156,12 +156,15 @@ class RunContext:
 
     @cached_property
     def _configuration(self) -> bytes:
-        digests: list[str] = []
-        for name in map(self.parameters.recorded, self.parameters.names()):
+        names = map(self.parameters.recorded, self.parameters.names())
+        return "\0".join(self.digests(names)).encode("utf-8", "surrogatepass")
+
+    def digests(self, names: Iterable[str]) -> Iterator[str]:
+        """Yield the names of those parameters that count, with their digests."""
+        for name in names:
             if not self.is_auxiliary(name):
                 with suppress(UndigestibleError):  # an error only for reactors that read it
-                    digests.append(f"{name}={self.parameter(name)}")
-        return "\0".join(digests).encode("utf-8", "surrogatepass")
+                    yield f"{name}={self.parameter(name)}"
 
     @property
     def configuration_tag(self) -> str:

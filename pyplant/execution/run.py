@@ -192,7 +192,7 @@ class Run:
         # and one that is taken for equal and is not finds no trace when the other has ended, and runs then.
         key = job.task.key
         given = [f"{name}={ingredient.digest}" for name, ingredient in sorted(job.execution.given.items())]
-        read = [f"{name}={self.context.parameter(name)}" for name in sorted(self.context.probably_reads(key))]
+        read = self.context.digests(sorted(self.context.probably_reads(key)))
         return "\0".join([self._fingerprints[key].digest, *given, "", *read])
 
     def announce(self, job: Job[ExecutionHandle]) -> None:

@@ -1,6 +1,7 @@
 """Sweeps: one reactor under many configurations."""
 
 import dataclasses
+import threading
 import types
 from pathlib import Path
 
@@ -515,6 +516,20 @@ def test_a_sweep_over_an_auxiliary_parameter_is_an_error(tmp_path, case):
         with pytest.raises(ConfigError, match=rf"cannot vary '{name}': it is marked as auxiliary"):
             plant.sweep(data, {"size": [1], name: [1, 2]}, ["data"])
     assert not began
+
+
+def test_a_parallel_sweep_does_not_compare_what_is_auxiliary_or_not_read(tmp_path, pools):
+    @ReactorFunc
+    def reads(pipe, config):
+        if config.marked is not None and (config.seed or config.unread):
+            pipe.send("read", config.seed)
+
+    with Plant(tmp_path / "plant", executor=pools("processes"), progress=False) as plant:
+        plant.add_reactor(reads)
+        plant.set_config({"seed": 0, "marked": threading.Lock(), "unread": threading.Lock()})
+        plant.mark_params_as_auxiliary(["marked"])
+        rows = plant.sweep(reads, {"seed": [1, 2]}, ["read"])
+        assert [row.ingredients["read"] for row in rows] == [1, 2]
 
 
 def test_a_part_of_which_only_a_leaf_is_auxiliary_can_be_varied(tmp_path):
