@@ -28,7 +28,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from numbers import Real
 from types import FunctionType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pyplant._formatting import parse_size
 from pyplant.engine.commands import Unyielded
@@ -51,6 +51,7 @@ __all__ = [
     "active_observer",
     "all_definitions",
     "capture",
+    "check_tracking",
     "current_definitions",
     "declare",
     "define",
@@ -121,6 +122,8 @@ class Definition:
         The execution of the notebook cell that defined it.
     resources
         The amounts that it needs while it runs; ``memory`` in bytes.
+    track_reads
+        What happens with reads that it does not declare; ``None``: what the plant says.
     """
 
     function: Callable[..., Any]
@@ -134,6 +137,7 @@ class Definition:
     execution: object
     resources: Mapping[str, float] = field(default_factory=dict)
     cell: CellExecution | None = None
+    track_reads: bool | Literal["note"] | None = None
 
     @property
     def takes_config(self) -> bool:
@@ -254,7 +258,13 @@ def definition_of(function: Any) -> Definition:
     if isinstance(definition, Definition):
         if definition.function is not function and isinstance(function, FunctionType):
             # %autoreload copies the attributes of the new function to the old one, this mark included.
-            return define(function, definition.name, cache=definition.cache, resources=definition.resources)
+            return define(
+                function,
+                definition.name,
+                cache=definition.cache,
+                resources=definition.resources,
+                track_reads=definition.track_reads,
+            )
         return definition
     shown = getattr(function, "__qualname__", None) or repr(function)
     if isinstance(function, FunctionType) and hasattr(function, "__pyplant_subreactor__"):
@@ -275,6 +285,7 @@ def define(
     *,
     cache: bool = True,
     resources: Mapping[str, float | str] | None = None,
+    track_reads: bool | Literal["note"] | None = None,
 ) -> Definition:
     """Create the definition of a function, without registering it.
 
@@ -305,7 +316,22 @@ def define(
         execution=execution,
         resources=_amounts(name or function.__name__, resources or {}),
         cell=running_cell if function.__module__ == "__main__" else None,
+        track_reads=check_tracking(track_reads, may_be_none=True),
     )
+
+
+def check_tracking(value: Any, *, may_be_none: bool = False) -> Any:
+    """Return a value of ``track_reads`` if it is one.
+
+    Raises
+    ------
+    pyplant.errors.ConfigError
+        If it is not.
+    """
+    if value is True or value is False or value == "note" or (may_be_none and value is None):
+        return value
+    message = f"track_reads is {value!r}; it is True, False, or 'note' to name reads without comparing them."
+    raise ConfigError(message)
 
 
 def resource_amounts(resources: Mapping[str, float | str]) -> dict[str, float]:

@@ -6,7 +6,7 @@ A reactor holds a :class:`~pyplant.Pipework`, whose methods call those of the tr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -18,7 +18,7 @@ from pyplant.config.classes import private_copy
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import KIND, described, plain
 from pyplant.engine.commands import Receive, Unyielded
-from pyplant.engine.trace import Dependency, DependencyKind
+from pyplant.engine.trace import Dependency, DependencyKind, Note
 from pyplant.errors import (
     ConfigError,
     IngredientError,
@@ -27,8 +27,12 @@ from pyplant.errors import (
     SentTwiceError,
 )
 from pyplant.events import Event, IngredientSent, SubreactorEntered, SubreactorLeft
+from pyplant.fingerprint.fingerprint import CoveredFunction
 from pyplant.fingerprint.graph_node import shorten
 from pyplant.ingredient import Ingredient
+from pyplant.reads.mentions import find_mentions
+from pyplant.reads.recorder import FoundRead, ReadRecorder, Tracking
+from pyplant.reads.unrepeatable import unrepeatable
 from pyplant.specs.recorded import Recorded
 from pyplant.store.inputs import require_readable_file
 from pyplant.store.warehouse import Allocation, Warehouse
@@ -46,8 +50,15 @@ class ReactorContext(Protocol):
     def parameter(self, name: str) -> str | None:
         """Return the digest of a parameter; ``None`` if there is no such parameter."""
 
-    def file(self, path: str) -> str | None:
-        """Return the digest of an input file."""
+    def outside(self, kind: DependencyKind, name: str) -> str | None:
+        """Return the digest of something outside the plant, such as an input file."""
+
+    @property
+    def track_reads(self) -> Tracking:
+        """What happens with reads that the reactor does not declare."""
+
+    def functions_below(self, reactor: Callable[..., Any]) -> Iterable[CoveredFunction]:
+        """Return the functions that the fingerprint of a reactor covers."""
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         """Return the fingerprint of a called subreactor; ``""`` if that of the reactor covers it."""
@@ -83,6 +94,12 @@ class ExecutionRecord:
         The dependencies without their digests, to find repeated reads.
     showed
         The recorded output; ``None`` if it was not recorded.
+    places
+        Where code made the reads that it did not declare, by what was read.
+    notes
+        What it read and cannot be compared between runs.
+    changed
+        Paths that another process changed while it read them.
     """
 
     dependencies: list[Dependency] = field(default_factory=list)
@@ -93,12 +110,26 @@ class ExecutionRecord:
     returned: str = ""
     asked: set[tuple[DependencyKind, tuple[str, ...]]] = field(default_factory=set)
     showed: Recorded | None = None
+    places: dict[str, str] = field(default_factory=dict)
+    notes: set[Note] = field(default_factory=set)
+    changed: list[str] = field(default_factory=list)
 
     def depend(self, kind: DependencyKind, names: tuple[str, ...], digests: tuple[str, ...]) -> None:
         """Record a dependency, unless it was recorded before."""
         if (kind, names) not in self.asked:
             self.asked.add((kind, names))
             self.dependencies.append(Dependency(kind, names, digests))
+
+    def insert(self, found: Sequence[FoundRead]) -> None:
+        """Add the reads that were not declared, each where it was made, in the order of their positions."""
+        merged: list[Dependency] = []
+        done = 0
+        for read in found:
+            merged += self.dependencies[done : read.position]
+            done = max(done, read.position)
+            merged.append(read.dependency)
+            self.places[read.dependency.names[0]] = read.place
+        self.dependencies = merged + self.dependencies[done:]
 
 
 class Tracer:
@@ -139,6 +170,23 @@ class Tracer:
         self._closed = False
         self._process = os.getpid()  # forked children cannot use the tracer
         self._config: Any = MISSING
+        tracking = context.track_reads if definition.track_reads is None else definition.track_reads
+        self.reads = (
+            ReadRecorder(warehouse.root, self._digest_outside, self._position, tracking) if tracking else None
+        )
+
+    def begin(self) -> None:
+        """Find, before the first step, the paths that the code names where no event will tell of a read."""
+        if self.reads is not None:
+            functions = list(self.context.functions_below(self.definition.function))
+            find_mentions(functions, self.reads)
+            self.record.notes |= unrepeatable(functions)
+
+    def _position(self) -> int:
+        return len(self.record.dependencies)
+
+    def _digest_outside(self, kind: DependencyKind, name: str) -> str:
+        return self.context.outside(kind, name) or ""
 
     # ------------------------------------------------------------------ ingredients
 
@@ -257,7 +305,7 @@ class Tracer:
         # The digest of this run, which is the same for all reactors; the trace writer checks it against the file at the
         # end of the execution.
         name = recorded(given, self.warehouse.root.parent)
-        digest = self.context.file(name)
+        digest = self.context.outside(DependencyKind.FILE, name)
         require_readable_file(given, digest)
         self.record.depend(DependencyKind.FILE, (name,), (digest or "",))
         if given == os.fsdecode(path):
@@ -303,8 +351,13 @@ class Tracer:
     def _mark_yielded(self, item: Unyielded) -> None:
         self._unyielded = [other for other in self._unyielded if other is not item]
 
-    def finish(self) -> ExecutionRecord:
+    def finish(self, seconds: float = 0.0) -> ExecutionRecord:
         """Complete what the reactor allocated, after it has returned; returns its record.
+
+        Parameters
+        ----------
+        seconds
+            How long the reactor ran.
 
         Raises
         ------
@@ -325,6 +378,11 @@ class Tracer:
         self.record.unsent = tuple(
             name for name, allocation in self._allocations.items() if not allocation.temporary
         )
+        if self.reads is not None:
+            with self.reads.paused():
+                self.record.insert(self.reads.finish(self.record.asked, seconds))
+            self.record.notes |= self.reads.notes
+            self.record.changed += self.reads.changed
         return self.record
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from pyplant._missing import MISSING
@@ -220,6 +221,18 @@ class Pipework:
             If it is a directory, or a file that cannot be read.
         """
         return self._tracer.input_file(path)
+
+    def untracked(self) -> AbstractContextManager[None]:
+        """Return a context manager in which this thread may read what is no input, such as a log or a lock file.
+
+        Examples
+        --------
+        >>> def reactor(pipe):
+        ...     with pipe.untracked():
+        ...         banner = open("banner.txt").read()
+        """
+        self._tracer.check_open()
+        return nullcontext() if self._tracer.reads is None else self._tracer.reads.paused()
 
     def progress(
         self, iterable: Iterable[_T], description: str | None = None, total: int | None = None

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from pyplant import _paths, _streams
-from pyplant._definitions import sources
+from pyplant._definitions import check_tracking, sources
 from pyplant._formatting import counted, escape, parse_size
 from pyplant.config.classes import ConfigBase, name_list
 from pyplant.config.parameters import Parameters
-from pyplant.engine.commands import Request
-from pyplant.errors import ConfigChangedError, MissingIngredientError
+from pyplant.engine.commands import Request, check_names
+from pyplant.errors import ConfigChangedError
 from pyplant.events import Dispatcher, Listener
 from pyplant.execution import frontend
 from pyplant.execution.nesting import is_inside_reactor
@@ -75,6 +75,9 @@ class Plant:
         Installed packages whose version is part of the fingerprints.
     follow_packages
         Installed packages whose code is part of the fingerprints, like user code, in the whole process.
+    track_reads
+        Whether files that code opens, folders that it lists and environment variables that it reads are inputs like
+        those that it declares. ``"note"`` names them in explanations and compares nothing.
 
     Raises
     ------
@@ -100,6 +103,7 @@ class Plant:
         progress: bool | Literal["auto"] = "auto",
         track_packages: Iterable[str] = (),
         follow_packages: Iterable[str] = (),
+        track_reads: bool | Literal["note"] = True,
     ) -> None:
         self._max_size = parse_size(max_size)
         origin.follow_packages(follow_packages, must_exist=True)
@@ -122,6 +126,7 @@ class Plant:
             self._listeners,
             function_hash,
             self._max_size,
+            check_tracking(track_reads),
         )
 
     # ------------------------------------------------------------------ lifecycle
@@ -328,7 +333,7 @@ class Plant:
         self._session.refuse_inside(f"plant.sweep({_reactor_text(reactor)}, ...)")
         wanted = tuple(name_list(ingredients))
         if wanted:
-            _check_names(wanted)
+            check_names(wanted)
         return sweep(self._session, reactor, parameters, wanted, keep_going=keep_going)
 
     @overload
@@ -351,7 +356,7 @@ class Plant:
         """
         self._session.refuse_inside(f"plant.get({', '.join(map(repr, names))})")
         request = Request.of(names)
-        _check_names(request.names, may_be_empty=request.as_list)
+        check_names(request.names, may_be_empty=request.as_list)
         with self._session.exclusive_access("plant.get"):
             values = self._session.run(names=request.names).results[0].values
         return request.deliver([values[name] for name in request.names])
@@ -374,7 +379,7 @@ class Plant:
         """
         from pyplant.execution import queries
 
-        _check_names((name,))
+        check_names((name,))
         return queries.fetch(self._session, name)
 
     def export(self, names: Iterable[str], directory: str | os.PathLike[str]) -> Path:
@@ -392,7 +397,7 @@ class Plant:
 
         self._session.refuse_inside("plant.export")
         wanted = (names,) if isinstance(names, str) else tuple(names)
-        _check_names(wanted)
+        check_names(wanted)
         with self._session.exclusive_access("plant.export"):
             result = self._session.run(names=wanted).results[0]  # this loads every value, which verifies it
             return export(self._warehouse, result.ingredients.values(), directory)
@@ -508,12 +513,6 @@ def _encode_plant(plant: Plant, encoder: Encoder) -> None:
     """Encode a plant that code refers to by its class; a plant is not an input."""
     del plant
     encoder.tag("Plant")
-
-
-def _check_names(names: tuple[str, ...], *, may_be_empty: bool = False) -> None:
-    if not (names or may_be_empty) or not all(isinstance(name, str) and name for name in names):
-        message = f"Give names of ingredients, such as 'data', or one list of names; got {', '.join(map(repr, names)) or 'none'}."
-        raise MissingIngredientError(message)
 
 
 def _reactor_text(reactor: Any) -> str:

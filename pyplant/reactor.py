@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Generator, Mapping
 from types import FunctionType
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from pyplant._definitions import MARK, Definition, SubreactorCall, capture, declare, define
 from pyplant.errors import NotAReactorError
@@ -44,7 +44,11 @@ def ReactorFunc(function: Callable[[Pipework], _T], /) -> Reactor[[Pipework], _T
 def ReactorFunc(function: Callable[[Pipework, _Config], _T], /) -> Reactor[[Pipework, _Config], _T]: ...
 @overload
 def ReactorFunc(
-    *, name: str | None = None, cache: bool = True, resources: Mapping[str, float | str] | None = None
+    *,
+    name: str | None = None,
+    cache: bool = True,
+    resources: Mapping[str, float | str] | None = None,
+    track_reads: bool | Literal["note"] | None = None,
 ) -> _ReactorDecorator: ...
 
 
@@ -55,6 +59,7 @@ def ReactorFunc(
     name: str | None = None,
     cache: bool = True,
     resources: Mapping[str, float | str] | None = None,
+    track_reads: bool | Literal["note"] | None = None,
 ) -> Any:
     """Declare a function to be a reactor.
 
@@ -73,6 +78,9 @@ def ReactorFunc(
         What it needs while it runs, such as ``{"GPU": 1, "memory": "20 GB"}``. Names and amounts are free, except
         that ``memory`` is in bytes or such a text. Reactors run at the same time only if ``Plant(resources=...)``,
         or a worker of Dask, has enough for all of them.
+    track_reads
+        What happens with files, folders and environment variables that its code reads without declaring them, if
+        this differs from ``Plant(track_reads=...)``.
 
     Raises
     ------
@@ -88,7 +96,7 @@ def ReactorFunc(
     """
 
     def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
-        definition = define(target, name, cache=cache, resources=resources)
+        definition = define(target, name, cache=cache, resources=resources, track_reads=track_reads)
         target.__dict__[MARK] = definition
         # The plant calls the wrapped functions too, so their other parameters have their defaults.
         inner = getattr(target, "__wrapped__", None)

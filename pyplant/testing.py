@@ -26,6 +26,7 @@ from pyplant.errors import (
 )
 from pyplant.events import Event
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
+from pyplant.fingerprint.fingerprint import CoveredFunction
 from pyplant.fingerprint.hints import CONFIG_NAMES
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import Pipework
@@ -41,6 +42,8 @@ __all__ = ["PipeworkMock", "SpecConformance", "run_reactor"]
 class _MockContext:
     """Answers the questions of a reactor outside of a run: it knows only a configuration."""
 
+    track_reads = False
+
     def __init__(self, config: Mapping[str, Any] | ConfigBase) -> None:
         self.parameters = Parameters()
         self.parameters.set(config)
@@ -49,9 +52,15 @@ class _MockContext:
         """Return an empty digest, since a mock compares nothing; ``None`` if the parameter is missing."""
         return None if self.parameters.lookup(name) is MISSING else ""
 
-    def file(self, path: str) -> str | None:
+    def outside(self, kind: DependencyKind, name: str) -> str | None:
         """Return the digest of an input file."""
-        return hash_file(Path(path)) if Path(path).is_file() else None
+        del kind
+        return hash_file(Path(name)) if Path(name).is_file() else None
+
+    def functions_below(self, reactor: Callable[..., Any]) -> tuple[CoveredFunction, ...]:
+        """Return no functions, since a mock follows no code."""
+        del reactor
+        return ()
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         """Return an empty fingerprint of a subreactor."""

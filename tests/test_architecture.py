@@ -114,6 +114,8 @@ ONLY_IN = {
             "pyplant.workers.sent_code",
             "pyplant.execution.nesting",
             "pyplant.execution.interrupts",
+            "pyplant.reads.hook",
+            "pyplant.reads.recorder",
         ),
         *("pyplant.store.claims", "pyplant.reports.terminal"),
         *("pyplant.notebook.graph.live_state", "pyplant.notebook.graph.controller"),

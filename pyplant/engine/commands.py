@@ -11,9 +11,9 @@ from collections.abc import Generator, Sequence
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from pyplant.errors import NotYieldedError
+from pyplant.errors import MissingIngredientError, NotYieldedError
 
-__all__ = ["Receive", "Request", "Unyielded"]
+__all__ = ["Receive", "Request", "Unyielded", "check_names"]
 
 
 class Request(NamedTuple):
@@ -125,3 +125,10 @@ class Receive(Unyielded):
 
     def _names_text(self) -> str:
         return repr(list(self.names)) if self.as_list else ", ".join(map(repr, self.names))
+
+
+def check_names(names: tuple[str, ...], *, may_be_empty: bool = False) -> None:
+    """Raise an error unless these are names of ingredients."""
+    if not (names or may_be_empty) or not all(isinstance(name, str) and name for name in names):
+        message = f"Give names of ingredients, such as 'data', or one list of names; got {', '.join(map(repr, names)) or 'none'}."
+        raise MissingIngredientError(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from pyplant.engine.trace import Trace
+from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.engine.verdict import Lookup, Verdict
 
 __all__ = ["EngineContext"]
@@ -44,5 +44,5 @@ class EngineContext(Protocol):
     def subreactor(self, name: str) -> str | None:
         """Fingerprint of a subreactor, ``None`` if it no longer exists."""
 
-    def file(self, path: str) -> str | None:
-        """Digest of a file's content, ``None`` if it cannot be read."""
+    def outside(self, kind: DependencyKind, name: str) -> str | None:
+        """Digest of something outside the plant, such as a file; ``None`` if it cannot be known."""

@@ -50,6 +50,11 @@ _REASONS = MappingProxyType(
         DependencyKind.INGREDIENT: ReasonKind.INPUT,
         DependencyKind.SUBREACTOR: ReasonKind.SUBREACTOR,
         DependencyKind.FILE: ReasonKind.FILE,
+        DependencyKind.LISTING: ReasonKind.LISTING,
+        DependencyKind.PATTERN: ReasonKind.PATTERN,
+        DependencyKind.EXISTENCE: ReasonKind.EXISTENCE,
+        DependencyKind.STATUS: ReasonKind.STATUS,
+        DependencyKind.ENVIRONMENT: ReasonKind.ENVIRONMENT,
     }
 )
 
@@ -114,7 +119,7 @@ def _answer(question: Question, context: EngineContext) -> Generator[tuple[str, 
         case DependencyKind.SUBREACTOR:
             return (context.subreactor(name),)
         case _:
-            return (context.file(name),)
+            return (context.outside(kind, name),)
 
 
 def _following(

@@ -46,6 +46,16 @@ class DependencyKind(StrEnum):
     """A subreactor that the reactor's own code does not name."""
     FILE = "f"
     """The content of a file outside the plant."""
+    LISTING = "l"
+    """The names in a folder outside the plant."""
+    PATTERN = "g"
+    """The paths that match a pattern."""
+    EXISTENCE = "w"
+    """Whether a path leads to nothing, a file or a folder."""
+    STATUS = "t"
+    """What a path leads to, with size and time of modification."""
+    ENVIRONMENT = "e"
+    """An environment variable."""
 
 
 # A look-up in a dict is faster than a call of the enum, and journals have many dependencies.

@@ -36,10 +36,11 @@ from pyplant.fingerprint.attributes import static_attribute
 from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.constant_words import constant_words, words
 from pyplant.fingerprint.digest import digest_bytes
-from pyplant.fingerprint.fingerprint import Fingerprint, Fingerprinter
+from pyplant.fingerprint.fingerprint import CoveredFunction, Fingerprint, Fingerprinter
 from pyplant.fingerprint.hints import CONFIG_NAMES, predict
 from pyplant.fingerprint.origin import find
-from pyplant.store.inputs import InputFiles
+from pyplant.reads.answers import Outside
+from pyplant.reads.recorder import Tracking
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["RunContext"]
@@ -64,6 +65,8 @@ class RunContext:
         Replaces the fingerprint of a reactor's code.
     is_parallel
         Whether reactors run in parallel.
+    track_reads
+        What happens with reads that reactors do not declare.
     """
 
     def __init__(
@@ -75,7 +78,9 @@ class RunContext:
         function_hash: Callable[[Callable[..., Any]], str] | None = None,
         *,
         is_parallel: bool = False,
+        track_reads: Tracking = True,
     ) -> None:
+        self.track_reads = track_reads
         self.definitions = definitions
         self.parameters = parameters
         self.fingerprinter = fingerprinter
@@ -83,9 +88,9 @@ class RunContext:
         self._is_parallel = is_parallel
         self._ledger = warehouse.ledger
         self._warehouse = warehouse
-        self._inputs = InputFiles(warehouse.ledger.latest, warehouse.root.parent)
+        self._answers = Outside(warehouse)
         self._digests: dict[str, str | None] = {}  # of parameters; None if there is no such parameter
-        self._files: dict[str, str] = {}  # digests of input files
+        self._outside: dict[tuple[DependencyKind, str], str] = {}  # digests of what is outside the plant
         self._trace_counts: dict[str, int] = {}  # traces known at the look-up, by reactor
         self._guesses: dict[str, tuple[int, frozenset[str]]] = {}
 
@@ -392,13 +397,15 @@ class RunContext:
         function = static_attribute(found, "__pyplant_subreactor__")
         return self.fingerprinter.fingerprint(function).digest if type(function) is FunctionType else None
 
-    def file(self, path: str) -> str | None:
-        """Digest of an input file, computed once in a run."""
-        # All reactors of a run see one content. The trace writer asks for the present one (file_now), and stores no
-        # trace if it is another.
-        if path not in self._files:
-            self._files[path] = self._inputs.digest(path)
-        return self._files[path]
+    def outside(self, kind: DependencyKind, name: str) -> str:
+        """Digest of something outside the plant, computed once until the next reactor has run."""
+        if (kind, name) not in self._outside:
+            self._outside[kind, name] = self.outside_now(kind, name)
+        return self._outside[kind, name]
+
+    def forget_outside(self) -> None:
+        """Look again at what is outside the plant, since a reactor may have changed it."""
+        self._outside.clear()
 
     # ------------------------------------------------------------------ for running reactors
 
@@ -422,9 +429,13 @@ class RunContext:
                     kind = DependencyKind.ABSENCE if digest is None else DependencyKind.PARAMETER
                     yield Dependency(kind, (name,), (digest or "",))
 
-    def file_now(self, path: str) -> str:
-        """Return the present digest of an input file."""
-        return self._inputs.digest(path)
+    def outside_now(self, kind: DependencyKind, name: str) -> str:
+        """Return the present digest of something outside the plant."""
+        return self._answers.digest(kind, name)
+
+    def functions_below(self, reactor: Callable[..., Any]) -> Iterable[CoveredFunction]:
+        """Return the functions that the fingerprint of a reactor covers."""
+        return self.fingerprinter.functions_below(reactor)
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         """Fingerprint of a subreactor that the reactor's own code does not name, else ``""``."""

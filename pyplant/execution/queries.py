@@ -51,8 +51,10 @@ def explain(session: Session, wanted: Callable[..., Any] | str) -> Explanation:
         definition, ingredient, context = session.find(wanted)
         staleness = Staleness(context)
         staleness.judge([definition.key])
-        notes = sorted(note.text for note in context.fingerprint(definition.key).notes)
-        return Explanation(staleness.entry(definition.key, as_target=True), tuple(notes), ingredient)
+        last = context.last(definition.full_name)
+        notes = context.fingerprint(definition.key).notes | (frozenset() if last is None else last.notes)
+        shown = tuple(sorted(note.text for note in notes))
+        return Explanation(staleness.entry(definition.key, as_target=True), shown, ingredient)
 
 
 def plan(session: Session, wanted: Callable[..., Any] | str) -> Plan:

@@ -22,9 +22,11 @@ from pyplant.engine.commands import Receive, Unyielded
 from pyplant.errors import NotYieldedError, RunError
 from pyplant.execution.forking import end_forked_child
 from pyplant.execution.frontend import Recording
-from pyplant.execution.nesting import watch_threads
+from pyplant.execution.nesting import tracer_of_thread, watch_threads
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import Pipework
+from pyplant.reads.hook import install
+from pyplant.reads.recorder import ReadRecorder
 
 __all__ = ["Finished", "Load", "Needs", "ReactorExecution"]
 
@@ -52,6 +54,12 @@ class Finished(NamedTuple):
 
     record: ExecutionRecord
     seconds: float
+
+
+def _recorder_of_thread() -> ReadRecorder | None:
+    """Return the recorder of the reactor that this thread runs or works for."""
+    tracer = active_observer.get() or tracer_of_thread()
+    return getattr(tracer, "reads", None)
 
 
 class ReactorExecution:
@@ -96,6 +104,7 @@ class ReactorExecution:
         self._asked: Receive | None = None  # the command that the generator waits for
         self._process = os.getpid()  # forked children must not leave the reactor
         watch_threads()
+        install(_recorder_of_thread)
 
     def deliver(self, ingredient: Ingredient, load: Load) -> Any:
         """Return the value with which the reactor continues, for an ingredient that it waits for.
@@ -152,7 +161,7 @@ class ReactorExecution:
                 command = self._step_in_this_process(values)
             if command is not None:
                 return Needs(command.names)
-            record = self.tracer.finish()
+            record = self.tracer.finish(self.seconds + time.perf_counter() - began)
             if self._recording is not None:
                 record.showed = self._recording.finish()
         finally:
@@ -174,6 +183,7 @@ class ReactorExecution:
     def _step(self, values: Sequence[Any]) -> Receive | None:
         if not self._started:
             self._started = True
+            self.tracer.begin()
             arguments = (
                 (self._pipework, self.tracer.config) if self.definition.takes_config else (self._pipework,)
             )

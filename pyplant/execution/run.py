@@ -456,6 +456,7 @@ class Run:
         self._announced.discard(job.task.key)
         self._executions.pop(job.task.key, None)
         job.execution.close()
+        self.context.forget_outside()
 
     def _finish(self, job: Job[ExecutionHandle], record: ExecutionRecord, seconds: float) -> None:
         definition = job.execution.definition

@@ -55,6 +55,7 @@ from pyplant.fingerprint.fingerprint import Fingerprinter
 from pyplant.fingerprint.gc_pause import gc_paused
 from pyplant.fingerprint.origin import begin_generation, defining_packages, follow_packages
 from pyplant.fingerprint.reactor_packages import follow_used_packages
+from pyplant.reads.recorder import Tracking
 from pyplant.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ class Session:
         Replaces the fingerprint of a reactor's code.
     max_size
         Bytes of history to keep.
+    track_reads
+        What happens with reads that reactors do not declare.
     """
 
     def __init__(
@@ -121,6 +124,7 @@ class Session:
         listeners: Dispatcher,
         function_hash: Callable[[Callable[..., Any]], str] | None,
         max_size: int,
+        track_reads: Tracking,
     ) -> None:
         self.lock = threading.RLock()  # held by the thread that uses the plant
         self.runs: Sequence[Run] = ()  # of the run that is under way
@@ -134,6 +138,7 @@ class Session:
         self._listeners = listeners
         self._function_hash = function_hash
         self._max_size = max_size
+        self._track_reads = track_reads
         self._warn = warns_once()
         self._marks_checked = -1  # the number of marks at the last check
         self._collect_threshold = 0  # bytes of new results; 0 makes the first run check the history
@@ -364,6 +369,7 @@ class Session:
             self.parameters.snapshot(),
             self._function_hash,
             is_parallel=self._executor.restarts_on_receive,
+            track_reads=self._track_reads,
         )
         # A cell that was edited or deleted may leave a reactor behind whose outputs another one sends now.
         replaced = context.replaced(orphans) if orphans else []

@@ -14,11 +14,12 @@ from functools import cache
 
 from pyplant._definitions import Definition
 from pyplant._tracer import ExecutionRecord
-from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.engine.trace import Trace
 from pyplant.errors import PlantWarning, StateWarning, UnsavedWarning
 from pyplant.execution.context import RunContext
 from pyplant.fingerprint.fingerprint import Fingerprint
 from pyplant.ingredient import IN_MEMORY, Ingredient
+from pyplant.reads.answers import OUTSIDE
 from pyplant.specs.recorded import NOTHING_SHOWN, RecordedSpec
 from pyplant.store.files import host_name
 from pyplant.store.warehouse import Warehouse
@@ -64,8 +65,8 @@ class TraceWriter:
             finished=time.time(),
             host=host_name(),
             versions=_versions(),
-            notes=fingerprint.notes,
-            shown=record.shown,
+            notes=fingerprint.notes | record.notes,
+            shown={**record.shown, **record.places},
         )
 
     def commit(self, key: str, before: Fingerprint, record: ExecutionRecord, trace: Trace) -> Trace | None:
@@ -89,7 +90,7 @@ class TraceWriter:
             )
         # A trace names its outputs by digest, so without all of them in the store it could not be used. Input files are
         # compared after the execution, since it is not known when the reactor read them.
-        if record.unsaved or not self._inputs_unchanged(name, trace):
+        if record.unsaved or not self._inputs_unchanged(name, record, trace):
             return None
         fingerprint = self._final_fingerprint(key, before)
         if fingerprint is None:
@@ -97,7 +98,9 @@ class TraceWriter:
         # Records of code are written before the trace that needs them for explanations.
         try:
             trace = trace._replace(
-                fingerprint=fingerprint.digest, notes=fingerprint.notes, recorded=self._recorded(record)
+                fingerprint=fingerprint.digest,
+                notes=fingerprint.notes | record.notes,
+                recorded=self._recorded(record),
             )
             self._warehouse.ledger.latest.put_records(
                 self._context.fingerprinter.new_records(fingerprint.digest)
@@ -115,16 +118,20 @@ class TraceWriter:
             return None if record.showed is None else NOTHING_SHOWN
         return self._warehouse.save("", record.showed, RecordedSpec)
 
-    def _inputs_unchanged(self, name: str, trace: Trace) -> bool:
-        for dependency in trace.dependencies:
-            if dependency.kind is DependencyKind.FILE:
-                path = dependency.names[0]
-                if self._context.file_now(path) != dependency.digests[0]:
-                    self._warn(
-                        UnsavedWarning, f"{path} changed while {name!r} read it; the result is not stored."
-                    )
-                    return False
-        return True
+    def _inputs_unchanged(self, name: str, record: ExecutionRecord, trace: Trace) -> bool:
+        changed = record.changed or [
+            dependency.names[0]
+            for dependency in trace.dependencies
+            if dependency.kind in OUTSIDE
+            and self._context.outside_now(dependency.kind, dependency.names[0]) != dependency.digests[0]
+        ]
+        if changed:
+            self._warn(
+                UnsavedWarning,
+                f"{changed[0]} changed while {name!r} read it; the result is not stored. If that is no input, read "
+                f"it in: with pipe.untracked().",
+            )
+        return not changed
 
     def _final_fingerprint(self, key: str, before: Fingerprint) -> Fingerprint | None:
         """Return the fingerprint for the trace: of the code that ran, without variables that it changed.

@@ -25,6 +25,7 @@ __all__ = ["Cause", "CauseDeduplicator", "Explainer"]
 _MAX_DEPTH = 6  # levels of causes; deeper causes are listed on the last level
 _MAX_DIFFERENCES = 5
 _MAX_DIFF_LINES = 60
+_ENVIRONMENT_STATES = {"set": "is set now", "unset": "is not set any more"}
 _FILE_STATES = {
     ABSENT: "is gone",
     DIRECTORY: "is a directory now",
@@ -228,6 +229,12 @@ def _diff(old: str | None, new: str | None) -> str:
     return "\n".join(lines)
 
 
+def _place(reason: Reason) -> str:
+    """Return where code made a read that it did not declare."""
+    place = "" if reason.trace is None else reason.trace.shown.get(reason.name, "")
+    return f", read in {place}" if place else ""
+
+
 def _sentence(reason: Reason) -> str:
     name = reason.name
     match reason.kind:
@@ -238,7 +245,18 @@ def _sentence(reason: Reason) -> str:
         case ReasonKind.AUXILIARY:
             return f"{described(name)} is no longer auxiliary"
         case ReasonKind.FILE:
-            return f"file {name} {_FILE_STATES.get(reason.new, 'changed')}"
+            return f"file {name} {_FILE_STATES.get(reason.new, 'changed')}{_place(reason)}"
+        case ReasonKind.LISTING:
+            return f"the names in folder {name} changed{_place(reason)}"
+        case ReasonKind.PATTERN:
+            return f"the files that match {name} changed{_place(reason)}"
+        case ReasonKind.EXISTENCE | ReasonKind.STATUS:
+            state = (
+                "is gone" if reason.new == ABSENT else "is there now" if reason.old == ABSENT else "changed"
+            )
+            return f"{name} {state}{_place(reason)}"
+        case ReasonKind.ENVIRONMENT:
+            return f"environment variable {name} {_ENVIRONMENT_STATES.get(reason.new, 'changed')}{_place(reason)}"
         case ReasonKind.SUBREACTOR:
             return f"subreactor {name} changed"
         case ReasonKind.EVICTED:

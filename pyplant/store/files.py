@@ -306,9 +306,10 @@ class Files:
         A memory map would be simpler, but if the file shrinks or the disk fails, reading through a map kills the
         process with ``SIGBUS``, whereas reading the file raises ``OSError``.
         """
-        buffer = bytearray(_READ_BUFFER)
-        view = memoryview(buffer)
         with _opened(path, 0) as stream:
+            # To fill a large buffer with zeros takes longer than to read a small file.
+            buffer = bytearray(min(os.fstat(stream.fileno()).st_size + 1, _READ_BUFFER))
+            view = memoryview(buffer)
             while count := stream.readinto(buffer):
                 yield view[:count]
 

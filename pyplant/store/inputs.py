@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,8 @@ class InputFiles:
             The recorded path.
         """
         try:
-            # Links are resolved only here: a link may lead to another file tomorrow, so its own path is recorded.
-            full = os.path.realpath(located(name, self._base))
-            info = Path(full).stat()
+            full = located(name, self._base)
+            info = _information(full)
             if stat.S_ISDIR(info.st_mode):
                 return DIRECTORY
             return self._of_content(full, info) if stat.S_ISREG(info.st_mode) else SPECIAL
@@ -75,16 +75,25 @@ class InputFiles:
 
     def _of_content(self, full: str, info: os.stat_result) -> str:
         identity = [info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns]
-        key = digest_bytes(full.encode("utf-8", "surrogateescape"))
+        key = _key(full)
         known = self._latest.input_file(key)
         if known is not None and len(known) == _LENGTH and known[0] == identity and _was_old(known):
             return str(known[1])
         # Time and identity from before the hashing: a file that changes meanwhile was younger than two seconds, or has
         # another identity at the next look.
         now = time.time_ns()
-        digest = hash_file(Path(full))
+        digest = hash_file(Path(os.path.realpath(full)))
         self._latest.put_input_file(key, [identity, digest, now])
         return digest
+
+
+def _information(path: str) -> os.stat_result:
+    return os.stat(path)
+
+
+@lru_cache(maxsize=100_000)
+def _key(path: str) -> str:
+    return digest_bytes(path.encode("utf-8", "surrogateescape"))
 
 
 def require_readable_file(path: str, digest: str | None) -> None:

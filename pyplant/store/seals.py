@@ -55,6 +55,10 @@ class Seals:
         """Return the seal for some bytes."""
         return blake3(data, key=self._signing).hexdigest(length=_BYTES).encode()
 
+    def secret_digest(self, data: bytes) -> str:
+        """Return a digest that only this user can compute, for data that nobody may guess from it."""
+        return blake3(b"secret " + data, key=self._signing).hexdigest(length=_BYTES)
+
     def is_valid(self, data: bytes, seal: bytes) -> bool:
         """Return whether this user sealed these bytes in this plant."""
         try:

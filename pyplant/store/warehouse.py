@@ -114,7 +114,7 @@ class Warehouse:
         # Warned of when the first pickled value is stored: other values need no key.
         self._key_trouble = keys.trouble if is_writing else ""
         self.plant_id = plant_id(self.files, root)
-        seals = Seals(keys, self.plant_id)
+        self.seals = seals = Seals(keys, self.plant_id)
         self.journal = Journal(
             self.files, root / "journal", self.leases, read_only=not is_writing, seals=seals
         )

@@ -26,6 +26,7 @@ from pyplant.errors import DamagedError, PlantDirError
 from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.distribution import Distribution
 from pyplant.ingredient import Ingredient
+from pyplant.reads.recorder import Tracking
 from pyplant.store.files import host_name
 from pyplant.store.format_registry import FormatRegistry
 from pyplant.store.journal import PendingLine
@@ -84,12 +85,15 @@ class RunSettings(NamedTuple):
         The configuration.
     formats
         The ingredient specs.
+    track_reads
+        What happens with reads that reactors do not declare.
     """
 
     root: str
     plant_id: str
     parameters: Parameters
     formats: FormatRegistry
+    track_reads: Tracking = True
 
 
 class Variable(NamedTuple):

@@ -32,7 +32,7 @@ from typing import Any, TypeGuard
 from pyplant._definitions import Definition
 from pyplant._formatting import counted
 from pyplant._tracer import ExecutionRecord
-from pyplant.engine.trace import DependencyKind
+from pyplant.engine.trace import Dependency, DependencyKind
 from pyplant.errors import PlantWarning, WorkerError, warn
 from pyplant.execution.budget import Budget, Grant
 from pyplant.execution.executor import ExecutionRequest, ExecutionResult, Failed, Job, Lost
@@ -460,14 +460,19 @@ def _is_suspicious(job: _Job) -> bool:
 
 
 def _with_digests(request: ExecutionRequest, record: ExecutionRecord, seconds: float) -> ExecutionResult:
-    """Return the result with the digests of parameters, which only the run can compute."""
+    """Return the result with the digests of parameters and of the environment, which are those of the run."""
+
+    def with_digest(dependency: Dependency) -> Dependency:
+        name = dependency.names[0]
+        match dependency.kind:
+            case DependencyKind.PARAMETER:
+                return dependency._replace(digests=(request.context.parameter(name) or "",))
+            case DependencyKind.ENVIRONMENT:
+                return dependency._replace(digests=(request.context.outside(dependency.kind, name) or "",))
+        return dependency
+
     try:
-        record.dependencies[:] = [
-            dependency._replace(digests=(request.context.parameter(dependency.names[0]) or "",))
-            if dependency.kind is DependencyKind.PARAMETER
-            else dependency
-            for dependency in record.dependencies
-        ]
+        record.dependencies[:] = map(with_digest, record.dependencies)
     except Exception as error:  # noqa: BLE001 - such as a parameter without content to compare
         return Failed(error)
     if request.recording is not None:

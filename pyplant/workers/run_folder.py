@@ -58,6 +58,7 @@ class RunFolder:
             warehouse.plant_id,
             request.context.parameters,
             warehouse.formats.copy_for_workers(),
+            request.context.track_reads,
         )
         self._tracked = tuple(request.fingerprinter.versions)
         self.tasks: dict[str, InProcessTask] = {}

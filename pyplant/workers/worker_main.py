@@ -24,7 +24,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -37,12 +37,12 @@ from pyplant._tracer import Tracer
 from pyplant.errors import ConfigError, DamagedError, PlantDirError
 from pyplant.execution.forking import reseed_if_forked
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
-from pyplant.fingerprint.fingerprint import Fingerprinter, use_fingerprinter
+from pyplant.fingerprint.fingerprint import CoveredFunction, Fingerprinter, use_fingerprinter
 from pyplant.fingerprint.origin import adopt_followed, begin_generation, package_versions
 from pyplant.fingerprint.source import CodePart
 from pyplant.ingredient import Ingredient
+from pyplant.reads.answers import Outside
 from pyplant.store.files import ReadOnlyFiles
-from pyplant.store.inputs import InputFiles
 from pyplant.store.latest_lines import LatestLines
 from pyplant.store.layout import check_plant
 from pyplant.store.warehouse import Warehouse
@@ -312,12 +312,16 @@ class _WorkerContext:
     def __init__(self, worker_state: _WorkerState) -> None:
         warehouse = worker_state.warehouse
         self.parameters = worker_state.context.parameters
-        self.file = InputFiles(warehouse.ledger.latest, warehouse.root.parent).digest
+        self.outside = Outside(warehouse).digest
+        self.track_reads = worker_state.context.track_reads
         self._fingerprinter = worker_state.fingerprinter
 
     def parameter(self, name: str) -> str:
         del name
         return ""
+
+    def functions_below(self, reactor: Callable[..., Any]) -> Iterable[CoveredFunction]:
+        return self._fingerprinter.functions_below(reactor)
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         if self._fingerprinter.reaches(reactor, function):

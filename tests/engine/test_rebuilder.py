@@ -39,9 +39,9 @@ class FakeContext:
         self.asked.append(name)
         return self.subreactors.get(name)
 
-    def file(self, path):
-        self.asked.append(path)
-        return self.files.get(path)
+    def outside(self, kind, name):
+        self.asked.append(name)
+        return self.files.get(name)
 
 
 def trace(*steps, number=1):

@@ -1,6 +1,5 @@
 import os
 import time
-from pathlib import Path
 
 import pytest
 
@@ -93,7 +92,7 @@ def test_a_file_just_written_is_hashed_again(inputs, file, hashed):
 def test_a_racy_edit_is_seen(inputs, file, monkeypatch):
     before = inputs.digest(str(file))
     stat = edit_unseen(file, b"1,2,4")
-    monkeypatch.setattr(Path, "stat", lambda path: stat)
+    monkeypatch.setattr(inputs_module, "_information", lambda path: stat)
     assert inputs.digest(str(file)) == digest_bytes(b"1,2,4") != before
 
 
@@ -101,7 +100,7 @@ def test_a_racy_edit_is_seen(inputs, file, monkeypatch):
 def test_control_if_the_file_counted_as_old_a_racy_edit_is_missed(inputs, file, monkeypatch):
     before = inputs.digest(str(file))
     stat = edit_unseen(file, b"1,2,4")
-    monkeypatch.setattr(Path, "stat", lambda path: stat)
+    monkeypatch.setattr(inputs_module, "_information", lambda path: stat)
     assert inputs.digest(str(file)) == before
 
 

@@ -1,0 +1,1 @@
+"""What code reads without saying so: files that it opens, folders that it lists, paths that it finds, the environment."""

@@ -1,0 +1,120 @@
+"""Digests of what lies outside the plant: the names in a folder, the paths that match a pattern, whether a path exists.
+
+Contents of files are digested by :mod:`pyplant.store.inputs`, and values of the environment by
+:mod:`pyplant.reads.environment`; :class:`Outside` asks each of them by the kind of a dependency.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections.abc import Iterator
+
+from pyplant._paths import located
+from pyplant.engine.trace import DependencyKind
+from pyplant.fingerprint.digest import digest_bytes
+from pyplant.reads import environment
+from pyplant.store.inputs import ABSENT, UNREADABLE, InputFiles
+from pyplant.store.warehouse import Warehouse
+
+__all__ = ["OUTSIDE", "Outside", "existence", "listing", "matches", "status"]
+
+OUTSIDE = frozenset(
+    {
+        DependencyKind.FILE,
+        DependencyKind.LISTING,
+        DependencyKind.PATTERN,
+        DependencyKind.EXISTENCE,
+        DependencyKind.STATUS,
+        DependencyKind.ENVIRONMENT,
+    }
+)
+"""The kinds of dependencies that lie outside the plant and its program."""
+
+
+class Outside:
+    """Answers what a dependency outside the plant is now.
+
+    Parameters
+    ----------
+    warehouse
+        The plant: it remembers the digests of files, and recorded paths are relative to the folder that it is in.
+    """
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._base = warehouse.root.parent
+        self._seals = warehouse.seals
+        self._files = InputFiles(warehouse.ledger.latest, self._base)
+
+    def digest(self, kind: DependencyKind, name: str) -> str:
+        """Return the present digest of something, by its kind and recorded name."""
+        if kind is DependencyKind.FILE:
+            return self._files.digest(name)
+        if kind is DependencyKind.ENVIRONMENT:
+            return environment.digest(name, self._seals)
+        path = located(name, self._base)
+        if kind is DependencyKind.LISTING:
+            return listing(path)
+        if kind is DependencyKind.PATTERN:
+            return matches(path)
+        return existence(path) if kind is DependencyKind.EXISTENCE else status(path)
+
+
+def listing(path: str) -> str:
+    """Return the digest of the names in a folder, and of which of them are folders."""
+    try:
+        with os.scandir(path) as entries:
+            found = sorted((os.fsencode(entry.name), _is_folder(entry)) for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return ABSENT
+    except (OSError, ValueError):  # no permission, a failing disk, a null character
+        return UNREADABLE
+    return digest_bytes(
+        *(part for name, is_folder in found for part in (name, b"/\0" if is_folder else b"\0"))
+    )
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def matches(pattern: str) -> str:
+    """Return the digest of the paths that match an absolute pattern; ``**`` stands for any number of folders.
+
+    Names that begin with a dot match, too: the event of ``glob`` does not tell whether they were asked for.
+    """
+    try:
+        found = sorted(map(os.fsencode, _matching(pattern)))
+    except (OSError, ValueError):
+        return UNREADABLE
+    return digest_bytes(*(part for path in found for part in (path, b"\0")))
+
+
+def _matching(pattern: str) -> Iterator[str]:
+    return glob.iglob(pattern, recursive=True, include_hidden=True)
+
+
+def existence(path: str) -> str:
+    """Return whether a path leads to nothing, a file or a folder."""
+    return _described(path, with_content=False)
+
+
+def status(path: str) -> str:
+    """Return what a path leads to, its size and its time of modification."""
+    return _described(path, with_content=True)
+
+
+def _described(path: str, *, with_content: bool) -> str:
+    try:
+        info = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return ABSENT
+    except (OSError, ValueError):
+        return UNREADABLE
+    kind = "folder" if stat.S_ISDIR(info.st_mode) else "file" if stat.S_ISREG(info.st_mode) else "other"
+    # The size of a folder is that of its list of names, and its time changes with them.
+    return f"{kind} {info.st_size} {info.st_mtime_ns}" if with_content and kind == "file" else kind

@@ -1,0 +1,120 @@
+"""Which paths are no inputs: the interpreter, installed packages, devices, plants, and caches of libraries.
+
+They change with an installation or with the machine and not with the user's work, and code counts elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from collections.abc import Iterable
+from functools import cache
+
+from pyplant.fingerprint.distribution import installation_folders
+from pyplant.fingerprint.origin import is_own_file
+
+__all__ = ["is_excluded", "is_in_dot_folder", "is_in_plant", "is_source_of_module"]
+
+_CACHES = (
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "HF_HOME",
+    "TORCH_HOME",
+    "MPLCONFIGDIR",
+)
+_SYSTEM = (
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/share",
+    "/lib",
+    "/lib64",
+    "/etc/ssl",
+    "/etc/fonts",
+)
+
+
+@cache
+def _prefixes() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    folders = [
+        paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib", "include") if name in paths
+    ]
+    # A prefix of the system, such as /usr, also holds what users install and keep there.
+    folders += [
+        prefix for prefix in {sys.prefix, sys.base_prefix} if prefix not in ("/usr", "/usr/local", "/")
+    ]
+    return tuple(_with_separator([*folders, *map(os.path.realpath, folders), *_SYSTEM]))
+
+
+@cache
+def _dot_folders(home: str) -> tuple[str, ...]:
+    return tuple(_with_separator([os.path.join(home, ".")]))
+
+
+def _with_separator(folders: Iterable[str]) -> Iterable[str]:
+    return (folder.rstrip(os.sep) + os.sep for folder in dict.fromkeys(folders))
+
+
+def is_excluded(path: str) -> bool:
+    """Return whether an absolute path never is an input. This is asked for each event, so it reads no disk."""
+    return (
+        path.startswith(_prefixes())
+        or path.rstrip(os.sep) + os.sep in _prefixes()
+        or "__pycache__" in path
+        or bool(installation_folders(path))
+        or ".dist-info/" in path
+        or ".egg-info/" in path
+        or is_own_file(path)
+    )
+
+
+def is_in_dot_folder(path: str) -> bool:
+    """Return whether a path is in a folder for caches and settings of libraries."""
+    for name in _CACHES:
+        folder = os.environ.get(name)
+        if folder and path.startswith(folder.rstrip(os.sep) + os.sep):
+            return True
+    home = os.path.expanduser("~")
+    if not path.startswith(home.rstrip(os.sep) + os.sep + "."):
+        return False
+    # A project may live in a dot folder, as a temporary one does for some users; the working directory is not a cache.
+    top = os.path.join(home, path[len(home) + 1 :].partition(os.sep)[0]) + os.sep
+    return not (os.getcwd() + os.sep).startswith(top)
+
+
+def is_source_of_module(path: str) -> bool:
+    """Return whether a file is the source of a module of this process, which counts as code."""
+    if not path.endswith((".py", ".ipynb")):
+        return False
+    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    return path in files or os.path.realpath(path) in {
+        os.path.realpath(file) for file in files if type(file) is str
+    }
+
+
+def is_in_plant(path: str, known: dict[str, bool]) -> bool:
+    """Return whether a path is a plant or in one.
+
+    Parameters
+    ----------
+    path
+        An absolute path.
+    known
+        Answers for paths that were asked before in this execution.
+    """
+    if path not in known:
+        above = os.path.dirname(path)
+        known[path] = _is_plant(path) or (above != path and is_in_plant(above, known))
+    return known[path]
+
+
+def _is_plant(folder: str) -> bool:
+    parts = (os.path.join(folder, name) for name in ("FORMAT", "journal", "objects"))
+    return all(map(os.path.exists, parts))

@@ -1,0 +1,217 @@
+"""The audit hook: tells the execution that runs in a thread what the interpreter opens, lists and changes in it.
+
+Python raises audit events (PEP 578) in the thread that acts, before the operation. A hook stays for the life of the
+process, so it is installed once, before the first reactor runs, and does nothing while no reactor runs in its thread.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType, MappingProxyType
+from typing import Any
+
+from pyplant.reads import environment
+from pyplant.reads.recorder import ReadRecorder
+
+__all__ = ["install"]
+
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_IMPORT_SUFFIXES = (".py", ".pyc", ".pyd", ".so", ".pth", ".zip", ".egg")
+_LOCAL = ("localhost", "127.", "::1", "0.0.0.0")  # noqa: S104 - compared, not bound
+
+_busy = threading.local()
+_installed: list[Callable[[], ReadRecorder | None]] = []
+
+
+def install(find: Callable[[], ReadRecorder | None]) -> None:
+    """Install the hook, if this was not done before.
+
+    Parameters
+    ----------
+    find
+        Returns the recorder of the execution that this thread works for; ``None`` if there is none.
+    """
+    if _installed:
+        return
+    _installed.append(find)
+    sys.addaudithook(_hook)
+    environment.watch(_variable_read, _variable_set)
+
+
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    handler = _HANDLERS.get(event)
+    if handler is not None:
+        _report(handler, arguments, 2)
+
+
+def _report(handler: Callable[..., None], arguments: tuple[Any, ...], depth: int) -> None:
+    recorder = _installed[0]()
+    if recorder is None or getattr(_busy, "is_busy", False) or recorder.is_paused:
+        return
+    _busy.is_busy = True  # what follows opens files itself
+    try:
+        handler(recorder, sys._getframe(depth), *arguments)  # noqa: SLF001 - documented in sys
+    except Exception:  # noqa: BLE001, S110 - an error here would become one of the operation
+        pass
+    finally:
+        _busy.is_busy = False
+
+
+def _variable_read(name: str, frame: FrameType) -> None:
+    _report(lambda recorder, _, *__: recorder.asked_for_variable(name, frame), (), 1)
+
+
+def _variable_set(name: str) -> None:
+    _report(lambda recorder, *_: recorder.set_variable(name), (), 1)
+
+
+# ---------------------------------------------------------------------- events
+
+
+def _open(recorder: ReadRecorder, frame: FrameType, path: Any, _mode: Any, flags: int) -> None:
+    if type(path) is int:
+        return
+    if flags & _WRITES:
+        if not os.path.isdir(path):  # temporary files are announced by their folder first
+            recorder.wrote(path)
+    elif not (_is_import(frame) and os.fsdecode(path).endswith(_IMPORT_SUFFIXES)):
+        recorder.opened(path, frame)
+
+
+def _listdir(recorder: ReadRecorder, frame: FrameType, path: Any) -> None:
+    if not _is_import(frame):
+        recorder.listed(path, frame)
+
+
+def _scandir(recorder: ReadRecorder, frame: FrameType, path: Any) -> None:
+    module, name = frame.f_globals.get("__name__"), frame.f_code.co_name
+    if module == "glob" or (module == "pathlib" and name == "_scandir" and not _is_walk(frame.f_back)):
+        return  # the event of the pattern came before
+    if not _is_import(frame):
+        recorder.listed(path, frame)
+
+
+def _is_walk(frame: FrameType | None) -> bool:
+    return frame is not None and frame.f_code.co_name in ("walk", "_walk")
+
+
+def _is_import(frame: FrameType) -> bool:
+    name = str(frame.f_globals.get("__name__", ""))
+    return name in ("_frozen_importlib_external", "_frozen_importlib", "zipimport") or name.startswith(
+        "importlib"
+    )
+
+
+def _glob(
+    recorder: ReadRecorder,
+    frame: FrameType,
+    pattern: Any,
+    recursive: Any,
+    root: Any = None,
+    folder: Any = None,
+) -> None:
+    if folder is not None:
+        return  # relative to a descriptor
+    text = os.fsdecode(pattern)
+    if root is not None:
+        text = os.path.join(os.fsdecode(root), text)
+    recorder.matched(text if recursive else text.replace("**", "*"), frame)
+
+
+def _path_glob(recorder: ReadRecorder, frame: FrameType, path: Any, pattern: Any) -> None:
+    recorder.matched(os.path.join(os.fspath(path), os.fspath(pattern)), frame)
+
+
+def _path_rglob(recorder: ReadRecorder, frame: FrameType, path: Any, pattern: Any) -> None:
+    recorder.matched(os.path.join(os.fspath(path), "**", os.fspath(pattern)), frame)
+
+
+def _sqlite(recorder: ReadRecorder, frame: FrameType, database: Any) -> None:
+    name = os.fsdecode(database) if isinstance(database, str | bytes | os.PathLike) else ""
+    if name and not name.startswith((":memory:", "file:")):
+        recorder.opened(name, frame)
+
+
+def _makes(recorder: ReadRecorder, frame: FrameType, path: Any, *_: Any) -> None:
+    if not os.path.lexists(path):
+        recorder.wrote(path, tree=True)
+
+
+def _removes(recorder: ReadRecorder, frame: FrameType, path: Any, *_: Any) -> None:
+    recorder.wrote(path, tree=True)
+
+
+def _writes(recorder: ReadRecorder, frame: FrameType, path: Any, *_: Any) -> None:
+    recorder.wrote(path)
+
+
+def _writes_second(recorder: ReadRecorder, frame: FrameType, source: Any, path: Any, *_: Any) -> None:
+    recorder.wrote(path, tree=os.path.isdir(source))
+
+
+def _moves(recorder: ReadRecorder, frame: FrameType, source: Any, target: Any, *_: Any) -> None:
+    is_folder = os.path.isdir(source)
+    recorder.wrote(source, tree=is_folder)
+    recorder.wrote(target, tree=is_folder)
+
+
+def _starts_process(recorder: ReadRecorder, frame: FrameType, command: Any = "", *arguments: Any) -> None:
+    shown = os.path.basename(os.fsdecode(command)) if isinstance(command, str | bytes | os.PathLike) else ""
+    if not shown and arguments and isinstance(arguments[0], list | tuple) and arguments[0]:
+        shown = os.path.basename(str(arguments[0][0]))
+    recorder.note(
+        f"starts a process (subprocess{': ' + shown if shown else ''}), whose reads are not followed", frame
+    )
+
+
+def _forks(recorder: ReadRecorder, frame: FrameType, *_: Any) -> None:
+    recorder.note("forks a process, whose reads are not followed", frame)
+
+
+def _connects(recorder: ReadRecorder, frame: FrameType, _: Any, address: Any) -> None:
+    if isinstance(address, tuple) and not str(address[0]).startswith(_LOCAL):
+        recorder.note(f"uses the network ({address[0]})", frame)
+
+
+def _resolves(recorder: ReadRecorder, frame: FrameType, host: Any, *_: Any) -> None:
+    if host and not str(host).startswith(_LOCAL):
+        recorder.note(f"uses the network ({host})", frame)
+
+
+def _asks(recorder: ReadRecorder, frame: FrameType, *_: Any) -> None:
+    recorder.note("asks for input()", frame)
+
+
+_HANDLERS: MappingProxyType[str, Callable[..., None]] = MappingProxyType(
+    {
+        "open": _open,
+        "os.listdir": _listdir,
+        "os.scandir": _scandir,
+        "glob.glob/2": _glob,
+        "pathlib.Path.glob": _path_glob,
+        "pathlib.Path.rglob": _path_rglob,
+        "sqlite3.connect": _sqlite,
+        "os.mkdir": _makes,
+        "tempfile.mkdtemp": _makes,
+        "os.remove": _removes,
+        "os.rmdir": _removes,
+        "shutil.rmtree": _removes,
+        "os.truncate": _writes,
+        "os.rename": _moves,
+        "shutil.move": _moves,
+        "os.link": _writes_second,
+        "os.symlink": _writes_second,
+        "shutil.copytree": _writes_second,
+        "subprocess.Popen": _starts_process,
+        "os.system": _starts_process,
+        "os.posix_spawn": _starts_process,
+        "os.fork": _forks,
+        "os.forkpty": _forks,
+        "socket.connect": _connects,
+        "socket.getaddrinfo": _resolves,
+        "builtins.input": _asks,
+    }
+)

@@ -1,0 +1,253 @@
+"""Paths that code names in the text of a call, where no event tells of the read.
+
+Many libraries open files in C, of which the interpreter does not tell, and ``os.path.exists`` raises no event either. Where
+code that counts refers to such a library or function, the texts in it that may be paths are taken as mentions: texts
+of the function, of its defaults and closure, and of the global variables that it names. A mention counts if the path is
+the same before and after the reactor.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import PurePath
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from pyplant.engine.trace import DependencyKind
+from pyplant.fingerprint.attributes import safe_getattr
+from pyplant.fingerprint.fingerprint import CoveredFunction
+from pyplant.fingerprint.origin import is_user_module
+from pyplant.reads.recorder import ReadRecorder
+
+__all__ = ["find_mentions", "opens_in_c"]
+
+_LIBRARIES = frozenset(
+    [
+        "av",
+        "cfgrib",
+        "cv2",
+        "dask",
+        "datashader",
+        "duckdb",
+        "fiona",
+        "geopandas",
+        "h5py",
+        "h5netcdf",
+        "imageio",
+        "imread",
+        "laspy",
+        "lance",
+        "lancedb",
+        "lmdb",
+        "netCDF4",
+        "numcodecs",
+        "openslide",
+        "orjson",
+        "osgeo",
+        "pandas",
+        "pikepdf",
+        "polars",
+        "pyarrow",
+        "pybedtools",
+        "pynwb",
+        "pyogrio",
+        "pyproj",
+        "pysam",
+        "pyvips",
+        "rasterio",
+        "rioxarray",
+        "rocksdb",
+        "safetensors",
+        "scipy",
+        "SimpleITK",
+        "soundfile",
+        "tables",
+        "tensorflow",
+        "tensorstore",
+        "tifffile",
+        "torch",
+        "torchaudio",
+        "torchvision",
+        "vaex",
+        "vtk",
+        "xarray",
+        "zarr",
+    ]
+)
+"""Libraries that open files in C."""
+_OTHERS = frozenset(
+    [
+        "pyplant",
+        "numpy",
+        "matplotlib",
+        "sklearn",
+        "joblib",
+        "tqdm",
+        "yaml",
+        "requests",
+        "click",
+        "rich",
+        "IPython",
+        "ipykernel",
+        "pytest",
+        "pydantic",
+    ]
+)
+"""Libraries that are known not to, so that nobody looks for them in the metadata of what is installed."""
+_TREES = frozenset(
+    [
+        "dask",
+        "duckdb",
+        "geopandas",
+        "lance",
+        "lancedb",
+        "pandas",
+        "polars",
+        "pyarrow",
+        "tensorstore",
+        "vaex",
+        "xarray",
+        "zarr",
+    ]
+)
+"""Libraries that read all files in a folder."""
+_EXISTENCE = frozenset(
+    {"exists", "lexists", "isfile", "isdir", "islink", "is_file", "is_dir", "is_symlink", "access"}
+)
+_STATUS = frozenset({"stat", "lstat", "getsize", "getmtime", "getctime"})
+_QUOTED = re.compile(r"'([^'\n]+)'")  # files in a statement of SQL
+_MAX_LENGTH = 1024
+_MAX_FILES = 1_000  # of a folder or pattern that a library reads
+
+
+@cache
+def _registered() -> frozenset[str]:
+    """Return the libraries that entry points of the group ``pyplant.readers`` name."""
+    from importlib.metadata import entry_points  # slow to import, and reads all installed metadata
+
+    return frozenset(found.name for found in entry_points(group="pyplant.readers"))
+
+
+def opens_in_c(library: str) -> bool:
+    """Return whether a library opens files in C, so that the interpreter does not tell of it."""
+    if library in _LIBRARIES:
+        return True
+    return library not in _OTHERS and library not in sys.stdlib_module_names and library in _registered()
+
+
+def find_mentions(functions: Iterable[CoveredFunction], recorder: ReadRecorder) -> None:
+    """Note the paths that functions mention."""
+    for function, _, _ in functions:
+        names, texts = _content(function.__code__)
+        if not texts and not names:
+            continue
+        read_by = _libraries_of(function, names)
+        is_asked, has_status = bool(names & _EXISTENCE), bool(names & _STATUS)
+        if not (read_by or is_asked or has_status):
+            continue
+        place = f"{function.__qualname__} ({os.path.basename(function.__code__.co_filename)}:{function.__code__.co_firstlineno})"
+        for text in {*texts, *_values(function, names)}:
+            if read_by:
+                for path in _QUOTED.findall(text) if "duckdb" in read_by and " " in text else (text,):
+                    _mention_content(path, place, recorder, is_tree=bool(read_by & _TREES))
+            if _may_be_path(text):
+                if is_asked:
+                    recorder.mentioned(DependencyKind.EXISTENCE, text, place)
+                if has_status:
+                    recorder.mentioned(DependencyKind.STATUS, text, place)
+
+
+def _mention_content(text: str, place: str, recorder: ReadRecorder, *, is_tree: bool) -> None:
+    if not _may_be_path(text):
+        return
+    if glob.has_magic(text):
+        if "/" in text or "." in text:
+            recorder.mentioned(DependencyKind.PATTERN, text, place)
+            for path in _first(glob.iglob(text, recursive=True)):
+                recorder.mentioned(DependencyKind.FILE, path, place)
+    elif os.path.isdir(text):
+        if text.strip("./"):
+            recorder.mentioned(DependencyKind.LISTING, text, place)
+            if is_tree:
+                recorder.mentioned(DependencyKind.PATTERN, os.path.join(text, "**"), place)
+                for path in _first(glob.iglob(os.path.join(text, "**"), recursive=True)):
+                    recorder.mentioned(DependencyKind.FILE, path, place)
+    elif os.path.lexists(text) or os.path.splitext(text)[1][1:].isalnum():
+        recorder.mentioned(DependencyKind.FILE, text, place)
+
+
+def _first(paths: Iterable[str]) -> Iterator[str]:
+    for number, path in enumerate(paths):
+        if number >= _MAX_FILES:
+            return
+        if os.path.isfile(path):
+            yield path
+
+
+def _may_be_path(text: str) -> bool:
+    return (
+        0 < len(text) <= _MAX_LENGTH
+        and "\n" not in text
+        and "\0" not in text
+        and "://" not in text
+        and text[0] != "-"
+    )
+
+
+@cache
+def _content(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names and texts in a code object and those in it, without documentation."""
+    names, texts = set(code.co_names), set()
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            texts.add(constant)
+        elif isinstance(constant, tuple):
+            texts.update(part for part in constant if isinstance(part, str))
+        elif isinstance(constant, CodeType):
+            inner_names, inner_texts = _content(constant)
+            names |= inner_names
+            texts |= inner_texts
+    return frozenset(names), frozenset(texts)
+
+
+def _libraries_of(function: FunctionType, names: Iterable[str]) -> set[str]:
+    """Return the libraries that open files in C and that names in the code refer to."""
+    found: set[str] = set()
+    for name in names:
+        value = function.__globals__.get(name)
+        if value is None:
+            module: Any = name  # imported inside the function
+        elif type(value) is ModuleType:
+            module = value.__name__
+        else:
+            module = safe_getattr(value if callable(value) else type(value), "__module__", "")
+        if isinstance(module, str):
+            found.add(module.partition(".")[0])
+    return {library for library in found if _may_be_library(library) and opens_in_c(library)}
+
+
+def _may_be_library(name: str) -> bool:
+    """Return whether a name may be that of an installed library, which a function may import only when it runs."""
+    return not is_user_module(sys.modules[name]) if name in sys.modules else name in _LIBRARIES
+
+
+def _values(function: FunctionType, names: frozenset[str]) -> Iterator[str]:
+    """Yield the texts and paths in defaults, closure and the globals that the code names."""
+    cells = function.__closure__ or ()
+    values = [function.__globals__.get(name) for name in names]
+    values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    for cell in cells:
+        try:
+            values.append(cell.cell_contents)
+        except ValueError:
+            continue  # not yet set
+    for value in values:
+        if type(value) is str:
+            yield value
+        elif isinstance(value, PurePath):
+            yield str(value)

@@ -1,0 +1,371 @@
+"""The reads of one execution: what its code opened, listed and looked for outside the plant.
+
+Theory of operation
+-------------------
+The audit hook (:mod:`pyplant.reads.hook`) reports each event while the code runs. An event comes before the operation
+and does not tell whether it succeeds, so only the identity of the file is noted then (device, inode, size, times); a
+missing file has none. When the reactor has returned, :meth:`ReadRecorder.finish` digests what is still there, as
+dependencies in the order of the first events.
+
+What the execution itself wrote is not an input. A path that it read and later wrote (``if not exists: compute and
+save``) is state: it is left out, with a note, since its content after the execution is not what was read. A file that
+changed and that the execution did not write was changed by another process, and the result cannot be stored.
+
+A change that comes right after another one can leave the times of a file as they were, so files that are younger than
+two seconds are digested at the event as well.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+from pyplant._formatting import format_size
+from pyplant._paths import recorded
+from pyplant.engine.trace import Dependency, DependencyKind, Note
+from pyplant.fingerprint.origin import is_own_file, is_user_file
+from pyplant.reads import environment
+from pyplant.reads.exclusions import is_excluded, is_in_dot_folder, is_in_plant, is_source_of_module
+
+__all__ = ["FoundRead", "ReadRecorder", "Tracking"]
+
+Tracking = bool | Literal["note"]
+"""Whether reads are compared, only named, or ignored."""
+
+_FRESH = (
+    2.0  # seconds after its last change in which another change may leave the times of a file as they were
+)
+_LARGE = 1_000_000_000  # bytes from which a file that nobody declared counts by its size and time
+_HASHED_ANYWAY = 64_000_000  # bytes that are digested however short the reactor ran
+_HASHED_PER_SECOND = 1_000_000_000  # bytes
+
+Identity = tuple[int, ...] | None
+Digest = Callable[[DependencyKind, str], str]
+
+
+@dataclass(slots=True)
+class _Read:
+    """One thing that was read, at its first event."""
+
+    kind: DependencyKind
+    path: str  # absolute, or the name of a variable
+    position: int
+    place: str
+    identity: Identity
+    digest: str = ""  # if it was digested at the event
+    is_mention: bool = False  # found in the text of the code; nobody knows when it was read
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRead:
+    """A read as a dependency: after how many declared dependencies it came, and where the code made it."""
+
+    position: int
+    dependency: Dependency
+    place: str
+
+
+class ReadRecorder:
+    """Records the reads of one execution.
+
+    Parameters
+    ----------
+    root
+        The plant directory.
+    digest
+        Returns the present digest of something, by its kind and recorded name.
+    position
+        Returns the number of dependencies that were recorded so far.
+    tracking
+        Whether reads are compared or only named.
+
+    Attributes
+    ----------
+    notes
+        What was read and cannot be compared.
+    changed
+        Paths that another process changed during the execution.
+    """
+
+    def __init__(self, root: Path, digest: Digest, position: Callable[[], int], tracking: Tracking) -> None:
+        self._root = str(root) + os.sep
+        self._base = root.parent
+        self._digest = digest
+        self._position = position
+        self._tracking = tracking
+        self._reads: dict[tuple[DependencyKind, str], _Read] = {}
+        self._written: set[str] = set()
+        self._trees: tuple[str, ...] = ()  # folders that it made or removed, with a separator at the end
+        self._paused: dict[int, int] = {}  # by thread
+        self._folders: dict[str, bool] = {}
+        self.notes: set[Note] = set()
+        self.changed: list[str] = []
+
+    # ------------------------------------------------------------------ events
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether this thread runs code whose reads do not count."""
+        return threading.get_ident() in self._paused
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Ignore what this thread reads."""
+        thread = threading.get_ident()
+        self._paused[thread] = self._paused.get(thread, 0) + 1
+        try:
+            yield
+        finally:
+            self._paused[thread] -= 1
+            if not self._paused[thread]:
+                del self._paused[thread]
+
+    def opened(self, path: object, frame: FrameType) -> None:
+        """Note that a file is opened for reading."""
+        self._note_read(DependencyKind.FILE, path, frame)
+
+    def listed(self, path: object, frame: FrameType) -> None:
+        """Note that the names in a folder are read."""
+        self._note_read(DependencyKind.LISTING, path, frame)
+
+    def matched(self, pattern: str, frame: FrameType) -> None:
+        """Note that the paths that match a pattern are read."""
+        self._note_read(DependencyKind.PATTERN, pattern, frame)
+
+    def mentioned(self, kind: DependencyKind, path: str, place: str) -> None:
+        """Note a path that the code names, before the first step; it counts if it stays as it is."""
+        full = _absolute(path)
+        if (
+            full
+            and not self._is_ignored(full)
+            and not (is_in_dot_folder(full) and kind is not DependencyKind.FILE)
+        ):
+            self._reads.setdefault(
+                (kind, full), _Read(kind, full, 0, place, _identity(full), is_mention=True)
+            )
+
+    def asked_for_variable(self, name: str, frame: FrameType) -> None:
+        """Note that an environment variable is read."""
+        key = DependencyKind.ENVIRONMENT, name
+        if key not in self._reads and name not in self._written and environment.counts(name):
+            self._reads[key] = _Read(*key, self._position(), _place(frame), None)
+
+    def wrote(self, path: object, *, tree: bool = False) -> None:
+        """Note that a path is written, made, renamed or removed; with ``tree`` all below it."""
+        full = _absolute(path)
+        if full is None:
+            return
+        self._written.add(full)
+        if tree:
+            self._trees = (*self._trees, full.rstrip(os.sep) + os.sep)
+
+    def set_variable(self, name: str) -> None:
+        """Note that the execution set or removed an environment variable."""
+        self._written.add(name)
+
+    def note(self, text: str, frame: FrameType) -> None:
+        """Note something that cannot be compared between runs, if user code is responsible for it."""
+        place = _place(frame)
+        if place:
+            self.notes.add(Note("outside", f"{text}, {place}"))
+
+    def _note_read(self, kind: DependencyKind, path: object, frame: FrameType) -> None:
+        full = _absolute(path)
+        if (
+            full is None
+            or full in self._written
+            or full.startswith(self._trees or "\0")
+            or self._is_ignored(full)
+        ):
+            return
+        key = kind, full
+        known = self._reads.get(key)
+        info = None if kind is DependencyKind.PATTERN else _info(full)
+        identity = None if info is None else _identity_of(info)
+        if known is not None:
+            known.changed |= known.identity != identity
+            return
+        place, is_direct = _responsible(frame)
+        if not place or (not is_direct and is_in_dot_folder(full)):
+            return
+        read = self._reads[key] = _Read(kind, full, self._position(), place, identity)
+        # Of a pattern there is no identity, and that of a fresh file does not show another change.
+        if kind is DependencyKind.PATTERN or (info is not None and time.time() - info.st_mtime < _FRESH):
+            read.digest = self._digest(kind, self._name(full))
+
+    def _is_ignored(self, full: str) -> bool:
+        return full.startswith(self._root) or full + os.sep == self._root or is_excluded(full)
+
+    # ------------------------------------------------------------------ the end
+
+    def finish(
+        self, declared: set[tuple[DependencyKind, tuple[str, ...]]], seconds: float
+    ) -> list[FoundRead]:
+        """Return the reads that are inputs, in their order.
+
+        Parameters
+        ----------
+        declared
+            The dependencies that the execution recorded otherwise.
+        seconds
+            How long the reactor ran.
+        """
+        found: list[FoundRead] = []
+        for read in list(self._reads.values()):
+            if read.kind is DependencyKind.EXISTENCE and (DependencyKind.FILE, read.path) in self._reads:
+                continue  # the digest of the content tells whether it exists
+            dependency = self._dependency(read, seconds)
+            if dependency is not None and not _is_declared(dependency, declared):
+                found.append(FoundRead(read.position, dependency, read.place))
+        if self._tracking == "note":
+            self.notes |= {
+                Note("outside", f"reads {read.dependency.names[0]}, {read.place}") for read in found
+            }
+            return []
+        return sorted(found, key=lambda read: read.position)
+
+    def _dependency(self, read: _Read, seconds: float) -> Dependency | None:
+        if read.kind is DependencyKind.ENVIRONMENT:
+            if read.path in self._written:
+                return None
+            return Dependency(read.kind, (read.path,), (self._digest(read.kind, read.path),))
+        if is_in_plant(read.path, self._folders) or is_source_of_module(read.path):
+            return None
+        if self._was_written(read):
+            self._note_state(read)
+            return None
+        kind, name = read.kind, self._name(read.path)
+        info = None if kind is DependencyKind.PATTERN else _info(read.path)
+        if read.changed or read.identity != (None if info is None else _identity_of(info)):
+            if read.is_mention:
+                self._note_state(read)  # C code of this execution may have written it
+            else:
+                self.changed.append(name)
+            return None
+        if kind is DependencyKind.FILE and info is not None:
+            if not (stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode)):
+                self.notes.add(Note("outside", f"reads {name}, which has no fixed content, {read.place}"))
+                return None
+            if _is_too_large(info.st_size, seconds):
+                kind = DependencyKind.STATUS
+                self.notes.add(
+                    Note(
+                        "outside",
+                        f"{name} ({format_size(info.st_size)}) counts by its size and time; "
+                        f"declare it with pipe.input_file to compare its content, {read.place}",
+                    )
+                )
+        digest = self._digest(kind, name)
+        if read.digest and kind is read.kind and read.digest != digest:
+            self.changed.append(name)
+            return None
+        return Dependency(kind, (name,), (digest,))
+
+    def _was_written(self, read: _Read) -> bool:
+        path = read.path
+        if path in self._written or path.startswith(self._trees or "\0"):
+            return True
+        if read.kind is DependencyKind.LISTING:
+            return any(os.path.dirname(written) == path for written in self._written)
+        if read.kind is DependencyKind.PATTERN:
+            start = _fixed_part(path)
+            return any(written.startswith(start) for written in self._written)
+        return False
+
+    def _note_state(self, read: _Read) -> None:
+        name = self._name(read.path)
+        self.notes.add(Note("outside", f"{name} is read and written, so it counts as state, {read.place}"))
+
+    def _name(self, full: str) -> str:
+        start = str(self._base).rstrip(os.sep) + os.sep
+        if full.startswith(start) and os.sep == "/" and "/../" not in full:
+            return full[len(start) :]
+        return recorded(full, self._base)
+
+
+def _is_declared(dependency: Dependency, declared: set[tuple[DependencyKind, tuple[str, ...]]]) -> bool:
+    content = DependencyKind.FILE, dependency.names
+    return dependency.question in declared or (
+        dependency.kind is DependencyKind.EXISTENCE and content in declared
+    )
+
+
+def _is_too_large(size: int, seconds: float) -> bool:
+    return size > _LARGE or (size > _HASHED_ANYWAY and size / _HASHED_PER_SECOND > seconds)
+
+
+def _absolute(path: object) -> str | None:
+    """Return a path as absolute text; ``None`` if it is a descriptor or no path."""
+    if path is None:
+        return os.getcwd()
+    try:
+        text = os.fsdecode(path)  # type: ignore[arg-type] # anything else raises
+    except TypeError:
+        return None
+    if not text or "\0" in text:
+        return None
+    if not os.path.isabs(text):
+        text = os.path.join(os.getcwd(), text)
+    # Normal already in most cases, and this is asked for each event.
+    return os.path.normpath(text) if "/." in text or "//" in text or text.endswith("/") else text
+
+
+def _fixed_part(pattern: str) -> str:
+    """Return the beginning of a pattern that has no wildcards, up to a separator."""
+    ends = [index for sign in "*?[" if (index := pattern.find(sign)) >= 0]
+    head = pattern[: min(ends)] if ends else pattern
+    return head[: head.rfind(os.sep) + 1]
+
+
+def _info(path: str) -> os.stat_result | None:
+    with suppress(OSError, ValueError):
+        return os.stat(path)
+    return None
+
+
+def _identity(path: str) -> Identity:
+    info = _info(path)
+    return None if info is None else _identity_of(info)
+
+
+def _identity_of(info: os.stat_result) -> tuple[int, ...]:
+    return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+
+
+def _place(frame: FrameType) -> str:
+    return _responsible(frame)[0]
+
+
+def _responsible(frame: FrameType | None) -> tuple[str, bool]:
+    """Return where user code made a read, and whether it did so itself and not through an installed library.
+
+    The place is empty if only PyPlant and libraries are on the stack.
+    """
+    is_direct = True
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        if is_user_file(filename):
+            module = frame.f_globals.get("__name__", "")
+            name = (
+                f"{module}.{frame.f_code.co_qualname}" if module != "__main__" else frame.f_code.co_qualname
+            )
+            where = "" if filename.startswith("<") else f" ({os.path.basename(filename)}:{frame.f_lineno})"
+            return f"{name}{where}", is_direct
+        if is_own_file(filename):
+            return "", False  # what PyPlant itself reads for a reactor, as it stores a value
+        is_direct = is_direct and not _is_installed(filename)
+        frame = frame.f_back
+    return "", False
+
+
+def _is_installed(filename: str) -> bool:
+    return "site-packages" in filename or "dist-packages" in filename

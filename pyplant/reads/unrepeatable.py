@@ -1,0 +1,138 @@
+"""Code whose result cannot be repeated: the clock, and random numbers without a seed.
+
+No event tells of them, so they are found by the names that code refers to. They are named in explanations, and nothing
+is compared: a reactor that stamps its result with the time would otherwise run in every run.
+"""
+
+from __future__ import annotations
+
+import dis
+import fnmatch
+import os
+import re
+from collections.abc import Iterable
+from types import FunctionType, MappingProxyType, ModuleType
+from typing import Any
+
+from pyplant.engine.trace import Note
+from pyplant.fingerprint.attributes import safe_getattr
+from pyplant.fingerprint.fingerprint import CoveredFunction
+
+__all__ = ["unrepeatable"]
+
+
+_CLOCK = (
+    *("time.time", "time.time_ns", "time.ctime", "time.localtime", "time.gmtime", "time.strftime"),
+    *("datetime.datetime.now", "datetime.datetime.utcnow", "datetime.datetime.today", "datetime.date.today"),
+    *(
+        "pandas.Timestamp.now",
+        "pandas.Timestamp.today",
+        "pandas.Timestamp.utcnow",
+        "arrow.now",
+        "arrow.utcnow",
+    ),
+    *("pendulum.now", "pendulum.today"),
+)
+_ENTROPY = ("os.urandom", "os.getrandom", "uuid.uuid1", "uuid.uuid4", "secrets.*", "random.SystemRandom*")
+_GENERATORS = MappingProxyType(
+    {
+        "random.*": "random.seed",
+        "numpy.random.*": "numpy.random.seed",
+        "torch.rand*": "torch.*manual_seed*",
+        "torch.normal": "torch.*manual_seed*",
+        "torch.bernoulli": "torch.*manual_seed*",
+        "torch.multinomial": "torch.*manual_seed*",
+    }
+)
+"""Functions with a global random state, and the function that seeds it."""
+_OBJECTS = frozenset(
+    [
+        "random.Random",
+        "numpy.random.default_rng",
+        "numpy.random.RandomState",
+        "numpy.random.SeedSequence",
+        "numpy.random.PCG64",
+        "numpy.random.Philox",
+        "numpy.random.MT19937",
+        "numpy.random.SFC64",
+    ]
+)
+"""Generators that take a seed."""
+_NO_SOURCES = frozenset(
+    [
+        "random.seed",
+        "random.getstate",
+        "random.setstate",
+        "numpy.random.seed",
+        "numpy.random.get_state",
+        "numpy.random.set_state",
+        "numpy.random.Generator",
+        "numpy.random.BitGenerator",
+        "numpy.random.mtrand",
+        "torch.random",
+    ]
+)
+
+
+def unrepeatable(functions: Iterable[CoveredFunction]) -> frozenset[Note]:
+    """Return a note for each reference to the clock, or to random numbers without a seed, in the code of a reactor."""
+    named = [
+        (_full_name(function, kind, names), names[-1], function, text)
+        for function, references, text in functions
+        for kind, names in references
+    ]
+    seeds = {name for name, *_ in named}
+    notes: set[Note] = set()
+    for name, called, function, text in named:
+        what = _kind(name, seeds, rf"\b{re.escape(called)}\(\s*(None\s*)?\)", text)
+        if what:
+            notes.add(Note("outside", f"uses {what} ({name}), {_place(function, called)}"))
+    return frozenset(notes)
+
+
+def _kind(name: str, seeds: set[str], call_without_seed: str, text: str) -> str:
+    if name in _CLOCK:
+        return "the clock"
+    if _matches(name, _ENTROPY):
+        return "randomness of the system"
+    if name in _NO_SOURCES:
+        return ""
+    if name in _OBJECTS:
+        return "randomness without a seed" if re.search(call_without_seed, text) else ""
+    for pattern, seed in _GENERATORS.items():
+        if fnmatch.fnmatchcase(name, pattern) and not fnmatch.filter(seeds, seed):
+            return "randomness without a seed"
+    return ""
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _full_name(function: FunctionType, kind: str, names: tuple[str, ...]) -> str:
+    """Return the name of what a reference leads to, from its module on."""
+    head, *rest = names
+    if kind == "m":
+        return ".".join(names)
+    found: Any = function.__globals__.get(head)
+    if type(found) is ModuleType:
+        return ".".join([found.__name__, *rest])
+    module = safe_getattr(found, "__module__", None)
+    if not isinstance(module, str):  # functions of ``random`` are methods of an object
+        module = safe_getattr(type(safe_getattr(found, "__self__", None)), "__module__", "")
+    module = "numpy.random" if module == "numpy.random.mtrand" else module
+    return ".".join([str(module), str(safe_getattr(found, "__name__", head)), *rest])
+
+
+def _place(function: FunctionType, name: str) -> str:
+    """Return where in a function a name is read."""
+    code = function.__code__
+    line = code.co_firstlineno
+    for instruction in dis.get_instructions(code):
+        if type(instruction.starts_line) is int:
+            line = instruction.starts_line
+        if instruction.argval == name:
+            break
+    filename = code.co_filename
+    where = "" if filename.startswith("<") else f" ({os.path.basename(filename)}:{line})"
+    return f"{function.__qualname__}{where}"

@@ -1,0 +1,100 @@
+"""Whatever code reads and however it reads it: when it changes, what depends on it runs again, and not before."""
+
+import pytest
+
+from pyplant import Plant, ReactorFunc
+from pyplant.reads import hook
+
+from .readers import READERS, by_existence, by_getenv, by_listdir, by_open, flag, folder, text, variable
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("READS_X", raising=False)
+
+
+def plant_with(read, **options):
+    @ReactorFunc
+    def reads(pipe):
+        pipe.send("value", read())
+
+    plant = Plant("plant", progress=False, **options)
+    plant.add_reactor(reads)
+    return plant
+
+
+def outcome(plant):
+    return plant.get("value"), bool(plant.run_reactor("reads").ran)
+
+
+@pytest.mark.parametrize(("change", "read"), READERS, ids=lambda function: function.__name__)
+def test_a_change_of_what_is_read_reruns(change, read):
+    change(1)
+    with plant_with(read) as plant:
+        assert plant.get("value") == 1
+        assert not plant.run_reactor("reads").ran, plant.explain("reads")
+        change(2)
+        assert "reads would run" in str(plant.explain("reads"))
+        assert plant.get("value") == 2
+        change(1)
+        report = plant.run_reactor("reads")
+        assert plant.get("value") == 1
+        # Back at the old content, the old result serves, unless it counts by the time of the change.
+        assert not report.ran or read.__name__ == "by_size"
+
+
+@pytest.mark.slow
+def test_workers_tell_what_they_read():
+    for change, _ in READERS:
+        change(1)
+
+    @ReactorFunc
+    def reads(pipe, config):
+        for place, (_, read) in enumerate(READERS):
+            if place == config["place"]:
+                pipe.send("value", read())
+
+    with Plant("plant", progress=False, executor=2) as plant:
+        plant.add_reactor(reads)
+        wrong = []
+        for place, (change, read) in enumerate(READERS):
+            plant.set_config({"place": place})
+            change(1)
+            first = plant.get("value")
+            change(2)
+            if (first, plant.get("value")) != (1, 2):
+                wrong.append(read.__name__)
+        assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("change", "read", "event"), [(text, by_open, "open"), (folder, by_listdir, "os.listdir")]
+)
+def test_control_without_its_event_a_change_is_missed(change, read, event, monkeypatch):
+    monkeypatch.setattr(
+        hook, "_HANDLERS", {key: handler for key, handler in hook._HANDLERS.items() if key != event}
+    )
+    change(1)
+    with plant_with(read) as plant:
+        assert plant.get("value") == 1
+        change(2)
+        assert plant.get("value") == 1
+
+
+def test_control_without_mentions_a_change_is_missed(monkeypatch):
+    monkeypatch.setattr("pyplant._tracer.find_mentions", lambda functions, recorder: None)
+    flag(1)
+    with plant_with(by_existence) as plant:
+        assert plant.get("value") == 1
+        flag(2)
+        assert plant.get("value") == 1
+
+
+def test_control_without_watched_variables_a_change_is_missed(monkeypatch):
+    monkeypatch.setattr("pyplant.reads.recorder.ReadRecorder.asked_for_variable", lambda *_: None)
+    variable(1)
+    with plant_with(by_getenv) as plant:
+        assert plant.get("value") == 1
+        variable(2)
+        assert plant.get("value") == 1
