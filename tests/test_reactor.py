@@ -7,6 +7,7 @@ import inspect
 import pickle
 import sys
 import textwrap
+import warnings
 
 import pytest
 
@@ -201,7 +202,9 @@ def test_a_function_patched_in_place_is_defined_again():
 
     ReactorFunc(name="x", cache=False)(old)
     ReactorFunc(name="x", cache=False)(new)
-    old.__code__ = new.__code__
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.13 on, of another kind of function
+        old.__code__ = new.__code__
     old.__dict__.update(new.__dict__)
     found = definition_of(old)
     assert (found.function, found.name, found.cache) == (old, "x", False)

@@ -97,7 +97,8 @@ def _is_simple(dtype: np.dtype[Any]) -> bool:
     """Return whether ``dtype.str`` describes a dtype completely."""
     return (
         dtype.names is None
-        and dtype.metadata is None
+        # NumPy 1 gives times an empty one as it unpickles them.
+        and (dtype.metadata is None or (not dtype.metadata and dtype.kind in "mM"))
         and dtype.subdtype is None
         and dtype.isbuiltin != 2  # noqa: PLR2004 - a type of another package, such as bfloat16
         and dtype.char != "T"
