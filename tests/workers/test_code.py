@@ -1,5 +1,6 @@
 """How user code and its surroundings come to a worker, which must give the results of an inline run."""
 
+import gc
 import importlib
 import json
 import os
@@ -7,13 +8,16 @@ import shutil
 import sys
 import textwrap
 import types
+import weakref
 
 import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import ConfigError, PlantWarning, WorkerError
+from pyplant.fingerprint.code_graph import NodeBuilder
+from pyplant.fingerprint.fingerprint import Fingerprinter
 from pyplant.store.files import Files
-from pyplant.workers import imports
+from pyplant.workers import imports, worker_main
 from pyplant.workers.code_pickling import CodePickler
 from pyplant.workers.parallel_executor import ParallelExecutor
 from pyplant.workers.sent_code import SentCode
@@ -433,3 +437,49 @@ def test_a_bundle_that_the_run_did_not_write_is_not_unpickled(sent, tmp_path):
     with pytest.raises(Exception, match="is not what the run wrote there"):
         received.read([bundle])
     assert received.load(packed) is print
+
+
+# ---------------------------------------------------------------------- fingerprints in a worker
+
+
+class Held:
+    """A value that a weak set can watch."""
+
+    def __init__(self, n):
+        self.n = n
+
+
+class Verifying:
+    """What of the state of a worker a verification needs."""
+
+    def __init__(self):
+        self.fingerprinter = Fingerprinter()
+        self.verifications = 0
+
+    def verify(self, function):
+        worker_main._WorkerState.begin_verification(self)
+        return self.fingerprinter.fingerprint(function)
+
+
+def test_a_worker_digests_what_reactors_share_once(module, monkeypatch):
+    lines = [f"def shared_{n}(): return {n}" for n in range(3)]
+    lines += [f"def uses_{n}(): return shared_{n % 3}() + {n}" for n in range(20)]
+    functions = vars(module("wc_shared", "\n".join(lines)))
+    built = []
+    build = NodeBuilder.__call__
+    monkeypatch.setattr(NodeBuilder, "__call__", lambda self, obj: built.append(obj) or build(self, obj))
+    state = Verifying()
+    for n in range(20):
+        state.verify(functions[f"uses_{n}"])
+    assert [built.count(functions[f"shared_{n}"]) for n in range(3)] == [1, 1, 1]
+
+
+def test_a_worker_releases_values_that_were_replaced(module):
+    holder = module("wc_replaced", "VALUE = None\ndef uses(): return VALUE\n")
+    state, alive = Verifying(), weakref.WeakSet()
+    for n in range(100):
+        holder.VALUE = Held(n)
+        alive.add(holder.VALUE)
+        state.verify(holder.uses)
+    gc.collect()
+    assert len(alive) < 70
