@@ -32,6 +32,7 @@ from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.engine.verdict import Lookup, Reason, ReasonKind, Verdict
 from pyplant.errors import UndigestibleError, ingredient_as_parameter_error, near_misses
 from pyplant.execution import frontend
+from pyplant.execution.found_code import code_named, named_code
 from pyplant.fingerprint.attributes import static_attribute
 from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.constant_words import constant_words, words
@@ -387,7 +388,7 @@ class RunContext:
         return self.parameters.is_auxiliary(name)
 
     def subreactor(self, name: str) -> str | None:
-        """Fingerprint of the subreactor with this full name, if it still exists."""
+        """Fingerprint of the subreactor, or the code that a parameter names, with this full name, if it still exists."""
         module, _, qualname = name.rpartition(".")
         # The name does not say where the module ends and a class or function around it begins.
         while module and module not in sys.modules:
@@ -395,7 +396,8 @@ class RunContext:
             qualname = f"{step}.{qualname}"
         found = find(sys.modules.get(module), qualname)
         function = static_attribute(found, "__pyplant_subreactor__")
-        return self.fingerprinter.fingerprint(function).digest if type(function) is FunctionType else None
+        code = function if type(function) is FunctionType else named_code(name, load=True)
+        return None if code is None else self.fingerprinter.fingerprint(code).digest
 
     def outside(self, kind: DependencyKind, name: str) -> str:
         """Digest of something outside the plant, computed once until the next reactor has run."""
@@ -413,6 +415,12 @@ class RunContext:
         """Add the class attributes that a reactor's code reads, for each configuration object that it got."""
         asked = sorted(self.predicted[key].class_attributes)
         return self._with_classes(asked, dependencies) if asked else dependencies
+
+    def with_named_code(self, key: str, dependencies: Iterable[Dependency]) -> tuple[Dependency, ...]:
+        """Add the code that the parameters in dependencies name."""
+        known = tuple(dependencies)
+        reactor = self.definitions[key].function
+        return (*known, *code_named(known, self.parameters.lookup, self.fingerprinter, reactor))
 
     def _with_classes(self, asked: Iterable[str], dependencies: Iterable[Dependency]) -> Iterator[Dependency]:
         for dependency in dependencies:

@@ -59,7 +59,9 @@ class TraceWriter:
         return Trace(
             reactor=definition.full_name,
             fingerprint=fingerprint.digest,
-            dependencies=tuple(self._context.with_classes(definition.key, record.dependencies)),
+            dependencies=self._context.with_named_code(
+                definition.key, self._context.with_classes(definition.key, record.dependencies)
+            ),
             outputs=tuple(outputs.values()),
             seconds=seconds,
             finished=time.time(),
