@@ -27,7 +27,7 @@ from pyplant.errors import (
     SentTwiceError,
 )
 from pyplant.events import Event, IngredientSent, SubreactorEntered, SubreactorLeft
-from pyplant.fingerprint.fingerprint import CoveredFunction
+from pyplant.fingerprint.covered_functions import CoveredFunction
 from pyplant.fingerprint.graph_node import shorten
 from pyplant.ingredient import Ingredient
 from pyplant.reads.mentions import find_mentions

@@ -26,7 +26,7 @@ from pyplant.errors import (
 )
 from pyplant.events import Event
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
-from pyplant.fingerprint.fingerprint import CoveredFunction
+from pyplant.fingerprint.covered_functions import CoveredFunction
 from pyplant.fingerprint.hints import CONFIG_NAMES
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import Pipework

@@ -203,7 +203,9 @@ def test_a_function_patched_in_place_is_defined_again():
     ReactorFunc(name="x", cache=False)(old)
     ReactorFunc(name="x", cache=False)(new)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.13 on, of another kind of function
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # from Python 3.13 on, of another kind of function
         old.__code__ = new.__code__
     old.__dict__.update(new.__dict__)
     found = definition_of(old)

@@ -36,8 +36,9 @@ from pyplant.execution.found_code import code_named, named_code
 from pyplant.fingerprint.attributes import static_attribute
 from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.constant_words import constant_words, words
+from pyplant.fingerprint.covered_functions import CoveredFunction, covered_functions
 from pyplant.fingerprint.digest import digest_bytes
-from pyplant.fingerprint.fingerprint import CoveredFunction, Fingerprint, Fingerprinter
+from pyplant.fingerprint.fingerprint import Fingerprint, Fingerprinter
 from pyplant.fingerprint.hints import CONFIG_NAMES, predict
 from pyplant.fingerprint.origin import find
 from pyplant.reads.answers import Outside
@@ -443,7 +444,7 @@ class RunContext:
 
     def functions_below(self, reactor: Callable[..., Any]) -> Iterable[CoveredFunction]:
         """Return the functions that the fingerprint of a reactor covers."""
-        return self.fingerprinter.functions_below(reactor)
+        return covered_functions(self.fingerprinter, reactor)
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         """Fingerprint of a subreactor that the reactor's own code does not name, else ``""``."""

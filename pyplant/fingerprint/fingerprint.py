@@ -44,12 +44,10 @@ from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.graph_node import GraphNode, Leaf, NodeKind
 from pyplant.fingerprint.hints import Hint
 from pyplant.fingerprint.metadata import metadata
-from pyplant.fingerprint.origin import is_user_file
 from pyplant.fingerprint.past_values import PAST_VALUES
 from pyplant.fingerprint.source import CodePart, Sources
 
 __all__ = [
-    "CoveredFunction",
     "Fingerprint",
     "Fingerprinter",
     "PartMemo",
@@ -129,25 +127,6 @@ class _DigestNode:
             if not watch.is_unchanged():
                 return False
         return True
-
-
-class CoveredFunction(NamedTuple):
-    """A function that a fingerprint covers.
-
-    Attributes
-    ----------
-    function
-        The function.
-    references
-        The names that its code refers to: ``("g", ("np", "load"))`` for a global variable and what is read of it,
-        ``("m", ("time", "sleep"))`` for a module that is imported inside it.
-    text
-        Its source.
-    """
-
-    function: FunctionType
-    references: tuple[tuple[str, tuple[str, ...]], ...]
-    text: str
 
 
 class Fingerprinter:
@@ -327,16 +306,11 @@ class Fingerprinter:
             for edge in node.content.edges
         }
 
-    def functions_below(self, root: Callable[..., Any]) -> list[CoveredFunction]:
-        """Return the functions of users that the fingerprint of ``root`` covers."""
+    def nodes_below(self, root: Callable[..., Any]) -> Iterator[tuple[Any, GraphNode]]:
+        """Yield the objects that the fingerprint of ``root`` covers, with their nodes."""
         self._refresh(root)
-        found: list[CoveredFunction] = []
         for node in self._below(self._nodes[id(root)]):
-            if type(node.obj) is FunctionType and is_user_file(node.obj.__code__.co_filename):
-                labels = [label.split(" ") for label, _ in node.children]
-                references = tuple((kind, tuple(names)) for kind, *names in labels if kind in ("g", "m"))
-                found.append(CoveredFunction(node.obj, references, node.content.text))
-        return found
+            yield node.obj, node.content
 
     def store_parts(self) -> bool:
         """Store the parts of code that the persistent cache has lost; return whether there were any."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from pyplant.engine.trace import DependencyKind
 from pyplant.fingerprint.attributes import safe_getattr
-from pyplant.fingerprint.fingerprint import CoveredFunction
+from pyplant.fingerprint.covered_functions import CoveredFunction
 from pyplant.fingerprint.origin import is_user_module
 from pyplant.reads.recorder import ReadRecorder
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from pyplant.engine.trace import Note
 from pyplant.fingerprint.attributes import safe_getattr
-from pyplant.fingerprint.fingerprint import CoveredFunction
+from pyplant.fingerprint.covered_functions import CoveredFunction
 
 __all__ = ["unrepeatable"]
 

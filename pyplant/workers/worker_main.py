@@ -37,7 +37,8 @@ from pyplant._tracer import Tracer
 from pyplant.errors import ConfigError, DamagedError, PlantDirError
 from pyplant.execution.forking import reseed_if_forked
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
-from pyplant.fingerprint.fingerprint import CoveredFunction, Fingerprinter, use_fingerprinter
+from pyplant.fingerprint.covered_functions import CoveredFunction, covered_functions
+from pyplant.fingerprint.fingerprint import Fingerprinter, use_fingerprinter
 from pyplant.fingerprint.origin import adopt_followed, begin_generation, package_versions
 from pyplant.fingerprint.source import CodePart
 from pyplant.ingredient import Ingredient
@@ -321,7 +322,7 @@ class _WorkerContext:
         return ""
 
     def functions_below(self, reactor: Callable[..., Any]) -> Iterable[CoveredFunction]:
-        return self._fingerprinter.functions_below(reactor)
+        return covered_functions(self._fingerprinter, reactor)
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         if self._fingerprinter.reaches(reactor, function):
