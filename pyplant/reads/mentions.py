@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import PurePath
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from pyplant.engine.trace import DependencyKind
 from pyplant.fingerprint.attributes import safe_getattr
@@ -140,26 +141,53 @@ def opens_in_c(library: str) -> bool:
     return library not in _OTHERS and library not in sys.stdlib_module_names and library in _registered()
 
 
+class _Interest(NamedTuple):
+    """What a function may read without an event, judged once for each code object."""
+
+    code: CodeType
+    libraries: frozenset[str]
+    asks_existence: bool
+    asks_status: bool
+
+    @property
+    def is_none(self) -> bool:
+        return not (self.libraries or self.asks_existence or self.asks_status)
+
+
+# Helpers are shared by many reactors, and each execution asks for all of them.
+_interests: WeakKeyDictionary[FunctionType, _Interest] = WeakKeyDictionary()
+
+
 def find_mentions(functions: Iterable[CoveredFunction], recorder: ReadRecorder) -> None:
     """Note the paths that functions mention."""
-    for function, _, _ in functions:
-        names, texts = _content(function.__code__)
-        if not texts and not names:
-            continue
-        read_by = _libraries_of(function, names)
-        is_asked, has_status = bool(names & _EXISTENCE), bool(names & _STATUS)
-        if not (read_by or is_asked or has_status):
-            continue
-        place = f"{function.__qualname__} ({os.path.basename(function.__code__.co_filename)}:{function.__code__.co_firstlineno})"
-        for text in {*texts, *_values(function, names)}:
-            if read_by:
-                for path in _QUOTED.findall(text) if "duckdb" in read_by and " " in text else (text,):
-                    _mention_content(path, place, recorder, is_tree=bool(read_by & _TREES))
-            if _may_be_path(text):
-                if is_asked:
-                    recorder.mentioned(DependencyKind.EXISTENCE, text, place)
-                if has_status:
-                    recorder.mentioned(DependencyKind.STATUS, text, place)
+    for function, _ in functions:
+        interest = _interests.get(function)
+        if interest is None or interest.code is not function.__code__:
+            interest = _interests[function] = _interest_of(function)
+        if not interest.is_none:
+            _find_in(function, interest, recorder)
+
+
+def _interest_of(function: FunctionType) -> _Interest:
+    code = function.__code__
+    names, _ = _content(code)
+    return _Interest(code, _libraries_of(function, names), bool(names & _EXISTENCE), bool(names & _STATUS))
+
+
+def _find_in(function: FunctionType, interest: _Interest, recorder: ReadRecorder) -> None:
+    code = function.__code__
+    names, texts = _content(code)
+    place = f"{function.__qualname__} ({os.path.basename(code.co_filename)}:{code.co_firstlineno})"
+    for text in {*texts, *_values(function, names)}:
+        if interest.libraries:
+            is_statement = "duckdb" in interest.libraries and " " in text
+            for path in _QUOTED.findall(text) if is_statement else (text,):
+                _mention_content(path, place, recorder, is_tree=bool(interest.libraries & _TREES))
+        if _may_be_path(text):
+            if interest.asks_existence:
+                recorder.mentioned(DependencyKind.EXISTENCE, text, place)
+            if interest.asks_status:
+                recorder.mentioned(DependencyKind.STATUS, text, place)
 
 
 def _mention_content(text: str, place: str, recorder: ReadRecorder, *, is_tree: bool) -> None:
@@ -215,7 +243,7 @@ def _content(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(names), frozenset(texts)
 
 
-def _libraries_of(function: FunctionType, names: Iterable[str]) -> set[str]:
+def _libraries_of(function: FunctionType, names: Iterable[str]) -> frozenset[str]:
     """Return the libraries that open files in C and that names in the code refer to."""
     found: set[str] = set()
     for name in names:
@@ -228,7 +256,7 @@ def _libraries_of(function: FunctionType, names: Iterable[str]) -> set[str]:
             module = safe_getattr(value if callable(value) else type(value), "__module__", "")
         if isinstance(module, str):
             found.add(module.partition(".")[0])
-    return {library for library in found if _may_be_library(library) and opens_in_c(library)}
+    return frozenset(library for library in found if _may_be_library(library) and opens_in_c(library))
 
 
 def _may_be_library(name: str) -> bool:

@@ -10,13 +10,15 @@ import dis
 import fnmatch
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pyplant.engine.trace import Note
 from pyplant.fingerprint.attributes import safe_getattr
 from pyplant.fingerprint.covered_functions import CoveredFunction
+from pyplant.fingerprint.graph_node import GraphNode
 
 __all__ = ["unrepeatable"]
 
@@ -74,20 +76,38 @@ _NO_SOURCES = frozenset(
 )
 
 
+_RELEVANT = re.compile(
+    "|".join(map(fnmatch.translate, (*_CLOCK, *_ENTROPY, *_GENERATORS, *_GENERATORS.values(), *_OBJECTS)))
+)
+
+# Helpers are shared by many reactors, and each execution asks for all of them.
+_named: WeakKeyDictionary[FunctionType, tuple[GraphNode, tuple[tuple[str, str], ...]]] = WeakKeyDictionary()
+
+
 def unrepeatable(functions: Iterable[CoveredFunction]) -> frozenset[Note]:
     """Return a note for each reference to the clock, or to random numbers without a seed, in the code of a reactor."""
-    named = [
-        (_full_name(function, kind, names), names[-1], function, text)
-        for function, references, text in functions
-        for kind, names in references
-    ]
-    seeds = {name for name, *_ in named}
+    found: list[tuple[str, str, CoveredFunction]] = []
+    for covered in functions:
+        function, node = covered
+        known = _named.get(function)
+        if known is None or known[0] is not node:
+            known = _named[function] = node, tuple(_relevant_names(covered))
+        found += [(name, called, covered) for name, called in known[1]]
+    seeds = {name for name, *_ in found}
     notes: set[Note] = set()
-    for name, called, function, text in named:
-        what = _kind(name, seeds, rf"\b{re.escape(called)}\(\s*(None\s*)?\)", text)
+    for name, called, (function, node) in found:
+        what = _kind(name, seeds, rf"\b{re.escape(called)}\(\s*(None\s*)?\)", node.text)
         if what:
             notes.add(Note("outside", f"uses {what} ({name}), {_place(function, called)}"))
     return frozenset(notes)
+
+
+def _relevant_names(covered: CoveredFunction) -> Iterator[tuple[str, str]]:
+    """Yield the full names of references to the clock, to random numbers and to what seeds them, each with its last name."""
+    for kind, names in covered.references():
+        name = _full_name(covered[0], kind, names)
+        if _RELEVANT.fullmatch(name):
+            yield name, names[-1]
 
 
 def _kind(name: str, seeds: set[str], call_without_seed: str, text: str) -> str:
