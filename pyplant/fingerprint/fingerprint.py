@@ -30,7 +30,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from types import CodeType, FunctionType, MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import pyplant.fingerprint.builtin_types  # noqa: F401 - registers encoders
 from pyplant.engine.trace import Note
@@ -41,6 +41,7 @@ from pyplant.fingerprint.code_graph import NodeBuilder
 from pyplant.fingerprint.code_records import CodeRecord, changed_names, changed_values
 from pyplant.fingerprint.components import components
 from pyplant.fingerprint.digest import digest_bytes, encode
+from pyplant.fingerprint.digest_node import NOTHING, DigestNode, Fingerprint
 from pyplant.fingerprint.graph_node import GraphNode, Leaf, NodeKind
 from pyplant.fingerprint.hints import Hint
 from pyplant.fingerprint.metadata import metadata
@@ -65,68 +66,6 @@ class PartMemo(Protocol):
 
     def put_part(self, digest: str, part: CodePart) -> None:
         """Cache a part."""
-
-
-class Fingerprint(NamedTuple):
-    """The identity of a function's code.
-
-    Attributes
-    ----------
-    digest
-        The digest of the code and all that it reaches.
-    hints
-        The names of ingredients and parameters in the code and all that it calls.
-    notes
-        What the digest does not cover.
-    """
-
-    digest: str
-    hints: frozenset[Hint]
-    notes: frozenset[Note]
-
-
-_NOTHING: frozenset[Any] = frozenset()  # shared, since most nodes have no hints and notes
-
-
-class _DigestNode:
-    """A node of the graph with its digest, and the object that it describes."""
-
-    __slots__ = (
-        "children",
-        "content",
-        "digest",
-        "epoch",
-        "fingerprint",
-        "generation",
-        "hints",
-        "notes",
-        "obj",
-        "reads",
-        "targets",
-    )
-
-    def __init__(self, obj: Any, content: GraphNode, epoch: int) -> None:
-        self.obj = obj  # the reference keeps the id from being reused
-        self.content = content
-        self.epoch = epoch
-        self.children: list[tuple[str, Any]] = [(edge.label, edge.target) for edge in content.edges]
-        self.targets = [target for _, target in self.children if type(target) is not Leaf]
-        self.digest = ""
-        self.generation = -1
-        self.hints: frozenset[Hint] = _NOTHING
-        self.notes: frozenset[Note] = _NOTHING
-        self.reads: frozenset[str] = _NOTHING
-        self.fingerprint: Fingerprint | None = None
-
-    def is_unchanged(self) -> bool:
-        """Return whether the content still describes the object. This is the hot path of an unchanged run."""
-        content = self.content
-        if content.unchanged is not None and not content.unchanged():
-            return False
-        for watch in content.watches:  # noqa: SIM110 - all() would cost half as much again
-            if not watch.is_unchanged():
-                return False
-        return True
 
 
 class Fingerprinter:
@@ -165,7 +104,7 @@ class Fingerprinter:
         self._memo = memo
         self._sources = sources or Sources()
         self._build_node = NodeBuilder(self._part, self.state, lambda package: versions.get(package, ""))
-        self._nodes: dict[int, _DigestNode] = {}  # by id: objects need not be hashable
+        self._nodes: dict[int, DigestNode] = {}  # by id: objects need not be hashable
         self._parts: dict[str, CodePart] = {}
         self._recursive_digests: dict[str, str] = {}
         self._replaced: dict[str, GraphNode] = {}  # since the run began, by digest
@@ -225,7 +164,7 @@ class Fingerprinter:
         self._build_node.forget_values()
         return {(change.owner, change.name) for change in changes}
 
-    def _target_digests(self, node: _DigestNode) -> list[str]:
+    def _target_digests(self, node: DigestNode) -> list[str]:
         """Return the digests of the targets of a node as its record has them."""
         return [
             target.shown() if type(target) is Leaf else self._nodes[id(target)].digest
@@ -254,7 +193,7 @@ class Fingerprinter:
             node.fingerprint = Fingerprint(digest, hints, node.notes)
         return node.fingerprint
 
-    def _with_metadata(self, root: _DigestNode) -> str:
+    def _with_metadata(self, root: DigestNode) -> str:
         """Return the digest of a node together with the names and docstrings that code below it may read."""
         code = (
             node.obj for node in self._below(root) if node.content.kind in (NodeKind.FUNCTION, NodeKind.CLASS)
@@ -270,7 +209,7 @@ class Fingerprinter:
         self.records.setdefault(digest, record._replace(edges=edges))
         return digest
 
-    def _below(self, root: _DigestNode) -> Iterator[_DigestNode]:
+    def _below(self, root: DigestNode) -> Iterator[DigestNode]:
         """Yield a node and those that it reaches, in an order that depends on content only."""
         seen, stack = {id(root.obj)}, [root]
         while stack:
@@ -351,7 +290,7 @@ class Fingerprinter:
                 if node is not None:
                     self._generation += 1
                     self._replaced.setdefault(node.digest, node.content)
-                node = nodes[id(obj)] = _DigestNode(obj, self._build_node(obj), epoch)
+                node = nodes[id(obj)] = DigestNode(obj, self._build_node(obj), epoch)
             elif node.epoch == epoch:
                 continue
             node.epoch = epoch
@@ -372,11 +311,11 @@ class Fingerprinter:
 
     # ------------------------------------------------------------------ digesting
 
-    def _digest_from(self, root: _DigestNode) -> None:
+    def _digest_from(self, root: DigestNode) -> None:
         for component in components(root, self._undigested_children):
             self._digest_component(component)
 
-    def _undigested_children(self, node: _DigestNode) -> Iterator[_DigestNode]:
+    def _undigested_children(self, node: DigestNode) -> Iterator[DigestNode]:
         """Yield the nodes that a node refers to and that have no valid digest."""
         for _, target in node.children:
             if type(target) is not Leaf:
@@ -384,7 +323,7 @@ class Fingerprinter:
                 if child.generation != self._generation:
                     yield child
 
-    def _digest_component(self, component: list[_DigestNode]) -> None:
+    def _digest_component(self, component: list[DigestNode]) -> None:
         inside = {id(node.obj): index for index, node in enumerate(component)}
         colours = [self._colour(node, inside, None) for node in component]
         # A component of one node is a cycle only if the node refers to itself.
@@ -423,15 +362,15 @@ class Fingerprinter:
                     reads |= child.reads
                     if not _is_reactor(target) and node.content.kind is not NodeKind.MODULE:
                         hints.update(_as_conditional(hint) for hint in child.hints)
-        shared_hints = frozenset(hints) if hints else _NOTHING
-        shared_notes = frozenset(notes) if notes else _NOTHING
-        shared_reads = frozenset(reads) if reads else _NOTHING
+        shared_hints = frozenset(hints) if hints else NOTHING
+        shared_notes = frozenset(notes) if notes else NOTHING
+        shared_reads = frozenset(reads) if reads else NOTHING
         for node in component:
             node.hints, node.notes, node.reads = shared_hints, shared_notes, shared_reads
             node.fingerprint = None
             self._record(node)
 
-    def _colour(self, node: _DigestNode, inside: dict[int, int], colours: list[str] | None) -> str:
+    def _colour(self, node: DigestNode, inside: dict[int, int], colours: list[str] | None) -> str:
         """Hash a node's content with the colours of its component and the digests of its other targets."""
         parts = [node.content.local]
         for label, target in node.children:
@@ -443,7 +382,7 @@ class Fingerprinter:
                 parts.append(f"\0{label}:{self._nodes[id(target)].digest}".encode())
         return digest_bytes(*parts)
 
-    def _record(self, node: _DigestNode) -> None:
+    def _record(self, node: DigestNode) -> None:
         """Keep what a digest was made of."""
         if node.content.attribute_digests:
             self._attribute_digests[node.digest] = node.content.attribute_digests
