@@ -48,7 +48,9 @@ def _candidate_modules(obj: Any) -> Iterator[types.ModuleType]:
     if issubclass(cls, _BOUND):
         bound = static_attribute(obj, "__self__")
         names += [module_of(type(bound)), *([module_of(bound)] if issubclass(type(bound), type) else [])]
-    for name in dict.fromkeys(name for name in names if type(name) is str):
+    known = [name for name in names if type(name) is str]
+    # A package may hold what a module in C defines, such as torch.default_generator.
+    for name in dict.fromkeys([*known, *map(package_name, known)]):
         module = LOADED.get(name)
         if module is not None and issubclass(type(module), types.ModuleType) and name != "builtins":
             yield module

@@ -21,7 +21,7 @@ from pyplant.fingerprint.attributes import (
 )
 from pyplant.fingerprint.origin import is_user_object
 
-__all__ = ["MAX_ITEMS", "OF_WRAPPERS", "hides_content", "limited_items", "wrapped"]
+__all__ = ["BOOKKEEPING", "MAX_ITEMS", "OF_WRAPPERS", "hides_content", "limited_items", "wrapped"]
 
 MAX_ITEMS = 100_000
 """The number of items that count of an object whose class brings its own iterator."""
@@ -30,6 +30,12 @@ MAX_ITEMS = 100_000
 _FINITE = frozenset(map(type, map(iter, ([], (), {}.items(), OrderedDict().items(), deque()))))
 OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "__dict__", "__type_params__"})
 """Attributes that a wrapper copies from the function that it wraps."""
+
+BOOKKEEPING = {
+    "joblib.memory.MemorizedFunc": frozenset(["timestamp"]),
+    "pandas.io.formats.style.Styler": frozenset(["uuid"]),
+}
+"""Attributes that differ in each process for equal objects, by class."""
 
 _REDUCING = frozenset(["__reduce_ex__", "__reduce__", "__getstate__"])
 

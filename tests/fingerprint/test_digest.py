@@ -814,3 +814,16 @@ def test_an_exception_that_was_raised_has_its_digest_also_where_tracebacks_are_p
     )
     monkeypatch.setitem(copyreg.dispatch_table, ValueError, reducer)
     assert digest_of(raised) == digest_of(ValueError("a")) != digest_of(ValueError("b"))
+
+
+def test_what_a_library_notes_about_an_object_does_not_count(tmp_path):
+    pandas, joblib = pytest.importorskip("pandas"), pytest.importorskip("joblib")
+    pytest.importorskip("jinja2")
+    memory = joblib.Memory(tmp_path, verbose=0)
+    table = pandas.DataFrame({"a": [1]})
+    for make in (lambda: memory.cache(textwrap.dedent), lambda: table.style):
+        one, other = make(), make()
+        for attribute in ("timestamp", "uuid"):
+            if hasattr(other, attribute):
+                setattr(other, attribute, "another")
+        assert encode(one).data == encode(other).data
