@@ -343,6 +343,11 @@ class RunContext:
         """Return the newest trace of a reactor, with any fingerprint."""
         return self._ledger.last(full_name)
 
+    def notes(self, key: str, trace: Trace | None) -> tuple[str, ...]:
+        """Return what the fingerprint of a reactor does not cover, and what an execution of it read and cannot be compared."""
+        notes = self.fingerprint(key).notes | (frozenset() if trace is None else trace.notes)
+        return tuple(sorted(note.text for note in notes))
+
     # ------------------------------------------------------------------ for the rebuilder
 
     def parameter(self, name: str) -> str | None:

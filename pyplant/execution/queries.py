@@ -10,7 +10,7 @@ from pyplant.engine.task import State
 from pyplant.engine.trace import Trace
 from pyplant.errors import DamagedError, MissingIngredientError, StaleWarning, logger, warn
 from pyplant.execution.staleness import Staleness
-from pyplant.execution.summary import history_entry
+from pyplant.execution.summary import found_reads, history_entry
 from pyplant.reports.report import Explanation, History, Outcome, Overview, Plan, Status
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ def explain(session: Session, wanted: Callable[..., Any] | str) -> Explanation:
         definition, ingredient, context = session.find(wanted)
         staleness = Staleness(context)
         staleness.judge([definition.key])
-        last = context.last(definition.full_name)
-        notes = context.fingerprint(definition.key).notes | (frozenset() if last is None else last.notes)
-        shown = tuple(sorted(note.text for note in notes))
-        return Explanation(staleness.entry(definition.key, as_target=True), shown, ingredient)
+        key = definition.key
+        trace = staleness.verdicts[key].trace or context.last(definition.full_name)
+        reads = () if trace is None else tuple(found_reads(trace))
+        return Explanation(staleness.entry(key, as_target=True), context.notes(key, trace), ingredient, reads)
 
 
 def plan(session: Session, wanted: Callable[..., Any] | str) -> Plan:

@@ -10,10 +10,20 @@ from pyplant.config.views import is_value
 from pyplant.engine.task import State, Task
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.execution.run import Run
+from pyplant.reads.answers import OUTSIDE
 from pyplant.reports.explain import Cause, Explainer
 from pyplant.reports.report import HistoryEntry, Outcome, ReactorEntry, RunReport
 
-__all__ = ["OUTCOMES", "history_entry", "summarise"]
+__all__ = ["OUTCOMES", "found_reads", "history_entry", "summarise"]
+
+_READ = {
+    DependencyKind.FILE: "",
+    DependencyKind.LISTING: "the names in ",
+    DependencyKind.PATTERN: "files that match ",
+    DependencyKind.EXISTENCE: "whether there is ",
+    DependencyKind.STATUS: "size and time of ",
+    DependencyKind.ENVIRONMENT: "environment variable ",
+}
 
 OUTCOMES = {
     State.CACHED: Outcome.CACHED,
@@ -66,6 +76,15 @@ def _entry(name: str, task: Task, causes: tuple[Cause, ...], error: BaseExceptio
         outputs=tuple(output.name for output in trace.outputs) if trace else (),
         error=error_text(error) if error is not None else "",
     )
+
+
+def found_reads(trace: Trace) -> Iterator[str]:
+    """Yield what an execution read outside the plant without declaring it, and where its code did so."""
+    for dependency in trace.dependencies:
+        name = dependency.names[0]
+        if dependency.kind in OUTSIDE and name in trace.shown:
+            separator = "/" if dependency.kind is DependencyKind.LISTING else ""
+            yield f"{_READ[dependency.kind]}{name}{separator}, in {trace.shown[name]}"
 
 
 def history_entry(trace: Trace) -> HistoryEntry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from pyplant.fingerprint.fingerprint import Fingerprinter
@@ -19,16 +19,25 @@ class CoveredFunction(NamedTuple):
     function: FunctionType
     node: GraphNode
 
-    def references(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Yield the names that its code refers to.
+    def references(self) -> Iterator[tuple[Any, tuple[str, ...]]]:
+        """Yield what its code refers to: an object, and the names that are read of it, as ``(numpy, ("load",))``.
 
-        ``("g", ("np", "load"))`` is a global variable and what is read of it, ``("m", ("time", "sleep"))`` a module
-        that is imported inside the function.
+        A module that is imported inside the function is given by its name.
         """
-        for edge in self.node.edges:
-            kind, *names = edge.label.split(" ")
-            if kind in ("g", "m"):
-                yield kind, tuple(names)
+        function, node = self
+        for edge in node.edges:
+            kind, head, *names = edge.label.split(" ")
+            if kind == "g":
+                yield function.__globals__.get(head), tuple(names)
+            elif kind == "m":
+                yield head, tuple(names)
+            elif kind == "closure":
+                # Which attributes of a closure variable are read is not known, so each name in the code may be one.
+                if type(edge.target) is ModuleType:
+                    read = (name for name in function.__code__.co_names if name in vars(edge.target))
+                    yield from ((edge.target, (name,)) for name in read)
+                else:
+                    yield edge.target, ()
 
 
 def covered_functions(fingerprinter: Fingerprinter, root: Callable[..., Any]) -> list[CoveredFunction]:

@@ -8,6 +8,7 @@ the same before and after the reactor.
 
 from __future__ import annotations
 
+import dis
 import glob
 import os
 import re
@@ -22,6 +23,7 @@ from weakref import WeakKeyDictionary
 from pyplant.engine.trace import DependencyKind
 from pyplant.fingerprint.attributes import safe_getattr
 from pyplant.fingerprint.covered_functions import CoveredFunction
+from pyplant.fingerprint.hints import NAMED_CALLS
 from pyplant.fingerprint.origin import is_user_module
 from pyplant.reads.recorder import ReadRecorder
 
@@ -121,7 +123,9 @@ _EXISTENCE = frozenset(
     {"exists", "lexists", "isfile", "isdir", "islink", "is_file", "is_dir", "is_symlink", "access"}
 )
 _STATUS = frozenset({"stat", "lstat", "getsize", "getmtime", "getctime"})
+_NAMING = NAMED_CALLS | {"input_file"}  # methods of a pipework; what they are given is no mention
 _QUOTED = re.compile(r"'([^'\n]+)'")  # files in a statement of SQL
+_NEAR = 8  # instructions between the name of a function and its argument
 _MAX_LENGTH = 1024
 _MAX_FILES = 1_000  # of a folder or pattern that a library reads
 
@@ -146,12 +150,7 @@ class _Interest(NamedTuple):
 
     code: CodeType
     libraries: frozenset[str]
-    asks_existence: bool
-    asks_status: bool
-
-    @property
-    def is_none(self) -> bool:
-        return not (self.libraries or self.asks_existence or self.asks_status)
+    asks_for_paths: bool
 
 
 # Helpers are shared by many reactors, and each execution asks for all of them.
@@ -164,30 +163,31 @@ def find_mentions(functions: Iterable[CoveredFunction], recorder: ReadRecorder) 
         interest = _interests.get(function)
         if interest is None or interest.code is not function.__code__:
             interest = _interests[function] = _interest_of(function)
-        if not interest.is_none:
+        if interest.libraries or interest.asks_for_paths:
             _find_in(function, interest, recorder)
 
 
 def _interest_of(function: FunctionType) -> _Interest:
     code = function.__code__
     names, _ = _content(code)
-    return _Interest(code, _libraries_of(function, names), bool(names & _EXISTENCE), bool(names & _STATUS))
+    return _Interest(code, _libraries_of(function, names), bool(names & (_EXISTENCE | _STATUS)))
 
 
 def _find_in(function: FunctionType, interest: _Interest, recorder: ReadRecorder) -> None:
     code = function.__code__
     names, texts = _content(code)
     place = f"{function.__qualname__} ({os.path.basename(code.co_filename)}:{code.co_firstlineno})"
-    for text in {*texts, *_values(function, names)}:
-        if interest.libraries:
+    values = set(_values(function, names))
+    for kind, asked in ((DependencyKind.EXISTENCE, _EXISTENCE), (DependencyKind.STATUS, _STATUS)):
+        if names & asked:
+            for text in filter(_may_be_path, {*values, *_texts_near(code, asked)}):
+                recorder.mentioned(kind, text, place)
+    if interest.libraries:
+        is_tree = bool(interest.libraries & _TREES)
+        for text in {*texts, *values}:
             is_statement = "duckdb" in interest.libraries and " " in text
             for path in _QUOTED.findall(text) if is_statement else (text,):
-                _mention_content(path, place, recorder, is_tree=bool(interest.libraries & _TREES))
-        if _may_be_path(text):
-            if interest.asks_existence:
-                recorder.mentioned(DependencyKind.EXISTENCE, text, place)
-            if interest.asks_status:
-                recorder.mentioned(DependencyKind.STATUS, text, place)
+                _mention_content(path, place, recorder, is_tree=is_tree)
 
 
 def _mention_content(text: str, place: str, recorder: ReadRecorder, *, is_tree: bool) -> None:
@@ -241,6 +241,28 @@ def _content(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
             names |= inner_names
             texts |= inner_texts
     return frozenset(names), frozenset(texts)
+
+
+@cache
+def _texts_near(code: CodeType, asked: frozenset[str]) -> frozenset[str]:
+    """Return the texts in the code close to a name, as in ``exists("x")`` and ``Path("x").exists()``."""
+    found: set[str] = set()
+    instructions = list(dis.get_instructions(code))
+    for index, instruction in enumerate(instructions):
+        if instruction.argval in asked:
+            first = max(index - _NEAR, 1)
+            pairs = zip(instructions[first - 1 :], instructions[first : index + _NEAR], strict=False)
+            found |= {
+                other.argval for before, other in pairs if _is_text(other) and before.argval not in _NAMING
+            }
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found |= _texts_near(constant, asked)
+    return frozenset(found)
+
+
+def _is_text(instruction: dis.Instruction) -> bool:
+    return instruction.opname.startswith("LOAD_CONST") and isinstance(instruction.argval, str)
 
 
 def _libraries_of(function: FunctionType, names: Iterable[str]) -> frozenset[str]:

@@ -103,11 +103,11 @@ def unrepeatable(functions: Iterable[CoveredFunction]) -> frozenset[Note]:
 
 
 def _relevant_names(covered: CoveredFunction) -> Iterator[tuple[str, str]]:
-    """Yield the full names of references to the clock, to random numbers and to what seeds them, each with its last name."""
-    for kind, names in covered.references():
-        name = _full_name(covered[0], kind, names)
+    """Yield the full names of references to the clock, to random numbers and to what seeds them, each with its last part."""
+    for found, names in covered.references():
+        name = _full_name(found, names)
         if _RELEVANT.fullmatch(name):
-            yield name, names[-1]
+            yield name, name.rpartition(".")[2]
 
 
 def _kind(name: str, seeds: set[str], call_without_seed: str, text: str) -> str:
@@ -129,23 +129,19 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _full_name(function: FunctionType, kind: str, names: tuple[str, ...]) -> str:
+def _full_name(found: Any, names: tuple[str, ...]) -> str:
     """Return the name of what a reference leads to, from its module on."""
-    head, *rest = names
-    if kind == "m":
-        return ".".join(names)
-    found: Any = function.__globals__.get(head)
-    if type(found) is ModuleType:
-        return ".".join([found.__name__, *rest])
+    if isinstance(found, str | ModuleType):
+        return ".".join([found if isinstance(found, str) else found.__name__, *names])
     module = safe_getattr(found, "__module__", None)
     if not isinstance(module, str):  # functions of ``random`` are methods of an object
         module = safe_getattr(type(safe_getattr(found, "__self__", None)), "__module__", "")
     module = "numpy.random" if module == "numpy.random.mtrand" else module
-    return ".".join([str(module), str(safe_getattr(found, "__name__", head)), *rest])
+    return ".".join([str(module), str(safe_getattr(found, "__name__", "")), *names])
 
 
 def _place(function: FunctionType, name: str) -> str:
-    """Return where in a function a name is read."""
+    """Return where in a function a name is read; an alias is not found, then it is the first line."""
     code = function.__code__
     line = code.co_firstlineno
     for instruction in dis.get_instructions(code):

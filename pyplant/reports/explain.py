@@ -247,7 +247,7 @@ def _sentence(reason: Reason) -> str:
         case ReasonKind.FILE:
             return f"file {name} {_FILE_STATES.get(reason.new, 'changed')}{_place(reason)}"
         case ReasonKind.LISTING:
-            return f"the names in folder {name} changed{_place(reason)}"
+            return f"the names in {name}/ changed{_place(reason)}"
         case ReasonKind.PATTERN:
             return f"the files that match {name} changed{_place(reason)}"
         case ReasonKind.EXISTENCE | ReasonKind.STATUS:

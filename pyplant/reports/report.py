@@ -35,6 +35,8 @@ __all__ = [
     "summary",
 ]
 
+_MAX_READS = 10  # lines of an explanation
+
 _WIDTH = 80
 
 
@@ -336,6 +338,7 @@ class Explanation(Report):
     entry: ReactorEntry
     not_followed: tuple[str, ...] = ()
     ingredient: str = ""
+    reads: tuple[str, ...] = ()
 
     @property
     def causes(self) -> tuple[Cause, ...]:
@@ -359,6 +362,11 @@ class Explanation(Report):
         yield from _sender_block(self.ingredient, self.entry.name)
         for cause in self.deduplicated().causes:
             yield _cause_block(cause)
+        if self.entry.outcome is Outcome.CACHED:
+            for read in self.reads[:_MAX_READS]:
+                yield Block(f"reads {read}", "·")
+            if len(self.reads) > _MAX_READS:
+                yield Block(f"and {len(self.reads) - _MAX_READS} more", "·")
         for note in self.not_followed:
             yield Block(f"not followed: {note}", "!", style="note")
 

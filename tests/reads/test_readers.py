@@ -98,3 +98,27 @@ def test_control_without_watched_variables_a_change_is_missed(monkeypatch):
         assert plant.get("value") == 1
         variable(2)
         assert plant.get("value") == 1
+
+
+def test_an_explanation_lists_what_was_read_and_where():
+    text(1)
+    folder(1)
+    variable(1)
+
+    def read():
+        return by_open() + by_listdir() + by_getenv()
+
+    with plant_with(read) as plant:
+        plant.get("value")
+        explanation = str(plant.explain("reads"))
+        assert "reads data.txt, in" in explanation
+        assert "by_open (readers.py:" in explanation
+        assert "reads the names in in/, in" in explanation
+        assert "reads environment variable READS_X, in" in explanation
+        folder(2)
+        assert "the names in in/ changed, read in" in str(plant.explain("reads"))
+        folder(1)
+        variable(2)
+        assert "environment variable READS_X changed, read in" in str(plant.plan("reads"))
+        text(2)
+        assert "file data.txt changed, read in" in str(plant.status())

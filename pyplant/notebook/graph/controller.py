@@ -277,7 +277,7 @@ class GraphController:
         details = dict(self._details)
         for identity, node in self._live.nodes.items():
             if node.entry.name in failed and node.outcome is Outcome.FAILED:
-                known = details.get(identity, {"causes": [], "notes": []})
+                known = details.get(identity, {"causes": [], "notes": [], "reads": []})
                 details[identity] = {**known, "error": payload.clean_lines(failed[node.entry.name])}
         if details != self._details:
             self._details = details

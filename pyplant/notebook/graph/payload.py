@@ -45,6 +45,7 @@ from pyplant.reports.explain import Cause
 __all__ = ["detail_data", "geometry_of", "graph_data", "initial_folding", "node_ids"]
 
 _MAX_DIFF = 6000  # characters
+_MAX_READS = 50
 _MAX_ALL_DIFFS = 200_000  # characters; when a helper of all reactors changes, each of them has its diff
 _INPUTS = frozenset({ReasonKind.INPUT, ReasonKind.INPUT_UNKNOWN})
 
@@ -135,9 +136,13 @@ def detail_data(snapshot: GraphSnapshot) -> dict[str, Any]:
             sender = sent_by.get(cause.name) if cause.kind in _INPUTS else None
             hidden = f" (see plant.explain({info.address!r}))" if cause.diff and not diff else ""
             causes.append({"text": clean(cause.summary + hidden), "diff": diff, "from": sender})
-        if causes or entry.error or info.notes:
-            notes = [clean(note) for note in info.notes]
-            found[identity] = {"causes": causes, "error": clean_lines(entry.error), "notes": notes}
+        if causes or entry.error or info.notes or info.reads:
+            found[identity] = {
+                "causes": causes,
+                "error": clean_lines(entry.error),
+                "notes": [clean(note) for note in info.notes],
+                "reads": [clean(read) for read in info.reads[:_MAX_READS]],
+            }
     return found
 
 

@@ -10,6 +10,7 @@ from pyplant._definitions import Definition, orphans
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.execution.context import RunContext
 from pyplant.execution.staleness import Staleness
+from pyplant.execution.summary import found_reads
 from pyplant.plant import Plant, session_of
 from pyplant.reports.graph import Edges
 from pyplant.reports.report import Status
@@ -38,7 +39,9 @@ class ReactorInfo(NamedTuple):
     outputs
         The ingredients that it sends: name, format and bytes; without a format if it never ran.
     notes
-        What its fingerprint could not follow.
+        What its fingerprint could not follow, and what it read that cannot be compared.
+    reads
+        What its code read outside the plant without declaring it, and where.
     """
 
     name: str
@@ -49,6 +52,7 @@ class ReactorInfo(NamedTuple):
     inputs: tuple[str, ...] = ()
     outputs: tuple[tuple[str, str, int], ...] = ()
     notes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
 
 class GraphSnapshot(NamedTuple):
@@ -99,7 +103,8 @@ def _reactor_infos(context: RunContext, staleness: Staleness) -> Iterator[Reacto
             definition in orphans,
             tuple(dict.fromkeys([*_received(trace), *sorted(expected.receives)])),
             tuple(_sent(trace, expected.sends)),
-            tuple(sorted(note.text for note in context.fingerprint(key).notes)),
+            context.notes(key, trace),
+            () if trace is None else tuple(found_reads(trace)),
         )
 
 

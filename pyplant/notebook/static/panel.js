@@ -17,7 +17,7 @@ export class Panel {
   show(id) {
     const { graph, details } = this.view;
     const { name, where, run, inputs, outputs, used_by: users } = graph.nodes[id];
-    const { causes = [], notes = [], error = "" } = details[id] ?? {};
+    const { causes = [], notes = [], reads = [], error = "" } = details[id] ?? {};
     const hadFocus = this.element.matches(":focus-within");
     const dds = (values, content) => values.map((value) => html("dd", ...content(value)));
     if (id !== this.id) this.element.scrollTop = 0;
@@ -49,6 +49,10 @@ export class Panel {
         ...this.fact(
           "used by",
           dds(users, (user) => [this.link(user)]),
+        ),
+        ...this.fact(
+          "reads",
+          dds(reads, (read) => [read]),
         ),
         ...this.fact(
           "not followed",

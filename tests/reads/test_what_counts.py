@@ -1,0 +1,466 @@
+"""What is no input although code reads it, each beside a true input that is read in the same way."""
+
+import importlib
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from pyplant import Plant, ReactorFunc
+from pyplant.errors import ConfigError, UnsavedWarning
+from pyplant.reads import environment, hook, recorder
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def plant_with(read, **options):
+    @ReactorFunc
+    def reads(pipe):
+        pipe.send("value", read())
+
+    plant = Plant("plant", progress=False, **options)
+    plant.add_reactor(reads)
+    return plant
+
+
+def recorded(plant):
+    trace = plant._warehouse.ledger.last(plant._session.registry.find("reads").full_name)
+    return [(dependency.kind.value, dependency.names[0]) for dependency in trace.dependencies]
+
+
+def notes(plant):
+    return "\n".join(plant.explain("reads").not_followed)
+
+
+def write(path, value=1):
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    pathlib.Path(path).write_text(str(value))
+
+
+def read_text(path):
+    with open(path) as stream:
+        return stream.read()
+
+
+def own_file():
+    write("own.tmp")
+    return read_text("own.tmp")
+
+
+def temporary_file():
+    with tempfile.NamedTemporaryFile("w+") as file:
+        file.write("1")
+        file.seek(0)
+        return file.read()
+
+
+def temporary_folder():
+    with tempfile.TemporaryDirectory() as folder:
+        write(f"{folder}/a/x")
+        return read_text(f"{folder}/a/x"), os.listdir(folder)
+
+
+def renamed_file():
+    write("draft")
+    os.replace("draft", "final")
+    return read_text("final")
+
+
+def log_that_is_appended():
+    with open("run.log", "a") as file:
+        file.write("ran\n")
+    return 1
+
+
+def removed_file():
+    write("lock")
+    os.remove("lock")
+    return os.listdir(".") is not None
+
+
+def own_folder():
+    os.makedirs("out/deep", exist_ok=True)
+    write("out/deep/x")
+    return os.listdir("out"), [list(files) for _, _, files in os.walk("out")]
+
+
+def process_information():
+    return len(read_text("/proc/self/status")) > 0, os.path.exists(os.devnull)
+
+
+def data_of_a_package():
+    import sklearn.datasets
+
+    return len(sklearn.datasets.load_iris().target)
+
+
+def import_inside():
+    sys.modules.pop("colorsys", None)
+    return importlib.import_module("colorsys").__name__
+
+
+def metadata_of_packages():
+    from importlib.metadata import version
+
+    return version("numpy")
+
+
+def source_of_a_function():
+    import inspect
+
+    return len(inspect.getsource(own_file))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        own_file,
+        temporary_file,
+        temporary_folder,
+        renamed_file,
+        log_that_is_appended,
+        own_folder,
+        process_information,
+        data_of_a_package,
+        import_inside,
+        metadata_of_packages,
+        source_of_a_function,
+    ],
+    ids=lambda function: function.__name__,
+)
+def test_what_is_no_input_is_not_recorded_and_the_file_beside_it_is(read):
+    write("beside")
+    with plant_with(lambda: (read(), read_text("beside"))[0]) as plant:
+        plant.get("value")
+        found = recorded(plant)
+        assert [name for kind, name in found if kind == "f"] == ["beside"], found
+        assert not plant.run_reactor("reads").ran
+        write("beside", 2)
+        assert plant.run_reactor("reads").ran
+
+
+def test_a_cache_in_a_dot_folder_is_no_input_unless_the_user_opens_it(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    write(home / ".library" / "cache")
+    monkeypatch.setenv("HOME", str(home))
+    code = compile(
+        f"def load():\n    return open({str(home / '.library/cache')!r}).close()",
+        "/x/site-packages/lib.py",
+        "exec",
+    )
+    library = {"__name__": "lib"}
+    exec(code, library)
+    with plant_with(library["load"]) as plant:
+        plant.get("value")
+        assert recorded(plant) == []
+    with plant_with(lambda: read_text(home / ".library" / "cache")) as plant:
+        plant.get("value")
+        assert recorded(plant) == [("f", "home/.library/cache")]
+
+
+def test_a_file_that_is_read_and_then_written_is_state():
+    write("counter", 0)
+
+    def read():
+        number = int(read_text("counter"))
+        write("counter", number + 1)
+        return number
+
+    with plant_with(read) as plant:
+        assert plant.get("value") == 0
+        assert plant.get("value") == 0
+        assert "counter is read and written, so it counts as state" in notes(plant)
+
+
+def test_a_result_that_is_kept_in_a_file_of_the_user_is_state():
+    def read():
+        if not os.path.exists("result"):
+            write("result", 7)
+        return read_text("result")
+
+    with plant_with(read) as plant:
+        assert plant.get("value") == "7"
+        assert not plant.run_reactor("reads").ran
+
+
+def test_what_another_process_changes_meanwhile_is_delivered_and_not_stored():
+    write("data", 1)
+
+    def read():
+        value = read_text("data")
+        subprocess.run([sys.executable, "-c", "open('data', 'w').write('22')"], check=True)
+        return value
+
+    with plant_with(read) as plant:
+        with pytest.warns(UnsavedWarning, match=r"data changed while 'reads' read it.*pipe.untracked"):
+            assert plant.get("value") == "1"
+        assert plant.get("value") == "22"
+
+
+def test_a_file_that_vanishes_after_it_was_read_is_noticed():
+    write("data", 1)
+
+    def read():
+        value = read_text("data")
+        subprocess.run([sys.executable, "-c", "import os; os.remove('data')"], check=True)
+        return value
+
+    with plant_with(read) as plant, pytest.warns(UnsavedWarning, match="data changed while"):
+        assert plant.get("value") == "1"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_named_and_not_compared():
+    os.mkfifo("pipe")
+
+    def read():
+        descriptor = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+        os.close(descriptor)
+        return 1
+
+    with plant_with(read) as plant:
+        plant.get("value")
+        assert recorded(plant) == []
+        assert "reads pipe, which has no fixed content" in notes(plant)
+
+
+def test_a_large_file_counts_by_size_and_time(monkeypatch):
+    monkeypatch.setattr(recorder, "_LARGE", 10)
+    write("data", "x" * 20)
+    with plant_with(lambda: len(read_text("data"))) as plant:
+        assert plant.get("value") == 20
+        assert recorded(plant) == [("t", "data")]
+        assert "data (20 B) counts by its size and time; declare it with pipe.input_file" in notes(plant)
+        write("data", "x" * 21)
+        assert plant.get("value") == 21
+
+
+def test_a_declared_file_is_recorded_once():
+    write("data", 1)
+
+    @ReactorFunc
+    def reads(pipe):
+        path = pathlib.Path(pipe.input_file("data"))
+        pipe.send("value", (path.exists(), read_text(path)))
+
+    with Plant("plant", progress=False) as plant:
+        plant.add_reactor(reads)
+        plant.get("value")
+        assert recorded(plant) == [("f", "data")]
+
+
+def test_a_file_that_two_names_lead_to_is_found_by_each():
+    write("data", 1)
+    os.symlink("data", "link")
+    with plant_with(lambda: read_text("link") + read_text("data")) as plant:
+        assert plant.get("value") == "11"
+        write("data", 2)
+        assert plant.get("value") == "22"
+
+
+def test_reads_of_a_thread_of_the_reactor_count():
+    from concurrent.futures import ThreadPoolExecutor
+
+    write("data", 1)
+
+    def read():
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(read_text, ["data", "data"]))
+
+    with plant_with(read) as plant:
+        assert plant.get("value") == ["1", "1"]
+        write("data", 2)
+        assert plant.get("value") == ["2", "2"]
+
+
+def test_reads_keep_their_place_among_the_other_dependencies():
+    write("first", 1)
+    write("second", 1)
+
+    @ReactorFunc
+    def one(pipe):
+        pipe.send("one", 1)
+
+    @ReactorFunc
+    def reads(pipe, config):
+        read_text("first")
+        config["a"]
+        yield pipe.receive("one")
+        pipe.send("value", read_text("second"))
+
+    with Plant("plant", progress=False) as plant:
+        plant.add_reactor(one, reads)
+        plant.set_config({"a": 1})
+        plant.get("value")
+        names = [name for kind, name in recorded(plant) if kind in "fpi" and name != "(kind)"]
+        assert names == ["first", "a", "one", "second"]
+
+
+# ---------------------------------------------------------------------- settings
+
+
+def test_reads_can_be_named_only_or_ignored():
+    write("data", 1)
+    for tracking, expected in (("note", "reads data, "), (False, "")):
+        with plant_with(lambda: read_text("data"), track_reads=tracking) as plant:
+            plant.invalidate("reads")
+            assert plant.get("value") == read_text("data")
+            before = plant.get("value")
+            write("data", f"{tracking}")
+            assert plant.get("value") == before
+            assert (expected in notes(plant)) if expected else not notes(plant)
+
+
+def test_a_reactor_may_differ_from_its_plant():
+    write("data", 1)
+
+    @ReactorFunc(track_reads=False)
+    def reads(pipe):
+        pipe.send("value", read_text("data"))
+
+    with Plant("plant", progress=False) as plant:
+        plant.add_reactor(reads)
+        assert plant.get("value") == "1"
+        write("data", 2)
+        assert plant.get("value") == "1"
+
+
+def test_what_is_read_untracked_does_not_count_and_the_rest_does():
+    write("banner", 1)
+    write("data", 1)
+
+    @ReactorFunc
+    def reads(pipe):
+        with pipe.untracked():
+            read_text("banner")
+            with pipe.untracked():
+                read_text("banner")
+            read_text("banner")
+        pipe.send("value", read_text("data"))
+
+    with Plant("plant", progress=False) as plant:
+        plant.add_reactor(reads)
+        plant.get("value")
+        assert recorded(plant) == [("f", "data")]
+
+
+@pytest.mark.parametrize("wrong", ["notes", 2, None])
+def test_another_value_is_refused(wrong):
+    with pytest.raises(ConfigError, match="track_reads is"):
+        Plant("plant", track_reads=wrong)
+
+
+def test_a_second_hook_records_nothing_twice():
+    write("data", 1)
+    before = len(hook._installed)
+    hook.install(lambda: None)
+    assert len(hook._installed) == max(before, 1)
+    with plant_with(lambda: read_text("data")) as plant:
+        plant.get("value")
+        assert recorded(plant) == [("f", "data")]
+
+
+def test_nothing_is_recorded_while_no_reactor_runs():
+    write("data", 1)
+    with plant_with(lambda: 1) as plant:
+        plant.get("value")
+        read_text("data")
+        assert hook._installed[0]() is None
+        assert recorded(plant) == []
+
+
+# ---------------------------------------------------------------------- environment
+
+
+def test_values_of_variables_are_stored_nowhere(monkeypatch):
+    monkeypatch.setenv("READS_WORD", "a very particular word")
+    with plant_with(lambda: len(os.environ["READS_WORD"])) as plant:
+        plant.get("value")
+        assert recorded(plant) == [("e", "READS_WORD")]
+        assert "particular" not in str(plant.explain("reads"))
+    stored = b"".join(path.read_bytes() for path in pathlib.Path("plant").rglob("*") if path.is_file())
+    assert b"READS_WORD" in stored
+    assert b"particular" not in stored
+
+
+def test_a_secret_counts_by_its_presence(monkeypatch):
+    monkeypatch.setenv("READS_API_TOKEN", "one")
+    with plant_with(lambda: os.environ.get("READS_API_TOKEN") is not None) as plant:
+        assert plant.get("value") is True
+        monkeypatch.setenv("READS_API_TOKEN", "two")
+        assert not plant.run_reactor("reads").ran
+        monkeypatch.delenv("READS_API_TOKEN")
+        assert plant.get("value") is False
+
+
+def test_copies_of_the_environment_and_variables_of_machines_do_not_count(monkeypatch):
+    def read():
+        copies = [dict(os.environ), {**os.environ, "A": "1"}, os.environ.copy(), list(os.environ.items())]
+        return (
+            len(copies),
+            os.path.expanduser("~") != "",
+            os.environ.get("SLURM_JOB_ID"),
+            os.environ.get("OMP_NUM_THREADS"),
+        )
+
+    with plant_with(read) as plant:
+        plant.get("value")
+        assert recorded(plant) == []
+
+
+def test_a_variable_that_the_reactor_sets_does_not_count(monkeypatch):
+    monkeypatch.setenv("READS_OWN", "0")
+
+    def read():
+        os.environ["READS_OWN"] = "1"
+        return os.environ["READS_OWN"]
+
+    with plant_with(read) as plant:
+        plant.get("value")
+        assert recorded(plant) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("MODE", True), ("HOME", False), ("SLURM_NTASKS", False), ("RANK", False), ("DATA_ROOT", True)],
+)
+def test_which_variables_count(name, expected):
+    assert environment.counts(name) is expected
+
+
+# ---------------------------------------------------------------------- notes
+
+
+def test_what_cannot_be_compared_is_named_with_its_line():
+    import random
+    import time
+
+    def read():
+        subprocess.run([sys.executable, "-c", ""], check=True)
+        return time.time() > 0, random.random() < 2
+
+    with plant_with(read) as plant:
+        plant.get("value")
+        said = notes(plant)
+        assert "starts a process (subprocess: python" in said
+        assert "uses the clock (time.time), " in said
+        assert "uses randomness without a seed (random.random), " in said
+        assert said.count("test_what_counts.py:") == 3
+
+
+def test_seeded_randomness_is_not_named():
+    import random
+
+    def read():
+        random.seed(3)
+        return random.random()
+
+    with plant_with(read) as plant:
+        plant.get("value")
+        assert notes(plant) == ""
