@@ -1422,7 +1422,7 @@ def test_a_node_that_every_run_needs_is_built_once(tmp_path, monkeypatch):
 def test_an_interrupted_fingerprint_leaves_no_outdated_digest(tmp_path):
     """An interrupted walk leaves nodes without digests; no node that names them may keep its digest."""
     text = (
-        "class Late:\n n = 0\n def __getstate__(self):\n  if Late.n: raise KeyboardInterrupt\n  return 1\n"
+        "class Late(list):\n n = 0\n def __iter__(self):\n  if Late.n: raise KeyboardInterrupt\n  return iter(())\n"
         "A = [1]\nB = [Late()]\ndef main(): return A, B"
     )
     module = load(tmp_path, text)
