@@ -6,6 +6,7 @@ import functools
 import gc
 from typing import Any
 
+from pyplant.fingerprint.attributes import module_of
 from pyplant.fingerprint.bytecode import code_digest
 from pyplant.fingerprint.digest import Encoder, encodes
 
@@ -107,7 +108,9 @@ def _signature(function: Any) -> list[Any]:
 def _encode_weak_reference(value: Any, encoder: Encoder) -> None:
     """Encode a weak reference by the object that it refers to, ``None`` if there is none any more."""
     encoder.tag("weak reference")
-    encoder.item(value())
+    found = value()
+    # PyPlant marks the threads of a running reactor in this way, and all of the plant is behind that mark.
+    encoder.item(None if module_of(type(found)).startswith("pyplant.") else found)
 
 
 @encodes("_contextvars.ContextVar")

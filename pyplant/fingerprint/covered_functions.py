@@ -26,7 +26,8 @@ class CoveredFunction(NamedTuple):
         """
         function, node = self
         for edge in node.edges:
-            kind, head, *names = edge.label.split(" ")
+            kind, _, name = edge.label.partition(" ")
+            head, *names = name.split(" ")
             if kind == "g":
                 yield function.__globals__.get(head), tuple(names)
             elif kind == "m":

@@ -201,7 +201,8 @@ class Fingerprinter:
         leaves = {
             f"{kind} {number}": Leaf(text).shown()
             for number, obj in enumerate(code)
-            for kind, text in metadata(obj, root.reads)
+            # Helpers do not meet the function itself, so its own name counts only where its code reads it.
+            for kind, text in metadata(obj, root.reads - {"name"} if obj is root.obj else root.reads)
         }
         digest = digest_bytes(root.digest.encode(), *(f"{key}{leaves[key]}".encode() for key in leaves))
         record = self.records[root.digest]

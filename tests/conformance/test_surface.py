@@ -155,15 +155,18 @@ def test_a_computed_ingredient_is_found_by_its_recorded_sender(plant):
 def test_the_signature_of_the_plant():
     shown = str(inspect.signature(Plant.__init__).replace(return_annotation=inspect.Signature.empty))
     names = list(inspect.signature(Plant).parameters)
-    assert names[:8] == [
+    assert names == [
         "plantDir",
         "executor",
         "resources",
+        "worker_imports",
         "max_size",
         "trust",
         "function_hash",
         "progress",
         "track_packages",
+        "follow_packages",
+        "track_reads",
     ], shown
     defaults = {p.name: p.default for p in inspect.signature(Plant).parameters.values()}
     assert defaults["executor"] is None
