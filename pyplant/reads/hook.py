@@ -74,7 +74,9 @@ def _variable_set(name: str) -> None:
 def _open(recorder: ReadRecorder, frame: FrameType, path: Any, _mode: Any, flags: int) -> None:
     if type(path) is int:
         return
-    if flags & _WRITES:
+    if flags & _WRITES == os.O_RDWR:
+        recorder.opened(path, frame, may_be_written=True)
+    elif flags & _WRITES:
         if not os.path.isdir(path):  # temporary files are announced by their folder first
             recorder.wrote(path)
     elif not (_is_import(frame) and os.fsdecode(path).endswith(_IMPORT_SUFFIXES)):
@@ -132,7 +134,7 @@ def _path_rglob(recorder: ReadRecorder, frame: FrameType, path: Any, pattern: An
 def _sqlite(recorder: ReadRecorder, frame: FrameType, database: Any) -> None:
     name = os.fsdecode(database) if isinstance(database, str | bytes | os.PathLike) else ""
     if name and not name.startswith((":memory:", "file:")):
-        recorder.opened(name, frame)
+        recorder.opened(name, frame, may_be_written=True)
 
 
 def _makes(recorder: ReadRecorder, frame: FrameType, path: Any, *_: Any) -> None:
@@ -159,6 +161,7 @@ def _moves(recorder: ReadRecorder, frame: FrameType, source: Any, target: Any, *
 
 
 def _starts_process(recorder: ReadRecorder, frame: FrameType, command: Any = "", *arguments: Any) -> None:
+    recorder.writes_unseen = True
     shown = os.path.basename(os.fsdecode(command)) if isinstance(command, str | bytes | os.PathLike) else ""
     if not shown and arguments and isinstance(arguments[0], list | tuple) and arguments[0]:
         shown = os.path.basename(str(arguments[0][0]))
@@ -168,6 +171,7 @@ def _starts_process(recorder: ReadRecorder, frame: FrameType, command: Any = "",
 
 
 def _forks(recorder: ReadRecorder, frame: FrameType, *_: Any) -> None:
+    recorder.writes_unseen = True
     recorder.note("forks a process, whose reads are not followed", frame)
 
 

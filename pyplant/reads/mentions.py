@@ -183,6 +183,7 @@ def _find_in(function: FunctionType, interest: _Interest, recorder: ReadRecorder
             for text in filter(_may_be_path, {*values, *_texts_near(code, asked)}):
                 recorder.mentioned(kind, text, place)
     if interest.libraries:
+        recorder.writes_unseen = True
         is_tree = bool(interest.libraries & _TREES)
         for text in {*texts, *values}:
             is_statement = "duckdb" in interest.libraries and " " in text

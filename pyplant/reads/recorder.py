@@ -9,7 +9,8 @@ dependencies in the order of the first events.
 
 What the execution itself wrote is not an input. A path that it read and later wrote (``if not exists: compute and
 save``) is state: it is left out, with a note, since its content after the execution is not what was read. A file that
-changed and that the execution did not write was changed by another process, and the result cannot be stored.
+changed and that the execution did not write was changed by another process, and the result cannot be stored. Libraries in C
+and started processes write without an event: of an execution that uses them, what it read and what changed is state.
 
 A change that comes right after another one can leave the times of a file as they were, so files that are younger than
 two seconds are digested at the event as well.
@@ -40,12 +41,11 @@ __all__ = ["FoundRead", "ReadRecorder", "Tracking"]
 Tracking = bool | Literal["note"]
 """Whether reads are compared, only named, or ignored."""
 
-_FRESH = (
-    2.0  # seconds after its last change in which another change may leave the times of a file as they were
-)
+_FRESH = 2.0  # seconds after a change in which another one may leave the times of a file as they were
 _LARGE = 1_000_000_000  # bytes from which a file that nobody declared counts by its size and time
 _HASHED_ANYWAY = 64_000_000  # bytes that are digested however short the reactor ran
 _HASHED_PER_SECOND = 1_000_000_000  # bytes
+_WRAPPERS = "nesting.py"  # of threads that reactors start; what they call is not PyPlant's doing
 
 Identity = tuple[int, ...] | None
 Digest = Callable[[DependencyKind, str], str]
@@ -61,7 +61,7 @@ class _Read:
     place: str
     identity: Identity
     digest: str = ""  # if it was digested at the event
-    is_mention: bool = False  # found in the text of the code; nobody knows when it was read
+    may_be_written: bool = False  # found in the text of the code, or opened for both
     changed: bool = False
 
 
@@ -94,6 +94,8 @@ class ReadRecorder:
         What was read and cannot be compared.
     changed
         Paths that another process changed during the execution.
+    writes_unseen
+        Whether the execution may write files of which no event tells.
     """
 
     def __init__(self, root: Path, digest: Digest, position: Callable[[], int], tracking: Tracking) -> None:
@@ -109,6 +111,7 @@ class ReadRecorder:
         self._folders: dict[str, bool] = {}
         self.notes: set[Note] = set()
         self.changed: list[str] = []
+        self.writes_unseen = False
 
     # ------------------------------------------------------------------ events
 
@@ -129,9 +132,9 @@ class ReadRecorder:
             if not self._paused[thread]:
                 del self._paused[thread]
 
-    def opened(self, path: object, frame: FrameType) -> None:
-        """Note that a file is opened for reading."""
-        self._note_read(DependencyKind.FILE, path, frame)
+    def opened(self, path: object, frame: FrameType, *, may_be_written: bool = False) -> None:
+        """Note that a file is opened for reading, or for both."""
+        self._note_read(DependencyKind.FILE, path, frame, may_be_written=may_be_written)
 
     def listed(self, path: object, frame: FrameType) -> None:
         """Note that the names in a folder are read."""
@@ -150,7 +153,7 @@ class ReadRecorder:
             and not (is_in_dot_folder(full) and kind is not DependencyKind.FILE)
         ):
             self._reads.setdefault(
-                (kind, full), _Read(kind, full, 0, place, _identity(full), is_mention=True)
+                (kind, full), _Read(kind, full, 0, place, _identity(full), may_be_written=True)
             )
 
     def asked_for_variable(self, name: str, frame: FrameType) -> None:
@@ -178,7 +181,9 @@ class ReadRecorder:
         if place:
             self.notes.add(Note("outside", f"{text}, {place}"))
 
-    def _note_read(self, kind: DependencyKind, path: object, frame: FrameType) -> None:
+    def _note_read(
+        self, kind: DependencyKind, path: object, frame: FrameType, *, may_be_written: bool = False
+    ) -> None:
         full = _absolute(path)
         if (
             full is None
@@ -197,7 +202,8 @@ class ReadRecorder:
         place, is_direct = _responsible(frame)
         if not place or (not is_direct and is_in_dot_folder(full)):
             return
-        read = self._reads[key] = _Read(kind, full, self._position(), place, identity)
+        read = _Read(kind, full, self._position(), place, identity, may_be_written=may_be_written)
+        self._reads[key] = read
         # Of a pattern there is no identity, and that of a fresh file does not show another change.
         if kind is DependencyKind.PATTERN or (info is not None and time.time() - info.st_mtime < _FRESH):
             read.digest = self._digest(kind, self._name(full))
@@ -245,11 +251,8 @@ class ReadRecorder:
             return None
         kind, name = read.kind, self._name(read.path)
         info = None if kind is DependencyKind.PATTERN else _info(read.path)
-        if read.changed or read.identity != (None if info is None else _identity_of(info)):
-            if read.is_mention:
-                self._note_state(read)  # C code of this execution may have written it
-            else:
-                self.changed.append(name)
+        if self._has_changed(read, info):
+            self._leave_out(read, name)
             return None
         if kind is DependencyKind.FILE and info is not None:
             if not (stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode)):
@@ -266,9 +269,21 @@ class ReadRecorder:
                 )
         digest = self._digest(kind, name)
         if read.digest and kind is read.kind and read.digest != digest:
-            self.changed.append(name)
+            self._leave_out(read, name)
             return None
         return Dependency(kind, (name,), (digest,))
+
+    def _has_changed(self, read: _Read, info: os.stat_result | None) -> bool:
+        if read.kind is DependencyKind.EXISTENCE:
+            return (read.identity is None) is not (info is None)
+        return read.changed or read.identity != (None if info is None else _identity_of(info))
+
+    def _leave_out(self, read: _Read, name: str) -> None:
+        """Leave out what changed during the execution, by its own doing or that of another process."""
+        if read.may_be_written or self.writes_unseen:
+            self._note_state(read)
+        else:
+            self.changed.append(name)
 
     def _was_written(self, read: _Read) -> bool:
         path = read.path
@@ -316,7 +331,11 @@ def _absolute(path: object) -> str | None:
     if not os.path.isabs(text):
         text = os.path.join(os.getcwd(), text)
     # Normal already in most cases, and this is asked for each event.
-    return os.path.normpath(text) if "/." in text or "//" in text or text.endswith("/") else text
+    if not ("/." in text or "//" in text or text.endswith("/")):
+        return text
+    short = os.path.normpath(text)
+    # ``..`` after a symbolic link leads elsewhere.
+    return text if "/.." in text and os.path.realpath(short) != os.path.realpath(text) else short
 
 
 def _fixed_part(pattern: str) -> str:
@@ -348,7 +367,8 @@ def _place(frame: FrameType) -> str:
 def _responsible(frame: FrameType | None) -> tuple[str, bool]:
     """Return where user code made a read, and whether it did so itself and not through an installed library.
 
-    The place is empty if only PyPlant and libraries are on the stack.
+    The place is empty if PyPlant reads for itself, as it stores a value. A thread that the reactor started may have
+    code of libraries only on its stack, as in ``pool.map(pd.read_csv, files)``.
     """
     is_direct = True
     while frame is not None:
@@ -360,11 +380,11 @@ def _responsible(frame: FrameType | None) -> tuple[str, bool]:
             )
             where = "" if filename.startswith("<") else f" ({os.path.basename(filename)}:{frame.f_lineno})"
             return f"{name}{where}", is_direct
-        if is_own_file(filename):
-            return "", False  # what PyPlant itself reads for a reactor, as it stores a value
+        if is_own_file(filename) and not filename.endswith(_WRAPPERS):
+            return "", False
         is_direct = is_direct and not _is_installed(filename)
         frame = frame.f_back
-    return "", False
+    return "a thread of the reactor", False
 
 
 def _is_installed(filename: str) -> bool:

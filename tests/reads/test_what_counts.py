@@ -189,30 +189,25 @@ def test_a_result_that_is_kept_in_a_file_of_the_user_is_state():
         assert not plant.run_reactor("reads").ran
 
 
-def test_what_another_process_changes_meanwhile_is_delivered_and_not_stored():
+@pytest.mark.parametrize(
+    "change", [lambda: write("data", 22), lambda: os.remove("data")], ids=["edit", "removal"]
+)
+def test_what_another_process_changes_meanwhile_is_delivered_and_not_stored(change):
     write("data", 1)
 
-    def read():
+    @ReactorFunc
+    def reads(pipe):
         value = read_text("data")
-        subprocess.run([sys.executable, "-c", "open('data', 'w').write('22')"], check=True)
-        return value
+        with pipe.untracked():  # as if another process did it
+            change()
+        pipe.send("value", value)
 
-    with plant_with(read) as plant:
+    with Plant("plant", progress=False) as plant:
+        plant.add_reactor(reads)
         with pytest.warns(UnsavedWarning, match=r"data changed while 'reads' read it.*pipe.untracked"):
             assert plant.get("value") == "1"
-        assert plant.get("value") == "22"
-
-
-def test_a_file_that_vanishes_after_it_was_read_is_noticed():
-    write("data", 1)
-
-    def read():
-        value = read_text("data")
-        subprocess.run([sys.executable, "-c", "import os; os.remove('data')"], check=True)
-        return value
-
-    with plant_with(read) as plant, pytest.warns(UnsavedWarning, match="data changed while"):
-        assert plant.get("value") == "1"
+        write("data", 2)
+        assert plant.explain("reads").causes[0].summary == "never ran"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
@@ -277,6 +272,75 @@ def test_reads_of_a_thread_of_the_reactor_count():
         assert plant.get("value") == ["1", "1"]
         write("data", 2)
         assert plant.get("value") == ["2", "2"]
+
+
+def test_reads_of_a_pool_without_code_of_the_user_count():
+    from concurrent.futures import ThreadPoolExecutor
+
+    write("data", 1)
+
+    def read():
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(pathlib.Path.read_text, [pathlib.Path("data")]))
+
+    with plant_with(read) as plant:
+        assert plant.get("value") == ["1"]
+        write("data", 2)
+        assert plant.get("value") == ["2"]
+
+
+def test_a_database_that_the_reactor_fills_is_state():
+    import sqlite3
+
+    def read():
+        with sqlite3.connect("rows.db") as connection:
+            connection.execute("create table if not exists t(a)")
+            connection.execute("insert into t values(1)")
+        connection.close()
+        return 1
+
+    with plant_with(read) as plant:
+        plant.get("value")
+        assert not plant.run_reactor("reads").ran
+        assert "rows.db is read and written" in notes(plant)
+
+
+def test_a_file_that_is_opened_for_both_counts_unless_it_is_written():
+    np = pytest.importorskip("numpy")
+    np.save("a.npy", np.ones(3))
+
+    def read():
+        return float(np.load("a.npy", mmap_mode="r+").sum())
+
+    with plant_with(read) as plant:
+        assert plant.get("value") == 3
+        np.save("a.npy", np.ones(4))
+        assert plant.get("value") == 4
+
+
+def test_a_file_that_a_started_process_changes_is_state():
+    write("data", 1)
+
+    def read():
+        value = read_text("data")
+        subprocess.run([sys.executable, "-c", "open('data', 'w').write('22')"], check=True)
+        return value
+
+    with plant_with(read) as plant:
+        assert plant.get("value") == "1"
+        assert not plant.run_reactor("reads").ran
+        assert "data is read and written" in notes(plant)
+
+
+def test_a_path_with_two_dots_after_a_link_is_the_one_it_leads_to(tmp_path):
+    write("far/away/here", 1)
+    write("far/data", "far")
+    write("data", "near")
+    os.symlink("far/away", "link")
+    with plant_with(lambda: read_text("link/../data")) as plant:
+        assert plant.get("value") == "far"
+        write("far/data", "farther")
+        assert plant.get("value") == "farther"
 
 
 def test_reads_keep_their_place_among_the_other_dependencies():
