@@ -402,8 +402,17 @@ class RunContext:
             qualname = f"{step}.{qualname}"
         found = find(sys.modules.get(module), qualname)
         function = static_attribute(found, "__pyplant_subreactor__")
-        code = function if type(function) is FunctionType else named_code(name, load=True)
+        # A module is imported only for a name in the user's configuration, never because a stored trace names it.
+        code = (
+            function
+            if type(function) is FunctionType
+            else named_code(name, load=self._is_named_by_parameter(name))
+        )
         return None if code is None else self.fingerprinter.fingerprint(code).digest
+
+    def _is_named_by_parameter(self, name: str) -> bool:
+        values = map(self.parameters.value, self.parameters.names())
+        return any(type(value) is str and value.replace(":", ".") == name for value in values)
 
     def outside(self, kind: DependencyKind, name: str) -> str:
         """Digest of something outside the plant, computed once until the next reactor has run."""

@@ -70,3 +70,17 @@ def test_nothing_is_imported_because_a_parameter_names_it(tmp_path, edit):
 )
 def test_what_is_no_code_of_the_user_is_not_found(edit, name):
     assert named_code(name, load=True) is None
+
+
+def test_a_stored_trace_cannot_make_a_module_be_imported(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "planted_module.py").write_text("def run():\n    return 1\n")
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.set_config({"target": "another.run"})
+        context = plant._session.context()
+        assert context.subreactor("planted_module.run") is None
+        assert "planted_module" not in sys.modules
+        # Negative control: the user's own configuration names it, as the reactor will.
+        plant.set_config({"target": "planted_module:run"})
+        assert plant._session.context().subreactor("planted_module.run") is not None
+    sys.modules.pop("planted_module")
