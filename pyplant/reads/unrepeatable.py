@@ -11,14 +11,13 @@ import fnmatch
 import os
 import re
 from collections.abc import Iterable, Iterator
-from types import FunctionType, MappingProxyType, ModuleType
+from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from pyplant.engine.trace import Note
 from pyplant.fingerprint.attributes import safe_getattr
 from pyplant.fingerprint.covered_functions import CoveredFunction
-from pyplant.fingerprint.graph_node import GraphNode
 
 __all__ = ["unrepeatable"]
 
@@ -81,17 +80,18 @@ _RELEVANT = re.compile(
 )
 
 # Helpers are shared by many reactors, and each execution asks for all of them.
-_named: WeakKeyDictionary[FunctionType, tuple[GraphNode, tuple[tuple[str, str], ...]]] = WeakKeyDictionary()
+_named: WeakKeyDictionary[FunctionType, tuple[CodeType, tuple[tuple[str, str], ...]]] = WeakKeyDictionary()
 
 
 def unrepeatable(functions: Iterable[CoveredFunction]) -> frozenset[Note]:
     """Return a note for each reference to the clock, or to random numbers without a seed, in the code of a reactor."""
     found: list[tuple[str, str, CoveredFunction]] = []
     for covered in functions:
-        function, node = covered
+        function = covered[0]
         known = _named.get(function)
-        if known is None or known[0] is not node:
-            known = _named[function] = node, tuple(_relevant_names(covered))
+        # By the code object and not by the node, which would keep the function alive.
+        if known is None or known[0] is not function.__code__:
+            known = _named[function] = function.__code__, tuple(_relevant_names(covered))
         found += [(name, called, covered) for name, called in known[1]]
     seeds = {name for name, *_ in found}
     notes: set[Note] = set()

@@ -144,6 +144,7 @@ def test_a_cause_has_its_text_and_its_diff():
         "causes": [{"text": "helper() changed", "diff": "-a\n+   b", "from": None}],
         "error": "",
         "notes": [],
+        "reads": [],
     }
 
 
@@ -167,7 +168,7 @@ def test_a_parameter_with_the_name_of_an_ingredient_refers_to_no_sender():
 def test_errors_and_notes_are_included():
     known = ReactorInfo("a", "a", notes=("lock m.lock",))
     found = details_of(ReactorEntry("a", Outcome.FAILED, error="ValueError: boom"), a=known)
-    assert found == {"n0": {"causes": [], "error": "ValueError: boom", "notes": ["lock m.lock"]}}
+    assert found == {"n0": {"causes": [], "error": "ValueError: boom", "notes": ["lock m.lock"], "reads": []}}
 
 
 def test_diffs_are_cut():
