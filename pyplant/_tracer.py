@@ -395,8 +395,9 @@ class Tracer:
         if os.getpid() != self._process:
             return  # allocations belong to the parent
         self._closed = True
-        # This breaks a reference cycle, so that both are freed without the garbage collector.
+        # This breaks reference cycles, so that all are freed without the garbage collector.
         self._config = MISSING
+        self.reads = None
         for allocation in self._allocations.values():
             self.warehouse.discard(allocation)
         self._allocations.clear()

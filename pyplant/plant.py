@@ -508,11 +508,10 @@ def session_of(plant: Plant) -> Session:
     return plant._session  # noqa: SLF001 - the only access besides the public methods
 
 
-@encodes("pyplant.plant.Plant")
-def _encode_plant(plant: Plant, encoder: Encoder) -> None:
-    """Encode a plant that code refers to by its class; a plant is not an input."""
-    del plant
-    encoder.tag("Plant")
+@encodes("pyplant.plant.Plant", "pyplant.pipework.Pipework", "pyplant._tracer.Tracer")
+def _encode_plant(plant: Any, encoder: Encoder) -> None:
+    """Encode a plant, or what a reactor has of one, by its class; a plant is not an input."""
+    encoder.tag(type(plant).__name__)
 
 
 def _reactor_text(reactor: Any) -> str:
