@@ -2,7 +2,7 @@
 
 A reactor that looks such a name up runs code that its text does not name. So when its trace is written, the
 fingerprint of that code becomes a dependency. Nothing is imported because a value names it: only
-modules that are loaded by then are asked. A later process imports what the trace says was loaded.
+modules that are loaded by then are asked. A later process imports a module only if its own configuration names the code.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ def explain(session: Session, wanted: Callable[..., Any] | str) -> Explanation:
         staleness.judge([definition.key])
         key = definition.key
         trace = staleness.verdicts[key].trace or context.last(definition.full_name)
-        reads = () if trace is None else tuple(found_reads(trace))
-        return Explanation(staleness.entry(key, as_target=True), context.notes(key, trace), ingredient, reads)
+        entry = staleness.entry(key, as_target=True)
+        return Explanation(entry, context.notes(key, trace), ingredient, tuple(found_reads(trace)))
 
 
 def plan(session: Session, wanted: Callable[..., Any] | str) -> Plan:

@@ -78,8 +78,10 @@ def _entry(name: str, task: Task, causes: tuple[Cause, ...], error: BaseExceptio
     )
 
 
-def found_reads(trace: Trace) -> Iterator[str]:
-    """Yield what an execution read outside the plant without declaring it, and where its code did so."""
+def found_reads(trace: Trace | None) -> Iterator[str]:
+    """Yield what an execution, if there is one, read outside the plant without declaring it, and where."""
+    if trace is None:
+        return
     for dependency in trace.dependencies:
         name = dependency.names[0]
         if dependency.kind in OUTSIDE and name in trace.shown:

@@ -53,11 +53,6 @@ def _prefixes() -> tuple[str, ...]:
     return tuple(_with_separator([*folders, *map(os.path.realpath, folders), *_SYSTEM]))
 
 
-@cache
-def _dot_folders(home: str) -> tuple[str, ...]:
-    return tuple(_with_separator([os.path.join(home, ".")]))
-
-
 def _with_separator(folders: Iterable[str]) -> Iterable[str]:
     return (folder.rstrip(os.sep) + os.sep for folder in dict.fromkeys(folders))
 

@@ -25,7 +25,7 @@ from pyplant.fingerprint.attributes import safe_getattr
 from pyplant.fingerprint.covered_functions import CoveredFunction
 from pyplant.fingerprint.hints import NAMED_CALLS
 from pyplant.fingerprint.origin import is_user_module
-from pyplant.reads.recorder import ReadRecorder
+from pyplant.reads.recorder import ReadRecorder, code_place
 
 __all__ = ["find_mentions", "opens_in_c"]
 
@@ -176,7 +176,7 @@ def _interest_of(function: FunctionType) -> _Interest:
 def _find_in(function: FunctionType, interest: _Interest, recorder: ReadRecorder) -> None:
     code = function.__code__
     names, texts = _content(code)
-    place = f"{function.__qualname__} ({os.path.basename(code.co_filename)}:{code.co_firstlineno})"
+    place = code_place(function.__qualname__, code.co_filename, code.co_firstlineno)
     values = set(_values(function, names))
     for kind, asked in ((DependencyKind.EXISTENCE, _EXISTENCE), (DependencyKind.STATUS, _STATUS)):
         if names & asked:

@@ -32,16 +32,17 @@ from typing import Literal
 from pyplant._formatting import format_size
 from pyplant._paths import recorded
 from pyplant.engine.trace import Dependency, DependencyKind, Note
+from pyplant.fingerprint.distribution import installation_folders
 from pyplant.fingerprint.origin import is_own_file, is_user_file
 from pyplant.reads import environment
 from pyplant.reads.exclusions import is_excluded, is_in_dot_folder, is_in_plant, is_source_of_module
+from pyplant.store.inputs import MIN_AGE, stat_identity
 
-__all__ = ["FoundRead", "ReadRecorder", "Tracking"]
+__all__ = ["FoundRead", "ReadRecorder", "Tracking", "code_place"]
 
 Tracking = bool | Literal["note"]
 """Whether reads are compared, only named, or ignored."""
 
-_FRESH = 2.0  # seconds after a change in which another one may leave the times of a file as they were
 _LARGE = 1_000_000_000  # bytes from which a file that nobody declared counts by its size and time
 _HASHED_ANYWAY = 64_000_000  # bytes that are digested however short the reactor ran
 _HASHED_PER_SECOND = 1_000_000_000  # bytes
@@ -195,7 +196,7 @@ class ReadRecorder:
         key = kind, full
         known = self._reads.get(key)
         info = None if kind is DependencyKind.PATTERN else _info(full)
-        identity = None if info is None else _identity_of(info)
+        identity = None if info is None else stat_identity(info)
         if known is not None:
             known.changed |= known.identity != identity
             return
@@ -205,7 +206,9 @@ class ReadRecorder:
         read = _Read(kind, full, self._position(), place, identity, may_be_written=may_be_written)
         self._reads[key] = read
         # Of a pattern there is no identity, and that of a fresh file does not show another change.
-        if kind is DependencyKind.PATTERN or (info is not None and time.time() - info.st_mtime < _FRESH):
+        if kind is DependencyKind.PATTERN or (
+            info is not None and time.time_ns() - info.st_mtime_ns < MIN_AGE
+        ):
             read.digest = self._digest(kind, self._name(full))
 
     def _is_ignored(self, full: str) -> bool:
@@ -276,7 +279,7 @@ class ReadRecorder:
     def _has_changed(self, read: _Read, info: os.stat_result | None) -> bool:
         if read.kind is DependencyKind.EXISTENCE:
             return (read.identity is None) is not (info is None)
-        return read.changed or read.identity != (None if info is None else _identity_of(info))
+        return read.changed or read.identity != (None if info is None else stat_identity(info))
 
     def _leave_out(self, read: _Read, name: str) -> None:
         """Leave out what changed during the execution, by its own doing or that of another process."""
@@ -302,6 +305,7 @@ class ReadRecorder:
 
     def _name(self, full: str) -> str:
         start = str(self._base).rstrip(os.sep) + os.sep
+        # The common case of recorded(), without its resolution of links: this is asked for each file.
         if full.startswith(start) and os.sep == "/" and "/../" not in full:
             return full[len(start) :]
         return recorded(full, self._base)
@@ -353,11 +357,12 @@ def _info(path: str) -> os.stat_result | None:
 
 def _identity(path: str) -> Identity:
     info = _info(path)
-    return None if info is None else _identity_of(info)
+    return None if info is None else stat_identity(info)
 
 
-def _identity_of(info: os.stat_result) -> tuple[int, ...]:
-    return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+def code_place(name: str, filename: str, line: int) -> str:
+    """Return a place in code as notes and explanations name it; text without a file has no line to look at."""
+    return name if filename.startswith("<") else f"{name} ({os.path.basename(filename)}:{line})"
 
 
 def _place(frame: FrameType) -> str:
@@ -378,14 +383,9 @@ def _responsible(frame: FrameType | None) -> tuple[str, bool]:
             name = (
                 f"{module}.{frame.f_code.co_qualname}" if module != "__main__" else frame.f_code.co_qualname
             )
-            where = "" if filename.startswith("<") else f" ({os.path.basename(filename)}:{frame.f_lineno})"
-            return f"{name}{where}", is_direct
+            return code_place(name, filename, frame.f_lineno), is_direct
         if is_own_file(filename) and not filename.endswith(_WRAPPERS):
             return "", False
-        is_direct = is_direct and not _is_installed(filename)
+        is_direct = is_direct and not installation_folders(filename)
         frame = frame.f_back
     return "a thread of the reactor", False
-
-
-def _is_installed(filename: str) -> bool:
-    return "site-packages" in filename or "dist-packages" in filename

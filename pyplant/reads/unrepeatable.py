@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dis
 import fnmatch
-import os
 import re
 from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType, MappingProxyType, ModuleType
@@ -18,6 +17,7 @@ from weakref import WeakKeyDictionary
 from pyplant.engine.trace import Note
 from pyplant.fingerprint.attributes import safe_getattr
 from pyplant.fingerprint.covered_functions import CoveredFunction
+from pyplant.reads.recorder import code_place
 
 __all__ = ["unrepeatable"]
 
@@ -149,6 +149,4 @@ def _place(function: FunctionType, name: str) -> str:
             line = instruction.starts_line
         if instruction.argval == name:
             break
-    filename = code.co_filename
-    where = "" if filename.startswith("<") else f" ({os.path.basename(filename)}:{line})"
-    return f"{function.__qualname__}{where}"
+    return code_place(function.__qualname__, code.co_filename, line)

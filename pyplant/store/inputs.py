@@ -21,7 +21,16 @@ from pyplant.fingerprint.digest import digest_bytes
 from pyplant.store.latest_lines import LatestLines
 from pyplant.store.objects import hash_file
 
-__all__ = ["ABSENT", "DIRECTORY", "SPECIAL", "UNREADABLE", "InputFiles", "require_readable_file"]
+__all__ = [
+    "ABSENT",
+    "DIRECTORY",
+    "MIN_AGE",
+    "SPECIAL",
+    "UNREADABLE",
+    "InputFiles",
+    "require_readable_file",
+    "stat_identity",
+]
 
 ABSENT = "absent"
 """The digest of a file that does not exist."""
@@ -33,7 +42,8 @@ UNREADABLE = "unreadable"
 """The digest of a file that this process may not read."""
 
 _LENGTH = 3  # items of a stored digest: identity, digest, time of hashing
-_MIN_AGE = 2_000_000_000  # nanoseconds between the last change of a file and its hashing
+MIN_AGE = 2_000_000_000
+"""Nanoseconds after a change of a file in which another one may leave its times as they were."""
 
 
 class InputFiles:
@@ -74,7 +84,7 @@ class InputFiles:
             return UNREADABLE
 
     def _of_content(self, full: str, info: os.stat_result) -> str:
-        identity = [info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns]
+        identity = list(stat_identity(info))  # as it comes back from the journal
         key = _key(full)
         known = self._latest.input_file(key)
         if known is not None and len(known) == _LENGTH and known[0] == identity and _was_old(known):
@@ -85,6 +95,11 @@ class InputFiles:
         digest = hash_file(Path(os.path.realpath(full)))
         self._latest.put_input_file(key, [identity, digest, now])
         return digest
+
+
+def stat_identity(info: os.stat_result) -> tuple[int, ...]:
+    """Return device, inode, size and times of a file: equal ones mean the same content, once the file is old enough."""
+    return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
 def _information(path: str) -> os.stat_result:
@@ -111,4 +126,4 @@ def require_readable_file(path: str, digest: str | None) -> None:
 
 def _was_old(known: list[Any]) -> bool:
     identity, _, hashed = known
-    return bool(max(identity[3], identity[4]) + _MIN_AGE < hashed)
+    return bool(max(identity[3], identity[4]) + MIN_AGE < hashed)

@@ -5,27 +5,8 @@ import pytest
 from pyplant import Plant, ReactorFunc
 from pyplant.reads import hook
 
+from .plants import plant_with
 from .readers import READERS, by_existence, by_getenv, by_listdir, by_open, flag, folder, text, variable
-
-
-@pytest.fixture(autouse=True)
-def in_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("READS_X", raising=False)
-
-
-def plant_with(read, **options):
-    @ReactorFunc
-    def reads(pipe):
-        pipe.send("value", read())
-
-    plant = Plant("plant", progress=False, **options)
-    plant.add_reactor(reads)
-    return plant
-
-
-def outcome(plant):
-    return plant.get("value"), bool(plant.run_reactor("reads").ran)
 
 
 @pytest.mark.parametrize(("change", "read"), READERS, ids=lambda function: function.__name__)

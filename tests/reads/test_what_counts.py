@@ -13,20 +13,7 @@ from pyplant import Plant, ReactorFunc
 from pyplant.errors import ConfigError, UnsavedWarning
 from pyplant.reads import environment, hook, recorder
 
-
-@pytest.fixture(autouse=True)
-def in_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
-def plant_with(read, **options):
-    @ReactorFunc
-    def reads(pipe):
-        pipe.send("value", read())
-
-    plant = Plant("plant", progress=False, **options)
-    plant.add_reactor(reads)
-    return plant
+from .plants import plant_with
 
 
 def recorded(plant):

@@ -104,7 +104,7 @@ def _reactor_infos(context: RunContext, staleness: Staleness) -> Iterator[Reacto
             tuple(dict.fromkeys([*_received(trace), *sorted(expected.receives)])),
             tuple(_sent(trace, expected.sends)),
             context.notes(key, trace),
-            () if trace is None else tuple(found_reads(trace)),
+            tuple(found_reads(trace)),
         )
 
 
