@@ -70,6 +70,6 @@ def recorded(path: str, base: Path) -> str:
     return full
 
 
-def located(name: str, base: Path) -> str:
+def located(name: str, base: Path | str) -> str:
     """Return the path of a recorded file."""
     return os.path.join(base, name)

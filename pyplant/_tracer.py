@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -27,17 +28,22 @@ from pyplant.errors import (
     SentTwiceError,
 )
 from pyplant.events import Event, IngredientSent, SubreactorEntered, SubreactorLeft
-from pyplant.fingerprint.covered_functions import CoveredFunction
+from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.graph_node import shorten
 from pyplant.ingredient import Ingredient
+from pyplant.reads.manifests import MANY
 from pyplant.reads.mentions import find_mentions
 from pyplant.reads.recorder import FoundRead, ReadRecorder, Tracking
 from pyplant.reads.unrepeatable import unrepeatable
 from pyplant.specs.recorded import Recorded
-from pyplant.store.inputs import require_readable_file
+from pyplant.store.inputs import HashedFile, require_readable_file
 from pyplant.store.warehouse import Allocation, Warehouse
 
-__all__ = ["ExecutionRecord", "ReactorContext", "Tracer", "check_name"]
+__all__ = ["WRITES", "ExecutionRecord", "ReactorContext", "Tracer", "check_name"]
+
+WRITES = "writes "
+"""How a note about a written file begins."""
+_MOST_WRITES = 20  # files that are named in notes
 
 
 class ReactorContext(Protocol):
@@ -50,15 +56,22 @@ class ReactorContext(Protocol):
     def parameter(self, name: str) -> str | None:
         """Return the digest of a parameter; ``None`` if there is no such parameter."""
 
-    def outside(self, kind: DependencyKind, name: str) -> str | None:
-        """Return the digest of something outside the plant, such as an input file."""
+    def outside_in_run(self, kind: DependencyKind, name: str) -> str | None:
+        """Return the digest of something outside the plant, such as an input file, as it is for this run."""
+
+    def outside_now(self, kind: DependencyKind, name: str) -> str | None:
+        """Return the present digest of something outside the plant."""
 
     @property
     def track_reads(self) -> Tracking:
         """What happens with reads that the reactor does not declare."""
 
-    def functions_below(self, reactor: Callable[..., Any]) -> Iterable[CoveredFunction]:
-        """Return the functions that the fingerprint of a reactor covers."""
+    @property
+    def plant_folders(self) -> dict[str, bool]:
+        """Which folders are in a plant, as far as it was asked in this run."""
+
+    def functions_with_silent_reads(self, reactor: Callable[..., Any]) -> Iterable[CoveredFunction]:
+        """Return the functions that the fingerprint of a reactor covers and that may read without an event."""
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         """Return the fingerprint of a called subreactor; ``""`` if that of the reactor covers it."""
@@ -96,10 +109,18 @@ class ExecutionRecord:
         The recorded output; ``None`` if it was not recorded.
     places
         Where code made the reads that it did not declare, by what was read.
+    undeclared
+        The dependencies that it did not declare, without their digests.
+    files
+        What is known of their files, if they are many.
+    is_of_this_process
+        Whether this process digested them; a worker may see other files.
     notes
         What it read and cannot be compared between runs.
     changed
         Paths that another process changed while it read them.
+    written
+        Files that it wrote and that are there, as recorded paths.
     """
 
     dependencies: list[Dependency] = field(default_factory=list)
@@ -111,8 +132,12 @@ class ExecutionRecord:
     asked: set[tuple[DependencyKind, tuple[str, ...]]] = field(default_factory=set)
     showed: Recorded | None = None
     places: dict[str, str] = field(default_factory=dict)
+    undeclared: set[tuple[DependencyKind, tuple[str, ...]]] = field(default_factory=set)
+    files: dict[str, HashedFile] = field(default_factory=dict)
+    is_of_this_process: bool = True
     notes: set[Note] = field(default_factory=set)
     changed: list[str] = field(default_factory=list)
+    written: tuple[str, ...] = ()
 
     def depend(self, kind: DependencyKind, names: tuple[str, ...], digests: tuple[str, ...]) -> None:
         """Record a dependency, unless it was recorded before."""
@@ -129,6 +154,7 @@ class ExecutionRecord:
             done = max(done, read.position)
             merged.append(read.dependency)
             self.places[read.dependency.names[0]] = read.place
+            self.undeclared.add(read.dependency.question)
         self.dependencies = merged + self.dependencies[done:]
 
 
@@ -172,13 +198,17 @@ class Tracer:
         self._config: Any = MISSING
         tracking = context.track_reads if definition.track_reads is None else definition.track_reads
         self.reads = (
-            ReadRecorder(warehouse.root, self._digest_outside, self._position, tracking) if tracking else None
+            ReadRecorder(
+                warehouse.root, self._digest_outside, self._position, tracking, context.plant_folders
+            )
+            if tracking
+            else None
         )
 
     def begin(self) -> None:
         """Find, before the first step, the paths that the code names where no event will tell of a read."""
         if self.reads is not None:
-            functions = list(self.context.functions_below(self.definition.function))
+            functions = list(self.context.functions_with_silent_reads(self.definition.function))
             find_mentions(functions, self.reads)
             self.record.notes |= unrepeatable(functions)
 
@@ -186,7 +216,7 @@ class Tracer:
         return len(self.record.dependencies)
 
     def _digest_outside(self, kind: DependencyKind, name: str) -> str:
-        return self.context.outside(kind, name) or ""
+        return self.context.outside_now(kind, name) or ""
 
     # ------------------------------------------------------------------ ingredients
 
@@ -305,7 +335,7 @@ class Tracer:
         # The digest of this run, which is the same for all reactors; the trace writer checks it against the file at the
         # end of the execution.
         name = recorded(given, self.warehouse.root.parent)
-        digest = self.context.outside(DependencyKind.FILE, name)
+        digest = self.context.outside_in_run(DependencyKind.FILE, name)
         require_readable_file(given, digest)
         self.record.depend(DependencyKind.FILE, (name,), (digest or "",))
         if given == os.fsdecode(path):
@@ -379,11 +409,23 @@ class Tracer:
             name for name, allocation in self._allocations.items() if not allocation.temporary
         )
         if self.reads is not None:
-            with self.reads.paused():
-                self.record.insert(self.reads.finish(self.record.asked, seconds))
-            self.record.notes |= self.reads.notes
-            self.record.changed += self.reads.changed
+            self._finish_reads(self.reads, seconds)
         return self.record
+
+    def _finish_reads(self, reads: ReadRecorder, seconds: float) -> None:
+        files = self.warehouse.input_files
+        # A manifest holds what is known of many files; a line of the journal for each would take longer than hashing them.
+        with reads.paused(), files.in_memory() if reads.count > MANY else nullcontext():
+            self.record.insert(reads.finish(self.record.asked, seconds))
+        if reads.count > MANY:
+            known = ((name, files.known(name)) for name in self.record.places)
+            self.record.files = {name: file for name, file in known if file is not None}
+        self.record.written = reads.written_files()
+        self.record.notes |= reads.notes
+        self.record.notes |= {
+            Note("outside", f"{WRITES}{name}") for name in self.record.written[:_MOST_WRITES]
+        }
+        self.record.changed += reads.changed
 
     @property
     def is_closed(self) -> bool:

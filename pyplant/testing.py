@@ -26,7 +26,7 @@ from pyplant.errors import (
 )
 from pyplant.events import Event
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
-from pyplant.fingerprint.covered_functions import CoveredFunction
+from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.hints import CONFIG_NAMES
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import Pipework
@@ -47,17 +47,20 @@ class _MockContext:
     def __init__(self, config: Mapping[str, Any] | ConfigBase) -> None:
         self.parameters = Parameters()
         self.parameters.set(config)
+        self.plant_folders: dict[str, bool] = {}
 
     def parameter(self, name: str) -> str | None:
         """Return an empty digest, since a mock compares nothing; ``None`` if the parameter is missing."""
         return None if self.parameters.lookup(name) is MISSING else ""
 
-    def outside(self, kind: DependencyKind, name: str) -> str | None:
+    def outside_in_run(self, kind: DependencyKind, name: str) -> str | None:
         """Return the digest of an input file."""
         del kind
         return hash_file(Path(name)) if Path(name).is_file() else None
 
-    def functions_below(self, reactor: Callable[..., Any]) -> tuple[CoveredFunction, ...]:
+    outside_now = outside_in_run
+
+    def functions_with_silent_reads(self, reactor: Callable[..., Any]) -> tuple[CoveredFunction, ...]:
         """Return no functions, since a mock follows no code."""
         del reactor
         return ()

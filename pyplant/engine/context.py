@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from pyplant.engine.trace import DependencyKind, Trace
-from pyplant.engine.verdict import Lookup, Verdict
+from pyplant.engine.verdict import Lookup, Unknown, Verdict
 
 __all__ = ["EngineContext"]
 
@@ -44,5 +44,8 @@ class EngineContext(Protocol):
     def subreactor(self, name: str) -> str | None:
         """Fingerprint of a subreactor, ``None`` if it no longer exists."""
 
-    def outside(self, kind: DependencyKind, name: str) -> str | None:
-        """Digest of something outside the plant, such as a file; ``None`` if it cannot be known."""
+    def outside(self, kind: DependencyKind, name: str) -> str | Unknown | None:
+        """Digest of something outside the plant, such as a file; ``UNKNOWN`` if to compute it would take too long."""
+
+    def manifest_changes(self, trace: Trace, name: str) -> Iterable[tuple[DependencyKind, str, str, str]]:
+        """Return what changed since a manifest of a trace was made, with the old and new digest; perhaps not all."""

@@ -55,6 +55,7 @@ _REASONS = MappingProxyType(
         DependencyKind.EXISTENCE: ReasonKind.EXISTENCE,
         DependencyKind.STATUS: ReasonKind.STATUS,
         DependencyKind.ENVIRONMENT: ReasonKind.ENVIRONMENT,
+        DependencyKind.MANIFEST: ReasonKind.MANIFEST,
     }
 )
 
@@ -74,7 +75,7 @@ def check(tree: TraceTree, context: EngineContext) -> Lookup:
         for branch in following:
             _add_steps(steps, branch, depth + 1)
         if not following and (UNKNOWN in digests or depth > nearest[1]):
-            verdict = _mismatch(question, answers, digests)
+            verdict = _mismatch(question, answers, digests, context)
             # A branch that a run may still verify outranks a mismatch, however deep the mismatch is. Of equals
             # max() takes the first, and the walk is newest first: the reason compares with the newest trace.
             nearest = max(nearest, (not verdict.certain, depth, verdict), key=lambda found: found[:2])
@@ -135,7 +136,9 @@ def _following(
     return () if branch is None else (branch,)
 
 
-def _mismatch(question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer) -> Verdict:
+def _mismatch(
+    question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer, context: EngineContext
+) -> Verdict:
     """Return the verdict at a question that leads nowhere, compared with the newest recorded answer to it."""
     kind, names = question
     # An answer with unknown digests may come out as any recorded answer that agrees with the known ones.
@@ -148,7 +151,8 @@ def _mismatch(question: Question, answers: dict[tuple[str, ...], Branch], digest
     if recorded is not None:
         trace = answers[recorded].newest
         unknown = [i for i, new in enumerate(digests) if new is UNKNOWN]
-        reasons = [Reason(ReasonKind.INPUT_UNKNOWN, names[i], recorded[i], "", trace) for i in unknown]
+        may_change = ReasonKind.INPUT_UNKNOWN if kind is DependencyKind.INGREDIENT else ReasonKind.TOUCHED
+        reasons = [Reason(may_change, names[i], recorded[i], "", trace) for i in unknown]
         return Verdict(None, tuple(reasons), certain=False)
     newest = next(reversed(answers))
     trace = answers[newest].newest
@@ -157,6 +161,11 @@ def _mismatch(question: Question, answers: dict[tuple[str, ...], Branch], digest
         for name, old, new in zip(names, newest, digests, strict=True)
         if new is not UNKNOWN and new != old
     ]
+    if kind is DependencyKind.MANIFEST and trace is not None:
+        inside = context.manifest_changes(trace, names[0])
+        changed = [
+            Reason(_REASONS[part], inner, old, new, trace) for part, inner, old, new in inside
+        ] or changed
     # Each digest was recorded, but not in this combination: then all names together are the reason.
     together = [Reason(_REASONS[kind], name, "", "", trace) for name in names]
     return Verdict(None, tuple(changed or together))

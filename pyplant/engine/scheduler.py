@@ -244,7 +244,7 @@ class Scheduler:
             self._demand_name(name, is_required=True)
 
     def recheck(self, key: str) -> None:
-        """Look up a cached reactor again, because its trace was removed after it had been found."""
+        """Look up a cached reactor again: its trace was removed, or its files were changed, after it had been found."""
         task = self.tasks[key]
         if task.state is State.CACHED and task.trace is not None:
             self._previous_traces[key] = task.trace
@@ -466,11 +466,11 @@ class Scheduler:
         changed = {output.name for output in old.outputs if after.get(output.name) != output.digest}
         if not changed:
             return
-        self.nondeterministic.add(task.key)
+        if old.dependencies == new.dependencies:  # else another reactor has changed a file that it reads
+            self.nondeterministic.add(task.key)
         # Which digests a look-up has compared is not known, so each of them begins again.
-        for other in self.tasks.values():
-            if other.state is State.CHECKING:
-                self._forget_lookup(other)
+        for other in [other for other in self.tasks.values() if other.state is State.CHECKING]:
+            self._forget_lookup(other)
         for other in cached_dependents(self.tasks, changed):
             self._retract(other)
             other.move(State.PENDING)

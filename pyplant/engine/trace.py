@@ -56,6 +56,8 @@ class DependencyKind(StrEnum):
     """What a path leads to, with size and time of modification."""
     ENVIRONMENT = "e"
     """An environment variable."""
+    MANIFEST = "m"
+    """Many things outside the plant, which a manifest lists."""
 
 
 # A look-up in a dict is faster than a call of the enum, and journals have many dependencies.
@@ -106,6 +108,8 @@ class Trace(NamedTuple):
         Short texts of the parameters, for explanations.
     recorded
         The notebook output of the execution, for replay; ``None`` if it was not recorded.
+    manifests
+        The stored manifests of its reads, by the names of their dependencies.
     """
 
     reactor: str
@@ -121,6 +125,7 @@ class Trace(NamedTuple):
     notes: frozenset[Note] = frozenset()
     shown: Mapping[str, str] = MappingProxyType({})
     recorded: Ingredient | None = None
+    manifests: tuple[Ingredient, ...] = ()
 
     @property
     def rank(self) -> tuple[int, str]:
@@ -136,8 +141,9 @@ class Trace(NamedTuple):
 
     @property
     def stored(self) -> tuple[Ingredient, ...]:
-        """All stored objects of the trace: its outputs and its recorded notebook output."""
-        return self.outputs if self.recorded is None else (*self.outputs, self.recorded)
+        """All stored objects of the trace: its outputs, its recorded notebook output, and manifests."""
+        recorded = () if self.recorded is None else (self.recorded,)
+        return (*self.outputs, *recorded, *self.manifests) if recorded or self.manifests else self.outputs
 
     def output(self, name: str) -> Ingredient | None:
         """Return the output with this name, if any."""
@@ -160,6 +166,8 @@ class Trace(NamedTuple):
         }
         if self.recorded is not None:
             data["w"] = _output_to_json(self.recorded)
+        if self.manifests:
+            data["m"] = [_output_to_json(manifest) for manifest in self.manifests]
         return data
 
     @classmethod
@@ -186,6 +194,7 @@ class Trace(NamedTuple):
             notes=frozenset(Note(*str_list(note)) for note in data["n"]),
             shown=str_dict(data["p"]),
             recorded=_output_from_json(data["w"], signed) if "w" in data else None,
+            manifests=tuple(_output_from_json(manifest, signed) for manifest in data.get("m", ())),
         )
 
 

@@ -22,11 +22,13 @@ class ReasonKind(Enum):
     INPUT = "input changed"
     INPUT_UNKNOWN = "input may change"
     FILE = "file changed"
+    TOUCHED = "file may have changed"
     LISTING = "folder changed"
     PATTERN = "matching files changed"
     EXISTENCE = "path added or removed"
     STATUS = "file touched"
     ENVIRONMENT = "environment changed"
+    MANIFEST = "files changed"
     SUBREACTOR = "subreactor changed"
     EVICTED = "result is no longer stored"
     FORCED = "forced"
@@ -67,10 +69,10 @@ class Unknown(Enum):
 
 
 UNKNOWN = Unknown.UNKNOWN
-"""The digest of an ingredient that is known only after a run; used by dry look-ups."""
+"""A digest that is not known: of an ingredient before a run, or of a large file; used by dry look-ups."""
 
 Answer = tuple["str | Unknown | None", ...]
-"""Digests of ingredients; ``None`` for a name that no reactor sends."""
+"""Digests that answer a question; ``None`` for a name that no reactor sends."""
 
 Lookup = Generator[tuple[str, ...], Answer, "Verdict"]
 """A look-up in progress: it yields names of ingredients, is sent their digests and returns a verdict."""

@@ -29,25 +29,29 @@ from pyplant.config.views import CLASS_SUFFIX
 from pyplant.engine.prediction import Predicted, Senders, remaining_seconds
 from pyplant.engine.rebuilder import check
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
-from pyplant.engine.verdict import Lookup, Reason, ReasonKind, Verdict
+from pyplant.engine.verdict import UNKNOWN, Lookup, Reason, ReasonKind, Unknown, Verdict
 from pyplant.errors import UndigestibleError, ingredient_as_parameter_error, near_misses
 from pyplant.execution import frontend
 from pyplant.execution.found_code import code_named, named_code
 from pyplant.fingerprint.attributes import static_attribute
 from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.constant_words import constant_words, words
-from pyplant.fingerprint.covered_functions import CoveredFunction, covered_functions
+from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.fingerprint import Fingerprint, Fingerprinter
 from pyplant.fingerprint.hints import CONFIG_NAMES, predict
 from pyplant.fingerprint.origin import find
 from pyplant.reads.answers import Outside
 from pyplant.reads.recorder import Tracking
+from pyplant.reads.silent_reads import functions_with_silent_reads
+from pyplant.store.inputs import TOUCHED, HashLimit
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["RunContext"]
 
 _CLAIM_DIGITS = 32
+_MOST_CHANGES = 10  # of a manifest, as reasons
+_HASHED_SOON = 64_000_000  # bytes
 
 
 class RunContext:
@@ -93,6 +97,7 @@ class RunContext:
         self._answers = Outside(warehouse)
         self._digests: dict[str, str | None] = {}  # of parameters; None if there is no such parameter
         self._outside: dict[tuple[DependencyKind, str], str] = {}  # digests of what is outside the plant
+        self.plant_folders: dict[str, bool] = {}
         self._trace_counts: dict[str, int] = {}  # traces known at the look-up, by reactor
         self._guesses: dict[str, tuple[int, frozenset[str]]] = {}
 
@@ -414,11 +419,26 @@ class RunContext:
         values = map(self.parameters.value, self.parameters.names())
         return any(type(value) is str and value.replace(":", ".") == name for value in values)
 
-    def outside(self, kind: DependencyKind, name: str) -> str:
+    def outside(self, kind: DependencyKind, name: str) -> str | Unknown:
+        """Digest of something outside the plant, unless it would take too long to compute."""
+        digest = self.outside_in_run(kind, name)
+        return UNKNOWN if digest == TOUCHED else digest
+
+    def outside_in_run(self, kind: DependencyKind, name: str) -> str:
         """Digest of something outside the plant, computed once until the next reactor has run."""
         if (kind, name) not in self._outside:
             self._outside[kind, name] = self.outside_now(kind, name)
         return self._outside[kind, name]
+
+    def manifest_changes(self, trace: Trace, name: str) -> list[tuple[DependencyKind, str, str, str]]:
+        """Return some of what changed since a manifest of a trace was made, with the old and new digest."""
+        found = next((manifest for manifest in trace.manifests if manifest.name == name), None)
+        return [] if found is None else list(itertools.islice(self._answers.changes(found), _MOST_CHANGES))
+
+    def without_long_hashing(self) -> RunContext:
+        """Hash few files, for an answer that must come soon; of larger ones that were touched the digest is unknown."""
+        self._answers = Outside(self._warehouse, HashLimit(_HASHED_SOON))
+        return self
 
     def forget_outside(self) -> None:
         """Look again at what is outside the plant, since a reactor may have changed it."""
@@ -456,9 +476,9 @@ class RunContext:
         """Return the present digest of something outside the plant."""
         return self._answers.digest(kind, name)
 
-    def functions_below(self, reactor: Callable[..., Any]) -> Iterable[CoveredFunction]:
-        """Return the functions that the fingerprint of a reactor covers."""
-        return covered_functions(self.fingerprinter, reactor)
+    def functions_with_silent_reads(self, reactor: Callable[..., Any]) -> Iterable[CoveredFunction]:
+        """Return the functions that the fingerprint of a reactor covers and that may read without an event."""
+        return functions_with_silent_reads(self.fingerprinter, reactor)
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         """Fingerprint of a subreactor that the reactor's own code does not name, else ``""``."""

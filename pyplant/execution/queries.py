@@ -28,7 +28,8 @@ _LIVE = {
 def status(session: Session) -> Status:
     """Return the state of every reactor, also in the current run."""
     with session.exclusive_access("plant.status"):
-        live, failed, context = session.states(), session.failed, session.context()
+        live, failed = session.states(), session.failed
+        context = session.context().without_long_hashing()
         staleness = Staleness.of_all(context)
         entries = (
             staleness.entry(key, now=_LIVE.get(live.get(key, State.PENDING)), error=failed.get(key, ""))
@@ -49,7 +50,7 @@ def explain(session: Session, wanted: Callable[..., Any] | str) -> Explanation:
     """Return why a reactor would run."""
     with session.exclusive_access("plant.explain"):
         definition, ingredient, context = session.find(wanted)
-        staleness = Staleness(context)
+        staleness = Staleness(context.without_long_hashing())
         staleness.judge([definition.key])
         key = definition.key
         trace = staleness.verdicts[key].trace or context.last(definition.full_name)
@@ -61,7 +62,7 @@ def plan(session: Session, wanted: Callable[..., Any] | str) -> Plan:
     """Return the reactors that running a reactor would involve."""
     with session.exclusive_access("plant.plan"):
         definition, ingredient, context = session.find(wanted)
-        entries = Staleness(context).plan(definition.key)
+        entries = Staleness(context.without_long_hashing()).plan(definition.key)
         return Plan(definition.name, tuple(entries), ingredient)
 
 
@@ -81,7 +82,7 @@ def history_of(name: str, traces: Iterable[Trace], ingredient: str = "") -> Hist
 def edges(session: Session) -> dict[str, dict[str, list[str]]]:
     """Return the edges of the graph by reactor name: receiver -> sender -> names of ingredients."""
     with session.exclusive_access("plant.graph"):
-        return Staleness.of_all(session.context()).edges()
+        return Staleness.of_all(session.context().without_long_hashing()).edges()
 
 
 def fetch(session: Session, name: str) -> Any:

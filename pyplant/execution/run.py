@@ -37,7 +37,6 @@ from pyplant.errors import (
     DamagedError,
     DamageWarning,
     EvictedError,
-    NondeterministicWarning,
     OpaqueWarning,
     PlantWarning,
     ResourcesError,
@@ -71,6 +70,7 @@ from pyplant.execution.executor import (
 )
 from pyplant.execution.interrupts import close_all, held_interrupts
 from pyplant.execution.reactor_execution import Finished, Needs
+from pyplant.execution.side_effects import SideEffects
 from pyplant.execution.trace_writer import TraceWriter
 from pyplant.fingerprint.fingerprint import Fingerprint
 from pyplant.ingredient import IN_MEMORY, Ingredient
@@ -132,6 +132,7 @@ class Run:
         self._recomputed: set[str] = set()  # ingredients whose stored value could not be loaded
         self._front_end = frontend.current()
         self._writer = TraceWriter(context, warehouse, warn)
+        self._side_effects = SideEffects(context)
         self._claims_guard = ClaimsGuard(context, warehouse, self._scheduler, emit, warn)
         self._sequence = itertools.count()  # breaks ties in the heap: first come, first served
         self._evicted: list[str] = []  # keys of reactors whose results were evicted after the look-up
@@ -468,6 +469,7 @@ class Run:
         for name, unsaved in record.unsaved.items():
             self._in_memory[name] = unsaved.value
         fingerprint = self._fingerprints[job.task.key]
+        record.notes |= self._side_effects.finished(job.task.key, record)
         trace = self._writer.trace(definition, fingerprint, record, seconds)
         stored = self._writer.commit(job.task.key, fingerprint, record, trace)
         nondeterministic = self._scheduler.nondeterministic.copy()
@@ -476,9 +478,11 @@ class Run:
         self._mark_ended(job.task.key)
         # A trace that is not stored has outputs all the same, which the receivers in this run get.
         self._scheduler.finished(job.task, stored or trace)
+        for key in self._side_effects.outdated_readers(record, self._scheduler.tasks.values()):
+            self._scheduler.recheck(key)
         self._emit(ReactorFinished(definition.name, seconds, stored is not None))
         for key in self._scheduler.nondeterministic - nondeterministic:
-            self._warn_of_nondeterminism(key)
+            self._writer.note_nondeterminism(key)
 
     # ------------------------------------------------------------------ reporting
 
@@ -507,12 +511,3 @@ class Run:
                     OpaqueWarning,
                     f"A {note.text} counts by its class only: its content cannot be compared between runs.",
                 )
-
-    def _warn_of_nondeterminism(self, key: str) -> None:
-        definition = self.context.definitions[key]
-        self._warehouse.ledger.put_nondeterministic(definition.full_name)
-        self._warn(
-            NondeterministicWarning,
-            f"Reactor {definition.name!r} sent another value for the same code and inputs; what depends on it "
-            f"was verified again.",
-        )

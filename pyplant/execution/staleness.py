@@ -243,17 +243,13 @@ class Staleness:
         """Return the reactors whose outputs a reactor needs with certainty, and those whose outputs it may need."""
         verdict = self.verdicts[key]
         if verdict.trace is not None:
-            return self._keys_of(verdict.trace.inputs), self._keys_of(r.name for r in verdict.reasons)
+            return self._keys_of(verdict.trace.inputs), self._keys_of(_unknown_inputs(verdict))
         # It would run: what it receives then is predicted from its code and from the execution that comes nearest.
         expected = self._context.predicted[key]
         nearest = next((reason.trace for reason in verdict.reasons if reason.trace), None)
         # After a mismatch the reactor starts, and receives what it receives on every path. An uncertain look-up first
         # asks for what its reasons name, and the reactor may not start at all.
-        asked = (
-            expected.unconditional_receives
-            if verdict.certain
-            else [reason.name for reason in verdict.reasons]
-        )
+        asked = expected.unconditional_receives if verdict.certain else _unknown_inputs(verdict)
         # A name that no code contains has no known sender before the first run.
         certain = [name for name in sorted(asked) if self._context.literal_senders(name)]
         possible = [*sorted({*expected.receives, *asked}), *(nearest.inputs if nearest else ())]
@@ -270,6 +266,10 @@ class Staleness:
                     found[key] = None
                     break
         return list(found)
+
+
+def _unknown_inputs(verdict: Verdict) -> list[str]:
+    return [reason.name for reason in verdict.reasons if reason.kind is ReasonKind.INPUT_UNKNOWN]
 
 
 def _outcome(verdict: Verdict, *, cache: bool) -> Outcome:

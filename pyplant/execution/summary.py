@@ -84,7 +84,9 @@ def found_reads(trace: Trace | None) -> Iterator[str]:
         return
     for dependency in trace.dependencies:
         name = dependency.names[0]
-        if dependency.kind in OUTSIDE and name in trace.shown:
+        if dependency.kind is DependencyKind.MANIFEST:
+            yield trace.shown.get(name, "")
+        elif dependency.kind in OUTSIDE and name in trace.shown:
             separator = "/" if dependency.kind is DependencyKind.LISTING else ""
             yield f"{_READ[dependency.kind]}{name}{separator}, in {trace.shown[name]}"
 

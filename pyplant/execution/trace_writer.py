@@ -11,15 +11,17 @@ import sys
 import time
 from collections.abc import Callable
 from functools import cache
+from itertools import groupby
 
 from pyplant._definitions import Definition
 from pyplant._tracer import ExecutionRecord
-from pyplant.engine.trace import Trace
-from pyplant.errors import PlantWarning, StateWarning, UnsavedWarning
+from pyplant.engine.trace import Dependency, Trace
+from pyplant.errors import NondeterministicWarning, PlantWarning, StateWarning, UnsavedWarning
 from pyplant.execution.context import RunContext
 from pyplant.fingerprint.fingerprint import Fingerprint
 from pyplant.ingredient import IN_MEMORY, Ingredient
 from pyplant.reads.answers import OUTSIDE
+from pyplant.reads.manifests import MANY, as_dependency, manifest
 from pyplant.specs.recorded import NOTHING_SHOWN, RecordedSpec
 from pyplant.store.files import host_name
 from pyplant.store.warehouse import Warehouse
@@ -104,6 +106,7 @@ class TraceWriter:
                 notes=fingerprint.notes | record.notes,
                 recorded=self._recorded(record),
             )
+            trace = self._with_manifests(record, trace)
             self._warehouse.ledger.latest.put_records(
                 self._context.fingerprinter.new_records(fingerprint.digest)
             )
@@ -113,6 +116,30 @@ class TraceWriter:
                 UnsavedWarning, f"The results of {name!r} were delivered but could not be saved: {error}"
             )
             return None
+
+    def _with_manifests(self, record: ExecutionRecord, trace: Trace) -> Trace:
+        """Store many undeclared reads in a row as a manifest, which is one dependency."""
+        if len(record.places) <= MANY:
+            return trace
+        dependencies: list[Dependency] = []
+        manifests: list[Ingredient] = []
+        shown = dict(trace.shown)
+        known = self._warehouse.input_files.known
+        for is_undeclared, group in groupby(
+            trace.dependencies, lambda one: one.question in record.undeclared
+        ):
+            reads = list(group)
+            if not is_undeclared or len(reads) <= MANY:
+                dependencies += reads
+                continue
+            items = manifest(reads, known)
+            dependency = as_dependency(items)
+            dependencies.append(dependency)
+            name = dependency.names[0]
+            manifests.append(self._warehouse.save(name, items, "list"))
+            places = [shown.pop(read.names[0], "") for read in reads]
+            shown[name] = f"{reads[0].names[0]} and {len(reads) - 1:,} more, in {places[0]}"
+        return trace._replace(dependencies=tuple(dependencies), manifests=tuple(manifests), shown=shown)
 
     def _recorded(self, record: ExecutionRecord) -> Ingredient | None:
         """Store the output of the reactor; returns ``None`` if it was not recorded."""
@@ -125,6 +152,7 @@ class TraceWriter:
             dependency.names[0]
             for dependency in trace.dependencies
             if dependency.kind in OUTSIDE
+            and not (record.is_of_this_process and dependency.question in record.undeclared)
             and self._context.outside_now(dependency.kind, dependency.names[0]) != dependency.digests[0]
         ]
         if changed:
@@ -180,6 +208,16 @@ class TraceWriter:
                 f"{owner}.{variable} changed while reactor {definitions[key].name!r} ran, and {', '.join(sorted(names))} "
                 f"may read it, for which it counts as it was before. Send it as an ingredient if results depend on it.",
             )
+
+    def note_nondeterminism(self, key: str) -> None:
+        """Store and warn that a reactor gave another value for the same inputs."""
+        definition = self._context.definitions[key]
+        self._warehouse.ledger.put_nondeterministic(definition.full_name)
+        self._warn(
+            NondeterministicWarning,
+            f"Reactor {definition.name!r} sent another value for the same code and inputs; what depends on it "
+            f"was verified again.",
+        )
 
 
 @cache

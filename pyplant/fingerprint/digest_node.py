@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pyplant.engine.trace import Note
@@ -41,6 +42,7 @@ class DigestNode:
         "digest",
         "epoch",
         "fingerprint",
+        "found",
         "generation",
         "hints",
         "notes",
@@ -61,6 +63,7 @@ class DigestNode:
         self.notes: frozenset[Note] = NOTHING
         self.reads: frozenset[str] = NOTHING
         self.fingerprint: Fingerprint | None = None
+        self.found: Mapping[int, Any] | None = None  # in this node and below; None if nobody has searched
 
     def is_unchanged(self) -> bool:
         """Return whether the content still describes the object. This is the hot path of an unchanged run."""

@@ -28,6 +28,7 @@ __all__ = [
     "distribution_of",
     "file_with_reactors",
     "installation_folders",
+    "may_hold_installed_files",
 ]
 
 _SITES = re.compile(r"[/\\](?:site|dist)-packages(?=[/\\])")
@@ -71,6 +72,17 @@ class Distribution(NamedTuple):
 def installation_folders(path: str) -> list[str]:
     """Return the folders with installed files that a path lies in, innermost first."""
     return [path[: found.end()] for found in _SITES.finditer(path)][::-1] or _target_folders(path)
+
+
+@lru_cache(maxsize=10_000)
+def may_hold_installed_files(folder: str) -> bool:
+    """Return whether :func:`installation_folders` may find anything for files in a folder; judged once for each folder."""
+    inside = folder + os.sep
+    return _SITES.search(inside) is not None or any(
+        inside.startswith(found + os.sep) and bool(_top_level_names(found, _modified_ns(found)))
+        for found in sys.path
+        if found
+    )
 
 
 def _target_folders(path: str) -> list[str]:

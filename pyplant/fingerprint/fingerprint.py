@@ -246,11 +246,36 @@ class Fingerprinter:
             for edge in node.content.edges
         }
 
-    def nodes_below(self, root: Callable[..., Any]) -> Iterator[tuple[Any, GraphNode]]:
-        """Yield the objects that the fingerprint of ``root`` covers, with their nodes."""
-        self._refresh(root)
-        for node in self._below(self._nodes[id(root)]):
-            yield node.obj, node.content
+    def gather(
+        self, root: Callable[..., Any], find: Callable[[Any, GraphNode], Mapping[int, Any]]
+    ) -> Mapping[int, Any]:
+        """Return what ``find`` finds in the nodes that the fingerprint of ``root`` covers.
+
+        It is asked once for each node with one content, and what it finds is shared as digests are, so all calls must pass
+        the same function.
+
+        Parameters
+        ----------
+        root
+            A function or class.
+        find
+            Takes the object of a node and the node; returns what it finds by identity.
+        """
+        self.fingerprint(root)
+        top = self._nodes[id(root)]
+        for component in components(top, self._unsearched_children) if top.found is None else ():
+            found: dict[int, Any] = {}
+            for node in component:
+                found |= find(node.obj, node.content)
+                for target in node.targets:
+                    found |= self._nodes[id(target)].found or {}
+            for node in component:
+                node.found = found
+        return top.found or {}
+
+    def _unsearched_children(self, node: DigestNode) -> Iterator[DigestNode]:
+        children = (self._nodes[id(target)] for target in node.targets)
+        return (child for child in children if child.found is None)
 
     def store_parts(self) -> bool:
         """Store the parts of code that the persistent cache has lost; return whether there were any."""
@@ -368,7 +393,7 @@ class Fingerprinter:
         shared_reads = frozenset(reads) if reads else NOTHING
         for node in component:
             node.hints, node.notes, node.reads = shared_hints, shared_notes, shared_reads
-            node.fingerprint = None
+            node.fingerprint = node.found = None
             self._record(node)
 
     def _colour(self, node: DigestNode, inside: dict[int, int], colours: list[str] | None) -> str:

@@ -13,9 +13,13 @@ from collections.abc import Iterator
 
 from pyplant._paths import located
 from pyplant.engine.trace import DependencyKind
+from pyplant.engine.validate import UNREADABLE as UNREADABLE_RECORD
+from pyplant.errors import DamagedError
 from pyplant.fingerprint.digest import digest_bytes
+from pyplant.ingredient import Ingredient
 from pyplant.reads import environment
-from pyplant.store.inputs import ABSENT, UNREADABLE, InputFiles
+from pyplant.reads.manifests import ManifestEntry, answer_digest, entries
+from pyplant.store.inputs import ABSENT, TOUCHED, UNREADABLE, HashLimit
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["OUTSIDE", "Outside", "existence", "listing", "matches", "status"]
@@ -28,6 +32,7 @@ OUTSIDE = frozenset(
         DependencyKind.EXISTENCE,
         DependencyKind.STATUS,
         DependencyKind.ENVIRONMENT,
+        DependencyKind.MANIFEST,
     }
 )
 """The kinds of dependencies that lie outside the plant and its program."""
@@ -40,25 +45,57 @@ class Outside:
     ----------
     warehouse
         The plant: it remembers the digests of files, and recorded paths are relative to the folder that it is in.
+    limit
+        How much of files may be hashed.
     """
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: Warehouse, limit: HashLimit | None = None) -> None:
+        self._limit = limit
+        self._warehouse = warehouse
         self._base = warehouse.root.parent
         self._seals = warehouse.seals
-        self._files = InputFiles(warehouse.ledger.latest, self._base)
+        self._files = warehouse.input_files
 
     def digest(self, kind: DependencyKind, name: str) -> str:
         """Return the present digest of something, by its kind and recorded name."""
         if kind is DependencyKind.FILE:
-            return self._files.digest(name)
+            return self._files.digest(name, self._limit)
         if kind is DependencyKind.ENVIRONMENT:
             return environment.digest(name, self._seals)
+        if kind is DependencyKind.MANIFEST:
+            return self._manifest_digest(name)
         path = located(name, self._base)
         if kind is DependencyKind.LISTING:
             return listing(path)
         if kind is DependencyKind.PATTERN:
             return matches(path)
         return existence(path) if kind is DependencyKind.EXISTENCE else status(path)
+
+    def _manifest_digest(self, name: str) -> str:
+        # Manifests of one question list the same reads, so any of them will do.
+        for manifest in self._warehouse.ledger.manifests(name):
+            found = self._entries(manifest)
+            if found:
+                digests = [self.digest(entry.kind, entry.name) for entry in found]
+                return TOUCHED if TOUCHED in digests else answer_digest(digests)
+        return ""
+
+    def changes(self, manifest: Ingredient) -> Iterator[tuple[DependencyKind, str, str, str]]:
+        """Yield the reads in a manifest that changed, each with its old and its new digest."""
+        for entry in self._entries(manifest):
+            now = self.digest(entry.kind, entry.name)
+            if now != entry.digest:
+                yield entry.kind, entry.name, entry.digest, now
+
+    def _entries(self, manifest: Ingredient) -> list[ManifestEntry]:
+        try:
+            found = list(entries(self._warehouse.load(manifest)))
+        except (DamagedError, *UNREADABLE_RECORD):
+            return []
+        for entry in found if manifest.signed else ():
+            if entry.file is not None:
+                self._files.adopt(entry.name, entry.file)
+        return found
 
 
 def listing(path: str) -> str:

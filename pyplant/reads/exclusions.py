@@ -9,9 +9,9 @@ import os
 import sys
 import sysconfig
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 
-from pyplant.fingerprint.distribution import installation_folders
+from pyplant.fingerprint.distribution import installation_folders, may_hold_installed_files
 from pyplant.fingerprint.origin import is_own_file
 
 __all__ = ["is_excluded", "is_in_dot_folder", "is_in_plant", "is_source_of_module"]
@@ -58,15 +58,24 @@ def _with_separator(folders: Iterable[str]) -> Iterable[str]:
 
 
 def is_excluded(path: str) -> bool:
-    """Return whether an absolute path never is an input. This is asked for each event, so it reads no disk."""
+    """Return whether an absolute path never is an input. This is asked for each event, so most of it is per folder."""
+    folder = path.rpartition(os.sep)[0]
     return (
-        path.startswith(_prefixes())
-        or path.rstrip(os.sep) + os.sep in _prefixes()
-        or "__pycache__" in path
-        or bool(installation_folders(path))
-        or ".dist-info/" in path
-        or ".egg-info/" in path
-        or is_own_file(path)
+        _is_excluded_folder(folder)
+        or (path.rstrip(os.sep) + os.sep).startswith(_prefixes())
+        or path.endswith("__pycache__")
+        or (may_hold_installed_files(folder) and bool(installation_folders(path)))
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _is_excluded_folder(folder: str) -> bool:
+    inside = folder + os.sep
+    return (
+        "__pycache__" in inside
+        or ".dist-info" + os.sep in inside
+        or ".egg-info" + os.sep in inside
+        or is_own_file(inside)
     )
 
 
@@ -94,7 +103,7 @@ def is_source_of_module(path: str) -> bool:
     }
 
 
-def is_in_plant(path: str, known: dict[str, bool]) -> bool:
+def is_in_plant(path: str, known: dict[str, bool], *, is_folder: bool = True) -> bool:
     """Return whether a path is a plant or in one.
 
     Parameters
@@ -102,12 +111,15 @@ def is_in_plant(path: str, known: dict[str, bool]) -> bool:
     path
         An absolute path.
     known
-        Answers for paths that were asked before in this execution.
+        Answers for folders that were asked before in this execution.
+    is_folder
+        Whether the path may be a folder, and so a plant itself.
     """
-    if path not in known:
-        above = os.path.dirname(path)
-        known[path] = _is_plant(path) or (above != path and is_in_plant(above, known))
-    return known[path]
+    folder = path if is_folder else os.path.dirname(path)
+    if folder not in known:
+        above = os.path.dirname(folder)
+        known[folder] = _is_plant(folder) or (above != folder and is_in_plant(above, known))
+    return known[folder]
 
 
 def _is_plant(folder: str) -> bool:

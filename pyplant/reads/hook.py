@@ -43,17 +43,23 @@ def install(find: Callable[[], ReadRecorder | None]) -> None:
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     handler = _HANDLERS.get(event)
-    if handler is not None:
-        _report(handler, arguments, 2)
-
-
-def _report(handler: Callable[..., None], arguments: tuple[Any, ...], depth: int) -> None:
-    recorder = _installed[0]()
-    if recorder is None or getattr(_busy, "is_busy", False) or recorder.is_paused:
+    if handler is None:
         return
+    recorder = _listening()
+    if recorder is not None:
+        _report(handler, recorder, sys._getframe(1), *arguments)  # noqa: SLF001 - documented in sys
+
+
+def _listening() -> ReadRecorder | None:
+    """Return the recorder that this thread reports to now, if there is one."""
+    recorder = _installed[0]()
+    return None if recorder is None or recorder.is_paused or getattr(_busy, "is_busy", False) else recorder
+
+
+def _report(report: Callable[..., None], *arguments: Any) -> None:
     _busy.is_busy = True  # what follows opens files itself
     try:
-        handler(recorder, sys._getframe(depth), *arguments)  # noqa: SLF001 - documented in sys
+        report(*arguments)
     except Exception:  # noqa: BLE001, S110 - an error here would become one of the operation
         pass
     finally:
@@ -61,11 +67,15 @@ def _report(handler: Callable[..., None], arguments: tuple[Any, ...], depth: int
 
 
 def _variable_read(name: str, frame: FrameType) -> None:
-    _report(lambda recorder, _, *__: recorder.asked_for_variable(name, frame), (), 1)
+    recorder = _listening()
+    if recorder is not None:
+        _report(recorder.asked_for_variable, name, frame)
 
 
 def _variable_set(name: str) -> None:
-    _report(lambda recorder, *_: recorder.set_variable(name), (), 1)
+    recorder = _listening()
+    if recorder is not None:
+        _report(recorder.set_variable, name)
 
 
 # ---------------------------------------------------------------------- events

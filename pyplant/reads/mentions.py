@@ -22,12 +22,12 @@ from weakref import WeakKeyDictionary
 
 from pyplant.engine.trace import DependencyKind
 from pyplant.fingerprint.attributes import safe_getattr
-from pyplant.fingerprint.covered_functions import CoveredFunction
+from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.hints import NAMED_CALLS
 from pyplant.fingerprint.origin import is_user_module
 from pyplant.reads.recorder import ReadRecorder, code_place
 
-__all__ = ["find_mentions", "opens_in_c"]
+__all__ = ["find_mentions", "may_mention", "opens_in_c"]
 
 _LIBRARIES = frozenset(
     [
@@ -160,17 +160,23 @@ _interests: WeakKeyDictionary[FunctionType, _Interest] = WeakKeyDictionary()
 def find_mentions(functions: Iterable[CoveredFunction], recorder: ReadRecorder) -> None:
     """Note the paths that functions mention."""
     for function, _ in functions:
-        interest = _interests.get(function)
-        if interest is None or interest.code is not function.__code__:
-            interest = _interests[function] = _interest_of(function)
-        if interest.libraries or interest.asks_for_paths:
-            _find_in(function, interest, recorder)
+        if may_mention(function):
+            _find_in(function, _interest_of(function), recorder)
+
+
+def may_mention(function: FunctionType) -> bool:
+    """Return whether the code of a function may read files of which no event tells."""
+    interest = _interest_of(function)
+    return bool(interest.libraries) or interest.asks_for_paths
 
 
 def _interest_of(function: FunctionType) -> _Interest:
-    code = function.__code__
-    names, _ = _content(code)
-    return _Interest(code, _libraries_of(function, names), bool(names & (_EXISTENCE | _STATUS)))
+    code, interest = function.__code__, _interests.get(function)
+    if interest is None or interest.code is not code:
+        names, _ = _content(code)
+        asks = bool(names & (_EXISTENCE | _STATUS))
+        interest = _interests[function] = _Interest(code, _libraries_of(function, names), asks)
+    return interest
 
 
 def _find_in(function: FunctionType, interest: _Interest, recorder: ReadRecorder) -> None:
@@ -180,12 +186,12 @@ def _find_in(function: FunctionType, interest: _Interest, recorder: ReadRecorder
     values = set(_values(function, names))
     for kind, asked in ((DependencyKind.EXISTENCE, _EXISTENCE), (DependencyKind.STATUS, _STATUS)):
         if names & asked:
-            for text in filter(_may_be_path, {*values, *_texts_near(code, asked)}):
+            for text in sorted(filter(_may_be_path, {*values, *_texts_near(code, asked)})):
                 recorder.mentioned(kind, text, place)
     if interest.libraries:
         recorder.writes_unseen = True
         is_tree = bool(interest.libraries & _TREES)
-        for text in {*texts, *values}:
+        for text in sorted({*texts, *values}):
             is_statement = "duckdb" in interest.libraries and " " in text
             for path in _QUOTED.findall(text) if is_statement else (text,):
                 _mention_content(path, place, recorder, is_tree=is_tree)

@@ -23,8 +23,10 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -88,6 +90,8 @@ class ReadRecorder:
         Returns the number of dependencies that were recorded so far.
     tracking
         Whether reads are compared or only named.
+    plant_folders
+        Which folders are in a plant, as far as it is known.
 
     Attributes
     ----------
@@ -99,9 +103,17 @@ class ReadRecorder:
         Whether the execution may write files of which no event tells.
     """
 
-    def __init__(self, root: Path, digest: Digest, position: Callable[[], int], tracking: Tracking) -> None:
+    def __init__(
+        self,
+        root: Path,
+        digest: Digest,
+        position: Callable[[], int],
+        tracking: Tracking,
+        plant_folders: dict[str, bool],
+    ) -> None:
         self._root = str(root) + os.sep
         self._base = root.parent
+        self._start = str(root.parent).rstrip(os.sep) + os.sep
         self._digest = digest
         self._position = position
         self._tracking = tracking
@@ -109,7 +121,7 @@ class ReadRecorder:
         self._written: set[str] = set()
         self._trees: tuple[str, ...] = ()  # folders that it made or removed, with a separator at the end
         self._paused: dict[int, int] = {}  # by thread
-        self._folders: dict[str, bool] = {}
+        self._plant_folders = plant_folders
         self.notes: set[Note] = set()
         self.changed: list[str] = []
         self.writes_unseen = False
@@ -119,7 +131,12 @@ class ReadRecorder:
     @property
     def is_paused(self) -> bool:
         """Whether this thread runs code whose reads do not count."""
-        return threading.get_ident() in self._paused
+        return bool(self._paused) and threading.get_ident() in self._paused
+
+    @property
+    def count(self) -> int:
+        """How many reads were noted."""
+        return len(self._reads)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -242,12 +259,25 @@ class ReadRecorder:
             return []
         return sorted(found, key=lambda read: read.position)
 
+    def written_files(self) -> tuple[str, ...]:
+        """Return the files that the execution wrote and that are there now, as recorded paths."""
+        paths = [path for path in self._written if os.path.isabs(path) and not self._is_ignored(path)]
+        there = (path for path in paths if os.path.isfile(path))
+        return tuple(
+            self._name(path)
+            for path in sorted(there)
+            if not is_in_plant(path, self._plant_folders, is_folder=False)
+        )
+
     def _dependency(self, read: _Read, seconds: float) -> Dependency | None:
         if read.kind is DependencyKind.ENVIRONMENT:
             if read.path in self._written:
                 return None
             return Dependency(read.kind, (read.path,), (self._digest(read.kind, read.path),))
-        if is_in_plant(read.path, self._folders) or is_source_of_module(read.path):
+        may_be_folder = read.kind is not DependencyKind.FILE
+        if is_in_plant(read.path, self._plant_folders, is_folder=may_be_folder) or is_source_of_module(
+            read.path
+        ):
             return None
         if self._was_written(read):
             self._note_state(read)
@@ -304,10 +334,9 @@ class ReadRecorder:
         self.notes.add(Note("outside", f"{name} is read and written, so it counts as state, {read.place}"))
 
     def _name(self, full: str) -> str:
-        start = str(self._base).rstrip(os.sep) + os.sep
         # The common case of recorded(), without its resolution of links: this is asked for each file.
-        if full.startswith(start) and os.sep == "/" and "/../" not in full:
-            return full[len(start) :]
+        if full.startswith(self._start) and os.sep == "/" and "/../" not in full:
+            return full[len(self._start) :]
         return recorded(full, self._base)
 
 
@@ -350,9 +379,10 @@ def _fixed_part(pattern: str) -> str:
 
 
 def _info(path: str) -> os.stat_result | None:
-    with suppress(OSError, ValueError):
+    try:
         return os.stat(path)
-    return None
+    except (OSError, ValueError):
+        return None
 
 
 def _identity(path: str) -> Identity:
@@ -377,15 +407,33 @@ def _responsible(frame: FrameType | None) -> tuple[str, bool]:
     """
     is_direct = True
     while frame is not None:
-        filename = frame.f_code.co_filename
-        if is_user_file(filename):
+        owner = _owner(frame.f_code.co_filename)
+        if owner is _Owner.USER:
             module = frame.f_globals.get("__name__", "")
-            name = (
-                f"{module}.{frame.f_code.co_qualname}" if module != "__main__" else frame.f_code.co_qualname
-            )
-            return code_place(name, filename, frame.f_lineno), is_direct
-        if is_own_file(filename) and not filename.endswith(_WRAPPERS):
+            name = frame.f_code.co_qualname
+            full_name = name if module == "__main__" else f"{module}.{name}"
+            return code_place(full_name, frame.f_code.co_filename, frame.f_lineno), is_direct
+        if owner is _Owner.PYPLANT:
             return "", False
-        is_direct = is_direct and not installation_folders(filename)
+        is_direct = is_direct and owner is not _Owner.LIBRARY
         frame = frame.f_back
     return "a thread of the reactor", False
+
+
+class _Owner(Enum):
+    USER = "user"
+    PYPLANT = "PyPlant"
+    LIBRARY = "an installed library"
+    PYTHON = "the standard library, or what passes calls on"
+
+
+def _owner(filename: str) -> _Owner:
+    """Return whose code a file holds."""
+    return _Owner.USER if is_user_file(filename) else _owner_of_other(filename)
+
+
+@cache
+def _owner_of_other(filename: str) -> _Owner:
+    if is_own_file(filename) and not filename.endswith(_WRAPPERS):
+        return _Owner.PYPLANT
+    return _Owner.LIBRARY if installation_folders(filename) else _Owner.PYTHON

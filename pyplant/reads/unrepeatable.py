@@ -16,10 +16,10 @@ from weakref import WeakKeyDictionary
 
 from pyplant.engine.trace import Note
 from pyplant.fingerprint.attributes import safe_getattr
-from pyplant.fingerprint.covered_functions import CoveredFunction
+from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.reads.recorder import code_place
 
-__all__ = ["unrepeatable"]
+__all__ = ["may_be_unrepeatable", "unrepeatable"]
 
 
 _CLOCK = (
@@ -87,12 +87,7 @@ def unrepeatable(functions: Iterable[CoveredFunction]) -> frozenset[Note]:
     """Return a note for each reference to the clock, or to random numbers without a seed, in the code of a reactor."""
     found: list[tuple[str, str, CoveredFunction]] = []
     for covered in functions:
-        function = covered[0]
-        known = _named.get(function)
-        # By the code object and not by the node, which would keep the function alive.
-        if known is None or known[0] is not function.__code__:
-            known = _named[function] = function.__code__, tuple(_relevant_names(covered))
-        found += [(name, called, covered) for name, called in known[1]]
+        found += [(name, called, covered) for name, called in _relevant_names_of(covered)]
     seeds = {name for name, *_ in found}
     notes: set[Note] = set()
     for name, called, (function, node) in found:
@@ -100,6 +95,20 @@ def unrepeatable(functions: Iterable[CoveredFunction]) -> frozenset[Note]:
         if what:
             notes.add(Note("outside", f"uses {what} ({name}), {_place(function, called)}"))
     return frozenset(notes)
+
+
+def may_be_unrepeatable(covered: CoveredFunction) -> bool:
+    """Return whether a function refers to the clock, to random numbers, or to what seeds them."""
+    return bool(_relevant_names_of(covered))
+
+
+def _relevant_names_of(covered: CoveredFunction) -> tuple[tuple[str, str], ...]:
+    function, _ = covered
+    known = _named.get(function)
+    # By the code object and not by the node, which would keep the function alive.
+    if known is None or known[0] is not function.__code__:
+        known = _named[function] = function.__code__, tuple(_relevant_names(covered))
+    return known[1]
 
 
 def _relevant_names(covered: CoveredFunction) -> Iterator[tuple[str, str]]:

@@ -257,6 +257,10 @@ def _sentence(reason: Reason) -> str:
             return f"{name} {state}{_place(reason)}"
         case ReasonKind.ENVIRONMENT:
             return f"environment variable {name} {_ENVIRONMENT_STATES.get(reason.new, 'changed')}{_place(reason)}"
+        case ReasonKind.TOUCHED:
+            return f"{reason.name} was touched and may have changed{_place(reason)}"
+        case ReasonKind.MANIFEST:
+            return "what it read outside the plant changed"
         case ReasonKind.SUBREACTOR:
             return f"subreactor {name} changed"
         case ReasonKind.EVICTED:

@@ -300,7 +300,7 @@ class Files:
             content: bytes = stream.read(limit)
             return content
 
-    def chunks(self, path: Path) -> Iterator[memoryview]:
+    def chunks(self, path: Path | str) -> Iterator[memoryview]:
         """Yield the content of a file in chunks; each chunk overwrites the one before.
 
         A memory map would be simpler, but if the file shrinks or the disk fails, reading through a map kills the
@@ -455,7 +455,7 @@ class ReadOnlyFiles(Files):
     link = rename
 
 
-def _opened(path: Path, buffering: int) -> Any:
+def _opened(path: Path | str, buffering: int) -> Any:
     """Open a regular file for reading; without ``O_NONBLOCK`` the process would wait for the writer of a pipe."""
     descriptor = os.open(
         path, os.O_RDONLY | _OPEN_FLAGS | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

@@ -35,6 +35,7 @@ from typing import Any
 from pyplant.engine.trace import Trace, TraceTree
 from pyplant.engine.validate import UNREADABLE, count, str_list, string
 from pyplant.fingerprint.digest import digest_bytes
+from pyplant.ingredient import Ingredient
 from pyplant.store.journal import Journal, JournalEntry, Rank
 from pyplant.store.latest_lines import LatestLines
 
@@ -69,6 +70,7 @@ class Ledger:
         self._is_indexed = False
         self._by_reactor: dict[str, list[Trace]] = {}
         self._by_output: dict[str, list[Trace]] = {}
+        self._manifests: dict[str, dict[str, Ingredient]] = {}
         self._forgotten: dict[str, int] = {}
         self._evicted: set[Rank] = set()
         self._ranks: set[Rank] = set()
@@ -193,6 +195,8 @@ class Ledger:
 
     def _add(self, trace: Trace) -> None:
         self._traces.setdefault(trace.fingerprint, []).append(trace)
+        for manifest in trace.manifests:
+            self._manifests.setdefault(manifest.name, {})[manifest.digest] = manifest
         if self._is_indexed:
             self._add_to_indices(trace)
 
@@ -249,6 +253,10 @@ class Ledger:
                 return None
             self._last[full_name] = stored[-1]
         return self._last[full_name]
+
+    def manifests(self, name: str) -> list[Ingredient]:
+        """Return the manifests of traces that were read so far, by the name of their dependency, the newest first."""
+        return list(reversed(self._manifests.get(name, {}).values()))
 
     def senders_of(self, name: str) -> list[Trace]:
         """Return the stored traces that sent ``name``, the most recently used first."""

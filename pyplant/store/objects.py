@@ -53,7 +53,7 @@ _SUFFIX = re.compile(r"(\.[a-z0-9]{1,12}){0,3}")
 _NAME = re.compile(rf"[0-9a-f]{{{2 * DIGEST_BYTES}}}{_SUFFIX.pattern}")
 
 
-def hash_file(path: Path, files: Files | None = None) -> str:
+def hash_file(path: Path | str, files: Files | None = None) -> str:
     """Return the digest of a file's content; chunks are read one by one."""
     whole = hasher()
     for chunk in (files or Files()).chunks(path):

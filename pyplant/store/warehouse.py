@@ -29,6 +29,7 @@ from pyplant.specs.base import IngredientSpec, StreamSpec
 from pyplant.store.claims import OwnershipFiles
 from pyplant.store.files import Files, ReadOnlyFiles
 from pyplant.store.format_registry import FormatRegistry
+from pyplant.store.inputs import InputFiles
 from pyplant.store.journal import Journal
 from pyplant.store.keys import keyring
 from pyplant.store.layout import check_plant, open_plant, plant_id
@@ -80,7 +81,7 @@ class Warehouse:
     ----------
     plant_id
         The identity of the plant, as in ``FORMAT``.
-    journal, ledger, objects, formats, claims, leases
+    journal, ledger, objects, formats, claims, leases, input_files
         The parts of the store; see their classes.
     is_closed
         Whether :meth:`close` was called.
@@ -121,6 +122,7 @@ class Warehouse:
         self.ledger = Ledger(self.journal)
         self.objects = ObjectStore(self.files, root, self.ledger.latest)
         self.formats = FormatRegistry(trust=trust)
+        self.input_files = InputFiles(self.ledger.latest, root.parent)
         self.claims = OwnershipFiles(self.files, root / "claims")
         self.bytes_added = 0
         """Bytes of committed results since the size of the plant was last checked."""

@@ -468,9 +468,14 @@ def _with_digests(request: ExecutionRequest, record: ExecutionRecord, seconds: f
             case DependencyKind.PARAMETER:
                 return dependency._replace(digests=(request.context.parameter(name) or "",))
             case DependencyKind.ENVIRONMENT:
-                return dependency._replace(digests=(request.context.outside(dependency.kind, name) or "",))
+                return dependency._replace(
+                    digests=(request.context.outside_in_run(dependency.kind, name) or "",)
+                )
         return dependency
 
+    record.is_of_this_process = False
+    for name, file in record.files.items():
+        request.warehouse.input_files.adopt(name, file)
     try:
         record.dependencies[:] = map(with_digest, record.dependencies)
     except Exception as error:  # noqa: BLE001 - such as a parameter without content to compare

@@ -37,12 +37,13 @@ from pyplant._tracer import Tracer
 from pyplant.errors import ConfigError, DamagedError, PlantDirError
 from pyplant.execution.forking import reseed_if_forked
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
-from pyplant.fingerprint.covered_functions import CoveredFunction, covered_functions
+from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.fingerprint import Fingerprinter, use_fingerprinter
 from pyplant.fingerprint.origin import adopt_followed, begin_generation, package_versions
 from pyplant.fingerprint.source import CodePart
 from pyplant.ingredient import Ingredient
 from pyplant.reads.answers import Outside
+from pyplant.reads.silent_reads import functions_with_silent_reads
 from pyplant.store.files import ReadOnlyFiles
 from pyplant.store.latest_lines import LatestLines
 from pyplant.store.layout import check_plant
@@ -313,16 +314,17 @@ class _WorkerContext:
     def __init__(self, worker_state: _WorkerState) -> None:
         warehouse = worker_state.warehouse
         self.parameters = worker_state.context.parameters
-        self.outside = Outside(warehouse).digest
+        self.outside_in_run = self.outside_now = Outside(warehouse).digest
         self.track_reads = worker_state.context.track_reads
+        self.plant_folders: dict[str, bool] = {}
         self._fingerprinter = worker_state.fingerprinter
 
     def parameter(self, name: str) -> str:
         del name
         return ""
 
-    def functions_below(self, reactor: Callable[..., Any]) -> Iterable[CoveredFunction]:
-        return covered_functions(self._fingerprinter, reactor)
+    def functions_with_silent_reads(self, reactor: Callable[..., Any]) -> Iterable[CoveredFunction]:
+        return functions_with_silent_reads(self._fingerprinter, reactor)
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         if self._fingerprinter.reaches(reactor, function):

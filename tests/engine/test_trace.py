@@ -44,6 +44,7 @@ TRACES = st.builds(
     notes=st.frozensets(st.builds(Note, TEXT, TEXT), max_size=2),
     shown=st.dictionaries(TEXT, TEXT, max_size=2),
     recorded=st.none() | INGREDIENTS,
+    manifests=st.lists(INGREDIENTS, max_size=2).map(tuple),
 )
 
 

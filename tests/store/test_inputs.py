@@ -33,7 +33,9 @@ def hashed(monkeypatch):
     """Names of the files that were read through."""
     seen = []
     hash_file = inputs_module.hash_file
-    monkeypatch.setattr(inputs_module, "hash_file", lambda path: seen.append(path.name) or hash_file(path))
+    monkeypatch.setattr(
+        inputs_module, "hash_file", lambda path: seen.append(os.path.basename(path)) or hash_file(path)
+    )
     return seen
 
 

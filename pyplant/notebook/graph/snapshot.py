@@ -78,7 +78,7 @@ def take_snapshot(plant: Plant) -> GraphSnapshot | None:
     if not session.lock.acquire(blocking=False):
         return None
     try:
-        context = session.context()
+        context = session.context().without_long_hashing()
         staleness = Staleness.of_all(context)
         entries = tuple(
             staleness.entry(key, error=session.failed.get(key, "")) for key in context.definitions

@@ -1,16 +1,14 @@
-"""The functions that a fingerprint covers, with the names that their code refers to."""
+"""A function that a fingerprint covers, with the names that its code refers to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-from pyplant.fingerprint.fingerprint import Fingerprinter
 from pyplant.fingerprint.graph_node import GraphNode
-from pyplant.fingerprint.origin import is_user_file
 
-__all__ = ["CoveredFunction", "covered_functions"]
+__all__ = ["CoveredFunction"]
 
 
 class CoveredFunction(NamedTuple):
@@ -39,12 +37,3 @@ class CoveredFunction(NamedTuple):
                     yield from ((edge.target, (name,)) for name in read)
                 else:
                     yield edge.target, ()
-
-
-def covered_functions(fingerprinter: Fingerprinter, root: Callable[..., Any]) -> list[CoveredFunction]:
-    """Return the functions of users that the fingerprint of ``root`` covers."""
-    return [
-        CoveredFunction(obj, node)
-        for obj, node in fingerprinter.nodes_below(root)
-        if type(obj) is FunctionType and is_user_file(obj.__code__.co_filename)
-    ]

@@ -1,0 +1,86 @@
+"""Queries do not hash large files: they say that a file was touched."""
+
+import os
+import pathlib
+
+import pytest
+
+from pyplant import Plant, ReactorFunc
+from pyplant.execution import context
+from pyplant.store import inputs
+
+
+@pytest.fixture
+def hashed(monkeypatch):
+    seen = []
+    original = inputs.hash_file
+    monkeypatch.setattr(
+        inputs, "hash_file", lambda path: seen.append(os.path.basename(path)) or original(path)
+    )
+    return seen
+
+
+@pytest.fixture
+def plant():
+    pathlib.Path("large").write_text("x" * 100)
+    pathlib.Path("small").write_text("x")
+
+    @ReactorFunc
+    def declares(pipe):
+        pipe.send("one", len(pathlib.Path(pipe.input_file("large")).read_text()))
+
+    @ReactorFunc
+    def opens(pipe):
+        pipe.send("two", pathlib.Path("small").read_text() + pathlib.Path("large").read_text()[:1])
+
+    @ReactorFunc
+    def below(pipe):
+        two = yield pipe.receive("two")
+        pipe.send("three", two)
+
+    with Plant("plant", progress=False) as plant:
+        plant.add_reactor(declares, opens, below)
+        plant.get("one", "three")
+        yield plant
+
+
+@pytest.mark.parametrize("ask", ["status", "plan", "explain", "graph"])
+def test_queries_hash_no_large_file_and_say_that_it_was_touched(plant, hashed, monkeypatch, ask):
+    monkeypatch.setattr(context, "_HASHED_SOON", 50)
+    os.utime("large")
+    hashed.clear()
+    found = {
+        "status": lambda: str(plant.status()),
+        "plan": lambda: str(plant.plan("below")),
+        "explain": lambda: str(plant.explain("declares")),
+        "graph": lambda: plant.graph().source,
+    }[ask]()
+    assert "large" not in hashed
+    assert (
+        ("large was touched and may have changed" in " ".join(found.split()))
+        if ask != "graph"
+        else ("dashed" in found)
+    )
+    assert plant.run_reactor("declares").ran == ()
+    assert plant.run_reactor("below").ran == ()
+    assert "large" in hashed
+
+
+def test_control_with_a_large_limit_queries_know(plant):
+    os.utime("large")
+    assert plant.plan("below").may_run == ()
+    pathlib.Path("large").write_text("y" * 100)
+    assert plant.plan("below").will_run == ("opens",)
+
+
+def test_a_plan_says_what_may_run(plant, monkeypatch):
+    monkeypatch.setattr(context, "_HASHED_SOON", 50)
+    os.utime("large")
+    plan = plant.plan("below")
+    assert plan.may_run == ("opens", "below")
+    assert plan.will_run == ()
+
+
+def test_what_a_limit_allows():
+    limit = inputs.HashLimit(10)
+    assert [limit.allows(size) for size in (6, 6, 4, 1)] == [True, False, True, False]
