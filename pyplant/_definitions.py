@@ -10,6 +10,9 @@ one replaces the older. This is what notebooks and reloaded modules need: a cell
 a module that is imported again, defines its reactors again. Reactors that the last execution of a module
 did not define no longer count, which the module's ``__spec__`` tells: each execution has a new one.
 
+A reactor that is defined within a function while a test of pytest runs counts during that test only. A factory that
+a fixture calls for several tests defines its reactors for all of them (:mod:`pyplant.pytest_plugin`).
+
 Within *one* execution of a module, a second definition of the same reactor is an error, since a loop
 or a copied function would lose all but the last one. The error is raised when a plant asks for the
 definitions, not when the function is decorated: that would stop the import of the module.
@@ -31,6 +34,7 @@ from types import FunctionType
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pyplant._formatting import parse_size
+from pyplant._test_scope import counts_now, scope_now
 from pyplant.engine.commands import Unyielded
 from pyplant.errors import (
     ConfigError,
@@ -56,6 +60,7 @@ __all__ = [
     "declare",
     "define",
     "definition_of",
+    "forget_test",
     "newest",
     "orphans",
     "resource_amounts",
@@ -124,6 +129,8 @@ class Definition:
         The amounts that it needs while it runs; ``memory`` in bytes.
     track_reads
         What happens with reads that it does not declare; ``None``: what the plant says.
+    test
+        The test, or node of pytest's collection, for which it counts; ``""`` if it counts for all.
     """
 
     function: Callable[..., Any]
@@ -138,6 +145,7 @@ class Definition:
     resources: Mapping[str, float] = field(default_factory=dict)
     cell: CellExecution | None = None
     track_reads: bool | Literal["note"] | None = None
+    test: str = ""
 
     @property
     def takes_config(self) -> bool:
@@ -182,7 +190,7 @@ def current_definitions() -> Iterator[Definition]:
         If one execution of a module defined a reactor twice.
     """
     for key, definition in tuple(_declared.items()):
-        if definition.is_current:
+        if counts_now(definition.test) and definition.is_current:
             if key in _repeated:
                 raise _repetition(definition)
             yield definition
@@ -207,6 +215,12 @@ def withdraw(definition: Definition) -> bool:
     del _declared[definition.key]
     _repeated.pop(definition.key, None)
     return True
+
+
+def forget_test(test: str) -> None:
+    """Remove the definitions that count for one test."""
+    for definition in [each for each in _declared.values() if each.test == test]:
+        withdraw(definition)
 
 
 def declare(definition: Definition) -> None:
@@ -317,6 +331,7 @@ def define(
         resources=_amounts(name or function.__name__, resources or {}),
         cell=running_cell if function.__module__ == "__main__" else None,
         track_reads=check_tracking(track_reads, may_be_none=True),
+        test=scope_now(function.__qualname__),
     )
 
 

@@ -227,7 +227,7 @@ class Tracer:
         if isinstance(value, Unyielded):
             raise NotYieldedError(value.hint())
         value = plain(value)  # a view of the configuration; this reads all of it
-        if name in self.record.outputs or any(done.name == name for done in self._to_finish):
+        if self.has_sent(name):
             message = f"Reactor {self.definition.name!r} sent {name!r} twice; an ingredient has one value. Send it once, or under two names."
             raise SentTwiceError(message)
         allocation = self._allocation_of(name, value)
@@ -272,6 +272,27 @@ class Tracer:
                 )
                 raise NotAllocatedError(message)
         return None
+
+    def has_sent(self, name: str) -> bool:
+        """Return whether the reactor has sent an ingredient."""
+        return (
+            name in self.record.outputs
+            or name in self.record.unsaved
+            or any(allocation.name == name for allocation in self._to_finish)
+        )
+
+    def sent_value(self, name: str) -> Any:
+        """Return a private copy of what the reactor itself has sent under a name."""
+        unsaved = self.record.unsaved.get(name)
+        if unsaved is not None:
+            return private_copy(unsaved.value)
+        if name not in self.record.outputs:
+            message = (
+                f"Reactor {self.definition.name!r} receives {name!r}, which it allocated itself and which is complete only "
+                f"when the reactor has ended. Use what pipe.allocate({name!r}, ...) returned."
+            )
+            raise NotAllocatedError(message)
+        return self.warehouse.load(self.record.outputs[name])
 
     def received(self, ingredients: tuple[Ingredient, ...]) -> None:
         """Record that the reactor receives these together."""

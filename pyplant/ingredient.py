@@ -19,7 +19,8 @@ class _Type(Enum):
     """The built-in ingredient types; each is the name of a spec."""
 
     simple = "simple"
-    """Primitive values: ``None``, ``bool``, ``int``, ``float``, ``complex``, ``str``, ``bytes``."""
+    """Primitive values: ``None``, ``bool``, ``int``, ``float``, ``complex``, ``str``, ``bytes``, and tuples, lists and
+    dicts of them."""
     list = "list"
     """A list of primitive values."""
     object = "object"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pyplant import _definitions
+from pyplant import _definitions, pytest_plugin
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = os.environ.get("CI") == "true"
@@ -38,6 +38,8 @@ def pytest_unconfigure():
 
 
 def pytest_configure(config):
+    if not config.pluginmanager.is_registered(pytest_plugin):  # installed packages announce it
+        config.pluginmanager.register(pytest_plugin, "pyplant")
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in what a shell started with `&`
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

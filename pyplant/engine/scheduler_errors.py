@@ -25,7 +25,8 @@ def conflict_error(context: EngineContext, name: str, keys: Iterable[str]) -> Du
     labels = " and ".join(map(context.label, keys))
     message = (
         f"Ingredient {name!r} is sent by {labels}; each name must have one sender. Rename one of them, "
-        f"let one reactor choose between the two, or drop a leftover: plant.remove_reactor(name)."
+        f"let one reactor choose between the two, drop a leftover with plant.remove_reactor(name), or name the reactors "
+        f"that count with plant.add_reactors(...)."
     )
     return DuplicateSenderError(message)
 

@@ -295,9 +295,14 @@ class RunContext:
         return [by_key[key] for key in found]
 
     def label(self, key: str) -> str:
-        """Return the name of a reactor in messages, with its cell in a notebook."""
+        """Return the name of a reactor in messages, with its place if it is in a notebook or has the name of another."""
         definition = self.definitions[key]
-        return f"{definition.name!r}" + (f" ({definition.place})" if definition.cell else "")
+        if definition.cell is not None:
+            return f"{definition.name!r} ({definition.place})"
+        if sum(other.name == definition.name for other in self.definitions.values()) == 1:
+            return f"{definition.name!r}"
+        line = definition.function.__code__.co_firstlineno
+        return f"{definition.name!r} ({definition.place}, line {line})"
 
     def suggestions(self, name: str) -> str:
         """Return a sentence with similar names, or with the reactor that last sent an ingredient."""

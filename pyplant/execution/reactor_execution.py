@@ -158,9 +158,9 @@ class ReactorExecution:
         token = active_observer.set(self.tracer)
         try:
             with self._recorded_step():
-                command = self._step_in_this_process(values)
-            if command is not None:
-                return Needs(command.names)
+                needs = self._step_in_this_process(values)
+            if needs is not None:
+                return needs
             record = self.tracer.finish(self.seconds + time.perf_counter() - began)
             if self._recording is not None:
                 record.showed = self._recording.finish()
@@ -169,18 +169,18 @@ class ReactorExecution:
             self.seconds += time.perf_counter() - began
         return Finished(record, self.seconds)
 
-    def _step_in_this_process(self, values: Sequence[Any]) -> Receive | None:
+    def _step_in_this_process(self, values: Sequence[Any]) -> Needs | None:
         """Execute a step. A process that the reactor forks in it ends here."""
         # Also for exceptions: they would unwind the stack of the run in the child.
         try:
-            command = self._step(values)
+            needs = self._step(values)
         except BaseException as error:
             end_forked_child(self._process, self.definition.name, error)
             raise
-        end_forked_child(self._process, self.definition.name, waits=command is not None)
-        return command
+        end_forked_child(self._process, self.definition.name, waits=needs is not None)
+        return needs
 
-    def _step(self, values: Sequence[Any]) -> Receive | None:
+    def _step(self, values: Sequence[Any]) -> Needs | None:
         if not self._started:
             self._started = True
             self.tracer.begin()
@@ -194,7 +194,7 @@ class ReactorExecution:
             self._generator = result
         generator = self._generator
         # A generator that has not started accepts only None.
-        value = None if self._asked is None else self._asked.deliver(values)
+        value = None if self._asked is None else self._answer(self._asked, values)
         while generator is not None:
             try:
                 yielded = generator.send(value)
@@ -203,15 +203,27 @@ class ReactorExecution:
                 return None
             if isinstance(yielded, Receive):
                 self.tracer.yielded(yielded)
-                if yielded.names:
+                # What it has sent itself is no dependency, and there is nothing to wait for.
+                others = tuple(name for name in yielded.names if not self.tracer.has_sent(name))
+                if others:
                     self._asked = yielded
-                    return yielded
-                value = yielded.deliver(())  # an empty list: nothing to wait for
+                    return Needs(others)
+                value = self._answer(yielded, ())
                 continue
             # Raised here and not thrown into the reactor, whose try blocks could hide the mistake.
             self._refuse_yield(yielded)
             value = None  # a bare yield does nothing
         return None
+
+    def _answer(self, asked: Receive, values: Sequence[Any]) -> Any:
+        """Return what the reactor is resumed with, given the values that others sent."""
+        sent_by_others = iter(values)
+        return asked.deliver(
+            [
+                self.tracer.sent_value(name) if self.tracer.has_sent(name) else next(sent_by_others)
+                for name in asked.names
+            ]
+        )
 
     def _refuse_yield(self, yielded: Any) -> None:
         if yielded is None:

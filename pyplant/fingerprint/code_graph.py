@@ -58,7 +58,7 @@ from pyplant.fingerprint.hints import CONFIG_NAMES, resolved
 from pyplant.fingerprint.installed_names import installed_name, is_users_class
 from pyplant.fingerprint.metadata import kind_read, metadata
 from pyplant.fingerprint.mocks import mock_behind
-from pyplant.fingerprint.node_scope import SCALAR_TYPES, NodeScope, PartialValue, StateNames
+from pyplant.fingerprint.node_scope import SCALAR_TYPES, NodeScope, PartialValue, StateNames, is_immutable
 from pyplant.fingerprint.origin import (
     LOADED,
     absolute_name,
@@ -171,7 +171,7 @@ class NodeBuilder:
             for edge in node.edges:
                 target = edge.target
                 said = target.text.encode() if type(target) is Leaf else self(target).local
-                parts.append(edge.label.encode() + b"=" + said)
+                parts.append(edge.counted.encode() + b"=" + said)
         finally:
             self._follows_code = True
         found = digest_bytes(*parts)
@@ -233,8 +233,12 @@ class NodeBuilder:
         for space, name, accessor in accessors(function.__code__):
             scope.watch(space, name)
             scope.add(f"accessor {name}", accessor)
+        scope.numbered = {
+            " ".join(["g", *chain]): (number, use, chain) for number, (use, *chain) in enumerate(part.names)
+        }
         for reference in part.references:
             self._reference(scope, function, reference, part)
+        scope.add_names_left_out()
         # Default values are objects that the decorator line created, so they count as objects and not as text.
         for index, value in enumerate(function.__defaults__ or ()):
             scope.add(f"default {index}", value)
@@ -290,10 +294,10 @@ class NodeBuilder:
             # User code may add to the builtins, and replace some.
             patch = users_part(scope.watch(vars(builtins), root))
             leaf = Leaf(f"builtin {root}" if known else f"undefined {root}")
-            scope.add(label, leaf if patch is MISSING else patch, root, function.__module__)
+            scope.add(label, leaf if patch is MISSING else patch, root, function.__module__, chain)
         # Otherwise a function would have one fingerprint in a notebook and another one in a script.
         elif root in _OF_SHELL and _package_of(value) in _SHELLS:
-            scope.add(label, Leaf(f"builtin {root}"))
+            scope.add(label, Leaf(f"builtin {root}"), rest=chain)
         else:
             self._follow_attributes(scope, label, value, chain, owner=function.__module__, name=root)
 
@@ -308,7 +312,7 @@ class NodeBuilder:
             if not (
                 name.startswith("_") or name in _OF_NOTEBOOKS or issubclass(type(namespace[name]), ModuleType)
             ):
-                scope.add(f"g {name}", scope.watch(namespace, name), name, function.__module__)
+                scope.add(f"any {name}", scope.watch(namespace, name), name, function.__module__)
 
     def _imported(
         self, scope: NodeScope, label: str, name: str, chain: list[str], package: str | None
@@ -326,9 +330,11 @@ class NodeBuilder:
         self, scope: NodeScope, label: str, value: Any, chain: list[str], owner: str = "", name: str = ""
     ) -> None:
         """Follow a chain of attributes through user modules, and add the object at its end."""
+        rest: list[str] = []
         for index, attribute in enumerate(chain):
             if not leads_to_user_code(value):
-                self._patches(scope, label, value, chain[index:])
+                rest = chain[index:]
+                self._patches(scope, label, value, rest)
                 break
             owner, name = value.__name__, attribute
             found = scope.watch(vars(value), attribute)
@@ -338,7 +344,8 @@ class NodeBuilder:
                 found = import_user_module(submodule, None) or MISSING
             # An installed module in a namespace package counts by name, whether it is loaded or not.
             if _is_installed_module(found, submodule):
-                scope.add(label, Leaf(f"import {submodule}{self._version(package_name(submodule))}"))
+                leaf = Leaf(f"import {submodule}{self._version(package_name(submodule))}")
+                scope.add(label, leaf, rest=chain[index + 1 :])
                 return
             if found is MISSING:
                 found = safe_getattr(value, attribute, MISSING)
@@ -346,7 +353,7 @@ class NodeBuilder:
                 scope.add(label, Leaf(f"undefined {attribute}"), name, owner)
                 return
             value = found
-        scope.add(label, value, name, owner)
+        scope.add(label, value, name, owner, rest)
         if chain and kind_read(chain[-1]):  # f.__doc__
             for kind, text in metadata(value, frozenset([kind_read(chain[-1])])):
                 scope.add(f"{label} {kind}", Leaf(text))
@@ -452,7 +459,7 @@ class NodeBuilder:
             edges,
             (),
             None
-            if _immutable(value)
+            if is_immutable(value)
             else lambda: encode(value, self._ordering_key, excluded_parts, as_held=True).is_same(encoding),
             notes=frozenset(Note("opaque", text) for text in encoding.opaque),
             text=shorten(value),
@@ -499,20 +506,6 @@ def _default(function: FunctionType, name: str) -> Any:
     index = positional.index(name) - (code.co_argcount - len(defaults)) if name in positional else -1
     is_passed = name in positional[:1] or (name in positional[:2] and name in CONFIG_NAMES)
     return defaults[index] if index >= 0 and not is_passed else UNKNOWN
-
-
-def _immutable(value: Any) -> bool:
-    """Return whether a value cannot change, so that it never needs to be encoded again."""
-    stack, seen = [value], set()
-    while stack:
-        item = stack.pop()
-        if type(item) in (tuple, frozenset):
-            if id(item) not in seen:  # a shared part is visited once
-                seen.add(id(item))
-                stack.extend(item)
-        elif type(item) not in SCALAR_TYPES and not issubclass(type(item), enum.Enum):
-            return False
-    return True
 
 
 def _package_of(value: Any) -> str:

@@ -55,7 +55,7 @@ class DigestNode:
         self.obj = obj  # the reference keeps the id from being reused
         self.content = content
         self.epoch = epoch
-        self.children: list[tuple[str, Any]] = [(edge.label, edge.target) for edge in content.edges]
+        self.children: list[tuple[str, Any]] = [(edge.counted, edge.target) for edge in content.edges]
         self.targets = [target for _, target in self.children if type(target) is not Leaf]
         self.digest = ""
         self.generation = -1

@@ -420,8 +420,10 @@ class Fingerprinter:
             text = target.shown() if type(target) is Leaf else self._nodes[id(target)].digest
             edges[edge.label] = (edge.owner, edge.name, text)
         content = node.content
+        # With the names in the text, which may make the digest differ where the numbers for them do not.
+        names = (edge.label.encode() for edge in content.edges if edge.key)
         self.records[node.digest] = CodeRecord(
-            content.kind, content.name, digest_bytes(content.local), content.text, edges
+            content.kind, content.name, digest_bytes(content.local, *names), content.text, edges
         )
 
 

@@ -72,17 +72,25 @@ class CodeReference(NamedTuple):
     Attributes
     ----------
     label
-        Unique within its node; edges are ordered by it.
+        Unique within its node.
     owner, name
         The scope of the reference and its name there, which together identify state.
     target
         A :class:`Leaf`, or the object itself.
+    key
+        What counts in place of the label, if the name in the label does not count.
     """
 
     label: str
     owner: str
     name: str
     target: Any
+    key: str = ""
+
+    @property
+    def counted(self) -> str:
+        """What counts of the edge besides its target."""
+        return self.key or self.label
 
 
 class Watch(NamedTuple):
@@ -116,7 +124,7 @@ class GraphNode(NamedTuple):
     local
         The bytes of its own content, without what it refers to.
     edges
-        What it refers to, ordered by label.
+        What it refers to, in the order of what counts of them.
     watches, unchanged
         Tests for changes: the node is valid while all watches and ``unchanged`` hold.
     hints, notes

@@ -155,10 +155,11 @@ def predict(hints: frozenset[Hint]) -> Predicted:
             open_ended = True
     return Predicted(
         frozenset(sends),
-        frozenset(receives),
+        # A reactor may receive what it has sent itself.
+        frozenset(receives).difference(sends),
         frozenset(reads),
         tuple(sorted(set(patterns))),
         open_ended,
-        frozenset(unconditional),
+        frozenset(unconditional).difference(sends),
         frozenset(class_attributes),
     )

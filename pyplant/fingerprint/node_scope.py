@@ -8,7 +8,9 @@ attribute is part of the pair (:func:`~pyplant.fingerprint.code_records.part_nam
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
+from operator import attrgetter
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -16,10 +18,11 @@ from pyplant._missing import MISSING
 from pyplant.engine.trace import Note
 from pyplant.fingerprint.code_records import part_name, whole_and_part
 from pyplant.fingerprint.digest import encode
+from pyplant.fingerprint.followed_names import name_that_counts
 from pyplant.fingerprint.graph_node import CodeReference, Leaf, Watch, shorten
 from pyplant.fingerprint.past_values import PAST_VALUES
 
-__all__ = ["SCALAR_TYPES", "NodeScope", "PartialValue", "StateNames"]
+__all__ = ["SCALAR_TYPES", "NodeScope", "PartialValue", "StateNames", "is_immutable"]
 
 SCALAR_TYPES = (type(None), bool, int, float, complex, str, bytes, type(...))
 """Types whose values become leaves. They refer to nothing, so they need no node."""
@@ -80,11 +83,17 @@ class NodeScope:
         What to leave out.
     owner
         The module, function or class of the node, which owns the names in it.
+
+    Attributes
+    ----------
+    numbered
+        The names that are numbers in the text of the node, by label: the number, how it is used, and its steps.
     """
 
     def __init__(self, state: StateNames, owner: str) -> None:
         self.owner = owner
         self.notes: set[Note] = set()
+        self.numbered: dict[str, tuple[int, str, list[str]]] = {}
         self.watching: list[Watch] = []
         self._state = state
         self._edges: dict[str, CodeReference] = {}
@@ -96,8 +105,18 @@ class NodeScope:
         self._watched.setdefault(id(namespace), (namespace, set()))[1].add(name)
         return namespace.get(name, MISSING)
 
-    def add(self, label: str, target: Any, name: str = "", owner: str = "") -> None:
-        """Add an edge, unless its target is state; scalars become leaves."""
+    def add(
+        self, label: str, target: Any, name: str = "", owner: str = "", rest: list[str] | None = None
+    ) -> None:
+        """Add an edge, unless its target is state; scalars become leaves.
+
+        Parameters
+        ----------
+        label, target, name, owner
+            See :class:`~pyplant.fingerprint.graph_node.CodeReference`; by default the node owns the label.
+        rest
+            The attributes at the end of a chain of names that are not followed.
+        """
         owner, name = owner or self.owner, name or label
         excluded_parts = self._state.excluded_parts(owner, name)
         for part in excluded_parts or ():
@@ -112,17 +131,42 @@ class NodeScope:
         target = PAST_VALUES.before(owner, name, target)
         if target is MISSING:  # a reactor added the name
             return
-        self._edges[label] = CodeReference(label, owner, name, target)
+        key = ""
+        if label in self.numbered:
+            number, use, chain = self.numbered[label]
+            key = f"name {number:04} {name_that_counts(use, chain, target, rest or [])}"
+        self._edges[label] = CodeReference(label, owner, name, target, key)
+
+    def add_names_left_out(self) -> None:
+        """Let names count that are numbers in the text and have no edge, since they are state."""
+        for label in self.numbered.keys() - self._edges.keys():
+            number, _, chain = self.numbered[label]
+            key = f"name {number:04} {' '.join(chain)}"
+            self._edges[label] = CodeReference(label, "", "", Leaf("left out"), key)
 
     def note(self, kind: str, text: str) -> None:
         """Add a note on something that the node does not cover."""
         self.notes.add(Note(kind, text))
 
     def sorted_edges(self) -> tuple[CodeReference, ...]:
-        """Return the edges in the order of their labels, which does not depend on the order of discovery."""
-        return tuple(self._edges[label] for label in sorted(self._edges))
+        """Return the edges in an order that does not depend on the order of discovery."""
+        return tuple(sorted(self._edges.values(), key=attrgetter("counted")))
 
     def watches(self) -> tuple[Watch, ...]:
         """Return the tests for changes of the names that were read."""
         groups = (Watch.of(namespace, tuple(sorted(names))) for namespace, names in self._watched.values())
         return (*self.watching, *groups)
+
+
+def is_immutable(value: Any) -> bool:
+    """Return whether a value cannot change, so that it never needs to be encoded again."""
+    stack, seen = [value], set()
+    while stack:
+        item = stack.pop()
+        if type(item) in (tuple, frozenset):
+            if id(item) not in seen:  # a shared part is visited once
+                seen.add(id(item))
+                stack.extend(item)
+        elif type(item) not in SCALAR_TYPES and not issubclass(type(item), enum.Enum):
+            return False
+    return True

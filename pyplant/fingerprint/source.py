@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from pyplant.engine import validate
 from pyplant.fingerprint.bytecode import code_digest, nested, read_names, scan
+from pyplant.fingerprint.followed_names import FollowedNames
 from pyplant.fingerprint.gc_pause import gc_paused
 from pyplant.fingerprint.hints import Hint
 from pyplant.fingerprint.syntax import FunctionNode, NameCollector, Reference, syntax_digest
@@ -49,6 +50,9 @@ class CodePart(NamedTuple):
         Its source, for showing differences; empty if there is none.
     verified
         Whether source was found that compiles to this code.
+    names
+        The names that are numbers in the digest, in order
+        (:meth:`~pyplant.fingerprint.followed_names.FollowedNames.in_order`).
     """
 
     digest: str
@@ -57,6 +61,7 @@ class CodePart(NamedTuple):
     rebound: frozenset[str]
     text: str
     verified: bool
+    names: tuple[tuple[str, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Convert to JSON-able data."""
@@ -67,6 +72,7 @@ class CodePart(NamedTuple):
             "s": sorted(self.rebound),
             "t": self.text,
             "v": self.verified,
+            "u": [list(name) for name in self.names],
         }
 
     @classmethod
@@ -79,6 +85,7 @@ class CodePart(NamedTuple):
             frozenset(validate.source_texts(data["s"])),
             validate.string(data["t"]),
             bool(data["v"]),
+            tuple(map(_name_from_json, data["u"])),
         )
 
 
@@ -87,6 +94,13 @@ def _reference_from_json(data: list[Any]) -> Reference:
     if len(reference) < _SHORTEST or reference[0] not in ("g", "m", "d", "w"):
         raise ValueError(data)
     return reference
+
+
+def _name_from_json(data: list[Any]) -> tuple[str, ...]:
+    name = validate.str_list(data)
+    if len(name) < _SHORTEST:
+        raise ValueError(data)
+    return name
 
 
 class _SourceText:
@@ -271,11 +285,13 @@ class Sources:
     def _from_source(code: CodeType, text: str, node: FunctionNode) -> CodePart:
         read, rebound = read_names(code)
         collector = NameCollector(node, read)
+        names = FollowedNames(node, collector.references)
         return CodePart(
-            digest=syntax_digest(node),
+            digest=syntax_digest(node, names),
             references=tuple(sorted(collector.references)),
             hints=frozenset(collector.hints),
             rebound=rebound | collector.rebound,
             text=text,
             verified=True,
+            names=names.in_order(),
         )

@@ -5,7 +5,8 @@ change between Python versions. What does not change the behaviour does not coun
 docstrings, formatting, annotations of functions and variables and the function's own name. Annotations in the
 body of a nested class, and of a nested function with a decorator, count, since these may read them. Decorators and default values of the
 function itself do not count here, but as the objects that they created
-(see :mod:`pyplant.fingerprint.code_graph`).
+(see :mod:`pyplant.fingerprint.code_graph`). Names of globals count by what they refer to
+(:mod:`pyplant.fingerprint.followed_names`).
 
 A second walk (:class:`NameCollector`) collects names. It reports each chain of attributes as a whole, such
 as ``numpy.linalg.norm``, so that the function depends on the object at the end of the chain only.
@@ -22,12 +23,13 @@ from pyplant.fingerprint.class_reads import class_attribute_reads
 from pyplant.fingerprint.digest import Encoder, digest_bytes
 from pyplant.fingerprint.dynamic_code import bound_imports, found_by_key, found_by_text
 from pyplant.fingerprint.expressions import Bindings
+from pyplant.fingerprint.followed_names import FollowedNames, chain_of
 from pyplant.fingerprint.hints import CONFIG_NAMES, NAMED_CALLS, Hint, NameKind
 from pyplant.fingerprint.metadata import annotation_names, kind_read
 
 __all__ = ["SCHEME", "FunctionNode", "NameCollector", "Reference", "syntax_digest"]
 
-SCHEME = "1"
+SCHEME = "2"
 """The version of the digest. To change it makes every reactor run once more."""
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -72,14 +74,14 @@ _READ_NO_ANNOTATIONS = frozenset(
 _Scalar = str | int | float | complex | bytes | bool | None
 
 
-def syntax_digest(node: FunctionNode) -> str:
-    """Return the digest of a function's parameters and body."""
+def syntax_digest(node: FunctionNode, names: FollowedNames | None = None) -> str:
+    """Return the digest of a function's parameters and body, and number the names in it that are followed."""
     encoder = Encoder()
     encoder.tag(SCHEME)
     encoder.tag("async" if isinstance(node, ast.AsyncFunctionDef) else "def")
     _encode_arguments(node.args, encoder)
     body = node.body if isinstance(node.body, list) else [ast.Return(value=node.body)]
-    _encode(body, encoder)
+    _encode(body, encoder, names or FollowedNames(node, ()))
     return digest_bytes(encoder.result().data)
 
 
@@ -89,30 +91,35 @@ def _encode_arguments(args: ast.arguments, encoder: Encoder) -> None:
     encoder.item([arg and arg.arg for arg in (args.vararg, args.kwarg)])
 
 
-def _encode(node: Any, encoder: Encoder) -> None:
+def _encode(node: Any, encoder: Encoder, names: FollowedNames) -> None:
     """Encode a node, without the fields and statements that do not count."""
-    if isinstance(node, ast.JoinedStr):
+    if isinstance(node, ast.Name | ast.Attribute) and (number := names.number(node)) is not None:
+        encoder.tag("followed")
+        encoder.item(number)
+    elif isinstance(node, ast.JoinedStr):
         encoder.tag("JoinedStr")
-        _encode(list(_merged_texts(node.values)), encoder)
+        _encode(list(_merged_texts(node.values)), encoder, names)
     elif isinstance(node, ast.AnnAssign) and node.value is not None:  # x: int = 1 counts like x = 1
-        _encode(ast.Assign(targets=[node.target], value=node.value), encoder)
+        _encode(ast.Assign(targets=[node.target], value=node.value), encoder, names)
     elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        _encode_fields(node, encoder)
+        _encode_fields(node, encoder, names)
         for annotation in _read_annotations(node):
             encoder.tag("annotation")
-            _encode(annotation, encoder)
+            _encode(annotation, encoder, names)
     elif isinstance(node, ast.AST):
-        _encode_fields(node, encoder)
+        if isinstance(node, ast.Call):
+            names.enter_call(node)
+        _encode_fields(node, encoder, names)
     elif isinstance(node, list):
         kept = [item for item in node if not _is_comment(item)]
         encoder.tag(str(len(kept)))
         for item in kept:
-            _encode(item, encoder)
+            _encode(item, encoder, names)
     else:
         encoder.item(node)
 
 
-def _encode_fields(node: ast.AST, encoder: Encoder) -> None:
+def _encode_fields(node: ast.AST, encoder: Encoder, names: FollowedNames) -> None:
     encoder.tag(type(node).__name__)
     for field in node._fields:
         value = getattr(node, field, None)
@@ -121,7 +128,7 @@ def _encode_fields(node: ast.AST, encoder: Encoder) -> None:
             if field == "value" and isinstance(node, ast.Constant):
                 encoder.item(value)
             else:
-                _encode(value, encoder)
+                _encode(value, encoder, names)
     encoder.tag(_END)  # fields may be missing, so the end of a node must be marked
 
 
@@ -222,7 +229,7 @@ class NameCollector(ast.NodeVisitor):
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         # A chain is one reference; its inner nodes are not visited, or `a.b.c` would also refer to all of `a`.
-        chain = _chain(node)
+        chain = chain_of(node)
         self._note_read(node)
         if chain is None or chain[0] not in self._globals:
             self._note_metadata(node.attr)
@@ -268,7 +275,7 @@ class NameCollector(ast.NodeVisitor):
 
     def _note_constant(self, node: ast.Subscript) -> None:
         """Add a hint for ``config[NAME]``; the value of ``NAME`` is looked up later."""
-        root, chain = self._path(node.value), _chain(node.slice)
+        root, chain = self._path(node.value), chain_of(node.slice)
         if root is not None and not root.names and chain is not None and chain[0] in self._globals:
             self._mention(Hint("config", root.certain, NameKind.EXPRESSION, (".".join(chain),)))
 
@@ -390,18 +397,6 @@ class NameCollector(ast.NodeVisitor):
             self.references.add(("g", *chain))
 
 
-def _chain(node: ast.expr) -> list[str] | None:
-    """``a.b.c`` as ``["a", "b", "c"]``; ``None`` when it does not start with a name."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        return None
-    parts.append(node.id)
-    return parts[::-1]
-
-
 def _imports(node: FunctionNode) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the local names that ``import`` statements bind, with the imported modules and names."""
     for child in ast.walk(node):
@@ -460,5 +455,5 @@ def _each_name(arguments: list[ast.expr]) -> Iterator[ast.expr]:
 
 def _makes_reactor(decorator: ast.expr) -> bool:
     """Return whether a decorator is ``ReactorFunc``, with arguments or without."""
-    chain = _chain(decorator.func if isinstance(decorator, ast.Call) else decorator)
+    chain = chain_of(decorator.func if isinstance(decorator, ast.Call) else decorator)
     return chain is not None and chain[-1] == "ReactorFunc"

@@ -1,4 +1,4 @@
-"""Primitive values and lists of them, as JSON with tags that preserve their types."""
+"""Primitive values and containers of them, as JSON with tags that preserve their types."""
 
 from __future__ import annotations
 
@@ -33,6 +33,17 @@ def _encode(value: Any) -> Any:
     return value  # None, bool, int and other strings are JSON already
 
 
+def _encode_nested(value: Any) -> Any:
+    """Encode a value that may be a tuple, list or dict, in which keys keep their order and their types."""
+    cls = type(value)
+    if cls in (tuple, list):
+        return {"t" if cls is tuple else "l": [_encode_nested(item) for item in value]}
+    if cls is dict:
+        return {"d": [[_encode_nested(key), _encode_nested(item)] for key, item in value.items()]}
+    _require(cls in _PRIMITIVE, value, "primitive values, and tuples, lists and dicts of them")
+    return _encode(value)
+
+
 def _has_surrogates(text: str) -> bool:
     """Return whether a string has surrogates; JSON would turn two of them into one character."""
     if text.isascii():
@@ -57,6 +68,12 @@ def _decode(data: Any) -> Any:
             return int(content, 16)
         case "s":
             return bytes.fromhex(content).decode("utf-8", "surrogatepass")
+        case "t":
+            return tuple(map(_decode, content))
+        case "l":
+            return list(map(_decode, content))
+        case "d":
+            return {_decode(key): _decode(item) for key, item in content}
         case _:
             return bytes.fromhex(content)
 
@@ -68,7 +85,10 @@ def _require(fits: bool, value: Any, wanted: str) -> None:  # noqa: FBT001 - pri
 
 
 class SimpleSpec(StreamSpec):
-    """``None``, ``bool``, ``int``, ``float``, ``complex``, ``str`` and ``bytes``, exactly."""
+    """``None``, ``bool``, ``int``, ``float``, ``complex``, ``str`` and ``bytes``, exactly.
+
+    Tuples, lists and dicts of them are stored if this type is given.
+    """
 
     name: ClassVar[str] = "simple"
     suffix: ClassVar[str] = ".json"
@@ -78,10 +98,12 @@ class SimpleSpec(StreamSpec):
         return type(value) in _PRIMITIVE
 
     def dump(self, value: Any, stream: ByteSink) -> Metadata:
-        _require(
-            self.matches(value), value, "a primitive value (None, bool, int, float, complex, str, bytes)"
-        )
-        stream.write(json.dumps(_encode(value), separators=(",", ":")).encode("ascii"))
+        try:
+            text = json.dumps(_encode_nested(value), separators=(",", ":"))
+        except RecursionError:
+            message = "This type holds no containers that are nested as deeply, or that contain themselves. Leave out the type."
+            raise UnsavableError(message) from None
+        stream.write(text.encode("ascii"))
         return {}
 
     def parse(self, buffer: Any, metadata: Metadata) -> Any:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pyplant import ReactorFunc, SubreactorFunc
+from pyplant import ReactorFunc, SubreactorFunc, specs
 from pyplant._definitions import active_observer, definition_of
-from pyplant.errors import NotYieldedError, RunError
+from pyplant.errors import NotAllocatedError, NotYieldedError, RunError
 from pyplant.execution.reactor_execution import Finished, Needs, ReactorExecution
 from pyplant.testing import PipeworkMock
 
@@ -134,3 +134,56 @@ def test_only_its_own_time_counts():
     assert before > 0
     running.advance([1])
     assert running.seconds > before
+
+
+# ---------------------------------------------------------------------- what it sent itself
+
+
+def test_a_reactor_receives_what_it_has_sent_itself_and_waits_for_nothing():
+    @ReactorFunc
+    def both(pipe):
+        pipe.send("part", [1])
+        part = yield pipe.receive("part")
+        again = yield pipe.receive("part")
+        part.append(2)
+        pipe.send("whole", [part, again])
+
+    running = execution(both)
+    assert isinstance(running.advance(), Finished)
+    assert running.pipe.sent["whole"] == [[1, 2], [1]]
+    assert running.pipe.receives == []
+
+
+def test_it_waits_for_the_others_of_one_receive_only():
+    @ReactorFunc
+    def both(pipe):
+        pipe.send("own", 1)
+        values = yield pipe.receive(["first", "own", "last"])
+        pipe.send("values", values)
+
+    running = execution(both)
+    assert running.advance().names == ("first", "last")
+    assert isinstance(running.advance([0, 2]), Finished)
+    assert running.pipe.sent["values"] == [0, 1, 2]
+
+
+def test_what_it_has_not_sent_yet_it_waits_for():
+    @ReactorFunc
+    def early(pipe):
+        part = yield pipe.receive("part")
+        pipe.send("part", part)
+
+    assert execution(early).advance().names == ("part",)
+
+
+def test_what_it_allocated_is_complete_only_at_its_end():
+    @ReactorFunc
+    def allocates(pipe):
+        handle = pipe.allocate("array", specs.ArraySpec, shape=3)
+        pipe.send("array", handle)
+        yield pipe.receive("array")
+
+    running = execution(allocates)
+    with pytest.raises(NotAllocatedError, match="allocated itself.*pipe.allocate"):
+        running.advance()
+    running.close()

@@ -1209,7 +1209,6 @@ SHAPES = {
     "two in a circle, entered at the other": (
         "def main(x): return b(x)\ndef a(x): return b(x)\ndef b(x): return a(x - 1)"
     ),
-    "two in a circle, swapped": "def main(x): return a(x)\ndef a(x): return b(x - 1)\ndef b(x): return a(x)",
     "two in a circle, with an outside": (
         "def main(x): return a(x)\ndef a(x): return b(x)\ndef b(x): return a(x - 1) + k()\ndef k(): return 1"
     ),

@@ -71,9 +71,9 @@ def _ignore(patch: MonkeyPatch, condition: Callable[[str, Any], bool]) -> None:
     """Leave out of every fingerprint the references for which the condition holds."""
     add = NodeScope.add
 
-    def forgetful(scope: NodeScope, label: str, target: Any, name: str = "", owner: str = "") -> None:
+    def forgetful(scope: NodeScope, label: str, target: Any, *more: Any, **named: Any) -> None:
         if not condition(label, target):
-            add(scope, label, target, name, owner)
+            add(scope, label, target, *more, **named)
 
     patch.setattr(NodeScope, "add", forgetful)
 
@@ -127,7 +127,9 @@ def types_of_constants_are_ignored(patch: MonkeyPatch) -> None:
             return ast.Constant(int(node.value)) if isinstance(node.value, bool | float) else node
 
     digest = syntax.syntax_digest
-    patch.setattr(source, "syntax_digest", lambda node: digest(Plain().visit(copy.deepcopy(node))))
+    patch.setattr(
+        source, "syntax_digest", lambda node, names=None: digest(Plain().visit(copy.deepcopy(node)), names)
+    )
 
 
 @_sabotage

@@ -84,10 +84,44 @@ def test_every_list_of_primitive_values_comes_back_exactly(values):
     assert all(map(same, back, values))
 
 
-@pytest.mark.parametrize("value", [[1], (1,), {}, object(), type("Text", (str,), {})("a")])
+@pytest.mark.parametrize("value", [object(), type("Text", (str,), {})("a"), (1, {2}), {"a": [object()]}])
 def test_other_values_are_refused(value):
     assert not SimpleSpec().matches(value)
     with pytest.raises(UnsavableError, match="primitive"):
+        dumped(SimpleSpec(), value)
+
+
+CONTAINERS = st.recursive(
+    PRIMITIVE.filter(lambda value: value == value),  # NaN equals nothing
+    lambda inner: st.one_of(
+        st.lists(inner), st.lists(inner).map(tuple), st.dictionaries(st.text() | st.integers(), inner)
+    ),
+)
+
+
+def typed(value):
+    """The value with the types in it, since 1 == True."""
+    if isinstance(value, dict):
+        return dict, [(typed(key), typed(item)) for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return type(value), [typed(item) for item in value]
+    return type(value), value
+
+
+@given(CONTAINERS)
+def test_containers_come_back_exactly_if_the_type_is_given(value):
+    assert typed(SimpleSpec().parse(dumped(SimpleSpec(), value), {})) == typed(value)
+
+
+@pytest.mark.parametrize("value", [[1], (1,), {"a": 1}])
+def test_containers_are_stored_as_other_types_if_no_type_is_given(value):
+    assert not SimpleSpec().matches(value)
+
+
+def test_containers_that_contain_themselves_are_refused():
+    value = []
+    value.append(value)
+    with pytest.raises(UnsavableError, match="contain themselves"):
         dumped(SimpleSpec(), value)
 
 
