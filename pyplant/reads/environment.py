@@ -85,6 +85,7 @@ def watch(read: Callable[[str, FrameType], None], changed: Callable[[str], None]
     """Call ``read`` with the name and the asking frame of each counted read, and ``changed`` with each name that is set."""
     for environ in (os.environ, os.environb) if os.supports_bytes_environ else (os.environ,):
         encode: Any = environ.encodekey
+        encode = getattr(encode, "__wrapped__", encode)  # this module was reloaded
 
         def watched(key: Any, _encode: Any = encode) -> Any:
             encoded = _encode(key)
@@ -95,6 +96,7 @@ def watch(read: Callable[[str, FrameType], None], changed: Callable[[str], None]
                 read(os.fsdecode(key), asking)
             return encoded
 
+        watched.__wrapped__ = encode  # type: ignore[attr-defined] # as functools.wraps() does
         environ.encodekey = watched
 
 

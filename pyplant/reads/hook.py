@@ -2,6 +2,7 @@
 
 Python raises audit events (PEP 578) in the thread that acts, before the operation. A hook stays for the life of the
 process, so it is installed once, before the first reactor runs, and does nothing while no reactor runs in its thread.
+It calls the handler that an attribute of :mod:`sys` holds, so a reloaded module replaces the handler and not the hook.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _IMPORT_SUFFIXES = (".py", ".pyc", ".pyd", ".so", ".pth", ".zip", ".egg")
 _LOCAL = ("localhost", "127.", "::1", "0.0.0.0")  # noqa: S104 - compared, not bound
 
+_HOLDER = "_pyplant_audit_handler"
+
 _busy = threading.local()
 _installed: list[Callable[[], ReadRecorder | None]] = []
 
@@ -37,8 +40,16 @@ def install(find: Callable[[], ReadRecorder | None]) -> None:
     if _installed:
         return
     _installed.append(find)
-    sys.addaudithook(_hook)
+    is_first = _HOLDER not in vars(sys)
+    vars(sys)[_HOLDER] = _hook
+    if is_first:
+        sys.addaudithook(_audit)
     environment.watch(_variable_read, _variable_set)
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in _HANDLERS:
+        vars(sys)[_HOLDER](event, arguments)
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -47,7 +58,7 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         return
     recorder = _listening()
     if recorder is not None:
-        _report(handler, recorder, sys._getframe(1), *arguments)  # noqa: SLF001 - documented in sys
+        _report(handler, recorder, sys._getframe(2), *arguments)  # noqa: SLF001 - documented in sys
 
 
 def _listening() -> ReadRecorder | None:

@@ -63,6 +63,7 @@ class _Read:
     position: int
     place: str
     identity: Identity
+    mode: int = 0  # of the file
     digest: str = ""  # if it was digested at the event
     may_be_written: bool = False  # found in the text of the code, or opened for both
     changed: bool = False
@@ -170,8 +171,10 @@ class ReadRecorder:
             and not self._is_ignored(full)
             and not (is_in_dot_folder(full) and kind is not DependencyKind.FILE)
         ):
+            info = _info(full)
+            mode = 0 if info is None else info.st_mode
             self._reads.setdefault(
-                (kind, full), _Read(kind, full, 0, place, _identity(full), may_be_written=True)
+                (kind, full), _Read(kind, full, 0, place, _identity(info), mode, may_be_written=True)
             )
 
     def asked_for_variable(self, name: str, frame: FrameType) -> None:
@@ -213,19 +216,19 @@ class ReadRecorder:
         key = kind, full
         known = self._reads.get(key)
         info = None if kind is DependencyKind.PATTERN else _info(full)
-        identity = None if info is None else stat_identity(info)
+        identity = _identity(info)
         if known is not None:
             known.changed |= known.identity != identity
             return
         place, is_direct = _responsible(frame)
         if not place or (not is_direct and is_in_dot_folder(full)):
             return
-        read = _Read(kind, full, self._position(), place, identity, may_be_written=may_be_written)
+        mode = 0 if info is None else info.st_mode
+        read = _Read(kind, full, self._position(), place, identity, mode, may_be_written=may_be_written)
         self._reads[key] = read
         # Of a pattern there is no identity, and that of a fresh file does not show another change.
-        if kind is DependencyKind.PATTERN or (
-            info is not None and time.time_ns() - info.st_mtime_ns < MIN_AGE
-        ):
+        is_fresh = identity is not None and _is_fresh(identity)
+        if kind is DependencyKind.PATTERN or is_fresh:
             read.digest = self._digest(kind, self._name(full))
 
     def _is_ignored(self, full: str) -> bool:
@@ -283,33 +286,33 @@ class ReadRecorder:
             self._note_state(read)
             return None
         kind, name = read.kind, self._name(read.path)
-        info = None if kind is DependencyKind.PATTERN else _info(read.path)
-        if self._has_changed(read, info):
-            self._leave_out(read, name)
-            return None
-        if kind is DependencyKind.FILE and info is not None:
-            if not (stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode)):
+        if kind is DependencyKind.FILE and read.identity is not None:
+            if not (stat.S_ISREG(read.mode) or stat.S_ISDIR(read.mode)):
                 self.notes.add(Note("outside", f"reads {name}, which has no fixed content, {read.place}"))
                 return None
-            if _is_too_large(info.st_size, seconds):
+            if _is_too_large(read.identity[2], seconds):
                 kind = DependencyKind.STATUS
                 self.notes.add(
                     Note(
                         "outside",
-                        f"{name} ({format_size(info.st_size)}) counts by its size and time; "
+                        f"{name} ({format_size(read.identity[2])}) counts by its size and time; "
                         f"declare it with pipe.input_file to compare its content, {read.place}",
                     )
                 )
         digest = self._digest(kind, name)
-        if read.digest and kind is read.kind and read.digest != digest:
+        # The identity is compared after that: what is digested is then what was there at the event.
+        if self._has_changed(read) or (read.digest and kind is read.kind and read.digest != digest):
             self._leave_out(read, name)
             return None
         return Dependency(kind, (name,), (digest,))
 
-    def _has_changed(self, read: _Read, info: os.stat_result | None) -> bool:
+    def _has_changed(self, read: _Read) -> bool:
+        if read.kind is DependencyKind.PATTERN:
+            return False  # of which there is no identity
+        identity = _identity(_info(read.path))
         if read.kind is DependencyKind.EXISTENCE:
-            return (read.identity is None) is not (info is None)
-        return read.changed or read.identity != (None if info is None else stat_identity(info))
+            return (read.identity is None) is not (identity is None)
+        return read.changed or read.identity != identity
 
     def _leave_out(self, read: _Read, name: str) -> None:
         """Leave out what changed during the execution, by its own doing or that of another process."""
@@ -345,6 +348,11 @@ def _is_declared(dependency: Dependency, declared: set[tuple[DependencyKind, tup
     return dependency.question in declared or (
         dependency.kind is DependencyKind.EXISTENCE and content in declared
     )
+
+
+def _is_fresh(identity: tuple[int, ...]) -> bool:
+    """Return whether the times of a file may stay as they are when it changes; large ones are not digested for that."""
+    return time.time_ns() - identity[3] < MIN_AGE and identity[2] <= _HASHED_ANYWAY
 
 
 def _is_too_large(size: int, seconds: float) -> bool:
@@ -385,8 +393,7 @@ def _info(path: str) -> os.stat_result | None:
         return None
 
 
-def _identity(path: str) -> Identity:
-    info = _info(path)
+def _identity(info: os.stat_result | None) -> Identity:
     return None if info is None else stat_identity(info)
 
 

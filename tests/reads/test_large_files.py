@@ -84,3 +84,24 @@ def test_a_plan_says_what_may_run(plant, monkeypatch):
 def test_what_a_limit_allows():
     limit = inputs.HashLimit(10)
     assert [limit.allows(size) for size in (6, 6, 4, 1)] == [True, False, True, False]
+
+
+def test_a_huge_undeclared_file_is_not_hashed_and_is_noted_once(hashed):
+    with open("huge", "wb") as stream:
+        stream.truncate(2 << 30)  # takes no room
+
+    @ReactorFunc
+    def reads(pipe):
+        with open("huge", "rb") as stream:
+            pipe.send("start", stream.read(4))
+
+    with Plant("plant", progress=False) as plant:
+        plant.add_reactor(reads)
+        plant.get("start")
+        assert not plant.run_reactor("reads").ran
+        assert hashed == []
+        (note,) = plant.explain("reads").not_followed
+        assert note.startswith("huge (2.1 GB) counts by its size and time")
+        os.utime("huge")
+        assert plant.run_reactor("reads").ran
+        assert hashed == []
