@@ -61,12 +61,14 @@ class ReactorBlocked:
     """A reactor is not started, because another process executes it.
 
     The event is repeated while the run waits. ``owner`` names the process, as in ``"kernel 4711 on host a"``;
-    ``since`` is when that process started, in seconds since the epoch by the clock of its machine.
+    ``since`` is when that process started, in seconds since the epoch by the clock of its machine. ``stopped``: it is
+    suspended, by Ctrl-Z or a debugger.
     """
 
     reactor: str
     owner: str
     since: float
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

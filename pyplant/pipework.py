@@ -19,6 +19,7 @@ from pyplant.errors import (
     IngredientError,
 )
 from pyplant.events import ProgressAdvanced
+from pyplant.fingerprint.digest import Encoder, encodes
 
 if TYPE_CHECKING:
     import h5py
@@ -255,3 +256,9 @@ class Pipework:
         for done, item in enumerate(iterable, 1):
             yield item
             self._tracer.emit(ProgressAdvanced(self._tracer.definition.name, text, done, total))
+
+
+@encodes("pyplant.plant.Plant", "pyplant.pipework.Pipework", "pyplant._tracer.Tracer")
+def _encode_plant(plant: Any, encoder: Encoder) -> None:
+    """Encode a plant, or what a reactor has of one, by its class; a plant is not an input."""
+    encoder.tag(type(plant).__name__)

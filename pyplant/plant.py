@@ -24,11 +24,10 @@ from pyplant.execution.nesting import is_inside_reactor
 from pyplant.execution.registry import Registry
 from pyplant.execution.session import Session
 from pyplant.fingerprint import origin
-from pyplant.fingerprint.digest import Encoder, encodes
 from pyplant.fingerprint.fingerprint import Fingerprinter
 from pyplant.fingerprint.gc_pause import gc_paused
 from pyplant.reactor import Reactor
-from pyplant.store.warehouse import SpecRegistration, Warehouse
+from pyplant.store.warehouse import SpecRegistration, open_warehouse
 from pyplant.workers.executors import TaskPool, executor_of
 
 if TYPE_CHECKING:
@@ -78,6 +77,10 @@ class Plant:
     track_reads
         Whether files that code opens, folders that it lists and environment variables that it reads are inputs like
         those that it declares. ``"note"`` names them in explanations and compares nothing.
+    read_only
+        Whether to store nothing; by default if the directory cannot be written. What is computed is delivered.
+    claim_timeout
+        The seconds to wait for another process that computes the same. ``None``: until it ends, or is suspended for a minute.
 
     Raises
     ------
@@ -104,6 +107,8 @@ class Plant:
         track_packages: Iterable[str] = (),
         follow_packages: Iterable[str] = (),
         track_reads: bool | Literal["note"] = True,
+        read_only: bool | None = None,
+        claim_timeout: float | None = None,
     ) -> None:
         self._max_size = parse_size(max_size)
         origin.follow_packages(follow_packages, must_exist=True)
@@ -113,7 +118,7 @@ class Plant:
 
             add_progress(self._listeners, progress)
         with gc_paused(enabled=False):
-            self._warehouse = Warehouse(_paths.directory(plantDir), trust=trust)
+            self._warehouse = open_warehouse(_paths.directory(plantDir), trust=trust, read_only=read_only)
         self._finalizer = weakref.finalize(self, self._warehouse.close)
         self._registry = Registry()
         self._parameters = Parameters()
@@ -127,6 +132,7 @@ class Plant:
             function_hash,
             self._max_size,
             check_tracking(track_reads),
+            claim_timeout,
         )
 
     # ------------------------------------------------------------------ lifecycle
@@ -257,7 +263,7 @@ class Plant:
         reactor
             The function, or its name.
         force
-            Run this reactor even if it is up to date.
+            Run this reactor even if it is up to date, or another process computes it.
         keep_going
             After a failure, continue with the reactors that do not depend on it.
 
@@ -506,12 +512,6 @@ class Plant:
 def session_of(plant: Plant) -> Session:
     """Return the session of a plant, for the notebook and the command line."""
     return plant._session  # noqa: SLF001 - the only access besides the public methods
-
-
-@encodes("pyplant.plant.Plant", "pyplant.pipework.Pipework", "pyplant._tracer.Tracer")
-def _encode_plant(plant: Any, encoder: Encoder) -> None:
-    """Encode a plant, or what a reactor has of one, by its class; a plant is not an input."""
-    encoder.tag(type(plant).__name__)
 
 
 def _reactor_text(reactor: Any) -> str:

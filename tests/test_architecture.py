@@ -427,7 +427,7 @@ STORE = {module for module in MODULES if module.startswith("pyplant.store.")}
 
 def test_only_the_seam_touches_the_disk():
     assert NOT_IN_PLANTS < STORE
-    modules = STORE - NOT_IN_PLANTS - {"pyplant.store.files"}
+    modules = STORE - NOT_IN_PLANTS - {"pyplant.store.files", "pyplant.store.read_only_files"}
     assert found_in(modules, lambda module: disk_calls(module, parsed(module))) == {}
 
 

@@ -86,7 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--debug" in given:
             raise
         note(f"error: {error}")
-        of_store = isinstance(error, OSError) and not isinstance(error, PlantDirError)
+        # A directory that is none of a plant is wrong usage, one that the system refuses to read is not.
+        is_usage = isinstance(error, PlantDirError) and not isinstance(error.__cause__, OSError)
+        of_store = isinstance(error, OSError) and not is_usage
         return STORE_FAILED if of_store else WRONG_USAGE
     return code or 0
 

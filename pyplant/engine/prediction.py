@@ -31,6 +31,8 @@ class Predicted(NamedTuple):
         The ingredients that it receives on every path through its code.
     class_attributes
         Attributes that it reads from the class of some object, ``""`` for the whole class.
+    reads_any
+        Whether it may read parameters whose names cannot be predicted.
     """
 
     sends: frozenset[str] = frozenset()
@@ -40,6 +42,7 @@ class Predicted(NamedTuple):
     open_ended: bool = False
     unconditional_receives: frozenset[str] = frozenset()
     class_attributes: frozenset[str] = frozenset()
+    reads_any: bool = False
 
 
 class Senders:

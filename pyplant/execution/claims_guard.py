@@ -8,28 +8,52 @@ usually finds the one that the other process has committed.
 The trace is looked up before the claim is taken. So after taking a claim the run checks whether new traces
 have appeared in between, and looks up again if so.
 
-Two processes may wait for claims of each other, if the dependencies of their reactors differ. Each process
-therefore publishes the claims it waits for. A process that finds a cycle executes the reactor without a
-claim: executing twice is only slower, waiting would never end.
+Nobody waits for ever: executing twice is only slower, since results are immutable. A run executes a reactor
+without a claim
+
+- if the user forces it;
+- if the owner of the claim waits, directly or through others, for this process. Each process publishes the
+  claims it waits for, since the dependencies of their reactors may differ;
+- if the owner is suspended (Ctrl-Z, a debugger) for a minute, or holds the claim longer than ``claim_timeout``;
+- if the owner has finished and its result is one of other parameters than this run has, as the claim covers
+  only the parameters that a reactor probably reads. Otherwise all who waited would run one after another.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from pyplant._formatting import format_seconds
 from pyplant.engine.scheduler import Scheduler
 from pyplant.engine.task import Task
 from pyplant.engine.verdict import ReasonKind
-from pyplant.errors import PlantWarning
+from pyplant.errors import PlantWarning, logger
 from pyplant.events import Event, ReactorBlocked
 from pyplant.execution.context import RunContext
+from pyplant.store.claims import HEARTBEAT_TIMEOUT
+from pyplant.store.owner import Owner
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["ClaimsGuard"]
 
 _PAUSE, _LONGEST_PAUSE = 0.005, 0.2  # seconds between two polls; the first grows to the second
 _EMIT_INTERVAL = 1.0  # seconds between two events that name the process that is waited for
+_TELL_AFTER = 5.0  # seconds of waiting after which a line is logged, for runs without a display
+_MAX_STOPPED = HEARTBEAT_TIMEOUT  # seconds; an owner on another machine counts as dead after the same time
+
+
+@dataclass(slots=True)
+class _Wait:
+    """A task that waits for the owner of a claim; times are those of ``time.monotonic``."""
+
+    task: Task
+    claim: str
+    owner: Owner | None
+    since: float
+    stopped_since: float | None = None
+    told: str = ""
 
 
 class ClaimsGuard:
@@ -54,12 +78,13 @@ class ClaimsGuard:
         self._context = context
         self._scheduler = scheduler
         self._root = warehouse.root
+        self._read_only = warehouse.is_read_only
         self._claims = warehouse.claims
         self._emit = emit
         self._warn = warn
         self._claimed: dict[str, str] = {}  # claims of this run, by key of the reactor
-        self._blocked: dict[str, Task] = {}  # tasks that wait, by claim
-        self._without_claim: set[str] = set()  # claims that are ignored, to break a cycle
+        self._waits: dict[str, _Wait] = {}  # by key of the reactor
+        self._without_claim: set[str] = set()  # keys of reactors for which waiting is in vain
 
     def may_start(self, task: Task) -> bool:
         """Claim an execution.
@@ -69,16 +94,18 @@ class ClaimsGuard:
         may_start
             ``False`` if another process executes it, or has just finished it; the scheduler knows then.
         """
-        claim = self._context.claim_key(task.key)
-        if claim in self._without_claim:
+        if task.key in self._without_claim:
             return True
-        if not self._try_claim(claim, task):
-            self._scheduler.blocked(task)
-            self._blocked[claim] = task
-            self._emit_blocked(claim)
-            return False
-        # A forced reactor runs anyway, except one that is forced only because its results were evicted.
+        claim = self._context.claim_key(task.key)
+        # A reactor may also be forced only because its results were evicted.
         forced = task.forced_reason is not None and task.forced_reason.kind is not ReasonKind.EVICTED
+        if not self._try_claim(claim, task):
+            if forced:
+                return True
+            self._scheduler.blocked(task)
+            self._waits[task.key] = _Wait(task, claim, self._claims.owner(claim), time.monotonic())
+            self._emit_blocked(self._waits[task.key])
+            return False
         if not forced and self._context.has_new_traces(task.key):
             self._scheduler.check_again(task)
             return False
@@ -88,7 +115,7 @@ class ClaimsGuard:
         taken = self._claims.take(claim)
         if taken:
             self._claimed[task.key] = claim
-        if self._claims.trouble is not None:
+        if self._claims.trouble is not None and not self._read_only:
             self._warn(
                 PlantWarning,
                 f"Claims do not work in {self._root} ({self._claims.trouble.strerror}): other processes may "
@@ -116,51 +143,84 @@ class ClaimsGuard:
 
     def is_blocked(self) -> bool:
         """Return whether reactors wait for other processes."""
-        return bool(self._blocked)
+        return bool(self._waits)
 
     def wait(self) -> None:
         """Sleep until a claim is free."""
         # Polling: no kind of claim can be waited for on all systems and network file systems.
         pause, emitted = _PAUSE, time.monotonic()
-        self._claims.wait_for(self._blocked)  # published for the detection of cycles
+        self._claims.wait_for(
+            wait.claim for wait in self._waits.values()
+        )  # published for the detection of cycles
         try:
-            while not any(self._unblock(claim) for claim in list(self._blocked)):
+            while not any(self._unblock(wait) for wait in list(self._waits.values())):
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
-                if time.monotonic() - emitted > _EMIT_INTERVAL:
+                # Looked at only now and then, since processes also hold claims briefly while they look up traces.
+                if time.monotonic() - emitted > min(_EMIT_INTERVAL, self._timeout):
                     emitted = time.monotonic()
-                    if self._break_cycle():
-                        break
-                    for claim in self._blocked:
-                        self._emit_blocked(claim)
+                    for wait in list(self._waits.values()):
+                        self._emit_blocked(wait)
+                        if self._is_in_vain(wait):
+                            self._without_claim.add(wait.task.key)
+                            self._check_again(wait)
+                            return
         finally:
             self._claims.wait_for(())
 
-    def _unblock(self, claim: str) -> bool:
-        task = self._blocked[claim]
-        if not self._try_claim(claim, task):
+    @property
+    def _timeout(self) -> float:
+        return float("inf") if self._context.claim_timeout is None else self._context.claim_timeout
+
+    def _unblock(self, wait: _Wait) -> bool:
+        if not self._try_claim(wait.claim, wait.task):
             return False
-        del self._blocked[claim]
-        self._scheduler.check_again(task)
+        self._check_again(wait)
         return True
 
-    def _break_cycle(self) -> bool:
-        """Continue without a claim if its owner waits for this process; returns whether there was a cycle.
+    def _check_again(self, wait: _Wait) -> None:
+        del self._waits[wait.task.key]
+        self._scheduler.check_again(wait.task)
 
-        Checked only after a second of waiting, since processes also hold claims briefly while they look up traces.
-        """
-        for claim, task in self._blocked.items():
-            # One is enough: when its reactor has run, this process releases what the others wait for.
-            if self._claims.is_circular(claim):
-                self._without_claim.add(claim)
-                del self._blocked[claim]
-                self._scheduler.check_again(task)
-                return True
-        return False
+    def _is_in_vain(self, wait: _Wait) -> bool:
+        """Return whether to execute a reactor without a claim, unless its trace is found now."""
+        now = time.monotonic()
+        if now - wait.since >= self._timeout:
+            return True
+        if wait.stopped_since is not None and now - wait.stopped_since >= _MAX_STOPPED:
+            return True
+        # One is enough in a cycle: when its reactor has run, this process releases what the others wait for.
+        return self._claims.is_circular(wait.claim) or self._has_other_owner(wait)
 
-    def _emit_blocked(self, claim: str) -> None:
-        owner = self._claims.owner(claim)
+    def _has_other_owner(self, wait: _Wait) -> bool:
+        """Return whether the owner that was waited for has finished, and another one has the claim."""
+        now, before = self._claims.owner(wait.claim), wait.owner
+        if now is None or before is None or (now.pid, now.started) == (before.pid, before.started):
+            return False
+        # If the owner has died, there is no new trace.
+        return self._context.has_new_traces(wait.task.key)
+
+    def _emit_blocked(self, wait: _Wait) -> None:
+        owner, now = self._claims.owner(wait.claim), time.monotonic()
+        is_stopped = owner is not None and owner.is_stopped
+        wait.stopped_since = (wait.stopped_since or now) if is_stopped else None
         who = "another process" if owner is None else str(owner)
         since = time.time() if owner is None else owner.since
-        name = self._context.definitions[self._blocked[claim].key].name
-        self._emit(ReactorBlocked(name, who, since))
+        name = self._context.definitions[wait.task.key].name
+        self._emit(ReactorBlocked(name, who, since, is_stopped))
+        if now - wait.since >= _TELL_AFTER:
+            self._tell(wait, name, f"{who} (stopped)" if is_stopped else who)
+
+    def _tell(self, wait: _Wait, name: str, who: str) -> None:
+        """Log once for whom a reactor waits, and how not to."""
+        if wait.told == who:
+            return
+        wait.told = who
+        logger().warning(
+            "%r is being computed by %s; waited for %s so far. To compute it here, too, use "
+            "plant.run_reactor(%r, force=True) or Plant(..., claim_timeout=seconds).",
+            name,
+            who,
+            format_seconds(time.monotonic() - wait.since),
+            name,
+        )

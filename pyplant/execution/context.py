@@ -73,6 +73,8 @@ class RunContext:
         Whether reactors run in parallel.
     track_reads
         What happens with reads that reactors do not declare.
+    claim_timeout
+        Seconds to wait for another process that executes a reactor; ``None``: until it ends.
     """
 
     def __init__(
@@ -85,8 +87,10 @@ class RunContext:
         *,
         is_parallel: bool = False,
         track_reads: Tracking = True,
+        claim_timeout: float | None = None,
     ) -> None:
         self.track_reads = track_reads
+        self.claim_timeout = claim_timeout
         self.definitions = definitions
         self.parameters = parameters
         self.fingerprinter = fingerprinter
@@ -161,15 +165,33 @@ class RunContext:
     def claim_key(self, key: str) -> str:
         """Return the key of a claim on the execution of a reactor, equal in all processes.
 
-        The inputs are not known yet, so the key covers the code and the whole configuration. Runs with
-        different configurations therefore do not wait for each other.
+        The inputs are not known yet. So the key covers the code, and the parameters that it probably reads. Runs whose
+        configurations differ in these do not wait for each other, and others compute the reactor once.
         """
-        return digest_bytes(self.fingerprint(key).digest.encode(), self._configuration)[:_CLAIM_DIGITS]
+        read = "\0".join(self.digests(self._probably_read_parameters(key)))
+        code = self.fingerprint(key).digest.encode()
+        return digest_bytes(code, read.encode("utf-8", "surrogatepass"))[:_CLAIM_DIGITS]
+
+    def _probably_read_parameters(self, key: str) -> list[str]:
+        """Return the recorded names of the parameters that a reactor probably reads; of all if that is not known."""
+        definition = self.definitions[key]
+        reads = self.probably_reads(key)
+        if not reads and not definition.config_name and not self.predicted[key].reads_any:
+            return []
+        names = self._parameter_names
+        is_known = reads and not self.predicted[key].reads_any
+        if not is_known and self._ledger.last(definition.full_name) is None:
+            return names
+        # Who reads "model.rate" reads a part of "model"; who reads "model" and nothing of it reads all of its parts.
+        above = {name[:end] for name in reads for end, sign in enumerate(name) if sign == "."}
+        read = [f"{name}." for name in reads - above]
+        return [
+            name for name in names if any(f"{name}.".startswith(r) or r.startswith(f"{name}.") for r in read)
+        ]
 
     @cached_property
-    def _configuration(self) -> bytes:
-        names = map(self.parameters.recorded, self.parameters.names())
-        return "\0".join(self.digests(names)).encode("utf-8", "surrogatepass")
+    def _parameter_names(self) -> list[str]:
+        return list(map(self.parameters.recorded, self.parameters.names()))
 
     def digests(self, names: Iterable[str]) -> Iterator[str]:
         """Yield the names of those parameters that count, with their digests."""
@@ -214,7 +236,7 @@ class RunContext:
         # the same content.
         other = copy.copy(self)
         vars(other).update(parameters=parameters, _digests={}, _trace_counts={})
-        vars(other).pop("_configuration", None)
+        vars(other).pop("_parameter_names", None)
         return other
 
     def probably_reads(self, key: str) -> set[str]:

@@ -112,6 +112,8 @@ class Session:
         Bytes of history to keep.
     track_reads
         What happens with reads that reactors do not declare.
+    claim_timeout
+        Seconds to wait for another process that executes a reactor.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class Session:
         function_hash: Callable[[Callable[..., Any]], str] | None,
         max_size: int,
         track_reads: Tracking,
+        claim_timeout: float | None = None,
     ) -> None:
         self.lock = threading.RLock()  # held by the thread that uses the plant
         self.runs: Sequence[Run] = ()  # of the run that is under way
@@ -139,6 +142,7 @@ class Session:
         self._function_hash = function_hash
         self._max_size = max_size
         self._track_reads = track_reads
+        self._claim_timeout = claim_timeout
         self._warn = warns_once()
         self._marks_checked = -1  # the number of marks at the last check
         self._collect_threshold = 0  # bytes of new results; 0 makes the first run check the history
@@ -266,6 +270,9 @@ class Session:
         with self.exclusive_access("plant.invalidate"):
             definition = self.registry.find(reactor)
             fingerprint = self.context(definition).fingerprint(definition.key)
+            if self.warehouse.is_read_only:
+                message = f"The plant {self.warehouse.root} is read-only; it forgets nothing."
+                raise PlantDirError(message)
             self.warehouse.ledger.forget(definition.full_name, fingerprint.digest)
 
     def reads(self) -> frozenset[str]:
@@ -370,6 +377,7 @@ class Session:
             self._function_hash,
             is_parallel=self._executor.restarts_on_receive,
             track_reads=self._track_reads,
+            claim_timeout=self._claim_timeout,
         )
         # A cell that was edited or deleted may leave a reactor behind whose outputs another one sends now.
         replaced = context.replaced(orphans) if orphans else []

@@ -110,12 +110,17 @@ class TraceWriter:
             self._warehouse.ledger.latest.put_records(
                 self._context.fingerprinter.new_records(fingerprint.digest)
             )
-            return self._warehouse.commit(trace, self._context.configuration_tag)
+            committed = self._warehouse.commit(trace, self._context.configuration_tag)
         except OSError as error:
             self._warn(
                 UnsavedWarning, f"The results of {name!r} were delivered but could not be saved: {error}"
             )
             return None
+        if self._warehouse.is_read_only:
+            root = self._warehouse.root
+            message = f"The plant {root} is read-only: what is computed is delivered, and gone when the plant is closed."
+            self._warn(UnsavedWarning, message)
+        return committed
 
     def _with_manifests(self, record: ExecutionRecord, trace: Trace) -> Trace:
         """Store many undeclared reads in a row as a manifest, which is one dependency."""

@@ -134,7 +134,7 @@ def predict(hints: frozenset[Hint]) -> Predicted:
     unconditional: list[str] = []
     class_attributes: list[str] = []
     patterns: list[str] = []
-    open_ended = False
+    open_ended = reads_any = False
     for hint in hints:
         sending = hint.method in _SENDING
         if hint.method == "class":
@@ -153,6 +153,8 @@ def predict(hints: frozenset[Hint]) -> Predicted:
             patterns.append("".join(re.escape(part) if part else ".*" for part in hint.text))
         elif sending:
             open_ended = True
+        elif hint.method in _READING:
+            reads_any = True
     return Predicted(
         frozenset(sends),
         # A reactor may receive what it has sent itself.
@@ -162,4 +164,5 @@ def predict(hints: frozenset[Hint]) -> Predicted:
         open_ended,
         frozenset(unconditional).difference(sends),
         frozenset(class_attributes),
+        reads_any,
     )

@@ -83,9 +83,10 @@ class TerminalProgress:
             case ReactorStarted(reactor=name):
                 self._remove(name)
                 self._draw(name, "", _Bar(name))
-            case ReactorBlocked(reactor=name, owner=owner, since=since):
+            case ReactorBlocked(reactor=name, owner=owner, since=since, stopped=stopped):
                 ago = format_seconds(max(0.0, time.time() - since))
-                self._draw(name, "blocked", _Bar(f"{name}: computed by {owner}, for {ago}"))
+                state = " (stopped)" if stopped else ""
+                self._draw(name, "blocked", _Bar(f"{name}: computed by {owner}{state}, for {ago}"))
             case ProgressAdvanced(reactor=name, description=text, done=done, total=total):
                 self._draw(name, text, _Bar(f"{name}: {text}" if text else name, done, total))
             case ReactorCached(reactor=name):

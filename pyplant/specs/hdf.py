@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,12 +16,13 @@ from pyplant.errors import NotAllocatedError, UnsavableError
 from pyplant.specs import disk_space
 from pyplant.specs.base import IngredientSpec, Metadata
 from pyplant.specs.hdf_digest import address, file_digest
+from pyplant.specs.steady_file import SteadyFile
 
 __all__ = ["HdfArraySpec"]
 
 _DATASET = "data"
 # With these, the file may be smaller than the array.
-_SPARSE = frozenset({"chunks", "maxshape", "compression"})
+_SPARSE = frozenset({"chunks", "maxshape", "compression", "shuffle", "fletcher32", "scaleoffset"})
 
 
 class HdfArraySpec(IngredientSpec):
@@ -83,24 +85,34 @@ class HdfArraySpec(IngredientSpec):
             raise NotAllocatedError(message)
         if "data" not in options:
             options.setdefault("dtype", "f4")
-            if not options.keys() & _SPARSE:
-                shape, itemsize = options["shape"], np.dtype(options["dtype"]).itemsize
-                disk_space.require(math.prod(shape if np.ndim(shape) else (shape,)) * itemsize, path)
-        stream = h5py.File(path, "w", libver="latest", locking=False)
+        data: Any = options.get("data")
+        dtype = np.dtype(options.get("dtype") or getattr(data, "dtype", "O"))
+        shape = options.get("shape") or np.shape(data)
+        needed = math.prod(shape if np.ndim(shape) else (shape,)) * dtype.itemsize
+        if not options.keys() & _SPARSE:
+            disk_space.require(needed, path)
+        # Writes of these may fail at any time. Others go to space that was found free; the driver for Python files has no
+        # buffer, and would be slow where single elements of each row are written.
+        is_steady = dtype.hasobject or bool(options.keys() & _SPARSE)
+        file = SteadyFile(path, needed) if is_steady else None
+        stream = h5py.File(file or path, "w", libver="latest", **({} if file else {"locking": False}))
         try:
-            return stream.create_dataset(_DATASET, track_times=False, **options)
+            dataset = stream.create_dataset(_DATASET, track_times=False, **options)
         except Exception as error:
-            stream.close()
+            _close(stream, file)
             path.unlink(missing_ok=True)
+            if file is not None:
+                file.check()
             message = f"The HDF5 array cannot be allocated: {error}"
             raise NotAllocatedError(message) from error
+        return dataset if file is None else _checked_dataset()(dataset.id, file)
 
     def finish(self, handle: Any) -> Metadata:
         if not handle:
             message = "The reactor closed the HDF5 file; the plant closes it."
             raise UnsavableError(message)
         metadata = {"shape": list(handle.shape), "dtype": str(handle.dtype)}
-        stream = handle.file
+        stream, file = handle.file, getattr(handle, "steady_file", None)
         try:
             _refuse_other_files(stream)
             if stream.get(_DATASET) != handle:
@@ -117,15 +129,62 @@ class HdfArraySpec(IngredientSpec):
         except (RuntimeError, OSError) as error:  # h5py raises either if the disk is full
             self.discard(handle)
             raise _disk_error(error) from error
+        if file is not None:
+            try:
+                file.check()
+            finally:
+                file.close()
         return metadata
 
     def discard(self, handle: Any) -> None:
         with suppress(Exception):  # errors while discarding are ignored
-            if handle:
-                handle.file.close()
+            _close(handle.file if handle else None, getattr(handle, "steady_file", None))
 
     def digest(self, path: Path, metadata: Metadata) -> str | None:
         return file_digest(path)
+
+
+@cache
+def _checked_dataset() -> Any:
+    """Return a class of datasets whose writes raise the error of their :class:`SteadyFile`."""
+    import h5py
+
+    class Dataset(h5py.Dataset):  # type: ignore[misc]
+        def __init__(self, identifier: Any, file: SteadyFile) -> None:
+            super().__init__(identifier)
+            self.steady_file = file
+
+        def __setitem__(self, selection: Any, value: Any) -> None:
+            self._checked(super().__setitem__, selection, value)
+
+        def write_direct(self, *arguments: Any, **options: Any) -> None:
+            self._checked(super().write_direct, *arguments, **options)
+
+        def resize(self, *arguments: Any, **options: Any) -> None:
+            self._checked(super().resize, *arguments, **options)
+
+        def flush(self) -> None:
+            self._checked(super().flush)
+
+        def _checked(self, write: Any, *arguments: Any, **options: Any) -> None:
+            self.steady_file.check()
+            write(*arguments, **options)
+            self.steady_file.check()
+
+    Dataset.__qualname__ = "Dataset"
+    return Dataset
+
+
+def _close(stream: Any, file: SteadyFile | None) -> None:
+    """Close an HDF5 file that is not stored."""
+    if stream:
+        if file is None:
+            # HDF5 crashes if it cannot write what it has in memory when it closes a file. Nothing of this one is needed.
+            with open(os.devnull, "r+b") as null:
+                os.dup2(null.fileno(), stream.id.get_vfd_handle(), inheritable=False)
+        stream.close()
+    if file is not None:
+        file.close()
 
 
 def _refuse_other_files(stream: Any) -> None:

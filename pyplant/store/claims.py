@@ -255,10 +255,12 @@ class OwnershipFiles:
 
     def _is_unchanged(self, name: str, seconds: float) -> bool:
         """Return whether this process has observed the same head, with the same count, for longer."""
-        head, now = self._head(name), time.monotonic()
-        before, since = self._observed.setdefault(name, (head, now))
+        # By owner file: an owner that stood still is known to be dead when the next of its names is met.
+        file, now = self._file(name), time.monotonic()
+        head = self._read(file)
+        before, since = self._observed.setdefault(file, (head, now))
         if before != head:
-            self._observed[name] = head, now
+            self._observed[file] = head, now
             return False
         return now - since > seconds
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from blake3 import blake3
 
@@ -38,11 +38,11 @@ __all__ = [
     "Files",
     "Identity",
     "OpenFile",
-    "ReadOnlyFiles",
     "boot_id",
     "file_system",
     "host_name",
     "is_alive",
+    "is_stopped",
     "pid_namespace",
     "start_time",
     "unique_name",
@@ -140,12 +140,22 @@ def start_time(pid: int) -> str:
 
     Process numbers are reused; number and start time together identify a process.
     """
+    return "".join(_process_fields(pid)[19:20])
+
+
+def is_stopped(pid: int) -> bool:
+    """Return whether a process of this machine is suspended (Ctrl-Z, a debugger); ``False`` if the system does not tell."""
+    return _process_fields(pid)[:1] in (["T"], ["t"])
+
+
+def _process_fields(pid: int) -> list[str]:
+    """Return what Linux tells of a process, beginning with its state; empty if there is no such process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except (OSError, ValueError):
-        return ""
+        return []
     # Fields are counted behind the name of the program, which may contain spaces and parentheses.
-    return "".join(fields.rpartition(")")[2].split()[19:20])
+    return fields.rpartition(")")[2].split()
 
 
 def is_alive(pid: int, started: str = "") -> bool:
@@ -429,6 +439,12 @@ class Files:
             self.create_synced(path, content)
             yield path
 
+    def temporary_directory(self) -> Path:
+        """Create a directory outside the plant that no other user can read or write."""
+        import tempfile  # slow to load
+
+        return Path(tempfile.mkdtemp(prefix="pyplant-"))
+
     def owner_and_mode(self, path: Path) -> tuple[int, int]:
         """Return the owner's number and the permission bits of a path."""
         info = path.stat()
@@ -437,22 +453,6 @@ class Files:
     def own_user(self) -> int:
         """Return the number of the user that runs this process."""
         return os.geteuid() if os.name == "posix" else 0
-
-
-class ReadOnlyFiles(Files):
-    """The disk, opened for reading only: every change is refused."""
-
-    def _refuse(self, path: Path, *_: object, **__: object) -> NoReturn:
-        raise OSError(errno.EROFS, "this plant was opened for reading only", str(path))
-
-    make_directory = create = open_append = lock = _refuse
-    unlink = remove_tree = sync_file = sync_directory = protect = _refuse
-
-    def rename(self, source: Path, target: Path) -> None:
-        """Raise an error."""
-        self._refuse(target, source)
-
-    link = rename
 
 
 def _opened(path: Path | str, buffering: int) -> Any:

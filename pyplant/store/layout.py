@@ -18,7 +18,7 @@ from pyplant.fingerprint.digest import digest_bytes
 from pyplant.store.files import Files, unique_name
 from pyplant.store.keys import PLANT_KEY
 
-__all__ = ["FORMAT", "PARTS", "check_plant", "open_plant", "plant_id"]
+__all__ = ["FORMAT", "PARTS", "check_plant", "is_unwritable", "open_plant", "plant_id"]
 
 FORMAT = 1
 """Version of the layout of a plant directory and of all files in it."""
@@ -64,8 +64,17 @@ def open_plant(files: Files, root: Path) -> None:
         raise PlantDirError(message) from error
 
 
-def check_plant(files: Files, root: Path) -> None:
+def check_plant(files: Files, root: Path, *, of_anybody: bool = False) -> None:
     """Check that ``root`` is a plant that this process can read; write nothing.
+
+    Parameters
+    ----------
+    files
+        The disk.
+    root
+        The directory.
+    of_anybody
+        Whether it may belong to another user. Nothing that could run code is loaded from it then.
 
     Raises
     ------
@@ -80,7 +89,8 @@ def check_plant(files: Files, root: Path) -> None:
         if version is None:
             message = f"There is no plant in {root}."
             raise PlantDirError(message)
-        _check_owner(files, root)
+        if not of_anybody:
+            _check_owner(files, root)
         _check_version(root, version)
         _check_parts(files, root, names)
     except StoreError:
@@ -88,6 +98,12 @@ def check_plant(files: Files, root: Path) -> None:
     except OSError as error:
         message = f"The plant directory {root} cannot be read: {error.strerror or error}."
         raise PlantDirError(message) from error
+
+
+def is_unwritable(root: Path) -> bool:
+    """Return whether there is a plant that this process may read but not write."""
+    parts = [root, *(root / name for name in ("objects", "journal") if (root / name).is_dir())]
+    return (root / "FORMAT").is_file() and not all(os.access(part, os.W_OK | os.X_OK) for part in parts)
 
 
 def _is_ready(files: Files, root: Path) -> bool:

@@ -176,6 +176,10 @@ class ObjectStore:
         The plant directory.
     latest
         Stores the identities of files.
+    read_only
+        Whether values are stored in a temporary directory instead of the plant.
+    overlay
+        That directory, if another process has made it.
 
     Attributes
     ----------
@@ -183,9 +187,20 @@ class ObjectStore:
         The objects that were written since the last :meth:`sync`.
     """
 
-    def __init__(self, files: Files, root: Path, latest: LatestLines) -> None:
+    def __init__(
+        self,
+        files: Files,
+        root: Path,
+        latest: LatestLines,
+        *,
+        read_only: bool = False,
+        overlay: Path | None = None,
+    ) -> None:
         self._files = files
         self._root = root
+        self._overlay = overlay
+        self._read_only = read_only
+        self._made_overlay = 0  # the process that removes it
         self._latest = latest
         self._scratch: Path | None = None
         self._scratch_pid = 0
@@ -197,7 +212,7 @@ class ObjectStore:
         """Return a new path in private scratch, on the same file system as the objects, so that renaming works."""
         # A forked child gets scratch of its own, since its parent deletes the other when it ends.
         if self._scratch is None or self._scratch_pid != os.getpid():
-            self._scratch = self._root / "tmp" / scratch_name(os.getpid())
+            self._scratch = self._writable_root() / "tmp" / scratch_name(os.getpid())
             self._scratch_pid = os.getpid()
         self._files.make_directory(self._scratch)
         return self._scratch / f"{unique_name(32)}{safe_suffix(suffix)}"
@@ -206,7 +221,19 @@ class ObjectStore:
         """Delete the scratch of this process."""
         if self._scratch is not None and self._scratch_pid == os.getpid():
             self._files.remove_tree(self._scratch)
+        if self._overlay is not None and self._made_overlay == os.getpid():
+            self._files.remove_tree(self._overlay)
         self._scratch = None
+
+    @property
+    def overlay(self) -> Path | None:
+        """Where values are stored if the plant is read-only; ``None`` if it is not."""
+        if self._read_only and self._overlay is None:
+            self._overlay, self._made_overlay = self._files.temporary_directory(), os.getpid()
+        return self._overlay
+
+    def _writable_root(self) -> Path:
+        return self.overlay or self._root
 
     # ------------------------------------------------------------------ writing
 
@@ -229,7 +256,7 @@ class ObjectStore:
             If the disk is full or failing. The file is deleted then.
         """
         stored = digest + safe_suffix(suffix)
-        target = self.path(stored)
+        target = self._path_below(self._writable_root(), stored)
         try:
             # Before the renaming, so that no process finds the object with the permissions that a spec gave it.
             self._files.protect(path, read_only=read_only)
@@ -237,7 +264,7 @@ class ObjectStore:
                 # The object may be on the disk already: never replace it by one that is not.
                 self._files.sync_file(path)
             self._make_directory(target.parent)
-            self._rename(path, stored)
+            self._rename(path, target)
         except BaseException:
             self._files.unlink(path)
             raise
@@ -256,12 +283,12 @@ class ObjectStore:
             self._move_to_quarantine(directory)
             self._files.make_directory(directory)
 
-    def _rename(self, path: Path, stored: str) -> None:
+    def _rename(self, path: Path, target: Path) -> None:
         try:
-            self._files.rename(path, self.path(stored))
+            self._files.rename(path, target)
         except IsADirectoryError:  # PyPlant did not create it
-            self.quarantine(stored)
-            self._files.rename(path, self.path(stored))
+            self._move_to_quarantine(target)
+            self._files.rename(path, target)
 
     def sync(self) -> None:
         """Wait until the objects that were written since the last call are on the disk, and then their names.
@@ -299,7 +326,14 @@ class ObjectStore:
         if not is_object_name(stored):
             message = f"{stored!r} is not the name of an object."
             raise DamagedError(message)
-        return self._root / "objects" / stored[:2] / stored
+        if self._overlay is not None:
+            path = self._path_below(self._overlay, stored)
+            if self._files.identity(path) is not None:
+                return path
+        return self._path_below(self._root, stored)
+
+    def _path_below(self, root: Path, stored: str) -> Path:
+        return root / "objects" / stored[:2] / stored
 
     def has(self, stored: str, size: int) -> bool:
         """Return whether a file with the name and the size of an object exists; its content is not read."""
@@ -371,7 +405,8 @@ class ObjectStore:
         return self._move_to_quarantine(self.path(stored))
 
     def _move_to_quarantine(self, path: Path) -> Path:
-        quarantined = self._root / "quarantine" / f"{path.name}.{unique_name(8)}"
+        root = self._root if path.is_relative_to(self._root) else self._writable_root()
+        quarantined = root / "quarantine" / f"{path.name}.{unique_name(8)}"
         self._files.make_directory(quarantined.parent)
         self._files.rename(path, quarantined)
         return quarantined

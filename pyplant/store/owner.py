@@ -13,7 +13,7 @@ from functools import cache
 from typing import NamedTuple
 
 from pyplant._fork import after_fork_in_child
-from pyplant.store.files import host_name, is_alive, pid_namespace, start_time
+from pyplant.store.files import host_name, is_alive, is_stopped, pid_namespace, start_time
 
 __all__ = ["HEAD_BYTES", "MAX_WAITS", "Owner", "head_of_this_process", "parse_owner"]
 
@@ -57,8 +57,16 @@ class Owner(NamedTuple):
     @property
     def is_gone(self) -> bool:
         """Whether the process is known to have ended."""
-        is_comparable = self.pid_namespace == pid_namespace() and bool(self.started)
-        return is_comparable and not is_alive(self.pid, self.started)
+        return self._is_comparable and not is_alive(self.pid, self.started)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the process is known to be suspended."""
+        return self._is_comparable and is_stopped(self.pid) and is_alive(self.pid, self.started)
+
+    @property
+    def _is_comparable(self) -> bool:
+        return self.pid_namespace == pid_namespace() and bool(self.started)
 
 
 def head_of_this_process(since: float, waits: tuple[str, ...], count: int, *, is_locked: bool) -> bytes:

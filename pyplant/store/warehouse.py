@@ -6,6 +6,7 @@ is committed. A trace is one line of the journal, so all outputs of an execution
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -18,6 +19,7 @@ from pyplant.engine.trace import Trace
 from pyplant.errors import (
     DamageWarning,
     NotAllocatedError,
+    PlantDirError,
     PlantWarning,
     UnsavableError,
     logger,
@@ -27,18 +29,19 @@ from pyplant.fingerprint.digest import digest_bytes
 from pyplant.ingredient import Ingredient
 from pyplant.specs.base import IngredientSpec, StreamSpec
 from pyplant.store.claims import OwnershipFiles
-from pyplant.store.files import Files, ReadOnlyFiles
+from pyplant.store.files import Files
 from pyplant.store.format_registry import FormatRegistry
 from pyplant.store.inputs import InputFiles
 from pyplant.store.journal import Journal
 from pyplant.store.keys import keyring
-from pyplant.store.layout import check_plant, open_plant, plant_id
+from pyplant.store.layout import check_plant, is_unwritable, open_plant, plant_id
 from pyplant.store.leases import Leases
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import HashingSink, ObjectStore, safe_suffix
+from pyplant.store.read_only_files import ReadOnlyFiles
 from pyplant.store.seals import Seals
 
-__all__ = ["COLLECTING", "Allocation", "SpecRegistration", "TypeLike", "Warehouse"]
+__all__ = ["COLLECTING", "Allocation", "SpecRegistration", "TypeLike", "Warehouse", "open_warehouse"]
 
 COLLECTING = "collecting"
 """The claim of a process that decides which executions are history and evicts them."""
@@ -72,7 +75,10 @@ class Warehouse:
     trust
         Whether to load pickled values that another user made.
     read_only
-        Whether to write nothing, so that no permission to write is needed. The plant must exist then.
+        Whether to write nothing into the plant, which must exist then, and may belong to another user. Values are stored
+        in a temporary directory.
+    overlay
+        That directory, for a worker; the run that it works for has made it.
     writes_journal
         Whether to write the journal. A worker does not: it stores values, and returns its lines to
         the run that it works for. The plant must exist if this is false.
@@ -83,6 +89,8 @@ class Warehouse:
         The identity of the plant, as in ``FORMAT``.
     journal, ledger, objects, formats, claims, leases, input_files
         The parts of the store; see their classes.
+    is_read_only
+        Whether the plant is opened for reading only.
     is_closed
         Whether :meth:`close` was called.
 
@@ -100,13 +108,15 @@ class Warehouse:
         trust: bool = False,
         read_only: bool = False,
         writes_journal: bool = True,
+        overlay: Path | None = None,
     ) -> None:
         _streams.occupy_descriptors()
         self.root = root = root.absolute()  # reactors may change the working directory
-        self.files = files or (ReadOnlyFiles() if read_only else Files())
+        self.is_read_only = read_only = read_only or overlay is not None
+        self.files = files or (ReadOnlyFiles(root) if read_only else Files())
         # A worker must not create a plant: a directory without one there is another directory than the run uses.
         if read_only or not writes_journal:
-            check_plant(self.files, root)
+            check_plant(self.files, root, of_anybody=read_only)
         else:
             open_plant(self.files, root)
         self.leases = Leases(self.files, root / "leases")
@@ -120,15 +130,21 @@ class Warehouse:
             self.files, root / "journal", self.leases, read_only=not is_writing, seals=seals
         )
         self.ledger = Ledger(self.journal)
-        self.objects = ObjectStore(self.files, root, self.ledger.latest)
+        self.objects = ObjectStore(self.files, root, self.ledger.latest, read_only=read_only, overlay=overlay)
         self.formats = FormatRegistry(trust=trust)
         self.input_files = InputFiles(self.ledger.latest, root.parent)
         self.claims = OwnershipFiles(self.files, root / "claims")
+        if read_only:
+            self.claims.trouble = self.leases.trouble = OSError(errno.EROFS, "the plant is read-only")
         self.bytes_added = 0
         """Bytes of committed results since the size of the plant was last checked."""
         self.is_closed = False
         self._unsynced_seconds = 0.0
-        self.ledger.refresh()
+        try:
+            self.ledger.refresh()
+        except PermissionError as error:
+            message = f"The plant directory {root} cannot be read: {error.strerror}."
+            raise PlantDirError(message) from error
         if writes_journal and self.journal.damaged_lines > self.ledger.known_damage:
             warn(
                 DamageWarning,
@@ -337,6 +353,9 @@ class Warehouse:
         OSError
             If it could not be written. Nothing is visible then.
         """
+        if not self.is_read_only and not self.journal.is_writable:
+            message = "a forked process cannot write the plant of its parent; open it again there"
+            raise OSError(errno.EROFS, message)
         # Counted even if the write fails below: the objects are on the disk already.
         self.bytes_added += sum(output.size for output in trace.stored)
         self._unsynced_seconds += trace.seconds
@@ -398,6 +417,11 @@ class Warehouse:
         self.claims.close()
         self.leases.close()
         self.objects.clear_scratch()
+
+
+def open_warehouse(root: Path, *, trust: bool, read_only: bool | None) -> Warehouse:
+    """Open the store of a plant; with ``read_only=None`` for reading only if it cannot be written."""
+    return Warehouse(root, trust=trust, read_only=is_unwritable(root) if read_only is None else read_only)
 
 
 class SpecRegistration:

@@ -81,6 +81,8 @@ class RunSettings(NamedTuple):
     ----------
     root, plant_id
         The plant directory, and which plant it is: another one may take its place.
+    overlay
+        Where values are stored if the plant is read-only, else ``""``.
     parameters
         The configuration.
     formats
@@ -91,6 +93,7 @@ class RunSettings(NamedTuple):
 
     root: str
     plant_id: str
+    overlay: str
     parameters: Parameters
     formats: FormatRegistry
     track_reads: Tracking = True

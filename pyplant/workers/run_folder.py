@@ -56,6 +56,7 @@ class RunFolder:
         self._settings = RunSettings(
             str(warehouse.root),
             warehouse.plant_id,
+            str(warehouse.objects.overlay or ""),
             request.context.parameters,
             warehouse.formats.copy_for_workers(),
             request.context.track_reads,

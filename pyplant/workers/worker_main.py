@@ -44,9 +44,9 @@ from pyplant.fingerprint.source import CodePart
 from pyplant.ingredient import Ingredient
 from pyplant.reads.answers import Outside
 from pyplant.reads.silent_reads import functions_with_silent_reads
-from pyplant.store.files import ReadOnlyFiles
 from pyplant.store.latest_lines import LatestLines
 from pyplant.store.layout import check_plant
+from pyplant.store.read_only_files import ReadOnlyFiles
 from pyplant.store.warehouse import Warehouse
 from pyplant.workers.error_pickling import pickle_error, traceback_text
 from pyplant.workers.imports import ImportsFailedError, import_modules, serving_program
@@ -419,11 +419,12 @@ def _worker_state(request: TaskRequest) -> _WorkerState:
     else:
         context, packages, code = _load_settings(request)
     root = Path(context.root)
-    if last is not None and last.context[:2] == context[:2] and root.is_dir():
+    if last is not None and last.context[:3] == context[:3] and root.is_dir():
         warehouse = last.warehouse
         warehouse.ledger.refresh()
     else:
-        warehouse = Warehouse(root, writes_journal=False)
+        overlay = Path(context.overlay) if context.overlay else None
+        warehouse = Warehouse(root, writes_journal=False, overlay=overlay)
     warehouse.formats = context.formats
     _thread_state.worker_state = worker_state = _WorkerState(
         request.folder, request.context, context, warehouse, packages, code

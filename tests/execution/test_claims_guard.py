@@ -15,8 +15,10 @@ import pytest
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import PlantWarning
 from pyplant.events import ReactorBlocked, ReactorStarted
+from pyplant.execution import claims_guard
 from pyplant.execution.context import RunContext
 from pyplant.store.files import Files
+from pyplant.store.owner import Owner
 from tests.conftest import ROOT
 
 PIPELINE = textwrap.dedent(
@@ -196,6 +198,17 @@ def sized(pipe):
     pipe.send("size", pipe.read_config("size"))
 
 
+@ReactorFunc
+def by_name(pipe):
+    time.sleep(0.3)
+    pipe.send("by name", pipe.read_config("".join(["si", "ze"])))
+
+
+@ReactorFunc
+def hidden(pipe, config):
+    pipe.send("hidden", [config.base, getattr(config, "".join(["si", "ze"]))])
+
+
 @pytest.fixture
 def starts():
     """The reactors that started, in any plant."""
@@ -204,10 +217,10 @@ def starts():
 
 @pytest.fixture
 def plants(tmp_path, starts):
-    """Two plants on one directory."""
-    plants = [Plant(tmp_path / "plant", progress=False) for _ in range(2)]
+    """Plants on one directory."""
+    plants = [Plant(tmp_path / "plant", progress=False) for _ in range(3)]
     for plant in plants:
-        plant.add_reactor([slow, always, large, bad, left, right, sized])
+        plant.add_reactor([slow, always, large, bad, left, right, sized, by_name, hidden])
         plant.add_event_listener(
             lambda event: starts.append(event.reactor) if isinstance(event, ReactorStarted) else None
         )
@@ -217,23 +230,41 @@ def plants(tmp_path, starts):
 
 
 def test_one_thread_waits_for_the_other(plants, starts):
-    assert at_once(*(lambda plant=plant: plant.get("slow") for plant in plants)) == [1, 1]
+    assert at_once(*(lambda plant=plant: plant.get("slow") for plant in plants[:2])) == [1, 1]
     assert starts == ["slow"]
 
 
 def test_runs_of_two_configurations_do_not_wait_for_each_other(plants):
+    blocked = []
+    for size, plant in enumerate(plants[:2]):
+        plant.set_config({"size": size})
+        plant.add_event_listener(
+            lambda event: blocked.append(event) if isinstance(event, ReactorBlocked) else None
+        )
+    assert at_once(*(lambda plant=plant: plant.get("size") for plant in plants[:2])) == [0, 1]
+    assert blocked == []
+
+
+def test_what_a_reactor_does_not_read_makes_no_other_execution(plants, starts):
+    for color, plant in enumerate(plants):
+        plant.set_config({"color": color, "size": 7})
+    assert at_once(*(lambda plant=plant: plant.get("size") for plant in plants)) == [7, 7, 7]
+    assert starts == ["sized"]
+
+
+def test_runs_that_may_read_any_parameter_do_not_wait_for_each_other(plants):
     blocked = []
     for size, plant in enumerate(plants):
         plant.set_config({"size": size})
         plant.add_event_listener(
             lambda event: blocked.append(event) if isinstance(event, ReactorBlocked) else None
         )
-    assert at_once(*(lambda plant=plant: plant.get("size") for plant in plants)) == [0, 1]
+    assert at_once(*(lambda plant=plant: plant.get("by name") for plant in plants)) == [0, 1, 2]
     assert blocked == []
 
 
 def test_a_reactor_that_another_process_has_just_finished_is_not_executed(plants, starts, monkeypatch):
-    first, second = plants
+    first, second, _ = plants
     claims = second._warehouse.claims
     take = claims.take
 
@@ -248,13 +279,74 @@ def test_a_reactor_that_another_process_has_just_finished_is_not_executed(plants
 
 
 def test_uncached_reactors_wait_for_no_claim(plants, starts):
-    at_once(*(lambda plant=plant: plant.get("always") for plant in plants))
+    at_once(*(lambda plant=plant: plant.get("always") for plant in plants[:2]))
     assert starts == ["always", "always"]
 
 
-def test_forced_reactors_run_after_one_another(plants, starts):
-    at_once(*(lambda plant=plant: plant.run_reactor(slow, force=True) for plant in plants))
-    assert starts == ["slow", "slow"]
+@pytest.fixture
+def hold(plants):
+    """Lets the first plant claim the sender of an ingredient and stand still until the test ends."""
+    claimed, go_on, threads = threading.Event(), threading.Event(), []
+
+    def stand_still(event):
+        if isinstance(event, ReactorStarted):
+            claimed.set()
+            go_on.wait(30)
+
+    def hold(name):
+        plants[0].add_event_listener(stand_still)
+        threads.append(threading.Thread(target=plants[0].get, args=[name]))
+        threads[0].start()
+        assert claimed.wait(30)
+
+    yield hold
+    go_on.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_a_forced_reactor_waits_for_no_other_process(plants, hold):
+    hold("slow")
+    assert plants[1].run_reactor(slow, force=True).ran == ("slow",)
+
+
+def test_a_run_waits_no_longer_than_its_timeout(hold, tmp_path):
+    hold("slow")
+    with Plant(tmp_path / "plant", progress=False, claim_timeout=0.1) as plant:
+        plant.add_reactor(slow)
+        assert plant.get("slow") == 1
+
+
+def test_a_run_waits_a_minute_for_a_stopped_process(plants, hold, monkeypatch, caplog):
+    monkeypatch.setattr(claims_guard, "_EMIT_INTERVAL", 0.01)
+    monkeypatch.setattr(claims_guard, "_TELL_AFTER", 0.0)
+    monkeypatch.setattr(claims_guard, "_MAX_STOPPED", 0.2)
+    monkeypatch.setattr(Owner, "is_stopped", True)
+    events = []
+    plants[1].add_event_listener(events.append)
+    hold("slow")
+    assert plants[1].get("slow") == 1
+    assert {event.stopped for event in events if isinstance(event, ReactorBlocked)} == {True}
+    owner = f"process {os.getpid()} on host {os.uname().nodename} (stopped)"
+    (line,) = caplog.messages
+    assert line.startswith(f"'slow' is being computed by {owner}; waited for ")
+    assert "run_reactor('slow', force=True)" in line
+
+
+def test_who_waited_for_another_configuration_waits_for_no_third(plants, hold, monkeypatch):
+    monkeypatch.setattr(claims_guard, "_EMIT_INTERVAL", 0.01)
+    for size, plant in enumerate(plants):
+        plant.set_config({"base": 0, "size": size})
+    hold("hidden")
+    # To the second plant it looks as if another process had been the owner, and had finished with a third size.
+    claims, blocked = plants[1]._warehouse.claims, []
+    owner = claims.owner
+    plants[1].add_event_listener(
+        lambda event: blocked.append(event) if isinstance(event, ReactorBlocked) else None
+    )
+    monkeypatch.setattr(claims, "owner", lambda name: owner(name)._replace(pid=os.getpid() if blocked else 1))
+    monkeypatch.setattr(RunContext, "has_new_traces", lambda self, key: bool(blocked))
+    assert plants[1].get("hidden") == [0, 1]
 
 
 def test_a_lost_value_is_recomputed_once(plants, starts):
@@ -262,7 +354,7 @@ def test_a_lost_value_is_recomputed_once(plants, starts):
     for path in (plants[0].directory / "objects").glob("*/*"):
         path.unlink()
     starts.clear()
-    assert at_once(*(lambda plant=plant: plant.get("large") for plant in plants)) == [bytes(5000)] * 2
+    assert at_once(*(lambda plant=plant: plant.get("large") for plant in plants[:2])) == [bytes(5000)] * 2
     assert starts == ["large"]
 
 
@@ -288,10 +380,10 @@ def test_without_claims_everything_else_works(plants, monkeypatch):
 
 
 def test_a_cycle_of_waiting_processes_is_broken(plants, starts, monkeypatch):
-    # Without the configuration in the names of claims, the two plants wait for each other.
-    monkeypatch.setattr(RunContext, "_configuration", b"")
+    # Without the parameters in the names of claims, the two plants wait for each other.
+    monkeypatch.setattr(RunContext, "claim_key", lambda self, key: self.fingerprint(key).digest)
     meeting = threading.Barrier(2, timeout=20)
-    for plant, order in zip(plants, ["left first", "right first"], strict=True):
+    for plant, order in zip(plants[:2], ["left first", "right first"], strict=True):
         met = []
 
         def meet(event, met=met):

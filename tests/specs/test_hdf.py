@@ -1,15 +1,22 @@
 """HDF5 arrays."""
 
+import errno
+import itertools
+import os
+
 import h5py
 import numpy as np
 import pytest
 
 from pyplant import Plant, ReactorFunc, specs
 from pyplant.errors import NotAllocatedError, UnsavableError
-from pyplant.specs import HdfArraySpec
+from pyplant.specs import HdfArraySpec, steady_file
 from pyplant.specs import hdf_digest as module
 from pyplant.store.warehouse import Warehouse
 from pyplant.testing import SpecConformance
+from reliability.trial import forked
+
+resource = pytest.importorskip("resource")
 
 
 def store(warehouse, value, **options):
@@ -219,3 +226,137 @@ class TestOtherFiles:
         self.external_link(handle.file.create_group("further"), secret)
         with pytest.raises(UnsavableError, match="refers to another place"):
             HdfArraySpec().finish(handle)
+
+
+KINDS = {
+    "contiguous": {},
+    "chunks": {"chunks": (1000,)},
+    "compressed": {"chunks": (1000,), "compression": "gzip"},
+    "growing": {"chunks": (1000,), "maxshape": (None,)},
+    "texts": {"dtype": h5py.string_dtype(), "chunks": (100,)},
+}
+_LENGTH = 60_000
+
+
+def fill(dataset):
+    random = np.random.default_rng(0)
+    for start in range(0, _LENGTH, 7_000):
+        values = random.random(min(7_000, _LENGTH - start))
+        dataset[start : start + 7_000] = (
+            values if dataset.dtype.kind == "f" else [f"{value:.100f}" for value in values]
+        )
+        dataset.attrs[f"start {start}"] = np.arange(50)
+        dataset.file.create_group(f"group {start}")
+
+
+def full_disk(warehouse, kind, limit):
+    """Fill a dataset until the disk, or what stands for it, is full; returns the error that the reactor gets."""
+    options = {"shape": (_LENGTH,), "dtype": "f8", **KINDS[kind]}
+    allocation = warehouse.allocate("value", HdfArraySpec, options)
+    limit()
+    try:
+        fill(allocation.handle)
+        warehouse.finish(allocation)
+    except OSError as error:
+        found = error.errno, str(error)
+    else:
+        found = None
+    warehouse.discard(allocation)
+    with h5py.File(allocation.path.with_suffix(".other"), "w", driver="core", backing_store=False) as other:
+        other["x"] = np.arange(10)  # the library still works
+        assert other["x"][3] == 3
+    assert not allocation.path.exists()
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a limit cannot be undone")
+def test_a_disk_that_runs_full_is_an_error(warehouse, kind):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    ended = forked(lambda: full_disk(warehouse, kind, limit))
+    assert ended.error == ""
+    code, text = ended.value
+    assert code == errno.EFBIG
+    assert kind == "contiguous" or ("could be written: File too large" in text)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"contiguous"}))
+def test_each_write_may_fail(warehouse, kind, monkeypatch):
+    writes = itertools.count()
+    real = os.pwrite
+
+    def counted(descriptor, data, offset):
+        if next(writes) >= failing:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(descriptor, data, offset)
+
+    monkeypatch.setattr(steady_file.os, "pwrite", counted)
+    failing = 1 << 60
+    assert full_disk(warehouse, kind, lambda: None) is None
+    total = next(writes)
+    for failing in sorted({0, 1, 2, 3, 5, *range(8, total, max(1, total // 8)), total - 1}):
+        writes = itertools.count()
+        code, _ = full_disk(warehouse, kind, lambda: None)
+        assert code == errno.EIO
+
+
+def test_the_error_says_how_much_space_is_needed_and_comes_at_the_write_that_fails(plant_dir, monkeypatch):
+    filled = []
+
+    @ReactorFunc
+    def make(pipe):
+        data = pipe.allocate("data", HdfArraySpec, shape=(4000, 1000), dtype="f8", chunks=(100, 1000))
+        for row in range(0, 4000, 100):
+            data[row : row + 100] = row
+            filled.append(row)
+        pipe.send("data", data)
+
+    real = os.pwrite
+
+    def full(descriptor, data, offset):
+        if offset > 400_000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor, data, offset)
+
+    monkeypatch.setattr(steady_file.os, "pwrite", full)
+    plant = Plant(plant_dir, progress=False)
+    plant.add_reactor(make)
+    with pytest.raises(OSError, match=r"32\.0 MB are needed, .* could be written: No space left on device"):
+        plant.get("data")
+    assert len(filled) < 39
+    assert list((plant.directory / "tmp").rglob("*.h5")) == []
+
+
+def test_an_interrupt_during_a_write_reaches_the_reactor(warehouse, monkeypatch):
+    def interrupted(descriptor, data, offset):
+        raise KeyboardInterrupt
+
+    allocation = warehouse.allocate("value", HdfArraySpec, {"shape": (9000,), "chunks": (100,)})
+    monkeypatch.setattr(steady_file.os, "pwrite", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        for start in range(0, 9000, 1000):
+            allocation.handle[start : start + 1000] = 1.0
+            allocation.handle.flush()
+    warehouse.discard(allocation)
+
+
+def test_what_was_written_after_an_error_can_be_read(tmp_path, monkeypatch):
+    file = steady_file.SteadyFile(tmp_path / "file")
+    file.write(memoryview(b"a" * 5000))
+    monkeypatch.setattr(
+        steady_file.os, "pwrite", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "broken"))
+    )
+    file.seek(4090)
+    file.write(memoryview(b"b" * 10))
+    file.seek(10_000)
+    file.write(memoryview(b"c" * 3))
+    file.seek(4085)
+    assert file.read(20) == b"aaaaabbbbbbbbbbaaaaa"
+    file.seek(9998)
+    assert file.read(7) == b"\0\0ccc\0\0"
+    assert file.seek(0, os.SEEK_END) == 10_003
+    with pytest.raises(OSError, match=r"only 5\.0 kB could be written: broken"):
+        file.check()
+    file.close()

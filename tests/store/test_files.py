@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pyplant.store import files as files_module
-from pyplant.store.files import Files, ReadOnlyFiles, is_alive, pid_namespace, start_time
+from pyplant.store.files import Files, is_alive, pid_namespace, start_time
+from pyplant.store.read_only_files import ReadOnlyFiles
 
 disk = Files()
 
