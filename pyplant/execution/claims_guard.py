@@ -40,7 +40,7 @@ __all__ = ["ClaimsGuard"]
 
 _PAUSE, _LONGEST_PAUSE = 0.005, 0.2  # seconds between two polls; the first grows to the second
 _EMIT_INTERVAL = 1.0  # seconds between two events that name the process that is waited for
-_TELL_AFTER = 5.0  # seconds of waiting after which a line is logged, for runs without a display
+_LOG_AFTER = 5.0  # seconds of waiting after which a line is logged, for runs without a display
 _MAX_STOPPED = HEARTBEAT_TIMEOUT  # seconds; an owner on another machine counts as dead after the same time
 
 
@@ -53,7 +53,7 @@ class _Wait:
     owner: Owner | None
     since: float
     stopped_since: float | None = None
-    told: str = ""
+    logged_owner: str = ""
 
 
 class ClaimsGuard:
@@ -208,14 +208,14 @@ class ClaimsGuard:
         since = time.time() if owner is None else owner.since
         name = self._context.definitions[wait.task.key].name
         self._emit(ReactorBlocked(name, who, since, is_stopped))
-        if now - wait.since >= _TELL_AFTER:
-            self._tell(wait, name, f"{who} (stopped)" if is_stopped else who)
+        if now - wait.since >= _LOG_AFTER:
+            self._log_wait(wait, name, f"{who} (stopped)" if is_stopped else who)
 
-    def _tell(self, wait: _Wait, name: str, who: str) -> None:
+    def _log_wait(self, wait: _Wait, name: str, who: str) -> None:
         """Log once for whom a reactor waits, and how not to."""
-        if wait.told == who:
+        if wait.logged_owner == who:
             return
-        wait.told = who
+        wait.logged_owner = who
         logger().warning(
             "%r is being computed by %s; waited for %s so far. To compute it here, too, use "
             "plant.run_reactor(%r, force=True) or Plant(..., claim_timeout=seconds).",

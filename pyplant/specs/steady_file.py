@@ -2,7 +2,7 @@
 
 HDF5 may end the whole process with a segmentation fault if a write fails, at once or when the file is closed. So it writes
 to a :class:`SteadyFile`: the first error is stored and the library notices nothing. What cannot be written to the disk is
-kept in memory, where the library may read it again. Whoever uses the library asks for the error after each write, so that
+kept in memory, where the library may read it again. The caller asks for the error after each write, so that
 few bytes ever get there.
 """
 

@@ -319,7 +319,7 @@ def test_a_run_waits_no_longer_than_its_timeout(hold, tmp_path):
 
 def test_a_run_waits_a_minute_for_a_stopped_process(plants, hold, monkeypatch, caplog):
     monkeypatch.setattr(claims_guard, "_EMIT_INTERVAL", 0.01)
-    monkeypatch.setattr(claims_guard, "_TELL_AFTER", 0.0)
+    monkeypatch.setattr(claims_guard, "_LOG_AFTER", 0.0)
     monkeypatch.setattr(claims_guard, "_MAX_STOPPED", 0.2)
     monkeypatch.setattr(Owner, "is_stopped", True)
     events = []
