@@ -75,7 +75,7 @@ NOTEBOOK = {module for module in MODULES if module.startswith("pyplant.notebook"
 # What only these modules may import, wherever in the module: what it is good for has one place.
 ONLY_IN = {
     "pickle": {
-        *("pyplant.specs.pickled", "pyplant.workers.error_pickling"),
+        *("pyplant.specs.pickled", "pyplant.specs.polars_digest", "pyplant.workers.error_pickling"),
         *("pyplant.workers.pickling", "pyplant.workers.sent_code"),
     },
     "cloudpickle": {

@@ -3,7 +3,10 @@
 ``pipe.send(name, value, specs.ArraySpec)`` chooses a spec; without it, the first spec that matches the value is used.
 """
 
-import pyplant.specs.pydantic_digest  # imported for their effect: they register how objects of libraries are digested
+import pyplant.specs.dask_digest  # imported for their effect: they register how objects of libraries are digested
+import pyplant.specs.matplotlib_digest
+import pyplant.specs.polars_digest
+import pyplant.specs.pydantic_digest
 import pyplant.specs.torch_digest
 import pyplant.specs.xarray_digest  # noqa: F401
 from pyplant.specs.array import ArraySpec

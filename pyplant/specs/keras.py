@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from blake3 import blake3
-
 from pyplant.errors import UnsavableError
-from pyplant.fingerprint.digest import DIGEST_BYTES
 from pyplant.specs.base import IngredientSpec, Metadata
+from pyplant.specs.keras_digest import model_digest
 
 __all__ = ["KerasModelSpec"]
 
@@ -21,7 +19,15 @@ class KerasModelSpec(IngredientSpec):
 
     The digest covers configuration, weights and optimizer state. It is not that of the bytes: a ``.keras`` file is an
     archive that contains times, so files of equal models differ.
+
+    Parameters
+    ----------
+    customLayers
+        Classes and functions that loading needs and that are not registered with Keras, by name.
     """
+
+    def __init__(self, customLayers: Mapping[str, Any] | None = None) -> None:  # noqa: N803 - the historical spelling
+        self._custom_objects = dict(customLayers or {})
 
     name: ClassVar[str] = "keras"
     suffix: ClassVar[str] = ".keras"
@@ -41,49 +47,12 @@ class KerasModelSpec(IngredientSpec):
         except Exception as error:
             message = f"Keras cannot save this model: {error}"
             raise UnsavableError(message) from error
-        return {"digest": _digest(value)}
+        return {"digest": model_digest(value)}
 
     def load(self, path: Path, metadata: Metadata) -> Any:
         import keras
 
-        return keras.saving.load_model(path)
+        return keras.saving.load_model(path, custom_objects=self._custom_objects)
 
     def digest(self, path: Path, metadata: Metadata) -> str | None:
         return str(metadata["digest"])
-
-
-def _digest(model: Any) -> str:
-    import numpy as np
-
-    hasher = blake3()
-    config = {"class": type(model).__qualname__, "config": _without_names(model.get_config())}
-    optimizer = getattr(model, "optimizer", None)
-    variables = list(model.weights)
-    if optimizer is not None:
-        config["compiled"] = _without_names(model.get_compile_config() or {})
-        variables += optimizer.variables
-    hasher.update(json.dumps(config, sort_keys=True, default=repr).encode())
-    for variable in variables:
-        array = np.ascontiguousarray(np.asarray(variable))
-        hasher.update(repr((array.shape, array.dtype.str)).encode())
-        if array.nbytes:
-            hasher.update(array.reshape(-1).view(np.uint8).data)
-    return hasher.hexdigest(length=DIGEST_BYTES)
-
-
-def _without_names(config: Any) -> Any:
-    """Return a configuration without automatic names (``dense_7``), which Keras counts in each process."""
-    renamed: dict[str, str] = {}
-
-    def visit(item: Any, key: str = "") -> Any:
-        if isinstance(item, dict):
-            return {str(name): visit(content, str(name)) for name, content in item.items()}
-        if isinstance(item, list | tuple):
-            return [visit(content, key) for content in item]
-        if isinstance(item, str) and key == "name":
-            return renamed.setdefault(item, f"#{len(renamed)}")
-        if isinstance(item, str) and item in renamed:
-            return renamed[item]
-        return item
-
-    return visit(config)

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from pyplant.errors import UnsavableError
+from pyplant.fingerprint.fingerprint import digest_of
 from pyplant.specs import KerasModelSpec
+from pyplant.specs.keras_digest import model_digest
 from pyplant.testing import SpecConformance
+from tests.fingerprint.helpers import load
 
 pytestmark = pytest.mark.slow
 
@@ -49,12 +52,70 @@ class TestKeras(SpecConformance):
 
 
 def test_automatic_names_of_keras_are_not_digested():
-    from pyplant.specs.keras import _digest
-
-    assert _digest(model()) == _digest(model())
-    assert _digest(model()) != _digest(model(seed=2))
+    assert model_digest(model()) == model_digest(model())
+    assert model_digest(model()) != model_digest(model(seed=2))
 
 
 def test_other_values_are_refused(tmp_path):
     with pytest.raises(UnsavableError, match="not a dict"):
         KerasModelSpec().save({}, tmp_path / "x.keras")
+
+
+LAYERS = """
+import keras
+class Scale(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs / {0}
+def loss(true, predicted):
+    return keras.ops.mean(true - predicted) / {1}
+def build():
+    inputs = keras.Input((2,))
+    made = keras.Model(inputs, keras.layers.Dense(1, kernel_initializer="ones", activation=lambda x: x * {2})(Scale()(inputs)))
+    made.compile("sgd", loss, metrics=[loss])
+    return made
+"""
+
+
+@pytest.mark.parametrize("edited", [(3, 1, 1), (2, 2, 1), (2, 1, 2)])
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+def test_the_code_of_the_user_in_a_model_counts(tmp_path, edited):
+    def digest(constants, above=""):
+        return model_digest(load(tmp_path, above + LAYERS.format(*constants)).build())
+
+    assert digest((2, 1, 1)) == digest((2, 1, 1), above="# moved\n")
+    assert digest((2, 1, 1)) != digest(edited)
+
+
+@pytest.mark.parametrize(
+    ("make", "other"),
+    [
+        (keras.losses.MeanSquaredError, keras.losses.MeanAbsoluteError),
+        (keras.metrics.Accuracy, keras.metrics.Recall),
+        (lambda: keras.layers.Dense(3), lambda: keras.layers.Dense(4)),
+        (lambda: keras.optimizers.Adam(0.1), lambda: keras.optimizers.Adam(0.2)),
+        (model, lambda: model(seed=2)),
+    ],
+)
+def test_objects_of_keras_have_digests_as_variables(make, other):
+    assert digest_of(make()) == digest_of(make())
+    assert digest_of(make()) != digest_of(other())
+
+
+def test_what_configurations_leave_out_counts_for_classes_of_users():
+    class Weighted(keras.losses.Loss):
+        def __init__(self, weight):
+            super().__init__()
+            self.weight = weight
+
+    assert digest_of(Weighted(1)) == digest_of(Weighted(1))
+    assert digest_of(Weighted(1)) != digest_of(Weighted(2))
+
+
+def test_layers_that_are_not_registered_are_given_by_name(tmp_path):
+    made = load(tmp_path, LAYERS.format(2, 1, 1))
+    saved = keras.Sequential([keras.Input((2,)), made.Scale()])
+    metadata = KerasModelSpec().save(saved, tmp_path / "model.keras")
+    loaded = KerasModelSpec(customLayers={"Scale": made.Scale}).load(tmp_path / "model.keras", metadata)
+    assert float(loaded.predict(np.ones((1, 2)), verbose=0)[0, 0]) == 0.5
+    with pytest.raises(TypeError, match="Scale"):
+        KerasModelSpec().load(tmp_path / "model.keras", metadata)
