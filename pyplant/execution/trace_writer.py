@@ -15,8 +15,8 @@ from itertools import groupby
 
 from pyplant._definitions import Definition
 from pyplant._tracer import ExecutionRecord
-from pyplant.engine.trace import Dependency, Trace
-from pyplant.errors import NondeterministicWarning, PlantWarning, StateWarning, UnsavedWarning
+from pyplant.engine.trace import Dependency, DependencyKind, Trace
+from pyplant.errors import NondeterministicWarning, PlantWarning, StateWarning, UnsavedWarning, logger
 from pyplant.execution.context import RunContext
 from pyplant.fingerprint.fingerprint import Fingerprint
 from pyplant.ingredient import IN_MEMORY, Ingredient
@@ -110,6 +110,7 @@ class TraceWriter:
             self._warehouse.ledger.latest.put_records(
                 self._context.fingerprinter.new_records(fingerprint.digest)
             )
+            self._tell_of_reads(name, record)
             committed = self._warehouse.commit(trace, self._context.configuration_tag)
         except OSError as error:
             self._warn(
@@ -145,6 +146,22 @@ class TraceWriter:
             places = [shown.pop(read.names[0], "") for read in reads]
             shown[name] = f"{reads[0].names[0]} and {len(reads) - 1:,} more, in {places[0]}"
         return trace._replace(dependencies=tuple(dependencies), manifests=tuple(manifests), shown=shown)
+
+    def _tell_of_reads(self, name: str, record: ExecutionRecord) -> None:
+        """Say, the first time that a plant finds a read which was not declared, what follows from it."""
+        if not record.undeclared or self._warehouse.ledger.told_of_reads:
+            return
+        self._warehouse.ledger.put_told_of_reads()
+        kind, (read, *_) = min(record.undeclared)
+        if kind is DependencyKind.ENVIRONMENT:
+            what, explicit = f"environment variable {read}", "Make it a parameter of the configuration"
+        else:
+            what, explicit = read, f"Declare a file with pipe.input_file({read!r})"
+        logger().warning(
+            "%s reads %s without declaring it, so it counts as an input and a change reruns %s. %s, or leave it out with "
+            "`with pipe.untracked():`. (Said once for this plant; plant.explain(%r) lists all.)",
+            *(name, what, name, explicit, name),
+        )
 
     def _recorded(self, record: ExecutionRecord) -> Ingredient | None:
         """Store the output of the reactor; returns ``None`` if it was not recorded."""

@@ -14,6 +14,7 @@ Each kind of line has a letter:
 | ``i``, ``f`` | object, path | the identity of an object's file; identity and digest of an input file |
 | ``s``, ``d`` | | variables that change while reactors run; reactors that are not deterministic |
 | ``p``, ``k`` | | distributions that define reactors; damaged lines that were reported |
+| ``r`` | | that the user was told of undeclared reads |
 
 - Of ``c``, ``n``, ``i`` and ``f`` the newest line of a key counts (:mod:`pyplant.store.latest_lines`); all other kinds
   accumulate.
@@ -87,6 +88,8 @@ class Ledger:
         """Installed distributions that define reactors."""
         self.known_damage = 0
         """Number of damaged lines that the user knows of and is not warned about again."""
+        self.told_of_reads = False
+        """Whether the user was told that undeclared reads count."""
         self.unknown_traces = 0
         """Number of traces that a later version wrote; this version cannot tell which objects they name."""
 
@@ -133,6 +136,8 @@ class Ledger:
                 self._last.clear()
             case "k":
                 self.known_damage = max(self.known_damage, count(entry.payload()))
+            case "r":
+                self.told_of_reads = True
             case "u":
                 self._apply_uses(entry)
 
@@ -450,6 +455,10 @@ class Ledger:
     def put_known_damage(self, lines: int) -> None:
         """Store how many damaged lines the user knows of."""
         self._append("k", "-", lines)
+
+    def put_told_of_reads(self) -> None:
+        """Store that the user was told that undeclared reads count."""
+        self._append("r", "-", True)
 
     def is_nondeterministic(self, full_name: str) -> bool:
         """Return whether a reactor once gave another value for the same inputs."""

@@ -1,9 +1,12 @@
 """Whatever code reads and however it reads it: when it changes, what depends on it runs again, and not before."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.reads import hook
+from tests.laws.executors import POOLS, pool
 
 from .plants import plant_with
 from .readers import READERS, by_existence, by_getenv, by_listdir, by_open, flag, folder, text, variable
@@ -25,8 +28,10 @@ def test_a_change_of_what_is_read_reruns(change, read):
         assert not report.ran or read.__name__ == "by_size"
 
 
-@pytest.mark.slow
-def test_workers_tell_what_they_read():
+@pytest.mark.slow  # starts workers, which import the libraries of all readers
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["workers", *POOLS])
+def test_reads_count_on_every_executor(name):
     for change, _ in READERS:
         change(1)
 
@@ -36,15 +41,17 @@ def test_workers_tell_what_they_read():
             if place == config["place"]:
                 pipe.send("value", read())
 
-    with Plant("plant", progress=False, executor=2) as plant:
+    started = nullcontext(2) if name == "workers" else pool(name)
+    with started as executor, Plant("plant", progress=False, executor=executor) as plant:
         plant.add_reactor(reads)
         wrong = []
         for place, (change, read) in enumerate(READERS):
             plant.set_config({"place": place})
             change(1)
             first = plant.get("value")
+            again = plant.run_reactor("reads").ran
             change(2)
-            if (first, plant.get("value")) != (1, 2):
+            if (first, again, plant.get("value")) != (1, (), 2):
                 wrong.append(read.__name__)
         assert wrong == []
 
