@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from pyplant import specs
+from pyplant._original_names import MODULE_NAMES as _MODULE_NAMES
+from pyplant._original_names import replaced as _replaced
 from pyplant.config.classes import ConfigBase, ConfigValue
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import Pipework
@@ -85,5 +87,4 @@ def __getattr__(name: str) -> _Any:
         from pyplant.portable import load_ingredients
 
         return load_ingredients
-    message = f"module 'pyplant' has no attribute {name!r}"
-    raise AttributeError(message)
+    raise _replaced("module 'pyplant'", name, _MODULE_NAMES)

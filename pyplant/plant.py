@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 from pyplant import _paths, _streams
 from pyplant._definitions import check_tracking, sources
 from pyplant._formatting import counted, escape, parse_size
+from pyplant._original_names import OriginalNames, refuse_logger
 from pyplant.config.classes import ConfigBase, name_list
 from pyplant.config.parameters import Parameters
 from pyplant.engine.commands import Request, check_names
@@ -46,7 +47,7 @@ __all__ = ["Plant", "session_of"]
 _Reactor = Reactor[..., Any] | str
 
 
-class Plant:
+class Plant(OriginalNames):
     """Runs reactors in the right order, stores their results, and reruns those affected by an edit.
 
     Parameters
@@ -93,6 +94,7 @@ class Plant:
     ...     plant.run_reactor(plot_data)
     """
 
+    @refuse_logger
     def __init__(
         self,
         plantDir: str | os.PathLike[str],  # noqa: N803 - the historical spelling

@@ -1,5 +1,7 @@
 """Every feature and example of the guide, in the guide's own spelling."""
 
+import logging
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,40 @@ def test_a_plant_needs_a_directory_only_and_makes_it(tmp_path):
 def test_the_directory_goes_by_its_historical_name(tmp_path):
     with Plant(plantDir=tmp_path / "plant") as plant:
         assert plant.directory == tmp_path / "plant"
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("add_all_visible_reactors", "every @ReactorFunc"),
+        ("print_execution_history", r"plant\.history"),
+        ("get_config_object", r"plant\.config"),
+        ("shutdown", r"plant\.close"),
+    ],
+)
+def test_names_of_the_first_version_say_what_to_write(tmp_path, name, advice):
+    with (
+        Plant(tmp_path / "plant") as plant,
+        pytest.raises(AttributeError, match=f"no longer has '{name}'.*{advice}"),
+    ):
+        getattr(plant, name)
+
+
+def test_other_names_are_as_unknown_as_ever(tmp_path):
+    with (
+        Plant(tmp_path / "plant") as plant,
+        pytest.raises(AttributeError, match="has no attribute 'nothing'"),
+    ):
+        plant.nothing  # noqa: B018
+    with pytest.raises(AttributeError, match="no longer has 'utils'.*load_ingredients"):
+        pyplant.utils  # noqa: B018
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        pyplant.nothing  # noqa: B018
+
+
+def test_a_logger_is_refused_with_what_to_write(tmp_path):
+    with pytest.raises(TypeError, match=r'logging\.getLogger\("pyplant"\)'):
+        Plant(tmp_path / "plant", logging.getLogger("mine"))
 
 
 def test_without_a_directory_there_is_no_plant():
