@@ -40,7 +40,15 @@ from pyplant.execution.nesting import tracer_of_thread
 from pyplant.store.files import Files, OpenFile
 from pyplant.workers.messages import OutputItem
 
-__all__ = ["LIVE", "OutputForwarder", "OutputReader", "event_of", "forward_threads", "redirected"]
+__all__ = [
+    "LIVE",
+    "OutputForwarder",
+    "OutputReader",
+    "event_of",
+    "forward_threads",
+    "interrupt_if_told",
+    "redirected",
+]
 
 LIVE = ".live"
 """The suffix of output files."""
@@ -215,6 +223,16 @@ _redirect_lock = threading.Lock()
 def forward_threads(tracer: Any, forwarder: OutputForwarder) -> None:
     """Send what threads print and log that work for the reactor of a tracer to a forwarder, too."""
     _forwarders[tracer] = forwarder
+
+
+def interrupt_if_told(*_: object) -> None:
+    """Handle SIGINT in a worker process: raise ``KeyboardInterrupt`` if :meth:`OutputForwarder.interrupt` sent it.
+
+    A terminal and Jupyter send the signal to all processes of a group. The coordinator is one of them, ends the run, and
+    so tells its workers, a second time for them: the second interrupt would end ``finally`` blocks that the first began.
+    """
+    if any(forwarder.interrupted for forwarder in _redirected):
+        raise KeyboardInterrupt
 
 
 def _current_forwarder() -> OutputForwarder | None:

@@ -25,7 +25,7 @@ from typing import Any, Protocol
 from pyplant import _streams
 from pyplant.errors import ResourcesError, RunError
 from pyplant.execution.budget import Budget, Grant
-from pyplant.execution.interrupts import held_interrupts
+from pyplant.execution.interrupts import held_interrupts, sigint_blocked
 from pyplant.workers.messages import PlantUnreachable, TaskRequest
 from pyplant.workers.worker_environment import (
     EnvironmentChanges,
@@ -302,7 +302,8 @@ class _Workers:
 
     def submit(self, packed: bytes) -> Any:
         """Submit a pickled request; returns a future of the pickled reply."""
-        with _streams.missing_replaced():  # loky flushes the standard streams before it starts a worker
+        # loky flushes the standard streams before it starts a worker.
+        with _streams.missing_replaced(), sigint_blocked():
             self._last = self._executor.submit(
                 execute_in_own_worker, packed, self._environment.now(os.environ)
             )

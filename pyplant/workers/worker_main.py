@@ -36,6 +36,7 @@ from pyplant._fork import after_fork_in_child
 from pyplant._tracer import Tracer
 from pyplant.errors import ConfigError, DamagedError, PlantDirError
 from pyplant.execution.forking import reseed_if_forked
+from pyplant.execution.interrupts import accept_sigint
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
 from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.fingerprint import Fingerprinter, use_fingerprinter
@@ -71,7 +72,7 @@ from pyplant.workers.messages import (
     in_process_runs,
     this_process,
 )
-from pyplant.workers.output import OutputForwarder, forward_threads, redirected
+from pyplant.workers.output import OutputForwarder, forward_threads, interrupt_if_told, redirected
 from pyplant.workers.pickling import dumps, loads
 from pyplant.workers.process_settings import write_settings
 from pyplant.workers.sent_code import SentCode, read_sent_file
@@ -92,6 +93,7 @@ _PARENT_CHECK_INTERVAL = 1.0  # seconds between two checks whether the parent pr
 def begin_own_worker(parent: int, environment: Mapping[str, str | None]) -> None:
     """Begin as a worker process that PyPlant starts, with the environment of the process ``parent``."""
     begin_environment(environment)
+    accept_sigint(interrupt_if_told)
     _exit_with_parent(parent)
 
 

@@ -397,7 +397,9 @@ def test_an_open_plant_sees_results_of_other_processes(tmp_path, plant_dir):
         with Plant(plant_dir) as plant:
             import shared  # noqa: F401 - made above
 
-            assert start(tmp_path, script="main.py").wait(120) == 0
+            main = start(tmp_path, script="main.py")
+            main.communicate(timeout=120)
+            assert main.returncode == 0
             assert plant.run_reactor("shared").ran == ()
     finally:
         sys.path.remove(str(tmp_path))

@@ -191,6 +191,8 @@ SCRIPT = """
 import os, signal, sys, time
 from pyplant import *
 
+CLEANING_UP = 0.5  # seconds, in which the worker notices that the run is over
+
 def note(text):
     with open("log", "a") as stream:
         stream.write(text + "\\n")
@@ -210,6 +212,7 @@ def slow(pipe):
                     if not os.environ.get("STUBBORN"):
                         raise
     finally:
+        time.sleep(CLEANING_UP)
         note("finally")
     pipe.send("slow", 1)
 
@@ -268,7 +271,7 @@ def test_after_three_interrupts_nothing_is_left(workers, stubborn, tmp_path):
         for number in range(3):
             with contextlib.suppress(ProcessLookupError):  # it may have ended after the first one
                 os.killpg(process.pid, signal.SIGINT)
-            if number == 0 and not stubborn:  # a busy machine may take longer to get there
+            if number == 0 and not stubborn:  # the next one ends the clean-up
                 wait_until(lambda: "finally" in (tmp_path / "log").read_text())
             time.sleep(0.2)
         process.communicate(timeout=PATIENCE)

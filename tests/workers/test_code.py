@@ -206,7 +206,15 @@ def test_workers_import_what_the_plant_names(only, expected, pools, tmp_path):
 
 def test_a_module_that_workers_may_not_import_has_no_effects_there(pools, module, tmp_path):
     mark = tmp_path / "imported"
-    text = f"import os\nopen({str(mark)!r}, 'a').write(f'{{os.getpid()}} ')\ndef double(x): return 2 * x\n"
+    text = f"""
+        import os
+
+        with open({str(mark)!r}, "a") as stream:
+            stream.write(f"{{os.getpid()}} ")
+
+        def double(x):
+            return 2 * x
+    """
     noisy = module("wc_noisy", text)
 
     @ReactorFunc
