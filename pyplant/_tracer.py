@@ -31,6 +31,7 @@ from pyplant.events import Event, IngredientSent, SubreactorEntered, SubreactorL
 from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.graph_node import shorten
 from pyplant.ingredient import Ingredient
+from pyplant.reads.calls import observe_calls
 from pyplant.reads.manifests import MANY
 from pyplant.reads.mentions import find_mentions
 from pyplant.reads.recorder import FoundRead, ReadRecorder, Tracking
@@ -206,10 +207,11 @@ class Tracer:
         )
 
     def begin(self) -> None:
-        """Find, before the first step, the paths that the code names where no event will tell of a read."""
+        """Find, before the first step, the paths that the code names where no event will tell of a read, and watch for more."""
         if self.reads is not None:
             functions = list(self.context.functions_with_silent_reads(self.definition.function))
             find_mentions(functions, self.reads)
+            observe_calls(functions)
             self.record.notes |= unrepeatable(functions)
 
     def _position(self) -> int:

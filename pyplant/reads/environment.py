@@ -116,5 +116,8 @@ def _asking_frame(access: FrameType) -> FrameType | None:
 
 
 def _is_subscript(code: CodeType, offset: int) -> bool:
+    # An instruction that was specialised, because it ran often, is left at the end of its cache.
+    while offset > 0 and dis.opname[code.co_code[offset]] == "CACHE":
+        offset -= 2
     name = dis.opname[code.co_code[offset]]
     return name in {"BINARY_SUBSCR", "BINARY_OP"}  # the latter from Python 3.14 on

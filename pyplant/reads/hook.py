@@ -17,7 +17,7 @@ from typing import Any
 from pyplant.reads import environment
 from pyplant.reads.recorder import ReadRecorder
 
-__all__ = ["install"]
+__all__ = ["install", "listening_recorder", "report"]
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _IMPORT_SUFFIXES = (".py", ".pyc", ".pyd", ".so", ".pth", ".zip", ".egg")
@@ -56,21 +56,22 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     handler = _HANDLERS.get(event)
     if handler is None:
         return
-    recorder = _listening()
+    recorder = listening_recorder()
     if recorder is not None:
-        _report(handler, recorder, sys._getframe(2), *arguments)  # noqa: SLF001 - documented in sys
+        report(handler, recorder, sys._getframe(2), *arguments)  # noqa: SLF001 - documented in sys
 
 
-def _listening() -> ReadRecorder | None:
+def listening_recorder() -> ReadRecorder | None:
     """Return the recorder that this thread reports to now, if there is one."""
     recorder = _installed[0]()
     return None if recorder is None or recorder.is_paused or getattr(_busy, "is_busy", False) else recorder
 
 
-def _report(report: Callable[..., None], *arguments: Any) -> None:
+def report(handle: Callable[..., None], *arguments: Any) -> None:
+    """Call what records an event; what it opens itself is not recorded."""
     _busy.is_busy = True  # what follows opens files itself
     try:
-        report(*arguments)
+        handle(*arguments)
     except Exception:  # noqa: BLE001, S110 - an error here would become one of the operation
         pass
     finally:
@@ -78,15 +79,15 @@ def _report(report: Callable[..., None], *arguments: Any) -> None:
 
 
 def _variable_read(name: str, frame: FrameType) -> None:
-    recorder = _listening()
+    recorder = listening_recorder()
     if recorder is not None:
-        _report(recorder.asked_for_variable, name, frame)
+        report(recorder.asked_for_variable, name, frame)
 
 
 def _variable_set(name: str) -> None:
-    recorder = _listening()
+    recorder = listening_recorder()
     if recorder is not None:
-        _report(recorder.set_variable, name)
+        report(recorder.set_variable, name)
 
 
 # ---------------------------------------------------------------------- events

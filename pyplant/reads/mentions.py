@@ -27,7 +27,7 @@ from pyplant.fingerprint.hints import NAMED_CALLS
 from pyplant.fingerprint.origin import is_user_module
 from pyplant.reads.recorder import ReadRecorder, code_place
 
-__all__ = ["find_mentions", "may_mention", "opens_in_c"]
+__all__ = ["find_mentions", "may_mention", "mention_argument", "opens_without_event"]
 
 _LIBRARIES = frozenset(
     [
@@ -123,6 +123,7 @@ _EXISTENCE = frozenset(
     {"exists", "lexists", "isfile", "isdir", "islink", "is_file", "is_dir", "is_symlink", "access"}
 )
 _STATUS = frozenset({"stat", "lstat", "getsize", "getmtime", "getctime"})
+_PATH_MODULES = frozenset({"os", "posix", "nt", "posixpath", "ntpath", "genericpath", "pathlib"})
 _NAMING = NAMED_CALLS | {"input_file"}  # methods of a pipework; what they are given is no mention
 _QUOTED = re.compile(r"'([^'\n]+)'")  # files in a statement of SQL
 _NEAR = 8  # instructions between the name of a function and its argument
@@ -214,6 +215,25 @@ def _mention_content(text: str, place: str, recorder: ReadRecorder, *, is_tree: 
                     recorder.mentioned(DependencyKind.FILE, path, place)
     elif os.path.lexists(text) or os.path.splitext(text)[1][1:].isalnum():
         recorder.mentioned(DependencyKind.FILE, text, place)
+
+
+def opens_without_event(name: str) -> bool:
+    """Return whether no event tells what a function with this full name reads."""
+    module, _, last = name.rpartition(".")
+    top = module.partition(".")[0]
+    return opens_in_c(top) or (top in _PATH_MODULES and last in _EXISTENCE | _STATUS)
+
+
+def mention_argument(name: str, path: str, place: str, recorder: ReadRecorder) -> None:
+    """Note the path that a function with this full name is called with."""
+    module, _, last = name.rpartition(".")
+    top = module.partition(".")[0]
+    if top not in _PATH_MODULES:
+        recorder.writes_unseen = True
+        _mention_content(path, place, recorder, is_tree=top in _TREES)
+    elif _may_be_path(path):
+        kind = DependencyKind.EXISTENCE if last in _EXISTENCE else DependencyKind.STATUS
+        recorder.mentioned(kind, path, place)
 
 
 def _first(paths: Iterable[str]) -> Iterator[str]:

@@ -164,17 +164,19 @@ class ReadRecorder:
         self._note_read(DependencyKind.PATTERN, pattern, frame)
 
     def mentioned(self, kind: DependencyKind, path: str, place: str) -> None:
-        """Note a path that the code names, before the first step; it counts if it stays as it is."""
+        """Note a path that the code names, before it is read; it counts if it stays as it is."""
         full = _absolute(path)
         if (
             full
+            and full not in self._written
             and not self._is_ignored(full)
             and not (is_in_dot_folder(full) and kind is not DependencyKind.FILE)
         ):
             info = _info(full)
             mode = 0 if info is None else info.st_mode
             self._reads.setdefault(
-                (kind, full), _Read(kind, full, 0, place, _identity(info), mode, may_be_written=True)
+                (kind, full),
+                _Read(kind, full, self._position(), place, _identity(info), mode, may_be_written=True),
             )
 
     def asked_for_variable(self, name: str, frame: FrameType) -> None:

@@ -440,6 +440,19 @@ def test_values_of_variables_are_stored_nowhere(monkeypatch):
     assert b"particular" not in stored
 
 
+def test_a_variable_counts_also_in_code_that_ran_often(monkeypatch):
+    def read():
+        return os.environ["READS_WORD"]
+
+    monkeypatch.setenv("READS_WORD", "one")
+    for _ in range(100):
+        read()
+    with plant_with(read) as plant:
+        assert plant.get("value") == "one"
+        monkeypatch.setenv("READS_WORD", "two")
+        assert plant.get("value") == "two"
+
+
 def test_a_secret_counts_by_its_presence(monkeypatch):
     monkeypatch.setenv("READS_API_TOKEN", "one")
     with plant_with(lambda: os.environ.get("READS_API_TOKEN") is not None) as plant:

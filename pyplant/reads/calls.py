@@ -1,0 +1,77 @@
+"""Calls of functions that open files without an event, observed as they happen (PEP 669, Python 3.12 and later).
+
+The first argument of such a call is a mention like a path in the text of the code, also if it is computed. Only functions of
+the user that refer to such libraries are observed, and a place in the code whose call is of no interest is
+observed once for each reactor, so loops stay fast. Before Python 3.12, and if other tools use all of the interpreter's
+slots for tools, only paths in the text of the code are found.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import PurePath
+from types import CodeType
+from typing import Any
+
+from pyplant.fingerprint.attributes import safe_getattr
+from pyplant.fingerprint.covered_function import CoveredFunction
+from pyplant.reads.hook import listening_recorder, report
+from pyplant.reads.mentions import mention_argument, opens_without_event
+from pyplant.reads.recorder import code_place
+
+__all__ = ["observe_calls"]
+
+_FREE_TOOLS = (3, 4)  # the other numbers are for debuggers, coverage, profilers and optimizers
+_NAME = "pyplant"
+_monitoring: Any = getattr(sys, "monitoring", None)
+
+
+def observe_calls(functions: Sequence[CoveredFunction]) -> None:
+    """Let the calls in the code of functions be observed from now on, if the interpreter can do that."""
+    tool = _tool() if functions else None
+    if tool is None:
+        return
+    _monitoring.register_callback(tool, _monitoring.events.CALL, _called)
+    for function, _ in functions:
+        for code in _with_inner(function.__code__):
+            _monitoring.set_local_events(tool, code, _monitoring.events.CALL)
+    _monitoring.restart_events()  # of places that were of no interest to an earlier reactor
+
+
+def _called(code: CodeType, offset: int, function: Any, argument: Any) -> Any:
+    name = _full_name(function)
+    if not opens_without_event(name):
+        return _monitoring.DISABLE
+    recorder = listening_recorder()
+    if recorder is not None and isinstance(argument, str | bytes | PurePath):
+        line = next((line for start, end, line in code.co_lines() if start <= offset < end), None)
+        place = code_place(code.co_qualname, code.co_filename, line or code.co_firstlineno)
+        report(mention_argument, name, os.fsdecode(argument), place, recorder)
+    return None
+
+
+def _tool() -> int | None:
+    """Return our number among the tools; ``None`` if other tools have all, or there are none."""
+    for number in _FREE_TOOLS if _monitoring is not None else ():
+        user = _monitoring.get_tool(number)
+        if user is None:
+            _monitoring.use_tool_id(number, _NAME)
+        if user in (None, _NAME):
+            return number
+    return None
+
+
+def _with_inner(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _with_inner(constant)
+
+
+def _full_name(function: Any) -> str:
+    module = safe_getattr(function, "__module__", None)
+    if not isinstance(module, str):  # methods of types in C know only their class
+        module = safe_getattr(safe_getattr(function, "__objclass__", None), "__module__", "")
+    return f"{module}.{safe_getattr(function, '__name__', '')}"
