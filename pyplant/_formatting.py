@@ -16,12 +16,20 @@ __all__ = [
     "format_date",
     "format_seconds",
     "format_size",
+    "parse_seconds",
     "parse_size",
 ]
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
 _BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgtp]?)(i?)(?:b|bytes?)?\s*", re.IGNORECASE)
+
+
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_DURATION = re.compile(
+    r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:(s|min|h|d|w)|(s)econds?|(min)utes?|(h)ours?|(d)ays?|(w)eeks?)\s*",
+    re.IGNORECASE,
+)
 
 
 def clean(text: str) -> str:
@@ -119,3 +127,21 @@ def parse_size(size: str | float) -> int:
     number, unit, binary = found.groups()
     units = _BINARY if binary else _UNITS
     return round(float(number) * units[unit.lower()])
+
+
+def parse_seconds(duration: str | float) -> float:
+    """Read a duration such as ``"30 days"``, ``"12 h"`` or a number of seconds.
+
+    Raises
+    ------
+    pyplant.errors.ConfigError
+        If the text is not a duration.
+    """
+    if isinstance(duration, int | float) and not isinstance(duration, bool) and 0 <= duration < float("inf"):
+        return float(duration)
+    found = _DURATION.fullmatch(duration) if isinstance(duration, str) else None
+    if found is None:
+        message = f"{duration!r} is not a duration. Write a number of seconds, or a text such as '30 days' or '12 h'."
+        raise ConfigError(message)
+    number, *units = found.groups()
+    return float(number) * _SECONDS[next(unit for unit in units if unit).lower()]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from pyplant import _paths, _streams
 from pyplant._definitions import check_tracking, sources
-from pyplant._formatting import counted, escape, parse_size
+from pyplant._formatting import counted, escape, parse_seconds, parse_size
 from pyplant._original_names import OriginalNames, refuse_logger
 from pyplant.config.classes import ConfigBase, name_list
 from pyplant.config.parameters import Parameters
@@ -480,13 +480,12 @@ class Plant(OriginalNames):
         """Forget every stored execution of a reactor; it runs when it is next needed."""
         self._session.invalidate(reactor)
 
-    def gc(self) -> CollectionReport:
-        """Reclaim space: remove unreferenced files, and history beyond ``max_size``."""
-        from pyplant.store.retention import collect
+    def gc(self, *, unused_for: str | float | None = None) -> CollectionReport:
+        """Reclaim space: remove leftovers of dead processes, and history beyond ``max_size``.
 
-        with self._session.exclusive_access("plant.gc"):
-            self._session.context()
-            return collect(self._warehouse, self._max_size, verifying=self._session.verified_traces)
+        ``unused_for`` removes history that was not used for so long, too: seconds, or a text such as ``"30 days"``.
+        """
+        return self._session.collect(None if unused_for is None else parse_seconds(unused_for))
 
     def fsck(self, repair: bool = False) -> Audit:  # noqa: FBT001, FBT002 - the public signature
         """Check everything that is stored.

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pyplant._formatting import parse_size
-from pyplant.errors import PlantError
+from pyplant._formatting import parse_seconds, parse_size
+from pyplant.errors import ConfigError, PlantError
 
 
 class TestSizes:
@@ -32,3 +32,23 @@ class TestSizes:
     def test_other_texts_are_refused_with_an_example(self, text):
         with pytest.raises(PlantError, match="20 GB"):
             parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30 days", 30 * 86400),
+        ("1 day", 86400),
+        ("12h", 43200),
+        ("1.5 min", 90),
+        ("2 weeks", 1209600),
+        (7, 7),
+        ("3", None),
+    ],
+)
+def test_durations_are_read(text, seconds):
+    if seconds is None:
+        with pytest.raises(ConfigError, match="is not a duration"):
+            parse_seconds(text)
+    else:
+        assert parse_seconds(text) == seconds

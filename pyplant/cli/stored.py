@@ -9,7 +9,15 @@ from typing import Any
 
 import click
 
-from pyplant._formatting import counted, format_age, format_date, format_seconds, format_size, parse_size
+from pyplant._formatting import (
+    counted,
+    format_age,
+    format_date,
+    format_seconds,
+    format_size,
+    parse_seconds,
+    parse_size,
+)
 from pyplant.cli.output import DirectoryOrFile, emit, json_option, to_json_value
 from pyplant.config.classes import unquoted
 from pyplant.config.views import is_value
@@ -243,18 +251,22 @@ def _no_executions(reactor: str, known: Iterable[str], plant: Path) -> UnknownRe
 @click.option(
     "--max-size", help="Also remove old results until the rest fits into this size, such as '20 GB'."
 )
+@click.option(
+    "--unused-for", help="Also remove old results that were not used for so long, such as '30 days'."
+)
 @json_option
-def gc(plant: Path, max_size: str | None, *, as_json: bool) -> None:
+def gc(plant: Path, max_size: str | None, unused_for: str | None, *, as_json: bool) -> None:
     """Reclaim space in PLANT.
 
-    Without --max-size only leftovers of killed runs are removed, no results. With --max-size the
+    Without options only leftovers of killed runs are removed, no results. With --max-size the
     least recently used results are removed. Results that an open plant uses, and the current result
     of each reactor, are never removed. JSON: an object with freed and stored (bytes), and the number of
     results, objects and leftovers that were removed.
     """
     limit = _NO_LIMIT if max_size is None else parse_size(max_size)
     with _open_warehouse(plant, read_only=False) as warehouse:
-        done = collect(warehouse, limit)
+        seconds = None if unused_for is None else parse_seconds(unused_for)
+        done = collect(warehouse, limit, unused_for=seconds)
     document = {
         "results": len(done.traces),
         "objects": len(done.objects),

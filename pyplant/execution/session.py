@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from pyplant.engine.trace import Trace
     from pyplant.ingredient import Ingredient
     from pyplant.reports.report import RunReport
+    from pyplant.store.retention import CollectionReport
 
 __all__ = ["RunOutcome", "RunResult", "Session"]
 
@@ -275,6 +276,16 @@ class Session:
                 raise PlantDirError(message)
             self.warehouse.ledger.forget(definition.full_name, fingerprint.digest)
 
+    def collect(self, unused_for: float | None) -> CollectionReport:
+        """Remove leftovers, and history that is too large or was not used for so many seconds."""
+        from pyplant.store.retention import collect
+
+        with self.exclusive_access("plant.gc"):
+            self.context()
+            return collect(
+                self.warehouse, self._max_size, verifying=self.verified_traces, unused_for=unused_for
+            )
+
     def reads(self) -> frozenset[str]:
         """Return the parameters that the code of reactors names, and those that their last executions read."""
         return _reads(self.context())
@@ -456,15 +467,20 @@ class Session:
 
     def _bound_history(self) -> None:
         """Remove old history: after the first run, then whenever a hundredth of ``max_size`` was added."""
-        if self.warehouse.bytes_added > self._collect_threshold:
+        if self.warehouse.bytes_added > self._collect_threshold or self.warehouse.has_leftovers:
             from pyplant.store.retention import collect
 
+            stored = 0
             try:
-                collect(self.warehouse, self._max_size, only_if_needed=True, verifying=self.verified_traces)
+                done = collect(
+                    self.warehouse, self._max_size, only_if_needed=True, verifying=self.verified_traces
+                )
+                # Where all is in use, trying again soon would be in vain.
+                stored = 0 if done.traces else done.stored
             except Exception as error:  # noqa: BLE001 - verifying reads code and configuration, which may be broken by now
                 logger().warning("Old results in %s were not removed: %s", self.warehouse.root, error)
             # Also after a failure: to try again after each run would cost as much each time.
-            self.warehouse.bytes_added, self._collect_threshold = 0, self._max_size // 100
+            self.warehouse.bytes_added, self._collect_threshold = 0, max(self._max_size // 100, stored // 20)
 
 
 def _nested(call: str) -> str:

@@ -350,6 +350,20 @@ class Files:
 
         shutil.rmtree(path, ignore_errors=True)
 
+    def remove(self, path: Path) -> None:
+        """Delete a file, or a directory with its content."""
+        if self.is_directory(path):
+            self.remove_tree(path)
+        else:
+            self.unlink(path)
+
+    def tree_size(self, path: Path) -> int:
+        """Return the bytes of the regular files at or below a path."""
+        if not self.is_directory(path):
+            identity = self.identity(path)
+            return 0 if identity is None else identity[2]
+        return sum(self.tree_size(path / name) for name in self.names(path))
+
     def sync_file(self, path: Path) -> None:
         """Wait until the content of a finished file is on the disk."""
         descriptor = os.open(path, os.O_RDONLY)

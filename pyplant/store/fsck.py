@@ -22,7 +22,7 @@ from pyplant.ingredient import Ingredient
 from pyplant.store.journal import Journal
 from pyplant.store.layout import PARTS
 from pyplant.store.objects import hash_file, is_object_name
-from pyplant.store.retention import abandoned_scratch
+from pyplant.store.scratch import abandoned_scratch
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["Audit", "Finding", "Problem", "audit"]
@@ -252,7 +252,7 @@ class _Auditor:
             yield Finding(
                 Problem.ORPHANS,
                 f"{counted(len(orphans), 'stored value')} of {format_size(sum(orphans))}: named by no result; "
-                f"plant.gc() deletes what is older than a day.",
+                f"plant.gc() deletes what no running process may name.",
             )
 
     def _foreign(self) -> Iterator[Finding]:
@@ -277,14 +277,12 @@ class _Auditor:
         dead = list(abandoned_scratch(self._files, self._root / "tmp", self._now))
         if not dead:
             return
+        size = format_size(sum(map(self._files.tree_size, dead)))
         done = "now deleted" if self._repair else "plant.gc() deletes it"
-        yield Finding(Problem.SCRATCH, f"Scratch of {counted(len(dead), 'dead run')}: {done}.")
+        yield Finding(Problem.SCRATCH, f"Scratch of {counted(len(dead), 'dead run')}, {size}: {done}.")
         if self._repair:
             for path in dead:
-                if self._files.is_directory(path):
-                    self._files.remove_tree(path)
-                else:
-                    self._files.unlink(path)
+                self._files.remove(path)
 
 
 def _lost(problem: Problem, stored: str, named: list[tuple[Trace, Ingredient]]) -> Iterator[Finding]:

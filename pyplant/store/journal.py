@@ -304,6 +304,17 @@ class Journal:
             with suppress(OSError):
                 stream.close()
 
+    def begin_file(self) -> None:
+        """Write into a new file from now on, so that the old one can be merged."""
+        if self._stream is None:
+            return
+        self.flush()
+        old = self.writer
+        self._abandon()
+        if self._leases is not None:
+            self._leases.take(self.writer)
+            self._leases.release(old)
+
     def close(self) -> None:
         """Write the pending lines and close the file."""
         try:

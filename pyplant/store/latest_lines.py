@@ -99,6 +99,20 @@ class LatestLines:
             if digest not in self._records:
                 self._append(_RECORD, digest, record.to_json())
 
+    def forget_code(self, *, except_below: Iterable[str]) -> None:
+        """Forget the parts of code objects, and what other fingerprints than these were computed from."""
+        self._parts.clear()
+        kept: dict[str, JournalEntry] = {}
+        pending = list(except_below)
+        while pending:
+            digest = pending.pop()
+            if digest in self._records and digest not in kept:
+                kept[digest] = self._records[digest]
+                record = self.record(digest)
+                pending += [] if record is None else [below for _, _, below in record.edges.values()]
+        self._records.clear()
+        self._records.update(kept)
+
     # ------------------------------------------------------------------ files
 
     def identity(self, stored: str) -> Identity | None:

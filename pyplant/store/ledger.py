@@ -79,6 +79,7 @@ class Ledger:
         self._current: dict[str, tuple[Rank, Rank]] = {}
         self._uses: dict[str, dict[Rank, Rank]] = {}
         self._recency: dict[Rank, Rank] = {}
+        self._used_at: dict[Rank, int] = {}  # in seconds since the epoch
         self._last_noted: Mapping[str, Trace] | None = None
         self._last: dict[str, Trace] = {}
         self._nondeterministic: set[str] = set()
@@ -143,8 +144,9 @@ class Ledger:
 
     def _apply_uses(self, entry: JournalEntry) -> None:
         line = entry.rank
-        for number, writer, _, joined in entry.payload():
+        for number, writer, when, joined in entry.payload():
             rank, topics = (count(number), string(writer)), string(joined).split(".")
+            self._used_at[rank] = max(count(when), self._used_at.get(rank, 0))
             self._recency[rank] = max(line, self._recency.get(rank, _NEVER))
             if topics[0].startswith(_REACTOR):  # earlier versions wrote other topics
                 noted = self._uses.setdefault(topics[0], {})
@@ -375,6 +377,14 @@ class Ledger:
         if noted:
             self._append("u", "-", noted)
         self._last_noted = used  # after the line, which resets it
+
+    def unused_since(self, when: float) -> set[Rank]:
+        """Return the ranks of the stored traces that were last brought up to date before that time."""
+        return {
+            trace.rank
+            for trace in self.traces()
+            if max(trace.finished, self._used_at.get(trace.rank, 0)) < when
+        }
 
     def recency(self, trace: Trace) -> Rank:
         """Return the rank of the last line that made a trace current; it orders traces without clocks."""

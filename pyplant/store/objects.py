@@ -27,8 +27,9 @@ from blake3 import blake3
 
 from pyplant.errors import DamagedError, EvictedError
 from pyplant.fingerprint.hashing import DIGEST_BYTES, hasher
-from pyplant.store.files import Files, OpenFile, host_name, pid_namespace, unique_name
+from pyplant.store.files import Files, OpenFile, unique_name
 from pyplant.store.latest_lines import LatestLines
+from pyplant.store.scratch import scratch_name
 
 if TYPE_CHECKING:
     import queue
@@ -41,7 +42,6 @@ __all__ = [
     "hash_file",
     "is_object_name",
     "safe_suffix",
-    "scratch_name",
 ]
 
 INLINE_LIMIT = 2048
@@ -202,20 +202,32 @@ class ObjectStore:
         self._read_only = read_only
         self._made_overlay = 0  # the process that removes it
         self._latest = latest
+        self._run_folder: Path | None = None
         self._scratch: Path | None = None
         self._scratch_pid = 0
         self.unsynced: set[Path] = set()
 
     # ------------------------------------------------------------------ scratch
 
+    def write_in(self, folder: Path) -> None:
+        """Use the folder of a run as scratch, which is deleted when the run ends."""
+        self._run_folder = folder
+
     def scratch_path(self, suffix: str = "") -> Path:
         """Return a new path in private scratch, on the same file system as the objects, so that renaming works."""
+        if self._run_folder is not None:
+            return self._run_folder / f"{unique_name(32)}{safe_suffix(suffix)}"
         # A forked child gets scratch of its own, since its parent deletes the other when it ends.
         if self._scratch is None or self._scratch_pid != os.getpid():
             self._scratch = self._writable_root() / "tmp" / scratch_name(os.getpid())
             self._scratch_pid = os.getpid()
         self._files.make_directory(self._scratch)
         return self._scratch / f"{unique_name(32)}{safe_suffix(suffix)}"
+
+    @property
+    def scratch(self) -> Path | None:
+        """The directory of this process in which it writes; ``None`` if it has written nothing yet."""
+        return self._scratch
 
     def clear_scratch(self) -> None:
         """Delete the scratch of this process."""
@@ -434,9 +446,3 @@ def is_object_name(name: str) -> bool:
 def safe_suffix(suffix: str) -> str:
     """Return a suffix of a file name if it consists of letters and digits, else ``""``."""
     return suffix if _SUFFIX.fullmatch(suffix) else ""
-
-
-def scratch_name(pid: int, nonce: str | None = None) -> str:
-    """Return the name of the private scratch of a process: ``<host>-<pid namespace>-<pid>-<nonce>``."""
-    host = re.sub(r"[^a-z0-9]", "-", host_name().lower())[:32]
-    return f"{host}-{pid_namespace()}-{pid}-{nonce or unique_name(8)}"

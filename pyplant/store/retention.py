@@ -8,12 +8,13 @@ The rules
   notebook would remove the results of another that shares the plant.
 - Executions that verify now for the reactors of the collecting plant are current, too. So are those that open plants
   use, in this process and in others; leases tell which (:mod:`pyplant.store.leases`).
-- All other executions are *history*. While all objects together exceed ``max_size``, history is evicted, the least
-  recent first. Recency is a position in the journal, not a time, so it does not depend on clocks.
+- All other executions are *history*. While all objects and the journal together exceed ``max_size``, history is evicted,
+  the least recent first. Recency is a position in the journal, not a time, so it does not depend on clocks. Then the
+  journal is merged, if its lines had to be counted.
 - The eviction of an execution is on the disk before its objects are deleted. Other processes therefore find an execution
   with its values or not at all, also after a crash.
-- Files that no execution names (objects and scratch of killed processes, quarantine) are deleted when they are old. Young
-  ones may belong to a process that is about to name them.
+- Scratch of dead processes is deleted, and so are objects that no execution names. While another process has scratch,
+  these must be a day old, since it may be about to name a young one. What is in quarantine stays for a week.
 
 Deleting an object that another process reads at this moment is harmless: its memory map stays valid, and a missing object
 is computed again.
@@ -21,9 +22,9 @@ is computed again.
 
 from __future__ import annotations
 
-import re
+import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,15 +32,14 @@ from pathlib import Path
 from pyplant._formatting import counted, format_size
 from pyplant.engine.trace import Trace
 from pyplant.errors import logger
-from pyplant.store.files import Files, is_alive
 from pyplant.store.ledger import Ledger
-from pyplant.store.objects import is_object_name, scratch_name
+from pyplant.store.objects import is_object_name
+from pyplant.store.scratch import MIN_LEFTOVER_AGE, abandoned_scratch
 from pyplant.store.warehouse import COLLECTING, Warehouse
 
 __all__ = [
     "QUARANTINE_AGE",
     "CollectionReport",
-    "abandoned_scratch",
     "collect",
     "merge_journal",
     "stored_bytes",
@@ -50,9 +50,8 @@ QUARANTINE_AGE = 7 * 86400.0
 
 _MERGING = "merging"  # the claim of a process that merges the journal
 _MAX_WAIT = 10.0  # seconds to wait for another process that collects
-_MIN_LEFTOVER_AGE = 86400.0  # seconds; no process takes longer between writing an object and naming it
-
-_PID = re.compile(r"-(\d+)-([0-9a-f]{8})")
+_FREE_JOURNAL = 1 << 16  # bytes; a journal that is not longer does not count
+_TARGET = 0.9  # of max_size, so that a long journal is not merged after each run
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,9 @@ class CollectionReport:
     leftovers
         Names of the scratch and quarantined files that were deleted.
     freed, stored
-        Bytes of stored values that were deleted, and that remain.
+        Bytes that were deleted, and of the stored values that remain.
+    young
+        Bytes of values that no result names, and that stay for a day, since another process uses the plant.
     """
 
     traces: tuple[Trace, ...] = ()
@@ -76,13 +77,17 @@ class CollectionReport:
     leftovers: tuple[str, ...] = ()
     freed: int = 0
     stored: int = 0
+    young: int = 0
 
     def __str__(self) -> str:
+        young = f" {format_size(self.young)} that no result names stay for a day." if self.young else ""
         if not (self.traces or self.objects or self.leftovers):
-            return f"Nothing to remove; {format_size(self.stored)} stored."
+            return f"Nothing to remove; {format_size(self.stored)} stored.{young}"
         parts = [(self.traces, "old result"), (self.objects, "stored value"), (self.leftovers, "leftover")]
         removed = ", ".join(counted(len(found), noun) for found, noun in parts if found)
-        return f"Removed {removed}; {format_size(self.freed)} freed, {format_size(self.stored)} stored."
+        return (
+            f"Removed {removed}; {format_size(self.freed)} freed, {format_size(self.stored)} stored.{young}"
+        )
 
 
 def collect(
@@ -93,6 +98,7 @@ def collect(
     now: float | None = None,
     quarantine_age: float = QUARANTINE_AGE,
     verifying: Callable[[], Iterable[Trace]] = tuple,
+    unused_for: float | None = None,
 ) -> CollectionReport:
     """Collect garbage by the rules above.
 
@@ -112,6 +118,8 @@ def collect(
     verifying
         Finds the executions that are up to date now; called only if history must be removed,
         since it computes the fingerprints of all reactors.
+    unused_for
+        Evict history that was not used for so many seconds, whatever its size.
 
     Raises
     ------
@@ -121,11 +129,16 @@ def collect(
     now = time.time() if now is None else now
     if not warehouse.journal.is_writable:  # other processes would not learn of an eviction by a forked child
         return CollectionReport(stored=stored_bytes(warehouse.ledger.traces()))
+    collector = _Collector(warehouse, now, verifying, unused_for)
     if not only_if_needed:
-        return _Collector(warehouse, now, verifying).collect_all(max_size, quarantine_age)
+        return collector.collect_all(max_size, quarantine_age)
     try:
         merge_journal(warehouse)
-        return _Collector(warehouse, now, verifying).collect_history(max_size)
+        collection = collector.collect_history(max_size)
+        if warehouse.has_leftovers:
+            warehouse.has_leftovers = False
+            collector.delete_orphans()
+        return collection
     except OSError as error:
         logger().warning("Old results in %s could not be removed: %s", warehouse.root, error)
         return CollectionReport(stored=stored_bytes(warehouse.ledger.traces()))
@@ -136,7 +149,7 @@ def stored_bytes(traces: Iterable[Trace]) -> int:
     return sum(_objects(traces).values())
 
 
-def merge_journal(warehouse: Warehouse, at_least: int = 64) -> bool:
+def merge_journal(warehouse: Warehouse, at_least: int = 64, *, thrifty: bool = False) -> bool:
     """Merge finished files of the journal and drop the lines that have no effect any more.
 
     Every process writes a file of its own, so their number grows with every run that writes
@@ -148,6 +161,8 @@ def merge_journal(warehouse: Warehouse, at_least: int = 64) -> bool:
         The store of the plant.
     at_least
         Do nothing if there are fewer files.
+    thrifty
+        Whether to merge the file of this process, too, and to drop what only saves time.
 
     Returns
     -------
@@ -160,6 +175,8 @@ def merge_journal(warehouse: Warehouse, at_least: int = 64) -> bool:
         If the disk is failing. Nothing is lost then.
     """
     journal, claims = warehouse.journal, warehouse.claims
+    if thrifty:
+        journal.begin_file()
     # Listed before the leases are read: a process takes its lease before it creates its file.
     files = journal.files()
     if len(files) < at_least or not journal.is_writable or not claims.take(_MERGING):
@@ -172,6 +189,9 @@ def merge_journal(warehouse: Warehouse, at_least: int = 64) -> bool:
             return False
         # A line that this process has not applied may seem not to be needed.
         warehouse.ledger.refresh()
+        if thrifty:
+            fingerprints = {trace.fingerprint for trace in warehouse.ledger.traces()}
+            warehouse.ledger.latest.forget_code(except_below=fingerprints)
         journal.merge(finished, warehouse.ledger.needed(written), warehouse.objects.scratch_path())
         return bool(finished)
     finally:
@@ -179,8 +199,15 @@ def merge_journal(warehouse: Warehouse, at_least: int = 64) -> bool:
 
 
 class _Collector:
-    def __init__(self, warehouse: Warehouse, now: float, verifying: Callable[[], Iterable[Trace]]) -> None:
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        now: float,
+        verifying: Callable[[], Iterable[Trace]],
+        unused_for: float | None,
+    ) -> None:
         self._verifying = verifying
+        self._unused_since = None if unused_for is None else now - unused_for
         self._ledger = warehouse.ledger
         self._warehouse = warehouse
         self._leases = warehouse.leases
@@ -197,8 +224,8 @@ class _Collector:
         waits for the claim and then looks whether the execution still exists (:meth:`Warehouse.lease`). The objects are
         deleted after the claim was released, since no process uses them any more.
         """
-        size = stored_bytes(self._ledger.traces())
-        if size <= max_size:
+        size, journal = stored_bytes(self._ledger.traces()), self._journal_bytes()
+        if size + journal <= max_size and self._unused_since is None:
             return CollectionReport(stored=size)
         # Found before the claim is taken: it takes long, and processes that find executions wait for the claim.
         verifying = {trace.rank for trace in self._verifying()}
@@ -212,6 +239,8 @@ class _Collector:
                 self._ledger.evict(outdated)
         finally:
             self._claims.release(COLLECTING)
+        if journal and outdated:
+            merge_journal(self._warehouse, at_least=1, thrifty=True)
         self._ledger.refresh()  # another process may have stored one of these values again
         named = _objects(self._ledger.traces())
         unnamed = {name: size for name, size in _objects(outdated).items() if name not in named}
@@ -229,7 +258,18 @@ class _Collector:
         # Read after the journal: an execution is in a lease before it is in the journal.
         leased = self._leases.used()
         current = leased | verifying | self._ledger.current()
-        return _outdated(self._ledger, stored, max_size, current)
+        journal = self._journal_bytes()
+        outdated = _outdated(self._ledger, stored, max_size, current, journal)
+        if self._unused_since is not None:
+            chosen = {trace.rank for trace in outdated} | current
+            unused = self._ledger.unused_since(self._unused_since)
+            outdated += [trace for trace in stored if trace.rank not in chosen and trace.rank in unused]
+        return outdated
+
+    def _journal_bytes(self) -> int:
+        """Return the size of the journal, or 0 if it is too short to count."""
+        size = sum(self._warehouse.journal.files().values())
+        return size if size > _FREE_JOURNAL else 0
 
     def _delete_if_unchanged(self, name: str) -> bool:
         """Delete an object, unless another process has stored it again and is about to name it."""
@@ -250,63 +290,80 @@ class _Collector:
 
     def collect_all(self, max_size: int, quarantine_age: float) -> CollectionReport:
         """Evict history beyond ``max_size``, merge the journal and delete leftovers."""
+        self._warehouse.wait_for_cleaning()
+        before = self._journal_bytes()
         collection = self.collect_history(max_size, _MAX_WAIT)
         self._warehouse.claims.living()  # deletes the files of dead processes
         # After the evictions, whose traces need not be copied then.
         merge_journal(self._warehouse, at_least=1)
-        leftovers = [*self._clear_scratch(), *self._clear_quarantine(quarantine_age)]
-        orphans = self._orphans()
-        for name in orphans:
-            self._objects.delete(name)
+        leftovers = {**self._clear_scratch(), **self._clear_quarantine(quarantine_age)}
+        orphans, young = self.delete_orphans()
         return replace(
             collection,
             objects=(*collection.objects, *orphans),
             leftovers=tuple(leftovers),
-            freed=collection.freed + sum(orphans.values()),
+            freed=collection.freed
+            + sum(orphans.values())
+            + sum(leftovers.values())
+            + max(0, before - self._journal_bytes()),
+            young=young,
         )
 
-    def _orphans(self) -> dict[str, int]:
-        """Return the objects that no stored execution names and that are too old to be named yet."""
+    def delete_orphans(self) -> tuple[dict[str, int], int]:
+        """Delete the objects that no stored execution names, and that none will.
+
+        Returns
+        -------
+        deleted
+            Their sizes by name.
+        young
+            The bytes of those that another process may be about to name.
+        """
         stored = self._objects.sizes()
-        self._ledger.refresh()  # after the listing, so that it knows all traces that name the listed objects
-        named = _objects(self._ledger.traces())
+        # Then the scratch, then the journal: an object is in none of them only if nobody will name it.
+        is_used = self._warehouse.is_used_by_others()
+        self._ledger.refresh()
         if self._ledger.unknown_traces:
-            return {}  # traces of a later version may name any of them
-        return {
-            name: size
-            for name, size in stored.items()
-            if name not in named
-            and is_object_name(name)
-            and self._is_older(self._objects.path(name), _MIN_LEFTOVER_AGE)
+            return {}, 0  # traces of a later version may name any of them
+        named = _objects(self._ledger.traces())
+        orphans = {n: size for n, size in stored.items() if n not in named and is_object_name(n)}
+        young = {
+            name
+            for name in orphans
+            if is_used and not self._is_older(self._objects.path(name), MIN_LEFTOVER_AGE)
         }
+        for name in orphans.keys() - young:
+            self._objects.delete(name)
+        deleted = {name: size for name, size in orphans.items() if name not in young}
+        return deleted, sum(orphans[name] for name in young)
 
-    def _clear_scratch(self) -> Iterator[str]:
-        for path in abandoned_scratch(self._files, self._root / "tmp", self._now):
-            self._remove(path)
-            yield path.name
+    def _clear_scratch(self) -> dict[str, int]:
+        return self._cleared(abandoned_scratch(self._files, self._root / "tmp", self._now))
 
-    def _clear_quarantine(self, quarantine_age: float) -> Iterator[str]:
+    def _clear_quarantine(self, quarantine_age: float) -> dict[str, int]:
         directory = self._root / "quarantine"
-        for name in self._files.names(directory):
-            if self._is_older(directory / name, quarantine_age):
-                self._remove(directory / name)
-                yield name
+        paths = (directory / name for name in self._files.names(directory))
+        return self._cleared(path for path in paths if self._is_older(path, quarantine_age))
+
+    def _cleared(self, paths: Iterable[Path]) -> dict[str, int]:
+        """Delete files and directories; returns their sizes by name."""
+        found: dict[str, int] = {}
+        for path in paths:
+            found[path.name] = self._files.tree_size(path)
+            self._files.remove(path)
+        return found
 
     def _is_older(self, path: Path, age: float) -> bool:
         modified = self._files.modified(path)
         return modified is not None and modified < self._now - age
 
-    def _remove(self, path: Path) -> None:
-        if self._files.is_directory(path):
-            self._files.remove_tree(path)
-        else:
-            self._files.unlink(path)
-
 
 def _outdated(
-    ledger: Ledger, traces: list[Trace], max_size: int, current: AbstractSet[tuple[int, str]]
+    ledger: Ledger, traces: list[Trace], max_size: int, current: AbstractSet[tuple[int, str]], journal: int
 ) -> list[Trace]:
     """Return the history to evict so that the rest fits, least recent first.
+
+    The lines of executions count if ``journal``, its size in bytes, is not 0.
 
     An object is freed only when the last execution that names it is evicted, and never if a current one names it.
     """
@@ -318,12 +375,14 @@ def _outdated(
         for name in names[trace.rank]:
             references[name] = references.get(name, 0) + 1
     sizes = _objects(traces)
-    excess = sum(sizes.values()) - max_size
+    excess = sum(sizes.values()) + journal - (max_size * _TARGET if journal else max_size)
     outdated: list[Trace] = []
     for trace in history:
         if excess <= 0:
             break
-        if not names[trace.rank]:
+        if journal:
+            excess -= len(json.dumps(trace.to_json()))
+        elif not names[trace.rank]:
             continue  # evicting it would free nothing
         outdated.append(trace)
         for name in names[trace.rank]:
@@ -335,22 +394,3 @@ def _outdated(
 def _objects(traces: Iterable[Trace]) -> dict[str, int]:
     """Return the objects that executions name, with their sizes in bytes."""
     return {output.object: output.size for trace in traces for output in trace.stored if output.object}
-
-
-def abandoned_scratch(files: Files, directory: Path, now: float) -> Iterator[Path]:
-    """Yield the scratch in ``directory`` whose process is dead, or that is unchanged for a day.
-
-    Process numbers can be checked only for processes of this machine, container and boot; other scratch is judged by
-    its age.
-    """
-    for name in files.names(directory):
-        path = directory / name
-        found = _PID.search(name)
-        if found is not None and name == scratch_name(int(found[1]), found[2]):
-            if not is_alive(int(found[1])):
-                yield path
-            continue
-        # A file inside may be younger than the directory, which changes only when files are added or removed.
-        times = [files.modified(path / inner) for inner in files.names(path)] + [files.modified(path)]
-        if max((moment for moment in times if moment is not None), default=now) < now - _MIN_LEFTOVER_AGE:
-            yield path

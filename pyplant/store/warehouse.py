@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyplant import _streams
 from pyplant.engine.trace import Trace
@@ -39,7 +39,11 @@ from pyplant.store.leases import Leases
 from pyplant.store.ledger import Ledger
 from pyplant.store.objects import HashingSink, ObjectStore, safe_suffix
 from pyplant.store.read_only_files import ReadOnlyFiles
+from pyplant.store.scratch import abandoned_scratch, remove_in_background
 from pyplant.store.seals import Seals
+
+if TYPE_CHECKING:
+    from threading import Thread
 
 __all__ = ["COLLECTING", "Allocation", "SpecRegistration", "TypeLike", "Warehouse", "open_warehouse"]
 
@@ -49,6 +53,7 @@ COLLECTING = "collecting"
 TypeLike = "Ingredient.Type | type[IngredientSpec] | IngredientSpec | str | None"
 
 _MAX_WAIT = 10.0  # seconds to wait for another process that collects garbage
+_LINE_BYTES = 500  # of a usual line of the journal
 _MAX_UNSYNCED_SECONDS = 1.0  # computing time that a power cut may cost
 
 
@@ -91,6 +96,8 @@ class Warehouse:
         The parts of the store; see their classes.
     is_read_only
         Whether the plant is opened for reading only.
+    has_leftovers
+        Whether a process died that used the plant, so that objects of it may be named by no execution.
     is_closed
         Whether :meth:`close` was called.
 
@@ -138,7 +145,8 @@ class Warehouse:
             self.claims.trouble = self.leases.trouble = OSError(errno.EROFS, "the plant is read-only")
         self.bytes_added = 0
         """Bytes of committed results since the size of the plant was last checked."""
-        self.is_closed = False
+        self.is_closed = self.has_leftovers = False
+        self._cleaning: Thread | None = None
         self._unsynced_seconds = 0.0
         try:
             self.ledger.refresh()
@@ -151,6 +159,29 @@ class Warehouse:
                 f"Damaged lines in the journal of {root}: {self.journal.damaged_lines}. What they recorded "
                 f"is computed again when it is needed; plant.fsck(repair=True) ends this warning.",
             )
+
+    # ------------------------------------------------------------------ leftovers
+
+    def clean_in_background(self) -> None:
+        """Delete the scratch of dead processes in a thread, if there is any."""
+        dead = list(abandoned_scratch(self.files, self.root / "tmp")) if self.journal.is_writable else []
+        if dead:
+            self.has_leftovers = True
+            self._cleaning = remove_in_background(self.files, dead)
+
+    def wait_for_cleaning(self) -> None:
+        """Wait until the thread of :meth:`clean_in_background` has ended."""
+        if self._cleaning is not None:
+            self._cleaning.join()
+            self._cleaning = None
+
+    def is_used_by_others(self) -> bool:
+        """Return whether another process may have stored objects that no execution names yet."""
+        tmp = self.root / "tmp"
+        others = {name for name in self.files.names(tmp) if self.files.is_directory(tmp / name)}
+        own = set() if self.objects.scratch is None else {self.objects.scratch.name}
+        dead = {path.name for path in abandoned_scratch(self.files, tmp)}
+        return bool(others - own - dead)
 
     # ------------------------------------------------------------------ specs
 
@@ -357,7 +388,7 @@ class Warehouse:
             message = "a forked process cannot write the plant of its parent; open it again there"
             raise OSError(errno.EROFS, message)
         # Counted even if the write fails below: the objects are on the disk already.
-        self.bytes_added += sum(output.size for output in trace.stored)
+        self.bytes_added += sum(output.size for output in trace.stored) + _LINE_BYTES
         self._unsynced_seconds += trace.seconds
         sync = self._unsynced_seconds >= _MAX_UNSYNCED_SECONDS
         if sync:
@@ -421,7 +452,10 @@ class Warehouse:
 
 def open_warehouse(root: Path, *, trust: bool, read_only: bool | None) -> Warehouse:
     """Open the store of a plant; with ``read_only=None`` for reading only if it cannot be written."""
-    return Warehouse(root, trust=trust, read_only=is_unwritable(root) if read_only is None else read_only)
+    read_only = is_unwritable(root) if read_only is None else read_only
+    warehouse = Warehouse(root, trust=trust, read_only=read_only)
+    warehouse.clean_in_background()
+    return warehouse
 
 
 class SpecRegistration:

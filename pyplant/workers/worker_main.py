@@ -428,6 +428,7 @@ def _worker_state(request: TaskRequest) -> _WorkerState:
         overlay = Path(context.overlay) if context.overlay else None
         warehouse = Warehouse(root, writes_journal=False, overlay=overlay)
     warehouse.formats = context.formats
+    warehouse.objects.write_in(Path(request.folder))
     _thread_state.worker_state = worker_state = _WorkerState(
         request.folder, request.context, context, warehouse, packages, code
     )

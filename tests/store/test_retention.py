@@ -7,18 +7,20 @@ from contextlib import closing, suppress
 
 import pytest
 
+from pyplant._formatting import format_size
 from pyplant.errors import DamagedError
+from pyplant.fingerprint.code_records import CodeRecord
+from pyplant.fingerprint.graph_node import NodeKind
 from pyplant.store.files import Files
 from pyplant.store.journal import Journal
 from pyplant.store.ledger import Ledger
-from pyplant.store.objects import scratch_name
 from pyplant.store.retention import (
     QUARANTINE_AGE,
-    abandoned_scratch,
     collect,
     merge_journal,
     stored_bytes,
 )
+from pyplant.store.scratch import abandoned_scratch, scratch_name
 from pyplant.store.warehouse import COLLECTING
 
 from . import LONG, FailingFiles, Killed, KilledFiles, RecordingFiles, TextSpec, a_trace, open_warehouse
@@ -574,6 +576,85 @@ class TestEndOfARun:
         assert stored_bytes(warehouse.ledger.traces()) == 10_000
 
 
+class TestSmallValues:
+    """Values in the journal itself count like others, once the journal has a size worth mentioning."""
+
+    def fill(self, warehouse, count=200):
+        for number in range(count):
+            commit(warehouse, f"{number:04d}", size=1000, fingerprint=f"f{number}")
+
+    def size(self, root):
+        return sum(path.stat().st_size for path in (root / "journal").iterdir())
+
+    def test_the_oldest_go_and_the_journal_shrinks(self, warehouse, root):
+        self.fill(warehouse)
+        assert self.size(root) > 400_000
+        done = collect(warehouse, 150_000, only_if_needed=True)
+        assert 50_000 < self.size(root) < 150_000
+        reader = open_warehouse(root)
+        assert texts(reader) == texts(warehouse)
+        assert len(texts(reader)) == 200 - len(done.traces)
+        newest = max(reader.ledger.traces(), key=lambda trace: trace.rank)
+        assert reader.load(newest.outputs[0]).startswith("0199")
+
+    def test_what_this_process_writes_afterwards_is_seen_by_others(self, warehouse, root):
+        self.fill(warehouse)
+        collect(warehouse, 100_000, only_if_needed=True)
+        commit(warehouse, "later")
+        reader = open_warehouse(root)
+        assert texts(reader) == texts(warehouse)
+        assert warehouse.journal.writer in reader.leases.living()
+        merge_journal(reader, at_least=1)  # the file is in use, so it stays
+        commit(warehouse, "still later")
+        assert texts(open_warehouse(root)) == texts(warehouse)
+
+    def test_current_ones_stay(self, warehouse, root):
+        for number in range(200):
+            commit(warehouse, f"{number}", size=1000, reactor=f"m.r{number}", fingerprint=f"f{number}")
+        assert collect(warehouse, 0, only_if_needed=True).traces == ()
+        assert len(texts(warehouse)) == 200
+
+    def test_a_short_journal_counts_for_nothing(self, warehouse):
+        self.fill(warehouse, 10)
+        assert collect(warehouse, 0, only_if_needed=True).traces == ()
+
+    def test_records_of_code_go_with_the_last_execution_that_needs_them(self, warehouse, root):
+        def record(name, *below):
+            edges = {label: ("owner", label, label) for label in below}
+            return CodeRecord(NodeKind.FUNCTION, name, "", "x" * 2000, edges)
+
+        for number in range(100):
+            warehouse.ledger.latest.put_records(
+                {f"f{number}": record("f", f"g{number}"), f"g{number}": record("g")}
+            )
+            commit(warehouse, "x", size=10, fingerprint=f"f{number}")
+        collect(warehouse, 20_000, only_if_needed=True)
+        (trace,) = open_warehouse(root).ledger.traces()
+        latest = open_warehouse(root).ledger.latest
+        assert latest.record("f99").name == "f"
+        assert latest.record("g99").name == "g"
+        assert latest.record("f98") is None
+        assert self.size(root) < 20_000
+
+
+class TestUnused:
+    def test_history_that_was_not_used_goes_whatever_its_size(self, warehouse):
+        commit(warehouse, "a", days_ago=40)
+        commit(warehouse, "b", days_ago=20)
+        commit(warehouse, "c", days_ago=50)  # current
+        collection = collect(warehouse, 10**9, unused_for=30 * DAY)
+        assert texts(warehouse) == ["b", "c"]
+        assert len(collection.traces) == 1
+
+    def test_what_was_found_up_to_date_since_was_used(self, warehouse):
+        old = commit(warehouse, "a", days_ago=40)
+        warehouse.ledger.note_used({old.reactor: old})
+        newer = commit(warehouse, "b", days_ago=35)
+        warehouse.ledger.note_used({old.reactor: old})
+        warehouse.ledger.note_used({newer.reactor: newer})
+        assert collect(warehouse, 10**9, unused_for=30 * DAY).traces == ()
+
+
 class TestLeftovers:
     def test_old_objects_that_nothing_names_go(self, warehouse):
         warehouse.save("x", LONG, TextSpec)
@@ -583,11 +664,36 @@ class TestLeftovers:
         assert len(collection.objects) == 1
         assert texts(warehouse) == ["a"]
 
-    def test_young_ones_may_be_named_yet(self, warehouse):
-        saved = warehouse.save("x", LONG, TextSpec)
-        assert not collect(warehouse, 10**9).objects
-        warehouse.commit(a_trace(saved))
-        assert warehouse.load(saved) == LONG
+    def test_young_ones_of_another_process_may_be_named_yet(self, warehouse, root):
+        other = open_warehouse(root)
+        saved = other.save("x", LONG, TextSpec)
+        collection = collect(warehouse, 10**9)
+        assert not collection.objects
+        assert str(collection) == (
+            f"Nothing to remove; 0 B stored. {format_size(len(LONG))} that no result names stay for a day."
+        )
+        other.commit(a_trace(saved))
+        assert other.load(saved) == LONG
+        other.close()
+
+    def test_all_go_where_no_other_process_has_scratch(self, warehouse, root):
+        other = open_warehouse(root)
+        other.save("x", LONG, TextSpec)
+        other.close()
+        assert collect(warehouse, 10**9).freed == len(LONG)
+        assert warehouse.objects.sizes() == {}
+
+    def test_after_the_death_of_a_process_they_go_when_a_run_ends(self, root):
+        killed = open_warehouse(root)
+        killed.save("x", LONG, TextSpec)
+        warehouse = open_warehouse(root)
+        killed.close()
+        collect(warehouse, 10**9, only_if_needed=True)
+        assert len(warehouse.objects.sizes()) == 1  # nothing told of a death, so nothing is listed
+        warehouse.has_leftovers = True
+        collect(warehouse, 10**9, only_if_needed=True)
+        assert warehouse.objects.sizes() == {}
+        assert not warehouse.has_leftovers
 
     def test_objects_that_were_named_meanwhile_stay(self, warehouse, root, monkeypatch):
         other = open_warehouse(root)
@@ -661,6 +767,26 @@ class TestScratch:
         path.write_bytes(b"x")
         collect(warehouse, 10**9, now=time.time() + 1000 * DAY)
         assert path.exists()
+
+    @pytest.mark.skipif(os.name == "nt", reason="asking whether a process lives needs signals")
+    def test_a_plant_that_is_opened_removes_scratch_of_dead_processes(self, warehouse, root, dead):
+        path = self.scratch(root, scratch_name(dead))
+        (path / "deeper").mkdir()
+        warehouse.clean_in_background()
+        warehouse.wait_for_cleaning()
+        assert not path.exists()
+        assert warehouse.has_leftovers
+
+    def test_a_plant_that_is_opened_leaves_the_scratch_of_others_alone(self, warehouse, root):
+        path = open_warehouse(root).objects.scratch_path()
+        warehouse.clean_in_background()
+        warehouse.wait_for_cleaning()
+        assert path.parent.exists()
+        assert not warehouse.has_leftovers
+
+    def test_freed_bytes_include_scratch(self, warehouse, root, dead):
+        self.scratch(root, scratch_name(dead))
+        assert collect(warehouse, 10**9).freed == 1
 
     @pytest.mark.parametrize("name", ["{0}x", "other-{0}", "FORMAT-12345678"])
     def test_scratch_of_an_unknown_process_goes_when_it_is_old(self, warehouse, root, dead, name):

@@ -186,6 +186,17 @@ def test_an_attempt_that_asked_for_more_stores_nothing(plant, tmp_path):
     assert left == []
 
 
+def test_workers_leave_no_scratch(plant, tmp_path):
+    @ReactorFunc
+    def many(pipe):
+        pipe.send("many", np.arange(10_000))
+
+    plant.add_reactor(many)
+    plant.run_reactor(many)
+    plant.close()
+    assert list((tmp_path / "plant" / "tmp").iterdir()) == []
+
+
 def test_no_more_run_than_there_are_workers(tmp_path, processes):
     folder = str(tmp_path)
 
