@@ -20,7 +20,7 @@ import os.path
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -95,12 +95,23 @@ def is_user_file(filename: str) -> bool:
     if filename.startswith("<"):
         return True
     # An environment may link to packages elsewhere, so both the path and its target are checked.
-    path = os.path.realpath(filename)
+    path = _resolved(filename)
     if path.startswith(_PYPLANT):
         return False
     if installation_folders(path) or installation_folders(filename):
         return any(found.contains(path) or found.contains(filename) for found in _followed.values())
     return not path.startswith(_STDLIB) and not _is_dependency(path) and not _is_dependency(filename)
+
+
+def _resolved(filename: str) -> str:
+    """Return the path without links. Folders are resolved once, since a program has loaded many files of each."""
+    if os.path.islink(filename):
+        return os.path.realpath(filename)
+    folder, name = os.path.split(os.path.abspath(filename))
+    return os.path.join(_resolved_folder(folder), name)
+
+
+_resolved_folder = lru_cache(maxsize=10_000)(os.path.realpath)
 
 
 def _is_dependency(path: str) -> bool:
