@@ -30,7 +30,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from numbers import Real
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pyplant._formatting import parse_size
@@ -172,7 +172,23 @@ class Definition:
         """Whether it was defined by the latest execution of its module."""
         # A module that was removed from sys.modules was not executed again, so its reactors still count.
         module = sys.modules.get(self.module)
-        return module is None or getattr(module, "__spec__", None) is self.execution
+        if module is None:
+            return True
+        return getattr(module, "__spec__", None) is self.execution and not self._is_removed(module)
+
+    def _is_removed(self, module: ModuleType) -> bool:
+        """Return whether its name is gone from where it was defined.
+
+        ``%autoreload`` may patch a module without another execution, and ``%run`` clears the namespace of a script.
+        """
+        if not hasattr(builtins, "__IPYTHON__") or not self.qualname.isidentifier():
+            return False
+        namespace = vars(module)
+        if self.module == "__main__":
+            namespace = getattr(self.function, "__globals__", {})
+            if self.defining_file == "__main__" or namespace.get("__name__", "__main__") != "__main__":
+                return False
+        return self.qualname not in namespace
 
 
 _declared: dict[str, Definition] = {}

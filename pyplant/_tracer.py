@@ -18,7 +18,7 @@ from pyplant._paths import expanded, is_url, recorded
 from pyplant.config.classes import private_copy
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import KIND, described, plain
-from pyplant.engine.commands import Receive, Unyielded
+from pyplant.engine.commands import Receive, RunCoroutine, Unyielded
 from pyplant.engine.trace import Dependency, DependencyKind, Note
 from pyplant.errors import (
     ConfigError,
@@ -397,7 +397,7 @@ class Tracer:
         if value is not None:
             self.record.returned = type(value).__qualname__
 
-    def yielded(self, command: Receive) -> None:
+    def yielded(self, command: Receive | RunCoroutine) -> None:
         """Note that the reactor yielded a command."""
         self._mark_yielded(command)
 

@@ -7,14 +7,14 @@ It has the methods that a reactor may use and no others, so that completion in e
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Awaitable, Iterable, Iterator, Sequence, Sized
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from pyplant._missing import MISSING
 from pyplant._tracer import Tracer, check_name
 from pyplant.config.classes import missing_parameter_error, private_copy
-from pyplant.engine.commands import Receive, Request
+from pyplant.engine.commands import Receive, Request, RunCoroutine
 from pyplant.errors import (
     IngredientError,
 )
@@ -88,6 +88,29 @@ class Pipework:
             message = "pipe.receive() needs the name of an ingredient, or a list of names."
             raise IngredientError(message)
         command = Receive(request.names, as_list=request.as_list)
+        self._tracer.must_be_yielded(command)
+        return command
+
+    def run(self, awaitable: Awaitable[Any]) -> RunCoroutine:
+        """Run a coroutine; its result comes out of ``yield``.
+
+        It runs on an event loop of this reactor, also in notebooks, where ``asyncio.run`` cannot be called.
+
+        Parameters
+        ----------
+        awaitable
+            The coroutine, or another awaitable object.
+
+        Returns
+        -------
+        command
+            The command to yield: ``page = yield pipe.run(download(address))``.
+        """
+        self._tracer.check_open()
+        if not isinstance(awaitable, Awaitable):
+            message = f"pipe.run takes a coroutine, as in: value = yield pipe.run(download()); it got {awaitable!r}."
+            raise TypeError(message)
+        command = RunCoroutine(awaitable)
         self._tracer.must_be_yielded(command)
         return command
 

@@ -114,6 +114,7 @@ ONLY_IN = {
             "pyplant.workers.imports",
             "pyplant.workers.sent_code",
             "pyplant.execution.nesting",
+            "pyplant.execution.coroutines",
             "pyplant.execution.interrupts",
             "pyplant.reads.hook",
             "pyplant.reads.recorder",
@@ -132,7 +133,8 @@ ONLY_IN = {
     **dict.fromkeys(("marshal", "shelve", "dill", "dbm", "sqlite3", "secrets"), set()),
     "random": {"pyplant.notebook.output.random_state"},
     "subprocess": {"pyplant.notebook.graph.graphviz_layout"},
-    **dict.fromkeys(("multiprocessing", "asyncio", "urllib", "http", "requests"), set()),
+    "asyncio": {"pyplant.execution.coroutines"},
+    **dict.fromkeys(("multiprocessing", "urllib", "http", "requests"), set()),
 }
 HEAVY = [
     "numpy",

@@ -2,18 +2,18 @@
 
 A reactor is a generator. It yields :class:`Receive` and is resumed with the value, with a
 tuple of values if it asked for several, or with a list of values if it gave a list of
-names. A bare ``yield`` lets other reactors run. Anything else is an error.
+names. With :class:`RunCoroutine` it awaits. A bare ``yield`` lets other reactors run. Anything else is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Generator, Sequence
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from pyplant.errors import MissingIngredientError, NotYieldedError
 
-__all__ = ["Receive", "Request", "Unyielded", "check_names"]
+__all__ = ["Receive", "Request", "RunCoroutine", "Unyielded", "check_names"]
 
 
 class Request(NamedTuple):
@@ -125,6 +125,34 @@ class Receive(Unyielded):
 
     def _names_text(self) -> str:
         return repr(list(self.names)) if self.as_list else ", ".join(map(repr, self.names))
+
+
+class RunCoroutine(Unyielded):
+    """Run a coroutine; the reactor is resumed with its result, or with its exception.
+
+    Attributes
+    ----------
+    awaitable
+        The coroutine, or another awaitable object.
+    """
+
+    __slots__ = ("awaitable",)
+
+    def __init__(self, awaitable: Awaitable[Any]) -> None:
+        self.awaitable = awaitable
+
+    def hint(self) -> str:
+        return (
+            "pipe.run(...) was used without 'yield', so nothing has run. Write:  value = yield pipe.run(...)"
+        )
+
+    # Makes `yield from pipe.run(...)` mean the same as `yield pipe.run(...)`.
+    def __iter__(self) -> Generator[RunCoroutine, Any, Any]:
+        value = yield self
+        return value
+
+    def __repr__(self) -> str:
+        return "<pipe.run(...), not yielded yet>"
 
 
 def check_names(names: tuple[str, ...], *, may_be_empty: bool = False) -> None:

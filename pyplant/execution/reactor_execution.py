@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 from pyplant._definitions import Definition, active_observer
 from pyplant._tracer import ExecutionRecord, Tracer
-from pyplant.engine.commands import Receive, Unyielded
+from pyplant.engine.commands import Receive, RunCoroutine, Unyielded
 from pyplant.errors import NotYieldedError, RunError
+from pyplant.execution.coroutines import CoroutineRunner
 from pyplant.execution.forking import end_forked_child
 from pyplant.execution.frontend import Recording
 from pyplant.execution.nesting import tracer_of_thread, watch_threads
@@ -102,6 +103,7 @@ class ReactorExecution:
         self._generator: Generator[Any, Any, Any] | None = None
         self._started = False
         self._asked: Receive | None = None  # the command that the generator waits for
+        self._coroutines = CoroutineRunner()
         self._process = os.getpid()  # forked children must not leave the reactor
         watch_threads()
         install(_recorder_of_thread)
@@ -192,15 +194,20 @@ class ReactorExecution:
                 self.tracer.returned(result)
                 return None
             self._generator = result
-        generator = self._generator
         # A generator that has not started accepts only None.
         value = None if self._asked is None else self._answer(self._asked, values)
+        return self._resume(self._generator, value)
+
+    def _resume(self, generator: Generator[Any, Any, Any] | None, value: Any) -> Needs | None:
+        """Continue the generator with a value, until it waits for others or has returned."""
+        error: BaseException | None = None
         while generator is not None:
             try:
-                yielded = generator.send(value)
+                yielded = generator.send(value) if error is None else generator.throw(error)
             except StopIteration as stop:
                 self.tracer.returned(stop.value)
                 return None
+            value = error = None  # a bare yield does nothing
             if isinstance(yielded, Receive):
                 self.tracer.yielded(yielded)
                 # What it has sent itself is no dependency, and there is nothing to wait for.
@@ -209,10 +216,15 @@ class ReactorExecution:
                     self._asked = yielded
                     return Needs(others)
                 value = self._answer(yielded, ())
-                continue
-            # Raised here and not thrown into the reactor, whose try blocks could hide the mistake.
-            self._refuse_yield(yielded)
-            value = None  # a bare yield does nothing
+            elif isinstance(yielded, RunCoroutine):
+                self.tracer.yielded(yielded)
+                try:
+                    value = self._coroutines.run(yielded.awaitable)
+                except Exception as raised:  # noqa: BLE001 - for the reactor, which may handle it
+                    error = raised
+            else:
+                # Raised here and not thrown into the reactor, whose try blocks could hide the mistake.
+                self._refuse_yield(yielded)
         return None
 
     def _answer(self, asked: Receive, values: Sequence[Any]) -> Any:
@@ -232,7 +244,7 @@ class ReactorExecution:
             raise NotYieldedError(yielded.hint())
         message = (
             f"Reactor {self.definition.name!r} yielded {type(yielded).__name__}; a reactor yields only "
-            f"pipe.receive(...). To send a value, use pipe.send(name, value)."
+            f"pipe.receive(...) and pipe.run(...). To send a value, use pipe.send(name, value)."
         )
         raise RunError(message)
 
@@ -250,6 +262,7 @@ class ReactorExecution:
                 finally:
                     active_observer.reset(token)
         finally:
+            self._coroutines.close()
             if self._recording is not None:
                 self._recording.abandon()
             self.tracer.close()

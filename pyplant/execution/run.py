@@ -59,6 +59,7 @@ from pyplant.events import (
 from pyplant.execution import frontend
 from pyplant.execution.claims_guard import ClaimsGuard
 from pyplant.execution.context import RunContext
+from pyplant.execution.coroutines import needs_own_loop
 from pyplant.execution.executor import (
     ExecutionHandle,
     ExecutionRequest,
@@ -422,6 +423,8 @@ class Run:
         self._claims_guard.release(job.task.key)
         self._mark_ended(job.task.key)
         add_note(error, f"Raised by reactor {name!r} ({job.execution.definition.place}).")
+        if needs_own_loop(error):
+            add_note(error, "Write in the reactor instead: value = yield pipe.run(coroutine)")
         # An interrupt ends the run also with keep_going, and also in a guess: the user wants to stop.
         if isinstance(error, KeyboardInterrupt):
             self.errors[job.task.key] = error

@@ -22,6 +22,7 @@ for it.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import builtins
@@ -38,6 +39,7 @@ from typing import Any, NoReturn
 from pyplant._definitions import sources
 from pyplant.errors import DefinitionError
 from pyplant.fingerprint.bytecode import nested
+from pyplant.notebook.awaiting import with_coroutines
 
 __all__ = ["Body", "CellSyntaxError", "make_function", "notebook_names", "read_body", "refuse_missing_inputs"]
 
@@ -46,7 +48,6 @@ _PIPE, _SHOW = ".pipe", ".show"
 _HISTORY_NAME = re.compile(r"_+|_i+|_i?\d+|In|Out|_oh|_ih|_dh")
 _SECOND_MAGIC = "a cell can have one cell magic, in its first line; leave this one out"
 _NEW_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 class CellSyntaxError(SyntaxError):
@@ -122,16 +123,30 @@ def read_body(shell: Any, raw_cell: str, text: str, number: int) -> Body:
         # IPython translates only the first cell magic; Python then finds a syntax error in the line of the second.
         _refuse_cell_magic(error.lineno or 0, lines)
         raise CellSyntaxError(error.msg, (filename, *_position(error))) from None
-    body = Body(head[-1], text, tree, filename, lines, _ends_quietly(transformed), shell.compile.flags)
+    flags = shell.compile.flags | _take_future_imports(tree)
+    body = Body(head[-1], text, tree, filename, lines, _ends_quietly(transformed), flags)
     _Checker(body).visit(tree)
     return body
 
 
+def _take_future_imports(tree: ast.Module) -> int:
+    """Remove the ``from __future__`` imports at the start of a body, where no function can have them; return their flags."""
+    flags = 0
+    while tree.body and isinstance(first := tree.body[0], ast.ImportFrom) and first.module == "__future__":
+        names = [alias.name for alias in first.names]
+        if not set(names) <= set(__future__.all_feature_names):
+            break  # the compiler reports unknown features
+        for name in names:
+            flags |= getattr(__future__, name).compiler_flag
+        del tree.body[0]
+    return flags
+
+
 def _leading_lines(raw_cell: str) -> list[str]:
-    """Return the lines down to that of the magic; comments may stand above it."""
+    """Return the lines down to that of the magic; comments, and magics such as ``%%time``, may stand above it."""
     lines = raw_cell.splitlines()
     for number, line in enumerate(lines):
-        if line.lstrip().startswith("%%"):
+        if line.lstrip().startswith("%%reactor"):
             return lines[: number + 1]
     return ["%%reactor"]
 
@@ -185,8 +200,6 @@ class _Checker(ast.NodeVisitor):
             self._refuse(
                 node, "the body of a reactor ends at its last line; use if and else instead of return"
             )
-        if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith) or _is_async_comprehension(node):
-            self._refuse(node, "a reactor cannot await; call asyncio.run in it instead")  # type: ignore[arg-type]
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
             self._refuse(node, "name what you import, or import * in an ordinary cell above")
         if isinstance(node, ast.Call):  # IPython has translated magics to calls
@@ -197,12 +210,8 @@ class _Checker(ast.NodeVisitor):
                 self._refuse(
                     node, "%time executes the line in a namespace of its own; assign in a separate line"
                 )
-        if not isinstance(node, _NEW_SCOPES):  # `return` and `await` are allowed in nested functions
+        if not isinstance(node, _NEW_SCOPES):  # `return` is allowed in nested functions
             self.generic_visit(node)
-
-
-def _is_async_comprehension(node: ast.AST) -> bool:
-    return isinstance(node, _COMPREHENSIONS) and any(part.is_async for part in node.generators)
 
 
 def _line_magic(call: ast.Call) -> tuple[str, str]:
@@ -257,9 +266,9 @@ def make_function(
                 f"another name and send that."
             )
             raise DefinitionError(message)
-    node = _definition(name, body, inputs, outputs)
-    module = ast.Module([node], type_ignores=[])
     try:
+        node = _definition(name, body, inputs, outputs)
+        module = ast.Module([node], type_ignores=[])
         # Else the future imports of this module would count for the cell.
         compiled = compile(module, body.filename, "exec", body.flags, dont_inherit=True)
     except SyntaxError as error:
@@ -304,6 +313,7 @@ def _definition(name: str, body: Body, inputs: Sequence[str], outputs: Sequence[
         last = statements[-1]
         shown = ast.Expr(ast.Call(ast.Name(_SHOW, ast.Load()), [last.value], []))
         statements[-1] = ast.copy_location(shown, last)
+    statements = with_coroutines(statements, _call)
     # Errors of receiving and sending are shown at the line of the magic, which has the options.
     line = max(1, len(body.lines) - len(body.text.splitlines()))
     for node in (*before, *after):  # their children get it from `fix_missing_locations`

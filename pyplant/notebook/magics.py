@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import ast
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any, NoReturn
@@ -94,14 +95,15 @@ class PlantMagics(Magics):
         """Open a plant and bind it to ``plant``: ``%plant DIRECTORY``.
 
         A relative directory is relative to the folder of the notebook. Opening a directory again
-        returns the same plant.
+        returns the same plant. Without a directory it says which plant is open, or opens that beside the notebook.
         """
         directory = _unquoted(line.strip())
-        if not directory:
-            message = "%plant needs the directory of a plant, such as: %plant my-project"
-            raise self._console.without_traceback(DefinitionError(message))
         with self._console.concise_errors():
-            self._console.shell.user_ns["plant"] = self._console.open_plant(directory)
+            if directory:
+                self._console.shell.user_ns["plant"] = self._console.open_plant(directory)
+            else:
+                plant = self._console.find_plant(None)
+                self._console.notify(f"The plant of this notebook: {plant.directory}")
 
     @no_var_expand
     @line_cell_magic
@@ -133,7 +135,7 @@ class PlantMagics(Magics):
 
     def _define_named(self, options: argparse.Namespace, text: str) -> None:
         """Define the body as the reactor NAME and run it if it is stale."""
-        console, name = self._console, options.name
+        console, name = self._console, unicodedata.normalize("NFKC", options.name)
         if not name.isidentifier():
             message = f"%%reactor {name}: the name of a reactor must be a valid variable name; try {_identifier(name)}."
             raise DefinitionError(message)
@@ -222,7 +224,8 @@ def _words(line: str) -> list[str]:
 
 
 def _names(words: Sequence[str]) -> list[str]:
-    return [name for word in words for name in word.split(",") if name]
+    # Normalised, as Python does with names in code.
+    return [unicodedata.normalize("NFKC", name) for word in words for name in word.split(",") if name]
 
 
 def _identifier(name: str) -> str:

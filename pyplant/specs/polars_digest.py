@@ -19,6 +19,10 @@ _MARK = re.compile(rb"PLPY|OpaquePython..function", re.DOTALL)
 """What stands before a pickled function: of an expression, and of a lazy frame."""
 _ARRAYS = {0xDC: 2, 0xDD: 4}  # headers of MessagePack, and the size of the length that follows
 _BYTE = 0xCC
+_SIZES = {0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8}  # numbers
+_LENGTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4, 0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4}
+_FIRST_ARRAY, _FIRST_MAP = 0xDC, 0xDE
+_MAP, _ARRAY, _TEXT = 0b1000, 0b1001, 0b101  # the upper bits of short ones
 
 
 @encodes("polars.*.Expr", "polars.*.LazyFrame")
@@ -33,13 +37,46 @@ def _encode_expression(value: Any, encoder: Encoder) -> None:
             raw, after = _unpacked(data, mark.end())
         begin = raw.index(b"\x80")
         stream = io.BytesIO(raw[begin:])
-        function = pickle.load(stream)  # noqa: S301 - see above
+        function = pickle.load(stream)  # noqa: S301 - made in this process, see above
         size = begin + stream.tell()
         encoder.data(_without_length(data[end : mark.start()], size))
-        encoder.data(raw[:begin])
+        encoder.data(_without_result(raw[:begin]))
         encoder.item(function)
         end = mark.start() + size if after is None else after
     encoder.data(data[end:])
+
+
+def _without_result(header: bytes) -> bytes:
+    """Remove the type of the result from what stands before a function: Polars notes it when the expression runs.
+
+    It is the second of four items that follow the mark.
+    """
+    start = _item_end(header, header.find(b"\x94") + 1)
+    return header[:start] + header[_item_end(header, start) :]
+
+
+def _item_end(data: bytes, start: int) -> int:
+    """Return where an item of MessagePack ends."""
+    position, items = start, 1
+    while items:
+        code = data[position]
+        position, items = position + 1, items - 1
+        if code >> 4 == _MAP:
+            items += 2 * (code & 0x0F)
+        elif code >> 4 == _ARRAY:
+            items += code & 0x0F
+        elif code >> 5 == _TEXT:
+            position += code & 0x1F
+        elif code in _SIZES:
+            size = _SIZES[code]
+            position += size
+        elif code in _LENGTHS:
+            size = _LENGTHS[code]
+            length = int.from_bytes(data[position : position + size], "big")
+            is_text = code < _FIRST_ARRAY
+            position += size + (length if is_text else 0)
+            items += 0 if is_text else length * (2 if code >= _FIRST_MAP else 1)
+    return position
 
 
 def _unpacked(data: bytes, start: int) -> tuple[bytes, int]:

@@ -1,5 +1,6 @@
 """From the body of a cell to a function."""
 
+import asyncio
 import linecache
 import traceback
 
@@ -43,6 +44,9 @@ class Pipe:
     def send(self, name, value):
         self.sent[name] = value
 
+    def run(self, awaitable):
+        return awaitable
+
 
 def read(cell, number=3):
     head, _, text = cell.partition("%%reactor")
@@ -60,12 +64,17 @@ def made(cell, inputs=(), outputs=(), namespace=None, name="it"):
 def run(function, **values):
     """What a function sends, and what it shows."""
     pipe = Pipe()
-    result = function(pipe, "the config")
-    if result is not None:
-        names = next(result)
-        received = tuple(values[name] for name in names)
-        with pytest.raises(StopIteration):
-            result.send(received if len(names) > 1 else received[0])
+    result, answer = function(pipe, "the config"), None
+    while result is not None:
+        try:
+            asked = result.send(answer)
+        except StopIteration:
+            break
+        if isinstance(asked, tuple):
+            received = tuple(values[name] for name in asked)
+            answer = received if len(asked) > 1 else received[0]
+        else:
+            answer = asyncio.run(asked)
     return pipe.sent, function.__globals__["shown"]
 
 
@@ -120,6 +129,76 @@ def test_it_may_use_the_pipe_itself():
 
 def test_an_ingredient_may_be_called_like_the_reactor():
     assert run(made("%%reactor digits\ndigits = 7", outputs=["digits"], name="digits"))[0] == {"digits": 7}
+
+
+AWAITING = {
+    "a value": "x = await double(2)",
+    "in an expression": "x = 1 + await double(1) + await double(0) + 1",
+    "a branch": "if await double(1) > 1:\n    x = 4",
+    "a loop": "x = 1\nfor _ in range(3):\n    x += await double(0.5)",
+    "async for": "x = 0\nasync for n in numbers():\n    x += n\nx += n - 1",
+    "async with": "async with opened() as x:\n    y = x\nx = y",
+    "a comprehension": "x = sum([n async for n in numbers()]) + 1",
+    "a function of the body": "async def four():\n    return await double(2)\nx = await four()",
+    "a name that is a parameter inside": "n = 4\nf = [await double(k) for k in [1]] and (lambda n: n)\nx = f(n)",
+    "an import": "async with opened():\n    import math\nx = math.gcd(4, 8)",
+}
+HELPERS = """
+import contextlib
+async def double(x):
+    return 2 * x
+async def numbers():
+    for n in range(3):
+        yield n
+@contextlib.asynccontextmanager
+async def opened():
+    yield 4
+"""
+
+
+@pytest.mark.parametrize("body", AWAITING.values(), ids=AWAITING)
+def test_a_body_may_await(body):
+    namespace = {"__name__": "__main__"}
+    exec(HELPERS, namespace)
+    sent, shown = run(made(f"%%reactor it\n{body}\nx", outputs=["x"], namespace=namespace))
+    assert (sent, shown) == ({"x": 4}, [4])
+
+
+def test_a_statement_that_awaits_cannot_yield():
+    with pytest.raises(CellSyntaxError, match="yield in a statement of its own") as raised:
+        made("%%reactor it\nx = 1\ny = [await f(), (yield)]")
+    assert raised.value.lineno == 3
+
+
+def test_code_of_coroutines_counts():
+    digests = [code_of(made(f"%%reactor it\nx = await f({n})")) for n in (1, 1, 2)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def code_of(function):
+    return sources.part(function.__code__).digest
+
+
+def test_future_imports_in_the_body_count():
+    sent, _ = run(
+        made(
+            "%%reactor it\nfrom __future__ import annotations\ndef f(x: int): pass\nx = f.__annotations__",
+            outputs=["x"],
+        )
+    )
+    assert sent == {"x": {"x": "int"}}
+
+
+def test_an_unknown_future_import_is_a_syntax_error():
+    with pytest.raises(CellSyntaxError, match="__future__"):
+        made("%%reactor it\nfrom __future__ import flying_cars\nx = 1")
+
+
+def test_other_magics_may_stand_above():
+    function = made("%%time\n# why\n%%reactor it -o x\nx = 1", outputs=["x"])
+    part = sources.part(function.__code__)
+    assert part.text == "%%reactor it -o x\nx = 1"
+    assert function.__code__.co_positions
 
 
 def test_line_magics_work():
@@ -253,9 +332,6 @@ def test_an_error_that_the_compiler_finds_names_the_line_of_the_cell():
     [
         ("x = 1\nreturn x", 3, "if and else"),
         ("if 1:\n    return", 3, "if and else"),
-        ("await thing()", 2, "asyncio.run"),
-        ("async with a: pass", 2, "asyncio.run"),
-        ("x = [i async for i in y]", 2, "asyncio.run"),
         ("from os import *", 2, "name what you import"),
         ("%%time\nx = 1", 2, "one cell magic"),
         ("\n\n%%time\nx = 1", 4, "one cell magic"),

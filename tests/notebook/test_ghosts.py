@@ -3,6 +3,7 @@
 The kernel is told of cells as JupyterLab tells it.
 """
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -373,3 +374,37 @@ def test_papermill_that_was_started_in_another_folder(tmp_path):
         assert done.cells[4].outputs
     assert (tmp_path / "elsewhere" / "here.plant" / "FORMAT").exists()
     assert "cached" in str(done.cells[2].outputs)
+
+
+# ---------------------------------------------------------------------- modules and scripts
+
+MODULE = """
+from pyplant import *
+@ReactorFunc
+def {0}(pipe):
+    pipe.send("thing", {1})
+"""
+
+
+def test_a_script_that_is_run_again_leaves_no_ghost(notebook, tmp_path):
+    script = tmp_path / "script_of_reactors.py"
+    script.write_text(MODULE.format("produce", 1))
+    notebook.new(f"%run {script}")
+    assert notebook.reactors() == ["produce"]
+    script.write_text(MODULE.format("better", 2))
+    notebook.new(f"%run {script}")
+    assert notebook.reactors() == ["better"]
+
+
+@pytest.mark.parametrize("more", ["", "    pass\n", "X = 1\n"])
+def test_a_reactor_that_is_renamed_in_a_reloaded_module_leaves_no_ghost(notebook, tmp_path, more):
+    module = tmp_path / f"module_{len(more)}.py"
+    module.write_text(MODULE.format("produce", 1))
+    notebook.new(f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n%load_ext autoreload\n%autoreload 2")
+    notebook.new(f"import {module.stem}")
+    assert notebook.reactors() == ["produce"]
+    module.write_text(MODULE.format("better", 2) + more)
+    os.utime(module, (1, 2_000_000_000))
+    notebook.new("1")
+    assert notebook.reactors() == ["better"]
+    notebook.new("%autoreload 0")

@@ -186,7 +186,6 @@ def test_a_plant_in_another_variable(cell, tmp_path):
         ("%reactor it", "write it with two percent signs in the first line of a cell"),
         ("%%reactor -o x\nx = 1", "without a name takes"),
         ("%%reactor\nx = 1", "Name the cell instead: %%reactor NAME"),
-        ("%plant", "needs the directory of a plant"),
         ("%%reactor it\nplant.get('x')", "was called inside a reactor"),
         ("%%reactor it\nimport sys\nsys.exit()", "'it' called sys.exit()"),
     ],
@@ -362,3 +361,35 @@ def test_cells_are_followed_from_the_import_on(cell):
             "from pyplant._definitions import current_definitions\nnext(current_definitions()).place"
         ).text
     )
+
+
+# ---------------------------------------------------------------------- slips
+
+
+def test_a_body_may_await_in_a_kernel_and_asyncio_run_gets_a_hint(cell):
+    body = "import asyncio\nasync def f():\n    await asyncio.sleep(0)\n    return 3\n"
+    assert cell(f"%%reactor it -o x\n{body}x = await f()\nx").text == "3"
+    assert cell("x").text == "3"
+    error = cell(f"%%reactor wrong\n{body}c = f()\nasyncio.run(c)").error
+    assert "yield pipe.run(coroutine)" in error.traceback
+
+
+def test_names_are_normalised_as_python_does(cell):
+    assert (
+        cell("%%reactor it -o µ\nµ = 2").error is None
+    )  # the micro sign, which Python takes for the Greek letter
+    assert cell("μ, plant.get('μ')").text == "(2, 2)"
+    assert cell("%%reactor next -i µ -o y\ny = µ + 1").error is None
+    assert cell("y").text == "3"
+
+
+def test_the_plant_without_a_directory_says_which_is_open(cell):
+    shown = cell("%plant").text
+    assert shown.startswith("The plant of this notebook: ")
+    assert cell("str(plant.directory)").text.strip("'") in shown
+
+
+def test_a_magic_above_moves_no_line(cell):
+    ran = cell("%%time\n%%reactor it\nx = 1\n1 / 0")
+    assert "line 4" in ran.error.traceback
+    assert "%%reactor it" not in cell("%%time\n%%reactor it -o x\nx = 1").text

@@ -32,6 +32,17 @@ def test_the_code_of_a_function_in_it_counts(tmp_path, kind):
     assert first != digest(tmp_path, kind, 2)
 
 
+@pytest.mark.parametrize(
+    "dtype", ["pl.Int64", "pl.Struct({'name': pl.Int8, 'x': pl.List(pl.Enum(['a', 'b']))})"]
+)
+def test_running_an_expression_is_no_change(dtype):
+    expression = pl.col("a").map_batches(lambda s: s, return_dtype=eval(dtype))
+    other = pl.col("a").map_batches(lambda s: s, return_dtype=pl.Struct({"name": pl.Int16}))
+    before = digest_of(expression)
+    pl.LazyFrame({"a": [1]}).select(expression).collect_schema()
+    assert digest_of(expression) == before != digest_of(other)
+
+
 def test_expressions_without_functions_count_by_content():
     assert digest_of(pl.col("a") + 1) == digest_of(pl.col("a") + 1)
     assert digest_of(pl.col("a") + 1) != digest_of(pl.col("a") + 2)
