@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from types import CodeType, FunctionType, MappingProxyType
+from types import CodeType, MappingProxyType
 from typing import Any, Protocol
 
 import pyplant.fingerprint.builtin_types  # noqa: F401 - registers encoders
@@ -37,6 +37,7 @@ from pyplant.engine.trace import Note
 from pyplant.errors import UndigestibleError
 from pyplant.fingerprint import origin
 from pyplant.fingerprint.bytecode import code_digest
+from pyplant.fingerprint.called_hints import is_reactor, with_doubts
 from pyplant.fingerprint.code_graph import NodeBuilder
 from pyplant.fingerprint.code_records import CodeRecord, changed_names, changed_values
 from pyplant.fingerprint.components import components
@@ -188,7 +189,7 @@ class Fingerprinter:
         if node.generation != self._generation:
             self._digest_from(node)
         if node.fingerprint is None:
-            hints = node.hints | node.content.hints
+            hints = with_doubts(node, node.hints | node.content.hints, self._nodes)
             digest = self._with_metadata(node) if node.reads else node.digest
             node.fingerprint = Fingerprint(digest, hints, node.notes)
         return node.fingerprint
@@ -377,7 +378,7 @@ class Fingerprinter:
         # Certain hints pass from code to its callers, but not out of a reactor, or of a module used as a value:
         # code that mentions a reactor does not send what the reactor sends.
         for node in component:
-            if not _is_reactor(node.obj):
+            if not is_reactor(node.obj):
                 hints.update(_as_conditional(hint) for hint in node.content.hints if hint.certain)
             notes |= node.content.notes
             reads |= node.content.reads
@@ -386,7 +387,7 @@ class Fingerprinter:
                     child = self._nodes[id(target)]
                     notes |= child.notes
                     reads |= child.reads
-                    if not _is_reactor(target) and node.content.kind is not NodeKind.MODULE:
+                    if not is_reactor(target) and node.content.kind is not NodeKind.MODULE:
                         hints.update(_as_conditional(hint) for hint in child.hints)
         shared_hints = frozenset(hints) if hints else NOTHING
         shared_notes = frozenset(notes) if notes else NOTHING
@@ -430,11 +431,6 @@ class Fingerprinter:
 def _as_conditional(hint: Hint) -> Hint:
     """Return the hint as it counts for callers, which may call the code on some paths only."""
     return hint._replace(unconditional=False) if hint.unconditional else hint
-
-
-def _is_reactor(obj: Any) -> bool:
-    """Return whether an object is a reactor."""
-    return type(obj) is FunctionType and "__pyplant_reactor__" in obj.__dict__
 
 
 _current = threading.local()
