@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator
 from types import FunctionType, ModuleType
 from typing import Any
 
-from pyplant.fingerprint.attributes import module_of, namespace, qualname_of, static_attribute
+from pyplant.fingerprint.attributes import module_of, mro, namespace, qualname_of, static_attribute
+from pyplant.fingerprint.class_members import members
 from pyplant.fingerprint.graph_node import Leaf
 from pyplant.fingerprint.installed_names import installed_name, is_users_class
 from pyplant.fingerprint.origin import LOADED, find, is_user_file, leads_to_user_code
@@ -135,19 +136,23 @@ def name_that_counts(use: str, chain: list[str], target: Any, rest: list[str]) -
 
 
 def _name_of_class(cls: type) -> str | None:
-    """Return the name of a class if that tells it from all others: its module has it under this name."""
+    """Return the name of a class, if that tells it from others."""
     module, name = module_of(cls), qualname_of(cls)
     if module not in LOADED or find(LOADED[module], name) is not cls:
         return None
     if not is_users_class(cls):
         return f"class {module} {name}"
-    # The module does not count, since classes may move; so the name is not enough if another module has it too.
-    others = (
-        (namespace(other) or {}).get(name, cls)
-        for other in tuple(LOADED.values())
-        if issubclass(type(other), ModuleType)
-    )
-    return name if "." not in name and all(other is cls for other in others) else None
+    # Exceptions, and other classes without content, may equal another one and yet differ from it by what they are. So
+    # they count by the text. The module does not count, since classes may move, nor which others are loaded: that differs
+    # from one program to the next.
+    return None if BaseException in mro(cls) or not _has_members(cls) else name
+
+
+def _has_members(cls: type) -> bool:
+    try:
+        return any(True for _ in members(cls))
+    except Exception:  # noqa: BLE001 - a metaclass may refuse to tell
+        return False
 
 
 def _wraps_user_code(obj: Any) -> bool:

@@ -66,7 +66,7 @@ def test_a_rename_with_all_uses_counts_as_nothing(tmp_path, kind):
 
 
 def test_a_helper_and_a_module_of_the_user_may_be_renamed(tmp_path):
-    module = "def {0}(x):\n    return 2 * x\nclass Model:\n    pass"
+    module = "def {0}(x):\n    return 2 * x\nclass Model:\n    size = 2"
     found = {
         digest(tmp_path, source, **modules)
         for source, modules in [
@@ -86,6 +86,19 @@ def test_a_helper_and_a_module_of_the_user_may_be_renamed(tmp_path):
         ]
     }
     assert len(found) == 1
+
+
+def test_what_else_is_loaded_does_not_count(tmp_path):
+    source = "from h import Model\ndef main():\n    return Model()"
+    alone = digest(tmp_path, source, h="class Model:\n    size = 2")
+    assert digest(tmp_path, "import other\n" + source, other="class Model:\n    size = 3") == alone
+
+
+@pytest.mark.parametrize("body", ["pass", "code = 1"])
+def test_an_equal_exception_of_another_module_is_another_one(tmp_path, body):
+    source = "import a, b\ndef main():\n    try:\n        raise a.E\n    except {}.E:\n        pass"
+    modules = dict.fromkeys(["a", "b"], f"class E(Exception):\n    {body}")
+    assert digest(tmp_path, source.format("a"), **modules) != digest(tmp_path, source.format("b"), **modules)
 
 
 TWO = """
