@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pyplant._formatting import (
+    clean,
     counted,
     format_age,
     format_date,
@@ -156,7 +157,7 @@ def show(plant: Path, name: str, *, as_json: bool) -> None:
         "versions": trace.versions,
         "dependencies": [_dependency(trace, dependency) for dependency in _value_dependencies(trace)],
     }
-    emit("\n".join(_show_lines(output, trace, value)), document, as_json=as_json)
+    emit("\n".join(map(clean, _show_lines(output, trace, value))), document, as_json=as_json)
 
 
 def _preview(warehouse: Warehouse, output: Ingredient) -> str | None:

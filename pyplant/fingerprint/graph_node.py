@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _SHORT = 200
+_MAX_BITS = 4000  # Python refuses to write longer integers in decimal
 
 
 class NodeKind(enum.Enum):
@@ -185,6 +186,8 @@ def shorten(value: Any) -> str:
             return f"<{qualname_of(cls)} {value.dtype} {value.shape}>"
         if issubclass(cls, list | dict | set | tuple | frozenset) and len(value) > _SHORT:
             return f"<{qualname_of(cls)} of {len(value)}>"
+        if cls is int and value.bit_length() > _MAX_BITS:
+            return f"<int of {value.bit_length():,} bits>"
         text = ""
         for piece in _pieces(value):
             text += piece

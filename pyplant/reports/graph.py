@@ -100,7 +100,7 @@ def _escape_label(text: str) -> str:
 
 def _node_id(name: str) -> str:
     """Return a node name without colons, which Graphviz would parse as ports."""
-    return name.encode().hex()
+    return name.encode("utf-8", "surrogatepass").hex()
 
 
 def _join_names(names: list[str]) -> str:

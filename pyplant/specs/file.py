@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -50,7 +51,15 @@ class FileSpec(IngredientSpec):
 
     def finish(self, handle: Any) -> Metadata:
         path = Path(handle)
+        if path.is_dir() and not path.is_symlink():
+            message = "A folder was made at the path that pipe.allocate returned, which is for one file. Pack it, as shutil.make_archive does."
+            raise UnsavableError(message)
         if not path.is_file() or path.is_symlink():
             message = "There is no file at the path that pipe.allocate returned; write it before you send it."
             raise UnsavableError(message)
+        if path.stat().st_nlink > 1:
+            # A hard link to a file of the user, which must neither become read-only nor change what is stored.
+            copy = path.with_name(f"{path.name}.copy")
+            shutil.copyfile(path, copy)
+            copy.replace(path)
         return {"suffix": "".join(path.suffixes)}

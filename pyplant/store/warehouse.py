@@ -325,7 +325,7 @@ class Warehouse:
     def discard(self, allocation: Allocation) -> None:
         """Delete an allocated value."""
         allocation.spec.discard(allocation.handle)
-        self.files.unlink(allocation.path)
+        self.files.remove(allocation.path)
 
     # ------------------------------------------------------------------ loading
 

@@ -98,3 +98,37 @@ def test_an_invalid_suffix_is_refused(plant_dir, suffix):
 def test_unknown_options_are_refused(tmp_path):
     with pytest.raises(NotAllocatedError, match="shape"):
         FileSpec().allocate(tmp_path / "x", shape=3)
+
+
+def test_a_hard_link_to_a_file_of_the_user_is_copied(plant_dir, tmp_path):
+    own = tmp_path / "own"
+    own.write_text("mine")
+    own.chmod(0o644)
+
+    @ReactorFunc
+    def linked(pipe):
+        path = pipe.allocate("linked", Ingredient.Type.file)
+        os.link(own, path)
+        pipe.send("linked", path)
+
+    with Plant(plant_dir, progress=False) as plant:
+        plant.add_reactor(linked)
+        stored = Path(plant.get("linked"))
+        assert own.stat().st_mode & 0o777 == 0o644
+        own.write_text("changed")
+        assert stored.read_text() == "mine"
+
+
+def test_a_folder_at_the_path_of_a_file_is_refused(plant_dir):
+    @ReactorFunc
+    def folder(pipe):
+        path = pipe.allocate("folder", Ingredient.Type.file, suffix=".zarr")
+        os.mkdir(path)
+        Path(path, "x").write_text("1")
+        pipe.send("folder", path)
+
+    with Plant(plant_dir, progress=False) as plant:
+        plant.add_reactor(folder)
+        with pytest.raises(UnsavableError, match="A folder was made at the path"):
+            plant.get("folder")
+        assert not list((plant_dir / "tmp").rglob("*.zarr"))
