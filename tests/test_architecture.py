@@ -93,7 +93,7 @@ ONLY_IN = {
         "pyplant.workers.process_settings",
     },
     "polars": {"pyplant.specs.table", "pyplant.specs.table_digest"},
-    "pyarrow": {"pyplant.specs.table", "pyplant.specs.table_digest"},
+    "pyarrow": {"pyplant.specs.table", "pyplant.specs.table_digest", "pyplant.specs.arrow_messages"},
     "graphviz": {"pyplant.reports.graph", "pyplant.plant"},
     "rich": {"pyplant.reports.terminal", "pyplant.reports.table"},
     "warnings": {"pyplant.errors", "pyplant.cli", "pyplant.workers.process_settings"},

@@ -120,6 +120,18 @@ class StreamSpec(IngredientSpec):
         receiver sees the changes.
         """
 
+    def validate(self, buffer: Any, metadata: Metadata) -> None:
+        """Check bytes that another user may have written, before they are parsed; by default all are accepted.
+
+        A library in C may crash on bytes that it did not write, and a few bytes may stand for a huge value.
+
+        Raises
+        ------
+        ValueError
+            If they must not be parsed.
+        """
+        del buffer, metadata
+
     def digest_value(self, value: Any) -> str | None:
         """Return the digest of the value; ``None`` if equal values have equal bytes."""
         del value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import math
 import os
 import re
@@ -18,7 +19,7 @@ from pyplant.specs.base import IngredientSpec, Metadata
 from pyplant.specs.hdf_digest import address, file_digest
 from pyplant.specs.steady_file import SteadyFile
 
-__all__ = ["HdfArraySpec"]
+__all__ = ["HdfArraySpec", "refuse_other_files_in"]
 
 _DATASET = "data"
 # With these, the file may be smaller than the array.
@@ -55,7 +56,12 @@ class HdfArraySpec(IngredientSpec):
         stream = h5py.File(path, "r", locking=False)
         try:
             _refuse_other_files(stream)
-            return stream[_DATASET]
+            dataset = stream[_DATASET]
+            # A file of a few bytes may hold a dataset of any size.
+            if [list(dataset.shape), str(dataset.dtype)] != [metadata["shape"], metadata["dtype"]]:
+                message = f"a dataset of {dataset.shape} {dataset.dtype} instead of the one that was stored"
+                raise ValueError(message)
+            return dataset
         except BaseException:
             stream.close()
             raise
@@ -211,6 +217,14 @@ def _refuse_other_files(stream: Any) -> None:
             elif item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
                 message = f"{name!r} in the HDF5 file refers to another place; a plant stores only what is in the file itself."
                 raise ValueError(message)
+
+
+def refuse_other_files_in(content: bytes) -> None:
+    """Refuse the content of an HDF5 file that refers to other files, with a ``ValueError``."""
+    import h5py
+
+    with h5py.File(io.BytesIO(content), "r") as stream:
+        _refuse_other_files(stream)
 
 
 def _disk_error(error: Exception) -> OSError:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from pyplant.errors import UnsavableError
 from pyplant.specs.base import IngredientSpec, Metadata
+from pyplant.specs.hdf import refuse_other_files_in
 from pyplant.specs.keras_digest import model_digest
 
 __all__ = ["KerasModelSpec"]
@@ -44,15 +45,44 @@ class KerasModelSpec(IngredientSpec):
             raise UnsavableError(message)
         try:
             value.save(path)
+        except OSError:
+            raise  # of the disk
         except Exception as error:
             message = f"Keras cannot save this model: {error}"
             raise UnsavableError(message) from error
-        return {"digest": model_digest(value)}
+        return {"digest": model_digest(value), "unpacked": _unpacked_size(path)}
 
     def load(self, path: Path, metadata: Metadata) -> Any:
         import keras
 
+        _check_archive(path, metadata["unpacked"])
         return keras.saving.load_model(path, custom_objects=self._custom_objects)
 
     def digest(self, path: Path, metadata: Metadata) -> str | None:
         return str(metadata["digest"])
+
+
+def _unpacked_size(path: Path) -> int:
+    import zipfile  # slow to load
+
+    with zipfile.ZipFile(path) as archive:
+        return sum(member.file_size for member in archive.infolist())
+
+
+def _check_archive(path: Path, unpacked: int) -> None:
+    """Refuse an archive that would be larger when it is unpacked, or has weights that lead to other files.
+
+    Raises
+    ------
+    ValueError
+        If it is such an archive.
+    """
+    import zipfile
+
+    if _unpacked_size(path) > unpacked:
+        message = f"the archive holds more than the {unpacked:,} bytes that were stored"
+        raise ValueError(message)
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.filename.endswith(".h5"):
+                refuse_other_files_in(archive.read(member))

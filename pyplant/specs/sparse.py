@@ -26,6 +26,7 @@ _PARTS = {
 _BY_COO = ("dok", "lil")  # these hold Python objects and are converted to COO
 _CLASSES = frozenset(f"{form}_{kind}" for form in (*_PARTS, *_BY_COO) for kind in ("matrix", "array"))
 _ALIGNED = 64
+_MAX_ROWS = 1_000_000  # of a matrix of another user, for each of which SciPy makes a list
 _OF_SCIPY = frozenset(
     {
         *(name for names in _PARTS.values() for name in names),
@@ -102,7 +103,7 @@ class ScipySparseSpec(StreamSpec):
             if len(raw):
                 stream.write(raw)
             stream.write(b"\0" * (-len(raw) % _ALIGNED))
-        return {}
+        return {"shape": list(value.shape)}
 
     def parse(self, buffer: Any, metadata: Metadata) -> Any:
         import numpy as np
@@ -111,6 +112,9 @@ class ScipySparseSpec(StreamSpec):
         view = memoryview(buffer)
         offset = 8 + int.from_bytes(view[:8], "little")
         head = json.loads(bytes(view[8:offset]))
+        if head["shape"] != metadata["shape"]:
+            message = f"the matrix has the shape {head['shape']} instead of {metadata['shape']}"
+            raise ValueError(message)
         own = bytearray(buffer) if isinstance(buffer, bytes) else buffer  # arrays over bytes are read-only
         parts: dict[str, Any] = {}
         for name, dtype, shape in head["parts"]:
@@ -125,6 +129,20 @@ class ScipySparseSpec(StreamSpec):
             offset += part.nbytes + (-part.nbytes % _ALIGNED)
             parts[name] = part
         return _rebuilt(sparse, head, parts)
+
+    def validate(self, buffer: Any, metadata: Metadata) -> None:
+        view = memoryview(buffer)
+        name = json.loads(bytes(view[8 : 8 + int.from_bytes(view[:8], "little")]))["class"]
+        if (
+            name.partition("_")[0] in _BY_COO
+            and max(metadata["shape"], default=0) > _MAX_ROWS + len(view) * 8
+        ):
+            message = f"a matrix of the shape {metadata['shape']} in {len(view):,} bytes"
+            raise ValueError(message)
+        value = self.parse(buffer, metadata)
+        # SciPy's code in C trusts the indices.
+        if value.format in ("csr", "csc", "bsr"):
+            value.check_format(full_check=True)
 
     def digest_value(self, value: Any) -> str | None:
         return None

@@ -8,9 +8,12 @@ from typing import Any, ClassVar
 import pyplant.specs.table_digest  # noqa: F401 - teaches the encoder of values what tables are
 from pyplant.errors import UndigestibleError, UnsavableError
 from pyplant.fingerprint.fingerprint import digest_of
+from pyplant.specs.arrow_messages import arrow_table, refuse_compressed
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
 
 __all__ = ["TableSpec"]
+
+_MAX_ROWS = 1_000_000  # of a table of another user beyond those that take at least a bit each
 
 
 def _library(value: Any) -> str:
@@ -69,13 +72,23 @@ class TableSpec(StreamSpec):
         sink = pa.PythonFile(_Adapter(stream), "w")
         with pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
-        return {"kind": kind, **_metadata(kind, value)}
+        return {"kind": kind, "rows": table.num_rows, **_metadata(kind, value)}
 
     def parse(self, buffer: Any, metadata: Metadata) -> Any:
-        import pyarrow as pa
-
         # Frames may refer to the memory of the table, and some libraries write to it: the map is private.
-        return _from_arrow(metadata["kind"], pa.ipc.open_file(pa.py_buffer(buffer)).read_all(), metadata)
+        table = arrow_table(buffer)
+        if table.num_rows != metadata["rows"]:  # columns of nulls or of runs have many rows in few bytes
+            message = f"the table has {table.num_rows:,} rows instead of {metadata['rows']:,}"
+            raise ValueError(message)
+        return _from_arrow(metadata["kind"], table, metadata)
+
+    def validate(self, buffer: Any, metadata: Metadata) -> None:
+        refuse_compressed(buffer)
+        table = arrow_table(buffer)
+        if table.num_rows > _MAX_ROWS + 8 * len(memoryview(buffer)):
+            message = f"{table.num_rows:,} rows do not fit into {len(memoryview(buffer)):,} bytes"
+            raise ValueError(message)
+        table.validate(full=True)
 
     def digest_value(self, value: Any) -> str | None:
         return digest_of(value)  # Arrow's bytes differ for equal tables: in chunks, and in bytes under nulls

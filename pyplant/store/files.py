@@ -69,26 +69,10 @@ _NORESERVE = getattr(
     mmap, "MAP_NORESERVE", 0x4000 if os.name == "posix" and os.uname().sysname == "Linux" else 0
 )
 
-_LOCAL_FILE_SYSTEMS = frozenset(
-    [
-        "ext2",
-        "ext3",
-        "ext4",
-        "xfs",
-        "btrfs",
-        "zfs",
-        "f2fs",
-        "tmpfs",
-        "ramfs",
-        "overlay",
-        "jfs",
-        "reiserfs",
-        "bcachefs",
-        "apfs",
-        "hfs",
-        "ufs",
-    ]
-)
+_LOCAL_FILE_SYSTEMS = frozenset([
+    "ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "tmpfs",
+    "ramfs", "overlay", "jfs", "reiserfs", "bcachefs", "apfs", "hfs", "ufs",
+])  # fmt: skip
 """File systems that one machine uses alone. On others, another machine may not see a lock of this one."""
 
 
@@ -442,6 +426,19 @@ class Files:
             return True
         info = path.lstat()
         return info.st_uid in (os.geteuid(), 0) and not info.st_mode & (0o022 if readable else 0o077)
+
+    def is_replaceable(self, path: Path) -> bool:
+        """Return whether another user can rename a directory above ``path``, and put another one in its place."""
+        if os.name != "posix":
+            return False
+        for parent in path.parents:
+            info = parent.lstat()
+            is_sticky = bool(
+                info.st_mode & stat.S_ISVTX
+            )  # as of /tmp: only the owner of an entry may rename it
+            if info.st_uid not in (os.geteuid(), 0) or (info.st_mode & 0o022 and not is_sticky):
+                return True
+        return False
 
     @contextmanager
     def private_copy(self, content: bytes, suffix: str) -> Iterator[Path]:

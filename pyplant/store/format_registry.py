@@ -102,6 +102,8 @@ class FormatRegistry:
             message = f"Ingredient {ingredient.name!r}: type {spec.name!r} cannot be loaded from memory."
             raise DamagedError(message)
         try:
+            if not ingredient.signed:
+                spec.validate(buffer, ingredient.metadata)
             return spec.parse(buffer, ingredient.metadata)
         except MemoryError:
             raise  # the stored value may be intact

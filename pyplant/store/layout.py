@@ -31,7 +31,7 @@ _CACHEDIR_TAG = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n"
     b"# This directory holds results that PyPlant can compute again.\n"
 )
-_WORLD_WRITABLE = 0o002
+_WORLD_WRITABLE, _GROUP_WRITABLE = 0o002, 0o020
 _MAX_FORMAT_BYTES = 4096
 _MAX_TRIES = 10
 
@@ -92,7 +92,7 @@ def check_plant(files: Files, root: Path, *, of_anybody: bool = False) -> None:
         if not of_anybody:
             _check_owner(files, root)
         _check_version(root, version)
-        _check_parts(files, root, names)
+        _check_parts(files, root, names, of_anybody=of_anybody)
     except StoreError:
         raise
     except OSError as error:
@@ -146,11 +146,14 @@ def _check_owner(files: Files, root: Path) -> None:
         )
         raise PlantDirError(message)
     if mode & _WORLD_WRITABLE:
-        message = (
-            f"Every user may write to the plant directory {root} (mode {mode:o}), so its content cannot be "
-            f"trusted. Run: chmod o-w {root}"
-        )
-        raise PlantDirError(message)
+        raise PlantDirError(_exposed(root, mode))
+
+
+def _exposed(path: Path, mode: int) -> str:
+    return (
+        f"Every user may write to the plant directory {path} (mode {mode:o}), so its content cannot be "
+        f"trusted. Run: chmod o-w {path}"
+    )
 
 
 def _check_writable(root: Path) -> None:
@@ -159,13 +162,24 @@ def _check_writable(root: Path) -> None:
         raise PlantDirError(message)
 
 
-def _check_parts(files: Files, root: Path, names: set[str]) -> None:
+def _check_parts(files: Files, root: Path, names: set[str], *, of_anybody: bool = False) -> None:
+    """Refuse parts that are no directories, and those that other users own or may write to.
+
+    In a plant that a group shares its members own parts. What they store is hashed each time it is used.
+    """
+    is_shared = of_anybody or bool(files.owner_and_mode(root)[1] & _GROUP_WRITABLE)
     for name in sorted(names & _DIRECTORIES):
         if not files.is_directory(root / name):
             message = (
                 f"{root / name} is a link or a file, not a directory of the plant. It is not followed or "
                 f"changed; remove it, or choose another plant directory."
             )
+            raise PlantDirError(message)
+        owner, mode = files.owner_and_mode(root / name)
+        if not of_anybody and mode & _WORLD_WRITABLE:
+            raise PlantDirError(_exposed(root / name, mode))
+        if not is_shared and owner not in (files.own_user(), 0):
+            message = f"{root / name} belongs to user {owner}, so its content cannot be trusted. Remove it."
             raise PlantDirError(message)
 
 

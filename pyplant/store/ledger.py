@@ -123,7 +123,7 @@ class Ledger:
                 self._set_current(topics, rank, rank)
             case "s":
                 self.state |= {(string(owner), string(name)) for owner, name in entry.payload()}
-            case "p":
+            case "p" if entry.signed:  # fingerprints import modules of followed packages
                 self.followed |= set(str_list(entry.payload()))
             case "d":
                 self._nondeterministic.add(string(entry.payload()))

@@ -256,6 +256,20 @@ class ObjectStore:
             raise FileNotFoundError(errno.ENOENT, "there is no regular file of this name", str(path))
         return hash_file(path, self._files), identity[2]
 
+    def copy_to_scratch(self, path: Path) -> tuple[str, int, Path]:
+        """Copy a finished file to scratch and delete it; returns digest and size of what was copied, and the copy."""
+        copy, whole, size = self.scratch_path("".join(path.suffixes)), hasher(), 0
+        stream = self._files.create(copy)
+        try:
+            for chunk in self._files.chunks(path):
+                whole.update(chunk)
+                stream.write(chunk)
+                size += len(chunk)
+        finally:
+            stream.close()
+        self._files.unlink(path)
+        return whole.hexdigest(length=DIGEST_BYTES), size, copy
+
     def publish(self, path: Path, digest: str, suffix: str, *, read_only: bool = False) -> str:
         """Rename a finished file to its object name and return the name.
 
@@ -376,10 +390,23 @@ class ObjectStore:
         return path
 
     def is_private(self, stored: str) -> bool:
-        """Return whether no other user can write to an object or replace it."""
-        return self._files.is_private(self._root) or all(
-            self._files.is_private(path, readable=True)
-            for path in (self._root, self._root / "objects", self.path(stored).parent, self.path(stored))
+        """Return whether no other user can write to an object or replace it, nor any folder that it is in."""
+        path = self.path(stored)
+        return self._is_place_private(path.parents[1]) and (
+            self._files.is_private(path.parents[2])
+            or all(self._files.is_private(part, readable=True) for part in (path.parent, path))
+        )
+
+    def is_scratch_private(self) -> bool:
+        """Return whether no other user can replace what this process writes before it is published."""
+        return self._is_place_private(self._writable_root() / "tmp")
+
+    def _is_place_private(self, part: Path) -> bool:
+        """Return whether no other user can replace a directory of the plant, or the plant."""
+        root = part.parent
+        return not self._files.is_replaceable(root) and (
+            self._files.is_private(root)
+            or all(self._files.is_private(path, readable=True) for path in (root, part))
         )
 
     def verified_content(self, stored: str, size: int) -> bytes:

@@ -29,7 +29,7 @@ from pyplant.fingerprint.digest import digest_bytes
 from pyplant.ingredient import Ingredient
 from pyplant.specs.base import IngredientSpec, StreamSpec
 from pyplant.store.claims import OwnershipFiles
-from pyplant.store.files import Files
+from pyplant.store.files import Files, unique_name
 from pyplant.store.format_registry import FormatRegistry
 from pyplant.store.inputs import InputFiles
 from pyplant.store.journal import Journal
@@ -147,6 +147,9 @@ class Warehouse:
         """Bytes of committed results since the size of the plant was last checked."""
         self.is_closed = self.has_leftovers = False
         self._cleaning: Thread | None = None
+        self._private: Path | None = (
+            None  # where values that run code are written if others can write in the plant
+        )
         self._unsynced_seconds = 0.0
         try:
             self.ledger.refresh()
@@ -232,7 +235,7 @@ class Warehouse:
             )
             raise NotAllocatedError(message)
         # Written to scratch and renamed when complete, so no process finds a partial value under its name.
-        path = self.objects.scratch_path(spec.suffix)
+        path = self._new_path(spec, spec.suffix)
         try:
             if isinstance(spec, StreamSpec):
                 return self._save_stream(spec, name, value, path)
@@ -241,6 +244,18 @@ class Warehouse:
             with suppress(OSError):  # delete a partial file, since it may be what fills the disk
                 self.files.unlink(path)
             raise
+
+    def _new_path(self, spec: IngredientSpec, suffix: str) -> Path:
+        """Return where to write a value.
+
+        If loading it runs code, nobody else may change it before it is hashed. The bytes of a stream are hashed before they
+        are written; those that a library writes are kept outside of a plant in which others can write.
+        """
+        if not spec.runs_code or isinstance(spec, StreamSpec) or self.objects.is_scratch_private():
+            return self.objects.scratch_path(suffix)
+        if self._private is None:
+            self._private = self.files.temporary_directory()
+        return self._private / f"{unique_name(32)}{suffix}"
 
     def digest(self, name: str, value: Any, kind: Any = None) -> str | None:
         """Return the digest that a value would get if it were saved; ``None`` if that needs a file."""
@@ -277,7 +292,10 @@ class Warehouse:
         metadata = _as_json(spec, metadata)
         # The name of an object is the digest of its bytes; that of the value may leave out what no consumer sees.
         own_digest = spec.digest(path, metadata)
-        digest, size = self.objects.hash(path)
+        if self._private is not None and path.parent == self._private:
+            digest, size, path = self.objects.copy_to_scratch(path)
+        else:
+            digest, size = self.objects.hash(path)
         value_digest = own_digest or _value_digest(spec, digest, metadata)
         suffix = str(metadata.get("suffix", spec.suffix))
         # Receivers of a file get the path of the object itself; of other formats they get copies of its content.
@@ -314,7 +332,7 @@ class Warehouse:
         if safe_suffix(suffix) != suffix:
             message = f"Ingredient {name!r}: a suffix is a dot with letters and digits, such as '.png', not {suffix!r}."
             raise NotAllocatedError(message)
-        path = self.objects.scratch_path(suffix)
+        path = self._new_path(spec, suffix)
         return Allocation(name, spec, path, spec.allocate(path, **options), temporary)
 
     def finish(self, allocation: Allocation) -> Ingredient:
@@ -448,6 +466,8 @@ class Warehouse:
         self.claims.close()
         self.leases.close()
         self.objects.clear_scratch()
+        if self._private is not None:
+            self.files.remove_tree(self._private)
 
 
 def open_warehouse(root: Path, *, trust: bool, read_only: bool | None) -> Warehouse:

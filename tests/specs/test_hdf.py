@@ -215,7 +215,13 @@ class TestOtherFiles:
             group = stream.create_group("a")
             group["itself"] = group
             group["root"] = stream["/"]
-        assert list(HdfArraySpec().load(tmp_path / "f.h5", {})) == [0, 1, 2]
+        assert list(HdfArraySpec().load(tmp_path / "f.h5", {"shape": [3], "dtype": "int64"})) == [0, 1, 2]
+
+    def test_another_size_than_that_of_the_record_does_not_load(self, tmp_path):
+        with h5py.File(tmp_path / "f.h5", "w") as stream:
+            stream.create_dataset("data", shape=(1 << 50,), dtype="f8", chunks=(1 << 10,), fillvalue=1.0)
+        with pytest.raises(ValueError, match="instead of the one that was stored"):
+            HdfArraySpec().load(tmp_path / "f.h5", {"shape": [3], "dtype": "float64"})
 
     def test_external_storage_cannot_be_allocated(self, tmp_path, secret):
         with pytest.raises(NotAllocatedError, match="external"):

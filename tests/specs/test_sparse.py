@@ -84,7 +84,7 @@ def test_cached_properties_of_a_matrix_are_not_digested():
 def test_a_planted_head_makes_nothing_but_matrices_of_numbers(head):
     text = json.dumps(head).encode()
     with pytest.raises(ValueError, match=r"not the class|PyPlant wrote"):
-        ScipySparseSpec().parse(len(text).to_bytes(8, "little") + text + bytes(64), {})
+        ScipySparseSpec().parse(len(text).to_bytes(8, "little") + text + bytes(64), {"shape": [1]})
 
 
 class Weights(sparse.csr_matrix):
@@ -127,3 +127,27 @@ def test_matrices_that_differ_visibly_have_different_digests(name, around, tmp_p
     stored = [warehouse.save("value", value) for value in values]
     assert len({ingredient.digest for ingredient in stored}) == len(values)
     assert [digest_of(warehouse.load(ingredient)) for ingredient in stored] == digests
+
+
+def written(**head):
+    text = json.dumps(head).encode()
+    text += b" " * (-(8 + len(text)) % 64)
+    return len(text).to_bytes(8, "little") + text
+
+
+def test_a_matrix_of_another_user_with_wrong_indices_is_refused():
+    sent = sparse.csr_matrix(np.eye(4))
+    sent.indices[0] = 1 << 20
+    content, metadata = dumped(ScipySparseSpec(), sent), {"shape": [4, 4]}
+    ScipySparseSpec().parse(content, metadata)  # which is fast, and enough for what this user stored
+    with pytest.raises(ValueError, match="indices"):
+        ScipySparseSpec().validate(content, metadata)
+
+
+def test_few_bytes_of_another_user_do_not_stand_for_a_huge_matrix():
+    parts = [["data", "<f8", [0]], ["coord0", "<i8", [0]], ["coord1", "<i8", [0]]]
+    content = written(**{"class": "lil_matrix", "format": "coo", "shape": [1 << 40, 1], "parts": parts})
+    with pytest.raises(ValueError, match="in .* bytes"):
+        ScipySparseSpec().validate(content, {"shape": [1 << 40, 1]})
+    with pytest.raises(ValueError, match="instead of"):
+        ScipySparseSpec().parse(content, {"shape": [4, 1]})

@@ -167,3 +167,64 @@ def test_every_visible_property_of_a_pandas_frame_is_digested():
 def test_other_values_are_refused():
     with pytest.raises(UnsavableError, match="dict"):
         dumped(TableSpec(), {})
+
+
+def arrow_file(table, **options):
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def of_others(content, rows):
+    """Load a table as from the plant of another user."""
+    metadata = {"kind": "pyarrow.Table", "rows": rows}
+    TableSpec().validate(content, metadata)
+    return TableSpec().parse(content, metadata)
+
+
+class TestOfAnotherUser:
+    """Arrow believes what a file says; so files that PyPlant did not write are checked first."""
+
+    TABLE = pa.table({"a": pa.array(["x", "yy", None, "x"] * 500).dictionary_encode(), "b": [1.5] * 2000})
+
+    def test_what_was_stored_loads(self):
+        assert of_others(dumped(TableSpec(), self.TABLE), 2000).equals(self.TABLE)
+
+    @pytest.mark.parametrize("compression", ["zstd", "lz4"])
+    @pytest.mark.parametrize("column", ["a", "b"])
+    def test_compressed_data_are_refused(self, compression, column):
+        content = arrow_file(self.TABLE.select([column]), compression=compression)
+        with pytest.raises(ValueError, match="compressed"):
+            of_others(content, 2000)
+
+    def test_wrong_offsets_are_refused(self):
+        content = arrow_file(pa.table({"a": ["ab", "c"]}))
+        offsets = np.array([0, 2, 3], "<i4").tobytes()
+        assert content.count(offsets) == 1
+        with pytest.raises(pa.ArrowInvalid):
+            of_others(content.replace(offsets, np.array([0, 1 << 30, 3], "<i4").tobytes()), 2)
+
+    @pytest.mark.parametrize(
+        "column",
+        [
+            pa.nulls(1 << 30),
+            pa.RunEndEncodedArray.from_arrays(pa.array([1 << 30], "int32"), pa.array([1.5])),
+        ],
+        ids=["nulls", "runs"],
+    )
+    def test_few_bytes_do_not_stand_for_many_rows(self, column):
+        content = arrow_file(pa.table({"a": column}))
+        with pytest.raises(ValueError, match="do not fit into"):
+            of_others(content, 1 << 30)
+        with pytest.raises(ValueError, match="instead of 3"):
+            TableSpec().parse(content, {"kind": "pyarrow.Table", "rows": 3})
+
+    def test_the_footer_counts_for_nothing(self):
+        content = arrow_file(self.TABLE)
+        assert of_others(content[:-50], 2000).equals(self.TABLE)
+
+    @pytest.mark.parametrize("content", [b"", b"ARROW1", b"PK\3\4" * 10])
+    def test_other_files_are_refused(self, content):
+        with pytest.raises(ValueError, match="not an Arrow file"):
+            of_others(content, 1)

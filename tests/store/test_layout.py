@@ -10,7 +10,7 @@ from pyplant.errors import DamageWarning, FormatError, PlantDirError
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.store.files import Files
 from pyplant.store.journal import Journal
-from pyplant.store.layout import FORMAT, open_plant, plant_id
+from pyplant.store.layout import FORMAT, check_plant, open_plant, plant_id
 
 from . import LONG, FailingFiles, HookedFiles, TextSpec, a_trace, open_warehouse
 
@@ -316,6 +316,28 @@ class TestRefusing:
             open_plant(Files(), root)
         root.chmod(0o770)
         open_plant(Files(), root)
+
+    @pytest.mark.skipif(os.name != "posix", reason="needs permission bits")
+    @pytest.mark.parametrize("part", ["objects", "journal", "tmp"])
+    def test_a_part_that_every_user_may_write(self, tmp_path, part):
+        open_plant(Files(), tmp_path / "plant")
+        (tmp_path / "plant" / part).chmod(0o777)
+        with pytest.raises(PlantDirError, match=f"chmod o-w .*{part}"):
+            open_plant(Files(), tmp_path / "plant")
+        check_plant(Files(), tmp_path / "plant", of_anybody=True)
+
+    @pytest.mark.parametrize("part", ["objects", "journal", "tmp"])
+    def test_a_part_that_another_user_owns(self, tmp_path, part):
+        class OfAnother(Files):
+            def owner_and_mode(self, path):
+                owner, mode = super().owner_and_mode(path)
+                return (owner + 1 if path.name == part else owner), mode
+
+        open_plant(Files(), tmp_path / "plant")
+        with pytest.raises(PlantDirError, match=f"{part} belongs to user"):
+            open_plant(OfAnother(), tmp_path / "plant")
+        (tmp_path / "plant").chmod(0o770)  # shared with a group, whose members own parts
+        open_plant(OfAnother(), tmp_path / "plant")
 
     @as_other_user
     def test_an_unwritable_plant(self, plant):

@@ -445,6 +445,72 @@ class TestTrust:
         assert path.suffix == ".dat"
         assert not path.exists()
 
+    @pytest.mark.skipif(os.name != "posix", reason="needs permission bits")
+    @pytest.mark.parametrize("part", ["", "objects", "tmp", ".."])
+    def test_where_others_can_write_a_library_writes_where_they_cannot(self, tmp_path, root, part):
+        written = []
+
+        class Runs(PathSpec):
+            name = "runs"
+            runs_code = True
+
+            def save(self, value, path):
+                written.append(path)
+                return super().save(value, path)
+
+        warehouse = open_warehouse(root)
+        root.chmod(0o755)
+        (root / part).chmod(0o775)
+        saved = warehouse.save("x", LONG, Runs)
+        assert (root in written[0].parents) == (part == "objects")
+        assert not written[0].exists()
+        assert written[0].parent.stat().st_mode & 0o777 == 0o700
+        assert warehouse.load(saved) == LONG
+        warehouse.close()
+        assert not written[0].parent.exists()
+
+    @pytest.mark.skipif(os.name != "posix", reason="needs permission bits")
+    @pytest.mark.parametrize("part", ["", "objects", "..", "objects/*", "objects/*/*"])
+    def test_where_others_can_write_an_identity_is_no_proof(self, warehouse, root, part):
+        saved = warehouse.save("x", {"a": {1, 2}, "long": LONG}, "object")
+        path = warehouse.objects.path(saved.object)
+        assert warehouse.objects.is_private(saved.object)
+        path.chmod(0o600)
+        path.write_bytes(bytes(saved.size))
+        root.chmod(0o755)
+        for exposed in root.glob(part) if "*" in part else [root / part]:
+            exposed.chmod(0o775)
+        assert not warehouse.objects.is_private(saved.object)
+        warehouse.ledger.latest.put_identity(saved.object, warehouse.files.identity(path))
+        with pytest.raises(DamagedError, match="damaged on disk"):
+            warehouse.load(saved)
+
+    def test_followed_packages_of_another_user_are_not_followed(self, warehouse, root, stranger):
+        warehouse.ledger.add_followed(["numpy"])
+        warehouse.close()
+        assert open_warehouse(root).ledger.followed == {"numpy"}
+        stranger()
+        assert open_warehouse(root).ledger.followed == set()
+
+    def test_what_another_user_stored_is_validated(self, warehouse, root, stranger, monkeypatch):
+        validated = []
+        monkeypatch.setattr(
+            TextSpec,
+            "validate",
+            lambda self, buffer, metadata: validated.append(bytes(buffer)),
+            raising=False,
+        )
+        warehouse.commit(a_trace(warehouse.save("x", "short", TextSpec)))
+        other, outputs = reopened(root)
+        other.register_ingredient_specs([TextSpec()])
+        assert other.load(outputs["x"]) == "short"
+        assert validated == []
+        stranger()
+        other, outputs = reopened(root)
+        other.register_ingredient_specs([TextSpec()])
+        assert other.load(outputs["x"]) == "short"
+        assert validated == [b"short"]
+
     def test_a_spec_runs_code_unless_it_declares_otherwise(self, warehouse, root, stranger):
         class OfAUser(IngredientSpec):
             name = "of a user"
