@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import notebook, parallel, pipelines, scripts, workers
+from benchmarks import notebook, parallel, pipelines, reads, scripts, workers
 from benchmarks.harness import OURS, Effort, Row, Side, environment, measure, medians, write_script
 
 PEERS = ("joblib", "hamilton", "pipefunc", "numpy", "h5py")
@@ -218,6 +218,7 @@ ALL: dict[str, Callable[[Path, Effort], Iterator[Row]]] = {
     "configurations": configurations,
     "arrays": big_arrays,
     "safety": safety,
+    "reads": reads.reads,
     "import": imports,
     "memory": larger_than_memory,
     "live": notebook.live,

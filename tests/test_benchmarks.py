@@ -5,7 +5,7 @@ import importlib.util
 
 import pytest
 
-from benchmarks import notebook, parallel, pipelines, projects, scripts, workers
+from benchmarks import notebook, parallel, pipelines, projects, reads, scripts, workers
 from benchmarks.harness import Row, measure, medians, quickest, table, write_script
 from benchmarks.speed import PROTECTIONS, QUICK, larger_than_memory
 from tests.conftest import CI
@@ -37,6 +37,16 @@ def test_configurations_are_looked_up(tmp_path):
     script = tmp_path / "main.py"
     script.write_text(scripts.CONFIGURATIONS["pyplant"])
     assert [measure(script, 5)["value"] for _ in range(2)] == [20, 20]
+
+
+@pytest.mark.parametrize("text", [reads.ONE_FILE_EACH, reads.MANY_FILES], ids=["each", "many"])
+@pytest.mark.parametrize("side", ["pyplant", "without"])
+def test_reads_of_files_are_timed(tmp_path, text, side):
+    script = write_script(tmp_path, text)
+    (tmp_path / "data").mkdir()
+    for number in range(3):
+        (tmp_path / "data" / str(number)).write_text(str(number))
+    assert [measure(script, 3, side)["value"] for _ in range(2)] == [3, 3]
 
 
 @pytest.mark.parametrize("what", ["steps", "arrays", "copied"])

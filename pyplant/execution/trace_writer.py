@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from functools import cache
 from itertools import groupby
+from types import MappingProxyType
 
 from pyplant._definitions import Definition
 from pyplant._tracer import ExecutionRecord
@@ -27,6 +28,22 @@ from pyplant.store.files import host_name
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["TraceWriter"]
+
+# What the user is told of, in this order; that code may have asked for a path is too uncertain.
+_TOLD = MappingProxyType(
+    {
+        DependencyKind.FILE: "{}",
+        DependencyKind.PATTERN: "the files that match {}",
+        DependencyKind.LISTING: "the names in {}/",
+        DependencyKind.ENVIRONMENT: "environment variable {}",
+    }
+)
+_EXPLICIT = MappingProxyType(
+    {
+        DependencyKind.FILE: "Declare it with pipe.input_file({!r})",
+        DependencyKind.ENVIRONMENT: "Make it a parameter of the configuration",
+    }
+)
 
 
 class TraceWriter:
@@ -149,18 +166,19 @@ class TraceWriter:
 
     def _tell_of_reads(self, name: str, record: ExecutionRecord) -> None:
         """Say, the first time that a plant finds a read which was not declared, what follows from it."""
-        if not record.undeclared or self._warehouse.ledger.told_of_reads:
+        told = [(kind, names[0]) for kind, names in sorted(record.undeclared) if kind in _TOLD]
+        if not told or self._warehouse.ledger.told_of_reads:
             return
         self._warehouse.ledger.put_told_of_reads()
-        kind, (read, *_) = min(record.undeclared)
-        if kind is DependencyKind.ENVIRONMENT:
-            what, explicit = f"environment variable {read}", "Make it a parameter of the configuration"
-        else:
-            what, explicit = read, f"Declare a file with pipe.input_file({read!r})"
+        kind, read = min(told, key=lambda one: list(_TOLD).index(one[0]))
+        what, explicit = (
+            _TOLD[kind].format(read),
+            _EXPLICIT.get(kind, "Declare the files with pipe.input_file(...)"),
+        )
         logger().warning(
             "%s reads %s without declaring it, so it counts as an input and a change reruns %s. %s, or leave it out with "
             "`with pipe.untracked():`. (Said once for this plant; plant.explain(%r) lists all.)",
-            *(name, what, name, explicit, name),
+            *(name, what, name, explicit.format(read), name),
         )
 
     def _recorded(self, record: ExecutionRecord) -> Ingredient | None:

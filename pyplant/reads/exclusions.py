@@ -38,6 +38,7 @@ _SYSTEM = (
     "/etc/ssl",
     "/etc/fonts",
 )
+_SHARED_MEMORY = "/dev/shm/"  # noqa: S108 - a disk in memory, on which users keep files
 
 
 @cache
@@ -62,10 +63,14 @@ def is_excluded(path: str) -> bool:
     folder = path.rpartition(os.sep)[0]
     return (
         _is_excluded_folder(folder)
-        or (path.rstrip(os.sep) + os.sep).startswith(_prefixes())
+        or _is_of_system(path.rstrip(os.sep) + os.sep)
         or path.endswith("__pycache__")
         or (may_hold_installed_files(folder) and bool(installation_folders(path)))
     )
+
+
+def _is_of_system(path: str) -> bool:
+    return path.startswith(_prefixes()) and not path.startswith(_SHARED_MEMORY)
 
 
 @lru_cache(maxsize=10_000)

@@ -8,7 +8,12 @@ from tests.laws.model import Key, LawBroken, Model
 from tests.laws.oracle import Event
 from tests.laws.pipelines import Pipeline
 
-_OF_READING = {ReasonKind.PARAMETER: "parameter", ReasonKind.ABSENCE: "parameter", ReasonKind.FILE: "file"}
+_OF_READING = frozenset(
+    {
+        *(ReasonKind.PARAMETER, ReasonKind.ABSENCE, ReasonKind.FILE, ReasonKind.LISTING),
+        *(ReasonKind.PATTERN, ReasonKind.EXISTENCE, ReasonKind.ENVIRONMENT),
+    }
+)
 _WORDS = {
     "decorator:noted": "around h8 noted",
     "deep:global": "DEPTH",

@@ -26,6 +26,7 @@ from pyplant.errors import DamageWarning, PlantWarning
 from pyplant.events import Event, ReactorFailed, ReactorFinished, ReactorStarted, RunFinished
 from pyplant.fingerprint import bytecode, origin
 from pyplant.reports.report import Outcome, ReactorEntry
+from tests.laws import outside
 from tests.laws.oracle import Config, Oracle
 from tests.laws.pipelines import AUXILIARY, NESTED, Pipeline
 from tests.laws.source import MODULES, PACKAGE, render
@@ -79,6 +80,7 @@ class Kernel:
         base = _MEMORY if _MEMORY.is_dir() else None
         self.root = Path(tempfile.mkdtemp(prefix="laws-", dir=base))
         self.folder = self.root / "files"
+        self.outside = self.root / "outside"
         self.directory = self.root / "plant"
         self.log = Log()
         self.plants: list[pyplant.Plant] = []
@@ -89,15 +91,16 @@ class Kernel:
         (self.root / PACKAGE).mkdir()
         (self.root / PACKAGE / "__init__.py").touch()
         self.folder.mkdir()
+        self.outside.mkdir()
         sys.path.insert(0, str(self.root))
         self._wrote_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-        self.oracle = Oracle(self._on_disk.__getitem__)
+        self.oracle = Oracle(self._on_disk.__getitem__, self.outside)
 
     # ------------------------------------------------------------------ the disk
 
     def write(self, pipeline: Pipeline) -> list[str]:
         """Write the package; returns the modules that changed."""
-        texts = render(pipeline, str(self.folder))
+        texts = render(pipeline, str(self.folder), str(self.outside))
         changed = [name for name in MODULES if texts[name] != self._on_disk.get(name)]
         for name in changed:
             (self.root / PACKAGE / f"{name}.py").write_text(texts[name])
@@ -110,7 +113,7 @@ class Kernel:
     def boot(self) -> None:
         """A new process: import the package and open the plant."""
         forget_process()
-        self.oracle = Oracle(self._on_disk.__getitem__)
+        self.oracle = Oracle(self._on_disk.__getitem__, self.outside)
         self._load(["reactors"], importlib.import_module)
         self.plants = [self.open(self.directory)]
 
@@ -160,6 +163,7 @@ class Kernel:
     def remove(self) -> None:
         """Leave no trace."""
         self.close()
+        outside.remove()
         forget_process()
         sys.dont_write_bytecode = self._wrote_bytecode
         sys.path.remove(str(self.root))

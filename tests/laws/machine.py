@@ -18,10 +18,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 import pyplant
 from pyplant.errors import DamageWarning, PlantError, PlantWarning
 from pyplant.reports.report import Outcome, ReactorEntry
+from tests.laws import outside
 from tests.laws.causes import check_causes, check_edit_is_named
 from tests.laws.kernel import Kernel, Log, oracle_config, plant_config
 from tests.laws.model import Expectation, LawBroken, Model, expect
 from tests.laws.oracle import canonical
+from tests.laws.outside import CHANGES
 from tests.laws.pipelines import (
     CONTAINERS,
     FILES,
@@ -68,7 +70,7 @@ class Laws(RuleBasedStateMachine):
         self.sound = False
         """Whether the laws held when they were last looked at."""
 
-    @initialize(pipeline=pipelines())
+    @initialize(pipeline=pipelines(outside.first_world()))
     def begin(self, pipeline: Pipeline) -> None:
         """A new pipeline in an empty plant."""
         self.pipeline = pipeline
@@ -196,6 +198,14 @@ class Laws(RuleBasedStateMachine):
         if sly and before is not None:
             os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         self.pipeline.files[name] = content
+        self.check()
+
+    @rule(name=st.sampled_from(sorted(CHANGES)), pick=_PICK)
+    def change_outside(self, name: str, pick: int) -> None:
+        """Change what reactors read without saying so: a file, the link, what is in the folder, the variable."""
+        values = CHANGES[name]
+        self.pipeline.world[name] = values[pick % len(values)]
+        self._write_files()
         self.check()
 
     @rule(name=st.sampled_from(FILES))
@@ -468,6 +478,7 @@ class Laws(RuleBasedStateMachine):
                 path.write_text(self.pipeline.files[name])
             else:
                 path.unlink(missing_ok=True)
+        outside.put(self.kernel.outside, self.pipeline.world)
 
 
 def _spoil(values: tuple[Any, ...]) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pyplant.fingerprint.gc_pause import gc_paused
+from tests.laws.outside import stand_ins
 from tests.laws.source import PACKAGE
 
 Event = tuple[str, ...]
@@ -40,16 +41,20 @@ class Oracle:
     ----------
     read
         Gives the present text of a module on disk.
+    outside
+        The folder that reactors read without saying so.
     """
 
-    def __init__(self, read: Callable[[str], str]) -> None:
+    def __init__(self, read: Callable[[str], str], outside: Path) -> None:
         self.modules: dict[str, types.ModuleType] = {PACKAGE: types.ModuleType(PACKAGE)}
         self.nodes: dict[tuple[str, int, str], Node] = {}
         self.reactors: dict[str, Callable[..., Any]] = {}
         self.forms: dict[str, int] = {}
         """Normal forms of the reactors, once they have been computed."""
         self._read = read
-        self._builtins = {**vars(builtins), "__import__": self._import}
+        self._events: list[Event] = []  # of the reactor that runs
+        opened, self._stand_ins = stand_ins(outside, self._note)
+        self._builtins = {**vars(builtins), "__import__": self._import, "open": opened}
         self._fake = types.ModuleType("pyplant")
         vars(self._fake).update(ReactorFunc=self._reactor, SubreactorFunc=_subreactor)
 
@@ -73,6 +78,8 @@ class Oracle:
     ) -> types.ModuleType:
         if name == "pyplant":
             return self._fake
+        if name in self._stand_ins:
+            return self._stand_ins[name]
         if name.partition(".")[0] != PACKAGE:
             return builtins.__import__(name, given, local, fromlist, level)
         wanted = [f"{name}.{item}" for item in fromlist or ()] if name == PACKAGE else [name]
@@ -80,6 +87,9 @@ class Oracle:
             if full != PACKAGE and full not in self.modules:
                 self.load(full.rpartition(".")[2])
         return self.modules[name if fromlist else PACKAGE]
+
+    def _note(self, way: str, name: str, value: Any) -> None:
+        self._events.append((way, name, canonical(value)))
 
     def _reactor(self, function: Callable[..., Any] | None = None, *, name: str | None = None) -> Any:
         if function is None:
@@ -101,9 +111,11 @@ class Oracle:
         function = self.reactors[reactor]
         try:
             arguments = (pipe, pipe.config) if _takes_config(function) else (pipe,)
+            self._events = pipe.events
             result = function(*arguments)
             answer = None
             while inspect.isgenerator(result):
+                self._events = pipe.events
                 names = result.send(answer)
                 for name in names:
                     self._run(senders[name], config, senders, outcome)

@@ -34,7 +34,7 @@ SHAPES = (
 )  # fmt: skip
 KINDS = (
     "call", "receive", "global", "read", "maybe", "branch", "file", "sub", "subreceive", "guarded", "switched",
-    "attribute", "group", "group", "aux", "maybe", "file",
+    "attribute", "group", "group", "aux", "maybe", "file", "outside", "outside",
 )  # fmt: skip
 LITERALS = (1, 2, 1.0, True, "1", None, 3, "a", (1, 2), (1.0, 2), 0, -0.0, 0.0, False)
 CONTAINERS = (*LITERALS, [1, 2], {"k": 1}, {1, 2}, {"k": {"x", "y"}}, [1.0, 2], {"k": True})
@@ -140,6 +140,7 @@ class Pipeline(Compact):
     slots: dict[str, Any]
     parameters: dict[str, Any]
     files: dict[str, str]
+    world: dict[str, str | None]
     cosmetics: int = 0
     renamed: dict[str, int] = field(default_factory=dict)
 
@@ -220,8 +221,8 @@ def _outputs(draw: st.DrawFn, first: int, styles: int) -> list[Output]:
 
 
 @st.composite
-def pipelines(draw: st.DrawFn) -> Pipeline:
-    """A random pipeline of two to six reactors."""
+def pipelines(draw: st.DrawFn, world: dict[str, str | None]) -> Pipeline:
+    """A random pipeline of two to six reactors, in this world outside."""
     reactors: list[Reactor] = []
     sent, styles = 0, draw(st.sampled_from([1, 3]))
     for number in range(draw(st.integers(2, 6))):
@@ -233,4 +234,5 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
         sent += len(outputs)
         reactors.append(Reactor(number, form, body, outputs))
     files = dict.fromkeys(FILES, "1")
-    return Pipeline(reactors, draw(st.booleans()), first_slots(len(reactors)), first_parameters(), files)
+    slots, is_object = first_slots(len(reactors)), draw(st.booleans())
+    return Pipeline(reactors, is_object, slots, first_parameters(), files, dict(world))

@@ -30,6 +30,8 @@ from pyplant.execution.staleness import Staleness
 from pyplant.fingerprint import source, syntax
 from pyplant.fingerprint.code_graph import NodeBuilder
 from pyplant.fingerprint.node_scope import NodeScope
+from pyplant.reads import calls, hook
+from pyplant.reads.recorder import ReadRecorder
 from pyplant.store.inputs import InputFiles
 from pyplant.store.journal import Journal
 from pyplant.store.ledger import Ledger
@@ -47,6 +49,14 @@ _SHOWN_BY = {
     "registrations_are_ignored": ("call", ("h15",)),
     "imports_inside_functions_are_ignored": ("call", ("h2", "h3")),
     "members_of_classes_are_ignored": ("call", ("h9", "h11")),
+    **dict.fromkeys(
+        (
+            *("opened_files_are_not_recorded", "missing_files_are_not_recorded", "mentions_are_not_found"),
+            *("links_count_by_what_they_led_to", "listings_are_not_recorded", "patterns_are_not_recorded"),
+            "variables_are_not_recorded",
+        ),
+        ("outside", pipelines.HELPERS),
+    ),
 }
 """The steps and helpers that show a sabotage, where a random pipeline seldom has one."""
 
@@ -199,6 +209,58 @@ def files_are_judged_by_their_time(patch: MonkeyPatch) -> None:
         return f"{os.stat(path).st_mtime_ns} {os.stat(path).st_size}"
 
     patch.setattr(InputFiles, "digest", digest)
+
+
+def _without_events(patch: MonkeyPatch, *events: str) -> None:
+    handlers = {event: handler for event, handler in hook._HANDLERS.items() if event not in events}
+    patch.setattr(hook, "_HANDLERS", handlers)
+
+
+@_sabotage
+def opened_files_are_not_recorded(patch: MonkeyPatch) -> None:
+    _without_events(patch, "open")
+
+
+@_sabotage
+def listings_are_not_recorded(patch: MonkeyPatch) -> None:
+    _without_events(patch, "os.listdir", "os.scandir")
+
+
+@_sabotage
+def patterns_are_not_recorded(patch: MonkeyPatch) -> None:
+    _without_events(patch, "glob.glob/2")
+
+
+@_sabotage
+def missing_files_are_not_recorded(patch: MonkeyPatch) -> None:
+    opened = ReadRecorder.opened
+
+    def existing(recorder: ReadRecorder, path: object, *arguments: Any, **options: Any) -> None:
+        if os.path.exists(str(path)):
+            opened(recorder, path, *arguments, **options)
+
+    patch.setattr(ReadRecorder, "opened", existing)
+
+
+@_sabotage
+def links_count_by_what_they_led_to(patch: MonkeyPatch) -> None:
+    opened = ReadRecorder.opened
+
+    def resolved(recorder: ReadRecorder, path: object, *arguments: Any, **options: Any) -> None:
+        opened(recorder, os.path.realpath(str(path)), *arguments, **options)
+
+    patch.setattr(ReadRecorder, "opened", resolved)
+
+
+@_sabotage
+def mentions_are_not_found(patch: MonkeyPatch) -> None:
+    patch.setattr(_tracer, "find_mentions", lambda functions, recorder: None)
+    patch.setattr(calls, "mention_argument", lambda *arguments: None)
+
+
+@_sabotage
+def variables_are_not_recorded(patch: MonkeyPatch) -> None:
+    patch.setattr(ReadRecorder, "asked_for_variable", lambda *arguments: None)
 
 
 # ---------------------------------------------------------------------- values

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.laws.machine import Laws
+from tests.laws.outside import VARIABLE, first_world
 from tests.laws.pipelines import FILES, Output, Pipeline, Reactor, Step, first_parameters, first_slots
 
 Scenario = Callable[[], None]
@@ -42,7 +43,8 @@ def _running(*bodies: list[Step], shape: str = "int", lossy: bool = False) -> It
     files = dict.fromkeys(FILES, "1")
     machine = Laws()
     try:
-        machine.begin(Pipeline(reactors, False, first_slots(len(reactors)), first_parameters(), files))
+        slots, parameters = first_slots(len(reactors)), first_parameters()
+        machine.begin(Pipeline(reactors, False, slots, parameters, files, first_world()))
         yield machine
     finally:
         machine.teardown()
@@ -144,6 +146,51 @@ def groups_of_ingredients_are_not_compared() -> None:
 def files_are_judged_by_their_time() -> None:
     with _running([Step("file")]) as machine:
         machine.change_file(FILES[0], "2", sly=True)
+
+
+def _outside(way: int, name: str, *picks: int) -> None:
+    """Read in one way, and change what was read."""
+    with _running([Step("outside", way)]) as machine:
+        for pick in picks:
+            machine.change_outside(name, pick)
+
+
+@_scenario
+def opened_files_are_not_recorded() -> None:
+    _outside(0, "w0.txt", 1)
+
+
+@_scenario
+def missing_files_are_not_recorded() -> None:
+    _outside(0, "w0.txt", 3, 1)
+
+
+@_scenario
+def links_count_by_what_they_led_to() -> None:
+    _outside(1, "link", 1, 2)
+    with _running([Step("outside", 1)]) as machine:
+        machine.pipeline.world["w1.txt"] = "2"
+        machine.change_outside("link", 1)
+
+
+@_scenario
+def listings_are_not_recorded() -> None:
+    _outside(2, "in/b.dat", 1)
+
+
+@_scenario
+def patterns_are_not_recorded() -> None:
+    _outside(3, "in/a.txt", 1)
+
+
+@_scenario
+def mentions_are_not_found() -> None:
+    _outside(4, "flag", 1)
+
+
+@_scenario
+def variables_are_not_recorded() -> None:
+    _outside(5, VARIABLE, 1)
 
 
 # ---------------------------------------------------------------------- values

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from tests.laws import outside
 from tests.laws.pipelines import FILES, HELPERS, NESTED, OPTIONAL, REQUIRED, Output, Pipeline, Reactor, Step
 
 PACKAGE = "lawpkg"
@@ -246,11 +247,11 @@ _VALUES = {
 _HOLE = re.compile(r"\{(\w+:\w+)\}")
 
 
-def render(pipeline: Pipeline, files: str) -> dict[str, str]:
-    """The text of each module; ``files`` is the folder of the input files."""
+def render(pipeline: Pipeline, files: str, outside_folder: str) -> dict[str, str]:
+    """The text of each module; ``files`` is the folder of the input files, and the other that of undeclared ones."""
     modules = {"deep": _DEEP, "lazy": _LAZY, "effects": _EFFECTS, "helpers": _HELPERS}
     texts = {name: _filled(text, pipeline.slots) for name, text in modules.items()}
-    texts["reactors"] = "\n\n".join(_reactors_module(pipeline, files))
+    texts["reactors"] = "\n\n".join(_reactors_module(pipeline, files)).replace("{outside}", outside_folder)
     if not pipeline.cosmetics:
         return texts
     chance = random.Random(pipeline.cosmetics)
@@ -274,6 +275,8 @@ def _filled(template: str, slots: dict[str, Any]) -> str:
 def _reactors_module(pipeline: Pipeline, files: str) -> Iterator[str]:
     yield "\n".join(
         [
+            "import glob",
+            "import os",
             "import numpy as np",
             "from lawpkg import helpers",
             f"from lawpkg.helpers import {', '.join(HELPERS)}, s0, s1, s2, traced",
@@ -448,6 +451,11 @@ def _file(pipeline: Pipeline, reactor: Reactor, step: Step) -> list[str]:
     return [f'n = mix(n, slurp(pipe.input_file(FOLDER + "/{FILES[step.a % len(FILES)]}")))']
 
 
+def _outside(pipeline: Pipeline, reactor: Reactor, step: Step) -> list[str]:
+    del pipeline, reactor
+    return outside.lines(step, "{outside}")
+
+
 def _sub(pipeline: Pipeline, reactor: Reactor, step: Step) -> list[str]:
     del pipeline, reactor
     call = ("s0(n)", "s1(pipe, n)", "helpers.s0(n)", "helpers.s1(pipe, n)")[step.a % 4]  # as Step.helper says
@@ -461,7 +469,7 @@ def _aux(pipeline: Pipeline, reactor: Reactor, step: Step) -> list[str]:
 _STEPS = {
     "call": _call, "receive": _receive, "group": _group, "guarded": _guarded, "switched": _switched,
     "subreceive": _subreceive, "global": _global, "attribute": _attribute, "read": _read, "maybe": _maybe,
-    "branch": _branch, "file": _file, "sub": _sub, "aux": _aux,
+    "branch": _branch, "file": _file, "outside": _outside, "sub": _sub, "aux": _aux,
 }  # fmt: skip
 
 

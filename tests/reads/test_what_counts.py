@@ -132,6 +132,16 @@ def test_what_is_no_input_is_not_recorded_and_the_file_beside_it_is(read):
         assert plant.run_reactor("reads").ran
 
 
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="has no disk in memory")
+def test_a_file_in_shared_memory_counts():
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        write(f"{folder}/data")
+        with plant_with(lambda: read_text(f"{folder}/data")) as plant:
+            assert plant.get("value") == "1"
+            write(f"{folder}/data", 2)
+            assert plant.get("value") == "2"
+
+
 def test_a_cache_in_a_dot_folder_is_no_input_unless_the_user_opens_it(tmp_path, monkeypatch):
     home = tmp_path / "home"
     write(home / ".library" / "cache")
