@@ -45,7 +45,7 @@ from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.digest_node import NOTHING, DigestNode, Fingerprint
 from pyplant.fingerprint.graph_node import GraphNode, Leaf, NodeKind
 from pyplant.fingerprint.hints import Hint
-from pyplant.fingerprint.metadata import metadata
+from pyplant.fingerprint.metadata import metadata, with_wrapped
 from pyplant.fingerprint.past_values import PAST_VALUES
 from pyplant.fingerprint.source import CodePart, Sources
 
@@ -199,11 +199,14 @@ class Fingerprinter:
         code = (
             node.obj for node in self._below(root) if node.content.kind in (NodeKind.FUNCTION, NodeKind.CLASS)
         )
+        # Helpers do not meet the function itself, so its own name counts only where its code reads it.
+        own = [root.obj] if "name" in root.content.reads else list(with_wrapped(root.obj))
         leaves = {
             f"{kind} {number}": Leaf(text).shown()
             for number, obj in enumerate(code)
-            # Helpers do not meet the function itself, so its own name counts only where its code reads it.
-            for kind, text in metadata(obj, root.reads - {"name"} if obj is root.obj else root.reads)
+            for kind, text in metadata(
+                obj, root.reads - {"name"} if any(obj is one for one in own) else root.reads
+            )
         }
         digest = digest_bytes(root.digest.encode(), *(f"{key}{leaves[key]}".encode() for key in leaves))
         record = self.records[root.digest]

@@ -16,7 +16,7 @@ from typing import Any
 from pyplant.fingerprint.attributes import module_of, qualname_of
 from pyplant.fingerprint.digest import digest_bytes, encode
 
-__all__ = ["annotation_names", "kind_read", "metadata"]
+__all__ = ["annotation_names", "kind_read", "metadata", "with_wrapped"]
 
 _READERS = {
     "__name__": "name",
@@ -37,6 +37,15 @@ _FUNCTIONS = {
 def kind_read(name: str, *, by_function: bool = False) -> str:
     """Return the kind of metadata that code reads by an attribute, or a function, of this name, else ``""``."""
     return (_FUNCTIONS if by_function else _READERS).get(name, "")
+
+
+def with_wrapped(function: Any) -> Iterator[Any]:
+    """Yield a function and those that it wraps, as decorators that use :func:`functools.wraps` leave them."""
+    seen: set[int] = set()
+    while type(function) is FunctionType and id(function) not in seen:
+        seen.add(id(function))
+        yield function
+        function = function.__dict__.get("__wrapped__")
 
 
 def metadata(obj: Any, kinds: frozenset[str]) -> Iterator[tuple[str, str]]:

@@ -747,6 +747,30 @@ def test_a_module_without_a_file_is_the_users(tmp_path):
     assert made(1) != made(2)
 
 
+_DECORATED = """
+import functools
+def traced(f):
+    @functools.wraps(f)
+    def around(x):
+        return f(x){read}
+    return around
+def kind(x): return type(x).__name__
+@traced
+def {name}(x): return kind(x)
+main = {name}
+"""
+
+
+def test_the_name_of_a_decorated_function_does_not_count_because_helpers_read_names(tmp_path):
+    texts = [_DECORATED.format(name=name, read="") for name in ("load", "load_all")]
+    assert taken(load(tmp_path, texts[0])).digest == taken(load(tmp_path, texts[1])).digest
+
+
+def test_the_name_of_a_decorated_function_counts_if_its_decorator_reads_it(tmp_path):
+    texts = [_DECORATED.format(name=name, read=", f.__name__") for name in ("load", "load_all")]
+    assert taken(load(tmp_path, texts[0])).digest != taken(load(tmp_path, texts[1])).digest
+
+
 # ------------------------------------------------------------------ changes in a running process
 
 CHANGES = {
