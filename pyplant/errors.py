@@ -103,6 +103,7 @@ __all__ = [
     "method_as_reactor_message",
     "near_misses",
     "not_a_function_message",
+    "opaque_message",
     "unknown_mark_message",
     "warn",
     "warns_once",
@@ -299,6 +300,15 @@ def dropped_result_message(reactor: str, kind: str) -> str:
     return (
         f"Reactor {reactor!r} returned a value of type {kind}, which is dropped: other reactors receive what is sent. "
         f"Write pipe.send({reactor!r}, value) instead of return value."
+    )
+
+
+def opaque_message(place: str, kind: str, reactor: str) -> str:
+    """Return the warning for a variable that a reactor reads and that counts by its class only."""
+    what = f"{place}, a {kind}," if place else f"A {kind}"
+    return (
+        f"{what} counts by its class only for reactor {reactor!r}: its content cannot be compared between runs, so a "
+        f"change of it reruns nothing. Make it inside the reactor, or name what it depends on in a parameter."
     )
 
 

@@ -378,7 +378,11 @@ class RunContext:
     def notes(self, key: str, trace: Trace | None) -> tuple[str, ...]:
         """Return what the fingerprint of a reactor does not cover, and what an execution of it read and cannot be compared."""
         notes = self.fingerprint(key).notes | (frozenset() if trace is None else trace.notes)
-        return tuple(sorted(note.text for note in notes))
+        place_of, function = self.fingerprinter.place_of, self.definitions[key].function
+        places = {note: place_of(function, note) if note.kind == "opaque" else "" for note in notes}
+        return tuple(
+            sorted(f"{place}, a {note.text}" if place else note.text for note, place in places.items())
+        )
 
     # ------------------------------------------------------------------ for the rebuilder
 

@@ -44,6 +44,7 @@ from pyplant.errors import (
     UntrustedError,
     add_note,
     dropped_result_message,
+    opaque_message,
     reactor_exit_error,
 )
 from pyplant.events import (
@@ -137,6 +138,7 @@ class Run:
         self._claims_guard = ClaimsGuard(context, warehouse, self._scheduler, emit, warn)
         self._sequence = itertools.count()  # breaks ties in the heap: first come, first served
         self._evicted: list[str] = []  # keys of reactors whose results were evicted after the look-up
+        self._warned_of: set[str] = set()  # variables that count by their class
         self._announced: set[str] = set()  # keys of reactors whose start was reported
         self._process = os.getpid()  # a forked child must not end the run
 
@@ -278,7 +280,7 @@ class Run:
             return None
         # Taken before the reactor runs: the trace must name the code that ran, and the reactor may change it.
         self._fingerprints[task.key] = fingerprint = self.context.fingerprint(task.key)
-        self._warn_of_notes(fingerprint.notes)
+        self._warn_of_opaque(task.key, fingerprint.notes)
         front_end = self._front_end
         recording = None if front_end is None else front_end.record(definition, is_target=task.is_target)
         request = ExecutionRequest(
@@ -507,10 +509,11 @@ class Run:
                 self._mark_ended(task.key)
                 self._emit(ReactorCached(self.context.definitions[task.key].name, task.trace.seconds))
 
-    def _warn_of_notes(self, notes: frozenset[Note]) -> None:
+    def _warn_of_opaque(self, key: str, notes: frozenset[Note]) -> None:
+        definition = self.context.definitions[key]
         for note in sorted(notes, key=lambda note: note.text):
             if note.kind == "opaque":
-                self._warn(
-                    OpaqueWarning,
-                    f"A {note.text} counts by its class only: its content cannot be compared between runs.",
-                )
+                place = self.context.fingerprinter.place_of(definition.function, note)
+                if (place or note.text) not in self._warned_of:
+                    self._warned_of.add(place or note.text)
+                    self._warn(OpaqueWarning, opaque_message(place, note.text, definition.name))

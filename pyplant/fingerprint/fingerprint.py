@@ -241,6 +241,16 @@ class Fingerprinter:
         self._refresh(root)
         return any(node.obj is obj for node in self._below(self._nodes[id(root)]))
 
+    def place_of(self, root: Callable[..., Any], note: Note) -> str:
+        """Return the variable below ``root`` whose value has a note, with its owner; ``""`` if it has no name."""
+        self._refresh(root)
+        for node in self._below(self._nodes[id(root)]):
+            for edge in node.content.edges:
+                target = edge.target
+                if edge.name and type(target) is not Leaf and note in self._nodes[id(target)].content.notes:
+                    return f"{edge.owner}.{edge.name}"
+        return ""
+
     def names_below(self, root: Callable[..., Any]) -> set[tuple[str, str]]:
         """Return the owners and names of everything that the code of ``root`` reaches."""
         self._refresh(root)

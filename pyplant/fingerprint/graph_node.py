@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 from operator import is_
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 from pyplant._missing import MISSING
 from pyplant.engine.trace import Note
-from pyplant.fingerprint.attributes import class_entry, qualname_of, static_attribute
+from pyplant.fingerprint.attributes import class_entry, object_state, qualname_of, static_attribute
 from pyplant.fingerprint.hashing import digest_bytes
 from pyplant.fingerprint.hints import Hint
 from pyplant.fingerprint.origin import is_user_object
@@ -30,6 +31,8 @@ __all__ = [
 
 _SHORT = 200
 _MAX_BITS = 4000  # Python refuses to write longer integers in decimal
+_MOST_LINES = 50
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class NodeKind(enum.Enum):
@@ -178,7 +181,10 @@ def cell_content(cell: CellType) -> Any:
 
 
 def shorten(value: Any) -> str:
-    """Return a short text of a value for messages; it does not identify the value."""
+    """Return a short text of a value for messages; it does not identify the value.
+
+    It has no addresses and no lines. Of an object of a user's class it names the attributes that ``repr`` hides.
+    """
     cls = type(value)
     # The text of a large array would take long to make.
     try:
@@ -188,16 +194,38 @@ def shorten(value: Any) -> str:
             return f"<{qualname_of(cls)} of {len(value)}>"
         if cls is int and value.bit_length() > _MAX_BITS:
             return f"<int of {value.bit_length():,} bits>"
-        text = ""
-        for piece in _pieces(value):
-            text += piece
-            if len(text) > _SHORT:
-                break
+        text = _joined(_pieces(value))
+        hidden = _hidden_attributes(value, text)
+        if hidden:
+            text = f"{text} with {_joined(_named(hidden))}"
     except KeyboardInterrupt:
         raise
     except BaseException:  # noqa: BLE001 - a user's __repr__ may raise anything
-        text = object.__repr__(value)
+        text = f"<{qualname_of(cls)} object>"
     return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
+
+
+def _joined(pieces: Iterator[str]) -> str:
+    """Return a text of a little more than the greatest length, in one line and without addresses."""
+    text = ""
+    for piece in pieces:
+        text += _ADDRESS.sub("", " ".join(piece.split("\n")[:_MOST_LINES]) if "\n" in piece else piece)
+        if len(text) > _SHORT:
+            break
+    return text
+
+
+def _hidden_attributes(value: Any, text: str) -> dict[str, Any]:
+    """Return those attributes of an object of a user's class that its text does not name."""
+    if not is_user_object(type(value)) or isinstance(value, type | FunctionType | enum.Enum | BaseException):
+        return {}
+    return {name: own for name, own in object_state(value)[1].items() if f"{name}=" not in text}
+
+
+def _named(attributes: Mapping[str, Any]) -> Iterator[str]:
+    for number, (name, own) in enumerate(attributes.items()):
+        yield f"{', ' if number else ''}{name}="
+        yield from _pieces(own)
 
 
 def _pieces(value: Any) -> Iterator[str]:
@@ -228,6 +256,10 @@ def _pieces(value: Any) -> Iterator[str]:
         for number, field in enumerate(field for field in dataclasses.fields(cls) if field.repr):
             yield f"{', ' if number else ''}{field.name}="
             yield from _pieces(static_attribute(value, field.name))
+        yield ")"
+    elif is_user_object(cls) and class_entry(cls, "__repr__") is object.__repr__:
+        yield f"{qualname_of(cls)}("
+        yield from _named(object_state(value)[1])
         yield ")"
     else:
         yield repr(value)

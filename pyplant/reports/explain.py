@@ -150,6 +150,8 @@ class Explainer:
         if difference.kind is NodeKind.VALUE:
             if old is None or new is None:
                 text = f"{name} was {'added' if old is None else 'removed'}{through}"
+            elif old == new:
+                text = f"{name} changed (now {new}){through}"
             else:
                 text = f"{name} changed: {old} → {new}{through}"
             return Cause(reason.kind, name, text, old, new)

@@ -170,7 +170,39 @@ def test_shared_parts_of_a_value_are_visited_once(describe, join):
 
 
 def test_a_short_text_never_raises():
-    assert "Odd object at" in shorten(Odd())
+    assert shorten(Odd()) == "<Odd object>"
+
+
+class Plain:
+    def __init__(self, x, y=None):
+        self.x, self.y = x, y
+
+
+class Hiding(Plain):
+    def __repr__(self):
+        return f"Hiding(x={self.x})"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Plain(1), "Plain(x=1, y=None)"),
+        ([Plain(1, Plain(2))], "[Plain(x=1, y=Plain(x=2, y=None))]"),
+        (Hiding(1, "b"), "Hiding(x=1) with y='b'"),
+        (Point(1, "hidden"), "Point(x=1) with y='hidden'"),
+        (object(), "<object object>"),
+        (test_a_short_text_of_a_value, "<function test_a_short_text_of_a_value>"),
+        (type("Lines", (), {"__repr__": lambda self: "a\nb"})(), "a b"),
+    ],
+)
+def test_a_short_text_has_no_addresses_and_hides_no_attributes(value, expected):
+    assert shorten(value) == expected
+
+
+def test_a_short_text_of_a_cycle_ends():
+    value = Plain(1)
+    value.y = value
+    assert shorten(value).endswith("…")
 
 
 def test_a_short_text_of_an_array_names_its_shape():
