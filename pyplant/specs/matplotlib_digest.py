@@ -1,15 +1,39 @@
-"""Digests of Matplotlib's figures and axes, which hold identities of objects and what drawing left."""
+"""Digests of Matplotlib's figures and axes, which hold identities of objects and what drawing left; and their loading."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pyplant.fingerprint.digest import Encoder, encodes
 
-__all__: list[str] = []
+__all__ = ["figures_stay_closed"]
 
 # The objects that are to be informed of changes, by identity, and the state of caches.
 _BOOKKEEPING = frozenset(["_parents", "_invalid", "_inverted", "_mtx"])
+
+
+@contextmanager
+def figures_stay_closed() -> Iterator[None]:
+    """Let no figure that is unpickled meanwhile count as open in pyplot, which would show it at the end of a cell."""
+    before = dict(_open_figures())
+    inline = sys.modules.get("matplotlib_inline.backend_inline")
+    drawn = (list(inline.show._to_draw), inline.show._draw_called) if inline is not None else ([], False)  # noqa: SLF001
+    yield
+    opened = _open_figures()
+    if opened != before:
+        opened.clear()
+        opened.update(before)
+        inline = sys.modules.get("matplotlib_inline.backend_inline")
+        if inline is not None:
+            inline.show._to_draw, inline.show._draw_called = drawn  # noqa: SLF001
+
+
+def _open_figures() -> Any:
+    helpers = sys.modules.get("matplotlib._pylab_helpers")
+    return {} if helpers is None else helpers.Gcf.figs
 
 
 @encodes("matplotlib.*.TransformNode+")

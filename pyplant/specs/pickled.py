@@ -25,6 +25,7 @@ from pyplant.fingerprint.origin import find, is_user_file, is_user_object
 from pyplant.specs.array_subclass import reduce_array
 from pyplant.specs.base import ByteSink, Metadata, StreamSpec
 from pyplant.specs.exceptions import reduce_exception
+from pyplant.specs.matplotlib_digest import figures_stay_closed
 from pyplant.specs.torch_digest import reduce_tensor
 
 __all__ = ["ObjectSpec"]
@@ -171,8 +172,9 @@ class ObjectSpec(StreamSpec):
     def parse(self, buffer: Any, metadata: Metadata) -> Any:
         view = memoryview(buffer)
         border = 8 + int.from_bytes(view[:8], "little")
-        copies = pickle.loads(view[8:border])  # noqa: S301 - signed, or trusted on request
-        return _Unpickler(io.BytesIO(view[border:]), copies).load()
+        with figures_stay_closed():
+            copies = pickle.loads(view[8:border])  # noqa: S301 - signed, or trusted on request
+            return _Unpickler(io.BytesIO(view[border:]), copies).load()
 
     def digest_value(self, value: Any) -> str | None:
         # Pickles of equal values may differ, for example by the order of sets and by which parts are one object.
@@ -185,7 +187,8 @@ class ObjectSpec(StreamSpec):
 def _check_loads(value: Any, body: memoryview, copies: dict[str, bytes]) -> None:
     """Raise an error if a value cannot be loaded from its pickle."""
     try:
-        _Unpickler(io.BytesIO(body), copies).load()
+        with figures_stay_closed():
+            _Unpickler(io.BytesIO(body), copies).load()
     except (Exception, SystemExit) as error:
         message = (
             f"A {type(value).__name__} can be pickled, but not loaded again ({type(error).__name__}: {error}). "

@@ -393,3 +393,14 @@ def test_a_magic_above_moves_no_line(cell):
     ran = cell("%%time\n%%reactor it\nx = 1\n1 / 0")
     assert "line 4" in ran.error.traceback
     assert "%%reactor it" not in cell("%%time\n%%reactor it -o x\nx = 1").text
+
+
+def test_a_figure_that_is_sent_is_shown_once(notebook):
+    pytest.importorskip("matplotlib_inline")
+    notebook.new("%matplotlib inline\nimport matplotlib.pyplot as plt")
+    body = "%%reactor plots -o fig\nfig, axes = plt.subplots(figsize=(1, 1))\naxes.plot([1, 2])\n1"
+    plots = notebook.add(body)
+    for _ in range(2):  # a run and a hit
+        assert notebook.run(plots).fine.kinds.count("image/png") == 1
+    assert "image/png" not in notebook.look("x = plant.get('fig')").kinds
+    assert notebook.look("len(plt.get_fignums())").text == "0"
