@@ -17,8 +17,10 @@ from reliability import (  # noqa: F401 - their import declares figures
     hostile,
     identity,
     kills,
+    leftovers,
     power,
     sharing,
+    values,
     workers,
 )
 from reliability.bench import FIGURES, HEADING, Result, line, measure

@@ -19,7 +19,8 @@ from pyplant.execution.executor import Failed
 from pyplant.fingerprint import bytecode, canonical
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.pipework import Pipework
-from pyplant.store import ledger, retention
+from pyplant.specs import sparse, table
+from pyplant.store import ledger, leftovers, retention
 from pyplant.store.claims import OwnershipFiles
 from pyplant.store.files import Files, OpenFile
 from pyplant.store.format_registry import FormatRegistry
@@ -201,7 +202,8 @@ def files_are_read_whole_to_be_verified(patch: MonkeyPatch) -> None:
 def leftovers_are_never_removed(patch: MonkeyPatch) -> None:
     """Neither their own process nor others remove them."""
     patch.setattr(ObjectStore, "clear_scratch", lambda self: None)
-    patch.setattr(retention, "abandoned_scratch", lambda *_: iter(()))
+    for module in (retention, leftovers):
+        patch.setattr(module, "abandoned_scratch", lambda *_: iter(()))
     patch.setattr(Files, "unlink", lambda self, path: None)
 
 
@@ -277,3 +279,10 @@ def deaths_of_workers_are_failures(patch: MonkeyPatch) -> None:
     patch.setattr(
         ParallelExecutor, "_worker_lost", lambda self, job, future, error: Failed(RuntimeError(str(error)))
     )
+
+
+@_sabotage
+def values_of_others_are_parsed_unchecked(patch: MonkeyPatch) -> None:
+    """Libraries in C get the bytes as they are."""
+    patch.setattr(table.TableSpec, "validate", lambda self, buffer, metadata: None)
+    patch.setattr(sparse.ScipySparseSpec, "validate", lambda self, buffer, metadata: None)

@@ -105,7 +105,7 @@ ONLY_IN = {
     "tempfile": {"pyplant.testing", "pyplant.store.files"},
     "threading": {
         *("pyplant.execution.session", "pyplant.store.objects", "pyplant.fingerprint.fingerprint"),
-        *("pyplant.store.scratch", "pyplant.store.warehouse"),
+        "pyplant.store.leftovers",
         *(
             "pyplant.workers.reducers",
             "pyplant.workers.worker_main",

@@ -13,7 +13,24 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.slow
 
 SHORT = ["E1", "R3", "R5", "R7", "R14", "R15", "R16", "R22", "R23", "R24", "R26", "R27"]
-LONG = ["R1", "R2", "R6", "R8", "R9", "R10", "R12", "R17", "R18", "R19", "R20", "R29", "R30", "R31"]
+LONG = [
+    "R1",
+    "R2",
+    "R6",
+    "R8",
+    "R9",
+    "R10",
+    "R12",
+    "R17",
+    "R18",
+    "R19",
+    "R20",
+    "R29",
+    "R30",
+    "R31",
+    "R33",
+    "R34",
+]
 FIGURES = [*SHORT, *(pytest.param(ident, marks=pytest.mark.nightly) for ident in LONG)]
 
 

@@ -467,7 +467,7 @@ class Session:
 
     def _bound_history(self) -> None:
         """Remove old history: after the first run, then whenever a hundredth of ``max_size`` was added."""
-        if self.warehouse.bytes_added > self._collect_threshold or self.warehouse.has_leftovers:
+        if self.warehouse.bytes_added > self._collect_threshold or self.warehouse.leftovers.are_found:
             from pyplant.store.retention import collect
 
             stored = 0

@@ -17,6 +17,7 @@ from pyplant.errors import DamageWarning, FormatError, PlantDirError, StoreError
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.store.files import Files, unique_name
 from pyplant.store.keys import PLANT_KEY
+from pyplant.store.scratch import scratch_name
 
 __all__ = ["FORMAT", "PARTS", "check_plant", "is_unwritable", "open_plant", "plant_id"]
 
@@ -235,7 +236,7 @@ def _create_plant(files: Files, root: Path) -> None:
         files.make_directory(root / part)
     # The tag makes backup programs skip the plant. FORMAT comes last: where it is, the rest is complete.
     # Both are written to scratch and renamed: another process that creates the plant now finds whole files or none.
-    tag = root / "tmp" / f"CACHEDIR.TAG-{unique_name(8)}"
+    tag = root / "tmp" / scratch_name(os.getpid())
     files.create_synced(tag, _CACHEDIR_TAG)
     files.rename(tag, root / "CACHEDIR.TAG")
     _create_format(files, root)
@@ -249,7 +250,7 @@ def _create_format(files: Files, root: Path) -> None:
     process may write ``FORMAT`` between our check and our renaming, and goes on with an identity that is then replaced.
     What it stores until it opens the plant again does not count as stored by this user.
     """
-    path, temporary = root / "FORMAT", root / "tmp" / f"FORMAT-{unique_name(8)}"
+    path, temporary = root / "FORMAT", root / "tmp" / scratch_name(os.getpid())
     # The identity is random, so that a line copied from another plant of the same user has no valid seal.
     body = json.dumps({"format": FORMAT, "id": unique_name(32), "digest": "blake3-160"})
     files.create_synced(temporary, f"{digest_bytes(body.encode())[:16]} {body}\n".encode())
@@ -270,7 +271,7 @@ def _create_format(files: Files, root: Path) -> None:
 
 def _remove_damaged(files: Files, root: Path) -> None:
     """Remove a damaged ``FORMAT``, but not an intact one that another process has written meanwhile."""
-    path, aside = root / "FORMAT", root / "tmp" / f"FORMAT-{unique_name(8)}"
+    path, aside = root / "FORMAT", root / "tmp" / scratch_name(os.getpid())
     with suppress(FileNotFoundError):
         files.rename(path, aside)
         if _is_intact(files, aside):

@@ -135,8 +135,8 @@ def collect(
     try:
         merge_journal(warehouse)
         collection = collector.collect_history(max_size)
-        if warehouse.has_leftovers:
-            warehouse.has_leftovers = False
+        if warehouse.leftovers.are_found:
+            warehouse.leftovers.are_found = False
             collector.delete_orphans()
         return collection
     except OSError as error:
@@ -290,7 +290,7 @@ class _Collector:
 
     def collect_all(self, max_size: int, quarantine_age: float) -> CollectionReport:
         """Evict history beyond ``max_size``, merge the journal and delete leftovers."""
-        self._warehouse.wait_for_cleaning()
+        self._warehouse.leftovers.wait()
         before = self._journal_bytes()
         collection = self.collect_history(max_size, _MAX_WAIT)
         self._warehouse.claims.living()  # deletes the files of dead processes
@@ -321,7 +321,7 @@ class _Collector:
         """
         stored = self._objects.sizes()
         # Then the scratch, then the journal: an object is in none of them only if nobody will name it.
-        is_used = self._warehouse.is_used_by_others()
+        is_used = self._warehouse.leftovers.are_possible(self._objects.scratch)
         self._ledger.refresh()
         if self._ledger.unknown_traces:
             return {}, 0  # traces of a later version may name any of them

@@ -8,15 +8,13 @@ that no execution names is one, too.
 from __future__ import annotations
 
 import re
-import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 from pyplant.store.files import Files, host_name, is_alive, pid_namespace, unique_name
 
-__all__ = ["MIN_LEFTOVER_AGE", "abandoned_scratch", "remove_in_background", "scratch_name"]
+__all__ = ["MIN_LEFTOVER_AGE", "abandoned_scratch", "scratch_name"]
 
 MIN_LEFTOVER_AGE = 86400.0
 """Seconds after which unchanged scratch and unnamed objects of unknown processes count as leftovers."""
@@ -48,16 +46,3 @@ def abandoned_scratch(files: Files, directory: Path, now: float | None = None) -
         times = [files.modified(path / inner) for inner in files.names(path)] + [files.modified(path)]
         if max((moment for moment in times if moment is not None), default=now) < now - MIN_LEFTOVER_AGE:
             yield path
-
-
-def remove_in_background(files: Files, paths: Iterable[Path]) -> threading.Thread:
-    """Delete files and directories in a thread, which ends with the process."""
-
-    def remove() -> None:
-        for path in paths:
-            with suppress(OSError):  # another process may delete them, too
-                files.remove(path)
-
-    thread = threading.Thread(target=remove, name="pyplant-leftovers", daemon=True)
-    thread.start()
-    return thread

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyplant import _streams
 from pyplant.engine.trace import Trace
@@ -37,13 +37,10 @@ from pyplant.store.keys import keyring
 from pyplant.store.layout import check_plant, is_unwritable, open_plant, plant_id
 from pyplant.store.leases import Leases
 from pyplant.store.ledger import Ledger
+from pyplant.store.leftovers import Leftovers
 from pyplant.store.objects import HashingSink, ObjectStore, safe_suffix
 from pyplant.store.read_only_files import ReadOnlyFiles
-from pyplant.store.scratch import abandoned_scratch, remove_in_background
 from pyplant.store.seals import Seals
-
-if TYPE_CHECKING:
-    from threading import Thread
 
 __all__ = ["COLLECTING", "Allocation", "SpecRegistration", "TypeLike", "Warehouse", "open_warehouse"]
 
@@ -96,8 +93,6 @@ class Warehouse:
         The parts of the store; see their classes.
     is_read_only
         Whether the plant is opened for reading only.
-    has_leftovers
-        Whether a process died that used the plant, so that objects of it may be named by no execution.
     is_closed
         Whether :meth:`close` was called.
 
@@ -143,10 +138,10 @@ class Warehouse:
         self.claims = OwnershipFiles(self.files, root / "claims")
         if read_only:
             self.claims.trouble = self.leases.trouble = OSError(errno.EROFS, "the plant is read-only")
+        self.leftovers = Leftovers(self.files, root)
         self.bytes_added = 0
         """Bytes of committed results since the size of the plant was last checked."""
-        self.is_closed = self.has_leftovers = False
-        self._cleaning: Thread | None = None
+        self.is_closed = False
         self._private: Path | None = (
             None  # where values that run code are written if others can write in the plant
         )
@@ -162,29 +157,6 @@ class Warehouse:
                 f"Damaged lines in the journal of {root}: {self.journal.damaged_lines}. What they recorded "
                 f"is computed again when it is needed; plant.fsck(repair=True) ends this warning.",
             )
-
-    # ------------------------------------------------------------------ leftovers
-
-    def clean_in_background(self) -> None:
-        """Delete the scratch of dead processes in a thread, if there is any."""
-        dead = list(abandoned_scratch(self.files, self.root / "tmp")) if self.journal.is_writable else []
-        if dead:
-            self.has_leftovers = True
-            self._cleaning = remove_in_background(self.files, dead)
-
-    def wait_for_cleaning(self) -> None:
-        """Wait until the thread of :meth:`clean_in_background` has ended."""
-        if self._cleaning is not None:
-            self._cleaning.join()
-            self._cleaning = None
-
-    def is_used_by_others(self) -> bool:
-        """Return whether another process may have stored objects that no execution names yet."""
-        tmp = self.root / "tmp"
-        others = {name for name in self.files.names(tmp) if self.files.is_directory(tmp / name)}
-        own = set() if self.objects.scratch is None else {self.objects.scratch.name}
-        dead = {path.name for path in abandoned_scratch(self.files, tmp)}
-        return bool(others - own - dead)
 
     # ------------------------------------------------------------------ specs
 
@@ -474,7 +446,8 @@ def open_warehouse(root: Path, *, trust: bool, read_only: bool | None) -> Wareho
     """Open the store of a plant; with ``read_only=None`` for reading only if it cannot be written."""
     read_only = is_unwritable(root) if read_only is None else read_only
     warehouse = Warehouse(root, trust=trust, read_only=read_only)
-    warehouse.clean_in_background()
+    if not read_only:
+        warehouse.leftovers.clean_in_background()
     return warehouse
 
 

@@ -151,3 +151,11 @@ def test_few_bytes_of_another_user_do_not_stand_for_a_huge_matrix():
         ScipySparseSpec().validate(content, {"shape": [1 << 40, 1]})
     with pytest.raises(ValueError, match="instead of"):
         ScipySparseSpec().parse(content, {"shape": [4, 1]})
+
+
+def test_a_matrix_of_another_user_with_wrong_pointers_is_refused():
+    sent = sparse.csr_matrix(np.eye(4))
+    sent.indptr[:] = [0, 1 << 20, 2, 3, 0]
+    content = dumped(ScipySparseSpec(), sent)
+    with pytest.raises(ValueError, match="decrease"):
+        ScipySparseSpec().validate(content, {"shape": [4, 4]})

@@ -690,10 +690,10 @@ class TestLeftovers:
         killed.close()
         collect(warehouse, 10**9, only_if_needed=True)
         assert len(warehouse.objects.sizes()) == 1  # nothing told of a death, so nothing is listed
-        warehouse.has_leftovers = True
+        warehouse.leftovers.are_found = True
         collect(warehouse, 10**9, only_if_needed=True)
         assert warehouse.objects.sizes() == {}
-        assert not warehouse.has_leftovers
+        assert not warehouse.leftovers.are_found
 
     def test_objects_that_were_named_meanwhile_stay(self, warehouse, root, monkeypatch):
         other = open_warehouse(root)
@@ -772,17 +772,17 @@ class TestScratch:
     def test_a_plant_that_is_opened_removes_scratch_of_dead_processes(self, warehouse, root, dead):
         path = self.scratch(root, scratch_name(dead))
         (path / "deeper").mkdir()
-        warehouse.clean_in_background()
-        warehouse.wait_for_cleaning()
+        warehouse.leftovers.clean_in_background()
+        warehouse.leftovers.wait()
         assert not path.exists()
-        assert warehouse.has_leftovers
+        assert warehouse.leftovers.are_found
 
     def test_a_plant_that_is_opened_leaves_the_scratch_of_others_alone(self, warehouse, root):
         path = open_warehouse(root).objects.scratch_path()
-        warehouse.clean_in_background()
-        warehouse.wait_for_cleaning()
+        warehouse.leftovers.clean_in_background()
+        warehouse.leftovers.wait()
         assert path.parent.exists()
-        assert not warehouse.has_leftovers
+        assert not warehouse.leftovers.are_found
 
     def test_freed_bytes_include_scratch(self, warehouse, root, dead):
         self.scratch(root, scratch_name(dead))
