@@ -330,7 +330,11 @@ class Console:
 
     def _user_traceback(self, error: BaseException) -> list[str]:
         trace = _user_frames(error.__traceback__)
-        if trace is None or not (isinstance(error, PlantError) or _ends_in(error, trace)):
+        # An interrupt comes anywhere, such as in the wait for another process.
+        is_interrupt = isinstance(error, KeyboardInterrupt)
+        if is_interrupt and trace is None:
+            return ["KeyboardInterrupt"]
+        if trace is None or not (is_interrupt or isinstance(error, PlantError) or _ends_in(error, trace)):
             trace = error.__traceback__  # a bug of PyPlant: show all frames
         lines: list[str] = self.shell.InteractiveTB.structured_traceback(
             type(error), error, trace, tb_offset=0

@@ -404,3 +404,16 @@ def test_a_figure_that_is_sent_is_shown_once(notebook):
         assert notebook.run(plots).fine.kinds.count("image/png") == 1
     assert "image/png" not in notebook.look("x = plant.get('fig')").kinds
     assert notebook.look("len(plt.get_fignums())").text == "0"
+
+
+def test_an_interrupt_in_the_plant_shows_the_frames_of_the_user(cell):
+    cell(
+        "from pyplant.execution.run import Run\nkept = Run.next_job\n"
+        "def interrupted(run):\n    raise KeyboardInterrupt\n"
+        "interrupted.__code__ = interrupted.__code__.replace(co_filename=Run.next_job.__code__.co_filename)\n"
+        "Run.next_job = interrupted"
+    )
+    error = cell("%%reactor it -o x\nx = 1").error
+    assert cell("Run.next_job = kept").error is None
+    assert error.name == "KeyboardInterrupt"
+    assert "pyplant/" not in error.traceback
