@@ -32,6 +32,10 @@ def test_the_quickstart_shows_what_it_says_and_remembers_it(tmp_path):
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
     first = execute("01-quickstart.ipynb", tmp_path)
+    looked = first['Path("names.csv").write_text("digit,name\\n0,zero\\n1,one\\n2,two\\n3,three\\n")'].text
+    assert "file names.csv changed, read in line 4 of its cell" in " ".join(looked.split())
+    assert "2 cached" not in looked
+    assert first['plant.get("longest_name")'].text.endswith("'three'")
     assert "1,797 images of 8 by 8 pixels" in first["%%reactor load_images -o images labels"].text
     assert "image/png" in first["%%reactor report -i accuracy wrong"].kinds
     assert "/ 16" in first['plant.explain("evaluate")'].text  # the diff of the edit
@@ -40,7 +44,7 @@ def test_the_quickstart_shows_what_it_says_and_remembers_it(tmp_path):
 
     again = execute("01-quickstart.ipynb", tmp_path)
     remembered = {line: ran for line, ran in again.items() if line.startswith("%%reactor")}
-    assert len(remembered) == 8
+    assert len(remembered) == 11
     for line, ran in remembered.items():
         assert ran.outputs[0].text.startswith("✓ "), line
         assert ran.kinds[1:] == first[line].kinds, line

@@ -19,6 +19,7 @@ two seconds are digested at the event as well.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 import time
@@ -49,6 +50,8 @@ _LARGE = 1_000_000_000  # bytes from which a file that nobody declared counts by
 _HASHED_ANYWAY = 64_000_000  # bytes that are digested however short the reactor ran
 _HASHED_PER_SECOND = 1_000_000_000  # bytes
 _WRAPPERS = "nesting.py"  # of threads that reactors start; what they call is not PyPlant's doing
+
+_CELL = re.compile(r"ipykernel_\d+[/\\]\d+\.py$")  # a file that ipykernel names and never writes
 
 Identity = tuple[int, ...] | None
 Digest = Callable[[DependencyKind, str], str]
@@ -354,7 +357,7 @@ def _is_declared(dependency: Dependency, declared: set[tuple[DependencyKind, tup
 
 def _is_fresh(identity: tuple[int, ...]) -> bool:
     """Return whether the times of a file may stay as they are when it changes; large ones are not digested for that."""
-    return time.time_ns() - identity[3] < MIN_AGE and identity[2] <= _HASHED_ANYWAY
+    return time.time_ns() - max(identity[3], identity[4]) < MIN_AGE and identity[2] <= _HASHED_ANYWAY
 
 
 def _is_too_large(size: int, seconds: float) -> bool:
@@ -401,6 +404,9 @@ def _identity(info: os.stat_result | None) -> Identity:
 
 def code_place(name: str, filename: str, line: int) -> str:
     """Return a place in code as notes and explanations name it; text without a file has no line to look at."""
+    if _CELL.search(filename):
+        where = f"line {line} of its cell"
+        return where if name.endswith("<module>") else f"{name} ({where})"
     return name if filename.startswith("<") else f"{name} ({os.path.basename(filename)}:{line})"
 
 

@@ -538,3 +538,17 @@ def test_seeded_randomness_is_not_named():
     with plant_with(read) as plant:
         plant.get("value")
         assert notes(plant) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "filename", "expected"),
+    [
+        ("load", "/home/me/features.py", "load (features.py:3)"),
+        ("load", "<string>", "load"),
+        ("load", "/tmp/ipykernel_12/3456.py", "load (line 3 of its cell)"),
+        ("<module>", "/tmp/ipykernel_12/3456.py", "line 3 of its cell"),
+        ("<module>", "/home/me/3456.py", "<module> (3456.py:3)"),
+    ],
+)
+def test_places_in_code_are_named_as_people_find_them(name, filename, expected):
+    assert recorder.code_place(name, filename, 3) == expected
