@@ -32,6 +32,7 @@ from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.graph_node import shorten
 from pyplant.ingredient import Ingredient
 from pyplant.reads.calls import observe_calls
+from pyplant.reads.effects import unrepeated_effects
 from pyplant.reads.manifests import MANY
 from pyplant.reads.mentions import find_mentions
 from pyplant.reads.recorder import FoundRead, ReadRecorder, Tracking
@@ -213,6 +214,7 @@ class Tracer:
             find_mentions(functions, self.reads)
             observe_calls(functions)
             self.record.notes |= unrepeatable(functions)
+        self.record.notes |= unrepeated_effects(self.definition.function)
 
     def _position(self) -> int:
         return len(self.record.dependencies)
