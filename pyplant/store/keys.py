@@ -11,6 +11,8 @@ How it works
   the file, its inode number and the time of its last change. The author of an archive cannot know the latter two, so the
   file in a copied or unpacked plant gives another key.
 - Without any of these, the key is random for the process, and other processes compute pickled values again.
+- Seals of further keys count if they lie in ``trusted-keys`` beside the key, under any names: former keys of this user,
+  or keys of a team. Nothing is signed with them.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ def keyring(root: Path, *, may_create: bool) -> Keyring:
     key, trouble = _user_key()
     plant_key = _plant_key(root, create=False)
     if key:
-        return Keyring(key, (plant_key,) if plant_key else ())
+        return Keyring(key, ((plant_key,) if plant_key else ()) + _trusted_keys())
     if plant_key:
         return Keyring(plant_key)
     remedy = "Set XDG_DATA_HOME to a directory that you alone can write to."
@@ -99,7 +101,7 @@ def signing_key() -> bytes:
 
 def forget_keys() -> None:
     """Clear the caches of this module, so that keys are looked for as in a new process."""
-    for function in (signing_key, _user_key, _key_in_temporary_home, _process_key):
+    for function in (signing_key, _user_key, _trusted_keys, _key_in_temporary_home, _process_key):
         function.cache_clear()
 
 
@@ -119,6 +121,27 @@ def _user_key() -> tuple[bytes, str]:
     key = key or _first_key(permanent, troubles, create=True)
     trouble = troubles[0] if troubles else "there is no home directory"
     return key, "" if key else f"The key that signs pickled values cannot be stored at its place ({trouble})."
+
+
+@cache
+def _trusted_keys() -> tuple[bytes, ...]:
+    """Return the keys in the first directory of trusted keys; one that another user could have written is left out."""
+    explicit, homes, _ = _directories()
+    found: list[bytes] = []
+    for directory in [*explicit, *homes]:
+        folder = directory / "pyplant" / "trusted-keys"
+        with suppress(OSError):
+            info = folder.stat()
+            if os.name == "posix" and (
+                info.st_uid not in (os.geteuid(), 0) or info.st_mode & _WRITABLE_BY_OTHERS
+            ):
+                continue
+            for name in sorted(os.listdir(folder)):
+                with suppress(OSError):
+                    key = _read(folder / name)
+                    found += [] if key is None else [key[0]]
+            break
+    return tuple(found)
 
 
 @cache

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -331,3 +332,24 @@ def test_a_child_may_read_what_the_reactor_has_read(tmp_path):
         plant.add_reactor(forks)
         plant.set_config({"n": 1, "m": 2})
         assert plant.get("status") == 0
+
+
+def test_results_that_a_forked_child_computes_are_loudly_unsaved(plant_dir, tmp_path):
+    @ReactorFunc
+    def number(pipe):
+        pipe.send("number", 1)
+
+    with Plant(plant_dir, progress=False) as plant:
+        plant.add_reactor(number)
+        child = os.fork()
+        if child == 0:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                value = plant.get("number")
+            (tmp_path / "told").write_text(f"{value} {caught[0].message}")
+            os._exit(0)
+        assert ended(child) == 0
+        told = (tmp_path / "told").read_text()
+        assert told.startswith("1 The results of 'number' were delivered but could not be saved")
+        assert "a forked process cannot write" in told
+        assert plant.run_reactor(number).ran == ("number",)

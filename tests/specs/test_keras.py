@@ -1,7 +1,11 @@
 """Keras models, with JAX as their backend."""
 
+import errno
+import io
 import os
+import zipfile
 
+import h5py
 import numpy as np
 import pytest
 
@@ -119,3 +123,47 @@ def test_layers_that_are_not_registered_are_given_by_name(tmp_path):
     assert float(loaded.predict(np.ones((1, 2)), verbose=0)[0, 0]) == 0.5
     with pytest.raises(TypeError, match="Scale"):
         KerasModelSpec().load(tmp_path / "model.keras", metadata)
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """A stored model with its metadata, and how to pack it again with changed members."""
+    path = tmp_path / "model.keras"
+    metadata = KerasModelSpec().save(model(), path)
+
+    def packed(**changes):
+        again = tmp_path / "again.keras"
+        with zipfile.ZipFile(path) as source, zipfile.ZipFile(again, "w", zipfile.ZIP_DEFLATED) as target:
+            for name in source.namelist():
+                target.writestr(name, changes.pop(name.replace(".", "_"), source.read(name)))
+            for name, content in changes.items():
+                target.writestr(name, content)
+        return again
+
+    return packed, metadata
+
+
+def test_weights_that_lead_to_other_files_are_refused(archive):
+    packed, metadata = archive
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as stream:
+        stream["layers"] = h5py.ExternalLink("/etc/passwd", "/")
+    with pytest.raises(ValueError, match="refers to another place"):
+        KerasModelSpec().load(packed(model_weights_h5=weights.getvalue()), metadata)
+
+
+def test_an_archive_that_is_larger_when_it_is_unpacked_is_refused(archive):
+    packed, metadata = archive
+    assert KerasModelSpec().load(packed(), metadata).get_weights()
+    with pytest.raises(ValueError, match="holds more than"):
+        KerasModelSpec().load(packed(more=bytes(10_000_000)), metadata)
+
+
+def test_a_full_disk_is_an_error_of_the_disk(tmp_path, monkeypatch):
+    def full(self, path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    made = model()
+    monkeypatch.setattr(type(made), "save", full)
+    with pytest.raises(OSError, match="No space"):
+        KerasModelSpec().save(made, tmp_path / "model.keras")

@@ -10,6 +10,7 @@ import pytest
 
 from pyplant.store import keys as keys_module
 from pyplant.store.keys import PLANT_KEY, forget_keys, keyring, signing_key
+from pyplant.store.seals import Seals
 
 
 @pytest.fixture(autouse=True)
@@ -434,3 +435,55 @@ def test_an_unusable_directory_that_the_user_set_is_named(tmp_path, homeless, mo
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file" / "below"))
     forget_keys()
     assert keyring(plant(tmp_path), may_create=True).trouble == ""
+
+
+class TestTrustedKeys:
+    """Former keys, and keys of a team."""
+
+    @pytest.fixture
+    def trusted(self, home):
+        folder = home.parent / "trusted-keys"
+        folder.mkdir(parents=True, mode=0o700)
+        return folder
+
+    def test_without_any_only_the_own_key_counts(self, tmp_path):
+        assert keyring(tmp_path, may_create=True).others == ()
+
+    def test_a_key_that_was_replaced_still_counts_and_signs_nothing(self, home, trusted, tmp_path):
+        former = signing_key()
+        home.rename(trusted / "2025")
+        forget_keys()
+        found = keyring(tmp_path, may_create=True)
+        assert found.signing != former
+        assert found.others == (former,)
+
+    def test_what_it_sealed_is_trusted(self, home, trusted, tmp_path):
+        sealed = Seals(keyring(tmp_path, may_create=True), "plant").seal(b"line")
+        assert not is_trusted(tmp_path, sealed, other_home=True)
+        (trusted / "mine").write_bytes(bytes(32))
+        home.rename(trusted / "former")
+        assert is_trusted(tmp_path, sealed)
+
+    @pytest.mark.skipif(os.name != "posix", reason="needs permission bits")
+    @pytest.mark.parametrize("mode", [0o620, 0o602])
+    def test_a_key_that_others_can_write_is_left_out(self, trusted, tmp_path, mode):
+        (trusted / "exposed").write_bytes(bytes(32))
+        (trusted / "exposed").chmod(mode)
+        assert keyring(tmp_path, may_create=True).others == ()
+
+    @pytest.mark.skipif(os.name != "posix", reason="needs permission bits")
+    def test_a_folder_that_others_can_write_is_left_out(self, trusted, tmp_path):
+        (trusted / "one").write_bytes(bytes(32))
+        trusted.chmod(0o770)
+        assert keyring(tmp_path, may_create=True).others == ()
+
+    @pytest.mark.parametrize("content", [b"", b"short", bytes(33)])
+    def test_what_is_no_key_is_left_out(self, trusted, tmp_path, content):
+        (trusted / "broken").write_bytes(content)
+        assert keyring(tmp_path, may_create=True).others == ()
+
+
+def is_trusted(root, seal, *, other_home=False):
+    forget_keys()
+    keys = keyring(root, may_create=True)
+    return Seals(keys._replace(signing=bytes(32)) if other_home else keys, "plant").is_valid(b"line", seal)
