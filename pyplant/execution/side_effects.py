@@ -7,6 +7,7 @@ both. If the writer runs after the reader was found up to date in the same run, 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from pyplant._tracer import WRITES, ExecutionRecord
 from pyplant.engine.task import State, Task
@@ -29,16 +30,16 @@ class SideEffects:
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
-        # Keys of reactors by what they wrote: in this run, and when they last ran, once this was asked for.
-        self._written: dict[str, str] = {}
-        self._written_before: dict[str, str] | None = None
+        self._written: dict[str, str] = {}  # keys of reactors by the files that they wrote in this run
         self._rechecked: set[str] = set()
 
     def finished(self, key: str, record: ExecutionRecord) -> set[Note]:
         """Remember what a reactor wrote; returns a note for each file that it read and another one wrote."""
         self._written.update(dict.fromkeys(record.written, key))
+        if not record.undeclared or not (self._written or self._before):
+            return set()
         names = [name for kind, (name, *_) in record.undeclared if kind in _FILES]
-        writers = {name: self._writer(name) for name in names}
+        writers = {name: self._written.get(name) or self._before.get(name, "") for name in names}
         return {
             Note(
                 "outside",
@@ -50,22 +51,24 @@ class SideEffects:
             if writer and writer != key
         }
 
-    def _writer(self, name: str) -> str:
-        if self._written_before is None:
-            self._written_before = {
-                note.text.removeprefix(WRITES): key
-                for key, definition in self._context.definitions.items()
-                for note in _notes(self._context.last(definition.full_name))
-                if note.text.startswith(WRITES)
-            }
-        return self._written.get(name) or self._written_before.get(name, "")
+    @cached_property
+    def _before(self) -> dict[str, str]:
+        """The keys of reactors by the files that they wrote when they last ran."""
+        return {
+            note.text.removeprefix(WRITES): key
+            for key, definition in self._context.definitions.items()
+            for note in _notes(self._context.last(definition.full_name))
+            if note.text.startswith(WRITES)
+        }
 
     def outdated_readers(self, record: ExecutionRecord, tasks: Iterable[Task]) -> list[str]:
         """Return the keys of reactors that were found up to date with files which have been written now."""
+        if not record.written:
+            return []
         written = set(record.written)
         found = [
             task.key
-            for task in (tasks if written else ())
+            for task in tasks
             if task.state is State.CACHED and task.key not in self._rechecked
             if task.trace is not None and _reads(task.trace, written)
         ]

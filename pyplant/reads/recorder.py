@@ -269,6 +269,8 @@ class ReadRecorder:
 
     def written_files(self) -> tuple[str, ...]:
         """Return the files that the execution wrote and that are there now, as recorded paths."""
+        if not self._written:
+            return ()
         paths = [path for path in self._written if os.path.isabs(path) and not self._is_ignored(path)]
         there = (path for path in paths if os.path.isfile(path))
         return tuple(

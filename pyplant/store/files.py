@@ -300,11 +300,17 @@ class Files:
         A memory map would be simpler, but if the file shrinks or the disk fails, reading through a map kills the
         process with ``SIGBUS``, whereas reading the file raises ``OSError``.
         """
-        with _opened(path, 0) as stream:
-            # To fill a large buffer with zeros takes longer than to read a small file.
-            buffer = bytearray(min(os.fstat(stream.fileno()).st_size + 1, _READ_BUFFER))
-            view = memoryview(buffer)
-            while count := stream.readinto(buffer):
+        descriptor, size = _descriptor(path)
+        if size <= _MAX_COPIED:  # a file object and a buffer take longer than to read a small file
+            try:
+                while data := os.read(descriptor, size + 1):
+                    yield memoryview(data)
+            finally:
+                os.close(descriptor)
+            return
+        with open(descriptor, "rb", buffering=0) as stream:
+            view = memoryview(bytearray(_READ_BUFFER))
+            while count := stream.readinto(view):
                 yield view[:count]
 
     def map_private(self, path: Path) -> mmap.mmap | bytearray:
@@ -467,17 +473,23 @@ class Files:
 
 
 def _opened(path: Path | str, buffering: int) -> Any:
-    """Open a regular file for reading; without ``O_NONBLOCK`` the process would wait for the writer of a pipe."""
+    """Open a regular file for reading."""
+    return open(_descriptor(path)[0], "rb", buffering=buffering)
+
+
+def _descriptor(path: Path | str) -> tuple[int, int]:
+    """Open a regular file for reading, and return its size; without ``O_NONBLOCK`` the process would wait at a pipe."""
     descriptor = os.open(
         path, os.O_RDONLY | _OPEN_FLAGS | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     )
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
     except BaseException:
         os.close(descriptor)
         raise
-    return open(descriptor, "rb", buffering=buffering)
+    return descriptor, info.st_size
 
 
 def _mapped(descriptor: int, size: int) -> mmap.mmap:

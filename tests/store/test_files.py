@@ -114,12 +114,14 @@ def test_read_begins_at_the_offset_and_ends_at_the_limit(tmp_path):
     assert disk.read(path, 20) == b""
 
 
-def test_chunks_yield_the_whole_file_in_bounded_parts(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("largest", "part"), [(0, 7), (100, 50)])
+def test_chunks_yield_the_whole_file_in_bounded_parts(tmp_path, monkeypatch, largest, part):
     monkeypatch.setattr(files_module, "_READ_BUFFER", 7)
+    monkeypatch.setattr(files_module, "_MAX_COPIED", largest)
     path = write(tmp_path / "file", bytes(range(50)))
     pieces = [bytes(piece) for piece in disk.chunks(path)]
     assert b"".join(pieces) == bytes(range(50))
-    assert max(map(len, pieces)) == 7
+    assert max(map(len, pieces)) == part
 
 
 @pytest.mark.parametrize("largest", [0, 100])
