@@ -15,6 +15,7 @@ from itertools import groupby
 from types import MappingProxyType
 
 from pyplant._definitions import Definition
+from pyplant._formatting import clean
 from pyplant._tracer import ExecutionRecord
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.errors import NondeterministicWarning, PlantWarning, StateWarning, UnsavedWarning, logger
@@ -172,7 +173,7 @@ class TraceWriter:
         self._warehouse.ledger.put_told_of_reads()
         kind, read = min(told, key=lambda one: list(_TOLD).index(one[0]))
         what, explicit = (
-            _TOLD[kind].format(read),
+            _TOLD[kind].format(clean(read)),
             _EXPLICIT.get(kind, "Declare the files with pipe.input_file(...)"),
         )
         logger().warning(

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -91,7 +92,7 @@ KINDS = {
 class TestForced:
     def expected(self, kind, names):
         values = {"one": 1, "two": 2, "a": 100, "b": 200, "ten": 10}
-        return sum(int(open(n).read()) if kind == "files" else values[n] for n in names)  # noqa: SIM115
+        return sum(int(Path(n).read_text()) if kind == "files" else values[n] for n in names)
 
     def check(self, plant, value):
         assert plant.get("total") == value

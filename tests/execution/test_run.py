@@ -186,7 +186,8 @@ def test_no_trace_is_stored_if_an_input_file_changes_while_it_is_read(plant, tmp
 
     @ReactorFunc
     def reads(pipe):
-        text = open(pipe.input_file(path)).read()
+        with open(pipe.input_file(path)) as stream:
+            text = stream.read()
         path.write_text("two, longer")
         pipe.send("text", text)
 
