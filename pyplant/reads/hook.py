@@ -54,7 +54,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     handler = _HANDLERS.get(event)
-    if handler is None:
+    if handler is None or _installed[0]() is None:  # most often no reactor runs
         return
     recorder = listening_recorder()
     if recorder is not None:

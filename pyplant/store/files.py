@@ -57,6 +57,7 @@ content that the directory entry promises.
 
 _OPEN_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 """Child processes do not inherit the file, and a link is not followed."""
+_READ_FLAGS = os.O_RDONLY | _OPEN_FLAGS | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 _MAX_WRITE = 1 << 30  # bytes in one call; Linux writes at most 2 GB at once, macOS fails beyond that
 _READ_BUFFER = 1 << 22  # bytes
@@ -303,8 +304,7 @@ class Files:
         descriptor, size = _descriptor(path)
         if size <= _MAX_COPIED:  # a file object and a buffer take longer than to read a small file
             try:
-                while data := os.read(descriptor, size + 1):
-                    yield memoryview(data)
+                yield from map(memoryview, iter(lambda: os.read(descriptor, size + 1), b""))
             finally:
                 os.close(descriptor)
             return
@@ -479,17 +479,12 @@ def _opened(path: Path | str, buffering: int) -> Any:
 
 def _descriptor(path: Path | str) -> tuple[int, int]:
     """Open a regular file for reading, and return its size; without ``O_NONBLOCK`` the process would wait at a pipe."""
-    descriptor = os.open(
-        path, os.O_RDONLY | _OPEN_FLAGS | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    )
-    try:
-        info = os.fstat(descriptor)
-        if not stat.S_ISREG(info.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor, info.st_size
+    descriptor = os.open(path, _READ_FLAGS)
+    info = os.fstat(descriptor)
+    if stat.S_ISREG(info.st_mode):
+        return descriptor, info.st_size
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def _mapped(descriptor: int, size: int) -> mmap.mmap:
