@@ -134,7 +134,8 @@ ONLY_IN = {
     "random": {"pyplant.notebook.output.random_state"},
     "subprocess": {"pyplant.notebook.graph.graphviz_layout"},
     "asyncio": {"pyplant.execution.coroutines"},
-    **dict.fromkeys(("multiprocessing", "urllib", "http", "requests"), set()),
+    "multiprocessing": {"pyplant.execution.interrupts"},
+    **dict.fromkeys(("urllib", "http", "requests"), set()),
 }
 HEAVY = [
     "numpy",
