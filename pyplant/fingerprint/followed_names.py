@@ -90,20 +90,20 @@ class FollowedNames:
 
 def _bound_names(function: ast.AST) -> Iterator[str]:
     """Yield all names that the text of a function binds, in any scope."""
-    for node in ast.walk(function):
-        match node:
-            case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
-                yield name
-            case ast.alias(name=name, asname=alias):
-                yield alias or name.partition(".")[0]
-            case ast.Global(names=names) | ast.Nonlocal(names=names):
-                yield from names
-            case ast.MatchMapping(rest=str(name)):
-                yield name
-            case _:  # functions, classes, exceptions and patterns
-                own = getattr(node, "name", None)
-                if node is not function and isinstance(own, str):
-                    yield own
+    for node in ast.walk(function):  # tests of types, since a match statement takes three times as long
+        if isinstance(node, ast.Name):
+            if not isinstance(node.ctx, ast.Load):
+                yield node.id
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.alias):
+            yield node.asname or node.name.partition(".")[0]
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            yield from node.names
+        elif isinstance(node, ast.MatchMapping):
+            yield node.rest or ""
+        elif "name" in node._fields and node is not function:  # functions, classes, exceptions and patterns
+            yield getattr(node, "name", None) or ""
 
 
 def name_that_counts(use: str, chain: list[str], target: Any, rest: list[str]) -> str:
