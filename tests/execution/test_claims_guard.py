@@ -286,7 +286,7 @@ def test_uncached_reactors_wait_for_no_claim(plants, starts):
 @pytest.fixture
 def hold(plants):
     """Lets the first plant claim the sender of an ingredient and stand still until the test ends."""
-    claimed, go_on, threads = threading.Event(), threading.Event(), []
+    claimed, go_on, threads, began = threading.Event(), threading.Event(), [], time.monotonic()
 
     def stand_still(event):
         if isinstance(event, ReactorStarted):
@@ -300,6 +300,7 @@ def hold(plants):
         assert claimed.wait(30)
 
     yield hold
+    assert time.monotonic() - began < 20, "the test waited for the first plant"
     go_on.set()
     for thread in threads:
         thread.join()
