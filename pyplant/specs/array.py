@@ -15,6 +15,7 @@ from __future__ import annotations
 import gc
 import io
 import math
+import sys
 from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -199,6 +200,15 @@ class ArraySpec(StreamSpec):
         for start in range(0, len(value), rows):
             stream.write(_bytes_of(np.ascontiguousarray(value[start : start + rows])))
         return metadata
+
+    def validate(self, buffer: Any, metadata: Metadata) -> None:
+        value = self.parse(buffer, metadata)
+        # NumPy raises SystemError where it makes texts of other numbers than code points.
+        if value.dtype.kind == "U" and value.size and value.dtype.itemsize:
+            codes = value.reshape(-1).view(value.dtype.byteorder.replace("|", "=") + "u4")
+            if codes.max() > sys.maxunicode:
+                message = "texts with characters that do not exist"
+                raise ValueError(message)
 
     def parse(self, buffer: Any, metadata: Metadata) -> Any:
         import numpy as np

@@ -255,3 +255,12 @@ def test_more_arrays_are_held_than_files_may_be_open(tmp_path, elements):
     for row, array in enumerate(received):
         assert np.all(array == row)
         array[0] = -1.0  # writable, and private
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_texts_of_another_user_with_impossible_characters_are_refused(order):
+    content = bytearray(dumped(ArraySpec(), np.array(["ab", "c"], f"{order}U2")))
+    ArraySpec().validate(content, {})
+    content[-8:-4] = b"\xff" * 4
+    with pytest.raises(ValueError, match="do not exist"):
+        ArraySpec().validate(content, {})
