@@ -304,7 +304,8 @@ class Files:
         descriptor, size = _descriptor(path)
         if size <= _MAX_COPIED:  # a file object and a buffer take longer than to read a small file
             try:
-                yield from map(memoryview, iter(lambda: os.read(descriptor, size + 1), b""))
+                while content := os.read(descriptor, size + 1):
+                    yield memoryview(content)
             finally:
                 os.close(descriptor)
             return
