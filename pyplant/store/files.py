@@ -351,8 +351,7 @@ class Files:
     def tree_size(self, path: Path) -> int:
         """Return the bytes of the regular files at or below a path."""
         if not self.is_directory(path):
-            identity = self.identity(path)
-            return 0 if identity is None else identity[2]
+            return (self.identity(path) or (0, 0, 0))[2]
         return sum(self.tree_size(path / name) for name in self.names(path))
 
     def sync_file(self, path: Path) -> None:
@@ -370,7 +369,7 @@ class Files:
 
     def free_bytes(self, path: Path) -> int:
         """Return the free bytes of the file system that holds a directory."""
-        import shutil  # slow to load
+        import shutil
 
         return shutil.disk_usage(path).free
 
