@@ -134,7 +134,7 @@ ONLY_IN = {
     "random": {"pyplant.notebook.output.random_state"},
     "subprocess": {"pyplant.notebook.graph.graphviz_layout"},
     "asyncio": {"pyplant.execution.coroutines"},
-    "multiprocessing": {"pyplant.execution.interrupts"},
+    "multiprocessing": {"pyplant.workers.pools"},
     **dict.fromkeys(("urllib", "http", "requests"), set()),
 }
 HEAVY = [

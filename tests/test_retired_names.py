@@ -166,6 +166,7 @@ def defined(text):
     return {node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef)}
 
 
+@pytest.mark.slow
 def test_no_retired_name_is_used():
     found = {}
     for path in tracked(".py", ".md", ".ipynb", ".js"):
@@ -222,6 +223,7 @@ def test_no_retired_module_is_there():
             assert not (ROOT / "tests" / folder / f"test_{leaf}.py").exists(), module
 
 
+@pytest.mark.slow
 def test_a_class_has_one_name_and_a_name_one_class():
     owners = defaultdict(set)
     for path in tracked(".py"):

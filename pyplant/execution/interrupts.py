@@ -18,7 +18,7 @@ from pyplant._formatting import error_text
 from pyplant.errors import PlantWarning
 from pyplant.execution.executor import ExecutionHandle
 
-__all__ = ["accept_sigint", "close_all", "held_interrupts", "sigint_blocked"]
+__all__ = ["accept_sigint", "close_all", "held_interrupts"]
 
 
 @contextmanager
@@ -48,25 +48,6 @@ def held_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
         if held:
             handler(*held[-1])
-
-
-@contextmanager
-def sigint_blocked() -> Iterator[None]:
-    """Let processes that are started in the block begin without SIGINT; they accept it when they can handle it.
-
-    A terminal sends it to them, too, and one that dies while it starts ends the others of its pool with it.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    from multiprocessing import resource_tracker
-
-    resource_tracker.ensure_running()  # Python 3.11 accepts the signal again when it starts this process
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def accept_sigint(handler: Callable[..., None]) -> None:

@@ -14,18 +14,20 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from concurrent.futures import Executor as FuturesExecutor
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from pyplant import _streams
 from pyplant.errors import ResourcesError, RunError
 from pyplant.execution.budget import Budget, Grant
-from pyplant.execution.interrupts import held_interrupts, sigint_blocked
+from pyplant.execution.interrupts import held_interrupts
 from pyplant.workers.messages import PlantUnreachable, TaskRequest
 from pyplant.workers.worker_environment import (
     EnvironmentChanges,
@@ -303,7 +305,7 @@ class _Workers:
     def submit(self, packed: bytes) -> Any:
         """Submit a pickled request; returns a future of the pickled reply."""
         # loky flushes the standard streams before it starts a worker.
-        with _streams.missing_replaced(), sigint_blocked():
+        with _streams.missing_replaced(), _sigint_blocked():
             self._last = self._executor.submit(
                 execute_in_own_worker, packed, self._environment.now(os.environ)
             )
@@ -313,6 +315,25 @@ class _Workers:
         """Kill the processes."""
         with held_interrupts():
             self._executor.shutdown(wait=False, kill_workers=True)
+
+
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """Let processes that are started in the block begin without SIGINT; they accept it when they can handle it.
+
+    A terminal sends it to them, too, and one that dies while it starts ends the others of its pool with it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # Python 3.11 accepts the signal again when it starts this process
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class DaskPool:

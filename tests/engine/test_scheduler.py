@@ -738,6 +738,7 @@ def fresh(context, name):
 
 @settings(max_examples=200)
 @given(graphs(), st.data())
+@pytest.mark.slow
 def test_after_any_edit_the_result_equals_that_of_an_empty_plant(reactors, data):
     context = FakeContext(reactors)
     names = [f"x{i}" for i in range(len(reactors))]
@@ -757,6 +758,7 @@ def test_after_any_edit_the_result_equals_that_of_an_empty_plant(reactors, data)
 
 @settings(max_examples=200)
 @given(graphs(), st.data())
+@pytest.mark.slow
 def test_after_any_loss_the_result_equals_that_of_an_empty_plant(reactors, data):
     context = FakeContext(reactors)
     names = [f"x{i}" for i in range(len(reactors))]

@@ -134,6 +134,7 @@ def test_a_sweep_continues_with_the_other_configurations(plant):
     assert [type(row.error) for row in table] == [type(None), ReactorExitError, type(None)]
 
 
+@pytest.mark.slow
 def test_an_exit_in_a_finally_block_of_a_restarted_reactor_does_not_end_the_run(tmp_path, pools):
     """A worker closes a reactor that asks for more; what it raises then must not reach the pool."""
 

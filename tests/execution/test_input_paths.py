@@ -69,6 +69,7 @@ def test_the_working_directory_of_the_next_look_up_does_not_matter(folder):
         assert plant.status()["read"].outcome.name == "STALE"
 
 
+@pytest.mark.slow
 def test_workers_return_to_the_working_directory_of_the_run(folder):
     @ReactorFunc
     def go(pipe):

@@ -54,6 +54,7 @@ def test_a_subreactor_that_receives_a_list_gets_a_list(plant, names):
 
 
 @pytest.mark.parametrize("names", ["", "a", "bc"])
+@pytest.mark.slow
 def test_reactors_in_workers_get_a_list(tmp_path, names, processes):
     with Plant(tmp_path / "plant", progress=False, executor=processes) as plant:
         plant.add_reactor(letters, gathers)

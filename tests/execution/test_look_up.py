@@ -158,6 +158,7 @@ with Plant(sys.argv[1], progress=False) as plant:
 """
 
 
+@pytest.mark.slow
 def test_another_process_finds_the_forced_execution(tmp_path):
     (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
 

@@ -518,6 +518,7 @@ def test_a_sweep_over_an_auxiliary_parameter_is_an_error(tmp_path, case):
     assert not began
 
 
+@pytest.mark.slow
 def test_a_parallel_sweep_does_not_compare_what_is_auxiliary_or_not_read(tmp_path, pools):
     @ReactorFunc
     def reads(pipe, config):

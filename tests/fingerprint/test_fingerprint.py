@@ -1295,6 +1295,7 @@ def test_a_chain_of_2000_helpers_has_a_fingerprint(tmp_path):
     assert first != taken(load(tmp_path, chain(2_000, 2))).digest
 
 
+@pytest.mark.slow
 def test_the_end_of_a_long_chain_is_found_to_differ(tmp_path):
     fingerprinter = Fingerprinter()
     old = fingerprinter.fingerprint(load(tmp_path, chain(1_500, 1)).main).digest

@@ -43,6 +43,7 @@ def test_reactors_run_with_the_users_setting_and_listeners_without_collection(tm
     assert False in seen
 
 
+@pytest.mark.slow
 def test_garbage_of_many_pauses_is_collected():
     alive = weakref.WeakSet()
     with gc_paused(enabled=True):

@@ -135,6 +135,7 @@ def test_an_opened_dataset_of_arrow_has_a_digest(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_what_a_package_holds_of_a_module_in_c_counts_by_its_name():
     torch = pytest.importorskip("torch")
     assert installed_name(torch.default_generator) == "torch:default_generator"

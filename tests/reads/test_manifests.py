@@ -165,6 +165,7 @@ def test_manifests_count_as_stored_and_go_with_their_execution(monkeypatch):
         assert not plant.run_reactor("reads").ran
 
 
+@pytest.mark.slow
 def test_a_worker_reports_many_reads():
     write_all()
     with plant_with(read_all, executor=1) as plant:

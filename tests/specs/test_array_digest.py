@@ -189,6 +189,7 @@ def test_an_attribute_of_a_subclass_comes_back(tmp_path, monkeypatch):
     assert not hasattr(warehouse.load(warehouse.save("x", value))["x"], "unit")
 
 
+@pytest.mark.slow
 def test_parameters_reach_workers_completely(plant_dir):
     @ReactorFunc
     def look(pipe, config):

@@ -289,6 +289,7 @@ def test_a_disk_that_runs_full_is_an_error(warehouse, kind):
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"contiguous"}))
+@pytest.mark.slow
 def test_each_write_may_fail(warehouse, kind, monkeypatch):
     writes = itertools.count()
     real = os.pwrite

@@ -129,6 +129,7 @@ def test_a_model_is_digested_completely(original):
     assert not {note.text for note in original.notes if note.kind == "opaque"}
 
 
+@pytest.mark.slow
 def test_a_model_has_the_same_digest_in_every_process(tmp_path):
     path = tmp_path / "models.py"
     program = (

@@ -109,6 +109,7 @@ def typed(value):
 
 
 @given(CONTAINERS)
+@pytest.mark.slow
 def test_containers_come_back_exactly_if_the_type_is_given(value):
     assert typed(SimpleSpec().parse(dumped(SimpleSpec(), value), {})) == typed(value)
 

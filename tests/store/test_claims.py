@@ -316,6 +316,7 @@ class TestWithoutLocks:
         time.sleep(0.1)
         assert second.take(KEY)
 
+    @pytest.mark.slow
     def test_an_owner_with_a_heartbeat_is_alive(self, make):
         first, second = make(heartbeat=0.01), make(timeout=2.0)
         first.take(KEY)

@@ -315,6 +315,7 @@ def test_reading_a_plant_creates_no_key_in_it(tmp_path, homeless):
     assert list(root.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_processes_at_once_agree_on_the_key_in_a_plant(tmp_path, homeless):
     root = plant(tmp_path)
     program = (

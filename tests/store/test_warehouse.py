@@ -760,6 +760,7 @@ class TestCrashes:
         for name, output in outputs.items():
             assert warehouse.load(output) == (LONG if name == "same" else name + LONG)
 
+    @pytest.mark.slow
     def test_a_killed_process_loses_no_committed_work(self, tmp_path):
         for nth in range(1, 200):
             root = tmp_path / str(nth)
@@ -792,6 +793,7 @@ class TestCrashes:
                 return
         pytest.fail("it never got through")
 
+    @pytest.mark.slow
     def test_a_power_cut_loses_no_synced_work(self, tmp_path, monkeypatch):
         self.power_cuts(tmp_path, monkeypatch)
 
