@@ -37,6 +37,14 @@ _SYSTEM = (
     "/lib64",
     "/etc/ssl",
     "/etc/fonts",
+    # Folders of fonts, which libraries that draw list when they are first used.
+    "/usr/X11",
+    "/usr/X11R6",
+    "/usr/local/share/fonts",
+    "/opt/local/share/fonts",
+    "/System",
+    "/Library/Fonts",
+    "/Network/Library/Fonts",
 )
 _SHARED_MEMORY = "/dev/shm/"  # noqa: S108 - a disk in memory, on which users keep files
 

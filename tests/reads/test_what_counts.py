@@ -11,7 +11,7 @@ import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import ConfigError, UnsavedWarning
-from pyplant.reads import environment, hook, recorder
+from pyplant.reads import environment, exclusions, hook, recorder
 
 from .plants import plant_with
 
@@ -130,6 +130,19 @@ def test_what_is_no_input_is_not_recorded_and_the_file_beside_it_is(read):
         assert not plant.run_reactor("reads").ran
         write("beside", 2)
         assert plant.run_reactor("reads").ran
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/usr/X11/lib/X11/fonts", True),
+        ("/usr/local/share/fonts/a.ttf", True),
+        ("/usr/local/share/data", False),
+        ("/usr/X11-data/a", False),
+    ],
+)
+def test_folders_of_fonts_are_no_inputs(path, expected):
+    assert exclusions.is_excluded(path) is expected
 
 
 @pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="has no disk in memory")
