@@ -49,7 +49,7 @@ SLOW_PLACES = {
     "test_notebooks.py",
     *("specs/test_keras.py", "specs/test_torch_digest.py", "specs/test_matplotlib_digest.py"),  # slow imports
     *("execution/test_claims_guard.py", "execution/test_travel.py", "workers/test_errors.py"),  # processes
-    "fingerprint/test_harmless_edits.py",
+    *("fingerprint/test_harmless_edits.py", "reports/test_hostile_texts.py"),
 }
 # Each of these shares a server, a kernel or a long preparation, so it stays together; and since these tests are the
 # longest, they start first: at the end no worker waits for a long one of another.

@@ -104,6 +104,7 @@ CLASHES = {
 
 
 @pytest.mark.parametrize("clash", CLASHES)
+@pytest.mark.slow
 def test_different_reads_have_different_recorded_names(tmp_path, clash):
     see, configs = CLASHES[clash]
     for number, config in enumerate([*configs, *configs[:-1]]):

@@ -252,6 +252,7 @@ def test_a_chain_of_10000_reactors_stops_at_equal_outputs():
     assert context.ran == ["r0"]
 
 
+@pytest.mark.slow
 def test_one_reactor_with_10000_inputs_works():
     context = FakeContext(
         {"all": Reactor([tuple(f"x{i}" for i in range(10_000))], ["y"])}
@@ -433,6 +434,7 @@ def test_a_cycle_after_a_chain_is_reported_without_the_chain():
     assert "'t'" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_cycle_of_10000_reactors_is_reported():
     context = chain(10_000)
     context.reactors["r0"] = Reactor(["x9999"], ["x0"])

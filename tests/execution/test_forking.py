@@ -255,6 +255,7 @@ def test_a_child_runs_no_exit_handlers_and_closes_nothing(run_script):
     assert done.stdout.split("\n") == ["True", "child", "exit handler", "True False", "exit handler", ""]
 
 
+@pytest.mark.slow
 def test_a_child_that_a_listener_forks_does_not_affect_the_run(tmp_path):
     source = """
 import os, sys

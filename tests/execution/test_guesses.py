@@ -71,6 +71,7 @@ def test_a_guess_whose_sender_fails_is_a_warning(plant):
 
 
 @pytest.mark.filterwarnings("ignore:Reactor '.' was run because it may send")
+@pytest.mark.slow
 def test_a_long_chain_of_failed_guesses_is_a_warning(tmp_path):
     chain = [sender(f"A{i}", f"a{i}", waits_for=f"a{i + 1}") for i in range(300)]
     last = sender("A300", error=OSError("no data"))

@@ -212,6 +212,7 @@ def test_a_sweep_is_a_table_for_people_and_for_pandas(tmp_path):
     assert len(frame) == 6
 
 
+@pytest.mark.slow
 def test_configurations_run_in_parallel(tmp_path, pools):
     folder = str(tmp_path)
 

@@ -353,6 +353,7 @@ def test_dataclasses_and_arrays_are_never_cut():
     assert encode(rows(1)).opaque == ()
 
 
+@pytest.mark.slow
 def test_the_cut_does_not_depend_on_the_order_of_a_set():
     script = """
         from pyplant.fingerprint import digest
@@ -381,6 +382,7 @@ def test_the_cut_does_not_depend_on_the_order_of_a_set():
     assert len(found) == 1
 
 
+@pytest.mark.slow
 def test_a_long_chain_of_objects_needs_no_recursion():
     assert digest_of(chain(5_000, 1)) != digest_of(chain(5_000, 2))
 

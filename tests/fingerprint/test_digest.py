@@ -588,6 +588,7 @@ def test_deeply_nested_values_differ(depth):
     assert digest_of(nested(depth, 1)) != digest_of(nested(depth + 1, 1))
 
 
+@pytest.mark.slow
 def test_linked_lists_of_objects_differ():
     def chain(length, last):
         node = last

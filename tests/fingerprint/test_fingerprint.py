@@ -933,6 +933,7 @@ CALLED = {
 
 
 @pytest.mark.parametrize("text", CALLED.values(), ids=CALLED)
+@pytest.mark.slow
 def test_calling_code_does_not_change_its_fingerprint(tmp_path, text):
     module = load(tmp_path, text)
     fingerprinter = Fingerprinter()
@@ -1010,6 +1011,7 @@ def test_the_fingerprint_is_the_same_before_and_after_the_first_run(tmp_path, us
         "def main():\n from {0} import x",
     ],
 )
+@pytest.mark.slow
 def test_an_installed_module_counts_alike_before_and_after_it_is_imported(tmp_path, name, text, monkeypatch):
     module = load(tmp_path, text.format(name))
     for loaded in list(sys.modules):
@@ -1305,6 +1307,7 @@ def test_the_end_of_a_long_chain_is_found_to_differ(tmp_path):
     assert len(found.path) == 1_502
 
 
+@pytest.mark.slow
 def test_a_cycle_of_300_helpers_has_a_fingerprint(tmp_path):
     def circle(odd):
         lines = [f"def h{i}(x): return {odd if i == 150 else 1} + h{(i + 1) % 300}(x)" for i in range(300)]
@@ -1365,6 +1368,7 @@ def meaning(program, root="main"):
 
 @settings(max_examples=60)
 @given(programs(), programs())
+@pytest.mark.slow
 def test_fingerprints_are_equal_exactly_when_the_reachable_code_is(tmp_path_factory, first, second):
     folder = tmp_path_factory.mktemp("programs")
     one, other = (taken(load(folder, text_of(program))).digest for program in (first, second))

@@ -140,6 +140,7 @@ def test_the_specification_of_a_mock_counts():
     assert digest_of(mock.Mock(spec=["a"])) != digest_of(mock.Mock(spec=["b"])) != digest_of(mock.Mock())
 
 
+@pytest.mark.slow
 def test_the_time_for_a_mock_grows_linearly_with_its_children():
     made = deepest = mock.Mock()
     for _ in range(2_000):

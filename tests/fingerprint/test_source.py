@@ -166,6 +166,7 @@ def test_a_function_of_equal_code_in_a_dead_branch_changes_nothing(tmp_path):
     assert part(one.main).digest == part(two.main).digest == part(two.other).digest
 
 
+@pytest.mark.slow
 def test_a_very_long_function_is_shown_in_part(tmp_path):
     text = "def main():\n" + " x = 1\n" * 10_000
     assert len(part(load(tmp_path, text).main).text) == 20_000

@@ -121,6 +121,7 @@ def source_of_a_function():
     ],
     ids=lambda function: function.__name__,
 )
+@pytest.mark.slow
 def test_what_is_no_input_is_not_recorded_and_the_file_beside_it_is(read):
     write("beside")
     with plant_with(lambda: (read(), read_text("beside"))[0]) as plant:

@@ -64,6 +64,7 @@ class TestArray(SpecConformance):
 
 @settings(max_examples=100)
 @given(hnp.arrays(hnp.scalar_dtypes(), hnp.array_shapes(min_dims=0, min_side=0)))
+@pytest.mark.slow
 def test_every_array_comes_back(array):
     assert same(
         ArraySpec().parse(dumped(ArraySpec(), array), {}), np.ascontiguousarray(array).reshape(array.shape)
@@ -166,6 +167,7 @@ def test_an_allocated_array_equals_one_that_was_sent(tmp_path):
     assert same(warehouse.load(finished), warehouse.load(sent))
 
 
+@pytest.mark.slow
 def test_several_processes_fill_an_allocated_array_in_place(tmp_path):
     def fill(path, row):
         part = np.load(path, mmap_mode="r+")

@@ -176,6 +176,7 @@ class TestWithLocks:
             assert ownership.take(f"key{number}")
         assert len({path.stat().st_ino for path in (tmp_path / "claims").iterdir()}) == 1
 
+    @pytest.mark.slow
     def test_a_claim_emptied_by_a_power_cut_can_be_taken(self, make, tmp_path):
         ownership = make()
         (tmp_path / "claims").mkdir()

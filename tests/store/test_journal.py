@@ -79,6 +79,7 @@ class TestDamage:
             path.write_bytes(content[:end])
             assert [payload for _, _, payload in found(tmp_path)] == [1, 2]
 
+    @pytest.mark.slow
     def test_a_flipped_bit_damages_one_line(self, tmp_path):
         path = write(tmp_path, 1, 2, 3)
         content = path.read_bytes()

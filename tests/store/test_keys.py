@@ -58,6 +58,7 @@ def test_no_other_file_is_left_beside_it(home):
     assert [path.name for path in home.parent.iterdir()] == ["signing-key"]
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_get_the_same_key(tmp_path):
     program = (
         "import sys; from pyplant.store.keys import signing_key; print('ready', flush=True); "
@@ -107,6 +108,7 @@ def test_a_key_that_is_being_written_is_waited_for(home):
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"x" * 33])
+@pytest.mark.slow
 def test_a_damaged_key_is_replaced(home, content):
     home.parent.mkdir()
     home.write_bytes(content)

@@ -540,6 +540,7 @@ class TestMerging:
     def test_a_few_files_are_left_alone(self, root):
         assert not merge_journal(self.history(root))
 
+    @pytest.mark.slow
     def test_a_run_merges_when_there_are_many(self, root):
         warehouse = self.history(root, "ab" * 40)
         collect(warehouse, 10**9, only_if_needed=True)

@@ -193,6 +193,7 @@ def everything(forwarder, reader):
     return "".join(item[1] for item in items if item[0] == "stdout"), items
 
 
+@pytest.mark.slow
 def test_large_output_passes_through_the_file_in_pieces(forwarder, reader):
     text = "".join(f"{n} äöü 🎈\n" for n in range(300_000))
     half = len(text) // 2

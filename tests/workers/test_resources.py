@@ -121,6 +121,7 @@ class TestThreads:
             names = [f"holder {number}" for number in range(20)]
             assert plant.get([*names, "free"]) == [1] * 20 + [2]
 
+    @pytest.mark.slow
     def test_a_big_one_gets_its_turn_in_a_stream_of_small_ones(self, tmp_path, threads):
         order = []
 
