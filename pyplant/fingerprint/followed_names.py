@@ -128,7 +128,7 @@ def name_that_counts(use: str, chain: list[str], target: Any, rest: list[str]) -
         known = None if leads_to_user_code(target) else ""
     elif issubclass(cls, type):
         known = _name_of_class(target)
-    elif name := installed_name(target):
+    elif not _is_users_function(target) and (name := installed_name(target)):
         known = f"{static_attribute(target, '__module__')} {name}"
     elif use == _CALLED and not rest and _wraps_user_code(target):
         known = ""
@@ -155,6 +155,11 @@ def _has_members(cls: type) -> bool:
         return False
 
 
+def _is_users_function(obj: Any) -> bool:
+    """Return whether an object is a user's function: by its file, since a worker may have rebuilt its module without one."""
+    return type(obj) is FunctionType and is_user_file(obj.__code__.co_filename)
+
+
 def _wraps_user_code(obj: Any) -> bool:
     """Return whether an object is a user's function, or wraps one as decorators do."""
     for _ in range(_MOST_WRAPPERS):
@@ -162,6 +167,6 @@ def _wraps_user_code(obj: Any) -> bool:
             return False
         inner = (namespace(obj) or {}).get("__wrapped__")
         if inner is None:
-            return type(obj) is FunctionType and is_user_file(obj.__code__.co_filename)
+            return _is_users_function(obj)
         obj = inner
     return False

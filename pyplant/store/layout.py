@@ -103,8 +103,9 @@ def check_plant(files: Files, root: Path, *, of_anybody: bool = False) -> None:
 
 def is_unwritable(root: Path) -> bool:
     """Return whether there is a plant that this process may read but not write."""
-    parts = [root, *(root / name for name in ("objects", "journal") if (root / name).is_dir())]
-    return (root / "FORMAT").is_file() and not all(os.access(part, os.W_OK | os.X_OK) for part in parts)
+    # os.path, since a method of Path raises where this process may not look.
+    parts = [root, *(root / name for name in ("objects", "journal") if os.path.isdir(root / name))]
+    return os.path.isfile(root / "FORMAT") and not all(os.access(part, os.W_OK | os.X_OK) for part in parts)
 
 
 def _is_ready(files: Files, root: Path) -> bool:

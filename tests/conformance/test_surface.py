@@ -92,7 +92,7 @@ def test_completion_offers_public_names_only(plant):
         "read_config",
         "read_config_unregistered",
     }
-    assert set(plant.get("offered")) == methods | {"input_file", "progress", "untracked"}
+    assert set(plant.get("offered")) == methods | {"input_file", "progress", "run", "untracked"}
     assert public(pyplant) == STAR | {"load_ingredients"}
     assert public(specs) == set(specs.__all__)
     assert public(plant.warehouse) == {"register_ingredient_specs"}
@@ -167,6 +167,8 @@ def test_the_signature_of_the_plant():
         "track_packages",
         "follow_packages",
         "track_reads",
+        "read_only",
+        "claim_timeout",
     ], shown
     defaults = {p.name: p.default for p in inspect.signature(Plant).parameters.values()}
     assert defaults["executor"] is None

@@ -207,10 +207,10 @@ def test_workers_import_what_the_plant_names(only, expected, pools, tmp_path):
 def test_a_module_that_workers_may_not_import_has_no_effects_there(pools, module, tmp_path):
     mark = tmp_path / "imported"
     text = f"""
-        import os
+        import os, pathlib
 
-        with open({str(mark)!r}, "a") as stream:
-            stream.write(f"{{os.getpid()}} ")
+        mark = pathlib.Path({str(mark)!r})
+        mark.write_text((mark.read_text() if mark.exists() else "") + f"{{os.getpid()}} ")
 
         def double(x):
             return 2 * x
