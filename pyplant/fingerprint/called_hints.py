@@ -14,12 +14,11 @@ from types import FunctionType
 from pyplant.fingerprint.bytecode import nested
 from pyplant.fingerprint.digest_node import DigestNode
 from pyplant.fingerprint.graph_node import Leaf, NodeKind
-from pyplant.fingerprint.hints import Hint, NameKind
+from pyplant.fingerprint.hints import SENDING, Hint, NameKind
 
 __all__ = ["is_reactor", "with_doubts"]
 
 _MEMBER = "member "
-_SENDING = frozenset({"send", "allocate"})
 
 
 def with_doubts(root: DigestNode, hints: frozenset[Hint], nodes: Mapping[int, DigestNode]) -> frozenset[Hint]:
@@ -35,14 +34,14 @@ def with_doubts(root: DigestNode, hints: frozenset[Hint], nodes: Mapping[int, Di
         The nodes by the identity of their objects.
     """
     foreign = hints - root.content.hints
-    if not any(hint.method in _SENDING or hint.method == "receive" for hint in foreign):
+    if not any(hint.method in SENDING or hint.method == "receive" for hint in foreign):
         return hints
     called = root.content.hints | frozenset(_called(root, nodes))
     return frozenset(doubted for hint in hints for doubted in ([hint] if hint in called else _doubted(hint)))
 
 
 def _doubted(hint: Hint) -> Iterator[Hint]:
-    if hint.method not in _SENDING:
+    if hint.method not in SENDING:
         yield from () if hint.method == "receive" else (hint,)
     elif hint.kind is NameKind.LITERAL:
         yield hint._replace(kind=NameKind.PATTERN)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from functools import cached_property
-from types import FunctionType
 from typing import Any
 
 from pyplant._missing import MISSING
 from pyplant.fingerprint.attributes import class_entry, namespace
 from pyplant.fingerprint.graph_node import Watch
-from pyplant.fingerprint.origin import is_user_file
+from pyplant.fingerprint.origin import is_users_function
 
 __all__ = ["enum_members", "enum_watches"]
 
@@ -60,8 +59,7 @@ def enum_members(cls: type[enum.Enum]) -> Iterator[tuple[str, Any]]:
         if key in cls.__members__:
             continue
         function = _function(value)
-        users = type(function) is FunctionType and is_user_file(function.__code__.co_filename)
-        if users or not (key in _OF_ENUM or _is_copied(cls, key, function)):
+        if is_users_function(function) or not (key in _OF_ENUM or _is_copied(cls, key, function)):
             yield key, value
 
 

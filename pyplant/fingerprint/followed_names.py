@@ -22,7 +22,7 @@ from pyplant.fingerprint.attributes import module_of, mro, namespace, qualname_o
 from pyplant.fingerprint.class_members import members
 from pyplant.fingerprint.graph_node import Leaf
 from pyplant.fingerprint.installed_names import installed_name, is_users_class
-from pyplant.fingerprint.origin import LOADED, find, is_user_file, leads_to_user_code
+from pyplant.fingerprint.origin import LOADED, find, is_users_function, leads_to_user_code
 
 __all__ = ["FollowedNames", "chain_of", "name_that_counts"]
 
@@ -128,7 +128,7 @@ def name_that_counts(use: str, chain: list[str], target: Any, rest: list[str]) -
         known = None if leads_to_user_code(target) else ""
     elif issubclass(cls, type):
         known = _name_of_class(target)
-    elif not _is_users_function(target) and (name := installed_name(target)):
+    elif not is_users_function(target) and (name := installed_name(target)):
         known = f"{static_attribute(target, '__module__')} {name}"
     elif use == _CALLED and not rest and _wraps_user_code(target):
         known = ""
@@ -155,11 +155,6 @@ def _has_members(cls: type) -> bool:
         return False
 
 
-def _is_users_function(obj: Any) -> bool:
-    """Return whether an object is a user's function: by its file, since a worker may have rebuilt its module without one."""
-    return type(obj) is FunctionType and is_user_file(obj.__code__.co_filename)
-
-
 def _wraps_user_code(obj: Any) -> bool:
     """Return whether an object is a user's function, or wraps one as decorators do."""
     for _ in range(_MOST_WRAPPERS):
@@ -167,6 +162,6 @@ def _wraps_user_code(obj: Any) -> bool:
             return False
         inner = (namespace(obj) or {}).get("__wrapped__")
         if inner is None:
-            return _is_users_function(obj)
+            return is_users_function(obj)
         obj = inner
     return False

@@ -39,7 +39,7 @@ class NameKind(StrEnum):
 
 
 _KINDS = {kind.value: kind for kind in NameKind if kind is not NameKind.PATTERN}
-_SENDING = frozenset({"send", "allocate"})
+SENDING = frozenset({"send", "allocate"})
 _READING = frozenset({"read_config", "read_config_unregistered", "config"})
 
 
@@ -136,7 +136,7 @@ def predict(hints: frozenset[Hint]) -> Predicted:
     patterns: list[str] = []
     open_ended = reads_any = False
     for hint in hints:
-        sending = hint.method in _SENDING
+        sending = hint.method in SENDING
         if hint.method == "class":
             class_attributes.append(hint.text[0] if hint.text else "")
         elif hint.kind is NameKind.LITERAL:

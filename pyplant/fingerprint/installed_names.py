@@ -14,9 +14,9 @@ from pyplant.fingerprint.attributes import module_of, namespace, qualname_of, sa
 from pyplant.fingerprint.origin import (
     LOADED,
     find,
-    is_user_file,
     is_user_module,
     is_user_object,
+    is_users_function,
     package_name,
 )
 
@@ -81,15 +81,15 @@ def is_users_class(cls: type) -> bool:
     entries = tuple(vars(cls).items())
     if any(type(value) in _IN_C and name not in _OF_OBJECT for name, value in entries):
         return False
-    return module_of(cls) in _FACTORIES or any(_is_users_function(value) for _, value in entries)
+    return module_of(cls) in _FACTORIES or any(_is_users_member(value) for _, value in entries)
 
 
-def _is_users_function(value: Any) -> bool:
+def _is_users_member(value: Any) -> bool:
     if type(value) in (classmethod, staticmethod):
         value = value.__func__
     if type(value) is property:
         value = value.fget
-    return type(value) is types.FunctionType and is_user_file(value.__code__.co_filename)
+    return is_users_function(value)
 
 
 def holds_itself(obj: Any, name: str) -> bool:

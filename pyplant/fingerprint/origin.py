@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache, lru_cache
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from pyplant.errors import ConfigError
@@ -248,6 +248,11 @@ def is_user_object(obj: Any) -> bool:
     if module is None:
         return package_name(name) not in sys.stdlib_module_names
     return is_user_module(module)
+
+
+def is_users_function(obj: Any) -> bool:
+    """Return whether an object is a user's function: by its file, since a worker may have rebuilt its module without one."""
+    return type(obj) is FunctionType and is_user_file(obj.__code__.co_filename)
 
 
 def find(module: ModuleType | None, qualname: str) -> Any:

@@ -15,16 +15,12 @@ import ast
 from collections.abc import Callable, Sequence
 from types import CodeType
 
-__all__ = ["awaiting_part", "with_coroutines"]
+__all__ = ["NEW_SCOPES", "with_coroutines"]
 
 _PART = ".part"
-_NEW_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+NEW_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+"""Parts of a body whose statements are not those of the reactor."""
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-
-
-def awaiting_part(statement: ast.AST) -> ast.expr | ast.stmt | None:
-    """Return the first part of a statement that awaits, functions in it aside; ``None`` if nothing does."""
-    return _find(statement, _awaits)
 
 
 def with_coroutines(statements: Sequence[ast.stmt], call: Callable[..., ast.Call]) -> list[ast.stmt]:
@@ -44,7 +40,7 @@ def with_coroutines(statements: Sequence[ast.stmt], call: Callable[..., ast.Call
     """
     made: list[ast.stmt] = []
     for statement in statements:
-        if awaiting_part(statement) is None:
+        if _find(statement, _awaits) is None:
             made.append(statement)
             continue
         yielding = _find(statement, lambda node: isinstance(node, ast.Yield | ast.YieldFrom))
@@ -90,9 +86,10 @@ def _awaits(node: ast.AST) -> bool:
 
 
 def _find(node: ast.AST, condition: Callable[[ast.AST], bool]) -> ast.expr | ast.stmt | None:
+    """Return the first part of a statement that meets a condition, functions in it aside; ``None`` if none does."""
     if condition(node) and isinstance(node, ast.expr | ast.stmt):
         return node
-    if isinstance(node, _NEW_SCOPES):
+    if isinstance(node, NEW_SCOPES):
         return None
     found = (_find(child, condition) for child in ast.iter_child_nodes(node))
     return next((part for part in found if part is not None), None)

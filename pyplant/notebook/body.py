@@ -39,7 +39,7 @@ from typing import Any, NoReturn
 from pyplant._definitions import sources
 from pyplant.errors import DefinitionError
 from pyplant.fingerprint.bytecode import nested
-from pyplant.notebook.awaiting import with_coroutines
+from pyplant.notebook.awaiting import NEW_SCOPES, with_coroutines
 
 __all__ = ["Body", "CellSyntaxError", "make_function", "notebook_names", "read_body", "refuse_missing_inputs"]
 
@@ -47,7 +47,6 @@ _PIPE, _SHOW = ".pipe", ".show"
 # Variables in which IPython keeps inputs and outputs; it sets them after every cell.
 _HISTORY_NAME = re.compile(r"_+|_i+|_i?\d+|In|Out|_oh|_ih|_dh")
 _SECOND_MAGIC = "a cell can have one cell magic, in its first line; leave this one out"
-_NEW_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
 class CellSyntaxError(SyntaxError):
@@ -210,7 +209,7 @@ class _Checker(ast.NodeVisitor):
                 self._refuse(
                     node, "%time executes the line in a namespace of its own; assign in a separate line"
                 )
-        if not isinstance(node, _NEW_SCOPES):  # `return` is allowed in nested functions
+        if not isinstance(node, NEW_SCOPES):  # `return` is allowed in nested functions
             self.generic_visit(node)
 
 

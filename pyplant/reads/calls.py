@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
 from types import CodeType
 from typing import Any
 
 from pyplant.fingerprint.attributes import safe_getattr
+from pyplant.fingerprint.bytecode import nested
 from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.reads.hook import listening_recorder, report
 from pyplant.reads.mentions import mention_argument, opens_without_event
@@ -35,7 +36,7 @@ def observe_calls(functions: Sequence[CoveredFunction]) -> None:
         return
     _monitoring.register_callback(tool, _monitoring.events.CALL, _called)
     for function, _ in functions:
-        for code in _with_inner(function.__code__):
+        for code in nested(function.__code__):
             _monitoring.set_local_events(tool, code, _monitoring.events.CALL)
     _monitoring.restart_events()  # of places that were of no interest to an earlier reactor
 
@@ -61,13 +62,6 @@ def _tool() -> int | None:
         if user in (None, _NAME):
             return number
     return None
-
-
-def _with_inner(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _with_inner(constant)
 
 
 def _full_name(function: Any) -> str:

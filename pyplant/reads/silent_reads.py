@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import FunctionType
 from typing import Any
 
 from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.fingerprint import Fingerprinter
 from pyplant.fingerprint.graph_node import GraphNode
-from pyplant.fingerprint.origin import is_user_file
+from pyplant.fingerprint.origin import is_users_function
 from pyplant.reads.mentions import may_mention
 from pyplant.reads.unrepeatable import may_be_unrepeatable
 
@@ -25,7 +24,7 @@ def functions_with_silent_reads(
 
 
 def _found_in(obj: Any, node: GraphNode) -> Mapping[int, CoveredFunction]:
-    if type(obj) is not FunctionType or not is_user_file(obj.__code__.co_filename):
+    if not is_users_function(obj):
         return {}
     covered = CoveredFunction(obj, node)
     return {id(obj): covered} if may_mention(obj) or may_be_unrepeatable(covered) else {}

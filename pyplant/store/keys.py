@@ -131,10 +131,7 @@ def _trusted_keys() -> tuple[bytes, ...]:
     for directory in [*explicit, *homes]:
         folder = directory / "pyplant" / "trusted-keys"
         with suppress(OSError):
-            info = folder.stat()
-            if os.name == "posix" and (
-                info.st_uid not in (os.geteuid(), 0) or info.st_mode & _WRITABLE_BY_OTHERS
-            ):
+            if os.name == "posix" and _is_of_others(folder.stat()):
                 continue
             for name in sorted(os.listdir(folder)):
                 with suppress(OSError):
@@ -248,10 +245,14 @@ def _others_write_journal(root: Path) -> bool:
     directory = root / "journal"
     for path in [directory, *directory.iterdir()] if directory.exists() else []:
         with suppress(FileNotFoundError):  # another process merges the journal
-            info = path.stat()
-            if info.st_uid not in (os.geteuid(), 0) or info.st_mode & _WRITABLE_BY_OTHERS:
+            if _is_of_others(path.stat()):
                 return True
     return False
+
+
+def _is_of_others(info: os.stat_result) -> bool:
+    """Return whether another user may write to a file or directory."""
+    return info.st_uid not in (os.geteuid(), 0) or bool(info.st_mode & _WRITABLE_BY_OTHERS)
 
 
 def _create(path: Path) -> tuple[bytes, os.stat_result]:
