@@ -149,9 +149,8 @@ class ClaimsGuard:
         """Sleep until a claim is free."""
         # Polling: no kind of claim can be waited for on all systems and network file systems.
         pause, emitted = _PAUSE, time.monotonic()
-        self._claims.wait_for(
-            wait.claim for wait in self._waits.values()
-        )  # published for the detection of cycles
+        # Published for the detection of cycles.
+        self._claims.wait_for(wait.claim for wait in self._waits.values())
         try:
             while not any(self._unblock(wait) for wait in list(self._waits.values())):
                 time.sleep(pause)

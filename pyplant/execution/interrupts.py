@@ -18,7 +18,7 @@ from pyplant._formatting import error_text
 from pyplant.errors import PlantWarning
 from pyplant.execution.executor import ExecutionHandle
 
-__all__ = ["accept_sigint", "close_all", "held_interrupts"]
+__all__ = ["close_all", "held_interrupts"]
 
 
 @contextmanager
@@ -48,13 +48,6 @@ def held_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
         if held:
             handler(*held[-1])
-
-
-def accept_sigint(handler: Callable[..., None]) -> None:
-    """Handle SIGINT from now on, in a process that was started while it was blocked."""
-    signal.signal(signal.SIGINT, handler)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def close_all(executions: Iterable[ExecutionHandle], warn: Callable[[type[PlantWarning], str], None]) -> None:

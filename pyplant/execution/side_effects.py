@@ -36,8 +36,6 @@ class SideEffects:
     def finished(self, key: str, record: ExecutionRecord) -> set[Note]:
         """Remember what a reactor wrote; returns a note for each file that it read and another one wrote."""
         self._written.update(dict.fromkeys(record.written, key))
-        if not record.undeclared or not (self._written or self._before):
-            return set()
         names = [name for kind, (name, *_) in record.undeclared if kind in _FILES]
         writers = {name: self._written.get(name) or self._before.get(name, "") for name in names}
         return {

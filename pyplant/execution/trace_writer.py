@@ -167,8 +167,10 @@ class TraceWriter:
 
     def _tell_of_reads(self, name: str, record: ExecutionRecord) -> None:
         """Say, the first time that a plant finds a read which was not declared, what follows from it."""
+        if self._warehouse.ledger.told_of_reads:
+            return
         told = [(kind, names[0]) for kind, names in sorted(record.undeclared) if kind in _TOLD]
-        if not told or self._warehouse.ledger.told_of_reads:
+        if not told:
             return
         self._warehouse.ledger.put_told_of_reads()
         kind, read = min(told, key=lambda one: list(_TOLD).index(one[0]))

@@ -53,11 +53,8 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    handler = _HANDLERS.get(event)
-    if handler is None or _installed[0]() is None:  # most often no reactor runs
-        return
-    recorder = listening_recorder()
-    if recorder is not None:
+    handler, recorder = _HANDLERS.get(event), listening_recorder()
+    if handler is not None and recorder is not None:
         report(handler, recorder, sys._getframe(2), *arguments)  # noqa: SLF001 - documented in sys
 
 

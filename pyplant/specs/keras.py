@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyplant.errors import UnsavableError
 from pyplant.specs.base import IngredientSpec, Metadata
 from pyplant.specs.hdf import refuse_other_files_in
 from pyplant.specs.keras_digest import model_digest
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile
 
 __all__ = ["KerasModelSpec"]
 
@@ -50,7 +53,8 @@ class KerasModelSpec(IngredientSpec):
         except Exception as error:
             message = f"Keras cannot save this model: {error}"
             raise UnsavableError(message) from error
-        return {"digest": model_digest(value), "unpacked": _unpacked_size(path)}
+        with _opened(path) as archive:
+            return {"digest": model_digest(value), "unpacked": _unpacked_size(archive)}
 
     def load(self, path: Path, metadata: Metadata) -> Any:
         import keras
@@ -62,11 +66,14 @@ class KerasModelSpec(IngredientSpec):
         return str(metadata["digest"])
 
 
-def _unpacked_size(path: Path) -> int:
+def _opened(path: Path) -> ZipFile:
     import zipfile  # slow to load
 
-    with zipfile.ZipFile(path) as archive:
-        return sum(member.file_size for member in archive.infolist())
+    return zipfile.ZipFile(path)
+
+
+def _unpacked_size(archive: ZipFile) -> int:
+    return sum(member.file_size for member in archive.infolist())
 
 
 def _check_archive(path: Path, unpacked: int) -> None:
@@ -77,12 +84,10 @@ def _check_archive(path: Path, unpacked: int) -> None:
     ValueError
         If it is such an archive.
     """
-    import zipfile
-
-    if _unpacked_size(path) > unpacked:
-        message = f"the archive holds more than the {unpacked:,} bytes that were stored"
-        raise ValueError(message)
-    with zipfile.ZipFile(path) as archive:
+    with _opened(path) as archive:
+        if _unpacked_size(archive) > unpacked:
+            message = f"the archive holds more than the {unpacked:,} bytes that were stored"
+            raise ValueError(message)
         for member in archive.infolist():
             if member.filename.endswith(".h5"):
                 refuse_other_files_in(archive.read(member))

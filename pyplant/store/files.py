@@ -439,9 +439,7 @@ class Files:
             return False
         for parent in path.parents:
             info = parent.lstat()
-            is_sticky = bool(
-                info.st_mode & stat.S_ISVTX
-            )  # as of /tmp: only the owner of an entry may rename it
+            is_sticky = bool(info.st_mode & stat.S_ISVTX)  # as /tmp: only owners rename their entries
             if info.st_uid not in (os.geteuid(), 0) or (info.st_mode & 0o022 and not is_sticky):
                 return True
         return False

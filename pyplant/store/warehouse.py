@@ -142,9 +142,8 @@ class Warehouse:
         self.bytes_added = 0
         """Bytes of committed results since the size of the plant was last checked."""
         self.is_closed = False
-        self._private: Path | None = (
-            None  # where values that run code are written if others can write in the plant
-        )
+        # Where values that run code are written if others can write in the plant.
+        self._private: Path | None = None
         self._unsynced_seconds = 0.0
         try:
             self.ledger.refresh()

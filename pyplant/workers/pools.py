@@ -284,6 +284,10 @@ class _Workers:
         from loky import cpu_count  # does not count cores that affinity or a control group forbids
         from loky.process_executor import ProcessPoolExecutor
 
+        if os.name == "posix":
+            from multiprocessing import resource_tracker
+
+            resource_tracker.ensure_running()  # Python 3.11 accepts SIGINT again when it starts this process
         self.devices = devices
         self._last: Any = None  # the future of the last request
         assigned = assigned_variables(sharing, cpu_count(), os.environ, devices)
@@ -326,9 +330,6 @@ def _sigint_blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    from multiprocessing import resource_tracker
-
-    resource_tracker.ensure_running()  # Python 3.11 accepts the signal again when it starts this process
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

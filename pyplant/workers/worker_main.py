@@ -22,6 +22,7 @@ worker may be killed at any time without leaving a wrong result.
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +37,6 @@ from pyplant._fork import after_fork_in_child
 from pyplant._tracer import Tracer
 from pyplant.errors import ConfigError, DamagedError, PlantDirError
 from pyplant.execution.forking import reseed_if_forked
-from pyplant.execution.interrupts import accept_sigint
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
 from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.fingerprint import Fingerprinter, use_fingerprinter
@@ -93,8 +93,15 @@ _PARENT_CHECK_INTERVAL = 1.0  # seconds between two checks whether the parent pr
 def begin_own_worker(parent: int, environment: Mapping[str, str | None]) -> None:
     """Begin as a worker process that PyPlant starts, with the environment of the process ``parent``."""
     begin_environment(environment)
-    accept_sigint(interrupt_if_told)
+    _accept_sigint()
     _exit_with_parent(parent)
+
+
+def _accept_sigint() -> None:
+    """Handle SIGINT from now on; it is blocked while a worker starts."""
+    signal.signal(signal.SIGINT, interrupt_if_told)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def _exit_with_parent(parent: int) -> None:
