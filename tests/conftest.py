@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pyplant import _definitions, pytest_plugin
+from pyplant.store import inputs
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = os.environ.get("CI") == "true"
@@ -115,6 +116,17 @@ def fresh_registry(request):
 def plant_dir(tmp_path):
     """A directory for a plant, not made yet."""
     return tmp_path / "plant"
+
+
+@pytest.fixture
+def hashed(monkeypatch):
+    """Names of the input files that were read through."""
+    seen = []
+    original = inputs.hash_file
+    monkeypatch.setattr(
+        inputs, "hash_file", lambda path: seen.append(os.path.basename(path)) or original(path)
+    )
+    return seen
 
 
 @pytest.fixture

@@ -13,21 +13,7 @@ from pyplant.errors import UnsavedWarning
 from pyplant.reads import hook
 from pyplant.store import inputs
 
-from .plants import plant_with
-
-
-def write(path, value=1):
-    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-    pathlib.Path(path).write_text(str(value))
-
-
-def read_text(path):
-    with open(path) as stream:
-        return stream.read()
-
-
-def notes(plant):
-    return "\n".join(plant.explain("reads").not_followed)
+from .plants import plant_with, read_text, write
 
 
 def reads_while(change, read):

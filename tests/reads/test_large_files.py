@@ -11,16 +11,6 @@ from pyplant.store import inputs
 
 
 @pytest.fixture
-def hashed(monkeypatch):
-    seen = []
-    original = inputs.hash_file
-    monkeypatch.setattr(
-        inputs, "hash_file", lambda path: seen.append(os.path.basename(path)) or original(path)
-    )
-    return seen
-
-
-@pytest.fixture
 def plant():
     pathlib.Path("large").write_text("x" * 100)
     pathlib.Path("small").write_text("x")

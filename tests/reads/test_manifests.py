@@ -24,17 +24,6 @@ def few(monkeypatch):
 
 
 @pytest.fixture
-def hashed(monkeypatch):
-    """Names of the files that were read through."""
-    seen = []
-    original = inputs.hash_file
-    monkeypatch.setattr(
-        inputs, "hash_file", lambda path: seen.append(os.path.basename(path)) or original(path)
-    )
-    return seen
-
-
-@pytest.fixture
 def settled(monkeypatch):
     """A clock an hour ahead of that of the file system, so that no file is young."""
     now = time.time_ns

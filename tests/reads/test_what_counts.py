@@ -13,26 +13,12 @@ from pyplant import Plant, ReactorFunc
 from pyplant.errors import ConfigError, UnsavedWarning
 from pyplant.reads import environment, exclusions, hook, recorder
 
-from .plants import plant_with
+from .plants import notes, plant_with, read_text, write
 
 
 def recorded(plant):
     trace = plant._warehouse.ledger.last(plant._session.registry.find("reads").full_name)
     return [(dependency.kind.value, dependency.names[0]) for dependency in trace.dependencies]
-
-
-def notes(plant):
-    return "\n".join(plant.explain("reads").not_followed)
-
-
-def write(path, value=1):
-    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-    pathlib.Path(path).write_text(str(value))
-
-
-def read_text(path):
-    with open(path) as stream:
-        return stream.read()
 
 
 def own_file():

@@ -29,17 +29,6 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def hashed(monkeypatch):
-    """Names of the files that were read through."""
-    seen = []
-    hash_file = inputs_module.hash_file
-    monkeypatch.setattr(
-        inputs_module, "hash_file", lambda path: seen.append(os.path.basename(path)) or hash_file(path)
-    )
-    return seen
-
-
-@pytest.fixture
 def inputs(tmp_path):
     return InputFiles(LatestLines(Journal(Files(), tmp_path / "journal", seals=SEALS)))
 
