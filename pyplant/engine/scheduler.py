@@ -38,9 +38,16 @@ from pyplant.engine.actions import Action, Resume, Start
 from pyplant.engine.context import EngineContext
 from pyplant.engine.scheduler_errors import conflict_error, cycle_error, missing_sender_error
 from pyplant.engine.task import FINISHED, State, Task
-from pyplant.engine.task_graph import SenderSearch, cached_dependents, find_cycle
+from pyplant.engine.task_graph import (
+    SenderSearch,
+    cached_dependents,
+    find_cycle,
+    possible_cycle,
+    stop_waiting,
+)
 from pyplant.engine.trace import Trace
 from pyplant.engine.verdict import Answer, Reason, ReasonKind, Verdict
+from pyplant.errors import RunError
 from pyplant.ingredient import Ingredient
 
 __all__ = ["Scheduler"]
@@ -53,6 +60,8 @@ class Scheduler:
     ----------
     context
         Answers questions about reactors.
+    keep_going
+        Whether an ingredient without a sender, or a cycle, fails only the tasks that wait for it.
 
     Attributes
     ----------
@@ -66,12 +75,13 @@ class Scheduler:
         Errors of failed guesses, by key.
     """
 
-    def __init__(self, context: EngineContext) -> None:
+    def __init__(self, context: EngineContext, *, keep_going: bool = False) -> None:
         self.tasks: dict[str, Task] = {}
         self.available: dict[str, Ingredient] = {}
         self.nondeterministic: set[str] = set()
         self.deferred_failures: dict[str, BaseException] = {}
         self._context = context
+        self._keep_going = keep_going
         self._ready: list[Task] = []
         self._target_names: set[str] = set()  # of the ingredients that the user asked for
         # By name of an ingredient.
@@ -84,7 +94,7 @@ class Scheduler:
         self._previous_traces: dict[str, Trace] = {}
         # Results since the caller last took them.
         self._cached: list[Task] = []
-        self._failures: list[tuple[Task, BaseException]] = []
+        self._failures: list[tuple[str, BaseException]] = []
         # Set while a failure is deferred: deferring one may defer further ones, at any depth.
         self._names_to_retry: deque[str] | None = None
 
@@ -213,12 +223,12 @@ class Scheduler:
         """A reactor raised an error, which counts now if the task is required and is deferred if not."""
         if task.is_required:
             task.move(State.FAILED)
-            self._failures.append((task, error))
+            self._failures.append((task.key, error))
         else:
             self._defer_failure(task, error)
 
-    def take_failures(self) -> list[tuple[Task, BaseException]]:
-        """Return the required tasks that failed since the last call, with their errors."""
+    def take_failures(self) -> list[tuple[str, BaseException]]:
+        """Return the required tasks, and ingredients asked for, that failed since the last call, with their errors."""
         found, self._failures = self._failures, []
         return found
 
@@ -270,13 +280,6 @@ class Scheduler:
         """Return the reactor that sent an ingredient in this run."""
         return self._sender.get(name)
 
-    def skip_unfinished(self) -> list[Task]:
-        """Skip all unfinished tasks and return them."""
-        waiting = [task for task in self.tasks.values() if task.state not in FINISHED]
-        for task in waiting:
-            task.move(State.SKIPPED)
-        return waiting
-
     # ------------------------------------------------------------------ names
 
     def _await(self, task: Task, names: tuple[str, ...]) -> bool:
@@ -301,7 +304,9 @@ class Scheduler:
         """Start the search for the sender of a name, or go on with it if its candidate has finished."""
         search = self._searches.get(name)
         if search is None:
-            self._refuse_conflict(name)
+            senders = self._context.literal_senders(name)
+            if len(senders) > 1:
+                raise conflict_error(self._context, name, senders)
             search = self._searches[name] = SenderSearch(self._context.candidates(name))
         if is_required and not search.is_required:
             search.is_required = True
@@ -415,24 +420,35 @@ class Scheduler:
         """Make a deferred failure count, because the task turned out to be required."""
         error = self.deferred_failures.pop(key, None)
         if error is not None:
-            self._failures.append((self.tasks[key], error))
+            self._failures.append((key, error))
 
     def _fail_without_sender(self, name: str, tasks: list[Task]) -> None:
         """Fail tasks that wait for a name without a sender. It is the run's error if one is required."""
         required = [task for task in tasks if task.is_required]
         if required or name in self._target_names:
-            raise missing_sender_error(self._context, name, required, self.tasks)
+            error = missing_sender_error(self._context, name, required, self.tasks)
+            self._fail_waiting(required, error)
+            if name in self._target_names:
+                self._failures.append((name, error))
         for task in tasks:
-            self._defer_failure(task, missing_sender_error(self._context, name, [task], self.tasks))
+            if not task.is_required:
+                self._defer_failure(task, missing_sender_error(self._context, name, [task], self.tasks))
+
+    def _fail_waiting(self, tasks: Iterable[Task], error: RunError) -> None:
+        """Fail required tasks that wait in vain, or the run if it does not keep going."""
+        if not self._keep_going:
+            raise error
+        for task in tasks:
+            task.move(State.FAILED)
+            stop_waiting(task, self._waiting)
+            self._failures.append((task.key, error))
 
     def _defer_failure(self, task: Task, error: BaseException) -> None:
         """Fail a guess without failing the run, and search elsewhere for the names expected from it."""
         if task.state is State.FAILED:
             return
         task.move(State.FAILED)
-        for name in task.missing:
-            self._waiting[name] = [other for other in self._waiting.get(name, ()) if other is not task]
-        task.lookup, task.missing = None, set()
+        stop_waiting(task, self._waiting)
         self.deferred_failures[task.key] = error
         names = sorted(self._expected_from.pop(task.key, ()))
         if self._names_to_retry is not None:  # called from the loop below: chains of guesses are long
@@ -470,21 +486,13 @@ class Scheduler:
             self.nondeterministic.add(task.key)
         # Which digests a look-up has compared is not known, so each of them begins again.
         for other in [other for other in self.tasks.values() if other.state is State.CHECKING]:
-            self._forget_lookup(other)
+            stop_waiting(other, self._waiting)
+            other.move(State.PENDING)
+            self._queue(other)
         for other in cached_dependents(self.tasks, changed):
             self._retract(other)
             other.move(State.PENDING)
             self._demand_awaited(other)
-
-    def _forget_lookup(self, task: Task) -> None:
-        """Begin the look-up of a task again, since it may have compared an old digest."""
-        for name in task.missing:
-            if task in self._waiting.get(name, ()):
-                self._waiting[name].remove(task)
-        task.missing.clear()
-        task.lookup = None
-        task.move(State.PENDING)
-        self._queue(task)
 
     def _demand_awaited(self, task: Task) -> None:
         outputs = {output.name for output in task.trace.outputs} if task.trace else set()
@@ -498,11 +506,6 @@ class Scheduler:
 
         A candidate that is not certain to send its name may have been a wrong guess that waits for
         the right one, so the next candidate is demanded.
-
-        Raises
-        ------
-        pyplant.errors.CycleError
-            With the path of reactors and ingredients.
         """
         cycle = find_cycle(self.tasks, self._searches)
         awaited = [name for _, name in cycle] + [name for name, tasks in self._waiting.items() if tasks]
@@ -512,9 +515,5 @@ class Scheduler:
                 name, search
             ):
                 return
-        raise cycle_error(self._context, cycle)
-
-    def _refuse_conflict(self, name: str) -> None:
-        senders = self._context.literal_senders(name)
-        if len(senders) > 1:
-            raise conflict_error(self._context, name, senders)
+        error = cycle_error(self._context, cycle, possible_cycle(self.tasks, self._searches, cycle[0][0]))
+        self._fail_waiting([self.tasks[key] for key, _ in cycle], error)

@@ -10,12 +10,31 @@ from pyplant.errors import CycleError, DuplicateSenderError, MissingSenderError
 
 __all__ = ["conflict_error", "cycle_error", "missing_sender_error"]
 
+_MAX_STEPS = 10
 
-def cycle_error(context: EngineContext, cycle: Sequence[tuple[str, str]]) -> CycleError:
-    """Return the error for a cycle of reactors, each with the name that it awaits from the next one."""
+
+def cycle_error(
+    context: EngineContext, cycle: Sequence[tuple[str, str]], possible: Sequence[tuple[str, str]]
+) -> CycleError:
+    """Return the error for reactors that wait for one another.
+
+    Parameters
+    ----------
+    context
+        Answers questions about reactors.
+    cycle
+        The reactors of one cycle, each with the name that it awaits from the next one.
+    possible
+        The reactors that may be part of it, each with the name that it awaits.
+    """
     senders = [key for key, _ in (*cycle[1:], *cycle[:1])]  # each name is awaited from the next reactor
-    steps = [f"{name!r} from {context.label(key)}" for (_, name), key in zip(cycle, senders, strict=True)]
-    path = f"{context.label(cycle[0][0])} waits for {', which waits for '.join(steps)}"
+    if all(key in context.literal_senders(name) for (_, name), key in zip(cycle, senders, strict=True)):
+        steps = [f"{name!r} from {context.label(key)}" for (_, name), key in zip(cycle, senders, strict=True)]
+        path = f"{context.label(cycle[0][0])} waits for {', which waits for '.join(steps)}"
+    else:  # names are computed, so which of the reactors sends which name is not known
+        steps = [f"{context.label(key)} waits for {name!r}" for key, name in possible[:_MAX_STEPS]]
+        more = f", and so on ({len(possible)} in all)" if possible[_MAX_STEPS:] else ""
+        path = f"{', '.join(steps)}{more}; no other reactor can send these names"
     message = f"Reactors wait for one another in a circle: {path}. Break it by splitting one of them in two."
     return CycleError(message)
 

@@ -1,16 +1,23 @@
 """The graph of tasks within one run: which task waits for which name, and which task may send it.
 
-The scheduler owns the tasks and the searches and changes them. The functions here only read them.
+The scheduler owns the tasks and the searches and changes them. Only ``stop_waiting`` and ``skip_unfinished`` change a task.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pyplant.engine.task import FINISHED, State, Task
 
-__all__ = ["SenderSearch", "cached_dependents", "find_cycle"]
+__all__ = [
+    "SenderSearch",
+    "cached_dependents",
+    "find_cycle",
+    "possible_cycle",
+    "skip_unfinished",
+    "stop_waiting",
+]
 
 
 @dataclass(slots=True)
@@ -54,6 +61,24 @@ def find_cycle(tasks: Mapping[str, Task], searches: Mapping[str, SenderSearch]) 
     return steps[list(path).index(key) :]
 
 
+def possible_cycle(
+    tasks: Mapping[str, Task], searches: Mapping[str, SenderSearch], start: str
+) -> list[tuple[str, str]]:
+    """Return the tasks that wait, directly or not, for a task that waits for ``start``, each with a missing name.
+
+    Where names are computed, every candidate may be the sender, so all of them belong to the cycle.
+    """
+    found: dict[str, str] = {}
+    pending = [start]
+    while pending:
+        key = pending.pop(0)
+        if key in found or not tasks[key].missing:
+            continue
+        found[key] = name = min(tasks[key].missing)
+        pending += searches[name].tried
+    return list(found.items())
+
+
 def cached_dependents(tasks: Mapping[str, Task], changed: set[str]) -> list[Task]:
     """Return the cached tasks whose traces rest on ``changed`` ingredients, directly or through other cached tasks."""
     # Cached tasks only: one that runs or ran has received the values, and its trace has their digests.
@@ -67,3 +92,18 @@ def cached_dependents(tasks: Mapping[str, Task], changed: set[str]) -> list[Task
                 found[task.key] = task
                 pending.append({output.name for output in task.trace.outputs})
     return list(found.values())
+
+
+def stop_waiting(task: Task, waiting: dict[str, list[Task]]) -> None:
+    """Remove a task from those that wait for a name, and drop its look-up."""
+    for name in task.missing.intersection(waiting):
+        waiting[name] = [other for other in waiting[name] if other is not task]
+    task.lookup, task.missing = None, set()
+
+
+def skip_unfinished(tasks: Iterable[Task]) -> list[Task]:
+    """Skip all unfinished tasks and return them."""
+    waiting = [task for task in tasks if task.state not in FINISHED]
+    for task in waiting:
+        task.move(State.SKIPPED)
+    return waiting

@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 from pyplant.engine.task import Task
+from pyplant.engine.task_graph import skip_unfinished
 from pyplant.execution.executor import ExecutionHandle, Executor, Job
 from pyplant.execution.run import Run
 from pyplant.fingerprint.gc_pause import gc_paused
@@ -124,7 +125,7 @@ def _handle_idle(active: list[Run]) -> None:
     if over:
         for run in over:
             active.remove(run)
-            run.skip_unfinished()
+            skip_unfinished(run.tasks.values())
         return
     # It is enough to wait for one run: none of the others has anything to do, and all are asked again afterwards.
     blocked = [run for run in active if run.is_blocked()]

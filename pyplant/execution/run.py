@@ -117,7 +117,7 @@ class Run:
         *,
         keep_going: bool = False,
     ) -> None:
-        self._scheduler = Scheduler(context)
+        self._scheduler = Scheduler(context, keep_going=keep_going)
         self.errors: dict[str, BaseException] = {}
         self.ended: dict[str, None] = {}
         self.context = context
@@ -220,10 +220,6 @@ class Run:
         """Look up a stored execution again, since another run has ended one."""
         self._scheduler.check_again(task)
 
-    def skip_unfinished(self) -> None:
-        """Mark reactors that still wait as skipped: nothing needs them."""
-        self._scheduler.skip_unfinished()
-
     def refuse_stalled(self) -> None:
         """Raise the error for reactors that wait for one another."""
         self._scheduler.stalled()
@@ -276,7 +272,7 @@ class Run:
         try:
             self._executor.check(definition)
         except ResourcesError as error:
-            self._refuse(task, definition.name, error)
+            self._refuse(task, error)
             return None
         # Taken before the reactor runs: the trace must name the code that ran, and the reactor may change it.
         self._fingerprints[task.key] = fingerprint = self.context.fingerprint(task.key)
@@ -338,10 +334,6 @@ class Run:
         """Record that a reactor has ended; it moves to the end if it ended before."""
         self.ended.pop(key, None)
         self.ended[key] = None
-
-    def states(self) -> dict[str, State]:
-        """Return the states of the reactors, by key."""
-        return {key: task.state for key, task in self._scheduler.tasks.items()}
 
     def current_traces(self) -> dict[str, Trace]:
         """Return the stored executions that this run verified or made, by the present name of their reactor."""
@@ -433,20 +425,26 @@ class Run:
             raise error
         self._scheduler.failed(job.task, error)
 
-    def _refuse(self, task: Task, name: str, error: ResourcesError) -> None:
+    def _end_without_job(self, key: str, error: BaseException) -> None:
+        """Report a reactor that failed before its first step, or while it waited."""
+        self._emit(ReactorFailed(self.context.definitions[key].name, error))
+        self._claims_guard.release(key)
+        self._mark_ended(key)
+
+    def _refuse(self, task: Task, error: ResourcesError) -> None:
         """Fail a reactor that can never be executed, before anything runs for it."""
-        self._emit(ReactorFailed(name, error))
-        self._claims_guard.release(task.key)
-        self._mark_ended(task.key)
+        self._end_without_job(task.key, error)
         self._scheduler.failed(task, error)
         self._count_failures()
 
     def _count_failures(self) -> None:
         """Raise or note new failures. Failed guesses do not count unless the run turns out to need them."""
-        for task, error in self._scheduler.take_failures():
-            self.errors[task.key] = error
+        for key, error in self._scheduler.take_failures():
+            self.errors[key] = error
             if not self._keep_going:
                 raise error
+            if key in self.tasks and key not in self.ended:  # it waited for what does not come
+                self._end_without_job(key, error)
 
     def _report_deferred_failures(self) -> None:
         for key, error in self._scheduler.deferred_failures.items():

@@ -429,7 +429,7 @@ class Session:
         found: dict[str, State] = {}
         # The runs of a sweep share reactors: a state that says that one is being executed is the one to show.
         for run in reversed(self.runs):
-            found.update((key, state) for key, state in run.states().items() if found.get(key) not in BUSY)
+            found.update((key, task.state) for key, task in run.tasks.items() if found.get(key) not in BUSY)
         return found
 
     def _execute(

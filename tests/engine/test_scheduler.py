@@ -8,6 +8,7 @@ from pyplant.engine.actions import Resume, Start
 from pyplant.engine.rebuilder import check
 from pyplant.engine.scheduler import Scheduler
 from pyplant.engine.task import TRANSITIONS, State, Task
+from pyplant.engine.task_graph import skip_unfinished
 from pyplant.engine.trace import Dependency, DependencyKind, Trace, TraceTree
 from pyplant.engine.verdict import Reason, ReasonKind, Verdict
 from pyplant.errors import CycleError, DuplicateSenderError, MissingSenderError
@@ -425,6 +426,15 @@ def test_a_reactor_that_waits_for_itself_is_a_cycle():
         FakeContext({"a": Reactor(["x"], ["x"])}).run("x")
 
 
+def test_a_cycle_of_computed_names_is_reported_with_all_its_reactors():
+    context = open_ended(a="", b="", c="")
+    for key, name in zip("abc", "bca", strict=True):
+        context.reactors[key].receives, context.reactors[key].sends = [name], (key,)
+    with pytest.raises(CycleError, match="'a' waits for 'b', 'b' waits for 'c'|'c' waits for 'a'") as error:
+        context.run("a")
+    assert all(f"'{key}' waits for" in str(error.value) for key in "abc")
+
+
 def test_a_cycle_after_a_chain_is_reported_without_the_chain():
     context = FakeContext(
         {"t": Reactor(["x"], ["w"]), "a": Reactor(["y"], ["x"]), "b": Reactor(["x"], ["y"])}
@@ -461,7 +471,7 @@ def test_receivers_of_a_failed_reactor_are_skipped_and_others_run():
     context.reactors["other"] = Reactor(["t"], ["o"])
     context.failing = {"left"}
     scheduler = context.run("b", "o")
-    skipped = scheduler.skip_unfinished()
+    skipped = skip_unfinished(scheduler.tasks.values())
     assert [task.key for task in skipped] == ["bottom"]
     assert scheduler.tasks["bottom"].state is State.SKIPPED
     assert scheduler.tasks["left"].state is State.FAILED
