@@ -16,6 +16,7 @@ __all__ = [
     "format_date",
     "format_seconds",
     "format_size",
+    "format_whole_seconds",
     "parse_seconds",
     "parse_size",
 ]
@@ -69,6 +70,12 @@ def format_seconds(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def format_whole_seconds(seconds: float) -> str:
+    """Format a duration that grows or shrinks while it is shown, without fractions of a second."""
+    whole = max(0, round(seconds))
+    return f"{whole} s" if whole < 60 else format_seconds(whole)  # noqa: PLR2004
 
 
 def format_size(size: float) -> str:

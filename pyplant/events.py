@@ -43,7 +43,10 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """A run has ended; ``report`` is its :class:`~pyplant.reports.report.RunReport`."""
+    """A run has ended; ``report`` is its :class:`~pyplant.reports.report.RunReport`.
+
+    It is ``None`` if no listener needs it.
+    """
 
     report: Any
 
@@ -184,24 +187,31 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
+        self._without_report: list[Listener] = []
 
     @property
     def is_emitting(self) -> bool:
         """Whether this thread is calling listeners."""
         return _is_emitting.get()
 
-    def __bool__(self) -> bool:
-        return bool(self._listeners)
+    @property
+    def needs_report(self) -> bool:
+        """Whether a listener needs the reports of runs, which are slow to build."""
+        return len(self._listeners) > len(self._without_report)
 
-    def add(self, listener: Listener) -> None:
+    def add(self, listener: Listener, *, needs_report: bool = True) -> None:
         """Add a listener; adding it again has no effect."""
         if listener not in self._listeners:
             self._listeners.append(listener)
+            if not needs_report:
+                self._without_report.append(listener)
 
     def remove(self, listener: Listener) -> None:
         """Remove a listener; an unknown one is ignored."""
         if listener in self._listeners:
             self._listeners.remove(listener)
+        if listener in self._without_report:
+            self._without_report.remove(listener)
 
     def emit(self, event: Event) -> None:
         """Pass ``event`` to every listener."""

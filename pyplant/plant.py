@@ -70,7 +70,7 @@ class Plant(OriginalNames):
     function_hash
         Called with the function of a reactor, returns a text that is used in place of the fingerprint of its code.
     progress
-        Whether to show progress in the terminal; ``"auto"``: if standard error is a terminal.
+        Whether to show progress; ``"auto"``: below cells of notebooks, and if standard error is a terminal.
     track_packages
         Installed packages whose version is part of the fingerprints.
     follow_packages
@@ -116,9 +116,7 @@ class Plant(OriginalNames):
         origin.follow_packages(follow_packages, must_exist=True)
         self._listeners = Dispatcher()
         if progress is not False:
-            from pyplant.reports.terminal import add_progress
-
-            add_progress(self._listeners, progress)
+            frontend.add_progress(self, self._listeners, progress)
         with gc_paused(enabled=False):
             self._warehouse = open_warehouse(_paths.directory(plantDir), trust=trust, read_only=read_only)
         self._finalizer = weakref.finalize(self, self._warehouse.close)

@@ -120,7 +120,11 @@ ONLY_IN = {
             "pyplant.reads.recorder",
         ),
         *("pyplant.store.claims", "pyplant.reports.terminal"),
-        *("pyplant.notebook.graph.live_state", "pyplant.notebook.graph.controller"),
+        *(
+            "pyplant.notebook.graph.live_state",
+            "pyplant.notebook.graph.controller",
+            "pyplant.notebook.progress",
+        ),
         *(
             "pyplant.notebook.output.stream_sync",
             "pyplant.notebook.output.record",

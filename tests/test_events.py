@@ -61,10 +61,10 @@ def test_a_listener_is_added_once():
 def test_a_removed_listener_is_told_nothing():
     dispatcher, heard = Dispatcher(), []
     dispatcher.add(heard.append)
-    assert dispatcher
+    assert dispatcher.needs_report
     dispatcher.remove(heard.append)
     dispatcher.remove(heard.append)
-    assert not dispatcher
+    assert not dispatcher.needs_report
     dispatcher.emit(ReactorResumed("a"))
     assert heard == []
 

@@ -7,14 +7,15 @@ notebook use it to record and replay output and to draw graphs, without importin
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from pyplant._definitions import Definition
+    from pyplant.events import Dispatcher
 
 from pyplant.specs.recorded import Recorded
 
-__all__ = ["FrontEnd", "Recording", "current", "install"]
+__all__ = ["FrontEnd", "Recording", "add_progress", "current", "install"]
 
 
 class Recording(Protocol):
@@ -45,6 +46,9 @@ class FrontEnd(Protocol):
     def failed(self, error: BaseException) -> None:
         """Prepare an error that leaves a run: its traceback shows only frames of the user."""
 
+    def show_progress(self, plant: Any, listeners: Dispatcher) -> bool:
+        """Show the progress of the runs of a plant from now on; returns ``False`` if the terminal shows it."""
+
     def show_graph(self, plant: Any) -> bool:
         """Draw the graph of a plant; returns ``False`` if only text can be shown."""
 
@@ -61,3 +65,17 @@ def install(front_end: FrontEnd | None) -> None:
     """Set the notebook of this process; ``None`` removes it."""
     global _installed
     _installed = front_end
+
+
+def add_progress(plant: Any, listeners: Dispatcher, progress: bool | Literal["auto"]) -> None:  # noqa: FBT001 - public values
+    """Show the progress of the runs of a plant: below the cells of a notebook, or in a terminal.
+
+    Raises
+    ------
+    pyplant.errors.ConfigError
+        If ``progress`` is neither ``True`` nor ``"auto"``.
+    """
+    if _installed is None or progress not in (True, "auto") or not _installed.show_progress(plant, listeners):
+        from pyplant.reports import terminal  # imports what draws there
+
+        terminal.add_progress(listeners, progress)

@@ -425,11 +425,12 @@ class Session:
         )
 
     def states(self) -> dict[str, State]:
-        """Return the states of the reactors in the current run, by key."""
+        """Return the states of the reactors in the current run, by key; any thread may ask."""
         found: dict[str, State] = {}
         # The runs of a sweep share reactors: a state that says that one is being executed is the one to show.
         for run in reversed(self.runs):
-            found.update((key, task.state) for key, task in run.tasks.items() if found.get(key) not in BUSY)
+            tasks = list(run.tasks.items())  # a copy, since the run adds tasks
+            found.update((key, task.state) for key, task in tasks if found.get(key) not in BUSY)
         return found
 
     def _execute(
@@ -458,9 +459,8 @@ class Session:
             self.warehouse.ledger.note_used(used)
             self.warehouse.flush()
             seconds = time.perf_counter() - began
-            report = _report(runs, targets, seconds) if self._listeners else None
-            if report is not None:
-                self._listeners.emit(RunFinished(report))
+            report = _report(runs, targets, seconds) if self._listeners.needs_report else None
+            self._listeners.emit(RunFinished(report))
         # After the report, since it may take long. Not after an error: the user wants to see the error first.
         self._bound_history()
         return lambda: _report(runs, targets, seconds) if report is None else report

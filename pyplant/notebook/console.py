@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyplant._definitions import Definition
 from pyplant._formatting import clean, escape, format_date, format_seconds
 from pyplant.errors import DefinitionError, PlantError, PlantWarning, warn
-from pyplant.events import Event, RunFinished
+from pyplant.events import Dispatcher, Event, RunFinished
 from pyplant.execution import frontend
 from pyplant.execution.frontend import Recording
 from pyplant.fingerprint.origin import is_own_file, is_user_file
@@ -36,12 +36,13 @@ from pyplant.notebook.body import CellSyntaxError, notebook_names
 from pyplant.notebook.cells import Cells
 from pyplant.notebook.output.recorder import Recorder
 from pyplant.plant import session_of
+from pyplant.reports.report import RunReport
 from pyplant.specs.recorded import Recorded
 
 if TYPE_CHECKING:
     from pyplant.engine.trace import Trace
+    from pyplant.notebook.progress import ProgressLine
     from pyplant.plant import Plant
-    from pyplant.reports.report import RunReport
 
 __all__ = ["Console", "show"]
 
@@ -100,6 +101,7 @@ class Console:
         # they increase it.
         self._counter_offset = 0
         self._listening_to: weakref.WeakSet[Plant] = weakref.WeakSet()
+        self._progress_lines: weakref.WeakSet[ProgressLine] = weakref.WeakSet()
         self._bound: dict[str, _BoundVariable] = {}
         self._about_to_bind: frozenset[str] = frozenset()
         self._locals: dict[str, str] = {}  # local variables of %%reactor bodies, with their reactor
@@ -128,6 +130,8 @@ class Console:
     def _before_cell(self, info: Any) -> None:
         self._execution_count = self.shell.execution_count
         self._recorder.reset_headings()
+        for line in self._progress_lines:
+            line.begin_cell()
         self.cells.begin(info.raw_cell, self._execution_count - self._counter_offset)
 
     def _after_cell(self, result: Any) -> None:
@@ -136,6 +140,9 @@ class Console:
             self._counter_offset = self._execution_count - result.execution_count
         self.cells.end(failed=not result.success)
         self._about_to_bind = frozenset()
+        if isinstance(result.result, RunReport):
+            for line in self._progress_lines:
+                line.clear()
         error = result.error_in_exec
         if isinstance(error, NameError) and error.name in self._locals:
             self.notify(
@@ -170,6 +177,17 @@ class Console:
         # IPython calls this method of an exception, if there is one, in place of its own formatting.
         with suppress(Exception):  # an exception class may refuse attributes
             error._render_traceback_ = lambda: self._user_traceback(error)  # type: ignore[attr-defined]
+
+    def show_progress(self, plant: Plant, listeners: Dispatcher) -> bool:
+        """Show the progress of the runs of a plant below cells; return whether this is a notebook."""
+        if getattr(self.shell, "kernel", None) is None:
+            return False
+        from pyplant.notebook.progress import ProgressLine
+
+        line = ProgressLine(plant, self._recorder.publish_unrecorded)
+        self._progress_lines.add(line)
+        listeners.add(line, needs_report=False)
+        return True
 
     def show_graph(self, plant: Plant) -> bool:
         """Show the graph of a plant; return whether that was possible."""

@@ -462,7 +462,9 @@ def _saved(outputs):
 SETUP = """
 from pyplant import *
 from pyplant.events import ReactorStarted
+from pyplant.notebook import progress
 
+progress._DELAY = 60  # seconds; runs on a busy machine show no line either
 started = []
 plant.add_event_listener(lambda e: started.append(e.reactor) if isinstance(e, ReactorStarted) else None)
 

@@ -212,6 +212,16 @@ class Recorder:
         finally:
             self._forwarding_threads.discard(thread)
 
+    def publish_unrecorded(self, *args: Any, **options: Any) -> None:
+        """Publish a display that belongs to no reactor, in any thread, also during a step."""
+        publish = self._shell.display_pub.publish
+        thread = get_ident()
+        self._forwarding_threads.add(thread)
+        try:
+            publish(*args, **options)
+        finally:
+            self._forwarding_threads.discard(thread)
+
     def is_forwarding(self) -> bool:
         """Return whether this thread is inside :meth:`forward`."""
         return bool(self._forwarding_threads) and get_ident() in self._forwarding_threads
@@ -445,7 +455,7 @@ class _Publish(_Interceptor):
 
     def __call__(self, data: Any, metadata: Any = None, *args: Any, **options: Any) -> Any:
         recording = self.recorder.active
-        if not self.is_open or recording is None:
+        if not self.is_open or recording is None or self.recorder.is_forwarding():
             return self.original(data, metadata, *args, **options)
         self.recorder.drain_before_output()
         update = bool(options.get("update"))
