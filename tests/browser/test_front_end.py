@@ -252,6 +252,19 @@ def test_only_changed_elements_are_updated(shown, page):
     assert page.evaluate("() => window.touched.size") == 1
 
 
+def test_a_new_graph_moves_boxes_from_where_they_were(digits, page):
+    moving = "() => document.getAnimations().filter(({effect}) => effect.target.matches('.pg-node')).length"
+    kept, moved = scenarios.digits(version=2)["graph"], scenarios.digits(version=3)["graph"]
+    moved["views"]["all"]["nodes"][2][2] += 60
+    digits.set("graph", kept)
+    assert page.evaluate(moving) == 0
+    digits.set("graph", moved)
+    assert page.evaluate(moving) == 1
+    page.emulate_media(reduced_motion="reduce")
+    digits.set("graph", kept | {"version": 4})
+    assert page.evaluate(moving) == 0
+
+
 def test_an_older_snapshot_is_ignored(digits):
     digits.tell({"report": {"o": "running"}}, seq=9)
     digits.tell({"report": {"o": "stale"}}, seq=8)

@@ -33,10 +33,10 @@ from typing import TYPE_CHECKING, Any
 from pyplant._formatting import clean
 from pyplant.errors import PlantError, logger
 from pyplant.notebook.graph import graphviz_layout, payload, svg
-from pyplant.notebook.graph.folding import MAX_NODES, Folding
+from pyplant.notebook.graph.folding import MAX_NODES, Folding, without_folds
 from pyplant.notebook.graph.geometry import GraphGeometry
 from pyplant.notebook.graph.live_state import LiveState, NodeState
-from pyplant.notebook.graph.snapshot import GraphSnapshot, take_snapshot
+from pyplant.notebook.graph.snapshot import GraphSnapshot, in_order, take_snapshot
 from pyplant.plant import Plant, session_of
 from pyplant.reports.graph import tree
 from pyplant.reports.report import Outcome, ReactorEntry, RunReport, Status
@@ -88,7 +88,7 @@ class GraphController:
         self._shown_graphs: list[_ShownGraph] = []
         self._snapshot = GraphSnapshot(Status(()), {}, ())
         self._folding = Folding((), ())
-        self._geometry = GraphGeometry([], [], (0.0, 0.0), detailed=True)
+        self._geometry = self._everything = GraphGeometry([], [], (0.0, 0.0), detailed=True)
         self._opened_names: frozenset[str] = frozenset()
         self._shown_names: frozenset[str] = frozenset()
         self._version = 0
@@ -229,7 +229,14 @@ class GraphController:
         self._version += 1
         self._folding = folding
         self._shown_names = frozenset(snapshot.reactors[node].name for node in folding.shown)
-        self._geometry = payload.geometry_of(snapshot, folding, graphviz_layout.arrange)
+        self._geometry = payload.geometry_of(snapshot, folding, graphviz_layout.arrange, self._geometry)
+        if not folding.folds:
+            self._everything = self._geometry
+        elif must_differ:  # else only the folding differs
+            everything = without_folds(len(snapshot.reactors))
+            self._everything = payload.geometry_of(
+                snapshot, everything, graphviz_layout.arrange, self._everything
+            )
         self._graph = self._build_graph(snapshot)
         return {"graph": self._graph}
 
@@ -242,7 +249,7 @@ class GraphController:
             "plant": clean(Path(snapshot.status.directory).name),
             "kernel": _kernel(),
             "unfolded": bool(self._opened_names),
-            **payload.graph_data(snapshot, self._geometry, graphviz_layout.arrange, next(variables, "plant")),
+            **payload.graph_data(snapshot, self._geometry, self._everything, next(variables, "plant")),
         }
 
     def _graph_of(self, shown: _ShownGraph) -> dict[str, Any]:
@@ -265,10 +272,10 @@ class GraphController:
     def _on_run_started(self) -> None:
         """Refresh before a run if reactors were defined or edited since the last snapshot."""
         plant = self._plant()
-        if (
-            plant is not None
-            and tuple(session_of(plant).definitions().values()) != self._snapshot.definitions
-        ):
+        if plant is None:
+            return
+        definitions = in_order(session_of(plant).definitions())
+        if tuple(definitions.values()) != self._snapshot.definitions:
             self._refresh_if_quick()
 
     def _on_run_finished(self, report: RunReport) -> None:

@@ -1,17 +1,19 @@
 """A graph ready to be drawn: boxes and edges with positions, shared by the picture and the widget.
 
 A *box* stands for a reactor or a fold. Sizes do not depend on the state of a reactor, so a run never
-changes the layout.
+changes the layout. A graph that was drawn before is drawn around the boxes that are still there.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from pyplant._formatting import clean
 from pyplant.notebook.graph.folding import MAX_NODES, Fold, Folding
+from pyplant.notebook.graph.incremental_layout import extend
 from pyplant.notebook.graph.layered_layout import Edge, Layout, Point, Size
 from pyplant.reports.graph import Edges
 
@@ -38,14 +40,17 @@ _ARROW = (6.0, 3.2)  # pixels: length of an arrow head, and half its width
 _MAX_NAMES = 8  # names of ingredients in the tooltip of an edge of a fold
 
 Arranger = Callable[[Sequence[Size], Sequence[Edge]], Layout]
+BoxKey = tuple[str, str, int]
+"""Kind, name or label, and number among equal ones."""
 
 
 class Box(NamedTuple):
-    """The box of a reactor, given by its index, or of a fold."""
+    """The box of a reactor, given by its index, or of a fold; ``key`` is the same in each drawing."""
 
     content: int | Fold
     centre: Point
     size: Size
+    key: BoxKey
 
 
 class EdgePath(NamedTuple):
@@ -89,7 +94,11 @@ def indexed_edges(names: Sequence[str], edges: Edges) -> Mapping[Edge, list[str]
 
 
 def compute_geometry(
-    names: Sequence[str], flowing: Mapping[Edge, list[str]], folding: Folding, arranger: Arranger
+    names: Sequence[str],
+    flowing: Mapping[Edge, list[str]],
+    folding: Folding,
+    arranger: Arranger,
+    before: GraphGeometry | None = None,
 ) -> GraphGeometry:
     """Compute the positions of boxes and edges.
 
@@ -103,6 +112,8 @@ def compute_geometry(
         Which reactors to show, and which to fold.
     arranger
         The layout function.
+    before
+        What was drawn before. If half of the boxes were in it, these stay in their places.
     """
     detailed = len(folding.shown) <= MAX_NODES
     contents: list[int | Fold] = [*folding.shown, *folding.folds]
@@ -113,13 +124,44 @@ def compute_geometry(
         for content in contents
     ]
     edges = _edges_between_boxes(contents, flowing)
-    layout = arranger(sizes, list(edges))
+    keys = _keys(contents, names)
+    layout, sizes = _layout(keys, sizes, list(edges), arranger, before)
     return GraphGeometry(
-        [Box(*box) for box in zip(contents, layout.centres, sizes, strict=True)],
+        [Box(*box) for box in zip(contents, layout.centres, sizes, keys, strict=True)],
         [EdgePath(*pair, edges[pair], route) for pair, route in zip(edges, layout.routes, strict=True)],
         layout.size,
         detailed,
     )
+
+
+def _keys(contents: Sequence[int | Fold], names: Sequence[str]) -> list[BoxKey]:
+    counts: Counter[tuple[str, str]] = Counter()
+    keys = []
+    for content in contents:
+        about = ("fold", content.label) if isinstance(content, Fold) else ("reactor", names[content])
+        keys.append((*about, counts[about]))
+        counts[about] += 1
+    return keys
+
+
+def _layout(
+    keys: Sequence[BoxKey],
+    sizes: list[Size],
+    edges: Sequence[Edge],
+    arranger: Arranger,
+    before: GraphGeometry | None,
+) -> tuple[Layout, list[Size]]:
+    """Arrange the boxes around those that were drawn before, or all of them if few were."""
+    drawn = {box.key: box for box in before.boxes} if before is not None else {}
+    known = {number: drawn[key] for number, key in enumerate(keys) if key in drawn}
+    if before is None or 2 * len(known) <= len(keys):
+        return arranger(sizes, edges), sizes
+    number_of = {key: number for number, key in enumerate(keys)}
+    numbers = [number_of.get(box.key, -1) for box in before.boxes]
+    routes = {(numbers[edge.source], numbers[edge.target]): edge.route for edge in before.edges}
+    for number, box in known.items():
+        sizes[number] = box.size
+    return extend(sizes, edges, {number: box.centre for number, box in known.items()}, routes)
 
 
 def _edges_between_boxes(

@@ -21,7 +21,17 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-__all__ = ["Edge", "Layout", "Point", "Size", "arrange", "reverse_back_edges"]
+__all__ = [
+    "COLUMN_GAP",
+    "MARGIN",
+    "NODE_GAP",
+    "Edge",
+    "Layout",
+    "Point",
+    "Size",
+    "arrange",
+    "reverse_back_edges",
+]
 
 Point = tuple[float, float]
 """Right and down, in pixels."""
@@ -30,11 +40,11 @@ Size = tuple[float, float]
 Edge = tuple[int, int]
 """Indices of the source and the target."""
 
-_COLUMN_GAP = 44.0  # pixels between two columns, where the edges bend
-_NODE_GAP = 14.0  # pixels between two nodes of a column
+COLUMN_GAP = 44.0  # pixels between two columns, where the edges bend
+NODE_GAP = 14.0  # pixels between two nodes of a column
 _DUMMY_HEIGHT = 8.0  # pixels of a dummy node
 _SWEEPS = 8  # of each kind; more change little
-_MARGIN = 10.0
+MARGIN = 10.0
 
 
 class Layout(NamedTuple):
@@ -228,19 +238,19 @@ class _Columns:
         heights = self._vertical_positions()
         top = min(y - self._sizes[node][1] / 2 for node, y in heights.items())
         bottom = max(y + self._sizes[node][1] / 2 for node, y in heights.items())
-        across, widths, x = [], [], _MARGIN
+        across, widths, x = [], [], MARGIN
         for column in self._columns:
             width = max(self._sizes[node][0] for node in column)
             widths.append(width)
             across.append(x + width / 2)
-            x += width + _COLUMN_GAP
-        centres = {node: (across[self._ranks[node]], y - top + _MARGIN) for node, y in heights.items()}
+            x += width + COLUMN_GAP
+        centres = {node: (across[self._ranks[node]], y - top + MARGIN) for node, y in heights.items()}
         routes = [
             self._route(chain, centres, widths, is_reversed=source != chain[0])
             for chain, (source, _) in zip(self._chains, edges, strict=True)
         ]
         count = len(self._sizes) - sum(max(0, len(chain) - 2) for chain in self._chains)
-        size = (x - _COLUMN_GAP + _MARGIN, bottom - top + 2 * _MARGIN)
+        size = (x - COLUMN_GAP + MARGIN, bottom - top + 2 * MARGIN)
         return Layout([centres[node] for node in range(count)], routes, size)
 
     def _route(
@@ -261,7 +271,7 @@ class _Columns:
             y = 0.0
             for node in column:
                 heights[node] = y + self._sizes[node][1] / 2
-                y += self._sizes[node][1] + _NODE_GAP
+                y += self._sizes[node][1] + NODE_GAP
         # Each sweep aligns columns with the side that it comes from, so both sides have their influence.
         for sweep in range(_SWEEPS):
             rightwards = sweep % 2 == 0
@@ -281,7 +291,7 @@ class _Columns:
         for node in column:
             half = self._sizes[node][1] / 2
             offsets.append(y + half)
-            y += 2 * half + _NODE_GAP
+            y += 2 * half + NODE_GAP
         wishes = [
             _mean([heights[other] for other in neighbours[node]], heights[node]) - offset
             for node, offset in zip(column, offsets, strict=True)

@@ -81,7 +81,9 @@ def initial_folding(
     )
 
 
-def geometry_of(snapshot: GraphSnapshot, folding: Folding, arranger: Arranger) -> GraphGeometry:
+def geometry_of(
+    snapshot: GraphSnapshot, folding: Folding, arranger: Arranger, before: GraphGeometry | None = None
+) -> GraphGeometry:
     """Compute the positions of what a folding shows.
 
     Parameters
@@ -92,13 +94,15 @@ def geometry_of(snapshot: GraphSnapshot, folding: Folding, arranger: Arranger) -
         Which reactors to show, and which to fold.
     arranger
         The layout function.
+    before
+        What was drawn before.
     """
     names = [info.name for info in snapshot.reactors]
-    return compute_geometry(names, indexed_edges(names, snapshot.edges), folding, arranger)
+    return compute_geometry(names, indexed_edges(names, snapshot.edges), folding, arranger, before)
 
 
 def graph_data(
-    snapshot: GraphSnapshot, first: GraphGeometry, arranger: Arranger, variable: str = "plant"
+    snapshot: GraphSnapshot, first: GraphGeometry, everything: GraphGeometry, variable: str = "plant"
 ) -> dict[str, Any]:
     """Return the trait ``graph``, without its header.
 
@@ -108,15 +112,14 @@ def graph_data(
         The snapshot of the plant.
     first
         The positions of what is shown first.
-    arranger
-        The layout function, for the whole of a large graph.
+    everything
+        The positions of all reactors, which for a small graph are shown first.
     variable
         The variable of the notebook that holds the plant.
     """
-    nodes, count = dict(_nodes(snapshot, variable)), len(snapshot.reactors)
-    if count <= MAX_NODES:
+    nodes = dict(_nodes(snapshot, variable))
+    if len(snapshot.reactors) <= MAX_NODES:
         return {"nodes": nodes, "views": {"all": _view(first)}, "view": "all"}
-    everything = geometry_of(snapshot, without_folds(count), arranger)
     return {"nodes": nodes, "views": {"all": _view(everything), "focus": _view(first)}, "view": "focus"}
 
 
@@ -202,7 +205,7 @@ def _view(geometry: GraphGeometry) -> dict[str, Any]:
     names: list[str] = []
     nodes: list[Any] = []
     folds: list[Any] = []
-    for content, centre, size in geometry.boxes:
+    for content, centre, size, _ in geometry.boxes:
         # Whole pixels, since a large graph has thousands of these numbers.
         at = [round(number) for number in (*centre, *size)]
         if isinstance(content, Fold):

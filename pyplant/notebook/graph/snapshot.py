@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from pyplant._definitions import Definition, orphans
@@ -15,7 +16,7 @@ from pyplant.plant import Plant, session_of
 from pyplant.reports.graph import Edges
 from pyplant.reports.report import Status
 
-__all__ = ["GraphSnapshot", "ReactorInfo", "take_snapshot"]
+__all__ = ["GraphSnapshot", "ReactorInfo", "in_order", "take_snapshot"]
 
 
 class ReactorInfo(NamedTuple):
@@ -56,12 +57,31 @@ class ReactorInfo(NamedTuple):
 
 
 class GraphSnapshot(NamedTuple):
-    """The state of a plant; ``reactors`` and ``definitions`` are in the order of ``status``."""
+    """The state of a plant; ``reactors`` and ``definitions`` are in the order of ``status``, by name."""
 
     status: Status
     edges: Edges
     reactors: tuple[ReactorInfo, ...]
     definitions: tuple[Definition, ...] = ()
+
+
+def in_order(definitions: Mapping[str, Definition]) -> dict[str, Definition]:
+    """Sort reactors by name, numbers in names by value.
+
+    Not in the order of definition, since a cell that runs again defines its reactor last: nodes would change places.
+
+    Parameters
+    ----------
+    definitions
+        The reactors by key. Of several with one name, the one defined last stays the last.
+    """
+
+    def place(item: tuple[str, Definition]) -> list[tuple[int, str]]:
+        # A number with more digits is larger.
+        parts = re.split(r"0*([0-9]+)", item[1].name)
+        return [(len(part) if number % 2 else 0, part) for number, part in enumerate(parts)]
+
+    return dict(sorted(definitions.items(), key=place))
 
 
 def take_snapshot(plant: Plant) -> GraphSnapshot | None:
@@ -80,19 +100,20 @@ def take_snapshot(plant: Plant) -> GraphSnapshot | None:
     try:
         context = session.context().without_long_hashing()
         staleness = Staleness.of_all(context)
-        entries = tuple(
-            staleness.entry(key, error=session.failed.get(key, "")) for key in context.definitions
-        )
+        definitions = in_order(context.definitions)
+        entries = tuple(staleness.entry(key, error=session.failed.get(key, "")) for key in definitions)
         status, edges = Status(entries, str(plant.directory)), staleness.edges()
-        reactors = tuple(_reactor_infos(context, staleness))
-        return GraphSnapshot(status, edges, reactors, tuple(context.definitions.values()))
+        reactors = tuple(_reactor_infos(context, staleness, definitions))
+        return GraphSnapshot(status, edges, reactors, tuple(definitions.values()))
     finally:
         session.lock.release()
 
 
-def _reactor_infos(context: RunContext, staleness: Staleness) -> Iterator[ReactorInfo]:
-    names = Counter(definition.name for definition in context.definitions.values())
-    for key, definition in context.definitions.items():
+def _reactor_infos(
+    context: RunContext, staleness: Staleness, definitions: Mapping[str, Definition]
+) -> Iterator[ReactorInfo]:
+    names = Counter(definition.name for definition in definitions.values())
+    for key, definition in definitions.items():
         trace = staleness.verdicts[key].trace or context.last(definition.full_name)
         expected = context.predicted[key]
         yield ReactorInfo(

@@ -6,6 +6,10 @@ import { boxAction } from "./keys.js";
 import { ICONS } from "./status.js";
 
 const INDENT = 28; // pixels from the left side of a box to its texts
+const MAX_ANIMATED = 200; // boxes; more would not move smoothly
+const MOVE = { duration: 350, easing: "ease-in-out" };
+
+const isStill = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /** One box of the picture: a reactor, or a fold of them. */
 export class Box {
@@ -80,6 +84,7 @@ export class Canvas {
   draw(graph, { size, nodes, folds = [], edges }) {
     const hadFocus = this.element.matches(":focus-within");
     const before = new Set(this.current?.names);
+    const places = new Map(this.boxes.filter((box) => !box.isFold).map((box) => [box.names[0], box]));
     this.size = size;
     this.boxes = [
       ...nodes.map(([id, ...place]) => new Box(graph, id, [id], place)),
@@ -105,10 +110,34 @@ export class Canvas {
     );
     this.element.replaceChildren(this.picture);
     this.resize();
+    this.moveFrom(places);
     // Focus stays with the reactors of the current box: on the first of them if a fold was unfolded.
     const again = this.boxes.find((box) => box.names.some((name) => before.has(name)));
     this.setCurrent(again ?? this.boxes[0]);
     if (again && hadFocus) this.focusBox(again);
+  }
+
+  /** Keep what is in the middle in place, and move the other boxes from where they were. */
+  moveFrom(places) {
+    const { element, scale } = this;
+    const moves = this.boxes.flatMap((box) => {
+      const old = box.isFold ? undefined : places.get(box.names[0]);
+      return old ? [{ box, x: old.x - box.x, y: old.y - box.y, old }] : [];
+    });
+    if (!moves.length || !element.clientWidth) return;
+    const [left, top] = [element.scrollLeft, element.scrollTop];
+    const [middle, centre] = [left + element.clientWidth / 2, top + element.clientHeight / 2];
+    const distance = ({ old }) => Math.hypot(old.x * scale - middle, old.y * scale - centre);
+    const anchor = moves.reduce((one, other) => (distance(other) < distance(one) ? other : one));
+    element.scrollTo({ left: left - anchor.x * scale, top: top - anchor.y * scale, behavior: "instant" });
+    const [right, down] = [(element.scrollLeft - left) / scale, (element.scrollTop - top) / scale];
+    if (isStill() || moves.length > MAX_ANIMATED) return;
+    for (const { box, x, y } of moves) {
+      const from = [x + right, y + down].map((by) => `${by.toFixed(1)}px`);
+      if (Math.hypot(x + right, y + down) < 1) continue;
+      box.element.animate([{ transform: `translate(${from.join(",")})` }, { transform: "none" }], MOVE);
+      for (const line of box.lines) line.element.animate([{ opacity: 0 }, { opacity: 0 }, { opacity: 1 }], MOVE);
+    }
   }
 
   line(sender, receiver, names, curve, head) {
@@ -211,7 +240,7 @@ export class Canvas {
     element.scrollTo({
       left: near(element.scrollLeft, box.x, box.w, element.clientWidth),
       top: near(element.scrollTop, box.y, box.h, element.clientHeight),
-      behavior: isMiddle || matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth",
+      behavior: isMiddle || isStill() ? "instant" : "smooth",
     });
   }
 

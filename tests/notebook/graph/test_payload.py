@@ -6,6 +6,7 @@ import pytest
 
 from pyplant.engine.verdict import ReasonKind
 from pyplant.notebook.graph import payload
+from pyplant.notebook.graph.folding import without_folds
 from pyplant.notebook.graph.layered_layout import arrange
 from pyplant.notebook.graph.snapshot import GraphSnapshot, ReactorInfo
 from pyplant.reports.explain import Cause
@@ -31,9 +32,13 @@ def chain(count, **outcomes):
     return snapshot_of(*entries, edges={f"r{n + 1}": {f"r{n}": [f"x{n}"]} for n in range(count - 1)})
 
 
-def graph_of(snapshot, **options):
+def graph_of(snapshot, variable="plant", **options):
     folding = payload.initial_folding(snapshot, **options)
-    return payload.graph_data(snapshot, payload.geometry_of(snapshot, folding, arrange), arrange)
+    first, everything = (
+        payload.geometry_of(snapshot, one, arrange)
+        for one in (folding, without_folds(len(snapshot.reactors)))
+    )
+    return payload.graph_data(snapshot, first, everything, variable)
 
 
 # ---------------------------------------------------------------------- graph
@@ -61,9 +66,7 @@ def test_reactors_are_numbered_and_joined():
 def test_the_statement_that_runs_a_reactor_is_valid_python():
     known = {"it's": ReactorInfo("it's", "module.it's")}
     snapshot = snapshot_of(ReactorEntry("it's", Outcome.NEW), **known)
-    graph = payload.graph_data(
-        snapshot, payload.geometry_of(snapshot, payload.initial_folding(snapshot), arrange), arrange, "garden"
-    )
+    graph = graph_of(snapshot, "garden")
     assert graph["nodes"]["n0"]["run"] == 'garden.run_reactor("module.it\'s")'
 
 

@@ -1,13 +1,14 @@
 """Snapshots of a plant."""
 
 import threading
+import types
 
 import pytest
 
 from pyplant import Plant, ReactorFunc, _definitions
 from pyplant.errors import PlantDirError
 from pyplant.execution import queries
-from pyplant.notebook.graph.snapshot import take_snapshot
+from pyplant.notebook.graph.snapshot import in_order, take_snapshot
 from pyplant.plant import session_of
 from pyplant.reports.report import Outcome
 
@@ -41,14 +42,34 @@ def known(plant, name):
 
 
 def test_it_contains_the_status(plant):
-    assert take_snapshot(plant).status == plant.status()
-    plant.run_reactor(add)
-    assert take_snapshot(plant).status == plant.status()
+    for _ in range(2):
+        assert list(take_snapshot(plant).status) == sorted(plant.status(), key=lambda entry: entry.name)
+        plant.run_reactor(add)
     assert [entry.outcome for entry in take_snapshot(plant).status] == [
         Outcome.CACHED,
-        Outcome.CACHED,
         Outcome.NEW,
+        Outcome.CACHED,
     ]
+
+
+def defined(*names):
+    """Definitions with the given names, by key."""
+    return {f"{number}.{name}": types.SimpleNamespace(name=name) for number, name in enumerate(names)}
+
+
+def test_reactors_are_in_the_order_of_their_names():
+    names = ["step_10", "step_2", "a", "step", "step_2b", "9", "10", "step_02", "é", ""]
+    found = [one.name for one in in_order(defined(*names)).values()]
+    assert found == ["", "9", "10", "a", "step", "step_2", "step_02", "step_2b", "step_10", "é"]
+    assert list(in_order(defined("b", "a", "b"))) == ["1.a", "0.b", "2.b"]
+    assert list(in_order(defined("1" * 9999, "2"))) == ["1.2", "0." + "1" * 9999]
+
+
+def test_a_cell_that_is_run_again_does_not_move_its_reactor(plant):
+    before = [known.name for known in take_snapshot(plant).reactors]
+    plant.remove_reactor(add)
+    plant.add_reactor(add)
+    assert [known.name for known in take_snapshot(plant).reactors] == before
 
 
 def test_it_contains_the_error_of_a_failed_reactor(plant):
@@ -111,7 +132,7 @@ def test_reactors_that_share_a_name_are_addressed_in_full(plant):
 
     plant.add_reactors([make("one"), make("other")])
     addresses = [known.address for known in take_snapshot(plant).reactors]
-    assert addresses == ["load", "add", "fail", "one.step", "other.step"]
+    assert addresses == ["add", "fail", "load", "one.step", "other.step"]
 
 
 def test_a_plant_that_is_busy_is_not_waited_for(plant):

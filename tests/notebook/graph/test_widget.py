@@ -145,7 +145,7 @@ def test_the_text_of_a_widget_counts_outcomes(page, plant):
 def test_the_widget_has_the_complete_graph_from_the_start(page, plant):
     display.show_graph(plant)
     live = shown(plant)
-    assert [node["name"] for node in live.graph["nodes"].values()] == ["load", "add"]
+    assert [node["name"] for node in live.graph["nodes"].values()] == ["add", "load"]
     assert live.graph["plant"] == "digits.plant"
     assert live.graph["version"] == live.state["version"]
     assert live.state["nodes"].keys() == live.graph["nodes"].keys()
@@ -158,7 +158,7 @@ def test_the_widget_has_the_complete_graph_from_the_start(page, plant):
 def test_statements_name_the_variable_that_holds_the_plant(page, plant):
     page.user_ns.update({"_": plant, "garden": plant})
     display.show_graph(plant)
-    assert shown(plant).graph["nodes"]["n1"]["run"] == "garden.run_reactor('add')"
+    assert shown(plant).graph["nodes"]["n0"]["run"] == "garden.run_reactor('add')"
 
 
 def test_several_calls_make_several_equal_widgets(page, plant):
@@ -222,9 +222,9 @@ def test_the_widget_is_updated_during_a_run(page, plant, messages):
 
     plant.add_event_listener(listener)
     plant.run_reactor(add)
-    assert ["new", "running"] in seen
-    assert ["running", "waiting"] in seen
-    assert ["ran", "running"] in seen
+    assert ["running", "new"] in seen
+    assert ["waiting", "running"] in seen
+    assert ["running", "ran"] in seen
     assert outcomes(traits(messages, "state")[0]) == ["new", "new"]
     assert traits(messages, "state")[0]["run"] == 1
 
@@ -239,8 +239,8 @@ def test_a_new_reactor_is_shown_in_its_first_run(page, plant, messages):
     messages.clear()
     plant.run_reactor(late)
     (graph,) = traits(messages, "graph")
-    assert [node["name"] for node in graph["nodes"].values()] == ["load", "add", "late"]
-    assert controller_of(plant)._live.snapshot()["nodes"]["n2"]["o"] == "ran"
+    assert [node["name"] for node in graph["nodes"].values()] == ["add", "late", "load"]
+    assert controller_of(plant)._live.snapshot()["nodes"]["n1"]["o"] == "ran"
 
 
 def test_an_edit_in_the_running_cell_is_shown_in_the_run(page, plant, messages):
@@ -258,7 +258,7 @@ def test_an_edit_in_the_running_cell_is_shown_in_the_run(page, plant, messages):
     edited = make()
     plant.add_reactor(edited)
     plant.run_reactor(load)
-    assert outcomes(controller_of(plant)._live.snapshot()) == ["cached", "stale"]
+    assert outcomes(controller_of(plant)._live.snapshot()) == ["stale", "cached"]
 
 
 def test_a_run_with_the_same_definitions_takes_no_snapshot(page, plant, monkeypatch):
@@ -277,11 +277,11 @@ def test_details_contain_the_error_of_a_failed_reactor(page, plant, messages):
     display.show_graph(plant)
     with pytest.raises(ValueError, match="boom"):
         plant.run_reactor(fail)
-    assert shown(plant).details["n2"]["error"] == "ValueError: boom"
-    assert shown(plant).details["n2"]["causes"]
+    assert shown(plant).details["n1"]["error"] == "ValueError: boom"
+    assert shown(plant).details["n1"]["causes"]
     page.run_cell()
     assert "✗" in svg_in(page.pictures[-1].data["text/html"])
-    assert outcomes(shown(plant).state)[2] == "failed"
+    assert outcomes(shown(plant).state)[1] == "failed"
 
 
 def test_the_picture_is_replaced_at_the_end_of_a_run(page, plant):
@@ -327,9 +327,9 @@ def test_staleness_is_judged_after_each_cell(page, plant):
     assert outcomes(shown(plant).state) == ["cached", "cached"]
     plant.set_config({"bias": 1})
     page.run_cell()
-    assert outcomes(shown(plant).state) == ["cached", "stale"]
+    assert outcomes(shown(plant).state) == ["stale", "cached"]
     assert shown(plant).state["checked"]
-    assert "changed: 0 → 1" in shown(plant).details["n1"]["causes"][0]["text"]
+    assert "changed: 0 → 1" in shown(plant).details["n0"]["causes"][0]["text"]
     assert "◐" in svg_in(page.pictures[-1].data["text/html"])
 
 
@@ -358,10 +358,40 @@ def test_the_graph_is_sent_again_when_its_structure_changes(page, plant, message
     (graph,) = traits(messages, "graph")
     (state,) = traits(messages, "state")
     assert graph["version"] == state["version"] > 1
-    assert graph["nodes"]["n2"]["inputs"] == [["total", "n1"]]
+    assert graph["nodes"]["n1"]["inputs"] == [["total", "n0"]]
     plant.remove_reactor("late")
     page.run_cell()
     assert len(traits(messages, "graph")[-1]["nodes"]) == 2
+
+
+def places(plant):
+    graph = shown(plant).graph
+    return {graph["nodes"][name]["name"]: at for name, *at in graph["views"]["all"]["nodes"]}
+
+
+def test_no_node_moves_when_cells_are_run_again_or_added(page, plant):
+    def make(name, sender):
+        @ReactorFunc(name=name)
+        def branch(pipe):
+            yield pipe.receive(sender)
+            pipe.send(f"{name}_out", name)
+
+        return branch
+
+    branches = [make(name, "numbers") for name in "bcd"]
+    plant.add_reactors(branches)
+    display.show_graph(plant)
+    before = places(plant)
+    for name, branch in zip("bcd", branches):
+        plant.run_reactor(branch)
+        plant.remove_reactor(branch)
+        plant.add_reactor(make(name, "numbers"))
+        page.run_cell()
+        assert places(plant) == before
+    plant.add_reactors([make("a", "numbers"), make("z", "b_out")])
+    page.run_cell()
+    assert len(places(plant)) == 7
+    assert {name: at for name, at in places(plant).items() if name in before} == before
 
 
 def test_graph_state_and_details_are_sent_together(page, plant, messages):
