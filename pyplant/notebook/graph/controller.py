@@ -135,7 +135,8 @@ class GraphController:
             state=self._live.snapshot(),
         )
         data, metadata = self._shell.display_formatter.format(shown.widget)
-        self._shell.display_pub.publish(data, metadata)
+        # Where there are no widgets, its text would stand below the picture, and be older than it.
+        self._shell.display_pub.publish({**data, "text/plain": ""}, metadata)
 
     def _drop_obsolete(self) -> None:
         """Drop graphs that the page no longer shows: closed, or in a cell that was run again."""

@@ -33,10 +33,12 @@ from pyplant.reports.theme import GRAPH, LIGHT, PICTURE
 
 __all__ = ["STYLE", "geometry_html", "graph_html"]
 
-# A notebook that is opened without its kernel shows the picture, and below it JupyterLab shows "Error
-# displaying widget": an output with text but no element in it. This rule hides that output.
+# A notebook that is opened without its kernel shows the picture, and below it JupyterLab shows "Loading widget..." or
+# "Error displaying widget": an output with text but no element in it. These rules hide that output.
 _NEXT_OUTPUT = ".jp-OutputArea-child:has(.pp-graph)+.jp-OutputArea-child"
-_NO_LEFTOVERS = f"{_NEXT_OUTPUT}:has(.jupyter-widgets):not(:has(.jupyter-widgets>*)){{display:none}}"
+_LOADING = f"{_NEXT_OUTPUT}:not(:has([data-mime-type])):not(:has(.jp-OutputArea-output>*))"
+_FAILED = f"{_NEXT_OUTPUT}:has(.jupyter-widgets):not(:has(.jupyter-widgets>*))"
+_NO_LEFTOVERS = f":is({_LOADING},{_FAILED}){{display:none}}"
 STYLE = GRAPH + _NO_LEFTOVERS
 
 _MIN_SCALE = 0.8  # the smallest scale on a narrow page; beyond it the picture scrolls

@@ -111,6 +111,4 @@ class GraphWidget(anywidget.AnyWidget):
         super().close()
 
     def __repr__(self) -> str:
-        """Return the text that an untrusted notebook shows instead."""
-        about = self.state.get("title", "")
-        return f"PyPlant graph of {self.graph.get('plant', 'a plant')}: {about}"
+        return f"<{type(self).__name__} of {self.graph.get('plant', 'a plant')}>"
