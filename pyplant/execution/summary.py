@@ -52,7 +52,7 @@ def summarise(runs: Sequence[Run], targets: tuple[str, ...], seconds: float) -> 
 
 def _entries(run: Run) -> Iterator[ReactorEntry]:
     context, tasks = run.context, run.tasks
-    explainer = Explainer(context.record, context.parameters, run.senders(), context.label)
+    explainer = Explainer(context.record, context.parameters, run.senders(), context.label, has_run=True)
     causes: dict[str, tuple[Cause, ...]] = {}
     skipped = [key for key, task in tasks.items() if task.state is State.SKIPPED]
     # Senders end before their receivers, whose causes include those of the senders.

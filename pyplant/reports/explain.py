@@ -20,7 +20,10 @@ from pyplant.fingerprint.code_records import CodeRecord, Difference, differences
 from pyplant.fingerprint.graph_node import NodeKind, shorten
 from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE
 
-__all__ = ["Cause", "CauseDeduplicator", "Explainer"]
+__all__ = ["FIRST_RUN", "Cause", "CauseDeduplicator", "Explainer"]
+
+FIRST_RUN = "first run"
+"""Why a reactor ran that had never run."""
 
 _MAX_DEPTH = 6  # levels of causes; deeper causes are listed on the last level
 _MAX_DIFFERENCES = 5
@@ -77,6 +80,8 @@ class Explainer:
         The key of the reactor that sends an ingredient, by the ingredient's name.
     label
         Returns the display name of the reactor with a key.
+    has_run
+        Whether the reactors have run meanwhile, as in the report of a run.
     """
 
     def __init__(
@@ -85,7 +90,10 @@ class Explainer:
         parameters: Parameters,
         senders: Mapping[str, str],
         label: Callable[[str], str],
+        *,
+        has_run: bool = False,
     ) -> None:
+        self._has_run = has_run
         self._record = record
         self._parameters = parameters
         self._senders = senders
@@ -104,7 +112,8 @@ class Explainer:
             elif reason.kind is ReasonKind.PARAMETER:
                 found.append(self._parameter(reason))
             else:
-                found.append(Cause(reason.kind, reason.name, _sentence(reason)))
+                text = FIRST_RUN if self._has_run and reason.kind is ReasonKind.NEW else _sentence(reason)
+                found.append(Cause(reason.kind, reason.name, text))
         return tuple(found)
 
     def _parameter(self, reason: Reason) -> Cause:

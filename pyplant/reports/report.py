@@ -16,7 +16,7 @@ from typing import Self
 from pyplant._formatting import counted, format_age, format_date, format_seconds, format_size
 from pyplant._streams import printable
 from pyplant.reports.blocks import Block, as_html, as_text
-from pyplant.reports.explain import Cause, CauseDeduplicator
+from pyplant.reports.explain import FIRST_RUN, Cause, CauseDeduplicator
 from pyplant.reports.table import Table
 
 __all__ = [
@@ -239,7 +239,13 @@ class RunReport(_Entries):
         for entry in self.deduplicated().entries:
             if entry.outcome is Outcome.CACHED:
                 continue
-            yield _entry_block(entry, format_seconds(entry.seconds))
+            took = format_seconds(entry.seconds)
+            if entry.reasons == (
+                FIRST_RUN,
+            ):  # beside the time: a line for each of them would double the report
+                yield _entry_block(replace(entry, causes=()), f"{FIRST_RUN}, {took}")
+            else:
+                yield _entry_block(entry, took)
         cached = [entry for entry in self.entries if entry.outcome is Outcome.CACHED]
         if len(cached) > 8:  # noqa: PLR2004 - more would hide the reactors that ran
             names = ", ".join(entry.name for entry in cached[:8])

@@ -397,13 +397,14 @@ def test_the_report_of_a_run(plant):
     assert report.ran == ("numbers", "ordered", "shown")
     assert report.cached == report.failed == report.skipped == ()
     assert report.seconds >= 0
-    assert report["ordered"].reasons == ("never ran",)
+    assert report["ordered"].reasons == ("first run",)
     again = plant.run_reactor(shown)
     assert (again.ran, again.cached) == ((), ("numbers", "ordered", "shown"))
     assert again.saved > 0
     for form in (str(report), repr(report), report._repr_html_()):
         assert "3 ran" in form
-        assert "never ran" in form
+        assert "never ran" not in form
+    assert len(str(report).splitlines()) == 4
     assert max(map(len, report.text(80).splitlines())) <= 80
 
 
