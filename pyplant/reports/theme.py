@@ -114,7 +114,7 @@ PICTURE = (
     ".pp-page{fill:var(--pp-page)}"
     ".pp-node rect{fill:var(--pp-soft);stroke:var(--pp-line);stroke-width:1.2}"
     "text{fill:var(--pp-fg)}"
-    ".pp-meta{fill:var(--pp-muted);font-size:9px}"
+    ".pp-meta{fill:var(--pp-muted)}"
     ".pp-icon{font-size:12px;fill:var(--pp-muted)}"
     ".pp-edge{fill:none;stroke:var(--pp-line);stroke-width:1.2}"
     ".pp-tip{fill:var(--pp-line);stroke:none}"

@@ -147,14 +147,23 @@ def test_a_node_shows_name_time_and_size(digits):
     expect(digits.node("load_digits")).to_contain_text("load_digits2.4 s · 4.4 MB")
 
 
-def test_a_long_name_is_cut_and_complete_in_the_title(shown):
-    name = "features_" + "x" * 80
-    shown.start(scenarios.traits({name: []}))
-    label = shown.root.locator(".pg-name")
-    expect(label).to_have_text(re.compile(r"^features_x+…$"))
-    box, face = label.bounding_box(), shown.root.locator(".pg-face").bounding_box()
-    assert box["x"] + box["width"] < face["x"] + face["width"]
-    assert name in shown.root.locator(".pg-node title").text_content()
+def test_long_names_are_cut_in_the_middle_and_complete_in_the_title_and_on_focus(shown):
+    names = [f"compute_the_very_long_name_of_a_reactor_that_never_ends_v{number}" for number in (1, 2)]
+    fitting = ["очистка_данных", "画像を読み込む", "Il_rn_mean"]
+    shown.start(scenarios.traits({name: [] for name in [*names, *fitting]}))
+    labels = shown.root.locator(".pg-name").all_text_contents()
+    assert [label[-4:] for label in labels[:2]] == ["s_v1", "s_v2"]
+    assert all("…" in label and label.startswith("compute_the") for label in labels[:2])
+    assert labels[2:] == fitting
+    assert "monospace" in shown.style(".pg-name", "fontFamily")[0]
+    for label, face in zip(shown.root.locator(".pg-name").all(), shown.root.locator(".pg-face").all()):
+        one, other = label.bounding_box(), face.bounding_box()
+        assert one["x"] + one["width"] < other["x"] + other["width"]
+    assert names[0] in shown.root.locator(".pg-node title").first.text_content()
+    shown.node(names[0]).focus()
+    expect(shown.node(names[0]).locator(".pg-note")).to_have_text(names[0])
+    shown.node(fitting[2]).focus()
+    assert "".join(shown.root.locator(".pg-note").all_text_contents()) == ""
 
 
 def test_edges_name_their_ingredients(digits):
@@ -811,12 +820,35 @@ def test_a_large_graph_is_not_shrunk_and_begins_at_the_most_urgent_box(shown):
     assert shown.root.locator(".pg-canvas").evaluate("canvas => canvas.scrollLeft") > 0
 
 
-def test_a_graph_that_nearly_fits_is_shrunk_to_fit(shown):
-    shown.start(scenarios.large(60))
-    canvas = shown.root.locator(".pg-canvas")
-    assert canvas.evaluate(
-        "box => box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight"
-    )
+@pytest.mark.parametrize("width", [1440, 700])
+def test_names_have_at_least_10_pixels(shown, page, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    for traits in (scenarios.digits(), scenarios.large(26), scenarios.large(60)):
+        shown.start(traits)
+        scale = shown.root.locator(".pg-canvas > svg").evaluate("svg => svg.getScreenCTM().a")
+        assert 11.5 * scale >= 10
+
+
+def test_boxes_of_large_graphs_show_time_and_size(shown):
+    shown.start(scenarios.large(100))
+    shown.root.get_by_role("button", name="All").click()
+    texts = shown.root.locator(".pg-cached .pg-meta").all_text_contents()
+    assert len(texts) > 30
+    assert all(texts)
+
+
+def test_the_panel_moves_nothing_in_the_graph(shown, page):
+    page.set_viewport_size({"width": 1440, "height": 900})
+    shown.start(scenarios.large(40))
+    node = shown.root.locator(".pg-node .pg-face").first
+    before = node.bounding_box()
+    node.click()
+    expect(shown.panel).to_be_visible()
+    assert node.bounding_box() == before
+    canvas, panel = (shown.root.locator(part).bounding_box() for part in (".pg-canvas", ".pg-panel"))
+    assert canvas["y"] + canvas["height"] >= panel["y"] + panel["height"]
+    shown.press("Escape")
+    assert node.bounding_box() == before
 
 
 def test_a_graph_that_fits_has_no_zoom(shown):

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { age, bytes, duration, joined, took } from "../../pyplant/notebook/static/format.js";
+import { age, bytes, duration, firstFitting, joined, took } from "../../pyplant/notebook/static/format.js";
 
 // A Python test compares pyplant/_formatting.py with the same file.
 const texts = JSON.parse(readFileSync(new URL("texts.json", import.meta.url), "utf-8"));
@@ -28,4 +28,17 @@ test("empty parts are left out", () => assert.equal(joined("a", "", undefined, "
 test("a reactor that never finished has no time", () => {
   assert.equal(took({}), "");
   assert.equal(took({ f: 1, s: 2, b: 3000 }), "2.0 s · 3.0 kB");
+});
+
+test("the first text that fits is used, else the middle of the last is left out", () => {
+  const fits = (text) => Array.from(text).length <= 11;
+  assert.equal(firstFitting(["a_name", "other"], fits), "a_name");
+  assert.equal(firstFitting(["much_longer_name", "other"], fits), "other");
+  assert.equal(firstFitting(["a_name_that_never_ends_v1"], fits), "a_nam…ds_v1");
+  assert.equal(firstFitting(["a_name_that_never_ends_v2"], fits), "a_nam…ds_v2");
+  assert.equal(firstFitting(["😀".repeat(20)], fits), `${"😀".repeat(5)}…${"😀".repeat(5)}`);
+  assert.equal(
+    firstFitting(["ab"], () => false),
+    "a…",
+  );
 });

@@ -4,9 +4,20 @@ import { test } from "node:test";
 import { bounded, MAX_HEIGHT, neighbour, scaleOf, scrolled } from "../../pyplant/notebook/static/geometry.js";
 
 test("a graph that fits is shown at full size", () => assert.equal(scaleOf(0, [400, 200], 800), 1));
-test("a graph that nearly fits is shrunk", () => assert.equal(scaleOf(0, [1000, 200], 800), 0.8));
-test("a graph is not shrunk below the readable scale", () => assert.equal(scaleOf(0, [1400, 200], 800), 0.7));
-test("a graph that would be tiny is not shrunk", () => assert.equal(scaleOf(0, [4000, 200], 800), 1));
+test("a graph that nearly fits is shrunk", () => assert.equal(scaleOf(0, [880, 200], 800), 800 / 880));
+test("a graph is not shrunk if it scrolls all the same", () => {
+  assert.equal(scaleOf(0, [1400, 200], 800), 1);
+  assert.equal(scaleOf(0, [1400, 2 * MAX_HEIGHT], 800), 1);
+});
+test("a graph scrolls in one direction if that is possible", () => {
+  assert.equal(scaleOf(0, [880, 2 * MAX_HEIGHT], 800), 784 / 880); // beside a scroll bar
+  assert.equal(scaleOf(0, [1400, (MAX_HEIGHT - 16) / 0.9], 800), 0.9);
+});
+test("names are never below 10 pixels", () => {
+  for (let width = 10; width < 4000; width += 90) {
+    for (let height = 10; height < 4000; height += 90) assert.ok(11.5 * scaleOf(0, [width, height], 800) >= 10);
+  }
+});
 test("Fit shows the whole graph", () => assert.equal(scaleOf("fit", [4000, 200], 800), 0.2));
 test("the height counts as well", () => assert.equal(scaleOf("fit", [10, 2 * MAX_HEIGHT], 800), 0.5));
 test("an element without a size shows full size", () => assert.equal(scaleOf("fit", [4000, 200], -2), 1));
@@ -18,6 +29,7 @@ test("zoom is limited", () => {
 
 test("scrolling is minimal", () => {
   assert.equal(scrolled(0, 100, 20, 400), 0);
+  assert.equal(scrolled(0, 390, 20, 400), 0);
   assert.equal(scrolled(0, 500, 20, 400), 150);
   assert.equal(scrolled(600, 500, 20, 400), 450);
   assert.equal(scrolled(0, 500, 20, 400, true), 300);

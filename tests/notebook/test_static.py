@@ -52,6 +52,13 @@ def test_the_joined_module_has_one_export_and_no_import():
     assert re.findall(r"^(?:import|export).*", module, re.MULTILINE) == ["export default { render };"]
 
 
+@pytest.mark.parametrize("module", _MODULES)
+def test_no_text_has_several_lines(module):
+    """Indentation is removed."""
+    code = re.sub(r"^ *(//.*|/\*[\s\S]*?\*/)\n", "", text_of(module), flags=re.MULTILINE)
+    assert all(line.count("`") % 2 == 0 for line in code.splitlines())
+
+
 def test_the_joined_module_can_be_parsed(tmp_path):
     module = tmp_path / "graph.mjs"
     module.write_text(str(GraphWidget._esm), encoding="utf-8")

@@ -88,7 +88,7 @@ class GraphController:
         self._shown_graphs: list[_ShownGraph] = []
         self._snapshot = GraphSnapshot(Status(()), {}, ())
         self._folding = Folding((), ())
-        self._geometry = self._everything = GraphGeometry([], [], (0.0, 0.0), detailed=True)
+        self._geometry = self._everything = GraphGeometry([], [], (0.0, 0.0))
         self._opened_names: frozenset[str] = frozenset()
         self._shown_names: frozenset[str] = frozenset()
         self._version = 0

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise, takewhile
 from typing import NamedTuple
+from unicodedata import combining, east_asian_width
 
 from pyplant._formatting import clean
-from pyplant.notebook.graph.folding import MAX_NODES, Fold, Folding
+from pyplant.notebook.graph.folding import Fold, Folding
 from pyplant.notebook.graph.incremental_layout import extend
 from pyplant.notebook.graph.layered_layout import Edge, Layout, Point, Size
 from pyplant.reports.graph import Edges
@@ -29,13 +30,12 @@ __all__ = [
     "svg_paths",
 ]
 
-_MAX_LABEL = 28  # characters of a label
-_CHARACTER_WIDTH = 6.7  # average pixels of a character
-_STATUS_WIDTH = 92.0  # pixels of the longest second line, "59 min 59 s · 999 MB"
+_MAX_LABEL = 28  # columns of a label; a wide character takes two
+_COLUMN_WIDTH = 11.5 * 0.602  # pixels of a column: names are drawn in a monospaced font of 11.5 pixels
+_STATUS_WIDTH = 97.0  # pixels of the longest second line, "59 min 59 s · 999 MB"
 _ICON_WIDTH = 36.0
-_TALL = 38.0
-_LOW = 24.0
-_FOLD_CHARACTERS = 16
+_HEIGHT = 38.0
+_FOLD_SIZE = 16 * _COLUMN_WIDTH + _ICON_WIDTH, _HEIGHT
 _ARROW = (6.0, 3.2)  # pixels: length of an arrow head, and half its width
 _MAX_NAMES = 8  # names of ingredients in the tooltip of an edge of a fold
 
@@ -63,15 +63,11 @@ class EdgePath(NamedTuple):
 
 
 class GraphGeometry(NamedTuple):
-    """Boxes, those of folds last, and the edges between them.
-
-    ``detailed`` says whether boxes have a second line for time and size.
-    """
+    """Boxes, those of folds last, and the edges between them."""
 
     boxes: list[Box]
     edges: list[EdgePath]
     size: Size
-    detailed: bool
 
 
 def indexed_edges(names: Sequence[str], edges: Edges) -> Mapping[Edge, list[str]]:
@@ -115,13 +111,9 @@ def compute_geometry(
     before
         What was drawn before. If half of the boxes were in it, these stay in their places.
     """
-    detailed = len(folding.shown) <= MAX_NODES
     contents: list[int | Fold] = [*folding.shown, *folding.folds]
     sizes = [
-        fold_size(detailed=detailed)
-        if isinstance(content, Fold)
-        else reactor_size(names[content], detailed=detailed)
-        for content in contents
+        _FOLD_SIZE if isinstance(content, Fold) else reactor_size(names[content]) for content in contents
     ]
     edges = _edges_between_boxes(contents, flowing)
     keys = _keys(contents, names)
@@ -130,7 +122,6 @@ def compute_geometry(
         [Box(*box) for box in zip(contents, layout.centres, sizes, keys, strict=True)],
         [EdgePath(*pair, edges[pair], route) for pair, route in zip(edges, layout.routes, strict=True)],
         layout.size,
-        detailed,
     )
 
 
@@ -217,18 +208,32 @@ def _number(number: float) -> str:
     return f"{number:.1f}".removesuffix(".0")
 
 
-def reactor_size(name: str, *, detailed: bool) -> Size:
+def reactor_size(name: str) -> Size:
     """Return the size of the box of a reactor."""
-    width = len(box_label(name)) * _CHARACTER_WIDTH
-    return max(width, _STATUS_WIDTH if detailed else 0.0) + _ICON_WIDTH, _TALL if detailed else _LOW
-
-
-def fold_size(*, detailed: bool) -> Size:
-    """Return the size of the box of a fold."""
-    return _FOLD_CHARACTERS * _CHARACTER_WIDTH + _ICON_WIDTH, _TALL if detailed else _LOW
+    width = sum(map(_columns, box_label(name))) * _COLUMN_WIDTH
+    return max(width, _STATUS_WIDTH) + _ICON_WIDTH, _HEIGHT
 
 
 def box_label(name: str) -> str:
-    """Return a name without control characters, shortened to fit into a box."""
+    """Return a name without control characters; if it is too long, without its middle.
+
+    Long names often have the same beginning, and differ at the end.
+    """
     name = clean(name)
-    return name if len(name) <= _MAX_LABEL else f"{name[: _MAX_LABEL - 1]}…"
+    room = _MAX_LABEL - 1
+    if sum(map(_columns, name)) <= room + 1:
+        return name
+    return f"{_beginning(name, room - room // 2)}…{_beginning(name[::-1], room // 2)[::-1]}"
+
+
+def _beginning(text: str, room: int) -> str:
+    """Return the characters of a text that fit into a number of columns."""
+    widths = accumulate(map(_columns, text))
+    return text[: sum(1 for _ in takewhile(lambda width: width <= room, widths))]
+
+
+def _columns(character: str) -> int:
+    """Return how many columns of a monospaced font a character takes."""
+    if combining(character):
+        return 0
+    return 2 if east_asian_width(character) in "WF" else 1

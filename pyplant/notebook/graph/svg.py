@@ -41,13 +41,18 @@ _FAILED = f"{_NEXT_OUTPUT}:has(.jupyter-widgets):not(:has(.jupyter-widgets>*))"
 _NO_LEFTOVERS = f":is({_LOADING},{_FAILED}){{display:none}}"
 STYLE = GRAPH + _NO_LEFTOVERS
 
-_MIN_SCALE = 0.8  # the smallest scale on a narrow page; beyond it the picture scrolls
+_MIN_SCALE = (
+    0.88  # the smallest scale on a narrow page, where names have 10 pixels; beyond it the picture scrolls
+)
 
 _MAX_DESCRIBED = 60  # boxes that the text alternative names
 
 # For renderers without style sheets or CSS variables, where shapes would be filled with black.
 _FALLBACK_STROKE = f'fill="none" stroke="{LIGHT["line"]}"'
-_FONT = f'font-family="system-ui,-apple-system,Segoe UI,sans-serif" font-size="11" fill="{LIGHT["fg"]}"'
+_FONT = f'font-family="system-ui,-apple-system,Segoe UI,sans-serif" font-size="10" fill="{LIGHT["fg"]}"'
+_NAME_FONT = (
+    'font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,DejaVu Sans Mono,monospace" font-size="11.5"'
+)
 
 
 def graph_html(status: Status, edges: Edges, arranger: Arranger = arrange) -> str:
@@ -85,7 +90,7 @@ def geometry_html(status: Status, geometry: GraphGeometry, identity: str = "") -
     entries = list(status)
     name = _name_of(geometry.boxes, entries)
     edges = [_edge(edge, name) for edge in geometry.edges]
-    boxes = [_node(box, entries, detailed=geometry.detailed) for box in geometry.boxes]
+    boxes = [_node(box, entries) for box in geometry.boxes]
     width, height = geometry.size
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
@@ -141,16 +146,15 @@ def _counts(fold: Fold, entries: Sequence[ReactorEntry]) -> str:
     return counts(entries[node].outcome for node in fold.members)
 
 
-def _node(box: Box, entries: Sequence[ReactorEntry], *, detailed: bool) -> str:
+def _node(box: Box, entries: Sequence[ReactorEntry]) -> str:
     if isinstance(box.content, Fold):
         text, about = _counts(box.content, entries), box.content.label
         tip = f"{text}, folded" + (f": {about}" if about else "")
-        return _shape(box, "pp-fold", "▸", text, box_label(about) if detailed else "", tip, behind=(6, 3))
+        return _shape(box, "pp-fold", "▸", text, box_label(about), tip, behind=(6, 3))
     entry = entries[box.content]
     style = f"pp-{entry.outcome.value}" + ("" if entry.certain else " pp-maybe")
     tip = "; ".join([f"{entry.name}: {entry.outcome.value}", *entry.reasons])
-    meta = _second_line(entry) if detailed else ""
-    return _shape(box, style, ICONS[entry.outcome], entry.name, meta, tip)
+    return _shape(box, style, ICONS[entry.outcome], entry.name, _second_line(entry), tip)
 
 
 def _shape(
@@ -171,7 +175,7 @@ def _shape(
     return (
         f'<g class="pp-node {style}"><title>{escape(tip)}</title>{rects}'
         f'<text class="pp-icon" x="{left + 9:.1f}" y="{y + 4:.1f}">{icon}</text>'
-        f'<text x="{left + 26:.1f}" y="{base:.1f}">{escape(box_label(text))}</text>{below}</g>'
+        f'<text {_NAME_FONT} x="{left + 26:.1f}" y="{base:.1f}">{escape(box_label(text))}</text>{below}</g>'
     )
 
 

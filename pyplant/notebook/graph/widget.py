@@ -33,6 +33,7 @@ _MODULES = (
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default )", re.MULTILINE)
 _COMMENT = re.compile(r"^ *(?://.*|/\*[\s\S]*?\*/)\n", re.MULTILINE)
+_INDENTATION = re.compile(r"^ +", re.MULTILINE)  # a sixth of the text, which each saved widget contains
 
 
 def _joined_modules() -> str:
@@ -43,7 +44,9 @@ def _joined_modules() -> str:
     are left out, since each saved notebook with a widget holds the text: a sixth of it.
     """
     texts = ((_STATIC / f"{name}.js").read_text(encoding="utf-8") for name in _MODULES)
-    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", _COMMENT.sub("", text))) for text in texts)
+    return "\n".join(
+        _INDENTATION.sub("", _EXPORT.sub("", _IMPORT.sub("", _COMMENT.sub("", text)))) for text in texts
+    )
 
 
 class GraphWidget(anywidget.AnyWidget):

@@ -1,6 +1,6 @@
 // The picture: boxes and edges, zoom, and navigation by keyboard and mouse.
 
-import { FONT, fittingText, html, setAttributes, setText, strokes, svg } from "./dom.js";
+import { FONT, fittingText, html, NAME_FONT, setAttributes, setText, strokes, svg } from "./dom.js";
 import { bounded, MAX_HEIGHT, neighbour, scaleOf, scrolled } from "./geometry.js";
 import { boxAction } from "./keys.js";
 import { ICONS } from "./status.js";
@@ -17,13 +17,12 @@ export class Box {
     const isFold = label !== undefined;
     Object.assign(this, { id, members, x, y, w, h, label, isFold, lines: [], key: "" });
     this.names = members.map((member) => graph.name(member));
-    this.isLow = h < 32; // no room for a second line
     const [left, top] = [x - w / 2, y - h / 2];
     const rect = (style, by, height = h + 2 * by, rx = 7 + by) =>
       svg(`rect.${style}`, { x: left - by, y: top - by, width: w + 2 * by, height, rx });
     const text = (style, dx, dy) => svg(`text.${style}`, { x: left + dx, y: y + dy });
     this.title = svg("title");
-    this.name = text("pg-name", INDENT, this.isLow ? 4 : -2.5);
+    this.name = text("pg-name", INDENT, -2.5);
     this.meta = text("pg-meta", INDENT, 10.5);
     this.note = text("pg-note", w / 2, h / 2 + 13);
     this.bar = svg("rect.pg-bar", { x: left + 8, y: y + h / 2 - 5.5, height: 2.5, rx: 1.25 });
@@ -59,8 +58,9 @@ export class Box {
     for (const [index, d] of ICONS[look.icon].entries()) setAttributes(this.strokes[index], { d });
     setAttributes(this.bar, { width: Math.min(1, look.share ?? 0) * (this.w - 16) });
     setText(this.title, look.tip);
-    setText(this.name, fittingText(look.names, room, "500 11.5px"));
-    setText(this.meta, this.isLow ? "" : fittingText(look.metas, room, "9.5px"));
+    [this.fullName] = look.names;
+    setText(this.name, fittingText(look.names, room, `500 11.5px ${NAME_FONT}`));
+    setText(this.meta, fittingText(look.metas, room, `10px ${FONT}`));
   }
 }
 
@@ -70,7 +70,8 @@ export class Canvas {
     Object.assign(this, { view, boxes: [], zoom: 0 }); // 0: chosen automatically
     this.element = html("div.pg-canvas", {
       keydown: (event) => this.onKey(event),
-      focusin: (event) => this.setCurrent(this.boxAt(event)),
+      focusin: (event) => this.onFocus(this.boxAt(event)),
+      focusout: (event) => this.onFocus(null, this.boxAt(event)),
       pointerdown: (event) => this.onDrag(event),
     });
     this.element.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
@@ -174,8 +175,9 @@ export class Canvas {
     return this.boxOfElement.get(event.target.closest(".pg-node"));
   }
 
+  /** The scale; an open panel takes room, but changes no scale. */
   get scale() {
-    return scaleOf(this.zoom, this.size, this.element.clientWidth - 2);
+    return scaleOf(this.zoom, this.size, (this.element.parentElement?.clientWidth ?? 0) - 2);
   }
 
   /** Show a box in the middle, as soon as the element has a size. */
@@ -226,6 +228,14 @@ export class Canvas {
     this.current?.element.setAttribute("tabindex", -1);
     this.current = box;
     box?.element.setAttribute("tabindex", 0);
+  }
+
+  /** Write a name that is cut in its box below it while the box has the focus. */
+  onFocus(box, before) {
+    if (before) setText(before.note, "");
+    if (!box) return;
+    this.setCurrent(box);
+    if (box.name.textContent !== box.fullName) setText(box.note, box.fullName);
   }
 
   focusBox(box) {

@@ -1,9 +1,12 @@
 // Creating and patching elements. Names, values, diffs and errors are data of users and may be hostile:
 // they enter the page as text nodes and attributes only, through these functions.
 
+import { firstFitting } from "./format.js";
 import { ICONS } from "./status.js";
 
 export const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
+// For names: l, I and 1 differ, and Python computes the widths of boxes for characters of one width.
+export const NAME_FONT = 'ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace';
 export const PAUSE = 2000; // milliseconds between announcements to screen readers
 
 /** Return a function that creates elements from "tag" or "tag.class", an optional object of attributes and listeners, and children. */
@@ -50,14 +53,9 @@ export const icon = (name) => svg("svg.pg-icon", { viewBox: "0 0 16 16", "aria-h
 
 let measuring = null; // canvas context, created on first use
 
-/** Return the first text that fits into `room` pixels, else the last text, cut. */
+/** Return the first text that fits into `room` pixels, else the last text without its middle. */
 export function fittingText(texts, room, font) {
   measuring ??= document.createElement("canvas").getContext("2d");
-  measuring.font = `${font} ${FONT}`;
-  const fits = (text) => measuring.measureText(text).width <= room;
-  const letters = Array.from(texts.at(-1));
-  const cut = () => `${letters.join("")}…`;
-  const fitting = texts.find(fits);
-  while (fitting === undefined && letters.length > 1 && !fits(cut())) letters.pop();
-  return fitting ?? cut();
+  measuring.font = font;
+  return firstFitting(texts, (text) => measuring.measureText(text).width <= room);
 }

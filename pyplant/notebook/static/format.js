@@ -34,3 +34,18 @@ export function age(when, now = Date.now() / 1000) {
 }
 
 export const took = ({ f, s, b }) => (f ? joined(duration(s ?? 0), bytes(b)) : "");
+
+/** Return the first text that fits, else the last one without its middle: long names often differ at the end. */
+export function firstFitting(texts, fits) {
+  const fitting = texts.find(fits);
+  if (fitting !== undefined) return fitting;
+  const letters = Array.from(texts.at(-1));
+  const cut = (count) => [
+    ...letters.slice(0, Math.ceil(count / 2)),
+    "…",
+    ...letters.slice(letters.length - Math.floor(count / 2)),
+  ];
+  let count = letters.length - 1;
+  while (count > 1 && !fits(cut(count).join(""))) count -= 1;
+  return cut(count).join("");
+}

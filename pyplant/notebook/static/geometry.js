@@ -1,24 +1,32 @@
 // Zoom, scrolling and neighbours, as pure functions. Positions of boxes and edges come from Python.
 
-const MIN_SCALE = 0.7; // the smallest scale chosen automatically
-const TOO_SMALL = 0.5; // a graph that would fit only below this scale is shown at full size
+const MIN_SCALE = 0.88; // the smallest scale chosen automatically; names have 10 pixels then
+const SCROLLBAR = 16; // pixels that it takes from the other direction
 const MARGIN = 40; // pixels around a box that is scrolled to
 
 export const MAX_HEIGHT = 520; // pixels of the viewport
 
-/** Return the scale of a picture in a viewport `room` pixels wide; `zoom` is a scale, "fit", or 0 for automatic. */
+/**
+ * Return the scale of a picture in a viewport `room` pixels wide; `zoom` is a scale, "fit", or 0 for automatic.
+ *
+ * A picture that is a little too wide, or too high, is shrunk so that it scrolls in one direction at most.
+ */
 export function scaleOf(zoom, [width, height], room) {
-  const fit = room > 0 ? Math.min(1, room / width, MAX_HEIGHT / height) : 1;
-  if (zoom === "fit") return fit;
-  return zoom || (fit < TOO_SMALL ? 1 : Math.max(MIN_SCALE, fit));
+  if (zoom && zoom !== "fit") return zoom;
+  if (room <= 0) return 1;
+  const fit = Math.min(1, room / width, MAX_HEIGHT / height);
+  if (zoom || fit >= MIN_SCALE) return fit;
+  const scales = [(room - SCROLLBAR) / width, (MAX_HEIGHT - SCROLLBAR) / height].map((scale) => Math.min(1, scale));
+  return scales.find((scale) => scale >= MIN_SCALE) ?? 1;
 }
 
 /** Limit a zoom. */
 export const bounded = (zoom) => (zoom === "fit" ? zoom : Math.max(0.1, Math.min(3, zoom)));
 
-/** Return the scroll position in one direction: as close to `at` as possible, or with the box in the middle. */
+/** Return the scroll position in one direction: `at` if the box is in view, else close to it, or with it in the middle. */
 export function scrolled(at, centre, size, room, isMiddle) {
   if (isMiddle) return centre - room / 2;
+  if (centre - size / 2 >= at && centre + size / 2 <= at + room) return at;
   const reach = size / 2 + MARGIN;
   return Math.max(centre + reach - room, Math.min(at, centre - reach));
 }

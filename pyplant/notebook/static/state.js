@@ -113,7 +113,7 @@ export function reactorLook({ name, orphan }, state, causes, now) {
 }
 
 /** Return what the box of a fold shows. */
-export function foldLook({ members, label, isLow }, states) {
+export function foldLook({ members, label }, states) {
   const count = (word) => states.filter(({ o }) => o === word).length;
   const counts = BY_URGENCY.map((word) => [count(word), word]).filter(([number]) => number);
   const all = counts.map((pair) => pair.join(" ")).join(", ");
@@ -122,7 +122,7 @@ export function foldLook({ members, label, isLow }, states) {
   const spoken = `${label ? `${label}, ` : ""}${all}, folded`;
   const number = members.length;
   return {
-    names: [all, isLow ? `${first} of ${number}` : first],
+    names: [all, first],
     metas: [joined(label, counts.length > 1 ? `${number} reactors` : time), label],
     spoken,
     tip: `${spoken}\nClick to unfold`,

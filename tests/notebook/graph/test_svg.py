@@ -7,7 +7,7 @@ import pytest
 
 from pyplant.engine.verdict import ReasonKind
 from pyplant.notebook.graph.folding import Fold, Folding, without_folds
-from pyplant.notebook.graph.geometry import compute_geometry
+from pyplant.notebook.graph.geometry import box_label, compute_geometry
 from pyplant.notebook.graph.layered_layout import Layout, arrange
 from pyplant.notebook.graph.svg import geometry_html, graph_html
 from pyplant.reports.explain import Cause
@@ -82,11 +82,10 @@ def test_a_given_folding_is_drawn():
     assert "b: new" not in texts(html)
 
 
-def test_a_large_unfolded_graph_shows_no_times():
+def test_a_large_graph_shows_times_as_well():
     entries = [ReactorEntry(f"r{n}", Outcome.CACHED, seconds=1.0, finished=1.0) for n in range(61)]
     geometry = compute_geometry([entry.name for entry in entries], {}, without_folds(61), arrange)
-    assert "1.0 s" not in texts(geometry_html(Status(tuple(entries)), geometry))
-    assert "1.0 s" in texts(picture(*entries[:60]))
+    assert texts(geometry_html(Status(tuple(entries)), geometry)).count("1.0 s") == 61
 
 
 def test_it_has_the_given_id():
@@ -118,10 +117,24 @@ def test_hostile_names_stay_text(name):
 
 
 def test_long_names_are_shortened_and_complete_in_the_tooltip():
-    name = "x" * 100
+    name = "x" * 100 + "_v2"
     html = picture(ReactorEntry(name, Outcome.NEW))
-    assert f"{'x' * 27}…" in texts(html)
+    assert f">{'x' * 14}…{'x' * 10}_v2<" in svg_in(html)
     assert f"{name}: new" in texts(html)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("очистка_данных", "очистка_данных"),
+        ("画" * 14, "画" * 14),
+        ("画" * 15, "画" * 7 + "…" + "画" * 6),
+        ("e\u0301" * 28, "e\u0301" * 28),
+        ("a" * 29, "a" * 14 + "…" + "a" * 13),
+    ],
+)
+def test_labels_are_cut_by_their_width(name, label):
+    assert box_label(name) == label
 
 
 def test_another_layout_function_can_be_given():
