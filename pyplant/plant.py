@@ -288,7 +288,7 @@ class Plant(OriginalNames):
             outcome = self._session.run(definition, force=force, keep_going=keep_going)
             cached = outcome.results[0].cached(definition.key)
             if cached is not None and not cached.outputs:
-                self._session.replay(cached)
+                self._session.replay(cached, definition.name)
         report = outcome.report()
         if report.errors:
             message = f"{counted(len(report.errors), 'reactor')} failed: {', '.join(report.failed)}"

@@ -40,8 +40,8 @@ class FrontEnd(Protocol):
     def run_ended(self) -> None:
         """Clean up after a run that may have recorded output."""
 
-    def replay(self, recorded: Recorded) -> None:
-        """Show the recorded output of a reactor again."""
+    def replay(self, recorded: Recorded, heading: str = "") -> None:
+        """Show the recorded output of a reactor again, below a heading if it follows output of others."""
 
     def failed(self, error: BaseException) -> None:
         """Prepare an error that leaves a run: its traceback shows only frames of the user."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyplant.engine.task import State
 from pyplant.engine.trace import Trace
 from pyplant.errors import DamagedError, MissingIngredientError, StaleWarning, logger, warn
+from pyplant.execution.failures import NO_FAILURE
 from pyplant.execution.staleness import Staleness
 from pyplant.execution.summary import found_reads, history_entry
 from pyplant.reports.report import Explanation, History, Outcome, Overview, Plan, Status
@@ -32,7 +33,9 @@ def status(session: Session) -> Status:
         context = session.context().without_long_hashing()
         staleness = Staleness.of_all(context)
         entries = (
-            staleness.entry(key, now=_LIVE.get(live.get(key, State.PENDING)), error=failed.get(key, ""))
+            staleness.entry(
+                key, now=_LIVE.get(live.get(key, State.PENDING)), error=failed.get(key, NO_FAILURE).text
+            )
             for key in context.definitions
         )
         return Status(tuple(entries), str(session.warehouse.root))

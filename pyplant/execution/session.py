@@ -19,13 +19,13 @@ from __future__ import annotations
 import gc
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyplant._definitions import Definition, orphans, withdraw
-from pyplant._formatting import error_text
 from pyplant._missing import MISSING
 from pyplant.config.classes import ConfigBase
 from pyplant.config.parameters import Parameters
@@ -46,6 +46,7 @@ from pyplant.events import Dispatcher, RunFinished, RunStarted
 from pyplant.execution import frontend
 from pyplant.execution.context import RunContext
 from pyplant.execution.executor import Executor
+from pyplant.execution.failures import Failure, failure_of
 from pyplant.execution.interrupts import held_interrupts
 from pyplant.execution.loop import run_to_completion
 from pyplant.execution.nesting import is_inside_reactor, module_imported_at_start
@@ -133,7 +134,8 @@ class Session:
         self.lock = threading.RLock()  # held by the thread that uses the plant
         self.runs: Sequence[Run] = ()  # of the run that is under way
         self._collects = True  # whether the garbage collector was enabled before the run
-        self.failed: dict[str, str] = {}  # the last errors of reactors that have not succeeded since
+        self.failed: dict[str, Failure] = {}  # of reactors that have not succeeded since
+        self.reused: Counter[str] = Counter()  # how often results were found, by key of the reactor
         self.warehouse = warehouse
         self.parameters = parameters
         self.registry = registry
@@ -340,8 +342,11 @@ class Session:
             raise NestedRunError(_nested(call))  # waiting would be a deadlock
         return self.lock
 
-    def replay(self, trace: Trace) -> bool:
-        """Show in the notebook the recorded output of an execution; returns whether that was possible."""
+    def replay(self, trace: Trace, heading: str = "") -> bool:
+        """Show in the notebook the recorded output of an execution; returns whether that was possible.
+
+        The heading is shown if the cell shows output of other reactors above it.
+        """
         front_end = frontend.current()
         if front_end is None or trace.recorded is None:
             return False
@@ -350,7 +355,7 @@ class Session:
         except DamagedError as error:
             logger().warning("The output of %r cannot be shown again: %s", trace.reactor, error)
             return False
-        front_end.replay(recorded)
+        front_end.replay(recorded, heading)
         return True
 
     # ------------------------------------------------------------------ one run
@@ -451,9 +456,10 @@ class Session:
             used: dict[str, Trace] = {}
             for run in runs:
                 for key, failure in run.errors.items():
-                    self.failed[key] = error_text(failure)
+                    self.failed[key] = failure_of(failure, self.failed.get(key))
                 for key in run.ended.keys() - run.errors.keys():
                     self.failed.pop(key, None)
+                    self.reused[key] += run.tasks[key].state is State.CACHED
                 used.update(run.current_traces())
             # Also after an error: finished results are stored and must not be evicted as history.
             self.warehouse.ledger.note_used(used)

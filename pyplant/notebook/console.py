@@ -166,10 +166,12 @@ class Console:
         """Stop to record until the next run."""
         self._recorder.end_run()
 
-    def replay(self, recorded: Recorded) -> None:
-        """Show the recorded output of a reactor again."""
+    def replay(self, recorded: Recorded, heading: str = "") -> None:
+        """Show the recorded output of a reactor again, below a heading if it follows output of others."""
         from pyplant.notebook.output.replay import replay
 
+        if heading:
+            self._recorder.show_heading_of_replay(heading)
         replay(self.shell, recorded)
 
     def failed(self, error: BaseException) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 
@@ -606,12 +607,57 @@ def test_the_panel_shows_notes(digits):
     expect(digits.open("train_forest")).to_contain_text("joblib.Parallel: state of a process pool")
 
 
-def test_the_panel_shows_an_error(digits):
-    digits.tell({"report": {"o": "failed", "w": "ValueError: no data"}})
-    digits.set("details", {"n7": {"causes": [], "notes": [], "error": "ValueError: no data\n  at line 3"}})
+def test_the_panel_of_a_failure(digits):
+    """The error once, with its line and its time; the time of the kept result is not that of the failure."""
+    failed = {
+        "o": "failed",
+        "w": "ValueError: no data",
+        "x": time.time() - 10,
+        "s": 0.008,
+        "f": time.time() - 3600,
+    }
+    digits.tell({"report": failed})
+    digits.set(
+        "details",
+        {
+            "n7": {
+                "causes": [],
+                "notes": [],
+                "error": "ValueError: no data",
+                "at": "Cell In[3], line 5",
+                "times": 2,
+            }
+        },
+    )
     panel = digits.open("report")
-    assert panel.locator(".pg-error").text_content() == "ValueError: no data\n  at line 3"
-    expect(panel).to_contain_text("failed, ValueError: no data")
+    assert panel.locator(".pg-error").text_content() == "ValueError: no data\nCell In[3], line 5"
+    expect(panel.locator("p")).to_have_text(re.compile(r"^failed 1\d s ago · 2 times in a row$"))
+    expect(panel).to_contain_text("kept result8 ms, 1 h ago")
+    assert panel.inner_text().count("ValueError") == 1
+
+
+def test_what_has_just_run_is_told_so(digits):
+    why = {
+        "causes": [{"text": "never ran", "past": "first run", "diff": "", "from": None}],
+        "error": "",
+        "notes": [],
+    }
+    digits.set("details", {"n7": why, "n6": why})
+    panel = digits.open("report")
+    expect(panel).to_contain_text("Whynever ran")
+    digits.tell({"report": {"o": "running", "t": time.time()}})
+    expect(panel).to_contain_text("Why it ranfirst run")
+    digits.tell({"report": {"o": "ran", "s": 1.0, "f": time.time(), "q": [["page", "html", 2000]]}})
+    expect(panel).to_contain_text("Why it ranfirst run")
+    expect(panel).to_contain_text("page html · 2.0 kB")
+    digits.tell({"evaluate": {"o": "cached"}})
+    expect(digits.open("evaluate")).not_to_contain_text("Why")
+
+
+def test_a_closed_plant_is_told_so(digits):
+    digits.tell({}, run=None, closed=True, checked=False)
+    expect(digits.root.get_by_text("closed", exact=True)).to_be_visible()
+    expect(digits.root.get_by_text("not checked")).to_be_hidden()
 
 
 def test_the_panel_leads_to_the_sender(digits):

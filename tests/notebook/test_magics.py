@@ -63,6 +63,15 @@ def test_the_notice_of_a_hit_is_not_recorded(notebook):
     assert ran.text.count("cached") == 1
 
 
+def test_output_that_is_replayed_below_that_of_others_has_its_name(cell):
+    cell("@ReactorFunc\ndef load(pipe, config):\n    print('loading', config['n'])\n    pipe.send('data', 1)")
+    cell("@ReactorFunc\ndef shows(pipe):\n    yield pipe.receive('data')\n    print('shown')")
+    cell("plant.set_config({'n': 1})\nplant.run_reactor('shows');")
+    ran = cell("plant.set_config({'n': 2})\nplant.run_reactor('shows');")
+    assert ran.text == "load\nloading 2\nshows\nshown"
+    assert cell("plant.run_reactor('shows');").text == "shown"
+
+
 def test_headings_name_upstream_reactors_that_run_and_then_the_target(cell):
     cell(NUMBERS.replace("-o xs", "-o xs --no-run"))
     assert cell(TOTAL + 'print("summed")').text.split() == ["numbers", "computing", "5", "total", "summed"]

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyplant._formatting import clean
+from pyplant.engine.task import State
 from pyplant.errors import PlantError, logger
 from pyplant.notebook.graph import graphviz_layout, payload, svg
 from pyplant.notebook.graph.folding import MAX_NODES, Folding, without_folds
@@ -52,6 +53,7 @@ _EXPECTATION_DECAY = 0.9  # for each skipped refresh, so that it is tried again 
 _BUSY_FACTOR = 4  # elapsed time on a busy machine is taken to be at most this multiple of the usual
 _MAX_SHOWN_GRAPHS = 8  # of one plant, the newest
 _PICTURE_PERIOD = 1.0  # seconds between two pictures while a cell runs
+_NOT_BEGUN = frozenset({State.PENDING, State.CHECKING, State.SLEEPING})
 _DONE = frozenset({Outcome.CACHED, Outcome.RAN})
 
 
@@ -97,7 +99,7 @@ class GraphController:
         self._last_cost = self._expected_cost = 0.0  # seconds of a refresh
         self._last_drawn: object = None
         self._draw_after = 0.0
-        self._live = LiveState(self._publish, self._on_run_started, self._on_run_finished)
+        self._live = LiveState(self._publish, self._on_run_started, self._on_run_finished, self._queued)
         # The sending thread ends with the plant. At interpreter exit it is a daemon and needs no end.
         weakref.finalize(plant, self._live.close).atexit = False
         plant.add_event_listener(self._live)
@@ -172,7 +174,11 @@ class GraphController:
         """Refresh after a cell if that is quick; return whether anything is still shown."""
         with self._lock:
             self._drop_obsolete()
-        if not self._shown_graphs or self._plant() is None:
+        plant = self._plant()
+        if not self._shown_graphs or plant is None or plant.is_closed:
+            if plant is not None and plant.is_closed:
+                self._live.is_closed_plant = True
+                self._live.send()
             self.close()
             return False
         # Sent once: the widgets say that staleness was not checked until a refresh succeeds.
@@ -209,11 +215,14 @@ class GraphController:
             before, self._snapshot = self._snapshot, snapshot
             is_same = self._version and (snapshot.reactors, snapshot.edges) == (before.reactors, before.edges)
             sent = self._update_graph(snapshot, must_differ=not is_same)
-            details = payload.detail_data(snapshot)
+            details = payload.detail_data(snapshot, self._file_label)
             if details != self._details:
                 self._details = sent["details"] = details
             names = payload.node_ids(len(snapshot.status))
-            nodes = {name: NodeState(entry) for name, entry in zip(names, snapshot.status, strict=True)}
+            nodes = {
+                name: NodeState(entry, info.failure.finished, info.missing)
+                for name, entry, info in zip(names, snapshot.status, snapshot.reactors, strict=True)
+            }
             if self._live.set_nodes(self._version, nodes) or sent:
                 self._live.send(**sent)
         return True
@@ -281,18 +290,36 @@ class GraphController:
 
     def _on_run_finished(self, report: RunReport) -> None:
         """Send the errors of failed reactors, and replace the pictures."""
-        failed = {entry.name: entry.error for entry in report if entry.outcome is Outcome.FAILED}
+        plant, failed = self._plant(), {entry.name for entry in report if entry.outcome is Outcome.FAILED}
         details = dict(self._details)
-        for identity, node in self._live.nodes.items():
-            if node.entry.name in failed and node.outcome is Outcome.FAILED:
-                known = details.get(identity, {"causes": [], "notes": [], "reads": []})
-                details[identity] = {**known, "error": payload.clean_lines(failed[node.entry.name])}
+        failures = session_of(plant).failed if plant is not None else {}
+        for (identity, node), definition in zip(
+            self._live.nodes.items(), self._snapshot.definitions, strict=False
+        ):
+            failure = failures.get(definition.key)
+            if node.entry.name in failed and node.outcome is Outcome.FAILED and failure is not None:
+                known = details.get(identity, payload.NO_DETAILS)
+                details[identity] = {**known, **payload.failure_data(failure, self._file_label)}
         if details != self._details:
             self._details = details
             self._live.send(details=details)
         # Otherwise the end of the cell replaces them; a loop of short runs would draw hundreds.
         if time.monotonic() >= self._draw_after:
             self._update_pictures()
+
+    def _queued(self) -> frozenset[str]:
+        """Return the names of the reactors that the run has requested and not begun."""
+        plant = self._plant()
+        if plant is None:
+            return frozenset()
+        states, definitions = session_of(plant).states(), self._snapshot.definitions
+        return frozenset(one.name for one in definitions if states.get(one.key) in _NOT_BEGUN)
+
+    def _file_label(self, file: str) -> str:
+        """Return the name of a file, or of a cell by its present number, as tracebacks do."""
+        find = getattr(getattr(self._shell, "compile", None), "format_code_name", None)
+        found = find(file) if find is not None else None
+        return " ".join(found) if found else Path(file).name
 
     # ------------------------------------------------------------------ called by the front end
 

@@ -15,10 +15,11 @@ Theory of operation. :class:`LiveState` listens to the events of one plant and k
 
 Keys of a snapshot: ``seq`` (number of the snapshot), ``version`` (of the graph that the ids belong to),
 ``run`` (number of the run in progress), ``target``, ``now`` (clock of the kernel), ``checked`` (whether
-staleness was judged), ``title``, and ``nodes`` by id. Keys of a node, left out when empty: ``o`` outcome,
+staleness was judged), ``closed`` (whether the plant was closed), ``title``, and ``nodes`` by id. Keys of a node, left out when empty: ``o`` outcome,
 ``sure`` false if uncertain, ``s`` seconds, ``b`` bytes and ``f`` time of the last kept execution, ``t`` when
-the present state began, ``e`` expected seconds, ``p`` progress of loops, ``w`` a text. They are short because
-a graph may have thousands of nodes and a snapshot contains all.
+the present state began, ``e`` expected seconds, ``p`` progress of loops, ``w`` a text, ``x`` time of the last failure,
+``q`` what the reactor has sent in this run (name, format, bytes). They are short because a graph may have thousands of
+nodes and a snapshot contains all.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ _FINAL_DELAY = 0.5  # seconds from the end of a run to its last snapshot
 _MAX_LOOPS = 4  # of one reactor
 _MAX_TEXT = 200  # characters of a text about a reactor
 _BUSY = frozenset({Outcome.RUNNING, Outcome.WAITING})
+_IDLE = frozenset({Outcome.NEW, Outcome.STALE, Outcome.FAILED, Outcome.UNCACHED})
 
 Publish = Callable[[dict[str, Any]], None]
 
@@ -83,8 +85,9 @@ class NodeState:
         "_cached_data",
         "_change",
         "_elapsed",
-        "_sent_sizes",
+        "_sent",
         "entry",
+        "failed_at",
         "finished",
         "loops",
         "outcome",
@@ -94,18 +97,20 @@ class NodeState:
         "text",
     )
 
-    def __init__(self, entry: ReactorEntry) -> None:
+    def __init__(self, entry: ReactorEntry, failed_at: float = 0.0, missing: tuple[str, ...] = ()) -> None:
         self.entry = entry
+        self.failed_at = failed_at
         self.seconds = entry.seconds
         self.size = entry.size
         self.finished = entry.finished
-        self._sent_sizes: dict[str, int] = {}
+        self._sent: dict[str, tuple[str, int]] = {}
         self._elapsed = 0.0
         # Events change a node while the sending thread reads it, and take no lock. So each change ends with a new
         # token, and the data that were made before are not used with it.
         self._change = object()
         self._cached_data: tuple[object, dict[str, Any]] = None, {}
-        self.set_idle(entry.outcome, entry.error)
+        lacks = f"no reactor sends {', '.join(missing)}" if missing else ""
+        self.set_idle(entry.outcome, entry.error or lacks)
 
     def set_idle(self, outcome: Outcome, text: str = "") -> None:
         """Set an outcome in which the reactor is neither running nor waiting."""
@@ -119,7 +124,7 @@ class NodeState:
         """Handle the start of an execution."""
         self.set_idle(Outcome.RUNNING)
         self._elapsed = 0.0
-        self._sent_sizes = {}
+        self._sent = {}
         self.since = time.time()
         self._change = object()
 
@@ -140,12 +145,17 @@ class NodeState:
         # What the reactor sent counts only now: until it has finished, the figures are those of the kept execution.
         self.set_idle(Outcome.RAN, "" if kept else "not kept")
         self.seconds, self.finished = seconds, time.time()
-        self.size = sum(self._sent_sizes.values())
+        self.size = sum(size for _, size in self._sent.values())
         self._change = object()
 
-    def sent(self, name: str, size: int) -> None:
-        """Add the size of a sent ingredient; the sum counts when the reactor finishes."""
-        self._sent_sizes[name] = size
+    def fail(self, text: str) -> None:
+        """Handle a failure."""
+        self.failed_at = time.time()
+        self.set_idle(Outcome.FAILED, text)
+
+    def sent(self, name: str, form: str, size: int) -> None:
+        """Add a sent ingredient; it counts when the reactor finishes."""
+        self._sent[name] = form, size
 
     def advance(self, description: str, done: int, total: int | None) -> None:
         """Handle the progress of a loop; of too many loops one that has ended is dropped, else the newest."""
@@ -192,6 +202,10 @@ class NodeState:
             yield "p", self._loops()
         if self.text:
             yield "w", clean(self.text)[:_MAX_TEXT]
+        if self.outcome is Outcome.FAILED and self.failed_at:
+            yield "x", round(self.failed_at)
+        if self.outcome is Outcome.RAN and self._sent:
+            yield "q", [[clean(name), form, size] for name, (form, size) in self._sent.items()]
 
 
 class LiveState:
@@ -206,6 +220,8 @@ class LiveState:
         Called when a run begins, in its thread.
     run_finished
         Called with the report when a run has ended, in its thread.
+    queued
+        Returns the names of the reactors that the run has requested and not begun, in any thread.
 
     Attributes
     ----------
@@ -213,21 +229,29 @@ class LiveState:
         The number of the run in progress.
     checked
         Whether staleness was judged since something may have changed.
+    is_closed_plant
+        Whether the plant was closed: nothing will change any more.
     is_send_due
         Whether events came since the last snapshot, and the sending thread is to send the next one.
     """
 
     def __init__(
-        self, publish: Publish, run_started: Callable[[], None], run_finished: Callable[[RunReport], None]
+        self,
+        publish: Publish,
+        run_started: Callable[[], None],
+        run_finished: Callable[[RunReport], None],
+        queued: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self.run: int | None = None
         self.checked = True
+        self.is_closed_plant = False
         self._version = 0
         self._nodes: dict[str, NodeState] = {}
         self._by_name: dict[str, NodeState] = {}
         self._publish = publish
         self._run_started = run_started
         self._run_finished = run_finished
+        self._queued = queued
         self._runs = 0
         self._target = ""
         self._seq = 0
@@ -303,6 +327,7 @@ class LiveState:
         """Return a snapshot with the next number."""
         self._seq += 1
         nodes = self._nodes
+        self._mark_queued()
         return {
             "seq": self._seq,
             "version": self._version,
@@ -310,9 +335,17 @@ class LiveState:
             "target": self._target,
             "now": round(time.time(), 3),
             "checked": self.checked,
+            "closed": self.is_closed_plant,
             "title": summary([node.outcome for node in nodes.values()]),
             "nodes": {identity: node.data() for identity, node in nodes.items()},
         }
+
+    def _mark_queued(self) -> None:
+        """Show reactors that the run has requested as waiting, since no event reports them before they begin."""
+        for name in self._queued() if self.run is not None else ():
+            node = self._by_name.get(name)
+            if node is not None and node.outcome in _IDLE and node.outcome is node.entry.outcome:
+                node.wait("will run", time.time())
 
     # ------------------------------------------------------------------ events
 
@@ -384,13 +417,13 @@ class LiveState:
     def _on_failure(self, event: ReactorFailed) -> bool:
         node = self._by_name.get(event.reactor)
         if node is not None:
-            node.set_idle(Outcome.FAILED, _error_text(event.error))
+            node.fail(_error_text(event.error))
         return node is not None
 
     def _on_sent(self, event: IngredientSent) -> bool:
         node = self._by_name.get(event.reactor)
         if node is not None:
-            node.sent(event.name, event.size)
+            node.sent(event.name, event.format, event.size)
         return False
 
     def _on_progress(self, event: ProgressAdvanced) -> bool:

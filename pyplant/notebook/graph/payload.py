@@ -8,7 +8,8 @@ carry the data; the front end (``static/``) reads these keys:
     outputs, receivers) and ``views``. A view is a drawing: positions of ``nodes``, ``folds`` and ``edges``.
     A small graph has the view ``all``, a large one also ``focus``, in which some reactors are folded.
 ``details``
-    Changes when staleness is judged, by id: causes with diffs, the error, notes.
+    Changes when staleness is judged, by id: causes with diffs, the error with its line, notes. The text of a cause
+    that has another one after the reactor ran is in ``past``.
 ``state``
     Changes often during a run; see :mod:`pyplant.notebook.graph.live_state`.
 
@@ -18,12 +19,15 @@ texts are cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 from typing import Any
 
 from pyplant._formatting import clean
 from pyplant.engine.verdict import ReasonKind
+from pyplant.execution.failures import Failure
 from pyplant.notebook.graph.folding import (
     MAX_NODES,
     Fold,
@@ -40,13 +44,23 @@ from pyplant.notebook.graph.geometry import (
     svg_paths,
 )
 from pyplant.notebook.graph.snapshot import GraphSnapshot
-from pyplant.reports.explain import Cause
+from pyplant.reports.explain import FIRST_RUN, Cause
 
-__all__ = ["detail_data", "geometry_of", "graph_data", "initial_folding", "node_ids"]
+__all__ = [
+    "NO_DETAILS",
+    "detail_data",
+    "failure_data",
+    "geometry_of",
+    "graph_data",
+    "initial_folding",
+    "node_ids",
+]
 
 _MAX_DIFF = 6000  # characters
 _MAX_READS = 50
 _MAX_ALL_DIFFS = 200_000  # characters; when a helper of all reactors changes, each of them has its diff
+NO_DETAILS: Mapping[str, Any] = MappingProxyType({"causes": [], "notes": [], "reads": []})
+"""The details of a reactor of which nothing is known."""
 _INPUTS = frozenset({ReasonKind.INPUT, ReasonKind.INPUT_UNKNOWN})
 
 
@@ -123,8 +137,18 @@ def graph_data(
     return {"nodes": nodes, "views": {"all": _view(everything), "focus": _view(first)}, "view": "focus"}
 
 
-def detail_data(snapshot: GraphSnapshot) -> dict[str, Any]:
-    """Return the trait ``details``; reactors without details are left out."""
+def detail_data(
+    snapshot: GraphSnapshot, file_label: Callable[[str], str] = os.path.basename
+) -> dict[str, Any]:
+    """Return the trait ``details``; reactors without details are left out.
+
+    Parameters
+    ----------
+    snapshot
+        The snapshot of the plant.
+    file_label
+        Returns the name of a file of code, or of a cell.
+    """
     identities = node_ids(len(snapshot.reactors))
     senders = _senders(snapshot)
     remaining = _MAX_ALL_DIFFS
@@ -138,15 +162,36 @@ def detail_data(snapshot: GraphSnapshot) -> dict[str, Any]:
             remaining -= len(diff)
             sender = sent_by.get(cause.name) if cause.kind in _INPUTS else None
             hidden = f" (see plant.explain({info.address!r}))" if cause.diff and not diff else ""
-            causes.append({"text": clean(cause.summary + hidden), "diff": diff, "from": sender})
+            data = {"text": clean(cause.summary + hidden), "diff": diff, "from": sender}
+            causes.append({**data, **_past(cause)})
         if causes or entry.error or info.notes or info.reads:
             found[identity] = {
                 "causes": causes,
-                "error": clean_lines(entry.error),
+                **failure_data(info.failure._replace(text=entry.error), file_label),
                 "notes": [clean(note) for note in info.notes],
                 "reads": [clean(read) for read in info.reads[:_MAX_READS]],
             }
     return found
+
+
+def _past(cause: Cause) -> dict[str, str]:
+    """Return the text of a cause for a reactor that has run meanwhile, if it differs."""
+    if cause.kind is ReasonKind.NEW:
+        return {"past": FIRST_RUN}
+    if cause.kind is ReasonKind.INPUT_UNKNOWN:
+        return {"past": clean(cause.summary.replace(" may change", " may have changed"))}
+    return {}
+
+
+def failure_data(failure: Failure, file_label: Callable[[str], str]) -> dict[str, Any]:
+    """Return a failure as a part of the details of its reactor: the error, its line, and how often it was raised."""
+    data: dict[str, Any] = {"error": clean_lines(failure.text)}
+    if failure.text and failure.line:
+        inside = f", in {failure.function}" if failure.function.isidentifier() else ""
+        data["at"] = clean(f"{file_label(failure.file)}, line {failure.line}{inside}")
+    if failure.text and failure.times > 1:
+        data["times"] = failure.times
+    return data
 
 
 def _diff(cause: Cause) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pyplant._definitions import Definition, orphans
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.execution.context import RunContext
+from pyplant.execution.failures import NO_FAILURE, Failure
 from pyplant.execution.staleness import Staleness
 from pyplant.execution.summary import found_reads
 from pyplant.plant import Plant, session_of
@@ -43,6 +44,10 @@ class ReactorInfo(NamedTuple):
         What its fingerprint could not follow, and what it read that cannot be compared.
     reads
         What its code read outside the plant without declaring it, and where.
+    failure
+        Its last failure, if it has not succeeded since.
+    missing
+        The ingredients that it needs to run, and that no reactor sends.
     """
 
     name: str
@@ -54,6 +59,8 @@ class ReactorInfo(NamedTuple):
     outputs: tuple[tuple[str, str, int], ...] = ()
     notes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    failure: Failure = NO_FAILURE
+    missing: tuple[str, ...] = ()
 
 
 class GraphSnapshot(NamedTuple):
@@ -98,35 +105,48 @@ def take_snapshot(plant: Plant) -> GraphSnapshot | None:
     if not session.lock.acquire(blocking=False):
         return None
     try:
-        context = session.context().without_long_hashing()
+        context, failed = session.context().without_long_hashing(), session.failed
         staleness = Staleness.of_all(context)
         definitions = in_order(context.definitions)
-        entries = tuple(staleness.entry(key, error=session.failed.get(key, "")) for key in definitions)
+        entries = tuple(staleness.entry(key, error=failed.get(key, NO_FAILURE).text) for key in definitions)
         status, edges = Status(entries, str(plant.directory)), staleness.edges()
-        reactors = tuple(_reactor_infos(context, staleness, definitions))
+        reactors = tuple(_reactor_infos(context, staleness, definitions, failed))
         return GraphSnapshot(status, edges, reactors, tuple(definitions.values()))
     finally:
         session.lock.release()
 
 
 def _reactor_infos(
-    context: RunContext, staleness: Staleness, definitions: Mapping[str, Definition]
+    context: RunContext,
+    staleness: Staleness,
+    definitions: Mapping[str, Definition],
+    failed: Mapping[str, Failure],
 ) -> Iterator[ReactorInfo]:
     names = Counter(definition.name for definition in definitions.values())
     for key, definition in definitions.items():
         trace = staleness.verdicts[key].trace or context.last(definition.full_name)
         expected = context.predicted[key]
+        received = tuple(dict.fromkeys([*_received(trace), *sorted(expected.receives)]))
+        is_done = staleness.verdicts[key].trace is not None
         yield ReactorInfo(
             definition.name,
             definition.name if names[definition.name] == 1 else definition.full_name,
             definition.place,
             definition.module,
             definition in orphans,
-            tuple(dict.fromkeys([*_received(trace), *sorted(expected.receives)])),
+            received,
             tuple(_sent(trace, expected.sends)),
             context.notes(key, trace),
             tuple(found_reads(trace)),
+            failed.get(key, NO_FAILURE),
+            ()
+            if is_done
+            else tuple(n for n in expected.unconditional_receives if not _has_sender(context, n)),
         )
+
+
+def _has_sender(context: RunContext, name: str) -> bool:
+    return next(iter(context.candidates(name)), None) is not None
 
 
 def _received(trace: Trace | None) -> Iterator[str]:

@@ -188,13 +188,18 @@ class Recorder:
             return
         # The target of a cell has no heading: its output is what the user expects there.
         heading = recording.heading or (recording.reactor if last is not None else "")
-        publish = next(
-            (interceptor for interceptor in self._interceptors if isinstance(interceptor, _Publish)), None
-        )
-        if heading and publish is not None:
-            html = f'<div style="{_HEADING}">{escape(heading)}</div>'
-            with suppress(Exception):  # a missing heading is better than an error in print() of a reactor
-                self.forward(publish, {"text/plain": clean(heading), "text/html": html}, {})
+        if heading:
+            self._publish_heading(heading)
+
+    def show_heading_of_replay(self, reactor: str) -> None:
+        """Show the name of a reactor whose output is replayed, if the cell shows output of others above it."""
+        if self._shown_last is not None:
+            self._publish_heading(reactor)
+
+    def _publish_heading(self, heading: str) -> None:
+        html = f'<div style="{_HEADING}">{escape(heading)}</div>'
+        with suppress(Exception):  # a missing heading is better than an error in print() of a reactor
+            self.publish_unrecorded({"text/plain": clean(heading), "text/html": html}, {})
 
     def reset_headings(self) -> None:
         """Show headings again: the output of the cell was cleared, or another cell begins."""

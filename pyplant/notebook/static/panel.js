@@ -17,7 +17,16 @@ export class Panel {
   show(id) {
     const { graph, details } = this.view;
     const { name, where, run, inputs, outputs, used_by: users } = graph.nodes[id];
-    const { causes = [], notes = [], reads = [], error = "" } = details[id] ?? {};
+    const { causes = [], notes = [], reads = [], error = "", at = "", times = 1 } = details[id] ?? {};
+    const state = this.view.states[id] ?? {};
+    // The reasons that were judged before the run, in a form that is true now; none for what turned out to be cached.
+    const isPast = ["running", "ran", "waiting"].includes(state.o);
+    const reasons =
+      state.o === "cached" ? [] : causes.map((cause) => ({ ...cause, text: (isPast && cause.past) || cause.text }));
+    const sent = state.q ?? outputs;
+    this.shown = state.o;
+    this.failure = error && times > 1 ? `${times} times in a row` : "";
+    this.hasError = Boolean(error);
     const hadFocus = this.element.matches(":focus-within");
     const dds = (values, content) => values.map((value) => html("dd", ...content(value)));
     if (id !== this.id) this.element.scrollTop = 0;
@@ -27,24 +36,27 @@ export class Panel {
     this.word = html("p");
     this.loops = html("div");
     this.took = html("dd");
+    this.tookWord = html("dt");
     const close = button("×", "Close (Escape)", () => this.view.close(), "pg-close");
     close.setAttribute("aria-label", "Close");
     this.element.replaceChildren(
       html("header", this.mark, this.heading, close),
       this.word,
       this.loops,
-      ...(error ? [this.code("pg-error", "Error", error)] : []),
-      ...(causes.length ? [html("h4", "Why"), html("ul", ...causes.map((cause) => this.cause(cause)))] : []),
+      ...(error ? [this.code("pg-error", "Error", at ? `${error}\n${at}` : error)] : []),
+      ...(reasons.length
+        ? [html("h4", isPast ? "Why it ran" : "Why"), html("ul", ...reasons.map((cause) => this.cause(cause)))]
+        : []),
       html(
         "dl",
-        ...this.fact("took", [this.took]),
+        html("div", this.tookWord, this.took),
         ...this.fact(
           "inputs",
           dds(inputs, ([name, sender]) => [name, ...this.from(" from ", sender)]),
         ),
         ...this.fact(
           "outputs",
-          dds(outputs, ([name, form, size]) => [`${name} `, small(joined(form, bytes(size)))]),
+          dds(sent, ([name, form, size]) => [`${name} `, small(joined(form, bytes(size)))]),
         ),
         ...this.fact(
           "used by",
@@ -75,10 +87,15 @@ export class Panel {
   patch() {
     if (!this.isOpen) return;
     const state = this.view.states[this.id] ?? { o: "unknown" };
+    if (state.o !== this.shown && state.o !== "unknown") {
+      this.show(this.id);
+      return;
+    }
     if (this.mark.className !== `pg-${state.o}`) this.mark.replaceChildren(icon(state.o));
     this.mark.className = `pg-${state.o}`;
     const pace = state.o === "running" ? this.view.pace(state)[0] : "";
-    setText(this.word, joined(this.view.inWords(this.id), pace));
+    const failed = state.o === "failed" && joined(state.x && `failed ${age(state.x)}`, this.failure);
+    setText(this.word, (this.hasError && failed) || joined(this.view.inWords(this.id), pace));
     const loops = state.p ?? [];
     if (this.loops.childElementCount !== loops.length) {
       this.loops.replaceChildren(...loops.map(() => html("label", html("span"), html("progress"))));
@@ -89,6 +106,7 @@ export class Panel {
       if (total) setAttributes(meter, { max: total, value: done });
       else meter.removeAttribute("value");
     });
+    setText(this.tookWord, ["failed", "stale"].includes(state.o) ? "kept result" : "took");
     setText(this.took, took(state) && `${took(state)}, ${age(state.f)}`);
     setAttributes(this.took, { title: state.f ? new Date(state.f * 1000).toLocaleString() : "" });
     this.took.parentElement.hidden = !state.f;

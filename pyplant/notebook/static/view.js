@@ -53,6 +53,7 @@ export class View {
       return [status, chip];
     });
     this.uncheckedBadge = html("span.pg-badge", { title: "Code ran since staleness was judged" }, "not checked");
+    this.closedBadge = html("span.pg-badge", { title: "The plant was closed; this is how it was then" }, "closed");
     this.runningLink = button("", "Show the running reactor", () => this.visit(this.running), "pg-link");
     [this.paceText, this.hint, this.found] = [small(""), small(""), small("")];
     this.stopButton = button("", "Interrupt the run; what has finished is kept", () => this.stop(), "pg-stop");
@@ -98,6 +99,7 @@ export class View {
         this.plant,
         chips,
         this.uncheckedBadge,
+        this.closedBadge,
         right(this.runningLink, this.paceText, this.stopButton, this.hint),
       ),
       html("div.pg-head", this.search, this.found, right(this.scope, this.foldButton, this.zoom, this.keysButton)),
@@ -181,7 +183,8 @@ export class View {
     setAttributes(this.root, { "aria-label": `Reactors of ${this.plant.textContent}: ${state.title ?? ""}` });
     setText(this.empty, graph.ids.length ? "" : (state.title ?? ""));
     setText(this.found, match ? `${match.size} of ${graph.ids.length}` : "");
-    this.uncheckedBadge.hidden = state.checked !== false;
+    this.uncheckedBadge.hidden = state.checked !== false || state.closed === true;
+    this.closedBadge.hidden = state.closed !== true;
     const running = having("running").sort((a, b) => states[a].t - states[b].t);
     [this.running] = running;
     const more = running.length > 1 ? ` · ${running.length - 1} more` : "";

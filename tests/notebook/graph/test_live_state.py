@@ -175,7 +175,10 @@ def test_a_finished_reactor_has_time_and_size(one, clock):
         IngredientSent("a", "y", "array", 7),
     )
     assert "b" not in one.node(*events)
-    assert one.node(ReactorFinished("a", 2.5)) == {"o": "ran", "s": 2.5, "b": 77, "f": 1000}
+    assert one.node(ReactorFinished("a", 2.5)) == {
+        **{"o": "ran", "s": 2.5, "b": 77, "f": 1000},
+        "q": [["x", "array", 70], ["y", "array", 7]],
+    }
 
 
 def test_a_result_that_was_not_kept_is_marked(one):
@@ -190,7 +193,7 @@ def test_a_cached_reactor_is_no_longer_stale(watch):
 
 def test_a_failure_is_one_line(one):
     node = one.node(ReactorStarted("a"), ReactorFailed("a", ValueError("first\nsecond")))
-    assert node == {"o": "failed", "w": "ValueError: first\ufffdsecond"}
+    assert (node["o"], node["w"]) == ("failed", "ValueError: first\ufffdsecond")
     assert len(one.node(ReactorFailed("a", ValueError("x" * 10_000)))["w"]) == 200
     assert one.node(ReactorFailed("a", KeyboardInterrupt()))["w"] == "KeyboardInterrupt"
 
@@ -478,7 +481,7 @@ def test_a_snapshot_in_the_middle_of_a_change_is_not_kept(monkeypatch):
     monkeypatch.setattr(NodeState, "set_idle", with_snapshot)
     node.start()
     assert node.data()["t"] > 1e9
-    node.sent("x", 5)
+    node.sent("x", "array", 5)
     node.finish(2.0, kept=True)
     assert (node.data()["s"], node.data()["b"]) == (2.0, 5)
 
@@ -494,3 +497,29 @@ def test_a_loop_may_begin_while_a_snapshot_is_taken(monkeypatch):
     monkeypatch.setattr(module, "clean", slow)
     assert node.data()["p"] == [["first", 1, 2]]
     assert node.data()["p"] == [["first", 1, 2], ["second", 1, 2]]
+
+
+def test_what_was_sent_counts_when_the_reactor_has_finished(one):
+    running = one.node(RunStarted(("a",)), ReactorStarted("a"), IngredientSent("a", "x", "array", 80))
+    assert "q" not in running
+    assert one.node(ReactorFinished("a", 1.0))["q"] == [["x", "array", 80]]
+
+
+def test_a_failure_has_its_time(one, clock):
+    clock.now = 2000.0
+    assert one.node(ReactorStarted("a"), ReactorFailed("a", ValueError("boom")))["x"] == 2000
+
+
+def test_a_missing_sender_is_named():
+    node = NodeState(ReactorEntry("a", Outcome.STALE), missing=("slope",))
+    assert node.data()["w"] == "no reactor sends slope"
+
+
+def test_requested_reactors_wait(watch):
+    watched = watch(ReactorEntry("a", Outcome.NEW), ReactorEntry("b", Outcome.NEW))
+    watched.live._queued = lambda: frozenset({"a"})
+    assert watched.live.snapshot()["nodes"]["n0"] == {"o": "new"}
+    nodes = watched.after(RunStarted(("a",)))["nodes"]
+    assert (nodes["n0"]["o"], nodes["n0"]["w"], nodes["n1"]["o"]) == ("waiting", "will run", "new")
+    assert watched.node(ReactorStarted("a"))["o"] == "running"
+    assert watched.node(report())["o"] == "new"

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from pyplant.engine.verdict import ReasonKind
+from pyplant.execution.failures import Failure
 from pyplant.notebook.graph import payload
 from pyplant.notebook.graph.folding import without_folds
 from pyplant.notebook.graph.layered_layout import arrange
@@ -172,6 +173,24 @@ def test_errors_and_notes_are_included():
     known = ReactorInfo("a", "a", notes=("lock m.lock",))
     found = details_of(ReactorEntry("a", Outcome.FAILED, error="ValueError: boom"), a=known)
     assert found == {"n0": {"causes": [], "error": "ValueError: boom", "notes": ["lock m.lock"], "reads": []}}
+
+
+def test_a_failure_has_its_line():
+    known = ReactorInfo(
+        "a", "a", failure=Failure("ValueError: boom", 9.0, 3, "/tmp/1234.py", 5, "<cell line: 5>")
+    )
+    found = payload.detail_data(
+        snapshot_of(ReactorEntry("a", Outcome.FAILED, error="ValueError: boom"), a=known),
+        lambda _: "Cell In[3]",
+    )["n0"]
+    assert (found["error"], found["at"], found["times"]) == ("ValueError: boom", "Cell In[3], line 5", 3)
+
+
+def test_causes_are_told_in_the_past_for_what_ran():
+    new = Cause(ReasonKind.NEW, "a", "never ran")
+    perhaps = Cause(ReasonKind.INPUT_UNKNOWN, "x", "ingredient 'x', sent by 'a', may change")
+    (one, other) = details_of(ReactorEntry("a", Outcome.STALE, (new, perhaps)))["n0"]["causes"]
+    assert (one["past"], other["past"]) == ("first run", "ingredient 'x', sent by 'a', may have changed")
 
 
 def test_diffs_are_cut():

@@ -1,6 +1,7 @@
 """Snapshots of a plant."""
 
 import threading
+import time
 import types
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from pyplant import Plant, ReactorFunc, _definitions
 from pyplant.errors import PlantDirError
 from pyplant.execution import queries
+from pyplant.execution.failures import NO_FAILURE
 from pyplant.notebook.graph.snapshot import in_order, take_snapshot
 from pyplant.plant import session_of
 from pyplant.reports.report import Outcome
@@ -157,3 +159,35 @@ def test_a_closed_plant_raises(plant):
     with pytest.raises(PlantDirError):
         take_snapshot(plant)
     assert plant._session.lock.acquire(blocking=False)
+
+
+def test_a_failure_has_its_line_its_time_and_its_number(plant):
+    for _ in range(2):
+        with pytest.raises(ValueError, match="boom"):
+            plant.run_reactor(fail)
+    failure = known(plant, "fail").failure
+    assert (failure.text, failure.times, failure.function) == ("ValueError: boom", 2, "fail")
+    assert failure.file == __file__
+    assert abs(failure.finished - time.time()) < 60
+    assert known(plant, "load").failure == NO_FAILURE
+
+
+def test_an_ingredient_that_no_reactor_sends_is_missing(tmp_path):
+    def fit(pipe):
+        pipe.send("slope", 1)
+
+    def summary(pipe):
+        pipe.send("text", (yield pipe.receive("slope")))
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactors([ReactorFunc(fit), ReactorFunc(summary)])
+        plant.run_reactor("summary")
+        assert known(plant, "summary").missing == ()
+
+        def fit(pipe):
+            pipe.send("gradient", 1)
+
+        plant.remove_reactor("fit")
+        plant.add_reactor(ReactorFunc(fit))
+        assert known(plant, "summary").missing == ("slope",)
+        assert known(plant, "fit").missing == ()

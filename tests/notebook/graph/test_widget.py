@@ -486,10 +486,12 @@ def test_a_busy_plant_is_not_waited_for(page, plant):
 
 def test_a_closed_plant_keeps_its_last_state(page, plant, caplog):
     display.show_graph(plant)
+    live = shown(plant)
+    assert not live.state["closed"]
     plant.close()
     page.run_cell()
-    assert outcomes(shown(plant).state) == ["new", "new"]
-    assert not shown(plant).state["checked"]
+    assert outcomes(live.state) == ["new", "new"]
+    assert live.state["closed"]
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 

@@ -1,0 +1,68 @@
+"""Failures of reactors, as a plant remembers them until the reactor succeeds."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import NamedTuple
+
+from pyplant._formatting import error_text
+from pyplant.fingerprint.origin import is_user_file
+
+__all__ = ["NO_FAILURE", "Failure", "failure_of"]
+
+_LINE = re.compile(r'^ *File "(.+)", line ([0-9]+), in (.+)$', re.MULTILINE)
+
+
+class Failure(NamedTuple):
+    """The last failure of a reactor.
+
+    Attributes
+    ----------
+    text
+        The name and the text of the exception.
+    finished
+        When it was raised, in seconds since the epoch.
+    times
+        How often the reactor has failed without success in between.
+    file, line, function
+        The innermost line of the user's code; ``""`` and 0 if there is none.
+    """
+
+    text: str = ""
+    finished: float = 0.0
+    times: int = 0
+    file: str = ""
+    line: int = 0
+    function: str = ""
+
+
+NO_FAILURE = Failure()
+
+
+def failure_of(error: BaseException, before: Failure | None) -> Failure:
+    """Return the failure that an exception is; ``before`` is the one before it."""
+    times = 1 if before is None else before.times + 1
+    return Failure(error_text(error), time.time(), times, *_innermost(error))
+
+
+def _innermost(error: BaseException) -> tuple[str, int, str]:
+    """Return the file, line and function of the innermost frame of the user's code."""
+    found = ("", 0, "")
+    frames = error.__traceback__
+    while frames is not None:
+        code = frames.tb_frame.f_code
+        if is_user_file(code.co_filename):
+            found = code.co_filename, frames.tb_lineno, code.co_name
+        frames = frames.tb_next
+    if found[0]:
+        return found
+    # The traceback of a worker arrives as the text of the last cause.
+    cause, seen = error.__cause__, set[int]()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        for file, line, function in _LINE.findall(str(cause)):
+            if is_user_file(file):
+                found = file, int(line), function
+        cause = cause.__cause__
+    return found
