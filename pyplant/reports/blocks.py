@@ -1,7 +1,9 @@
 """The blocks of a report, and their rendering as text and as HTML.
 
-The HTML is readable without its style sheet, since front ends remove ``<style>`` from untrusted notebooks, and some
-remove ``style`` attributes too. Lines are therefore rows of a table, whose cells stay separate without styles.
+Front ends remove ``<style>`` from untrusted notebooks, and JupyterLab has rules for tables and code that no style sheet
+of ours overrides reliably. So the arrangement is in ``style`` attributes, and the style sheet only adds fonts and
+colours. Some front ends remove the attributes too. Lines are therefore rows of a table, whose cells stay separate
+without any style.
 """
 
 from __future__ import annotations
@@ -11,13 +13,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pyplant._formatting import clean, escape
-from pyplant.reports.table import Table
+from pyplant.reports.table import Table, html_icon
 from pyplant.reports.theme import REPORT
 
 __all__ = ["Block", "as_html", "as_text"]
 
-_TOP = 'style="vertical-align:top"'  # notebooks centre cells vertically and align them to the right
-_LEFT = 'style="text-align:left;vertical-align:top"'
+_CELL = "vertical-align:top;border:0;line-height:1.5"
+_ICON = f"{_CELL};text-align:left;padding:0 .5em 0 0"
+# Wide content does not widen the table: names are folded, diffs scroll.
+_FOLDED = f"{_CELL};text-align:left;max-width:0;overflow-wrap:anywhere"
+_TEXT = f"{_FOLDED};padding:0 .5em 0 0;width:100%"
+_BELOW = f"{_FOLDED};padding:0"
+_ASIDE = f"{_CELL};text-align:right;padding:0;white-space:nowrap;opacity:.75"
+_CAUSE = "margin-left:1.2em"
+_DIFF = (
+    "margin:.2em 0 .4em;padding:.4em .6em;border:0;border-left:3px solid rgba(128,128,128,.4);"
+    "background-color:rgba(128,128,128,.07);font-size:12px;line-height:1.45;white-space:pre;word-break:normal;"
+    "overflow-wrap:normal;overflow-x:auto"
+)
+_LINES = {"+": "background-color:rgba(0,160,100,.18)", "-": "background-color:rgba(230,60,20,.16)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,39 +139,44 @@ def as_html(title: str, blocks: Iterable[Block | Table]) -> str:
             rows += _html_row(block, shown)
     return (
         f'<div class="pyplant-report" style="max-width:48em"><style>{REPORT}</style>'
-        f'<div class="pp-title" style="font-weight:bold">{escape(title)}</div>{body}{_html_rows(rows)}</div>'
+        f'<div style="font-weight:bold;margin-bottom:.3em">{escape(title)}</div>{body}{_html_rows(rows)}</div>'
     )
 
 
 def _html_rows(rows: str) -> str:
-    return f'<table class="pp-rows"><tbody>{rows}</tbody></table>' if rows else ""
+    style = "border-collapse:collapse;table-layout:auto;border:0;margin:0;width:100%"
+    return f'<table class="pp-rows" style="{style}"><tbody>{rows}</tbody></table>' if rows else ""
 
 
 def _html_row(block: Block, shown: set[str]) -> str:
-    icon = "" if block.style == "cause" else escape(block.icon)
-    state = f' title="{escape(block.style)}"' if block.style not in ("", "cause") else ""
+    kind = escape(block.style or "plain")
+    icon = "" if block.style == "cause" else html_icon(block.icon, block.style)
+    below = _html_below(block, shown)
+    second = f'<td style="{_ICON}"></td><td colspan="2" class="pp-below" style="{_BELOW}">{below}</td>'
     return (
-        f'<tr class="pp-row pp-{escape(block.style or "plain")}"{state}>'
-        f'<td {_LEFT} class="pp-icon" aria-hidden="true">{icon}</td>'
-        f'<td {_LEFT} class="pp-text">{escape(block.text)}{_html_below(block, shown)}</td>'
-        f'<td {_TOP} class="pp-aside">{escape(block.aside)}</td></tr>'
-    )
+        f'<tr class="pp-{kind}" style="background:none">'
+        f'<td class="pp-icon" style="{_ICON}">{icon}</td>'
+        f'<td class="pp-text" style="{_TEXT}">{escape(block.text)}</td>'
+        f'<td class="pp-aside" style="{_ASIDE}">{escape(block.aside)}</td></tr>'
+    ) + (f'<tr style="background:none">{second}</tr>' if below else "")
 
 
 def _html_below(block: Block, shown: set[str]) -> str:
     """Return the HTML below a line: its diff, and its causes with theirs."""
-    diff = "(see above)" if block.code in shown else _html_diff(block.code)
-    code = f'<pre class="pp-diff">{diff}</pre>' if block.code else ""
-    shown.add(block.code)
+    code = ""
+    if block.code in shown:
+        code = f'<div style="{_CAUSE}">(see above)</div>'
+    elif block.code:
+        # A box that scrolls must be reachable by keyboard.
+        code = f'<pre class="pp-diff" tabindex="0" style="{_DIFF}">{_html_diff(block.code)}</pre>'
+        shown.add(block.code)
     return code + "".join(
-        f'<div class="pp-cause" style="margin-left:1.6em">{escape(child.text)}{_html_below(child, shown)}</div>'
+        f'<div class="pp-cause" style="{_CAUSE}">{escape(child.text)}{_html_below(child, shown)}</div>'
         for child in block.children
     )
 
 
 def _html_diff(code: str) -> str:
-    lines = []
-    for line in code.splitlines():
-        kind = {"+": "pp-add", "-": "pp-del"}.get(line[:1], "pp-same")
-        lines.append(f'<span class="{kind}">{escape(line)}</span>')
-    return "\n".join(lines)
+    # A tint instead of a coloured text is readable on light and dark pages.
+    styles = ((_LINES.get(line[:1]), escape(line)) for line in code.splitlines())
+    return "\n".join(f'<span style="{style}">{line}</span>' if style else line for style, line in styles)

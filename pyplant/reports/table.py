@@ -11,12 +11,17 @@ from typing import Any
 from pyplant._formatting import clean, escape
 from pyplant.fingerprint.graph_node import shorten
 
-__all__ = ["Row", "Table", "aligned", "brief"]
+__all__ = ["Row", "Table", "aligned", "brief", "html_icon"]
 
 _GAP = 2  # spaces between two columns
 _MIN_CELL_WIDTH = 4  # below this a truncated cell says nothing
 _MAX_PARTS = 6  # parts of a collection that are shown
 _MAX_DEPTH = 3  # collections in each other that are shown; a part can contain itself
+
+# Front ends have rules of their own for tables, and remove the style sheet from untrusted notebooks.
+_TABLE = "border-collapse:collapse;table-layout:auto;border:0;margin:0"
+_CELL = "text-align:left;vertical-align:baseline;border:0;padding:.1em 1.6em .1em 0;max-width:32em;white-space:normal"
+_ICON = "text-align:left;vertical-align:baseline;border:0;padding:.1em .5em .1em 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +52,33 @@ class Table:
 
     def html(self) -> str:
         """Return the table as HTML, for the style sheet :data:`pyplant.reports.theme.REPORT`."""
-        head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in self.head)
+        head = "".join(
+            f'<th scope="col" style="{_CELL};font-weight:bold">{escape(cell)}</th>' for cell in self.head
+        )
         body = "".join(map(self._html_row, self.rows))
-        return f'<table class="pp-table"><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>'
+        return (
+            f'<table class="pp-table" style="{_TABLE}"><thead><tr><td style="{_ICON}"></td>{head}</tr></thead>'
+            f"<tbody>{body}</tbody></table>"
+        )
 
     def _html_row(self, row: Row) -> str:
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in row.cells)
-        icon = f'<td><span class="pp-icon" aria-hidden="true">{escape(row.icon)}</span></td>'
+        cells = "".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in row.cells)
+        icon = f'<td class="pp-icon" style="{_ICON}">{html_icon(row.icon, row.style)}</td>'
         note = ""
         if row.note:
-            note = f'<tr><td></td><td colspan="{len(self.head)}">{escape(row.note)}</td></tr>'
-        return f'<tr class="pp-{escape(row.style)}" title="{escape(row.style)}">{icon}{cells}</tr>{note}'
+            note = (
+                f'<tr style="background:none"><td style="{_ICON}"></td>'
+                f'<td colspan="{len(self.head)}" style="{_CELL}">{escape(row.note)}</td></tr>'
+            )
+        return f'<tr class="pp-{escape(row.style)}" style="background:none">{icon}{cells}</tr>{note}'
+
+
+def html_icon(icon: str, meaning: str) -> str:
+    """Return an icon as HTML; screen readers read its meaning instead, and the pointer shows it."""
+    word = escape(meaning)
+    return (
+        f'<span role="img" aria-label="{word}" title="{word}">{escape(icon)}</span>' if word else escape(icon)
+    )
 
 
 def aligned(

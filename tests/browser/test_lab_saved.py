@@ -7,6 +7,7 @@ import nbformat
 import pytest
 
 from tests.browser.graph import Graph
+from tests.browser.lab import axe
 from tests.conformance.helpers import environment
 
 expect = pytest.importorskip("playwright.sync_api").expect
@@ -17,12 +18,20 @@ CELLS = (
     "%%reactor total -i data -o whole\nwhole = sum(data)",
     "plant.show_graph()",
 )
+REPORT = """
+from pyplant.engine.verdict import ReasonKind
+from pyplant.reports.explain import Cause
+from pyplant.reports.report import Outcome, ReactorEntry, Status
+
+cause = Cause(ReasonKind.CODE, "f", "f() changed", diff="-    " + "some words " * 40 + "\\n+    few")
+Status((ReactorEntry("load", Outcome.STALE, (cause,), seconds=2.5, size=475_000, finished=1.0),))
+"""
 
 
 @pytest.fixture
 def notebook(open_notebook, request):
     first, *rest = CELLS
-    notebook = open_notebook(first.format(name=request.node.name), *rest)
+    notebook = open_notebook(first.format(name=request.node.name), *rest, REPORT)
     for cell in range(4):
         notebook.run(cell)
     return notebook
@@ -61,8 +70,27 @@ def test_a_notebook_without_a_kernel_shows_only_the_picture(notebook, screenshot
     screenshot(notebook.cell(3), "reopened-without-kernel")
 
 
+def looks_arranged(report):
+    """Check that a report is no wider than it should be, and that its code is in a box and not folded."""
+    code = report.locator("pre")
+    code.wait_for()
+    style = "element => [getComputedStyle(element).whiteSpace, getComputedStyle(element).borderLeftWidth]"
+    assert code.evaluate(style) == ["pre", "3px"]
+    assert code.evaluate("element => element.scrollWidth > element.clientWidth")
+    assert code.bounding_box()["height"] < 60  # two lines
+    root, name, time = (report.locator(part) for part in (".pyplant-report", ".pp-text", ".pp-aside"))
+    boxes = [part.bounding_box() for part in (root, name, time)]
+    assert boxes[1]["x"] + boxes[1]["width"] <= boxes[2]["x"]
+    assert boxes[2]["x"] + boxes[2]["width"] <= boxes[0]["x"] + boxes[0]["width"] + 1
+    assert time.evaluate("element => element.getClientRects().length") == 1
+
+
 def test_an_untrusted_notebook_shows_the_picture_and_its_title(notebook, screenshot):
     Graph(notebook, 3)
+    notebook.run(4)
+    looks_arranged(notebook.output(4))
+    assert axe(notebook.page, ".pyplant-report") == {}
+    screenshot(notebook.output(4), "report")
     saved = notebook.save()
     notebook.close()
     notebook.lab.forget()
@@ -74,6 +102,8 @@ def test_an_untrusted_notebook_shows_the_picture_and_its_title(notebook, screens
     )  # JupyterLab removes <svg> from untrusted outputs
     assert notebook.output(3).inner_text().strip() == "2 reactors: 2 cached"
     screenshot(notebook.cell(3), "reopened-untrusted")
+    looks_arranged(notebook.output(4))
+    screenshot(notebook.output(4), "report-untrusted")
 
 
 def test_the_picture_shows_the_state_at_saving(open_notebook, request):
