@@ -654,6 +654,50 @@ def test_what_has_just_run_is_told_so(digits):
     expect(digits.open("evaluate")).not_to_contain_text("Why")
 
 
+def test_deleted_cells_and_missing_senders_look_like_what_they_are(shown):
+    traits = scenarios.traits(
+        {"first": [], "orphan": ["first"], "lost": ["first"]},
+        {
+            "first": {"o": "cached", "s": 1.0},
+            "orphan": {"o": "stale", "s": 1.0},
+            "lost": {"o": "stale", "s": 1.0, "lost": True, "w": "no reactor sends slope"},
+        },
+        orphans=["orphan"],
+    )
+    traits["graph"]["nodes"]["n2"]["inputs"].append(["slope", None])
+    shown.start(traits)
+    chips = [chip.inner_text().strip() for chip in shown.root.locator(".pg-chip:visible").all()]
+    assert chips == ["1 stale", "1 cached", "1 deleted"]
+    expect(shown.node("orphan")).to_contain_text("its cell was deleted")
+    expect(shown.node("lost")).to_have_class(re.compile("pg-is-lost"))
+    expect(shown.node("lost")).to_contain_text("no reactor sends slope")
+    icons = {name: shown.node(name).locator(".pg-icon path").last.get_attribute("d") for name in shown.names}
+    assert len(set(icons.values())) == 3
+    shown.root.get_by_role("button", name="1 deleted").click()
+    assert shown.bright == {"orphan"}
+    panel = shown.open("lost")
+    expect(panel.locator("p").first).to_have_text("stale, cannot run, no reactor sends slope")
+    expect(panel).to_contain_text("slope sent by no reactor that is defined")
+    shown.open("orphan").get_by_role("button", name="Remove").click()
+    assert shown.sent == [{"kind": "remove", "id": "n1", "version": 1}]
+
+
+def test_a_dead_kernel_looks_dead(ticking, page):
+    stop = ticking.root.locator(".pg-stop")
+    expect(stop).to_be_visible()
+    badge = ticking.root.get_by_text("of a kernel that has ended")
+    expect(badge).to_be_hidden()
+    page.evaluate(
+        "() => document.querySelector('#views > div').classList.add('jupyter-widgets-disconnected')"
+    )
+    page.clock.run_for(1_100)
+    expect(badge).to_be_visible()
+    expect(stop).to_be_hidden()
+    assert ticking.style(".pg-body", "filter") == ["grayscale(1)"]
+    page.clock.run_for(60_000)
+    assert ticking.sent == []
+
+
 def test_a_closed_plant_is_told_so(digits):
     digits.tell({}, run=None, closed=True, checked=False)
     expect(digits.root.get_by_text("closed", exact=True)).to_be_visible()

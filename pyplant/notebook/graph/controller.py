@@ -30,13 +30,15 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyplant._definitions import orphans, withdraw
 from pyplant._formatting import clean
 from pyplant.engine.task import State
 from pyplant.errors import PlantError, logger
 from pyplant.notebook.graph import graphviz_layout, payload, svg
 from pyplant.notebook.graph.folding import MAX_NODES, Folding, without_folds
 from pyplant.notebook.graph.geometry import GraphGeometry
-from pyplant.notebook.graph.live_state import LiveState, NodeState
+from pyplant.notebook.graph.live_state import LiveState
+from pyplant.notebook.graph.node_state import NodeState
 from pyplant.notebook.graph.snapshot import GraphSnapshot, in_order, take_snapshot
 from pyplant.plant import Plant, session_of
 from pyplant.reports.graph import tree
@@ -220,7 +222,7 @@ class GraphController:
                 self._details = sent["details"] = details
             names = payload.node_ids(len(snapshot.status))
             nodes = {
-                name: NodeState(entry, info.failure.finished, info.missing)
+                name: NodeState(entry, info.failure.finished, info.missing, is_orphan=info.is_orphan)
                 for name, entry, info in zip(names, snapshot.status, snapshot.reactors, strict=True)
             }
             if self._live.set_nodes(self._version, nodes) or sent:
@@ -327,7 +329,8 @@ class GraphController:
         """Handle a message of the front end, in any thread, possibly during a run.
 
         ``resync``: send everything again. ``stop``: interrupt the given run. ``unfold``: show the members of
-        the given folds. ``fold``: fold what was unfolded. Other messages are ignored.
+        the given folds. ``fold``: fold what was unfolded. ``remove``: withdraw the reactor of a deleted cell. Other
+        messages are ignored.
         """
         match content:
             case {"kind": "resync"}:
@@ -344,6 +347,12 @@ class GraphController:
                 self._change_folding(
                     self._opened_names.union(self._snapshot.reactors[node].name for node in nodes)
                 )
+            case {"kind": "remove", "id": str(identity), "version": self._version}:
+                definition = dict(zip(self._graph["nodes"], self._snapshot.definitions, strict=True))[
+                    identity
+                ]
+                if definition in orphans and withdraw(definition):
+                    self._refresh()
             case {"kind": "fold"}:
                 # Else reactors would stay unfolded because they were shown before.
                 self._shown_names = frozenset()

@@ -48,7 +48,7 @@ export class Box {
     const key = JSON.stringify(look);
     if (key === this.key) return;
     this.key = key;
-    const flags = ["fold", "maybe", "orphan", "dim", "chosen", "guess"].filter((flag) => look[flag]);
+    const flags = ["fold", "maybe", "orphan", "dim", "chosen", "guess", "lost"].filter((flag) => look[flag]);
     const room = this.w - INDENT - 7;
     setAttributes(this.element, {
       class: ["pg-node", `pg-${look.status}`, ...flags.map((flag) => `pg-is-${flag}`)].join(" "),

@@ -27,6 +27,16 @@ export class KernelLink {
     if (clockOffset > this.clockOffset || this.clockOffset - clockOffset > 2) this.clockOffset = clockOffset;
   }
 
+  /**
+   * Whether the kernel of this model has ended.
+   *
+   * Jupyter marks views whose channel is gone; a kernel that dies by itself shows it in its status only.
+   */
+  isDead(root) {
+    const status = this.model.widget_manager?.kernel?.status ?? "";
+    return Boolean(root.closest(".jupyter-widgets-disconnected")) || ["dead", "autorestarting"].includes(status);
+  }
+
   now() {
     return Date.now() / 1000 + this.clockOffset;
   }

@@ -16,7 +16,7 @@ export class Panel {
 
   show(id) {
     const { graph, details } = this.view;
-    const { name, where, run, inputs, outputs, used_by: users } = graph.nodes[id];
+    const { name, where, run, inputs, outputs, orphan, used_by: users } = graph.nodes[id];
     const { causes = [], notes = [], reads = [], error = "", at = "", times = 1 } = details[id] ?? {};
     const state = this.view.states[id] ?? {};
     // The reasons that were judged before the run, in a form that is true now; none for what turned out to be cached.
@@ -52,7 +52,10 @@ export class Panel {
         html("div", this.tookWord, this.took),
         ...this.fact(
           "inputs",
-          dds(inputs, ([name, sender]) => [name, ...this.from(" from ", sender)]),
+          dds(inputs, ([name, sender]) => [
+            name,
+            ...(graph.nodes[sender] ? this.from(" from ", sender) : [small(" sent by no reactor that is defined")]),
+          ]),
         ),
         ...this.fact(
           "outputs",
@@ -75,6 +78,7 @@ export class Panel {
           dds(where ? [where] : [], (place) => [place]),
         ),
       ),
+      ...(orphan ? [this.removal(id)] : []),
       this.statement(run),
     );
     this.element.hidden = false;
@@ -136,6 +140,17 @@ export class Panel {
 
   code(style, label, ...content) {
     return html(`pre.${style}`, { tabindex: 0, role: "group", "aria-label": label }, ...content);
+  }
+
+  /** The reactor of a deleted cell, and how to be rid of it. */
+  removal(id) {
+    const { model, graph } = this.view;
+    const remove = () => model.send({ kind: "remove", id, version: graph.data.version });
+    return html(
+      "p",
+      "Its cell was deleted; its results stay in the plant. ",
+      button("Remove", "Remove this reactor from the graph", remove),
+    );
   }
 
   statement(run) {

@@ -54,7 +54,9 @@ export function matching(graph, states, filter) {
     for (const id of reachable(starts, graph.senders, steps(up))) found.add(id);
     for (const id of reachable(starts, graph.receivers, steps(down))) found.add(id);
   }
-  const isWanted = (id) => !statuses.length || statuses.some((term) => states[id]?.o.startsWith(term.slice(7)));
+  const has = (id, status) =>
+    graph.nodes[id].orphan ? status === "deleted" : Boolean(states[id]?.o.startsWith(status));
+  const isWanted = (id) => !statuses.length || statuses.some((term) => has(id, term.slice(7)));
   return new Set([...found].filter(isWanted));
 }
 
@@ -73,15 +75,17 @@ export function pace({ t, e }, now) {
 }
 
 /** Return the status of a reactor in words. */
-export function inWords({ o, sure, w } = {}, isOrphan = false) {
+export function inWords({ o, sure, w, lost } = {}, isOrphan = false) {
   const prefix = sure === false && o !== "cached" ? "perhaps " : "";
-  return [prefix + (WORDS[o] ?? ""), w, isOrphan && "its cell was deleted"].filter(Boolean).join(", ");
+  const word = lost ? `${o}, cannot run` : (WORDS[o] ?? "");
+  return [prefix + word, w, isOrphan && "its cell was deleted"].filter(Boolean).join(", ");
 }
 
 /** Return texts for the second line of a box, the longest first. */
-export function metas(state, now) {
+export function metas(state, now, isOrphan = false) {
   const { o, w, s, p = [] } = state;
   if (w) return [w];
+  if (isOrphan && o !== "running") return [joined(o, "its cell was deleted"), "cell deleted"];
   if (o !== "running") return WITHOUT_TIME.includes(o) || !took(state) ? [o] : [took(state), duration(s ?? 0)];
   const paces = pace(state, now);
   if (!p.length) return paces;
@@ -102,13 +106,15 @@ export function reactorLook({ name, orphan }, state, causes, now) {
   const guess = o === "running" && !p.length && Boolean(e);
   return {
     names: [name],
-    metas: metas(state, now),
+    metas: metas(state, now, orphan),
+    ...(state.lost ? { icon: "lost" } : orphan && o !== "running" ? { icon: "orphan" } : {}),
     spoken,
     tip: [spoken, ...causes.slice(0, 3).map(({ text }) => text)].join("\n"),
     share: guess ? Math.min(0.97, (now - t) / e) : total ? done / total : 0,
     maybe: sure === false,
     orphan,
     guess,
+    lost: Boolean(state.lost),
   };
 }
 

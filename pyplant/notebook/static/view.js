@@ -53,7 +53,12 @@ export class View {
       return [status, chip];
     });
     this.uncheckedBadge = html("span.pg-badge", { title: "Code ran since staleness was judged" }, "not checked");
+    const gone = "Its kernel was restarted or has ended; this is how it was then. Run the cell again";
+    this.goneBadge = html("span.pg-badge", { title: gone }, "of a kernel that has ended");
     this.closedBadge = html("span.pg-badge", { title: "The plant was closed; this is how it was then" }, "closed");
+    const deleted = () => this.toggle("status:deleted");
+    this.deletedChip = button(icon("orphan"), "Show reactors whose cell was deleted", deleted, "pg-chip pg-unknown");
+    this.deletedChip.append(html("span"));
     this.runningLink = button("", "Show the running reactor", () => this.visit(this.running), "pg-link");
     [this.paceText, this.hint, this.found] = [small(""), small(""), small("")];
     this.stopButton = button("", "Interrupt the run; what has finished is kept", () => this.stop(), "pg-stop");
@@ -90,7 +95,7 @@ export class View {
     this.empty = html("p");
     this.announcer = html("div.pg-announcer", { role: "status" });
     const right = (...parts) => html("div.pg-right", ...parts);
-    const chips = html("div.pg-chips", ...this.chips.map(([, chip]) => chip));
+    const chips = html("div.pg-chips", ...this.chips.map(([, chip]) => chip), this.deletedChip);
     this.root = html(
       "section",
       { class: "pyplant-graph", keydown: (event) => this.onKey(event) },
@@ -100,6 +105,7 @@ export class View {
         chips,
         this.uncheckedBadge,
         this.closedBadge,
+        this.goneBadge,
         right(this.runningLink, this.paceText, this.stopButton, this.hint),
       ),
       html("div.pg-head", this.search, this.found, right(this.scope, this.foldButton, this.zoom, this.keysButton)),
@@ -173,7 +179,14 @@ export class View {
 
   patchHead() {
     const { state, states, graph, match } = this;
-    const having = (status) => graph.ids.filter((id) => states[id]?.o === status);
+    const having = (status) => graph.ids.filter((id) => states[id]?.o === status && !graph.nodes[id].orphan);
+    const deleted = graph.ids.filter((id) => graph.nodes[id].orphan).length;
+    setText(this.deletedChip.lastChild, `${deleted} deleted`);
+    this.deletedChip.hidden = !deleted;
+    setAttributes(this.deletedChip, { "aria-pressed": this.search.value.split(/\s+/).includes("status:deleted") });
+    this.isDead ||= this.link.isDead(this.root);
+    this.root.classList.toggle("pg-is-dead", this.isDead);
+    this.goneBadge.hidden = !this.isDead;
     for (const [status, chip] of this.chips) {
       const number = having(status).length;
       setText(chip.lastChild, `${number} ${status}`);
@@ -183,20 +196,26 @@ export class View {
     setAttributes(this.root, { "aria-label": `Reactors of ${this.plant.textContent}: ${state.title ?? ""}` });
     setText(this.empty, graph.ids.length ? "" : (state.title ?? ""));
     setText(this.found, match ? `${match.size} of ${graph.ids.length}` : "");
-    this.uncheckedBadge.hidden = state.checked !== false || state.closed === true;
-    this.closedBadge.hidden = state.closed !== true;
+    this.uncheckedBadge.hidden = state.checked !== false || state.closed === true || this.isDead;
+    this.closedBadge.hidden = state.closed !== true || this.isDead;
     const running = having("running").sort((a, b) => states[a].t - states[b].t);
     [this.running] = running;
     const more = running.length > 1 ? ` · ${running.length - 1} more` : "";
     setText(this.runningLink, this.running ? graph.name(this.running) : "");
     setText(this.paceText, this.running ? this.pace(states[this.running])[0] + more : "");
-    this.stopButton.hidden = state.run == null;
+    this.stopButton.hidden = state.run == null || this.isDead;
     this.stopButton.disabled = this.stopping != null;
     setText(this.stopButton, this.stopping != null ? "stopping …" : "■ Stop");
     if (state.run == null) setText(this.hint, "");
   }
 
   tick() {
+    if (this.isDead) return;
+    if (this.link.isDead(this.root)) {
+      this.patch();
+      this.announce(this.goneBadge.title);
+      return;
+    }
     const isRunning = this.state.run != null || this.running;
     if (isRunning || this.state.version !== this.graph.data.version) this.link.resyncIfSilent();
     else this.link.resetPatience();

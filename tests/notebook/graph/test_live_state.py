@@ -24,7 +24,9 @@ from pyplant.events import (
     RunStarted,
 )
 from pyplant.notebook.graph import live_state as module
-from pyplant.notebook.graph.live_state import LiveState, NodeState
+from pyplant.notebook.graph import node_state
+from pyplant.notebook.graph.live_state import LiveState
+from pyplant.notebook.graph.node_state import NodeState
 from pyplant.reports.report import Outcome, ReactorEntry, RunReport
 
 PATIENCE = 20  # seconds, for what takes a tenth of one
@@ -487,14 +489,14 @@ def test_a_snapshot_in_the_middle_of_a_change_is_not_kept(monkeypatch):
 
 
 def test_a_loop_may_begin_while_a_snapshot_is_taken(monkeypatch):
-    node, clean = NodeState(ReactorEntry("a", Outcome.RUNNING)), module.clean
+    node, clean = NodeState(ReactorEntry("a", Outcome.RUNNING)), node_state.clean
     node.advance("first", 1, 2)
 
     def slow(text):
         node.advance("second", 1, 2)
         return clean(text)
 
-    monkeypatch.setattr(module, "clean", slow)
+    monkeypatch.setattr(node_state, "clean", slow)
     assert node.data()["p"] == [["first", 1, 2]]
     assert node.data()["p"] == [["first", 1, 2], ["second", 1, 2]]
 
@@ -523,3 +525,21 @@ def test_requested_reactors_wait(watch):
     assert (nodes["n0"]["o"], nodes["n0"]["w"], nodes["n1"]["o"]) == ("waiting", "will run", "new")
     assert watched.node(ReactorStarted("a"))["o"] == "running"
     assert watched.node(report())["o"] == "new"
+
+
+def test_a_missing_sender_marks_its_receiver_until_it_runs():
+    node = NodeState(ReactorEntry("a", Outcome.STALE), missing=("slope",))
+    assert node.data()["lost"]
+    node.start()
+    assert "lost" not in node.data()
+
+
+def test_reactors_of_deleted_cells_count_apart():
+    nodes = {
+        "n0": NodeState(ReactorEntry("a", Outcome.STALE)),
+        "n1": NodeState(ReactorEntry("b", Outcome.STALE), is_orphan=True),
+    }
+    live = LiveState(lambda traits: None, lambda: None, lambda report: None)
+    live.set_nodes(1, nodes)
+    assert live.snapshot()["title"] == "1 reactor: 1 stale; 1 of deleted cells"
+    live.close()

@@ -14,7 +14,7 @@ import ipykernel.ipkernel  # noqa: F401 - replaces `comm.create_comm`, as do the
 import pytest
 from comm.base_comm import BaseComm
 
-from pyplant import Plant, ReactorFunc
+from pyplant import Plant, ReactorFunc, _definitions
 from pyplant.notebook.graph import controller as controller_module
 from pyplant.notebook.graph import display
 from pyplant.notebook.graph.widget import GraphWidget
@@ -761,3 +761,20 @@ def test_a_shell_without_a_kernel_is_not_a_notebook():
 def test_cells_without_a_graph_do_nothing(page):
     display.after_cell()
     assert page.published == []
+
+
+def test_the_reactor_of_a_deleted_cell_can_be_removed(page, tmp_path):
+    def later(pipe):
+        pipe.send("more", 1)
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        definition = ReactorFunc(later).__pyplant_reactor__
+        display.show_graph(plant)
+        live, before = shown(plant), len(shown(plant).graph["nodes"])
+        identity = next(n for n, node in live.graph["nodes"].items() if node["name"] == "later")
+        request = {"kind": "remove", "id": identity, "version": live.graph["version"]}
+        live._on_message(None, request, [])
+        assert len(live.graph["nodes"]) == before  # its cell is there
+        _definitions.orphans.add(definition)
+        live._on_message(None, request, [])
+        assert len(live.graph["nodes"]) == before - 1
