@@ -37,6 +37,33 @@ for (const [filter, found] of [
     assert.deepEqual(names(state.matching(graph, {}, filter)), found));
 }
 
+test("a filter finds ingredients, statuses, parameters, files and places without syntax", () => {
+  const data = {
+    n0: { ...node("load"), outputs: [["images_8x8", "array", 5]], where: "cell [3]" },
+    n1: { ...node("clean"), inputs: [["images_8x8", "n0"]], outputs: [] },
+    n12: { ...node("fit"), outputs: [["model", "pickle", 7]] },
+  };
+  const states = { n0: { o: "cached" }, n1: { o: "stale" }, n12: { o: "stale" } };
+  const details = {
+    n1: { cause: "parameter changed", causes: [{ text: "parameter 'depth' changed: 1 → 2", from: "n12" }] },
+    n12: { cause: "", causes: [], reads: ["weights.csv, at load.py:12"] },
+  };
+  const one = new state.Graph({ nodes: data });
+  const found = (filter) => [...state.matching(one, states, filter, details)];
+  assert.deepEqual(found("images_8x8"), ["n0", "n1"]);
+  assert.deepEqual(found("8x8"), ["n0", "n1"]);
+  assert.deepEqual(found("model"), ["n12"]);
+  assert.deepEqual(found("stale"), ["n1", "n12"]);
+  assert.deepEqual(found("cause"), ["n1"]);
+  assert.deepEqual(found("status:cause"), ["n1"]);
+  assert.deepEqual(found("depth"), ["n1"]);
+  assert.deepEqual(found("weights.csv"), ["n12"]);
+  assert.deepEqual(found("[3]"), ["n0"]);
+  assert.deepEqual(found("images_8x8+"), ["n0", "n1"]);
+  assert.deepEqual(found("n12"), []); // an id, not a name
+  assert.deepEqual(found("causes"), []); // a key
+});
+
 test("a status restricts the results of words", () => {
   const states = { n0: { o: "stale" }, n2: { o: "stale" }, n1: { o: "cached" } };
   assert.deepEqual(names(state.matching(graph, states, "status:stale")), ["load", "train"]);
@@ -68,17 +95,35 @@ test("the most urgent status is used", () => {
 });
 
 test("a box shows reported progress, else an estimate from the last run", () => {
-  const reported = state.reactorLook(node("train"), { o: "running", t: 0, p: [["epoch", 3, 12]] }, [], 5);
+  const reported = state.reactorLook(node("train"), { o: "running", t: 0, p: [["epoch", 3, 12]] }, {}, 5);
   assert.equal(reported.share, 0.25);
   assert.equal(reported.metas.at(-1), "3/12");
-  const guessed = state.reactorLook(node("train"), { o: "running", t: 0, e: 10 }, [], 5);
+  const guessed = state.reactorLook(node("train"), { o: "running", t: 0, e: 10 }, {}, 5);
   assert.deepEqual([guessed.share, guessed.guess], [0.5, true]);
-  assert.equal(state.reactorLook(node("train"), { o: "running", t: 0, e: 1 }, [], 50).share, 0.97);
+  assert.equal(state.reactorLook(node("train"), { o: "running", t: 0, e: 1 }, {}, 50).share, 0.97);
 });
 
 test("a tooltip has at most three causes", () => {
   const causes = ["a", "b", "c", "d"].map((text) => ({ text }));
-  assert.equal(state.reactorLook(node("x"), { o: "stale" }, causes, 0).tip.split("\n").length, 4);
+  assert.equal(state.reactorLook(node("x"), { o: "stale" }, { causes }, 0).tip.split("\n").length, 4);
+});
+
+test("a cause shows what changed instead of its time", () => {
+  const details = { cause: "code changed", causes: [{ text: "describe() changed" }] };
+  const look = state.reactorLook(node("x"), { o: "stale", s: 3, f: 1 }, details, 5);
+  assert.deepEqual(look.metas, ["describe() changed", "code changed"]);
+  assert.ok(look.cause);
+  assert.equal(look.spoken, "x, stale, would run again, code changed");
+  const running = state.reactorLook(node("x"), { o: "running", t: 1 }, details, 5);
+  assert.ok(!running.cause);
+  assert.deepEqual(running.metas, ["4 s"]);
+});
+
+test("a fold says how many of its members a filter finds", () => {
+  const fold = { members: ["n0", "n1", "n2"], label: "" };
+  const states = Array(3).fill({ o: "cached" });
+  assert.equal(state.foldLook(fold, states, 2).metas[0], "2 of 3 found");
+  assert.notEqual(state.foldLook(fold, states, 3).metas[0], "3 of 3 found");
 });
 
 test("a fold counts its members, the most urgent first", () => {

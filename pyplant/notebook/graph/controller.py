@@ -35,8 +35,8 @@ from pyplant._formatting import clean
 from pyplant.engine.task import State
 from pyplant.errors import PlantError, logger
 from pyplant.notebook.graph import graphviz_layout, payload, svg
-from pyplant.notebook.graph.folding import MAX_NODES, Folding, without_folds
-from pyplant.notebook.graph.geometry import GraphGeometry
+from pyplant.notebook.graph.folding import MAX_NODES, Folding, active, next_members, without_folds
+from pyplant.notebook.graph.geometry import GraphGeometry, indexed_edges
 from pyplant.notebook.graph.live_state import LiveState
 from pyplant.notebook.graph.node_state import NodeState
 from pyplant.notebook.graph.snapshot import GraphSnapshot, in_order, take_snapshot
@@ -56,6 +56,8 @@ _BUSY_FACTOR = 4  # elapsed time on a busy machine is taken to be at most this m
 _MAX_SHOWN_GRAPHS = 8  # of one plant, the newest
 _PICTURE_PERIOD = 1.0  # seconds between two pictures while a cell runs
 _NOT_BEGUN = frozenset({State.PENDING, State.CHECKING, State.SLEEPING})
+_FOLLOW_PERIOD = 1.5  # seconds between two foldings during a run, at least; a person must be able to read one
+_FOLLOW_FACTOR = 50  # this period in multiples of the time that a folding takes
 _DONE = frozenset({Outcome.CACHED, Outcome.RAN})
 
 
@@ -100,8 +102,10 @@ class GraphController:
         self._details: dict[str, Any] = {}
         self._last_cost = self._expected_cost = 0.0  # seconds of a refresh
         self._last_drawn: object = None
-        self._draw_after = 0.0
-        self._live = LiveState(self._publish, self._on_run_started, self._on_run_finished, self._queued)
+        self._draw_after = self._follow_after = 0.0
+        self._live = LiveState(
+            self._publish, self._on_run_started, self._on_run_finished, self._queued, self._follow_run
+        )
         # The sending thread ends with the plant. At interpreter exit it is a daemon and needs no end.
         weakref.finalize(plant, self._live.close).atexit = False
         plant.add_event_listener(self._live)
@@ -290,6 +294,24 @@ class GraphController:
         if tuple(definitions.values()) != self._snapshot.definitions:
             self._refresh_if_quick()
 
+    def _follow_run(self) -> None:
+        """Fold a large graph anew if what runs or failed is hidden in a fold."""
+        if not self._folding.folds or time.monotonic() < self._follow_after:
+            return
+        if not self._lock.acquire(blocking=False):
+            return  # another thread sends a graph, or will ask later
+        try:
+            began = time.thread_time()
+            outcomes = [node.outcome for node in self._live.nodes.values()]
+            shown = set(self._folding.shown)
+            if all(node in shown or outcomes[node] is Outcome.WAITING for node in active(outcomes)):
+                return
+            self._change_folding(self._opened_names)
+            pause = max(_FOLLOW_PERIOD, _FOLLOW_FACTOR * (time.thread_time() - began))
+            self._follow_after = time.monotonic() + pause
+        finally:
+            self._lock.release()
+
     def _on_run_finished(self, report: RunReport) -> None:
         """Send the errors of failed reactors, and replace the pictures."""
         plant, failed = self._plant(), {entry.name for entry in report if entry.outcome is Outcome.FAILED}
@@ -328,9 +350,9 @@ class GraphController:
     def _handle_request(self, content: dict[str, Any]) -> None:
         """Handle a message of the front end, in any thread, possibly during a run.
 
-        ``resync``: send everything again. ``stop``: interrupt the given run. ``unfold``: show the members of
-        the given folds. ``fold``: fold what was unfolded. ``remove``: withdraw the reactor of a deleted cell. Other
-        messages are ignored.
+        ``resync``: send everything again. ``stop``: interrupt the given run. ``unfold``: show the given members of
+        the given folds, or the next ones. ``fold``: fold what was unfolded. ``remove``: withdraw the reactor of a
+        deleted cell. Other messages are ignored.
         """
         match content:
             case {"kind": "resync"}:
@@ -341,12 +363,8 @@ class GraphController:
             # A late click must not hit the next run.
             case {"kind": "stop", "run": int(run)} if run == self._live.run:
                 _interrupt()
-            case {"kind": "unfold", "folds": list(folds)}:
-                members = {f"f{n}": fold.members for n, fold in enumerate(self._folding.folds)}
-                nodes = [node for fold in folds for node in members.get(fold, ())]
-                self._change_folding(
-                    self._opened_names.union(self._snapshot.reactors[node].name for node in nodes)
-                )
+            case {"kind": "unfold", "folds": list(folds), **more}:
+                self._unfold(folds, more.get("nodes"))
             case {"kind": "remove", "id": str(identity), "version": self._version}:
                 definition = dict(zip(self._graph["nodes"], self._snapshot.definitions, strict=True))[
                     identity
@@ -358,11 +376,22 @@ class GraphController:
                 self._shown_names = frozenset()
                 self._change_folding(frozenset())
 
+    def _unfold(self, folds: list[object], wanted: object) -> None:
+        members = {f"f{n}": fold.members for n, fold in enumerate(self._folding.folds)}
+        names = [info.name for info in self._snapshot.reactors]
+        edges = list(indexed_edges(names, self._snapshot.edges))
+        found = set(self._opened_names)
+        for fold in folds:
+            inside = members.get(fold, ()) if isinstance(fold, str) else ()
+            some = [node for node in inside if isinstance(wanted, list) and f"n{node}" in wanted]
+            found |= {names[node] for node in some or next_members(inside, edges, set(self._folding.shown))}
+        self._change_folding(frozenset(found))
+
     def _change_folding(self, opened: frozenset[str]) -> None:
         """Show other parts of the graph without judging staleness."""
         with self._lock:
             self._opened_names = opened
-            sent = self._update_graph(self._snapshot._replace(status=self._status()), must_differ=True)
+            sent = self._update_graph(self._snapshot._replace(status=self._status()), must_differ=False)
             self._live.renumber(self._version)
             self._live.send(**sent)
 

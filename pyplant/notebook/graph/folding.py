@@ -1,7 +1,8 @@
 """Which reactors of a large graph are shown, and which are folded into one node.
 
 A graph of up to sixty nodes is readable. Of a larger one, the reactors that are not cached are shown
-with their direct neighbours, and all others are folded. (In this package *fold* means such a node.)
+with their direct neighbours, and all others are folded. (In this package *fold* means such a node.) During a run,
+only what failed, runs or waits is shown with its neighbours, so that finished layers fold and the next ones unfold.
 
 A fold must not break the order from left to right: if a shown node lies on a path between two folded
 ones, these must be in different folds, or an edge would lead back into the fold that the path came from.
@@ -21,15 +22,27 @@ from pyplant.fingerprint.components import components
 from pyplant.notebook.graph.layered_layout import Edge, reverse_back_edges
 from pyplant.reports.report import Outcome
 
-__all__ = ["MAX_NODES", "Fold", "Folding", "choose_folding", "group_labels", "without_folds"]
+__all__ = [
+    "MAX_NODES",
+    "Fold",
+    "Folding",
+    "active",
+    "choose_folding",
+    "group_labels",
+    "next_members",
+    "without_folds",
+]
 
 MAX_NODES = 60
 """The number of nodes up to which a graph is readable."""
 _MAX_FOLDS = 30  # with more, groups are ignored
 _MIN_MEMBERS = 4  # average size from which common beginnings of names are groups
 _MAX_SINKS = 12  # final reactors shown of a graph in which all are cached
+_STEP = 20  # reactors that are unfolded at a time; a fold may have hundreds
 _UP_TO_DATE = frozenset({Outcome.CACHED, Outcome.RAN})
-_URGENCY = {Outcome.FAILED: 0, Outcome.RUNNING: 1, Outcome.WAITING: 2, Outcome.STALE: 3}
+_BUSY = frozenset({Outcome.RUNNING, Outcome.WAITING})
+_URGENCY = {Outcome.FAILED: 0, Outcome.RUNNING: 1, Outcome.WAITING: 2, Outcome.STALE: 4}
+_CAUSE = 3  # the urgency of a stale reactor that makes others stale
 
 
 class Fold(NamedTuple):
@@ -73,6 +86,7 @@ def choose_folding(
     groups: Sequence[str],
     opened: AbstractSet[int] = frozenset(),
     seen: AbstractSet[int] = frozenset(),
+    causes: AbstractSet[int] = frozenset(),
 ) -> Folding:
     """Choose what to show of a large graph.
 
@@ -89,10 +103,12 @@ def choose_folding(
     seen
         Reactors that were shown before. As long as they include all reactors that are not cached, they
         stay the shown ones, so that a reactor does not vanish when it has been computed.
+    causes
+        Reactors that are stale by themselves, not because of what they receive.
     """
-    urgent = _most_urgent(outcomes)
+    urgent = _most_urgent(outcomes, causes)
     if not (seen and seen >= set(urgent)):
-        seen = _with_neighbours(urgent or _newest_sinks(len(outcomes), edges), edges)
+        seen = _with_neighbours(urgent or _sinks(len(outcomes), edges), edges)
     shown = set(seen | opened)
     forward = reverse_back_edges(len(outcomes), edges)
     levels = _levels(len(outcomes), forward, shown)
@@ -109,14 +125,54 @@ def choose_folding(
     return Folding(tuple(sorted(shown)), tuple(folds))
 
 
-def _most_urgent(outcomes: Sequence[Outcome]) -> list[int]:
-    """Return the reactors that are not cached, the most urgent first, at most `MAX_NODES`."""
-    urgent = [node for node, outcome in enumerate(outcomes) if outcome not in _UP_TO_DATE]
-    return sorted(urgent, key=lambda node: _URGENCY.get(outcomes[node], len(_URGENCY)))[:MAX_NODES]
+def active(outcomes: Sequence[Outcome]) -> list[int]:
+    """Return what a run is about: reactors that run, wait or failed; nothing if none runs or waits."""
+    if _BUSY.isdisjoint(outcomes):
+        return []
+    return [node for node, outcome in enumerate(outcomes) if outcome in _BUSY or outcome is Outcome.FAILED]
 
 
-def _newest_sinks(count: int, edges: Sequence[Edge]) -> list[int]:
-    """Return the reactors defined last among those that no other receives from."""
+def next_members(members: Sequence[int], edges: Sequence[Edge], shown: AbstractSet[int]) -> list[int]:
+    """Return the members of a fold that are unfolded at once: those next to what is shown, at most some.
+
+    Parameters
+    ----------
+    members
+        The members of the fold.
+    edges
+        Pairs of indices, sender and receiver.
+    shown
+        The reactors that are shown.
+    """
+    near: dict[int, list[int]] = {}
+    for source, target in edges:
+        near.setdefault(source, []).append(target)
+        near.setdefault(target, []).append(source)
+    left, edge = dict.fromkeys(members), sorted(shown)
+    found: list[int] = []
+    while left and len(found) < _STEP:
+        reached = [node for start in edge for node in near.get(start, ()) if node in left]
+        edge = list(dict.fromkeys(reached)) or [next(iter(left))]
+        found += edge
+        for node in edge:
+            del left[node]
+    # A rest of a few would be a fold that hides next to nothing.
+    return found[:_STEP] if len(members) > _STEP + _STEP // 4 else list(members)
+
+
+def _most_urgent(outcomes: Sequence[Outcome], causes: AbstractSet[int]) -> list[int]:
+    """Return the reactors to show, the most urgent first, at most `MAX_NODES`."""
+    urgent = active(outcomes) or [n for n, outcome in enumerate(outcomes) if outcome not in _UP_TO_DATE]
+
+    def urgency(node: int) -> int:
+        least = _URGENCY.get(outcomes[node], len(_URGENCY) + 1)
+        return min(least, _CAUSE) if node in causes else least
+
+    return sorted(urgent, key=urgency)[:MAX_NODES]
+
+
+def _sinks(count: int, edges: Sequence[Edge]) -> list[int]:
+    """Return some reactors that no other receives from."""
     used = {source for source, _ in edges}
     return [node for node in range(count) if node not in used][-_MAX_SINKS:]
 
@@ -125,12 +181,9 @@ def _with_neighbours(urgent: Sequence[int], edges: Sequence[Edge]) -> set[int]:
     """Return the given nodes and their direct neighbours, at most `MAX_NODES`."""
     near: dict[int, None] = dict.fromkeys(urgent)
     centre = set(urgent)
-    for source, target in edges:
-        if source in centre:
-            near[target] = None
-        if target in centre:
-            near[source] = None
-    # The given nodes come first, so neighbours are left out before them.
+    near.update((target, None) for source, target in edges if source in centre)
+    near.update((source, None) for source, target in edges if target in centre)
+    # The given nodes come first, then their receivers, which are the next to run; the last are left out.
     return set(list(near)[: max(MAX_NODES, len(urgent))])
 
 

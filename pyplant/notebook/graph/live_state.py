@@ -72,6 +72,8 @@ class LiveState:
         Called with the report when a run has ended, in its thread.
     queued
         Returns the names of the reactors that the run has requested and not begun, in any thread.
+    snapshot_sent
+        Called after the sending thread sent a snapshot, in that thread.
 
     Attributes
     ----------
@@ -91,6 +93,7 @@ class LiveState:
         run_started: Callable[[], None],
         run_finished: Callable[[RunReport], None],
         queued: Callable[[], frozenset[str]] = frozenset,
+        snapshot_sent: Callable[[], None] = lambda: None,
     ) -> None:
         self.run: int | None = None
         self.checked = True
@@ -102,6 +105,7 @@ class LiveState:
         self._run_started = run_started
         self._run_finished = run_finished
         self._queued = queued
+        self._snapshot_sent = snapshot_sent
         self._runs = 0
         self._target = ""
         self._seq = 0
@@ -337,6 +341,7 @@ class LiveState:
                 self._final_send_at = None
             try:
                 self.send()
+                self._snapshot_sent()
             except Exception:  # noqa: BLE001 - a kernel that shuts down fails in many ways, which must not be shown
                 logger().debug("A snapshot could not be sent.", exc_info=True)
 

@@ -8,8 +8,9 @@ carry the data; the front end (``static/``) reads these keys:
     outputs, receivers) and ``views``. A view is a drawing: positions of ``nodes``, ``folds`` and ``edges``.
     A small graph has the view ``all``, a large one also ``focus``, in which some reactors are folded.
 ``details``
-    Changes when staleness is judged, by id: causes with diffs, the error with its line, notes. The text of a cause
-    that has another one after the reactor ran is in ``past``.
+    Changes when staleness is judged, by id: causes with diffs, the error with its line, notes, and ``cause``: what kind of
+    change makes the reactor, and those that depend on it, stale. The text of a cause that has another one after the
+    reactor ran is in ``past``.
 ``state``
     Changes often during a run; see :mod:`pyplant.notebook.graph.live_state`.
 
@@ -45,6 +46,7 @@ from pyplant.notebook.graph.geometry import (
 )
 from pyplant.notebook.graph.snapshot import GraphSnapshot
 from pyplant.reports.explain import FIRST_RUN, Cause
+from pyplant.reports.report import Outcome, ReactorEntry
 
 __all__ = [
     "NO_DETAILS",
@@ -92,7 +94,15 @@ def initial_folding(
         _groups(snapshot),
         {number for number, name in enumerate(names) if name in opened},
         {number for number, name in enumerate(names) if name in seen},
+        {number for number, entry in enumerate(snapshot.status) if _own_cause(entry)},
     )
+
+
+def _own_cause(entry: ReactorEntry) -> str:
+    """Return the kind of the change that makes a reactor stale, ``""`` if that is a change of an input."""
+    if entry.outcome is not Outcome.STALE or not entry.certain:
+        return ""
+    return next((cause.kind.value for cause in entry.causes if cause.kind not in _INPUTS), "")
 
 
 def geometry_of(
@@ -166,6 +176,7 @@ def detail_data(
             causes.append({**data, **_past(cause)})
         if causes or entry.error or info.notes or info.reads:
             found[identity] = {
+                "cause": _own_cause(entry),
                 "causes": causes,
                 **failure_data(info.failure._replace(text=entry.error), file_label),
                 "notes": [clean(note) for note in info.notes],

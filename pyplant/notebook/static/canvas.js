@@ -48,7 +48,8 @@ export class Box {
     const key = JSON.stringify(look);
     if (key === this.key) return;
     this.key = key;
-    const flags = ["fold", "maybe", "orphan", "dim", "chosen", "guess", "lost"].filter((flag) => look[flag]);
+    const known = ["fold", "maybe", "orphan", "dim", "chosen", "guess", "lost", "cause"];
+    const flags = known.filter((flag) => look[flag]);
     const room = this.w - INDENT - 7;
     setAttributes(this.element, {
       class: ["pg-node", `pg-${look.status}`, ...flags.map((flag) => `pg-is-${flag}`)].join(" "),
@@ -241,6 +242,15 @@ export class Canvas {
   focusBox(box) {
     box.element.focus({ preventScroll: true });
     this.reveal(box);
+  }
+
+  /** Return whether all of a box is in the viewport. */
+  isInView({ x, y, w, h }) {
+    const { scale, element } = this;
+    const isWithin = (at, centre, size, room) => scrolled(at, centre * scale, size * scale, room) === at;
+    return (
+      isWithin(element.scrollLeft, x, w, element.clientWidth) && isWithin(element.scrollTop, y, h, element.clientHeight)
+    );
   }
 
   /** Scroll a box into view, or into the middle. */

@@ -4,6 +4,8 @@
 import { duration, joined, took } from "./format.js";
 import { BY_URGENCY, WITHOUT_TIME, WORDS } from "./status.js";
 
+const STEP = 25; // members of a fold that are unfolded at once; a larger one is unfolded by steps
+
 /** The trait `graph`, with the senders and receivers of each reactor. */
 export class Graph {
   constructor(data) {
@@ -34,28 +36,58 @@ export function reachable(starts, next, steps) {
   return seen;
 }
 
+/** Return whether a filter has a word that restricts what it finds to some statuses. */
+const isStatus = (term) => term.startsWith("status:");
+
+/** Return the texts in some data, without ids. */
+const textsIn = (data) =>
+  typeof data === "string" ? [data].filter((text) => !/^n\d+$/.test(text)) : Object.values(data ?? {}).flatMap(textsIn);
+
+/** Return the reactors that a word means: by name, status or ingredient, else by part of anything known of them. */
+function meant(graph, states, details, word) {
+  const having = (test) => graph.ids.filter(test);
+  const contains = (text) => text.toLowerCase().includes(word);
+  const ingredients = ({ inputs, outputs = [] }) => [...inputs, ...outputs].map(([name]) => name);
+  const flowing = (id) => ingredients(graph.nodes[id]);
+  const found = having(
+    (id) =>
+      contains(graph.name(id)) ||
+      hasStatus(id, word, states, details) ||
+      flowing(id).some((name) => name.toLowerCase() === word),
+  );
+  if (found.length) return found;
+  const partly = having((id) => flowing(id).some(contains));
+  return partly.length ? partly : having((id) => textsIn([graph.nodes[id].where, details[id]]).some(contains));
+}
+
+/** Return whether a reactor has a status; `cause` is one as well: what makes others stale. */
+function hasStatus(id, word, states, details) {
+  return word && (states[id]?.o === word || (word === "cause" && Boolean(details[id]?.cause)));
+}
+
 /**
  * Return the ids that a filter finds, or null if it is empty.
  *
  * The results of words and of `+x`, `x+`, `1+x+2` are united. If the filter has statuses, each result must have one
  * of them.
  */
-export function matching(graph, states, filter) {
+export function matching(graph, states, filter, details = {}) {
   const terms = filter.toLowerCase().split(/\s+/).filter(Boolean);
   if (!terms.length) return null;
-  const [statuses, words] = [true, false].map((is) => terms.filter((term) => term.startsWith("status:") === is));
+  const [statuses, words] = [true, false].map((is) => terms.filter((term) => isStatus(term) === is));
   const found = new Set(words.length ? [] : graph.ids);
   const steps = (text) => (text === undefined ? 0 : text === "" ? Infinity : Number(text));
   for (const word of words) {
     const [, up, name, down] = /^(?:(\d*)\+)?(.*?)(?:\+(\d*))?$/.exec(word);
-    const named = (test) => graph.ids.filter((id) => name && test(graph.name(id).toLowerCase()));
-    const same = named((other) => other === name);
-    const starts = word !== name && same.length ? same : named((other) => other.includes(name));
+    const same = word !== name && graph.ids.filter((id) => graph.name(id).toLowerCase() === name);
+    const starts = same.length ? same : name ? meant(graph, states, details, name) : [];
     for (const id of reachable(starts, graph.senders, steps(up))) found.add(id);
     for (const id of reachable(starts, graph.receivers, steps(down))) found.add(id);
   }
   const has = (id, status) =>
-    graph.nodes[id].orphan ? status === "deleted" : Boolean(states[id]?.o.startsWith(status));
+    graph.nodes[id].orphan
+      ? status === "deleted"
+      : Boolean(states[id]?.o.startsWith(status)) || hasStatus(id, status, states, details);
   const isWanted = (id) => !statuses.length || statuses.some((term) => has(id, term.slice(7)));
   return new Set([...found].filter(isWanted));
 }
@@ -99,16 +131,24 @@ export function metas(state, now, isOrphan = false) {
 export const mostUrgent = (states) => BY_URGENCY.find((word) => states.some(({ o }) => o === word)) ?? "unknown";
 
 /** Return what the box of a reactor shows. */
-export function reactorLook({ name, orphan }, state, causes, now) {
+export function reactorLook({ name, orphan }, state, { cause = "", causes = [] }, now) {
   const { o, sure, p = [], e, t } = state;
   const spoken = `${name}, ${inWords(state, orphan)}`;
   const [, done, total] = p[0] ?? [];
   const guess = o === "running" && !p.length && Boolean(e);
+  const isCause = Boolean(cause) && o === "stale" && !orphan && !state.lost;
   return {
     names: [name],
-    metas: metas(state, now, orphan),
-    ...(state.lost ? { icon: "lost" } : orphan && o !== "running" ? { icon: "orphan" } : {}),
-    spoken,
+    metas: isCause ? [...causes.slice(0, 1).map(({ text }) => text), cause] : metas(state, now, orphan),
+    ...(state.lost
+      ? { icon: "lost" }
+      : orphan && o !== "running"
+        ? { icon: "orphan" }
+        : isCause
+          ? { icon: "cause" }
+          : {}),
+    spoken: isCause ? `${spoken}, ${cause}` : spoken,
+    cause: isCause,
     tip: [spoken, ...causes.slice(0, 3).map(({ text }) => text)].join("\n"),
     share: guess ? Math.min(0.97, (now - t) / e) : total ? done / total : 0,
     maybe: sure === false,
@@ -119,7 +159,7 @@ export function reactorLook({ name, orphan }, state, causes, now) {
 }
 
 /** Return what the box of a fold shows. */
-export function foldLook({ members, label }, states) {
+export function foldLook({ members, label }, states, found) {
   const count = (word) => states.filter(({ o }) => o === word).length;
   const counts = BY_URGENCY.map((word) => [count(word), word]).filter(([number]) => number);
   const all = counts.map((pair) => pair.join(" ")).join(", ");
@@ -127,11 +167,12 @@ export function foldLook({ members, label }, states) {
   const time = duration(states.reduce((sum, { s }) => sum + (s ?? 0), 0));
   const spoken = `${label ? `${label}, ` : ""}${all}, folded`;
   const number = members.length;
+  const searched = found && found < number ? [`${found} of ${number} found`] : [];
   return {
     names: [all, first],
-    metas: [joined(label, counts.length > 1 ? `${number} reactors` : time), label],
-    spoken,
-    tip: `${spoken}\nClick to unfold`,
+    metas: [...searched, joined(label, counts.length > 1 ? `${number} reactors` : time), label],
+    spoken: [spoken, ...searched].join(", "),
+    tip: `${spoken}\nClick to unfold${number > STEP ? " the next ones" : ""}`,
   };
 }
 

@@ -8,6 +8,8 @@ import { Panel, Table } from "./panel.js";
 import { changed, foldLook, Graph, inWords, matching, mostUrgent, pace, reactorLook, toggled } from "./state.js";
 import { BY_URGENCY } from "./status.js";
 
+const MAX_FOUND = 20; // reactors that are unfolded at once because the filter finds them
+
 /** One view of a model; a model has several if the output is shown in several places. */
 export class View {
   constructor(model, el) {
@@ -52,6 +54,9 @@ export class View {
       chip.append(html("span"));
       return [status, chip];
     });
+    const causes = () => this.toggle("status:cause");
+    this.causeChip = button(icon("cause"), "Show what changed and makes others stale", causes, "pg-chip pg-stale");
+    this.causeChip.append(html("span"));
     this.uncheckedBadge = html("span.pg-badge", { title: "Code ran since staleness was judged" }, "not checked");
     const gone = "Its kernel was restarted or has ended; this is how it was then. Run the cell again";
     this.goneBadge = html("span.pg-badge", { title: gone }, "of a kernel that has ended");
@@ -64,9 +69,9 @@ export class View {
     this.stopButton = button("", "Interrupt the run; what has finished is kept", () => this.stop(), "pg-stop");
     this.search = html("input", {
       type: "search",
-      placeholder: "Filter: name, +report, status:stale",
+      placeholder: "Filter: name, ingredient, stale, +report",
       title:
-        "load: names that contain this\n+x: x and everything before it\nx+: x and everything after it\n1+x+2: with this number of steps\n" +
+        "load: names that contain this; else ingredients, files, parameters, places\nstale: also those that are stale\n+x: x and everything before it\nx+: x and everything after it\n1+x+2: with this number of steps\n" +
         "status:stale: of these only the stale\nEnter: go to the first; Escape: clear",
       "aria-label": "Filter the graph",
       spellcheck: false,
@@ -95,7 +100,7 @@ export class View {
     this.empty = html("p");
     this.announcer = html("div.pg-announcer", { role: "status" });
     const right = (...parts) => html("div.pg-right", ...parts);
-    const chips = html("div.pg-chips", ...this.chips.map(([, chip]) => chip), this.deletedChip);
+    const chips = html("div.pg-chips", this.causeChip, ...this.chips.map(([, chip]) => chip), this.deletedChip);
     this.root = html(
       "section",
       { class: "pyplant-graph", keydown: (event) => this.onKey(event) },
@@ -169,12 +174,13 @@ export class View {
 
   /** Update everything that depends on the state. */
   patch() {
-    this.match = matching(this.graph, this.states, this.search.value);
+    this.match = matching(this.graph, this.states, this.search.value, this.details);
     for (const box of this.canvas.boxes) this.paint(box);
     this.canvas.paintLines();
     this.panel.patch();
     this.table.patch();
     this.patchHead();
+    this.followUrgency();
   }
 
   patchHead() {
@@ -196,6 +202,11 @@ export class View {
     setAttributes(this.root, { "aria-label": `Reactors of ${this.plant.textContent}: ${state.title ?? ""}` });
     setText(this.empty, graph.ids.length ? "" : (state.title ?? ""));
     setText(this.found, match ? `${match.size} of ${graph.ids.length}` : "");
+    if (match && !match.size) setText(this.found, "no reactor, ingredient, file, parameter or status has this in it");
+    const causes = this.causes();
+    setText(this.causeChip.lastChild, causes.length === 1 ? "1 cause" : `${causes.length} causes`);
+    this.causeChip.hidden = !causes.length;
+    setAttributes(this.causeChip, { "aria-pressed": this.search.value.split(/\s+/).includes("status:cause") });
     this.uncheckedBadge.hidden = state.checked !== false || state.closed === true || this.isDead;
     this.closedBadge.hidden = state.closed !== true || this.isDead;
     const running = having("running").sort((a, b) => states[a].t - states[b].t);
@@ -233,16 +244,18 @@ export class View {
   paint(box) {
     const states = box.members.map((id) => this.states[id]).filter(Boolean);
     const status = mostUrgent(states);
-    const dim = Boolean(this.match) && !box.members.some((id) => this.match.has(id));
+    const found = this.match && box.members.filter((id) => this.match.has(id)).length;
+    const dim = found === 0;
     const chosen = this.panel.isOpen && box.members.includes(this.panel.id);
-    const look = box.isFold ? foldLook(box, states) : this.look(box);
-    Object.assign(box, { isDim: dim, isChosen: chosen, isBusy: status === "running" });
+    const look = box.isFold ? foldLook(box, states, found) : this.look(box);
+    const isBusy = status === "running";
+    Object.assign(box, { status, isDim: dim, isChosen: chosen, isBusy, isCause: Boolean(look.cause) });
     box.paint({ status, icon: box.isFold ? "fold" : status, fold: box.isFold, dim, chosen, ...look });
   }
 
   look({ id }) {
-    const causes = this.details[id]?.causes ?? [];
-    return reactorLook(this.graph.nodes[id], this.states[id] ?? { o: "" }, causes, this.link.now());
+    const details = this.details[id] ?? {};
+    return reactorLook(this.graph.nodes[id], this.states[id] ?? { o: "" }, details, this.link.now());
   }
 
   /** Announce a text to screen readers, at a pace at which they can read. */
@@ -282,8 +295,10 @@ export class View {
     if (box) this.canvas.focusBox(box);
   }
 
-  unfold(box) {
-    this.model.send({ kind: "unfold", folds: [box.id] });
+  /** Request that a fold shows some of its members, or the next ones. */
+  unfold(box, found = []) {
+    const nodes = box.members.filter((id) => found.includes(id)).slice(0, MAX_FOUND);
+    this.model.send({ kind: "unfold", folds: [box.id], nodes });
     setTimeout(() => {
       if (!box.element.isConnected) return;
       setText(box.note, "unfolds when the cell is done");
@@ -298,11 +313,32 @@ export class View {
     this.startAtMostUrgent();
   }
 
+  /** Return the stale reactors that changed themselves. */
+  causes() {
+    const isCause = (id) => this.details[id]?.cause && this.states[id]?.o === "stale" && !this.graph.nodes[id].orphan;
+    return this.graph.ids.filter(isCause);
+  }
+
+  /** Return the boxes, the most urgent first: what failed or runs, what makes others stale, and so on from the left. */
+  byUrgency() {
+    const rank = (box) => (box.isCause ? BY_URGENCY.indexOf("stale") - 0.5 : BY_URGENCY.indexOf(box.status));
+    return [...this.canvas.boxes].sort((a, b) => rank(a) - rank(b) || a.x - b.x);
+  }
+
   /** Scroll a graph that does not fit to its most urgent box. */
   startAtMostUrgent() {
-    const rank = (box) => BY_URGENCY.findIndex((status) => box.element.classList.contains(`pg-${status}`));
-    const [first] = [...this.canvas.boxes].sort((a, b) => rank(a) - rank(b) || a.x - b.x);
-    this.canvas.startAt(first);
+    this.canvas.startAt(this.byUrgency()[0]);
+  }
+
+  /** Scroll to the most urgent box after it changed, unless the user is in the graph or sees such a box. */
+  followUrgency() {
+    const [first] = this.byUrgency();
+    const key = first && `${first.isCause}${first.status}${first.isCause || first.isBusy ? first.names[0] : ""}`;
+    const isNews = key !== this.urgency && first && (first.isCause || first.isBusy || first.status === "failed");
+    this.urgency = key;
+    if (!isNews || this.root.contains(document.activeElement)) return;
+    const equal = this.canvas.boxes.filter((box) => box.status === first.status && box.isCause === first.isCause);
+    if (!equal.some((box) => this.canvas.isInView(box))) this.canvas.startAt(first);
   }
 
   toggle(term) {
@@ -312,7 +348,15 @@ export class View {
 
   filter() {
     this.patch();
-    if (this.match) this.announce(`${this.found.textContent} found`);
+    if (!this.match) return;
+    this.announce(this.match.size ? `${this.found.textContent} found` : this.found.textContent);
+    const hits = this.hits();
+    if (hits.length && !hits.some((box) => this.canvas.isInView(box))) this.canvas.reveal(hits[0]);
+  }
+
+  /** Return the boxes that the filter finds, reactors first, from the left. */
+  hits() {
+    return this.canvas.boxes.filter((box) => !box.isDim).sort((a, b) => a.isFold - b.isFold || a.x - b.x || a.y - b.y);
   }
 
   async stop() {
@@ -362,8 +406,10 @@ export class View {
   }
 
   goToFirst() {
-    const first = this.canvas.boxes.find((box) => !box.isDim);
-    if (first) this.canvas.focusBox(first);
+    const [first] = this.hits();
+    if (!first) return;
+    this.canvas.focusBox(first);
+    if (first.isFold && this.match) this.unfold(first, [...this.match]);
   }
 
   toggleKeys() {

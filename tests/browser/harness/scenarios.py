@@ -227,4 +227,6 @@ def large(count, edited=None):
     """A large pipeline after an edit in its middle."""
     senders = pipeline(count)
     edited = edited or list(senders)[count * 2 // 3]
-    return traits(senders, after_an_edit(senders, edited))
+    causes = [{"text": "describe() changed", "diff": "-a\n+b\n", "from": None}]
+    details = {edited: {"cause": "code changed", "causes": causes, "error": "", "notes": []}}
+    return traits(senders, after_an_edit(senders, edited), details=details)

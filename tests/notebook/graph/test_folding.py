@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyplant.notebook.graph.folding import MAX_NODES, choose_folding, group_labels, without_folds
+from pyplant.notebook.graph.folding import (
+    MAX_NODES,
+    choose_folding,
+    group_labels,
+    next_members,
+    without_folds,
+)
 from pyplant.reports.report import Outcome
 from tests.notebook.graph.test_layered_layout import pipeline
 
@@ -53,7 +59,7 @@ def test_the_final_reactors_of_a_cached_graph_are_shown():
 
 
 def test_the_number_of_shown_reactors_is_limited():
-    found = fold(outcomes(stale=range(150), running=[160], failed=[170]))
+    found = fold(outcomes(stale=range(150), failed=[160, 170]))
     assert len(found.shown) == MAX_NODES
     assert {160, 170} <= set(found.shown)
 
@@ -93,6 +99,34 @@ def test_a_shown_reactor_does_not_vanish_when_it_is_computed():
 
 def test_a_reactor_that_becomes_stale_elsewhere_changes_what_is_shown():
     assert fold(outcomes(stale=[150]), seen={9, 10, 11}).shown == (149, 150, 151)
+
+
+def test_during_a_run_what_runs_is_shown_with_what_is_next():
+    found = fold(outcomes(new=range(60, 200), running=[50, 100], waiting=[120]))
+    assert found.shown == (49, 50, 51, 99, 100, 101, 119, 120, 121)
+    seen = set(found.shown)
+    assert fold(outcomes(new=range(60, 200), running=[51]), seen=seen).shown == found.shown
+    assert fold(outcomes(new=range(60, 200), running=[52]), seen=seen).shown == (51, 52, 53)
+    assert fold(outcomes(new=range(60, 200), failed=[9], running=[52])).shown == (8, 9, 10, 51, 52, 53)
+
+
+def test_control_before_a_run_all_that_is_not_cached_is_shown():
+    assert len(fold(outcomes(new=range(60, 200), failed=[9])).shown) == MAX_NODES
+
+
+def test_causes_come_before_what_they_make_stale():
+    stale = outcomes(stale=range(200))
+    assert 150 in fold(stale, causes={150}).shown
+    assert 150 not in fold(stale).shown
+
+
+def test_a_fold_is_unfolded_by_steps_beginning_at_what_is_shown():
+    members = list(range(100))
+    assert next_members(members, CHAIN, {100, 101}) == list(range(99, 79, -1))
+    assert next_members(members, [], {100}) == list(range(20))
+    assert next_members(members, [(3, 100), (100, 60)], {100})[:3] == [3, 60, 0]
+    assert next_members(members[:25], CHAIN, {100}) == members[:25]
+    assert next_members([], CHAIN, {100}) == []
 
 
 def test_cycles_are_folded():

@@ -145,6 +145,7 @@ def test_reactors_without_details_are_left_out():
 def test_a_cause_has_its_text_and_its_diff():
     cause = Cause(ReasonKind.CODE, "helper", "helper() changed", diff="-a\n+\tb")
     assert details_of(ReactorEntry("a", Outcome.STALE, (cause,)))["n0"] == {
+        "cause": "code changed",
         "causes": [{"text": "helper() changed", "diff": "-a\n+   b", "from": None}],
         "error": "",
         "notes": [],
@@ -169,10 +170,23 @@ def test_a_parameter_with_the_name_of_an_ingredient_refers_to_no_sender():
     assert found["n1"]["causes"][0]["from"] is None
 
 
+def test_only_reactors_that_are_stale_by_themselves_are_causes():
+    edit, change = (Cause(kind, "x", "x changed") for kind in (ReasonKind.CODE, ReasonKind.INPUT))
+    for entry, expected in [
+        (ReactorEntry("a", Outcome.STALE, (change, edit)), "code changed"),
+        (ReactorEntry("a", Outcome.STALE, (change,)), ""),
+        (ReactorEntry("a", Outcome.STALE, (edit,), certain=False), ""),
+        (ReactorEntry("a", Outcome.NEW, (edit,)), ""),
+    ]:
+        assert details_of(entry)["n0"]["cause"] == expected
+
+
 def test_errors_and_notes_are_included():
     known = ReactorInfo("a", "a", notes=("lock m.lock",))
     found = details_of(ReactorEntry("a", Outcome.FAILED, error="ValueError: boom"), a=known)
-    assert found == {"n0": {"causes": [], "error": "ValueError: boom", "notes": ["lock m.lock"], "reads": []}}
+    assert found == {
+        "n0": {"cause": "", "causes": [], "error": "ValueError: boom", "notes": ["lock m.lock"], "reads": []}
+    }
 
 
 def test_a_failure_has_its_line():

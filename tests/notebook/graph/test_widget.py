@@ -575,6 +575,51 @@ def test_unfolded_reactors_stay_shown_after_a_refresh(page, large):
     assert visible(large) == ["n10", "n20", "n21", "n40", "n41", "n42", "n43"]
 
 
+def test_the_focus_follows_a_run(page, large, monkeypatch):
+    monkeypatch.setattr(controller_module, "_FOLLOW_PERIOD", 0.0)
+    monkeypatch.setattr(controller_module, "_FOLLOW_FACTOR", 0.0)
+    display.show_graph(large)
+    seen = {}
+
+    def listener(event):
+        if type(event).__name__ == "ReactorStarted":
+            controller_of(large)._follow_run()
+            number = event.reactor.partition("_")[2]
+            seen[event.reactor] = f"n{number}" in visible(large)
+
+    large.add_event_listener(listener)
+    large.run_reactor("step_79", force=True)
+    for number in (9, 4, 19):
+        large.invalidate(f"step_{number}")
+    large.get("out_79")
+    assert len(seen) > 2
+    assert set(seen.values()) == {True}
+    page.run_cell()
+
+
+def test_control_the_focus_is_not_changed_more_often_than_one_can_read(page, large):
+    display.show_graph(large)
+    controller_of(large)._follow_after = time.monotonic() + 1000
+    large.add_event_listener(lambda event: controller_of(large)._follow_run())
+    large.run_reactor("step_79", force=True)
+    assert visible(large) == FIRST
+
+
+def test_a_large_fold_unfolds_by_steps(page, large):
+    display.show_graph(large)
+    fold = focus(large)["folds"][0]
+    assert len(fold["members"]) > 60
+    say(large, kind="unfold", folds=["f0"])
+    assert len(visible(large)) == len(FIRST) + 20
+    assert {"n5", "n2", "n11"} <= set(visible(large))  # next to n10
+
+
+def test_members_of_a_fold_can_be_unfolded_by_name(page, large):
+    display.show_graph(large)
+    say(large, kind="unfold", folds=["f0"], nodes=["n79", "n10", "nonsense"])
+    assert visible(large) == [*FIRST, "n79"]
+
+
 def test_unfolding_during_a_run_keeps_states(page, large):
     display.show_graph(large)
     states = []
