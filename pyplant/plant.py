@@ -396,8 +396,8 @@ class Plant(OriginalNames):
         names
             The ingredients.
         directory
-            A folder that is empty or does not exist yet; :func:`pyplant.load_ingredients`
-            reads it.
+            A folder that is empty, does not exist yet, or holds an earlier export, which is replaced;
+            :func:`pyplant.load_ingredients` reads it.
         """
         from pyplant.portable import export
 

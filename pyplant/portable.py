@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from blake3 import blake3
 from pyplant import _paths
 from pyplant.errors import DamagedError, MissingIngredientError, PlantDirError
 from pyplant.ingredient import Ingredient
-from pyplant.store.files import Files
+from pyplant.store.files import Files, unique_name
 from pyplant.store.format_registry import FormatRegistry
 from pyplant.store.keys import signing_key
 from pyplant.store.objects import hash_bytes, hash_file
@@ -33,7 +34,7 @@ _VERSION = 1
 def export(
     warehouse: Warehouse, ingredients: Iterable[Ingredient], directory: str | os.PathLike[str]
 ) -> Path:
-    """Write ingredients to a new folder.
+    """Write ingredients to a folder; an earlier export in it is replaced.
 
     Parameters
     ----------
@@ -42,32 +43,66 @@ def export(
     ingredients
         The ingredients to write.
     directory
-        A new or empty folder.
+        A folder that is new, empty, or holds an earlier export.
 
     Raises
     ------
     pyplant.errors.PlantDirError
-        If the folder is not empty.
+        If the folder holds other files.
     pyplant.errors.DamagedError
-        If a stored value is damaged. The folder is left empty then.
+        If a stored value is damaged. The folder is left as it was then.
     """
     directory = _paths.directory(directory)
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        message = f"{directory} is not an empty folder; export to a new one."
-        raise PlantDirError(message)
+    earlier = _exported_files(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    # Complete before anything is replaced, and on the same disk.
+    scratch = directory / f".{unique_name()}.part"
+    scratch.mkdir()
     try:
         listed = [
-            _copy(warehouse, number, ingredient, directory)
-            for number, ingredient in enumerate(ingredients, 1)
+            _copy(warehouse, number, ingredient, scratch) for number, ingredient in enumerate(ingredients, 1)
         ]
         text = json.dumps({"version": _VERSION, "ingredients": listed}, indent=1)
-        (directory / _MANIFEST).write_text(text + "\n", encoding="utf-8")
-    except BaseException:  # an incomplete folder is useless, and another export would refuse it
-        for path in directory.iterdir():
+        (scratch / _MANIFEST).write_text(text + "\n", encoding="utf-8")
+        # Digests in the manifest, which is replaced last, tell of files that do not belong to it.
+        written = [entry["file"] for entry in listed] + [_MANIFEST]
+        for name in written:
+            (scratch / name).replace(directory / name)
+        for name in earlier.difference(written):
+            (directory / name).unlink(missing_ok=True)
+    finally:
+        for path in scratch.iterdir():
             path.unlink()
-        raise
+        scratch.rmdir()
     return directory
+
+
+def _exported_files(directory: Path) -> set[str]:
+    """Return the names of the files of an earlier export.
+
+    Raises
+    ------
+    pyplant.errors.PlantDirError
+        If there are other files, which are not overwritten.
+    """
+    if not directory.exists():
+        return set()
+    if not directory.is_dir():
+        message = f"{directory} is a file; export to a folder."
+        raise PlantDirError(message)
+    found = {path.name for path in directory.iterdir()}
+    exported: set[str] = set()
+    if _MANIFEST in found:
+        with suppress(ValueError, KeyError, TypeError):
+            manifest = json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
+            exported = {_MANIFEST, *(Path(item["file"]).name for item in manifest["ingredients"])}
+    if other := sorted(found - exported):
+        message = (
+            f"{directory} holds other files ({', '.join(other[:3])}); export to a new folder, or to one that "
+            f"holds nothing but an earlier export."
+        )
+        raise PlantDirError(message)
+    return exported
 
 
 def _copy(warehouse: Warehouse, number: int, ingredient: Ingredient, directory: Path) -> dict[str, Any]:

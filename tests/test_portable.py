@@ -38,11 +38,37 @@ def test_names_never_become_paths(exported):
     assert sorted(path.parent for path in exported.iterdir()) == [exported] * 4
 
 
-def test_a_folder_with_something_in_it_is_refused(exported, tmp_path):
+@pytest.mark.parametrize("name", ["ingredients.json", "notes.txt", "001-number.bin"])
+def test_a_folder_with_other_files_is_refused(name, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("[]")
     with Plant(tmp_path / "plant") as plant:
         plant.add_reactor(send_some)
-        with pytest.raises(PlantDirError, match="not an empty folder"):
-            plant.export("number", exported)
+        with pytest.raises(PlantDirError, match=f"holds other files .{name}."):
+            plant.export("number", tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+
+
+def test_an_earlier_export_is_replaced(exported, tmp_path):
+    with Plant(tmp_path / "plant") as plant:
+        plant.add_reactor(send_some)
+        plant.export(["thing", "number"], exported)
+    assert pyplant.load_ingredients(exported) == {"thing": {1: {2, 3}}, "number": 3}
+    assert sorted(path.name for path in exported.iterdir()) == [
+        "001-thing.bin",
+        "002-number.bin",
+        "ingredients.json",
+    ]
+
+
+def test_an_export_that_fails_leaves_the_earlier_one(exported, tmp_path, monkeypatch):
+    before = {path.name: path.read_bytes() for path in exported.iterdir()}
+    monkeypatch.setattr("pyplant.portable.hash_file", lambda path: 1 / 0)
+    with Plant(tmp_path / "plant") as plant:
+        plant.add_reactor(send_some)
+        with pytest.raises(ZeroDivisionError):
+            plant.export(["thing"], exported)
+    assert {path.name: path.read_bytes() for path in exported.iterdir()} == before
 
 
 def test_an_export_of_nothing_is_refused(tmp_path):

@@ -304,7 +304,7 @@ def fsck(plant: Path, *, repair: bool, as_json: bool) -> int:
     "folder",
     required=True,
     type=DirectoryOrFile(path_type=Path),
-    help="A folder that is empty or does not exist.",
+    help="A folder that is new, empty, or holds an earlier export, which is replaced.",
 )
 @json_option
 def export(plant: Path, names: tuple[str, ...], folder: Path, *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 from operator import is_
@@ -188,8 +189,10 @@ def shorten(value: Any) -> str:
     cls = type(value)
     # The text of a large array would take long to make.
     try:
-        if _is_array(cls):
-            return f"<{qualname_of(cls)} {value.dtype} {value.shape}>"
+        if _is_array(cls) and not _is_numpy_scalar(cls):
+            number = value.item() if value.shape == () else None
+            is_number = isinstance(number, int | float | complex)
+            return repr(number) if is_number else f"<{qualname_of(cls)} {value.dtype} {value.shape}>"
         if issubclass(cls, list | dict | set | tuple | frozenset) and len(value) > _SHORT:
             return f"<{qualname_of(cls)} of {len(value)}>"
         if cls is int and value.bit_length() > _MAX_BITS:
@@ -237,6 +240,8 @@ def _pieces(value: Any) -> Iterator[str]:
     cls = type(value)
     if issubclass(cls, str | bytes):
         yield repr(value[: _SHORT + 1])
+    elif _is_numpy_scalar(cls):
+        yield str(value)  # its repr names the type: np.float64(0.5)
     elif cls in (list, tuple):
         yield "[" if cls is list else "("
         for number, item in enumerate(value):
@@ -270,6 +275,11 @@ def _has_generated_repr(cls: type) -> bool:
     return class_entry(cls, "__dataclass_fields__") is not MISSING and hasattr(
         class_entry(cls, "__repr__"), "__wrapped__"
     )
+
+
+def _is_numpy_scalar(cls: type) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and issubclass(cls, numpy.generic)
 
 
 def _is_array(cls: type) -> bool:

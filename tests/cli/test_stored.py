@@ -174,7 +174,7 @@ def test_export_writes_a_folder_that_needs_no_plant(ran, tmp_path):
 
 def test_export_overwrites_nothing(ran, tmp_path):
     (tmp_path / "mine").touch()
-    assert "not an empty folder" in ran("export", "words.plant", "total", "--to", tmp_path, code=2).stderr
+    assert "holds other files (mine)" in ran("export", "words.plant", "total", "--to", tmp_path, code=2).stderr
 
 
 def test_export_of_a_damaged_value_is_a_failure_of_the_store(damaged):

@@ -5,6 +5,7 @@ import enum
 import json
 import threading
 
+import numpy as np
 import pytest
 
 from pyplant.fingerprint.code_graph import NodeBuilder
@@ -147,6 +148,16 @@ class Point:
         ({i: i for i in range(1_000)}, "<dict of 1000>"),
         ([(1,), (), {"a": [2.5, None]}, {}], "[(1,), (), {'a': [2.5, None]}, {}]"),
         ([Point(1, "hidden"), Point([2], "hidden")], "[Point(x=1), Point(x=[2])]"),
+        (np.float64(0.5), "0.5"),
+        (np.float32(0.1), "0.1"),
+        (np.int64(3), "3"),
+        (np.bool_(True), "True"),
+        (np.str_("a"), "'a'"),
+        (np.datetime64("2024-02-29"), "2024-02-29"),
+        ({"a": [np.float64(0.5), np.int8(1)]}, "{'a': [0.5, 1]}"),
+        (np.array(0.5), "0.5"),
+        (np.zeros(()).astype("datetime64[s]"), "<ndarray datetime64[s] ()>"),
+        (np.zeros(2), "<ndarray float64 (2,)>"),
     ],
 )
 def test_a_short_text_of_a_value(value, expected):
