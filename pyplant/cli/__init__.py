@@ -65,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     warnings.showwarning = _show_warning
+    output = sys.stdout
     try:
         code = cli.main(given, prog_name="pyplant", standalone_mode=False)
         if sys.stdout is not None:
@@ -78,10 +79,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             note(line)
         note("interrupted; finished results are kept.")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of the output closed it, as head does
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        return _end_of_closed_pipe()
+    except SystemExit:
+        if sys.stdout is output:
+            raise
+        sys.stdout = output  # click has replaced it since its reader has closed it
+        return _end_of_closed_pipe()
     except (PlantError, OSError) as error:
         if "--debug" in given:
             raise
@@ -91,6 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         of_store = isinstance(error, OSError) and not is_usage
         return STORE_FAILED if of_store else WRONG_USAGE
     return code or 0
+
+
+def _end_of_closed_pipe() -> int:
+    """The reader of the output closed it, as head does: write nothing more, also not at the exit of the process."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+    return 0
 
 
 def _show_warning(

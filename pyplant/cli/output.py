@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from numbers import Integral
 from typing import Any
 
 import click
 
 from pyplant import _streams
-from pyplant._formatting import clean
+from pyplant._formatting import clean, error_text
 from pyplant._paths import expanded
 from pyplant.reports.report import Report
 
@@ -73,6 +74,8 @@ def to_json_value(value: Any) -> Any:
     """
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, BaseException):
+        return error_text(value)
     if isinstance(value, Report):
         value = value.deduplicated()  # causes are shared; each path to one would be written out
     if is_dataclass(value) and not isinstance(value, type):
@@ -83,6 +86,8 @@ def to_json_value(value: Any) -> Any:
         return {str(key): to_json_value(item) for key, item in value.items()}
     if isinstance(value, Sequence | AbstractSet) and not isinstance(value, str | bytes):
         return [to_json_value(item) for item in value]
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)  # of NumPy, too
     if isinstance(value, float):
         return value if value - value == 0 else str(value)  # JSON has no infinity
     return value if value is None or isinstance(value, str | int) else str(value)

@@ -8,27 +8,35 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from shutil import rmtree
+from types import CodeType, ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 import click
 
 from pyplant._formatting import error_text
+from pyplant._missing import MISSING
 from pyplant._paths import expanded
+from pyplant.cli.main_block import MainBlock, read_main
 from pyplant.cli.output import note, write_error
 from pyplant.cli.settings import coerced, with_settings
 from pyplant.config.classes import ConfigBase, own_parameters
 from pyplant.config.parameters import Parameters
-from pyplant.errors import ConfigError, near_misses
+from pyplant.errors import ConfigError, NestedRunError, near_misses
+from pyplant.execution.nesting import importing_for_definitions
 from pyplant.execution.registry import Registry
 from pyplant.fingerprint.origin import is_own_file, is_user_file
 from pyplant.plant import Plant, session_of
+from pyplant.store.files import Files
+from pyplant.workers.executors import default_executor
 
 _T = TypeVar("_T")
 
-__all__ = ["ScriptOptions", "open_script", "show_failure"]
+__all__ = ["OpenScript", "ScriptOptions", "open_script", "show_failure"]
 
 
 class ScriptOptions(NamedTuple):
@@ -44,15 +52,36 @@ class ScriptOptions(NamedTuple):
         A JSON file with parameters.
     settings
         Texts of the form ``NAME=VALUE``.
+    jobs
+        The number of worker processes, in place of what the script says.
     """
 
     plant: Path | None = None
     config_class: str | None = None
     config: Path | None = None
     settings: tuple[str, ...] = ()
+    jobs: int | None = None
 
 
-def open_script(name: str, options: ScriptOptions) -> Plant:
+class OpenScript(NamedTuple):
+    """An imported script, and its configured plant.
+
+    Attributes
+    ----------
+    plant
+        The plant; an empty one in a temporary directory if a command that runs nothing finds none.
+    directory
+        Where the plant is, or would be.
+    """
+
+    plant: Plant
+    directory: Path
+
+
+@contextmanager
+def open_script(
+    name: str, options: ScriptOptions, *, runs: bool, check: Callable[[Plant], object] | None = None
+) -> Iterator[OpenScript]:
     """Import a script, open its plant and configure it.
 
     Parameters
@@ -61,6 +90,10 @@ def open_script(name: str, options: ScriptOptions) -> Plant:
         The path of a file, or the dotted name of a module.
     options
         The options of the command.
+    runs
+        Whether the command may write into the plant, and create it.
+    check
+        Checks arguments of the command with the configured plant, before the plant directory is created.
 
     Raises
     ------
@@ -69,8 +102,47 @@ def open_script(name: str, options: ScriptOptions) -> Plant:
     pyplant.errors.ConfigError
         If a setting does not fit the configuration.
     """
-    module = _import(name)
-    plant = _plant_of_script(module, options.plant)
+    with default_executor(options.jobs):
+        module = _import(name)
+        plant = _plant_of_script(module, options.plant)
+        _refuse_without_reactors(name, module, plant)
+        main = read_main(module)
+        with ExitStack() as opened:
+            directory = _directory(module, options.plant, main) if plant is None else plant.directory
+            is_new = plant is None and _is_free(directory)
+            if is_new:  # wrong arguments make no plant, and neither does a command that only looks
+                trial = Files().temporary_directory()
+                opened.callback(rmtree, trial, ignore_errors=True)
+                plant = Plant(trial, **main.plant_options())
+            elif plant is None:
+                plant = Plant(directory, **main.plant_options() | {"read_only": None if runs else True})
+            opened.enter_context(plant)
+            config = _configuration(module, plant, options, main)
+            if config is not None:
+                plant.set_config(config)
+            if check is not None:
+                check(plant)
+            where = os.path.relpath(directory)
+            if is_new and runs:
+                note(f"results are kept in {where}")
+                plant = opened.enter_context(Plant(directory, **main.plant_options()))
+                plant.set_config({} if config is None else config)
+            elif is_new:
+                note(f"there is no plant in {where} yet; 'pyplant run' makes it.")
+            yield OpenScript(plant, directory)
+
+
+def _is_free(directory: Path) -> bool:
+    """Return whether a plant can be made in a directory in which there is nothing yet."""
+    try:
+        return not any(directory.iterdir())
+    except NotADirectoryError:
+        return False
+    except FileNotFoundError:
+        return True
+
+
+def _refuse_without_reactors(name: str, module: ModuleType, plant: Plant | None) -> None:
     if not (Registry().current() if plant is None else session_of(plant).definitions()):
         is_folder = module.__file__ is None  # a namespace package: any folder can be imported as one
         if is_folder:
@@ -81,12 +153,6 @@ def open_script(name: str, options: ScriptOptions) -> Plant:
                 f"give the file that does."
             )
         raise click.UsageError(message)
-    if plant is None:
-        plant = Plant(_directory(module, options.plant))
-    config = _configuration(module, plant, options)
-    if config is not None:
-        plant.set_config(config)
-    return plant
 
 
 # ---------------------------------------------------------------------- the module
@@ -106,7 +172,10 @@ def _import(name: str) -> ModuleType:
     sys.path.insert(0, str(path.resolve().parent if is_file else Path.cwd()))  # as python does for a script
     sys.argv = [name]
     try:
-        return _import_file(path) if is_file else importlib.import_module(name)
+        with importing_for_definitions(name):
+            return _import_file(path) if is_file else importlib.import_module(name)
+    except NestedRunError as error:
+        raise click.UsageError(f"{_user_line(error)}: {error}") from error
     except ModuleNotFoundError as error:
         if error.name is None or is_file or not f"{name}.".startswith(f"{error.name}."):
             raise _import_failure(name, error) from error
@@ -132,13 +201,27 @@ def _import_file(path: Path) -> ModuleType:
     if path.stem in sys.modules:
         message = f"{path}: another module is called {path.stem!r}; rename the script."
         raise click.UsageError(message)
-    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
-    if spec is None or spec.loader is None:
-        message = f"{path} is not a Python script."
-        raise click.UsageError(message)
+    loader = _ScriptLoader(path.stem, str(path.resolve()))
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve(), loader=loader)
+    assert spec is not None
     module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
     return module
+
+
+class _ScriptLoader(SourceFileLoader):
+    """Compiles a script each time, as Python does for one that it runs; bytecode may be older than the file."""
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """Compile the present text."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _user_line(error: BaseException) -> str:
+    """Return the innermost line of the user's code in a traceback."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_user_file(frame.filename)]
+    return f"{os.path.relpath(frames[-1].filename)}:{frames[-1].lineno}" if frames else "the script"
 
 
 def _import_failure(name: str, error: BaseException) -> click.UsageError:
@@ -157,7 +240,7 @@ def _globals_of_type(module: ModuleType, kind: type[_T]) -> dict[str, _T]:
 
 def _plant_of_script(module: ModuleType, given: Path | None) -> Plant | None:
     """Return the plant that a script opens; ``None`` if it opens none."""
-    plants = _globals_of_type(module, Plant)
+    plants = {name: found for name, found in _globals_of_type(module, Plant).items() if not found.is_closed}
     if given is not None:
         for plant in plants.values():
             if plant.directory == given.absolute():
@@ -172,19 +255,28 @@ def _plant_of_script(module: ModuleType, given: Path | None) -> Plant | None:
     return next(iter(plants.values()), None)
 
 
-def _directory(module: ModuleType, given: Path | None) -> Path:
-    """Return the plant directory: the given one, or the one beside the script, in any working directory."""
+def _directory(module: ModuleType, given: Path | None, main: MainBlock) -> Path:
+    """Return the plant directory: the given one, that of the main block, or the one beside the script."""
     if given is not None:
         return given
+    known = main.directories()
+    if len(known) > 1:
+        message = f"The script opens several plants, {' and '.join(map(str, known))}. Say which with --plant."
+        raise click.UsageError(message)
+    if known:
+        return known[0]
     home = Path(module.__file__) if module.__file__ else Path.cwd() / module.__name__
     directory = home.with_suffix(".plant")
-    if not directory.exists():
-        note(f"results are kept in {os.path.relpath(directory)}")
+    if main.plants:
+        note(
+            f"line {main.plants[0].line} of {home.name} opens a plant whose directory is known only when it runs. "
+            f"Say which with --plant; this is {os.path.relpath(directory)}."
+        )
     return directory
 
 
 def _configuration(
-    module: ModuleType, plant: Plant, options: ScriptOptions
+    module: ModuleType, plant: Plant, options: ScriptOptions, main: MainBlock
 ) -> ConfigBase | dict[str, Any] | None:
     """Return the configuration to set; ``None`` if that of the plant is unchanged."""
     # The order of precedence: what the user asks for, what the script gave its plant, what the script defines.
@@ -194,7 +286,7 @@ def _configuration(
     elif plant.config:
         config = plant.config
     else:
-        config = _default_config(module)
+        config = _config_of_main(module, main)
     changes = _read_json(options.config) if options.config is not None else {}
     if not changes and not options.settings:
         return config  # type: ignore[no-any-return]
@@ -204,6 +296,20 @@ def _configuration(
     _apply_changes(parameters.source, changes)
     reads = session_of(plant).reads() if options.settings else ()
     return with_settings(parameters, options.settings, reads).source
+
+
+def _config_of_main(module: ModuleType, main: MainBlock) -> Any:
+    """Return the configuration that the main block sets, if that is known, else that of the script."""
+    config = main.config()
+    if config is not MISSING and config is not None:
+        return config
+    found = _default_config(module)
+    if config is MISSING:
+        note(
+            f"line {main.configs[0].line} of {Path(module.__file__ or '').name} sets a configuration that is known only when it runs. "
+            f"Give its parameters with --config or --set, or set it where the script is imported."
+        )
+    return found
 
 
 def _classes(module: ModuleType) -> dict[str, type[ConfigBase]]:

@@ -18,7 +18,7 @@ from pyplant.config.classes import is_nested
 from pyplant.config.parameters import Parameters
 from pyplant.errors import ConfigError
 
-__all__ = ["coerced", "with_settings"]
+__all__ = ["coerced", "varied_values", "with_settings"]
 
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 _COLLECTIONS = (list, tuple, set, frozenset)
@@ -52,6 +52,57 @@ def with_settings(parameters: Parameters, settings: Iterable[str], reads: Collec
         value = _value(name, text, parameters.value(name))
         parameters = parameters.varied({name: value}, {*reads, name})
     return parameters
+
+
+def varied_values(
+    parameters: Parameters, settings: Iterable[str], reads: Collection[str]
+) -> dict[str, list[Any]]:
+    """Return the values of a sweep, by parameter.
+
+    Parameters
+    ----------
+    parameters
+        The configuration.
+    settings
+        Texts of the form ``NAME=VALUE,VALUE``. Commas inside of brackets and quotes do not separate values.
+    reads
+        Names of the parameters that the code of reactors reads.
+
+    Raises
+    ------
+    pyplant.errors.ConfigError
+        If a name is unknown, or a value does not have the type of its parameter.
+    """
+    found: dict[str, list[Any]] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name:
+            message = f"A sweep takes NAME=VALUE,VALUE, such as model.depth=3,4,5, not {setting!r}."
+            raise click.UsageError(message)
+        if name in found:
+            message = f"{name} is given twice; separate its values by commas: {name}=VALUE,VALUE."
+            raise click.UsageError(message)
+        parameters.check([name], reads)
+        before = parameters.value(name)
+        found[name] = [_value(name, part, before) for part in _split(text)]
+    return found
+
+
+def _split(text: str) -> list[str]:
+    """Split a text at the commas that are outside of brackets and quotes."""
+    parts, depth, quote = [""], 0, ""
+    for letter in text:
+        if letter == "," and not depth and not quote:
+            parts.append("")
+            continue
+        parts[-1] += letter
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        else:
+            depth += (letter in "([{") - (letter in ")]}")
+    return [part.strip() for part in parts]
 
 
 def _check(parameters: Parameters, name: str, text: str, reads: Collection[str]) -> None:

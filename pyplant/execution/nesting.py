@@ -32,10 +32,12 @@ from pyplant.fingerprint.origin import is_own_file
 __all__ = [
     "MultiprocessingSettings",
     "apply_multiprocessing_settings",
+    "importing_for_definitions",
     "importing_for_worker",
     "is_inside_reactor",
     "module_imported_at_start",
     "multiprocessing_settings",
+    "script_imported_for_definitions",
     "tracer_of_thread",
     "watch_threads",
 ]
@@ -182,6 +184,24 @@ def importing_for_worker(module: str) -> Iterator[None]:
         yield
     finally:
         _imported_for_worker.pop()
+
+
+_imported_for_definitions: list[str] = []
+
+
+@contextmanager
+def importing_for_definitions(script: str) -> Iterator[None]:
+    """Refuse runs while the command line imports a script for its reactors."""
+    _imported_for_definitions.append(script)
+    try:
+        yield
+    finally:
+        _imported_for_definitions.pop()
+
+
+def script_imported_for_definitions() -> str | None:
+    """Return the script that is imported for its reactors only; ``None`` if none is."""
+    return _imported_for_definitions[-1] if _imported_for_definitions else None
 
 
 def module_imported_at_start() -> str | None:

@@ -49,7 +49,11 @@ from pyplant.execution.executor import Executor
 from pyplant.execution.failures import Failure, failure_of
 from pyplant.execution.interrupts import held_interrupts
 from pyplant.execution.loop import run_to_completion
-from pyplant.execution.nesting import is_inside_reactor, module_imported_at_start
+from pyplant.execution.nesting import (
+    is_inside_reactor,
+    module_imported_at_start,
+    script_imported_for_definitions,
+)
 from pyplant.execution.registry import Registry
 from pyplant.execution.run import Run
 from pyplant.fingerprint.fingerprint import Fingerprinter
@@ -271,8 +275,8 @@ class Session:
     def invalidate(self, reactor: Callable[..., Any] | str) -> None:
         """Forget all stored executions of a reactor."""
         with self.exclusive_access("plant.invalidate"):
-            definition = self.registry.find(reactor)
-            fingerprint = self.context(definition).fingerprint(definition.key)
+            definition, _, context = self.find(reactor)
+            fingerprint = context.fingerprint(definition.key)
             if self.warehouse.is_read_only:
                 message = f"The plant {self.warehouse.root} is read-only; it forgets nothing."
                 raise PlantDirError(message)
@@ -300,6 +304,12 @@ class Session:
             message = (
                 f"{call} was called while {file} is imported by a process that is being started, which needs the "
                 f"functions of that module. Put the code that runs the plant below: if __name__ == '__main__':"
+            )
+            raise NestedRunError(message)
+        if (file := script_imported_for_definitions()) is not None:
+            message = (
+                f"{call} was called while {file} is imported for its reactors. Put the code that runs them below: "
+                f"if __name__ == '__main__':"
             )
             raise NestedRunError(message)
         # The lock is reentrant, so in the middle of a run only the thread of the run acquires it at once.

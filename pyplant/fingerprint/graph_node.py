@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 from operator import is_
@@ -278,8 +277,7 @@ def _has_generated_repr(cls: type) -> bool:
 
 
 def _is_numpy_scalar(cls: type) -> bool:
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and issubclass(cls, numpy.generic)
+    return any(base.__name__ == "generic" and base.__module__ == "numpy" for base in cls.__mro__)
 
 
 def _is_array(cls: type) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from pyplant.config.classes import name_list
@@ -10,7 +11,9 @@ from pyplant.execution.budget import Budget
 from pyplant.execution.executor import Executor
 from pyplant.execution.inline import InlineExecutor
 
-__all__ = ["TaskPool", "executor_of"]
+__all__ = ["TaskPool", "default_executor", "executor_of"]
+
+_workers: list[int | None] = [None]  # what the command line asks for; the last one counts
 
 
 class TaskPool(Protocol):
@@ -18,6 +21,16 @@ class TaskPool(Protocol):
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call a function in a worker and return a future of its result."""
+
+
+@contextmanager
+def default_executor(workers: int | None) -> Iterator[None]:
+    """Give the plants that are opened meanwhile this number of worker processes, unless it is ``None``."""
+    _workers.append(workers)
+    try:
+        yield
+    finally:
+        _workers.pop()
 
 
 def executor_of(
@@ -32,6 +45,7 @@ def executor_of(
     pyplant.errors.RunError, pyplant.errors.ConfigError
         If an argument is not supported.
     """
+    wanted = wanted if _workers[-1] is None else _workers[-1]
     budget = None if resources is None else Budget(resources)
     imports = None if worker_imports is None else name_list(worker_imports)
     if wanted is None:

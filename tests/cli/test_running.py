@@ -25,6 +25,43 @@ def test_run_prints_the_value_of_an_ingredient(shell):
     assert shell("run", "words.py", "numbers", "paint").stdout.endswith("paint = 'red'\n")
 
 
+def test_run_of_an_ingredient_says_what_ran_and_why(shell):
+    shell("run", "words.py", "numbers")
+    shell.write(PIPELINE.replace("list(range(depth))", "list(range(depth + 1))"))
+    done = shell("run", "words.py", "numbers")
+    assert "numbers: 1 ran" in done.stdout
+    assert "helper() changed" in done.stdout
+    assert done.stdout.endswith("numbers = [0, 1, 2, 3]\n")
+    found = shell.document("run", "words.py", "numbers")
+    assert [(report["target"], report["entries"][0]["outcome"]) for report in found["runs"]] == [
+        ("numbers", "cached")
+    ]
+    assert found["values"] == {"numbers": "[0, 1, 2, 3]"}
+
+
+def test_force_with_an_ingredient_runs_its_sender(ran):
+    entries = ran.document("run", "words.py", "paint", "--force")["runs"][0]["entries"]
+    assert [(entry["name"], entry["outcome"]) for entry in entries] == [("fragile", "ran")]
+
+
+def test_keep_going_covers_a_missing_sender(shell):
+    shell.write(PIPELINE.replace('receive("numbers")', 'receive("nummers")'))
+    done = shell("run", "words.py", "say", "paint", "--keep-going", code=1)
+    assert "error: 'total' waits for ingredient 'nummers'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "paint = 'red'" in done.stdout
+
+
+def test_run_in_worker_processes(shell):
+    shell.write(PIPELINE.replace("helper(config.model.depth)", "[__import__('os').getpid()]"))
+    here, in_workers = (
+        shell.document("run", "words.py", "numbers", "--force", *options)["values"]["numbers"]
+        for options in ([], ["-j", "2"])
+    )
+    assert here != in_workers
+    assert "Invalid value for '-j'" in shell("run", "words.py", "-j", "0", code=2).stderr
+
+
 def test_run_without_target_runs_reactors_without_receivers(shell):
     found = shell.document("run", "words.py")
     assert [report["target"] for report in found["runs"]] == ["say", "fragile"]
@@ -129,6 +166,89 @@ def test_the_plant_that_a_script_opens_is_used(shell):
     assert not (shell.folder / "words.plant").exists()
     assert "paint = 'blue'" in shell("run", "words.py", "paint", "--plant", "mine").stdout
     assert "opens its own plant" in shell("run", "words.py", "--plant", "other", code=2).stderr
+
+
+MAIN = PIPELINE.partition("if __name__")[0]
+
+
+@pytest.mark.parametrize(
+    ("main", "where", "color"),
+    [
+        ("def main():\n    plant = Plant('mine')\n    plant.set_config({'color': 'blue'})\n", "mine", "blue"),
+        (
+            "if __name__ == '__main__':\n    config = Settings()\n    with Plant(Path('a') / 'b') as plant:\n"
+            "        plant.set_config(config)\n        print(config)\n",
+            "a/b",
+            "red",
+        ),
+        (
+            "DIR = 'mine'\ndef main():\n    with Plant(f'{DIR}s', executor=1, max_size='1 GB') as plant:\n"
+            "        plant.set_config(dict(color='blue'))\n",
+            "mines",
+            "blue",
+        ),
+        (
+            "if __name__ == '__main__':\n"
+            "    where = sys.argv[1] if len(sys.argv) > 1 else Path(__file__).with_name('x.plant')\n"
+            "    plant = Plant(where)\n",
+            "x.plant",
+            "red",
+        ),
+        ("with Plant('mine') as plant:\n    plant.set_config({'color': 'blue'})\n", "mine", "blue"),
+    ],
+)
+def test_a_plant_and_a_configuration_in_main_are_found(shell, main, where, color):
+    shell.write(MAIN + "import sys\nfrom pathlib import Path\n" + main)
+    done = shell("run", "words.py", "paint")
+    assert f"paint = '{color}'" in done.stdout
+    assert (shell.folder / where / "FORMAT").exists()
+    assert not (shell.folder / "words.plant").exists()
+
+
+@pytest.mark.parametrize(
+    ("main", "messages"),
+    [
+        (
+            "def main(where):\n    plant = Plant(where)\n",
+            ["line 50 of words.py opens a plant whose directory is known only when it runs", "--plant"],
+        ),
+        (
+            "def main():\n    config = Settings()\n    config.color = input()\n    Plant('p').set_config(config)\n",
+            ["line 52 of words.py sets a configuration that is known only when it runs", "--set"],
+        ),
+        (
+            "def main():\n    config = {}\n    config.update(color=input())\n    Plant('p').set_config(config)\n",
+            ["line 52 of words.py sets a configuration"],
+        ),
+    ],
+)
+def test_what_only_running_main_would_tell_is_said(shell, main, messages):
+    shell.write(MAIN + main)
+    done = shell("status", "words.py")
+    assert all(message in done.stderr for message in messages)
+    assert "4 new" in done.stdout
+
+
+def test_several_plants_in_main_need_an_option(shell):
+    shell.write(MAIN + "def main():\n    a, b = Plant('a'), Plant('b')\n")
+    assert "several plants, a and b. Say which with --plant" in shell("run", "words.py", code=2).stderr
+    assert "paint = 'red'" in shell("run", "words.py", "paint", "--plant", "b").stdout
+
+
+@pytest.mark.parametrize("command", ["status", "run"])
+def test_a_script_that_runs_its_pipeline_when_it_is_imported_is_an_error(shell, command):
+    shell.write(MAIN + "with Plant('mine') as plant:\n    plant.run_reactor(count)\n")
+    done = shell(command, "words.py", code=2)
+    assert "words.py:50: plant.run_reactor(count) was called while words.py is imported" in done.stderr
+    assert "if __name__ == '__main__':" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_bytecode_of_a_script_is_neither_used_nor_written(shell):
+    for number in (1, 2):  # in one second, and of one size
+        shell.write(f"from pyplant import *\n@ReactorFunc\ndef f(pipe): pipe.send('x', {number})\n", "s.py")
+        assert f"x = {number}" in shell("run", "s.py", "x").stdout
+    assert not (shell.folder / "__pycache__").exists()
 
 
 def test_a_script_with_several_plants_needs_an_option(shell):
@@ -292,9 +412,12 @@ def test_a_failure_that_is_hard_to_show_is_shown(name, body, text, shell):
 
 def test_after_a_failure_the_next_target_runs_only_if_wanted(shell):
     options = ("run", "words.py", "fragile", "total", "--set", "color=black")
-    assert shell.document(*options, code=1)["runs"] == []
+    found = shell.document(*options, code=1)
+    assert [(entry["name"], entry["outcome"]) for entry in found["runs"][0]["entries"]] == [
+        ("fragile", "failed")
+    ]
     found = shell.document(*options, "--keep-going", code=1)
-    assert [report["target"] for report in found["runs"]] == ["total"]
+    assert [report["target"] for report in found["runs"]] == ["fragile", "total"]
     assert "no black paint" in found["failed"][0]
 
 
@@ -365,6 +488,35 @@ def test_an_interrupt_ends_with_130(shell):
     assert process.returncode == 130
 
 
+# ---------------------------------------------------------------------- sweeps, forgetting
+
+
+def test_sweep_runs_all_combinations(shell):
+    done = shell(
+        "sweep", "words.py", "count", "model.depth=1,2", "model.shape=(1, 1),(2, 2)", "--get", "numbers"
+    )
+    assert "count: 4 configurations, 4 ran" in done.stdout
+    found = shell.document("sweep", "words.py", "total", "model.depth=2,3", "--get", "total")
+    assert [row["ingredients"]["total"] for row in found["rows"]] == [1, 3]
+    assert [row["outcome"] for row in found["rows"]] == ["ran", "ran"]
+
+
+def test_a_sweep_goes_on_after_a_failure_only_if_wanted(shell):
+    options = ("sweep", "words.py", "fragile", "color=red,black,blue", "--get", "paint")
+    assert "no black paint" in shell(*options, code=1).stderr
+    rows = shell.document(*options, "--keep-going", code=1)["rows"]
+    assert [row["ingredients"] for row in rows] == [{"paint": "red"}, {}, {"paint": "blue"}]
+    assert "no black paint" in rows[1]["error"]
+
+
+def test_invalidate_makes_a_reactor_run_again(shell):
+    shell("run", "words.py", "total")
+    assert shell.document("invalidate", "words.py", "numbers") == {"invalidated": ["count"]}
+    done = shell("run", "words.py", "total")
+    assert "invalidated" in done.stdout
+    assert "1 ran, 1 cached" in done.stdout
+
+
 # ---------------------------------------------------------------------- looking
 
 
@@ -392,6 +544,28 @@ def test_graph_shows_ingredients_between_reactors(ran):
     assert ran("graph", "words.py", "--dot").stdout.startswith("digraph plant {")
     edges = ran.document("graph", "words.py")["edges"]
     assert {"sender": "count", "receiver": "total", "ingredients": ["numbers"]} in edges
+
+
+@pytest.mark.parametrize("options", [[], ["--plant", "typo"], ["--plant", "empty"]])
+@pytest.mark.parametrize("command", [["status"], ["plan"], ["graph"], ["explain", "total"]])
+def test_looking_makes_no_plant(shell, command, options):
+    (shell.folder / "empty").mkdir()
+    before = sorted(path.name for path in shell.folder.iterdir())
+    done = shell(command[0], "words.py", *command[1:], *options)
+    assert "there is no plant in" in done.stderr
+    assert sorted(path.name for path in shell.folder.iterdir()) == before
+    assert not list((shell.folder / "empty").iterdir())
+
+
+def test_looking_changes_nothing_in_a_plant(ran):
+    before = {path: path.lstat().st_mtime_ns for path in ran.folder.rglob("*")}
+    for command in (["status"], ["plan"], ["graph"], ["explain", "total"]):
+        ran(command[0], "words.py", *command[1:], "--set", "model.depth=9")
+    assert {path: path.lstat().st_mtime_ns for path in ran.folder.rglob("*")} == before
+
+
+def test_status_names_the_plant_that_is_not_there(shell):
+    assert shell.document("status", "words.py")["directory"] == str(shell.folder / "words.plant")
 
 
 def test_queries_run_nothing(shell):

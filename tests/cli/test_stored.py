@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import pyplant
+from pyplant import Plant
 from pyplant.store.layout import PARTS
 
 
@@ -56,7 +57,7 @@ def test_ls_all_lists_every_stored_value(shell):
 
 
 def test_ls_of_an_empty_plant(shell):
-    shell("graph", "words.py")
+    Plant(shell.folder / "words.plant").close()
     assert shell("ls", "words.plant").stdout == "words.plant stores no ingredients yet.\n"
     assert shell.document("ls", "words.plant") == []
 
@@ -174,7 +175,15 @@ def test_export_writes_a_folder_that_needs_no_plant(ran, tmp_path):
 
 def test_export_overwrites_nothing(ran, tmp_path):
     (tmp_path / "mine").touch()
-    assert "holds other files (mine)" in ran("export", "words.plant", "total", "--to", tmp_path, code=2).stderr
+    assert (
+        "holds other files (mine)" in ran("export", "words.plant", "total", "--to", tmp_path, code=2).stderr
+    )
+
+
+def test_export_replaces_an_earlier_export(ran, tmp_path):
+    for name in ("total", "paint"):
+        ran("export", "words.plant", name, "--to", tmp_path / "out")
+    assert pyplant.load_ingredients(tmp_path / "out") == {"paint": "red"}
 
 
 def test_export_of_a_damaged_value_is_a_failure_of_the_store(damaged):
@@ -211,7 +220,7 @@ def test_wrong_usage_ends_with_2_and_creates_nothing(ran, arguments, message):
 
 
 def test_a_plant_of_a_later_version_is_not_changed(shell):
-    shell("graph", "words.py")
+    Plant(shell.folder / "words.plant").close()
     path = shell.folder / "words.plant/FORMAT"
     path.write_text(path.read_text()[:10])
     assert "words.plant" in shell("ls", "words.plant", code=2).stderr
@@ -248,6 +257,8 @@ def test_help_names_every_command_and_the_exit_codes(shell):
     text = shell("--help").stdout
     for word in (
         "run",
+        "sweep",
+        "invalidate",
         "status",
         "explain",
         "plan",
