@@ -15,7 +15,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from pyplant.engine.validate import count, finite, mapping, str_dict, str_list, timestamp
+from pyplant.engine.validate import count, finite, mapping, str_dict, str_list, string, timestamp
 from pyplant.ingredient import Ingredient
 
 __all__ = ["Branch", "Dependency", "DependencyKind", "Note", "Question", "Trace", "TraceTree"]
@@ -110,6 +110,8 @@ class Trace(NamedTuple):
         The notebook output of the execution, for replay; ``None`` if it was not recorded.
     manifests
         The stored manifests of its reads, by the names of their dependencies.
+    program
+        The name of the notebook or script that requested it.
     """
 
     reactor: str
@@ -126,6 +128,7 @@ class Trace(NamedTuple):
     shown: Mapping[str, str] = MappingProxyType({})
     recorded: Ingredient | None = None
     manifests: tuple[Ingredient, ...] = ()
+    program: str = ""
 
     @property
     def rank(self) -> tuple[int, str]:
@@ -166,6 +169,8 @@ class Trace(NamedTuple):
         }
         if self.recorded is not None:
             data["w"] = _output_to_json(self.recorded)
+        if self.program:
+            data["b"] = self.program
         if self.manifests:
             data["m"] = [_output_to_json(manifest) for manifest in self.manifests]
         return data
@@ -195,6 +200,7 @@ class Trace(NamedTuple):
             shown=str_dict(data["p"]),
             recorded=_output_from_json(data["w"], signed) if "w" in data else None,
             manifests=tuple(_output_from_json(manifest, signed) for manifest in data.get("m", ())),
+            program=string(data.get("b", "")),
         )
 
 

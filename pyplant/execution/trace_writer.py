@@ -26,6 +26,7 @@ from pyplant.reads.answers import OUTSIDE
 from pyplant.reads.manifests import MANY, as_dependency, manifest
 from pyplant.specs.recorded import NOTHING_SHOWN, RecordedSpec
 from pyplant.store.files import host_name
+from pyplant.store.owner import program_name
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["TraceWriter"]
@@ -86,6 +87,7 @@ class TraceWriter:
             seconds=seconds,
             finished=time.time(),
             host=host_name(),
+            program=program_name(),
             versions=_versions(),
             notes=fingerprint.notes | record.notes,
             shown={**record.shown, **record.places},

@@ -347,6 +347,16 @@ class OwnershipFiles:
                     self._take_over(name)
         return found
 
+    def held_by_others(self) -> dict[str, Owner]:
+        """Return the names that other processes hold, with their owners; of a process that has just ended perhaps, too."""
+        found: dict[str, Owner] = {}
+        for name in self._files.names(self._directory):
+            if not name.startswith(".") and name not in self._held:
+                owner = self.owner(name)
+                if owner is not None and not owner.is_gone:
+                    found[name] = owner
+        return found
+
     def owner(self, name: str) -> Owner | None:
         """Return the process that holds a name or held it last; ``None`` if that is not known."""
         return parse_owner(self._head(name))

@@ -15,7 +15,15 @@ from typing import NamedTuple
 from pyplant._fork import after_fork_in_child
 from pyplant.store.files import host_name, is_alive, is_stopped, pid_namespace, start_time
 
-__all__ = ["HEAD_BYTES", "MAX_WAITS", "Owner", "head_of_this_process", "parse_owner"]
+__all__ = [
+    "HEAD_BYTES",
+    "MAX_WAITS",
+    "Owner",
+    "head_of_this_process",
+    "notebook_name",
+    "parse_owner",
+    "program_name",
+]
 
 HEAD_BYTES = 1024
 """Bytes reserved for the owner; leases append their lines behind them."""
@@ -40,6 +48,8 @@ class Owner(NamedTuple):
         The names that it waits for.
     is_locked
         Whether it locks its file.
+    notebook
+        The name of the notebook whose kernel it is, if that is known.
     """
 
     host: str
@@ -50,9 +60,11 @@ class Owner(NamedTuple):
     started: str = ""
     waits: tuple[str, ...] = ()
     is_locked: bool = False
+    notebook: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.pid} on host {self.host}"
+        process = f"{self.kind} {self.pid} on host {self.host}"
+        return f"{self.notebook} ({process})" if self.notebook else process
 
     @property
     def is_gone(self) -> bool:
@@ -89,6 +101,7 @@ def head_of_this_process(since: float, waits: tuple[str, ...], count: int, *, is
         "started": _own_start_time(),
         "waits": waits,
         "is_locked": is_locked,
+        "notebook": notebook_name()[:64].encode("ascii", "replace").decode() if _is_kernel() else "",
         "count": count,
     }
     return json.dumps(owner).encode().ljust(HEAD_BYTES - 1) + b"\n"
@@ -107,9 +120,22 @@ def parse_owner(head: bytes) -> Owner | None:
             str(found["started"]),
             tuple(str(name) for name in found["waits"]),
             found["is_locked"] is True,
+            str(found.get("notebook", "")),
         )
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+
+
+def notebook_name() -> str:
+    """Return the name of the file of the notebook that Jupyter started this process for; ``""`` if there is none."""
+    file = os.environ.get("JPY_SESSION_NAME", "")
+    return os.path.basename(file) if file.endswith(".ipynb") else ""
+
+
+def program_name() -> str:
+    """Return the name of the notebook or script that this process runs; ``""`` for interactive ones."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None) or ""
+    return notebook_name() or ("" if _is_kernel() else os.path.basename(script))
 
 
 def _is_kernel() -> bool:

@@ -230,7 +230,9 @@ def test_an_empty_plant_shows_a_message(shown):
     traits = scenarios.traits({})
     traits["state"]["title"] = "No reactors are defined."
     shown.start(traits)
-    expect(shown.root.get_by_text("No reactors are defined.")).to_be_visible()
+    expect(shown.root.get_by_text("No reactors are defined. The first is a function with")).to_be_visible()
+    for part in (shown.filter, shown.root.locator(".pg-canvas"), shown.root.get_by_text("As a table")):
+        expect(part).to_be_hidden()
 
 
 # ----------------------------------------------------------------------- states

@@ -39,7 +39,8 @@ from pyplant.notebook.graph.folding import MAX_NODES, Folding, active, next_memb
 from pyplant.notebook.graph.geometry import GraphGeometry, indexed_edges
 from pyplant.notebook.graph.live_state import LiveState
 from pyplant.notebook.graph.node_state import NodeState
-from pyplant.notebook.graph.snapshot import GraphSnapshot, in_order, take_snapshot
+from pyplant.notebook.graph.other_processes import OtherProcesses
+from pyplant.notebook.graph.snapshot import GraphSnapshot, ReactorInfo, in_order, take_snapshot
 from pyplant.plant import Plant, session_of
 from pyplant.reports.graph import tree
 from pyplant.reports.report import Outcome, ReactorEntry, RunReport, Status
@@ -109,6 +110,7 @@ class GraphController:
         # The sending thread ends with the plant. At interpreter exit it is a daemon and needs no end.
         weakref.finalize(plant, self._live.close).atexit = False
         plant.add_event_listener(self._live)
+        self._others = OtherProcesses(plant, self._on_others_changed)
 
     # ------------------------------------------------------------------ showing
 
@@ -170,6 +172,7 @@ class GraphController:
     def close(self) -> None:
         """Stop to listen; what is shown stays as it is."""
         self._live.close()
+        self._others.close()
         plant = self._plant()
         if plant is not None:
             plant.remove_event_listener(self._live)
@@ -219,14 +222,14 @@ class GraphController:
         self._expected_cost, self._last_cost = min(cost, self._last_cost), cost
         with self._lock:
             before, self._snapshot = self._snapshot, snapshot
-            is_same = self._version and (snapshot.reactors, snapshot.edges) == (before.reactors, before.edges)
+            is_same = self._version and snapshot.structure == before.structure
             sent = self._update_graph(snapshot, must_differ=not is_same)
             details = payload.detail_data(snapshot, self._file_label)
             if details != self._details:
                 self._details = sent["details"] = details
             names = payload.node_ids(len(snapshot.status))
             nodes = {
-                name: NodeState(entry, info.failure.finished, info.missing, is_orphan=info.is_orphan)
+                name: _node_state(entry, info)
                 for name, entry, info in zip(names, snapshot.status, snapshot.reactors, strict=True)
             }
             if self._live.set_nodes(self._version, nodes) or sent:
@@ -311,6 +314,11 @@ class GraphController:
             self._follow_after = time.monotonic() + pause
         finally:
             self._lock.release()
+
+    def _on_others_changed(self) -> None:
+        """Refresh while this kernel is idle, since another process has begun or ended to execute a reactor."""
+        if self._shown_graphs and self._refresh_if_quick():
+            self._update_pictures()
 
     def _on_run_finished(self, report: RunReport) -> None:
         """Send the errors of failed reactors, and replace the pictures."""
@@ -420,6 +428,14 @@ class GraphController:
             transient={"display_id": shown.identity},
             update=not is_new,
         )
+
+
+def _node_state(entry: ReactorEntry, info: ReactorInfo) -> NodeState:
+    kinds = {"is_orphan": info.is_orphan, "is_kept": info.is_kept}
+    node = NodeState(entry, info.failure.finished, info.missing, **kinds)
+    if info.runs_in is not None:
+        node.runs_elsewhere(info.runs_in.notebook or str(info.runs_in), info.runs_in.since)
+    return node
 
 
 def _current_entry(node: NodeState) -> ReactorEntry:

@@ -18,7 +18,8 @@ Keys of a snapshot: ``seq`` (number of the snapshot), ``version`` (of the graph 
 staleness was judged), ``closed`` (whether the plant was closed), ``title``, and ``nodes`` by id. Keys of a node, left out when empty: ``o`` outcome,
 ``sure`` false if uncertain, ``s`` seconds, ``b`` bytes and ``f`` time of the last kept execution, ``t`` when
 the present state began, ``e`` expected seconds, ``p`` progress of loops, ``w`` a text, ``x`` time of the last failure,
-``q`` what the reactor has sent in this run (name, format, bytes), ``lost`` whether a sender is missing. They are short because a graph may have thousands of
+``q`` what the reactor has sent in this run (name, format, bytes), ``lost`` whether a sender is missing, ``kept`` whether
+only the plant knows the reactor. They are short because a graph may have thousands of
 nodes and a snapshot contains all.
 """
 
@@ -27,10 +28,10 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
-from pyplant._formatting import clean
+from pyplant._formatting import clean, counted
 from pyplant.errors import logger
 from pyplant.events import (
     Event,
@@ -353,8 +354,10 @@ class LiveState:
         return min(moments) - time.monotonic() if moments else None
 
 
-def _title(nodes: Iterable[NodeState]) -> str:
+def _title(nodes: Collection[NodeState]) -> str:
     """Return the numbers of reactors in each state; those of deleted cells count apart."""
+    if any(node.is_kept for node in nodes):
+        return f"{counted(len(nodes), 'reactor')} kept in the plant; none is defined here yet"
     deleted = sum(node.is_orphan for node in nodes)
     title = summary([node.outcome for node in nodes if not node.is_orphan])
     return f"{title}; {deleted} of deleted cells" if deleted else title

@@ -34,6 +34,12 @@ class NodeState:
     since
         When its present state began. For a running reactor it is moved forward by the time that the
         reactor waited, so that the time since then is its own.
+    failed_at
+        When it failed last; 0 if it has not failed.
+    missing
+        Ingredients that it needs, and that no reactor sends.
+    is_orphan, is_kept
+        Whether its cell was deleted, and whether only the plant knows it.
     loops
         The last reports of ``pipe.progress``, by description.
     text
@@ -48,6 +54,7 @@ class NodeState:
         "entry",
         "failed_at",
         "finished",
+        "is_kept",
         "is_orphan",
         "loops",
         "missing",
@@ -65,8 +72,10 @@ class NodeState:
         missing: tuple[str, ...] = (),
         *,
         is_orphan: bool = False,
+        is_kept: bool = False,
     ) -> None:
         self.entry = entry
+        self.is_kept = is_kept
         self.is_orphan = is_orphan
         self.missing = missing
         self.failed_at = failed_at
@@ -88,6 +97,11 @@ class NodeState:
         self.text = text
         self.since = 0.0
         self.loops: dict[str, tuple[int, int | None]] = {}
+        self._change = object()
+
+    def runs_elsewhere(self, owner: str, since: float) -> None:
+        """Show that another process executes the reactor."""
+        self.outcome, self.text, self.since = Outcome.RUNNING, f"in {owner}", since
         self._change = object()
 
     def start(self) -> None:
@@ -170,6 +184,8 @@ class NodeState:
             yield "e", float(f"{self.seconds:.4g}")
         if self.loops:
             yield "p", self._loops()
+        if self.is_kept:
+            yield "kept", True
         if self.missing and self.outcome in IDLE:
             yield "lost", True
         if self.text:

@@ -44,7 +44,7 @@ from pyplant.notebook.graph.geometry import (
     indexed_edges,
     svg_paths,
 )
-from pyplant.notebook.graph.snapshot import GraphSnapshot
+from pyplant.notebook.graph.snapshot import GraphSnapshot, ReactorInfo
 from pyplant.reports.explain import FIRST_RUN, Cause
 from pyplant.reports.report import Outcome, ReactorEntry
 
@@ -236,9 +236,15 @@ def _nodes(snapshot: GraphSnapshot, variable: str) -> Iterator[tuple[str, dict[s
                 "outputs": [[clean(name), form, size] for name, form, size in info.outputs],
                 "used_by": list(used_by[identity]),
                 # To be copied, so it is not cleaned: repr() escapes what must not be shown.
-                "run": f"{variable}.run_reactor({info.address!r})",
+                "run": _statement(info, variable),
             },
         )
+
+
+def _statement(info: ReactorInfo, variable: str) -> str:
+    if info.is_kept and info.outputs:
+        return f"{variable}.fetch_ingredient({info.outputs[0][0]!r})"
+    return f"{variable}.run_reactor({info.address!r})"
 
 
 def _senders(snapshot: GraphSnapshot) -> list[dict[str, str]]:

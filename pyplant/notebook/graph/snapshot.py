@@ -15,9 +15,15 @@ from pyplant.execution.staleness import Staleness
 from pyplant.execution.summary import found_reads
 from pyplant.plant import Plant, session_of
 from pyplant.reports.graph import Edges
-from pyplant.reports.report import Status
+from pyplant.reports.report import Outcome, ReactorEntry, Status
+from pyplant.store.ledger import Ledger
+from pyplant.store.owner import Owner
 
 __all__ = ["GraphSnapshot", "ReactorInfo", "in_order", "take_snapshot"]
+
+
+_MAX_KEPT = 200  # reactors of a plant that are shown before any is defined
+_MAX_CLAIMS = 200  # reactors that are looked for among those that other processes execute
 
 
 class ReactorInfo(NamedTuple):
@@ -48,6 +54,10 @@ class ReactorInfo(NamedTuple):
         Its last failure, if it has not succeeded since.
     missing
         The ingredients that it needs to run, and that no reactor sends.
+    runs_in
+        The other process that executes it.
+    is_kept
+        Whether only the plant knows it: no code of this process defines it.
     """
 
     name: str
@@ -61,6 +71,8 @@ class ReactorInfo(NamedTuple):
     reads: tuple[str, ...] = ()
     failure: Failure = NO_FAILURE
     missing: tuple[str, ...] = ()
+    runs_in: Owner | None = None
+    is_kept: bool = False
 
 
 class GraphSnapshot(NamedTuple):
@@ -70,6 +82,12 @@ class GraphSnapshot(NamedTuple):
     edges: Edges
     reactors: tuple[ReactorInfo, ...]
     definitions: tuple[Definition, ...] = ()
+
+    @property
+    def structure(self) -> tuple[list[ReactorInfo], Edges]:
+        """The part that a graph draws again if it differs."""
+        infos = [info._replace(failure=NO_FAILURE, missing=(), runs_in=None) for info in self.reactors]
+        return infos, self.edges
 
 
 def in_order(definitions: Mapping[str, Definition]) -> dict[str, Definition]:
@@ -106,11 +124,14 @@ def take_snapshot(plant: Plant) -> GraphSnapshot | None:
         return None
     try:
         context, failed = session.context().without_long_hashing(), session.failed
+        if not context.definitions:
+            return kept_reactors(session.warehouse.ledger, str(plant.directory))
         staleness = Staleness.of_all(context)
         definitions = in_order(context.definitions)
         entries = tuple(staleness.entry(key, error=failed.get(key, NO_FAILURE).text) for key in definitions)
         status, edges = Status(entries, str(plant.directory)), staleness.edges()
-        reactors = tuple(_reactor_infos(context, staleness, definitions, failed))
+        elsewhere = _running_elsewhere(session.warehouse.claims.held_by_others(), context, staleness)
+        reactors = tuple(_reactor_infos(context, staleness, definitions, failed, elsewhere))
         return GraphSnapshot(status, edges, reactors, tuple(definitions.values()))
     finally:
         session.lock.release()
@@ -121,6 +142,7 @@ def _reactor_infos(
     staleness: Staleness,
     definitions: Mapping[str, Definition],
     failed: Mapping[str, Failure],
+    elsewhere: Mapping[str, Owner],
 ) -> Iterator[ReactorInfo]:
     names = Counter(definition.name for definition in definitions.values())
     for key, definition in definitions.items():
@@ -142,7 +164,42 @@ def _reactor_infos(
             ()
             if is_done
             else tuple(n for n in expected.unconditional_receives if not _has_sender(context, n)),
+            elsewhere.get(key),
         )
+
+
+def _running_elsewhere(
+    held: Mapping[str, Owner], context: RunContext, staleness: Staleness
+) -> dict[str, Owner]:
+    """Return the reactors that other processes execute, by key."""
+    if not held:
+        return {}
+    stale = [key for key, verdict in staleness.verdicts.items() if verdict.trace is None][:_MAX_CLAIMS]
+    claims = ((key, held.get(context.claim_key(key))) for key in stale)
+    return {key: owner for key, owner in claims if owner is not None}
+
+
+def kept_reactors(ledger: Ledger, directory: str) -> GraphSnapshot:
+    """Return what a plant holds, for a process that has defined no reactor yet."""
+    newest: dict[str, Trace] = {}
+    for trace in sorted(ledger.traces(), key=lambda trace: trace.rank):
+        newest.pop(trace.reactor, None)
+        newest[trace.reactor] = trace
+    # Names without their modules may be ambiguous; those of the newest are taken.
+    traces = {trace.reactor.rpartition(".")[2]: trace for trace in list(newest.values())[-_MAX_KEPT:]}
+    senders = {output.name: name for name, trace in traces.items() for output in trace.outputs}
+    entries, infos, edges = [], [], dict[str, dict[str, list[str]]]()
+    for name, trace in sorted(traces.items()):
+        outputs, received = tuple(o.name for o in trace.outputs), tuple(dict.fromkeys(trace.inputs))
+        size = sum(output.size for output in trace.outputs)
+        entries.append(ReactorEntry(name, Outcome.CACHED, (), trace.seconds, size, trace.finished, outputs))
+        sent = tuple(_sent(trace, frozenset()))
+        infos.append(ReactorInfo(name, name, inputs=received, outputs=sent, is_kept=True))
+        edges[name] = {}
+        for one in received:
+            if senders.get(one, name) != name:
+                edges[name].setdefault(senders[one], []).append(one)
+    return GraphSnapshot(Status(tuple(entries), directory), edges, tuple(infos))
 
 
 def _has_sender(context: RunContext, name: str) -> bool:

@@ -107,7 +107,8 @@ export function pace({ t, e }, now) {
 }
 
 /** Return the status of a reactor in words. */
-export function inWords({ o, sure, w, lost } = {}, isOrphan = false) {
+export function inWords({ o, sure, w, lost, kept } = {}, isOrphan = false) {
+  if (kept) return "kept in the plant; run its cell to use it";
   const prefix = sure === false && o !== "cached" ? "perhaps " : "";
   const word = lost ? `${o}, cannot run` : (WORDS[o] ?? "");
   return [prefix + word, w, isOrphan && "its cell was deleted"].filter(Boolean).join(", ");

@@ -9,6 +9,7 @@ import { changed, foldLook, Graph, inWords, matching, mostUrgent, pace, reactorL
 import { BY_URGENCY } from "./status.js";
 
 const MAX_FOUND = 20; // reactors that are unfolded at once because the filter finds them
+const FIRST_STEP = 'The first is a function with @ReactorFunc above it, as in def load(pipe): pipe.send("x", 1)';
 
 /** One view of a model; a model has several if the output is shown in several places. */
 export class View {
@@ -200,7 +201,9 @@ export class View {
       setAttributes(chip, { "aria-pressed": this.search.value.split(/\s+/).includes(`status:${status}`) });
     }
     setAttributes(this.root, { "aria-label": `Reactors of ${this.plant.textContent}: ${state.title ?? ""}` });
-    setText(this.empty, graph.ids.length ? "" : (state.title ?? ""));
+    this.root.classList.toggle("pg-is-empty", !graph.ids.length);
+    const isKept = graph.ids.some((id) => states[id]?.kept);
+    setText(this.empty, !graph.ids.length ? `${state.title ?? ""} ${FIRST_STEP}`.trim() : isKept ? state.title : "");
     setText(this.found, match ? `${match.size} of ${graph.ids.length}` : "");
     if (match && !match.size) setText(this.found, "no reactor, ingredient, file, parameter or status has this in it");
     const causes = this.causes();
@@ -228,7 +231,8 @@ export class View {
       return;
     }
     const isRunning = this.state.run != null || this.running;
-    if (isRunning || this.state.version !== this.graph.data.version) this.link.resyncIfSilent();
+    // What another process executes is watched by the kernel, which need not be asked.
+    if (this.state.run != null || this.state.version !== this.graph.data.version) this.link.resyncIfSilent();
     else this.link.resetPatience();
     if (isRunning) this.patch();
   }

@@ -1,5 +1,6 @@
 """Snapshots of a plant."""
 
+import os
 import threading
 import time
 import types
@@ -191,3 +192,43 @@ def test_an_ingredient_that_no_reactor_sends_is_missing(tmp_path):
         plant.add_reactor(ReactorFunc(fit))
         assert known(plant, "summary").missing == ("slope",)
         assert known(plant, "fit").missing == ()
+
+
+def test_a_reactor_that_another_process_executes_runs_there(plant, tmp_path):
+    with Plant(tmp_path / "plant", progress=False) as other:
+        other.add_reactor(load)
+        context = session_of(other).context()
+        (key,) = context.definitions
+        claims = session_of(other).warehouse.claims
+        assert known(plant, "load").runs_in is None
+        claims.take(context.claim_key(key))
+        assert known(plant, "load").runs_in.pid == os.getpid()
+        assert known(plant, "add").runs_in is None
+        claims.release_all()
+        assert known(plant, "load").runs_in is None
+
+
+def test_before_any_definition_it_contains_what_the_plant_holds(plant, tmp_path):
+    plant.run_reactor(add)
+    plant.close()
+    with Plant(tmp_path / "plant", progress=False) as again:
+        session_of(again).registry.current = dict
+        snapshot = take_snapshot(again)
+    assert [(entry.name, entry.outcome.value) for entry in snapshot.status] == [
+        ("add", "cached"),
+        ("load", "cached"),
+    ]
+    assert snapshot.edges == {"add": {"load": ["numbers"]}, "load": {}}
+    assert all(info.is_kept for info in snapshot.reactors)
+    assert snapshot.reactors[0].inputs == ("numbers",)
+    assert snapshot.reactors[1].outputs[0][:2] == ("numbers", "list")
+
+
+def test_what_passes_is_no_structure(plant):
+    before = take_snapshot(plant)
+    with pytest.raises(ValueError, match="boom"):
+        plant.run_reactor(fail)
+    once = take_snapshot(plant)
+    with pytest.raises(ValueError, match="boom"):
+        plant.run_reactor(fail)
+    assert once.structure == take_snapshot(plant).structure != before.structure

@@ -18,6 +18,7 @@ from pyplant import Plant, ReactorFunc, _definitions
 from pyplant.notebook.graph import controller as controller_module
 from pyplant.notebook.graph import display
 from pyplant.notebook.graph.widget import GraphWidget
+from pyplant.plant import session_of
 from tests.svg import svg_in
 
 PATIENCE = 20  # seconds, for what takes a tenth of one
@@ -823,3 +824,36 @@ def test_the_reactor_of_a_deleted_cell_can_be_removed(page, tmp_path):
         _definitions.orphans.add(definition)
         live._on_message(None, request, [])
         assert len(live.graph["nodes"]) == before - 1
+
+
+def test_an_idle_graph_shows_what_another_process_executes(page, plant, tmp_path, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "/home/me/first.ipynb")
+    monkeypatch.setattr("pyplant.store.owner._is_kernel", lambda: True)
+    display.show_graph(plant)
+    look, live = controller_of(plant)._others.look, shown(plant)
+    with Plant(tmp_path / "digits.plant", progress=False) as other:
+        other.add_reactor(load)
+        context = session_of(other).context()
+        claims = session_of(other).warehouse.claims
+        claims.take(context.claim_key(next(iter(context.definitions))))
+        assert look()
+        node = next(n for n in live.state["nodes"].values() if n["o"] == "running")
+        assert node["w"] == "in first.ipynb"
+        other.run_reactor(load)
+        assert look()
+        assert sorted(outcomes(live.state)) == ["cached", "new"]
+    plant.close()
+    assert not look()
+
+
+def test_a_new_kernel_shows_what_the_plant_holds(page, tmp_path):
+    with Plant(tmp_path / "digits.plant", progress=False) as plant:
+        plant.add_reactor(load)
+        plant.run_reactor(load)
+    with Plant(tmp_path / "digits.plant", progress=False) as again:
+        session_of(again).registry.current = dict
+        display.show_graph(again)
+        live = shown(again)
+        assert live.state["nodes"]["n0"]["kept"]
+        assert live.state["title"] == "1 reactor kept in the plant; none is defined here yet"
+        assert live.graph["nodes"]["n0"]["run"] == "plant.fetch_ingredient('numbers')"
