@@ -821,6 +821,27 @@ def test_enter_opens_the_panel_and_escape_leads_back(digits):
     assert digits.focused.startswith("split,")
 
 
+def test_what_the_keyboard_and_the_pointer_lead_to_is_in_view(digits, page):
+    """WCAG 2.4.11, on a small screen or magnified: the panel is below the graph, and the page scrolls."""
+    page.set_viewport_size({"width": 640, "height": 450})
+    page.evaluate("() => { document.body.style.padding = '300px 0 900px'; }")
+    heading = digits.panel.get_by_role("heading", name="split")
+    to_the_end = "() => document.querySelector('.pg-canvas').scrollIntoView({block: 'end'})"
+    digits.node("split").focus()
+    page.evaluate(to_the_end)
+    digits.press("Enter")
+    expect(heading).to_be_focused()
+    expect(heading).to_be_in_viewport(ratio=1)
+    for key, name in (("Escape", "split"), ("ArrowLeft", "clean_images"), ("Home", "load_digits")):
+        page.evaluate("() => scrollTo(0, 9999)")
+        digits.press(key)
+        expect(digits.node(name)).to_be_focused()
+        expect(digits.node(name)).to_be_in_viewport(ratio=1)
+    page.evaluate(to_the_end)
+    digits.node("split").click()
+    expect(heading).to_be_in_viewport(ratio=1)
+
+
 def test_the_button_of_the_panel_closes_it(digits):
     digits.open("split").get_by_role("button", name="Close").click()
     expect(digits.panel).to_be_hidden()
@@ -866,6 +887,7 @@ def test_the_graph_is_one_stop_of_the_tab_key(digits):
         ("load_digits", ["ArrowRight"] * 2, "split"),
         ("report", ["ArrowLeft"], "evaluate"),
         ("train_forest", ["ArrowDown"], "train_linear"),
+        ("train_forest", ["PageDown", "Home", "End"], "report"),
         ("train_linear", ["ArrowUp"], "train_forest"),
         ("load_digits", ["ArrowLeft"], "load_digits"),
         ("report", ["ArrowRight"], "report"),
@@ -1092,14 +1114,17 @@ def test_keys_do_not_reach_the_notebook(digits, page):
     digits.node("split").focus()
     digits.press("d", "d", "a", "ArrowDown", "Enter", "Escape", "/")
     page.keyboard.type("b")
-    digits.press("Shift+Enter", "Control+z")
+    digits.press("Enter", "Control+z")
     assert page.evaluate("() => harness.leaked.filter(key => key !== 'Control')") == []
 
 
-def test_the_shortcut_for_saving_reaches_the_notebook(digits, page):
+def test_shortcuts_for_saving_and_running_reach_the_notebook(digits, page):
     digits.filter.focus()
-    digits.press("Control+s")
-    assert "s" in page.evaluate("() => harness.leaked")
+    digits.press("Control+s", "Shift+Enter")
+    digits.node("split").focus()
+    digits.press("Shift+Enter")
+    assert page.evaluate("() => harness.leaked.filter(key => key.length < 6)") == ["s", "Enter", "Enter"]
+    expect(digits.panel).to_be_hidden()
 
 
 def test_the_picture_is_hidden_while_there_is_a_view(digits, page):

@@ -56,3 +56,14 @@ test("up and down stay in the column", () => {
   assert.equal(neighbour(low, "down", boxes), undefined);
   assert.equal(neighbour(far, "down", boxes), train);
 });
+
+test("top and bottom lead to the ends of the column", () => {
+  assert.equal(neighbour(low, "top", boxes), high);
+  assert.equal(neighbour(high, "bottom", boxes), low);
+  assert.equal(neighbour(low, "bottom", boxes), undefined);
+});
+
+test("first and last lead to the ends of the graph", () => {
+  assert.equal(neighbour(train, "first", boxes), load);
+  assert.equal(neighbour(load, "last", boxes), train);
+});

@@ -7,10 +7,22 @@ const press = (key, more = {}) => ({ key, ctrlKey: false, metaKey: false, ...mor
 const at = { isTyping: false, hasFilter: false, isOpen: false };
 
 test("arrow keys move, and Enter and Space open", () => {
-  const keys = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Enter", " ", "d"];
+  const keys = [
+    "ArrowLeft",
+    "ArrowRight",
+    "ArrowUp",
+    "ArrowDown",
+    "Home",
+    "End",
+    "PageUp",
+    "PageDown",
+    "Enter",
+    " ",
+    "d",
+  ];
   assert.deepEqual(
     keys.map((key) => boxAction(press(key))),
-    ["left", "right", "up", "down", "open", "open", undefined],
+    ["left", "right", "up", "down", "first", "last", "top", "bottom", "open", "open", undefined],
   );
 });
 
@@ -18,6 +30,17 @@ test("keys with Ctrl or Command are left to the page", () => {
   assert.equal(boxAction(press("Enter", { ctrlKey: true })), undefined);
   assert.equal(viewAction(press("/", { metaKey: true }), at), undefined);
 });
+
+for (const key of ["shiftKey", "altKey", "ctrlKey", "metaKey"]) {
+  test(`Enter with ${key} runs the cell of the notebook`, () => {
+    const event = press("Enter", { [key]: true });
+    for (const isTyping of [false, true]) {
+      assert.equal(boxAction(event), undefined);
+      assert.equal(viewAction(event, { ...at, isTyping }), undefined);
+      assert.equal(isKept(event, { ...at, isTyping }), false);
+    }
+  });
+}
 
 for (const [isTyping, hasFilter, isOpen, action] of [
   [true, true, true, "clear"],

@@ -239,8 +239,10 @@ export class Canvas {
     if (box.name.textContent !== box.fullName) setText(box.note, box.fullName);
   }
 
-  focusBox(box) {
+  /** Move the focus to a box; the page follows unless the pointer did it, below which it must not move. */
+  focusBox(box, isPointer) {
     box.element.focus({ preventScroll: true });
+    if (!isPointer) this.element.scrollIntoView({ block: "nearest" });
     this.reveal(box);
   }
 
@@ -279,7 +281,7 @@ export class Canvas {
   onClick(event) {
     const box = this.boxAt(event);
     if (!box) return;
-    this.focusBox(box);
+    this.focusBox(box, true);
     this.view.open(box, false);
   }
 }

@@ -31,8 +31,21 @@ export function scrolled(at, centre, size, room, isMiddle) {
   return Math.max(centre + reach - room, Math.min(at, centre - reach));
 }
 
-/** Return the box next to a box: along an edge for "left" and "right", in the column for "up" and "down". */
+/** Order boxes from left to right, and from top to bottom within a column. */
+const inOrder = (a, b) => a.x - b.x || a.y - b.y;
+
+/**
+ * Return the box that a key leads to from a box; undefined if there is none.
+ *
+ * "left" and "right" follow an edge, "up" and "down" lead to the next box of the column, "top" and "bottom" to its ends,
+ * "first" and "last" to those of the graph.
+ */
 export function neighbour(box, direction, boxes) {
+  if (direction === "first" || direction === "last") return [...boxes].sort(inOrder).at(direction === "first" ? 0 : -1);
+  if (direction === "top" || direction === "bottom") {
+    const next = neighbour(box, direction === "top" ? "up" : "down", boxes);
+    return next && (neighbour(next, direction, boxes) ?? next);
+  }
   const side = { left: "sender", right: "receiver" }[direction];
   const sign = direction === "up" ? -1 : 1;
   const isBelow = (other) => (other.y - box.y) * sign > 0 && Math.abs(other.x - box.x) < (other.w + box.w) / 2;

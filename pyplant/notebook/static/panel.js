@@ -87,6 +87,13 @@ export class Panel {
     if (hadFocus) this.heading.focus({ preventScroll: true });
   }
 
+  /** Scroll the page to the panel if that is below the graph, else to its heading. */
+  reveal() {
+    const { previousElementSibling: canvas } = this.element;
+    const isBelow = this.element.offsetTop >= canvas.offsetTop + canvas.offsetHeight;
+    (isBelow ? this.element : this.heading).scrollIntoView({ block: "nearest" });
+  }
+
   /** Update what changes during a run. */
   patch() {
     if (!this.isOpen) return;

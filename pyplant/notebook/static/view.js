@@ -278,11 +278,14 @@ export class View {
 
   /** Show the box that the keyboard moved to in an open panel. */
   follow(box) {
-    if (this.panel.isOpen && !box.isFold) this.visit(box.id, false);
+    if (!this.panel.isOpen || box.isFold) return;
+    this.panel.show(box.id);
+    this.patch();
   }
 
   visit(id, takesFocus = true) {
     this.panel.show(id);
+    this.panel.reveal();
     if (takesFocus) this.panel.heading.focus({ preventScroll: true });
     this.patch();
     const box = this.canvas.boxOfReactor.get(id);
