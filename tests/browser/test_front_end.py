@@ -1093,6 +1093,19 @@ def test_the_table_shows_the_same_states(digits):
     expect(digits.panel.get_by_role("heading", name="load_digits")).to_be_visible()
 
 
+def test_the_table_is_sorted_and_filtered(digits):
+    digits.root.get_by_text("As a table").click()
+    rows = digits.root.locator("tbody tr:visible th")
+    names = rows.all_text_contents()
+    digits.root.get_by_role("button", name="Time").click()
+    assert rows.all_text_contents()[:2] == ["train_forest", "train_linear"]
+    expect(digits.root.get_by_role("columnheader", name="Time")).to_have_attribute("aria-sort", "descending")
+    digits.root.get_by_role("button", name="Reactor").click()
+    assert rows.all_text_contents() == names
+    digits.filter.fill("train")
+    expect(rows).to_have_text(["train_forest", "train_linear"])
+
+
 # ------------------------------------------------------------------------ guest
 
 

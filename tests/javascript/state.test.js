@@ -137,3 +137,13 @@ test("a term is added to the filter once and removed again", () => {
   assert.equal(state.toggled("load", "status:ran"), "load status:ran");
   assert.equal(state.toggled("load  status:ran", "status:ran"), "load");
 });
+
+test("the table is sorted by name, status, time or size", () => {
+  const states = { n0: { o: "cached", s: 2, b: 10 }, n1: { o: "failed" }, n2: { o: "cached", s: 9, b: 5 } };
+  const by = (column, isDown) => state.sorted(["n0", "n1", "n2"], states, column, isDown).join(" ");
+  assert.equal(by(0, false), "n0 n1 n2");
+  assert.equal(by(0, true), "n2 n1 n0");
+  assert.equal(by(1, false), "n1 n0 n2");
+  assert.equal(by(2, true), "n2 n0 n1");
+  assert.equal(by(3, true), "n0 n2 n1");
+});

@@ -57,7 +57,7 @@ _BUSY_FACTOR = 4  # elapsed time on a busy machine is taken to be at most this m
 _MAX_SHOWN_GRAPHS = 8  # of one plant, the newest
 _PICTURE_PERIOD = 1.0  # seconds between two pictures while a cell runs
 _NOT_BEGUN = frozenset({State.PENDING, State.CHECKING, State.SLEEPING})
-_FOLLOW_PERIOD = 1.5  # seconds between two foldings during a run, at least; a person must be able to read one
+_FOLLOW_PERIOD = 1.0  # seconds between two foldings during a run, at least; a person must be able to read one
 _FOLLOW_FACTOR = 50  # this period in multiples of the time that a folding takes
 _DONE = frozenset({Outcome.CACHED, Outcome.RAN})
 

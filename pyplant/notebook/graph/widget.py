@@ -27,6 +27,7 @@ _MODULES = (
     "link",
     "canvas",
     "panel",
+    "table",
     "view",
     "graph",
 )

@@ -3,7 +3,7 @@
 // names must be unique in all modules.
 //
 // Modules, each using only those before it: status, format, geometry and keys (pure data and functions),
-// dom (elements), state (what the traits say, pure), link (kernel), canvas (picture), panel (one reactor, table),
+// dom (elements), state (what the traits say, pure), link (kernel), canvas (picture), panel (one reactor), table,
 // view (the whole), graph. The keys of the traits are documented in pyplant/notebook/graph/payload.py and
 // live_state.py.
 //

@@ -1,7 +1,7 @@
-// The panel with the details of one reactor, and the table of all reactors.
+// The panel with the details of one reactor.
 
 import { button, html, icon, PAUSE, setAttributes, setText, small } from "./dom.js";
-import { age, bytes, duration, joined, took } from "./format.js";
+import { age, bytes, joined, took } from "./format.js";
 
 /** The details of one reactor. */
 export class Panel {
@@ -174,34 +174,5 @@ export class Panel {
       setTimeout(() => setText(copy, "Copy"), PAUSE);
     });
     return html("div.pg-run", code, copy);
-  }
-}
-
-/** All reactors as a table: created when it is opened, updated while it is open. */
-export class Table {
-  constructor(view) {
-    this.view = view;
-    this.body = html("tbody");
-    const head = ["Reactor", "Status", "Time", "Size"].map((word) => html("th", { scope: "col" }, word));
-    const table = html("table", html("thead", html("tr", ...head)), this.body);
-    const summary = html("summary", "As a table");
-    this.element = html("details", { toggle: () => this.draw() }, summary, html("div", table));
-  }
-
-  draw() {
-    const ids = this.element.open ? this.view.graph.ids : [];
-    this.rows = ids.map((id) => [id, ...[0, 1, 2].map(() => html("td"))]);
-    const head = (id) => html("th", { scope: "row" }, this.view.panel.link(id));
-    this.body.replaceChildren(...this.rows.map(([id, ...cells]) => html("tr", head(id), ...cells)));
-    this.patch();
-  }
-
-  patch() {
-    for (const [id, word, time, size] of this.rows) {
-      const { f, s, b } = this.view.states[id] ?? {};
-      setText(word, this.view.inWords(id));
-      setText(time, f ? duration(s ?? 0) : "");
-      setText(size, bytes(b));
-    }
   }
 }

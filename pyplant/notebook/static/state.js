@@ -182,3 +182,15 @@ export function toggled(filter, term) {
   const terms = filter.split(/\s+/).filter(Boolean);
   return (terms.includes(term) ? terms.filter((one) => one !== term) : [...terms, term]).join(" ");
 }
+
+/** Return the ids of reactors in the order of a column of the table: name, status, time, size. */
+export function sorted(ids, states, column, isDown) {
+  const keys = [
+    (id) => ids.indexOf(id), // they are in the order of their names
+    (id) => BY_URGENCY.indexOf(states[id]?.o),
+    (id) => states[id]?.s ?? 0,
+    (id) => states[id]?.b ?? 0,
+  ];
+  const keyed = ids.map((id) => [keys[column](id), id]);
+  return keyed.sort(([one], [other]) => (isDown ? other - one : one - other)).map(([, id]) => id);
+}

@@ -4,9 +4,10 @@ import { Canvas } from "./canvas.js";
 import { button, group, html, icon, PAUSE, setAttributes, setText, small } from "./dom.js";
 import { isKept, KEYS, viewAction } from "./keys.js";
 import { interrupt, KernelLink, links } from "./link.js";
-import { Panel, Table } from "./panel.js";
+import { Panel } from "./panel.js";
 import { changed, foldLook, Graph, inWords, matching, mostUrgent, pace, reactorLook, toggled } from "./state.js";
 import { BY_URGENCY } from "./status.js";
+import { Table } from "./table.js";
 
 const MAX_FOUND = 20; // reactors that are unfolded at once because the filter finds them
 const FIRST_STEP = 'The first is a function with @ReactorFunc above it, as in def load(pipe): pipe.send("x", 1)';
