@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyplant._definitions import Definition
 from pyplant._formatting import clean, escape, format_date, format_seconds
 from pyplant.errors import DefinitionError, PlantError, PlantWarning, warn
-from pyplant.events import Dispatcher, Event, RunFinished
+from pyplant.events import Dispatcher, Event, RunFinished, RunStarted
 from pyplant.execution import frontend
 from pyplant.execution.frontend import Recording
 from pyplant.fingerprint.origin import is_own_file, is_user_file
@@ -75,6 +75,8 @@ class _RunListener:
         plant = self._plant()
         if isinstance(event, RunFinished) and plant is not None:
             self._console.after_run(plant, event.report)
+        elif isinstance(event, RunStarted) and plant is not None:
+            self._console.before_run(plant)
 
 
 class Console:
@@ -104,6 +106,7 @@ class Console:
         self._progress_lines: weakref.WeakSet[ProgressLine] = weakref.WeakSet()
         self._bound: dict[str, _BoundVariable] = {}
         self._about_to_bind: frozenset[str] = frozenset()
+        self._new_plants: weakref.WeakSet[Plant] = weakref.WeakSet()  # made for the notebook in this session
         self._locals: dict[str, str] = {}  # local variables of %%reactor bodies, with their reactor
         self._warned: set[str] = set()
 
@@ -226,7 +229,10 @@ class Console:
             plant = found
         elif variable is None and found is None:
             notebook = _notebook_file(self.shell)
+            known = {*self._plants.values()}
             plant = self.open_plant(notebook.with_suffix(".plant").name if notebook else _DEFAULT_DIRECTORY)
+            if plant not in known and not any(session_of(plant).warehouse.ledger.traces()):
+                self._new_plants.add(plant)
             self.shell.user_ns[name] = plant
         else:
             what = "is not defined" if found is None else f"is a {type(found).__name__}"
@@ -282,6 +288,23 @@ class Console:
     def bound_names(self) -> frozenset[str]:
         """Return the variables of the notebook that hold ingredients."""
         return frozenset(self._bound)
+
+    def before_run(self, plant: Plant) -> None:
+        """Tell of a plant beside a new one that holds results of its reactors: the notebook may have been renamed."""
+        session = session_of(plant)
+        if plant not in self._new_plants or not session.runs:
+            return
+        from pyplant.notebook.neighbours import find_neighbour
+
+        context = session.runs[0].context
+        fingerprints = {
+            definition.full_name: context.fingerprint(key).digest
+            for key, definition in context.definitions.items()
+        }
+        found = find_neighbour(plant.directory, fingerprints)
+        if found is not None:
+            self._new_plants.discard(plant)
+            self.notify(found.notice())
 
     def after_run(self, plant: Plant, report: RunReport) -> None:
         """Notify the user of variables that hold an older value than the reactor now sends."""

@@ -248,6 +248,28 @@ def test_a_plant_is_made_beside_the_notebook_with_a_notice(cell, tmp_path):
     cell("del os.environ['JPY_SESSION_NAME']")
 
 
+def test_a_renamed_notebook_is_told_of_the_plant_with_its_results(cell, tmp_path):
+    def rename(name):
+        cell(f"import os\nos.environ['JPY_SESSION_NAME'] = {str(tmp_path / name)!r}\ndel plant")
+
+    body = "%%reactor it -o x\nx = 1"
+    rename("draft.ipynb")
+    cell(body)
+    (tmp_path / "broken.plant").mkdir()
+    (tmp_path / "broken.plant" / "FORMAT").write_text("?")
+    rename("final.ipynb")
+    ran = cell(body)
+    assert "draft.plant beside it holds the results of 'it', computed " in ran.text
+    assert "To use them instead of computing them again: %plant draft.plant" in ran.text
+    assert "beside it" not in cell("%%reactor it -o x\nx = 2").text  # told once
+    cell("%plant draft.plant")
+    assert "✓ it: cached" in cell(body).text
+    rename("copy of final.ipynb")
+    assert "beside it" not in cell("%%reactor it -o x\nx = 3").text  # other code
+    assert "beside it" in cell(body).text
+    cell("del os.environ['JPY_SESSION_NAME']")
+
+
 # ---------------------------------------------------------------------- what people are told
 
 
