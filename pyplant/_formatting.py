@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 
@@ -64,10 +65,10 @@ def format_seconds(seconds: float) -> str:
     """Format a duration in at most two units."""
     # The limits are the values that round up to the next unit: 59.97 s is one minute, not "60.0 s".
     if seconds < 0.9995:  # noqa: PLR2004
-        return f"{seconds * 1000:.0f} ms" if seconds >= 0.0005 or not seconds else "<1 ms"  # noqa: PLR2004
+        return f"{_rounded(seconds * 1000)} ms" if seconds >= 0.0005 or not seconds else "<1 ms"  # noqa: PLR2004
     if seconds < 59.95:  # noqa: PLR2004
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
+        return f"{_rounded(seconds, 1)} s"
+    minutes, rest = divmod(math.floor(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
@@ -85,7 +86,13 @@ def format_size(size: float) -> str:
         if size < 999.5:  # noqa: PLR2004
             break
         size, unit = size / 1000, larger
-    return f"{size:.0f} {unit}" if unit == "B" or size >= 99.95 else f"{size:.1f} {unit}"  # noqa: PLR2004
+    return f"{_rounded(size, 0 if unit == 'B' or size >= 99.95 else 1)} {unit}"  # noqa: PLR2004
+
+
+def _rounded(number: float, digits: int = 0) -> str:
+    """Format a positive number with some decimals, halves rounded up as in JavaScript."""
+    factor = 10**digits
+    return f"{math.floor(number * factor + 0.5) / factor:.{digits}f}"
 
 
 def format_date(when: float) -> str:

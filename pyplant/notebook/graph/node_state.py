@@ -173,7 +173,7 @@ class NodeState:
         if not self.entry.certain and self.outcome is self.entry.outcome:
             yield "sure", False
         if self.seconds:
-            yield "s", float(f"{self.seconds:.4g}")
+            yield "s", self.seconds  # the front end rounds it, once, as reports do
         if self.size:
             yield "b", self.size
         if self.finished:
@@ -181,7 +181,7 @@ class NodeState:
         if is_busy:
             yield "t", round(self.since, 2)
         if is_busy and self.finished:
-            yield "e", float(f"{self.seconds:.4g}")
+            yield "e", self.seconds
         if self.loops:
             yield "p", self._loops()
         if self.is_kept:

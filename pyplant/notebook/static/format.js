@@ -3,11 +3,14 @@
 export const joined = (...texts) => texts.filter(Boolean).join(" · ");
 export const two = (number) => String(number).padStart(2, "0");
 
+/** Format a positive number with some decimals, halves rounded up. */
+const rounded = (number, digits) => (Math.round(number * 10 ** digits) / 10 ** digits).toFixed(digits);
+
 /** Format a duration; in whole seconds while it grows. */
 export function duration(seconds, isGrowing) {
   if (seconds < 0.9995 && !isGrowing) return seconds && seconds < 5e-4 ? "<1 ms" : `${Math.round(seconds * 1000)} ms`;
   const whole = Math.max(0, Math.round(seconds));
-  if (isGrowing ? whole < 60 : seconds < 59.95) return `${isGrowing ? whole : seconds.toFixed(1)} s`;
+  if (isGrowing ? whole < 60 : seconds < 59.95) return `${isGrowing ? whole : rounded(seconds, 1)} s`;
   const minutes = Math.floor(whole / 60);
   if (minutes < 60) return `${minutes} min ${two(whole % 60)} s`;
   return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
@@ -18,7 +21,7 @@ export function bytes(size) {
   if (!size) return "";
   const units = ["B", "kB", "MB", "GB", "TB"];
   while (size >= 999.5 && units.length > 1) [size] = [size / 1000, units.shift()];
-  return `${size.toFixed(units.length === 5 || size >= 99.95 ? 0 : 1)} ${units[0]}`;
+  return `${rounded(size, units.length === 5 || size >= 99.95 ? 0 : 1)} ${units[0]}`;
 }
 
 /** Format the time since a moment. */

@@ -110,12 +110,12 @@ def report(*entries):
 
 def test_a_snapshot_is_complete_and_numbered(watch):
     watched = watch(
-        ReactorEntry("a", Outcome.CACHED, seconds=1.25, size=10, finished=99.0),
+        ReactorEntry("a", Outcome.CACHED, seconds=0.155491, size=10, finished=99.0),
         ReactorEntry("b", Outcome.NEW),
     )
     first, second = watched.live.snapshot(), watched.live.snapshot()
     assert second["seq"] == first["seq"] + 1
-    assert first["nodes"] == {"n0": {"o": "cached", "s": 1.25, "b": 10, "f": 99}, "n1": {"o": "new"}}
+    assert first["nodes"] == {"n0": {"o": "cached", "s": 0.155491, "b": 10, "f": 99}, "n1": {"o": "new"}}
     assert first["title"] == "2 reactors: 1 new, 1 cached"
     assert (first["version"], first["run"], first["checked"]) == (1, None, True)
     json.dumps(first)
