@@ -168,6 +168,15 @@ class Definition:
         return f"{self.module}.{self.name}"
 
     @property
+    def full_names(self) -> list[str]:
+        """The full name, and the one under which its module runs as a script, or is imported if it runs as one now."""
+        if self.module != "__main__":
+            return [self.full_name, f"__main__.{self.name}"]
+        spec = getattr(sys.modules["__main__"], "__spec__", None)
+        module = spec.name if spec is not None else os.path.splitext(os.path.basename(self.defining_file))[0]
+        return [self.full_name, f"{module}.{self.name}"]
+
+    @property
     def is_current(self) -> bool:
         """Whether it was defined by the latest execution of its module."""
         # A module that was removed from sys.modules was not executed again, so its reactors still count.

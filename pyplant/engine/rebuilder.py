@@ -23,7 +23,7 @@ then be uncertain.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from operator import itemgetter
 from types import MappingProxyType
 
@@ -60,8 +60,20 @@ _REASONS = MappingProxyType(
 )
 
 
-def check(tree: TraceTree, context: EngineContext) -> Lookup:
-    """Look for the newest trace that verifies; see :data:`Lookup`."""
+def check(
+    tree: TraceTree, context: EngineContext, last_used: Callable[[], Trace | None] = lambda: None
+) -> Lookup:
+    """Look for the newest trace that verifies; see :data:`Lookup`.
+
+    Parameters
+    ----------
+    tree
+        The traces of the present code.
+    context
+        Answers questions.
+    last_used
+        Returns the trace that was last brought up to date. Reasons compare with it where it asked the same question.
+    """
     # The best failure so far: whether a run may still make it verify, how many questions matched, the verdict.
     nearest: tuple[bool, int, Verdict] = (False, -1, Verdict(None, (Reason(ReasonKind.NEW),)))
     steps: list[_Step] = []  # the newest last
@@ -75,7 +87,7 @@ def check(tree: TraceTree, context: EngineContext) -> Lookup:
         for branch in following:
             _add_steps(steps, branch, depth + 1)
         if not following and (UNKNOWN in digests or depth > nearest[1]):
-            verdict = _mismatch(question, answers, digests, context)
+            verdict = _mismatch(question, answers, digests, context, last_used())
             # A branch that a run may still verify outranks a mismatch, however deep the mismatch is. Of equals
             # max() takes the first, and the walk is newest first: the reason compares with the newest trace.
             nearest = max(nearest, (not verdict.certain, depth, verdict), key=lambda found: found[:2])
@@ -137,9 +149,13 @@ def _following(
 
 
 def _mismatch(
-    question: Question, answers: dict[tuple[str, ...], Branch], digests: Answer, context: EngineContext
+    question: Question,
+    answers: dict[tuple[str, ...], Branch],
+    digests: Answer,
+    context: EngineContext,
+    last_used: Trace | None,
 ) -> Verdict:
-    """Return the verdict at a question that leads nowhere, compared with the newest recorded answer to it."""
+    """Return the verdict at a question that leads nowhere, compared with the recorded answer that was last used."""
     kind, names = question
     # An answer with unknown digests may come out as any recorded answer that agrees with the known ones.
     compatible = (
@@ -156,6 +172,9 @@ def _mismatch(
         return Verdict(None, tuple(reasons), certain=False)
     newest = next(reversed(answers))
     trace = answers[newest].newest
+    for dependency in () if last_used is None else last_used.dependencies:
+        if dependency.question == question and dependency.digests in answers:
+            newest, trace = dependency.digests, last_used
     changed = [
         Reason(_REASONS[kind], name, old, new or "", trace)
         for name, old, new in zip(names, newest, digests, strict=True)

@@ -16,7 +16,7 @@ import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -153,7 +153,7 @@ class RunContext:
         tree = self._ledger.tree(fingerprint)
         if tree is None:
             return Verdict(None, (self._why_unknown(definition, fingerprint),))
-        return check(tree, self)
+        return check(tree, self, partial(self.last, definition.full_name))
 
     def has_new_traces(self, key: str) -> bool:
         """Return whether another process recorded traces of a reactor since it was checked."""
@@ -180,7 +180,7 @@ class RunContext:
             return []
         names = self._parameter_names
         is_known = reads and not self.predicted[key].reads_any
-        if not is_known and self._ledger.last(definition.full_name) is None:
+        if not is_known and self.last(definition.full_name) is None:
             return names
         # Who reads "model.rate" reads a part of "model"; who reads "model" and nothing of it reads all of its parts.
         above = {name[:end] for name in reads for end, sign in enumerate(name) if sign == "."}
@@ -207,7 +207,7 @@ class RunContext:
         return f"{hash(frozenset(self._digests.items())) & 0xFFFFFFFF:x}"
 
     def _why_unknown(self, definition: Definition, fingerprint: str) -> Reason:
-        nearest = self._ledger.last(definition.full_name)
+        nearest = self.last(definition.full_name)
         if nearest is None:
             forgotten = self._ledger.was_forgotten(definition.full_name)
             return Reason(ReasonKind.FORGOTTEN if forgotten else ReasonKind.NEW, definition.name)
@@ -241,10 +241,10 @@ class RunContext:
 
     def probably_reads(self, key: str) -> set[str]:
         """Return the parameters that a reactor reads according to its code, and those that its last execution read."""
-        last = self._ledger.last(self.definitions[key].full_name)
+        last = self.last(self.definitions[key].full_name)
         read = {
             name
-            for dependency in (last.dependencies if last is not None else ())
+            for dependency in (last.dependencies if last else ())
             if dependency.kind in (DependencyKind.PARAMETER, DependencyKind.ABSENCE)
             for name in dependency.names
         }
@@ -257,8 +257,7 @@ class RunContext:
     @cached_property
     def _remaining(self) -> dict[str, float]:
         def seconds(key: str) -> float:
-            last = self._ledger.last(self.definitions[key].full_name)
-            return 0.0 if last is None else last.seconds
+            return 0.0 if (last := self.last(self.definitions[key].full_name)) is None else last.seconds
 
         return remaining_seconds(self.predicted, seconds)
 
@@ -289,7 +288,7 @@ class RunContext:
         """
         if key not in self._guesses:
             definition = self.definitions[key]
-            last = self._ledger.last(definition.full_name)
+            last = self.last(definition.full_name)
             rank = 0 if last is None else 1 + (last.fingerprint == self.fingerprint(key).digest)
             self._guesses[key] = rank, words(definition.name) | constant_words(definition.function)
         return self._guesses[key]
@@ -372,8 +371,10 @@ class RunContext:
         return self.fingerprinter.records.get(digest) or self._ledger.latest.record(digest)
 
     def last(self, full_name: str) -> Trace | None:
-        """Return the newest trace of a reactor, with any fingerprint."""
-        return self._ledger.last(full_name)
+        """Return the trace of a reactor that was last brought up to date, with any fingerprint."""
+        key = self._by_full_name.get(full_name)
+        found = map(self._ledger.last_used, [full_name] if key is None else self.definitions[key].full_names)
+        return max(filter(None, found), key=self._ledger.recency, default=None)
 
     def notes(self, key: str, trace: Trace | None) -> tuple[str, ...]:
         """Return what the fingerprint of a reactor does not cover, and what an execution of it read and cannot be compared."""

@@ -73,7 +73,9 @@ def history(session: Session, wanted: Callable[..., Any] | str) -> History:
     """Return the stored executions of a reactor, newest first."""
     with session.exclusive_access("plant.history"):
         definition, ingredient, _ = session.find(wanted)  # reads what other processes committed
-        traces = session.warehouse.ledger.of_reactor(definition.full_name)
+        ledger = session.warehouse.ledger
+        traces = [trace for name in definition.full_names for trace in ledger.of_reactor(name)]
+        traces.sort(key=lambda trace: trace.rank)
         return history_of(definition.name, traces, ingredient)
 
 

@@ -77,6 +77,7 @@ class Ledger:
         self._ranks: set[Rank] = set()
         self._topics: dict[str, str] = {}
         self._current: dict[str, tuple[Rank, Rank]] = {}
+        self._last_used: dict[str, Trace] = {}  # traces that are not the newest of their reactor
         self._uses: dict[str, dict[Rank, Rank]] = {}
         self._recency: dict[Rank, Rank] = {}
         self._used_at: dict[Rank, int] = {}  # in seconds since the epoch
@@ -260,6 +261,19 @@ class Ledger:
                 return None
             self._last[full_name] = stored[-1]
         return self._last[full_name]
+
+    def last_used(self, full_name: str) -> Trace | None:
+        """Return the stored trace of a reactor that was last brought up to date, under any code."""
+        newest = self.last(full_name)
+        _, rank = self._current.get(self.topic(full_name), (_NEVER, _NEVER))
+        if newest is None or newest.rank == rank:
+            return newest
+        known = self._last_used.get(full_name)
+        if known is None or known.rank != rank or not self.is_stored(known):
+            stored = self.of_reactor(full_name)
+            known = next((trace for trace in stored if trace.rank == rank), newest)
+            self._last_used[full_name] = known
+        return known
 
     def manifests(self, name: str) -> list[Ingredient]:
         """Return the manifests of traces that were read so far, by the name of their dependency, the newest first."""
