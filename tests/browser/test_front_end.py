@@ -916,6 +916,20 @@ def test_a_fold_shows_its_members(shown):
         assert "folded" in text
 
 
+def test_siblings_are_a_stack_with_a_bar_of_statuses(shown):
+    shown.start(scenarios.fan())
+    expect(shown.root.locator(".pg-node")).to_have_count(4)
+    stack = shown.root.locator(".pg-is-fold.pg-running")
+    expect(stack.locator(".pg-name")).to_have_text("2 running of 24")
+    expect(stack.locator(".pg-meta")).to_have_text("train_fold")
+    text, bar = (stack.locator(part).first.bounding_box() for part in (".pg-meta", ".pg-part"))
+    assert bar["y"] >= text["y"] + text["height"] - 1  # the line of text has room for more than its letters
+    widths = stack.locator(".pg-part").evaluate_all("parts => parts.map(part => +part.getAttribute('width'))")
+    assert [round(24 * width / sum(widths)) for width in widths] == [2, 12, 10]
+    shown.root.get_by_role("button", name="All").click()
+    expect(shown.root.locator(".pg-node")).to_have_count(27)
+
+
 def test_a_fold_shows_the_most_urgent_status(shown):
     traits = scenarios.large(150)
     shown.start(traits)

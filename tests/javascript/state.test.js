@@ -129,7 +129,7 @@ test("a fold says how many of its members a filter finds", () => {
 test("a fold counts its members, the most urgent first", () => {
   const fold = { members: ["n0", "n1", "n2"], label: "prepare" };
   const look = state.foldLook(fold, [{ o: "cached" }, { o: "stale" }, { o: "cached" }]);
-  assert.deepEqual(look.names, ["1 stale, 2 cached", "1 stale"]);
+  assert.deepEqual(look.names, ["1 stale, 2 cached", "1 stale of 3", "1 stale"]);
   assert.equal(look.metas[0], "prepare · 3 reactors");
 });
 

@@ -307,7 +307,9 @@ class GraphController:
             began = time.thread_time()
             outcomes = [node.outcome for node in self._live.nodes.values()]
             shown = set(self._folding.shown)
-            if all(node in shown or outcomes[node] is Outcome.WAITING for node in active(outcomes)):
+            # Siblings that run stay folded.
+            wanted = {Outcome.FAILED} if len(outcomes) <= MAX_NODES else {Outcome.FAILED, Outcome.RUNNING}
+            if all(node in shown or outcomes[node] not in wanted for node in active(outcomes)):
                 return
             self._change_folding(self._opened_names)
             pause = max(_FOLLOW_PERIOD, _FOLLOW_FACTOR * (time.thread_time() - began))

@@ -9,6 +9,9 @@ ones, these must be in different folds, or an edge would lead back into the fold
 So each node gets a *level*: how often a path to it changes between shown and folded nodes, at most.
 Folded nodes of one level have no shown node between them and may share a fold. Within a level, nodes
 are separated by group (the module, for example); groups that depend on each other are merged.
+
+In a small graph, only *siblings* are folded: many reactors with the same senders and the same receivers, such as those
+that a loop defines. All their edges are parallel.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import takewhile
 from typing import NamedTuple
 
 from pyplant.fingerprint.components import components
@@ -28,6 +32,7 @@ __all__ = [
     "Folding",
     "active",
     "choose_folding",
+    "fold_siblings",
     "group_labels",
     "next_members",
     "without_folds",
@@ -38,6 +43,7 @@ MAX_NODES = 60
 _MAX_FOLDS = 30  # with more, groups are ignored
 _MIN_MEMBERS = 4  # average size from which common beginnings of names are groups
 _MAX_SINKS = 12  # final reactors shown of a graph in which all are cached
+_MAX_SIBLINGS = 10  # the most that fit below each other
 _STEP = 20  # reactors that are unfolded at a time; a fold may have hundreds
 _UP_TO_DATE = frozenset({Outcome.CACHED, Outcome.RAN})
 _BUSY = frozenset({Outcome.RUNNING, Outcome.WAITING})
@@ -158,6 +164,44 @@ def next_members(members: Sequence[int], edges: Sequence[Edge], shown: AbstractS
             del left[node]
     # A rest of a few would be a fold that hides next to nothing.
     return found[:_STEP] if len(members) > _STEP + _STEP // 4 else list(members)
+
+
+def fold_siblings(
+    names: Sequence[str], edges: Sequence[Edge], apart: AbstractSet[int] = frozenset()
+) -> Folding:
+    """Fold reactors with the same senders and receivers, if they are more than fit into a column.
+
+    Parameters
+    ----------
+    names
+        The names of the reactors.
+    edges
+        Pairs of indices, sender and receiver.
+    apart
+        Reactors that are shown in any case.
+    """
+    around: list[tuple[set[int], set[int]]] = [(set(), set()) for _ in names]
+    for source, target in edges:
+        around[target][0].add(source)
+        around[source][1].add(target)
+    siblings: dict[object, list[int]] = {}
+    for node, (senders, receivers) in enumerate(around):
+        if senders or receivers:
+            siblings.setdefault((frozenset(senders), frozenset(receivers)), []).append(node)
+    folds = []
+    for nodes in siblings.values():
+        members = [node for node in nodes if node not in apart]
+        if len(nodes) > _MAX_SIBLINGS and len(members) > 1:
+            folds.append(Fold(tuple(members), _common_beginning([names[node] for node in members])))
+    folded = {node for fold in folds for node in fold.members}
+    return Folding(tuple(node for node in range(len(names)) if node not in folded), tuple(folds))
+
+
+def _common_beginning(names: Sequence[str]) -> str:
+    pairs = zip(min(names), max(names), strict=False)
+    return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)).rstrip(
+        "0123456789_ -"
+    )
 
 
 def _most_urgent(outcomes: Sequence[Outcome], causes: AbstractSet[int]) -> list[int]:

@@ -6,7 +6,7 @@ carry the data; the front end (``static/``) reads these keys:
 ``graph``
     Changes with the structure: ``nodes`` by id (name, place of definition, inputs with their senders,
     outputs, receivers) and ``views``. A view is a drawing: positions of ``nodes``, ``folds`` and ``edges``.
-    A small graph has the view ``all``, a large one also ``focus``, in which some reactors are folded.
+    Each graph has the view ``all``, a large one also ``focus``, in which some reactors are folded.
 ``details``
     Changes when staleness is judged, by id: causes with diffs, the error with its line, notes, and ``cause``: what kind of
     change makes the reactor, and those that depend on it, stale. The text of a cause that has another one after the
@@ -34,8 +34,8 @@ from pyplant.notebook.graph.folding import (
     Fold,
     Folding,
     choose_folding,
+    fold_siblings,
     group_labels,
-    without_folds,
 )
 from pyplant.notebook.graph.geometry import (
     Arranger,
@@ -74,7 +74,7 @@ def node_ids(count: int) -> list[str]:
 def initial_folding(
     snapshot: GraphSnapshot, opened: AbstractSet[str] = frozenset(), seen: AbstractSet[str] = frozenset()
 ) -> Folding:
-    """Choose what a graph shows first: all of a small one, a folding of a large one.
+    """Choose what a graph shows first: nearly all of a small one, a folding of a large one.
 
     Parameters
     ----------
@@ -86,16 +86,15 @@ def initial_folding(
         Names of reactors that were shown before.
     """
     names = [info.name for info in snapshot.reactors]
+    edges = list(indexed_edges(names, snapshot.edges))
+    is_opened = {number for number, name in enumerate(names) if name in opened}
+    causes = {number for number, entry in enumerate(snapshot.status) if _own_cause(entry)}
+    outcomes = [entry.outcome for entry in snapshot.status]
     if len(names) <= MAX_NODES:
-        return without_folds(len(names))
-    return choose_folding(
-        [entry.outcome for entry in snapshot.status],
-        list(indexed_edges(names, snapshot.edges)),
-        _groups(snapshot),
-        {number for number, name in enumerate(names) if name in opened},
-        {number for number, name in enumerate(names) if name in seen},
-        {number for number, entry in enumerate(snapshot.status) if _own_cause(entry)},
-    )
+        failed = {number for number, outcome in enumerate(outcomes) if outcome is Outcome.FAILED}
+        return fold_siblings(names, edges, is_opened | causes | failed)
+    was_seen = {number for number, name in enumerate(names) if name in seen}
+    return choose_folding(outcomes, edges, _groups(snapshot), is_opened, was_seen, causes)
 
 
 def _own_cause(entry: ReactorEntry) -> str:
@@ -137,12 +136,12 @@ def graph_data(
     first
         The positions of what is shown first.
     everything
-        The positions of all reactors, which for a small graph are shown first.
+        The positions of all reactors; if none is folded they are shown first.
     variable
         The variable of the notebook that holds the plant.
     """
     nodes = dict(_nodes(snapshot, variable))
-    if len(snapshot.reactors) <= MAX_NODES:
+    if not any(isinstance(box.content, Fold) for box in first.boxes):
         return {"nodes": nodes, "views": {"all": _view(first)}, "view": "all"}
     return {"nodes": nodes, "views": {"all": _view(everything), "focus": _view(first)}, "view": "focus"}
 

@@ -15,7 +15,7 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 
 from pyplant._formatting import clean, escape, format_seconds, format_size
-from pyplant.notebook.graph.folding import MAX_NODES, Fold, choose_folding, group_labels, without_folds
+from pyplant.notebook.graph.folding import MAX_NODES, Fold, choose_folding, fold_siblings, group_labels
 from pyplant.notebook.graph.geometry import (
     Arranger,
     Box,
@@ -56,7 +56,7 @@ _NAME_FONT = (
 
 
 def graph_html(status: Status, edges: Edges, arranger: Arranger = arrange) -> str:
-    """Return the graph as HTML; in a large graph, cached reactors away from the others are folded.
+    """Return the graph as HTML; in a large graph, cached reactors away from the others are folded, and many siblings.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def graph_html(status: Status, edges: Edges, arranger: Arranger = arrange) -> st
     """
     names = [entry.name for entry in status]
     flowing = indexed_edges(names, edges)
-    folding = without_folds(len(names))
+    folding = fold_siblings(names, list(flowing))
     if len(names) > MAX_NODES:
         folding = choose_folding([entry.outcome for entry in status], list(flowing), group_labels(names))
     return geometry_html(status, compute_geometry(names, flowing, folding, arranger))

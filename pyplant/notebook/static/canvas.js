@@ -22,10 +22,11 @@ export class Box {
       svg(`rect.${style}`, { x: left - by, y: top - by, width: w + 2 * by, height, rx });
     const text = (style, dx, dy) => svg(`text.${style}`, { x: left + dx, y: y + dy });
     this.title = svg("title");
-    this.name = text("pg-name", INDENT, -2.5);
-    this.meta = text("pg-meta", INDENT, 10.5);
+    this.name = text("pg-name", INDENT, -4);
+    this.meta = text("pg-meta", INDENT, 8.5);
     this.note = text("pg-note", w / 2, h / 2 + 13);
-    this.bar = svg("rect.pg-bar", { x: left + 8, y: y + h / 2 - 5.5, height: 2.5, rx: 1.25 });
+    this.bar = svg("rect.pg-bar", { x: left + 8, y: y + h / 2 - 4.5, height: 2.5, rx: 1.25 });
+    this.parts = svg("g");
     this.strokes = strokes("unknown");
     const moved = (by) => svg("g", { transform: `translate(${by},${-by})` }, rect("pg-face", 0));
     this.element = svg(
@@ -36,11 +37,22 @@ export class Box {
       ...(isFold ? [6, 3] : []).map(moved),
       rect("pg-face", 0),
       this.bar,
+      this.parts,
       svg("g.pg-icon", { transform: `translate(${left + 8},${y - 8})` }, ...this.strokes),
       this.name,
       this.meta,
       this.note,
     );
+  }
+
+  /** Return a bar with a part for each status in a fold. */
+  shares(counts) {
+    let x = this.x - this.w / 2 + 8;
+    return counts.map(([number, status]) => {
+      const width = (number / this.members.length) * (this.w - 16);
+      x += width;
+      return svg(`rect.pg-part pg-${status}`, { x: x - width, y: this.y + this.h / 2 - 4.5, width, height: 2.5 });
+    });
   }
 
   /** Update the element; `look` contains everything that it shows. */
@@ -58,6 +70,7 @@ export class Box {
     });
     for (const [index, d] of ICONS[look.icon].entries()) setAttributes(this.strokes[index], { d });
     setAttributes(this.bar, { width: Math.min(1, look.share ?? 0) * (this.w - 16) });
+    this.parts.replaceChildren(...this.shares(look.counts ?? []));
     setText(this.title, look.tip);
     [this.fullName] = look.names;
     setText(this.name, fittingText(look.names, room, `500 11.5px ${NAME_FONT}`));

@@ -170,7 +170,8 @@ export function foldLook({ members, label }, states, found) {
   const number = members.length;
   const searched = found && found < number ? [`${found} of ${number} found`] : [];
   return {
-    names: [all, first],
+    names: [all, `${first} of ${number}`, first],
+    counts,
     metas: [...searched, joined(label, counts.length > 1 ? `${number} reactors` : time), label],
     spoken: [spoken, ...searched].join(", "),
     tip: `${spoken}\nClick to unfold${number > STEP ? " the next ones" : ""}`,

@@ -7,7 +7,14 @@ keys and not against the code that fills them.
 import random
 import time
 
-from pyplant.notebook.graph.folding import MAX_NODES, Fold, choose_folding, group_labels, without_folds
+from pyplant.notebook.graph.folding import (
+    MAX_NODES,
+    Fold,
+    choose_folding,
+    fold_siblings,
+    group_labels,
+    without_folds,
+)
 from pyplant.notebook.graph.geometry import compute_geometry, indexed_edges, svg_paths
 from pyplant.notebook.graph.layered_layout import arrange
 from pyplant.reports.report import Outcome, ReactorEntry, Status
@@ -51,7 +58,9 @@ _WORDS = {
 }
 
 
-def traits(senders, states=None, *, details=None, version=1, orphans=(), opened=(), run=None, **graph):
+def traits(
+    senders, states=None, *, details=None, version=1, orphans=(), opened=(), run=None, stacked=False, **graph
+):
     """The three traits for reactors with their senders and states; times are given as ages."""
     names = list(senders)
     ids = {name: f"n{number}" for number, name in enumerate(names)}
@@ -84,6 +93,8 @@ def traits(senders, states=None, *, details=None, version=1, orphans=(), opened=
             outcomes, list(flowing), group_labels(names), {names.index(name) for name in opened}
         )
         views["focus"] = _view(compute_geometry(names, flowing, folding, arrange))
+    elif stacked:
+        views["focus"] = _view(compute_geometry(names, flowing, fold_siblings(names, list(flowing)), arrange))
     return {
         "graph": {
             "version": version,
@@ -206,6 +217,18 @@ def digits(**more):
         },
     }
     return traits(DIGITS, STATES, details=details, run=7, **more)
+
+
+def fan(count=24):
+    """A loop of reactors with the same sender and the same receiver, while some of them run."""
+    loop = [f"train_fold_{number}" for number in range(count)]
+    senders = {"load": [], **dict.fromkeys(loop, ["load"]), "collect": loop, "report": ["collect"]}
+    states = {
+        name: {"o": "cached", "s": 2.0, "b": 1000} if number <= count // 2 else {"o": "new"}
+        for number, name in enumerate(senders)
+    }
+    states[loop[3]] = states[loop[4]] = {"o": "running", "s": 2.0}
+    return traits(senders, states, run=3, stacked=True)
 
 
 def all_states():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pyplant.notebook.graph.folding import (
     MAX_NODES,
     choose_folding,
+    fold_siblings,
     group_labels,
     next_members,
     without_folds,
@@ -127,6 +128,23 @@ def test_a_fold_is_unfolded_by_steps_beginning_at_what_is_shown():
     assert next_members(members, [(3, 100), (100, 60)], {100})[:3] == [3, 60, 0]
     assert next_members(members[:25], CHAIN, {100}) == members[:25]
     assert next_members([], CHAIN, {100}) == []
+
+
+FAN = [*((0, n) for n in range(1, 13)), *((n, 13) for n in range(1, 13)), (13, 14)]
+FAN_NAMES = ["load", *(f"train_{n}" for n in range(12)), "join", "report"]
+
+
+def test_siblings_of_a_small_graph_are_folded():
+    assert fold_siblings(FAN_NAMES, FAN) == ((0, 13, 14), ((tuple(range(1, 13)), "train"),))
+    found = fold_siblings(FAN_NAMES, FAN, {3, 4})
+    assert found.shown == (0, 3, 4, 13, 14)
+    assert found.folds[0].members == (1, 2, *range(5, 13))
+
+
+def test_reactors_with_other_neighbours_are_no_siblings():
+    assert fold_siblings(FAN_NAMES, [*FAN, (5, 14)]).shown == (0, 5, 13, 14)
+    assert fold_siblings(FAN_NAMES, [(0, n) for n in range(1, 11)]).folds == ()  # so many fit into a column
+    assert fold_siblings([f"r{n}" for n in range(40)], []).folds == ()
 
 
 def test_cycles_are_folded():

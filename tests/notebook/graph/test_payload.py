@@ -90,6 +90,19 @@ def test_a_small_graph_has_one_view():
     assert set(graph_of(chain(60))["views"]) == {"all"}
 
 
+def test_siblings_are_folded_except_those_that_need_attention():
+    edit = Cause(ReasonKind.CODE, "x", "x changed")
+    outcomes = {"t3": (Outcome.STALE, (edit,)), "t4": (Outcome.FAILED, ()), "t5": (Outcome.RUNNING, ())}
+    entries = [ReactorEntry(f"t{n}", *outcomes.get(f"t{n}", (Outcome.CACHED, ()))) for n in range(12)]
+    snapshot = snapshot_of(
+        ReactorEntry("load", Outcome.CACHED), *entries, edges={f"t{n}": {"load": ["x"]} for n in range(12)}
+    )
+    graph = graph_of(snapshot, opened={"t11"})
+    assert [node[0] for node in graph["views"]["focus"]["nodes"]] == ["n0", "n4", "n5", "n12"]
+    assert graph["views"]["focus"]["folds"][0]["label"] == "t"
+    assert len(graph["views"]["all"]["nodes"]) == 13
+
+
 def test_a_large_graph_has_a_focused_and_a_complete_view():
     graph = graph_of(chain(61, r30="stale"))
     assert graph["view"] == "focus"
