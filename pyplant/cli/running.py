@@ -33,7 +33,9 @@ def _script_command(command: _Command) -> _Command:
     """Add the argument and the options that all commands on a script have."""
     for decorate in reversed(
         (
-            click.argument("script", type=click.Path()),  # or the name of a module; shells complete files
+            click.argument(
+                "script", type=click.Path(readable=False)
+            ),  # or the name of a module; shells complete files
             click.option("--plant", type=DirectoryOrFile(path_type=Path), help="The plant directory."),
             click.option("--config-class", metavar="NAME", help="The configuration class of the script."),
             click.option(

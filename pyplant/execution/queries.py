@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from pyplant._formatting import format_age
+from pyplant.config.views import described, is_value
 from pyplant.engine.task import State
 from pyplant.engine.trace import Trace
 from pyplant.errors import DamagedError, MissingIngredientError, StaleWarning, logger, warn
@@ -38,7 +40,9 @@ def status(session: Session) -> Status:
             )
             for key in context.definitions
         )
-        return Status(tuple(entries), str(session.warehouse.root))
+        functions = [definition.function for definition in context.definitions.values()]
+        edited = context.fingerprinter.edited_files(functions)
+        return Status(tuple(entries), str(session.warehouse.root), tuple(sorted(edited)))
 
 
 def overview(session: Session) -> Overview:
@@ -56,9 +60,27 @@ def explain(session: Session, wanted: Callable[..., Any] | str) -> Explanation:
         staleness = Staleness(context.without_long_hashing())
         staleness.judge([definition.key])
         key = definition.key
-        trace = staleness.verdicts[key].trace or context.last(definition.full_name)
+        last, verified = context.last(definition.full_name), staleness.verdicts[key].trace
+        trace = verified or last
         entry = staleness.entry(key, as_target=True)
-        return Explanation(entry, context.notes(key, trace), ingredient, tuple(found_reads(trace)))
+        reads, last_run = tuple(found_reads(trace)), _other_run(verified, last)
+        edited = tuple(sorted(context.fingerprinter.edited_files([definition.function])))
+        return Explanation(entry, context.notes(key, trace), ingredient, reads, last_run, edited)
+
+
+def _other_run(verified: Trace | None, last: Trace | None) -> str:
+    """Return how the last run of a reactor that is up to date differs from what is asked about now."""
+    if verified is None or last is None or last.rank == verified.rank:
+        return ""
+    when = f"the last run, {format_age(last.finished)}, was another one"
+    if last.fingerprint != verified.fingerprint:
+        return f"{when}: its code was different"
+    differ = [
+        f"{described(name)} was {old}, and is {verified.shown[name]} here"
+        for name, old in last.shown.items()
+        if verified.shown.get(name, old) != old and is_value(name, old)
+    ]
+    return f"{when}: {', '.join(differ) or 'what it received was different'}"
 
 
 def plan(session: Session, wanted: Callable[..., Any] | str) -> Plan:

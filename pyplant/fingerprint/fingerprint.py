@@ -28,8 +28,8 @@ long after the old text is gone.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
-from types import CodeType, MappingProxyType
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from types import CodeType, FunctionType, MappingProxyType
 from typing import Any, Protocol
 
 import pyplant.fingerprint.builtin_types  # noqa: F401 - registers encoders
@@ -214,9 +214,10 @@ class Fingerprinter:
         self.records.setdefault(digest, record._replace(edges=edges))
         return digest
 
-    def _below(self, root: DigestNode) -> Iterator[DigestNode]:
-        """Yield a node and those that it reaches, in an order that depends on content only."""
-        seen, stack = {id(root.obj)}, [root]
+    def _below(self, root: DigestNode, seen: set[int] | None = None) -> Iterator[DigestNode]:
+        """Yield a node and those that it reaches, except those seen, in an order that depends on content only."""
+        seen, stack = set() if seen is None else seen, [root]
+        seen.add(id(root.obj))
         while stack:
             node = stack.pop()
             yield node
@@ -240,6 +241,19 @@ class Fingerprinter:
         """Return whether the code of ``root``, or code that it reaches, names ``obj``."""
         self._refresh(root)
         return any(node.obj is obj for node in self._below(self._nodes[id(root)]))
+
+    def edited_files(self, roots: Iterable[Callable[..., Any]]) -> set[str]:
+        """Return the files of functions below ``roots`` that were edited after they were loaded."""
+        codes: set[CodeType] = set()
+        seen: set[int] = set()
+        for root in roots:
+            self._refresh(root)
+            codes.update(
+                node.obj.__code__
+                for node in self._below(self._nodes[id(root)], seen)
+                if type(node.obj) is FunctionType
+            )
+        return self._sources.edited_files(codes)
 
     def place_of(self, root: Callable[..., Any], note: Note) -> str:
         """Return the variable below ``root`` whose value has a note, with its owner; ``""`` if it has no name."""

@@ -15,6 +15,8 @@ import __future__
 
 import ast
 import linecache
+import tokenize
+from collections.abc import Iterable
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -257,6 +259,27 @@ class Sources:
             # The newest first. Older ones stay, since functions from before a reload may still be in use.
             versions.insert(0, _SourceText(filename, lines))
             del versions[_VERSIONS:]
+
+    def edited_files(self, codes: Iterable[CodeType]) -> set[str]:
+        """Return the files that were edited after these code objects were loaded, and have other code in their place."""
+        by_file: dict[str, list[CodeType]] = {}
+        for code in codes:
+            if code.co_filename in self._texts:
+                by_file.setdefault(code.co_filename, []).append(code)
+        return {filename for filename, loaded in by_file.items() if self._is_edited(filename, loaded)}
+
+    def _is_edited(self, filename: str, codes: Iterable[CodeType]) -> bool:
+        try:
+            with tokenize.open(filename) as file:
+                lines = file.readlines()
+        except (OSError, SyntaxError, UnicodeError):  # a cell; a file that is gone or half written
+            return False
+        known = self._texts[filename]
+        if known[0].lines == lines and len(known) == 1:
+            return False
+        now = next((text for text in known if text.lines == lines), None) or _SourceText(filename, lines)
+        # Code that no known text has was not compiled from this file as it is, such as tests that pytest has rewritten.
+        return any(now.find(code) is None and any(text.find(code) for text in known) for code in codes)
 
     def part(self, code: CodeType, namespace: dict[str, Any] | None = None) -> CodePart:
         """Return the contribution of ``code``, from its source if that can be verified."""

@@ -6,6 +6,7 @@ so they always say the same.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -262,6 +263,7 @@ class Status(_Entries):
 
     entries: tuple[ReactorEntry, ...]
     directory: str = ""
+    edited: tuple[str, ...] = ()
 
     def title(self) -> str:
         """Return the first line."""
@@ -269,6 +271,8 @@ class Status(_Entries):
 
     def blocks(self) -> Iterator[Block]:
         """Yield the content."""
+        for path in self.edited:
+            yield Block(edited_message(path), "!", style="note")
         for entry in self.deduplicated().entries:
             parts = []
             if entry.finished:
@@ -345,6 +349,8 @@ class Explanation(Report):
     not_followed: tuple[str, ...] = ()
     ingredient: str = ""
     reads: tuple[str, ...] = ()
+    last_run: str = ""
+    edited: tuple[str, ...] = ()
 
     @property
     def causes(self) -> tuple[Cause, ...]:
@@ -368,6 +374,10 @@ class Explanation(Report):
         yield from _sender_block(self.ingredient, self.entry.name)
         for cause in self.deduplicated().causes:
             yield _cause_block(cause)
+        for path in self.edited:
+            yield Block(edited_message(path), "!", style="note")
+        if self.last_run:
+            yield Block(self.last_run, style="cause")
         if self.entry.outcome is Outcome.CACHED:
             for read in self.reads[:_MAX_READS]:
                 yield Block(f"reads {read}", "·")
@@ -422,6 +432,15 @@ class History(Report):
 
 
 # ---------------------------------------------------------------------- rendering
+
+
+def edited_message(path: str) -> str:
+    """Return what to do about a module that was edited after it was imported."""
+    name = os.path.basename(path)
+    return (
+        f"{name} was edited after it was imported, so its old code counts: reload it, as importlib.reload and in "
+        f"notebooks %autoreload do, or start again."
+    )
 
 
 def _sender_block(ingredient: str, reactor: str) -> Iterator[Block]:

@@ -1,5 +1,7 @@
 """Explanations compare with the last run, whether the module ran as a script or was imported."""
 
+import importlib
+
 import pytest
 
 from pyplant import Plant, ReactorFunc
@@ -38,6 +40,55 @@ def test_code_is_compared_with_the_last_run_and_not_with_the_newest_result(plant
         plant.run_reactor(plot)
     monkeypatch.setattr("tests.execution.test_last_used.SCALE", 3)
     assert summaries(plant) == ["SCALE changed: 1 → 3"]
+
+
+def test_a_reactor_that_is_up_to_date_tells_of_the_run_that_was(plant, monkeypatch):
+    for color in ("red", "blue"):
+        plant.set_config({"color": color})
+        plant.run_reactor(plot)
+    assert plant.explain(plot).last_run == ""
+    plant.set_config({"color": "red"})
+    found = plant.explain(plot)
+    assert found.title().startswith("plot is up to date")
+    assert found.last_run.endswith("was another one: parameter 'color' was 'blue', and is 'red' here")
+    assert "the last run, 0 s ago" in str(found)
+    monkeypatch.setattr("tests.execution.test_last_used.SCALE", 2)
+    plant.run_reactor(plot)
+    monkeypatch.undo()
+    assert plant.explain(plot).last_run.endswith("was another one: its code was different")
+
+
+def test_a_module_that_was_edited_after_it_was_imported_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "late_edit.py"
+    path.write_text("def f(x):\n    return x + 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    late_edit = importlib.import_module("late_edit")
+
+    @ReactorFunc
+    def use(pipe):
+        pipe.send("x", late_edit.f(1))
+
+    def notes():
+        return [
+            str(report).count("late_edit.py was edited after it was imported")
+            for report in (plant.explain(use), plant.status())
+        ]
+
+    with Plant(tmp_path / "plant") as plant:
+        plant.add_reactor([use, plot])
+        plant.set_config({"color": "red"})
+        plant.get("x")
+        assert notes() == [0, 0]
+        path.write_text(path.read_text().replace("x + 1", "x  +  1  # a comment"))
+        assert notes() == [0, 0]
+        path.write_text(path.read_text().replace("x  +  1", "x + 100"))
+        assert notes() == [1, 1]
+        assert plant.explain(use).edited == (str(path),)
+        assert plant.explain(plot).edited == ()
+        importlib.invalidate_caches()
+        late_edit = importlib.reload(late_edit)
+        assert plant.get("x") == 101
+        assert notes() == [0, 0]
 
 
 SCRIPT = """
