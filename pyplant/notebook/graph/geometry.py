@@ -16,6 +16,7 @@ from pyplant._formatting import clean
 from pyplant.notebook.graph.folding import Fold, Folding
 from pyplant.notebook.graph.incremental_layout import extend
 from pyplant.notebook.graph.layered_layout import Edge, Layout, Point, Size
+from pyplant.notebook.graph.wrapping import is_long, wrap
 from pyplant.reports.graph import Edges
 
 __all__ = [
@@ -63,11 +64,12 @@ class EdgePath(NamedTuple):
 
 
 class GraphGeometry(NamedTuple):
-    """Boxes, those of folds last, and the edges between them."""
+    """Boxes, those of folds last, and the edges between them; ``rows`` is more than one for a long chain."""
 
     boxes: list[Box]
     edges: list[EdgePath]
     size: Size
+    rows: int = 1
 
 
 def indexed_edges(names: Sequence[str], edges: Edges) -> Mapping[Edge, list[str]]:
@@ -122,6 +124,7 @@ def compute_geometry(
         [Box(*box) for box in zip(contents, layout.centres, sizes, keys, strict=True)],
         [EdgePath(*pair, edges[pair], route) for pair, route in zip(edges, layout.routes, strict=True)],
         layout.size,
+        layout.rows,
     )
 
 
@@ -145,14 +148,17 @@ def _layout(
     """Arrange the boxes around those that were drawn before, or all of them if few were."""
     drawn = {box.key: box for box in before.boxes} if before is not None else {}
     known = {number: drawn[key] for number, key in enumerate(keys) if key in drawn}
-    if before is None or 2 * len(known) <= len(keys):
-        return arranger(sizes, edges), sizes
+    if before is None or before.rows > 1 or 2 * len(known) <= len(keys):
+        return wrap(arranger(sizes, edges), sizes), sizes
     number_of = {key: number for number, key in enumerate(keys)}
     numbers = [number_of.get(box.key, -1) for box in before.boxes]
     routes = {(numbers[edge.source], numbers[edge.target]): edge.route for edge in before.edges}
-    for number, box in known.items():
-        sizes[number] = box.size
-    return extend(sizes, edges, {number: box.centre for number, box in known.items()}, routes)
+    centres = {number: box.centre for number, box in known.items()}
+    drawn_sizes = [known[number].size if number in known else size for number, size in enumerate(sizes)]
+    layout, new_sizes = extend(drawn_sizes, edges, centres, routes)
+    if is_long(layout):
+        return wrap(arranger(sizes, edges), sizes), sizes
+    return layout, new_sizes
 
 
 def _edges_between_boxes(

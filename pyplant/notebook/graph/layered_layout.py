@@ -59,11 +59,14 @@ class Layout(NamedTuple):
         source, the last on the left side of its target.
     size
         The size of the whole graph.
+    rows
+        The number of rows into which it is wrapped.
     """
 
     centres: list[Point]
     routes: list[list[Point]]
     size: Size
+    rows: int = 1
 
 
 def arrange(sizes: Sequence[Size], edges: Sequence[Edge]) -> Layout:
