@@ -21,6 +21,7 @@ from pyplant.engine.commands import Request, check_names
 from pyplant.errors import ConfigChangedError
 from pyplant.events import Dispatcher, Listener
 from pyplant.execution import frontend
+from pyplant.execution.finding import find_reactor, invalidate
 from pyplant.execution.nesting import is_inside_reactor
 from pyplant.execution.registry import Registry
 from pyplant.execution.session import Session
@@ -284,7 +285,7 @@ class Plant(OriginalNames):
         """
         self._session.refuse_inside(f"plant.run_reactor({_reactor_text(reactor)})")
         with self._session.exclusive_access("plant.run_reactor"):
-            definition = self._registry.find(reactor)
+            definition = find_reactor(self._session, reactor)
             outcome = self._session.run(definition, force=force, keep_going=keep_going)
             cached = outcome.results[0].cached(definition.key)
             if cached is not None and not cached.outputs:
@@ -476,7 +477,7 @@ class Plant(OriginalNames):
 
     def invalidate(self, reactor: _Reactor) -> None:
         """Forget every stored execution of a reactor; it runs when it is next needed."""
-        self._session.invalidate(reactor)
+        invalidate(self._session, reactor)
 
     def gc(self, *, unused_for: str | float | None = None) -> CollectionReport:
         """Reclaim space: remove leftovers of dead processes, and history beyond ``max_size``.

@@ -19,6 +19,7 @@ from pyplant.cli.settings import varied_values
 from pyplant.errors import MissingSenderError, RunError, near_misses
 from pyplant.events import Event, ReactorFailed, RunFinished
 from pyplant.execution import queries
+from pyplant.execution.finding import find
 from pyplant.fingerprint.graph_node import shorten
 from pyplant.plant import Plant, session_of
 from pyplant.reports.graph import tree
@@ -194,7 +195,7 @@ def _run_target(plant: Plant, target: str, done: _Done, *, force: bool, keep_goi
             return
         session = session_of(plant)
         with session.exclusive_access("pyplant run"):
-            sender = session.find(target)[0] if force else None
+            sender = find(session, target)[0] if force else None
             outcome = session.run(sender, (target,), force=force, keep_going=keep_going)
         errors = list(outcome.results[0].errors.values())
         if errors:
@@ -267,7 +268,7 @@ def sweep(
 
     def check(plant: Plant) -> None:
         session = session_of(plant)
-        session.find(reactor)
+        find(session, reactor)
         values.update(varied_values(session.parameters.snapshot(), varied, session.reads()))
 
     with _open_script(script, as_json, runs=True, check=check, **options) as (plant, _):
@@ -299,7 +300,7 @@ def invalidate(script: str, reactors: tuple[str, ...], *, as_json: bool, **optio
     found: list[str] = []
 
     def check(plant: Plant) -> None:
-        found.extend(session_of(plant).find(reactor)[0].name for reactor in reactors)
+        found.extend(find(session_of(plant), reactor)[0].name for reactor in reactors)
 
     with _open_script(script, as_json, runs=True, check=check, **options) as (plant, _):
         for name in found:

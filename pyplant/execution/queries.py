@@ -12,6 +12,7 @@ from pyplant.engine.task import State
 from pyplant.engine.trace import Trace
 from pyplant.errors import DamagedError, MissingIngredientError, StaleWarning, logger, warn
 from pyplant.execution.failures import NO_FAILURE
+from pyplant.execution.finding import find
 from pyplant.execution.staleness import Staleness
 from pyplant.execution.summary import found_reads, history_entry
 from pyplant.reports.report import Explanation, History, Outcome, Overview, Plan, Status
@@ -56,7 +57,7 @@ def overview(session: Session) -> Overview:
 def explain(session: Session, wanted: Callable[..., Any] | str) -> Explanation:
     """Return why a reactor would run."""
     with session.exclusive_access("plant.explain"):
-        definition, ingredient, context = session.find(wanted)
+        definition, ingredient, context = find(session, wanted)
         staleness = Staleness(context.without_long_hashing())
         staleness.judge([definition.key])
         key = definition.key
@@ -86,7 +87,7 @@ def _other_run(verified: Trace | None, last: Trace | None) -> str:
 def plan(session: Session, wanted: Callable[..., Any] | str) -> Plan:
     """Return the reactors that running a reactor would involve."""
     with session.exclusive_access("plant.plan"):
-        definition, ingredient, context = session.find(wanted)
+        definition, ingredient, context = find(session, wanted)
         entries = Staleness(context.without_long_hashing()).plan(definition.key)
         return Plan(definition.name, tuple(entries), ingredient)
 
@@ -94,7 +95,7 @@ def plan(session: Session, wanted: Callable[..., Any] | str) -> Plan:
 def history(session: Session, wanted: Callable[..., Any] | str) -> History:
     """Return the stored executions of a reactor, newest first."""
     with session.exclusive_access("plant.history"):
-        definition, ingredient, _ = session.find(wanted)  # reads what other processes committed
+        definition, ingredient, _ = find(session, wanted)  # reads what other processes committed
         ledger = session.warehouse.ledger
         traces = [trace for name in definition.full_names for trace in ledger.of_reactor(name)]
         traces.sort(key=lambda trace: trace.rank)

@@ -30,14 +30,12 @@ from pyplant._missing import MISSING
 from pyplant.config.classes import ConfigBase
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import is_value
-from pyplant.engine.scheduler_errors import conflict_error
 from pyplant.engine.task import BUSY, State, Task
 from pyplant.errors import (
     DamagedError,
     NestedRunError,
     PlantDirError,
     UnknownParameterWarning,
-    UnknownReactorError,
     logger,
     unknown_mark_message,
     warns_once,
@@ -240,47 +238,6 @@ class Session:
     def last(self, definition: Definition) -> Trace | None:
         """Return the newest stored execution of a reactor, with any code."""
         return self.warehouse.ledger.last(definition.full_name)
-
-    def find(self, wanted: Callable[..., Any] | str) -> tuple[Definition, str, RunContext]:
-        """Find a reactor by its function, by its name, or by the name of an ingredient that it sends.
-
-        Returns
-        -------
-        definition, ingredient
-            The reactor, and the name of the ingredient if it was found by that, else ``""``.
-        context
-            A new context that contains the reactor.
-
-        Raises
-        ------
-        pyplant.errors.NotAReactorError, pyplant.errors.UnknownReactorError
-            If there is none.
-        pyplant.errors.DuplicateSenderError
-            If the code of several reactors sends the ingredient.
-        """
-        try:
-            definition = self.registry.find(wanted)
-        except UnknownReactorError:
-            # Only if no reactor has the name: reactors and ingredients may share names.
-            context = self.context()
-            senders = context.known_senders(str(wanted))
-            if not senders:
-                raise
-        else:
-            return definition, "", self.context(definition)
-        if len(senders) > 1:
-            raise conflict_error(context, str(wanted), senders)
-        return context.definitions[senders[0]], str(wanted), context
-
-    def invalidate(self, reactor: Callable[..., Any] | str) -> None:
-        """Forget all stored executions of a reactor."""
-        with self.exclusive_access("plant.invalidate"):
-            definition, _, context = self.find(reactor)
-            fingerprint = context.fingerprint(definition.key)
-            if self.warehouse.is_read_only:
-                message = f"The plant {self.warehouse.root} is read-only; it forgets nothing."
-                raise PlantDirError(message)
-            self.warehouse.ledger.forget(definition.full_name, fingerprint.digest)
 
     def collect(self, unused_for: float | None) -> CollectionReport:
         """Remove leftovers, and history that is too large or was not used for so many seconds."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyplant._missing import MISSING
 from pyplant.errors import auxiliary_in_sweep_error
+from pyplant.execution.finding import find_reactor
 from pyplant.execution.summary import OUTCOMES
 from pyplant.reports.report import Outcome
 from pyplant.reports.sweep import Sweep, SweepRow, combinations
@@ -50,7 +51,7 @@ def sweep(
     """
     chosen = combinations(parameters)
     with session.exclusive_access("plant.sweep"):
-        definition = session.registry.find(reactor)
+        definition = find_reactor(session, reactor)
         base = session.parameters.snapshot()
         began = time.perf_counter()
         for name in chosen[0] if chosen else ():

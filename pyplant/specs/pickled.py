@@ -16,7 +16,7 @@ from __future__ import annotations
 import io
 import pickle
 import sys
-from types import FunctionType
+from types import FunctionType, GeneratorType
 from typing import Any, ClassVar, NamedTuple
 
 from pyplant.errors import UndigestibleError, UnsavableError
@@ -153,6 +153,13 @@ class ObjectSpec(StreamSpec):
         return True
 
     def dump(self, value: Any, stream: ByteSink) -> Metadata:
+        if isinstance(value, GeneratorType):
+            called = f"{value.__name__}(...)"
+            message = (
+                f"{called} is a generator, which has not run. Write yield from {called} if it receives ingredients, "
+                f"or list({called}) for its items."
+            )
+            raise UnsavableError(message)
         try:
             pickled = _pickle(value)
             copies = {key: _by_value(obj) for key, obj in pickled.by_value.items()}

@@ -86,7 +86,7 @@ class Finding:
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Audit:
     """What a check found; iterating gives the findings.
 
@@ -115,6 +115,9 @@ class Audit:
 
     def __len__(self) -> int:
         return len(self.findings)
+
+    def __repr__(self) -> str:
+        return str(self)  # what a notebook shows
 
     def __str__(self) -> str:
         checked = f"{counted(self.objects, 'stored value')} checked"

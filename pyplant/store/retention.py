@@ -54,7 +54,7 @@ _FREE_JOURNAL = 1 << 16  # bytes; a journal that is not longer does not count
 _TARGET = 0.9  # of max_size, so that a long journal is not merged after each run
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CollectionReport:
     """What a garbage collection removed.
 
@@ -78,6 +78,9 @@ class CollectionReport:
     freed: int = 0
     stored: int = 0
     young: int = 0
+
+    def __repr__(self) -> str:
+        return str(self)  # what a notebook shows
 
     def __str__(self) -> str:
         young = f" {format_size(self.young)} that no result names stay for a day." if self.young else ""

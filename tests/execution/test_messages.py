@@ -4,7 +4,7 @@ import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant._formatting import counted
-from pyplant.errors import MissingIngredientError
+from pyplant.errors import MissingIngredientError, UnknownReactorError, UnsavableError
 
 
 @ReactorFunc
@@ -42,6 +42,33 @@ def test_the_error_for_an_invalidated_value_names_its_sender(plant):
 def test_a_misspelt_name_is_still_corrected(plant):
     with pytest.raises(MissingIngredientError, match="Did you mean 'data', sent by 'load'"):
         plant.fetch_ingredient("datas")
+
+
+@pytest.mark.parametrize("call", ["run_reactor", "sweep"])
+def test_the_error_for_an_ingredient_in_place_of_a_reactor_names_its_sender(call, plant):
+    arguments = [{"n": [1]}] if call == "sweep" else []
+    with pytest.raises(
+        UnknownReactorError, match=r"'data' is an ingredient, which 'load' sends\. .*plant\.get"
+    ):
+        getattr(plant, call)("data", *arguments)
+
+
+def test_the_error_for_a_generator_says_how_to_run_it(plant):
+    def helper(pipe):
+        return (yield pipe.receive("data"))
+
+    @ReactorFunc
+    def forgets(pipe):
+        pipe.send("made", helper(pipe))
+
+    plant.add_reactor(forgets)
+    with pytest.raises(UnsavableError, match=r"Write yield from helper\(\.\.\.\) if it receives"):
+        plant.get("made")
+
+
+def test_what_notebooks_show_of_maintenance_is_a_sentence(plant):
+    assert repr(plant.gc()) == str(plant.gc())
+    assert repr(plant.fsck()) == str(plant.fsck())
 
 
 def test_one_failure_is_one_reactor(plant):
