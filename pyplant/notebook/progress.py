@@ -112,7 +112,8 @@ class _Running:
         if self.expected - past >= 1:
             yield f"~{format_whole_seconds(self.expected - past)} left"
         elif self.expected:
-            yield f"usually {format_whole_seconds(self.expected)}"
+            form = format_whole_seconds if self.expected >= 1 else format_seconds
+            yield f"usually {form(self.expected)}"
 
 
 class RunProgress:

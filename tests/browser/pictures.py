@@ -1,8 +1,10 @@
-"""Takes the pictures of the README: a real run in JupyterLab, light and dark. ``make pictures``."""
+"""Takes the pictures of the README, light and dark, and the page of ``gallery``, in JupyterLab: ``make pictures``."""
 
+import sys
 import tempfile
 from pathlib import Path
 
+from tests.browser import gallery
 from tests.browser.graph import Graph
 from tests.browser.lab import OpenNotebook, lab_in_browser
 from tests.conftest import ROOT
@@ -108,6 +110,9 @@ def main():
     options = {"viewport": {"width": 1240, "height": 900}, "device_scale_factor": 2}
     with tempfile.TemporaryDirectory() as folder, lab_in_browser(Path(folder), **options) as (lab, page):
         take(lab, page)
+    with tempfile.TemporaryDirectory() as folder, lab_in_browser(Path(folder)) as (lab, page):
+        gallery.take_all(lab, page)
+    sys.stdout.write(f"Look at {gallery.FOLDER / 'index.html'}\n")
 
 
 if __name__ == "__main__":

@@ -1107,6 +1107,17 @@ def test_the_table_shows_the_same_states(digits):
     expect(digits.panel.get_by_role("heading", name="load_digits")).to_be_visible()
 
 
+def test_the_table_keeps_its_triangle_in_the_classic_notebook(digits, page):
+    page.evaluate(
+        """() => {
+            const sheet = new CSSStyleSheet();
+            sheet.replaceSync("summary{display:block}");  // as in Bootstrap 3
+            document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+        }"""
+    )
+    assert digits.style(".pyplant-graph summary", "display") == ["list-item"]
+
+
 def test_the_table_is_sorted_and_filtered(digits):
     digits.root.get_by_text("As a table").click()
     rows = digits.root.locator("tbody tr:visible th")

@@ -80,6 +80,7 @@ test("a running reactor shows elapsed and remaining time", () => {
   assert.deepEqual(state.pace({ t: 100 }, 112), ["12 s"]);
   assert.deepEqual(state.pace({ t: 100, e: 60 }, 112), ["12 s · ~48 s left", "~48 s left", "12 s"]);
   assert.equal(state.pace({ t: 100, e: 10 }, 112)[1], "usually 10 s");
+  assert.equal(state.pace({ t: 100, e: 0.002 }, 112)[1], "usually 2 ms");
   assert.deepEqual(state.pace({ t: 100 }, 90), ["0 s"]);
 });
 

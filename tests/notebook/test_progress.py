@@ -78,6 +78,10 @@ def test_without_a_loop_the_last_execution_says_how_long(clock):
     assert run.text() == "▶ train · 12 s · ~29 s left"
     clock(150.0)
     assert run.text() == "▶ train · 50 s · usually 41 s"
+    run = run_of("split", expected=0.002)
+    run.handle(ReactorStarted("split"))
+    clock(152.0)
+    assert run.text() == "▶ split · 2 s · usually 2 ms"
 
 
 def test_time_is_that_of_the_reactor_without_waiting(clock):

@@ -102,7 +102,7 @@ export function pace({ t, e }, now) {
   const past = Math.max(0, now - t);
   const gone = duration(past, true);
   if (!e) return [gone];
-  const left = e - past < 1 ? `usually ${duration(e, true)}` : `~${duration(e - past, true)} left`;
+  const left = e - past < 1 ? `usually ${duration(e, e >= 1)}` : `~${duration(e - past, true)} left`;
   return [`${gone} · ${left}`, left, gone];
 }
 
