@@ -78,6 +78,7 @@ def test_pure_javascript_modules():
 
 def test_every_key_is_documented():
     documented, map_ = text_of("keys").split("const BOX_KEYS")
-    signs = {"ArrowLeft": "←", "ArrowRight": "→", "ArrowUp": "↑", "ArrowDown": "↓", "Space": "Space"}
+    signs = {"ArrowLeft": "←", "ArrowRight": "→", "ArrowUp": "↑", "ArrowDown": "↓"}
+    signs |= dict.fromkeys(("PageUp", "PageDown"), "Page ↑ ↓")
     for key in re.findall(r"^  (\w+):", map_.partition("};")[0], re.MULTILINE):
         assert signs.get(key, key) in documented

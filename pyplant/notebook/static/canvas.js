@@ -62,7 +62,6 @@ export class Box {
     this.key = key;
     const known = ["fold", "maybe", "orphan", "dim", "chosen", "guess", "lost", "cause"];
     const flags = known.filter((flag) => look[flag]);
-    const room = this.w - INDENT - 7;
     setAttributes(this.element, {
       class: ["pg-node", `pg-${look.status}`, ...flags.map((flag) => `pg-is-${flag}`)].join(" "),
       "aria-label": look.spoken,
@@ -72,9 +71,18 @@ export class Box {
     setAttributes(this.bar, { width: Math.min(1, look.share ?? 0) * (this.w - 16) });
     this.parts.replaceChildren(...this.shares(look.counts ?? []));
     setText(this.title, look.tip);
-    [this.fullName] = look.names;
-    setText(this.name, fittingText(look.names, room, `500 11.5px ${NAME_FONT}`));
-    setText(this.meta, fittingText(look.metas, room, `10px ${FONT}`));
+    this.write(look.names, look.metas);
+  }
+
+  /** Write the texts that fit; measuring them takes most of the time of a change, and few changes concern them. */
+  write(names, metas) {
+    const texts = JSON.stringify([names, metas]);
+    if (texts === this.texts) return;
+    this.texts = texts;
+    [this.fullName] = names;
+    const room = this.w - INDENT - 7;
+    setText(this.name, fittingText(names, room, `500 11.5px ${NAME_FONT}`));
+    setText(this.meta, fittingText(metas, room, `10px ${FONT}`));
   }
 }
 

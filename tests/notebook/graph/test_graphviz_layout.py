@@ -10,6 +10,7 @@ import pytest
 
 from pyplant.notebook.graph import graphviz_layout, layered_layout
 from pyplant.notebook.graph.graphviz_layout import arrange
+from pyplant.notebook.graph.layered_layout import Layout
 from tests.notebook.graph.test_layered_layout import overlapping, pipeline
 
 SIZE = (80.0, 24.0)
@@ -104,7 +105,7 @@ def test_large_and_dense_graphs_are_not_given_to_graphviz(commands):
 
 
 def test_an_empty_graph_starts_no_program(commands):
-    assert arrange([], []) == ([], [], (0.0, 0.0))
+    assert arrange([], []) == Layout([], [], (0.0, 0.0))
     assert commands == []
 
 

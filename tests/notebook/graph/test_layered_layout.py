@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyplant.notebook.graph.layered_layout import arrange
+from pyplant.notebook.graph.layered_layout import Layout, arrange
 
 SIZE = (80.0, 24.0)
 
@@ -38,7 +38,7 @@ def pipeline(count, seed=0, most=3):
 
 
 def test_an_empty_graph_has_no_size():
-    assert arrange([], []) == ([], [], (0.0, 0.0))
+    assert arrange([], []) == Layout([], [], (0.0, 0.0))
 
 
 def test_edges_lead_to_the_right():
