@@ -1,6 +1,11 @@
 """The README's code runs, from top to bottom, in one session."""
 
+import os
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -54,6 +59,80 @@ def left_out(text):
     """First lines of the blocks that look like Python and would not run."""
     fences = re.findall(r"^[ \t]*(?:```|~~~)[ ]*py.*$", text, re.MULTILINE)
     return [fence for fence in fences if fence.strip() != "```python" or fence != fence.lstrip()]
+
+
+TRANSCRIPT = re.compile(r"^```\n(\$ .*?)^```$", re.DOTALL | re.MULTILINE)
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    *(f"docs/{name}.md" for name in ("api", "architecture", "index", "workers")),
+]
+
+
+def commands(text):
+    """The commands of the transcripts in a text, with the output that is shown."""
+    for block in TRANSCRIPT.findall(text):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            yield command, output
+
+
+def without_times(text):
+    """A text as it would be at another time, on one line."""
+    return re.sub(r"<?\d[\d.,]* (ms|s|min)\b", "TIME", " ".join(text.split()))
+
+
+def test_all_transcripts_happen(tmp_path):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    shutil.copy(ROOT / "notebooks" / "digits.py", tmp_path)
+    found = list(commands(README))
+    assert len(found) >= 4
+    for command, output in found:
+        program, *arguments = shlex.split(command)
+        assert program == "pyplant"
+        done = subprocess.run(
+            [sys.executable, "-m", "pyplant", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=300,
+            check=True,
+        )
+        if output:
+            assert without_times(done.stdout) == without_times(output), command
+
+
+def test_transcripts_and_code_are_in_the_readme_only():
+    for page in PAGES[1:]:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert not list(commands(text)), page
+        assert not re.findall(
+            r"^[ \t]*(?:```|~~~)[ ]*(?:py|ipython|bash|sh\b|console)", text, re.MULTILINE
+        ), page
+
+
+def test_a_transcript_that_cannot_happen_is_found():
+    shown = "a would run\n  it took 3.1 s\n"
+    assert without_times(shown) == without_times("a would run\n  it took 250 ms")
+    assert without_times(shown) != without_times("a is up to date\n  it took 3.1 s")
+
+
+def test_the_first_example_needs_a_main_guard_for_the_command_line(tmp_path):
+    (tmp_path / "first.py").write_text(BLOCK.findall(README)[0], encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pyplant", "status", "first.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "while first.py is imported" in done.stderr
+    assert "if __name__ == '__main__':" in done.stderr
 
 
 def test_the_figures_are_those_that_were_measured():
