@@ -183,6 +183,10 @@ class Console:
         with suppress(Exception):  # an exception class may refuse attributes
             error._render_traceback_ = lambda: self._user_traceback(error)  # type: ignore[attr-defined]
 
+    def last_prints(self, reactor: str) -> str:
+        """Return the last lines that a reactor has printed in this kernel."""
+        return self._recorder.last_prints(reactor)
+
     def show_progress(self, plant: Plant, listeners: Dispatcher) -> bool:
         """Show the progress of the runs of a plant below cells; return whether this is a notebook."""
         if getattr(self.shell, "kernel", None) is None:

@@ -744,7 +744,7 @@ def test_deleted_cells_and_missing_senders_look_like_what_they_are(shown):
     expect(panel.locator("p").first).to_have_text("stale, cannot run, no reactor sends slope")
     expect(panel).to_contain_text("slope sent by no reactor that is defined")
     shown.open("orphan").get_by_role("button", name="Remove").click()
-    assert shown.sent == [{"kind": "remove", "id": "n1", "version": 1}]
+    assert shown.sent[-1] == {"kind": "remove", "id": "n1", "version": 1}
 
 
 def test_a_dead_kernel_looks_dead(ticking, page):
@@ -767,6 +767,66 @@ def test_a_closed_plant_is_told_so(digits):
     digits.tell({}, run=None, closed=True, checked=False)
     expect(digits.root.get_by_text("closed", exact=True)).to_be_visible()
     expect(digits.root.get_by_text("not checked")).to_be_hidden()
+
+
+FACTS = {
+    **{"kind": "facts", "id": "n6", "version": 1, "prints": "epoch 3", "made": "by first.ipynb on host vm"},
+    **{"rerun": ["train_forest", "evaluate", "split"], "reruns": 3, "unsure": 1, "seconds": 43.5},
+    **{"parameters": [["alpha", "0.1"]], "helpers": ["score()", "Model"], "files": ["data.csv"]},
+    **{"shapes": {"evaluate_out": "512 × 3 float64"}, "reused": 2, "stored": 4},
+}
+
+
+def test_an_open_panel_asks_for_facts_and_shows_them(digits, page):
+    panel = digits.open("evaluate")
+    asked = {"kind": "inspect", "id": "n6", "version": 1}
+    assert digits.sent == [asked]
+    tell = "message => harness.model.tell(message)"
+    page.evaluate(tell, {**FACTS, "id": "n5", "parameters": [["other", "1"]]})  # of a panel that was closed
+    page.evaluate(tell, FACTS)
+    for text in (
+        "to run it3 reactors: it, perhaps train_forest, split · took 43.5 s last time",
+        "alpha = 0.1",
+        "score(), Model",
+        "data.csv",
+        "512 × 3 float64 · 18.0 kB",
+        "by first.ipynb on host vm · reused 2 times here · 4 versions kept",
+    ):
+        expect(panel).to_contain_text(text)
+    expect(panel).not_to_contain_text("other")
+    expect(panel).not_to_contain_text("epoch 3")
+    panel.get_by_role("button", name="Preview").click()
+    assert digits.sent == [asked, {"kind": "preview", "id": "n6", "version": 1, "name": "evaluate_out"}]
+    answer = {"kind": "preview", "id": "n6", "version": 1, "name": "evaluate_out", "text": "2 rows"}
+    page.evaluate(tell, {**answer, "rows": [["a", "b"], ["1", "<b>2</b>"]]})
+    expect(panel.locator(".pg-rows td")).to_have_text(["1", "<b>2</b>"])
+    digits.tell({"evaluate": {"o": "failed", "w": "ValueError"}}, run=None)
+    expect(panel).to_contain_text("Last printedepoch 3")
+    assert digits.sent[-1] == asked  # it may have changed
+
+
+def test_reactors_are_run_where_the_page_can(digits, page):
+    run = digits.root.get_by_role("button", name="Run all stale")
+    expect(run).to_be_hidden()
+    page.evaluate(
+        """() => {
+            window.code = [];
+            harness.model.widget_manager = {kernel: {status: "idle", requestExecute: content => {
+                window.code.push(content.code);
+                return {done: Promise.resolve({content: {status: "error", ename: "KeyError", evalue: "'town'"}})};
+            }}};
+        }"""
+    )
+    digits.tell({}, run=8)
+    expect(run).to_be_hidden()
+    digits.tell({}, run=None)
+    run.click()
+    expect(digits.root.get_by_text("KeyError: 'town'")).to_be_visible()
+    digits.open("split").get_by_role("button", name="Run", exact=True).click()
+    assert page.evaluate("() => window.code") == [
+        "plant.run_reactor('evaluate')\nplant.run_reactor('report');",
+        "plant.run_reactor('split');",
+    ]
 
 
 def test_the_panel_leads_to_the_sender(digits):

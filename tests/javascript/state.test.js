@@ -147,4 +147,8 @@ test("the table is sorted by name, status, time or size", () => {
   assert.equal(by(1, false), "n1 n0 n2");
   assert.equal(by(2, true), "n2 n0 n1");
   assert.equal(by(3, true), "n0 n2 n1");
+
+test("a loop tells how much time is left", () => {
+  assert.equal(state.pace({ t: 100, p: [["epochs", 94, 300]] }, 110)[1], "~22 s left");
+  assert.equal(state.pace({ t: 100, e: 60, p: [["epochs", 1, 300]] }, 110)[1], "~50 s left");
 });

@@ -34,7 +34,8 @@ from pyplant._definitions import orphans, withdraw
 from pyplant._formatting import clean
 from pyplant.engine.task import State
 from pyplant.errors import PlantError, logger
-from pyplant.notebook.graph import graphviz_layout, payload, svg
+from pyplant.execution import frontend
+from pyplant.notebook.graph import facts, graphviz_layout, payload, svg
 from pyplant.notebook.graph.folding import MAX_NODES, Folding, active, next_members, without_folds
 from pyplant.notebook.graph.geometry import GraphGeometry, indexed_edges
 from pyplant.notebook.graph.live_state import LiveState
@@ -362,7 +363,8 @@ class GraphController:
 
         ``resync``: send everything again. ``stop``: interrupt the given run. ``unfold``: show the given members of
         the given folds, or the next ones. ``fold``: fold what was unfolded. ``remove``: withdraw the reactor of a
-        deleted cell. Other messages are ignored.
+        deleted cell. ``inspect``, ``preview``: answer with facts about a reactor, or with a preview of an
+        ingredient; the answers are messages, which are not saved. Other messages are ignored.
         """
         match content:
             case {"kind": "resync"}:
@@ -375,16 +377,35 @@ class GraphController:
                 _interrupt()
             case {"kind": "unfold", "folds": list(folds), **more}:
                 self._unfold(folds, more.get("nodes"))
-            case {"kind": "remove", "id": str(identity), "version": self._version}:
-                definition = dict(zip(self._graph["nodes"], self._snapshot.definitions, strict=True))[
-                    identity
-                ]
-                if definition in orphans and withdraw(definition):
-                    self._refresh()
+            case {"kind": "remove" | "inspect" | "preview", "id": str(identity), "version": self._version}:
+                self._handle_request_for_reactor(identity, content)
             case {"kind": "fold"}:
                 # Else reactors would stay unfolded because they were shown before.
                 self._shown_names = frozenset()
                 self._change_folding(frozenset())
+
+    def _handle_request_for_reactor(self, identity: str, content: dict[str, Any]) -> None:
+        """Handle a message about a reactor of the present version of the graph."""
+        plant = self._plant()
+        definition = dict(zip(self._graph["nodes"], self._snapshot.definitions, strict=False)).get(identity)
+        if plant is None or plant.is_closed or definition is None:
+            return
+        reply: dict[str, Any] = {"id": identity, "version": self._version}
+        if content["kind"] == "remove":
+            if definition in orphans and withdraw(definition):
+                self._refresh()
+            return
+        if content["kind"] == "inspect":
+            front_end = frontend.current()
+            printed = front_end.last_prints(definition.name) if front_end is not None else ""
+            found = facts.facts_of(plant, definition)
+            reply |= {"kind": "facts", "prints": payload.clean_lines(printed), **(found or {"busy": True})}
+        else:
+            name = str(content.get("name", ""))
+            reply |= {"kind": "preview", "name": name, **facts.preview(plant, definition, name)}
+        for shown in tuple(self._shown_graphs):
+            if shown.widget is not None and not shown.is_gone:
+                shown.widget.send(reply)
 
     def _unfold(self, folds: list[object], wanted: object) -> None:
         members = {f"f{n}": fold.members for n, fold in enumerate(self._folding.folds)}

@@ -31,6 +31,7 @@ Output = dict[str, Any]
 """One output in the notebook format (``output_type`` and so on)."""
 
 _MAX_TEXT = 1_000_000  # characters of a record, half of them from each end
+_MAX_TAIL = 4_000  # characters of the last lines
 _MAX_BUFFERED = 4 * _MAX_TEXT  # characters that are collected before they are compacted
 _MAX_DISPLAYS = 20_000_000  # bytes of all displays of a record
 _LINE_SEARCH = 10_000  # characters; a cut moves back by up to this many to the end of a line
@@ -174,6 +175,15 @@ class OutputRecord:
                 if "text" in output:
                     output["text"] = apply_carriage_returns(output["text"])
             return [output for output in outputs if output.get("text") != ""]
+
+    def tail(self, count: int) -> str:
+        """Return the last lines of text."""
+        if not self._events:
+            return ""
+        with _lock:
+            texts = [event.joined() for event in self._events[-count:] if isinstance(event, _Text)]
+        lines = apply_carriage_returns("".join(texts)[-_MAX_TAIL:]).splitlines()
+        return "\n".join(lines[-count:])
 
     def _clear(self) -> None:
         self._events: list[_Text | _Omission | _Display] = []

@@ -50,6 +50,7 @@ _HEADING = (
 )
 
 _NOT_RECORDED = nullcontext()
+_LAST_LINES = 5
 _SHORTEST_PROCESS = 0.0002  # seconds; a reactor does not start a process and wait for it in less
 
 
@@ -85,6 +86,8 @@ class Recorder:
         self._steps: list[OutputRecording] = []  # the innermost step last
         self._shown_last: OutputRecording | None = None
         self._forwarding_threads: set[int] = set()
+        self._open_recordings: dict[str, OutputRecording] = {}  # by reactor
+        self._prints: dict[str, str] = {}  # the last lines of reactors that have ended
         self._drained_at = 0.0
 
     def record(self, reactor: str, *, heading: str = "") -> OutputRecording:
@@ -99,7 +102,21 @@ class Recorder:
             reactor. It is not recorded. Without a heading, the name of the reactor is shown where
             its output follows that of another reactor.
         """
-        return OutputRecording(self, reactor, heading)
+        recording = self._open_recordings[reactor] = OutputRecording(self, reactor, heading)
+        return recording
+
+    def last_prints(self, reactor: str) -> str:
+        """Return the last lines that a reactor has printed, also while it runs; ``""`` if there are none."""
+        recording = self._open_recordings.get(reactor)
+        return self._prints.get(reactor, "") if recording is None else recording.last_prints()
+
+    def close_recording(self, recording: OutputRecording) -> None:
+        """Keep the last lines of a recording that has ended, and not the recording."""
+        if self._open_recordings.get(recording.reactor) is recording:
+            del self._open_recordings[recording.reactor]
+            self._prints.pop(recording.reactor, None)
+            if text := recording.last_prints():
+                self._prints[recording.reactor] = text
 
     # ------------------------------------------------------------------ steps
 
@@ -319,6 +336,10 @@ class OutputRecording:
         self._recorder.leave(self)  # an interrupt may have hit the beginning or the end of a step
         self._finish_output()
 
+    def last_prints(self) -> str:
+        """Return the last lines of text."""
+        return self._record.tail(_LAST_LINES)
+
     # ------------------------------------------------------------------ called by the interceptors
 
     def on_write(self, stream: str, text: str) -> None:
@@ -352,6 +373,7 @@ class OutputRecording:
             self._recorder.drain()
         except Exception:  # noqa: BLE001
             self._fail()
+        self._recorder.close_recording(self)
 
     def _fail(self) -> None:
         # Set before logging: a log handler may write to an intercepted stream.

@@ -37,6 +37,18 @@ export class KernelLink {
     return Boolean(root.closest(".jupyter-widgets-disconnected")) || ["dead", "autorestarting"].includes(status);
   }
 
+  /** Whether the page can run code in the kernel, as Jupyter's own can. */
+  get canRun() {
+    return typeof this.model.widget_manager?.kernel?.requestExecute === "function";
+  }
+
+  /** Run code in the kernel after what it is doing; return the error as text, if there was one. */
+  async execute(code) {
+    const content = { code, silent: false, store_history: false, stop_on_error: false, allow_stdin: false };
+    const { content: reply } = await this.model.widget_manager.kernel.requestExecute(content).done;
+    return reply.status === "error" ? `${reply.ename}: ${reply.evalue}` : "";
+  }
+
   now() {
     return Date.now() / 1000 + this.clockOffset;
   }

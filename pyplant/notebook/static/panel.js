@@ -8,6 +8,25 @@ export class Panel {
   constructor(view) {
     this.view = view;
     this.element = html("section.pg-panel", { hidden: true });
+    this.facts = {};
+    this.previews = {};
+  }
+
+  /** Ask the kernel for facts about the reactor, unless it was asked already and nothing has changed since. */
+  ask(id) {
+    const { graph, state, states, model, isDead } = this.view;
+    const asked = [id, graph.data.version, states[id]?.o, states[id]?.f, state.run].join();
+    if (isDead || asked === this.asked) return;
+    this.asked = asked;
+    model.send({ kind: "inspect", id, version: graph.data.version });
+  }
+
+  /** Show an answer of the kernel. */
+  receive(answer) {
+    if (answer.id !== this.id || answer.version !== this.view.graph.data.version) return;
+    if (answer.kind === "facts") this.facts = answer.busy ? { ...this.facts, ...answer } : answer;
+    else this.previews = { ...this.previews, [answer.name]: answer };
+    if (this.isOpen) this.show(this.id);
   }
 
   get isOpen() {
@@ -29,8 +48,13 @@ export class Panel {
     this.hasError = Boolean(error);
     const hadFocus = this.element.matches(":focus-within");
     const dds = (values, content) => values.map((value) => html("dd", ...content(value)));
-    if (id !== this.id) this.element.scrollTop = 0;
+    if (id !== this.id) {
+      this.element.scrollTop = 0;
+      this.facts = {};
+      this.previews = {};
+    }
     this.id = id;
+    const { parameters = [], helpers = [], files = [], shapes = {}, made = "", prints = "" } = this.facts;
     this.mark = html("span");
     this.heading = html("h3", { tabindex: -1 }, name);
     this.word = html("p");
@@ -44,12 +68,19 @@ export class Panel {
       this.word,
       this.loops,
       ...(error ? [this.code("pg-error", "Error", at ? `${error}\n${at}` : error)] : []),
+      ...(prints && ["failed", "running"].includes(state.o)
+        ? [html("h4", "Last printed"), this.code("pg-prints", "Last printed", prints)]
+        : []),
       ...(reasons.length
         ? [html("h4", isPast ? "Why it ran" : "Why"), html("ul", ...reasons.map((cause) => this.cause(cause)))]
         : []),
       html(
         "dl",
         html("div", this.tookWord, this.took),
+        ...this.fact(
+          "to run it",
+          dds(state.o === "cached" ? [] : [this.cost()].filter(Boolean), (cost) => [cost]),
+        ),
         ...this.fact(
           "inputs",
           dds(inputs, ([name, sender]) => [
@@ -59,7 +90,16 @@ export class Panel {
         ),
         ...this.fact(
           "outputs",
-          dds(sent, ([name, form, size]) => [`${name} `, small(joined(form, bytes(size)))]),
+          dds(sent, (output) => this.output(output, shapes)),
+        ),
+        ...this.fact(
+          "parameters",
+          dds(parameters, ([name, value]) => [`${name} = ${value}`]),
+        ),
+        ...this.fact("helpers", helpers.length ? [html("dd", helpers.join(", "))] : []),
+        ...this.fact(
+          "files",
+          dds(files, (file) => [file]),
         ),
         ...this.fact(
           "used by",
@@ -77,6 +117,10 @@ export class Panel {
           "defined in",
           dds(where ? [where] : [], (place) => [place]),
         ),
+        ...this.fact(
+          "computed",
+          dds(made ? [joined(made, this.uses())] : [], (text) => [text]),
+        ),
       ),
       ...(orphan ? [this.removal(id)] : []),
       this.statement(run),
@@ -84,6 +128,7 @@ export class Panel {
     this.element.hidden = false;
     setAttributes(this.element, { "aria-label": `Reactor ${name}` });
     this.patch();
+    this.ask(id);
     if (hadFocus) this.heading.focus({ preventScroll: true });
   }
 
@@ -121,6 +166,47 @@ export class Panel {
     setText(this.took, took(state) && `${took(state)}, ${age(state.f)}`);
     setAttributes(this.took, { title: state.f ? new Date(state.f * 1000).toLocaleString() : "" });
     this.took.parentElement.hidden = !state.f;
+  }
+
+  /** What runs if this reactor is run, and how long that took last time. */
+  cost() {
+    const { rerun = [], reruns = 0, unsure = 0, seconds = 0 } = this.facts;
+    if (!reruns) return "";
+    const others = rerun.filter((name) => name !== this.heading.textContent);
+    const shown = others.slice(0, 3).join(", ") + (reruns - 1 > 3 ? ` and ${reruns - 4} more` : "");
+    const what = others.length
+      ? `${reruns} reactors: it${unsure ? ", perhaps" : " and"} ${shown}`
+      : "this reactor only";
+    return joined(what, seconds ? `took ${duration(seconds)} last time` : "");
+  }
+
+  uses() {
+    const { reused = 0, stored = 0 } = this.facts;
+    const count = (number, noun) => number && `${number} ${noun}${number === 1 ? "" : "s"}`;
+    return joined(reused && `reused ${count(reused, "time")} here`, stored > 1 && `${stored} versions kept`);
+  }
+
+  /** An output: name, format, shape and size, and a preview that is loaded when it is asked for. */
+  output([name, form, size], shapes) {
+    const text = small(joined(shapes[name] || form, bytes(size)));
+    const found = this.previews[name];
+    if (!form || this.view.isDead) return [`${name} `, text];
+    if (found) return [`${name} `, text, ...this.preview(found)];
+    const { model, graph } = this.view;
+    const ask = () => model.send({ kind: "preview", id: this.id, version: graph.data.version, name });
+    return [`${name} `, text, " ", button("Preview", `Show the beginning of ${name}`, ask, "pg-link")];
+  }
+
+  preview({ text = "", rows = [], image = "" }) {
+    const [head = [], ...body] = rows;
+    const row = (cells, tag) => html("tr", ...cells.map((cell) => html(tag, cell)));
+    return [
+      this.code("pg-preview", "Preview", text),
+      ...(rows.length
+        ? [html("div.pg-rows", html("table", row(head, "th"), ...body.map((cells) => row(cells, "td"))))]
+        : []),
+      ...(image ? [html("img", { src: `data:image/png;base64,${image}`, alt: text })] : []),
+    ];
   }
 
   fact(word, dds) {
@@ -173,6 +259,8 @@ export class Panel {
       setText(copy, isDone ? "Copied" : "Ctrl+C");
       setTimeout(() => setText(copy, "Copy"), PAUSE);
     });
-    return html("div.pg-run", code, copy);
+    const start = button("Run", "Run this reactor and what it needs", () => this.view.run([run]));
+    start.hidden = !this.view.canRun;
+    return html("div.pg-run", code, copy, start);
   }
 }

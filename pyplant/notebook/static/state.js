@@ -98,9 +98,14 @@ export function changed(ids, before, after) {
 }
 
 /** Return texts for how long a reactor has been running and may still run, the longest first. */
-export function pace({ t, e }, now) {
+export function pace({ t, e, p = [] }, now) {
   const past = Math.max(0, now - t);
   const gone = duration(past, true);
+  const [, done, total] = p[0] ?? [];
+  if (total && done && done < total && (!e || 20 * done >= total)) {
+    const left = `~${duration((past / done) * (total - done), true)} left`; // at the pace of its loop
+    return [`${gone} · ${left}`, left, gone];
+  }
   if (!e) return [gone];
   const left = e - past < 1 ? `usually ${duration(e, e >= 1)}` : `~${duration(e - past, true)} left`;
   return [`${gone} · ${left}`, left, gone];

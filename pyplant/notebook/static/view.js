@@ -36,6 +36,8 @@ export class View {
   listen(how) {
     this.onChange ??= () => this.sync();
     for (const trait of ["graph", "state", "details"]) this.model[how](`change:${trait}`, this.onChange);
+    this.onAnswer ??= (answer) => this.panel.receive(answer);
+    this.model[how]("msg:custom", this.onAnswer);
   }
 
   remove() {
@@ -68,6 +70,7 @@ export class View {
     this.deletedChip.append(html("span"));
     this.runningLink = button("", "Show the running reactor", () => this.visit(this.running), "pg-link");
     [this.paceText, this.hint, this.found] = [small(""), small(""), small("")];
+    this.runButton = button("Run all stale", "Run everything that is stale or new", () => this.runStale());
     this.stopButton = button("", "Interrupt the run; what has finished is kept", () => this.stop(), "pg-stop");
     this.search = html("input", {
       type: "search",
@@ -113,7 +116,7 @@ export class View {
         this.uncheckedBadge,
         this.closedBadge,
         this.goneBadge,
-        right(this.runningLink, this.paceText, this.stopButton, this.hint),
+        right(this.runningLink, this.paceText, this.runButton, this.stopButton, this.hint),
       ),
       html("div.pg-head", this.search, this.found, right(this.scope, this.foldButton, this.zoom, this.keysButton)),
       this.keys,
@@ -221,7 +224,9 @@ export class View {
     this.stopButton.hidden = state.run == null || this.isDead;
     this.stopButton.disabled = this.stopping != null;
     setText(this.stopButton, this.stopping != null ? "stopping …" : "■ Stop");
-    if (state.run == null) setText(this.hint, "");
+    if (state.run == null && !this.runError) setText(this.hint, "");
+    this.runButton.hidden = !this.canRun || state.run != null || !this.stale().length;
+    if (this.panel.isOpen && state.run == null) this.panel.ask(this.panel.id);
   }
 
   tick() {
@@ -365,6 +370,29 @@ export class View {
   /** Return the boxes that the filter finds, reactors first, from the left. */
   hits() {
     return this.canvas.boxes.filter((box) => !box.isDim).sort((a, b) => a.isFold - b.isFold || a.x - b.x || a.y - b.y);
+  }
+
+  get canRun() {
+    return this.link.canRun && !this.isDead && this.state.closed !== true;
+  }
+
+  /** The reactors that would run; in any order, since each runs what it needs. */
+  stale() {
+    const isReady = ({ o, lost, kept } = {}) => ["stale", "new", "failed"].includes(o) && !lost && !kept;
+    return this.graph.ids.filter((id) => isReady(this.states[id]) && !this.graph.nodes[id].orphan);
+  }
+
+  runStale() {
+    return this.run(this.stale().map((id) => this.graph.nodes[id].run));
+  }
+
+  /** Run statements in the kernel, and show their error. */
+  async run(statements) {
+    this.runError = "";
+    setText(this.hint, "");
+    this.runError = await this.link.execute(`${statements.join("\n")};`);
+    setText(this.hint, this.runError);
+    if (this.runError) this.announce(this.runError);
   }
 
   async stop() {

@@ -28,6 +28,11 @@ class Model {
     this.#listeners.get(event)?.delete(callback);
   }
 
+  /** Deliver a message of the kernel. */
+  tell(message) {
+    for (const callback of this.#listeners.get("msg:custom") ?? []) callback(message);
+  }
+
   send(message) {
     this.sent.push(message);
   }

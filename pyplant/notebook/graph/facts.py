@@ -1,0 +1,128 @@
+"""Facts about one reactor that the panel of the graph asks for: what it costs, reads, sends, and who made it.
+
+They are computed when a panel is opened and sent as a message, so that they are never saved with a notebook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pyplant._definitions import Definition
+from pyplant._formatting import clean
+from pyplant.engine.trace import DependencyKind, Trace
+from pyplant.errors import PlantError
+from pyplant.execution.context import RunContext
+from pyplant.execution.staleness import Staleness
+from pyplant.execution.summary import history_entry
+from pyplant.fingerprint.graph_node import NodeKind
+from pyplant.ingredient import Ingredient
+from pyplant.notebook.graph.preview import preview_of
+from pyplant.plant import Plant, session_of
+from pyplant.reports.report import Outcome
+
+__all__ = ["facts_of", "preview"]
+
+_MAX_NAMES = 30  # of helpers, parameters and reactors
+_MAX_BYTES = 200_000_000  # of a value that is loaded for a preview; arrays are mapped
+
+
+def facts_of(plant: Plant, definition: Definition) -> dict[str, Any] | None:
+    """Return the facts about a reactor; ``None`` while another thread uses the plant.
+
+    Returns
+    -------
+    facts
+        ``rerun``: the reactors that would run, and their seconds. ``parameters``, ``helpers``, ``files``: what the
+        last execution read. ``shapes``: the shapes of arrays by name of the ingredient. ``made``: where. ``reused``,
+        ``stored``: how often its results were found since the plant was opened, and how many are kept.
+    """
+    session = session_of(plant)
+    if not session.lock.acquire(blocking=False):
+        return None
+    try:
+        context = session.context().without_long_hashing()
+        staleness = Staleness(context)
+        entries = staleness.plan(definition.key)
+        trace = staleness.verdicts[definition.key].trace or context.last(definition.full_name)
+        stored = len(session.warehouse.ledger.of_reactor(definition.full_name))
+        would_run = [entry for entry in entries if entry.outcome is not Outcome.CACHED]
+        return {
+            "rerun": [clean(entry.name) for entry in would_run][:_MAX_NAMES],
+            "reruns": len(would_run),
+            "unsure": sum(not entry.certain for entry in would_run),
+            "seconds": sum(entry.seconds for entry in would_run),
+            "helpers": list(dict.fromkeys(_helpers(context, definition.key)))[:_MAX_NAMES],
+            "reused": session.reused[definition.key],
+            "stored": stored,
+            **(_facts_of_execution(trace) if trace is not None else {}),
+        }
+    finally:
+        session.lock.release()
+
+
+def _facts_of_execution(trace: Trace) -> dict[str, Any]:
+    parameters = list(history_entry(trace).parameters.items())[:_MAX_NAMES]
+    files = [
+        dependency.names[0]
+        for dependency in trace.dependencies
+        if dependency.kind is DependencyKind.FILE and dependency.names[0] not in trace.shown
+    ]
+    place = [f"by {trace.program}"] if trace.program else []
+    return {
+        "parameters": [[clean(name), clean(text)] for name, text in parameters],
+        "files": [clean(file) for file in dict.fromkeys(files)],
+        "shapes": {clean(one.name): text for one in trace.outputs if (text := _shape(one))},
+        "made": clean(" ".join([*place, f"on {trace.host}"])),
+    }
+
+
+def _shape(ingredient: Ingredient) -> str:
+    shape, dtype = ingredient.metadata.get("shape"), ingredient.metadata.get("dtype")
+    if not isinstance(shape, list):
+        return ""
+    return clean(
+        f"{' × '.join(map(str, shape)) or 'scalar'} {dtype if isinstance(dtype, str) else ''}".strip()
+    )
+
+
+def _helpers(context: RunContext, key: str) -> Iterator[str]:
+    """Yield the functions, classes and values that the code of a reactor uses, the nearest first."""
+    work, seen = [context.fingerprint(key).digest], set[str]()
+    for digest in work:
+        record = context.record(digest)
+        if record is None or digest in seen:
+            continue
+        seen.add(digest)
+        name = clean(record.name.rpartition(".")[2])
+        if len(seen) > 1 and record.kind in {NodeKind.FUNCTION, NodeKind.CLASS}:
+            yield f"{name}()" if record.kind is NodeKind.FUNCTION else name
+        work += [below for _, _, below in record.edges.values() if not below.startswith("=")]
+
+
+def preview(plant: Plant, definition: Definition, name: str) -> dict[str, Any]:
+    """Return a preview of an ingredient that a reactor has sent.
+
+    Returns
+    -------
+    preview
+        ``text``, and possibly ``rows`` of a table with the head first, or ``image``, a PNG as base64.
+    """
+    session = session_of(plant)
+    if not session.lock.acquire(blocking=False):
+        return {"text": "The plant is in use; try again after the run."}
+    try:
+        context = session.context().without_long_hashing()
+        staleness = Staleness(context)
+        staleness.judge([definition.key])
+        trace = staleness.verdicts[definition.key].trace or context.last(definition.full_name)
+        ingredient = trace.output(name) if trace is not None else None
+        if ingredient is None:
+            return {"text": "No value is kept."}
+        if ingredient.size > _MAX_BYTES and not _shape(ingredient):
+            return {"text": f"It is too large for a preview: plant.fetch_ingredient({name!r})"}
+        return preview_of(session.warehouse.load(ingredient))
+    except PlantError as error:
+        return {"text": clean(str(error))}
+    finally:
+        session.lock.release()
