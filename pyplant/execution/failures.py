@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from pyplant._formatting import error_text
+from pyplant.execution.context import RunContext
 from pyplant.fingerprint.origin import is_user_file
 
-__all__ = ["NO_FAILURE", "Failure", "failure_of"]
+__all__ = ["NO_FAILURE", "Failure", "failure_of", "failures_now"]
 
 _LINE = re.compile(r'^ *File "(.+)", line ([0-9]+), in (.+)$', re.MULTILINE)
 
@@ -27,6 +29,8 @@ class Failure(NamedTuple):
         How often the reactor has failed without success in between.
     file, line, function
         The innermost line of the user's code; ``""`` and 0 if there is none.
+    fingerprint
+        The fingerprint of the code that failed: other code has not failed yet.
     """
 
     text: str = ""
@@ -35,15 +39,25 @@ class Failure(NamedTuple):
     file: str = ""
     line: int = 0
     function: str = ""
+    fingerprint: str = ""
 
 
 NO_FAILURE = Failure()
 
 
-def failure_of(error: BaseException, before: Failure | None) -> Failure:
-    """Return the failure that an exception is; ``before`` is the one before it."""
+def failure_of(error: BaseException, before: Failure | None, fingerprint: str) -> Failure:
+    """Return the failure that an exception is, of code with a fingerprint; ``before`` is the one before it."""
     times = 1 if before is None else before.times + 1
-    return Failure(error_text(error), time.time(), times, *_innermost(error))
+    return Failure(error_text(error), time.time(), times, *_innermost(error), fingerprint)
+
+
+def failures_now(failed: Mapping[str, Failure], context: RunContext) -> dict[str, Failure]:
+    """Return the failures of reactors whose code is still that which failed, by key."""
+    return {
+        key: failure
+        for key, failure in failed.items()
+        if key in context.definitions and context.fingerprint(key).digest == failure.fingerprint
+    }
 
 
 def _innermost(error: BaseException) -> tuple[str, int, str]:

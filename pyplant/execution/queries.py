@@ -11,7 +11,7 @@ from pyplant.config.views import described, is_value
 from pyplant.engine.task import State
 from pyplant.engine.trace import Trace
 from pyplant.errors import DamagedError, MissingIngredientError, StaleWarning, logger, warn
-from pyplant.execution.failures import NO_FAILURE
+from pyplant.execution.failures import NO_FAILURE, failures_now
 from pyplant.execution.finding import find
 from pyplant.execution.staleness import Staleness
 from pyplant.execution.summary import found_reads, history_entry
@@ -32,8 +32,8 @@ _LIVE = {
 def status(session: Session) -> Status:
     """Return the state of every reactor, also in the current run."""
     with session.exclusive_access("plant.status"):
-        live, failed = session.states(), session.failed
-        context = session.context().without_long_hashing()
+        live, context = session.states(), session.context().without_long_hashing()
+        failed = failures_now(session.failed, context)
         staleness = Staleness.of_all(context)
         entries = (
             staleness.entry(

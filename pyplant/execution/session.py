@@ -423,7 +423,9 @@ class Session:
             used: dict[str, Trace] = {}
             for run in runs:
                 for key, failure in run.errors.items():
-                    self.failed[key] = failure_of(failure, self.failed.get(key))
+                    self.failed[key] = failure_of(
+                        failure, self.failed.get(key), run.context.fingerprint(key).digest
+                    )
                 for key in run.ended.keys() - run.errors.keys():
                     self.failed.pop(key, None)
                     self.reused[key] += run.tasks[key].state is State.CACHED

@@ -711,7 +711,7 @@ def test_what_has_just_run_is_told_so(digits):
     panel = digits.open("report")
     expect(panel).to_contain_text("Whynever ran")
     digits.tell({"report": {"o": "running", "t": time.time()}})
-    expect(panel).to_contain_text("Why it ranfirst run")
+    expect(panel).to_contain_text("Why it runsfirst run")
     digits.tell({"report": {"o": "ran", "s": 1.0, "f": time.time(), "q": [["page", "html", 2000]]}})
     expect(panel).to_contain_text("Why it ranfirst run")
     expect(panel).to_contain_text("page html · 2.0 kB")
@@ -725,7 +725,7 @@ def test_deleted_cells_and_missing_senders_look_like_what_they_are(shown):
         {
             "first": {"o": "cached", "s": 1.0},
             "orphan": {"o": "stale", "s": 1.0},
-            "lost": {"o": "stale", "s": 1.0, "lost": True, "w": "no reactor sends slope"},
+            "lost": {"o": "stale", "s": 1.0, "lost": True, "w": "no sender of slope"},
         },
         orphans=["orphan"],
     )
@@ -735,13 +735,13 @@ def test_deleted_cells_and_missing_senders_look_like_what_they_are(shown):
     assert chips == ["1 stale", "1 cached", "1 deleted"]
     expect(shown.node("orphan")).to_contain_text("its cell was deleted")
     expect(shown.node("lost")).to_have_class(re.compile("pg-is-lost"))
-    expect(shown.node("lost")).to_contain_text("no reactor sends slope")
+    expect(shown.node("lost")).to_contain_text("no sender of slope")
     icons = {name: shown.node(name).locator(".pg-icon path").last.get_attribute("d") for name in shown.names}
     assert len(set(icons.values())) == 3
     shown.root.get_by_role("button", name="1 deleted").click()
     assert shown.bright == {"orphan"}
     panel = shown.open("lost")
-    expect(panel.locator("p").first).to_have_text("stale, cannot run, no reactor sends slope")
+    expect(panel.locator("p").first).to_have_text("stale, cannot run, no sender of slope")
     expect(panel).to_contain_text("slope sent by no reactor that is defined")
     shown.open("orphan").get_by_role("button", name="Remove").click()
     assert shown.sent[-1] == {"kind": "remove", "id": "n1", "version": 1}
@@ -752,15 +752,18 @@ def test_a_dead_kernel_looks_dead(ticking, page):
     expect(stop).to_be_visible()
     badge = ticking.root.get_by_text("of a kernel that has ended")
     expect(badge).to_be_hidden()
-    page.evaluate(
-        "() => document.querySelector('#views > div').classList.add('jupyter-widgets-disconnected')"
-    )
+    panel = ticking.open("split")
+    preview = panel.get_by_role("button", name="Preview")
+    expect(preview).to_be_visible()
+    sent = ticking.sent
+    page.evaluate("() => harness.model.emit('comm_live_update')")
     page.clock.run_for(1_100)
     expect(badge).to_be_visible()
     expect(stop).to_be_hidden()
     assert ticking.style(".pg-body", "filter") == ["grayscale(1)"]
+    expect(preview).to_be_hidden()
     page.clock.run_for(60_000)
-    assert ticking.sent == []
+    assert ticking.sent == sent
 
 
 def test_a_closed_plant_is_told_so(digits):
@@ -771,7 +774,7 @@ def test_a_closed_plant_is_told_so(digits):
 
 FACTS = {
     **{"kind": "facts", "id": "n6", "version": 1, "prints": "epoch 3", "made": "by first.ipynb on host vm"},
-    **{"rerun": ["train_forest", "evaluate", "split"], "reruns": 3, "unsure": 1, "seconds": 43.5},
+    **{"rerun": [["split", True], ["evaluate", False]], "reruns": 2, "seconds": 43.5},
     **{"parameters": [["alpha", "0.1"]], "helpers": ["score()", "Model"], "files": ["data.csv"]},
     **{"shapes": {"evaluate_out": "512 × 3 float64"}, "reused": 2, "stored": 4},
 }
@@ -785,7 +788,7 @@ def test_an_open_panel_asks_for_facts_and_shows_them(digits, page):
     page.evaluate(tell, {**FACTS, "id": "n5", "parameters": [["other", "1"]]})  # of a panel that was closed
     page.evaluate(tell, FACTS)
     for text in (
-        "to run it3 reactors: it, perhaps train_forest, split · took 43.5 s last time",
+        "would runsplit, perhaps evaluate · took 43.5 s last time",
         "alpha = 0.1",
         "score(), Model",
         "data.csv",

@@ -85,7 +85,7 @@ test("a running reactor shows elapsed and remaining time", () => {
 });
 
 test("a status in words contains uncertainty and reasons", () => {
-  assert.equal(state.inWords({ o: "stale", sure: false, w: "code" }), "perhaps stale, would run again, code");
+  assert.equal(state.inWords({ o: "stale", sure: false, w: "code" }), "perhaps stale, may run again, code");
   assert.equal(state.inWords({ o: "cached", sure: false }, true), "cached, its cell was deleted");
   assert.equal(state.inWords(), "");
 });
@@ -147,6 +147,7 @@ test("the table is sorted by name, status, time or size", () => {
   assert.equal(by(1, false), "n1 n0 n2");
   assert.equal(by(2, true), "n2 n0 n1");
   assert.equal(by(3, true), "n0 n2 n1");
+});
 
 test("a loop tells how much time is left", () => {
   assert.equal(state.pace({ t: 100, p: [["epochs", 94, 300]] }, 110)[1], "~22 s left");

@@ -33,7 +33,7 @@ def facts_of(plant: Plant, definition: Definition) -> dict[str, Any] | None:
     Returns
     -------
     facts
-        ``rerun``: the reactors that would run, and their seconds. ``parameters``, ``helpers``, ``files``: what the
+        ``rerun``: the reactors that would run, and whether that is certain; ``seconds`` that they took last. ``parameters``, ``helpers``, ``files``: what the
         last execution read. ``shapes``: the shapes of arrays by name of the ingredient. ``made``: where. ``reused``,
         ``stored``: how often its results were found since the plant was opened, and how many are kept.
     """
@@ -48,9 +48,8 @@ def facts_of(plant: Plant, definition: Definition) -> dict[str, Any] | None:
         stored = len(session.warehouse.ledger.of_reactor(definition.full_name))
         would_run = [entry for entry in entries if entry.outcome is not Outcome.CACHED]
         return {
-            "rerun": [clean(entry.name) for entry in would_run][:_MAX_NAMES],
+            "rerun": [[clean(entry.name), entry.certain] for entry in would_run][:_MAX_NAMES],
             "reruns": len(would_run),
-            "unsure": sum(not entry.certain for entry in would_run),
             "seconds": sum(entry.seconds for entry in would_run),
             "helpers": list(dict.fromkeys(_helpers(context, definition.key)))[:_MAX_NAMES],
             "reused": session.reused[definition.key],

@@ -172,7 +172,8 @@ def detail_data(
             sender = sent_by.get(cause.name) if cause.kind in _INPUTS else None
             hidden = f" (see plant.explain({info.address!r}))" if cause.diff and not diff else ""
             data = {"text": clean(cause.summary + hidden), "diff": diff, "from": sender}
-            causes.append({**data, **_past(cause)})
+            root = _root_of(snapshot, senders, sender)
+            causes.append({**data, **_past(cause), **({"root": root} if root else {})})
         if causes or entry.error or info.notes or info.reads:
             found[identity] = {
                 "cause": _own_cause(entry),
@@ -182,6 +183,22 @@ def detail_data(
                 "reads": [clean(read) for read in info.reads[:_MAX_READS]],
             }
     return found
+
+
+def _root_of(
+    snapshot: GraphSnapshot, senders: Sequence[Mapping[str, str]], sender: str | None
+) -> dict[str, str] | None:
+    """Return the change that makes the sender of a changed input stale, and the reactor that it is in."""
+    seen: set[str] = set()
+    while sender is not None and sender not in seen:
+        seen.add(sender)
+        number = int(sender[1:])
+        causes = snapshot.status.entries[number].causes
+        own = next((cause for cause in causes if cause.kind not in _INPUTS), None)
+        if own is not None:
+            return {"text": clean(own.summary), "id": sender}
+        sender = next((senders[number].get(cause.name) for cause in causes), None)
+    return None
 
 
 def _past(cause: Cause) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pyplant._definitions import Definition, orphans
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.execution.context import RunContext
-from pyplant.execution.failures import NO_FAILURE, Failure
+from pyplant.execution.failures import NO_FAILURE, Failure, failures_now
 from pyplant.execution.staleness import Staleness
 from pyplant.execution.summary import found_reads
 from pyplant.plant import Plant, session_of
@@ -123,7 +123,8 @@ def take_snapshot(plant: Plant) -> GraphSnapshot | None:
     if not session.lock.acquire(blocking=False):
         return None
     try:
-        context, failed = session.context().without_long_hashing(), session.failed
+        context = session.context().without_long_hashing()
+        failed = failures_now(session.failed, context)
         if not context.definitions:
             return kept_reactors(session.warehouse.ledger, str(plant.directory))
         staleness = Staleness.of_all(context)

@@ -60,7 +60,7 @@ export class Box {
     const key = JSON.stringify(look);
     if (key === this.key) return;
     this.key = key;
-    const known = ["fold", "maybe", "orphan", "dim", "chosen", "guess", "lost", "cause"];
+    const known = ["fold", "maybe", "orphan", "dim", "chosen", "guess", "lost", "cause", "kept"];
     const flags = known.filter((flag) => look[flag]);
     setAttributes(this.element, {
       class: ["pg-node", `pg-${look.status}`, ...flags.map((flag) => `pg-is-${flag}`)].join(" "),

@@ -7,8 +7,12 @@ export const links = new WeakMap();
 /** What all views of one model share: the clock of the kernel, the time of the last snapshot, the hidden picture. */
 export class KernelLink {
   constructor(model) {
-    Object.assign(this, { model, views: 0, seq: -1, clockOffset: 0 });
+    Object.assign(this, { model, views: 0, seq: -1, clockOffset: 0, isCut: false });
     links.set(model, this);
+    // Jupyter says so when it has cut the channel of a model, as at a restart; a channel is never mended.
+    model.on("comm_live_update", () => {
+      this.isCut = true;
+    });
     this.resetPatience();
   }
 
@@ -21,6 +25,7 @@ export class KernelLink {
     this.resetPatience();
     if (!(seq > this.seq)) return;
     this.seq = seq;
+    this.isCut = false;
     const clockOffset = now - Date.now() / 1000;
     // Seconds that the clock of the kernel is ahead. A late snapshot makes the difference smaller, so the largest
     // counts; a difference of more than 2 seconds means that a clock was set.
@@ -30,11 +35,15 @@ export class KernelLink {
   /**
    * Whether the kernel of this model has ended.
    *
-   * Jupyter marks views whose channel is gone; a kernel that dies by itself shows it in its status only.
+   * Jupyter cuts the channel or marks the view; a kernel that dies by itself shows it in its status only.
    */
   isDead(root) {
     const status = this.model.widget_manager?.kernel?.status ?? "";
-    return Boolean(root.closest(".jupyter-widgets-disconnected")) || ["dead", "autorestarting"].includes(status);
+    return (
+      this.isCut ||
+      Boolean(root.closest(".jupyter-widgets-disconnected")) ||
+      ["dead", "autorestarting"].includes(status)
+    );
   }
 
   /** Whether the page can run code in the kernel, as Jupyter's own can. */

@@ -72,13 +72,16 @@ export class Panel {
         ? [html("h4", "Last printed"), this.code("pg-prints", "Last printed", prints)]
         : []),
       ...(reasons.length
-        ? [html("h4", isPast ? "Why it ran" : "Why"), html("ul", ...reasons.map((cause) => this.cause(cause)))]
+        ? [
+            html("h4", { ran: "Why it ran", running: "Why it runs" }[state.o] ?? "Why"),
+            html("ul", ...reasons.map((cause) => this.cause(cause))),
+          ]
         : []),
       html(
         "dl",
         html("div", this.tookWord, this.took),
         ...this.fact(
-          "to run it",
+          "would run",
           dds(state.o === "cached" ? [] : [this.cost()].filter(Boolean), (cost) => [cost]),
         ),
         ...this.fact(
@@ -162,7 +165,8 @@ export class Panel {
       if (total) setAttributes(meter, { max: total, value: done });
       else meter.removeAttribute("value");
     });
-    setText(this.tookWord, ["failed", "stale"].includes(state.o) ? "kept result" : "took");
+    const tookWords = { failed: "kept result", stale: "kept result", running: "last time", waiting: "last time" };
+    setText(this.tookWord, tookWords[state.o] ?? "took");
     setText(this.took, took(state) && `${took(state)}, ${age(state.f)}`);
     setAttributes(this.took, { title: state.f ? new Date(state.f * 1000).toLocaleString() : "" });
     this.took.parentElement.hidden = !state.f;
@@ -170,13 +174,10 @@ export class Panel {
 
   /** What runs if this reactor is run, and how long that took last time. */
   cost() {
-    const { rerun = [], reruns = 0, unsure = 0, seconds = 0 } = this.facts;
+    const { rerun = [], reruns = 0, seconds = 0 } = this.facts;
     if (!reruns) return "";
-    const others = rerun.filter((name) => name !== this.heading.textContent);
-    const shown = others.slice(0, 3).join(", ") + (reruns - 1 > 3 ? ` and ${reruns - 4} more` : "");
-    const what = others.length
-      ? `${reruns} reactors: it${unsure ? ", perhaps" : " and"} ${shown}`
-      : "this reactor only";
+    const words = rerun.slice(0, 4).map(([name, isCertain]) => (isCertain ? name : `perhaps ${name}`));
+    const what = words.join(", ") + (reruns > 4 ? ` and ${reruns - 4} more` : "");
     return joined(what, seconds ? `took ${duration(seconds)} last time` : "");
   }
 
@@ -221,14 +222,18 @@ export class Panel {
     return this.view.graph.nodes[id] ? [small(word), this.link(id)] : [];
   }
 
-  cause({ text, diff, from }) {
+  cause({ text, diff, from, root }) {
     const tags = { "+": "ins", "-": "del", "@": "i" };
     const lines = (diff ?? "")
       .trimEnd()
       .split("\n")
       .map((line) => html(tags[line[0]] ?? "span", `${line}\n`));
     const code = diff ? [this.code("pg-diff", "What changed", ...lines)] : [];
-    return html("li", text, ...this.from(" see ", from), ...code);
+    // Where it began, if that is further away than the sender.
+    const origin = root
+      ? [html("br"), `because ${root.text}`, ...this.from(" in ", root.id)]
+      : this.from(" see ", from);
+    return html("li", text, ...origin, ...code);
   }
 
   code(style, label, ...content) {

@@ -115,7 +115,8 @@ export function pace({ t, e, p = [] }, now) {
 export function inWords({ o, sure, w, lost, kept } = {}, isOrphan = false) {
   if (kept) return "kept in the plant; run its cell to use it";
   const prefix = sure === false && o !== "cached" ? "perhaps " : "";
-  const word = lost ? `${o}, cannot run` : (WORDS[o] ?? "");
+  const known = prefix ? (WORDS[o] ?? "").replace("would run", "may run") : (WORDS[o] ?? "");
+  const word = lost ? `${o}, cannot run` : known;
   return [prefix + word, w, isOrphan && "its cell was deleted"].filter(Boolean).join(", ");
 }
 
@@ -161,6 +162,7 @@ export function reactorLook({ name, orphan }, state, { cause = "", causes = [] }
     orphan,
     guess,
     lost: Boolean(state.lost),
+    kept: Boolean(state.kept),
   };
 }
 

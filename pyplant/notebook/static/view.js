@@ -190,12 +190,13 @@ export class View {
 
   patchHead() {
     const { state, states, graph, match } = this;
-    const having = (status) => graph.ids.filter((id) => states[id]?.o === status && !graph.nodes[id].orphan);
+    const having = (status) =>
+      graph.ids.filter((id) => states[id]?.o === status && !graph.nodes[id].orphan && !states[id].kept);
     const deleted = graph.ids.filter((id) => graph.nodes[id].orphan).length;
     setText(this.deletedChip.lastChild, `${deleted} deleted`);
     this.deletedChip.hidden = !deleted;
     setAttributes(this.deletedChip, { "aria-pressed": this.search.value.split(/\s+/).includes("status:deleted") });
-    this.isDead ||= this.link.isDead(this.root);
+    this.isDead = this.link.isDead(this.root);
     this.root.classList.toggle("pg-is-dead", this.isDead);
     this.goneBadge.hidden = !this.isDead;
     for (const [status, chip] of this.chips) {
@@ -233,6 +234,7 @@ export class View {
     if (this.isDead) return;
     if (this.link.isDead(this.root)) {
       this.patch();
+      if (this.panel.isOpen) this.panel.show(this.panel.id); // without what only a kernel can do
       this.announce(this.goneBadge.title);
       return;
     }

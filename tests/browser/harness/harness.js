@@ -28,9 +28,13 @@ class Model {
     this.#listeners.get(event)?.delete(callback);
   }
 
+  emit(event, ...content) {
+    for (const callback of this.#listeners.get(event) ?? []) callback(...content);
+  }
+
   /** Deliver a message of the kernel. */
   tell(message) {
-    for (const callback of this.#listeners.get("msg:custom") ?? []) callback(message);
+    this.emit("msg:custom", message);
   }
 
   send(message) {

@@ -50,7 +50,7 @@ def facts(plant, name):
 def test_they_say_what_a_run_would_run_and_how_long_that_took(plant):
     before = facts(plant, "add")
     assert (before["rerun"], before["reruns"], before["seconds"], before["stored"]) == (
-        ["load", "add"],
+        [["load", True], ["add", True]],
         2,
         0.0,
         0,
@@ -59,7 +59,7 @@ def test_they_say_what_a_run_would_run_and_how_long_that_took(plant):
     assert facts(plant, "add")["rerun"] == []
     plant.set_config({"bias": 2})
     again = facts(plant, "add")
-    assert again["rerun"] == ["add"]
+    assert again["rerun"] == [["add", True]]
     assert again["seconds"] > 0
 
 

@@ -514,7 +514,7 @@ def test_a_failure_has_its_time(one, clock):
 
 def test_a_missing_sender_is_named():
     node = NodeState(ReactorEntry("a", Outcome.STALE), missing=("slope",))
-    assert node.data()["w"] == "no reactor sends slope"
+    assert node.data()["w"] == "no sender of slope"
 
 
 def test_requested_reactors_wait(watch):

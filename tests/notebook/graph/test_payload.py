@@ -171,8 +171,23 @@ def test_a_changed_input_refers_to_its_sender():
     cause = Cause(ReasonKind.INPUT, "x", "ingredient 'x' changed, sent by 'a'", causes=(why,))
     entries = (ReactorEntry("a", Outcome.STALE, (why,)), ReactorEntry("b", Outcome.STALE, (cause,)))
     found = details_of(*entries, edges={"b": {"a": ["x"]}})
-    assert found["n1"]["causes"] == [{"text": cause.summary, "diff": "", "from": "n0"}]
+    root = {"text": "its own code changed", "id": "n0"}
+    assert found["n1"]["causes"] == [{"text": cause.summary, "diff": "", "from": "n0", "root": root}]
     assert "secret" not in json.dumps(found["n1"])
+
+
+def test_the_root_cause_is_that_of_the_first_sender():
+    why = Cause(ReasonKind.CODE, "a", "helper() changed")
+    passed = [Cause(ReasonKind.INPUT_UNKNOWN, name, f"ingredient {name!r} may change") for name in "xy"]
+    entries = (
+        ReactorEntry("a", Outcome.STALE, (why,)),
+        ReactorEntry("b", Outcome.STALE, (passed[0],)),
+        ReactorEntry("c", Outcome.STALE, (passed[1],)),
+    )
+    found = details_of(*entries, edges={"b": {"a": ["x"]}, "c": {"b": ["y"]}})
+    (cause,) = found["n2"]["causes"]
+    assert (cause["from"], cause["root"]) == ("n1", {"text": "helper() changed", "id": "n0"})
+    assert "root" not in found["n0"]["causes"][0]
 
 
 def test_a_parameter_with_the_name_of_an_ingredient_refers_to_no_sender():

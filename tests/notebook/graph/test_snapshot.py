@@ -232,3 +232,21 @@ def test_what_passes_is_no_structure(plant):
     with pytest.raises(ValueError, match="boom"):
         plant.run_reactor(fail)
     assert once.structure == take_snapshot(plant).structure != before.structure
+
+
+def test_other_code_has_not_failed_yet(tmp_path):
+    def fails(pipe):
+        raise ValueError("boom")
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(ReactorFunc(fails))
+        with pytest.raises(ValueError, match="boom"):
+            plant.run_reactor("fails")
+        assert plant.status()["fails"].outcome is Outcome.FAILED
+
+        def fails(pipe):
+            pipe.send("mended", 1)
+
+        plant.add_reactor(ReactorFunc(fails))
+        assert plant.status()["fails"].outcome is Outcome.NEW
+        assert known(plant, "fails").failure == NO_FAILURE
