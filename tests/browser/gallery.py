@@ -169,10 +169,10 @@ def take_all(lab, page):
     for name in ("load_measurements", "clean", "report", "read_weather", "compare_with_weather"):
         graph.open(name)
         gallery.take(f"the panel of {name}", graph.root)
-    graph.root.get_by_label("Keys").click()
+    graph.root.get_by_role("button", name="Keys", exact=True).click()
     graph.root.get_by_text("As a table").click()
     gallery.take("keys and table", graph.root)
-    graph.root.get_by_label("Keys").click()
+    graph.root.get_by_role("button", name="Keys", exact=True).click()
     graph.root.get_by_text("As a table").click()
     _take_reports(gallery, notebook)
     _take_run(gallery, notebook, graph)

@@ -905,6 +905,12 @@ def test_what_the_keyboard_and_the_pointer_lead_to_is_in_view(digits, page):
     expect(heading).to_be_in_viewport(ratio=1)
 
 
+def test_the_reactor_of_the_panel_stays_in_view_in_a_narrower_page(digits, page):
+    digits.open("report")
+    page.set_viewport_size({"width": 640, "height": 900})
+    expect(digits.node("report")).to_be_in_viewport(ratio=1)
+
+
 def test_the_button_of_the_panel_closes_it(digits):
     digits.open("split").get_by_role("button", name="Close").click()
     expect(digits.panel).to_be_hidden()

@@ -100,6 +100,8 @@ export class Canvas {
     this.resizeObserver = new ResizeObserver(() => {
       this.resize();
       this.startAt(this.start);
+      const chosen = this.boxes.find((box) => box.isChosen);
+      if (chosen) this.reveal(chosen);
     });
     this.resizeObserver.observe(this.element);
   }
