@@ -45,8 +45,8 @@ test("a filter finds ingredients, statuses, parameters, files and places without
   };
   const states = { n0: { o: "cached" }, n1: { o: "stale" }, n12: { o: "stale" } };
   const details = {
-    n1: { cause: "parameter changed", causes: [{ text: "parameter 'depth' changed: 1 → 2", from: "n12" }] },
-    n12: { cause: "", causes: [], reads: ["weights.csv, at load.py:12"] },
+    n1: { cause: ["parameter changed"], causes: [{ text: "parameter 'depth' changed: 1 → 2", from: "n12" }] },
+    n12: { cause: [], causes: [], reads: ["weights.csv, at load.py:12"] },
   };
   const one = new state.Graph({ nodes: data });
   const found = (filter) => [...state.matching(one, states, filter, details)];
@@ -110,7 +110,7 @@ test("a tooltip has at most three causes", () => {
 });
 
 test("a cause shows what changed instead of its time", () => {
-  const details = { cause: "code changed", causes: [{ text: "describe() changed" }] };
+  const details = { cause: ["describe() changed", "code changed"], causes: [] };
   const look = state.reactorLook(node("x"), { o: "stale", s: 3, f: 1 }, details, 5);
   assert.deepEqual(look.metas, ["describe() changed", "code changed"]);
   assert.ok(look.cause);

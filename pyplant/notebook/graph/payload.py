@@ -60,6 +60,7 @@ __all__ = [
 
 _MAX_DIFF = 6000  # characters
 _MAX_READS = 50
+_MAX_SHORT = 60  # characters of a text for a box
 _MAX_ALL_DIFFS = 200_000  # characters; when a helper of all reactors changes, each of them has its diff
 NO_DETAILS: Mapping[str, Any] = MappingProxyType({"causes": [], "notes": [], "reads": []})
 """The details of a reactor of which nothing is known."""
@@ -97,11 +98,23 @@ def initial_folding(
     return choose_folding(outcomes, edges, _groups(snapshot), is_opened, was_seen, causes)
 
 
-def _own_cause(entry: ReactorEntry) -> str:
-    """Return the kind of the change that makes a reactor stale, ``""`` if that is a change of an input."""
+def _own_cause(entry: ReactorEntry) -> Cause | None:
+    """Return the change that makes a reactor stale, unless it is only stale because of its inputs."""
     if entry.outcome is not Outcome.STALE or not entry.certain:
-        return ""
-    return next((cause.kind.value for cause in entry.causes if cause.kind not in _INPUTS), "")
+        return None
+    return next((cause for cause in entry.causes if cause.kind not in _INPUTS), None)
+
+
+def _short_texts(cause: Cause | None) -> list[str]:
+    """Return texts for a box that say what changed, the longest first; none without a cause."""
+    if cause is None:
+        return []
+    name = cause.name.removeprefix("config.")
+    values = [f"{name}: {cause.old} → {cause.new}"] if cause.old and cause.new else []
+    texts = [cause.summary, *values, cause.kind.value]
+    if name and cause.kind is not ReasonKind.CODE:  # there the summary is as short
+        texts.insert(-1, f"{name} changed")
+    return [clean(text) for text in texts if len(text) <= _MAX_SHORT]
 
 
 def geometry_of(
@@ -176,7 +189,7 @@ def detail_data(
             causes.append({**data, **_past(cause), **({"root": root} if root else {})})
         if causes or entry.error or info.notes or info.reads:
             found[identity] = {
-                "cause": _own_cause(entry),
+                "cause": _short_texts(_own_cause(entry)),
                 "causes": causes,
                 **failure_data(info.failure._replace(text=entry.error), file_label),
                 "notes": [clean(note) for note in info.notes],

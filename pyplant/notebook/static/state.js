@@ -62,7 +62,7 @@ function meant(graph, states, details, word) {
 
 /** Return whether a reactor has a status; `cause` is one as well: what makes others stale. */
 function hasStatus(id, word, states, details) {
-  return word && (states[id]?.o === word || (word === "cause" && Boolean(details[id]?.cause)));
+  return word && (states[id]?.o === word || (word === "cause" && Boolean(details[id]?.cause?.length)));
 }
 
 /**
@@ -138,15 +138,15 @@ export function metas(state, now, isOrphan = false) {
 export const mostUrgent = (states) => BY_URGENCY.find((word) => states.some(({ o }) => o === word)) ?? "unknown";
 
 /** Return what the box of a reactor shows. */
-export function reactorLook({ name, orphan }, state, { cause = "", causes = [] }, now) {
+export function reactorLook({ name, orphan }, state, { cause = [], causes = [] }, now) {
   const { o, sure, p = [], e, t } = state;
   const spoken = `${name}, ${inWords(state, orphan)}`;
   const [, done, total] = p[0] ?? [];
   const guess = o === "running" && !p.length && Boolean(e);
-  const isCause = Boolean(cause) && o === "stale" && !orphan && !state.lost;
+  const isCause = cause.length > 0 && o === "stale" && !orphan && !state.lost;
   return {
     names: [name],
-    metas: isCause ? [...causes.slice(0, 1).map(({ text }) => text), cause] : metas(state, now, orphan),
+    metas: isCause ? cause : metas(state, now, orphan),
     ...(state.lost
       ? { icon: "lost" }
       : orphan && o !== "running"
@@ -154,7 +154,7 @@ export function reactorLook({ name, orphan }, state, { cause = "", causes = [] }
         : isCause
           ? { icon: "cause" }
           : {}),
-    spoken: isCause ? `${spoken}, ${cause}` : spoken,
+    spoken: isCause ? `${spoken}, ${cause.at(-1)}` : spoken,
     cause: isCause,
     tip: [spoken, ...causes.slice(0, 3).map(({ text }) => text)].join("\n"),
     share: guess ? Math.min(0.97, (now - t) / e) : total ? done / total : 0,
@@ -178,7 +178,7 @@ export function foldLook({ members, label }, states, found) {
   const searched = found && found < number ? [`${found} of ${number} found`] : [];
   return {
     names: [all, `${first} of ${number}`, first],
-    counts,
+    counts: counts.length > 1 ? counts : [],
     metas: [...searched, joined(label, counts.length > 1 ? `${number} reactors` : time), label],
     spoken: [spoken, ...searched].join(", "),
     tip: `${spoken}\nClick to unfold${number > STEP ? " the next ones" : ""}`,

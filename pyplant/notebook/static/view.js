@@ -330,7 +330,8 @@ export class View {
 
   /** Return the stale reactors that changed themselves. */
   causes() {
-    const isCause = (id) => this.details[id]?.cause && this.states[id]?.o === "stale" && !this.graph.nodes[id].orphan;
+    const isCause = (id) =>
+      this.details[id]?.cause?.length && this.states[id]?.o === "stale" && !this.graph.nodes[id].orphan;
     return this.graph.ids.filter(isCause);
   }
 
@@ -345,13 +346,13 @@ export class View {
     this.canvas.startAt(this.byUrgency()[0]);
   }
 
-  /** Scroll to the most urgent box after it changed, unless the user is in the graph or sees such a box. */
+  /** Scroll to the most urgent box after it changed, unless the user is at the graph or sees such a box. */
   followUrgency() {
     const [first] = this.byUrgency();
     const key = first && `${first.isCause}${first.status}${first.isCause || first.isBusy ? first.names[0] : ""}`;
     const isNews = key !== this.urgency && first && (first.isCause || first.isBusy || first.status === "failed");
     this.urgency = key;
-    if (!isNews || this.root.contains(document.activeElement)) return;
+    if (!isNews || this.root.contains(document.activeElement) || this.root.matches(":hover")) return;
     const equal = this.canvas.boxes.filter((box) => box.status === first.status && box.isCause === first.isCause);
     if (!equal.some((box) => this.canvas.isInView(box))) this.canvas.startAt(first);
   }

@@ -251,5 +251,7 @@ def large(count, edited=None):
     senders = pipeline(count)
     edited = edited or list(senders)[count * 2 // 3]
     causes = [{"text": "describe() changed", "diff": "-a\n+b\n", "from": None}]
-    details = {edited: {"cause": "code changed", "causes": causes, "error": "", "notes": []}}
+    details = {
+        edited: {"cause": ["describe() changed", "code changed"], "causes": causes, "error": "", "notes": []}
+    }
     return traits(senders, after_an_edit(senders, edited), details=details)

@@ -158,7 +158,7 @@ def test_reactors_without_details_are_left_out():
 def test_a_cause_has_its_text_and_its_diff():
     cause = Cause(ReasonKind.CODE, "helper", "helper() changed", diff="-a\n+\tb")
     assert details_of(ReactorEntry("a", Outcome.STALE, (cause,)))["n0"] == {
-        "cause": "code changed",
+        "cause": ["helper() changed", "code changed"],
         "causes": [{"text": "helper() changed", "diff": "-a\n+   b", "from": None}],
         "error": "",
         "notes": [],
@@ -201,19 +201,32 @@ def test_a_parameter_with_the_name_of_an_ingredient_refers_to_no_sender():
 def test_only_reactors_that_are_stale_by_themselves_are_causes():
     edit, change = (Cause(kind, "x", "x changed") for kind in (ReasonKind.CODE, ReasonKind.INPUT))
     for entry, expected in [
-        (ReactorEntry("a", Outcome.STALE, (change, edit)), "code changed"),
-        (ReactorEntry("a", Outcome.STALE, (change,)), ""),
-        (ReactorEntry("a", Outcome.STALE, (edit,), certain=False), ""),
-        (ReactorEntry("a", Outcome.NEW, (edit,)), ""),
+        (ReactorEntry("a", Outcome.STALE, (change, edit)), ["x changed", "code changed"]),
+        (ReactorEntry("a", Outcome.STALE, (change,)), []),
+        (ReactorEntry("a", Outcome.STALE, (edit,), certain=False), []),
+        (ReactorEntry("a", Outcome.NEW, (edit,)), []),
     ]:
         assert details_of(entry)["n0"]["cause"] == expected
+
+
+def test_a_changed_parameter_has_a_text_with_its_values_that_fits_into_a_box():
+    cause = Cause(ReasonKind.PARAMETER, "depth", "parameter 'depth' changed: 2 → 3", "2", "3")
+    long = Cause(ReasonKind.PARAMETER, "x", "x" * 99, "2" * 99, "3")
+    texts = [details_of(ReactorEntry("a", Outcome.STALE, (one,)))["n0"]["cause"] for one in (cause, long)]
+    assert texts[0] == [
+        "parameter 'depth' changed: 2 → 3",
+        "depth: 2 → 3",
+        "depth changed",
+        "parameter changed",
+    ]
+    assert texts[1] == ["x changed", "parameter changed"]
 
 
 def test_errors_and_notes_are_included():
     known = ReactorInfo("a", "a", notes=("lock m.lock",))
     found = details_of(ReactorEntry("a", Outcome.FAILED, error="ValueError: boom"), a=known)
     assert found == {
-        "n0": {"cause": "", "causes": [], "error": "ValueError: boom", "notes": ["lock m.lock"], "reads": []}
+        "n0": {"cause": [], "causes": [], "error": "ValueError: boom", "notes": ["lock m.lock"], "reads": []}
     }
 
 
