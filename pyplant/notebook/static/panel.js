@@ -1,7 +1,7 @@
 // The panel with the details of one reactor.
 
 import { button, html, icon, PAUSE, setAttributes, setText, small } from "./dom.js";
-import { age, bytes, joined, took } from "./format.js";
+import { age, bytes, duration, joined, took } from "./format.js";
 
 /** The details of one reactor. */
 export class Panel {
