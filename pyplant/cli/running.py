@@ -176,7 +176,7 @@ class _Done:
 
     def listen(self, event: Event) -> None:
         """Note failures and reports."""
-        if isinstance(event, ReactorFailed):
+        if isinstance(event, ReactorFailed) and not isinstance(event.error, KeyboardInterrupt):
             self.failures.append(f"{event.reactor}: {error_text(event.error)}")
         elif isinstance(event, RunFinished) and event.report.entries:
             self.reports.append(event.report)

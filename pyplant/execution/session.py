@@ -54,6 +54,7 @@ from pyplant.execution.nesting import (
 )
 from pyplant.execution.registry import Registry
 from pyplant.execution.run import Run
+from pyplant.execution.tracebacks import without_inner_frames
 from pyplant.fingerprint.fingerprint import Fingerprinter
 from pyplant.fingerprint.gc_pause import gc_paused
 from pyplant.fingerprint.origin import begin_generation, defining_packages, follow_packages
@@ -417,12 +418,17 @@ class Session:
         except BaseException as error:
             if (front_end := frontend.current()) is not None:
                 front_end.failed(error)
+            # A script shows the traceback as it is: the user's lines, and of PyPlant only the call.
+            # By the base class: an exception class of the user may be frozen.
+            BaseException.with_traceback(error, without_inner_frames(error.__traceback__))
             raise
         finally:
             self.runs = ()  # before RunFinished, since its listeners may start a run
             used: dict[str, Trace] = {}
             for run in runs:
                 for key, failure in run.errors.items():
+                    if key not in run.tasks:
+                        continue  # an ingredient that was asked for
                     self.failed[key] = failure_of(
                         failure, self.failed.get(key), run.context.fingerprint(key).digest
                     )

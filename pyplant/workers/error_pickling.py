@@ -24,8 +24,8 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from pyplant._formatting import error_text
+from pyplant.execution.tracebacks import without_inner_frames
 from pyplant.fingerprint.attributes import namespace, qualname_of
-from pyplant.fingerprint.origin import is_own_file
 from pyplant.specs.exceptions import Chain, chain_of, reduce_exception, set_chain
 
 __all__ = ["PickledError", "RemoteError", "attach_traceback", "load_error", "pickle_error", "traceback_text"]
@@ -84,11 +84,7 @@ class PickledError(NamedTuple):
 
 def traceback_text(error: BaseException) -> str:
     """Return the traceback of an error, without the frames of PyPlant above those of the user."""
-    frames = error.__traceback__
-    # Frames of PyPlant below the user's stay, such as those of a failed pipe.send().
-    while frames is not None and is_own_file(frames.tb_frame.f_code.co_filename):
-        frames = frames.tb_next
-    frames = frames or error.__traceback__
+    frames = without_inner_frames(error.__traceback__)
     try:
         return "".join(traceback.format_exception(type(error), error, frames))
     except Exception:  # noqa: BLE001 - an exception class may answer to all names, or raise whatever is asked

@@ -222,7 +222,7 @@ def test_the_command_line_reports_the_failure_and_continues(call, run_script):
     done = command(run_script, call, "first", "second", "--keep-going", "--json")
     assert done.returncode == 1
     document = json.loads(done.stdout)
-    assert [report["target"] for report in document["runs"]] == ["second"]
+    assert [report["target"] for report in document["runs"]] == ["first", "second"]
     assert "first" in document["failed"][0]
     assert "'first'" in done.stderr
 

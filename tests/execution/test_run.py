@@ -1,13 +1,20 @@
 """A run: its events, what it stores, its failures, and what it releases at its end."""
 
 import errno
+import traceback
 import weakref
 
 import numpy as np
 import pytest
 
 from pyplant import Ingredient, Plant, ReactorFunc
-from pyplant.errors import NondeterministicWarning, PlantWarning, StateWarning, UnsavedWarning
+from pyplant.errors import (
+    NondeterministicWarning,
+    PlantWarning,
+    SentTwiceError,
+    StateWarning,
+    UnsavedWarning,
+)
 from pyplant.events import ReactorCached, ReactorFinished, ReactorStarted, RunFinished, RunStarted
 from pyplant.fingerprint.gc_pause import gc_paused
 
@@ -80,6 +87,34 @@ def test_an_exception_of_a_reactor_is_raised_with_a_note(plant):
         plant.run_reactor(breaks)
     assert str(caught.value) == "boom"
     assert "breaks" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("call", ["run_reactor", "get"])
+def test_a_traceback_shows_the_users_lines_and_little_else(call, plant):
+    @ReactorFunc
+    def fails(pipe):
+        yield pipe.receive("data")
+        pipe.send("x", 1 / 0)
+
+    plant.add_reactor(fails)
+    with pytest.raises(ZeroDivisionError) as caught:
+        getattr(plant, call)("fails" if call == "run_reactor" else "x")
+    names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert names[-1] == "fails"
+    assert len(names) <= 5  # the test, the call and two below it
+
+
+def test_a_traceback_of_an_error_below_the_users_code_has_its_frames(plant):
+    @ReactorFunc
+    def sends_twice(pipe):
+        pipe.send("x", 1)
+        pipe.send("x", 2)
+
+    plant.add_reactor(sends_twice)
+    with pytest.raises(SentTwiceError) as caught:
+        plant.get("x")
+    names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert names.index("sends_twice") < len(names) - 1
 
 
 def test_results_from_before_a_failure_are_stored(plant):
