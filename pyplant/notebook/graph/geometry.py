@@ -16,7 +16,7 @@ from pyplant._formatting import clean
 from pyplant.notebook.graph.folding import Fold, Folding
 from pyplant.notebook.graph.incremental_layout import extend
 from pyplant.notebook.graph.layered_layout import Edge, Layout, Point, Size
-from pyplant.notebook.graph.wrapping import is_long, wrap
+from pyplant.notebook.graph.wrapping import arrange_in_rows, is_long
 from pyplant.reports.graph import Edges
 
 __all__ = [
@@ -149,7 +149,7 @@ def _layout(
     drawn = {box.key: box for box in before.boxes} if before is not None else {}
     known = {number: drawn[key] for number, key in enumerate(keys) if key in drawn}
     if before is None or before.rows > 1 or 2 * len(known) <= len(keys):
-        return wrap(arranger(sizes, edges), sizes), sizes
+        return arrange_in_rows(sizes, edges, arranger), sizes
     number_of = {key: number for number, key in enumerate(keys)}
     numbers = [number_of.get(box.key, -1) for box in before.boxes]
     routes = {(numbers[edge.source], numbers[edge.target]): edge.route for edge in before.edges}
@@ -157,7 +157,7 @@ def _layout(
     drawn_sizes = [known[number].size if number in known else size for number, size in enumerate(sizes)]
     layout, new_sizes = extend(drawn_sizes, edges, centres, routes)
     if is_long(layout):
-        return wrap(arranger(sizes, edges), sizes), sizes
+        return arrange_in_rows(sizes, edges, arranger), sizes
     return layout, new_sizes
 
 

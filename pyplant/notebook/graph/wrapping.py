@@ -1,4 +1,4 @@
-"""Wraps the drawing of a long chain into rows, as text is wrapped into lines.
+"""Wraps the drawing of a long chain into rows, as text is wrapped into lines, and many lone nodes likewise.
 
 A drawing is wrapped if it is much wider than a page and so low that some rows fit below each other. An edge to the next
 row turns at the right end of its row, leads back between the rows, and enters the next one from the left. Several edges
@@ -8,18 +8,56 @@ that turn together are nested, so that they do not cross.
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from pyplant.notebook.graph.layered_layout import COLUMN_GAP, MARGIN, Layout, Point, Size
+from pyplant.notebook.graph.layered_layout import COLUMN_GAP, MARGIN, NODE_GAP, Edge, Layout, Point, Size
 
-__all__ = ["is_long", "wrap"]
+__all__ = ["arrange_in_rows", "is_long", "wrap"]
 
 _ROW_WIDTH = 1080.0  # pixels; a cell of a notebook is about as wide
 _MIN_WIDTH = 2 * _ROW_WIDTH  # of a drawing that is wrapped
 _MAX_HEIGHT = 240.0  # four nodes
+_MAX_LONE = 9  # nodes without edges that may stand below each other
 _LANE = 5.0  # pixels between two edges that turn together
 _TURN = 14.0  # pixels between the end of a row and the first edge that turns there
+
+
+def arrange_in_rows(
+    sizes: Sequence[Size], edges: Sequence[Edge], arranger: Callable[[Sequence[Size], Sequence[Edge]], Layout]
+) -> Layout:
+    """Lay a graph out, with a long chain in rows, and with many nodes without edges in rows below the others.
+
+    Parameters
+    ----------
+    sizes
+        The sizes of the nodes.
+    edges
+        Pairs of indices, source and target.
+    arranger
+        The layout function.
+    """
+    joined = sorted({node for edge in edges for node in edge})
+    if len(sizes) - len(joined) <= _MAX_LONE:
+        return wrap(arranger(sizes, edges), sizes)
+    place = {node: index for index, node in enumerate(joined)}
+    some = [sizes[node] for node in joined]
+    layout = wrap(arranger(some, [(place[one], place[other]) for one, other in edges]), some)
+    centres = dict(zip(joined, layout.centres, strict=True))
+    lone = [node for node in range(len(sizes)) if node not in place]
+    width, height = (
+        max(sizes[node][0] for node in lone) + NODE_GAP,
+        max(sizes[node][1] for node in lone) + NODE_GAP,
+    )
+    count = max(1, int(_ROW_WIDTH / width))
+    top = max(layout.size[1], MARGIN)
+    for number, node in enumerate(lone):
+        row, column = divmod(number, count)
+        centres[node] = MARGIN + column * width + sizes[node][0] / 2, top + row * height + sizes[node][1] / 2
+    right = MARGIN + min(count, len(lone)) * width - NODE_GAP + MARGIN
+    rows = -(-len(lone) // count)
+    size = max(layout.size[0], right), top + rows * height - NODE_GAP + MARGIN
+    return Layout([centres[node] for node in range(len(sizes))], layout.routes, size, layout.rows + rows)
 
 
 def is_long(layout: Layout) -> bool:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from pyplant.notebook.graph.layered_layout import Layout, arrange
-from pyplant.notebook.graph.wrapping import wrap
+from pyplant.notebook.graph.wrapping import arrange_in_rows, wrap
 from tests.notebook.graph.test_incremental_layout import drawn, moved
 from tests.notebook.graph.test_layered_layout import overlapping
 
@@ -100,3 +100,23 @@ def test_a_chain_that_grows_is_wrapped_once_and_stays():
 def test_an_empty_drawing_is_not_wrapped():
     empty = Layout([], [], (0.0, 0.0))
     assert wrap(empty, []) is empty
+
+
+def test_many_nodes_without_edges_stand_in_rows_below_the_others():
+    sizes, edges = [SIZE] * 64, [(3, 7), (7, 60)]
+    layout = arrange_in_rows(sizes, edges, arrange)
+    assert overlapping(layout, sizes) == []
+    lone = [centre for node, centre in enumerate(layout.centres) if node not in (3, 7, 60)]
+    assert lone == sorted(lone, key=lambda centre: (centre[1], centre[0]))
+    assert min(y for _, y in lone) > max(layout.centres[node][1] for node in (3, 7, 60))
+    assert layout.size[0] <= 1200
+    assert layout.size[1] <= 600
+    assert layout.routes[0][0] == (layout.centres[3][0] + SIZE[0] / 2, layout.centres[3][1])
+    for x, y in layout.centres:
+        assert x + SIZE[0] / 2 <= layout.size[0]
+        assert y + SIZE[1] / 2 <= layout.size[1]
+
+
+def test_few_nodes_without_edges_stand_in_a_column():
+    assert arrange_in_rows([SIZE] * 9, [], arrange) == arrange([SIZE] * 9, [])
+    assert arrange_in_rows([], [], arrange) == arrange([], [])
