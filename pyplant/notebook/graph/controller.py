@@ -59,7 +59,7 @@ _MAX_SHOWN_GRAPHS = 8  # of one plant, the newest
 _PICTURE_PERIOD = 1.0  # seconds between two pictures while a cell runs
 _NOT_BEGUN = frozenset({State.PENDING, State.CHECKING, State.SLEEPING})
 _FOLLOW_PERIOD = 1.0  # seconds between two foldings during a run, at least; a person must be able to read one
-_FOLLOW_FACTOR = 50  # this period in multiples of the time that a folding takes
+_FOLLOW_FACTOR = 30  # this period in multiples of the time that a folding takes
 _DONE = frozenset({Outcome.CACHED, Outcome.RAN})
 
 
@@ -257,7 +257,12 @@ class GraphController:
             self._everything = payload.geometry_of(
                 snapshot, everything, graphviz_layout.arrange, self._everything
             )
-        self._graph = self._build_graph(snapshot)
+        if must_differ:
+            self._graph = self._build_graph(snapshot)
+        else:
+            header = {"version": self._version, "unfolded": bool(self._opened_names)}
+            views = payload.views_data(self._geometry, self._graph["views"]["all"])
+            self._graph = {**self._graph, **header, **views}
         return {"graph": self._graph}
 
     def _build_graph(self, snapshot: GraphSnapshot) -> dict[str, Any]:

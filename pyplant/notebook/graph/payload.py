@@ -56,6 +56,7 @@ __all__ = [
     "graph_data",
     "initial_folding",
     "node_ids",
+    "views_data",
 ]
 
 _MAX_DIFF = 6000  # characters
@@ -153,10 +154,22 @@ def graph_data(
     variable
         The variable of the notebook that holds the plant.
     """
-    nodes = dict(_nodes(snapshot, variable))
+    return {"nodes": dict(_nodes(snapshot, variable)), **views_data(first, _view(everything))}
+
+
+def views_data(first: GraphGeometry, everything: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of the trait ``graph`` that changes with the folding.
+
+    Parameters
+    ----------
+    first
+        The positions of what is shown first.
+    everything
+        The view ``all``, which is not made again for each folding during a run.
+    """
     if not any(isinstance(box.content, Fold) for box in first.boxes):
-        return {"nodes": nodes, "views": {"all": _view(first)}, "view": "all"}
-    return {"nodes": nodes, "views": {"all": _view(everything), "focus": _view(first)}, "view": "focus"}
+        return {"views": {"all": _view(first)}, "view": "all"}
+    return {"views": {"all": everything, "focus": _view(first)}, "view": "focus"}
 
 
 def detail_data(
