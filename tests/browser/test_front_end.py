@@ -1263,7 +1263,7 @@ def test_a_removed_view_leaves_nothing(digits, page):
 def test_rendering_again_replaces_the_view(digits, page):
     page.evaluate("() => harness.again()")
     expect(digits.root).to_have_count(1)
-    assert page.evaluate("() => harness.model.listening") == 3
+    assert page.evaluate("() => harness.model.listening") == 5
     page.evaluate("() => harness.cleanups[0]()")  # of the view that was replaced
     expect(digits.root).to_have_count(1)
     digits.tell({"split": {"o": "failed"}})

@@ -219,3 +219,27 @@ def test_two_views_of_one_graph_are_both_updated(pipeline):
     notebook.run(3)
     for number in (0, 1):
         views.nth(number).locator(".pg-node.pg-ran, .pg-node.pg-cached").first.wait_for(state="attached")
+
+
+# ---------------------------------------------------------------------- the panel, and after the kernel
+
+
+def test_reactors_are_run_by_buttons_and_the_graph_of_a_restarted_kernel_looks_dead(pipeline):
+    notebook, graph = pipeline()
+    for name in ("load", "round0", "round1", "round2", "round3", "report"):
+        notebook.go(name)
+    graph.root.get_by_role("button", name="Run all stale").click()
+    graph.wait("report", "ran", "cached")
+    panel = graph.open("load")
+    panel.get_by_text(f"by {notebook.path.name} on ").wait_for()
+    panel.get_by_role("button", name="Preview").click()
+    panel.get_by_text("list of 3 items").wait_for()
+    assert "list of 3 items" not in str(notebook.save())
+    notebook.restart()
+    graph.root.get_by_text("of a kernel that has ended").wait_for()
+    expect(panel.get_by_role("button", name="Preview")).to_be_hidden()
+    notebook.run(0)
+    notebook.run(2)
+    again = Graph(notebook, 2)
+    again.root.get_by_text("3 reactors kept in the plant; none is defined here yet").wait_for()
+    expect(again.nodes).to_have_count(3)

@@ -9,10 +9,6 @@ export class KernelLink {
   constructor(model) {
     Object.assign(this, { model, views: 0, seq: -1, clockOffset: 0, isCut: false });
     links.set(model, this);
-    // Jupyter says so when it has cut the channel of a model, as at a restart; a channel is never mended.
-    model.on("comm_live_update", () => {
-      this.isCut = true;
-    });
     this.resetPatience();
   }
 

@@ -38,6 +38,11 @@ export class View {
     for (const trait of ["graph", "state", "details"]) this.model[how](`change:${trait}`, this.onChange);
     this.onAnswer ??= (answer) => this.panel.receive(answer);
     this.model[how]("msg:custom", this.onAnswer);
+    // Jupyter says so when it cuts the channel of a model, as at a restart; a channel is never mended.
+    this.onCut ??= () => {
+      this.link.isCut = true;
+    };
+    this.model[how]("comm_live_update", this.onCut);
   }
 
   remove() {
