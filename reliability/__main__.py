@@ -18,6 +18,7 @@ from reliability import (  # noqa: F401 - their import declares figures
     identity,
     kills,
     leftovers,
+    mutants,
     opened,
     power,
     sharing,

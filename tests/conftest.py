@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from pyplant import _definitions, pytest_plugin
 from pyplant.store import inputs
+from pyplant.workers import user_modules
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = os.environ.get("CI") == "true"
@@ -32,6 +33,21 @@ _home = tempfile.TemporaryDirectory(prefix="pyplant-tests-", ignore_cleanup_erro
 if "pyplant-tests-" not in os.environ.get("XDG_DATA_HOME", ""):
     os.environ["XDG_DATA_HOME"] = _home.name
     os.environ["XDG_CACHE_HOME"] = _home.name
+
+
+_OF_THE_SUITE = {"tests", "reliability", "benchmarks"}
+
+
+def _captured(name, spec, capture=user_modules._capture):
+    """Workers import what the process has imported, and to collect the tests imports the helpers of all of them, which
+    takes a second. They import those on demand, as they do test modules."""
+    module = capture(name, spec)
+    if module is not None and name.partition(".")[0] in _OF_THE_SUITE:
+        return module._replace(is_imported_first=False)
+    return module
+
+
+user_modules._capture = _captured
 
 
 def pytest_unconfigure():

@@ -17,6 +17,7 @@ from pyplant.engine import validate
 from pyplant.fingerprint.graph_node import Leaf, NodeKind
 
 __all__ = [
+    "METADATA",
     "CodeRecord",
     "Difference",
     "changed_names",
@@ -25,6 +26,9 @@ __all__ = [
     "part_name",
     "whole_and_part",
 ]
+
+METADATA = "metadata: "
+"""How the label of an edge to a name, docstring or annotation of code begins; the digest of that code follows."""
 
 
 class CodeRecord(NamedTuple):
@@ -138,8 +142,8 @@ def differences(old: str, new: str, record: _GetRecord, *, everywhere: bool = Fa
             continue
         for label in sorted(a.edges.keys() | b.edges.keys()):
             x, y = a.edges.get(label), b.edges.get(label)
-            # If the text changed, an edge that exists on one side only follows from the change of the text.
-            if a.local == b.local or (x and y):
+            # An edge that exists on one side only follows from a change of the text, or of the code whose metadata it is.
+            if (x and y) or (a.local == b.local and not label.startswith(METADATA)):
                 owner, name, _ = y or x or ("", "", "")
                 within = a.kind is NodeKind.VALUE  # the targets of a value have no names of their own
                 here = (path, place) if within else ((*path, name or label), (owner, name))

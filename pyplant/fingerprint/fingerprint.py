@@ -39,7 +39,7 @@ from pyplant.fingerprint import origin
 from pyplant.fingerprint.bytecode import code_digest
 from pyplant.fingerprint.called_hints import is_reactor, with_doubts
 from pyplant.fingerprint.code_graph import NodeBuilder
-from pyplant.fingerprint.code_records import CodeRecord, changed_names, changed_values
+from pyplant.fingerprint.code_records import METADATA, CodeRecord, changed_names, changed_values
 from pyplant.fingerprint.components import components
 from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.digest_node import NOTHING, DigestNode, Fingerprint
@@ -196,22 +196,25 @@ class Fingerprinter:
 
     def _with_metadata(self, root: DigestNode) -> str:
         """Return the digest of a node together with the names and docstrings that code below it may read."""
-        code = (
-            node.obj for node in self._below(root) if node.content.kind in (NodeKind.FUNCTION, NodeKind.CLASS)
-        )
         # Helpers do not meet the function itself, so its own name counts only where its code reads it.
         own = [root.obj] if "name" in root.content.reads else list(with_wrapped(root.obj))
-        leaves = {
-            f"{kind} {number}": Leaf(text).shown()
-            for number, obj in enumerate(code)
-            for kind, text in metadata(
-                obj, root.reads - {"name"} if any(obj is one for one in own) else root.reads
-            )
+        found: dict[str, tuple[str, set[str]]] = {}
+        for node in self._below(root):
+            if node.content.kind in (NodeKind.FUNCTION, NodeKind.CLASS):
+                kinds = root.reads - {"name"} if any(node.obj is one for one in own) else root.reads
+                for kind, text in metadata(node.obj, kinds):
+                    # By digest: neither renames nor the order in which code is found count.
+                    label, name = f"{METADATA}{kind} {node.digest}", f"{kind} of {node.content.name}"
+                    found.setdefault(label, (name, set()))[1].add(text)
+        edges = {
+            label: ("", name, Leaf("\n".join(sorted(texts))).shown())
+            for label, (name, texts) in sorted(found.items())
         }
-        digest = digest_bytes(root.digest.encode(), *(f"{key}{leaves[key]}".encode() for key in leaves))
+        digest = digest_bytes(
+            root.digest.encode(), *(f"{label}{edges[label][2]}".encode() for label in edges)
+        )
         record = self.records[root.digest]
-        edges = record.edges | {label: ("", label, leaf) for label, leaf in leaves.items()}
-        self.records.setdefault(digest, record._replace(edges=edges))
+        self.records.setdefault(digest, record._replace(edges=record.edges | edges))
         return digest
 
     def _below(self, root: DigestNode, seen: set[int] | None = None) -> Iterator[DigestNode]:

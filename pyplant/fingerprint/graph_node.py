@@ -16,7 +16,7 @@ from pyplant.engine.trace import Note
 from pyplant.fingerprint.attributes import class_entry, object_state, qualname_of, static_attribute
 from pyplant.fingerprint.hashing import digest_bytes
 from pyplant.fingerprint.hints import Hint
-from pyplant.fingerprint.origin import is_user_object
+from pyplant.fingerprint.origin import is_user_object, is_users_function
 
 __all__ = [
     "CodeReference",
@@ -261,12 +261,26 @@ def _pieces(value: Any) -> Iterator[str]:
             yield f"{', ' if number else ''}{field.name}="
             yield from _pieces(static_attribute(value, field.name))
         yield ")"
-    elif is_user_object(cls) and class_entry(cls, "__repr__") is object.__repr__:
+    elif is_user_object(cls) and _shows_attributes(cls):
+        content, attributes = object_state(value)
         yield f"{qualname_of(cls)}("
-        yield from _named(object_state(value)[1])
+        if content is not None:
+            yield from _pieces(content)
+            yield ", " if attributes else ""
+        yield from _named(attributes)
         yield ")"
     else:
         yield repr(value)
+
+
+def _shows_attributes(cls: type) -> bool:
+    """Return whether the text of an object has its attributes, and not what ``repr`` returns.
+
+    A ``__repr__`` of the user is not called: to look at a value must run none of their code, which may print, take long, or
+    store something in the object.
+    """
+    method = class_entry(cls, "__repr__")
+    return method is object.__repr__ or is_users_function(method)
 
 
 def _has_generated_repr(cls: type) -> bool:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import functools
 import json
 import threading
 
@@ -11,7 +12,7 @@ import pytest
 from pyplant.fingerprint.code_graph import NodeBuilder
 from pyplant.fingerprint.graph_node import Leaf, NodeKind, Watch, shorten
 from pyplant.fingerprint.source import Sources
-from tests.fingerprint.helpers import load
+from tests.fingerprint.helpers import load, taken
 
 
 @pytest.fixture
@@ -128,8 +129,8 @@ class Odd:
 
 
 class Long:
-    def __repr__(self):
-        return "x" * 1_000
+    def __init__(self):
+        self.text = "x" * 1_000
 
 
 @dataclasses.dataclass
@@ -181,7 +182,31 @@ def test_shared_parts_of_a_value_are_visited_once(describe, join):
 
 
 def test_a_short_text_never_raises():
-    assert shorten(Odd()) == "<Odd object>"
+    assert shorten(Odd()) == "Odd()"
+    assert shorten(functools.partial(int, Odd())) == "<partial object>"
+
+
+def test_to_look_at_a_value_runs_no_code_of_the_user(tmp_path):
+    module = load(
+        tmp_path,
+        """
+        class Remembering:
+            text = None
+            def __repr__(self):
+                self.text = "a text"
+                return self.text
+        value = Remembering()
+        def main(): return value
+        """,
+    )
+    before = taken(module)
+    assert module.value.text is None
+    assert taken(module).digest == before.digest
+
+
+def test_what_a_library_remembers_of_its_text_does_not_count(tmp_path):
+    module = load(tmp_path, "import pyparsing\nword = pyparsing.Word('ab')\ndef main(): return word")
+    assert taken(module).digest == taken(module).digest
 
 
 class Plain:
@@ -194,16 +219,28 @@ class Hiding(Plain):
         return f"Hiding(x={self.x})"
 
 
+class Labels(dict):
+    own = 1
+
+    def __repr__(self):
+        return "labels"
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.own = 2
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
         (Plain(1), "Plain(x=1, y=None)"),
         ([Plain(1, Plain(2))], "[Plain(x=1, y=Plain(x=2, y=None))]"),
-        (Hiding(1, "b"), "Hiding(x=1) with y='b'"),
+        (Hiding(1, "b"), "Hiding(x=1, y='b')"),
+        (Labels({"a": Hiding(1)}), "Labels({'a': Hiding(x=1, y=None)}, own=2)"),
         (Point(1, "hidden"), "Point(x=1) with y='hidden'"),
         (object(), "<object object>"),
         (test_a_short_text_of_a_value, "<function test_a_short_text_of_a_value>"),
-        (type("Lines", (), {"__repr__": lambda self: "a\nb"})(), "a b"),
+        (type("Lines", (Exception,), {})("a\nb"), "Lines('a\\nb')"),
     ],
 )
 def test_a_short_text_has_no_addresses_and_hides_no_attributes(value, expected):
