@@ -30,6 +30,7 @@ LONG = [
     "R31",
     "R33",
     "R34",
+    "R35",
 ]
 FIGURES = [*SHORT, *(pytest.param(ident, marks=pytest.mark.nightly) for ident in LONG)]
 

@@ -449,9 +449,8 @@ class NodeBuilder:
         # Within an ordering key, a few levels of the value are enough, and code in it is not followed.
         if not self._follows_code:
             return GraphNode(NodeKind.VALUE, name, encode(value, max_objects=_ORDERING_OBJECTS).data)
-        text = shorten(
-            value
-        )  # first, since a library's ``__repr__`` may store what it computes in the object
+        # First the text, since a library's ``__repr__`` may store what it computes in the object.
+        text = shorten(value)
         # Values are compared by a new encoding in each epoch: unlike code, they change without a new object.
         encoding = encode(value, self._ordering_key, excluded_parts, with_attributes=True, as_held=True)
         edges = tuple(CodeReference(f"{i:06}", "", "", target) for i, target in enumerate(encoding.edges))
