@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from shutil import rmtree
@@ -32,6 +32,7 @@ from pyplant.execution.registry import Registry
 from pyplant.fingerprint.origin import is_own_file, is_user_file
 from pyplant.plant import Plant, session_of
 from pyplant.store.files import Files
+from pyplant.store.warehouse import diverted
 from pyplant.workers.executors import default_executor
 
 _T = TypeVar("_T")
@@ -102,34 +103,66 @@ def open_script(
     pyplant.errors.ConfigError
         If a setting does not fit the configuration.
     """
-    with default_executor(options.jobs):
-        module = _import(name)
-        plant = _plant_of_script(module, options.plant)
+    with default_executor(options.jobs), ExitStack() as opened:
+        trials = _Trials(opened)
+        with nullcontext() if runs else diverted(trials.divert):
+            module = _import(name)
+        plant = _plant_of_script(module, options.plant, trials)
         _refuse_without_reactors(name, module, plant)
         main = read_main(module)
-        with ExitStack() as opened:
-            directory = _directory(module, options.plant, main) if plant is None else plant.directory
-            is_new = plant is None and _is_free(directory)
-            if is_new:  # wrong arguments make no plant, and neither does a command that only looks
-                trial = Files().temporary_directory()
-                opened.callback(rmtree, trial, ignore_errors=True)
-                plant = Plant(trial, **main.plant_options())
-            elif plant is None:
-                plant = Plant(directory, **main.plant_options() | {"read_only": None if runs else True})
-            opened.enter_context(plant)
-            config = _configuration(module, plant, options, main)
-            if config is not None:
-                plant.set_config(config)
-            if check is not None:
-                check(plant)
-            where = os.path.relpath(directory)
-            if is_new and runs:
-                note(f"results are kept in {where}")
-                plant = opened.enter_context(Plant(directory, **main.plant_options()))
-                plant.set_config({} if config is None else config)
-            elif is_new:
-                note(f"there is no plant in {where} yet; 'pyplant run' makes it.")
-            yield OpenScript(plant, directory)
+        directory = (
+            _directory(module, options.plant, main, trials)
+            if plant is None
+            else trials.asked_for(plant.directory)
+        )
+        is_new = plant is None and _is_free(directory)
+        if is_new:  # wrong arguments make no plant, and neither does a command that only looks
+            plant = Plant(trials.make(directory), **main.plant_options())
+        elif plant is None:
+            plant = Plant(directory, **main.plant_options() | {"read_only": None if runs else True})
+        opened.enter_context(plant)
+        config = _configuration(module, plant, options, main)
+        if config is not None:
+            plant.set_config(config)
+        if check is not None:
+            check(plant)
+        where = os.path.relpath(directory)
+        if is_new and runs:
+            note(f"results are kept in {where}")
+            plant = opened.enter_context(Plant(directory, **main.plant_options()))
+            plant.set_config({} if config is None else config)
+        elif trials.asked_for(plant.directory) != plant.directory:
+            note(f"there is no plant in {where} yet; 'pyplant run' makes it.")
+        yield OpenScript(plant, directory)
+
+
+class _Trials:
+    """The empty plants that are opened in place of plants that do not exist.
+
+    Parameters
+    ----------
+    opened
+        Removes them in the end.
+    """
+
+    def __init__(self, opened: ExitStack) -> None:
+        self._opened = opened
+        self._asked_for: dict[Path, Path] = {}
+
+    def make(self, directory: Path) -> Path:
+        """Return a temporary directory in place of this one."""
+        trial = Files().temporary_directory()
+        self._asked_for[trial] = directory
+        self._opened.callback(rmtree, trial, ignore_errors=True)
+        return trial
+
+    def divert(self, directory: Path, read_only: bool | None) -> tuple[Path, bool | None]:  # noqa: FBT001
+        """Return what to open for a command that only looks."""
+        return (self.make(directory), read_only) if _is_free(directory) else (directory, True)
+
+    def asked_for(self, directory: Path) -> Path:
+        """Return the directory in whose place this one is, or itself."""
+        return self._asked_for.get(directory, directory)
 
 
 def _is_free(directory: Path) -> bool:
@@ -238,14 +271,14 @@ def _globals_of_type(module: ModuleType, kind: type[_T]) -> dict[str, _T]:
     return dict(found.values())
 
 
-def _plant_of_script(module: ModuleType, given: Path | None) -> Plant | None:
+def _plant_of_script(module: ModuleType, given: Path | None, trials: _Trials) -> Plant | None:
     """Return the plant that a script opens; ``None`` if it opens none."""
     plants = {name: found for name, found in _globals_of_type(module, Plant).items() if not found.is_closed}
     if given is not None:
         for plant in plants.values():
-            if plant.directory == given.absolute():
+            if trials.asked_for(plant.directory).absolute() == given.absolute():
                 return plant
-    directories = " and ".join(str(plant.directory) for plant in plants.values())
+    directories = " and ".join(str(trials.asked_for(plant.directory)) for plant in plants.values())
     if plants and given is not None:
         message = f"The script opens its own plant, {directories}, so --plant cannot name another one."
         raise click.UsageError(message)
@@ -255,11 +288,11 @@ def _plant_of_script(module: ModuleType, given: Path | None) -> Plant | None:
     return next(iter(plants.values()), None)
 
 
-def _directory(module: ModuleType, given: Path | None, main: MainBlock) -> Path:
+def _directory(module: ModuleType, given: Path | None, main: MainBlock, trials: _Trials) -> Path:
     """Return the plant directory: the given one, that of the main block, or the one beside the script."""
     if given is not None:
         return given
-    known = main.directories()
+    known = list(map(trials.asked_for, main.directories()))
     if len(known) > 1:
         message = f"The script opens several plants, {' and '.join(map(str, known))}. Say which with --plant."
         raise click.UsageError(message)

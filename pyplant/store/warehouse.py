@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,15 @@ from pyplant.store.objects import HashingSink, ObjectStore, safe_suffix
 from pyplant.store.read_only_files import ReadOnlyFiles
 from pyplant.store.seals import Seals
 
-__all__ = ["COLLECTING", "Allocation", "SpecRegistration", "TypeLike", "Warehouse", "open_warehouse"]
+__all__ = [
+    "COLLECTING",
+    "Allocation",
+    "SpecRegistration",
+    "TypeLike",
+    "Warehouse",
+    "diverted",
+    "open_warehouse",
+]
 
 COLLECTING = "collecting"
 """The claim of a process that decides which executions are history and evicts them."""
@@ -441,8 +449,23 @@ class Warehouse:
             self.files.remove_tree(self._private)
 
 
+_diversions: list[Callable[[Path, bool | None], tuple[Path, bool | None]]] = []
+
+
+@contextmanager
+def diverted(divert: Callable[[Path, bool | None], tuple[Path, bool | None]]) -> Iterator[None]:
+    """Open plants elsewhere, or for reading only, as ``divert`` says, until the context ends."""
+    _diversions.append(divert)
+    try:
+        yield
+    finally:
+        _diversions.pop()
+
+
 def open_warehouse(root: Path, *, trust: bool, read_only: bool | None) -> Warehouse:
     """Open the store of a plant; with ``read_only=None`` for reading only if it cannot be written."""
+    for divert in _diversions:
+        root, read_only = divert(root, read_only)
     read_only = is_unwritable(root) if read_only is None else read_only
     warehouse = Warehouse(root, trust=trust, read_only=read_only)
     if not read_only:

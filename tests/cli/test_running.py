@@ -557,6 +557,20 @@ def test_looking_makes_no_plant(shell, command, options):
     assert not list((shell.folder / "empty").iterdir())
 
 
+@pytest.mark.parametrize("text", ["plant = Plant('mine')\n", "with Plant('mine') as plant:\n    pass\n"])
+def test_looking_makes_no_plant_that_the_script_opens(shell, text):
+    shell.write(MAIN + text)
+    found = shell("status", "words.py")
+    assert "there is no plant in mine yet" in found.stderr
+    assert "4 new" in found.stdout
+    assert shell.document("status", "words.py", "--plant", "mine")["directory"] == str(shell.folder / "mine")
+    assert not (shell.folder / "mine").exists()
+    shell("run", "words.py", "total")
+    before = {path: path.lstat().st_mtime_ns for path in shell.folder.rglob("*")}
+    assert "2 new, 2 cached" in shell("status", "words.py").stdout
+    assert {path: path.lstat().st_mtime_ns for path in shell.folder.rglob("*")} == before
+
+
 def test_looking_changes_nothing_in_a_plant(ran):
     before = {path: path.lstat().st_mtime_ns for path in ran.folder.rglob("*")}
     for command in (["status"], ["plan"], ["graph"], ["explain", "total"]):
