@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow  # some hundred commands
+
 ON_SCRIPTS = {
     "run": [],
     "sweep": ["count", "model.depth=1"],
