@@ -328,6 +328,12 @@ def test_progress_is_a_bar_and_a_count(digits):
     assert float(bar.get_attribute("width")) == pytest.approx(2 * before)
 
 
+def test_the_bar_leaves_room_for_descenders(digits):
+    digits.tell({"train_forest": {"p": [["epochs, gypsy", 120, 400]]}})
+    meta, bar = (digits.node("train_forest").locator(part).bounding_box() for part in (".pg-meta", ".pg-bar"))
+    assert bar["y"] >= meta["y"] + meta["height"] - 1
+
+
 def test_progress_without_a_total_is_a_count(digits):
     digits.tell({"train_forest": {"p": [["rows", 1234, None]]}})
     expect(digits.node("train_forest")).to_contain_text("1234")
