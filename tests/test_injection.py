@@ -64,7 +64,9 @@ def test_reports_are_made_of_their_own_elements(text):
     for report in reports(text):
         page = Page(report._repr_html_())
         assert page.elements <= {"div", "style", "span", "pre", "table", "tbody", "tr", "td"}
-        assert page.attributes <= {"class", "title", "style", "aria-hidden"}
+        assert page.attributes <= {
+            "class", "title", "style", "aria-hidden", "aria-label", "role", "tabindex", "colspan",
+        }  # fmt: skip
         assert all(character.isprintable() or character == "\n" for character in page.text)
         if text in TEXTS:
             assert text in page.text
