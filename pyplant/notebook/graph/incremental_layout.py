@@ -77,8 +77,9 @@ class _Drawing:
         self.sizes = list(sizes)
         self._centres = dict(known)
         self._routes = dict(routes)
-        self._across: list[float] = sorted({round(x) for x, _ in known.values()})
-        number = {x: column for column, x in enumerate(self._across)}
+        columns = {round(x): x for x, _ in known.values()}
+        self._across = [columns[x] for x in sorted(columns)]
+        number = {x: column for column, x in enumerate(sorted(columns))}
         self._columns = {node: number[round(x)] for node, (x, _) in known.items()}
         self._widths = [0.0] * len(self._across)
         for node, column in self._columns.items():

@@ -84,6 +84,15 @@ def test_a_new_reactor_stands_beside_what_it_is_connected_with():
     assert places(after)["late"][1] == places(before)["b7"][1]
 
 
+def test_a_new_node_stands_on_no_edge():
+    known = {0: (76.5, 100.0), 1: (253.5, 40.0), 2: (430.5, 100.0)}
+    passing = [(140.5, 100.0), (189.5, 92.0), (317.5, 92.0), (366.5, 100.0)]
+    layout, _ = extend([SIZE] * 4, [(0, 1), (1, 2), (0, 2), (0, 3)], known, {(0, 2): passing})
+    assert layout.routes[2] == passing
+    assert layout.centres[3][0] == known[1][0]
+    assert layout.centres[3][1] - SIZE[1] / 2 > 92
+
+
 def test_a_first_sender_that_comes_late_gets_a_column_of_its_own():
     before = drawn(DIAMOND)
     after = drawn({**DIAMOND, "first": [], "a": ["first"]}, before)

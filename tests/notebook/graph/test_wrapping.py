@@ -60,6 +60,23 @@ def test_a_long_chain_is_wrapped_into_rows(edges):
         assert 0 <= y <= layout.size[1]
 
 
+def test_edges_that_turn_together_do_not_lie_on_each_other():
+    sizes = [SIZE] * 50
+    layout = wrap(arrange(sizes, ladder(25)), sizes)
+    back = [
+        (ay, ax, bx)
+        for route in layout.routes
+        for (ax, ay), (bx, by) in segments(route)
+        if ay == by and bx < ax
+    ]
+    assert len(back) > 8
+    assert len({y for y, _, _ in back}) == len(back)
+    for y, right, left in back:
+        # The one that is lower encloses the others on the right and is enclosed by them on the left.
+        higher = [other for other in back if 0 < y - other[0] < 20]
+        assert all(other[1] < right and other[2] < left for other in higher)
+
+
 def test_rows_are_read_like_lines():
     sizes = [SIZE] * 50
     centres = wrap(arrange(sizes, [(n, n + 1) for n in range(49)]), sizes).centres
