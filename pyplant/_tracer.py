@@ -198,6 +198,8 @@ class Tracer:
         self._closed = False
         self._process = os.getpid()  # forked children cannot use the tracer
         self._config: Any = MISSING
+        self.views: dict[str, Any] = {}
+        """The views of nested configurations (:class:`~pyplant.config.classes.ConfigReader`)."""
         tracking = context.track_reads if definition.track_reads is None else definition.track_reads
         self.reads = (
             ReadRecorder(
@@ -464,6 +466,7 @@ class Tracer:
         self._closed = True
         # This breaks reference cycles, so that all are freed without the garbage collector.
         self._config = MISSING
+        self.views.clear()
         self.reads = None
         for allocation in self._allocations.values():
             self.warehouse.discard(allocation)

@@ -30,6 +30,9 @@ _MOST_NAMES = 1000  # a nested dict with more keys is taken for a table and coun
 class ConfigReader(Protocol):
     """Receives every read of a configuration."""
 
+    views: dict[str, Any]
+    """The views of nested configurations that were made, by name."""
+
     def read(self, name: str, value: Any) -> Any:
         """Record that a parameter was read, and return what the reactor gets."""
 

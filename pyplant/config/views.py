@@ -173,7 +173,10 @@ def value_for_reactor(value: Any, reader: ConfigReader, name: str) -> Any:
     if not is_nested(value):
         return reader.read(name, value)
     reader.read(name, nested_kind(value))
-    return view_of(value, reader, f"{name}.")
+    # The same object each time, as in the configuration: code compares them by identity.
+    if name not in reader.views:
+        reader.views[name] = view_of(value, reader, f"{name}.")
+    return reader.views[name]
 
 
 def _contains(names: Mapping[str, Any], name: object, reader: ConfigReader, prefix: str) -> bool:

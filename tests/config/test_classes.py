@@ -24,6 +24,7 @@ class RecordingReader:
     def __init__(self):
         self.reads = []
         self.absences = []
+        self.views = {}
         self.values = {}
 
     def read(self, name, value):

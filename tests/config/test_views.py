@@ -244,6 +244,13 @@ def test_reading_a_nested_configuration_reads_its_kind():
     assert not notices(read, absences, {"model": Model(depth=9)})
 
 
+@pytest.mark.parametrize("config", [OF_DATACLASSES, {"part": in_a_part}])
+def test_a_nested_configuration_is_the_same_object_each_time(config):
+    _, view, _ = viewed(config)
+    assert view.part is view.part
+    assert view.part in [view.part]
+
+
 def test_an_added_nested_configuration_is_noticed():
     _, read, absences = reads_of({}, lambda c: c.get("model"))
     assert notices(read, absences, {"model": {}})
