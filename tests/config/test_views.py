@@ -244,7 +244,7 @@ def test_reading_a_nested_configuration_reads_its_kind():
     assert not notices(read, absences, {"model": Model(depth=9)})
 
 
-@pytest.mark.parametrize("config", [OF_DATACLASSES, {"part": in_a_part}])
+@pytest.mark.parametrize("config", [{"part": Model()}, {"part": {"a": 1}}])
 def test_a_nested_configuration_is_the_same_object_each_time(config):
     _, view, _ = viewed(config)
     assert view.part is view.part
