@@ -107,7 +107,7 @@ def take(lab, page):
 
 def main():
     """Start JupyterLab and Chromium, and take the pictures."""
-    options = {"viewport": {"width": 1500, "height": 900}, "device_scale_factor": 2}
+    options = {"viewport": {"width": 1560, "height": 900}, "device_scale_factor": 2}
     with tempfile.TemporaryDirectory() as folder, lab_in_browser(Path(folder), **options) as (lab, page):
         take(lab, page)
     with tempfile.TemporaryDirectory() as folder, lab_in_browser(Path(folder)) as (lab, page):
