@@ -304,7 +304,7 @@ class GraphController:
             self._refresh_if_quick()
 
     def _follow_run(self) -> None:
-        """Fold a large graph anew if what runs or failed is hidden in a fold."""
+        """Fold a large graph again if what runs or failed is hidden in a fold."""
         if not self._folding.folds or time.monotonic() < self._follow_after:
             return
         if not self._lock.acquire(blocking=False):

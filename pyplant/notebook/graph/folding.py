@@ -48,7 +48,7 @@ _STEP = 20  # reactors that are unfolded at a time; a fold may have hundreds
 _UP_TO_DATE = frozenset({Outcome.CACHED, Outcome.RAN})
 _BUSY = frozenset({Outcome.RUNNING, Outcome.WAITING})
 _URGENCY = {Outcome.FAILED: 0, Outcome.RUNNING: 1, Outcome.WAITING: 2, Outcome.STALE: 4}
-_CAUSE = 3  # the urgency of a stale reactor that makes others stale
+_CAUSE = 3  # the rank of a stale reactor that makes others stale
 
 
 class Fold(NamedTuple):
@@ -208,11 +208,11 @@ def _most_urgent(outcomes: Sequence[Outcome], causes: AbstractSet[int]) -> list[
     """Return the reactors to show, the most urgent first, at most `MAX_NODES`."""
     urgent = active(outcomes) or [n for n, outcome in enumerate(outcomes) if outcome not in _UP_TO_DATE]
 
-    def urgency(node: int) -> int:
+    def rank(node: int) -> int:
         least = _URGENCY.get(outcomes[node], len(_URGENCY) + 1)
         return min(least, _CAUSE) if node in causes else least
 
-    return sorted(urgent, key=urgency)[:MAX_NODES]
+    return sorted(urgent, key=rank)[:MAX_NODES]
 
 
 def _sinks(count: int, edges: Sequence[Edge]) -> list[int]:

@@ -88,8 +88,8 @@ class NodeState:
         # token, and the data that were made before are not used with it.
         self._change = object()
         self._cached_data: tuple[object, dict[str, Any]] = None, {}
-        lacks = f"no sender of {', '.join(missing)}" if missing else ""
-        self.set_idle(entry.outcome, entry.error or lacks)
+        problem = f"no sender of {', '.join(missing)}" if missing else ""
+        self.set_idle(entry.outcome, entry.error or problem)
 
     def set_idle(self, outcome: Outcome, text: str = "") -> None:
         """Set an outcome in which the reactor is neither running nor waiting."""

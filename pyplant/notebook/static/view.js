@@ -355,8 +355,8 @@ export class View {
   followUrgency() {
     const [first] = this.byUrgency();
     const key = first && `${first.isCause}${first.status}${first.isCause || first.isBusy ? first.names[0] : ""}`;
-    const isNews = key !== this.urgency && first && (first.isCause || first.isBusy || first.status === "failed");
-    this.urgency = key;
+    const isNews = key !== this.firstShown && first && (first.isCause || first.isBusy || first.status === "failed");
+    this.firstShown = key;
     if (!isNews || this.root.contains(document.activeElement) || this.root.matches(":hover")) return;
     const equal = this.canvas.boxes.filter((box) => box.status === first.status && box.isCause === first.isCause);
     if (!equal.some((box) => this.canvas.isInView(box))) this.canvas.startAt(first);

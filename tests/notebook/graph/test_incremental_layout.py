@@ -120,7 +120,7 @@ def test_a_wide_reactor_gets_a_narrower_box_so_that_no_column_moves():
     assert overlapping(*layout_of(after)) == []
 
 
-def test_another_graph_is_drawn_anew():
+def test_another_graph_is_laid_out_from_scratch():
     before = drawn(DIAMOND)
     other = {name * 2: [sender * 2 for sender in senders] for name, senders in DIAMOND.items()}
     assert drawn(other, before) == drawn(other)
