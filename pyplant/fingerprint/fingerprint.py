@@ -194,6 +194,13 @@ class Fingerprinter:
             node.fingerprint = Fingerprint(digest, hints, node.notes)
         return node.fingerprint
 
+    def with_present_values(self, function: Callable[..., Any]) -> tuple[str, dict[str, CodeRecord]]:
+        """Return the fingerprint in which values that reactors changed count as they are now, and the records for it."""
+        other = Fingerprinter(self._memo, self._sources, self.versions)
+        other.add_state(self.state)
+        with PAST_VALUES.ignored():
+            return other.fingerprint(function).digest, other.records
+
     def _with_metadata(self, root: DigestNode) -> str:
         """Return the digest of a node together with the names and docstrings that code below it may read."""
         # Helpers do not meet the function itself, so its own name counts only where its code reads it.

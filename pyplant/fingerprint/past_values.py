@@ -8,7 +8,8 @@ object. A later change by the user counts, and an edit counts in the next proces
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from pyplant._missing import MISSING
@@ -103,6 +104,15 @@ class PastValues:
         known = self._entries.get((owner, name), [])
         others = [entry for entry in known if not entry.applies(now, module)]
         self._entries[owner, name] = [*others[-_MAX_ENTRIES:], _Entry(now, before, module)]
+
+    @contextmanager
+    def ignored(self) -> Iterator[None]:
+        """Let all values count as they are now, within the block."""
+        entries, self._entries = self._entries, {}
+        try:
+            yield
+        finally:
+            self._entries = entries
 
     def before(self, owner: str, name: str, now: Any) -> Any:
         """Return what a name counts by that now stands for ``now``."""

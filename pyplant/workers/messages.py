@@ -205,8 +205,8 @@ class TaskRequest(NamedTuple):
         The name of the attempt, unique within the run.
     reactor
         The packed definition; ``None`` if workers share the process.
-    fingerprint
-        The fingerprint of its code, which the worker must reproduce.
+    fingerprints
+        The fingerprints of its code, one of which the worker must reproduce.
     given
         The ingredients that the reactor may receive. The coordinator has checked that they may be loaded.
     process
@@ -224,7 +224,7 @@ class TaskRequest(NamedTuple):
     context: str
     name: str
     reactor: PackedObject | None
-    fingerprint: str
+    fingerprints: tuple[str, ...]
     given: dict[str, Ingredient]
     process: tuple[str, int]
     modules: SentModules | None = None

@@ -58,6 +58,7 @@ from pyplant.workers.messages import (
     TaskReply,
     TaskRequest,
     Unloadable,
+    Variable,
     this_process,
 )
 from pyplant.workers.pickling import dumps, loads
@@ -216,12 +217,12 @@ class ParallelExecutor:
         # As they are now: programs change them between runs, and while reactors run.
         settings = read_settings(of_thread=self._pool.shares_process)
         run.tasks[name] = InProcessTask(remote.definition, copy_context(), settings)
-        task = TaskRequest(run.folder, run.context, name, None, "", dict(remote.given), this_process())
+        task = TaskRequest(run.folder, run.context, name, None, (), dict(remote.given), this_process())
         packed = b""
         if self._code_pickler is not None:
             task = task._replace(
                 reactor=self._code_pickler.definition(remote.definition),
-                fingerprint=remote.fingerprint,
+                fingerprints=tuple(remote.verified),
                 modules=self._code_pickler.sent_modules,
                 settings=run.write_process_settings(settings),
                 environment=self._environment_for(remote),
@@ -362,6 +363,10 @@ class ParallelExecutor:
         remote, code = job.execution, self._code_pickler
         fingerprinter = remote.request.fingerprinter
         found = differing_variables(remote.fingerprint, fingerprint, fingerprinter.records, records)
+        if self._has_present_values(remote, fingerprint, records, found):
+            remote.verified.append(fingerprint)
+            self._queue.put(job, first=True)
+            return None
         # The worker cannot verify code whose file was edited since, if the plant lost the text.
         stored = fingerprinter.store_parts()
         remote.differed += 1
@@ -375,6 +380,17 @@ class ParallelExecutor:
             remote.definition.name, remote.fingerprint, fingerprint, fingerprinter.records, records
         )
         return Failed(error)
+
+    def _has_present_values(
+        self, remote: RemoteExecution, found: str, records: dict[str, CodeRecord], differing: list[Variable]
+    ) -> bool:
+        """Return whether a worker differs only in having the present values of what reactors have changed here."""
+        if found in remote.verified:
+            return False
+        present, own = remote.request.fingerprinter.with_present_values(remote.definition.function)
+        if present == remote.fingerprint:
+            return False
+        return not set(differing).intersection(differing_variables(present, found, own, records))
 
     def _take_reply(self, remote: RemoteExecution, name: str, reply: TaskReply) -> None:
         """Show the rest of the output of an attempt, and take over its journal lines and unsynced objects."""

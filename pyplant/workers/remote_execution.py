@@ -25,6 +25,7 @@ class RemoteExecution:
         self.request = request
         self.given: dict[str, Ingredient] = {}
         self.fingerprint = request.fingerprinter.fingerprint(request.definition.function).digest
+        self.verified = [self.fingerprint]  # what a worker may compute; the result is stored under the first
         self.replaced = 0  # variables of imported modules that were sent with the last request
         self.differed = 0  # requests whose worker had another fingerprint
         self.deaths = 0  # attempts that were lost with their worker

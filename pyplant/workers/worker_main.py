@@ -274,7 +274,7 @@ def _verified_definition(request: TaskRequest, worker_state: _WorkerState) -> De
         worker_state.begin_verification()
         fingerprinter.add_state(worker_state.warehouse.ledger.state)
         found = fingerprinter.fingerprint(definition.function).digest
-        if found == request.fingerprint:
+        if found in request.fingerprints:
             return definition
     # It keeps the texts of code, and the next request may come with others.
     worker_state.forget_code()

@@ -491,3 +491,72 @@ def test_a_worker_releases_values_that_were_replaced(module):
         state.verify(holder.uses)
     gc.collect()
     assert len(alive) < 70
+
+
+# ---------------------------------------------------------------------- what reactors have changed
+
+CHANGING = """
+import counting
+from pyplant import Plant, ReactorFunc
+from pyplant.events import ReactorStarted
+
+log, seen = [], {}
+
+def helper(number):
+    log.append("called")
+    seen[number] = True
+    counting.calls.append(number)
+    return 2 * number
+
+@ReactorFunc
+def twice(pipe, config):
+    pipe.send("twice", helper(config["number"]))
+
+if __name__ == "__main__":
+    ran = []
+    for number, executor in ((1, None), (2, 2), (3, None), (4, 1)):
+        with Plant("plant", executor=executor, progress=False) as plant:
+            plant.add_event_listener(lambda event: isinstance(event, ReactorStarted) and ran.append(event.reactor))
+            plant.set_config({"number": number})
+            assert plant.get("twice") == 2 * number
+    print(len(ran))
+"""
+
+
+def test_what_a_reactor_changed_in_this_process_counts_as_before_in_workers_too(run_script, tmp_path):
+    (tmp_path / "counting.py").write_text("calls = []\n")
+    assert run_script(CHANGING).stdout == "4\n"
+    assert run_script(CHANGING).stdout == "0\n"
+
+
+REFUSED = """
+import os
+from pyplant import Plant, ReactorFunc
+from pyplant.errors import WorkerError
+
+class Strange:
+    def __init__(self):
+        self.process = os.getpid()
+    def __reduce__(self):
+        return Strange, ()
+
+log, value = [], Strange()
+
+@ReactorFunc
+def uses(pipe, config):
+    log.append(config["number"])
+    pipe.send("used", type(value).__name__)
+
+if __name__ == "__main__":
+    for number, executor in ((1, None), (2, 2)):
+        with Plant("plant", executor=executor, progress=False) as plant:
+            plant.set_config({"number": number})
+            try:
+                plant.get("used")
+            except WorkerError as error:
+                print(error)
+"""
+
+
+def test_beside_what_reactors_changed_all_values_must_be_those_of_the_program(run_script):
+    assert "'uses' would not be the same in a worker" in run_script(REFUSED).stdout
