@@ -122,7 +122,7 @@ class Console:
         self.cells.begin(history[-1], self.shell.execution_count - self._counter_offset)
 
     def uninstall(self) -> None:
-        """Stop to listen."""
+        """Stop listening."""
         for event, callback in (("pre_run_cell", self._before_cell), ("post_run_cell", self._after_cell)):
             with suppress(ValueError):
                 self.shell.events.unregister(event, callback)
@@ -166,7 +166,7 @@ class Console:
         return self._recorder.record(definition.name, heading="" if is_target else definition.name)
 
     def run_ended(self) -> None:
-        """Stop to record until the next run."""
+        """Stop recording until the next run."""
         self._recorder.end_run()
 
     def replay(self, recorded: Recorded, heading: str = "") -> None:

@@ -171,7 +171,7 @@ class GraphController:
         return str(metadata.get("cellId") or ""), str(header.get("msg_id") or "")
 
     def close(self) -> None:
-        """Stop to listen; what is shown stays as it is."""
+        """Stop listening; what is shown stays as it is."""
         self._live.close()
         self._others.close()
         plant = self._plant()

@@ -59,7 +59,7 @@ def after_cell() -> None:
 
 
 def close() -> None:
-    """Stop to update graphs; what is shown stays as it is."""
+    """Stop updating graphs; what is shown stays as it is."""
     for controller in list(_controllers.values()):
         controller.close()
     _controllers.clear()
