@@ -334,14 +334,14 @@ class RunContext:
             if reactor in self._by_full_name:
                 name_now = self.definitions[self._by_full_name[reactor]].name
                 return f" It was last sent by {name_now!r} ({when}), which did not send it this time."
-            in_notebook = reactor.startswith("__main__.")
             return (
                 f" It was last sent by {reactor.removeprefix('__main__.')!r} ({when}), which is not defined now: "
-                f"{'run its cell' if in_notebook else 'define it'}, or take the stored value with "
+                f"{'run its cell' if reactor.startswith('__main__.') else 'define it'}, or take the stored value with "
                 f"plant.fetch_ingredient({name!r})."
             )
-        close = near_misses(name, self._senders.names())
-        if close:
+        if any(definition.name == name for definition in self.definitions.values()):
+            return f" It is a reactor: run it with plant.run_reactor({name!r})."
+        if close := near_misses(name, self._senders.names()):
             senders = ", ".join(f"{n!r}, sent by {self.label(self._senders.literal(n)[0])}" for n in close)
             return f" Did you mean {senders}?"
         if not self.definitions:

@@ -628,11 +628,19 @@ def test_export_creates_a_folder_that_is_read_without_a_plant(plant, tmp_path):
     assert list(values["hdf"]) == [1, 2, 3]
 
 
+def test_to_ask_for_a_reactor_as_an_ingredient_says_what_it_is(plant):
+    plant.add_reactor(shown)
+    with pytest.raises(
+        errors.MissingSenderError, match=r"a reactor: run it with plant.run_reactor\('shown'\)"
+    ):
+        plant.get("shown")
+
+
 def test_export_refuses_a_folder_that_holds_something(plant, tmp_path):
     plant.add_reactor(CHAIN)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious").write_text("x")
-    with pytest.raises(errors.PlantDirError, match="not an empty folder"):
+    with pytest.raises(errors.PlantDirError, match=r"holds other files \(precious\)"):
         plant.export(["ordered"], tmp_path / "full")
     assert (tmp_path / "full" / "precious").read_text() == "x"
 
