@@ -629,11 +629,15 @@ def test_export_creates_a_folder_that_is_read_without_a_plant(plant, tmp_path):
 
 
 def test_to_ask_for_a_reactor_as_an_ingredient_says_what_it_is(plant):
-    plant.add_reactor(shown)
+    @ReactorFunc
+    def load(pipe):
+        pipe.send("table", 1)
+
+    plant.add_reactor(load)
     with pytest.raises(
-        errors.MissingSenderError, match=r"a reactor: run it with plant.run_reactor\('shown'\)"
+        errors.MissingSenderError, match=r"a reactor: run it with plant.run_reactor\('load'\)"
     ):
-        plant.get("shown")
+        plant.get("load")
 
 
 def test_export_refuses_a_folder_that_holds_something(plant, tmp_path):
