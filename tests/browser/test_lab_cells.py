@@ -5,7 +5,12 @@ import pytest
 from tests.browser.lab import wait_for_text
 from tests.notebook.rig import SHOWS
 
-BEGIN = "%load_ext pyplant\nfrom pyplant import *\n%plant {name}.plant"
+# Without the line about the run, which shows only where a run takes long.
+BEGIN = """%load_ext pyplant
+from pyplant import *
+from pyplant.notebook import progress
+progress._DELAY = 60
+%plant {name}.plant"""
 
 
 @pytest.fixture
