@@ -29,11 +29,12 @@ lab: $(STAMPS)/demo
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) notebooks/01-quickstart.ipynb
 
 # Linters and documentation take a core each; tests take all. Tests start hundreds of interpreters, which compile the
-# package each time where bytecode is not written.
+# package each time where bytecode is not written. They wait for browsers and kernels a quarter of the time, so there is
+# one more process than cores.
 test: $(STAMPS)/dev $(STAMPS)/kernels
 	@$(MAKE) --no-print-directory --jobs 2 lint docs
 	@$(BIN)/python -m compileall -q pyplant tests
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not nightly" $(ARGS)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $$(( $(WORKERS) + 1 )) --dist worksteal -m "not nightly" $(ARGS)
 
 # What an edit is tried with: no browser, no kernel, no interpreter of its own, and no linter. Plants are in memory where
 # that is a folder, since waiting for the disk takes a third of the time.
