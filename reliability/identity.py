@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 
 from pyplant import Plant, ReactorFunc
-from pyplant.events import ReactorStarted
 from pyplant.fingerprint.digest import digest_bytes
 from reliability.bench import Lab, figure
 from reliability.sabotage import ACTIVE
-from reliability.trial import forked
+from reliability.trial import forked, noted_starts
 from tests.conftest import ROOT
 
 MODULE = textwrap.dedent(
@@ -45,10 +44,9 @@ def session(folder: Path, steps: Callable[[Any], None], *, cached: bool = False)
     importlib.invalidate_caches()
     module = importlib.import_module("poisoned_module")
     steps(module)
-    ran: list[str] = []
     with Plant(folder / "plant", progress=False) as plant:
         plant.add_reactor(module.poisoned)
-        plant.add_event_listener(lambda e: ran.append(e.reactor) if isinstance(e, ReactorStarted) else None)
+        ran = noted_starts(plant)
         return plant.get("number"), bool(ran)
 
 

@@ -20,9 +20,8 @@ from types import FrameType
 from typing import Any
 
 from pyplant import Plant
-from pyplant.events import ReactorStarted
 from reliability.bench import Lab, figure
-from reliability.trial import forked
+from reliability.trial import forked, noted_starts
 
 __all__ = ["value_of_plant"]
 
@@ -249,11 +248,10 @@ def _value_and_lines(folder: Path) -> tuple[str, set[tuple[str, int]]]:
 
 def value_of_plant(folder: Path) -> tuple[str, bool]:
     """Ask the plant for the value; returns whether the reactor ran."""
-    ran: list[str] = []
     main = _imported(folder)
     with Plant(folder / "plant", progress=False) as plant:
         plant.add_reactor(main.result)
-        plant.add_event_listener(lambda e: ran.append(e.reactor) if isinstance(e, ReactorStarted) else None)
+        ran = noted_starts(plant)
         return plant.get("result"), bool(ran)
 
 

@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 
 from pyplant import Plant, ReactorFunc
-from pyplant.events import ReactorStarted
 from pyplant.store import claims
 from pyplant.store.files import Files, OpenFile
 from reliability.bench import LOG, Lab, figure
 from reliability.pipeline import log
-from reliability.trial import Ended, forked, started, use_disk
+from reliability.trial import Ended, forked, noted_starts, started, use_disk
 
 
 def keys(count: int) -> list[Any]:
@@ -103,16 +102,11 @@ def use(root: Path, who: int, until: float, *, rewrite: bool) -> str:
     """Read a stored result again and again, or make new ones."""
     version = 0
     while time.time() < until:
-        ran: list[str] = []
         with Plant(root, progress=False, max_size=60_000) as plant:
             plant.add_reactor(large)
             plant.set_config({"who": who, "version": version})
             plant.get("large")
-            plant.add_event_listener(
-                lambda event, ran=ran: (
-                    ran.append(event.reactor) if isinstance(event, ReactorStarted) else None
-                )
-            )
+            ran = noted_starts(plant)
             for _ in range(5):
                 if not np.array_equal(plant.get("large"), np.full(3000, version + 100 * who)):
                     return "a wrong value"

@@ -16,11 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pyplant import Plant
 from pyplant.events import ReactorFinished, ReactorStarted
 from pyplant.store.files import Files
 from reliability import pipeline
 
-__all__ = ["Ended", "aftermath", "forked", "run_pipeline", "started", "use_disk"]
+__all__ = ["Ended", "aftermath", "forked", "noted_starts", "run_pipeline", "started", "use_disk"]
 
 PATIENCE = 60.0  # seconds after which a process counts as stuck
 
@@ -113,6 +114,15 @@ def use_disk(disk: Files) -> None:
     warehouse.Files = lambda: disk  # type: ignore[assignment,misc]
 
 
+def noted_starts(plant: Plant) -> list[str]:
+    """Return a list to which the name of each reactor is appended that starts from now on."""
+    ran: list[str] = []
+    plant.add_event_listener(
+        lambda event: ran.append(event.reactor) if isinstance(event, ReactorStarted) else None
+    )
+    return ran
+
+
 def run_pipeline(
     root: Path,
     *,
@@ -140,16 +150,14 @@ def run_pipeline(
         ``wrong``: names of wrong values; ``ran``: reactors that started; ``audit``: what
         fsck says, if it is not clean.
     """
-    ran: list[str] = []
 
     def listen(event: Any) -> None:
-        if isinstance(event, ReactorStarted):
-            ran.append(event.reactor)
         if done is not None and isinstance(event, ReactorFinished) and event.kept:
             with done.open("a") as stream:
                 stream.write(f"{event.reactor}\n")
 
     with pipeline.open_plant(root, scale, executor=executor) as plant:
+        ran = noted_starts(plant)
         plant.add_event_listener(listen)
         values = dict(zip(names, plant.get(*names), strict=True))
         audit = plant.fsck()

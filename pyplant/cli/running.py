@@ -34,9 +34,7 @@ def _script_command(command: _Command) -> _Command:
     """Add the argument and the options that all commands on a script have."""
     for decorate in reversed(
         (
-            click.argument(
-                "script", type=click.Path(readable=False)
-            ),  # or the name of a module; shells complete files
+            click.argument("script", type=click.Path(readable=False)),  # or a module; shells complete files
             click.option("--plant", type=DirectoryOrFile(path_type=Path), help="The plant directory."),
             click.option("--config-class", metavar="NAME", help="The configuration class of the script."),
             click.option(
@@ -281,9 +279,8 @@ def sweep(
             if not done.failures:
                 raise
             _show_failures(error)
-            emit(
-                "", {"reactor": reactor, "rows": [], "failed": done.failures}, as_json=True
-            ) if as_json else None
+            if as_json:
+                emit("", {"reactor": reactor, "rows": [], "failed": done.failures}, as_json=True)
             return 1
     emit(str(found), found, as_json=as_json)
     return 1 if any(row.error is not None for row in found) else 0

@@ -29,6 +29,7 @@ from pyplant.config.parameters import Parameters
 from pyplant.errors import ConfigError, NestedRunError, near_misses
 from pyplant.execution.nesting import importing_for_definitions
 from pyplant.execution.registry import Registry
+from pyplant.execution.tracebacks import innermost_of_user
 from pyplant.fingerprint.origin import is_own_file, is_user_file
 from pyplant.plant import Plant, session_of
 from pyplant.store.files import Files
@@ -253,8 +254,8 @@ class _ScriptLoader(SourceFileLoader):
 
 def _user_line(error: BaseException) -> str:
     """Return the innermost line of the user's code in a traceback."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_user_file(frame.filename)]
-    return f"{os.path.relpath(frames[-1].filename)}:{frames[-1].lineno}" if frames else "the script"
+    found = innermost_of_user(error.__traceback__)
+    return "the script" if found is None else f"{os.path.relpath(found[0])}:{found[1]}"
 
 
 def _import_failure(name: str, error: BaseException) -> click.UsageError:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from pyplant.engine.trace import Trace
 from pyplant.engine.verdict import Lookup, Reason
 
-__all__ = ["BUSY", "FINISHED", "TRANSITIONS", "State", "Task"]
+__all__ = ["BUSY", "FINISHED", "NOT_BEGUN", "TRANSITIONS", "State", "Task"]
 
 
 class State(StrEnum):
@@ -46,6 +46,7 @@ when a value was lost or changed.
 """
 
 BUSY = frozenset({State.RUNNING, State.SLEEPING, State.BLOCKED})
+NOT_BEGUN = frozenset({State.PENDING, State.CHECKING, State.SLEEPING})
 FINISHED = frozenset({State.CACHED, State.DONE, State.FAILED, State.SKIPPED})
 
 

@@ -70,8 +70,7 @@ def possible_cycle(
     """
     found: dict[str, str] = {}
     pending = [start]
-    while pending:
-        key = pending.pop(0)
+    for key in pending:  # grows while it is iterated
         if key in found or not tasks[key].missing:
             continue
         found[key] = name = min(tasks[key].missing)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pyplant._formatting import error_text
 from pyplant.execution.context import RunContext
+from pyplant.execution.tracebacks import innermost_of_user
 from pyplant.fingerprint.origin import is_user_file
 
 __all__ = ["NO_FAILURE", "Failure", "failure_of", "failures_now"]
@@ -62,14 +63,8 @@ def failures_now(failed: Mapping[str, Failure], context: RunContext) -> dict[str
 
 def _innermost(error: BaseException) -> tuple[str, int, str]:
     """Return the file, line and function of the innermost frame of the user's code."""
-    found = ("", 0, "")
-    frames = error.__traceback__
-    while frames is not None:
-        code = frames.tb_frame.f_code
-        if is_user_file(code.co_filename):
-            found = code.co_filename, frames.tb_lineno, code.co_name
-        frames = frames.tb_next
-    if found[0]:
+    found = innermost_of_user(error.__traceback__)
+    if found is not None:
         return found
     # The traceback of a worker arrives as the text of the last cause.
     cause, seen = error.__cause__, set[int]()
@@ -79,4 +74,4 @@ def _innermost(error: BaseException) -> tuple[str, int, str]:
             if is_user_file(file):
                 found = file, int(line), function
         cause = cause.__cause__
-    return found
+    return found or ("", 0, "")

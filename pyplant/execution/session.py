@@ -30,7 +30,7 @@ from pyplant._missing import MISSING
 from pyplant.config.classes import ConfigBase
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import is_value
-from pyplant.engine.task import BUSY, State, Task
+from pyplant.engine.task import BUSY, NOT_BEGUN, State, Task
 from pyplant.errors import (
     DamagedError,
     NestedRunError,
@@ -405,6 +405,10 @@ class Session:
             tasks = list(run.tasks.items())  # a copy, since the run adds tasks
             found.update((key, task.state) for key, task in tasks if found.get(key) not in BUSY)
         return found
+
+    def not_begun(self) -> set[str]:
+        """Return the keys of the reactors that the current run has requested, and that have not begun or wait."""
+        return {key for key, state in self.states().items() if state in NOT_BEGUN}
 
     def _execute(
         self, runs: Sequence[Run], targets: tuple[str, ...], work: Callable[[], None]

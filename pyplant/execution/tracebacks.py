@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from pyplant.fingerprint.origin import is_own_file
+from pyplant.fingerprint.origin import is_own_file, is_user_file
 
-__all__ = ["without_inner_frames"]
+__all__ = ["innermost_of_user", "without_inner_frames"]
 
 
 def without_inner_frames(frames: TracebackType | None) -> TracebackType | None:
@@ -18,3 +18,14 @@ def without_inner_frames(frames: TracebackType | None) -> TracebackType | None:
     while found is not None and is_own_file(found.tb_frame.f_code.co_filename):
         found = found.tb_next
     return found or frames
+
+
+def innermost_of_user(frames: TracebackType | None) -> tuple[str, int, str] | None:
+    """Return the file, line and function of the innermost frame of the user's code; ``None`` if there is none."""
+    found = None
+    while frames is not None:
+        code = frames.tb_frame.f_code
+        if is_user_file(code.co_filename):
+            found = code.co_filename, frames.tb_lineno, code.co_name
+        frames = frames.tb_next
+    return found

@@ -21,7 +21,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pyplant._formatting import clean, escape, format_seconds, format_whole_seconds
-from pyplant.engine.task import State
 from pyplant.errors import logger
 from pyplant.events import (
     Event,
@@ -48,7 +47,6 @@ _DELAY = 0.5  # seconds; shorter runs show no line
 _PERIOD = 0.25  # seconds between two updates
 _IDLE = 2.0  # seconds without a run after which the thread waits for the next one
 _MANY = 10  # items a second, of which no fractions are shown
-_NOT_BEGUN = frozenset({State.PENDING, State.CHECKING, State.SLEEPING})
 _STYLE = (
     "font:12px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif;"
     f"color:var(--jp-ui-font-color2,{LIGHT['muted']})"
@@ -314,8 +312,7 @@ class ProgressLine:
 
     def _count_unfinished(self) -> int:
         plant = self._plant()
-        states = session_of(plant).states().values() if plant is not None else ()
-        return sum(state in _NOT_BEGUN for state in states)
+        return len(session_of(plant).not_begun()) if plant is not None else 0
 
 
 def _update_while_alive(reference: weakref.ref[ProgressLine]) -> None:
@@ -327,9 +324,8 @@ def _update_while_alive(reference: weakref.ref[ProgressLine]) -> None:
             idle_since = now
         wakeup = line.wakeup
         del line  # it may go while this thread sleeps
-        if (
-            now - idle_since < _IDLE
-        ):  # more runs may come soon, and to be woken costs a run more than this thread
+        # More runs may come soon, and to be woken costs a run more than this thread.
+        if now - idle_since < _IDLE:
             time.sleep(_PERIOD)
         else:
             wakeup.clear()

@@ -241,9 +241,8 @@ class RunReport(_Entries):
             if entry.outcome is Outcome.CACHED:
                 continue
             took = format_seconds(entry.seconds)
-            if entry.reasons == (
-                FIRST_RUN,
-            ):  # beside the time: a line for each of them would double the report
+            # Beside the time: a line for each of them would double the report.
+            if entry.reasons == (FIRST_RUN,):
                 yield _entry_block(replace(entry, causes=()), f"{FIRST_RUN}, {took}")
             else:
                 yield _entry_block(entry, took)

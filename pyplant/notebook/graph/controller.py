@@ -32,7 +32,6 @@ from typing import TYPE_CHECKING, Any
 
 from pyplant._definitions import orphans, withdraw
 from pyplant._formatting import clean
-from pyplant.engine.task import State
 from pyplant.errors import PlantError, logger
 from pyplant.execution import frontend
 from pyplant.notebook.graph import facts, graphviz_layout, payload, svg
@@ -57,7 +56,6 @@ _EXPECTATION_DECAY = 0.9  # for each skipped refresh, so that it is tried again 
 _BUSY_FACTOR = 4  # elapsed time on a busy machine is taken to be at most this multiple of the usual
 _MAX_SHOWN_GRAPHS = 8  # of one plant, the newest
 _PICTURE_PERIOD = 1.0  # seconds between two pictures while a cell runs
-_NOT_BEGUN = frozenset({State.PENDING, State.CHECKING, State.SLEEPING})
 _FOLLOW_PERIOD = 1.0  # seconds between two foldings during a run, at least; a person must be able to read one
 _FOLLOW_FACTOR = 30  # this period in multiples of the time that a folding takes
 _DONE = frozenset({Outcome.CACHED, Outcome.RAN})
@@ -352,8 +350,8 @@ class GraphController:
         plant = self._plant()
         if plant is None:
             return frozenset()
-        states, definitions = session_of(plant).states(), self._snapshot.definitions
-        return frozenset(one.name for one in definitions if states.get(one.key) in _NOT_BEGUN)
+        not_begun = session_of(plant).not_begun()
+        return frozenset(one.name for one in self._snapshot.definitions if one.key in not_begun)
 
     def _file_label(self, file: str) -> str:
         """Return the name of a file, or of a cell by its present number, as tracebacks do."""

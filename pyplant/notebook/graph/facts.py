@@ -6,6 +6,7 @@ They are computed when a panel is opened and sent as a message, so that they are
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pyplant._definitions import Definition
@@ -13,11 +14,12 @@ from pyplant._formatting import clean
 from pyplant.engine.trace import DependencyKind, Trace
 from pyplant.errors import PlantError
 from pyplant.execution.context import RunContext
+from pyplant.execution.session import Session
 from pyplant.execution.staleness import Staleness
 from pyplant.execution.summary import history_entry
 from pyplant.fingerprint.graph_node import NodeKind
 from pyplant.ingredient import Ingredient
-from pyplant.notebook.graph.preview import preview_of
+from pyplant.notebook.graph.preview import preview_of, shape_text
 from pyplant.plant import Plant, session_of
 from pyplant.reports.report import Outcome
 
@@ -38,13 +40,12 @@ def facts_of(plant: Plant, definition: Definition) -> dict[str, Any] | None:
         ``stored``: how often its results were found since the plant was opened, and how many are kept.
     """
     session = session_of(plant)
-    if not session.lock.acquire(blocking=False):
-        return None
-    try:
-        context = session.context().without_long_hashing()
+    with _unless_in_use(session) as context:
+        if context is None:
+            return None
         staleness = Staleness(context)
         entries = staleness.plan(definition.key)
-        trace = staleness.verdicts[definition.key].trace or context.last(definition.full_name)
+        trace = _trace_of(context, staleness, definition)
         stored = len(session.warehouse.ledger.of_reactor(definition.full_name))
         would_run = [entry for entry in entries if entry.outcome is not Outcome.CACHED]
         return {
@@ -56,8 +57,23 @@ def facts_of(plant: Plant, definition: Definition) -> dict[str, Any] | None:
             "stored": stored,
             **(_facts_of_execution(trace) if trace is not None else {}),
         }
+
+
+@contextmanager
+def _unless_in_use(session: Session) -> Iterator[RunContext | None]:
+    """Keep other threads from using the plant in the block, and provide a context; ``None`` if one uses it now."""
+    if not session.lock.acquire(blocking=False):
+        yield None
+        return
+    try:
+        yield session.context().without_long_hashing()
     finally:
         session.lock.release()
+
+
+def _trace_of(context: RunContext, staleness: Staleness, definition: Definition) -> Trace | None:
+    """Return the trace of a judged reactor that is up to date, else its last one."""
+    return staleness.verdicts[definition.key].trace or context.last(definition.full_name)
 
 
 def _facts_of_execution(trace: Trace) -> dict[str, Any]:
@@ -80,9 +96,7 @@ def _shape(ingredient: Ingredient) -> str:
     shape, dtype = ingredient.metadata.get("shape"), ingredient.metadata.get("dtype")
     if not isinstance(shape, list):
         return ""
-    return clean(
-        f"{' × '.join(map(str, shape)) or 'scalar'} {dtype if isinstance(dtype, str) else ''}".strip()
-    )
+    return clean(shape_text(shape, dtype if isinstance(dtype, str) else ""))
 
 
 def _helpers(context: RunContext, key: str) -> Iterator[str]:
@@ -108,20 +122,18 @@ def preview(plant: Plant, definition: Definition, name: str) -> dict[str, Any]:
         ``text``, and possibly ``rows`` of a table with the head first, or ``image``, a PNG as base64.
     """
     session = session_of(plant)
-    if not session.lock.acquire(blocking=False):
-        return {"text": "The plant is in use; try again after the run."}
     try:
-        context = session.context().without_long_hashing()
-        staleness = Staleness(context)
-        staleness.judge([definition.key])
-        trace = staleness.verdicts[definition.key].trace or context.last(definition.full_name)
-        ingredient = trace.output(name) if trace is not None else None
-        if ingredient is None:
-            return {"text": "No value is kept."}
-        if ingredient.size > _MAX_BYTES and not _shape(ingredient):
-            return {"text": f"It is too large for a preview: plant.fetch_ingredient({name!r})"}
-        return preview_of(session.warehouse.load(ingredient))
+        with _unless_in_use(session) as context:
+            if context is None:
+                return {"text": "The plant is in use; try again after the run."}
+            staleness = Staleness(context)
+            staleness.judge([definition.key])
+            trace = _trace_of(context, staleness, definition)
+            ingredient = trace.output(name) if trace is not None else None
+            if ingredient is None:
+                return {"text": "No value is kept."}
+            if ingredient.size > _MAX_BYTES and not _shape(ingredient):
+                return {"text": f"It is too large for a preview: plant.fetch_ingredient({name!r})"}
+            return preview_of(session.warehouse.load(ingredient))
     except PlantError as error:
         return {"text": clean(str(error))}
-    finally:
-        session.lock.release()

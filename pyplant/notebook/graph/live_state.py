@@ -50,7 +50,7 @@ from pyplant.events import (
 from pyplant.notebook.graph.node_state import BUSY, IDLE, MAX_TEXT, NodeState
 from pyplant.reports.report import Outcome, RunReport, summary
 
-__all__ = ["LiveState", "NodeState"]
+__all__ = ["LiveState"]
 
 _PERIOD = 0.1  # seconds between snapshots, at least
 _PAUSE_FACTOR = 100  # the pause after a snapshot, in multiples of the time that it took

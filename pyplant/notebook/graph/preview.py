@@ -8,14 +8,14 @@ from __future__ import annotations
 import io
 import reprlib
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from pyplant._formatting import clean, counted
 from pyplant.errors import logger
 
-__all__ = ["preview_of"]
+__all__ = ["preview_of", "shape_text"]
 
 _ROWS, _COLUMNS = 5, 8
 _MAX_ITEMS = 1_000_000  # elements of an array that its statistics cover
@@ -76,7 +76,7 @@ def _array(value: Any) -> dict[str, Any] | None:
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if not isinstance(shape, tuple) or dtype is None:
         return None
-    parts = [f"{' × '.join(map(str, shape)) or 'scalar'} {dtype}"]
+    parts = [shape_text(shape, dtype)]
     flat = value.reshape(-1)[:_MAX_ITEMS]
     if getattr(dtype, "kind", "") in "iufb" and len(flat):
         finite = flat[flat == flat] if dtype.kind == "f" else flat  # noqa: PLR0124 - NaN differs from itself
@@ -93,6 +93,11 @@ def _array(value: Any) -> dict[str, Any] | None:
         + (", …]" if len(flat) > _COLUMNS else "]")
     )
     return {"text": "\n".join(parts)}
+
+
+def shape_text(shape: Iterable[object], dtype: object) -> str:
+    """Return the shape and the type of the elements of an array, in words."""
+    return f"{' × '.join(map(str, shape)) or 'scalar'} {dtype}".rstrip()
 
 
 def _statistics(array: Any) -> list[tuple[str, float]]:

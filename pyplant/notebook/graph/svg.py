@@ -41,9 +41,7 @@ _FAILED = f"{_NEXT_OUTPUT}:has(.jupyter-widgets):not(:has(.jupyter-widgets>*))"
 _NO_LEFTOVERS = f":is({_LOADING},{_FAILED}){{display:none}}"
 STYLE = GRAPH + _NO_LEFTOVERS
 
-_MIN_SCALE = (
-    0.88  # the smallest scale on a narrow page, where names have 10 pixels; beyond it the picture scrolls
-)
+_MIN_SCALE = 0.88  # on a narrow page, where names have 10 pixels then; beyond it the picture scrolls
 
 _MAX_DESCRIBED = 60  # boxes that the text alternative names
 

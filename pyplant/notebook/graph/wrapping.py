@@ -45,10 +45,7 @@ def arrange_in_rows(
     layout = wrap(arranger(some, [(place[one], place[other]) for one, other in edges]), some)
     centres = dict(zip(joined, layout.centres, strict=True))
     lone = [node for node in range(len(sizes)) if node not in place]
-    width, height = (
-        max(sizes[node][0] for node in lone) + NODE_GAP,
-        max(sizes[node][1] for node in lone) + NODE_GAP,
-    )
+    width, height = (max(lengths) + NODE_GAP for lengths in zip(*(sizes[node] for node in lone), strict=True))
     count = max(1, int(_ROW_WIDTH / width))
     top = max(layout.size[1], MARGIN)
     for number, node in enumerate(lone):

@@ -29,7 +29,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from threading import get_ident
 from types import TracebackType
 from typing import Any, ClassVar
@@ -227,20 +228,21 @@ class Recorder:
 
         In a terminal, displaying something writes text, which must not be recorded a second time.
         """
-        thread = get_ident()
-        self._forwarding_threads.add(thread)
-        try:
+        with self._forwarding():
             return interceptor.original(*args, **options)
-        finally:
-            self._forwarding_threads.discard(thread)
 
     def publish_unrecorded(self, *args: Any, **options: Any) -> None:
         """Publish a display that belongs to no reactor, in any thread, also during a step."""
-        publish = self._shell.display_pub.publish
+        with self._forwarding():
+            self._shell.display_pub.publish(*args, **options)
+
+    @contextmanager
+    def _forwarding(self) -> Iterator[None]:
+        """Record nothing that this thread writes in the block."""
         thread = get_ident()
         self._forwarding_threads.add(thread)
         try:
-            publish(*args, **options)
+            yield
         finally:
             self._forwarding_threads.discard(thread)
 
