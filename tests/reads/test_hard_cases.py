@@ -247,7 +247,8 @@ def test_two_plants_with_one_reactor_each_record_their_own():
         assert two.get("second") == "2"
 
 
-@pytest.mark.filterwarnings("ignore::pyplant.errors.OpaqueWarning")
+# Of the barrier, which has a lock, and changes whenever a thread comes to it.
+@pytest.mark.filterwarnings("ignore::pyplant.errors.OpaqueWarning", "ignore::pyplant.errors.StateWarning")
 def test_reactors_of_two_plants_at_the_same_time_record_their_own():
     write("one")
     write("two")
