@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
+from pyplant.fingerprint.attributes import object_state
 from pyplant.fingerprint.enum_members import enum_members
 from pyplant.fingerprint.metadata import annotation_names
 from pyplant.fingerprint.origin import is_user_file
@@ -69,6 +70,8 @@ _OF_PYDANTIC = (
         ]
     )
 )
+_DESCRIPTORS = frozenset({staticmethod, classmethod, property, functools.cached_property})
+_OF_CACHED_PROPERTIES = frozenset({"func", "attrname", "lock"})
 _GENERATED = ("<string>", "<attrs generated")
 _MARKS = ("__dataclass_fields__", "__attrs_attrs__", "_fields")
 _OPTIONS = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")  # those of all Python versions
@@ -138,13 +141,25 @@ def _is_generated(key: str, value: Any) -> bool:
 def _unwrapped(value: Any) -> Any:
     """Return a descriptor as a list of its kind and functions, so that the functions count by their code."""
     if isinstance(value, staticmethod | classmethod):
-        return [type(value).__name__, value.__func__]
+        return [type(value).__name__, value.__func__, *_own_kind(value)]
     if isinstance(value, property):
-        return ["property", value.fget, value.fset, value.fdel]
+        return ["property", value.fget, value.fset, value.fdel, *_own_kind(value)]
     if isinstance(value, functools.cached_property):
-        return ["cached_property", value.func]
+        return ["cached_property", value.func, *_own_kind(value)]
     if isinstance(
         value, types.MemberDescriptorType | types.GetSetDescriptorType | types.ClassMethodDescriptorType
     ):
         return value.__name__
     return value
+
+
+def _own_kind(descriptor: Any) -> list[Any]:
+    """Return the class and attributes of a descriptor whose class is derived from one of Python's."""
+    if type(descriptor) in _DESCRIPTORS:
+        return []
+    attributes = {
+        name: own
+        for name, own in object_state(descriptor)[1].items()
+        if not name.startswith("__") and name not in _OF_CACHED_PROPERTIES
+    }
+    return [type(descriptor), attributes]

@@ -395,6 +395,26 @@ COUNTS = {
         "class A:\n def f(self): return 1\ndef main(): return A().f()",
         "class A:\n def f(self): return 2\ndef main(): return A().f()",
     ),
+    "method of a descriptor derived from property": (
+        "class P(property):\n def __get__(self, obj, kind=None): return 1\nclass A:\n @P\n def f(self): return 0\ndef main(): return A().f",
+        "class P(property):\n def __get__(self, obj, kind=None): return 2\nclass A:\n @P\n def f(self): return 0\ndef main(): return A().f",
+    ),
+    "method of a descriptor derived from classmethod": (
+        "class P(classmethod):\n def __get__(self, obj, kind=None): return 1\nclass A:\n @P\n def f(self): return 0\ndef main(): return A().f",
+        "class P(classmethod):\n def __get__(self, obj, kind=None): return 2\nclass A:\n @P\n def f(self): return 0\ndef main(): return A().f",
+    ),
+    "method of a descriptor derived from staticmethod": (
+        "class P(staticmethod):\n def __get__(self, obj, kind=None): return 1\nclass A:\n @P\n def f(self): return 0\ndef main(): return A().f",
+        "class P(staticmethod):\n def __get__(self, obj, kind=None): return 2\nclass A:\n @P\n def f(self): return 0\ndef main(): return A().f",
+    ),
+    "method of a descriptor derived from functools.cached_property": (
+        "import functools\nclass P(functools.cached_property):\n def __get__(self, obj, kind=None): return 1\nclass A:\n @P\n def f(self): return 0\ndef main(): return A().f",
+        "import functools\nclass P(functools.cached_property):\n def __get__(self, obj, kind=None): return 2\nclass A:\n @P\n def f(self): return 0\ndef main(): return A().f",
+    ),
+    "attribute of a property": (
+        "class P(property): pass\nclass A:\n @P\n def f(self): return 0\nvars(A)['f'].unit = 'm'\ndef main(): return vars(A)['f'].unit",
+        "class P(property): pass\nclass A:\n @P\n def f(self): return 0\nvars(A)['f'].unit = 's'\ndef main(): return vars(A)['f'].unit",
+    ),
     "name of a method": (
         "class A:\n def f(self): return 1\ndef main(): return A()",
         "class A:\n def g(self): return 1\ndef main(): return A()",
