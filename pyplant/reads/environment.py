@@ -19,7 +19,7 @@ from typing import Any
 from pyplant.fingerprint.origin import is_user_file
 from pyplant.store.seals import Seals
 
-__all__ = ["counts", "digest", "is_secret", "watch"]
+__all__ = ["counts", "digest", "is_secret", "present_variables", "watch"]
 
 _SECRET = ("*TOKEN*", "*SECRET*", "*KEY*", "*PASSWORD*", "*PASSWD*", "*CREDENTIAL*")
 # Set for each worker, process or session, and not by the user for the program.
@@ -59,6 +59,15 @@ _NOT_COUNTED = (
 _ACCESSORS = frozenset({"get", "__contains__", "getenv", "getenvb", "setdefault", "pop", "expandvars"})
 _CHANGES = frozenset({"__setitem__", "__delitem__"})
 _BETWEEN = frozenset({"os", "collections.abc", "_collections_abc", "posixpath", "ntpath"})
+
+
+def present_variables() -> dict[str, str]:
+    """Return all variables. ``dict(os.environ)`` asks for each one, which takes ten times as long."""
+    environ: Any = os.environ
+    data = getattr(environ, "_data", None)
+    if data is None:  # a test replaced it by another mapping
+        return dict(environ)
+    return {environ.decodekey(key): environ.decodevalue(value) for key, value in data.items()}
 
 
 def counts(name: str) -> bool:

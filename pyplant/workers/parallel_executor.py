@@ -19,7 +19,6 @@ then on, so that a further crash identifies it. After three crashes alone it fai
 from __future__ import annotations
 
 import itertools
-import os
 import queue
 import time
 from collections import deque
@@ -40,6 +39,7 @@ from pyplant.execution.inline import advance_inline, execute_inline
 from pyplant.execution.interrupts import held_interrupts
 from pyplant.execution.reactor_execution import Finished, Needs, ReactorExecution
 from pyplant.fingerprint.code_records import CodeRecord
+from pyplant.reads.environment import present_variables
 from pyplant.store.files import unique_name
 from pyplant.store.warehouse import Warehouse
 from pyplant.workers.admission import AdmissionQueue
@@ -117,7 +117,7 @@ class ParallelExecutor:
         self._has_backlog = False  # whether workers have written more output than was shown
         self._warned_of: set[str] = set()
         self._warned_of_resources = False
-        self._named_variables = NamedVariables(os.environ)
+        self._named_variables = NamedVariables(present_variables())
         self._ran_inline = False  # whether a worker turned out to share this process
         if not pool.shares_process:
             capture_user_modules()
@@ -242,7 +242,7 @@ class ParallelExecutor:
         """Return the environment variables for a request to workers that PyPlant did not start."""
         if self._pool.starts_workers:
             return None
-        return self._named_variables.now(remote.request.fingerprinter.records, os.environ)
+        return self._named_variables.now(remote.request.fingerprinter.records, present_variables())
 
     # ------------------------------------------------------------------ results
 

@@ -28,6 +28,7 @@ from pyplant import _streams
 from pyplant.errors import ResourcesError, RunError
 from pyplant.execution.budget import Budget, Grant
 from pyplant.execution.interrupts import held_interrupts
+from pyplant.reads.environment import present_variables
 from pyplant.workers.messages import PlantUnreachable, TaskRequest
 from pyplant.workers.worker_environment import (
     EnvironmentChanges,
@@ -292,7 +293,7 @@ class _Workers:
         self._last: Any = None  # the future of the last request
         assigned = assigned_variables(sharing, cpu_count(), os.environ, devices)
         options = interpreter_variables()
-        self._environment = EnvironmentChanges(os.environ, assigned, options)
+        self._environment = EnvironmentChanges(present_variables(), assigned, options)
         self._executor = ProcessPoolExecutor(
             max_workers=count,
             timeout=_IDLE,
@@ -311,7 +312,7 @@ class _Workers:
         # loky flushes the standard streams before it starts a worker.
         with _streams.missing_replaced(), _sigint_blocked():
             self._last = self._executor.submit(
-                execute_in_own_worker, packed, self._environment.now(os.environ)
+                execute_in_own_worker, packed, self._environment.now(present_variables())
             )
         return self._last
 

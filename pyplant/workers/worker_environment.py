@@ -28,6 +28,7 @@ from types import MappingProxyType
 
 from pyplant.errors import ResourcesError
 from pyplant.fingerprint.code_records import CodeRecord
+from pyplant.reads.environment import present_variables
 
 __all__ = [
     "ASSIGNED_VARIABLES",
@@ -227,8 +228,7 @@ def begin_environment(environment: Mapping[str, str | None]) -> None:
 
 def change_environment(changes: Mapping[str, str | None]) -> None:
     """Set the variables of the program: those of the start of this worker, with these changes."""
-    for name, value in {**_start, **changes}.items():
-        _set(name, value)
+    _set({**_start, **changes})
 
 
 def adopt_variables(program: str, variables: Mapping[str, str | None], *, same_machine: bool) -> None:
@@ -245,20 +245,27 @@ def adopt_variables(program: str, variables: Mapping[str, str | None], *, same_m
     """
     global _program
     if program != _program:
-        for name, value in _overwritten.items():
-            _set(name, value)
+        _set(_overwritten)
         _overwritten.clear()
         _program = program
+    before = present_variables()
+    for name in variables:
+        _overwritten.setdefault(name, before.get(name))
+    _set(
+        {
+            name: _overwritten[name] if value is None and not same_machine else value
+            for name, value in variables.items()
+        }
+    )
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    before = present_variables()
     for name, value in variables.items():
-        _overwritten.setdefault(name, os.environ.get(name))
-        _set(name, _overwritten[name] if value is None and not same_machine else value)
-
-
-def _set(name: str, value: str | None) -> None:
-    # Not set again: threads of libraries may read the environment of the process, which C does not lock.
-    if os.environ.get(name) == value:
-        return
-    if value is None:
-        del os.environ[name]
-    else:
-        os.environ[name] = value
+        # Not set again: threads of libraries may read the environment of the process, which C does not lock.
+        if before.get(name) == value:
+            continue
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
