@@ -230,6 +230,7 @@ class Run:
             return
         try:
             self._report_cached()
+            self._writer.close()
             close_all(self._executions.values(), self._warn)
         finally:
             # A run that executed nothing has nothing to end, and to hold interrupts takes a tenth of it.

@@ -7,6 +7,7 @@ The results are still delivered to the receivers in this run, and a warning says
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from itertools import groupby
 from types import MappingProxyType
 
 from pyplant._definitions import Definition
-from pyplant._formatting import clean
+from pyplant._formatting import clean, counted
 from pyplant._tracer import ExecutionRecord
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.errors import NondeterministicWarning, PlantWarning, StateWarning, UnsavedWarning, logger
@@ -46,6 +47,7 @@ _EXPLICIT = MappingProxyType(
         DependencyKind.ENVIRONMENT: "Make it a parameter of the configuration",
     }
 )
+_MAX_NAMES = 5  # of unsaved results in a warning
 
 
 class TraceWriter:
@@ -68,6 +70,7 @@ class TraceWriter:
         self._context = context
         self._warehouse = warehouse
         self._warn = warn
+        self._unsaved: dict[str, list[str]] = {}
 
     def trace(
         self, definition: Definition, fingerprint: Fingerprint, record: ExecutionRecord, seconds: float
@@ -109,9 +112,7 @@ class TraceWriter:
         """
         name = self._context.definitions[key].name
         for output, unsaved in record.unsaved.items():
-            self._warn(
-                UnsavedWarning, f"Ingredient {output!r} was delivered but could not be saved: {unsaved.error}"
-            )
+            self._warn_of_unsaved(f"Ingredient {output!r} was", output, unsaved.error)
         # A trace names its outputs by digest, so without all of them in the store it could not be used. Input files are
         # compared after the execution, since it is not known when the reactor read them.
         if record.unsaved or not self._inputs_unchanged(name, record, trace):
@@ -133,15 +134,38 @@ class TraceWriter:
             self._tell_of_reads(name, record)
             committed = self._warehouse.commit(trace, self._context.configuration_tag)
         except OSError as error:
-            self._warn(
-                UnsavedWarning, f"The results of {name!r} were delivered but could not be saved: {error}"
-            )
+            self._warn_of_unsaved(f"The results of {name!r} were", name, error)
             return None
         if self._warehouse.is_read_only:
             root = self._warehouse.root
             message = f"The plant {root} is read-only: what is computed is delivered, and gone when the plant is closed."
             self._warn(UnsavedWarning, message)
         return committed
+
+    def _warn_of_unsaved(self, subject: str, name: str, error: OSError) -> None:
+        """Warn of the first result that could not be saved for a reason, and note the name of each further one."""
+        names = self._unsaved.setdefault(error.strerror or str(error), [])
+        names.append(name)
+        if len(names) == 1:
+            text = str(error)
+            if error.errno == errno.ENOSPC and self._warehouse.files.free_inodes(self._warehouse.root) == 0:
+                text = (
+                    f"the file system of {self._warehouse.root} can hold no more files, although there may be space "
+                    f"(no inodes are left). Delete files there, or results with plant.gc(unused_for=...)."
+                )
+            self._warn(UnsavedWarning, f"{subject} delivered but could not be saved: {text}")
+
+    def close(self) -> None:
+        """Say at the end of the run what else could not be saved."""
+        for reason, (_, *others) in self._unsaved.items():
+            if others:
+                names = ", ".join(map(repr, others[:_MAX_NAMES])) + (", ..." if others[_MAX_NAMES:] else "")
+                self._warn(
+                    UnsavedWarning,
+                    f"{counted(len(others), 'further result')} {'were' if others[1:] else 'was'} delivered but could not be "
+                    f"saved ({reason}): {names}",
+                )
+        self._unsaved.clear()
 
     def _with_manifests(self, record: ExecutionRecord, trace: Trace) -> Trace:
         """Store many undeclared reads in a row as a manifest, which is one dependency."""

@@ -17,6 +17,7 @@ from pyplant.store.files import Files, file_system, unique_name
 __all__ = ["Check", "CheckResult", "examine"]
 
 _LOW_SPACE = 10**9  # bytes below which to warn
+_FEW_INODES = 10_000
 _MAX_SKEW = 60.0  # seconds that the clocks of machine and file server may differ without a warning
 _TIME_SAMPLES = 5
 
@@ -77,6 +78,7 @@ def examine(directory: Path, files: Files | None = None) -> Iterator[Check]:
             except OSError as error:
                 yield Check(name, CheckResult.FAILED, f"does not work: {error.strerror or error}")
         yield _space(files, directory)
+        yield _inodes(files, directory)
     finally:
         with suppress(OSError):
             files.remove_tree(probe)
@@ -170,6 +172,16 @@ def _space(files: Files, directory: Path) -> Check:
             "space", CheckResult.WARNING, f"{shown}; results that do not fit are computed, but not stored"
         )
     return Check("space", CheckResult.OK, shown)
+
+
+def _inodes(files: Files, directory: Path) -> Check:
+    free = files.free_inodes(directory)
+    if free is None:
+        return Check("inodes", CheckResult.OK, "no limit on the number of files is known")
+    if free < _FEW_INODES:
+        text = f"only {free:,} further files can be created; a plant has one for each large result"
+        return Check("inodes", CheckResult.WARNING, text)
+    return Check("inodes", CheckResult.OK, f"{free:,} further files can be created")
 
 
 _TRIALS: dict[str, Callable[[Files, Path], _Result]] = {

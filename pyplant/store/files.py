@@ -373,6 +373,13 @@ class Files:
 
         return shutil.disk_usage(path).free
 
+    def free_inodes(self, path: Path) -> int | None:
+        """Return how many files can be created in a directory; ``None`` if its file system has no such limit, or tells none."""
+        if not hasattr(os, "statvfs"):
+            return None
+        info = os.statvfs(path)
+        return info.f_favail if info.f_files else None
+
     def sizes(self, path: Path) -> dict[str, int]:
         """Return names and sizes of the regular files in a directory; empty if it does not exist."""
         found: dict[str, int] = {}

@@ -215,6 +215,29 @@ def test_on_a_full_disk_the_value_is_delivered_with_a_warning(plant, monkeypatch
     assert "big" in plant.run_reactor(uses).ran
 
 
+@pytest.mark.parametrize(("inodes", "words"), [(0, "no inodes are left"), (7, "No space left on device")])
+def test_what_cannot_be_saved_for_one_reason_is_told_in_two_warnings(plant, monkeypatch, inodes, words):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def sender(number):
+        def sends(pipe):
+            pipe.send(f"array{number}", np.zeros(10_000))
+
+        return ReactorFunc(sends, name=f"sends{number}")
+
+    plant.add_reactor([sender(number) for number in range(9)])
+    monkeypatch.setattr(plant._warehouse.files, "create", full)
+    monkeypatch.setattr(plant._warehouse.files, "free_inodes", lambda _: inodes)
+    with pytest.warns(UnsavedWarning) as warned:
+        plant.get(*(f"array{number}" for number in range(9)))
+    first, rest = (str(warning.message) for warning in warned)
+    assert "'array0'" in first
+    assert words in first
+    assert "8 further results were delivered but could not be saved" in rest
+    assert "'array1'" in rest
+
+
 def test_no_trace_is_stored_if_an_input_file_changes_while_it_is_read(plant, tmp_path):
     path = tmp_path / "input.txt"
     path.write_text("one")

@@ -16,7 +16,7 @@ def test_a_local_disk_passes_all_checks(tmp_path):
     checks = found(tmp_path)
     assert list(checks) == [
         *("file system", "writing", "renaming", "syncing", "locks"),
-        *("exclusive files", "mapping", "times", "space"),
+        *("exclusive files", "mapping", "times", "space", "inodes"),
     ]
     for name in ("writing", "renaming", "exclusive files", "mapping"):
         assert checks[name].verdict is CheckResult.OK
@@ -97,6 +97,11 @@ class NearlyFull(Files):
         return 5_000_000
 
 
+class FewInodes(Files):
+    def free_inodes(self, path):
+        return 300
+
+
 @pytest.mark.parametrize(
     ("files", "name", "verdict", "words"),
     [
@@ -112,6 +117,7 @@ class NearlyFull(Files):
         (WholeSeconds(), "times", CheckResult.WARNING, "whole seconds"),
         (SlowClock(), "times", CheckResult.WARNING, "differs by 3600 s"),
         (NearlyFull(), "space", CheckResult.WARNING, "0.0 GB free"),
+        (FewInodes(), "inodes", CheckResult.WARNING, "only 300 further files"),
     ],
 )
 def test_each_missing_feature_is_reported(tmp_path, files, name, verdict, words):
