@@ -148,7 +148,7 @@ class TraceWriter:
         names.append(name)
         if len(names) == 1:
             text = str(error)
-            if error.errno == errno.ENOSPC and self._warehouse.files.free_inodes(self._warehouse.root) == 0:
+            if error.errno == errno.ENOSPC and self._warehouse.has_no_inodes():
                 text = (
                     f"the file system of {self._warehouse.root} can hold no more files, although there may be space "
                     f"(no inodes are left). Delete files there, or results with plant.gc(unused_for=...)."

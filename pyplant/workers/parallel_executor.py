@@ -30,14 +30,12 @@ from typing import Any, TypeGuard
 
 from pyplant._definitions import Definition
 from pyplant._formatting import counted
-from pyplant._tracer import ExecutionRecord
-from pyplant.engine.trace import Dependency, DependencyKind
 from pyplant.errors import PlantWarning, WorkerError, warn
 from pyplant.execution.budget import Budget, Grant
 from pyplant.execution.executor import ExecutionRequest, ExecutionResult, Failed, Job, Lost
 from pyplant.execution.inline import advance_inline, execute_inline
 from pyplant.execution.interrupts import held_interrupts
-from pyplant.execution.reactor_execution import Finished, Needs, ReactorExecution
+from pyplant.execution.reactor_execution import Needs, ReactorExecution
 from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.reads.environment import present_variables
 from pyplant.store.files import unique_name
@@ -160,9 +158,21 @@ class ParallelExecutor:
         if parameters not in self._runs:
             if not self._runs:
                 self._pool.check(str(request.warehouse.root))  # once a run, before any work
-                self._code_pickler = self._new_code_pickler(request.warehouse)
-            self._runs[parameters] = RunFolder(request, self._code_pickler)
+            try:
+                if not self._runs:
+                    self._code_pickler = self._new_code_pickler(request.warehouse)
+                self._runs[parameters] = RunFolder(request, self._code_pickler)
+            except OSError as error:
+                self._warn_of_full_disk(error)
+                return execute_inline(request)
         return RemoteExecution(request, self._runs[parameters])
+
+    def _warn_of_full_disk(self, error: OSError) -> None:
+        """Warn once in a run that workers cannot be used."""
+        message = "Reactors run in this process, since what workers need cannot be written"
+        if message not in self._warned_of:
+            self._warned_of.add(message)
+            warn(PlantWarning, f"{message}: {error}")
 
     def _new_code_pickler(self, warehouse: Warehouse) -> CodePickler | None:
         if self._pool.shares_process:
@@ -211,9 +221,25 @@ class ParallelExecutor:
     def _submit_task(self, job: Job[RemoteExecution], grant: Grant) -> None:
         remote = job.execution
         job.announce_start()
-        run = remote.run
         name = f"{unique_name(8)}-{next(self._number)}"
         remote.restart_output()
+        try:
+            task, packed = self._packed_request(remote, name)
+        except OSError as error:
+            self._warn_of_full_disk(error)
+            self._inline_jobs.append(job)
+            return
+        try:
+            future = self._pool.submit(task, packed, grant, job.priority)
+        except BrokenExecutor:
+            self._pool.replace_workers(None)
+            future = self._pool.submit(task, packed, grant, job.priority)
+        self._under_way[name] = job, future
+        future.add_done_callback(lambda _: self._replies.put(name))
+
+    def _packed_request(self, remote: RemoteExecution, name: str) -> tuple[TaskRequest, bytes]:
+        """Return the request for an attempt, and its pickle for workers of other processes."""
+        run = remote.run
         # As they are now: programs change them between runs, and while reactors run.
         settings = read_settings(of_thread=self._pool.shares_process)
         run.tasks[name] = InProcessTask(remote.definition, copy_context(), settings)
@@ -230,13 +256,7 @@ class ParallelExecutor:
             packed = dumps(task)
             remote.replaced = len(self._code_pickler.replaced)
         remote.request.warehouse.flush()  # the worker reads texts of code in the ledger
-        try:
-            future = self._pool.submit(task, packed, grant, job.priority)
-        except BrokenExecutor:
-            self._pool.replace_workers(None)
-            future = self._pool.submit(task, packed, grant, job.priority)
-        self._under_way[name] = job, future
-        future.add_done_callback(lambda _: self._replies.put(name))
+        return task, packed
 
     def _environment_for(self, remote: RemoteExecution) -> dict[str, str | None] | None:
         """Return the environment variables for a request to workers that PyPlant did not start."""
@@ -313,7 +333,7 @@ class ParallelExecutor:
             case MoreInputs(names, held):
                 return Needs(names, held)
             case Done(record, seconds):
-                return _with_digests(remote.request, record, seconds)
+                return remote.finished(record, seconds)
             case ImportsFailed(reasons):
                 return self._send_by_value(job, reasons)
             case Differs(fingerprint, records):
@@ -473,32 +493,6 @@ def _is_for_workers(job: _Job) -> TypeGuard[Job[RemoteExecution]]:
 def _is_suspicious(job: _Job) -> bool:
     """Return whether a job is suspected of crashing workers."""
     return isinstance(job.execution, RemoteExecution) and job.execution.is_suspicious
-
-
-def _with_digests(request: ExecutionRequest, record: ExecutionRecord, seconds: float) -> ExecutionResult:
-    """Return the result with the digests of parameters and of the environment, which are those of the run."""
-
-    def with_digest(dependency: Dependency) -> Dependency:
-        name = dependency.names[0]
-        match dependency.kind:
-            case DependencyKind.PARAMETER:
-                return dependency._replace(digests=(request.context.parameter(name) or "",))
-            case DependencyKind.ENVIRONMENT:
-                return dependency._replace(
-                    digests=(request.context.outside_in_run(dependency.kind, name) or "",)
-                )
-        return dependency
-
-    record.is_of_this_process = False
-    for name, file in record.files.items():
-        request.warehouse.input_files.adopt(name, file)
-    try:
-        record.dependencies[:] = map(with_digest, record.dependencies)
-    except Exception as error:  # noqa: BLE001 - such as a parameter without content to compare
-        return Failed(error)
-    if request.recording is not None:
-        record.showed = request.recording.finish()
-    return Finished(record, seconds)
 
 
 def _needs_kernel(request: ExecutionRequest) -> bool:

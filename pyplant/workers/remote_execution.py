@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pyplant.execution.executor import ExecutionRequest
-from pyplant.execution.reactor_execution import Load
+from pyplant._tracer import ExecutionRecord
+from pyplant.engine.trace import Dependency, DependencyKind
+from pyplant.execution.executor import ExecutionRequest, ExecutionResult, Failed
+from pyplant.execution.reactor_execution import Finished, Load
 from pyplant.ingredient import IN_MEMORY, Ingredient
 from pyplant.workers.messages import OutputItem
 from pyplant.workers.output import event_of
@@ -76,3 +78,29 @@ class RemoteExecution:
         event = event_of(item)
         if event is not None:
             self.request.emit(event)
+
+    def finished(self, record: ExecutionRecord, seconds: float) -> ExecutionResult:
+        """Return the result, with the digests of parameters and of the environment, which are those of the run."""
+        request = self.request
+
+        def with_digest(dependency: Dependency) -> Dependency:
+            name = dependency.names[0]
+            match dependency.kind:
+                case DependencyKind.PARAMETER:
+                    return dependency._replace(digests=(request.context.parameter(name) or "",))
+                case DependencyKind.ENVIRONMENT:
+                    return dependency._replace(
+                        digests=(request.context.outside_in_run(dependency.kind, name) or "",)
+                    )
+            return dependency
+
+        record.is_of_this_process = False
+        for name, file in record.files.items():
+            request.warehouse.input_files.adopt(name, file)
+        try:
+            record.dependencies[:] = map(with_digest, record.dependencies)
+        except Exception as error:  # noqa: BLE001 - such as a parameter without content to compare
+            return Failed(error)
+        if request.recording is not None:
+            record.showed = request.recording.finish()
+        return Finished(record, seconds)

@@ -714,6 +714,26 @@ def test_values_that_could_not_be_saved_are_used_in_the_coordinator(plant):
         assert plant.get("used") == 3
 
 
+@pytest.mark.parametrize("fails", ["CodePickler", "RunFolder", "TaskRequest"])
+def test_on_a_full_disk_reactors_run_in_this_process_after_one_warning(plant, monkeypatch, fails):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    def sender(number):
+        def sends(pipe):
+            pipe.send(f"process{number}", os.getpid())
+
+        return ReactorFunc(sends, name=f"sends{number}")
+
+    plant.add_reactor([sender(number) for number in range(3)])
+    if fails == "CodePickler" and plant._session._executor._pool.shares_process:
+        pytest.skip("nothing is pickled")
+    monkeypatch.setattr(f"pyplant.workers.parallel_executor.{fails}", full)
+    with pytest.warns(PlantWarning, match="No space left on device") as warned:
+        assert set(plant.get("process0", "process1", "process2")) == {os.getpid()}
+    assert len(warned) == 1
+
+
 # ---------------------------------------------------------------------- pools
 
 
