@@ -429,8 +429,8 @@ def test_no_exception_outlives_its_use(module):
     assert PURITY_EXCEPTIONS[module] <= used
 
 
-# The signing key lies outside of any plant, and input files belong to the user.
-NOT_IN_PLANTS = {"pyplant.store.keys", "pyplant.store.inputs"}
+# The signing key lies outside of any plant, input files belong to the user, and /proc to the system.
+NOT_IN_PLANTS = {"pyplant.store.keys", "pyplant.store.inputs", "pyplant.store.processes"}
 STORE = {module for module in MODULES if module.startswith("pyplant.store.")}
 
 

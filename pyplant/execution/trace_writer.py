@@ -26,8 +26,8 @@ from pyplant.ingredient import IN_MEMORY, Ingredient
 from pyplant.reads.answers import OUTSIDE
 from pyplant.reads.manifests import MANY, as_dependency, manifest
 from pyplant.specs.recorded import NOTHING_SHOWN, RecordedSpec
-from pyplant.store.files import host_name
 from pyplant.store.owner import program_name
+from pyplant.store.processes import host_name
 from pyplant.store.warehouse import Warehouse
 
 __all__ = ["TraceWriter"]
@@ -47,6 +47,7 @@ _EXPLICIT = MappingProxyType(
         DependencyKind.ENVIRONMENT: "Make it a parameter of the configuration",
     }
 )
+_FEW_INODES = 100  # some file systems keep a few back
 _MAX_NAMES = 5  # of unsaved results in a warning
 
 
@@ -147,11 +148,11 @@ class TraceWriter:
         names = self._unsaved.setdefault(error.strerror or str(error), [])
         names.append(name)
         if len(names) == 1:
-            text = str(error)
-            if error.errno == errno.ENOSPC and self._warehouse.has_no_inodes():
+            text, free = str(error), self._warehouse.files.free_inodes(self._warehouse.root)
+            if error.errno == errno.ENOSPC and free is not None and free < _FEW_INODES:
                 text = (
                     f"the file system of {self._warehouse.root} can hold no more files, although there may be space "
-                    f"(no inodes are left). Delete files there, or results with plant.gc(unused_for=...)."
+                    f"({counted(free, 'inode')} are left). Delete files there, or results with plant.gc(unused_for=...)."
                 )
             self._warn(UnsavedWarning, f"{subject} delivered but could not be saved: {text}")
 

@@ -19,15 +19,14 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from blake3 import blake3
-
 from pyplant._fork import after_fork_in_child
 from pyplant.fingerprint.hashing import hash_in_one_thread
+from pyplant.store.processes import boot_id
 
 try:
     import fcntl
@@ -38,13 +37,7 @@ __all__ = [
     "Files",
     "Identity",
     "OpenFile",
-    "boot_id",
     "file_system",
-    "host_name",
-    "is_alive",
-    "is_stopped",
-    "pid_namespace",
-    "start_time",
     "unique_name",
 ]
 
@@ -92,68 +85,6 @@ def file_system(path: Path) -> str:
         if real.startswith(point) and len(point) >= len(found[0]):
             found = point, after.split(" ")[0]
     return found[1]
-
-
-@cache
-def boot_id() -> str:
-    """Return an identifier of this boot of the machine; data that were not synced may be lost by the next boot."""
-    with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
-    return "unknown"
-
-
-@cache
-def pid_namespace() -> str:
-    """Return an identifier of the set of process numbers in use: this boot, and this container."""
-    namespace = ""
-    with suppress(OSError):
-        namespace = str(Path("/proc/self/ns/pid").readlink())
-    return blake3(f"{boot_id()} {namespace}".encode()).hexdigest(length=4)
-
-
-def host_name() -> str:
-    """Return the name of this machine."""
-    if os.name == "posix":
-        return os.uname().nodename
-    import socket  # slow to load
-
-    return socket.gethostname()
-
-
-def start_time(pid: int) -> str:
-    """Return when a process started, in clock ticks since boot, or ``""`` if the system does not tell.
-
-    Process numbers are reused; number and start time together identify a process.
-    """
-    return "".join(_process_fields(pid)[19:20])
-
-
-def is_stopped(pid: int) -> bool:
-    """Return whether a process of this machine is suspended (Ctrl-Z, a debugger); ``False`` if the system does not tell."""
-    return _process_fields(pid)[:1] in (["T"], ["t"])
-
-
-def _process_fields(pid: int) -> list[str]:
-    """Return what Linux tells of a process, beginning with its state; empty if there is no such process."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except (OSError, ValueError):
-        return []
-    # Fields are counted behind the name of the program, which may contain spaces and parentheses.
-    return fields.rpartition(")")[2].split()
-
-
-def is_alive(pid: int, started: str = "") -> bool:
-    """Return whether a process of this machine is alive; ``True`` if that cannot be determined."""
-    if os.name == "nt":
-        return True  # os.kill(pid, 0) would terminate the process there
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        pass
-    return not started or start_time(pid) in (started, "")
 
 
 def unique_name(length: int = 12) -> str:

@@ -13,7 +13,7 @@ from functools import cache
 from typing import NamedTuple
 
 from pyplant._fork import after_fork_in_child
-from pyplant.store.files import host_name, is_alive, is_stopped, pid_namespace, start_time
+from pyplant.store.processes import host_name, is_alive, is_stopped, pid_namespace, start_time
 
 __all__ = [
     "HEAD_BYTES",

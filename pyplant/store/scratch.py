@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyplant.store.files import Files, host_name, is_alive, pid_namespace, unique_name
+from pyplant.store.files import Files, unique_name
+from pyplant.store.processes import host_name, is_alive, pid_namespace
 
 __all__ = ["MIN_LEFTOVER_AGE", "abandoned_scratch", "scratch_name"]
 

@@ -27,9 +27,9 @@ from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.distribution import Distribution
 from pyplant.ingredient import Ingredient
 from pyplant.reads.recorder import Tracking
-from pyplant.store.files import host_name
 from pyplant.store.format_registry import FormatRegistry
 from pyplant.store.journal import PendingLine
+from pyplant.store.processes import host_name
 from pyplant.workers.error_pickling import PickledError
 
 __all__ = [

@@ -215,7 +215,9 @@ def test_on_a_full_disk_the_value_is_delivered_with_a_warning(plant, monkeypatch
     assert "big" in plant.run_reactor(uses).ran
 
 
-@pytest.mark.parametrize(("inodes", "words"), [(0, "no inodes are left"), (7, "No space left on device")])
+@pytest.mark.parametrize(
+    ("inodes", "words"), [(7, "7 inodes are left"), (2000, "No space left"), (None, "No space left")]
+)
 def test_what_cannot_be_saved_for_one_reason_is_told_in_two_warnings(plant, monkeypatch, inodes, words):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -1,14 +1,13 @@
 import mmap
 import os
 import stat
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from pyplant.store import files as files_module
-from pyplant.store.files import Files, is_alive, pid_namespace, start_time
+from pyplant.store.files import Files
 from pyplant.store.read_only_files import ReadOnlyFiles
 
 disk = Files()
@@ -276,11 +275,6 @@ def test_a_link_to_a_directory_is_no_directory(tmp_path):
     assert not disk.is_directory(tmp_path / "link")
 
 
-def test_the_pid_namespace_does_not_change():
-    assert pid_namespace() == pid_namespace()
-    assert len(pid_namespace()) == 8
-
-
 class TestPlantedFiles:
     """Nothing is read or written where a planted link leads, and no read waits for a planted pipe."""
 
@@ -331,22 +325,6 @@ class TestReadOnly:
         with pytest.raises(OSError, match="reading only"):
             files.rename(path, tmp_path / "other")
         assert files.read(path) == b"content"
-
-
-class TestProcesses:
-    def test_this_one_is_alive(self):
-        assert is_alive(os.getpid())
-        assert is_alive(os.getpid(), start_time(os.getpid()))
-
-    def test_an_earlier_process_of_the_same_number_is_not(self):
-        assert not is_alive(os.getpid(), "1")
-
-    def test_one_that_has_ended_is_not(self):
-        process = subprocess.Popen([sys.executable, "-c", ""])
-        born = start_time(process.pid)
-        process.wait()
-        assert born
-        assert not is_alive(process.pid, born)
 
 
 def test_kernel_locks_are_trusted_on_local_file_systems_only(tmp_path, monkeypatch):

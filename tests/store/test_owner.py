@@ -5,8 +5,9 @@ import os
 import pytest
 
 from pyplant.store import owner
-from pyplant.store.files import start_time, unique_name
+from pyplant.store.files import unique_name
 from pyplant.store.owner import HEAD_BYTES, MAX_WAITS, head_of_this_process, parse_owner
+from pyplant.store.processes import start_time
 
 
 @pytest.mark.parametrize("host", ["machine", "m" * 300, "ü" * 300, "🌱" * 300])

@@ -12,7 +12,7 @@ import pytest
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import DefinitionError, PlantWarning, ResourcesError
 from pyplant.events import ReactorStarted
-from pyplant.store.files import is_alive
+from pyplant.store.processes import is_alive
 from pyplant.workers.worker_environment import visible_devices
 
 PATIENCE = 60
