@@ -152,7 +152,7 @@ class TraceWriter:
             if error.errno == errno.ENOSPC and free is not None and free < _FEW_INODES:
                 text = (
                     f"the file system of {self._warehouse.root} can hold no more files, although there may be space "
-                    f"({counted(free, 'inode')} are left). Delete files there, or results with plant.gc(unused_for=...)."
+                    f"(free inodes: {free}). Delete files there, or results with plant.gc(unused_for=...)."
                 )
             self._warn(UnsavedWarning, f"{subject} delivered but could not be saved: {text}")
 

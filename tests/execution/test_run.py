@@ -216,7 +216,7 @@ def test_on_a_full_disk_the_value_is_delivered_with_a_warning(plant, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("inodes", "words"), [(7, "7 inodes are left"), (2000, "No space left"), (None, "No space left")]
+    ("inodes", "words"), [(7, "free inodes: 7"), (2000, "No space left"), (None, "No space left")]
 )
 def test_what_cannot_be_saved_for_one_reason_is_told_in_two_warnings(plant, monkeypatch, inodes, words):
     def full(*_):
