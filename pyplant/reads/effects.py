@@ -9,6 +9,7 @@ import dis
 import functools
 import inspect
 from collections.abc import Callable, Iterator
+from opcode import opmap
 from types import CodeType
 from typing import Any
 
@@ -36,6 +37,8 @@ _MAGIC = "run_line_magic"
 _MAGICS = frozenset(["cd", "config", "env", "load_ext", "matplotlib", "pylab", "set_env"])
 _STORES = frozenset(["STORE_SUBSCR", "DELETE_SUBSCR"])
 _READS = frozenset(["LOAD_ATTR", "LOAD_METHOD", "LOAD_GLOBAL", "IMPORT_FROM"])
+_SIGNS = frozenset([*_CALLS, _VARIABLES, _MAGIC])
+_STORE_GLOBAL = opmap["STORE_GLOBAL"]
 
 
 def unrepeated_effects(reactor: Callable[..., Any]) -> frozenset[Note]:
@@ -52,7 +55,17 @@ def _effects(code: CodeType) -> frozenset[Note]:
             f"{what}, which a hit does not repeat, {code_place(part.co_qualname, part.co_filename, line)}",
         )
         for part in nested(code)
+        if _may_have_effects(part)
         for what, line in _effects_of_part(part)
+    )
+
+
+def _may_have_effects(code: CodeType) -> bool:
+    """Return whether to look at the instructions, which would take a twelfth of a run of trivial reactors."""
+    return (
+        not _SIGNS.isdisjoint(code.co_names)
+        or not _SIGNS.isdisjoint(code.co_consts)
+        or _STORE_GLOBAL in code.co_code[::2]
     )
 
 

@@ -18,6 +18,10 @@ def sets_variable():
     os.environ["PYPLANT_TEST_EFFECT"] = "1"
 
 
+def sets_variable_by_name(os_module):
+    getattr(os_module, "environ")["PYPLANT_TEST_EFFECT"] = "1"  # noqa: B009 - the text is the point
+
+
 def sets_option(pandas):
     pandas.set_option("display.width", 80)
 
@@ -43,6 +47,7 @@ def reads_only(pandas, get_ipython):
     [
         (changes_directory, "changes the working directory (chdir)"),
         (sets_variable, "sets an environment variable"),
+        (sets_variable_by_name, "sets an environment variable"),
         (sets_option, "sets an option of a library (set_option)"),
         (sets_global, "sets the global variable 'STATE'"),
         (runs_magic, "executes %env"),
