@@ -19,6 +19,7 @@ import errno
 import os
 import re
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,19 +75,24 @@ class HashingSink:
 
     Parameters
     ----------
-    files, path
-        The disk, and the file to create. Without ``files`` the bytes are hashed only.
+    files
+        The disk; without it the bytes are hashed only.
+    new_path
+        Returns the path of the file to create, if one is needed.
 
     Attributes
     ----------
     size
         The number of bytes so far.
+    path
+        The file, if there is one.
     """
 
-    def __init__(self, files: Files | None, path: Path) -> None:
+    def __init__(self, files: Files | None = None, new_path: Callable[[], Path] = Path) -> None:
         self.size = 0
+        self.path: Path | None = None
         self._files = files
-        self._path = path
+        self._new_path = new_path
         self._first: list[bytes] = []
         self._stream: OpenFile | None = None
         self._hasher = hasher()
@@ -105,7 +111,8 @@ class HashingSink:
             if self.size <= INLINE_LIMIT:
                 self._first.append(bytes(view))
                 return len(view)
-            self._stream = self._files.create(self._path)
+            self.path = self._new_path()
+            self._stream = self._files.create(self.path)
             for part in self._first:
                 self._write(memoryview(part))
             self._first.clear()
@@ -154,9 +161,12 @@ class HashingSink:
     def abandon(self) -> None:
         """Delete what was written."""
         self._join()
-        if self._stream is not None and self._files is not None:
+        if self.path is None or self._files is None:
+            return
+        if self._stream is not None:
             self._stream.close()
-            self._files.unlink(self._path)
+        with suppress(OSError):  # delete a partial file, since it may be what fills the disk
+            self._files.unlink(self.path)
 
     def _join(self) -> None:
         if self._queue is not None and self._thread is not None:

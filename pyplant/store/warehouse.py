@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -214,10 +215,10 @@ class Warehouse:
             )
             raise NotAllocatedError(message)
         # Written to scratch and renamed when complete, so no process finds a partial value under its name.
+        if isinstance(spec, StreamSpec):
+            return self._save_stream(spec, name, value)
         path = self._new_path(spec, spec.suffix)
         try:
-            if isinstance(spec, StreamSpec):
-                return self._save_stream(spec, name, value, path)
             return self._store_file(spec, name, path, spec.save(value, path))
         except BaseException:
             with suppress(OSError):  # delete a partial file, since it may be what fills the disk
@@ -243,24 +244,25 @@ class Warehouse:
             with suppress(UnsavableError):
                 if not isinstance(spec, StreamSpec) or spec.must_allocate:
                     return None
-                sink = HashingSink(None, Path(name))
+                sink = HashingSink()
                 metadata = _as_json(spec, spec.dump(value, sink))
                 digest, _ = sink.finish()
                 return spec.digest_value(value) or _value_digest(spec, digest, metadata)
         return None
 
-    def _save_stream(self, spec: StreamSpec, name: str, value: Any, path: Path) -> Ingredient:
-        sink = HashingSink(self.files, path)
+    def _save_stream(self, spec: StreamSpec, name: str, value: Any) -> Ingredient:
+        # Most values need no file, and then no folder for it either.
+        sink = HashingSink(self.files, partial(self._new_path, spec, spec.suffix))
         try:
             metadata = _as_json(spec, spec.dump(value, sink))
             # Before finish(), since the thread of the sink may still hash the bytes meanwhile.
             value_digest = spec.digest_value(value)
             digest, content = sink.finish()
+            stored = "" if sink.path is None else self.objects.publish(sink.path, digest, spec.suffix)
         except BaseException:
             sink.abandon()
             raise
         value_digest = value_digest or _value_digest(spec, digest, metadata)
-        stored = "" if content is not None else self.objects.publish(path, digest, spec.suffix)
         return self._as_signed(
             Ingredient(name, spec.name, value_digest, stored, sink.size, metadata, content), spec
         )

@@ -42,10 +42,10 @@ def new(root, files=None):
 
 
 def put(store, content=CONTENT, suffix=".bin"):
-    sink = HashingSink(store._files, store.scratch_path())
+    sink = HashingSink(store._files, store.scratch_path)
     sink.write(content)
     digest, _ = sink.finish()
-    return store.publish(sink._path, digest, suffix)
+    return store.publish(sink.path, digest, suffix)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ class TestHashing:
     @pytest.mark.parametrize("size", [0, 1, INLINE_LIMIT, INLINE_LIMIT + 1, 1 << 21, (1 << 23) + 5])
     def test_the_hash_taken_while_writing_is_that_of_the_file(self, tmp_path, size):
         content = os.urandom(size)
-        sink = HashingSink(Files(), tmp_path / "file")
+        sink = HashingSink(Files(), lambda: tmp_path / "file")
         sink.write(content)
         digest, inline = sink.finish()
         (tmp_path / "copy").write_bytes(content)
@@ -67,7 +67,7 @@ class TestHashing:
 
     def test_many_small_and_big_parts_are_hashed_in_order(self, tmp_path):
         parts = [b"a" * 100, b"b" * (1 << 21), b"c" * 5000, b"", b"d" * (1 << 22), b"e"]
-        sink = HashingSink(Files(), tmp_path / "file")
+        sink = HashingSink(Files(), lambda: tmp_path / "file")
         for part in parts:
             sink.write(part)
         digest, inline = sink.finish()
@@ -76,12 +76,12 @@ class TestHashing:
         assert digest == hash_file(tmp_path / "file")
 
     def test_few_bytes_are_not_written_to_disk(self, tmp_path):
-        sink = HashingSink(FailingFiles(1), tmp_path / "file")
+        sink = HashingSink(FailingFiles(1), lambda: tmp_path / "file")
         sink.write(b"x" * INLINE_LIMIT)
         assert sink.finish()[1] == b"x" * INLINE_LIMIT
 
     def test_abandoning_leaves_nothing(self, tmp_path):
-        sink = HashingSink(Files(), tmp_path / "file")
+        sink = HashingSink(Files(), lambda: tmp_path / "file")
         sink.write(b"x" * (1 << 22))
         sink.abandon()
         assert not list(tmp_path.iterdir())
@@ -101,10 +101,10 @@ class TestPublishing:
         assert store.path(stored) == tmp_path / "objects" / stored[:2] / stored
 
     def test_nothing_is_in_objects_before_it_is_complete(self, store, tmp_path):
-        sink = HashingSink(Files(), store.scratch_path())
+        sink = HashingSink(Files(), store.scratch_path)
         sink.write(CONTENT)
         assert not (tmp_path / "objects").exists()
-        assert sink._path.parent.parent == tmp_path / "tmp"
+        assert sink.path.parent.parent == tmp_path / "tmp"
 
     def test_the_same_content_twice_is_one_object(self, store):
         first, second = put(store), put(store)

@@ -854,6 +854,13 @@ class TestCrashes:
 
 
 class TestClosing:
+    def test_small_values_need_no_scratch(self, root):
+        with closing(open_warehouse(root)) as warehouse:
+            warehouse.save("small", [1, 2])
+            assert warehouse.objects.scratch is None
+            warehouse.save("large", list(range(5000)))
+            assert warehouse.objects.scratch.is_dir()
+
     def test_scratch_is_gone(self, root):
         warehouse = open_warehouse(root)
         warehouse.objects.scratch_path().write_bytes(b"x")
