@@ -92,6 +92,10 @@ def canonical(
     first = nodes[0]
     if len(nodes) == 1 and not first.unordered and all(type(part) is bytes for part in first.parts):
         return b"".join(first.parts), ()  # type: ignore[arg-type] # a scalar, as most parameters are
+    if not any(node.shared or node.unordered for node in nodes) and not any(
+        type(part) is Code for node in nodes for part in node.parts
+    ):
+        return _data_of_tree(nodes, digest), ()
     # In order: code by name, so that sets have an order; shared nodes by number, which need that order;
     # code by number, in the final order; then the bytes.
     found = _Canonical(nodes, digest)
@@ -103,6 +107,25 @@ def canonical(
         found.data()
     found.number_code(found.preorder(0))
     return found.data(), found.edges
+
+
+def _data_of_tree(nodes: list[ValueNode], digest: Callable[[bytes], str]) -> bytes:
+    """Return the bytes of a value whose nodes refer to later ones only, such as a list of lists of numbers."""
+    known = [b""] * len(nodes)
+    for index in reversed(range(len(nodes))):
+        parts: Any = nodes[index].parts
+        data = b"".join([part if type(part) is bytes else _reference_to(known[part]) for part in parts])
+        known[index] = _hashed(data, digest) if index else data
+    return known[0]
+
+
+def _hashed(data: bytes, digest: Callable[[bytes], str]) -> bytes:
+    return digest(data).encode() if len(data) > 64 else data  # noqa: PLR2004 - short data needs no hash
+
+
+def _reference_to(known: bytes) -> bytes:
+    # The length separates the digest from what follows, since short data is not hashed.
+    return b"#%d:%s" % (len(known), known)
 
 
 def _shared(nodes: list[ValueNode]) -> set[int]:
@@ -224,14 +247,11 @@ class _Canonical:
             if len(component) > 1 or component[0] in self._children(component[0]):
                 self._digest_cycle(set(component))
             elif component[0] != 0:
-                self._digests[component[0]] = self._hash(self._render(component[0], {}))
+                self._digests[component[0]] = _hashed(self._render(component[0], {}), self._digest)
         return self._render(0, {})
 
     def _children(self, index: int) -> Iterator[int]:
         return (part for part in self._nodes[index].parts if type(part) is int)
-
-    def _hash(self, data: bytes) -> bytes:
-        return self._digest(data).encode() if len(data) > 64 else data  # noqa: PLR2004 - short data needs no hash
 
     def _render(self, index: int, inside: dict[int, bytes]) -> bytes:
         parts = self._nodes[index].parts
@@ -249,11 +269,10 @@ class _Canonical:
             return part
         if isinstance(part, Code):
             return b"@%s;" % self._code.get(id(part.obj), b"")
-        # The length separates the digest from what follows, since short data is not hashed.
         known = inside.get(part)
         if known is None:
             known = self._digests.get(part, b"")
-        return b"#%d:%s%s" % (len(known), known, self._shared_numbers.get(part, b""))
+        return _reference_to(known) + self._shared_numbers.get(part, b"")
 
     def _digest_cycle(self, component: set[int]) -> None:
         """Compute the digests of the nodes of one cycle."""

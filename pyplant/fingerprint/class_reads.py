@@ -10,14 +10,21 @@ import ast
 from collections.abc import Iterator
 
 from pyplant.fingerprint.hints import Hint, NameKind
+from pyplant.fingerprint.syntax_nodes import NodesByType
 
-__all__ = ["class_attribute_reads"]
+__all__ = ["class_attribute_reads", "may_read_classes"]
 
 # The names of a class already count as the kind of the configuration.
 _NAMES = frozenset({"__name__", "__qualname__", "__module__"})
 _BY_NAME_ONLY = frozenset({"str", "repr", "format", "print", "isinstance", "issubclass", "id", "hash"})
 _LOGS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log", "format"})
 _COMPARES = (ast.Is, ast.IsNot, ast.Eq, ast.NotEq, ast.In, ast.NotIn)
+
+
+def may_read_classes(nodes: NodesByType) -> bool:
+    """Return whether one of the nodes evaluates to the class of an object."""
+    found = (node for cls in (ast.Call, ast.Attribute) for node in nodes.get(cls, ()))
+    return any(_object_of(node) is not None for node in found)
 
 
 def class_attribute_reads(root: ast.AST) -> Iterator[Hint]:

@@ -56,7 +56,7 @@ from pyplant.fingerprint.hashing import DIGEST_BYTES, digest_bytes
 from pyplant.fingerprint.installed_names import holds_itself, installed_name
 from pyplant.fingerprint.mocks import is_mock_class, mock_content
 from pyplant.fingerprint.reductions import BOOKKEEPING, OF_WRAPPERS, hides_content, limited_items, wrapped
-from pyplant.fingerprint.scalars import SCALARS
+from pyplant.fingerprint.scalars import SCALARS, tag_bytes
 
 __all__ = [
     "DIGEST_BYTES",
@@ -221,7 +221,7 @@ class Encoder:
 
     def tag(self, name: str) -> None:
         """Add a name that says what follows."""
-        self.data(name.encode())
+        self._current.parts.append(tag_bytes(name))
 
     def data(self, data: bytes) -> None:
         """Add bytes, with their length."""

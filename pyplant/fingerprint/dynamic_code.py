@@ -11,6 +11,8 @@ import ast
 import re
 from collections.abc import Iterator
 
+from pyplant.fingerprint.syntax_nodes import NodesByType
+
 __all__ = ["bound_imports", "found_by_key", "found_by_text"]
 
 _Reference = tuple[str, ...]
@@ -60,9 +62,9 @@ def found_by_key(node: ast.Subscript) -> Iterator[_Reference]:
             yield _ANY_GLOBAL
 
 
-def bound_imports(function: ast.AST) -> Iterator[tuple[str, ast.Call, _Reference]]:
+def bound_imports(nodes: NodesByType) -> Iterator[tuple[str, ast.Call, _Reference]]:
     """Yield the local names to which ``name = import_module("x")`` binds a module, with the call and the module."""
-    for node in ast.walk(function):
+    for node in nodes.get(ast.Assign, ()):
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call):
                 module = _imported(call)

@@ -1,12 +1,20 @@
-"""The canonical bytes of scalar values, with a tag for each type."""
+"""The canonical bytes of scalar values, with a tag for each type, and of other tags."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-__all__ = ["SCALARS"]
+__all__ = ["SCALARS", "tag_bytes"]
+
+
+@lru_cache(maxsize=1024)  # few names make up the syntax trees of all functions
+def tag_bytes(name: str) -> bytes:
+    """Return a name that says what follows, with its length."""
+    data = name.encode()
+    return b"%d:%s" % (len(data), data)
 
 
 def _int_bytes(value: int) -> bytes:

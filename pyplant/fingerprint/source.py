@@ -26,6 +26,7 @@ from pyplant.fingerprint.followed_names import FollowedNames
 from pyplant.fingerprint.gc_pause import gc_paused
 from pyplant.fingerprint.hints import Hint
 from pyplant.fingerprint.syntax import FunctionNode, NameCollector, Reference, syntax_digest
+from pyplant.fingerprint.syntax_nodes import functions_below, nodes_by_type
 
 __all__ = ["CodePart", "Sources"]
 
@@ -33,6 +34,7 @@ _TEXT_LIMIT = 20_000  # characters of source kept for showing differences
 _FUTURE = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 _SHORTEST = 2  # parts of a reference
 _VERSIONS = 4  # texts kept of one file
+_LAMBDA = "<lambda>"  # the name of the code of each
 
 
 class CodePart(NamedTuple):
@@ -158,13 +160,13 @@ class _SourceText:
                 module = compile(text, self._filename, "exec", dont_inherit=True)
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 return
-            for node in ast.walk(tree):
-                if isinstance(node, FunctionNode):
-                    name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
-                    self._nodes.setdefault((name, _first_line(node)), []).append(node)
             self._tree = tree
             for code in nested(module):
                 codes.setdefault(code.co_name, []).append(code)
+            for node in functions_below(tree):
+                self._nodes.setdefault((node.name, _first_line(node)), []).append(node)
+            for node in nodes_by_type(tree).get(ast.Lambda, ()) if _LAMBDA in codes else ():
+                self._nodes.setdefault((_LAMBDA, _first_line(node)), []).append(node)
 
     def _compiled_pieces(self, future: int) -> dict[str, list[CodeType]]:
         codes: dict[str, list[CodeType]] = {}
@@ -308,7 +310,7 @@ class Sources:
     def _from_source(code: CodeType, text: str, node: FunctionNode) -> CodePart:
         read, rebound = read_names(code)
         collector = NameCollector(node, read)
-        names = FollowedNames(node, collector.references)
+        names = FollowedNames(collector.nodes, collector.references)
         return CodePart(
             digest=syntax_digest(node, names),
             references=tuple(sorted(collector.references)),

@@ -33,6 +33,7 @@ from hypothesis import strategies as st
 
 from pyplant import specs  # noqa: F401 - registers how arrays are encoded
 from pyplant.errors import UndigestibleError
+from pyplant.fingerprint import canonical as canonical_module
 from pyplant.fingerprint import digest, hashing, reductions
 from pyplant.fingerprint.digest import DIGEST_BYTES, Encoder, digest_bytes, encode, encodes
 from pyplant.fingerprint.fingerprint import digest_of
@@ -431,6 +432,15 @@ def _changed(value, data):
         key = data.draw(st.sampled_from(sorted(value)))
         return {**value, key: _changed(value[key], data)}
     return data.draw(st.sampled_from([[value], (value,), None, 0, "", [], {}]))
+
+
+@given(
+    st.recursive(st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+)
+def test_a_tree_of_data_has_the_bytes_that_any_graph_would_have(value):
+    encoder = Encoder()
+    encoder.item(value)
+    assert encoder.result().data == canonical_module._Canonical(encoder._nodes, digest_bytes).data()
 
 
 @given(VALUES)
