@@ -1,21 +1,31 @@
-"""Keras models as ``.keras`` files."""
+"""Keras models as ``.keras`` files.
+
+Keras stores classes and functions by name, and a new process knows those of the user only if it has registered them. So
+the archive of a model that uses some gets one more member, which Keras ignores: a pickle of them, as for any other object.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pyplant.errors import UnsavableError
 from pyplant.specs.base import IngredientSpec, Metadata
 from pyplant.specs.hdf import refuse_other_files_in
-from pyplant.specs.keras_digest import model_digest
+from pyplant.specs.keras_digest import model_digest, users_parts
+from pyplant.specs.pickled import ObjectSpec
 
 if TYPE_CHECKING:
     from zipfile import ZipFile
 
 __all__ = ["KerasModelSpec"]
+
+_USERS_CODE = "pyplant_users_code"
+"""The member of an archive that holds the user's classes and functions, by the names that Keras gives them."""
 
 
 class KerasModelSpec(IngredientSpec):
@@ -27,7 +37,7 @@ class KerasModelSpec(IngredientSpec):
     Parameters
     ----------
     customLayers
-        Classes and functions that loading needs and that are not registered with Keras, by name.
+        Classes and functions that loading uses in place of the stored ones, by name.
     """
 
     def __init__(self, customLayers: Mapping[str, Any] | None = None) -> None:  # noqa: N803 - the historical spelling
@@ -53,23 +63,72 @@ class KerasModelSpec(IngredientSpec):
         except Exception as error:
             message = f"Keras cannot save this model: {error}"
             raise UnsavableError(message) from error
+        has_users_code = _add_users_code(value, path)
         with _opened(path) as archive:
-            return {"digest": model_digest(value), "unpacked": _unpacked_size(archive)}
+            metadata = {"digest": model_digest(value), "unpacked": _unpacked_size(archive)}
+        if has_users_code:
+            self._check_loads(path, metadata)
+        return metadata
+
+    def _check_loads(self, path: Path, metadata: Metadata) -> None:
+        """Raise an error if Keras cannot load a model again: better now than in a reactor that receives it."""
+        try:
+            self.load(path, metadata)
+        except OSError:
+            raise  # of the disk
+        except Exception as error:
+            message = (
+                f"Keras can save this model, but not load it again: {error}\nA layer needs a get_config() that returns the "
+                f"arguments of its __init__; a function in a Lambda layer can use no globals."
+            )
+            raise UnsavableError(message) from error
 
     def load(self, path: Path, metadata: Metadata) -> Any:
         import keras
 
         _check_archive(path, metadata["unpacked"])
-        return keras.saving.load_model(path, custom_objects=self._custom_objects)
+        with _opened(path) as archive:
+            has_users_code = _USERS_CODE in archive.namelist()
+            users = ObjectSpec().parse(archive.read(_USERS_CODE), {}) if has_users_code else {}
+        # Safe mode refuses bytecode of lambdas; this file is trusted as pickles are.
+        return keras.saving.load_model(
+            path, custom_objects={**users, **self._custom_objects}, safe_mode=not has_users_code
+        )
 
     def digest(self, path: Path, metadata: Metadata) -> str | None:
         return str(metadata["digest"])
 
 
-def _opened(path: Path) -> ZipFile:
+def _add_users_code(model: Any, path: Path) -> bool:
+    """Add the classes and functions of the user to the archive of a model that uses some; returns whether it does."""
+    import keras
+
+    found: dict[str, Any] = {}
+    is_empty = True
+    for part in users_parts(model):
+        is_empty = False
+        code = part if isinstance(part, FunctionType) else type(part)
+        name = keras.saving.get_registered_name(code)
+        if code.__name__ != "<lambda>" and found.setdefault(name, code) is not code:
+            message = (
+                f"Keras stores {code.__module__}.{code.__qualname__} and {found[name].__module__}."
+                f"{found[name].__qualname__} under one name, {name}. Register one of them under another: "
+                f"@keras.saving.register_keras_serializable(package=...)."
+            )
+            raise UnsavableError(message)
+    if is_empty:
+        return False
+    content = BytesIO()
+    ObjectSpec().dump(found, content)
+    with _opened(path, "a") as archive:
+        archive.writestr(_USERS_CODE, content.getvalue())
+    return True
+
+
+def _opened(path: Path, mode: Literal["r", "a"] = "r") -> ZipFile:
     import zipfile  # slow to load
 
-    return zipfile.ZipFile(path)
+    return zipfile.ZipFile(path, mode)
 
 
 def _unpacked_size(archive: ZipFile) -> int:

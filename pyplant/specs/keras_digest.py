@@ -15,7 +15,7 @@ from pyplant.fingerprint.fingerprint import digest_of, fingerprint_of
 from pyplant.fingerprint.installed_names import is_users_class
 from pyplant.fingerprint.origin import is_user_file
 
-__all__ = ["model_digest"]
+__all__ = ["model_digest", "users_parts"]
 
 _BASE = "KerasSaveable"
 _PLAIN = (bool, int, float, str, bytes, tuple, list, dict, set, type(None))
@@ -57,8 +57,8 @@ def _array(variable: Any) -> Any:
     return np.ascontiguousarray(np.asarray(variable))
 
 
-def _users_code(value: Any) -> Iterator[Any]:
-    """Yield the classes and functions of users that an object of Keras contains."""
+def users_parts(value: Any) -> Iterator[Any]:
+    """Yield the functions of users, and the objects of their classes, that an object of Keras contains or is."""
     seen: set[int] = set()
     stack = [value]
     while stack:
@@ -74,11 +74,27 @@ def _users_code(value: Any) -> Iterator[Any]:
             stack += item
         elif issubclass(cls, dict):
             stack += item.values()
-        elif any(base.__name__ == _BASE for base in cls.__mro__):
-            yield from (base for base in cls.__mro__ if is_users_class(base))
+        elif _is_of_keras(cls):
+            if is_users_class(cls):
+                yield item
             stack += vars(item).values()
         elif is_users_class(cls):
-            yield cls
+            yield item
+
+
+def _is_of_keras(cls: type) -> bool:
+    return any(base.__name__ == _BASE for base in cls.__mro__)
+
+
+def _users_code(value: Any) -> Iterator[Any]:
+    """Yield the classes and functions of users that an object of Keras contains."""
+    for part in users_parts(value):
+        if type(part) is FunctionType:
+            yield part
+        elif _is_of_keras(type(part)):
+            yield from (base for base in type(part).__mro__ if is_users_class(base))
+        else:
+            yield type(part)
 
 
 def _without_names(config: Any) -> Any:

@@ -115,14 +115,92 @@ def test_what_configurations_leave_out_counts_for_classes_of_users():
     assert digest_of(Weighted(1)) != digest_of(Weighted(2))
 
 
-def test_layers_that_are_not_registered_are_given_by_name(tmp_path):
-    made = load(tmp_path, LAYERS.format(2, 1, 1))
-    saved = keras.Sequential([keras.Input((2,)), made.Scale()])
-    metadata = KerasModelSpec().save(saved, tmp_path / "model.keras")
-    loaded = KerasModelSpec(customLayers={"Scale": made.Scale}).load(tmp_path / "model.keras", metadata)
-    assert float(loaded.predict(np.ones((1, 2)), verbose=0)[0, 0]) == 0.5
-    with pytest.raises(TypeError, match="Scale"):
-        KerasModelSpec().load(tmp_path / "model.keras", metadata)
+OTHERS = """
+import keras
+def twice(x):
+    return 2 * x
+class Affine(keras.layers.Layer):
+    def __init__(self, factor, **options):
+        super().__init__(**options)
+        self.factor = factor
+    def call(self, inputs):
+        return twice(inputs) * self.factor
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+@keras.saving.register_keras_serializable()
+class Known(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs + 1
+def local():
+    class Halve(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs / 2
+    return Halve()
+def half(true, predicted):
+    return keras.ops.mean(true - predicted) / 2
+def compiled():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, kernel_initializer="ones")])
+    model.compile("sgd", half)
+    return model
+MODELS = [
+    [Affine(3)], [local()], [Known()], [keras.layers.Activation(twice)], [keras.layers.Lambda(lambda x: x * 3)],
+    [Affine(2), local()],
+]
+"""
+
+
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+def test_models_with_code_of_the_user_load_without_it(tmp_path):
+    """What a new process has, which has imported nothing of the user."""
+    module = load(tmp_path, OTHERS)
+    for layers in module.MODELS:
+        saved = keras.Sequential([keras.Input((2,)), *layers])
+        metadata = KerasModelSpec().save(saved, tmp_path / "model.keras")
+        keras.saving.get_custom_objects().clear()
+        loaded = KerasModelSpec().load(tmp_path / "model.keras", metadata)
+        assert np.array_equal(
+            loaded.predict(np.ones((1, 2)), verbose=0), saved.predict(np.ones((1, 2)), verbose=0)
+        )
+        (tmp_path / "model.keras").unlink()
+    metadata = KerasModelSpec().save(module.compiled(), tmp_path / "model.keras")
+    assert KerasModelSpec().load(tmp_path / "model.keras", metadata).loss.__name__ == "half"
+
+
+def test_layers_can_be_replaced_by_name(tmp_path):
+    made, other = load(tmp_path, LAYERS.format(2, 1, 1)), load(tmp_path, LAYERS.format(4, 1, 1))
+    metadata = KerasModelSpec().save(
+        keras.Sequential([keras.Input((2,)), made.Scale()]), tmp_path / "model.keras"
+    )
+    for scale, value in [(made.Scale, 0.5), (other.Scale, 0.25)]:
+        loaded = KerasModelSpec(customLayers={"Scale": scale}).load(tmp_path / "model.keras", metadata)
+        assert float(loaded.predict(np.ones((1, 2)), verbose=0)[0, 0]) == value
+
+
+UNLOADABLE = """
+import keras
+class Affine(keras.layers.Layer):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+    def call(self, inputs):
+        return inputs * self.factor
+def first():
+    class Scale(keras.layers.Layer):
+        pass
+    return Scale()
+def second():
+    class Scale(keras.layers.Layer):
+        pass
+    return Scale()
+UNLOADABLE = [[Affine(2)], [first(), second()]]
+"""
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "Affine.*get_config"), (1, "under one name, Scale")])
+def test_a_model_that_keras_cannot_load_is_refused_when_it_is_sent(tmp_path, number, words):
+    layers = load(tmp_path, UNLOADABLE).UNLOADABLE[number]
+    with pytest.raises(UnsavableError, match=f"(?s){words}"):
+        KerasModelSpec().save(keras.Sequential([keras.Input((2,)), *layers]), tmp_path / "model.keras")
 
 
 @pytest.fixture
