@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import itertools
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
@@ -157,8 +158,7 @@ class RunContext:
 
     def has_new_traces(self, key: str) -> bool:
         """Return whether another process recorded traces of a reactor since it was checked."""
-        # Counted, since to look for one that verifies would repeat the whole look-up. A trace under another
-        # configuration counts as well, and the look-up is then repeated in vain.
+        # Counted, since to look for one that verifies would repeat the look-up, which may turn out to be in vain.
         self._ledger.refresh()
         return self._ledger.trace_count(self.fingerprint(key).digest) != self._trace_counts.get(key, 0)
 
@@ -232,8 +232,7 @@ class RunContext:
 
     def variant(self, parameters: Parameters) -> RunContext:
         """Return a copy of the context with another configuration; all that does not depend on it is shared."""
-        # Shared are the cached properties that have a value by now, and digests of files: all runs of a sweep must see
-        # the same content.
+        # Cached properties and digests of files are shared: all runs of a sweep must see the same content.
         other = copy.copy(self)
         vars(other).update(parameters=parameters, _digests={}, _trace_counts={})
         vars(other).pop("_parameter_names", None)
@@ -275,10 +274,8 @@ class RunContext:
         return {definition.full_name: key for key, definition in self.definitions.items()}
 
     def _recorded_senders(self, name: str) -> Iterator[str]:
-        for trace in self._ledger.senders_of(name):
-            key = self._by_full_name.get(trace.reactor)
-            if key is not None:
-                yield key
+        senders = (self._by_full_name.get(trace.reactor) for trace in self._ledger.senders_of(name))
+        yield from filter(None, senders)
 
     def _sender_rank(self, key: str) -> tuple[int, frozenset[str]]:
         """Rank a reactor as a possible sender of a name that it never sent, and collect its words.
@@ -315,12 +312,16 @@ class RunContext:
             found.update(key for key in senders if key not in lasting)
         return [by_key[key] for key in found]
 
+    @cached_property
+    def _name_counts(self) -> Counter[str]:
+        return Counter(definition.name for definition in self.definitions.values())
+
     def label(self, key: str) -> str:
         """Return the name of a reactor in messages, with its place if it is in a notebook or has the name of another."""
         definition = self.definitions[key]
         if definition.cell is not None:
             return f"{definition.name!r} ({definition.place})"
-        if sum(other.name == definition.name for other in self.definitions.values()) == 1:
+        if self._name_counts[definition.name] == 1:
             return f"{definition.name!r}"
         line = definition.function.__code__.co_firstlineno
         return f"{definition.name!r} ({definition.place}, line {line})"

@@ -15,10 +15,13 @@ from dataclasses import dataclass, field
 from pyplant.engine.trace import Trace
 from pyplant.engine.verdict import UNKNOWN, Answer, Lookup, Reason, ReasonKind, Unknown, Verdict
 from pyplant.execution.context import RunContext
+from pyplant.ingredient import Ingredient
 from pyplant.reports.explain import Cause, Explainer
 from pyplant.reports.report import Outcome, ReactorEntry
 
 __all__ = ["Staleness"]
+
+_FEW_OUTPUTS = 8  # are searched without an index
 
 
 @dataclass(slots=True)
@@ -47,6 +50,7 @@ class Staleness:
         self._senders: dict[str, str] = {}
         self._explainer = Explainer(context.record, context.parameters, self._senders, context.label)
         self._causes: dict[str, tuple[Cause, ...]] = {}
+        self._outputs: dict[tuple[int, str], dict[str, Ingredient]] = {}  # of traces with many, by rank
 
     @classmethod
     def of_all(cls, context: RunContext) -> Staleness:
@@ -114,9 +118,17 @@ class Staleness:
             verdict = self.verdicts.get(key)
             if verdict is None:
                 return key
-            if verdict.trace is None or verdict.trace.output(name) is not None:
+            if verdict.trace is None or self._output(verdict.trace, name) is not None:
                 return None
         return None
+
+    def _output(self, trace: Trace, name: str) -> Ingredient | None:
+        """Return an output of a trace, found by an index if there are many."""
+        if len(trace.outputs) <= _FEW_OUTPUTS:
+            return trace.output(name)
+        if trace.rank not in self._outputs:
+            self._outputs[trace.rank] = {output.name: output for output in trace.outputs}
+        return self._outputs[trace.rank].get(name)
 
     def digest(self, name: str) -> str | Unknown | None:
         """Return the digest of an ingredient whose possible senders are judged."""
@@ -125,7 +137,7 @@ class Staleness:
             if verdict.trace is None:
                 self._senders[name] = key
                 return UNKNOWN
-            output = verdict.trace.output(name)
+            output = self._output(verdict.trace, name)
             if output is not None:
                 self._senders[name] = key
                 # Uncertain: after a run a newer trace may verify, which has another digest.
@@ -140,7 +152,7 @@ class Staleness:
             verdict = self.verdicts[key]
             if verdict.trace is None or not verdict.certain:
                 return None
-            if verdict.trace.output(name) is not None:
+            if self._output(verdict.trace, name) is not None:
                 return verdict.trace
         return None
 
@@ -262,7 +274,7 @@ class Staleness:
                 self._judge(key)
             for key in self._context.candidates(name):
                 trace = self.verdicts[key].trace
-                if trace is None or trace.output(name) is not None:
+                if trace is None or self._output(trace, name) is not None:
                     found[key] = None
                     break
         return list(found)
