@@ -14,7 +14,8 @@ wait for each other, which is an error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -48,13 +49,50 @@ class InFlightDeduplicator:
         self._identities[job] = identity
         return True
 
-    def ended(self, job: Job[ExecutionHandle]) -> None:
-        """Let the runs that deferred this execution look up its result."""
+    def ended(self, job: Job[ExecutionHandle]) -> list[Run]:
+        """Let the runs that deferred this execution look up its result; returns them."""
         identity = self._identities.pop(job)
         if self._under_way.get(identity) is job:
             del self._under_way[identity]
-        for run, task in self._deferred.pop(identity, ()):
+        deferred = self._deferred.pop(identity, [])
+        for run, task in deferred:
             run.check_again(task)
+        return [run for run, _ in deferred]
+
+
+class _Queue:
+    """The runs that may have a job, in their order.
+
+    A run that has none is asked again only when one of its own jobs has ended, or something that it waited for. Sweeps have
+    thousands of runs, and to ask all of them before each job would take quadratic time.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._runs = runs
+        self._places = {run: place for place, run in enumerate(runs)}
+        self._heap: list[int] = []
+        self._queued: set[int] = set()
+        self.add(runs)
+
+    def add(self, runs: Iterable[Run]) -> None:
+        """Ask these runs again."""
+        for run in runs:
+            place = self._places[run]
+            if place not in self._queued:
+                self._queued.add(place)
+                heapq.heappush(self._heap, place)
+
+    def next(
+        self, in_flight: InFlightDeduplicator | None
+    ) -> tuple[Job[ExecutionHandle], Run] | tuple[None, None]:
+        """Return the next job of the first run that has one."""
+        while self._heap:
+            run = self._runs[self._heap[0]]
+            while (job := run.next_job()) is not None:
+                if in_flight is None or in_flight.may_start(run, job):
+                    return job, run
+            self._queued.remove(heapq.heappop(self._heap))
+        return None, None
 
 
 def run_to_completion(runs: Sequence[Run], executor: Executor[Any], *, collects: bool) -> None:
@@ -78,11 +116,11 @@ def run_to_completion(runs: Sequence[Run], executor: Executor[Any], *, collects:
     """
     in_flight = InFlightDeduplicator() if len(runs) > 1 and executor.restarts_on_receive else None
     under_way: dict[Job[ExecutionHandle], Run] = {}
-    active = list(runs)
+    active, queue = list(runs), _Queue(runs)
     try:
         while active:
             # Only if no job can be submitted does the loop wait for a result, and only then for other processes.
-            job, run = _next(active, in_flight) if len(under_way) < executor.capacity else (None, None)
+            job, run = queue.next(in_flight) if len(under_way) < executor.capacity else (None, None)
             if job is not None and run is not None:
                 under_way[job] = run
                 job.on_start = partial(run.announce, job)
@@ -95,10 +133,10 @@ def run_to_completion(runs: Sequence[Run], executor: Executor[Any], *, collects:
                     run.conclude(job, outcome)
                 finally:
                     # Also after a failure: a run that deferred the execution then executes it itself.
-                    if in_flight is not None:
-                        in_flight.ended(job)
+                    queue.add([run, *(in_flight.ended(job) if in_flight is not None else ())])
             else:
-                _handle_idle(active)
+                active = _handle_idle(active)
+                queue.add(active)
     finally:
         # Each callback is called, also if another raises, and the last one first: runs are closed in their order, then
         # the executor is reset.
@@ -108,28 +146,17 @@ def run_to_completion(runs: Sequence[Run], executor: Executor[Any], *, collects:
                 ends.callback(run.close)
 
 
-def _next(
-    active: list[Run], in_flight: InFlightDeduplicator | None
-) -> tuple[Job[ExecutionHandle], Run] | tuple[None, None]:
-    """Return the next job of the first run that has one."""
-    for run in active:
-        while (job := run.next_job()) is not None:
-            if in_flight is None or in_flight.may_start(run, job):
-                return job, run
-    return None, None
-
-
-def _handle_idle(active: list[Run]) -> None:
-    """Remove runs that have ended; otherwise wait for another process, or report a circle of reactors."""
-    over = [run for run in active if run.is_over()]
+def _handle_idle(active: list[Run]) -> list[Run]:
+    """Return the runs that have not ended; if none has, wait for another process, or report a circle of reactors."""
+    over = {run for run in active if run.is_over()}
     if over:
         for run in over:
-            active.remove(run)
             skip_unfinished(run.tasks.values())
-        return
+        return [run for run in active if run not in over]
     # It is enough to wait for one run: none of the others has anything to do, and all are asked again afterwards.
     blocked = [run for run in active if run.is_blocked()]
     if blocked:
         blocked[0].wait()
     else:
         active[0].refuse_stalled()
+    return active

@@ -12,6 +12,7 @@ import pytest
 from pyplant import ConfigBase, Plant, ReactorFunc
 from pyplant.errors import ConfigError, MissingParameterError, UnknownParameterWarning
 from pyplant.events import ReactorStarted
+from pyplant.execution.run import Run
 from pyplant.reports.report import Outcome
 from tests.laws.executors import POOLS
 
@@ -577,3 +578,14 @@ def test_fields_of_slotted_objects_can_be_varied(tmp_path, kind):
 def test_the_error_for_other_objects_says_what_to_do(plant):
     with pytest.raises(ConfigError, match=r"not SimpleNamespace.*set_config\(vars\(config\)\)"):
         plant.set_config(types.SimpleNamespace(a=1))
+
+
+def test_runs_without_a_job_are_not_asked_before_each_job(plant, monkeypatch):
+    asked, next_job = [], Run.next_job
+    monkeypatch.setattr(Run, "next_job", lambda self: asked.append(self) or next_job(self))
+    few, many = [], []
+    for values, found in ((range(10), few), (range(10, 50), many)):
+        asked.clear()
+        plant.sweep(fussy, {"seed": [100 + value for value in values]}, ["fine"])
+        found.append(len(asked))
+    assert many[0] <= 4 * few[0] + 20
