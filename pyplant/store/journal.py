@@ -21,7 +21,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +40,9 @@ _CHECK_BYTES = 8
 _MAX_FRAME = 192  # bytes of a line besides key and payload
 _READ_BYTES = 1 << 24  # bytes read at once
 _MAX_LINE = 1 << 26  # bytes; bounds the memory for a file without line ends, which PyPlant did not write
+_BLOCK_BYTES = 1 << 16  # read at once where single lines are read again
+_KEPT_BLOCKS = 16
+_MAX_OFFSET = 1 << 44  # bytes of a file
 
 
 Rank = tuple[int, str]
@@ -63,6 +66,8 @@ class JournalEntry(NamedTuple):
         The seal as it is in the file; it may be invalid unless ``signed``.
     signed
         Whether this user wrote the line.
+    place
+        Where :meth:`Journal.read_again` finds it; -1 if this process wrote it.
     """
 
     kind: str
@@ -72,6 +77,7 @@ class JournalEntry(NamedTuple):
     data: bytes
     seal: bytes = b""
     signed: bool = False
+    place: int = -1
 
     @property
     def rank(self) -> Rank:
@@ -138,6 +144,8 @@ class Journal:
         self._directory = directory
         self._leases = leases
         self._offsets: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}  # of files that were read, in places
+        self._blocks: dict[tuple[str, int], bytes] = {}  # that were read again, by file and number
         self._number = 0
         self._pending: list[JournalEntry] = []
         self._stream: OpenFile | None = None
@@ -177,17 +185,65 @@ class Journal:
         sizes = sorted(self._files.sizes(self._directory).items())
         return {name: size for name, size in sizes if name.endswith(_SUFFIX)}
 
+    def read_again(self, places: Iterable[int]) -> Iterator[JournalEntry]:
+        """Yield lines that were read before, in the order of their places.
+
+        Lines of files that were merged since are left out.
+        """
+        names = list(self._numbers)
+        gone = -1
+        for place in sorted(places):
+            number, offset = divmod(place, _MAX_OFFSET)
+            if number == gone:
+                continue
+            try:
+                line = self._line_at(names[number], offset)
+            except FileNotFoundError:
+                gone = number
+                continue
+            entry = self._parse(line, names[number].removesuffix(_SUFFIX), place)
+            if entry is not None:
+                yield entry
+
+    def _line_at(self, name: str, offset: int) -> bytes:
+        block, start = divmod(offset, _BLOCK_BYTES)
+        data = self._block(name, block)
+        if data.find(b"\n", start) < 0 and len(data) < _BLOCK_BYTES:  # the file has grown since
+            self._blocks.clear()
+            data = self._block(name, block)
+        end = data.find(b"\n", start)
+        if end >= 0:
+            return data[start:end]
+        line = data[start:]
+        while end < 0 and data and len(line) <= _MAX_LINE:
+            block += 1
+            data = self._block(name, block)
+            end = data.find(b"\n")
+            line += data if end < 0 else data[:end]
+        return line
+
+    def _block(self, name: str, number: int) -> bytes:
+        """Return a block of a file; the last ones are kept, since lines are often read again in another order."""
+        data = self._blocks.get((name, number))
+        if data is None:
+            data = self._files.read(self._directory / name, number * _BLOCK_BYTES, _BLOCK_BYTES)
+            if len(self._blocks) >= _KEPT_BLOCKS:
+                del self._blocks[next(iter(self._blocks))]
+            self._blocks[name, number] = data
+        return data
+
     def _tail(self, name: str) -> Iterator[JournalEntry]:
         writer = name.removesuffix(_SUFFIX)
-        for line in self._lines(name):
-            entry = self._parse(line, writer)
+        first = self._numbers.setdefault(name, len(self._numbers)) * _MAX_OFFSET
+        for offset, line in self._lines(name):
+            entry = self._parse(line, writer, first + offset)
             if entry is None:
                 self.damaged_lines += 1
             else:
                 yield entry
 
-    def _lines(self, name: str) -> Iterator[bytes]:
-        """Yield new complete lines; a line without its end is still being written, or torn."""
+    def _lines(self, name: str) -> Iterator[tuple[int, bytes]]:
+        """Yield new complete lines and their offsets; a line without its end is still being written, or torn."""
         path, incomplete = self._directory / name, b""
         while data := self._files.read(path, self._offsets.get(name, 0) + len(incomplete), _READ_BYTES):
             incomplete += data
@@ -195,11 +251,15 @@ class Journal:
             lines, incomplete = incomplete[:end], incomplete[end:]
             if len(incomplete) > _MAX_LINE:
                 lines, incomplete = lines + incomplete, b""
+            offset = self._offsets.get(name, 0)
             # Noted before the lines are used: the caller takes all of them, or calls rewind().
-            self._offsets[name] = self._offsets.get(name, 0) + len(lines)
-            yield from filter(None, lines.split(b"\n"))
+            self._offsets[name] = offset + len(lines)
+            for line in lines.split(b"\n"):
+                if line:
+                    yield offset, line
+                offset += len(line) + 1
 
-    def _parse(self, line: bytes, writer: str) -> JournalEntry | None:
+    def _parse(self, line: bytes, writer: str, place: int) -> JournalEntry | None:
         head, _, rest = line.partition(b" ")
         check, _, seal = head.partition(b"~")
         # A valid seal proves that the line is intact, so the checksum is computed for other lines only.
@@ -213,7 +273,7 @@ class Journal:
             # The seal covers the writer only if the line names it; a file can be renamed.
             signed = signed and bool(merged)
             writer = merged.decode() or writer
-            entry = JournalEntry(kind.decode(), key.decode(), number, writer, payload, seal, signed)
+            entry = JournalEntry(kind.decode(), key.decode(), number, writer, payload, seal, signed, place)
         except ValueError:
             return None
         # A Lamport clock: what this process writes comes after everything that it has read.
@@ -369,10 +429,9 @@ class Journal:
                 self._files.unlink(scratch)
                 raise
             file.close()
+            # Read by the next refresh, as by other processes: lines are read again at their new places.
             self._files.rename(scratch, self._directory / merged)
             self._files.sync_directory(self._directory)
-            # The ledger was refreshed before, so it knows all these lines.
-            self._offsets[merged] = self._files.sizes(self._directory).get(merged, 0)
         for name, size in self.files().items():
             if name in names and size == names[name]:  # else its writer is alive and has added lines
                 self._files.unlink(self._directory / name)

@@ -52,7 +52,9 @@ class LatestLines:
 
     def is_latest(self, entry: JournalEntry) -> bool:
         """Return whether a line is the one that counts for its key."""
-        return self._by_kind[entry.kind].get(entry.key) == entry
+        known = self._by_kind[entry.kind].get(entry.key)
+        # Not the place: a line is read from another one after a merge.
+        return known is not None and known._replace(place=entry.place) == entry
 
     def _append(self, kind: str, key: str, payload: Any) -> None:
         self.apply(self._journal.append(kind, key, payload))

@@ -6,7 +6,7 @@ Each kind of line has a letter:
 
 | kind | key | payload |
 | --- | --- | --- |
-| ``t`` | fingerprint and topics | a trace: one execution of a reactor |
+| ``t`` | fingerprint, topics and size | a trace: one execution of a reactor |
 | ``u`` | | traces that were brought up to date, with their topics |
 | ``e`` | | traces that were evicted |
 | ``x`` | | names and fingerprints of reactors whose traces were invalidated up to this line |
@@ -18,19 +18,18 @@ Each kind of line has a letter:
 
 - Of ``c``, ``n``, ``i`` and ``f`` the newest line of a key counts (:mod:`pyplant.store.latest_lines`); all other kinds
   accumulate.
-- Traces are grouped by code fingerprint, which is part of the key, and parsed when one of the group is needed. So to
-  open a plant takes as long as to read its lines. The indices by reactor and by ingredient need all traces and are
-  built when they are first used.
+- Traces are grouped by code fingerprint, which is part of the key, and read again and parsed when one of the group is
+  needed (:mod:`pyplant.store.trace_lines`). So to open a plant takes as long as to read its lines.
 - A *rank* is the position of a line in the order of all lines, by which other lines refer to a trace.
 - A *topic* is a short digest of the name of a reactor or of an ingredient. Topics in the key tell which trace is the
-  newest of a reactor without parsing it.
+  newest of a reactor, and which traces are of a reactor or sent an ingredient, without parsing them. The size of the
+  objects in the key tells that a plant is not too large.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from operator import attrgetter
 from typing import Any
 
 from pyplant.engine.trace import Trace, TraceTree
@@ -39,6 +38,7 @@ from pyplant.fingerprint.digest import digest_bytes
 from pyplant.ingredient import Ingredient
 from pyplant.store.journal import Journal, JournalEntry, Rank
 from pyplant.store.latest_lines import LatestLines
+from pyplant.store.trace_lines import TraceLines, key_of
 
 __all__ = ["Ledger"]
 
@@ -65,16 +65,10 @@ class Ledger:
     def __init__(self, journal: Journal) -> None:
         self.latest = LatestLines(journal)
         self._journal = journal
+        self._lines = TraceLines(journal, self.refresh, self._drop_found)
         self._trees: dict[str, TraceTree] = {}
-        self._unparsed: dict[str, list[JournalEntry]] = {}
-        self._traces: dict[str, list[Trace]] = {}
-        self._is_indexed = False
-        self._by_reactor: dict[str, list[Trace]] = {}
-        self._by_output: dict[str, list[Trace]] = {}
-        self._manifests: dict[str, dict[str, Ingredient]] = {}
         self._forgotten: dict[str, int] = {}
         self._evicted: set[Rank] = set()
-        self._ranks: set[Rank] = set()
         self._topics: dict[str, str] = {}
         self._current: dict[str, tuple[Rank, Rank]] = {}
         self._last_used: dict[str, Trace] = {}  # traces that are not the newest of their reactor
@@ -92,14 +86,12 @@ class Ledger:
         """Number of damaged lines that the user knows of and is not warned about again."""
         self.told_of_reads = False
         """Whether the user was told that undeclared reads count."""
-        self.unknown_traces = 0
-        """Number of traces that a later version wrote; this version cannot tell which objects they name."""
 
     def refresh(self) -> None:
-        """Apply the lines that other processes have written since the last call, oldest first."""
+        """Apply the lines that other processes have written since the last call, in any order."""
         position = self._journal.position()
         try:
-            for entry in sorted(self._journal.read_new(), key=attrgetter("number", "writer")):
+            for entry in self._journal.read_new():
                 try:
                     self._apply(entry)
                 except UNREADABLE:
@@ -115,13 +107,8 @@ class Ledger:
             case "c" | "n" | "i" | "f":
                 self.latest.apply(entry)
             case "t":
-                rank = entry.rank
-                if rank in self._ranks:
-                    return  # a line may come twice while files are merged
-                fingerprint, *topics = entry.key.split(".")
-                self._unparsed.setdefault(fingerprint, []).append(entry)
-                self._ranks.add(rank)
-                self._set_current(topics, rank, rank)
+                self._lines.apply(entry)
+                self._last_noted = None
             case "s":
                 self.state |= {(string(owner), string(name)) for owner, name in entry.payload()}
             case "p" if entry.signed:  # fingerprints import modules of followed packages
@@ -159,6 +146,11 @@ class Ledger:
         for topic in topics:
             self._current[topic] = max((line, rank), self._current.get(topic, (_NEVER, _NEVER)))
 
+    def _current_rank(self, topic: str) -> Rank:
+        """Return the rank of the trace with a topic that was last made or brought up to date."""
+        made = self._lines.newest(topic) or _NEVER
+        return max((made, made), self._current.get(topic, (_NEVER, _NEVER)))[1]
+
     def topic(self, name: str, kind: str = _REACTOR) -> str:
         """Return the short digest that stands for a reactor or an ingredient in keys of lines."""
         known = self._topics.get(kind + name)
@@ -179,9 +171,9 @@ class Ledger:
 
     def tree(self, fingerprint: str) -> TraceTree | None:
         """Return the stored traces of this code, or ``None`` if there is none."""
-        self._parse(fingerprint)
+        traces = self._lines.of_code(fingerprint)
         if fingerprint not in self._trees:
-            stored = [trace for trace in self._traces.get(fingerprint, ()) if self.is_stored(trace)]
+            stored = [trace for trace in traces if self.is_stored(trace)]
             if not stored:
                 return None
             tree = self._trees[fingerprint] = TraceTree()
@@ -189,39 +181,11 @@ class Ledger:
                 tree.add(trace)
         return self._trees[fingerprint]
 
-    def _parse(self, fingerprint: str) -> None:
-        for entry in self._unparsed.pop(fingerprint, ()):
-            try:
-                trace = Trace.from_json(entry.payload(), entry.number, entry.writer, signed=entry.signed)
-            except UNREADABLE:
-                self.unknown_traces += 1
-                continue
-            self._add(trace)
-            # A tree takes traces in their order, and this one may be older.
-            self._trees.pop(fingerprint, None)
-            self._last.pop(trace.reactor, None)
-
-    def _add(self, trace: Trace) -> None:
-        self._traces.setdefault(trace.fingerprint, []).append(trace)
-        for manifest in trace.manifests:
-            self._manifests.setdefault(manifest.name, {})[manifest.digest] = manifest
-        if self._is_indexed:
-            self._add_to_indices(trace)
-
-    def _add_to_indices(self, trace: Trace) -> None:
-        self._by_reactor.setdefault(trace.reactor, []).append(trace)
-        for output in trace.outputs:
-            self._by_output.setdefault(output.name, []).append(trace)
-
-    def _index(self) -> None:
-        """Parse all traces and add them to the indices; most runs never need this."""
-        if not self._is_indexed:
-            self._is_indexed = True
-            for traces in self._traces.values():
-                for trace in traces:
-                    self._add_to_indices(trace)
-        for fingerprint in list(self._unparsed):
-            self._parse(fingerprint)
+    def _drop_found(self, trace: Trace) -> None:
+        """Forget what was found before this trace was parsed."""
+        # A tree takes traces in their order, and this one may be older.
+        self._trees.pop(trace.fingerprint, None)
+        self._last.pop(trace.reactor, None)
 
     def is_stored(self, trace: Trace) -> bool:
         """Return whether a trace is neither evicted nor invalidated."""
@@ -236,26 +200,32 @@ class Ledger:
 
     def trace_count(self, fingerprint: str) -> int:
         """Return how many traces of this code were ever seen; it changes when another process adds one."""
-        return len(self._unparsed.get(fingerprint, ())) + len(self._traces.get(fingerprint, ()))
+        return self._lines.count(fingerprint)
+
+    @property
+    def unknown_traces(self) -> int:
+        """Number of traces that a later version wrote; this version cannot tell which objects they name."""
+        return len(self._lines.unknown)
+
+    @property
+    def most_bytes(self) -> int | None:
+        """Bytes that all stored objects have at most, without parsing a trace; ``None`` if that is not known."""
+        return self._lines.most_bytes
 
     def traces(self) -> Iterator[Trace]:
         """Yield all stored traces, in no order."""
-        for fingerprint in list(self._unparsed):
-            self._parse(fingerprint)
-        for traces in self._traces.values():
-            for trace in traces:
-                if self.is_stored(trace):
-                    yield trace
+        return filter(self.is_stored, self._lines.all())
 
     def of_reactor(self, full_name: str) -> list[Trace]:
         """Return the stored traces of a reactor under any code, oldest first."""
-        self._index()
-        stored = (trace for trace in self._by_reactor.get(full_name, ()) if self.is_stored(trace))
+        found = self._lines.with_topic(self.topic(full_name))
+        stored = (trace for trace in found if trace.reactor == full_name and self.is_stored(trace))
         return sorted(stored, key=lambda trace: trace.rank)
 
     def last(self, full_name: str) -> Trace | None:
         """Return the newest stored trace of a reactor under any code."""
-        if self._unparsed or full_name not in self._last:
+        self._lines.parse_topic(self.topic(full_name))
+        if full_name not in self._last:
             stored = self.of_reactor(full_name)
             if not stored:
                 return None
@@ -265,7 +235,7 @@ class Ledger:
     def last_used(self, full_name: str) -> Trace | None:
         """Return the stored trace of a reactor that was last brought up to date, under any code."""
         newest = self.last(full_name)
-        _, rank = self._current.get(self.topic(full_name), (_NEVER, _NEVER))
+        rank = self._current_rank(self.topic(full_name))
         if newest is None or newest.rank == rank:
             return newest
         known = self._last_used.get(full_name)
@@ -277,12 +247,12 @@ class Ledger:
 
     def manifests(self, name: str) -> list[Ingredient]:
         """Return the manifests of traces that were read so far, by the name of their dependency, the newest first."""
-        return list(reversed(self._manifests.get(name, {}).values()))
+        return self._lines.manifests(name)
 
     def senders_of(self, name: str) -> list[Trace]:
         """Return the stored traces that sent ``name``, the most recently used first."""
-        self._index()
-        stored = (trace for trace in self._by_output.get(name, ()) if self.is_stored(trace))
+        found = self._lines.with_topic(self.topic(name, _INGREDIENT))
+        stored = (trace for trace in found if trace.output(name) is not None and self.is_stored(trace))
         return sorted(stored, key=self.recency, reverse=True)
 
     def add_trace(
@@ -307,18 +277,17 @@ class Ledger:
         topics = self._topics_of(trace.reactor, trace)
         # Else this user would vouch for values of another user.
         signed = all(output.signed for output in trace.stored)
-        key = ".".join([trace.fingerprint, *topics])
+        key = key_of(trace, topics)
         entry = self._journal.append("t", key, trace.to_json(), sealed=signed)
         numbered = trace._replace(number=entry.number, writer=entry.writer)
         # Before the flush: once the line can be read, a process that collects may evict what no lease names.
         if announce is not None:
             announce(numbered)
         self._journal.flush(sync=sync)
-        self._parse(trace.fingerprint)
-        self._ranks.add(numbered.rank)
-        self._set_current(topics, numbered.rank, numbered.rank)
+        self._lines.of_code(trace.fingerprint)
+        self._lines.add(key, numbered)
+        self._last_noted = None
         self._last[trace.reactor] = numbered
-        self._add(numbered)
         # No trace that was read has a higher number, so this one may be added to a tree, which takes them by age.
         tree = self._trees.get(trace.fingerprint)
         if tree is not None:
@@ -386,7 +355,7 @@ class Ledger:
         noted: list[Any] = []
         for reactor, trace in used.items():
             topics, rank = self._topics_of(reactor, trace), trace.rank
-            if any(self._current.get(topic, (_NEVER, _NEVER))[1] != rank for topic in topics):
+            if any(self._current_rank(topic) != rank for topic in topics):
                 noted.append([*rank, now, ".".join(topics)])
         if noted:
             self._append("u", "-", noted)
@@ -425,9 +394,15 @@ class Ledger:
 
         The files of the writers in ``written`` are not merged, and their lines may refer to any line.
         """
-        stored = {trace.rank: trace for trace in self.traces()}
-        parsed = {trace.rank for traces in self._traces.values() for trace in traces}
-        named = {output.object for trace in stored.values() for output in trace.stored}
+        stored: set[Rank] = set()
+        removed: set[Rank] = set()
+        named: set[str] = set()
+        for trace in self._lines.all():
+            if self.is_stored(trace):
+                stored.add(trace.rank)
+                named.update(output.object for output in trace.stored)
+            else:
+                removed.add(trace.rank)
 
         def is_needed(entry: JournalEntry) -> bool:
             try:
@@ -438,7 +413,7 @@ class Ledger:
         def has_effect(entry: JournalEntry, rank: Rank) -> bool:
             match entry.kind:
                 case "t":
-                    return rank in stored or rank not in parsed  # a later version wrote what cannot be parsed
+                    return rank not in removed  # perhaps a later version wrote it
                 case "i":
                     return entry.key in named and self.latest.is_latest(entry)
                 case "c" | "n" | "f":

@@ -137,7 +137,7 @@ def collect(
         return collector.collect_all(max_size, quarantine_age)
     try:
         merge_journal(warehouse)
-        collection = collector.collect_history(max_size)
+        collection = collector.collect_history(max_size, only_if_needed=True)
         if warehouse.leftovers.are_found:
             warehouse.leftovers.are_found = False
             collector.delete_orphans()
@@ -220,14 +220,19 @@ class _Collector:
         self._root = warehouse.root
         self._now = now
 
-    def collect_history(self, max_size: int, max_wait: float = 0.0) -> CollectionReport:
+    def collect_history(
+        self, max_size: int, max_wait: float = 0.0, *, only_if_needed: bool = False
+    ) -> CollectionReport:
         """Evict history beyond ``max_size``; do nothing if another process collects for longer than ``max_wait``.
 
         The claim is held while leases are read and executions are evicted. A process that finds an execution meanwhile
         waits for the claim and then looks whether the execution still exists (:meth:`Warehouse.lease`). The objects are
         deleted after the claim was released, since no process uses them any more.
         """
-        size, journal = stored_bytes(self._ledger.traces()), self._journal_bytes()
+        most, journal = self._ledger.most_bytes, self._journal_bytes()
+        if only_if_needed and most is not None and most + journal <= max_size:
+            return CollectionReport(stored=most)  # most plants are small, and to parse all traces takes long
+        size = stored_bytes(self._ledger.traces())
         if size + journal <= max_size and self._unused_since is None:
             return CollectionReport(stored=size)
         # Found before the claim is taken: it takes long, and processes that find executions wait for the claim.
@@ -326,9 +331,9 @@ class _Collector:
         # Then the scratch, then the journal: an object is in none of them only if nobody will name it.
         is_used = self._warehouse.leftovers.are_possible(self._objects.scratch)
         self._ledger.refresh()
-        if self._ledger.unknown_traces:
-            return {}, 0  # traces of a later version may name any of them
         named = _objects(self._ledger.traces())
+        if self._ledger.unknown_traces:  # after all were parsed
+            return {}, 0  # traces of a later version may name any of them
         orphans = {n: size for n, size in stored.items() if n not in named and is_object_name(n)}
         young = {
             name

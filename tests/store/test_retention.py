@@ -709,12 +709,15 @@ class TestLeftovers:
         monkeypatch.setattr(warehouse.objects, "sizes", meanwhile)
         assert not collect(warehouse, 10**9, now=time.time() + 2 * DAY).objects
 
-    def test_objects_that_a_later_version_may_name_stay(self, warehouse):
-        warehouse.save("x", LONG, TextSpec)
-        warehouse.journal.append("t", "code", {"unknown": 1})
-        warehouse.flush()
-        warehouse.ledger._apply(warehouse.journal.append("t", "code", {"unknown": 1}))
-        assert not collect(warehouse, 10**9, now=time.time() + 2 * DAY).objects
+    @pytest.mark.parametrize("only_if_needed", [False, True])
+    def test_objects_that_a_later_version_may_name_stay(self, root, only_if_needed):
+        with closing(open_warehouse(root)) as writer:
+            writer.save("x", LONG, TextSpec)
+            writer.journal.append("t", "code.s0", {"unknown": 1})
+        warehouse = open_warehouse(root)
+        warehouse.leftovers.are_found = True
+        collect(warehouse, 10**9, now=time.time() + 2 * DAY, only_if_needed=only_if_needed)
+        assert warehouse.objects.sizes()
 
     def test_foreign_files_stay(self, warehouse, root):
         commit(warehouse, "a")
