@@ -202,8 +202,7 @@ class RunContext:
 
     @property
     def configuration_tag(self) -> str:
-        """Distinguishes the parameters that were read so far from those of other runs in this process."""
-        # hash() suffices, although it differs in each process: a lease is of one process.
+        """Distinguishes the parameters that were read so far from those of other runs in this process alone."""
         return f"{hash(frozenset(self._digests.items())) & 0xFFFFFFFF:x}"
 
     def _why_unknown(self, definition: Definition, fingerprint: str) -> Reason:

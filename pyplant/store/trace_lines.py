@@ -177,7 +177,7 @@ class TraceLines:
             yield entry
         if found < len(places):
             self._refresh()  # reads the file with the merged lines
-            now = self._places.get(fingerprint, places)  # whoever iterates may have parsed them meanwhile
+            now = self._places.get(fingerprint, places)  # the caller may have parsed them meanwhile
             yield from self._journal.read_again(now[len(places) :])
 
     def _parsed(self, entry: JournalEntry) -> Trace | None:
