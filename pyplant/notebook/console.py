@@ -38,6 +38,7 @@ from pyplant.notebook.output.recorder import Recorder
 from pyplant.plant import session_of
 from pyplant.reports.report import RunReport
 from pyplant.specs.recorded import Recorded
+from pyplant.store.owner import notebook_file
 
 if TYPE_CHECKING:
     from pyplant.engine.trace import Trace
@@ -147,7 +148,11 @@ class Console:
             for line in self._progress_lines:
                 line.clear()
         error = result.error_in_exec
-        if isinstance(error, NameError) and error.name in self._locals:
+        if isinstance(error, NameError) and error.name == "plant":
+            self.notify(
+                "%plant opens the plant of this notebook and calls it 'plant'; so does a %%reactor cell."
+            )
+        elif isinstance(error, NameError) and error.name in self._locals:
             self.notify(
                 f"{error.name!r} is a local variable of reactor {self._locals[error.name]!r}: send it with "
                 f"-o {error.name} to have it in the notebook."
@@ -193,7 +198,7 @@ class Console:
             return False
         from pyplant.notebook.progress import ProgressLine
 
-        line = ProgressLine(plant, self._recorder.publish_unrecorded)
+        line = ProgressLine(plant, self._recorder.publish_unrecorded, lambda: self._recorder.outputs)
         self._progress_lines.add(line)
         listeners.add(line, needs_report=False)
         return True
@@ -210,7 +215,7 @@ class Console:
         """Open the plant in a directory; a relative one is relative to the folder of the notebook."""
         from pyplant.plant import Plant
 
-        path = (_notebook_folder(self.shell) / Path(directory).expanduser()).resolve()
+        path = (_notebook_folder() / Path(directory).expanduser()).resolve()
         plant = self._plants.get(path)
         if plant is None or plant.is_closed:
             is_new = not path.exists()
@@ -232,7 +237,7 @@ class Console:
         if isinstance(found, Plant):
             plant = found
         elif variable is None and found is None:
-            notebook = _notebook_file(self.shell)
+            notebook = notebook_file()
             known = {*self._plants.values()}
             plant = self.open_plant(notebook.with_suffix(".plant").name if notebook else _DEFAULT_DIRECTORY)
             if plant not in known and not any(session_of(plant).warehouse.ledger.traces()):
@@ -434,12 +439,6 @@ def _is_ipython(filename: str) -> bool:
     return f"{os.sep}IPython{os.sep}core{os.sep}" in filename
 
 
-def _notebook_file(shell: Any) -> Path | None:
-    """Return the file of the notebook, if the front end reports it."""
-    reported = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME", "")
-    return Path(reported) if isinstance(reported, str) and reported.endswith(".ipynb") else None
-
-
-def _notebook_folder(shell: Any) -> Path:
-    notebook = _notebook_file(shell)
+def _notebook_folder() -> Path:
+    notebook = notebook_file()
     return notebook.parent if notebook is not None and notebook.parent.is_dir() else Path.cwd()

@@ -3,7 +3,8 @@
 Theory of operation. :class:`ProgressLine` listens to the events of one plant. Handling an event is an assignment,
 without a lock. While a run lasts longer than ``_DELAY``, a thread formats the line four times a second and replaces
 it if it differs, by the mechanism of updated displays. A cell has one line, whatever the number of its runs. The last
-update says how the run ended, and stays in the notebook.
+update says how the run ended, and stays in the notebook; a line that stands in the middle of what reactors printed is
+emptied, and the end is told below.
 
 The line bypasses the interceptors of the recorder (:mod:`pyplant.notebook.output.recorder`), so it is neither
 recorded with the output of the reactor that runs nor replayed.
@@ -163,6 +164,8 @@ class RunProgress:
             case ReactorFinished(reactor=name):
                 self._running.pop(name, None)
                 self._ran += 1
+            case ReactorFailed(error=KeyboardInterrupt()):
+                pass  # the user stopped it; the end tells of reactors that are running still
             case ReactorFailed(reactor=name):
                 self._running.pop(name, None)
                 self._failed.append(name)
@@ -208,6 +211,8 @@ class ProgressLine:
         The plant; it is not kept alive.
     publish
         Publishes a display as ``DisplayPublisher.publish`` does, unrecorded.
+    count_outputs
+        Returns the number of outputs of reactors so far.
 
     Attributes
     ----------
@@ -215,9 +220,13 @@ class ProgressLine:
         Set while runs come one after the other.
     """
 
-    def __init__(self, plant: Plant, publish: Callable[..., Any]) -> None:
+    def __init__(
+        self, plant: Plant, publish: Callable[..., Any], count_outputs: Callable[[], int] = lambda: 0
+    ) -> None:
         self._plant = weakref.ref(plant)
         self._publish = publish
+        self._count_outputs = count_outputs
+        self._outputs_above = 0  # of the line
         self._run: RunProgress | None = None
         self._context = contextvars.copy_context()
         self._lock = threading.Lock()  # held to publish; an update must not come after that of the end
@@ -269,8 +278,12 @@ class ProgressLine:
     def _end(self) -> None:
         run, self._run = self._run, None
         with self._lock:
-            if run is not None and self._shown:
-                self._show(run.final_text())
+            if run is None or not self._shown:
+                return
+            if self._count_outputs() != self._outputs_above:
+                self._show("")
+                self._identity = ""
+            self._show(run.final_text())
 
     def update(self) -> bool:
         """Show the present state, if a run has lasted long enough; return whether there is a run."""
@@ -285,7 +298,9 @@ class ProgressLine:
 
     def _show(self, text: str) -> None:
         is_new = not self._identity
-        self._identity = self._identity or f"pyplant-{uuid.uuid4().hex[:16]}"
+        if is_new:
+            self._identity = f"pyplant-{uuid.uuid4().hex[:16]}"
+            self._outputs_above = self._count_outputs()
         self._shown = text
         html = f'<div style="{_STYLE}">{escape(text)}</div>' if text else ""
         try:

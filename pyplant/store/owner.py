@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from pyplant._fork import after_fork_in_child
@@ -20,7 +21,7 @@ __all__ = [
     "MAX_WAITS",
     "Owner",
     "head_of_this_process",
-    "notebook_name",
+    "notebook_file",
     "parse_owner",
     "program_name",
 ]
@@ -101,7 +102,7 @@ def head_of_this_process(since: float, waits: tuple[str, ...], count: int, *, is
         "started": _own_start_time(),
         "waits": waits,
         "is_locked": is_locked,
-        "notebook": notebook_name()[:64].encode("ascii", "replace").decode() if _is_kernel() else "",
+        "notebook": _notebook_name()[:64].encode("ascii", "replace").decode(),
         "count": count,
     }
     return json.dumps(owner).encode().ljust(HEAD_BYTES - 1) + b"\n"
@@ -126,16 +127,25 @@ def parse_owner(head: bytes) -> Owner | None:
         return None
 
 
-def notebook_name() -> str:
-    """Return the name of the file of the notebook that Jupyter started this process for; ``""`` if there is none."""
-    file = os.environ.get("JPY_SESSION_NAME", "")
-    return os.path.basename(file) if file.endswith(".ipynb") else ""
+def notebook_file() -> Path | None:
+    """Return the file of the notebook that a kernel runs, if the front end reports it."""
+    # VS Code sets a variable, Jupyter a variable of the environment.
+    reported = getattr(sys.modules.get("__main__"), "__vsc_ipynb_file__", None)
+    reported = reported or os.environ.get("JPY_SESSION_NAME", "")
+    is_notebook = isinstance(reported, str) and reported.endswith(".ipynb")
+    return Path(reported) if is_notebook else None
+
+
+def _notebook_name() -> str:
+    # A script that a cell starts inherits the environment, but is no notebook.
+    file = notebook_file() if _is_kernel() else None
+    return "" if file is None else file.name
 
 
 def program_name() -> str:
     """Return the name of the notebook or script that this process runs; ``""`` for interactive ones."""
     script = getattr(sys.modules.get("__main__"), "__file__", None) or ""
-    return notebook_name() or ("" if _is_kernel() else os.path.basename(script))
+    return _notebook_name() if _is_kernel() else os.path.basename(script)
 
 
 def _is_kernel() -> bool:

@@ -280,6 +280,12 @@ def test_a_name_error_of_a_local_variable_shows_the_fix(cell):
     assert "local variable" not in cell("nothing_of_the_kind").text
 
 
+def test_a_name_error_of_the_plant_says_how_to_open_it(cell):
+    cell("kept = plant\ndel plant")
+    assert "%plant opens the plant of this notebook" in cell("plant.status()").text
+    cell("plant = kept")
+
+
 def test_an_outdated_variable_is_reported(cell):
     cell("def f():\n    return 1")
     cell("%%reactor it -o x\nx = f()")

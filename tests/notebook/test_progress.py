@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pyplant import Plant
 from pyplant.events import (
     ProgressAdvanced,
     ReactorBlocked,
@@ -14,6 +15,8 @@ from pyplant.events import (
     ReactorResumed,
     ReactorStarted,
     ReactorWaiting,
+    RunFinished,
+    RunStarted,
 )
 from pyplant.notebook import progress
 from pyplant.notebook.progress import RunProgress
@@ -117,11 +120,37 @@ def test_the_end_says_what_happened(clock):
     run.handle(ReactorCached("load", 1.0))
     run.handle(ReactorStarted("plot"))
     assert run.final_text() == "■ plot: stopped after 4.0 s, 1 cached"
+    run.handle(ReactorFailed("plot", KeyboardInterrupt()))
+    assert run.final_text() == "■ plot: stopped after 4.0 s, 1 cached"
     run.handle(ReactorFinished("plot", 1.0))
     assert run.final_text() == "✓ plot: 1 ran, 1 cached in 4.0 s"
     run.handle(ReactorStarted("other"))
     run.handle(ReactorFailed("other", ValueError()))
     assert run.final_text() == "✗ other: failed after 4.0 s, 1 ran, 1 cached"
+
+
+@pytest.mark.parametrize("prints", [False, True])
+def test_the_end_is_told_below_what_the_reactor_printed(clock, monkeypatch, tmp_path, prints):
+    monkeypatch.setattr(progress.threading, "Thread", lambda **_: SimpleNamespace(start=lambda: None))
+    shown, outputs = {}, [0]
+
+    def publish(data, *, transient, update):
+        assert update == (transient["display_id"] in shown)
+        shown[transient["display_id"]] = data["text/plain"]
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        line = progress.ProgressLine(plant, publish, lambda: outputs[0])
+        line(RunStarted(("fit",)))
+        line(ReactorStarted("fit"))
+        outputs[0] = 4  # above the line
+        clock(101.0)
+        line.update()
+        assert list(shown.values()) == ["▶ fit · 1 s"]
+        outputs[0] += prints
+        line(ReactorFinished("fit", 1.0))
+        line(RunFinished(None))
+        final = "✓ fit: 1 ran in 1.0 s"
+        assert list(shown.values()) == (["", final] if prints else [final])
 
 
 # ---------------------------------------------------------------------- in a kernel
@@ -181,9 +210,6 @@ def test_runs_without_listeners_build_no_report(quick):
 
 def test_the_thread_ends_with_the_plant(tmp_path):
     import gc
-
-    from pyplant import Plant
-    from pyplant.events import RunFinished, RunStarted
 
     plant = Plant(tmp_path / "plant", progress=False)
     line = progress.ProgressLine(plant, lambda *_, **__: None)

@@ -1,6 +1,7 @@
 """What the first bytes of an owner file say about a process."""
 
 import os
+import sys
 
 import pytest
 
@@ -19,6 +20,19 @@ def test_every_head_has_the_same_size_and_can_be_read(monkeypatch, host):
     found = parse_owner(head)
     assert (found.pid, found.waits, found.is_locked, found.is_gone) == (os.getpid(), waits, True, False)
     assert found.host
+
+
+def test_the_program_is_the_notebook_of_a_kernel_but_not_of_a_script_that_a_cell_starts(monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "/home/me/first.ipynb")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "/home/me/train.py", raising=False)
+    monkeypatch.setattr(owner, "_is_kernel", lambda: False)
+    assert owner.program_name() == "train.py"
+    assert parse_owner(head_of_this_process(0.0, (), 0, is_locked=True)).notebook == ""
+    monkeypatch.setattr(owner, "_is_kernel", lambda: True)
+    assert owner.program_name() == "first.ipynb"
+    monkeypatch.setattr(sys.modules["__main__"], "__vsc_ipynb_file__", "/home/me/code.ipynb", raising=False)
+    assert owner.program_name() == "code.ipynb"
+    assert parse_owner(head_of_this_process(0.0, (), 0, is_locked=True)).notebook == "code.ipynb"
 
 
 @pytest.mark.skipif(not start_time(os.getpid()), reason="the system does not tell when processes started")

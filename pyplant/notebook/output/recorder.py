@@ -73,6 +73,8 @@ class Recorder:
         The global random state after the last step of this run.
     warned
         Reactors that were warned about for changing the global random state.
+    outputs
+        The number of outputs of reactors so far.
     """
 
     def __init__(self, shell: Any) -> None:
@@ -80,6 +82,7 @@ class Recorder:
         self.pending: OutputRecording | None = None
         self.random_state: random_state.RandomState | None = None
         self.warned: set[str] = set()
+        self.outputs = 0
         self._shell = shell
         self._channels: tuple[Any, Any, Any] = (None, None, None)
         self._interceptors: list[_Interceptor] = []
@@ -201,6 +204,7 @@ class Recorder:
 
     def show_heading(self, recording: OutputRecording) -> None:
         """Show the heading of a recording before its output, unless the last output was its own."""
+        self.outputs += 1
         last, self._shown_last = self._shown_last, recording
         if recording is last:
             return

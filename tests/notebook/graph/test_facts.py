@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from pyplant import Plant, ReactorFunc
+from pyplant.notebook.console import show
 from pyplant.notebook.graph.facts import facts_of, preview
 from pyplant.plant import session_of
 
@@ -35,6 +36,7 @@ def plant(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SECRET_OF_TEST", "hunter2")
     monkeypatch.setenv("JPY_SESSION_NAME", "/home/me/first.ipynb")
+    monkeypatch.setattr("pyplant.store.owner._is_kernel", lambda: True)
     (tmp_path / "numbers.txt").write_text("1 2")
     with Plant(tmp_path / "plant", progress=False) as plant:
         plant.set_config({"bias": 1})
@@ -72,6 +74,14 @@ def test_they_say_what_was_read_and_by_whom(plant):
     assert found["made"].startswith("by first.ipynb on ")
     assert (found["reused"], found["stored"]) == (1, 1)
     assert [os.path.basename(file) for file in facts(plant, "load")["files"]] == ["numbers.txt"]
+
+
+def test_helpers_of_pyplant_are_not_the_users(plant):
+    def shows(pipe, show=show):
+        show(doubled(2))
+
+    plant.add_reactor(ReactorFunc(shows))
+    assert facts(plant, "shows")["helpers"] == ["doubled()"]
 
 
 def test_values_of_environment_variables_are_not_in_them(plant):
