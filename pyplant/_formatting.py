@@ -49,7 +49,8 @@ def escape(text: str) -> str:
 def error_text(error: BaseException) -> str:
     """Return the name and the text of an exception; its class may raise anything while it is converted to text."""
     try:
-        return f"{type(error).__name__}: {error}"
+        text = str(error)
+        return f"{type(error).__name__}: {text}" if text else type(error).__name__
     except KeyboardInterrupt:
         raise
     except BaseException:  # noqa: BLE001 - code of the user

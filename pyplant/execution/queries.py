@@ -11,7 +11,7 @@ from pyplant.config.views import described, is_value
 from pyplant.engine.task import State
 from pyplant.engine.trace import Trace
 from pyplant.errors import DamagedError, MissingIngredientError, StaleWarning, logger, warn
-from pyplant.execution.failures import NO_FAILURE, failures_now
+from pyplant.execution.failures import failures_now
 from pyplant.execution.finding import find
 from pyplant.execution.staleness import Staleness
 from pyplant.execution.summary import found_reads, history_entry
@@ -34,12 +34,10 @@ def status(session: Session) -> Status:
     with session.exclusive_access("plant.status"):
         live, context = session.states(), session.context().without_long_hashing()
         failed = failures_now(session.failed, context)
-        staleness = Staleness.of_all(context)
+        staleness = Staleness.of_all(context, failed)
         entries = (
-            staleness.entry(
-                key, now=_LIVE.get(live.get(key, State.PENDING)), error=failed.get(key, NO_FAILURE).text
-            )
-            for key in context.definitions
+            staleness.entry(key, now=_LIVE.get(live.get(key, State.PENDING)), shows_failure=True)
+            for key in staleness.in_order()  # not that of definition: a cell that runs again defines its reactor last
         )
         functions = [definition.function for definition in context.definitions.values()]
         edited = context.fingerprinter.edited_files(functions)
@@ -58,7 +56,7 @@ def explain(session: Session, wanted: Callable[..., Any] | str) -> Explanation:
     """Return why a reactor would run."""
     with session.exclusive_access("plant.explain"):
         definition, ingredient, context = find(session, wanted)
-        staleness = Staleness(context.without_long_hashing())
+        staleness = Staleness(context.without_long_hashing(), failures_now(session.failed, context))
         staleness.judge([definition.key])
         key = definition.key
         last, verified = context.last(definition.full_name), staleness.verdicts[key].trace
@@ -88,7 +86,8 @@ def plan(session: Session, wanted: Callable[..., Any] | str) -> Plan:
     """Return the reactors that running a reactor would involve."""
     with session.exclusive_access("plant.plan"):
         definition, ingredient, context = find(session, wanted)
-        entries = Staleness(context.without_long_hashing()).plan(definition.key)
+        failed = failures_now(session.failed, context)
+        entries = Staleness(context.without_long_hashing(), failed).plan(definition.key)
         return Plan(definition.name, tuple(entries), ingredient)
 
 

@@ -431,8 +431,9 @@ class Session:
             used: dict[str, Trace] = {}
             for run in runs:
                 for key, failure in run.errors.items():
-                    if key not in run.tasks:
-                        continue  # an ingredient that was asked for
+                    # An ingredient that was asked for did not run, and what the user stopped did not fail.
+                    if key not in run.tasks or isinstance(failure, KeyboardInterrupt):
+                        continue
                     self.failed[key] = failure_of(
                         failure, self.failed.get(key), run.context.fingerprint(key).digest
                     )

@@ -9,12 +9,15 @@ equal value, the reactor does not run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from types import MappingProxyType
 
 from pyplant.engine.trace import Trace
 from pyplant.engine.verdict import UNKNOWN, Answer, Lookup, Reason, ReasonKind, Unknown, Verdict
 from pyplant.execution.context import RunContext
+from pyplant.execution.failures import NO_FAILURE, Failure
 from pyplant.ingredient import Ingredient
 from pyplant.reports.explain import Cause, Explainer
 from pyplant.reports.report import Outcome, ReactorEntry
@@ -42,9 +45,12 @@ class Staleness:
     ----------
     context
         Answers questions about reactors.
+    failed
+        The last failure of each reactor that has not succeeded since, by key.
     """
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, failed: Mapping[str, Failure] = MappingProxyType({})) -> None:
+        self._failed = failed
         self.verdicts: dict[str, Verdict] = {}  # in an order in which senders come before receivers
         self._context = context
         self._senders: dict[str, str] = {}
@@ -53,9 +59,9 @@ class Staleness:
         self._outputs: dict[tuple[int, str], dict[str, Ingredient]] = {}  # of traces with many, by rank
 
     @classmethod
-    def of_all(cls, context: RunContext) -> Staleness:
+    def of_all(cls, context: RunContext, failed: Mapping[str, Failure] = MappingProxyType({})) -> Staleness:
         """Return the staleness of all reactors of a context, each of them judged."""
-        staleness = cls(context)
+        staleness = cls(context, failed)
         staleness.judge(context.definitions)
         return staleness
 
@@ -165,7 +171,7 @@ class Staleness:
         as_target: bool = False,
         sure: bool = True,
         now: Outcome | None = None,
-        error: str = "",
+        shows_failure: bool = False,
     ) -> ReactorEntry:
         """Return a judged reactor as an entry of a plan or status.
 
@@ -177,8 +183,10 @@ class Staleness:
             Whether the user requests it: a reactor that sends nothing then always runs.
         sure
             Whether it is certainly demanded.
-        now, error
-            Its state in the current run, and the error of its last failure.
+        now
+            Its state in the current run.
+        shows_failure
+            Whether a reactor that failed is shown as failed, and not as one that would run.
         """
         definition = self._context.definitions[key]
         verdict = self.verdicts[key]
@@ -191,8 +199,10 @@ class Staleness:
         if silent and verdict.trace is not None:
             outcome = Outcome.UNCACHED
             causes = self._explainer.causes((Reason(ReasonKind.NO_OUTPUT, definition.name),), {})
-        if error and verdict.trace is None:
+        error = self._failed.get(key, NO_FAILURE).text if shows_failure and verdict.trace is None else ""
+        if error:
             outcome = Outcome.FAILED
+            causes = tuple(cause for cause in causes if cause.kind is not ReasonKind.NEW)
         return ReactorEntry(
             name=definition.name,
             outcome=now or outcome,
@@ -202,7 +212,7 @@ class Staleness:
             finished=trace.finished if trace else 0.0,
             outputs=tuple(output.name for output in trace.outputs) if trace else (),
             certain=(verdict.certain or silent or outcome is Outcome.CACHED) and sure,
-            error=error if outcome is Outcome.FAILED else "",
+            error=error,
         )
 
     def causes(self, key: str) -> tuple[Cause, ...]:
@@ -210,8 +220,17 @@ class Staleness:
         if key not in self._causes:
             for judged, verdict in self.verdicts.items():  # senders come before receivers
                 if judged not in self._causes:
-                    self._causes[judged] = self._explainer.causes(verdict.reasons, self._causes)
+                    self._causes[judged] = self._causes_of(judged, verdict)
         return self._causes[key]
+
+    def _causes_of(self, key: str, verdict: Verdict) -> tuple[Cause, ...]:
+        causes = self._explainer.causes(verdict.reasons, self._causes)
+        if key not in self._failed:
+            return causes
+        failed = f"its last run failed: {self._failed[key].text}"
+        return tuple(
+            replace(cause, summary=failed) if cause.kind is ReasonKind.NEW else cause for cause in causes
+        )
 
     def edges(self) -> dict[str, dict[str, list[str]]]:
         """Return the edges of the graph by reactor name: receiver -> sender -> names of ingredients."""
@@ -248,8 +267,13 @@ class Staleness:
             self.entry(
                 key, as_target=key == target, sure=certain[key] or self.verdicts[key].trace is not None
             )
-            for key in _senders_first(target, below)
+            for key in _senders_first([target], below)
         ]
+
+    def in_order(self) -> list[str]:
+        """Return the reactors in the order of definition, but senders before their receivers; each is judged."""
+        below = {key: [*chain.from_iterable(self._needs(key))] for key in self._context.definitions}
+        return _senders_first(below, below)
 
     def _needs(self, key: str) -> tuple[list[str], list[str]]:
         """Return the reactors whose outputs a reactor needs with certainty, and those whose outputs it may need."""
@@ -293,17 +317,19 @@ def _outcome(verdict: Verdict, *, cache: bool) -> Outcome:
     return Outcome.NEW if new else Outcome.STALE
 
 
-def _senders_first(target: str, below: dict[str, list[str]]) -> list[str]:
+def _senders_first(targets: Iterable[str], below: dict[str, list[str]]) -> list[str]:
     done: dict[str, None] = {}
-    entered = {target}
-    stack = [(target, iter(below[target]))]
-    while stack:
-        key, others = stack[-1]
-        other = next((other for other in others if other not in entered), None)
-        if other is None:
-            stack.pop()
-            done[key] = None
-        else:
-            entered.add(other)
-            stack.append((other, iter(below[other])))
+    entered: set[str] = set()
+    for target in targets:
+        stack = [] if target in entered else [(target, iter(below[target]))]
+        entered.add(target)
+        while stack:
+            key, others = stack[-1]
+            other = next((other for other in others if other not in entered), None)
+            if other is None:
+                stack.pop()
+                done[key] = None
+            else:
+                entered.add(other)
+                stack.append((other, iter(below[other])))
     return list(done)

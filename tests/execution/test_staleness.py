@@ -127,6 +127,47 @@ def test_a_failed_reactor_is_shown_with_its_error(plant):
     assert entry.error == "ValueError: boom"
 
 
+def test_a_status_lists_senders_first_also_if_they_are_defined_last(tmp_path):
+    with Plant(tmp_path / "plant") as plant:
+        plant.add_reactors([plot, scale, load])  # a cell that runs again defines its reactor last
+        plant.set_config({"size": 10, "factor": 2})
+        assert [entry.name for entry in plant.status()] == ["load", "scale", "plot"]
+        plant.get("scaled")
+        assert [entry.name for entry in plant.status()] == ["load", "scale", "plot"]
+
+
+def test_what_the_user_stopped_has_not_failed(plant):
+    @ReactorFunc
+    def stopped(pipe):
+        raise KeyboardInterrupt
+
+    plant.add_reactor(stopped)
+    with pytest.raises(KeyboardInterrupt):
+        plant.run_reactor(stopped)
+    assert plant.status()["stopped"].outcome is Outcome.NEW
+
+
+def test_of_a_failed_reactor_nothing_says_that_it_never_ran(plant):
+    @ReactorFunc
+    def broken(pipe):
+        pipe.send("part", 1 / 0)
+
+    @ReactorFunc
+    def later(pipe):
+        pipe.send("whole", (yield pipe.receive("part")))
+
+    plant.add_reactors([broken, later])
+    assert plant.explain(later).causes[0].kind is ReasonKind.NEW
+    assert "never ran" in str(plant.explain(broken))
+    with pytest.raises(ZeroDivisionError):
+        plant.run_reactor(broken)
+    failed = "its last run failed: ZeroDivisionError: division by zero"
+    assert plant.status()["broken"].reasons == ()
+    assert plant.explain(broken).entry.reasons == (failed,)
+    assert plant.plan(broken)["broken"].reasons == (failed,)
+    assert plant.explain(later).entry.reasons == ("never ran",)
+
+
 def test_a_listener_sees_what_is_running(plant):
     seen = {}
 

@@ -199,7 +199,8 @@ def detail_data(
             hidden = f" (see plant.explain({info.address!r}))" if cause.diff and not diff else ""
             data = {"text": clean(cause.summary + hidden), "diff": diff, "from": sender}
             root = _root_of(snapshot, senders, sender)
-            causes.append({**data, **_past(cause), **({"root": root} if root else {})})
+            is_told = root is None or any(root == other.get("root") for other in causes)
+            causes.append({**data, **_past(cause), **({} if is_told else {"root": root})})
         if causes or entry.error or info.notes or info.reads:
             found[identity] = {
                 "cause": _short_texts(_own_cause(entry)),
@@ -219,8 +220,11 @@ def _root_of(
     while sender is not None and sender not in seen:
         seen.add(sender)
         number = int(sender[1:])
-        causes = snapshot.status.entries[number].causes
-        own = next((cause for cause in causes if cause.kind not in _INPUTS), None)
+        causes, error = snapshot.status.entries[number].causes, snapshot.status.entries[number].error
+        if error:
+            return {"text": f"its last run failed: {clean(error)}", "id": sender}
+        # Also an input that changed because its sender ran already: there is nothing further away.
+        own = next((cause for cause in causes if cause.kind is not ReasonKind.INPUT_UNKNOWN), None)
         if own is not None:
             return {"text": clean(own.summary), "id": sender}
         sender = next((senders[number].get(cause.name) for cause in causes), None)

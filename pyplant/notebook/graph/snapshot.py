@@ -19,7 +19,7 @@ from pyplant.reports.report import Outcome, ReactorEntry, Status
 from pyplant.store.ledger import Ledger
 from pyplant.store.owner import Owner
 
-__all__ = ["GraphSnapshot", "ReactorInfo", "in_order", "take_snapshot"]
+__all__ = ["GraphSnapshot", "ReactorInfo", "in_order", "kept_traces", "take_snapshot"]
 
 
 _MAX_KEPT = 200  # reactors of a plant that are shown before any is defined
@@ -127,9 +127,9 @@ def take_snapshot(plant: Plant) -> GraphSnapshot | None:
         failed = failures_now(session.failed, context)
         if not context.definitions:
             return kept_reactors(session.warehouse.ledger, str(plant.directory))
-        staleness = Staleness.of_all(context)
+        staleness = Staleness.of_all(context, failed)
         definitions = in_order(context.definitions)
-        entries = tuple(staleness.entry(key, error=failed.get(key, NO_FAILURE).text) for key in definitions)
+        entries = tuple(staleness.entry(key, shows_failure=True) for key in definitions)
         status, edges = Status(entries, str(plant.directory)), staleness.edges()
         elsewhere = _running_elsewhere(session.warehouse.claims.held_by_others(), context, staleness)
         reactors = tuple(_reactor_infos(context, staleness, definitions, failed, elsewhere))
@@ -180,14 +180,19 @@ def _running_elsewhere(
     return {key: owner for key, owner in claims if owner is not None}
 
 
-def kept_reactors(ledger: Ledger, directory: str) -> GraphSnapshot:
-    """Return what a plant holds, for a process that has defined no reactor yet."""
+def kept_traces(ledger: Ledger) -> dict[str, Trace]:
+    """Return the newest trace of each reactor of which a plant holds one, by its short name."""
     newest: dict[str, Trace] = {}
     for trace in sorted(ledger.traces(), key=lambda trace: trace.rank):
         newest.pop(trace.reactor, None)
         newest[trace.reactor] = trace
     # Names without their modules may be ambiguous; those of the newest are taken.
-    traces = {trace.reactor.rpartition(".")[2]: trace for trace in list(newest.values())[-_MAX_KEPT:]}
+    return {trace.reactor.rpartition(".")[2]: trace for trace in list(newest.values())[-_MAX_KEPT:]}
+
+
+def kept_reactors(ledger: Ledger, directory: str) -> GraphSnapshot:
+    """Return what a plant holds, for a process that has defined no reactor yet."""
+    traces = kept_traces(ledger)
     senders = {output.name: name for name, trace in traces.items() for output in trace.outputs}
     entries, infos, edges = [], [], dict[str, dict[str, list[str]]]()
     for name, trace in sorted(traces.items()):

@@ -190,6 +190,28 @@ def test_the_root_cause_is_that_of_the_first_sender():
     assert "root" not in found["n0"]["causes"][0]
 
 
+def test_the_root_cause_may_be_an_input_that_has_changed_and_is_told_once():
+    changed = Cause(ReasonKind.INPUT, "x", "ingredient 'x' changed, sent by 'ran'")
+    passed = [Cause(ReasonKind.INPUT_UNKNOWN, name, f"ingredient {name!r} may change") for name in "yz"]
+    entries = (
+        ReactorEntry("ran", Outcome.CACHED),
+        ReactorEntry("a", Outcome.STALE, (changed,)),
+        ReactorEntry("b", Outcome.STALE, tuple(passed)),
+    )
+    found = details_of(*entries, edges={"a": {"ran": ["x"]}, "b": {"a": ["y", "z"]}})
+    one, other = found["n2"]["causes"]
+    assert one["root"] == {"text": "ingredient 'x' changed, sent by 'ran'", "id": "n1"}
+    assert "root" not in other
+    assert "root" not in found["n1"]["causes"][0]
+
+
+def test_the_root_cause_is_the_failure_of_a_sender():
+    cause = Cause(ReasonKind.INPUT_UNKNOWN, "x", "ingredient 'x' may change")
+    failed = ReactorEntry("a", Outcome.FAILED, error="KeyError: 'town'")
+    found = details_of(failed, ReactorEntry("b", Outcome.STALE, (cause,)), edges={"b": {"a": ["x"]}})
+    assert found["n1"]["causes"][0]["root"] == {"text": "its last run failed: KeyError: 'town'", "id": "n0"}
+
+
 def test_a_parameter_with_the_name_of_an_ingredient_refers_to_no_sender():
     cause = Cause(ReasonKind.PARAMETER, "x", "parameter 'x' changed: 1 → 2")
     found = details_of(
