@@ -20,6 +20,7 @@ __all__ = [
     "IngredientSent",
     "Listener",
     "ProgressAdvanced",
+    "ReactorAssigned",
     "ReactorBlocked",
     "ReactorCached",
     "ReactorFailed",
@@ -57,6 +58,17 @@ class ReactorStarted:
 
     reactor: str
     reasons: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReactorAssigned:
+    """A worker process executes a reactor; ``worker`` names it, as in ``"process 4711 on host a"``.
+
+    The event may come late, with the first output of the reactor, and again if another worker executes the rest.
+    """
+
+    reactor: str
+    worker: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +174,7 @@ Event = (
     RunStarted
     | RunFinished
     | ReactorStarted
+    | ReactorAssigned
     | ReactorBlocked
     | ReactorWaiting
     | ReactorResumed

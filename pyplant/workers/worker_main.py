@@ -36,6 +36,7 @@ from pyplant._definitions import Definition
 from pyplant._fork import after_fork_in_child
 from pyplant._tracer import Tracer
 from pyplant.errors import ConfigError, DamagedError, PlantDirError
+from pyplant.events import ReactorAssigned
 from pyplant.execution.forking import reseed_if_forked
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
 from pyplant.fingerprint.covered_function import CoveredFunction
@@ -241,6 +242,9 @@ def _run_attempt(
                 return verified
             definition = verified
             _adopt_settings(request, before_imports=False)
+            forwarder.emit(
+                ReactorAssigned(definition.name, "process {1} on host {0}".format(*this_process()))
+            )
         context = _WorkerContext(worker_state)
         tracer = Tracer(definition, worker_state.warehouse, context, forwarder.emit)
         forward_threads(tracer, forwarder)

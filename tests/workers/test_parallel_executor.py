@@ -17,7 +17,7 @@ import pytest
 
 from pyplant import Plant, ReactorFunc, SubreactorFunc, specs
 from pyplant.errors import PlantDirError, PlantWarning, RunError, UnsavedWarning, WorkerError
-from pyplant.events import ProgressAdvanced, ReactorStarted, ReactorWaiting
+from pyplant.events import ProgressAdvanced, ReactorAssigned, ReactorStarted, ReactorWaiting
 from pyplant.execution.budget import Grant
 from pyplant.execution.context import RunContext
 from pyplant.fingerprint.digest import digest_bytes
@@ -468,6 +468,18 @@ def test_progress_and_prints_are_shown_while_the_reactor_runs(plant, tmp_path, c
     plant.get("x")
     assert seen[0] == 0
     assert seen[-1] == 2
+
+
+def test_the_worker_of_a_reactor_is_named(plant, events):
+    @ReactorFunc
+    def asks(pipe):
+        pipe.send("pid", os.getpid())
+
+    plant.add_reactor(asks)
+    pid = plant.get("pid")
+    told = [event for event in events if isinstance(event, ReactorAssigned)]
+    named = [ReactorAssigned("asks", f"process {pid} on host {this_process()[0]}")]
+    assert told == ([] if pid == os.getpid() else named)
 
 
 def test_an_error_is_raised_with_the_traceback_of_the_worker(plant):

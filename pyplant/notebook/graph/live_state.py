@@ -17,7 +17,8 @@ Keys of a snapshot: ``seq`` (number of the snapshot), ``version`` (of the graph 
 ``run`` (number of the run in progress), ``target``, ``now`` (clock of the kernel), ``checked`` (whether
 staleness was judged), ``closed`` (whether the plant was closed), ``title``, and ``nodes`` by id. Keys of a node, left out when empty: ``o`` outcome,
 ``sure`` false if uncertain, ``s`` seconds, ``b`` bytes and ``f`` time of the last kept execution, ``t`` when
-the present state began, ``e`` expected seconds, ``p`` progress of loops, ``w`` a text, ``x`` time of the last failure,
+the present state began, ``e`` expected seconds, ``p`` progress of loops, ``w`` a text, ``x`` time of the last failure, ``h`` the
+worker that executes the reactor,
 ``q`` what the reactor has sent in this run (name, format, bytes), ``lost`` whether a sender is missing, ``kept`` whether
 only the plant knows the reactor. They are short because a graph may have thousands of
 nodes and a snapshot contains all.
@@ -37,6 +38,7 @@ from pyplant.events import (
     Event,
     IngredientSent,
     ProgressAdvanced,
+    ReactorAssigned,
     ReactorBlocked,
     ReactorCached,
     ReactorFailed,
@@ -114,6 +116,7 @@ class LiveState:
             RunStarted: self._on_run,
             RunFinished: self._on_end,
             ReactorStarted: self._on_start,
+            ReactorAssigned: self._on_assigned,
             ReactorBlocked: self._on_block,
             ReactorWaiting: self._on_wait,
             ReactorResumed: self._on_resume,
@@ -237,6 +240,12 @@ class LiveState:
             node.start()
         return node is not None
 
+    def _on_assigned(self, event: ReactorAssigned) -> bool:
+        node = self._by_name.get(event.reactor)
+        if node is not None:
+            node.assign(event.worker)
+        return node is not None
+
     def _on_block(self, event: ReactorBlocked) -> bool:
         node, text = self._by_name.get(event.reactor), f"computed by {event.owner}"
         if node is None or (node.outcome is Outcome.WAITING and node.text == text):
@@ -271,9 +280,13 @@ class LiveState:
 
     def _on_failure(self, event: ReactorFailed) -> bool:
         node = self._by_name.get(event.reactor)
-        if node is not None:
+        if node is None:
+            return False
+        if isinstance(event.error, KeyboardInterrupt):  # the user stopped it
+            node.set_idle(node.entry.outcome, node.entry.error)
+        else:
             node.fail(_error_text(event.error))
-        return node is not None
+        return True
 
     def _on_sent(self, event: IngredientSent) -> bool:
         node = self._by_name.get(event.reactor)

@@ -44,6 +44,8 @@ class NodeState:
         The last reports of ``pipe.progress``, by description.
     text
         Which process computes it, what it waits for, or how it failed.
+    worker
+        The worker process that executes it; ``""`` if this process does.
     """
 
     __slots__ = (
@@ -63,6 +65,7 @@ class NodeState:
         "since",
         "size",
         "text",
+        "worker",
     )
 
     def __init__(
@@ -95,6 +98,7 @@ class NodeState:
         """Set an outcome in which the reactor is neither running nor waiting."""
         self.outcome = outcome
         self.text = text
+        self.worker = ""
         self.since = 0.0
         self.loops: dict[str, tuple[int, int | None]] = {}
         self._change = object()
@@ -110,6 +114,11 @@ class NodeState:
         self._elapsed = 0.0
         self._sent = {}
         self.since = time.time()
+        self._change = object()
+
+    def assign(self, worker: str) -> None:
+        """Note the worker that executes the reactor."""
+        self.worker = worker
         self._change = object()
 
     def wait(self, text: str, since: float) -> None:
@@ -182,6 +191,8 @@ class NodeState:
             yield "t", round(self.since, 2)
         if is_busy and self.finished:
             yield "e", self.seconds
+        if self.worker and self.outcome is Outcome.RUNNING:
+            yield "h", clean(self.worker)[:MAX_TEXT]
         if self.loops:
             yield "p", self._loops()
         if self.is_kept:

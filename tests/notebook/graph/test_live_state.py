@@ -13,6 +13,7 @@ from pyplant.events import (
     IngredientReceived,
     IngredientSent,
     ProgressAdvanced,
+    ReactorAssigned,
     ReactorBlocked,
     ReactorCached,
     ReactorFailed,
@@ -142,6 +143,15 @@ def test_a_new_reactor_has_no_expected_time(one):
     assert "e" not in one.node(ReactorStarted("a"))
 
 
+def test_a_running_reactor_has_its_worker_until_it_ends(one):
+    running = one.node(ReactorStarted("a"), ReactorAssigned("a", "process 4711 on host b"))
+    assert running["h"] == "process 4711 on host b"
+    assert "h" not in one.node(ReactorWaiting("a", ("x",)))
+    assert one.node(ReactorResumed("a"))["h"] == "process 4711 on host b"
+    assert "h" not in one.node(ReactorFinished("a", 1.0))
+    assert "h" not in one.node(ReactorStarted("a"))
+
+
 def test_waiting_does_not_count_as_running(one, clock):
     one.after(ReactorStarted("a"))
     clock.now += 3
@@ -197,7 +207,13 @@ def test_a_failure_is_one_line(one):
     node = one.node(ReactorStarted("a"), ReactorFailed("a", ValueError("first\nsecond")))
     assert (node["o"], node["w"]) == ("failed", "ValueError: first\ufffdsecond")
     assert len(one.node(ReactorFailed("a", ValueError("x" * 10_000)))["w"]) == 200
-    assert one.node(ReactorFailed("a", KeyboardInterrupt()))["w"] == "KeyboardInterrupt"
+    assert one.node(ReactorFailed("a", ValueError()))["w"] == "ValueError"
+
+
+def test_what_the_user_stopped_has_not_failed(watch):
+    watched = watch(ReactorEntry("a", Outcome.STALE, seconds=1.0, finished=1.0))
+    stopped = watched.node(ReactorStarted("a"), ReactorFailed("a", KeyboardInterrupt()))
+    assert stopped == {"o": "stale", "s": 1.0, "f": 1}
 
 
 def test_an_error_without_text_shows_its_class(one):
