@@ -20,7 +20,8 @@ __all__ = ["Block", "as_html", "as_text"]
 
 _CELL = "vertical-align:top;border:0;line-height:1.5"
 _ICON = f"{_CELL};text-align:left;padding:0 .5em 0 0"
-# Wide content does not widen the table: names are folded, diffs scroll.
+# Wide content does not widen the table: names are folded, diffs scroll. Where the style sheet is removed, so is the
+# attribute that lets the keyboard scroll a diff, and its lines are folded instead.
 _FOLDED = f"{_CELL};text-align:left;max-width:0;overflow-wrap:anywhere"
 _TEXT = f"{_FOLDED};padding:0 .5em 0 0;width:100%"
 _BELOW = f"{_FOLDED};padding:0"
@@ -28,8 +29,8 @@ _ASIDE = f"{_CELL};text-align:right;padding:0;white-space:nowrap;opacity:.75"
 _CAUSE = "margin-left:1.2em"
 _DIFF = (
     "margin:.2em 0 .4em;padding:.4em .6em;border:0;border-left:3px solid rgba(128,128,128,.4);"
-    "background-color:rgba(128,128,128,.07);font-size:12px;line-height:1.45;white-space:pre;word-break:normal;"
-    "overflow-wrap:normal;overflow-x:auto"
+    "background-color:rgba(128,128,128,.07);font-size:12px;line-height:1.45;white-space:pre-wrap;word-break:normal;"
+    "overflow-wrap:anywhere;overflow-x:auto"
 )
 _LINES = {"+": "background-color:rgba(0,160,100,.18)", "-": "background-color:rgba(230,60,20,.16)"}
 

@@ -76,7 +76,8 @@ REPORT = (
     ".pyplant-report .pp-failed>.pp-icon{color:var(--pp-bad)}"
     # Of several levels only the first, since opacities multiply.
     ".pyplant-report .pp-below>.pp-cause{opacity:.85}"
-    ".pyplant-report .pp-diff{color:inherit}"
+    # Against the style attribute, which is for pages where the keyboard cannot scroll.
+    ".pyplant-report .pp-diff{color:inherit;white-space:pre!important;overflow-wrap:normal!important}"
 )
 """Rules for ``.pyplant-report``."""
 

@@ -100,10 +100,11 @@ def geometry_html(status: Status, geometry: GraphGeometry, identity: str = "") -
     data = b64encode(svg.encode("utf-8", "replace")).decode("ascii")
     return (
         f'<div class="pp-graph"{mark} style="overflow:auto;max-width:100%"><style>{STYLE}</style>'
-        f'<div class="pp-head" style="margin:0 0 4px 2px">{escape(status.title())}</div>'
+        # The summary has the focus when the keyboard scrolls a picture that is wider than the page.
+        f'<details open><summary class="pp-head" style="margin:0 0 4px 2px">{escape(status.title())}</summary>'
         f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(_text_alternative(geometry, name, entries))}" '
         f'width="{width:.0f}" style="display:block;max-width:100%;min-width:{_MIN_SCALE * width:.0f}px;'
-        f'height:auto;margin:0"></div>'
+        f'height:auto;margin:0"></details></div>'
     )
 
 
