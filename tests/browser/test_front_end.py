@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from inspect import signature
 
 import pytest
 
@@ -12,7 +13,7 @@ from pyplant.reports.report import ICONS, Outcome, ReactorEntry, Status
 from tests.browser.conftest import VIEWPORT, Outside, new_page
 from tests.browser.harness import scenarios
 from tests.browser.harness.page import Server, Shown
-from tests.browser.lab import axe
+from tests.browser.lab import PATIENCE, axe
 from tests.injection import CONTROLS, TEXTS
 from tests.test_injection import reports
 
@@ -501,6 +502,7 @@ def test_the_filter_scrolls_to_what_it_finds_and_unfolds_it(shown, page):
 
 def test_causes_are_marked_counted_and_brought_into_view(shown, page):
     traits = scenarios.large(400)
+    traits["graph"]["view"] = "all"
     [(edited, _)] = traits["details"].items()
     name = traits["graph"]["nodes"][edited]["name"]
     cached = {id_: node | {"o": "cached"} for id_, node in traits["state"]["nodes"].items()}
@@ -516,6 +518,22 @@ def test_causes_are_marked_counted_and_brought_into_view(shown, page):
     chip.click()
     assert shown.bright == {name}
     expect(chip).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_picture_stays_where_it_is_while_someone_is_at_it(shown):
+    traits = scenarios.large(400)
+    traits["graph"]["view"] = "all"
+    [(edited, _)] = traits["details"].items()
+    cached = {id_: node | {"o": "cached"} for id_, node in traits["state"]["nodes"].items()}
+    shown.start(traits | {"state": traits["state"] | {"nodes": cached}, "details": {}})
+    canvas = shown.root.locator(".pg-canvas")
+    canvas.evaluate("canvas => canvas.scrollTo(0, 0)")
+    shown.filter.focus()
+    shown.set("details", traits["details"])
+    shown.set("state", traits["state"] | {"seq": 5})
+    expect(shown.root.get_by_role("button", name="1 cause")).to_be_visible()
+    assert canvas.evaluate("canvas => canvas.scrollLeft") == 0
+    expect(shown.node(traits["graph"]["nodes"][edited]["name"])).not_to_be_in_viewport()
 
 
 def test_boxes_behind_a_fold_have_no_dashes(shown):
@@ -792,6 +810,7 @@ def test_an_open_panel_asks_for_facts_and_shows_them(digits, page):
     assert digits.sent == [asked]
     tell = "message => harness.model.tell(message)"
     page.evaluate(tell, {**FACTS, "id": "n5", "parameters": [["other", "1"]]})  # of a panel that was closed
+    assert "other" not in panel.text_content()
     page.evaluate(tell, FACTS)
     for text in (
         "would runsplit, perhaps evaluate · took 43.5 s last time",
@@ -802,7 +821,6 @@ def test_an_open_panel_asks_for_facts_and_shows_them(digits, page):
         "by first.ipynb on host vm · reused 2 times here · 4 versions kept",
     ):
         expect(panel).to_contain_text(text)
-    expect(panel).not_to_contain_text("other")
     expect(panel).not_to_contain_text("epoch 3")
     panel.get_by_role("button", name="Preview").click()
     assert digits.sent == [asked, {"kind": "preview", "id": "n6", "version": 1, "name": "evaluate_out"}]
@@ -812,6 +830,40 @@ def test_an_open_panel_asks_for_facts_and_shows_them(digits, page):
     digits.tell({"evaluate": {"o": "failed", "w": "ValueError"}}, run=None)
     expect(panel).to_contain_text("Last printedepoch 3")
     assert digits.sent[-1] == asked  # it may have changed
+
+
+def test_facts_that_a_busy_kernel_cannot_give_yet_are_awaited_and_shown_later(ticking, page):
+    tell = "message => harness.model.tell(message)"
+    panel, awaited = ticking.open("evaluate"), "More follows when the kernel is idle."
+    expect(panel).not_to_contain_text(awaited)
+    page.clock.run_for(400)
+    expect(panel).to_contain_text(awaited)
+    page.evaluate(tell, {"kind": "facts", "id": "n6", "version": 1, "prints": "", "busy": True})
+    expect(panel).to_contain_text(awaited)
+    ticking.tell({}, run=None)
+    assert ticking.sent == [{"kind": "inspect", "id": "n6", "version": 1}] * 2
+    page.evaluate(tell, FACTS)
+    page.clock.run_for(400)
+    expect(panel).to_contain_text("alpha = 0.1")
+    expect(panel).not_to_contain_text(awaited)
+    panel.get_by_role("button", name="Preview").click()
+    page.clock.run_for(400)
+    expect(panel.locator(".pg-preview")).to_have_text(awaited)
+    answer = {"kind": "preview", "id": "n6", "version": 1, "name": "evaluate_out", "text": "2 rows"}
+    page.evaluate(tell, answer)
+    expect(panel.locator(".pg-preview")).to_have_text("2 rows")
+
+
+def test_the_panel_of_a_running_reactor_names_its_worker_and_not_its_last_error(digits):
+    error = {"causes": [], "notes": [], "error": "ValueError: no data"}
+    digits.set("details", {"n4": error})
+    digits.tell({"train_forest": {"h": "process 4711 on host a"}})
+    panel = digits.open("train_forest")
+    expect(panel.locator("p").first).to_have_text(re.compile("^running · .* left · process 4711 on host a$"))
+    expect(panel).not_to_contain_text("ValueError")
+    digits.tell({"train_forest": {"o": "failed", "w": "ValueError: no data", "h": ""}})
+    expect(panel).to_contain_text("ValueError: no data")
+    expect(panel).not_to_contain_text("4711")
 
 
 def test_reactors_are_run_where_the_page_can(digits, page):
@@ -828,7 +880,7 @@ def test_reactors_are_run_where_the_page_can(digits, page):
     )
     digits.tell({}, run=8)
     expect(run).to_be_hidden()
-    digits.tell({}, run=None)
+    digits.tell({"train_linear": {"o": "stale", "lost": True}}, run=None)
     run.click()
     expect(digits.root.get_by_text("KeyError: 'town'")).to_be_visible()
     digits.open("split").get_by_role("button", name="Run", exact=True).click()
@@ -1375,3 +1427,69 @@ def test_the_module_is_small_and_loads_nothing():
 def test_scenarios_can_be_written_as_json():
     for traits in (scenarios.digits(), scenarios.all_states(), scenarios.large(150)):
         assert json.loads(json.dumps(traits)) == traits
+
+
+# ------------------------------------------------------------------ negative controls
+
+# What protects people who use the graph: where it stands, what stands there without it, and the test that notices.
+GUARDS = [
+    ("state.seq > this.state.seq && ", "", test_an_older_snapshot_is_ignored),
+    (" && state.version === data.version", "", test_a_snapshot_of_another_graph_waits_for_that_graph),
+    ("if (run == null || this.stopping != null) return;", "", test_a_late_click_on_stop_is_ignored),
+    (
+        " || this.state.run !== run) return;",
+        ") return;",
+        test_stop_that_is_refused_after_the_run_does_nothing,
+    ),
+    (
+        "if (answer.id !== this.id || answer.version !== this.view.graph.data.version) return;",
+        "",
+        test_an_open_panel_asks_for_facts_and_shows_them,
+    ),
+    ("state.run == null || this.isDead;", "state.run == null;", test_a_dead_kernel_looks_dead),
+    ("if (isKept(event, state)) event.stopPropagation();", "", test_keys_do_not_reach_the_notebook),
+    (
+        'if (!isPointer) this.element.scrollIntoView({ block: "nearest" });',
+        "",
+        test_what_the_keyboard_and_the_pointer_lead_to_is_in_view,
+    ),
+    ("this.panel.reveal();", "", test_what_the_keyboard_and_the_pointer_lead_to_is_in_view),
+    (
+        "if (Date.now() - this.lastNews < this.patience) return;",
+        "",
+        test_missing_snapshots_are_requested_less_and_less_often,
+    ),
+    ("if (again && hadFocus) this.focusBox(again);", "", test_focus_moves_to_the_unfolded_reactors),
+    (" && !lost && !kept;", ";", test_reactors_are_run_where_the_page_can),
+    (
+        'this.root.contains(document.activeElement) || this.root.matches(":hover")',
+        "false",
+        test_the_picture_stays_where_it_is_while_someone_is_at_it,
+    ),
+    ("isStill() || moves.length", "moves.length", test_a_new_graph_moves_boxes_from_where_they_were),
+    (
+        "asked !== this.answered",
+        "true",
+        test_facts_that_a_busy_kernel_cannot_give_yet_are_awaited_and_shown_later,
+    ),
+]
+
+
+@pytest.fixture
+def impatient():
+    """Expectations that will not come true are given up soon."""
+    expect.set_options(timeout=1500)
+    yield
+    expect.set_options(timeout=PATIENCE * 1000)
+
+
+@pytest.mark.parametrize(("guard", "without", "test"), GUARDS, ids=[test.__name__ for _, _, test in GUARDS])
+def test_control_without_its_guard_a_test_fails(
+    own_page, impatient, monkeypatch, request, guard, without, test
+):
+    module = str(GraphWidget._esm)
+    assert module.count(guard) == 1
+    monkeypatch.setattr(GraphWidget, "_esm", module.replace(guard, without))
+    arguments = {name: request.getfixturevalue(name) for name in signature(test).parameters}
+    with pytest.raises(AssertionError):
+        test(**arguments)

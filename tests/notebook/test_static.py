@@ -20,7 +20,7 @@ def text_of(module):
 def node(*arguments, **options):
     if shutil.which("node") is None:
         (pytest.fail if CI else pytest.skip)("Node.js is not installed")
-    done = subprocess.run(["node", *arguments], cwd=ROOT, capture_output=True, text=True, **options)
+    done = subprocess.run(["node", *arguments], capture_output=True, text=True, **{"cwd": ROOT} | options)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -74,6 +74,28 @@ def test_control_a_name_that_is_defined_twice_cannot_be_parsed(tmp_path):
 
 def test_pure_javascript_modules():
     node("--test", "tests/javascript/")
+
+
+@pytest.mark.parametrize(
+    ("module", "guard", "without"),
+    [
+        ("keys", "if (runsCell(event)) return undefined;", ""),  # Shift+Enter runs the cell
+        ("keys", ' && event.key !== "s"', ""),  # Ctrl+S saves the notebook
+        ("geometry", " || fit >= MIN_SCALE) return fit;", ") return fit;"),
+        ("state", " && (!e || 20 * done >= total)", ""),  # the first items say little
+        ("state", "before[id] && before[id].o", "before[id]?.o"),
+        ("format", "whole < 60 : seconds < 59.95", "whole < 60 : seconds < 60"),
+    ],
+)
+def test_control_without_a_guard_the_tests_of_the_pure_modules_fail(tmp_path, module, guard, without):
+    shutil.copytree(ROOT / "tests" / "javascript", tmp_path / "tests" / "javascript")
+    static = tmp_path / _STATIC.relative_to(ROOT)
+    shutil.copytree(_STATIC, static)
+    text = text_of(module)
+    assert text.count(guard) == 1
+    (static / f"{module}.js").write_text(text.replace(guard, without), encoding="utf-8")
+    with pytest.raises(AssertionError, match="not ok|✖"):
+        node("--test", "tests/javascript/", cwd=tmp_path)
 
 
 def test_every_key_is_documented():

@@ -30,7 +30,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyplant._definitions import orphans, withdraw
+from pyplant._definitions import Definition, orphans, withdraw
 from pyplant._formatting import clean
 from pyplant.errors import PlantError, logger
 from pyplant.execution import frontend
@@ -390,22 +390,25 @@ class GraphController:
     def _handle_request_for_reactor(self, identity: str, content: dict[str, Any]) -> None:
         """Handle a message about a reactor of the present version of the graph."""
         plant = self._plant()
-        definition = dict(zip(self._graph["nodes"], self._snapshot.definitions, strict=False)).get(identity)
-        if plant is None or plant.is_closed or definition is None:
+        # What only the plant knows has no definition.
+        reactors = self._snapshot.definitions or [info.name for info in self._snapshot.reactors]
+        reactor = dict(zip(self._graph["nodes"], reactors, strict=False)).get(identity)
+        if plant is None or plant.is_closed or reactor is None:
             return
         reply: dict[str, Any] = {"id": identity, "version": self._version}
         if content["kind"] == "remove":
-            if definition in orphans and withdraw(definition):
+            if isinstance(reactor, Definition) and reactor in orphans and withdraw(reactor):
                 self._refresh()
             return
         if content["kind"] == "inspect":
             front_end = frontend.current()
-            printed = front_end.last_prints(definition.name) if front_end is not None else ""
-            found = facts.facts_of(plant, definition)
+            reactor_name = reactor if isinstance(reactor, str) else reactor.name
+            printed = front_end.last_prints(reactor_name) if front_end is not None else ""
+            found = facts.facts_of(plant, reactor)
             reply |= {"kind": "facts", "prints": payload.clean_lines(printed), **(found or {"busy": True})}
         else:
             name = str(content.get("name", ""))
-            reply |= {"kind": "preview", "name": name, **facts.preview(plant, definition, name)}
+            reply |= {"kind": "preview", "name": name, **facts.preview(plant, reactor, name)}
         for shown in tuple(self._shown_graphs):
             if shown.widget is not None and not shown.is_gone:
                 shown.widget.send(reply)

@@ -20,17 +20,26 @@ from pyplant.execution.summary import history_entry
 from pyplant.fingerprint.graph_node import NodeKind
 from pyplant.ingredient import Ingredient
 from pyplant.notebook.graph.preview import preview_of, shape_text
+from pyplant.notebook.graph.snapshot import kept_traces
 from pyplant.plant import Plant, session_of
 from pyplant.reports.report import Outcome
 
 __all__ = ["facts_of", "preview"]
 
+_OWN = f"{__name__.partition('.')[0]}."
 _MAX_NAMES = 30  # of helpers, parameters and reactors
 _MAX_BYTES = 200_000_000  # of a value that is loaded for a preview; arrays are mapped
 
 
-def facts_of(plant: Plant, definition: Definition) -> dict[str, Any] | None:
+def facts_of(plant: Plant, reactor: Definition | str) -> dict[str, Any] | None:
     """Return the facts about a reactor; ``None`` while another thread uses the plant.
+
+    Parameters
+    ----------
+    plant
+        The plant.
+    reactor
+        The reactor; its name if only the plant knows it, of which there are fewer facts.
 
     Returns
     -------
@@ -43,10 +52,14 @@ def facts_of(plant: Plant, definition: Definition) -> dict[str, Any] | None:
     with _unless_in_use(session) as context:
         if context is None:
             return None
-        staleness = Staleness(context)
+        ledger = session.warehouse.ledger
+        if isinstance(reactor, str):
+            trace = kept_traces(ledger).get(reactor)
+            return {} if trace is None else _facts_of_execution(trace)
+        definition, staleness = reactor, Staleness(context)
         entries = staleness.plan(definition.key)
         trace = _trace_of(context, staleness, definition)
-        stored = len(session.warehouse.ledger.of_reactor(definition.full_name))
+        stored = len(ledger.of_reactor(definition.full_name))
         would_run = [entry for entry in entries if entry.outcome is not Outcome.CACHED]
         return {
             "rerun": [[clean(entry.name), entry.certain] for entry in would_run][:_MAX_NAMES],
@@ -100,21 +113,32 @@ def _shape(ingredient: Ingredient) -> str:
 
 
 def _helpers(context: RunContext, key: str) -> Iterator[str]:
-    """Yield the functions, classes and values that the code of a reactor uses, the nearest first."""
+    """Yield the functions and classes of the user that the code of a reactor uses, the nearest first."""
     work, seen = [context.fingerprint(key).digest], set[str]()
     for digest in work:
         record = context.record(digest)
         if record is None or digest in seen:
             continue
         seen.add(digest)
+        if record.name.startswith(_OWN):  # what a `%%reactor` cell calls to show its last expression
+            continue
         name = clean(record.name.rpartition(".")[2])
         if len(seen) > 1 and record.kind in {NodeKind.FUNCTION, NodeKind.CLASS}:
             yield f"{name}()" if record.kind is NodeKind.FUNCTION else name
         work += [below for _, _, below in record.edges.values() if not below.startswith("=")]
 
 
-def preview(plant: Plant, definition: Definition, name: str) -> dict[str, Any]:
+def preview(plant: Plant, reactor: Definition | str, name: str) -> dict[str, Any]:
     """Return a preview of an ingredient that a reactor has sent.
+
+    Parameters
+    ----------
+    plant
+        The plant.
+    reactor
+        The reactor; its name if only the plant knows it.
+    name
+        The name of the ingredient.
 
     Returns
     -------
@@ -126,9 +150,12 @@ def preview(plant: Plant, definition: Definition, name: str) -> dict[str, Any]:
         with _unless_in_use(session) as context:
             if context is None:
                 return {"text": "The plant is in use; try again after the run."}
-            staleness = Staleness(context)
-            staleness.judge([definition.key])
-            trace = _trace_of(context, staleness, definition)
+            if isinstance(reactor, str):
+                trace = kept_traces(session.warehouse.ledger).get(reactor)
+            else:
+                staleness = Staleness(context)
+                staleness.judge([reactor.key])
+                trace = _trace_of(context, staleness, reactor)
             ingredient = trace.output(name) if trace is not None else None
             if ingredient is None:
                 return {"text": "No value is kept."}

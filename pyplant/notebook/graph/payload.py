@@ -191,7 +191,7 @@ def detail_data(
     for identity, entry, info, sent_by in zip(
         identities, snapshot.status, snapshot.reactors, senders, strict=True
     ):
-        causes = []
+        causes: list[dict[str, Any]] = []
         for cause in entry.causes:
             diff = _diff(cause) if remaining > 0 else ""
             remaining -= len(diff)

@@ -8,6 +8,7 @@ export const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Ne
 // For names: l, I and 1 differ, and Python computes the widths of boxes for characters of one width.
 export const NAME_FONT = 'ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace';
 export const PAUSE = 2000; // milliseconds between announcements to screen readers
+export const WONDER = 300; // milliseconds without an answer, after which a text says that it is awaited
 
 /** Return a function that creates elements from "tag" or "tag.class", an optional object of attributes and listeners, and children. */
 export const maker =

@@ -1,7 +1,9 @@
 // The panel with the details of one reactor.
 
-import { button, html, icon, PAUSE, setAttributes, setText, small } from "./dom.js";
+import { button, html, icon, PAUSE, setAttributes, setText, small, WONDER } from "./dom.js";
 import { age, bytes, duration, joined, took } from "./format.js";
+
+const AWAITED = "More follows when the kernel is idle.";
 
 /** The details of one reactor. */
 export class Panel {
@@ -19,13 +21,20 @@ export class Panel {
     if (isDead || asked === this.asked) return;
     this.asked = asked;
     model.send({ kind: "inspect", id, version: graph.data.version });
+    setTimeout(() => {
+      this.isAwaited ||= asked === this.asked && asked !== this.answered;
+      this.patch();
+    }, WONDER);
   }
 
   /** Show an answer of the kernel. */
   receive(answer) {
     if (answer.id !== this.id || answer.version !== this.view.graph.data.version) return;
-    if (answer.kind === "facts") this.facts = answer.busy ? { ...this.facts, ...answer } : answer;
-    else this.previews = { ...this.previews, [answer.name]: answer };
+    if (answer.kind === "facts") {
+      this.facts = answer.busy ? { ...this.facts, ...answer } : answer;
+      this.answered = this.asked;
+      this.isAwaited = Boolean(answer.busy);
+    } else this.previews = { ...this.previews, [answer.name]: answer };
     if (this.isOpen) this.show(this.id);
   }
 
@@ -36,10 +45,11 @@ export class Panel {
   show(id) {
     const { graph, details } = this.view;
     const { name, where, run, inputs, outputs, orphan, used_by: users } = graph.nodes[id];
-    const { causes = [], notes = [], reads = [], error = "", at = "", times = 1 } = details[id] ?? {};
+    const { causes = [], notes = [], reads = [], at = "", times = 1, ...found } = details[id] ?? {};
     const state = this.view.states[id] ?? {};
-    // The reasons that were judged before the run, in a form that is true now; none for what turned out to be cached.
-    const isPast = ["running", "ran", "waiting"].includes(state.o);
+    // What was judged before the run, in a form that is true now; none for what turned out to be cached.
+    const isPast = ["running", "ran", "waiting", "failed"].includes(state.o);
+    const error = state.o === "failed" ? (found.error ?? "") : "";
     const reasons =
       state.o === "cached" ? [] : causes.map((cause) => ({ ...cause, text: (isPast && cause.past) || cause.text }));
     const sent = state.q ?? outputs;
@@ -52,6 +62,7 @@ export class Panel {
       this.element.scrollTop = 0;
       this.facts = {};
       this.previews = {};
+      this.isAwaited = false;
     }
     this.id = id;
     const { parameters = [], helpers = [], files = [], shapes = {}, made = "", prints = "" } = this.facts;
@@ -59,6 +70,7 @@ export class Panel {
     this.heading = html("h3", { tabindex: -1 }, name);
     this.word = html("p");
     this.loops = html("div");
+    this.awaited = html("p");
     this.took = html("dd");
     this.tookWord = html("dt");
     const close = button("×", "Close (Escape)", () => this.view.close(), "pg-close");
@@ -73,7 +85,7 @@ export class Panel {
         : []),
       ...(reasons.length
         ? [
-            html("h4", { ran: "Why it ran", running: "Why it runs" }[state.o] ?? "Why"),
+            html("h4", { ran: "Why it ran", failed: "Why it ran", running: "Why it runs" }[state.o] ?? "Why"),
             html("ul", ...reasons.map((cause) => this.cause(cause))),
           ]
         : []),
@@ -125,6 +137,7 @@ export class Panel {
           dds(made ? [joined(made, this.uses())] : [], (text) => [text]),
         ),
       ),
+      this.awaited,
       ...(orphan ? [this.removal(id)] : []),
       this.statement(run),
     );
@@ -154,7 +167,8 @@ export class Panel {
     this.mark.className = `pg-${state.o}`;
     const pace = state.o === "running" ? this.view.pace(state)[0] : "";
     const failed = state.o === "failed" && joined(state.x && `failed ${age(state.x)}`, this.failure);
-    setText(this.word, (this.hasError && failed) || joined(this.view.inWords(this.id), pace));
+    setText(this.word, (this.hasError && failed) || joined(this.view.inWords(this.id), pace, state.h));
+    setText(this.awaited, this.isAwaited && !this.view.isDead ? AWAITED : "");
     const loops = state.p ?? [];
     if (this.loops.childElementCount !== loops.length) {
       this.loops.replaceChildren(...loops.map(() => html("label", html("span"), html("progress"))));
@@ -193,8 +207,11 @@ export class Panel {
     const found = this.previews[name];
     if (!form || this.view.isDead) return [`${name} `, text];
     if (found) return [`${name} `, text, ...this.preview(found)];
-    const { model, graph } = this.view;
-    const ask = () => model.send({ kind: "preview", id: this.id, version: graph.data.version, name });
+    const question = { kind: "preview", id: this.id, version: this.view.graph.data.version, name };
+    const ask = () => {
+      this.view.model.send(question);
+      setTimeout(() => this.previews[name] ?? this.receive({ ...question, text: AWAITED }), WONDER);
+    };
     return [`${name} `, text, " ", button("Preview", `Show the beginning of ${name}`, ask, "pg-link")];
   }
 
@@ -204,7 +221,13 @@ export class Panel {
     return [
       this.code("pg-preview", "Preview", text),
       ...(rows.length
-        ? [html("div.pg-rows", html("table", row(head, "th"), ...body.map((cells) => row(cells, "td"))))]
+        ? [
+            this.scrolling(
+              "div.pg-rows",
+              "First rows",
+              html("table", row(head, "th"), ...body.map((cells) => row(cells, "td"))),
+            ),
+          ]
         : []),
       ...(image ? [html("img", { src: `data:image/png;base64,${image}`, alt: text })] : []),
     ];
@@ -237,7 +260,12 @@ export class Panel {
   }
 
   code(style, label, ...content) {
-    return html(`pre.${style}`, { tabindex: 0, role: "group", "aria-label": label }, ...content);
+    return this.scrolling(`pre.${style}`, label, ...content);
+  }
+
+  /** Return an element that may scroll, which the keyboard must reach. */
+  scrolling(kind, label, ...content) {
+    return html(kind, { tabindex: 0, role: "group", "aria-label": label }, ...content);
   }
 
   /** The reactor of a deleted cell, and how to be rid of it. */

@@ -1,7 +1,7 @@
 // One view of a model: its elements, and the reactions to traits and events.
 
 import { Canvas } from "./canvas.js";
-import { button, group, html, icon, PAUSE, setAttributes, setText, small } from "./dom.js";
+import { button, group, html, icon, PAUSE, setAttributes, setText, small, WONDER } from "./dom.js";
 import { isKept, KEYS, viewAction } from "./keys.js";
 import { interrupt, KernelLink, links } from "./link.js";
 import { Panel } from "./panel.js";
@@ -67,8 +67,8 @@ export class View {
     this.causeChip = button(icon("cause"), "Show what changed and makes others stale", causes, "pg-chip pg-stale");
     this.causeChip.append(html("span"));
     this.uncheckedBadge = html("span.pg-badge", { title: "Code ran since staleness was judged" }, "not checked");
-    const gone = "Its kernel was restarted or has ended; this is how it was then. Run the cell again";
-    this.goneBadge = html("span.pg-badge", { title: gone }, "of a kernel that has ended");
+    const gone = "Its kernel was restarted or has ended; this is how it was then";
+    this.goneBadge = html("span.pg-badge", { title: gone }, "of a kernel that has ended: run this cell again");
     this.closedBadge = html("span.pg-badge", { title: "The plant was closed; this is how it was then" }, "closed");
     const deleted = () => this.toggle("status:deleted");
     this.deletedChip = button(icon("orphan"), "Show reactors whose cell was deleted", deleted, "pg-chip pg-unknown");
@@ -323,7 +323,7 @@ export class View {
       if (!box.element.isConnected) return;
       setText(box.note, "unfolds when the cell is done");
       this.announce(box.note.textContent);
-    }, 300);
+    }, WONDER);
   }
 
   choose(view) {

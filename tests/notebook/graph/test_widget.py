@@ -857,3 +857,11 @@ def test_a_new_kernel_shows_what_the_plant_holds(page, tmp_path):
         assert live.state["nodes"]["n0"]["kept"]
         assert live.state["title"] == "1 reactor kept in the plant; none is defined here yet"
         assert live.graph["nodes"]["n0"]["run"] == "plant.fetch_ingredient('numbers')"
+        answers = []
+        live.send = answers.append
+        asked = {"id": "n0", "version": live.graph["version"]}
+        live._on_message(live, asked | {"kind": "inspect"}, [])
+        live._on_message(live, asked | {"kind": "preview", "name": "numbers"}, [])
+        facts, preview = answers
+        assert facts["made"].startswith("by ")
+        assert preview["text"].startswith("list of 3 items")
