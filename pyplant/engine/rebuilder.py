@@ -10,6 +10,9 @@ Questions are asked in recorded order, and a later one only after the earlier on
 matters since a question about an ingredient may run its sender, and an ingredient that the new
 inputs make unnecessary must not be made.
 
+The newest trace is verified first, without the tree: it is the one that the walk would try first, and
+usually it verifies.
+
 A reactor that is not a function of its recorded inputs may have asked different questions at one
 point, so several branches may be open. The walk then is best first by the age of the newest trace
 below each branch. The first leaf reached is therefore the newest trace that verifies, whether it
@@ -74,6 +77,9 @@ def check(
     last_used
         Returns the trace that was last brought up to date. Reasons compare with it where it asked the same question.
     """
+    known: dict[Question, Answer] = {}
+    if tree.newest is not None and (yield from _verifies(tree.newest, context, known)):
+        return Verdict(tree.newest)
     # The best failure so far: whether a run may still make it verify, how many questions matched, the verdict.
     nearest: tuple[bool, int, Verdict] = (False, -1, Verdict(None, (Reason(ReasonKind.NEW),)))
     steps: list[_Step] = []  # the newest last
@@ -82,7 +88,7 @@ def check(
         _, depth, trace, question, answers = steps.pop()
         if question is None:
             return _verified(trace, nearest[2])  # steps are ordered, so no newer trace can be reached
-        digests = yield from _answer(question, context)
+        digests = known.get(question) or (yield from _answer(question, context))
         following = _following(question, answers, digests, context)
         for branch in following:
             _add_steps(steps, branch, depth + 1)
@@ -92,6 +98,21 @@ def check(
             # max() takes the first, and the walk is newest first: the reason compares with the newest trace.
             nearest = max(nearest, (not verdict.certain, depth, verdict), key=lambda found: found[:2])
     return nearest[2]
+
+
+def _verifies(
+    trace: Trace, context: EngineContext, known: dict[Question, Answer]
+) -> Generator[tuple[str, ...], Answer, bool]:
+    """Return whether all answers are as recorded; a question is asked only if the earlier ones matched.
+
+    The answers are added to those that are known.
+    """
+    for kind, names, recorded in trace.dependencies:
+        digests = known[kind, names] = yield from _answer((kind, names), context)
+        # The value of an auxiliary parameter is not compared, so each recorded one matches.
+        if digests != recorded and not (kind is DependencyKind.PARAMETER and context.is_auxiliary(names[0])):
+            return False
+    return True
 
 
 def _add_steps(steps: list[_Step], branch: Branch, depth: int) -> None:

@@ -259,18 +259,34 @@ class Branch:
 class TraceTree:
     """The stored traces of one fingerprint, arranged by their questions and answers.
 
+    They are arranged when a look-up needs it: usually the newest trace verifies.
+
     Attributes
     ----------
-    root
-        Where every look-up begins.
+    newest
+        The trace that was added last.
     """
 
     def __init__(self) -> None:
-        self.root = Branch()
+        self.newest: Trace | None = None
+        self._root = Branch()
+        self._added: list[Trace] = []
 
     def add(self, trace: Trace) -> None:
         """Add a trace. Traces must be added oldest first; at a leaf the newest replaces older ones."""
-        branch = self.root
+        self.newest = trace
+        self._added.append(trace)
+
+    @property
+    def root(self) -> Branch:
+        """Where the walk through all traces begins."""
+        for trace in self._added:
+            self._arrange(trace)
+        self._added.clear()
+        return self._root
+
+    def _arrange(self, trace: Trace) -> None:
+        branch = self._root
         branch.newest = trace
         for dependency in trace.dependencies:
             answers = branch.questions.pop(dependency.question, {})

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyplant._missing import MISSING
 from pyplant.engine.rebuilder import check
 from pyplant.engine.trace import Dependency, DependencyKind, Trace, TraceTree
 from pyplant.engine.verdict import UNKNOWN, Reason, ReasonKind
@@ -53,11 +54,12 @@ def trace(*steps, number=1):
     return Trace("r", "f", tuple(dependencies), (Ingredient("out", "simple", str(number)),), number=number)
 
 
-def look(now, *traces):
+def look(now, *traces, newest=MISSING):
     """Run a look-up to its verdict, with ingredients from ``now``."""
     tree = TraceTree()
     for item in traces:
         tree.add(item)
+    tree.newest = tree.newest if newest is MISSING else newest
     lookup = check(tree, now)
     answer = None
     while True:
@@ -181,6 +183,46 @@ def test_the_number_of_questions_does_not_grow_with_the_versions():
     now = FakeContext({"p": "1", "q": "500"})
     assert look(now, *traces).trace is traces[500]
     assert len(now.asked) == 2
+
+
+def test_the_tree_is_not_arranged_if_the_newest_trace_verifies():
+    tree = TraceTree()
+    for number in range(3):
+        tree.add(trace((PARAMETER, "p", str(number)), number=number))
+    with pytest.raises(StopIteration) as verified:
+        next(check(tree, FakeContext({"p": "2"})))
+    assert verified.value.value.trace is tree.newest
+    assert not tree._root.questions
+    with pytest.raises(StopIteration):
+        next(check(tree, FakeContext({"p": "1"})))
+    assert tree._root.questions
+
+
+ANSWERS = st.sampled_from(["1", "2"])
+STEPS = st.tuples(
+    st.sampled_from([PARAMETER, FILE, INGREDIENT, ABSENCE, AUXILIARY]), st.sampled_from("pq"), ANSWERS
+)
+
+
+@given(
+    st.lists(st.lists(STEPS, max_size=3), min_size=1, max_size=4),
+    *[st.dictionaries(st.sampled_from("pq"), ANSWERS | st.just(UNKNOWN)) for _ in range(2)],
+    st.dictionaries(st.sampled_from("pq"), ANSWERS),
+    st.sets(st.sampled_from("pq")),
+)
+def test_to_verify_the_newest_first_changes_no_verdict(recorded, files, ingredients, parameters, auxiliary):
+    traces = [
+        trace(
+            *((kind, name, "" if kind in (ABSENCE, AUXILIARY) else digest) for kind, name, digest in steps),
+            number=n,
+        )
+        for n, steps in enumerate(recorded)
+    ]
+    verdicts = []
+    for newest in (traces[-1], None):
+        now = FakeContext(parameters, auxiliary, files=files, ingredients=ingredients)
+        verdicts.append((look(now, *traces, newest=newest), set(now.asked)))
+    assert verdicts[0] == verdicts[1]
 
 
 def test_another_branch_is_tried_when_one_leads_nowhere():
