@@ -34,6 +34,7 @@ from pyplant.engine.verdict import UNKNOWN, Lookup, Reason, ReasonKind, Unknown,
 from pyplant.errors import UndigestibleError, ingredient_as_parameter_error, near_misses
 from pyplant.execution import frontend
 from pyplant.execution.found_code import code_named, named_code
+from pyplant.execution.registry import predictions
 from pyplant.fingerprint.attributes import static_attribute
 from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.constant_words import constant_words, words
@@ -215,8 +216,7 @@ class RunContext:
     @cached_property
     def predicted(self) -> dict[str, Predicted]:
         """The predictions of all reactors, by key."""
-        take = self.fingerprinter.fingerprint
-        return {key: predict(take(definition.function).hints) for key, definition in self.definitions.items()}
+        return predictions(self.definitions, self.fingerprinter)
 
     @cached_property
     def _senders(self) -> Senders:

@@ -1,14 +1,17 @@
-"""The reactors that a plant uses, and how they are found by function or name."""
+"""The reactors that a plant uses, how they are found by function or name, and what their code predicts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pyplant._definitions import Definition, current_definitions, definition_of, newest
+from pyplant._definitions import Definition, current_definitions, definition_of, newest, sources
+from pyplant.engine.prediction import Predicted
 from pyplant.errors import DefinitionError, NotAReactorError, UnknownReactorError, near_misses
+from pyplant.fingerprint.fingerprint import Fingerprinter
+from pyplant.fingerprint.hints import predict
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "predictions"]
 
 
 class Registry:
@@ -100,3 +103,11 @@ def _all_of(known: list[str]) -> str:
         return "No reactors are defined: decorate functions with @ReactorFunc."
     shown = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")  # noqa: PLR2004 - a line's worth
     return f"Known are: {shown}."
+
+
+def predictions(definitions: Mapping[str, Definition], fingerprinter: Fingerprinter) -> dict[str, Predicted]:
+    """Return the predictions of reactors, by key."""
+    take = fingerprinter.fingerprint
+    found = {key: predict(take(definition.function).hints) for key, definition in definitions.items()}
+    sources.forget_trees()  # all their code was looked at
+    return found

@@ -108,21 +108,42 @@ def _name_from_json(data: list[Any]) -> tuple[str, ...]:
 
 
 class _SourceText:
-    """One version of a file's text, parsed and compiled at most once."""
+    """One version of a file's text, parsed when it is needed."""
 
     def __init__(self, filename: str, lines: list[str]) -> None:
         self.lines = lines
         self._filename = filename
-        self._codes: dict[str, list[CodeType]] | None = None
-        self._pieces: dict[int, dict[str, list[CodeType]]] = {}
-        self._tree = ast.Module([], [])
-        self._nodes: dict[tuple[str, int], list[FunctionNode]] = {}
+        self._parsed: _ParsedText | None = None
 
     def find(self, code: CodeType) -> FunctionNode | None:
         """Return the syntax tree that compiles to ``code``, at any place in the text."""
-        if self._codes is None:
-            self._codes = {}
-            self._compile(self._codes)
+        # A local variable, since another thread may forget the tree meanwhile.
+        parsed = self._parsed = self._parsed or _ParsedText(self._filename, "".join(self.lines))
+        return parsed.find(code)
+
+    def forget_tree(self) -> None:
+        """Drop the syntax tree and what was compiled."""
+        self._parsed = None
+
+    def segment(self, node: FunctionNode) -> str:
+        """Return the source text of ``node``."""
+        end = node.end_lineno or node.lineno
+        return "".join(self.lines[_first_line(node) - 1 : end])[:_TEXT_LIMIT]
+
+
+class _ParsedText:
+    """The syntax tree and the code objects of a text."""
+
+    def __init__(self, filename: str, text: str) -> None:
+        self._filename = filename
+        self._codes: dict[str, list[CodeType]] = {}
+        self._pieces: dict[int, dict[str, list[CodeType]]] = {}
+        self._tree = ast.Module([], [])
+        self._nodes: dict[tuple[str, int], list[FunctionNode]] = {}
+        self._compile(text)
+
+    def find(self, code: CodeType) -> FunctionNode | None:
+        """Return the syntax tree that compiles to ``code``, at any place in the text."""
         found = self._find(code, self._codes)
         if found is None:
             # IPython compiles the statements of a cell one by one, with the future imports of earlier cells.
@@ -147,13 +168,7 @@ class _SourceText:
                 return found[0] if len(found) == 1 else min(found, key=syntax_digest)
         return None
 
-    def segment(self, node: FunctionNode) -> str:
-        """Return the source text of ``node``."""
-        end = node.end_lineno or node.lineno
-        return "".join(self.lines[_first_line(node) - 1 : end])[:_TEXT_LIMIT]
-
-    def _compile(self, codes: dict[str, list[CodeType]]) -> None:
-        text = "".join(self.lines)
+    def _compile(self, text: str) -> None:
         with gc_paused(enabled=False):  # parsing makes many objects and no garbage
             try:
                 tree = ast.parse(text)
@@ -162,10 +177,10 @@ class _SourceText:
                 return
             self._tree = tree
             for code in nested(module):
-                codes.setdefault(code.co_name, []).append(code)
+                self._codes.setdefault(code.co_name, []).append(code)
             for node in functions_below(tree):
                 self._nodes.setdefault((node.name, _first_line(node)), []).append(node)
-            for node in nodes_by_type(tree).get(ast.Lambda, ()) if _LAMBDA in codes else ():
+            for node in nodes_by_type(tree).get(ast.Lambda, ()) if _LAMBDA in self._codes else ():
                 self._nodes.setdefault((_LAMBDA, _first_line(node)), []).append(node)
 
     def _compiled_pieces(self, future: int) -> dict[str, list[CodeType]]:
@@ -261,6 +276,12 @@ class Sources:
             # The newest first. Older ones stay, since functions from before a reload may still be in use.
             versions.insert(0, _SourceText(filename, lines))
             del versions[_VERSIONS:]
+
+    def forget_trees(self) -> None:
+        """Drop the syntax trees, which take 7 kB a function, and which the garbage collector visits again and again."""
+        for versions in list(self._texts.values()):
+            for text in list(versions):
+                text.forget_tree()
 
     def edited_files(self, codes: Iterable[CodeType]) -> set[str]:
         """Return the files that were edited after these code objects were loaded, and have other code in their place."""

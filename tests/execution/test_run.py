@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pyplant import Ingredient, Plant, ReactorFunc
+from pyplant._definitions import sources
 from pyplant.errors import (
     NondeterministicWarning,
     PlantWarning,
@@ -176,6 +177,19 @@ def test_a_run_that_is_over_is_freed_at_once(plant, what):
             plant.run_reactor(total, force=what == "runs")
             plant.get("total")
         assert not seen
+
+
+def test_syntax_trees_are_dropped_before_reactors_run(plant):
+    trees = []
+
+    def parsed():
+        return [text for versions in sources._texts.values() for text in versions if text._parsed is not None]
+
+    plant.add_event_listener(
+        lambda event: trees.extend(parsed()) if isinstance(event, ReactorStarted) else None
+    )
+    plant.get("total")
+    assert not trees
 
 
 def test_inputs_of_a_reactor_are_freed_at_once(plant):

@@ -39,6 +39,17 @@ def test_the_text_of_an_edited_file_is_not_used(tmp_path):
     assert found.text == ""
 
 
+def test_a_text_is_parsed_again_after_its_tree_was_dropped(tmp_path, monkeypatch):
+    module = load(tmp_path, "def main(): return 1\ndef other(): return lambda: 2")
+    sources, parsed = Sources(), []
+    monkeypatch.setattr(ast, "parse", lambda text, parse=ast.parse: parsed.append(text) or parse(text))
+    before = part(module.main, sources), part(module.other, sources)
+    assert len(parsed) == 1
+    sources.forget_trees()
+    assert (part(module.main, sources), part(module.other, sources)) == before
+    assert len(parsed) == 2
+
+
 def test_a_function_that_moved_in_its_file_is_found(tmp_path):
     path = write(tmp_path, "def main(): return 1")
     module = run("def main(): return 1", path)
