@@ -67,9 +67,14 @@ def _latest_first(warehouse: Warehouse) -> Iterator[StoredValue]:
 
 def _current_values(warehouse: Warehouse) -> dict[str, StoredValue]:
     """Return the value of each ingredient that was last brought up to date."""
+    # In one pass, since a plant may store more executions than fit into memory.
     found: dict[str, StoredValue] = {}
-    for output, trace in _latest_first(warehouse):
-        found.setdefault(output.name, (output, trace))
+    recency = warehouse.ledger.recency
+    for trace in warehouse.ledger.traces():
+        for output in trace.outputs:
+            known = found.get(output.name)
+            if known is None or recency(known[1]) < recency(trace):
+                found[output.name] = output, trace
     return found
 
 

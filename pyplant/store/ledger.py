@@ -103,12 +103,13 @@ class Ledger:
             raise
 
     def _apply(self, entry: JournalEntry) -> None:
+        if entry.kind == "t":  # nearly all lines are
+            self._lines.apply(entry)
+            self._last_noted = None
+            return
         match entry.kind:
             case "c" | "n" | "i" | "f":
                 self.latest.apply(entry)
-            case "t":
-                self._lines.apply(entry)
-                self._last_noted = None
             case "s":
                 self.state |= {(string(owner), string(name)) for owner, name in entry.payload()}
             case "p" if entry.signed:  # fingerprints import modules of followed packages
@@ -148,7 +149,7 @@ class Ledger:
 
     def _current_rank(self, topic: str) -> Rank:
         """Return the rank of the trace with a topic that was last made or brought up to date."""
-        made = self._lines.newest(topic) or _NEVER
+        made = self._lines.newest(topic)
         return max((made, made), self._current.get(topic, (_NEVER, _NEVER)))[1]
 
     def topic(self, name: str, kind: str = _REACTOR) -> str:
@@ -224,7 +225,7 @@ class Ledger:
 
     def last(self, full_name: str) -> Trace | None:
         """Return the newest stored trace of a reactor under any code."""
-        self._lines.parse_topic(self.topic(full_name))
+        self._lines.parse(self.topic(full_name))
         if full_name not in self._last:
             stored = self.of_reactor(full_name)
             if not stored:

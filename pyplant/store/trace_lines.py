@@ -23,7 +23,36 @@ __all__ = ["TraceLines", "key_of"]
 
 _REACTOR, _SIZE = "r", "s"  # first letters of the topic of a reactor, and of the size
 _ANY = ""  # the topic of keys without topics, which earlier versions wrote
+_NEVER: Rank = (-1, "")
 _KEPT_LINES = 10_000  # whose content stays in memory; to read a line again takes 15 µs
+
+
+class _Code:
+    """The traces of one code fingerprint: those that were parsed, and the lines of those that were not."""
+
+    __slots__ = ("fingerprint", "kept", "lines", "places", "traces")
+
+    def __init__(self, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+        self.lines = 0  # ever seen
+        self.kept: list[JournalEntry] = []
+        self.places = array("Q")
+        self.traces: list[Trace] = []
+
+
+class _Key:
+    """The rank of the newest line with one key, its size left out."""
+
+    __slots__ = ("code", "newest", "text")
+
+    def __init__(self, text: str, code: _Code) -> None:
+        self.text = text
+        self.code = code
+        self.newest: Rank = _NEVER
+
+    def topics(self) -> list[str]:
+        topics = self.text.split(".")[1:]
+        return topics if topics and topics[0].startswith(_REACTOR) else [_ANY]
 
 
 class TraceLines:
@@ -40,8 +69,6 @@ class TraceLines:
 
     Attributes
     ----------
-    most_bytes
-        Bytes that the objects of all traces have at most; ``None`` if an earlier version wrote one of them.
     unknown
         Ranks of traces that a later version wrote.
     """
@@ -52,72 +79,91 @@ class TraceLines:
         self._journal = journal
         self._refresh = refresh
         self._on_parsed = on_parsed
-        # Of lines that are not parsed, by fingerprint.
-        self._kept: dict[str, list[JournalEntry]] = {}
-        self._places: dict[str, array[int]] = {}
-        self._kept_lines = 0
-        self._counts: dict[str, int] = {}
-        self._newest: dict[str, Rank] = {}  # by key
-        self._keys: dict[str, list[str]] = {}  # the keys with each topic, once they were asked for
-        self._new_keys: list[str] = []  # those that are not there yet
-        self._traces: dict[str, list[Trace]] = {}
+        self._keys: dict[str, _Key] = {}
+        self._codes: dict[str, _Code] = {}
+        # By topic, once they were asked for; some keys are not there yet.
+        self._with_topic: dict[str, list[_Code]] = {}
+        self._newest: dict[str, Rank] = {}
+        self._new_keys: list[_Key] = []
+        self._changed_keys: set[_Key] = set()
+        self._room = _KEPT_LINES
         self._ranks: set[Rank] = set()  # of the parsed traces
         self._manifests: dict[str, dict[str, Ingredient]] = {}
-        self.most_bytes: int | None = 0
+        self._most_bytes = 0
+        self._is_size_known = True
         self.unknown: set[Rank] = set()
 
     def apply(self, entry: JournalEntry) -> None:
         """Note a line that was read."""
-        key, _, size = entry.key.rpartition(f".{_SIZE}")
-        if not key or not size.isdecimal():  # an earlier version wrote it
-            key, size = entry.key, ""
-        fingerprint = self._note(key, entry.rank, int(size) if size else None)
-        if self._kept_lines < _KEPT_LINES:
-            self._kept_lines += 1
-            self._kept.setdefault(fingerprint, []).append(entry)
+        code = self._note(entry.key, (entry.number, entry.writer))
+        if self._room:
+            self._room -= 1
+            code.kept.append(entry)
         else:
-            self._places.setdefault(fingerprint, array("Q")).append(entry.place)
+            code.places.append(entry.place)
 
-    def _note(self, key: str, rank: Rank, size: int | None) -> str:
-        known = self._newest.get(key)
+    def _note(self, key: str, rank: Rank) -> _Code:
+        text, _, size = key.rpartition(".")
+        if size[:1] == _SIZE and size[1:].isdecimal():
+            self._most_bytes += int(size[1:])
+        else:  # an earlier version wrote it
+            text, self._is_size_known = key, False
+        known = self._keys.get(text)
         if known is None:
-            self._new_keys.append(key)
-        if known is None or known < rank:
-            self._newest[key] = rank
-        self.most_bytes = None if size is None or self.most_bytes is None else self.most_bytes + size
-        fingerprint = key.partition(".")[0]
-        self._counts[fingerprint] = self._counts.get(fingerprint, 0) + 1
-        return fingerprint
+            known = self._keys[text] = self._new_key(text)
+        if known.newest < rank:
+            known.newest = rank
+            self._changed_keys.add(known)
+        known.code.lines += 1
+        return known.code
+
+    def _new_key(self, text: str) -> _Key:
+        fingerprint = text.partition(".")[0]
+        code = self._codes.get(fingerprint)
+        if code is None:
+            code = self._codes[fingerprint] = _Code(fingerprint)
+        key = _Key(text, code)
+        self._new_keys.append(key)
+        return key
 
     def add(self, key: str, trace: Trace) -> None:
         """Add the trace of a line that this process wrote."""
-        key, _, size = key.rpartition(f".{_SIZE}")
-        self._note(key, trace.rank, int(size))
-        self._add(trace)
+        self._add(self._note(key, trace.rank), trace)
 
-    def _add(self, trace: Trace) -> None:
-        self._traces.setdefault(trace.fingerprint, []).append(trace)
+    def _add(self, code: _Code, trace: Trace) -> None:
+        code.traces.append(trace)
         for manifest in trace.manifests:
             self._manifests.setdefault(manifest.name, {})[manifest.digest] = manifest
         self._ranks.add(trace.rank)
 
     # ------------------------------------------------------------------ without parsing
 
+    @property
+    def most_bytes(self) -> int | None:
+        """Bytes that the objects of all traces have at most; ``None`` if an earlier version wrote one of them."""
+        return self._most_bytes if self._is_size_known else None
+
     def count(self, fingerprint: str) -> int:
         """Return how many lines of this code were ever seen; some may have been seen twice."""
-        return self._counts.get(fingerprint, 0)
+        code = self._codes.get(fingerprint)
+        return 0 if code is None else code.lines
 
-    def newest(self, topic: str) -> Rank | None:
+    def newest(self, topic: str) -> Rank:
         """Return the rank of the newest trace with a topic."""
-        self._index()
-        return max((self._newest[key] for key in self._keys.get(topic, ())), default=None)
+        changed, self._changed_keys = self._changed_keys, set()
+        for key in changed:
+            for one in key.topics():
+                self._newest[one] = max(key.newest, self._newest.get(one, _NEVER))
+        return self._newest.get(topic, _NEVER)
 
-    def _index(self) -> None:
+    def _codes_with(self, topic: str) -> list[_Code]:
         new, self._new_keys = self._new_keys, []
         for key in new:
-            topics = key.split(".")[1:]
-            for topic in topics if topics and topics[0].startswith(_REACTOR) else [_ANY]:
-                self._keys.setdefault(topic, []).append(key)
+            for one in key.topics():
+                codes = self._with_topic.setdefault(one, [])
+                if key.code not in codes:
+                    codes.append(key.code)
+        return [*self._with_topic.get(topic, ()), *self._with_topic.get(_ANY, ())]
 
     def manifests(self, name: str) -> list[Ingredient]:
         """Return the manifests of traces that were parsed, by the name of their dependency, the newest first."""
@@ -127,58 +173,55 @@ class TraceLines:
 
     def of_code(self, fingerprint: str) -> list[Trace]:
         """Return the traces of this code."""
-        if fingerprint in self._kept or fingerprint in self._places:
-            found = list(self._read(fingerprint))
+        code = self._codes.get(fingerprint)
+        return [] if code is None else self._all_parsed(code)
+
+    def _all_parsed(self, code: _Code) -> list[Trace]:
+        if code.kept or code.places:
+            found = list(filter(None, map(self._parsed, code.kept)))
+            found += filter(None, map(self._parsed, self._read_again([code])))
             found.sort(key=attrgetter("number", "writer"))
             for trace in found:
                 if trace.rank not in self._ranks:  # a line may come twice while files are merged
-                    self._add(trace)
+                    self._add(code, trace)
                     self._on_parsed(trace)
             # At the end, since an interrupt must lose no trace.
-            self._kept.pop(fingerprint, None)
-            self._places.pop(fingerprint, None)
-        return self._traces.get(fingerprint, [])
+            code.kept, code.places = [], array("Q")
+        return code.traces
 
     def with_topic(self, topic: str) -> list[Trace]:
         """Return the traces of all code that ever had a trace with this topic."""
-        self._index()
-        keys = [*self._keys.get(topic, ()), *self._keys.get(_ANY, ())]
-        codes = dict.fromkeys(key.partition(".")[0] for key in keys)
-        return [trace for fingerprint in codes for trace in self.of_code(fingerprint)]
+        return [trace for code in self._codes_with(topic) for trace in self._all_parsed(code)]
 
-    def parse_topic(self, topic: str) -> None:
-        """Parse the traces with a topic that are not parsed."""
-        if self._kept or self._places:
-            self.with_topic(topic)
+    def parse(self, topic: str) -> None:
+        """Parse the traces with a topic that were read and not parsed since."""
+        for code in self._codes_with(topic):
+            self._all_parsed(code)
 
     def all(self) -> Iterator[Trace]:
-        """Yield all traces, in no order. Those that nothing else needed are read again each time."""
-        for traces in list(self._traces.values()):
-            yield from traces
-        for fingerprint in {**self._kept, **self._places}:
-            seen: set[Rank] = set()
-            for trace in self._read(fingerprint):
+        """Yield all traces, in no order, a few of them perhaps twice. Those that nothing else needed are not kept."""
+        codes = list(self._codes.values())
+        seen: set[Rank] = set()
+        for code in codes:
+            yield from tuple(code.traces)
+            for trace in filter(None, map(self._parsed, tuple(code.kept))):
                 if trace.rank not in self._ranks and trace.rank not in seen:
                     seen.add(trace.rank)
                     yield trace
-
-    def _read(self, fingerprint: str) -> Iterator[Trace]:
-        """Parse the traces of this code that are not parsed, some of them perhaps twice."""
-        for entry in tuple(self._kept.get(fingerprint, ())):
-            if (trace := self._parsed(entry)) is not None:
+        # In the order of the files, not by code, since neighbours are read together. A line whose content is kept comes
+        # again when its file is merged.
+        for trace in filter(None, map(self._parsed, self._read_again(codes))):
+            if trace.rank not in self._ranks and trace.rank not in seen:
                 yield trace
-        if fingerprint in self._places:
-            yield from filter(None, map(self._parsed, self._read_again(fingerprint)))
 
-    def _read_again(self, fingerprint: str) -> Iterator[JournalEntry]:
-        places, found = self._places[fingerprint][:], 0
+    def _read_again(self, codes: list[_Code]) -> Iterator[JournalEntry]:
+        places, found = _places(codes), 0
         for entry in self._journal.read_again(places):
             found += 1
             yield entry
         if found < len(places):
             self._refresh()  # reads the file with the merged lines
-            now = self._places.get(fingerprint, places)  # the caller may have parsed them meanwhile
-            yield from self._journal.read_again(now[len(places) :])
+            yield from self._journal.read_again(set(_places(codes)).difference(places))
 
     def _parsed(self, entry: JournalEntry) -> Trace | None:
         try:
@@ -186,6 +229,10 @@ class TraceLines:
         except UNREADABLE:
             self.unknown.add(entry.rank)
             return None
+
+
+def _places(codes: list[_Code]) -> list[int]:
+    return [place for code in codes for place in code.places]
 
 
 def key_of(trace: Trace, topics: list[str]) -> str:

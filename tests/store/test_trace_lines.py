@@ -182,3 +182,25 @@ class TestReadingAgain:
         (file,) = root.glob("*.log")
         file.write_bytes(file.read_bytes().replace(b" 1 ", b" 7 "))
         assert list(reader.read_again(entry.place for entry in entries)) == [entries[0], entries[2]]
+
+    def test_all_traces_are_read_in_the_order_of_the_file(self, root, monkeypatch):
+        monkeypatch.setattr(trace_lines, "_KEPT_LINES", 0)
+        monkeypatch.setattr("pyplant.store.journal._BLOCK_BYTES", 4096)
+        fill(root, REACTORS, 20)
+        (file,) = (root / "journal").glob("*.log")
+        blocks = file.stat().st_size / 4096
+        assert blocks > 32  # more than are kept
+        warehouse = open_warehouse(root)
+        calls, read = [], warehouse.files.read
+        monkeypatch.setattr(
+            warehouse.files, "read", lambda *arguments: calls.append(arguments) or read(*arguments)
+        )
+        assert len(list(warehouse.ledger.traces())) == 400
+        assert len(calls) < blocks + 5
+
+    def test_parsed_traces_are_not_read_a_second_time(self, root):
+        fill(root, ["r7"], 3)
+        ledger = open_warehouse(root).ledger
+        assert len(list(ledger.traces())) == 3
+        assert len(ledger.of_reactor("r7")) == 3
+        assert len(list(ledger.traces())) == 3
