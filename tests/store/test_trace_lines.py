@@ -185,10 +185,10 @@ class TestReadingAgain:
 
     def test_all_traces_are_read_in_the_order_of_the_file(self, root, monkeypatch):
         monkeypatch.setattr(trace_lines, "_KEPT_LINES", 0)
-        monkeypatch.setattr("pyplant.store.journal._BLOCK_BYTES", 4096)
+        monkeypatch.setattr("pyplant.store.journal._BLOCK_BYTES", 2048)
         fill(root, REACTORS, 20)
         (file,) = (root / "journal").glob("*.log")
-        blocks = file.stat().st_size / 4096
+        blocks = file.stat().st_size / 2048
         assert blocks > 32  # more than are kept
         warehouse = open_warehouse(root)
         calls, read = [], warehouse.files.read
