@@ -24,6 +24,7 @@ from pyplant.execution.context import RunContext
 from pyplant.fingerprint.fingerprint import Fingerprint
 from pyplant.ingredient import IN_MEMORY, Ingredient
 from pyplant.reads.answers import OUTSIDE
+from pyplant.reads.environment import is_asked_by_libraries
 from pyplant.reads.manifests import MANY, as_dependency, manifest
 from pyplant.specs.recorded import NOTHING_SHOWN, RecordedSpec
 from pyplant.store.owner import program_name
@@ -196,7 +197,11 @@ class TraceWriter:
         """Say, the first time that a plant finds a read which was not declared, what follows from it."""
         if self._warehouse.ledger.told_of_reads:
             return
-        told = [(kind, names[0]) for kind, names in sorted(record.undeclared) if kind in _TOLD]
+        told = [
+            (kind, names[0])
+            for kind, names in sorted(record.undeclared)
+            if kind in _TOLD and not (kind is DependencyKind.ENVIRONMENT and is_asked_by_libraries(names[0]))
+        ]
         if not told:
             return
         self._warehouse.ledger.put_told_of_reads()

@@ -19,7 +19,7 @@ from typing import Any
 from pyplant.fingerprint.origin import is_user_file
 from pyplant.store.seals import Seals
 
-__all__ = ["counts", "digest", "is_secret", "present_variables", "watch"]
+__all__ = ["counts", "digest", "is_asked_by_libraries", "is_secret", "present_variables", "watch"]
 
 _SECRET = ("*TOKEN*", "*SECRET*", "*KEY*", "*PASSWORD*", "*PASSWD*", "*CREDENTIAL*")
 # Set for each worker, process or session, and not by the user for the program.
@@ -59,6 +59,8 @@ _NOT_COUNTED = (
 _ACCESSORS = frozenset({"get", "__contains__", "getenv", "getenvb", "setdefault", "pop", "expandvars"})
 _CHANGES = frozenset({"__setitem__", "__delitem__"})
 _BETWEEN = frozenset({"os", "collections.abc", "_collections_abc", "posixpath", "ntpath"})
+# Read by compiled code, which has no frame of its own, whenever the user's code calls it.
+_OF_COMPILED_LIBRARIES = ("PYARROW_*", "ARROW_*")
 
 
 def present_variables() -> dict[str, str]:
@@ -73,6 +75,11 @@ def present_variables() -> dict[str, str]:
 def counts(name: str) -> bool:
     """Return whether a variable can be an input; some are set for each worker or session."""
     return not any(fnmatch.fnmatchcase(name, pattern) for pattern in _NOT_COUNTED)
+
+
+def is_asked_by_libraries(name: str) -> bool:
+    """Return whether a library probably asked for a variable, although user code seems to have done it."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _OF_COMPILED_LIBRARIES)
 
 
 def is_secret(name: str) -> bool:

@@ -59,3 +59,12 @@ def test_nothing_is_told_of_declared_files(caplog):
         plant.add_reactor(declares)
         plant.get("value")
     assert said(caplog) == []
+
+
+def test_nothing_is_told_of_variables_that_compiled_libraries_read(caplog):
+    """Their calls have no frame of their own, so user code seems to have asked."""
+    arrow = pytest.importorskip("pyarrow")
+    with plant_with(lambda: arrow.array([1, 2]).to_pylist()) as plant:
+        assert plant.get("value") == [1, 2]
+        assert "PYARROW" in str(plant.explain("reads"))
+    assert said(caplog) == []
