@@ -16,6 +16,7 @@ from pyplant._missing import MISSING
 
 __all__ = [
     "class_entry",
+    "class_namespace",
     "has_dynamic_attributes",
     "is_fully_readable",
     "module_of",
@@ -30,7 +31,7 @@ __all__ = [
 
 
 mro = type.__dict__["__mro__"].__get__
-_namespace = type.__dict__["__dict__"].__get__
+class_namespace = type.__dict__["__dict__"].__get__
 _qualname = type.__dict__["__qualname__"].__get__
 _module = type.__dict__["__module__"].__get__
 _C_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
@@ -43,7 +44,7 @@ _PICKLING = ("__reduce_ex__", "__reduce__", "__getnewargs_ex__", "__getnewargs__
 def class_entry(cls: type, name: str) -> Any:
     """Return the entry for a name in a class or its bases, unbound, or :data:`MISSING`."""
     for base in mro(cls):
-        entries = _namespace(base)
+        entries = class_namespace(base)
         if name in entries:
             return entries[name]
     return MISSING
@@ -51,7 +52,7 @@ def class_entry(cls: type, name: str) -> Any:
 
 def module_of(cls: type) -> str:
     """Return the module name of a class; ``""`` if its ``__module__`` is no string."""
-    own = _namespace(cls).get("__module__", MISSING)
+    own = class_namespace(cls).get("__module__", MISSING)
     if own is MISSING:
         own = _module(cls)  # a class made in C has it as part of its name
     return own if type(own) is str else ""
@@ -65,7 +66,7 @@ def qualname_of(cls: type) -> str:
 def namespace(obj: Any) -> dict[str, Any] | None:
     """Return the ``__dict__`` of an object that is no class, or ``None`` if it has none."""
     for base in mro(type(obj)):
-        descriptor = _namespace(base).get("__dict__")
+        descriptor = class_namespace(base).get("__dict__")
         if type(descriptor) in _C_DESCRIPTORS:  # modules have a member descriptor, other objects a getset
             found = _descriptor_value(descriptor, obj)
             return found if type(found) is dict else None
@@ -110,7 +111,7 @@ def has_dynamic_attributes(cls: type) -> bool:
     if class_entry(cls, "__getattr__") is not MISSING:
         return True
     found: object = class_entry(cls, "__getattribute__")
-    return not any(found is _namespace(base).get("__getattribute__") for base in _BUILTIN_BASES)
+    return not any(found is class_namespace(base).get("__getattribute__") for base in _BUILTIN_BASES)
 
 
 def pickling_methods(cls: type) -> set[str]:
@@ -119,7 +120,7 @@ def pickling_methods(cls: type) -> set[str]:
     for base in mro(cls):
         if base in _BUILTIN_BASES:
             break
-        found.update(_namespace(base).keys() & set(_PICKLING))
+        found.update(class_namespace(base).keys() & set(_PICKLING))
     return found
 
 
@@ -159,6 +160,6 @@ _CONTENT: dict[type, Callable[[Any, Any], Any]] = {
 
 def _slots(cls: type) -> Iterator[tuple[str, Any]]:
     for base in mro(cls):
-        for name, entry in _namespace(base).items():
+        for name, entry in class_namespace(base).items():
             if type(entry) is types.MemberDescriptorType:
                 yield name, entry

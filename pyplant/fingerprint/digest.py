@@ -55,7 +55,7 @@ from pyplant.fingerprint.canonical import Code, ValueNode, canonical
 from pyplant.fingerprint.hashing import DIGEST_BYTES, digest_bytes
 from pyplant.fingerprint.installed_names import holds_itself, installed_name
 from pyplant.fingerprint.mocks import is_mock_class, mock_content
-from pyplant.fingerprint.reductions import BOOKKEEPING, OF_WRAPPERS, hides_content, limited_items, wrapped
+from pyplant.fingerprint.reductions import OF_WRAPPERS, hides_content, limited_items, without_caches, wrapped
 from pyplant.fingerprint.scalars import SCALARS, tag_bytes
 
 __all__ = [
@@ -447,12 +447,12 @@ class Encoder:
 
     def _without_excluded(self, state: Any) -> Any:
         """Return the attributes without excluded ones; ``None``, as in pickle, if there are none."""
-        cls = class_name(type(self._current.obj))
-        bookkeeping = BOOKKEEPING.get(cls)
-        if bookkeeping is not None and type(state) is dict:
-            state = {key: state[key] for key in state if key not in bookkeeping}
-        if not self._excluded or type(state) is not dict:
+        if type(state) is not dict:
             return state
+        state = without_caches(state, type(self._current.obj), as_held=self.as_held)
+        if not self._excluded:
+            return state
+        cls = class_name(type(self._current.obj))
         return {key: state[key] for key in state if f"{cls}.{key}" not in self._excluded} or None
 
     def attributes(self, state: Any, *, ordered: bool = False) -> None:

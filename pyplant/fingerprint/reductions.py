@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from itertools import islice
 from types import FunctionType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pyplant._missing import MISSING
+from pyplant.fingerprint.attribute_digests import class_name
 from pyplant.fingerprint.attributes import (
     class_entry,
+    class_namespace,
     is_fully_readable,
     mro,
     namespace,
@@ -21,7 +24,7 @@ from pyplant.fingerprint.attributes import (
 )
 from pyplant.fingerprint.origin import is_user_object
 
-__all__ = ["BOOKKEEPING", "MAX_ITEMS", "OF_WRAPPERS", "hides_content", "limited_items", "wrapped"]
+__all__ = ["MAX_ITEMS", "OF_WRAPPERS", "hides_content", "limited_items", "without_caches", "wrapped"]
 
 MAX_ITEMS = 100_000
 """The number of items that count of an object whose class brings its own iterator."""
@@ -31,11 +34,16 @@ _FINITE = frozenset(map(type, map(iter, ([], (), {}.items(), OrderedDict().items
 OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "__dict__", "__type_params__"})
 """Attributes that a wrapper copies from the function that it wraps."""
 
-BOOKKEEPING = {
+_BOOKKEEPING = {
     "joblib.memory.MemorizedFunc": frozenset(["timestamp"]),
     "pandas.io.formats.style.Styler": frozenset(["uuid"]),
+    "sklearn.feature_extraction.text.CountVectorizer": frozenset(["_stop_words_id"]),
+    "sklearn.feature_extraction.text.TfidfVectorizer": frozenset(["_stop_words_id"]),
 }
 """Attributes that differ in each process for equal objects, by class."""
+_OF_MODELS = frozenset(["__pydantic_fields_set__"])
+"""Which fields of a pydantic model were given and not left at their defaults: equal models differ in it."""
+_SCALARS = (bool, int, float, complex, str, bytes, type(None))
 
 _REDUCING = frozenset(["__reduce_ex__", "__reduce__", "__getstate__"])
 
@@ -45,6 +53,42 @@ def hides_content(cls: type) -> bool:
     methods = pickling_methods(cls) & _REDUCING
     definers = [base for base in mro(cls) if methods & vars(base).keys()]
     return bool(methods) and is_user_object(definers[0]) and is_fully_readable(cls)
+
+
+def without_caches(state: dict[Any, Any], cls: type, *, as_held: bool) -> dict[Any, Any]:
+    """Return the attributes of an object without those that its class has computed for itself.
+
+    A library uses ``cached_property`` for what follows from the other attributes. A user may fill a container that was made
+    so, or set the attribute, and a global's history is followed anyway; so of the user's classes only plain values in
+    parameters and ingredients are left out.
+    """
+    hidden = _BOOKKEEPING.get(class_name(cls), _OF_MODELS)
+    of_user = _cached_properties(cls)
+    if not of_user and hidden.isdisjoint(state):
+        return state
+    return {
+        key: value
+        for key, value in state.items()
+        if key not in hidden
+        and not (key in of_user and (not of_user[key] or (not as_held and type(value) in _SCALARS)))
+    }
+
+
+def _cached_properties(cls: type) -> dict[str, bool]:
+    """Return the names of the cached properties of a class, and whether the user defined them."""
+    known = _cached_by_class.get(cls)
+    if known is None:
+        known = _cached_by_class[cls] = {}
+        for base in reversed(mro(cls)):
+            for name, entry in class_namespace(base).items():
+                if isinstance(entry, functools.cached_property):
+                    known[name] = is_user_object(base)
+                else:
+                    known.pop(name, None)  # overwritten by something else
+    return known
+
+
+_cached_by_class: WeakKeyDictionary[type, dict[str, bool]] = WeakKeyDictionary()
 
 
 def limited_items(items: Iterator[Any], value: Any, base: type) -> list[Any]:

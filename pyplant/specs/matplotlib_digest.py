@@ -56,3 +56,11 @@ def _encode_grouper(value: Any, encoder: Encoder) -> None:
     """Encode which axes are joined, by their order."""
     encoder.tag("grouper")
     encoder.item([list(group) for group in value])
+
+
+@encodes("matplotlib.*.Colormap+")
+def _encode_colormap(value: Any, encoder: Encoder) -> None:
+    """Encode a colormap with its table of colours, which is made when it is first used."""
+    if not getattr(value, "_isinit", True):
+        value._init()  # noqa: SLF001
+    encoder.reduced(value)

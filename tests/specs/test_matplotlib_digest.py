@@ -28,3 +28,15 @@ def test_equal_figures_have_equal_digests_and_others_do_not():
 def test_parts_of_figures_have_digests_too(part):
     assert digest_of(part(plot())) == digest_of(part(plot()))
     assert digest_of(part(plot())) != digest_of(part(plot(top=30)))
+
+
+def test_colormaps_count_the_same_before_and_after_their_first_use():
+    colors = pytest.importorskip("matplotlib.colors")
+
+    def made(last):
+        return colors.LinearSegmentedColormap.from_list("own", ["black", last])
+
+    used = made("white")
+    used(0.5)
+    assert digest_of(used) == digest_of(made("white"))
+    assert digest_of(used) != digest_of(made("red"))
