@@ -221,6 +221,19 @@ class TestCollecting:
                 plant.set_config({"n": n})
                 assert plant.run_reactor("mean").ran == ()
 
+    def test_a_program_that_tries_many_configurations_keeps_to_max_size(self, directory, monkeypatch):
+        monkeypatch.setattr("pyplant.store.leases._MAX_CONFIGURATIONS", 3)
+        with opened(directory, 0, max_size=0) as plant:
+            for n in (0, 1, 2, 3, 4, 2):
+                plant.set_config({"n": n})
+                plant.get("mean")
+            plant.gc()
+            for n in (2, 3, 4):
+                plant.set_config({"n": n})
+                assert plant.run_reactor("mean").ran == ()
+            plant.set_config({"n": 1})
+            assert plant.run_reactor("mean").ran == ("base", "mean")
+
     def test_history_is_evicted_first_at_any_age(self, directory):
         for n in range(5):
             bring(directory, n)
