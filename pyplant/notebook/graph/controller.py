@@ -58,6 +58,7 @@ _MAX_SHOWN_GRAPHS = 8  # of one plant, the newest
 _PICTURE_PERIOD = 1.0  # seconds between two pictures while a cell runs
 _FOLLOW_PERIOD = 1.0  # seconds between two foldings during a run, at least; a person must be able to read one
 _FOLLOW_FACTOR = 30  # this period in multiples of the time that a folding takes
+_OLD = "no longer updated"
 _DONE = frozenset({Outcome.CACHED, Outcome.RAN})
 
 
@@ -159,6 +160,10 @@ class GraphController:
         ]
         for shown in self._shown_graphs:
             if shown not in kept and shown.widget is not None:
+                if (
+                    not shown.is_gone
+                ):  # another tab may show it still, with the picture once the widget is closed
+                    self._publish_picture(shown, self._status(), note=_OLD)
                 shown.widget.close()
         self._shown_graphs = kept
 
@@ -448,8 +453,10 @@ class GraphController:
         self._last_drawn = (status, self._version)
         self._draw_after = time.monotonic() + _PICTURE_PERIOD
 
-    def _publish_picture(self, shown: _ShownGraph, status: Status, *, is_new: bool = False) -> None:
-        html = svg.geometry_html(status, self._geometry, shown.identity)
+    def _publish_picture(
+        self, shown: _ShownGraph, status: Status, *, is_new: bool = False, note: str = ""
+    ) -> None:
+        html = svg.geometry_html(status, self._geometry, shown.identity, note)
         text = tree(status, self._snapshot.edges) if len(status) <= MAX_NODES else status.title()
         self._shell.display_pub.publish(
             {"text/html": html, "text/plain": text},

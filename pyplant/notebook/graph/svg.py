@@ -73,7 +73,7 @@ def graph_html(status: Status, edges: Edges, arranger: Arranger = arrange) -> st
     return geometry_html(status, compute_geometry(names, flowing, folding, arranger))
 
 
-def geometry_html(status: Status, geometry: GraphGeometry, identity: str = "") -> str:
+def geometry_html(status: Status, geometry: GraphGeometry, identity: str = "", note: str = "") -> str:
     """Return a graph with known positions as HTML.
 
     Parameters
@@ -84,8 +84,11 @@ def geometry_html(status: Status, geometry: GraphGeometry, identity: str = "") -
         The positions.
     identity
         The DOM id of the element, by which the widget hides it.
+    note
+        A text behind the title.
     """
     entries = list(status)
+    title = f"{status.title()} ({note})" if note else status.title()
     name = _name_of(geometry.boxes, entries)
     edges = [_edge(edge, name) for edge in geometry.edges]
     boxes = [_node(box, entries) for box in geometry.boxes]
@@ -101,7 +104,7 @@ def geometry_html(status: Status, geometry: GraphGeometry, identity: str = "") -
     return (
         f'<div class="pp-graph"{mark} style="overflow:auto;max-width:100%"><style>{STYLE}</style>'
         # The summary has the focus when the keyboard scrolls a picture that is wider than the page.
-        f'<details open><summary class="pp-head" style="margin:0 0 4px 2px">{escape(status.title())}</summary>'
+        f'<details open><summary class="pp-head" style="margin:0 0 4px 2px">{escape(title)}</summary>'
         f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(_text_alternative(geometry, name, entries))}" '
         f'width="{width:.0f}" style="display:block;max-width:100%;min-width:{_MIN_SCALE * width:.0f}px;'
         f'height:auto;margin:0"></details></div>'

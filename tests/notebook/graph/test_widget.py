@@ -729,6 +729,20 @@ def test_a_cell_that_is_run_again_replaces_its_widget(page, plant):
     assert shown(plant) is not first
 
 
+def test_another_tab_does_not_show_an_old_picture_as_the_present_one(page, plant):
+    display.show_graph(plant)
+    (first,) = page.pictures
+    page.parent["header"]["msg_id"] = "2"  # the same cell, in another tab
+    display.show_graph(plant)
+    plant.run_reactor(add)
+    page.run_cell()
+    *_, last = (picture for picture in page.pictures if picture.id == first.id)
+    assert "2 reactors: 2 new (no longer updated)" in last.data["text/html"]
+    *_, newest = page.pictures
+    assert "2 reactors: 2 cached" in newest.data["text/html"]
+    assert "no longer" not in newest.data["text/html"]
+
+
 def test_two_graphs_in_one_cell_are_both_kept(page, plant):
     display.show_graph(plant)
     display.show_graph(plant)
