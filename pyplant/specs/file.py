@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pyplant.errors import NotAllocatedError, UnsavableError
+from pyplant.fingerprint.hashing import DIGEST_BYTES, hasher
 from pyplant.specs.base import IngredientSpec, Metadata
 
 __all__ = ["FileSpec"]
+
+_CHUNK = 1 << 22  # bytes
+_READ_ONLY = 0o400  # as a plant stores files
 
 
 class FileSpec(IngredientSpec):
     """A file, allocated as a path to write to and received as the path of the stored file.
 
     ``path = pipe.allocate("plot", Ingredient.Type.file, suffix=".png")``. The stored file
-    is shared and read-only; copy it to change it.
+    is shared and read-only; copy it to change it. A program stays one that can be run.
     """
 
     name: ClassVar[str] = "file"
@@ -29,7 +35,18 @@ class FileSpec(IngredientSpec):
         return False
 
     def load(self, path: Path, metadata: Metadata) -> Any:
+        if metadata.get("executable") and not os.access(path, os.X_OK):
+            path.chmod(_READ_ONLY | stat.S_IXUSR)
         return str(path)
+
+    def digest(self, path: Path, metadata: Metadata) -> str | None:
+        if not metadata.get("executable"):
+            return None
+        whole = hasher()
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                whole.update(chunk)
+        return str(whole.update(b"executable").hexdigest(length=DIGEST_BYTES))
 
     def allocate(self, path: Path, **options: Any) -> Any:
         """Return the path of a file that does not exist yet.
@@ -62,4 +79,7 @@ class FileSpec(IngredientSpec):
             copy = path.with_name(f"{path.name}.copy")
             shutil.copyfile(path, copy)
             copy.replace(path)
-        return {"suffix": "".join(path.suffixes)}
+        metadata: Metadata = {"suffix": "".join(path.suffixes)}
+        if os.name == "posix" and path.stat().st_mode & stat.S_IXUSR:
+            metadata["executable"] = True
+        return metadata

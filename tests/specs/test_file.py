@@ -1,6 +1,7 @@
 """Files as ingredients."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,27 @@ def test_a_folder_at_the_path_of_a_file_is_refused(plant_dir):
         with pytest.raises(UnsavableError, match="A folder was made at the path"):
             plant.get("folder")
         assert not list((plant_dir / "tmp").rglob("*.zarr"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the suffix makes a program")
+def test_a_program_can_be_run_and_a_change_of_that_right_counts(plant_dir):
+    mode = [0o600]
+
+    @ReactorFunc(cache=False)
+    def program(pipe):
+        path = pipe.allocate("program", Ingredient.Type.file, suffix=".sh")
+        Path(path).write_text("#!/bin/sh\necho it works\n")
+        os.chmod(path, mode[0])
+        pipe.send("program", path)
+
+    @ReactorFunc
+    def runs(pipe):
+        path = yield pipe.receive("program")
+        pipe.send("said", os.access(path, os.X_OK) and subprocess.check_output([path], text=True))
+
+    with Plant(plant_dir, progress=False) as plant:
+        plant.add_reactor([program, runs])
+        assert plant.get("said") is False
+        mode[0] = 0o700
+        assert plant.get("said") == "it works\n"
+        assert not os.access(plant.get("program"), os.W_OK) or os.geteuid() == 0
