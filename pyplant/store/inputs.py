@@ -9,6 +9,7 @@ they were. Git calls this problem "racy".
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import stat
 import time
@@ -190,7 +191,16 @@ def _key(path: str) -> str:
 
 
 def require_readable_file(path: str, digest: str | None) -> None:
-    """Raise an error if the digest is that of a directory, device or unreadable file; a missing file is accepted."""
+    """Raise an error if the digest is that of a directory, device or unreadable file, or if the path is a pattern.
+
+    A missing file is accepted.
+    """
+    if digest == ABSENT and ("*" in path or "?" in path) and glob.glob(path):
+        message = (
+            f"pipe.input_file takes one file; {path} is a pattern. Name each file that matches: "
+            f"for path in sorted(glob.glob({path!r})): pipe.input_file(path)."
+        )
+        raise IngredientError(message)
     if digest == DIRECTORY:
         message = f"pipe.input_file takes a file; {path} is a directory. Name the files in it one by one."
         raise IsADirectoryError(message)

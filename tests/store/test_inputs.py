@@ -181,3 +181,10 @@ def test_an_unreadable_file_raises_nothing_in_a_lookup(inputs, tmp_path, file, m
 @pytest.mark.parametrize("digest", [ABSENT, "0" * 40, None])
 def test_a_file_or_a_missing_file_is_accepted(digest):
     require_readable_file("data", digest)
+
+
+def test_a_pattern_is_refused_if_files_match_it(tmp_path):
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(IngredientError, match=r"is a pattern.*glob.glob"):
+        require_readable_file(f"{tmp_path}/*.txt", ABSENT)
+    require_readable_file(f"{tmp_path}/*.csv", ABSENT)  # a missing file of this name
