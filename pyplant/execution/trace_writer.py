@@ -248,14 +248,22 @@ class TraceWriter:
         if before.digest == now.digest:
             return now
         fingerprinter = self._context.fingerprinter
-        # None if anything but values changed, that is, code. A reloaded module, for example, may have been used before
-        # and after the edit.
-        changed = fingerprinter.keep_past_values(before.digest, now.digest)
-        if changed is None:
-            self._warn(UnsavedWarning, f"Code of {name!r} changed while it ran; the result is not stored.")
-            return None
+        changed: set[tuple[str, str]] = set()
+        while now.digest != before.digest:
+            # None if anything but values changed, that is, code. A reloaded module, for example, may have been used before
+            # and after the edit.
+            more = fingerprinter.keep_past_values(before.digest, now.digest)
+            if more is None:
+                self._warn(
+                    UnsavedWarning, f"Code of {name!r} changed while it ran; the result is not stored."
+                )
+                return None
+            if more <= changed:
+                break
+            # What is reached only through a changed value shows as a change once that value counts as before.
+            changed |= more
+            now = self._context.fingerprint(key)
         self._warn_of_readers(key, changed)
-        now = self._context.fingerprint(key)
         if now.digest == before.digest:
             return now
         # What was removed has no place at which a value from before could count.

@@ -7,20 +7,22 @@ fields and options, which count in their place: the generated code differs betwe
 from __future__ import annotations
 
 import collections
+import copyreg
 import dataclasses
 import enum
 import functools
 import types
+from _abc import _get_dump  # type: ignore[import-not-found]
 from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
-from pyplant.fingerprint.attributes import object_state
+from pyplant.fingerprint.attributes import object_state, qualname_of
 from pyplant.fingerprint.enum_members import enum_members
 from pyplant.fingerprint.metadata import annotation_names
 from pyplant.fingerprint.origin import is_user_file
 
-__all__ = ["members", "names_in_annotations", "watched_names"]
+__all__ = ["members", "names_in_annotations", "registrations", "watched_names"]
 
 
 _IGNORED = frozenset(
@@ -104,10 +106,19 @@ def members(cls: type) -> Iterator[tuple[str, Any]]:
             yield key, [getattr(value, option) for option in _OPTIONS]
         elif key not in ignored and not (generated and _is_generated(key, value)):
             yield key, _unwrapped(value)
+        elif key == "__getattr__":
+            yield from _cached_properties_of_attrs(value)
     # Dataclasses and their like make fields of the annotations, and check or convert values by their types.
     annotations = vars(cls).get("__annotations__")
     if type(annotations) is dict and annotations:
         yield "annotations", annotations
+
+
+def registrations(cls: type) -> tuple[list[str], Any]:
+    """Return what was registered for a class elsewhere: its virtual subclasses by name, and its reduction for :mod:`copyreg`."""
+    registered = _get_dump(cls)[0] if "_abc_impl" in vars(cls) else ()
+    found = (reference() for reference in registered)
+    return sorted(qualname_of(each) for each in found if each is not None), copyreg.dispatch_table.get(cls)
 
 
 def names_in_annotations(cls: type) -> Iterator[tuple[str, ...]]:
@@ -136,6 +147,13 @@ def _is_generated(key: str, value: Any) -> bool:
     if key.startswith("__") and key.endswith("__"):
         return filename.startswith(_GENERATED) or not is_user_file(filename)
     return filename == collections.namedtuple.__code__.co_filename  # noqa: PYI024 - its file is asked for
+
+
+def _cached_properties_of_attrs(method: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the functions of cached properties, which attrs moves from a class with slots to a method that it generates."""
+    for default in (isinstance(method, FunctionType) and method.__defaults__) or ():
+        if type(default) is dict:
+            yield "cached properties", default
 
 
 def _unwrapped(value: Any) -> Any:

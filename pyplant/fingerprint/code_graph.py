@@ -40,7 +40,7 @@ from pyplant._missing import MISSING
 from pyplant.engine.trace import Note
 from pyplant.errors import PlantError
 from pyplant.fingerprint.attributes import module_of, qualname_of, safe_getattr, static_attribute
-from pyplant.fingerprint.class_members import members, names_in_annotations, watched_names
+from pyplant.fingerprint.class_members import members, names_in_annotations, registrations, watched_names
 from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.enum_members import enum_watches
 from pyplant.fingerprint.expressions import UNKNOWN
@@ -63,15 +63,15 @@ from pyplant.fingerprint.origin import (
     LOADED,
     absolute_name,
     import_user_module,
-    is_installed_submodule,
+    is_installed_module,
     is_own_file,
-    is_user_file,
     is_user_module,
+    is_users_function,
     leads_to_user_code,
     package_name,
 )
 from pyplant.fingerprint.past_values import PastValue
-from pyplant.fingerprint.patches import accessors, patched, users_part
+from pyplant.fingerprint.patches import accessors, is_only_installed, patched, users_part
 from pyplant.fingerprint.source import CodePart
 
 __all__ = ["NodeBuilder"]
@@ -153,6 +153,8 @@ class NodeBuilder:
             return self._class(obj)
         if issubclass(cls, ModuleType):
             return self._module(obj)
+        if cls is PastValue and not self._follows_code:
+            return self._value(obj.value)
         if cls is PastValue:
             return obj.content() or self._build(obj.value)
         if cls is PartialValue:
@@ -167,14 +169,16 @@ class NodeBuilder:
         self._follows_code = False  # the code may lead to sets of code, and back to this one
         try:
             node = self(obj)
-            parts = [node.local]
+            parts, names = [node.local], [node.local]
             for edge in node.edges:
                 target = edge.target
                 said = target.text.encode() if type(target) is Leaf else self(target).local
                 parts.append(edge.counted.encode() + b"=" + said)
+                # First without values, which reactors may change, and which may lead back to this set.
+                names.append(parts[-1] if type(target) is Leaf else edge.counted.encode())
         finally:
             self._follows_code = True
-        found = digest_bytes(*parts)
+        found = digest_bytes(*names) + digest_bytes(*parts)
         self._ordering_keys[id(obj)] = (obj, found)
         return found
 
@@ -186,7 +190,11 @@ class NodeBuilder:
 
     def _function(self, function: FunctionType) -> GraphNode:
         code, name = function.__code__, f"{function.__module__}.{function.__qualname__}"
-        user = is_user_file(code.co_filename)
+        user = is_users_function(function)
+        if not user and is_only_installed(function):
+            return GraphNode(
+                NodeKind.FUNCTION, name, b"installed:" + self._installed_leaf(function).text.encode()
+            )
         if user:
             # The part comes without globals, default values and closure: those are edges.
             part = self._part(code, function.__globals__)
@@ -343,7 +351,7 @@ class NodeBuilder:
             if found is MISSING:
                 found = import_user_module(submodule, None) or MISSING
             # An installed module in a namespace package counts by name, whether it is loaded or not.
-            if _is_installed_module(found, submodule):
+            if is_installed_module(found, submodule):
                 leaf = Leaf(f"import {submodule}{self._version(package_name(submodule))}")
                 scope.add(label, leaf, rest=chain[index + 1 :])
                 return
@@ -392,6 +400,9 @@ class NodeBuilder:
             scope.add("metaclass", type(cls))
         for key, value in members(cls):
             scope.add(f"member {key}", value, key)
+        registered = registrations(cls)
+        if registered != ([], None):
+            scope.add("registrations", list(registered))
         # All names are watched, and not those of members(): their values are computed from several entries.
         names = watched_names(cls)
         scope.watching.append(Watch.of(vars(cls), names))
@@ -405,7 +416,9 @@ class NodeBuilder:
             b"class",
             scope.sorted_edges(),
             scope.watches(),
-            lambda: cls.__bases__ is bases and watched_names(cls) == names,
+            lambda: (
+                cls.__bases__ is bases and watched_names(cls) == names and registrations(cls) == registered
+            ),
             notes=frozenset(scope.notes),
         )
 
@@ -482,15 +495,6 @@ class NodeBuilder:
         return GraphNode(
             NodeKind.VALUE, name, b"installed:" + self._installed_leaf(value).text.encode(), edges
         )
-
-
-def _is_installed_module(found: Any, submodule: str) -> bool:
-    """Return whether an attribute of a namespace package is a module that is not the user's, loaded or not."""
-    if found is MISSING:
-        return is_installed_submodule(submodule)
-    return (
-        issubclass(type(found), ModuleType) and found.__name__ == submodule and not leads_to_user_code(found)
-    )
 
 
 def _is_content(cls: type) -> bool:

@@ -32,6 +32,8 @@ def found_by_text(call: ast.Call, global_names: frozenset[str]) -> Iterator[_Ref
     """
     text = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
     match call:
+        case ast.Call(func=ast.Name(id="globals"), args=[]):
+            yield _ANY_GLOBAL
         case ast.Call(func=ast.Name(id="eval" | "exec"), args=[_]) if not call.keywords:
             yield from _evaluated(text) if isinstance(text, str) else [_ANY_GLOBAL]
         case ast.Call(func=ast.Attribute(attr="eval" | "query")) if isinstance(text, str):
@@ -54,8 +56,6 @@ def found_by_key(node: ast.Subscript) -> Iterator[_Reference]:
             value=ast.Call(func=ast.Name(id="globals"), args=[]), slice=ast.Constant(value=str(name))
         ):
             yield "g", name
-        case ast.Subscript(value=ast.Call(func=ast.Name(id="globals"), args=[])):
-            yield _ANY_GLOBAL
         case ast.Subscript(value=ast.Attribute(attr="modules"), slice=ast.Constant(value=str(name))) if name:
             yield "m", name
         case ast.Subscript(value=ast.Attribute(attr="modules"), slice=ast.Name(id="__name__")):

@@ -44,8 +44,8 @@ from pyplant.fingerprint.components import components
 from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.digest_node import NOTHING, DigestNode, Fingerprint
 from pyplant.fingerprint.graph_node import GraphNode, Leaf, NodeKind
-from pyplant.fingerprint.hints import Hint
-from pyplant.fingerprint.metadata import metadata, with_wrapped
+from pyplant.fingerprint.hints import Hint, as_conditional
+from pyplant.fingerprint.metadata import metadata_with_code, with_wrapped
 from pyplant.fingerprint.past_values import PAST_VALUES
 from pyplant.fingerprint.source import CodePart, Sources
 
@@ -104,6 +104,7 @@ class Fingerprinter:
         self._attribute_digests: dict[str, Mapping[str, str]] = {}
         self._memo = memo
         self._sources = sources or Sources()
+        self.counts_metadata = True
         self._build_node = NodeBuilder(self._part, self.state, lambda package: versions.get(package, ""))
         self._nodes: dict[int, DigestNode] = {}  # by id: objects need not be hashable
         self._parts: dict[str, CodePart] = {}
@@ -173,13 +174,7 @@ class Fingerprinter:
         ]
 
     def changed_names(self, old: str, new: str) -> set[tuple[str, str]] | None:
-        """Return the owners and names whose values differ between two fingerprints; ``None`` if code differs.
-
-        Parameters
-        ----------
-        old, new
-            Two fingerprints of one reactor, taken before and after it ran.
-        """
+        """Return the owners and names whose values differ between two fingerprints; ``None`` if code differs."""
         return changed_names(old, new, self.records.get, self._attribute_digests.get)
 
     def fingerprint(self, function: Callable[..., Any]) -> Fingerprint:
@@ -188,18 +183,27 @@ class Fingerprinter:
         node = self._nodes[id(function)]
         if node.generation != self._generation:
             self._digest_from(node)
-        if node.fingerprint is None:
+        if node.fingerprint is None or "subclasses" in node.reads:  # no watch tells of a new subclass
             hints = with_doubts(node, node.hints | node.content.hints, self._nodes)
-            digest = self._with_metadata(node) if node.reads else node.digest
+            digest = self._with_metadata(node) if node.reads and self.counts_metadata else node.digest
             node.fingerprint = Fingerprint(digest, hints, node.notes)
         return node.fingerprint
 
     def with_present_values(self, function: Callable[..., Any]) -> tuple[str, dict[str, CodeRecord]]:
         """Return the fingerprint in which values that reactors changed count as they are now, and the records for it."""
-        other = Fingerprinter(self._memo, self._sources, self.versions)
-        other.add_state(self.state)
+        other = self._copy()
         with PAST_VALUES.ignored():
             return other.fingerprint(function).digest, other.records
+
+    def _copy(self) -> Fingerprinter:
+        other = Fingerprinter(self._memo, self._sources, self.versions)
+        other.add_state(self.state)
+        return other
+
+    def _digest_of_class(self, cls: type) -> str:
+        other = self._copy()
+        other.counts_metadata = False  # which may lead back to the class
+        return other.digest(cls)[0]
 
     def _with_metadata(self, root: DigestNode) -> str:
         """Return the digest of a node together with the names and docstrings that code below it may read."""
@@ -209,7 +213,7 @@ class Fingerprinter:
         for node in self._below(root):
             if node.content.kind in (NodeKind.FUNCTION, NodeKind.CLASS):
                 kinds = root.reads - {"name"} if any(node.obj is one for one in own) else root.reads
-                for kind, text in metadata(node.obj, kinds):
+                for kind, text in metadata_with_code(node.obj, kinds, self._digest_of_class):
                     # By digest: neither renames nor the order in which code is found count.
                     label, name = f"{METADATA}{kind} {node.digest}", f"{kind} of {node.content.name}"
                     found.setdefault(label, (name, set()))[1].add(text)
@@ -416,7 +420,7 @@ class Fingerprinter:
         # code that mentions a reactor does not send what the reactor sends.
         for node in component:
             if not is_reactor(node.obj):
-                hints.update(_as_conditional(hint) for hint in node.content.hints if hint.certain)
+                hints.update(as_conditional(hint) for hint in node.content.hints if hint.certain)
             notes |= node.content.notes
             reads |= node.content.reads
             for target in node.targets:
@@ -425,7 +429,7 @@ class Fingerprinter:
                     notes |= child.notes
                     reads |= child.reads
                     if not is_reactor(target) and node.content.kind is not NodeKind.MODULE:
-                        hints.update(_as_conditional(hint) for hint in child.hints)
+                        hints.update(as_conditional(hint) for hint in child.hints)
         shared_hints = frozenset(hints) if hints else NOTHING
         shared_notes = frozenset(notes) if notes else NOTHING
         shared_reads = frozenset(reads) if reads else NOTHING
@@ -463,11 +467,6 @@ class Fingerprinter:
         self.records[node.digest] = CodeRecord(
             content.kind, content.name, digest_bytes(content.local, *names), content.text, edges
         )
-
-
-def _as_conditional(hint: Hint) -> Hint:
-    """Return the hint as it counts for callers, which may call the code on some paths only."""
-    return hint._replace(unconditional=False) if hint.unconditional else hint
 
 
 _current = threading.local()

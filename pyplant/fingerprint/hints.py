@@ -16,7 +16,7 @@ from pyplant.engine import validate
 from pyplant.engine.prediction import Predicted
 from pyplant.fingerprint.expressions import Template, evaluate
 
-__all__ = ["CONFIG_NAMES", "NAMED_CALLS", "Hint", "NameKind", "predict", "resolved"]
+__all__ = ["CONFIG_NAMES", "NAMED_CALLS", "Hint", "NameKind", "as_conditional", "predict", "resolved"]
 
 NAMED_CALLS = frozenset({"receive", "send", "allocate", "read_config", "read_config_unregistered"})
 """Methods of a pipework whose first argument is a name."""
@@ -166,3 +166,8 @@ def predict(hints: frozenset[Hint]) -> Predicted:
         frozenset(class_attributes),
         reads_any,
     )
+
+
+def as_conditional(hint: Hint) -> Hint:
+    """Return the hint as it counts for callers, which may call the code on some paths only."""
+    return hint._replace(unconditional=False) if hint.unconditional else hint

@@ -25,6 +25,8 @@ __all__ = ["holds_itself", "installed_name", "is_users_class"]
 _FACTORIES = frozenset(["abc", "collections", "dataclasses", "types", "typing"])
 _IN_C = (types.GetSetDescriptorType, types.MethodDescriptorType, types.WrapperDescriptorType)
 _OF_OBJECT = frozenset(["__dict__", "__weakref__"])
+_OTHER_HOLDERS = {("numpy", "ufunc"): ("scipy.special",)}
+"""Modules that hold objects which name neither them nor their package, by module and name of their class."""
 _BOUND = (types.MethodType, types.BuiltinMethodType, type([].__len__))
 
 
@@ -48,6 +50,7 @@ def _candidate_modules(obj: Any) -> Iterator[types.ModuleType]:
     if issubclass(cls, _BOUND):
         bound = static_attribute(obj, "__self__")
         names += [module_of(type(bound)), *([module_of(bound)] if issubclass(type(bound), type) else [])]
+    names += _OTHER_HOLDERS.get((module_of(cls), qualname_of(cls)), ())
     known = [name for name in names if type(name) is str]
     # A package may hold what a module in C defines, such as torch.default_generator.
     for name in dict.fromkeys([*known, *map(package_name, known)]):

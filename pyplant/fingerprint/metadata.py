@@ -1,4 +1,4 @@
-"""Names, docstrings and annotations of functions and classes, which count only if code reads them.
+"""Names, docstrings and annotations of functions and classes, and subclasses, which count only if code reads them.
 
 A fingerprint leaves them out, unless a function that it covers reads them. If the text does not tell whose
 (``f.__doc__`` does, ``x.__doc__`` of a local variable does not), those of all code that it covers count.
@@ -8,15 +8,16 @@ Annotations in class bodies always count, since dataclasses and their like read 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from types import FunctionType
 from typing import Any
 
 from pyplant.fingerprint.attributes import module_of, qualname_of
 from pyplant.fingerprint.digest import digest_bytes, encode
+from pyplant.fingerprint.installed_names import is_users_class
 
-__all__ = ["annotation_names", "kind_read", "metadata", "with_wrapped"]
+__all__ = ["annotation_names", "kind_read", "metadata", "metadata_with_code", "with_wrapped"]
 
 _READERS = {
     "__name__": "name",
@@ -24,6 +25,7 @@ _READERS = {
     "__module__": "module",
     "__doc__": "docstring",
     "__annotations__": "annotations",
+    "__subclasses__": "subclasses",
 }
 _FUNCTIONS = {
     "getdoc": "docstring",
@@ -67,6 +69,33 @@ def metadata(obj: Any, kinds: frozenset[str]) -> Iterator[tuple[str, str]]:
         yield "docstring", documentation if type(documentation) is str else ""
     for parameter, annotation in annotations.items():
         yield f"annotation {parameter}", _annotation_text(annotation)
+
+
+def metadata_with_code(
+    obj: Any, kinds: frozenset[str], digest: Callable[[Any], str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the metadata of a function or class, and the names and digests of the classes in it."""
+    yield from metadata(obj, kinds)
+    for kind, cls in _classes(obj, kinds):
+        yield kind, f"{qualname_of(cls)} {digest(cls)}"
+
+
+def _classes(obj: Any, kinds: frozenset[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the user's classes that code reaches by these kinds of metadata of a function or class, with labels."""
+    if "subclasses" in kinds and issubclass(type(obj), type) and is_users_class(obj):
+        yield from (("subclass", each) for each in type.__subclasses__(obj) if is_users_class(each))
+    if "annotations" in kinds and type(obj) is FunctionType:
+        for parameter, annotation in obj.__annotations__.items():
+            named = [annotation]
+            if type(annotation) is str:
+                named = [obj.__globals__.get(root) for root, *_ in annotation_names(annotation)]
+            for each in named:
+                found = encode(each).edges if each is not None else ()
+                yield from (
+                    (f"annotation {parameter}", cls)
+                    for cls in found
+                    if issubclass(type(cls), type) and is_users_class(cls)
+                )
 
 
 def _annotation_text(annotation: Any) -> str:

@@ -24,6 +24,7 @@ from functools import cache, lru_cache
 from types import FunctionType, ModuleType
 from typing import Any
 
+from pyplant._missing import MISSING
 from pyplant.errors import ConfigError
 from pyplant.fingerprint.attributes import module_of, namespace, safe_getattr, static_attribute
 from pyplant.fingerprint.distribution import (
@@ -45,11 +46,12 @@ __all__ = [
     "followed",
     "generation",
     "import_user_module",
-    "is_installed_submodule",
+    "is_installed_module",
     "is_own_file",
     "is_user_file",
     "is_user_module",
     "is_user_object",
+    "is_users_function",
     "leads_to_user_code",
     "package_name",
     "package_versions",
@@ -252,7 +254,21 @@ def is_user_object(obj: Any) -> bool:
 
 def is_users_function(obj: Any) -> bool:
     """Return whether an object is a user's function: by its file, since a worker may have rebuilt its module without one."""
-    return type(obj) is FunctionType and is_user_file(obj.__code__.co_filename)
+    return (
+        type(obj) is FunctionType
+        and is_user_file(obj.__code__.co_filename)
+        and not _is_compiled_by_library(obj)
+    )
+
+
+def _is_compiled_by_library(function: FunctionType) -> bool:
+    """Return whether an installed module compiled a function from a text, with its own globals."""
+    if not function.__code__.co_filename.startswith("<"):
+        return False
+    variables = function.__globals__
+    name = variables.get("__name__")
+    module = LOADED.get(name) if type(name) is str else None
+    return module is not None and namespace(module) is variables and not is_user_module(module)
 
 
 def find(module: ModuleType | None, qualname: str) -> Any:
@@ -309,6 +325,15 @@ def is_installed_submodule(name: str) -> bool:
     except (ImportError, ValueError, AttributeError):
         return False
     return spec is not None and spec.has_location and not is_user_file(str(spec.origin))
+
+
+def is_installed_module(found: Any, submodule: str) -> bool:
+    """Return whether an attribute of a namespace package is a module that is not the user's, loaded or not."""
+    if found is MISSING:
+        return is_installed_submodule(submodule)
+    return (
+        issubclass(type(found), ModuleType) and found.__name__ == submodule and not leads_to_user_code(found)
+    )
 
 
 def _is_user_package(name: str) -> bool:

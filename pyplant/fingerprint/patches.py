@@ -6,16 +6,17 @@ Installed code counts by its name. What the user has put into it is the user's, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 from pyplant._missing import MISSING
 from pyplant.fingerprint.attributes import namespace, static_attribute
 from pyplant.fingerprint.bytecode import nested
-from pyplant.fingerprint.installed_names import is_users_class
-from pyplant.fingerprint.origin import LOADED, is_user_file
+from pyplant.fingerprint.graph_node import cell_content
+from pyplant.fingerprint.installed_names import installed_name, is_users_class
+from pyplant.fingerprint.origin import LOADED, is_users_function
 
-__all__ = ["accessors", "patched", "users_part"]
+__all__ = ["accessors", "is_only_installed", "patched", "users_part"]
 
 _WITH_ACCESSORS = (
     *(("pandas", name) for name in ("DataFrame", "Series", "Index")),
@@ -32,13 +33,41 @@ def users_part(value: Any) -> Any:
     elif type(value) is property:
         value = value.fget
     if type(value) is FunctionType:
-        return value if is_user_file(value.__code__.co_filename) else MISSING
+        return value if _holds_users_function(value) else MISSING
     if issubclass(type(value), type):
         return value if is_users_class(value) else MISSING
     accessor = static_attribute(value, "_accessor")
     if accessor is MISSING:
         accessor = static_attribute(value, "_ns")  # of polars
     return accessor if issubclass(type(accessor), type) and is_users_class(accessor) else MISSING
+
+
+def is_only_installed(function: FunctionType) -> bool:
+    """Return whether an installed module holds a function, and none of the user's is in it."""
+    return bool(installed_name(function)) and not _holds_users_function(function)
+
+
+def _holds_users_function(function: FunctionType) -> bool:
+    """Return whether a function is the user's, or a library's around one of the user's.
+
+    A decorator of a library may have wrapped a user's function, which was then put into an installed module, or
+    collect users' functions in a dictionary, as :func:`functools.singledispatch` does.
+    """
+    seen: set[int] = set()
+    stack: list[Any] = [function]
+    while stack:
+        item = stack.pop()
+        if type(item) is not FunctionType or id(item) in seen:
+            continue
+        if is_users_function(item):
+            return True
+        seen.add(id(item))
+        inner = [*map(cell_content, item.__closure__ or ()), item.__dict__.get("__wrapped__")]
+        stack += inner
+        for held in inner:
+            if type(held) in (dict, MappingProxyType):
+                stack += held.values()
+    return False
 
 
 def patched(module: Any, chain: list[str]) -> Iterator[tuple[Mapping[str, Any], str, Any]]:

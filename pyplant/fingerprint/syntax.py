@@ -248,7 +248,7 @@ class NameCollector(ast.NodeVisitor):
         # A chain is one reference; its inner nodes are not visited, or `a.b.c` would also refer to all of `a`.
         chain = chain_of(node)
         self._note_read(node)
-        if chain is None or chain[0] not in self._globals:
+        if chain is None or chain[0] not in self._globals or node.attr == "__subclasses__":
             self._note_metadata(node.attr)
         if chain is None:
             self.generic_visit(node)
@@ -266,8 +266,12 @@ class NameCollector(ast.NodeVisitor):
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         self._note_read(node)
-        self.references.update(found_by_key(node))
-        self.generic_visit(node)
+        found = set(found_by_key(node))
+        self.references |= found
+        if found and isinstance(node.value, ast.Call):  # globals()["f"] leads to one global, globals() to any
+            self.visit(node.slice)
+        else:
+            self.generic_visit(node)
 
     def visit_Compare(self, node: ast.Compare) -> None:
         if len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
@@ -374,8 +378,13 @@ class NameCollector(ast.NodeVisitor):
                 self.references.add(("m", base))
 
     def visit_Import(self, node: ast.Import) -> None:
+        loaded = {
+            name.id for name in self.nodes if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Load)
+        }
         for alias in node.names:
-            if "." in alias.name:  # the submodule is loaded even if nothing of it is used
+            if (alias.asname or alias.name.partition(".")[0]) not in loaded:
+                self.references.add(("m", alias.name))  # for its effect, such as an entry in a registry
+            elif "." in alias.name:  # the submodule is loaded even if nothing of it is used
                 self.references.add(("m", alias.name, ""))
 
     def visit_Call(self, node: ast.Call) -> None:

@@ -86,3 +86,35 @@ def test_a_generator_counts_by_its_seed_until_reactors_draw_from_it(plant, monke
     assert other[1] == 2
     monkeypatch.setattr(f"{__name__}.GENERATOR", make(1))
     assert answer(plant) == (first[0], 2)
+
+
+class Simulation:
+    generator = None
+
+    def __init__(self, seed):
+        self.own = random.Random(seed)
+
+    def draw(self):
+        return self.generator.random() + self.own.random()
+
+
+SIMULATION = None
+
+
+@ReactorFunc(cache=True)
+def simulates(pipe):
+    note()
+    pipe.send("answer", SIMULATION.draw())
+
+
+def test_a_generator_of_a_class_counts_by_its_seed_beside_one_of_its_object(plant, plant_dir, monkeypatch):
+    """The reactor draws from both, and the first change hides the second one, which is reached through it only."""
+    monkeypatch.setattr(f"{__name__}.SIMULATION", Simulation(1))
+    monkeypatch.setattr(Simulation, "generator", random.Random(1))
+    plant.add_reactor(simulates)
+    first, _ = answer(plant)
+    monkeypatch.setattr(f"{__name__}.SIMULATION", Simulation(1))
+    monkeypatch.setattr(Simulation, "generator", random.Random(1))
+    assert answer(plant) == (first, 1)
+    monkeypatch.setattr(Simulation, "generator", random.Random(2))
+    assert answer(plant)[0] != first

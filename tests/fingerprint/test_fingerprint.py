@@ -1889,3 +1889,156 @@ def test_a_class_that_an_annotation_of_a_nested_class_names_counts(tmp_path):
             return A
     """
     assert taken(load(tmp_path, text)).digest != taken(load(tmp_path, text.replace("= 1", "= 2"))).digest
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        (
+            "class Base: pass\nclass A(Base):\n def f(self): return 1\n"
+            "def main(): return [c().f() for c in Base.__subclasses__()]",
+            "return 1",
+            "return 2",
+        ),
+        (
+            "class Base:\n @classmethod\n def all(cls): return [c().f() for c in cls.__subclasses__()]\n"
+            "class A(Base):\n def f(self): return 1\ndef main(): return Base.all()",
+            "class A(Base)",
+            "class B(Base)",
+        ),
+        (
+            "import inspect\nclass Db:\n def get(self): return 1\n"
+            "def inject(f): return f(*(p.annotation() for p in inspect.signature(f).parameters.values()))\n"
+            "def use(db: Db): return db.get()\ndef main(): return inject(use)",
+            "return 1",
+            "return 2",
+        ),
+        (
+            "import inspect\nclass Db:\n def get(self): return 1\n"
+            "def inject(f): return inspect.signature(f, eval_str=True)\n"
+            "def use(db: 'Db'): return db.get()\ndef main(): return inject(use)",
+            "return 1",
+            "return 2",
+        ),
+        (
+            "import abc\nclass Shape(abc.ABC): pass\nclass Square: pass\nShape.register(Square)\n"
+            "def main(): return isinstance(Square(), Shape)",
+            "Shape.register(Square)",
+            "pass",
+        ),
+        (
+            "import copy, copyreg\nclass P: pass\ndef reduced(p): return P, (1,)\ncopyreg.pickle(P, reduced)\n"
+            "def main(): return copy.copy(P())",
+            "(1,)",
+            "(2,)",
+        ),
+        (
+            "RULE = 'f(v)'\ndef f(v): return 1\ndef main(): return eval(RULE, globals(), {'v': 1})",
+            "1\n",
+            "2\n",
+        ),
+        ("def f(): return 1\ndef main(): return globals().get('f')()", "return 1", "return 2"),
+        (
+            "import attrs\nfrom functools import cached_property\n@attrs.define\nclass C:\n @cached_property\n"
+            " def x(self): return 1\ndef main(): return C().x",
+            "return 1",
+            "return 2",
+        ),
+    ],
+    ids=[
+        *(
+            "subclasses",
+            "subclasses-in-method",
+            "injected",
+            "injected-as-text",
+            "virtual-subclass",
+            "copyreg",
+        ),
+        *("eval-with-globals", "globals", "cached-property-of-attrs"),
+    ],
+)
+def test_code_that_is_found_through_other_objects_counts(tmp_path, text, old, new):
+    before = taken(load(tmp_path, text)).digest
+    assert taken(load(tmp_path, text.replace(old, new))).digest != before
+    assert taken(load(tmp_path, f"# A comment.\n{text}")).digest == before
+
+
+def test_a_subclass_that_is_defined_later_counts(tmp_path):
+    module = load(tmp_path, "class Base: pass\ndef main(): return Base.__subclasses__()")
+    fingerprinter = Fingerprinter()
+    before = fingerprinter.fingerprint(module.main).digest
+    again(module, "class A(Base): pass")
+    fingerprinter.begin_generation()
+    assert fingerprinter.fingerprint(module.main).digest != before
+
+
+def test_a_class_that_is_registered_later_counts(tmp_path):
+    module = load(tmp_path, "import abc\nclass Base(abc.ABC): pass\ndef main(): return Base")
+    fingerprinter = Fingerprinter()
+    before = fingerprinter.fingerprint(module.main).digest
+    module.Base.register(int)
+    fingerprinter.begin_generation()
+    assert fingerprinter.fingerprint(module.main).digest != before
+
+
+def test_subclasses_do_not_count_unless_code_asks_for_them(tmp_path):
+    text = "class Base: pass\nclass A(Base): x = 1\ndef main(): return Base"
+    assert taken(load(tmp_path, text)).digest == taken(load(tmp_path, text.replace("x = 1", "x = 2"))).digest
+
+
+def test_a_module_that_a_function_imports_for_its_effect_counts(tmp_path):
+    (tmp_path / "registry_of_steps.py").write_text("STEPS = {}\n")
+    (tmp_path / "step_that_registers.py").write_text(
+        "import registry_of_steps\ndef step(): return 1\nregistry_of_steps.STEPS['a'] = step\n"
+    )
+    text = "def main():\n import step_that_registers"
+    before = taken(load(tmp_path, text)).digest
+    sys.modules["step_that_registers"].step = lambda: 2
+    assert taken(load(tmp_path, text)).digest != before
+
+
+def test_a_literal_key_of_globals_leads_to_that_global_only(tmp_path):
+    text = "f = 1\ng = 2\ndef main(): return globals()['f']"
+    before = taken(load(tmp_path, text)).digest
+    assert taken(load(tmp_path, text.replace("g = 2", "g = 3"))).digest == before
+    assert taken(load(tmp_path, text.replace("f = 1", "f = 3"))).digest != before
+
+
+def test_an_installed_function_counts_by_its_name_whatever_its_library_compiles_for_it(tmp_path):
+    networkx = pytest.importorskip("networkx")
+    module = load(tmp_path, "from networkx import shortest_path\ndef main(g): return shortest_path(g, 1, 2)")
+    fingerprinter = Fingerprinter()
+    before = fingerprinter.fingerprint(module.main).digest
+    assert module.main(networkx.path_graph(3)) == [
+        1,
+        2,
+    ]  # networkx compiles the function when it is first called
+    fingerprinter.invalidate_values()
+    assert fingerprinter.fingerprint(module.main).digest == before
+
+
+def test_a_users_function_that_a_library_wraps_in_place_of_its_own_counts(tmp_path):
+    text = """
+        import contextlib, textwrap
+        @contextlib.contextmanager
+        def indent(): yield 1
+        indent.__module__ = "textwrap"
+        textwrap.indent = indent
+        def main(): return textwrap.indent
+    """
+    try:
+        digests = [
+            taken(load(tmp_path, text)).digest,
+            taken(load(tmp_path, text.replace("yield 1", "yield 2"))).digest,
+        ]
+    finally:
+        importlib.reload(textwrap)
+    assert digests[0] != digests[1]
+
+
+def test_the_functions_of_scipy_count_by_name(tmp_path):
+    pytest.importorskip("scipy.special")
+    module = load(tmp_path, "from scipy.special import expit\ndef main(): return expit")
+    assert not taken(module).notes
+    other = load(tmp_path, "from scipy.special import logit as expit\ndef main(): return expit")
+    assert taken(module).digest != taken(other).digest
