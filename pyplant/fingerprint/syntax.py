@@ -378,9 +378,8 @@ class NameCollector(ast.NodeVisitor):
                 self.references.add(("m", base))
 
     def visit_Import(self, node: ast.Import) -> None:
-        loaded = {
-            name.id for name in self.nodes if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Load)
-        }
+        names = (name for name in self.nodes.get(ast.Name, ()) if isinstance(name, ast.Name))
+        loaded = {name.id for name in names if isinstance(name.ctx, ast.Load)}
         for alias in node.names:
             if (alias.asname or alias.name.partition(".")[0]) not in loaded:
                 self.references.add(("m", alias.name))  # for its effect, such as an entry in a registry
