@@ -30,11 +30,11 @@ def execute(name, folder):
 
 
 def _kinds(ran):
-    """The kinds of a cell's own outputs: without notes, and without the line about the run, which may interrupt a text."""
+    """The kinds of a cell's own outputs: without notes, and without the line about the run and the place where it was."""
     kinds = [
         kind
         for kind, output in zip(ran.kinds, ran.outputs, strict=True)
-        if kind != "stderr" and not output.text.startswith("✓ ")
+        if kind != "stderr" and output.text and not output.text.startswith("✓ ")
     ]
     return [kind for kind, _ in itertools.groupby(kinds)]
 

@@ -720,7 +720,7 @@ def test_the_panel_of_a_failure(digits):
     )
     panel = digits.open("report")
     assert panel.locator(".pg-error").text_content() == "ValueError: no data\nCell In[3], line 5"
-    expect(panel.locator("p")).to_have_text(re.compile(r"^failed 1\d s ago · 2 times in a row$"))
+    expect(panel.locator("p").first).to_have_text(re.compile(r"^failed 1\d s ago · 2 times in a row$"))
     expect(panel).to_contain_text("kept result8 ms, 1 h ago")
     assert panel.inner_text().count("ValueError") == 1
 

@@ -173,7 +173,7 @@ def test_a_running_cell_says_what_it_does_and_the_line_is_not_replayed(quick):
     cell = quick.add(SMOOTH.strip())
     ran = quick.run(cell, interrupt_when=lambda ran: seen.extend(lines(ran)))
     assert any("smoothing" in line and "/12" in line and "left" in line for line in seen)
-    (last,) = lines(ran.fine)
+    *_, last = lines(ran.fine)  # on a slow machine the line began above what was printed
     assert last.startswith("✓ smooth: 1 ran in ")
     again = quick.run(cell).fine
     assert lines(again) == []
