@@ -9,9 +9,11 @@ from __future__ import annotations
 import io
 import pickle
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from pyplant.fingerprint.digest import Encoder, encodes
+from pyplant.specs.scanned_files import scanned_files
 
 __all__: list[str] = []
 
@@ -44,6 +46,27 @@ def _encode_expression(value: Any, encoder: Encoder) -> None:
         encoder.item(function)
         end = mark.start() + size if after is None else after
     encoder.data(data[end:])
+    if type(value).__qualname__ == "LazyFrame":
+        encoder.item(scanned_files(_paths(data)))
+
+
+def _paths(data: bytes) -> Iterator[str]:
+    """Yield the files, folders and patterns that a lazy frame reads; some versions keep each in a map with one item."""
+    for mark in re.finditer(rb"\xa5Paths", data):
+        position = mark.end()
+        count = data[position] & 0x0F
+        if data[position] >> 4 != _ARRAY:
+            size = _ARRAYS.get(data[position], 0)
+            count = int.from_bytes(data[position + 1 : position + 1 + size], "big")
+            position += size
+        position += 1
+        for _ in range(count):
+            if data[position] >> 4 == _MAP:
+                position = _item_end(data, position + 1)
+            end = _item_end(data, position)
+            size = 0 if data[position] >> 5 == _TEXT else _LENGTHS.get(data[position], 0)
+            yield data[position + 1 + size : end].decode("utf-8", "surrogateescape")
+            position = end
 
 
 def _without_result(header: bytes) -> bytes:
