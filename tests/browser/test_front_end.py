@@ -866,6 +866,16 @@ def test_the_panel_of_a_running_reactor_names_its_worker_and_not_its_last_error(
     expect(panel).not_to_contain_text("4711")
 
 
+def test_what_was_printed_here_is_not_told_of_a_run_in_another_notebook(digits, page):
+    panel = digits.open("train_forest")
+    page.evaluate("message => harness.model.tell(message)", {**FACTS, "id": "n4"})
+    expect(panel).to_contain_text("Last printedepoch 3")
+    digits.tell({"train_forest": {"w": "in other.ipynb"}})
+    digits.set("details", {"n4": {"causes": [], "notes": [], "error": ""}})
+    expect(panel).to_contain_text("in other.ipynb")
+    expect(panel).not_to_contain_text("epoch 3")
+
+
 def test_reactors_are_run_where_the_page_can(digits, page):
     run = digits.root.get_by_role("button", name="Run all stale")
     expect(run).to_be_hidden()
@@ -1460,6 +1470,7 @@ GUARDS = [
         test_missing_snapshots_are_requested_less_and_less_often,
     ),
     ("if (again && hadFocus) this.focusBox(again);", "", test_focus_moves_to_the_unfolded_reactors),
+    (" && !state.w", "", test_what_was_printed_here_is_not_told_of_a_run_in_another_notebook),
     (" && !lost && !kept;", ";", test_reactors_are_run_where_the_page_can),
     (
         'this.root.contains(document.activeElement) || this.root.matches(":hover")',

@@ -80,7 +80,7 @@ export class Panel {
       this.word,
       this.loops,
       ...(error ? [this.code("pg-error", "Error", at ? `${error}\n${at}` : error)] : []),
-      ...(prints && ["failed", "running"].includes(state.o)
+      ...(prints && (state.o === "failed" || (state.o === "running" && !state.w)) // here, not in another kernel
         ? [html("h4", "Last printed"), this.code("pg-prints", "Last printed", prints)]
         : []),
       ...(reasons.length
