@@ -77,7 +77,7 @@ def _last(names: list[str]) -> str:
 
 
 _HEAD = """
-import io, json, os, resource, sys, time
+import json, os, sys, time
 from contextlib import redirect_stdout
 import graphviz
 from pyplant import Plant, ReactorFunc, plant
@@ -114,7 +114,7 @@ PIPELINE = (
 import pipeline
 
 call, changed = sys.argv[1], int(sys.argv[2])
-if call == "imports":
+if call == "compile":
     sys.exit(print("{}"))
 
 def work():
@@ -126,7 +126,7 @@ def work():
             case "run":
                 return plant.get("last")
             case "report":
-                return len(str(plant.run_reactor("last" if hasattr(pipeline, "last") else list(vars(pipeline))[-1])))
+                return len(str(plant.run_reactor("last")))
             case "plan" | "explain":
                 return len(str(getattr(plant, call)("last")))
             case "status":

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import notebook, parallel, pipelines, reads, scripts, workers
+from benchmarks import growth, notebook, parallel, pipelines, reads, scripts, workers
 from benchmarks.harness import OURS, Effort, Row, Side, environment, measure, medians, write_script
 
 PEERS = ("joblib", "hamilton", "pipefunc", "numpy", "h5py")
@@ -235,4 +235,7 @@ ALL: dict[str, Callable[[Path, Effort], Iterator[Row]]] = {
     "package": workers.package,
     "numeric": workers.numeric,
     "study": workers.study,
+    "growth": growth.pipelines,
+    "executions": growth.executions,
+    "sweeps": growth.sweeps,
 }

@@ -5,12 +5,14 @@ import importlib.util
 
 import pytest
 
-from benchmarks import notebook, parallel, pipelines, projects, reads, scripts, workers
+from benchmarks import growth, notebook, parallel, pipelines, projects, reads, scripts, workers
 from benchmarks.harness import Row, measure, medians, quickest, table, write_script
 from benchmarks.speed import PROTECTIONS, QUICK, larger_than_memory
 from tests.conftest import CI
 
 pytestmark = pytest.mark.slow
+
+SMALLEST = dataclasses.replace(QUICK, runs=1, size=1, steps=12, cells=3, fan=4, long=20)
 
 
 @pytest.mark.parametrize("library", ["pyplant", "numpy", "h5py"])
@@ -138,9 +140,43 @@ def test_a_target_bounds_the_ratio_or_the_figure():
     assert "0.25 x peer, target 0.25: ok" in table([against])
 
 
-# ---------------------------------------------------------------------- notebooks
+# ---------------------------------------------------------------------- growth
 
-SMALLEST = dataclasses.replace(QUICK, runs=1, size=1, steps=12, cells=3, fan=4)
+
+@pytest.mark.parametrize("power", [1, 1.5, 2])
+def test_the_exponent_of_growth_is_fitted(power):
+    figures = {10: 3.0} | {size: 3.0 + 0.001 * size**power for size in (1_000, 10_000, 100_000)}
+    assert growth.exponent(figures, 0.01) == pytest.approx(power)
+    (time, memory) = growth.growth_rows(
+        "it", {n: {"seconds": t, "bytes": 1e9 * t} for n, t in figures.items()}
+    )
+    assert time.is_met == memory.is_met == (power == 1)
+
+
+def test_what_hardly_grows_has_no_exponent():
+    assert growth.exponent({10: 1.0, 1_000: 1.001, 10_000: 1.002}, 0.02) == 0
+
+
+def test_the_growth_of_every_command_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(growth, "SHAPES", {"deep": growth.SHAPES["deep"]})
+    monkeypatch.setattr(
+        growth, "CALLS", {call: growth.CALLS[call] for call in ("cold run", "run", "plan", "explain", "ls")}
+    )
+    rows = list(growth.pipelines(tmp_path, SMALLEST))
+    assert {row.what.split(",")[0] for row in rows} >= {"time of plan", "memory of plan", "time of ls"}
+    assert all(row.measured > 0 for row in rows if row.target == 3)
+
+
+@pytest.mark.nightly
+def test_the_growth_with_executions_and_configurations_is_measured(tmp_path):
+    rows = [
+        *growth.executions(tmp_path / "executions", SMALLEST),
+        *growth.sweeps(tmp_path / "sweeps", SMALLEST),
+    ]
+    assert all(row.measured > 0 for row in rows if row.against)
+
+
+# ---------------------------------------------------------------------- notebooks
 
 
 @pytest.fixture
