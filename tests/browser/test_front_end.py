@@ -1067,6 +1067,15 @@ def test_siblings_are_a_stack_with_a_bar_of_statuses(shown):
     expect(shown.root.locator(".pg-node")).to_have_count(27)
 
 
+def test_the_sign_of_a_fold_can_be_seen_in_each_status(shown):
+    shown.start(scenarios.fan())
+    for status in ("ran", "new"):
+        shown.tell({name: {"o": status} for name in shown.names if name.startswith("train_fold")})
+        line = f".pg-is-fold.pg-{status} .pg-icon .pg-line"
+        colour, stroke, dashes = shown.style(line, "color", "stroke", "strokeDasharray")
+        assert (stroke, dashes) == (colour, "none"), status
+
+
 def test_a_fold_shows_the_most_urgent_status(shown):
     traits = scenarios.large(150)
     shown.start(traits)

@@ -134,6 +134,12 @@ test("a fold counts its members, the most urgent first", () => {
   assert.equal(look.metas[0], "prepare · 3 reactors");
 });
 
+test("a fold of reactors that never ran shows no time", () => {
+  const fold = { members: ["n0", "n1"], label: "load" };
+  assert.equal(state.foldLook(fold, [{ o: "new" }, { o: "new" }]).metas[0], "load");
+  assert.equal(state.foldLook(fold, [{ o: "ran", s: 1 }, { o: "ran", s: 2 }]).metas[0], "load · 3.0 s");
+});
+
 test("a term is added to the filter once and removed again", () => {
   assert.equal(state.toggled("load", "status:ran"), "load status:ran");
   assert.equal(state.toggled("load  status:ran", "status:ran"), "load");

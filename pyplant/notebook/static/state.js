@@ -172,7 +172,8 @@ export function foldLook({ members, label }, states, found) {
   const counts = BY_URGENCY.map((word) => [count(word), word]).filter(([number]) => number);
   const all = counts.map((pair) => pair.join(" ")).join(", ");
   const [first = ""] = all.split(",");
-  const time = duration(states.reduce((sum, { s }) => sum + (s ?? 0), 0));
+  const seconds = states.reduce((sum, { s }) => sum + (s ?? 0), 0);
+  const time = seconds ? duration(seconds) : "";
   const spoken = `${label ? `${label}, ` : ""}${all}, folded`;
   const number = members.length;
   const searched = found && found < number ? [`${found} of ${number} found`] : [];
