@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any
 
-__all__ = ["MISSING"]
+__all__ = ["MISSING", "NOTHING"]
+
+NOTHING: frozenset[Any] = frozenset()
+"""The empty set. Each other one takes 216 bytes, and there are a dozen for each reactor: ``frozenset(found) or NOTHING``."""
 
 
 class _Missing(Enum):

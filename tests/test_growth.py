@@ -9,6 +9,7 @@ import gc
 import importlib
 import io
 import sys
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -120,3 +121,28 @@ def test_the_work_of_commands_is_linear(pipelines):
             if parameter == 0 or name in ("plan", "explain", "status"):
                 found[name, parameter] = faster_than_linear(work)
     assert {name: functions for name, functions in found.items() if functions} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("runs", "most"), [(1, 12.5), (2, 10.5)], ids=["cold", "up to date"])
+def test_the_memory_that_a_run_keeps_for_a_reactor_is_bounded(tmp_path, monkeypatch, runs, most):
+    monkeypatch.syspath_prepend(tmp_path)
+    kept = {}
+    for size in (50, 150):
+        name = f"kept_{runs}_{size}"
+        (tmp_path / f"{name}.py").write_text(SHAPES["layered"](size).replace("'x", f"'x{size}_"))
+        module = importlib.import_module(name)
+        monkeypatch.setitem(sys.modules, name, module)
+        for run in range(runs):
+            with Plant(tmp_path / name, progress=False) as plant:
+                plant.add_reactor([value for value in vars(module).values() if hasattr(value, MARK)])
+                plant.set_config({"a": 0})
+                gc.collect()
+                if run == runs - 1:
+                    tracemalloc.start(1)
+                plant.get("last")
+                if run == runs - 1:
+                    gc.collect()
+                    kept[size] = tracemalloc.get_traced_memory()[0]
+                    tracemalloc.stop()
+    assert (kept[150] - kept[50]) / 100 < 1000 * most

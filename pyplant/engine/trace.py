@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from sys import intern
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from pyplant._missing import NOTHING
 from pyplant.engine.validate import count, finite, mapping, str_dict, str_list, string, timestamp
 from pyplant.ingredient import Ingredient
 
@@ -184,7 +186,7 @@ class Trace(NamedTuple):
         Exception
             One of :data:`~pyplant.engine.validate.UNREADABLE` if this version did not write the data.
         """
-        reactor, fingerprint, host = str_list([data["r"], data["f"], data["h"]])
+        reactor, fingerprint, host = map(intern, str_list([data["r"], data["f"], data["h"]]))
         return cls(
             reactor=reactor,
             fingerprint=fingerprint,
@@ -196,7 +198,7 @@ class Trace(NamedTuple):
             finished=timestamp(data["t"]),
             host=host,
             versions=str_dict(data["v"]),
-            notes=frozenset(Note(*str_list(note)) for note in data["n"]),
+            notes=frozenset(Note(*str_list(note)) for note in data["n"]) or NOTHING,
             shown=str_dict(data["p"]),
             recorded=_output_from_json(data["w"], signed) if "w" in data else None,
             manifests=tuple(_output_from_json(manifest, signed) for manifest in data.get("m", ())),
@@ -208,7 +210,10 @@ def _dependency_from_json(data: list[Any]) -> Dependency:
     kind, names, digests = data
     # An unknown kind is a KeyError, so the whole trace counts as absent. Without the dependency it could
     # verify although what a newer version recorded has changed.
-    found = Dependency(_KINDS[kind], str_list(names), str_list(digests))
+    # Interned, since the receivers of an ingredient, and its sender, have the same name and digest.
+    found = Dependency(
+        _KINDS[kind], tuple(map(intern, str_list(names))), tuple(map(intern, str_list(digests)))
+    )
     # Look-ups compare names with digests one by one, and the scheduler takes an empty group for a look-up
     # that has asked nothing yet. A reactor that asks for an empty list has no dependency by it.
     if not found.names or len(found.names) != len(found.digests):
@@ -223,7 +228,7 @@ def _output_to_json(output: Ingredient) -> list[Any]:
 
 
 def _output_from_json(data: list[Any], signed: bool) -> Ingredient:  # noqa: FBT001 - private
-    name, spec, digest, stored = str_list(data[:4])
+    name, spec, digest, stored = map(intern, str_list(data[:4]))
     size, metadata, inline = data[4:]
     content = None if inline is None else bytes.fromhex(inline)
     # `signed` comes from the seal of the journal line. A field of the data could be forged: a signed pickle

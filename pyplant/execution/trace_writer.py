@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from pyplant._definitions import Definition
 from pyplant._formatting import clean, counted
+from pyplant._missing import NOTHING
 from pyplant._tracer import ExecutionRecord
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.errors import NondeterministicWarning, PlantWarning, StateWarning, UnsavedWarning, logger
@@ -126,7 +127,7 @@ class TraceWriter:
         try:
             trace = trace._replace(
                 fingerprint=fingerprint.digest,
-                notes=fingerprint.notes | record.notes,
+                notes=fingerprint.notes | record.notes or NOTHING,
                 recorded=self._recorded(record),
             )
             trace = self._with_manifests(record, trace)

@@ -36,7 +36,7 @@ from collections.abc import Callable
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
-from pyplant._missing import MISSING
+from pyplant._missing import MISSING, NOTHING
 from pyplant.engine.trace import Note
 from pyplant.errors import PlantError
 from pyplant.fingerprint.attributes import module_of, qualname_of, safe_getattr, static_attribute
@@ -98,7 +98,6 @@ _IGNORED_IN_MODULE = frozenset(
     ]
 )
 _WEAK = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
-_NOTHING: frozenset[str] = frozenset()
 _ORDERING_OBJECTS = 100  # in the key of a function in a set; the key only has to order the set
 _CALLED_BY_PLANT = frozenset(["__pyplant_reactor__", "__pyplant_wrapped__"])
 """Marks of reactors, and of functions that reactors wrap.
@@ -230,11 +229,11 @@ class NodeBuilder:
             scope.watches(),
             unchanged_test(function),
             resolved(part.hints, self._constant_lookup(function, part)) if part is not None else frozenset(),
-            frozenset(notes),
+            frozenset(notes) or NOTHING,
             part.text if part is not None else "",
-            reads=frozenset(text for kind, text, *_ in part.references if kind == "d")
-            if part is not None
-            else _NOTHING,
+            reads=NOTHING
+            if part is None
+            else frozenset(text for kind, text, *_ in part.references if kind == "d") or NOTHING,
         )
 
     def _add_mentions(self, scope: NodeScope, function: FunctionType, part: CodePart) -> None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
+from pyplant._missing import NOTHING
 from pyplant.engine import validate
 from pyplant.engine.prediction import Predicted
 from pyplant.fingerprint.expressions import Template, evaluate
@@ -155,15 +156,16 @@ def predict(hints: frozenset[Hint]) -> Predicted:
             open_ended = True
         elif hint.method in _READING:
             reads_any = True
+    # A reactor may receive what it has sent itself.
+    received, always = frozenset(receives).difference(sends), frozenset(unconditional).difference(sends)
     return Predicted(
-        frozenset(sends),
-        # A reactor may receive what it has sent itself.
-        frozenset(receives).difference(sends),
-        frozenset(reads),
+        frozenset(sends) or NOTHING,
+        received or NOTHING,
+        frozenset(reads) or NOTHING,
         tuple(sorted(set(patterns))),
         open_ended,
-        frozenset(unconditional).difference(sends),
-        frozenset(class_attributes),
+        (received if always == received else always) or NOTHING,
+        frozenset(class_attributes) or NOTHING,
         reads_any,
     )
 

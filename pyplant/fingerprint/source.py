@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from types import CodeType
 from typing import Any, NamedTuple
 
+from pyplant._missing import NOTHING
 from pyplant.engine import validate
 from pyplant.fingerprint.bytecode import code_digest, nested, read_names, scan
 from pyplant.fingerprint.followed_names import FollowedNames
@@ -86,7 +87,7 @@ class CodePart(NamedTuple):
             validate.source_text(data["d"]),
             tuple(map(_reference_from_json, data["r"])),
             frozenset(map(Hint.from_json, data["c"])),
-            frozenset(validate.source_texts(data["s"])),
+            frozenset(validate.source_texts(data["s"])) or NOTHING,
             validate.string(data["t"]),
             bool(data["v"]),
             tuple(map(_name_from_json, data["u"])),
@@ -336,7 +337,7 @@ class Sources:
             digest=syntax_digest(node, names),
             references=tuple(sorted(collector.references)),
             hints=frozenset(collector.hints),
-            rebound=rebound | collector.rebound,
+            rebound=rebound | collector.rebound or NOTHING,
             text=text,
             verified=True,
             names=names.in_order(),

@@ -20,6 +20,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from pyplant._missing import NOTHING
 from pyplant.engine.trace import DependencyKind
 from pyplant.fingerprint.attributes import safe_getattr
 from pyplant.fingerprint.covered_function import CoveredFunction
@@ -305,7 +306,9 @@ def _libraries_of(function: FunctionType, names: Iterable[str]) -> frozenset[str
             module = safe_getattr(value if callable(value) else type(value), "__module__", "")
         if isinstance(module, str):
             found.add(module.partition(".")[0])
-    return frozenset(library for library in found if _may_be_library(library) and opens_in_c(library))
+    return (
+        frozenset(library for library in found if _may_be_library(library) and opens_in_c(library)) or NOTHING
+    )
 
 
 def _may_be_library(name: str) -> bool:

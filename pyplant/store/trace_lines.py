@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from operator import attrgetter
 
 from pyplant.engine.trace import Trace
-from pyplant.engine.validate import UNREADABLE
+from pyplant.engine.validate import UNREADABLE, mapping
 from pyplant.ingredient import Ingredient
 from pyplant.store.journal import Journal, JournalEntry, Rank
 
@@ -89,6 +89,7 @@ class TraceLines:
         self._room = _KEPT_LINES
         self._ranks: set[Rank] = set()  # of the parsed traces
         self._manifests: dict[str, dict[str, Ingredient]] = {}
+        self._versions: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
         self._most_bytes = 0
         self._is_size_known = True
         self.unknown: set[Rank] = set()
@@ -225,7 +226,10 @@ class TraceLines:
 
     def _parsed(self, entry: JournalEntry) -> Trace | None:
         try:
-            return Trace.from_json(entry.payload(), entry.number, entry.writer, signed=entry.signed)
+            data = entry.payload()
+            versions = mapping(data["v"])  # nearly all traces have the same ones
+            data["v"] = self._versions.setdefault(tuple(versions.items()), versions)
+            return Trace.from_json(data, entry.number, entry.writer, signed=entry.signed)
         except UNREADABLE:
             self.unknown.add(entry.rank)
             return None
