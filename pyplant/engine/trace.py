@@ -10,13 +10,11 @@ costs as much as there are dependencies, whatever the number of stored traces.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from sys import intern
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from pyplant._missing import NOTHING
 from pyplant.engine.validate import count, finite, mapping, str_dict, str_list, string, timestamp
 from pyplant.ingredient import Ingredient
 
@@ -63,6 +61,7 @@ class DependencyKind(StrEnum):
 
 
 # A look-up in a dict is faster than a call of the enum, and journals have many dependencies.
+_NO_NOTES: frozenset[Note] = frozenset()
 _KINDS = MappingProxyType({kind.value: kind for kind in DependencyKind})
 
 Question = tuple[DependencyKind, tuple[str, ...]]
@@ -178,41 +177,58 @@ class Trace(NamedTuple):
         return data
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], number: int, writer: str, *, signed: bool = False) -> Trace:
-        """Convert from JSON-able data; ``signed`` says whether this user wrote it.
+    def from_json(
+        cls,
+        data: dict[str, Any],
+        number: int,
+        writer: str,
+        *,
+        signed: bool = False,
+        shared: Callable[[str], str] = str,
+    ) -> Trace:
+        """Convert from JSON-able data.
+
+        Parameters
+        ----------
+        data, number, writer
+            The content of a line of the journal, and its place.
+        signed
+            Whether this user wrote it.
+        shared
+            Returns one object for all equal strings: receivers of an ingredient, and its sender, have the same name
+            and digest.
 
         Raises
         ------
         Exception
             One of :data:`~pyplant.engine.validate.UNREADABLE` if this version did not write the data.
         """
-        reactor, fingerprint, host = map(intern, str_list([data["r"], data["f"], data["h"]]))
+        reactor, fingerprint, host = map(shared, str_list([data["r"], data["f"], data["h"]]))
         return cls(
             reactor=reactor,
             fingerprint=fingerprint,
-            dependencies=tuple(map(_dependency_from_json, data["d"])),
-            outputs=tuple(_output_from_json(output, signed) for output in data["o"]),
+            dependencies=tuple(_dependency_from_json(dependency, shared) for dependency in data["d"]),
+            outputs=tuple(_output_from_json(output, signed, shared) for output in data["o"]),
             number=number,
             writer=writer,
             seconds=finite(data["s"]),
             finished=timestamp(data["t"]),
             host=host,
             versions=str_dict(data["v"]),
-            notes=frozenset(Note(*str_list(note)) for note in data["n"]) or NOTHING,
+            notes=frozenset(Note(*str_list(note)) for note in data["n"]) or _NO_NOTES,
             shown=str_dict(data["p"]),
-            recorded=_output_from_json(data["w"], signed) if "w" in data else None,
-            manifests=tuple(_output_from_json(manifest, signed) for manifest in data.get("m", ())),
+            recorded=_output_from_json(data["w"], signed, shared) if "w" in data else None,
+            manifests=tuple(_output_from_json(manifest, signed, shared) for manifest in data.get("m", ())),
             program=string(data.get("b", "")),
         )
 
 
-def _dependency_from_json(data: list[Any]) -> Dependency:
+def _dependency_from_json(data: list[Any], shared: Callable[[str], str]) -> Dependency:
     kind, names, digests = data
     # An unknown kind is a KeyError, so the whole trace counts as absent. Without the dependency it could
     # verify although what a newer version recorded has changed.
-    # Interned, since the receivers of an ingredient, and its sender, have the same name and digest.
     found = Dependency(
-        _KINDS[kind], tuple(map(intern, str_list(names))), tuple(map(intern, str_list(digests)))
+        _KINDS[kind], tuple(map(shared, str_list(names))), tuple(map(shared, str_list(digests)))
     )
     # Look-ups compare names with digests one by one, and the scheduler takes an empty group for a look-up
     # that has asked nothing yet. A reactor that asks for an empty list has no dependency by it.
@@ -227,8 +243,8 @@ def _output_to_json(output: Ingredient) -> list[Any]:
     return [output.name, output.format, output.digest, output.object, output.size, output.metadata, inline]
 
 
-def _output_from_json(data: list[Any], signed: bool) -> Ingredient:  # noqa: FBT001 - private
-    name, spec, digest, stored = map(intern, str_list(data[:4]))
+def _output_from_json(data: list[Any], signed: bool, shared: Callable[[str], str]) -> Ingredient:  # noqa: FBT001 - private
+    name, spec, digest, stored = map(shared, str_list(data[:4]))
     size, metadata, inline = data[4:]
     content = None if inline is None else bytes.fromhex(inline)
     # `signed` comes from the seal of the journal line. A field of the data could be forged: a signed pickle

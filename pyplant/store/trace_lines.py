@@ -13,6 +13,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator
 from operator import attrgetter
+from sys import intern
 
 from pyplant.engine.trace import Trace
 from pyplant.engine.validate import UNREADABLE, mapping
@@ -229,7 +230,7 @@ class TraceLines:
             data = entry.payload()
             versions = mapping(data["v"])  # nearly all traces have the same ones
             data["v"] = self._versions.setdefault(tuple(versions.items()), versions)
-            return Trace.from_json(data, entry.number, entry.writer, signed=entry.signed)
+            return Trace.from_json(data, entry.number, entry.writer, signed=entry.signed, shared=intern)
         except UNREADABLE:
             self.unknown.add(entry.rank)
             return None
