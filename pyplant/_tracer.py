@@ -33,6 +33,7 @@ from pyplant.fingerprint.graph_node import shorten
 from pyplant.ingredient import Ingredient
 from pyplant.reads.calls import observe_calls
 from pyplant.reads.effects import unrepeated_effects
+from pyplant.reads.late_imports import find_late_imports
 from pyplant.reads.manifests import MANY
 from pyplant.reads.mentions import find_mentions
 from pyplant.reads.recorder import FoundRead, ReadRecorder, Tracking
@@ -214,6 +215,7 @@ class Tracer:
         if self.reads is not None:
             functions = list(self.context.functions_with_silent_reads(self.definition.function))
             find_mentions(functions, self.reads)
+            find_late_imports(functions, self.reads)
             observe_calls(functions)
             self.record.notes |= unrepeatable(functions)
         self.record.notes |= unrepeated_effects(self.definition.function)

@@ -53,6 +53,7 @@ _REASONS = MappingProxyType(
         DependencyKind.INGREDIENT: ReasonKind.INPUT,
         DependencyKind.SUBREACTOR: ReasonKind.SUBREACTOR,
         DependencyKind.FILE: ReasonKind.FILE,
+        DependencyKind.SOURCE: ReasonKind.SOURCE,
         DependencyKind.LISTING: ReasonKind.LISTING,
         DependencyKind.PATTERN: ReasonKind.PATTERN,
         DependencyKind.EXISTENCE: ReasonKind.EXISTENCE,

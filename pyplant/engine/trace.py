@@ -46,6 +46,8 @@ class DependencyKind(StrEnum):
     """A subreactor that the reactor's own code does not name."""
     FILE = "f"
     """The content of a file outside the plant."""
+    SOURCE = "y"
+    """The code in a file of a module, without its comments and layout."""
     LISTING = "l"
     """The names in a folder outside the plant."""
     PATTERN = "g"

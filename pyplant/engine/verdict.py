@@ -22,6 +22,7 @@ class ReasonKind(Enum):
     INPUT = "input changed"
     INPUT_UNKNOWN = "input may change"
     FILE = "file changed"
+    SOURCE = "module changed"
     TOUCHED = "file may have changed"
     LISTING = "folder changed"
     PATTERN = "matching files changed"

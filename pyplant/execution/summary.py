@@ -18,6 +18,7 @@ __all__ = ["OUTCOMES", "found_reads", "history_entry", "summarise"]
 
 _READ = {
     DependencyKind.FILE: "",
+    DependencyKind.SOURCE: "the code in ",
     DependencyKind.LISTING: "the names in ",
     DependencyKind.PATTERN: "files that match ",
     DependencyKind.EXISTENCE: "whether there is ",

@@ -6,6 +6,7 @@ Contents of files are digested by :mod:`pyplant.store.inputs`, and values of the
 
 from __future__ import annotations
 
+import ast
 import glob
 import os
 import stat
@@ -22,11 +23,12 @@ from pyplant.reads.manifests import ManifestEntry, answer_digest, entries
 from pyplant.store.inputs import ABSENT, TOUCHED, UNREADABLE, HashLimit
 from pyplant.store.warehouse import Warehouse
 
-__all__ = ["OUTSIDE", "Outside", "existence", "listing", "matches", "status"]
+__all__ = ["OUTSIDE", "Outside", "existence", "listing", "matches", "source", "status"]
 
 OUTSIDE = frozenset(
     {
         DependencyKind.FILE,
+        DependencyKind.SOURCE,
         DependencyKind.LISTING,
         DependencyKind.PATTERN,
         DependencyKind.EXISTENCE,
@@ -65,6 +67,8 @@ class Outside:
         if kind is DependencyKind.MANIFEST:
             return self._manifest_digest(name)
         path = located(name, self._base)
+        if kind is DependencyKind.SOURCE:
+            return source(path)
         if kind is DependencyKind.LISTING:
             return listing(path)
         if kind is DependencyKind.PATTERN:
@@ -96,6 +100,21 @@ class Outside:
             if entry.file is not None:
                 self._files.adopt(entry.name, entry.file)
         return found
+
+
+def source(path: str) -> str:
+    """Return the digest of the code in a file, without its comments and layout."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return ABSENT
+    except (OSError, ValueError):
+        return UNREADABLE
+    try:
+        return digest_bytes(ast.dump(ast.parse(content)).encode())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return digest_bytes(content)
 
 
 def listing(path: str) -> str:

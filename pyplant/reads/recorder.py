@@ -182,6 +182,17 @@ class ReadRecorder:
                 _Read(kind, full, self._position(), place, _identity(info), mode, may_be_written=True),
             )
 
+    def imported(self, name: str, path: str) -> None:
+        """Note the source file of a module that is not covered as code."""
+        full = _absolute(path)
+        if full and not self.is_paused and not self._is_ignored(full):
+            info = _info(full)
+            mode = 0 if info is None else info.st_mode
+            place = f"import of {name}"
+            self._reads[DependencyKind.SOURCE, full] = _Read(
+                DependencyKind.SOURCE, full, self._position(), place, _identity(info), mode
+            )
+
     def asked_for_variable(self, name: str, frame: FrameType) -> None:
         """Note that an environment variable is read."""
         key = DependencyKind.ENVIRONMENT, name
@@ -285,9 +296,8 @@ class ReadRecorder:
                 return None
             return Dependency(read.kind, (read.path,), (self._digest(read.kind, read.path),))
         may_be_folder = read.kind is not DependencyKind.FILE
-        if is_in_plant(read.path, self._plant_folders, is_folder=may_be_folder) or is_source_of_module(
-            read.path
-        ):
+        is_code = read.kind is not DependencyKind.SOURCE and is_source_of_module(read.path)
+        if is_code or is_in_plant(read.path, self._plant_folders, is_folder=may_be_folder):
             return None
         if self._was_written(read):
             self._note_state(read)

@@ -9,6 +9,7 @@ from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.fingerprint import Fingerprinter
 from pyplant.fingerprint.graph_node import GraphNode
 from pyplant.fingerprint.origin import is_users_function
+from pyplant.reads.late_imports import may_import
 from pyplant.reads.mentions import may_mention
 from pyplant.reads.unrepeatable import may_be_unrepeatable
 
@@ -27,7 +28,8 @@ def _found_in(obj: Any, node: GraphNode) -> Mapping[int, CoveredFunction]:
     if not is_users_function(obj):
         return {}
     covered = CoveredFunction(obj, node)
-    return {id(obj): covered} if may_mention(obj) or may_be_unrepeatable(covered) else {}
+    is_silent = may_mention(obj) or may_be_unrepeatable(covered) or may_import(obj)
+    return {id(obj): covered} if is_silent else {}
 
 
 def _position(covered: CoveredFunction) -> tuple[str, int, str]:

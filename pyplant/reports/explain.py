@@ -257,6 +257,8 @@ def _sentence(reason: Reason) -> str:
             return f"{described(name)} is no longer auxiliary"
         case ReasonKind.FILE:
             return f"file {name} {_FILE_STATES.get(reason.new, 'changed')}{_place(reason)}"
+        case ReasonKind.SOURCE:
+            return f"the code in {name} {_FILE_STATES.get(reason.new, 'changed')}{_place(reason)}"
         case ReasonKind.LISTING:
             return f"the names in {name}/ changed{_place(reason)}"
         case ReasonKind.PATTERN:
