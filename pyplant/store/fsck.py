@@ -172,11 +172,15 @@ class _Auditor:
         yield from self._journal()
         # By object, since executions share objects: each is hashed once.
         users: dict[str, list[tuple[Trace, Ingredient]]] = {}
+        untrusted: dict[str, list[tuple[Trace, Ingredient]]] = {}
         for trace in self._ledger.traces():
             for output in trace.stored:
-                users.setdefault(output.object, []).append((trace, output))
-        yield from self._untrusted(users)  # inline values included, which may be pickles as well
-        users.pop("", None)  # inline values, which the checksums of the journal cover
+                if output.object:  # the checksums of the journal cover inline values
+                    users.setdefault(output.object, []).append((trace, output))
+                if not self._warehouse.formats.trusts(output):  # inline values may be pickles as well
+                    untrusted.setdefault(output.object, []).append((trace, output))
+        for stored, named in untrusted.items():
+            yield from _lost(Problem.UNTRUSTED, stored, named)
         for stored, named in sorted(users.items()):
             yield from self._object(stored, named)
         yield from self._orphans()
@@ -220,12 +224,6 @@ class _Auditor:
         if self._ledger.latest.identity(stored) != identity:
             self._ledger.latest.put_identity(stored, identity)  # later reads need not hash it again
         return None
-
-    def _untrusted(self, users: dict[str, list[tuple[Trace, Ingredient]]]) -> Iterator[Finding]:
-        formats = self._warehouse.formats
-        for stored, named in users.items():
-            untrusted = [(trace, output) for trace, output in named if not formats.trusts(output)]
-            yield from _lost(Problem.UNTRUSTED, stored, untrusted)
 
     # ------------------------------------------------------------------ the rest
 

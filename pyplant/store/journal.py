@@ -242,6 +242,16 @@ class Journal:
             else:
                 yield entry
 
+    def _lines_once(self, names: Iterable[str]) -> Iterator[JournalEntry]:
+        """Yield all lines of these files, one by one, since together they may not fit into memory."""
+        seen: set[Rank] = set()
+        for name in names:
+            for entry in self._tail(name):
+                # A line is in two files if a merge was interrupted before it deleted the old ones.
+                if entry.rank not in seen:
+                    seen.add(entry.rank)
+                    yield entry
+
     def _lines(self, name: str) -> Iterator[tuple[int, bytes]]:
         """Yield new complete lines and their offsets; a line without its end is still being written, or torn."""
         path, incomplete = self._directory / name, b""
@@ -411,23 +421,20 @@ class Journal:
         """
         # A second reader, since this one has read these files and would yield nothing.
         old = Journal(self._files, self._directory, seals=self._seals)
-        lines: dict[Rank, JournalEntry] = {}
-        for name in names:
-            for entry in old._tail(name):
-                # A line is in two files if a merge was interrupted before it deleted the old ones.
-                lines.setdefault((entry.number, entry.writer), entry)
-        needed = [entry for _, entry in sorted(lines.items()) if is_needed(entry)]
-        merged = f"{unique_name()}{_SUFFIX}"
-        if needed:
-            file = self._files.create(scratch)
-            try:
-                for entry in needed:
+        merged, file = f"{unique_name()}{_SUFFIX}", None
+        try:
+            for entry in old._lines_once(names):
+                if is_needed(entry):
+                    file = file or self._files.create(scratch)
                     file.write(_line(entry))
+            if file is not None:
                 file.sync()
-            except BaseException:
+        except BaseException:
+            if file is not None:
                 file.close()
                 self._files.unlink(scratch)
-                raise
+            raise
+        if file is not None:
             file.close()
             # Read by the next refresh, as by other processes: lines are read again at their new places.
             self._files.rename(scratch, self._directory / merged)

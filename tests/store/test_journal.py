@@ -4,7 +4,7 @@ import random
 import pytest
 
 from pyplant.store import journal as journal_module
-from pyplant.store.files import Files
+from pyplant.store.files import Files, OpenFile
 from pyplant.store.journal import Journal
 
 from . import FailingFiles, RecordingFiles, TornFile
@@ -263,3 +263,17 @@ class TestFullDisk:
         journal.flush()
         assert 0 < len(torn[0].read_bytes()) < 40
         assert found(tmp_path) == [("t", "kept", 2)]
+
+
+def test_a_merge_holds_one_line_at_a_time(tmp_path, monkeypatch):
+    for text in "ab":
+        journal = new(tmp_path)
+        journal.append("t", "key", text)
+        journal.append("t", "key", text)
+        journal.close()
+    events, write = [], OpenFile.write
+    monkeypatch.setattr(OpenFile, "write", lambda self, data: events.append("written") or write(self, data))
+    journal = new(tmp_path)
+    journal.merge(journal.files(), lambda _: not events.append("read"), tmp_path / "scratch")
+    assert events == ["read", "written"] * 4
+    assert len(found(tmp_path)) == 4
