@@ -33,7 +33,7 @@ from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.engine.verdict import UNKNOWN, Lookup, Reason, ReasonKind, Unknown, Verdict
 from pyplant.errors import UndigestibleError, ingredient_as_parameter_error, near_misses
 from pyplant.execution import frontend
-from pyplant.execution.found_code import code_named, named_code
+from pyplant.execution.found_code import code_named, named_code, names_in
 from pyplant.execution.registry import predictions
 from pyplant.fingerprint.attributes import static_attribute
 from pyplant.fingerprint.code_records import CodeRecord
@@ -449,7 +449,7 @@ class RunContext:
 
     def _is_named_by_parameter(self, name: str) -> bool:
         values = map(self.parameters.value, self.parameters.names())
-        return any(type(value) is str and value.replace(":", ".") == name for value in values)
+        return any(name in names_in(value) for value in values)
 
     def outside(self, kind: DependencyKind, name: str) -> str | Unknown:
         """Digest of something outside the plant, unless it would take too long to compute."""

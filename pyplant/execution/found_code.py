@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -18,10 +19,11 @@ from pyplant.fingerprint.fingerprint import Fingerprinter
 from pyplant.fingerprint.installed_names import is_users_class
 from pyplant.fingerprint.origin import find, import_user_module, is_user_file, is_user_module
 
-__all__ = ["code_named", "named_code"]
+__all__ = ["code_named", "named_code", "names_in"]
 
 _NAME = re.compile(r"[^\W\d]\w*(?:[.:][^\W\d]\w*)+")
 _LONGEST = 200
+_MOST = 1000  # of the texts in a parameter
 
 
 def code_named(
@@ -45,13 +47,25 @@ def code_named(
     """
     for dependency in dependencies:
         if dependency.kind is DependencyKind.PARAMETER:
-            text = lookup(dependency.names[0])
-            if type(text) is str and len(text) <= _LONGEST and _NAME.fullmatch(text):
-                name = text.replace(":", ".")
+            for name in names_in(lookup(dependency.names[0])):
                 found = named_code(name, load=False)
                 if found is not None and not fingerprinter.reaches(reactor, found):
                     digest = fingerprinter.fingerprint(found).digest
                     yield Dependency(DependencyKind.SUBREACTOR, (name,), (digest,))
+
+
+def names_in(value: Any) -> Iterator[str]:
+    """Yield the texts in a parameter that may name code, with dots; a parameter may hold a part of a configuration."""
+    stack, count = [value], 0
+    while stack and count < _MOST:
+        item = stack.pop()
+        count += 1
+        if type(item) is str:
+            if len(item) <= _LONGEST and _NAME.fullmatch(item):
+                yield item.replace(":", ".")
+        elif issubclass(type(item), Mapping | Sequence) and not is_users_class(type(item)):
+            with suppress(Exception):  # a library may refuse to show a value that is missing
+                stack.extend(item.values() if issubclass(type(item), Mapping) else item)
 
 
 def named_code(name: str, *, load: bool) -> Any:

@@ -84,3 +84,26 @@ def test_a_stored_trace_cannot_make_a_module_be_imported(tmp_path, monkeypatch):
         plant.set_config({"target": "planted_module:run"})
         assert plant._session.context().subreactor("planted_module.run") is not None
     sys.modules.pop("planted_module")
+
+
+@ReactorFunc
+def built(pipe, config):
+    part = dict(config["target"])
+    module, _, name = part["layers"][0]["_target_"].rpartition(".")
+    pipe.send("scaled", getattr(importlib.import_module(module), name)(3))
+
+
+@pytest.mark.parametrize("as_omegaconf", [False, True])
+def test_so_does_an_edit_of_code_that_a_part_of_the_configuration_names(
+    tmp_path, edit, as_omegaconf, monkeypatch
+):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    target = {"layers": [{"_target_": "scaling_steps.by"}]}
+    if as_omegaconf:
+        target = pytest.importorskip("omegaconf").OmegaConf.create(target)
+    importlib.import_module("scaling_steps")  # so that it is not imported while the reactor runs
+    assert result(tmp_path, built, target) == (6, True)
+    sys.modules.pop("scaling_steps")  # as in a new process
+    assert result(tmp_path, built, target) == (6, False)
+    edit(5)
+    assert result(tmp_path, built, target) == (15, True)
