@@ -241,7 +241,8 @@ def forks(pipe):
     if child == 0:
         sys.exit()
     waited(child)
-    pipe.send("done", Path(holder.name).is_dir())
+    with pipe.untracked():  # the second child removes it
+        pipe.send("done", Path(holder.name).is_dir())
 
 def inventory():
     return sorted(str(path) for path in Path("plant").rglob("*") if path.parent.name in ("leases", "claims", "tmp"))
