@@ -6,7 +6,7 @@ A reactor holds a :class:`~pyplant.Pipework`, whose methods call those of the tr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,15 +28,16 @@ from pyplant.errors import (
     SentTwiceError,
 )
 from pyplant.events import Event, IngredientSent, SubreactorEntered, SubreactorLeft
-from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.graph_node import shorten
 from pyplant.ingredient import Ingredient
 from pyplant.reads.calls import observe_calls
 from pyplant.reads.effects import unrepeated_effects
+from pyplant.reads.known_paths import KnownPaths
 from pyplant.reads.late_imports import find_late_imports
 from pyplant.reads.manifests import MANY
 from pyplant.reads.mentions import find_mentions
 from pyplant.reads.recorder import FoundRead, ReadRecorder, Tracking
+from pyplant.reads.silent_reads import SilentReads
 from pyplant.reads.unrepeatable import unrepeatable
 from pyplant.specs.recorded import Recorded
 from pyplant.store.inputs import HashedFile, require_readable_file
@@ -73,7 +74,7 @@ class ReactorContext(Protocol):
     def plant_folders(self) -> dict[str, bool]:
         """Which folders are in a plant, as far as it was asked in this run."""
 
-    def functions_with_silent_reads(self, reactor: Callable[..., Any]) -> Iterable[CoveredFunction]:
+    def silent_reads(self, reactor: Callable[..., Any]) -> SilentReads:
         """Return the functions that the fingerprint of a reactor covers and that may read without an event."""
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
@@ -213,9 +214,12 @@ class Tracer:
     def begin(self) -> None:
         """Find, before the first step, the paths that the code names where no event will tell of a read, and watch for more."""
         if self.reads is not None:
-            functions = list(self.context.functions_with_silent_reads(self.definition.function))
+            functions, below = self.context.silent_reads(self.definition.function)
             find_mentions(functions, self.reads)
             find_late_imports(functions, self.reads)
+            if below:
+                self.reads.known_paths = KnownPaths(self.reads, self.definition.function)
+                self.reads.known_paths.add_functions(below)
             observe_calls(functions)
             self.record.notes |= unrepeatable(functions)
         self.record.notes |= unrepeated_effects(self.definition.function)
@@ -302,6 +306,11 @@ class Tracer:
             raise NotAllocatedError(message)
         return self.warehouse.load(self.record.outputs[name])
 
+    def learn(self, values: Any) -> None:
+        """Note the paths in values that the reactor gets, if its code may open files in C."""
+        if self.reads is not None and self.reads.known_paths is not None:
+            self.reads.known_paths.add(values)
+
     def received(self, ingredients: tuple[Ingredient, ...]) -> None:
         """Record that the reactor receives these together."""
         # One dependency for all: a look-up then asks for them together, so that their senders may run in parallel.
@@ -328,6 +337,7 @@ class Tracer:
             self._depend(DependencyKind.PARAMETER, name, self.context.parameter(name) or "")
             if name not in self.record.shown:  # looked up again: of a list of names, without auxiliary ones
                 self.record.shown[name] = shorten(self.context.parameters.lookup(name))
+        self.learn(value)
         return private_copy(value)
 
     def absent(self, name: str) -> None:

@@ -26,10 +26,10 @@ from pyplant.errors import (
 )
 from pyplant.events import Event
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
-from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.hints import CONFIG_NAMES
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import Pipework
+from pyplant.reads.silent_reads import SilentReads
 from pyplant.specs import IngredientSpec, StreamSpec
 from pyplant.store.objects import hash_file
 from pyplant.store.warehouse import Warehouse
@@ -60,10 +60,10 @@ class _MockContext:
 
     outside_now = outside_in_run
 
-    def functions_with_silent_reads(self, reactor: Callable[..., Any]) -> tuple[CoveredFunction, ...]:
+    def silent_reads(self, reactor: Callable[..., Any]) -> SilentReads:
         """Return no functions, since a mock follows no code."""
         del reactor
-        return ()
+        return SilentReads()
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         """Return an empty fingerprint of a subreactor."""

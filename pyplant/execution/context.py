@@ -38,14 +38,13 @@ from pyplant.execution.registry import predictions
 from pyplant.fingerprint.attributes import static_attribute
 from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.constant_words import constant_words, words
-from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.fingerprint import Fingerprint, Fingerprinter
 from pyplant.fingerprint.hints import CONFIG_NAMES, predict
 from pyplant.fingerprint.origin import find
 from pyplant.reads.answers import Outside
 from pyplant.reads.recorder import Tracking
-from pyplant.reads.silent_reads import functions_with_silent_reads
+from pyplant.reads.silent_reads import SilentReads, silent_reads
 from pyplant.store.inputs import TOUCHED, HashLimit
 from pyplant.store.warehouse import Warehouse
 
@@ -508,9 +507,9 @@ class RunContext:
         """Return the present digest of something outside the plant."""
         return self._answers.digest(kind, name)
 
-    def functions_with_silent_reads(self, reactor: Callable[..., Any]) -> Iterable[CoveredFunction]:
+    def silent_reads(self, reactor: Callable[..., Any]) -> SilentReads:
         """Return the functions that the fingerprint of a reactor covers and that may read without an event."""
-        return functions_with_silent_reads(self.fingerprinter, reactor)
+        return silent_reads(self.fingerprinter, reactor)
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         """Fingerprint of a subreactor that the reactor's own code does not name, else ``""``."""

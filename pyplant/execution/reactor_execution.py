@@ -230,6 +230,7 @@ class ReactorExecution:
 
     def _answer(self, asked: Receive, values: Sequence[Any]) -> Any:
         """Return what the reactor is resumed with, given the values that others sent."""
+        self.tracer.learn(values)
         sent_by_others = iter(values)
         return asked.deliver(
             [

@@ -281,12 +281,13 @@ class Fingerprinter:
 
     def names_below(self, root: Callable[..., Any]) -> set[tuple[str, str]]:
         """Return the owners and names of everything that the code of ``root`` reaches."""
+        return {(edge.owner, edge.name) for _, node in self.nodes_below(root) for edge in node.edges}
+
+    def nodes_below(self, root: Callable[..., Any]) -> Iterator[tuple[Any, GraphNode]]:
+        """Yield the objects that the fingerprint of ``root`` covers, with their nodes."""
         self._refresh(root)
-        return {
-            (edge.owner, edge.name)
-            for node in self._below(self._nodes[id(root)])
-            for edge in node.content.edges
-        }
+        for node in self._below(self._nodes[id(root)]):
+            yield node.obj, node.content
 
     def gather(
         self, root: Callable[..., Any], find: Callable[[Any, GraphNode], Mapping[int, Any]]

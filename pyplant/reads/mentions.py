@@ -28,7 +28,15 @@ from pyplant.fingerprint.hints import NAMED_CALLS
 from pyplant.fingerprint.origin import is_user_module
 from pyplant.reads.recorder import ReadRecorder, code_place
 
-__all__ = ["find_mentions", "may_mention", "mention_argument", "opens_without_event"]
+__all__ = [
+    "find_mentions",
+    "may_be_path",
+    "may_mention",
+    "may_open_in_c",
+    "mention_argument",
+    "opens_without_event",
+    "texts_of",
+]
 
 _LIBRARIES = frozenset(
     [
@@ -181,6 +189,16 @@ def _interest_of(function: FunctionType) -> _Interest:
     return interest
 
 
+def may_open_in_c(function: FunctionType) -> bool:
+    """Return whether the code of a function refers to a library that opens files in C."""
+    return bool(_interest_of(function).libraries)
+
+
+def texts_of(function: FunctionType) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names and the texts in the code of a function."""
+    return _content(function.__code__)
+
+
 def _find_in(function: FunctionType, interest: _Interest, recorder: ReadRecorder) -> None:
     code = function.__code__
     names, texts = _content(code)
@@ -188,7 +206,7 @@ def _find_in(function: FunctionType, interest: _Interest, recorder: ReadRecorder
     values = set(_values(function, names))
     for kind, asked in ((DependencyKind.EXISTENCE, _EXISTENCE), (DependencyKind.STATUS, _STATUS)):
         if names & asked:
-            for text in sorted(filter(_may_be_path, {*values, *_texts_near(code, asked)})):
+            for text in sorted(filter(may_be_path, {*values, *_texts_near(code, asked)})):
                 recorder.mentioned(kind, text, place)
     if interest.libraries:
         recorder.writes_unseen = True
@@ -200,7 +218,7 @@ def _find_in(function: FunctionType, interest: _Interest, recorder: ReadRecorder
 
 
 def _mention_content(text: str, place: str, recorder: ReadRecorder, *, is_tree: bool) -> None:
-    if not _may_be_path(text):
+    if not may_be_path(text):
         return
     if glob.has_magic(text):
         if "/" in text or "." in text:
@@ -232,7 +250,7 @@ def mention_argument(name: str, path: str, place: str, recorder: ReadRecorder) -
     if top not in _PATH_MODULES:
         recorder.writes_unseen = True
         _mention_content(path, place, recorder, is_tree=top in _TREES)
-    elif _may_be_path(path):
+    elif may_be_path(path):
         kind = DependencyKind.EXISTENCE if last in _EXISTENCE else DependencyKind.STATUS
         recorder.mentioned(kind, path, place)
 
@@ -245,7 +263,8 @@ def _first(paths: Iterable[str]) -> Iterator[str]:
             yield path
 
 
-def _may_be_path(text: str) -> bool:
+def may_be_path(text: str) -> bool:
+    """Return whether a text can be a path."""
     return (
         0 < len(text) <= _MAX_LENGTH
         and "\n" not in text

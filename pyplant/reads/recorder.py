@@ -30,7 +30,7 @@ from enum import Enum
 from functools import cache, lru_cache
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from pyplant._formatting import format_size
 from pyplant._paths import recorded
@@ -81,6 +81,16 @@ class FoundRead:
     place: str
 
 
+class PathLearner(Protocol):
+    """Learns paths that code may open in C."""
+
+    def add(self, value: Any) -> None:
+        """Learn the paths in a value."""
+
+    def add_listed(self, full: str, *, is_pattern: bool) -> None:
+        """Learn the files in a folder that was listed, or that match a pattern."""
+
+
 class ReadRecorder:
     """Records the reads of one execution.
 
@@ -105,6 +115,8 @@ class ReadRecorder:
         Paths that another process changed during the execution.
     writes_unseen
         Whether the execution may write files of which no event tells.
+    known_paths
+        Learns the files in folders that are listed, if the execution may open them in C.
     """
 
     def __init__(
@@ -129,6 +141,7 @@ class ReadRecorder:
         self.notes: set[Note] = set()
         self.changed: list[str] = []
         self.writes_unseen = False
+        self.known_paths: PathLearner | None = None
 
     # ------------------------------------------------------------------ events
 
@@ -246,6 +259,8 @@ class ReadRecorder:
         is_fresh = identity is not None and _is_fresh(identity)
         if kind is DependencyKind.PATTERN or is_fresh:
             read.digest = self._digest(kind, self._name(full))
+        if self.known_paths is not None and kind is not DependencyKind.FILE:
+            self.known_paths.add_listed(full, is_pattern=kind is DependencyKind.PATTERN)
 
     def _is_ignored(self, full: str) -> bool:
         return full.startswith(self._root) or full + os.sep == self._root or is_excluded(full)

@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.fingerprint import Fingerprinter
 from pyplant.fingerprint.graph_node import GraphNode
 from pyplant.fingerprint.origin import is_users_function
 from pyplant.reads.late_imports import may_import
-from pyplant.reads.mentions import may_mention
+from pyplant.reads.mentions import may_mention, may_open_in_c
 from pyplant.reads.unrepeatable import may_be_unrepeatable
 
-__all__ = ["functions_with_silent_reads"]
+__all__ = ["SilentReads", "silent_reads"]
 
 
-def functions_with_silent_reads(
-    fingerprinter: Fingerprinter, reactor: Callable[..., Any]
-) -> list[CoveredFunction]:
+class SilentReads(NamedTuple):
+    """The functions below a reactor that may read without an event.
+
+    Attributes
+    ----------
+    functions
+        These functions.
+    below
+        All functions of the user below the reactor, if one of them may open files in C.
+    """
+
+    functions: Sequence[CoveredFunction] = ()
+    below: Sequence[CoveredFunction] = ()
+
+
+def silent_reads(fingerprinter: Fingerprinter, reactor: Callable[..., Any]) -> SilentReads:
     """Return the functions that the fingerprint of a reactor covers and that may read without an event."""
-    found = fingerprinter.gather(reactor, _found_in)
-    return sorted(found.values(), key=_position)  # by their place: recorded reads have an order
+    # By their place: recorded reads have an order.
+    found = sorted(fingerprinter.gather(reactor, _found_in).values(), key=_position)
+    if not any(may_open_in_c(covered.function) for covered in found):
+        return SilentReads(found)
+    below = (CoveredFunction(obj, node) for obj, node in fingerprinter.nodes_below(reactor))
+    return SilentReads(
+        found, sorted((covered for covered in below if is_users_function(covered.function)), key=_position)
+    )
 
 
 def _found_in(obj: Any, node: GraphNode) -> Mapping[int, CoveredFunction]:

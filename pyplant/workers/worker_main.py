@@ -25,7 +25,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -39,13 +39,12 @@ from pyplant.errors import ConfigError, DamagedError, PlantDirError
 from pyplant.events import ReactorAssigned
 from pyplant.execution.forking import reseed_if_forked
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
-from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.fingerprint import Fingerprinter, use_fingerprinter
 from pyplant.fingerprint.origin import adopt_followed, begin_generation, package_versions
 from pyplant.fingerprint.source import CodePart
 from pyplant.ingredient import Ingredient
 from pyplant.reads.answers import Outside
-from pyplant.reads.silent_reads import functions_with_silent_reads
+from pyplant.reads.silent_reads import SilentReads, silent_reads
 from pyplant.store.latest_lines import LatestLines
 from pyplant.store.layout import check_plant
 from pyplant.store.read_only_files import ReadOnlyFiles
@@ -336,8 +335,8 @@ class _WorkerContext:
         del name
         return ""
 
-    def functions_with_silent_reads(self, reactor: Callable[..., Any]) -> Iterable[CoveredFunction]:
-        return functions_with_silent_reads(self._fingerprinter, reactor)
+    def silent_reads(self, reactor: Callable[..., Any]) -> SilentReads:
+        return silent_reads(self._fingerprinter, reactor)
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         if self._fingerprinter.reaches(reactor, function):

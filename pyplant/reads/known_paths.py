@@ -1,0 +1,159 @@
+"""Paths that an execution comes to know of, for code that opens files in C.
+
+A path in the text of the code that calls such a library is a mention (:mod:`pyplant.reads.mentions`). But most helpers get
+their path as an argument, and no interpreter tells of all arguments: Python 3.12 and later tell of the first one of a call, if
+it is not in a list and has no name. So if code below a reactor refers to such a library, each existing file counts whose path the
+execution comes to know: by the texts of all functions below the reactor and of the objects that they name, by the
+parameters that it reads, the ingredients that it receives, and the folders that it lists. A file that counts and was not read
+costs a needless run at worst.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import PurePath
+from types import FunctionType, ModuleType
+from typing import Any
+
+from pyplant.engine.trace import DependencyKind
+from pyplant.fingerprint.attributes import namespace
+from pyplant.fingerprint.covered_function import CoveredFunction
+from pyplant.fingerprint.origin import is_user_object
+from pyplant.reads.mentions import may_be_path, texts_of
+from pyplant.reads.recorder import ReadRecorder, code_place
+
+__all__ = ["PERHAPS", "KnownPaths"]
+
+PERHAPS = ", perhaps"
+"""Ends the place of a read that is only possible."""
+
+_MAX_TEXTS = 1_000
+_MAX_LOOKS = 5_000  # at the disk, in one execution
+_MAX_ITEMS = 1_000  # of a container
+_MAX_DEPTH = 3  # of containers in one another
+
+
+class KnownPaths:
+    """The paths that one execution knows of.
+
+    Parameters
+    ----------
+    recorder
+        Notes the files.
+    reactor
+        The reactor whose code may open them.
+    """
+
+    def __init__(self, recorder: ReadRecorder, reactor: Callable[..., Any]) -> None:
+        self._recorder = recorder
+        code = reactor.__code__
+        self._place = code_place(code.co_qualname, code.co_filename, code.co_firstlineno) + PERHAPS
+        self._seen: set[str] = set()
+        self._folders: list[str] = []
+        self._names: list[str] = []
+        self._looks = 0
+
+    def add_functions(self, functions: Iterable[CoveredFunction]) -> None:
+        """Learn the texts in functions, in their defaults and closures, and in the objects that they name."""
+        for function, _ in functions:
+            names, texts = texts_of(function)
+            self.add(sorted(texts))
+            self.add([_global(function, name) for name in sorted(names)])
+            cells = (cell.cell_contents for cell in function.__closure__ or () if _is_set(cell))
+            self.add([*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()])
+
+    def add(self, value: Any) -> None:
+        """Learn the paths in a value."""
+        for text in _texts(value):
+            if len(self._seen) < _MAX_TEXTS and text not in self._seen and may_be_path(text):
+                self._seen.add(text)
+                self._add_text(text)
+
+    def add_listed(self, full: str, *, is_pattern: bool) -> None:
+        """Learn the files in a folder that was listed, or that match a pattern."""
+        if is_pattern:
+            self._mention_all(full)
+        else:
+            self._add_folder(full)
+            self._mention_all(os.path.join(glob.escape(full), "*"))
+
+    def _add_text(self, text: str) -> None:
+        if glob.has_magic(text):
+            if "/" in text or "." in text:
+                self._mention_all(text)
+        elif self._mention(text):
+            return
+        elif os.path.isdir(text):
+            self._add_folder(text)
+        elif not os.path.isabs(text):
+            head, _, tail = text.rpartition("/")
+            if head and os.path.isdir(head):
+                self._add_folder(head)
+            if not head or not tail:
+                self._names.append(text)
+                for folder in self._folders.copy():
+                    self._join(folder, text)
+
+    def _add_folder(self, folder: str) -> None:
+        if folder.strip("./") and folder not in self._folders:
+            self._folders.append(folder)
+            for name in self._names.copy():
+                self._join(folder, name)
+
+    def _join(self, folder: str, name: str) -> None:
+        """Learn what the name of a file, folder or suffix means in a folder."""
+        if name.startswith(".") and name[1:].isalnum():
+            self._mention_all(os.path.join(glob.escape(folder), f"*{name}"))
+            return
+        joined = os.path.join(folder, name)
+        if not self._mention(joined) and self._may_look() and os.path.isdir(joined):
+            self._add_folder(joined)
+
+    def _mention_all(self, pattern: str) -> None:
+        for path in islice(glob.iglob(pattern, recursive=True), _MAX_ITEMS):
+            self._mention(path)
+
+    def _mention(self, path: str) -> bool:
+        """Count a path if it leads to a file; returns whether it does."""
+        if not (self._may_look() and os.path.isfile(path)):
+            return False
+        self._recorder.mentioned(DependencyKind.FILE, path, self._place)
+        return True
+
+    def _may_look(self) -> bool:
+        self._looks += 1
+        return self._looks <= _MAX_LOOKS
+
+
+def _global(function: FunctionType, name: str) -> Any:
+    return function.__globals__.get(name)
+
+
+def _is_set(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 - raises if it is empty
+    except ValueError:
+        return False
+    return True
+
+
+def _texts(value: Any, depth: int = 0) -> Iterator[str]:
+    """Yield the texts and paths in a value, in containers and in attributes of the user's objects."""
+    cls = type(value)
+    if cls is str:
+        yield value
+    elif issubclass(cls, PurePath):
+        yield str(value)
+    elif depth < _MAX_DEPTH:
+        items: Iterable[Any] = ()
+        if issubclass(cls, dict):
+            items = dict.values(value)
+        elif issubclass(cls, list | tuple | set | frozenset):
+            items = value
+        elif not issubclass(cls, type | ModuleType | FunctionType) and is_user_object(cls):
+            items = (namespace(value) or {}).values()
+        for item in islice(list(items), _MAX_ITEMS):
+            yield from _texts(item, depth + 1)
