@@ -12,6 +12,7 @@ __all__ = ["MODULE_NAMES", "OriginalNames", "refuse_logger", "replaced"]
 _P = ParamSpec("_P")
 
 MODULE_NAMES = {
+    "test": "Write pyplant.testing, and the fixture plant of pytest",
     "utils": (
         "Write pyplant.load_ingredients(directory) for load_ingredients_from_dir, and plant.export(names, directory) for "
         "store_reactor_inputs_to_dir"

@@ -86,6 +86,8 @@ def test_other_names_are_as_unknown_as_ever(tmp_path):
         pytest.raises(AttributeError, match="has no attribute 'nothing'"),
     ):
         plant.nothing  # noqa: B018
+    with pytest.raises(AttributeError, match="no longer has 'test'.*testing"):
+        pyplant.test  # noqa: B018
     with pytest.raises(AttributeError, match="no longer has 'utils'.*load_ingredients"):
         pyplant.utils  # noqa: B018
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
