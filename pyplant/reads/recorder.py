@@ -18,6 +18,7 @@ two seconds are digested at the event as well.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import stat
@@ -215,7 +216,7 @@ class ReadRecorder:
     def wrote(self, path: object, *, tree: bool = False) -> None:
         """Note that a path is written, made, renamed or removed; with ``tree`` all below it."""
         full = _absolute(path)
-        if full is None:
+        if full is None or full.startswith(self._root):  # PyPlant stores there what the reactor sends
             return
         self._written.add(full)
         if tree:
@@ -360,8 +361,8 @@ class ReadRecorder:
         if read.kind is DependencyKind.LISTING:
             return any(os.path.dirname(written) == path for written in self._written)
         if read.kind is DependencyKind.PATTERN:
-            start = _fixed_part(path)
-            return any(written.startswith(start) for written in self._written)
+            wide = path.replace("**/", "*")  # each sign for any number of folders
+            return any(fnmatch.fnmatchcase(written, wide) for written in self._written)
         return False
 
     def _note_state(self, read: _Read) -> None:
@@ -409,13 +410,6 @@ def _absolute(path: object) -> str | None:
     short = os.path.normpath(text)
     # ``..`` after a symbolic link leads elsewhere.
     return text if "/.." in text and os.path.realpath(short) != os.path.realpath(text) else short
-
-
-def _fixed_part(pattern: str) -> str:
-    """Return the beginning of a pattern that has no wildcards, up to a separator."""
-    ends = [index for sign in "*?[" if (index := pattern.find(sign)) >= 0]
-    head = pattern[: min(ends)] if ends else pattern
-    return head[: head.rfind(os.sep) + 1]
 
 
 def _info(path: str) -> os.stat_result | None:

@@ -151,7 +151,7 @@ def load(pipe):
             total += int(stream.read())
     pipe.send("total", total)
 
-with Plant(sys.argv[1], progress=False) as plant:
+with Plant(sys.argv[1], progress=False, track_reads=False) as plant:
     if "force" in sys.argv:
         plant.run_reactor(load, force=True)
     print(plant.get("total"))

@@ -1,5 +1,6 @@
 """What is no input although code reads it, each beside a true input that is read in the same way."""
 
+import glob
 import importlib
 import os
 import pathlib
@@ -173,6 +174,35 @@ def test_a_file_that_is_read_and_then_written_is_state():
         assert plant.get("value") == 0
         assert plant.get("value") == 0
         assert "counter is read and written, so it counts as state" in notes(plant)
+
+
+@pytest.mark.parametrize("pattern", ["*.csv", "**/*.csv", "data/*.csv"])
+def test_a_pattern_counts_though_other_files_are_written_beside_what_matches(pattern):
+    write("data/one.csv")
+    write("one.csv")
+
+    @ReactorFunc
+    def reads(pipe):
+        pipe.send("many", bytes(10_000))  # in a file of the plant, which lies in this folder
+        write("data/log.txt")
+        pipe.send("value", len(glob.glob(pattern, recursive=True)))
+
+    with Plant("plant", progress=False) as plant:
+        plant.add_reactor(reads)
+        before = plant.get("value")
+        write("data/two.csv")
+        write("two.csv")
+        assert plant.get("value") > before
+
+
+def test_a_pattern_that_matches_what_the_reactor_writes_is_state():
+    def fills():
+        write(f"data/{len(glob.glob('data/*.csv'))}.csv")
+        return 1
+
+    with plant_with(fills) as plant:
+        plant.get("value")
+        assert plant.run_reactor("reads").ran == ()
 
 
 def test_a_result_that_is_kept_in_a_file_of_the_user_is_state():
