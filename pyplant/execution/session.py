@@ -432,7 +432,7 @@ class Session:
             for run in runs:
                 for key, failure in run.errors.items():
                     # An ingredient that was asked for did not run, and what the user stopped did not fail.
-                    if key not in run.tasks or isinstance(failure, KeyboardInterrupt):
+                    if key not in run.tasks or (type(failure) is KeyboardInterrupt and not failure.args):
                         continue
                     self.failed[key] = failure_of(
                         failure, self.failed.get(key), run.context.fingerprint(key).digest
