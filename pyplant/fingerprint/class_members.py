@@ -20,7 +20,7 @@ from typing import Any
 from pyplant.fingerprint.attributes import object_state, qualname_of
 from pyplant.fingerprint.enum_members import enum_members
 from pyplant.fingerprint.metadata import annotation_names
-from pyplant.fingerprint.origin import is_user_file
+from pyplant.fingerprint.origin import is_user_file, is_user_object
 
 __all__ = ["members", "names_in_annotations", "registrations", "watched_names"]
 
@@ -115,10 +115,15 @@ def members(cls: type) -> Iterator[tuple[str, Any]]:
 
 
 def registrations(cls: type) -> tuple[list[str], Any]:
-    """Return what was registered for a class elsewhere: its virtual subclasses by name, and its reduction for :mod:`copyreg`."""
+    """Return what was registered for a class elsewhere: its virtual subclasses by name, and its reduction for :mod:`copyreg`.
+
+    Reductions of libraries do not count: tblib, which distributed loads, registers one for all classes of exceptions.
+    """
     registered = _get_dump(cls)[0] if "_abc_impl" in vars(cls) else ()
     found = (reference() for reference in registered)
-    return sorted(qualname_of(each) for each in found if each is not None), copyreg.dispatch_table.get(cls)
+    reduction = copyreg.dispatch_table.get(cls)
+    counts = reduction is not None and is_user_object(reduction)
+    return sorted(qualname_of(each) for each in found if each is not None), reduction if counts else None
 
 
 def names_in_annotations(cls: type) -> Iterator[tuple[str, ...]]:

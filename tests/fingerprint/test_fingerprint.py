@@ -1,5 +1,6 @@
 """Fingerprints of code: what counts, what does not, and the differences of two fingerprints."""
 
+import copyreg
 import importlib
 import json
 import sys
@@ -1961,6 +1962,13 @@ def test_code_that_is_found_through_other_objects_counts(tmp_path, text, old, ne
     before = taken(load(tmp_path, text)).digest
     assert taken(load(tmp_path, text.replace(old, new))).digest != before
     assert taken(load(tmp_path, f"# A comment.\n{text}")).digest == before
+
+
+def test_what_a_library_registers_for_a_class_is_no_part_of_it(tmp_path, monkeypatch):
+    module = load(tmp_path, "class Own(Exception): pass\ndef main(): raise Own")
+    before = taken(module).digest
+    monkeypatch.setitem(copyreg.dispatch_table, module.Own, textwrap.dedent)
+    assert taken(module).digest == before
 
 
 def test_a_subclass_that_is_defined_later_counts(tmp_path):
