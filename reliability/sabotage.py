@@ -167,11 +167,13 @@ def nothing_is_verified(patch: MonkeyPatch) -> None:
     """Neither objects nor lines of the journal are verified."""
     objects_are_not_verified(patch)
 
-    def unchecked(self: Journal, line: bytes, writer: str) -> JournalEntry | None:
+    def unchecked(self: Journal, line: bytes, writer: str, position: int) -> JournalEntry | None:
         try:
             kind, place, key, payload = line.split(b" ", 4)[1:]
             number, _, merged = place.partition(b"@")
-            entry = JournalEntry(kind.decode(), key.decode(), int(number), merged.decode() or writer, payload)
+            entry = JournalEntry(
+                kind.decode(), key.decode(), int(number), merged.decode() or writer, payload, place=position
+            )
         except ValueError:
             return None
         self._number = max(self._number, entry.number)
