@@ -27,7 +27,7 @@ from pyplant.execution.nesting import tracer_of_thread, watch_threads
 from pyplant.ingredient import Ingredient
 from pyplant.pipework import Pipework
 from pyplant.reads.hook import install
-from pyplant.reads.late_imports import watched_imports
+from pyplant.reads.late_imports import WatchedImports
 from pyplant.reads.recorder import ReadRecorder
 
 __all__ = ["Finished", "Load", "Needs", "ReactorExecution"]
@@ -160,7 +160,7 @@ class ReactorExecution:
         # Set for each step only: between steps this thread runs other reactors and code of the plant.
         token = active_observer.set(self.tracer)
         try:
-            with self._recorded_step(), watched_imports(self.tracer.reads):
+            with self._recorded_step(), WatchedImports(self.tracer.reads):
                 needs = self._step_in_this_process(values)
             if needs is not None:
                 return needs

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from pyplant.fingerprint.attributes import namespace
@@ -17,7 +16,7 @@ from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.origin import is_user_module
 from pyplant.reads.recorder import ReadRecorder
 
-__all__ = ["find_late_imports", "may_import", "watched_imports"]
+__all__ = ["WatchedImports", "find_late_imports", "may_import"]
 
 _IMPORTERS = frozenset(["__import__", "import_module"])
 _found: dict[str, str] = {}  # of this process: the source files by the names of the modules
@@ -35,19 +34,27 @@ def find_late_imports(functions: Iterable[CoveredFunction], recorder: ReadRecord
             recorder.imported(name, path)
 
 
-@contextmanager
-def watched_imports(recorder: ReadRecorder | None) -> Iterator[None]:
-    """Note the user's modules that are imported within the block."""
-    last = next(reversed(sys.modules), "")
-    try:
-        yield
-    finally:
-        if recorder is not None:
-            for name in reversed(list(_loaded_after(last))):
-                path = (namespace(sys.modules.get(name)) or {}).get("__file__")
-                if type(path) is str and is_user_module(sys.modules[name]):
-                    _found[name] = path
-                    recorder.imported(name, path)
+class WatchedImports:
+    """A context manager that notes the user's modules that are imported within its block.
+
+    Not a generator: ``contextlib`` assigns to exceptions that pass through one, which frozen ones refuse.
+    """
+
+    def __init__(self, recorder: ReadRecorder | None) -> None:
+        self._recorder = recorder
+        self._last = ""
+
+    def __enter__(self) -> None:
+        self._last = next(reversed(sys.modules), "")
+
+    def __exit__(self, *_: object) -> None:
+        if self._recorder is None:
+            return
+        for name in reversed(list(_loaded_after(self._last))):
+            path = (namespace(sys.modules.get(name)) or {}).get("__file__")
+            if type(path) is str and is_user_module(sys.modules[name]):
+                _found[name] = path
+                self._recorder.imported(name, path)
 
 
 def _loaded_after(last: str) -> Iterator[str]:
