@@ -77,8 +77,8 @@ def test_pictures_are_made_of_their_own_elements(text):
     status = Status((ReactorEntry(text, Outcome.NEW), ReactorEntry("b", Outcome.NEW)), text)
     html = svg.graph_html(status, {"b": {text: [text]}})
     page, drawn = Page(html), Page(svg_in(html))
-    assert page.elements <= {"div", "style", "img"}
-    assert page.attributes <= {"class", "style", "src", "alt", "width"}
+    assert page.elements <= {"details", "div", "img", "style", "summary"}
+    assert page.attributes <= {"class", "style", "src", "alt", "width", "open"}
     assert drawn.elements <= {"svg", "style", "g", "title", "rect", "text", "path"}
     assert not {name for name in drawn.attributes if name.startswith("on") or name in ("href", "src")}
     ElementTree.fromstring(svg_in(html))
