@@ -2,8 +2,8 @@
 
 The first argument of such a call is a mention like a path in the text of the code, also if it is computed. Only functions of
 the user that refer to such libraries are observed, and a place in the code whose call is of no interest is
-observed once for each reactor, so loops stay fast. Before Python 3.12, and if other tools use all of the interpreter's
-slots for tools, only paths in the text of the code are found.
+observed once for each reactor, so loops stay fast. Before Python 3.12, if other tools use all of the interpreter's
+slots for tools, and for other arguments, a path is one that the execution may know (:mod:`pyplant.reads.known_paths`).
 """
 
 from __future__ import annotations
