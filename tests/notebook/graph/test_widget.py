@@ -19,6 +19,7 @@ from pyplant.notebook.graph import controller as controller_module
 from pyplant.notebook.graph import display
 from pyplant.notebook.graph.widget import GraphWidget
 from pyplant.plant import session_of
+from pyplant.store.processes import host_name
 from tests.svg import svg_in
 
 PATIENCE = 20  # seconds, for what takes a tenth of one
@@ -877,5 +878,5 @@ def test_a_new_kernel_shows_what_the_plant_holds(page, tmp_path):
         live._on_message(live, asked | {"kind": "inspect"}, [])
         live._on_message(live, asked | {"kind": "preview", "name": "numbers"}, [])
         facts, preview = answers
-        assert facts["made"].startswith("by ")
+        assert facts["made"].endswith(f"on {host_name()}")
         assert preview["text"].startswith("list of 3 items")
