@@ -137,7 +137,13 @@ test("a fold counts its members, the most urgent first", () => {
 test("a fold of reactors that never ran shows no time", () => {
   const fold = { members: ["n0", "n1"], label: "load" };
   assert.equal(state.foldLook(fold, [{ o: "new" }, { o: "new" }]).metas[0], "load");
-  assert.equal(state.foldLook(fold, [{ o: "ran", s: 1 }, { o: "ran", s: 2 }]).metas[0], "load · 3.0 s");
+  assert.equal(
+    state.foldLook(fold, [
+      { o: "ran", s: 1 },
+      { o: "ran", s: 2 },
+    ]).metas[0],
+    "load · 3.0 s",
+  );
 });
 
 test("a term is added to the filter once and removed again", () => {
