@@ -63,7 +63,7 @@ def test_a_file_larger_than_memory_is_written_transformed_and_reduced(tmp_path):
     effort = dataclasses.replace(QUICK, file_size=48)
     peak, growth = larger_than_memory(tmp_path / "work", effort)
     assert 0 < peak.measured < 400
-    assert 0.5 < growth.measured < 2
+    assert 0.5 < growth.measured < 3  # chunks of 16 MB beside a process of 50 MB
 
 
 @pytest.mark.parametrize(
