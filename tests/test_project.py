@@ -163,3 +163,21 @@ def test_the_project_speaks_of_itself_alone():
         if path.is_file():
             text = path.read_text(encoding="utf-8")
             assert not any(word in text for word in words), path
+
+
+def test_the_repository_holds_nothing_but_the_project():
+    """A plant that a stray command left at the top was once committed."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a clone")
+    folders = {path.split("/")[0] for path in listed.stdout.splitlines() if "/" in path}
+    assert folders == {
+        ".ci",
+        ".github",
+        "benchmarks",
+        "docs",
+        "notebooks",
+        "pyplant",
+        "reliability",
+        "tests",
+    }
