@@ -42,6 +42,7 @@ from pyplant.errors import PlantError
 from pyplant.fingerprint.attributes import module_of, qualname_of, safe_getattr, static_attribute
 from pyplant.fingerprint.class_members import members, names_in_annotations, registrations, watched_names
 from pyplant.fingerprint.digest import digest_bytes, encode
+from pyplant.fingerprint.dynamic_code import may_be_found
 from pyplant.fingerprint.enum_members import enum_watches
 from pyplant.fingerprint.expressions import UNKNOWN
 from pyplant.fingerprint.graph_node import (
@@ -316,9 +317,7 @@ class NodeBuilder:
             f"{scope.owner}: finds globals by computed names, so all of {function.__module__} counts",
         )
         for name in tuple(namespace):
-            if not (
-                name.startswith("_") or name in _OF_NOTEBOOKS or issubclass(type(namespace[name]), ModuleType)
-            ):
+            if name not in _OF_NOTEBOOKS and may_be_found(name, namespace[name]):
                 scope.add(f"any {name}", scope.watch(namespace, name), name, function.__module__)
 
     def _imported(

@@ -10,10 +10,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
 
+from pyplant.fingerprint.attributes import module_of
 from pyplant.fingerprint.syntax_nodes import NodesByType
 
-__all__ = ["bound_imports", "found_by_key", "found_by_text"]
+__all__ = ["bound_imports", "found_by_key", "found_by_text", "may_be_found"]
 
 _Reference = tuple[str, ...]
 _ANY_GLOBAL: _Reference = ("w", "")
@@ -60,6 +63,15 @@ def found_by_key(node: ast.Subscript) -> Iterator[_Reference]:
             yield "m", name
         case ast.Subscript(value=ast.Attribute(attr="modules"), slice=ast.Name(id="__name__")):
             yield _ANY_GLOBAL
+
+
+def may_be_found(name: str, value: Any) -> bool:
+    """Return whether code that finds any global of its module is taken to use this one.
+
+    Not a plant and what it returns about its runs: they differ after each run, and no worker can have them.
+    """
+    of_runs = module_of(type(value)).startswith(("pyplant.plant", "pyplant.reports."))
+    return not (name.startswith("_") or of_runs or issubclass(type(value), ModuleType))
 
 
 def bound_imports(nodes: NodesByType) -> Iterator[tuple[str, ast.Call, _Reference]]:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from pyplant import Plant
 from pyplant.fingerprint.fingerprint import Fingerprinter
 from tests.fingerprint.helpers import load, taken
 
@@ -74,6 +75,17 @@ def test_other_globals_do_not_count_for_code_that_cannot_find_them(tmp_path, tex
 def test_code_that_may_find_any_global_is_noted(tmp_path):
     found = taken(load(tmp_path, "N = 1\ndef main(x): return globals()[x]"))
     assert [note.kind for note in found.notes] == ["widened"]
+
+
+def test_code_that_may_find_any_global_does_not_depend_on_the_plant_and_its_reports(tmp_path):
+    """``with Plant(...) as plant`` in a script makes a global, and each run has another report."""
+    module = load(tmp_path, "N = 1\ndef main(x): return globals()[x]")
+    before = taken(module).digest
+    with Plant(tmp_path / "plant", progress=False) as module.plant:
+        module.status = module.plant.status()
+        assert taken(module).digest == before
+    module.N = 2
+    assert taken(module).digest != before
 
 
 def test_a_function_that_the_user_put_into_an_installed_module_counts(tmp_path, monkeypatch):
