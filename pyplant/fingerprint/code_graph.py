@@ -80,7 +80,6 @@ __all__ = ["NodeBuilder"]
 
 _OF_SHELL = frozenset(["open", "get_ipython", "exit", "quit", "display"])
 """Names that IPython adds to the namespace of a notebook. They count like builtins."""
-_OF_NOTEBOOKS = _OF_SHELL | {"In", "Out"}
 _SHELLS = frozenset(["IPython", "ipykernel"])
 # What the import system keeps in a module.
 _IGNORED_IN_MODULE = frozenset(
@@ -317,7 +316,7 @@ class NodeBuilder:
             f"{scope.owner}: finds globals by computed names, so all of {function.__module__} counts",
         )
         for name in tuple(namespace):
-            if name not in _OF_NOTEBOOKS and may_be_found(name, namespace[name]):
+            if name not in _OF_SHELL and may_be_found(name, namespace[name]):
                 scope.add(f"any {name}", scope.watch(namespace, name), name, function.__module__)
 
     def _imported(

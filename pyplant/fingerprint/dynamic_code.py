@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 from pyplant.fingerprint.attributes import module_of
@@ -20,10 +19,11 @@ __all__ = ["bound_imports", "found_by_key", "found_by_text", "may_be_found"]
 
 _Reference = tuple[str, ...]
 _ANY_GLOBAL: _Reference = ("w", "")
+_KEPT = re.compile(r"__\w+__|_+|_i*\d*|_[dio]h|In|Out")
 _AT_NAME = re.compile(r"@([^\W\d]\w*)")
 
 
-def found_by_text(call: ast.Call, global_names: frozenset[str]) -> Iterator[_Reference]:
+def found_by_text(call: ast.Call, global_names: frozenset[str], nodes: NodesByType) -> Iterator[_Reference]:
     """Yield references to what a call finds by a text.
 
     Parameters
@@ -32,6 +32,8 @@ def found_by_text(call: ast.Call, global_names: frozenset[str]) -> Iterator[_Ref
         The call.
     global_names
         The globals that the function reads, by which a local variable is told apart.
+    nodes
+        The nodes below the function.
     """
     text = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
     match call:
@@ -39,8 +41,10 @@ def found_by_text(call: ast.Call, global_names: frozenset[str]) -> Iterator[_Ref
             yield _ANY_GLOBAL
         case ast.Call(func=ast.Name(id="eval" | "exec"), args=[_]) if not call.keywords:
             yield from _evaluated(text) if isinstance(text, str) else [_ANY_GLOBAL]
-        case ast.Call(func=ast.Attribute(attr="eval" | "query")) if isinstance(text, str):
-            yield from (("g", name) for name in _AT_NAME.findall(text))
+        case ast.Call(func=ast.Attribute(attr="eval" | "query")) if call.args or call.keywords:
+            # Of a table, whose expressions name variables with @; one that is computed may consist of other texts here.
+            texts = [text] if isinstance(text, str) else [node.value for node in nodes.get(ast.Constant, ())]
+            yield from (("g", name) for used in texts for name in _AT_NAME.findall(str(used)))
         case ast.Call(
             func=ast.Name(id="getattr"), args=[ast.Name(id=owner), ast.Constant(value=str(name)), *_]
         ):
@@ -68,10 +72,11 @@ def found_by_key(node: ast.Subscript) -> Iterator[_Reference]:
 def may_be_found(name: str, value: Any) -> bool:
     """Return whether code that finds any global of its module is taken to use this one.
 
-    Not a plant and what it returns about its runs: they differ after each run, and no worker can have them.
+    Not what the interpreter and IPython keep in each module, nor a plant and what it returns about its runs: they
+    differ after each run, and no worker can have them.
     """
     of_runs = module_of(type(value)).startswith(("pyplant.plant", "pyplant.reports."))
-    return not (name.startswith("_") or of_runs or issubclass(type(value), ModuleType))
+    return not (of_runs or _KEPT.fullmatch(name))
 
 
 def bound_imports(nodes: NodesByType) -> Iterator[tuple[str, ast.Call, _Reference]]:

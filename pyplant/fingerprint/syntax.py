@@ -389,7 +389,7 @@ class NameCollector(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         func = node.func
         self._note_read(node)
-        for reference in found_by_text(node, self._globals):
+        for reference in found_by_text(node, self._globals, self.nodes):
             if id(node) not in self._bound_imports:
                 self.references.add(reference)
         if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.attr in NAMED_CALLS:

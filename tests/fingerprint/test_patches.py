@@ -77,6 +77,36 @@ def test_code_that_may_find_any_global_is_noted(tmp_path):
     assert [note.kind for note in found.notes] == ["widened"]
 
 
+@pytest.mark.parametrize(
+    "text", ["_SCALE = {n}", "import helpers_{n} as helpers", "import helpers_{n} as _helpers"]
+)
+def test_any_global_may_be_private_or_a_module(tmp_path, monkeypatch, text):
+    monkeypatch.syspath_prepend(tmp_path)
+    digests = set()
+    for n in (1, 2):
+        (tmp_path / f"helpers_{n}.py").write_text(f"def f(): return {n}")
+        digests.add(taken(load(tmp_path, f"{text.format(n=n)}\ndef main(x): return eval(x)")).digest)
+    assert len(digests) == 2
+
+
+def test_what_a_notebook_keeps_for_itself_is_not_taken_for_any_global(tmp_path):
+    module = load(tmp_path, "def main(x): return eval(x)")
+    before = taken(module).digest
+    for name in ("In", "Out", "_", "__", "_12", "_i", "_ii", "_i3", "_oh", "_ih", "_dh"):
+        setattr(module, name, [name])
+    assert taken(module).digest == before
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["table.query(text)", "table.eval(text)", "table.eval(f'a + {x}' + text)", "table.query(expr=text)"],
+)
+def test_a_variable_that_a_query_of_a_table_names_counts(tmp_path, code):
+    text = f"def main(table, x, y):\n    text = 'a > @N'\n    return {code}"
+    one, two = (taken(load(tmp_path, f"N = {n}\n{text}")) for n in (1, 2))
+    assert one.digest != two.digest
+
+
 def test_code_that_may_find_any_global_does_not_depend_on_the_plant_and_its_reports(tmp_path):
     """``with Plant(...) as plant`` in a script makes a global, and each run has another report."""
     module = load(tmp_path, "N = 1\ndef main(x): return globals()[x]")
