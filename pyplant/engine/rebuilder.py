@@ -58,6 +58,7 @@ _REASONS = MappingProxyType(
         DependencyKind.PATTERN: ReasonKind.PATTERN,
         DependencyKind.EXISTENCE: ReasonKind.EXISTENCE,
         DependencyKind.STATUS: ReasonKind.STATUS,
+        DependencyKind.TARGET: ReasonKind.TARGET,
         DependencyKind.ENVIRONMENT: ReasonKind.ENVIRONMENT,
         DependencyKind.MANIFEST: ReasonKind.MANIFEST,
     }

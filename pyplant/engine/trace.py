@@ -56,6 +56,8 @@ class DependencyKind(StrEnum):
     """Whether a path leads to nothing, a file or a folder."""
     STATUS = "t"
     """What a path leads to, with size and time of modification."""
+    TARGET = "k"
+    """The path that a path leads to when symbolic links are followed."""
     ENVIRONMENT = "e"
     """An environment variable."""
     MANIFEST = "m"

@@ -28,6 +28,7 @@ class ReasonKind(Enum):
     PATTERN = "matching files changed"
     EXISTENCE = "path added or removed"
     STATUS = "file touched"
+    TARGET = "link changed"
     ENVIRONMENT = "environment changed"
     MANIFEST = "files changed"
     SUBREACTOR = "subreactor changed"

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 from pyplant._definitions import active_observer
 from pyplant.fingerprint.origin import is_own_file
+from pyplant.reads.hook import started_process
 
 __all__ = [
     "MultiprocessingSettings",
@@ -48,6 +49,7 @@ _POOLS = {
     "multiprocessing.pool": ("ThreadPool", ("apply_async", "_map_async", "imap", "imap_unordered")),
 }
 """Classes of thread pools by module, and their methods that take a function to call."""
+_PROCESSES = "multiprocessing.process"
 _watched: set[str] = set()  # modules whose classes are wrapped
 _OF_LOKY = ("loky", "loky_init_main")  # start methods that only processes of loky know
 
@@ -91,6 +93,9 @@ def watch_threads() -> None:
             _watched.add(module)
             for method in methods:
                 _replace(getattr(sys.modules[module], pool), method, _marking_submit)
+    if _PROCESSES in sys.modules and _PROCESSES not in _watched:
+        _watched.add(_PROCESSES)
+        _replace(sys.modules[_PROCESSES].BaseProcess, "start", _noting_start)
 
 
 # Wrapped on the classes, so that subclasses and existing pools are covered too.
@@ -125,6 +130,16 @@ def _marking_submit(submit: Callable[..., Any]) -> Callable[..., Any]:
         return submit(self, function, *arguments, **options)
 
     return marking_submit
+
+
+def _noting_start(start: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(start)
+    def noting_start(self: Any) -> None:
+        start(self)
+        if getattr(getattr(self, "_popen", None), "method", "") != "fork":  # of which an event tells
+            started_process(sys._getframe(1))  # noqa: SLF001 - documented in sys
+
+    return noting_start
 
 
 def _marked(mark: weakref.ref[Any], function: Any, /, *arguments: Any, **options: Any) -> Any:

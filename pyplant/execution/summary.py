@@ -23,6 +23,7 @@ _READ = {
     DependencyKind.PATTERN: "files that match ",
     DependencyKind.EXISTENCE: "whether there is ",
     DependencyKind.STATUS: "size and time of ",
+    DependencyKind.TARGET: "where links lead from ",
     DependencyKind.ENVIRONMENT: "environment variable ",
 }
 

@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from pyplant._paths import located
+from pyplant._paths import located, recorded
 from pyplant.engine.trace import DependencyKind
 from pyplant.engine.validate import UNREADABLE as UNREADABLE_RECORD
 from pyplant.errors import DamagedError
@@ -33,6 +33,7 @@ OUTSIDE = frozenset(
         DependencyKind.PATTERN,
         DependencyKind.EXISTENCE,
         DependencyKind.STATUS,
+        DependencyKind.TARGET,
         DependencyKind.ENVIRONMENT,
         DependencyKind.MANIFEST,
     }
@@ -73,6 +74,8 @@ class Outside:
             return listing(path)
         if kind is DependencyKind.PATTERN:
             return matches(path)
+        if kind is DependencyKind.TARGET:
+            return recorded(os.path.realpath(path), self._base)
         return existence(path) if kind is DependencyKind.EXISTENCE else status(path)
 
     def _manifest_digest(self, name: str) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import PurePath
 from types import CodeType
 from typing import Any
 
@@ -46,7 +45,7 @@ def _called(code: CodeType, offset: int, function: Any, argument: Any) -> Any:
     if not opens_without_event(name):
         return _monitoring.DISABLE
     recorder = listening_recorder()
-    if recorder is not None and isinstance(argument, str | bytes | PurePath):
+    if recorder is not None and isinstance(argument, str | bytes | os.PathLike):
         line = next((line for start, end, line in code.co_lines() if start <= offset < end), None)
         place = code_place(code.co_qualname, code.co_filename, line or code.co_firstlineno)
         report(mention_argument, name, os.fsdecode(argument), place, recorder)

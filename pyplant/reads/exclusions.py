@@ -30,6 +30,11 @@ _SYSTEM = (
     "/sys",
     "/dev",
     "/run",
+    # Programs, which commands name.
+    "/bin",
+    "/sbin",
+    "/usr/bin",
+    "/usr/sbin",
     "/usr/lib",
     "/usr/lib64",
     "/usr/share",

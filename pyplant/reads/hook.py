@@ -7,6 +7,7 @@ It calls the handler that an attribute of :mod:`sys` holds, so a reloaded module
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 import threading
@@ -15,9 +16,10 @@ from types import FrameType, MappingProxyType
 from typing import Any
 
 from pyplant.reads import environment
+from pyplant.reads.argument_paths import database_files, paths_in_command
 from pyplant.reads.recorder import ReadRecorder
 
-__all__ = ["install", "listening_recorder", "report"]
+__all__ = ["install", "listening_recorder", "report", "started_process"]
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _IMPORT_SUFFIXES = (".py", ".pyc", ".pyd", ".so", ".pth", ".zip", ".egg")
@@ -93,7 +95,8 @@ def _variable_set(name: str) -> None:
 def _open(recorder: ReadRecorder, frame: FrameType, path: Any, _mode: Any, flags: int) -> None:
     if type(path) is int:
         return
-    if flags & _WRITES == os.O_RDWR:
+    is_for_both = flags & os.O_RDWR and not flags & (os.O_TRUNC | os.O_EXCL)
+    if is_for_both and (not flags & os.O_CREAT or os.path.isfile(path)):
         recorder.opened(path, frame, may_be_written=True)
     elif flags & _WRITES:
         if not os.path.isdir(path):  # temporary files are announced by their folder first
@@ -138,22 +141,22 @@ def _glob(
         return  # relative to a descriptor
     text = os.fsdecode(pattern)
     if root is not None:
-        text = os.path.join(os.fsdecode(root), text)
+        text = os.path.join(glob.escape(os.fsdecode(root)), text)
     recorder.matched(text if recursive else text.replace("**", "*"), frame)
 
 
 def _path_glob(recorder: ReadRecorder, frame: FrameType, path: Any, pattern: Any) -> None:
-    recorder.matched(os.path.join(os.fspath(path), os.fspath(pattern)), frame)
+    recorder.matched(os.path.join(glob.escape(os.fspath(path)), os.fspath(pattern)), frame)
 
 
 def _path_rglob(recorder: ReadRecorder, frame: FrameType, path: Any, pattern: Any) -> None:
-    recorder.matched(os.path.join(os.fspath(path), "**", os.fspath(pattern)), frame)
+    recorder.matched(os.path.join(glob.escape(os.fspath(path)), "**", os.fspath(pattern)), frame)
 
 
 def _sqlite(recorder: ReadRecorder, frame: FrameType, database: Any) -> None:
     name = os.fsdecode(database) if isinstance(database, str | bytes | os.PathLike) else ""
-    if name and not name.startswith((":memory:", "file:")):
-        recorder.opened(name, frame, may_be_written=True)
+    for path in database_files(name):
+        recorder.opened(path, frame, may_be_written=True, may_be_touched=path.endswith("-wal"))
 
 
 def _makes(recorder: ReadRecorder, frame: FrameType, path: Any, *_: Any) -> None:
@@ -181,6 +184,13 @@ def _moves(recorder: ReadRecorder, frame: FrameType, source: Any, target: Any, *
 
 def _starts_process(recorder: ReadRecorder, frame: FrameType, command: Any = "", *arguments: Any) -> None:
     recorder.writes_unseen = True
+    words = arguments[0] if arguments else [command]
+    folder = arguments[1] if len(arguments) > 2 else None  # noqa: PLR2004 - only of subprocess.Popen
+    for path in paths_in_command(words, folder):
+        if os.path.isdir(path):
+            recorder.listed(path, frame, may_be_written=True)
+        else:
+            recorder.opened(path, frame, may_be_written=True)
     shown = os.path.basename(os.fsdecode(command)) if isinstance(command, str | bytes | os.PathLike) else ""
     if not shown and arguments and isinstance(arguments[0], list | tuple) and arguments[0]:
         shown = os.path.basename(str(arguments[0][0]))
@@ -192,6 +202,18 @@ def _starts_process(recorder: ReadRecorder, frame: FrameType, command: Any = "",
 def _forks(recorder: ReadRecorder, frame: FrameType, *_: Any) -> None:
     recorder.writes_unseen = True
     recorder.note("forks a process, whose reads are not followed", frame)
+
+
+def started_process(frame: FrameType) -> None:
+    """Note that a process is started of which no event tells, as :mod:`multiprocessing` does without a fork."""
+    recorder = listening_recorder()
+    if recorder is not None:
+        report(_starts_python, recorder, frame)
+
+
+def _starts_python(recorder: ReadRecorder, frame: FrameType) -> None:
+    recorder.writes_unseen = True
+    recorder.note("starts a process (multiprocessing), whose reads are not followed", frame)
 
 
 def _connects(recorder: ReadRecorder, frame: FrameType, _: Any, address: Any) -> None:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import PurePath
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -46,6 +46,7 @@ _LIBRARIES = frozenset(
         "dask",
         "datashader",
         "duckdb",
+        "filecmp",  # compares sizes and times before it opens anything
         "fiona",
         "geopandas",
         "h5py",
@@ -78,6 +79,7 @@ _LIBRARIES = frozenset(
         "scipy",
         "SimpleITK",
         "soundfile",
+        "sqlite3",  # opens attached databases
         "tables",
         "tensorflow",
         "tensorstore",
@@ -115,6 +117,7 @@ _TREES = frozenset(
     [
         "dask",
         "duckdb",
+        "filecmp",
         "geopandas",
         "lance",
         "lancedb",
@@ -132,8 +135,19 @@ _EXISTENCE = frozenset(
     {"exists", "lexists", "isfile", "isdir", "islink", "is_file", "is_dir", "is_symlink", "access"}
 )
 _STATUS = frozenset({"stat", "lstat", "getsize", "getmtime", "getctime"})
+_TARGET = frozenset({"readlink", "realpath", "resolve", "samefile", "islink", "is_symlink", "lstat"})
+_ASKED = MappingProxyType(
+    {
+        DependencyKind.EXISTENCE: _EXISTENCE,
+        DependencyKind.STATUS: _STATUS,
+        DependencyKind.TARGET: _TARGET,
+    }
+)
+"""Functions that ask about a path, by what they learn."""
+_ASKING = _EXISTENCE | _STATUS | _TARGET
 _PATH_MODULES = frozenset({"os", "posix", "nt", "posixpath", "ntpath", "genericpath", "pathlib"})
 _NAMING = NAMED_CALLS | {"input_file"}  # methods of a pipework; what they are given is no mention
+_WITH_STATEMENTS = frozenset({"duckdb", "sqlite3"})
 _QUOTED = re.compile(r"'([^'\n]+)'")  # files in a statement of SQL
 _NEAR = 8  # instructions between the name of a function and its argument
 _MAX_LENGTH = 1024
@@ -184,7 +198,7 @@ def _interest_of(function: FunctionType) -> _Interest:
     code, interest = function.__code__, _interests.get(function)
     if interest is None or interest.code is not code:
         names, _ = _content(code)
-        asks = bool(names & (_EXISTENCE | _STATUS))
+        asks = bool(names & _ASKING)
         interest = _interests[function] = _Interest(code, _libraries_of(function, names), asks)
     return interest
 
@@ -204,17 +218,23 @@ def _find_in(function: FunctionType, interest: _Interest, recorder: ReadRecorder
     names, texts = _content(code)
     place = code_place(function.__qualname__, code.co_filename, code.co_firstlineno)
     values = set(_values(function, names))
-    for kind, asked in ((DependencyKind.EXISTENCE, _EXISTENCE), (DependencyKind.STATUS, _STATUS)):
+    for kind, asked in _ASKED.items():
         if names & asked:
-            for text in sorted(filter(may_be_path, {*values, *_texts_near(code, asked)})):
-                recorder.mentioned(kind, text, place)
+            for text in sorted({*values, *_texts_near(code, asked)}):
+                _mention_asked(kind, text, place, recorder)
     if interest.libraries:
         recorder.writes_unseen = True
         is_tree = bool(interest.libraries & _TREES)
         for text in sorted({*texts, *values}):
-            is_statement = "duckdb" in interest.libraries and " " in text
+            is_statement = " " in text and not interest.libraries.isdisjoint(_WITH_STATEMENTS)
             for path in _QUOTED.findall(text) if is_statement else (text,):
                 _mention_content(path, place, recorder, is_tree=is_tree)
+
+
+def _mention_asked(kind: DependencyKind, text: str, place: str, recorder: ReadRecorder) -> None:
+    # What does not exist leads to itself.
+    if may_be_path(text) and (kind is not DependencyKind.TARGET or os.path.lexists(text)):
+        recorder.mentioned(kind, text, place)
 
 
 def _mention_content(text: str, place: str, recorder: ReadRecorder, *, is_tree: bool) -> None:
@@ -240,7 +260,7 @@ def opens_without_event(name: str) -> bool:
     """Return whether no event tells what a function with this full name reads."""
     module, _, last = name.rpartition(".")
     top = module.partition(".")[0]
-    return opens_in_c(top) or (top in _PATH_MODULES and last in _EXISTENCE | _STATUS)
+    return opens_in_c(top) or (top in _PATH_MODULES and last in _ASKING)
 
 
 def mention_argument(name: str, path: str, place: str, recorder: ReadRecorder) -> None:
@@ -250,9 +270,9 @@ def mention_argument(name: str, path: str, place: str, recorder: ReadRecorder) -
     if top not in _PATH_MODULES:
         recorder.writes_unseen = True
         _mention_content(path, place, recorder, is_tree=top in _TREES)
-    elif may_be_path(path):
-        kind = DependencyKind.EXISTENCE if last in _EXISTENCE else DependencyKind.STATUS
-        recorder.mentioned(kind, path, place)
+    for kind, asked in _ASKED.items() if top in _PATH_MODULES else ():
+        if last in asked:
+            _mention_asked(kind, path, place, recorder)
 
 
 def _first(paths: Iterable[str]) -> Iterator[str]:

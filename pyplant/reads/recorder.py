@@ -168,13 +168,17 @@ class ReadRecorder:
             if not self._paused[thread]:
                 del self._paused[thread]
 
-    def opened(self, path: object, frame: FrameType, *, may_be_written: bool = False) -> None:
-        """Note that a file is opened for reading, or for both."""
-        self._note_read(DependencyKind.FILE, path, frame, may_be_written=may_be_written)
+    def opened(
+        self, path: object, frame: FrameType, *, may_be_written: bool = False, may_be_touched: bool = False
+    ) -> None:
+        """Note that a file is opened for reading, or for both; its times may change though its content does not."""
+        self._note_read(
+            DependencyKind.FILE, path, frame, may_be_written=may_be_written, is_digested=may_be_touched
+        )
 
-    def listed(self, path: object, frame: FrameType) -> None:
+    def listed(self, path: object, frame: FrameType, *, may_be_written: bool = False) -> None:
         """Note that the names in a folder are read."""
-        self._note_read(DependencyKind.LISTING, path, frame)
+        self._note_read(DependencyKind.LISTING, path, frame, may_be_written=may_be_written)
 
     def matched(self, pattern: str, frame: FrameType) -> None:
         """Note that the paths that match a pattern are read."""
@@ -191,10 +195,10 @@ class ReadRecorder:
         ):
             info = _info(full)
             mode = 0 if info is None else info.st_mode
-            self._reads.setdefault(
-                (kind, full),
-                _Read(kind, full, self._position(), place, _identity(info), mode, may_be_written=True),
-            )
+            read = _Read(kind, full, self._position(), place, _identity(info), mode, may_be_written=True)
+            if kind is DependencyKind.TARGET:  # which may change while the file that it leads to does not
+                read.digest = self._digest(kind, self._name(full))
+            self._reads.setdefault((kind, full), read)
 
     def imported(self, name: str, path: str) -> None:
         """Note the source file of a module that is not covered as code."""
@@ -233,7 +237,13 @@ class ReadRecorder:
             self.notes.add(Note("outside", f"{text}, {place}"))
 
     def _note_read(
-        self, kind: DependencyKind, path: object, frame: FrameType, *, may_be_written: bool = False
+        self,
+        kind: DependencyKind,
+        path: object,
+        frame: FrameType,
+        *,
+        may_be_written: bool = False,
+        is_digested: bool = False,
     ) -> None:
         full = _absolute(path)
         if (
@@ -257,8 +267,10 @@ class ReadRecorder:
         read = _Read(kind, full, self._position(), place, identity, mode, may_be_written=may_be_written)
         self._reads[key] = read
         # Of a pattern there is no identity, and that of a fresh file does not show another change.
-        is_fresh = identity is not None and _is_fresh(identity)
-        if kind is DependencyKind.PATTERN or is_fresh:
+        is_digested = identity is not None and (
+            _is_fresh(identity) or (is_digested and identity[2] <= _HASHED_ANYWAY)
+        )
+        if kind is DependencyKind.PATTERN or is_digested:
             read.digest = self._digest(kind, self._name(full))
         if self.known_paths is not None and kind is not DependencyKind.FILE:
             self.known_paths.add_listed(full, is_pattern=kind is DependencyKind.PATTERN)
@@ -334,18 +346,19 @@ class ReadRecorder:
                 )
         digest = self._digest(kind, name)
         # The identity is compared after that: what is digested is then what was there at the event.
-        if self._has_changed(read) or (read.digest and kind is read.kind and read.digest != digest):
+        is_known = read.digest and kind is read.kind
+        if read.changed or (read.digest != digest if is_known else self._has_changed(read)):
             self._leave_out(read, name)
             return None
         return Dependency(kind, (name,), (digest,))
 
     def _has_changed(self, read: _Read) -> bool:
-        if read.kind is DependencyKind.PATTERN:
+        if read.kind in (DependencyKind.PATTERN, DependencyKind.TARGET):
             return False  # of which there is no identity
         identity = _identity(_info(read.path))
         if read.kind is DependencyKind.EXISTENCE:
             return (read.identity is None) is not (identity is None)
-        return read.changed or read.identity != identity
+        return read.identity != identity
 
     def _leave_out(self, read: _Read, name: str) -> None:
         """Leave out what changed during the execution, by its own doing or that of another process."""

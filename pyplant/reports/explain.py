@@ -268,6 +268,8 @@ def _sentence(reason: Reason) -> str:
                 "is gone" if reason.new == ABSENT else "is there now" if reason.old == ABSENT else "changed"
             )
             return f"{name} {state}{_place(reason)}"
+        case ReasonKind.TARGET:
+            return f"{name} leads to {reason.new}, before to {reason.old}{_place(reason)}"
         case ReasonKind.ENVIRONMENT:
             return f"environment variable {name} {_ENVIRONMENT_STATES.get(reason.new, 'changed')}{_place(reason)}"
         case ReasonKind.TOUCHED:

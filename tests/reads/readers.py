@@ -4,12 +4,14 @@ A reader returns 1 after ``change(1)`` and 2 after ``change(2)``.
 """
 
 import csv
+import filecmp
 import glob
 import json
 import os
 import pathlib
 import shutil
 import sqlite3
+import subprocess
 
 import numpy as np
 
@@ -78,6 +80,27 @@ def link(value):
 def replaced(value):
     pathlib.Path("new").write_text(str(value))
     pathlib.Path("new").replace("data.txt")
+
+
+def pair(value):
+    pathlib.Path("one.txt").write_text("1")
+    pathlib.Path("other.txt").write_text("1" if value == 2 else "different")
+
+
+def run_folder(value):
+    """Another folder is the latest; the files in both stay."""
+    for number in (1, 2):
+        os.makedirs(f"runs/{number}", exist_ok=True)
+        pathlib.Path(f"runs/{number}/data.txt").write_text(str(number))
+    pathlib.Path("runs/latest").unlink(missing_ok=True)
+    pathlib.Path("runs/latest").symlink_to(str(value))
+
+
+def folder_with_brackets(value):
+    shutil.rmtree("in [1]", ignore_errors=True)
+    os.makedirs("in [1]")
+    for number in range(value):
+        pathlib.Path(f"in [1]/{number}.txt").write_text("")
 
 
 def size(value):
@@ -189,6 +212,59 @@ def by_sqlite():
         return connection.execute("select a from t").fetchone()[0]
     finally:
         connection.close()
+
+
+def by_sqlite_address():
+    connection = sqlite3.connect("file:data.db?mode=ro", uri=True)
+    try:
+        return connection.execute("select a from t").fetchone()[0]
+    finally:
+        connection.close()
+
+
+def by_attached_database():
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.execute("attach database 'data.db' as other")
+        return connection.execute("select a from other.t").fetchone()[0]
+    finally:
+        connection.close()
+
+
+def by_comparison():
+    return 2 if filecmp.cmp("one.txt", "other.txt") else 1
+
+
+def by_program():
+    return int(subprocess.run(["cat", "data.txt"], capture_output=True, check=True).stdout)
+
+
+def by_shell():
+    return int(subprocess.check_output("cat < data.txt | tr a b", shell=True))
+
+
+def by_program_in_folder():
+    return len(subprocess.check_output(["ls", "in"]).splitlines())
+
+
+def by_target_of_link():
+    return int(os.readlink("runs/latest"))
+
+
+def by_resolved_path():
+    return int((pathlib.Path("runs/latest").resolve() / "data.txt").read_text())
+
+
+def by_path_glob_in_brackets():
+    return len(list(pathlib.Path("in [1]").glob("*.txt")))
+
+
+def by_path_rglob_in_brackets():
+    return len(list(pathlib.Path("in [1]").rglob("*.txt")))
+
+
+def by_glob_below_brackets():
+    return len(glob.glob("*.txt", root_dir="in [1]"))
 
 
 def by_parquet():
@@ -315,6 +391,17 @@ READERS = [
     (archive, by_archive),
     (document, by_json),
     (database, by_sqlite),
+    (database, by_sqlite_address),
+    (database, by_attached_database),
+    (pair, by_comparison),
+    (text, by_program),
+    (text, by_shell),
+    (folder, by_program_in_folder),
+    (run_folder, by_target_of_link),
+    (run_folder, by_resolved_path),
+    (folder_with_brackets, by_path_glob_in_brackets),
+    (folder_with_brackets, by_path_rglob_in_brackets),
+    (folder_with_brackets, by_glob_below_brackets),
     (parquet, by_parquet),
     (parquet, by_arrow),
     (parquet_folder, by_arrow_folder),

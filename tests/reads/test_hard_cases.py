@@ -291,6 +291,32 @@ def test_a_link_that_leads_elsewhere_reruns():
         assert plant.get("value") == "2"
 
 
+def test_an_explanation_says_where_a_link_leads():
+    for name in ("a", "b"):
+        write(f"runs/{name}/data", name)
+    os.symlink("a", "runs/latest")
+    with plant_with(lambda: os.path.basename(os.path.realpath("runs/latest"))) as plant:
+        assert plant.get("value") == "a"
+        assert "where links lead from runs/latest" in str(plant.explain("reads"))
+        os.remove("runs/latest")
+        os.symlink("b", "runs/latest")
+        assert "runs/latest leads to runs/b, before to runs/a" in str(plant.explain("reads"))
+        assert plant.get("value") == "b"
+
+
+def test_a_link_that_the_reactor_sets_is_state():
+    write("runs/a", "a")
+
+    def read():
+        if not os.path.islink("latest"):
+            os.symlink("runs/a", "latest")
+        return os.readlink("latest")
+
+    with plant_with(read) as plant:
+        assert plant.get("value") == "runs/a"
+        assert not plant.run_reactor("reads").ran
+
+
 def test_a_linked_folder_that_leads_elsewhere_reruns():
     write("a/x", 1)
     write("b/x", 2)
