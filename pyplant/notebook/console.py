@@ -118,6 +118,8 @@ class Console:
         self.shell.events.register("pre_run_cell", self._before_cell)
         self.shell.events.register("post_run_cell", self._after_cell)
         frontend.install(self)
+        # Also of errors that no run raises, such as of an unknown name. A bound method would not get the error.
+        PlantError._render_traceback_ = lambda error: self._user_traceback(error)  # type: ignore[attr-defined]  # noqa: PLW0108
         history = getattr(self.shell.history_manager, "input_hist_raw", None) or [""]
         self._counter_offset = int(self.shell.execution_count >= len(history))
         self.cells.begin(history[-1], self.shell.execution_count - self._counter_offset)
@@ -129,6 +131,7 @@ class Console:
                 self.shell.events.unregister(event, callback)
         if frontend.current() is self:
             frontend.install(None)
+            del PlantError._render_traceback_  # type: ignore[attr-defined]
         self.cells.end(failed=False)
 
     def _before_cell(self, info: Any) -> None:

@@ -156,7 +156,10 @@ class PlantMagics(Magics):
     def _define_functions(self, options: argparse.Namespace, text: str) -> None:
         """Define every function of the cell that takes a pipe as a reactor; run the rest as an ordinary cell."""
         if options.i or options.o or options.force or options.no_replay:
-            message = "%%reactor without a name takes --plant, --no-run and --no-cache only; the functions in the cell receive and send."
+            message = (
+                "%%reactor without a name takes --plant, --no-run and --no-cache only; the functions in the cell "
+                "receive and send. To make the cell itself a reactor, write its name: %%reactor NAME -i a -o x"
+            )
             raise DefinitionError(message)
         body = self._read(text)
         reactors = [

@@ -327,6 +327,23 @@ def test_a_traceback_shows_only_frames_of_the_user(cell):
     assert "Raised by reactor 'it' (cell [" in traceback
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "run_reactor('nothing')",
+        "explain('nothing')",
+        "set_config(5)",
+        "fetch_ingredient('nothing')",
+        "sweep('it', 5)",
+    ],
+)
+def test_a_traceback_of_a_wrong_call_shows_only_that_call(cell, call):
+    cell("%%reactor it --no-run\nx = 1")
+    traceback = cell(f"plant.{call}").error.traceback
+    assert f"----> 1 plant.{call}" in traceback
+    assert "pyplant/" not in traceback
+
+
 def test_a_traceback_of_a_decorated_reactor_shows_the_call_and_the_line(cell):
     ran = cell("@ReactorFunc\ndef it(pipe):\n    1 / 0\nplant.run_reactor(it)")
     assert "----> 4 plant.run_reactor(it)" in ran.error.traceback
