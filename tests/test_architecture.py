@@ -123,6 +123,7 @@ ONLY_IN = {
         *(
             "pyplant.notebook.graph.live_state",
             "pyplant.notebook.graph.controller",
+            "pyplant.notebook.graph.kernel",
             "pyplant.notebook.graph.other_processes",
             "pyplant.notebook.progress",
         ),

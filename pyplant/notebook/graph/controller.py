@@ -19,9 +19,6 @@ subshells, in another one. ``_lock`` protects what belongs to one version.
 
 from __future__ import annotations
 
-import _thread
-import re
-import signal
 import sys
 import threading
 import time
@@ -37,6 +34,7 @@ from pyplant.execution import frontend
 from pyplant.notebook.graph import facts, graphviz_layout, payload, svg
 from pyplant.notebook.graph.folding import MAX_NODES, Folding, active, next_members, without_folds
 from pyplant.notebook.graph.geometry import GraphGeometry, indexed_edges
+from pyplant.notebook.graph.kernel import interrupt_kernel, kernel_id
 from pyplant.notebook.graph.live_state import LiveState
 from pyplant.notebook.graph.node_state import NodeState
 from pyplant.notebook.graph.other_processes import OtherProcesses
@@ -86,10 +84,16 @@ class GraphController:
         The plant.
     shell
         The IPython shell.
+
+    Attributes
+    ----------
+    directory
+        The plant directory.
     """
 
     def __init__(self, plant: Plant, shell: Any) -> None:
         self._plant = weakref.ref(plant)
+        self.directory = plant.directory
         self._shell = shell
         self._lock = threading.RLock()
         self._shown_graphs: list[_ShownGraph] = []
@@ -183,17 +187,38 @@ class GraphController:
 
     # ------------------------------------------------------------------ refreshing
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the plant was closed or is gone."""
+        plant = self._plant()
+        return plant is None or plant.is_closed
+
+    def take_over(self, other: GraphController) -> None:
+        """Show what another controller has shown, whose plant has ended, with the nodes in their places."""
+        with self._lock:
+            for shown in other._shown_graphs:
+                if shown.widget is not None:
+                    shown.widget.on_request = self._handle_request
+            self._shown_graphs, other._shown_graphs = [*other._shown_graphs, *self._shown_graphs], []
+            self._geometry, self._everything = other._geometry, other._everything
+            self._opened_names, self._shown_names = other._opened_names, other._shown_names
+            self._version = max(self._version, other._version)
+            self._live.continue_numbers(other._live)
+            self._snapshot = GraphSnapshot(Status(()), {}, ())  # differs, so that the widgets get all of it
+        if self._refresh():
+            self._live.send(graph=self._graph, details=self._details)
+            self._update_pictures()
+
     def after_cell(self) -> bool:
         """Refresh after a cell if that is quick; return whether anything is still shown."""
         with self._lock:
             self._drop_obsolete()
-        plant = self._plant()
-        if not self._shown_graphs or plant is None or plant.is_closed:
-            if plant is not None and plant.is_closed:
-                self._live.is_closed_plant = True
-                self._live.send()
+        if self.has_ended and not self._live.is_closed_plant:
+            self._live.is_closed_plant = True
+            self._live.send()
+        if self.has_ended or not self._shown_graphs:
             self.close()
-            return False
+            return bool(self._shown_graphs)
         # Sent once: the widgets say that staleness was not checked until a refresh succeeds.
         if not self._refresh_if_quick() and self._live.checked:
             self._live.checked = False
@@ -275,7 +300,7 @@ class GraphController:
         return {
             "version": self._version,
             "plant": clean(Path(snapshot.status.directory).name),
-            "kernel": _kernel(),
+            "kernel": kernel_id(),
             "unfolded": bool(self._opened_names),
             **payload.graph_data(snapshot, self._geometry, self._everything, next(variables, "plant")),
         }
@@ -382,7 +407,7 @@ class GraphController:
                 self._live.send()
             # A late click must not hit the next run.
             case {"kind": "stop", "run": int(run)} if run == self._live.run:
-                _interrupt()
+                interrupt_kernel()
             case {"kind": "unfold", "folds": list(folds), **more}:
                 self._unfold(folds, more.get("nodes"))
             case {"kind": "remove" | "inspect" | "preview", "id": str(identity), "version": self._version}:
@@ -490,25 +515,3 @@ def _current_entry(node: NodeState) -> ReactorEntry:
         before.outputs,
         error=node.text if node.outcome is Outcome.FAILED else "",
     )
-
-
-def _kernel() -> str | None:
-    """Return the id of this kernel on the Jupyter server, from its connection file."""
-    if "ipykernel" not in sys.modules:
-        return None
-    from ipykernel.connect import get_connection_file
-
-    try:
-        name = Path(get_connection_file()).name
-    except Exception:  # noqa: BLE001 - kernels without a connection file, such as embedded ones
-        return None
-    found = re.fullmatch(r"kernel-(.+)\.json", name)
-    return found[1] if found else None
-
-
-def _interrupt() -> None:
-    """Interrupt the main thread; unlike `interrupt_main`, a signal also ends a blocking call such as sleep."""
-    if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-    else:
-        _thread.interrupt_main()

@@ -176,6 +176,10 @@ class LiveState:
         """Set a new version of the graph with the same reactors."""
         self._version = version
 
+    def continue_numbers(self, other: LiveState) -> None:
+        """Number snapshots and runs after those of another one, of which the widgets know."""
+        self._seq, self._runs = max(self._seq, other._seq), max(self._runs, other._runs)
+
     @property
     def nodes(self) -> dict[str, NodeState]:
         """The reactors by id."""

@@ -62,6 +62,8 @@ class GraphWidget(anywidget.AnyWidget):
 
     Attributes
     ----------
+    on_request
+        As the parameter.
     is_open
         Whether the front end still shows the widget.
     """
@@ -74,7 +76,7 @@ class GraphWidget(anywidget.AnyWidget):
 
     def __init__(self, on_request: Callable[[dict[str, Any]], None], **traits: dict[str, Any]) -> None:
         super().__init__(**traits)
-        self._on_request = on_request
+        self.on_request = on_request
         self.is_open = True
         self.on_msg(self._on_message)
         on_close = getattr(self.comm, "on_close", None)
@@ -102,7 +104,7 @@ class GraphWidget(anywidget.AnyWidget):
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         try:
             if isinstance(content, dict):
-                self._on_request(content)
+                self.on_request(content)
         except Exception:  # noqa: BLE001 - a traceback would appear in the cell that is running
             logger().exception("A request of the graph failed.")
 

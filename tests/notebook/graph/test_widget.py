@@ -16,7 +16,7 @@ from comm.base_comm import BaseComm
 
 from pyplant import Plant, ReactorFunc, _definitions
 from pyplant.notebook.graph import controller as controller_module
-from pyplant.notebook.graph import display
+from pyplant.notebook.graph import display, kernel
 from pyplant.notebook.graph.widget import GraphWidget
 from pyplant.plant import session_of
 from pyplant.store.processes import host_name
@@ -151,7 +151,7 @@ def test_the_widget_has_the_complete_graph_from_the_start(page, plant):
     assert live.graph["plant"] == "digits.plant"
     assert live.graph["version"] == live.state["version"]
     assert live.state["nodes"].keys() == live.graph["nodes"].keys()
-    assert live.details["n0"]["causes"][0]["text"] == "never ran"
+    assert live.details["n0"]["causes"][0]["text"] == "has no result yet"
     assert live.graph["kernel"] is None
     assert "export default" in live._esm
     assert live._css
@@ -707,9 +707,9 @@ def test_the_kernel_id_comes_from_the_connection_file(page, plant, monkeypatch):
     monkeypatch.setitem(sys.modules, "ipykernel.connect", connect)
     for path, expected in [("/run/kernel-12ab-34.json", "12ab-34"), ("/run/other.json", None)]:
         connect.get_connection_file = lambda path=path: path
-        assert controller_module._kernel() == expected
+        assert kernel.kernel_id() == expected
     connect.get_connection_file = lambda: 1 / 0
-    assert controller_module._kernel() is None
+    assert kernel.kernel_id() is None
 
 
 # ---------------------------------------------------------------------- life
@@ -880,3 +880,83 @@ def test_a_new_kernel_shows_what_the_plant_holds(page, tmp_path):
         facts, preview = answers
         assert facts["made"].endswith(f"on {host_name()}")
         assert preview["text"].startswith("list of 3 items")
+
+
+# ---------------------------------------------------------------------- another plant in the same directory
+
+
+@pytest.fixture
+def reopened(page, plant):
+    """Show the graph of a plant, close it, and open its directory again as a variable of the notebook."""
+    plant.run_reactor(load)
+    display.show_graph(plant)
+    old, widget = controller_of(plant), shown(plant)
+    plant.close()
+    with Plant(plant.directory, progress=False) as again:
+        again.set_config({"bias": 0})
+        again.add_reactors([load, add])
+        page.user_ns["plant"] = again
+        yield again, widget, old
+
+
+def test_a_graph_shows_the_plant_that_was_opened_again(page, reopened):
+    plant, widget, old = reopened
+    before = widget.state["seq"], widget.graph["version"], widget.graph["views"]
+    page.run_cell()
+    assert shown(plant) is widget
+    assert not widget.state["closed"]
+    assert outcomes(widget.state) == ["new", "cached"]
+    assert widget.state["seq"] > before[0]
+    assert widget.graph["version"] == widget.state["version"] > before[1]
+    assert widget.graph["views"] == before[2]
+    assert old not in display._showing
+    plant.run_reactor(add)
+    page.run_cell()
+    assert outcomes(widget.state) == ["cached", "cached"]
+    assert "2 reactors: 2 cached" in page.pictures[-1].data["text/html"]
+
+
+def test_the_buttons_of_such_a_graph_are_about_the_new_plant(page, reopened, messages):
+    plant, widget, _ = reopened
+    page.run_cell()
+    plant.run_reactor(add)
+    page.run_cell()
+    messages.clear()
+    widget._on_message(
+        widget, {"kind": "preview", "id": "n0", "version": widget.graph["version"], "name": "total"}, None
+    )
+    (answer,) = [message["content"] for message in messages if "content" in message]
+    assert "6" in str(answer)
+
+
+def test_a_plant_that_is_opened_later_is_found_as_well(page, reopened):
+    plant, widget, _ = reopened
+    del page.user_ns["plant"]
+    for _ in range(2):
+        page.run_cell()
+        assert widget.state["closed"]
+    page.user_ns["plant"] = plant
+    page.run_cell()
+    assert not widget.state["closed"]
+
+
+def test_a_plant_in_another_directory_changes_no_graph(page, plant, tmp_path):
+    display.show_graph(plant)
+    live = shown(plant)
+    with Plant(tmp_path / "other", progress=False) as other:
+        page.user_ns["plant"] = other
+        plant.close()
+        page.run_cell()
+        assert live.state["closed"]
+
+
+def test_the_graph_of_a_plant_that_is_gone_says_so(page, tmp_path):
+    plant = Plant(tmp_path / "short-lived", progress=False)
+    plant.add_reactors([load])
+    display.show_graph(plant)
+    live = shown(plant)
+    del plant
+    gc.collect()
+    page.run_cell()
+    assert live.state["closed"]
+    assert live.state["checked"]
