@@ -96,13 +96,12 @@ def _text_lines(block: Block, width: int, depth: int, shown: set[str]) -> Iterat
     mark = "" if block.style == "cause" else f"{block.icon} "
     aside = block.aside[: width // 2]
     room = width - len(aside) - 2 if aside else width
-    lines = _wrapped(f"{mark}{block.text}", room, indent)
+    again = " (see above)" if block.code in shown else ""
+    lines = _wrapped(f"{mark}{block.text}{again}", room, indent)
     if aside:
         lines[0] = f"{lines[0]:<{room}}  {aside}"
     yield from lines
-    if block.code in shown:
-        yield f"{indent}    (see above)"
-    elif block.code:
+    if block.code and not again:
         shown.add(block.code)
         for line in block.code.splitlines():
             yield from _folded(clean(line), width, f"{indent}    ")
@@ -166,7 +165,7 @@ def _html_below(block: Block, shown: set[str]) -> str:
     """Return the HTML below a line: its diff, and its causes with theirs."""
     code = ""
     if block.code in shown:
-        code = f'<div style="{_CAUSE}">(see above)</div>'
+        code = " (see above)"
     elif block.code:
         # A box that scrolls must be reachable by keyboard.
         code = f'<pre class="pp-diff" tabindex="0" style="{_DIFF}">{_html_diff(block.code)}</pre>'

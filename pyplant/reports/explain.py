@@ -23,6 +23,7 @@ from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE
 __all__ = ["FIRST_RUN", "Cause", "CauseDeduplicator", "Explainer"]
 
 FIRST_RUN = "first run"
+NO_RESULT = "has no result yet"  # it may have run and failed, of which other processes know nothing
 """Why a reactor ran that had never run."""
 
 _MAX_DEPTH = 6  # levels of causes; deeper causes are listed on the last level
@@ -250,7 +251,7 @@ def _sentence(reason: Reason) -> str:
     name = reason.name
     match reason.kind:
         case ReasonKind.NEW:
-            return "never ran"
+            return NO_RESULT
         case ReasonKind.ABSENCE:
             return f"{described(name)} was added"
         case ReasonKind.AUXILIARY:

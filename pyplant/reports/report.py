@@ -240,10 +240,12 @@ class RunReport(_Entries):
         for entry in self.deduplicated().entries:
             if entry.outcome is Outcome.CACHED:
                 continue
-            took = format_seconds(entry.seconds)
+            # Of a reactor that failed or was skipped, no time is known.
+            took = format_seconds(entry.seconds) if entry.seconds else ""
             # Beside the time: a line for each of them would double the report.
             if entry.reasons == (FIRST_RUN,):
-                yield _entry_block(replace(entry, causes=()), f"{FIRST_RUN}, {took}")
+                aside = ", ".join(filter(None, (FIRST_RUN, took)))
+                yield _entry_block(replace(entry, causes=()), aside)
             else:
                 yield _entry_block(entry, took)
         cached = [entry for entry in self.entries if entry.outcome is Outcome.CACHED]

@@ -727,13 +727,13 @@ def test_the_panel_of_a_failure(digits):
 
 def test_what_has_just_run_is_told_so(digits):
     why = {
-        "causes": [{"text": "never ran", "past": "first run", "diff": "", "from": None}],
+        "causes": [{"text": "has no result yet", "past": "first run", "diff": "", "from": None}],
         "error": "",
         "notes": [],
     }
     digits.set("details", {"n7": why, "n6": why})
     panel = digits.open("report")
-    expect(panel).to_contain_text("Whynever ran")
+    expect(panel).to_contain_text("Whyhas no result yet")
     digits.tell({"report": {"o": "running", "t": time.time()}})
     expect(panel).to_contain_text("Why it runsfirst run")
     digits.tell({"report": {"o": "ran", "s": 1.0, "f": time.time(), "q": [["page", "html", 2000]]}})

@@ -403,7 +403,7 @@ def test_the_report_of_a_run(plant):
     assert again.saved > 0
     for form in (str(report), repr(report), report._repr_html_()):
         assert "3 ran" in form
-        assert "never ran" not in form
+        assert "has no result yet" not in form
     assert len(str(report).splitlines()) == 4
     assert max(map(len, report.text(80).splitlines())) <= 80
 

@@ -270,7 +270,7 @@ def test_no_trace_is_stored_if_an_input_file_changes_while_it_is_read(plant, tmp
         assert plant.get("text") == "one"
     assert (
         "file" in plant.explain(reads).causes[0].summary
-        or plant.explain(reads).causes[0].summary == "never ran"
+        or plant.explain(reads).causes[0].summary == "has no result yet"
     )
 
 

@@ -37,7 +37,7 @@ def test_a_file_that_vanishes_before_it_is_digested_leaves_no_trace():
         with pytest.warns(UnsavedWarning, match="data changed while 'reads' read it"):
             assert plant.get("value") == "1"
         write("data", 2)
-        assert plant.explain("reads").causes[0].summary == "never ran"
+        assert plant.explain("reads").causes[0].summary == "has no result yet"
 
 
 def test_a_file_that_vanishes_while_it_is_digested_leaves_no_trace(monkeypatch):

@@ -234,7 +234,7 @@ def test_what_another_process_changes_meanwhile_is_delivered_and_not_stored(chan
         with pytest.warns(UnsavedWarning, match=r"data changed while 'reads' read it.*pipe.untracked"):
             assert plant.get("value") == "1"
         write("data", 2)
-        assert plant.explain("reads").causes[0].summary == "never ran"
+        assert plant.explain("reads").causes[0].summary == "has no result yet"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")

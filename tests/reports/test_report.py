@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from pyplant.cli.output import to_json_value
 from pyplant.engine.verdict import ReasonKind
 from pyplant.reports.explain import Cause
 from pyplant.reports.report import (
+    ICONS,
     Explanation,
     History,
     HistoryEntry,
@@ -132,7 +134,7 @@ def test_a_history_lists_executions():
 
 
 def test_deeply_nested_causes_render():
-    cause = Cause(ReasonKind.NEW, "", "never ran")
+    cause = Cause(ReasonKind.NEW, "", "has no result yet")
     for level in range(5000):
         cause = Cause(ReasonKind.INPUT, f"x{level}", f"ingredient x{level} changed", causes=(cause,))
     entry = ReactorEntry("deep", Outcome.STALE, (cause,))
@@ -193,6 +195,21 @@ def test_a_diff_is_shown_once_in_html():
     html = Status(tuple(entries))._repr_html_()
     assert html.count("x + 1") == 1
     assert html.count("(see above)") == 2
+
+
+def test_a_diff_that_was_shown_takes_no_line():
+    entries = [ReactorEntry(f"r{n}", Outcome.STALE, (CAUSE,)) for n in range(3)]
+    lines = Status(tuple(entries)).text().splitlines()
+    assert sum(line.endswith(f"{CAUSE.summary} (see above)") for line in lines) == 2
+    assert len(lines) == 1 + 3 * 2 + len(CAUSE.diff.splitlines())
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SKIPPED])
+def test_no_time_is_told_of_a_reactor_that_did_not_finish(outcome):
+    entry = ReactorEntry("fails", outcome, (Cause(ReasonKind.NEW, "", "first run"),))
+    text = RunReport("fails", (entry,), 2.0).text()
+    assert text.splitlines()[1].split() == [ICONS[outcome], "fails", "first", "run"]
+    assert "0 ms" not in RunReport("fails", (replace(entry, causes=()),), 2.0).text()
 
 
 # The front end is held to the same texts by tests/javascript/format.test.js.

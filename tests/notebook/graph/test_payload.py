@@ -264,7 +264,7 @@ def test_a_failure_has_its_line():
 
 
 def test_causes_are_told_in_the_past_for_what_ran():
-    new = Cause(ReasonKind.NEW, "a", "never ran")
+    new = Cause(ReasonKind.NEW, "a", "has no result yet")
     perhaps = Cause(ReasonKind.INPUT_UNKNOWN, "x", "ingredient 'x', sent by 'a', may change")
     (one, other) = details_of(ReactorEntry("a", Outcome.STALE, (new, perhaps)))["n0"]["causes"]
     assert (one["past"], other["past"]) == ("first run", "ingredient 'x', sent by 'a', may have changed")
