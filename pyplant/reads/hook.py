@@ -15,7 +15,7 @@ from collections.abc import Callable
 from types import FrameType, MappingProxyType
 from typing import Any
 
-from pyplant.reads import environment
+from pyplant.reads import asked_paths, environment
 from pyplant.reads.argument_paths import database_files, paths_in_command
 from pyplant.reads.recorder import ReadRecorder
 
@@ -47,6 +47,7 @@ def install(find: Callable[[], ReadRecorder | None]) -> None:
     if is_first:
         sys.addaudithook(_audit)
     environment.watch(_variable_read, _variable_set)
+    asked_paths.watch(listening_recorder, report)
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
@@ -116,6 +117,7 @@ def _scandir(recorder: ReadRecorder, frame: FrameType, path: Any) -> None:
         return  # the event of the pattern came before
     if not _is_import(frame):
         recorder.listed(path, frame)
+        asked_paths.entries_asked(recorder, path, frame)
 
 
 def _is_walk(frame: FrameType | None) -> bool:

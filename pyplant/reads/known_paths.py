@@ -59,7 +59,7 @@ class KnownPaths:
     def add_functions(self, functions: Iterable[CoveredFunction]) -> None:
         """Learn the texts in functions, in their defaults and closures, and in the objects that they name."""
         for function, _ in functions:
-            names, texts = texts_of(function)
+            names, texts = texts_of(function.__code__)
             self.add(sorted(texts))
             self.add([_global(function, name) for name in sorted(names)])
             cells = (cell.cell_contents for cell in function.__closure__ or () if _is_set(cell))

@@ -29,6 +29,7 @@ from pyplant.fingerprint.origin import is_user_module
 from pyplant.reads.recorder import ReadRecorder, code_place
 
 __all__ = [
+    "PATH_MODULES",
     "find_mentions",
     "may_be_path",
     "may_mention",
@@ -145,7 +146,9 @@ _ASKED = MappingProxyType(
 )
 """Functions that ask about a path, by what they learn."""
 _ASKING = _EXISTENCE | _STATUS | _TARGET
-_PATH_MODULES = frozenset({"os", "posix", "nt", "posixpath", "ntpath", "genericpath", "pathlib"})
+PATH_MODULES = frozenset(
+    {"os", "posix", "nt", "posixpath", "ntpath", "genericpath", "pathlib", "pathlib._local"}
+)
 _NAMING = NAMED_CALLS | {"input_file"}  # methods of a pipework; what they are given is no mention
 _WITH_STATEMENTS = frozenset({"duckdb", "sqlite3"})
 _QUOTED = re.compile(r"'([^'\n]+)'")  # files in a statement of SQL
@@ -208,9 +211,9 @@ def may_open_in_c(function: FunctionType) -> bool:
     return bool(_interest_of(function).libraries)
 
 
-def texts_of(function: FunctionType) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the names and the texts in the code of a function."""
-    return _content(function.__code__)
+def texts_of(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names and the texts in a code object."""
+    return _content(code)
 
 
 def _find_in(function: FunctionType, interest: _Interest, recorder: ReadRecorder) -> None:
@@ -260,17 +263,17 @@ def opens_without_event(name: str) -> bool:
     """Return whether no event tells what a function with this full name reads."""
     module, _, last = name.rpartition(".")
     top = module.partition(".")[0]
-    return opens_in_c(top) or (top in _PATH_MODULES and last in _ASKING)
+    return opens_in_c(top) or (top in PATH_MODULES and last in _ASKING)
 
 
 def mention_argument(name: str, path: str, place: str, recorder: ReadRecorder) -> None:
     """Note the path that a function with this full name is called with."""
     module, _, last = name.rpartition(".")
     top = module.partition(".")[0]
-    if top not in _PATH_MODULES:
+    if top not in PATH_MODULES:
         recorder.writes_unseen = True
         _mention_content(path, place, recorder, is_tree=top in _TREES)
-    for kind, asked in _ASKED.items() if top in _PATH_MODULES else ():
+    for kind, asked in _ASKED.items() if top in PATH_MODULES else ():
         if last in asked:
             _mention_asked(kind, path, place, recorder)
 

@@ -73,6 +73,7 @@ def test_control_without_its_event_a_change_is_missed(change, read, event, monke
 def test_control_without_mentions_a_change_is_missed(monkeypatch):
     monkeypatch.setattr("pyplant._tracer.find_mentions", lambda functions, recorder: None)
     monkeypatch.setattr("pyplant.reads.calls.mention_argument", lambda *_: None)
+    monkeypatch.setattr("pyplant.reads.asked_paths.mention_argument", lambda *_: None)
     flag(1)
     with plant_with(by_existence) as plant:
         assert plant.get("value") == 1
