@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from pyplant.execution.nesting import apply_multiprocessing_settings, multiprocessing_settings
 from pyplant.fingerprint.origin import find
+from pyplant.workers.library_options import LIBRARY_OPTIONS
 from pyplant.workers.pickling import dumps, loads
 from pyplant.workers.worker_environment import is_own_worker
 
@@ -198,70 +199,6 @@ def _set_decimal_context(context: Any) -> None:
     sys.modules["decimal"].setcontext(context.copy())  # reactors may change it
 
 
-_ERROR_HANDLING = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
-_PRINTING = {
-    "edgeitems": 3,
-    "threshold": 1000,
-    "floatmode": "maxprec",
-    "precision": 8,
-    "suppress": False,
-    "linewidth": 75,
-    "nanstr": "nan",
-    "infstr": "inf",
-    "sign": "-",
-    "formatter": None,
-    "legacy": False,
-}
-"""What NumPy starts with, by its documentation."""
-
-
-def _numpy_errors() -> dict[str, str]:
-    return _changed(sys.modules["numpy"].geterr(), _ERROR_HANDLING)
-
-
-def _set_numpy_errors(changed: dict[str, str]) -> None:
-    sys.modules["numpy"].seterr(**{**_ERROR_HANDLING, **changed})
-
-
-def _numpy_printing() -> dict[str, Any]:
-    return _changed(sys.modules["numpy"].get_printoptions(), _PRINTING)
-
-
-def _set_numpy_printing(changed: dict[str, Any]) -> None:
-    sys.modules["numpy"].set_printoptions(**{**_PRINTING, **changed})
-
-
-def _changed(present: Mapping[str, Any], initial: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in present.items() if value != initial.get(name)}
-
-
-def _pandas_defaults() -> dict[str, Any]:
-    # There is no public way to ask for defaults, nor for values without warnings about deprecated options.
-    options = importlib.import_module("pandas._config.config")
-    return {name: option.defval for name, option in options._registered_options.items()}  # noqa: SLF001
-
-
-def _pandas_options() -> dict[str, Any]:
-    initial, changed = _pandas_defaults(), {}
-    for name, default in initial.items():
-        value: Any = sys.modules["pandas"].options.d
-        for step in name.split("."):
-            value = value[step]
-        if value is not default and value != default:
-            changed[name] = value
-    return changed
-
-
-def _set_pandas_options(changed: dict[str, Any]) -> None:
-    pandas: Any = sys.modules["pandas"]
-    initial, present = _pandas_defaults(), _pandas_options()
-    for name in present.keys() | changed.keys():
-        value = changed.get(name, initial.get(name))
-        if name not in present or present[name] != value:
-            with suppress(Exception):  # its library is not imported here, or has another version
-                pandas.set_option(name, value)
-
-
 def _torch_threads() -> int:
     return int(sys.modules["torch"].get_num_threads())
 
@@ -289,9 +226,6 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
         "time zone": Setting(lambda: (time.tzname, time.timezone), lambda _: time.tzset(), own_workers=True),
         "resource limits": Setting(_resource_limits, _set_resource_limits, "resource", own_workers=True),
         "decimal context": Setting(_decimal_context, _set_decimal_context, "decimal", of_thread=True),
-        "numpy.errstate": Setting(_numpy_errors, _set_numpy_errors, "numpy", of_thread=True),
-        "numpy print options": Setting(_numpy_printing, _set_numpy_printing, "numpy", of_thread=True),
-        "pandas options": Setting(_pandas_options, _set_pandas_options, "pandas"),
         "torch threads": Setting(
             _torch_threads,
             _set_torch_threads,
@@ -300,6 +234,10 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
             own_workers=True,
             is_initial=lambda threads: threads >= _share_of_cores(),
         ),
+        **{
+            name: Setting(options.changed, options.adopt, options.library, of_thread=options.of_thread)
+            for name, options in LIBRARY_OPTIONS.items()
+        },
     }
 )
 """What workers adopt, by name."""

@@ -1,11 +1,13 @@
 """Settings of the program, which workers adopt."""
 
 import contextvars
+import csv
 import decimal
 import importlib
 import locale
 import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +24,7 @@ from pyplant.fingerprint import fingerprint
 from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.graph_node import NodeKind
 from pyplant.workers import process_settings
+from pyplant.workers.library_options import LIBRARY_OPTIONS
 from pyplant.workers.process_settings import SETTINGS, read_settings, write_settings
 from pyplant.workers.worker_environment import (
     ASSIGNED_VARIABLES,
@@ -147,16 +150,54 @@ CASES = {
     "numpy print options": (lambda: np.set_printoptions(precision=2), lambda: str(np.array([1 / 3]))),
     "pandas options": (change_pandas, lines_of_table),
     "torch threads": (change_torch, threads_of_torch),
+    "matplotlib.rcParams": (
+        lambda: sys.modules["matplotlib"].rcParams.update({"figure.dpi": 33}),
+        lambda: importlib.import_module("matplotlib").rcParams["figure.dpi"],
+    ),
+    "scikit-learn configuration": (
+        lambda: sys.modules["sklearn"].set_config(transform_output="pandas"),
+        lambda: importlib.import_module("sklearn").get_config()["transform_output"],
+    ),
+    "xarray options": (
+        lambda: sys.modules["xarray"].set_options(keep_attrs=True),
+        lambda: importlib.import_module("xarray").get_options()["keep_attrs"],
+    ),
+    "jax.config": (
+        lambda: sys.modules["jax"].config.update("jax_enable_x64", True),
+        lambda: importlib.import_module("jax").config.jax_enable_x64,
+    ),
+    "keras.config": (
+        lambda: sys.modules["keras"].config.set_floatx("float64"),
+        lambda: importlib.import_module("keras").config.floatx(),
+    ),
+    "torch options": (
+        lambda: sys.modules["torch"].set_default_dtype(sys.modules["torch"].float64),
+        lambda: str(importlib.import_module("torch").get_default_dtype()),
+    ),
+    "mpmath precision": (
+        lambda: setattr(sys.modules["mpmath"].mp, "dps", 40),
+        lambda: importlib.import_module("mpmath").mp.dps,
+    ),
+    "csv.field_size_limit": (lambda: csv.field_size_limit(10**9), lambda: csv.field_size_limit()),
+    "socket.setdefaulttimeout": (lambda: socket.setdefaulttimeout(300), lambda: socket.getdefaulttimeout()),
 }
 POSIX = {"time zone", "resource limits"}
 
 
-@pytest.fixture(params=[name for name in CASES if os.name == "posix" or name not in POSIX])
+SLOW_IMPORTS = {"jax.config", "keras.config", "scikit-learn configuration", "torch options", "xarray options"}
+HERE = [name for name in CASES if os.name == "posix" or name not in POSIX]
+
+
+@pytest.fixture(params=HERE)
 def case(request):
+    options = LIBRARY_OPTIONS.get(request.param)
+    if options is not None:
+        pytest.importorskip(options.library)
+        yield request.param
+        options.adopt({})
+        return
     if request.param != "torch threads":
         yield request.param
-        if request.param == "pandas options":
-            sys.modules["pandas"].reset_option("display.precision")
         return
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()
@@ -165,6 +206,20 @@ def case(request):
         pytest.skip("one thread cannot be reduced")
     yield request.param
     torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", LIBRARY_OPTIONS)
+def test_a_new_process_has_the_initial_options(name):
+    """Otherwise each worker would import the library."""
+    library = LIBRARY_OPTIONS[name].library
+    pytest.importorskip(library)
+    script = f"""
+import importlib
+from pyplant.workers.library_options import LIBRARY_OPTIONS
+importlib.import_module({library!r})
+print(LIBRARY_OPTIONS[{name!r}].changed())
+"""
+    assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "{}"
 
 
 def test_each_setting_has_a_case():
@@ -187,6 +242,7 @@ def test_control_without_its_entry_a_worker_does_not_adopt_a_setting(own, case, 
     assert seen(own, look) == before != look()
 
 
+@pytest.mark.parametrize("case", [name for name in HERE if name not in SLOW_IMPORTS], indirect=True)
 @pytest.mark.parametrize("kind", ["threads", "processes", "dask"])
 def test_other_pools_adopt_what_does_not_describe_the_machine(pools, case, kind, tmp_path):
     if SETTINGS[case].own_workers and not (SETTINGS[case].of_thread and kind == "threads"):
