@@ -214,7 +214,8 @@ class Tracer:
     def begin(self) -> None:
         """Find, before the first step, the paths that the code names where no event will tell of a read, and watch for more."""
         if self.reads is not None:
-            functions, below = self.context.silent_reads(self.definition.function)
+            functions, below, cached = self.context.silent_reads(self.definition.function)
+            self.reads.add_cached(cached)
             find_mentions(functions, self.reads)
             find_late_imports(functions, self.reads)
             if below:

@@ -24,13 +24,13 @@ import re
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache, lru_cache
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Literal, Protocol
 
 from pyplant._formatting import format_size
@@ -39,6 +39,7 @@ from pyplant.engine.trace import Dependency, DependencyKind, Note
 from pyplant.fingerprint.distribution import installation_folders
 from pyplant.fingerprint.origin import is_own_file, is_user_file
 from pyplant.reads import environment
+from pyplant.reads.cached_functions import reads_of
 from pyplant.reads.exclusions import is_excluded, is_in_dot_folder, is_in_plant, is_source_of_module
 from pyplant.store.inputs import MIN_AGE, stat_identity
 
@@ -71,6 +72,7 @@ class _Read:
     digest: str = ""  # if it was digested at the event
     may_be_written: bool = False  # found in the text of the code, or opened for both
     changed: bool = False
+    is_remembered: bool = False  # an earlier execution read it, and a function has cached what came of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ class ReadRecorder:
         self._tracking = tracking
         self._reads: dict[tuple[DependencyKind, str], _Read] = {}
         self._written: set[str] = set()
+        self._cached: dict[CodeType, dict[tuple[DependencyKind, str], _Read]] = {}
         self._trees: tuple[str, ...] = ()  # folders that it made or removed, with a separator at the end
         self._paused: dict[int, int] = {}  # by thread
         self._plant_folders = plant_folders
@@ -214,8 +217,10 @@ class ReadRecorder:
     def asked_for_variable(self, name: str, frame: FrameType) -> None:
         """Note that an environment variable is read."""
         key = DependencyKind.ENVIRONMENT, name
-        if key not in self._reads and name not in self._written and environment.counts(name):
-            self._reads[key] = _Read(*key, self._position(), _place(frame), None)
+        if name not in self._written and environment.counts(name):
+            if key not in self._reads:
+                self._reads[key] = _Read(*key, self._position(), _place(frame), None)
+            self._remember(key, frame)
 
     def wrote(self, path: object, *, tree: bool = False) -> None:
         """Note that a path is written, made, renamed or removed; with ``tree`` all below it."""
@@ -257,8 +262,9 @@ class ReadRecorder:
         known = self._reads.get(key)
         info = None if kind is DependencyKind.PATTERN else _info(full)
         identity = _identity(info)
-        if known is not None:
+        if known is not None and not known.is_remembered:
             known.changed |= known.identity != identity
+            self._remember(key, frame)
             return
         place, is_direct = _responsible(frame)
         if not place or (not is_direct and is_in_dot_folder(full)):
@@ -266,6 +272,7 @@ class ReadRecorder:
         mode = 0 if info is None else info.st_mode
         read = _Read(kind, full, self._position(), place, identity, mode, may_be_written=may_be_written)
         self._reads[key] = read
+        self._remember(key, frame)
         # Of a pattern there is no identity, and that of a fresh file does not show another change.
         is_digested = identity is not None and (
             _is_fresh(identity) or (is_digested and identity[2] <= _HASHED_ANYWAY)
@@ -274,6 +281,19 @@ class ReadRecorder:
             read.digest = self._digest(kind, self._name(full))
         if self.known_paths is not None and kind is not DependencyKind.FILE:
             self.known_paths.add_listed(full, is_pattern=kind is DependencyKind.PATTERN)
+
+    def add_cached(self, functions: Iterable[Any]) -> None:
+        """Note what functions with cached results have read in earlier executions, and remember what they read now."""
+        for function in functions:
+            known = self._cached[function.__wrapped__.__code__] = reads_of(function)
+            for key, read in known.items():
+                self._reads[key] = replace(read, position=self._position(), is_remembered=True)
+
+    def _remember(self, key: tuple[DependencyKind, str], frame: FrameType | None) -> None:
+        while frame is not None and self._cached:
+            if frame.f_code in self._cached:
+                self._cached[frame.f_code][key] = self._reads[key]
+            frame = frame.f_back
 
     def _is_ignored(self, full: str) -> bool:
         return full.startswith(self._root) or full + os.sep == self._root or is_excluded(full)
@@ -350,6 +370,8 @@ class ReadRecorder:
         if read.changed or (read.digest != digest if is_known else self._has_changed(read)):
             self._leave_out(read, name)
             return None
+        if kind is read.kind:
+            read.digest = digest
         return Dependency(kind, (name,), (digest,))
 
     def _has_changed(self, read: _Read) -> bool:

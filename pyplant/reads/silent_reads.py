@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import CodeType
 from typing import Any, NamedTuple
 
 from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.fingerprint import Fingerprinter
 from pyplant.fingerprint.graph_node import GraphNode
 from pyplant.fingerprint.origin import is_users_function
+from pyplant.reads.cached_functions import is_cached_function
 from pyplant.reads.late_imports import may_import
 from pyplant.reads.mentions import may_mention, may_open_in_c
 from pyplant.reads.unrepeatable import may_be_unrepeatable
@@ -25,25 +27,33 @@ class SilentReads(NamedTuple):
         These functions.
     below
         All functions of the user below the reactor, if one of them may open files in C.
+    cached
+        The functions below the reactor whose results are cached.
     """
 
     functions: Sequence[CoveredFunction] = ()
     below: Sequence[CoveredFunction] = ()
+    cached: Sequence[Any] = ()
 
 
 def silent_reads(fingerprinter: Fingerprinter, reactor: Callable[..., Any]) -> SilentReads:
     """Return the functions that the fingerprint of a reactor covers and that may read without an event."""
     # By their place: recorded reads have an order.
-    found = sorted(fingerprinter.gather(reactor, _found_in).values(), key=_position)
-    if not any(may_open_in_c(covered.function) for covered in found):
-        return SilentReads(found)
-    below = (CoveredFunction(obj, node) for obj, node in fingerprinter.nodes_below(reactor))
-    return SilentReads(
-        found, sorted((covered for covered in below if is_users_function(covered.function)), key=_position)
+    gathered = fingerprinter.gather(reactor, _found_in).values()
+    found: list[CoveredFunction] = sorted(
+        (item for item in gathered if not is_cached_function(item)), key=_position
     )
+    cached = sorted((item for item in gathered if is_cached_function(item)), key=_place_of_cached)
+    if not any(may_open_in_c(covered.function) for covered in found):
+        return SilentReads(found, (), cached)
+    below = (CoveredFunction(obj, node) for obj, node in fingerprinter.nodes_below(reactor))
+    users = sorted((covered for covered in below if is_users_function(covered.function)), key=_position)
+    return SilentReads(found, users, cached)
 
 
-def _found_in(obj: Any, node: GraphNode) -> Mapping[int, CoveredFunction]:
+def _found_in(obj: Any, node: GraphNode) -> Mapping[int, Any]:
+    if is_cached_function(obj):
+        return {id(obj): obj}
     if not is_users_function(obj):
         return {}
     covered = CoveredFunction(obj, node)
@@ -52,5 +62,12 @@ def _found_in(obj: Any, node: GraphNode) -> Mapping[int, CoveredFunction]:
 
 
 def _position(covered: CoveredFunction) -> tuple[str, int, str]:
-    code = covered.function.__code__
+    return _place(covered.function.__code__)
+
+
+def _place_of_cached(function: Any) -> tuple[str, int, str]:
+    return _place(function.__wrapped__.__code__)
+
+
+def _place(code: CodeType) -> tuple[str, int, str]:
     return code.co_filename, code.co_firstlineno, code.co_qualname
