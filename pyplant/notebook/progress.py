@@ -53,6 +53,16 @@ _STYLE = (
     f"color:var(--jp-ui-font-color2,{LIGHT['muted']})"
 )
 
+# While a run lasts, the line stays in view above what reactors print. The area of the outputs must not be what scrolls,
+# unless the user chose that for the cell.
+_IN_VIEW = (
+    "<style>"
+    ".jp-OutputArea-child:has(>*>.pyplant-running,>*>*>.pyplant-running)"
+    "{position:sticky;top:0;z-index:1;background:var(--jp-layout-color0)}"
+    ".jp-Cell:not(.jp-mod-outputsScrolled) .jp-OutputArea:has(.pyplant-running){overflow:visible}"
+    "</style>"
+)
+
 
 class _Loop:
     """A loop under ``pipe.progress``: its count, and when the first report came."""
@@ -283,7 +293,7 @@ class ProgressLine:
             if self._count_outputs() != self._outputs_above:
                 self._show("")
                 self._identity = ""
-            self._show(run.final_text())
+            self._show(run.final_text(), is_final=True)
 
     def update(self) -> bool:
         """Show the present state, if a run has lasted long enough; return whether there is a run."""
@@ -296,13 +306,15 @@ class ProgressLine:
                 self._context.run(self._show, text)
         return True
 
-    def _show(self, text: str) -> None:
+    def _show(self, text: str, *, is_final: bool = False) -> None:
         is_new = not self._identity
         if is_new:
             self._identity = f"pyplant-{uuid.uuid4().hex[:16]}"
             self._outputs_above = self._count_outputs()
         self._shown = text
         html = f'<div style="{_STYLE}">{escape(text)}</div>' if text else ""
+        if text and not is_final:
+            html = f'<div class="pyplant-running">{_IN_VIEW}{html}</div>'
         try:
             self._publish(
                 {"text/plain": clean(text), "text/html": html},

@@ -176,6 +176,39 @@ def test_the_graph_recovers_after_dropped_messages(pipeline):
     graph.root.get_by_text("1 ran").or_(graph.root.get_by_text("1 cached")).first.wait_for()
 
 
+# ---------------------------------------------------------------------- the line about the run
+
+PRINTS = """
+%%reactor prints -o lines
+import pathlib, time
+def wait_for(name):
+    while not pathlib.Path(name).exists():
+        time.sleep(0.01)
+wait_for("print")
+for lines in range(200):
+    print("line", lines)
+wait_for("end")
+"""
+
+
+def test_the_line_about_a_run_stays_in_view_above_long_prints(open_notebook):
+    notebook = open_notebook(BEGIN.format(name="prints"), PRINTS)
+    notebook.run(0)
+    notebook.run(1, wait=False)
+    line = notebook.output(1).locator(".pyplant-running")
+    line.wait_for()
+    (notebook.path.parent / "print").touch()
+    prints = notebook.output(1).get_by_text("line 199")
+    prints.wait_for(state="attached")
+    notebook.page.evaluate("() => { document.querySelector('.jp-WindowedPanel-outer').scrollTop = 1500; }")
+    assert prints.evaluate("element => element.getBoundingClientRect().top") < 0
+    expect(line).to_be_in_viewport()
+    (notebook.path.parent / "end").touch()
+    notebook.wait_for_cell(1)
+    wait_for_text(notebook.output(1), "line 199", "1 ran")
+    expect(line).to_have_count(0)
+
+
 # ---------------------------------------------------------------------- explanations
 
 
