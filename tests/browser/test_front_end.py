@@ -520,20 +520,77 @@ def test_causes_are_marked_counted_and_brought_into_view(shown, page):
     expect(chip).to_have_attribute("aria-pressed", "true")
 
 
-def test_the_picture_stays_where_it_is_while_someone_is_at_it(shown):
+@pytest.fixture
+def edited(shown, page):
+    """A large graph in a page with a stopped clock, and a function that tells it of an edit outside of the picture."""
     traits = scenarios.large(400)
     traits["graph"]["view"] = "all"
-    [(edited, _)] = traits["details"].items()
+    [(cause, _)] = traits["details"].items()
+    name = traits["graph"]["nodes"][cause]["name"]
     cached = {id_: node | {"o": "cached"} for id_, node in traits["state"]["nodes"].items()}
+    now = traits["state"]["now"]
+    page.clock.install(time=now - 1)
+    page.clock.pause_at(now)
     shown.start(traits | {"state": traits["state"] | {"nodes": cached}, "details": {}})
     canvas = shown.root.locator(".pg-canvas")
     canvas.evaluate("canvas => canvas.scrollTo(0, 0)")
-    shown.filter.focus()
-    shown.set("details", traits["details"])
-    shown.set("state", traits["state"] | {"seq": 5})
-    expect(shown.root.get_by_role("button", name="1 cause")).to_be_visible()
-    assert canvas.evaluate("canvas => canvas.scrollLeft") == 0
-    expect(shown.node(traits["graph"]["nodes"][edited]["name"])).not_to_be_in_viewport()
+
+    def edit():
+        shown.set("details", traits["details"])
+        shown.set("state", traits["state"] | {"seq": 5})
+        expect(shown.root.get_by_role("button", name="1 cause")).to_be_visible()
+        return shown.node(name)
+
+    return edit
+
+
+def _rest(shown, page):
+    page.mouse.move(300, 300)
+
+
+def _press_a_button(shown, page):
+    shown.root.get_by_role("button", name="Keys").click()
+
+
+def _scroll(shown, page):
+    page.mouse.move(300, 300)
+    page.mouse.wheel(0, 1)
+
+
+def test_the_picture_stays_where_it_is_while_someone_is_at_it(shown, page, edited):
+    _scroll(shown, page)
+    cause = edited()
+    page.clock.run_for(25_000)
+    expect(cause).not_to_be_in_viewport()
+
+
+def test_the_picture_stays_where_the_focus_is(shown, page, edited):
+    shown.root.locator(".pg-node").first.evaluate("node => node.focus({preventScroll: true})")
+    cause = edited()
+    page.clock.run_for(100_000)
+    expect(cause).not_to_be_in_viewport()
+    page.evaluate("() => document.activeElement.blur()")
+    page.clock.run_for(1000)
+    expect(cause).to_be_in_viewport(ratio=1)
+
+
+def test_the_picture_stays_at_what_the_filter_found(shown, page, edited):
+    shown.filter.fill("r0")
+    page.evaluate("() => document.activeElement.blur()")
+    shown.root.locator(".pg-canvas").evaluate("canvas => canvas.scrollTo(0, 0)")
+    cause = edited()
+    page.clock.run_for(100_000)
+    expect(cause).not_to_be_in_viewport()
+
+
+@pytest.mark.parametrize(("use", "seconds"), [(_rest, 3), (_press_a_button, 3), (_scroll, 30)])
+def test_the_picture_follows_once_nobody_is_at_it(shown, page, edited, use, seconds):
+    use(shown, page)
+    cause = edited()
+    page.clock.run_for(1000 * seconds - 1500)
+    expect(cause).not_to_be_in_viewport()
+    page.clock.run_for(3000)
+    expect(cause).to_be_in_viewport(ratio=1)
 
 
 def test_boxes_behind_a_fold_have_no_dashes(shown):
@@ -1482,10 +1539,12 @@ GUARDS = [
     (" && !state.w", "", test_what_was_printed_here_is_not_told_of_a_run_in_another_notebook),
     (" && !lost && !kept;", ";", test_reactors_are_run_where_the_page_can),
     (
-        'this.root.contains(document.activeElement) || this.root.matches(":hover")',
-        "false",
+        "Date.now() < this.usedUntil || ",
+        "",
         test_the_picture_stays_where_it_is_while_someone_is_at_it,
     ),
+    (" || [this.canvas, this.panel].some(hasFocus)", "", test_the_picture_stays_where_the_focus_is),
+    ("Boolean(this.match) || ", "", test_the_picture_stays_at_what_the_filter_found),
     ("isStill() || moves.length", "moves.length", test_a_new_graph_moves_boxes_from_where_they_were),
     (
         "asked !== this.answered",

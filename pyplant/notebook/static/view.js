@@ -10,6 +10,8 @@ import { BY_URGENCY } from "./status.js";
 import { Table } from "./table.js";
 
 const MAX_FOUND = 20; // reactors that are unfolded at once because the filter finds them
+// Milliseconds for which the picture stays in place after a movement over the graph, and after a use of it.
+const [REST, USE] = [3000, 30000];
 const FIRST_STEP = 'The first is a function with @ReactorFunc above it, as in def load(pipe): pipe.send("x", 1)';
 
 /** One view of a model; a model has several if the output is shown in several places. */
@@ -21,6 +23,7 @@ export class View {
       states: {},
       state: { seq: -1 },
       words: [],
+      usedUntil: 0,
     });
     this.canvas = new Canvas(this);
     this.panel = new Panel(this);
@@ -131,6 +134,22 @@ export class View {
       this.announcer,
     );
     el.replaceChildren(this.root);
+    const note = (element, event, time) =>
+      element.addEventListener(event, () => this.noteUse(time), { passive: true, capture: true });
+    note(this.root, "pointermove", REST);
+    for (const element of [this.canvas.element, this.panel.element, this.search]) {
+      for (const event of ["pointerdown", "wheel", "keydown"]) note(element, event, USE);
+    }
+  }
+
+  noteUse(time) {
+    this.usedUntil = Math.max(this.usedUntil, Date.now() + time);
+  }
+
+  /** Whether the picture must stay: the user is at it, and not merely the pointer or the button that was pressed. */
+  get isInUse() {
+    const hasFocus = ({ element }) => element.contains(document.activeElement);
+    return Date.now() < this.usedUntil || Boolean(this.match) || [this.canvas, this.panel].some(hasFocus);
   }
 
   /** Show the present traits of the model. */
@@ -248,6 +267,7 @@ export class View {
     if (this.state.run != null || this.state.version !== this.graph.data.version) this.link.resyncIfSilent();
     else this.link.resetPatience();
     if (isRunning) this.patch();
+    else if (this.isLate) this.followUrgency();
   }
 
   pace(state) {
@@ -351,13 +371,15 @@ export class View {
     this.canvas.startAt(this.byUrgency()[0]);
   }
 
-  /** Scroll to the most urgent box after it changed, unless the user is at the graph or sees such a box. */
+  /** Scroll to the most urgent box after it changed, as soon as the user is not at the graph, unless he sees such a box. */
   followUrgency() {
     const [first] = this.byUrgency();
     const key = first && `${first.isCause}${first.status}${first.isCause || first.isBusy ? first.names[0] : ""}`;
     const isNews = key !== this.firstShown && first && (first.isCause || first.isBusy || first.status === "failed");
+    this.isLate = Boolean(isNews && this.isInUse);
+    if (this.isLate) return;
     this.firstShown = key;
-    if (!isNews || this.root.contains(document.activeElement) || this.root.matches(":hover")) return;
+    if (!isNews) return;
     const equal = this.canvas.boxes.filter((box) => box.status === first.status && box.isCause === first.isCause);
     if (!equal.some((box) => this.canvas.isInView(box))) this.canvas.startAt(first);
   }
