@@ -40,9 +40,7 @@ def silent_reads(fingerprinter: Fingerprinter, reactor: Callable[..., Any]) -> S
     """Return the functions that the fingerprint of a reactor covers and that may read without an event."""
     # By their place: recorded reads have an order.
     gathered = fingerprinter.gather(reactor, _found_in).values()
-    found: list[CoveredFunction] = sorted(
-        (item for item in gathered if not is_cached_function(item)), key=_position
-    )
+    found = sorted((item for item in gathered if not is_cached_function(item)), key=_position)
     cached = sorted((item for item in gathered if is_cached_function(item)), key=_place_of_cached)
     if not any(may_open_in_c(covered.function) for covered in found):
         return SilentReads(found, (), cached)
