@@ -847,6 +847,23 @@ def test_a_dead_kernel_looks_dead(ticking, page):
     assert ticking.sent == sent
 
 
+@pytest.mark.parametrize("after", ["null", "{...harness.model.widget_manager.kernel, isDisposed: true}"])
+def test_a_kernel_that_was_shut_down_looks_dead(ticking, page, after):
+    badge = ticking.root.get_by_text("of a kernel that has ended")
+    page.evaluate("() => { harness.model.widget_manager = {kernel: {status: 'busy', isDisposed: false}}; }")
+    page.clock.run_for(2_000)
+    expect(badge).to_be_hidden()
+    page.evaluate(f"() => {{ harness.model.widget_manager = {{kernel: {after}}}; }}")
+    page.clock.run_for(1_100)
+    expect(badge).to_be_visible()
+
+
+def test_a_page_that_tells_nothing_of_its_kernel_has_a_living_one(ticking, page):
+    page.evaluate("() => { harness.model.widget_manager = {}; }")
+    page.clock.run_for(2_000)
+    expect(ticking.root.get_by_text("of a kernel that has ended")).to_be_hidden()
+
+
 def test_a_closed_plant_is_told_so(digits):
     digits.tell({}, run=None, closed=True, checked=False)
     expect(digits.root.get_by_text("closed", exact=True)).to_be_visible()

@@ -31,12 +31,16 @@ export class KernelLink {
   /**
    * Whether the kernel of this model has ended.
    *
-   * Jupyter cuts the channel or marks the view; a kernel that dies by itself shows it in its status only.
+   * Jupyter cuts the channel or marks the view; a kernel that dies by itself shows it in its status only, and of one that
+   * was shut down nothing is left.
    */
   isDead(root) {
-    const status = this.model.widget_manager?.kernel?.status ?? "";
+    const { kernel } = this.model.widget_manager ?? {};
+    const status = kernel?.status ?? "";
+    this.hadKernel ||= Boolean(kernel);
     return (
       this.isCut ||
+      (this.hadKernel && (!kernel || kernel.isDisposed === true)) ||
       Boolean(root.closest(".jupyter-widgets-disconnected")) ||
       ["dead", "autorestarting"].includes(status)
     );
