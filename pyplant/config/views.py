@@ -73,6 +73,7 @@ __all__ = [
     "names_of",
     "nested_kind",
     "plain",
+    "shown_in_words",
     "value_for_reactor",
     "view_of",
 ]
@@ -109,6 +110,11 @@ def nested_kind(value: Any) -> str:
 def is_value(name: str, shown: str) -> bool:
     """Return whether a recorded name with its shown text is the value of a parameter."""
     return not name.endswith((")", "?")) and not shown.startswith("'(nested ")
+
+
+def shown_in_words(shown: str) -> str:
+    """Return the text of a value as messages show it: of a nested configuration its classes, as they are written."""
+    return shown.removeprefix("'(nested ").removesuffix(")'") if shown.startswith("'(nested ") else shown
 
 
 def described(name: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pyplant._formatting import counted
 from pyplant._missing import MISSING
 from pyplant.config.parameters import Parameters
-from pyplant.config.views import described
+from pyplant.config.views import described, shown_in_words
 from pyplant.engine.verdict import Reason, ReasonKind
 from pyplant.fingerprint.code_records import CodeRecord, Difference, differences
 from pyplant.fingerprint.graph_node import NodeKind, shorten
@@ -120,10 +120,11 @@ class Explainer:
     def _parameter(self, reason: Reason) -> Cause:
         name = reason.name
         old = reason.trace.shown.get(name) if reason.trace is not None else None
+        old = shown_in_words(old) if old is not None else None
         value = self._parameters.lookup(name)
         if value is MISSING:
             return Cause(reason.kind, name, f"{described(name)} was removed (it was {old})", old)
-        new = shorten(value)
+        new = shown_in_words(shorten(value))
         if old == new or old is None:
             return Cause(reason.kind, name, f"{described(name)} changed (now {new})", old, new)
         return Cause(reason.kind, name, f"{described(name)} changed: {old} → {new}", old, new)

@@ -393,4 +393,20 @@ def test_an_explanation_names_the_class_of_the_configuration(tmp_path):
         plant.set_config(Small())
         plant.get("seen")
         plant.set_config(Big())
-        assert "the class of the configuration changed" in str(plant.explain(asks))
+        assert "the class of the configuration changed: Small → Big" in str(plant.explain(asks))
+        plant.set_config({"a": 1})
+        assert "the class of the configuration changed: Small → dict" in str(plant.explain(asks))
+
+
+def test_an_explanation_names_the_classes_of_a_nested_configuration(tmp_path):
+    @ReactorFunc
+    def asks(pipe, config):
+        pipe.send("seen", config.part.a)
+
+    with Plant(tmp_path / "plant", progress=False) as plant:
+        plant.add_reactor(asks)
+        plant.set_config({"part": Small()})
+        plant.get("seen")
+        plant.set_config({"part": {"a": 1}})
+        text = str(plant.explain(asks))
+        assert "'part' changed: Small → dict" in text, text
