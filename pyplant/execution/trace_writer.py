@@ -25,7 +25,6 @@ from pyplant.execution.context import RunContext
 from pyplant.fingerprint.fingerprint import Fingerprint
 from pyplant.ingredient import IN_MEMORY, Ingredient
 from pyplant.reads.answers import OUTSIDE
-from pyplant.reads.environment import is_asked_by_libraries
 from pyplant.reads.known_paths import PERHAPS
 from pyplant.reads.manifests import MANY, as_dependency, manifest
 from pyplant.specs.recorded import NOTHING_SHOWN, RecordedSpec
@@ -202,9 +201,7 @@ class TraceWriter:
         told = [
             (kind, names[0])
             for kind, names in sorted(record.undeclared)
-            if kind in _TOLD
-            and not record.places.get(names[0], "").endswith(PERHAPS)
-            and not (kind is DependencyKind.ENVIRONMENT and is_asked_by_libraries(names[0]))
+            if kind in _TOLD and not record.places.get(names[0], "").endswith(PERHAPS)
         ]
         if not told:
             return

@@ -24,6 +24,7 @@ from pyplant.reads.recorder import ReadRecorder, code_place
 __all__ = ["entries_asked", "watch"]
 
 _MAX_ENTRIES = 1_000
+_SEARCHES = frozenset({"which", "_access_check"})  # functions of shutil that ask where a program is
 _OF_ENTRIES = frozenset({"stat", "is_symlink"})  # of which listings do not tell
 
 
@@ -84,6 +85,12 @@ def _asked(recorder: ReadRecorder, path: Any, frame: FrameType | None) -> None:
     name = "stat"
     while frame is not None and frame.f_globals.get("__name__") in PATH_MODULES:
         name, frame = frame.f_code.co_name, frame.f_back
+    while (
+        frame is not None
+        and frame.f_code.co_name in _SEARCHES
+        and frame.f_globals.get("__name__") == "shutil"
+    ):
+        frame = frame.f_back
     if frame is None or not is_user_file(frame.f_code.co_filename):
         return
     _mention(recorder, name, path, frame)

@@ -3,7 +3,8 @@
 ``os.environ`` encodes the name of a variable before each access, with a function that is one of its attributes. This
 function is replaced once by one that does the same and tells the running reactor. A read counts if user code asks for
 one variable (``os.environ["X"]``, ``os.getenv("X")``, ``"X" in os.environ``, ``os.path.expandvars``). What libraries
-read on their own account does not, and a copy of the whole environment, as for a new process, neither.
+read on their own account does not, and a copy of the whole environment, as for a new process, neither; but of these the
+variables count that the user's code names, as in ``dict(os.environ)["X"]`` and ``click.option(envvar="X")``.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ from __future__ import annotations
 import dis
 import fnmatch
 import os
+import re
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any
 
-from pyplant.fingerprint.origin import is_user_file
+from pyplant.fingerprint.bytecode import nested
+from pyplant.fingerprint.origin import is_own_file, is_user_file
 from pyplant.store.seals import Seals
 
-__all__ = ["counts", "digest", "is_asked_by_libraries", "is_secret", "present_variables", "watch"]
+__all__ = ["counts", "digest", "is_secret", "present_variables", "watch"]
 
 _SECRET = ("*TOKEN*", "*SECRET*", "*KEY*", "*PASSWORD*", "*PASSWD*", "*CREDENTIAL*")
 # Set for each worker, process or session, and not by the user for the program.
@@ -59,8 +63,10 @@ _NOT_COUNTED = (
 _ACCESSORS = frozenset({"get", "__contains__", "getenv", "getenvb", "setdefault", "pop", "expandvars"})
 _CHANGES = frozenset({"__setitem__", "__delitem__"})
 _BETWEEN = frozenset({"os", "collections.abc", "_collections_abc", "posixpath", "ntpath"})
-# Read by compiled code, which has no frame of its own, whenever the user's code calls it.
-_OF_COMPILED_LIBRARIES = ("PYARROW_*", "ARROW_*")
+_ASKING = (_ACCESSORS | {"environ", "environb"}) - {"pop"}
+"""Names in code that asks for a variable."""
+_LOOKUPS = frozenset({"BINARY_SUBSCR", "BINARY_OP", "CONTAINS_OP"})  # BINARY_OP from Python 3.14 on
+_WORD = re.compile(r"\w{2,}")
 
 
 def present_variables() -> dict[str, str]:
@@ -75,11 +81,6 @@ def present_variables() -> dict[str, str]:
 def counts(name: str) -> bool:
     """Return whether a variable can be an input; some are set for each worker or session."""
     return not any(fnmatch.fnmatchcase(name, pattern) for pattern in _NOT_COUNTED)
-
-
-def is_asked_by_libraries(name: str) -> bool:
-    """Return whether a library probably asked for a variable, although user code seems to have done it."""
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _OF_COMPILED_LIBRARIES)
 
 
 def is_secret(name: str) -> bool:
@@ -97,8 +98,22 @@ def digest(name: str, seals: Seals) -> str:
     return seals.secret_digest(value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass"))
 
 
-def watch(read: Callable[[str, FrameType], None], changed: Callable[[str], None]) -> None:
-    """Call ``read`` with the name and the asking frame of each counted read, and ``changed`` with each name that is set."""
+def watch(
+    read: Callable[[str, FrameType], None],
+    changed: Callable[[str], None],
+    copied: Callable[[FrameType], None],
+) -> None:
+    """Tell from now on how the environment is used.
+
+    Parameters
+    ----------
+    read
+        Called with the name and the asking frame of each read that counts.
+    changed
+        Called with each name that is set or removed.
+    copied
+        Called with the frame of user code that reads all variables, once for each of them.
+    """
     for environ in (os.environ, os.environb) if os.supports_bytes_environ else (os.environ,):
         encode: Any = environ.encodekey
         encode = getattr(encode, "__wrapped__", encode)  # this module was reloaded
@@ -108,32 +123,61 @@ def watch(read: Callable[[str, FrameType], None], changed: Callable[[str], None]
             frame = sys._getframe(1)  # noqa: SLF001 - documented in sys
             if frame.f_code.co_name in _CHANGES:
                 changed(os.fsdecode(key))
-            elif (asking := _asking_frame(frame)) is not None:
-                read(os.fsdecode(key), asking)
+            elif frame.f_code.co_name == "__getitem__" and frame.f_back is not None:
+                _asked(os.fsdecode(key), frame.f_back, read, copied)
             return encoded
 
         watched.__wrapped__ = encode  # type: ignore[attr-defined] # as functools.wraps() does
         environ.encodekey = watched
 
 
-def _asking_frame(access: FrameType) -> FrameType | None:
-    """Return the frame of user code that asks for one variable; ``None`` if it is another access."""
-    frame = access.f_back
-    if frame is None or access.f_code.co_name != "__getitem__":
-        return None
-    if frame.f_globals.get("__name__") in _BETWEEN:
-        while frame is not None and frame.f_globals.get("__name__") in _BETWEEN:
-            if frame.f_code.co_name not in _ACCESSORS:
-                return None  # a copy, or an iteration over all
-            frame = frame.f_back
-    elif not _is_subscript(frame.f_code, frame.f_lasti):
-        return None  # ``dict(os.environ)`` and ``{**os.environ}`` ask for each name
-    return frame if frame is not None and is_user_file(frame.f_code.co_filename) else None
+def _asked(
+    name: str,
+    caller: FrameType,
+    read: Callable[[str, FrameType], None],
+    copied: Callable[[FrameType], None],
+) -> None:
+    frame: FrameType | None = caller
+    is_for_one = _is_between(caller) or _operation(caller) in _LOOKUPS
+    while frame is not None and _is_between(frame):
+        is_for_one = is_for_one and frame.f_code.co_name in _ACCESSORS
+        frame = frame.f_back
+    if frame is not None and is_user_file(frame.f_code.co_filename):
+        # Compiled code has no frame of its own, so user code that calls it seems to ask.
+        if is_for_one and (_operation(frame) in _LOOKUPS or not _ASKING.isdisjoint(frame.f_code.co_names)):
+            read(name, frame)
+            return
+        if not is_for_one and not _is_named(frame, name):
+            copied(frame)
+    # Of a copy, and of what libraries ask for, the variables count that the user's code names.
+    while frame is not None and not is_own_file(frame.f_code.co_filename):
+        if is_user_file(frame.f_code.co_filename) and _is_named(frame, name):
+            read(name, frame)
+            return
+        frame = frame.f_back
 
 
-def _is_subscript(code: CodeType, offset: int) -> bool:
+def _is_between(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__") in _BETWEEN
+
+
+def _is_named(frame: FrameType, name: str) -> bool:
+    """Return whether a text in the code of a frame contains the name of a variable, or its beginning (``"APP_"``)."""
+    words = _words(frame.f_code)
+    return name in words or any(name.startswith(word) for word in words if word.endswith("_"))
+
+
+@lru_cache(maxsize=1_000)
+def _words(code: CodeType) -> frozenset[str]:
+    constants = [constant for part in nested(code) for constant in part.co_consts]
+    texts = [item for constant in constants for item in (constant if type(constant) is tuple else [constant])]
+    return frozenset(word for text in texts if type(text) is str for word in _WORD.findall(text))
+
+
+def _operation(frame: FrameType) -> str:
+    """Return the name of the instruction that a frame executes."""
+    code, offset = frame.f_code, frame.f_lasti
     # An instruction that was specialised, because it ran often, is left at the end of its cache.
     while offset > 0 and dis.opname[code.co_code[offset]] == "CACHE":
         offset -= 2
-    name = dis.opname[code.co_code[offset]]
-    return name in {"BINARY_SUBSCR", "BINARY_OP"}  # the latter from Python 3.14 on
+    return dis.opname[code.co_code[offset]]

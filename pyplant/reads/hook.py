@@ -46,7 +46,7 @@ def install(find: Callable[[], ReadRecorder | None]) -> None:
     vars(sys)[_HOLDER] = _hook
     if is_first:
         sys.addaudithook(_audit)
-    environment.watch(_variable_read, _variable_set)
+    environment.watch(_variable_read, _variable_set, _environment_copied)
     asked_paths.watch(listening_recorder, report)
 
 
@@ -82,6 +82,14 @@ def _variable_read(name: str, frame: FrameType) -> None:
     recorder = listening_recorder()
     if recorder is not None:
         report(recorder.asked_for_variable, name, frame)
+
+
+def _environment_copied(frame: FrameType) -> None:
+    recorder = listening_recorder()
+    if recorder is not None:
+        report(
+            recorder.note, "copies the environment, of which the variables count that the code names", frame
+        )
 
 
 def _variable_set(name: str) -> None:
@@ -219,13 +227,19 @@ def _starts_python(recorder: ReadRecorder, frame: FrameType) -> None:
 
 
 def _connects(recorder: ReadRecorder, frame: FrameType, _: Any, address: Any) -> None:
-    if isinstance(address, tuple) and not str(address[0]).startswith(_LOCAL):
-        recorder.note(f"uses the network ({address[0]})", frame)
+    if isinstance(address, tuple):
+        _note_network(recorder, frame, address[0])
 
 
 def _resolves(recorder: ReadRecorder, frame: FrameType, host: Any, *_: Any) -> None:
-    if host and not str(host).startswith(_LOCAL):
-        recorder.note(f"uses the network ({host})", frame)
+    if host:
+        _note_network(recorder, frame, host)
+
+
+def _note_network(recorder: ReadRecorder, frame: FrameType, host: Any) -> None:
+    # Libraries reach their own processes on this machine so.
+    is_local = str(host).startswith(_LOCAL)
+    recorder.note(f"uses the network ({host})", frame, is_direct=is_local)
 
 
 def _asks(recorder: ReadRecorder, frame: FrameType, *_: Any) -> None:

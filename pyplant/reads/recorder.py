@@ -235,10 +235,10 @@ class ReadRecorder:
         """Note that the execution set or removed an environment variable."""
         self._written.add(name)
 
-    def note(self, text: str, frame: FrameType) -> None:
-        """Note something that cannot be compared between runs, if user code is responsible for it."""
-        place = _place(frame)
-        if place:
+    def note(self, text: str, frame: FrameType, *, is_direct: bool = False) -> None:
+        """Note something that cannot be compared between runs, if user code is responsible, or does it itself."""
+        place, is_users = _responsible(frame)
+        if place and (is_users or not is_direct):
             self.notes.add(Note("outside", f"{text}, {place}"))
 
     def _note_read(

@@ -36,6 +36,10 @@ _CLOCK = (
     *("pendulum.now", "pendulum.today"),
 )
 _ENTROPY = ("os.urandom", "os.getrandom", "uuid.uuid1", "uuid.uuid4", "secrets.*", "random.SystemRandom*")
+_MACHINE = (
+    *("socket.gethostname", "socket.getfqdn", "platform.node", "platform.uname", "os.uname", "posix.uname"),
+    *("getpass.getuser", "os.getlogin", "posix.getlogin"),
+)
 _GENERATORS = MappingProxyType(
     {
         "random.*": "random.seed",
@@ -79,7 +83,7 @@ _NO_SOURCES = frozenset(
 @cache
 def _relevant() -> re.Pattern[str]:
     """Return the pattern of all those names, compiled when the first code is looked at: it takes 2 ms."""
-    patterns = (*_CLOCK, *_ENTROPY, *_GENERATORS, *_GENERATORS.values(), *_OBJECTS)
+    patterns = (*_CLOCK, *_ENTROPY, *_MACHINE, *_GENERATORS, *_GENERATORS.values(), *_OBJECTS)
     return re.compile("|".join(map(fnmatch.translate, patterns)))
 
 
@@ -126,6 +130,8 @@ def _relevant_names(covered: CoveredFunction) -> Iterator[tuple[str, str]]:
 def _kind(name: str, seeds: set[str], call_without_seed: str, text: str) -> str:
     if name in _CLOCK:
         return "the clock"
+    if name in _MACHINE:
+        return "the name of the machine or of the user"
     if _matches(name, _ENTROPY):
         return "randomness of the system"
     if name in _NO_SOURCES:

@@ -1,9 +1,11 @@
 """What is no input although code reads it, each beside a true input that is read in the same way."""
 
+import collections
 import glob
 import importlib
 import os
 import pathlib
+import string
 import subprocess
 import sys
 import tempfile
@@ -516,6 +518,69 @@ def test_copies_of_the_environment_and_variables_of_machines_do_not_count(monkey
     with plant_with(read) as plant:
         plant.get("value")
         assert recorded(plant) == []
+
+
+class _Library:
+    """Asks for variables on its own account, or by names that it is given."""
+
+    def __init__(self, folder):
+        path = folder / "site-packages" / "settings_of_library.py"
+        path.parent.mkdir()
+        path.write_text(
+            "import os\ndef get(name): return os.environ.get(name)\ndef own(): return get('READS_X')\n"
+        )
+        (folder / "site-packages" / "settings_of_library-1.dist-info").mkdir()
+        self.path = str(path.parent)
+
+
+NAMED = {
+    "copy": lambda: dict(os.environ)["READS_X"],
+    "method": lambda: os.environ.copy().get("READS_X"),
+    "beginning": lambda: [value for name, value in os.environ.items() if name.startswith("READS_")],
+    "format": lambda: "{READS_X}".format_map(os.environ),
+    "template": lambda: string.Template("$READS_X").substitute(os.environ),
+    "chain": lambda: collections.ChainMap({}, os.environ)["READS_X"],
+    "union": lambda: ({} | os.environ)["READS_X"],
+    "alias": lambda: _get("READS_X"),
+}
+_get = os.getenv
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_variable_that_code_names_counts_however_it_is_read(name, monkeypatch):
+    monkeypatch.setenv("READS_X", "1")
+    with plant_with(NAMED[name]) as plant:
+        plant.get("value")
+        assert recorded(plant) == [("e", "READS_X")]
+
+
+def test_control_without_names_in_texts_copies_do_not_count(monkeypatch):
+    monkeypatch.setenv("READS_X", "1")
+    monkeypatch.setattr(environment, "_is_named", lambda *_: False)
+    with plant_with(NAMED["copy"]) as plant:
+        plant.get("value")
+        assert recorded(plant) == []
+
+
+def test_a_variable_that_a_library_asks_for_counts_if_code_names_it(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(_Library(tmp_path).path)
+    monkeypatch.setenv("READS_X", "1")
+    import settings_of_library as library
+
+    with plant_with(lambda: library.get("READS_X")) as plant:
+        plant.get("value")
+        assert recorded(plant) == [("e", "READS_X")]
+    with plant_with(library.own) as plant:
+        plant.get("value")
+        assert recorded(plant) == []
+
+
+def test_a_copy_of_the_environment_is_named(monkeypatch):
+    monkeypatch.setenv("READS_X", "very secret")
+    with plant_with(lambda: len(dict(os.environ))) as plant:
+        plant.get("value")
+        assert "copies the environment, of which the variables count that the code names" in notes(plant)
+        assert "very secret" not in str(plant.explain("reads"))
 
 
 def test_a_variable_that_the_reactor_sets_does_not_count(monkeypatch):
