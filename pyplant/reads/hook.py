@@ -12,9 +12,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from importlib.util import source_from_cache
 from types import FrameType, MappingProxyType
 from typing import Any
 
+from pyplant.fingerprint.origin import is_user_file
 from pyplant.reads import asked_paths, environment
 from pyplant.reads.argument_paths import database_files, paths_in_command
 from pyplant.reads.recorder import ReadRecorder
@@ -112,6 +114,19 @@ def _open(recorder: ReadRecorder, frame: FrameType, path: Any, _mode: Any, flags
             recorder.wrote(path)
     elif not (_is_import(frame) and os.fsdecode(path).endswith(_IMPORT_SUFFIXES)):
         recorder.opened(path, frame)
+    else:
+        _import_opens(recorder, os.fsdecode(path))
+
+
+def _import_opens(recorder: ReadRecorder, path: str) -> None:
+    """Note the source of a module that is loaded by its path, or executed, and does not stay in ``sys.modules``."""
+    if path.endswith(".pyc"):
+        try:
+            path = source_from_cache(path)
+        except ValueError:  # not in a folder for compiled files
+            return
+    if path.endswith(".py") and is_user_file(path):
+        recorder.imported(os.path.basename(path), path)
 
 
 def _listdir(recorder: ReadRecorder, frame: FrameType, path: Any) -> None:

@@ -42,6 +42,7 @@ __all__ = [
 _LIBRARIES = frozenset(
     [
         "av",
+        "catboost",
         "cfgrib",
         "cv2",
         "dask",
@@ -55,6 +56,7 @@ _LIBRARIES = frozenset(
         "imageio",
         "imread",
         "laspy",
+        "lightgbm",
         "lance",
         "lancedb",
         "lmdb",
@@ -91,6 +93,7 @@ _LIBRARIES = frozenset(
         "vaex",
         "vtk",
         "xarray",
+        "xgboost",
         "zarr",
     ]
 )

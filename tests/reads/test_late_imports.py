@@ -1,6 +1,9 @@
 """Modules that reactors import by computed names."""
 
 import importlib
+import importlib.util
+import py_compile
+import runpy
 import sys
 
 import pytest
@@ -116,3 +119,45 @@ def test_a_source_counts_by_its_code(tmp_path):
         digests.append(source(str(path)))
     assert digests[0] == digests[1]
     assert len(set(digests)) == 4
+
+
+def by_place(path):
+    spec = importlib.util.spec_from_file_location("plugin", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.VALUE
+
+
+def by_runpy(path):
+    return runpy.run_module(path.stem)["VALUE"]
+
+
+@pytest.mark.parametrize("load_file", [by_place, by_runpy])
+@pytest.mark.parametrize("is_compiled", [False, True], ids=["source", "compiled"])
+def test_a_module_that_does_not_stay_loaded_counts(tmp_path, write, load_file, is_compiled):
+    path = tmp_path / "late_first.py"
+    write("late_first", "VALUE = 1\n")
+    if is_compiled:
+        py_compile.compile(str(path))
+
+    @ReactorFunc
+    def loads_file(pipe):
+        pipe.send("answer", load_file(path))
+
+    assert result(tmp_path, loads_file) == ([1], {"loads_file"})
+    assert result(tmp_path, loads_file) == ([1], set())
+    write("late_first", "VALUE = 2  # longer\n")
+    assert result(tmp_path, loads_file) == ([2], {"loads_file"})
+
+
+def test_control_without_events_of_imports_such_an_edit_is_missed(tmp_path, write, monkeypatch):
+    monkeypatch.setattr("pyplant.reads.hook._import_opens", lambda *_: None)
+
+    @ReactorFunc
+    def loads_file(pipe):
+        pipe.send("answer", by_runpy(tmp_path / "late_first.py"))
+
+    write("late_first", "VALUE = 1\n")
+    result(tmp_path, loads_file)
+    write("late_first", "VALUE = 2  # longer\n")
+    assert result(tmp_path, loads_file) == ([1], set())
