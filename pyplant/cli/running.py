@@ -206,8 +206,9 @@ def _run_target(plant: Plant, target: str, done: _Done, *, force: bool, keep_goi
         if len(done.failures) > before:
             _show_failures(error)
             raise _TargetFailed from error
-        close = near_misses(target, [entry.name for entry in plant.status()])
-        if isinstance(error, MissingSenderError) and close:
+        is_missing = isinstance(error, MissingSenderError) and not _is_reactor(plant, target)
+        close = near_misses(target, [entry.name for entry in plant.status()]) if is_missing else ()
+        if close:
             message = f"{error} Or did you mean reactor {' or '.join(map(repr, close))}?"
             raise MissingSenderError(message) from error
         raise  # not raised by a reactor: main prints it as one line

@@ -424,7 +424,7 @@ class Session:
                 front_end.failed(error)
             # A script shows the traceback as it is: the user's lines, and of PyPlant only the call.
             # By the base class: an exception class of the user may be frozen.
-            BaseException.with_traceback(error, without_inner_frames(error.__traceback__))
+            BaseException.with_traceback(error, without_inner_frames(error))
             raise
         finally:
             self.runs = ()  # before RunFinished, since its listeners may start a run

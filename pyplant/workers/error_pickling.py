@@ -84,7 +84,7 @@ class PickledError(NamedTuple):
 
 def traceback_text(error: BaseException) -> str:
     """Return the traceback of an error, without the frames of PyPlant above those of the user."""
-    frames = without_inner_frames(error.__traceback__)
+    frames = without_inner_frames(error)
     try:
         return "".join(traceback.format_exception(type(error), error, frames))
     except Exception:  # noqa: BLE001 - an exception class may answer to all names, or raise whatever is asked

@@ -410,6 +410,17 @@ def test_a_failure_that_is_hard_to_show_is_shown(name, body, text, shell):
     assert text in shell.document("run", "words.py", "odd", code=1)["failed"][0]
 
 
+def test_a_reactor_that_was_named_is_not_proposed(shell):
+    shell.write(
+        "from pyplant import *\n\n@ReactorFunc\ndef awaits(pipe):\n    yield pipe.receive('other')\n",
+        "waits.py",
+    )
+    done = shell("run", "waits.py", "awaits", code=2)
+    assert "'awaits' waits for ingredient 'other'" in done.stderr
+    assert "Did you mean" not in done.stderr
+    assert "did you mean" not in done.stderr
+
+
 def test_after_a_failure_the_next_target_runs_only_if_wanted(shell):
     options = ("run", "words.py", "fragile", "total", "--set", "color=black")
     found = shell.document(*options, code=1)

@@ -10,6 +10,7 @@ import pytest
 from pyplant import Ingredient, Plant, ReactorFunc
 from pyplant._definitions import sources
 from pyplant.errors import (
+    MissingSenderError,
     NondeterministicWarning,
     PlantWarning,
     SentTwiceError,
@@ -17,6 +18,7 @@ from pyplant.errors import (
     UnsavedWarning,
 )
 from pyplant.events import ReactorCached, ReactorFinished, ReactorStarted, RunFinished, RunStarted
+from pyplant.execution.run import Run
 from pyplant.fingerprint.gc_pause import gc_paused
 
 COUNTER = {"runs": 0}
@@ -116,6 +118,29 @@ def test_a_traceback_of_an_error_below_the_users_code_has_its_frames(plant):
         plant.get("x")
     names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
     assert names.index("sends_twice") < len(names) - 1
+
+
+@pytest.mark.parametrize("executor", [None, 1])
+def test_a_traceback_of_an_error_of_the_run_has_little_but_the_call(executor, tmp_path):
+    @ReactorFunc
+    def waits(pipe):
+        yield pipe.receive("nothing")
+
+    with Plant(tmp_path / "plant", executor=executor, progress=False) as plant:
+        plant.add_reactor(waits)
+        with pytest.raises(MissingSenderError) as caught:
+            plant.run_reactor("waits")
+    names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert names[1] == "run_reactor"
+    assert len(names) <= 4
+
+
+def test_a_traceback_of_a_bug_has_all_frames(plant, monkeypatch):
+    monkeypatch.setattr(Run, "conclude", None)
+    with pytest.raises(TypeError, match="not callable") as caught:
+        plant.run_reactor("load")
+    names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert "run_to_completion" in names
 
 
 def test_results_from_before_a_failure_are_stored(plant):
