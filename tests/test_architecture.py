@@ -58,6 +58,11 @@ IMPURE = {
 # Modules that look into the running interpreter, which is input as well.
 INTROSPECTION = {"inspect", "linecache", "sys", "importlib", "gc"}
 PURITY_EXCEPTIONS = {
+    "pyplant.fingerprint.assignments": {
+        "linecache",
+        "sys",
+    },  # the text of loaded modules, and attributes of sys
+    "pyplant.fingerprint.metadata": {"inspect"},  # the source of functions that code asks for with inspect
     "pyplant.fingerprint.builtin_types": {"gc"},  # the only way to the function in a key function
     "pyplant.fingerprint.gc_pause": {"gc"},  # pauses the collector while many small objects are made
     "pyplant.fingerprint.origin": {"os", "sys", "importlib"},  # whose code it is, by names of paths

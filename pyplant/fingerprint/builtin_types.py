@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import gc
+import types
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pyplant.fingerprint.attributes import module_of
 from pyplant.fingerprint.bytecode import code_digest
 from pyplant.fingerprint.digest import Encoder, encodes
+from pyplant.fingerprint.origin import is_user_file
 
 __all__: list[str] = []
 
@@ -158,6 +161,36 @@ def _encode_forward_reference(value: Any, encoder: Encoder) -> None:
     """Encode a type given as text by the text, without what its evaluation left."""
     encoder.tag("forward reference")
     encoder.item(value.__forward_arg__)
+
+
+_functions: WeakKeyDictionary[Any, types.FunctionType] = WeakKeyDictionary()
+
+
+@encodes("builtins.generator")
+def _encode_generator(generator: Any, encoder: Encoder) -> None:
+    """Encode a generator that code holds by its function, its variables, and where it is suspended.
+
+    One that is a parameter or in an ingredient is refused, since it cannot be copied. One of a library is its own affair.
+    """
+    frame = generator.gi_frame
+    if not (encoder.as_held and is_user_file(generator.gi_code.co_filename)):
+        encoder.opaque_item(generator)
+        return
+    encoder.tag("generator")
+    if frame is None:  # it has ended
+        return
+    variables = dict(frame.f_locals)
+    # The same function each time, since code is found by its identity.
+    if generator not in _functions:
+        cells = tuple(
+            types.CellType(*([variables[name]] if name in variables else []))
+            for name in frame.f_code.co_freevars
+        )
+        _functions[generator] = types.FunctionType(
+            frame.f_code, frame.f_globals, generator.__name__, None, cells
+        )
+    encoder.code(_functions[generator])
+    encoder.item([generator.gi_suspended and frame.f_lineno - frame.f_code.co_firstlineno, variables])
 
 
 @encodes("sqlite3.Connection")

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import dis
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from opcode import opmap
-from types import CodeType
+from types import CodeType, MappingProxyType
 
 from pyplant.fingerprint.hashing import digest_bytes
 from pyplant.fingerprint.hints import CONFIG_NAMES, NAMED_CALLS, Hint, NameKind
@@ -57,6 +57,17 @@ def code_digest(code: CodeType) -> str:
     digest = digest_bytes(code.co_code, text.encode("utf-8", "surrogatepass"))
     _DIGESTS[id(code)] = (code, digest)  # the reference keeps the id from being reused
     return digest
+
+
+_OF_NAMESPACES: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
+    {
+        "vars": (("d", "order"),),
+        "__dict__": (("d", "order"),),
+        "__globals__": (("w", ""),),
+        "f_globals": (("w", ""),),
+    }
+)
+"""References for the names by which code reads a namespace as a whole, as :mod:`pyplant.fingerprint.syntax` finds them."""
 
 
 def _constant_text(constant: object) -> str:
@@ -140,6 +151,7 @@ def scan(code: CodeType) -> tuple[frozenset[tuple[str, ...]], frozenset[Hint]]:
             if name in _READS and isinstance(value, str):
                 kind = kind_read(value) or kind_read(value, by_function=name != "LOAD_CONST")
                 references.update([("d", kind)] if kind else ())
+                references.update(_OF_NAMESPACES.get(value, ()))
             if name in {"LOAD_ATTR", "LOAD_METHOD"} and chain:
                 chain.append(str(value))
                 continue

@@ -39,6 +39,7 @@ from typing import Any
 from pyplant._missing import MISSING, NOTHING
 from pyplant.engine.trace import Note
 from pyplant.errors import PlantError
+from pyplant.fingerprint.assignments import package_of
 from pyplant.fingerprint.attributes import module_of, qualname_of, safe_getattr, static_attribute
 from pyplant.fingerprint.class_members import members, names_in_annotations, registrations, watched_names
 from pyplant.fingerprint.digest import digest_bytes, encode
@@ -72,7 +73,7 @@ from pyplant.fingerprint.origin import (
     package_name,
 )
 from pyplant.fingerprint.past_values import PastValue
-from pyplant.fingerprint.patches import accessors, is_only_installed, patched, users_part
+from pyplant.fingerprint.patches import accessors, add_assigned, add_patches, is_only_installed, users_part
 from pyplant.fingerprint.source import CodePart
 
 __all__ = ["NodeBuilder"]
@@ -245,6 +246,7 @@ class NodeBuilder:
         }
         for reference in part.references:
             self._reference(scope, function, reference, part)
+        add_assigned(scope, function)
         scope.add_names_left_out()
         # Default values are objects that the decorator line created, so they count as objects and not as text.
         for index, value in enumerate(function.__defaults__ or ()):
@@ -327,6 +329,8 @@ class NodeBuilder:
         module = import_user_module(name, package)
         scope.watch(LOADED, absolute_name(name, package))
         if module is None or not leads_to_user_code(module):
+            scope.packages.add(package_name(name))
+            add_patches(scope, module, chain)
             scope.add(label, Leaf(f"import {name}{self._version(package_name(name))}"))
         elif chain != [""]:
             self._follow_attributes(scope, label, module, chain)
@@ -339,7 +343,7 @@ class NodeBuilder:
         for index, attribute in enumerate(chain):
             if not leads_to_user_code(value):
                 rest = chain[index:]
-                self._patches(scope, label, value, rest)
+                add_patches(scope, value, rest)
                 break
             owner, name = value.__name__, attribute
             found = scope.watch(vars(value), attribute)
@@ -358,18 +362,11 @@ class NodeBuilder:
                 scope.add(label, Leaf(f"undefined {attribute}"), name, owner)
                 return
             value = found
+        scope.packages.add(package_of(value))
         scope.add(label, value, name, owner, rest)
         if chain and kind_read(chain[-1]):  # f.__doc__
             for kind, text in metadata(value, frozenset([kind_read(chain[-1])])):
                 scope.add(f"{label} {kind}", Leaf(text))
-
-    def _patches(self, scope: NodeScope, label: str, value: Any, chain: list[str]) -> None:
-        """Add the user's objects on a chain of attributes that begins in installed code."""
-        for space, name, found in patched(value, chain):
-            scope.watch(space, name)
-            part = users_part(found)
-            if part is not MISSING:
-                scope.add(f"{label} patch {name}", part)
 
     def _installed_leaf(self, obj: Any) -> Leaf:
         """Return a leaf for an object of an installed package, by package and name."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pyplant.engine import validate
+from pyplant.fingerprint.assignments import is_assigned_name
 from pyplant.fingerprint.graph_node import Leaf, NodeKind
 
 __all__ = [
@@ -177,6 +178,8 @@ def changed_values(old: str, new: str, record: _GetRecord) -> list[Difference] |
     for change in found:
         before, _ = change.digests
         filled = _was_value(before, record) or (not before and change.kind is NodeKind.MODULE)
+        # What a reactor assigns to attributes of installed code is an effect of its own code, whatever it is.
+        filled = filled or is_assigned_name(change.owner, change.name)
         if not change.name or not (change.kind is NodeKind.VALUE or filled):
             return None
     return found

@@ -1,8 +1,8 @@
 """Code that code finds by a text: ``import_module("x")``, ``eval("f(1)")``, ``globals()["f"]``, ``getattr(x, "f")``.
 
 Where the text is a literal, it is read like the names in the code. Where it is computed, any global of the
-module may be used (``("w", "")``); an imported module is noted when it was imported
-(:meth:`~pyplant.execution.context.RunContext.with_found_code`).
+module may be used (``("w", "")``), with the modules among them if it is the name of one (``("w", "modules")``). What
+``import_module`` imports is noted when it is imported (:mod:`pyplant.reads.late_imports`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Any
 from pyplant.fingerprint.attributes import module_of
 from pyplant.fingerprint.syntax_nodes import NodesByType
 
-__all__ = ["bound_imports", "found_by_key", "found_by_text", "may_be_found"]
+__all__ = ["bound_imports", "found_by_attribute", "found_by_key", "found_by_text", "may_be_found"]
 
 _Reference = tuple[str, ...]
 _ANY_GLOBAL: _Reference = ("w", "")
+_NAMESPACES = frozenset(["__globals__", "f_globals"])
 _KEPT = re.compile(r"__\w+__|_+|_i*\d*|_[dio]h|In|Out")
+_PATH = re.compile(r"[^\W\d]\w*(?:[.:][^\W\d]\w*)+")
 _AT_NAME = re.compile(r"@([^\W\d]\w*)")
 
 
@@ -39,7 +41,11 @@ def found_by_text(call: ast.Call, global_names: frozenset[str], nodes: NodesByTy
     match call:
         case ast.Call(func=ast.Name(id="globals"), args=[]):
             yield _ANY_GLOBAL
-        case ast.Call(func=ast.Name(id="eval" | "exec"), args=[_]) if not call.keywords:
+        case ast.Call(
+            func=ast.Name(id="eval" | "exec")
+            | ast.Attribute(value=ast.Name(id="builtins"), attr="eval" | "exec"),
+            args=[_],
+        ) if not call.keywords:
             yield from _evaluated(text) if isinstance(text, str) else [_ANY_GLOBAL]
         case ast.Call(func=ast.Attribute(attr="eval" | "query")) if call.args or call.keywords:
             # Of a table, whose expressions name variables with @; one that is computed may consist of other texts here.
@@ -50,10 +56,36 @@ def found_by_text(call: ast.Call, global_names: frozenset[str], nodes: NodesByTy
         ):
             if owner in global_names and name.isidentifier():
                 yield "g", owner, name
+        case ast.Call(
+            func=ast.Name(id="locate" | "resolve_name") | ast.Attribute(attr="locate" | "resolve_name")
+        ):
+            if isinstance(text, str) and _PATH.fullmatch(text):
+                yield "m", *re.split("[.:]", text)
+            elif text is None:
+                yield _ANY_GLOBAL
+        case ast.Call(func=ast.Name(id="__import__")) if text is None:
+            yield _ANY_GLOBAL
+        case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="modules") as modules, attr="get")):
+            yield from _module_of_process(modules, text)
         case _:
             module = _imported(call)
             if module:
                 yield "m", module
+
+
+def _module_of_process(node: ast.Attribute, name: object) -> Iterator[_Reference]:
+    """Yield a reference for an entry of ``sys.modules``."""
+    if isinstance(node.value, ast.Name) and node.value.id == "sys":
+        if isinstance(name, str) and name:
+            yield "m", name
+        elif name is None:
+            yield _ANY_GLOBAL
+
+
+def found_by_attribute(node: ast.Attribute) -> Iterator[_Reference]:
+    """Yield a reference for the globals of a function or frame."""
+    if node.attr in _NAMESPACES:
+        yield _ANY_GLOBAL
 
 
 def found_by_key(node: ast.Subscript) -> Iterator[_Reference]:
@@ -67,6 +99,8 @@ def found_by_key(node: ast.Subscript) -> Iterator[_Reference]:
             yield "m", name
         case ast.Subscript(value=ast.Attribute(attr="modules"), slice=ast.Name(id="__name__")):
             yield _ANY_GLOBAL
+        case ast.Subscript(value=ast.Attribute(attr="modules") as modules, ctx=ast.Load()):
+            yield from _module_of_process(modules, None)
 
 
 def may_be_found(name: str, value: Any) -> bool:

@@ -35,7 +35,7 @@ from typing import Any, Protocol
 import pyplant.fingerprint.builtin_types  # noqa: F401 - registers encoders
 from pyplant.engine.trace import Note
 from pyplant.errors import UndigestibleError
-from pyplant.fingerprint import origin
+from pyplant.fingerprint import assignments, origin
 from pyplant.fingerprint.bytecode import code_digest
 from pyplant.fingerprint.called_hints import is_reactor, with_doubts
 from pyplant.fingerprint.code_graph import NodeBuilder
@@ -113,7 +113,7 @@ class Fingerprinter:
         self._epoch = 0
         self._kept_from_epoch = 0
         self._generation = 0
-        self._followed = origin.generation()
+        self._followed = origin.generation(), assignments.refresh()
 
     def begin_generation(self) -> None:
         """End the epoch, and drop the nodes that no fingerprint reached since the last call.
@@ -132,8 +132,8 @@ class Fingerprinter:
         """End the epoch: any value, and the object behind any name, may have changed."""
         self._epoch += 1
         self._build_node.forget_values()
-        if self._followed != origin.generation():  # other code is the user's now
-            self._followed = origin.generation()
+        if self._followed != (followed := (origin.generation(), assignments.refresh())):
+            self._followed = followed  # other code is the user's now
             self._nodes.clear()
 
     def add_state(self, names: set[tuple[str, str]]) -> None:
@@ -211,7 +211,7 @@ class Fingerprinter:
         own = [root.obj] if "name" in root.content.reads else list(with_wrapped(root.obj))
         found: dict[str, tuple[str, set[str]]] = {}
         for node in self._below(root):
-            if node.content.kind in (NodeKind.FUNCTION, NodeKind.CLASS):
+            if node.content.kind is not NodeKind.VALUE:
                 kinds = root.reads - {"name"} if any(node.obj is one for one in own) else root.reads
                 for kind, text in metadata_with_code(node.obj, kinds, self._digest_of_class):
                     # By digest: neither renames nor the order in which code is found count.

@@ -88,6 +88,8 @@ class NodeScope:
     ----------
     numbered
         The names that are numbers in the text of the node, by label: the number, how it is used, and its steps.
+    packages
+        The packages of installed code that it refers to.
     """
 
     def __init__(self, state: StateNames, owner: str) -> None:
@@ -95,6 +97,7 @@ class NodeScope:
         self.notes: set[Note] = set()
         self.numbered: dict[str, tuple[int, str, list[str]]] = {}
         self.watching: list[Watch] = []
+        self.packages: set[str] = set()
         self._state = state
         self._edges: dict[str, CodeReference] = {}
         self._watched: dict[int, tuple[Mapping[str, Any], set[str]]] = {}

@@ -1,22 +1,25 @@
 """User code in installed modules and classes, and among the builtins: monkeypatches and registered accessors.
 
-Installed code counts by its name. What the user has put into it is the user's, and is followed where code names it.
+Installed code counts by its name. What the user has put into it is the user's. It is followed where code names it, and where
+code uses the package, if the text of user code tells of it (:mod:`pyplant.fingerprint.assignments`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 from pyplant._missing import MISSING
-from pyplant.fingerprint.attributes import namespace, static_attribute
+from pyplant.fingerprint.assignments import Attribute, assigned_attributes, entries, is_assigned, package_of
+from pyplant.fingerprint.attributes import static_attribute
 from pyplant.fingerprint.bytecode import nested
 from pyplant.fingerprint.graph_node import cell_content
 from pyplant.fingerprint.installed_names import installed_name, is_users_class
+from pyplant.fingerprint.node_scope import NodeScope
 from pyplant.fingerprint.origin import LOADED, is_users_function
 
-__all__ = ["accessors", "is_only_installed", "patched", "users_part"]
+__all__ = ["accessors", "add_assigned", "add_patches", "is_only_installed", "users_part"]
 
 _WITH_ACCESSORS = (
     *(("pandas", name) for name in ("DataFrame", "Series", "Index")),
@@ -70,26 +73,57 @@ def _holds_users_function(function: FunctionType) -> bool:
     return False
 
 
-def patched(module: Any, chain: list[str]) -> Iterator[tuple[Mapping[str, Any], str, Any]]:
-    """Yield the namespaces, names and objects on a chain of attributes that begins in an installed module.
+def add_patches(scope: NodeScope, value: Any, chain: list[str]) -> None:
+    """Add the user's objects on a chain of attributes that begins in installed code.
 
-    It ends at the first object that is neither a module nor a class.
+    The chain ends at the first object that is neither a module nor a class.
     """
-    value = module
     for name in chain:
-        if issubclass(type(value), ModuleType):
-            entries: Mapping[str, Any] = namespace(value) or {}
-        elif issubclass(type(value), type):
-            entries = type.__dict__["__dict__"].__get__(value)
-        else:
+        if not issubclass(type(value), ModuleType | type):
             return
-        value = entries.get(name, MISSING)
-        yield entries, name, value
+        found = scope.watch(entries(value), name)
+        if issubclass(type(value), type) and is_users_class(value):  # which counts as a whole
+            value = found
+            continue
+        scope.packages.add(package_of(value))
+        part = users_part(found)
+        if part is not MISSING or (is_assigned(value, name) and not issubclass(type(found), ModuleType)):
+            _add_attribute(scope, Attribute(value, name), found, part)
+        value = found
+
+
+def add_assigned(scope: NodeScope, function: FunctionType) -> None:
+    """Add what user code assigns to attributes of the packages that a function refers to, or of classes by names in it."""
+    assigned = assigned_attributes()
+    names = _names_in(function.__code__) if assigned else ()
+    for each in assigned:
+        if each.is_used_by(scope.packages, names):
+            scope.watch(entries(each.holder), each.name)
+            value = each.value()
+            _add_attribute(scope, each, value, users_part(value))
+
+
+def _add_attribute(scope: NodeScope, attribute: Attribute, value: Any, part: Any) -> None:
+    """Add the value of an attribute, by the user's part of it if there is one; what the package itself defines does not count."""
+    label = f"assigned {attribute.label}"
+    if part is not MISSING:
+        scope.add(label, part, attribute.name, attribute.owner)
+    elif value is not MISSING and not attribute.is_original(value):
+        scope.add(label, value, attribute.name, attribute.owner)
+
+
+def _names_in(code: CodeType) -> Collection[str]:
+    """Return the names and texts in code; ``getattr`` takes a name as a text."""
+    found: dict[str, None] = {}
+    for part in nested(code):
+        found.update(dict.fromkeys(part.co_names))
+        found.update(dict.fromkeys(each for each in part.co_consts if type(each) is str))
+    return found
 
 
 def accessors(code: CodeType) -> Iterator[tuple[Mapping[str, Any], str, Any]]:
     """Yield the accessors of tables whose names are in code: the namespace of the table, the name and the user's class."""
-    names = dict.fromkeys(name for part in nested(code) for name in part.co_names)
+    names = _names_in(code)
     for module, class_name in _WITH_ACCESSORS:
         entries = vars(LOADED[module]).get(class_name) if module in LOADED else None
         if issubclass(type(entries), type):

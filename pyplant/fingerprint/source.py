@@ -72,7 +72,9 @@ class CodePart(NamedTuple):
         """Convert to JSON-able data."""
         return {
             "d": self.digest,
-            "r": [list(reference) for reference in self.references],
+            "g": [
+                list(reference) for reference in self.references
+            ],  # "r" in earlier versions, which found fewer
             "c": sorted(hint.to_json() for hint in self.hints),  # earlier versions used "h" and "n"
             "s": sorted(self.rebound),
             "t": self.text,
@@ -85,7 +87,7 @@ class CodePart(NamedTuple):
         """Convert from JSON-able data."""
         return cls(
             validate.source_text(data["d"]),
-            tuple(map(_reference_from_json, data["r"])),
+            tuple(map(_reference_from_json, data["g"])),
             frozenset(map(Hint.from_json, data["c"])),
             frozenset(validate.source_texts(data["s"])) or NOTHING,
             validate.string(data["t"]),

@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 
 from pyplant.fingerprint.class_reads import class_attribute_reads, may_read_classes
 from pyplant.fingerprint.digest import Encoder, digest_bytes
-from pyplant.fingerprint.dynamic_code import bound_imports, found_by_key, found_by_text
+from pyplant.fingerprint.dynamic_code import bound_imports, found_by_attribute, found_by_key, found_by_text
 from pyplant.fingerprint.expressions import Bindings
 from pyplant.fingerprint.followed_names import FollowedNames, chain_of
 from pyplant.fingerprint.hints import CONFIG_NAMES, NAMED_CALLS, Hint, NameKind
-from pyplant.fingerprint.metadata import annotation_names, kind_read
+from pyplant.fingerprint.metadata import annotation_names, kind_read, reads_order
 from pyplant.fingerprint.syntax_nodes import NodesByType, children, nodes_by_type
 
 __all__ = ["SCHEME", "FunctionNode", "NameCollector", "Reference", "syntax_digest"]
@@ -218,6 +218,8 @@ class NameCollector(ast.NodeVisitor):
         body = node.body if isinstance(node.body, list) else [node.body]
         for child in body:
             self.visit(child)
+        if reads_order(self.nodes):
+            self.references.add(("d", "order"))
         if may_read_classes(self.nodes):
             self.hints.update(hint for child in body for hint in class_attribute_reads(child))
 
@@ -248,6 +250,7 @@ class NameCollector(ast.NodeVisitor):
         # A chain is one reference; its inner nodes are not visited, or `a.b.c` would also refer to all of `a`.
         chain = chain_of(node)
         self._note_read(node)
+        self.references.update(found_by_attribute(node))
         if chain is None or chain[0] not in self._globals or node.attr == "__subclasses__":
             self._note_metadata(node.attr)
         if chain is None:

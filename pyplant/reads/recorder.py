@@ -120,6 +120,8 @@ class ReadRecorder:
         Whether the execution may write files of which no event tells.
     known_paths
         Learns the files in folders that are listed, if the execution may open them in C.
+    covered_modules
+        The names of modules that count as code when they are imported by their names.
     """
 
     def __init__(
@@ -146,6 +148,7 @@ class ReadRecorder:
         self.changed: list[str] = []
         self.writes_unseen = False
         self.known_paths: PathLearner | None = None
+        self.covered_modules: set[str] = set()
 
     # ------------------------------------------------------------------ events
 

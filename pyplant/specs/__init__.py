@@ -4,6 +4,7 @@
 """
 
 import pyplant.specs.dask_digest  # imported for their effect: they register how objects of libraries are digested
+import pyplant.specs.lark_digest
 import pyplant.specs.matplotlib_digest
 import pyplant.specs.omegaconf_digest
 import pyplant.specs.polars_digest

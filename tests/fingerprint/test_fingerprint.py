@@ -318,6 +318,42 @@ COUNTS = {
         "def f():\n 'a'\ndef main(): return getattr(f, '__doc__')",
         "def f():\n 'b'\ndef main(): return getattr(f, '__doc__')",
     ),
+    "order of names in a class that is read": (
+        "class A:\n a = 1\n b = 1\ndef main(): return list(vars(A))",
+        "class A:\n b = 1\n a = 1\ndef main(): return list(vars(A))",
+    ),
+    "order of methods that a helper reads": (
+        "class A:\n def a(s): 1\n def b(s): 1\ndef h(c): return [*c.__dict__]\ndef main(): return h(A)",
+        "class A:\n def b(s): 1\n def a(s): 1\ndef h(c): return [*c.__dict__]\ndef main(): return h(A)",
+    ),
+    "globals of a frame": (
+        "import sys\nN = 1\ndef main(x): return sys._getframe().f_globals[x]",
+        "import sys\nN = 2\ndef main(x): return sys._getframe().f_globals[x]",
+    ),
+    "global through another function": (
+        "N = 1\ndef f(): 1\ndef main(): return f.__globals__['N']",
+        "N = 2\ndef f(): 1\ndef main(): return f.__globals__['N']",
+    ),
+    "function of a generator": (
+        "def f():\n yield 1\nG = f()\ndef main(): return next(G)",
+        "def f():\n yield 2\nG = f()\ndef main(): return next(G)",
+    ),
+    "data of a generator expression": (
+        "G = (x for x in [1, 2])\ndef main(): return next(G)",
+        "G = (x for x in [1, 3])\ndef main(): return next(G)",
+    ),
+    "helper of a generator": (
+        "def h(x): return x\nG = (h(x) for x in [1])\ndef main(): return next(G)",
+        "def h(x): return -x\nG = (h(x) for x in [1])\ndef main(): return next(G)",
+    ),
+    "closure of a generator": (
+        "def f(n):\n def g():\n  yield n\n return g()\nG = f(1)\ndef main(): return next(G)",
+        "def f(n):\n def g():\n  yield n\n return g()\nG = f(2)\ndef main(): return next(G)",
+    ),
+    "how far a generator has come": (
+        "G = (x for x in range(9))\nnext(G)\ndef main(): return next(G)",
+        "G = (x for x in range(9))\nnext(G), next(G)\ndef main(): return next(G)",
+    ),
     "class that a factory made": (
         "import types\nA = types.new_class('A', (), {}, lambda n: n.update(f=lambda s: 1))\ndef main(): return A",
         "import types\nA = types.new_class('A', (), {}, lambda n: n.update(f=lambda s: 2))\ndef main(): return A",
@@ -683,6 +719,14 @@ DOES_NOT_COUNT = {
     "docstring beside a logger's name": (
         "import logging\ndef main(): 'a'; return logging.getLogger(__name__)",
         "import logging\ndef main(): 'b'; return logging.getLogger(__name__)",
+    ),
+    "order of names in a class whose objects' names are read": (
+        "class A:\n a = 1\n b = 1\n def f(self): return list(vars(self))\ndef main(): return A().f()",
+        "class A:\n b = 1\n a = 1\n def f(self): return list(vars(self))\ndef main(): return A().f()",
+    ),
+    "order of names in a class of which one is read": (
+        "class A:\n a = 1\n b = 1\ndef main(): return vars(A)['a'], A.__dict__.get('b'), 'a' in vars(A)",
+        "class A:\n b = 1\n a = 1\ndef main(): return vars(A)['a'], A.__dict__.get('b'), 'a' in vars(A)",
     ),
     "annotation beside a docstring that is read": (
         "def f(x: int): 'a'\ndef main(): return f.__doc__",
@@ -1987,6 +2031,30 @@ def test_a_class_that_is_registered_later_counts(tmp_path):
     module.Base.register(int)
     fingerprinter.begin_generation()
     assert fingerprinter.fingerprint(module.main).digest != before
+
+
+def test_a_comment_counts_if_code_reads_the_source(tmp_path):
+    text = "import inspect\ndef f(): return 1\ndef main(): return inspect.getsource(f)"
+    assert taken(load(tmp_path, text)).digest == taken(load(tmp_path, text)).digest
+    assert (
+        taken(load(tmp_path, text)).digest != taken(load(tmp_path, text.replace("1\n", "1  # One\n"))).digest
+    )
+
+
+def test_names_that_code_adds_to_a_class_or_module_are_not_in_its_order(tmp_path):
+    module = load(tmp_path, "class A:\n a = 1\ndef main(): return list(vars(A))")
+    before = taken(module).digest
+    module.A.cache = None
+    fingerprinter = Fingerprinter()
+    fingerprinter.add_state({("code.A", "cache")})
+    assert fingerprinter.fingerprint(module.main).digest == before
+
+
+def test_subclasses_of_subclasses_count_if_code_asks_for_subclasses(tmp_path):
+    text = (
+        "class Base: pass\nclass A(Base): pass\nclass B(A): x = 1\ndef main(): return Base.__subclasses__()"
+    )
+    assert taken(load(tmp_path, text)).digest != taken(load(tmp_path, text.replace("x = 1", "x = 2"))).digest
 
 
 def test_subclasses_do_not_count_unless_code_asks_for_them(tmp_path):

@@ -24,6 +24,14 @@ FOUND = [
     "from other_module import f\ndef main(x): return eval(x)",
     "import sys\nfrom other_module import f\ndef main(x): return getattr(sys.modules[__name__], x)()",
     "import other_module\ndef main(): return getattr(other_module, 'f')()",
+    "import builtins\nfrom other_module import f\ndef main(): return builtins.eval('f()')",
+    "import pydoc\ndef main(): return pydoc.locate('other_module.f')()",
+    "import pkgutil\ndef main(): return pkgutil.resolve_name('other_module:f')()",
+    "import sys, other_module\ndef main(x): return sys.modules[x].f()",
+    "import sys, other_module\ndef main(x): return sys.modules.get(x).f()",
+    "import sys, other_module\ndef main(): return sys.modules.get('other_module').f()",
+    "import other_module\ndef main(x): return __import__(x).f()",
+    "import pydoc, other_module\ndef main(x): return pydoc.locate(x)()",
     "from other_module import f\nF = f()\ndef main(table): return table.query('a > @F')",
     "from other_module import f\nF = f()\ndef main(table): return table.eval('a + @F')",
 ]
@@ -64,6 +72,7 @@ def test_an_unused_function_of_a_module_that_is_imported_by_name_does_not_count(
         "def main(x): return eval(x, {})",
         "def main(self): return self.modules[0]",
         "def main(x): return globals",
+        "def main(x): return x.modules.get('a')",
     ],
 )
 def test_other_globals_do_not_count_for_code_that_cannot_find_them(tmp_path, text):
@@ -159,16 +168,19 @@ def test_a_builtin_of_the_user_counts(tmp_path, monkeypatch):
 def test_an_accessor_of_a_table_counts_where_its_name_is_used(tmp_path, monkeypatch):
     pandas = pytest.importorskip("pandas")
     module = load(
-        tmp_path, "def main(table): return table.mine.total()\ndef other(table): return table.sum()"
+        tmp_path,
+        "def main(table): return table.mine.total()\ndef by_text(table): return getattr(table, 'mine')\ndef other(table): return table.sum()",
     )
-    found, others = [], []
+    found, by_text, others = [], [], []
     for number in (1, 2):
         accessor = load(
             tmp_path, f"class Mine:\n def __init__(self, table): pass\n def total(self): return {number}"
         )
         pandas.api.extensions.register_dataframe_accessor("mine")(accessor.Mine)
         found.append(taken(module).digest)
+        by_text.append(taken(module, "by_text").digest)
         others.append(taken(module, "other").digest)
         monkeypatch.delattr(pandas.DataFrame, "mine")
     assert found[0] != found[1]
+    assert by_text[0] != by_text[1]
     assert others[0] == others[1]

@@ -103,6 +103,36 @@ def test_the_explanation_names_the_module(tmp_path, write):
         )
 
 
+@ReactorFunc
+def loads_by_name(pipe):
+    module = importlib.import_module("late_first")
+    pipe.send("answer", module.VALUE)
+
+
+def test_a_module_that_was_loaded_before_counts_with_what_it_uses(tmp_path, write):
+    def answer():
+        for name in NAMES:
+            importlib.import_module(name)
+        return result(tmp_path, loads)
+
+    write("late_first", "import late_helper\nVALUE = late_helper.VALUE\n")
+    assert answer() == ([11], {"loads"})
+    write("late_second", "# A comment.\nVALUE = 10\n")
+    assert answer() == ([11], set())
+    write("late_second", "VALUE = 20\n")
+    assert answer() == ([21], {"loads"})
+    write("late_helper", "VALUE = 2\n")
+    assert answer() == ([22], {"loads"})
+
+
+def test_a_module_that_code_names_counts_as_code(tmp_path, write):
+    importlib.import_module("late_first")
+    assert result(tmp_path, loads_by_name) == ([1], {"loads_by_name"})
+    write("late_first", "VALUE = 1\nOTHER = 2\n")
+    importlib.import_module("late_first")
+    assert result(tmp_path, loads_by_name) == ([1], set())
+
+
 @pytest.mark.slow
 def test_in_a_worker_as_well(tmp_path, write):
     assert result(tmp_path, loads, executor=2) == ([11], {"loads"})
