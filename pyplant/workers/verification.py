@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from pyplant.errors import WorkerError
 from pyplant.fingerprint.code_records import CodeRecord, Difference, differences
+from pyplant.fingerprint.origin import is_user_module
 from pyplant.workers.messages import Variable
 
 __all__ = ["differing_variables", "differs_error"]
@@ -55,7 +56,9 @@ def _variable(owner: str, name: str) -> Variable | None:
     for depth in range(len(steps) - 1, 0, -1):
         module = ".".join(steps[:depth])
         if module in sys.modules:
-            return Variable(module, steps[depth])
+            # A class of a library is not replaced by a copy because the user has set an attribute of it.
+            is_inside = depth < len(steps) - 1 and not is_user_module(sys.modules[module])
+            return None if is_inside else Variable(module, steps[depth])
     return None
 
 

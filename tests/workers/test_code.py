@@ -560,3 +560,41 @@ if __name__ == "__main__":
 
 def test_beside_what_reactors_changed_all_values_must_be_those_of_the_program(run_script):
     assert "'uses' would not be the same in a worker" in run_script(REFUSED).stdout
+
+
+ASSIGNED = """
+import json
+import textwrap
+from pyplant import Plant, ReactorFunc
+from pyplant.errors import WorkerError
+
+def default(self, value):
+    return 1
+
+textwrap.fill = lambda text: "filled"
+json.JSONEncoder.default = default
+
+@ReactorFunc
+def fills(pipe):
+    pipe.send("filled", textwrap.fill("x"))
+
+@ReactorFunc
+def dumps(pipe):
+    pipe.send("dumped", json.dumps(object()))
+
+if __name__ == "__main__":
+    with Plant("plant", executor=2, progress=False) as plant:
+        print(plant.get("filled"))
+        try:
+            plant.get("dumped")
+        except WorkerError as error:
+            print(error)
+"""
+
+
+def test_what_the_main_module_assigns_to_a_library_is_sent_or_refused(run_script):
+    filled, dumped = run_script(ASSIGNED).stdout.splitlines()
+    assert filled == "filled"
+    assert dumped.startswith(
+        "Reactor 'dumps' would not be the same in a worker as here: default is def default"
+    )
