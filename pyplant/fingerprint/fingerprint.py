@@ -270,13 +270,16 @@ class Fingerprinter:
         return self._sources.edited_files(codes)
 
     def place_of(self, root: Callable[..., Any], note: Note) -> str:
-        """Return the variable below ``root`` whose value has a note, with its owner; ``""`` if it has no name."""
+        """Return the variable below ``root`` whose value, or a part of it, has a note, with its owner; ``""`` if it has no name."""
         self._refresh(root)
+        places = {id(root): ""}
         for node in self._below(self._nodes[id(root)]):
             for edge in node.content.edges:
-                target = edge.target
-                if edge.name and type(target) is not Leaf and note in self._nodes[id(target)].content.notes:
-                    return f"{edge.owner}.{edge.name}"
+                place = f"{edge.owner}.{edge.name}" if edge.name else places.get(id(node.obj), "")
+                if place and type(edge.target) is not Leaf:
+                    places.setdefault(id(edge.target), place)
+                    if note in self._nodes[id(edge.target)].content.notes:
+                        return place
         return ""
 
     def names_below(self, root: Callable[..., Any]) -> set[tuple[str, str]]:

@@ -119,8 +119,19 @@ def metadata_with_code(
 ) -> Iterator[tuple[str, str]]:
     """Yield the metadata of a function or class, and the names and digests of the classes in it."""
     yield from metadata(obj, kinds)
+    if "annotations" in kinds and type(obj) is FunctionType:
+        yield from _named_annotations(obj)
     for kind, cls in _classes(obj, kinds):
         yield kind, f"{qualname_of(cls)} {digest(cls)}"
+
+
+def _named_annotations(function: FunctionType) -> Iterator[tuple[str, str]]:
+    """Yield what the names in those annotations of a function stand for that are texts."""
+    for parameter, annotation in function.__annotations__.items():
+        for root, *_ in annotation_names(annotation) if type(annotation) is str else ():
+            value = function.__globals__.get(root)
+            if value is not None:
+                yield f"annotation {parameter}: {root}", _annotation_text(value)
 
 
 def _classes(obj: Any, kinds: frozenset[str]) -> Iterator[tuple[str, Any]]:

@@ -302,6 +302,10 @@ COUNTS = {
         "import inspect\ndef f(x: int): pass\ndef main(): return inspect.signature(f)",
         "import inspect\ndef f(x: str): pass\ndef main(): return inspect.signature(f)",
     ),
+    "alias in the text of an annotation that is read": (
+        "import typing\nT = int\ndef f(x: 'T'): 1\ndef main(): return typing.get_type_hints(f)",
+        "import typing\nT = str\ndef f(x: 'T'): 1\ndef main(): return typing.get_type_hints(f)",
+    ),
     "annotation that a helper reads": (
         "import typing\ndef f(x: int): pass\ndef h(g): return typing.get_type_hints(g)\ndef main(): return h(f)",
         "import typing\ndef f(x: str): pass\ndef h(g): return typing.get_type_hints(g)\ndef main(): return h(f)",
