@@ -1,8 +1,8 @@
 """Code that code finds by a text: ``import_module("x")``, ``eval("f(1)")``, ``globals()["f"]``, ``getattr(x, "f")``.
 
 Where the text is a literal, it is read like the names in the code. Where it is computed, any global of the
-module may be used (``("w", "")``), with the modules among them if it is the name of one (``("w", "modules")``). What
-``import_module`` imports is noted when it is imported (:mod:`pyplant.reads.late_imports`).
+module may be used (``("w", "")``). What ``import_module`` imports is noted when it is imported
+(:mod:`pyplant.reads.late_imports`).
 """
 
 from __future__ import annotations
