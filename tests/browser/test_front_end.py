@@ -521,7 +521,7 @@ def test_causes_are_marked_counted_and_brought_into_view(shown, page):
 
 
 @pytest.fixture
-def edited(shown, page):
+def edited(shown, own_page, page):
     """A large graph in a page with a stopped clock, and a function that tells it of an edit outside of the picture."""
     traits = scenarios.large(400)
     traits["graph"]["view"] = "all"
