@@ -95,7 +95,7 @@ ONLY_IN = {
     "scipy": {"pyplant.specs.sparse"},
     "pandas": {
         *("pyplant.specs.table", "pyplant.specs.table_digest", "pyplant.reports.sweep"),
-        "pyplant.workers.process_settings",
+        "pyplant.workers.library_options",
     },
     "polars": {"pyplant.specs.table", "pyplant.specs.table_digest"},
     "pyarrow": {"pyplant.specs.table", "pyplant.specs.table_digest", "pyplant.specs.arrow_messages"},

@@ -33,17 +33,16 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import CellType, CodeType, FunctionType, MemberDescriptorType, ModuleType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from pyplant._definitions import Definition
 from pyplant._formatting import error_text
-from pyplant._missing import MISSING
 from pyplant.errors import RunError
 from pyplant.fingerprint.attributes import module_of
 from pyplant.fingerprint.bytecode import read_names
 from pyplant.fingerprint.components import components
 from pyplant.fingerprint.digest import digest_bytes
-from pyplant.fingerprint.origin import find, is_user_module
+from pyplant.fingerprint.origin import is_user_module
 from pyplant.specs.array_subclass import reduce_array
 from pyplant.store.files import Files
 from pyplant.workers import sent_code
@@ -51,6 +50,7 @@ from pyplant.workers.messages import MODULES, Bundle, PackedObject, PackedVariab
 from pyplant.workers.pickling import dumps
 from pyplant.workers.reducers import REMADE, Cached, remake
 from pyplant.workers.user_modules import capture_user_module, capture_user_modules
+from pyplant.workers.variables import Found, Namespace, holders, home, module_of_namespace, value_of
 
 __all__ = ["CodePickler"]
 
@@ -64,6 +64,9 @@ _MACHINERY = frozenset(
 """What the import system puts into modules; other such names (``__version__``, ``__getattr__``) are the user's."""
 _LARGE = 1 << 20  # bytes; larger parts have bundles of their own, which only those read that need them
 _registry_lock = threading.RLock()  # cloudpickle has one list for the process
+
+
+_CONTAINERS = (dict, list, set, bytearray)
 
 
 class CodePickler:
@@ -142,14 +145,15 @@ class CodePickler:
 
     def replace(self, variables: Iterable[Variable]) -> bool:
         """Send the values that these variables of imported modules have now; return whether any is new."""
-        new = [
-            variable
-            for variable in variables
-            if variable not in self.replaced and self._can_be_sent(variable)
-        ]
+        wanted = dict.fromkeys(holder for variable in variables for holder in holders(variable))
+        candidates = [variable for variable in wanted if variable not in self.replaced]
+        self.replaced.update(dict.fromkeys(candidates))  # first, since they may refer to each other
+        new = [variable for variable in candidates if self._can_be_sent(variable)]
+        for variable in candidates:
+            if variable not in new:
+                del self.replaced[variable]
         if not new:
             return False
-        self.replaced.update(dict.fromkeys(new))
         self._definitions = {
             definition: packed._replace(bundles=self._bundles_for((*packed.needs, *self.replaced)))
             for definition, packed in self._definitions.items()
@@ -241,17 +245,27 @@ class CodePickler:
             for name, value in tuple(vars(sys.modules[variable.module]).items()):
                 for cell in (value.__closure__ or ()) if isinstance(value, FunctionType) else ():
                     cells.setdefault(id(cell), []).append(Variable(variable.module, name))
-        value = _value(variable)
+        value = value_of(variable)
         closure = (value.__closure__ or ()) if isinstance(value, FunctionType) else ()
         return [other for cell in closure for other in self._cells[variable.module].get(id(cell), ())]
 
     def _dump_variables(
         self, variables: tuple[Variable, ...]
     ) -> tuple[bytes, dict[Variable, None], dict[Variable, None]]:
-        values = tuple(_value(variable) for variable in variables)
+        values = tuple(
+            self._found_elsewhere(variable, variables) or value_of(variable) for variable in variables
+        )
         referred: dict[Variable, None] = {}
         data, needs = self._dump(values, frozenset(variables), referred)
         return data, needs, referred
+
+    def _found_elsewhere(self, variable: Variable, together: tuple[Variable, ...]) -> Found | None:
+        """Return the place of a container that another variable holds, too; pickle does not ask for builtin types."""
+        value = value_of(variable)
+        place = self.place_of(value) if type(value) in _CONTAINERS else None
+        if place is None or place in together or not self.travels(place):
+            return None
+        return Found(place)
 
     def _write(self, parts: list[PackedVariables]) -> None:
         content = dumps(parts)
@@ -367,10 +381,13 @@ def _reduce(pickler: Any, obj: Any) -> Any:
         return _code, (*pickler.dispatch_table[CodeType](obj)[:2], obj.co_filename)
     if isinstance(obj, Definition):
         return _definition, ({name: getattr(obj, name) for name in _KEPT},)
-    if isinstance(obj, _Namespace):
+    if isinstance(obj, Namespace):
         return sent_code.namespace, (obj.module,)
+    if isinstance(obj, Found):
+        return _reduce_to_variable(pickler, obj.place, obj.place.name)
     if isinstance(obj, ModuleType):
-        return _reduce_module(pickler, obj) if is_user_module(obj) else None
+        is_loaded = sys.modules.get(obj.__name__) is obj  # cloudpickle pickles the variables of others
+        return _reduce_module(pickler, obj) if is_loaded and is_user_module(obj) else None
     if isinstance(obj, type | FunctionType | Cached):
         return _reduce_code(pickler, obj)
     place = pickler.code.place_of(obj)
@@ -397,11 +414,11 @@ def _reduce_module(pickler: Any, module: ModuleType) -> tuple[Any, ...]:
 
 def _reduce_code(pickler: Any, obj: Any) -> Any:
     """Reduce a class or function: to its name if it can be imported, to its variable if that is sent."""
-    home = _home(obj)
-    if home is not None and home not in pickler.roots:
-        if not pickler.code.travels(home):
+    found_in = home(obj)
+    if found_in is not None and found_in not in pickler.roots:
+        if not pickler.code.travels(found_in):
             return NotImplemented  # pickle takes its name
-        return _reduce_to_variable(pickler, home, obj.__qualname__)
+        return _reduce_to_variable(pickler, found_in, obj.__qualname__)
     reduced = remake(obj)
     if reduced is None and isinstance(obj, FunctionType):
         return _reduce_function(pickler, obj)
@@ -410,46 +427,18 @@ def _reduce_code(pickler: Any, obj: Any) -> Any:
 
 def _reduce_function(pickler: Any, function: FunctionType) -> tuple[Any, ...] | None:
     """Reduce a function to its code; the variables that it reads are needed, and not part of it."""
-    module = _module_of_namespace(function)
+    module = module_of_namespace(function)
     if module is None:
         return None
     if not pickler.code.is_imported(module):
         read, rebound = read_names(function.__code__)
         present = [name for name in sorted(read | rebound) if name in function.__globals__]
         pickler.needs.update(dict.fromkeys(Variable(module, name) for name in present))
-    made = (function.__code__, _Namespace(module), function.__name__, None, function.__closure__)
+    made = (function.__code__, Namespace(module), function.__name__, None, function.__closure__)
     own = {name: getattr(function, name) for name in _FUNCTION_STATE}
     with suppress(Exception):  # since Python 3.14 they are evaluated now, and may raise
         own["__annotations__"] = function.__annotations__
     return FunctionType, made, (vars(function), own), None, None, _set_function_state
-
-
-class _Namespace(NamedTuple):
-    """Stands for the namespace of a module."""
-
-    module: str
-
-
-def _home(obj: Any) -> Variable | None:
-    """Return the variable that user code is found under by its name, if it is what its name says."""
-    module = sys.modules.get(obj.__module__ or "")
-    if module is None or not is_user_module(module) or find(module, obj.__qualname__) is not obj:
-        return None
-    return Variable(obj.__module__, obj.__qualname__.partition(".")[0])
-
-
-def _module_of_namespace(function: FunctionType) -> str | None:
-    """Return the name of the user module whose namespace a function has."""
-    name = function.__globals__.get("__name__")
-    module = sys.modules.get(name) if isinstance(name, str) else None
-    if module is None or vars(module) is not function.__globals__ or not is_user_module(module):
-        return None
-    return name
-
-
-def _value(variable: Variable) -> Any:
-    """Return the value of a variable; ``MISSING`` if it was deleted."""
-    return vars(sys.modules[variable.module]).get(variable.name, MISSING)
 
 
 def _completed(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -46,6 +46,7 @@ from pyplant.workers.worker_main import (
 
 __all__ = ["Pool", "pool_of"]
 
+_PATIENCE = 2.0  # seconds for the threads of killed workers to end, which takes 30 ms
 _IDLE = 300.0  # seconds after which idle worker processes end, to free their memory
 _COUNT = 0.5  # seconds between two queries of the size of a cluster; each takes milliseconds
 _GRACE = 2.0  # seconds within which interrupted attempts should end
@@ -318,8 +319,12 @@ class _Workers:
 
     def kill(self) -> None:
         """Kill the processes."""
+        # The thread that feeds them removes semaphores last. If the program ended meanwhile, loky would tell of a leak.
+        feeder = getattr(self._executor._call_queue, "_thread", None)  # noqa: SLF001 - there is no public way to it
         with held_interrupts():
             self._executor.shutdown(wait=False, kill_workers=True)
+            if feeder is not None:
+                feeder.join(_PATIENCE)
 
 
 @contextmanager

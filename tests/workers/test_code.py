@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import shutil
@@ -308,6 +309,48 @@ def test_what_the_program_deleted_is_not_there_in_workers(plant, module):
     plant.add_reactor(reads)
     del options.EXTRA
     assert plant.get("read") == "gone"
+
+
+@pytest.mark.parametrize("made", ["{'key': 1}", "[1]", "{1}", "Table(key=1)"])
+def test_modules_share_a_changed_value_in_workers_as_they_do_here(plant, module, made):
+    settings = module("wc_first", f"from types import SimpleNamespace as Table\nTABLE = {made}\n")
+    user = module("wc_second", "from wc_first import TABLE\ndef table():\n    return TABLE\n")
+
+    @ReactorFunc
+    def read(pipe):
+        import wc_first
+
+        pipe.send("read", [str(user.table()), user.table() is wc_first.TABLE])
+
+    changes = {dict: lambda t: t.update(other=2), list: lambda t: t.append(2), set: lambda t: t.add(2)}
+    changes.get(type(settings.TABLE), lambda table: setattr(table, "key", 2))(settings.TABLE)
+    plant.add_reactor(read)
+    assert plant.get("read") == [str(settings.TABLE), True]
+
+
+def test_a_patch_of_an_installed_module_holds_in_workers(plant, monkeypatch):
+    monkeypatch.setattr(textwrap, "dedent", lambda text: f"patched {text}")
+
+    @ReactorFunc
+    def read(pipe):
+        pipe.send("read", textwrap.dedent(" x"))
+
+    plant.add_reactor(read)
+    assert plant.get("read") == "patched  x"
+
+
+def test_a_module_that_was_never_registered_is_sent_by_value(plant, module):
+    spec = importlib.util.spec_from_file_location("wc_unregistered", module.folder / "wc_unregistered.py")
+    (module.folder / "wc_unregistered.py").write_text("SIZE = 5\ndef size():\n    return SIZE\n")
+    plugin = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plugin)
+
+    @ReactorFunc
+    def read(pipe):
+        pipe.send("read", plugin.size())
+
+    plant.add_reactor(read)
+    assert plant.get("read") == 5
 
 
 def test_a_reactor_does_not_see_what_another_one_changed_in_its_worker(pools, module, tmp_path):

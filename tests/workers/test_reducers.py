@@ -1,6 +1,7 @@
 """Objects that workers create again because they cannot be pickled."""
 
 import functools
+import os
 import sys
 import threading
 import types
@@ -110,6 +111,43 @@ def test_weak_collections_keep_objects_that_are_referenced_elsewhere(users, copi
     assert there["keys"][there["key"]] == 1
     assert list(there["members"]) == [there["key"]]
     assert there["values"][1] is there["key"]
+
+
+def test_layouts_views_and_pools_of_threads_are_made_again(copied):
+    import struct
+    from concurrent.futures import ThreadPoolExecutor
+
+    assert copied(struct.Struct("<IH")).size == 6
+    assert bytes(copied(memoryview(b"abc"))) == b"abc"
+    with ThreadPoolExecutor(3) as pool, copied(pool) as again:
+        assert list(again.map(abs, [-1])) == [1]
+        assert again._max_workers == 3
+
+
+def test_a_context_variable_has_its_default_and_its_value(copied):
+    from contextvars import Context, ContextVar
+
+    with_default, empty = ContextVar("with_default", default=1), ContextVar("empty")
+    with_default.set(2)
+    there = copied([with_default, empty])
+    assert there[0].name == "with_default"
+    assert there[0].get() == 2
+    assert Context().run(there[0].get) == 1
+    with pytest.raises(LookupError):
+        there[1].get()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has other libraries")
+def test_a_library_in_c_is_loaded_again_with_the_types_of_its_functions(copied):
+    import ctypes
+    import ctypes.util
+
+    library = ctypes.CDLL(ctypes.util.find_library("m"), use_errno=True)
+    library.cos.restype, library.cos.argtypes = ctypes.c_double, [ctypes.c_double]
+    there, function = copied(library), copied(library.cos)
+    assert there is not library
+    assert there.cos(0.0) == function(0.0) == 1.0
+    assert there._FuncPtr._flags_ == library._FuncPtr._flags_
 
 
 def test_library_functions_are_found_by_name_in_the_worker(copied):
