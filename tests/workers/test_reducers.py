@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 import pytest
 
 from pyplant import Plant, ReactorFunc
-from pyplant.errors import OpaqueWarning, RunError
+from pyplant.errors import RunError
 from pyplant.store.files import Files
 from pyplant.workers.code_pickling import CodePickler
 from pyplant.workers.sent_code import SentCode
@@ -186,5 +186,5 @@ def test_an_object_that_cannot_be_rebuilt_is_named(tmp_path, processes):
 
     with Plant(tmp_path / "plant", executor=processes, progress=False) as plant:
         plant.add_reactor(works)
-        with pytest.warns(OpaqueWarning), pytest.raises(RunError, match="'works'.*generator"):
+        with pytest.raises(RunError, match="'works'.*generator"):
             plant.get("x")
