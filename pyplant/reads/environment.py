@@ -102,6 +102,7 @@ def watch(
     read: Callable[[str, FrameType], None],
     changed: Callable[[str], None],
     copied: Callable[[FrameType], None],
+    is_listening: Callable[[], object],
 ) -> None:
     """Tell from now on how the environment is used.
 
@@ -113,6 +114,8 @@ def watch(
         Called with each name that is set or removed.
     copied
         Called with the frame of user code that reads all variables, once for each of them.
+    is_listening
+        Returns whether anybody wants to know; most code that reads variables is no reactor's.
     """
     for environ in (os.environ, os.environb) if os.supports_bytes_environ else (os.environ,):
         encode: Any = environ.encodekey
@@ -121,6 +124,8 @@ def watch(
         def watched(key: Any, _encode: Any = encode) -> Any:
             encoded = _encode(key)
             frame = sys._getframe(1)  # noqa: SLF001 - documented in sys
+            if not is_listening():
+                return encoded
             if frame.f_code.co_name in _CHANGES:
                 changed(os.fsdecode(key))
             elif frame.f_code.co_name == "__getitem__" and frame.f_back is not None:

@@ -48,7 +48,7 @@ def install(find: Callable[[], ReadRecorder | None]) -> None:
     vars(sys)[_HOLDER] = _hook
     if is_first:
         sys.addaudithook(_audit)
-    environment.watch(_variable_read, _variable_set, _environment_copied)
+    environment.watch(_variable_read, _variable_set, _environment_copied, listening_recorder)
     asked_paths.watch(listening_recorder, report)
 
 

@@ -144,6 +144,7 @@ class ReadRecorder:
         self._trees: tuple[str, ...] = ()  # folders that it made or removed, with a separator at the end
         self._paused: dict[int, int] = {}  # by thread
         self._plant_folders = plant_folders
+        self._dot_folders: dict[str, bool] = {}  # by folder, whether files in it are in one
         self.notes: set[Note] = set()
         self.changed: list[str] = []
         self.writes_unseen = False
@@ -196,15 +197,16 @@ class ReadRecorder:
         if (
             full
             and full not in self._written
+            and (kind, full) not in self._reads
             and not self._is_ignored(full)
-            and not (is_in_dot_folder(full) and kind is not DependencyKind.FILE)
+            and not (kind is not DependencyKind.FILE and self._is_in_dot_folder(full))
         ):
             info = _info(full)
             mode = 0 if info is None else info.st_mode
             read = _Read(kind, full, self._position(), place, _identity(info), mode, may_be_written=True)
             if kind is DependencyKind.TARGET:  # which may change while the file that it leads to does not
                 read.digest = self._digest(kind, self._name(full))
-            self._reads.setdefault((kind, full), read)
+            self._reads[kind, full] = read
 
     def imported(self, name: str, path: str) -> None:
         """Note the source file of a module that is not covered as code."""
@@ -298,6 +300,13 @@ class ReadRecorder:
                 self._cached[frame.f_code][key] = self._reads[key]
             frame = frame.f_back
 
+    def _is_in_dot_folder(self, full: str) -> bool:
+        folder, _, name = full.rpartition(os.sep)
+        key = full if name.startswith(".") else folder
+        if key not in self._dot_folders:
+            self._dot_folders[key] = is_in_dot_folder(full)
+        return self._dot_folders[key]
+
     def _is_ignored(self, full: str) -> bool:
         return full.startswith(self._root) or full + os.sep == self._root or is_excluded(full)
 
@@ -346,9 +355,9 @@ class ReadRecorder:
             if read.path in self._written:
                 return None
             return Dependency(read.kind, (read.path,), (self._digest(read.kind, read.path),))
-        may_be_folder = read.kind is not DependencyKind.FILE
+        is_folder = read.kind is not DependencyKind.FILE and stat.S_ISDIR(read.mode)
         is_code = read.kind is not DependencyKind.SOURCE and is_source_of_module(read.path)
-        if is_code or is_in_plant(read.path, self._plant_folders, is_folder=may_be_folder):
+        if is_code or is_in_plant(read.path, self._plant_folders, is_folder=is_folder):
             return None
         if self._was_written(read):
             self._note_state(read)

@@ -223,7 +223,9 @@ def test_a_reloaded_module_records_in_place_of_the_first(monkeypatch):
             assert [dependency.names[0] for dependency in trace.dependencies] == ["data", "READS_X"]
     finally:
         vars(hook.sys)[hook._HOLDER] = before
-        hook.environment.watch(hook._variable_read, hook._variable_set, hook._environment_copied)
+        hook.environment.watch(
+            hook._variable_read, hook._variable_set, hook._environment_copied, hook.listening_recorder
+        )
 
 
 def test_two_plants_with_one_reactor_each_record_their_own():
