@@ -17,8 +17,9 @@ from types import ModuleType
 from typing import Any
 
 from pyplant._fork import after_fork_in_child
+from pyplant._formatting import error_text
 from pyplant._missing import MISSING
-from pyplant.errors import PlantDirError
+from pyplant.errors import PlantDirError, WorkerError
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.origin import find
 from pyplant.store.files import Files
@@ -129,13 +130,26 @@ class SentCode:
                 continue
             # Before they are unpickled: a pickle of them may ask for them again (variable()).
             self._loaded.update(dict.fromkeys(part.variables))
-            values = pickle.loads(part.data)  # noqa: S301 - as above
+            values = _unpickled(part)
             for variable, value in zip(part.variables, values, strict=True):
                 if value is MISSING:
                     vars(module(variable.module)).pop(variable.name, None)
                 else:
                     vars(module(variable.module))[variable.name] = value
             stack.extend(part.needs)
+
+
+def _unpickled(part: PackedVariables) -> tuple[Any, ...]:
+    try:
+        values: tuple[Any, ...] = pickle.loads(part.data)  # noqa: S301 - as above
+    except Exception as error:
+        names = ", ".join(f"{variable.module}.{variable.name}" for variable in part.variables)
+        message = (
+            f"{names} cannot be made again in a worker: {error_text(error)}. Make it inside the reactor, or use "
+            f"executor=None."
+        )
+        raise WorkerError(message) from error
+    return values
 
 
 _served: SentCode | None = None

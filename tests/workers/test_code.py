@@ -641,3 +641,26 @@ def test_what_the_main_module_assigns_to_a_library_is_sent_or_refused(run_script
     assert dumped.startswith(
         "Reactor 'dumps' would not be the same in a worker as here: default is def default"
     )
+
+
+class Strict:
+    """An object that pickle writes and cannot read."""
+
+    def __new__(cls, size):
+        return super().__new__(cls)
+
+    def __init__(self, size):
+        self.size = size
+
+
+def test_a_value_that_a_worker_cannot_make_again_is_named(plant, module):
+    unreadable = module("wc_unreadable", "TABLE = None\n")
+    unreadable.TABLE = Strict(4)
+
+    @ReactorFunc
+    def read(pipe):
+        pipe.send("read", unreadable.TABLE.size)
+
+    plant.add_reactor(read)
+    with pytest.raises(WorkerError, match=r"wc_unreadable\.TABLE cannot be made again.*missing 1 required"):
+        plant.get("read")
