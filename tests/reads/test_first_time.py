@@ -7,6 +7,7 @@ import pathlib
 import pytest
 
 from pyplant import Plant, ReactorFunc
+from pyplant.store.ledger import Ledger
 
 from .plants import plant_with
 
@@ -28,6 +29,16 @@ def test_the_first_undeclared_file_is_told_once_with_both_ways(caplog):
     assert "with pipe.untracked():" in line
     assert "\n" not in line
     assert caplog.records[0].levelno == logging.WARNING
+
+
+def test_control_without_its_mark_the_line_is_told_again(caplog, monkeypatch):
+    monkeypatch.setattr(Ledger, "put_told_of_reads", lambda _: None)
+    pathlib.Path("data.csv").write_text("1")
+    with plant_with(lambda: pathlib.Path("data.csv").read_text()) as plant:
+        plant.get("value")
+        pathlib.Path("data.csv").write_text("2")
+        plant.get("value")
+    assert len(said(caplog)) == 2
 
 
 def test_a_variable_is_told_as_one(caplog, monkeypatch):

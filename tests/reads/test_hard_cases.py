@@ -228,6 +228,22 @@ def test_a_reloaded_module_records_in_place_of_the_first(monkeypatch):
         )
 
 
+def test_control_without_its_holder_a_reloaded_module_installs_a_second_hook(monkeypatch):
+    hook.install(lambda: None)
+    installed = []
+    monkeypatch.setattr(hook.sys, "addaudithook", installed.append)
+    monkeypatch.setattr(hook.environment, "watch", lambda *_: None)
+    monkeypatch.setattr(hook.asked_paths, "watch", lambda *_: None)
+    source = compile(pathlib.Path(hook.__file__).read_text(), hook.__file__, "exec")
+    again = {"__name__": hook.__name__, "__file__": hook.__file__}
+    exec(source, again)
+    again["_HOLDER"] = "_pyplant_holder_of_a_test"
+    monkeypatch.setattr(hook.sys, again["_HOLDER"], None, raising=False)  # removed at the end
+    del vars(hook.sys)[again["_HOLDER"]]
+    again["install"](hook._installed[0])
+    assert installed == [again["_audit"]]
+
+
 def test_two_plants_with_one_reactor_each_record_their_own():
     write("one")
     write("two")
