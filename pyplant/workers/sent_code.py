@@ -142,6 +142,8 @@ class SentCode:
 def _unpickled(part: PackedVariables) -> tuple[Any, ...]:
     try:
         values: tuple[Any, ...] = pickle.loads(part.data)  # noqa: S301 - as above
+    except WorkerError:  # of another variable, which this one refers to
+        raise
     except Exception as error:
         names = ", ".join(f"{variable.module}.{variable.name}" for variable in part.variables)
         message = (

@@ -655,12 +655,13 @@ class Strict:
 
 def test_a_value_that_a_worker_cannot_make_again_is_named(plant, module):
     unreadable = module("wc_unreadable", "TABLE = None\n")
-    unreadable.TABLE = Strict(4)
+    unreadable.STRICT = Strict(4)
+    unreadable.TABLE = {"strict": unreadable.STRICT}
 
     @ReactorFunc
     def read(pipe):
-        pipe.send("read", unreadable.TABLE.size)
+        pipe.send("read", unreadable.TABLE["strict"].size)
 
     plant.add_reactor(read)
-    with pytest.raises(WorkerError, match=r"wc_unreadable\.TABLE cannot be made again.*missing 1 required"):
+    with pytest.raises(WorkerError, match=r"^wc_unreadable\.STRICT cannot be made again.*missing 1 required"):
         plant.get("read")
