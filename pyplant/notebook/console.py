@@ -142,8 +142,8 @@ class Console:
         self.cells.begin(info.raw_cell, self._execution_count - self._counter_offset)
 
     def _after_cell(self, result: Any) -> None:
-        # Executions without history, such as those of widgets, have no number.
-        if self._execution_count and result.info.store_history:
+        # Executions without history, such as those of widgets, have no number, and empty cells have none.
+        if self._execution_count and result.info.store_history and result.execution_count is not None:
             self._counter_offset = self._execution_count - result.execution_count
         self.cells.end(failed=not result.success)
         self._about_to_bind = frozenset()

@@ -242,3 +242,9 @@ def test_replaced_values_are_released(notebook):
         assert notebook.get("mean") == f"add,average {n}.0"
     alive = notebook.run(notebook.add("gc.collect()\nlen([ref for ref in made if ref() is not None])"))
     assert int(alive.fine.text) <= 2
+
+
+def test_an_empty_cell_shows_nothing(notebook):
+    for text in ("", " "):
+        ran = notebook.look(text).fine
+        assert (ran.stdout, ran.stderr) == ("", "")
