@@ -19,7 +19,8 @@ from typing import Any
 
 from pyplant.fingerprint.origin import is_user_file
 from pyplant.reads.mentions import PATH_MODULES, mention_argument, texts_of
-from pyplant.reads.recorder import ReadRecorder, code_place
+from pyplant.reads.places import code_place
+from pyplant.reads.recorder import ReadRecorder
 
 __all__ = ["entries_asked", "watch"]
 

@@ -19,7 +19,7 @@ from pyplant.fingerprint.bytecode import nested
 from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.reads.hook import listening_recorder, report
 from pyplant.reads.mentions import mention_argument, opens_without_event
-from pyplant.reads.recorder import code_place
+from pyplant.reads.places import code_place
 
 __all__ = ["observe_calls"]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pyplant.engine.trace import Note
 from pyplant.fingerprint.bytecode import nested
-from pyplant.reads.recorder import code_place
+from pyplant.reads.places import code_place
 
 __all__ = ["unrepeated_effects"]
 

@@ -23,7 +23,8 @@ from pyplant.fingerprint.attributes import namespace
 from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.origin import is_user_object
 from pyplant.reads.mentions import may_be_path, texts_of
-from pyplant.reads.recorder import ReadRecorder, code_place
+from pyplant.reads.places import code_place
+from pyplant.reads.recorder import ReadRecorder
 
 __all__ = ["PERHAPS", "KnownPaths"]
 

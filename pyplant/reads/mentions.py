@@ -26,7 +26,8 @@ from pyplant.fingerprint.attributes import safe_getattr
 from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.hints import NAMED_CALLS
 from pyplant.fingerprint.origin import is_user_module
-from pyplant.reads.recorder import ReadRecorder, code_place
+from pyplant.reads.places import code_place
+from pyplant.reads.recorder import ReadRecorder
 
 __all__ = [
     "PATH_MODULES",

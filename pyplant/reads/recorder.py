@@ -20,15 +20,12 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import re
 import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from enum import Enum
-from functools import cache, lru_cache
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Literal, Protocol
@@ -36,14 +33,13 @@ from typing import Any, Literal, Protocol
 from pyplant._formatting import format_size
 from pyplant._paths import recorded
 from pyplant.engine.trace import Dependency, DependencyKind, Note
-from pyplant.fingerprint.distribution import installation_folders
-from pyplant.fingerprint.origin import is_own_file, is_user_file
 from pyplant.reads import environment
 from pyplant.reads.cached_functions import reads_of
 from pyplant.reads.exclusions import is_excluded, is_in_dot_folder, is_in_plant, is_source_of_module
+from pyplant.reads.places import place_of, responsible
 from pyplant.store.inputs import MIN_AGE, stat_identity
 
-__all__ = ["FoundRead", "ReadRecorder", "Tracking", "code_place"]
+__all__ = ["FoundRead", "ReadRecorder", "Tracking"]
 
 Tracking = bool | Literal["note"]
 """Whether reads are compared, only named, or ignored."""
@@ -51,9 +47,6 @@ Tracking = bool | Literal["note"]
 _LARGE = 1_000_000_000  # bytes from which a file that nobody declared counts by its size and time
 _HASHED_ANYWAY = 64_000_000  # bytes that are digested however short the reactor ran
 _HASHED_PER_SECOND = 1_000_000_000  # bytes
-_WRAPPERS = "nesting.py"  # of threads that reactors start; what they call is not PyPlant's doing
-
-_CELL = re.compile(r"ipykernel_\d+[/\\]\d+\.py$")  # a file that ipykernel names and never writes
 
 Identity = tuple[int, ...] | None
 Digest = Callable[[DependencyKind, str], str]
@@ -224,7 +217,7 @@ class ReadRecorder:
         key = DependencyKind.ENVIRONMENT, name
         if name not in self._written and environment.counts(name):
             if key not in self._reads:
-                self._reads[key] = _Read(*key, self._position(), _place(frame), None)
+                self._reads[key] = _Read(*key, self._position(), place_of(frame), None)
             self._remember(key, frame)
 
     def wrote(self, path: object, *, tree: bool = False) -> None:
@@ -242,7 +235,7 @@ class ReadRecorder:
 
     def note(self, text: str, frame: FrameType, *, is_direct: bool = False) -> None:
         """Note something that cannot be compared between runs, if user code is responsible, or does it itself."""
-        place, is_users = _responsible(frame)
+        place, is_users = responsible(frame)
         if place and (is_users or not is_direct):
             self.notes.add(Note("outside", f"{text}, {place}"))
 
@@ -271,7 +264,7 @@ class ReadRecorder:
             known.changed |= known.identity != identity
             self._remember(key, frame)
             return
-        place, is_direct = _responsible(frame)
+        place, is_direct = responsible(frame)
         if not place or (not is_direct and is_in_dot_folder(full)):
             return
         mode = 0 if info is None else info.st_mode
@@ -468,56 +461,3 @@ def _info(path: str) -> os.stat_result | None:
 
 def _identity(info: os.stat_result | None) -> Identity:
     return None if info is None else stat_identity(info)
-
-
-@lru_cache(maxsize=10_000)
-def code_place(name: str, filename: str, line: int) -> str:
-    """Return a place in code as notes and explanations name it; text without a file has no line to look at."""
-    if _CELL.search(filename):
-        where = f"line {line} of its cell"
-        return where if name.endswith("<module>") else f"{name} ({where})"
-    return name if filename.startswith("<") else f"{name} ({os.path.basename(filename)}:{line})"
-
-
-def _place(frame: FrameType) -> str:
-    return _responsible(frame)[0]
-
-
-def _responsible(frame: FrameType | None) -> tuple[str, bool]:
-    """Return where user code made a read, and whether it did so itself and not through an installed library.
-
-    The place is empty if PyPlant reads for itself, as it stores a value. A thread that the reactor started may have
-    code of libraries only on its stack, as in ``pool.map(pd.read_csv, files)``.
-    """
-    is_direct = True
-    while frame is not None:
-        owner = _owner(frame.f_code.co_filename)
-        if owner is _Owner.USER:
-            module = frame.f_globals.get("__name__", "")
-            name = frame.f_code.co_qualname
-            full_name = name if module == "__main__" else f"{module}.{name}"
-            return code_place(full_name, frame.f_code.co_filename, frame.f_lineno), is_direct
-        if owner is _Owner.PYPLANT:
-            return "", False
-        is_direct = is_direct and owner is not _Owner.LIBRARY
-        frame = frame.f_back
-    return "a thread of the reactor", False
-
-
-class _Owner(Enum):
-    USER = "user"
-    PYPLANT = "PyPlant"
-    LIBRARY = "an installed library"
-    PYTHON = "the standard library, or what passes calls on"
-
-
-def _owner(filename: str) -> _Owner:
-    """Return whose code a file holds."""
-    return _Owner.USER if is_user_file(filename) else _owner_of_other(filename)
-
-
-@cache
-def _owner_of_other(filename: str) -> _Owner:
-    if is_own_file(filename) and not filename.endswith(_WRAPPERS):
-        return _Owner.PYPLANT
-    return _Owner.LIBRARY if installation_folders(filename) else _Owner.PYTHON

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 from pyplant.engine.trace import Note
 from pyplant.fingerprint.attributes import safe_getattr
 from pyplant.fingerprint.covered_function import CoveredFunction
-from pyplant.reads.recorder import code_place
+from pyplant.reads.places import code_place
 
 __all__ = ["may_be_unrepeatable", "unrepeatable"]
 

@@ -14,7 +14,7 @@ import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import ConfigError, UnsavedWarning
-from pyplant.reads import environment, exclusions, hook, recorder
+from pyplant.reads import environment, exclusions, hook, places, recorder
 
 from .plants import notes, plant_with, read_text, write
 
@@ -646,4 +646,4 @@ def test_seeded_randomness_is_not_named():
     ],
 )
 def test_places_in_code_are_named_as_people_find_them(name, filename, expected):
-    assert recorder.code_place(name, filename, 3) == expected
+    assert places.code_place(name, filename, 3) == expected
