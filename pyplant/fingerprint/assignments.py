@@ -105,12 +105,19 @@ class Attribute(NamedTuple):
         return value if counts or is_users_class(type(value)) else MISSING
 
     def is_original(self, value: Any) -> bool:
-        """Return whether a function or class is what the package defines under this name."""
-        name = static_attribute(value, "__qualname__") if type(value) is not type else qualname_of(value)
-        within = (
-            f"{qualname_of(self.holder)}.{self.name}" if issubclass(type(self.holder), type) else self.name
+        """Return whether a function or class is what the package has under this name without the user.
+
+        It may come from compiled code that names no module, or from another module of the standard library (``os.stat``
+        from ``posix``). Otherwise it would count in a process that has read the text of a test that replaces it.
+        """
+        value = value.__func__ if type(value) is types.MethodType else value
+        full = (
+            qualname_of(value) if issubclass(type(value), type) else static_attribute(value, "__qualname__")
         )
-        return name == within and package_of(value) == self.package
+        name = full.rpartition(".")[2] if type(full) is str else ""
+        source = package_of(value)
+        is_own = source in ("", "builtins", self.package) or {source, self.package} <= sys.stdlib_module_names
+        return name == self.name and is_own
 
 
 _all: list[Attribute] = []

@@ -57,6 +57,15 @@ WITHOUT = {
 }
 
 
+ORIGINALS = {
+    "from compiled code": "import os\nif False:\n    os.stat = None\ndef main(x): return os.stat(x)",
+    "from another module": "import os\nif False:\n    os.path.isfile = None\ndef main(x): return os.path.isfile(x)",
+    "of an object": "import random\nif False:\n    random.randint = None\ndef main(): return random.randint(1, 2)",
+    "of compiled code": "import random\nif False:\n    random.random = None\ndef main(): return random.random()",
+    "a class": "import io\nif False:\n    io.StringIO = None\ndef main(): return io.StringIO()",
+}
+
+
 @pytest.fixture(autouse=True)
 def restored(monkeypatch):
     """Undo what the modules assign, and forget it."""
@@ -137,3 +146,12 @@ def test_what_a_reactor_assigns_is_an_effect_of_its_own_code(tmp_path):
     with Plant(tmp_path / "plant", progress=False) as plant:
         plant.add_reactors(patches)
         assert plant.run_reactor(patches).ran == ()
+
+
+@pytest.mark.parametrize("text", ORIGINALS.values(), ids=ORIGINALS)
+def test_what_a_package_has_without_the_user_does_not_count(tmp_path, text):
+    """The text of a test tells of assignments, and other processes have not read it."""
+    plain = taken(load(tmp_path, text.replace(" = None", "")))
+    found = taken(load(tmp_path, text))
+    assert assignments.assigned_attributes()
+    assert plain.digest == found.digest
