@@ -182,21 +182,24 @@ def _write_torch(torch: Any, options: Mapping[str, Any]) -> None:
         write[name](value)
 
 
+def _by_functions(
+    library: str, read: str, write: str, initial: Mapping[str, Any], *, of_thread: bool = False
+) -> LibraryOptions:
+    """Return options that one function of a library returns, and another one takes by their names."""
+    return LibraryOptions(
+        library,
+        lambda module: getattr(module, read)(),
+        lambda module, options: getattr(module, write)(**options),
+        _constant(initial),
+        of_thread,
+    )
+
+
 LIBRARY_OPTIONS: Mapping[str, LibraryOptions] = MappingProxyType(
     {
-        "numpy.errstate": LibraryOptions(
-            "numpy",
-            lambda numpy: numpy.geterr(),
-            lambda numpy, options: numpy.seterr(**options),
-            _constant(_NUMPY_ERRORS),
-            of_thread=True,
-        ),
-        "numpy print options": LibraryOptions(
-            "numpy",
-            lambda numpy: numpy.get_printoptions(),
-            lambda numpy, options: numpy.set_printoptions(**options),
-            _constant(_NUMPY_PRINTING),
-            of_thread=True,
+        "numpy.errstate": _by_functions("numpy", "geterr", "seterr", _NUMPY_ERRORS, of_thread=True),
+        "numpy print options": _by_functions(
+            "numpy", "get_printoptions", "set_printoptions", _NUMPY_PRINTING, of_thread=True
         ),
         "pandas options": LibraryOptions(
             "pandas",
@@ -210,19 +213,10 @@ LIBRARY_OPTIONS: Mapping[str, LibraryOptions] = MappingProxyType(
             lambda matplotlib, options: matplotlib.rcParams.update(options),
             lambda matplotlib: _without_displays(matplotlib.rcParamsDefault),
         ),
-        "scikit-learn configuration": LibraryOptions(
-            "sklearn",
-            lambda sklearn: sklearn.get_config(),
-            lambda sklearn, options: sklearn.set_config(**options),
-            _constant(_SKLEARN),
-            of_thread=True,
+        "scikit-learn configuration": _by_functions(
+            "sklearn", "get_config", "set_config", _SKLEARN, of_thread=True
         ),
-        "xarray options": LibraryOptions(
-            "xarray",
-            lambda xarray: xarray.get_options(),
-            lambda xarray, options: xarray.set_options(**options),
-            _constant(_XARRAY),
-        ),
+        "xarray options": _by_functions("xarray", "get_options", "set_options", _XARRAY),
         "jax.config": LibraryOptions(
             "jax",
             lambda jax: {name: getattr(jax.config, name) for name in _JAX},
