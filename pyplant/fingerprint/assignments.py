@@ -32,6 +32,7 @@ from pyplant.fingerprint.attributes import (
 from pyplant.fingerprint.installed_names import is_users_class
 from pyplant.fingerprint.origin import (
     LOADED,
+    find,
     followed,
     is_own_file,
     is_user_module,
@@ -41,7 +42,10 @@ from pyplant.fingerprint.origin import (
 
 __all__ = [
     "Attribute",
+    "AttributeName",
+    "adopt_attributes",
     "assigned_attributes",
+    "attribute_names",
     "entries",
     "is_assigned",
     "is_assigned_name",
@@ -60,6 +64,14 @@ _CALLABLES = (
     *(types.FunctionType, types.BuiltinFunctionType, type, functools.partial, type(functools.cache(len))),
     *(staticmethod, classmethod, property, types.MethodType),
 )
+
+
+class AttributeName(NamedTuple):
+    """An attribute of an installed module or class, by the names of its module, of its class, and its own."""
+
+    module: str
+    class_name: str
+    name: str
 
 
 class Attribute(NamedTuple):
@@ -124,11 +136,33 @@ _all: list[Attribute] = []
 _seen: dict[str, tuple[Any, Any]] = {}  # the user modules that were read, with their execution (``__spec__``)
 _last = ""  # the module that was loaded last, at the last look
 _cells = 0
+_of_program: tuple[AttributeName, ...] | None = None  # in a worker
+_version = 0  # changes with _all
 
 
 def assigned_attributes() -> Sequence[Attribute]:
     """Return the attributes of installed code that user code assigns; none is ever removed."""
     return _all
+
+
+def attribute_names() -> tuple[AttributeName, ...]:
+    """Return the names of all of them, for a worker."""
+    refresh()
+    return tuple(
+        AttributeName(module_of(holder), qualname_of(holder), name)
+        if issubclass(type(holder), type)
+        else AttributeName(holder.__name__, "", name)
+        for holder, name in _all
+    )
+
+
+def adopt_attributes(names: tuple[AttributeName, ...]) -> None:
+    """Let those of a program count, and read no text: a worker has other modules loaded, and fingerprints must be the same."""
+    global _of_program, _version
+    if names != _of_program:
+        _of_program = names
+        _all.clear()
+        _version += 1
 
 
 def is_assigned(holder: Any, name: str) -> bool:
@@ -166,9 +200,20 @@ def refresh() -> int:
 
     Returns
     -------
-    count
-        The number of attributes that were found, which only grows.
+    version
+        Another number if other attributes count than at the last call.
     """
+    if _of_program is None:
+        _read_texts()
+    else:
+        for module, class_name, name in _of_program:
+            holder = find(LOADED.get(module), class_name) if class_name else LOADED.get(module)
+            if holder is not None:  # else its library is not loaded yet
+                _add(holder, name)
+    return _version
+
+
+def _read_texts() -> None:
     global _last, _cells
     main = entries(LOADED.get("__main__"))
     cells = main.get("In")
@@ -189,7 +234,6 @@ def refresh() -> int:
         if module is not None and is_user_module(module):
             _seen[name] = module, spec
             _read("".join(linecache.getlines(filename, dict(own))), own)
-    return len(_all)
 
 
 def _is_in_usual_place(filename: str) -> bool:
@@ -206,11 +250,20 @@ def _read(text: Any, variables: Mapping[str, Any]) -> None:
         holder = variables.get(root, LOADED.get(root))
         for step in steps:
             holder = entries(holder).get(step, MISSING)
-        if _is_installed(holder) and not any(each.holder is holder and each.name == name for each in _all):
-            _all.append(Attribute(holder, name))
+        if _is_installed(holder):
+            _add(holder, name)
+
+
+def _add(holder: Any, name: str) -> None:
+    global _version
+    if not any(each.holder is holder and each.name == name for each in _all):
+        _all.append(Attribute(holder, name))
+        _version += 1
 
 
 def _is_installed(holder: Any) -> bool:
+    if issubclass(type(holder), type | ModuleType) and package_of(holder) == "pyplant":
+        return False
     if issubclass(type(holder), type):
         return not is_users_class(holder)
     return issubclass(type(holder), ModuleType) and not leads_to_user_code(holder)

@@ -50,7 +50,7 @@ from pyplant.workers.messages import MODULES, Bundle, PackedObject, PackedVariab
 from pyplant.workers.pickling import dumps
 from pyplant.workers.reducers import REMADE, Cached, remake
 from pyplant.workers.user_modules import capture_user_module, capture_user_modules
-from pyplant.workers.variables import Found, Namespace, holders, home, module_of_namespace, value_of
+from pyplant.workers.variables import Namespace, SameValue, holders, home, module_of_namespace, value_of
 
 __all__ = ["CodePickler"]
 
@@ -259,13 +259,13 @@ class CodePickler:
         data, needs = self._dump(values, frozenset(variables), referred)
         return data, needs, referred
 
-    def _found_elsewhere(self, variable: Variable, together: tuple[Variable, ...]) -> Found | None:
+    def _found_elsewhere(self, variable: Variable, together: tuple[Variable, ...]) -> SameValue | None:
         """Return the place of a container that another variable holds, too; pickle does not ask for builtin types."""
         value = value_of(variable)
         place = self.place_of(value) if type(value) in _CONTAINERS else None
         if place is None or place in together or not self.travels(place):
             return None
-        return Found(place)
+        return SameValue(place)
 
     def _write(self, parts: list[PackedVariables]) -> None:
         content = dumps(parts)
@@ -383,7 +383,7 @@ def _reduce(pickler: Any, obj: Any) -> Any:
         return _definition, ({name: getattr(obj, name) for name in _KEPT},)
     if isinstance(obj, Namespace):
         return sent_code.namespace, (obj.module,)
-    if isinstance(obj, Found):
+    if isinstance(obj, SameValue):
         return _reduce_to_variable(pickler, obj.place, obj.place.name)
     if isinstance(obj, ModuleType):
         is_loaded = sys.modules.get(obj.__name__) is obj  # cloudpickle pickles the variables of others

@@ -23,6 +23,7 @@ from pyplant._fork import after_fork_in_child
 from pyplant._tracer import ExecutionRecord
 from pyplant.config.parameters import Parameters
 from pyplant.errors import DamagedError, PlantDirError
+from pyplant.fingerprint.assignments import AttributeName
 from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.distribution import Distribution
 from pyplant.ingredient import Ingredient
@@ -155,10 +156,13 @@ class PackageSettings(NamedTuple):
         The distributions whose code counts as user code.
     tracked
         The packages whose versions count.
+    assigned
+        The attributes of installed code that the program assigns.
     """
 
     followed: tuple[Distribution, ...] = ()
     tracked: tuple[str, ...] = ()
+    assigned: tuple[AttributeName, ...] = ()
 
 
 class InProcessTask(NamedTuple):

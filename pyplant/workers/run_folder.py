@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from pyplant.execution.executor import ExecutionRequest
+from pyplant.fingerprint.assignments import attribute_names
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.origin import followed
 from pyplant.workers.code_pickling import CodePickler
@@ -72,7 +73,8 @@ class RunFolder:
         """Write the settings for workers of other processes, again if ``code_pickler`` is another one."""
         if code_pickler is None:
             return
-        content = dumps((PackageSettings(followed(), self._tracked), code_pickler.pack(self._settings)))
+        packages = PackageSettings(followed(), self._tracked, attribute_names())
+        content = dumps((packages, code_pickler.pack(self._settings)))
         self.context = digest_bytes(content)
         self._files.unlink(self.path / CONTEXT)
         self._create(CONTEXT, content)

@@ -12,7 +12,7 @@ from pyplant.fingerprint.origin import find, is_user_module
 from pyplant.workers.messages import Variable
 from pyplant.workers.user_modules import capture_user_modules
 
-__all__ = ["Found", "Namespace", "holders", "home", "module_of_namespace", "value_of"]
+__all__ = ["Namespace", "SameValue", "holders", "home", "module_of_namespace", "value_of"]
 
 
 class Namespace(NamedTuple):
@@ -21,7 +21,7 @@ class Namespace(NamedTuple):
     module: str
 
 
-class Found(NamedTuple):
+class SameValue(NamedTuple):
     """Stands for the value of another variable."""
 
     place: Variable

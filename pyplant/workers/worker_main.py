@@ -39,6 +39,7 @@ from pyplant.errors import ConfigError, DamagedError, PlantDirError
 from pyplant.events import ReactorAssigned
 from pyplant.execution.forking import reseed_if_forked
 from pyplant.execution.reactor_execution import Needs, ReactorExecution
+from pyplant.fingerprint.assignments import adopt_attributes
 from pyplant.fingerprint.fingerprint import Fingerprinter, use_fingerprinter
 from pyplant.fingerprint.origin import adopt_followed, begin_generation, package_versions
 from pyplant.fingerprint.source import CodePart
@@ -460,6 +461,7 @@ def _load_settings(request: TaskRequest) -> tuple[RunSettings, PackageSettings, 
     packages, packed = loads(read_sent_file(Path(request.folder) / CONTEXT, request.context))
     _adopt_settings(request, before_imports=True)
     adopt_followed(packages.followed)
+    adopt_attributes(packages.assigned)
     begin_generation()
     if request.modules is None:
         message = f"The request {request.name} has no modules."

@@ -4,6 +4,7 @@ import gc
 import importlib
 import importlib.util
 import json
+import math
 import os
 import shutil
 import sys
@@ -665,3 +666,21 @@ def test_a_value_that_a_worker_cannot_make_again_is_named(plant, module):
     plant.add_reactor(read)
     with pytest.raises(WorkerError, match=r"^wc_unreadable\.STRICT cannot be made again.*missing 1 required"):
         plant.get("read")
+
+
+def test_attributes_that_the_program_assigns_count_in_workers_as_they_do_here(away, tmp_path, monkeypatch):
+    """The text that assigns them may be in a module that no worker imports, as that of a test is."""
+    path = tmp_path / "wc_assigning.py"
+    path.write_text("import math\nmath.pi = 4\ndef unused():\n    math.e = 3\n")
+    monkeypatch.setattr(math, "pi", math.pi)
+    spec = importlib.util.spec_from_file_location("wc_assigning", path)
+    monkeypatch.setitem(sys.modules, "wc_assigning", importlib.util.module_from_spec(spec))
+    spec.loader.exec_module(sys.modules["wc_assigning"])
+
+    @ReactorFunc
+    def read(pipe):
+        pipe.send("read", [math.pi, math.e])
+
+    with Plant(tmp_path / "plant", executor=away, worker_imports=["none"], progress=False) as plant:
+        plant.add_reactor(read)
+        assert plant.get("read") == [4, math.e]
