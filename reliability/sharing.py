@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -190,7 +191,9 @@ class NetworkFiles(Files):
 @ReactorFunc
 def patient(pipe):
     log("patient")
-    time.sleep(0.3)
+    threading.Event().wait(
+        0.3
+    )  # not time.sleep(): code that uses the module would depend on the clock that is set below
     pipe.send("patient", 42)
 
 

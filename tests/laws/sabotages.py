@@ -30,7 +30,7 @@ from pyplant.execution.staleness import Staleness
 from pyplant.fingerprint import source, syntax
 from pyplant.fingerprint.code_graph import NodeBuilder
 from pyplant.fingerprint.node_scope import NodeScope
-from pyplant.reads import calls, hook
+from pyplant.reads import asked_paths, calls, hook
 from pyplant.reads.recorder import ReadRecorder
 from pyplant.store.inputs import InputFiles
 from pyplant.store.journal import Journal
@@ -256,6 +256,7 @@ def links_count_by_what_they_led_to(patch: MonkeyPatch) -> None:
 def mentions_are_not_found(patch: MonkeyPatch) -> None:
     patch.setattr(_tracer, "find_mentions", lambda functions, recorder: None)
     patch.setattr(calls, "mention_argument", lambda *arguments: None)
+    patch.setattr(asked_paths, "mention_argument", lambda *arguments: None)
 
 
 @_sabotage
