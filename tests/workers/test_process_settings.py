@@ -45,7 +45,9 @@ color = contextvars.ContextVar("color", default="grey")
 
 @pytest.fixture(autouse=True)
 def _restore():
-    """Undo what a test sets in this process."""
+    """Undo what a test sets in this process, and what Dask leaves there when it starts workers: limits of threads."""
+    for name in ASSIGNED_VARIABLES:
+        os.environ.pop(name, None)
     before = read_settings()
     yield
     os.environ.pop(VARIABLE, None)
