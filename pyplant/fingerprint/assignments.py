@@ -221,8 +221,9 @@ def _read_texts() -> None:
         for text in cells[_cells:]:
             _read(text, main)
         _cells = len(cells)
-    names = {*_seen, *(itertools.takewhile(_last.__ne__, reversed(tuple(LOADED))))}
-    _last = next(reversed(LOADED), "")
+    loaded = tuple(LOADED)  # in one step, since other threads import meanwhile
+    names = {*_seen, *(itertools.takewhile(_last.__ne__, reversed(loaded)))}
+    _last = loaded[-1]
     for name in names:
         module = LOADED.get(name)
         own = vars(module) if type(module) is ModuleType else entries(module)
