@@ -141,7 +141,7 @@ _version = 0  # changes with _all
 
 
 def assigned_attributes() -> Sequence[Attribute]:
-    """Return the attributes of installed code that user code assigns; none is ever removed."""
+    """Return the attributes of installed code that user code assigns."""
     return _all
 
 
@@ -169,7 +169,7 @@ def is_assigned(holder: Any, name: str) -> bool:
     """Return whether user code assigns an attribute of a module or class, and its value counts where it is named."""
     if holder is sys and name in _OF_PROCESS:
         return False
-    return any(each.holder is holder and each.name == name for each in _all)
+    return _is_known(holder, name)
 
 
 def is_assigned_name(owner: str, name: str) -> bool:
@@ -257,9 +257,13 @@ def _read(text: Any, variables: Mapping[str, Any]) -> None:
 
 def _add(holder: Any, name: str) -> None:
     global _version
-    if not any(each.holder is holder and each.name == name for each in _all):
+    if not _is_known(holder, name):
         _all.append(Attribute(holder, name))
         _version += 1
+
+
+def _is_known(holder: Any, name: str) -> bool:
+    return any(each.holder is holder and each.name == name for each in _all)
 
 
 def _is_installed(holder: Any) -> bool:

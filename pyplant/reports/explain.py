@@ -23,8 +23,8 @@ from pyplant.store.inputs import ABSENT, DIRECTORY, SPECIAL, UNREADABLE
 __all__ = ["FIRST_RUN", "Cause", "CauseDeduplicator", "Explainer"]
 
 FIRST_RUN = "first run"
-NO_RESULT = "has no result yet"  # it may have run and failed, of which other processes know nothing
 """Why a reactor ran that had never run."""
+NO_RESULT = "has no result yet"  # it may have run and failed, of which other processes know nothing
 
 _MAX_DEPTH = 6  # levels of causes; deeper causes are listed on the last level
 _MAX_DIFFERENCES = 5

@@ -35,7 +35,10 @@ REMADE: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     struct.Struct: lambda layout: (struct.Struct, (layout.format,)),
     memoryview: lambda view: (memoryview, (bytes(view),)),
     ThreadPoolExecutor: lambda pool: (ThreadPoolExecutor, (pool._max_workers,)),  # noqa: SLF001
-    ContextVar: lambda variable: (_context_variable, (variable.name, _default(variable), _content(variable))),
+    ContextVar: lambda variable: (
+        _context_variable,
+        (variable.name, _found(lambda: Context().run(variable.get)), _found(variable.get)),
+    ),
 }
 """The reducers of objects of these types; subclasses may have state of their own and are left to pickle."""
 
@@ -72,17 +75,10 @@ def _dispatching(function: Callable[..., Any], implementations: dict[type, Calla
 # ---------------------------------------------------------------------- context variables
 
 
-def _default(variable: ContextVar[Any]) -> tuple[Any, ...]:
-    """Return the default of a variable, if it has one."""
+def _found(get: Callable[[], Any]) -> tuple[Any, ...]:
+    """Return the default or the content of a variable, if it has one."""
     try:
-        return (Context().run(variable.get),)
-    except LookupError:
-        return ()
-
-
-def _content(variable: ContextVar[Any]) -> tuple[Any, ...]:
-    try:
-        return (variable.get(),)
+        return (get(),)
     except LookupError:
         return ()
 
