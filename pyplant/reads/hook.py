@@ -19,6 +19,7 @@ from typing import Any
 from pyplant.fingerprint.origin import is_user_file
 from pyplant.reads import asked_paths, environment
 from pyplant.reads.argument_paths import database_files, paths_in_command
+from pyplant.reads.descriptors import below_descriptor, possible_paths, without_descriptor
 from pyplant.reads.recorder import ReadRecorder
 
 __all__ = ["install", "listening_recorder", "report", "started_process"]
@@ -103,9 +104,15 @@ def _variable_set(name: str) -> None:
 # ---------------------------------------------------------------------- events
 
 
-def _open(recorder: ReadRecorder, frame: FrameType, path: Any, _mode: Any, flags: int) -> None:
+def _open(recorder: ReadRecorder, frame: FrameType, path: Any, mode: Any, flags: int) -> None:
     if type(path) is int:
         return
+    # Only os.open() has no mode, and takes a descriptor that the path is relative to.
+    for possible in [path] if mode is not None else possible_paths(path):
+        _opens(recorder, frame, possible, flags)
+
+
+def _opens(recorder: ReadRecorder, frame: FrameType, path: Any, flags: int) -> None:
     is_for_both = flags & os.O_RDWR and not flags & (os.O_TRUNC | os.O_EXCL)
     if is_for_both and (not flags & os.O_CREAT or os.path.isfile(path)):
         recorder.opened(path, frame, may_be_written=True)
@@ -131,7 +138,7 @@ def _import_opens(recorder: ReadRecorder, path: str) -> None:
 
 def _listdir(recorder: ReadRecorder, frame: FrameType, path: Any) -> None:
     if not _is_import(frame):
-        recorder.listed(path, frame)
+        recorder.listed(without_descriptor(path), frame)
 
 
 def _scandir(recorder: ReadRecorder, frame: FrameType, path: Any) -> None:
@@ -139,6 +146,7 @@ def _scandir(recorder: ReadRecorder, frame: FrameType, path: Any) -> None:
     if module == "glob" or (module == "pathlib" and name == "_scandir" and not _is_walk(frame.f_back)):
         return  # the event of the pattern came before
     if not _is_import(frame):
+        path = without_descriptor(path)
         recorder.listed(path, frame)
         asked_paths.entries_asked(recorder, path, frame)
 
@@ -162,11 +170,11 @@ def _glob(
     root: Any = None,
     folder: Any = None,
 ) -> None:
-    if folder is not None:
-        return  # relative to a descriptor
     text = os.fsdecode(pattern)
     if root is not None:
         text = os.path.join(glob.escape(os.fsdecode(root)), text)
+    if folder is not None:
+        text = os.path.join(glob.escape(str(without_descriptor(folder))), text)
     recorder.matched(text if recursive else text.replace("**", "*"), frame)
 
 
@@ -184,27 +192,41 @@ def _sqlite(recorder: ReadRecorder, frame: FrameType, database: Any) -> None:
         recorder.opened(path, frame, may_be_written=True, may_be_touched=path.endswith("-wal"))
 
 
-def _makes(recorder: ReadRecorder, frame: FrameType, path: Any, *_: Any) -> None:
+def _makes(recorder: ReadRecorder, frame: FrameType, path: Any, _mode: Any, folder: Any) -> None:
+    path = below_descriptor(path, folder)
     if not os.path.lexists(path):
         recorder.wrote(path, tree=True)
 
 
-def _removes(recorder: ReadRecorder, frame: FrameType, path: Any, *_: Any) -> None:
+def _makes_temporary(recorder: ReadRecorder, frame: FrameType, path: Any) -> None:
     recorder.wrote(path, tree=True)
 
 
-def _writes(recorder: ReadRecorder, frame: FrameType, path: Any, *_: Any) -> None:
-    recorder.wrote(path)
+def _removes(recorder: ReadRecorder, frame: FrameType, path: Any, folder: Any = None) -> None:
+    recorder.wrote(below_descriptor(path, folder), tree=True)
 
 
-def _writes_second(recorder: ReadRecorder, frame: FrameType, source: Any, path: Any, *_: Any) -> None:
+def _truncates(recorder: ReadRecorder, frame: FrameType, path: Any, _length: Any) -> None:
+    recorder.wrote(without_descriptor(path))
+
+
+def _copies(recorder: ReadRecorder, frame: FrameType, source: Any, path: Any) -> None:
     recorder.wrote(path, tree=os.path.isdir(source))
 
 
-def _moves(recorder: ReadRecorder, frame: FrameType, source: Any, target: Any, *_: Any) -> None:
+def _links(
+    recorder: ReadRecorder, frame: FrameType, source: Any, path: Any, folder: Any, other: Any = None
+) -> None:
+    recorder.wrote(below_descriptor(path, folder if other is None else other), tree=os.path.isdir(source))
+
+
+def _moves(
+    recorder: ReadRecorder, frame: FrameType, source: Any, target: Any, folder: Any = None, other: Any = None
+) -> None:
+    source = below_descriptor(source, folder)
     is_folder = os.path.isdir(source)
     recorder.wrote(source, tree=is_folder)
-    recorder.wrote(target, tree=is_folder)
+    recorder.wrote(below_descriptor(target, other), tree=is_folder)
 
 
 def _starts_process(recorder: ReadRecorder, frame: FrameType, command: Any = "", *arguments: Any) -> None:
@@ -271,16 +293,16 @@ _HANDLERS: MappingProxyType[str, Callable[..., None]] = MappingProxyType(
         "pathlib.Path.rglob": _path_rglob,
         "sqlite3.connect": _sqlite,
         "os.mkdir": _makes,
-        "tempfile.mkdtemp": _makes,
+        "tempfile.mkdtemp": _makes_temporary,
         "os.remove": _removes,
         "os.rmdir": _removes,
         "shutil.rmtree": _removes,
-        "os.truncate": _writes,
+        "os.truncate": _truncates,
         "os.rename": _moves,
         "shutil.move": _moves,
-        "os.link": _writes_second,
-        "os.symlink": _writes_second,
-        "shutil.copytree": _writes_second,
+        "os.link": _links,
+        "os.symlink": _links,
+        "shutil.copytree": _copies,
         "subprocess.Popen": _starts_process,
         "os.system": _starts_process,
         "os.posix_spawn": _starts_process,
