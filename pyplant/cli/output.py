@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from itertools import chain, islice
 from numbers import Integral
 from typing import Any
 
@@ -21,6 +22,8 @@ from pyplant.reports.report import Report
 __all__ = ["DirectoryOrFile", "emit", "json_option", "note", "to_json_value", "write_error"]
 
 
+_PRINTED_AT_ONCE = 100  # lines, or parts of a document
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 """The option of every command that prints a result."""
 
@@ -33,25 +36,52 @@ class DirectoryOrFile(click.Path):
         return super().convert(expanded(value), param, ctx)
 
 
-def emit(text: str, document: Any, *, as_json: bool) -> None:
-    """Print a result.
+def emit(text: str | Iterable[str], document: Any, *, as_json: bool) -> None:
+    """Print a result. Iterators are printed while they yield, so that their items need not fit into memory together.
 
     Parameters
     ----------
     text
-        The text form. Characters that the output cannot encode are replaced.
+        The text form, or its lines. Characters that the output cannot encode are replaced.
     document
-        The JSON form: any value that :func:`to_json_value` accepts.
+        The JSON form: any value that :func:`to_json_value` accepts, or an iterator of such values; a dict may contain
+        iterators, too.
     as_json
         Whether to print the JSON form.
     """
     if as_json:
-        document = json.dumps(to_json_value(document), indent=1, ensure_ascii=False, allow_nan=False)
-        if _streams.printable(document, sys.stdout) != document:
-            document = json.dumps(json.loads(document), indent=1)  # with ASCII escapes
-        click.echo(document)
+        parts: Iterator[str] = chain(_json_parts(document, "\n"), "\n")
     else:
-        click.echo(_streams.printable("\n".join(map(clean, text.split("\n"))), sys.stdout))
+        lines = text.split("\n") if isinstance(text, str) else text
+        parts = (f"{_streams.printable(clean(line), sys.stdout)}\n" for line in lines)
+    while printed := "".join(islice(parts, _PRINTED_AT_ONCE)):
+        click.echo(printed, nl=False)
+
+
+def _json_parts(value: Any, indent: str) -> Iterator[str]:
+    """Yield a JSON document in parts; ``indent`` is a line break and the indentation of the value."""
+    if isinstance(value, Iterator):
+        yield from _enclosed("[", "]", (_json_parts(item, f"{indent} ") for item in value), indent)
+    elif isinstance(value, dict) and any(isinstance(item, Iterator) for item in value.values()):
+        items = (
+            chain([f"{json.dumps(key)}: "], _json_parts(item, f"{indent} ")) for key, item in value.items()
+        )
+        yield from _enclosed("{", "}", items, indent)
+    else:
+        plain = to_json_value(value)
+        text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False)
+        if _streams.printable(text, sys.stdout) != text:
+            text = json.dumps(plain, indent=1)  # with ASCII escapes
+        yield text.replace("\n", indent)
+
+
+def _enclosed(opening: str, closing: str, items: Iterable[Iterable[str]], indent: str) -> Iterator[str]:
+    before = opening
+    for item in items:
+        yield f"{before}{indent} "
+        yield from item
+        before = ","
+    yield f"{indent}{closing}" if before == "," else f"{opening}{closing}"
 
 
 def note(text: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from sys import intern
+from typing import Any, NamedTuple
 
 import click
 
@@ -30,13 +33,17 @@ from pyplant.errors import (
     UnknownReactorError,
     near_misses,
 )
-from pyplant.execution.queries import history_of
+from pyplant.execution.summary import history_entry
 from pyplant.fingerprint.graph_node import shorten
 from pyplant.ingredient import Ingredient
 from pyplant.portable import export as export_to
+from pyplant.reports.blocks import as_lines
+from pyplant.reports.report import History, HistoryEntry, terminal_width
 from pyplant.reports.table import aligned
 from pyplant.store.doctor import Check, CheckResult, examine
 from pyplant.store.fsck import audit
+from pyplant.store.journal import Rank
+from pyplant.store.ledger import Ledger
 from pyplant.store.retention import collect, stored_bytes
 from pyplant.store.warehouse import Warehouse
 
@@ -59,29 +66,45 @@ def _open_warehouse(plant: Path, *, read_only: bool = True) -> closing[Warehouse
     return closing(Warehouse(plant, read_only=read_only))
 
 
-def _latest_first(warehouse: Warehouse) -> Iterator[StoredValue]:
-    for trace in sorted(warehouse.ledger.traces(), key=warehouse.ledger.recency, reverse=True):
-        for output in trace.outputs:
-            yield output, trace
+class _Listed(NamedTuple):
+    """What is listed of a value; a plant may store more executions than fit into memory."""
+
+    name: str
+    type: str
+    size: int
+    finished: float
+    reactor: str
+    digest: str
+    recency: Rank
 
 
-def _current_values(warehouse: Warehouse) -> dict[str, StoredValue]:
+def _listed_values(warehouse: Warehouse) -> Iterator[_Listed]:
+    """Yield every stored value, in no order."""
+    ledger = warehouse.ledger
+    for trace in ledger.traces():
+        recency = ledger.recency(trace)
+        for o in trace.outputs:
+            kind, reactor = intern(o.format), intern(trace.reactor)
+            yield _Listed(o.name, kind, o.size, trace.finished, reactor, o.digest, recency)
+
+
+def _current_values(warehouse: Warehouse) -> dict[str, _Listed]:
     """Return the value of each ingredient that was last brought up to date."""
-    # In one pass, since a plant may store more executions than fit into memory.
-    found: dict[str, StoredValue] = {}
-    recency = warehouse.ledger.recency
-    for trace in warehouse.ledger.traces():
-        for output in trace.outputs:
-            known = found.get(output.name)
-            if known is None or recency(known[1]) < recency(trace):
-                found[output.name] = output, trace
+    found: dict[str, _Listed] = {}
+    for value in _listed_values(warehouse):
+        known = found.get(value.name)
+        if known is None or known.recency < value.recency:
+            found[value.name] = value
     return found
 
 
-def _find(stored: dict[str, StoredValue], name: str, plant: Path) -> StoredValue:
-    if name in stored:
-        return stored[name]
-    message = f"The plant {plant} stores no ingredient {name!r}. {_hint(name, stored, f'pyplant ls {plant}')}"
+def _find(warehouse: Warehouse, name: str, plant: Path) -> StoredValue:
+    trace = warehouse.ledger.last_sender(name)
+    output = None if trace is None else trace.output(name)
+    if trace is not None and output is not None:
+        return output, trace
+    hint = _hint(name, _current_values(warehouse), f"pyplant ls {plant}")
+    message = f"The plant {plant} stores no ingredient {name!r}. {hint}"
     raise MissingIngredientError(message)
 
 
@@ -90,8 +113,8 @@ def _hint(name: str, known: Iterable[str], listing: str) -> str:
     return f"Did you mean {' or '.join(map(repr, close))}?" if close else f"See: {listing}"
 
 
-def _short(trace: Trace) -> str:
-    return trace.reactor.rpartition(".")[2]
+def _short(reactor: str) -> str:
+    return reactor.rpartition(".")[2]
 
 
 # ---------------------------------------------------------------------- queries
@@ -111,26 +134,22 @@ def list_ingredients(plant: Path, *, every: bool, as_json: bool) -> None:
     epoch), reactor, digest.
     """
     with _open_warehouse(plant) as warehouse:
-        stored = list(_latest_first(warehouse)) if every else list(_current_values(warehouse).values())
-    stored.sort(key=lambda pair: pair[0].name)  # stable: newest first within a name
-    rows = [
-        (o.name, o.format, format_size(o.size), format_age(t.finished), _short(t), o.digest[:8])
-        for o, t in stored
-    ]
-    lines = aligned([("NAME", "TYPE", "SIZE", "AGE", "REACTOR", "DIGEST"), *rows], right={2})
-    document = [
-        {
-            "name": output.name,
-            "type": output.format,
-            "size": output.size,
-            "finished": trace.finished,
-            "reactor": trace.reactor,
-            "digest": output.digest,
-        }
-        for output, trace in stored
-    ]
-    text = "\n".join(lines) if stored else f"{plant} stores no ingredients yet."
-    emit(text, document, as_json=as_json)
+        stored = list(_listed_values(warehouse) if every else _current_values(warehouse).values())
+    stored.sort(key=lambda value: value.recency, reverse=True)
+    stored.sort(key=lambda value: value.name)  # stable: newest first within a name
+    if as_json:
+        emit(
+            "",
+            ({k: v for k, v in value._asdict().items() if k != "recency"} for value in stored),
+            as_json=True,
+        )
+        return
+    rows = (
+        (o.name, o.type, format_size(o.size), format_age(o.finished), _short(o.reactor), o.digest[:8])
+        for o in stored
+    )
+    lines = aligned(chain([("NAME", "TYPE", "SIZE", "AGE", "REACTOR", "DIGEST")], rows), right={2})
+    emit(lines if stored else f"{plant} stores no ingredients yet.", None, as_json=False)
 
 
 @click.command(epilog="Example: pyplant show digits.plant accuracy")
@@ -146,7 +165,7 @@ def show(plant: Path, name: str, *, as_json: bool) -> None:
     value (text or null), reactor, finished, seconds, host, versions, dependencies.
     """
     with _open_warehouse(plant) as warehouse:
-        output, trace = _find(_current_values(warehouse), name, plant)
+        output, trace = _find(warehouse, name, plant)
         value = _preview(warehouse, output)
     document = {
         "name": output.name,
@@ -226,21 +245,58 @@ def history(plant: Path, reactor: str | None, *, as_json: bool) -> None:
     outputs (name to digest).
     """
     with _open_warehouse(plant) as warehouse:
-        by_reactor: dict[str, list[Trace]] = {}
-        for trace in sorted(warehouse.ledger.traces(), key=lambda trace: trace.rank):
-            by_reactor.setdefault(trace.reactor, []).append(trace)
-    ingredient = ""
-    if reactor is not None:
-        named = [name for name in by_reactor if reactor in (name, name.rpartition(".")[2])]
-        # The newest execution only: an earlier version of a reactor may have sent other ingredients.
-        sending = [name for name, traces in by_reactor.items() if traces[-1].output(reactor) is not None]
-        if not named and not sending:
-            raise _no_executions(reactor, by_reactor, plant)
-        by_reactor = {name: by_reactor[name] for name in named or sending}
-        ingredient = "" if named else reactor
-    histories = [history_of(name, traces, ingredient) for name, traces in sorted(by_reactor.items())]
-    text = "\n".join(map(str, histories)) or f"{plant} stores no executions yet."
-    emit(text, histories, as_json=as_json)
+        ledger = warehouse.ledger
+        executions = Counter[str]()
+        newest: dict[str, Trace] = {}
+        for trace in ledger.traces():
+            executions[trace.reactor] += 1
+            known = newest.get(trace.reactor)
+            if known is None or known.rank < trace.rank:
+                newest[trace.reactor] = trace
+        names, ingredient = sorted(newest), ""
+        if reactor is not None:
+            named = [name for name in names if reactor in (name, name.rpartition(".")[2])]
+            # The newest execution only: an earlier version of a reactor may have sent other ingredients.
+            sending = [name for name in names if newest[name].output(reactor) is not None]
+            if not named and not sending:
+                raise _no_executions(reactor, names, plant)
+            names = named or sending
+            ingredient = "" if named else reactor
+        # Executions are printed while they are read, since all of them may not fit into memory.
+        histories = (History(name, _Executions(ledger, name, executions[name]), ingredient) for name in names)
+        width = terminal_width()
+        if as_json:
+            emit("", map(_history_document, histories), as_json=True)
+        elif names:
+            emit(
+                chain.from_iterable(as_lines(found.title(), found.blocks(), width) for found in histories),
+                None,
+                as_json=False,
+            )
+        else:
+            emit(f"{plant} stores no executions yet.", None, as_json=False)
+
+
+class _Executions(Sequence[HistoryEntry]):
+    """The stored executions of a reactor, read one by one."""
+
+    def __init__(self, ledger: Ledger, reactor: str, number: int) -> None:
+        self._ledger = ledger
+        self._reactor = reactor
+        self._number = number
+
+    def __len__(self) -> int:
+        return self._number
+
+    def __iter__(self) -> Iterator[HistoryEntry]:
+        return map(history_entry, self._ledger.newest_first(self._reactor))
+
+    def __getitem__(self, index: Any) -> Any:
+        return tuple(self)[index]
+
+
+def _history_document(found: History) -> dict[str, Any]:
+    return {"reactor": found.reactor, "entries": iter(found.entries), "ingredient": found.ingredient}
 
 
 def _no_executions(reactor: str, known: Iterable[str], plant: Path) -> UnknownReactorError:
@@ -274,7 +330,7 @@ def gc(plant: Path, max_size: str | None, unused_for: str | None, *, as_json: bo
         seconds = None if unused_for is None else parse_seconds(unused_for)
         done = collect(warehouse, limit, unused_for=seconds)
     document = {
-        "results": len(done.traces),
+        "results": done.results,
         "objects": len(done.objects),
         "leftovers": len(done.leftovers),
         "freed": done.freed,
@@ -320,8 +376,7 @@ def export(plant: Path, names: tuple[str, ...], folder: Path, *, as_json: bool) 
     first. pyplant.load_ingredients(folder) reads them. JSON: an object with folder and ingredients (names).
     """
     with _open_warehouse(plant) as warehouse:
-        stored = _current_values(warehouse)
-        wanted = [_find(stored, name, plant)[0] for name in dict.fromkeys(names)]
+        wanted = [_find(warehouse, name, plant)[0] for name in dict.fromkeys(names)]
         written = export_to(warehouse, wanted, folder)
     text = f"{counted(len(wanted), 'ingredient')} written to {folder}"
     emit(text, {"folder": written, "ingredients": [i.name for i in wanted]}, as_json=as_json)
@@ -356,7 +411,8 @@ def _plant_checks(directory: Path) -> Iterator[Check]:
         return
     try:
         with _open_warehouse(directory) as warehouse:
-            traces = list(warehouse.ledger.traces())
+            executions = sum(1 for _ in warehouse.ledger.traces())
+            size = stored_bytes(warehouse.ledger.traces())
             files = len(warehouse.journal.files())
             damaged = warehouse.journal.damaged_lines - warehouse.ledger.known_damage
             unknown = warehouse.ledger.unknown_traces
@@ -366,7 +422,7 @@ def _plant_checks(directory: Path) -> Iterator[Check]:
     yield Check(
         "plant",
         CheckResult.OK,
-        f"{counted(len(traces), 'stored execution')}, {format_size(stored_bytes(traces))}",
+        f"{counted(executions, 'stored execution')}, {format_size(size)}",
     )
     yield Check("journal", CheckResult.OK, counted(files, "file"))
     if damaged > 0:

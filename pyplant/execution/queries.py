@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pyplant._formatting import format_age
@@ -20,7 +20,7 @@ from pyplant.reports.report import Explanation, History, Outcome, Overview, Plan
 if TYPE_CHECKING:
     from pyplant.execution.session import Session
 
-__all__ = ["edges", "explain", "fetch", "history", "history_of", "overview", "plan", "status"]
+__all__ = ["edges", "explain", "fetch", "history", "overview", "plan", "status"]
 
 _LIVE = {
     State.RUNNING: Outcome.RUNNING,
@@ -47,9 +47,16 @@ def status(session: Session) -> Status:
 def overview(session: Session) -> Overview:
     """Return the number and size of stored executions, and the state of every reactor."""
     found = status(session)
-    traces = list(session.warehouse.ledger.traces())
-    sizes = {value.digest: value.size for trace in traces for value in trace.stored}
-    return Overview(found.directory, len(traces), sum(sizes.values()), found)
+    executions, inline = 0, 0
+    objects: dict[str, int] = {}
+    for trace in session.warehouse.ledger.traces():
+        executions += 1
+        for value in trace.stored:
+            if value.object:
+                objects[value.object] = value.size
+            else:
+                inline += value.size
+    return Overview(found.directory, executions, inline + sum(objects.values()), found)
 
 
 def explain(session: Session, wanted: Callable[..., Any] | str) -> Explanation:
@@ -97,13 +104,8 @@ def history(session: Session, wanted: Callable[..., Any] | str) -> History:
         definition, ingredient, _ = find(session, wanted)  # reads what other processes committed
         ledger = session.warehouse.ledger
         traces = [trace for name in definition.full_names for trace in ledger.of_reactor(name)]
-        traces.sort(key=lambda trace: trace.rank)
-        return history_of(definition.name, traces, ingredient)
-
-
-def history_of(name: str, traces: Iterable[Trace], ingredient: str = "") -> History:
-    """Return executions, given oldest first, as a history; ``ingredient`` is the name by which the reactor was found."""
-    return History(name, tuple(map(history_entry, reversed(list(traces)))), ingredient)
+        traces.sort(key=lambda trace: trace.rank, reverse=True)
+        return History(definition.name, tuple(map(history_entry, traces)), ingredient)
 
 
 def edges(session: Session) -> dict[str, dict[str, list[str]]]:

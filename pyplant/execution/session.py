@@ -462,7 +462,7 @@ class Session:
                     self.warehouse, self._max_size, only_if_needed=True, verifying=self.verified_traces
                 )
                 # Where all is in use, trying again soon would be in vain.
-                stored = 0 if done.traces else done.stored
+                stored = 0 if done.results else done.stored
             except Exception as error:  # noqa: BLE001 - verifying reads code and configuration, which may be broken by now
                 logger().warning("Old results in %s were not removed: %s", self.warehouse.root, error)
             # Also after a failure: to try again after each run would cost as much each time.

@@ -16,7 +16,7 @@ from pyplant._formatting import clean, escape
 from pyplant.reports.table import Table, html_icon
 from pyplant.reports.theme import REPORT
 
-__all__ = ["Block", "as_html", "as_text"]
+__all__ = ["Block", "as_html", "as_lines", "as_text"]
 
 _CELL = "vertical-align:top;border:0;line-height:1.5"
 _ICON = f"{_CELL};text-align:left;padding:0 .5em 0 0"
@@ -78,11 +78,15 @@ def as_text(title: str, blocks: Iterable[Block | Table], width: int) -> str:
     width
         Maximum width of a line.
     """
-    lines = [*_wrapped(clean(title), width, "")]
+    return "\n".join(as_lines(title, blocks, width))
+
+
+def as_lines(title: str, blocks: Iterable[Block | Table], width: int) -> Iterator[str]:
+    """Yield the lines of a report as plain text; see :func:`as_text`."""
+    yield from _wrapped(clean(title), width, "")
     shown: set[str] = set()
     for block in blocks:
-        lines += block.text(width) if isinstance(block, Table) else _text_lines(block, width, 1, shown)
-    return "\n".join(lines)
+        yield from block.text(width) if isinstance(block, Table) else _text_lines(block, width, 1, shown)
 
 
 def _wrapped(text: str, width: int, indent: str) -> list[str]:

@@ -34,6 +34,7 @@ __all__ = [
     "Status",
     "counts",
     "summary",
+    "terminal_width",
 ]
 
 _MAX_READS = 10  # lines of an explanation
@@ -110,6 +111,14 @@ class ReactorEntry:
         return tuple(cause.summary for cause in self.causes)
 
 
+def terminal_width() -> int:
+    """Return the width of reports in the terminal."""
+    import shutil  # slow to load, as is html below
+
+    # Bounded on both sides: lines of a wide terminal are hard to read, and narrow ones have no room for figures.
+    return max(40, min(shutil.get_terminal_size((_WIDTH, 24)).columns, 120))
+
+
 class Report:
     """Base class of all reports: renders text and HTML."""
 
@@ -132,11 +141,7 @@ class Report:
         return as_text(self.title(), self.blocks(), width)
 
     def __str__(self) -> str:
-        import shutil  # slow to load, as is html below
-
-        # Bounded on both sides: lines of a wide terminal are hard to read, and narrow ones have no room for figures.
-        columns = shutil.get_terminal_size((_WIDTH, 24)).columns
-        return printable(self.text(max(40, min(columns, 120))), sys.stdout)
+        return printable(self.text(terminal_width()), sys.stdout)
 
     def __repr__(self) -> str:
         return printable(self.text(), sys.stdout)
@@ -405,7 +410,7 @@ class History(Report):
     """The stored executions of a reactor, newest first."""
 
     reactor: str
-    entries: tuple[HistoryEntry, ...]
+    entries: Sequence[HistoryEntry]
     ingredient: str = ""
 
     def __iter__(self) -> Iterator[HistoryEntry]:

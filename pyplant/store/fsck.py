@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from operator import itemgetter
 
 from pyplant._formatting import counted, format_date, format_size
 from pyplant._streams import printable
 from pyplant.engine.trace import Trace
 from pyplant.ingredient import Ingredient
-from pyplant.store.journal import Journal
+from pyplant.store.journal import Journal, Rank
 from pyplant.store.layout import PARTS
 from pyplant.store.objects import hash_file, is_object_name
 from pyplant.store.scratch import abandoned_scratch
@@ -53,6 +54,7 @@ class Problem(Enum):
 
 _LOST = frozenset({Problem.DAMAGED, Problem.MISSING, Problem.UNREADABLE})
 _HARMLESS = frozenset({Problem.ORPHANS, Problem.SCRATCH})
+_UNEQUAL = -1  # the size of an object for which executions name different ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,19 +172,20 @@ class _Auditor:
     def findings(self) -> Iterator[Finding]:
         self._ledger.refresh()
         yield from self._journal()
-        # By object, since executions share objects: each is hashed once.
-        users: dict[str, list[tuple[Trace, Ingredient]]] = {}
-        untrusted: dict[str, list[tuple[Trace, Ingredient]]] = {}
+        # By object, since executions share objects: each is hashed once. Executions are not kept, since there may be
+        # more of them than fit into memory; those that lost a value are looked for again.
+        sizes: dict[str, int] = {}
+        untrusted = _LostValues()
         for trace in self._ledger.traces():
             for output in trace.stored:
-                if output.object:  # the checksums of the journal cover inline values
-                    users.setdefault(output.object, []).append((trace, output))
+                # The checksums of the journal cover inline values.
+                if output.object and sizes.setdefault(output.object, output.size) != output.size:
+                    sizes[output.object] = _UNEQUAL
                 if not self._warehouse.formats.trusts(output):  # inline values may be pickles as well
-                    untrusted.setdefault(output.object, []).append((trace, output))
-        for stored, named in untrusted.items():
-            yield from _lost(Problem.UNTRUSTED, stored, named)
-        for stored, named in sorted(users.items()):
-            yield from self._object(stored, named)
+                    untrusted.add(Problem.UNTRUSTED, trace, output)
+        yield from untrusted.findings()
+        problems = ((name, self._problem(name, size)) for name, size in sorted(sizes.items()))
+        yield from self._lost({name: problem for name, problem in problems if problem is not None})
         yield from self._orphans()
         yield from self._foreign()
         yield from self._scratch()
@@ -190,19 +193,27 @@ class _Auditor:
 
     # ------------------------------------------------------------------ values
 
-    def _object(self, stored: str, named: list[tuple[Trace, Ingredient]]) -> Iterator[Finding]:
-        problem = self._problem(stored, {output.size for _, output in named})
-        if problem is None:
+    def _lost(self, problems: dict[str, Problem]) -> Iterator[Finding]:
+        """Yield which executions lost a value, by the problem of each object."""
+        if not problems:
             return
-        yield from _lost(problem, stored, named)
+        lost = _LostValues()
+        ranks: set[Rank] = set()
+        for trace in self._ledger.traces():
+            for output in trace.stored:
+                if output.object in problems:
+                    lost.add(problems[output.object], trace, output)
+                    ranks.add(trace.rank)
+        yield from lost.findings()
         if self._repair:
-            if problem is Problem.DAMAGED:
-                with suppress(OSError):  # evicting the executions matters more than moving the file
-                    self._warehouse.objects.quarantine(stored)
+            for stored, problem in problems.items():
+                if problem is Problem.DAMAGED:
+                    with suppress(OSError):  # evicting the executions matters more than moving the file
+                        self._warehouse.objects.quarantine(stored)
             # Without the eviction, reports would go on to list the value as cached until a reactor asks for it.
-            self._ledger.evict([trace for trace, _ in named])
+            self._ledger.evict(ranks)
 
-    def _problem(self, stored: str, sizes: set[int]) -> Problem | None:
+    def _problem(self, stored: str, size: int) -> Problem | None:
         path = self._warehouse.objects.path(stored) if is_object_name(stored) else None
         identity = None if path is None else self._files.identity(path)
         if path is None or identity is None:
@@ -210,7 +221,7 @@ class _Auditor:
         self.objects += 1
         self.size += identity[2]
         # A wrong size proves the damage without reading a large file.
-        if sizes != {identity[2]}:
+        if size != identity[2]:
             return Problem.DAMAGED
         # Hashed even if the identity of the file is known: a disk may lose bits without any change of the identity.
         try:
@@ -286,16 +297,23 @@ class _Auditor:
                 self._files.remove(path)
 
 
-def _lost(problem: Problem, stored: str, named: list[tuple[Trace, Ingredient]]) -> Iterator[Finding]:
-    """Yield one finding for each ingredient with this object, even if several executions made it."""
-    newest: dict[tuple[str, str], Trace] = {}
-    for trace, output in named:
-        key = (trace.reactor, output.name)
-        if key not in newest or trace.rank > newest[key].rank:
-            newest[key] = trace
-    for (reactor, name), trace in sorted(newest.items()):
-        short = reactor.rpartition(".")[2]
-        text = f"{name!r} of reactor {short!r}, computed {format_date(trace.finished)}: {problem.value}"
-        if problem is Problem.UNTRUSTED:
-            text += ": pickled by another user; missing unless the plant is opened with trust=True"
-        yield Finding(problem, text, name, reactor, stored)
+class _LostValues:
+    """The lost values by object, reactor and ingredient, even if several executions made one."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str, str], tuple[Rank, float, Problem]] = {}
+
+    def add(self, problem: Problem, trace: Trace, output: Ingredient) -> None:
+        """Add a value of an execution; the newest of equal ones counts."""
+        key = (output.object, trace.reactor, output.name)
+        newest = (trace.rank, trace.finished, problem)
+        self._found[key] = max(newest, self._found.get(key, newest), key=itemgetter(0))
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield one finding for each."""
+        for (stored, reactor, name), (_, finished, problem) in sorted(self._found.items(), key=itemgetter(0)):
+            short = reactor.rpartition(".")[2]
+            text = f"{name!r} of reactor {short!r}, computed {format_date(finished)}: {problem.value}"
+            if problem is Problem.UNTRUSTED:
+                text += ": pickled by another user; missing unless the plant is opened with trust=True"
+            yield Finding(problem, text, name, reactor, stored)

@@ -24,6 +24,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from sys import intern
 from typing import Any, NamedTuple
 
 from blake3 import blake3
@@ -282,7 +283,7 @@ class Journal:
             number = count(int(text))
             # The seal covers the writer only if the line names it; a file can be renamed.
             signed = signed and bool(merged)
-            writer = merged.decode() or writer
+            writer = intern(merged.decode()) or writer
             entry = JournalEntry(kind.decode(), key.decode(), number, writer, payload, seal, signed, place)
         except ValueError:
             return None

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from sys import intern
 from typing import Any
 
 from pyplant.engine.trace import Trace, TraceTree
@@ -121,7 +122,9 @@ class Ledger:
                     self._forget(name, entry.number)
             case "e":
                 # The line names ranks, not code or reactors, so every tree may hold one of these traces.
-                self._evicted |= {(count(number), string(writer)) for number, writer in entry.payload()}
+                self._evicted |= {
+                    (count(number), intern(string(writer))) for number, writer in entry.payload()
+                }
                 self._trees.clear()
                 self._last.clear()
             case "k":
@@ -134,7 +137,7 @@ class Ledger:
     def _apply_uses(self, entry: JournalEntry) -> None:
         line = entry.rank
         for number, writer, when, joined in entry.payload():
-            rank, topics = (count(number), string(writer)), string(joined).split(".")
+            rank, topics = (count(number), intern(string(writer))), string(joined).split(".")
             self._used_at[rank] = max(count(when), self._used_at.get(rank, 0))
             self._recency[rank] = max(line, self._recency.get(rank, _NEVER))
             if topics[0].startswith(_REACTOR):  # earlier versions wrote other topics
@@ -223,6 +226,11 @@ class Ledger:
         stored = (trace for trace in found if trace.reactor == full_name and self.is_stored(trace))
         return sorted(stored, key=lambda trace: trace.rank)
 
+    def newest_first(self, full_name: str) -> Iterator[Trace]:
+        """Yield the stored traces of a reactor under any code, and keep none of them in memory."""
+        found = self._lines.newest_first(self.topic(full_name))
+        return (trace for trace in found if trace.reactor == full_name and self.is_stored(trace))
+
     def last(self, full_name: str) -> Trace | None:
         """Return the newest stored trace of a reactor under any code."""
         self._lines.parse(self.topic(full_name))
@@ -255,6 +263,12 @@ class Ledger:
         found = self._lines.with_topic(self.topic(name, _INGREDIENT))
         stored = (trace for trace in found if trace.output(name) is not None and self.is_stored(trace))
         return sorted(stored, key=self.recency, reverse=True)
+
+    def last_sender(self, name: str) -> Trace | None:
+        """Return the stored trace that sent ``name`` and was used most recently, and keep none of the others."""
+        found = self._lines.newest_first(self.topic(name, _INGREDIENT))
+        stored = (trace for trace in found if trace.output(name) is not None and self.is_stored(trace))
+        return max(stored, key=self.recency, default=None)
 
     def add_trace(
         self, trace: Trace, *, sync: bool = False, announce: Callable[[Trace], object] | None = None
@@ -319,15 +333,15 @@ class Ledger:
         self._trees.clear()
         self._last.clear()
 
-    def evict(self, traces: Iterable[Trace]) -> None:
-        """Remove these traces; the lines are on the disk when this returns.
+    def evict(self, traces: Iterable[Rank]) -> None:
+        """Remove traces, given by their ranks; the lines are on the disk when this returns.
 
         Raises
         ------
         OSError
             If it could not be written.
         """
-        ranks = sorted(trace.rank for trace in traces)
+        ranks = sorted(traces)
         lines = [
             ranks[start : start + _MAX_EVICTED_IN_LINE]
             for start in range(0, len(ranks), _MAX_EVICTED_IN_LINE)
@@ -362,17 +376,14 @@ class Ledger:
             self._append("u", "-", noted)
         self._last_noted = used  # after the line, which resets it
 
-    def unused_since(self, when: float) -> set[Rank]:
-        """Return the ranks of the stored traces that were last brought up to date before that time."""
-        return {
-            trace.rank
-            for trace in self.traces()
-            if max(trace.finished, self._used_at.get(trace.rank, 0)) < when
-        }
+    def used_at(self, trace: Trace) -> float:
+        """Return when a trace was last brought up to date, in seconds since the epoch."""
+        return max(trace.finished, self._used_at.get(trace.rank, 0))
 
     def recency(self, trace: Trace) -> Rank:
         """Return the rank of the last line that made a trace current; it orders traces without clocks."""
-        return max(self._recency.get(trace.rank, _NEVER), trace.rank)
+        rank = trace.rank
+        return max(self._recency.get(rank, rank), rank)
 
     def current(self) -> set[Rank]:
         """Return the ranks of the current traces: for each name of a reactor the one last brought up to date."""
@@ -380,7 +391,8 @@ class Ledger:
         stored: set[Rank] = set()
         for trace in self.traces():
             topic, rank = self.topic(trace.reactor), trace.rank
-            stored.add(rank)
+            if rank in self._recency:
+                stored.add(rank)
             latest[topic] = max((rank, rank), latest.get(topic, (_NEVER, _NEVER)))
         for topic, noted in self._uses.items():
             uses = [(line, rank) for rank, line in noted.items() if rank in stored]
@@ -395,15 +407,16 @@ class Ledger:
 
         The files of the writers in ``written`` are not merged, and their lines may refer to any line.
         """
-        stored: set[Rank] = set()
+        stored: set[Rank] = set()  # those that lines about their use name
         removed: set[Rank] = set()
         named: set[str] = set()
         for trace in self._lines.all():
-            if self.is_stored(trace):
-                stored.add(trace.rank)
-                named.update(output.object for output in trace.stored)
-            else:
+            if not self.is_stored(trace):
                 removed.add(trace.rank)
+                continue
+            if trace.rank in self._recency:
+                stored.add(trace.rank)
+            named.update(output.object for output in trace.stored if output.object)
 
         def is_needed(entry: JournalEntry) -> bool:
             try:

@@ -24,15 +24,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pyplant._formatting import counted, format_size
 from pyplant.engine.trace import Trace
 from pyplant.errors import logger
-from pyplant.store.ledger import Ledger
+from pyplant.store.journal import Rank
 from pyplant.store.objects import is_object_name
 from pyplant.store.scratch import MIN_LEFTOVER_AGE, abandoned_scratch
 from pyplant.store.warehouse import COLLECTING, Warehouse
@@ -60,8 +62,8 @@ class CollectionReport:
 
     Attributes
     ----------
-    traces
-        Executions that were evicted.
+    results
+        The number of executions that were evicted.
     objects
         Names of the stored values that were deleted.
     leftovers
@@ -72,7 +74,7 @@ class CollectionReport:
         Bytes of values that no result names, and that stay for a day, since another process uses the plant.
     """
 
-    traces: tuple[Trace, ...] = ()
+    results: int = 0
     objects: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
     freed: int = 0
@@ -84,10 +86,14 @@ class CollectionReport:
 
     def __str__(self) -> str:
         young = f" {format_size(self.young)} that no result names stay for a day." if self.young else ""
-        if not (self.traces or self.objects or self.leftovers):
+        if not (self.results or self.objects or self.leftovers):
             return f"Nothing to remove; {format_size(self.stored)} stored.{young}"
-        parts = [(self.traces, "old result"), (self.objects, "stored value"), (self.leftovers, "leftover")]
-        removed = ", ".join(counted(len(found), noun) for found, noun in parts if found)
+        numbers = {
+            "old result": self.results,
+            "stored value": len(self.objects),
+            "leftover": len(self.leftovers),
+        }
+        removed = ", ".join(counted(number, noun) for noun, number in numbers.items() if number)
         return (
             f"Removed {removed}; {format_size(self.freed)} freed, {format_size(self.stored)} stored.{young}"
         )
@@ -201,6 +207,16 @@ def merge_journal(warehouse: Warehouse, at_least: int = 64, *, thrifty: bool = F
         claims.release(_MERGING)
 
 
+class _Result(NamedTuple):
+    """What is kept of an execution, since all executions together may not fit into memory."""
+
+    recency: Rank
+    rank: Rank
+    objects: tuple[str, ...]
+    length: int  # of its line; 0 if lines do not count
+    is_unused: bool
+
+
 class _Collector:
     def __init__(
         self,
@@ -237,12 +253,12 @@ class _Collector:
             return CollectionReport(stored=size)
         # Found before the claim is taken: it takes long, and processes that find executions wait for the claim.
         verifying = {trace.rank for trace in self._verifying()}
-        if not self._outdated(max_size, verifying) or not self._claims.take_within(COLLECTING, max_wait):
+        if not self._outdated(max_size, verifying)[0] or not self._claims.take_within(COLLECTING, max_wait):
             return CollectionReport(stored=size)
         try:
             # Decided again: until the claim was taken, others may have used, added or evicted executions.
             self._ledger.refresh()
-            outdated = self._outdated(max_size, verifying)
+            outdated, sizes = self._outdated(max_size, verifying)
             if outdated:
                 self._ledger.evict(outdated)
         finally:
@@ -251,28 +267,50 @@ class _Collector:
             merge_journal(self._warehouse, at_least=1, thrifty=True)
         self._ledger.refresh()  # another process may have stored one of these values again
         named = _objects(self._ledger.traces())
-        unnamed = {name: size for name, size in _objects(outdated).items() if name not in named}
+        unnamed = {name: size for name, size in sizes.items() if name not in named}
         deleted = [name for name in unnamed if self._delete_if_unchanged(name)]
         return CollectionReport(
-            traces=tuple(outdated),
+            results=len(outdated),
             objects=tuple(deleted),
             freed=sum(unnamed[name] for name in deleted),
             stored=sum(named.values()),
         )
 
-    def _outdated(self, max_size: int, verifying: AbstractSet[tuple[int, str]]) -> list[Trace]:
-        """Return the history to evict."""
-        stored = list(self._ledger.traces())
+    def _outdated(self, max_size: int, verifying: AbstractSet[Rank]) -> tuple[list[Rank], dict[str, int]]:
+        """Return the history to evict, and the sizes of the objects that it names.
+
+        What fits is kept: history is evicted, the least recent first, until the rest fits. Lines of executions count if
+        the size of the journal does. An object is freed only when the last execution that names it is evicted, and
+        never if a current one names it.
+        """
+        ledger, journal, unused_since = self._ledger, self._journal_bytes(), self._unused_since
+        sizes: dict[str, int] = {}
+        results: list[_Result] = []
+        for trace in ledger.traces():
+            objects = _objects((trace,))
+            sizes.update(objects)
+            is_unused = unused_since is not None and ledger.used_at(trace) < unused_since
+            # To evict one without objects frees nothing if lines do not count.
+            if objects or journal or is_unused:
+                length = len(json.dumps(trace.to_json())) if journal else 0
+                results.append(_Result(ledger.recency(trace), trace.rank, tuple(objects), length, is_unused))
         # Read after the journal: an execution is in a lease before it is in the journal.
-        leased = self._leases.used()
-        current = leased | verifying | self._ledger.current()
-        journal = self._journal_bytes()
-        outdated = _outdated(self._ledger, stored, max_size, current, journal)
-        if self._unused_since is not None:
-            chosen = {trace.rank for trace in outdated} | current
-            unused = self._ledger.unused_since(self._unused_since)
-            outdated += [trace for trace in stored if trace.rank not in chosen and trace.rank in unused]
-        return outdated
+        current = self._leases.used() | verifying | ledger.current()
+        in_use = {name for result in results if result.rank in current for name in result.objects}
+        history = sorted(result for result in results if result.rank not in current)
+        references = Counter(name for old in history for name in old.objects)
+        excess = sum(sizes.values()) + journal - (max_size * _TARGET if journal else max_size)
+        evicted: list[Rank] = []
+        named: set[str] = set()
+        for old in history:
+            freeing = [name for name in old.objects if name not in in_use]
+            if old.is_unused or (excess > 0 and (freeing or journal)):
+                excess -= old.length
+                evicted.append(old.rank)
+                named.update(old.objects)
+                references.subtract(freeing)
+                excess -= sum(sizes[name] for name in freeing if not references[name])
+        return evicted, {name: sizes[name] for name in named}
 
     def _journal_bytes(self) -> int:
         """Return the size of the journal, or 0 if it is too short to count."""
@@ -364,39 +402,6 @@ class _Collector:
     def _is_older(self, path: Path, age: float) -> bool:
         modified = self._files.modified(path)
         return modified is not None and modified < self._now - age
-
-
-def _outdated(
-    ledger: Ledger, traces: list[Trace], max_size: int, current: AbstractSet[tuple[int, str]], journal: int
-) -> list[Trace]:
-    """Return the history to evict so that the rest fits, least recent first.
-
-    The lines of executions count if ``journal``, its size in bytes, is not 0.
-
-    An object is freed only when the last execution that names it is evicted, and never if a current one names it.
-    """
-    current_objects = _objects(trace for trace in traces if trace.rank in current)
-    history = sorted((trace for trace in traces if trace.rank not in current), key=ledger.recency)
-    names = {trace.rank: _objects([trace]).keys() - current_objects.keys() for trace in history}
-    references: dict[str, int] = {}
-    for trace in history:
-        for name in names[trace.rank]:
-            references[name] = references.get(name, 0) + 1
-    sizes = _objects(traces)
-    excess = sum(sizes.values()) + journal - (max_size * _TARGET if journal else max_size)
-    outdated: list[Trace] = []
-    for trace in history:
-        if excess <= 0:
-            break
-        if journal:
-            excess -= len(json.dumps(trace.to_json()))
-        elif not names[trace.rank]:
-            continue  # evicting it would free nothing
-        outdated.append(trace)
-        for name in names[trace.rank]:
-            references[name] -= 1
-            excess -= sizes[name] if references[name] == 0 else 0
-    return outdated
 
 
 def _objects(traces: Iterable[Trace]) -> dict[str, int]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator
+from heapq import merge
+from itertools import groupby
 from operator import attrgetter
 from sys import intern
 
@@ -180,8 +182,8 @@ class TraceLines:
 
     def _all_parsed(self, code: _Code) -> list[Trace]:
         if code.kept or code.places:
-            found = list(filter(None, map(self._parsed, code.kept)))
-            found += filter(None, map(self._parsed, self._read_again([code])))
+            found = list(filter(None, map(self._shared, code.kept)))
+            found += filter(None, map(self._shared, self._read_again([code])))
             found.sort(key=attrgetter("number", "writer"))
             for trace in found:
                 if trace.rank not in self._ranks:  # a line may come twice while files are merged
@@ -216,6 +218,54 @@ class TraceLines:
             if trace.rank not in self._ranks and trace.rank not in seen:
                 yield trace
 
+    def newest_first(self, topic: str, below: Rank | None = None) -> Iterator[Trace]:
+        """Yield the traces of all code that ever had a trace with this topic, and keep none of them.
+
+        Parameters
+        ----------
+        topic
+            What they have in common; others of the same code are yielded, too.
+        below
+            Yield only traces below this rank.
+        """
+        codes = self._codes_with(topic)
+        known = {trace.rank: trace for code in codes for trace in code.traces}
+        for trace in filter(None, map(self._parsed, (entry for code in codes for entry in code.kept))):
+            known.setdefault(trace.rank, trace)
+        numbers, places = array("Q"), array("Q")
+        for entry in self._read_again(codes):
+            numbers.append(entry.number)
+            places.append(entry.place)
+        kept = (known[rank] for rank in sorted(known, reverse=True))
+        read = self._read_in_order(numbers, places)
+        last = below
+        try:
+            for trace in merge(kept, read, key=attrgetter("number", "writer"), reverse=True):
+                if last is None or trace.rank < last:  # a line may come twice while files are merged
+                    last = trace.rank
+                    yield trace
+        except FileNotFoundError:  # another process has merged files
+            self._refresh()
+            yield from self.newest_first(topic, last)
+
+    def _read_in_order(self, numbers: array[int], places: array[int]) -> Iterator[Trace]:
+        """Yield the traces of lines, the highest number first.
+
+        Raises
+        ------
+        FileNotFoundError
+            If a line is not where it was.
+        """
+        order = sorted(range(len(places)), key=numbers.__getitem__, reverse=True)
+        for _, same in groupby(order, key=numbers.__getitem__):
+            wanted = [places[index] for index in same]
+            entries = list(self._journal.read_again(wanted))
+            if len(entries) < len(wanted):
+                raise FileNotFoundError
+            # Two writers may have used the same number.
+            entries.sort(key=attrgetter("writer"), reverse=True)
+            yield from filter(None, map(self._parsed, entries))
+
     def _read_again(self, codes: list[_Code]) -> Iterator[JournalEntry]:
         places, found = _places(codes), 0
         for entry in self._journal.read_again(places):
@@ -225,12 +275,16 @@ class TraceLines:
             self._refresh()  # reads the file with the merged lines
             yield from self._journal.read_again(set(_places(codes)).difference(places))
 
-    def _parsed(self, entry: JournalEntry) -> Trace | None:
+    def _shared(self, entry: JournalEntry) -> Trace | None:
+        """Return a trace that is kept, whose texts are one object each with those of other traces."""
+        return self._parsed(entry, intern)
+
+    def _parsed(self, entry: JournalEntry, shared: Callable[[str], str] = str) -> Trace | None:
         try:
             data = entry.payload()
             versions = mapping(data["v"])  # nearly all traces have the same ones
             data["v"] = self._versions.setdefault(tuple(versions.items()), versions)
-            return Trace.from_json(data, entry.number, entry.writer, signed=entry.signed, shared=intern)
+            return Trace.from_json(data, entry.number, entry.writer, signed=entry.signed, shared=shared)
         except UNREADABLE:
             self.unknown.add(entry.rank)
             return None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pyplant import Plant, ReactorFunc
-from pyplant.cli.stored import _current_values
+from pyplant.cli.stored import _current_values, _find
 from pyplant.errors import StaleWarning
 from pyplant.reports.report import Outcome
 from pyplant.store.warehouse import Warehouse
@@ -47,7 +47,8 @@ def current(directory):
     """What the command line shows of each ingredient: its first number."""
     with closing(Warehouse(directory, read_only=True)) as warehouse:
         return {
-            name: float(warehouse.load(output)[0]) for name, (output, _) in _current_values(warehouse).items()
+            name: float(warehouse.load(_find(warehouse, name, directory)[0])[0])
+            for name in _current_values(warehouse)
         }
 
 
@@ -238,7 +239,7 @@ class TestCollecting:
         for n in range(5):
             bring(directory, n)
         with opened(directory, 4, max_size=0) as plant:
-            assert len(plant.gc().traces) == 8
+            assert plant.gc().results == 8
         assert bring(directory, 4) == []
 
     def test_earlier_code_of_a_reactor_in_an_open_plant_is_history(self, directory):

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from pyplant import Plant, ReactorFunc
-from pyplant.cli import main
+from pyplant.cli import main, stored
 from pyplant.execution import queries
 from pyplant.plant import session_of
+from pyplant.reports import report
 from pyplant.reports.graph import tree
-from pyplant.reports.report import Report
 
 HOSTILE = [
     "new\nline: cached",
@@ -81,7 +81,8 @@ def filled(directory, text):
 def pair(request, tmp_path, monkeypatch):
     """Two plants with their reactors: with a hostile and with a plain text."""
     # Else long texts would have more lines.
-    monkeypatch.setattr(Report, "__str__", lambda self: self.text(5000))
+    for module in (report, stored):
+        monkeypatch.setattr(module, "terminal_width", lambda: 5000)
     plants = [filled(tmp_path / name, text) for name, text in (("one", request.param), ("two", "plain"))]
     with pytest.raises(Refused):
         plants[0][0].run_reactor(plants[0][1][1])

@@ -173,7 +173,7 @@ class TestForgetting:
         ledger = open_ledger()
         traces = [ledger.add_trace(a_trace(config=[("a", str(value))])) for value in range(4)]
         assert newest(ledger)
-        ledger.evict(traces[1:3])
+        ledger.evict([trace.rank for trace in traces[1:3]])
         for view in (ledger, open_ledger()):
             assert list(view.traces()) == [traces[0], traces[3]]
             assert view.of_reactor("garden.make") == [traces[0], traces[3]]
@@ -185,7 +185,7 @@ class TestForgetting:
         open_ledger().add_trace(a_trace())
         ledger = open_ledger(FailingFiles(1))
         with pytest.raises(OSError, match="No space"):
-            ledger.evict(list(ledger.traces()))
+            ledger.evict([trace.rank for trace in ledger.traces()])
         assert len(list(ledger.traces())) == 1
 
 
@@ -249,7 +249,7 @@ class TestUse:
     def test_after_an_eviction_the_previous_trace_is_current(self, open_ledger):
         ledger = open_ledger()
         old, new = (ledger.add_trace(a_trace(fingerprint=code)) for code in ("old", "new"))
-        ledger.evict([new])
+        ledger.evict([new.rank])
         assert ledger.current() == open_ledger().current() == {old.rank}
 
     def test_a_trace_is_announced_before_others_see_it(self, open_ledger):

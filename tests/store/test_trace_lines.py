@@ -156,6 +156,43 @@ class TestMovedLines:
         assert len(ledger.of_reactor("r7")) == 5
 
 
+class TestNewestFirst:
+    @pytest.fixture
+    def reader(self, root):
+        """Three files, whose writers used the same numbers."""
+        writers = [open_warehouse(root) for _ in range(3)]
+        for writer in writers:
+            for number in range(4):
+                value = Ingredient("x", "simple", f"{number}", inline=b"1")
+                writer.ledger.add_trace(a_trace(value, reactor="r", fingerprint=f"code{number % 2}"))
+        for writer in writers:
+            writer.close()
+        return open_warehouse(root).ledger
+
+    def test_traces_come_by_age(self, reader):
+        reader.refresh()
+        reader.tree("code1")  # is kept, and the others are read again
+        found = list(reader.newest_first("r"))
+        assert found == list(reversed(reader.of_reactor("r")))
+        assert len(found) == 12
+
+    def test_files_are_merged_meanwhile(self, root, reader):
+        reader.refresh()
+        found = reader.newest_first("r")
+        first = [next(found), next(found)]
+        with closing(open_warehouse(root)) as other:
+            assert merge_journal(other, at_least=1)
+        reader._journal._blocks.clear()
+        assert first + list(found) == list(reversed(reader.of_reactor("r")))
+
+    def test_what_is_evicted_or_of_another_reactor_is_left_out(self, reader):
+        reader.refresh()
+        newest = next(reader.newest_first("r"))
+        reader.evict([newest.rank])
+        assert len(list(reader.newest_first("r"))) == 11
+        assert list(reader.newest_first("s")) == []
+
+
 class TestReadingAgain:
     def lines(self, root, sizes):
         writer = Journal(Files(), root, seals=SEALS)

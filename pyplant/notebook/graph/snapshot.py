@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from typing import NamedTuple
 
 from pyplant._definitions import Definition, orphans
@@ -183,11 +184,12 @@ def _running_elsewhere(
 def kept_traces(ledger: Ledger) -> dict[str, Trace]:
     """Return the newest trace of each reactor of which a plant holds one, by its short name."""
     newest: dict[str, Trace] = {}
-    for trace in sorted(ledger.traces(), key=lambda trace: trace.rank):
-        newest.pop(trace.reactor, None)
-        newest[trace.reactor] = trace
+    rank = attrgetter("number", "writer")
+    for trace in ledger.traces():
+        newest[trace.reactor] = max(trace, newest.get(trace.reactor, trace), key=rank)
     # Names without their modules may be ambiguous; those of the newest are taken.
-    return {trace.reactor.rpartition(".")[2]: trace for trace in list(newest.values())[-_MAX_KEPT:]}
+    found = sorted(newest.values(), key=rank)[-_MAX_KEPT:]
+    return {trace.reactor.rpartition(".")[2]: trace for trace in found}
 
 
 def kept_reactors(ledger: Ledger, directory: str) -> GraphSnapshot:
