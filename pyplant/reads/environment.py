@@ -4,7 +4,11 @@
 function is replaced once by one that does the same and tells the running reactor. A read counts if user code asks for
 one variable (``os.environ["X"]``, ``os.getenv("X")``, ``"X" in os.environ``, ``os.path.expandvars``). What libraries
 read on their own account does not, and a copy of the whole environment, as for a new process, neither; but of these the
-variables count that the user's code names, as in ``dict(os.environ)["X"]`` and ``click.option(envvar="X")``.
+variables count that the user's code names, as in ``dict(os.environ)["X"]`` and ``click.option(envvar="X")``. Where code
+goes through all names and knows how some begin (``name.startswith("APP_")``), which names begin so counts as well.
+
+A variable that a reactor changes counts by what it was before, in this process, while it stays as the reactor left it and until
+a reactor reads it: what a reactor does is no change of the user.
 """
 
 from __future__ import annotations
@@ -23,7 +27,16 @@ from pyplant.fingerprint.bytecode import nested
 from pyplant.fingerprint.origin import is_own_file, is_user_file
 from pyplant.store.seals import Seals
 
-__all__ = ["counts", "digest", "is_secret", "present_variables", "watch"]
+__all__ = [
+    "counts",
+    "digest",
+    "forget_before",
+    "is_secret",
+    "keep_before",
+    "present_value",
+    "present_variables",
+    "watch",
+]
 
 _SECRET = ("*TOKEN*", "*SECRET*", "*KEY*", "*PASSWORD*", "*PASSWD*", "*CREDENTIAL*")
 # Set for each worker, process or session, and not by the user for the program.
@@ -67,6 +80,10 @@ _ASKING = (_ACCESSORS | {"environ", "environb"}) - {"pop"}
 """Names in code that asks for a variable."""
 _LOOKUPS = frozenset({"BINARY_SUBSCR", "BINARY_OP", "CONTAINS_OP"})  # BINARY_OP from Python 3.14 on
 _WORD = re.compile(r"\w{2,}")
+_ALL = "*"  # ends the beginning of names
+
+_left: dict[str, tuple[bytes | None, bytes | None]] = {}
+"""What variables were before reactors changed them, and how these left them."""
 
 
 def present_variables() -> dict[str, str]:
@@ -89,13 +106,51 @@ def is_secret(name: str) -> bool:
 
 
 def digest(name: str, seals: Seals) -> str:
-    """Return the keyed digest of the present value, so that a reader of the plant cannot try out values."""
-    value = os.environb.get(os.fsencode(name)) if os.supports_bytes_environ else os.environ.get(name)
+    """Return the keyed digest of the present value, so that a reader of the plant cannot try out values.
+
+    Of the beginning of names (``APP_*``), it is that of the names.
+    """
+    if name.endswith(_ALL):
+        names = sorted(filter(counts, _names_like(name)))
+        return seals.secret_digest("\0".join(names).encode("utf-8", "surrogatepass"))
+    value = _counted_value(name)
     if value is None:
         return "unset"
-    if is_secret(name):
-        return "set"
-    return seals.secret_digest(value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass"))
+    return "set" if is_secret(name) else seals.secret_digest(value)
+
+
+def present_value(name: str) -> bytes | None:
+    """Return the value of a variable as bytes."""
+    if os.supports_bytes_environ:
+        return os.environb.get(os.fsencode(name))
+    value = os.environ.get(name)
+    return None if value is None else value.encode("utf-8", "surrogatepass")
+
+
+def keep_before(name: str, before: bytes | None) -> None:
+    """Let a variable that a reactor changed count by its value before that."""
+    _left[name] = before, present_value(name)
+
+
+def forget_before(name: str) -> None:
+    """Let a variable that a reactor reads count by what it reads."""
+    for changed in [changed for changed in _left if _is_meant(changed, name)]:
+        del _left[changed]
+
+
+def _counted_value(name: str) -> bytes | None:
+    present = present_value(name)
+    before, left = _left.get(name, (present, present))
+    return before if present == left else present
+
+
+def _is_meant(name: str, asked: str) -> bool:
+    return name.startswith(asked[:-1]) if asked.endswith(_ALL) else name == asked
+
+
+def _names_like(pattern: str) -> set[str]:
+    names = {*present_variables(), *_left}
+    return {name for name in names if _is_meant(name, pattern) and _counted_value(name) is not None}
 
 
 def watch(
@@ -134,6 +189,17 @@ def watch(
 
         watched.__wrapped__ = encode  # type: ignore[attr-defined] # as functools.wraps() does
         environ.encodekey = watched
+        decode: Any = environ.decodekey
+        decode = getattr(decode, "__wrapped__", decode)
+
+        def decoded(key: Any, _decode: Any = decode) -> Any:
+            frame = sys._getframe(1)  # noqa: SLF001 - documented in sys
+            if frame.f_code.co_name == "__iter__" and is_listening():
+                _asked_for_all(frame.f_back, read)
+            return _decode(key)
+
+        decoded.__wrapped__ = decode  # type: ignore[attr-defined] # as functools.wraps() does
+        environ.decodekey = decoded
 
 
 def _asked(
@@ -159,6 +225,16 @@ def _asked(
         if is_user_file(frame.f_code.co_filename) and _is_named(frame, name):
             read(name, frame)
             return
+        frame = frame.f_back
+
+
+def _asked_for_all(frame: FrameType | None, read: Callable[[str, FrameType], None]) -> None:
+    """Tell of the beginnings of names that the user's code contains, if it or a library goes through all names."""
+    while frame is not None and not is_own_file(frame.f_code.co_filename):
+        if is_user_file(frame.f_code.co_filename):
+            for word in _words(frame.f_code):
+                if word.endswith("_"):
+                    read(word + _ALL, frame)
         frame = frame.f_back
 
 

@@ -17,9 +17,10 @@ from types import FrameType, MappingProxyType
 from typing import Any
 
 from pyplant.fingerprint.origin import is_user_file
-from pyplant.reads import asked_paths, environment
+from pyplant.reads import asked_paths, environment, module_searches
 from pyplant.reads.argument_paths import database_files, paths_in_command
 from pyplant.reads.descriptors import below_descriptor, possible_paths, without_descriptor
+from pyplant.reads.places import is_import
 from pyplant.reads.recorder import ReadRecorder
 
 __all__ = ["install", "listening_recorder", "report", "started_process"]
@@ -51,6 +52,7 @@ def install(find: Callable[[], ReadRecorder | None]) -> None:
         sys.addaudithook(_audit)
     environment.watch(_variable_read, _variable_set, _environment_copied, listening_recorder)
     asked_paths.watch(listening_recorder, report)
+    module_searches.watch(listening_recorder, report)
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
@@ -119,7 +121,7 @@ def _opens(recorder: ReadRecorder, frame: FrameType, path: Any, flags: int) -> N
     elif flags & _WRITES:
         if not os.path.isdir(path):  # temporary files are announced by their folder first
             recorder.wrote(path)
-    elif not (_is_import(frame) and os.fsdecode(path).endswith(_IMPORT_SUFFIXES)):
+    elif not (is_import(frame) and os.fsdecode(path).endswith(_IMPORT_SUFFIXES)):
         recorder.opened(path, frame)
     else:
         _import_opens(recorder, os.fsdecode(path))
@@ -137,7 +139,7 @@ def _import_opens(recorder: ReadRecorder, path: str) -> None:
 
 
 def _listdir(recorder: ReadRecorder, frame: FrameType, path: Any) -> None:
-    if not _is_import(frame):
+    if not is_import(frame):
         recorder.listed(without_descriptor(path), frame)
 
 
@@ -145,7 +147,7 @@ def _scandir(recorder: ReadRecorder, frame: FrameType, path: Any) -> None:
     module, name = frame.f_globals.get("__name__"), frame.f_code.co_name
     if module == "glob" or (module == "pathlib" and name == "_scandir" and not _is_walk(frame.f_back)):
         return  # the event of the pattern came before
-    if not _is_import(frame):
+    if not is_import(frame):
         path = without_descriptor(path)
         recorder.listed(path, frame)
         asked_paths.entries_asked(recorder, path, frame)
@@ -153,13 +155,6 @@ def _scandir(recorder: ReadRecorder, frame: FrameType, path: Any) -> None:
 
 def _is_walk(frame: FrameType | None) -> bool:
     return frame is not None and frame.f_code.co_name in ("walk", "_walk")
-
-
-def _is_import(frame: FrameType) -> bool:
-    name = str(frame.f_globals.get("__name__", ""))
-    return name in ("_frozen_importlib_external", "_frozen_importlib", "zipimport") or name.startswith(
-        "importlib"
-    )
 
 
 def _glob(

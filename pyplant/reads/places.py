@@ -11,7 +11,7 @@ from types import FrameType
 from pyplant.fingerprint.distribution import installation_folders
 from pyplant.fingerprint.origin import is_own_file, is_user_file
 
-__all__ = ["code_place", "place_of", "responsible"]
+__all__ = ["code_place", "is_import", "place_of", "responsible"]
 
 _WRAPPERS = "nesting.py"  # of threads that reactors start; what they call is not PyPlant's doing
 _CELL = re.compile(r"ipykernel_\d+[/\\]\d+\.py$")  # a file that ipykernel names and never writes
@@ -50,6 +50,14 @@ def responsible(frame: FrameType | None) -> tuple[str, bool]:
         is_direct = is_direct and owner is not _Owner.LIBRARY
         frame = frame.f_back
     return "a thread of the reactor", False
+
+
+def is_import(frame: FrameType) -> bool:
+    """Return whether a frame is one of the import system."""
+    name = str(frame.f_globals.get("__name__", ""))
+    return name in ("_frozen_importlib_external", "_frozen_importlib", "zipimport") or name.startswith(
+        "importlib"
+    )
 
 
 class _Owner(Enum):

@@ -133,6 +133,7 @@ class ReadRecorder:
         self._tracking = tracking
         self._reads: dict[tuple[DependencyKind, str], _Read] = {}
         self._written: set[str] = set()
+        self._variables: dict[str, bytes | None] = {}  # those that it changed, with their values before
         self._cached: dict[CodeType, dict[tuple[DependencyKind, str], _Read]] = {}
         self._trees: tuple[str, ...] = ()  # folders that it made or removed, with a separator at the end
         self._paused: dict[int, int] = {}  # by thread
@@ -217,6 +218,7 @@ class ReadRecorder:
         key = DependencyKind.ENVIRONMENT, name
         if name not in self._written and environment.counts(name):
             if key not in self._reads:
+                environment.forget_before(name)
                 self._reads[key] = _Read(*key, self._position(), place_of(frame), None)
             self._remember(key, frame)
 
@@ -230,8 +232,9 @@ class ReadRecorder:
             self._trees = (*self._trees, full.rstrip(os.sep) + os.sep)
 
     def set_variable(self, name: str) -> None:
-        """Note that the execution set or removed an environment variable."""
+        """Note that the execution sets or removes an environment variable."""
         self._written.add(name)
+        self._variables.setdefault(name, environment.present_value(name))
 
     def note(self, text: str, frame: FrameType, *, is_direct: bool = False) -> None:
         """Note something that cannot be compared between runs, if user code is responsible, or does it itself."""
@@ -318,6 +321,8 @@ class ReadRecorder:
             How long the reactor ran.
         """
         found: list[FoundRead] = []
+        for name, before in self._variables.items():
+            environment.keep_before(name, before)
         for read in list(self._reads.values()):
             if read.kind is DependencyKind.EXISTENCE and (DependencyKind.FILE, read.path) in self._reads:
                 continue  # the digest of the content tells whether it exists
@@ -345,8 +350,6 @@ class ReadRecorder:
 
     def _dependency(self, read: _Read, seconds: float) -> Dependency | None:
         if read.kind is DependencyKind.ENVIRONMENT:
-            if read.path in self._written:
-                return None
             return Dependency(read.kind, (read.path,), (self._digest(read.kind, read.path),))
         is_folder = read.kind is not DependencyKind.FILE and stat.S_ISDIR(read.mode)
         is_code = read.kind is not DependencyKind.SOURCE and is_source_of_module(read.path)

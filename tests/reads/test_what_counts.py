@@ -551,7 +551,8 @@ def test_a_variable_that_code_names_counts_however_it_is_read(name, monkeypatch)
     monkeypatch.setenv("READS_X", "1")
     with plant_with(NAMED[name]) as plant:
         plant.get("value")
-        assert recorded(plant) == [("e", "READS_X")]
+        beginnings = [("e", "READS_*")] if name == "beginning" else []
+        assert recorded(plant) == [*beginnings, ("e", "READS_X")]
 
 
 def test_control_without_names_in_texts_copies_do_not_count(monkeypatch):
