@@ -62,6 +62,9 @@ PURITY_EXCEPTIONS = {
         "linecache",
         "sys",
     },  # the text of loaded modules, and attributes of sys
+    "pyplant.fingerprint.module_effects": {
+        "linecache"
+    },  # to which it gives the text of the functions that it makes
     "pyplant.fingerprint.metadata": {"inspect"},  # the source of functions that code asks for with inspect
     "pyplant.fingerprint.builtin_types": {"gc"},  # the only way to the function in a key function
     "pyplant.fingerprint.gc_pause": {"gc"},  # pauses the collector while many small objects are made

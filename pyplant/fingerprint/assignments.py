@@ -5,6 +5,8 @@ code names the attribute: :func:`json.dumps` calls the method. So what is assign
 package, and a method for all code that mentions its name. The names come from the text of the loaded user modules and
 cells, and the values from the classes and modules themselves. So a text that only looks like an assignment does no harm.
 
+Statements that change installed code otherwise are read from the same texts (:mod:`pyplant.fingerprint.module_effects`).
+
 Of ``sys`` only the attributes count that code names: its others belong to the process.
 """
 
@@ -30,6 +32,7 @@ from pyplant.fingerprint.attributes import (
     static_attribute,
 )
 from pyplant.fingerprint.installed_names import is_users_class
+from pyplant.fingerprint.module_effects import Effect, effects_in
 from pyplant.fingerprint.origin import (
     LOADED,
     find,
@@ -45,6 +48,7 @@ __all__ = [
     "AttributeName",
     "adopt_attributes",
     "assigned_attributes",
+    "assigned_effects",
     "attribute_names",
     "entries",
     "is_assigned",
@@ -133,6 +137,8 @@ class Attribute(NamedTuple):
 
 
 _all: list[Attribute] = []
+_effects: dict[str, dict[str, Effect]] = {}  # by module, ``"In"`` for cells, and by what they set
+_sorted_effects: tuple[Effect, ...] = ()
 _seen: dict[str, tuple[Any, Any]] = {}  # the user modules that were read, with their execution (``__spec__``)
 _last = ""  # the module that was loaded last, at the last look
 _cells = 0
@@ -143,6 +149,11 @@ _version = 0  # changes with _all
 def assigned_attributes() -> Sequence[Attribute]:
     """Return the attributes of installed code that user code assigns."""
     return _all
+
+
+def assigned_effects() -> tuple[Effect, ...]:
+    """Return the statements of user modules and cells that change installed code."""
+    return _sorted_effects
 
 
 def attribute_names() -> tuple[AttributeName, ...]:
@@ -156,11 +167,11 @@ def attribute_names() -> tuple[AttributeName, ...]:
     )
 
 
-def adopt_attributes(names: tuple[AttributeName, ...]) -> None:
+def adopt_attributes(names: tuple[AttributeName, ...], effects: tuple[Effect, ...]) -> None:
     """Let those of a program count, and read no text: a worker has other modules loaded, and fingerprints must be the same."""
-    global _of_program, _version
-    if names != _of_program:
-        _of_program = names
+    global _of_program, _sorted_effects, _version
+    if names != _of_program or effects != _sorted_effects:
+        _of_program, _sorted_effects = names, effects
         _all.clear()
         _version += 1
 
@@ -192,6 +203,8 @@ def package_of(value: Any) -> str:
     if issubclass(type(value), type):
         return package_name(module_of(value))
     name = static_attribute(value, "__module__")
+    if type(name) is not str and type(value) is types.BuiltinMethodType:  # random.random, of an object
+        value = value.__self__
     return package_name(name if type(name) is str else module_of(type(value)))
 
 
@@ -220,6 +233,7 @@ def _read_texts() -> None:
     if type(cells) is list:  # of a notebook
         for text in cells[_cells:]:
             _read(text, main)
+            _add_effects("In", text, "__main__", main)
         _cells = len(cells)
     loaded = tuple(LOADED)  # in one step, since other threads import meanwhile
     names = {*_seen, *(itertools.takewhile(_last.__ne__, reversed(loaded)))}
@@ -234,7 +248,11 @@ def _read_texts() -> None:
             continue
         if module is not None and is_user_module(module):
             _seen[name] = module, spec
-            _read("".join(linecache.getlines(filename, dict(own))), own)
+            linecache.checkcache(filename)  # it may have the text from before a reload
+            text = "".join(linecache.getlines(filename, dict(own)))
+            _read(text, own)
+            _effects.pop(name, None)
+            _add_effects(name, text, name, own)
 
 
 def _is_in_usual_place(filename: str) -> bool:
@@ -253,6 +271,23 @@ def _read(text: Any, variables: Mapping[str, Any]) -> None:
             holder = entries(holder).get(step, MISSING)
         if _is_installed(holder):
             _add(holder, name)
+
+
+def _add_effects(source: str, text: Any, module: str, variables: Mapping[str, Any]) -> None:
+    global _sorted_effects, _version
+    if type(text) is str:
+        _effects.setdefault(source, {}).update(
+            (each.key, each) for each in effects_in(text, module, variables)
+        )
+    found = tuple(
+        sorted(
+            {each for own in _effects.values() for each in own.values()},
+            key=lambda each: (each.key, each.text, each.module),
+        )
+    )
+    if found != _sorted_effects:
+        _sorted_effects = found
+        _version += 1
 
 
 def _add(holder: Any, name: str) -> None:

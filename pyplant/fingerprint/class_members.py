@@ -22,7 +22,7 @@ from pyplant.fingerprint.enum_members import enum_members
 from pyplant.fingerprint.metadata import annotation_names
 from pyplant.fingerprint.origin import is_user_file, is_user_object
 
-__all__ = ["members", "names_in_annotations", "registrations", "watched_names"]
+__all__ = ["members", "names_in_annotations", "registrations", "users_registered", "watched_names"]
 
 
 _IGNORED = frozenset(
@@ -124,6 +124,23 @@ def registrations(cls: type) -> tuple[list[str], Any]:
     reduction = copyreg.dispatch_table.get(cls)
     counts = reduction is not None and is_user_object(reduction)
     return sorted(qualname_of(each) for each in found if each is not None), reduction if counts else None
+
+
+def users_registered(cls: type) -> tuple[str, ...]:
+    """Return the names of users' classes that were registered for an abstract class of a library, or for one below it."""
+    found: set[str] = set()
+    stack, seen = [cls] if "_abc_impl" in vars(cls) else [], {id(cls)}
+    while stack:
+        each = stack.pop()
+        registered = _get_dump(each)[0] if "_abc_impl" in vars(each) else ()
+        classes = (reference() for reference in registered)
+        found.update(qualname_of(one) for one in classes if one is not None and is_user_object(one))
+        below: type
+        for below in type.__subclasses__(each):
+            if id(below) not in seen:
+                seen.add(id(below))
+                stack.append(below)
+    return tuple(sorted(found))
 
 
 def names_in_annotations(cls: type) -> Iterator[tuple[str, ...]]:

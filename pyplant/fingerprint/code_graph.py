@@ -41,7 +41,13 @@ from pyplant.engine.trace import Note
 from pyplant.errors import PlantError
 from pyplant.fingerprint.assignments import package_of
 from pyplant.fingerprint.attributes import module_of, qualname_of, safe_getattr, static_attribute
-from pyplant.fingerprint.class_members import members, names_in_annotations, registrations, watched_names
+from pyplant.fingerprint.class_members import (
+    members,
+    names_in_annotations,
+    registrations,
+    users_registered,
+    watched_names,
+)
 from pyplant.fingerprint.digest import digest_bytes, encode
 from pyplant.fingerprint.dynamic_code import may_be_found
 from pyplant.fingerprint.enum_members import enum_watches
@@ -85,17 +91,8 @@ _SHELLS = frozenset(["IPython", "ipykernel"])
 # What the import system keeps in a module.
 _IGNORED_IN_MODULE = frozenset(
     [
-        "__name__",
-        "__doc__",
-        "__file__",
-        "__cached__",
-        "__loader__",
-        "__spec__",
-        "__package__",
-        "__builtins__",
-        "__annotations__",
-        "__path__",
-        "__warningregistry__",
+        *("__name__", "__doc__", "__file__", "__cached__", "__loader__", "__spec__", "__package__"),
+        *("__builtins__", "__annotations__", "__path__", "__warningregistry__"),
     ]
 )
 _WEAK = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
@@ -384,7 +381,9 @@ class NodeBuilder:
         if not is_users_class(cls):
             package = package_name(module_of(cls))
             text = f"installed:{package}{self._version(package)}:{qualname_of(cls)}"
-            return GraphNode(NodeKind.CLASS, name, text.encode())
+            names = users_registered(cls)
+            local = "\0".join([text, *names]).encode()
+            return GraphNode(NodeKind.CLASS, name, local, unchanged=lambda: users_registered(cls) == names)
         scope = NodeScope(self._state, name)
         # Bases by index, since their order decides the method resolution order.
         for index, base in enumerate(cls.__bases__):

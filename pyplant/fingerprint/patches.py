@@ -6,16 +6,25 @@ code uses the package, if the text of user code tells of it (:mod:`pyplant.finge
 
 from __future__ import annotations
 
+from abc import ABCMeta
 from collections.abc import Collection, Iterator, Mapping
 from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 from pyplant._missing import MISSING
-from pyplant.fingerprint.assignments import Attribute, assigned_attributes, entries, is_assigned, package_of
-from pyplant.fingerprint.attributes import static_attribute
+from pyplant.fingerprint.assignments import (
+    Attribute,
+    assigned_attributes,
+    assigned_effects,
+    entries,
+    is_assigned,
+    package_of,
+)
+from pyplant.fingerprint.attributes import qualname_of, static_attribute
 from pyplant.fingerprint.bytecode import nested
 from pyplant.fingerprint.graph_node import cell_content
 from pyplant.fingerprint.installed_names import installed_name, is_users_class
+from pyplant.fingerprint.module_effects import effect_function, is_effect
 from pyplant.fingerprint.node_scope import NodeScope
 from pyplant.fingerprint.origin import LOADED, is_users_function
 
@@ -89,13 +98,19 @@ def add_patches(scope: NodeScope, value: Any, chain: list[str]) -> None:
         part = users_part(found)
         if part is not MISSING or (is_assigned(value, name) and not issubclass(type(found), ModuleType)):
             _add_attribute(scope, Attribute(value, name), found, part)
+        elif issubclass(type(found), ABCMeta) and not is_users_class(found):
+            scope.add(
+                f"abstract {qualname_of(found)}", found
+            )  # of which the user may have registered classes
         value = found
 
 
 def add_assigned(scope: NodeScope, function: FunctionType) -> None:
-    """Add what user code assigns to attributes of the packages that a function refers to, or of classes by names in it."""
-    assigned = assigned_attributes()
-    names = _names_in(function.__code__) if assigned else ()
+    """Add what user code changes of the packages that a function refers to, or of classes by names in it."""
+    assigned, effects = assigned_attributes(), () if is_effect(function) else assigned_effects()
+    names = _names_in(function.__code__) if assigned or effects else ()
+    for number, effect in enumerate(each for each in effects if each.is_used_by(scope.packages, names)):
+        scope.add(f"effect {number:04}", effect_function(effect), effect.key, effect.module)
     for each in assigned:
         if each.is_used_by(scope.packages, names):
             scope.watch(entries(each.holder), each.name)

@@ -26,6 +26,7 @@ from pyplant.errors import DamagedError, PlantDirError
 from pyplant.fingerprint.assignments import AttributeName
 from pyplant.fingerprint.code_records import CodeRecord
 from pyplant.fingerprint.distribution import Distribution
+from pyplant.fingerprint.module_effects import Effect
 from pyplant.ingredient import Ingredient
 from pyplant.reads.recorder import Tracking
 from pyplant.store.format_registry import FormatRegistry
@@ -158,11 +159,14 @@ class PackageSettings(NamedTuple):
         The packages whose versions count.
     assigned
         The attributes of installed code that the program assigns.
+    effects
+        The statements of the program that change installed code otherwise.
     """
 
     followed: tuple[Distribution, ...] = ()
     tracked: tuple[str, ...] = ()
     assigned: tuple[AttributeName, ...] = ()
+    effects: tuple[Effect, ...] = ()
 
 
 class InProcessTask(NamedTuple):

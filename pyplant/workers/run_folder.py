@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pyplant.execution.executor import ExecutionRequest
-from pyplant.fingerprint.assignments import attribute_names
+from pyplant.fingerprint.assignments import assigned_effects, attribute_names
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.fingerprint.origin import followed
 from pyplant.workers.code_pickling import CodePickler
@@ -73,7 +73,7 @@ class RunFolder:
         """Write the settings for workers of other processes, again if ``code_pickler`` is another one."""
         if code_pickler is None:
             return
-        packages = PackageSettings(followed(), self._tracked, attribute_names())
+        packages = PackageSettings(followed(), self._tracked, attribute_names(), assigned_effects())
         content = dumps((packages, code_pickler.pack(self._settings)))
         self.context = digest_bytes(content)
         self._files.unlink(self.path / CONTEXT)

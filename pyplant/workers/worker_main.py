@@ -461,7 +461,7 @@ def _load_settings(request: TaskRequest) -> tuple[RunSettings, PackageSettings, 
     packages, packed = loads(read_sent_file(Path(request.folder) / CONTEXT, request.context))
     _adopt_settings(request, before_imports=True)
     adopt_followed(packages.followed)
-    adopt_attributes(packages.assigned)
+    adopt_attributes(packages.assigned, packages.effects)
     begin_generation()
     if request.modules is None:
         message = f"The request {request.name} has no modules."
