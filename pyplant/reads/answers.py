@@ -158,22 +158,36 @@ def _matching(pattern: str) -> Iterator[str]:
 
 
 def existence(path: str) -> str:
-    """Return whether a path leads to nothing, a file or a folder."""
-    return _described(path, with_content=False)
+    """Return whether a path leads to nothing, a file or a folder, and whether this process may read and execute it."""
+    info = _stat(path)
+    if isinstance(info, str):
+        return info
+    # What is usual has no words, so that they say what is unusual.
+    can_read = "" if os.access(path, os.R_OK) else ", unreadable"
+    is_program = ", executable" if stat.S_ISREG(info.st_mode) and os.access(path, os.X_OK) else ""
+    return f"{_kind(info)}{can_read}{is_program}"
 
 
 def status(path: str) -> str:
-    """Return what a path leads to, its size and its time of modification."""
-    return _described(path, with_content=True)
+    """Return what a path leads to, its permissions, its size and its time of modification."""
+    info = _stat(path)
+    if isinstance(info, str):
+        return info
+    kind = _kind(info)
+    mode = f"{stat.S_IMODE(info.st_mode):o}"
+    # The size of a folder is that of its list of names, and its time changes with them.
+    return f"{kind} {mode} {info.st_size} {info.st_mtime_ns}" if kind == "file" else f"{kind} {mode}"
 
 
-def _described(path: str, *, with_content: bool) -> str:
+def _stat(path: str) -> os.stat_result | str:
+    """Return what is known of a path, or the digest of one that nothing is known of."""
     try:
-        info = os.stat(path)
+        return os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return ABSENT
     except (OSError, ValueError):
         return UNREADABLE
-    kind = "folder" if stat.S_ISDIR(info.st_mode) else "file" if stat.S_ISREG(info.st_mode) else "other"
-    # The size of a folder is that of its list of names, and its time changes with them.
-    return f"{kind} {info.st_size} {info.st_mtime_ns}" if with_content and kind == "file" else kind
+
+
+def _kind(info: os.stat_result) -> str:
+    return "folder" if stat.S_ISDIR(info.st_mode) else "file" if stat.S_ISREG(info.st_mode) else "other"

@@ -24,7 +24,7 @@ from pyplant.reads.recorder import ReadRecorder
 
 __all__ = ["entries_asked", "watch"]
 
-_MAX_ENTRIES = 1_000
+_MAX_ENTRIES = 10_000
 _SEARCHES = frozenset({"which", "_access_check"})  # functions of shutil that ask where a program is
 _OF_ENTRIES = frozenset({"stat", "is_symlink"})  # of which listings do not tell
 
@@ -76,10 +76,15 @@ def entries_asked(recorder: ReadRecorder, folder: Any, frame: FrameType) -> None
     if not is_user_file(frame.f_code.co_filename):
         return
     names, _ = texts_of(frame.f_code)
-    for name in sorted(names & _OF_ENTRIES):
-        with os.scandir(folder) as entries:
-            for entry in islice(entries, _MAX_ENTRIES):
+    asked = sorted(names & _OF_ENTRIES)
+    if not asked:
+        return
+    with os.scandir(folder) as entries:
+        for entry in islice(entries, _MAX_ENTRIES):
+            for name in asked:
                 _mention(recorder, name, entry.path, frame)
+        if next(entries, None) is not None:
+            recorder.note(f"asks entries of {folder}, of which the first {_MAX_ENTRIES} count", frame)
 
 
 def _asked(recorder: ReadRecorder, path: Any, frame: FrameType | None) -> None:
@@ -94,6 +99,8 @@ def _asked(recorder: ReadRecorder, path: Any, frame: FrameType | None) -> None:
         frame = frame.f_back
     if frame is None or not is_user_file(frame.f_code.co_filename):
         return
+    if name == "samefile":
+        recorder.note("compares files (samefile), of which symbolic links count and hard links do not", frame)
     _mention(recorder, name, path, frame)
 
 

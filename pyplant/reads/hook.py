@@ -27,6 +27,7 @@ __all__ = ["install", "listening_recorder", "report", "started_process"]
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _IMPORT_SUFFIXES = (".py", ".pyc", ".pyd", ".so", ".pth", ".zip", ".egg")
+_RANDOM = ("/dev/urandom", "/dev/random")
 _LOCAL = ("localhost", "127.", "::1", "0.0.0.0")  # noqa: S104 - compared, not bound
 
 _HOLDER = "_pyplant_audit_handler"
@@ -115,6 +116,8 @@ def _open(recorder: ReadRecorder, frame: FrameType, path: Any, mode: Any, flags:
 
 
 def _opens(recorder: ReadRecorder, frame: FrameType, path: Any, flags: int) -> None:
+    if path in _RANDOM:
+        recorder.note(f"uses randomness of the system ({path})", frame, is_direct=True)
     is_for_both = flags & os.O_RDWR and not flags & (os.O_TRUNC | os.O_EXCL)
     if is_for_both and (not flags & os.O_CREAT or os.path.isfile(path)):
         recorder.opened(path, frame, may_be_written=True)
@@ -258,6 +261,17 @@ def _starts_python(recorder: ReadRecorder, frame: FrameType) -> None:
     recorder.note("starts a process (multiprocessing), whose reads are not followed", frame)
 
 
+def _loads_library(recorder: ReadRecorder, frame: FrameType, name: Any) -> None:
+    if isinstance(name, str | bytes | os.PathLike) and os.path.basename(name) != name:
+        recorder.writes_unseen = True
+        recorder.opened(name, frame)
+        recorder.note(
+            f"calls a library in C ({os.path.basename(os.fsdecode(name))}), whose reads are not followed",
+            frame,
+            is_direct=True,
+        )
+
+
 def _connects(recorder: ReadRecorder, frame: FrameType, _: Any, address: Any) -> None:
     if isinstance(address, tuple):
         _note_network(recorder, frame, address[0])
@@ -306,5 +320,6 @@ _HANDLERS: MappingProxyType[str, Callable[..., None]] = MappingProxyType(
         "socket.connect": _connects,
         "socket.getaddrinfo": _resolves,
         "builtins.input": _asks,
+        "ctypes.dlopen": _loads_library,
     }
 )

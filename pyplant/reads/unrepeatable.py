@@ -11,12 +11,13 @@ import fnmatch
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
-from types import CodeType, FunctionType, MappingProxyType, ModuleType
+from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from pyplant.engine.trace import Note
 from pyplant.fingerprint.attributes import safe_getattr
+from pyplant.fingerprint.bytecode import nested
 from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.reads.places import code_place
 
@@ -35,6 +36,9 @@ _CLOCK = (
     ),
     *("pendulum.now", "pendulum.today"),
 )
+_CLOCK_BY_WORD = ("numpy.datetime64", "pandas.Timestamp", "pandas.to_datetime")
+"""Functions that take the word ``now`` or ``today`` for a time."""
+_WORDS = r"\(\s*['\"](now|today)['\"]"
 _ENTROPY = ("os.urandom", "os.getrandom", "uuid.uuid1", "uuid.uuid4", "secrets.*", "random.SystemRandom*")
 _MACHINE = (
     *("socket.gethostname", "socket.getfqdn", "platform.node", "platform.uname", "os.uname", "posix.uname"),
@@ -80,10 +84,22 @@ _NO_SOURCES = frozenset(
 )
 
 
+_WITH_RANDOM_STATE = (
+    "sklearn.*train_test_split",
+    "sklearn.*.resample",
+    "sklearn.*.shuffle",
+    "sklearn.*.make_*",
+)
+_SAMPLE = "sample"  # a method of tables, whose class the code does not tell
+_TABLES = frozenset({"pandas", "polars"})
+_SEED_ARGUMENT = re.compile(r"\b(random_state|seed)\s*=")
+
+
 @cache
 def _relevant() -> re.Pattern[str]:
     """Return the pattern of all those names, compiled when the first code is looked at: it takes 2 ms."""
     patterns = (*_CLOCK, *_ENTROPY, *_MACHINE, *_GENERATORS, *_GENERATORS.values(), *_OBJECTS)
+    patterns += (*_CLOCK_BY_WORD, *_WITH_RANDOM_STATE)
     return re.compile("|".join(map(fnmatch.translate, patterns)))
 
 
@@ -99,7 +115,7 @@ def unrepeatable(functions: Iterable[CoveredFunction]) -> frozenset[Note]:
     seeds = {name for name, *_ in found}
     notes: set[Note] = set()
     for name, called, (function, node) in found:
-        what = _kind(name, seeds, rf"\b{re.escape(called)}\(\s*(None\s*)?\)", node.text)
+        what = _kind(name, seeds, called, node.text)
         if what:
             notes.add(Note("outside", f"uses {what} ({name}), {_place(function, called)}"))
     return frozenset(notes)
@@ -125,10 +141,21 @@ def _relevant_names(covered: CoveredFunction) -> Iterator[tuple[str, str]]:
         name = _full_name(found, names)
         if _relevant().fullmatch(name):
             yield name, name.rpartition(".")[2]
+    function = covered.function
+    if any(_SAMPLE in code.co_names for code in nested(function.__code__)) and _uses_tables(function):
+        yield _SAMPLE, _SAMPLE
 
 
-def _kind(name: str, seeds: set[str], call_without_seed: str, text: str) -> str:
-    if name in _CLOCK:
+def _uses_tables(function: FunctionType | MethodType) -> bool:
+    """Return whether the module of a function, or its code, refers to a library of tables."""
+    values = function.__globals__.values()
+    modules = {value.__name__ for value in tuple(values) if type(value) is ModuleType}
+    return not _TABLES.isdisjoint(modules | set(function.__code__.co_names))
+
+
+def _kind(name: str, seeds: set[str], called: str, text: str) -> str:
+    call = rf"\b{re.escape(called)}"
+    if name in _CLOCK or (name in _CLOCK_BY_WORD and re.search(call + _WORDS, text)):
         return "the clock"
     if name in _MACHINE:
         return "the name of the machine or of the user"
@@ -137,11 +164,24 @@ def _kind(name: str, seeds: set[str], call_without_seed: str, text: str) -> str:
     if name in _NO_SOURCES:
         return ""
     if name in _OBJECTS:
-        return "randomness without a seed" if re.search(call_without_seed, text) else ""
+        return "randomness without a seed" if re.search(rf"{call}\(\s*(None\s*)?\)", text) else ""
+    if name == _SAMPLE or _matches(name, _WITH_RANDOM_STATE):
+        seeded = "numpy.random.seed" in seeds or all(map(_SEED_ARGUMENT.search, _arguments(call, text)))
+        return "" if seeded else "randomness without a seed"
     for pattern, seed in _GENERATORS.items():
         if fnmatch.fnmatchcase(name, pattern) and not fnmatch.filter(seeds, seed):
             return "randomness without a seed"
     return ""
+
+
+def _arguments(call: str, text: str) -> Iterator[str]:
+    """Yield the text of the arguments of each call."""
+    for found in re.finditer(rf"{call}\(", text):
+        depth, end = 1, found.end()
+        while depth and end < len(text):
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        yield text[found.end() : end]
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from pyplant.reads import asked_paths, hook
 
-from .plants import plant_with, write
+from .plants import notes, plant_with, write
 
 
 def added(value):
@@ -127,3 +127,57 @@ def test_a_reloaded_module_watches_once():
         assert genericpath.os.stat is not os.stat
     finally:
         pathlib.Path.stat = stat
+
+
+def program(value):
+    write("program")
+    os.chmod("program", 0o755 if value == 2 else 0o644)
+    os.utime("program", (10, 10))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: 1 + os.access("program", os.X_OK),
+        lambda: 1 + bool(os.stat("program").st_mode & 0o100),
+        lambda: 1 + bool(pathlib.Path("program").stat().st_mode & 0o100),
+    ],
+    ids=["access", "stat", "path"],
+)
+@pytest.mark.skipif(os.name == "nt", reason="files are not executable there")
+def test_permissions_count(read):
+    program(1)
+    with plant_with(read) as plant:
+        assert plant.get("value") == 1
+        assert not plant.run_reactor("reads").ran
+        program(2)
+        assert plant.get("value") == 2
+
+
+def test_the_time_of_a_file_is_no_permission():
+    program(1)
+    with plant_with(lambda: os.access("program", os.R_OK)) as plant:
+        assert plant.get("value")
+        write("program", 2)
+        assert not plant.run_reactor("reads").ran
+
+
+def test_hard_links_are_named():
+    write("one")
+    os.link("one", "other")
+    with plant_with(lambda: os.path.samefile("one", "other")) as plant:
+        assert plant.get("value")
+        assert "compares files (samefile), of which symbolic links count" in notes(plant)
+
+
+def test_entries_beyond_the_first_are_named(monkeypatch):
+    monkeypatch.setattr(asked_paths, "_MAX_ENTRIES", 2)
+    for number in range(3):
+        write(f"in/{number}")
+    with plant_with(lambda: sum(entry.stat().st_size for entry in os.scandir("in"))) as plant:
+        plant.get("value")
+        assert "asks entries of in, of which the first 2 count" in notes(plant)
+    monkeypatch.setattr(asked_paths, "_MAX_ENTRIES", 3)
+    with plant_with(lambda: sum(entry.stat().st_size for entry in os.scandir("in")) + 1) as plant:
+        plant.get("value")
+        assert "asks entries" not in notes(plant)
