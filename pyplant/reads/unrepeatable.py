@@ -11,7 +11,7 @@ import fnmatch
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
-from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
+from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -146,7 +146,7 @@ def _relevant_names(covered: CoveredFunction) -> Iterator[tuple[str, str]]:
         yield _SAMPLE, _SAMPLE
 
 
-def _uses_tables(function: FunctionType | MethodType) -> bool:
+def _uses_tables(function: Any) -> bool:
     """Return whether the module of a function, or its code, refers to a library of tables."""
     values = function.__globals__.values()
     modules = {value.__name__ for value in tuple(values) if type(value) is ModuleType}
