@@ -6,6 +6,9 @@ BIN = $(VENV)/bin
 STAMPS = $(VENV)/stamps
 WORKERS ?= 2
 PYTHONS ?= 3.12 3.13
+# Plants of tests are in memory where there is room (4 GB), since tests would wait for the disk longer than they compute.
+IN_MEMORY = $(shell test "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 4000000 2>/dev/null && echo TMPDIR=/dev/shm)
+PYTEST = $(IN_MEMORY) KERAS_BACKEND=jax $(BIN)/python -m pytest --dist worksteal -o tmp_path_retention_policy=failed
 
 .PHONY: demo lab quick test suite test-pythons test-oldest coverage lint docs bench pictures nightly clean
 
@@ -34,18 +37,16 @@ lab: $(STAMPS)/demo
 test: $(STAMPS)/dev $(STAMPS)/kernels
 	@$(MAKE) --no-print-directory --jobs 2 lint docs
 	@$(BIN)/python -m compileall -q pyplant tests
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $$(( $(WORKERS) + 1 )) --dist worksteal -m "not nightly" $(ARGS)
+	$(PYTEST) -n $$(( $(WORKERS) + 1 )) -m "not nightly" $(ARGS)
 
-# What an edit is tried with: no browser, no kernel, no interpreter of its own, and no linter. Plants are in memory where
-# that is a folder, since waiting for the disk takes a third of the time.
+# What an edit is tried with: no browser, no kernel, no interpreter of its own, and no linter.
 quick: $(STAMPS)/dev
 	@$(BIN)/python -m compileall -q pyplant tests
-	$(if $(wildcard /dev/shm/.),TMPDIR=/dev/shm) KERAS_BACKEND=jax $(BIN)/python -m pytest \
-		-n $(WORKERS) --dist worksteal -m "not slow" -q -o tmp_path_retention_policy=failed $(ARGS)
+	$(PYTEST) -n $(WORKERS) -m "not slow" -q $(ARGS)
 
 # The suite on whatever Python and packages an environment has; no linter, browser or notebook.
 suite: $(STAMPS)/test
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not nightly and not browser" \
+	$(PYTEST) -n $(WORKERS) -m "not nightly and not browser" \
 		--ignore tests/notebook --ignore tests/test_notebooks.py --ignore tests/typing $(ARGS)
 
 # Each Python has an environment of its own; pyenv finds it, or the path.

@@ -195,11 +195,8 @@ class Warehouse:
         OSError
             If the disk is full or failing.
         """
-        if kind is not None:
-            spec = self.formats.spec(kind)
-            return self._save_as(spec, name, value)
         refusals: list[str] = []
-        for spec in self.formats.matching(value):
+        for spec in self.formats.matching(value) if kind is None else [self.formats.spec(kind)]:
             try:
                 return self._save_as(spec, name, value)
             except UnsavableError as error:
@@ -318,7 +315,11 @@ class Warehouse:
 
     def finish(self, allocation: Allocation) -> Ingredient:
         """Complete an allocated value and store it; it is not visible to other processes yet."""
-        metadata = allocation.spec.finish(allocation.handle)
+        try:
+            metadata = allocation.spec.finish(allocation.handle)
+        except UnsavableError as error:
+            message = f"Ingredient {allocation.name!r} cannot be stored: {error}"
+            raise UnsavableError(message) from error
         return self._store_file(allocation.spec, allocation.name, allocation.path, metadata)
 
     def discard(self, allocation: Allocation) -> None:

@@ -243,7 +243,7 @@ class TestSpecs:
             def dump(self, value, stream):
                 return {"value": object()}
 
-        with pytest.raises(UnsavableError, match="'wrong'"):
+        with pytest.raises(UnsavableError, match="Ingredient 'x' of type str cannot be stored: .*'wrong'"):
             warehouse.save("x", "text", Wrong)
 
 
