@@ -246,7 +246,8 @@ class ReactorExecution:
             raise NotYieldedError(yielded.hint())
         message = (
             f"Reactor {self.definition.name!r} yielded {type(yielded).__name__}; a reactor yields only "
-            f"pipe.receive(...) and pipe.run(...). To send a value, use pipe.send(name, value)."
+            f"pipe.receive(...) and pipe.run(...). To send a value, use pipe.send(name, value); "
+            f"pipe.allocate, pipe.input_file and the like return at once, without yield."
         )
         raise RunError(message)
 
