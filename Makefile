@@ -53,6 +53,7 @@ suite: $(STAMPS)/test
 test-pythons: $(PYTHONS:%=python-%)
 
 python-%:
+	@test ! -e .venv-$* -o -e .venv-$*/bin/python$* || { echo "The Python in .venv-$* is another one; remove the folder."; exit 1; }
 	@$(MAKE) --no-print-directory suite VENV=.venv-$* PYTHON="$$( \
 		PYENV_VERSION=$$(pyenv latest $* 2>/dev/null) pyenv which python 2>/dev/null || command -v python$*)"
 
