@@ -223,7 +223,7 @@ class Trace(NamedTuple):
             shown=str_dict(data["p"]),
             recorded=_output_from_json(data["w"], signed, shared) if "w" in data else None,
             manifests=tuple(_output_from_json(manifest, signed, shared) for manifest in data.get("m", ())),
-            program=string(data.get("b", "")),
+            program=shared(string(data.get("b", ""))),
         )
 
 

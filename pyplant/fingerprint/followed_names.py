@@ -71,6 +71,8 @@ class FollowedNames:
 
     def number(self, node: ast.Name | ast.Attribute) -> int | None:
         """Return the number of the chain that a node of the text is, if it is one; ask in the order of the text."""
+        if not self._followed:
+            return None
         chain = tuple(chain_of(node) or ())
         if chain not in self._followed or not isinstance(node.ctx, ast.Load):
             return None

@@ -30,6 +30,8 @@ def hash_in_one_thread() -> None:
 
 def digest_bytes(*parts: bytes | memoryview) -> str:
     """Return the hexadecimal digest of the concatenated parts."""
+    if len(parts) == 1 and type(parts[0]) is bytes and len(parts[0]) < _LARGE:  # as most are
+        return blake3(parts[0]).hexdigest(length=DIGEST_BYTES)
     if sum(map(len, parts)) < _LARGE:
         return blake3(b"".join(parts)).hexdigest(length=DIGEST_BYTES)
     whole = blake3()

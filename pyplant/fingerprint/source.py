@@ -165,7 +165,8 @@ class _ParsedText:
         # Several functions may have equal code. If their sources differ in what compiling drops, the choice must be the
         # same in each session.
         for candidates in (at_place, same_name):
-            nodes = [self._node(c) for c in candidates if code_digest(c) == wanted]
+            # Code that is equal as a whole is compared faster than its digest is computed and kept.
+            nodes = [self._node(c) for c in candidates if c == code or code_digest(c) == wanted]
             found = [node for node in nodes if node is not None]
             if found:
                 return found[0] if len(found) == 1 else min(found, key=syntax_digest)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 from pyplant.fingerprint.class_reads import class_attribute_reads, may_read_classes
@@ -42,10 +42,10 @@ import inside the function (``".x"`` when relative), ``("d", kind)`` for metadat
 (:mod:`pyplant.fingerprint.metadata`), ``("w", "")`` for any global of its module."""
 
 _IGNORED = frozenset({"ctx", "type_comment", "kind", "annotation", "returns", "type_params"})
-_BRANCHING = (
+_BRANCHING = {
     *(ast.If, ast.IfExp, ast.For, ast.While, ast.Try, ast.TryStar, ast.BoolOp, ast.Match, ast.Lambda),
     *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.FunctionDef, ast.AsyncFunctionDef),
-)
+}
 _REST_IS_CONDITIONAL = 1_000_000  # more than any depth of branches
 _END = ")"  # no field has this name
 _READ_NO_ANNOTATIONS = frozenset(
@@ -122,13 +122,19 @@ def _encode(node: Any, encoder: Encoder, names: FollowedNames) -> None:
         _encode_fields(node, encoder, names)
 
 
+@cache
+def _fields_that_count(cls: type[ast.AST]) -> tuple[str, ...]:
+    return tuple(field for field in cls._fields if field not in _IGNORED)
+
+
 def _encode_fields(node: ast.AST, encoder: Encoder, names: FollowedNames) -> None:
-    encoder.tag(type(node).__name__)
-    for field in node._fields:
+    cls = type(node)
+    encoder.tag(cls.__name__)
+    for field in _fields_that_count(cls):  # type: ignore[arg-type] # classes are hashable
         value = getattr(node, field, None)
-        if field not in _IGNORED and value is not None and value != []:
+        if value is not None and value != []:
             encoder.tag(field)
-            if field == "value" and isinstance(node, ast.Constant):
+            if cls is ast.Constant and field == "value":
                 encoder.item(value)
             else:
                 _encode(value, encoder, names)
@@ -230,11 +236,12 @@ class NameCollector(ast.NodeVisitor):
     def visit(self, node: ast.AST) -> None:
         """Visit a node, and count the branches around it."""
         # A loop counts as a branch, since it may run zero times, and so does a nested function.
-        branches = isinstance(node, _BRANCHING)
+        cls = type(node)
+        branches = cls in _BRANCHING
         self._branches += branches
-        getattr(self, f"visit_{type(node).__name__}", self.generic_visit)(node)
+        getattr(self, f"visit_{cls.__name__}", self.generic_visit)(node)
         self._branches -= branches
-        if self._branches and isinstance(node, ast.Return | ast.Raise):
+        if self._branches and (cls is ast.Return or cls is ast.Raise):
             self._branches += _REST_IS_CONDITIONAL  # the code that follows may not be reached
 
     def generic_visit(self, node: ast.AST) -> None:

@@ -14,7 +14,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import PurePath
 from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any, NamedTuple
@@ -301,7 +301,7 @@ def may_be_path(text: str) -> bool:
     )
 
 
-@cache
+@lru_cache(maxsize=1024)  # the same for each execution
 def _content(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
     """Return the names and texts in a code object and those in it, without documentation."""
     names, texts = set(code.co_names), set()
@@ -317,7 +317,7 @@ def _content(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(names), frozenset(texts)
 
 
-@cache
+@lru_cache(maxsize=1024)  # the same for each execution
 def _texts_near(code: CodeType, asked: frozenset[str]) -> frozenset[str]:
     """Return the texts in the code close to a name, as in ``exists("x")`` and ``Path("x").exists()``."""
     found: set[str] = set()

@@ -85,7 +85,7 @@ class OwnershipFiles:
         self._heartbeat = heartbeat
         self._timeout = timeout
         self._own: OpenFile | None = None
-        self._held: set[str] = set()
+        self._held: dict[str, Path] = {}
         self._since = 0.0
         self._count = 0
         self._waits: tuple[str, ...] = ()
@@ -118,7 +118,9 @@ class OwnershipFiles:
             return True
         with self._lock:
             is_first = not self._held
-            self._held.add(name)  # before the file exists: an interrupt in between must not leave it behind
+            self._held[name] = (
+                self._directory / name
+            )  # before the file exists: an interrupt in between must not leave it behind
         if is_first:
             self._since = time.time()
         try:
@@ -127,7 +129,7 @@ class OwnershipFiles:
             self.trouble, taken = error, False
         if not taken:
             with self._lock:
-                self._held.discard(name)
+                self._held.pop(name, None)
             return self.trouble is not None
         if (
             is_first
@@ -158,7 +160,7 @@ class OwnershipFiles:
             if own is None:
                 return False
             try:
-                self._create_name(self._directory / name, own)
+                self._create_name(self._held[name], own)
             except FileExistsError:
                 if self._is_own(name):
                     return True  # an interrupt came after the name was created
@@ -286,11 +288,12 @@ class OwnershipFiles:
 
     def release(self, name: str) -> None:
         """Stop holding a name; does nothing if this process does not hold it."""
-        if name not in self._held:
+        path = self._held.get(name)
+        if path is None:
             return
         try:
             if self._is_own(name):  # else another process has taken it over
-                self._files.unlink(self._directory / name)
+                self._files.unlink(path)
         except OSError:
             # The name remains, and would count as held as long as the file is locked. Closing the file gives up all
             # names: their work may be done twice, but no process waits for a name that nobody works on.
@@ -298,11 +301,11 @@ class OwnershipFiles:
                 self._own.close()
                 self._own = None
         with self._lock:
-            self._held.discard(name)
+            self._held.pop(name, None)
 
     def _is_own(self, name: str) -> bool:
         """Return whether a name leads to the owner file of this process."""
-        own, path = self._own, self._directory / name
+        own, path = self._own, self._held[name]
         return own is not None and (own.is_named(path) or self._read(name) == own.path.name.encode())
 
     def holds_any(self) -> bool:
@@ -430,7 +433,7 @@ class OwnershipFiles:
         """Close the files that a forked child inherited; the parent goes on holding its names."""
         self._lock = threading.Lock()  # another thread of the parent may have held it during the fork
         own, self._own = self._own, None
-        self._held = set()
+        self._held = {}
         if own is not None:
             own.close()  # else the child would keep the lock of the parent after the parent has ended
 

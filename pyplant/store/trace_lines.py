@@ -99,7 +99,7 @@ class TraceLines:
 
     def apply(self, entry: JournalEntry) -> None:
         """Note a line that was read."""
-        code = self._note(entry.key, (entry.number, entry.writer))
+        code = self._note(entry.key, entry[2:4])  # number and writer
         if self._room:
             self._room -= 1
             code.kept.append(entry)
@@ -122,7 +122,7 @@ class TraceLines:
         return known.code
 
     def _new_key(self, text: str) -> _Key:
-        fingerprint = text.partition(".")[0]
+        fingerprint = intern(text.partition(".")[0])
         code = self._codes.get(fingerprint)
         if code is None:
             code = self._codes[fingerprint] = _Code(fingerprint)
