@@ -30,6 +30,7 @@ _STATE_COLOURS = {
 }
 _DEFAULT_COLOUR = LIGHT["warn"]
 _MAX_NAMES = 3
+_MAX_INDENTED = 30  # levels; without a limit, the text of a chain would grow with the square of its length
 
 
 def draw(status: Status, edges: Edges) -> graphviz.Digraph:
@@ -111,6 +112,8 @@ def _join_names(names: list[str]) -> str:
 def tree(status: Status, edges: Edges) -> str:
     """Return the graph as a text tree: each reactor once, below the first reactor that receives from it.
 
+    Lines that are many levels deep are not indented further, and begin with their level.
+
     Parameters
     ----------
     status
@@ -132,7 +135,9 @@ def tree(status: Status, edges: Edges) -> str:
             entry = entries[name]
             about = f"  ← {flows}" if flows else ""
             more = "  (see above)" if again else ""
-            lines.append(f"{'   ' * depth}{ICONS[entry.outcome]} {clean(name)}{clean(about)}{more}")
+            level = f"[{depth}] " if depth > _MAX_INDENTED else ""
+            indent = "   " * min(depth, _MAX_INDENTED)
+            lines.append(f"{indent}{level}{ICONS[entry.outcome]} {clean(name)}{clean(about)}{more}")
             if not again:
                 below = edges.get(name, {})
                 stack += [

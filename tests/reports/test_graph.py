@@ -84,3 +84,13 @@ class TestInNotebooks:
         drawn = draw(STATUS, EDGES)
         assert drawn._repr_mimebundle_(include={"text/html"}) == {}
         assert drawn._repr_mimebundle_(exclude={"text/plain"}) == {}
+
+
+def test_the_text_of_a_chain_grows_with_its_length():
+    def chain(length):
+        entries = tuple(ReactorEntry(f"r{n:04}", Outcome.CACHED) for n in range(length))
+        edges = {f"r{n:04}": {f"r{n - 1:04}": ["x"]} if n else {} for n in range(length)}
+        return tree(Status(entries), edges)
+
+    assert len(chain(2000)) < 2.1 * len(chain(1000))
+    assert "[1999] " in chain(2000).splitlines()[-1]
