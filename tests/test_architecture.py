@@ -67,7 +67,7 @@ PURITY_EXCEPTIONS = {
     },  # to which it gives the text of the functions that it makes
     "pyplant.fingerprint.metadata": {"inspect"},  # the source of functions that code asks for with inspect
     "pyplant.fingerprint.builtin_types": {"gc"},  # the only way to the function in a key function
-    "pyplant.fingerprint.gc_pause": {"gc"},  # pauses the collector while many small objects are made
+    "pyplant.fingerprint.gc_pause": {"gc", "threading"},  # pauses the collector, for all threads
     "pyplant.fingerprint.origin": {"os", "sys", "importlib"},  # whose code it is, by names of paths
     "pyplant.fingerprint.distribution": {
         "os",
@@ -113,6 +113,7 @@ ONLY_IN = {
     "tempfile": {"pyplant.testing", "pyplant.store.files"},
     "threading": {
         *("pyplant.execution.session", "pyplant.store.objects", "pyplant.fingerprint.fingerprint"),
+        "pyplant.fingerprint.gc_pause",
         "pyplant.store.leftovers",
         *(
             "pyplant.workers.reducers",

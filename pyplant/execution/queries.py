@@ -15,6 +15,7 @@ from pyplant.execution.failures import failures_now
 from pyplant.execution.finding import find
 from pyplant.execution.staleness import Staleness
 from pyplant.execution.summary import found_reads, history_entry
+from pyplant.fingerprint.gc_pause import gc_paused
 from pyplant.reports.report import Explanation, History, Outcome, Overview, Plan, Status
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _LIVE = {
 
 def status(session: Session) -> Status:
     """Return the state of every reactor, also in the current run."""
-    with session.exclusive_access("plant.status"):
+    with session.exclusive_access("plant.status"), gc_paused(enabled=False):
         live, context = session.states(), session.context().without_long_hashing()
         failed = failures_now(session.failed, context)
         staleness = Staleness.of_all(context, failed)
@@ -61,7 +62,7 @@ def overview(session: Session) -> Overview:
 
 def explain(session: Session, wanted: Callable[..., Any] | str) -> Explanation:
     """Return why a reactor would run."""
-    with session.exclusive_access("plant.explain"):
+    with session.exclusive_access("plant.explain"), gc_paused(enabled=False):
         definition, ingredient, context = find(session, wanted)
         staleness = Staleness(context.without_long_hashing(), failures_now(session.failed, context))
         staleness.judge([definition.key])
@@ -91,7 +92,7 @@ def _other_run(verified: Trace | None, last: Trace | None) -> str:
 
 def plan(session: Session, wanted: Callable[..., Any] | str) -> Plan:
     """Return the reactors that running a reactor would involve."""
-    with session.exclusive_access("plant.plan"):
+    with session.exclusive_access("plant.plan"), gc_paused(enabled=False):
         definition, ingredient, context = find(session, wanted)
         failed = failures_now(session.failed, context)
         entries = Staleness(context.without_long_hashing(), failed).plan(definition.key)
@@ -110,7 +111,7 @@ def history(session: Session, wanted: Callable[..., Any] | str) -> History:
 
 def edges(session: Session) -> dict[str, dict[str, list[str]]]:
     """Return the edges of the graph by reactor name: receiver -> sender -> names of ingredients."""
-    with session.exclusive_access("plant.graph"):
+    with session.exclusive_access("plant.graph"), gc_paused(enabled=False):
         return Staleness.of_all(session.context().without_long_hashing()).edges()
 
 
