@@ -82,9 +82,11 @@ bench: $(STAMPS)/bench
 pictures: $(STAMPS)/dev
 	$(BIN)/python -m tests.browser.pictures
 
-nightly: $(STAMPS)/dev $(STAMPS)/kernels
+nightly: $(STAMPS)/dev $(STAMPS)/kernels $(STAMPS)/bench
 	HYPOTHESIS_PROFILE=nightly PYPLANT_LAWS_EXAMPLES=200 KERAS_BACKEND=jax $(BIN)/python -m pytest --timeout 7200 -m "nightly or not nightly" $(ARGS)
 	$(BIN)/python -m reliability --full --write
+	@mkdir -p build
+	$(BIN)/python -m benchmarks --long --json build/growth.json growth executions sweeps
 	$(MAKE) test-pythons
 
 clean:

@@ -12,14 +12,16 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.harness import Row, table
-from benchmarks.speed import ALL, FULL, QUICK
+from benchmarks.speed import ALL, FULL, LONG, QUICK
 
 
 def main() -> int:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(ALL)}")
-    parser.add_argument("--quick", action="store_true", help="smaller and fewer; the targets are not for it")
+    effort = parser.add_mutually_exclusive_group()
+    effort.add_argument("--quick", action="store_true", help="smaller and fewer; the targets are not for it")
+    effort.add_argument("--long", action="store_true", help="growth also of 100,000 reactors; takes hours")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
     options = parser.parse_args()
     unknown = set(options.names) - ALL.keys()
@@ -30,7 +32,7 @@ def main() -> int:
     rows: list[Row] = []
     for name in options.names or ALL:
         with tempfile.TemporaryDirectory() as folder:
-            for row in ALL[name](Path(folder), QUICK if options.quick else FULL):
+            for row in ALL[name](Path(folder), QUICK if options.quick else LONG if options.long else FULL):
                 print(table([row]), flush=True)
                 rows.append(row)
     if options.json:

@@ -51,7 +51,7 @@ def pipelines(folder: Path, effort: Effort) -> Iterator[Row]:
     """Each command on pipelines of each shape."""
     for shape, module in SHAPES.items():
         found: dict[str, Figures] = {call: {} for call in CALLS}
-        for size in (TINY, effort.long // 10, effort.long):
+        for size in (TINY, *effort.grown):
             script = write_script(folder / f"{shape}{size}", PIPELINE)
             (script.parent / "pipeline.py").write_text(module(size))
             measure(script, "compile", 0)
@@ -60,8 +60,8 @@ def pipelines(folder: Path, effort: Effort) -> Iterator[Row]:
             shutil.rmtree(script.parent)
         for call, figures in found.items():
             yield from growth_rows(f"{call}, {shape}", figures)
-        yield from _asked(shape, found, effort.long)
-        yield from _kept(shape, found, effort.long)
+        yield from _asked(shape, found, effort.grown[-1])
+        yield from _kept(shape, found, effort.grown[-1])
 
 
 def _asked(shape: str, found: Mapping[str, Figures], size: int) -> Iterator[Row]:
@@ -80,10 +80,10 @@ def _kept(shape: str, found: Mapping[str, Figures], size: int) -> Iterator[Row]:
 
 def executions(folder: Path, effort: Effort) -> Iterator[Row]:
     """Each command on plants with many executions of a thousand reactors, none of which is asked for."""
-    most = 10 * effort.long
+    most = 10 * effort.grown[-1]
     script = write_script(folder, HISTORY)
     found: dict[str, Figures] = {call: {} for call in OF_HISTORY}
-    for size in (TINY, most // 10, most):
+    for size in (TINY, *(10 * size for size in effort.grown)):
         shutil.rmtree(folder / "plant", ignore_errors=True)
         measure(script, "fill", size)
         for call in OF_HISTORY:

@@ -36,6 +36,8 @@ class Effort:
         Megabytes of the file that is larger than memory.
     long
         Steps of the longest chain.
+    grown
+        Reactors of the pipelines of which the growth is measured; of executions there are ten times as many.
     steps
         Trivial reactors of a run in a notebook.
     cells
@@ -48,6 +50,7 @@ class Effort:
     size: int
     file_size: int
     long: int
+    grown: tuple[int, ...]
     steps: int
     cells: int
     fan: int

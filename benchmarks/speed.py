@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import growth, notebook, parallel, pipelines, reads, scripts, workers
@@ -19,8 +20,11 @@ PEERS = ("joblib", "hamilton", "pipefunc", "numpy", "h5py")
 SLOW = "pipefunc"  # its time grows with the square of the steps, so it is run once
 
 
-FULL = Effort(runs=5, size=512, file_size=8192, long=10_000, steps=1_000, cells=100, fan=200)
-QUICK = Effort(runs=3, size=64, file_size=512, long=3_000, steps=300, cells=20, fan=40)
+FULL = Effort(
+    runs=5, size=512, file_size=8192, long=10_000, grown=(1_000, 10_000), steps=1_000, cells=100, fan=200
+)
+QUICK = Effort(runs=3, size=64, file_size=512, long=3_000, grown=(300, 3_000), steps=300, cells=20, fan=40)
+LONG = replace(FULL, grown=(1_000, 10_000, 100_000))
 
 
 def _rounds(folder: Path, script: Path, expected: object, *, cold: bool) -> Side:

@@ -12,7 +12,7 @@ from tests.conftest import CI
 
 pytestmark = pytest.mark.slow
 
-SMALLEST = dataclasses.replace(QUICK, runs=1, size=1, steps=12, cells=3, fan=4, long=20)
+SMALLEST = dataclasses.replace(QUICK, runs=1, size=1, steps=12, cells=3, fan=4, long=20, grown=(2, 20))
 
 
 @pytest.mark.parametrize("library", ["pyplant", "numpy", "h5py"])

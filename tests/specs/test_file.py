@@ -130,7 +130,9 @@ def test_a_folder_at_the_path_of_a_file_is_refused(plant_dir):
 
     with Plant(plant_dir, progress=False) as plant:
         plant.add_reactor(folder)
-        with pytest.raises(UnsavableError, match="Ingredient 'folder' cannot be stored: A folder was made at the path"):
+        with pytest.raises(
+            UnsavableError, match="Ingredient 'folder' cannot be stored: A folder was made at the path"
+        ):
             plant.get("folder")
         assert not list((plant_dir / "tmp").rglob("*.zarr"))
 
