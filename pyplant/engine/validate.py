@@ -16,6 +16,7 @@ __all__ = [
     "count",
     "finite",
     "mapping",
+    "nearest_timestamp",
     "source_text",
     "source_texts",
     "str_dict",
@@ -94,3 +95,8 @@ def timestamp(value: Any) -> float:
     if not 0 <= finite(value) < _LATEST:
         raise ValueError(value)
     return float(value)
+
+
+def nearest_timestamp(value: float) -> float:
+    """Return the plausible time that is nearest to that of a clock, which may be wrong by centuries."""
+    return min(max(0.0, value), _LATEST - 1)

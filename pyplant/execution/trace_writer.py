@@ -20,6 +20,7 @@ from pyplant._formatting import clean, counted
 from pyplant._missing import NOTHING
 from pyplant._tracer import ExecutionRecord
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
+from pyplant.engine.validate import nearest_timestamp
 from pyplant.errors import NondeterministicWarning, PlantWarning, StateWarning, UnsavedWarning, logger
 from pyplant.execution.context import RunContext
 from pyplant.fingerprint.fingerprint import Fingerprint
@@ -91,7 +92,7 @@ class TraceWriter:
             ),
             outputs=tuple(outputs.values()),
             seconds=seconds,
-            finished=time.time(),
+            finished=nearest_timestamp(time.time()),
             host=host_name(),
             program=program_name(),
             versions=_versions(),

@@ -34,7 +34,7 @@ from sys import intern
 from typing import Any
 
 from pyplant.engine.trace import Trace, TraceTree
-from pyplant.engine.validate import UNREADABLE, count, str_list, string
+from pyplant.engine.validate import UNREADABLE, count, nearest_timestamp, str_list, string
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.ingredient import Ingredient
 from pyplant.store.journal import Journal, JournalEntry, Rank
@@ -366,7 +366,7 @@ class Ledger:
         """
         if used == self._last_noted:  # reset by every line that changes what is current
             return
-        now = round(time.time())
+        now = round(nearest_timestamp(time.time()))
         noted: list[Any] = []
         for reactor, trace in used.items():
             topics, rank = self._topics_of(reactor, trace), trace.rank

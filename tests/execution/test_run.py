@@ -254,6 +254,30 @@ def test_on_a_full_disk_the_value_is_delivered_with_a_warning(plant, monkeypatch
     assert "big" in plant.run_reactor(uses).ran
 
 
+@pytest.mark.parametrize("clock", [-5e9, 0.0, 4e11, 1e18])
+def test_results_of_a_wrong_clock_are_read_again(tmp_path, monkeypatch, clock):
+    @ReactorFunc
+    def sends(pipe, config):
+        pipe.send("x", config.a)
+
+    def opened():
+        plant = Plant(tmp_path / "plant", progress=False)
+        plant.add_reactor(sends)
+        return plant
+
+    monkeypatch.setattr("time.time", lambda: clock)
+    for a in (1, 2, 1):  # the last one is noted as current
+        with opened() as plant:
+            plant.set_config({"a": a})
+            plant.get("x")
+    monkeypatch.undo()
+    with opened() as plant:
+        plant.set_config({"a": 2})
+        assert not plant.run_reactor(sends).ran
+        assert len(plant.history(sends)) == 2
+        assert plant._warehouse.ledger.unknown_traces == 0
+
+
 @pytest.mark.parametrize(
     ("inodes", "words"), [(7, "free inodes: 7"), (2000, "No space left"), (None, "No space left")]
 )
