@@ -279,8 +279,10 @@ class Parameters:
         """
         if self._marked and unquoted(name) in self._marked:
             return unquoted(name)
-        # First the marks of the plant, then those of each configuration object on the way to the parameter.
         config: Any = self.source
+        if not self._marked and not isinstance(config, ConfigBase) and "." not in name:
+            return ""  # as in most configurations
+        # First the marks of the plant, then those of each configuration object on the way to the parameter.
         # What is not a value is covered by the mark on what it is about: the code of an auxiliary method, for example.
         name = _parameter_of(name)
         found = _covering_mark(self._marked, name)

@@ -54,6 +54,7 @@ _OWNER_FILE_NAME = re.compile(rb"\.[0-9a-f]{12}")
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EBADF, errno.EOPNOTSUPP, errno.EINVAL, 524})
 _NO_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
 _RETRY_SECONDS = 0.002
+_HEAD_SECONDS = 1.0  # by which the time in the head may be wrong
 _MAX_TRIES = 3
 
 
@@ -116,13 +117,14 @@ class OwnershipFiles:
         """
         if name in self._held or self.trouble is not None or os.getpid() != self._pid:
             return True
+        now = time.time()
         with self._lock:
-            is_first = not self._held
-            self._held[name] = (
-                self._directory / name
-            )  # before the file exists: an interrupt in between must not leave it behind
-        if is_first:
-            self._since = time.time()
+            # The head says since when names are held. It is only shown, and claims are often taken for milliseconds.
+            is_new = not self._held and not 0 <= now - self._since < _HEAD_SECONDS
+            # Before the file exists: an interrupt in between must not leave it behind.
+            self._held[name] = self._directory / name
+        if is_new:
+            self._since = now
         try:
             taken = self._take(name)
         except OSError as error:
@@ -131,9 +133,7 @@ class OwnershipFiles:
             with self._lock:
                 self._held.pop(name, None)
             return self.trouble is not None
-        if (
-            is_first
-        ):  # the head says since when, and is written for the first name only: claims are taken often
+        if is_new:
             with self._lock:
                 self._write_head()
         self._observed.pop(name, None)

@@ -12,7 +12,7 @@ import pytest
 
 from pyplant.store import claims
 from pyplant.store.claims import OwnershipFiles
-from pyplant.store.files import Files
+from pyplant.store.files import Files, OpenFile
 
 KEY = "ab12"
 
@@ -84,6 +84,19 @@ def test_the_owner_of_a_name_is_known(make):
     assert abs(owner.since - time.time()) < 5
     assert str(owner) == f"process {os.getpid()} on host {os.uname().nodename}"
     assert second.owner("none") is None
+
+
+def test_the_head_is_not_written_again_for_claims_that_are_held_briefly(make, monkeypatch):
+    first, second, written, write = make(), make(), [], OpenFile.rewrite
+    monkeypatch.setattr(OpenFile, "rewrite", lambda self, data: written.append(data) or write(self, data))
+    for _ in range(100):
+        assert first.take(KEY)
+        first.release(KEY)
+    assert len(written) < 50  # one for each second, however slow the machine is
+    later = time.time() + 1000
+    monkeypatch.setattr("time.time", lambda: later)
+    assert first.take(KEY)
+    assert second.owner(KEY).since == round(later)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 1024, b"[1]", b'{"host": 1}', b"[" * 1024])
