@@ -62,6 +62,7 @@ PURITY_EXCEPTIONS = {
         "linecache",
         "sys",
     },  # the text of loaded modules, and attributes of sys
+    "pyplant.fingerprint.found_names": {"importlib"},  # to know import_module under another name
     "pyplant.fingerprint.module_effects": {
         "linecache"
     },  # to which it gives the text of the functions that it makes

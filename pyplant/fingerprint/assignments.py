@@ -137,7 +137,7 @@ class Attribute(NamedTuple):
 
 
 _all: list[Attribute] = []
-_effects: dict[str, dict[str, Effect]] = {}  # by module, ``"In"`` for cells, and by what they set
+_effects: dict[str, Mapping[Any, Effect]] = {}  # by module, ``"In"`` for cells, and by what they set
 _sorted_effects: tuple[Effect, ...] = ()
 _seen: dict[str, tuple[Any, Any]] = {}  # the user modules that were read, with their execution (``__spec__``)
 _last = ""  # the module that was loaded last, at the last look
@@ -233,7 +233,10 @@ def _read_texts() -> None:
     if type(cells) is list:  # of a notebook
         for text in cells[_cells:]:
             _read(text, main)
-            _add_effects("In", text, "__main__", main)
+            if type(text) is str:
+                later = {each.key: each for each in effects_in(text, "__main__", main)}
+                earlier = _effects.get("In", {})
+                _set_effects("In", {key: earlier[key] for key in earlier if key not in later} | later)
         _cells = len(cells)
     loaded = tuple(LOADED)  # in one step, since other threads import meanwhile
     names = {*_seen, *(itertools.takewhile(_last.__ne__, reversed(loaded)))}
@@ -251,8 +254,7 @@ def _read_texts() -> None:
             linecache.checkcache(filename)  # it may have the text from before a reload
             text = "".join(linecache.getlines(filename, dict(own)))
             _read(text, own)
-            _effects.pop(name, None)
-            _add_effects(name, text, name, own)
+            _set_effects(name, dict(enumerate(effects_in(text, name, own))))
 
 
 def _is_in_usual_place(filename: str) -> bool:
@@ -273,18 +275,11 @@ def _read(text: Any, variables: Mapping[str, Any]) -> None:
             _add(holder, name)
 
 
-def _add_effects(source: str, text: Any, module: str, variables: Mapping[str, Any]) -> None:
+def _set_effects(source: str, effects: Mapping[Any, Effect]) -> None:
     global _sorted_effects, _version
-    if type(text) is str:
-        _effects.setdefault(source, {}).update(
-            (each.key, each) for each in effects_in(text, module, variables)
-        )
-    found = tuple(
-        sorted(
-            {each for own in _effects.values() for each in own.values()},
-            key=lambda each: (each.key, each.text, each.module),
-        )
-    )
+    _effects[source] = effects
+    # In the order of execution within a module; the order of modules does not depend on who imports which first.
+    found = tuple(dict.fromkeys(each for name in sorted(_effects) for each in _effects[name].values()))
     if found != _sorted_effects:
         _sorted_effects = found
         _version += 1

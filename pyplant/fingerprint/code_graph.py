@@ -49,9 +49,9 @@ from pyplant.fingerprint.class_members import (
     watched_names,
 )
 from pyplant.fingerprint.digest import digest_bytes, encode
-from pyplant.fingerprint.dynamic_code import may_be_found
 from pyplant.fingerprint.enum_members import enum_watches
 from pyplant.fingerprint.expressions import UNKNOWN
+from pyplant.fingerprint.found_names import OF_SHELL, add_any_global, add_found_by_alias, names_in_texts
 from pyplant.fingerprint.graph_node import (
     CodeReference,
     GraphNode,
@@ -79,14 +79,19 @@ from pyplant.fingerprint.origin import (
     package_name,
 )
 from pyplant.fingerprint.past_values import PastValue
-from pyplant.fingerprint.patches import accessors, add_assigned, add_patches, is_only_installed, users_part
+from pyplant.fingerprint.patches import (
+    accessors,
+    add_assigned,
+    add_assigned_to,
+    add_patches,
+    is_only_installed,
+    users_part,
+)
 from pyplant.fingerprint.source import CodePart
 
 __all__ = ["NodeBuilder"]
 
 
-_OF_SHELL = frozenset(["open", "get_ipython", "exit", "quit", "display"])
-"""Names that IPython adds to the namespace of a notebook. They count like builtins."""
 _SHELLS = frozenset(["IPython", "ipykernel"])
 # What the import system keeps in a module.
 _IGNORED_IN_MODULE = frozenset(
@@ -216,6 +221,8 @@ class NodeBuilder:
         for key in tuple(function.__dict__):
             if not key.startswith("__pyplant"):
                 scope.add(f"attribute {key}", scope.watch(function.__dict__, key))
+        if part is not None:
+            add_found_by_alias(scope, function.__module__, function.__globals__)
         notes = scope.notes
         if part is not None and not part.verified and not code.co_filename.startswith("<"):
             notes = {*notes, Note("source", f"{name}: its file no longer holds the code that runs")}
@@ -243,6 +250,8 @@ class NodeBuilder:
         }
         for reference in part.references:
             self._reference(scope, function, reference, part)
+        for found in names_in_texts(function, part, scope):
+            self._reference(scope, function, ("g", found), part)
         add_assigned(scope, function)
         scope.add_names_left_out()
         # Default values are objects that the decorator line created, so they count as objects and not as text.
@@ -288,7 +297,7 @@ class NodeBuilder:
         if kind == "d":
             return
         if kind == "w":
-            self._any_global(scope, function)
+            add_any_global(scope, function.__module__, function.__globals__)
             return
         if kind == "m":
             self._imported(scope, label, root, chain, function.__globals__.get("__package__"))
@@ -302,21 +311,10 @@ class NodeBuilder:
             leaf = Leaf(f"builtin {root}" if known else f"undefined {root}")
             scope.add(label, leaf if patch is MISSING else patch, root, function.__module__, chain)
         # Otherwise a function would have one fingerprint in a notebook and another one in a script.
-        elif root in _OF_SHELL and _package_of(value) in _SHELLS:
+        elif root in OF_SHELL and _package_of(value) in _SHELLS:
             scope.add(label, Leaf(f"builtin {root}"), rest=chain)
         else:
             self._follow_attributes(scope, label, value, chain, owner=function.__module__, name=root)
-
-    def _any_global(self, scope: NodeScope, function: FunctionType) -> None:
-        """Add all globals of a function's module, one of which it finds by a computed name."""
-        namespace = function.__globals__
-        scope.note(
-            "widened",
-            f"{scope.owner}: finds globals by computed names, so all of {function.__module__} counts",
-        )
-        for name in tuple(namespace):
-            if name not in _OF_SHELL and may_be_found(name, namespace[name]):
-                scope.add(f"any {name}", scope.watch(namespace, name), name, function.__module__)
 
     def _imported(
         self, scope: NodeScope, label: str, name: str, chain: list[str], package: str | None
@@ -393,6 +391,7 @@ class NodeBuilder:
             scope.add("metaclass", type(cls))
         for key, value in members(cls):
             scope.add(f"member {key}", value, key)
+        add_found_by_alias(scope, module_of(cls), vars(LOADED.get(module_of(cls), cls)))
         registered = registrations(cls)
         if registered != ([], None):
             scope.add("registrations", list(registered))
@@ -431,7 +430,9 @@ class NodeBuilder:
         name = module.__name__
         if not is_user_module(module):
             text = f"module {name}{self._version(package_name(name))}"
-            return GraphNode(NodeKind.MODULE, name, text.encode())
+            scope = NodeScope(self._state, name)
+            add_assigned_to(scope, module)
+            return GraphNode(NodeKind.MODULE, name, text.encode(), scope.sorted_edges(), scope.watches())
         scope = NodeScope(self._state, name)
         # The module may be passed on and read by getattr, so any member may be used.
         names = vars(module).keys() - _IGNORED_IN_MODULE

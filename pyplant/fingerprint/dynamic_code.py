@@ -15,13 +15,21 @@ from typing import Any
 from pyplant.fingerprint.attributes import module_of
 from pyplant.fingerprint.syntax_nodes import NodesByType
 
-__all__ = ["bound_imports", "found_by_attribute", "found_by_key", "found_by_text", "may_be_found"]
+__all__ = [
+    "bound_imports",
+    "found_by_attribute",
+    "found_by_key",
+    "found_by_name",
+    "found_by_text",
+    "may_be_found",
+]
 
 _Reference = tuple[str, ...]
 _ANY_GLOBAL: _Reference = ("w", "")
 _NAMESPACES = frozenset(["__globals__", "f_globals"])
 _KEPT = re.compile(r"__\w+__|_+|_i*\d*|_[dio]h|In|Out")
 _PATH = re.compile(r"[^\W\d]\w*(?:[.:][^\W\d]\w*)+")
+_PASSED_ON = frozenset(["eval", "exec", "globals"])
 _AT_NAME = re.compile(r"@([^\W\d]\w*)")
 
 
@@ -143,3 +151,13 @@ def _evaluated(text: str) -> Iterator[_Reference]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             yield "g", node.id
+
+
+def found_by_name(global_names: frozenset[str], nodes: NodesByType) -> Iterator[_Reference]:
+    """Yield a reference if a function that finds code is passed on: ``map(eval, texts)``."""
+    if _PASSED_ON.isdisjoint(global_names):
+        return
+    called = {id(call.func) for call in nodes.get(ast.Call, ()) if isinstance(call, ast.Call)}
+    for node in nodes.get(ast.Name, ()):
+        if isinstance(node, ast.Name) and node.id in _PASSED_ON & global_names and id(node) not in called:
+            yield _ANY_GLOBAL

@@ -22,6 +22,7 @@ from weakref import WeakValueDictionary
 
 from pyplant._missing import MISSING
 from pyplant.fingerprint.attributes import class_namespace, module_of, namespace
+from pyplant.fingerprint.digest import encode
 from pyplant.fingerprint.followed_names import chain_of
 from pyplant.fingerprint.installed_names import installed_name, is_users_class
 from pyplant.fingerprint.origin import LOADED, is_users_function, leads_to_user_code, package_name
@@ -31,12 +32,12 @@ __all__ = ["Effect", "effect_function", "effects_in", "is_effect"]
 _FILENAME = "<effect "
 _CALLED = (
     r"\w*seed\w*|set\w*|register\w*|unregister\w*|add_\w+|use\w*|update|enable\w*|disable\w*|config\w*|define|init\w*|reset\w*"
-    r"|simplefilter|filterwarnings"
+    r"|simplefilter|filterwarnings|listen\w*|rc|install|activate"
 )
 _SETS = re.compile(_CALLED)
 # At the first column any call, since a user's function may seed; within conditions the names above.
 _MAY_HAVE = re.compile(
-    rf"^(?:[^\W\d][\w.]*\(|@[\w.]*register|[^\s#@][^=\n]*[.\]]\w*\s*[-+*/|]?=)"
+    rf"^(?:[^\W\d][\w.]*\(|@|[^\s#@][^=\n]*[.\]]\w*\s*[-+*/|]?=)"
     rf"|^[ \t]+(?:[\w.]+\.)?(?:{_CALLED})\(",
     re.MULTILINE,
 )
@@ -57,6 +58,8 @@ _NOT_OF_RESULTS = frozenset(
     ]
 )
 """Packages whose settings belong to the process, and change no result."""
+_REPLACING = ("set", "use")
+_FEW = 100
 _GENERATORS = frozenset(["numpy", "random", "torch"])
 _DRAWS_FROM_NUMPY = frozenset(["imblearn", "scipy", "sklearn", "skimage", "statsmodels", "umap"])
 _DRAWS = frozenset(
@@ -86,7 +89,7 @@ class Effect(NamedTuple):
     module
         The module whose text has it.
     key
-        What it sets: of two statements in cells with one key, the later one counts.
+        What it sets: of two statements in cells with one key, the later one counts. Else the statement.
     text
         The statement.
     packages
@@ -182,10 +185,15 @@ def _effect_of_call(call: ast.Call, module: str, variables: Mapping[str, Any]) -
     inner = call.func.func if isinstance(call.func, ast.Call) else call.func  # @register("name")
     name = inner.attr if isinstance(inner, ast.Attribute) else getattr(inner, "id", "")
     called = _value(inner, variables)
-    key = ast.unparse(call.func) + (ast.unparse(call.args[0]) if len(call.args) > 1 else "")
+    replaces = name.startswith(_REPLACING) or "seed" in name
+    key = ast.unparse(call if not replaces else call.func)
+    if replaces and len(call.args) > 1:
+        key += f"({ast.unparse(call.args[0])})"
     if is_users_function(called):
         return Effect(module, key, "", _GENERATORS, is_seed=True) if _only_seeds(called, name) else None
     package = _package(inner, variables)
+    if not package and (variable := _without_content(inner, variables)):
+        return Effect(module, key, "", frozenset(), frozenset([variable]))
     # An abstract class itself tells what was registered.
     is_of_class = isinstance(inner, ast.Attribute) and issubclass(
         type(_value(inner.value, variables)), abc.ABCMeta
@@ -201,6 +209,23 @@ def _effect_of_call(call: ast.Call, module: str, variables: Mapping[str, Any]) -
             each.value for each in call.args if isinstance(each, ast.Constant) and type(each.value) is str
         }
     return Effect(module, key, "", frozenset([package]) - {"sys"}, frozenset(names))
+
+
+def _without_content(node: ast.expr, variables: Mapping[str, Any]) -> str:
+    """Return the variable that a method is called of, if its object has no content to compare, such as a database in memory."""
+    if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+        return ""
+    value = variables.get(node.value.id)
+    cls = type(value)
+    if (
+        issubclass(cls, ModuleType | type)
+        or is_users_class(cls)
+        or package_name(module_of(cls)) in _NOT_OF_RESULTS
+    ):
+        return ""
+    # What a database in memory stores is content; the functions that it may call are not.
+    hidden = node.attr.startswith(("create_", "register")) or encode(value, max_objects=_FEW).opaque
+    return node.value.id if hidden else ""
 
 
 def _only_seeds(function: FunctionType, name: str) -> bool:

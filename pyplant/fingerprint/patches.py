@@ -28,7 +28,7 @@ from pyplant.fingerprint.module_effects import effect_function, is_effect
 from pyplant.fingerprint.node_scope import NodeScope
 from pyplant.fingerprint.origin import LOADED, is_users_function
 
-__all__ = ["accessors", "add_assigned", "add_patches", "is_only_installed", "users_part"]
+__all__ = ["accessors", "add_assigned", "add_assigned_to", "add_patches", "is_only_installed", "users_part"]
 
 _WITH_ACCESSORS = (
     *(("pandas", name) for name in ("DataFrame", "Series", "Index")),
@@ -116,6 +116,14 @@ def add_assigned(scope: NodeScope, function: FunctionType) -> None:
             scope.watch(entries(each.holder), each.name)
             value = each.value()
             _add_attribute(scope, each, value, users_part(value))
+
+
+def add_assigned_to(scope: NodeScope, module: ModuleType) -> None:
+    """Add what user code assigns to attributes of an installed module, which may be passed on as a value."""
+    for each in assigned_attributes():
+        if each.holder is module and is_assigned(module, each.name):
+            scope.watch(entries(module), each.name)
+            _add_attribute(scope, each, each.value(), users_part(each.value()))
 
 
 def _add_attribute(scope: NodeScope, attribute: Attribute, value: Any, part: Any) -> None:

@@ -22,7 +22,13 @@ from typing import Any, NamedTuple
 
 from pyplant.fingerprint.class_reads import class_attribute_reads, may_read_classes
 from pyplant.fingerprint.digest import Encoder, digest_bytes
-from pyplant.fingerprint.dynamic_code import bound_imports, found_by_attribute, found_by_key, found_by_text
+from pyplant.fingerprint.dynamic_code import (
+    bound_imports,
+    found_by_attribute,
+    found_by_key,
+    found_by_name,
+    found_by_text,
+)
 from pyplant.fingerprint.expressions import Bindings
 from pyplant.fingerprint.followed_names import FollowedNames, chain_of
 from pyplant.fingerprint.hints import CONFIG_NAMES, NAMED_CALLS, Hint, NameKind
@@ -224,6 +230,7 @@ class NameCollector(ast.NodeVisitor):
         body = node.body if isinstance(node.body, list) else [node.body]
         for child in body:
             self.visit(child)
+        self.references.update(found_by_name(global_names, self.nodes))
         if reads_order(self.nodes):
             self.references.add(("d", "order"))
         if may_read_classes(self.nodes):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
@@ -29,14 +29,15 @@ _IMPORTERS = frozenset(["__import__", "import_module"])
 _found: dict[str, str] = {}  # of this process: the source files by the names of the modules
 
 
-def may_import(function: Callable[..., Any]) -> bool:
-    """Return whether a function names one of the functions that import modules."""
-    return not _IMPORTERS.isdisjoint(function.__code__.co_names)
+def may_import(covered: CoveredFunction) -> bool:
+    """Return whether a function names one of the functions that import modules, or has one under another name."""
+    names = covered.function.__code__.co_names
+    return not _IMPORTERS.isdisjoint(names) or any(note.kind == "widened" for note in covered.node.notes)
 
 
 def find_late_imports(functions: Iterable[CoveredFunction], recorder: ReadRecorder) -> None:
     """Note the modules that earlier reactors found, if one of the functions may find them too."""
-    importing = [covered for covered in functions if may_import(covered.function)]
+    importing = [covered for covered in functions if may_import(covered)]
     if not importing:
         return
     _watch_import_module()

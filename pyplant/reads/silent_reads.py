@@ -55,7 +55,7 @@ def _found_in(obj: Any, node: GraphNode) -> Mapping[int, Any]:
     if not is_users_function(obj):
         return {}
     covered = CoveredFunction(obj, node)
-    is_silent = may_mention(obj) or may_be_unrepeatable(covered) or may_import(obj)
+    is_silent = may_mention(obj) or may_be_unrepeatable(covered) or may_import(covered)
     return {id(obj): covered} if is_silent else {}
 
 

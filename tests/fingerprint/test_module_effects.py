@@ -44,6 +44,14 @@ EFFECTS = {
     ),
     "of the interpreter": "import sys\nsys.setrecursionlimit(2000 + {})\ndef main(): return sys.getrecursionlimit()",
     "attribute of a logger": "import logging\nlog = logging.getLogger('x')\nlog.step = {}\ndef main(): return log.step",
+    "function of a database": (
+        "import sqlite3\ndef f(): return {}\nbase = sqlite3.connect(':memory:')\nbase.create_function('f', 0, f)\n"
+        "def main(): return base.execute('select f()')"
+    ),
+    "object without content": "import array\nit = array.array('i', [1, 2]).__iter__()\nit.__setstate__({})\ndef main(): return it",
+    "the order of statements": (
+        "import random\nif {}: random.seed(1)\nrandom.seed(2)\nif not {}: random.seed(1)\ndef main(): return random.random()"
+    ),
     "class of the user": (
         "from collections.abc import Sequence\nclass A: pass\nif {}: Sequence.register(A)\ndef main(x): return isinstance(x, Sequence)"
     ),
