@@ -110,9 +110,14 @@ class Attribute(NamedTuple):
 
     def is_used_by(self, packages: Collection[str], names: Collection[str]) -> bool:
         """Return whether code uses the attribute, given the packages that it refers to and all names in it."""
-        if self.package in packages and self.package not in _ONLY_IF_NAMED:
+        if self.package in packages and self.counts_for_package:
             return True
         return self.name in names and issubclass(type(self.holder), type)
+
+    @property
+    def counts_for_package(self) -> bool:
+        """Whether the attribute counts for all code that refers to its package."""
+        return self.package not in _ONLY_IF_NAMED
 
     def value(self) -> Any:
         """Return the present value if it is code, a number or a text, else :data:`MISSING`."""

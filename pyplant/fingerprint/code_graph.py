@@ -39,7 +39,7 @@ from typing import Any
 from pyplant._missing import MISSING, NOTHING
 from pyplant.engine.trace import Note
 from pyplant.errors import PlantError
-from pyplant.fingerprint.assignments import package_of
+from pyplant.fingerprint.assignments import is_assigned, package_of
 from pyplant.fingerprint.attributes import module_of, qualname_of, safe_getattr, static_attribute
 from pyplant.fingerprint.class_members import (
     members,
@@ -307,7 +307,8 @@ class NodeBuilder:
         if value is MISSING:
             known = hasattr(builtins, root)
             # User code may add to the builtins, and replace some.
-            patch = users_part(scope.watch(vars(builtins), root))
+            patch = scope.watch(vars(builtins), root)
+            patch = users_part(patch) if not is_assigned(builtins, root) else patch
             leaf = Leaf(f"builtin {root}" if known else f"undefined {root}")
             scope.add(label, leaf if patch is MISSING else patch, root, function.__module__, chain)
         # Otherwise a function would have one fingerprint in a notebook and another one in a script.

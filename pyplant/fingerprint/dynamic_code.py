@@ -157,7 +157,8 @@ def found_by_name(global_names: frozenset[str], nodes: NodesByType) -> Iterator[
     """Yield a reference if a function that finds code is passed on: ``map(eval, texts)``."""
     if _PASSED_ON.isdisjoint(global_names):
         return
-    called = {id(call.func) for call in nodes.get(ast.Call, ()) if isinstance(call, ast.Call)}
+    used = {id(call.func) for call in nodes.get(ast.Call, ()) if isinstance(call, ast.Call)}
+    used.update(id(node.value) for node in nodes.get(ast.Return, ()) if isinstance(node, ast.Return))
     for node in nodes.get(ast.Name, ()):
-        if isinstance(node, ast.Name) and node.id in _PASSED_ON & global_names and id(node) not in called:
+        if isinstance(node, ast.Name) and node.id in _PASSED_ON & global_names and id(node) not in used:
             yield _ANY_GLOBAL

@@ -45,6 +45,7 @@ _NOT_OF_RESULTS = frozenset(
     [
         *(
             "IPython",
+            "_io",
             "asyncio",
             "atexit",
             "builtins",
@@ -96,6 +97,8 @@ class Effect(NamedTuple):
         The packages that it changes.
     names
         Names by which code uses it that refers to none of the packages.
+    variable
+        The variable of the module whose object it changes, which has no content to compare.
     is_seed
         Whether it seeds generators of random numbers.
     """
@@ -105,10 +108,22 @@ class Effect(NamedTuple):
     text: str
     packages: frozenset[str]
     names: frozenset[str] = frozenset()
+    variable: str = ""
     is_seed: bool = False
 
-    def is_used_by(self, packages: Collection[str], names: Collection[str]) -> bool:
-        """Return whether code uses what the statement changes, given the packages that it refers to and all names in it."""
+    def is_used_by(self, packages: Collection[str], names: Collection[str], targets: Collection[int]) -> bool:
+        """Return whether code uses what the statement changes.
+
+        Parameters
+        ----------
+        packages, names
+            The packages that the code refers to, and all names in it.
+        targets
+            The identities of the objects that it refers to.
+        """
+        if self.variable:
+            held = namespace(LOADED.get(self.module)) or {}
+            return id(held.get(self.variable, MISSING)) in targets
         if self.is_seed and "numpy" in self.packages:
             draws = not _DRAWS.isdisjoint(names) or not _DRAWS_FROM_NUMPY.isdisjoint(packages)
             return draws or not (self.packages - {"numpy"}).isdisjoint(packages)
@@ -176,7 +191,8 @@ def _effect(node: ast.stmt, module: str, variables: Mapping[str, Any]) -> Effect
         return None
     key = ast.unparse(target)
     if isinstance(target, ast.Attribute) and module_of(type(holder)) == "logging":
-        return Effect(module, key, "", frozenset(), frozenset([target.attr]))  # a logger counts by its name
+        # A logger counts by its name.
+        return Effect(module, key, "", frozenset(), variable=getattr(target.value, "id", ""))
     package = _package(target.value, variables)
     return Effect(module, key, "", frozenset([package])) if package else None
 
@@ -193,12 +209,14 @@ def _effect_of_call(call: ast.Call, module: str, variables: Mapping[str, Any]) -
         return Effect(module, key, "", _GENERATORS, is_seed=True) if _only_seeds(called, name) else None
     package = _package(inner, variables)
     if not package and (variable := _without_content(inner, variables)):
-        return Effect(module, key, "", frozenset(), frozenset([variable]))
+        return Effect(module, key, "", frozenset(), variable=variable)
     # An abstract class itself tells what was registered.
     is_of_class = isinstance(inner, ast.Attribute) and issubclass(
         type(_value(inner.value, variables)), abc.ABCMeta
     )
-    if not package or not _SETS.fullmatch(name) or (is_of_class and name == "register"):
+    # An accessor counts where code mentions its name.
+    is_followed = (is_of_class and name == "register") or name.endswith(("_accessor", "_namespace"))
+    if not package or not _SETS.fullmatch(name) or is_followed:
         return None
     if "seed" in name:
         packages = {package} if package in _GENERATORS else {package, *_GENERATORS}
@@ -218,7 +236,7 @@ def _without_content(node: ast.expr, variables: Mapping[str, Any]) -> str:
     value = variables.get(node.value.id)
     cls = type(value)
     if (
-        issubclass(cls, ModuleType | type)
+        issubclass(cls, ModuleType | type | FunctionType)
         or is_users_class(cls)
         or package_name(module_of(cls)) in _NOT_OF_RESULTS
     ):

@@ -355,8 +355,8 @@ def _is_user_package(name: str) -> bool:
         if spec.has_location and spec.origin:
             return is_user_file(spec.origin)
         places = list(spec.submodule_search_locations or ())
-        if not places:
-            return False
+        if not places:  # a module that a finder of the user makes in memory
+            return spec.loader is not None and is_user_object(type(spec.loader))
         # In a namespace package of installed packages, the next part of the name decides.
         if is_user_file(os.path.join(str(places[0]), "__init__.py")):
             return True

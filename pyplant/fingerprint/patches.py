@@ -109,7 +109,9 @@ def add_assigned(scope: NodeScope, function: FunctionType) -> None:
     """Add what user code changes of the packages that a function refers to, or of classes by names in it."""
     assigned, effects = assigned_attributes(), () if is_effect(function) else assigned_effects()
     names = _names_in(function.__code__) if assigned or effects else ()
-    for number, effect in enumerate(each for each in effects if each.is_used_by(scope.packages, names)):
+    targets = {id(edge.target) for edge in scope.sorted_edges()} if effects else set()
+    used = [each for each in effects if each.is_used_by(scope.packages, names, targets)]
+    for number, effect in enumerate(used):
         scope.add(f"effect {number:04}", effect_function(effect), effect.key, effect.module)
     for each in assigned:
         if each.is_used_by(scope.packages, names):
@@ -121,7 +123,7 @@ def add_assigned(scope: NodeScope, function: FunctionType) -> None:
 def add_assigned_to(scope: NodeScope, module: ModuleType) -> None:
     """Add what user code assigns to attributes of an installed module, which may be passed on as a value."""
     for each in assigned_attributes():
-        if each.holder is module and is_assigned(module, each.name):
+        if each.holder is module and each.counts_for_package:
             scope.watch(entries(module), each.name)
             _add_attribute(scope, each, each.value(), users_part(each.value()))
 

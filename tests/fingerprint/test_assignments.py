@@ -1,5 +1,6 @@
 """Attributes of installed modules and classes that user code assigns."""
 
+import builtins
 import json
 import math
 import sys
@@ -37,6 +38,7 @@ PATCHES = {
     ),
     "number of a module": "import math\nmath.number = {}\ndef main(): return math.number",
     "number that a module has": "import math\nmath.pi = {}\ndef main(): return math.pi",
+    "name for all modules": "import builtins\nbuiltins.number = {}\ndef main(): return number",
     "option of a package": "import textwrap\ntextwrap.OPTION = {}\ndef main(x): return textwrap.dedent(x)",
     "list that is named": "import textwrap\ntextwrap.OPTIONS = [{}]\ndef main(): return textwrap.OPTIONS",
     "attribute of a class": "import textwrap\ntextwrap.TextWrapper.x = {}\ndef main(): return textwrap.TextWrapper.x",
@@ -79,6 +81,7 @@ def restored(monkeypatch):
     before = [dict(vars(holder)) for holder in holders]
     yield
     vars(sys).pop("number", None)
+    vars(builtins).pop("number", None)
     for holder, names in zip(holders, before, strict=True):
         for name in set(vars(holder)) - names.keys():
             delattr(holder, name)

@@ -1,5 +1,9 @@
 """Names that code finds by texts that only a run determines."""
 
+import importlib.abc
+import importlib.machinery
+import sys
+
 import pytest
 
 from tests.fingerprint.helpers import load, taken
@@ -46,3 +50,37 @@ def test_a_module_that_is_passed_on_counts_with_what_users_assign(tmp_path):
     text = "import textwrap\ntextwrap.NUMBER = {}\nheld = [textwrap]\ndef main(): return held[0].NUMBER"
     one, two = (taken(load(tmp_path, text.format(n))).digest for n in (1, 2))
     assert one != two
+
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Makes a module with one number."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def find_spec(self, name, path, target=None):
+        return importlib.machinery.ModuleSpec(name, self) if name == "made_in_memory" else None
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        module.number = self.number
+
+
+@pytest.fixture
+def imported(monkeypatch):
+    yield lambda number: monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder(number)])
+    sys.modules.pop("made_in_memory", None)
+
+
+def test_a_module_that_a_users_finder_makes_counts_before_it_is_imported(tmp_path, imported):
+    module = load(tmp_path, "def main():\n    import made_in_memory\n    return made_in_memory.number")
+    imported(1)
+    before = taken(module).digest
+    assert module.main() == 1
+    assert taken(module).digest == before
+    del sys.modules["made_in_memory"]
+    sys.meta_path.pop()
+    imported(2)
+    assert taken(module).digest != before

@@ -65,6 +65,11 @@ WITHOUT = {
     "a level of logs": "import logging\nlogging.basicConfig(level={})\ndef main(): logging.info('x')",
     "a computation": "import math\nmath.sqrt({})\ndef main(x): return math.floor(x)",
     "a comment": "import random\nrandom.seed(1)  # {}\ndef main(): return random.random()",
+    "an accessor that is not named": (
+        "import xarray as xr\nif hasattr(xr.Dataset, 'own'): del xr.Dataset.own\n@xr.register_dataset_accessor('own')\nclass A:\n    x = {}\ndef main(x): return xr.Dataset(x)"
+    ),
+    "a variable of this name": "import array\nit = iter(array.array('i', [1]))\nit.__setstate__({})\ndef main(it): return it",
+    "a file": "import os\nwith open(os.devnull, 'w') as it:\n    it.write('{}')\ndef main(): return it",
     "the main guard": "import random\nif __name__ == '__main__':\n    random.seed({})\ndef main(): return random.random()",
     "a function that is not called": "import random\ndef f(): random.seed({})\ndef main(): return random.random()",
     "user's function that does more": (
