@@ -4,22 +4,27 @@ The first argument of such a call is a mention like a path in the text of the co
 the user that refer to such libraries are observed, and a place in the code whose call is of no interest is
 observed once for each reactor, so loops stay fast. Before Python 3.12, if other tools use all of the interpreter's
 slots for tools, and for other arguments, a path is one that the execution may know (:mod:`pyplant.reads.known_paths`).
+
+Functions of libraries that are written in Python, and that the user's code refers to, are observed as they begin instead. So
+all their arguments are mentions, however they are called: ``map(pd.read_parquet, paths)``, ``partial(pl.scan_parquet, paths)``.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from types import CodeType
+from collections.abc import Iterator, Sequence
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
-from pyplant.fingerprint.attributes import safe_getattr
+from pyplant.fingerprint.attributes import safe_getattr, static_attribute
 from pyplant.fingerprint.bytecode import nested
 from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.reads.hook import listening_recorder, report
-from pyplant.reads.mentions import mention_argument, opens_without_event
-from pyplant.reads.places import code_place
+from pyplant.reads.known_paths import texts_in
+from pyplant.reads.mentions import mention_argument, opens_in_c, opens_without_event
+from pyplant.reads.places import code_place, place_of
+from pyplant.reads.recorder import ReadRecorder
 
 __all__ = ["observe_calls"]
 
@@ -33,10 +38,14 @@ def observe_calls(functions: Sequence[CoveredFunction]) -> None:
     tool = _tool() if functions else None
     if tool is None:
         return
-    _monitoring.register_callback(tool, _monitoring.events.CALL, _called)
-    for function, _ in functions:
-        for code in nested(function.__code__):
-            _monitoring.set_local_events(tool, code, _monitoring.events.CALL)
+    events = _monitoring.events
+    _monitoring.register_callback(tool, events.CALL, _called)
+    _monitoring.register_callback(tool, events.PY_START, _began)
+    for covered in functions:
+        for code in nested(covered.function.__code__):
+            _monitoring.set_local_events(tool, code, events.CALL)
+        for code in _codes_of_libraries(covered):
+            _monitoring.set_local_events(tool, code, events.PY_START)
     _monitoring.restart_events()  # of places that were of no interest to an earlier reactor
 
 
@@ -50,6 +59,35 @@ def _called(code: CodeType, offset: int, function: Any, argument: Any) -> Any:
         place = code_place(code.co_qualname, code.co_filename, line or code.co_firstlineno)
         report(mention_argument, name, os.fsdecode(argument), place, recorder)
     return None
+
+
+def _codes_of_libraries(covered: CoveredFunction) -> Iterator[CodeType]:
+    """Yield the code of functions of libraries that open files in C, and to which a function refers."""
+    for head, names in covered.references():
+        found: Any = sys.modules.get(head) if isinstance(head, str) else head
+        for name in names:
+            is_readable = issubclass(type(found), ModuleType | type)
+            found = static_attribute(found, name) if is_readable else None
+        if isinstance(found, type):
+            found = static_attribute(found, "__init__")
+        while type(found) is FunctionType and opens_in_c(found.__module__.partition(".")[0]):
+            yield found.__code__
+            found = vars(found).get("__wrapped__")
+
+
+def _began(_code: CodeType, _offset: int) -> None:
+    recorder = listening_recorder()
+    if recorder is not None:
+        report(_mention_arguments, recorder, sys._getframe(1))  # noqa: SLF001 - documented in sys
+
+
+def _mention_arguments(recorder: ReadRecorder, frame: FrameType) -> None:
+    place = place_of(frame)
+    if not place:  # PyPlant loads a value
+        return
+    name = f"{frame.f_globals.get('__name__')}.{frame.f_code.co_name}"
+    for text in texts_in(list(frame.f_locals.values())):
+        mention_argument(name, text, place, recorder)
 
 
 def _tool() -> int | None:

@@ -26,7 +26,7 @@ from pyplant.reads.mentions import may_be_path, texts_of
 from pyplant.reads.places import code_place
 from pyplant.reads.recorder import ReadRecorder
 
-__all__ = ["PERHAPS", "KnownPaths"]
+__all__ = ["PERHAPS", "KnownPaths", "texts_in"]
 
 PERHAPS = ", perhaps"
 """Ends the place of a read that is only possible."""
@@ -68,7 +68,7 @@ class KnownPaths:
 
     def add(self, value: Any) -> None:
         """Learn the paths in a value."""
-        for text in _texts(value):
+        for text in texts_in(value):
             if len(self._seen) < _MAX_TEXTS and text not in self._seen and may_be_path(text):
                 self._seen.add(text)
                 self._add_text(text)
@@ -141,7 +141,7 @@ def _is_set(cell: Any) -> bool:
     return True
 
 
-def _texts(value: Any, depth: int = 0) -> Iterator[str]:
+def texts_in(value: Any, depth: int = 0) -> Iterator[str]:
     """Yield the texts and paths in a value, in containers and in attributes of the user's objects."""
     cls = type(value)
     if cls is str:
@@ -157,4 +157,4 @@ def _texts(value: Any, depth: int = 0) -> Iterator[str]:
         elif not issubclass(cls, type | ModuleType | FunctionType) and is_user_object(cls):
             items = (namespace(value) or {}).values()
         for item in islice(list(items), _MAX_ITEMS):
-            yield from _texts(item, depth + 1)
+            yield from texts_in(item, depth + 1)

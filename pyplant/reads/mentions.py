@@ -154,7 +154,7 @@ PATH_MODULES = frozenset(
     {"os", "posix", "nt", "posixpath", "ntpath", "genericpath", "pathlib", "pathlib._local"}
 )
 _NAMING = NAMED_CALLS | {"input_file"}  # methods of a pipework; what they are given is no mention
-_WITH_STATEMENTS = frozenset({"duckdb", "sqlite3"})
+_WITH_STATEMENTS = frozenset({"duckdb", "polars", "sqlite3"})
 _QUOTED = re.compile(r"'([^'\n]+)'")  # files in a statement of SQL
 _NEAR = 8  # instructions between the name of a function and its argument
 _MAX_LENGTH = 1024
@@ -233,9 +233,14 @@ def _find_in(function: FunctionType, interest: _Interest, recorder: ReadRecorder
         recorder.writes_unseen = True
         is_tree = bool(interest.libraries & _TREES)
         for text in sorted({*texts, *values}):
-            is_statement = " " in text and not interest.libraries.isdisjoint(_WITH_STATEMENTS)
-            for path in _QUOTED.findall(text) if is_statement else (text,):
+            for path in _paths_in(text, interest.libraries):
                 _mention_content(path, place, recorder, is_tree=is_tree)
+
+
+def _paths_in(text: str, libraries: frozenset[str]) -> Iterable[str]:
+    """Return a text, or the files that it names if it may be a statement of SQL."""
+    is_statement = " " in text and not libraries.isdisjoint(_WITH_STATEMENTS)
+    return _QUOTED.findall(text) if is_statement else (text,)
 
 
 def _mention_asked(kind: DependencyKind, text: str, place: str, recorder: ReadRecorder) -> None:
@@ -276,7 +281,8 @@ def mention_argument(name: str, path: str, place: str, recorder: ReadRecorder) -
     top = module.partition(".")[0]
     if top not in PATH_MODULES:
         recorder.writes_unseen = True
-        _mention_content(path, place, recorder, is_tree=top in _TREES)
+        for named in _paths_in(path, frozenset({top})):
+            _mention_content(named, place, recorder, is_tree=top in _TREES)
     for kind, asked in _ASKED.items() if top in PATH_MODULES else ():
         if last in asked:
             _mention_asked(kind, path, place, recorder)

@@ -362,7 +362,9 @@ class ReadRecorder:
         if kind is DependencyKind.FILE and read.identity is not None:
             if not (stat.S_ISREG(read.mode) or stat.S_ISDIR(read.mode)):
                 self.notes.add(Note("outside", f"reads {name}, which has no fixed content, {read.place}"))
-                return None
+                # A file may take its place.
+                exists = DependencyKind.EXISTENCE
+                return Dependency(exists, (name,), (self._digest(exists, name),))
             if _is_too_large(read.identity[2], seconds):
                 kind = DependencyKind.STATUS
                 self.notes.add(

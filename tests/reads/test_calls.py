@@ -3,10 +3,15 @@
 import os
 import pathlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+import pandas as pd
+import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
-from pyplant.reads import calls
+from pyplant.reads import calls, mentions
 
 from .plants import plant_with
 from .readers import parquet, table
@@ -34,6 +39,65 @@ def in_a_loop():
     return sum(int(read(f"data.{kind}").a[0]) for kind in ("parquet",) for read in (pd.read_parquet,))
 
 
+def by_map(stem="data"):
+    return sum(int(frame.a[0]) for frame in map(pd.read_parquet, [f"{stem}.{'parquet'}"]))
+
+
+def by_threads(stem="data"):
+    with ThreadPoolExecutor(1) as executor:
+        return sum(int(frame.a[0]) for frame in executor.map(pd.read_parquet, [f"{stem}.{'parquet'}"]))
+
+
+def by_partial(stem="data"):
+    return int(partial(pd.read_parquet, columns=["a"])(f"{stem}.{'parquet'}").a[0])
+
+
+def by_arguments(stem="data"):
+    return int(pd.read_parquet(*[f"{stem}.{'parquet'}"]).a[0])
+
+
+def by_keyword(stem="data"):
+    return int(pd.read_parquet(columns=["a"], path=f"{stem}.{'parquet'}").a[0])
+
+
+def from_a_list(stem="data"):
+    return int(pl.scan_csv([f"{stem}.{'csv'}"]).collect()["a"][0])
+
+
+def by_one_place_for_two_functions(stem="data"):
+    results = [read(f"{stem}.{'parquet'}") for read in (len, pd.read_parquet)]
+    return int(results[-1].a[0])
+
+
+def by_a_class(stem="data"):
+    return _Loader().load(f"{stem}.{'parquet'}")
+
+
+class _Loader:
+    read = staticmethod(pd.read_parquet)
+
+    def load(self, path):
+        return int(self.read(path).a[0])
+
+
+def by_a_constructor(stem="data"):
+    with pq.ParquetFile(source=f"{stem}.{'parquet'}") as file:
+        return file.read()["a"][0].as_py()
+
+
+LIBRARY_CALLS = [
+    (parquet, by_map),
+    (parquet, by_threads),
+    (parquet, by_partial),
+    (parquet, by_arguments),
+    (parquet, by_keyword),
+    (table, from_a_list),
+    (parquet, by_one_place_for_two_functions),
+    (parquet, by_a_class),
+    (parquet, by_a_constructor),
+]
+
+
 def flag(value):
     pathlib.Path("flag").unlink(missing_ok=True)
     if value == 2:
@@ -58,7 +122,7 @@ READERS = [
 
 
 @needs_monitoring
-@pytest.mark.parametrize(("change", "read"), READERS, ids=lambda function: function.__name__)
+@pytest.mark.parametrize(("change", "read"), READERS + LIBRARY_CALLS, ids=lambda function: function.__name__)
 def test_a_computed_path_counts(change, read):
     change(1)
     with plant_with(read) as plant:
@@ -66,7 +130,8 @@ def test_a_computed_path_counts(change, read):
         assert not plant.run_reactor("reads").ran
         change(2)
         assert plant.get("value") == 2
-        assert "test_calls.py:" in " ".join(plant.explain("reads").reads)
+        place = "a thread of the reactor" if read is by_threads else "test_calls.py:"
+        assert place in " ".join(plant.explain("reads").reads)
 
 
 @needs_monitoring
@@ -77,6 +142,30 @@ def test_control_without_observed_calls_a_change_is_missed(monkeypatch):
         assert plant.get("value") == 1
         parquet(2)
         assert plant.get("value") == 1
+
+
+@needs_monitoring
+@pytest.mark.parametrize("read", [by_map, by_partial], ids=lambda function: function.__name__)
+def test_control_without_observed_functions_a_change_is_missed(read, monkeypatch):
+    monkeypatch.setattr(calls, "_mention_arguments", lambda *_: None)
+    parquet(1)
+    with plant_with(read) as plant:
+        assert plant.get("value") == 1
+        parquet(2)
+        assert plant.get("value") == 1
+
+
+@needs_monitoring
+def test_files_in_a_statement_that_code_computes_count(monkeypatch):
+    mentioned = []
+    monkeypatch.setattr(mentions, "_mention_content", lambda text, *_, **__: mentioned.append(text))
+    for name in ("duckdb.sql", "polars.sql", "pandas.read_csv"):
+        mentions.mention_argument(name, "select a from 'data.csv'", "", ReadRecorderStub())
+    assert mentioned == ["data.csv", "data.csv", "select a from 'data.csv'"]
+
+
+class ReadRecorderStub:
+    writes_unseen = False
 
 
 @needs_monitoring

@@ -245,13 +245,20 @@ def test_a_pipe_is_named_and_not_compared():
 
     def read():
         descriptor = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
-        os.close(descriptor)
-        return 1
+        try:
+            return os.read(descriptor, 1)
+        finally:
+            os.close(descriptor)
 
     with plant_with(read) as plant:
         plant.get("value")
-        assert recorded(plant) == []
+        assert recorded(plant) == [("w", "pipe")]
         assert "reads pipe, which has no fixed content" in notes(plant)
+        os.utime("pipe", (10, 10))
+        assert not plant.run_reactor("reads").ran
+        os.remove("pipe")
+        write("pipe")  # a file in its place
+        assert plant.get("value") == b"1"
 
 
 def test_a_large_file_counts_by_size_and_time(monkeypatch):
