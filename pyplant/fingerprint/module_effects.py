@@ -35,11 +35,16 @@ _CALLED = (
     r"|simplefilter|filterwarnings|listen\w*|rc|install|activate"
 )
 _SETS = re.compile(_CALLED)
-# At the first column any call, since a user's function may seed; within conditions the names above.
+# At the first column any call, since a user's function may seed; below conditions and loops the names above.
 _MAY_HAVE = re.compile(
-    rf"^(?:[^\W\d][\w.]*\(|@|[^\s#@][^=\n]*[.\]]\w*\s*[-+*/|]?=)"
-    rf"|^[ \t]+(?:[\w.]+\.)?(?:{_CALLED})\(",
+    rf"^(?:[^\W\d][\w.]*\(|@(?:[\w.]+\.)?(?:{_CALLED})\b|[^\s#@][^=\n]*[.\]]\w*\s*[-+*/|]?=)"
+    rf"|^(?:if|for|with|try|else|elif|except|finally)\b[^\n]*\n(?:(?:[ \t][^\n]*)?\n)*?"
+    rf"[ \t]+(?:[\w.]+\.)?(?:{_CALLED})\(",
     re.MULTILINE,
+)
+_SETS_UP = re.compile(
+    r"set_\w*options?|set_default_\w+|set_config|set_theme|seterr|setlocale|getcontext|rcParams|register\w*|add_constructor"
+    r"|use_deterministic_algorithms"
 )
 _NOT_OF_RESULTS = frozenset(
     [
@@ -206,7 +211,7 @@ def _effect_of_call(call: ast.Call, module: str, variables: Mapping[str, Any]) -
     if replaces and len(call.args) > 1:
         key += f"({ast.unparse(call.args[0])})"
     if is_users_function(called):
-        return Effect(module, key, "", _GENERATORS, is_seed=True) if _only_seeds(called, name) else None
+        return _effect_of_function(called, name, module, key)
     package = _package(inner, variables)
     if not package and (variable := _without_content(inner, variables)):
         return Effect(module, key, "", frozenset(), variable=variable)
@@ -246,13 +251,17 @@ def _without_content(node: ast.expr, variables: Mapping[str, Any]) -> str:
     return node.value.id if hidden else ""
 
 
-def _only_seeds(function: FunctionType, name: str) -> bool:
-    """Return whether a user's function seeds generators and uses nothing else of the user's."""
+def _effect_of_function(function: FunctionType, name: str, module: str, key: str) -> Effect | None:
+    """Return the effect of a call of a user's function that sets libraries up, and uses nothing else of the user's."""
     names = function.__code__.co_names
-    if not any("seed" in each for each in (name, *names)):
-        return False
-    found = (function.__globals__.get(each) for each in names)
-    return not any(_is_users(each) for each in found if each is not None)
+    is_seed = any("seed" in each for each in (name, *names))
+    if not is_seed and not any(map(_SETS_UP.fullmatch, names)):
+        return None
+    found = [function.__globals__[each] for each in names if each in function.__globals__]
+    if any(map(_is_users, found)):
+        return None
+    packages = {_package_of_root(each) for each in found} - {""}
+    return Effect(module, key, "", frozenset(packages | (_GENERATORS if is_seed else set())), is_seed=is_seed)
 
 
 def _is_users(value: Any) -> bool:
@@ -267,7 +276,10 @@ def _package(node: ast.expr, variables: Mapping[str, Any]) -> str:
     """Return the package that holds what an expression begins with; ``""`` if it is the user's, or of no interest."""
     while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
         node = node.func if isinstance(node, ast.Call) else node.value
-    root: Any = variables.get(node.id, MISSING) if isinstance(node, ast.Name) else MISSING
+    return _package_of_root(variables.get(node.id, MISSING)) if isinstance(node, ast.Name) else ""
+
+
+def _package_of_root(root: Any) -> str:
     if issubclass(type(root), ModuleType):
         package = "" if leads_to_user_code(root) else package_name(root.__name__)
     elif issubclass(type(root), type):

@@ -26,6 +26,9 @@ EFFECTS = {
     "user's function that seeds": (
         f"import random\nimport numpy as np\ndef fix(n):\n    random.seed(n)\n    np.random.seed(n)\nfix({{}})\n{DRAWS}"
     ),
+    "user's function that sets an option": (
+        "import decimal\ndef setup(): decimal.getcontext().prec = 20 + {}\nsetup()\ndef main(): return decimal.Decimal(1) / 3"
+    ),
     "its code": f"import numpy as np\ndef fix(n):\n    np.random.seed(n + {{}})\nfix(1)\n{DRAWS}",
     "condition": f"import numpy as np\nif {{}} < 2:\n    np.random.seed(1)\n{DRAWS}",
     "within a condition": f"import numpy as np\nif np:\n    np.random.seed({{}})\n{DRAWS}",
@@ -70,6 +73,7 @@ WITHOUT = {
     ),
     "a variable of this name": "import array\nit = iter(array.array('i', [1]))\nit.__setstate__({})\ndef main(it): return it",
     "a file": "import os\nwith open(os.devnull, 'w') as it:\n    it.write('{}')\ndef main(): return it",
+    "user's function that computes": "import math\ndef f(): return math.sqrt({})\nf()\ndef main(x): return math.floor(x)",
     "the main guard": "import random\nif __name__ == '__main__':\n    random.seed({})\ndef main(): return random.random()",
     "a function that is not called": "import random\ndef f(): random.seed({})\ndef main(): return random.random()",
     "user's function that does more": (
