@@ -62,6 +62,7 @@ PURITY_EXCEPTIONS = {
         "linecache",
         "sys",
     },  # the text of loaded modules, and attributes of sys
+    "pyplant.fingerprint.patches": {"sys"},  # the names of the standard library
     "pyplant.fingerprint.found_names": {"importlib"},  # to know import_module under another name
     "pyplant.fingerprint.module_effects": {
         "linecache"

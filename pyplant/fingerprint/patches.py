@@ -6,6 +6,7 @@ code uses the package, if the text of user code tells of it (:mod:`pyplant.finge
 
 from __future__ import annotations
 
+import sys
 from abc import ABCMeta
 from collections.abc import Collection, Iterator, Mapping
 from types import CodeType, FunctionType, MappingProxyType, ModuleType
@@ -22,6 +23,7 @@ from pyplant.fingerprint.assignments import (
 )
 from pyplant.fingerprint.attributes import qualname_of, static_attribute
 from pyplant.fingerprint.bytecode import nested
+from pyplant.fingerprint.class_members import users_registered
 from pyplant.fingerprint.graph_node import cell_content
 from pyplant.fingerprint.installed_names import installed_name, is_users_class
 from pyplant.fingerprint.module_effects import effect_function, is_effect
@@ -98,11 +100,19 @@ def add_patches(scope: NodeScope, value: Any, chain: list[str]) -> None:
         part = users_part(found)
         if part is not MISSING or (is_assigned(value, name) and not issubclass(type(found), ModuleType)):
             _add_attribute(scope, Attribute(value, name), found, part)
-        elif issubclass(type(found), ABCMeta) and not is_users_class(found):
+        elif _may_have_registered(found):
             scope.add(
                 f"abstract {qualname_of(found)}", found
             )  # of which the user may have registered classes
         value = found
+
+
+def _may_have_registered(found: Any) -> bool:
+    """Return whether something is an abstract class of a library for which the user may have registered classes."""
+    if not issubclass(type(found), ABCMeta) or is_users_class(found):
+        return False
+    # Other packages may import a class when it is first asked for, so that a fingerprint would change then.
+    return package_of(found) in sys.stdlib_module_names or bool(users_registered(found))
 
 
 def add_assigned(scope: NodeScope, function: FunctionType) -> None:

@@ -2,8 +2,11 @@
 
 import decimal
 import gc
+import json
 import random
 import sys
+import types
+from collections.abc import Hashable
 
 import numpy as np
 import pytest
@@ -114,6 +117,17 @@ def test_a_statement_counts_where_what_it_changes_is_used(tmp_path, kind):
 def test_other_statements_do_not_count(tmp_path, kind):
     one, two = (taken(load(tmp_path, WITHOUT[kind].replace("{}", str(number)))).digest for number in (0, 1))
     assert one == two
+
+
+def test_an_abstract_class_that_a_package_imports_late_does_not_count_then(tmp_path):
+    package = types.ModuleType("late_package")
+    package.__file__ = json.__file__
+    sys.modules["late_package"] = package
+    module = load(tmp_path, "import late_package\ndef main(): return late_package.Base")
+    before = taken(module).digest
+    package.Base = type(Hashable)("Base", (), {"__module__": "late_package"})
+    assert taken(module).digest == before
+    del sys.modules["late_package"]
 
 
 def test_the_last_of_several_cells_counts(tmp_path, monkeypatch):
