@@ -134,8 +134,8 @@ def keep_before(name: str, before: bytes | None) -> None:
 
 def forget_before(name: str) -> None:
     """Let a variable that a reactor reads count by what it reads."""
-    for changed in [changed for changed in _left if _is_meant(changed, name)]:
-        del _left[changed]
+    for changed in [changed for changed in tuple(_left) if _is_meant(changed, name)]:
+        _left.pop(changed, None)  # another thread may have done so
 
 
 def _counted_value(name: str) -> bytes | None:
