@@ -40,7 +40,7 @@ def add_any_global(scope: NodeScope, module: str, namespace: Mapping[str, Any]) 
 
 def add_found_by_alias(scope: NodeScope, module: str, namespace: Mapping[str, Any]) -> None:
     """Add all globals of a module if code has a function that finds code, under another name: ``ev = eval``."""
-    if any(_finds_code(edge.target, edge.name) for edge in scope.sorted_edges()):
+    if any(_finds_code(edge.target, edge.name) for edge in scope.edges()):
         add_any_global(scope, module, namespace)
 
 

@@ -9,7 +9,7 @@ attribute is part of the pair (:func:`~pyplant.fingerprint.code_records.part_nam
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from operator import attrgetter
 from types import FunctionType, ModuleType
 from typing import Any
@@ -150,6 +150,10 @@ class NodeScope:
     def note(self, kind: str, text: str) -> None:
         """Add a note on something that the node does not cover."""
         self.notes.add(Note(kind, text))
+
+    def edges(self) -> Collection[CodeReference]:
+        """Return the edges in the order of discovery."""
+        return self._edges.values()
 
     def sorted_edges(self) -> tuple[CodeReference, ...]:
         """Return the edges in an order that does not depend on the order of discovery."""

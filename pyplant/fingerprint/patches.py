@@ -119,7 +119,7 @@ def add_assigned(scope: NodeScope, function: FunctionType) -> None:
     """Add what user code changes of the packages that a function refers to, or of classes by names in it."""
     assigned, effects = assigned_attributes(), () if is_effect(function) else assigned_effects()
     names = _names_in(function.__code__) if assigned or effects else ()
-    targets = {id(edge.target) for edge in scope.sorted_edges()} if effects else set()
+    targets = {id(edge.target) for edge in scope.edges()} if effects else set()
     used = [each for each in effects if each.is_used_by(scope.packages, names, targets)]
     for number, effect in enumerate(used):
         scope.add(f"effect {number:04}", effect_function(effect), effect.key, effect.module)
