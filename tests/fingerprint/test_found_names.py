@@ -2,7 +2,9 @@
 
 import importlib.abc
 import importlib.machinery
+import json
 import sys
+import types
 
 import pytest
 
@@ -18,20 +20,28 @@ FOUND = {
     "globals": "find = globals\ndef main(x): return find()[x]()",
     "passed on": "def main(x): return list(map(eval, x))",
     "in a list": "def main(x): return [globals].pop()()[x]()",
-    "formula": "import statsmodels.api as sm\ndef main(x): return sm.formula.ols('y ~ helper(x)', x)",
+    "formula": "import patsy as sm\ndef main(x): return sm.dmatrices('y ~ helper(x)', x)",
     "formula in a variable": (
-        "import statsmodels.api as sm\nF = 'y ~ helper(x)'\ndef main(x): return sm.formula.ols(F, x)"
+        "import patsy as sm\nF = 'y ~ helper(x)'\ndef main(x): return sm.dmatrices(F, x)"
     ),
     "formula in a list": (
-        "import statsmodels.api as sm\nF = ['y ~ helper(x)']\ndef main(x): return sm.formula.ols(F[0], x)"
+        "import patsy as sm\nF = ['y ~ helper(x)']\ndef main(x): return sm.dmatrices(F[0], x)"
     ),
     "query in a variable": "Q = 'a > @helper()'\ndef main(x): return x.query(Q)",
 }
 NOT_FOUND = {
     "a call": "find = len\ndef main(x): return find(x)",
-    "a text without names": "import statsmodels.api as sm\ndef main(x): return sm.formula.ols('y ~ x', x)",
+    "a text without names": "import patsy as sm\ndef main(x): return sm.dmatrices('y ~ x', x)",
     "a text for others": "Q = 'a > @helper()'\ndef main(x): return x.find(Q)",
 }
+
+
+@pytest.fixture(autouse=True)
+def patsy(monkeypatch):
+    """A library for formulas that is installed."""
+    library = types.ModuleType("patsy")
+    library.__file__ = json.__file__
+    monkeypatch.setitem(sys.modules, "patsy", library)
 
 
 @pytest.mark.parametrize("kind", FOUND)
