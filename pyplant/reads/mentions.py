@@ -151,7 +151,7 @@ _ASKED = MappingProxyType(
 """Functions that ask about a path, by what they learn."""
 _ASKING = _EXISTENCE | _STATUS | _TARGET
 PATH_MODULES = frozenset(
-    {"os", "posix", "nt", "posixpath", "ntpath", "genericpath", "pathlib", "pathlib._local"}
+    {"os", "posix", "nt", "posixpath", "ntpath", "genericpath", "pathlib", "pathlib._abc", "pathlib._local"}
 )
 _NAMING = NAMED_CALLS | {"input_file"}  # methods of a pipework; what they are given is no mention
 _WITH_STATEMENTS = frozenset({"duckdb", "polars", "sqlite3"})

@@ -49,6 +49,10 @@ QUESTIONS = {
     "in a helper": (added, lambda: 1 + exists("in/flag")),
     "in a loop": (added, lambda: 1 + len([path for path in ("a", "in/flag") if os.path.isfile(path)])),
     "mapped": (added, lambda: 1 + sum(map(os.path.exists, ["a", "in/flag"]))),
+    "mapped method": (
+        added,
+        lambda: 1 + sum(map(pathlib.Path.is_file, [pathlib.Path("in").joinpath("flag")])),
+    ),
     "size in a walk": (
         grown,
         lambda: sum(os.path.getsize(f"{top}/{name}") for top, _, names in os.walk("in") for name in names),
