@@ -1341,6 +1341,7 @@ def test_the_table_keeps_its_triangle_in_the_classic_notebook(digits, page):
 def test_the_table_is_sorted_and_filtered(digits):
     digits.root.get_by_text("As a table").click()
     rows = digits.root.locator("tbody tr:visible th")
+    expect(rows.first).to_be_visible()
     names = rows.all_text_contents()
     digits.root.get_by_role("button", name="Time").click()
     assert rows.all_text_contents()[:2] == ["train_forest", "train_linear"]
