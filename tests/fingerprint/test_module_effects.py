@@ -93,7 +93,13 @@ def restored(monkeypatch):
     """Undo what the modules do, and forget it."""
     sys.modules.pop("code", None)  # the name of the modules that are loaded
     last = tuple(sys.modules)[-1]  # to read all modules of the tests again would take seconds
-    for name, value in {"_all": [], "_seen": {}, "_last": last, "_effects": {}, "_sorted_effects": ()}.items():
+    for name, value in {
+        "_all": [],
+        "_seen": {},
+        "_last": last,
+        "_effects": {},
+        "_sorted_effects": (),
+    }.items():
         monkeypatch.setattr(assignments, name, value)
     states = (random.getstate(), np.random.get_state())  # noqa: NPY002 - the state that the modules seed
     limit = sys.getrecursionlimit()
