@@ -19,6 +19,7 @@ from reliability import (  # noqa: F401 - their import declares figures
     kills,
     leftovers,
     mutants,
+    names,
     opened,
     power,
     sharing,

@@ -16,7 +16,7 @@ from pytest import MonkeyPatch
 
 from pyplant.execution.claims_guard import ClaimsGuard
 from pyplant.execution.executor import Failed
-from pyplant.fingerprint import bytecode, canonical
+from pyplant.fingerprint import bytecode, canonical, code_graph, digest
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.pipework import Pipework
 from pyplant.specs import sparse, table
@@ -214,6 +214,13 @@ def sets_count_in_their_order(patch: MonkeyPatch) -> None:
     """The order of a set differs from process to process."""
     patch.setattr(canonical, "sorted", lambda items, key=None: list(items), raising=False)
     patch.setattr(bytecode, "sorted", lambda items: list(items), raising=False)
+
+
+@_sabotage
+def objects_of_libraries_count_by_content(patch: MonkeyPatch) -> None:
+    """What a library holds counts as an object of the user does."""
+    for module in (code_graph, digest):
+        patch.setattr(module, "installed_name", lambda _value: "")
 
 
 # ---------------------------------------------------------------------- several processes

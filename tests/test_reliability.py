@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
-SHORT = ["E1", "R3", "R5", "R7", "R14", "R15", "R16", "R22", "R23", "R24", "R26", "R27", "R32"]
+SHORT = ["E1", "R3", "R5", "R7", "R14", "R15", "R16", "R22", "R23", "R24", "R26", "R27", "R32", "R36"]
 LONG = [
     "R1",
     "R2",
