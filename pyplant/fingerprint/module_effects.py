@@ -100,8 +100,8 @@ class Effect(NamedTuple):
         The statement.
     packages
         The packages that it changes.
-    names
-        Names by which code uses it that refers to none of the packages.
+    names, texts
+        Names of attributes, and texts in quotes, by which code uses it that refers to none of the packages.
     variable
         The variable of the module whose object it changes, which has no content to compare.
     is_seed
@@ -113,16 +113,23 @@ class Effect(NamedTuple):
     text: str
     packages: frozenset[str]
     names: frozenset[str] = frozenset()
+    texts: frozenset[str] = frozenset()
     variable: str = ""
     is_seed: bool = False
 
-    def is_used_by(self, packages: Collection[str], names: Collection[str], targets: Collection[int]) -> bool:
+    def is_used_by(
+        self,
+        packages: Collection[str],
+        names: Collection[str],
+        texts: Collection[str],
+        targets: Collection[int],
+    ) -> bool:
         """Return whether code uses what the statement changes.
 
         Parameters
         ----------
-        packages, names
-            The packages that the code refers to, and all names in it.
+        packages, names, texts
+            The packages that the code refers to, and all names and texts in it.
         targets
             The identities of the objects that it refers to.
         """
@@ -132,7 +139,11 @@ class Effect(NamedTuple):
         if self.is_seed and "numpy" in self.packages:
             draws = not _DRAWS.isdisjoint(names) or not _DRAWS_FROM_NUMPY.isdisjoint(packages)
             return draws or not (self.packages - {"numpy"}).isdisjoint(packages)
-        return not self.packages.isdisjoint(packages) or not self.names.isdisjoint(names)
+        return not (
+            self.packages.isdisjoint(packages)
+            and self.names.isdisjoint(names)
+            and self.texts.isdisjoint(texts)
+        )
 
 
 def effects_in(text: str, module: str, variables: Mapping[str, Any]) -> Iterator[Effect]:
@@ -226,12 +237,12 @@ def _effect_of_call(call: ast.Call, module: str, variables: Mapping[str, Any]) -
     if "seed" in name:
         packages = {package} if package in _GENERATORS else {package, *_GENERATORS}
         return Effect(module, key, "", frozenset(packages), is_seed=True)
-    names = {name.replace("set", "get", 1)} if package == "sys" else set()
-    if name.startswith("register"):
-        names |= {
-            each.value for each in call.args if isinstance(each, ast.Constant) and type(each.value) is str
-        }
-    return Effect(module, key, "", frozenset([package]) - {"sys"}, frozenset(names))
+    if package == "sys":
+        return Effect(module, key, "", frozenset(), frozenset([name.replace("set", "get", 1)]))
+    arguments = call.args if name.startswith("register") else ()
+    values = (each.value for each in arguments if isinstance(each, ast.Constant))
+    texts = frozenset(value for value in values if type(value) is str)
+    return Effect(module, key, "", frozenset([package]), texts=texts)
 
 
 def _without_content(node: ast.expr, variables: Mapping[str, Any]) -> str:

@@ -119,8 +119,9 @@ def add_assigned(scope: NodeScope, function: FunctionType) -> None:
     """Add what user code changes of the packages that a function refers to, or of classes by names in it."""
     assigned, effects = assigned_attributes(), () if is_effect(function) else assigned_effects()
     names = _names_in(function.__code__) if assigned or effects else ()
+    texts = _texts_in(function.__code__) if effects else ()
     targets = {id(edge.target) for edge in scope.edges()} if effects else set()
-    used = [each for each in effects if each.is_used_by(scope.packages, names, targets)]
+    used = [each for each in effects if each.is_used_by(scope.packages, names, texts, targets)]
     for number, effect in enumerate(used):
         scope.add(f"effect {number:04}", effect_function(effect), effect.key, effect.module)
     for each in assigned:
@@ -152,8 +153,12 @@ def _names_in(code: CodeType) -> Collection[str]:
     found: dict[str, None] = {}
     for part in nested(code):
         found.update(dict.fromkeys(part.co_names))
-        found.update(dict.fromkeys(each for each in part.co_consts if type(each) is str))
+    found.update(dict.fromkeys(_texts_in(code)))
     return found
+
+
+def _texts_in(code: CodeType) -> list[str]:
+    return [each for part in nested(code) for each in part.co_consts if type(each) is str]
 
 
 def accessors(code: CodeType) -> Iterator[tuple[Mapping[str, Any], str, Any]]:

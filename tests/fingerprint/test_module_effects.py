@@ -74,6 +74,9 @@ WITHOUT = {
     "an accessor that is not named": (
         "import xarray as xr\nif hasattr(xr.Dataset, 'own'): del xr.Dataset.own\n@xr.register_dataset_accessor('own')\nclass A:\n    x = {}\ndef main(x): return xr.Dataset(x)"
     ),
+    "an attribute with the name of what is registered": (
+        "import codecs\ndef f(e): return '{}', e.end\ncodecs.register_error('own', f)\ndef main(x): return x.own"
+    ),
     "a variable of this name": "import array\nit = iter(array.array('i', [1]))\nit.__setstate__({})\ndef main(it): return it",
     "a file": "import os\nwith open(os.devnull, 'w') as it:\n    it.write('{}')\ndef main(): return it",
     "user's function that computes": "import math\ndef f(): return math.sqrt({})\nf()\ndef main(x): return math.floor(x)",
