@@ -98,6 +98,8 @@ def _is_users_member(value: Any) -> bool:
 def holds_itself(obj: Any, name: str) -> bool:
     """Return whether a module holds an object under the name that pickle has for it."""
     own = module_of(type(obj))
+    # typing.NoDefault, of type parameters from Python 3.13 on, has a class that claims to be a builtin.
+    own = "typing" if own == "builtins" else own
     for module_name in (static_attribute(obj, "__module__"), own, package_name(own)):
         found: Any = LOADED.get(module_name) if type(module_name) is str else None
         for step in name.split("."):

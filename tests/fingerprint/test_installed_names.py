@@ -5,6 +5,8 @@ import functools
 import os
 import random
 import re
+import sys
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -93,6 +95,11 @@ def test_a_user_object_with_the_module_name_of_a_library_is_not_installed(tmp_pa
     text = "class F:\n __module__ = 'random'\n __qualname__ = __name__ = 'random'\n n = {}\n def __call__(self): return self.n\nx = F()\nx.n = {}\ndef main(): return x()"
     one, two = (load(tmp_path, text.format(n, n)) for n in (1, 2))
     assert taken(one).digest != taken(two).digest
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="type parameters have defaults from Python 3.13 on")
+def test_a_type_parameter_without_a_default_has_a_digest():
+    assert not Fingerprinter().digest(TypeVar("T"))[1]
 
 
 def test_a_name_that_leads_to_another_object_does_not_count():
