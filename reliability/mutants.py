@@ -216,7 +216,9 @@ def _project(folder: Path, name: str) -> list[Path]:
 def _imported(folder: Path) -> Any:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     sys.dont_write_bytecode = True  # a mutant may have the size and the time of the one before
-    sys.argv = sys.argv[:1]  # a mutant may take itself for a program
+    sys.argv = [
+        "main"
+    ]  # of a program that takes no arguments; the same in each process, since code may read it
     sys.path.insert(0, str(folder))
     return importlib.import_module("main")
 

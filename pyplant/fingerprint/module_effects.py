@@ -50,20 +50,20 @@ _NOT_OF_RESULTS = frozenset(
     [
         *(
             "IPython",
-            "_io",
             "asyncio",
             "atexit",
             "builtins",
             "faulthandler",
             "gc",
+            "hypothesis",
             "logging",
             "multiprocessing",
             "os",
         ),
-        *("pyplant", "signal", "subprocess", "threading"),
+        *("pyplant", "pytest", "signal", "subprocess", "threading"),
     ]
 )
-"""Packages whose settings belong to the process, and change no result."""
+"""Packages whose settings belong to the process or to tests, and change no result."""
 _REPLACING = ("set", "use")
 _FEW = 100
 _GENERATORS = frozenset(["numpy", "random", "torch"])

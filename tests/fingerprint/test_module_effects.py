@@ -77,6 +77,9 @@ WITHOUT = {
     "an attribute with the name of what is registered": (
         "import codecs\ndef f(e): return '{}', e.end\ncodecs.register_error('own', f)\ndef main(x): return x.own"
     ),
+    "a profile of tests": (
+        "from hypothesis import settings\nsettings.register_profile('own', max_examples=1 + {})\ndef main(x): return x['own']"
+    ),
     "a variable of this name": "import array\nit = iter(array.array('i', [1]))\nit.__setstate__({})\ndef main(it): return it",
     "a file": "import os\nwith open(os.devnull, 'w') as it:\n    it.write('{}')\ndef main(): return it",
     "user's function that computes": "import math\ndef f(): return math.sqrt({})\nf()\ndef main(x): return math.floor(x)",
