@@ -116,20 +116,19 @@ def random_kills(lab: Lab) -> Iterator[str]:
         def work(scale: int = round_) -> Any:
             return run_pipeline(root, scale=scale)
 
-        late = round_ % 5 == 1  # most reactors have ended then, so one execution too many is noticed
+        # One execution too many is noticed in rounds without kills, and after late kills, when most reactors have ended.
+        longest = {1: None, 2: 2 * typical}.get(round_ % 5, typical)
         began = time.monotonic()
         victims = [started(work) for _ in range(3)]
         survivor = started(work)
-        for moment, victim in sorted(
-            ((lab.random.uniform(0, 2 * typical if late else typical), victim) for victim in victims),
-            key=lambda one: one[0],
-        ):
+        moments = [] if longest is None else [lab.random.uniform(0, longest) for _ in victims]
+        for moment, victim in sorted(zip(moments, victims, strict=False), key=lambda one: one[0]):
             time.sleep(max(0.0, began + moment - time.monotonic()))
             with suppress(ProcessLookupError):
                 os.kill(victim.pid, signal.SIGKILL)
         kills = sum(victim().killed != 0 for victim in victims)
         ended = survivor()
-        if not late:
+        if longest == typical:
             typical = 0.9 * typical + 0.1 * (time.monotonic() - began)
         executions = log.read_text().split() if log.exists() else []
         failure = ended.error or ended.value["wrong"] or ended.value["audit"]
