@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pyplant.errors import PlantDirError
 
-__all__ = ["directory", "expanded", "is_url", "located", "recorded"]
+__all__ = ["directory", "expanded", "from_here", "is_url", "located", "recorded"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # one letter would be a drive of Windows
 
@@ -58,16 +58,24 @@ def recorded(path: str, base: Path) -> str:
     path
         An expanded path; a relative one is relative to the working directory.
     base
-        Paths below this directory are recorded relative to it, with ``/`` between their parts.
+        Paths below this directory are recorded relative to it, with ``/`` between their parts; itself as ``.``.
     """
     full = os.path.join(os.getcwd(), path) if not os.path.isabs(path) else path
     short = os.path.normpath(full)
     if os.path.realpath(short) == os.path.realpath(full):  # else ``..`` follows a symbolic link
         full = short
     for start in (os.path.normpath(base), os.path.realpath(base)):
+        if full == start:
+            return "."
         if full.startswith(start.rstrip(os.sep) + os.sep):
             return full[len(start.rstrip(os.sep)) + 1 :].replace(os.sep, "/")
     return full
+
+
+def from_here(name: str, base: Path) -> str:
+    """Return the path of a recorded file as the user would write it: relative to the working directory if it is below it."""
+    full = os.path.normpath(located(name, base))
+    return full.removeprefix(os.path.join(os.getcwd(), ""))
 
 
 def located(name: str, base: Path | str) -> str:

@@ -30,6 +30,7 @@ from pyplant.errors import (
 from pyplant.events import Event, IngredientSent, SubreactorEntered, SubreactorLeft
 from pyplant.fingerprint.graph_node import shorten
 from pyplant.ingredient import Ingredient
+from pyplant.reads import working_directory
 from pyplant.reads.calls import observe_calls
 from pyplant.reads.effects import unrepeated_effects
 from pyplant.reads.known_paths import KnownPaths
@@ -200,6 +201,7 @@ class Tracer:
         self._closed = False
         self._process = os.getpid()  # forked children cannot use the tracer
         self._config: Any = MISSING
+        self._started_in = working_directory.present()
         self.views: dict[str, Any] = {}
         """The views of nested configurations (:class:`~pyplant.config.classes.ConfigReader`)."""
         tracking = context.track_reads if definition.track_reads is None else definition.track_reads
@@ -374,6 +376,8 @@ class Tracer:
             raise IngredientError(message)
         # The digest of this run, which is the same for all reactors; the trace writer checks it against the file at the
         # end of the execution.
+        if not os.path.isabs(given):
+            self._depend_on_directory()
         name = recorded(given, self.warehouse.root.parent)
         digest = self.context.outside_in_run(DependencyKind.FILE, name)
         require_readable_file(given, digest)
@@ -387,6 +391,11 @@ class Tracer:
             if isinstance(path, str)
             else os.fsencode(given)
         )
+
+    def _depend_on_directory(self) -> None:
+        if working_directory.present() == self._started_in:  # else it has changed it itself
+            question = DependencyKind.WORKING_DIRECTORY, working_directory.NAME
+            self._depend(*question, self.context.outside_in_run(*question) or "")
 
     # ------------------------------------------------------------------ steps of the reactor
 

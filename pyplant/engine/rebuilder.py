@@ -60,6 +60,7 @@ _REASONS = MappingProxyType(
         DependencyKind.STATUS: ReasonKind.STATUS,
         DependencyKind.TARGET: ReasonKind.TARGET,
         DependencyKind.ENVIRONMENT: ReasonKind.ENVIRONMENT,
+        DependencyKind.WORKING_DIRECTORY: ReasonKind.WORKING_DIRECTORY,
         DependencyKind.MANIFEST: ReasonKind.MANIFEST,
     }
 )

@@ -60,6 +60,8 @@ class DependencyKind(StrEnum):
     """The path that a path leads to when symbolic links are followed."""
     ENVIRONMENT = "e"
     """An environment variable."""
+    WORKING_DIRECTORY = "d"
+    """The working directory, where relative paths begin."""
     MANIFEST = "m"
     """Many things outside the plant, which a manifest lists."""
 

@@ -30,6 +30,7 @@ class ReasonKind(Enum):
     STATUS = "file touched"
     TARGET = "link changed"
     ENVIRONMENT = "environment changed"
+    WORKING_DIRECTORY = "working directory changed"
     MANIFEST = "files changed"
     SUBREACTOR = "subreactor changed"
     EVICTED = "result is no longer stored"

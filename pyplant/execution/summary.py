@@ -25,6 +25,7 @@ _READ = {
     DependencyKind.STATUS: "size and time of ",
     DependencyKind.TARGET: "where links lead from ",
     DependencyKind.ENVIRONMENT: "environment variable ",
+    DependencyKind.WORKING_DIRECTORY: "the ",
 }
 
 OUTCOMES = {
@@ -84,11 +85,18 @@ def found_reads(trace: Trace | None) -> Iterator[str]:
     """Yield what an execution, if there is one, read outside the plant without declaring it, and where."""
     if trace is None:
         return
-    for dependency in trace.dependencies:
+    found = [
+        dependency
+        for dependency in trace.dependencies
+        if dependency.kind in OUTSIDE and dependency.names[0] in trace.shown
+    ]
+    for dependency in found:
         name = dependency.names[0]
         if dependency.kind is DependencyKind.MANIFEST:
-            yield trace.shown.get(name, "")
-        elif dependency.kind in OUTSIDE and name in trace.shown:
+            yield trace.shown[name]
+        elif (
+            dependency.kind is not DependencyKind.WORKING_DIRECTORY or len(found) == 1
+        ):  # else for a relative path
             separator = "/" if dependency.kind is DependencyKind.LISTING else ""
             yield f"{_READ[dependency.kind]}{name}{separator}, in {trace.shown[name]}"
 

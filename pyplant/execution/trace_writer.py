@@ -18,6 +18,7 @@ from types import MappingProxyType
 from pyplant._definitions import Definition
 from pyplant._formatting import clean, counted
 from pyplant._missing import NOTHING
+from pyplant._paths import from_here
 from pyplant._tracer import ExecutionRecord
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.engine.validate import nearest_timestamp
@@ -208,14 +209,13 @@ class TraceWriter:
             return
         self._warehouse.ledger.put_told_of_reads()
         kind, read = min(told, key=lambda one: list(_TOLD).index(one[0]))
-        what, explicit = (
-            _TOLD[kind].format(clean(read)),
-            _EXPLICIT.get(kind, "Declare the files with pipe.input_file(...)"),
-        )
+        what = _TOLD[kind].format(clean(read))
+        explicit = _EXPLICIT.get(kind, "Declare the files with pipe.input_file(...)")
+        path = from_here(read, self._warehouse.root.parent) if kind is DependencyKind.FILE else read
         logger().warning(
             "%s reads %s without declaring it, so it counts as an input and a change reruns %s. %s, or leave it out with "
             "`with pipe.untracked():`. (Said once for this plant; plant.explain(%r) lists all.)",
-            *(name, what, name, explicit.format(read), name),
+            *(name, what, name, explicit.format(path), name),
         )
 
     def _recorded(self, record: ExecutionRecord) -> Ingredient | None:

@@ -20,7 +20,7 @@ from pyplant.fingerprint.origin import is_user_file
 from pyplant.reads import asked_paths, environment, module_searches
 from pyplant.reads.argument_paths import database_files, paths_in_command
 from pyplant.reads.descriptors import below_descriptor, possible_paths, without_descriptor
-from pyplant.reads.places import is_import
+from pyplant.reads.places import is_import, responsible
 from pyplant.reads.recorder import ReadRecorder
 
 __all__ = ["install", "listening_recorder", "report", "started_process"]
@@ -196,6 +196,12 @@ def _makes(recorder: ReadRecorder, frame: FrameType, path: Any, _mode: Any, fold
         recorder.wrote(path, tree=True)
 
 
+def _changes_directory(recorder: ReadRecorder, frame: FrameType, path: Any) -> None:
+    place, _ = responsible(frame)
+    if place and type(path) is not int and not os.path.isabs(path):
+        recorder.asked_for_directory(place, frame)
+
+
 def _makes_temporary(recorder: ReadRecorder, frame: FrameType, path: Any) -> None:
     recorder.wrote(path, tree=True)
 
@@ -301,6 +307,7 @@ _HANDLERS: MappingProxyType[str, Callable[..., None]] = MappingProxyType(
         "pathlib.Path.glob": _path_glob,
         "pathlib.Path.rglob": _path_rglob,
         "sqlite3.connect": _sqlite,
+        "os.chdir": _changes_directory,
         "os.mkdir": _makes,
         "tempfile.mkdtemp": _makes_temporary,
         "os.remove": _removes,

@@ -150,6 +150,10 @@ _ASKED = MappingProxyType(
 )
 """Functions that ask about a path, by what they learn."""
 _ASKING = _EXISTENCE | _STATUS | _TARGET
+_DIRECTORY = frozenset({"getcwd", "getcwdb", "cwd"})
+"""Names of functions that return the working directory."""
+_ABSOLUTE = frozenset({"abspath", "absolute", "realpath", "relpath", "resolve"})
+"""Names of functions that use it for relative paths."""
 PATH_MODULES = frozenset(
     {"os", "posix", "nt", "posixpath", "ntpath", "genericpath", "pathlib", "pathlib._abc", "pathlib._local"}
 )
@@ -205,7 +209,7 @@ def _interest_of(function: FunctionType) -> _Interest:
     code, interest = function.__code__, _interests.get(function)
     if interest is None or interest.code is not code:
         names, _ = _content(code)
-        asks = bool(names & _ASKING)
+        asks = bool(names & _ASKING) or _may_ask_for_directory(names)
         interest = _interests[function] = _Interest(code, _libraries_of(function, names), asks)
     return interest
 
@@ -225,6 +229,8 @@ def _find_in(function: FunctionType, interest: _Interest, recorder: ReadRecorder
     names, texts = _content(code)
     place = code_place(function.__qualname__, code.co_filename, code.co_firstlineno)
     values = set(_values(function, names))
+    if _may_ask_for_directory(names):
+        recorder.asked_for_directory(place)
     for kind, asked in _ASKED.items():
         if names & asked:
             for text in sorted({*values, *_texts_near(code, asked)}):
@@ -235,6 +241,11 @@ def _find_in(function: FunctionType, interest: _Interest, recorder: ReadRecorder
         for text in sorted({*texts, *values}):
             for path in _paths_in(text, interest.libraries):
                 _mention_content(path, place, recorder, is_tree=is_tree)
+
+
+def _may_ask_for_directory(names: frozenset[str]) -> bool:
+    # The path of a module, from which most absolute paths are made, is absolute.
+    return bool(names & _DIRECTORY) or ("__file__" not in names and bool(names & _ABSOLUTE))
 
 
 def _paths_in(text: str, libraries: frozenset[str]) -> Iterable[str]:

@@ -33,7 +33,7 @@ from typing import Any, Literal, Protocol
 from pyplant._formatting import format_size
 from pyplant._paths import recorded
 from pyplant.engine.trace import Dependency, DependencyKind, Note
-from pyplant.reads import environment
+from pyplant.reads import environment, working_directory
 from pyplant.reads.cached_functions import reads_of
 from pyplant.reads.exclusions import is_excluded, is_in_dot_folder, is_in_plant, is_source_of_module
 from pyplant.reads.places import place_of, responsible
@@ -133,6 +133,7 @@ class ReadRecorder:
         self._tracking = tracking
         self._reads: dict[tuple[DependencyKind, str], _Read] = {}
         self._written: set[str] = set()
+        self._started_in = working_directory.present()
         self._variables: dict[str, bytes | None] = {}  # those that it changed, with their values before
         self._cached: dict[CodeType, dict[tuple[DependencyKind, str], _Read]] = {}
         self._trees: tuple[str, ...] = ()  # folders that it made or removed, with a separator at the end
@@ -197,6 +198,8 @@ class ReadRecorder:
         ):
             info = _info(full)
             mode = 0 if info is None else info.st_mode
+            if not os.path.isabs(path):
+                self.asked_for_directory(place)
             read = _Read(kind, full, self._position(), place, _identity(info), mode, may_be_written=True)
             if kind is DependencyKind.TARGET:  # which may change while the file that it leads to does not
                 read.digest = self._digest(kind, self._name(full))
@@ -221,6 +224,15 @@ class ReadRecorder:
                 environment.forget_before(name)
                 self._reads[key] = _Read(*key, self._position(), place_of(frame), None)
             self._remember(key, frame)
+
+    def asked_for_directory(self, place: str, frame: FrameType | None = None) -> None:
+        """Note that a relative path is used, or the working directory itself."""
+        key = DependencyKind.WORKING_DIRECTORY, working_directory.NAME
+        if self._started_in != working_directory.present():  # the execution has changed it
+            return
+        if key not in self._reads:
+            self._reads[key] = _Read(*key, self._position(), place, None, digest=self._digest(*key))
+        self._remember(key, frame)
 
     def wrote(self, path: object, *, tree: bool = False) -> None:
         """Note that a path is written, made, renamed or removed; with ``tree`` all below it."""
@@ -263,13 +275,18 @@ class ReadRecorder:
         known = self._reads.get(key)
         info = None if kind is DependencyKind.PATTERN else _info(full)
         identity = _identity(info)
+        is_relative = path is None or not os.path.isabs(path)  # type: ignore[arg-type] # it is one, and not a descriptor
         if known is not None and not known.is_remembered:
             known.changed |= known.identity != identity
+            if is_relative:
+                self.asked_for_directory(known.place, frame)
             self._remember(key, frame)
             return
         place, is_direct = responsible(frame)
         if not place or (not is_direct and is_in_dot_folder(full)):
             return
+        if is_relative:
+            self.asked_for_directory(place, frame)
         mode = 0 if info is None else info.st_mode
         read = _Read(kind, full, self._position(), place, identity, mode, may_be_written=may_be_written)
         self._reads[key] = read
@@ -323,6 +340,7 @@ class ReadRecorder:
         found: list[FoundRead] = []
         for name, before in self._variables.items():
             environment.keep_before(name, before)
+        working_directory.keep_before(self._started_in)
         for read in list(self._reads.values()):
             if read.kind is DependencyKind.EXISTENCE and (DependencyKind.FILE, read.path) in self._reads:
                 continue  # the digest of the content tells whether it exists
@@ -331,7 +349,9 @@ class ReadRecorder:
                 found.append(FoundRead(read.position, dependency, read.place))
         if self._tracking == "note":
             self.notes |= {
-                Note("outside", f"reads {read.dependency.names[0]}, {read.place}") for read in found
+                Note("outside", f"reads {read.dependency.names[0]}, {read.place}")
+                for read in found
+                if read.dependency.kind is not DependencyKind.WORKING_DIRECTORY
             }
             return []
         return sorted(found, key=lambda read: read.position)
@@ -351,6 +371,8 @@ class ReadRecorder:
     def _dependency(self, read: _Read, seconds: float) -> Dependency | None:
         if read.kind is DependencyKind.ENVIRONMENT:
             return Dependency(read.kind, (read.path,), (self._digest(read.kind, read.path),))
+        if read.kind is DependencyKind.WORKING_DIRECTORY:
+            return Dependency(read.kind, (read.path,), (read.digest,))
         is_folder = read.kind is not DependencyKind.FILE and stat.S_ISDIR(read.mode)
         is_code = read.kind is not DependencyKind.SOURCE and is_source_of_module(read.path)
         if is_code or is_in_plant(read.path, self._plant_folders, is_folder=is_folder):

@@ -80,7 +80,7 @@ class RemoteExecution:
             self.request.emit(event)
 
     def finished(self, record: ExecutionRecord, seconds: float) -> ExecutionResult:
-        """Return the result, with the digests of parameters and of the environment, which are those of the run."""
+        """Return the result, with the digests of parameters and of the process, which are those of the run."""
         request = self.request
 
         def with_digest(dependency: Dependency) -> Dependency:
@@ -88,7 +88,7 @@ class RemoteExecution:
             match dependency.kind:
                 case DependencyKind.PARAMETER:
                     return dependency._replace(digests=(request.context.parameter(name) or "",))
-                case DependencyKind.ENVIRONMENT:
+                case DependencyKind.ENVIRONMENT | DependencyKind.WORKING_DIRECTORY:
                     return dependency._replace(
                         digests=(request.context.outside_in_run(dependency.kind, name) or "",)
                     )

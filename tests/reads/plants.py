@@ -5,12 +5,12 @@ import pathlib
 from pyplant import Plant, ReactorFunc
 
 
-def plant_with(read, **options):
+def plant_with(read, directory="plant", **options):
     @ReactorFunc
     def reads(pipe):
         pipe.send("value", read())
 
-    plant = Plant("plant", progress=False, **options)
+    plant = Plant(directory, progress=False, **options)
     plant.add_reactor(reads)
     return plant
 
