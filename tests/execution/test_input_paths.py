@@ -1,4 +1,4 @@
-"""Paths given to ``pipe.input_file``: resolved when the reactor runs, then the same file for ever."""
+"""Paths given to ``pipe.input_file``: resolved when the reactor runs, from the working directory that it has then."""
 
 import os
 import shutil
@@ -59,11 +59,15 @@ def test_paths_are_relative_to_a_directory_that_the_reactor_changed_to(folder, b
     assert ran("plant", read)
 
 
-def test_the_working_directory_of_the_next_look_up_does_not_matter(folder):
-    read = reading("sub/x.csv")
+@pytest.mark.parametrize("path", ["sub/x.csv", "absolute"])
+def test_the_working_directory_of_the_next_look_up_counts_for_relative_paths(path, folder):
+    read = reading(path if path != "absolute" else folder / "sub" / "x.csv")
     with Plant(folder / "plant") as plant:
         assert plant.run_reactor(read).ran
         os.chdir("/")
+        is_absolute = path == "absolute"
+        assert plant.status()["read"].outcome.name == ("CACHED" if is_absolute else "STALE")
+        os.chdir(folder)
         assert not plant.run_reactor(read).ran
         (folder / "sub" / "x.csv").write_text("edited")
         assert plant.status()["read"].outcome.name == "STALE"
@@ -103,7 +107,7 @@ def test_a_file_outside_the_project_is_recorded_by_its_absolute_path(folder, tmp
     other = tmp_path_factory.mktemp("other") / "y.csv"
     other.write_text("y")
     assert ran(folder / "sub" / "plant", reading(os.path.relpath(other)))
-    assert recorded(folder / "sub" / "plant") == [str(other)]
+    assert recorded(folder / "sub" / "plant") == ["working directory", str(other)]
 
 
 def test_dots_after_a_link_are_resolved_as_the_system_does(folder, tmp_path_factory):
