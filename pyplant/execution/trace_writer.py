@@ -181,7 +181,8 @@ class TraceWriter:
         shown = dict(trace.shown)
         known = self._warehouse.input_files.known
         for is_undeclared, group in groupby(
-            trace.dependencies, lambda one: one.question in record.undeclared
+            trace.dependencies,
+            lambda one: one.question in record.undeclared and one.kind is not DependencyKind.WORKING_DIRECTORY,
         ):
             reads = list(group)
             if not is_undeclared or len(reads) <= MANY:

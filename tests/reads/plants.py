@@ -3,6 +3,7 @@
 import pathlib
 
 from pyplant import Plant, ReactorFunc
+from pyplant.engine.trace import DependencyKind
 
 
 def plant_with(read, directory="plant", **options):
@@ -13,6 +14,12 @@ def plant_with(read, directory="plant", **options):
     plant = Plant(directory, progress=False, **options)
     plant.add_reactor(reads)
     return plant
+
+
+def dependencies(plant, reactor="reads"):
+    """What the last execution of a reactor depended on, besides the working directory of relative paths."""
+    trace = plant._warehouse.ledger.last(plant._session.registry.find(reactor).full_name)
+    return [read for read in trace.dependencies if read.kind is not DependencyKind.WORKING_DIRECTORY]
 
 
 def notes(plant):

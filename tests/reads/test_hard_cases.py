@@ -13,7 +13,7 @@ from pyplant.errors import UnsavedWarning
 from pyplant.reads import hook
 from pyplant.store import inputs
 
-from .plants import plant_with, read_text, write
+from .plants import dependencies, plant_with, read_text, write
 
 
 def reads_while(change, read):
@@ -219,8 +219,7 @@ def test_a_reloaded_module_records_in_place_of_the_first(monkeypatch):
         write("data", 2)
         with plant_with(lambda: read_text("data") + os.environ.get("READS_X", "")) as plant:
             assert plant.get("value") == "2"
-            trace = plant._warehouse.ledger.last(plant._session.registry.find("reads").full_name)
-            assert [dependency.names[0] for dependency in trace.dependencies] == ["data", "READS_X"]
+            assert [dependency.names[0] for dependency in dependencies(plant)] == ["data", "READS_X"]
     finally:
         vars(hook.sys)[hook._HOLDER] = before
         hook.environment.watch(
@@ -291,8 +290,7 @@ def test_reactors_of_two_plants_at_the_same_time_record_their_own():
         for thread in threads:
             thread.join()
         for plant, name in ((one, "one"), (two, "two")):
-            trace = plant._warehouse.ledger.last(plant._session.registry.find(name).full_name)
-            assert [dependency.names[0] for dependency in trace.dependencies] == [name]
+            assert [dependency.names[0] for dependency in dependencies(plant, name)] == [name]
 
 
 # ---------------------------------------------------------------------- what a path leads to
@@ -432,7 +430,6 @@ def test_many_files_that_are_listed_are_one_dependency():
         write(f"in/{number}")
     with plant_with(lambda: len(os.listdir("in"))) as plant:
         assert plant.get("value") == 300
-        trace = plant._warehouse.ledger.last(plant._session.registry.find("reads").full_name)
-        assert len(trace.dependencies) == 1
+        assert len(dependencies(plant)) == 1
         os.remove("in/7")
         assert plant.get("value") == 299

@@ -11,7 +11,7 @@ from pyplant.engine.validate import UNREADABLE
 from pyplant.reads import manifests
 from pyplant.store import inputs
 
-from .plants import plant_with
+from .plants import dependencies, plant_with
 
 HOUR = 3600
 
@@ -49,7 +49,7 @@ def last(plant):
 
 
 def kinds(plant):
-    return "".join(dependency.kind.value for dependency in last(plant).dependencies)
+    return "".join(dependency.kind.value for dependency in dependencies(plant))
 
 
 def test_many_reads_are_one_dependency_and_a_change_is_named():

@@ -16,12 +16,11 @@ from pyplant import Plant, ReactorFunc
 from pyplant.errors import ConfigError, UnsavedWarning
 from pyplant.reads import environment, exclusions, hook, places, recorder
 
-from .plants import notes, plant_with, read_text, write
+from .plants import dependencies, notes, plant_with, read_text, write
 
 
 def recorded(plant):
-    trace = plant._warehouse.ledger.last(plant._session.registry.find("reads").full_name)
-    return [(dependency.kind.value, dependency.names[0]) for dependency in trace.dependencies]
+    return [(dependency.kind.value, dependency.names[0]) for dependency in dependencies(plant)]
 
 
 def own_file():
