@@ -6,7 +6,7 @@ A reactor holds a :class:`~pyplant.Pipework`, whose methods call those of the tr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +78,9 @@ class ReactorContext(Protocol):
     def silent_reads(self, reactor: Callable[..., Any]) -> SilentReads:
         """Return the functions that the fingerprint of a reactor covers and that may read without an event."""
 
+    def kept_reads(self, reactor: Callable[..., Any]) -> Mapping[Any, Any]:
+        """Return the reads of earlier executions whose results the code of a reactor has kept."""
+
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         """Return the fingerprint of a called subreactor; ``""`` if that of the reactor covers it."""
 
@@ -123,7 +126,7 @@ class ExecutionRecord:
     notes
         What it read and cannot be compared between runs.
     changed
-        Paths that another process changed while it read them.
+        What it read and what has changed since then (:class:`~pyplant.reads.recorder.ReadRecorder`).
     written
         Files that it wrote and that are there, as recorded paths.
     """
@@ -141,7 +144,7 @@ class ExecutionRecord:
     files: dict[str, HashedFile] = field(default_factory=dict)
     is_of_this_process: bool = True
     notes: set[Note] = field(default_factory=set)
-    changed: list[str] = field(default_factory=list)
+    changed: list[tuple[str, str]] = field(default_factory=list)
     written: tuple[str, ...] = ()
 
     def depend(self, kind: DependencyKind, names: tuple[str, ...], digests: tuple[str, ...]) -> None:
@@ -217,7 +220,7 @@ class Tracer:
         """Find, before the first step, the paths that the code names where no event will tell of a read, and watch for more."""
         if self.reads is not None:
             functions, below, cached = self.context.silent_reads(self.definition.function)
-            self.reads.add_cached(cached)
+            self.reads.watch_cached(cached)
             find_mentions(functions, self.reads)
             find_late_imports(functions, self.reads)
             if below:
@@ -465,6 +468,7 @@ class Tracer:
         files = self.warehouse.input_files
         # A manifest holds what is known of many files; a line of the journal for each would take longer than hashing them.
         with reads.paused(), files.in_memory() if reads.count > MANY else nullcontext():
+            reads.add_kept(self.context.kept_reads(self.definition.function))
             self.record.insert(reads.finish(self.record.asked, seconds))
         if reads.count > MANY:
             known = ((name, files.known(name)) for name in self.record.places)

@@ -182,7 +182,9 @@ class TraceWriter:
         known = self._warehouse.input_files.known
         for is_undeclared, group in groupby(
             trace.dependencies,
-            lambda one: one.question in record.undeclared and one.kind is not DependencyKind.WORKING_DIRECTORY,
+            lambda one: (
+                one.question in record.undeclared and one.kind is not DependencyKind.WORKING_DIRECTORY
+            ),
         ):
             reads = list(group)
             if not is_undeclared or len(reads) <= MANY:
@@ -227,18 +229,25 @@ class TraceWriter:
 
     def _inputs_unchanged(self, name: str, record: ExecutionRecord, trace: Trace) -> bool:
         changed = record.changed or [
-            dependency.names[0]
+            (dependency.names[0], "")
             for dependency in trace.dependencies
             if dependency.kind in OUTSIDE
             and not (record.is_of_this_process and dependency.question in record.undeclared)
             and self._context.outside_now(dependency.kind, dependency.names[0]) != dependency.digests[0]
         ]
         if changed:
-            self._warn(
-                UnsavedWarning,
-                f"{changed[0]} changed while {name!r} read it; the result is not stored. If that is no input, read "
-                f"it in: with pipe.untracked().",
-            )
+            read, place = changed[0]
+            if place:
+                text = (
+                    f"{read} changed since {place} read it, and {name!r} used what the code has kept of it since then; the "
+                    f"result is not stored. Clear what is kept, or restart."
+                )
+            else:
+                text = (
+                    f"{read} changed while {name!r} read it; the result is not stored. If that is no input, read it in: "
+                    f"with pipe.untracked()."
+                )
+            self._warn(UnsavedWarning, text)
         return not changed
 
     def _final_fingerprint(self, key: str, before: Fingerprint) -> Fingerprint | None:

@@ -15,6 +15,7 @@ from typing import Any
 from pyplant._missing import MISSING
 
 __all__ = [
+    "attributes_of",
     "class_entry",
     "class_namespace",
     "has_dynamic_attributes",
@@ -137,12 +138,17 @@ def object_state(obj: Any) -> tuple[Any, dict[str, Any]]:
     cls = type(obj)
     base = next(base for base in mro(cls) if base in _BUILTIN_BASES)
     content = None if base is object else _CONTENT.get(base, _newargs)(base, obj)
+    return content, attributes_of(obj)
+
+
+def attributes_of(obj: Any) -> dict[str, Any]:
+    """Return the attributes of an object that is no class, in its dictionary and its slots."""
     attributes = dict(namespace(obj) or {})
-    for name, member in _slots(cls):
+    for name, member in _slots(type(obj)):
         found = _descriptor_value(member, obj)
         if found is not MISSING:
             attributes.setdefault(name, found)
-    return content, attributes
+    return attributes
 
 
 def _newargs(base: Any, obj: Any) -> Any:

@@ -11,7 +11,7 @@ from types import FrameType
 from pyplant.fingerprint.distribution import installation_folders
 from pyplant.fingerprint.origin import is_own_file, is_user_file
 
-__all__ = ["code_place", "is_import", "place_of", "responsible"]
+__all__ = ["code_place", "is_import", "is_of_pyplant", "place_of", "responsible"]
 
 _WRAPPERS = "nesting.py"  # of threads that reactors start; what they call is not PyPlant's doing
 _CELL = re.compile(r"ipykernel_\d+[/\\]\d+\.py$")  # a file that ipykernel names and never writes
@@ -58,6 +58,12 @@ def is_import(frame: FrameType) -> bool:
     return name in ("_frozen_importlib_external", "_frozen_importlib", "zipimport") or name.startswith(
         "importlib"
     )
+
+
+def is_of_pyplant(frame: FrameType) -> bool:
+    """Return whether a frame is one of PyPlant itself, below which is the code that started a run."""
+    filename = frame.f_code.co_filename
+    return is_own_file(filename) and not filename.endswith(_WRAPPERS)
 
 
 class _Owner(Enum):

@@ -23,19 +23,19 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, Literal, Protocol
 
 from pyplant._formatting import format_size
 from pyplant._paths import recorded
 from pyplant.engine.trace import Dependency, DependencyKind, Note
 from pyplant.reads import environment, working_directory
-from pyplant.reads.cached_functions import reads_of
 from pyplant.reads.exclusions import is_excluded, is_in_dot_folder, is_in_plant, is_source_of_module
+from pyplant.reads.kept_reads import KeptReads
 from pyplant.reads.places import place_of, responsible
 from pyplant.store.inputs import MIN_AGE, stat_identity
 
@@ -65,7 +65,7 @@ class _Read:
     digest: str = ""  # if it was digested at the event
     may_be_written: bool = False  # found in the text of the code, or opened for both
     changed: bool = False
-    is_remembered: bool = False  # an earlier execution read it, and a function has cached what came of it
+    is_remembered: bool = False  # an earlier execution read it, and code has kept what came of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,8 @@ class ReadRecorder:
     notes
         What was read and cannot be compared.
     changed
-        Paths that another process changed during the execution.
+        What changed before the execution ended: its recorded name, and the place where an earlier one read what this one
+        used, if that is so.
     writes_unseen
         Whether the execution may write files of which no event tells.
     known_paths
@@ -135,13 +136,13 @@ class ReadRecorder:
         self._written: set[str] = set()
         self._started_in = working_directory.present()
         self._variables: dict[str, bytes | None] = {}  # those that it changed, with their values before
-        self._cached: dict[CodeType, dict[tuple[DependencyKind, str], _Read]] = {}
+        self._kept = KeptReads()
         self._trees: tuple[str, ...] = ()  # folders that it made or removed, with a separator at the end
         self._paused: dict[int, int] = {}  # by thread
         self._plant_folders = plant_folders
         self._dot_folders: dict[str, bool] = {}  # by folder, whether files in it are in one
         self.notes: set[Note] = set()
-        self.changed: list[str] = []
+        self.changed: list[tuple[str, str]] = []
         self.writes_unseen = False
         self.known_paths: PathLearner | None = None
         self.covered_modules: set[str] = set()
@@ -222,8 +223,9 @@ class ReadRecorder:
         if name not in self._written and environment.counts(name):
             if key not in self._reads:
                 environment.forget_before(name)
-                self._reads[key] = _Read(*key, self._position(), place_of(frame), None)
-            self._remember(key, frame)
+                digest = self._digest(*key)
+                self._reads[key] = _Read(*key, self._position(), place_of(frame), None, digest=digest)
+            self._kept.note(key, frame)
 
     def asked_for_directory(self, place: str, frame: FrameType | None = None) -> None:
         """Note that a relative path is used, or the working directory itself."""
@@ -232,7 +234,7 @@ class ReadRecorder:
             return
         if key not in self._reads:
             self._reads[key] = _Read(*key, self._position(), place, None, digest=self._digest(*key))
-        self._remember(key, frame)
+        self._kept.note(key, frame)
 
     def wrote(self, path: object, *, tree: bool = False) -> None:
         """Note that a path is written, made, renamed or removed; with ``tree`` all below it."""
@@ -276,11 +278,11 @@ class ReadRecorder:
         info = None if kind is DependencyKind.PATTERN else _info(full)
         identity = _identity(info)
         is_relative = path is None or not os.path.isabs(path)  # type: ignore[arg-type] # it is one, and not a descriptor
-        if known is not None and not known.is_remembered:
+        if known is not None:
             known.changed |= known.identity != identity
             if is_relative:
                 self.asked_for_directory(known.place, frame)
-            self._remember(key, frame)
+            self._kept.note(key, frame)
             return
         place, is_direct = responsible(frame)
         if not place or (not is_direct and is_in_dot_folder(full)):
@@ -290,7 +292,7 @@ class ReadRecorder:
         mode = 0 if info is None else info.st_mode
         read = _Read(kind, full, self._position(), place, identity, mode, may_be_written=may_be_written)
         self._reads[key] = read
-        self._remember(key, frame)
+        self._kept.note(key, frame)
         # Of a pattern there is no identity, and that of a fresh file does not show another change.
         is_digested = identity is not None and (
             _is_fresh(identity) or (is_digested and identity[2] <= _HASHED_ANYWAY)
@@ -300,18 +302,14 @@ class ReadRecorder:
         if self.known_paths is not None and kind is not DependencyKind.FILE:
             self.known_paths.add_listed(full, is_pattern=kind is DependencyKind.PATTERN)
 
-    def add_cached(self, functions: Iterable[Any]) -> None:
-        """Note what functions with cached results have read in earlier executions, and remember what they read now."""
-        for function in functions:
-            known = self._cached[function.__wrapped__.__code__] = reads_of(function)
-            for key, read in known.items():
-                self._reads[key] = replace(read, position=self._position(), is_remembered=True)
+    def watch_cached(self, functions: Iterable[Any]) -> None:
+        """Note from now on what functions with cached results read."""
+        self._kept = KeptReads(functions)
 
-    def _remember(self, key: tuple[DependencyKind, str], frame: FrameType | None) -> None:
-        while frame is not None and self._cached:
-            if frame.f_code in self._cached:
-                self._cached[frame.f_code][key] = self._reads[key]
-            frame = frame.f_back
+    def add_kept(self, reads: Mapping[Any, Any]) -> None:
+        """Note what earlier executions have read, and what code has kept since then."""
+        for key, read in reads.items():
+            self._reads.setdefault(key, replace(read, position=self._position(), is_remembered=True))
 
     def _is_in_dot_folder(self, full: str) -> bool:
         folder, _, name = full.rpartition(os.sep)
@@ -341,12 +339,16 @@ class ReadRecorder:
         for name, before in self._variables.items():
             environment.keep_before(name, before)
         working_directory.keep_before(self._started_in)
-        for read in list(self._reads.values()):
+        counted: dict[Hashable, _Read] = {}
+        for key, read in list(self._reads.items()):
             if read.kind is DependencyKind.EXISTENCE and (DependencyKind.FILE, read.path) in self._reads:
                 continue  # the digest of the content tells whether it exists
             dependency = self._dependency(read, seconds)
-            if dependency is not None and not _is_declared(dependency, declared):
-                found.append(FoundRead(read.position, dependency, read.place))
+            if dependency is not None:
+                counted[key] = read
+                if not _is_declared(dependency, declared):
+                    found.append(FoundRead(read.position, dependency, read.place))
+        self._kept.finish(counted)
         if self._tracking == "note":
             self.notes |= {
                 Note("outside", f"reads {read.dependency.names[0]}, {read.place}")
@@ -370,7 +372,11 @@ class ReadRecorder:
 
     def _dependency(self, read: _Read, seconds: float) -> Dependency | None:
         if read.kind is DependencyKind.ENVIRONMENT:
-            return Dependency(read.kind, (read.path,), (self._digest(read.kind, read.path),))
+            digest = self._digest(read.kind, read.path)
+            if read.is_remembered and digest != read.digest:
+                self._leave_out(read, f"environment variable {read.path}")
+                return None
+            return Dependency(read.kind, (read.path,), (digest,))
         if read.kind is DependencyKind.WORKING_DIRECTORY:
             return Dependency(read.kind, (read.path,), (read.digest,))
         is_folder = read.kind is not DependencyKind.FILE and stat.S_ISDIR(read.mode)
@@ -419,7 +425,7 @@ class ReadRecorder:
         if read.may_be_written or self.writes_unseen:
             self._note_state(read)
         else:
-            self.changed.append(name)
+            self.changed.append((name, read.place if read.is_remembered else ""))
 
     def _was_written(self, read: _Read) -> bool:
         path = read.path

@@ -10,12 +10,12 @@ from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.fingerprint import Fingerprinter
 from pyplant.fingerprint.graph_node import GraphNode
 from pyplant.fingerprint.origin import is_users_function
-from pyplant.reads.cached_functions import is_cached_function
+from pyplant.reads.kept_reads import is_cached_function, reads_kept_for
 from pyplant.reads.late_imports import may_import
 from pyplant.reads.mentions import may_mention, may_open_in_c
 from pyplant.reads.unrepeatable import may_be_unrepeatable
 
-__all__ = ["SilentReads", "silent_reads"]
+__all__ = ["SilentReads", "kept_reads", "silent_reads"]
 
 
 class SilentReads(NamedTuple):
@@ -47,6 +47,11 @@ def silent_reads(fingerprinter: Fingerprinter, reactor: Callable[..., Any]) -> S
     below = (CoveredFunction(obj, node) for obj, node in fingerprinter.nodes_below(reactor))
     users = sorted((covered for covered in below if is_users_function(covered.function)), key=_position)
     return SilentReads(found, users, cached)
+
+
+def kept_reads(fingerprinter: Fingerprinter, reactor: Callable[..., Any]) -> Mapping[Any, Any]:
+    """Return the reads of earlier executions whose results are kept where the code of a reactor leads to."""
+    return reads_kept_for(obj for obj, _ in fingerprinter.nodes_below(reactor))
 
 
 def _found_in(obj: Any, node: GraphNode) -> Mapping[int, Any]:

@@ -58,7 +58,7 @@ def test_what_a_cached_function_has_read_for_another_reactor_counts():
 
 
 def test_control_without_memory_the_second_reactor_is_stale(monkeypatch):
-    monkeypatch.setattr(ReadRecorder, "add_cached", lambda *_: None)
+    monkeypatch.setattr(ReadRecorder, "add_kept", lambda *_: None)
     write("data", 1)
     with both() as plant:
         assert plant.get("one", "two") == ("1", "1")

@@ -1,0 +1,335 @@
+"""Reads whose results code keeps: ``if _table is None: _table = read(path)`` reads a file once in a process.
+
+Every later execution uses what is kept, and no event tells of it. So at each read of an execution the things are looked at
+in which the user's functions on the stack can keep something: global names, objects that globals and closures
+lead to, and the object of a method. If one of them differs when the execution has ended, the reads below these functions are
+remembered with it, and later executions whose code leads to it depend on them. A read that was not kept costs a
+needless run at worst; numbers that only count do not count.
+
+Nothing is kept alive for this: local objects are forgotten with the execution that made them.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from dis import get_instructions
+from functools import lru_cache, partial
+from itertools import islice
+from types import CodeType, FrameType, FunctionType, GeneratorType, MappingProxyType, MethodType, ModuleType
+from typing import Any, NamedTuple
+from weakref import ref
+
+from pyplant.fingerprint.attributes import attributes_of, class_namespace
+from pyplant.fingerprint.bytecode import nested, read_names
+from pyplant.fingerprint.origin import is_user_file, is_user_module, is_users_function
+from pyplant.reads.places import is_of_pyplant
+
+__all__ = ["KeptReads", "is_cached_function", "reads_kept_for"]
+
+_MAX_ITEMS = 1_000  # of an object that are looked at
+_MAX_KEEPERS = 10_000  # in one execution
+_MAX_DEPTH = 3  # of objects in one another
+_MAX_BYTES = 1_000_000  # of an array that is looked at
+_CONTAINERS: tuple[Any, ...] = (dict, list, tuple, set, frozenset, deque)
+_NUMBERS = (int, float, complex)
+_PLAIN = (type(None), str, bytes, range, slice, type(...), ModuleType, *_NUMBERS)
+_OBJECTS_OF_METHODS = frozenset({"self", "cls"})
+_OWN_REFERENCES = 2  # that sys.getrefcount() counts if only this module refers to an object
+_CACHED: Any = type(lru_cache(len))
+
+
+class _Memory(NamedTuple):
+    """Something that code keeps, by a call that returns the object in which, or the namespace; and the reads."""
+
+    owner: Callable[[], Any]
+    reads: dict[Hashable, Any]
+
+
+_memories: dict[Hashable, _Memory] = {}
+"""By the identity of the owner, and the name if one is bound."""
+
+
+def is_cached_function(obj: Any) -> bool:
+    """Return whether an object is a function of the user with cached results."""
+    return type(obj) is _CACHED and is_users_function(getattr(obj, "__wrapped__", None))
+
+
+class _Keeper:
+    """Something in which an execution may keep what it reads."""
+
+    def __init__(self, owner: Any, name: str = "") -> None:
+        self.key = _key(owner, name)
+        self.reads: set[Hashable] = set()
+        self._name = name
+        self._before = _look(owner, name)
+        self.owner: Callable[[], Any]
+        """Returns the object or namespace; ``None`` if it is gone."""
+        try:
+            self.owner = ref(owner)
+        except TypeError:  # a builtin container, which a global or a closure leads to
+            self.owner = lambda: owner
+
+    def has_changed(self) -> bool:
+        """Return whether something else is in it than before."""
+        owner = self.owner()
+        return owner is not None and _look(owner, self._name) != self._before
+
+
+class KeptReads:
+    """Which reads of one execution its code may keep, and where.
+
+    Parameters
+    ----------
+    cached
+        The functions with cached results that it may call.
+    """
+
+    def __init__(self, cached: Iterable[Any] = ()) -> None:
+        _forget_unused()
+        self._keepers: dict[Hashable, _Keeper] = {}
+        self._of_code: dict[tuple[CodeType, int], list[_Keeper]] = {}
+        self._thread = threading.get_ident()
+        self._cached = {function.__wrapped__.__code__: self._keeper(function) for function in cached}
+
+    def note(self, read: Hashable, frame: FrameType | None) -> None:
+        """Note that the functions on the stack may keep a read."""
+        stacks = [frame]
+        if threading.get_ident() != self._thread:  # the reactor waits for a thread that it started
+            stacks.append(sys._current_frames().get(self._thread))  # noqa: SLF001 - documented in sys
+        for caller in stacks:
+            frame = caller
+            while frame is not None and not is_of_pyplant(frame):
+                if is_user_file(frame.f_code.co_filename):
+                    for keeper in self._keepers_of(frame):
+                        keeper.reads.add(read)
+                frame = frame.f_back
+
+    def finish(self, reads: Mapping[Hashable, Any]) -> None:
+        """Remember where something was kept, with those of its reads that counted."""
+        for keeper in self._keepers.values():
+            kept = {read: reads[read] for read in keeper.reads if read in reads}
+            if kept and keeper.has_changed():
+                memory = _memories.get(keeper.key)
+                if memory is None or memory.owner() is not keeper.owner():
+                    memory = _memories[keeper.key] = _Memory(keeper.owner, {})
+                memory.reads.update(kept)
+        self._keepers.clear()
+        self._of_code.clear()
+
+    def _keepers_of(self, frame: FrameType) -> Iterator[_Keeper]:
+        code, scope = frame.f_code, frame.f_globals
+        if code in self._cached:
+            yield self._cached[code]
+        static = self._of_code.get((code, id(scope)))
+        if static is None:
+            static = [self._keeper(*bound) for bound in _bound_by(code, scope)]
+            static += map(self._keeper, filter(_may_keep, _named_by(code, scope)))
+            self._of_code[code, id(scope)] = static
+        yield from static
+        names = code.co_freevars
+        if code.co_argcount and code.co_varnames[0] in _OBJECTS_OF_METHODS:
+            names = (code.co_varnames[0], *names)
+        variables = frame.f_locals if names else {}
+        for name in names:
+            value = variables.get(name)
+            if _may_keep(value):
+                yield self._keeper(value)
+            for scope, bound in _named_in(value, code):
+                yield self._keeper(scope, bound)
+                if _may_keep(scope[bound]):
+                    yield self._keeper(scope[bound])
+
+    def _keeper(self, owner: Any, name: str = "") -> _Keeper:
+        key = _key(owner, name)
+        keeper = self._keepers.get(key)
+        if keeper is None or keeper.owner() is None:  # another object may have had its place in memory
+            keeper = _Keeper(owner, name)
+            if len(self._keepers) < _MAX_KEEPERS:
+                self._keepers[key] = keeper
+        return keeper
+
+
+def reads_kept_for(objects: Iterable[Any]) -> dict[Hashable, Any]:
+    """Return the reads whose results are kept where functions, classes and other objects lead to."""
+    found: dict[Hashable, Any] = {}
+    if not _memories:
+        return found
+    _forget_unused()
+    seen: set[int] = set()
+    for obj in objects:
+        values = [obj]
+        if is_users_function(obj):
+            code, scope = obj.__code__, obj.__globals__
+            keys: list[Hashable] = [id(scope)]
+            for read in (
+                *_read_by(code, scope),
+                *(read for value in _closed_over(obj) for read in _named_in(value, code)),
+            ):
+                keys.append(_key(*read))
+                values.append(read[0].get(read[1]))
+            for key in keys:
+                found |= _memories[key].reads if key in _memories else {}
+            values += _items(obj)
+        for value in values:
+            for memory in _memories_in(value, seen):
+                found |= memory.reads
+    return found
+
+
+def _memories_in(value: Any, seen: set[int], depth: int = 0) -> Iterator[_Memory]:
+    if id(value) in seen or not _may_keep(value):
+        return
+    seen.add(id(value))
+    memory = _memories.get(id(value))
+    if memory is not None and memory.owner() is value:
+        yield memory
+    if depth < _MAX_DEPTH and type(value) is not FunctionType:  # all functions are asked for
+        for item in islice(_items(value), _MAX_ITEMS):
+            yield from _memories_in(item, seen, depth + 1)
+
+
+def _forget_unused() -> None:
+    """Forget what is gone or only this module refers to, and caches that were cleared."""
+    for key, memory in list(_memories.items()):
+        if _is_unused(memory.owner):
+            del _memories[key]
+
+
+def _is_unused(owner: Callable[[], Any]) -> bool:
+    if not isinstance(owner, ref):
+        return sys.getrefcount(owner()) <= _OWN_REFERENCES
+    obj = owner()
+    return obj is None or (type(obj) is _CACHED and not obj.cache_info().currsize)
+
+
+def _key(owner: Any, name: str) -> Hashable:
+    return (id(owner), name) if name else id(owner)
+
+
+def _may_keep(value: Any) -> bool:
+    return not issubclass(type(value), _PLAIN)
+
+
+def _look(owner: Any, name: str) -> Hashable:
+    """Return what differs if an object has other content, or another object is bound to a name."""
+    if name:
+        return _look_at(owner.get(name))
+    if type(owner) is _CACHED:
+        return owner.cache_info().misses  # type: ignore[no-any-return] # an int
+    if hasattr(type(owner), "__array_interface__"):
+        return hash(owner.tobytes()) if owner.nbytes <= _MAX_BYTES else None
+    size = _size(owner)
+    return tuple(map(_look_at, _items(owner))) if size <= _MAX_ITEMS else size
+
+
+def _look_at(value: Any) -> Hashable:
+    cls = type(value)
+    if issubclass(cls, _NUMBERS):
+        return cls, 0  # most count something, such as calls
+    return id(value), _size(value)
+
+
+def _size(value: Any) -> int:
+    cls = type(value)
+    base = next((base for base in _CONTAINERS if issubclass(cls, base)), None)
+    if base is not None:
+        return base.__len__(value)  # type: ignore[no-any-return] # an int
+    return sum(1 for _ in _items(value))
+
+
+def _items(value: Any) -> Iterator[Any]:
+    """Yield what an object refers to: the items of a container, the variables of a closure, and attributes."""
+    cls = type(value)
+    if issubclass(cls, _PLAIN):
+        return
+    if cls in _PARTS:
+        yield from _PARTS[cls](value)
+    elif issubclass(cls, type):
+        yield from class_namespace(value).values()
+    elif issubclass(cls, threading.local):
+        yield from threading.local.__getattribute__(value, "__dict__").values()
+    else:
+        base = next((base for base in _CONTAINERS if issubclass(cls, base)), None)
+        if base is not None:
+            yield from dict.values(value) if base is dict else base.__iter__(value)
+        if cls is not base:
+            yield from attributes_of(value).values()
+
+
+def _closed_over(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            continue  # not yet set
+    yield from function.__defaults__ or ()
+    yield from (function.__kwdefaults__ or {}).values()
+
+
+def _named_by(code: CodeType, scope: dict[str, Any]) -> Iterator[Any]:
+    """Yield the values of the global variables that code reads, all of them if it asks so, and the defaults of its function."""
+    for owner, name in _read_by(code, scope):
+        yield owner.get(name)
+    if "globals" in _names(code).read:
+        yield scope
+    function = scope.get(code.co_name)
+    if type(function) is FunctionType and function.__code__ is code:
+        yield from _closed_over(function)
+
+
+def _read_by(code: CodeType, scope: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the variables that code reads, each as a namespace and a name: of its own module, and of others that it names."""
+    names = _names(code)
+    for name in names.read:
+        yield scope, name
+        yield from _named_in(scope.get(name), code)
+
+
+def _named_in(module: Any, code: CodeType) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the variables of a user's module whose names are in code, each as a namespace and a name."""
+    if type(module) is ModuleType and is_user_module(module):
+        names = vars(module)
+        yield from ((names, name) for name in _names(code).all if name in names)
+
+
+def _bound_by(code: CodeType, scope: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the variables that code binds."""
+    names = _names(code)
+    yield from ((scope, name) for name in names.rebound)
+    yield from (
+        (owner, name) for owner, name in _read_by(code, scope) if owner is not scope and name in names.set
+    )
+
+
+_PARTS: Mapping[type, Callable[[Any], Iterable[Any]]] = MappingProxyType(
+    {
+        FunctionType: lambda function: (*vars(function).values(), *_closed_over(function)),
+        MethodType: lambda method: (method.__self__, method.__func__),
+        partial: lambda call: (call.func, *call.args, *call.keywords.values()),
+        ContextVar: lambda variable: (variable.get(None),),
+        GeneratorType: lambda steps: () if steps.gi_frame is None else steps.gi_frame.f_locals.values(),
+    }
+)
+
+
+class _Names(NamedTuple):
+    """The names in code: of the global variables that it reads and rebinds, of attributes that it sets, and all."""
+
+    read: frozenset[str]
+    rebound: frozenset[str]
+    set: frozenset[str]
+    all: frozenset[str]
+
+
+@lru_cache(maxsize=4096)
+def _names(code: CodeType) -> _Names:
+    parts = list(nested(code))
+    return _Names(
+        *read_names(code),
+        frozenset(i.argval for part in parts for i in get_instructions(part) if i.opname == "STORE_ATTR"),
+        frozenset(name for part in parts for name in part.co_names),
+    )
