@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from dis import get_instructions
+from dis import opmap
 from functools import lru_cache, partial
 from itertools import islice
 from types import CodeType, FrameType, FunctionType, GeneratorType, MappingProxyType, MethodType, ModuleType
@@ -38,6 +38,7 @@ _CONTAINERS: tuple[Any, ...] = (dict, list, tuple, set, frozenset, deque)
 _NUMBERS = (int, float, complex)
 _PLAIN = (type(None), str, bytes, range, slice, type(...), ModuleType, *_NUMBERS)
 _OBJECTS_OF_METHODS = frozenset({"self", "cls"})
+_STORE_ATTR, _STORE_GLOBAL = opmap["STORE_ATTR"], opmap["STORE_GLOBAL"]
 _OWN_REFERENCES = 2  # that sys.getrefcount() counts if only this module refers to an object
 _CACHED: Any = type(lru_cache(len))
 
@@ -79,6 +80,15 @@ class _Keeper:
         return owner is not None and _look(owner, self._name) != self._before
 
 
+class _Function(NamedTuple):
+    """A function on the stack: in what it may keep something, and which of its variables lead to more."""
+
+    code: CodeType
+    keepers: list[_Keeper]
+    variables: tuple[str, ...]
+    is_of_pyplant: bool
+
+
 class KeptReads:
     """Which reads of one execution its code may keep, and where.
 
@@ -91,22 +101,26 @@ class KeptReads:
     def __init__(self, cached: Iterable[Any] = ()) -> None:
         _forget_unused()
         self._keepers: dict[Hashable, _Keeper] = {}
-        self._of_code: dict[tuple[CodeType, int], list[_Keeper]] = {}
+        self._functions: dict[int, _Function] = {}  # by the identity of their code, whose hash takes long
         self._thread = threading.get_ident()
         self._cached = {function.__wrapped__.__code__: self._keeper(function) for function in cached}
 
     def note(self, read: Hashable, frame: FrameType | None) -> None:
         """Note that the functions on the stack may keep a read."""
-        stacks = [frame]
+        self._note(read, frame)
         if threading.get_ident() != self._thread:  # the reactor waits for a thread that it started
-            stacks.append(sys._current_frames().get(self._thread))  # noqa: SLF001 - documented in sys
-        for caller in stacks:
-            frame = caller
-            while frame is not None and not is_of_pyplant(frame):
-                if is_user_file(frame.f_code.co_filename):
-                    for keeper in self._keepers_of(frame):
-                        keeper.reads.add(read)
-                frame = frame.f_back
+            self._note(read, sys._current_frames().get(self._thread))  # noqa: SLF001 - documented in sys
+
+    def _note(self, read: Hashable, frame: FrameType | None) -> None:
+        while frame is not None:
+            function = self._functions.get(id(frame.f_code)) or self._function(frame)
+            if function.is_of_pyplant:
+                return
+            for keeper in function.keepers:
+                keeper.reads.add(read)
+            for keeper in self._local_keepers(function, frame) if function.variables else ():
+                keeper.reads.add(read)
+            frame = frame.f_back
 
     def finish(self, reads: Mapping[Hashable, Any]) -> None:
         """Remember where something was kept, with those of its reads that counted."""
@@ -118,27 +132,31 @@ class KeptReads:
                     memory = _memories[keeper.key] = _Memory(keeper.owner, {})
                 memory.reads.update(kept)
         self._keepers.clear()
-        self._of_code.clear()
+        self._functions.clear()
 
-    def _keepers_of(self, frame: FrameType) -> Iterator[_Keeper]:
+    def _function(self, frame: FrameType) -> _Function:
+        """Return what is known of the function of a frame."""
         code, scope = frame.f_code, frame.f_globals
-        if code in self._cached:
-            yield self._cached[code]
-        static = self._of_code.get((code, id(scope)))
-        if static is None:
-            static = [self._keeper(*bound) for bound in _bound_by(code, scope)]
-            static += map(self._keeper, filter(_may_keep, _named_by(code, scope)))
-            self._of_code[code, id(scope)] = static
-        yield from static
-        names = code.co_freevars
-        if code.co_argcount and code.co_varnames[0] in _OBJECTS_OF_METHODS:
-            names = (code.co_varnames[0], *names)
-        variables = frame.f_locals if names else {}
-        for name in names:
-            value = variables.get(name)
+        keepers: list[_Keeper] = []
+        variables: tuple[str, ...] = ()
+        if is_user_file(code.co_filename):
+            if code in self._cached:
+                keepers.append(self._cached[code])
+            keepers += (self._keeper(*bound) for bound in _bound_by(code, scope))
+            keepers += map(self._keeper, filter(_may_keep, _named_by(code, scope)))
+            is_method = code.co_argcount and code.co_varnames[0] in _OBJECTS_OF_METHODS
+            variables = (*code.co_freevars, *code.co_varnames[:1]) if is_method else code.co_freevars
+        function = _Function(code, keepers, variables, is_of_pyplant(frame))
+        self._functions[id(code)] = function
+        return function
+
+    def _local_keepers(self, function: _Function, frame: FrameType) -> Iterator[_Keeper]:
+        values = frame.f_locals
+        for name in function.variables:
+            value = values.get(name)
             if _may_keep(value):
                 yield self._keeper(value)
-            for scope, bound in _named_in(value, code):
+            for scope, bound in _named_in(value, function.code):
                 yield self._keeper(scope, bound)
                 if _may_keep(scope[bound]):
                     yield self._keeper(scope[bound])
@@ -274,7 +292,7 @@ def _named_by(code: CodeType, scope: dict[str, Any]) -> Iterator[Any]:
     """Yield the values of the global variables that code reads, all of them if it asks so, and the defaults of its function."""
     for owner, name in _read_by(code, scope):
         yield owner.get(name)
-    if "globals" in _names(code).read:
+    if "globals" in _names(code).all:
         yield scope
     function = scope.get(code.co_name)
     if type(function) is FunctionType and function.__code__ is code:
@@ -284,7 +302,7 @@ def _named_by(code: CodeType, scope: dict[str, Any]) -> Iterator[Any]:
 def _read_by(code: CodeType, scope: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield the variables that code reads, each as a namespace and a name: of its own module, and of others that it names."""
     names = _names(code)
-    for name in names.read:
+    for name in names.all:
         yield scope, name
         yield from _named_in(scope.get(name), code)
 
@@ -299,7 +317,7 @@ def _named_in(module: Any, code: CodeType) -> Iterator[tuple[dict[str, Any], str
 def _bound_by(code: CodeType, scope: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield the variables that code binds."""
     names = _names(code)
-    yield from ((scope, name) for name in names.rebound)
+    yield from ((scope, name) for name in names.bound)
     yield from (
         (owner, name) for owner, name in _read_by(code, scope) if owner is not scope and name in names.set
     )
@@ -317,10 +335,9 @@ _PARTS: Mapping[type, Callable[[Any], Iterable[Any]]] = MappingProxyType(
 
 
 class _Names(NamedTuple):
-    """The names in code: of the global variables that it reads and rebinds, of attributes that it sets, and all."""
+    """The names in code: of the global variables that it binds, of the attributes that it sets, and all."""
 
-    read: frozenset[str]
-    rebound: frozenset[str]
+    bound: frozenset[str]
     set: frozenset[str]
     all: frozenset[str]
 
@@ -328,8 +345,10 @@ class _Names(NamedTuple):
 @lru_cache(maxsize=4096)
 def _names(code: CodeType) -> _Names:
     parts = list(nested(code))
+    names = frozenset(name for part in parts for name in part.co_names)
+    opcodes = {opcode for part in parts for opcode in part.co_code[::2]}
     return _Names(
-        *read_names(code),
-        frozenset(i.argval for part in parts for i in get_instructions(part) if i.opname == "STORE_ATTR"),
-        frozenset(name for part in parts for name in part.co_names),
+        read_names(code)[1] if _STORE_GLOBAL in opcodes else frozenset(),
+        names if _STORE_ATTR in opcodes else frozenset(),
+        names,
     )
