@@ -23,14 +23,14 @@ from types import CodeType, FrameType, FunctionType, GeneratorType, MappingProxy
 from typing import Any, NamedTuple
 from weakref import ref
 
-from pyplant.fingerprint.attributes import attributes_of, class_namespace
+from pyplant.fingerprint.attributes import attributes_of, class_namespace, namespace
 from pyplant.fingerprint.bytecode import nested, read_names
 from pyplant.fingerprint.origin import is_user_file, is_user_module, is_users_function
 from pyplant.reads.places import is_of_pyplant
 
 __all__ = ["KeptReads", "is_cached_function", "reads_kept_for"]
 
-_MAX_ITEMS = 1_000  # of an object that are looked at
+_MAX_ITEMS = 100  # of an object that are looked at
 _MAX_KEEPERS = 10_000  # in one execution
 _MAX_DEPTH = 3  # of objects in one another
 _MAX_BYTES = 1_000_000  # of an array that is looked at
@@ -90,20 +90,19 @@ class _Function(NamedTuple):
 
 
 class KeptReads:
-    """Which reads of one execution its code may keep, and where.
+    """Which reads of one execution its code may keep, and where."""
 
-    Parameters
-    ----------
-    cached
-        The functions with cached results that it may call.
-    """
-
-    def __init__(self, cached: Iterable[Any] = ()) -> None:
+    def __init__(self) -> None:
         _forget_unused()
         self._keepers: dict[Hashable, _Keeper] = {}
         self._functions: dict[int, _Function] = {}  # by the identity of their code, whose hash takes long
         self._thread = threading.get_ident()
-        self._cached = {function.__wrapped__.__code__: self._keeper(function) for function in cached}
+        self._cached: dict[CodeType, _Keeper] = {}
+
+    def watch(self, cached: Iterable[Any]) -> None:
+        """Note from now on what functions with cached results keep."""
+        for function in cached:
+            self._cached[function.__wrapped__.__code__] = self._keeper(function)
 
     def note(self, read: Hashable, frame: FrameType | None) -> None:
         """Note that the functions on the stack may keep a read."""
@@ -256,7 +255,7 @@ def _size(value: Any) -> int:
     base = next((base for base in _CONTAINERS if issubclass(cls, base)), None)
     if base is not None:
         return base.__len__(value)  # type: ignore[no-any-return] # an int
-    return sum(1 for _ in _items(value))
+    return sum(1 for _ in _items(value)) if cls in _PARTS else len(namespace(value) or ())
 
 
 def _items(value: Any) -> Iterator[Any]:
@@ -346,9 +345,9 @@ class _Names(NamedTuple):
 def _names(code: CodeType) -> _Names:
     parts = list(nested(code))
     names = frozenset(name for part in parts for name in part.co_names)
-    opcodes = {opcode for part in parts for opcode in part.co_code[::2]}
+    opcodes = [part.co_code[::2] for part in parts]  # of each instruction, without its argument
     return _Names(
-        read_names(code)[1] if _STORE_GLOBAL in opcodes else frozenset(),
-        names if _STORE_ATTR in opcodes else frozenset(),
+        read_names(code)[1] if any(_STORE_GLOBAL in part for part in opcodes) else frozenset(),
+        names if any(_STORE_ATTR in part for part in opcodes) else frozenset(),
         names,
     )

@@ -303,8 +303,8 @@ class ReadRecorder:
             self.known_paths.add_listed(full, is_pattern=kind is DependencyKind.PATTERN)
 
     def watch_cached(self, functions: Iterable[Any]) -> None:
-        """Note from now on what functions with cached results read."""
-        self._kept = KeptReads(functions)
+        """Note from now on what functions with cached results keep of what they read."""
+        self._kept.watch(functions)
 
     def add_kept(self, reads: Mapping[Any, Any]) -> None:
         """Note what earlier executions have read, and what code has kept since then."""
