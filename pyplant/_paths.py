@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from pyplant.errors import PlantDirError
 
-__all__ = ["directory", "expanded", "from_here", "is_url", "located", "recorded"]
+__all__ = ["directory", "expanded", "from_here", "is_url", "located", "of_type", "recorded"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # one letter would be a drive of Windows
 
@@ -21,6 +22,13 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # one letter would be a drive 
 def expanded(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
     """Return a path as text, with ``~`` and ``~user`` replaced by the home directory."""
     return os.path.expanduser(os.fsdecode(path))
+
+
+def of_type(text: str, path: Any) -> str | bytes | Path:
+    """Return a path that is given as text in the type of another one: text, bytes or :class:`~pathlib.Path`."""
+    if isinstance(path, os.PathLike):
+        return Path(text)
+    return text if isinstance(path, str) else os.fsencode(text)
 
 
 def directory(path: str | os.PathLike[str]) -> Path:

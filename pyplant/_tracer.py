@@ -9,12 +9,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from pyplant._definitions import Definition, SubreactorCall
 from pyplant._missing import MISSING
-from pyplant._paths import expanded, is_url, recorded
+from pyplant._paths import expanded, is_url, of_type, recorded
 from pyplant.config.classes import private_copy
 from pyplant.config.parameters import Parameters
 from pyplant.config.views import KIND, described, plain
@@ -77,9 +76,6 @@ class ReactorContext(Protocol):
 
     def silent_reads(self, reactor: Callable[..., Any]) -> SilentReads:
         """Return the functions that the fingerprint of a reactor covers and that may read without an event."""
-
-    def kept_reads(self, reactor: Callable[..., Any]) -> Mapping[Any, Any]:
-        """Return the reads of earlier executions whose results the code of a reactor has kept."""
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         """Return the fingerprint of a called subreactor; ``""`` if that of the reactor covers it."""
@@ -204,6 +200,7 @@ class Tracer:
         self._closed = False
         self._process = os.getpid()  # forked children cannot use the tracer
         self._config: Any = MISSING
+        self._kept: Callable[[], Mapping[Any, Any]] = dict
         self._started_in = working_directory.present()
         self.views: dict[str, Any] = {}
         """The views of nested configurations (:class:`~pyplant.config.classes.ConfigReader`)."""
@@ -219,7 +216,7 @@ class Tracer:
     def begin(self) -> None:
         """Find, before the first step, the paths that the code names where no event will tell of a read, and watch for more."""
         if self.reads is not None:
-            functions, below, cached = self.context.silent_reads(self.definition.function)
+            functions, below, cached, self._kept = self.context.silent_reads(self.definition.function)
             self.reads.watch_cached(cached)
             find_mentions(functions, self.reads)
             find_late_imports(functions, self.reads)
@@ -385,15 +382,7 @@ class Tracer:
         digest = self.context.outside_in_run(DependencyKind.FILE, name)
         require_readable_file(given, digest)
         self.record.depend(DependencyKind.FILE, (name,), (digest or "",))
-        if given == os.fsdecode(path):
-            return path
-        return (
-            Path(given)
-            if isinstance(path, os.PathLike)
-            else given
-            if isinstance(path, str)
-            else os.fsencode(given)
-        )
+        return path if given == os.fsdecode(path) else of_type(given, path)
 
     def _depend_on_directory(self) -> None:
         if working_directory.present() == self._started_in:  # else it has changed it itself
@@ -468,7 +457,7 @@ class Tracer:
         files = self.warehouse.input_files
         # A manifest holds what is known of many files; a line of the journal for each would take longer than hashing them.
         with reads.paused(), files.in_memory() if reads.count > MANY else nullcontext():
-            reads.add_kept(self.context.kept_reads(self.definition.function))
+            reads.add_kept(self._kept())
             self.record.insert(reads.finish(self.record.asked, seconds))
         if reads.count > MANY:
             known = ((name, files.known(name)) for name in self.record.places)

@@ -65,11 +65,6 @@ class _MockContext:
         del reactor
         return SilentReads()
 
-    def kept_reads(self, reactor: Callable[..., Any]) -> dict[Any, Any]:
-        """Return no reads, since a mock follows no code."""
-        del reactor
-        return {}
-
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         """Return an empty fingerprint of a subreactor."""
         del reactor, function

@@ -183,7 +183,7 @@ seen = []
 
 def work():
     seen.clear()
-    return re.sub(" at 0x[0-9a-f]+", "", repr([{expressions}]))
+    return re.sub(r" at 0x[0-9a-f]+|id=[0-9]+", "", repr([{expressions}]))
 
 @ReactorFunc
 def result(pipe):

@@ -128,6 +128,7 @@ ONLY_IN = {
             "pyplant.execution.coroutines",
             "pyplant.execution.interrupts",
             "pyplant.reads.hook",
+            "pyplant.reads.kept_reads",
             "pyplant.reads.recorder",
         ),
         *("pyplant.store.claims", "pyplant.reports.terminal"),

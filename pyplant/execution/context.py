@@ -44,7 +44,7 @@ from pyplant.fingerprint.hints import CONFIG_NAMES, predict
 from pyplant.fingerprint.origin import find
 from pyplant.reads.answers import Outside
 from pyplant.reads.recorder import Tracking
-from pyplant.reads.silent_reads import SilentReads, kept_reads, silent_reads
+from pyplant.reads.silent_reads import SilentReads, silent_reads
 from pyplant.store.inputs import TOUCHED, HashLimit
 from pyplant.store.warehouse import Warehouse
 
@@ -510,10 +510,6 @@ class RunContext:
     def silent_reads(self, reactor: Callable[..., Any]) -> SilentReads:
         """Return the functions that the fingerprint of a reactor covers and that may read without an event."""
         return silent_reads(self.fingerprinter, reactor)
-
-    def kept_reads(self, reactor: Callable[..., Any]) -> Mapping[Any, Any]:
-        """Return the reads of earlier executions whose results the code of a reactor has kept."""
-        return kept_reads(self.fingerprinter, reactor)
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         """Fingerprint of a subreactor that the reactor's own code does not name, else ``""``."""

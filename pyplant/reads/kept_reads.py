@@ -333,7 +333,7 @@ _PARTS: Mapping[type, Callable[[Any], Iterable[Any]]] = MappingProxyType(
 )
 
 
-class _Names(NamedTuple):
+class _CodeNames(NamedTuple):
     """The names in code: of the global variables that it binds, of the attributes that it sets, and all."""
 
     bound: frozenset[str]
@@ -342,11 +342,11 @@ class _Names(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _names(code: CodeType) -> _Names:
+def _names(code: CodeType) -> _CodeNames:
     parts = list(nested(code))
     names = frozenset(name for part in parts for name in part.co_names)
     opcodes = [part.co_code[::2] for part in parts]  # of each instruction, without its argument
-    return _Names(
+    return _CodeNames(
         read_names(code)[1] if any(_STORE_GLOBAL in part for part in opcodes) else frozenset(),
         names if any(_STORE_ATTR in part for part in opcodes) else frozenset(),
         names,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from pyplant.reads.late_imports import may_import
 from pyplant.reads.mentions import may_mention, may_open_in_c
 from pyplant.reads.unrepeatable import may_be_unrepeatable
 
-__all__ = ["SilentReads", "kept_reads", "silent_reads"]
+__all__ = ["SilentReads", "silent_reads"]
 
 
 class SilentReads(NamedTuple):
@@ -29,11 +30,14 @@ class SilentReads(NamedTuple):
         All functions of the user below the reactor, if one of them may open files in C.
     cached
         The functions below the reactor whose results are cached.
+    kept
+        Returns the reads of earlier executions whose results code below the reactor has kept until then.
     """
 
     functions: Sequence[CoveredFunction] = ()
     below: Sequence[CoveredFunction] = ()
     cached: Sequence[Any] = ()
+    kept: Callable[[], Mapping[Any, Any]] = dict
 
 
 def silent_reads(fingerprinter: Fingerprinter, reactor: Callable[..., Any]) -> SilentReads:
@@ -42,15 +46,15 @@ def silent_reads(fingerprinter: Fingerprinter, reactor: Callable[..., Any]) -> S
     gathered = fingerprinter.gather(reactor, _found_in).values()
     found = sorted((item for item in gathered if not is_cached_function(item)), key=_position)
     cached = sorted((item for item in gathered if is_cached_function(item)), key=_place_of_cached)
+    kept = partial(_kept, fingerprinter, reactor)
     if not any(may_open_in_c(covered.function) for covered in found):
-        return SilentReads(found, (), cached)
+        return SilentReads(found, (), cached, kept)
     below = (CoveredFunction(obj, node) for obj, node in fingerprinter.nodes_below(reactor))
     users = sorted((covered for covered in below if is_users_function(covered.function)), key=_position)
-    return SilentReads(found, users, cached)
+    return SilentReads(found, users, cached, kept)
 
 
-def kept_reads(fingerprinter: Fingerprinter, reactor: Callable[..., Any]) -> Mapping[Any, Any]:
-    """Return the reads of earlier executions whose results are kept where the code of a reactor leads to."""
+def _kept(fingerprinter: Fingerprinter, reactor: Callable[..., Any]) -> Mapping[Any, Any]:
     return reads_kept_for(obj for obj, _ in fingerprinter.nodes_below(reactor))
 
 

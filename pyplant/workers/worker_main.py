@@ -45,7 +45,7 @@ from pyplant.fingerprint.origin import adopt_followed, begin_generation, package
 from pyplant.fingerprint.source import CodePart
 from pyplant.ingredient import Ingredient
 from pyplant.reads.answers import Outside
-from pyplant.reads.silent_reads import SilentReads, kept_reads, silent_reads
+from pyplant.reads.silent_reads import SilentReads, silent_reads
 from pyplant.store.latest_lines import LatestLines
 from pyplant.store.layout import check_plant
 from pyplant.store.read_only_files import ReadOnlyFiles
@@ -338,9 +338,6 @@ class _WorkerContext:
 
     def silent_reads(self, reactor: Callable[..., Any]) -> SilentReads:
         return silent_reads(self._fingerprinter, reactor)
-
-    def kept_reads(self, reactor: Callable[..., Any]) -> Mapping[Any, Any]:
-        return kept_reads(self._fingerprinter, reactor)
 
     def subreactor_entered(self, reactor: Callable[..., Any], function: Callable[..., Any]) -> str:
         if self._fingerprinter.reaches(reactor, function):
