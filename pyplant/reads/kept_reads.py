@@ -26,9 +26,10 @@ from weakref import ref
 from pyplant.fingerprint.attributes import attributes_of, class_namespace, namespace
 from pyplant.fingerprint.bytecode import nested, read_names
 from pyplant.fingerprint.origin import is_user_file, is_user_module, is_users_function
+from pyplant.reads.function_caches import CACHED_FUNCTION
 from pyplant.reads.places import is_of_pyplant
 
-__all__ = ["KeptReads", "is_cached_function", "reads_kept_for"]
+__all__ = ["KeptReads", "reads_kept_for", "reads_kept_in"]
 
 _MAX_ITEMS = 100  # of an object that are looked at
 _MAX_KEEPERS = 10_000  # in one execution
@@ -40,7 +41,6 @@ _PLAIN = (type(None), str, bytes, range, slice, type(...), ModuleType, *_NUMBERS
 _OBJECTS_OF_METHODS = frozenset({"self", "cls"})
 _STORE_ATTR, _STORE_GLOBAL = opmap["STORE_ATTR"], opmap["STORE_GLOBAL"]
 _OWN_REFERENCES = 2  # that sys.getrefcount() counts if only this module refers to an object
-_CACHED: Any = type(lru_cache(len))
 
 
 class _Memory(NamedTuple):
@@ -52,11 +52,6 @@ class _Memory(NamedTuple):
 
 _memories: dict[Hashable, _Memory] = {}
 """By the identity of the owner, and the name if one is bound."""
-
-
-def is_cached_function(obj: Any) -> bool:
-    """Return whether an object is a function of the user with cached results."""
-    return type(obj) is _CACHED and is_users_function(getattr(obj, "__wrapped__", None))
 
 
 class _Keeper:
@@ -170,6 +165,12 @@ class KeptReads:
         return keeper
 
 
+def reads_kept_in(obj: Any) -> list[Any]:
+    """Return the reads whose results are kept in an object."""
+    memory = _memories.get(_key(obj, ""))
+    return [] if memory is None or memory.owner() is not obj else list(memory.reads.values())
+
+
 def reads_kept_for(objects: Iterable[Any]) -> dict[Hashable, Any]:
     """Return the reads whose results are kept where functions, classes and other objects lead to."""
     found: dict[Hashable, Any] = {}
@@ -220,7 +221,7 @@ def _is_unused(owner: Callable[[], Any]) -> bool:
     if not isinstance(owner, ref):
         return sys.getrefcount(owner()) <= _OWN_REFERENCES
     obj = owner()
-    return obj is None or (type(obj) is _CACHED and not obj.cache_info().currsize)
+    return obj is None or (type(obj) is CACHED_FUNCTION and not obj.cache_info().currsize)
 
 
 def _key(owner: Any, name: str) -> Hashable:
@@ -235,7 +236,7 @@ def _look(owner: Any, name: str) -> Hashable:
     """Return what differs if an object has other content, or another object is bound to a name."""
     if name:
         return _look_at(owner.get(name))
-    if type(owner) is _CACHED:
+    if type(owner) is CACHED_FUNCTION:
         return owner.cache_info().misses  # type: ignore[no-any-return] # an int
     if hasattr(type(owner), "__array_interface__"):
         return hash(owner.tobytes()) if owner.nbytes <= _MAX_BYTES else None

@@ -23,7 +23,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +35,8 @@ from pyplant._paths import recorded
 from pyplant.engine.trace import Dependency, DependencyKind, Note
 from pyplant.reads import environment, working_directory
 from pyplant.reads.exclusions import is_excluded, is_in_dot_folder, is_in_plant, is_source_of_module
-from pyplant.reads.kept_reads import KeptReads
+from pyplant.reads.function_caches import FunctionCaches
+from pyplant.reads.kept_reads import KeptReads, reads_kept_in
 from pyplant.reads.places import place_of, responsible
 from pyplant.store.inputs import MIN_AGE, stat_identity
 
@@ -137,6 +138,7 @@ class ReadRecorder:
         self._started_in = working_directory.present()
         self._variables: dict[str, bytes | None] = {}  # those that it changed, with their values before
         self._kept = KeptReads()
+        self._caches = FunctionCaches({})
         self._trees: tuple[str, ...] = ()  # folders that it made or removed, with a separator at the end
         self._paused: dict[int, int] = {}  # by thread
         self._plant_folders = plant_folders
@@ -302,9 +304,13 @@ class ReadRecorder:
         if self.known_paths is not None and kind is not DependencyKind.FILE:
             self.known_paths.add_listed(full, is_pattern=kind is DependencyKind.PATTERN)
 
-    def watch_cached(self, functions: Iterable[Any]) -> None:
-        """Note from now on what functions with cached results keep of what they read."""
-        self._kept.watch(functions)
+    def watch_cached(self, digests: Mapping[Any, str]) -> None:
+        """Empty outdated caches of functions, whose fingerprints are given, and note what the functions keep from now on."""
+        self._caches = FunctionCaches(digests)
+        for function in digests:
+            if any(map(self._is_outdated, reads_kept_in(function))):
+                function.cache_clear()
+        self._kept.watch(digests)
 
     def add_kept(self, reads: Mapping[Any, Any]) -> None:
         """Note what earlier executions have read, and what code has kept since then."""
@@ -349,6 +355,7 @@ class ReadRecorder:
                 if not _is_declared(dependency, declared):
                     found.append(FoundRead(read.position, dependency, read.place))
         self._kept.finish(counted)
+        self._caches.finish()
         if self._tracking == "note":
             self.notes |= {
                 Note("outside", f"reads {read.dependency.names[0]}, {read.place}")
@@ -441,6 +448,13 @@ class ReadRecorder:
     def _note_state(self, read: _Read) -> None:
         name = self._name(read.path)
         self.notes.add(Note("outside", f"{name} is read and written, so it counts as state, {read.place}"))
+
+    def _is_outdated(self, read: _Read) -> bool:
+        """Return whether what an earlier execution read has changed since then."""
+        if not read.digest:
+            return self._has_changed(read)
+        is_path = read.kind not in (DependencyKind.ENVIRONMENT, DependencyKind.WORKING_DIRECTORY)
+        return self._digest(read.kind, self._name(read.path) if is_path else read.path) != read.digest
 
     def _name(self, full: str) -> str:
         # The common case of recorded(), without its resolution of links: this is asked for each file.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import CodeType
+from types import CodeType, MappingProxyType
 from typing import Any, NamedTuple
 
 from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.fingerprint import Fingerprinter
 from pyplant.fingerprint.graph_node import GraphNode
 from pyplant.fingerprint.origin import is_users_function
-from pyplant.reads.kept_reads import is_cached_function, reads_kept_for
+from pyplant.reads.function_caches import is_cached_function
+from pyplant.reads.kept_reads import reads_kept_for
 from pyplant.reads.late_imports import may_import
 from pyplant.reads.mentions import may_mention, may_open_in_c
 from pyplant.reads.unrepeatable import may_be_unrepeatable
@@ -29,14 +30,14 @@ class SilentReads(NamedTuple):
     below
         All functions of the user below the reactor, if one of them may open files in C.
     cached
-        The functions below the reactor whose results are cached.
+        The fingerprints of the functions below the reactor whose results are cached.
     kept
         Returns the reads of earlier executions whose results code below the reactor has kept until then.
     """
 
     functions: Sequence[CoveredFunction] = ()
     below: Sequence[CoveredFunction] = ()
-    cached: Sequence[Any] = ()
+    cached: Mapping[Any, str] = MappingProxyType({})
     kept: Callable[[], Mapping[Any, Any]] = dict
 
 
@@ -45,7 +46,8 @@ def silent_reads(fingerprinter: Fingerprinter, reactor: Callable[..., Any]) -> S
     # By their place: recorded reads have an order.
     gathered = fingerprinter.gather(reactor, _found_in).values()
     found = sorted((item for item in gathered if not is_cached_function(item)), key=_position)
-    cached = sorted((item for item in gathered if is_cached_function(item)), key=_place_of_cached)
+    functions = sorted((item for item in gathered if is_cached_function(item)), key=_place_of_cached)
+    cached = {function: fingerprinter.fingerprint(function.__wrapped__).digest for function in functions}
     kept = partial(_kept, fingerprinter, reactor)
     if not any(may_open_in_c(covered.function) for covered in found):
         return SilentReads(found, (), cached, kept)

@@ -1,4 +1,4 @@
-"""Functions with cached results read once for all reactors of a process."""
+"""Functions with cached results: read once for all reactors of a process, and emptied when the code or a file has changed."""
 
 import functools
 import os
@@ -8,6 +8,7 @@ import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.errors import UnsavedWarning
+from pyplant.reads import function_caches
 from pyplant.reads.recorder import ReadRecorder
 
 from .plants import plant_with, write
@@ -99,16 +100,81 @@ def test_a_variable_that_a_cached_function_asked_for_counts(monkeypatch):
         assert plant.get("value") == "2"
 
 
-def test_a_result_of_what_is_cached_and_was_changed_is_not_stored():
+def test_what_a_cached_function_has_read_is_read_again_after_a_change(monkeypatch):
     write("data", 1)
     with both() as plant:
         assert plant.get("one") == "1"
         write("data", 2)
-        with pytest.warns(UnsavedWarning, match="data changed"):
-            assert plant.get("two") == "1"  # the user's cache is not PyPlant's
-        load.cache_clear()
         assert plant.get("two") == "2"
         assert not plant.run_reactor("second").ran
+
+
+def test_control_without_emptied_caches_a_changed_file_is_not_read_again(monkeypatch):
+    monkeypatch.setattr(ReadRecorder, "_is_outdated", lambda *_: False)
+    write("data", 1)
+    with both() as plant:
+        assert plant.get("one") == "1"
+        write("data", 2)
+        with pytest.warns(UnsavedWarning, match="data changed since .*load .* read it"):
+            assert plant.get("two") == "1"
+
+
+def helper():
+    return 1
+
+
+@functools.lru_cache
+def computed():
+    return helper()
+
+
+@pytest.fixture
+def plant_with_computed(monkeypatch):
+    @ReactorFunc
+    def third(pipe):
+        pipe.send("three", computed())
+
+    @ReactorFunc
+    def fourth(pipe):
+        three = yield pipe.receive("three")
+        yield pipe.send("four", [three, computed()])
+
+    computed.cache_clear()
+    function_caches._contents.clear()
+    with Plant("plant", progress=False) as plant:
+        plant.add_reactors(third, fourth)
+        yield plant
+
+
+def test_a_cache_is_used_while_the_code_is_the_same(plant_with_computed):
+    assert plant_with_computed.get("four") == [1, 1]
+    plant_with_computed.invalidate("third")
+    plant_with_computed.invalidate("fourth")
+    assert plant_with_computed.get("four") == [1, 1]
+    assert computed.cache_info().misses == 1
+
+
+def edit(monkeypatch):
+    monkeypatch.setitem(globals(), "helper", lambda: 2)
+
+
+def test_a_cache_is_emptied_after_an_edit_of_what_the_function_calls(plant_with_computed, monkeypatch):
+    assert plant_with_computed.get("four") == [1, 1]
+    edit(monkeypatch)
+    assert plant_with_computed.get("four") == [2, 2]
+
+
+def test_a_cache_that_was_filled_outside_reactors_is_emptied(plant_with_computed, monkeypatch):
+    computed()
+    edit(monkeypatch)
+    assert plant_with_computed.get("three") == 2
+
+
+def test_control_without_emptied_caches_the_result_is_one_of_earlier_code(plant_with_computed, monkeypatch):
+    monkeypatch.setattr(function_caches, "_is_outdated", lambda *_: False)
+    assert plant_with_computed.get("three") == 1
+    edit(monkeypatch)
+    assert plant_with_computed.get("three") == 1
 
 
 def test_a_cleared_cache_reads_again_and_forgets():
