@@ -277,6 +277,7 @@ class Run:
             return None
         # Taken before the reactor runs: the trace must name the code that ran, and the reactor may change it.
         self._fingerprints[task.key] = fingerprint = self.context.fingerprint(task.key)
+        self._writer.started(task.key)
         self._warn_of_opaque(task.key, fingerprint.notes)
         front_end = self._front_end
         recording = None if front_end is None else front_end.record(definition, is_target=task.is_target)

@@ -24,6 +24,7 @@ from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.engine.validate import nearest_timestamp
 from pyplant.errors import NondeterministicWarning, PlantWarning, StateWarning, UnsavedWarning, logger
 from pyplant.execution.context import RunContext
+from pyplant.fingerprint.filled_names import FilledNames, filled_by_earlier_code, filled_names, note_filled
 from pyplant.fingerprint.fingerprint import Fingerprint
 from pyplant.ingredient import IN_MEMORY, Ingredient
 from pyplant.reads.answers import OUTSIDE
@@ -74,6 +75,7 @@ class TraceWriter:
     ) -> None:
         self._context = context
         self._warehouse = warehouse
+        self._filled: dict[str, FilledNames] = {}
         self._warn = warn
         self._unsaved: dict[str, list[str]] = {}
 
@@ -101,6 +103,10 @@ class TraceWriter:
             shown={**record.shown, **record.places},
         )
 
+    def started(self, key: str) -> None:
+        """Note what is filled when a reactor begins."""
+        self._filled[key] = self._filled_names(key)
+
     def commit(self, key: str, before: Fingerprint, record: ExecutionRecord, trace: Trace) -> Trace | None:
         """Store the trace of a reactor; returns ``None`` if it is not stored, after a warning that says why.
 
@@ -122,9 +128,13 @@ class TraceWriter:
         # compared after the execution, since it is not known when the reactor read them.
         if record.unsaved or not self._inputs_unchanged(name, record, trace):
             return None
+        filled = self._filled.pop(key, {})
+        if self._may_be_of_earlier_code(name, filled):
+            return None
         fingerprint = self._final_fingerprint(key, before)
         if fingerprint is None:
             return None
+        note_filled(filled, self._filled_names(key))
         # Records of code are written before the trace that needs them for explanations.
         try:
             trace = trace._replace(
@@ -249,6 +259,19 @@ class TraceWriter:
                 )
             self._warn(UnsavedWarning, text)
         return not changed
+
+    def _filled_names(self, key: str) -> FilledNames:
+        return filled_names(self._context.fingerprinter, self._context.definitions[key].function)
+
+    def _may_be_of_earlier_code(self, name: str, filled: FilledNames) -> bool:
+        for variable, function in filled_by_earlier_code(filled):
+            self._warn(
+                UnsavedWarning,
+                f"{function} or what it uses changed after {variable} was filled, and {name!r} may have used what is in it; "
+                f"the result is not stored. Set {variable} back to what it is in a new process, or restart.",
+            )
+            return True
+        return False
 
     def _final_fingerprint(self, key: str, before: Fingerprint) -> Fingerprint | None:
         """Return the fingerprint for the trace: of the code that ran, without variables that it changed.

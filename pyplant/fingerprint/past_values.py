@@ -47,10 +47,17 @@ class PastValue:
 
 
 class PastValues:
-    """What names stood for before reactors changed them. It belongs to the process, as the values do."""
+    """What names stood for before reactors changed them. It belongs to the process, as the values do.
+
+    Attributes
+    ----------
+    names
+        The owners and names that counted as before when they were last asked for.
+    """
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], list[_Entry]] = {}
+        self.names: set[tuple[str, str]] = set()
 
     def keep(
         self,
@@ -120,7 +127,9 @@ class PastValues:
         if known is None:
             return now
         module = _module(owner)
-        return next((entry.before for entry in known if entry.applies(now, module)), now)
+        before = next((entry.before for entry in known if entry.applies(now, module)), now)
+        (self.names.discard if before is now else self.names.add)((owner, name))
+        return before
 
 
 class _Entry(NamedTuple):
