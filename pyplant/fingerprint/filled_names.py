@@ -2,17 +2,17 @@
 
 Such a name counts as it was before (:mod:`pyplant.fingerprint.past_values`), so that filling it is no edit. But after an edit of the
 code that filled it, it still holds what the earlier code computed, and a result that was computed from that must not be
-stored as one of the new code. So the functions that name it are remembered with their fingerprints when it is filled.
+stored as one of the new code. So the functions that fill it are remembered with their fingerprints.
 
-Only what is certain to be filled counts: a name that stood for ``None``, and a dictionary that was empty and that the
-code asks for a key. Counters, random generators and lists to which code appends change as well, and results
-rarely depend on them.
+Only what is certain to be filled counts: a name that stood for ``None`` and that code looks at before it sets it, and a
+dictionary that was empty and that code asks for the key that it adds. Counters, random generators and lists to which code
+appends change as well, and results rarely depend on them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dis import opmap
+from dis import get_instructions, opmap
 from types import FunctionType
 from typing import Any
 
@@ -26,14 +26,15 @@ __all__ = ["FilledNames", "filled_by_earlier_code", "filled_names", "note_filled
 
 _NONE = "value " + encode(None).data.hex()
 _EMPTY = encode({}, with_attributes=True, as_held=True).data
-_CONTAINS = opmap["CONTAINS_OP"]
+_CONTAINS, _STORE_SUBSCR = opmap["CONTAINS_OP"], opmap["STORE_SUBSCR"]
+_SETTING = frozenset({"STORE_GLOBAL", "STORE_ATTR"})
 _ASKING = frozenset({"get", "KeyError"})
 
 _fillers: dict[tuple[str, str], dict[str, str]] = {}
-"""The fingerprints of the functions that name it when it was filled, by owner and name."""
+"""The fingerprints, when it was filled, of the functions that may have done so; by owner and name."""
 
 FilledNames = Mapping[tuple[str, str], Mapping[str, str]]
-"""Names that are filled, by owner and name: the present fingerprints of the functions that name it."""
+"""Names that are filled, by owner and name: the present fingerprints of the functions that may have done so."""
 
 
 def filled_names(fingerprinter: Fingerprinter, root: Callable[..., Any]) -> FilledNames:
@@ -44,7 +45,7 @@ def filled_names(fingerprinter: Fingerprinter, root: Callable[..., Any]) -> Fill
     for obj, node in fingerprinter.nodes_below(root):
         for edge in node.edges if type(obj) is FunctionType else ():
             name = edge.owner, edge.name
-            if name in PAST_VALUES.names and _was_empty(edge, obj):
+            if name in PAST_VALUES.names and _is_filled_by(obj, edge):
                 found.setdefault(name, {})[node.name] = fingerprinter.fingerprint(obj).digest
     return found
 
@@ -64,16 +65,27 @@ def note_filled(before: FilledNames, after: FilledNames) -> None:
             _fillers.setdefault(name, {}).update(functions)
 
 
-def _was_empty(edge: CodeReference, function: FunctionType) -> bool:
+def _is_filled_by(function: FunctionType, edge: CodeReference) -> bool:
+    """Return whether a function may have filled a name that it refers to, which was empty before."""
     target = edge.target
     if type(target) is Leaf:
-        return target.text == _NONE
+        return target.text == _NONE and _fills_after_a_look(function, edge.name)
     if type(target) is not PastValue or type(target.value) is not dict:
         return False
     before = target.content()
-    return before is not None and before.local == _EMPTY and _asks_for_a_key(function)
+    return before is not None and before.local == _EMPTY and _adds_missing_keys(function)
 
 
-def _asks_for_a_key(function: FunctionType) -> bool:
+def _fills_after_a_look(function: FunctionType, name: str) -> bool:
+    for part in nested(function.__code__):
+        uses = [one.opname for one in get_instructions(part) if one.argval == name]
+        # What is set without a look before is new in each execution.
+        if uses and uses[0].startswith("LOAD_") and _SETTING.intersection(uses):
+            return True
+    return False
+
+
+def _adds_missing_keys(function: FunctionType) -> bool:
     parts = list(nested(function.__code__))
-    return any(_CONTAINS in part.co_code[::2] or not _ASKING.isdisjoint(part.co_names) for part in parts)
+    asks = any(_CONTAINS in part.co_code[::2] or not _ASKING.isdisjoint(part.co_names) for part in parts)
+    return asks and any(_STORE_SUBSCR in part.co_code[::2] for part in parts)

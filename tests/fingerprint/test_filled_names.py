@@ -22,11 +22,15 @@ def compute():
     return 1
 
 
+def table():
+    return {"value": compute()}
+
+
 def with_a_global():
     global kept
     if kept is None:
-        kept = compute()
-    return kept
+        kept = table()
+    return kept["value"]
 
 
 def with_a_dictionary():
@@ -55,6 +59,12 @@ def with_a_counter():
 def with_a_generator():
     generator.random()
     return compute()
+
+
+def with_what_is_set_anyway():
+    global kept
+    kept = [compute()]
+    return kept[0]
 
 
 FILLING = [with_a_global, with_a_dictionary, with_a_default]
@@ -113,6 +123,23 @@ def test_control_without_fillers_the_result_of_earlier_code_is_served(monkeypatc
         assert plant.get("value") == 1
 
 
+def test_an_edit_of_code_that_only_reads_stores_the_result():
+    def plant_that_adds(added):
+        @ReactorFunc(name="fills")
+        def fills(pipe):
+            with_a_global()
+            pipe.send("value", kept["value"] + added)
+
+        plant = Plant("plant", progress=False)
+        plant.add_reactor(fills)
+        return plant
+
+    for added in (0, 1):
+        with plant_that_adds(added) as plant:
+            assert plant.get("value") == 1 + added
+            assert not plant.run_reactor("fills").ran
+
+
 @pytest.mark.parametrize("function", FILLING)
 def test_an_edit_of_other_code_stores_the_result(function, monkeypatch):
     factor = 1
@@ -129,7 +156,10 @@ def test_an_edit_of_other_code_stores_the_result(function, monkeypatch):
         assert not plant.run_reactor("fills").ran
 
 
-@pytest.mark.parametrize("function", [with_a_history, with_a_counter, with_a_generator])
+@pytest.mark.parametrize(
+    "function",
+    [with_a_history, with_a_counter, with_a_generator, with_what_is_set_anyway],
+)
 def test_what_results_rarely_depend_on_does_not_count(function, monkeypatch):
     with plant_with(function) as plant:
         assert plant.get("value") == 1
