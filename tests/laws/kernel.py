@@ -151,7 +151,12 @@ class Kernel:
         """End the process without a chance to write anything."""
         for plant in self.plants:
             plant._finalizer.detach()  # a killed process finalises nothing
-            plant._warehouse.journal._pending.clear()  # nor writes what is pending
+            warehouse = plant._warehouse
+            warehouse.journal._pending.clear()  # nor writes what is pending
+            # The system closes its files: of thousands of processes they would exceed what one may open.
+            for file in (warehouse.journal._stream, warehouse.claims._own, warehouse.leases._own):
+                if file is not None:
+                    file.close()
         self.plants.clear()
 
     def close(self) -> None:
