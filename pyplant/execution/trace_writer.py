@@ -264,7 +264,8 @@ class TraceWriter:
         return filled_names(self._context.fingerprinter, self._context.definitions[key].function)
 
     def _may_be_of_earlier_code(self, name: str, filled: FilledNames) -> bool:
-        for variable, function in filled_by_earlier_code(filled):
+        for names in filled_by_earlier_code(filled):
+            variable, function = (found.removeprefix("__main__.") for found in names)
             self._warn(
                 UnsavedWarning,
                 f"{function} or what it uses changed after {variable} was filled, and {name!r} may have used what is in it; "
