@@ -118,8 +118,9 @@ def _may_have_registered(found: Any) -> bool:
 def add_assigned(scope: NodeScope, function: FunctionType) -> None:
     """Add what user code changes of the packages that a function refers to, or of classes by names in it."""
     assigned, effects = assigned_attributes(), () if is_effect(function) else assigned_effects()
-    names = _names_in(function.__code__) if assigned or effects else ()
-    texts = _texts_in(function.__code__) if effects else ()
+    if not (assigned or effects):
+        return
+    names, texts = _words_in(function.__code__)
     targets = {id(edge.target) for edge in scope.edges()} if effects else set()
     used = [each for each in effects if each.is_used_by(scope.packages, names, texts, targets)]
     for number, effect in enumerate(used):
@@ -148,28 +149,27 @@ def _add_attribute(scope: NodeScope, attribute: Attribute, value: Any, part: Any
         scope.add(label, value, attribute.name, attribute.owner)
 
 
-def _names_in(code: CodeType) -> Collection[str]:
-    """Return the names and texts in code; ``getattr`` takes a name as a text."""
-    found: dict[str, None] = {}
+def _words_in(code: CodeType) -> tuple[Collection[str], list[str]]:
+    """Return the names and texts in code, and the texts alone; ``getattr`` takes a name as a text."""
+    names: list[str] = []
+    texts: list[str] = []
     for part in nested(code):
-        found.update(dict.fromkeys(part.co_names))
-    found.update(dict.fromkeys(_texts_in(code)))
-    return found
-
-
-def _texts_in(code: CodeType) -> list[str]:
-    return [each for part in nested(code) for each in part.co_consts if type(each) is str]
+        names += part.co_names
+        texts += [each for each in part.co_consts if type(each) is str]
+    return dict.fromkeys([*names, *texts]), texts
 
 
 def accessors(code: CodeType) -> Iterator[tuple[Mapping[str, Any], str, Any]]:
     """Yield the accessors of tables whose names are in code: the namespace of the table, the name and the user's class."""
-    names = _names_in(code)
-    for module, class_name in _WITH_ACCESSORS:
-        entries = vars(LOADED[module]).get(class_name) if module in LOADED else None
-        if issubclass(type(entries), type):
-            space = vars(entries)
-            for name in names:
-                if name in space:
-                    found = users_part(space[name])
-                    if found is not MISSING:
-                        yield space, name, found
+    spaces = [
+        vars(entries)
+        for module, class_name in _WITH_ACCESSORS
+        if module in LOADED and issubclass(type(entries := vars(LOADED[module]).get(class_name)), type)
+    ]
+    names = _words_in(code)[0] if spaces else ()
+    for space in spaces:
+        for name in names:
+            if name in space:
+                found = users_part(space[name])
+                if found is not MISSING:
+                    yield space, name, found
