@@ -61,6 +61,7 @@ _REASONS = MappingProxyType(
         DependencyKind.TARGET: ReasonKind.TARGET,
         DependencyKind.ENVIRONMENT: ReasonKind.ENVIRONMENT,
         DependencyKind.WORKING_DIRECTORY: ReasonKind.WORKING_DIRECTORY,
+        DependencyKind.ARGUMENTS: ReasonKind.ARGUMENTS,
         DependencyKind.MANIFEST: ReasonKind.MANIFEST,
     }
 )

@@ -44,6 +44,17 @@ _MACHINE = (
     *("socket.gethostname", "socket.getfqdn", "platform.node", "platform.uname", "os.uname", "posix.uname"),
     *("getpass.getuser", "os.getlogin", "posix.getlogin"),
 )
+_STANDARD_INPUT = ("sys.stdin", "sys.stdin.*")
+_RESOURCES = (
+    *(
+        "os.cpu_count",
+        "posix.cpu_count",
+        "os.process_cpu_count",
+        "multiprocessing.*cpu_count",
+        "os.getloadavg",
+    ),
+    *("posix.getloadavg", "os.sched_getaffinity", "posix.sched_getaffinity", "shutil.disk_usage", "psutil.*"),
+)
 _GENERATORS = MappingProxyType(
     {
         "random.*": "random.seed",
@@ -98,7 +109,16 @@ _SEED_ARGUMENT = re.compile(r"\b(random_state|seed)\s*=")
 @cache
 def _relevant() -> re.Pattern[str]:
     """Return the pattern of all those names, compiled when the first code is looked at: it takes 2 ms."""
-    patterns = (*_CLOCK, *_ENTROPY, *_MACHINE, *_GENERATORS, *_GENERATORS.values(), *_OBJECTS)
+    patterns = (
+        *_CLOCK,
+        *_ENTROPY,
+        *_MACHINE,
+        *_RESOURCES,
+        *_STANDARD_INPUT,
+        *_GENERATORS,
+        *_GENERATORS.values(),
+        *_OBJECTS,
+    )
     patterns += (*_CLOCK_BY_WORD, *_WITH_RANDOM_STATE)
     return re.compile("|".join(map(fnmatch.translate, patterns)))
 
@@ -159,6 +179,10 @@ def _kind(name: str, seeds: set[str], called: str, text: str) -> str:
         return "the clock"
     if name in _MACHINE:
         return "the name of the machine or of the user"
+    if _matches(name, _RESOURCES):
+        return "the resources of the machine"
+    if _matches(name, _STANDARD_INPUT):
+        return "the standard input"
     if _matches(name, _ENTROPY):
         return "randomness of the system"
     if name in _NO_SOURCES:
