@@ -84,7 +84,7 @@ def _reading(events: tuple[Event, ...], name: str) -> str | None:
 
 
 def check_edit_is_named(reactor: str, entry: ReactorEntry, before: Pipeline, now: Pipeline) -> None:
-    """A change of code names what was edited since the reactor ran last, and nothing else."""
+    """A change of code names what was edited since the reactor ran or was cached last, and nothing else."""
     number = next(r.number for r in now.reactors if now.name(f"r{r.number}") == reactor)
     if before.shape(number) != now.shape(number):
         return

@@ -63,7 +63,8 @@ class Laws(RuleBasedStateMachine):
         self.model = Model(self.kernel.directory)
         self.pipeline: Pipeline
         self.versions: list[bytes] = []
-        self.ran_with: dict[str, Pipeline | None] = {}
+        self.used_with: dict[str, Pipeline | None] = {}
+        """The version with which a reactor last ran or was cached."""
         self.turn = 0
         self.loaded = True
         """Whether the process has the code that is on disk."""
@@ -343,20 +344,20 @@ class Laws(RuleBasedStateMachine):
         _demand(not must or must in ran, f"kept: {must} was invalidated and did not run")
         _demand(len(set(ran)) == len(ran), f"minimal: some reactor ran twice: {ran}")
         self._check_needed(ran, needless, log)
+        now = pickle.loads(pickle.dumps(self.pipeline)) if self.loaded else None
         for name in ran:
             check_causes(self.model, name, _full(name), expected.keys[name], log.entries.get(name))
-            self._check_edit(name, log.entries[name])
+            self._check_edit(name, log.entries[name], now)
+        self.used_with.update(dict.fromkeys(expected.keys, now))
         if not lost and not self.model.damaged and not self.model.incomplete:
             self._check_status(status, ran)
             self._check_plan(plan, run_for_target)
         self._note_kept(plant, ran, expected)
 
-    def _check_edit(self, name: str, entry: ReactorEntry) -> None:
-        now = pickle.loads(pickle.dumps(self.pipeline)) if self.loaded else None
-        before = self.ran_with.get(name)
+    def _check_edit(self, name: str, entry: ReactorEntry, now: Pipeline | None) -> None:
+        before = self.used_with.get(name)
         if now is not None and before is not None and not self.model.incomplete:
             check_edit_is_named(name, entry, before, now)
-        self.ran_with[name] = now
 
     def _check_values(self, values: tuple[Any, ...], names: list[str], expected: Expectation) -> None:
         for name, value in zip([*names, names[0]], values, strict=True):
