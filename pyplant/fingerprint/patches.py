@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABCMeta
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
@@ -38,6 +38,8 @@ _WITH_ACCESSORS = (
     *(("polars", name) for name in ("DataFrame", "LazyFrame", "Series", "Expr")),
 )
 """Classes that users extend by accessors, whose names appear in code as attributes of any object."""
+_BY_TEXT = frozenset({"attrgetter", "getattr", "hasattr", "methodcaller", "vars"})
+"""Functions that take the name of an attribute as a text."""
 
 
 def users_part(value: Any) -> Any:
@@ -121,12 +123,13 @@ def add_assigned(scope: NodeScope, function: FunctionType) -> None:
     if not (assigned or effects):
         return
     names, texts = _words_in(function.__code__)
+    words = dict.fromkeys([*names, *texts])  # getattr() takes a name as a text
     targets = {id(edge.target) for edge in scope.edges()} if effects else set()
-    used = [each for each in effects if each.is_used_by(scope.packages, names, texts, targets)]
+    used = [each for each in effects if each.is_used_by(scope.packages, words, texts, targets)]
     for number, effect in enumerate(used):
         scope.add(f"effect {number:04}", effect_function(effect), effect.key, effect.module)
     for each in assigned:
-        if each.is_used_by(scope.packages, names):
+        if each.is_used_by(scope.packages, words):
             scope.watch(entries(each.holder), each.name)
             value = each.value()
             _add_attribute(scope, each, value, users_part(value))
@@ -149,14 +152,14 @@ def _add_attribute(scope: NodeScope, attribute: Attribute, value: Any, part: Any
         scope.add(label, value, attribute.name, attribute.owner)
 
 
-def _words_in(code: CodeType) -> tuple[Collection[str], list[str]]:
-    """Return the names and texts in code, and the texts alone; ``getattr`` takes a name as a text."""
+def _words_in(code: CodeType) -> tuple[list[str], list[str]]:
+    """Return the names and the texts in code."""
     names: list[str] = []
     texts: list[str] = []
     for part in nested(code):
         names += part.co_names
         texts += [each for each in part.co_consts if type(each) is str]
-    return dict.fromkeys([*names, *texts]), texts
+    return names, texts
 
 
 def accessors(code: CodeType) -> Iterator[tuple[Mapping[str, Any], str, Any]]:
@@ -166,9 +169,11 @@ def accessors(code: CodeType) -> Iterator[tuple[Mapping[str, Any], str, Any]]:
         for module, class_name in _WITH_ACCESSORS
         if module in LOADED and issubclass(type(entries := vars(LOADED[module]).get(class_name)), type)
     ]
-    names = _words_in(code)[0] if spaces else ()
+    names, texts = _words_in(code) if spaces else ([], [])
+    if not _BY_TEXT.isdisjoint(names):
+        names = [*names, *texts]
     for space in spaces:
-        for name in names:
+        for name in dict.fromkeys(names):
             if name in space:
                 found = users_part(space[name])
                 if found is not MISSING:

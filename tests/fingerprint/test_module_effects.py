@@ -114,6 +114,8 @@ def restored(monkeypatch):
     random.setstate(states[0])
     np.random.set_state(states[1])  # noqa: NPY002
     sys.setrecursionlimit(limit)
+    if "xarray" in sys.modules and hasattr(sys.modules["xarray"].Dataset, "own"):
+        del sys.modules["xarray"].Dataset.own
 
 
 @pytest.mark.parametrize("kind", EFFECTS)

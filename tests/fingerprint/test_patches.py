@@ -184,3 +184,22 @@ def test_an_accessor_of_a_table_counts_where_its_name_is_used(tmp_path, monkeypa
     assert found[0] != found[1]
     assert by_text[0] != by_text[1]
     assert others[0] == others[1]
+
+
+def test_a_text_names_an_accessor_only_where_attributes_are_asked_for_by_texts(monkeypatch):
+    pandas = pytest.importorskip("pandas")
+
+    class Mine:
+        pass
+
+    def with_text(x):
+        return "named_here"
+
+    def with_getattr(x):
+        return getattr(x, "named_here")  # noqa: B009 - what is tested
+
+    before = [Fingerprinter().fingerprint(function).digest for function in (with_text, with_getattr)]
+    monkeypatch.setattr(pandas.DataFrame, "named_here", Mine, raising=False)
+    after = [Fingerprinter().fingerprint(function).digest for function in (with_text, with_getattr)]
+    assert before[0] == after[0]
+    assert before[1] != after[1]
