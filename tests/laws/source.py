@@ -128,7 +128,7 @@ def described(x):
     return 0
 
 @described.register
-def _(x: int):
+def described_int(x: int):
     return mix(x, {effect:dispatch})
 """
 
