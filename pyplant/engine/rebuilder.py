@@ -61,7 +61,6 @@ _REASONS = MappingProxyType(
         DependencyKind.TARGET: ReasonKind.TARGET,
         DependencyKind.ENVIRONMENT: ReasonKind.ENVIRONMENT,
         DependencyKind.WORKING_DIRECTORY: ReasonKind.WORKING_DIRECTORY,
-        DependencyKind.ARGUMENTS: ReasonKind.ARGUMENTS,
         DependencyKind.MANIFEST: ReasonKind.MANIFEST,
     }
 )

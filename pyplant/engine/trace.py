@@ -62,8 +62,6 @@ class DependencyKind(StrEnum):
     """An environment variable."""
     WORKING_DIRECTORY = "d"
     """The working directory, where relative paths begin."""
-    ARGUMENTS = "c"
-    """The arguments with which the program was started."""
     MANIFEST = "m"
     """Many things outside the plant, which a manifest lists."""
 

@@ -31,7 +31,6 @@ class ReasonKind(Enum):
     TARGET = "link changed"
     ENVIRONMENT = "environment changed"
     WORKING_DIRECTORY = "working directory changed"
-    ARGUMENTS = "arguments changed"
     MANIFEST = "files changed"
     SUBREACTOR = "subreactor changed"
     EVICTED = "result is no longer stored"

@@ -26,7 +26,6 @@ _READ = {
     DependencyKind.TARGET: "where links lead from ",
     DependencyKind.ENVIRONMENT: "environment variable ",
     DependencyKind.WORKING_DIRECTORY: "the ",
-    DependencyKind.ARGUMENTS: "the ",
 }
 
 OUTCOMES = {

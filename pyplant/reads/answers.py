@@ -18,7 +18,7 @@ from pyplant.engine.validate import UNREADABLE as UNREADABLE_RECORD
 from pyplant.errors import DamagedError
 from pyplant.fingerprint.digest import digest_bytes
 from pyplant.ingredient import Ingredient
-from pyplant.reads import environment, program_arguments, working_directory
+from pyplant.reads import environment, working_directory
 from pyplant.reads.manifests import ManifestEntry, answer_digest, entries
 from pyplant.store.inputs import ABSENT, TOUCHED, UNREADABLE, HashLimit
 from pyplant.store.warehouse import Warehouse
@@ -36,7 +36,6 @@ OUTSIDE = frozenset(
         DependencyKind.TARGET,
         DependencyKind.ENVIRONMENT,
         DependencyKind.WORKING_DIRECTORY,
-        DependencyKind.ARGUMENTS,
         DependencyKind.MANIFEST,
     }
 )
@@ -69,8 +68,6 @@ class Outside:
             return environment.digest(name, self._seals)
         if kind is DependencyKind.WORKING_DIRECTORY:
             return working_directory.digest(self._base)
-        if kind is DependencyKind.ARGUMENTS:
-            return program_arguments.digest(self._seals)
         if kind is DependencyKind.MANIFEST:
             return self._manifest_digest(name)
         path = located(name, self._base)

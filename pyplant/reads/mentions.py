@@ -26,7 +26,6 @@ from pyplant.fingerprint.attributes import safe_getattr
 from pyplant.fingerprint.covered_function import CoveredFunction
 from pyplant.fingerprint.hints import NAMED_CALLS
 from pyplant.fingerprint.origin import is_user_module
-from pyplant.reads import program_arguments
 from pyplant.reads.places import code_place
 from pyplant.reads.recorder import ReadRecorder
 
@@ -210,7 +209,7 @@ def _interest_of(function: FunctionType) -> _Interest:
     code, interest = function.__code__, _interests.get(function)
     if interest is None or interest.code is not code:
         names, _ = _content(code)
-        asks = not names.isdisjoint(_ASKING | program_arguments.ASKING) or _may_ask_for_directory(names)
+        asks = bool(names & _ASKING) or _may_ask_for_directory(names)
         interest = _interests[function] = _Interest(code, _libraries_of(function, names), asks)
     return interest
 
@@ -232,8 +231,6 @@ def _find_in(function: FunctionType, interest: _Interest, recorder: ReadRecorder
     values = set(_values(function, names))
     if _may_ask_for_directory(names):
         recorder.asked_for_directory(place)
-    if not names.isdisjoint(program_arguments.ASKING):
-        recorder.asked_for_arguments(place)
     for kind, asked in _ASKED.items():
         if names & asked:
             for text in sorted({*values, *_texts_near(code, asked)}):

@@ -33,7 +33,7 @@ from typing import Any, Literal, Protocol
 from pyplant._formatting import format_size
 from pyplant._paths import recorded
 from pyplant.engine.trace import Dependency, DependencyKind, Note
-from pyplant.reads import environment, program_arguments, working_directory
+from pyplant.reads import environment, working_directory
 from pyplant.reads.exclusions import is_excluded, is_in_dot_folder, is_in_plant, is_source_of_module
 from pyplant.reads.function_caches import FunctionCaches
 from pyplant.reads.kept_reads import KeptReads, reads_kept_in
@@ -238,11 +238,6 @@ class ReadRecorder:
             self._reads[key] = _Read(*key, self._position(), place, None, digest=self._digest(*key))
         self._kept.note(key, frame)
 
-    def asked_for_arguments(self, place: str) -> None:
-        """Note that the arguments of the program may be used."""
-        key = DependencyKind.ARGUMENTS, program_arguments.NAME
-        self._reads.setdefault(key, _Read(*key, self._position(), place, None, digest=self._digest(*key)))
-
     def wrote(self, path: object, *, tree: bool = False) -> None:
         """Note that a path is written, made, renamed or removed; with ``tree`` all below it."""
         full = _absolute(path)
@@ -389,7 +384,7 @@ class ReadRecorder:
                 self._leave_out(read, f"environment variable {read.path}")
                 return None
             return Dependency(read.kind, (read.path,), (digest,))
-        if read.kind in (DependencyKind.WORKING_DIRECTORY, DependencyKind.ARGUMENTS):
+        if read.kind is DependencyKind.WORKING_DIRECTORY:
             return Dependency(read.kind, (read.path,), (read.digest,))
         is_folder = read.kind is not DependencyKind.FILE and stat.S_ISDIR(read.mode)
         is_code = read.kind is not DependencyKind.SOURCE and is_source_of_module(read.path)

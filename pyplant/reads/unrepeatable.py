@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dis
 import fnmatch
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -45,6 +46,7 @@ _MACHINE = (
     *("getpass.getuser", "os.getlogin", "posix.getlogin"),
 )
 _STANDARD_INPUT = ("sys.stdin", "sys.stdin.*")
+_PROGRAM_ARGUMENTS = ("sys.argv", "sys.orig_argv", "argparse.ArgumentParser")
 _RESOURCES = (
     *(
         "os.cpu_count",
@@ -54,6 +56,14 @@ _RESOURCES = (
         "os.getloadavg",
     ),
     *("posix.getloadavg", "os.sched_getaffinity", "posix.sched_getaffinity", "shutil.disk_usage", "psutil.*"),
+)
+_OTHERS = MappingProxyType(
+    {
+        "the standard input": _STANDARD_INPUT,
+        "the arguments of the program": _PROGRAM_ARGUMENTS,
+        "the resources of the machine": _RESOURCES,
+        "randomness of the system": _ENTROPY,
+    }
 )
 _GENERATORS = MappingProxyType(
     {
@@ -111,10 +121,8 @@ def _relevant() -> re.Pattern[str]:
     """Return the pattern of all those names, compiled when the first code is looked at: it takes 2 ms."""
     patterns = (
         *_CLOCK,
-        *_ENTROPY,
+        *itertools.chain(*_OTHERS.values()),
         *_MACHINE,
-        *_RESOURCES,
-        *_STANDARD_INPUT,
         *_GENERATORS,
         *_GENERATORS.values(),
         *_OBJECTS,
@@ -179,12 +187,9 @@ def _kind(name: str, seeds: set[str], called: str, text: str) -> str:
         return "the clock"
     if name in _MACHINE:
         return "the name of the machine or of the user"
-    if _matches(name, _RESOURCES):
-        return "the resources of the machine"
-    if _matches(name, _STANDARD_INPUT):
-        return "the standard input"
-    if _matches(name, _ENTROPY):
-        return "randomness of the system"
+    for what, names in _OTHERS.items():
+        if _matches(name, names):
+            return what
     if name in _NO_SOURCES:
         return ""
     if name in _OBJECTS:

@@ -276,8 +276,6 @@ def _sentence(reason: Reason) -> str:
             return f"environment variable {name} {_ENVIRONMENT_STATES.get(reason.new, 'changed')}{_place(reason)}"
         case ReasonKind.WORKING_DIRECTORY:
             return f"the {name} is {reason.new or 'gone'}, before {reason.old or 'gone'}{_place(reason)}"
-        case ReasonKind.ARGUMENTS:
-            return f"the {name} changed{_place(reason)}"
         case ReasonKind.TOUCHED:
             return f"{reason.name} was touched and may have changed{_place(reason)}"
         case ReasonKind.MANIFEST:

@@ -88,7 +88,7 @@ class RemoteExecution:
             match dependency.kind:
                 case DependencyKind.PARAMETER:
                     return dependency._replace(digests=(request.context.parameter(name) or "",))
-                case DependencyKind.ENVIRONMENT | DependencyKind.WORKING_DIRECTORY | DependencyKind.ARGUMENTS:
+                case DependencyKind.ENVIRONMENT | DependencyKind.WORKING_DIRECTORY:
                     return dependency._replace(
                         digests=(request.context.outside_in_run(dependency.kind, name) or "",)
                     )

@@ -1,6 +1,7 @@
 """The clock, and randomness without a seed, as explanations name them."""
 
 import os
+import sys
 
 import numpy as np
 import pandas as pd
@@ -46,3 +47,17 @@ def test_what_can_be_repeated_is_not_named(name):
     with plant_with(REPEATABLE[name]) as plant:
         plant.get("value")
         assert notes(plant) == ""
+
+
+def test_standard_input_arguments_and_resources_are_named():
+    def reads():
+        return os.cpu_count() or sys.argv or sys.stdin.read()
+
+    with plant_with(reads) as plant:
+        plant.get("value")
+        for what in (
+            "the standard input (sys.stdin.read)",
+            "the arguments of the program (sys.argv)",
+            "the resources of the machine (os.cpu_count)",
+        ):
+            assert what in notes(plant)
