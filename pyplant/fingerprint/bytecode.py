@@ -20,7 +20,7 @@ from pyplant.fingerprint.hashing import digest_bytes
 from pyplant.fingerprint.hints import CONFIG_NAMES, NAMED_CALLS, Hint, NameKind
 from pyplant.fingerprint.metadata import kind_read
 
-__all__ = ["code_digest", "nested", "read_names", "scan"]
+__all__ = ["code_digest", "nested", "opcodes", "read_names", "scan"]
 
 _HAS_DOCSTRING = 0x4000000  # a flag since 3.14; before, a docstring is the first constant
 _FUNCTION_LIKE = 0x2  # CO_NEWLOCALS: not a class body, not a module
@@ -103,6 +103,11 @@ def nested(code: CodeType) -> Iterator[CodeType]:
         current = stack.pop()
         yield current
         stack.extend(c for c in current.co_consts if isinstance(c, CodeType))
+
+
+def opcodes(code: CodeType) -> bytes:
+    """Return the number of each instruction of a code object, without its argument."""
+    return code.co_code[::2]
 
 
 def _arguments(code: CodeType) -> Iterator[tuple[int, int]]:

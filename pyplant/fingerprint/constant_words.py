@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from pyplant.fingerprint.attributes import namespace
+from pyplant.fingerprint.graph_node import values_held_by
 
 __all__ = ["constant_words", "words"]
 
@@ -32,7 +32,7 @@ def words(text: str) -> frozenset[str]:
 def constant_words(function: Callable[..., Any]) -> frozenset[str]:
     """Return the words in the constants of a function: texts and numbers, also in containers and attributes."""
     texts: list[str] = []
-    for constant in _constants_of(function):
+    for constant in values_held_by(function):
         pending = deque([constant])
         for _ in range(_MAX_VALUES):
             if not pending:
@@ -53,12 +53,3 @@ def _parts_of(value: Any) -> Iterable[Any]:
     if issubclass(cls, dict):
         return dict.values(value)
     return (namespace(value) or {}).values()
-
-
-def _constants_of(function: Callable[..., Any]) -> Iterator[Any]:
-    """Yield the default values and closure variables of a function."""
-    yield from getattr(function, "__defaults__", None) or ()
-    yield from (getattr(function, "__kwdefaults__", None) or {}).values()
-    for cell in getattr(function, "__closure__", None) or ():
-        with suppress(ValueError):  # not bound yet
-            yield cell.cell_contents

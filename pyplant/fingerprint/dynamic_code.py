@@ -16,6 +16,7 @@ from pyplant.fingerprint.attributes import module_of
 from pyplant.fingerprint.syntax_nodes import NodesByType
 
 __all__ = [
+    "AT_NAME",
     "bound_imports",
     "found_by_attribute",
     "found_by_key",
@@ -30,7 +31,8 @@ _NAMESPACES = frozenset(["__globals__", "f_globals"])
 _KEPT = re.compile(r"__\w+__|_+|_i*\d*|_[dio]h|In|Out")
 _PATH = re.compile(r"[^\W\d]\w*(?:[.:][^\W\d]\w*)+")
 _PASSED_ON = frozenset(["eval", "exec", "globals"])
-_AT_NAME = re.compile(r"@([^\W\d]\w*)")
+AT_NAME = re.compile(r"@([^\W\d]\w*)")
+"""A variable of the caller in a text for ``DataFrame.eval`` or ``query``."""
 
 
 def found_by_text(call: ast.Call, global_names: frozenset[str], nodes: NodesByType) -> Iterator[_Reference]:
@@ -58,7 +60,7 @@ def found_by_text(call: ast.Call, global_names: frozenset[str], nodes: NodesByTy
         case ast.Call(func=ast.Attribute(attr="eval" | "query")) if call.args or call.keywords:
             # Of a table, whose expressions name variables with @; one that is computed may consist of other texts here.
             texts = [text] if isinstance(text, str) else [node.value for node in nodes.get(ast.Constant, ())]
-            yield from (("g", name) for used in texts for name in _AT_NAME.findall(str(used)))
+            yield from (("g", name) for used in texts for name in AT_NAME.findall(str(used)))
         case ast.Call(
             func=ast.Name(id="getattr"), args=[ast.Name(id=owner), ast.Constant(value=str(name)), *_]
         ):

@@ -16,7 +16,7 @@ from dis import get_instructions, opmap
 from types import FunctionType
 from typing import Any
 
-from pyplant.fingerprint.bytecode import nested
+from pyplant.fingerprint.bytecode import nested, opcodes
 from pyplant.fingerprint.digest import encode
 from pyplant.fingerprint.fingerprint import Fingerprinter
 from pyplant.fingerprint.graph_node import CodeReference, Leaf
@@ -87,5 +87,6 @@ def _fills_after_a_look(function: FunctionType, name: str) -> bool:
 
 def _adds_missing_keys(function: FunctionType) -> bool:
     parts = list(nested(function.__code__))
-    asks = any(_CONTAINS in part.co_code[::2] or not _ASKING.isdisjoint(part.co_names) for part in parts)
-    return asks and any(_STORE_SUBSCR in part.co_code[::2] for part in parts)
+    used = b"".join(map(opcodes, parts))
+    asks = _CONTAINS in used or any(not _ASKING.isdisjoint(part.co_names) for part in parts)
+    return asks and _STORE_SUBSCR in used

@@ -15,7 +15,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from pyplant.fingerprint.bytecode import nested
-from pyplant.fingerprint.dynamic_code import may_be_found
+from pyplant.fingerprint.dynamic_code import AT_NAME, may_be_found
 from pyplant.fingerprint.node_scope import NodeScope
 from pyplant.fingerprint.source import CodePart
 
@@ -27,7 +27,6 @@ _FINDERS = (builtins.eval, builtins.exec, builtins.globals, builtins.__import__,
 _EVALUATE_NAMES = frozenset(["_duckdb", "chdb", "duckdb", "formulaic", "numexpr", "patsy", "statsmodels"])
 """Libraries whose functions take texts with names of the caller's variables: SQL queries, formulas."""
 _NAME = re.compile(r"[^\W\d]\w*")
-_AT_NAME = re.compile(r"@([^\W\d]\w*)")
 
 
 def add_any_global(scope: NodeScope, module: str, namespace: Mapping[str, Any]) -> None:
@@ -57,7 +56,7 @@ def names_in_texts(function: FunctionType, part: CodePart, scope: NodeScope) -> 
     if not _EVALUATE_NAMES.isdisjoint(scope.packages):
         pattern = _NAME
     elif not {"eval", "query"}.isdisjoint(code.co_names):
-        pattern = _AT_NAME
+        pattern = AT_NAME
     else:
         return
     found = {name for text in _texts(function, part) for name in pattern.findall(text)}

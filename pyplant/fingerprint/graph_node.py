@@ -27,6 +27,7 @@ __all__ = [
     "cell_content",
     "shorten",
     "unchanged_test",
+    "values_held_by",
 ]
 
 _SHORT = 200
@@ -178,6 +179,14 @@ def cell_content(cell: CellType) -> Any:
         return cell.cell_contents
     except ValueError:  # not bound yet
         return MISSING
+
+
+def values_held_by(function: Callable[..., Any]) -> Iterator[Any]:
+    """Yield the closure variables of a function that are bound, and the defaults of its parameters."""
+    contents = map(cell_content, getattr(function, "__closure__", None) or ())
+    yield from (content for content in contents if content is not MISSING)
+    yield from getattr(function, "__defaults__", None) or ()
+    yield from (getattr(function, "__kwdefaults__", None) or {}).values()
 
 
 def shorten(value: Any) -> str:

@@ -14,7 +14,7 @@ from types import CodeType
 from typing import Any
 
 from pyplant.engine.trace import Note
-from pyplant.fingerprint.bytecode import nested
+from pyplant.fingerprint.bytecode import nested, opcodes
 from pyplant.reads.places import code_place
 
 __all__ = ["unrepeated_effects"]
@@ -65,7 +65,7 @@ def _may_have_effects(code: CodeType) -> bool:
     return (
         not _SIGNS.isdisjoint(code.co_names)
         or not _SIGNS.isdisjoint(code.co_consts)
-        or _STORE_GLOBAL in code.co_code[::2]
+        or _STORE_GLOBAL in opcodes(code)
     )
 
 

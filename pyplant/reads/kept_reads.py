@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dis import opmap
 from functools import lru_cache, partial
@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 from weakref import ref
 
 from pyplant.fingerprint.attributes import attributes_of, class_namespace, namespace
-from pyplant.fingerprint.bytecode import nested, read_names
+from pyplant.fingerprint.bytecode import nested, opcodes, read_names
+from pyplant.fingerprint.graph_node import values_held_by
 from pyplant.fingerprint.origin import is_user_file, is_user_module, is_users_function
 from pyplant.reads.function_caches import CACHED_FUNCTION
 from pyplant.reads.places import is_of_pyplant
@@ -99,21 +100,21 @@ class KeptReads:
         for function in cached:
             self._cached[function.__wrapped__.__code__] = self._keeper(function)
 
-    def note(self, read: Hashable, frame: FrameType | None) -> None:
-        """Note that the functions on the stack may keep a read."""
-        self._note(read, frame)
+    def note(self, reads: Sequence[Hashable], frame: FrameType | None) -> None:
+        """Note that the functions on the stack may keep reads."""
+        self._note(reads, frame)
         if threading.get_ident() != self._thread:  # the reactor waits for a thread that it started
-            self._note(read, sys._current_frames().get(self._thread))  # noqa: SLF001 - documented in sys
+            self._note(reads, sys._current_frames().get(self._thread))  # noqa: SLF001 - documented in sys
 
-    def _note(self, read: Hashable, frame: FrameType | None) -> None:
+    def _note(self, reads: Sequence[Hashable], frame: FrameType | None) -> None:
         while frame is not None:
             function = self._functions.get(id(frame.f_code)) or self._function(frame)
             if function.is_of_pyplant:
                 return
             for keeper in function.keepers:
-                keeper.reads.add(read)
+                keeper.reads.update(reads)
             for keeper in self._local_keepers(function, frame) if function.variables else ():
-                keeper.reads.add(read)
+                keeper.reads.update(reads)
             frame = frame.f_back
 
     def finish(self, reads: Mapping[Hashable, Any]) -> None:
@@ -182,15 +183,12 @@ def reads_kept_for(objects: Iterable[Any]) -> dict[Hashable, Any]:
         values = [obj]
         if is_users_function(obj):
             code, scope = obj.__code__, obj.__globals__
-            keys: list[Hashable] = [id(scope)]
-            for read in (
-                *_read_by(code, scope),
-                *(read for value in _closed_over(obj) for read in _named_in(value, code)),
-            ):
-                keys.append(_key(*read))
-                values.append(read[0].get(read[1]))
-            for key in keys:
+            variables = [*_read_by(code, scope)]
+            for held in values_held_by(obj):
+                variables += _named_in(held, code)
+            for key in (id(scope), *(_key(*variable) for variable in variables)):
                 found |= _memories[key].reads if key in _memories else {}
+            values += [space.get(name) for space, name in variables]
             values += _items(obj)
         for value in values:
             for memory in _memories_in(value, seen):
@@ -253,10 +251,15 @@ def _look_at(value: Any) -> Hashable:
 
 def _size(value: Any) -> int:
     cls = type(value)
-    base = next((base for base in _CONTAINERS if issubclass(cls, base)), None)
+    base = _container_base(cls)
     if base is not None:
         return base.__len__(value)  # type: ignore[no-any-return] # an int
     return sum(1 for _ in _items(value)) if cls in _PARTS else len(namespace(value) or ())
+
+
+def _container_base(cls: type) -> Any:
+    """Return the builtin container that a class is or extends, ``None`` if there is none."""
+    return next((base for base in _CONTAINERS if issubclass(cls, base)), None)
 
 
 def _items(value: Any) -> Iterator[Any]:
@@ -271,21 +274,11 @@ def _items(value: Any) -> Iterator[Any]:
     elif issubclass(cls, threading.local):
         yield from threading.local.__getattribute__(value, "__dict__").values()
     else:
-        base = next((base for base in _CONTAINERS if issubclass(cls, base)), None)
+        base = _container_base(cls)
         if base is not None:
             yield from dict.values(value) if base is dict else base.__iter__(value)
         if cls is not base:
             yield from attributes_of(value).values()
-
-
-def _closed_over(function: FunctionType) -> Iterator[Any]:
-    for cell in function.__closure__ or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:
-            continue  # not yet set
-    yield from function.__defaults__ or ()
-    yield from (function.__kwdefaults__ or {}).values()
 
 
 def _named_by(code: CodeType, scope: dict[str, Any]) -> Iterator[Any]:
@@ -296,7 +289,7 @@ def _named_by(code: CodeType, scope: dict[str, Any]) -> Iterator[Any]:
         yield scope
     function = scope.get(code.co_name)
     if type(function) is FunctionType and function.__code__ is code:
-        yield from _closed_over(function)
+        yield from values_held_by(function)
 
 
 def _read_by(code: CodeType, scope: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
@@ -325,7 +318,7 @@ def _bound_by(code: CodeType, scope: dict[str, Any]) -> Iterator[tuple[dict[str,
 
 _PARTS: Mapping[type, Callable[[Any], Iterable[Any]]] = MappingProxyType(
     {
-        FunctionType: lambda function: (*vars(function).values(), *_closed_over(function)),
+        FunctionType: lambda function: (*vars(function).values(), *values_held_by(function)),
         MethodType: lambda method: (method.__self__, method.__func__),
         partial: lambda call: (call.func, *call.args, *call.keywords.values()),
         ContextVar: lambda variable: (variable.get(None),),
@@ -346,9 +339,9 @@ class _CodeNames(NamedTuple):
 def _names(code: CodeType) -> _CodeNames:
     parts = list(nested(code))
     names = frozenset(name for part in parts for name in part.co_names)
-    opcodes = [part.co_code[::2] for part in parts]  # of each instruction, without its argument
+    used = b"".join(map(opcodes, parts))
     return _CodeNames(
-        read_names(code)[1] if any(_STORE_GLOBAL in part for part in opcodes) else frozenset(),
-        names if any(_STORE_ATTR in part for part in opcodes) else frozenset(),
+        read_names(code)[1] if _STORE_GLOBAL in used else frozenset(),
+        names if _STORE_ATTR in used else frozenset(),
         names,
     )

@@ -21,6 +21,7 @@ from typing import Any
 from pyplant.engine.trace import DependencyKind
 from pyplant.fingerprint.attributes import namespace
 from pyplant.fingerprint.covered_function import CoveredFunction
+from pyplant.fingerprint.graph_node import values_held_by
 from pyplant.fingerprint.origin import is_user_object
 from pyplant.reads.mentions import may_be_path, texts_of
 from pyplant.reads.places import code_place
@@ -62,9 +63,8 @@ class KnownPaths:
         for function, _ in functions:
             names, texts = texts_of(function.__code__)
             self.add(sorted(texts))
-            self.add([_global(function, name) for name in sorted(names)])
-            cells = (cell.cell_contents for cell in function.__closure__ or () if _is_set(cell))
-            self.add([*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()])
+            self.add([function.__globals__.get(name) for name in sorted(names)])
+            self.add([*values_held_by(function)])
 
     def add(self, value: Any) -> None:
         """Learn the paths in a value."""
@@ -127,18 +127,6 @@ class KnownPaths:
     def _may_look(self) -> bool:
         self._looks += 1
         return self._looks <= _MAX_LOOKS
-
-
-def _global(function: FunctionType, name: str) -> Any:
-    return function.__globals__.get(name)
-
-
-def _is_set(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018 - raises if it is empty
-    except ValueError:
-        return False
-    return True
 
 
 def texts_in(value: Any, depth: int = 0) -> Iterator[str]:

@@ -24,6 +24,7 @@ from pyplant._missing import NOTHING
 from pyplant.engine.trace import DependencyKind
 from pyplant.fingerprint.attributes import safe_getattr
 from pyplant.fingerprint.covered_function import CoveredFunction
+from pyplant.fingerprint.graph_node import values_held_by
 from pyplant.fingerprint.hints import NAMED_CALLS
 from pyplant.fingerprint.origin import is_user_module
 from pyplant.reads.places import code_place
@@ -381,15 +382,7 @@ def _may_be_library(name: str) -> bool:
 
 def _values(function: FunctionType, names: frozenset[str]) -> Iterator[str]:
     """Yield the texts and paths in defaults, closure and the globals that the code names."""
-    cells = function.__closure__ or ()
-    values = [function.__globals__.get(name) for name in names]
-    values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-    for cell in cells:
-        try:
-            values.append(cell.cell_contents)
-        except ValueError:
-            continue  # not yet set
-    for value in values:
+    for value in (*map(function.__globals__.get, names), *values_held_by(function)):
         if type(value) is str:
             yield value
         elif isinstance(value, PurePath):

@@ -62,7 +62,10 @@ def is_import(frame: FrameType) -> bool:
 
 def is_of_pyplant(frame: FrameType) -> bool:
     """Return whether a frame is one of PyPlant itself, below which is the code that started a run."""
-    filename = frame.f_code.co_filename
+    return _is_file_of_pyplant(frame.f_code.co_filename)
+
+
+def _is_file_of_pyplant(filename: str) -> bool:
     return is_own_file(filename) and not filename.endswith(_WRAPPERS)
 
 
@@ -80,6 +83,6 @@ def _owner(filename: str) -> _Owner:
 
 @cache
 def _owner_of_other(filename: str) -> _Owner:
-    if is_own_file(filename) and not filename.endswith(_WRAPPERS):
+    if _is_file_of_pyplant(filename):
         return _Owner.PYPLANT
     return _Owner.LIBRARY if installation_folders(filename) else _Owner.PYTHON

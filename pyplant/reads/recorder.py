@@ -227,16 +227,20 @@ class ReadRecorder:
                 environment.forget_before(name)
                 digest = self._digest(*key)
                 self._reads[key] = _Read(*key, self._position(), place_of(frame), None, digest=digest)
-            self._kept.note(key, frame)
+            self._kept.note((key,), frame)
 
     def asked_for_directory(self, place: str, frame: FrameType | None = None) -> None:
         """Note that a relative path is used, or the working directory itself."""
+        self._kept.note(self._directory_reads(place), frame)
+
+    def _directory_reads(self, place: str) -> tuple[tuple[DependencyKind, str], ...]:
+        """Return the read of the working directory; nothing if the execution has changed it."""
         key = DependencyKind.WORKING_DIRECTORY, working_directory.NAME
-        if self._started_in != working_directory.present():  # the execution has changed it
-            return
+        if self._started_in != working_directory.present():
+            return ()
         if key not in self._reads:
             self._reads[key] = _Read(*key, self._position(), place, None, digest=self._digest(*key))
-        self._kept.note(key, frame)
+        return (key,)
 
     def wrote(self, path: object, *, tree: bool = False) -> None:
         """Note that a path is written, made, renamed or removed; with ``tree`` all below it."""
@@ -282,19 +286,17 @@ class ReadRecorder:
         is_relative = path is None or not os.path.isabs(path)  # type: ignore[arg-type] # it is one, and not a descriptor
         if known is not None:
             known.changed |= known.identity != identity
-            if is_relative:
-                self.asked_for_directory(known.place, frame)
-            self._kept.note(key, frame)
+            also = self._directory_reads(known.place) if is_relative else ()
+            self._kept.note((key, *also), frame)
             return
         place, is_direct = responsible(frame)
         if not place or (not is_direct and is_in_dot_folder(full)):
             return
-        if is_relative:
-            self.asked_for_directory(place, frame)
+        also = self._directory_reads(place) if is_relative else ()
         mode = 0 if info is None else info.st_mode
         read = _Read(kind, full, self._position(), place, identity, mode, may_be_written=may_be_written)
         self._reads[key] = read
-        self._kept.note(key, frame)
+        self._kept.note((key, *also), frame)
         # Of a pattern there is no identity, and that of a fresh file does not show another change.
         is_digested = identity is not None and (
             _is_fresh(identity) or (is_digested and identity[2] <= _HASHED_ANYWAY)

@@ -448,7 +448,7 @@ def test_a_list_that_nobody_needs_is_forgotten():
         return add
 
     keeper, add = kept_reads.KeptReads(), maker()
-    keeper.note("read", add(""))
+    keeper.note(["read"], add(""))
     add("row")
     keeper.finish({"read": "what was read"})
     assert kept_reads.reads_kept_for([add]) == {"read": "what was read"}

@@ -102,7 +102,7 @@ def test_a_program_started_in_another_directory_reads_what_is_there(name, execut
 
 
 def test_control_without_the_directory_the_old_file_is_served(folders, monkeypatch):
-    monkeypatch.setattr(ReadRecorder, "asked_for_directory", lambda *_: None)
+    monkeypatch.setattr(ReadRecorder, "_directory_reads", lambda *_: ())
     with enter(folders, "one", monkeypatch, with_open) as plant:
         assert plant.get("value") == "one"
     with enter(folders, "other", monkeypatch, with_open) as plant:
