@@ -135,19 +135,16 @@ def test_a_computed_path_counts(change, read):
 
 
 @needs_monitoring
-def test_control_without_observed_calls_a_change_is_missed(monkeypatch):
-    monkeypatch.setattr(calls, "mention_argument", lambda *_: None)
-    parquet(1)
-    with plant_with(computed_parquet) as plant:
-        assert plant.get("value") == 1
-        parquet(2)
-        assert plant.get("value") == 1
-
-
-@needs_monitoring
-@pytest.mark.parametrize("read", [by_map, by_partial], ids=lambda function: function.__name__)
-def test_control_without_observed_functions_a_change_is_missed(read, monkeypatch):
-    monkeypatch.setattr(calls, "_mention_arguments", lambda *_: None)
+@pytest.mark.parametrize(
+    ("observed", "read"),
+    [
+        ("mention_argument", computed_parquet),
+        ("_mention_arguments", by_map),
+        ("_mention_arguments", by_partial),
+    ],
+)
+def test_control_without_observed_calls_and_functions_a_change_is_missed(observed, read, monkeypatch):
+    monkeypatch.setattr(calls, observed, lambda *_: None)
     parquet(1)
     with plant_with(read) as plant:
         assert plant.get("value") == 1
