@@ -374,10 +374,10 @@ class Tracer:
                 f"Download it to a file first, or read it without pipe.input_file."
             )
             raise IngredientError(message)
-        # The digest of this run, which is the same for all reactors; the trace writer checks it against the file at the
-        # end of the execution.
         if not os.path.isabs(given):
             self._depend_on_directory()
+        # The digest of this run, which is the same for all reactors; the trace writer checks it against the file at the
+        # end of the execution.
         name = recorded(given, self.warehouse.root.parent)
         digest = self.context.outside_in_run(DependencyKind.FILE, name)
         require_readable_file(given, digest)

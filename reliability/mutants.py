@@ -216,9 +216,8 @@ def _project(folder: Path, name: str) -> list[Path]:
 def _imported(folder: Path) -> Any:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     sys.dont_write_bytecode = True  # a mutant may have the size and the time of the one before
-    sys.argv = [
-        "main"
-    ]  # of a program that takes no arguments; the same in each process, since code may read it
+    # Of a program that takes no arguments; the same in each process, since code may read it.
+    sys.argv = ["main"]
     sys.path.insert(0, str(folder))
     return importlib.import_module("main")
 

@@ -94,9 +94,8 @@ def found_reads(trace: Trace | None) -> Iterator[str]:
         name = dependency.names[0]
         if dependency.kind is DependencyKind.MANIFEST:
             yield trace.shown[name]
-        elif (
-            dependency.kind is not DependencyKind.WORKING_DIRECTORY or len(found) == 1
-        ):  # else for a relative path
+        # Beside other reads the directory only says that one of their paths is relative.
+        elif dependency.kind is not DependencyKind.WORKING_DIRECTORY or len(found) == 1:
             separator = "/" if dependency.kind is DependencyKind.LISTING else ""
             yield f"{_READ[dependency.kind]}{name}{separator}, in {trace.shown[name]}"
 

@@ -264,15 +264,16 @@ class TraceWriter:
         return filled_names(self._context.fingerprinter, self._context.definitions[key].function)
 
     def _may_be_of_earlier_code(self, name: str, filled: FilledNames) -> bool:
-        for names in filled_by_earlier_code(filled):
-            variable, function = (found.removeprefix("__main__.") for found in names)
-            self._warn(
-                UnsavedWarning,
-                f"{function} or what it uses changed after {variable} was filled, and {name!r} may have used what is in it; "
-                f"the result is not stored. Set {variable} back to what it is in a new process, or restart.",
-            )
-            return True
-        return False
+        names = next(filled_by_earlier_code(filled), None)
+        if names is None:
+            return False
+        variable, function = (found.removeprefix("__main__.") for found in names)
+        self._warn(
+            UnsavedWarning,
+            f"{function} or what it uses changed after {variable} was filled, and {name!r} may have used what is in it; "
+            f"the result is not stored. Set {variable} back to what it is in a new process, or restart.",
+        )
+        return True
 
     def _final_fingerprint(self, key: str, before: Fingerprint) -> Fingerprint | None:
         """Return the fingerprint for the trace: of the code that ran, without variables that it changed.
