@@ -311,8 +311,8 @@ class Files:
         info = os.statvfs(path)
         return info.f_favail if info.f_files else None
 
-    def sizes(self, path: Path) -> dict[str, int]:
-        """Return names and sizes of the regular files in a directory; empty if it does not exist."""
+    def sizes(self, path: Path, suffix: str = "") -> dict[str, int]:
+        """Return names and sizes of the regular files with a suffix in a directory; empty if it does not exist."""
         found: dict[str, int] = {}
         try:
             entries = os.scandir(path)
@@ -320,6 +320,8 @@ class Files:
             return found
         with entries as listed:
             for entry in listed:
+                if not entry.name.endswith(suffix):
+                    continue
                 try:
                     info = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:

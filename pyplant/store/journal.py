@@ -165,7 +165,7 @@ class Journal:
         listed: dict[str, int] = {}
         while (files := self.files()) != listed:
             longer = [name for name, size in files.items() if size > self._offsets.get(name, 0)]
-            for name in longer:
+            for name in sorted(longer):
                 with suppress(FileNotFoundError):
                     yield from self._tail(name)
             if not longer:
@@ -183,8 +183,7 @@ class Journal:
 
     def files(self) -> dict[str, int]:
         """Return the files of the journal and their sizes in bytes."""
-        sizes = sorted(self._files.sizes(self._directory).items())
-        return {name: size for name, size in sizes if name.endswith(_SUFFIX)}
+        return self._files.sizes(self._directory, _SUFFIX)
 
     def read_again(self, places: Iterable[int]) -> Iterator[JournalEntry]:
         """Yield lines that were read before, in the order of their places.
@@ -424,7 +423,7 @@ class Journal:
         old = Journal(self._files, self._directory, seals=self._seals)
         merged, file = f"{unique_name()}{_SUFFIX}", None
         try:
-            for entry in old._lines_once(names):
+            for entry in old._lines_once(sorted(names)):
                 if is_needed(entry):
                     file = file or self._files.create(scratch)
                     file.write(_line(entry))

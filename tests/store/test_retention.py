@@ -432,8 +432,8 @@ class TestMerging:
         warehouse = self.history(root)
         sizes = Files.sizes
 
-        def merge_after_listing(self, path):
-            found = sizes(self, path)
+        def merge_after_listing(self, *path):
+            found = sizes(self, *path)
             monkeypatch.undo()
             merge_journal(warehouse, at_least=1)
             return found
@@ -552,9 +552,9 @@ class TestEndOfARun:
         for letter in "abc":
             commit(warehouse, letter)
 
-        def refuse(self, path):
+        def refuse(self, path, *suffix):
             assert path.name in {"journal", "leases"}, path
-            return sizes(self, path)
+            return sizes(self, path, *suffix)
 
         sizes = Files.sizes
         monkeypatch.setattr(Files, "sizes", refuse)
