@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -148,7 +151,10 @@ def list_ingredients(plant: Path, *, every: bool, as_json: bool) -> None:
         (o.name, o.type, format_size(o.size), format_age(o.finished), _short(o.reactor), o.digest[:8])
         for o in stored
     )
-    lines = aligned(chain([("NAME", "TYPE", "SIZE", "AGE", "REACTOR", "DIGEST")], rows), right={2})
+    head = ("NAME", "TYPE", "SIZE", "AGE", "REACTOR", "DIGEST")
+    # Whole in a pipe or a file, where the names are for another program.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
+    lines = aligned(chain([head], rows), width, right={2})
     emit(lines if stored else f"{plant} stores no ingredients yet.", None, as_json=False)
 
 

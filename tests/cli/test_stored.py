@@ -1,6 +1,9 @@
 """Commands on a plant directory."""
 
 import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +46,26 @@ def test_ls_lists_the_newest_of_each_name(ran):
     assert lines[0].split() == ["NAME", "TYPE", "SIZE", "AGE", "REACTOR", "DIGEST"]
     assert [line.split()[0] for line in lines[1:]] == ["grid", "numbers", "paint", "total"]
     assert max(map(len, lines)) <= 80
+
+
+def test_ls_fits_the_terminal_and_is_whole_in_a_pipe(shell):
+    name = "accuracy_of_the_forest_on_the_digits_of_strangers"
+    shell.write(
+        f"from pyplant import *\n@ReactorFunc\ndef forest(pipe):\n    pipe.send({name!r}, 1)\n", "wide.py"
+    )
+    shell("run", "wide.py", "forest", "--plant", "wide.plant")
+    command = [sys.executable, "-m", "pyplant", "ls", "wide.plant"]
+    assert name in subprocess.run(command, cwd=shell.folder, capture_output=True, text=True).stdout
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, cwd=shell.folder, stdout=theirs, env=os.environ | {"COLUMNS": "60"})
+    os.close(theirs)
+    try:
+        assert process.wait() == 0
+        lines = os.read(ours, 10_000).decode().splitlines()
+    finally:
+        os.close(ours)
+    assert len(lines) == 2
+    assert max(map(len, lines)) <= 60
 
 
 def test_ls_all_lists_every_stored_value(shell):
