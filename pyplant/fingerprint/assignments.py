@@ -207,6 +207,8 @@ def package_of(value: Any) -> str:
         return package_name(value.__name__)
     if issubclass(type(value), type):
         return package_name(module_of(value))
+    if type(value) is types.MethodType:
+        value = value.__func__
     name = static_attribute(value, "__module__")
     if type(name) is not str and type(value) is types.BuiltinMethodType:  # random.random, of an object
         value = value.__self__

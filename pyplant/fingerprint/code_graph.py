@@ -312,7 +312,7 @@ class NodeBuilder:
             leaf = Leaf(f"builtin {root}" if known else f"undefined {root}")
             scope.add(label, leaf if patch is MISSING else patch, root, function.__module__, chain)
         # Otherwise a function would have one fingerprint in a notebook and another one in a script.
-        elif root in OF_SHELL and _package_of(value) in _SHELLS:
+        elif root in OF_SHELL and package_of(value) in _SHELLS:
             scope.add(label, Leaf(f"builtin {root}"), rest=chain)
         else:
             self._follow_attributes(scope, label, value, chain, owner=function.__module__, name=root)
@@ -507,8 +507,3 @@ def _default(function: FunctionType, name: str) -> Any:
     index = positional.index(name) - (code.co_argcount - len(defaults)) if name in positional else -1
     is_passed = name in positional[:1] or (name in positional[:2] and name in CONFIG_NAMES)
     return defaults[index] if index >= 0 and not is_passed else UNKNOWN
-
-
-def _package_of(value: Any) -> str:
-    module = static_attribute(value.__func__ if type(value) is types.MethodType else value, "__module__")
-    return package_name(module if type(module) is str else module_of(type(value)))
