@@ -11,7 +11,7 @@ import errno
 import sys
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from types import MappingProxyType
 
@@ -129,7 +129,7 @@ class TraceWriter:
         if record.unsaved or not self._inputs_unchanged(name, record, trace):
             return None
         filled = self._filled.pop(key, {})
-        if self._may_be_of_earlier_code(name, filled):
+        if self._may_be_of_earlier_code(key, filled):
             return None
         fingerprint = self._final_fingerprint(key, before)
         if fingerprint is None:
@@ -263,10 +263,11 @@ class TraceWriter:
     def _filled_names(self, key: str) -> FilledNames:
         return filled_names(self._context.fingerprinter, self._context.definitions[key].function)
 
-    def _may_be_of_earlier_code(self, name: str, filled: FilledNames) -> bool:
-        names = next(filled_by_earlier_code(filled), None)
+    def _may_be_of_earlier_code(self, key: str, filled: FilledNames) -> bool:
+        names = next(filled_by_earlier_code(filled, partial(self._filled_names, key)), None)
         if names is None:
             return False
+        name = self._context.definitions[key].name
         variable, function = (found.removeprefix("__main__.") for found in names)
         self._warn(
             UnsavedWarning,

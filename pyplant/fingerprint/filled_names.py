@@ -2,91 +2,167 @@
 
 Such a name counts as it was before (:mod:`pyplant.fingerprint.past_values`), so that filling it is no edit. But after an edit of the
 code that filled it, it still holds what the earlier code computed, and a result that was computed from that must not be
-stored as one of the new code. So the functions that fill it are remembered with their fingerprints.
+stored as one of the new code. So the functions that may fill it are remembered with their fingerprints.
 
-Only what is certain to be filled counts: a name that stood for ``None`` and that code looks at before it sets it, and a
-dictionary that was empty and that code asks for the key that it adds. Counters, random generators and lists to which code
-appends change as well, and results rarely depend on them.
+Counters, random generators and histories change in each execution, and results rarely depend on what they held before. So
+what an execution has changed does not count, unless it is certain that code fills it key by key.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dis import get_instructions, opmap
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
-from pyplant.fingerprint.bytecode import nested, opcodes
+from pyplant.fingerprint.attributes import class_entry, class_namespace, namespace
 from pyplant.fingerprint.digest import encode
+from pyplant.fingerprint.filling_code import filling_code
 from pyplant.fingerprint.fingerprint import Fingerprinter
-from pyplant.fingerprint.graph_node import CodeReference, Leaf
+from pyplant.fingerprint.graph_node import CodeReference, GraphNode
+from pyplant.fingerprint.origin import is_users_function
 from pyplant.fingerprint.past_values import PAST_VALUES, PastValue
+from pyplant.fingerprint.reductions import cached_properties
 
-__all__ = ["FilledNames", "filled_by_earlier_code", "filled_names", "note_filled"]
+__all__ = ["FilledNames", "Filler", "filled_by_earlier_code", "filled_names", "note_filled"]
 
-_NONE = "value " + encode(None).data.hex()
+_ATTRIBUTE = "attribute "  # of functions
 _EMPTY = encode({}, with_attributes=True, as_held=True).data
-_CONTAINS, _STORE_SUBSCR = opmap["CONTAINS_OP"], opmap["STORE_SUBSCR"]
-_SETTING = frozenset({"STORE_GLOBAL", "STORE_ATTR"})
-_ASKING = frozenset({"get", "KeyError"})
 
-_fillers: dict[tuple[str, str], dict[str, str]] = {}
-"""The fingerprints, when it was filled, of the functions that may have done so; by owner and name."""
 
-FilledNames = Mapping[tuple[str, str], Mapping[str, str]]
-"""Names that are filled, by owner and name: the present fingerprints of the functions that may have done so."""
+class Filler(NamedTuple):
+    """Functions of one name that may have filled a variable.
+
+    Attributes
+    ----------
+    digests
+        Their fingerprints.
+    keeps
+        Whether the variable keeps what it holds when they add to it.
+    """
+
+    digests: frozenset[str]
+    keeps: bool
+
+
+_Name = tuple[str, str]  # of its owner, and its own
+FilledNames = Mapping[_Name, Mapping[str, Filler]]
+"""Names that are filled, by owner and name: the functions that may have done so."""
+
+_digests: dict[_Name, dict[str, frozenset[str]]] = {}
+"""The fingerprints, when it was filled, of the functions that may have done so; by owner, name and function."""
 
 
 def filled_names(fingerprinter: Fingerprinter, root: Callable[..., Any]) -> FilledNames:
     """Return the names below a reactor that are filled now."""
-    found: dict[tuple[str, str], dict[str, str]] = {}
+    found: dict[_Name, dict[str, Filler]] = {}
     if not PAST_VALUES.names:
         return found
-    for obj, node in fingerprinter.nodes_below(root):
-        for edge in node.edges if type(obj) is FunctionType else ():
-            name = edge.owner, edge.name
-            if name in PAST_VALUES.names and _is_filled_by(obj, edge):
-                found.setdefault(name, {})[node.name] = fingerprinter.fingerprint(obj).digest
+    nodes = list(fingerprinter.nodes_below(root))
+    past = PAST_VALUES.names - set(_changed(nodes))
+    for name, function, keeps in {
+        *_filled_by_name(nodes, past),
+        *_filled_by_reference(fingerprinter, nodes, past),
+    }:
+        functions = found.setdefault(name, {})
+        label = f"{function.__module__}.{function.__qualname__}"
+        known = functions.get(label, Filler(frozenset(), keeps=False))
+        digest = fingerprinter.fingerprint(function).digest
+        functions[label] = Filler(known.digests | {digest}, known.keeps or keeps)
     return found
 
 
-def filled_by_earlier_code(filled: FilledNames) -> Iterator[tuple[str, str]]:
-    """Yield the names, as ``module.name``, that were filled before a function was edited, and the function."""
-    for name, functions in filled.items():
-        for function, digest in functions.items():
-            if _fillers.get(name, {}).get(function, digest) != digest:
-                yield ".".join(name), function
+def filled_by_earlier_code(before: FilledNames, now: Callable[[], FilledNames]) -> Iterator[tuple[str, str]]:
+    """Yield the names, as ``module.name``, that were filled before a function was edited, and the function.
+
+    Parameters
+    ----------
+    before
+        The names that were filled when an execution began.
+    now
+        Returns those that are filled and have not changed since.
+    """
+    for name, functions in before.items():
+        for function, filler in functions.items():
+            noted = _digests.get(name, {}).get(function, filler.digests)
+            if not noted <= filler.digests and (filler.keeps or name in now()):
+                owner, own = name
+                yield f"{owner}.{own.removeprefix(_ATTRIBUTE)}", function
 
 
 def note_filled(before: FilledNames, after: FilledNames) -> None:
     """Note what an execution has filled: what was filled after it and not before."""
     for name, functions in after.items():
-        if name not in before:
-            _fillers.setdefault(name, {}).update(functions)
+        for function in functions.keys() - before.get(name, {}).keys():
+            _digests.setdefault(name, {})[function] = functions[function].digests
 
 
-def _is_filled_by(function: FunctionType, edge: CodeReference) -> bool:
-    """Return whether a function may have filled a name that it refers to, which was empty before."""
-    target = edge.target
-    if type(target) is Leaf:
-        return target.text == _NONE and _fills_after_a_look(function, edge.name)
-    if type(target) is not PastValue or type(target.value) is not dict:
+_Filled = tuple[_Name, FunctionType, bool]
+
+
+def _changed(nodes: list[tuple[Any, GraphNode]]) -> Iterator[_Name]:
+    """Yield the names of objects that have changed since an execution left them."""
+    for _, node in nodes:
+        for edge in node.edges:
+            if type(edge.target) is PastValue and edge.target.content() is None:
+                yield edge.owner, edge.name
+
+
+def _filled_by_name(nodes: list[tuple[Any, GraphNode]], past: set[_Name]) -> Iterator[_Filled]:
+    """Yield the variables and attributes that functions set after a look at them."""
+    functions = [obj for obj, _ in nodes if type(obj) is FunctionType]
+    spaces: dict[str, Mapping[str, Any]] = {each.__module__: each.__globals__ for each in functions}
+    spaces |= {node.name: namespace(obj) or {} for obj, node in nodes if type(obj) is FunctionType}
+    spaces |= {node.name: class_namespace(obj) for obj, node in nodes if issubclass(type(obj), type)}
+    by_name: dict[str, list[_Name]] = {}
+    for owner, name in past:
+        own = name.removeprefix(_ATTRIBUTE)
+        if own in spaces.get(owner, ()):  # what was deleted since is not filled
+            by_name.setdefault(own, []).append((owner, name))
+    for function in functions:
+        for own in filling_code(function.__code__).sets & by_name.keys():
+            for each in by_name[own]:
+                yield each, function, False
+
+
+def _filled_by_reference(
+    fingerprinter: Fingerprinter, nodes: list[tuple[Any, GraphNode]], past: set[_Name]
+) -> Iterator[_Filled]:
+    """Yield the names that a function refers to and may extend, and those whose objects have methods that fill them."""
+    for obj, node in nodes:
+        for edge in node.edges:
+            name = edge.owner, edge.name
+            if name not in past:
+                continue
+            if type(obj) is FunctionType:
+                code = filling_code(obj.__code__)
+                keeps = code.adds_keys and _was_empty(edge)
+                if keeps or code.extends or edge.name in code.sets:
+                    yield name, obj, keeps
+            if type(edge.target) is PastValue:
+                for method in _filling_methods(fingerprinter, edge.target):
+                    yield name, method, False
+
+
+def _was_empty(edge: CodeReference) -> bool:
+    if type(edge.target) is not PastValue or type(edge.target.value) is not dict:
         return False
-    before = target.content()
-    return before is not None and before.local == _EMPTY and _adds_missing_keys(function)
+    before = edge.target.content()
+    return before is not None and before.local == _EMPTY
 
 
-def _fills_after_a_look(function: FunctionType, name: str) -> bool:
-    for part in nested(function.__code__):
-        uses = [one.opname for one in get_instructions(part) if one.argval == name]
-        # What is set without a look before is new in each execution.
-        if uses and uses[0].startswith("LOAD_") and _SETTING.intersection(uses):
-            return True
-    return False
-
-
-def _adds_missing_keys(function: FunctionType) -> bool:
-    parts = list(nested(function.__code__))
-    used = b"".join(map(opcodes, parts))
-    asks = _CONTAINS in used or any(not _ASKING.isdisjoint(part.co_names) for part in parts)
-    return asks and _STORE_SUBSCR in used
+def _filling_methods(fingerprinter: Fingerprinter, past: PastValue) -> Iterator[FunctionType]:
+    """Yield the functions that an object brings along and that may fill it."""
+    if isinstance(past.value, defaultdict) and type(past.value.default_factory) is FunctionType:
+        yield past.value.default_factory
+    for obj, _ in fingerprinter.nodes_below(past):
+        if type(obj) is FunctionType:
+            code = filling_code(obj.__code__)
+            if code.sets or code.extends or obj.__name__ == "__missing__":
+                yield obj
+        elif issubclass(type(obj), type):
+            held = namespace(past.value) if obj is type(past.value) else None
+            for name in cached_properties(obj):
+                function = class_entry(obj, name).func
+                if is_users_function(function) and (held is None or name in held):
+                    yield function

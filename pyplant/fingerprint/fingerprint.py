@@ -286,7 +286,7 @@ class Fingerprinter:
         """Return the owners and names of everything that the code of ``root`` reaches."""
         return {(edge.owner, edge.name) for _, node in self.nodes_below(root) for edge in node.edges}
 
-    def nodes_below(self, root: Callable[..., Any]) -> Iterator[tuple[Any, GraphNode]]:
+    def nodes_below(self, root: Any) -> Iterator[tuple[Any, GraphNode]]:
         """Yield the objects that the fingerprint of ``root`` covers, with their nodes."""
         self._refresh(root)
         for node in self._below(self._nodes[id(root)]):

@@ -24,7 +24,15 @@ from pyplant.fingerprint.attributes import (
 )
 from pyplant.fingerprint.origin import is_user_object
 
-__all__ = ["MAX_ITEMS", "OF_WRAPPERS", "hides_content", "limited_items", "without_caches", "wrapped"]
+__all__ = [
+    "MAX_ITEMS",
+    "OF_WRAPPERS",
+    "cached_properties",
+    "hides_content",
+    "limited_items",
+    "without_caches",
+    "wrapped",
+]
 
 MAX_ITEMS = 100_000
 """The number of items that count of an object whose class brings its own iterator."""
@@ -63,7 +71,7 @@ def without_caches(state: dict[Any, Any], cls: type, *, as_held: bool) -> dict[A
     parameters and ingredients are left out.
     """
     hidden = _BOOKKEEPING.get(class_name(cls), _OF_MODELS)
-    of_user = _cached_properties(cls)
+    of_user = cached_properties(cls)
     if not of_user and hidden.isdisjoint(state):
         return state
     return {
@@ -74,7 +82,7 @@ def without_caches(state: dict[Any, Any], cls: type, *, as_held: bool) -> dict[A
     }
 
 
-def _cached_properties(cls: type) -> dict[str, bool]:
+def cached_properties(cls: type) -> dict[str, bool]:
     """Return the names of the cached properties of a class, and whether the user defined them."""
     known = _cached_by_class.get(cls)
     if known is None:

@@ -153,7 +153,7 @@ def test_commands_serve_from_a_plant_that_cannot_be_written(archive, command, ca
 
 
 def test_a_plant_that_cannot_be_read_gives_the_exit_status_3(archive, capsys, monkeypatch):
-    def refuse(self, path):
+    def refuse(self, path, *suffix):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(Files, "sizes", refuse)
