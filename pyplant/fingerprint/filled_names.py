@@ -10,16 +10,15 @@ what an execution has changed does not count, unless it is certain that code fil
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from pyplant.fingerprint.attributes import class_entry, class_namespace, namespace
+from pyplant.fingerprint.attributes import class_entry, class_namespace, module_of, namespace
 from pyplant.fingerprint.digest import encode
 from pyplant.fingerprint.filling_code import filling_code
 from pyplant.fingerprint.fingerprint import Fingerprinter
-from pyplant.fingerprint.graph_node import CodeReference, GraphNode
+from pyplant.fingerprint.graph_node import GraphNode, Leaf
 from pyplant.fingerprint.origin import is_users_function
 from pyplant.fingerprint.past_values import PAST_VALUES, PastValue
 from pyplant.fingerprint.reductions import cached_properties
@@ -27,6 +26,7 @@ from pyplant.fingerprint.reductions import cached_properties
 __all__ = ["FilledNames", "Filler", "filled_by_earlier_code", "filled_names", "note_filled"]
 
 _ATTRIBUTE = "attribute "  # of functions
+_CALLED_IF_ABSENT = frozenset({"__missing__", "__getattr__", "__get__"})
 _EMPTY = encode({}, with_attributes=True, as_held=True).data
 
 
@@ -119,46 +119,61 @@ def _filled_by_name(nodes: list[tuple[Any, GraphNode]], past: set[_Name]) -> Ite
         own = name.removeprefix(_ATTRIBUTE)
         if own in spaces.get(owner, ()):  # what was deleted since is not filled
             by_name.setdefault(own, []).append((owner, name))
+    for _, place, held in _past_edges(nodes, past):
+        for attribute in namespace(held.value) or ():
+            by_name.setdefault(attribute, []).append(place)
+    for obj, node in nodes:
+        for edge in node.edges if type(obj) is FunctionType else ():  # of closures, which are in no namespace
+            if type(edge.target) is Leaf and (edge.owner, edge.name) in past:
+                by_name.setdefault(edge.name, []).append((edge.owner, edge.name))
     for function in functions:
         for own in filling_code(function.__code__).sets & by_name.keys():
             for each in by_name[own]:
                 yield each, function, False
 
 
+def _past_edges(
+    nodes: list[tuple[Any, GraphNode]], past: set[_Name]
+) -> Iterator[tuple[Any, _Name, PastValue]]:
+    """Yield the references to objects that count as before: what refers to one, its name, and the object."""
+    for obj, node in nodes:
+        for edge in node.edges:
+            if type(edge.target) is PastValue and (edge.owner, edge.name) in past:
+                yield obj, (edge.owner, edge.name), edge.target
+
+
 def _filled_by_reference(
     fingerprinter: Fingerprinter, nodes: list[tuple[Any, GraphNode]], past: set[_Name]
 ) -> Iterator[_Filled]:
-    """Yield the names that a function refers to and may extend, and those whose objects have methods that fill them."""
-    for obj, node in nodes:
-        for edge in node.edges:
-            name = edge.owner, edge.name
-            if name not in past:
-                continue
-            if type(obj) is FunctionType:
-                code = filling_code(obj.__code__)
-                keeps = code.adds_keys and _was_empty(edge)
-                if keeps or code.extends or edge.name in code.sets:
-                    yield name, obj, keeps
-            if type(edge.target) is PastValue:
-                for method in _filling_methods(fingerprinter, edge.target):
+    """Yield the objects that a function refers to and may extend, and those that bring along what fills them."""
+    for obj, name, held in _past_edges(nodes, past):
+        if type(obj) is FunctionType:
+            code = filling_code(obj.__code__)
+            if code.extends:
+                yield name, obj, code.adds_keys and _was_empty(held)
+        elif issubclass(type(obj), type):
+            for method, _ in fingerprinter.nodes_below(obj):
+                if type(method) is FunctionType and filling_code(method.__code__).extends:
                     yield name, method, False
+            for instance in (cls for cls, _ in nodes if type(cls) is obj):  # classes, if this is a metaclass
+                yield from ((name, each, False) for each in _constructors(instance))
+        for method in _filling_methods(fingerprinter, held):
+            yield name, method, False
 
 
-def _was_empty(edge: CodeReference) -> bool:
-    if type(edge.target) is not PastValue or type(edge.target.value) is not dict:
+def _was_empty(held: PastValue) -> bool:
+    if type(held.value) is not dict:
         return False
-    before = edge.target.content()
+    before = held.content()
     return before is not None and before.local == _EMPTY
 
 
 def _filling_methods(fingerprinter: Fingerprinter, past: PastValue) -> Iterator[FunctionType]:
     """Yield the functions that an object brings along and that may fill it."""
-    if isinstance(past.value, defaultdict) and type(past.value.default_factory) is FunctionType:
-        yield past.value.default_factory
-    for obj, _ in fingerprinter.nodes_below(past):
+    for obj, node in fingerprinter.nodes_below(past):
         if type(obj) is FunctionType:
             code = filling_code(obj.__code__)
-            if code.sets or code.extends or obj.__name__ == "__missing__":
+            if code.sets or code.extends or obj.__name__ in _CALLED_IF_ABSENT:
                 yield obj
         elif issubclass(type(obj), type):
             held = namespace(past.value) if obj is type(past.value) else None
@@ -166,3 +181,14 @@ def _filling_methods(fingerprinter: Fingerprinter, past: PastValue) -> Iterator[
                 function = class_entry(obj, name).func
                 if is_users_function(function) and (held is None or name in held):
                     yield function
+            if held is None:  # a class of its parts, which may have been made when it was filled
+                yield from _constructors(obj)
+        elif (
+            module_of(type(obj.value if obj is past else obj)) != "builtins"
+        ):  # a decorator, a default dictionary
+            yield from (edge.target for edge in node.edges if is_users_function(edge.target))
+
+
+def _constructors(cls: type) -> Iterator[FunctionType]:
+    found = map(class_namespace(cls).get, ("__init__", "__post_init__"))
+    return (each for each in found if type(each) is FunctionType)

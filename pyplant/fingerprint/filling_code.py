@@ -15,7 +15,6 @@ _SETTING = frozenset({"STORE_GLOBAL", "STORE_ATTR", "STORE_DEREF"})
 _BY_TEXT = frozenset({"setattr", "globals", "vars", "__dict__"})
 _ASKING = frozenset({"get", "setdefault", "KeyError", "IndexError", "len"})
 _EXTENDING = frozenset({"add", "append", "appendleft", "extend", "insert", "setdefault", "update"})
-_TESTS = ("POP_JUMP_", "TO_BOOL", "UNARY_NOT")
 
 
 class FillingCode(NamedTuple):
@@ -29,7 +28,7 @@ class FillingCode(NamedTuple):
     adds_keys
         Whether it asks for keys and sets keys.
     extends
-        Whether it asks for keys, or whether something is empty, and adds to something.
+        Whether it asks for keys or has a branch, and adds to something.
     """
 
     sets: frozenset[str]
@@ -41,18 +40,16 @@ class FillingCode(NamedTuple):
 def filling_code(code: CodeType) -> FillingCode:
     """Return what a code object and those inside it do to variables."""
     sets: set[str] = set()
-    asks_keys = sets_keys = tests = False
+    asks_keys = sets_keys = branches = False
     names: set[str] = set()
     for part in nested(code):
         uses: dict[str, list[str]] = {}
-        before = ""
         for one in get_instructions(part):
             if isinstance(one.argval, str):
                 uses.setdefault(one.argval, []).append(one.opname)
             asks_keys |= one.opname == "CONTAINS_OP"
             sets_keys |= one.opname == "STORE_SUBSCR"
-            tests |= before.startswith("LOAD_") and one.opname.startswith(_TESTS)
-            before = one.opname
+            branches |= one.opname.startswith("POP_JUMP_")
         sets |= {
             name
             for name, found in uses.items()
@@ -63,4 +60,4 @@ def filling_code(code: CodeType) -> FillingCode:
         names.update(part.co_names)
     asks_keys |= not _ASKING.isdisjoint(names)
     adds = sets_keys or not _EXTENDING.isdisjoint(names)
-    return FillingCode(frozenset(sets), asks_keys and sets_keys, (asks_keys or tests) and adds)
+    return FillingCode(frozenset(sets), asks_keys and sets_keys, (asks_keys or branches) and adds)

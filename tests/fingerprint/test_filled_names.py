@@ -270,6 +270,52 @@ KINDS = {
         "            cls.one = super().__new__(cls)\n            cls.one.value = compute()\n        return cls.one",
         "One().value",
     ),
+    "an array": (
+        "kept = np.full(3, np.nan)\ndef get():\n    if np.isnan(kept[0]):\n        kept[0] = compute()\n"
+        "    return int(kept[0])",
+        "get()",
+    ),
+    "a namespace": (
+        "space = SimpleNamespace()\ndef get():\n    kept = getattr(space, 'kept', None)\n    if kept is None:\n"
+        "        kept = space.kept = compute()\n    return kept",
+        "get()",
+    ),
+    "an argument": (
+        "class State: pass\nstate = State()\nstate.kept = None\ndef fill(one):\n    if one.kept is None:\n"
+        "        one.kept = compute()\ndef get():\n    fill(state)\n    return state.kept",
+        "get()",
+    ),
+    "a descriptor": (
+        "class lazy:\n    def __init__(self, function):\n        self.function = function\n"
+        "    def __get__(self, one, cls):\n        value = self.function(one)\n"
+        "        one.__dict__[self.function.__name__] = value\n        return value\n"
+        "class Lazy:\n    @lazy\n    def table(self):\n        return compute()\none = Lazy()",
+        "one.table",
+    ),
+    "a decorator that is a class": (
+        "class memoize:\n    def __init__(self, function):\n        self.function, self.kept = function, {}\n"
+        "    def __call__(self, *args):\n        if args not in self.kept:\n"
+        "            self.kept[args] = self.function(*args)\n        return self.kept[args]\n"
+        "@memoize\ndef get():\n    return compute()",
+        "get()",
+    ),
+    "instances of a class": (
+        "class One:\n    ones = {}\n    def __new__(cls, key):\n        if key not in cls.ones:\n"
+        "            one = super().__new__(cls)\n            one.value = compute()\n            cls.ones[key] = one\n"
+        "        return cls.ones[key]",
+        "One(1).value",
+    ),
+    "a metaclass": (
+        "class Single(type):\n    ones = {}\n    def __call__(cls, *args):\n        if cls not in cls.ones:\n"
+        "            cls.ones[cls] = super().__call__(*args)\n        return cls.ones[cls]\n"
+        "class One(metaclass=Single):\n    def __init__(self):\n        self.value = compute()",
+        "One().value",
+    ),
+    "a variable of a closure": (
+        "def make_get():\n    kept = None\n    def get():\n        nonlocal kept\n        if kept is None:\n"
+        "            kept = compute()\n        return kept\n    return get\nget = make_get()",
+        "get()",
+    ),
 }
 REMADE = {
     "a fitted model": (
@@ -290,7 +336,10 @@ class Cells:
     def __init__(self, monkeypatch):
         self.module = types.ModuleType("cells")
         monkeypatch.setitem(sys.modules, "cells", self.module)
-        self.run("from collections import defaultdict\nfrom functools import cached_property, partial")
+        self.run(
+            "import numpy as np\nfrom collections import defaultdict\nfrom functools import cached_property, partial\n"
+            "from types import SimpleNamespace"
+        )
         self.compute(1)
         self.plant = Plant("plant", progress=False)
 
