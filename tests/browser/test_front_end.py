@@ -278,6 +278,28 @@ def test_a_new_graph_moves_boxes_from_where_they_were(digits, page):
     assert page.evaluate(moving) == 0
 
 
+def test_a_new_graph_shows_boxes_if_the_last_one_had_them_elsewhere(digits):
+    graph = scenarios.digits(version=2)["graph"]
+    view = graph["views"]["all"]
+    view["size"][1] += 3000
+    for node in view["nodes"]:
+        node[2] += 3000
+    for node in graph["nodes"].values():
+        node["name"] += "_again"
+    digits.set("graph", graph)
+    expect(digits.node("evaluate_again")).to_be_in_viewport(ratio=1)
+
+
+def test_the_mark_of_the_focus_is_not_dimmed_by_the_filter(digits):
+    digits.filter.fill("evaluate")
+    digits.filter.press("Enter")
+    digits.press("ArrowRight")
+    assert "evaluate" not in digits.focused
+    assert digits.style(".pg-node:focus", "opacity") == ["1"]
+    digits.press("ArrowLeft")
+    assert digits.style(".pg-is-dim", "opacity") == ["0.16"]
+
+
 def test_an_older_snapshot_is_ignored(digits):
     digits.tell({"report": {"o": "running"}}, seq=9)
     digits.tell({"report": {"o": "stale"}}, seq=8)
@@ -747,6 +769,17 @@ def test_the_panel_shows_causes_and_their_diffs(digits):
     assert diff.locator("ins").all_text_contents() == [
         "+    forest = RandomForestClassifier(n_estimators=400)\n"
     ]
+
+
+def test_the_panel_shows_all_of_a_long_line_that_differs(digits):
+    diff = "-values = compute(" + "first, " * 20 + "1)\n+values = compute(" + "first, " * 20 + "2)"
+    digits.set(
+        "details", {digits.names["evaluate"]: {"causes": [{"text": "its own code changed", "diff": diff}]}}
+    )
+    digits.tell({"evaluate": {"o": "stale"}})
+    code = digits.open("evaluate").locator("pre.pg-diff")
+    code.wait_for()
+    assert code.evaluate("element => element.scrollWidth <= element.clientWidth")
 
 
 def test_the_panel_shows_notes(digits):

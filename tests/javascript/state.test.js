@@ -120,6 +120,14 @@ test("a cause shows what changed instead of its time", () => {
   assert.deepEqual(running.metas, ["4 s"]);
 });
 
+test("an error without room for its message shows its type", () => {
+  const failed = state.reactorLook(node("x"), { o: "failed", w: "IndexError: index 5 is out of bounds: 2" }, {}, 5);
+  assert.deepEqual(failed.metas, ["IndexError: index 5 is out of bounds: 2", "IndexError"]);
+  assert.deepEqual(state.reactorLook(node("x"), { o: "waiting", w: "computed by: other" }, {}, 5).metas, [
+    "computed by: other",
+  ]);
+});
+
 test("a fold says how many of its members a filter finds", () => {
   const fold = { members: ["n0", "n1", "n2"], label: "" };
   const states = Array(3).fill({ o: "cached" });

@@ -269,6 +269,15 @@ export class Canvas {
     this.reveal(box);
   }
 
+  /** Whether there are boxes, and the middle of none is in the viewport; not if the page hides it. */
+  get isBlank() {
+    const { boxes, scale, element } = this;
+    const isWithin = (place, from, room) => place * scale >= from && place * scale <= from + room;
+    const isSeen = ({ x, y }) =>
+      isWithin(x, element.scrollLeft, element.clientWidth) && isWithin(y, element.scrollTop, element.clientHeight);
+    return element.clientWidth > 0 && boxes.length > 0 && !boxes.some(isSeen);
+  }
+
   /** Return whether all of a box is in the viewport. */
   isInView({ x, y, w, h }) {
     const { scale, element } = this;

@@ -123,7 +123,7 @@ export function inWords({ o, sure, w, lost, kept } = {}, isOrphan = false) {
 /** Return texts for the second line of a box, the longest first. */
 export function metas(state, now, isOrphan = false) {
   const { o, w, s, p = [] } = state;
-  if (w) return [w];
+  if (w) return o === "failed" ? [w, w.split(": ")[0]] : [w]; // the type of an error tells more than its two ends
   if (isOrphan && o !== "running") return [joined(o, "its cell was deleted"), "cell deleted"];
   if (o !== "running") return WITHOUT_TIME.includes(o) || !took(state) ? [o] : [took(state), duration(s ?? 0)];
   const paces = pace(state, now);

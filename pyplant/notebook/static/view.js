@@ -162,6 +162,8 @@ export class View {
     else if (isExplained && this.panel.isOpen) this.panel.show(this.panel.id);
     if (state.seq > this.state.seq && state.version === data.version) this.applyState(state);
     this.patch();
+    // Boxes of a new picture may all be outside of where the last one was scrolled to.
+    if (isNew && this.canvas.isBlank) this.startAtMostUrgent();
   }
 
   redraw(graph) {
