@@ -79,7 +79,12 @@ def _other_run(verified: Trace | None, last: Trace | None) -> str:
     """Return how the last run of a reactor that is up to date differs from what is asked about now."""
     if verified is None or last is None or last.rank == verified.rank:
         return ""
-    when = f"the last run, {format_age(last.finished)}, was another one"
+    age = format_age(last.finished)
+    when = (
+        f"the last run, {age}, was another one"
+        if last.rank > verified.rank
+        else f"the last run used another one, computed {age}"  # which is no age of the run
+    )
     if last.fingerprint != verified.fingerprint:
         return f"{when}: its code was different"
     differ = [

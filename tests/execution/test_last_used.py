@@ -58,6 +58,16 @@ def test_a_reactor_that_is_up_to_date_tells_of_the_run_that_was(plant, monkeypat
     assert plant.explain(plot).last_run.endswith("was another one: its code was different")
 
 
+def test_a_run_that_used_an_older_result_is_not_as_old_as_that(plant):
+    for color in ("red", "blue", "red"):
+        plant.set_config({"color": color})
+        plant.run_reactor(plot)
+    plant.set_config({"color": "blue"})
+    assert plant.explain(plot).last_run == (
+        "the last run used another one, computed 0 s ago: parameter 'color' was 'red', and is 'blue' here"
+    )
+
+
 def test_a_module_that_was_edited_after_it_was_imported_is_named(tmp_path, monkeypatch):
     path = tmp_path / "late_edit.py"
     path.write_text("def f(x):\n    return x + 1\n")
