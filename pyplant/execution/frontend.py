@@ -46,6 +46,9 @@ class FrontEnd(Protocol):
     def failed(self, error: BaseException) -> None:
         """Prepare an error that leaves a run: its traceback shows only frames of the user."""
 
+    def notify(self, text: str) -> None:
+        """Show a line that is no warning."""
+
     def last_prints(self, reactor: str) -> str:
         """Return the last lines that a reactor printed when it ran last; ``""`` if that is not known."""
 

@@ -23,6 +23,7 @@ from pyplant._tracer import ExecutionRecord
 from pyplant.engine.trace import Dependency, DependencyKind, Trace
 from pyplant.engine.validate import nearest_timestamp
 from pyplant.errors import NondeterministicWarning, PlantWarning, StateWarning, UnsavedWarning, logger
+from pyplant.execution import frontend
 from pyplant.execution.context import RunContext
 from pyplant.fingerprint.filled_names import FilledNames, filled_by_earlier_code, filled_names, note_filled
 from pyplant.fingerprint.fingerprint import Fingerprint
@@ -225,11 +226,16 @@ class TraceWriter:
         what = _TOLD[kind].format(clean(read))
         explicit = _EXPLICIT.get(kind, "Declare the files with pipe.input_file(...)")
         path = from_here(read, self._warehouse.root.parent) if kind is DependencyKind.FILE else read
-        logger().warning(
-            "%s reads %s without declaring it, so it counts as an input and a change reruns %s. %s, or leave it out with "
-            "`with pipe.untracked():`. (Said once for this plant; plant.explain(%r) lists all.)",
-            *(name, what, name, explicit.format(path), name),
+        text = (
+            f"{name} reads {what} without declaring it, so it counts as an input and a change reruns {name}. "
+            f"{explicit.format(path)}, or leave it out with `with pipe.untracked():`. (Said once for this plant; "
+            f"plant.explain({name!r}) lists all.)"
         )
+        front_end = frontend.current()
+        if front_end is None:
+            logger().warning("%s", text)
+        else:
+            front_end.notify(text)  # a warning is red in a notebook, and looks like a failure
 
     def _recorded(self, record: ExecutionRecord) -> Ingredient | None:
         """Store the output of the reactor; returns ``None`` if it was not recorded."""

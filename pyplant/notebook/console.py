@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyplant._definitions import Definition
 from pyplant._formatting import clean, escape, format_date, format_seconds
+from pyplant.engine.task import State
 from pyplant.errors import DefinitionError, PlantError, PlantWarning, warn
 from pyplant.events import Dispatcher, Event, RunFinished, RunStarted
 from pyplant.execution import frontend
@@ -37,6 +38,7 @@ from pyplant.notebook.cells import Cells
 from pyplant.notebook.output.recorder import Recorder
 from pyplant.plant import session_of
 from pyplant.reports.report import RunReport
+from pyplant.reports.sweep import Sweep
 from pyplant.specs.recorded import Recorded
 from pyplant.store.owner import notebook_file
 
@@ -147,9 +149,8 @@ class Console:
             self._counter_offset = self._execution_count - result.execution_count
         self.cells.end(failed=not result.success)
         self._about_to_bind = frozenset()
-        if isinstance(result.result, RunReport):
-            for line in self._progress_lines:
-                line.clear()
+        if isinstance(result.result, (RunReport, Sweep)):
+            self._clear_progress()
         error = result.error_in_exec
         if isinstance(error, NameError) and error.name == "plant":
             self.notify(
@@ -164,6 +165,11 @@ class Console:
         display = sys.modules.get("pyplant.notebook.graph.display")
         if display is not None:
             display.after_cell()
+
+    def _clear_progress(self) -> None:
+        """Remove the line about the run from the running cell, since what follows says more."""
+        for line in self._progress_lines:
+            line.clear()
 
     # ------------------------------------------------------------------ what a run asks for
 
@@ -268,6 +274,8 @@ class Console:
             result = session.run(definition, outputs, force=force).results[0]
             cached = result.cached(definition.key)
             if cached is not None:
+                if all(task.state is State.CACHED for task in result.tasks.values()):
+                    self._clear_progress()
                 self._notify_cached(definition, cached)
                 if replay:
                     session.replay(cached)
@@ -332,8 +340,11 @@ class Console:
                 older.setdefault(f"{definition.name} ({definition.place})", []).append(repr(name))
         if older:
             names = [name for group in older.values() for name in group]
-            verb = "is" if len(names) == 1 else "are"
-            self.notify(f"{listed(list(older))} ran; the notebook's {listed(names)} {verb} older.")
+            verb, them = ("is", "it") if len(names) == 1 else ("are", "them")
+            cells = "its cell" if len(older) == 1 else "their cells"
+            self.notify(
+                f"{listed(list(older))} ran; the notebook's {listed(names)} {verb} older. Run {cells} to update {them}."
+            )
 
     def _warn_of_unreceived(self, definition: Definition) -> None:
         """Warn if a reactor reads an ingredient from a variable of the notebook.

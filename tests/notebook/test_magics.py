@@ -290,7 +290,7 @@ def test_an_outdated_variable_is_reported(cell):
     cell("def f():\n    return 1")
     cell("%%reactor it -o x\nx = f()")
     cell("def f():\n    return 2")
-    assert "ran; the notebook's 'x' is older." in cell("plant.get('x')").text
+    assert "ran; the notebook's 'x' is older. Run its cell to update it." in cell("plant.get('x')").text
     assert cell("x").text == "1"
     assert "older" not in cell("%%reactor it -o x\nx = f()").text
     assert cell("x").text == "2"

@@ -194,6 +194,20 @@ def test_a_cell_has_one_line_and_a_report_replaces_it(quick):
     assert len(lines(ran)) == 1
     ran = quick.look("plant.set_config({'s': 0.9})\nplant.run_reactor('naps')").fine
     assert lines(ran) == [""]
+    ran = quick.look("plant.sweep('naps', {'s': [0.71, 0.81]})").fine
+    assert lines(ran) == [""]
+
+
+def test_a_cached_cell_that_takes_long_to_load_has_no_second_line(quick):
+    quick.new(
+        "import time\nclass Slow:\n    def __setstate__(self, state):\n        time.sleep(0.8)\n"
+        "        self.__dict__ |= state"
+    )
+    cell = quick.add("%%reactor load -o slow\nslow = Slow()\nslow.x = 1")
+    quick.run(cell)
+    again = quick.run(cell).fine
+    assert "cached, computed" in again.text
+    assert lines(again) == [""]
 
 
 def test_a_failed_run_says_which_reactor_failed(quick):

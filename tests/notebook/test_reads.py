@@ -49,6 +49,14 @@ def test_an_edited_file_reruns_the_cell_that_reads_it(notebook, prices, load):
     assert "prices.csv, in" in notebook.look("print(plant.explain('load'))").fine.stdout
 
 
+def test_an_undeclared_file_is_a_notice_of_its_cell_once(notebook, prices):
+    cell = notebook.add(LOAD.strip())
+    ran = notebook.run(cell).fine
+    assert "prices.csv without declaring it" in ran.text
+    assert not ran.stderr
+    assert "declaring" not in notebook.run(cell).fine.text
+
+
 def test_a_variable_that_a_cell_sets_reruns_the_cell_that_asks_for_it(notebook):
     notebook.new("import os")
     notebook.new(MODE)
