@@ -329,12 +329,13 @@ class RunContext:
         # What a stored execution says is certain; similar names are a guess.
         last = self._ledger.senders_of(name)
         if last:
-            reactor, when = last[0].reactor, format_date(last[0].finished)
+            reactor = last[0].reactor
+            when = ", ".join(filter(None, (format_date(last[0].finished), last[0].program)))
             if reactor in self._by_full_name:
                 name_now = self.definitions[self._by_full_name[reactor]].name
                 return f" It was last sent by {name_now!r} ({when}), which did not send it this time."
             return (
-                f" It was last sent by {reactor.removeprefix('__main__.')!r} ({when}), which is not defined now: "
+                f" It was last sent by {reactor.removeprefix('__main__.')!r} ({when}), which is not defined here: "
                 f"{'run its cell' if reactor.startswith('__main__.') else 'define it'}, or take the stored value with "
                 f"plant.fetch_ingredient({name!r})."
             )

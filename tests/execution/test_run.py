@@ -135,6 +135,26 @@ def test_a_traceback_of_an_error_of_the_run_has_little_but_the_call(executor, tm
     assert len(names) <= 4
 
 
+def test_a_missing_sender_is_named_with_the_notebook_that_ran_it(tmp_path, monkeypatch):
+    @ReactorFunc
+    def reads(pipe):
+        yield pipe.receive("table")
+
+    @ReactorFunc
+    def makes(pipe):
+        pipe.send("table", 1)
+
+    with Plant(tmp_path / "plant", progress=False) as first, monkeypatch.context() as other:
+        other.setattr("pyplant.execution.trace_writer.program_name", lambda: "sales.ipynb")
+        first.add_reactor(makes)
+        first.run_reactor("makes")
+    del makes
+    with Plant(tmp_path / "plant", progress=False) as second:
+        second.add_reactor(reads)
+        with pytest.raises(MissingSenderError, match=r"sales\.ipynb\), which is not defined here"):
+            second.run_reactor("reads")
+
+
 def test_a_traceback_of_a_bug_has_all_frames(plant, monkeypatch):
     monkeypatch.setattr(Run, "conclude", None)
     with pytest.raises(TypeError, match="not callable") as caught:
