@@ -815,6 +815,14 @@ def test_the_panel_of_a_failure(digits):
     assert panel.inner_text().count("ValueError") == 1
 
 
+def test_the_panel_names_the_failed_reactor_that_is_needed(digits):
+    digits.tell({"report": {"o": "stale"}, "evaluate": {"o": "failed", "w": "ValueError: no data"}})
+    word = digits.open("report").locator("p").first
+    expect(word).to_have_text("stale, would run again · needs evaluate, which failed")
+    digits.tell({"evaluate": {"o": "stale"}})
+    expect(word).to_have_text("stale, would run again")
+
+
 def test_what_has_just_run_is_told_so(digits):
     why = {
         "causes": [{"text": "has no result yet", "past": "first run", "diff": "", "from": None}],

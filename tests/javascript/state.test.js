@@ -70,6 +70,14 @@ test("a status restricts the results of words", () => {
   assert.deepEqual(names(state.matching(graph, states, "+clean status:stale")), ["load"]);
 });
 
+test("a reactor that is not up to date tells which failed ones it needs", () => {
+  const blocked = (o, above) => state.blockedBy(graph, { n4: { o }, n1: { o: above } }, "n4");
+  assert.equal(blocked("stale", "failed"), "needs clean, which failed");
+  assert.equal(blocked("new", "failed"), "needs clean, which failed");
+  assert.equal(blocked("cached", "failed"), "");
+  assert.equal(blocked("stale", "stale"), "");
+});
+
 test("new reactors do not count as changed", () => {
   const before = { n0: { o: "new" }, n1: { o: "cached" } };
   const after = { n0: { o: "ran" }, n1: { o: "cached" }, n2: { o: "ran" } };

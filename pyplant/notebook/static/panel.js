@@ -2,6 +2,7 @@
 
 import { button, html, icon, PAUSE, setAttributes, setText, small, WONDER } from "./dom.js";
 import { age, bytes, duration, joined, took } from "./format.js";
+import { blockedBy } from "./state.js";
 
 const AWAITED = "More follows when the kernel is idle.";
 
@@ -167,7 +168,8 @@ export class Panel {
     this.mark.className = `pg-${state.o}`;
     const pace = state.o === "running" ? this.view.pace(state)[0] : "";
     const failed = state.o === "failed" && joined(state.x && `failed ${age(state.x)}`, this.failure);
-    setText(this.word, (this.hasError && failed) || joined(this.view.inWords(this.id), pace, state.h));
+    const blocked = blockedBy(this.view.graph, this.view.states, this.id);
+    setText(this.word, (this.hasError && failed) || joined(this.view.inWords(this.id), pace, state.h, blocked));
     setText(this.awaited, this.isAwaited && !this.view.isDead ? AWAITED : "");
     const loops = state.p ?? [];
     if (this.loops.childElementCount !== loops.length) {

@@ -36,6 +36,14 @@ export function reachable(starts, next, steps) {
   return seen;
 }
 
+/** Return which failed reactors keep one that is not up to date from running, in words. */
+export function blockedBy(graph, states, id) {
+  if (!["stale", "new"].includes(states[id]?.o)) return "";
+  const above = [...reachable([id], graph.senders, Infinity)];
+  const failed = above.filter((one) => states[one]?.o === "failed").map((one) => graph.name(one));
+  return failed.length ? `needs ${failed.join(", ")}, which failed` : "";
+}
+
 /** Return whether a filter has a word that restricts what it finds to some statuses. */
 const isStatus = (term) => term.startsWith("status:");
 
