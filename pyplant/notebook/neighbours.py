@@ -32,11 +32,14 @@ class Neighbour(NamedTuple):
         The time of the newest of these results.
     directory
         The plant directory.
+    held
+        The number of reactors of which it holds results with any code.
     """
 
     reactors: tuple[str, ...]
     finished: float
     directory: Path
+    held: int
 
     def notice(self) -> str:
         """Return what to say about it."""
@@ -66,7 +69,8 @@ def find_neighbour(own: Path, fingerprints: Mapping[str, str]) -> Neighbour | No
         for directory in _plants_beside(own)
         if (neighbour := _read(directory, fingerprints)) is not None
     ]
-    return max(found, key=lambda one: (len(one.reactors), one.finished), default=None)
+    # The first cell of a copy defines one reactor only; the plant of the original holds the others as well.
+    return max(found, key=lambda one: (len(one.reactors), one.held, one.finished), default=None)
 
 
 def _plants_beside(own: Path) -> Iterable[Path]:
@@ -81,6 +85,7 @@ def _read(directory: Path, fingerprints: Mapping[str, str]) -> Neighbour | None:
     """Return what a plant holds of reactors; ``None`` if it holds nothing, or cannot be read."""
     reactors: list[str] = []
     finished = 0.0
+    held = 0
     try:
         # Without a journal to write it does not warn of damage, which is not the matter here.
         with closing(Warehouse(directory, read_only=True, writes_journal=False)) as warehouse:
@@ -93,6 +98,8 @@ def _read(directory: Path, fingerprints: Mapping[str, str]) -> Neighbour | None:
                 if times:
                     reactors.append(full_name.rpartition(".")[2])
                     finished = max(finished, *times)
+            if reactors:
+                held = len({trace.reactor for trace in warehouse.ledger.traces()})
     except (StoreError, OSError):
         return None
-    return Neighbour(tuple(reactors), finished, directory) if reactors else None
+    return Neighbour(tuple(reactors), finished, directory, held) if reactors else None
