@@ -31,7 +31,7 @@ _QUICKEST = "processor time of all threads of the kernel, since a page that draw
 
 
 @contextmanager
-def _jupyter_lab(folder: Path) -> Iterator[Callable[..., Any]]:
+def jupyter_lab(folder: Path) -> Iterator[Callable[..., Any]]:
     """JupyterLab in Chromium; makes notebooks of cells, each with a kernel of its own."""
     from tests.browser.lab import OpenNotebook, lab_in_browser
 
@@ -94,7 +94,7 @@ def live(folder: Path, effort: Effort) -> Iterator[Row]:
     from tests.browser.graph import Graph
 
     cells = (scripts.WATCHED.format(count=REACTORS), "plant.show_graph()", "")
-    with _jupyter_lab(folder) as open_notebook:
+    with jupyter_lab(folder) as open_notebook:
         notebook = open_notebook("live", *cells)
         notebook.run(0)
         notebook.run(1)
@@ -154,7 +154,7 @@ def widget(folder: Path, effort: Effort) -> Iterator[Row]:
     """A run whose graph is shown, and the same run without."""
     from tests.browser.graph import Graph
 
-    with _jupyter_lab(folder) as open_notebook:
+    with jupyter_lab(folder) as open_notebook:
         notebook = open_notebook("widget", scripts.TRIVIAL.format(count=effort.steps), "", "")
         notebook.run(0)
 
@@ -284,7 +284,7 @@ def cached(folder: Path, effort: Effort) -> Iterator[Row]:
 def replay(folder: Path, effort: Effort) -> Iterator[Row]:
     """What a page shows again of a large output, against what the plant keeps of it."""
     del effort
-    with _jupyter_lab(folder) as open_notebook:
+    with jupyter_lab(folder) as open_notebook:
         notebook = open_notebook("replay", scripts.KEPT, "", "")
         notebook.run(0)
         for what, text in scripts.FLOODS.items():

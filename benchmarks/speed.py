@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import growth, notebook, parallel, pipelines, reads, scripts, workers
+from benchmarks import growth, notebook, page, parallel, pipelines, reads, scripts, workers
 from benchmarks.harness import OURS, Effort, Row, Side, environment, measure, medians, write_script
 
 PEERS = ("joblib", "hamilton", "pipefunc", "numpy", "h5py")
@@ -229,6 +229,7 @@ ALL: dict[str, Callable[[Path, Effort], Iterator[Row]]] = {
     "widget": notebook.widget,
     "recorder": notebook.recorder,
     "layout": notebook.layout,
+    "page": page.page,
     "cached": notebook.cached,
     "replay": notebook.replay,
     "two": parallel.two,

@@ -5,7 +5,7 @@ import importlib.util
 
 import pytest
 
-from benchmarks import growth, notebook, parallel, pipelines, projects, reads, scripts, workers
+from benchmarks import growth, notebook, page, parallel, pipelines, projects, reads, scripts, workers
 from benchmarks.harness import Row, measure, medians, quickest, table, write_script
 from benchmarks.speed import PROTECTIONS, QUICK, larger_than_memory
 from tests.conftest import CI
@@ -198,6 +198,15 @@ def test_what_a_page_shows_is_timed(tmp_path):
     (row,) = notebook.live(tmp_path, SMALLEST)
     assert row.figures["pyplant"] > 0
     assert row.figures["19 of 20"] >= row.figures["ends"]
+
+
+@pytest.mark.nightly
+@pytest.mark.browser
+@pytest.mark.usefixtures("browser")
+def test_what_a_person_feels_of_a_graph_is_timed(tmp_path):
+    rows = list(page.page(tmp_path, SMALLEST, {12: 250}))
+    assert len(rows) == 4
+    assert all(row.figures["pyplant"] > 0 for row in rows)
 
 
 @pytest.mark.nightly
