@@ -27,6 +27,7 @@ from pyplant.execution import frontend
 from pyplant.execution.context import RunContext
 from pyplant.fingerprint.filled_names import FilledNames, filled_by_earlier_code, filled_names, note_filled
 from pyplant.fingerprint.fingerprint import Fingerprint
+from pyplant.fingerprint.readers import readers
 from pyplant.ingredient import IN_MEMORY, Ingredient
 from pyplant.reads.answers import OUTSIDE
 from pyplant.reads.known_paths import PERHAPS
@@ -54,7 +55,7 @@ _EXPLICIT = MappingProxyType(
     }
 )
 _FEW_INODES = 100  # some file systems keep a few back
-_MAX_NAMES = 5  # of unsaved results in a warning
+_MAX_NAMES = 5  # of unsaved results, or of reactors, in a warning
 
 
 class TraceWriter:
@@ -77,6 +78,7 @@ class TraceWriter:
         self._context = context
         self._warehouse = warehouse
         self._filled: dict[str, FilledNames] = {}
+        self._told_changed: set[tuple[str, str]] = set()  # owners and names of variables
         self._warn = warn
         self._unsaved: dict[str, list[str]] = {}
 
@@ -325,16 +327,23 @@ class TraceWriter:
 
     def _warn_of_readers(self, key: str, changed: set[tuple[str, str]]) -> None:
         """Warn if other reactors read what a reactor changed, since their results depend on the order of execution."""
-        definitions, readers = self._context.definitions, dict[tuple[str, str], list[str]]()
-        for other in definitions.keys() - {key}:
-            for place in changed & self._context.fingerprinter.names_below(definitions[other].function):
-                readers.setdefault(place, []).append(repr(definitions[other].name))
-        for (owner, variable), names in sorted(readers.items()):
-            self._warn(
-                StateWarning,
-                f"{owner}.{variable} changed while reactor {definitions[key].name!r} ran, and {', '.join(sorted(names))} "
-                f"may read it, for which it counts as it was before. Send it as an ingredient if results depend on it.",
-            )
+        definitions, fingerprinter = self._context.definitions, self._context.fingerprinter
+        changed = changed - self._told_changed
+        if not changed:
+            return
+        self._told_changed |= changed
+        others = {other: each.function for other, each in definitions.items() if other != key}
+        found = readers(changed, others, list(fingerprinter.all_below(others.values())))
+        for (owner, variable), keys in sorted(found.items()):
+            names = sorted(repr(definitions[other].name) for other in keys)
+            if len(names) > _MAX_NAMES:
+                names[_MAX_NAMES:] = [f"{len(names) - _MAX_NAMES} others"]
+            if names:
+                self._warn(
+                    StateWarning,
+                    f"{owner}.{variable} changed while reactor {definitions[key].name!r} ran, and {', '.join(names)} may "
+                    f"read it, for which it counts as it was before. Send it as an ingredient if results depend on it.",
+                )
 
     def note_nondeterminism(self, key: str) -> None:
         """Store and warn that a reactor gave another value for the same inputs."""

@@ -47,6 +47,7 @@ from pyplant.fingerprint.graph_node import GraphNode, Leaf, NodeKind
 from pyplant.fingerprint.hints import Hint, as_conditional
 from pyplant.fingerprint.metadata import metadata_with_code, with_wrapped
 from pyplant.fingerprint.past_values import PAST_VALUES
+from pyplant.fingerprint.readers import names_in
 from pyplant.fingerprint.source import CodePart, Sources
 
 __all__ = [
@@ -159,12 +160,16 @@ class Fingerprinter:
         changes = changed_values(old, new, self.records.get)
         if changes is None:
             return None
+        names = {(change.owner, change.name) for change in changes}
         contents = {node.digest: node.content for node in self._nodes.values()} | self._replaced
-        now = ((node.content, self._target_digests(node)) for node in tuple(self._nodes.values()))
+        naming = [node for node in self._nodes.values() if names & names_in(node.content)]
+        now = [(node.content, self._target_digests(node)) for node in naming]
         PAST_VALUES.keep(changes, contents, now, lambda obj: self._nodes[id(obj)].content)
-        self._nodes.clear()
+        for node in naming:
+            del self._nodes[id(node.obj)]  # to be built again, with the values from before
+        self._epoch, self._generation = self._epoch + 1, self._generation + 1
         self._build_node.forget_values()
-        return {(change.owner, change.name) for change in changes}
+        return names
 
     def _target_digests(self, node: DigestNode) -> list[str]:
         """Return the digests of the targets of a node as its record has them."""
@@ -258,15 +263,7 @@ class Fingerprinter:
 
     def edited_files(self, roots: Iterable[Callable[..., Any]]) -> set[str]:
         """Return the files of functions below ``roots`` that were edited after they were loaded."""
-        codes: set[CodeType] = set()
-        seen: set[int] = set()
-        for root in roots:
-            self._refresh(root)
-            codes.update(
-                node.obj.__code__
-                for node in self._below(self._nodes[id(root)], seen)
-                if type(node.obj) is FunctionType
-            )
+        codes = {node.obj.__code__ for node in self.all_below(roots) if type(node.obj) is FunctionType}
         return self._sources.edited_files(codes)
 
     def place_of(self, root: Callable[..., Any], note: Note) -> str:
@@ -282,9 +279,12 @@ class Fingerprinter:
                         return place
         return ""
 
-    def names_below(self, root: Callable[..., Any]) -> set[tuple[str, str]]:
-        """Return the owners and names of everything that the code of ``root`` reaches."""
-        return {(edge.owner, edge.name) for _, node in self.nodes_below(root) for edge in node.edges}
+    def all_below(self, roots: Iterable[Callable[..., Any]]) -> Iterator[DigestNode]:
+        """Yield the nodes that the fingerprints of these functions cover, each once."""
+        seen: set[int] = set()
+        for root in roots:
+            self._refresh(root)
+            yield from self._below(self._nodes[id(root)], seen)
 
     def nodes_below(self, root: Any) -> Iterator[tuple[Any, GraphNode]]:
         """Yield the objects that the fingerprint of ``root`` covers, with their nodes."""

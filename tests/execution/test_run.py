@@ -19,6 +19,7 @@ from pyplant.errors import (
 )
 from pyplant.events import ReactorCached, ReactorFinished, ReactorStarted, RunFinished, RunStarted
 from pyplant.execution.run import Run
+from pyplant.fingerprint.code_graph import NodeBuilder
 from pyplant.fingerprint.gc_pause import gc_paused
 
 COUNTER = {"runs": 0}
@@ -206,6 +207,39 @@ def test_a_global_that_one_reactor_changes_and_another_one_reads_is_named_once(p
     ):
         plant.get("runs")
     assert plant.run_reactor(reads).ran == ()
+
+
+def _count():
+    COUNTER["runs"] += 1
+
+
+def _counting(number):
+    @ReactorFunc(name=f"counts_{number}")
+    def counts(pipe):
+        if number:
+            yield pipe.receive(f"count_{number - 1}")
+        _count()
+        pipe.send(f"count_{number}", number)
+
+    return counts
+
+
+def test_a_global_that_many_reactors_change_is_named_once_with_a_few_of_them(plant):
+    plant.add_reactor([_counting(number) for number in range(20)])
+    with pytest.warns(StateWarning, match="ran, and ('counts_[0-9]+', ){5}14 others may read it") as warned:
+        plant.get("count_19")
+    assert len(warned) == 1
+
+
+def test_a_global_that_many_reactors_change_does_not_make_all_code_be_read_again(plant, monkeypatch):
+    read = []
+    build = NodeBuilder._function
+    monkeypatch.setattr(NodeBuilder, "_function", lambda *args: read.append(1) or build(*args))
+    plant.add_reactor([_counting(number) for number in range(20)])
+    with pytest.warns(StateWarning):
+        plant.get("count_19")
+    # Each reactor once, and the helper that refers to the global after each of them.
+    assert len(read) <= 5 * 20
 
 
 @pytest.mark.parametrize("what", ["cached", "runs", "sweep"])
