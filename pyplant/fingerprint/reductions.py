@@ -43,6 +43,10 @@ OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "__dict_
 """Attributes that a wrapper copies from the function that it wraps."""
 
 _BOOKKEEPING = {
+    # Threads, locks and the queue; the prefix has the number of the pool in its process.
+    "concurrent.futures.thread.ThreadPoolExecutor": frozenset(
+        ["_idle_semaphore", "_shutdown_lock", "_thread_name_prefix", "_threads", "_work_queue"]
+    ),
     "joblib.memory.MemorizedFunc": frozenset(["timestamp"]),
     "pandas.io.formats.style.Styler": frozenset(["uuid"]),
     "sklearn.feature_extraction.text.CountVectorizer": frozenset(["_stop_words_id"]),

@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -78,3 +79,20 @@ def test_identities_in_vectorizers_are_no_content():
 
     assert digest_of(fitted()) == digest_of(fitted())
     assert digest_of(fitted()) != digest_of(text.TfidfVectorizer(stop_words=["a"]))
+
+
+def test_a_pool_of_threads_counts_by_its_options():
+    def pool(size, *, is_used=False):
+        with ThreadPoolExecutor(size) as executor:
+            if is_used:
+                executor.submit(len, "a").result()
+        return executor
+
+    assert digest_of(pool(2)) == digest_of(pool(2, is_used=True)) != digest_of(pool(3))
+
+
+def test_a_pool_of_threads_that_works_is_comparable():
+    with ThreadPoolExecutor(1) as executor:
+        before = encode(executor)
+        executor.submit(len, "a").result()
+        assert encode(executor).opaque == before.opaque == ()
