@@ -10,6 +10,7 @@ import pyplant.specs.omegaconf_digest
 import pyplant.specs.polars_digest
 import pyplant.specs.pydantic_digest
 import pyplant.specs.sqlalchemy_digest
+import pyplant.specs.toolz_digest
 import pyplant.specs.torch_digest
 import pyplant.specs.xarray_digest  # noqa: F401
 from pyplant.specs.array import ArraySpec
