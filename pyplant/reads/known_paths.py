@@ -4,7 +4,8 @@ A path in the text of the code that calls such a library is a mention (:mod:`pyp
 their path as an argument, and no interpreter tells of all arguments: Python 3.12 and later tell of the first one of a call, if
 it is not in a list and has no name. So if code below a reactor refers to such a library, each existing file counts whose path the
 execution comes to know: by the texts of all functions below the reactor and of the objects that they name, by the
-parameters that it reads, the ingredients that it receives, and the folders that it lists. A file that counts and was not read
+parameters and environment variables that it reads, the ingredients that it receives, the small text files that it opens (lists
+of files, configurations, statements of SQL), and the folders that it lists. A file that counts and was not read
 costs a needless run at worst.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import PurePath
@@ -32,10 +34,15 @@ __all__ = ["PERHAPS", "KnownPaths", "texts_in"]
 PERHAPS = ", perhaps"
 """Ends the place of a read that is only possible."""
 
-_MAX_TEXTS = 1_000
+_MAX_TEXTS = 2_000
 _MAX_LOOKS = 5_000  # at the disk, in one execution
 _MAX_ITEMS = 1_000  # of a container
 _MAX_DEPTH = 3  # of containers in one another
+_MAX_FILES = 100  # whose content is searched, in one execution
+_MAX_FILE_SIZE = 100_000
+_MAX_PLAIN_WORDS = 100  # of one file: names of folders, among much that is not
+_QUOTED = re.compile(r"""(["'])([^"'\n]+)\1""")
+_WORD = re.compile(r"""[^\s"'`,;|()\[\]{}<>=]+""")
 
 
 class KnownPaths:
@@ -57,6 +64,8 @@ class KnownPaths:
         self._folders: list[str] = []
         self._names: list[str] = []
         self._looks = 0
+        self._files = 0
+        self._read: set[tuple[DependencyKind, str]] = set()
 
     def add_functions(self, functions: Iterable[CoveredFunction]) -> None:
         """Learn the texts in functions, in their defaults and closures, and in the objects that they name."""
@@ -69,17 +78,38 @@ class KnownPaths:
     def add(self, value: Any) -> None:
         """Learn the paths in a value."""
         for text in texts_in(value):
-            if len(self._seen) < _MAX_TEXTS and text not in self._seen and may_be_path(text):
-                self._seen.add(text)
-                self._add_text(text)
+            for part in _parts(text) if len(text) <= _MAX_FILE_SIZE else ():
+                self._add_part(part)
 
-    def add_listed(self, full: str, *, is_pattern: bool) -> None:
-        """Learn the files in a folder that was listed, or that match a pattern."""
-        if is_pattern:
+    def _add_part(self, text: str) -> None:
+        if len(self._seen) < _MAX_TEXTS and text not in self._seen and may_be_path(text):
+            self._seen.add(text)
+            self._add_text(text)
+
+    def add_read(self, kind: DependencyKind, full: str) -> None:
+        """Learn the paths in a file that is opened, the files in a folder that is listed, or those that match a pattern."""
+        if (kind, full) in self._read:
+            return
+        self._read.add((kind, full))
+        if kind is DependencyKind.FILE:
+            self._add_file(full)
+        elif kind is DependencyKind.PATTERN:
             self._mention_all(full)
         else:
             self._add_folder(full)
             self._mention_all(os.path.join(glob.escape(full), "*"))
+
+    def _add_file(self, full: str) -> None:
+        """Learn the paths in a small text file that is opened; they take at most half of what is bounded."""
+        content = _text_of(full) if self._files < _MAX_FILES else ""
+        self._files += 1
+        plain = 0
+        for part in (part for line in content.splitlines() for part in _parts(line.strip())):
+            plain += not _is_like_path(part)
+            if len(self._seen) > _MAX_TEXTS // 2 or self._looks > _MAX_LOOKS // 2:
+                return
+            if _is_like_path(part) or plain <= _MAX_PLAIN_WORDS:
+                self._add_part(part)
 
     def _add_text(self, text: str) -> None:
         if glob.has_magic(text):
@@ -89,7 +119,8 @@ class KnownPaths:
             return
         elif os.path.isdir(text):
             self._add_folder(text)
-        elif not os.path.isabs(text):
+        else:
+            text = text.lstrip("/")  # in f"{folder}/name"
             head, _, tail = text.rpartition("/")
             if head and os.path.isdir(head):
                 self._add_folder(head)
@@ -127,6 +158,30 @@ class KnownPaths:
     def _may_look(self) -> bool:
         self._looks += 1
         return self._looks <= _MAX_LOOKS
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yield a text, and the quoted texts and words in it: paths in a line of a file or in a statement of SQL."""
+    yield text
+    found = [quoted[2] for quoted in _QUOTED.finditer(text)]
+    yield from dict.fromkeys(part for part in (*found, *_WORD.findall(text)) if part != text)
+
+
+def _is_like_path(text: str) -> bool:
+    """Return whether a text has a separator or a suffix, and is no number."""
+    return "/" in text or os.path.splitext(text)[1][1:2].isalpha()
+
+
+def _text_of(path: str) -> str:
+    """Return the content of a small text file, or an empty text."""
+    try:
+        if not os.path.isfile(path) or os.path.getsize(path) > _MAX_FILE_SIZE:
+            return ""
+        with open(path, encoding="utf-8") as stream:
+            content = stream.read()
+    except (OSError, ValueError):
+        return ""
+    return "" if "\0" in content else content
 
 
 def texts_in(value: Any, depth: int = 0) -> Iterator[str]:

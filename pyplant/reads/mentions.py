@@ -359,7 +359,8 @@ def _is_text(instruction: dis.Instruction) -> bool:
 
 def _libraries_of(function: FunctionType, names: Iterable[str]) -> frozenset[str]:
     """Return the libraries that open files in C and that names in the code refer to."""
-    found: set[str] = set()
+    held = values_held_by(function)  # a function around this one imports them
+    found = {value.__name__.partition(".")[0] for value in held if type(value) is ModuleType}
     for name in names:
         value = function.__globals__.get(name)
         if value is None:
@@ -368,11 +369,22 @@ def _libraries_of(function: FunctionType, names: Iterable[str]) -> frozenset[str
             module = value.__name__
         else:
             module = safe_getattr(value if callable(value) else type(value), "__module__", "")
+            if module == "builtins" and isinstance(value, type):
+                module = _library_with(value)
         if isinstance(module, str):
             found.add(module.partition(".")[0])
     return (
         frozenset(library for library in found if _may_be_library(library) and opens_in_c(library)) or NOTHING
     )
+
+
+def _library_with(cls: type) -> str:
+    """Return the library that has a class which claims to be a builtin, as classes made in Rust do."""
+    for library in _LIBRARIES:
+        module = sys.modules.get(library)
+        if module is not None and vars(module).get(cls.__name__) is cls:
+            return library
+    return ""
 
 
 def _may_be_library(name: str) -> bool:

@@ -84,8 +84,8 @@ class PathLearner(Protocol):
     def add(self, value: Any) -> None:
         """Learn the paths in a value."""
 
-    def add_listed(self, full: str, *, is_pattern: bool) -> None:
-        """Learn the files in a folder that was listed, or that match a pattern."""
+    def add_read(self, kind: DependencyKind, full: str) -> None:
+        """Learn the paths in a file that is opened, a folder that is listed, or a pattern."""
 
 
 class ReadRecorder:
@@ -114,7 +114,7 @@ class ReadRecorder:
     writes_unseen
         Whether the execution may write files of which no event tells.
     known_paths
-        Learns the files in folders that are listed, if the execution may open them in C.
+        Learns the paths in what is read, if the execution may open them in C.
     covered_modules
         The names of modules that count as code when they are imported by their names.
     """
@@ -227,6 +227,8 @@ class ReadRecorder:
                 environment.forget_before(name)
                 digest = self._digest(*key)
                 self._reads[key] = _Read(*key, self._position(), place_of(frame), None, digest=digest)
+                if self.known_paths is not None:
+                    self.known_paths.add(os.environ.get(name))
             self._kept.note((key,), frame)
 
     def asked_for_directory(self, place: str, frame: FrameType | None = None) -> None:
@@ -288,6 +290,8 @@ class ReadRecorder:
             known.changed |= known.identity != identity
             also = self._directory_reads(known.place) if is_relative else ()
             self._kept.note((key, *also), frame)
+            if self.known_paths is not None:  # which may have noted it, but not what is in it
+                self.known_paths.add_read(kind, full)
             return
         place, is_direct = responsible(frame)
         if not place or (not is_direct and is_in_dot_folder(full)):
@@ -303,8 +307,8 @@ class ReadRecorder:
         )
         if kind is DependencyKind.PATTERN or is_digested:
             read.digest = self._digest(kind, self._name(full))
-        if self.known_paths is not None and kind is not DependencyKind.FILE:
-            self.known_paths.add_listed(full, is_pattern=kind is DependencyKind.PATTERN)
+        if self.known_paths is not None:
+            self.known_paths.add_read(kind, full)
 
     def watch_cached(self, digests: Mapping[Any, str]) -> None:
         """Empty outdated caches of functions, whose fingerprints are given, and note what the functions keep from now on."""

@@ -1,14 +1,20 @@
 """Files that are opened in C, by paths that no event and no text of the call tells."""
 
+import contextlib
+import json
+import os
 import pathlib
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy
 import pytest
 
 from pyplant import Plant, ReactorFunc
 from pyplant.reads import known_paths
 
 h5py = pytest.importorskip("h5py")
+with contextlib.suppress(ImportError):
+    from safetensors import safe_open
 
 
 def write(value, path="data/one.h5"):
@@ -151,3 +157,83 @@ def test_looking_for_files_is_bounded(monkeypatch):
     learner = known_paths.KnownPaths(None, from_a_caller)
     learner.add([f"file{number}.h5" for number in range(100)])
     assert len(asked) == 3
+
+
+def from_a_list_of_files(pipe):
+    with open("files.json") as stream:
+        pipe.send("value", load(json.load(stream)["files"][0]))
+
+
+def from_a_folder_in_a_file(pipe):
+    folder, name = pathlib.Path("settings.yaml").read_text().split()[1::2]
+    pipe.send("value", load(f"{folder}/{name}.h5"))
+
+
+def from_a_variable(pipe):
+    pipe.send("value", load(os.environ["KNOWN_FOLDER"] + "/one.h5"))
+
+
+@pytest.mark.parametrize(
+    "way", [from_a_list_of_files, from_a_folder_in_a_file, from_a_variable], ids=lambda way: way.__name__
+)
+def test_a_path_that_a_file_or_a_variable_tells_counts(way, monkeypatch):
+    pathlib.Path("files.json").write_text('{"files": ["data/one.h5"]}')
+    pathlib.Path("settings.yaml").write_text("folder: data\nname: one\n")
+    monkeypatch.setenv("KNOWN_FOLDER", "data")
+    test_the_file_counts(way)
+
+
+def test_control_without_the_content_of_files_a_change_is_missed(monkeypatch):
+    monkeypatch.setattr(known_paths.KnownPaths, "_add_file", lambda *_: None)
+    pathlib.Path("files.json").write_text('{"files": ["data/one.h5"]}')
+    with opened(from_a_list_of_files) as plant:
+        assert plant.get("value") == 1
+        write(2)
+        assert plant.get("value") == 1
+
+
+def test_a_statement_of_sql_that_a_helper_gets_names_its_files():
+    duckdb = pytest.importorskip("duckdb")
+
+    def run(statement):
+        return duckdb.sql(statement).fetchall()[0][0]
+
+    def reads(pipe):
+        pipe.send("value", run(pathlib.Path("sum.sql").read_text()))
+
+    pathlib.Path("sum.sql").write_text("select sum(a)\nfrom 'data/a.csv'\n")
+    pathlib.Path("data/a.csv").write_text("a\n1\n")
+    with opened(reads) as plant:
+        assert plant.get("value") == 1
+        pathlib.Path("data/a.csv").write_text("a\n2\n")
+        assert plant.get("value") == 2
+
+
+def test_searching_files_for_paths_is_bounded(monkeypatch):
+    monkeypatch.setattr(known_paths, "_MAX_LOOKS", 10)
+    pathlib.Path("many.txt").write_text("".join(f"file{number}.h5\n" for number in range(100)))
+    asked = []
+    learner = known_paths.KnownPaths(None, from_a_caller)
+    monkeypatch.setattr(known_paths.KnownPaths, "_mention", lambda self, path: asked.append(path))
+    monkeypatch.setattr(known_paths.KnownPaths, "_may_look", lambda self: False)
+    learner._looks = 6
+    learner._add_file("many.txt")
+    assert asked == []
+    learner._looks = 0
+    learner._add_file("many.txt")
+    assert len(asked) == 100
+
+
+def test_a_class_that_claims_to_be_a_builtin_belongs_to_its_library():
+    safetensors = pytest.importorskip("safetensors.numpy")
+    save = safetensors.save_file
+
+    def reads(pipe):
+        with safe_open("data/one.st", "numpy") as stream:
+            pipe.send("value", int(stream.get_tensor("a")[0]))
+
+    save({"a": numpy.array([1])}, "data/one.st")
+    with opened(reads) as plant:
+        assert plant.get("value") == 1
+        save({"a": numpy.array([2])}, "data/one.st")
+        assert plant.get("value") == 2
