@@ -6,12 +6,15 @@ import sys
 from typing import Any
 
 from pyplant.fingerprint.digest import Encoder, encodes
+from pyplant.specs.library_versions import refuse_older
 
 __all__: list[str] = []
 
 
 @encodes("dask.*.Delayed", "dask.*.DelayedLeaf", "dask.*.DelayedAttr")
 def _encode_delayed(value: Any, encoder: Encoder) -> None:
+    if refuse_older("dask", value, encoder):
+        return
     specification = sys.modules["dask._task_spec"]
     tasks = specification.convert_legacy_graph(dict(value.__dask_graph__()))
     numbers = {value.key: 0}

@@ -14,6 +14,7 @@ from pyplant.fingerprint.digest import Encoder, encodes
 from pyplant.fingerprint.fingerprint import digest_of, fingerprint_of
 from pyplant.fingerprint.installed_names import is_users_class
 from pyplant.fingerprint.origin import is_user_file
+from pyplant.specs.library_versions import refuse_older
 
 __all__ = ["model_digest", "users_parts"]
 
@@ -28,6 +29,8 @@ def model_digest(model: Any) -> str:
 
 @encodes("keras.*.KerasSaveable+")
 def _encode_object(value: Any, encoder: Encoder) -> None:
+    if refuse_older("keras", value, encoder):
+        return
     encoder.tag("keras")
     encoder.item(_content(value))
     if is_users_class(type(value)):  # configurations of the user's classes may be incomplete

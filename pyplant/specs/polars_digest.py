@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pyplant.fingerprint.digest import Encoder, encodes
+from pyplant.specs.library_versions import refuse_older
 from pyplant.specs.scanned_files import scanned_files
 
 __all__: list[str] = []
@@ -29,6 +30,8 @@ _MAP, _ARRAY, _TEXT = 0b1000, 0b1001, 0b101  # the upper bits of short ones
 
 @encodes("polars.*.Expr", "polars.*.LazyFrame")
 def _encode_expression(value: Any, encoder: Encoder) -> None:
+    if refuse_older("polars", value, encoder):
+        return
     data: bytes = value.__getstate__()
     encoder.tag(type(value).__qualname__)
     end = 0
