@@ -52,6 +52,6 @@ def _encode_variable(value: Any, encoder: Encoder) -> None:
     encoder.item(dict(value.encoding))
     if type(value).__name__ == "IndexVariable":
         encoder.item(value.to_index())
-        encoder.item(value.to_numpy())
+        encoder.item(value.to_numpy().view())  # the index may hold this very array, or an equal one
     else:
         encoder.item(value.data)
