@@ -1,15 +1,18 @@
-"""Paths of files in the arguments of events: the files of a database, and those that a command names."""
+"""What the arguments of events name: the files of a database, and files and environment variables in a command."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
-__all__ = ["database_files", "paths_in_command"]
+__all__ = ["database_files", "paths_in_command", "variables_in_command"]
 
 _BETWEEN_WORDS = re.compile(r"[\s;|&<>()'\"`]+")  # in a command of a shell
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
+_SHELLS = frozenset({"sh", "ash", "bash", "dash", "ksh", "zsh"})
 _ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")  # a byte in a URI
 _MAX_WORDS = 1_000
 
@@ -43,12 +46,37 @@ def paths_in_command(command: Any, folder: Any = None) -> Iterator[str]:
     folder
         The working directory of the new process, if it is another one.
     """
-    arguments = command if isinstance(command, list | tuple) else [command]
-    words = dict.fromkeys(word for argument in arguments[:_MAX_WORDS] for word in _words(argument))
-    for word in words:
+    words = [word for argument in _arguments(command) for word in _words(argument)]
+    modules = [module for option, module in pairwise(words) if option == "-m"]  # python -m package.module
+    for word in dict.fromkeys([*words, *(file for module in modules for file in _files_of_module(module))]):
         path = word if folder is None else os.path.join(os.fsdecode(folder), word)
         if word.strip("./") and os.path.exists(path):
             yield path
+
+
+def variables_in_command(command: Any) -> Iterator[str]:
+    """Yield the environment variables that a command for a shell names; see :func:`paths_in_command`.
+
+    A name in small letters is one of the command itself, as in a loop, unless the environment has it.
+    """
+    arguments = _arguments(command)
+    program = os.path.basename(next(_words(arguments[0]), "")) if arguments else ""
+    if len(arguments) == 1 or program in _SHELLS:
+        for argument in arguments:
+            names = _VARIABLE.findall(next(_words(argument), ""))
+            yield from (name for name in names if name.isupper() or name in os.environ)
+
+
+def _arguments(command: Any) -> list[Any]:
+    return list(command[:_MAX_WORDS]) if isinstance(command, list | tuple) else [command]
+
+
+def _files_of_module(name: str) -> Iterator[str]:
+    """Yield the files that may be run for a module in the working directory, those of its packages included."""
+    steps = name.split(".")
+    yield from (os.path.join(*steps[:number], "__init__.py") for number in range(1, len(steps) + 1))
+    yield os.path.join(*steps, "__main__.py")
+    yield os.path.join(*steps) + ".py"
 
 
 def _words(argument: Any) -> Iterator[str]:

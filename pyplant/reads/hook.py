@@ -18,7 +18,7 @@ from typing import Any
 
 from pyplant.fingerprint.origin import is_user_file
 from pyplant.reads import asked_paths, environment, module_searches
-from pyplant.reads.argument_paths import database_files, paths_in_command
+from pyplant.reads.argument_paths import database_files, paths_in_command, variables_in_command
 from pyplant.reads.descriptors import below_descriptor, possible_paths, without_descriptor
 from pyplant.reads.places import is_import, responsible
 from pyplant.reads.recorder import ReadRecorder
@@ -236,7 +236,10 @@ def _moves(
 def _starts_process(recorder: ReadRecorder, frame: FrameType, command: Any = "", *arguments: Any) -> None:
     recorder.writes_unseen = True
     words = arguments[0] if arguments else [command]
-    folder = arguments[1] if len(arguments) > 2 else None  # noqa: PLR2004 - only of subprocess.Popen
+    # The last two are only of subprocess.Popen; without an environment of its own a process has that of this one.
+    folder, variables = arguments[1:3] if len(arguments) > 2 else (None, None)  # noqa: PLR2004
+    for name in variables_in_command(words) if variables is None else ():
+        recorder.asked_for_variable(name, frame)
     for path in paths_in_command(words, folder):
         if os.path.isdir(path):
             recorder.listed(path, frame, may_be_written=True)

@@ -1,16 +1,17 @@
-"""Files of databases, and files that commands name."""
+"""Files of databases, and files and environment variables that commands name."""
 
 import multiprocessing
 import os
 import pathlib
 import sqlite3
 import subprocess
+import sys
 import time
 
 import pytest
 
 from pyplant.execution import nesting
-from pyplant.reads.argument_paths import database_files, paths_in_command
+from pyplant.reads.argument_paths import database_files, paths_in_command, variables_in_command
 
 from .plants import notes, plant_with, write
 
@@ -108,6 +109,73 @@ def test_the_files_of_a_command_in_another_folder_are_found():
     write("data.txt")
     write("in/other.txt")
     assert list(paths_in_command(["cat", "other.txt", "data.txt"], "in")) == ["in/other.txt"]
+
+
+@pytest.mark.parametrize(
+    ("module", "files"),
+    [
+        ("tool", ["tool/__init__.py", "tool/__main__.py"]),
+        ("tool.prepare", ["tool/__init__.py", "tool/prepare.py"]),
+        ("pytest", []),
+    ],
+)
+def test_the_files_of_a_module_that_a_command_runs_are_found(module, files):
+    for name in ("tool/__init__.py", "tool/__main__.py", "tool/prepare.py"):
+        write(name)
+    found = list(paths_in_command(["python-of-another-place", "-m", module]))
+    assert found == [name for name in (module,) if pathlib.Path(name).exists()] + files
+
+
+def test_an_edit_of_a_module_that_a_command_runs_is_noticed():
+    write("tool/prepare.py", "print(1)")
+    with plant_with(lambda: subprocess.check_output([sys.executable, "-m", "tool.prepare"])) as plant:
+        assert plant.get("value") == b"1\n"
+        assert not plant.run_reactor("reads").ran
+        write("tool/prepare.py", "print(2)")
+        assert plant.get("value") == b"2\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("echo $FIRST ${SECOND}", ["FIRST", "SECOND"]),
+        (["/bin/sh", "-c", "echo $FIRST"], ["FIRST"]),
+        (["echo", "$FIRST"], []),  # no shell that replaces it
+        ("for one in *; do echo $one; done", []),
+        ("echo $small", ["small"]),
+        ([], []),
+    ],
+)
+def test_the_variables_that_a_command_of_a_shell_names_are_found(command, expected, monkeypatch):
+    monkeypatch.setenv("small", "1")
+    assert list(variables_in_command(command)) == expected
+
+
+def test_a_variable_that_a_command_of_a_shell_names_is_an_input(monkeypatch):
+    monkeypatch.setenv("SUBJECT", "1")
+    with plant_with(lambda: subprocess.check_output("echo $SUBJECT", shell=True)) as plant:
+        assert plant.get("value") == b"1\n"
+        assert not plant.run_reactor("reads").ran
+        monkeypatch.setenv("SUBJECT", "2")
+        assert plant.get("value") == b"2\n"
+
+
+def test_control_without_the_variables_of_commands_a_change_is_missed(monkeypatch):
+    monkeypatch.setattr("pyplant.reads.hook.variables_in_command", lambda *_: ())
+    monkeypatch.setenv("SUBJECT", "1")
+    with plant_with(lambda: subprocess.check_output("echo $SUBJECT", shell=True)) as plant:
+        assert plant.get("value") == b"1\n"
+        monkeypatch.setenv("SUBJECT", "2")
+        assert plant.get("value") == b"1\n"
+
+
+def test_a_variable_of_a_process_with_an_environment_of_its_own_is_none(monkeypatch):
+    monkeypatch.setenv("SUBJECT", "1")
+    own = {"SUBJECT": "3", "PATH": os.environ["PATH"]}
+    with plant_with(lambda: subprocess.check_output("echo $SUBJECT", shell=True, env=own)) as plant:
+        assert plant.get("value") == b"3\n"
+        monkeypatch.setenv("SUBJECT", "2")
+        assert not plant.run_reactor("reads").ran
 
 
 def test_what_a_program_writes_is_state_and_what_it_reads_an_input():
