@@ -14,6 +14,8 @@ from pyplant.ingredient import Ingredient
 from pyplant.store import journal, trace_lines
 from tests.store import a_trace, open_warehouse
 
+pytestmark = pytest.mark.slow
+
 SIZES = (100, 400)
 MAX_BYTES = 600  # of the peak for each execution; a trace takes 4 kB
 MAX_EVICTED_BYTES = 2000  # for each execution that is evicted, of which its rank is kept
