@@ -272,7 +272,8 @@ class TraceWriter:
         return filled_names(self._context.fingerprinter, self._context.definitions[key].function)
 
     def _may_be_of_earlier_code(self, key: str, filled: FilledNames) -> bool:
-        names = next(filled_by_earlier_code(filled, partial(self._filled_names, key)), None)
+        now = cache(partial(self._filled_names, key))  # a walk over the code, which is rarely needed
+        names = next(filled_by_earlier_code(filled, now), None)
         if names is None:
             return False
         name = self._context.definitions[key].name

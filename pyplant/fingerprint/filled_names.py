@@ -59,7 +59,10 @@ def filled_names(fingerprinter: Fingerprinter, root: Callable[..., Any]) -> Fill
     if not PAST_VALUES.names:
         return found
     nodes = list(fingerprinter.nodes_below(root))
-    past = PAST_VALUES.names - set(_changed(nodes))
+    # What has changed since an execution left it is not what was filled.
+    past = PAST_VALUES.names - {
+        name for _, name, held in _past_edges(nodes, PAST_VALUES.names) if held.content() is None
+    }
     for name, function, keeps in {
         *_filled_by_name(nodes, past),
         *_filled_by_reference(fingerprinter, nodes, past),
@@ -98,14 +101,6 @@ def note_filled(before: FilledNames, after: FilledNames) -> None:
 
 
 _Filled = tuple[_Name, FunctionType, bool]
-
-
-def _changed(nodes: list[tuple[Any, GraphNode]]) -> Iterator[_Name]:
-    """Yield the names of objects that have changed since an execution left them."""
-    for _, node in nodes:
-        for edge in node.edges:
-            if type(edge.target) is PastValue and edge.target.content() is None:
-                yield edge.owner, edge.name
 
 
 def _filled_by_name(nodes: list[tuple[Any, GraphNode]], past: set[_Name]) -> Iterator[_Filled]:
@@ -183,9 +178,8 @@ def _filling_methods(fingerprinter: Fingerprinter, past: PastValue) -> Iterator[
                     yield function
             if held is None:  # a class of its parts, which may have been made when it was filled
                 yield from _constructors(obj)
-        elif (
-            module_of(type(obj.value if obj is past else obj)) != "builtins"
-        ):  # a decorator, a default dictionary
+        # A decorator or a default dictionary keeps what the functions that it holds return.
+        elif module_of(type(obj.value if obj is past else obj)) != "builtins":
             yield from (edge.target for edge in node.edges if is_users_function(edge.target))
 
 
