@@ -284,12 +284,12 @@ class Fingerprinter:
         seen: set[int] = set()
         for root in roots:
             self._refresh(root)
-            yield from self._below(self._nodes[id(root)], seen)
+            if id(root) not in seen:
+                yield from self._below(self._nodes[id(root)], seen)
 
     def nodes_below(self, root: Any) -> Iterator[tuple[Any, GraphNode]]:
         """Yield the objects that the fingerprint of ``root`` covers, with their nodes."""
-        self._refresh(root)
-        for node in self._below(self._nodes[id(root)]):
+        for node in self.all_below([root]):
             yield node.obj, node.content
 
     def gather(
