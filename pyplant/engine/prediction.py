@@ -8,6 +8,7 @@ search. Whether a reactor is up to date is decided by its traces alone.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -75,7 +76,7 @@ class Senders:
         recorded_senders: Callable[[], Iterable[str]],
         rank: Callable[[str], tuple[int, int]] = lambda _: (0, 0),
     ) -> Iterator[str]:
-        """Yield the reactors that may send ``name``, the likeliest first.
+        """Return the reactors that may send ``name``, the likeliest first.
 
         The order is: reactors that name it literally, reactors that sent it in a recorded execution,
         reactors with a matching pattern, reactors that may send anything.
@@ -90,7 +91,18 @@ class Senders:
             Orders the reactors of one group; the lowest comes first.
         """
         literal = self.literal(name)
-        yield from literal
+        if not self._patterns and not self._open_ended:
+            return iter(literal)  # not a generator, since one for each name of a big plant is kept during the run
+        return itertools.chain(literal, self._possible(name, literal, recorded_senders, rank))
+
+    def _possible(
+        self,
+        name: str,
+        literal: list[str],
+        recorded_senders: Callable[[], Iterable[str]],
+        rank: Callable[[str], tuple[int, int]],
+    ) -> Iterator[str]:
+        """Yield the reactors that may send a name and do not name it literally."""
         seen = set(literal)
         matching = [key for pattern, key in self._patterns if pattern.fullmatch(name)]
         # A recorded sender whose present code cannot send the name any more is no candidate.

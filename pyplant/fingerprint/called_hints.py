@@ -21,22 +21,23 @@ __all__ = ["is_reactor", "with_doubts"]
 _MEMBER = "member "
 
 
-def with_doubts(root: DigestNode, hints: frozenset[Hint], nodes: Mapping[int, DigestNode]) -> frozenset[Hint]:
+def with_doubts(root: DigestNode, nodes: Mapping[int, DigestNode]) -> frozenset[Hint]:
     """Return the hints of a reactor; names that only uncalled methods send are possible, and not certain.
 
     Parameters
     ----------
     root
         The node of the reactor.
-    hints
-        The hints of all code that it reaches.
     nodes
         The nodes by the identity of their objects.
     """
-    foreign = hints - root.content.hints
+    own, below = root.content.hints, root.hints
+    if below <= own:
+        return own  # not an equal set, since a big plant keeps one for each reactor
+    hints, foreign = own | below, below - own
     if not any(hint.method in SENDING or hint.method == "receive" for hint in foreign):
         return hints
-    called = root.content.hints | frozenset(_called(root, nodes))
+    called = own | frozenset(_called(root, nodes))
     return frozenset(doubted for hint in hints for doubted in ([hint] if hint in called else _doubted(hint)))
 
 

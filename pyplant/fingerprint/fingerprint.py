@@ -189,7 +189,7 @@ class Fingerprinter:
         if node.generation != self._generation:
             self._digest_from(node)
         if node.fingerprint is None or "subclasses" in node.reads:  # no watch tells of a new subclass
-            hints = with_doubts(node, node.hints | node.content.hints, self._nodes)
+            hints = with_doubts(node, self._nodes)
             digest = self._with_metadata(node) if node.reads and self.counts_metadata else node.digest
             node.fingerprint = Fingerprint(digest, hints, node.notes)
         return node.fingerprint

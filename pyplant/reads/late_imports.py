@@ -106,7 +106,7 @@ class WatchedImports:
         self._last = ""
 
     def __enter__(self) -> None:
-        self._last = next(reversed(sys.modules), "")
+        self._last = tuple(sys.modules)[-1]  # in one step, since other threads import meanwhile
 
     def __exit__(self, *_: object) -> None:
         if self._recorder is None:
