@@ -29,7 +29,7 @@ CHANGES = (
     *("make_directory", "create", "open_append", "lock", "link", "rename", "unlink"),
     *("remove_tree", "sync_file", "sync_directory", "protect"),
 )
-READS = ("read", "map_private", "identity", "sizes", "names")
+READS = ("read", "map_private", "identity", "identities", "sizes", "names")
 
 
 class WatchedFile(OpenFile):

@@ -92,7 +92,7 @@ class Senders:
         """
         literal = self.literal(name)
         if not self._patterns and not self._open_ended:
-            return iter(literal)  # not a generator, since one for each name of a big plant is kept during the run
+            return iter(literal)  # a generator for each name of a big plant would be kept during the run
         return itertools.chain(literal, self._possible(name, literal, recorded_senders, rank))
 
     def _possible(

@@ -193,11 +193,12 @@ class Scheduler:
         """Another process executes the reactor that was to start."""
         task.move(State.BLOCKED)
 
-    def check_again(self, task: Task) -> None:
+    def check_again(self, task: Task, *, is_stored_again: bool = False) -> None:
         """Look for a trace once more instead of starting: another process may have recorded one."""
-        task.move(State.PENDING)
-        # The other process may also have stored the evicted values again. Other reasons still hold.
-        if task.forced_reason is not None and task.forced_reason.kind is ReasonKind.EVICTED:
+        task.move(
+            State.PENDING
+        )  # the loss of a value that is stored again is no reason to run; others still hold
+        if is_stored_again:
             task.forced_reason = None
         self._queue(task)
 
@@ -248,7 +249,7 @@ class Scheduler:
         if sender.trace is not None:
             self._previous_traces[sender.key] = sender.trace
             self._retract(sender)
-        sender.forced_reason = Reason(ReasonKind.EVICTED, name, ingredient.digest)
+        sender.forced_reason = Reason(ReasonKind.EVICTED, name, ingredient.digest, trace=sender.trace)
         sender.state = State.PENDING  # from DONE too, which is legal in this case alone
         if name in self._target_names:
             self._demand_name(name, is_required=True)

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pyplant._formatting import format_seconds
 from pyplant.engine.scheduler import Scheduler
 from pyplant.engine.task import Task
-from pyplant.engine.verdict import ReasonKind
+from pyplant.engine.verdict import Reason, ReasonKind
 from pyplant.errors import PlantWarning, logger
 from pyplant.events import Event, ReactorBlocked
 from pyplant.execution.context import RunContext
@@ -56,6 +56,12 @@ class _Wait:
     logged_owner: str = ""
 
 
+def _eviction(task: Task) -> Reason | None:
+    """Return why a task is to run although a trace verifies, if only because its results were evicted."""
+    reason = task.forced_reason
+    return reason if reason is not None and reason.kind is ReasonKind.EVICTED else None
+
+
 class ClaimsGuard:
     """The claims of one run.
 
@@ -77,8 +83,7 @@ class ClaimsGuard:
     ) -> None:
         self._context = context
         self._scheduler = scheduler
-        self._root = warehouse.root
-        self._read_only = warehouse.is_read_only
+        self._warehouse = warehouse
         self._claims = warehouse.claims
         self._emit = emit
         self._warn = warn
@@ -97,8 +102,7 @@ class ClaimsGuard:
         if task.key in self._without_claim:
             return True
         claim = self._context.claim_key(task.key)
-        # A reactor may also be forced only because its results were evicted.
-        forced = task.forced_reason is not None and task.forced_reason.kind is not ReasonKind.EVICTED
+        forced = task.forced_reason is not None and _eviction(task) is None
         if not self._try_claim(claim, task):
             if forced:
                 return True
@@ -106,19 +110,33 @@ class ClaimsGuard:
             self._waits[task.key] = _Wait(task, claim, self._claims.owner(claim), time.monotonic())
             self._emit_blocked(self._waits[task.key])
             return False
-        if not forced and self._context.has_new_traces(task.key):
-            self._scheduler.check_again(task)
+        if not forced and not self._is_lost(task) and self._context.has_new_traces(task.key):
+            self.check_again(task)
             return False
         return True
+
+    def check_again(self, task: Task) -> None:
+        """Look up a stored execution again, since another process or run may have ended one."""
+        self._scheduler.check_again(
+            task, is_stored_again=_eviction(task) is not None and not self._is_lost(task)
+        )
+
+    def _is_lost(self, task: Task) -> bool:
+        """Return whether a task is to run because of a value that is still not stored."""
+        # Until it is, a look-up would find the execution whose value was lost.
+        reason = _eviction(task)
+        if reason is None or reason.trace is None:
+            return False
+        return not self._warehouse.can_load(reason.trace.output(reason.name))
 
     def _try_claim(self, claim: str, task: Task) -> bool:
         taken = self._claims.take(claim)
         if taken:
             self._claimed[task.key] = claim
-        if self._claims.trouble is not None and not self._read_only:
+        if self._claims.trouble is not None and not self._warehouse.is_read_only:
             self._warn(
                 PlantWarning,
-                f"Claims do not work in {self._root} ({self._claims.trouble.strerror}): other processes may "
+                f"Claims do not work in {self._warehouse.root} ({self._claims.trouble.strerror}): other processes may "
                 f"compute the same results at the same time. Nothing else is affected.",
             )
         return taken
@@ -179,7 +197,7 @@ class ClaimsGuard:
 
     def _check_again(self, wait: _Wait) -> None:
         del self._waits[wait.task.key]
-        self._scheduler.check_again(wait.task)
+        self.check_again(wait.task)
 
     def _is_in_vain(self, wait: _Wait) -> bool:
         """Return whether to execute a reactor without a claim, unless its trace is found now."""

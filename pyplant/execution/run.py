@@ -218,7 +218,7 @@ class Run:
 
     def check_again(self, task: Task) -> None:
         """Look up a stored execution again, since another run has ended one."""
-        self._scheduler.check_again(task)
+        self._claims_guard.check_again(task)
 
     def refuse_stalled(self) -> None:
         """Raise the error for reactors that wait for one another."""

@@ -313,11 +313,18 @@ class Files:
 
     def sizes(self, path: Path, suffix: str = "") -> dict[str, int]:
         """Return names and sizes of the regular files with a suffix in a directory; empty if it does not exist."""
-        found: dict[str, int] = {}
+        return {name: info.st_size for name, info in self._regular_files(path, suffix)}
+
+    def identities(self, path: Path) -> dict[str, Identity]:
+        """Return names and identities of the regular files in a directory; empty if it does not exist."""
+        return {name: _identity(info) for name, info in self._regular_files(path, "")}
+
+    @staticmethod
+    def _regular_files(path: Path, suffix: str) -> Iterator[tuple[str, os.stat_result]]:
         try:
             entries = os.scandir(path)
         except (FileNotFoundError, NotADirectoryError):
-            return found
+            return
         with entries as listed:
             for entry in listed:
                 if not entry.name.endswith(suffix):
@@ -327,8 +334,7 @@ class Files:
                 except FileNotFoundError:
                     continue  # deleted since it was listed
                 if stat.S_ISREG(info.st_mode):
-                    found[entry.name] = info.st_size
-        return found
+                    yield entry.name, info
 
     def names(self, path: Path) -> list[str]:
         """Return the sorted names in a directory; empty if it does not exist."""
@@ -345,7 +351,7 @@ class Files:
             return None
         if not stat.S_ISREG(info.st_mode):
             return None
-        return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns, boot_id())
+        return _identity(info)
 
     def modified(self, path: Path) -> float | None:
         """Return when a file, directory or link was last written or renamed, or ``None`` if it does not exist.
@@ -423,6 +429,10 @@ def _descriptor(path: Path | str) -> tuple[int, int]:
         return descriptor, info.st_size
     os.close(descriptor)
     raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def _identity(info: os.stat_result) -> Identity:
+    return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns, boot_id())
 
 
 def _mapped(descriptor: int, size: int) -> mmap.mmap:

@@ -28,7 +28,7 @@ from blake3 import blake3
 
 from pyplant.errors import DamagedError, EvictedError
 from pyplant.fingerprint.hashing import DIGEST_BYTES, hasher
-from pyplant.store.files import Files, OpenFile, unique_name
+from pyplant.store.files import Files, Identity, OpenFile, unique_name
 from pyplant.store.latest_lines import LatestLines
 from pyplant.store.scratch import scratch_name
 
@@ -460,19 +460,51 @@ class ObjectStore:
         self._files.rename(path, quarantined)
         return quarantined
 
-    def delete(self, stored: str) -> None:
-        """Delete an object."""
-        self._files.unlink(self.path(stored))
+    def delete(self, stored: str, known: Identity) -> bool:
+        """Delete an object, unless another process has stored the same value again; return whether it is gone.
+
+        Parameters
+        ----------
+        stored
+            The name of the object.
+        known
+            Its identity when it was found that nothing names it. A process that stores the value again replaces the
+            file (:meth:`publish`).
+        """
+        path = self.path(stored)
+        if not _is_same_file(self._files.identity(path), known):
+            return False
+        # Moved before it is deleted, since the file may be replaced until then, and a file cannot be deleted under the
+        # condition that it is the known one.
+        moved = self.scratch_path()
+        try:
+            self._files.rename(path, moved)
+        except FileNotFoundError:
+            return False
+        if _is_same_file(self._files.identity(moved), known):
+            self._files.unlink(moved)
+            return True
+        self._files.rename(moved, path)
+        return False
 
     def sizes(self) -> dict[str, int]:
         """Return all objects and their sizes in bytes."""
+        return {name: identity[2] for name, identity in self.identities().items()}
+
+    def identities(self) -> dict[str, Identity]:
+        """Return all objects and the identities of their files."""
         root = self._root / "objects"
-        found: dict[str, int] = {}
+        found: dict[str, Identity] = {}
         for name in self._files.names(root):
             if not self._files.is_directory(root / name):
                 continue  # a link could lead out of the plant
-            found.update(self._files.sizes(root / name))
+            found.update(self._files.identities(root / name))
         return found
+
+
+def _is_same_file(identity: Identity | None, known: Identity) -> bool:
+    """Return whether a file is a known one; not by the time of its status, which a renaming changes."""
+    return identity is not None and identity[:4] == known[:4]
 
 
 def is_object_name(name: str) -> bool:

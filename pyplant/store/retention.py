@@ -321,18 +321,11 @@ class _Collector:
         """Delete an object, unless another process has stored it again and is about to name it."""
         if not is_object_name(name):
             return False
-        # A process that stores a value again replaces its object by a new file (ObjectStore.publish), whose identity is
-        # not the one that this process has read. In the rare case that it is, because the execution that names the
-        # object has not finished, the value is computed again when it is needed.
-        identity = self._files.identity(self._objects.path(name))
-        if identity is None:
-            return False
+        # If another process stores the value again, the object has not the identity that this process has read. In the
+        # rare case that it has, because the execution that names it has not finished, the value is computed again when
+        # it is needed.
         known = self._ledger.latest.identity(name)
-        # The last item is the boot, which does not change the file.
-        if known is None or known[:-1] != identity[:-1]:
-            return False
-        self._objects.delete(name)
-        return True
+        return known is not None and self._objects.delete(name, known)
 
     def collect_all(self, max_size: int, quarantine_age: float) -> CollectionReport:
         """Evict history beyond ``max_size``, merge the journal and delete leftovers."""
@@ -365,23 +358,28 @@ class _Collector:
         young
             The bytes of those that another process may be about to name.
         """
-        stored = self._objects.sizes()
+        stored = self._objects.identities()
         # Then the scratch, then the journal: an object is in none of them only if nobody will name it.
         is_used = self._warehouse.leftovers.are_possible(self._objects.scratch)
         self._ledger.refresh()
         named = _objects(self._ledger.traces())
         if self._ledger.unknown_traces:  # after all were parsed
             return {}, 0  # traces of a later version may name any of them
-        orphans = {n: size for n, size in stored.items() if n not in named and is_object_name(n)}
+        orphans = {
+            name: known for name, known in stored.items() if name not in named and is_object_name(name)
+        }
         young = {
             name
             for name in orphans
             if is_used and not self._is_older(self._objects.path(name), MIN_LEFTOVER_AGE)
         }
-        for name in orphans.keys() - young:
-            self._objects.delete(name)
-        deleted = {name: size for name, size in orphans.items() if name not in young}
-        return deleted, sum(orphans[name] for name in young)
+        # If a process has stored one of them again since they were listed, an execution is about to name it.
+        deleted = {
+            name: known[2]
+            for name, known in orphans.items()
+            if name not in young and self._objects.delete(name, known)
+        }
+        return deleted, sum(orphans[name][2] for name in young)
 
     def _clear_scratch(self) -> dict[str, int]:
         return self._cleared(abandoned_scratch(self._files, self._root / "tmp", self._now))

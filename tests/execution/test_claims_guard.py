@@ -17,6 +17,7 @@ from pyplant.errors import PlantWarning
 from pyplant.events import ReactorBlocked, ReactorStarted
 from pyplant.execution import claims_guard
 from pyplant.execution.context import RunContext
+from pyplant.plant import session_of
 from pyplant.store.files import Files
 from pyplant.store.owner import Owner
 from tests.conftest import ROOT
@@ -356,6 +357,28 @@ def test_a_lost_value_is_recomputed_once(plants, starts):
         path.unlink()
     starts.clear()
     assert at_once(*(lambda plant=plant: plant.get("large") for plant in plants[:2])) == [bytes(5000)] * 2
+    assert starts == ["large"]
+
+
+def test_a_lost_value_is_recomputed_if_the_process_that_was_to_do_it_ends_without(plants, starts):
+    plants[0].get("large")
+    for path in (plants[0].directory / "objects").glob("*/*"):
+        path.unlink()
+    starts.clear()
+    context = session_of(plants[0]).context()
+    (key,) = context.literal_senders("large")
+    claim, claims = context.claim_key(key), plants[0]._warehouse.claims
+    assert claims.take(claim)
+    blocked = []
+
+    def end(event):
+        if isinstance(event, ReactorBlocked) and not blocked:
+            blocked.append(event)
+            claims.release(claim)
+
+    plants[1].add_event_listener(end)
+    assert plants[1].get("large") == bytes(5000)
+    assert blocked
     assert starts == ["large"]
 
 

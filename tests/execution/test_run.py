@@ -21,6 +21,7 @@ from pyplant.events import ReactorCached, ReactorFinished, ReactorStarted, RunFi
 from pyplant.execution.run import Run
 from pyplant.fingerprint.code_graph import NodeBuilder
 from pyplant.fingerprint.gc_pause import gc_paused
+from pyplant.store.warehouse import Warehouse
 
 COUNTER = {"runs": 0}
 SWITCH = 1
@@ -418,6 +419,27 @@ def test_lost_values_are_recomputed_for_get(plant):
     for path in (plant.directory / "objects").rglob("*.npy"):
         path.unlink()
     assert plant.get("array")[-1] == 999
+
+
+def test_a_value_that_is_lost_before_it_is_delivered_is_computed_again(plant, monkeypatch):
+    executed = []
+
+    @ReactorFunc
+    def array(pipe):
+        executed.append(1)
+        pipe.send("array", np.arange(1000))
+
+    plant.add_reactor(array)
+    load = Warehouse.load
+
+    def lose_once(warehouse, ingredient):
+        monkeypatch.undo()
+        warehouse.objects.path(ingredient.object).unlink()
+        return load(warehouse, ingredient)
+
+    monkeypatch.setattr(Warehouse, "load", lose_once)
+    assert plant.get("array")[-1] == 999
+    assert len(executed) == 2
 
 
 def test_receivers_of_an_unsaved_value_are_not_executed_again_when_it_is_saved(tmp_path, monkeypatch):

@@ -2,6 +2,8 @@ import errno
 import os
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -112,6 +114,40 @@ class TestPublishing:
         assert store.sizes() == {first: len(CONTENT)}
         assert store.path(first).read_bytes() == CONTENT
 
+    def test_an_object_that_was_replaced_is_not_deleted(self, store):
+        stored = put(store)
+        known = store.identities()[stored]
+        put(store)
+        assert not store.delete(stored, known)
+        assert store.path(stored).read_bytes() == CONTENT
+
+    def test_an_object_that_is_replaced_at_the_last_moment_is_not_deleted(self, store, monkeypatch):
+        stored = put(store)
+        known = store.identities()[stored]
+        rename = Files.rename
+
+        def replace_before(files, source, target):
+            monkeypatch.undo()
+            put(store)
+            rename(files, source, target)
+
+        monkeypatch.setattr(Files, "rename", replace_before)
+        assert not store.delete(stored, known)
+        assert store.path(stored).read_bytes() == CONTENT
+
+    def test_an_object_that_another_process_deletes_meanwhile_is_gone(self, store, monkeypatch):
+        stored = put(store)
+        known = store.identities()[stored]
+        rename = Files.rename
+
+        def delete_before(files, source, target):
+            source.unlink()
+            rename(files, source, target)
+
+        monkeypatch.setattr(Files, "rename", delete_before)
+        assert not store.delete(stored, known)
+        assert store.identities() == {}
+
     def test_the_same_content_with_another_suffix_is_another_object(self, store):
         assert len({put(store, suffix=suffix) for suffix in (".a", ".b", "")}) == 3
 
@@ -161,7 +197,7 @@ class TestPublishing:
 
     def test_a_directory_in_its_place_is_moved_away(self, store, tmp_path):
         stored = put(store)
-        store.delete(stored)
+        assert store.delete(stored, store.identities()[stored])
         (store.path(stored) / "inner").mkdir(parents=True)
         assert put(store) == stored
         assert store.path(stored).read_bytes() == CONTENT
@@ -281,7 +317,7 @@ class TestReading:
 
     def test_a_missing_object_is_named(self, store):
         stored = put(store)
-        store.delete(stored)
+        assert store.delete(stored, store.identities()[stored])
         assert not store.has(stored, len(CONTENT))
         with pytest.raises(DamagedError, match=stored):
             store.verified(stored, len(CONTENT))
@@ -313,7 +349,7 @@ class TestReading:
     def test_a_map_outlives_its_object(self, store):
         stored = put(store)
         mapped = store.map(stored, len(CONTENT))
-        store.delete(stored)
+        assert store.delete(stored, store.identities()[stored])
         assert bytes(mapped) == CONTENT
 
 
@@ -324,7 +360,8 @@ class TestNames:
     def test_names_in_a_foreign_journal_cannot_lead_out_of_the_plant(self, store, name):
         assert not is_object_name(name)
         assert not store.has(name, 1)
-        for use in (store.path, store.delete, store.quarantine):
+        identity = Files().identity(Path(__file__))
+        for use in (store.path, partial(store.delete, known=identity), store.quarantine):
             with pytest.raises(DamagedError, match="not the name"):
                 use(name)
         with pytest.raises(DamagedError, match="not the name"):

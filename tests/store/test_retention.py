@@ -190,7 +190,7 @@ class TestOrder:
             commit(warehouse, letter)
         files.calls.clear()
         collect(warehouse, 10_000)
-        order = [("write", "journal"), ("sync", "journal"), ("unlink", "objects")]
+        order = [("write", "journal"), ("sync", "journal"), ("unlink", "tmp")]
         places = [files.calls.index(step) for step in order]
         assert places == sorted(places)
 
@@ -699,15 +699,33 @@ class TestLeftovers:
     def test_objects_that_were_named_meanwhile_stay(self, warehouse, root, monkeypatch):
         other = open_warehouse(root)
         saved = other.save("x", LONG, TextSpec)
-        sizes = warehouse.objects.sizes
+        identities = warehouse.objects.identities
 
         def meanwhile():
-            found = sizes()
+            found = identities()
             other.commit(a_trace(saved))
             return found
 
-        monkeypatch.setattr(warehouse.objects, "sizes", meanwhile)
+        monkeypatch.setattr(warehouse.objects, "identities", meanwhile)
         assert not collect(warehouse, 10**9, now=time.time() + 2 * DAY).objects
+
+    def test_objects_that_are_stored_again_meanwhile_stay(self, warehouse, root, monkeypatch):
+        warehouse.save("x", LONG, TextSpec)
+        are_possible = warehouse.leftovers.are_possible
+
+        def meanwhile(own):
+            found = are_possible(own)
+            other = open_warehouse(root)
+            other.commit(a_trace(other.save("x", LONG, TextSpec)))
+            other.close()
+            return found
+
+        monkeypatch.setattr(warehouse.leftovers, "are_possible", meanwhile)
+        warehouse.ledger.refresh()
+        traces = tuple(warehouse.ledger.traces())
+        monkeypatch.setattr(warehouse.ledger, "traces", lambda: traces)  # the other names it only after that
+        assert not collect(warehouse, 10**9).objects
+        assert len(warehouse.objects.sizes()) == 1
 
     @pytest.mark.parametrize("only_if_needed", [False, True])
     def test_objects_that_a_later_version_may_name_stay(self, root, only_if_needed):
